@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Check and repair of an image: of its one file, or of each extent that the descriptor names, whose
- * findings are added up. A flat extent that is too short is an error, which repair mends with
- * zeroes. Extents that the guest may not write are checked but never repaired.
+ * Check and repair of an image: of its one file, or of each extent that the descriptor names. The
+ * findings of the extents are added up. A flat extent that is too short is an error; repair extends
+ * it with zeroes. Extents that the guest may not write are checked but never repaired.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 #include "check.h"
 
-/* The end of a file is not the end of the image: image_end stays 0. */
+/* Leaves image_end 0, because the end of one file is not the end of the image. */
 static void add(CstImageCheck *sum, const CstImageCheck *part)
 {
     sum->errors += part->errors;
@@ -26,7 +26,10 @@ static void add(CstImageCheck *sum, const CstImageCheck *part)
     sum->compressed_clusters += part->compressed_clusters;
 }
 
-/* What is missing at the end is lost; with zeroes in its place the rest can be used. */
+/*
+ * Extends a file that is too short with zeroes: the missing data is lost, but the rest becomes
+ * usable.
+ */
 static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
                            CstImageCheck *check, GError **error)
 {
@@ -48,7 +51,7 @@ static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
     return TRUE;
 }
 
-/* Extents that the guest can't write are not repaired. */
+/* Does not repair extents that the guest can't write. */
 static gboolean check_part(Vmdk *vmdk, guint index, unsigned flags, CstImageCheck *check,
                            CstTask *task, GError **error)
 {

@@ -2,8 +2,8 @@
 
 /*
  * Check and repair of one sparse extent, by its kind: walk.c and repair.c for plain grains,
- * stream_check.c for compressed ones. A stream is checked but never repaired: it is written in one
- * pass, and what is damaged in it is lost.
+ * stream_check.c for compressed grains. A stream is checked but never repaired, because it is
+ * written in one pass and its damaged data is lost.
  */
 #include <base/i18n.h>
 
@@ -20,7 +20,7 @@ static gboolean check_sparse(VmdkSparse *sparse, unsigned flags, CstImageCheck *
     return TRUE;
 }
 
-/* Fails with UNSUPPORTED when a repair of errors is asked for. */
+/* Fails with UNSUPPORTED if a repair of errors is requested. */
 static gboolean stream_is_left_alone(CstBlob *blob, unsigned flags, const CstImageCheck *check,
                                      GError **error)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A sparse extent of an ESX server ("Virtual Disk Format 1.1", "ESX Server Sparse Extents"), which
- * is only read: a grain directory of tables of 4096 entries, all 32-bit sector numbers, 0 for no
- * grain. Of the header of 2 KiB the first 32 bytes describe the extent; the rest is ignored.
+ * A sparse extent of an ESX server ("Virtual Disk Format 1.1", "ESX Server Sparse Extents"),
+ * read-only. A grain directory refers to tables of 4096 entries; all are 32-bit sector numbers, 0
+ * for no grain. The first 32 bytes of the 2 KiB header describe the extent; the rest is ignored.
  *
- * Grains are often as small as a sector, so a run is made of grains that follow each other in the
+ * Grains are often as small as a sector. Therefore a run covers grains that are consecutive in the
  * file, or that are all missing. At most MAX_STEPS entries are examined for one run, so that a
- * single call over a large extent stays short. Damage ends a run and is reported only to a caller
+ * single call over a large extent stays short. Damage ends a run; it is reported only to a caller
  * that reads at the damaged grain. The lock of CstBlocks guards directory and tables.
  */
 #include <string.h>
@@ -54,7 +54,8 @@ gboolean vmdk_is_cowd(CstBlob *blob, gboolean *ret_is_cowd, GError **error)
 }
 
 /*
- * Lock held: sets the entry of @grain, and how many from it on are missing with their table; or 1.
+ * Lock held: sets *ret_entry to the entry of @grain. *ret_count is 1, or the number of grains up to
+ * the end of the table if the table is missing.
  */
 static gboolean get_entry(Cowd *cowd, uint64_t grain, uint32_t *ret_entry, uint64_t *ret_count,
                           GError **error)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Creates images of all subformats that can be made: options are checked, the descriptor is
- * composed, then the files are written. The step that makes a file recognisable goes last: the
- * header of a sparse extent, the descriptor of an image of several files, so that an interrupted
- * creation leaves no image. Nothing is flushed in between but the extents in files of their own.
- * Measuring runs the same plan without a file.
+ * Creates images of all writable subformats. The options are checked, the descriptor is composed,
+ * then the files are written. The step that makes a file recognisable comes last: the header of a
+ * sparse extent, or the descriptor of an image of several files. So an interrupted creation leaves
+ * no image. Only extents in separate files are flushed. Measuring runs the same plan without a
+ * file.
  */
 #include "create.h"
 
@@ -27,8 +27,8 @@
 
 typedef struct {
     const char *name;
-    const char *type;  /* of its extents */
-    const char *infix; /* in the names of its extents; NULL: the image is one file */
+    const char *type;  /* type of the extents */
+    const char *infix; /* part of the extents' file names; NULL: the image is one file */
     gboolean is_split;
 } Subformat;
 
@@ -46,7 +46,7 @@ typedef struct {
     uint64_t grain; /* sectors */
     const char *adapter, *hw_version;
     char *name; /* of the image's file */
-    char *stem; /* the same without ".vmdk" */
+    char *stem; /* name without ".vmdk" */
     VmdkDescriptor descriptor;
     CstTask *task;
 } Creation;
@@ -126,14 +126,14 @@ static gboolean parse_name(Creation *creation, GError **error)
 
     if (name)
         creation->name = g_strdup(name);
-    else /* without a file it is only measured, and a name as good as any other */
+    else /* without a file the image is only measured, so any name will do */
         creation->name = g_path_get_basename(creation->blob ? creation->blob->name : "disk.vmdk");
     if (creation->subformat->infix) {
         if (!cst_name_check(creation->name, _("VMDK image"), error))
             return FALSE;
         if (!vmdk_is_quotable(creation->name))
             return cst_fail(error, CST_ERROR_INVALID, _("the image's name can't be stored"));
-    } else if (!vmdk_is_quotable(creation->name)) { /* only for show */
+    } else if (!vmdk_is_quotable(creation->name)) { /* the name is informational only */
         g_free(creation->name);
         creation->name = g_strdup("disk.vmdk");
     }
@@ -143,7 +143,7 @@ static gboolean parse_name(Creation *creation, GError **error)
     return TRUE;
 }
 
-/* Which of the descriptor's and the extents' features are wanted. */
+/* Parses the options for features of the descriptor and the extents. */
 static gboolean parse_features(Creation *creation, GError **error)
 {
     const CstImageCreate *options = creation->options;
@@ -190,8 +190,8 @@ static gboolean parse_options(Creation *creation, GError **error)
 /* --- one sparse extent ------------------------------------------------------------------------ */
 
 /*
- * Header, text, redundant directory and its tables, directory and its tables, grains. The tables
- * are all there from the start, as other programs expect; they are holes of the file.
+ * Layout: header, text, redundant directory and its tables, directory and its tables, grains. All
+ * tables exist from the start, because other programs expect them; they are holes of the file.
  */
 static void plan_sparse(VmdkHeader *header)
 {
@@ -329,7 +329,7 @@ static gboolean make_extent(Creation *creation, const VmdkLine *line, GError **e
            cst_blob_flush(blob, error);
 }
 
-/* The descriptor comes last: before, there is no image. */
+/* The descriptor is written last, because it makes the files an image. */
 static gboolean make_files(Creation *creation, const char *text, GError **error)
 {
     const CstImageFiles *files = creation->options->files;
@@ -341,7 +341,7 @@ static gboolean make_files(Creation *creation, const char *text, GError **error)
                         _("a VMDK image of subformat '%s' is several files, which can't be made "
                           "here"),
                         creation->subformat->name);
-    /* The lines of more extents than VMDK_MAX_EXTENTS would be longer, too. */
+    /* More than VMDK_MAX_EXTENTS extents have lines that exceed this length as well. */
     if (strlen(text) > VMDK_MAX_DESCRIPTOR)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VMDK image in files of 2 GiB can't be as large as that"));
@@ -370,9 +370,9 @@ gboolean vmdk_create(const CstImageFormat *format, CstBlob *blob, const CstImage
     return make_sparse(&creation, blob, sectors, text, error);
 }
 
-/* --- how large it will be --------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
-/* Metadata of all extents of an image whose grains are not compressed. */
+/* Computes the metadata of all extents of an image whose grains are not compressed. */
 static gboolean measure_meta(const Creation *creation, const char *text, uint64_t *ret_meta,
                              GError **error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Parses, renders and composes the text descriptor, in memory only; text.c writes it to its place.
- * Rendering replaces the lines that Cistern changes and copies all others byte for byte, so that
- * the data bases of other programs survive.
+ * Parses, renders and composes the text descriptor in memory; text.c writes it to the file.
+ * Rendering replaces the lines that Cistern changes and copies all other lines byte for byte, so
+ * that the data bases of other programs are preserved.
  */
 #include "descriptor.h"
 
@@ -16,8 +16,8 @@
 #define MAX_CYLINDERS 65535u
 
 /*
- * While the parent is about to change, both of its content IDs are good: the other one is in a
- * comment, for nobody else to mind.
+ * During a change of the parent, both its present and its next content ID are accepted. The next ID
+ * is in a comment line, which other programs ignore.
  */
 #define NEXT_PARENT "#nextParentCID"
 
@@ -60,7 +60,10 @@ static char *value_of(const char *line, const char *key)
     return g_strndup(line, strcspn(line, "\"\r\n"));
 }
 
-/* The index in access_names, and what follows; -1: no line of an extent. */
+/*
+ * Returns the index in access_names and sets *ret_rest to the following text; -1: not an extent's
+ * line.
+ */
 static int access_of(const char *line, const char **ret_rest)
 {
     for (int i = 0; i < (int)G_N_ELEMENTS(access_names); i++) {
@@ -99,7 +102,7 @@ const char *vmdk_line_kind(const VmdkLine *line)
     return "";
 }
 
-/* Only zeroes need no file; what is "FLAT" must say where in its file it begins, others can't. */
+/* Only type ZERO needs no file. Type FLAT requires an offset; all other types exclude it. */
 static gboolean line_is_sound(const VmdkLine *line, gboolean has_offset)
 {
     const char *kind = vmdk_line_kind(line);
@@ -228,7 +231,7 @@ static void append_extents(const VmdkDescriptor *d, GString *text)
                                line->sectors, line->type);
         if (line->file)
             g_string_append_printf(text, " \"%s\"", line->file);
-        /* a sparse extent begins with its file */
+        /* a sparse extent begins at the start of its file, so it has no offset */
         if (line->file && strcmp(line->type, "SPARSE") != 0)
             g_string_append_printf(text, " %" G_GUINT64_FORMAT, line->offset);
         g_string_append_c(text, '\n');
@@ -258,7 +261,9 @@ static void append_parent(const VmdkDescriptor *d, GString *text)
         g_string_append_printf(text, "parentFileNameHint=\"%s\"\n", d->parent);
 }
 
-/* Renders all lines of the parent where parentCID was. FALSE: the line has another key. */
+/*
+ * Renders all lines about the parent at the position of parentCID. FALSE: the line has another key.
+ */
 static gboolean render_parent(const VmdkDescriptor *d, const char *line, GString *text)
 {
     g_autofree char *cid = value_of(line, "parentCID"), *next = value_of(line, NEXT_PARENT);
@@ -269,7 +274,7 @@ static gboolean render_parent(const VmdkDescriptor *d, const char *line, GString
     return cid || next || hint;
 }
 
-/* FALSE: the line stays as it is. */
+/* FALSE: the line is to be copied unchanged. */
 static gboolean render_line(const VmdkDescriptor *d, const char *line, gboolean *extents_done,
                             GString *text)
 {

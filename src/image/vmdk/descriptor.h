@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /**
- * The text descriptor of a VMDK image (VMware "Virtual Disk Format 5.0", "The Descriptor File"), a
- * file of its own or embedded in a sparse extent: `key = value` lines, lines of extents, and a
- * small data base that is kept as it is.
+ * The text descriptor of a VMDK image (VMware "Virtual Disk Format 5.0", "The Descriptor File"). It
+ * is a separate file or embedded in a sparse extent. It consists of `key = value` lines, lines of
+ * extents, and a small data base that is preserved unchanged.
  */
 #define VMDK_MAX_DESCRIPTOR  (64u << 10)
 #define VMDK_MAX_EXTENTS     4096u
@@ -20,38 +20,38 @@ typedef struct {
     VmdkAccess access;
     uint64_t sectors;
     char *type;      /**< "SPARSE", "FLAT", "ZERO", … */
-    char *file;      /**< NULL: none */
+    char *file;      /**< NULL: the line names no file */
     uint64_t offset; /**< in the file, sectors */
 } VmdkLine;
 
 typedef struct {
     char *text;
-    uint32_t cid; /**< changes whenever the content does */
+    uint32_t cid; /**< content ID; changes when the content changes */
     uint32_t parent_cid;
-    uint32_t next_parent_cid; /**< also valid, while the parent changes; VMDK_NO_PARENT: none */
-    gboolean other_parent;    /**< the three about the parent are not what is in the text */
-    char *create_type;        /**< NULL: not said */
-    char *parent;             /**< parentFileNameHint; NULL: none */
+    uint32_t next_parent_cid; /**< also valid during a change; VMDK_NO_PARENT: not set */
+    gboolean other_parent;    /**< parent_cid, next_parent_cid and parent differ from the text */
+    char *create_type;        /**< NULL: not in the text */
+    char *parent;             /**< parentFileNameHint; NULL: no parent */
     GArray *lines;            /**< VmdkLine */
     guint extents;            /**< lines in the text */
     uint64_t sectors;         /**< sum of the lines */
     uint64_t heads, track;
-    const char *problem; /**< what is wrong, to be shown; NULL: sound */
+    const char *problem; /**< user-visible description of the damage; NULL: sound */
 } VmdkDescriptor;
 
 /**
- * Parses @text. Never fails: damage is reported in problem. Without @keep only the first extent's
- * line is kept, and not the text. vmdk_descriptor_clear() the result.
+ * Parse @text. Never fails: damage is reported in problem. Without @keep, only the first extent's
+ * line is kept, and the text is dropped. The caller frees the result with vmdk_descriptor_clear().
  */
 void vmdk_descriptor_parse(const char *text, gboolean keep, VmdkDescriptor *ret_descriptor);
-/** Frees what @descriptor holds and zeroes it. */
+/** Free the fields of @descriptor and zero it. */
 void vmdk_descriptor_clear(VmdkDescriptor *descriptor);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmdkDescriptor, vmdk_descriptor_clear)
 
-/** Appends an extent that is writable, at offset 0 of @file. @type and @file are copied. */
+/** Append a writable extent at offset 0 of @file. @type and @file are copied. */
 void vmdk_descriptor_add(VmdkDescriptor *descriptor, uint64_t sectors, const char *type,
                          const char *file);
-/** Returns the type of an extent's line as a constant; "" for a type that no VMDK has. */
+/** Return the type of an extent's line as a constant string; "" for an unknown type. */
 const char *vmdk_line_kind(const VmdkLine *line);
 
 static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, guint index)
@@ -60,15 +60,15 @@ static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, g
 }
 
 /**
- * Returns the kept text with the content ID, the extents, the geometry when the size has changed,
- * and the parent when other_parent is set, as @descriptor has them now. All other lines stay as
- * they were. g_free() it.
+ * Render the kept text with the present values of @descriptor: the content ID and the extents, the
+ * geometry if the size has changed, and the parent if other_parent is set. All other lines are
+ * copied unchanged. The caller frees the result with g_free().
  */
 char *vmdk_descriptor_render(const VmdkDescriptor *descriptor);
 
 /**
- * Returns a new text, of cid, parent_cid, create_type, parent and lines of @descriptor. g_free()
- * it.
+ * Compose a new text from cid, parent_cid, create_type, parent and lines of @descriptor. The caller
+ * frees the result with g_free().
  */
 char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type,
                               const char *hw_version);

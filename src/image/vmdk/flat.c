@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Extents without metadata: plain bytes of a file ("Virtual Disk Format 5.0", "Simple Extents"),
- * whose callbacks pass everything on to the blob, and extents of type ZERO, which have no file.
- * Neither has state that changes but the length, so neither has a lock.
+ * Extents without metadata. A flat extent is plain bytes of a file ("Virtual Disk Format 5.0",
+ * "Simple Extents"); its callbacks call the blob. An extent of type ZERO has no file. Their only
+ * mutable state is the length, so they need no lock.
  */
 #include <string.h>
 
@@ -72,7 +72,10 @@ static gboolean flat_write_back(VmdkExtent *extent, GError **error)
     return TRUE;
 }
 
-/* What the file holds beyond the extent, from a cut-off resize or elsewhere, must not show. */
+/*
+ * The file may have data beyond the extent, for example from an interrupted resize. This data must
+ * not become visible, so it is zeroed.
+ */
 static gboolean flat_grow(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
                           CstTask *task, GError **error)
 {
@@ -141,7 +144,7 @@ VmdkExtent *vmdk_flat_new(CstBlob *blob, uint64_t offset, const VmdkExtentHow *h
     return &flat->extent;
 }
 
-/* --- nothing at all --------------------------------------------------------------------------- */
+/* --- extents of type ZERO --------------------------------------------------------------------- */
 
 static gboolean void_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t offset,
                            GError **error)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes, checks and encodes the header of a hosted sparse extent, and writes directories whose
- * tables follow each other. The bounds checked here keep later arithmetic from overflowing, and the
- * directory short enough to be walked.
+ * Decodes, checks and encodes the header of a hosted sparse extent, and writes directories that
+ * refer to consecutive tables. The checked bounds prevent overflows in later arithmetic, and keep
+ * the directory short enough to be walked.
  */
 #include "header.h"
 
@@ -14,7 +14,7 @@
 
 #include "bytes.h"
 
-#define MAX_GRAIN     0x200000u /* 1 GiB; bounds as qemu has them */
+#define MAX_GRAIN     0x200000u /* 1 GiB; QEMU has the same bounds */
 #define MAX_DIRECTORY (32u << 20)
 
 static const char newlines[4] = "\n \r\n";

@@ -2,9 +2,8 @@
 
 /*
  * Reads and writes of the guest, split at the borders of the extents, which a binary search finds.
- * Every change begins with vmdk_begin_writing(). The array of extents changes only while the image
- * is resized, when nobody else uses it, so the search takes no lock; each extent locks what it
- * must.
+ * Every change begins with vmdk_begin_writing(). The array of extents changes only during a resize
+ * of the image, when no other thread uses it. So the search needs no lock; each extent has its own.
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -2,10 +2,9 @@
 
 /*
  * Opens and closes images and the files of their extents. A file that begins with the descriptor's
- * first line is a descriptor, whose extents are files in the same directory, by plain names only;
- * every other file is the one extent of its image, with the descriptor embedded if there is one. No
- * two extents may share bytes of a file. The content ID of a parent must be one that the descriptor
- * names.
+ * first line is a descriptor. Its extents are files in the same directory, named without a path.
+ * Every other file is the single extent of its image and may embed the descriptor. Two extents must
+ * not share bytes of a file. The content ID of the parent must match the descriptor.
  */
 #include <string.h>
 
@@ -78,7 +77,7 @@ VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **e
     return vmdk_sparse_new(blob, &header, &fitted, error);
 }
 
-/* --- the row of extents ----------------------------------------------------------------------- */
+/* --- the list of extents ---------------------------------------------------------------------- */
 
 static VmdkExtent *add(Vmdk *vmdk, VmdkExtent *extent)
 {
@@ -89,7 +88,7 @@ static VmdkExtent *add(Vmdk *vmdk, VmdkExtent *extent)
     return extent;
 }
 
-/* An extent may not share its file with another one, but for parts of a plain file. */
+/* Only flat extents may share a file, if their ranges do not overlap. */
 static gboolean check_alone(const Vmdk *vmdk, guint index, GError **error)
 {
     const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
@@ -117,7 +116,7 @@ static CstBlob *open_file(Vmdk *vmdk, const VmdkLine *line, GError **error)
         cst_fail(error, CST_ERROR_CORRUPT, _("an extent of '%s' names no file"), vmdk->blob->name);
         return NULL;
     }
-    /* a plain name: the file is in the directory of the image */
+    /* the name has no path, so the file is in the directory of the image */
     if (!cst_name_check(line->file, _("VMDK extent"), error))
         return NULL;
     if (!vmdk->files.open) {
@@ -206,7 +205,7 @@ static gboolean read_embedded(Vmdk *vmdk, const VmdkHeader *header, uint64_t siz
     return read_text(vmdk, place, len, error);
 }
 
-/* The parent must be as it was when the image was made upon it. */
+/* The content ID of the parent must not have changed since the image was created on it. */
 static gboolean check_parent(Vmdk *vmdk, GError **error)
 {
     CstBlob *backing = vmdk->how.image.backing;
@@ -312,7 +311,7 @@ void vmdk_close(CstImage *image)
 {
     Vmdk *vmdk = vmdk_of(image);
 
-    /* a caller who needs the outcome has flushed */
+    /* callers that need the result have flushed before */
     for (guint i = 0; image->writable && i < vmdk->extents->len; i++) {
         VmdkExtent *extent = vmdk_extent(vmdk, i);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Packs and unpacks grains: zlib streams, written by libdeflate and read by zlib. Reading accepts a
- * stream that yields fewer bytes than a grain, as the last one of a disk may, and one that yields
- * more. Safe for concurrent use: every thread has its own compressor.
+ * Packs and unpacks grains: zlib streams, written by libdeflate and read by zlib. A stream may
+ * yield fewer bytes than a grain, because the last grain of a disk may be short. It may also yield
+ * more. Thread-safe: every thread has its own compressor.
  */
 #include <string.h>
 
@@ -39,7 +39,7 @@ gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, siz
     return TRUE;
 }
 
-/* Better packed than zlib's default level does, in less than half of the time. */
+/* Compresses better than zlib's default level, in less than half of the time. */
 #define LEVEL 6
 
 static void free_deflater(void *deflater)
@@ -80,6 +80,6 @@ uint8_t *vmdk_pack(const uint8_t *buf, size_t len, const char *name, size_t *ret
     if (!packed)
         return NULL;
     *ret_packed_len = libdeflate_zlib_compress(deflater, buf, len, packed, room);
-    g_assert(*ret_packed_len > 0); /* there is room for the worst */
+    g_assert(*ret_packed_len > 0); /* the buffer has room for the worst case */
     return packed;
 }

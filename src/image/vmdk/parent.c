@@ -2,10 +2,9 @@
 
 /*
  * Changes the parent: set_backing, expect, follow and empty of format.h. Three fields of the
- * descriptor describe the parent: its content ID, its name, and while the parent is about to
- * change, the content ID that it will have. They change together in one sector
- * (vmdk_text_switch()), so that a power cut leaves the old ones or the new ones. vmdk->lock guards
- * them.
+ * descriptor describe the parent: its content ID, its name, and, during a change of the parent, its
+ * next content ID. They change together in one sector (vmdk_text_switch()), so that a power cut
+ * leaves all old or all new values. vmdk->lock guards them.
  */
 #include <string.h>
 
@@ -17,10 +16,10 @@
 
 typedef struct {
     uint32_t cid, next;
-    const char *name; /* NULL: none */
+    const char *name; /* NULL: no parent */
 } Parent;
 
-/* Lock held. After a failure only opening the image anew shows what is on the disk. */
+/* Lock held. After a failure the state on the disk is unknown until the image is opened again. */
 static gboolean set_parent(Vmdk *vmdk, const Parent *parent, GError **error)
 {
     VmdkDescriptor *d = &vmdk->descriptor;
@@ -52,7 +51,7 @@ static gboolean change_parent(Vmdk *vmdk, const Parent *parent, GError **error)
     return ok;
 }
 
-/* Only an image with a descriptor and none but sparse extents can have a parent. */
+/* Only an image with a descriptor and with sparse extents only can have a parent. */
 static gboolean check_kind(const Vmdk *vmdk, GError **error)
 {
     gboolean sparse = vmdk->descriptor.text != NULL;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Repairs what a walk (walk.c) has found in a sparse extent. Errors come first, tables before
- * grains: both copies of a bad table are made anew at the end of the file from the copy that can be
- * read, and a grain that shares its place gets a copy of what is there. Each pass is followed by a
- * new walk, at most PASSES times. Leaks are given back only when no error is left, because their
- * space is what no entry refers to.
+ * Repairs the findings of a walk (walk.c) in a sparse extent. Errors come first, tables before
+ * grains. Both copies of a bad table are rebuilt at the end of the file from the readable copy. A
+ * grain that shares its place gets a copy of the data. Each pass is followed by a new walk, at most
+ * PASSES times. Leaks are freed only when no error is left, because a damaged entry may refer to
+ * their space.
  *
  * New tables and grains are durable before the directories refer to them, as with every other
- * change of the extent (sparse.h); what a repair gives up becomes a leak, not an error.
+ * change of the extent (sparse.h). Space that a repair drops becomes a leak, not an error.
  */
 #include <string.h>
 
@@ -22,7 +22,10 @@
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-/* The table's entries from the first copy that can be one; else none. */
+/*
+ * Reads the table's entries from the first copy at a valid place; without such a copy they are
+ * zero.
+ */
 static gboolean read_any_copy(VmdkSparse *sparse, uint64_t index, uint8_t *buf, size_t len,
                               GError **error)
 {
@@ -41,7 +44,7 @@ static gboolean read_any_copy(VmdkSparse *sparse, uint64_t index, uint8_t *buf, 
     return TRUE;
 }
 
-/* Makes both copies anew, at the end of the file. */
+/* Writes both copies at the end of the file. */
 static gboolean rebuild_table(VmdkSparse *sparse, uint64_t index, GError **error)
 {
     uint64_t len = vmdk_header_table_len(&sparse->header), sector = 0;
@@ -58,8 +61,8 @@ static gboolean rebuild_table(VmdkSparse *sparse, uint64_t index, GError **error
 }
 
 /*
- * A grain that shares its place gets a copy of what is there: either user may be right. One that is
- * nowhere is forgotten.
+ * A grain that shares its place gets a copy of the data, because either user may be the right one.
+ * A grain at an invalid place is dropped.
  */
 static gboolean repair_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
@@ -162,7 +165,7 @@ static gboolean repair_leaks(VmdkWalk *walk, GError **error)
     return cst_blocks_flush(&sparse->blocks.image, error);
 }
 
-/* Tables that were rebuilt may share grains: walks and repairs again. */
+/* Rebuilt tables may share grains, so this walks and repairs again. */
 static gboolean repair_again(VmdkWalk *walk, unsigned pass, GError **error)
 {
     g_auto(VmdkWalk) again = {0};
@@ -190,7 +193,7 @@ gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error)
     CstImageCheck *check = &walk->check;
 
     if (check->errors > 0) {
-        /* leaks are not known while errors hide what is in use */
+        /* leaks are unknown while errors hide used space */
         if (!(flags & CST_CHECK_REPAIR_ALL))
             return TRUE;
         if (!repair_errors(walk, error) || !repair_again(walk, 1, error))

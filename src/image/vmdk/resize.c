@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Grows and shrinks an image. Growing makes the last extent longer and adds files where extents
- * have a largest size; the descriptor says so only once the extents are flushed. Shrinking writes
+ * Grows and shrinks an image. Growing makes the last extent longer, and adds files where extents
+ * have a maximum size. The descriptor is written after the extents are flushed. Shrinking writes
  * the descriptor first and then makes the last extent shorter. So the descriptor never names more
- * than the files hold.
+ * data than the files have.
  */
 #include <string.h>
 
@@ -29,7 +29,7 @@ static VmdkExtent *last_extent(const Vmdk *vmdk)
     return vmdk_extent(vmdk, vmdk->extents->len - 1);
 }
 
-/* The descriptor has been written: makes the image agree with it. */
+/* Makes the image agree with the descriptor, which has been written. */
 static void set_capacity(Vmdk *vmdk, uint64_t capacity)
 {
     vmdk->image.capacity = capacity;
@@ -38,7 +38,7 @@ static void set_capacity(Vmdk *vmdk, uint64_t capacity)
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* "disk-s007.vmdk" → "disk-s008.vmdk"; NULL when there is no such number. */
+/* "disk-s007.vmdk" → "disk-s008.vmdk"; NULL if the name has no such number. */
 static char *next_name(const char *name)
 {
     const char *dot = strrchr(name, '.'), *end = dot ? dot : name + strlen(name), *digits = end;
@@ -147,7 +147,7 @@ static gboolean shrink(Vmdk *vmdk, uint64_t capacity, CstTask *task, GError **er
     VmdkExtent *extent = last_extent(vmdk);
     uint64_t length = capacity - MIN(capacity, extent->start);
 
-    /* an extent that is left over would have to be deleted, which is not ours to do */
+    /* removing an extent would require deleting its file, which a resize does not do */
     if (capacity < extent->start || !extent->ops->resize || extent->access != VMDK_RW)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't be made shorter than its last extent allows"),

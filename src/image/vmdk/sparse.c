@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A hosted sparse extent as the rest of the format sees it: opening, closing and the table of its
- * callbacks. Most of them pass on to blocks.c, which asks sparse_map.c where grains are. The lock
- * of the CstBlocks guards tables and allocation.
+ * A hosted sparse extent as the rest of the format uses it: opening, closing and the table of its
+ * callbacks. Most of them call blocks.c, which uses sparse_map.c to find grains. The lock of the
+ * CstBlocks guards tables and allocation.
  */
 #include "sparse.h"
 
 #include <base/units.h>
 
-#define EXTENT_TABLES 4096 /* steps of one lookup */
+#define EXTENT_TABLES 4096 /* maximum steps of one lookup */
 
 void vmdk_sparse_close(VmdkExtent *extent)
 {
@@ -35,8 +35,8 @@ static gboolean sparse_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t
 }
 
 /*
- * Grains from @grain on, at most @limit, that are alike: without a place, zero, or one after the
- * other in the file.
+ * Counts the grains from @grain on, at most @limit, that are equal: without a place, zero, or
+ * consecutive in the file.
  */
 static gboolean count_alike(VmdkSparse *sparse, uint64_t grain, uint64_t limit, uint64_t *ret_count,
                             GError **error)
@@ -77,7 +77,7 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
     g_mutex_lock(&blocks->lock);
     ok = vmdk_sparse_map(blocks, offset, length, &run, error);
     g_mutex_unlock(&blocks->lock);
-    /* Asks the file first: only grains before its next hole are worth counting. */
+    /* Queries the file first, because only grains before its next hole need to be counted. */
     if (!ok || !cst_blocks_run_extent(blocks, offset, &run, &found, error))
         return FALSE;
     limit = cst_div_up(offset + found.length, blocks->block_size) - grain;
@@ -119,7 +119,10 @@ static gboolean sparse_flush(VmdkExtent *extent, GError **error)
     return cst_blocks_flush(image_of(extent), error);
 }
 
-/* Clears entry by entry: after a power cut the grains not yet cleared are still there. */
+/*
+ * Clears entry by entry: after a power cut the grains that are not yet cleared still have their
+ * data.
+ */
 static gboolean sparse_empty(VmdkExtent *extent, CstTask *task, GError **error)
 {
     VmdkSparse *sparse = vmdk_sparse_of(extent);

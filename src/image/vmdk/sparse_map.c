@@ -2,8 +2,8 @@
 
 /*
  * Maps offsets of a hosted sparse extent to its file, and allocates: its CstBlocksOps. Grains and
- * tables get their space at the end of the file; a table that is missing is made with the first
- * grain that needs it. The order of writing is that of sparse.h.
+ * tables are allocated at the end of the file. A missing table is created with the first grain that
+ * needs it. The write order is described in sparse.h.
  */
 #include "sparse.h"
 
@@ -22,7 +22,7 @@ gboolean(vmdk_sparse_corrupt)(const VmdkSparse *sparse, GError **error, const ch
                     what);
 }
 
-/* --- where grains are; lock held -------------------------------------------------------------- */
+/* --- places of grains; lock held -------------------------------------------------------------- */
 
 gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector,
                            gboolean *ret_holds, GError **error)
@@ -79,7 +79,7 @@ gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_se
     return TRUE;
 }
 
-/* Images made elsewhere may lack grain tables. */
+/* Images made by other programs may lack grain tables. */
 static gboolean ensure_table(VmdkSparse *sparse, uint64_t grain, GError **error)
 {
     uint64_t sector = 0;

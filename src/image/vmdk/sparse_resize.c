@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Grows, shrinks and preallocates a hosted sparse extent. Growing first clears what may be left
- * behind the old end; directories that need more entries are copied to the end of the file, with
- * the new tables behind them; then one write of the header switches to size and directories, and
- * the old directories are zeroed. Shrinking clears the entries behind the new end, in batches whose
- * grains are freed once the cleared entries are durable, and writes the header after that: until
- * then that range reads as zeroes. The file is truncated last.
+ * Grows, shrinks and preallocates a hosted sparse extent.
+ *
+ * Growing first clears leftover entries and data beyond the old end. Directories that need more
+ * entries are copied to the end of the file, followed by the new tables. Then one write of the
+ * header switches to the new size and directories, and the old directories are zeroed.
+ *
+ * Shrinking clears the entries beyond the new end in batches. The grains of a batch are freed once
+ * the cleared entries are durable. The header is written after that; until then the range reads as
+ * zeroes. The file is truncated last.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -16,12 +19,12 @@
 #include "space.h"
 #include "sparse.h"
 
-/* Entries that are cleared before their grains are given back. */
+/* Number of entries that are cleared before their grains are freed. */
 #define BATCH 65536u
 
-/* --- forgetting grains ------------------------------------------------------------------------ */
+/* --- dropping grains -------------------------------------------------------------------------- */
 
-/* Nothing refers to the grains any more. Neighbours are given back as one. */
+/* Frees grains that no entry refers to. Adjacent grains are freed with one call. */
 static gboolean give_back(VmdkSparse *sparse, GArray *sectors, GError **error)
 {
     uint64_t grain = sparse->header.grain;
@@ -53,7 +56,7 @@ static gboolean clear_entry(VmdkSparse *sparse, uint64_t grain, uint32_t entry, 
     return TRUE;
 }
 
-/* Clears entries of [*grain, @end) until @freed is full, and moves *grain behind them. */
+/* Clears entries of [*grain, @end) until @freed is full, and moves *grain past them. */
 static gboolean forget_some(VmdkSparse *sparse, uint64_t *grain, uint64_t end, GArray *freed,
                             GError **error)
 {
@@ -87,7 +90,10 @@ static gboolean forget_grains(VmdkSparse *sparse, uint64_t grain, uint64_t end, 
     return TRUE;
 }
 
-/* What the last grain holds beyond @length must not show later. */
+/*
+ * Zeroes the last grain beyond @length, so that old data does not become visible when the disk
+ * grows.
+ */
 static gboolean zero_tail(VmdkSparse *sparse, uint64_t length, GError **error)
 {
     CstBlocks *blocks = &sparse->blocks;
@@ -106,7 +112,7 @@ static gboolean zero_tail(VmdkSparse *sparse, uint64_t length, GError **error)
 
 /* --- the header ------------------------------------------------------------------------------- */
 
-/* Makes @header the one in force in memory; the old one stays on failure. */
+/* Makes @header the active one in memory; on failure the old header stays. */
 static gboolean adopt(VmdkSparse *sparse, const VmdkHeader *header, GError **error)
 {
     VmdkHeader old = sparse->header;
@@ -129,7 +135,7 @@ static gboolean write_header(VmdkSparse *sparse, GError **error)
 
 /* --- shrinking -------------------------------------------------------------------------------- */
 
-/* One past the last sector that is used. */
+/* Finds the end of the last used sector. */
 static gboolean find_end(VmdkSparse *sparse, uint64_t *ret_end, GError **error)
 {
     const VmdkHeader *header = &sparse->header;
@@ -169,7 +175,7 @@ static gboolean cut_file(VmdkSparse *sparse, GError **error)
     return FALSE;
 }
 
-/* Directories keep their places; what they don't need any more is given back. */
+/* Directories keep their places; the space that they no longer need is freed. */
 static gboolean trim_directories(VmdkSparse *sparse, uint64_t old_sectors, GError **error)
 {
     const VmdkHeader *header = &sparse->header;
@@ -190,7 +196,7 @@ static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GErro
     uint64_t directory = vmdk_header_directory_len(&sparse->header);
     VmdkHeader header = sparse->header;
 
-    /* the size is written last: until then the guest reads zeroes where content was */
+    /* the size is written last; until then the guest reads zeroes in the removed range */
     if (!zero_tail(sparse, length, error) ||
         !forget_grains(sparse, cst_div_up(length, size), grains, task, error))
         return FALSE;
@@ -208,8 +214,8 @@ static gboolean copy_directory(VmdkSparse *sparse, uint64_t from, uint64_t to, G
 }
 
 /*
- * Directories with room for more move to the end of the file, in front of the new tables. Nothing
- * refers to them before the header does.
+ * Directories that need more space move to the end of the file, before the new tables. They are
+ * unused until the header refers to them.
  */
 static gboolean move_directories(VmdkSparse *sparse, VmdkHeader *header, GError **error)
 {
@@ -239,7 +245,7 @@ static gboolean move_directories(VmdkSparse *sparse, VmdkHeader *header, GError 
            vmdk_write_directory(blob, header->rgd, old, count, header->rgd + directory, len, error);
 }
 
-/* What is added reads as zeroes, whatever a longer backing image holds there. */
+/* The added range reads as zeroes, even if a longer backing image has data in it. */
 static gboolean hide_backing(VmdkSparse *sparse, uint64_t from, uint64_t to, GError **error)
 {
     CstBlocks *blocks = &sparse->blocks;
@@ -263,8 +269,7 @@ static gboolean drop_old_directories(VmdkSparse *sparse, const VmdkHeader *old, 
                                  CST_ZERO_MAY_UNMAP, error));
 }
 
-/* The old size is not known to have had entries beyond it, but other programs may have left
- * some. */
+/* Entries beyond the old size may exist, because other programs may have left them. */
 static gboolean clear_beyond(VmdkSparse *sparse, CstTask *task, GError **error)
 {
     const VmdkHeader *header = &sparse->header;
@@ -303,9 +308,9 @@ static gboolean grow(VmdkSparse *sparse, uint64_t length, CstPreallocation preal
     return FALSE;
 }
 
-/* --- space for all ---------------------------------------------------------------------------- */
+/* --- preallocation ---------------------------------------------------------------------------- */
 
-/* Gives the grain at @offset its place. */
+/* Allocates the grain at @offset. */
 static gboolean place_grain(VmdkSparse *sparse, uint64_t offset, uint64_t length, CstRun *run,
                             gboolean *ret_is_new, GError **error)
 {
@@ -341,7 +346,7 @@ gboolean vmdk_sparse_preallocate(VmdkSparse *sparse, uint64_t offset, uint64_t l
 
         if (!cst_task_check(task, error) || !place_grain(sparse, offset, n, &run, &is_new, error))
             return FALSE;
-        /* reserved in long pieces, so that the file is not in fragments */
+        /* reserved in long pieces, to avoid fragments of the file */
         if (pending > 0 && (!is_new || run.host != host + pending || pending >= 64 * CST_MIB)) {
             if (!cst_space_preallocate(blocks->blob, host, pending, preallocation, task, error))
                 return FALSE;

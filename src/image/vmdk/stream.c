@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opens a stream-optimized extent: reads its header, or its footer when the header says that the
- * directory is at the end, and provides the table of its callbacks.
+ * Opens a stream-optimized extent and provides the table of its callbacks. Reads the header, and
+ * the footer if the header says that the directory is at the end.
  */
 #include "stream.h"
 

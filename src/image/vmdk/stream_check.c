@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checks a stream: every grain must be there and unpack. What lies between the grains (markers,
- * older tables, grains that were written anew) belongs there and is no leak. Nothing is repaired.
+ * Checks a stream: every grain must exist and unpack. The space between the grains has markers,
+ * older tables and replaced grains; it is part of the format and no leak. Nothing is repaired.
  */
 #include <inttypes.h>
 
@@ -33,7 +33,7 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
             return FALSE;
         if (!vmdk_stream_entry(stream, number, check.total_clusters - number, &entry, &count,
                                &why)) {
-            /* the rest of a table that can't be read */
+            /* skips the rest of an unreadable table */
             count = stream->header.gtes - number % stream->header.gtes;
             entry = 0;
         } else if (entry != 0) {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Ends a stream, at each flush: behind the grains each table behind a marker, the directory behind
- * a marker, the footer behind a marker, and the marker that ends the stream. The header in front
- * says that the directory is at the end.
+ * Writes the end of a stream at each flush: after the grains the tables, the directory and the
+ * footer, each after a marker, and the marker that ends the stream. The header at the start of the
+ * file says that the directory is at the end.
  *
- * With barriers the new end goes behind the old one. While it is written, the header in front
- * points to the old directory (keep_end() in stream_write.c); after a barrier it points to the end
- * of the file again. When grains were dropped, the end then moves down into the space that they
- * leave, provided that it does not overlap itself. stream->lock is held throughout; stream->file is
- * held exclusively while the file is truncated.
+ * With barriers the new end is appended after the old end. During the write, the header at the
+ * start of the file points to the old directory (keep_end() in stream_write.c). After a barrier it
+ * points to the end of the file again. If grains were dropped, the end then moves down into their
+ * space, unless its old and new ranges would overlap. stream->lock is held throughout; stream->file
+ * is held exclusively while the file is truncated.
  */
 #include <string.h>
 
@@ -26,7 +26,7 @@
 typedef struct {
     VmdkStream *stream;
     uint64_t at;    /* bytes */
-    GArray *places; /* uint32_t, by table: where it is */
+    GArray *places; /* uint32_t: the sectors of the tables, in order */
     uint64_t footer;
     GError **error;
     gboolean failed;
@@ -46,7 +46,7 @@ static gboolean put(End *end, const void *buf, size_t len)
     return FALSE;
 }
 
-/* Writes the marker in front of @sectors of @type. */
+/* Writes the marker that precedes @sectors of @type. */
 static gboolean put_marker(End *end, uint64_t sectors, uint32_t type)
 {
     uint8_t marker[VMDK_SECTOR] = {0};
@@ -103,7 +103,7 @@ static gboolean fill_entry(gpointer key, gpointer value, gpointer data)
     return index >= chunk->first + chunk->count;
 }
 
-/* Writes in pieces: even the directory of an empty disk of many terabytes is long. */
+/* Writes in pieces, because even the directory of an empty disk of many terabytes is long. */
 static gboolean put_directory(End *end)
 {
     uint64_t sectors = vmdk_header_directory_len(&end->stream->header);
@@ -134,7 +134,7 @@ static gboolean put_footer(End *end)
            put_marker(end, 0, VMDK_MARKER_END);
 }
 
-/* Truncates the file at @end: readers look for the footer from the end of the file. */
+/* Truncates the file at @end, because readers search the footer from the end of the file. */
 static gboolean cut_file(VmdkStream *stream, uint64_t end, GError **error)
 {
     uint64_t size = 0;
@@ -164,8 +164,8 @@ static gboolean write_front(VmdkStream *stream, GError **error)
 }
 
 /*
- * Who reads the stream from its start must not take a footer of before for the end: its marker
- * becomes that of a table, which is passed over with the two sectors behind it.
+ * A reader that parses the stream from its start must not mistake an older footer for the end. So
+ * its marker is replaced by a table's marker, which makes readers skip the next two sectors.
  */
 static gboolean hide_footer(VmdkStream *stream, uint64_t footer, GError **error)
 {
@@ -175,7 +175,7 @@ static gboolean hide_footer(VmdkStream *stream, uint64_t footer, GError **error)
            (barrier(stream, error) && put_marker(&end, 2, VMDK_MARKER_TABLE));
 }
 
-/* Tables, directory and footer, from stream->tail to before *ret_end. */
+/* Writes tables, directory and footer at stream->tail, and sets *ret_end to their end. */
 static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, uint64_t *ret_footer, GError **error)
 {
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -190,8 +190,8 @@ static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, uint64_t *ret_foo
 }
 
 /*
- * Gives back what grains that are no more took: what is there up to @end moves down where it does
- * not meet itself, and the header in front points to one of the two at every moment.
+ * Frees the space of dropped grains. The end of the stream, up to @end, moves down if the old and
+ * the new range do not overlap. At every point in time the header points to one of the two.
  */
 static gboolean move_down(VmdkStream *stream, uint64_t end, GError **error)
 {
@@ -294,7 +294,7 @@ gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
     return ok;
 }
 
-/* Behind the grains: the tables that are not empty, directory, footer, end. */
+/* Computes the size after the grains: the non-empty tables, directory, footer, end marker. */
 static uint64_t measure_end(const VmdkHeader *header, uint64_t grains)
 {
     uint64_t tables = MIN(grains, vmdk_header_tables(header));

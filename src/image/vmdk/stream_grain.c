@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reads packed grains. In the file each one is behind a marker with its sector in the disk and its
- * length, unless the header says that there are no markers; then the zlib stream itself ends the
- * grain. A marker is checked against the grain that is wanted, the file's size and VMDK_PACKED_MAX
- * before anything is read.
+ * Reads packed grains. In the file each grain follows a marker with its sector in the disk and its
+ * length. If the header says that markers are absent, the zlib stream itself ends the grain. A
+ * marker is checked against the wanted grain, the file's size and VMDK_PACKED_MAX before the grain
+ * is read.
  */
 #include <base/alloc.h>
 #include <base/i18n.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The map of a stream that is being changed, in memory: all grain tables that are not empty, and
- * the grains that wait to be written. It is loaded with the first change and kept until the extent
- * is closed, so it costs memory for the tables in use only. stream->lock guards it.
+ * The map of a stream that is being changed, in memory: all non-empty grain tables, and the queued
+ * grains. It is loaded with the first change and kept until the extent is closed. It needs memory
+ * only for used tables. stream->lock guards it.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -64,7 +64,7 @@ void vmdk_stream_map_set(VmdkStream *stream, uint64_t number, uint32_t entry)
     entries[number % stream->header.gtes] = entry;
 }
 
-/* Removes the keys of @tree from @first on. */
+/* Removes all keys of @tree from @first on. */
 static void cut_tree(GTree *tree, uint64_t first)
 {
     GTreeNode *node;

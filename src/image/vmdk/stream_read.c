@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reads a stream. A grain that waits to be written is copied from memory with stream->lock held;
- * any other one is read from the file with stream->file held shared. Between the two a grain may
- * start to wait: its entry is then VMDK_PENDING, and the lookup is repeated.
+ * Reads a stream. A queued grain is copied from memory with stream->lock held. Any other grain is
+ * read from the file with stream->file held shared. If the grain is queued between the two steps,
+ * its entry is VMDK_PENDING, and the lookup is repeated.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 
 #include "stream.h"
 
-#define EXTENT_TABLES 4096 /* steps of one lookup */
+#define EXTENT_TABLES 4096 /* maximum steps of one lookup */
 
 /* Lock held. */
 static gboolean look_up(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
@@ -46,7 +46,7 @@ gboolean vmdk_stream_entry(VmdkStream *stream, uint64_t number, uint64_t limit, 
     return ok;
 }
 
-/* Returns TRUE with the content in @buf when the grain waits to be written. */
+/* Copies the grain to @buf and returns TRUE if the grain is queued. */
 static gboolean read_pending(VmdkStream *stream, uint64_t number, uint8_t *buf)
 {
     size_t len = (size_t)stream->grain;
@@ -72,7 +72,7 @@ static gboolean read_whole(VmdkStream *stream, uint64_t number, uint8_t *buf, GE
         return TRUE;
     if (!vmdk_stream_entry(stream, number, 1, &entry, &count, error))
         return FALSE;
-    if (entry == VMDK_PENDING) /* it has started to wait in between */
+    if (entry == VMDK_PENDING) /* the grain was queued after read_pending() */
         return read_whole(stream, number, buf, error);
     if (entry == 0) {
         memset(buf, 0, (size_t)stream->grain);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes a stream. Changed grains wait in a tree by number; when PENDING_BYTES of them wait, the
- * lowest ones are appended to the file. Whole grains are packed by the writing thread before it
- * takes the lock; grains that are changed in part stay unpacked until they leave. Everything else
- * happens with stream->lock held.
+ * Writes a stream. Changed grains are queued in a tree by number. When PENDING_BYTES are queued,
+ * the lowest grains are appended to the file. The writing thread packs a whole grain before it
+ * acquires the lock. A partially changed grain stays unpacked until it leaves the queue. All other
+ * steps happen with stream->lock held.
  */
 #include <string.h>
 
@@ -16,9 +16,9 @@
 #include "bytes.h"
 #include "stream.h"
 
-#define PENDING_BYTES (32 * CST_MIB) /* unpacked size of the grains that may wait */
+#define PENDING_BYTES (32 * CST_MIB) /* limit for the unpacked size of queued grains */
 
-/* --- into the file; lock held ----------------------------------------------------------------- */
+/* --- appending to the file; lock held --------------------------------------------------------- */
 
 static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packed, size_t len,
                        GError **error)
@@ -62,7 +62,7 @@ static gboolean emit(VmdkStream *stream, uint64_t number, VmdkPending *pending, 
     return append(stream, number, pending->data, pending->packed_len, error);
 }
 
-/* Grains leave in the order of the disk. */
+/* Grains leave the queue in the order of the disk. */
 static gboolean leave_waiting(VmdkStream *stream, gint most, GError **error)
 {
     while (g_tree_nnodes(stream->pending) > most) {
@@ -81,9 +81,12 @@ gboolean vmdk_stream_drain(VmdkStream *stream, GError **error)
     return leave_waiting(stream, 0, error);
 }
 
-/* --- grains that wait; lock held -------------------------------------------------------------- */
+/* --- queued grains; lock held ----------------------------------------------------------------- */
 
-/* Before the first change after a flush: keeps what it wrote until the next flush is over. */
+/*
+ * Called before the first change after a flush. Preserves the flushed end until the next flush is
+ * done.
+ */
 static gboolean keep_end(VmdkStream *stream, GError **error)
 {
     if (!stream->barriers)
@@ -112,7 +115,7 @@ static void wait_with(VmdkStream *stream, uint64_t number, uint8_t *data, size_t
     g_tree_replace(stream->pending, GSIZE_TO_POINTER(number), pending);
 }
 
-/* The grain, unpacked, to be changed. */
+/* Returns the unpacked, queued grain for modification. */
 static uint8_t *grain_for_change(VmdkStream *stream, uint64_t number, GError **error)
 {
     VmdkPending *pending = vmdk_stream_pending(stream, number);
@@ -137,7 +140,7 @@ static uint8_t *grain_for_change(VmdkStream *stream, uint64_t number, GError **e
 
 /* --- the guest's changes ---------------------------------------------------------------------- */
 
-/* Packed outside of the lock, by as many threads as write. */
+/* Packs outside of the lock, so that all writing threads pack in parallel. */
 static gboolean write_whole(VmdkStream *stream, const uint8_t *buf, uint64_t number, GError **error)
 {
     gboolean is_zero = cst_bytes_are_zero(buf, (size_t)stream->grain), ok;
@@ -201,7 +204,7 @@ gboolean vmdk_stream_pwrite(VmdkExtent *extent, const void *buf, size_t len, uin
     return TRUE;
 }
 
-/* Whole grains: nothing is written. */
+/* For whole grains: no data is written. */
 static gboolean zero_whole(VmdkStream *stream, uint64_t number, GError **error)
 {
     gboolean ok;
@@ -249,7 +252,9 @@ gboolean vmdk_stream_discard(VmdkExtent *extent, uint64_t offset, uint64_t lengt
 
 /* --- size ------------------------------------------------------------------------------------- */
 
-/* Lock held. What the last grain holds beyond the end must not show later. */
+/*
+ * Lock held. Zeroes the last grain beyond @length, so that old data does not become visible later.
+ */
 static gboolean zero_tail(VmdkStream *stream, uint64_t length, GError **error)
 {
     uint64_t number = length / stream->grain, inside = length % stream->grain;

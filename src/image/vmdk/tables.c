@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Grain directories and grain tables between cache and file, see tables.h. Directories are
- * CstTables; whole grain tables are pages keyed by their index, whose redundant copy is the page's
- * mirror. Every place is checked against file and metadata before it is read or written. Grain
- * tables are written first, then after a barrier the redundant directory and the primary one.
+ * Caches for grain directories and grain tables, see tables.h. Directories are CstTables. Whole
+ * grain tables are pages keyed by their index; their redundant copy is the page's mirror. Every
+ * place is checked against file and metadata before it is read or written. Grain tables are written
+ * first, then after a barrier the redundant directory and the primary one.
  */
 #include "tables.h"
 
@@ -21,7 +21,7 @@ struct VmdkTables {
     CstBlob *blob;
     const VmdkHeader *header;
     CstTable *directory;
-    CstTable *redundant;        /* NULL: there is none */
+    CstTable *redundant;        /* NULL: no redundant directory */
     CstPageCache *grain_tables; /* whole tables; keys: indices of the directory */
     void *owner;
 };
@@ -113,7 +113,7 @@ static CstPageId page_id(const VmdkTables *t, uint64_t index, uint32_t place, ui
                        .length = (uint32_t)table_bytes(t)};
 }
 
-/* The table of @index; *ret_table is NULL where there is none. */
+/* Finds table @index; *ret_table is NULL if the table does not exist. */
 static gboolean find_table(VmdkTables *t, uint64_t index, CstPage **ret_table, GError **error)
 {
     uint32_t place = 0, redundant = 0;
@@ -187,16 +187,16 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
     uint64_t index = grain / tables->header->gtes;
     CstPageId id = page_id(tables, index, place, tables->redundant ? redundant : 0);
 
-    /* dirty before the directory is: so it is never written after it */
+    /* made dirty before the directory, so that it is never written after the directory */
     if (!cst_page_cache_add(tables->grain_tables, &id, error))
         return FALSE;
     if (vmdk_tables_move(tables, index, place, redundant, error))
         return TRUE;
-    cst_page_cache_drop(tables->grain_tables, index, 0); /* nothing refers to it */
+    cst_page_cache_drop(tables->grain_tables, index, 0); /* no entry refers to it */
     return FALSE;
 }
 
-/* Both copies of a table are written: the second one must have a place of its own. */
+/* Both copies of a table are written, so the redundant copy must have a valid place of its own. */
 static gboolean check_redundant(VmdkTables *tables, const CstPage *table, GError **error)
 {
     uint32_t redundant = (uint32_t)(table->id.mirror / 512);

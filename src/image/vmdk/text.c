@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes the descriptor to its place: a file of its own, or the space that the header of the one
- * extent reserves. Only sectors that differ are written, and the text never gets shorter: it is
- * padded with newlines in a file and with zeroes inside of an extent. A content ID keeps its
- * length, so changing it writes one sector, or two when it lies across their border. Callers hold
- * vmdk->lock; vmdk_begin_writing() takes it itself.
+ * Writes the descriptor: a separate file, or the space that the header of the single extent
+ * reserves. Only differing sectors are written. The text never gets shorter: it is padded with
+ * newlines in a file and with zeroes in an extent. A content ID keeps its length, so changing it
+ * writes one sector, or two if it crosses a sector's border. Callers hold vmdk->lock;
+ * vmdk_begin_writing() acquires it itself.
  */
 #include <string.h>
 
@@ -25,7 +25,7 @@ uint32_t vmdk_new_cid(uint32_t old)
     return cid;
 }
 
-/* The text as it lies in the file: padded, so that it keeps its place and never gets shorter. */
+/* Returns the text as stored in the file, padded to @len bytes. */
 static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len, GError **error)
 {
     uint8_t *bytes = cst_alloc(len, 1, vmdk->blob->name, error);
@@ -69,7 +69,7 @@ gboolean vmdk_text_write(Vmdk *vmdk, GError **error)
     return write_text(vmdk, text, error);
 }
 
-/* Blank lines and comments that can go, but for the first line and our own. */
+/* Blank lines and comments that may be removed. The first line and Cistern's own comments stay. */
 static gboolean is_filler(const char *line)
 {
     return *line == '\n' || (g_str_has_prefix(line, "# ") || g_str_has_prefix(line, "#\n") ||
@@ -77,8 +77,8 @@ static gboolean is_filler(const char *line)
 }
 
 /*
- * @head is to be the first sector, in front of what stays where it is: blank lines make it longer,
- * less filler makes it shorter. FALSE: it is too long.
+ * Fits @head into the first sector without moving the text after it. Blank lines make @head longer;
+ * removed filler makes it shorter. FALSE: it is too long.
  */
 static gboolean fit_head(GString *head, gboolean exactly)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * VMware's disk: a text descriptor, a hosted sparse extent (KDMV) that may embed one, or the older
- * sparse extent of ESX (COWD) ("Virtual Disk Format 5.0", "Hosted Sparse Extents", "ESX Server
- * Sparse Extents"). Little endian, counted in sectors. This file has probing, inspection without
- * opening, and the table of the format's callbacks.
+ * VMware's disk format. An image is a text descriptor, a hosted sparse extent (KDMV), which may
+ * embed a descriptor, or the older sparse extent of ESX (COWD). See "Virtual Disk Format 5.0",
+ * "Hosted Sparse Extents" and "ESX Server Sparse Extents". Little endian, counted in sectors. This
+ * file has probing, inspection without opening, and the table of the format's callbacks.
  */
 #include "vmdk.h"
 
@@ -50,7 +50,7 @@ static void take_ids(CstImageInfo *info, const VmdkDescriptor *d)
     info->parent_cid = d->parent_cid;
 }
 
-/* @is_extent: the text is embedded in the one extent, which names itself. */
+/* @is_extent: the text is embedded in the single extent, so its extent line is not followed. */
 static void describe(CstInspection *inspection, uint64_t offset, uint64_t len, gboolean is_extent)
 {
     g_autofree char *text =
@@ -136,7 +136,7 @@ static void vmdk_inspect(CstInspection *inspection)
         cst_inspection_problem(inspection, _("this is no VMDK image"));
 }
 
-/* --- the files that it is --------------------------------------------------------------------- */
+/* --- files of the image ----------------------------------------------------------------------- */
 
 static void list_lines(CstInspection *inspection, GPtrArray *parts)
 {

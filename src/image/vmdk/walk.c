@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The walk of a check through all metadata of a hosted sparse extent. Every sector of the file is
- * used at most once: by header, descriptor and directories, by one table, or by one grain. A sector
- * that is used twice and a place outside of the file are errors. A sector that is neither used nor
- * zero is a leak, and so is a redundant table that differs from the primary one, because nothing
- * reads it.
+ * The walk of a check through all metadata of a hosted sparse extent. Every sector of the file has
+ * at most one user: header, descriptor and directories, one table, or one grain. A sector with two
+ * users and a place outside of the file are errors. A sector without a user that is not zero is a
+ * leak. A redundant table that differs from the primary one also counts as a leak, because it is
+ * never read.
  *
- * All uses are collected in an array and sorted by sector, so the memory needed follows the
- * allocated grains, not the capacity. Nothing is changed here; repair.c works on the result.
+ * All uses are collected in an array and sorted by sector, so the memory use depends on the
+ * allocated grains, not on the capacity. The walk changes nothing; repair.c works on its result.
  */
 #include "check.h"
 
@@ -60,7 +60,10 @@ static uint64_t length_of(const VmdkWalk *walk, const VmdkUse *entry)
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-/* Marks overlapping tables bad before any is read: a directory may name one a million times. */
+/*
+ * Marks overlapping tables bad before any is read, because a directory may name one a million
+ * times.
+ */
 static void mark_shared(VmdkWalk *walk)
 {
     const VmdkUse *before = NULL;
@@ -114,7 +117,7 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     return TRUE;
 }
 
-/* Notes a leak when the redundant table differs from the primary one. */
+/* Records a leak if the redundant table differs from the primary one. */
 static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, uint32_t redundant,
                                GError **error)
 {
@@ -176,7 +179,7 @@ gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, G
     return TRUE;
 }
 
-/* Counts a grain as one error, however many others overlap it. */
+/* Counts a grain as one error, no matter how many uses overlap it. */
 static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
 {
     if (g_hash_table_add(walk->conflicts, g_memdup2(&grain->index, sizeof(grain->index))))
@@ -186,11 +189,11 @@ static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
             walk->sparse->blocks.blob->name, grain->index, grain->sector);
 }
 
-/* Where two uses overlap, each grain among them is an error. */
+/* Each grain in an overlap of two uses is an error. */
 static void find_conflicts(VmdkWalk *walk)
 {
     uint64_t end = 0;
-    const VmdkUse *last = NULL; /* the one that reaches to end */
+    const VmdkUse *last = NULL; /* the use that ends at end */
 
     g_array_sort(walk->uses, by_sector);
     for (guint i = 0; i < walk->uses->len; i++) {
@@ -213,7 +216,7 @@ static void find_conflicts(VmdkWalk *walk)
 
 /* --- leaks ------------------------------------------------------------------------------------ */
 
-/* Units of a grain that are not zero, in a range that nobody uses. */
+/* Records the non-zero grain-sized units of an unused range as leaks. */
 static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError **error)
 {
     CstBlob *blob = walk->sparse->blocks.blob;
@@ -241,7 +244,7 @@ static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError *
             cst_check_leaks(&walk->check, 1, _("'%s': nothing refers to what lies at %" PRIu64),
                             blob->name, at);
             leaks = TRUE;
-            n = MIN(unit - at % unit, to - at); /* the rest of the unit does not count again */
+            n = MIN(unit - at % unit, to - at); /* count the rest of the unit only once */
         }
         at += n;
     }
@@ -258,7 +261,7 @@ static gboolean find_leaks(VmdkWalk *walk, GError **error)
     const VmdkHeader *header = &walk->sparse->header;
     uint64_t directory = vmdk_header_directory_len(header), end = 0, size = 0;
 
-    /* directories may have moved behind the grains, and other programs put the text anywhere */
+    /* directories may be after the grains, and other programs place the text anywhere */
     for (uint64_t i = 0; header->descriptor && i < MIN(header->descriptor_len, TEXT_SECTORS); i++)
         use(walk, (uint32_t)(header->descriptor + i), VMDK_USE_TABLE, 0);
     for (uint64_t i = 0; i < directory; i++) {
@@ -281,7 +284,7 @@ static gboolean find_leaks(VmdkWalk *walk, GError **error)
     return end >= size || look_at_gap(walk, end, size, error);
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- the whole walk --------------------------------------------------------------------------- */
 
 void vmdk_walk_clear(VmdkWalk *walk)
 {
@@ -294,7 +297,7 @@ void vmdk_walk_clear(VmdkWalk *walk)
     }
 }
 
-/* Skips tables that do not exist at little cost: a directory may have millions of entries. */
+/* Skips missing tables at little cost, because a directory may have millions of entries. */
 static gboolean look_at(VmdkWalk *walk, uint64_t index, GError **error)
 {
     uint32_t place = 0, redundant = 0;
