@@ -2,7 +2,7 @@
 
 /*
  * Entries of the block allocation table. The entries of a chunk's payload blocks are followed by
- * that of its sector bitmap.
+ * the entry of its sector bitmap.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -48,7 +48,7 @@ gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error
     return vhdx_page_dirty(vhdx->pages, page, error);
 }
 
-/* The file may end inside of the last block: only the block's start must lie in the file. */
+/* The file may end within the last block, so only the block's start must lie in the file. */
 gboolean vhdx_place_is_sound(const Vhdx *vhdx, uint64_t place, uint64_t length, uint64_t file_size)
 {
     return place <= VHDX_MAX_FILE / CST_MIB && place * CST_MIB + length <= VHDX_MAX_FILE &&

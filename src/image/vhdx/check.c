@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Check and repair of an image. The survey (survey.c) finds the entries of the block allocation
- * table that are wrong and the MiB that are in use; a MiB of the file that is not in use and not
- * zero is a leak. Leaks are counted in MiB, the unit in which space is given out.
+ * Check and repair of an image. The survey (survey.c) finds the wrong entries of the block
+ * allocation table and the used MiB. A MiB of the file that is unused and not zero is a leak. Leaks
+ * are counted in MiB, the unit of allocation.
  *
- * Repair changes entries through the log like any other writer, so a power cut leaves some entries
- * repaired and the others as they were. Errors are repaired in rounds, each followed by a new
- * survey; leaks are given back only when no error is left. The head's lock is held from the survey
- * on.
+ * Repair changes entries through the log like any other writer, so a power cut leaves each entry
+ * either repaired or unchanged. Errors are repaired in rounds, each followed by a new survey. Leaks
+ * are freed only when no error is left. The head's lock is held from the survey on.
  */
 #include <inttypes.h>
 
@@ -43,7 +42,7 @@ static gboolean is_zero(CstBlob *file, uint64_t offset, uint64_t length, gboolea
     return TRUE;
 }
 
-/* A MiB that nothing refers to is a leak when it holds something: a hole costs nothing. */
+/* An unused MiB is a leak if it has data; a hole needs no space. */
 static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, CstImageCheck *found,
                            CstTask *task, GError **error)
 {
@@ -82,7 +81,7 @@ static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, C
     return TRUE;
 }
 
-/* Truncates the file behind the last MiB in use, where the file allows that. */
+/* Truncates the file after the last used MiB, if the file supports it. */
 static gboolean cut_off(Vhdx *vhdx, const VhdxUnits *used, GError **error)
 {
     uint64_t end = vhdx_units_end(used) * CST_MIB, size = 0;
@@ -108,7 +107,7 @@ static gboolean check_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair,
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-/* The second user gets a copy: either of the two may own the content. */
+/* Gives the second user a copy, because either of the two may own the content. */
 static gboolean give_own_place(Vhdx *vhdx, const VhdxDamage *damage, GError **error)
 {
     gboolean is_bitmap = damage->index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
@@ -121,7 +120,7 @@ static gboolean give_own_place(Vhdx *vhdx, const VhdxDamage *damage, GError **er
            vhdx_bat_set(vhdx, damage->index, vhdx_entry(VHDX_STATE(damage->entry), place), error);
 }
 
-/* An entry whose place or state is wrong becomes NOT_PRESENT. */
+/* An entry with a wrong place or state becomes NOT_PRESENT. */
 static gboolean repair_entry(Vhdx *vhdx, const VhdxDamage *damage, GError **error)
 {
     if (!vhdx_relieve(vhdx, error))
@@ -145,8 +144,8 @@ static gboolean repair_round(Vhdx *vhdx, VhdxSurvey *survey, CstTask *task, GErr
 }
 
 /*
- * One repair may bring another damage to light: a missing bitmap, the blocks that it was for. It
- * ends, because every round leaves fewer entries that point to somewhere they may not.
+ * One repair may reveal further damage: after the repair of a missing bitmap, the blocks that need
+ * it. The loop ends because every round leaves fewer entries with invalid places.
  */
 static gboolean repair_errors(Vhdx *vhdx, VhdxSurvey *survey, CstImageCheck *found, CstTask *task,
                               GError **error)
@@ -200,7 +199,7 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
         found->allocated_clusters = survey.allocated;
         found->fragmented_clusters = survey.fragmented;
         found->image_end = vhdx_units_end(&survey.units) * CST_MIB;
-        /* while entries are wrong, space that they should refer to may look like a leak */
+        /* while entries are wrong, space that they should refer to may seem to leak */
         ok = check_leaks(vhdx, &survey.units, flags != 0 && survey.errors == 0, found, task, error);
     }
     vhdx_survey_clear(&survey);
@@ -210,7 +209,7 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
 gboolean vhdx_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                     unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    /* freeing leaks changes nothing that the guest sees */
+    /* freeing leaks does not change the guest's content */
     unsigned open = flags & CST_CHECK_REPAIR_ALL ? CST_IMAGE_WRITE
                     : flags                      ? CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT
                                                  : 0;

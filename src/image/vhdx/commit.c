@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The transaction of an image: sessions, and the way of dirty table sectors through the log into
- * the file. The order of writing is described in state.h.
+ * The transaction of an image: sessions, and the path of dirty table sectors through the log into
+ * the file. The write order is described in state.h.
  *
- * A session begins with a header that has new GUIDs. Each commit writes one log entry that is a log
- * by itself, flushes, and copies the sectors to their places. The barrier before the next entry
- * makes those copies durable, so that the next entry may supersede this one. Without barriers
- * nothing is logged. Headers alternate between the two slots: one of them is valid at every moment.
- * All functions but vhdx_flush() need the head's lock.
+ * A session begins with a header that has new GUIDs. Each commit writes one log entry that is a
+ * complete log, flushes, and copies the sectors to their places. The barrier before the next entry
+ * makes those copies durable, so that the next entry may replace this one. Without barriers the log
+ * is not used. Headers alternate between the two slots, so that one of them is valid at every point
+ * in time. All functions except vhdx_flush() need the head's lock.
  */
 #include <string.h>
 
@@ -19,9 +19,9 @@
 #include "vhdx.h"
 
 /*
- * An entry holds at most VHDX_LOG_PAGES sectors, and what one step changes has to be in one entry:
- * at most 16 sectors of a sector bitmap (a block of 256 MiB), and one of the table for the block
- * and one for the bitmap block.
+ * An entry holds at most VHDX_LOG_PAGES sectors, and all changes of one step must be in one entry.
+ * A step changes at most 16 sectors of a sector bitmap (a block of 256 MiB), and two sectors of the
+ * table: for the block and for the bitmap block.
  */
 #define MANY_CHANGES 96
 _Static_assert(MANY_CHANGES + 18 <= VHDX_LOG_PAGES, "a step's changes go into one entry");
@@ -39,7 +39,7 @@ static void new_guid(uint8_t ret_guid[16])
     memcpy(ret_guid, uuid.bytes, 16);
 }
 
-/* Overwrites the header that is not current: one of the two is valid at every moment. */
+/* Overwrites the header that is not current, so that one of the two is always valid. */
 gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers, GError **error)
 {
     uint8_t raw[VHDX_HEADER_LEN];
@@ -55,7 +55,7 @@ gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers,
     return TRUE;
 }
 
-/* Copies the region table that counts over the other one, which is damaged or out of date. */
+/* Copies the valid region table over the other one, which is damaged or out of date. */
 static gboolean repair_regions(Vhdx *vhdx, GError **error)
 {
     g_autofree uint8_t *raw = NULL;
@@ -112,7 +112,7 @@ gboolean vhdx_begin_writing(Vhdx *vhdx, GError **error)
     return vhdx->writing;
 }
 
-/* An entry that reaches the end of the ring continues at its beginning. */
+/* An entry that reaches the end of the ring continues at its start. */
 static gboolean write_entry(Vhdx *vhdx, const uint8_t *raw, size_t len, GError **error)
 {
     const VhdxHeader *header = &vhdx->header;
@@ -125,8 +125,8 @@ static gboolean write_entry(Vhdx *vhdx, const uint8_t *raw, size_t len, GError *
 }
 
 /*
- * The entry before this one stays whole while this one is written: two of the largest fit into the
- * smallest log. So there is something valid in it at any time.
+ * The smallest log has room for two of the largest entries. So the preceding entry stays complete
+ * during the write, and the log always has a valid entry.
  */
 static gboolean log_changes(Vhdx *vhdx, CstPage *const *dirty, unsigned count, GError **error)
 {
@@ -155,7 +155,10 @@ static gboolean log_changes(Vhdx *vhdx, CstPage *const *dirty, unsigned count, G
     return TRUE;
 }
 
-/* The header names the log once the session's first entry is durable: never an empty log. */
+/*
+ * The header refers to the log only after the session's first entry is durable, so the log is never
+ * empty.
+ */
 static gboolean announce_log(Vhdx *vhdx, GError **error)
 {
     VhdxHeader header = vhdx->header;
@@ -174,8 +177,10 @@ gboolean vhdx_commit(Vhdx *vhdx, GError **error)
     unsigned count = vhdx_pages_dirty_count(vhdx->pages);
     g_autofree CstPage **dirty = NULL;
 
-    /* An entry makes the one before it void: what that holds must be in the file, and the barrier
-     * in front of this entry makes it durable there. */
+    /*
+     * An entry invalidates the preceding one. So the preceding entry's sectors must be in the file;
+     * the barrier before this entry makes them durable.
+     */
     if (!repair_regions(vhdx, error) || !vhdx_pages_checkpoint(vhdx->pages, error))
         return FALSE;
     if (count == 0)
@@ -210,7 +215,7 @@ gboolean vhdx_empty_log(Vhdx *vhdx, GError **error)
     if (!vhdx_header_store(vhdx->file, &header, TRUE, error))
         return FALSE;
     vhdx->header = header;
-    /* with a new GUID no entry of the old log is taken for one of the new log */
+    /* with a new GUID, entries of the old log are not mistaken for entries of the new log */
     new_guid(vhdx->log_guid);
     vhdx->log_sequence = 1;
     vhdx->log_position = 0;

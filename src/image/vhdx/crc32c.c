@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * CRC-32C, one byte a step, over a table that the first caller fills (g_once). Checksums here cover
- * headers, region tables and log entries, never guest data, so the plain algorithm is fast enough.
+ * CRC-32C, one byte per step, with a table that the first caller fills (g_once). The checksums
+ * cover headers, region tables and log entries, never guest data, so the plain algorithm is fast
+ * enough.
  */
 #include "crc32c.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Creates an image: header section, log, metadata region and block allocation table follow each
- * other, each from a MiB boundary on; then the blocks of a fixed or preallocated image.
+ * Creates an image. Header section, log, metadata region and block allocation table are
+ * consecutive, each at a MiB boundary; the blocks of a fixed or preallocated image follow.
  *
- * Everything is written without barriers into a file of zeroes. The file identifier goes last:
- * until it is there, the file is not recognised as an image.
+ * Everything is written without barriers into a file of zeroes. The file identifier is written
+ * last, because it makes the file recognisable as an image.
  */
 #include <string.h>
 
@@ -31,15 +31,15 @@ typedef struct {
     uint32_t block_size;
     uint32_t sector_size;
     uint32_t flags;
-    gboolean allocated; /* every block has a place */
+    gboolean allocated; /* all blocks are allocated */
     uint64_t blocks;
     uint64_t bat_length;
     uint64_t log_length;
-    uint64_t metadata_at, bat_at; /* behind the log */
+    uint64_t metadata_at, bat_at; /* after the log */
     const char *parent;
 } Plan;
 
-/* As QEMU chooses, so that a disk of one size is the same everywhere. */
+/* The same choice as QEMU's, so that equal disks get equal block sizes. */
 static uint32_t default_block_size(uint64_t capacity)
 {
     if (capacity > 32 * CST_TIB)
@@ -116,7 +116,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
 /* --- metadata --------------------------------------------------------------------------------- */
 
 typedef struct {
-    uint8_t *raw; /* VHDX_METADATA_LEN for the table, the items behind */
+    uint8_t *raw; /* the table of VHDX_METADATA_LEN bytes, then the items */
     uint32_t used;
     uint16_t count;
 } Metadata;
@@ -138,8 +138,8 @@ static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, 
 }
 
 /*
- * The parent's DataWriteGuid shows whether it has changed since. Where the parent is not at hand, a
- * zero GUID means that nobody knows.
+ * The parent's DataWriteGuid shows later whether the parent has changed. Without access to the
+ * parent, a zero GUID is stored, which means unknown.
  */
 static gboolean read_linkage(const CstImageFormat *format, const CstImageCreate *options,
                              CstUuid *ret_guid, GError **error)
@@ -242,7 +242,7 @@ static gboolean write_regions(CstBlob *blob, const Plan *plan, GError **error)
            cst_blob_pwrite(blob, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS + VHDX_REGIONS_LEN, error);
 }
 
-/* Places the blocks in order behind the table; the sector bitmaps' entries stay zero. */
+/* Places the blocks in order after the table; the sector bitmaps' entries stay zero. */
 static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError **error)
 {
     enum { CHUNK = 64 * 1024 };
@@ -268,7 +268,10 @@ static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError
     return TRUE;
 }
 
-/* Sector bitmap blocks of a differencing image: one for each chunk that has blocks. */
+/*
+ * Returns the number of sector bitmap blocks of a differencing image: one for each chunk with
+ * blocks.
+ */
 static uint64_t bitmap_blocks(const Plan *plan, uint64_t used)
 {
     uint64_t groups =
@@ -312,7 +315,7 @@ gboolean vhdx_create(const CstImageFormat *format, CstBlob *blob, const CstImage
         (!write_bat(blob, &plan, task, error) ||
          !cst_space_preallocate(blob, tables, plan.capacity, options->preallocation, task, error)))
         return FALSE;
-    /* what makes it an image comes last */
+    /* the identifier, which makes the file an image, comes last */
     return write_metadata(format, blob, &plan, options, error) &&
            write_regions(blob, &plan, error) && write_headers(blob, &plan, error) &&
            write_identifier(blob, error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes and encodes the header section: the two headers and the two copies of the region table,
- * and checks that regions, log and header section do not overlap. metadata.c reads what the
- * metadata region holds. Nothing here trusts the file: offsets and lengths are checked before they
- * are used, and the number of ranges is bounded by VHDX_MAX_RANGES.
+ * Decodes and encodes the header section: the two headers and the two copies of the region table.
+ * Checks that regions, log and header section do not overlap. metadata.c reads the metadata region.
+ * The file is untrusted: offsets and lengths are checked before use, and VHDX_MAX_RANGES limits the
+ * number of ranges.
  */
 #include "header.h"
 
@@ -89,8 +89,7 @@ void vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
     memcpy(header.log_guid, best + 48, 16);
     header.log_length = cst_le32(best + 68);
     header.log_offset = cst_le64(best + 72);
-    inspection->info->dirty =
-        memcmp(header.log_guid, nil, 16) != 0; /* the log waits to be replayed */
+    inspection->info->dirty = memcmp(header.log_guid, nil, 16) != 0; /* the log must be replayed */
     *ret_header = header;
     check_header(inspection, &header, best);
 }
@@ -168,7 +167,7 @@ static gboolean read_region(CstInspection *inspection, VhdxLayout *layout, const
     return TRUE;
 }
 
-/* The first table that is valid counts: it is the one that is written first (resize.c). */
+/* The first valid table is used, because it is the one that is written first (resize.c). */
 static uint8_t *find_regions(CstInspection *inspection, VhdxLayout *layout)
 {
     g_autofree uint8_t *first = g_malloc(VHDX_REGIONS_LEN), *second = g_malloc(VHDX_REGIONS_LEN);
@@ -205,7 +204,7 @@ static void read_regions(CstInspection *inspection, VhdxLayout *layout)
         cst_inspection_problem(inspection, _("the VHDX region table lacks a region"));
 }
 
-/* --- all of it ------------------------------------------------------------------------------- */
+/* --- layout ---------------------------------------------------------------------------------- */
 
 uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t sector_size,
                           gboolean differencing)

@@ -2,7 +2,7 @@
 
 /*
  * Encodes a parent locator ([MS-VHDX] 2.6.2.6): a header, one entry for each key-value pair, then
- * the text of keys and values in UTF-16, little endian. metadata.c decodes them.
+ * the text of keys and values in UTF-16, little endian. metadata.c decodes locators.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@
 
 typedef struct {
     uint8_t *raw;
-    uint32_t used; /* of the text */
+    uint32_t used; /* end of the text */
     uint16_t count;
 } Locator;
 

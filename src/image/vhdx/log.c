@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reads and encodes the log. Reading finds the active sequence: entries in a row whose sequence
- * numbers count up by one, of which the last one's tail lies inside the row; the sequence with the
- * largest number is active ([MS-VHDX] 2.3.3). Its changes are collected as patches (patches.c),
- * which the caller applies or shows as an overlay; nothing in this file writes to the image.
+ * Reads and encodes the log. Reading finds the active sequence. A sequence consists of consecutive
+ * entries whose sequence numbers increase by one; the tail of the last entry must be within the
+ * sequence. The sequence with the largest number is active ([MS-VHDX] 2.3.3). Its changes are
+ * collected as patches (patches.c), which the caller applies or shows as an overlay. This file
+ * never writes to the image.
  *
- * The whole log is read into memory, at most MAX_LENGTH bytes. An entry is checked once, and a
- * budget of bytes that may be summed keeps overlapping entries of a crafted log from taking
- * quadratic time.
+ * The whole log is read into memory, at most MAX_LENGTH bytes. Each entry is checked once. A budget
+ * for checksummed bytes prevents overlapping entries of a crafted log from taking quadratic time.
  */
 #include "log.h"
 
@@ -23,11 +23,11 @@
 
 #define ENTRY_LEN       64 /* of an entry's header */
 #define DESCRIPTOR_LEN  32
-#define MAX_LENGTH      (64 * CST_MIB) /* of a log that is replayed; QEMU and Hyper-V use 1 MiB */
+#define MAX_LENGTH      (64 * CST_MIB) /* limit for replay; QEMU and Hyper-V create logs of 1 MiB */
 #define MAX_DESCRIPTORS (128 * CST_KIB)
 
 typedef struct {
-    gboolean known;  /* the rest is valid */
+    gboolean known;  /* the other fields are valid */
     uint32_t length; /* 0: no valid entry starts here */
     uint32_t tail;
     uint32_t count;
@@ -39,7 +39,7 @@ typedef struct {
     uint8_t *bytes;
     uint32_t length;
     Entry *entries;  /* one per sector */
-    uint64_t budget; /* bytes that may still be summed; bounds the time for entries that overlap */
+    uint64_t budget; /* remaining bytes to checksum; bounds the time for overlaps */
 } Log;
 
 static const uint8_t *sector(const Log *log, uint64_t position)
@@ -60,7 +60,7 @@ static const uint8_t *descriptor(const Log *log, uint32_t position, uint32_t i)
     return sector(log, position + at / VHDX_SECTOR * VHDX_SECTOR) + at % VHDX_SECTOR;
 }
 
-/* --- is this an entry? ------------------------------------------------------------------------ */
+/* --- validation of entries -------------------------------------------------------------------- */
 
 static gboolean data_sector_holds(const uint8_t *raw, uint64_t sequence)
 {
@@ -134,16 +134,18 @@ static const Entry *entry_at(Log *log, uint32_t position)
     return entry;
 }
 
-/* --- which entries count? --------------------------------------------------------------------- */
+/* --- active sequence -------------------------------------------------------------------------- */
 
 typedef struct {
-    uint32_t tail;     /* where the first entry to replay starts */
-    uint64_t sequence; /* of the last one; 0: nothing found */
-    uint32_t head;     /* where the last one starts */
-    uint32_t end;      /* behind the last one */
+    uint32_t tail;     /* start of the first entry to replay */
+    uint64_t sequence; /* of the last entry; 0: no valid sequence */
+    uint32_t head;     /* start of the last entry */
+    uint32_t end;      /* end of the last entry */
 } Sequence;
 
-/* Entries that follow each other from @start on; valid when the last one's tail is among them. */
+/*
+ * Finds consecutive entries from @start on; they are valid if the last entry's tail is one of them.
+ */
 static Sequence sequence_from(Log *log, uint32_t start)
 {
     Sequence found = {.tail = start};
@@ -194,7 +196,7 @@ static Sequence find_active(Log *log)
     }
 }
 
-/* --- what do they say? ------------------------------------------------------------------------ */
+/* --- content of the entries ------------------------------------------------------------------- */
 
 static gboolean log_corrupt(CstBlob *blob, GError **error, const char *what)
 {
@@ -202,7 +204,7 @@ static gboolean log_corrupt(CstBlob *blob, GError **error, const char *what)
                     what);
 }
 
-/* Headers are never changed through the log, nor is the log itself. */
+/* The log must not change headers or itself. */
 static gboolean range_is_fine(const VhdxHeader *header, uint64_t offset, uint64_t length)
 {
     return offset >= VHDX_AT_REGIONS && offset <= VHDX_MAX_FILE &&

@@ -4,60 +4,65 @@
 #include "header.h"
 
 /**
- * The log ([MS-VHDX] 2.3): a ring of 4 KiB sectors in which changes of metadata are written down
- * before they are made. A header whose log GUID is not zero says that the log must be replayed
- * before anything else in the file is believed.
+ * The log ([MS-VHDX] 2.3): a ring of 4 KiB sectors. Changes of metadata are written to it before
+ * they are made in place. If a header's log GUID is not zero, the log must be replayed before any
+ * other part of the file is used.
  */
 #define VHDX_SECTOR    4096
-#define VHDX_LOG_PAGES 126 /**< that one entry can hold while its descriptors take one sector */
+#define VHDX_LOG_PAGES 126 /**< maximum of one entry with all descriptors in one sector */
 
-/* --- patches.c: what a replay changes -------------------------------------------------------- */
+/* --- patches.c: changes by a replay ---------------------------------------------------------- */
 
-/** Ranges of the file, disjoint, with their new content. */
+/** Disjoint ranges of the file with their new content. */
 typedef struct VhdxPatches VhdxPatches;
 
-/** Returns an empty set; free it with vhdx_patches_free(). */
+/** Return an empty set; the caller frees it with vhdx_patches_free(). */
 VhdxPatches *vhdx_patches_new(void);
-/** Frees @patches, which may be NULL. */
+/** Free @patches, which may be NULL. */
 void vhdx_patches_free(VhdxPatches *patches);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdxPatches, vhdx_patches_free)
 
 /**
- * Adds a patch; it covers what earlier patches have there. @data: VHDX_SECTOR bytes, copied, and
+ * Add a patch, which replaces earlier patches in its range. @data: VHDX_SECTOR bytes, copied, and
  * @length is VHDX_SECTOR; NULL: @length zeroes. @offset and @length are multiples of VHDX_SECTOR.
  */
 void vhdx_patches_add(VhdxPatches *patches, uint64_t offset, uint64_t length, const uint8_t *data);
-/** Raises the least size, in bytes, that the file has once the log is replayed. */
+/** Raise the minimum size of the file after the replay, in bytes. */
 void vhdx_patches_set_size(VhdxPatches *patches, uint64_t size);
-/** Writes the patches to @blob and makes it long enough. Does not flush. May be repeated. */
+/**
+ * Write the patches to @blob and extend it to the minimum size. Does not flush. May be repeated.
+ */
 gboolean vhdx_patches_apply(VhdxPatches *patches, CstBlob *blob, GError **error);
 /**
- * Returns a read-only view of @inner with the patches applied, which holds its own reference to
- * @inner. Takes over @patches, also when it fails.
+ * Return a read-only view of @inner with the patches applied, which holds its own reference to
+ * @inner. Consumes @patches, also on failure.
  */
 CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner, GError **error);
 
 /* --- log.c ----------------------------------------------------------------------------------- */
 
 /**
- * Reads the log that @header points to, whose GUID is set. NULL with CORRUPT when there is nothing
- * valid in it, LIMIT when it is larger than anybody makes them.
+ * Read the log of @header, whose log GUID must be set. Return: NULL with CORRUPT if the log has no
+ * valid entry, LIMIT if it is too large to be replayed.
  */
 VhdxPatches *vhdx_log_read(CstBlob *blob, const VhdxHeader *header, GError **error);
 
 /**
- * One entry that is a log by itself: its tail is its own start, because whatever came before has
- * been made durable in its place. Sectors: VHDX_SECTOR bytes each, @count at most VHDX_LOG_PAGES.
+ * One entry that is a complete log: its tail is its own start, because all earlier changes are
+ * durable in their places. Sectors have VHDX_SECTOR bytes each; @count is at most VHDX_LOG_PAGES.
  */
 typedef struct {
     const uint8_t *guid;
     uint64_t sequence;
     uint32_t position;  /**< in the log */
-    uint64_t file_size; /**< durable so far, and enough for all that is allocated */
+    uint64_t file_size; /**< durable already, and sufficient for all allocated space */
     unsigned count;
     const uint64_t *offsets;
     const uint8_t *const *pages;
 } VhdxLogEntry;
 
-/** Returns the bytes of the entry, *ret_len of them; g_free() them. */
+/**
+ * Return the bytes of the entry and set *ret_len to their number. The caller frees them with
+ * g_free().
+ */
 uint8_t *vhdx_log_encode(const VhdxLogEntry *entry, size_t *ret_len);

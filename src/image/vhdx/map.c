@@ -2,13 +2,12 @@
 
 /*
  * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format. An entry of the
- * block allocation table gives a payload block's state and place. In a differencing image a block
- * that is PARTIAL has some sectors only, which its chunk's sector bitmap lists; the others are the
- * parent's.
+ * block allocation table has a payload block's state and place. In a differencing image a PARTIAL
+ * block has only some sectors; its chunk's sector bitmap lists them. The parent has the other
+ * sectors.
  *
- * A sector bitmap is entered into the table no later than the first block that needs it, so no
- * committed table refers to a bitmap that is missing. Everything here runs with the head's lock
- * held.
+ * A sector bitmap is entered into the table no later than the first block that needs it. So a
+ * committed table never refers to a missing bitmap. All functions run with the head's lock held.
  */
 #include <string.h>
 
@@ -19,7 +18,7 @@
 #include "bytes.h"
 #include "state.h"
 
-/* --- where blocks are ------------------------------------------------------------------------- */
+/* --- places of blocks ------------------------------------------------------------------------- */
 
 static gboolean get_place(Vhdx *vhdx, uint64_t entry, uint64_t length, uint64_t *ret_offset,
                           GError **error)
@@ -36,9 +35,9 @@ static gboolean get_place(Vhdx *vhdx, uint64_t entry, uint64_t length, uint64_t 
 
 /* --- sector bitmaps --------------------------------------------------------------------------- */
 
-/* Bits of the file, from the first sector of a payload block on. */
+/* Bits in the file, from the first sector of a payload block on. */
 typedef struct {
-    uint64_t offset; /* where the first one's byte is */
+    uint64_t offset; /* offset of the first bit's byte */
     uint64_t count;
 } Bits;
 
@@ -57,13 +56,16 @@ static gboolean find_bits(Vhdx *vhdx, uint64_t block, Bits *ret_bits, GError **e
         return vhdx_corrupt(vhdx, error, _("a sector bitmap is missing"));
     if (!get_place(vhdx, entry, CST_MIB, &offset, error))
         return FALSE;
-    /* a block has at least 256 sectors, so it starts with a byte */
+    /* a block has at least 256 sectors, so its bits begin at a byte boundary */
     ret_bits->offset = offset + block % vhdx->chunk_ratio * sectors_per_block(vhdx) / 8;
     ret_bits->count = sectors_per_block(vhdx);
     return TRUE;
 }
 
-/* Length of the run of equal bits from @first on, at most @count; ends with the page. */
+/*
+ * Returns the length of the run of equal bits from @first on, at most @count. It ends with the
+ * page.
+ */
 static gboolean count_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t count,
                            gboolean *ret_set, uint64_t *ret_count, GError **error)
 {
@@ -122,7 +124,7 @@ static gboolean set_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t 
     return TRUE;
 }
 
-/* Allocates the sector bitmap of the block's chunk, unless the chunk has one. */
+/* Allocates the sector bitmap of the block's chunk if it is missing. */
 static gboolean make_bitmap(Vhdx *vhdx, uint64_t block, GError **error)
 {
     uint64_t index = vhdx_bat_bitmap_index(vhdx, block), entry = 0, place = 0;
@@ -205,7 +207,7 @@ static gboolean covers_block(const Vhdx *vhdx, const CstStep *step)
     return step->offset == start && step->length >= end - start;
 }
 
-/* Places sectors that a partial block does not have yet. */
+/* Places further sectors of a partial block. */
 static gboolean place_sectors(Vhdx *vhdx, uint64_t entry, CstStep *step, GError **error)
 {
     uint64_t place = 0;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes the metadata region: its table, the items that are known, and the parent locator. Items
- * that are required and unknown make the image unsupported; everything else that is unknown is
- * passed over.
+ * Decodes the metadata region: its table, the known items, and the parent locator. An unknown item
+ * that is marked required makes the image unsupported; other unknown items are skipped.
  */
 #include <string.h>
 
@@ -68,7 +67,7 @@ char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted)
     return NULL;
 }
 
-/* Of a GUID's parts the first three are numbers, and lie on disk in little endian. */
+/* The first three parts of a GUID are numbers, which are stored in little endian. */
 static CstUuid swapped(const CstUuid *guid)
 {
     static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -164,7 +163,7 @@ static void read_value(CstInspection *inspection, VhdxLayout *layout, Item item,
     } else if (item == ITEM_SIZE) {
         layout->capacity = cst_le64(raw);
         layout->capacity_at = offset;
-        /* Here, as the size of an image of unknown kind is shown as well. */
+        /* Checked here, because the size of an image of unknown kind is reported as well. */
         if (layout->capacity > VHDX_MAX_CAPACITY)
             cst_inspection_problem(inspection, _("the VHDX image has a bad size"));
     } else {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opens and closes images. A log that is in force comes first: with CST_IMAGE_WRITE it is replayed
- * into the file, else vhdx->file becomes an overlay that shows the file as replaying would leave
- * it. The layout is read only after that, because the log may have changed it.
+ * Opens and closes images. An active log is handled first: with CST_IMAGE_WRITE it is replayed into
+ * the file, else vhdx->file becomes an overlay that shows the file as after a replay. The layout is
+ * read after this, because the log may have changed it.
  *
  * Opening for writing changes nothing else: the session's header is written with the first change
  * (commit.c).
@@ -52,8 +52,8 @@ static gboolean read_layout(CstBlob *blob, const VhdxHeader *header, VhdxLayout 
 /* --- the log ---------------------------------------------------------------------------------- */
 
 /*
- * The header in between says who is at work, as the specification wants it before any change; the
- * log stays in force until everything is in its place. A power cut here means another replay.
+ * The specification requires a header with a new GUID before any change. The log stays active until
+ * all its changes are in place, so a power cut during the replay leads to another replay.
  */
 static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, gboolean barriers,
                        GError **error)
@@ -69,7 +69,7 @@ static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, 
     return vhdx_header_store(blob, header, barriers, error);
 }
 
-/* Returns the file with its log replayed: on the disk, or in an overlay for reading only. */
+/* Returns the file with its log replayed: in the file itself, or in an overlay if read-only. */
 static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *header,
                            gboolean *ret_dirty, GError **error)
 {
@@ -103,8 +103,9 @@ void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
 }
 
 /*
- * The parent must be the one that the image was made upon, and hold what it held then. Only the log
- * may know that there is none any more.
+ * The parent must be the one that the image was created on, with unchanged content. For an image
+ * without a parent, a backing image is accepted only if the log was active: only the log may have
+ * the removal of the parent.
  */
 static gboolean check_parent(const CstImageFormat *format, const VhdxLayout *layout, gboolean dirty,
                              const CstBlob *blob, CstBlob *backing, GError **error)
@@ -178,7 +179,9 @@ void vhdx_close(CstImage *image)
 {
     Vhdx *vhdx = vhdx_of(image);
 
-    /* a caller who needs the outcome has flushed; after a failure the log is replayed later */
+    /*
+     * callers that need the result have flushed before; after a failure the log is replayed later
+     */
     if (vhdx->writing && !vhdx->blocks.barriers)
         vhdx_commit(vhdx, NULL);
     else if (vhdx->writing)

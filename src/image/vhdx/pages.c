@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The sectors of tables and metadata between cache and file, see pages.h. A dirty sector stays in
- * the cache until it is logged; from then on Logged holds a copy, from which the sector is reloaded
- * until the checkpoint has written it to its place. The page cache must never write a dirty sector
- * by itself, so its spill callback fails.
+ * The cache for sectors of tables and metadata, see pages.h. A dirty sector stays in the cache
+ * until it is logged. From then on Logged has a copy; the sector is reloaded from it until the
+ * checkpoint has written it to its place. The page cache must never write a dirty sector by itself,
+ * so its spill callback fails.
  */
 #include "pages.h"
 
@@ -18,12 +18,12 @@
 #define MAX_PAGES 1024u
 _Static_assert(MAX_PAGES > VHDX_LOG_PAGES, "what one log entry holds never fills the cache");
 
-/* Sectors that are in the log and not yet in the file, by offset. */
+/* Sectors that are in the log and not yet in the file, in the order of their offsets. */
 typedef struct {
     uint64_t offsets[VHDX_LOG_PAGES];
-    uint8_t *content; /* as it was logged, VHDX_SECTOR bytes each */
+    uint8_t *content; /* logged content, VHDX_SECTOR bytes each */
     unsigned count;
-    unsigned written; /* so many of the first are in the file */
+    unsigned written; /* number of leading sectors that are in the file */
 } Logged;
 
 struct VhdxPages {
@@ -32,7 +32,7 @@ struct VhdxPages {
     Logged logged;
 };
 
-/* The content of a sector that is in the log only. */
+/* Returns the content of a sector that is only in the log; NULL: not logged. */
 static const uint8_t *find_logged(const Logged *logged, uint64_t offset)
 {
     for (unsigned i = logged->written; i < logged->count; i++)
@@ -58,8 +58,10 @@ static gboolean load(void *owner, const CstPageId *id, uint8_t *data, GError **e
     return cst_blob_pread(pages->blob, data, there, id->offset, error);
 }
 
-/* A sector must not be written ahead of its log entry, and vhdx_relieve() keeps the cache from
- * filling up with dirty ones. */
+/*
+ * A sector must not be written before its log entry. vhdx_relieve() prevents a cache full of dirty
+ * sectors, so this is never called.
+ */
 static gboolean refuse_to_spill(void *owner, GError **error)
 {
     return cst_fail(error, CST_ERROR_INTERNAL, _("'%s' has more changes than its log can hold"),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What replaying a log changes, as disjoint ranges in a tree by offset: sectors with content, and
- * runs of zeroes. A later patch cuts away what it covers of earlier ones. The patches are applied
- * to a file, or seen through an overlay: a read-only blob that owns them.
+ * The changes of a log replay, as disjoint ranges in a tree by offset: sectors with content, and
+ * runs of zeroes. A later patch replaces earlier patches in its range. The patches are applied to a
+ * file, or used by an overlay: a read-only blob that owns them.
  */
 #include "log.h"
 
@@ -56,7 +56,7 @@ static void insert(VhdxPatches *patches, uint64_t offset, uint64_t length, const
     g_tree_insert(patches->by_offset, &patch->offset, patch);
 }
 
-/* The patch that holds @offset, or the next one behind it. */
+/* Returns the patch that contains @offset, or the next one after it. */
 static Patch *first_from(VhdxPatches *patches, uint64_t offset)
 {
     GTreeNode *node = g_tree_lower_bound(patches->by_offset, &offset);
@@ -68,7 +68,7 @@ static Patch *first_from(VhdxPatches *patches, uint64_t offset)
     return node ? g_tree_node_value(node) : NULL;
 }
 
-/* All patches lie on sectors, so only zeroes are ever cut in pieces. */
+/* All patches are aligned to sectors, so only runs of zeroes are ever split. */
 void vhdx_patches_add(VhdxPatches *patches, uint64_t offset, uint64_t length, const uint8_t *data)
 {
     uint64_t end = offset + length;
@@ -110,7 +110,7 @@ gboolean vhdx_patches_apply(VhdxPatches *patches, CstBlob *blob, GError **error)
     return TRUE;
 }
 
-/* --- the view -------------------------------------------------------------------------------- */
+/* --- the overlay ----------------------------------------------------------------------------- */
 
 typedef struct {
     CstBlob head;
@@ -151,7 +151,10 @@ static gboolean overlay_pread(CstBlob *blob, void *buf, size_t len, uint64_t off
     return TRUE;
 }
 
-/* What is not patched is what it was: most of a large image's tables are holes of the file. */
+/*
+ * Unpatched ranges have the extents of @inner: most of a large image's tables are holes of the
+ * file.
+ */
 static gboolean overlay_extent(CstBlob *blob, uint64_t offset, uint64_t length,
                                CstExtent *ret_extent, GError **error)
 {

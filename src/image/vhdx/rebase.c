@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes the parent, or removes it: set_backing, expect, follow and empty of format.h.
+ * Changes or removes the parent: set_backing, expect, follow and empty of format.h.
  *
- * The parent locator is an item of the metadata region. A new locator is written where no item is,
- * and then its entry in the metadata table is pointed there, each by a log entry of its own. A
- * reader that does not replay the log therefore finds either the old locator or the new one, while
- * one that replays the log may find a newer one: the locator must be good for both. The second
- * linkage ([MS-VHDX] 2.6.2.6.3) makes it so while the parent changes.
+ * The parent locator is an item of the metadata region. A new locator is written to unused space.
+ * Then its entry in the metadata table is changed to refer to it. Each step has its own log entry.
+ * A reader that does not replay the log finds the old or the new locator. A reader that replays the
+ * log may find a newer one. So the locator must be valid for both. The second linkage ([MS-VHDX]
+ * 2.6.2.6.3) ensures this during a change of the parent.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@
 
 /* --- the locator; lock held ------------------------------------------------------------------- */
 
-/* Sets *ret_end to the largest end of the items that overlap the range; 0: none does. */
+/* Sets *ret_end to the largest end of the items that overlap the range; 0: no item overlaps. */
 static gboolean find_item(Vhdx *vhdx, uint64_t offset, uint64_t len, uint64_t *ret_end,
                           GError **error)
 {
@@ -44,7 +44,7 @@ static gboolean find_item(Vhdx *vhdx, uint64_t offset, uint64_t len, uint64_t *r
     return TRUE;
 }
 
-/* Finds space in the metadata region that no item occupies. */
+/* Finds unused space in the metadata region. */
 static gboolean find_room(Vhdx *vhdx, uint32_t len, uint32_t *ret_offset, GError **error)
 {
     uint64_t offset = VHDX_METADATA_LEN, end = 0;
@@ -133,9 +133,12 @@ gboolean vhdx_follow(CstImage *image, CstImage *parent, GError **error)
     return locked_relink(vhdx_of(image), vhdx_of(parent)->header.data_write, NULL, error);
 }
 
-/* --- upon nothing ----------------------------------------------------------------------------- */
+/* --- removing the parent ---------------------------------------------------------------------- */
 
-/* Without a parent a block has all of its sectors or none. Lock not held. */
+/*
+ * Completes partial blocks, because without a parent all sectors must be in the image. Lock not
+ * held.
+ */
 static gboolean complete_blocks(Vhdx *vhdx, GError **error)
 {
     for (uint64_t block = 0; block < vhdx->block_count; block++) {
@@ -161,7 +164,7 @@ static gboolean complete_blocks(Vhdx *vhdx, GError **error)
     return TRUE;
 }
 
-/* With all blocks complete no sector bitmap is read any more. Lock held. */
+/* Removes all sector bitmaps. They are unused, because all blocks are complete. Lock held. */
 static gboolean drop_bitmaps(Vhdx *vhdx, GError **error)
 {
     for (uint64_t block = 0; block < vhdx->block_count; block += vhdx->chunk_ratio) {
@@ -174,7 +177,7 @@ static gboolean drop_bitmaps(Vhdx *vhdx, GError **error)
     return vhdx_commit(vhdx, error);
 }
 
-/* The table's last entry takes the locator's place. Lock held. */
+/* Moves the table's last entry to the locator's position. Lock held. */
 static gboolean drop_locator(Vhdx *vhdx, GError **error)
 {
     const VhdxLayout *layout = &vhdx->layout;
@@ -215,7 +218,7 @@ static gboolean change_parent(Vhdx *vhdx, const char *name, const uint8_t *linka
     vhdx_parent_name(&new, name);
     if (!relink(vhdx, old.bytes, linkage, error))
         return FALSE;
-    /* a zero linkage, which accepts any parent, stays */
+    /* a zero linkage accepts any parent and is kept */
     if (!cst_uuid_is_zero(&old)) {
         memcpy(new.linkage.bytes, linkage, 16);
         new.linkage2 = old;
@@ -246,7 +249,7 @@ gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format,
     return ok;
 }
 
-/* --- holding nothing -------------------------------------------------------------------------- */
+/* --- dropping all blocks ---------------------------------------------------------------------- */
 
 static gboolean forget(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data, GError **error)
 {
@@ -259,7 +262,7 @@ static gboolean is_bitmap(const Vhdx *vhdx, uint64_t index)
     return index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
 }
 
-/* Sector bitmaps stay until no block of their chunk needs them: the second walk takes them. */
+/* Sector bitmaps stay until no block of their chunk needs them. The second walk removes them. */
 static gboolean forget_block(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {

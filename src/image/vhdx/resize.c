@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Grows and shrinks an image. Entries beyond the end of the disk mean nothing and may hold
- * anything. Growing clears the entries that it brings to life before it commits the new size;
- * shrinking commits the size first, then clears the entries, and frees their space once the cleared
- * entries are durable.
+ * Grows and shrinks an image. Entries beyond the end of the disk are meaningless and may have any
+ * value. Growing clears the added entries before it commits the new size. Shrinking commits the
+ * size first, then clears the entries, and frees their space once the cleared entries are durable.
  *
  * A table that must grow beyond its region is copied to free space. The first copy of the region
- * table then switches to it; the second one still names the old table and follows with the next
- * commit.
+ * table then switches to it. The second copy still names the old table; the next commit updates it.
  */
 #include <string.h>
 
@@ -32,7 +30,7 @@ static uint64_t blocks_for(const Vhdx *vhdx, uint64_t capacity)
     return cst_div_up(capacity, vhdx->blocks.block_size);
 }
 
-/* The number may lie across two pages: nothing says where in its region an item is. */
+/* The size may cross the border of two pages, because an item may be anywhere in its region. */
 static gboolean commit_capacity(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint8_t raw[8];
@@ -55,7 +53,7 @@ static gboolean clear_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer
 
 /* --- a longer table --------------------------------------------------------------------------- */
 
-/* Until the first copy is whole, the second one counts, and with it the old table. */
+/* Until the first copy is complete, the second copy is valid, and with it the old table. */
 static gboolean write_first_regions(Vhdx *vhdx, uint64_t bat_offset, uint32_t bat_length,
                                     GError **error)
 {
@@ -72,7 +70,7 @@ static gboolean write_first_regions(Vhdx *vhdx, uint64_t bat_offset, uint32_t ba
         }
     }
     vhdx_checksum_set(raw, VHDX_REGIONS_LEN);
-    /* whichever copy holds, the next commit makes the other one follow */
+    /* regardless of which copy is valid, the next commit updates the other one */
     vhdx->layout.regions_differ = TRUE;
     vhdx->layout.regions_at = VHDX_AT_REGIONS + VHDX_REGIONS_LEN;
     if (!cst_blob_pwrite(vhdx->file, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS, error) ||
@@ -116,16 +114,19 @@ static gboolean make_room(Vhdx *vhdx, uint64_t capacity, GError **error)
 
     if (units * CST_MIB <= vhdx->layout.bat_length)
         return TRUE;
-    /* The log must not hold changes of the old table, and reads of it go around the cache. */
+    /*
+     * The log must not have changes of the old table, because the copy reads the file past the
+     * cache.
+     */
     if (!vhdx_empty_log(vhdx, error) || !vhdx_units_take(vhdx, units, &first, error))
         return FALSE;
-    /* After a failure the disk may refer to the new place already: the space stays taken. */
+    /* After a failure the disk may already refer to the new place, so the space stays allocated. */
     return move_bat(vhdx, first, units, error);
 }
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* The end of what the parent would show in the added range, which must read as zeroes. */
+/* Returns the end of the parent's content in the added range, which must read as zeroes. */
 static uint64_t parent_end(const Vhdx *vhdx, uint64_t capacity)
 {
     if (!vhdx->is_diff)
@@ -143,7 +144,7 @@ static gboolean hide_parent(Vhdx *vhdx, uint64_t capacity, GError **error)
     return TRUE;
 }
 
-/* The rest of the last block may hold what a smaller size has cut off, or anything else. */
+/* The rest of the last block may have data from before a shrink, or other old data. */
 static gboolean zero_rest_of_block(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint64_t old = vhdx->layout.capacity, end = vhdx->block_count * vhdx->blocks.block_size;
@@ -170,7 +171,7 @@ static gboolean zero_rest_of_block(Vhdx *vhdx, uint64_t capacity, GError **error
     return TRUE;
 }
 
-/* The file gets its length at once, before any entry points there. */
+/* The file is extended at once, before any entry refers to the new blocks. */
 static gboolean allocate_blocks(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint64_t last = blocks_for(vhdx, capacity), size = 0, end;
@@ -191,7 +192,7 @@ static gboolean allocate_blocks(Vhdx *vhdx, uint64_t capacity, GError **error)
 
 static gboolean grow_tables(Vhdx *vhdx, uint64_t capacity, gboolean allocate, GError **error)
 {
-    /* the table's entries are read past the cache: nothing may be on its way there */
+    /* the table's entries are read past the cache, so no change may be uncommitted */
     if (!vhdx_commit(vhdx, error) || !make_room(vhdx, capacity, error) ||
         !vhdx_bat_walk(vhdx, entries_for(vhdx, vhdx->layout.capacity), entries_for(vhdx, capacity),
                        clear_entry, NULL, error))
@@ -199,7 +200,7 @@ static gboolean grow_tables(Vhdx *vhdx, uint64_t capacity, gboolean allocate, GE
     if (vhdx->is_diff) {
         uint64_t last = blocks_for(vhdx, capacity);
 
-        /* the last chunk's entries that were not in use */
+        /* the unused entries of the last chunk */
         for (uint64_t block = vhdx->block_count; block < last && block % vhdx->chunk_ratio != 0;
              block++)
             if (!clear_entry(vhdx, vhdx_bat_index(vhdx, block), 0, NULL, error))
@@ -255,10 +256,10 @@ static gboolean grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocati
 
 typedef struct {
     VhdxUnits units;
-    uint64_t block_count; /* before */
+    uint64_t block_count; /* before the shrink */
 } Gone;
 
-/* Frees the space of the disk's own entries only: the survey has checked no others. */
+/* Frees only space of the disk's own entries, because the survey has checked only these. */
 static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {
@@ -277,7 +278,7 @@ static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointe
     return clear_entry(vhdx, index, entry, NULL, error);
 }
 
-/* No entry on the disk refers to these units any more: frees them. */
+/* Frees units that no entry on the disk refers to any more. */
 static gboolean give_back(Vhdx *vhdx, const VhdxUnits *gone, GError **error)
 {
     uint64_t end = vhdx_units_end(gone), size = 0, used;
@@ -312,8 +313,10 @@ static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
     Gone gone = {.block_count = vhdx->block_count};
     gboolean ok;
 
-    /* of a differencing image the last chunk's bitmap is still in use: its entry comes after all
-     * of the chunk's blocks */
+    /*
+     * in a differencing image the last chunk's bitmap is still used; its entry follows all of the
+     * chunk's blocks
+     */
     ok = vhdx_commit(vhdx, error) && commit_capacity(vhdx, capacity, error);
     if (ok && vhdx->is_diff && last % vhdx->chunk_ratio != 0) {
         uint64_t chunk_end = vhdx_bat_bitmap_index(vhdx, last);
@@ -321,7 +324,7 @@ static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
         ok = vhdx_bat_walk(vhdx, first, chunk_end, forget_entry, &gone, error);
         first = chunk_end + 1;
     }
-    /* Truncating must not meet a log that knows of a longer file. */
+    /* The file must not be truncated while the log records a longer file. */
     ok = ok && vhdx_bat_walk(vhdx, first, end, forget_entry, &gone, error) &&
          vhdx_empty_log(vhdx, error) && give_back(vhdx, &gone.units, error);
     vhdx_units_clear(&gone.units);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Walks the block allocation table and collects which MiB are in use and which entries are wrong.
- * The walk reads the file past the page cache and skips holes, so that the sparse table of a large
- * image costs little. Damage is recorded up to MAX_DAMAGE entries; survey.errors counts all of it.
+ * Walks the block allocation table and collects the used MiB and the wrong entries. The walk reads
+ * the file past the page cache and skips holes, so that the sparse table of a large image costs
+ * little. At most MAX_DAMAGE entries are recorded as damaged; survey.errors counts all of them.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -12,7 +12,7 @@
 #include "state.h"
 
 #define CHUNK      (64 * CST_KIB)
-#define MAX_DAMAGE (256 * CST_KIB) /* noted at a time */
+#define MAX_DAMAGE (256 * CST_KIB) /* recorded in one survey */
 
 static gboolean walk_chunk(Vhdx *vhdx, uint8_t *raw, uint64_t first, uint64_t count,
                            VhdxVisit visit, gpointer data, GError **error)
@@ -86,7 +86,7 @@ static gboolean claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, ui
 
 static gboolean visit_bitmap(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, GError **error)
 {
-    /* Some versions of QEMU leave anything there where it has no meaning. */
+    /* Some versions of QEMU leave arbitrary values in entries that have no meaning. */
     if (!vhdx->is_diff)
         return TRUE;
     if (VHDX_STATE(entry) == VHDX_PRESENT)

@@ -2,8 +2,8 @@
 
 /*
  * Free space, as one bit for each MiB of the file. The bitmap exists in memory only: the survey
- * fills it when a session begins. Allocation takes the lowest run that is long enough. A bit is
- * cleared only when no table on the disk refers to the MiB any more, or when none ever did.
+ * fills it when a session begins. Allocation uses the lowest run that is long enough. A bit is
+ * cleared only if no table on the disk refers to the MiB any more, or if no table ever did.
  */
 #include <string.h>
 
@@ -69,7 +69,7 @@ uint64_t vhdx_units_end(const VhdxUnits *units)
     return count == 0 ? 0 : count * 64 - (uint64_t)__builtin_clzll(units->words[count - 1]);
 }
 
-/* The first free unit at @unit or behind it. */
+/* Returns the first free unit at or after @unit. */
 static uint64_t next_free(const VhdxUnits *units, uint64_t unit)
 {
     while (is_used(units, unit)) {

@@ -4,7 +4,9 @@
 #include "blocks.h"
 #include "measuring.h"
 
-/** The format's callbacks, see format.h. They take the head's lock: don't hold it. */
+/**
+ * The format's callbacks, see format.h. They acquire the head's lock, so callers must not hold it.
+ */
 
 gboolean vhdx_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                      CstTask *task, GError **error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes, zeroes and discards. Each operation first begins the session (commit.c), then leaves the
- * work to blocks.c. Zeroing a whole block that a differencing image does not have sets the block's
- * state to ZERO, which hides the parent without allocating anything.
+ * Writes, zeroes and discards. Each operation first begins the session (commit.c), then calls
+ * blocks.c. Zeroing a whole block that is missing in a differencing image sets the block's state to
+ * ZERO, which hides the parent without allocating space.
  */
 #include "state.h"
 #include "vhdx.h"
@@ -23,7 +23,10 @@ gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offs
     return begin(vhdx_of(image), error) && cst_blocks_pwrite(image, buf, len, offset, error);
 }
 
-/* Hides a whole block of the parent, which then reads as zeroes, by the entry's state alone. */
+/*
+ * Hides a whole block of the parent through the entry's state alone. The block then reads as
+ * zeroes.
+ */
 static gboolean hide_parent(Vhdx *vhdx, uint64_t block, gboolean *ret_done, GError **error)
 {
     uint64_t index = vhdx_bat_index(vhdx, block), entry = 0;
