@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The sector bitmap in front of each block, one bit for each sector, the first sector in the
- * highest bit of a byte. Bitmaps are pages of a cache (page_cache.h), keyed by their offset in the
- * file. The bitmap of a new block is written at once, before the table refers to the block; changes
- * to the bitmap of an older block are written by the next sync, after a barrier behind the data.
+ * The sector bitmap before each block, one bit for each sector; the first sector is the highest bit
+ * of a byte. Bitmaps are pages of a cache (page_cache.h), keyed by their offset in the file. The
+ * bitmap of a new block is written at once, before the table refers to the block. Changes to the
+ * bitmap of an older block are written by the next sync, after a barrier for the data.
  */
 #include <base/units.h>
 

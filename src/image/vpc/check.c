@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Check and repair of an image. The table is read for entries where no block can be; then all
- * blocks and metadata regions, in the order of the file, for overlaps (errors) and gaps (leaks).
+ * Check and repair of an image. First the table is checked for entries with invalid places. Then
+ * all blocks and metadata regions are checked, in the order of the file, for overlaps (errors) and
+ * gaps (leaks).
  *
- * A stale or missing footer, in front or at the end, counts as a leak: nothing is lost while the
- * other one is there. Blocks behind the end of the disk are leaks too. Errors are repaired before
- * leaks, and leaks, which move blocks (compact.c), only in a sound table. A fixed disk has nothing
- * to check beyond its footer. The check has the image to itself and takes no lock.
+ * A stale or missing footer, at the start or at the end, counts as a leak, because the other one is
+ * sufficient. Blocks beyond the end of the disk are leaks too. Errors are repaired before leaks.
+ * Leaks are repaired only in a sound table, because this moves blocks (compact.c). A fixed disk has
+ * only its footer to check. The check has exclusive use of the image and takes no lock.
  */
 #include <inttypes.h>
 
@@ -21,10 +22,10 @@ typedef struct {
     Vpc *vpc;
     CstImageCheck *check;
     CstTask *task;
-    GArray *misplaced;   /* uint32_t: blocks that lie where no block can be */
-    GArray *sharing;     /* VpcPiece: blocks that lie over the one before */
+    GArray *misplaced;   /* uint32_t: blocks at invalid places */
+    GArray *sharing;     /* VpcPiece: blocks that overlap the preceding one */
     gboolean footers;    /* need to be written */
-    uint64_t fallen_off; /* leaks of blocks behind the end of the disk */
+    uint64_t fallen_off; /* leaks of blocks beyond the end of the disk */
 } Walk;
 
 #define CANCEL_EVERY 65536
@@ -80,7 +81,7 @@ static gboolean look_at_entries(Walk *walk, GError **error)
     return TRUE;
 }
 
-/* Overlaps and gaps. */
+/* Finds overlaps and gaps. */
 static gboolean look_at_places(Walk *walk, GError **error)
 {
     g_autoptr(GArray) pieces = vpc_pieces(walk->vpc, error);
@@ -112,7 +113,7 @@ static gboolean look_at_places(Walk *walk, GError **error)
 
 /* --- repair ---------------------------------------------------------------------------------- */
 
-/* A second user of bytes gets a copy of them: either of the two may be right. */
+/* Gives a second user of bytes a copy of them, because either of the two may be right. */
 static gboolean part_sharing(Walk *walk, GError **error)
 {
     Vpc *vpc = walk->vpc;
@@ -138,7 +139,7 @@ static gboolean repair_errors(Walk *walk, GError **error)
         if (!cst_table_set(vpc->table, g_array_index(walk->misplaced, uint32_t, i), VPC_NOWHERE,
                            error))
             return FALSE;
-    /* the footer behind the last block makes a file that was cut off longer */
+    /* writing the footer after the last block extends a file that was cut off */
     if (!vpc_find_end(vpc, error))
         return FALSE;
     vpc->footer_dirty = TRUE;
@@ -188,7 +189,7 @@ static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
                     _("the footer or its copy in front is missing or out of date"));
     if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))
         return FALSE;
-    /* moving blocks about needs a sound table */
+    /* moving blocks needs a sound table */
     if (flags == 0 || check->leaks == 0 || check->errors > check->errors_fixed)
         return TRUE;
     return repair_leaks(walk, error);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Moves blocks from the end of the file into its gaps and truncates the file behind the footer. The
- * pieces of the file, sorted by offset, are walked from both ends: the first gap takes the last
- * block that lies behind it. A batch of copies is durable before the table refers to it, and the
- * originals stay until the file is truncated, after a barrier and with a footer behind the last
- * piece.
+ * Moves blocks from the end of the file into its gaps and truncates the file after the footer. The
+ * pieces of the file, sorted by offset, are walked from both ends: the first gap receives the last
+ * block after it. A batch of copies is durable before the table refers to it. The originals stay
+ * until the file is truncated, after a barrier and with a footer after the last piece.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -13,7 +12,7 @@
 
 #include "vpc.h"
 
-/* Moves that share one barrier. */
+/* Number of moves that share one barrier. */
 #define BATCH 256
 
 static int by_host(gconstpointer a, gconstpointer b)
@@ -60,11 +59,14 @@ typedef struct {
     CstTask *task;
     VpcPiece *pieces;
     guint low, high; /* pieces before low have no gap; pieces from high on have moved */
-    uint64_t gap;    /* where the next gap may begin */
+    uint64_t gap;    /* possible start of the next gap */
     GArray *moves;   /* VpcPiece with the new place */
 } Mover;
 
-/* The copies are on the disk before the table refers to them; the old ones stay until the end. */
+/*
+ * Enters the moves into the table. The copies are durable before; the old blocks stay until the
+ * end.
+ */
 static gboolean enter(Mover *mover, GError **error)
 {
     Vpc *vpc = mover->vpc;
@@ -79,7 +81,7 @@ static gboolean enter(Mover *mover, GError **error)
     return vpc_sync(&vpc->blocks, error);
 }
 
-/* The last piece that is a block and lies behind the gap. */
+/* Returns the last piece after the gap that is a block; NULL: not found. */
 static VpcPiece *last_block(Mover *mover)
 {
     while (mover->high > mover->low) {
@@ -148,7 +150,7 @@ gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error)
     CstBlob *blob = vpc->blocks.blob;
     uint64_t size = 0;
 
-    /* blocks are copied from the disk, so their bitmaps must be there first */
+    /* blocks are copied within the file, so their bitmaps must be written first */
     if (!vpc_sync(&vpc->blocks, error) || !move_blocks(vpc, task, error))
         return FALSE;
     cst_page_cache_clear(vpc->bitmaps);

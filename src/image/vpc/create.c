@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Creates an image: a fixed disk is zeroes and a footer; a dynamic or differencing one is footer,
- * dynamic header, the parent's locator, an empty table and the footer again. The footer at the end
- * goes last: it is the one that counts.
+ * Creates an image. A fixed disk consists of zeroes and a footer. A dynamic or differencing disk
+ * consists of footer, dynamic header, the parent's locator, an empty table and the footer again.
+ * The footer at the end is written last, because it is the authoritative one.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -50,10 +50,10 @@ static gboolean choose_kind(const CstImageCreate *options, VpcKind *ret_kind, GE
 }
 
 /*
- * The footer has the size of the disk: Azure refuses a rounded one, and a copy of a disk must not
- * grow. Rounding is for programs that go by the geometry, as Virtual PC does: they see the whole
- * disk only if it has whole cylinders. A child has its parent's size. Beyond the largest geometry
- * no program goes by it.
+ * The footer has the exact size of the disk, because Azure refuses a rounded size, and a copy of a
+ * disk must not grow. Rounding is for programs that use the geometry, such as Virtual PC: they see
+ * the whole disk only if it has whole cylinders. A child has its parent's size. Beyond the largest
+ * geometry, programs ignore the geometry.
  */
 static gboolean set_size(VpcHeader *header, const CstImageCreate *options, GError **error)
 {
@@ -99,7 +99,10 @@ static gboolean store_identity(const CstImageFormat *format, VpcHeader *header, 
     return TRUE;
 }
 
-/* Lays out footer, header, locator (g_free() *ret_text; NULL: none), table and footer. */
+/*
+ * Lays out footer, header, locator, table and footer. *ret_text: the locator's text, which the
+ * caller frees with g_free(); NULL: no locator.
+ */
 static gboolean lay_out(const CstImageFormat *format, VpcHeader *header,
                         const CstImageCreate *options, uint8_t **ret_text, size_t *ret_len,
                         GError **error)

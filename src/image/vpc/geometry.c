@@ -2,8 +2,8 @@
 
 /*
  * The geometry (cylinders, heads, sectors per track) that the specification's appendix derives from
- * a size, and its inverse. Not every size has one: programs that go by the geometry see a disk of
- * vpc_geometry_sectors().
+ * a size, and its inverse. A geometry may not cover the whole size: programs that use the geometry
+ * see a disk of vpc_geometry_sectors().
  */
 #include "geometry.h"
 
@@ -24,7 +24,7 @@ VpcGeometry vpc_geometry_for(uint64_t sectors)
     return (VpcGeometry){(uint16_t)(sectors / 63 / 16), 16, 63};
 }
 
-/* Step by step, as QEMU does it, so that both make images of the same size. */
+/* Searches step by step like QEMU, so that both create images of the same size. */
 VpcGeometry vpc_geometry_round_up(uint64_t sectors)
 {
     VpcGeometry geometry = vpc_geometry_for(sectors);

@@ -13,11 +13,11 @@ typedef struct {
 } VpcGeometry;
 
 /**
- * Returns the geometry for @sectors ("Appendix: CHS Calculation"), which may cover a little less.
+ * Return the geometry for @sectors ("Appendix: CHS Calculation"), which may cover slightly less.
  */
 VpcGeometry vpc_geometry_for(uint64_t sectors);
 /**
- * Returns the smallest geometry that covers @sectors; the largest one when that is beyond
+ * Return the smallest geometry that covers @sectors; the largest geometry if @sectors exceeds
  * VPC_MAX_GEOMETRY.
  */
 VpcGeometry vpc_geometry_round_up(uint64_t sectors);

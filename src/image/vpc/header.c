@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes, checks and encodes footer and dynamic header. The footer at the end of the file counts;
- * the copy in front of a dynamic disk stands in for one that is missing or damaged. Damage becomes
- * a problem of the CstInspection, so that inspection can go on.
+ * Decodes, checks and encodes footer and dynamic header. The footer at the end of the file is
+ * authoritative. If it is missing or damaged, the copy at the start of a dynamic disk replaces it.
+ * Damage becomes a problem of the CstInspection, so that inspection can continue.
  */
 #include "header.h"
 
@@ -55,7 +55,7 @@ int vpc_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 16 && is_footer(head) && cst_be32(head + AT_VERSION) == FORMAT_VERSION ? 100 : 0;
 }
 
-/* One's complement of the sum of all bytes but the checksum's own. */
+/* Returns the one's complement of the sum of all bytes except the checksum's own. */
 static uint32_t checksum_of(const uint8_t *raw, size_t len, size_t at)
 {
     uint32_t sum = 0;
@@ -80,9 +80,9 @@ gboolean vpc_probe_tail(const uint8_t *tail, uint64_t size)
 }
 
 /*
- * Programs disagree on whether the geometry or the size field counts: Virtual PC goes by the
- * geometry, Hyper-V by the size. As in QEMU, the size field counts for creators known to write it
- * exactly, and where the geometry is at its end.
+ * Programs disagree on whether the geometry or the size field is authoritative: Virtual PC uses the
+ * geometry, Hyper-V the size. As in QEMU, the size field is used for creators known to write it
+ * exactly, and if the geometry has its largest value.
  */
 static uint64_t guest_size(const uint8_t *footer)
 {
@@ -171,8 +171,8 @@ static gboolean read_dynamic(CstInspection *inspection, VpcHeader *header)
 }
 
 /*
- * The footer at the end counts; the copy in front stands in for it. Not the other way round: the
- * front of a fixed disk is the guest's, who may write anything there.
+ * The footer at the end is authoritative; the copy at the start replaces a missing one. The order
+ * matters, because the guest can write arbitrary data to the start of a fixed disk.
  */
 static gboolean find_footer(CstInspection *inspection, VpcHeader *header)
 {

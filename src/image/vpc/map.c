@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the order of
- * writing that vpc.h describes. New blocks go to the end of the file, over the footer, which the
- * next sync writes behind them. Everything here runs with the head's lock held.
+ * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the write
+ * order that vpc.h describes. New blocks are written to the end of the file, over the footer. The
+ * next sync writes the footer after them. All functions run with the head's lock held.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -28,7 +28,7 @@ gboolean vpc_meets_metadata(const Vpc *vpc, uint64_t host, uint64_t length)
     return FALSE;
 }
 
-/* Where a block is: *ret_host 0 for nowhere. */
+/* Sets *ret_host to the place of a block; 0: no place. */
 static gboolean find_block(Vpc *vpc, uint32_t block, uint64_t *ret_host, GError **error)
 {
     uint32_t entry = 0;
@@ -119,7 +119,7 @@ gboolean vpc_alloc(Vpc *vpc, uint64_t *ret_host, gboolean *ret_fresh, GError **e
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is full: a VHD file ends at 2 TiB"),
                         vpc->blocks.blob->name);
     *ret_host = vpc->end;
-    /* the old footer is where the bitmap goes */
+    /* the bitmap overwrites the old footer */
     *ret_fresh = vpc->end + vpc->header.bitmap_size >= vpc->old_size;
     vpc->end += vpc_stride(&vpc->header);
     vpc->footer_dirty = TRUE;
@@ -141,7 +141,7 @@ static gboolean vpc_find_place(CstBlocks *blocks, CstStep *step, GError **error)
         if (vpc->header.kind == VPC_DYNAMIC)
             step->unit = blocks->block_size;
         else
-            step->fresh = FALSE; /* the parent is filled in */
+            step->fresh = FALSE; /* the parent's data is copied to it */
     }
     step->place = host;
     step->host = host + vpc->header.bitmap_size + step->offset % blocks->block_size;
@@ -182,7 +182,7 @@ gboolean vpc_write_footer(Vpc *vpc, GError **error)
 
     if (!cst_blob_get_size(vpc->blocks.blob, &size, error))
         return FALSE;
-    /* the file may be longer, and a block device is */
+    /* the file may be longer, and a block device always is */
     if (size > VPC_FOOTER_LEN)
         at = MAX(at, size - VPC_FOOTER_LEN);
     if (!cst_blob_pwrite(vpc->blocks.blob, vpc->header.footer, VPC_FOOTER_LEN, at, error))

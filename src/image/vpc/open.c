@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opens and closes images. Opening reads footer and header, and compares the parent's UUID to the
- * one that the image was made upon. Table and bitmaps are read as they are used. A fixed disk has
- * neither, and its blocks are a fiction for blocks.c.
+ * Opens and closes images. Opening reads footer and header, and verifies that the parent's UUID is
+ * the one stored in the image. Table and bitmaps are read on demand. A fixed disk has neither;
+ * blocks.c sees it as virtual blocks.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -11,7 +11,7 @@
 
 #include "vpc.h"
 
-#define FIXED_BLOCK CST_GIB /* a fixed disk has no blocks: any power of two */
+#define FIXED_BLOCK CST_GIB /* virtual blocks of a fixed disk: any power of two */
 
 static gboolean read_header(CstBlob *blob, VpcHeader *ret_header, GError **error)
 {
@@ -32,7 +32,7 @@ void vpc_reset_table(Vpc *vpc)
                                TRUE, cst_blocks_spill, &vpc->blocks);
 }
 
-/* The parent must be the one that the image was made upon. */
+/* The parent must be the one that the image was created on. */
 static gboolean check_parent(const CstImageFormat *format, const VpcHeader *header,
                              const CstBlob *blob, CstBlob *backing, GError **error)
 {
@@ -91,7 +91,7 @@ CstImage *vpc_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
 
 void vpc_close(CstImage *image)
 {
-    /* a caller who needs the outcome has flushed */
+    /* callers that need the result have flushed before */
     if (image->writable)
         cst_blocks_write_back(&vpc_of(image)->blocks, NULL);
     vpc_free(vpc_of(image));

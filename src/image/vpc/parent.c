@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * How an image names its parent. A differencing disk has the parent's name in the header (UTF-16,
- * big endian) and again in locators ("Parent Locator Entry"): W2ru is a path relative to the image,
- * with backslashes, UTF-16 little endian. The relative path is preferred; absolute paths of Windows
- * (W2ku) are not read.
+ * The name of the parent. A differencing disk has it in the header (UTF-16, big endian) and again
+ * in locators ("Parent Locator Entry"): W2ru is a path relative to the image, with backslashes,
+ * UTF-16 little endian. The relative path is preferred; absolute paths of Windows (W2ku) are not
+ * read.
  */
 #include <string.h>
 
@@ -74,7 +74,7 @@ static void store_locator(VpcHeader *header, uint64_t offset, size_t len, size_t
     uint8_t *locator = header->raw + AT_LOCATORS;
 
     cst_put_be32(locator, W2RU);
-    /* the specification counts sectors here, but the programs that made it count bytes */
+    /* the specification counts sectors, but the existing programs count bytes */
     cst_put_be32(locator + 4, (uint32_t)room);
     cst_put_be32(locator + 8, (uint32_t)len);
     cst_put_be64(locator + 16, offset);
@@ -116,7 +116,7 @@ gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, 
     put_utf16(header->raw + AT_NAME, text, count, TRUE);
     *ret_text = NULL;
     *ret_len = 0;
-    if (*name == '/' || strchr(name, '\\')) /* not a relative path, or none that can be converted */
+    if (*name == '/' || strchr(name, '\\')) /* absolute, or not convertible */
         return TRUE;
     windows = g_strconcat(".\\", name, NULL);
     for (char *at = windows; *at; at++)

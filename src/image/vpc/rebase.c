@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes the parent, or removes it: set_backing and empty of format.h.
+ * Changes or removes the parent: set_backing and empty of format.h.
  *
  * The dynamic header, two sectors long, and a locator's text name the parent. Neither can be
- * overwritten atomically, so a new header is written with its text behind everything else, and then
- * the footers are pointed to it: the one at the end of the file first, whose old place the new
- * header takes. Until that footer is on the disk, the copy in front names the old header, and
- * everything that this one refers to is still there.
+ * overwritten atomically. So a new header with its text is written to the end of the file, over the
+ * last footer. Then both footers are changed to refer to it, the one at the new end first. Until
+ * that footer is durable, the copy at the start of the file names the old header, whose data is
+ * still unchanged.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@
 
 #include "vpc.h"
 
-/* Copies what the parent has of each block: a dynamic disk ignores bitmaps. Lock not held. */
+/* Copies the parent's data of each block, because a dynamic disk ignores bitmaps. Lock not held. */
 static gboolean fill_blocks(Vpc *vpc, GError **error)
 {
     uint32_t entry = 0;

@@ -2,12 +2,12 @@
 
 /*
  * Grows, shrinks and preallocates an image. A dynamic disk grows in this order: the table's entries
- * beyond the old end are cleared, a table that is too short moves to the end of the file, the added
- * range is made to read as zeroes, and then the footers say the new size, the one at the end first.
- * Shrinking writes the footers first, then forgets the blocks beyond the end and compacts.
+ * beyond the old end are cleared; a table that is too short moves to the end of the file; the added
+ * range is made to read as zeroes; the new size is written to both footers, the one at the end
+ * first. Shrinking writes the footers first, then removes the blocks beyond the end and compacts.
  *
- * A fixed disk's only metadata is its footer: growing writes it to its new place with the old size,
- * zeroes the bytes in between, and only then writes the new size.
+ * A fixed disk has no metadata except its footer. Growing writes the footer to its new place with
+ * the old size, zeroes the bytes in between, and then writes the new size.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static uint32_t blocks_for(const Vpc *vpc, uint64_t capacity)
     return (uint32_t)cst_div_up(capacity, size);
 }
 
-/* --- places for blocks ----------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------ */
 
 static gboolean give_place(Vpc *vpc, uint32_t block, CstPreallocation preallocation, CstTask *task,
                            GError **error)
@@ -64,7 +64,7 @@ gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocatio
 
 /* --- the footers ----------------------------------------------------------------------------- */
 
-/* Writes the exact size, so that from now on no program goes by the geometry. */
+/* Writes the exact size, so that programs ignore the geometry from now on. */
 static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 {
     uint64_t old = vpc->header.capacity;
@@ -82,7 +82,10 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 
 /* --- fixed disks ----------------------------------------------------------------------------- */
 
-/* Puts footer and length back after a failure; errors are ignored, the first one counts. */
+/*
+ * Restores footer and length after a failure. Errors are ignored, because the caller reports the
+ * first one.
+ */
 static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
 {
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
@@ -92,8 +95,9 @@ static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
 }
 
 /*
- * The footer goes to its new place as it is. For as long as it says the old size, what it leaves
- * behind, and what a device has there, is nobody's and can be made zero; then it says the new one.
+ * The unchanged footer is written to its new place. While it has the old size, the bytes between
+ * the old end and the new footer are unused and can be zeroed. Then the footer with the new size is
+ * written.
  */
 static gboolean move_footer(Vpc *vpc, uint64_t size, uint64_t to, uint64_t capacity, GError **error)
 {
@@ -150,7 +154,7 @@ static gboolean shrink_fixed(Vpc *vpc, uint64_t capacity, GError **error)
 
 /* --- dynamic and differencing disks ---------------------------------------------------------- */
 
-/* The changed fields and the checksum lie in the header's first sector, which is written alone. */
+/* The changed fields and the checksum are in the header's first sector, which is written alone. */
 static gboolean switch_table(Vpc *vpc, uint64_t offset, uint32_t entries, GError **error)
 {
     VpcHeader before = vpc->header;
@@ -169,7 +173,7 @@ static gboolean switch_table(Vpc *vpc, uint64_t offset, uint32_t entries, GError
     return cst_blocks_barrier(&vpc->blocks, error);
 }
 
-/* A longer table at the end of the file; the footer behind it. */
+/* Writes a longer table to the end of the file, and the footer after it. */
 static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **error)
 {
     uint64_t offset, length = cst_round_up((uint64_t)entries * 4, VPC_SECTOR);
@@ -194,7 +198,7 @@ static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **e
     return ok && switch_table(vpc, offset, entries, error);
 }
 
-/* Entries from @first on may hold anything. */
+/* Clears entries from @first on, because they may have any value. */
 static gboolean clear_entries(Vpc *vpc, uint32_t first, GError **error)
 {
     uint32_t entry = 0;
@@ -208,8 +212,8 @@ static gboolean clear_entries(Vpc *vpc, uint32_t first, GError **error)
 }
 
 /*
- * What is added reads as zeroes: neither what the last block holds behind the old end may show, nor
- * a parent that is longer.
+ * Makes the added range read as zeroes: it hides old data in the last block and the data of a
+ * longer parent.
  */
 static gboolean zero_added(Vpc *vpc, uint64_t capacity, GError **error)
 {
@@ -235,7 +239,7 @@ static gboolean grow(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation
                      GError **error)
 {
     uint32_t old = blocks_for(vpc, vpc->header.capacity), blocks = blocks_for(vpc, capacity);
-    uint32_t padded = (vpc->header.entries + 127) / 128 * 128; /* the table's last sector */
+    uint32_t padded = (vpc->header.entries + 127) / 128 * 128; /* whole sectors */
 
     if (!clear_entries(vpc, old, error))
         return FALSE;
