@@ -2,13 +2,13 @@
 
 /*
  * Check and repair of an image. One walk through the map sets a bit for each block of the file that
- * an entry refers to: an entry beyond the file, or one whose block another entry has already, is an
- * error. Blocks below the highest one in use that no entry refers to are leaks, and so is a count
- * in the header that is too high; too low a count is an error.
+ * an entry refers to. An entry beyond the file, or an entry whose block an earlier entry has, is an
+ * error. Unused blocks below the highest used one are leaks. A too high count in the header is a
+ * leak; a too low count is an error.
  *
- * Repair gives a second user of a block a copy of it, and forgets entries beyond the file; the
- * order of writing is that of vdi_sync(). Leaks are repaired by vdi_compact(), and only when the
- * map is sound. The check has the image to itself and takes no lock.
+ * Repair gives a second user of a block a copy of it, and clears entries beyond the file; the write
+ * order is that of vdi_sync(). Leaks are repaired by vdi_compact(), and only if the map is sound.
+ * The check has exclusive use of the image and takes no lock.
  */
 #include <inttypes.h>
 
@@ -51,7 +51,7 @@ static void note_entry(Walk *walk, uint32_t index, uint32_t entry)
                          index, entry);
 }
 
-/* Counts findings and fills vdi->used and vdi->high, by which a repair allocates. */
+/* Counts findings and fills vdi->used and vdi->high, which a repair uses for allocation. */
 static gboolean look_through(Walk *walk, GError **error)
 {
     Vdi *vdi = walk->vdi;
@@ -86,7 +86,7 @@ static void count_rest(Walk *walk)
     Vdi *vdi = walk->vdi;
     uint32_t taken = MAX(vdi->high, vdi->header.allocated);
 
-    /* a writer that trusts too low a count overwrites blocks that are in use */
+    /* a writer that trusts a too low count overwrites used blocks */
     if (vdi->header.allocated < vdi->high)
         cst_check_errors(walk->check, 1,
                          _("the header counts %u allocated blocks, and block %u is in use"),
@@ -98,7 +98,7 @@ static void count_rest(Walk *walk)
     walk->check->image_end = vdi_place(vdi, vdi->high);
 }
 
-/* A second user of a block gets a copy: either of the two may be right. */
+/* Gives a second user of a block a copy, because either of the two may be right. */
 static gboolean repair_entry(const Walk *walk, uint32_t index, uint32_t entry, GError **error)
 {
     Vdi *vdi = walk->vdi;
@@ -147,7 +147,7 @@ static gboolean repair(Walk *walk, unsigned flags, GError **error)
 
     if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))
         return FALSE;
-    /* moving blocks about needs a sound map */
+    /* moving blocks needs a sound map */
     if (flags == 0 || check->leaks == 0 || check->errors > check->errors_fixed)
         return TRUE;
     if (!vdi_compact(walk->vdi, walk->task, error) ||

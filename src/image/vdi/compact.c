@@ -2,20 +2,20 @@
 
 /*
  * Moves blocks from the end of the file into its gaps, lowers the header's count and truncates the
- * file. Blocks are copied in batches: the copies are durable before the map refers to them, and the
- * old blocks stay as they are until the whole map is on the disk. So every entry refers to a block
- * with the right content at every moment, and a power cut leaves gaps at worst.
+ * file. Blocks are copied in batches. The copies are durable before the map refers to them, and the
+ * old blocks stay unchanged until the whole map is durable. So every entry always refers to a block
+ * with the right content, and a power cut can at worst leave gaps.
  */
 #include <base/error.h>
 
 #include "vdi.h"
 
-/* Moves that share one barrier. */
+/* Number of moves that share one barrier. */
 #define BATCH 256
 
 typedef struct {
-    uint32_t entry; /* of the map */
-    uint32_t to;    /* block of the file */
+    uint32_t entry; /* index in the map */
+    uint32_t to;    /* target block of the file */
 } Move;
 
 static gboolean is_used(const Vdi *vdi, uint32_t block)
@@ -32,7 +32,7 @@ static uint32_t count_used(const Vdi *vdi)
     return count;
 }
 
-/* The copies are on the disk before the map refers to them; the old ones stay until the end. */
+/* Enters @moves into the map. The copies are durable before; the old blocks stay until the end. */
 static gboolean enter(Vdi *vdi, GArray *moves, GError **error)
 {
     for (guint i = 0; i < moves->len; i++) {
@@ -84,7 +84,7 @@ gboolean vdi_compact(Vdi *vdi, CstTask *task, GError **error)
         return FALSE;
     vdi_forget_used(vdi);
     vdi->header.allocated = kept;
-    /* a smaller count only when nothing on the disk refers beyond it */
+    /* lower the count only after no entry on the disk refers to a block beyond it */
     if (!cst_blocks_barrier(&vdi->blocks, error) || !vdi_write_header(vdi, error) ||
         !cst_blob_get_size(blob, &size, error))
         return FALSE;

@@ -2,7 +2,7 @@
 
 /*
  * Creates an image: header, map, and the blocks of a static or preallocated image. The header is
- * written after the map, so that what looks like an image has one. Blocks begin on a multiple of 4
+ * written after the map, so that a recognisable image always has a map. Blocks are aligned to 4
  * KiB.
  */
 #include <inttypes.h>
@@ -15,10 +15,10 @@
 #include "space.h"
 #include "vdi.h"
 
-#define BLOCK_SIZE (1 * CST_MIB) /* the only one that QEMU knows */
-#define DATA_ALIGN 4096u         /* so that holes of the file and blocks of its file system agree */
+#define BLOCK_SIZE (1 * CST_MIB) /* the only size that QEMU supports */
+#define DATA_ALIGN 4096u         /* aligns blocks with the file system's blocks */
 
-/* "fixed" is what the other formats call it. */
+/* The other formats call this kind "fixed". */
 static gboolean is_static(const CstImageCreate *options)
 {
     return g_strcmp0(options->subformat, "static") == 0 ||
@@ -46,7 +46,7 @@ static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **
     return TRUE;
 }
 
-/* Every block has a place from the start. */
+/* Returns TRUE if every block is allocated from the start. */
 static gboolean is_filled(const VdiHeader *header, const CstImageCreate *options)
 {
     return header->kind == VDI_STATIC || options->preallocation != CST_PREALLOC_OFF;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes, checks and encodes the header. Fields that this format's writers keep and Cistern does
- * not use (comment, geometry, UUIDs) stay in header->raw and are written back as they were.
+ * Decodes, checks and encodes the header. Fields that Cistern does not use (comment, geometry,
+ * UUIDs) stay in header->raw and are written back unchanged.
  */
 #include "header.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the order of
- * writing that vdi.h describes. Allocation takes the lowest free block of the file; which blocks
- * are free is known from a bitmap that a walk through the map fills before the first allocation.
- * Everything here runs with the head's lock held.
+ * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the write
+ * order that vdi.h describes. Allocation uses the lowest free block of the file. A walk through the
+ * map fills a bitmap of used blocks before the first allocation. All functions run with the head's
+ * lock held.
  */
 #include <base/alloc.h>
 #include <base/error.h>
@@ -27,7 +27,7 @@ gboolean vdi_room(const Vdi *vdi, uint32_t *ret_blocks, GError **error)
         return FALSE;
     there = size > vdi->header.offset_data ? size - vdi->header.offset_data : 0;
     there = cst_div_up(there, vdi->header.block_size);
-    /* while a longer map is made (resize.c), a few blocks are moved beyond the regular end */
+    /* while resize.c builds a longer map, a few blocks are beyond the regular end */
     *ret_blocks = (uint32_t)MIN(there, vdi->header.blocks + 1 +
                                            VDI_MAX_BLOCKS * UINT64_C(4) / vdi->header.block_size);
     return TRUE;

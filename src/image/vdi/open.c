@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opens and closes images. Opening reads and checks the header only; the map is read as it is used.
- * An image that builds on another one is refused: VDI names the other one by UUID, not by file.
+ * Opens and closes images. Opening reads and checks the header only; the map is read on demand. An
+ * image with a parent is refused, because VDI names the parent by UUID, not by file.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -69,7 +69,7 @@ CstImage *vdi_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
 
 void vdi_close(CstImage *image)
 {
-    /* a caller who needs the outcome has flushed */
+    /* callers that need the result have flushed before */
     if (image->writable)
         cst_blocks_write_back(&vdi_of(image)->blocks, NULL);
     vdi_free(vdi_of(image));

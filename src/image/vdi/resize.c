@@ -2,12 +2,12 @@
 
 /*
  * Grows, shrinks and preallocates an image. One write of the header's sector switches to a larger
- * size, and with it to a new map when the old one has no room to grow: everything that the new
- * header refers to is durable by then, and what the old header refers to stays valid until then.
+ * size, and to a new map if the old one has no room to grow. All data that the new header refers to
+ * is durable before this write, and all data of the old header stays valid until then.
  *
- * Growing first zeroes what may be left behind the old end, in the last block and in the map.
- * Shrinking forgets the entries beyond the new end first, so until the header is written that range
- * reads as zeroes.
+ * Growing first clears leftovers beyond the old end, in the last block and in the map. Shrinking
+ * clears the entries beyond the new end first, so until the header is written this range reads as
+ * zeroes.
  */
 #include <inttypes.h>
 
@@ -25,7 +25,7 @@ static uint32_t blocks_for(const Vdi *vdi, uint64_t capacity)
     return (uint32_t)cst_div_up(capacity, size);
 }
 
-/* --- places for blocks ----------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------ */
 
 /* Allocates a block of zeroes and enters it into the map. */
 static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocation, CstTask *task,
@@ -45,7 +45,7 @@ static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocat
            vdi_ops.link(&vdi->blocks, &step, error);
 }
 
-/* Makes the file long enough for blocks of all entries of [@first, @end). */
+/* Extends the file so that it has room for blocks of all entries of [@first, @end). */
 static gboolean lengthen(Vdi *vdi, uint32_t first, uint32_t end, GError **error)
 {
     uint32_t entry = 0, missing = 0;
@@ -82,9 +82,9 @@ gboolean vdi_preallocate(Vdi *vdi, uint32_t first, uint32_t end, CstPreallocatio
 /* --- room for a longer map ------------------------------------------------------------------- */
 
 /*
- * The map can't grow where the blocks begin. So the first blocks of the file move to its end, and
- * what they leave becomes the place of a new map; all blocks are then counted from behind it. The
- * old map stays as it is, and one write of the header switches to the new numbers.
+ * The map can't grow over the blocks. So the first blocks of the file move to its end, and a new
+ * map is written to their space. All block numbers are then relative to the end of the new map. The
+ * old map stays unchanged, and one write of the header switches to the new numbers.
  */
 static gboolean free_first_blocks(Vdi *vdi, uint32_t count, uint32_t used_end, CstTask *task,
                                   GError **error)
@@ -96,7 +96,7 @@ static gboolean free_first_blocks(Vdi *vdi, uint32_t count, uint32_t used_end, C
     for (uint32_t i = 0; i < vdi->header.blocks; i++) {
         if (!cst_table_get(vdi->map, i, &entry, error))
             return FALSE;
-        if (entry >= count) /* nowhere, or not in the way */
+        if (entry >= count) /* no block, or not in the new map's space */
             continue;
         if (!cst_task_check(task, error) ||
             !cst_blocks_copy_host(&vdi->blocks, vdi_place(vdi, entry), vdi_place(vdi, to),
@@ -109,7 +109,7 @@ static gboolean free_first_blocks(Vdi *vdi, uint32_t count, uint32_t used_end, C
     return vdi_sync(&vdi->blocks, error) && cst_blocks_barrier(&vdi->blocks, error);
 }
 
-/* Entries of the new map: those of the old one, counted from @count blocks further on. */
+/* Writes the entries of the new map: the entries of the old one, minus @count. */
 static gboolean copy_map(Vdi *vdi, CstTable *to, uint32_t count, GError **error)
 {
     uint32_t entry = 0;
@@ -123,7 +123,7 @@ static gboolean copy_map(Vdi *vdi, CstTable *to, uint32_t count, GError **error)
     return cst_table_write(to, error);
 }
 
-/* Sets the count of @before, too: the old map refers to the blocks where they have moved. */
+/* Also sets the count in @before, because the old map refers to the moved blocks. */
 static gboolean move_map(Vdi *vdi, uint32_t blocks, VdiHeader *before, CstTask *task,
                          GError **error)
 {
@@ -154,7 +154,7 @@ static gboolean move_map(Vdi *vdi, uint32_t blocks, VdiHeader *before, CstTask *
     return TRUE;
 }
 
-/* --- the two directions ---------------------------------------------------------------------- */
+/* --- growing and shrinking ------------------------------------------------------------------- */
 
 static gboolean switch_header(Vdi *vdi, uint64_t capacity, uint32_t blocks, GError **error)
 {
@@ -164,8 +164,8 @@ static gboolean switch_header(Vdi *vdi, uint64_t capacity, uint32_t blocks, GErr
 }
 
 /*
- * Goes on with the header that was written. That holds although it may not be durable: whoever
- * opens the file now finds it there, and with it the new map.
+ * Uses the written header from now on, although it may not be durable yet: any program that opens
+ * the file now reads it, and with it the new map.
  */
 static gboolean use_header(Vdi *vdi, GError **error)
 {
@@ -175,7 +175,7 @@ static gboolean use_header(Vdi *vdi, GError **error)
     return cst_blocks_barrier(&vdi->blocks, error);
 }
 
-/* What lies in the last block behind the old end is not known to be zero. */
+/* Zeroes the last block beyond the old end, because it may have old data. */
 static gboolean zero_tail(Vdi *vdi, GError **error)
 {
     uint64_t end = vdi->header.capacity, size = vdi->header.block_size;
@@ -190,7 +190,7 @@ static gboolean zero_tail(Vdi *vdi, GError **error)
                                 CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Entries behind the old end may hold anything. */
+/* Clears entries beyond the old end, because they may have any value. */
 static gboolean clear_spare_entries(Vdi *vdi, GError **error)
 {
     uint32_t entry = 0;
@@ -229,7 +229,7 @@ static gboolean grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation
            vdi_preallocate(vdi, old, blocks, preallocation, task, error);
 }
 
-/* Entries that are cut off are forgotten first, so that growing again finds zeroes. */
+/* Clears the removed entries first, so that growing again finds zeroes. */
 static gboolean shrink(Vdi *vdi, uint64_t capacity, CstTask *task, GError **error)
 {
     uint32_t blocks = blocks_for(vdi, capacity);

@@ -10,10 +10,11 @@
 /**
  * An opened VDI image.
  *
- * Order of writing: data and the header's count of allocated blocks, a barrier, the map. The count
- * goes first because a writer that trusts it takes the block it names next; too high a count is a
- * leak. The blocks of the file stay without gaps, as other programs expect: only shrinking and
- * repairing free blocks, and they move others from the end of the file into the gaps (compact.c).
+ * Write order: data and the header's count of allocated blocks, a barrier, the map. The count is
+ * written first, because a writer that trusts it allocates the next block after it; a too high
+ * count is a leak. The blocks of the file have no gaps, because other programs expect this. Only
+ * shrinking and repairing free blocks; they fill the gaps with blocks from the end of the file
+ * (compact.c).
  */
 typedef struct {
     CstBlocks blocks;
@@ -21,10 +22,10 @@ typedef struct {
     gboolean header_dirty;
     CstTable *map;
     uint8_t *used;      /**< one bit for each block of the file; NULL until the first allocation */
-    uint32_t used_bits; /**< of used */
-    uint32_t free_hint; /**< no block below is free */
-    uint32_t high;      /**< one past the last block that was ever used */
-    uint64_t old_size;  /**< of the file, when used was made: beyond is untouched */
+    uint32_t used_bits; /**< number of bits of used */
+    uint32_t free_hint; /**< all blocks below are used */
+    uint32_t high;      /**< one past the highest block that was ever used */
+    uint64_t old_size;  /**< file size when used was filled: data beyond it is untouched */
 } Vdi;
 
 static inline Vdi *vdi_of(CstImage *image)
@@ -38,28 +39,31 @@ static inline uint64_t vdi_place(const Vdi *vdi, uint32_t block)
 }
 
 /**
- * Returns in *ret_blocks how many blocks the file can hold by its header and its length, the last
- * one perhaps in part.
+ * Set *ret_blocks to the number of blocks that the file can hold by its header and its length. The
+ * last one may be partial.
  */
 gboolean vdi_room(const Vdi *vdi, uint32_t *ret_blocks, GError **error);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
-/** The format's callback, see format.h. */
+/** The format's open callback, see format.h. */
 CstImage *vdi_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                    GError **error);
-/** The format's callback; writes back what is dirty and ignores failures: flush before. */
+/**
+ * The format's close callback. Writes dirty data back and ignores failures, so callers flush
+ * before.
+ */
 void vdi_close(CstImage *image);
 /**
- * Opens what vdi_open() would, for checking: without the fields that cst_image_open() sets. Borrows
- * @blob; free with vdi_free().
+ * Open the image like vdi_open(), for checking: without the fields that cst_image_open() sets.
+ * Borrows @blob. The caller frees the result with vdi_free().
  */
 Vdi *vdi_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error);
-/** Frees the image without writing anything. */
+/** Free the image without writing anything. */
 void vdi_free(Vdi *vdi);
 /**
- * Replaces the cached map by an empty cache for the map that the header describes. Changes that
- * were not written are lost.
+ * Replace the cached map with an empty cache for the map that the header describes. Unwritten
+ * changes are lost.
  */
 void vdi_reset_map(Vdi *vdi);
 
@@ -67,27 +71,27 @@ void vdi_reset_map(Vdi *vdi);
 
 extern const CstBlocksOps vdi_ops;
 
-/** Fails with CORRUPT. @what: the translated damage. */
+/** Fail with CORRUPT. @what: the translated damage. */
 gboolean vdi_corrupt(const Vdi *vdi, GError **error, const char *what);
 #define vdi_corrupt(...) CST_GIVES_FALSE(vdi_corrupt(__VA_ARGS__))
 /**
- * Fills the bitmap of used blocks, once. CORRUPT when two entries share a block or one lies outside
- * the file.
+ * Fill the bitmap of used blocks, once. CORRUPT if two entries share a block or a block lies
+ * outside the file.
  */
 gboolean vdi_find_used(Vdi *vdi, GError **error);
-/** Drops the bitmap; the next vdi_find_used() fills it anew. */
+/** Drop the bitmap; the next vdi_find_used() fills it again. */
 void vdi_forget_used(Vdi *vdi);
 /**
- * Takes the lowest free block of the file. *ret_fresh: it reads as zeroes. The caller has an entry
- * that refers to no block, so a free one exists.
+ * Allocate the lowest free block of the file. *ret_fresh: it reads as zeroes. The caller has an
+ * entry that refers to no block, so a free block exists.
  */
 gboolean vdi_alloc(Vdi *vdi, uint32_t *ret_block, gboolean *ret_fresh, GError **error);
-/** Writes the header's sector, without a barrier. */
+/** Write the header's sector, without a barrier. */
 gboolean vdi_write_header(Vdi *vdi, GError **error);
-/** Writes what is dirty in the order above: header, barrier, map. No barrier at the end. */
+/** Write all dirty data in the order above: header, barrier, map. No barrier at the end. */
 gboolean vdi_sync(CstBlocks *blocks, GError **error);
 
-/* --- create.c, resize.c, compact.c, check.c; uncommented ones: see format.h ------------------ */
+/* --- create.c, resize.c, compact.c, check.c; for callbacks see format.h ---------------------- */
 
 gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
@@ -95,14 +99,14 @@ gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageC
 gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                     CstTask *task, GError **error);
 /**
- * Gives each entry of [@first, @end) that has no block a block that reads as zeroes, and reserves
- * its space. Lock held; the map is written with the next sync.
+ * Allocate a block that reads as zeroes for each entry of [@first, @end) without a block, and
+ * reserve its space. Lock held; the map is written with the next sync.
  */
 gboolean vdi_preallocate(Vdi *vdi, uint32_t first, uint32_t end, CstPreallocation preallocation,
                          CstTask *task, GError **error);
 /**
- * Moves blocks into gaps, sets the count and truncates the file. Nobody else may use the image
- * while it runs.
+ * Move blocks into gaps, set the count and truncate the file. The image must have no other user
+ * during the call.
  */
 gboolean vdi_compact(Vdi *vdi, CstTask *task, GError **error);
 gboolean vdi_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
