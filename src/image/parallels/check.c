@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checks an image and counts as QEMU does: an image that was not closed is an error, and so is each
- * table entry that walk.c finds wrong; space behind the last cluster has leaked. A repair sets the
+ * Checks an image and counts like QEMU: an image that was not closed is an error, and so is each
+ * table entry that walk.c finds wrong; space after the last cluster is a leak. A repair sets the
  * in-use mark before its first change and clears it last, so an interrupted repair is repeated.
  */
 #include <inttypes.h>
@@ -14,8 +14,10 @@
 #include "bytes.h"
 #include "parallels.h"
 
-/* Skipped for an image with a format extension: its clusters may lie anywhere, and are not
- * followed. */
+/*
+ * Skipped for an image with a format extension, because the extension's clusters may be anywhere
+ * and are not tracked.
+ */
 static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck *check,
                             GError **error)
 {
@@ -37,8 +39,8 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
 }
 
 /*
- * Has what was repaired on the disk, and then clears the in-use mark. A mark that the check found
- * set is an error, which stays unless all errors are repaired.
+ * Makes the repairs durable and then clears the in-use mark. If the check found the mark set, this
+ * is an error, and the mark stays unless all errors are repaired.
  */
 static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned flags,
                              CstImageCheck *check, GError **error)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* New images, laid out as QEMU does it: the header and the table take whole clusters, and nothing
- * else is there. */
+/*
+ * Creates images with QEMU's layout: the header and the table, rounded up to whole clusters, and no
+ * other data.
+ */
 #include <inttypes.h>
 #include <string.h>
 
@@ -14,7 +16,7 @@
 #include "space.h"
 
 #define DEFAULT_CLUSTER CST_MIB
-#define HEADS           16u /* QEMU's; nobody goes by the geometry */
+#define HEADS           16u /* QEMU's value; programs ignore the geometry */
 #define TRACK_SECTORS   32u
 
 typedef struct {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The header of an opened image, and the mark in it that the image is in use. The mark is on the
- * disk before anything else changes, and goes when the image is closed and all else is on the disk.
+ * The header of an opened image, and its in-use mark. The mark is durable before any other change.
+ * It is cleared when the image is closed, after all other changes are durable.
  */
 #include <inttypes.h>
 
@@ -64,7 +64,10 @@ gboolean parallels_begin(Parallels *parallels, GError **error)
     return FALSE;
 }
 
-/* Not the value that says that the extension has been kept true: there is none. */
+/*
+ * Clears the mark to 0, not to the value for a valid format extension, because the image has no
+ * extension.
+ */
 gboolean parallels_end(Parallels *parallels, GError **error)
 {
     if (!parallels_is_in_use(parallels))

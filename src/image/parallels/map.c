@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Maps guest clusters to the file, and allocates new ones, for blocks.c. New clusters are taken at
- * the end of the file; a cluster that was allocated and given back is used again first. The end is
- * found once, by a walk through the whole table, which refuses a damaged one. An entry is set in
- * the cached table when the data has been written; parallels.h has the order of writing. All
+ * Maps guest clusters to the file, and allocates new ones, for blocks.c. New clusters are allocated
+ * at the end of the file; clusters that were allocated and taken back are reused first. The end is
+ * found once, by a walk through the whole table, which fails for a damaged table. An entry is set
+ * in the cached table after the data is written; parallels.h describes the write order. All
  * functions run with the lock of CstBlocks held.
  */
 #include <base/error.h>
@@ -27,7 +27,10 @@ static gboolean look_inside(Parallels *parallels, uint64_t host, gboolean *ret_i
     return TRUE;
 }
 
-/* The cluster so many entries behind one that holds @first lies as far behind that one. */
+/*
+ * Returns whether @next continues the run that begins with @first: it lies @clusters clusters after
+ * @first, or both entries are 0.
+ */
 static gboolean goes_on(Parallels *parallels, uint32_t first, uint32_t next, uint64_t clusters)
 {
     uint64_t host = next * parallels->unit;
@@ -55,7 +58,7 @@ static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t lengt
     if (!inside)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blocks->blob->name,
                         _("data lies outside the file"));
-    /* damage further on is reported to a caller that reads there */
+    /* damage in later entries is reported to a caller that reads there */
     while (index + clusters <= last && clusters < MAX_STEPS &&
            cst_table_get(parallels->bat, index + clusters, &next, NULL) &&
            goes_on(parallels, first, next, clusters))
@@ -67,7 +70,7 @@ static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t lengt
     return TRUE;
 }
 
-/* --- places ----------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
 gboolean parallels_find_end(Parallels *parallels, GError **error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opens and closes images. Our order of writing leaves nothing but leaks after a power cut, but
- * other programs need not keep it: an image with the in-use mark is repaired when it is opened for
- * writing, as QEMU does since 8.2 (older versions refuse it).
+ * Opens and closes images. Cistern's write order leaves only leaks after a power cut, but other
+ * programs may not keep this order. So an image with the in-use mark is repaired when it is opened
+ * for writing, like in QEMU since 8.2 (older versions refuse it).
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -20,7 +20,7 @@ void parallels_reset_bat(Parallels *parallels)
                                    FALSE, cst_blocks_spill, &parallels->blocks);
 }
 
-/* The data offset of a header may be wrong; then the end of the table counts, as for QEMU. */
+/* The data offset of the header may be invalid. Then the end of the table is used, like in QEMU. */
 static uint64_t find_data_start(const Parallels *parallels)
 {
     uint64_t start = cst_le32(parallels->raw + PARALLELS_AT_DATA) * (uint64_t)PARALLELS_SECTOR;
@@ -96,7 +96,9 @@ CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstI
     return &parallels->blocks.image;
 }
 
-/* A caller that needs the errors has flushed before. After a failure the mark stays set. */
+/*
+ * Ignores errors; callers that need them have flushed before. After a failure the mark stays set.
+ */
 void parallels_close(CstImage *image)
 {
     Parallels *parallels = (Parallels *)image;

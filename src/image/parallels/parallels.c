@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the header of an untrusted Parallels image says, and the format's table of callbacks. */
+/*
+ * Inspection of the header of an untrusted Parallels image, and the table of the format's
+ * callbacks.
+ */
 #include "parallels.h"
 
 #include <base/i18n.h>
@@ -11,7 +14,7 @@ static int parallels_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     if (len < 20)
         return 0;
-    if (memcmp(head, PARALLELS_MAGIC_NEW, 16) == 0) /* libvirt takes any version of this one */
+    if (memcmp(head, PARALLELS_MAGIC_NEW, 16) == 0) /* libvirt accepts any version of this one */
         return 100;
     return parallels_is_old(head) && cst_le32(head + PARALLELS_AT_VERSION) == PARALLELS_VERSION
                ? 100

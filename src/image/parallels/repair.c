@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Repair. An entry that leads outside of the file is cleared; the second one of two with the same
- * place gets a copy, as either may be right. The mark that the image is in use is set before.
+ * Repair. An entry that points outside of the file is cleared. If two entries have the same place,
+ * the second one gets a copy, because either may be right. The in-use mark is set before any
+ * change.
  */
 #include <string.h>
 
@@ -16,7 +17,9 @@ static gboolean fix_entry(Parallels *parallels, uint64_t index, uint64_t host, G
                      : parallels_move(parallels, index, host, error);
 }
 
-/* Both walks find the same errors, because the second one meets no entry that it has changed. */
+/*
+ * Both walks find the same errors, because the second one never reads an entry that it has changed.
+ */
 static gboolean repair_table(const ParallelsWalk *walk, GError **error)
 {
     Parallels *parallels = walk->parallels;
@@ -52,7 +55,7 @@ gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret
     return ok;
 }
 
-/* Returns clusters inside the file that no entry refers to to the file system. */
+/* Releases clusters inside the file that no entry refers to. */
 static gboolean give_back_gaps(const ParallelsWalk *walk, GError **error)
 {
     Parallels *parallels = walk->parallels;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Resizes an image, which QEMU can't do with this format. A longer table would reach into the first
- * clusters: these are moved to the end of the file first, and zero entries take their place. One
- * write of the header switches between the old and the new size; whatever is written before and
- * after it is valid with either header.
+ * Resizes an image, which QEMU can't do with this format. A longer table would overlap the first
+ * clusters. So these are moved to the end of the file first, and zero entries replace them. One
+ * write of the header switches between the old and the new size. All other writes are valid with
+ * either header.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -19,9 +19,11 @@ static gboolean write_out(Parallels *parallels, GError **error)
            cst_blocks_barrier(&parallels->blocks, error);
 }
 
-/* All earlier changes are on the disk. Later ones need not wait for this header, as they are valid
- * with either one: no entry refers to a cluster that is cut off, and a longer table reaches over
- * nothing that is in use. */
+/*
+ * All earlier changes are durable. Later changes need not wait for this header, because they are
+ * valid with either one: no entry refers to a removed cluster, and a longer table does not overlap
+ * used space.
+ */
 static gboolean switch_header(Parallels *parallels, uint64_t capacity, uint64_t entries,
                               GError **error)
 {
@@ -46,7 +48,7 @@ static gboolean switch_header(Parallels *parallels, uint64_t capacity, uint64_t 
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* Zeroes the last cluster behind the old end, which may hold anything. */
+/* Zeroes the last cluster beyond the old end, because it may have old data. */
 static gboolean zero_tail(Parallels *parallels, GError **error)
 {
     uint64_t end = parallels->blocks.image.capacity, size = parallels->cluster_size;
@@ -61,7 +63,7 @@ static gboolean zero_tail(Parallels *parallels, GError **error)
                                 size - end % size, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Clears the entries from @first on; the guest does not reach them. */
+/* Clears the entries from @first on, which are beyond the guest's disk. */
 static gboolean forget_from(Parallels *parallels, uint64_t first, CstTask *task, GError **error)
 {
     uint32_t entry = 0;
@@ -79,7 +81,7 @@ static gboolean make_room(Parallels *parallels, uint64_t start, CstTask *task, G
     uint32_t entry = 0;
 
     parallels->end = MAX(parallels->end, start);
-    g_array_set_size(parallels->spare, 0); /* they may lie there */
+    g_array_set_size(parallels->spare, 0); /* they may lie before @start */
     for (uint64_t i = 0; i < parallels->entries; i++) {
         if (!cst_task_check(task, error) || !cst_table_get(parallels->bat, i, &entry, error))
             return FALSE;
@@ -125,8 +127,8 @@ static gboolean grow(Parallels *parallels, uint64_t capacity, CstPreallocation p
 /* --- shrinking -------------------------------------------------------------------------------- */
 
 /*
- * Clears the entries that are cut off first, so that growing again finds zeroes. Their clusters at
- * the end of the file are truncated; those between others are returned to the file system.
+ * Clears the removed entries first, so that growing again finds zeroes. Free clusters at the end of
+ * the file are truncated; free clusters between used ones are returned to the file system.
  */
 static gboolean shrink(Parallels *parallels, uint64_t capacity, CstTask *task, GError **error)
 {

@@ -2,7 +2,8 @@
 
 /*
  * A walk through the table of an image, with a bit for each cluster of the file. An entry that
- * leads outside of the file is an error; of two entries with one place the second one is.
+ * points outside of the file is an error. If two entries have the same place, the second one is an
+ * error.
  */
 #include "walk.h"
 
@@ -20,7 +21,10 @@ gboolean parallels_walk_uses(const ParallelsWalk *walk, uint64_t cluster)
     return (walk->used[cluster / 8] & 1 << cluster % 8) != 0;
 }
 
-/* Last cluster of the file that the bytes at @host reach; an unaligned place touches two. */
+/*
+ * Returns the last cluster of the file that the bytes at @host reach; an unaligned place touches
+ * two.
+ */
 static uint64_t last_cluster(const ParallelsWalk *walk, uint64_t host)
 {
     return (host + walk->shift + walk->parallels->cluster_size - 1) / walk->parallels->cluster_size;

@@ -3,32 +3,32 @@
 
 #include "parallels.h"
 
-/** A walk through the whole table; nobody else uses the image. */
+/** A walk through the whole table. The image must have no other user. */
 typedef struct {
     Parallels *parallels;
     CstImageCheck *check;
     CstTask *task;
     /**
-     * Called for each entry that is wrong: @host is 0 where it leads outside of the file, else
-     * where another one lies as well. NULL: errors are counted only.
+     * Called for each wrong entry. @host: 0 if the entry points outside of the file, else the place
+     * that another entry has too. NULL: errors are only counted.
      */
     gboolean (*fix)(Parallels *parallels, uint64_t index, uint64_t host, GError **error);
 
-    uint64_t before; /**< where the last cluster was */
-    uint64_t shift;  /**< added to a place, makes it count in whole clusters */
-    uint8_t *used;   /**< bit by cluster of the file */
+    uint64_t before; /**< place of the last cluster */
+    uint64_t shift;  /**< added to a place to align it to whole clusters */
+    uint8_t *used;   /**< one bit for each cluster of the file */
     size_t used_bytes;
 } ParallelsWalk;
 
 /**
- * Fills in the members that are not the caller's. LIMIT when the file is too long for a bit for
- * each cluster. The caller g_free()s walk->used, also after a failure.
+ * Initialize the members that the caller does not set. LIMIT if the file is too long for a bitmap.
+ * The caller frees walk->used with g_free(), also after a failure.
  */
 gboolean parallels_walk_init(ParallelsWalk *walk, GError **error);
 /**
- * Walks through all entries, and counts errors, clusters and the end of what is in use in
+ * Walk through all entries. Counts errors and clusters and finds the end of the used part in
  * walk->check.
  */
 gboolean parallels_walk_table(ParallelsWalk *walk, GError **error);
-/** Returns whether an entry refers to cluster @number of the file. */
+/** Return whether an entry refers to cluster @number of the file. */
 gboolean parallels_walk_uses(const ParallelsWalk *walk, uint64_t number);

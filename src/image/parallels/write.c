@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The image is marked as in use before its first byte changes; the rest is as for any blocks. */
+/* Sets the in-use mark before the first change; the rest is as in other block formats. */
 #include <base/error.h>
 
 #include "parallels.h"
@@ -50,7 +50,7 @@ static gboolean give_place(Parallels *parallels, uint64_t index, CstPreallocatio
            parallels_set(parallels, index, host, error);
 }
 
-/* Makes the file long enough for so many clusters more. */
+/* Extends the file so that it has room for @missing more clusters. */
 static gboolean lengthen(Parallels *parallels, uint64_t missing, GError **error)
 {
     CstBlob *blob = parallels->blocks.blob;
