@@ -2,9 +2,9 @@
 
 /*
  * Allocates clusters of the file. Neither format counts references, so clusters are allocated at
- * the end of the file, as QEMU does it; a device, which can't grow, has no more of them. A cluster
- * that was allocated and given back is used again first. Freed clusters in the middle of the file
- * stay leaks until a check compacts the file (compact.c).
+ * the end of the file, like in QEMU. A device can't grow, so it has no further clusters. A cluster
+ * that was allocated and taken back is reused first. Freed clusters in the middle of the file stay
+ * leaked until a check compacts the file (compact.c).
  */
 #include <base/i18n.h>
 #include <base/units.h>
@@ -38,7 +38,7 @@ gboolean cst_levels_leave(CstLevels *levels, uint64_t length, GError **error)
     return find_end(levels, error) && take(levels, levels->end, length, error);
 }
 
-/* Allocates the last @count spare clusters, if they follow each other in the file. */
+/* Allocates the last @count spare clusters, if they are consecutive in the file. */
 static gboolean take_spare(CstLevels *levels, uint64_t count, uint64_t *ret_host)
 {
     guint first = levels->spare->len - (guint)count;
@@ -98,7 +98,7 @@ static gboolean reach(CstLevels *levels, uint64_t end, GError **error)
                                            end - sizeof(zeroes), error));
 }
 
-/* To be allocated again: no table refers to them. */
+/* Makes the clusters available for allocation. No table refers to them. */
 static void give_back(CstLevels *levels, uint64_t host, uint64_t bytes)
 {
     for (uint64_t at = host; at < host + bytes; at += levels->cluster_size)

@@ -2,16 +2,17 @@
 
 /*
  * Check and repair of a two-level image. One walk counts (walk.c). A repair of errors walks again
- * and mends what it meets: the second user of a table or cluster gets a copy, which is on disk
- * before the table that refers to it, because the tables are written in the order of levels.h. Then
- * a third walk counts what is left. Leaks are repaired only when no error is left: what leaks is
- * known only as far as the tables are right, and cst_levels_compact() would overwrite data that a
- * damaged entry refers to.
+ * and fixes each error it finds. The second user of a table or cluster gets a copy. The copy is
+ * durable before the table that refers to it, because the tables are written in the order of
+ * levels.h. Then a third walk counts the remaining errors.
+ *
+ * Leaks are repaired only when no error is left. Damaged tables hide used clusters, and
+ * cst_levels_compact() would overwrite data that a damaged entry refers to.
  */
 #include "compact.h"
 #include "walk.h"
 
-/* --- what is used twice ----------------------------------------------------------------------- */
+/* --- copies for second users ------------------------------------------------------------------ */
 
 static gboolean copy_table(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error)
 {
@@ -37,7 +38,7 @@ static const CstLevelsFix copies = {.copy_table = copy_table, .copy_cluster = co
 
 /* --- repair ----------------------------------------------------------------------------------- */
 
-/* The walk goes on from sound tables when it returns. */
+/* Repairs the errors with a second walk. On return, @walk has the result of a third walk. */
 static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
 {
     CstLevels *levels = walk->levels;
@@ -46,7 +47,8 @@ static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
     if (levels->format->begin && !levels->format->begin(levels, error))
         return FALSE;
     /*
-     * A cluster that is not aligned may reach over the end of the file, to where copies would go.
+     * An unaligned cluster may cross the end of the file. Its tail is reserved, so that copies do
+     * not overwrite it.
      */
     if (levels->align < levels->cluster_size &&
         !cst_levels_leave(levels, levels->cluster_size, error))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Closes the gaps of a file, before its end is cut off. What is moved stays at its old place as
- * well until the file is cut, so after a power cut each table refers to the old or the new place,
- * and both hold the same bytes. Compressed data is not moved, nor are tables for which no gap is
- * long enough.
+ * Closes the gaps of a file, before its end is cut off. The old copies of moved data stay until the
+ * file is cut. So after a power cut each table refers to the old or the new place, and both hold
+ * the same bytes. Compressed data is not moved, and neither are tables for which no gap is long
+ * enough.
  */
 #include "compact.h"
 
@@ -12,11 +12,11 @@
 
 typedef struct {
     CstLevelsWalk *walk;
-    uint64_t kept; /* clusters that the file would have without gaps */
-    uint64_t gap;  /* no cluster below is free */
+    uint64_t kept; /* number of clusters that the file would have without gaps */
+    uint64_t gap;  /* all clusters below are used */
 } Move;
 
-/* Finds the first run of @count free clusters below @end; returns @end when there is none. */
+/* Finds the first run of @count free clusters below @end; returns @end if no run is long enough. */
 static uint64_t find_gap(const Move *move, uint64_t from, uint64_t count, uint64_t end)
 {
     uint64_t free = 0;
@@ -29,7 +29,7 @@ static uint64_t find_gap(const Move *move, uint64_t from, uint64_t count, uint64
     return end;
 }
 
-/* Copies @count clusters to a gap; *ret_host is their old offset when no gap is long enough. */
+/* Copies @count clusters to a gap; *ret_host is their old offset if no gap is long enough. */
 static gboolean move_down(Move *move, uint64_t from, uint64_t count, uint64_t *ret_host,
                           GError **error)
 {
@@ -47,7 +47,10 @@ static gboolean move_down(Move *move, uint64_t from, uint64_t count, uint64_t *r
            cst_blocks_copy_host(&levels->blocks, from, to * size, count * size, error);
 }
 
-/* Moves the L1 table, which growing may have put at the end; one write of the header switches. */
+/*
+ * Moves the L1 table, which may be at the end after growing. One write of the header switches to
+ * it.
+ */
 static gboolean move_l1(Move *move, GError **error)
 {
     CstLevels *levels = move->walk->levels;

@@ -4,7 +4,7 @@
 #include "walk.h"
 
 /**
- * Moves tables and plain clusters from the end of the file into gaps. @walk has found no errors;
- * its account of the file is used up. Nobody else uses the image. The file is not cut yet.
+ * Move tables and plain clusters from the end of the file into gaps. @walk must have found no
+ * errors; its bitmaps are modified. The image must have no other user. Does not cut the file.
  */
 gboolean cst_levels_compact(CstLevelsWalk *walk, GError **error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An L2 entry as a number of 64 bits: 0 where nothing is allocated, 1 for a cluster of zeroes where
- * the format has those (qed), else where the cluster is in the file. The top bit marks a compressed
- * cluster where the format has those (qcow); its length stands in the bits below.
+ * An L2 entry as a number of 64 bits. 0: not allocated. 1: a cluster of zeroes, if the format has
+ * them (qed). Else: the cluster's place in the file. If the format has compressed clusters (qcow),
+ * the top bit marks them, and the bits below it hold the length.
  */
 #include "levels.h"
 

@@ -2,8 +2,8 @@
 
 /*
  * Maps guest clusters to the file, for blocks.c. A new cluster is entered into the cached tables
- * when its data has been written; the tables themselves follow at the next sync, behind a barrier.
- * All functions but those that decompress run with the lock of CstBlocks held.
+ * after its data is written; the next sync writes the tables after a barrier. All functions run
+ * with the lock of CstBlocks held, except the functions that decompress.
  */
 #include "levels.h"
 
@@ -94,7 +94,7 @@ static gboolean levels_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     if (!cst_levels_find(levels, index, &first, &clusters, error))
         return FALSE;
     for (unsigned steps = 0; index + clusters <= last && steps < MAX_STEPS; steps++) {
-        /* damage further on is reported to a caller that reads there */
+        /* damage in later entries is reported to a caller that reads there */
         if (!cst_levels_find(levels, index + clusters, &next, &count, NULL) ||
             !goes_on(levels, &first, &next, clusters))
             break;
@@ -139,7 +139,7 @@ static gboolean levels_unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf
     return TRUE;
 }
 
-/* --- new places ------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
 static gboolean levels_place(CstBlocks *blocks, CstStep *step, GError **error)
 {

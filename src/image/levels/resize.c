@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Resizes a two-level image. Growing first clears entries behind the old end, moves the L1 table of
- * qcow to where it can be longer, and writes zeroes where a longer backing image would show; then
- * one write of the header switches to the new size. Shrinking switches first, then drops what is
- * cut off. So a power cut leaves the image with the old or the new size, and at worst leaks.
+ * Resizes a two-level image. Growing first clears entries beyond the old end, and moves the L1
+ * table of qcow if it needs more space. It writes zeroes where a longer backing image would become
+ * visible. Then one write of the header switches to the new size. Shrinking switches first, then
+ * drops the data beyond the new end. So a power cut leaves the image with the old or the new size,
+ * and at worst leaks.
  */
 #include "levels.h"
 
@@ -46,7 +47,7 @@ static gboolean forget_from(CstLevels *levels, uint64_t first, CstTask *task, GE
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* Lock held, the cache clean. The old table on disk stays as it is until the switch. */
+/* Lock held, the cache clean. The old table on the disk stays unchanged until the switch. */
 static gboolean copy_l1(CstLevels *levels, uint64_t to, uint64_t length, GError **error)
 {
     uint64_t old = levels->l1_entries * 8;
@@ -58,7 +59,7 @@ static gboolean copy_l1(CstLevels *levels, uint64_t to, uint64_t length, GError 
            cst_blocks_barrier(&levels->blocks, error);
 }
 
-/* Lock held. The clusters of the old table are the next ones to be allocated. */
+/* Lock held. Makes the clusters of the old table available, so that they are allocated next. */
 static void spare_l1(CstLevels *levels, uint64_t offset, uint64_t length)
 {
     uint64_t size = levels->cluster_size;
@@ -90,7 +91,10 @@ static gboolean move_l1(CstLevels *levels, uint64_t entries, GError **error)
     return TRUE;
 }
 
-/* The guest's bytes behind the old end, which the tables know already, read as zeroes. */
+/*
+ * Makes the added range read as zeroes, in the last old cluster and where a backing image is
+ * longer.
+ */
 static gboolean zero_added(CstLevels *levels, uint64_t old, uint64_t capacity, GError **error)
 {
     uint64_t end = MIN(cst_round_up(old, levels->cluster_size), capacity);
@@ -107,7 +111,7 @@ static gboolean zero_added(CstLevels *levels, uint64_t old, uint64_t capacity, G
            cst_levels_zero(&levels->blocks.image, old, end - old, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* With the lock held only while tables change: writing takes it. */
+/* Holds the lock only while tables change, because writing acquires it. */
 static gboolean prepare_tables(CstLevels *levels, uint64_t capacity, CstTask *task, GError **error)
 {
     uint64_t entries = levels->format->l1_entries(levels, capacity);

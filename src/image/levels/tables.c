@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The tables of a two-level image, seen through a page cache (page_cache.h) of 4 MiB. A page begins
- * where its table does or whole pages behind, so it never reaches into a neighbour: with clusters
- * of 512 bytes data lies right behind a table. Only the range that changed is written.
+ * The tables of a two-level image, accessed through a page cache (page_cache.h) of 4 MiB. A page
+ * begins at the start of its table or a multiple of the page size after it, and ends with the
+ * table. So it never includes adjacent data: with clusters of 512 bytes, data may directly follow a
+ * table. Only the changed range is written.
  */
 #include "levels.h"
 
@@ -49,7 +50,7 @@ static CstPage *load_page(CstLevels *levels, uint64_t table, uint64_t bytes, uin
     return cst_page_cache_get(levels->cache, &id, error);
 }
 
-/* Returns the page that has the entry, of a table of @bytes that lies inside the file. */
+/* Returns the page with the entry, of a table of @bytes within the file. */
 static CstPage *page_of(CstLevels *levels, uint64_t table, uint64_t bytes, uint64_t index,
                         unsigned group, GError **error)
 {
@@ -80,7 +81,10 @@ static gboolean set(CstLevels *levels, CstPage *page, uint64_t index, uint64_t v
 
 /* --- the two tables --------------------------------------------------------------------------- */
 
-/* Reads what the file has of a table that reaches over its end, in an image that is only read. */
+/*
+ * Returns the page with an L1 entry. In a read-only image, the table may exceed the end of the
+ * file; its existing part can be read.
+ */
 static CstPage *l1_page(CstLevels *levels, uint64_t index, GError **error)
 {
     uint64_t size = 0, at = levels->l1_offset;
@@ -120,7 +124,7 @@ gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **er
     return !what || cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name, what);
 }
 
-/* Whether an L2 table at @table would lie over the header or the L1 table. */
+/* Returns whether an L2 table at @table would overlap the header or the L1 table. */
 static gboolean lies_over(const CstLevels *levels, uint64_t table)
 {
     return table < levels->header.length ||
@@ -134,8 +138,10 @@ gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint
            cst_levels_l2_bytes(levels) <= file_size - table && !lies_over(levels, table);
 }
 
-/* Only an image that is not written to may have a table that reaches over the end of the file, or
- * lies over what is none. */
+/*
+ * Returns the page with an L2 entry. Only in a read-only image may a table exceed the end of the
+ * file or overlap other parts of the image.
+ */
 static CstPage *l2_page(CstLevels *levels, uint64_t table, uint64_t index, GError **error)
 {
     uint64_t size = 0, bytes = cst_levels_l2_bytes(levels), needed;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A walk through all tables, for check and repair. The tables come first, so that data that lies
- * over one is the data's fault; compressed data comes last, because several pieces may share a
- * unit. A cluster or table that two entries use is copied by a repair, as either may be right; an
- * entry that leads nowhere is cleared.
+ * A walk through all tables, for check and repair. Tables are checked first, so that an overlap of
+ * data with a table is an error of the data. Compressed data is checked last, because several
+ * pieces may share a unit. If two entries use the same cluster or table, a repair copies it for the
+ * second one, because either may be right. An entry with an invalid place is cleared.
  */
 #include "walk.h"
 
@@ -21,7 +21,7 @@ static gboolean is_set(const uint8_t *bits, uint64_t bit)
     return (bits[bit / 8] & 1 << bit % 8) != 0;
 }
 
-/* Returns whether a unit of the range is set. Units behind the end of the file are not. */
+/* Returns whether a unit of the range is set. Units beyond the end of the file count as not set. */
 static gboolean meets(const CstLevelsWalk *walk, const uint8_t *bits, uint64_t offset,
                       uint64_t length)
 {
@@ -64,7 +64,7 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
     CstLevels *levels = walk->levels;
     gboolean sound = cst_levels_table_is_sound(levels, table, walk->file_size);
     uint64_t bytes = cst_levels_l2_bytes(levels);
-    /* a table that begins inside of a unit may share the unit */
+    /* a table that is not aligned to units may share its units */
     gboolean shared = sound && table % levels->align == 0 && meets(walk, walk->used, table, bytes);
 
     if (sound && !shared) {
@@ -177,7 +177,7 @@ static gboolean walk_clusters(CstLevelsWalk *walk, gboolean packed, GError **err
     return TRUE;
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* --- the whole walk --------------------------------------------------------------------------- */
 
 static gboolean prepare(CstLevelsWalk *walk, GError **error)
 {
@@ -198,7 +198,7 @@ static gboolean prepare(CstLevelsWalk *walk, GError **error)
     walk->before = 0;
     take(walk, walk->used, 0, levels->header.length);
     take(walk, walk->used, levels->l1_offset, levels->l1_entries * 8);
-    /* QEMU writes whole sectors of it, wherever it begins */
+    /* QEMU writes whole sectors from the table's start on */
     cst_levels_walk_mark(walk, walk->packed, levels->l1_offset,
                          cst_round_up(levels->l1_entries * 8, CST_LEVELS_SECTOR));
     if (levels->name.length > 0)

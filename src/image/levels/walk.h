@@ -3,42 +3,44 @@
 
 #include "levels.h"
 
-/** How a walk repairs a table or cluster that two entries use: the second one gets a copy. */
+/** Repair callbacks for a table or cluster that two entries use: the second entry gets a copy. */
 typedef struct {
     gboolean (*copy_table)(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error);
-    /** @table and @inside: where the entry is. */
+    /** @table and @inside: position of the entry. */
     gboolean (*copy_cluster)(CstLevels *levels, uint64_t table, uint64_t inside, uint64_t from,
                              GError **error);
 } CstLevelsFix;
 
-/** What a walk through all tables has found. */
+/** State and results of a walk through all tables. */
 typedef struct {
     CstLevels *levels;
-    const CstLevelsFix
-        *fix;           /**< entries that are wrong are mended on the way; NULL: counted only */
-    uint64_t file_size; /**< when the walk began: what is beyond was allocated by it */
-    uint64_t units;     /**< of the file, each levels->align bytes */
-    uint8_t *used;      /**< bit by unit: header, tables, plain clusters */
-    uint8_t *packed;    /**< bit by unit: compressed data, which may share units */
-    GHashTable *bad;    /**< indexes of L1 entries that could not be followed */
+    const CstLevelsFix *fix; /**< repairs wrong entries during the walk; NULL: only counts */
+    uint64_t file_size; /**< at the start of the walk: space beyond it was allocated by the walk */
+    uint64_t units;     /**< number of units of the file, each levels->align bytes */
+    uint8_t *used;      /**< bit for each unit: header, tables, plain clusters */
+    uint8_t *packed;    /**< bit for each unit: compressed data, which may share units */
+    GHashTable *bad;    /**< indexes of L1 entries that can't be followed, plus 1 */
     CstImageCheck *check;
     CstTask *task;
-    uint64_t before; /**< where the last plain cluster was */
+    uint64_t before; /**< place of the last plain cluster */
 } CstLevelsWalk;
 
 /**
- * Walks through all tables and fills in the rest of @walk; may be repeated. LIMIT when the file is
- * too long for an account of its units. Nobody else uses the image.
+ * Walk through all tables and fill the other fields of @walk. May be repeated. LIMIT if the file is
+ * too long for a bitmap of its units. The image must have no other user.
  */
 gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error);
-/** Frees the account of the file, not @walk itself; also after a failed walk. */
+/**
+ * Free the bitmaps and the table of bad entries, not @walk itself. May be called after a failed
+ * walk.
+ */
 void cst_levels_walk_clear(CstLevelsWalk *walk);
 
-/** Returns whether no unit of cluster @number of the file is in use. */
+/** Return whether all units of cluster @number of the file are unused. */
 gboolean cst_levels_walk_is_free(const CstLevelsWalk *walk, uint64_t number);
 /**
- * Sets the bits of all units in @bits (walk->used or walk->packed) that the range touches; units
- * behind the end of the file are left out.
+ * Set the bits of all units in @bits (walk->used or walk->packed) that the range touches. Units
+ * beyond the end of the file are skipped.
  */
 void cst_levels_walk_mark(const CstLevelsWalk *walk, uint8_t *bits, uint64_t offset,
                           uint64_t length);

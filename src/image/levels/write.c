@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes of the guest's bytes beyond plain writes: zeroes (an entry where the format has one),
- * compressed clusters, preallocation of all clusters, emptying an image, and its backing reference.
- * The tables change under the lock of CstBlocks; compression runs without it.
+ * Changes of the guest's bytes other than plain writes: zeroes (by an entry, if the format has
+ * one), compressed clusters, preallocation of all clusters, emptying an image, and its backing
+ * reference. The tables change under the lock of CstBlocks; compression runs without it.
  */
 #include "levels.h"
 
@@ -19,7 +19,8 @@
 /* --- zeroes ----------------------------------------------------------------------------------- */
 
 /*
- * *ret_done: bytes that read as zeroes now; 0: the cluster has a place, or is only partly covered.
+ * Sets *ret_done to the number of bytes that read as zeroes now; 0: the cluster has a place or is
+ * only partly covered.
  */
 static gboolean mark_zero(CstLevels *levels, uint64_t offset, uint64_t length, uint64_t *ret_done,
                           GError **error)
@@ -99,7 +100,7 @@ gboolean cst_levels_write_packed(CstImage *image, const void *buf, size_t len, u
 
 /* --- all clusters ----------------------------------------------------------------------------- */
 
-/* Lock held. The cluster has no place, and no backing image shows through it. */
+/* Lock held. The cluster must have no place, and must not show a backing image. */
 static gboolean give_place(CstLevels *levels, uint64_t index, CstPreallocation preallocation,
                            CstTask *task, GError **error)
 {
@@ -148,7 +149,7 @@ gboolean cst_levels_fill(CstBlob *blob, const CstImageFormat *format,
            cst_blocks_write_back(&levels->blocks, error);
 }
 
-/* Lock held. Clears the L1 table, then truncates the file behind it. */
+/* Lock held. Clears the L1 table, then truncates the file after it. */
 static gboolean forget_all(CstLevels *levels, CstTask *task, GError **error)
 {
     uint64_t table = 0,
