@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * New qcow images, laid out as QEMU does it: clusters of 4 KiB, or of one sector upon a backing
- * file, which older versions of QEMU could not fill in from; the name behind the header, the L1
- * table behind that.
+ * Creates qcow images with QEMU's layout: clusters of 4 KiB, or of one sector with a backing file,
+ * because older versions of QEMU could not fill larger clusters from it. The name follows the
+ * header; the L1 table follows the name.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 typedef struct {
     unsigned cluster_bits, l2_bits;
     uint64_t name_len, l1_offset, l1_entries;
-    uint64_t size; /* of the file; clusters begin at the next multiple */
+    uint64_t size; /* of the file; clusters begin at the next multiple of the cluster size */
 } Plan;
 
 static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **error)

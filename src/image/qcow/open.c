@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An opened qcow image of version 1. Its header has 48 bytes, so that any change of it is one write
- * of one sector. The L1 table is as long as the capacity needs, and the backing file's name may be
- * anywhere; the format of the backing file is stored nowhere.
+ * An opened qcow image of version 1. Its header has 48 bytes, so any change of it is one write of
+ * one sector. The length of the L1 table follows from the capacity. The backing file's name may be
+ * anywhere; the format of the backing file is not stored.
  */
 #include "qcow.h"
 
@@ -101,7 +101,7 @@ CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageO
 
 void qcow_close(CstImage *image)
 {
-    /* a caller that needs the errors has flushed before */
+    /* callers that need the errors have flushed before */
     if (image->writable)
         cst_blocks_write_back(&cst_levels_of(image)->blocks, NULL);
     cst_levels_clear(cst_levels_of(image));

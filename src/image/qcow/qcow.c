@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Inspects the untrusted header of a qcow image of version 1, with QEMU's bounds, and defines the
+ * Inspects the untrusted header of a qcow image of version 1, with QEMU's limits, and defines the
  * table of the format's callbacks.
  */
 #include "qcow.h"

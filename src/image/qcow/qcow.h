@@ -6,7 +6,7 @@
 
 /**
  * The first version of QEMU's copy-on-write format, big endian (keramics.github.io/qcow.html, "QCOW
- * file header version 1"). Bounds as QEMU has them.
+ * file header version 1"). QEMU has the same limits.
  */
 #define QCOW_MAGIC      0x514649fbu
 #define QCOW_HEADER_LEN 48

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* New QED images, laid out as QEMU does it: a cluster for the header and the backing file's name,
- * the L1 table, nothing else. */
+/*
+ * Creates QED images with QEMU's layout: a cluster for the header and the backing file's name, and
+ * the L1 table.
+ */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An opened QED image. The header has 64 bytes, so that any change of it is one write of one
- * sector; the L1 table never moves. "Need check" is set in the header before the first table
- * changes and cleared when the image is closed, as the specification wants it. Our order of writing
- * leaves nothing but leaks without a check, but others that write need not keep it: an image that
- * has the bit is repaired when it is opened for writing.
+ * An opened QED image. The header has 64 bytes, so any change of it is one write of one sector; the
+ * L1 table never moves. As the specification requires, "need check" is set in the header before the
+ * first table changes, and cleared when the image is closed. Cistern's write order leaves only
+ * leaks without a check, but other programs may not keep this order. So an image with the bit is
+ * repaired when it is opened for writing.
  */
 #include "qed.h"
 
@@ -33,7 +33,7 @@ static gboolean write_header(CstLevels *levels, GError **error)
     return cst_blob_pwrite(levels->blocks.blob, qed->raw, sizeof(qed->raw), 0, error);
 }
 
-/* On the disk before anything that depends on it. */
+/* Sets "need check". The bit is durable before any change that depends on it. */
 static gboolean begin(CstLevels *levels, GError **error)
 {
     Qed *qed = (Qed *)levels;
@@ -42,7 +42,7 @@ static gboolean begin(CstLevels *levels, GError **error)
     if (old & QED_NEED_CHECK)
         return TRUE;
     cst_put_le64(qed->raw + QED_AT_FEATURES, old | QED_NEED_CHECK);
-    /* optional features that are not known describe what is going to change */
+    /* unknown optional features describe data that is going to change */
     cst_put_le64(qed->raw + QED_AT_AUTOCLEAR, 0);
     if (write_header(levels, error) && cst_blocks_barrier(&levels->blocks, error))
         return TRUE;
@@ -50,7 +50,7 @@ static gboolean begin(CstLevels *levels, GError **error)
     return FALSE;
 }
 
-/* All that was written is on the disk. */
+/* Clears "need check". All writes must be durable. */
 static gboolean end(Qed *qed, GError **error)
 {
     uint64_t old = features(qed);
@@ -85,7 +85,10 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
                     _("a QED image of this geometry can have at most %" PRIu64 " bytes"), most);
 }
 
-/* There are two places for a name in the smallest header: the one that is not in use is taken. */
+/*
+ * Returns the place for a new name. The smallest header has several places; an unused one is
+ * chosen.
+ */
 static uint64_t place_for_name(const Qed *qed, uint64_t len)
 {
     uint64_t used = cst_le32(qed->raw + QED_AT_NAME), end = used;
@@ -159,7 +162,7 @@ static void qed_free(Qed *qed)
     g_free(qed);
 }
 
-/* Nothing has been opened yet; what is left of the damage is the caller's to see. */
+/* Repairs the image before it is used. STATE if errors remain. */
 static gboolean repair(Qed *qed, GError **error)
 {
     CstBlob *blob = qed->levels.blocks.blob;
@@ -187,7 +190,7 @@ CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
     return &qed->levels.blocks.image;
 }
 
-/* A caller that needs the errors has flushed before. After a failure the bit stays set. */
+/* Ignores errors; callers that need them have flushed before. After a failure the bit stays set. */
 void qed_close(CstImage *image)
 {
     Qed *qed = (Qed *)image;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Inspects the untrusted header of a QED image, with the bounds of its specification, and defines
+ * Inspects the untrusted header of a QED image, with the limits of its specification, and defines
  * the table of the format's callbacks.
  */
 #include "qed.h"
@@ -11,7 +11,7 @@
 
 #include "bytes.h"
 
-/* libvirt compares three letters only; the fourth byte is NUL in every image. */
+/* libvirt compares only three letters; the fourth byte is NUL in every image. */
 static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     return len >= 4 && memcmp(head, "QED", 4) == 0 ? 100 : 0;
@@ -32,7 +32,7 @@ static gboolean check(CstInspection *inspection, const uint8_t *raw, uint64_t cl
         cst_inspection_problem(inspection, _("the QED header has a bad header size"));
     else if (capacity % 512 != 0 || capacity > qed_max_capacity(cluster, table))
         cst_inspection_problem(inspection, _("the QED header has a bad size"));
-    /* tables made behind it would lie in the header */
+    /* tables allocated after it would overlap the header */
     else if (l1_offset % cluster != 0 || l1_offset / cluster < header)
         cst_inspection_problem(inspection, _("the QED header puts the L1 table in a bad place"));
     return !inspection->info->corrupt;

@@ -32,7 +32,7 @@ typedef struct {
     uint8_t raw[QED_HEADER_LEN];
 } Qed;
 
-/** Returns the largest capacity, in bytes, that tables of @table_size clusters can map. */
+/** Return the largest capacity, in bytes, that tables of @table_size clusters can map. */
 uint64_t qed_max_capacity(uint64_t cluster_size, uint64_t table_size);
 
 /**

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CD and DVD images (ECMA-119 8.1.2): raw, with a mark in sector 16 that the head does not reach.
- * They are read and written as raw. A new one is a raw image that is declared to be a medium, so
- * nothing is created in this format, and one without the mark is not damaged.
+ * CD and DVD images (ECMA-119 8.1.2): raw images with a mark in sector 16, beyond the head of
+ * CST_IMAGE_PROBE_LEN bytes. They are read and written like raw images. A new one is a raw image
+ * that is declared to be a medium. Therefore this format has no create callback, and a missing mark
+ * is no damage.
  */
 #include "raw.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Raw images: the bytes of the file are those of the guest, so there is no metadata to keep
- * consistent. Reads and writes never come here, because the guest's view of a plain image is the
- * file's own blob (guest.c). A device that is larger than the image keeps its size and is zeroed up
- * to the capacity.
+ * Raw images: the bytes of the file are the guest's bytes, so the format has no metadata. Reads and
+ * writes bypass this file, because the guest's view of a plain image is the file's own blob
+ * (guest.c). A device that is larger than the image keeps its size and is zeroed up to the
+ * capacity.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -86,7 +86,7 @@ gboolean cst_raw_resize(CstImage *image, uint64_t capacity, CstPreallocation pre
 
 const CstImageFormat cst_format_raw = {
     .name = "raw",
-    .alias = "host_device", /* QEMU's word for the raw content of a block device */
+    .alias = "host_device", /* QEMU's name for the raw content of a block device */
     .inspect = raw_inspect,
     .create = raw_create,
     .measure = raw_measure,

@@ -3,18 +3,18 @@
 
 #include "format.h"
 
-/** Callbacks that raw and iso share, whose files hold the guest's bytes and nothing else. */
+/** Callbacks shared by raw and iso, whose files consist of the guest's bytes. */
 
-/** Opens @blob with its size as the capacity; INVALID with a backing image. */
+/** Open @blob with its size as the capacity; INVALID with a backing image. */
 CstImage *cst_raw_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                        GError **error);
-/** Frees the struct; there is nothing to write. */
+/** Free the struct. Writes nothing, because a raw image has no pending changes. */
 void cst_raw_close(CstImage *image);
-/** Flushes the blob. */
+/** Flush the blob. */
 gboolean cst_raw_flush(CstImage *image, GError **error);
 /**
- * Resizes the blob, and preallocates what is added; preallocation of metadata is
- * ARGUMENT_UNSUPPORTED.
+ * Resize the blob and preallocate the added range; ARGUMENT_UNSUPPORTED for preallocation of
+ * metadata.
  */
 gboolean cst_raw_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                         CstTask *task, GError **error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Recognises Bochs' growing images, for "info" only: they can be neither opened nor created here.
- * The header is little endian: three names of 32, 16 and 16 bytes, version, header size, catalogue
- * entries, bitmap and extent sizes, the disk's size. Never guessed, as in libvirt.
+ * Recognises Bochs' growing images, for "info" only: Cistern can neither open nor create them. The
+ * header is little endian: three names of 32, 16 and 16 bytes, version, header size, catalogue
+ * entries, bitmap and extent sizes, the disk's size. Never probed, as in libvirt.
  */
 #include <base/i18n.h>
 #include <base/units.h>

@@ -2,7 +2,7 @@
 
 /*
  * Recognises Linux's compressed loop images, for "info" only. The header is big endian: a shell
- * script of 128 bytes, block size, number of blocks; then the offsets of the blocks. Never guessed,
+ * script of 128 bytes, block size, number of blocks; then the offsets of the blocks. Never probed,
  * as in libvirt.
  */
 #include <base/i18n.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Recognises User-mode Linux's copy-on-write format, version 2, which libvirt's probe still knows.
- * The header is big endian: magic and version, 1024 bytes of backing file name, time, size, sector
+ * Recognises User-mode Linux's copy-on-write format, version 2, which libvirt still probes. The
+ * header is big endian: magic and version, 1024 bytes of backing file name, time, size, sector
  * size.
  */
 #include <base/i18n.h>

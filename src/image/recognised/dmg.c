@@ -2,7 +2,7 @@
 
 /*
  * Recognises Apple's disk images by their trailer of 512 bytes ("koly", big endian), which has the
- * number of sectors. Never guessed, as in libvirt.
+ * number of sectors. Never probed, as in libvirt.
  */
 #include <base/i18n.h>
 

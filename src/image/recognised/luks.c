@@ -3,8 +3,8 @@
 /*
  * Recognises a LUKS container, big endian ("LUKS1 On-Disk Format Specification 1.2.3", partition
  * header; "LUKS2 On-Disk Format Specification 1.1.1", binary header). For libvirt it is a raw
- * volume with encryption, whose capacity is what lies behind the payload offset. In version 2 only
- * the JSON area has that offset, so the capacity is the whole container.
+ * volume with encryption, whose capacity is the size after the payload offset. In version 2 only
+ * the JSON area has this offset, so the capacity is the whole container.
  */
 #include <base/i18n.h>
 
