@@ -2,17 +2,16 @@
 /*
  * The checked dispatcher of blobs, the only place that calls through a CstBlobOps.
  *
- * Every call checks access mode, range and capability before it calls an implementation, and holds
- * the implementation to its side of the contract afterwards: a call that fails has set an error and
- * one that succeeds has not, an extent is neither empty nor longer than asked for. A breach is an
+ * Every call checks access mode, range and capability before it calls an implementation. Afterwards
+ * it verifies the implementation's part of the contract: a failed call has set an error, and a
+ * successful one has not; an extent is neither empty nor longer than the request. A breach is an
  * INTERNAL error that names the kind of blob and the slot, never an abort. cst_blob_zero() and
- * cst_blob_discard() are the only calls with a fallback: zeroes are written out, a discard is
- * skipped.
+ * cst_blob_discard() are the only calls with a fallback: zeroes are written, a discard is skipped.
  *
- * With debug on each call is logged when it ends: kind and slot, name, range, how long it took, and
- * how it ended. get_size and share_unit, which each check of a range asks, are not.
+ * With debug on, each call is logged when it ends: kind and slot, name, range, duration and result.
+ * get_size and share_unit are not logged, because every range check calls them.
  *
- * Nothing here takes a lock. The reference count is atomic; all other state belongs to the
+ * This file takes no lock. The reference count is atomic; all other state belongs to the
  * implementation.
  */
 #include <blob/blob.h>
@@ -26,7 +25,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#define ZERO_CHUNK (1 * CST_MIB) /* one write of zeroes */
+#define ZERO_CHUNK (1 * CST_MIB) /* length of one write of zeroes */
 
 void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable)
 {
@@ -83,7 +82,7 @@ void cst_blob_unref(CstBlob *blob)
 
     if (!blob || !g_atomic_int_dec_and_test(&blob->refs))
         return;
-    /* close() frees the struct; the name is still needed for the log. */
+    /* close() frees the struct, but the log needs the name. */
     name = blob->name;
     liveness = blob->liveness;
     call = call_begin(blob, "close", 0, 0);
@@ -151,7 +150,7 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
         return FALSE;
     if (!blob->ops->pwrite)
         return unsupported(blob, _("be written to"), error);
-    /* A write may go past the end, but offsets of the kernel are signed. */
+    /* A write may go past the end, but the kernel's offsets are signed. */
     if (offset > G_MAXINT64 || len > G_MAXINT64 - offset)
         return cst_fail(error, CST_ERROR_INVALID, _("write to '%s' is out of range"), blob->name);
     return len == 0 || CALL(blob, pwrite, offset, len, error, buf, len, offset);
@@ -159,7 +158,7 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
 
 gboolean cst_blob_flush(CstBlob *blob, GError **error)
 {
-    /* Without a flush callback nothing is persistent, so there is nothing to make durable. */
+    /* A blob without a flush callback is not persistent, so the flush does nothing. */
     if (!blob->writable || !blob->ops->flush)
         return TRUE;
     return CALL(blob, flush, 0, 0, error);
@@ -173,7 +172,7 @@ gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExt
     if (!check_range(blob, offset, length, error))
         return FALSE;
     if (length > 0 && blob->ops->extent) {
-        /* Made in its place: to copy it took half the time of block status. */
+        /* Built in place, because a copy doubled the time of block status. */
         CstCall call = call_begin(blob, "extent", offset, length);
         gboolean done = cst_call_enter(&call, blob->liveness) &&
                         blob->ops->extent(blob, offset, length, &extent, &call.why);
@@ -262,7 +261,7 @@ gboolean cst_blob_pad_image(CstBlob *blob, GError **error)
     return size % unit == 0 || cst_blob_resize(blob, size + unit - size % unit, error);
 }
 
-/* The result is errno's and not an error's, as for fcntl(2): a lock that is taken is an answer. */
+/* Uses errno instead of an error, like fcntl(2), because a held lock is a normal answer. */
 int cst_blob_lock(CstBlob *blob, int command, struct flock *lock)
 {
     CstLivenessCall call;
@@ -295,7 +294,7 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
     return CALL(blob, resize, 0, size, error, size);
 }
 
-/* One layer down: where @location's bytes lie in the blob below it. */
+/* Moves @location one layer down, to the blob below. */
 static gboolean locate_below(CstBlobLocation *location, GError **error)
 {
     CstBlobLocation from = *location;

@@ -35,7 +35,7 @@ typedef struct {
     gboolean passed;
 } Barrier;
 
-static CstCeph unwrapped; /* the libraries' own functions, which the wrappers call */
+static CstCeph unwrapped; /* the libraries' own functions, for the wrappers */
 
 static void pass_barrier(rados_completion_t completion, void *data)
 {
@@ -47,7 +47,7 @@ static void pass_barrier(rados_completion_t completion, void *data)
     g_mutex_unlock(&barrier->lock);
 }
 
-/* Waits until the callbacks that run now have returned. Sends nothing to the cluster. */
+/* Waits until the callbacks that run now have returned. Sends no request to the cluster. */
 static void wait_for_callbacks(rados_ioctx_t io)
 {
     Barrier barrier = {0};
@@ -124,7 +124,7 @@ const CstCeph *cst_ceph(GError **error)
 
 static CstErrorCode error_code(int err)
 {
-    /* What remains is left to cst_fail_errno() (IO). */
+    /* cst_fail_errno() handles all other values (IO). */
     switch (err) {
     case ETIMEDOUT:
     case ESHUTDOWN:

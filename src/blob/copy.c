@@ -2,24 +2,24 @@
 /*
  * Copying between blobs of any kind.
  *
- * A copy tries the cheapest method first and falls back when it is not supported:
+ * A copy tries the cheapest method first and falls back if it is not supported:
  *
- *  1. share all extents with one call (FICLONE), when both blobs are files;
- *  2. share extents run by run, when either side is the guest's view of an image: each run is
- *     located in its file (cst_blob_locate) and its whole units are shared (cst_blob_share);
- *  3. copy inside the kernel (copy_file_range);
- *  4. read, skip zeroes, write.
+ *   1. share all extents with one call (FICLONE), if both blobs are files;
+ *   2. share extents run by run, if either side is the guest's view of an image: each run is
+ *      located in its file (cst_blob_locate) and its whole units are shared (cst_blob_share);
+ *   3. copy inside the kernel (copy_file_range);
+ *   4. read, skip zeroes, write.
  *
- * Methods 2 to 4 run on COPY_THREADS threads. Each thread takes the next run of the source from one
- * cursor, so that the extent map is read once, and a hole of any length is one work item. The first
+ * Methods 2 to 4 run on COPY_THREADS threads. Each thread fetches the next run of the source from
+ * one cursor. So the extent map is read once, and a hole of any length is one work item. The first
  * UNSUPPORTED disables method 2 or 3 for the rest of the copy. The first other failure stops all
  * threads and is the result.
  *
- * Copy.lock guards the cursor, the methods that are still enabled, and the error. It is held across
- * the extent query of the source and never across data transfers.
+ * Copy.lock guards the cursor, the enabled methods, and the error. It is held across the extent
+ * query of the source and never across data transfers.
  *
- * A failed or cancelled copy leaves the destination's range undefined: callers copy into something
- * that does not exist yet for anybody else.
+ * A failed or cancelled copy leaves the destination's range undefined, so callers copy to a new
+ * object that is not yet visible.
  */
 #include <blob/copy.h>
 
@@ -32,10 +32,13 @@
 #include <base/threads.h>
 #include <base/units.h>
 
-/* The kernel serialises writers of one file: more threads than reading ahead takes would wait. */
+/*
+ * The kernel serialises writers of one file. More threads than needed for read-ahead would only
+ * wait.
+ */
 #define COPY_THREADS   2
 #define COPY_RUN       (8 * CST_MIB)  /* data per work item: the unit of cancelling and progress */
-#define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
+#define SHARE_RUN      (64 * CST_MIB) /* as COPY_RUN, while extents are shared */
 #define COPY_BUFFER    (1 * CST_MIB)  /* one read and, when it contains no zeroes, one write */
 #define ZERO_GRAIN     4096           /* zero detection tests blocks of this size */
 #define ZERO_RUN_MIN   (16 * CST_KIB) /* shorter zero runs are cheaper to write than to skip */
@@ -44,16 +47,16 @@
 typedef struct {
     CstBlob *src;
     CstBlob *dst;
-    uint64_t src_offset; /* constants of the copy */
+    uint64_t src_offset; /* constant during the copy */
     uint64_t dst_offset;
     uint64_t length;
     unsigned flags;
     uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all runs are */
-    gboolean whole_runs; /* FALSE: a run at a buffer's start is skipped however short it is, as
-                            it may continue one in the buffer before */
+    gboolean whole_runs; /* FALSE: a run at a buffer's start is always skipped, because it may
+                          * continue a run in the preceding buffer */
     CstTask *task;
 
-    GMutex lock;         /* guards what follows */
+    GMutex lock;         /* guards the following fields */
     uint64_t cursor;     /* next byte to hand out, relative to the offsets */
     CstExtent run;       /* rest of the last extent that the source reported */
     gboolean use_kernel; /* method 3 is enabled */
@@ -72,7 +75,7 @@ static void copy_fail(Copy *copy, GError *error)
     CST_TEST_POINT("blob_copy.failed");
 }
 
-/* Gives the next run; its offset is relative to the copy's start. FALSE: finished or failed. */
+/* Sets *ret_run to the next run, relative to the copy's start. FALSE: finished or failed. */
 static gboolean next_run(Copy *copy, CstExtent *ret_run)
 {
     gboolean more = FALSE;
@@ -105,14 +108,14 @@ static gboolean zero_range(Copy *copy, uint64_t offset, uint64_t length, GError 
     return cst_blob_zero(copy->dst, copy->dst_offset + offset, length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Whether a run of @zeroes zero bytes is skipped. @at_start: it begins the buffer. */
+/* Returns whether a run of @zeroes zero bytes is skipped. @at_start: it begins the buffer. */
 static gboolean worth_skipping(const Copy *copy, size_t zeroes, gboolean at_start)
 {
     return zeroes >= copy->zero_run || (at_start && zeroes > 0 && !copy->whole_runs);
 }
 
 /*
- * Length of the segment at the start of @buf that is handled as one: a run of zeroes to be skipped
+ * Returns the length of the segment at the start of @buf: a run of zeroes to be skipped
  * (*ret_zero), or data, including runs of zeroes that are too short to skip.
  */
 static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
@@ -136,7 +139,7 @@ static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gbo
         zeroes = 0;
     }
     *ret_zero = at == 0 && worth_skipping(copy, zeroes, TRUE);
-    /* Data ends where a run of zeroes that is worth skipping begins. */
+    /* Data ends at the start of a run of zeroes that is worth skipping. */
     if (*ret_zero)
         return zeroes;
     return worth_skipping(copy, zeroes, FALSE) ? at : at + zeroes;
@@ -204,7 +207,7 @@ static gboolean copy_by_hand(Copy *copy, const CstExtent *run, uint8_t *buf, GEr
 
 /*
  * Methods 3 and 4. A run that could not be shared may be SHARE_RUN long. It is copied in pieces of
- * COPY_RUN, so that the rate limit and a cancellation take effect between them.
+ * COPY_RUN, so that the rate limit and a cancellation apply between pieces.
  */
 static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
@@ -228,9 +231,9 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
 }
 
 /*
- * Locates the beginning of @run in its file. The location's length is what can be shared from
- * there, in whole units of both sides; 0: nothing can, and *ret_uniform is raised to the number of
- * bytes that can be copied before another attempt makes sense.
+ * Locates the start of @run in its file. The location's length is the length that can be shared, in
+ * whole units of both sides. 0: no data can be shared, and *ret_uniform is raised to the number of
+ * bytes to copy before another attempt is useful.
  */
 static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
                                CstBlobLocation *ret_location, uint64_t *ret_uniform, GError **error)
@@ -249,8 +252,8 @@ static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
 }
 
 /*
- * Tries to share the beginning of @run. *ret_length: the bytes that were shared (*ret_shared) or
- * that the caller has to copy. FALSE only for a failure other than UNSUPPORTED.
+ * Tries to share the start of @run. *ret_length: the bytes that were shared (*ret_shared) or that
+ * the caller has to copy. FALSE only for a failure other than UNSUPPORTED.
  */
 static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_length,
                              gboolean *ret_shared, GError **error)
@@ -266,7 +269,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     *ret_length = run->length;
     if (unit == 0)
         return TRUE;
-    /* What lies before the next unit boundary of the destination is copied. */
+    /* The part before the next unit boundary of the destination is copied. */
     *ret_length = MIN(run->length, unit - ((copy->dst_offset + run->offset) & (unit - 1)));
     if (*ret_length < unit)
         return TRUE;
@@ -280,9 +283,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         CST_TEST_POINT("blob_copy.share.tried");
         g_mutex_lock(&copy->lock);
-        /*
-         * The destination may have been changed in part; the caller copies the whole range over it.
-         */
+        /* The destination may have changed in part; the caller copies the whole range over it. */
         copy->share_unit = *ret_shared ? copy->share_unit : 0;
         g_mutex_unlock(&copy->lock);
         return TRUE;
@@ -291,7 +292,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     return FALSE;
 }
 
-/* Shares what lies in whole units, copies the rest. */
+/* Shares whole units and copies the rest. */
 static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     for (uint64_t done = 0, n = 0; done < run->length; done += n) {
@@ -309,7 +310,7 @@ static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GE
     return TRUE;
 }
 
-/* Writes the zeroes of a hole: the destination is to be fully allocated. */
+/* Writes the zeroes of a hole, because the destination must be fully allocated. */
 static gboolean write_zeroes(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     memset(buf, 0, COPY_BUFFER);
@@ -409,7 +410,7 @@ static gboolean grow_destination(Copy *copy, GError **error)
         return FALSE;
     if (size >= end)
         return TRUE;
-    if (size <= copy->dst_offset) /* the whole range is added by the resize, so it is zero */
+    if (size <= copy->dst_offset) /* the resize adds the whole range, so it is zero */
         copy->flags |= CST_COPY_DST_ZERO;
     return cst_blob_resize(copy->dst, end, error);
 }
@@ -418,7 +419,7 @@ static gboolean copy_all(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    /* A dry run ends here: all checks are passed. */
+    /* A dry run ends here, after all checks. */
     if (!check_ranges(copy, error) || !cst_task_check(copy->task, error) || !cst_may_change(error))
         return FALSE;
     if (copy->length == 0 || share_whole(copy, &why))
@@ -468,7 +469,7 @@ gboolean cst_blob_copy_sparse(CstBlob *src, uint64_t src_offset, CstBlob *dst, u
         .src_offset = src_offset,
         .dst_offset = dst_offset,
         .length = length,
-        /* The kernel would copy or share the source's holes and not those that are wanted. */
+        /* The kernel would copy or share the source's holes instead of the wanted ones. */
         .flags = flags | CST_COPY_NO_SHARE,
         .zero_run = zero_run,
         .whole_runs = TRUE,

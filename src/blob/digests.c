@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The digests of another blob's chunks as a blob. What is read of them is computed then, and
- * forgotten: they are read once, from the beginning to the end. A run ends after STEP bytes of
- * content, so that whoever reads run by run can be stopped in between.
+ * The digests of another blob's chunks as a blob. A read computes the digests of its range. They
+ * are not cached, because readers read them once, from start to end. A run ends after STEP bytes of
+ * content, so that a caller that reads run by run can be cancelled.
  */
 #include <blob/digests.h>
 
@@ -19,10 +19,10 @@ typedef struct {
     CstBlob head;
     CstBlob *of;
     uint64_t chunk;
-    uint64_t content; /* bytes of @of */
+    uint64_t content; /* size of @of, bytes */
 } DigestsBlob;
 
-/* Of one chunk; zeroes for a chunk of zeroes. */
+/* Computes the digest of one chunk; zeroes for a chunk of zeroes. */
 static gboolean compute(const DigestsBlob *digests, uint64_t index, uint8_t *buf, CstDigest *digest,
                         uint8_t ret_bytes[CST_DIGEST_BYTES], GError **error)
 {
@@ -74,7 +74,7 @@ static gboolean digests_get_size(CstBlob *blob, uint64_t *ret_size, GError **err
     return TRUE;
 }
 
-/* The zeroes at @start, up to the end of @most bytes. */
+/* Sets *ret_length to the length of the zeroes at @start, at most @most bytes. */
 static gboolean zeroes_at(const DigestsBlob *digests, uint64_t start, uint64_t most,
                           uint64_t *ret_length, GError **error)
 {

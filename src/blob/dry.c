@@ -2,12 +2,12 @@
 /*
  * A copy-on-write layer whose changes are discarded.
  *
- * Writes go to pages in memory, reads come from those pages and otherwise from the blob below,
- * which is never changed. In a dry run files are opened for writing with this layer, so that a
- * change of an image's metadata runs to its end, with all checks, and leaves the file as it is.
+ * Writes are stored in pages in memory. Reads use these pages, and otherwise the blob below, which
+ * is never changed. In a dry run files are opened for writing with this layer. So a change of an
+ * image's metadata runs to its end, with all checks, and the file stays unchanged.
  *
- * Memory is bounded by DRY_MAX: an operation that writes more moves data and not only metadata, and
- * performs no further checks after that much; it ends with DRY_RUN.
+ * Memory is bounded by DRY_MAX. An operation that writes more moves data, not only metadata, and
+ * performs no further checks after this amount. It ends with DRY_RUN.
  *
  * One mutex guards the pages, the sizes and the reads of the blob below.
  */
@@ -21,16 +21,16 @@
 #include <base/units.h>
 
 #define PAGE    4096u
-#define DRY_MAX (16 * CST_MIB) /* bytes written altogether, overwrites included */
+#define DRY_MAX (16 * CST_MIB) /* bytes written in total, including overwrites */
 
 typedef struct {
     CstBlob head;
-    CstBlob *below;    /* owned; NULL: none */
-    GMutex lock;       /* guards what follows */
-    GHashTable *pages; /* page number to its PAGE bytes, which hide those below */
+    CstBlob *below;    /* owned; NULL: no blob below */
+    GMutex lock;       /* guards the following fields */
+    GHashTable *pages; /* page number to its PAGE bytes, which replace the bytes below */
     uint64_t size;
-    uint64_t visible; /* bytes of the blob below that can be read; truncation lowers it for good */
-    uint64_t changed; /* bytes written altogether, at most DRY_MAX */
+    uint64_t visible; /* readable bytes of the blob below; truncation lowers it permanently */
+    uint64_t changed; /* bytes written in total, at most DRY_MAX */
 } DryBlob;
 
 /* Called with the lock held. Bytes past the end of the blob below read as zeroes. */
@@ -100,7 +100,7 @@ static gboolean write_locked(DryBlob *dry, const uint8_t *buf, uint64_t len, uin
         size_t inside = (size_t)(offset % PAGE), n = (size_t)MIN(len, PAGE - inside);
         g_autofree uint8_t *page = g_malloc(PAGE);
 
-        /* A page that is not written whole begins with the content below. */
+        /* A partially written page begins with the content below. */
         if (n < PAGE && !read_page(dry, number, page, error))
             return FALSE;
         if (buf)
@@ -151,7 +151,7 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
 
     g_mutex_lock(&dry->lock);
     g_hash_table_foreach_remove(dry->pages, is_past_end, &size);
-    /* What is cut off must read as zeroes if the blob grows again. */
+    /* The removed bytes must read as zeroes if the blob grows again. */
     last = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(size / PAGE));
     if (last)
         memset(last + size % PAGE, 0, PAGE - size % PAGE);
@@ -161,13 +161,13 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
-/* Nothing is persistent. */
+/* The layer is not persistent. */
 static gboolean dry_flush(CstBlob *blob, GError **error)
 {
     return TRUE;
 }
 
-/* Succeeds: whether there is space is not known before the real call. */
+/* Succeeds, because the free space is unknown before the real call. */
 static gboolean dry_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return TRUE;
@@ -183,7 +183,7 @@ static void dry_close(CstBlob *blob)
     g_free(dry);
 }
 
-/* A lock changes no content, and shows what a real run would meet. */
+/* A lock changes no content, and a dry run should report the conflicts of a real run. */
 static int dry_lock(CstBlob *blob, int command, struct flock *lock)
 {
     CstBlob *below = ((DryBlob *)blob)->below;
@@ -215,7 +215,7 @@ CstBlob *cst_blob_dry_new(CstBlob *below, const char *name)
     g_mutex_init(&dry->lock);
     dry->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     dry->below = below;
-    /* Cannot fail: an open blob knows its size. */
+    /* Cannot fail, because an open blob knows its size. */
     if (below)
         cst_blob_get_size(below, &dry->size, NULL);
     dry->visible = dry->size;

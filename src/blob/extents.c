@@ -2,11 +2,11 @@
 /*
  * Verification of shared extents.
  *
- * Kernels have been seen to share the wrong extents, so a FICLONERANGE is checked. FIEMAP reports
- * the physical address of each extent of both files; when all addresses are equal the content is,
- * for as long as nobody writes, at the cost of a few microseconds. Extents without a reliable
- * address (delayed allocation, inline, encoded) and files on file systems without FIEMAP are read
- * and compared instead.
+ * Kernels have been observed to share the wrong extents, so the result of FICLONERANGE is verified.
+ * FIEMAP reports the physical address of each extent of both files. If all addresses are equal, the
+ * content is equal as long as the files are not written, at the cost of a few microseconds. Extents
+ * without a reliable address (delayed allocation, inline, encoded) and files on file systems
+ * without FIEMAP are read and compared instead.
  */
 #include "extents.h"
 
@@ -27,16 +27,16 @@
      FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
      FIEMAP_EXTENT_DATA_TAIL)
 
-/* A cursor over the extents of a range, as FIEMAP reports them. */
+/* A cursor over the extents of a range, from FIEMAP. */
 typedef struct {
     int fd;
     uint64_t offset, end;
     unsigned next;   /* index of the next extent in @map */
-    gboolean failed; /* no answer, or one without a reliable address */
+    gboolean failed; /* the query failed, or an address is unreliable */
     struct fiemap *map;
 } Walk;
 
-/* A piece of the range with its physical address; 0: it has none and reads as zeroes. */
+/* A piece of the range with its physical address; 0: no address, reads as zeroes. */
 typedef struct {
     uint64_t length, address;
 } Piece;
@@ -44,7 +44,7 @@ typedef struct {
 static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
 {
     *walk = (Walk){.fd = range->fd, .offset = range->offset, .end = range->offset + length};
-    /* Zeroed, so that the first use finds no extents and asks. */
+    /* Zeroed, so that the first use finds no extents and queries them. */
     walk->map = g_malloc0(sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent));
 }
 
@@ -60,7 +60,7 @@ static gboolean query_extents(Walk *walk)
     return ioctl(walk->fd, FS_IOC_FIEMAP, map) == 0;
 }
 
-/* The extent at or behind the cursor; NULL: there is none, or the query failed. */
+/* Returns the extent at or after the cursor; NULL: no further extent, or the query failed. */
 static const struct fiemap_extent *current_extent(Walk *walk)
 {
     for (gboolean asked = FALSE;; asked = TRUE) {
@@ -78,7 +78,7 @@ static const struct fiemap_extent *current_extent(Walk *walk)
     }
 }
 
-/* The piece at the cursor. Unwritten extents read as zeroes, as holes do. */
+/* Returns the piece at the cursor. Unwritten extents read as zeroes, like holes. */
 static Piece next_piece(Walk *walk)
 {
     const struct fiemap_extent *extent = current_extent(walk);

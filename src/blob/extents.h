@@ -12,9 +12,9 @@ typedef struct {
 } CstFileRange;
 
 /**
- * Verifies that two ranges of @length bytes, which were just made to share extents, have the same
- * content: by their physical addresses (FIEMAP) without reading, or by reading and comparing both
- * where the file system reports no addresses or different ones.
+ * Verify that two ranges of @length bytes, which were just made to share extents, have the same
+ * content. Compares physical addresses (FIEMAP) without reading. If the file system reports no
+ * addresses or different ones, reads and compares both ranges.
  */
 gboolean cst_extents_are_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
                               gboolean *ret_same, GError **error);

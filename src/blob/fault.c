@@ -2,12 +2,12 @@
 /*
  * A layer that injects faults, for tests (see the header).
  *
- * Each call is counted by its kind; the one that was armed fails, and in mode CUT every change
- * after it. For a simulated power cut the layer keeps the content at the last flush ("stable") and
- * a list of the changes since. The power cut writes the stable content back and replays a random
+ * Each call is counted by its kind. The armed call fails, and in mode CUT every later change as
+ * well. For a simulated power cut the layer keeps the content at the last flush ("stable") and a
+ * list of the changes since. The power cut writes the stable content back and replays a random
  * selection of the sectors of those changes.
  *
- * The lock guards all members but inner. It is not held across calls of the inner blob, except
+ * The lock guards all members except inner. It is not held across calls of the inner blob, except
  * while the stable content is saved or restored.
  */
 #include <blob/fault.h>
@@ -31,12 +31,12 @@ typedef struct {
     GBytes *stable;   /* content at the last flush; NULL: changes are not tracked */
     GPtrArray *since; /* Change */
     GMutex lock;
-    unsigned aim[CST_FAULT_KINDS];  /* number of the call that fails; 0: none */
+    unsigned aim[CST_FAULT_KINDS];  /* number of the call that fails; 0: not armed */
     unsigned seen[CST_FAULT_KINDS]; /* calls since the kind was armed */
     CstFaultMode mode;
     gboolean cut;       /* every change fails */
     gboolean struck;    /* a fault has been injected */
-    CstTask *cancel;    /* borrowed; NULL: none */
+    CstTask *cancel;    /* borrowed; NULL: not set */
     unsigned cancel_in; /* changes until the task is cancelled */
 } CstFaultBlob;
 
@@ -49,7 +49,7 @@ static void change_free(void *data)
     g_free(change);
 }
 
-/* Saves the inner blob's content as that of the last flush. Called with the lock held. */
+/* Saves the inner blob's content as the content at the last flush. Called with the lock held. */
 static gboolean save_stable(CstFaultBlob *fault, GError **error)
 {
     g_autofree uint8_t *content = NULL;
@@ -67,7 +67,7 @@ static gboolean save_stable(CstFaultBlob *fault, GError **error)
 }
 
 /*
- * Records a write for the power cut; @data NULL: @len bytes of value @fill. FALSE when changes are
+ * Records a write for the power cut; @data NULL: @len bytes of value @fill. FALSE if changes are
  * not tracked.
  */
 static gboolean record_write(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
@@ -110,7 +110,7 @@ static void record_resize(CstFaultBlob *fault, uint64_t size)
 static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
 {
     fault->seen[kind]++;
-    /* Exactly the armed call: a retry succeeds unless the mode is CUT. */
+    /* Only the armed call fails: a retry succeeds unless the mode is CUT. */
     if (fault->aim[kind] == 0 || fault->seen[kind] != fault->aim[kind])
         return FALSE;
     fault->struck = TRUE;
@@ -118,7 +118,7 @@ static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
     return TRUE;
 }
 
-/* Counts a call of @kind that changes nothing. TRUE: it must fail. */
+/* Counts a read-only call of @kind. TRUE: it must fail. */
 static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
@@ -129,7 +129,9 @@ static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
     return hit;
 }
 
-/* Counts a change of @kind. TRUE: it must fail. After a cut all of them do, and none is counted. */
+/*
+ * Counts a change of @kind. TRUE: it must fail. After a cut all changes fail, and are not counted.
+ */
 static gboolean change_should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
@@ -184,12 +186,18 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
 
     if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    /* Half of the sectors, whole ones: a disk writes a sector whole or not at all. */
+    /*
+     * Half of the sectors, as whole sectors, because a disk writes a sector completely or not at
+     * all.
+     */
     if (should_fail(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
         return fail(blob, error);
     }
-    /* Recorded first: a write that fails in the inner blob may have changed a part of the range. */
+    /*
+     * Recorded first, because a write that fails in the inner blob may have changed a part of the
+     * range.
+     */
     record_write(fault, offset, buf, len, 0);
     return cst_blob_pwrite(fault->inner, buf, len, offset, error);
 }
@@ -243,7 +251,7 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 
     if (change_should_fail(fault, CST_FAULT_DISCARD))
         return fail(blob, error);
-    /* Junk finds code that relies on discarded content. */
+    /* Junk reveals code that relies on discarded content. */
     if (!record_write(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
     return fill_with_junk(fault->inner, offset, length, error);
@@ -268,7 +276,7 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
     return cst_blob_resize(fault->inner, size, error);
 }
 
-/* Other blobs may share extents into this one; the changes arrive as writes. */
+/* Other blobs may share extents into this one. The changes arrive as writes. */
 static uint64_t fault_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstFaultBlob *)blob)->inner);
@@ -355,7 +363,7 @@ gboolean cst_blob_fault_track(CstBlob *blob, GError **error)
     return ok;
 }
 
-/* Replays all of a change, nothing of it, or a random selection of its sectors. */
+/* Replays the whole change, no part of it, or a random selection of its sectors. */
 static gboolean replay_change(CstBlob *inner, const Change *change, GRand *rand, GError **error)
 {
     int fate = g_rand_int_range(rand, 0, 3);
@@ -390,7 +398,7 @@ gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error)
          cst_blob_pwrite(fault->inner, content, size, 0, error);
     for (guint i = 0; ok && i < fault->since->len; i++)
         ok = replay_change(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
-    /* The program that is being tested is dead: what it still writes must not reach the disk. */
+    /* The tested program is considered dead: its later writes must not reach the disk. */
     fault->cut = TRUE;
     g_mutex_unlock(&fault->lock);
     return ok;

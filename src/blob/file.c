@@ -2,15 +2,15 @@
 /*
  * Regular files and block devices as blobs.
  *
- * All I/O is positional. The size is kept in memory, because every checked call asks for it: it is
- * read once at open time and updated by what this blob writes; a file that another process grows
- * keeps its old size here. The size is an atomic and grows with compare-and-swap, so that
- * concurrent writers past the end agree on the largest.
+ * All I/O is positional. The size is kept in memory, because every checked call reads it. It is
+ * read once at open time and updated by this blob's own writes; if another process extends the
+ * file, the size here does not change. The size is an atomic and grows with compare-and-swap, so
+ * that concurrent writers past the end agree on the largest value.
  *
- * The kernel caches writes. Long ones are handed to the disk at once (start_write_out), and
+ * The kernel caches writes. Long writes are sent to the disk at once (start_write_out), and
  * fdatasync() in flush makes them durable.
  *
- * run_lock guards the cached run of data; nothing else needs a lock.
+ * run_lock guards the cached run of data. All other members need no lock.
  */
 #include <blob/blob.h>
 #include <blob/dry.h>
@@ -43,14 +43,14 @@ typedef struct {
     int fd;
     gboolean is_block;
     gboolean skips_sync;      /* cst_blob_file_skip_sync() */
-    _Atomic int flush_failed; /* errno of the first flush that failed; 0: none did */
-    uint64_t unit;            /* of sharing extents, bytes; 0: cannot share */
+    _Atomic int flush_failed; /* errno of the first failed flush; 0: no failure */
+    uint64_t unit;            /* granularity of sharing extents, bytes; 0: cannot share */
     _Atomic uint64_t size;
     /*
      * The last run of data that SEEK_HOLE found. Finding its end is slow on some file systems, and
-     * callers that query a file cluster by cluster would repeat it for each one. Empty where
-     * SEEK_DATA found data whose end nobody has asked for yet; NO_RUN, twice, when nothing is
-     * known.
+     * callers that query a file cluster by cluster would repeat the search for each one. The run is
+     * empty if SEEK_DATA found data and its end was not queried yet. Both are NO_RUN if no run is
+     * cached.
      */
     GMutex run_lock;
     uint64_t run_start, run_end;
@@ -77,8 +77,8 @@ static void file_close(CstBlob *blob)
 }
 
 /*
- * Whether there is data at @offset by what is cached: up to *ret_end, or to an unknown end when
- * that is @offset.
+ * Returns whether the cache shows data at @offset. *ret_end is its end, or @offset if the end is
+ * unknown.
  */
 static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
 {
@@ -93,8 +93,8 @@ static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
 }
 
 /*
- * Caches a run. Holes that others punch into it meanwhile are reported as data, which is correct:
- * data may be zero. NO_RUN, twice, empties the cache.
+ * Caches a run. Holes that other processes punch into it later are reported as data. This is
+ * correct, because data may be zero. NO_RUN for both empties the cache.
  */
 static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
 {
@@ -104,7 +104,7 @@ static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
     g_mutex_unlock(&file->run_lock);
 }
 
-/* Concurrent writers past the end race to set the size; the largest wins. */
+/* Concurrent writers past the end race to set the size; the largest value wins. */
 static void grow_to(CstFileBlob *file, uint64_t end)
 {
     uint64_t seen = file->size;
@@ -115,8 +115,8 @@ static void grow_to(CstFileBlob *file, uint64_t end)
 }
 
 /*
- * Starts writeback of a long write, so that the disk works while the caller prepares the next one
- * instead of only from the flush on. Neither waits nor makes anything durable; the flush reports
+ * Starts writeback of a long write, so that the disk works while the caller prepares the next one,
+ * instead of only from the flush on. Does not wait and makes no data durable; the flush reports
  * errors.
  */
 static void start_write_out(const CstFileBlob *file, uint64_t offset, uint64_t length)
@@ -141,8 +141,8 @@ static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t
 }
 
 /*
- * The kernel reports a write that it could not finish once, and may have dropped the data: the next
- * fdatasync() succeeds without it. So one that has failed makes all later ones fail.
+ * The kernel reports a failed writeback once, and may have dropped the data, so the next
+ * fdatasync() succeeds without it. Therefore all flushes after a failed one fail.
  */
 static gboolean file_flush(CstBlob *blob, GError **error)
 {
@@ -156,7 +156,7 @@ static gboolean file_flush(CstBlob *blob, GError **error)
            cst_fail_errno(error, file->flush_failed, _("cannot flush '%s'"), blob->name);
 }
 
-/* lseek() moves the descriptor's offset, which nobody uses, so threads do not interfere. */
+/* lseek() moves the descriptor's offset, which is never used, so threads do not interfere. */
 static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                             GError **error)
 {
@@ -190,17 +190,21 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
             run_set(file, offset, (uint64_t)hole);
         }
     }
-    /* Any other failure: the file system does not report holes, so everything is data. */
+    /*
+     * After any other failure the file system does not report holes, so all of the range is data.
+     */
     *ret_extent = extent;
     return TRUE;
 }
 
-/* What fallocate() and the ioctls return when the file or its file system lacks the feature. */
+/*
+ * Returns whether @err is an error of fallocate() and the ioctls for a feature that the file or its
+ * file system lacks.
+ */
 static gboolean is_missing_feature(int err)
 {
     /*
-     * EINVAL: block devices and some file systems return it for a mode or an alignment they do not
-     * know.
+     * EINVAL: block devices and some file systems return it for an unsupported mode or alignment.
      */
     return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS || err == EINVAL;
 }
@@ -227,9 +231,9 @@ static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_
 }
 
 /*
- * Block devices support the same two modes as files, for whole logical blocks; EINVAL for anything
- * else makes the dispatcher write zeroes. On a device, punching a hole zeroes by unmapping and
- * never writes.
+ * Block devices support the same two modes as files, for whole logical blocks. For other ranges
+ * they return EINVAL, and the dispatcher writes zeroes. On a device, punching a hole zeroes by
+ * unmapping and never writes.
  */
 static gboolean file_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                           GError **error)
@@ -268,7 +272,7 @@ static gboolean file_discard(CstBlob *blob, uint64_t offset, uint64_t length, GE
 
 static gboolean file_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
-    if (((CstFileBlob *)blob)->is_block) /* a device has its space, or its thin pool decides */
+    if (((CstFileBlob *)blob)->is_block) /* its space is fixed, or decided by its thin pool */
         return TRUE;
     return file_fallocate(blob, 0, offset, length, error);
 }
@@ -288,7 +292,9 @@ static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
-/* What the kernel returns for a pair of files that it cannot clone or copy. */
+/*
+ * Returns whether @err is an error of the kernel for a pair of files that it cannot clone or copy.
+ */
 static gboolean is_missing_copy(int err)
 {
     return is_missing_feature(err) || err == EXDEV || err == EPERM || err == ETXTBSY ||
@@ -309,7 +315,7 @@ static gboolean clone_range(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
         errno = EOPNOTSUPP;
         return FALSE;
     }
-    /* The whole file in one call, whose length need not be a multiple of the unit. */
+    /* Clones the whole file with one call, whose length need not be a multiple of the unit. */
     if (src_offset == 0 && dst_offset == 0 && length == src->size && dst->size <= length)
         return ioctl(dst->fd, FICLONE, src->fd) == 0;
     return ioctl(dst->fd, FICLONERANGE, &range) == 0;
@@ -321,7 +327,7 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
     loff_t from = (loff_t)src_offset, to = (loff_t)dst_offset;
 
     while (length > 0) {
-        /* A failure after a part is harmless: the caller copies the whole range. */
+        /* A failure after a partial copy is harmless, because the caller copies the whole range. */
         ssize_t n = copy_file_range(src->fd, &from, dst->fd, &to, (size_t)length, 0);
 
         if (n < 0 && errno == EINTR)
@@ -335,7 +341,7 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
     return TRUE;
 }
 
-/* UNSUPPORTED when the kernel shared the wrong extents: the caller then copies the range. */
+/* UNSUPPORTED if the kernel shared the wrong extents; the caller then copies the range. */
 static gboolean check_shared(CstFileBlob *src, uint64_t src_offset, CstFileBlob *dst,
                              uint64_t dst_offset, uint64_t length, GError **error)
 {
@@ -404,7 +410,7 @@ static const CstBlobOps file_ops = {
     .lock = file_lock,
 };
 
-/* The file system's block size, by which FICLONERANGE is aligned; 0 for devices. */
+/* Returns the file system's block size, the alignment of FICLONERANGE; 0 for devices. */
 static uint64_t share_unit_of(const struct stat *st)
 {
     uint64_t unit = (uint64_t)st->st_blksize;
@@ -471,7 +477,7 @@ CstBlob *cst_blob_file_create(const char *path, GError **error)
 {
     int fd;
 
-    /* A dry run must not create the file; one that exists is reported as usual. */
+    /* A dry run must not create the file. An existing file is reported as usual. */
     if (access(path, F_OK) < 0 && !cst_may_change(error))
         return NULL;
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);

@@ -2,15 +2,14 @@
 /*
  * Gluster's client library, and a file of a Gluster volume as a blob.
  *
- * Calls are made in the caller's thread: the library gives up a server that does not answer after
- * the ping time-out (pool/gluster/conn.c sets it), and until then the pool's liveness
- * (base/liveness.h) has its callers told. Closing alone has nobody who could be told, so it is work
- * with a deadline.
+ * Calls run in the caller's thread. The library gives up a server that does not answer after the
+ * ping time-out (set by pool/gluster/conn.c). Until then the pool's liveness (base/liveness.h)
+ * notifies the callers. Only closing has no caller to notify, so it is work with a deadline.
  *
- * The connection has no write-behind, so a write that has returned is with the servers. The lock
- * guards the size and the counters of changes; it is never held across a call into the library. A
- * change is counted when it has returned. A flush covers the changes that were counted when it
- * began, once the servers have synced: a caller that comes meanwhile flushes by itself.
+ * The connection does not use write-behind caching, so a write that has returned has reached the
+ * servers. The lock guards the size and the counters of changes; it is never held across a call
+ * into the library. A change is counted when it has returned. A flush covers the changes that were
+ * counted when it began, once the servers have synced. A concurrent caller flushes by itself.
  */
 #include <blob/gluster.h>
 
@@ -24,10 +23,10 @@
 #include <base/test_point.h>
 #include <base/units.h>
 
-/* Longest range of one zero, discard or copy: even a slow server completes it in seconds. */
+/* Longest range of one zero, discard or copy. Even a slow server completes it in seconds. */
 #define RELEASE_STEP (1 * CST_GIB)
 #define COPY_STEP    (64 * CST_MIB)
-/* Longest piece of one read or write, which the servers take in one request. */
+/* Longest piece of one read or write, which the servers handle in one request. */
 #define IO_STEP (1 * CST_MIB)
 
 /* --- the library ------------------------------------------------------------------------------ */
@@ -69,7 +68,7 @@ const CstGluster *cst_gluster(GError **error)
 
 static CstErrorCode error_code(int err)
 {
-    /* What remains is left to cst_fail_errno(). */
+    /* cst_fail_errno() handles all other values. */
     switch (err) {
     case ENOTCONN:
     case ETIMEDOUT:
@@ -78,7 +77,7 @@ static CstErrorCode error_code(int err)
     case EHOSTUNREACH:
     case ENETUNREACH:
     case ESHUTDOWN:
-    case EBADFD: /* opened before the servers went away, and not opened again yet */
+    case EBADFD: /* opened before the servers failed, and not opened again yet */
         return CST_ERROR_UNREACHABLE;
     case EBUSY: return CST_ERROR_BUSY;
     case EROFS: return CST_ERROR_READ_ONLY;
@@ -91,7 +90,7 @@ static CstErrorCode error_code(int err)
 gboolean(cst_gluster_fail)(GError **error, int err, const char *format, ...)
 {
     g_autofree char *text = NULL;
-    /* Some paths of the library fail without a reason. */
+    /* Some code paths of the library fail without setting errno. */
     int reason = err ? err : EIO;
     CstErrorCode code = error_code(reason);
     va_list args;
@@ -116,7 +115,7 @@ typedef struct {
     GMutex lock; /* guards the members below */
     uint64_t size;
     uint64_t changes; /* number of changes so far */
-    uint64_t flushed; /* so many of them are durable */
+    uint64_t flushed; /* number of the changes that are durable */
 } GlusterBlob;
 
 static gboolean io_failed(CstBlob *blob, int err, GError **error)
@@ -157,7 +156,7 @@ static gboolean gluster_get_size(CstBlob *blob, uint64_t *ret_size, GError **err
     return TRUE;
 }
 
-/* Notes that the file was changed, up to @end at least. */
+/* Records a change of the file, which has at least @end bytes now. */
 static void changed(GlusterBlob *g, uint64_t end)
 {
     g_mutex_lock(&g->lock);
@@ -210,8 +209,8 @@ static gboolean gluster_flush(CstBlob *blob, GError **error)
 /* --- sparse ----------------------------------------------------------------------------------- */
 
 /*
- * Servers that cannot seek (a sharded volume) report data. Seeking moves the offset of the open
- * file, which nothing here uses.
+ * Reports data if the servers cannot seek (a sharded volume). Seeking moves the offset of the open
+ * file, which is never used.
  */
 static gboolean gluster_extent(CstBlob *blob, uint64_t offset, uint64_t length,
                                CstExtent *ret_extent, GError **error)
@@ -267,7 +266,7 @@ static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, Releas
         CST_TEST_POINT("gluster_blob.step.begin");
         result = step(g, (off_t)offset, (size_t)piece);
         reason = errno;
-        /* Also one that has failed may have changed a part. */
+        /* A failed step may also have changed a part of the range. */
         changed(g, 0);
         if (result < 0)
             return io_failed(blob, reason, error);
@@ -277,7 +276,7 @@ static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, Releas
     return TRUE;
 }
 
-/* What is punched out reads as zeroes; zeroes that keep their space may have to be written. */
+/* Punched ranges read as zeroes. Zeroes that keep their space may have to be written. */
 static gboolean gluster_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              GError **error)
 {
@@ -324,8 +323,8 @@ static gboolean copies_to(const GlusterBlob *from, const CstBlob *dst)
 }
 
 /*
- * The servers copy where both files are of one volume. Whether they share extents then is theirs
- * to know, so nothing is promised (@share_only). What they refuse is read and written.
+ * The servers copy if both files are on one volume. Only the servers know whether they share
+ * extents, so @share_only is unsupported. If they refuse, the caller reads and writes.
  */
 static gboolean gluster_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
                                    uint64_t dst_offset, uint64_t length, gboolean share_only,
@@ -359,8 +358,8 @@ static gboolean gluster_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *d
 /* --- locks, attributes ------------------------------------------------------------------------ */
 
 /*
- * Each open file is an owner of its own, as with open file description locks. Servers keep locks
- * for as long as the client is connected.
+ * Each open file is a separate owner, like with open file description locks. Servers keep locks as
+ * long as the client is connected.
  */
 static int gluster_lock(CstBlob *blob, int command, struct flock *lock)
 {
@@ -400,7 +399,7 @@ gboolean cst_blob_gluster_set_xattr(CstBlob *blob, const char *name, const char 
            g->gluster->glfs_fsetxattr(g->what.fd, name, value, strlen(value), 0) == 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 typedef struct {
     CstWork work;
@@ -414,7 +413,7 @@ static void closing_clear(CstWork *work)
     g_free(((Closing *)work)->name);
 }
 
-/* The owner last: the file uses its connection. */
+/* The owner is released last, because the file uses its connection. */
 static gboolean close_file(CstWork *work, GError **error)
 {
     Closing *closing = (Closing *)work;
@@ -439,7 +438,10 @@ static void close_with_deadline(const CstGluster *gluster, const CstBlobGluster 
     cst_work_unref(&closing->work);
 }
 
-/* Waits until the servers know, as the file's locks live until then; at most the deadline. */
+/*
+ * Waits, for the deadline at most, until the servers have closed the file, because its locks last
+ * until then.
+ */
 static void gluster_close(CstBlob *blob)
 {
     GlusterBlob *g = (GlusterBlob *)blob;
@@ -463,7 +465,7 @@ static const CstBlobOps gluster_ops = {
     .resize = gluster_resize,
     .copy_range = gluster_copy_range,
     .lock = gluster_lock,
-    /* QEMU's driver reads whole sectors, and takes what ends within one for a failure. */
+    /* QEMU's driver reads whole sectors, and treats an end within a sector as a failure. */
     .image_unit = 512,
 };
 
@@ -475,7 +477,7 @@ CstBlob *cst_blob_gluster_new(const CstBlobGluster *what, const char *name, gboo
     struct stat st;
     guint64 owner;
 
-    g_assert(gluster); /* the caller has opened the file with it */
+    g_assert(gluster); /* the caller has used it to open the file */
     if (gluster->glfs_fstat(what->fd, &st) < 0) {
         cst_gluster_fail(error, errno, _("the size of volume '%s'"), name);
         close_with_deadline(gluster, what, name);

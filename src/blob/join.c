@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The concatenation of ranges of other blobs, read only: several images copied into one, or a range
- * of one image. The part that contains an offset is found by binary search; a request is split at
- * the ends of parts. A part without a blob reads as zeroes. Immutable once made, so no locks.
+ * The concatenation of ranges of other blobs, read-only: several images copied into one, or a range
+ * of one image. A binary search finds the part that contains an offset. A request is split at the
+ * ends of parts. A part without a blob reads as zeroes. Immutable after creation, so it needs no
+ * locks.
  */
 #include <blob/copy.h>
 
@@ -18,10 +19,10 @@ typedef struct {
 typedef struct {
     CstBlob head;
     uint64_t size;
-    GArray *parts; /* of Part, none of them empty */
+    GArray *parts; /* Part; never empty */
 } JoinBlob;
 
-/* The part that contains @offset, which lies inside the size. */
+/* Returns the part that contains @offset, which must be within the size. */
 static const Part *part_at(const JoinBlob *join, uint64_t offset)
 {
     guint low = 0, high = join->parts->len;
@@ -73,7 +74,7 @@ static gboolean join_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 
     if (part->blob && !cst_blob_extent(part->blob, part->offset + inside, n, &extent, error))
         return FALSE;
-    /* The part's answer has the offset in its own blob. */
+    /* The part's answer is relative to its own blob. */
     extent.offset = offset;
     *ret_extent = extent;
     return TRUE;

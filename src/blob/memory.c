@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A growable buffer as a blob. Growing may move the buffer, so reads hold the lock shared and
- * everything that writes holds it exclusively. The capacity doubles, so that appending is linear,
- * up to CST_BLOB_MEMORY_MAX. Shrinking keeps the memory. Nothing is persistent, so there is no
- * flush.
+ * A growable buffer as a blob. Growing may move the buffer, so reads hold the lock shared and all
+ * writers hold it exclusively. The capacity doubles, so that appending is linear, up to
+ * CST_BLOB_MEMORY_MAX. Shrinking keeps the memory. The blob is not persistent, so it has no flush.
  *
- * Ranges of reads and zeroes lie inside the size: the dispatcher has checked them, and nobody
- * resizes the blob meanwhile (cst_blob_resize()).
+ * Ranges of reads and zeroes are within the size: the dispatcher has checked them, and the blob is
+ * not resized concurrently (cst_blob_resize()).
  */
 #include <blob/blob.h>
 

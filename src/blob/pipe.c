@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A stream as a blob. Pieces lie in order of their offsets from when they are given until they have
- * been read; all of it is under one lock.
+ * A stream as a blob. Pieces are kept in the order of their offsets until they have been read. One
+ * lock guards all state.
  *
- * Several threads read, each a little before or behind the others, so that a piece is dropped when
- * its bytes have been read and not when a later one is. What a reader passes over (zeroes, mostly)
- * is dropped when the readers are FAR past it.
+ * Several threads read at slightly different offsets. So a piece is dropped when its bytes have
+ * been read, not when a later piece is read. A piece that the readers skip (mostly zeroes) is
+ * dropped when they are FAR past it.
  */
 #include <blob/pipe.h>
 
@@ -16,7 +16,7 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-#define FAR (UINT64_C(1) << 30) /* no reader is as far behind another one */
+#define FAR (UINT64_C(1) << 30) /* exceeds the distance between any two readers */
 
 typedef struct {
     uint64_t start;
@@ -30,11 +30,11 @@ typedef struct {
     uint64_t size;
     GMutex lock;
     GCond changed;
-    /* Under the lock: */
+    /* guarded by the lock: */
     GSequence *pieces; /* of Piece, by start */
-    uint64_t given;    /* all before it was given */
-    uint64_t wanted;   /* what somebody has asked for reaches up to here */
-    uint64_t reached;  /* the largest offset that was asked for */
+    uint64_t given;    /* end of the available bytes */
+    uint64_t wanted;   /* largest end of a requested range */
+    uint64_t reached;  /* largest requested offset */
     uint64_t kept;     /* bytes of data in the pieces */
     gboolean ended, left;
     GError *why;
@@ -55,7 +55,7 @@ static int compare_start(gconstpointer a, gconstpointer b, gpointer data)
     return (piece->start > other->start) - (piece->start < other->start);
 }
 
-/* --- reading: all with the lock held ---------------------------------------------------------- */
+/* --- reading; lock held ----------------------------------------------------------------------- */
 
 static void drop(PipeBlob *pipe, GSequenceIter *at)
 {
@@ -101,7 +101,7 @@ static gboolean wait_for(PipeBlob *pipe, uint64_t end, GError **error)
                     pipe->head.name, pipe->given, pipe->size);
 }
 
-/* The piece that @offset lies in. */
+/* Finds the piece that contains @offset. */
 static gboolean find(PipeBlob *pipe, uint64_t offset, GSequenceIter **ret_at, GError **error)
 {
     Piece key = {.start = offset};
@@ -116,7 +116,7 @@ static gboolean find(PipeBlob *pipe, uint64_t offset, GSequenceIter **ret_at, GE
                     offset);
 }
 
-/* Takes up to @len bytes from the piece at @offset. */
+/* Copies up to @len bytes from the piece at @offset and marks them read. */
 static gboolean take(PipeBlob *pipe, uint8_t *buf, size_t len, uint64_t offset, size_t *ret_taken,
                      GError **error)
 {
@@ -219,9 +219,9 @@ CstBlob *cst_blob_pipe_new(const char *name, uint64_t size)
     return &pipe->head;
 }
 
-/* --- giving ----------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
-/* A hole behind a hole makes that longer. */
+/* Appends a piece. A hole after a hole extends the earlier one. */
 static void append(PipeBlob *pipe, const void *bytes, uint64_t length)
 {
     GSequenceIter *last = g_sequence_iter_prev(g_sequence_get_end_iter(pipe->pieces));
@@ -251,7 +251,10 @@ gboolean cst_blob_pipe_put(CstBlob *blob, const void *bytes, size_t len, uint64_
     if (length == 0)
         return TRUE;
     g_mutex_lock(&pipe->lock);
-    /* Whoever waits for what has not been given can't make room. */
+    /*
+     * Does not wait while a reader needs bytes that are not available yet, because that reader
+     * can't free space.
+     */
     while (pipe->kept >= CST_BLOB_PIPE_WINDOW && pipe->wanted <= pipe->given && !pipe->left) {
         CST_TEST_POINT("blob_pipe.put.wait");
         g_cond_wait(&pipe->changed, &pipe->lock);

@@ -2,12 +2,12 @@
 /*
  * A recorder of changes that generates crash states, for tests (see the header for the model).
  *
- * The recorder keeps a copy of the blob's first content ("base") and a list of steps. A crash state
- * is the base plus all steps before the last flush ("floor") plus some of the steps after it, which
- * a Survival selects. Generating a state writes into a new sparse blob and changes nothing else.
+ * The recorder keeps a copy of the blob's initial content ("base") and a list of steps. A crash
+ * state is the base plus all steps before the last flush ("floor") plus some of the later steps. A
+ * Survival selects these. Generating a state writes to a new sparse blob and has no other effect.
  *
- * The lock is held across each change of the inner blob, so that the order of the steps is the
- * order in which they happened. The clock is global and atomic: it orders the steps of all blobs.
+ * The lock is held across each change of the inner blob, so that the steps are recorded in the
+ * order of the changes. The clock is global and atomic: it orders the steps of all blobs.
  */
 #include <blob/power.h>
 
@@ -17,7 +17,7 @@
 
 #define SECTOR     512
 #define COPY_CHUNK (1 * CST_MIB)
-#define MAX_PIECES 4096 /* of one torn change; pieces of a long one have several sectors */
+#define MAX_PIECES 4096 /* of one torn change; the pieces of a long change have several sectors */
 #define MAX_DATA   CST_BLOB_MEMORY_MAX /* bytes of recorded writes */
 
 typedef enum { STEP_WRITE, STEP_ZERO, STEP_RESIZE, STEP_FLUSH } StepKind;
@@ -147,7 +147,7 @@ static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
     return ok;
 }
 
-/* Other blobs may share extents into this one; the changes arrive as writes. */
+/* Other blobs may share extents into this one. The changes arrive as writes. */
 static uint64_t power_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstPowerBlob *)blob)->inner);
@@ -184,7 +184,7 @@ static gboolean copy_data(CstBlob *from, CstBlob *to, uint64_t offset, uint64_t 
     return TRUE;
 }
 
-/* Copies the content of @inner, extent by extent, so that its holes cost no memory. */
+/* Copies the content of @inner, extent by extent, so that its holes need no memory. */
 static CstBlob *copy_content(CstBlob *inner, GError **error)
 {
     g_autoptr(CstBlob) copy = NULL;
@@ -250,13 +250,13 @@ unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock)
 
 /* --- crash states --------------------------------------------------------------------------- */
 
-/* Selects which of the steps [floor, end), which no flush covers, have reached the disk. */
+/* Selects the steps of [floor, end) that have reached the disk. No flush covers these steps. */
 typedef struct {
     GRand *chance;
     enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, RANDOM } policy;
     unsigned pick; /* the step of KEEP_FIRST, KEEP_ONE and LOSE_ONE */
-    double odds;   /* RANDOM: that a step survives */
-    double longer; /* that a lost write past the end has grown the file all the same */
+    double odds;   /* RANDOM: probability that a step survives */
+    double longer; /* probability that a lost write past the end has still grown the file */
 } Survival;
 
 static void survival_init(Survival *survival, uint32_t seed, unsigned floor, unsigned end)
@@ -264,11 +264,11 @@ static void survival_init(Survival *survival, uint32_t seed, unsigned floor, uns
     static const double odds[] = {0.1, 0.5, 0.9};
 
     survival->chance = g_rand_new_with_seed(seed);
-    /* Seeds 0 and 1 are LOSE_ALL and KEEP_ALL; others get one of the rest. */
+    /* Seeds 0 and 1 are LOSE_ALL and KEEP_ALL; all other seeds select one of the other policies. */
     survival->policy = seed < 2 ? seed : KEEP_FIRST + seed % (RANDOM - KEEP_FIRST + 1);
     survival->pick = end > floor ? (unsigned)g_rand_int_range(survival->chance, floor, end) : 0;
     survival->odds = odds[g_rand_int_range(survival->chance, 0, G_N_ELEMENTS(odds))];
-    /* Seed 0 is the state in which nothing at all has happened since the flush. */
+    /* Seed 0 is the state without any change since the flush. */
     survival->longer = survival->policy == LOSE_ALL ? 0 : 0.5;
 }
 
@@ -285,7 +285,7 @@ static gboolean survives(Survival *survival, unsigned step)
     return g_rand_double(survival->chance) < survival->odds;
 }
 
-/* Applies a step to @state, or the part of it in [@offset, @offset + @length). */
+/* Applies a step to @state, or its part in [@offset, @offset + @length). */
 static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
                       GError **error)
 {
@@ -295,7 +295,7 @@ static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_
     case STEP_ZERO: {
         uint64_t size = 0;
 
-        /* The resize before it may have been lost. */
+        /* The preceding resize may have been lost. */
         if (!cst_blob_get_size(state, &size, error))
             return FALSE;
         return offset >= size ||
@@ -321,7 +321,7 @@ static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GErr
     return TRUE;
 }
 
-/* A lost write past the end may have grown the file all the same. */
+/* A lost write past the end may still have grown the file. */
 static gboolean apply_lost(CstBlob *state, const Step *step, Survival *survival, GError **error)
 {
     uint64_t size = 0;
@@ -347,7 +347,7 @@ static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned numbe
     return apply_lost(state, step, survival, error);
 }
 
-/* Number of steps up to the last flush before @end. Called with the lock held. */
+/* Returns the number of steps up to the last flush before @end. Called with the lock held. */
 static unsigned flushed_steps(const CstPowerBlob *power, unsigned end)
 {
     const Step *steps = (const Step *)power->steps->data;

@@ -2,13 +2,14 @@
 /*
  * An RBD image as a blob.
  *
- * Every call into librbd that may wait for the cluster is CstWork with a deadline. Reads,
- * writes, flushes, zeroes and discards use librbd's asynchronous calls and complete in a callback;
- * extents, resizing and closing have synchronous calls only and run in a thread. A request owns its
- * buffer, because the caller's is gone after a timeout.
+ * Every call into librbd that may wait for the cluster is CstWork with a deadline. Reads, writes,
+ * flushes, zeroes and discards use librbd's asynchronous calls and complete in a callback. Extents,
+ * resizing and closing have only synchronous calls and run in a thread. A request owns its buffer,
+ * because the caller's buffer may be freed after a timeout.
  *
  * Extents are queried for a window of 16 GiB at a time and cached. Each change of the image empties
- * the window; a counter of changes discards the answer to a query that a change has overtaken.
+ * the window. A counter of changes serves to discard the answer to a query that a change has
+ * overtaken.
  *
  * The lock guards the size, the window and the counter. It is never held across a call into librbd.
  */
@@ -24,15 +25,15 @@
 #include <base/test_point.h>
 #include <base/units.h>
 
-/* Longest range of one zero or discard: even a slow cluster completes it within the deadline. */
+/* Longest range of one zero or discard. Even a slow cluster completes it within the deadline. */
 #define RELEASE_STEP (1 * CST_GIB)
 /* Length of the range whose extents are queried at once, and cached. */
 #define WINDOW (16 * CST_GIB)
 
-/* The extents of [offset, end); empty when the two are equal. */
+/* The extents of [offset, end); empty if both are equal. */
 typedef struct {
     uint64_t offset, end;
-    GArray *data; /* of Run: allocated ranges, in order; all else are holes */
+    GArray *data; /* Run: allocated ranges, in order; all other ranges are holes */
 } Window;
 
 typedef struct {
@@ -80,7 +81,7 @@ static void request_done(rbd_completion_t completion, void *data)
     cst_work_unref_in_callback(&request->work);
 }
 
-/* Holds no reference to the blob: closing an image waits for its requests. */
+/* Holds no reference to the blob, because closing an image waits for its requests. */
 static Request *request_new(CstBlob *blob)
 {
     Request *request = cst_work_new(sizeof(*request), NULL, request_clear);
@@ -92,7 +93,7 @@ static Request *request_new(CstBlob *blob)
     return request;
 }
 
-/* Makes a completion, which holds a reference to the request until its callback has run. */
+/* Creates a completion, which holds a reference to the request until its callback has run. */
 static rbd_completion_t request_completion(Request *request)
 {
     rbd_completion_t completion = NULL;
@@ -103,13 +104,13 @@ static rbd_completion_t request_completion(Request *request)
 }
 
 /*
- * Waits for a request. @started is what the asynchronous call returned: after an error there is no
- * completion.
+ * Waits for a request. @started is the result of the asynchronous call. After an error the callback
+ * does not run.
  */
 static gboolean request_wait(Request *request, rbd_completion_t completion, int started,
                              GError **error)
 {
-    /* The completion's reference goes with it. */
+    /* Drops the completion together with its reference. */
     if (started < 0) {
         request->ceph->rbd_aio_release(completion);
         cst_work_unref(&request->work);
@@ -196,7 +197,7 @@ static gboolean is_unchanged(RbdBlob *rbd)
     return unchanged;
 }
 
-/* Skipped for an image that was not changed: librbd would acquire the exclusive lock for it. */
+/* Skipped for an unchanged image, because librbd would acquire the exclusive lock for the flush. */
 static gboolean rbd_flush_all(CstBlob *blob, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -242,7 +243,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
     gboolean done = TRUE;
 
     while (done && length > 0) {
-        /* Steps end at multiples of RELEASE_STEP, and so at the ends of objects. */
+        /* Steps end at multiples of RELEASE_STEP, and therefore at the ends of objects. */
         uint64_t step = MIN(length, RELEASE_STEP - offset % RELEASE_STEP);
         Request *request = request_new(blob);
         rbd_completion_t completion = request_completion(request);
@@ -260,7 +261,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
 static gboolean rbd_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error)
 {
-    /* Zeroes that keep their space are written out by the cluster. */
+    /* The cluster must write zeroes that keep their space. */
     if ((flags & CST_ZERO_FAST) && !(flags & CST_ZERO_MAY_UNMAP))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), blob->name);
     return release_range(blob, offset, length, flags, start_zero, error);
@@ -271,7 +272,7 @@ static gboolean rbd_discard_range(CstBlob *blob, uint64_t offset, uint64_t lengt
     return release_range(blob, offset, length, 0, start_discard, error);
 }
 
-/* Ceph cannot reserve space; an image is allocated as it is written. */
+/* Ceph cannot reserve space; writes allocate an image. */
 static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return TRUE;
@@ -280,10 +281,10 @@ static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GE
 /* --- synchronous calls ------------------------------------------------------------------------ */
 
 /*
- * Drops the reference that keeps an image open while a call uses it. The call's thread drops it
- * before the caller learns the result: if the struct of the work held it, the caller's last
- * reference could go before the thread's, and the image would still be open, with its watch, when
- * the caller deletes it.
+ * Drops the reference that keeps an image open during a call. The call's thread drops it before the
+ * caller receives the result. If the struct of the work held it, the caller's last reference might
+ * be dropped before the thread's. Then the image would still be open, with its watch, when the
+ * caller deletes it.
  */
 static void drop_call_reference(RbdBlob **rbd)
 {
@@ -314,7 +315,7 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     Run *last = query->data->len ? &g_array_index(query->data, Run, query->data->len - 1) : NULL;
     Run run = {offset, offset + length};
 
-    /* A long iteration that makes progress is not a cluster that does not answer. */
+    /* A long iteration that makes progress must not count as a cluster that does not answer. */
     cst_work_heartbeat(&query->work);
     if (!exists)
         return 0;
@@ -329,8 +330,8 @@ static gboolean run_query(CstWork *work, GError **error)
 {
     ExtentQuery *query = (ExtentQuery *)work;
     /*
-     * With the parent's objects, whose data is this image's content, too; by whole objects, without
-     * a query for the extents within each.
+     * Includes the parent's objects, because their data is this image's content as well. Reports
+     * whole objects, without a query for the extents within each.
      */
     int result = query->rbd->ceph->rbd_diff_iterate2(query->rbd->rbd.image, NULL, query->offset,
                                                      query->length, 1, 1, add_run, query);
@@ -408,7 +409,10 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
         return FALSE;
     CST_TEST_POINT("rbd_blob.extent.loaded");
     g_mutex_lock(&rbd->lock);
-    /* If a change emptied the window meanwhile the range is reported as data, which is correct. */
+    /*
+     * If a concurrent change has emptied the window, the range is reported as data, which is
+     * correct.
+     */
     if (rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end)
         extent_in_window(&rbd->window, &extent);
     g_mutex_unlock(&rbd->lock);
@@ -416,7 +420,7 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     return TRUE;
 }
 
-/* --- size, life ------------------------------------------------------------------------------- */
+/* --- size, opening and closing ---------------------------------------------------------------- */
 
 static gboolean rbd_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
@@ -488,14 +492,17 @@ static gboolean close_image(CstWork *work, GError **error)
 {
     Closing *closing = (Closing *)work;
 
-    /* The owner last: the image uses its connection. */
+    /* The owner is released last, because the image uses its connection. */
     closing->ceph->rbd_close(closing->rbd.image);
     if (closing->rbd.release_owner)
         closing->rbd.release_owner(closing->rbd.owner);
     return TRUE;
 }
 
-/* Waits for the image to be closed, as its watch would prevent deletion; at most the deadline. */
+/*
+ * Waits, for the deadline at most, until the image is closed, because its watch would prevent
+ * deletion.
+ */
 static void rbd_close_blob(CstBlob *blob)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -532,14 +539,14 @@ CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean wri
     RbdBlob *rbd = g_new0(RbdBlob, 1);
     int result;
 
-    g_assert(ceph); /* the caller has opened the image with it */
+    g_assert(ceph); /* the caller has used it to open the image */
     rbd->ceph = ceph;
     rbd->rbd = *what;
     g_mutex_init(&rbd->lock);
     cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
     /*
-     * librbd knows the size since it opened the image, so this does not wait. It fails when the
-     * snapshot that was opened is gone.
+     * librbd has known the size since it opened the image, so this does not wait. It fails if the
+     * opened snapshot no longer exists.
      */
     result = ceph->rbd_get_size(what->image, &rbd->size);
     if (result >= 0)

@@ -7,7 +7,7 @@
 #include <base/error.h>
 
 #define PIECE  (1u << 20)          /* bytes read at a time */
-#define EXTENT (UINT64_C(1) << 30) /* bytes asked for at a time: the unit of cancelling */
+#define EXTENT (UINT64_C(1) << 30) /* bytes queried at a time: the unit of cancelling */
 
 gboolean cst_blob_data_size(CstBlob *blob, CstTask *task, uint64_t *ret_size, GError **error)
 {
@@ -59,7 +59,10 @@ static gboolean count_blob(CstBlob *blob, CstRoomCount *count, GError **error)
     return TRUE;
 }
 
-/* The file of a layer over other blobs is not known, so a layer may share as well. */
+/*
+ * Returns whether the copy may share extents. The file of a layer over other blobs is unknown, so a
+ * layer counts as sharing too.
+ */
 static gboolean may_share(const CstRoom *room, CstBlob *from)
 {
     int fd = cst_blob_file_fd(from);

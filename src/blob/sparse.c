@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A sparse blob in memory, for tests: a tree of the 64 KiB pages that have been written; a missing
- * page is a hole. It can also simulate a file system with reflinks: sharing then copies the bytes,
- * counts them, and accepts only what such a file system would accept (whole units, pairs of lowest
- * blobs).
+ * A sparse blob in memory, for tests: a tree of the written pages of 64 KiB; a missing page is a
+ * hole. It can also simulate a file system with reflinks. Sharing then copies the bytes, counts
+ * them, and accepts only requests that such a file system would accept (whole units, pairs of
+ * lowest blobs).
  *
  * One mutex guards the pages, the size and the counters.
  */
@@ -22,8 +22,8 @@ typedef struct {
     GTree *pages; /* page number to its PAGE bytes */
     uint64_t size;
     uint64_t share_unit;   /* 0: cannot share */
-    unsigned refusals;     /* attempts to share that are still to fail */
-    uint64_t shared, read; /* bytes, for the test to ask */
+    unsigned refusals;     /* remaining number of attempts to share that fail */
+    uint64_t shared, read; /* bytes, for queries by tests */
 } CstSparseBlob;
 
 static uint8_t *page_at(CstSparseBlob *sparse, uint64_t offset)
@@ -37,7 +37,7 @@ static int by_number(gconstpointer a, gconstpointer b, gpointer unused)
                                                      : GPOINTER_TO_SIZE(a) > GPOINTER_TO_SIZE(b);
 }
 
-/* Offset of the first page that ends behind @offset; UINT64_MAX: there is none. */
+/* Returns the offset of the first page that ends after @offset; UINT64_MAX: no such page. */
 static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
 {
     GTreeNode *node = g_tree_lower_bound(sparse->pages, GSIZE_TO_POINTER(offset / PAGE));
@@ -45,7 +45,7 @@ static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
     return node ? GPOINTER_TO_SIZE(g_tree_node_key(node)) * PAGE : UINT64_MAX;
 }
 
-/* Called with the lock held. NO_SPACE when CST_BLOB_MEMORY_MAX is reached. */
+/* Called with the lock held. NO_SPACE if CST_BLOB_MEMORY_MAX is reached. */
 static uint8_t *make_page(CstSparseBlob *sparse, uint64_t offset, GError **error)
 {
     uint8_t *page = page_at(sparse, offset);
@@ -61,7 +61,7 @@ static uint8_t *make_page(CstSparseBlob *sparse, uint64_t offset, GError **error
     return page;
 }
 
-/* Bytes from @offset to the end of its page, or to the end of the range. */
+/* Returns the bytes from @offset to the end of its page, or to the end of the range. */
 static size_t bytes_in_page(uint64_t offset, uint64_t length)
 {
     return (size_t)MIN(length, PAGE - offset % PAGE);
@@ -86,7 +86,7 @@ static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offs
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 
     g_mutex_lock(&sparse->lock);
-    /* Tests ask how much was read, to see that a copy has shared. */
+    /* Tests query the number of read bytes to verify that a copy has shared extents. */
     sparse->read += len;
     read_locked(sparse, buf, len, offset);
     g_mutex_unlock(&sparse->lock);
@@ -151,7 +151,7 @@ static gboolean sparse_extent(CstBlob *blob, uint64_t offset, uint64_t length,
     data = page_at(sparse, offset) != NULL;
     if (!data)
         at = MIN(next_page(sparse, offset), end);
-    /* Pages that follow each other are one run. */
+    /* Consecutive pages form one run. */
     while (data && at < end && page_at(sparse, at))
         at += bytes_in_page(at, end - at);
     g_mutex_unlock(&sparse->lock);
@@ -195,7 +195,10 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 
     g_mutex_lock(&sparse->lock);
-    /* What is cut off must read as zeroes if the blob grows again; to the end of the last page. */
+    /*
+     * The removed bytes must read as zeroes if the blob grows again, up to the end of the last
+     * page.
+     */
     if (size < sparse->size)
         punch_hole(sparse, size, cst_round_up(sparse->size, PAGE));
     sparse->size = size;

@@ -2,9 +2,9 @@
 /*
  * Cancellable allocation and zeroing of long ranges.
  *
- * The length of a step adapts to the duration of the previous one: it doubles while the storage
- * only updates metadata, which keeps preallocation to a few large extents, and halves while it
- * writes data, so that the task is checked several times a second.
+ * The length of a step adapts to the duration of the previous one. It doubles while the storage
+ * only updates metadata, which keeps preallocation to a few large extents. It halves while the
+ * storage writes data, so that the task is checked several times a second.
  */
 #include <blob/steps.h>
 

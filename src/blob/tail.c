@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The end of another blob as a blob, read and written, or a part of it, to be read. Everything is
- * passed on, with the offset added.
+ * The end of another blob as a blob, readable and writable, or a part of it, read-only. All calls
+ * are passed on with the offset added.
  */
 #include <blob/tail.h>
 
@@ -9,7 +9,7 @@ typedef struct {
     CstBlob head;
     CstBlob *whole;
     uint64_t offset;
-    uint64_t length; /* at most, bytes */
+    uint64_t length; /* maximum length, bytes */
 } TailBlob;
 
 static gboolean tail_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)

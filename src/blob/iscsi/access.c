@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands to the unit that was opened, and to no other one.
+ * Commands to the unit that was opened, and to no other unit.
  *
- * Which unit is behind a LUN's number is the target's to change. So every command belongs to an
- * epoch of the session, in which this blob has looked at the unit; when another begins (a login, a
- * unit attention), commands come back as stale, the blob looks whether it is still the unit that
- * was opened, and sends them again, or fails.
+ * The target may assign another unit to a LUN's number at any time. So every command belongs to an
+ * epoch of the session, in which this blob has read the unit's properties. When a new epoch begins
+ * (a login, a unit attention), commands return as stale. The blob then reads the properties again.
+ * If the unit is the same, it sends the commands again; otherwise it fails.
  */
 #include "lun_blob.h"
 
@@ -15,16 +15,15 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-/* How often in a row the unit may have to be looked at again. */
+/* Maximum number of consecutive checks of the unit. */
 #define LOOKS_MAX 16
 /*
- * A write is preceded by the question whether LUNs have changed, unless that was asked just now:
- * less long ago than the two commands take by which a target's administrator puts another unit in
- * place of one.
+ * Before a write, the target is queried whether LUNs have changed, unless the last query is recent.
+ * The limit is shorter than the two commands that an administrator needs to replace a unit.
  */
 #define ASK_AGAIN_US (1 * G_TIME_SPAN_MILLISECOND)
 
-/* --- still the same unit ---------------------------------------------------------------------- */
+/* --- identity of the unit --------------------------------------------------------------------- */
 
 static gboolean is_same(const LunBlob *blob, const CstIscsiLun *now)
 {
@@ -80,7 +79,7 @@ static void swap(CstIscsiRequest *a, CstIscsiRequest *b)
     *b = kept;
 }
 
-/* Moves the stale ones of @requests to the front. Returns how many; -1 with an error. */
+/* Moves the stale requests of @requests to the front. Returns their number; -1 with an error. */
 static int keep_stale(const LunBlob *blob, CstIscsiRequest *requests, guint count,
                       gboolean *ret_unknown, GError **error)
 {
@@ -103,8 +102,8 @@ static void set_epoch(LunBlob *blob, CstIscsiRequest *request)
 }
 
 /*
- * A target need not draw attention to another unit on the LUN that has it (tgt doesn't), but on the
- * others; LUN 0 is one that most have, and any answer of it will do.
+ * A target may report a unit attention for a replaced unit only on other LUNs (tgt does). LUN 0
+ * exists on most targets, and any answer of it is sufficient.
  */
 static gboolean ask_for_changes(LunBlob *blob, GError **error)
 {

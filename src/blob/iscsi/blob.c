@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A LUN as a blob: READ(16) and WRITE(16) in pieces that are under way together, zeroes by WRITE
- * SAME(16), space released by that and UNMAP, extents from GET LBA STATUS.
+ * A LUN as a blob: READ(16) and WRITE(16) in parallel pieces, zeroes by WRITE SAME(16), space
+ * released by WRITE SAME and UNMAP, extents from GET LBA STATUS.
  *
- * A block is the least that can be written. Where a write begins or ends within one, the rest of
- * the block is read and written back, for which "edges" is held exclusively; writes of whole blocks
- * hold it shared. No lock but that one is held while the target is waited for.
+ * A block is the smallest unit of a write. If a write begins or ends within a block, the rest of
+ * the block is read and written back with "edges" held exclusively; writes of whole blocks hold it
+ * shared. No other lock is held while waiting for the target.
  */
 #include "lun_blob.h"
 
@@ -18,13 +18,13 @@
 #include <base/test_point.h>
 #include <base/units.h>
 
-/* Longest read or write of one command; targets that say less get less. */
+/* Longest read or write of one command; a target's lower limit is respected. */
 #define PIECE (512 * CST_KIB)
-/* Up to this length, a range whose ends are no ends of blocks is copied as a whole. */
+/* Up to this length, an unaligned range is copied as a whole. */
 #define SMALL (128 * CST_KIB)
-/* Zeroes of this length and more are worth a command of their own kind. */
+/* From this length on, zeroes are written with WRITE SAME. */
 #define ZEROES_MIN (64 * CST_KIB)
-/* Longest range of one WRITE SAME or UNMAP, and how many are sent at a time. */
+/* Longest range of one WRITE SAME or UNMAP, and the number of parallel commands. */
 #define ZERO_STEP  (64 * CST_MIB)
 #define ZERO_STEPS 8
 
@@ -112,8 +112,8 @@ static gboolean is_whole(const LunBlob *blob, uint64_t offset, size_t len)
 }
 
 /*
- * Splits a long range into what ends at the first end of a block, the whole blocks, and the rest;
- * calls @part for each that is not empty.
+ * Splits a long range into the part before the first block boundary, the whole blocks, and the
+ * rest. Calls @part for each non-empty part.
  */
 typedef gboolean (*Part)(LunBlob *blob, uint8_t *buf, size_t len, uint64_t offset, GError **error);
 
@@ -153,7 +153,7 @@ static gboolean lun_pread(CstBlob *head, void *buf, size_t len, uint64_t offset,
     return in_parts(blob, buf, len, offset, read_part, error);
 }
 
-/* Writes a range of which the first or the last block, or both, keep a part of what they hold. */
+/* Writes a range of which the first or the last block, or both, keep a part of their content. */
 static gboolean write_edges(LunBlob *blob, const uint8_t *buf, size_t len, uint64_t offset,
                             GError **error)
 {
@@ -190,7 +190,7 @@ static gboolean write_odd(LunBlob *blob, uint8_t *buf, size_t len, uint64_t offs
     return done;
 }
 
-/* --- zeroes, and space released --------------------------------------------------------------- */
+/* --- zeroing and releasing space -------------------------------------------------------------- */
 
 typedef enum { ZERO_SAME, ZERO_SAME_UNMAP, ZERO_UNMAP } ZeroKind;
 
@@ -202,7 +202,7 @@ static uint64_t step_blocks(const LunBlob *blob, ZeroKind kind)
     return limit ? MIN(most, limit) : most;
 }
 
-/* Sends whole blocks' commands, some at a time. *ret_unknown as of iscsi_lun_run(). */
+/* Sends commands for whole blocks, some in parallel. *ret_unknown as in iscsi_lun_run(). */
 static gboolean zero_blocks(LunBlob *blob, ZeroKind kind, uint64_t offset, uint64_t length,
                             gboolean *ret_unknown, GError **error)
 {
@@ -233,7 +233,7 @@ static gboolean zero_blocks(LunBlob *blob, ZeroKind kind, uint64_t offset, uint6
     return TRUE;
 }
 
-/* Space is released only where it reads as zeroes then, for certain: UNMAP is but a hint. */
+/* Space is released only if it is certain to read as zeroes afterwards. UNMAP is only a hint. */
 static gboolean may_release(const LunBlob *blob)
 {
     return blob->unit.thin && blob->unit.unmapped_zero && blob->unit.can_same_unmap;
@@ -245,7 +245,10 @@ static gboolean no_same(LunBlob *blob, GError **error)
                     blob->blob.name);
 }
 
-/* Makes whole blocks zero. UNSUPPORTED, also from then on, where the target does not know how. */
+/*
+ * Makes whole blocks zero. UNSUPPORTED, also for all later calls, if the target does not support
+ * it.
+ */
 static gboolean zero_whole(LunBlob *blob, uint64_t offset, uint64_t length, gboolean release,
                            GError **error)
 {
@@ -278,9 +281,9 @@ static gboolean lun_zero(CstBlob *head, uint64_t offset, uint64_t length, unsign
     if ((flags & CST_ZERO_FAST) && !release)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), head->name);
     zeroes = g_malloc0(2 * block_size);
-    if (begin >= end) /* within one block, or about the border of two */
+    if (begin >= end) /* within one block, or across the border of two */
         return write_odd(blob, zeroes, (size_t)length, offset, error);
-    /* The ends after the whole blocks, which may turn out to be impossible. */
+    /* The ends are written after the whole blocks, because zeroing these may be unsupported. */
     return zero_whole(blob, begin, end - begin, release, error) &&
            (offset == begin || write_odd(blob, zeroes, (size_t)(begin - offset), offset, error)) &&
            (offset + length == end ||
@@ -316,7 +319,7 @@ static gboolean write_whole(LunBlob *blob, uint8_t *buf, size_t len, uint64_t of
     g_autoptr(GError) why = NULL;
     gboolean done;
 
-    /* The same bytes for a block's worth of data: what a wipe writes, for one. */
+    /* WRITE SAME sends one block for a range of equal blocks, for example of a wipe. */
     if (len >= ZEROES_MIN && !get_flag(blob, &blob->no_same) && cst_bytes_are_zero(buf, len)) {
         if (zero_whole(blob, offset, len, FALSE, &why))
             return TRUE;
@@ -331,7 +334,7 @@ static gboolean write_whole(LunBlob *blob, uint8_t *buf, size_t len, uint64_t of
     return done;
 }
 
-/* The buffer is only read: libiscsi, whose functions take it as they take one to read into. */
+/* The buffer is only read. The cast is needed because libiscsi has one type for both directions. */
 static gboolean lun_pwrite(CstBlob *head, const void *buf, size_t len, uint64_t offset,
                            GError **error)
 {
@@ -348,7 +351,7 @@ static gboolean lun_pwrite(CstBlob *head, const void *buf, size_t len, uint64_t 
     return done;
 }
 
-/* A target without a cache need not know the command. */
+/* A target without a cache need not support the command. */
 static gboolean lun_flush(CstBlob *head, GError **error)
 {
     LunBlob *blob = (LunBlob *)head;
@@ -371,7 +374,7 @@ static gboolean lun_flush(CstBlob *head, GError **error)
 
 /* --- extents ---------------------------------------------------------------------------------- */
 
-/* Asks for the runs from @block on, and keeps them unless a change has overtaken the answer. */
+/* Queries the runs from @block on, and caches them unless a change has overtaken the answer. */
 static gboolean ask_runs(LunBlob *blob, uint64_t block, GArray *runs, GError **error)
 {
     uint8_t answer[CST_SCSI_STATUS_LENGTH] = {0};
@@ -436,7 +439,7 @@ static gboolean lun_extent(CstBlob *head, uint64_t offset, uint64_t length, CstE
         if (!ask_runs(blob, block, runs, error))
             return FALSE;
         if (!find_run(runs, block, &run))
-            return TRUE; /* the target does not know */
+            return TRUE; /* the target does not report it */
     }
     ret_extent->length = MIN(length, run.end * block_size - offset);
     if (!run.mapped)
@@ -444,7 +447,7 @@ static gboolean lun_extent(CstBlob *head, uint64_t offset, uint64_t length, CstE
     return TRUE;
 }
 
-/* --- size, life ------------------------------------------------------------------------------- */
+/* --- size, opening and closing ---------------------------------------------------------------- */
 
 static gboolean lun_size(CstBlob *head, uint64_t *ret_size, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which targets a portal has (SendTargets). */
+/* Discovery of a portal's targets (SendTargets). */
 #include "initiator.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* So many targets are taken from a portal's list. */
+/* Maximum number of targets accepted from a portal's list. */
 #define TARGETS_MAX 4096
 
 typedef struct {
@@ -24,7 +24,7 @@ static gboolean is_known(const GPtrArray *names, const char *name)
     return FALSE;
 }
 
-/* libiscsi has the list in reverse. */
+/* libiscsi returns the list in reverse order. */
 static void take_targets(struct iscsi_context *context, int status, void *command, void *data)
 {
     const struct iscsi_discovery_address *at = command;

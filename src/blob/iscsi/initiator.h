@@ -7,19 +7,19 @@
 #include <blob/iscsi.h>
 
 /**
- * A target of iSCSI, its LUNs, and a LUN as a blob. From below to above; a file calls files of the
- * lines before its own:
+ * A target of iSCSI, its LUNs, and a LUN as a blob. The layers, bottom first; a file calls files of
+ * the lines before its own:
  *
  *     lib.c  scsi.c          libiscsi, loaded on first use; commands and answers (pure)
- *     resolve.c              names of hosts, with an end
+ *     resolve.c              names of hosts, with a deadline
  *     login.c                a connection to one portal, up to the login
- *     session.c  discover.c  commands over it, lost and made anew; which targets there are
- *     lun.c                  what is behind a LUN
- *     access.c               commands to a unit, for as long as it is that one
+ *     session.c  discover.c  commands over a connection that may be replaced; list of targets
+ *     lun.c                  properties of a LUN
+ *     access.c               commands to one unit; they fail if another unit replaces it
  *     blob.c                 reads and writes
  */
 
-/** Libiscsi's functions, as documented in iscsi/iscsi.h. */
+/** Functions of libiscsi, as documented in iscsi/iscsi.h. */
 #define ISCSI_FUNCTIONS(X)              \
     X(iscsi_create_context)             \
     X(iscsi_destroy_context)            \
@@ -55,46 +55,49 @@ typedef struct {
 #undef ISCSI_MEMBER
 } IscsiLib;
 
-/** The library, loaded unless it is; NULL with UNSUPPORTED, naming its package. Any thread. */
+/**
+ * Return the library, and load it first if needed. NULL with UNSUPPORTED, naming its package.
+ * Thread-safe.
+ */
 const IscsiLib *iscsi_lib(GError **error);
 
 /* --- resolve.c -------------------------------------------------------------------------------- */
 
 /**
- * Appends the numeric portals ("10.0.0.1:3260") that @portal may be to @found, a few at most.
- * UNREACHABLE when the host has no address, or nobody says so before @deadline (monotonic).
+ * Append the numeric portals ("10.0.0.1:3260") of @portal to @found, a few at most. UNREACHABLE if
+ * the host has no address, or if the resolver does not answer before @deadline (monotonic time).
  */
 gboolean iscsi_resolve(const char *portal, gint64 deadline, gint *closing, GPtrArray *found,
                        GError **error);
 
 /* --- login.c ---------------------------------------------------------------------------------- */
 
-/** How to log in. */
+/** Parameters of a login. */
 typedef struct {
     const CstIscsiTarget *target;
     enum iscsi_session_type type;
-    uint32_t isid; /**< the same for each session that is to take the place of the last one */
-    gint *closing; /**< set (atomically) by who wants all waiting to end */
+    uint32_t isid; /**< constant for a session, so that a new login replaces it */
+    gint *closing; /**< atomic; nonzero ends all waiting */
 } IscsiLogin;
 
 /**
- * Serves @context until *@done, what it waits for, is set (by a callback), @deadline has passed or
- * somebody closes. FALSE: not done.
+ * Serve @context until a callback sets *@done, @deadline has passed or *@closing is set. Return:
+ * FALSE if not done.
  */
 gboolean iscsi_serve(const IscsiLib *lib, struct iscsi_context *context, const gboolean *done,
                      gint64 deadline, gint *closing);
 
 /**
- * Connects to @portal and logs in. NULL with UNREACHABLE (no answer in time), DENIED (CHAP),
- * NOT_FOUND (no such target there), or FAILED.
+ * Connect to @portal and log in. Return: NULL with UNREACHABLE (no answer in time), DENIED (CHAP),
+ * NOT_FOUND (the portal does not have the target), or FAILED.
  */
 struct iscsi_context *iscsi_log_in(const IscsiLogin *how, const char *portal, GError **error);
 
 /**
- * Tries the portals from *@at on, each once, and sets *@at to the one that has let us in. The error
- * is what says most: a refusal rather than silence.
+ * Try each portal once, from *@at on, and set *@at to the portal that has admitted the initiator.
+ * On failure @error is the most specific error: a refusal is preferred to UNREACHABLE.
  */
 struct iscsi_context *iscsi_log_in_anywhere(const IscsiLogin *how, guint *at, GError **error);
 
-/** Logs out, until @deadline at most, and frees @context. NULL: nothing. */
+/** Log out, until @deadline at most, and free @context, which may be NULL. */
 void iscsi_log_out(const IscsiLib *lib, struct iscsi_context *context, gint64 deadline);

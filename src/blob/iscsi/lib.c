@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Libiscsi, loaded on first use. */
+/* Loads libiscsi on first use. */
 #include "initiator.h"
 
 #include <base/error.h>

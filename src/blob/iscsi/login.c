@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A connection to one portal, up to the login: name, connect, login, a few redirections. Each step
- * is served here until its callback has run or its time is over, so a portal that accepts and says
- * nothing costs the time-out and no more.
+ * is served here until its callback has run or its time is over. So a portal that accepts a
+ * connection and never answers costs only the time-out.
  *
- * The values of CHAP are asked for right before a login and overwritten right after it, libiscsi's
- * copies too: it fills its 256 bytes up with zeroes when it is given empty ones.
+ * The values of CHAP are read right before a login and overwritten right after it, including
+ * libiscsi's copies: libiscsi fills its 256 bytes with zeroes when it receives empty values.
  *
  * libiscsi offers "AuthMethod=CHAP,None" and does not report the method that the target has chosen.
- * Its log does: it has each key of the target's login replies. A target that admits without CHAP
+ * But its log has each key of the target's login replies. A target that admits without CHAP
  * although the pool has a secret may be another machine, so the login fails. libiscsi formats its
  * log in one static buffer, so one thread at a time serves a login that is logged (log_lock).
  */
@@ -21,9 +21,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* How often a wait looks whether it is to end. */
+/* Interval in which a wait checks for its end. */
 #define STEP_MS 50
-/* A target may send us on to another portal. */
+/* Maximum number of portals that a target may redirect a login to. */
 #define REDIRECTIONS_MAX 3
 
 /* Classes and details of a refused login (RFC 7143, 11.13.5). */
@@ -37,14 +37,14 @@ enum {
 
 #define LOG_REPLIES 6 /* libiscsi's level for the keys of login replies */
 
-/* The login of this thread whose replies are watched for a challenge of CHAP. */
+/* This thread's login; its replies are checked for a CHAP challenge. */
 static _Thread_local struct {
     gboolean active;
     gboolean challenged;
 } chap_watch;
 static GMutex log_lock;
 
-/* libiscsi's log has no pointer for its caller. */
+/* libiscsi's log has no user data pointer, so this uses the thread's variable. */
 static void note_login_reply(int level, const char *text)
 {
     if (g_str_has_prefix(text, "TargetLoginReply: CHAP_C="))
@@ -81,7 +81,7 @@ gboolean iscsi_serve(const IscsiLib *lib, struct iscsi_context *context, const g
     return TRUE;
 }
 
-/* What a callback of libiscsi has said. */
+/* The result of a libiscsi callback. */
 typedef struct {
     gboolean done;
     int status;
@@ -95,7 +95,7 @@ static void step_done(struct iscsi_context *context, int status, void *command, 
     step->status = status;
 }
 
-/* The status is in libiscsi's text only: "… Authentication failure(513)". 0: it has none. */
+/* Only libiscsi's text has the status: "… Authentication failure(513)". 0: not found. */
 static unsigned login_status(const char *text)
 {
     const char *at = strrchr(text, '(');
@@ -192,7 +192,10 @@ static gboolean refuse_without_chap(const IscsiLogin *how, const char *portal, G
                     how->target->target ? how->target->target : "", portal);
 }
 
-/* Logs in with CHAP. A discovery may be open to all, and its result is checked by the login. */
+/*
+ * Logs in with CHAP. A discovery may be open to all initiators; the later login verifies its
+ * result.
+ */
 static gboolean log_in_with_chap(const IscsiLogin *how, const IscsiLib *lib,
                                  struct iscsi_context *context, const char *portal, gint64 deadline,
                                  char **ret_elsewhere, GError **error)
@@ -228,7 +231,9 @@ static struct iscsi_context *new_context(const IscsiLogin *how, const IscsiLib *
     return context;
 }
 
-/* At one numeric portal. *@ret_elsewhere: where it sends us instead, without an error. */
+/*
+ * Logs in at one numeric portal. *ret_elsewhere: the portal that it redirects to, without an error.
+ */
 static struct iscsi_context *log_in_at(const IscsiLogin *how, const IscsiLib *lib,
                                        const char *portal, gint64 deadline, char **ret_elsewhere,
                                        GError **error)

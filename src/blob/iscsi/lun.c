@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is behind a target's LUNs. All questions about some dozens of LUNs go out together, so that
- * a look at them lasts as long as a look at one.
+ * The properties of a target's LUNs. The queries about some dozens of LUNs are sent together, so
+ * that they last as long as the queries about one.
  */
 #include "initiator.h"
 
@@ -13,12 +13,12 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-/* LUNs that are asked at a time. */
+/* Number of LUNs that are queried in parallel. */
 #define LUNS_AT_ONCE 64
-/* So often a LUN is asked for the next of its runs. */
+/* Maximum number of queries for the runs of a LUN. */
 #define MEASURES_MAX 128
 
-/* --- which there are -------------------------------------------------------------------------- */
+/* --- list of LUNs ----------------------------------------------------------------------------- */
 
 static gboolean ask_list(CstIscsi *iscsi, uint8_t *buf, uint32_t len, uint32_t *ret_got,
                          GError **error)
@@ -27,7 +27,7 @@ static gboolean ask_list(CstIscsi *iscsi, uint8_t *buf, uint32_t len, uint32_t *
 
     if (!cst_iscsi_run(iscsi, &request, 1, error))
         return FALSE;
-    /* The list is the answer to a change of it, of which the target says nothing then. */
+    /* This command clears the unit attention about changed LUNs, so a new epoch begins here. */
     cst_iscsi_next_epoch(iscsi);
     *ret_got = request.got;
     return cst_scsi_good(&request.sense) ||
@@ -39,7 +39,7 @@ static gint compare_numbers(gconstpointer a, gconstpointer b)
     return (gint) * (const uint16_t *)a - (gint) * (const uint16_t *)b;
 }
 
-/* A target may list one twice. */
+/* Removes duplicates, because a target may list a LUN twice. */
 static void sort_once(GArray *numbers)
 {
     guint kept = 0;
@@ -58,7 +58,7 @@ gboolean cst_iscsi_list_luns(CstIscsi *iscsi, GArray *numbers, GError **error)
 {
     uint32_t len = 8 + 8 * 256;
 
-    /* The list may have grown when it is asked for again. */
+    /* The list may grow between two queries. */
     for (guint i = 0; i < 4; i++) {
         g_autofree uint8_t *buf = cst_alloc0(len, 1, _("the list of LUNs"), error);
         uint32_t got = 0;
@@ -83,7 +83,7 @@ gboolean cst_iscsi_list_luns(CstIscsi *iscsi, GArray *numbers, GError **error)
     return cst_fail(error, CST_ERROR_CORRUPT, _("the target's list of LUNs has no end"));
 }
 
-/* --- what they are ---------------------------------------------------------------------------- */
+/* --- properties ------------------------------------------------------------------------------- */
 
 enum {
     ASK_INQUIRY,
@@ -130,7 +130,7 @@ static gboolean is_good(const CstIscsiRequest *request)
     return cst_scsi_good(&request->sense);
 }
 
-/* Old ones know the short command only, which can't say more than 2 TiB. */
+/* Old targets support only the short command, which is limited to 2 TiB. */
 static gboolean take_size(const CstIscsiRequest *requests, CstIscsiLun *lun, GError **error)
 {
     const CstIscsiRequest *capacity = &requests[ASK_CAPACITY16];
@@ -200,8 +200,8 @@ void cst_iscsi_lun_clear(CstIscsiLun *lun)
 }
 
 /*
- * The epoch is that before the questions: a change in between makes another, in which whoever uses
- * the LUN has to look again.
+ * The epoch is read before the queries: a change in between begins another epoch, in which users of
+ * the LUN have to read the properties again.
  */
 gboolean cst_iscsi_look(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GError **error)
 {
@@ -211,9 +211,9 @@ gboolean cst_iscsi_look(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GError 
     return TRUE;
 }
 
-/* --- how much space they take ----------------------------------------------------------------- */
+/* --- allocated space -------------------------------------------------------------------------- */
 
-/* A LUN that is being measured: what is before the block @next is counted. */
+/* A LUN that is being measured: all blocks before @next are counted. */
 typedef struct {
     CstIscsiLun *lun;
     uint64_t next, mapped; /* blocks */
@@ -231,7 +231,7 @@ static void count_runs(Measure *measure, const GArray *runs)
     }
 }
 
-/* FALSE: there is no more to know of this one. */
+/* FALSE: the measurement of this LUN is complete. */
 static gboolean take_measure(Measure *measure, const CstIscsiRequest *request)
 {
     g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(CstScsiRun));
@@ -245,7 +245,7 @@ static gboolean take_measure(Measure *measure, const CstIscsiRequest *request)
     return measure->next < unit->blocks;
 }
 
-/* One question for each LUN that is not done yet. *count is how many are left. */
+/* Sends one query for each LUN that is not complete. *count is the number of remaining LUNs. */
 static gboolean measure_once(CstIscsi *iscsi, Measure *measures, guint *count, GError **error)
 {
     g_autofree CstIscsiRequest *requests = g_new0(CstIscsiRequest, *count);

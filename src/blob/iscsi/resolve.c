@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of hosts to addresses. libiscsi would ask the resolver itself and wait for as long as that
- * likes, so it only ever gets addresses. GLib asks in a thread of its own, which is left alone when
- * its answer takes too long.
+ * Resolves names of hosts. libiscsi would call the resolver itself and wait without a limit, so it
+ * only receives addresses. GLib resolves in a separate thread, which is abandoned if its answer
+ * takes too long.
  */
 #include "initiator.h"
 
@@ -14,9 +14,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Of the addresses that a name has, so many are tried. */
+/* Maximum number of addresses of a name that are tried. */
 #define ADDRESSES_MAX 4
-/* How often a wait looks whether it is to end. */
+/* Interval in which a wait checks for its end. */
 #define STEP_MS 50
 
 char *cst_iscsi_portal(const char *host, uint16_t port)
@@ -24,7 +24,7 @@ char *cst_iscsi_portal(const char *host, uint16_t port)
     return g_strdup_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
-/* "[::1]:3260" to "::1" and 3260; the port is left as it was where there is none. */
+/* "[::1]:3260" to "::1" and 3260. Without a port, *port stays unchanged. */
 static char *split(const char *portal, uint16_t *port)
 {
     const char *end = strrchr(portal, ':');
@@ -64,7 +64,7 @@ static gboolean wake_up(gpointer unused)
     return G_SOURCE_CONTINUE;
 }
 
-/* Cancelled, the answer comes at once, whatever the resolver does. */
+/* After the cancellation the callback runs at once, even if the resolver still works. */
 static void look_up(const char *host, gint64 deadline, gint *closing, Lookup *lookup)
 {
     g_autoptr(Resolver) resolver = g_resolver_get_default();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * SCSI commands and answers. All integers of SCSI are big-endian. A field of an answer is read only
- * where the answer is long enough to have it; what the field says is held against sane limits.
+ * if the answer is long enough. Its value is checked against sane limits.
  */
 #include <blob/scsi.h>
 
@@ -64,7 +64,7 @@ static uint64_t get64(const uint8_t *at)
     return (uint64_t)get32(at) << 32 | get32(at + 4);
 }
 
-/* --- what went wrong -------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 gboolean cst_scsi_good(const CstScsiSense *sense)
 {
@@ -224,7 +224,7 @@ CstScsiCommand cst_scsi_unmap(uint64_t block, uint32_t blocks, uint8_t list[CST_
     return made;
 }
 
-/* No range is all of them. */
+/* An empty range means all blocks. */
 CstScsiCommand cst_scsi_sync(void)
 {
     return command(OP_SYNCHRONIZE_CACHE16, 16, CST_SCSI_NONE, 0);
@@ -242,7 +242,10 @@ CstScsiCommand cst_scsi_lba_status(uint64_t block, uint32_t length)
 
 /* --- lists of LUNs ---------------------------------------------------------------------------- */
 
-/* How a LUN's number is written (SAM-5, 4.7): in the first two bytes; nothing else is a number. */
+/*
+ * Formats of a LUN's number (SAM-5, 4.7): the first two bytes have the number, and the other bytes
+ * must be 0.
+ */
 static gboolean lun_number(const uint8_t *at, uint16_t *ret_number)
 {
     uint16_t first = get16(at);
@@ -269,7 +272,7 @@ uint64_t cst_scsi_parse_luns(const uint8_t *buf, size_t len, GArray *numbers)
     return whole;
 }
 
-/* --- what a unit says of itself --------------------------------------------------------------- */
+/* --- properties of a unit --------------------------------------------------------------------- */
 
 gboolean cst_scsi_parse_inquiry(const uint8_t *buf, size_t len, CstScsiUnit *unit)
 {
@@ -320,7 +323,10 @@ gboolean cst_scsi_parse_capacity10(const uint8_t *buf, size_t len, CstScsiUnit *
     return take_capacity(get32(buf), get32(buf + 4), unit, error);
 }
 
-/* Bytes of page @page that are there and that its header counts; 0: it is no such page. */
+/*
+ * Returns the number of bytes of page @page that were received and that its header counts; 0: not
+ * this page.
+ */
 static size_t page_length(const uint8_t *buf, size_t len, uint8_t page)
 {
     if (len < 4 || buf[1] != page)
@@ -329,8 +335,8 @@ static size_t page_length(const uint8_t *buf, size_t len, uint8_t page)
 }
 
 /*
- * Designators of the logical unit (association 0), whatever their kind: all of them together are
- * the unit's, and none of them is taken for more than bytes to compare.
+ * Hashes the designators of the logical unit (association 0) of any kind. Together they identify
+ * the unit; their bytes are only compared, never interpreted.
  */
 void cst_scsi_parse_designators(const uint8_t *buf, size_t len, CstScsiUnit *unit)
 {
@@ -375,7 +381,7 @@ void cst_scsi_parse_provisioning(const uint8_t *buf, size_t len, CstScsiUnit *un
         unit->unmapped_zero = TRUE;
 }
 
-/* --- which blocks are mapped ------------------------------------------------------------------ */
+/* --- mapped blocks ---------------------------------------------------------------------------- */
 
 enum { STATUS_MAPPED = 0, STATUS_HEADER = 8, STATUS_ENTRY = 16 };
 
@@ -391,7 +397,7 @@ gboolean cst_scsi_parse_lba_status(const uint8_t *buf, size_t len, uint64_t firs
         uint32_t count = get32(buf + at + 8);
         CstScsiRun run = {next, end, (buf[at + 12] & 0xf) == STATUS_MAPPED};
 
-        /* The first one may begin before what was asked for. */
+        /* The first run may begin before the requested block. */
         if (count == 0 || block > next || (next != first && block != next) ||
             block > UINT64_MAX - count || block + count <= next)
             break;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A session: commands to a target, over a connection that may be lost and made anew.
+ * A session: commands to a target, over a connection that may be lost and established again.
  *
- * All of libiscsi is called in the session's thread. Callers put requests into the queue and wait;
- * the thread sends up to DEPTH of them, serves the connection, and hands answers back. A request
- * belongs to the thread from the queue to its end, and its end always comes: by an answer, or by
- * the rules of the header, after which the connection is dropped and with it libiscsi's hold on the
- * request's buffer. So a caller waits for nothing but the thread.
+ * All libiscsi calls are made in the session's thread. Callers put requests into the queue and
+ * wait. The thread sends up to DEPTH of them, serves the connection, and returns answers. A request
+ * belongs to the thread from the queue to its end. The end always comes: by an answer, or by the
+ * rules of the header. After the latter the connection is dropped, and with it libiscsi's reference
+ * to the request's buffer. So a caller waits only for the thread.
  *
- * libiscsi may forget a command that it has failed over (a protocol error in an answer), so those
- * under way are in a list of ours, too; whatever is still in there when the connection is gone is
- * lost and queued again.
+ * libiscsi may lose a command after a failure (a protocol error in an answer). So pending commands
+ * are also in a list of the session. The commands left in the list when the connection is dropped
+ * are lost and queued again.
  *
- * The lock guards the queue, the epoch, the requests' ends and what is asked of the thread. Context
- * and list of requests under way are the thread's own.
+ * The lock guards the queue, the epoch, the completion of requests and the requests to the thread.
+ * The context and the list of pending commands are private to the thread.
  */
 #include "initiator.h"
 
@@ -28,20 +28,23 @@
 #include <base/log.h>
 #include <base/test_point.h>
 
-/* Commands under way at a time. */
+/* Maximum number of pending commands. */
 #define DEPTH 32
-/* A busy target is asked again after a moment. */
+/* Delay before a busy target is tried again. */
 #define BUSY_US (100 * G_TIME_SPAN_MILLISECOND)
-/* A command may draw so many attentions in a row; each login alone draws one for each LUN. */
+/*
+ * Maximum number of consecutive unit attentions of a command. Each login alone causes one for each
+ * LUN.
+ */
 #define ATTENTIONS_MAX 8
-/* A command is sent so often, each time over another connection. */
+/* Number of times that a command is sent, each time over another connection. */
 #define LOSSES_MAX 3
-/* In time-outs: how long a command may take at a target that is alive, and one that is not. */
+/* Limits for a command, in time-outs: at a target that answers pings, and at one that does not. */
 #define ALIVE_TIMEOUTS 12
 #define DEAD_TIMEOUTS  6
-/* A session without commands logs out. */
+/* A session that is idle for this long logs out. */
 #define IDLE_US (60 * G_TIME_SPAN_SECOND)
-/* How long a logout may take. */
+/* Time limit of a logout. */
 #define LOGOUT_US (1 * G_TIME_SPAN_SECOND)
 
 struct CstIscsiBatch {
@@ -53,26 +56,26 @@ struct CstIscsi {
     CstIscsiTarget target; /* copied */
     uint32_t isid;
     gint leaving; /* atomic: end all waiting, and log out */
-    gint closing; /* atomic: and end the thread */
+    gint closing; /* atomic: also end the thread */
 
     GMutex lock;
     GCond cond;
-    GThread *thread; /* NULL: nobody has called yet */
-    int wake;        /* an eventfd, written to when there is something to do */
+    GThread *thread; /* NULL: not started yet */
+    int wake;        /* an eventfd, written to wake the thread */
     GQueue queue;    /* of CstIscsiRequest */
     uint64_t epoch;
 
-    /* the thread's own */
+    /* private to the thread */
     const IscsiLib *lib;
     struct iscsi_context *context; /* NULL: not logged in */
     GQueue sent;                   /* of Sent */
     guint portal;
-    gint64 heard_at;  /* when the target has sent anything, or something was asked of it */
-    gint64 pinged_at; /* 0: no ping is under way */
+    gint64 heard_at;  /* time of the last data from the target, or of the first pending command */
+    gint64 pinged_at; /* 0: no pending ping */
     gint64 idle_since;
 };
 
-/* A command under way; libiscsi's callbacks have it. */
+/* A pending command, the user data of libiscsi's callbacks. */
 typedef struct {
     CstIscsi *iscsi;
     CstIscsiRequest *request;
@@ -81,7 +84,7 @@ typedef struct {
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* Takes over @error, of which the batch keeps the first. */
+/* Consumes @error. The batch keeps the first error. */
 static void finish(CstIscsi *iscsi, CstIscsiRequest *request, CstIscsiOutcome outcome,
                    GError *error)
 {
@@ -133,7 +136,7 @@ static GError *late_error(const CstIscsi *iscsi)
                        iscsi->target.target);
 }
 
-/* The connection has gone while the request was under way. */
+/* Handles a request after the loss of its connection. */
 static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     if (++request->losses < LOSSES_MAX && !g_atomic_int_get(&iscsi->leaving) &&
@@ -145,7 +148,10 @@ static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
 
 /* --- answers (in callbacks of libiscsi) ------------------------------------------------------- */
 
-/* A request that belongs to an epoch is stale now, which shows when it is about to be sent. */
+/*
+ * Begins a new epoch. A request with an epoch is stale now, which is detected before it is sent
+ * again.
+ */
 static void attend(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     cst_iscsi_next_epoch(iscsi);
@@ -184,7 +190,10 @@ static void command_done(struct iscsi_context *context, int status, void *comman
     struct scsi_task *task = sent->task;
     size_t residual = task->residual_status == SCSI_RESIDUAL_UNDERFLOW ? task->residual : 0;
 
-    /* Cancelled, timed out, a protocol error: no answer; those are in the list of what was sent. */
+    /*
+     * Cancelled, timed out, or a protocol error: no answer. The request stays in the list of sent
+     * commands.
+     */
     if (status < 0 || status > 0xff)
         return;
     request->sense = (CstScsiSense){.status = (uint8_t)status};
@@ -209,7 +218,7 @@ static void ping_done(struct iscsi_context *context, int status, void *command, 
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-/* Frees the connection; what was under way is lost. */
+/* Frees the connection and handles pending commands as lost. */
 static void drop(CstIscsi *iscsi)
 {
     Sent *sent;
@@ -229,13 +238,13 @@ static void leave(CstIscsi *iscsi)
     iscsi_log_out(iscsi->lib, g_steal_pointer(&iscsi->context), g_get_monotonic_time() + LOGOUT_US);
 }
 
-/* All that is queued fails with @why. */
+/* Fails all queued requests with @why. */
 static void fail_queue(CstIscsi *iscsi, const GError *why)
 {
     CstIscsiRequest *request;
     GQueue failed;
 
-    /* At once: what is queued from now on is no part of what failed. */
+    /* Empties the queue in one step, because later requests must not fail with it. */
     g_mutex_lock(&iscsi->lock);
     failed = iscsi->queue;
     g_queue_init(&iscsi->queue);
@@ -265,7 +274,7 @@ static void connect_anywhere(CstIscsi *iscsi)
     iscsi->pinged_at = 0;
 }
 
-/* The next login begins at the portal behind the one that was lost. */
+/* Drops the connection. The next login begins at the next portal. */
 static void lose_portal(CstIscsi *iscsi)
 {
     guint count = g_strv_length((char **)iscsi->target.portals);
@@ -278,7 +287,7 @@ static void lose_portal(CstIscsi *iscsi)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* FALSE: the connection takes no more. */
+/* FALSE: the connection accepts no more commands. */
 static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     const CstScsiCommand *command = &request->command;
@@ -292,7 +301,10 @@ static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
 
     *sent = (Sent){iscsi, request, task};
     if (task && command->direction == CST_SCSI_READ && command->length) {
-        /* A target that sends less than it says must not show what this memory held before. */
+        /*
+         * Zeroed, so that a target that sends less than it reports does not reveal old memory
+         * content.
+         */
         memset(request->buf, 0, command->length);
         whole =
             iscsi->lib->scsi_task_add_data_in_buffer(task, (int)command->length, request->buf) == 0;
@@ -301,7 +313,7 @@ static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
                                                           request->buf) == 0;
     }
     request->sent_at = g_get_monotonic_time();
-    /* Nothing was heard of for as long as nothing was asked for. */
+    /* Without pending commands no data is expected, so the time starts with this one. */
     if (g_queue_is_empty(&iscsi->sent))
         iscsi->heard_at = request->sent_at;
     g_queue_push_tail(&iscsi->sent, sent);
@@ -309,7 +321,10 @@ static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
                                                          command_done, NULL, sent) == 0;
 }
 
-/* NULL: none may be sent now. *ret_again is when to look again, at most. */
+/*
+ * Returns the next request to send; NULL: no request may be sent now. *ret_again: the latest time
+ * of the next try.
+ */
 static CstIscsiRequest *take_request(CstIscsi *iscsi, gint64 *ret_again)
 {
     gint64 now = g_get_monotonic_time();
@@ -331,7 +346,7 @@ static CstIscsiRequest *take_request(CstIscsi *iscsi, gint64 *ret_again)
     return found;
 }
 
-/* What was looked at in another epoch is not sent. */
+/* Sends queued requests; requests of an older epoch become stale instead. */
 static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
 {
     while (g_queue_get_length(&iscsi->sent) < DEPTH) {
@@ -347,9 +362,9 @@ static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
     return TRUE;
 }
 
-/* --- watching --------------------------------------------------------------------------------- */
+/* --- liveness --------------------------------------------------------------------------------- */
 
-/* FALSE: the target is dead, or a command has taken too long. *again: when to look again. */
+/* FALSE: the target is dead, or a command has taken too long. *again: time of the next check. */
 static gboolean watch(CstIscsi *iscsi, gint64 *again)
 {
     gint64 now = g_get_monotonic_time(), patience = patience_of(iscsi);
@@ -378,8 +393,8 @@ static void drain(int fd)
 }
 
 /*
- * FALSE: the connection is lost. libiscsi does not always say so: it cancels what is under way, or
- * forgets a command that it has failed over.
+ * FALSE: the connection is lost. libiscsi does not always report this: it cancels pending commands,
+ * or loses a command after a failure.
  */
 static gboolean serve(CstIscsi *iscsi, int revents)
 {
@@ -425,7 +440,7 @@ static gboolean has_queued(CstIscsi *iscsi)
     return any;
 }
 
-/* Logs out of a session that nobody has used for a while. */
+/* Logs out of a session that is idle for too long. */
 static void rest(CstIscsi *iscsi, gint64 *again)
 {
     gint64 now = g_get_monotonic_time();
@@ -438,7 +453,7 @@ static void rest(CstIscsi *iscsi, gint64 *again)
         *again = MIN(*again, iscsi->idle_since + IDLE_US);
 }
 
-/* Whoever waits for an answer gets none. */
+/* Logs out and fails all waiting callers. */
 static void end_session(CstIscsi *iscsi)
 {
     g_autoptr(GError) closed = late_error(iscsi);
@@ -494,7 +509,7 @@ static void wake_thread(CstIscsi *iscsi)
         ;
 }
 
-/* Starts the thread unless it runs; with the lock held. */
+/* Starts the thread unless it runs. Called with the lock held. */
 static gboolean ensure_thread(CstIscsi *iscsi, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -539,7 +554,7 @@ gboolean cst_iscsi_run(CstIscsi *iscsi, CstIscsiRequest *requests, guint count, 
     return FALSE;
 }
 
-/* TEST UNIT READY to LUN 0, which need not be there: any answer will do. */
+/* Sends TEST UNIT READY to LUN 0. The LUN need not exist, because any answer is sufficient. */
 gboolean cst_iscsi_connect(CstIscsi *iscsi, GError **error)
 {
     CstIscsiRequest request = {.command = cst_scsi_test_ready()};
@@ -570,7 +585,7 @@ CstIscsi *cst_iscsi_new(const CstIscsiTarget *target)
     iscsi->target.initiator = g_strdup(target->initiator);
     iscsi->target.portals = (const char *const *)g_strdupv((char **)target->portals);
     iscsi->isid = g_random_int();
-    iscsi->epoch = 1; /* 0 is any */
+    iscsi->epoch = 1; /* 0 means any epoch */
     iscsi->wake = -1;
     g_mutex_init(&iscsi->lock);
     g_cond_init(&iscsi->cond);

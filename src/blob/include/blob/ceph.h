@@ -10,11 +10,11 @@
 #include <base/work.h>
 
 /**
- * Ceph's client libraries, loaded with dlopen() on first use. Linking them would slow down every
- * start of every program by more than most commands take, and hosts without Ceph need not install
- * them. Calls go through the table, as ceph->rbd_open(…), and are documented in rados/librados.h
- * and rbd/librbd.h. rbd_open and rbd_open_read_only are wrappers that avoid a race in librbd (see
- * ceph.c).
+ * Ceph's client libraries, loaded with dlopen() on first use, so that hosts without Ceph need not
+ * install them. Linking them would slow down every start of every program by more than the duration
+ * of most commands. Calls use the table, as ceph->rbd_open(…), and are documented in
+ * rados/librados.h and rbd/librbd.h. rbd_open and rbd_open_read_only are wrappers that avoid a race
+ * in librbd (see ceph.c).
  */
 #define CST_CEPH_FUNCTIONS(X)             \
     X(rados_create)                       \
@@ -110,14 +110,14 @@ typedef struct {
 } CstCeph;
 
 /**
- * Loads the libraries unless they are loaded, and gives their table, which is never freed. NULL
- * with UNSUPPORTED, naming the packages, when they cannot be loaded. Any thread.
+ * Return the libraries' table, and load the libraries first if needed. The table is never freed.
+ * NULL with UNSUPPORTED, naming the packages, if they cannot be loaded. Thread-safe.
  */
 const CstCeph *cst_ceph(GError **error);
 
 /**
- * Sets @error from @result, a negative errno that a Ceph call returned, with the formatted text in
- * front. A timeout is UNREACHABLE, a wrong key DENIED, a full pool NO_SPACE. Always FALSE.
+ * Set @error from @result, the negative errno of a failed Ceph call, with the formatted text before
+ * it. A timeout is UNREACHABLE, a wrong key DENIED, a full pool NO_SPACE. Always returns FALSE.
  */
 gboolean cst_ceph_fail(GError **error, int result, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define cst_ceph_fail(...) CST_GIVES_FALSE(cst_ceph_fail(__VA_ARGS__))

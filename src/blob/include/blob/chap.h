@@ -3,17 +3,17 @@
 
 #include <base/secret_bytes.h>
 
-/** Initiators and targets of iSCSI keep names and passwords in 256 bytes. */
+/** Initiators and targets of iSCSI store names and passwords in 256 bytes. */
 #define CST_CHAP_MAX 255
 
-/** The values of CHAP; NULL, or without data: none. No password has a NUL in it. */
+/** The values of CHAP; NULL or empty: not set. No password contains a NUL. */
 typedef struct {
     char *user;
     CstSecretBytes password;
-    char *user_in; /**< what the target has to prove to know, too */
+    char *user_in; /**< for mutual CHAP: the credentials that the target must present */
     CstSecretBytes password_in;
 } CstChap;
 
-/** Wipes and frees the values. */
+/** Wipe and free the values. */
 void cst_chap_clear(CstChap *chap);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstChap, cst_chap_clear)

@@ -4,9 +4,9 @@
 #include <blob/blob.h>
 
 /**
- * Copies as cst_blob_copy() with CST_COPY_NO_SHARE does, with a given sparseness: runs of at least
- * @zero_run zero bytes (a multiple of 512) become holes. 0: every byte is written, so that all of
- * the destination is allocated.
+ * Copy like cst_blob_copy() with CST_COPY_NO_SHARE, with a given sparseness: runs of at least
+ * @zero_run zero bytes (a multiple of 512) become holes. 0: every byte is written, so that the
+ * whole destination is allocated.
  */
 gboolean cst_blob_copy_sparse(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                               uint64_t length, uint64_t zero_run, unsigned flags, CstTask *task,
@@ -15,12 +15,12 @@ gboolean cst_blob_copy_sparse(CstBlob *src, uint64_t src_offset, CstBlob *dst, u
 /** A range of another blob, or a run of zeroes. */
 typedef struct {
     CstBlob *blob;   /**< NULL: zeroes */
-    uint64_t offset; /**< in @blob; offset + length lies inside it */
+    uint64_t offset; /**< in @blob; offset + length must not exceed its size */
     uint64_t length;
 } CstBlobPart;
 
 /**
- * Makes a read-only blob that is the concatenation of @parts. References their blobs, copies @name,
- * which is for messages.
+ * Create a read-only blob that is the concatenation of @parts. References their blobs. Copies
+ * @name, which is for messages.
  */
 CstBlob *cst_blob_join(const CstBlobPart *parts, guint count, const char *name);

@@ -4,14 +4,14 @@
 #include <blob/blob.h>
 
 /**
- * A layer over another blob that injects faults. For tests only: it is in a library of its own
- * (blob_fault_dep) that no program links. All functions may be called from any thread.
+ * A layer over another blob that injects faults. For tests only: it is in a separate library
+ * (blob_fault_dep) that no program links. All functions are thread-safe.
  */
 typedef enum {
     CST_FAULT_READ,    /**< pread fails */
     CST_FAULT_QUERY,   /**< get_size or extent fails */
-    CST_FAULT_DISCARD, /**< discard fails, nothing is changed */
-    CST_FAULT_WRITE,   /**< pwrite, zero, allocate or resize fails, nothing is changed */
+    CST_FAULT_DISCARD, /**< discard fails, no data is changed */
+    CST_FAULT_WRITE,   /**< pwrite, zero, allocate or resize fails, no data is changed */
     CST_FAULT_TORN,    /**< pwrite writes its first half (whole 512-byte sectors), then fails */
     CST_FAULT_FLUSH,   /**< flush fails */
     CST_FAULT_KINDS
@@ -22,32 +22,38 @@ typedef enum {
     CST_FAULT_CUT   /**< from the armed call on every change fails, as after a power cut */
 } CstFaultMode;
 
-/** Makes a layer over @inner, which it references. Passes every call on until a fault is armed. */
+/** Create a layer over @inner, which it references. Passes every call on until a fault is armed. */
 CstBlob *cst_blob_fault_new(CstBlob *inner);
 
 /**
- * Arms a fault: the @nth call of @kind from now on fails with IO, counted from 1; 0 disarms.
+ * Arm a fault: the @nth call of @kind from now on fails with IO, counted from 1; 0 disarms.
  * Restarts the count of @kind.
  */
 void cst_blob_fault_arm(CstBlob *blob, CstFaultKind kind, unsigned nth, CstFaultMode mode);
 
-/** Number of calls of @kind since it was armed: the number of faults that a run can inject. */
+/**
+ * Return the number of calls of @kind since it was armed: the number of faults that a run can
+ * inject.
+ */
 unsigned cst_blob_fault_count(CstBlob *blob, CstFaultKind kind);
 
-/** Whether a fault has been injected since the last one was armed. */
+/** Return whether a fault has been injected since the last one was armed. */
 gboolean cst_blob_fault_struck(CstBlob *blob);
 
-/** Cancels @task (borrowed) at the @nth change from now on, counted from 1, and lets it pass. */
+/**
+ * Cancel @task (borrowed) at the @nth change from now on, counted from 1; the change itself is
+ * passed on.
+ */
 void cst_blob_fault_cancel(CstBlob *blob, CstTask *task, unsigned nth);
 
 /**
- * Starts recording changes for cst_blob_fault_power_cut(). The content must fit in memory twice.
- * Discarded ranges are filled with junk from now on, which cst_blob_discard() allows.
+ * Start recording changes for cst_blob_fault_power_cut(). The content must fit in memory twice.
+ * From now on, discarded ranges are filled with junk, which cst_blob_discard() allows.
  */
 gboolean cst_blob_fault_track(CstBlob *blob, GError **error);
 
 /**
- * Simulates a power cut: reverts the inner blob to its content at the last flush plus a random
+ * Simulate a power cut: revert the inner blob to its content at the last flush plus a random
  * selection, by @rand, of the sectors written since. Every later change fails. Requires
  * cst_blob_fault_track().
  */

@@ -11,8 +11,9 @@
 
 /**
  * Gluster's client library, loaded with dlopen() on first use, so that hosts without Gluster need
- * not install it. Calls go through the table, as gluster->glfs_open(…), and are documented in
- * glusterfs/api/glfs.h. They set errno; those that return nothing else fail with -1 or NULL.
+ * not install it. Calls use the table, as gluster->glfs_open(…), and are documented in
+ * glusterfs/api/glfs.h. They set errno; unless documented otherwise they return -1 or NULL on
+ * failure.
  */
 #define CST_GLUSTER_FUNCTIONS(X) \
     X(glfs_new)                  \
@@ -63,14 +64,14 @@ typedef struct {
 } CstGluster;
 
 /**
- * Loads the library unless it is loaded, and gives its table, which is never freed. NULL with
- * UNSUPPORTED, naming the package, when it cannot be loaded. Any thread.
+ * Return the library's table, and load the library first if needed. The table is never freed. NULL
+ * with UNSUPPORTED, naming the package, if it cannot be loaded. Thread-safe.
  */
 const CstGluster *cst_gluster(GError **error);
 
 /**
- * Sets @error from @err, the errno that a call into the library left, with the formatted text in
- * front. Servers that are away are UNREACHABLE, a full volume is NO_SPACE. Always FALSE.
+ * Set @error from @err, the errno of a failed call into the library, with the formatted text before
+ * it. Unavailable servers are UNREACHABLE, a full volume is NO_SPACE. Always returns FALSE.
  */
 gboolean cst_gluster_fail(GError **error, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define cst_gluster_fail(...) CST_GIVES_FALSE(cst_gluster_fail(__VA_ARGS__))
@@ -78,23 +79,26 @@ gboolean cst_gluster_fail(GError **error, int err, const char *format, ...) G_GN
 /** An open file and its owner. */
 typedef struct {
     glfs_fd_t *fd;
-    const gint *copies; /**< of @owner: 1: the servers copy ranges between files; NULL: never */
-    guint deadline_ms;  /**< closing that takes longer goes on by itself */
-    gpointer owner;     /**< the connection that the file was opened through */
-    /** Releases @owner after the file is closed, in any thread. */
+    const gint *copies; /**< of @owner; 1: the servers copy ranges between files; NULL: never */
+    guint deadline_ms;  /**< a longer close continues in the background */
+    gpointer owner;     /**< the connection that has opened the file */
+    /** Release @owner after the file is closed; called in any thread. */
     GDestroyNotify release_owner;
 } CstBlobGluster;
 
 /**
- * Makes a blob of an open file of a Gluster volume. Copies *@what and owns what it refers to from
- * then on, also on failure. While the servers do not answer, calls last until the library gives up;
- * whoever opens it has them watched (cst_blob_set_liveness()).
+ * Create a blob of an open file of a Gluster volume. Copies *@what and owns its members from then
+ * on, also on failure. While the servers do not answer, calls block until the library gives up.
+ * Callers set a liveness to bound this (cst_blob_set_liveness()).
  */
 CstBlob *cst_blob_gluster_new(const CstBlobGluster *what, const char *name, gboolean writable,
                               GError **error);
-/** Reads the extended attribute @name of the file as text of less than @size bytes; FALSE: none. */
+/**
+ * Read the extended attribute @name of the file as text of less than @size bytes. Return: FALSE if
+ * it can't be read.
+ */
 gboolean cst_blob_gluster_get_xattr(CstBlob *blob, const char *name, char *value, size_t size);
-/** Writes it; FALSE when that fails. */
+/** Write the extended attribute @name. Return: FALSE on failure. */
 gboolean cst_blob_gluster_set_xattr(CstBlob *blob, const char *name, const char *value);
-/** The open file, owned by the blob; NULL: the blob is none of a Gluster volume. */
+/** Return the open file, owned by the blob; NULL if the blob is not a file of a Gluster volume. */
 glfs_fd_t *cst_blob_gluster_fd(CstBlob *blob);

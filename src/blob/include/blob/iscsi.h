@@ -8,55 +8,61 @@
 #include <blob/scsi.h>
 
 /**
- * An iSCSI target spoken to by this process itself, through libiscsi, which is loaded on first use.
+ * An iSCSI target accessed by this process itself, through libiscsi, which is loaded on first use.
  *
- * A session belongs to one thread of its own, which alone calls libiscsi and never waits for
- * anything but its poll loop: it connects, logs in, sends what callers have queued (many commands
- * at a time) and hands answers back. Every wait has an end that the session's time-out decides
+ * A session has its own thread, which alone calls libiscsi and only ever waits in its poll loop.
+ * The thread connects, logs in, sends the commands that callers have queued (many at a time) and
+ * returns the answers. Every wait has a limit, which depends on the session's time-out
  * (CstIscsiTarget.timeout_ms):
  *
  *     a portal's connection and login           1 × timeout, each portal and address
- *     a target that says nothing at all         1 × timeout, then a ping; 1 × timeout for its
- * answer a command of a target that answers pings  12 × timeout
+ *     a target that sends no data               1 × timeout, then a ping; 1 × timeout for the pong
+ *     a command of a target that answers pings  12 × timeout
  *
- * A session that is lost is made anew at the next portal, and what was under way is sent again
- * there: a command is an absolute read or write, which does no harm twice. A round over all portals
- * without a login fails whatever was queued with UNREACHABLE (or the reason that the target gave),
- * and the next command begins another. A session without commands for a while logs out.
+ * A lost session is established again at the next portal, and its pending commands are sent again.
+ * This is safe because a command is an absolute read or write. If no portal admits a login, all
+ * queued commands fail with UNREACHABLE (or the target's reason); the next command tries the
+ * portals again. A session that is idle for some time logs out.
  */
 typedef struct CstIscsi CstIscsi;
 
 #define CST_ISCSI_PORT     3260
 #define CST_ISCSI_NAME_MAX 223 /* RFC 7143, 4.2.7.1 */
 
-/** Where a session goes. */
+/** The target of a session. */
 typedef struct {
     const char *target;         /**< IQN; NULL: for discovery */
     const char *initiator;      /**< IQN */
     const char *const *portals; /**< "host:port", "[fe80::1]:port"; NULL-terminated */
     guint timeout_ms;
-    /** Gives the values for one login, which are wiped after it; NULL: none. Any thread. */
+    /**
+     * Set the values for one login. The session wipes them after the login. NULL: no CHAP. Called
+     * in any thread.
+     */
     gboolean (*chap)(gpointer data, CstChap *ret_chap, GError **error);
     gpointer data;
 } CstIscsiTarget;
 
-/** "host:port", with brackets where @host is an address of IPv6; free it. */
+/** Return "host:port", with brackets if @host is an IPv6 address. The caller frees it. */
 char *cst_iscsi_portal(const char *host, uint16_t port);
 
-/** Makes a session, which connects with its first command. Copies *@target. Never NULL. */
+/** Create a session, which connects with its first command. Copies *@target. Never returns NULL. */
 CstIscsi *cst_iscsi_new(const CstIscsiTarget *target);
-/** Logs out, for a second at most, and frees it. No call of it may be under way. NULL: nothing. */
+/**
+ * Log out, for a second at most, and free @iscsi, which may be NULL. No other call on it may be in
+ * progress.
+ */
 void cst_iscsi_free(CstIscsi *iscsi);
-/** Logs out, for a second at most; the next command connects again. */
+/** Log out, for a second at most; the next command connects again. */
 void cst_iscsi_disconnect(CstIscsi *iscsi);
-/** Connects unless it is. UNSUPPORTED, naming the package, where libiscsi can't be loaded. */
+/** Connect unless connected. UNSUPPORTED, naming the package, if libiscsi can't be loaded. */
 gboolean cst_iscsi_connect(CstIscsi *iscsi, GError **error);
 
-/** What became of a command that was sent. */
+/** The outcome of a command. */
 typedef enum {
     CST_ISCSI_LOST = 0, /**< no answer: the call fails */
-    CST_ISCSI_ANSWERED, /**< by the target: see the sense */
-    CST_ISCSI_STALE     /**< not sent, or refused: what is behind the LUN may have changed */
+    CST_ISCSI_ANSWERED, /**< the target has answered: see the sense */
+    CST_ISCSI_STALE     /**< not sent, or refused: the LUN may belong to another unit */
 } CstIscsiOutcome;
 
 /** A command and its answer. */
@@ -64,10 +70,10 @@ typedef struct CstIscsiBatch CstIscsiBatch;
 typedef struct {
     CstScsiCommand command;
     uint16_t lun;
-    void *buf; /**< command.length bytes, read or written; the caller's until the call returns */
+    void *buf; /**< command.length bytes, read or written; the caller's after return */
     /**
-     * The session's epoch in which the caller looked at what is behind the LUN; with each login and
-     * each unit attention another begins, and the command is STALE then. 0: any.
+     * The session's epoch in which the caller has read the LUN's properties. Each login and each
+     * unit attention begin a new epoch, and the command is then STALE. 0: any epoch.
      */
     uint64_t epoch;
 
@@ -75,69 +81,72 @@ typedef struct {
     CstScsiSense sense;
     uint32_t got; /**< bytes that were read */
 
-    /* private to the session; zero before the first run of the request, and kept for the next */
+    /* private to the session; zero before the first run of the request; kept for further runs */
     CstIscsiBatch *batch;
     gint64 queued_at, sent_at, not_before;
     guint losses, attentions;
 } CstIscsiRequest;
 
 /**
- * Sends the commands, many at a time and in no order, and waits for all answers. FALSE when one has
- * none. A target that is busy, and one that draws attention to something (requests with epoch 0),
- * is asked again.
+ * Send the commands, many at a time and in any order, and wait for all answers. Return: FALSE if a
+ * command has no answer. Commands are repeated if the target is busy, and after a unit attention
+ * (requests with epoch 0).
  */
 gboolean cst_iscsi_run(CstIscsi *iscsi, CstIscsiRequest *requests, guint count, GError **error);
-/** The epoch that has begun last. */
+/** Return the current epoch. */
 uint64_t cst_iscsi_epoch(CstIscsi *iscsi);
-/** Begins another one. */
+/** Begin a new epoch. */
 void cst_iscsi_next_epoch(CstIscsi *iscsi);
 
 /* --- targets (discover.c) --------------------------------------------------------------------- */
 
-/** Appends the names of the targets at @target's portals to @names (free them), each once. */
+/**
+ * Append the names of the targets at @target's portals to @names, each once. The caller frees the
+ * names.
+ */
 gboolean cst_iscsi_discover(const CstIscsiTarget *target, GPtrArray *names, GError **error);
 
 /* --- LUNs (lun.c) ----------------------------------------------------------------------------- */
 
-/** So many LUNs of a target are looked at; more are refused. */
+/** Maximum number of LUNs of a target; a longer list is refused. */
 #define CST_ISCSI_LUNS_MAX 16384
 
-/** Appends the numbers (uint16_t) of the target's LUNs to @numbers, ascending. */
+/** Append the numbers (uint16_t) of the target's LUNs to @numbers, ascending. */
 gboolean cst_iscsi_list_luns(CstIscsi *iscsi, GArray *numbers, GError **error);
 
-/** What is behind a LUN. */
+/** The properties of a LUN. */
 typedef struct {
     uint16_t lun;
-    gboolean exists; /**< there is a logical unit */
+    gboolean exists; /**< the LUN has a logical unit */
     CstScsiUnit unit;
-    uint64_t allocated; /**< bytes, by cst_iscsi_measure(); until then all */
-    uint64_t epoch;     /**< of the session, in which it was looked at */
-    GError *error;      /**< why it can't be used; NULL: it can */
+    uint64_t allocated; /**< bytes, set by cst_iscsi_measure(); initially the whole size */
+    uint64_t epoch;     /**< epoch of the session in which the properties were read */
+    GError *error;      /**< the reason why it can't be used; NULL: usable */
 } CstIscsiLun;
 
-/** Frees the error. */
+/** Free the error. */
 void cst_iscsi_lun_clear(CstIscsiLun *lun);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstIscsiLun, cst_iscsi_lun_clear)
 /**
- * Looks at @count LUNs, whose numbers are set, at once. FALSE when the target does not answer; what
- * is wrong with one of them is its error.
+ * Read the properties of @count LUNs, whose numbers must be set, in parallel. Return: FALSE if the
+ * target does not answer. The error of a single LUN is stored in its error.
  */
 gboolean cst_iscsi_look(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GError **error);
 
 /**
- * Finds out how much space the LUNs take, disks that were looked at: for those whose space is
- * provisioned as it is written, and whose targets tell. One with more runs than some ten thousands
- * counts as full from there on. FALSE when the target does not answer.
+ * Compute the allocated space of the LUNs, which must be disks with known properties. Only thin
+ * LUNs whose target reports allocation are measured. A LUN with more than some ten thousand runs
+ * counts as fully allocated after these. Return: FALSE if the target does not answer.
  */
 gboolean cst_iscsi_measure(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GError **error);
 
 /* --- as a blob (blob.c) ----------------------------------------------------------------------- */
 
 /**
- * Makes a blob of a LUN as cst_iscsi_look() has found it, a disk without an error. From then on
- * what is behind the LUN must be that unit: where it may be another one now, the blob looks again,
- * and each call fails with STATE if it is. @release (NULL: none) is called with @owner, which keeps
- * the session alive, when the blob is closed.
+ * Create a blob of a LUN with the properties from cst_iscsi_look(): a disk without an error. From
+ * then on the LUN must keep this unit. If the unit may have changed, the blob reads the properties
+ * again, and each call fails with STATE if it has. @owner keeps the session alive. When the blob is
+ * closed, it calls @release (NULL: not needed) with @owner.
  */
 CstBlob *cst_blob_iscsi_new(CstIscsi *iscsi, const CstIscsiLun *lun, const char *name,
                             gboolean writable, gpointer owner, GDestroyNotify release);

@@ -7,16 +7,17 @@
 /** An open image and its owner. */
 typedef struct {
     rbd_image_t image;
-    guint deadline_ms; /**< a call that takes longer fails with UNREACHABLE */
-    gpointer owner;    /**< the connection that the image was opened through */
+    guint deadline_ms; /**< longer calls fail with UNREACHABLE */
+    gpointer owner;    /**< the connection that has opened the image */
     /**
-     * Releases @owner after the image is closed; NULL: none. Never called in a thread of librbd.
+     * Release @owner after the image is closed; NULL: not needed. Never called in a thread of
+     * librbd.
      */
     GDestroyNotify release_owner;
 } CstBlobRbd;
 
 /**
- * Makes a blob of an open RBD image. Copies *@rbd and owns what it refers to from then on, also on
+ * Create a blob of an open RBD image. Copies *@rbd and owns its members from then on, also on
  * failure. The image is thin: zeroing and discarding release space, and extents are reported by
  * object. While the cluster does not answer, each call fails with UNREACHABLE after its deadline;
  * the blob works again when the cluster does.

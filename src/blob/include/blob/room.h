@@ -5,20 +5,20 @@
 #include <blob/blob.h>
 
 /**
- * Whether a copy is certain not to fit, found out before the first byte is written.
+ * Checks before the first byte is written whether a copy is certain not to fit.
  *
- * The bytes that a source has allocated decide where they fit. Where they do not, the source is
- * read, because allocated bytes that are zeroes take no space in a copy. The reading ends as soon
- * as more bytes were found than are free.
+ * The copy fits if the allocated bytes of the source fit. Otherwise the source is read, because
+ * allocated bytes that are zeroes need no space in a copy. The reading ends as soon as the data
+ * found exceeds the free space.
  */
 
-/** Sums up the bytes of @blob that are not known to be zeroes. Reads no content. */
+/** Compute the number of bytes of @blob that are not known to be zeroes. Reads no content. */
 gboolean cst_blob_data_size(CstBlob *blob, CstTask *task, uint64_t *ret_size, GError **error);
 
 /**
- * Whether a copy of @from fits into @room: *ret_needed is 0, or the bytes that the copy needs. A
- * room that is not known holds any copy, and so does one in which @from's file lies and may be
- * shared. @whole: every byte of the copy takes space.
+ * Check whether a copy of @from fits into @room: *ret_needed is 0, or the number of bytes that the
+ * copy needs. The copy is assumed to fit if the room is unknown, or if it may share extents with
+ * @from's file. @whole: every byte of the copy needs space.
  */
 gboolean cst_room_check_copy(const CstRoom *room, CstBlob *from, gboolean whole, CstTask *task,
                              uint64_t *ret_needed, GError **error);

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /**
- * SCSI commands and answers (SPC-4, SBC-3). Pure functions. Answers come from whoever calls itself
- * a target: each length in them is held against the bytes that are there.
+ * SCSI commands and answers (SPC-4, SBC-3). Pure functions. Targets are untrusted: each length in
+ * an answer is checked against the number of received bytes.
  */
 
 typedef enum { CST_SCSI_NONE, CST_SCSI_READ, CST_SCSI_WRITE } CstScsiDirection;
@@ -18,7 +18,7 @@ typedef struct {
     uint32_t length; /**< bytes of data */
 } CstScsiCommand;
 
-/** Statuses (SAM-5) that mean something to us. */
+/** Statuses (SAM-5) that are handled. */
 enum {
     CST_SCSI_GOOD = 0,
     CST_SCSI_CHECK_CONDITION = 2,
@@ -49,27 +49,27 @@ typedef struct {
     uint16_t ascq; /**< additional sense code and its qualifier */
 } CstScsiSense;
 
-/** Whether the answer is a success. */
+/** Return whether the answer is a success. */
 gboolean cst_scsi_good(const CstScsiSense *sense);
-/** Whether there is no unit behind the LUN. */
+/** Return whether the LUN has no unit. */
 gboolean cst_scsi_no_unit(const CstScsiSense *sense);
-/** Whether the unit does not know the command, or what it was asked to do. */
+/** Return whether the unit does not support the command or a requested parameter. */
 gboolean cst_scsi_unknown(const CstScsiSense *sense);
 /**
- * Fails with what the target has said of the formatted subject: NO_SPACE for a unit that has run
- * out of space, READ_ONLY for a protected one, NOT_FOUND for none, BUSY for one that is reserved by
- * another host, IO for the rest. Always FALSE.
+ * Fail with the target's error for the formatted subject. NO_SPACE: the unit has no free space;
+ * READ_ONLY: it is protected; NOT_FOUND: the LUN has no unit; BUSY: another host has reserved it;
+ * IO: all other errors. Always returns FALSE.
  */
 gboolean cst_scsi_fail(GError **error, const CstScsiSense *sense, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-/** Does nothing, but for what the target has to draw attention to. */
+/** No operation; lets the target report a unit attention. */
 CstScsiCommand cst_scsi_test_ready(void);
 CstScsiCommand cst_scsi_report_luns(uint32_t length);
 CstScsiCommand cst_scsi_inquiry(uint16_t length);
-/** A page of vital product data. */
+/** Read a page of vital product data. */
 CstScsiCommand cst_scsi_inquiry_page(uint8_t page, uint16_t length);
 CstScsiCommand cst_scsi_read_capacity16(void);
 CstScsiCommand cst_scsi_read_capacity10(void);
@@ -80,7 +80,7 @@ CstScsiCommand cst_scsi_transfer(CstScsiDirection direction, uint64_t block, uin
 CstScsiCommand cst_scsi_write_same(uint64_t block, uint32_t blocks, uint32_t block_size,
                                    gboolean unmap);
 #define CST_SCSI_UNMAP_LENGTH 24
-/** UNMAP of one range; fills @list, its data. */
+/** UNMAP of one range. Fills @list, which is the command's data. */
 CstScsiCommand cst_scsi_unmap(uint64_t block, uint32_t blocks, uint8_t list[CST_SCSI_UNMAP_LENGTH]);
 /** SYNCHRONIZE CACHE(16) of all blocks. */
 CstScsiCommand cst_scsi_sync(void);
@@ -89,9 +89,9 @@ CstScsiCommand cst_scsi_lba_status(uint64_t block, uint32_t length);
 /* --- answers ---------------------------------------------------------------------------------- */
 
 /**
- * Appends the numbers (uint16_t) of the LUNs that REPORT LUNS lists; other kinds of addresses are
- * left out. Returns how long the whole list is, in bytes with its header: more than @len when it
- * has been cut; 0: it is no list.
+ * Append the numbers (uint16_t) of the LUNs that REPORT LUNS lists; other kinds of addresses are
+ * skipped. Return: the length of the whole list, in bytes with its header: more than @len if the
+ * answer is truncated; 0: not a list.
  */
 uint64_t cst_scsi_parse_luns(const uint8_t *buf, size_t len, GArray *numbers);
 
@@ -100,38 +100,44 @@ enum { CST_SCSI_DISK = 0, CST_SCSI_OPTICAL = 5 };
 #define CST_SCSI_BLOCK_MIN 512
 #define CST_SCSI_BLOCK_MAX (64 * 1024)
 
-/** What a logical unit says of itself. */
+/** Properties that a logical unit reports. */
 typedef struct {
     uint8_t type;
-    gboolean connected; /**< there is a device behind the number */
+    gboolean connected; /**< the number has a device */
     uint64_t blocks;
-    uint32_t block_size;     /**< a power of two in the limits above */
-    gboolean thin;           /**< its space is provisioned as it is written (LBPME) */
-    gboolean unmapped_zero;  /**< what is released reads as zeroes (LBPRZ) */
+    uint32_t block_size;     /**< a power of two within the limits above */
+    gboolean thin;           /**< its space is allocated on write (LBPME) */
+    gboolean unmapped_zero;  /**< released space reads as zeroes (LBPRZ) */
     gboolean can_unmap;      /**< UNMAP (LBPU) */
     gboolean can_same_unmap; /**< WRITE SAME(16) with UNMAP (LBPWS) */
-    uint32_t max_transfer;   /**< blocks a command; 0: unlimited */
-    uint32_t max_unmap;      /**< the same; 0: unlimited */
-    uint64_t max_same;       /**< the same; 0: unlimited */
-    char id[33];             /**< digest of its designators, in hex; "": it has none */
+    uint32_t max_transfer;   /**< blocks per command; 0: unlimited */
+    uint32_t max_unmap;      /**< blocks per command; 0: unlimited */
+    uint64_t max_same;       /**< blocks per command; 0: unlimited */
+    char id[33];             /**< digest of its designators, in hex; "": no designator */
 } CstScsiUnit;
 
-/** Standard INQUIRY data: type and connected. FALSE: too short. */
+/** Parse standard INQUIRY data: type and connected. Return: FALSE if it is too short. */
 gboolean cst_scsi_parse_inquiry(const uint8_t *buf, size_t len, CstScsiUnit *unit);
-/** READ CAPACITY(16). CORRUPT for sizes that can't be. */
+/** Parse READ CAPACITY(16). CORRUPT for impossible sizes. */
 gboolean cst_scsi_parse_capacity16(const uint8_t *buf, size_t len, CstScsiUnit *unit,
                                    GError **error);
-/** READ CAPACITY(10). The same. */
+/** Parse READ CAPACITY(10). CORRUPT for impossible sizes. */
 gboolean cst_scsi_parse_capacity10(const uint8_t *buf, size_t len, CstScsiUnit *unit,
                                    GError **error);
-/** Page 0x83: id, of the designators of the logical unit. Nothing of a page that is none. */
+/**
+ * Parse page 0x83: id, from the designators of the logical unit. Ignores a buffer that is not this
+ * page.
+ */
 void cst_scsi_parse_designators(const uint8_t *buf, size_t len, CstScsiUnit *unit);
-/** Page 0xb0: the limits. Nothing of a page that is none. */
+/** Parse page 0xb0: the limits. Ignores a buffer that is not this page. */
 void cst_scsi_parse_limits(const uint8_t *buf, size_t len, CstScsiUnit *unit);
-/** Page 0xb2: can_unmap, can_same_unmap, unmapped_zero. Nothing of a page that is none. */
+/**
+ * Parse page 0xb2: can_unmap, can_same_unmap, unmapped_zero. Ignores a buffer that is not this
+ * page.
+ */
 void cst_scsi_parse_provisioning(const uint8_t *buf, size_t len, CstScsiUnit *unit);
 
-/** Length of an answer of GET LBA STATUS that is asked for: 255 runs. */
+/** Requested length of an answer to GET LBA STATUS: 255 runs. */
 #define CST_SCSI_STATUS_LENGTH 4096
 
 /** A run of blocks in one state. */
@@ -141,8 +147,9 @@ typedef struct {
 } CstScsiRun;
 
 /**
- * Appends what GET LBA STATUS says from block @first on, up to @end, to @runs (CstScsiRun): runs
- * without gaps or overlaps, of which the first begins at @first. CORRUPT for anything else.
+ * Append the runs that GET LBA STATUS reports from block @first on, up to @end, to @runs
+ * (CstScsiRun). The runs have no gaps or overlaps, and the first one begins at @first. CORRUPT for
+ * any other answer.
  */
 gboolean cst_scsi_parse_lba_status(const uint8_t *buf, size_t len, uint64_t first, uint64_t end,
                                    GArray *runs, GError **error);

@@ -6,13 +6,13 @@
 
 /**
  * Calls over ranges of any length, divided into steps so that they can be cancelled. Storage that
- * allocates or zeroes by writing may take hours for terabytes. Between steps they check @task (may
+ * allocates or zeroes by writing may need hours for terabytes. Between steps they check @task (may
  * be NULL) and fail with CANCELLED; they do not change its progress.
  */
 
-/** As cst_blob_allocate(). UNSUPPORTED means that nothing has been allocated. */
+/** Like cst_blob_allocate(). UNSUPPORTED means that no space has been allocated. */
 gboolean cst_blob_allocate_steps(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
                                  GError **error);
-/** As cst_blob_zero(). */
+/** Like cst_blob_zero(). */
 gboolean cst_blob_zero_steps(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              CstTask *task, GError **error);

@@ -4,12 +4,13 @@
 #include <blob/blob.h>
 
 /**
- * Makes a blob of what lies behind @offset in @blob: a file in a file, which is written to and
- * grows with it. @blob may be shorter. References @blob; copies @name, which is for messages.
+ * Create a blob of the bytes after @offset in @blob: a file in a file, which can be written and
+ * grows with @blob. @blob may be shorter than @offset. References @blob. Copies @name, which is for
+ * messages.
  */
 CstBlob *cst_blob_tail(CstBlob *blob, uint64_t offset, const char *name);
 /**
- * Makes a blob of @length bytes from @offset on, which @blob must have: a file in an archive, to be
- * read only. References @blob; copies @name.
+ * Create a read-only blob of @length bytes from @offset on, which must exist in @blob: a file in an
+ * archive. References @blob; copies @name.
  */
 CstBlob *cst_blob_slice(CstBlob *blob, uint64_t offset, uint64_t length, const char *name);
