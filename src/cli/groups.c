@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The root of the command table: every group of commands that the program has. It stands above all
- * of them; whatever parses, completes and explains commands gets it by CliCtl.groups.
+ * The root of the command table: every command group of the program. Only this file depends on all
+ * command modules. The parser, the completion and the help receive the table in CliCtl.groups.
  */
 #include "groups.h"
 
@@ -10,7 +10,7 @@
 #include "commands/commands.h"
 #include "shell/commands.h"
 
-/* The groups in the order of `help`. Titles and keywords are virsh's where it has the group. */
+/* The groups in the order of `help`. Where virsh has the group, title and keyword are the same. */
 static const CliGroup groups[] = {
     {N_("Host and Hypervisor"), "host", cli_host_commands},
     {N_("Secret"), "secret", cli_secret_commands},
@@ -21,7 +21,7 @@ static const CliGroup groups[] = {
     {N_("Backup"), "backup", cli_backup_commands},
     {N_("Disk Image"), "image", cli_image_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},
-    /* All hidden. */
+    /* All commands of this group are hidden. */
     {"Internal", "internal", cli_internal_commands},
     {0},
 };

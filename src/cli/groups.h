@@ -3,5 +3,5 @@
 
 #include "core/command.h"
 
-/** All groups in the order of `help`, ended by one without title. */
+/** Returns all groups in the order of `help`. An element without a title ends the array. */
 const CliGroup *cli_groups(void);

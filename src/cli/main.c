@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The program: its own options, then one command line, a script or the shell. The locale is set
- * first, as messages are translated from then on; with --json messages are those of the locale C,
- * also for mistakes in the options. The exit status is the last command's, or that of a failure to
- * write to stdout.
+ * The entry point: parses the program's own options, then runs one command line, a script or the
+ * shell. The locale is set first, because all later messages are translated. With --json, all
+ * messages are in the locale C, also messages about wrong options. The exit status is that of the
+ * last command. If only writing to stdout fails, the exit status is CST_EXIT_FAILED.
  */
 #include <locale.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) commands = NULL;
 
-    /* One word is a whole line: cistern 'pool-list; vol-list p'. */
+    /* A single word is a complete line: cistern 'pool-list; vol-list p'. */
     if (argc == 1 && !*argv[0])
         return CST_EXIT_FAILED;
     if (argc == 1)
@@ -95,7 +95,9 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
     return cli_run_all(ctl, commands);
 }
 
-/** TRUE when the words ask for JSON, wherever --json stands: errors in parsing are JSON as well. */
+/**
+ * Return: TRUE if --json occurs anywhere before "--". Parse errors are then reported as JSON too.
+ */
 static gboolean wants_json(int argc, char **argv)
 {
     for (int i = 0; i < argc && !g_str_equal(argv[i], "--"); i++)
@@ -117,11 +119,11 @@ static CstExitStatus run(CliCtl *ctl, CliAction action, int argc, char **argv)
 
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
-static CliCtl *running; /* what this process runs */
+static CliCtl *running; /* the context of this process, for give_up() */
 
 /*
- * Embedded, the command's own thread is in a call into storage that does not answer, and can't be
- * got out of it. Ends the program, which leaves what a crash would leave. In another thread.
+ * End the program, because the command's thread blocks in a call into storage that does not answer
+ * (embedded only). The state on disk is that of a crash. Called in another thread.
  */
 static void give_up(const GError *why)
 {
@@ -148,7 +150,10 @@ static gboolean load_config(CliCtl *ctl, GError **error)
     return TRUE;
 }
 
-/* Every user of the host can read the command line in /proc/PID/cmdline. Returns a copy of it. */
+/*
+ * Mask passwords of URLs in @argv, because each user of the host can read /proc/PID/cmdline.
+ * Returns a copy with the original text.
+ */
 static GStrv arguments_hide(char **argv)
 {
     GStrv words = g_strdupv(argv);
@@ -171,7 +176,7 @@ int main(int argc, char **argv)
 
     start_locale(&settings);
     cst_log_init();
-    /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
+    /* Warnings of the embedded service are meant for a daemon's journal. -d shows them. */
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, words, &settings, &action, &first, &error);
     cli_ctl_init(&ctl, &settings, cli_groups());

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of a parsed command line. Whether an option was given, its kind and whether it may be
- * empty are in its row; values are read, and their mistakes found, when the command asks for them,
- * so that the first mistake in the command's own order is reported, as virsh does. Texts are
- * borrowed from the CliArgs.
+ * Values of a parsed command line. An option's row defines its kind and whether it may be empty. A
+ * value is converted when the command asks for it. The first mistake in the command's own order is
+ * therefore reported, as in virsh. Texts are borrowed from the CliArgs.
  */
 #include "args.h"
 
@@ -54,7 +53,9 @@ static gboolean takes_rest(const CliCommand *command)
     return FALSE;
 }
 
-/* Whether @option gives the pool by POOL/NAME for the option @pool. */
+/*
+ * Return: TRUE if a value POOL/NAME of @option also gives the pool, so that @pool may be omitted.
+ */
 static gboolean option_names_pool(const CliOption *option, const CliOption *pool)
 {
     return option->names_pool && g_str_equal(option->names_pool, pool->name);
@@ -72,8 +73,8 @@ gboolean cli_args_name_pool(const CliArgs *args, const CliOption *option)
 }
 
 /*
- * Whether @word is POOL/NAME, or the beginning of one, where virsh wants the pool and a name comes
- * later.
+ * Return: TRUE if @word is POOL/NAME, or its beginning, at the position where virsh expects @pool.
+ * The option for the name must not have been given yet.
  */
 static gboolean stands_for_pool(const CliArgs *args, const CliOption *pool, const char *word)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The other process is this program anew, and not a fork of it: threads, locks and connections of
- * this one would be in a state that nobody knows. It is told by a variable of its environment on
- * which descriptor, a pipe, to say the number of its job.
+ * The background process executes this program again. It is not created by fork() alone, because
+ * threads, locks and connections of this process would be in an undefined state. An environment
+ * variable gives it the descriptor of a pipe, to which it writes its job number.
  */
 #include "background.h"
 
@@ -53,7 +53,7 @@ static void add_settings(GPtrArray *argv, const CliCtl *ctl)
     add_switch(argv, "quiet", settings->quiet);
 }
 
-/* The name of the program, which PROGRAM is run as, stands first. */
+/* The first element is the file to execute, the second is argv[0]. */
 static GPtrArray *make_argv(const CliCtl *ctl, const CliArgs *args)
 {
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
@@ -65,7 +65,7 @@ static GPtrArray *make_argv(const CliCtl *ctl, const CliArgs *args)
     for (guint i = 0; i < args->items->len; i++) {
         const CliArg *item = &g_array_index(args->items, CliArg, i);
 
-        /* What the configuration implies it implies again. */
+        /* The background process reads the configuration itself. */
         if (item->origin)
             continue;
         if (item->option->kind == CLI_OPT_BOOL)
@@ -79,10 +79,12 @@ static GPtrArray *make_argv(const CliCtl *ctl, const CliArgs *args)
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
-/* Signal handlers see nothing but statics. */
+/* A signal handler has access to static variables only. */
 static volatile pid_t other;
 
-/* What a terminal sends has reached the other process as well. */
+/*
+ * The terminal has already sent its signals to the background process too. Forward only the rest.
+ */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     if (info->si_code != SI_KERNEL)
@@ -124,7 +126,7 @@ static gboolean spawn(const CliCtl *ctl, const CliArgs *args, int fd, GPid *ret_
                     why->message);
 }
 
-/* The number that comes through the pipe; 0: the other process has ended without one. */
+/* Return: the job number from the pipe; 0 if the background process ended without sending one. */
 static uint64_t read_number(int fd)
 {
     char text[32] = "";
@@ -172,7 +174,7 @@ gboolean cli_background_start(const CliCtl *ctl, const CliArgs *args, uint64_t *
         *ret_job = read_number(ends[0]);
         *ret_status = *ret_job ? CST_EXIT_OK : exit_status(pid);
         restore_signals(old);
-        /* A shell lives on, and has to collect it one day. */
+        /* The shell does not exit, so a thread must wait for the child. */
         if (*ret_job && ctl->in_shell)
             g_thread_unref(g_thread_new("reap", reap, GINT_TO_POINTER(pid)));
     }
@@ -180,7 +182,7 @@ gboolean cli_background_start(const CliCtl *ctl, const CliArgs *args, uint64_t *
     return started;
 }
 
-/* --- the other process ------------------------------------------------------------------------ */
+/* --- the background process ------------------------------------------------------------------- */
 
 int cli_background_take(void)
 {
@@ -202,7 +204,7 @@ void cli_background_leave(int background, int report, uint64_t job)
     g_auto(CstFd) null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int out = report >= 0 ? report : null;
 
-    /* Who waits for the number may be gone, and so may the terminal. */
+    /* The reader of the number may have exited, and the terminal may be closed. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     setsid();

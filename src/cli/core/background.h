@@ -5,26 +5,29 @@
 #include "ctl.h"
 
 /**
- * Commands that go on in the background (--detach of work that the command does itself). They are
- * run anew in a process of their own, which checks everything and asks its questions with the
- * terminal still at hand, begins the job, lets go of the terminal and says the job's number.
+ * Commands that continue in the background (--detach of work that the command does itself). The
+ * command is executed again in its own process. That process makes all checks and asks questions
+ * while it still has the terminal. It then begins the job, detaches from the terminal and reports
+ * the job number.
  */
 
 /**
- * Runs the command in another process, and waits until that one goes on alone: *ret_job is its
- * job's number; or has ended: *ret_job is 0, *ret_status its exit status, and it has said
- * everything itself. SIGINT and SIGTERM meanwhile are the other process's.
+ * Runs the command in another process. Waits until that process has detached, or has ended. SIGINT
+ * and SIGTERM are forwarded to it while this function waits.
+ *
+ * On success, *ret_job is the job number. If the process has ended instead, *ret_job is 0 and
+ * *ret_status is its exit status. It has then printed all output and errors itself.
  */
 gboolean cli_background_start(const CliCtl *ctl, const CliArgs *args, uint64_t *ret_job,
                               CstExitStatus *ret_status, GError **error);
 
 /**
- * In main(): whether this is that other process. Returns the descriptor on which it says the number
- * of its job; -1: it is not.
+ * Detects whether this process is the background process. Called by main(). Returns the descriptor
+ * to which the job number is written, or -1 in any other process.
  */
 int cli_background_take(void);
 /**
- * Lets go of the terminal: what is printed from now on goes to descriptor @report (-1: to nothing).
- * Then says @job to who waits for it, over @background.
+ * Detaches from the terminal, then writes the number @job to @background. All later output goes to
+ * descriptor @report (-1: /dev/null).
  */
 void cli_background_leave(int background, int report, uint64_t job);

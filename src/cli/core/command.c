@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Look-ups in a table of commands, and the options that commands have in common. The table itself
- * stands above the commands and is handed down (CliCtl.groups), so that nothing here depends on any
- * command.
+ * Lookups in a table of commands, and the options common to many commands. The table is passed in
+ * (CliCtl.groups), so that this file does not depend on any command.
  */
 #include "command.h"
 
 #include <base/i18n.h>
 
-/* Accepted after any command they apply to, as well as before it. Letters of a command's own
-   options win over these. */
+/*
+ * Accepted after each command to which they apply, as well as before it. A letter of the command's
+ * own option has precedence over these.
+ */
 static const CliOption common_options[] = {
     CLI_SWITCH("json", N_("print JSON instead of text")),
     CLI_SWITCH("bytes", N_("print sizes in bytes")),
@@ -92,7 +93,7 @@ const CliOption *cli_command_option(const CliCommand *command, const char *name)
 
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command)
 {
-    /* pool-info has a --bytes of its own, from virsh. */
+    /* pool-info has its own --bytes, as in virsh. */
     return !cli_command_option(command, option->name) &&
            (command->flags & option->needs) == option->needs &&
            !(command->flags & option->excludes);

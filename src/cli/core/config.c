@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The configuration of the command line. A file is read into a local struct, so a file with a
- * mistake changes nothing; the user's is read second and so replaces what everybody's says.
+ * The configuration of the command line. Files are read into a local struct, so that a mistake
+ * leaves the caller's configuration unchanged. The user's file is read second, so that it overrides
+ * the system's file.
  */
 #include "config.h"
 
@@ -52,11 +53,11 @@ void cli_config_clear(CliConfig *config)
 
 /* --- settings --------------------------------------------------------------------------------- */
 
-/* A file under way. */
+/* The file that is being read. */
 typedef struct {
     const CliGroup *groups;
     const char *path;
-    gboolean is_own; /* the user's: it may say how results look */
+    gboolean is_own; /* the user's own file, which may set output options */
     CliConfig *config;
     unsigned line;
 } Loading;
@@ -106,7 +107,7 @@ static gboolean set_color(const Loading *loading, const char *key, const char *v
            cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not one of auto, always, never"), value);
 }
 
-/* The columns themselves are the list's to check: it names this place when it does not have one. */
+/* The list command checks the column names later. Its error message names this file and line. */
 static gboolean set_columns(const Loading *loading, const char *key, const char *value,
                             GError **error)
 {
@@ -125,8 +126,8 @@ static gboolean set_columns(const Loading *loading, const char *key, const char 
 }
 
 static const struct {
-    const char *group, *key; /* key NULL: any */
-    gboolean is_output;      /* not for everybody's file */
+    const char *group, *key; /* key NULL: any key */
+    gboolean is_output;      /* only accepted in the user's own file */
     gboolean (*set)(const Loading *loading, const char *key, const char *value, GError **error);
 } settings[] = {
     {"defaults", "uri", FALSE, set_uri},       {"defaults", "pool", FALSE, set_pool},
@@ -172,7 +173,7 @@ static gboolean load(Loading *loading, gboolean required, GError **error)
     return FALSE;
 }
 
-/* Its directory is ours, whatever HOME says. */
+/* Return: TRUE if the directory belongs to this user. HOME may name another user's directory. */
 static gboolean is_our_home(const char *path)
 {
     g_autofree char *dir = g_path_get_dirname(path);
@@ -208,7 +209,7 @@ gboolean cli_config_load(const CliGroup *groups, CliConfig *ret_config, GError *
     return FALSE;
 }
 
-/* --- what it stands for ----------------------------------------------------------------------- */
+/* --- defaults for missing words --------------------------------------------------------------- */
 
 void cli_config_imply_pool(const CliConfig *config, CliArgs *args)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The context of one run of the program: what the user asked for, the connection, which is opened
- * when a command first needs it, and what the command leaves for its end (headline, hint, plan). A
- * handler fails with an error and perhaps a headline; shell/run.c prints both and makes the exit
- * status of them. One thread uses a context at a time.
+ * The context of one run of the program: the user's options, the connection, and the headline, hint
+ * and plan that the command sets for its end. The connection is opened when a command first needs
+ * it. A failed handler sets an error and may set a headline. shell/run.c prints both and derives
+ * the exit status. A context is not thread-safe: one thread uses it at a time.
  */
 #include "ctl.h"
 
@@ -39,7 +39,10 @@ void cli_ctl_clear(CliCtl *ctl)
     g_clear_pointer(&ctl->plan, g_free);
 }
 
-/* A URI that can't be read, or whose scheme nobody serves, is no matter of a running server. */
+/*
+ * The hint is about the form of URIs. It is added for a URI that is invalid, or whose scheme is
+ * unknown; a missing server gets another hint.
+ */
 static void hint_at_uris(CliCtl *ctl, const GError *why)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_CONNECT) &&
@@ -50,7 +53,7 @@ static void hint_at_uris(CliCtl *ctl, const GError *why)
                "storage+ssh://HOST/system and storage:///embed?root=DIR"));
 }
 
-/* The socket names a daemon that the user believes to run. */
+/* The socket of a daemon exists, so the user may believe that the daemon runs. */
 static void note_stale_socket(const CliCtl *ctl)
 {
     const char *path = cst_conn_stale_socket(ctl->conn);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SIGINT and SIGTERM while something long goes on. The handler sets flags, cancels the task and
- * writes to a pipe, all of which is safe in a signal handler; a second signal restores the default
- * action and raises itself again. Signals are caught between begin and end only; begins nest, and
- * the last end restores what was set before.
+ * SIGINT and SIGTERM during long work. The handler sets flags, cancels the task and writes to a
+ * pipe, which are all async-signal-safe. A second signal restores the default action and is raised
+ * again. Signals are caught only between begin and end. Calls of begin nest; the last end restores
+ * the former handlers.
  *
- * State is static, as handlers have no context, and belongs to the thread that begins and ends.
+ * State is static, because handlers have no context. It belongs to the thread that calls begin and
+ * end.
  */
 #include "interrupt.h"
 
@@ -14,12 +15,12 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define WAKE_SIGNAL SIGURG /* ignored by default, so that a late one does no harm */
+#define WAKE_SIGNAL SIGURG /* ignored by default, so that a late one is harmless */
 
-/* Signal handlers see nothing but statics. */
-static volatile sig_atomic_t interrupted; /* number of the signal; 0: none has come */
+/* A signal handler has access to static variables only. */
+static volatile sig_atomic_t interrupted; /* number of the signal; 0: not interrupted */
 static CstTask *volatile task_to_cancel;
-static unsigned begun; /* and not ended */
+static unsigned begun; /* nesting depth */
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction old_int;
 static struct sigaction old_term;
@@ -38,12 +39,12 @@ static void on_signal(int number)
     if (task_to_cancel)
         cst_task_cancel(task_to_cancel);
     if (write(wake_pipe[1], "!", 1) < 0) {
-        /* The pipe is full: it is readable, which is all that is wanted. */
+        /* The pipe is full, so it is already readable. */
     }
     errno = saved;
 }
 
-/* Without SA_RESTART: a call that blocks ends with EINTR. */
+/* Installed without SA_RESTART, so that a blocking call fails with EINTR. */
 static void on_wake(int number)
 {
 }
@@ -58,7 +59,7 @@ void cli_interrupt_begin(void)
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         wake_pipe[0] = -1;
     interrupted = 0;
-    /* raise() in the handler must get through while the handler runs. */
+    /* The raise() in the handler must take effect while the handler runs. */
     action.sa_flags |= SA_NODEFER;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &old_int);

@@ -8,33 +8,37 @@
 
 #include <base/task.h>
 
-#define CLI_EXIT_SIGNAL      128 /* and the number of the signal */
+#define CLI_EXIT_SIGNAL      128 /* plus the number of the signal */
 #define CLI_EXIT_INTERRUPTED (CLI_EXIT_SIGNAL + SIGINT)
 #define CLI_EXIT_TERMINATED  (CLI_EXIT_SIGNAL + SIGTERM)
 
 /**
- * SIGINT and SIGTERM while something long goes on: the first one is remembered, makes
- * cli_interrupt_fd() readable and cancels the task given; a second one ends the program as if
- * nothing had caught it. Outside of begin and end they have their normal effect. Call
- * cli_interrupt_end() after each begin; an inner begin sees what has come since the outer one.
+ * Begins to catch SIGINT and SIGTERM during long work. The first signal is recorded, makes
+ * cli_interrupt_fd() readable and cancels the task given. A second signal ends the program by its
+ * default action. Outside of begin and end, both signals have their normal effect. Call
+ * cli_interrupt_end() after each begin. A nested begin keeps a signal that came since the outermost
+ * one.
  */
 void cli_interrupt_begin(void);
 /**
- * Begins, and has a signal cancel @task, which lives until the end; cancels it at once if one has
- * come already.
+ * Like cli_interrupt_begin(), and cancels @task on a signal. Cancels it at once if a signal has
+ * already come. @task must live until cli_interrupt_end().
  */
 void cli_interrupt_begin_task(CstTask *task);
 void cli_interrupt_end(void);
-/** Whether a signal has come since the outermost begin, which may have ended. */
+/** Return: TRUE if a signal has come since the outermost begin, also after its end. */
 gboolean cli_interrupted(void);
-/** The exit status of a command that this signal has ended, as shells have it; 0: none has come. */
+/**
+ * Returns the exit status for a command that the signal ended, as in shells; 0: no signal has come.
+ */
 int cli_interrupt_status(void);
 /**
- * Returns a descriptor that is readable once a signal has come; don't read it. -1: it can't be had.
+ * Returns a descriptor that becomes readable when a signal has come; -1 if the pipe cannot be
+ * created. Do not read from it.
  */
 int cli_interrupt_fd(void);
 /**
- * Ends a call in @thread that blocks, with EINTR. The thread finds its task cancelled then. Between
- * begin and end only.
+ * Interrupts a blocking call in @thread with EINTR. The thread then finds its task cancelled. Only
+ * valid between begin and end.
  */
 void cli_interrupt_wake(pthread_t thread);

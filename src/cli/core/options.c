@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Options of the program itself, before the command. One table drives getopt_long(), --help and the
- * manual page; a row's name or letter leads to the setting. Parsing stops at the first word that is
- * no option: that one is the command. Options that virsh has and that mean nothing here are
- * accepted.
+ * manual page. Parsing stops at the command, which is the first word that is not an option. virsh
+ * options without a meaning here are accepted.
  */
 #include "options.h"
 
@@ -14,7 +13,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* Letters as in virsh; -e, -k, -K and -l are taken so that its command lines work unchanged. */
+/* Letters as in virsh. -e, -k, -K and -l are accepted so that its command lines work unchanged. */
 static const CliGlobalOption options[] = {
     {"connect", 'c', N_("URI"), FALSE, N_("server or embedded root to connect to")},
     {"root", 0, N_("DIR"), FALSE, N_("root directory of definitions, state and sockets")},
@@ -55,12 +54,12 @@ static const CliGlobalOption *option_by_letter(int letter)
     return NULL;
 }
 
-/* Long options are told apart by their index in the table, above all letters. */
+/* Long options are identified by their index in the table plus this base, above all letters. */
 #define LONG_BASE 256
 
 static void build_getopt(struct option *ret_long, GString *letters)
 {
-    /* "+": stop at the first word; ":": tell a missing value from an unknown option. */
+    /* "+": stop at the first word; ":": distinguish a missing value from an unknown option. */
     g_string_assign(letters, "+:");
     for (gsize i = 0; options[i].name; i++) {
         const CliGlobalOption *option = &options[i];
@@ -73,7 +72,7 @@ static void build_getopt(struct option *ret_long, GString *letters)
         if (!option->short_name)
             continue;
         g_string_append_c(letters, option->short_name);
-        /* `-v` alone never takes the next word. */
+        /* `-v` alone never consumes the next word. */
         if (option->value && !option->optional_value)
             g_string_append_c(letters, ':');
     }
@@ -197,7 +196,7 @@ gboolean cli_options_parse(int argc, char **argv, CliSettings *ret_settings, Cli
         option = got >= LONG_BASE ? &options[got - LONG_BASE] : option_by_letter(got);
         if (!apply(option, optarg, ret_settings, ret_action, error))
             return FALSE;
-        /* As in virsh, what follows no longer matters. */
+        /* As in virsh, later words are ignored. */
         if (*ret_action != CLI_RUN)
             break;
     }

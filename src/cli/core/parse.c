@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parses command lines as virsh does. A word is the value that an option waits for, an option, one
- * of its letters, or data for the next option that takes plain words; after "--" all words are
- * data. The command's row says which options there are; an unknown name fails with the nearest
- * known one in the message.
+ * Parses command lines as virsh does. A word is the value of a preceding option, an option, one of
+ * its letters, or data for the next positional option. After "--" all words are data. The command's
+ * row lists its options. The message about an unknown name suggests the nearest known name.
  *
- * Lists with commas are joined, and `CMD … --help` becomes `help CMD`, so that handlers see none of
- * these.
+ * Lists with commas are joined, and `CMD … --help` becomes `help CMD`, so that handlers do not see
+ * these forms.
  */
 #include "parse.h"
 
@@ -18,12 +17,12 @@
 #include "suggest.h"
 #include "words.h"
 
-/** State while one command is read. */
+/** State during the parsing of one command. */
 typedef struct {
     const CliGroup *groups;
     CliArgs *args;
-    const CliOption *pending; /**< its value is the next word */
-    const char *const *ahead; /**< the words behind the one that is read */
+    const CliOption *pending; /**< option that waits for its value, which is the next word */
+    const char *const *ahead; /**< the words after the current one */
     gboolean data_only;       /**< "--" was seen */
 } Parser;
 
@@ -41,7 +40,7 @@ static void arg_clear(gpointer data)
     g_free(arg->value);
 }
 
-/** @name: what the command was called by. */
+/** @name: the name or alias in the command line. */
 static CliArgs *args_new(const CliCommand *command, const char *name)
 {
     CliArgs *args = g_new0(CliArgs, 1);
@@ -53,7 +52,7 @@ static CliArgs *args_new(const CliCommand *command, const char *name)
     return args;
 }
 
-/** The value of @option that was given before; NULL: none. */
+/** Return: the earlier value of @option, or NULL. */
 static CliArg *earlier_value(const Parser *parser, const CliOption *option)
 {
     for (guint i = 0; i < parser->args->items->len; i++) {
@@ -65,7 +64,10 @@ static CliArg *earlier_value(const Parser *parser, const CliOption *option)
     return NULL;
 }
 
-/** Whether another list can be put behind @list, or @list behind another one, with a comma. */
+/**
+ * Return: TRUE if @list can be joined with another list by a comma. Fails for an empty part at
+ * either end.
+ */
 static gboolean can_be_joined(const char *list, const CliOption *option, GError **error)
 {
     size_t end = strlen(list), commas = 0;
@@ -77,7 +79,10 @@ static gboolean can_be_joined(const char *list, const CliOption *option, GError 
                     list, option->name);
 }
 
-/** Lists with commas (CLI_OPT_LIST) become one list; other values are items of their own. */
+/**
+ * Add a value. Lists with commas (CLI_OPT_LIST) are joined into one; other values become separate
+ * items.
+ */
 static gboolean add_arg(Parser *parser, const CliOption *option, const char *value, GError **error)
 {
     CliArg *earlier = option->flags & CLI_OPT_LIST ? earlier_value(parser, option) : NULL;
@@ -111,7 +116,7 @@ static const CliOption *common_option(const char *name)
     return NULL;
 }
 
-/** The option called @name: the command's own, or one in common; NULL: none. */
+/** Return: the command's own or common option @name; NULL: not found. */
 static const CliOption *lookup_option(const CliCommand *command, const char *name)
 {
     const CliOption *option = cli_command_option(command, name);
@@ -124,7 +129,7 @@ static const CliOption *lookup_option(const CliCommand *command, const char *nam
     return option && cli_common_option_applies(option, command) ? option : NULL;
 }
 
-/** Of a command that virsh has as well, the text is virsh's. */
+/** For a command that virsh also has, the message is virsh's. */
 static gboolean fail_option(const CliGroup *groups, const CliCommand *command, const char *name,
                             GError **error)
 {
@@ -170,7 +175,7 @@ static const CliOption *option_of_letter(const CliCommand *command, char letter)
     for (const CliOption *option = command->options; option && option->name; option++)
         if (option->letter == letter)
             return option;
-    /* Where any word may be data, as for `echo`, letters of ours are, too. */
+    /* Where each word may be data, as for `echo`, letters of common options are data too. */
     for (const CliOption *option = command->options; option && option->name; option++)
         if (option->kind == CLI_OPT_ARGV && (option->flags & CLI_OPT_EMPTY_OK))
             return NULL;
@@ -180,7 +185,7 @@ static const CliOption *option_of_letter(const CliCommand *command, char letter)
     return letter == help_option.letter ? &help_option : NULL;
 }
 
-/** Takes "-f" and "-fVALUE" where the command knows the letter; FALSE: it is a plain word. */
+/** Consume "-f" and "-fVALUE" if the command has the letter. FALSE: @word is a plain word. */
 static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, GError **error)
 {
     const CliOption *option = word[0] == '-' && g_ascii_isalpha(word[1])
@@ -200,8 +205,8 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
 }
 
 /**
- * Whether the option is given by its name further on. Virsh takes the plain word for it all the
- * same, and complains then that it has seen it.
+ * Return: TRUE if the option is given by its name in a later word. virsh commands ignore this:
+ * there the plain word fills the option, and the later name is reported as a duplicate.
  */
 static gboolean is_named_ahead(const Parser *parser, const CliOption *option)
 {
@@ -216,7 +221,10 @@ static gboolean is_named_ahead(const Parser *parser, const CliOption *option)
     return FALSE;
 }
 
-/** First option, in table order, that the plain @word may fill and that is not given otherwise. */
+/**
+ * Return: the first option in table order that the plain @word may fill and that is not given by
+ * name.
+ */
 static const CliOption *next_positional(const Parser *parser, const char *word)
 {
     const CliArgs *args = parser->args;
@@ -291,7 +299,7 @@ static gboolean check_required(const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/** The plain words that were given, which are taken off. */
+/** Remove the plain words from @args and return them. */
 static GPtrArray *take_back_words(CliArgs *args)
 {
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
@@ -308,8 +316,8 @@ static GPtrArray *take_back_words(CliArgs *args)
 }
 
 /**
- * The configured pool stands for one that is left out. A line with too few words, which virsh
- * refuses, has left it out as well: its words begin behind the pool.
+ * Use the configured pool for an omitted pool option. A line with too few words, which virsh
+ * rejects, is parsed again as if its words started after the pool.
  */
 static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **error)
 {
@@ -327,7 +335,7 @@ static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **err
     return TRUE;
 }
 
-/** `CMD … --help` is `help CMD`: the name is the first option of `help`. */
+/** Build `help CMD` for `CMD … --help`. The name is the first option of `help`. */
 static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
     const CliCommand *help = cli_command_with(groups, CLI_CMD_HELP);
@@ -338,7 +346,7 @@ static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
     return args;
 }
 
-/** Finds the command that @words begin with; *ret_used says how many words name it. */
+/** Find the command at the start of @words. *ret_used is the number of words that name it. */
 static const CliCommand *command_of(const CliGroup *groups, const char *const *words,
                                     guint *ret_used)
 {

@@ -5,14 +5,15 @@
 #include "config.h"
 
 /*
- * Parses command lines as virsh does: words from argv, or one string in which ';' and newlines
- * separate commands, '#' starts a comment and quotes and backslashes protect. @groups is the table
- * of commands, @config what stands for words that are left out; it outlives the result.
+ * Parses command lines as virsh does: words from argv, or one string. In a string, ';' and newlines
+ * separate commands, '#' starts a comment, and quotes and backslashes protect characters. @groups
+ * is the table of commands and must outlive the result. @config has the defaults for omitted words.
  */
 
 /**
- * Returns CliArgs *, one for each command (none for an empty line), freed with the array. Fails
- * with CST_ERROR_USAGE; a message of several lines names several mistakes.
+ * Parses a command line. Returns an array of CliArgs *, one for each command; it is empty for an
+ * empty line. The array frees its elements. Fails with CST_ERROR_USAGE; a message with several
+ * lines reports several mistakes.
  */
 GPtrArray *cli_parse_argv(const CliGroup *groups, const CliConfig *config, int argc, char **argv,
                           GError **error);
@@ -20,8 +21,8 @@ GPtrArray *cli_parse_string(const CliGroup *groups, const CliConfig *config, con
                             GError **error);
 
 /**
- * Parses one unfinished line, for completion: mistakes are skipped. *ret_pending is the option
- * whose value comes next, or NULL; *ret_data_only: "--" was given. Returns NULL when there is no
+ * Parses one unfinished line for completion and skips mistakes. *ret_pending is the option that
+ * waits for its value, or NULL. *ret_data_only is TRUE after "--". Returns NULL if the line has no
  * command yet.
  */
 CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,

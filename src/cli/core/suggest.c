@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * "Did you mean …": finds the known name that is nearest to a mistyped one. The distance is that of
- * Damerau and Levenshtein in its restricted form: the number of characters to insert, delete,
- * replace or swap with their neighbour. A name is near when at most about a third of it is wrong.
- * Three rows of the matrix suffice, which bounds memory; names longer than NAME_MAX_COMPARED are
- * never near, which bounds time.
+ * "Did you mean …": finds the known name that is nearest to a mistyped one. The distance is the
+ * restricted Damerau-Levenshtein distance: the number of characters to insert, delete, replace or
+ * swap with their neighbour. A name is near if at most about a third of it is wrong. Three rows of
+ * the matrix suffice, which bounds memory. Names longer than NAME_MAX_COMPARED are never near,
+ * which bounds time.
  */
 #include "suggest.h"
 
@@ -13,7 +13,7 @@
 #include <base/i18n.h>
 
 #define NAME_MAX_COMPARED 128 /* the cost of a comparison is the product of both lengths */
-#define NAMED_AT_MOST     3   /* commands in a message */
+#define NAMED_AT_MOST     3   /* maximum number of commands in a message */
 
 static guint edit_distance(const char *a, const char *b)
 {
@@ -42,7 +42,9 @@ static guint edit_distance(const char *a, const char *b)
 
 void cli_nearest_init(CliNearest *nearest, const char *typed)
 {
-    /* Of a name of one or two characters nothing is left when one is wrong. */
+    /*
+     * A name of one or two characters has too few characters for a mistake, so no name is near it.
+     */
     *nearest = (CliNearest){.typed = typed, .distance = (guint)MIN(strlen(typed) / 3, 4) + 1};
     if (strlen(typed) < 3)
         nearest->distance = 0;
@@ -69,7 +71,7 @@ void cli_nearest_clear(CliNearest *nearest)
 
 /* --- commands and options -------------------------------------------------------------------- */
 
-/* Commands of other storage tools, and words that people expect. */
+/* Commands of other storage tools, and common words. */
 static const struct {
     const char *word, *command;
 } other_tools[] = {

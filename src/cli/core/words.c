@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Splits a line into commands and words, with virsh's rules of quoting (words.h), and quotes a word
- * for them. One pass, character by character; a quoted part and an unquoted one may make one word,
- * as in a shell.
+ * Splits a line into commands and words by virsh's quoting rules (words.h), and quotes a word. One
+ * pass, character by character. Adjacent quoted and unquoted parts form one word, as in a shell.
  */
 #include "words.h"
 
@@ -13,7 +12,7 @@
 
 typedef struct {
     const char *pos;
-    GPtrArray *lines; /**< of char ** */
+    GPtrArray *lines; /**< of char **, one for each finished command */
     GPtrArray *line;  /**< words of the command being read */
 } Splitter;
 

@@ -4,18 +4,18 @@
 #include <glib.h>
 
 /**
- * Splits a line of the shell into commands and words, with virsh's rules: blanks separate words,
- * ';' and newline commands, '#' at the start of a word begins a comment that lasts to the end of
- * the line; '…' protects everything, "…" everything but backslash, a backslash the next character
- * (backslash newline is nothing). A single quote that is never closed protects to the end, as
- * virsh has it; a double quote or a backslash at the end is CST_ERROR_USAGE.
+ * Splits a line of the shell into commands and words by virsh's rules. Blanks separate words, ';'
+ * and newline separate commands. '#' at the start of a word begins a comment, which ends with the
+ * line. '…' protects all characters, "…" protects all but backslash. A backslash protects the next
+ * character; backslash and newline are removed. A missing closing single quote is accepted, as in
+ * virsh. A missing closing double quote, or a backslash at the end, fails with CST_ERROR_USAGE.
  *
- * Elements are NULL-terminated vectors (char **) of at least one word.
+ * Returns an array of NULL-terminated vectors (char **) with at least one word each.
  */
 GPtrArray *cli_words_split(const char *text, GError **error);
 
 /**
- * Returns @text quoted so that cli_words_split() and a POSIX shell give it back as one word; free
- * it.
+ * Returns @text quoted so that cli_words_split() and a POSIX shell parse it as one word. The caller
+ * frees it.
  */
 char *cli_words_quote(const char *text);
