@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on the program itself: help, the connection, and what an interactive shell needs. Names
- * and texts are virsh's. None of them needs a connection to run; `connect` replaces it for the
- * commands that follow.
+ * Commands about the program itself: help, the connection, and the commands of an interactive
+ * shell. Names and texts are virsh's. These commands run without a connection. `connect` replaces
+ * the connection for later commands.
  */
 #include "commands.h"
 
@@ -82,7 +82,7 @@ static char *echo_word(const char *word, const CliArgs *args)
     return g_strdup(word);
 }
 
-/** A word as --split shows it: the parts between commas, one a line; ",," is a comma. */
+/** Append the parts of @word between commas, one on each line, for --split. ",," is a comma. */
 static void append_split(GString *text, const char *word)
 {
     if (!*word)

@@ -3,7 +3,7 @@
 
 #include "core/command.h"
 
-/** Commands on the program itself, ended by NULL. */
+/** Commands about the program itself, NULL-terminated. */
 extern const CliCommand *const cli_self_commands[];
-/** Commands for completion scripts and the build, all hidden; ended by NULL. */
+/** Hidden commands for completion scripts and the build, NULL-terminated. */
 extern const CliCommand *const cli_internal_commands[];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Candidates for the last word of an unfinished command line: names of commands, their options, and
- * values, which the completer in the option's row knows. The line is parsed as far as it goes,
- * without complaints; words that don't begin like the last one are dropped at the end.
+ * Candidates for the last word of an unfinished command line: command names, options and values.
+ * The completer in the option's row supplies the values. The line is parsed leniently, without
+ * error messages. Words that do not start with the typed text are dropped at the end.
  *
- * A completer may ask a server. It stays silent when that fails, since a message in the middle of a
- * line being typed helps nobody.
+ * A completer may ask a server. It reports no error, because a message would disturb the line that
+ * is being typed.
  */
 #include "complete.h"
 
@@ -40,7 +40,7 @@ void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
             add_command(words, *row);
 }
 
-/** The second word of `pool list`: what follows "FIRST-" in command names. */
+/** The second word of `pool list`: the rest of the command name after "FIRST-". */
 static void add_second_words(CliCtl *ctl, const char *first, GPtrArray *words)
 {
     g_autofree char *prefix = g_strdup_printf("%s-", first);
@@ -69,7 +69,10 @@ static void add_common_options(const CliArgs *args, GPtrArray *words)
             add_described(words, g_strdup_printf("--%s", option->name), option->help);
 }
 
-/** Values of @option; with a list, each goes after what was typed up to its last comma. */
+/**
+ * Add the values of @option. In a list, each value is appended to the typed text up to its last
+ * comma.
+ */
 static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option, const char *typed,
                        GPtrArray *words)
 {
@@ -88,7 +91,7 @@ static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option
     }
 }
 
-/** The option that a plain word would fill, where offering its values is no noise. */
+/** Return: the option that a plain word would fill, if its values should be offered. */
 static const CliOption *wanted_positional(const CliArgs *args, const char *typed)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++) {
@@ -98,7 +101,7 @@ static const CliOption *wanted_positional(const CliArgs *args, const char *typed
             return option;
         if (cli_args_has(args, option->name))
             continue;
-        /* Optional ones are better named. */
+        /* Optional options are offered by name. */
         return option->flags & (CLI_OPT_REQUIRED | CLI_OPT_OFFERED) ? option : NULL;
     }
     return NULL;
@@ -110,7 +113,7 @@ static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *p
 {
     const CliOption *option = pending ? pending : wanted_positional(args, typed);
 
-    /* The image commands work on files, and have no other words but those that are completed. */
+    /* The image commands work on files. Their other words all have a completer. */
     *ret_files = option && !option->complete &&
                  ((option->flags & CLI_OPT_FILE) || (args->command->flags & CLI_CMD_OFFLINE));
     if (!pending && !data_only && *typed == '-') {
@@ -125,7 +128,10 @@ static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *p
         add_options(args->command->options, args, words);
 }
 
-/* Whether @word can stand in a list of candidates on a terminal. The tab is the description's. */
+/*
+ * Return: TRUE if @word is safe in a list of candidates on a terminal. The tab precedes a
+ * description.
+ */
 static gboolean word_is_plain(const char *word)
 {
     g_autofree char *shown = cst_text_escape_lines(word);
@@ -133,8 +139,10 @@ static gboolean word_is_plain(const char *word)
     return g_str_equal(shown, word) && !strchr(word, '\n');
 }
 
-/** Drops what does not begin like @typed or can't be shown, and the descriptions unless they are
- * wanted. */
+/**
+ * Drop words that do not start with @typed or cannot be printed. Drop descriptions unless
+ * @describe.
+ */
 static void finish(GPtrArray *words, const char *typed, gboolean describe)
 {
     for (guint i = words->len; i > 0; i--) {
@@ -143,7 +151,10 @@ static void finish(GPtrArray *words, const char *typed, gboolean describe)
 
         if (tab && !describe)
             *tab = '\0';
-        /* A word with a newline would be two, and one with an escape sequence an order. */
+        /*
+         * A word with a newline would be read as two words. An escape sequence would control the
+         * terminal.
+         */
         if (!g_str_has_prefix(word, typed) || !word_is_plain(word))
             g_ptr_array_remove_index(words, i - 1);
     }
@@ -194,7 +205,10 @@ GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean des
     CliAction action;
     int first;
 
-    /* The program's options end at the first word that is none; what is being typed stays out. */
+    /*
+     * The program's options end at the first plain word. The word that is being typed is not
+     * parsed.
+     */
     program[0] = (char *)"cistern";
     for (int i = 0; i + 1 < argc; i++)
         program[i + 1] = argv[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the table of commands says of a command, a group or all of them: virsh's text, or JSON. The
- * synopsis and the usage of options follow virsh's rules; common options, which virsh does not
- * have, come after everything else. Hidden commands are left out.
+ * Prints the help of a command, a group or all groups from the command table, as virsh's text or
+ * JSON. The synopsis and the usage of options follow virsh's rules. Common options, which virsh
+ * does not have, are printed last. Hidden commands are omitted.
  */
 #include "help.h"
 
@@ -14,7 +14,7 @@
 #include "output/text.h"
 #include "output/width.h"
 
-/** TRUE when another option than @option takes plain words, so that words are ambiguous. */
+/** Return: TRUE if an option before @option is positional, so that plain words are ambiguous. */
 static gboolean other_positional(const CliCommand *command, const CliOption *option)
 {
     for (const CliOption *other = command->options; other < option; other++)
@@ -105,7 +105,7 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
     }
 }
 
-/** What virsh does not have; after everything that it has. */
+/** Print the options that virsh does not have, after all text that virsh has too. */
 static void print_common_options(CliCtl *ctl, const CliCommand *command)
 {
     cli_print_lines(ctl, _("\n  COMMON OPTIONS\n"));
@@ -146,7 +146,7 @@ static void add_json_option(CliJson *json, const CliOption *option)
     cli_json_close(json, '}');
 }
 
-/** @key NULL: one of a list. */
+/** @key NULL: the command is an item of a list. */
 static void add_json_command(CliJson *json, const char *key, const CliCommand *command)
 {
     cli_json_open(json, key, '{');

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Commands for completion scripts and the build; `help` does not list them, and their output is for
- * programs.
- */
+/* Hidden commands for completion scripts and the build. Programs read their output. */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -15,8 +12,8 @@
 #include "output/text.h"
 
 /**
- * Prints the candidates for the last word. Fails silently, as virsh's does, when there are none and
- * the scripts shall offer names of files.
+ * Print the candidates for the last word. If no candidate exists and file names are possible, fail
+ * silently, as virsh's command does. The scripts then offer file names.
  */
 static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
 {

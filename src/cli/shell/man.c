@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The manual page's source (scdoc), filled in with what the tables of options, commands and exit
- * statuses say, so that the page can't differ from the program. Texts are escaped; a line of the
- * template that is one of the marks is replaced as a whole.
+ * Fills the source of the manual page (scdoc) from the tables of options, commands and exit
+ * statuses. Therefore the page cannot differ from the program. Texts are escaped. A line of the
+ * template that is a mark is replaced completely.
  */
 #include "man.h"
 
@@ -36,7 +36,7 @@ static const struct {
     {CLI_EXIT_TERMINATED, "terminated by SIGTERM"},
 };
 
-/** scdoc takes these characters for markup. */
+/** Escape the characters that are markup in scdoc. */
 static void append_escaped(GString *page, const char *text)
 {
     for (; *text; text++) {
@@ -46,7 +46,7 @@ static void append_escaped(GString *page, const char *text)
     }
 }
 
-/** Text whose lines after the first may be indented for the screen. */
+/** Append a text. Its lines after the first may be indented for the screen. */
 static void append_paragraph(GString *page, const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -106,7 +106,7 @@ static void append_command(GString *page, const CliCommand *command)
         append_escaped(page, synopsis);
     }
     for (const CliOption *option = cli_common_options(); option->name; option++)
-        /* --json and --bytes go with everything and are told once, above. */
+        /* --json and --bytes apply to each command, and the page describes them once, above. */
         if (option->needs && cli_common_option_applies(option, command))
             g_string_append_printf(page, " \\[\\-\\-%s\\]", option->name);
     g_string_append_c(page, '\n');

@@ -4,8 +4,8 @@
 #include "core/command.h"
 
 /**
- * Returns the manual page of the commands in @groups: @template is scdoc(5) text in which the lines
- * @OPTIONS@, @COMMANDS@ and @EXIT@ are replaced by what the tables of options, commands and exit
- * statuses say. Free it.
+ * Returns the manual page of the commands in @groups. @template is scdoc(5) text. Its lines
+ * @OPTIONS@, @COMMANDS@ and @EXIT@ are replaced from the tables of options, commands and exit
+ * statuses. The caller frees the result.
  */
 char *cli_man_fill(const CliGroup *groups, const char *template);

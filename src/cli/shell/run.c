@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs commands that have been parsed. Around each one: options given after it count for it alone,
- * a dry run ends with its plan, a detached command with the number of its job, and a failure is
- * reported and becomes the exit status.
+ * Runs parsed commands. Options after a command apply to this command only. A dry run ends with its
+ * plan, and a detached command ends with its job number. A failure is reported and determines the
+ * exit status.
  *
- * Options after a command that say where it works give it a connection of its own; the one of the
- * shell is put aside and comes back afterwards.
+ * Options after a command that select a server or root give this command a separate connection. The
+ * connection of the shell is kept and restored afterwards.
  */
 #include "run.h"
 
@@ -23,7 +23,7 @@
 #include "output/report.h"
 #include "output/text.h"
 
-/** Common options given after the command count for that command. */
+/** Apply the common options after the command to this command. */
 static void apply_common(CliSettings *settings, const CliArgs *args)
 {
     settings->json |= cli_args_has(args, "json");
@@ -34,7 +34,7 @@ static void apply_common(CliSettings *settings, const CliArgs *args)
     settings->quiet |= cli_args_has(args, "quiet");
 }
 
-/** The connection that commands without such options use, while one that has them runs. */
+/** The connection of the shell, saved while a command uses a separate connection. */
 typedef struct {
     gboolean moved;
     CstConn *conn;
@@ -42,7 +42,8 @@ typedef struct {
 } Moved;
 
 /**
- * --root, --connect, --readonly and --embedded after a command say where that one command works.
+ * Switch to a separate connection if --root, --connect, --readonly or --embedded follow the
+ * command.
  */
 static gboolean move_connection(CliCtl *ctl, const CliArgs *args, Moved *moved, GError **error)
 {
@@ -52,7 +53,7 @@ static gboolean move_connection(CliCtl *ctl, const CliArgs *args, Moved *moved, 
     if (!cli_args_string(args, "root", &root, error) ||
         !cli_args_string(args, "connect", &uri, error))
         return FALSE;
-    /* `connect` has a --readonly of its own, which lasts. */
+    /* `connect` has its own --readonly, which stays in effect. */
     moved->moved = root || uri || cli_args_has(args, "embedded") ||
                    (cli_args_has(args, "readonly") && !(args->command->flags & CLI_CMD_OFFLINE));
     if (!moved->moved)
@@ -76,7 +77,7 @@ static void restore_connection(CliCtl *ctl, Moved *moved)
     ctl->connected_uri = moved->uri;
 }
 
-/* Whether the command is to be run by a process that goes on with it alone. */
+/* Return: TRUE if a background process must run the command. */
 static gboolean runs_elsewhere(const CliCtl *ctl, const CliArgs *args)
 {
     return (args->command->flags & CLI_CMD_WORKS) && cli_args_has(args, "detach") &&
@@ -84,8 +85,9 @@ static gboolean runs_elsewhere(const CliCtl *ctl, const CliArgs *args)
 }
 
 /*
- * FALSE with ctl->detached set, and no error: it goes on. Otherwise it has ended with *ret_status,
- * and said so.
+ * Run the command in a background process. Return: FALSE without an error, and with ctl->detached
+ * set, if the process continues. Return: TRUE if it has ended with *ret_status, after it reported
+ * its result.
  */
 static gboolean run_elsewhere(CliCtl *ctl, const CliArgs *args, CstExitStatus *ret_status,
                               gboolean *ret_connected, GError **error)
@@ -125,7 +127,7 @@ static void print_end(CliCtl *ctl, gint64 started)
     fflush(ctl->out);
 }
 
-/* TRUE: a dry run has come to its end, and to no error. */
+/* Print the plan of a dry run. Return: TRUE if a dry run passed all checks. */
 static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
 {
     gboolean passed =
@@ -134,14 +136,14 @@ static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
     if (passed)
         cli_print_plan(ctl);
     g_clear_pointer(&ctl->plan, g_free);
-    /* A server that can't be told is one that no other call reaches either. */
+    /* Ignore an error here: if the server cannot be reached, later calls fail as well. */
     if (ctl->settings.dry_run && ctl->conn)
         cst_conn_set_dry_run(ctl->conn, FALSE, NULL);
     cst_dry_run_set(FALSE);
     return passed;
 }
 
-/* What was to be done is being done, by the server. */
+/* Print the number of the job that the server continues. */
 static void report_detached(CliCtl *ctl)
 {
     g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, ctl->detached);
@@ -154,7 +156,9 @@ static void report_detached(CliCtl *ctl)
         cli_value(ctl, "job", id);
 }
 
-/* The pool that @item names by itself or as POOL/NAME; free it; NULL: none. */
+/*
+ * Return: the pool that @item names, by itself or as POOL/NAME; NULL: no pool. The caller frees it.
+ */
 static char *pool_named(const CliArg *item)
 {
     const char *name = item->option->name;
@@ -166,7 +170,7 @@ static char *pool_named(const CliArg *item)
                : (item->option->names_pool ? cli_full_name_pool(item->value) : NULL);
 }
 
-/* Names the command that changes the state of the pool, because of which @error came. */
+/* Hint at the command that changes the state of the pool, if @error is about this state. */
 static void hint_at_pool_state(CliCtl *ctl, const CliArgs *args, const GError *error)
 {
     static const char *const of_inactive[] = {"pool-delete", "pool-undefine", "pool-build", NULL};
@@ -197,10 +201,10 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
     Moved moved;
 
     apply_common(&ctl->settings, args);
-    /* Who reads JSON finds values by their keys. */
+    /* Programs find JSON values by key, so the configured columns do not apply. */
     if (!ctl->settings.json)
         cli_config_imply_columns(&ctl->config, args);
-    /* JSON is for programs: the same words everywhere. */
+    /* JSON output is for programs, so its messages are not translated. */
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "C");
     ctl->current = args;
@@ -210,7 +214,7 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
          (runs_elsewhere(ctl, args) ? run_elsewhere(ctl, args, &status, &connected, &error)
                                     : run_handler(ctl, args, &connected, &error));
     if (ends_dry_run(ctl, ok, error)) {
-        /* Its plan is the output. */
+        /* The plan is the output of the command. */
     } else if (!ok && ctl->detached) {
         report_detached(ctl);
     } else if (!ok) {
@@ -226,7 +230,7 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "");
     restore_connection(ctl, &moved);
-    /* `connect` has changed what lasts. */
+    /* `connect` has changed the connection of the shell, including its read-only flag. */
     if (!moved.moved)
         saved.read_only = ctl->settings.read_only;
     ctl->settings = saved;

@@ -6,17 +6,17 @@
 #include "core/ctl.h"
 
 /**
- * Runs parsed commands (CliArgs *) one after the other, until one leaves the shell; returns the
- * last one's exit status.
+ * Runs parsed commands (CliArgs *) in order, until one leaves the shell. Returns the exit status of
+ * the last command.
  */
 CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands);
 /**
- * Makes the help of the command that @first, or @first and @second (may be NULL), name the next
- * step of the mistake that is reported.
+ * Sets the help of a command as the next step of the reported mistake. @first, or @first and
+ * @second, name the command. @second may be NULL.
  */
 void cli_next_step_help(CliCtl *ctl, const char *first, const char *second);
 /**
- * Parses @text and runs all commands in it, or none when it does not parse (CST_EXIT_USAGE).
- * Returns the exit status.
+ * Parses @text and runs all its commands. If a command does not parse, it runs no command and
+ * returns CST_EXIT_USAGE. Returns the exit status.
  */
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text);

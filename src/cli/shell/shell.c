@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interactive shell, on a terminal with editing, history and completion, or over a script on
- * stdin. A command that fails does not end it.
+ * The interactive shell: on a terminal with editing, history and completion, else a script from
+ * stdin. It continues after a failed command.
  *
- * ^C while a line is edited clears it: the signal wakes the wait for a key through an eventfd,
- * because a flag could be missed right before the wait. While a command runs, its own handler is in
- * force (core/interrupt.c). State that readline's callbacks need is static, as they have no
+ * ^C while a line is edited clears the line. The signal wakes the wait for a key through an
+ * eventfd, because a flag could be missed right before the wait. While a command runs, the handler
+ * of core/interrupt.c is installed. State for readline's callbacks is static, because they have no
  * context.
  */
 #include "shell.h"
@@ -32,7 +32,7 @@
 
 #define HISTORY_LINES 500
 
-/* readline's callbacks carry no context. */
+/* The callbacks of readline have no context argument. */
 static CliCtl *shell_ctl;
 static GPtrArray *candidates;
 static guint next_candidate;
@@ -42,7 +42,10 @@ static const char *prompt(const CliCtl *ctl)
     return ctl->settings.read_only || geteuid() != 0 ? "cistern > " : "cistern # ";
 }
 
-/* NULL: the cache belongs to another user, as with sudo, and no history is kept. */
+/*
+ * Return: NULL if the cache directory belongs to another user, as with sudo. History is then not
+ * saved.
+ */
 static char *history_path(void)
 {
     g_autofree char *dir = cst_place_cache_dir(NULL);
@@ -50,7 +53,7 @@ static char *history_path(void)
     return dir ? g_build_filename(dir, "history", NULL) : NULL;
 }
 
-/** The words before the cursor, after the last ';'. The one being typed comes last, maybe "". */
+/** The words before the cursor, after the last ';'. The last one is being typed, and may be "". */
 static char **words_to_cursor(int start)
 {
     g_autofree char *before = g_strndup(rl_line_buffer, start);
@@ -71,7 +74,7 @@ static char *give_candidate(const char *text, int state)
         next_candidate = 0;
     if (!candidates || next_candidate >= candidates->len)
         return NULL;
-    /* readline frees with free(). */
+    /* readline frees the result with free(). */
     return strdup(g_ptr_array_index(candidates, next_candidate++));
 }
 
@@ -82,16 +85,15 @@ static char **complete(const char *text, int start, int end)
 
     g_clear_pointer(&candidates, g_ptr_array_unref);
     candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE, &files);
-    /* With nothing of ours readline would go on to file names. */
+    /* Without this, readline completes file names if the program has no candidates. */
     rl_attempted_completion_over = !files;
-    /* A name follows the pool that a slash ends. */
+    /* A word that ends in '/' is a pool. The name of a volume follows, so no blank is added. */
     rl_completion_append_character =
         candidates->len == 1 && g_str_has_suffix(candidates->pdata[0], "/") ? '\0' : ' ';
     return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
 }
 
-/* Readable after a ^C. A flag would be missed when the signal comes right before the wait for a
- * key. */
+/* Readable after ^C. A flag would be missed if the signal came right before the wait for a key. */
 static int interrupts = -1;
 
 static void on_interrupt(int number)
@@ -99,12 +101,12 @@ static void on_interrupt(int number)
     const uint64_t one = 1;
     int before = errno;
 
-    /* It can only fail because there are very many already. */
+    /* write() fails only if the counter is at its maximum. */
     (void)!write(interrupts, &one, sizeof(one));
     errno = before;
 }
 
-/* As in other shells: what was typed stays on the screen, and the next prompt is empty. */
+/* As in other shells: the typed text stays on the screen, and the next prompt is empty. */
 static void clear_line(void)
 {
     fputs("^C\n", rl_outstream);
@@ -129,7 +131,7 @@ static int next_key(FILE *stream)
     }
 }
 
-/* readline() with ^C clearing the line. Commands have handlers of their own. */
+/* readline() with a SIGINT handler that clears the line. Commands install their own handlers. */
 static char *read_line(const CliCtl *ctl)
 {
     struct sigaction action = {.sa_handler = on_interrupt}, old;
@@ -185,8 +187,7 @@ static void run_terminal(CliCtl *ctl)
     g_clear_pointer(&candidates, g_ptr_array_unref);
 }
 
-/** A script on stdin. Prompt and line are echoed, as virsh's are, so that the output reads
- *  alike. */
+/** Run a script from stdin. Prompt and line are echoed, so that the output equals virsh's. */
 static void run_script(CliCtl *ctl)
 {
     char *line = NULL;

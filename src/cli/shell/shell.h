@@ -6,8 +6,8 @@
 #include "core/ctl.h"
 
 /**
- * Reads and runs commands from the terminal, with editing, history and completion, or from a script
- * on stdin, until its end or `quit`. Fails only when the connection that was asked for can't be
+ * Reads and runs commands until the end of input or `quit`. Input is the terminal, with editing,
+ * history and completion, or a script on stdin. Fails only if the requested connection cannot be
  * opened.
  */
 CstExitStatus cli_shell(CliCtl *ctl);
