@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The question before data is destroyed. It is asked on stderr and answered on stdin, both of which
- * must be a terminal. The answer may begin with the translated letter for "yes" or with "y";
- * everything else, and Enter alone, means no.
+ * The question before data is destroyed. It is asked on stderr and answered on stdin; both must be
+ * terminals. The answer may start with the translated letter for "yes" or with "y". Any other
+ * answer, and Enter alone, means no.
  */
 #include "confirm.h"
 
@@ -13,7 +13,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* TRUE when @answer begins with the letter of @word, which is "yes" in some language. */
+/* Return: TRUE if @answer starts with the first letter of @word ("yes" in some language). */
 static gboolean begins_alike(const char *answer, const char *word)
 {
     return *word && g_unichar_tolower(g_utf8_get_char_validated(answer, -1)) ==

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One command for several things. Each run ends as it would alone, with a sentence or an error; in
- * JSON, where one document is expected, the ends are collected as the items of a list. The plans of
- * a dry run become one, a line for each.
+ * Runs one command for several objects. Each run ends as it would alone, with a sentence or an
+ * error. JSON output is one document, so the results become the items of a list. The plans of a dry
+ * run are joined, one on each line.
  */
 #include "each.h"
 
@@ -13,17 +13,17 @@
 #include "output/text.h"
 #include "report.h"
 
-/* The run over several things. */
+/* State of a run over several objects. */
 typedef struct {
     CliCtl *ctl;
     const CliEach *each;
-    CliSheet sheet; /* of JSON */
+    CliSheet sheet; /* used for JSON */
     GString *plans;
-    GError *last; /* what the last one that failed has failed with */
+    GError *last; /* error of the last run that failed */
     guint failed;
 } Run;
 
-/* The name of @thing, behind that of its pool. */
+/* Return: POOL/NAME of @thing, or only its name. */
 static char *full_name(const CliEach *each, gconstpointer thing)
 {
     const char *pool = NULL, *name;
@@ -47,7 +47,7 @@ static char *names_of(const CliEach *each, const GPtrArray *things)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
-/* Once for all; the answer holds for each. */
+/* Ask once. The answer applies to all objects. */
 static gboolean ask(CliCtl *ctl, const CliEach *each, const GPtrArray *things, GError **error)
 {
     g_autofree char *names = each->question ? names_of(each, things) : NULL;
@@ -62,7 +62,7 @@ static gboolean ask(CliCtl *ctl, const CliEach *each, const GPtrArray *things, G
 
 #pragma GCC diagnostic pop
 
-/* Into the item that was begun. */
+/* Add the names of @thing to the current item. */
 static void add_names(Run *run, gconstpointer thing)
 {
     const char *pool = NULL, *name;
@@ -92,7 +92,10 @@ static void add_item(Run *run, gconstpointer thing, const GError *why)
     cli_sheet_end_object(&run->sheet);
 }
 
-/* In JSON a thing that could not be shown has what was known of it, and why. */
+/*
+ * Add one object as an item. In JSON, an object that fails keeps the known facts and gets a
+ * "problem".
+ */
 static void show_item(Run *run, const char *name, gconstpointer thing, gpointer data,
                       GError **ret_why)
 {
@@ -110,7 +113,7 @@ static void show_item(Run *run, const char *name, gconstpointer thing, gpointer 
     cli_sheet_end_object(sheet);
 }
 
-/* FALSE: the user has cancelled it, and so the rest. */
+/* Return: FALSE if the user cancelled this object, which cancels all later ones too. */
 static gboolean run_one(Run *run, gconstpointer thing, gpointer data)
 {
     CliCtl *ctl = run->ctl;
@@ -146,7 +149,7 @@ static gboolean finish(Run *run, guint count, GError **error)
     CliCtl *ctl = run->ctl;
 
     cli_sheet_end_list(&run->sheet);
-    /* A dry run that passes ends with its plan. */
+    /* A dry run without failures ends with its plan. */
     if (run->plans->len && run->failed == 0)
         ctl->plan = g_strdup(run->plans->str);
     else
@@ -156,7 +159,7 @@ static gboolean finish(Run *run, guint count, GError **error)
     if (run->failed == 0)
         return TRUE;
     if (run->failed == count) {
-        /* Each has been named with its reason. */
+        /* Each failure has already been reported with its object. */
         ctl->reported = !ctl->settings.json;
         g_propagate_error(error, run->last);
         return FALSE;
@@ -165,7 +168,7 @@ static gboolean finish(Run *run, guint count, GError **error)
     return cst_fail(error, CST_ERROR_PARTIAL, _("%u of %u failed"), run->failed, count);
 }
 
-/* What was found wrong is shown, and is an error as well. */
+/* Show the facts even if @each->show fails. Its error is then the error of the command. */
 static gboolean show_alone(CliCtl *ctl, const CliEach *each, gconstpointer thing, gpointer data,
                            GError **error)
 {
@@ -202,7 +205,7 @@ gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpo
     cli_sheet_begin(&run.sheet, ctl);
     run.sheet.label_width = each->label_width;
     cli_sheet_begin_list(&run.sheet, each->list, NULL, "");
-    run.sheet.depth = 0; /* text has no line for the list */
+    run.sheet.depth = 0; /* the list has no line in text output */
     run.plans = g_string_new(NULL);
     ctl->one_of_several = TRUE;
     while (done < things->len && run_one(&run, things->pdata[done], data)) {
@@ -211,7 +214,7 @@ gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpo
             cli_print(ctl, "\n");
     }
     ctl->one_of_several = FALSE;
-    /* Those after the one that was cancelled were not done either. */
+    /* The objects after the cancelled one count as failed too. */
     if (done < things->len)
         run.failed += things->len - done - 1;
     return finish(&run, things->len, error);

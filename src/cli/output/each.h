@@ -5,45 +5,47 @@
 #include "sheet.h"
 
 /**
- * What a command does to each of several things that it was given. A thing that fails keeps none of
- * the others; who was given one thing alone gets what the command would be without this.
+ * The action of a command that accepts several objects. If one object fails, the command continues
+ * with the next one. For a single object, the output is that of a command without this feature.
  */
 typedef struct {
-    const char *list; /**< JSON: the list of what became of each */
-    const char *kind; /**< JSON: the member of its items that names the thing */
-    /** Asked once for all of them, with their number and their names; NULL: nothing is. */
+    const char *list; /**< JSON: name of the list of results */
+    const char *kind; /**< JSON: member of its items with the object's name */
+    /** Asked once for all objects, with their number and names; NULL: no question. */
     const char *question;
-    /** Names @thing, and its pool where it is in one (else NULL); borrowed. */
+    /** Gets the name of @thing and its pool (NULL if it is not in a pool), both borrowed. */
     void (*name)(gconstpointer thing, const char **ret_pool, const char **ret_name);
-    /** Does it, and ends as a command does (report.h); @data is the caller's. */
+    /** Performs the action and ends as a command does (report.h). @data is the caller's. */
     gboolean (*run)(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error);
     /**
-     * Of a command that shows things, instead of @run: adds what there is to show of it. On one
-     * sheet each of several is an object; of one alone, @object says under which name.
+     * Used instead of @run by commands that show objects: adds the facts of @thing to the sheet.
+     * Each of several objects becomes an object of the sheet; for a single one, @object is the
+     * member's name.
      */
     gboolean (*show)(CliSheet *sheet, gconstpointer thing, gpointer data, GError **error);
-    const char *object; /**< JSON: NULL: the facts are the document's own */
-    int label_width;    /**< of the sheet; 0: several are told apart by a line with the name */
+    const char *object; /**< JSON: member for a single object; NULL: top level */
+    int label_width;    /**< label width of the sheet; 0: a line with the name precedes each
+                             object */
 } CliEach;
 
 /**
- * Runs @each for all of @things, in their order; what became of each is said. PARTIAL when some
- * failed, the last one's error when all did. Nothing more is done once the user has cancelled one.
- * USAGE for several with --detach.
+ * Runs @each for all of @things in order, and reports each result. Fails with PARTIAL if some
+ * failed, or with the error of the last one if all failed. Stops after the user has cancelled one.
+ * Fails with USAGE for several objects with --detach.
  */
 gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpointer data,
                   GError **error);
 
-/** The row for the names behind the first one; @completer as of the first. */
+/** The row for further names after the first one. @completer is that of the first name. */
 #define CLI_FURTHER(text, completer)                                                   \
     {                                                                                  \
         .name = "further", .kind = CLI_OPT_ARGV, .help = text, .complete = (completer) \
     }
 
 /**
- * Returns the word of option @first and all of CLI_FURTHER, each once and borrowed; free the array.
- * USAGE for an empty one.
+ * Returns the values of option @first and of CLI_FURTHER without duplicates, borrowed. The caller
+ * frees the array. Fails with USAGE for an empty name.
  */
 GPtrArray *cli_each_word(const CliArgs *args, const char *first, GError **error);
-/** Puts @word into such an array at @index (-1: behind all), unless it is there. */
+/** Inserts @word into such an array at @index (-1: append), unless the array already has it. */
 void cli_each_add(GPtrArray *words, int index, const char *word);

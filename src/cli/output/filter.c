@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conditions on rows: a recursive-descent parser, whose depth is bounded, makes a tree of them;
- * values are converted to the kinds of their columns while they are read, so that a test of a row
- * only compares.
+ * Conditions on rows. A recursive-descent parser with bounded depth builds a tree. Values are
+ * converted to the kinds of their columns by the parser, so that testing a row only compares.
  */
 #include "filter.h"
 
@@ -21,15 +20,15 @@ typedef enum { OP_EQ, OP_NE, OP_LE, OP_GE, OP_LT, OP_GT, OP_MATCH, OP_NO_MATCH }
 
 struct CliFilter {
     NodeKind kind;
-    CliFilter *left, *right; /* NOT: left only; TEST: none */
+    CliFilter *left, *right; /* NOT: left only; TEST: both NULL */
     const CliColumn *column;
     guint index;               /* of the column */
-    const CliColumn *compared; /* the column on the right; NULL: a value */
+    const CliColumn *compared; /* the column on the right side; NULL: a value */
     guint compared_index;
     Operator op;
     gboolean absent; /* the value is "-" */
-    char *text;      /* TEXT, WORD; else NULL */
-    uint64_t number; /* all others */
+    char *text;      /* for TEXT and WORD; else NULL */
+    uint64_t number; /* for all other kinds */
     GRegex *regex;
 };
 
@@ -144,9 +143,9 @@ static gboolean is_text(CliCellKind kind)
 }
 
 /*
- * Makes @test compare with the column that @value names. FALSE without a change if @value names no
- * column of the same kind. Texts are never columns, so that "format = raw" keeps its meaning
- * whatever columns a later version has.
+ * Make @test compare with the column that @value names. Return: FALSE, with @test unchanged, if
+ * @value does not name a column of the same kind. In comparisons of texts, @value is never a
+ * column. "format = raw" therefore keeps its meaning if a later version adds a column "raw".
  */
 static gboolean take_column(const Parser *parser, CliFilter *test, const char *value)
 {
@@ -160,7 +159,7 @@ static gboolean take_column(const Parser *parser, CliFilter *test, const char *v
     return TRUE;
 }
 
-/* Sets the value that @test compares with. */
+/* Set the value that @test compares with. */
 static gboolean take_value(const Parser *parser, CliFilter *test, const char *value, GError **error)
 {
     gboolean matches = test->op == OP_MATCH || test->op == OP_NO_MATCH;
@@ -209,7 +208,7 @@ static gboolean is_name(char c)
     return g_ascii_isalnum(c) || c == '_' || c == '-';
 }
 
-/* Takes @word (in lower case), which no name goes on with. */
+/* Consume @word (in lower case), unless it is only the start of a longer name. */
 static gboolean take_word(Parser *parser, const char *word)
 {
     size_t len = strlen(word);
@@ -223,7 +222,7 @@ static gboolean take_word(Parser *parser, const char *word)
 
 static gboolean take_operator(Parser *parser, Operator *ret_op)
 {
-    /* Those of two characters first. */
+    /* Operators of two characters come first. */
     static const struct {
         const char *text;
         Operator op;
@@ -241,7 +240,7 @@ static gboolean take_operator(Parser *parser, Operator *ret_op)
     return FALSE;
 }
 
-/* A word, or what stands in quotes; NULL: neither. */
+/* Consume a word or a quoted text. Return: NULL if neither is next. */
 static char *take_text(Parser *parser)
 {
     const char *start;
@@ -340,7 +339,7 @@ static CliFilter *take_factor(Parser *parser, GError **error)
     return g_steal_pointer(&inner);
 }
 
-/* Parts that @word joins. */
+/* Parse one or more parts that are joined by @word. */
 static CliFilter *take_joined(Parser *parser, const char *word, NodeKind kind,
                               CliFilter *(*take_part)(Parser *parser, GError **error),
                               GError **error)
@@ -403,7 +402,7 @@ unsigned cli_filter_needs(const CliFilter *filter)
            cli_filter_needs(filter->right);
 }
 
-/* @number is the right side of columns that are no texts. */
+/* @number is the right side for columns that are not texts. */
 static int compare_cell(const CliFilter *test, const CliCell *cell, uint64_t number)
 {
     if (test->column->kind == CLI_CELL_WORD)
@@ -413,7 +412,7 @@ static int compare_cell(const CliFilter *test, const CliCell *cell, uint64_t num
     return cell->number < number ? -1 : cell->number > number;
 }
 
-/* A comparison of two columns holds for no row in which one of the cells is empty, but for !=. */
+/* If exactly one of two compared columns is empty, only != is true. */
 static gboolean test_cell(const CliFilter *test, const CliCell *cell, const CliCell *compared)
 {
     gboolean same = test->absent && !cell->present;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command as a job. A thread tells the service how far the work is, a few times a second, and
- * is told whether the job was cancelled or limited. It has a connection of its own: the command's
- * is busy with what the job is about. Embedded, the service is in this process and both use it.
+ * The running command as a job. A thread reports the progress to the service a few times a second.
+ * The service replies whether the job was cancelled or limited. The thread has its own connection,
+ * because calls of the command occupy the command's connection. Embedded, the service is in this
+ * process, and both threads use one connection.
  *
- * The lock guards what both threads use of the job. The task is the working thread's current one;
- * what its predecessors did counts as done.
+ * The lock guards the fields that both threads use. The task is the current one of the working
+ * thread. The work of earlier tasks counts as done.
  *
- * A job ends with its connection. When the daemon is restarted, the work may go on nevertheless (a
- * repository is checked without a daemon): it is listed anew then, under another number.
+ * A job ends with its connection. After a restart of the daemon, the work may continue (a
+ * repository is checked without a daemon). The job is then listed again under another number.
  */
 #include "job.h"
 
@@ -26,37 +27,37 @@
 
 #include "core/background.h"
 
-#define STEP_US  (200 * G_TIME_SPAN_MILLISECOND) /* between two words with the service */
+#define STEP_US  (200 * G_TIME_SPAN_MILLISECOND) /* between two progress reports */
 #define BEGIN_US (200 * G_TIME_SPAN_MILLISECOND) /* work shorter than this is not listed */
-#define ALONE_US (5 * G_TIME_SPAN_SECOND)        /* then the checks are over, whatever is moved */
-#define RETRY_US (2 * G_TIME_SPAN_SECOND)        /* between two beginnings anew */
+#define ALONE_US (5 * G_TIME_SPAN_SECOND)        /* the checks have ended by then */
+#define RETRY_US (2 * G_TIME_SPAN_SECOND)        /* between two attempts to list the job again */
 
 struct CliJob {
     char *kind, *pool, *volume;
     uint64_t group;
-    CstConn *shared;   /* the command's own connection where that is embedded; else NULL */
-    const CstConn *as; /* the command's, of which ours is to be another one; NULL: none */
-    char *uri;         /* where there is none: what to connect to */
+    CstConn *shared;   /* the command's own connection if it is embedded; else NULL */
+    const CstConn *as; /* the command's connection, which conn duplicates; NULL: use uri */
+    char *uri;         /* if @as is NULL: the URI of conn */
     CstConnOptions options;
-    CstConn *conn;  /* the thread's own; NULL: none, or lost */
-    int background; /* see cli_background_leave(); -1: the command does not go on alone */
+    CstConn *conn;  /* connection of the job's thread; NULL: not opened, or lost */
+    int background; /* see cli_background_leave(); -1: the command stays in the foreground */
     CstFd report;
     GThread *thread;
 
-    /* The thread's: */
+    /* Used by the job's thread only: */
     gint64 began, tried;
-    uint64_t handle, id; /* 0: not listed, or no longer */
+    uint64_t handle, id; /* 0: not listed, or no longer listed */
     gboolean was_listed, given_up;
 
-    GMutex lock; /* guards what follows */
+    GMutex lock; /* guards the fields below */
     GCond changed;
     gboolean over;
-    gint64 entered;     /* monotonic; when the task became the current one */
-    CstTask *task;      /* NULL: between two */
-    CstProgress before; /* of tasks that have ended */
+    gint64 entered;     /* monotonic time when the task became the current one */
+    CstTask *task;      /* NULL: between two tasks */
+    CstProgress before; /* total of ended tasks */
     gboolean cancelled;
-    uint64_t limit;  /* bytes a second; 0: none */
-    GError *refused; /* why the command can't go on alone */
+    uint64_t limit;  /* bytes per second; 0: unlimited */
+    GError *refused; /* reason why the command cannot continue in the background */
 };
 
 /* --- the work --------------------------------------------------------------------------------- */
@@ -91,7 +92,9 @@ void cli_job_leave(CliCtl *ctl)
     g_mutex_unlock(&job->lock);
 }
 
-/* With the lock held. Unknown as long as that of the current task is. */
+/*
+ * Called with the lock held. The total is unknown as long as that of the current task is unknown.
+ */
 static CstProgress sum(const CliJob *job)
 {
     CstProgress progress = cst_task_progress(job->task);
@@ -102,7 +105,7 @@ static CstProgress sum(const CliJob *job)
     return progress;
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void cancel(CliJob *job)
 {
     job->cancelled = TRUE;
@@ -133,7 +136,7 @@ static gboolean list(CliJob *job, GError **error)
     return conn && cst_conn_client_job_begin(conn, &what, &job->handle, &job->id, error);
 }
 
-/* Whether the work is under way: what is wrong with the command would have been found. */
+/* Return: TRUE if the work has started, so that the checks of the command have passed. */
 static gboolean is_under_way(CliJob *job)
 {
     gboolean under_way;
@@ -156,7 +159,7 @@ static gboolean is_due(CliJob *job)
     return job->background >= 0 ? is_under_way(job) : now - job->began >= BEGIN_US;
 }
 
-/* The command goes on alone, or ends because it can't. */
+/* Continue in the background, or cancel the command because of @why. */
 static void detach(CliJob *job, const GError *why)
 {
     if (!why) {
@@ -170,7 +173,10 @@ static void detach(CliJob *job, const GError *why)
     g_mutex_unlock(&job->lock);
 }
 
-/* A first time that fails is the last one: the service takes no such jobs, or no more. */
+/*
+ * If the first attempt fails, do not try again: the service does not support such jobs, or has
+ * reached its limit.
+ */
 static void try_list(CliJob *job)
 {
     g_autoptr(GError) why = NULL;
@@ -197,7 +203,7 @@ static void tell(CliJob *job)
     progress = sum(job);
     g_mutex_unlock(&job->lock);
     if (!cst_conn_client_job_progress(conn, job->handle, progress, &stop, &limit, NULL)) {
-        /* It is listed anew when the service is back. */
+        /* The job is listed again when the service is available. */
         job->id = 0;
         job->tried = g_get_monotonic_time();
         g_clear_pointer(&job->conn, cst_conn_free);
@@ -276,8 +282,8 @@ static CliJob *job_new(const CliCtl *ctl, const char *kind, const char *pool, co
 }
 
 /*
- * What the command calls over its own connection is a part of the job. Fails where the service has
- * no jobs of clients, or the connection may change nothing.
+ * Make calls over the command's own connection a part of the job. Fails if the service does not
+ * support jobs of clients, or if the connection is read-only.
  */
 static gboolean join_group(const CliCtl *ctl, CliJob *job, GError **error)
 {
@@ -296,7 +302,7 @@ gboolean cli_job_check(const CliArgs *args, GError **error)
            cst_fail(error, CST_ERROR_USAGE, _("--%s goes with --%s only"), "report", "detach");
 }
 
-/* A file is replaced by the report; a FIFO has its reader waited for. */
+/* A file is replaced by the report. For a FIFO, open() waits for its reader. */
 static gboolean open_report(const CliCtl *ctl, CliJob *job, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
@@ -352,7 +358,7 @@ gboolean cli_job_end(CliCtl *ctl, gboolean ok, GError **error)
     g_cond_signal(&job->changed);
     g_mutex_unlock(&job->lock);
     g_thread_join(job->thread);
-    /* Who waits for the end of the job finds the report complete. */
+    /* A program that waits for the end of the job must find the report complete. */
     fflush(ctl->out);
     if (job->id)
         tell(job);

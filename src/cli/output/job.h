@@ -6,32 +6,34 @@
 #include "core/ctl.h"
 
 /**
- * The command as a job, where the command itself does the work: listed by the service, limited and
- * cancelled as any other job, and on its own with --detach. What cli_run_task() runs meanwhile is
- * the job's work, one piece after the other.
+ * The running command as a job, for commands that do the work themselves. The service lists the
+ * job. It can be limited and cancelled like other jobs, and --detach moves it to the background.
+ * Each task that cli_run_task() runs is a part of the job.
  */
 
-/** Looks at what a command with CLI_CMD_WORKS was given for its job, before it does anything. */
+/** Checks the job options of a command with CLI_CMD_WORKS, before the command does any work. */
 gboolean cli_job_check(const CliArgs *args, GError **error);
 /**
- * Begins the job, once everything about the command is known that can be known without doing it.
- * It is listed when it has lasted a moment; with --detach when the work is under way, and the
- * command lets go of the terminal then. @volume may be NULL. Does nothing in a dry run.
+ * Begins the job after all checks that are possible without doing the work. The job is listed once
+ * it has lasted for a short time. With --detach it is listed when the work has started, and the
+ * command then detaches from the terminal. @volume may be NULL. Has no effect in a dry run.
  *
- * Without --detach it never fails: what can't be listed is done all the same. With it, FALSE when
- * the service takes no jobs of clients.
+ * Without --detach it never fails, and the work is done even if the job cannot be listed. With
+ * --detach it fails if the service does not support jobs of clients.
  */
 gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const char *volume,
                        GError **error);
 /**
- * Ends the job, if one was begun, as the command ends. Called by shell/run.c. Returns @ok; FALSE
- * with another *error when the command was to go on alone and could not.
+ * Ends the job, if one was begun, at the end of the command. Called by shell/run.c. Returns @ok, or
+ * FALSE with *error replaced if the command should have detached and could not.
  */
 gboolean cli_job_end(CliCtl *ctl, gboolean ok, GError **error);
 
-/** Makes @task what the job does now. Nothing without a job, as cli_job_leave(). */
+/**
+ * Makes @task the current task of the job. Without a job, this and cli_job_leave() have no effect.
+ */
 void cli_job_enter(CliCtl *ctl, CstTask *task);
-/** That work has ended, however. */
+/** Reports that the current task has ended, with or without success. */
 void cli_job_leave(CliCtl *ctl);
 
 /** Rows of option tables of commands with CLI_CMD_WORKS. */

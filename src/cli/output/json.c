@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JSON objects, one a line, each with the version of its schema. The text is appended to a string;
- * the only state is whether a comma is due.
+ * JSON objects, one on each line, each with the version of its schema. The text is appended to a
+ * string. The only state is whether a comma must come next.
  *
- * The text is written here, and not by json-glib, whose generator needs the whole object as a tree
- * (the map of an image may have millions of rows), prints 56.77 as 56.770000000000003 and lets the
- * character U+001F through, which makes the text invalid.
+ * json-glib is not used, because its generator needs the complete object as a tree, and the map of
+ * an image may have millions of rows. It also prints 56.77 as 56.770000000000003 and does not
+ * escape the character U+001F, which makes the text invalid.
  */
 #include "json.h"
 
@@ -41,7 +41,7 @@ void cli_json_flush(CliJson *json, FILE *stream)
     g_string_truncate(json->text, 0);
 }
 
-/* What stands before a value: a comma, and its name where it is a member. */
+/* Write the text before a value: a comma, and the name of a member. */
 static void begin_value(CliJson *json, const char *key)
 {
     gsize at;
@@ -71,10 +71,10 @@ void cli_json_close(CliJson *json, char bracket)
     json->follows = TRUE;
 }
 
-/* JSON may hold any character, but it may be read on a terminal. */
+/* JSON may contain any character, but this text may be printed on a terminal. */
 static void append_escaped(GString *out, gunichar c)
 {
-    static const char letters[] = "btn\0fr"; /* of 8 to 13; 11 has none */
+    static const char letters[] = "btn\0fr"; /* for characters 8 to 13; 11 has no letter */
 
     if (c == '"' || c == '\\')
         g_string_append_printf(out, "\\%c", (char)c);
@@ -86,7 +86,7 @@ static void append_escaped(GString *out, gunichar c)
         g_string_append_unichar(out, c);
 }
 
-/* Return: the bytes at the start of @text that JSON holds as they are. */
+/* Return: the number of bytes at the start of @text that need no escape. */
 static gsize plain_length(const char *text)
 {
     const char *end = text;

@@ -5,49 +5,57 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** "schema" of every JSON object this program prints; it goes up when a member changes meaning. */
+/**
+ * "schema" of each JSON object of this program. It is incremented when a member changes its
+ * meaning.
+ */
 #define CLI_JSON_SCHEMA 1
 
-/** One JSON object, whose text is written from left to right. */
+/** A JSON object, which is written sequentially. */
 typedef struct {
     GString *text;
-    gboolean follows; /**< a value stands before the next one, so a comma must */
+    gboolean follows; /**< a value precedes the next one, so a comma is needed */
 } CliJson;
 
 /** Starts an object with "schema". */
 void cli_json_begin(CliJson *json);
-/** Closes the object, prints it on a line and frees it. */
+/** Closes the object, prints it on one line and frees it. */
 void cli_json_end(CliJson *json, FILE *stream);
-/** Frees an object that is not printed. */
+/** Frees an object without printing it. */
 void cli_json_clear(CliJson *json);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliJson, cli_json_clear)
 
-/** Prints what has been written so far, of an object that is too long to be kept in memory. */
+/** Prints the text so far. For objects that are too long for memory. */
 void cli_json_flush(CliJson *json, FILE *stream);
 
 /*
- * @key is the name of the member, NULL in a list. Names have underscores everywhere; keys that are
- * qemu-img's may be spelt as it has them.
+ * @key is the name of the member; NULL in a list. In names, '-' becomes '_', so that the keys of
+ * qemu-img may be passed unchanged.
  */
-/** Opens an object or a list; @bracket: '{' or '['. */
+/** Opens an object or a list. @bracket is '{' or '['. */
 void cli_json_open(CliJson *json, const char *key, char bracket);
-/** Closes it; @bracket: '}' or ']'. */
+/** Closes an object or a list. @bracket is '}' or ']'. */
 void cli_json_close(CliJson *json, char bracket);
-/** Adds a text; NULL: null. Bytes that are no UTF-8, as file names may have, are replaced. */
+/** Adds a text, or null for NULL. Bytes that are not UTF-8, as in file names, are replaced. */
 void cli_json_add_string(CliJson *json, const char *key, const char *value);
 /** Adds true or false. */
 void cli_json_add_bool(CliJson *json, const char *key, gboolean value);
-/** Adds a number. Readers of JSON may have no number above 2⁶³-1; larger ones are cut to it. */
+/**
+ * Adds a number. Values above 2⁶³-1 are reduced to it, because JSON readers may not support them.
+ */
 void cli_json_add_number(CliJson *json, const char *key, uint64_t value);
 /**
- * Adds a secret text, of which no copy is made: prints what has been written so far, then @len
- * bytes at @value past the buffer of @stream. They have to be characters that JSON does not escape,
- * as base64's are. FALSE, with errno: they were not written.
+ * Adds a secret text without making a copy of it. Prints the text so far, then @len bytes at
+ * @value, which bypass the buffer of @stream. The bytes must be characters that JSON does not
+ * escape, such as base64. Return: FALSE, with errno, if they were not written.
  */
 gboolean cli_json_pass_string(CliJson *json, FILE *stream, const char *key, const void *value,
                               size_t len);
-/** Adds a literal as @text spells it. */
+/** Adds the literal @text unchanged. */
 void cli_json_add_spelt(CliJson *json, const char *key, const char *text);
 
-/** Returns a time in seconds since 1970 as ISO 8601 in UTC: "2026-11-21T02:44:39Z". Free it. */
+/**
+ * Returns a time in seconds since 1970 as ISO 8601 in UTC: "2026-11-21T02:44:39Z". The caller frees
+ * it.
+ */
 char *cli_json_time(int64_t seconds);

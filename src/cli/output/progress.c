@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Long work in a thread of its own, while this one shows how far it is: a bar on a terminal, a line
- * now and then elsewhere, JSON events with --json. Work that is done within QUIET_US shows nothing.
+ * Runs long work in a thread, while this thread shows the progress: a bar on a terminal, a line
+ * every few seconds elsewhere, JSON events with --json. Work shorter than QUIET_US shows no
+ * progress.
  *
- * The lock guards whether the work has finished; otherwise the threads share only the task, which
- * is safe from any thread. The first SIGINT or SIGTERM cancels the task, and the work's own error
- * is what the command fails with. Work that has not ended GIVE_UP_US later hangs in storage, and
- * the program ends without it, which leaves the state that a crash would leave. A thread that
- * blocks in a system call (the open, read or write of a FIFO) is woken by a signal, and finds the
- * task cancelled.
+ * The lock guards whether the work has finished. Otherwise the threads share only the task, which
+ * is thread-safe. The first SIGINT or SIGTERM cancels the task. The command then fails with the
+ * error of the work.
+ *
+ * If the work has not ended GIVE_UP_US after the signal, it hangs in storage. The program then
+ * exits without it, and leaves the state on disk that a crash would leave. A signal wakes a thread
+ * that blocks in a system call, such as open(), read() or write() of a FIFO. The thread then finds
+ * its task cancelled.
  */
 #include "core/ctl.h"
 
@@ -28,16 +31,16 @@
 #include "sheet.h"
 #include "width.h"
 
-#define TICK_US    100000                /* between two looks at the task */
-#define BAR_US     200000                /* between two drawings of the bar */
+#define TICK_US    100000                /* between two checks of the task */
+#define BAR_US     200000                /* between two updates of the bar */
 #define EVENT_US   G_USEC_PER_SEC        /* between two JSON events */
-#define LINE_US    (10 * G_USEC_PER_SEC) /* between two lines where there is no terminal */
-#define QUIET_US   500000                /* work shorter than this shows nothing */
-#define GIVE_UP_US (10 * G_USEC_PER_SEC) /* from a signal until the work counts as hanging */
+#define LINE_US    (10 * G_USEC_PER_SEC) /* between two lines without a terminal */
+#define QUIET_US   500000                /* shorter work shows no progress */
+#define GIVE_UP_US (10 * G_USEC_PER_SEC) /* from a signal until the work is considered hanging */
 
 typedef struct {
     CliTaskFunc func;
-    CliReadyFunc ready; /**< called once the total is known, instead of progress; NULL: progress */
+    CliReadyFunc ready; /**< called once the total is known; NULL: show progress */
     gpointer data;
     CstTask *task;
     GError *error;
@@ -45,8 +48,8 @@ typedef struct {
     gboolean dry_run;
     GMutex lock;
     GCond done;
-    gboolean finished; /**< under lock */
-    gboolean started;  /**< under lock; thread is set */
+    gboolean finished; /**< guarded by lock */
+    gboolean started;  /**< guarded by lock; thread is set */
     pthread_t thread;
 } Work;
 
@@ -58,7 +61,7 @@ typedef struct {
     gint64 started, shown;
     gint64 interval;
     gboolean bar;
-    gboolean drawn; /**< a bar is on the screen and must be wiped */
+    gboolean drawn; /**< a bar is on the screen and must be erased */
 } View;
 
 static gpointer work_thread(gpointer data)
@@ -181,7 +184,10 @@ static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
     view->started = view->shown = g_get_monotonic_time();
 }
 
-/* With the work's lock held: ends the program, as the work's thread cannot be got out of a call. */
+/*
+ * End the program, because the work's thread blocks in a system call. Called with the work's lock
+ * held.
+ */
 static void give_up(CliCtl *ctl)
 {
     g_autoptr(GError) error = NULL;
@@ -214,7 +220,10 @@ static void watch(View *view, Work *work)
             interrupted_at = now;
         if (interrupted_at && now - interrupted_at >= GIVE_UP_US)
             give_up(view->ctl);
-        /* At each tick, as the thread may enter a call that blocks right after it was woken. */
+        /*
+         * Repeated at each tick, because the thread may enter a blocking call right after it was
+         * woken.
+         */
         if (work->started && cst_task_cancelled(work->task))
             cli_interrupt_wake(work->thread);
         g_cond_wait_until(&work->done, &work->lock, now + TICK_US);
@@ -259,7 +268,7 @@ static gboolean run_work(CliCtl *ctl, const char *label, CliTaskFunc func, CliRe
     g_autoptr(CstTask) task = cst_task_new();
     Work work = {
         .func = func, .ready = ready, .data = data, .task = task, .dry_run = cst_dry_run()};
-    /* A command that does the work itself has a process for that (output/job.h). */
+    /* A command that does the work itself detaches with its own process (output/job.h). */
     gboolean detach =
         cli_args_has(ctl->current, "detach") && !(ctl->current->command->flags & CLI_CMD_WORKS);
 

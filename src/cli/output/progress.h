@@ -5,10 +5,10 @@
 
 #include "core/ctl.h"
 
-/** The figures of a progress; eta_s below 0: unknown. */
+/** The figures of a progress. eta_s is negative if it is unknown. */
 typedef struct {
     double percent;
-    double rate; /**< bytes a second */
+    double rate; /**< bytes per second */
     double eta_s;
 } CliProgressFigures;
 
@@ -16,8 +16,8 @@ typedef struct {
 void cli_progress_compute(CstProgress progress, double seconds, CliProgressFigures *ret);
 
 /**
- * Returns one line that fits @columns: label, a bar when there is room, percent, done, rate, time
- * left. Free it.
+ * Returns one line of at most @columns: label, a bar if it fits, percent, done, rate, time left.
+ * The caller frees it.
  */
 char *cli_progress_text(const char *label, CstProgress progress, const CliProgressFigures *figures,
                         int columns);
@@ -26,12 +26,12 @@ char *cli_progress_text(const char *label, CstProgress progress, const CliProgre
 typedef gboolean (*CliTaskFunc)(CstTask *task, gpointer data, GError **error);
 
 /**
- * Runs @func in a thread while this one draws its progress on stderr: a bar on a terminal, a line
- * every ten seconds elsewhere, one JSON object a second with --json. The first SIGINT or SIGTERM
- * cancels the task, a second one ends the program. Returns what @func returned.
+ * Runs @func in a thread while this thread shows its progress on stderr: a bar on a terminal, a
+ * line every ten seconds elsewhere, one JSON object per second with --json. The first SIGINT or
+ * SIGTERM cancels the task, a second one ends the program. Returns the result of @func.
  *
- * Applies --rate-limit and --detach of the command. A command that was detached ends as if it had
- * failed, and shell/run.c reports the job that goes on.
+ * Applies --rate-limit and --detach of the command. If the work was detached, returns FALSE.
+ * shell/run.c then reports the job that continues.
  */
 gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
                       GError **error);
@@ -40,8 +40,8 @@ gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer
 typedef void (*CliReadyFunc)(CliCtl *ctl, gpointer data);
 
 /**
- * Like cli_run_task() for work that goes on until it is cancelled, and shows no progress. Calls
- * @ready once the task's total is known, which the work sets when it has begun to serve.
+ * Like cli_run_task(), for work that runs until it is cancelled and shows no progress. Calls @ready
+ * once the task's total is known, which the work sets when it has started to serve.
  */
 gboolean cli_run_service(CliCtl *ctl, CliTaskFunc func, CliReadyFunc ready, gpointer data,
                          GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a command ends: with what was done, what a dry run would do, one value or document, or an
- * error. Each is a line of text, or one JSON object. Errors go to stderr, with the headline before
- * and a hint after them.
+ * The output at the end of a command: the completed action, the plan of a dry run, a value, a
+ * document or an error. Each is text or one JSON object. Errors are printed on stderr, between the
+ * headline and a hint.
  */
 #include "report.h"
 
@@ -40,7 +40,7 @@ void cli_print_size_line(CliCtl *ctl, uint64_t bytes)
     cli_extra(ctl, "\n");
 }
 
-/* @sized: @bytes and the time belong to the result. */
+/* @sized: the result includes @bytes and the time. */
 static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message,
                        gboolean sized, uint64_t bytes)
 {
@@ -52,7 +52,7 @@ static void print_done(CliCtl *ctl, const char *key, const char *value, const ch
         {"seconds", NULL, sized, CLI_FACT_REAL, NULL, 0, cli_seconds(ctl)},
     };
 
-    /* It was not done: a dry run ends with its plan. */
+    /* In a dry run, the plan is printed instead. */
     if (ctl->plan)
         return;
     if (!ctl->one_of_several)
@@ -116,7 +116,7 @@ void cli_document(CliCtl *ctl, const char *key, const char *text)
     cli_sheet_print_json(ctl, ctl->out, &fact, 1);
     if (ctl->settings.json)
         return;
-    /* A file or another program gets the exact document. */
+    /* On a file or a pipe, the document is exact. */
     if (isatty(fileno(ctl->out)))
         cli_print_lines(ctl, text);
     else
@@ -143,7 +143,7 @@ void cli_print_plan(CliCtl *ctl)
     cli_print(ctl, "\n");
 }
 
-/** What to do next, where the error's class alone tells it; NULL otherwise. */
+/** Return: the next step for an error class; NULL: no general advice. */
 static const char *hint_for(CstErrorCode code)
 {
     switch (code) {
@@ -159,7 +159,7 @@ static const char *hint_for(CstErrorCode code)
     }
 }
 
-/* For a person at a terminal and for JSON: what the command says, else the class. */
+/* For a terminal and for JSON: the step that the command set, else that of the error class. */
 static char *next_step_for(const CliCtl *ctl, CstErrorCode code)
 {
     if (ctl->next_step)
@@ -170,7 +170,7 @@ static char *next_step_for(const CliCtl *ctl, CstErrorCode code)
     return g_strdup(hint_for(code));
 }
 
-/* An error may quote words of the command line, with a URL that was typed wrong. */
+/* An error may quote words of the command line, which may be a mistyped URL with a password. */
 static char *error_shown(const GError *error)
 {
     char *text = cst_error_text(error);
@@ -220,8 +220,10 @@ static void report_text(CliCtl *ctl, const GError *error)
     } else if (*text) {
         cli_error_line(ctl, text);
     }
-    /* Scripts compare stderr: a hint that goes with every such error is for the person at the
-       terminal, one about this very name is for everybody. */
+    /*
+     * Scripts compare stderr, so the general hint of an error class is printed only on a terminal.
+     * A hint that the command set is always printed.
+     */
     if (ctl->hint || (hint && isatty(fileno(ctl->err))))
         cli_warn(ctl, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Facts about one thing, as lines of text or as one JSON object. Whoever adds a fact does not ask
- * which of the two it will be. Text is printed at once; JSON is collected and printed at the end,
- * so that a failure in between never leaves half an object.
+ * Facts about one object, as lines of text or as one JSON object. The code that adds facts is the
+ * same for both. Text is printed at once. JSON is collected and printed at the end, so that a
+ * failure never leaves a partial object.
  */
 #include "sheet.h"
 
@@ -12,7 +12,7 @@
 #include "text.h"
 #include "width.h"
 
-#define STEP 4 /* columns */
+#define STEP 4 /* columns of indentation per level */
 
 void cli_sheet_begin(CliSheet *sheet, CliCtl *ctl)
 {
@@ -80,7 +80,7 @@ static void add_fact(CliJson *json, const CliFact *fact)
     }
 }
 
-/* --- either ---------------------------------------------------------------------------------- */
+/* --- text or JSON ---------------------------------------------------------------------------- */
 
 void cli_sheet_add(CliSheet *sheet, const CliFact *facts, unsigned count)
 {

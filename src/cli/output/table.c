@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables, listings and trees of rows. Cells are kept as values, here; text is made of them when
- * they are printed, for people (table_text.c) and for programs (table_json.c, table_plain.c).
+ * Tables, listings and trees of rows. This file stores cells as values. They become text when they
+ * are printed, for people (table_text.c) or for programs (table_json.c, table_plain.c).
  */
 #include "table_private.h"
 
 #include <string.h>
 
-#define TEXTS_CHUNK 16384 /* bytes that are allocated at a time for the text of cells */
+#define TEXTS_CHUNK 16384 /* allocation unit for the text of cells, in bytes */
 
 static void attached_clear(gpointer data)
 {
@@ -54,7 +54,7 @@ static void add_cell(CliTable *table, CliCellKind kind, const Cell *cell)
     g_array_append_vals(table->cells, cell, 1);
 }
 
-/* Return: a copy of @text, which rows one after the other share if they have the same. */
+/* Return: a copy of @text, or the text of the cell above if it is equal. */
 static const char *keep_text(CliTable *table, const char *text)
 {
     guint above = table->cells->len - table->n_columns;
@@ -136,7 +136,7 @@ void cli_table_attach(CliTable *table, const char *key, CliTable *attached)
     g_array_append_val(table->attached, one);
 }
 
-/* --- what is printed -------------------------------------------------------------------------- */
+/* --- printed rows and columns ----------------------------------------------------------------- */
 
 guint cli_table_row_count(const CliTable *table)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables as JSON, and as YAML, whose values may be written as JSON's are. Rows of a list are
- * printed one by one and never kept. The depth of a tree is bounded, as a server may have sent it.
+ * Tables as JSON and as YAML, with values in the syntax of JSON. Rows of a list are printed one by
+ * one and not kept in memory. The depth of a tree is bounded, because the tree may come from a
+ * server.
  */
 #include "table_private.h"
 
-#define DEPTH_MAX 1000  /* ours ends far above */
-#define FLUSH_AT  32768 /* bytes of rows that are written at a time */
+#define DEPTH_MAX 1000  /* valid trees are much less deep */
+#define FLUSH_AT  32768 /* flush the text of rows at this size, in bytes */
 
-/* @key NULL: the value alone. */
+/* @key NULL: the value without a name. */
 static void add_json_cell(CliJson *json, const char *key, const CliColumn *column, const Cell *cell)
 {
     g_autofree char *text = NULL;
@@ -36,7 +37,7 @@ static void add_json_cell(CliJson *json, const char *key, const CliColumn *colum
     }
 }
 
-/* The object stays open: for what is attached, or for the rows below. */
+/* Open the object of a row. The caller adds attached tables or children and closes it. */
 static void open_json_row(CliJson *json, const CliTable *table, guint row, const char *key)
 {
     cli_json_open(json, key, '{');
@@ -56,7 +57,7 @@ void cli_table_add_json(const CliTable *table, CliJson *json, const char *key)
     cli_json_close(json, ']');
 }
 
-/* Rows can be very many (the map of an image): each is written out, and none is kept. */
+/* A table may have very many rows (the map of an image), so they are written early and not kept. */
 void cli_table_print_json(CliCtl *ctl, const CliTable *table, const char *key)
 {
     CliJson json;
@@ -88,7 +89,7 @@ void table_print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
     cli_json_end(&json, ctl->out);
 }
 
-/* The row @row with those below it as "children"; the next row that is not below it. */
+/* Add row @row with its descendants as "children". Return: the first row after them. */
 static guint add_json_tree(CliJson *json, const CliTable *table, guint row, const char *key,
                            guint depth)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tables as lines for scripts and spreadsheets: values as they are, one row a line. */
+/* Tables as lines for scripts and spreadsheets: raw values, one row on each line. */
 #include <string.h>
 
 #include <base/text.h>
@@ -7,7 +7,7 @@
 #include "json.h"
 #include "table_private.h"
 
-/* The value without translation or unit; NULL: there is none. The caller frees it. */
+/* The value without translation or unit; NULL: absent. The caller frees it. */
 static char *plain_text(const CliColumn *column, const Cell *cell)
 {
     if (!cell->present)
@@ -27,7 +27,7 @@ static char *plain_text(const CliColumn *column, const Cell *cell)
     return g_strdup_printf("%" G_GUINT64_FORMAT, cell->number);
 }
 
-/* Calls @print with each cell that is printed, and what stands before it. */
+/* Call @print for each printed cell, with separators between cells. */
 static void print_rows(FILE *out, const CliTable *table, char separator,
                        void (*print)(FILE *out, const char *text))
 {
@@ -63,8 +63,8 @@ void cli_table_print_parsable(CliCtl *ctl, const CliTable *table)
 }
 
 /*
- * A spreadsheet takes a cell that begins with one of these characters for a formula, quoted or not.
- * The apostrophe makes it text.
+ * Prefix an apostrophe to a cell that starts with one of these characters. A spreadsheet would
+ * treat the cell as a formula, even if it is quoted.
  */
 static void print_quoted(FILE *out, const char *value)
 {

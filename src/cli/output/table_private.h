@@ -3,14 +3,14 @@
 
 #include "table.h"
 
-/** What table.c keeps and the ways to print it (table_json.c, table_plain.c) read. */
+/** A cell of the table. Private to table.c and the files that print tables (table_*.c). */
 
 typedef struct {
     gboolean present;
     union {
         const char *text; /**< CLI_CELL_TEXT: in CliTable.texts */
         const char *word; /**< CLI_CELL_WORD */
-        uint64_t number;  /**< all others */
+        uint64_t number;  /**< all other kinds */
     };
 } Cell;
 
@@ -19,28 +19,28 @@ struct CliTable {
     guint n_columns;
     GArray *cells; /**< of Cell, row after row */
     GStringChunk *texts;
-    GArray *levels;   /**< of guint, one a row of a tree */
-    GArray *attached; /**< of Attached, in the order of their being attached */
-    GArray *order;    /**< of guint: the columns that are printed; NULL: all */
-    GArray *rows;     /**< of guint: the rows that are printed; NULL: all */
+    GArray *levels;   /**< of guint, one for each row of a tree */
+    GArray *attached; /**< of Attached, in the order of attachment */
+    GArray *order;    /**< of guint: the printed columns; NULL: all */
+    GArray *rows;     /**< of guint: the printed rows; NULL: all */
 };
 
-/** What belongs to a listing. */
+/** A table attached to a listing. */
 typedef struct {
     const char *key;
     CliTable *table; /**< owned */
 } Attached;
 
-/* Rows and columns as they are printed, by their number there. */
+/* Access to the printed rows and columns. Numbers count only the printed ones. */
 guint table_rows(const CliTable *table);
 guint table_columns(const CliTable *table);
 const CliColumn *table_column(const CliTable *table, guint i);
 const Cell *table_cell(const CliTable *table, guint row, guint i);
-/** Whether people see column @i. */
+/** Return: TRUE if column @i is shown in text. */
 gboolean table_shows(const CliTable *table, guint i);
 guint table_level(const CliTable *table, guint row);
 
-/** Prints the only row with what is attached, {"schema":1,KEY:{…}}. */
+/** Prints the only row with its attached tables, as {"schema":1,KEY:{…}}. */
 void table_print_json_row(CliCtl *ctl, const CliTable *table, const char *key);
-/** Prints the first row with those below it as "children". */
+/** Prints the first row with its descendants as "children". */
 void table_print_json_tree(CliCtl *ctl, const CliTable *table, const char *key);

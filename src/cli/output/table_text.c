@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables for people, laid out as virsh does: everything is encoded and measured first, and each
- * column is as wide as its widest cell. What is in a cell may come from a server or an image, so
- * whatever can't be printed is escaped.
+ * Tables for people, in virsh's layout. All cells are encoded and measured first; the widest cell
+ * sets the width of a column. Cells may come from a server or an image, so unprintable characters
+ * are escaped.
  */
 #include "table_private.h"
 
@@ -15,13 +15,13 @@
 
 #define INDENT_MAX 100
 
-/** A cell or title ready for the screen. */
+/** A cell or title, encoded for the screen. */
 typedef struct {
     char *text;
     size_t width;
 } Shown;
 
-/** Text of a cell for people; the caller frees it. NULL: nothing to show. */
+/** Return: the text of a cell for people, or NULL if it is empty. The caller frees it. */
 static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *cell)
 {
     char buffer[CLI_DIGITS];
@@ -47,15 +47,15 @@ static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *c
 
 /* --- table ----------------------------------------------------------------------------------- */
 
-/** Everything that will be on the screen, header first, and the width of each column. */
+/** All encoded cells, with the header first, and the width of each column. */
 typedef struct {
     const CliTable *table;
     Shown *shown;
     size_t *widths;
-    guint n_rows; /**< with the header */
+    guint n_rows; /**< including the header */
 } Layout;
 
-/* Takes over @text, which may be NULL. */
+/* Takes ownership of @text, which may be NULL. */
 static Shown show(char *text)
 {
     g_autofree char *raw = text ? text : g_strdup("");
@@ -66,7 +66,7 @@ static Shown show(char *text)
     return shown;
 }
 
-/* Each row of a tree stands a step to the right of the one that it hangs on. Takes over @text. */
+/* Indent a row of a tree by its level. Takes ownership of @text. */
 static char *indent(char *text, guint level)
 {
     g_autofree char *plain = text;
@@ -97,7 +97,7 @@ static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table
             if (row > 0 && i == 0)
                 text = indent(text, table_level(table, row - 1));
             *shown = show(text);
-            /* Without a header its titles don't widen the columns either. */
+            /* Without a header, the titles do not affect the column widths. */
             if (row > 0 || header)
                 layout->widths[i] = MAX(layout->widths[i], shown->width);
         }
@@ -121,7 +121,7 @@ static void append_row(GString *out, const Layout *layout, guint row)
 
         if (!table_shows(layout->table, i))
             continue;
-        /* The last column is not padded, so the gap before each is written late. */
+        /* The last column is not padded, so the gap is written before the next cell. */
         for (; gap > 0; gap--)
             g_string_append_c(out, ' ');
         g_string_append_c(out, ' ');
@@ -213,7 +213,7 @@ char *cli_table_encode(const char *text, size_t *ret_width)
         int columns;
         size_t len = cli_char_width(text, &columns);
 
-        /* "\x" itself is escaped too, so that what is shown is never ambiguous. */
+        /* "\x" itself is escaped too, so that the output is unambiguous. */
         if (columns < 0 || g_str_has_prefix(text, "\\x")) {
             for (size_t i = 0; i < len; i++)
                 g_string_append_printf(out, "\\x%02x", (unsigned char)text[i]);

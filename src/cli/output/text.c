@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines for people: on stdout, which --json and --quiet silence, and on stderr, before which stdout
- * is flushed, so that both keep their order where they go to one place.
+ * Lines for people: on stdout, which --json and --quiet silence, and on stderr. stdout is flushed
+ * before a line on stderr, so that the order is kept if both are the same file.
  */
 #include "text.h"
 
@@ -14,7 +14,7 @@
 #include <base/units.h>
 #include <base/url.h>
 
-/* Names and texts in a message may come from other users, images and servers. */
+/* Arguments are escaped, because they may come from other users, images and servers. */
 static void print_escaped(FILE *stream, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
 static void print_escaped(FILE *stream, const char *format, va_list args)
 {
@@ -72,11 +72,11 @@ void cli_extra(CliCtl *ctl, const char *format, ...)
     va_end(args);
 }
 
-/* Of an unbuffered stream the C library hands the bytes on without a copy. */
+/* On an unbuffered stream, the C library writes the bytes without copying them. */
 gboolean cli_write_unbuffered(FILE *stream, const void *bytes, size_t len)
 {
     fflush(stream);
-    /* A stream of the tests, in memory, has no descriptor and no other place for the bytes. */
+    /* The in-memory streams of the tests have no descriptor and stay buffered. */
     if (fileno(stream) >= 0)
         setvbuf(stream, NULL, _IONBF, 0);
     return fwrite(bytes, 1, len, stream) == len;
@@ -93,7 +93,7 @@ gboolean cli_use_color(const CliCtl *ctl, FILE *stream)
     return term && *term && !g_str_equal(term, "dumb") && isatty(fileno(stream));
 }
 
-/* Whether @line begins like a message of this program. */
+/* Return: TRUE if @line starts like a message of this program. */
 static gboolean is_like_message(const char *line)
 {
     static const char *const words[] = {N_("error: "), "warning:", "hint:", "note:"};
@@ -113,7 +113,7 @@ void cli_error_line(CliCtl *ctl, const char *text)
     cst_url_mask(escaped); /* it may quote a word of the command line */
     lines = g_strsplit(escaped, "\n", -1);
 
-    /* What went to stdout before comes first when both go to one place. */
+    /* Keep the order of stdout and stderr if both are the same file. */
     fflush(ctl->out);
     fprintf(ctl->err, "%s%s%s%s\n", color ? "\033[1;31m" : "", _("error: "), color ? "\033[0m" : "",
             lines[0] ? lines[0] : "");

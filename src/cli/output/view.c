@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lists as asked for. A command reads the view before it asks a server anything, because the view
- * says which columns must be filled in; it then adds all rows with all columns (those that nobody
- * needs are absent), and the view picks, sorts and prints.
+ * Lists with the columns, order and rows that the user asked for. A command reads the view before
+ * it queries a server, because the view determines the columns to fill in. The command then adds
+ * all rows. Cells of unneeded columns are absent. The view selects, sorts and prints.
  */
 #include "view.h"
 
@@ -77,7 +77,7 @@ static gboolean show_usual(CliView *view, const char *usual, GError **error)
     return TRUE;
 }
 
-/* The usual columns that people see. */
+/* Show the usual columns without hidden ones. */
 static gboolean show_seen(CliView *view, const char *usual, GError **error)
 {
     if (!show_usual(view, usual, error))
@@ -88,7 +88,7 @@ static gboolean show_seen(CliView *view, const char *usual, GError **error)
     return TRUE;
 }
 
-/* @list: of --columns. */
+/* @list is the value of --columns. */
 static gboolean show_asked(CliView *view, const char *list, const char *usual, GError **error)
 {
     if (g_str_equal(list, "all")) {
@@ -198,7 +198,7 @@ static int compare_values(CliCellKind kind, const CliCell *a, const CliCell *b)
     return g_ascii_strcasecmp(a->text, b->text);
 }
 
-/* Rows without a value come last, whichever way; equal ones stay as they came. */
+/* Rows without a value come last in both directions. Equal rows keep their order. */
 static int compare_rows(gconstpointer a, gconstpointer b, gpointer data)
 {
     const Sorting *sorting = data;
@@ -234,7 +234,10 @@ static GArray *pick_rows(const CliView *view, const CliTable *table)
     return rows;
 }
 
-/* The usual columns, for people: those that only JSON shows are left out. */
+/*
+ * The shown columns. For people, columns with CLI_COLUMN_JSON_ONLY are omitted, unless --columns
+ * named them.
+ */
 static GArray *pick_columns(const CliView *view, gboolean people)
 {
     GArray *columns = g_array_new(FALSE, FALSE, sizeof(guint));

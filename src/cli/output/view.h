@@ -5,9 +5,8 @@
 #include "filter.h"
 
 /**
- * What is asked of a list by the options that all lists have: which columns (--columns), in which
- * order (--sort), which rows (--filter), in which form (--format, --parsable). Without any of them
- * a list is what it was without this: the tables that virsh's users know.
+ * Options that all lists have: columns (--columns), order (--sort), rows (--filter) and form
+ * (--format, --parsable). Without these options, a list is the table that virsh prints.
  */
 typedef enum {
     CLI_FORM_DEFAULT, /**< a table, or JSON with --json */
@@ -21,35 +20,38 @@ typedef enum {
 typedef struct {
     const CliColumn *columns; /**< borrowed */
     guint n_columns;
-    GArray *shown;     /**< of guint; NULL: those without flags that hide them */
-    gboolean explicit; /**< @shown is what --columns names: nothing of it is hidden */
-    GArray *sort;      /**< of CliSortKey; NULL: as the rows come */
+    GArray *shown;     /**< of guint; NULL: all columns that no flag hides */
+    gboolean explicit; /**< @shown is from --columns, so no column is hidden */
+    GArray *sort;      /**< of CliSortKey; NULL: original order */
     CliFilter *filter; /**< NULL: all rows */
     CliForm form;
-    unsigned needs; /**< flags of all columns that are shown, sorted by or tested */
+    unsigned needs; /**< flags of all columns that are shown, sorted by or filtered by */
 } CliView;
 
 void cli_view_clear(CliView *view);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliView, cli_view_clear)
 
 /**
- * Reads the options of a list with the columns @columns. @usual: keys of what it shows unless
- * --columns says otherwise, with commas; NULL: all but those ON_REQUEST. Columns that are
- * JSON_ONLY stay hidden from people unless --columns names them. Fails with USAGE.
+ * Parses the options of a list with the columns @columns. @usual has the keys of the default
+ * columns, separated by commas. NULL: all columns without ON_REQUEST. JSON_ONLY columns are hidden
+ * in text unless --columns names them. Fails with USAGE.
  */
 gboolean cli_view_read(CliView *ret_view, const CliArgs *args, const CliColumn *columns,
                        guint n_columns, const char *usual, GError **error);
-/** Leaves the column @key out, unless it was asked for. */
+/** Hides the column @key, unless --columns named it. */
 void cli_view_hide(CliView *view, const char *key);
-/** Prints the rows of @table, which has the view's columns, as asked; @key as cli_table_print(). */
+/**
+ * Prints the rows of @table according to the view. The table must have the view's columns. For @key
+ * see cli_table_print().
+ */
 void cli_view_print(CliCtl *ctl, const CliView *view, CliTable *table, const char *key);
 
-/** Appends the keys of @columns to @words: what completers of --columns and --sort offer. */
+/** Appends the keys of @columns to @words, for completers of --columns and --sort. */
 void cli_view_complete(const CliColumn *columns, guint n_columns, GPtrArray *words);
 /** Completes --format. */
 void cli_view_complete_forms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
-/** The rows of a list's table of options; @completer offers its columns. */
+/** The common rows in the option table of a list. @completer offers the list's columns. */
 #define CLI_VIEW_OPTIONS(completer)                                                            \
     {.name = "columns",                                                                        \
      .kind = CLI_OPT_STRING,                                                                   \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How many columns text takes on a screen, in the locale's encoding. ASCII, which nearly everything
- * is, needs no conversion. Bytes that are no character, and characters that can't be printed, count
- * one column per byte, as cli_table_encode() escapes them.
+ * The width of text in screen columns, in the locale's encoding. ASCII is the usual case and needs
+ * no conversion. Invalid bytes and unprintable characters count one column for each byte.
+ * cli_table_encode() escapes them.
  */
 #include "width.h"
 
@@ -28,7 +28,7 @@ size_t cli_char_width(const char *text, int *ret_columns)
         *ret_columns = -1;
         return 1;
     }
-    /* Direction marks have no width, and a terminal obeys them. */
+    /* Direction marks have no width, but a terminal interprets them. */
     *ret_columns = cst_text_is_plain((gunichar)wide) ? wcwidth(wide) : -1;
     return len;
 }

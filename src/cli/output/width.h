@@ -4,20 +4,20 @@
 #include <stddef.h>
 
 /**
- * Returns the bytes of the character that @text starts with, in the locale's encoding.
- * *ret_columns: the columns it takes on a screen; -1 when it can't be printed (a byte that is no
- * character counts alone).
+ * Returns the number of bytes of the first character of @text, in the locale's encoding.
+ * *ret_columns is its width on a screen, or -1 if it cannot be printed. An invalid byte is a
+ * character by itself.
  */
 size_t cli_char_width(const char *text, int *ret_columns);
 
 /**
- * Return: the bytes at the start of @text that are printable ASCII without a backslash. Each of
- * them takes one column and needs no escape.
+ * Return: the number of bytes at the start of @text that are printable ASCII without a backslash.
+ * Each of them has a width of one column and needs no escape.
  */
 size_t cli_text_plain(const char *text);
 
-/** Returns the columns of a whole text; unprintable characters count one per byte. */
+/** Returns the width of @text in columns. Unprintable characters count one column for each byte. */
 size_t cli_text_width(const char *text);
 
-/** Returns @text with blanks behind it up to @columns; free it. */
+/** Returns @text padded with blanks to @columns. The caller frees it. */
 char *cli_text_pad(const char *text, size_t columns);
