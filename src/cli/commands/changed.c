@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed in a volume since a snapshot, as the storage tells (VOL_CHANGED), in chunks of
- * whoever asks: vol-copy --since and backup-create --incremental.
+ * The changes in a volume since a snapshot, as reported by the storage (VOL_CHANGED), in chunks of
+ * the caller's size. Used by vol-copy --since and backup-create --incremental.
  */
 #include "changed.h"
 
@@ -48,7 +48,10 @@ static gboolean mark(uint64_t offset, uint64_t length, gpointer data, GError **e
     return TRUE;
 }
 
-/* Whether this is no failure, only no answer; other errors are passed on. */
+/*
+ * Return: TRUE if the storage cannot report changes, which is not a failure. Passes other errors
+ * on.
+ */
 static gboolean is_not_told(GError **why, GError **error)
 {
     if (g_error_matches(*why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What image-check and vol-check print: the findings first, then the numbers, which stay in sight;
- * and what the exit status makes of them. The numbers come as rows, because an image engine in this
- * process and a daemon count in different structs.
+ * The output of image-check and vol-check: findings first, then the numbers, which stay visible on
+ * the screen. Also derives the exit status. The numbers are passed as rows, because the image
+ * engine and a daemon report them in different structs.
  */
 #include "check_report.h"
 
@@ -13,7 +13,7 @@
 
 #include "output/text.h"
 
-/* Errors and leaks that are counted and not listed. */
+/* Return: the number of errors and leaks that are counted but not listed. */
 static uint64_t count_left_out(const CliCheckRow *rows, const CstFindings *findings)
 {
     uint64_t counted = 0, listed = 0;
@@ -25,7 +25,7 @@ static uint64_t count_left_out(const CliCheckRow *rows, const CstFindings *findi
     return counted - MIN(counted, listed);
 }
 
-/* In text, before the numbers, which are what stays in sight. */
+/* Print findings in text, before the numbers, which then stay visible. */
 static void print_findings(CliSheet *sheet, const CstFindings *findings, uint64_t left_out)
 {
     for (guint i = 0; i < cst_findings_length(findings); i++) {
@@ -39,7 +39,10 @@ static void print_findings(CliSheet *sheet, const CstFindings *findings, uint64_
         cli_print(sheet->ctl, _("and %" PRIu64 " more, which are not listed\n"), left_out);
 }
 
-/* What is found is a list of its own in JSON; left out where a daemon only counts. */
+/*
+ * Add the findings as a list in JSON. A daemon that only counts has no findings, and the list is
+ * omitted.
+ */
 static void add_findings(CliSheet *sheet, const CstFindings *findings, uint64_t left_out)
 {
     const CliFact rest = cli_fact_number("findings-left-out", NULL, TRUE, left_out);

@@ -6,20 +6,20 @@
 
 #include "output/sheet.h"
 
-/** What image-check and vol-check print. */
+/** The output of image-check and vol-check. */
 
-/** A number that a check found. */
+/** One number of a check's result. */
 typedef struct {
     const char *label; /**< marked with N_() */
-    const char *key;   /**< in JSON, as qemu-img has it but for underscores */
+    const char *key;   /**< JSON member; qemu-img's name with underscores */
     uint64_t value;
-    gboolean always; /**< shown when it is 0, too */
+    gboolean always; /**< shown even if it is 0 */
 } CliCheckRow;
 
-/** How many rows come first of which findings are listed: errors and leaks. */
+/** The first rows, errors and leaks, have findings. This is their number. */
 #define CLI_CHECK_LISTED 2
 
-/** Rows of @r, a pointer to any struct whose members are named like CstCheckReport's. */
+/** The rows of @r, a pointer to a struct with the member names of CstCheckReport. */
 #define CLI_CHECK_ROWS(r)                                                                        \
     {                                                                                            \
         {N_("errors"), "corruptions", (r)->errors, TRUE},                                        \
@@ -34,14 +34,13 @@ typedef struct {
     }
 
 /**
- * Adds a check's result to @sheet. @name: of the file, as JSON's "filename". @findings: the errors
- * and leaks that the first rows count; NULL: not known, from a daemon that only counts. @problems:
- * elements char *, what else is wrong with a volume, as JSON's "problems"; NULL: the image is no
- * volume.
+ * Adds the result of a check to @sheet. @name is the file's name, "filename" in JSON. @findings are
+ * the errors and leaks that the first rows count; NULL: a daemon reported only numbers. @problems
+ * are further problems of a volume (char *), "problems" in JSON; NULL: the image is not a volume.
  */
 void cli_check_add(CliSheet *sheet, const char *name, const char *format, const CliCheckRow *rows,
                    size_t count, const CstFindings *findings, const GPtrArray *problems);
-/** Fails with MISMATCH when errors or leaks are left. */
+/** Fails with MISMATCH if errors or leaks remain. */
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error);
-/** Reads --repair as CstRepairFlags; 0 when it was not given. */
+/** Parses --repair as CstRepairFlags. *ret_flags is 0 if it was not given. */
 gboolean cli_check_repair(const CliArgs *args, unsigned *ret_flags, GError **error);

@@ -3,7 +3,10 @@
 
 #include "core/command.h"
 
-/* The commands of each group in the order of `help`, ended by NULL; each in its object's folder. */
+/*
+ * The commands of each group in the order of `help`, NULL-terminated. Each group has its own
+ * folder.
+ */
 extern const CliCommand *const cli_host_commands[];
 extern const CliCommand *const cli_secret_commands[];
 extern const CliCommand *const cli_pool_commands[];

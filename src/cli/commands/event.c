@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Waits for events, as pool-event and secret-event do: the kinds of events and the sentence that
- * reports one are the command's; the options, the loop and its ends (an event, a timeout, an
- * interrupt) are here. Everything happens in this thread: events are delivered while it waits on
- * the connection, and a signal wakes the wait by the descriptor of core/interrupt.h.
+ * Waits for events, for pool-event and secret-event. The command supplies the kinds of events and
+ * the sentence that reports an event. This file has the options, the loop and its ends (an event, a
+ * timeout, an interrupt). All code runs in this thread: events are delivered while it waits on the
+ * connection. A signal wakes the wait through the descriptor of core/interrupt.h.
  */
 #include "event.h"
 
@@ -15,10 +15,10 @@
 #include "output/sheet.h"
 #include "output/text.h"
 
-/** What the user asked for. */
+/** The options of the command line. */
 typedef struct {
     const CliEventType *type;
-    int timeout_ms; /**< -1: none */
+    int timeout_ms; /**< -1: no timeout */
     gboolean loop;
     gboolean timestamp;
 } Request;
@@ -121,7 +121,7 @@ static void on_event(const CstConnEvent *event, gpointer data)
     Waiter *waiter = data;
     g_autofree char *stamp = NULL;
 
-    /* Without --loop the first one ends it, however many came at once. */
+    /* Without --loop, report only the first event, even if several arrived at once. */
     if (!waiter->request->loop && waiter->count)
         return;
     waiter->count++;
@@ -180,13 +180,13 @@ static gboolean subscribe_and_wait(CliCtl *ctl, const Request *request, const Cs
     cli_print(ctl, _("events received: %d\n"), waiter.count);
     if (waiter.count > 0)
         return TRUE;
-    /* The lines above said it, on stdout as virsh does. */
+    /* The lines above have reported it, on stdout as in virsh. */
     ctl->reported = TRUE;
     return cst_fail(error, end == WAIT_INTERRUPTED ? CST_ERROR_CANCELLED : CST_ERROR_TIMEOUT, "%s",
                     _("no event came"));
 }
 
-/* In the order in which virsh looks at things. */
+/* The order of the checks is that of virsh. */
 gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *events,
                            GError **error)
 {

@@ -5,27 +5,27 @@
 
 #include "core/ctl.h"
 
-/** One kind of event that an event command can wait for. */
+/** One kind of event, for --event. */
 typedef struct {
-    const char *name; /**< --event NAME; NULL ends a table */
+    const char *name; /**< NAME of --event NAME; NULL ends a table */
     CstConnEventType type;
-    const char *const *kinds; /**< words for CstConnEvent.kind, ended by NULL; NULL: none */
+    const char *const *kinds; /**< words for CstConnEvent.kind, NULL-terminated; NULL: no words */
 } CliEventType;
 
-/** Prints one event; @stamp is a time followed by ": ", or "". */
+/** Prints one event. @stamp is a time followed by ": ", or "". */
 typedef void (*CliEventPrinter)(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
                                 const char *stamp);
 
-/** What an event command waits for. */
+/** The parameters of an event command. */
 typedef struct {
     const CliEventType *types;
-    const char *option; /**< names the object whose events are wanted; not given: all objects' */
-    /** *ret_uuid of the object that the option names. */
+    const char *option; /**< option for the object; if not given, all objects */
+    /** Gets the UUID of the object that the option names. */
     gboolean (*find)(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error);
     CliEventPrinter print;
 } CliEvents;
 
-/** The options of pool-event and secret-event, but for the one that names the object. */
+/** The options of pool-event and secret-event, except the option for the object. */
 #define CLI_EVENT_OPTIONS(complete_events)                                               \
     {.name = "event",                                                                    \
      .kind = CLI_OPT_STRING,                                                             \
@@ -37,9 +37,9 @@ typedef struct {
         CLI_SWITCH("timestamp", N_("show timestamp for each printed event"))
 
 /**
- * The whole of pool-event and secret-event. With --list, prints the names of the types and looks
- * at nothing else; otherwise waits and prints. As in virsh, succeeds when at least one event came;
- * else CANCELLED or TIMEOUT, reported already.
+ * Implements pool-event and secret-event. With --list, prints the names of the types and ignores
+ * all other options. Otherwise waits for events and prints them. As in virsh, succeeds if at least
+ * one event came. Else fails with CANCELLED or TIMEOUT, which it has already reported.
  */
 gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *events,
                            GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The check of commands that carry content themselves: a copy that is certain not to fit is refused
- * before its first byte is written.
+ * The space check of commands that transfer content themselves. A copy that certainly does not fit
+ * is refused before its first byte is written.
  */
 #include "room.h"
 
@@ -41,7 +41,7 @@ CstRoom cli_room_of_path(const char *path)
     g_auto(CstPlace) place = CST_PLACE_INIT;
     struct stat st;
 
-    /* The command itself reports a path that it cannot use. */
+    /* The command itself reports an invalid path. */
     if (!cst_place_init(&place, path, NULL) ||
         (cst_place_stat(&place, &st) && !S_ISREG(st.st_mode)))
         return (CstRoom){0};

@@ -4,26 +4,28 @@
 #include <base/room.h>
 #include <conn/conn.h>
 
-/** Gives all content of a copy to @piece, from the beginning. It may be called before the copy. */
+/**
+ * Passes all content of a copy to @piece, from the beginning. May also be called before the copy.
+ */
 typedef gboolean (*CliGiveFunc)(CstPieceFunc piece, gpointer piece_data, gpointer data,
                                 GError **error);
 
-/** A copy that is about to be made. */
+/** A planned copy. */
 typedef struct {
-    const char *name; /**< of the volume, or path of the file */
-    uint64_t data;    /**< bytes of it that are not known to be zeroes */
-    CliGiveFunc give; /**< reads it to count its zeroes; NULL: every byte takes space */
-    gpointer user;    /**< for give */
-    CstTask *task;    /**< to be cancelled by; may be NULL */
+    const char *name; /**< name of the volume, or path of the file */
+    uint64_t data;    /**< number of bytes that are not known to be zero */
+    CliGiveFunc give; /**< reads the content to count zeroes; NULL: each byte needs space */
+    gpointer user;    /**< argument of give */
+    CstTask *task;    /**< for cancellation; may be NULL */
 } CliRoomCopy;
 
 /**
- * Fails with NO_SPACE if @copy is certain not to fit into @pool. Reads the content only where the
- * bytes that may be zeroes decide. A server that does not know its room lets any copy begin.
+ * Fails with NO_SPACE if @copy certainly does not fit into @pool. Reads the content only if the
+ * result depends on its zeroes. If the server does not know its free space, the copy is allowed.
  */
 gboolean cli_room_check_pool(CstConn *conn, const CstPoolRef *pool, const CliRoomCopy *copy,
                              GError **error);
-/** Fails likewise for the file copy->name. A device, and a directory that is missing, pass. */
+/** Fails likewise for the file copy->name. A device, or a missing directory, is not an error. */
 gboolean cli_room_check_file(const CliRoomCopy *copy, GError **error);
-/** The room for a new file at @path; not known for a device, and where the directory is missing. */
+/** Returns the space for a new file at @path. It is unknown for a device or a missing directory. */
 CstRoom cli_room_of_path(const char *path);

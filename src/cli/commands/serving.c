@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where vol-serve and backup-mount serve by NBD (see the header). */
+/* The NBD addresses of vol-serve and backup-mount. */
 #include "serving.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ void cli_serving_clear(CliServing *serving)
     g_free(serving->certificates);
 }
 
-/* "127.0.0.1:10809" or "[::1]:10809". */
+/* Parse "127.0.0.1:10809" or "[::1]:10809". */
 static gboolean read_address(CliServing *serving, const char *text, GError **error)
 {
     const char *colon = strrchr(text, ':');
@@ -52,7 +52,7 @@ static gboolean read_place(CliServing *serving, const CliArgs *args, GError **er
     return TRUE;
 }
 
-/* The daemon opens them, wherever it runs. */
+/* Make the paths absolute, because the daemon opens the files from another working directory. */
 static gboolean read_tls(CliServing *serving, const CliArgs *args, GError **error)
 {
     const char *psk_file, *certificates;

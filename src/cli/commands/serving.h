@@ -6,23 +6,25 @@
 
 #include "core/ctl.h"
 
-/** Where something is served by NBD, as --socket, --listen and --tls-… of a command say. */
+/** The address of an NBD server, from the options --socket, --listen and --tls-… of a command. */
 typedef struct {
-    CstVolServe how; /**< its texts are owned by what follows */
+    CstVolServe how; /**< its strings are owned by the fields below */
     char *socket, *host, *psk_file, *certificates;
 } CliServing;
 
 void cli_serving_clear(CliServing *serving);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliServing, cli_serving_clear)
 
-/** Reads the options. USAGE. */
+/** Parses the options. Fails with USAGE. */
 gboolean cli_serving_read(CliServing *serving, const CliArgs *args, GError **error);
-/** Returns the URI that QEMU, qemu-img and nbdcopy take. Free it. */
+/** Returns the URI for QEMU, qemu-img and nbdcopy. The caller frees it. */
 char *cli_serving_uri(const CliServing *serving);
-/** Says where @name, "vol disk", is found, before anybody can connect; nothing in a dry run. */
+/**
+ * Prints the address of @name ("vol disk") before clients can connect. Has no effect in a dry run.
+ */
 void cli_serving_say(CliCtl *ctl, const char *name, const char *uri);
 
-/** The rows of a table of options. */
+/** The rows of an option table. */
 #define CLI_SERVING_OPTIONS                                                                        \
     {.name = "socket",                                                                             \
      .kind = CLI_OPT_STRING,                                                                       \

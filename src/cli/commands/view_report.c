@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What commands over image files and their counterparts over volumes print: measure, map, compare.
- * Members of JSON are qemu-img's.
+ * The output of image commands and of their counterparts for volumes: measure, map, compare. JSON
+ * members have the names of qemu-img.
  */
 #include "view_report.h"
 
@@ -47,7 +47,7 @@ void cli_measure_print(CliCtl *ctl, const CstMeasureReport *report)
     cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
 }
 
-/* JSON members are qemu-img's; "filename" is ours. */
+/* JSON members have the names of qemu-img, except "filename". */
 static const CliColumn map_columns[] = {
     {.title = N_("Offset"), .key = "start", .kind = CLI_CELL_NUMBER},
     {.title = N_("Length"), .key = "length", .kind = CLI_CELL_NUMBER},

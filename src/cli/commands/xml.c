@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * XML documents: reads a definition from a file, and prints what an XPath expression selects. A
- * document may come from a server, so it is parsed without network access, and libxml2's own
- * messages are suppressed. Files are bounded by CLI_XML_MAX.
+ * XML documents: reads a definition from a file, and prints the nodes that an XPath expression
+ * selects. A document may come from a server, so it is parsed without network access. Messages of
+ * libxml2 are suppressed. The size of files is limited to CLI_XML_MAX.
  */
 #include "xml.h"
 

@@ -5,16 +5,16 @@
 
 #include "core/ctl.h"
 
-/** Definition files larger than this are refused, as virsh does. */
+/** Maximum size of a definition file, as in virsh. */
 #define CLI_XML_MAX (10 * 1024 * 1024)
 
 /**
- * Reads a definition from file @path; free *ret_xml. Errors are worded as virsh's; LIMIT for a file
- * above CLI_XML_MAX.
+ * Reads a definition from file @path. Error messages are virsh's; LIMIT if the file is larger than
+ * CLI_XML_MAX. The caller frees *ret_xml.
  */
 gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
 
-/** The option of commands that hand over a definition. */
+/** The option of commands that pass a definition to the server. */
 #define CLI_VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
 
 /** The options that cli_dump_xml() reads. */
@@ -23,13 +23,13 @@ gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
         CLI_SWITCH("wrap", N_("wrap xpath results in an common root element"))
 
 /**
- * Prints @xml, or what --xpath selects from it (with --wrap under one <nodes> element), as the
- * dumpxml commands of virsh do.
+ * Prints @xml, or the nodes that --xpath selects, as virsh's dumpxml commands do. With --wrap, the
+ * nodes are in one <nodes> element.
  */
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
-/** Returns the text of the first node that @xpath selects in @xml; NULL: none. Free it. */
+/** Returns the text of the first node that @xpath selects in @xml, or NULL. The caller frees it. */
 char *cli_xml_text(const char *xml, const char *xpath);
-/** As cli_blame_name() for the name that @xpath selects in @xml. */
+/** Like cli_blame_name(), for the name that @xpath selects in @xml. */
 void cli_blame_name_in(CliCtl *ctl, const char *xml, const char *xpath);
-/** Whether @xpath selects something in @xml. */
+/** Return: TRUE if @xpath selects at least one node in @xml. */
 gboolean cli_xml_has(const char *xml, const char *xpath);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on the host and the connection: what answers, and which version it is. The texts are
- * virsh's: scripts compare them.
+ * Commands about the host and the connection: URI, capabilities, versions. The texts are virsh's,
+ * because scripts compare them.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -68,11 +68,11 @@ static const CliCommand capabilities_command = {
     .handler = cmd_capabilities,
 };
 
-/** What `version` tells. */
+/** The values that `version` prints. */
 typedef struct {
     char *type;
     char *library;    /**< "9.0.0" */
-    char *hypervisor; /**< NULL: the server does not tell */
+    char *hypervisor; /**< NULL: not reported by the server */
 } Versions;
 
 static void versions_clear(Versions *versions)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on pools, and the table of all of them. The texts are virsh's: scripts compare them.
+ * Commands for pools, and the table of all of them. The texts are virsh's, because scripts compare
+ * them.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -198,8 +199,8 @@ static const CliCommand define_command = {
 };
 
 /*
- * Builds, marks and starts a pool that has just been defined, as far as the options ask for it. The
- * definition stays when a step fails, and the hint names the command that repeats the step.
+ * Build, autostart and start a new pool, as the options request. If a step fails, the definition
+ * remains, and the hint names the command that repeats the step.
  */
 static gboolean finish_definition(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
                                   unsigned flags, GError **error)
@@ -407,7 +408,7 @@ static const CliCommand start_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-/* Nobody lists or removes these any more. */
+/* Warn, because without the pool no command lists or removes these volumes. */
 static void warn_of_trash(CliCtl *ctl, const CstPoolRef *pool, const GPtrArray *trash)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -507,7 +508,7 @@ static const CliCommand find_sources_command = {
     .handler = cmd_find_sources,
 };
 
-/** Gets the <source> that find-storage-pool-sources-as asks with, or NULL without a host. */
+/** Get the <source> for find-storage-pool-sources-as, or NULL without a host. */
 static gboolean source_spec(const char *host, const char *port, const char *initiator,
                             char **ret_xml, GError **error)
 {

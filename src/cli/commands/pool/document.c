@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The <pool> document of pool-define-as and pool-create-as, made of the options. Its layout is
- * virsh's, but the XML writer escapes each value, so that a name is nothing but a name. An unknown
- * --type is refused here, because the server's message for it does not help.
+ * The <pool> document of pool-define-as and pool-create-as, built from the options. Its layout is
+ * virsh's, but the XML writer escapes each value, so that a name cannot add markup. An unknown
+ * --type is refused here, because the server's message for it is not helpful.
  */
 #include "pool.h"
 
@@ -16,7 +16,7 @@
 
 #include "core/suggest.h"
 
-/** Values of pool-define-as's options, NULL where not given. */
+/** Values of pool-define-as's options. NULL: not given. */
 typedef struct {
     const char *name, *type;
     const char *host, *path, *dev, *source_name, *format, *target;
@@ -24,7 +24,7 @@ typedef struct {
     const char *adapter, *wwnn, *wwpn;
     const char *parent, *parent_wwnn, *parent_wwpn, *parent_fabric_wwn;
     const char *protocol_ver, *initiator;
-    const char *trash; /**< in our own namespace */
+    const char *trash; /**< in the namespace of Cistern */
 } Fields;
 
 static gboolean read_fields(const CliArgs *args, Fields *fields, GError **error)
@@ -65,7 +65,7 @@ static gboolean read_fields(const CliArgs *args, Fields *fields, GError **error)
     return TRUE;
 }
 
-/** As in virsh, credentials and --source-protocol-ver alone make no source. */
+/** As in virsh, credentials or --source-protocol-ver alone do not create a <source>. */
 static gboolean has_source(const Fields *f)
 {
     return f->host || f->path || f->dev || f->format || f->source_name || f->initiator ||
@@ -73,8 +73,8 @@ static gboolean has_source(const Fields *f)
 }
 
 /**
- * --target as an absolute path: a server has a working directory of its own. On another host a
- * relative path means nothing.
+ * Make --target absolute, because a server has a different working directory. On another host, a
+ * relative path is invalid.
  */
 static gboolean resolve_target(const CliCtl *ctl, const char *target, char **ret_path,
                                GError **error)
@@ -92,7 +92,7 @@ static gboolean resolve_target(const CliCtl *ctl, const char *target, char **ret
     return TRUE;
 }
 
-/** A Fibre Channel adapter needs both names; with them --adapter-name plays no part. */
+/** A Fibre Channel adapter needs both names. If both are given, --adapter-name is ignored. */
 static void write_adapter(CstXmlWriter *xml, const Fields *f)
 {
     gboolean by_names = !f->parent && f->parent_wwnn && f->parent_wwpn;
@@ -144,7 +144,7 @@ static void write_source(CstXmlWriter *xml, const Fields *f)
     cst_xml_close(xml, "source");
 }
 
-/* The name becomes that of a file. The server refuses '/' and a newline with libvirt's texts. */
+/* The name becomes a file name. The server refuses '/' and newline with libvirt's messages. */
 static gboolean check_pool_name(const char *name, GError **error)
 {
     return strpbrk(name, "/\n") || cst_name_check(name, _("pool"), error);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-edit: hands the inactive definition to an editor and defines what comes back. A definition
- * that somebody else has changed meanwhile is not overwritten: it is read again right before, and
- * compared as a definition, since the sizes in the document of an active pool change all the time.
+ * pool-edit: opens the inactive definition in an editor and defines the result. If another user has
+ * changed the definition during the edit, it is not overwritten. The command reads the definition
+ * again before it defines the result. It compares parsed definitions, because the sizes in the
+ * document of an active pool change frequently.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -18,7 +19,7 @@ typedef struct {
     CstPoolRef *edited;
 } Edit;
 
-/* What is defined; the sizes in an active pool's document change all the time. */
+/* Format only the definition, without the sizes, which change in an active pool. */
 static char *definition_of(const char *xml)
 {
     g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs the user's editor on a temporary file (mode 0600), again and again until what it leaves is
- * accepted or the user gives up. The file is removed in any case.
+ * Runs the user's editor on a temporary file (mode 0600), until the result is accepted or the user
+ * gives up. The file is removed in any case.
  */
 #include "editor.h"
 
@@ -28,7 +28,7 @@ static const char *editor_command(void)
     return editor && *editor ? editor : "vi";
 }
 
-/** A file of the user's own (mode 0600) that ends in .xml, so that editors colour it. */
+/** Write a temporary file with mode 0600. It ends in .xml for the editor's syntax highlighting. */
 static char *write_temporary(const char *xml, GError **error)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "cistern-XXXXXX.xml", NULL);
@@ -46,8 +46,10 @@ static char *write_temporary(const char *xml, GError **error)
     return ok ? g_steal_pointer(&path) : NULL;
 }
 
-/** Runs the editor on the terminal. It may be a command with options, so it is split as a shell
- * would split it, without one. */
+/**
+ * Run the editor on the terminal. The command may contain options. It is split by shell rules, but
+ * no shell runs.
+ */
 static gboolean run_editor(const char *path, GError **error)
 {
     const char *editor = editor_command();
@@ -72,7 +74,7 @@ static gboolean run_editor(const char *path, GError **error)
     return TRUE;
 }
 
-/** TRUE: edit again. */
+/** Return: TRUE to edit again. */
 static gboolean ask_again(CliCtl *ctl)
 {
     char answer[16] = "";

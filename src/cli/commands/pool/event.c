@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-event: waits for events of pools. The loop is that of commands/event.c; the kinds of events
- * and the sentences, which are virsh's, are here.
+ * pool-event: waits for events of pools. commands/event.c has the loop. This file has the kinds of
+ * events and the sentences, which are virsh's.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -10,7 +10,7 @@
 #include "output/text.h"
 #include "pool.h"
 
-/* By CstPoolEventKind. */
+/* Indexed by CstPoolEventKind. */
 static const char *const lifecycle_kinds[] = {
     N_("Defined"), N_("Undefined"), N_("Started"), N_("Stopped"),
     N_("Created"), N_("Deleted"),   NULL,

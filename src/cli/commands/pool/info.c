@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-info: facts about one pool, with the thin pools behind it and how its storage is. What an
- * older server does not answer is left out or shown as unknown. Sizes are shown for active pools
- * only, as virsh does.
+ * pool-info: facts about one pool, with its thin pools and its health. Facts that an older server
+ * does not report are omitted or shown as unknown. Sizes are shown only for active pools, as in
+ * virsh.
  */
 #include <base/i18n.h>
 
@@ -64,7 +64,7 @@ static const CliColumn note_columns[] = {
     {N_("Health note:"), "note", CLI_CELL_TEXT, NULL, 0},
 };
 
-/* What the technology says is shown in its own words. */
+/* The state and notes of the storage technology are not translated. */
 static void attach_health(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
     static const char *const levels[] = {"unknown", "good", "degraded", "failed"};
@@ -85,7 +85,7 @@ static void attach_health(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     cli_table_attach(table, "health_notes", notes);
 }
 
-/* A server that can't tell has nothing attached. */
+/* If the server does not report thin stores, no table is attached. */
 static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
     g_autoptr(GPtrArray) stores = cst_conn_pool_thin(ctl->conn, pool, NULL);
@@ -114,7 +114,7 @@ static const CliColumn trash_columns[] = {
     {N_("In the trash:"), "volumes", CLI_CELL_NUMBER, NULL, 0},
 };
 
-/* Their space is part of the pool's allocation. */
+/* The space of deleted volumes is part of the pool's allocation. */
 static void attach_trash(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
     g_autoptr(GPtrArray) rows = cst_conn_trash_list(ctl->conn, pool, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-list: virsh's table, its details, bare names and uuids, or a view (output/view.h). What each
- * column needs is asked pool by pool; what a server does not answer is shown as unknown.
+ * pool-list: virsh's table, its details, bare names and UUIDs, or a view (output/view.h). The data
+ * for each column is queried pool by pool. Values that a server does not report are shown as
+ * unknown.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -16,7 +17,7 @@ typedef struct {
     unsigned filter;
 } Request;
 
-/** A list with commas; ",," is a comma that belongs to the name, as in virsh. */
+/** Split a list with commas. ",," is a comma in a name, as in virsh. */
 static char **split_list(const char *text)
 {
     GPtrArray *items = g_ptr_array_new();
@@ -94,7 +95,7 @@ static gboolean read_request(const CliArgs *args, Request *request, GError **err
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* What a column takes to be filled in. */
+/* The queries that fill in a column. */
 enum {
     NEEDS_INFO = CLI_COLUMN_NEEDS,
     NEEDS_PERSISTENT = CLI_COLUMN_NEEDS << 1,
@@ -122,7 +123,7 @@ static const CliColumn columns[] = {
 #define SHORT_COLUMNS  "name,uuid,state,autostart"
 #define DETAIL_COLUMNS SHORT_COLUMNS ",persistent,capacity,allocation,available,health"
 
-/* "active" does not mean that the storage is there: who reads the list wants to know. */
+/* An active pool with inaccessible storage gets another word than "active". */
 static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
 {
     CstPoolInfo info = {0};
@@ -148,7 +149,10 @@ static void add_sizes(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboo
     cli_table_add_known_size(table, known, info.available);
 }
 
-/* How a pool's storage is, in its technology's words; NULL: that does not tell. Free it. */
+/*
+ * Return: the health of a pool in the words of its storage technology; NULL: not reported. The
+ * caller frees it.
+ */
 static char *health_text(CliCtl *ctl, const CstPoolRef *pool)
 {
     g_auto(CstPoolHealth) health = {0};
@@ -170,7 +174,7 @@ static const char *type_name(CliCtl *ctl, const CstPoolRef *pool)
     return def ? cst_pool_type_name(def->type) : NULL;
 }
 
-/* What the pool's volumes may come to take together. FALSE: not known. */
+/* Sum up the space that the volumes may need when they are full. Return: FALSE if unknown. */
 static gboolean sum_volumes(CliCtl *ctl, const CstPoolRef *pool, uint64_t *ret_bytes)
 {
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, TRUE, NULL);
@@ -197,7 +201,10 @@ static void add_on_request(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
     cli_table_add_known_size(table, known, provisioned);
 }
 
-/* With @details the state is as a pool's info has it; *ret_health: whether the pool tells of it. */
+/*
+ * Add a row. With @details, the state comes from the pool's info. *ret_health is set to TRUE if the
+ * pool reports its health.
+ */
 static void add_pool(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboolean details,
                      unsigned needs, gboolean *ret_health)
 {
@@ -233,13 +240,13 @@ static void print_view(CliCtl *ctl, const GPtrArray *pools, gboolean details, Cl
 
     for (guint i = 0; i < pools->len; i++)
         add_pool(table, ctl, g_ptr_array_index(pools, i), details, view->needs, &health);
-    /* The column is libvirt's users' only where a pool tells of its health. */
+    /* virsh has no such column. It is shown only if a pool reports its health. */
     if (!health)
         cli_view_hide(view, "health");
     cli_view_print(ctl, view, table, "pools");
 }
 
-/** Bare uuids and names, a pool per line, in virsh's fixed widths. */
+/** Print bare UUIDs and names, a pool on each line, in virsh's fixed widths. */
 static void print_bare(CliCtl *ctl, const GPtrArray *pools, const Request *request)
 {
     for (guint i = 0; i < pools->len; i++) {
@@ -254,7 +261,7 @@ static void print_bare(CliCtl *ctl, const GPtrArray *pools, const Request *reque
     }
 }
 
-/* Bare lines are virsh's: nothing can be picked, sorted or shaped there. */
+/* Bare lines are virsh's output and cannot be combined with view options. */
 static gboolean check_bare(const CliArgs *args, const Request *request, GError **error)
 {
     static const char *const others[] = {"columns", "sort", "filter", "format", "parsable"};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the commands on pools share: finding the pool that an option names, words for its state and
- * type, flags, and the completion of names. A pool that is not found makes the nearest name the
- * hint of the error.
+ * Shared code of pool commands: finding the pool of an option, words for state and type, flags, and
+ * the completion of names. If a pool is not found, the nearest name becomes the hint of the error.
  */
 #include "pool.h"
 
@@ -13,7 +12,7 @@
 
 #include "core/suggest.h"
 
-/* The names and bits of virsh's pool-list --type; the last two are types of other drivers. */
+/* The names and bits of virsh's pool-list --type. The last two are types of other drivers. */
 static const CliPoolType pool_types[] = {
     {"dir", CST_LIST_POOLS_DIR},
     {"fs", CST_LIST_POOLS_FS},
@@ -53,7 +52,7 @@ static gboolean option_uuid(const char *text, CstUuid *ret_uuid)
     return strlen(text) == CST_UUID_TEXT_LEN - 1 && cst_uuid_parse(text, ret_uuid);
 }
 
-/* The hint of the error being reported is the pool that @name most likely means. */
+/* Set the hint of the error to the pool name nearest to @name. */
 static void suggest_pool(CliCtl *ctl, const char *name)
 {
     g_autoptr(GPtrArray) pools = NULL;
@@ -66,7 +65,7 @@ static void suggest_pool(CliCtl *ctl, const char *name)
     cli_suggest_name(ctl, &nearest);
 }
 
-/* Words in another order: a plain word of the command is a pool. */
+/* Detect a wrong order of words: another plain word is the name of a pool. */
 static void look_for_pool(CliCtl *ctl, const CliArgs *args, const char *name)
 {
     for (guint i = 0; i < args->items->len; i++) {
@@ -126,7 +125,7 @@ CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const
     return pool;
 }
 
-/* --- several --------------------------------------------------------------------------------- */
+/* --- several pools --------------------------------------------------------------------------- */
 
 static void pool_arg_free(gpointer data)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pool-autostart, pool-destroy and pool-refresh, of one pool or several. */
+/* pool-autostart, pool-destroy and pool-refresh, for one or several pools. */
 #include <base/error.h>
 #include <base/i18n.h>
 

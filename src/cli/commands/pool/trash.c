@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-trash: shows or sets for how many days a pool keeps deleted volumes. The days are an element
- * of the pool's definition, so the command defines the pool anew with that element changed. The
- * service adopts it at once, also while the pool is active. Another server may drop the element;
- * the command therefore reads the definition again.
+ * pool-trash: shows or sets the number of days for which a pool keeps deleted volumes. The number
+ * is an element of the pool's definition, so the command redefines the pool with a changed element.
+ * The service applies it at once, even if the pool is active. Another server may drop the element.
+ * The command therefore reads the definition again.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -33,7 +33,7 @@ static gboolean read_days(const char *word, uint32_t *ret_days, GError **error)
     return TRUE;
 }
 
-/* The definition, which of an active pool may have been edited since its start. */
+/* Read the inactive definition, because it may have been edited since the start of the pool. */
 static CstPoolDef *read_definition(CliCtl *ctl, const CstPoolRef *pool, GError **error)
 {
     g_autofree char *xml = cst_conn_pool_xml(ctl->conn, pool, CST_STORAGE_XML_INACTIVE, error);
@@ -55,7 +55,7 @@ static void print_days(CliCtl *ctl, const char *pool, uint32_t days)
         cli_print(ctl, "%s\n", OFF);
 }
 
-/* Defining a transient pool would make it persistent. */
+/* Refuse a transient pool, because defining it would make it persistent. */
 static gboolean check_persistent(CliCtl *ctl, const CstPoolRef *pool, GError **error)
 {
     gboolean persistent;

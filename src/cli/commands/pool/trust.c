@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-trust: shows or sets which references of a pool's images are followed that nobody has
- * declared volume by volume (vol-trust).
+ * pool-trust: shows or sets the follow policy of a pool. The policy applies to references of images
+ * that were not declared for a volume (vol-trust).
  */
 #include <base/error.h>
 #include <base/i18n.h>
