@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-clone: one clone as virsh makes it, or many with numbers in their names. Of many, those that
- * are made stay when one fails.
+ * vol-clone: one clone as in virsh, or many with numbered names. If one of many fails, the earlier
+ * ones remain.
  */
 #include <string.h>
 
@@ -20,9 +20,9 @@
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Where the number goes in a pattern: "%d", or "%04d" with its digits. */
+/* The position of the number in a pattern: "%d", or "%04d" with its width. */
 typedef struct {
-    const char *before; /* its first byte is the pattern's */
+    const char *before; /* starts at the first byte of the pattern */
     size_t before_len;
     guint width;
     const char *after;
@@ -58,7 +58,7 @@ static char *numbered(const Pattern *pattern, guint number)
                            (int)pattern->width, number, pattern->after);
 }
 
-/* The names of the clones that are asked for; NULL with an error. *ret_many: --count was given. */
+/* Return: the names of the requested clones; NULL with an error. *ret_many: --count was given. */
 static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
                              gboolean *ret_many, GError **error)
 {
@@ -102,11 +102,11 @@ typedef struct {
     CliCtl *ctl;
     const CliArgs *args;
     const CstVolRef *source;
-    const CstPoolRef *pool; /* the source's */
-    const char *xml;        /* the source's document */
+    const CstPoolRef *pool; /* of the source */
+    const char *xml;        /* of the source */
 } Cloning;
 
-/* NULL: it was not made. */
+/* Return: the new volume, or NULL with an error. */
 static CstVolRef *clone_as(const Cloning *cloning, const char *name, GError **error)
 {
     g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
@@ -143,7 +143,7 @@ static const CliColumn columns[] = {
     {"", "name", CLI_CELL_TEXT, NULL, 0},
 };
 
-/* The first that fails ends it: what is wrong with it is most likely wrong with the next one. */
+/* Stop at the first failure, because the next clone would most likely fail for the same reason. */
 static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -159,7 +159,7 @@ static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GErro
     while (made < names->len) {
         g_autoptr(CstVolRef) vol = clone_as(cloning, g_ptr_array_index(names, made), &why);
 
-        /* A dry run looks at each. */
+        /* A dry run checks each clone. */
         if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
             g_clear_error(&why);
             made++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on volumes that are short, and the table of all of them. The texts are virsh's: scripts
- * compare them.
+ * Short commands for volumes, and the table of all volume commands. The texts are virsh's, because
+ * scripts compare them.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -18,12 +18,12 @@
 #include "output/width.h"
 #include "volume.h"
 
-/** A change of one volume that may take long. */
+/** A change of one volume that may take a long time. */
 typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
     uint64_t capacity;
-    unsigned what; /**< flags, or the algorithm */
+    unsigned what; /**< flags, or the wipe algorithm */
 } Change;
 
 static gboolean run_wipe(CstTask *task, gpointer data, GError **error)
@@ -94,7 +94,7 @@ static const CliCommand wipe_command = {
 
 /* --- resize ---------------------------------------------------------------------------------- */
 
-/* A size with a sign is a difference; *text moves past the sign. */
+/* A size with a sign is a difference. *text is advanced past the sign. */
 static gboolean read_sign(const char **text, unsigned *flags, GError **error)
 {
     gboolean shrink = (*flags & CST_VOL_RESIZE_SHRINK) != 0;
@@ -114,8 +114,8 @@ static gboolean read_sign(const char **text, unsigned *flags, GError **error)
 }
 
 /**
- * The new size, or the difference. virsh reads "+5G" as 5G; no script can mean that. *ret_text: how
- * virsh's messages show the size, without its sign.
+ * Parse the new size, or the difference. virsh reads "+5G" as 5G, but no script relies on that.
+ * *ret_text is the size in virsh's messages, without its sign.
  */
 static gboolean read_resize(CliCtl *ctl, const CliArgs *args, Change *change, const char **ret_text,
                             GError **error)
@@ -146,7 +146,7 @@ static gboolean run_resize(CstTask *task, gpointer data, GError **error)
                                error);
 }
 
-/* A size below the current one is most often a difference that lacks its sign. */
+/* A size below the current one is usually a difference without its sign. */
 static void hint_at_delta(CliCtl *ctl, const char *size, const GError *why)
 {
     if (g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
@@ -211,7 +211,7 @@ static const CliCommand resize_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-/* --- questions ------------------------------------------------------------------------------- */
+/* --- queries --------------------------------------------------------------------------------- */
 
 static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -337,7 +337,7 @@ static const CliCommand pool_command = {
     .handler = cmd_pool,
 };
 
-/** Unlike elsewhere, virsh writes "bytes" behind the digits here. */
+/** Unlike other commands, virsh prints "bytes" after the digits here. */
 static void add_size(CliSheet *sheet, const char *key, const char *label, uint64_t bytes)
 {
     const char *unit;
@@ -353,7 +353,7 @@ static void add_size(CliSheet *sheet, const char *key, const char *label, uint64
     cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
 }
 
-/* The call that tells the sizes is libvirt's own and has no place for it; the document has. */
+/* The call for sizes is libvirt's and does not report this. The XML document does. */
 static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
 {
     g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
@@ -362,7 +362,10 @@ static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
                                    "[@value='estimate']");
 }
 
-/* libvirt's call gives one of the two sizes; the object has both where the server gives both. */
+/*
+ * libvirt's call returns one of the two sizes. The JSON object has both, if the server reports
+ * both.
+ */
 static void add_both_sizes(CliSheet *sheet, const CstVolRef *vol, const CstVolInfo *info)
 {
     CliCtl *ctl = sheet->ctl;
@@ -381,7 +384,7 @@ static void add_both_sizes(CliSheet *sheet, const CstVolRef *vol, const CstVolIn
         add_size(sheet, "physical", NULL, also.physical);
 }
 
-/* virsh has no such line, so a disk of ordinary sectors gets none. */
+/* virsh has no such line, so it is omitted for ordinary sectors. */
 static void add_sector_size(CliSheet *sheet, const CstVolRef *vol)
 {
     unsigned size = cli_vol_sector_size(sheet->ctl, vol);
@@ -401,7 +404,7 @@ static void add_problems(CliSheet *sheet, const GPtrArray *problems)
     }
 }
 
-/* What is known of a volume. As in virsh, the name is printed in any case. */
+/* Show the facts about a volume. As in virsh, the name is printed even if the query fails. */
 static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, GError **error)
 {
     const CstVolRef *vol = ((const CliVolArg *)thing)->vol;
@@ -471,7 +474,7 @@ static const CliCommand info_command = {
     .handler = cmd_info,
 };
 
-/* Without a terminal virsh's commands don't ask: scripts run them without --yes. */
+/* Without a terminal, virsh's commands do not ask, because scripts run them without --yes. */
 const CliCommand *const cli_vol_commands[] = {
     &cli_vol_bitmap_command,
     &cli_vol_chain_command,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * vol-convert, vol-rebase and vol-compare: the counterparts of image-convert, image-rebase and
- * image-compare over volumes. The work is the server's; these commands find the volumes, start one
- * call and report its end.
+ * image-compare for volumes. The server does the work. These commands find the volumes, start one
+ * call and report the result.
  */
 #include <string.h>
 
@@ -123,7 +123,10 @@ static gboolean run_rebase(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_rebase(rebase->conn, rebase->vol, &rebase->how, task, error);
 }
 
-/** *ret_path of the volume that is named; left alone when it is to be none. */
+/**
+ * Get the path of the new backing volume. *ret_path is unchanged if the volume shall have no
+ * backing image.
+ */
 static gboolean find_backing(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol,
                              CstVolRebase *how, char **ret_path, GError **error)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands that make volumes: vol-create, vol-create-as, vol-create-from, and vol-clone in clone.c.
- * They differ in where the document comes from; the creation itself is one call. The texts are
- * virsh's: scripts compare them.
+ * Commands that create volumes: vol-create, vol-create-as, vol-create-from; vol-clone is in
+ * clone.c. They differ in the source of the document. One call creates the volume. The texts are
+ * virsh's, because scripts compare them.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@
 #include "output/text.h"
 #include "volume.h"
 
-/** One creation, with or without a volume to copy from. */
+/** The creation of a volume, with or without a source volume. */
 typedef struct {
     CstConn *conn;
     const CstPoolRef *pool;
@@ -111,7 +111,7 @@ uint64_t cli_vol_made_size(CliCtl *ctl, const CstVolRef *vol)
                : CLI_BYTES_UNKNOWN;
 }
 
-/* A person who writes 30 most likely means GiB. */
+/* A user that enters 30 most likely means GiB. */
 void cli_vol_note_bytes(CliCtl *ctl, const char *text)
 {
     size_t digits = strspn(text, "0123456789");
@@ -164,7 +164,7 @@ const CliCommand cli_vol_create_command = {
     .flags = CLI_CMD_MUTATES,
 };
 
-/** Path of the backing volume; it may be given by name in @pool, by key or by path. */
+/** Get the path of the backing volume, which is given by name in @pool, by key or by path. */
 static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backing, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol_beside(ctl, pool, backing, error);
@@ -172,7 +172,7 @@ static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backi
     return vol ? cst_conn_vol_path(ctl->conn, vol, error) : NULL;
 }
 
-/* Whether volumes of @pool can have @format; FALSE where that cannot be asked. */
+/* Return: TRUE if volumes of @pool can have @format; FALSE also if the query fails. */
 static gboolean pool_makes(CliCtl *ctl, const CstPoolRef *pool, const char *format)
 {
     g_autofree char *xml = format ? cst_conn_pool_xml(ctl->conn, pool, 0, NULL) : NULL;
@@ -208,7 +208,7 @@ const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *n
     return cli_vol_default_format(ctl, pool);
 }
 
-/** Everything but the name and the backing volume, of which *ret_backing is what the user wrote. */
+/** Parse all options except the name. *ret_backing is the word for the backing volume. */
 static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
                           const char **ret_backing, GError **error)
 {
@@ -218,7 +218,7 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
     if (!cli_args_string(args, "capacity", &capacity, error) ||
         !cli_vol_size(ctl, capacity, &spec->capacity, error))
         return FALSE;
-    /* An empty --allocation is none, as in virsh. */
+    /* As in virsh, an empty --allocation is ignored. */
     spec->has_allocation =
         cli_args_string(args, "allocation", &allocation, NULL) && allocation != NULL;
     if (spec->has_allocation && !cli_vol_size(ctl, allocation, &spec->allocation, error))

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-delete: one volume as virsh does it, or several. All of several are found before the first is
- * deleted, and asked about in one question; one that can't be deleted keeps none of the others.
+ * vol-delete: one volume as in virsh, or several. All volumes are found before the first one is
+ * deleted. One question is asked for all. If one cannot be deleted, the command still deletes the
+ * other ones.
  *
- * Virsh's second plain word is the pool. A name of a pool has no '/', so a word with one is another
- * volume; so is each further word, and behind `rm`, which is no command of virsh's, every word.
+ * virsh's second plain word is the pool. A pool name has no '/', so a word with '/' is another
+ * volume. Each further word is a volume too. After `rm`, which is not a virsh command, each word is
+ * a volume.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -29,7 +31,7 @@ static gboolean run_delete(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_delete(deletion->conn, deletion->vol, deletion->flags, task, error);
 }
 
-/* Whether the pool would have kept the volume. FALSE as well where the pool cannot be asked. */
+/* Return: TRUE if the pool keeps deleted volumes. FALSE also if the pool cannot be queried. */
 static gboolean uses_trash(const Deletion *deletion)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(deletion->conn, deletion->vol->pool, NULL);
@@ -50,7 +52,7 @@ static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
     if (!cli_confirm(ctl, error, _("Delete vol %s?"), arg->typed))
         return FALSE;
     done = cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error);
-    /* The record of a volume that is kept takes space. */
+    /* A volume in the trash needs a record, which needs space. */
     if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE) && uses_trash(&deletion))
         cli_hint(ctl, "%s", _("--no-trash deletes it for good, without a record"));
     return cli_outcome(ctl, done, "volume", arg->vol->name, _("Vol %s deleted"),

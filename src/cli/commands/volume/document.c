@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Documents of volumes: the one that vol-create-as makes of its options, and the one that vol-clone
- * makes of its source's. The XML writer escapes each option, so that a name is nothing but a name.
+ * XML documents of volumes. vol-create-as builds one from its options, and vol-clone edits that of
+ * its source. The XML writer escapes each option, so that a name cannot add markup.
  */
 #include <libxml2_library.h>
 #include <limits.h>
@@ -59,8 +59,9 @@ static xmlNode *child_named(xmlNode *parent, const char *name)
 }
 
 /**
- * virsh reads entities in the new name ("a&amp;b" is a&b), so scripts may write them. An '&' that
- * begins none stands for itself, where virsh would lose the name.
+ * Set the name of the clone. As in virsh, entities in the name are parsed ("a&amp;b" is a&b),
+ * because scripts may write them. An '&' that starts no entity is literal; virsh would lose the
+ * name.
  */
 static void set_name(xmlNode *node, const char *name)
 {

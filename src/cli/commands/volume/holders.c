@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-holders: who has a volume open. That is what the pool's technology knows (QEMU's locks,
- * processes, loop devices, device-mapper, mounts, watchers of an RBD image) and what we are doing
- * with it ourselves (jobs).
+ * vol-holders: the holders of a volume. The pool's technology reports programs that have it open
+ * (QEMU's locks, processes, loop devices, device-mapper, mounts, watchers of an RBD image). Jobs of
+ * the service are listed too.
  */
 #include "holders.h"
 

@@ -4,8 +4,9 @@
 #include "core/ctl.h"
 
 /**
- * Returns who has a volume open (@holders: CstVolHolder *) and which of @jobs (CstJobInfo *) work
- * on it, in one line; NULL: nobody. Either list may be NULL. The caller frees it.
+ * Returns the holders of a volume (@holders: CstVolHolder *) and the jobs of @jobs (CstJobInfo *)
+ * that use it, in one line. Returns NULL if the volume is unused. Either list may be NULL. The
+ * caller frees it.
  */
 char *cli_vol_holders_text(const GPtrArray *holders, const GPtrArray *jobs, const char *pool,
                            const char *volume);

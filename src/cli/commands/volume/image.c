@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on volumes as images: vol-check, vol-flatten, vol-commit, vol-sparsify and vol-chain.
- * The work is the server's; nothing is opened here.
+ * Commands for volumes as images: vol-check, vol-flatten, vol-commit, vol-sparsify and vol-chain.
+ * The server does the work; this process opens no image.
  */
 #include <string.h>
 
@@ -138,7 +138,7 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
 }
 
-/* POOL/VOL is our own: servers know a base by its name or its path. */
+/* Convert POOL/VOL to a path, because servers accept only the name or the path of a base. */
 static gboolean find_base(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
                           GError **error)
 {
@@ -251,7 +251,7 @@ static const CliColumn chain_columns[] = {
     {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
 };
 
-/** A star marks the volume that the command was asked about. */
+/** A star marks the volume of the command line. */
 static void add_row(CliTable *table, const CstChainRow *row)
 {
     g_autofree char *name = cst_reference_shown(row->name);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-list: the volumes of a pool, or of all active ones, in virsh's tables or in a view of them
- * (output/view.h). Details come in one call for many volumes; what costs a look at each volume
- * (what it is based on, its snapshots, who has it open) is asked only when the view needs it. What
- * is wrong with a volume is a warning on stderr, next to the table.
+ * vol-list: the volumes of one pool, or of all active pools, in virsh's tables or in a view
+ * (output/view.h). One call returns the details of many volumes. Data that must be read for each
+ * volume (its backing image, snapshots, holders) is queried only if the view needs it. Problems of
+ * volumes are warnings on stderr.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -17,7 +17,7 @@
 #include "output/view.h"
 #include "volume.h"
 
-/* What a column takes to be filled in. */
+/* The queries that fill in a column. */
 enum {
     NEEDS_DETAILS = CLI_COLUMN_NEEDS,
     NEEDS_BACKING = CLI_COLUMN_NEEDS << 1,
@@ -61,7 +61,7 @@ static int compare_rows(gconstpointer a, gconstpointer b)
     return g_ascii_strcasecmp((*one)->name, (*two)->name);
 }
 
-/* A server's rows mostly come in this order, and a check costs less than a sort. */
+/* Rows of a server are usually sorted already, and a check is cheaper than a sort. */
 static void sort_rows(GPtrArray *rows)
 {
     for (guint i = 1; i < rows->len; i++)
@@ -71,20 +71,20 @@ static void sort_rows(GPtrArray *rows)
         }
 }
 
-/* What the rows of one list have in common. */
+/* State shared by all rows of a list. */
 typedef struct {
     CliCtl *ctl;
     const CliView *view;
     CliTable *table;
-    GPtrArray *jobs; /* of CstJobInfo, for who works on a volume; NULL: not asked */
+    GPtrArray *jobs; /* of CstJobInfo, for the holders column; NULL: not queried */
 } Listing;
 
-/* What is known of all volumes of a pool. */
+/* The data about all volumes of a pool. */
 typedef struct {
     const CstPoolRef *pool;
     GPtrArray *rows;            /* of CstVolRow */
-    GPtrArray *more;            /* of CstVolMore, for each row; NULL: nothing of it was asked */
-    GHashTable *protected_ones; /* names; NULL: not asked */
+    GPtrArray *more;            /* of CstVolMore, one for each row; NULL: not queried */
+    GHashTable *protected_ones; /* names; NULL: not queried */
 } PoolVolumes;
 
 static void pool_volumes_clear(PoolVolumes *volumes)
@@ -98,7 +98,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolVolumes, pool_volumes_clear)
 static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
 {
     const CstVolInfo *info = &row->info;
-    /* A stock server tells nothing at all of a volume that it could not look at. */
+    /* libvirt's daemon reports no sizes for a volume that it could not read. */
     gboolean known =
         asked && (!row->problem || info->capacity || info->allocation || info->physical);
 
@@ -109,7 +109,7 @@ static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
     cli_table_add_known_size(table, info->physical != 0, info->physical);
     cli_table_add_text(table, row->format);
     cli_table_add_text(table, row->problem);
-    /* What it may come to take. */
+    /* The space that the volume needs when it is full. */
     cli_table_add_known_size(table, known, MAX(info->capacity, info->allocation));
 }
 
@@ -145,7 +145,7 @@ static unsigned wants_of(const CliView *view)
            (view->needs & NEEDS_HOLDERS ? CST_VOL_MORE_HOLDERS : 0);
 }
 
-/** The table's columns are virsh's, so what is wrong with a volume goes beside it. */
+/** The columns of the table are virsh's, so problems of volumes are printed as warnings. */
 static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
 {
     if (ctl->settings.json)
@@ -158,7 +158,7 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
     }
 }
 
-/* Asks what the view needs; FALSE with an error. */
+/* Query the data that the view needs. Return: FALSE with an error. */
 static gboolean ask_pool(const Listing *listing, PoolVolumes *volumes, GError **error)
 {
     CstConn *conn = listing->ctl->conn;
@@ -177,7 +177,7 @@ static gboolean ask_pool(const Listing *listing, PoolVolumes *volumes, GError **
     return !(needs & NEEDS_PROTECTED) || volumes->protected_ones;
 }
 
-/* Adds the pool's volumes; *ret_rows has them, for warnings behind the table. */
+/* Add the pool's volumes. *ret_rows receives the rows, for warnings after the table. */
 static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArray **ret_rows,
                          GError **error)
 {
@@ -193,7 +193,7 @@ static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArr
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-/* One pool that fails does not keep the others from being listed. */
+/* If one pool fails, the other pools are still listed. */
 static gboolean list_pools(const Listing *listing, const GPtrArray *pools, gboolean all,
                            GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vol-move: a volume to another pool of the same daemon. */
+/* vol-move: moves a volume to another pool of the same daemon. */
 #include <base/i18n.h>
 
 #include "options.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of new volumes: NAME or POOL/NAME. The pool in the name and the one of an option must be
- * the same. The configured pool gives way to the one in the name.
+ * Names of new volumes: NAME or POOL/NAME. If an option also gives the pool, both must be the same.
+ * The pool in the name has precedence over the configured pool.
  */
 #include <string.h>
 
@@ -25,8 +25,8 @@ static gboolean pool_is_required(const CliArgs *args, const char *pool_option)
 }
 
 /*
- * The pool that @word names as POOL/NAME. Without such a pool *ret_pool is NULL, and the hint says
- * so, because the server will complain of the slash only.
+ * Find the pool of @word, which has the form POOL/NAME. If the pool does not exist, *ret_pool is
+ * NULL. A hint reports the missing pool, because the server's message is only about the slash.
  */
 static gboolean find_named_pool(CliCtl *ctl, const char *word, gboolean required,
                                 CstPoolRef **ret_pool, GError **error)
@@ -46,7 +46,7 @@ static gboolean find_named_pool(CliCtl *ctl, const char *word, gboolean required
     return cli_failed(ctl, _("failed to get pool '%s'"), pool_name);
 }
 
-/* Takes the pool off @word, where it names one, to *ret_place. */
+/* Split @word into pool and name if the pool exists, and store both in *ret_place. */
 static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
                           const char *pool_option, CliNewVol *ret_place, GError **error)
 {

@@ -8,7 +8,7 @@
 #include "output/each.h"
 #include "volume.h"
 
-/** Rows that the option tables of commands over volumes share. */
+/** Rows that option tables of volume commands share. */
 
 #define VOL CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_vols)
 #define POOL_OPTION(option, text)                             \
@@ -21,15 +21,15 @@
         .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NO_SLASH,     \
         .help = N_("pool name or uuid"), .complete = cli_complete_active_pools \
     }
-/* The name of a new volume, where POOL/NAME stands for option @pool as well (NULL: for none). */
+/* The name of a new volume. A value POOL/NAME also sets option @pool (NULL: no such option). */
 #define NEW_NAME(option, how, pool, text)                                     \
     {                                                                         \
         .name = option, .kind = CLI_OPT_STRING, .flags = (how), .help = text, \
         .complete = cli_complete_new_vols, .names_pool = (pool)               \
     }
-/* More of them, behind everything else. */
+/* Further volumes, after all other options. */
 #define FURTHER_VOLS CLI_FURTHER(N_("more vols of the pool, or POOL/VOL"), cli_complete_vols)
-/* Ours; never taken from a plain word. */
+/* Not in virsh, so never positional. */
 #define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
 #define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
 #define FORCE_SHARE                                                 \
@@ -45,7 +45,7 @@
     }
 
 #define KEY CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
-/* The pool of a new volume: the configuration may name it. */
+/* The pool of a new volume. The default is the configured pool. */
 #define OF_POOL(text)                                                                     \
     {                                                                                     \
         .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED | CLI_OPT_POOL, \

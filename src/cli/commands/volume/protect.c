@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vol-protect and vol-unprotect: whether a volume may be deleted. */
+/* vol-protect and vol-unprotect: set and clear the protection of a volume against deletion. */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -22,8 +22,8 @@ static gboolean run_protect(CstTask *task, gpointer data, GError **error)
 }
 
 /*
- * The volume that @word names. One that is gone may still be marked, and its pool can't be deleted
- * then: with --pool it is found by that and its name.
+ * Find the volume that @word names. A missing volume may still be protected, which prevents the
+ * deletion of its pool. With --pool, such a volume is addressed by pool and name.
  */
 static CstVolRef *find_marked(CliCtl *ctl, const CliArgs *args, const char *word, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vol-rename: another name for a volume. */
+/* vol-rename: changes the name of a volume. */
 #include <base/i18n.h>
 
 #include "options.h"
@@ -19,7 +19,7 @@ static gboolean run_rename(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_rename(renaming->conn, renaming->vol, renaming->new_name, task, error);
 }
 
-/* As mv(1) does, `mv` moves where a new name alone would not do. */
+/* Like mv(1), `mv` moves the volume if the new name has another pool. */
 static gboolean move_vol(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol, const char *name,
                          GError **error)
 {
@@ -29,7 +29,7 @@ static gboolean move_vol(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol,
            cli_vol_move(ctl, vol, name, place.pool, &(CstVolMove){.name = place.name}, error);
 }
 
-/* Whether `mv` was given POOL/NAME of a pool that @vol is not in. */
+/* Return: TRUE if `mv` was given POOL/NAME with a pool other than that of @vol. */
 static gboolean leaves_pool(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol)
 {
     g_auto(CliNewVol) place = {0};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-serve: a volume by NBD, for as long as the command runs; with --detach for as long as the
- * daemon's job does. Where it is to be found is printed first, as an URI that QEMU, qemu-img and
- * nbdcopy take.
+ * vol-serve: serves a volume over NBD while the command runs, or with --detach while the daemon's
+ * job runs. The address is printed first, as a URI for QEMU, qemu-img and nbdcopy.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -33,9 +32,12 @@ static gboolean run_serve(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_serve(serving->conn, serving->vol, serving->how, task, error);
 }
 
-#define LOOK_US 50000 /* between two looks at a detached job */
+#define LOOK_US 50000 /* interval between two queries of a detached job */
 
-/* TRUE: the detached job @id listens. FALSE: it has ended, and job-info shows its error. */
+/*
+ * Wait for the detached job @id. Return: TRUE if it listens; FALSE if it has ended, and job-info
+ * shows its error.
+ */
 static gboolean job_listens(CstConn *conn, uint64_t id)
 {
     for (;;) {

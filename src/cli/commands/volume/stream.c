@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-upload and vol-download: content from and to a file or a standard stream. A download that
- * fails removes the file that it has made; an upload that fails leaves in the volume what was
- * written. After an upload the content may be declared (--format). The texts are virsh's: scripts
- * compare them.
+ * vol-upload and vol-download: transfer content from and to a file or a standard stream. A failed
+ * download removes the file that it has created. A failed upload leaves the written data in the
+ * volume. After an upload, the content may be declared (--format). The texts are virsh's, because
+ * scripts compare them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,19 +30,19 @@
 typedef struct {
     CstConn *conn;
     CstVolRef *vol;
-    const char *name; /**< of the volume, as the user wrote it */
+    const char *name; /**< of the volume, as in the command line */
     const char *file;
     int fd;
     uint64_t offset, length;
     unsigned flags;
-    CstVolDeclare content; /**< what is declared of what was uploaded */
+    CstVolDeclare content; /**< declaration of the uploaded content */
     char *backing_path;    /**< owned */
-    CstProgress progress;  /**< when it ended; tells in which step it failed */
+    CstProgress progress;  /**< progress at the end; determines the failed step */
 } Transfer;
 
 /**
- * A plain number of bytes. As in virsh, --length may be negative and then counts down from the
- * largest number there is ("-1": whatever comes).
+ * Parse a number of bytes. As in virsh, --length may be negative and then wraps around ("-1": up to
+ * the end of the stream).
  */
 static gboolean read_number(const CliArgs *args, const char *option, gboolean wraps,
                             uint64_t *ret_value, GError **error)
@@ -66,7 +66,7 @@ static gboolean read_number(const CliArgs *args, const char *option, gboolean wr
     return TRUE;
 }
 
-/* "-" is stdin or stdout; a file of that name is "./-". */
+/* "-" is stdin or stdout. A file with this name is "./-". */
 static gboolean is_standard(const char *file)
 {
     return g_str_equal(file, "-");
@@ -87,7 +87,7 @@ static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transf
     return transfer->vol && cli_args_string(args, "file", &transfer->file, error);
 }
 
-/** What virsh prints for a finished transfer is nothing. */
+/** For a finished transfer, virsh prints no text. Print only JSON. */
 static void print_json(CliCtl *ctl, const Transfer *transfer)
 {
     const CliFact facts[] = {
@@ -101,8 +101,8 @@ static void print_json(CliCtl *ctl, const Transfer *transfer)
 }
 
 /*
- * Finds the directory of @file. Fails with @complaint, which names the file as virsh does, where
- * the directory does not exist.
+ * Find the directory of @file. If it does not exist, fail with @complaint, which is virsh's message
+ * with the name of the file.
  */
 static gboolean file_place_init(CstPlace *place, const char *file, const char *complaint,
                                 GError **error)
@@ -129,7 +129,7 @@ static gboolean run_upload(CstTask *task, gpointer data, GError **error)
     return ok;
 }
 
-/** What virsh would not say: the content is not what the volume is declared to be. */
+/** Warn if the content does not match the volume's declaration. virsh has no such warning. */
 static void warn_of_content(CliCtl *ctl, const Transfer *transfer)
 {
     g_autoptr(GPtrArray) problems = cli_vol_problems(ctl, transfer->vol);
@@ -172,7 +172,7 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
     if (!cli_confirm(ctl, error, _("Overwrite what vol %s holds?"), transfer->name))
         return FALSE;
     transfer->fd = fd;
-    transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* of the file, not the volume */
+    transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* for the file only */
     if (!cli_run_task(ctl, _("Uploading"), run_upload, transfer, error))
         return cli_failed(ctl,
                           transfer->progress.done ? _("cannot send data to volume %s")
@@ -186,7 +186,7 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
     return TRUE;
 }
 
-/** --format, --backing-vol. */
+/** Parse --format and --backing-vol. */
 static gboolean read_content(CliCtl *ctl, const CliArgs *args, Transfer *transfer, GError **error)
 {
     CstVolDeclare *content = &transfer->content;
@@ -261,7 +261,7 @@ static gboolean run_download(CstTask *task, gpointer data, GError **error)
 /** The file or standard stream that a download writes to. */
 typedef struct {
     CstPlace place;
-    gboolean created; /**< by this command; @st describes it */
+    gboolean created; /**< created by this command; @st describes it */
     struct stat st;
 } Output;
 
@@ -276,7 +276,7 @@ static int open_stdout(CliCtl *ctl, GError **error)
     return fd;
 }
 
-/* A file without content, a pipe or a device has nothing to lose. */
+/* An empty file, a pipe or a device has no content that could be lost. */
 static gboolean confirm_output(CliCtl *ctl, const char *file, const struct stat *st, GError **error)
 {
     return !S_ISREG(st->st_mode) || st->st_size == 0 ||
@@ -284,7 +284,7 @@ static gboolean confirm_output(CliCtl *ctl, const char *file, const struct stat 
 }
 
 /*
- * Opens the file, asks about the one that was opened, and truncates it. Returns -1 with @error set.
+ * Open the file, ask for confirmation, and truncate it. Return: the descriptor; -1 with @error set.
  */
 static int open_output(CliCtl *ctl, const Transfer *transfer, Output *output, GError **error)
 {
@@ -303,7 +303,7 @@ static int open_output(CliCtl *ctl, const Transfer *transfer, Output *output, GE
     return g_steal_fd(&fd);
 }
 
-/* In a dry run: opens nothing that exists, but finds what open_output() would be refused. */
+/* Dry run: make the permission checks of open_output() without opening the file. */
 static int check_output(CliCtl *ctl, const Transfer *transfer, const Output *output, GError **error)
 {
     const CstPlace *place = &output->place;
@@ -322,7 +322,7 @@ static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
     g_autofree char *writers = cli_vol_writers(ctl, transfer->vol);
     gboolean ok = cli_run_task(ctl, _("Downloading"), run_download, transfer, error);
 
-    /* Some file systems tell of a full disk only here. */
+    /* Some file systems report a full disk only here. */
     if (close(fd) < 0 && ok)
         return cst_fail_errno(error, errno, _("cannot close file %s"), transfer->file);
     if (!ok)
@@ -335,8 +335,9 @@ static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
 }
 
 /*
- * A program that has the target open would mix its own writes into what is downloaded. A descriptor
- * of this process (/dev/stdout) is often one of the shell's as well.
+ * Refuse a target that another program has open for writing, because its writes would mix with the
+ * download. Descriptors of this process (/dev/stdout) are not checked, because the shell often
+ * shares them.
  */
 static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *place, GError **error)
 {

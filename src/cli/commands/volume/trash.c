@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * trash-list, trash-restore and trash-empty: deleted volumes that pools keep. One is named by its
- * id, or by the name that it had; without --pool it is looked for in all active pools.
+ * trash-list, trash-restore and trash-empty: deleted volumes that pools keep. A deleted volume is
+ * named by its id or by its former name. Without --pool it is searched in all active pools.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -90,7 +90,7 @@ const CliCommand cli_trash_list_command = {
     .flags = CLI_CMD_OURS,
 };
 
-/* --- one of them ------------------------------------------------------------------------------ */
+/* --- finding a deleted volume ----------------------------------------------------------------- */
 
 static gboolean is_it(const CstTrashRow *row, const char *which)
 {
@@ -98,8 +98,8 @@ static gboolean is_it(const CstTrashRow *row, const char *which)
 }
 
 /*
- * Finds the pool that has @which in its trash; of several that have, the server of one can't tell.
- * Borrowed from @pools.
+ * Find the only pool that has @which in its trash. Fails if several pools have it, because the name
+ * is then ambiguous. The result is borrowed from @pools.
  */
 static const CstPoolRef *find_pool_of(CliCtl *ctl, const GPtrArray *pools, const char *which,
                                       GError **error)
@@ -148,7 +148,7 @@ typedef struct {
     CstConn *conn;
     const CstPoolRef *pool;
     const char *which, *new_name;
-    CstVolRef *vol; /* what it has become */
+    CstVolRef *vol; /* the restored volume */
 } Restoring;
 
 static gboolean run_restore(CstTask *task, gpointer data, GError **error)
@@ -220,8 +220,8 @@ const CliCommand cli_trash_restore_command = {
 typedef struct {
     CstConn *conn;
     const GPtrArray *pools;
-    const CstPoolRef *only; /* of the pools; NULL: all */
-    const char *which;      /* NULL: all */
+    const CstPoolRef *only; /* one of @pools; NULL: all */
+    const char *which;      /* NULL: all deleted volumes */
     uint64_t older_than;
     guint count;
     uint64_t bytes;

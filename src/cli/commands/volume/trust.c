@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-trust: the administrator's declaration of a volume's format and references; and what is wrong
- * with a volume, as vol-info, vol-check and vol-upload show it.
+ * vol-trust: the administrator's declaration of a volume's format and references. This file also
+ * has the problems of a volume, which vol-info, vol-check and vol-upload print.
  */
 #include <base/error.h>
 #include <base/i18n.h>

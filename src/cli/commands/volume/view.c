@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is in volumes' images: vol-map, vol-measure and vol-bitmap, the counterparts of image-map,
- * image-measure and image-bitmap. A map comes in pages, as a server's answer is bounded; all of
- * them make one table.
+ * Information about volumes as images: vol-map, vol-measure and vol-bitmap, the counterparts of
+ * image-map, image-measure and image-bitmap. A map is queried in pages, because the size of a
+ * server's answer is bounded. All pages are printed as one table.
  */
 #include <base/error.h>
 
@@ -20,7 +20,7 @@ typedef struct {
     CliTable *table;
 } Mapping;
 
-/** Adds a page and moves *start behind it; *ret_more: there is another one. */
+/** Add a page and advance *start past it. */
 static void add_page(Mapping *mapping, const CstVolMap *page, uint64_t *start)
 {
     for (guint i = 0; i < page->runs->len; i++) {
@@ -112,7 +112,7 @@ static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
     Measuring measuring = {0};
     gboolean help;
 
-    /* An empty image is nobody's volume. */
+    /* Without <vol>, an empty image is measured, which needs no server. */
     if (!cli_args_has(args, "vol"))
         return cli_image_measure(ctl, args, "vol", error);
     if (cli_args_has(args, "size"))

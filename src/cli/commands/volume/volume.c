@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the commands on volumes share: finding the volume that an option names, by name, key, path
- * or POOL/NAME; sizes; warnings of writers; and the completion of names. virsh's ways of finding
- * come first, and ours only where those fail, so that no command line of virsh means another volume
- * here.
+ * Shared code of volume commands: finding the volume of an option by name, key, path or POOL/NAME;
+ * sizes; warnings about writers; completion of names. virsh's lookups are tried first. The
+ * additional lookups follow only if these fail, so that a virsh command line never selects another
+ * volume here.
  */
 #include "volume.h"
 
@@ -22,7 +22,7 @@
 #include "output/each.h"
 #include "output/text.h"
 
-/* By CstWipeAlgorithm. */
+/* Indexed by CstWipeAlgorithm. */
 static const char *const wipe_algorithms[] = {"zero",    "nnsa",     "dod",       "bsi",
                                               "gutmann", "schneier", "pfitzner7", "pfitzner33",
                                               "random",  "trim",     NULL};
@@ -79,8 +79,8 @@ int cli_wipe_algorithm(const char *name)
 }
 
 /**
- * Fails with STATE. People read the sentence alone, as virsh prints it. A completion prints
- * nothing.
+ * Fail with STATE. In text, only the sentence is printed, as in virsh. During completion, no
+ * message is printed.
  */
 static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
 {
@@ -96,7 +96,7 @@ static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
     return cst_fail(error, CST_ERROR_STATE, _("pool '%s' is not active"), pool);
 }
 
-/** The pool that a volume command was given; NULL in *ret_pool when it was given none. */
+/** Get the pool of a volume command. *ret_pool is NULL if no pool was given. */
 static gboolean find_pool(CliCtl *ctl, const CliArgs *args, const char *option,
                           CstPoolRef **ret_pool, GError **error)
 {
@@ -124,7 +124,7 @@ static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
     return vol ? vol : cst_conn_vol_by_path(ctl->conn, text, error);
 }
 
-/** Returns the pool of "POOL/NAME"; NULL when @text has another form or the pool does not exist. */
+/** Return: the pool of "POOL/NAME"; NULL if @text has another form or the pool does not exist. */
 static CstPoolRef *pool_of_full_name(CliCtl *ctl, const char *text)
 {
     g_autofree char *pool = cli_full_name_pool(text);
@@ -132,7 +132,7 @@ static CstPoolRef *pool_of_full_name(CliCtl *ctl, const char *text)
     return pool ? cst_conn_pool_by_name(ctl->conn, pool, NULL) : NULL;
 }
 
-/** Returns the volume "POOL/NAME"; NULL when there is no such pool or volume. */
+/** Return: the volume "POOL/NAME"; NULL if the pool or the volume does not exist. */
 static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
 {
     g_autoptr(CstPoolRef) pool = pool_of_full_name(ctl, text);
@@ -147,7 +147,7 @@ static CstPoolRef *default_pool(CliCtl *ctl)
     return name ? cst_conn_pool_by_name(ctl->conn, name, NULL) : NULL;
 }
 
-/** NULL when no pool is configured, or it does not have the volume. */
+/** Return: NULL if no pool is configured, or if the pool does not have the volume. */
 static CstVolRef *in_default_pool(CliCtl *ctl, const char *name)
 {
     g_autoptr(CstPoolRef) pool = default_pool(ctl);
@@ -156,8 +156,8 @@ static CstVolRef *in_default_pool(CliCtl *ctl, const char *name)
 }
 
 /**
- * A volume that only one active pool has, or the configured one. FALSE with an error when several
- * have it.
+ * Find a volume in the configured pool, else in all active pools. FALSE with an error if several
+ * active pools have the name.
  */
 static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vol, GError **error)
 {
@@ -186,7 +186,7 @@ static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vo
     return TRUE;
 }
 
-/* In the form that was typed: NAME, or POOL/NAME. */
+/* Offer the volumes in the form of the typed word: NAME, or POOL/NAME. */
 static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
 {
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
@@ -200,7 +200,7 @@ static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
     }
 }
 
-/* The hint of the error being reported is an inactive pool whose directory @path lies in. */
+/* Set the hint of the error to the inactive pool with the directory of @path. */
 static void hint_at_inactive_pool(CliCtl *ctl, const char *path)
 {
     g_autoptr(GPtrArray) pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_INACTIVE, NULL);
@@ -218,7 +218,7 @@ static void hint_at_inactive_pool(CliCtl *ctl, const char *path)
     }
 }
 
-/* Returns the pool that @name, which is no volume, names: "p" or "p/"; NULL: none. */
+/* Return: the pool "p" if @name is "p" or "p/"; NULL: no such pool. @name is not a volume. */
 static CstPoolRef *pool_called(CliCtl *ctl, const char *name)
 {
     g_autofree char *pool = g_strdup(name);
@@ -230,8 +230,8 @@ static CstPoolRef *pool_called(CliCtl *ctl, const char *name)
 }
 
 /**
- * The hint of the error being reported is the volume that @name most likely means. @pool limits the
- * search; NULL: all active pools.
+ * Set the hint of the error to the volume name nearest to @name. @pool limits the search; NULL: all
+ * active pools.
  */
 static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
 {
@@ -261,8 +261,8 @@ static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
 }
 
 /**
- * FALSE with STATE when the volume @text, which was not found, is one of an inactive pool: of the
- * pool that its words name, or of the configured pool.
+ * Fail with STATE if the volume @text was not found because its pool is inactive. The pool is that
+ * of POOL/NAME, the given one, or the configured one.
  */
 static gboolean check_pool_is_active(CliCtl *ctl, const CstPoolRef *pool, const char *text,
                                      GError **error)
@@ -279,8 +279,9 @@ static gboolean check_pool_is_active(CliCtl *ctl, const CstPoolRef *pool, const 
 }
 
 /**
- * Finds @text by name in @pool (NULL: no pool was given), by key, by path, then in the ways of our
- * own. A failure has virsh's headline, with the advice to give the option @advice (NULL: none).
+ * Find @text by name in @pool (NULL: no pool was given), by key, by path, then by the additional
+ * lookups. On failure the headline is virsh's. It recommends the option @advice (NULL: no
+ * recommendation).
  */
 static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text,
                            const char *advice, GError **error)
@@ -369,7 +370,7 @@ CstVolRef *cli_vol_other(CliCtl *ctl, const CliArgs *args, const char *option,
                : NULL;
 }
 
-/* --- several --------------------------------------------------------------------------------- */
+/* --- several volumes ------------------------------------------------------------------------- */
 
 static void vol_arg_free(gpointer data)
 {
@@ -399,7 +400,7 @@ static gboolean is_among(const GPtrArray *vols, const CstVolRef *vol)
     return FALSE;
 }
 
-/* Virsh's second word is the pool, also where more volumes may be named. */
+/* virsh's second word is the pool, even if further volumes follow. */
 static void hint_at_pool(CliCtl *ctl, const CliArgs *args, const GError *why)
 {
     if (cli_args_is_plain(args, "pool") && g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL))
@@ -436,7 +437,9 @@ GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError 
     return g_steal_pointer(&vols);
 }
 
-/** What is wrong with the digits is said in one line, what is wrong with the unit in two. */
+/**
+ * Parse a size. As in virsh, an error in the digits gives one line, and an error in the unit two.
+ */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error)
 {
     const char *start = text;
@@ -461,7 +464,7 @@ gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError
 
 /* --- completion ------------------------------------------------------------------------------ */
 
-/** How often each name occurs in active pools. */
+/** The number of active pools that have each name. */
 typedef struct {
     GHashTable *counts; /**< name (owned) to number */
     GPtrArray *vols;    /**< of CompleteVol * */
@@ -500,8 +503,8 @@ static void collect_names(CliCtl *ctl, const CstPoolRef *pool, VolNames *names)
 }
 
 /**
- * Keys where a path is being typed or only keys are wanted; POOL/NAME where that is being typed, or
- * where several pools have the name; else the name alone.
+ * Add the keys, if a path is being typed or only keys are valid. Else add POOL/NAME, if the typed
+ * word has a slash or several pools have the name. Else add the plain name.
  */
 static void add_names(const char *typed, gboolean keys, const VolNames *names, GPtrArray *words)
 {
@@ -521,7 +524,7 @@ static void add_names(const char *typed, gboolean keys, const VolNames *names, G
     }
 }
 
-/** Volumes of the pool that @pool_option names, else of all active ones. */
+/** Add the volumes of the pool that @pool_option names, else the volumes of all active pools. */
 static void add_vols(CliCtl *ctl, const CliArgs *args, const char *pool_option, gboolean keys,
                      GPtrArray *words)
 {
