@@ -8,52 +8,66 @@
 #include "output/job.h"
 #include "output/table.h"
 
-/** Bytes of an id that people see. */
+/** Length of the abbreviated ids in text output. */
 #define CLI_BACKUP_SHORT 8
 
-/** Refuses what no option of the command can be, before anything is looked for. USAGE. */
+/**
+ * Refuses empty option values, and --secret together with --key-file, before any lookup. Fails with
+ * USAGE.
+ */
 gboolean cli_repo_check_words(const CliArgs *args, GError **error);
-/** Returns the directory of the repository that option <repo> names; it may not exist. Free it. */
+/**
+ * Returns the directory of the repository in option <repo>. It may not exist. The caller frees it.
+ */
 char *cli_repo_path(CliCtl *ctl, const CliArgs *args, GError **error);
-/** Returns the directory of a pool of files of this host, which has to be active; free it. */
+/**
+ * Returns the directory of a file-based pool on this host. The pool must be active. The caller
+ * frees it.
+ */
 char *cli_pool_directory(CliCtl *ctl, const char *name, GError **error);
-/** Reads the key's protection (--secret or --key-file); *ret_given: one of them was given. */
+/**
+ * Reads the protection of the key from --secret or --key-file. *ret_given is TRUE if one of them
+ * was given.
+ */
 gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_secret,
                          gboolean *ret_given, GError **error);
-/** Opens the repository that the options name. */
+/** Opens the repository of the options. */
 CstRepo *cli_repo(CliCtl *ctl, const CliArgs *args, GError **error);
 /**
- * Opens the repository, *ret_repo, and finds the backup in it that option <backup> names; "latest"
- * is the newest one that holds the volume, or a volume of the pool, that option <vol> names.
+ * Opens the repository (*ret_repo) and finds the backup of option <backup>. "latest" is the newest
+ * backup with the volume of option <vol>, or with a volume of the pool that <vol> names.
  */
 CstBackup *cli_repo_backup(CliCtl *ctl, const CliArgs *args, CstRepo **ret_repo, GError **error);
-/** Finds the volume of it that option <vol> names, or the only one. */
+/** Returns the volume of option <vol>, or the only volume of the backup. */
 const CstBackupVolume *cli_backup_volume(const CliArgs *args, const CstBackup *backup,
                                          GError **error);
 
-/** What a backup's volumes have together. Only the numbers of the result are set. */
+/** Returns the sums over a backup's volumes. Only the numbers of the result are set. */
 CstBackupVolume cli_backup_sum(const CstBackup *backup);
-/** Whether all its volumes are of one moment. */
+/** Return: TRUE if all volumes have the same point in time. */
 gboolean cli_backup_one_moment(const CstBackup *backup);
-/** The table of a backup's volumes. */
+/** Returns the table of a backup's volumes. */
 CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup);
 
-/** What a volume that is restored is to be. */
+/** Parameters of a restored volume. */
 typedef struct {
     const CstPoolRef *pool;
     const char *name;
-    const char *format; /**< NULL: that of the backup, or raw where the pool has no such */
+    const char *format; /**< NULL: that of the backup, or raw if the pool does not support it */
 } CliRestore;
 
-/** Makes a volume of a backup's; the caller frees the reference. */
+/** Restores a volume of a backup into a new volume. The caller frees the reference. */
 CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume,
                        const CliRestore *how, GError **error);
 
-/** Gives @size bytes of a blob, in order, to @give: data, and holes as such. */
+/** Passes @size bytes of a blob to @give, in order. Holes are passed as holes. */
 gboolean cli_backup_give(CstBlob *blob, uint64_t size, CstPieceFunc give, gpointer data,
                          GError **error);
 
-/** Begins the command's job (output/job.h) over the repository; @what, of it, may be NULL. */
+/**
+ * Begins the command's job (output/job.h) for the repository. @what names an object in the
+ * repository and may be NULL.
+ */
 gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, const char *what,
                             GError **error);
 
@@ -77,7 +91,7 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
         .help = N_("format of the new vol; default: that of the backup where the pool can") \
     }
 
-/* The rows of commands, each beside its handler. */
+/* The rows of commands. Each is defined in the file of its handler. */
 extern const CliCommand cli_backup_check_command;
 extern const CliCommand cli_backup_create_command;
 extern const CliCommand cli_backup_forget_command;

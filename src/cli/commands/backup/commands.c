@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The commands over backups in the order of `help`. */
+/* The backup commands in the order of `help`. */
 #include "backup.h"
 
 #include "commands/commands.h"

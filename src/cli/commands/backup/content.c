@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The content of a volume, into a backup. An increment reads what may differ between two snapshots:
- * the one that the backup before was read from, and the one that was made for this backup; all
- * other chunks have the names that they have in the backup before. It holds only if
+ * Reads the content of a volume into a backup. An increment reads the chunks that may differ
+ * between two snapshots: that of the previous backup, and the new one for this backup. All other
+ * chunks keep the names that they have in the previous backup. This is correct only under these
+ * conditions:
  *
- * - the older snapshot is the very one that was read then: the storage tells its identity (mark),
- *   which no other snapshot has, also not one of the same name, and the manifest has it, too;
- * - the newer one is the same from before it is read until after it;
- * - the volume is cut alike: where its size has changed, what was its end is read.
+ * - The older snapshot is the one that was read then. The storage reports its identity (mark),
+ * which is unique, even among snapshots of the same name. The manifest has the mark too.
+ * - The newer snapshot does not change from before the read until after it.
+ * - The chunks have the same boundaries. If the size of the volume has changed, the chunks at its
+ *   former end are read.
  *
- * Whatever is missing of that, all of the volume is read.
+ * If one condition is not met, the complete volume is read.
  */
 #include "create.h"
 
@@ -19,13 +21,13 @@
 
 #include "commands/changed.h"
 
-/* Equal bytes between two changes that are read rather than asked for separately. */
+/* Two changes with a gap of at most this many equal bytes are read together. */
 #define GAP (UINT64_C(256) << 10)
 
-/* Longer ones of an identity are not kept. */
+/* Longer identities are not stored. */
 #define MARK_MAX 1024
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- complete volumes ------------------------------------------------------------------------- */
 
 static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **error)
 {
@@ -66,7 +68,7 @@ static gboolean read_whole(BackupCreate *create, CstTask *task, GError **error)
            cst_writer_volume_end(create->writer, error);
 }
 
-/* --- what has changed ------------------------------------------------------------------------- */
+/* --- increments ------------------------------------------------------------------------------- */
 
 void backup_read_whole(BackupSource *source, const char *why)
 {
@@ -76,7 +78,7 @@ void backup_read_whole(BackupSource *source, const char *why)
     source->whole = g_strdup(why);
 }
 
-/* What the end was is cut otherwise when the size has changed. */
+/* If the size has changed, mark the chunk at the smaller of both ends and all chunks after it. */
 static void mark_end(CliChanged *changed, uint64_t size_then)
 {
     uint64_t from = MIN(size_then, changed->capacity);
@@ -86,8 +88,8 @@ static void mark_end(CliChanged *changed, uint64_t size_then)
 }
 
 /*
- * What has changed since the base, until the snapshot that was made (none in a dry run: now).
- * ret->dirty is NULL when the source has to be read whole.
+ * Query the changes from the base to the new snapshot (in a dry run: until now). ret->dirty is NULL
+ * if the complete source must be read.
  */
 static gboolean ask(const BackupCreate *create, uint64_t capacity, CstTask *task, CliChanged *ret,
                     GError **error)
@@ -152,8 +154,8 @@ static gboolean read_runs(BackupCreate *create, const GArray *runs, CstTask *tas
 }
 
 /*
- * What the repository has lost of the backup before is read, too: *ret_done is FALSE then, and
- * nothing of the volume is written.
+ * Read an increment. If the repository has lost chunks of the previous backup, *ret_done is FALSE,
+ * and no chunk of the volume is written.
  */
 static gboolean read_increment(BackupCreate *create, CstTask *task, gboolean *ret_done,
                                GError **error)
@@ -180,9 +182,9 @@ static gboolean read_increment(BackupCreate *create, CstTask *task, gboolean *re
     return TRUE;
 }
 
-/* --- which of them ---------------------------------------------------------------------------- */
+/* --- full or incremental ---------------------------------------------------------------------- */
 
-/* Which snapshot was made, and whether the next backup can ask what has changed since. */
+/* Get the identity of the new snapshot, with which the next backup can query changes. */
 static gboolean identify(BackupCreate *create, GError **error)
 {
     BackupSource *source = create->current;
@@ -198,7 +200,7 @@ static gboolean identify(BackupCreate *create, GError **error)
     return TRUE;
 }
 
-/* The snapshot of which the manifest speaks is the one that was read. */
+/* Fail with BUSY if the snapshot named in the manifest is not the one that was read. */
 static gboolean check_snapshot(const BackupCreate *create, GError **error)
 {
     const BackupSource *source = create->current;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backup-create: content of volumes, as their guests see it, goes into a repository. With
- * --together (or --snapshot) it is read from snapshots that are made first, in one step where the
- * storage can and that was asked for (together.c), and deleted when all has been read.
+ * backup-create: stores the guest-visible content of volumes in a repository. With --together or
+ * --snapshot, it is read from new snapshots, which are deleted after the read. With --together they
+ * are created in one step if the storage supports it (together.c).
  *
- * With --incremental these stay until the next backup, which reads only what has changed since
- * (content.c), and are deleted when that one's manifest is written: at every moment the newest
- * backup of a volume, or the one before, has its snapshot. What a killed command leaves, the next
- * one deletes.
+ * With --incremental the snapshots remain until the next backup, which reads only the changes since
+ * then (content.c). They are deleted when the manifest of that backup is written. At any point in
+ * time, the newest backup of a volume, or its predecessor, has its snapshot. Snapshots of a killed
+ * command are deleted by the next one.
  */
 #include "create.h"
 
@@ -50,9 +50,9 @@ static void create_clear(BackupCreate *create)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupCreate, create_clear)
 
-/* --- what is backed up ------------------------------------------------------------------------ */
+/* --- sources ---------------------------------------------------------------------------------- */
 
-/* Takes @ref over. */
+/* Add a volume, unless it is already a source. Takes ownership of @ref. */
 static gboolean add_source(BackupCreate *create, CstVolRef *ref, GError **error)
 {
     BackupSource *source;
@@ -87,10 +87,10 @@ static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **
         const CstVolRow *row = rows->pdata[i];
         g_autoptr(GError) why = NULL;
 
-        /* A directory has no content of its own. */
+        /* A directory volume has no content. */
         if (row->info.type == CST_VOL_DIR || row->info.type == CST_VOL_NETDIR)
             continue;
-        /* A volume that was deleted after the listing is no part of the pool. */
+        /* Ignore a volume that was deleted after the listing. */
         if (!add_source(create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why),
                         &why) &&
             cst_error_code(why) != CST_ERROR_NO_VOL) {
@@ -128,7 +128,7 @@ static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError *
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
-/* The newest backup of the volume whose snapshot it has, of those in @names. */
+/* Find the newest backup of the volume with a snapshot in @names. */
 static void find_base(const BackupCreate *create, BackupSource *source, GPtrArray *names)
 {
     const CstVolRef *ref = source->ref;
@@ -150,8 +150,10 @@ static void find_base(const BackupCreate *create, BackupSource *source, GPtrArra
     }
 }
 
-/* A volume that can have no snapshot is read without one, unless it has to have one; @why is what a
- * call on its snapshots failed with, and taken over. */
+/*
+ * Read the volume without a snapshot if it does not support snapshots, unless create->must is set.
+ * @why is the error of a call about its snapshots. Takes ownership of @why.
+ */
 static gboolean go_without(const BackupCreate *create, BackupSource *source, GError *why,
                            GError **error)
 {
@@ -164,7 +166,7 @@ static gboolean go_without(const BackupCreate *create, BackupSource *source, GEr
     return TRUE;
 }
 
-/* Finds what there is of earlier backups: the base, and *ret_names of their snapshots. */
+/* Find the base of an increment. *ret_names are the snapshots of earlier backups. */
 static gboolean look_back(const BackupCreate *create, BackupSource *source, GPtrArray **ret_names,
                           GError **error)
 {
@@ -187,7 +189,7 @@ static gboolean read_backups(BackupCreate *create, GError **error)
     return create->backups != NULL;
 }
 
-/* Leaves source->snapshot NULL where it can have none, and need not. */
+/* Leaves source->snapshot NULL if the volume does not support snapshots, and they are optional. */
 static gboolean make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
     GError *why = NULL;
@@ -211,7 +213,10 @@ static gboolean tidy_source(BackupCreate *create, BackupSource *source, GError *
     return TRUE;
 }
 
-/* What slows down, or fails, comes before the first snapshot: all are made in one go. */
+/*
+ * Do slow steps and steps that may fail before the first snapshot, so that all snapshots are
+ * created in quick succession.
+ */
 static gboolean make_snapshots(BackupCreate *create, GError **error)
 {
     return read_backups(create, error) && backup_each(create, tidy_source, error) &&
@@ -219,7 +224,10 @@ static gboolean make_snapshots(BackupCreate *create, GError **error)
                              : backup_each(create, make_snapshot, error));
 }
 
-/* Those that the next backup does not ask for; without a backup (@done) none that was made. */
+/*
+ * Delete snapshots that the next backup does not need. If the backup failed (!@done), delete all
+ * new ones.
+ */
 static void drop_snapshots(const BackupCreate *create, gboolean done)
 {
     for (guint i = 0; i < create->sources->len; i++) {
@@ -248,7 +256,7 @@ static gboolean read_source(BackupCreate *create, BackupSource *source, GError *
            cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
 }
 
-/* --- a dry run -------------------------------------------------------------------------------- */
+/* --- dry run ---------------------------------------------------------------------------------- */
 
 static gboolean would_do(gboolean done, GError *why, GError **error)
 {
@@ -260,7 +268,7 @@ static gboolean would_do(gboolean done, GError *why, GError **error)
     return FALSE;
 }
 
-/* The snapshot that would be made could be; none is. */
+/* Check whether the snapshot can be created. Creates no snapshot. */
 static gboolean try_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
@@ -274,7 +282,7 @@ static gboolean try_snapshot(BackupCreate *create, BackupSource *source, GError 
     return would_do(done, why, error);
 }
 
-/* What would be read could be; nothing is. */
+/* Dry run: verify that the source can be read, and read no data. */
 static gboolean try_content(CstTask *task, gpointer data, GError **error)
 {
     BackupCreate *create = data;
@@ -303,7 +311,7 @@ static gboolean try_all(BackupCreate *create, GError **error)
            backup_each(create, try_source, error);
 }
 
-/* What was found out of earlier backups is found out anew. */
+/* Reset the data about earlier backups, so that it is read again. */
 static void look_anew(BackupCreate *create)
 {
     g_clear_pointer(&create->backups, g_ptr_array_unref);
@@ -315,7 +323,7 @@ static void look_anew(BackupCreate *create)
     }
 }
 
-/* A command that goes on alone has looked at every volume before it lets go of the terminal. */
+/* Dry run before a background command detaches from the terminal. It checks each volume. */
 static gboolean check_all(BackupCreate *create, GError **error)
 {
     CstConn *conn = create->ctl->conn;
@@ -328,13 +336,13 @@ static gboolean check_all(BackupCreate *create, GError **error)
     create->checking = TRUE;
     fine = try_all(create, error);
     create->checking = FALSE;
-    while (create->missing->len > 0) /* the backup tries again, and reports it */
+    while (create->missing->len > 0) /* the backup tries them again, and reports failures */
         g_ptr_array_add(create->sources, g_ptr_array_steal_index(create->missing, 0));
     look_anew(create);
     return cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL) && fine;
 }
 
-/* All pools and volumes by their names. */
+/* Begin the job with the names of all pools and volumes. */
 static gboolean begin_job(const BackupCreate *create, GError **error)
 {
     g_autoptr(GString) pools = g_string_new(NULL);
@@ -401,7 +409,7 @@ static gboolean run(BackupCreate *create, char *ret_id, GError **error)
     return done;
 }
 
-/* What is added to a repository that was put back would hide that backups are missing. */
+/* Fail if the repository was replaced by an older state. New backups would hide the loss. */
 static gboolean check_rollback(const BackupCreate *create, const CliArgs *args, GError **error)
 {
     GError *why = NULL;

@@ -3,23 +3,23 @@
 
 #include "backup.h"
 
-/** A volume that is backed up. */
+/** A volume to back up. */
 typedef struct {
     CstVolRef *ref;
     char *xml;
     char *format;
 
-    char *snapshot;    /**< that was made for it, and is read; NULL: none */
-    char *mark;        /**< which snapshot that is, as the storage tells; NULL: it can't */
-    uint64_t capacity; /**< of the snapshot; known with the mark */
+    char *snapshot;    /**< new snapshot, which is read; NULL: the volume itself is read */
+    char *mark;        /**< identity of the snapshot from the storage; NULL: not supported */
+    uint64_t capacity; /**< size of the snapshot in bytes; valid with the mark */
 
-    /** An earlier backup of it, of which the volume still has the snapshot; NULL: none. */
+    /** An earlier backup of the volume, if its snapshot still exists; NULL: full read. */
     const CstBackup *base;
-    const CstBackupVolume *previous; /**< the volume in it */
-    const char *old;                 /**< its snapshot; also when it is read whole */
-    char *whole;      /**< why it is read whole although an increment was asked for */
-    uint64_t planned; /**< bytes of an increment that would be read */
-    GError *failure;  /**< why the backup lacks it; NULL: it has it */
+    const CstBackupVolume *previous; /**< the volume in @base */
+    const char *old;                 /**< snapshot of @base; also set for a full read */
+    char *whole;      /**< reason for a full read although an increment was requested */
+    uint64_t planned; /**< bytes that an increment would read */
+    GError *failure;  /**< reason why the backup lacks the volume; NULL: not missing */
 } BackupSource;
 
 typedef struct {
@@ -27,16 +27,16 @@ typedef struct {
     CstRepo *repo;
     CstBackupWriter *writer;
     GPtrArray *sources;   /**< of BackupSource * */
-    GPtrArray *missing;   /**< of BackupSource *: those that could not be backed up */
-    GPtrArray *backups;   /**< of the repository, CstBackup *, oldest first; NULL: not read */
-    gboolean incremental; /**< read what has changed; the snapshots stay */
-    gboolean together;    /**< all snapshots in one step where that can be */
-    gboolean must;        /**< a volume that can have no snapshot is left out */
+    GPtrArray *missing;   /**< of BackupSource *: volumes that could not be backed up */
+    GPtrArray *backups;   /**< of CstBackup *, oldest first; NULL: not loaded */
+    gboolean incremental; /**< read only changes, and keep the snapshots */
+    gboolean together;    /**< create all snapshots in one step if possible */
+    gboolean must;        /**< omit a volume that does not support snapshots */
     gboolean named;       /**< the command line names each volume */
-    gboolean checking;    /**< before the command detaches; nothing is stored yet */
-    char *snapshot;       /**< name of those that are made; NULL: none are */
+    gboolean checking;    /**< checks before the command detaches; no data is stored */
+    char *snapshot;       /**< name of the new snapshots; NULL: no snapshots */
     BackupSource *current;
-    unsigned flags; /**< CstVolStreamFlags for what is read */
+    unsigned flags; /**< CstVolStreamFlags for reading */
 } BackupCreate;
 
 /** A step of the backup for one volume. */
@@ -44,27 +44,29 @@ typedef gboolean (*BackupStep)(BackupCreate *create, BackupSource *source, GErro
 
 /**
  * Calls @step for each source. A source that fails is reported, loses its new snapshot and moves to
- * ->missing. FALSE when the backup has to be given up: no source is left, the user has cancelled,
- * or the repository takes no more.
+ * ->missing. Returns FALSE if the backup cannot continue: no source is left, the user has cancelled
+ * it, or the repository cannot store more data.
  */
 gboolean backup_each(BackupCreate *create, BackupStep step, GError **error);
-/** Fails with PARTIAL and names ->missing. @backup: NULL in a dry run. */
+/** Fails with PARTIAL; the message lists ->missing. @backup is NULL in a dry run. */
 gboolean backup_missing_fail(const BackupCreate *create, const CstBackup *backup, GError **error);
-/** Prints the backup that was made, as text or JSON. */
+/** Prints the new backup as text or JSON. */
 void backup_print_created(const BackupCreate *create, const CstBackup *backup);
 
-/** Has a volume read whole, and notes why (NULL: nobody asked for anything else). */
+/**
+ * Makes the backup read the complete volume. @why is the reason; NULL: no increment was requested.
+ */
 void backup_read_whole(BackupSource *source, const char *why);
 /**
- * Reads create->current into the writer: what has changed since its base, or all of it. Says in
- * ->whole why all of it is read.
+ * Reads create->current into the writer: the changes since its base, or the complete volume. Sets
+ * ->whole to the reason for a full read.
  */
 gboolean backup_content(BackupCreate *create, CstTask *task, GError **error);
-/** Finds out for a dry run how much of it would be read: ->planned, or ->whole. */
+/** Computes for a dry run how much would be read: sets ->planned, or ->whole. */
 gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error);
 
 /**
- * Makes the snapshots of all sources, in one step if all are of one pool that can, and tells the
- * writer of which moments they are.
+ * Creates the snapshots of all sources. Uses one step if all are in a pool that supports it. Sets
+ * their points in time in the writer.
  */
 gboolean backup_snapshots_together(BackupCreate *create, GError **error);

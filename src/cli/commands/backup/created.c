@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The volumes of a backup one after the other, and the report of it. A volume that cannot be read
- * is left out, because the images of one tenant must not stop the backups of the others: it moves
- * from ->sources to ->missing, its new snapshot is deleted, and the command ends with PARTIAL. What
- * ends the whole backup is a cancellation, a repository that can store no more, and the failure of
- * the only volume.
+ * Runs the steps of a backup for each volume, and reports the result. A volume that cannot be read
+ * is omitted, so that the images of one tenant do not stop the backups of other tenants. It moves
+ * from ->sources to ->missing, its new snapshot is deleted, and the command ends with PARTIAL. The
+ * complete backup fails on cancellation, if the repository cannot store more data, or if the only
+ * volume fails.
  *
- * A command that is about to detach refuses a named volume that cannot be read. The caller asked
- * for this volume, and does not see the exit status of a detached command.
+ * A command that is about to detach refuses a named volume that cannot be read. The user has
+ * requested this volume and does not see the exit status of a detached command.
  */
 #include "create.h"
 
@@ -20,7 +20,10 @@
 
 /* --- each volume ------------------------------------------------------------------------------ */
 
-/* Moves the volume to ->missing. Takes @why over. FALSE: the backup can't go on. */
+/*
+ * Move the volume to ->missing. Takes ownership of @why. Return: FALSE if the backup cannot
+ * continue.
+ */
 static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError **error)
 {
     BackupSource *source = create->sources->pdata[index];
@@ -108,7 +111,7 @@ static void add_missing(const BackupCreate *create, CliSheet *sheet)
     cli_sheet_add_table(sheet, "missing", table);
 }
 
-/* Of which moments the volumes are, and how each was read, a sentence each. */
+/* Return: sentences about the points in time of the volumes, and about how each was read. */
 static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
 {
     GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backup-forget, backup-prune, backup-check and backup-unlock: what keeps a repository in order. */
+/* backup-forget, backup-prune, backup-check and backup-unlock: maintenance of a repository. */
 #include "backup.h"
 
 #include <inttypes.h>
@@ -40,7 +40,10 @@ static gboolean keeps_anything(const CstKeep *keep)
            keep->yearly || keep->tags;
 }
 
-/* Why each backup stays: by the rules, or because it is not named. NULL in it: the backup goes. */
+/*
+ * Return: the reason why each backup is kept: a rule, or because it is not named. NULL elements are
+ * removed.
+ */
 static GPtrArray *decide(CstRepo *repo, const GPtrArray *backups, const GPtrArray *named,
                          const CstKeep *keep, GError **error)
 {

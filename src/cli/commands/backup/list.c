@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backup-list and backup-info: what a repository holds. */
+/* backup-list and backup-info: the content of a repository. */
 #include "backup.h"
 
 #include <string.h>
@@ -88,7 +88,7 @@ static gboolean has_volume(const CstBackup *backup, const char *name)
            cst_error_code(why) != CST_ERROR_NO_VOL;
 }
 
-/* What can be listed is, whatever else is damaged. */
+/* List all readable backups, even if the repository is damaged. */
 static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -153,7 +153,7 @@ static const CliColumn volume_columns[] = {
     {N_("Snapshot"), "snapshot", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
 };
 
-/* An id, whole for programs; NULL: none. */
+/* Return: an abbreviated id, or the complete one for JSON; NULL: no id. */
 static char *id_text(const CliCtl *ctl, const char *id)
 {
     return *id ? g_strndup(id, ctl->settings.json ? strlen(id) : CLI_BACKUP_SHORT) : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backup-mount: a volume of a backup by NBD, read only, for as long as the command runs. Nothing is
- * restored: a client gets the chunks that it reads, each verified.
+ * backup-mount: serves a volume of a backup over NBD, read-only, while the command runs. The volume
+ * is not restored: a client receives the chunks that it reads, each verified.
  */
 #include "backup.h"
 

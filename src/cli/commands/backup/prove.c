@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backup-prove. Each volume is restored onto a scratch disk, a file without a name on this host;
- * with --pool by way of a scratch volume, so that the proof covers the storage and the way to it.
- * What was restored is read back and compared with the names of the backup's chunks; then the file
- * systems on the scratch disk are checked, and with --boot it is booted. Whatever is found, the
- * rest is looked at as well. The command ends with MISMATCH when anything is damaged, a chunk in
- * the repository included, and else with UNPROVEN when this host could not make a check.
+ * backup-prove. Each volume is restored onto a scratch disk, an unnamed file on this host. With
+ * --pool it is restored through a scratch volume, so that the test covers the storage and the path
+ * to it. The restored data is read back and compared with the names of the backup's chunks. Then
+ * the file systems on the scratch disk are checked, and with --boot the disk is booted. Checks
+ * continue after a failure.
+ *
+ * The command ends with MISMATCH if it finds any damage, including a chunk in the repository. Else
+ * it ends with UNPROVEN if a check was not possible on this host.
  */
 #include "backup.h"
 
@@ -26,19 +28,19 @@
 #include "scratch.h"
 
 typedef struct {
-    CliScratch scratch; /* its pool is NULL without --pool */
+    CliScratch scratch; /* scratch.pool is NULL without --pool */
     const char *format;
-    char *dir; /* of scratch disks */
+    char *dir; /* directory of scratch disks */
     gboolean content_only, boot;
     CstGuestBoot how;
     CliTable *table;
     guint faults, unproven;
 
-    /* Of the volume at hand. */
+    /* The current volume: */
     const CstBackupVolume *volume;
-    CstGuestDisk *disk; /* NULL: only the content is compared, in the pool */
+    CstGuestDisk *disk; /* NULL: only compare the content, in the pool */
     CstBackupProof *proof;
-    uint64_t at; /* bytes compared */
+    uint64_t at; /* bytes compared so far */
     CstVolRef *vol;
     GPtrArray *parts;
     CstGuestLife life;
@@ -62,7 +64,7 @@ static void volume_clear(Prove *prove)
     prove->at = 0;
 }
 
-/* --- what is found ---------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const CliColumn columns[] = {
     {N_("Vol"), "volume", CLI_CELL_TEXT, "-", 0},
@@ -83,7 +85,7 @@ static const char *const verdicts[] = {
     [CST_GUEST_UNPROVEN] = N_("unproven"),
 };
 
-/* @part: NULL: the row is about all of the volume. */
+/* @part NULL: the row is about the complete volume. */
 static void add_row(Prove *prove, const char *check, const CstGuestPart *part,
                     CstGuestVerdict verdict, const char *detail, const char *console)
 {
@@ -109,7 +111,7 @@ static gboolean begin_proof(uint64_t capacity, gpointer data, GError **error)
 {
     const Prove *prove = data;
 
-    /* Some technologies round sizes up; what is behind the content has to be zeroes. */
+    /* Some storage technologies round sizes up. The bytes after the content must be zero. */
     return capacity >= prove->volume->size ||
            cst_fail(error, CST_ERROR_MISMATCH, _("the restored vol is smaller than the backup"));
 }
@@ -122,7 +124,7 @@ static gboolean compare_piece(const void *bytes, size_t len, uint64_t hole, gpoi
     return cst_proof_add(prove->proof, len > 0 ? bytes : NULL, len > 0 ? len : hole, error);
 }
 
-/* What comes back from a pool is what the scratch disk gets. */
+/* Write the content read from the pool to the scratch disk, and compare it. */
 static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
                            GError **error)
 {
@@ -202,7 +204,10 @@ static gboolean straight(Prove *prove, GError **error)
            cli_run_task(ctl, _("Comparing"), run_compare_disk, prove, error);
 }
 
-/* *@ret_whole: the scratch disk has all of the content; else the row tells what is damaged. */
+/*
+ * Verify the content. *@ret_whole is TRUE if the scratch disk has all content. Else the row reports
+ * the damage.
+ */
 static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
 {
     g_autofree char *detail = NULL;
@@ -231,7 +236,7 @@ static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
     return TRUE;
 }
 
-/* --- the guest's view ------------------------------------------------------------------------- */
+/* --- file systems and boot -------------------------------------------------------------------- */
 
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
@@ -422,7 +427,7 @@ static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!backup)
         return FALSE;
     prove.scratch.repo = repo;
-    /* Not every vol of a machine boots: one is meant. */
+    /* --boot is for one volume, because not each volume of a machine is bootable. */
     if ((name || prove.boot) && !(one = cst_backup_volume(backup, name, error)))
         return FALSE;
     if (cli_args_has(args, "pool")) {

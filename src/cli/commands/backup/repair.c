@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backup-repair: drops what is damaged in a repository, and reports what backups have lost. */
+/*
+ * backup-repair: removes damaged files from a repository, and reports the content that backups have
+ * lost.
+ */
 #include "backup.h"
 
 #include <base/error.h>
@@ -31,7 +34,7 @@ static const CliColumn columns[] = {
     {N_("Lost"), "lost", CLI_CELL_SIZE, NULL, 0},
 };
 
-/* Text of a dry run; NULL otherwise. Free it. */
+/* Return: the plan of a dry run, or NULL. The caller frees it. */
 static char *repair_plan(const CliCtl *ctl, const CliArgs *args, const CstRepairReport *report)
 {
     const char *path = NULL;
@@ -45,7 +48,9 @@ static char *repair_plan(const CliCtl *ctl, const CliArgs *args, const CstRepair
                                  path);
 }
 
-/* JSON is one document with the plan as a member. In text, cli_print_plan() prints it last. */
+/*
+ * JSON is one document with the plan as a member. In text, cli_print_plan() prints the plan last.
+ */
 static void print_report(CliCtl *ctl, const CstRepairReport *report, const char *plan)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -76,7 +81,7 @@ static void print_report(CliCtl *ctl, const CstRepairReport *report, const char 
         cli_plan(ctl, "%s", plan);
 }
 
-/* A repair removes the manifests that cannot be read. */
+/* A repair removes unreadable manifests, so update the record of seen backups first. */
 static gboolean before_repair(const Repair *repair, GError **error)
 {
     g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);

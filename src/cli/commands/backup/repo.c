@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which repository a command means, and what opens it. A repository is where the command runs, also
- * when the volumes are another host's: content comes and goes through the connection.
+ * Finds and opens the repository of a command. A repository is on the host where the command runs,
+ * even if the volumes are on another host. Content is transferred through the connection.
  */
 #include "backup.h"
 
@@ -15,7 +15,7 @@
 #include "output/report.h"
 #include "seen.h"
 
-/** Directory of a repository in a pool. Volumes have no names like that. */
+/** Directory of a repository in a pool. Volume names cannot have this form. */
 #define POOL_REPO ".cistern-backups"
 
 char *cli_pool_directory(CliCtl *ctl, const char *name, GError **error)
@@ -81,7 +81,7 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
     return cli_job_begin(ctl, kind, text, what, error);
 }
 
-/* The reason is in the error already: what else can be done is not. Always FALSE. */
+/* Add a hint. The error already has the reason, but no alternative. Always returns FALSE. */
 static gboolean explain_private(CliCtl *ctl, const CstConnSecret *secret)
 {
     g_autofree char *xml = cst_conn_secret_xml(ctl->conn, secret, NULL);
@@ -168,7 +168,7 @@ static gboolean cmd_init(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_repo_secret(ctl, args, &secret, &given, error))
         return FALSE;
     if (chunk > CST_CHUNK_MAX)
-        chunk = 1; /* which is refused as well */
+        chunk = 1; /* this size is refused too */
     path = cli_repo_path(ctl, args, error);
     if (!path)
         return FALSE;

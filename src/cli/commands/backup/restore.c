@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backup-restore: a restored volume appears whole or not at all. */
+/* backup-restore: a restored volume appears completely or not at all. */
 #include "backup.h"
 
 #include <inttypes.h>
@@ -34,8 +34,8 @@ typedef struct {
 } Restore;
 
 /*
- * The document of the new volume: the format of the one that was backed up, where the pool can have
- * such; and no space for holes where volumes are files.
+ * Build the document of the new volume. Its format is that of the backup if the pool supports it.
+ * If volumes are files, no space is allocated for holes.
  */
 static gboolean write_document(Restore *restore, GError **error)
 {
@@ -200,7 +200,7 @@ static void name_volume(gconstpointer thing, const char **ret_pool, const char *
 static const CliEach restore_each = {
     .list = "volumes", .kind = "volume", .name = name_volume, .run = restore_volume};
 
-/* All volumes of the backup, or those of the pool that option <vol> names; borrowed ones. */
+/* Return: all volumes of the backup, or its volumes in the pool of option <vol>, borrowed. */
 static GPtrArray *all_volumes(const CliArgs *args, const CstBackup *backup, GError **error)
 {
     g_autoptr(GPtrArray) volumes = g_ptr_array_new();

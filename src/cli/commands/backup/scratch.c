@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Scratch volumes are "cistern-prove-REPOSITORY-LOCK-RANDOM". A lock that is there, also one of
- * another host, may be that of a process at work; a dead one of this host has been removed by
- * whoever took a lock after it. Where no lock can be had (a repository that can only be read) the
- * name says so, and nobody but its own process deletes it.
+ * Scratch volumes are named "cistern-prove-REPOSITORY-LOCK-RANDOM". An existing lock, also of
+ * another host, may belong to a running process. Locks of dead processes on this host are removed
+ * when another process acquires a lock. If no lock is possible (read-only repository), the name
+ * contains NO_LOCK. Only its own process deletes such a volume.
  */
 #include "scratch.h"
 
@@ -55,7 +55,9 @@ gboolean cli_scratch_drop_stale(const CliScratch *scratch, GError **error)
     CstConn *conn = scratch->ctl->conn;
     g_autofree char *prefix = name_prefix(scratch->repo);
     g_autofree char *ours = cst_repo_lock_id(scratch->repo, error);
-    /* The locks come last: whoever has made one of the vols had his before. */
+    /*
+     * List the locks last: the process that created a scratch volume had acquired its lock before.
+     */
     g_autoptr(GPtrArray) rows = ours ? cst_conn_vol_list(conn, scratch->pool, FALSE, error) : NULL;
     g_autoptr(GPtrArray) locks = rows ? cst_repo_locks(scratch->repo, error) : NULL;
 

@@ -4,9 +4,9 @@
 #include "backup.h"
 
 /**
- * Scratch volumes: what a backup is restored into for a proof, in a pool. The name of one has the
- * id of the lock that its process holds on the repository, so that what a killed one has left can
- * be told from what is in use.
+ * Scratch volumes: a backup is restored into them for a test, in a pool. The name contains the id
+ * of the lock that the process holds on the repository. Volumes of killed processes can therefore
+ * be distinguished from volumes in use.
  */
 typedef struct {
     CliCtl *ctl;
@@ -14,10 +14,10 @@ typedef struct {
     const CstPoolRef *pool;
 } CliScratch;
 
-/** Deletes scratch volumes of processes that are gone; one that can't be deleted is warned of. */
+/** Deletes scratch volumes of dead processes. If one cannot be deleted, prints a warning. */
 gboolean cli_scratch_drop_stale(const CliScratch *scratch, GError **error);
-/** Restores @volume into a new scratch volume. @format: NULL: that of the backup. */
+/** Restores @volume into a new scratch volume. @format NULL: that of the backup. */
 CstVolRef *cli_scratch_restore(const CliScratch *scratch, const CstBackupVolume *volume,
                                const char *format, GError **error);
-/** Deletes it. */
+/** Deletes a scratch volume. */
 void cli_scratch_drop(const CliScratch *scratch, const CstVolRef *vol);

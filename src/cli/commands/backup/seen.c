@@ -5,10 +5,10 @@
  *
  *     NUMBER ID DIGEST
  *
- * A repository in which that backup is missing was put back to an earlier state. A file is replaced
- * whole and synced, under a lock on the directory. After a kill it names an older backup than it
- * could, which does no harm. Before a backup is removed on purpose, the file gets the newest of the
- * backups that stay.
+ * If the repository lacks that backup, it was replaced by an earlier state. A file is replaced
+ * atomically and synced, under a lock on the directory. After a crash it may name an older backup,
+ * which is harmless. Before a backup is removed on purpose, the file is set to the newest remaining
+ * backup.
  */
 #include "seen.h"
 
@@ -28,11 +28,11 @@
 #include "output/text.h"
 
 #define FILE_LIMIT 4096
-#define FILES_MAX  256 /* of repositories that are remembered */
+#define FILES_MAX  256 /* maximum number of remembered repositories */
 
 /* --- the files -------------------------------------------------------------------------------- */
 
-/* NULL: this user has no directory for state. */
+/* Return: NULL if this user has no state directory. */
 static char *seen_path(const CstRepo *repo)
 {
     g_autofree char *dir = cst_place_state_dir("backups");
@@ -67,7 +67,7 @@ static gboolean seen_parse(char *text, CstBackupMark *ret_mark)
     return TRUE;
 }
 
-/* Reads the mark of a repository; id "" if there is none. */
+/* Read the mark of a repository. The id is "" if no mark exists. */
 static gboolean seen_load(const char *path, CstBackupMark *ret_mark, GError **error)
 {
     g_autofree char *text = NULL;
@@ -89,7 +89,7 @@ static gboolean seen_load(const char *path, CstBackupMark *ret_mark, GError **er
                     path);
 }
 
-/* Removes the oldest files, so that @dir has room for one more. */
+/* Remove the oldest files, so that @dir has room for one more. */
 static void make_room(const char *dir)
 {
     for (;;) {
@@ -141,7 +141,7 @@ static gboolean seen_write(const char *path, const CstBackupMark *mark, GError *
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-/* Reads the backups, compares them with @seen, and sets *ret_mark to the newest one. */
+/* Read the backups, compare them with @seen, and set *ret_mark to the newest one. */
 static gboolean check_once(CstRepo *repo, const CstBackupMark *seen, CstBackupMark *ret_mark,
                            GError **error)
 {
@@ -159,7 +159,9 @@ static gboolean is_newer(const CstBackupMark *mark, const CstBackupMark *than)
     return *mark->id && (*than->id == '\0' || mark->number > than->number);
 }
 
-/* Another program of this user may remove a backup between the two reads: the file tells then. */
+/*
+ * Another program of this user may remove a backup between the two reads. Read the file again then.
+ */
 gboolean backup_seen_check(CstRepo *repo, GError **error)
 {
     g_autofree char *path = seen_path(repo);
@@ -180,8 +182,9 @@ gboolean backup_seen_check(CstRepo *repo, GError **error)
         g_error_free(why);
         seen = again;
     }
-    /* A check succeeds also if its result cannot be kept: the next one compares with an older
-     * backup. */
+    /*
+     * Ignore an error: if the mark cannot be stored, the next check compares with an older backup.
+     */
     if (path && is_newer(&newest, &seen))
         (void)seen_write(path, &newest, NULL);
     return TRUE;

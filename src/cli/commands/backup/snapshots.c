@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The snapshots of backups: their names, and what becomes of those that nobody needs. */
+/* The snapshots of backups: their names, and the removal of unneeded ones. */
 #include "snapshots.h"
 
 #include <string.h>
@@ -61,7 +61,7 @@ void backup_snapshot_drop(CliCtl *ctl, const CstVolRef *vol, const char *snapsho
         say_left(ctl, vol, snapshot, why);
 }
 
-/* Whether nobody else has a lock on the repository; one of a dead process is none. */
+/* Return: TRUE if no other live process has a lock on the repository. */
 static gboolean is_alone(CstRepo *repo)
 {
     g_autoptr(GPtrArray) locks = cst_repo_locks(repo, NULL);
@@ -82,7 +82,7 @@ void backup_snapshots_tidy(CliCtl *ctl, CstRepo *repo, const CstVolRef *vol, con
             backup_snapshot_drop(ctl, vol, names->pdata[i]);
 }
 
-/* --- of backups that are forgotten ------------------------------------------------------------ */
+/* --- snapshots of forgotten backups ----------------------------------------------------------- */
 
 static gboolean is_named(const GPtrArray *backups, const char *snapshot)
 {
@@ -97,7 +97,7 @@ static gboolean is_named(const GPtrArray *backups, const char *snapshot)
     return FALSE;
 }
 
-/* NULL: it is not there any more, or can't be found. */
+/* Return: NULL if the volume no longer exists or cannot be found. */
 static CstVolRef *find(CstConn *conn, const CstBackupVolume *volume)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(conn, volume->pool, NULL);

@@ -4,31 +4,31 @@
 #include "backup.h"
 
 /**
- * Snapshots that backups into a repository make on volumes: their names begin with
- * "cistern-backup-" and the beginning of the repository's id, and end by chance, so that those of
- * two backups are never the same.
+ * Snapshots that backups into a repository create on volumes. Their names start with
+ * "cistern-backup-" and the start of the repository's id. They end with random characters, so that
+ * the names of two backups differ.
  */
 
-/** Returns a name for the snapshots of one more backup. Free it. */
+/** Returns a name for the snapshots of a new backup. The caller frees it. */
 char *backup_snapshot_name(const CstRepo *repo);
 /**
- * Names of the repository's snapshots that a volume has (char *). NULL with UNSUPPORTED or
- * NO_SUPPORT where it can have none.
+ * Returns the names of the repository's snapshots that a volume has (char *). Returns NULL with
+ * UNSUPPORTED or NO_SUPPORT if the volume does not support snapshots.
  */
 GPtrArray *backup_snapshots(CstConn *conn, const CstRepo *repo, const CstVolRef *vol,
                             GError **error);
-/** Whether what a call on snapshots failed with says that there can be none. */
+/** Return: TRUE if @error means that snapshots are not supported. */
 gboolean backup_no_snapshots(const GError *error);
-/** Deletes one. One that can't be deleted does no harm, and is told of. */
+/** Deletes a snapshot. On failure it reports the remaining snapshot, which is harmless. */
 void backup_snapshot_drop(CliCtl *ctl, const CstVolRef *vol, const char *snapshot);
 /**
- * Deletes those of @names but @keep (NULL: none), unless somebody else works with the repository,
- * whose they may be.
+ * Deletes @names except @keep (NULL: all). Has no effect if another process works with the
+ * repository, because the snapshots may be its own.
  */
 void backup_snapshots_tidy(CliCtl *ctl, CstRepo *repo, const CstVolRef *vol, const GPtrArray *names,
                            const char *keep);
 /**
- * Deletes, of the volumes of backups that were @forgotten, those that no backup of the repository
- * is the base of a next one by any more.
+ * Deletes snapshots on the volumes of @forgotten backups. A snapshot is kept if a remaining backup
+ * of the repository names it, because the next increment may need it.
  */
 void backup_snapshots_forget(CliCtl *ctl, CstRepo *repo, const GPtrArray *forgotten);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The snapshots of several volumes, as close to one moment as it can be: a call for each pool,
- * whose server makes them in one step where the storage can. Only if there was one step for all of
- * them are they said to be of one moment.
+ * Creates the snapshots of several volumes as close to the same point in time as possible. It makes
+ * one call for each pool, and the server creates them in one step if the storage supports it. The
+ * volumes are reported as consistent only if a single step created all snapshots.
  */
 #include "create.h"
 
@@ -12,7 +12,7 @@
 
 #include "snapshots.h"
 
-/* A server that does not know sets makes one after the other. */
+/* If the server does not support sets, create the snapshots in sequence. */
 static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GError **error)
 {
     for (guint i = 0; i < members->len; i++) {
@@ -26,7 +26,7 @@ static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GErro
     return TRUE;
 }
 
-/* All or none have their snapshots afterwards. */
+/* Create the snapshots of all members or of no member. */
 static gboolean make_set(BackupCreate *create, const GPtrArray *members, CstSnapshotSet *ret_set,
                          GError **error)
 {
@@ -52,7 +52,10 @@ static gboolean make_set(BackupCreate *create, const GPtrArray *members, CstSnap
     return TRUE;
 }
 
-/* The sources of the first pool that has some without a snapshot, as many as one set may have. */
+/*
+ * Return: sources of the first pool that has sources without a snapshot, up to the maximum of a
+ * set.
+ */
 static GPtrArray *next_members(const BackupCreate *create)
 {
     GPtrArray *members = g_ptr_array_new();
@@ -68,7 +71,7 @@ static GPtrArray *next_members(const BackupCreate *create)
     return members;
 }
 
-/* In a dry run: whether the volume can have a snapshot. */
+/* In a dry run: check whether the volume supports snapshots. */
 static gboolean check_member(BackupCreate *create, BackupSource *source, GError **error)
 {
     GError *why = NULL;
@@ -84,7 +87,7 @@ static gboolean check_member(BackupCreate *create, BackupSource *source, GError 
     return FALSE;
 }
 
-/* A dry run does not show whether a file system shares extents: only a snapshot does. */
+/* A dry run cannot detect whether a file system can share extents. Only a snapshot shows it. */
 static gboolean try_member(BackupCreate *create, BackupSource *source, GError **error)
 {
     if (source->snapshot)
@@ -94,8 +97,10 @@ static gboolean try_member(BackupCreate *create, BackupSource *source, GError **
     return cst_conn_snapshot_delete(create->ctl->conn, source->ref, create->snapshot, NULL, error);
 }
 
-/* A set failed with @why, which this takes over: the members that refuse a snapshot are left out,
- * so that the set can be tried again. FALSE when there are none. */
+/*
+ * After a set failed with @why, omit the members that refuse a snapshot, so that the set can be
+ * tried again. Takes ownership of @why. Return: FALSE if no member refuses.
+ */
 static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **error)
 {
     CstConn *conn = create->ctl->conn;
