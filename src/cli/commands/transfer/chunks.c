@@ -29,7 +29,7 @@ static void digest_zeroes(Chunks *chunks, uint64_t count)
         cst_digest_add(chunks->digest, blank, (size_t)MIN(count, sizeof(blank)));
 }
 
-/* A chunk of zeroes needs no digest, so they wait until another byte comes. */
+/* A chunk of zeroes needs no digest, so zeroes are counted until another byte follows. */
 static void add_to_chunk(Chunks *chunks, const uint8_t *bytes, uint64_t length)
 {
     gboolean zero = !bytes || cst_bytes_are_zero(bytes, (size_t)length);

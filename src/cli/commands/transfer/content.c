@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The content of a vol-copy. A new copy is sent whole; one that was begun, or that is there, is
- * compared by digests that each side computes of what it has, and sent where it differs.
+ * The transfer of content in vol-copy. A new copy is sent completely. For an interrupted or
+ * existing copy, both sides compute digests of their content, and only the differing parts are
+ * sent.
  *
- * With --since the copy has to be what the snapshot holds. Where the storage tells what has changed
- * since then, only that is read of what the volume holds now; and the snapshot's digests are kept
- * in a cache, so that it is read once (known.h). The far side reads all of its copy, whatever is
- * told: what somebody has changed there is not to be lost. A snapshot that was made anew under the
- * name of another has another identity, and is read.
+ * With --since, the copy must equal the snapshot. If the storage reports changes since the
+ * snapshot, only changed parts of the volume are read. The digests of the snapshot are cached, so
+ * that it is read only once (known.h). The destination always reads its complete copy, so that
+ * changes made there are not overwritten. A snapshot that was recreated under the same name has
+ * another identity, and is read again.
  *
- * A copy may be larger than the volume, where storage rounds sizes up. Only the volume's bytes are
- * compared then; what is behind them is zeroes, which the far side is given and asked for.
+ * A copy may be larger than the volume, because some storage rounds sizes up. Then only the
+ * volume's bytes are compared. The bytes after them are zeroes, which the source sends and
+ * verifies.
  */
 #include "copy.h"
 
@@ -27,10 +29,10 @@
 #include "output/text.h"
 
 #define CHUNK    COPY_CHUNK
-#define GAP      (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
-#define GAP_TOLD (2 * CHUNK) /* the same, where equal ones would have to be read, too */
+#define GAP      (8 * CHUNK) /* equal bytes in a gap that is sent too */
+#define GAP_TOLD (2 * CHUNK) /* the same, if the gap must also be read */
 
-/* --- behind the volume's bytes ---------------------------------------------------------------- */
+/* --- after the volume's end ------------------------------------------------------------------- */
 
 static gboolean take_tail(const void *bytes, size_t len, uint64_t hole, gpointer data,
                           GError **error)
@@ -68,14 +70,14 @@ static gboolean clear_tail(Copy *copy, GError **error)
     return done;
 }
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------- */
 
 static uint64_t digests_total(const Copy *copy)
 {
     return copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE;
 }
 
-/* No more than was asked for, whatever the server sends. */
+/* Add a piece, and fail if the server sends more than requested. */
 static gboolean take_last(const void *bytes, size_t len, uint64_t hole, gpointer data,
                           GError **error)
 {
@@ -88,8 +90,8 @@ static gboolean take_last(const void *bytes, size_t len, uint64_t hole, gpointer
 }
 
 /*
- * The far side's last digest is of a whole chunk, where the copy is larger than the volume. The
- * volume's bytes in it are read back instead.
+ * Replace the last digest of the destination if the copy is larger than the volume. That digest is
+ * of a complete chunk, so the volume's bytes in the chunk are read back instead.
  */
 static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, GError **error)
 {
@@ -111,7 +113,7 @@ static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, G
     return TRUE;
 }
 
-/* The caller clears *ret, also after a failure. */
+/* Get digests from the destination. The caller clears *ret, also after a failure. */
 static gboolean ask_far(const Copy *copy, const CstVolSend *part, CstTask *task, CstVolDigests *ret,
                         GError **error)
 {
@@ -141,7 +143,7 @@ static gpointer far_thread(gpointer data)
     return NULL;
 }
 
-/* Both sides at once; the near one counts. */
+/* Compute the digests on both sides in parallel. The task shows the progress of the source. */
 static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, GError **error)
 {
     g_autoptr(CstTask) far_task = cst_task_new();
@@ -174,7 +176,7 @@ static gboolean same_size(const Copy *copy, GError **error)
            cli_check_size(copy->name, copy->there_bytes, copy->distant.capacity, error);
 }
 
-/* What was read here of the snapshot is what is there. */
+/* Fail with MISMATCH unless the copy equals the snapshot that was read here. */
 static gboolean check_is_then(const Copy *copy, GError **error)
 {
     g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, 0);
@@ -187,7 +189,7 @@ static gboolean check_is_then(const Copy *copy, GError **error)
                     copy->new_name, copy->to, copy->since, g_array_index(runs, CstRange, 0).offset);
 }
 
-/* --- sending ---------------------------------------------------------------------------------- */
+/* --- transfer --------------------------------------------------------------------------------- */
 
 gboolean copy_pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
                          GError **error)
@@ -237,7 +239,7 @@ static gboolean send_runs(Copy *copy, const GArray *runs, CstTask *task, GError 
     return TRUE;
 }
 
-/* The digests are computed of what passes, so that it is read once. */
+/* Compute the digests during the transfer, so that the source is read only once. */
 static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
@@ -277,7 +279,7 @@ gboolean copy_check_is_there(const Copy *copy, GError **error)
                     copy->to, copy->name, g_array_index(runs, CstRange, 0).offset);
 }
 
-/* The far side tells what it has, and it is what was read here. */
+/* Verify that the destination has the digests of the source. */
 static gboolean run_verify(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
@@ -287,9 +289,12 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
            copy_check_is_there(copy, error) && run_check_tail(task, copy, error);
 }
 
-/* --- since a snapshot ------------------------------------------------------------------------- */
+/* --- changes since a snapshot ----------------------------------------------------------------- */
 
-/* What has changed since the snapshot; what somebody writes to meanwhile can't be told. */
+/*
+ * Query the changes since the snapshot. With --force-share and without --snapshot, a program may
+ * write to the volume, so the changes cannot be determined.
+ */
 static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)
 {
     if (copy->what.flags && !copy->what.snapshot)
@@ -298,7 +303,7 @@ static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **e
                            copy->capacity, task, ret, error);
 }
 
-/* Which snapshot this is; "": not known. Free it. */
+/* Return: the identity of the snapshot; "" if unknown. The caller frees it. */
 static char *identify(const Copy *copy, const char *snapshot)
 {
     char *identity = NULL;
@@ -310,7 +315,7 @@ static char *identify(const Copy *copy, const char *snapshot)
                : g_strdup("");
 }
 
-/* Keeps the digests of a snapshot that was read, if it was the same one from then until now. */
+/* Cache the digests of a snapshot, if its identity has not changed since @identity was read. */
 static void keep(const Copy *copy, const char *snapshot, const char *identity)
 {
     g_autofree char *now = identify(copy, snapshot);
@@ -320,8 +325,8 @@ static void keep(const Copy *copy, const char *snapshot, const char *identity)
 }
 
 /*
- * Both sides' digests of what the snapshot holds: the near one's from the cache, or read. *ret_read
- * says so.
+ * Get both sides' digests for the snapshot. The digests of the source come from the cache or are
+ * computed. *ret_read is TRUE if they were computed.
  */
 static gboolean digest_then(Copy *copy, const char *identity, CstTask *task, gboolean *ret_read,
                             GError **error)
@@ -335,7 +340,7 @@ static gboolean digest_then(Copy *copy, const char *identity, CstTask *task, gbo
     return digest_far(copy, task, error);
 }
 
-/* Something that is not the copy made then must not be written over. */
+/* Refuse to overwrite a volume that is not the copy of the snapshot. */
 static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
@@ -350,7 +355,7 @@ static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-/* Puts the digests of a part, as they are @now, into @all of the volume @name. */
+/* Replace the digests of a part (@now) in the digests of the complete volume @name (@all). */
 static gboolean renew(CstVolDigests *all, const CstVolDigests *now, const char *name,
                       GError **error)
 {
@@ -379,7 +384,7 @@ static gboolean renew_far(Copy *copy, const CstRange *run, GError **error)
            renew(&copy->distant, &now, copy->there->name, error);
 }
 
-/* What has changed is read; what has not is what the snapshot holds. */
+/* Read the changed runs. All other chunks keep the digests of the snapshot. */
 static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
@@ -393,8 +398,10 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-/* Whoever has written to the volume since it was asked has made another answer of it, or is found
- * by what was read. */
+/*
+ * Detect writes to the volume since the first query: the second answer must be equal. The answer
+ * does not show a write to a chunk that had already changed, but these chunks were read.
+ */
 static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error)
 {
     g_auto(CliChanged) again = {0};
@@ -408,7 +415,7 @@ static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error
                     copy->name, copy->since);
 }
 
-/* Sends what differs, and proves that it is there. */
+/* Send the differing runs, and verify that the destination has stored them. */
 static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
@@ -437,12 +444,12 @@ static gboolean send_told(Copy *copy, GError **error)
     return cli_run_task(ctl, _("Copying"), run_send_told, copy, error);
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- complete copies -------------------------------------------------------------------------- */
 
 static gboolean send_whole(Copy *copy, GError **error)
 {
     CliCtl *ctl = copy->ctl;
-    /* A near side that computes no digests can't be compared with what is there. */
+    /* If the source computes no digests, the copy cannot be compared and is sent completely. */
     gboolean done = copy->fresh || !copy->near_can.digests
                         ? cli_run_task(ctl, _("Copying"), run_send_all, copy, error)
                         : cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
@@ -456,7 +463,7 @@ gboolean copy_content(Copy *copy, GError **error)
 {
     g_autofree char *identity = identify(copy, copy->what.snapshot);
 
-    /* What is to be brought up to date is a copy of this volume, or another's disk. */
+    /* Verify first that the existing volume is a copy of this one, and not another disk. */
     if ((copy->update || copy->since) && copy->there_bytes > copy->capacity &&
         !cli_run_task(copy->ctl, _("Comparing"), run_check_tail, copy, error))
         return FALSE;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-copy: a volume's content, or a snapshot's, to another daemon. Both are spoken to from here,
- * and the content passes through.
+ * vol-copy: copies the content of a volume, or of a snapshot, to another daemon. This process is
+ * connected to both daemons, and the content passes through it.
  *
- * Before the first byte everything is looked at that can be. A new copy grows under another name
- * (NAME.partial), which stays when the copy is interrupted; the next one goes on with it, by
- * comparing digests that each side computes of what it has. In the end the far side computes the
- * digests of what it has got; only when they are those of what was sent does the copy get its name,
- * and only then is the original deleted (--move). A copy that is there (--since, --update) is
- * changed in place, where it differs.
+ * All possible checks precede the first byte. A new copy is written under a temporary name
+ * (NAME.partial), which remains if the copy is interrupted. The next run continues it: both sides
+ * compute digests, and only differences are sent. At the end, the destination computes the digests
+ * of its content. If they equal the digests of the source, the copy is renamed, and then the
+ * original is deleted (--move). An existing copy (--since, --update) is changed in place where it
+ * differs.
  *
- * So it is where the far side takes patches (content.c) and a volume can grow under another name.
- * Libvirt's own daemons, older cisternds, and pools whose names are places (partitions) get a copy
- * in another way (peer.c).
+ * This requires that the destination accepts patches (content.c) and can rename volumes. libvirt's
+ * daemons, older cisternds, and pools whose names are positions (partitions) use another method
+ * (peer.c).
  */
 #include "copy.h"
 
@@ -58,14 +58,14 @@ static gboolean updates(const Copy *copy)
     return copy->update || copy->since;
 }
 
-/* Whether a copy is changed in place, or grows under another name. */
+/* Return: TRUE if a copy is changed in place, or written under a temporary name. */
 static gboolean is_patched(const Copy *copy)
 {
     return copy->far_can.patches &&
            (updates(copy) || !cst_pool_type_info(copy->pool_type)->placed_names);
 }
 
-/* --- the near side ---------------------------------------------------------------------------- */
+/* --- source ----------------------------------------------------------------------------------- */
 
 static gboolean read_options(Copy *copy, const CliArgs *args, GError **error)
 {
@@ -81,14 +81,14 @@ static gboolean read_options(Copy *copy, const CliArgs *args, GError **error)
            cli_args_string(args, "snapshot", &copy->what.snapshot, error);
 }
 
-/* The snapshots would go with the original. */
+/* Refuse a volume with snapshots, because they would be deleted with the original. */
 static gboolean check_no_snapshots(const Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GPtrArray) snapshots = cst_conn_snapshot_list(copy->conn, copy->vol, &why);
 
     if (!snapshots)
-        return TRUE; /* it can have none */
+        return TRUE; /* snapshots are not supported */
     return snapshots->len == 0 ||
            cst_fail(error, CST_ERROR_BUSY,
                     _("vol %s has %u snapshots, the oldest is '%s', and they can't be taken along; "
@@ -97,7 +97,7 @@ static gboolean check_no_snapshots(const Copy *copy, GError **error)
                     ((const CstSnapshot *)g_ptr_array_index(snapshots, 0))->name);
 }
 
-/* What would keep the original from being deleted in the end is found now. */
+/* Check now that the original can be deleted at the end. */
 static gboolean check_may_go(const Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -116,7 +116,10 @@ static gboolean check_may_go(const Copy *copy, GError **error)
     return dry;
 }
 
-/* What libvirt's daemons and older cisternds do not answer must not be taken for granted. */
+/*
+ * libvirt's daemons and older cisternds do not support all checks. Refuse options that depend on
+ * them.
+ */
 static gboolean check_near(const Copy *copy, GError **error)
 {
     if (copy->what.snapshot && !copy->near_can.sends)
@@ -154,7 +157,7 @@ static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
     return check_may_go(copy, error);
 }
 
-/* --- the far side ----------------------------------------------------------------------------- */
+/* --- destination ------------------------------------------------------------------------------ */
 
 static gboolean reach(Copy *copy, GError **error)
 {
@@ -163,7 +166,7 @@ static gboolean reach(Copy *copy, GError **error)
     copy->far = cst_conn_open(copy->to, &options, error);
     if (!copy->far || !cst_conn_abilities(copy->far, &copy->far_can, error))
         return FALSE;
-    /* Of the others, a dry run asks only what changes nothing. */
+    /* On servers without dry runs, the command only makes calls without side effects. */
     return !copy->far_can.dry_runs ||
            cst_conn_set_dry_run(copy->far, copy->ctl->settings.dry_run, error);
 }
@@ -200,7 +203,10 @@ static gboolean find_pool(Copy *copy, GError **error)
                     copy->pool->name, copy->to, info.available, copy->name, wanted);
 }
 
-/* The one asked for; else the original's, where the pool has it; else none: raw. */
+/*
+ * The format is that of --format, else that of the original if the pool supports it, else raw
+ * (NULL).
+ */
 static gboolean choose_format(Copy *copy, GError **error)
 {
     g_autofree char *xml = cst_conn_vol_xml(copy->conn, copy->vol, 0, error);
@@ -215,7 +221,10 @@ static gboolean choose_format(Copy *copy, GError **error)
     return TRUE;
 }
 
-/* Storage that has no files may have made it larger, by a part of its extents or blocks. */
+/*
+ * Return: TRUE if the difference in size is the rounding of storage without files (extents,
+ * blocks).
+ */
 static gboolean is_rounded(const Copy *copy)
 {
     return !cst_pool_type_has_files(copy->pool_type) && copy->there_bytes > copy->capacity &&
@@ -236,7 +245,7 @@ static gboolean check_size(Copy *copy, const char *name, GError **error)
                     name, copy->to, info.capacity, copy->name, copy->capacity);
 }
 
-/* NULL, and no error, where there is none. */
+/* Find a volume. If it does not exist, *ret_vol is NULL and no error is set. */
 static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -264,7 +273,7 @@ static gboolean refuse_existing(const Copy *copy, GError **error)
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
 }
 
-/* A copy that is there is brought up to date; a new one may be one that was begun. */
+/* Find the existing copy that is updated, or an interrupted copy that is continued. */
 static gboolean look_at_target(Copy *copy, GError **error)
 {
     g_autoptr(CstVolRef) done = NULL;
@@ -305,7 +314,7 @@ static gboolean make_partial(Copy *copy, GError **error)
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-/* The name, once all of it is there. */
+/* Rename the complete copy to its final name. */
 static gboolean name_copy(const Copy *copy, GError **error)
 {
     return updates(copy) ||
@@ -317,8 +326,10 @@ static gboolean run_fetch(CstTask *task, gpointer data, GError **error)
     return cli_vol_content_fetch(((Copy *)data)->content, task, error);
 }
 
-/* An image that this side's server gives as a file only. Its content may be of another size than
- * the server has said. */
+/*
+ * Fetch an image that the source's server can only send as a file. Its content may have another
+ * size than the server has reported.
+ */
 static gboolean fetch(Copy *copy, GError **error)
 {
     if (!cli_vol_content_is_fetched(copy->content))
@@ -350,7 +361,7 @@ static gboolean make_copy(Copy *copy, GError **error)
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
 
-/* The other side's pool is known by its name only. */
+/* Parse the destination. Its pool is given by name only. */
 static gboolean read_place(Copy *copy, const CliArgs *args, GError **error)
 {
     const char *word, *pool, *name;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-export: what a guest sees of a volume, through everything that it is based on, as an image
- * that stands alone: in a file (a draft that takes its name when it is complete), on a block
- * device, or on stdout.
+ * vol-export: writes the guest-visible content of a volume, including its backing images, as a
+ * standalone image. The target is a file (a draft until it is complete), a block device, or stdout.
  *
- * The volume's content comes as a stream, so that it makes no difference where the daemon is; a
- * second thread writes the image from it. An image whose format is not written from one end to the
- * other goes to stdout by way of a file without a name.
+ * The volume's content is received as a stream, so that the daemon may be on another host. A second
+ * thread writes the image. An image in a format that is not written sequentially is written to an
+ * unnamed file first, and then copied to stdout.
  */
 #include "transfer.h"
 
@@ -34,29 +33,29 @@
 #include "output/text.h"
 #include "package.h"
 
-#define PIECE (1 << 20) /* that goes to stdout at a time */
+#define PIECE (1 << 20) /* bytes copied to stdout at a time */
 
 typedef struct {
     CstConn *conn;
     gboolean dry_run;
     CstVolRef *vol;
-    const char *name; /* as the user wrote it */
+    const char *name; /* as in the command line */
     const char *path;
     CstVolSend what;
     const CstImageFormat *format; /* NULL: an OVA */
     CstImageOptions options;
     unsigned flags;      /* CstConvertFlags */
-    char *checksum_path; /* NULL: none is wanted */
+    char *checksum_path; /* NULL: no checksum is written */
     CstPlace checksum_place;
-    gboolean checksum_replaces; /* a file, which it was agreed to */
+    gboolean checksum_replaces; /* an existing checksum file is replaced, with consent */
     char *checksum;
-    char *stem; /* of the names in an OVA */
+    char *stem; /* stem of the names in an OVA */
 
     gboolean to_stdout;
     CliImageTarget target;
-    CstBlob *to; /* the target's or the nameless file; NULL: the stream itself goes to stdout */
+    CstBlob *to; /* target's blob or unnamed file; NULL: stream to stdout */
 
-    /* While it is written: */
+    /* State of the transfer: */
     CstTask *task;
     CliImageWriter *writer;
 } Export;
@@ -77,7 +76,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Export, export_clear)
 
 /* --- arguments -------------------------------------------------------------------------------- */
 
-/* How files of a format are called. */
+/* The suffixes of the formats. */
 static const struct {
     const char *suffix, *format;
 } suffixes[] = {
@@ -113,7 +112,7 @@ static gboolean read_format(CliCtl *ctl, const CliArgs *args, Export *export, gb
            (*ret_help || cst_image_options_for_copy(&export->options, error));
 }
 
-/* "disk.qcow2.sha256" beside "disk.qcow2", or what --checksum-file says. */
+/* The file is that of --checksum-file, or "disk.qcow2.sha256" next to "disk.qcow2". */
 static gboolean read_checksum(const CliArgs *args, Export *export, GError **error)
 {
     const char *path = NULL;
@@ -161,7 +160,10 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
     return TRUE;
 }
 
-/* Keeps the volume's sector size where the format records one. *ret_size: that of the volume. */
+/*
+ * Record the volume's sector size if the format supports it. *ret_size is the size that is not
+ * recorded, or CST_SECTOR_SIZE.
+ */
 static gboolean keep_sector_size(CliCtl *ctl, const CliArgs *args, Export *export,
                                  unsigned *ret_size, GError **error)
 {
@@ -172,7 +174,7 @@ static gboolean keep_sector_size(CliCtl *ctl, const CliArgs *args, Export *expor
         return TRUE;
     if (export->format && cst_image_format_has_sector_size(export->format)) {
         create->sector_size = create->sector_size ? create->sector_size : *ret_size;
-        *ret_size = CST_SECTOR_SIZE; /* nothing is lost */
+        *ret_size = CST_SECTOR_SIZE; /* the size is recorded */
         return TRUE;
     }
     return cli_args_has(args, "drop-sector-size") ||
@@ -183,9 +185,9 @@ static gboolean keep_sector_size(CliCtl *ctl, const CliArgs *args, Export *expor
                     export->name, *ret_size);
 }
 
-/* --- the target ------------------------------------------------------------------------------- */
+/* --- target ----------------------------------------------------------------------------------- */
 
-/* What is not written in order needs a file that it can be written to first. */
+/* An image that is not written sequentially needs a temporary file. */
 static gboolean open_spool(CliCtl *ctl, Export *export, GError **error)
 {
     const char *dir = cst_spool_dir(NULL);
@@ -214,7 +216,7 @@ static gboolean open_stdout(CliCtl *ctl, Export *export, GError **error)
            open_spool(ctl, export, error);
 }
 
-/* An image is as long as its content says, a device as it is: only raw bytes have an end there. */
+/* An image has no defined length on a device, so only raw content can have a checksum. */
 static gboolean check_device(const Export *export, GError **error)
 {
     if (!export->format)
@@ -233,7 +235,7 @@ static gboolean confirm_checksum(CliCtl *ctl, Export *export, GError **error)
 
     if (!export->checksum_path)
         return TRUE;
-    /* A link of that name is replaced, and not followed. */
+    /* A symbolic link of that name is replaced, and not followed. */
     if (!cst_place_init_for(&export->checksum_place, export->checksum_path, geteuid(), FALSE,
                             error))
         return FALSE;
@@ -248,25 +250,28 @@ static gboolean give_content(CstPieceFunc piece, gpointer piece_data, gpointer d
     const CstConnSink sink = {.piece = piece, .data = piece_data};
     gboolean sent;
 
-    /* A dry run of the export sends nothing, but the counting needs the content. */
+    /*
+     * In a dry run, the server sends no content. Counting zeroes needs it, so clear the mode for
+     * this call.
+     */
     sent = cst_conn_set_dry_run(export->conn, FALSE, error) &&
            cst_conn_vol_send(export->conn, export->vol, &export->what, &sink, NULL, error);
     return cst_conn_set_dry_run(export->conn, export->dry_run, sent ? error : NULL) && sent;
 }
 
-/* Bytes of the content that are not known to be zeroes; at most all of them. */
+/* Return: the number of bytes that are not known to be zero; at most @capacity. */
 static uint64_t content_size(const Export *export, uint64_t capacity)
 {
     CstMeasureReport measure = {0};
 
-    /* The measure of an image without holes: its tables and what its clusters hold. */
+    /* The measure of an image: its tables and its allocated clusters, without holes. */
     if (export->what.snapshot ||
         !cst_conn_vol_measure(export->conn, export->vol, "qcow2", NULL, NULL, &measure, NULL))
         return capacity;
     return MIN(measure.required, capacity);
 }
 
-/* How far compression goes is not known before. */
+/* Skip the check with compression, because the compressed size is unknown. */
 static gboolean check_room(const Export *export, GError **error)
 {
     CstImageCreate create = export->options.create;
@@ -303,7 +308,7 @@ static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
     return TRUE;
 }
 
-/* --- the work --------------------------------------------------------------------------------- */
+/* --- transfer --------------------------------------------------------------------------------- */
 
 static gboolean write_image(CstBlob *content, gpointer data, GError **error)
 {
@@ -344,7 +349,7 @@ static gboolean add_checksum(Export *export, GError **error)
 
     if (!export->checksum_path)
         return TRUE;
-    /* A device may be longer than what was written to it. */
+    /* A device may be longer than the written content. */
     if (!cst_blob_get_size(export->to, &size, error))
         return FALSE;
     if (!export->target.dir)
@@ -364,7 +369,7 @@ static gboolean run_export(CstTask *task, gpointer data, GError **error)
     return cli_image_writer_end(export->writer, sent, error) && add_checksum(export, error);
 }
 
-/* Raw bytes go to stdout as they come. */
+/* Send raw content directly to stdout. */
 static gboolean run_send(CstTask *task, gpointer data, GError **error)
 {
     const Export *export = data;
@@ -373,7 +378,7 @@ static gboolean run_send(CstTask *task, gpointer data, GError **error)
                                 error);
 }
 
-/* --- what it leaves --------------------------------------------------------------------------- */
+/* --- result ----------------------------------------------------------------------------------- */
 
 static gboolean copy_out(const Export *export, FILE *out, GError **error)
 {
@@ -394,7 +399,7 @@ static gboolean copy_out(const Export *export, FILE *out, GError **error)
     return fflush(out) == 0 || cst_fail_errno(error, errno, "%s", _("cannot write to stdout"));
 }
 
-/* As sha256sum writes it, and checks it with -c. */
+/* Write the checksum in the format of sha256sum, which verifies it with -c. */
 static gboolean write_checksum(const Export *export, GError **error)
 {
     g_autofree char *base = g_path_get_basename(export->path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes of other daemons. */
+/* Volumes of other daemons, as sources of imports. */
 #include "far_volume.h"
 
 #include <base/error.h>

@@ -8,9 +8,9 @@
 typedef struct CliFarVolume CliFarVolume;
 
 /**
- * Connects to @uri and looks at the volume @source ("POOL/VOL"), which stays borrowed; @how as
- * cli_vol_content_open() has it. USAGE for another form, NO_POOL, NO_VOL, whatever connecting ends
- * with.
+ * Connects to @uri and finds the volume @source ("POOL/VOL"), which is borrowed. For @how see
+ * cli_vol_content_open(). Fails with USAGE if @source has another form, with NO_POOL, NO_VOL, or
+ * with an error of the connection.
  */
 CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char *source,
                                   const CstImportHow *how, GError **error);
@@ -18,5 +18,5 @@ CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char
 void cli_far_volume_free(CliFarVolume *far);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliFarVolume, cli_far_volume_free)
 
-/** What its guest sees; borrowed. */
+/** Returns the guest-visible content, borrowed. */
 CliVolContent *cli_far_volume_content(const CliFarVolume *far);

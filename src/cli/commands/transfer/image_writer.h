@@ -3,21 +3,22 @@
 
 #include <blob/blob.h>
 
-/** Content that comes in piece by piece, written as an image by a thread of its own. */
+/** Receives content in pieces. A separate thread writes it as an image. */
 typedef struct CliImageWriter CliImageWriter;
 
-/** Writes @content, each byte of which it reads once and about in order, to where @data says. */
+/** Writes @content as an image. Reads each byte once and nearly in order. @data is the caller's. */
 typedef gboolean (*CliImageWriteFunc)(CstBlob *content, gpointer data, GError **error);
 
-/** Starts @func with @capacity bytes of content; copies @name, which messages have. */
+/** Starts @func with @capacity bytes of content. @name is for messages, and is copied. */
 CliImageWriter *cli_image_writer_new(const char *name, uint64_t capacity, CliImageWriteFunc func,
                                      gpointer data);
-/** Gives the next piece to @writer, a CliImageWriter; a CstPieceFunc. */
+/** Passes the next piece to @writer, a CliImageWriter. A CstPieceFunc. */
 gboolean cli_image_writer_put(const void *bytes, size_t len, uint64_t hole, gpointer writer,
                               GError **error);
 /**
- * Waits for the end, and frees @writer (NULL: there is none). @sent: all was given; otherwise
- * *error says why not. Returns whether the image is written. What went wrong first is in *error: a
- * writer that fails ends the giving, and the other way round.
+ * Waits for the end of the thread, and frees @writer (may be NULL). @sent is TRUE if all pieces
+ * were passed; otherwise *error has the reason. Returns TRUE if the image is complete. On failure,
+ * *error is the first error: a failed writer stops the transfer, and a failed transfer stops the
+ * writer.
  */
 gboolean cli_image_writer_end(CliImageWriter *writer, gboolean sent, GError **error);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-import: a disk image from elsewhere becomes a volume. The command reads the image itself,
- * whoever manages the pool, and sends what a guest would see of it, so the daemon opens nothing
- * that others chose. The volume appears when all of it is there and was verified.
+ * vol-import: makes a volume of an external disk image. The command itself reads the image on any
+ * kind of server, and sends the guest-visible content. The daemon therefore opens no untrusted
+ * file. The volume appears when it is complete and verified.
  *
- * A package of several disks becomes as many volumes, one after the other, once all of it was
- * looked at. When one fails, those before it go as well.
+ * A package with several disks becomes several volumes. They are created one after the other, after
+ * all disks were checked. If one fails, the earlier ones are deleted.
  *
- * A dry run reads, unpacks and verifies the source as well, for nothing else tells what is in it.
+ * A dry run also reads, unpacks and verifies the source, because its content cannot be checked
+ * otherwise.
  */
 #include "transfer.h"
 
@@ -30,17 +31,17 @@
 typedef struct {
     CliCtl *ctl;
     CstImportHow how;
-    const char *shown; /* the source, without what only its server may know */
-    const char *from;  /* where the source is a volume; NULL: it is none */
+    const char *shown; /* the source for messages, without secret parts of the URL */
+    const char *from;  /* server of a source that is a volume; NULL: the source is an image */
     const CstPoolRef *pool;
-    const char *name; /* of the volume; of several, the beginning */
+    const char *name; /* name of the volume; for several disks, its start */
     const char *format;
     unsigned flags;  /* CstVolCreateFlags */
-    uint64_t resize; /* 0: as large as the image */
+    uint64_t resize; /* 0: the size of the image */
     GPtrArray *vols; /* the result: CstVolRef */
 } Importing;
 
-/* Before hours of unpacking; the volume's creation looks again. */
+/* Check early, because unpacking may take hours. The creation of the volume checks again. */
 static gboolean check_name_is_free(const Importing *importing, const char *name, GError **error)
 {
     g_autoptr(GError) missing = NULL;
@@ -55,7 +56,7 @@ static gboolean check_name_is_free(const Importing *importing, const char *name,
     return FALSE;
 }
 
-/* The names of the volumes, all of which are free. */
+/* Return: the names of the volumes. Fails if one of them exists. */
 static GPtrArray *choose_names(const Importing *importing, guint disks, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -77,7 +78,7 @@ static GPtrArray *choose_names(const Importing *importing, guint disks, GError *
     return g_steal_pointer(&names);
 }
 
-/* Adds what will be made to the plan. */
+/* Add a volume to the plan. */
 static gboolean plan_disk(const Importing *importing, const char *format, uint64_t size,
                           const char *name, GString *plan, GError **error)
 {
@@ -117,7 +118,7 @@ static CstVolRef *import_disk(const Importing *importing, CstImport *import, gui
                : NULL;
 }
 
-/* All of them or none. A dry run looks at each. */
+/* Import all disks, or no disk. A dry run checks each of them. */
 static gboolean import_disks(Importing *importing, CstImport *import, const GPtrArray *names,
                              CstTask *task, GError **error)
 {
@@ -156,7 +157,7 @@ static gboolean give_disks(CstPieceFunc piece, gpointer piece_data, gpointer dat
     return TRUE;
 }
 
-/* All disks together. The service checks a volume whose space is preallocated. */
+/* Check the space for all disks together. The service checks the space for preallocation. */
 static gboolean check_room(const Importing *importing, CstImport *import, CstTask *task,
                            GError **error)
 {
@@ -192,7 +193,7 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
     cli_plan_lines(importing->ctl, plan->str);
     if (!check_room(importing, import, task, error))
         return FALSE;
-    /* What was unpacked is done, and all of the content is to come. */
+    /* The unpacked bytes are done. The content of all disks is still to be sent. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
     if (!import_disks(importing, import, names, task, error))
         return FALSE;
@@ -202,12 +203,12 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
 
 static gboolean give_far(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
 {
-    g_autoptr(CstTask) own = cst_task_new(); /* the import's task counts the copy alone */
+    g_autoptr(CstTask) own = cst_task_new(); /* the import's task counts only the copy */
 
     return cli_vol_content_send(data, &(CstVolSend){0}, piece, piece_data, own, error);
 }
 
-/* A volume of another daemon. */
+/* Import a volume of another daemon. */
 static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
 {
     Importing *importing = data;
@@ -244,7 +245,7 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
     return vol != NULL;
 }
 
-/* What is asked of images is not of volumes: a daemon has looked at those. */
+/* Refuse options for untrusted images, because the daemon has already checked its volumes. */
 static gboolean check_from(const CliArgs *args, GError **error)
 {
     static const char *const others[] = {"checksum", "checksum-file", "checksum-url", "disk",
@@ -287,8 +288,8 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
     how->download = cli_args_has(args, "download");
     how->force_share = cli_args_has(args, "force-share");
     how->drop_sector_size = cli_args_has(args, "drop-sector-size");
-    importing->flags &= ~(unsigned)CST_VOL_CREATE_FORCE_SHARE; /* of the source, not the volume */
-    /* Where nobody asks for more, the volume takes what its content needs. */
+    importing->flags &= ~(unsigned)CST_VOL_CREATE_FORCE_SHARE; /* for the source only */
+    /* By default, the volume allocates only the space that its content needs. */
     if (!cli_args_has(args, "preallocation"))
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
     return check_from(args, error) && cli_args_string(args, "from", &importing->from, error) &&
@@ -330,7 +331,7 @@ static void print_many(const Importing *importing)
         cli_table_print(ctl, table, "volumes");
 }
 
-/* What the volume is called unless the user says so; free it. */
+/* Return: the default name of the volume. The caller frees it. */
 static char *source_name(const Importing *importing)
 {
     const char *source = importing->how.source;

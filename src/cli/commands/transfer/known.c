@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ~/.cache/cistern/digests has a file for each volume: the SHA-256 of what follows, what the
- * digests are of (the volume's key and the snapshot's identity, each with its zero; the size of the
- * content and of a chunk, 8 bytes each), and the digests. A file that is anything else counts for
- * nothing: it is compared with what would be written, so there is nothing in it to be believed.
+ * The cache of snapshot digests. ~/.cache/cistern/digests has a file for each volume:
+ *
+ *   SHA-256 of the remaining fields
+ *   the volume's key, with its NUL
+ *   the snapshot's identity, with its NUL
+ *   the size of the content, 8 bytes
+ *   the size of a chunk, 8 bytes
+ *   the digests
+ *
+ * A file that does not match is ignored. The header is compared with the expected bytes, so that no
+ * length or offset is read from the file.
  */
 #include "known.h"
 
@@ -13,7 +20,7 @@
 #include <base/place.h>
 #include <base/units.h>
 
-/* NULL: this user has no cache of its own. */
+/* Return: NULL if this user has no cache directory. */
 static char *path_of(const CstVolRef *vol)
 {
     g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, vol->key, -1);

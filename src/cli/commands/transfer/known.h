@@ -4,12 +4,15 @@
 #include <conn/conn.h>
 
 /**
- * Digests of what a snapshot holds, kept in the user's cache: a snapshot does not change, so it has
- * to be read only once. For each volume those of one snapshot are kept.
+ * Digests of snapshots in the user's cache. A snapshot does not change, so it is read only once.
+ * The cache has one snapshot for each volume.
  */
 
-/** Makes *ret the digests of snapshot @identity of @vol, of this size. FALSE: none are kept. */
+/**
+ * Loads the digests of snapshot @identity of @vol, with these sizes. Return: FALSE if they are not
+ * cached.
+ */
 gboolean known_load(const CstVolRef *vol, const char *identity, uint64_t capacity, uint64_t chunk,
                     CstVolDigests *ret);
-/** Keeps the digests of all of it. That it fails does no harm. */
+/** Stores the digests of a complete volume. Errors are ignored. */
 void known_save(const CstVolRef *vol, const char *identity, const CstVolDigests *digests);

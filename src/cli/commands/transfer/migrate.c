@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * migrate-check: whether a machine's disk can be had on another host as well, which a live
- * migration on shared storage takes for granted. Both daemons are asked the same, and the answers
- * compared; nothing is changed on either side.
+ * migrate-check: checks whether a machine's disk is available on another host, as live migration on
+ * shared storage requires. Both daemons receive the same queries, and the answers are compared. The
+ * command is read-only.
  *
- * Two hosts may call different disks by one path. So beside path, source and shape the first bytes
- * as they are stored are compared, which a machine that runs changes rarely; with --full, all that
- * the guest sees, which wants the disk at rest.
+ * Two hosts may use one path for different disks. Therefore the first stored bytes are compared, in
+ * addition to path, source and format. A running machine rarely changes these bytes. With --full,
+ * the complete guest-visible content is compared, which requires that the disk is not in use.
  */
 #include "transfer.h"
 
@@ -30,7 +30,7 @@
 #define SAMPLE (1 << 20)
 #define CHUNK  (UINT64_C(1) << 20)
 
-/* One side. Texts are NULL where they are not known. */
+/* One side. Strings are NULL if unknown. */
 typedef struct {
     CstConn *conn;
     CstVolRef *vol;
@@ -84,7 +84,7 @@ static void add_row(Check *check, const char *what, const char *here, const char
     check->failed += !good;
 }
 
-/* Both say the same, if it is nothing at all. */
+/* Compare two values. Two missing values are equal. */
 static void compare_texts(Check *check, const char *what, const char *here, const char *there)
 {
     add_row(check, what, here, there, g_strcmp0(here, there) == 0);
@@ -100,7 +100,7 @@ static void compare_xml(Check *check, const char *what, const char *here, const 
         compare_texts(check, what, mine, its);
 }
 
-/* --- what is compared ------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static gboolean look(Side *side, const CstPoolRef *pool, GError **error)
 {
@@ -122,7 +122,10 @@ static gboolean look_here(Check *check, const CliArgs *args, GError **error)
     return pool && look(&check->here, pool, error);
 }
 
-/* By the path, which is what the machine's definition names. A missing one is a row, no error. */
+/*
+ * Find the volume by its path, because the machine's definition has the path. A missing volume is a
+ * row, and not an error.
+ */
 static gboolean look_there(Check *check, const char *uri, GError **error)
 {
     const CstConnOptions options = {.must_exist = TRUE};
@@ -171,7 +174,7 @@ static void compare_definitions(Check *check)
         compare_xml(check, of_vol[i].what, here->vol_xml, there->vol_xml, of_vol[i].xpath);
 }
 
-/* What it is based on has to be there as well, under the path that the image names. */
+/* Check that the backing image exists at the other host, under the path in the image. */
 static void compare_base(Check *check)
 {
     g_autofree char *base = cli_xml_text(check->here.vol_xml, "/volume/backingStore/path");
@@ -181,7 +184,7 @@ static void compare_base(Check *check)
         add_row(check, N_("base there"), base, vol ? base : NULL, vol != NULL);
 }
 
-/* The machine has it here, and nobody may have it there. */
+/* Check that the volume is unused at the other host. The machine uses it on this host. */
 static void compare_holders(Check *check)
 {
     g_autoptr(GPtrArray) holders = cst_conn_vol_holders(check->far, check->there.vol, NULL);
@@ -206,7 +209,7 @@ static gboolean read_sample(const Side *side, uint8_t *buf, size_t *ret_len, GEr
         return cst_fail_errno(error, errno, "memfd_create");
     if (!cst_conn_abilities(side->conn, &can, error))
         return FALSE;
-    /* libvirt's own does not look who has a volume open, and does not know the flag. */
+    /* libvirt's daemon does not check holders of a volume, and does not support the flag. */
     flags = can.sends ? CST_VOL_STREAM_FORCE_SHARE : 0;
     if (!cst_conn_vol_download(side->conn, side->vol, fd, 0, SAMPLE, flags, NULL, error))
         return FALSE;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An OVA is written in one pass, though its descriptor, which comes first, tells how long the disk
- * became: the descriptor's place has a fixed size and is filled last. The manifest stands at the
- * end, where the specification (DSP0243, 5.2) lets it be.
+ * An OVA is written in one pass. Its descriptor comes first and contains the length of the disk, so
+ * it has a fixed size and is written last. The manifest is at the end, which the specification
+ * allows (DSP0243, 5.2).
  *
- * The machine is the least that importers accept; what it is to have is for whoever imports it to
- * say.
+ * The virtual machine has the minimum that importers accept. The user configures it after the
+ * import.
  */
 #include "package.h"
 
@@ -21,7 +21,7 @@
 
 #define BLOCK        512
 #define OVF_ROOM     (16 * 1024)
-#define DISK_AT      (BLOCK + OVF_ROOM + BLOCK) /* headers of the descriptor and of the disk */
+#define DISK_AT      (BLOCK + OVF_ROOM + BLOCK) /* both headers and the descriptor */
 #define READ_AT_ONCE (1 << 20)
 
 /* --- digests ---------------------------------------------------------------------------------- */
@@ -48,7 +48,7 @@ char *cli_blob_sha256(CstBlob *blob, uint64_t offset, uint64_t length, GError **
 
 /* --- tar -------------------------------------------------------------------------------------- */
 
-/* A ustar header; its fields are text in octal, and all of them together have a sum. */
+/* A ustar header. Its numbers are octal text, and a checksum covers the header. */
 typedef struct {
     char name[100];
     char mode[8], uid[8], gid[8];
@@ -64,7 +64,7 @@ typedef struct {
 } TarHeader;
 G_STATIC_ASSERT(sizeof(TarHeader) == BLOCK);
 
-/* Sizes that eleven octal digits don't hold are binary, as GNU tar and libarchive have them. */
+/* Write a size of more than eleven octal digits in binary, as GNU tar and libarchive do. */
 static void set_size(TarHeader *header, uint64_t size)
 {
     if (size < UINT64_C(1) << 33) {
@@ -165,7 +165,7 @@ static const char descriptor[] =
     "  </VirtualSystem>\n"
     "</Envelope>\n";
 
-/* Blank space up to OVF_ROOM follows the document, which XML lets be there. */
+/* Fill the space up to OVF_ROOM with newlines, which XML allows after the document. */
 static gboolean put_descriptor(CstBlob *to, const char *name, const char *disk_name, uint64_t size,
                                uint64_t capacity, GError **error)
 {
@@ -184,9 +184,9 @@ static gboolean put_descriptor(CstBlob *to, const char *name, const char *disk_n
            cst_blob_pwrite(to, room, sizeof(room), BLOCK, error);
 }
 
-/* --- the package ------------------------------------------------------------------------------ */
+/* --- package ---------------------------------------------------------------------------------- */
 
-/* Also the two empty blocks that end an archive. */
+/* Write the manifest and the two empty blocks that end an archive. */
 static gboolean put_manifest(CstBlob *to, uint64_t at, const char *name, const char *disk_name,
                              uint64_t disk_size, GError **error)
 {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The copy of a vol-copy that does not grow under another name. A cisternd takes content as a guest
- * sees it; the volume is there when all of it is. Any server takes bytes as they are stored, by
- * libvirt's uploads: for a raw volume these are the content, with its holes; for another format, an
- * image's file, which is made here first, in a spool.
+ * vol-copy to a destination that cannot use a temporary name. A cisternd receives the guest-visible
+ * content, and the volume appears when it is complete. Other servers receive stored bytes through
+ * libvirt's upload. For a raw volume these are the content, with its holes. For another format they
+ * are an image file, which is first created in a spool.
  *
- * libvirt has no rename, so the copy has its name from the beginning, and there is nothing to go on
- * with. What ends the copy before it is proven deletes the volume, if this command has made it: one
- * that was there before makes the creation fail. Only a kill leaves a part of it.
+ * libvirt has no rename. The copy has its final name from the beginning, and an interrupted copy
+ * cannot be continued. If the copy fails before it is verified, the volume is deleted. This command
+ * has created it, because the creation fails if the volume exists. Only a killed command leaves a
+ * partial volume.
  *
- * The proof is by digests where the server computes them. What another one has is read back.
+ * The copy is verified with digests if the server computes them, else it is read back.
  */
 #include "copy.h"
 
@@ -28,27 +29,26 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-#define PIECE       (UINT64_C(1) << 20)  /* bytes of an image's file that are sent at a time */
-#define PADDING_MAX (UINT64_C(64) << 20) /* bytes behind an image's file */
+#define PIECE       (UINT64_C(1) << 20)  /* bytes of an image file that are sent at a time */
+#define PADDING_MAX (UINT64_C(64) << 20) /* maximum of the bytes after an image file */
 
 typedef struct {
     Copy *copy;
-    const CstImageFormat
-        *format;     /* of the image's file that is sent; NULL: the content itself is */
-    CstBlob *image;  /* that file */
-    uint64_t length; /* bytes that are sent */
-    Chunks back;     /* what was read back, */
-    uint64_t come;   /* and how many bytes that is */
+    const CstImageFormat *format; /* of the image file that is sent; NULL: the content is sent */
+    CstBlob *image;               /* the image file */
+    uint64_t length;              /* bytes to send */
+    Chunks back;                  /* digests of the content that was read back */
+    uint64_t come;                /* number of bytes that were read back */
 } Peer;
 
-/* --- what can be asked before ----------------------------------------------------------------- */
+/* --- checks in advance ------------------------------------------------------------------------ */
 
 uint64_t copy_peer_space(const Copy *copy)
 {
     return cst_pool_type_has_files(copy->pool_type) ? copy->allocation : copy->capacity;
 }
 
-/* NULL: its bytes are what a guest sees. */
+/* Return: NULL if the stored bytes are the guest-visible content. */
 static const CstImageFormat *image_format(const Copy *copy)
 {
     if (copy->far_can.receives || !copy->new_format || cst_image_name_is_plain(copy->new_format))
@@ -88,7 +88,7 @@ char *copy_delete_command(const Copy *copy)
     return g_strdup_printf("cistern -c %s vol-delete %s --pool %s", uri, vol, pool);
 }
 
-/* --- the image's file ------------------------------------------------------------------------- */
+/* --- image file ------------------------------------------------------------------------------- */
 
 static gboolean open_spool(Peer *peer, GError **error)
 {
@@ -136,7 +136,7 @@ static gboolean run_make_image(CstTask *task, gpointer data, GError **error)
            cst_blob_get_size(peer->image, &peer->length, error);
 }
 
-/* --- an upload -------------------------------------------------------------------------------- */
+/* --- upload ----------------------------------------------------------------------------------- */
 
 char *copy_document(const Copy *copy, const char *name, GError **error)
 {
@@ -150,8 +150,9 @@ char *copy_document(const Copy *copy, const char *name, GError **error)
 }
 
 /*
- * The volume may have become larger than what it is to hold (LVM's extents; an image's file that
- * the server has made): all of it is sent, with zeroes at the end, so that nothing else is left.
+ * Set the number of bytes to send. The volume may be larger than the content (LVM's extents, an
+ * image file created by the server). Zeroes follow the content up to its end, so that all former
+ * bytes are replaced.
  */
 static gboolean measure(Peer *peer, GError **error)
 {
@@ -196,7 +197,10 @@ static gboolean pass_zeroes(Copy *copy, uint64_t length, GError **error)
     return TRUE;
 }
 
-/* Holes of the file are sent as bytes: what the server has made of the volume may lie there. */
+/*
+ * Holes of the file are sent as bytes, because the server's new volume may have data at these
+ * positions.
+ */
 static gboolean pass_image(const Peer *peer, CstTask *task, GError **error)
 {
     g_autofree uint8_t *buf = g_malloc(PIECE);
@@ -216,7 +220,9 @@ static gboolean pass_image(const Peer *peer, CstTask *task, GError **error)
     return pass_zeroes(copy, peer->length - size, error);
 }
 
-/* A new volume of a file system reads as zeroes where nothing was written; a device gets them. */
+/*
+ * A new volume of a file system reads as zeroes. A device may not, and receives zeroes explicitly.
+ */
 static gboolean pass_content(const Peer *peer, CstTask *task, GError **error)
 {
     Copy *copy = peer->copy;
@@ -246,7 +252,7 @@ static gboolean run_upload(CstTask *task, gpointer data, GError **error)
     return done;
 }
 
-/* --- content as a guest sees it --------------------------------------------------------------- */
+/* --- guest-visible content -------------------------------------------------------------------- */
 
 static gboolean run_give(CstTask *task, gpointer data, GError **error)
 {
@@ -269,7 +275,7 @@ static gboolean run_give(CstTask *task, gpointer data, GError **error)
     return copy->there != NULL;
 }
 
-/* --- the proof -------------------------------------------------------------------------------- */
+/* --- verification ----------------------------------------------------------------------------- */
 
 static gboolean fail_size(const Copy *copy, uint64_t length, GError **error)
 {
@@ -279,7 +285,7 @@ static gboolean fail_size(const Copy *copy, uint64_t length, GError **error)
                     copy->to, length);
 }
 
-/* Behind what was sent there may be zeroes. */
+/* Add the bytes that were sent to the digests. Any bytes after them must be zero. */
 static gboolean read_back(const void *bytes, size_t len, uint64_t hole, gpointer data,
                           GError **error)
 {
@@ -313,7 +319,10 @@ static gboolean digest_back(Peer *peer, CstTask *task, GError **error)
     return TRUE;
 }
 
-/* Digests of more than was sent are no help: what lies behind it has to be seen. */
+/*
+ * Get the digests from the server. If the volume is larger than the sent bytes, read it back
+ * instead, because the bytes after them must be checked.
+ */
 static gboolean digest_there(Peer *peer, CstTask *task, GError **error)
 {
     Copy *copy = peer->copy;
@@ -337,7 +346,7 @@ static gboolean run_prove(CstTask *task, gpointer data, GError **error)
     return told && copy_check_is_there(peer->copy, error);
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- all steps -------------------------------------------------------------------------------- */
 
 static gboolean make_and_prove(Peer *peer, GError **error)
 {
@@ -364,7 +373,7 @@ static void hint_at_rest(const Copy *copy)
         command);
 }
 
-/* Nobody knows what a server has done whose answer did not come. */
+/* Return: TRUE if the answer of the server was lost, so that its state is unknown. */
 static gboolean is_lost(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE) ||
@@ -389,11 +398,13 @@ gboolean copy_to_peer(Copy *copy, GError **error)
     GError *why = NULL;
     gboolean done;
 
-    /* This server's own answers are no dry ones. */
+    /*
+     * Set the mode in this thread and check it here, because the server may not support dry runs.
+     */
     cst_dry_run_set(copy->ctl->settings.dry_run);
     if (!cst_may_change(error))
         return FALSE;
-    /* Also what comes between two tasks must not end the command before the volume is deleted. */
+    /* Defer interrupts, also between two tasks, until a failed copy was deleted. */
     cli_interrupt_begin();
     done = make_and_prove(&peer, &why);
     if (!done)

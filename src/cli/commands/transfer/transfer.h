@@ -3,7 +3,10 @@
 
 #include "core/ctl.h"
 
-/** The rows of commands that carry volumes in and out, each beside its handler. */
+/**
+ * The rows of commands that import, export and copy volumes. Each is defined in the file of its
+ * handler.
+ */
 extern const CliCommand cli_migrate_check_command;
 extern const CliCommand cli_vol_copy_command;
 extern const CliCommand cli_vol_export_command;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the guest of a volume sees, in one of three ways:
+ * The guest-visible content of a volume, in one of three ways:
  *
- *  - cisternd sends it, through everything that the volume is based on.
- *  - Servers without that (libvirt's own, older cisternds) give the bytes that are stored. Those of
- *    a raw volume are the content.
- *  - Those of another one are an image, which nobody here may take at its word: its file is brought
- *    into a spool and read as vol-import reads what strangers made, with nothing followed.
+ *  - SENT: cisternd sends it, including the content of backing images.
+ *  - STORED: other servers (libvirt's daemons, older cisternds) send the stored bytes. For a raw
+ *    volume these are the content.
+ *  - IMAGE: for other formats the stored bytes are an untrusted image. Its file is downloaded to a
+ *    spool and read as in vol-import, without following references.
  */
 #include "volume_content.h"
 
@@ -29,11 +29,11 @@ typedef enum { SENT, STORED, IMAGE } Way;
 struct CliVolContent {
     CstConn *conn;        /* borrowed */
     const CstVolRef *vol; /* borrowed */
-    CstImportHow how;     /* its source is the name; borrowed */
+    CstImportHow how;     /* its source is the volume's name; borrowed */
     Way way;
     uint64_t capacity;
     char *format;      /* of an image */
-    CstImport *import; /* of an image that was fetched */
+    CstImport *import; /* of a downloaded image */
 };
 
 void cli_vol_content_free(CliVolContent *content)
@@ -57,7 +57,7 @@ gboolean cli_vol_content_is_fetched(const CliVolContent *content)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* Devices are raw, whatever marks their documents show as a format. */
+/* Devices are raw, even if their documents report a format. */
 static gboolean find_format(CliVolContent *content, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(content->conn, content->vol, error);
@@ -132,7 +132,7 @@ CliVolContent *cli_vol_content_open(CstConn *conn, const CstVolRef *vol, const c
     content->how.source = name;
     if (!choose_way(content, error))
         return NULL;
-    /* Of an image that is taken for raw, its capacity says nothing. */
+    /* If an image is read as raw, the size is that of its file and not its capacity. */
     as_it_is = content->way == STORED && how->format;
     if (!cst_conn_vol_info(conn, vol, as_it_is, &info, error))
         return NULL;
@@ -141,15 +141,15 @@ CliVolContent *cli_vol_content_open(CstConn *conn, const CstVolRef *vol, const c
     return g_steal_pointer(&content);
 }
 
-/* --- an image's file -------------------------------------------------------------------------- */
+/* --- image file ------------------------------------------------------------------------------- */
 
 typedef struct {
     const CliVolContent *content;
     CstBlob *spool;
-    uint64_t size, done; /* bytes: that the server has said, and that have come */
+    uint64_t size, done; /* in bytes: reported by the server, and received */
 } Fetching;
 
-/* The server decides how much comes: no more than it has said. */
+/* Store a piece, and fail if the server sends more bytes than it has reported. */
 static gboolean keep_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
                            GError **error)
 {
@@ -165,7 +165,7 @@ static gboolean keep_piece(const void *bytes, size_t len, uint64_t hole, gpointe
     return TRUE;
 }
 
-/* Holes take no space in a spool either. */
+/* Holes need no space in a spool, so the allocation is compared. */
 static gboolean check_room(const char *dir, int fd, uint64_t wanted, GError **error)
 {
     uint64_t room;
@@ -223,9 +223,9 @@ gboolean cli_vol_content_fetch(CliVolContent *content, CstTask *task, GError **e
     return TRUE;
 }
 
-/* --- giving it -------------------------------------------------------------------------------- */
+/* --- transfer --------------------------------------------------------------------------------- */
 
-/** The caller's function, and what has come so far. */
+/** The caller's function, and the progress. */
 typedef struct {
     const CliVolContent *content;
     CstPieceFunc piece;
@@ -248,7 +248,7 @@ static gboolean pass(const void *bytes, size_t len, uint64_t hole, gpointer data
     return passing->piece(bytes, len, hole, passing->data, error);
 }
 
-/* Bytes of a file may be more or fewer than they were. */
+/* Pass a piece on. Fail with BUSY if more bytes come than expected. */
 static gboolean pass_stored(const void *bytes, size_t len, uint64_t hole, gpointer data,
                             GError **error)
 {
@@ -260,7 +260,7 @@ static gboolean pass_stored(const void *bytes, size_t len, uint64_t hole, gpoint
            passing->piece(bytes, len, hole, passing->data, error);
 }
 
-/* An import leaves the counting to whoever takes its pieces. */
+/* Pass a piece on and count its bytes, because an import does not. */
 static gboolean pass_imported(const void *bytes, size_t len, uint64_t hole, gpointer data,
                               GError **error)
 {
