@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-amend: changes options of an existing image, in place. What makes the image smaller needs
- * --shrink and asks, as with image-resize.
+ * image-amend: changes options of an existing image, in place. A smaller size needs --shrink and
+ * confirmation, as in image-resize.
  */
 #include "image.h"
 
@@ -35,7 +35,7 @@ static gboolean run_amending(CstTask *task, gpointer data, GError **error)
     return cst_image_amend(cst_chain_image(amending->chain), &amending->amend, task, error);
 }
 
-/** TRUE with *ret_help when -o asked for help; it needs no image then, but may take its format. */
+/** Parse the options. *ret_help is TRUE if -o requested help, which depends only on the format. */
 static gboolean read_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
                              Amending *amending, gboolean *ret_help, GError **error)
 {
@@ -61,7 +61,7 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, const CstImageFor
     return TRUE;
 }
 
-/** What is cut off is lost: as with image-resize. */
+/** Confirm a smaller size, because the data at the end is lost, as in image-resize. */
 static gboolean may_shrink(CliCtl *ctl, const CliArgs *args, const Amending *amending,
                            const char *path, GError **error)
 {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-bench: measures how fast an image is read or written through its format. Requests of one
- * size go out at a fixed distance from one another, as many at a time as there are threads; a
- * request that would pass the end starts at the beginning again. With --write the image's content
- * is lost.
+ * image-bench: measures the speed of reading or writing an image through its format driver.
+ * Requests have one size and a fixed distance. Each thread has one request in flight. A request
+ * beyond the end starts at the beginning again. With --write, the content of the image is lost.
  *
- * Threads draw requests from the Bench, whose lock guards the next offset, the number under way and
- * the first error, which ends the run. A flush with draining waits until it is alone, and nothing
- * begins meanwhile.
+ * Threads get requests from the Bench. Its lock guards the next offset, the number of requests in
+ * flight and the first error, which ends the run. A draining flush waits until all other requests
+ * have ended, and no request begins during the flush.
  */
 #include "image.h"
 
@@ -27,28 +26,28 @@
 #include "output/sheet.h"
 #include "output/text.h"
 
-#define COUNT_DEFAULT 75000 /* these are qemu-img's */
+#define COUNT_DEFAULT 75000 /* the defaults of qemu-img */
 #define BUFFER_SIZE   4096
 #define DEPTH_DEFAULT CST_THREADS_MAX
 #define BUFFER_MAX    (64 * CST_MIB)
 
-/** One run. */
+/** The parameters and the state of one run. */
 typedef struct {
     CstBlob *guest;
     CstTask *task;
-    uint64_t size; /**< of the guest */
+    uint64_t size; /**< size of the guest-visible content */
     uint64_t count, buffer_size, step, start;
     unsigned depth, pattern;
-    uint64_t flush_every; /**< requests; 0: never */
+    uint64_t flush_every; /**< number of requests between flushes; 0: never */
     gboolean write;
-    gboolean drain;  /**< a flush waits until it is alone, and nothing begins meanwhile */
-    gboolean unsafe; /**< flushes need not reach the disk */
-    double seconds;  /**< that it took */
-    GMutex lock;     /**< guards what follows */
+    gboolean drain;  /**< a flush waits for all other requests, and blocks new ones */
+    gboolean unsafe; /**< flushes are not synced to disk */
+    double seconds;  /**< duration */
+    GMutex lock;     /**< guards the fields below */
     GCond changed;   /**< a request or a flush has ended */
     uint64_t drawn;
     unsigned under_way;
-    gboolean flushing; /**< drained, or about to be */
+    gboolean flushing; /**< a draining flush is in progress or waits */
     uint64_t offset;   /**< of the next request */
     GError *error;     /**< the first one */
 } Bench;
@@ -76,7 +75,7 @@ static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
     return more;
 }
 
-/* Until the request that flushes is the last one under way. */
+/* Wait until the flushing request is the only one in flight. */
 static void drain(Bench *bench)
 {
     g_mutex_lock(&bench->lock);
@@ -91,7 +90,7 @@ static gboolean flush_all(Bench *bench, GError **error)
     return cst_blob_flush(bench->guest, error);
 }
 
-/* Takes over @error; the first one ends the run. */
+/* End a request. Takes ownership of @error. The first error ends the run. */
 static void end_request(Bench *bench, gboolean flushed, GError *error)
 {
     g_mutex_lock(&bench->lock);
@@ -218,7 +217,7 @@ static void report(CliCtl *ctl, const Bench *bench)
     cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
 }
 
-/** The image, for writing when that is what is measured. */
+/** Open the image, for writing with --write. */
 static CstChain *open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);

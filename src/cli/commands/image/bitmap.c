@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-bitmap: changes dirty bitmaps inside an image, action by action in the order of the command
- * line. Each action is whole or not made at all; the image is flushed once, at the end. vol-bitmap
- * reads its actions here as well.
+ * image-bitmap: changes dirty bitmaps inside an image. Actions are executed in the order of the
+ * command line. Each action is atomic. The image is flushed once, at the end. vol-bitmap also
+ * parses its actions here.
  */
 #include "image.h"
 
@@ -16,7 +16,7 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-/** What is to be done, in the order of the command line. */
+/** The requested actions, in the order of the command line. */
 typedef struct {
     CstBitmapChange change;
     CstImage *image;
@@ -70,7 +70,7 @@ gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *
            cli_args_size(args, "granularity", 1, &ret_change->granularity, error);
 }
 
-/** The image that --merge takes a bitmap of; what it is based on does not matter. */
+/** Open the source image of --merge. Its backing images are not needed. */
 static gboolean open_source(CliCtl *ctl, const CliArgs *args, CstImage **ret_source, GError **error)
 {
     const char *path = NULL;

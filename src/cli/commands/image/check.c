@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image-check: verifies the metadata of an image, and repairs it with --repair. Only a repair opens
- * the image for writing. What is found is no failure of the command but an exit status of its own
+ * the image for writing. Findings do not fail the command, but set a separate exit status
  * (check_report.c).
  */
 #include "image.h"
@@ -19,11 +19,11 @@ typedef struct {
     CstBlob *blob;
     const CstImageFormat *format;
     unsigned flags;        /**< CstCheckFlags */
-    CstFindings *findings; /**< borrowed; what is left */
-    CstImageCheck result;  /**< what is left, and what was repaired */
+    CstFindings *findings; /**< borrowed; remaining findings */
+    CstImageCheck result;  /**< remaining and repaired errors */
 } Check;
 
-/* Extents of an image of several files lie beside it. */
+/* The extent files of a multi-file image are in the same directory. */
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The commands over image files in the order of `help`. Names and letters of their options are
- * those of qemu-img.
+ * The commands for image files in the order of `help`. Names and letters of their options are
+ * qemu-img's.
  */
 #include "image.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-commit: writes what an image holds into its backing file, or into one further down. The
- * chain is opened twice: for reading, to find the base, and then with the base, and what has to
- * record its change, for writing. A failure or a cancel leaves the image valid, and the command may
- * be repeated.
+ * image-commit: writes the data of an image into its backing file, or into a deeper one. The chain
+ * is opened twice. The first time it is read-only, to find the base. The second time the base is
+ * opened for writing, and also the image above it if that image must record the change. After a
+ * failure or a cancellation the image is valid, and the command can be repeated.
  */
 #include "image.h"
 
@@ -20,13 +20,13 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-/** One commit. */
+/** The state of one commit. */
 typedef struct {
     CliCtl *ctl;
     CstChain *chain;
-    guint base;     /**< its place in the chain */
+    guint base;     /**< index in the chain */
     guint opened;   /**< backing files opened so far */
-    gboolean minds; /**< what is right above the base changes as well */
+    gboolean minds; /**< the image above the base must record the change */
     unsigned flags; /**< CstCommitFlags */
 } Commit;
 
@@ -48,7 +48,10 @@ static gboolean is_changed(const Commit *commit, guint index)
     return index == commit->base || (commit->minds && index + 1 == commit->base);
 }
 
-/** Backing files are opened from the top down; the base, once it is known, for writing. */
+/**
+ * Open a backing file. They are opened from the top down. The base is opened for writing once it is
+ * known.
+ */
 static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
     Commit *commit = data;
@@ -85,7 +88,7 @@ static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format
     return commit->chain != NULL;
 }
 
-/** By the path, or as the image above it names it. */
+/** Return: TRUE if @name is the path of the image, or its name in the image above it. */
 static gboolean is_base(const CstChain *chain, guint index, const char *name)
 {
     struct stat named, there;
@@ -129,7 +132,7 @@ static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, 
            look(commit, blob, format, error);
 }
 
-/** A deeper base leaves images behind that are worth nothing. */
+/** Confirm the commit. After a commit to a deeper base, the images above it are invalid. */
 static gboolean confirm(Commit *commit, GError **error)
 {
     const char *base = cst_chain_blob(commit->chain, commit->base)->name;

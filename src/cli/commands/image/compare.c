@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-compare: compares what guests see of two images. Nothing is written; the exit status says
- * whether they differ.
+ * image-compare: compares the guest-visible content of two images. Only reads. The exit status
+ * reports whether they differ.
  */
 #include "image.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-convert: one image, or several one after the other, copied into a new image (alone or upon
- * a backing file) or over the content of an existing one. A new image is made as a draft and takes
- * its name when it is complete (target.c); an existing one is changed in place, and left half
- * written by a failure.
+ * image-convert: copies one image, or several in sequence, into a new image (standalone or with a
+ * backing file), or over the content of an existing image. A new image is a draft until it is
+ * complete (target.c). An existing one is changed in place, and a failure leaves it partially
+ * written.
  *
- * Sources are opened first and must not be written to by others (--force-share): a copy lasts
- * longer than a warning. What is overwritten must be none of them. The mode of the new file lets
- * nobody read more than the sources did.
+ * Sources are opened first. Other programs must not write to them (--force-share), because a copy
+ * takes too long for a mere warning. The target must not be one of the sources. The mode of the new
+ * file gives no user more access than the sources do.
  */
 #include "image.h"
 
@@ -25,23 +25,23 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-#define SECTOR 512 /* what qemu-img rounds each of several images up to */
+#define SECTOR 512 /* qemu-img rounds each of several images up to this size */
 
-/** One conversion. */
+/** The parameters and the state of one conversion. */
 typedef struct {
-    GPtrArray *paths;  /**< of the sources; borrowed strings */
-    GPtrArray *chains; /**< of CstChain: the sources */
-    GPtrArray *stamps; /**< of GArray of CstFileStamp: of each chain's files, before the copy */
-    char *names;       /**< of the sources, for messages */
-    const char *path;  /**< of the target */
+    GPtrArray *paths;  /**< paths of the sources; borrowed strings */
+    GPtrArray *chains; /**< of CstChain: the opened sources */
+    GPtrArray *stamps; /**< of GArray of CstFileStamp: each chain's files before the copy */
+    char *names;       /**< names of the sources, for messages */
+    const char *path;  /**< path of the target */
     const CstImageFormat *format;
     CstImageOptions options;
-    CstBlob *from;     /**< what is copied */
-    CstChain *backing; /**< of the target; NULL: none */
+    CstBlob *from;     /**< content to copy */
+    CstChain *backing; /**< of the target; NULL: standalone */
     CliImageTarget target;
-    CstChain *there; /**< the image that is overwritten; NULL: a new one is made */
+    CstChain *there; /**< existing image that is overwritten; NULL: a new one is created */
     unsigned flags;  /**< CstConvertFlags */
-    gboolean unsafe; /**< not synced */
+    gboolean unsafe; /**< do not sync */
     gboolean scans;  /**< zero_run was given */
     uint64_t zero_run;
 } Conversion;
@@ -71,7 +71,7 @@ static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GErro
             cst_fail(error, CST_ERROR_USAGE, "%s", _("--sparse-size must be a multiple of 512")));
 }
 
-/** What does not go together, as with qemu-img. */
+/** Refuse combinations of options as qemu-img does. */
 static gboolean check_combination(const CliArgs *args, GError **error)
 {
     static const char *const pairs[][2] = {
@@ -86,7 +86,9 @@ static gboolean check_combination(const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/** The last plain word is the target: the second one, unless more follow. */
+/**
+ * Get the paths. The target is the last plain word: the second one, or the last of further ones.
+ */
 static gboolean read_paths(const CliArgs *args, Conversion *conversion, GError **error)
 {
     g_autoptr(GPtrArray) more = cli_args_rest(args);
@@ -148,7 +150,10 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
 
 /* --- sources --------------------------------------------------------------------------------- */
 
-/** A copy lasts longer than a warning. */
+/**
+ * Fail with BUSY if a program writes to the source, because a copy takes too long for a mere
+ * warning.
+ */
 gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error)
 {
     for (guint i = 0; i < cst_chain_length(source) && !cli_args_has(args, "force-share"); i++) {
@@ -201,7 +206,7 @@ mode_t cli_image_copy_mode(const CstChain *source)
     return mode;
 }
 
-/** Several sources behind one another, each up to a whole sector. */
+/** Concatenate the sources. Each but the last is padded to a multiple of a sector. */
 static gboolean join_sources(Conversion *conversion, GError **error)
 {
     g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(CstBlobPart));
@@ -245,9 +250,11 @@ static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conve
     return join_sources(conversion, error);
 }
 
-/* --- the target ------------------------------------------------------------------------------ */
+/* --- target ---------------------------------------------------------------------------------- */
 
-/** As seen from the target's directory, where the reference will be read. */
+/**
+ * Open the backing file relative to the target's directory, as readers of the reference will do.
+ */
 static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
                              GError **error)
 {
@@ -280,7 +287,7 @@ static gboolean is_same_file(CstBlob *a, CstBlob *b)
            one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/** What is overwritten is nothing that is read. */
+/** Fail with INVALID if the target is one of the source files. */
 static gboolean check_apart(const Conversion *conversion, CstBlob *target, GError **error)
 {
     for (guint i = 0; i < conversion->chains->len; i++) {
@@ -296,7 +303,7 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
     return TRUE;
 }
 
-/** The image that is there, for writing. */
+/** Open the existing image for writing. */
 static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
@@ -327,14 +334,14 @@ static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversio
     return TRUE;
 }
 
-/* --- the work -------------------------------------------------------------------------------- */
+/* --- conversion ------------------------------------------------------------------------------ */
 
 static gboolean make_new(Conversion *conversion, CstTask *task, GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
     CstBlob *draft = conversion->target.blob;
     const CstImageFiles files = cli_image_target_files(&conversion->target);
-    /* A draft is a new file; a device holds what it held. */
+    /* A draft is a new file and reads as zeroes. A device keeps its former content. */
     unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 
     if (conversion->unsafe)
@@ -359,7 +366,9 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
                                task, error);
 }
 
-/* Of a source whose sector size the copy does not have; --drop-sector-size has allowed it. */
+/*
+ * Warn if the copy does not record the source's sector size, which --drop-sector-size has allowed.
+ */
 static void warn_of_sector_size(CliCtl *ctl, const Conversion *conversion)
 {
     unsigned size = cst_guest_sector_size(conversion->from);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-create: makes an empty image, alone or upon a backing file; and -o of all commands that
- * make images. The image is made as a draft (target.c). Its backing file is opened only to learn
- * its size, and what that one refers to stays closed.
+ * image-create: creates an empty image, standalone or with a backing file. This file also parses -o
+ * for all commands that create images. The image is created as a draft (target.c). Its backing file
+ * is opened only to read its size, without its own backing file.
  */
 #include "image.h"
 
@@ -85,13 +85,13 @@ gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageForma
            (*ret_help || cst_image_options_parse(options, format, text ? text : "", error));
 }
 
-/** One creation. */
+/** The parameters and the state of one creation. */
 typedef struct {
     const char *path;
     const CstImageFormat *format;
     CstImageOptions options;
     CliImageTarget target;
-    CstChain *backing; /**< NULL: none, or not looked at */
+    CstChain *backing; /**< NULL: standalone, or not opened */
 } Creation;
 
 static void creation_clear(Creation *creation)
@@ -102,7 +102,7 @@ static void creation_clear(Creation *creation)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
 
-/** Is the image below there, and how large is it? What it points to itself stays closed. */
+/** Check that the backing file exists, and get its size. Its own backing file is not opened. */
 static gboolean look_at_backing(Creation *creation, GError **error)
 {
     CstImageCreate *create = &creation->options.create;

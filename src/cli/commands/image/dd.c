@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-dd: a range of what the guest sees of an image, copied into a new image. The operands are
- * those of dd(1). A blob of its own shows the range, so that the copy is an ordinary conversion,
- * with holes, shared extents and progress. The new image is a draft until it is complete
- * (target.c).
+ * image-dd: copies a range of an image's guest-visible content into a new image. The operands have
+ * the syntax of dd(1). A blob restricts the source to the range, so that the copy is an ordinary
+ * conversion, with holes, shared extents and progress. The new image is a draft until it is
+ * complete (target.c).
  */
 #include "image.h"
 
@@ -23,12 +23,12 @@
 #define BLOCK_SIZE_DEFAULT 512
 #define BLOCK_SIZE_MAX     G_MAXINT32
 
-/** One copy. */
+/** The parameters and the state of one copy. */
 typedef struct {
     const char *input, *output;
     uint64_t block_size;
-    uint64_t count; /**< blocks; G_MAXUINT64: up to the end */
-    uint64_t skip;  /**< blocks */
+    uint64_t count; /**< in blocks; G_MAXUINT64: up to the end */
+    uint64_t skip;  /**< in blocks */
     const CstImageFormat *format;
     CstChain *source;
     CstBlob *stretch;
@@ -89,7 +89,7 @@ static gboolean read_operands(const CliArgs *args, Copying *copying, GError **er
     return TRUE;
 }
 
-/** count= blocks from skip= on, or what is left of the image. */
+/** Restrict the source to count= blocks from skip= on, or to the rest of the image. */
 static gboolean cut(Copying *copying, GError **error)
 {
     CstBlobPart part = {.blob = cst_chain_guest(copying->source)};

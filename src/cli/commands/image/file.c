@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the commands over image files open what the command line names. A path that an image itself
- * names is only followed with consent: backing files with --backing-chain, a data file with
- * --data-file (or, beside the image, with --backing-chain). A file that is opened for writing is
- * claimed, so that no other program has it; a reader is warned of a writer.
+ * Opens the files that the command line of image commands names. A path inside an image is followed
+ * only with consent. --backing-chain permits backing files, and data files next to the image.
+ * --data-file permits a data file in any place. A file that is opened for writing is claimed, so
+ * that no other program opens it. For a reader, a writing program only causes a warning.
  */
 #include "image.h"
 
@@ -139,7 +139,7 @@ void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size)
              name, size, size);
 }
 
-/* --- words ----------------------------------------------------------------------------------- */
+/* --- sizes and formats ----------------------------------------------------------------------- */
 
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes)
 {
@@ -148,7 +148,7 @@ char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes)
 
     if (ctl->settings.bytes)
         return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
-    /* Three digits, but never 1e+03. */
+    /* Use three digits, but avoid 1e+03. */
     return g_strdup_printf(value < 999.5 ? "%.3g %s" : "%.0f %s", value, unit);
 }
 
@@ -167,7 +167,7 @@ void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words
 
 /* --- sources --------------------------------------------------------------------------------- */
 
-/* Extents of a VMDK are parts beside it; the data file of a qcow2 image could be any file. */
+/* The extents of a VMDK are files next to it. The data file of a qcow2 image could be any file. */
 static gboolean names_data_file(const CstImageInfo *info)
 {
     return info->compat && info->data_file;

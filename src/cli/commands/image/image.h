@@ -14,193 +14,201 @@
 #include "twin.h"
 
 /**
- * What the commands over image files share. These files alone of the command line use the image
- * engine; they work on paths and need no connection.
+ * Shared code of image commands. In the command line, only these files use the image engine. They
+ * work on paths and need no connection.
  */
 
 /**
- * Opens a file or block device named on the command line; its path is the blob's name. For writing
- * it is claimed (BUSY when QEMU has it); for reading a writer is only warned of.
+ * Opens a file or block device named in the command line. The name of the blob is its path. For
+ * writing, the file is claimed; fails with BUSY if QEMU has it open. For reading, a writing program
+ * only causes a warning.
  */
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error);
 
 /**
- * Opens the image at @path in the same way. Its format is the one that option @option names; else
- * guessed from the content, with a warning on stderr where the guess is raw, because the guest of a
- * raw image can make it look like anything.
+ * Like cli_image_blob(), for the image at @path. *ret_format is the format of option @option.
+ * Without the option, the format is detected from the content. A detected raw format causes a
+ * warning, because the guest of a raw image can imitate any format.
  */
 CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, const char *option,
                         gboolean writable, const CstImageFormat **ret_format, GError **error);
 
-/** Reads the format that option @option names; *ret_format is NULL when it was not given. */
+/** Parses the format in option @option. *ret_format is NULL if it was not given. */
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
                               const CstImageFormat **ret_format, GError **error);
 
-/**
- * Reads --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk.
- */
+/** Parses --cache with qemu-img's words. *ret_unsafe is TRUE if writes need not be synced. */
 gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
-/** Reads --target-format; raw when it was not given, as with qemu-img. */
+/** Parses --target-format. The default is raw, as in qemu-img. */
 gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
                                  GError **error);
 
 /** Warns that a copy of @name does not record its sector size, which is @size bytes. */
 void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size);
-/** Returns "1.5 GiB" as qemu-img has it, with --bytes digits. Free it. */
+/** Returns "1.5 GiB" in the style of qemu-img, or digits with --bytes. The caller frees it. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 
-/** What only some formats have to say of an image; any list may be NULL. */
+/** Format-specific information about an image. Each list may be NULL. */
 typedef struct {
     const CstImageInfo *info;
     const GPtrArray *bitmaps; /**< of CstImageBitmap */
     const GPtrArray *parts;   /**< of CstImagePart */
-    const CstImageLuks *luks; /**< its version may be 0: none; NULL likewise */
+    const CstImageLuks *luks; /**< NULL, or a version of 0: no LUKS header */
 } CliImageSpecific;
 
-/** Adds the format-specific facts to @sheet; adds nothing when the format has none. */
+/** Adds the format-specific facts to @sheet. Adds no object if the format has no such facts. */
 void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific);
-/** Adds what a LUKS header says. */
+/** Adds the facts of a LUKS header. */
 void cli_image_add_luks(CliSheet *sheet, const CstImageLuks *luks);
 
 /**
- * Returns a table of the snapshots inside an image (CstImageSnapshot); in JSON qemu-img's
- * "snapshots".
+ * Returns a table of the internal snapshots of an image (CstImageSnapshot), qemu-img's "snapshots"
+ * in JSON.
  */
 CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
 
 /**
- * An image being made. It and its parts grow in a directory of their own next to the final name,
- * and move there when they are complete; a block device is written in place.
+ * An image that is being created. The image and its parts are written in a draft directory next to
+ * the final name. They are moved to their final names when they are complete. A block device is
+ * written in place.
  */
 typedef struct {
-    char *path;         /**< as it was named */
-    CstPlace place;     /**< where the files go */
-    const char *name;   /**< in that directory; borrowed from place */
-    char *dir;          /**< name of the draft's directory; NULL: in place */
-    CstFd draft;        /**< that directory; -1: in place */
-    GPtrArray *parts;   /**< names of the draft's files, char *, the image itself first */
-    gboolean replace;   /**< there is a file, and it was agreed to replace it */
-    CstBlob *old;       /**< that file, claimed so that nobody else opens it; NULL: none */
-    struct stat old_st; /**< of that file */
+    char *path;         /**< path in the command line */
+    CstPlace place;     /**< parent directory of the final files */
+    const char *name;   /**< name of the image in that directory; borrowed from place */
+    char *dir;          /**< name of the draft directory; NULL: in place */
+    CstFd draft;        /**< descriptor of the draft directory; -1: in place */
+    GPtrArray *parts;   /**< names of the draft's files, char *; the image is the first */
+    gboolean replace;   /**< the file exists, and the user has agreed to replace it */
+    CstBlob *old;       /**< existing file, claimed for this process; NULL: no such file */
+    struct stat old_st; /**< stat of the existing file */
     CstBlob *blob;
-    CstBlob *data;       /**< a data file of it that lies elsewhere; NULL: none */
-    CstPlace data_place; /**< of that data file */
-    mode_t most;         /**< mode bits that a new file may have, beside what the umask takes */
-    gboolean unsafe;     /**< neither files nor directories are synced */
-    gboolean guarded;    /**< an interrupt waits until the draft is cleared away */
+    CstBlob *data;       /**< data file in another directory; NULL: not used */
+    CstPlace data_place; /**< directory and name of that data file */
+    mode_t most;         /**< permitted mode bits of a new file, in addition to the umask */
+    gboolean unsafe;     /**< do not sync files and directories */
+    gboolean guarded;    /**< interrupts are deferred until the draft is removed */
 } CliImageTarget;
 
 /**
- * Fails with NO_SPACE if an image at @path, a copy of @from with the options @create, is certain
- * not to fit into its file system. May read @from. Call it before cli_image_target_open(), so that
- * nothing was made. Copies that are compressed, or based on another image, are not checked.
+ * Fails with NO_SPACE if an image at @path certainly does not fit into its file system. The image
+ * is a copy of @from with the options @create. May read @from. Call it before
+ * cli_image_target_open(), so that no file was created. Copies that are compressed or have a
+ * backing image are not checked.
  */
 gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCreate *create,
                               gboolean whole, GError **error);
 /**
- * Opens the draft of an image at @path, or the block device; in a dry run a draft in memory. Asks
- * before something is overwritten (cli_confirm()). Clear *ret_target in any case.
+ * Opens the draft of an image at @path, or the block device. In a dry run the draft is in memory.
+ * Asks before existing data is overwritten (cli_confirm()). The caller clears *ret_target in any
+ * case.
  */
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error);
-/** Has the target and its parts skip all syncs (--cache unsafe). Call it before parts are made. */
+/**
+ * Disables all syncs for the target and its parts (--cache unsafe). Call it before parts are
+ * created.
+ */
 void cli_image_target_skip_sync(CliImageTarget *target);
 /**
- * Returns callbacks for the parts that the image is made with: they grow with it, except a data
- * file in another directory, which -o data_file names. That one must not exist yet, and is made
- * where it stays.
+ * Returns the callbacks that create the parts of the image in the draft directory. Exception: a
+ * data file in another directory (-o data_file) must not exist, and is created in its final place.
  */
 CstImageFiles cli_image_target_files(CliImageTarget *target);
 /**
- * Puts the image in its place. Call it when the image is written and flushed, and nobody else uses
- * the blob. EXISTS when somebody has taken the name meanwhile.
+ * Moves the image to its final name. Call it when the image is written and flushed, and no other
+ * code uses the blob. Fails with EXISTS if another program has created a file with the name.
  */
 gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
-/** Removes what was not committed. */
+/** Removes an uncommitted draft, and frees the members. */
 void cli_image_target_clear(CliImageTarget *target);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliImageTarget, cli_image_target_clear)
 
-/** Whether one of the words of -o (NULL: none) asks which options there are. */
+/** Return: TRUE if a word of -o (may be NULL) requests the list of options. */
 gboolean cli_image_asks_for_help(const char *text);
-/** Prints the options of @format; @options: of CstImageOption. */
+/** Prints the options of @format. @options is an array of CstImageOption. */
 void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options);
 /**
- * Parses -o for @format. TRUE with *ret_help when it asked for help, which is then printed. The
- * caller clears @options.
+ * Parses -o for @format. If -o requests help, prints it and sets *ret_help. The caller clears
+ * @options.
  */
 gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
                            CstImageOptions *options, gboolean *ret_help, GError **error);
 
 /**
- * Opens the image that option @option names, its format named by @format, for reading. Its backing
- * files are opened with --backing-chain; without it, an image that has one is refused.
+ * Opens the image in option @option for reading; option @format names its format. Backing files are
+ * opened with --backing-chain. Without it, an image that has a backing file is refused.
  */
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error);
 
-/** Opens the same as its snapshot @snapshot has it; NULL: as it is now. */
+/**
+ * Like cli_image_source(), with the content of the internal snapshot @snapshot (NULL: the current
+ * content).
+ */
 CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
                               const char *format, const char *snapshot, GError **error);
 
-/** Opens the image at @path likewise. */
+/** Like cli_image_source_at(), for the image at @path. */
 CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
                                 const char *format, const char *snapshot, GError **error);
 
 /**
- * Fails with BUSY when another program writes to one of the images of @source, unless --force-share
- * is given.
+ * Fails with BUSY if another program writes to an image of @source, unless --force-share was given.
  */
 gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
 
 /**
- * Returns the stamps of the files of @source before they are copied (CstFileStamp); none are
- * counted with --force-share. Free it with g_array_unref().
+ * Returns the stamps of the files of @source before a copy (CstFileStamp). The array is empty with
+ * --force-share. Free it with g_array_unref().
  */
 GArray *cli_image_stamps(const CliArgs *args, const CstChain *source);
-/** Fails with BUSY when one of these files was written to since. */
+/** Fails with BUSY if one of the files was modified since the stamps were read. */
 gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error);
 
-/** Returns the mode of a copy that no more users may read than all the files of @source. */
+/**
+ * Returns the mode for a copy, so that only users with access to all files of @source may read it.
+ */
 mode_t cli_image_copy_mode(const CstChain *source);
 
 /**
- * Returns the callbacks by which an image opens what the command line lets it: its backing files
- * with --backing-chain, its data file with --data-file (or, when it lies next to the image, with
- * --backing-chain). Borrows @args.
+ * Returns the callbacks with which an image opens other files. --backing-chain permits backing
+ * files, and a data file next to the image. --data-file permits a data file in any place. Borrows
+ * @args.
  */
 CstChainFiles cli_image_files(const CliArgs *args);
-/** The callback of cli_image_files() for data files; @args is a CliArgs. */
+/** The data file callback of cli_image_files(). @args is a CliArgs. */
 CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer args,
                              GError **error);
-/** An image that is opened alone, for writing. */
+/** An image that is opened for writing, without backing files. */
 typedef struct {
     const CliArgs *args;
     CstBlob *blob;
 } CliImageParts;
 
 /**
- * Returns the callbacks for its parts: those next to it, or with --data-file its data file and
- * nothing else. DENIED when it has a data file and --data-file is not given. *ret_files borrows
- * @parts.
+ * Returns the callbacks for the image's parts. Parts must be next to it. With --data-file, only the
+ * data file is opened. Fails with DENIED if the image has a data file and --data-file was not
+ * given. *ret_files borrows @parts.
  */
 gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
                          CstImageFiles *ret_files, GError **error);
 
-/** Fails with DENIED when the image refers to another file and --backing-chain is not given. */
+/** Fails with DENIED if the image refers to another file and --backing-chain was not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error);
 
 /**
- * Opens the file of option "file" for writing, claimed; its format is that of option "format", or
- * guessed.
+ * Opens the file of option "file" for writing, and claims it. Its format is that of option
+ * "format", or is detected.
  */
 CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
                             GError **error);
-/** Opens the image in that file, with what @files let it open. */
+/** Opens the image in that file. @files has the callbacks for other files. */
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
                                   GError **error);
 
-/* The rows of commands, each beside its handler. */
+/* The rows of commands. Each is defined in the file of its handler. */
 extern const CliCommand cli_image_info_command;
 extern const CliCommand cli_image_create_command;
 extern const CliCommand cli_image_convert_command;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-info: what images say of themselves. Each image is looked at whole before anything of it is
- * shown; a failure among several does not keep the others from being shown. Text and members of
- * JSON are qemu-img's.
+ * image-info: metadata of images. Each image is read completely before any of its data is printed.
+ * If one of several images fails, the other images are still printed. Text and JSON members have
+ * the names of qemu-img.
  */
 #include "image.h"
 
@@ -22,15 +22,15 @@
 #include "output/table.h"
 #include "output/text.h"
 
-/** One image as it is shown. */
+/** The data about one image. */
 typedef struct {
     const char *path;
     CstImageInfo info;
-    uint64_t disk_size;   /**< bytes that the file takes */
-    char *full_backing;   /**< path that the reference means; NULL: none */
-    GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: none, or unreadable */
-    GPtrArray *bitmaps;   /**< of CstImageBitmap; NULL likewise */
-    GPtrArray *parts;     /**< of CstImagePart; NULL likewise */
+    uint64_t disk_size;   /**< allocated bytes of the file */
+    char *full_backing;   /**< resolved path of the backing file; NULL: no backing file */
+    GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: no snapshots, or unreadable */
+    GPtrArray *bitmaps;   /**< of CstImageBitmap; NULL: no bitmaps, or unreadable */
+    GPtrArray *parts;     /**< of CstImagePart; NULL: no parts, or unreadable */
     CstImageLuks luks;
 } Shown;
 
@@ -45,9 +45,9 @@ static void shown_clear(Shown *shown)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shown, shown_clear)
 
-/* --- finding out ----------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
-/* Lists of any length: only here, not with what is looked up of every image of a pool. */
+/* Read lists of unbounded length. Scans of a pool do not read them. */
 static void read_lists(Shown *shown, CstBlob *blob)
 {
     const CstImageInfo *info = &shown->info;
@@ -66,7 +66,7 @@ static void read_lists(Shown *shown, CstBlob *blob)
     cst_image_free(image);
 }
 
-/* Parts are named as seen from here. */
+/* Make the paths of parts relative to the working directory. */
 static void name_parts(Shown *shown)
 {
     for (guint i = 0; shown->parts && i < shown->parts->len; i++) {
@@ -96,9 +96,9 @@ static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, 
     return TRUE;
 }
 
-/* --- showing it ------------------------------------------------------------------------------ */
+/* --- output ---------------------------------------------------------------------------------- */
 
-/* Members are qemu-img's. */
+/* JSON members have the names of qemu-img. */
 static const CliColumn snapshot_columns[] = {
     {.title = N_("ID"), .key = "id", .kind = CLI_CELL_TEXT},
     {.title = N_("Tag"), .key = "name", .kind = CLI_CELL_TEXT},
@@ -190,16 +190,16 @@ static void add_image(CliSheet *sheet, const Shown *shown)
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-/** What is gathered over all files. */
+/** State of the run over all files. */
 typedef struct {
     CliCtl *ctl;
     CliSheet sheet;
-    const CstImageFormat *format; /**< of the files named; NULL: looked for */
+    const CstImageFormat *format; /**< format from the command line; NULL: detect it */
     guint shown, failed;
     GError *last; /**< the last failure */
 } Run;
 
-/* Text has nothing around an image, so what is said of it stands at the margin. */
+/* Text has no enclosing object, so the facts about an image are not indented. */
 static void begin_image(Run *run)
 {
     cli_sheet_begin_object(&run->sheet, NULL, NULL);
@@ -268,7 +268,7 @@ static void report_failure(Run *run, const char *path, const GError *why)
     end_image(run);
 }
 
-/** One failure among several files does not keep the others from being shown. */
+/** Show all files. If one of several fails, the other files are still shown. */
 static void show_all(Run *run, const GPtrArray *paths, gboolean chain)
 {
     for (guint i = 0; i < paths->len; i++) {

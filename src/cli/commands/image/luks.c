@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a LUKS header says, with qemu-img's members. qemu-img describes version 1 only; of version 2
- * the same members are shown where they mean the same.
+ * The facts of a LUKS header, with qemu-img's members. qemu-img describes only version 1. For
+ * version 2, the members with the same meaning are shown.
  */
 #include "image.h"
 
@@ -9,7 +9,7 @@
 
 #include "output/sheet.h"
 
-/** "aes-256": some ciphers come with their key's bits. */
+/** Return: the cipher, for some ciphers with the size of the key in bits, as in "aes-256". */
 static char *cipher_alg(const CstImageLuks *luks)
 {
     static const char *const with_bits[] = {"aes", "serpent", "twofish", "cast5", NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-map: which ranges of an image hold data, and which file of the chain each one comes from.
- * Runs are printed as a table of their own (view_report.c), which vol-map shares.
+ * image-map: prints the ranges of an image that contain data, and the file of the chain that each
+ * range comes from. Runs are rows of a table that vol-map shares (view_report.c).
  */
 #include "image.h"
 
@@ -16,7 +16,7 @@
 typedef struct {
     CstChain *chain;
     CliTable *table;
-    uint64_t start, length; /**< the range of the guest that is asked for */
+    uint64_t start, length; /**< requested range of the guest-visible content */
 } Mapping;
 
 static void mapping_clear(Mapping *mapping)

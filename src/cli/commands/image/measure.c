@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-measure: how large an image of some content, or an empty one, will be. Nothing is written.
- * vol-measure of an empty image is the same.
+ * image-measure: computes the size of a new image for given content, or for an empty one. Writes no
+ * file. Also implements vol-measure of an empty image.
  */
 #include "image.h"
 

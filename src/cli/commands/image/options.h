@@ -5,8 +5,7 @@
 
 #include "image.h"
 
-/* Rows that the option tables of commands over image files share. Names and letters are those of
-   qemu-img. */
+/* Rows that option tables of image commands share. Names and letters are qemu-img's. */
 
 #define IMAGE_FILE CLI_REQUIRED("file", N_("image file or block device"))
 #define FORMAT(option, short_name, text)                                              \
@@ -16,7 +15,7 @@
     }
 #define SOURCE_FORMAT FORMAT("format", 'f', N_("format of the image; else it is looked for"))
 #define FOLLOW        CLI_SWITCH("backing-chain", N_("open the backing files that the images name, too"))
-/* Not --backing-chain, for this one is written to. */
+/* Separate from --backing-chain, because the data file is written to. */
 #define DATA_FILE                                                                                 \
     {                                                                                             \
         .name = "data-file", .kind = CLI_OPT_STRING,                                              \
@@ -29,7 +28,7 @@
         .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',             \
         .help = N_("read without a warning what another program is writing to") \
     }
-/* Plain words come first, in qemu-img's order. */
+/* Positional options come first, in qemu-img's order. */
 #define TARGET_FORMAT(option, short_name)                                                  \
     {                                                                                      \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED, \

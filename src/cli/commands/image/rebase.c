@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-rebase and image-flatten: base an image on another file, or on none. Unless --unsafe is
- * given, the chain and the new backing file are opened first, and a file that the image itself is
- * part of is refused.
+ * image-rebase and image-flatten: change or remove the backing file of an image. Unless --unsafe
+ * was given, the chain and the new backing file are opened first. A new backing file is refused if
+ * its chain contains the image.
  */
 #include "image.h"
 
@@ -18,10 +18,10 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-/** One rebase. */
+/** The parameters and the state of one rebase. */
 typedef struct {
-    CstChain *chain; /**< the image, and what it is based on */
-    CstChain *below; /**< what it shall be based on; NULL: nothing, or not looked at */
+    CstChain *chain; /**< the image with its current backing files */
+    CstChain *below; /**< the new backing chain; NULL: no backing file, or not opened */
     CstImageRebase how;
 } Rebase;
 
@@ -46,7 +46,7 @@ static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
     return cst_chain_flatten(rebase->chain, task, error);
 }
 
-/** The image for writing, and with @follow all that it is based on. */
+/** Open the image for writing. With @follow, also open its backing files. */
 static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Rebase *rebase,
                            GError **error)
 {
@@ -62,7 +62,7 @@ static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Re
     return rebase->chain != NULL;
 }
 
-/** An image based on itself could never be opened again. */
+/** Fail if the image is in its new backing chain, because it could never be opened again. */
 static gboolean check_no_loop(const Rebase *rebase, GError **error)
 {
     CstBlob *top = cst_chain_blob(rebase->chain, 0);
@@ -79,7 +79,7 @@ static gboolean check_no_loop(const Rebase *rebase, GError **error)
     return TRUE;
 }
 
-/** As seen from the image's directory, where the reference will be read. */
+/** Open the backing file relative to the image's directory, as readers of the reference will do. */
 static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
@@ -127,7 +127,7 @@ static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "file", &path, error) || !read_arguments(args, &rebase.how, error) ||
         !open_chain(ctl, args, !rebase.how.unsafe, &rebase, error))
         return FALSE;
-    /* without looking, unless the image shall remember what it is based on */
+    /* with --unsafe, open the backing file only if the image records its state */
     looks = !rebase.how.unsafe ||
             cst_image_format_minds_changes(cst_chain_info(rebase.chain, 0)->format);
     if (rebase.how.backing && looks && !open_below(ctl, args, &rebase, error))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-resize: changes the capacity of an image, in place. Shrinking cuts off what is behind the
- * new end, so it needs --shrink and asks.
+ * image-resize: changes the capacity of an image, in place. Shrinking discards the data after the
+ * new end, so it needs --shrink and confirmation.
  */
 #include "image.h"
 
@@ -29,7 +29,7 @@ static gboolean run_resizing(CstTask *task, gpointer data, GError **error)
            cst_image_flush(image, error);
 }
 
-/** "10G", or "+1G" and "-1G" from what there is. */
+/** Parse "10G", or "+1G" and "-1G" relative to the current size. */
 static gboolean read_size(const CliArgs *args, uint64_t old, uint64_t *ret_size, GError **error)
 {
     const char *text = NULL;

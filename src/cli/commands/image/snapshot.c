@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-snapshot: lists, takes, reverts to and deletes snapshots inside an image. One run does one
- * of them. A change is done as a whole or not at all by the engine.
+ * image-snapshot: lists, creates, applies and deletes internal snapshots of an image, one action in
+ * each run. The engine makes each change atomically.
  */
 #include "image.h"
 
@@ -16,11 +16,11 @@
 
 typedef gboolean (*ChangeFunc)(CstImage *image, const char *name, CstTask *task, GError **error);
 
-/** What can be done to a snapshot, by the option that asks for it. */
+/** An action on a snapshot, and the option that selects it. */
 typedef struct {
     const char *option;
-    /* of the snapshot and the image */
-    const char *question; /**< asked when data is lost; NULL: none is */
+    /* Texts have the arguments snapshot and image. */
+    const char *question; /**< asked if data is lost; NULL: no data is lost */
     const char *plan, *done;
     ChangeFunc change;
 } Action;
@@ -49,7 +49,7 @@ static gboolean run_change(CstTask *task, gpointer data, GError **error)
            cst_image_flush(change->image, error);
 }
 
-/* Closes the image again: it is not locked while a question waits for its answer. */
+/* The image is closed before a question, so that it is not locked while the user answers. */
 static GPtrArray *read_snapshots(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
 {
     const CstImageFormat *format = NULL;
@@ -59,7 +59,7 @@ static GPtrArray *read_snapshots(CliCtl *ctl, const CliArgs *args, const char *p
     return image ? cst_image_snapshot_list(image, error) : NULL;
 }
 
-/* Before a question about the snapshot. */
+/* Check that the snapshot exists, before a question about it. */
 static gboolean check_snapshot(CliCtl *ctl, const CliArgs *args, const char *path, const char *name,
                                GError **error)
 {
@@ -87,7 +87,7 @@ static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError 
     return TRUE;
 }
 
-/** The one action that was asked for; NULL without error: list. */
+/** Get the requested action. NULL without an error: list the snapshots. */
 static gboolean find_action(const CliArgs *args, const Action **ret_action, GError **error)
 {
     unsigned asked = cli_args_has(args, "list");

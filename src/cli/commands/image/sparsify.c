@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-sparsify: turns zeroes of an image, and what the image does not use of its file, into
- * holes, in place. The guest sees the same; a repetition does no harm.
+ * image-sparsify: deallocates zeroes of an image and unused parts of its file, in place. The
+ * guest-visible content does not change. The command can be repeated.
  */
 #include "image.h"
 

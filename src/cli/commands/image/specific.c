@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The format-specific part of image-info: what only some formats have to say of an image, with
- * qemu-img's members.
- */
+/* The format-specific part of image-info, with qemu-img's members. */
 #include "image.h"
 
 #include <string.h>
@@ -39,7 +36,7 @@ static void collect(const CstImageInfo *info, CliFact *ret_facts)
     memcpy(ret_facts, facts, sizeof(facts));
 }
 
-/* Flags are words of qemu-img. */
+/* The flags have the names of qemu-img. */
 static void add_flags(CliSheet *sheet, const CstImageBitmap *bitmap)
 {
     unsigned count = 0;
@@ -94,7 +91,10 @@ static void add_extents(CliSheet *sheet, const GPtrArray *extents)
     cli_sheet_end_list(sheet);
 }
 
-/** A container of its own is all that there is to tell; one inside of another format is a part. */
+/**
+ * Add the LUKS facts. A LUKS container has only these facts. For LUKS inside another format, they
+ * are in a separate object.
+ */
 static void add_luks(CliSheet *sheet, const CliImageSpecific *specific)
 {
     const CliFact format = cli_fact_text("format", N_("format"), "luks");
@@ -117,7 +117,7 @@ static void begin(CliSheet *sheet, const CstImageInfo *info)
     cli_sheet_begin_object(sheet, "format-specific", NULL);
     cli_sheet_add(sheet, &type, 1);
     cli_sheet_begin_object(sheet, "data", NULL);
-    sheet->depth--; /* text knows one of the two */
+    sheet->depth--; /* text shows only one of the two levels */
 }
 
 static void end(CliSheet *sheet)
@@ -138,7 +138,7 @@ void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific)
     CliFact facts[FACTS];
 
     collect(specific->info, facts);
-    /* A part of a VMDK image that is looked at alone has an extent, and may have nothing else. */
+    /* A single extent file of a VMDK image may have no facts except its extent. */
     if (!cli_facts_any_known(facts, FACTS) && !has_luks && !is_any(specific->bitmaps) &&
         !is_any(specific->parts))
         return;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The image that a command makes. It grows in a hidden directory next to its final name, so that
- * its parts get the names that they keep, and moves to that name when it is complete and synced,
- * the parts first. With --cache unsafe neither files nor directories are synced. Whatever ends the
- * command before that removes the directory, and an interrupt waits for it; only a kill leaves it
- * behind. A block device is written in place.
+ * The image that a command creates. It is written in a hidden draft directory next to its final
+ * name, so that its parts have their final names. When it is complete and synced, its parts and
+ * then the image are moved. With --cache unsafe, files and directories are not synced. If the
+ * command ends early, the directory is removed, and interrupts are deferred until then. Only a kill
+ * leaves it. A block device is written in place.
  *
- * A file that is replaced is claimed, so that no machine goes on with it unnoticed, and passes its
- * mode and owner on, but no set-user-ID bits. A new name never replaces a file that has appeared
- * meanwhile.
+ * A file that is replaced is claimed, so that no virtual machine continues to use it. The new file
+ * gets its mode and owner, but no set-user-ID bits. A new image never replaces a file that another
+ * program has created since the check.
  *
- * The directory may belong to another user, who can exchange each name in it at any moment. So all
- * steps are relative to its descriptor (base/place.h) and to that of the hidden directory. Mode and
- * owner are set by descriptor before a file leaves the hidden directory, which only this user can
- * enter. Parts are removed by the names in target->parts, never by a listing.
+ * Another user may own the parent directory, and may replace names in it at any time. All steps are
+ * therefore relative to its descriptor (base/place.h) and to that of the draft directory. Mode and
+ * owner are set by descriptor before a file leaves the draft directory, which no other user can
+ * enter. Parts are removed by the names in target->parts, and never by a directory listing.
  */
 #include "image.h"
 
@@ -39,7 +39,10 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* A machine that has the file open would go on with one that has no name any more. */
+/*
+ * Claim the existing file, because a machine that has it open would continue to use the unlinked
+ * file.
+ */
 static gboolean claim_old(CliImageTarget *target, GError **error)
 {
     int fd = cst_place_open(&target->place, O_RDONLY | O_NONBLOCK);
@@ -55,8 +58,8 @@ static gboolean claim_old(CliImageTarget *target, GError **error)
 }
 
 /*
- * Whether the new file gets the owner of the old one. A file that another user has laid into a
- * directory of somebody else, /tmp for one, was perhaps made to be given the content.
+ * Return: TRUE if the new file may get the owner of the old one. Another user may have created a
+ * file in a foreign directory, such as /tmp, in order to obtain the content.
  */
 static gboolean keeps_owner(const CliImageTarget *target)
 {
@@ -75,7 +78,7 @@ static void warn_of_owner(CliCtl *ctl, CliImageTarget *target)
                  target->path, (unsigned)target->old_st.st_uid);
 }
 
-/* Asks about a file or device of that name; *ret_device: there is a device. */
+/* Ask about an existing file or device. *ret_device is TRUE for a block device. */
 static gboolean check_existing(CliCtl *ctl, CliImageTarget *target, gboolean *ret_device,
                                GError **error)
 {
@@ -106,7 +109,7 @@ static char *path_beside(const CliImageTarget *target, const char *name)
     return g_build_filename(dir, name, NULL);
 }
 
-/* The blob of a part, which takes over @fd. Parts of an unsafe target are not synced. */
+/* Create the blob of a part. Takes ownership of @fd. Parts of an unsafe target are not synced. */
 static CstBlob *part_blob(const CliImageTarget *target, int fd, const char *path, gboolean writable,
                           GError **error)
 {
@@ -117,7 +120,7 @@ static CstBlob *part_blob(const CliImageTarget *target, int fd, const char *path
     return blob;
 }
 
-/* Creates the file @name of the draft; it and its messages have the path that it will get. */
+/* Create the file @name in the draft directory. Its blob has the final path, for messages. */
 static CstBlob *create_in_draft(CliImageTarget *target, const char *name, GError **error)
 {
     g_autofree char *path = path_beside(target, name);
@@ -142,7 +145,7 @@ static gboolean open_draft(CliImageTarget *target, GError **error)
     return target->blob != NULL;
 }
 
-/* For a dry run: takes what is written, and leaves nothing. */
+/* Open a target for a dry run, which accepts writes and keeps no data on disk. */
 static gboolean open_nowhere(CliImageTarget *target, GError **error)
 {
     if (faccessat(target->place.dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
@@ -191,7 +194,7 @@ gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCre
     CstRoom room;
     uint64_t needed;
 
-    /* A data file may lie in another file system. */
+    /* A data file may be in another file system. */
     if (create->backing || create->data_file)
         return TRUE;
     room = cli_room_of_path(path);
@@ -231,7 +234,10 @@ void cli_image_target_skip_sync(CliImageTarget *target)
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
-/* The command line names it, so no other user decides which file that is; yet none is replaced. */
+/*
+ * Create the data file in its final place. The command line names it, so no other user chooses the
+ * path. An existing file is never replaced.
+ */
 static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GError **error)
 {
     g_autofree char *path = cst_path_named(target->path, name);
@@ -253,7 +259,7 @@ static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GErro
     return target->data ? cst_blob_ref(target->data) : NULL;
 }
 
-/* A block device has no draft, and its image no parts. */
+/* An image on a block device has no draft directory, so it cannot have parts. */
 static gboolean may_have_parts(const CliImageTarget *target, const char *name, GError **error)
 {
     return cst_name_check(name, _("part of an image"), error) &&
@@ -278,7 +284,7 @@ static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GE
     g_autofree char *path = path_beside(target, name);
     int fd;
 
-    /* an image has one data file, and this is the one that has just been made */
+    /* an image has only one data file, which was just created */
     if (strchr(name, '/') && target->data)
         return cst_blob_ref(target->data);
     if (!may_have_parts(target, name, error))
@@ -297,9 +303,12 @@ CstImageFiles cli_image_target_files(CliImageTarget *target)
     return (CstImageFiles){.open = open_part, .create = create_part, .data = target};
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- commit ----------------------------------------------------------------------------------- */
 
-/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
+/*
+ * Apply @most to the mode, which the umask has set. Until then, no other user can enter the draft
+ * directory.
+ */
 static gboolean limit_mode(int fd, const char *path, mode_t most, GError **error)
 {
     struct stat st;
@@ -316,8 +325,9 @@ static gboolean sync_elsewhere(const CliImageTarget *target, GError **error)
 }
 
 /*
- * Gives the new file mode and, where that is allowed, owner of the replaced one: by what was opened
- * before the question, and not by what has the name now. Set-user-ID bits are not passed on.
+ * Set mode and, if permitted, owner of the replaced file. They are read from the descriptor that
+ * was opened before the question, and not from the current file of that name. Set-user-ID bits are
+ * dropped.
  */
 static void keep_mode(const CliImageTarget *target, int fd)
 {
@@ -329,7 +339,7 @@ static void keep_mode(const CliImageTarget *target, int fd)
         (void)!fchmod(fd, old->st_mode & 0777);
 }
 
-/* The file that was replaced by agreement must not have become another one. */
+/* Fail if the file that the user agreed to replace is no longer the same file. */
 static gboolean check_unchanged(const CliImageTarget *target, GError **error)
 {
     return !target->old || cst_place_is(&target->place, &target->old_st) ||
@@ -338,7 +348,7 @@ static gboolean check_unchanged(const CliImageTarget *target, GError **error)
                     target->path);
 }
 
-/* Moves the part @name to its place; *ret_moved describes it then. */
+/* Move the part @name to its final place. *ret_moved is its stat. */
 static gboolean move_part(const CliImageTarget *target, const char *name, struct stat *ret_moved,
                           GError **error)
 {
@@ -356,7 +366,7 @@ static gboolean move_part(const CliImageTarget *target, const char *name, struct
            cst_place_adopt(&target->place, target->draft, name, name, target->replace, error);
 }
 
-/* Removes the first @count parts of an image that could not get all of its parts. */
+/* Remove the first @count moved parts after a later part failed. */
 static void undo_moves(const CliImageTarget *target, const struct stat *moved, guint count)
 {
     CST_TEST_POINT("image.target.undo");
@@ -364,14 +374,17 @@ static void undo_moves(const CliImageTarget *target, const struct stat *moved, g
         const char *name = g_ptr_array_index(target->parts, target->parts->len - 1 - i);
         struct stat st;
 
-        /* Not a file that another user has put there since. */
+        /* Keep a file that another user has put there since. */
         if (fstatat(target->place.dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             cst_stat_is_same(&st, &moved[i]))
             unlinkat(target->place.dir, name, 0);
     }
 }
 
-/* The image itself is the first of the parts and moves last: it must not be there without them. */
+/*
+ * Move the parts. The image is the first part and moves last, so that it never exists without its
+ * parts.
+ */
 static gboolean move_parts(const CliImageTarget *target, GError **error)
 {
     guint count = target->parts->len;
@@ -382,7 +395,7 @@ static gboolean move_parts(const CliImageTarget *target, GError **error)
 
         if (move_part(target, name, &moved[i], error))
             continue;
-        /* Files that were replaced are gone already. */
+        /* Replaced files cannot be restored, so keep the moved parts. */
         if (!target->replace)
             undo_moves(target, moved, i);
         return FALSE;
@@ -400,7 +413,7 @@ static void drop_draft(CliImageTarget *target)
 gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
 {
     g_clear_pointer(&target->blob, cst_blob_unref);
-    /* the image that names it must not be there without it */
+    /* the data file must be synced before the image that refers to it */
     if (target->data && !sync_elsewhere(target, error))
         return FALSE;
     if (target->dir && (!check_unchanged(target, error) || !move_parts(target, error)))

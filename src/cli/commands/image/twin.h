@@ -6,34 +6,38 @@
 
 #include "core/ctl.h"
 
-/** What the commands over image files do for their twins over volumes; needs no image engine. */
+/**
+ * Functions of image commands for their counterparts that work on volumes. They do not need the
+ * image engine.
+ */
 
 /**
- * -o of a new image of the format called @name, as *ret_text (NULL: not given); TRUE with
- * *ret_help when it asked for help, which is then printed.
+ * Gets -o for a new image of the format @name in *ret_text (NULL: not given). If -o requests help,
+ * prints it and sets *ret_help.
  */
 gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *name,
                                const char **ret_text, gboolean *ret_help, GError **error);
 
 /** Names of formats, for completion. */
 /**
- * Appends the formats that a volume or an image can be created in, or all that are known; as
- * CliCompleter.
+ * CliCompleters. Append the formats in which a volume or an image can be created, or all known
+ * formats.
  */
 void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
-/** Fails with USAGE when @format is NULL: --@option must name it. */
+/** Fails with USAGE if @format is NULL, because --@option is required. */
 gboolean cli_backing_format_given(const char *format, const char *option, GError **error);
 
 /**
- * Reads the steps of image-bitmap and vol-bitmap in the order of the command line; texts are
- * borrowed. @source names the option that says whose bitmap is merged, @detail one that needs it.
+ * Parses the actions of image-bitmap and vol-bitmap in the order of the command line. Strings are
+ * borrowed. @source is the option for the source of a merge. @detail is an option that requires
+ * @source.
  */
 gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *detail,
                            CstBitmapChange *ret_change, GError **error);
 
-/** Runs image-measure, of the file that option @subject names or, without it, of --size. */
+/** Implements image-measure for the file of option @subject, or without it for --size. */
 gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error);
 
 /* Rows of option tables. */
@@ -60,7 +64,7 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
         .name = "unsafe", .kind = CLI_OPT_BOOL, .letter = 'u',               \
         .help = N_("change the reference and nothing else, without looking") \
     }
-/** What can be done, in the order of `help`. */
+/** The actions, in the order of `help`. */
 #define CLI_BITMAP_ACTIONS                                                                      \
     CLI_SWITCH("add", N_("make it, empty and enabled")), CLI_SWITCH("remove", N_("remove it")), \
         CLI_SWITCH("clear", N_("set none of its bits")),                                        \
