@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on jobs: work that lasts, whoever started it and in whichever process it runs. A job is
- * named by its number. job-list and job-info show the same values, in columns and in lines;
- * job-wait exits with the job's own status, so that a script can go on where the detached command
- * left off.
+ * Commands for jobs: long-running work of any client or process. The number of a job identifies it.
+ * job-list and job-info show the same values, in columns and in lines. job-wait exits with the
+ * job's own status, so that a script can continue as after the original command.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -103,7 +102,7 @@ static const CliColumn list_columns[] = {
     JSON_ONLY(N_("Error code"), "error_code", CLI_CELL_TEXT),
 };
 
-/* The same values, all on the screen; of the last ones those that there are. */
+/* The same values, all visible. Absent values at the end are omitted. */
 static const CliColumn info_columns[] = {
     COLUMN(N_("Id:"), "id", CLI_CELL_NUMBER),
     COLUMN(N_("State:"), "state", CLI_CELL_WORD),
@@ -230,7 +229,7 @@ static const CliCommand info_command = {
 typedef struct {
     CstConn *conn;
     uint64_t id;
-    gint64 until; /**< monotonic; 0: for as long as it takes */
+    gint64 until; /**< monotonic; 0: no timeout */
     CstJobInfo *job;
 } Wait;
 
@@ -242,7 +241,7 @@ static gboolean run_wait(CstTask *task, gpointer data, GError **error)
     return wait->job != NULL;
 }
 
-/* Its exit status is the job's, so that a script can go on where it left off. */
+/* The exit status is the job's, so that a script can continue as after the original command. */
 static gboolean cmd_wait(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstJobInfo) job = find_job(ctl, args, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on secrets but for their values, and the table of all of them. The texts are virsh's:
- * scripts compare them.
+ * Commands for secrets, without the commands for values, and the table of all secret commands. The
+ * texts are virsh's, because scripts compare them.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-event: waits for events of secrets. The loop is that of commands/event.c; the kinds of
- * events and the sentences, which are virsh's, are here.
+ * secret-event: waits for events of secrets. commands/event.c has the loop. This file has the kinds
+ * of events and the sentences, which are virsh's.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -10,7 +10,7 @@
 #include "output/text.h"
 #include "secret.h"
 
-/* By CstSecretEventKind. */
+/* Indexed by CstSecretEventKind. */
 static const char *const lifecycle_kinds[] = {N_("Defined"), N_("Undefined"), NULL};
 
 static const CliEventType event_types[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-rotate. The new value is read, or made, here, and so is the administrator's keyring: the
- * daemon opens no file that a client names. A value is what the storage's administrator gives and
- * takes, as text (model/credential.h).
+ * secret-rotate. This process reads or generates the new value, and reads the administrator's
+ * keyring, because the daemon opens no file that a client names. A value is in the text form that
+ * the storage's administrator uses (model/credential.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,18 +23,18 @@
 
 #define ADMIN_DEFAULT "client.admin"
 
-/** What the options say; borrowed. NULL: not given. */
+/** The values of the options, borrowed. NULL: not given. */
 typedef struct {
     const char *file;
     const char *save;
     const char *keyring;
-    const char *admin; /**< "client.admin" where there is a keyring */
+    const char *admin; /**< default with a keyring: "client.admin" */
     unsigned wait_s;
 } Options;
 
 /* --- the value -------------------------------------------------------------------------------- */
 
-/* A file of its own, which nobody else can read, and which is there before the value is in use. */
+/* Save the value in a new file that only this user can read, before the value is used. */
 static gboolean keep_text(const char *path, const CstSecretBytes *text, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
@@ -114,7 +114,9 @@ static gboolean run_rotate(CstTask *task, gpointer data, GError **error)
     return work->pools != NULL;
 }
 
-/* A value that is made now can be known to the server only if we or somebody tells it now. */
+/*
+ * Check that the server can learn a generated value: from this command, or from an administrator.
+ */
 static gboolean check_generate(const CliArgs *args, GError **error)
 {
     if (!cli_args_has(args, "generate"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-seal and secret-unseal, and the listing of secret-list --usage: how values are kept, how
- * old they are and who uses them.
+ * secret-seal, secret-unseal and the list of secret-list --usage, which shows the storage, age and
+ * users of values.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -17,7 +17,10 @@
 typedef gboolean (*SealFunc)(CstConn *conn, const GPtrArray *secrets, unsigned flags,
                              guint *ret_count, GError **error);
 
-/* What the command line names; an empty array with one of the flags. NULL: an error. */
+/*
+ * Return: the secrets in the command line; an empty array with one of the flags; NULL with an
+ * error.
+ */
 static GPtrArray *named_secrets(CliCtl *ctl, const CliArgs *args, unsigned flags, GError **error)
 {
     g_autoptr(GPtrArray) words = cli_args_rest(args);
@@ -145,7 +148,7 @@ static const char *state_of(const CstSecretUse *use)
     return use->sealed ? N_("sealed") : N_("plain");
 }
 
-/* Adds a cell with the names; an empty one where there are none. */
+/* Add a cell with the names. It is absent for an empty list. */
 static void add_names(CliTable *table, const GPtrArray *names)
 {
     g_autoptr(GString) text = g_string_new(NULL);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What the commands on secrets share: finding the secret that an option names, and the completion
- * of uuids.
- */
+/* Shared code of secret commands: finding the secret of an option, and the completion of UUIDs. */
 #include "secret.h"
 
 #include <base/error.h>

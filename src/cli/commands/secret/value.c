@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-set-value and secret-get-value. A value is kept in memory for secrets, and read by
- * read(2), never through stdio, whose buffers nobody wipes. On a terminal it is typed unseen, with
- * signals of the terminal off meanwhile, so that none leaves it in that state. The texts are
- * virsh's: scripts compare them.
+ * secret-set-value and secret-get-value. A value is kept in memory for secrets. It is read with
+ * read(2) and never through stdio, because stdio buffers are not wiped. On a terminal it is entered
+ * without echo. The terminal's signals are disabled during the input, so that no signal leaves the
+ * terminal without echo. The texts are virsh's, because scripts compare them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +21,10 @@
 #include "output/text.h"
 #include "secret.h"
 
-/** A file with the largest value in base64 and line ends. */
+/** Maximum size of a file: the largest value in base64 with line ends. */
 #define FILE_MAX (2 * CST_SECRET_VALUE_MAX)
 
-/** Room for what is read into it, @len bytes so far. */
+/** A buffer for a value. @len bytes are filled. */
 typedef struct {
     CstSecretBytes room;
     size_t len;
@@ -39,7 +39,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Value, value_clear)
 
 /* --- set ------------------------------------------------------------------------------------- */
 
-/** All of @fd, which is @path; no stdio, whose buffers nobody wipes. */
+/**
+ * Read all of @fd, which is open on @path. Does not use stdio, because its buffers are not wiped.
+ */
 static gboolean read_all(int fd, const char *path, Value *value, GError **error)
 {
     while (value->len < value->room.len) {
@@ -64,7 +66,7 @@ static gboolean read_file(const char *path, Value *value, GError **error)
     return fd >= 0 && read_all(fd, path, value, error);
 }
 
-/** @stop (-1: none) ends it unsuccessfully: ^C, which the terminal no longer makes a signal. */
+/** Read a line. @stop (-1: not used) ends it with FALSE. It is ^C, because ISIG is disabled. */
 static gboolean read_line(int fd, int stop, Value *value)
 {
     while (value->len < value->room.len) {
@@ -87,7 +89,7 @@ static gboolean read_line(int fd, int stop, Value *value)
 
 static void ask(CliCtl *ctl, int tty)
 {
-    /* With JSON on both streams only the terminal itself can show a question. */
+    /* With JSON on both streams, only the terminal itself can show a question. */
     if (ctl->settings.json && tty >= 0)
         dprintf(tty, "%s", _("Enter new value for secret:"));
     cli_print(ctl, "%s", _("Enter new value for secret:"));
@@ -95,8 +97,8 @@ static void ask(CliCtl *ctl, int tty)
 }
 
 /**
- * A line from terminal @fd, which is asked for when nothing typed is seen any more. A signal must
- * not leave the terminal that way, so none is made: ^C ends the line.
+ * Read a line from terminal @fd. The question is printed after echo was disabled. Signals are
+ * disabled, because they would leave the terminal without echo. ^C ends the line.
  */
 static gboolean read_unseen(CliCtl *ctl, int fd, const struct termios *seen, Value *value)
 {
@@ -109,11 +111,11 @@ static gboolean read_unseen(CliCtl *ctl, int fd, const struct termios *seen, Val
     ask(ctl, fd);
     ok = read_line(fd, seen->c_cc[VINTR], value);
     tcsetattr(fd, TCSAFLUSH, seen);
-    /* The line end was not seen either. */
+    /* The newline was not echoed either. */
     return write(fd, "\n", 1) == 1 && ok;
 }
 
-/** A line from the terminal; where there is none from stdin. */
+/** Read a line from the terminal; without a terminal, from stdin. */
 static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
 {
     g_auto(CstFd) tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -131,7 +133,7 @@ static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
     return TRUE;
 }
 
-/** Makes what was read the caller's. */
+/** Move the value to the caller. */
 static void hand_over(Value *value, CstSecretBytes *ret_text)
 {
     value->room.len = value->len;
@@ -156,7 +158,7 @@ gboolean cli_secret_read_private_file(const char *path, CstSecretBytes *ret_text
     size_t len;
     gboolean done;
 
-    /* A pipe, such as the shell makes for <(COMMAND), has no other readers. */
+    /* A pipe, such as the shell's <(COMMAND), has no other readers. */
     if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR))
         return cli_secret_read_file(path, ret_text, error);
     if (!cst_file_read_private(path, FILE_MAX, &text, &len, error))
@@ -177,7 +179,7 @@ gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **
     return TRUE;
 }
 
-/** Decodes in place; as in virsh, what isn't base64 is passed over. */
+/** Decode in place. As in virsh, characters that are not base64 are skipped. */
 static void decode(Value *value)
 {
     gint state = 0;
@@ -229,7 +231,7 @@ static gboolean set_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret 
 {
     gboolean ok;
 
-    /* Text without a byte of base64 in it. */
+    /* The text contains no base64 characters. */
     if (value->len == 0 && !cli_args_has(args, "plain") && !cli_args_has(args, "interactive"))
         ok = cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"),
                       "virSecretSetValue");
@@ -296,7 +298,7 @@ static gboolean print_json(CliCtl *ctl, const CstSecretBytes *base64)
     return TRUE;
 }
 
-/* JSON can't hold any bytes, so there it is always base64. */
+/* JSON cannot contain arbitrary bytes, so the value is always base64. */
 static gboolean print_value(CliCtl *ctl, const CliArgs *args, const CstSecretBytes *value,
                             GError **error)
 {

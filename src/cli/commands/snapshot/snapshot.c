@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on snapshots of volumes, whatever keeps them. Those that change something differ in
- * their texts and one call; the way there (look-up, plan, question, work, report) is written once.
+ * Commands for snapshots of volumes in any kind of pool. Commands that change a snapshot differ
+ * only in their texts and in one call. The common steps (lookup, plan, question, work, report) are
+ * implemented once.
  */
 #include <string.h>
 
@@ -149,14 +150,14 @@ static const CliCommand info_command = {
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-/** What one of the commands below was asked to do. */
+/** The parameters of one change. */
 typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
     const char *name;
-    const char *other; /**< the third word; NULL: the command takes none */
+    const char *other; /**< the third word; NULL: not used */
     uint64_t limit;
-    GStrv lost; /**< snapshots that go with the change; NULL: none is asked for */
+    GStrv lost; /**< snapshots that the change removes; NULL: not queried */
 } Change;
 
 static void change_clear(Change *change)
@@ -166,14 +167,17 @@ static void change_clear(Change *change)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
 
 /**
- * How a change is made and reported. All texts take the snapshot, the volume and the third word.
+ * The call and the texts of a change. All texts have the arguments snapshot, volume and third word.
  */
 typedef struct {
-    const char *other;     /**< option with the third word; may be NULL */
+    const char *other;     /**< option of the third word; may be NULL */
     gboolean other_is_vol; /**< the third word names a new volume of the same pool */
     gboolean takes_size;   /**< option --size limits the growth of the snapshot */
     const char *question;  /**< asked before data is lost; NULL: no data is lost */
-    /** Asked instead when snapshots are lost with it, which are its third word; NULL: none are. */
+    /**
+     * Asked instead if the change removes snapshots, which are the third argument; NULL: no such
+     * question.
+     */
     const char *question_lost;
     const char *plan, *label, *done, *failed;
     CliTaskFunc run;
@@ -206,7 +210,7 @@ static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
-/* Finds out which snapshots go with the change; an older server has none that do. */
+/* Query the snapshots that the change removes. An older server removes no snapshots. */
 static gboolean find_lost(Change *change, GError **error)
 {
     GError *why = NULL;
@@ -219,7 +223,7 @@ static gboolean find_lost(Change *change, GError **error)
     return why == NULL;
 }
 
-/* Whether the user agrees to what is lost. */
+/* Confirm the loss of data and snapshots. */
 static gboolean confirm_loss(CliCtl *ctl, const ChangeKind *kind, Change *change, GError **error)
 {
     g_autofree char *names = NULL;
@@ -371,7 +375,9 @@ static const CliEach delete_each = {
     .run = delete_one,
 };
 
-/* Behind POOL/VOL no pool is expected: a word in its place is a snapshot. */
+/*
+ * Return: TRUE if <vol> is POOL/VOL, so that a plain word in the place of the pool is a snapshot.
+ */
 static gboolean names_its_pool(const CliArgs *args)
 {
     const char *word;
