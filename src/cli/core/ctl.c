@@ -40,8 +40,8 @@ void cli_ctl_clear(CliCtl *ctl)
 }
 
 /*
- * The hint is about the form of URIs. It is added for a URI that is invalid, or whose scheme is
- * unknown; a missing server gets another hint.
+ * The hint is about the form of URIs. It is added for an invalid URI or an unknown scheme, but not
+ * for a server that is unreachable.
  */
 static void hint_at_uris(CliCtl *ctl, const GError *why)
 {

@@ -76,8 +76,8 @@ void cli_ctl_clear(CliCtl *ctl);
 
 /**
  * Returns the connection, borrowed. Opens it on the first call. In a dry run, the connection is set
- * to that mode. Returns NULL with an error and a headline on failure. A root that does not exist is
- * an error, unless the command may create it.
+ * to that mode. A root that does not exist is an error, unless the command may create it. Returns
+ * NULL with an error on failure; if the connection cannot be opened, also sets a headline.
  */
 CstConn *cli_conn(CliCtl *ctl, GError **error);
 /**

@@ -18,8 +18,9 @@ gboolean cli_job_check(const CliArgs *args, GError **error);
  * it has lasted for a short time. With --detach it is listed when the work has started, and the
  * command then detaches from the terminal. @volume may be NULL. Has no effect in a dry run.
  *
- * Without --detach it never fails, and the work is done even if the job cannot be listed. With
- * --detach it fails if the service does not support jobs of clients.
+ * Fails with USAGE for an invalid --rate-limit. Without --detach there is no other error, and the
+ * work is done even if the job cannot be listed. With --detach it fails if the report cannot be
+ * opened, or if the service does not support jobs of clients.
  */
 gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const char *volume,
                        GError **error);

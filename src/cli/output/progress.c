@@ -53,7 +53,7 @@ typedef struct {
     pthread_t thread;
 } Work;
 
-/** How progress is shown during one run. */
+/** The display of progress during one run. */
 typedef struct {
     CliCtl *ctl;
     const char *label;

@@ -13,7 +13,10 @@ gboolean backup_seen_check(CstRepo *repo, GError **error);
 void backup_seen_warn(CliCtl *ctl, CstRepo *repo);
 /** Records the newest backup of the repository, regardless of the former record. */
 gboolean backup_seen_accept(CstRepo *repo, GError **error);
-/** Records the new backup @backup. Prints a warning on failure. */
+/**
+ * Records the new backup @backup, if it is newer than the recorded one. Prints a warning on
+ * failure.
+ */
 void backup_seen_note(CliCtl *ctl, CstRepo *repo, const CstBackup *backup);
 /**
  * Updates the record before backups are removed. If the recorded backup is to be removed, records

@@ -128,8 +128,8 @@ const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
 const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *name);
 
 /**
- * Notes on stderr that the size @text is in bytes, if it has no unit and is below 1 MiB. Prints
- * nothing with --json or --quiet.
+ * Prints a note on stderr that the size @text is in bytes, if it has no unit and is below 1 MiB.
+ * Prints no note with --json or --quiet.
  */
 void cli_vol_note_bytes(CliCtl *ctl, const char *text);
 /**
