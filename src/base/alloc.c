@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Allocations that may fail (see the header). GLib's g_try_…() do the work; this file adds the
- * checks of products and the error. A product that overflows is a size that no machine has, so it
- * is the same error. Zero bytes are allocated as one: to a caller NULL always means failure.
+ * overflow checks and the error. A product that overflows is a size that no machine has, so it
+ * causes the same error. A request for zero bytes allocates one byte, so that NULL always means
+ * failure.
  */
 #include <base/alloc.h>
 
@@ -11,7 +12,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Bytes to allocate, at least 1; G_MAXSIZE when the product overflows, which is never allocated. */
+/*
+ * Returns the bytes to allocate, at least 1; G_MAXSIZE if the product overflows, which the callers
+ * never allocate.
+ */
 static size_t bytes_of(uint64_t count, size_t size)
 {
     size_t bytes;
@@ -19,7 +23,7 @@ static size_t bytes_of(uint64_t count, size_t size)
     return __builtin_mul_overflow(count, size, &bytes) ? G_MAXSIZE : MAX(bytes, 1);
 }
 
-/* Returns @memory; sets the error when it is NULL. */
+/* Returns @memory. Sets the error if it is NULL. */
 static gpointer checked(gpointer memory, size_t bytes, const char *name, GError **error)
 {
     if (!memory)
@@ -49,9 +53,7 @@ gpointer cst_realloc(gpointer memory, uint64_t count, size_t size, const char *n
 
 gpointer cst_grow(gpointer list, uint64_t count, size_t size, const char *name, GError **error)
 {
-    /*
-     * A power of two, or 0: the list is full. The memory always has room for the next power of two.
-     */
+    /* A power of two, or 0: the list is full. Memory always extends to the next power of two. */
     if (count & (count - 1))
         return list;
     return cst_realloc(list, MAX(count * 2, 1), size, name, error);

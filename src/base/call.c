@@ -2,7 +2,7 @@
 /*
  * The end of a call through a vtable: enforces the contract that all vtables share and writes the
  * line in the debug log (see the header). The callers are the dispatchers of backends, blobs and
- * formats, which fill in a CstCall before the call. Nothing here takes a lock.
+ * formats, which fill in a CstCall before the call. Acquires no lock of its own.
  */
 #include <base/call.h>
 
@@ -22,7 +22,7 @@ static void leave(CstCall *call)
     call->liveness = NULL;
 }
 
-/* The line in the log. */
+/* Writes the line in the debug log. */
 static void trace(const CstCall *call, gboolean done)
 {
     g_autoptr(GString) text = NULL;

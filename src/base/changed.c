@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ranges that have changed, gathered in order up to a number of them. */
+/* Ranges that may have changed, collected in ascending order up to a maximum number. */
 #include <base/changed.h>
 
 void cst_changed_clear(CstChanged *changed)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Runs an external program (see the header). The calling thread polls the child's two pipes and a
- * pidfd, which is readable when the child has ended, so it wakes up only when something happens. A
- * task is the exception: cst_task_cancel() may be called in a signal handler and wakes nobody, so
- * the task is checked every POLL_STEP_MS.
+ * pidfd, which is readable when the child has ended, so it wakes up only for an event. A task is
+ * the exception: cst_task_cancel() may be called in a signal handler and wakes no thread, so the
+ * task is checked every POLL_STEP_MS.
  *
- * On timeout, cancellation or too much output the whole process group is killed. A child that does
- * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
- * returns.
+ * On timeout, cancellation or too much output the whole process group is killed. A killed child may
+ * still hang in the kernel. Then a thread waits for it, and the call returns.
  *
- * Input is a file in memory, not a pipe: a child that does not read it delays and breaks nothing.
+ * Input is a file in memory, not a pipe, so a child that does not read it neither blocks nor fails
+ * the caller.
  *
- * Why not GSubprocess: it reads without a limit, has neither timeouts nor process groups, and reaps
- * in the main context of whichever thread runs one, of which the daemon's workers have none.
+ * GSubprocess is not used, because it reads without a limit, has neither timeouts nor process
+ * groups, and reaps in the main context of the calling thread. The daemon's workers have no main
+ * context.
  */
 #include <base/child.h>
 
@@ -37,7 +38,7 @@
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
-#define STREAM_PART          (256u << 10) /* of a stream, read at once */
+#define STREAM_PART          (256u << 10) /* bytes of a stream that are read at once */
 #define STREAM_PIPE          (1 << 20)
 #define POLL_STEP_MS         100  /* between two checks of the task */
 #define PATIENCE_MS          1000 /* for a killed child to end */
@@ -51,13 +52,13 @@ void cst_child_result_clear(CstChildResult *result)
 typedef struct {
     const CstChild *child;
     CstTask *task;
-    gint64 deadline; /* monotonic microseconds, 0: none */
+    gint64 deadline; /* monotonic microseconds; 0: no deadline */
     gint64 silent;   /* the same, for the next part of a stream */
     GPid pid;
     CstFd pid_fd, out_fd, err_fd;
     GString *out, *err;
-    char *part;      /* of a stream */
-    gboolean enough; /* the stream is of no more interest */
+    char *part;      /* buffer for a part of a stream */
+    gboolean enough; /* the rest of the stream is not needed */
 } Running;
 
 static void running_clear(Running *run)
@@ -73,7 +74,7 @@ static void running_clear(Running *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
-/* Output is parsed, and must be the same in every locale. */
+/* LC_ALL=C, because output is parsed and must be the same in every locale. */
 static GStrv environment(const CstChild *child)
 {
     const char *path = child->search_path ? child->search_path : g_getenv("PATH");
@@ -84,7 +85,7 @@ static GStrv environment(const CstChild *child)
     return g_environ_setenv(env, "LC_ALL", "C", TRUE);
 }
 
-/* *ret_fd, which is closed on exec: what the child reads. */
+/* Opens the stdin of the child: *ret_fd, which is closed on exec. */
 static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
 {
     g_auto(CstFd) fd =
@@ -99,7 +100,7 @@ static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
     return TRUE;
 }
 
-/* Returns the wait status of the child, once it has ended. */
+/* Waits for the end of the child. Returns its wait status. */
 static int reap(GPid pid)
 {
     int status = 0;
@@ -150,8 +151,8 @@ static gboolean spawn(Running *run, GError **error)
 }
 
 /*
- * Appends what @fd has. FALSE at its end. Bytes beyond @keep are read and dropped, so that the
- * child does not block on a full pipe, and reported in *@over.
+ * Appends the available bytes of @fd to @into. Returns FALSE at the end of @fd. Bytes beyond @keep
+ * are read and dropped, so that the child does not block on a full pipe, and *@over is set.
  */
 static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
 {
@@ -180,7 +181,10 @@ static void expect_part(Running *run)
         run->silent = g_get_monotonic_time() + stream->silence_s * G_TIME_SPAN_SECOND;
 }
 
-/* A larger pipe wakes us up less often; where the kernel grants none, the small one will do. */
+/*
+ * Uses a larger pipe, which wakes this process up less often. If the kernel refuses it, the default
+ * size is kept.
+ */
 static void begin_stream(Running *run)
 {
     if (!run->child->stream)
@@ -190,7 +194,7 @@ static void begin_stream(Running *run)
     expect_part(run);
 }
 
-/* Hands the next part on. *@ret_end: there is no more. */
+/* Passes the next part to the consumer. Sets *@ret_end at the end of the stream. */
 static gboolean take_part(Running *run, gboolean *ret_end, GError **error)
 {
     const CstChildStream *stream = run->child->stream;
@@ -205,7 +209,7 @@ static gboolean take_part(Running *run, gboolean *ret_end, GError **error)
     return n == 0 || stream->take(run->part, (size_t)n, stream->data, &run->enough, error);
 }
 
-/* Reads what the child has printed. *@ret_end: there is no more. */
+/* Reads the available output of the child. Sets *@ret_end at its end. */
 static gboolean take_output(Running *run, gboolean *ret_end, GError **error)
 {
     size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
@@ -228,13 +232,13 @@ static gboolean seen_enough(Running *run)
 
 /* --- to the end ------------------------------------------------------------------------------ */
 
-/* The earlier one of two points in time, of which 0 is none. */
+/* Returns the earlier one of two points in time. 0 means that the time is not set. */
 static gint64 earlier(gint64 a, gint64 b)
 {
     return !a || (b && b < a) ? b : a;
 }
 
-/* Milliseconds after which the task or the clock has to be checked; -1: never. */
+/* Returns the milliseconds until the task or the clock must be checked; -1: never. */
 static int longest_poll(const Running *run)
 {
     gint64 end = earlier(run->deadline, run->silent);
@@ -258,8 +262,8 @@ static gboolean may_go_on(const Running *run, GError **error)
 }
 
 /*
- * Gathers the output until the child has ended and nobody holds the pipes any more. Either may come
- * first: a child can close its output and go on, or leave a grandchild that writes.
+ * Collects the output until the child has ended and all ends of the pipes are closed. Either may
+ * come first: a child can close its output and continue, or leave a grandchild that writes.
  */
 static gboolean gather(Running *run, GError **error)
 {
@@ -300,8 +304,8 @@ static gpointer reap_late(gpointer pid)
 }
 
 /*
- * Reaps a killed child. One that hangs in the kernel (a disk that does not answer) ends when it
- * ends: a thread of its own waits for it.
+ * Reaps a killed child. A child that hangs in the kernel (a disk that does not answer) may end much
+ * later, so a separate thread waits for it.
  */
 static void bury(const Running *run)
 {
@@ -312,16 +316,13 @@ static void bury(const Running *run)
         reap(run->pid);
         return;
     }
-    /*
-     * If no thread can be made, the child stays a zombie until this process ends, which does no
-     * harm.
-     */
+    /* Without a thread the child remains a zombie until this process ends, which does no harm. */
     reaper = g_thread_try_new("reaper", reap_late, GINT_TO_POINTER(run->pid), NULL);
     if (reaper)
         g_thread_unref(reaper);
 }
 
-/* Waits for the end of the child that was started. FALSE: it has to be killed. */
+/* Waits for the end of the child that was started. Returns FALSE if it must be killed. */
 static gboolean run_to_end(Running *run, GError **error)
 {
     if (run->child->timeout_s)
@@ -343,7 +344,7 @@ static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *
         return FALSE;
     done = run_to_end(&run, error);
     if (!done || run.enough) {
-        /* The group: helpers of the program as well. */
+        /* The whole group, including helpers of the program. */
         kill(-run.pid, SIGKILL);
         bury(&run);
     } else {
@@ -366,7 +367,7 @@ static void log_begin(const CstChild *child)
     cst_log(CST_LOG_DEBUG, "runs: %s", command);
 }
 
-/* @error: why the child was not started or was killed; NULL: it ended, with @result. */
+/* @error: the reason why the child was not started or was killed; NULL: it ended, with @result. */
 static void log_end(const CstChild *child, gint64 began, const CstChildResult *result,
                     const GError *error)
 {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Gives up rights (see the header). cst_confine_enter() runs in a copy of one thread of this
- * process, so it calls the kernel and nothing that might wait for a lock: glibc's setresuid() would
- * speak to threads that are not there.
+ * Drops rights (see the header). cst_confine_enter() runs in a copy of one thread of this process.
+ * So it makes system calls and calls no function that might wait for a lock. For example, glibc's
+ * setresuid() would signal threads that do not exist in the copy.
  *
- * The root of the child is an empty tmpfs, mounted over /usr of a mount namespace of its own. The
- * system's programs, a few devices and the program itself are cloned into it (open_tree(2)), read
- * only; then it becomes "/" (pivot_root(2)), and the root of the host is detached. Sockets of the
- * host have no name there, and a filter denies connect(2) as well. The child is process 1 of a PID
- * namespace (launch.c). The kernel ignores signals that process 1 sends to itself, and gives it the
- * orphans. So it becomes an init: the program is its child, it reaps all processes, and ends as the
- * program did. The kernel kills the processes that are left then.
+ * The root of the child is an empty tmpfs, mounted over /usr of a new mount namespace. The system's
+ * programs, a few devices and the program itself are cloned into it (open_tree(2)), read-only. Then
+ * it becomes "/" (pivot_root(2)), and the root of the host is detached. Sockets of the host have no
+ * name there, and a filter denies connect(2) as well.
+ *
+ * The child is process 1 of a PID namespace (launch.c). The kernel ignores signals that process 1
+ * sends to itself, and makes it the parent of orphans. So process 1 becomes an init: the program is
+ * its child, it reaps all processes, and it ends as the program did. The kernel then kills the
+ * remaining processes.
  */
 #include <base/confine.h>
 
@@ -34,10 +36,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FIRST_USER 61184 /* systemd's users for the time of a service */
+#define FIRST_USER 61184 /* the range of systemd's dynamic users */
 #define LAST_USER  65519
 #define ATTEMPTS   100
-#define PROCESSES  256 /* of the user: threads of tools, and of QEMU */
+#define PROCESSES  256 /* limit for the user: threads of tools, and of QEMU */
 
 static gboolean is_known(uid_t uid)
 {
@@ -72,9 +74,9 @@ static gboolean set_limits(const CstConfine *confine)
            (!confine->uid || limit(RLIMIT_NPROC, PROCESSES));
 }
 
-/* --- a root of its own ------------------------------------------------------------------------ */
+/* --- root directory --------------------------------------------------------------------------- */
 
-/* What the child sees of the host; a name that the host does not have is left out. */
+/* The part of the host that the child sees. A name that the host does not have is left out. */
 static const char *const visible[] = {
     "/usr",
     "/bin",
@@ -93,19 +95,22 @@ static const char *const visible[] = {
     "/etc/alternatives",
 };
 
-#define NEW_ROOT    "/usr" /* in every system; it is cloned before it is covered */
+#define NEW_ROOT    "/usr" /* exists in every system; it is cloned before it is covered */
 #define N_VISIBLE   G_N_ELEMENTS(visible)
-#define N_TREES     (N_VISIBLE + 2) /* the program and one more file */
+#define N_TREES     (N_VISIBLE + 2) /* with the program and CstConfine.file */
 #define LINK_LENGTH 256
 
 typedef struct {
     const char *path;
-    int tree;               /* a clone of what is there; -1: none */
-    char link[LINK_LENGTH]; /* else, of a link: its target */
+    int tree;               /* a clone of the path; -1: no clone */
+    char link[LINK_LENGTH]; /* for a link instead of a clone: its target */
     gboolean is_dir;
 } Tree;
 
-/* FALSE: the host has it, and it cannot be cloned. */
+/*
+ * Clones @path. Returns TRUE with tree -1 if the path does not exist, and FALSE if it cannot be
+ * cloned.
+ */
 static gboolean tree_open(Tree *tree, const char *path, gboolean follow)
 {
     struct stat st;
@@ -123,7 +128,10 @@ static gboolean tree_open(Tree *tree, const char *path, gboolean follow)
     return tree->tree >= 0;
 }
 
-/* Makes the directories above @path, and where a tree is attached a directory or an empty file. */
+/*
+ * Creates the directories above @path and the mount point of the tree, a directory or an empty
+ * file.
+ */
 static gboolean make_place(int root, const Tree *tree)
 {
     char place[PATH_MAX];
@@ -153,7 +161,7 @@ static gboolean tree_attach(int root, const Tree *tree)
     path = tree->path + 1;
     if (*tree->link)
         return symlinkat(tree->link, root, path) == 0;
-    /* The program is in /usr in most cases. */
+    /* In most cases the program is in /usr, which is attached already. */
     if (tree->tree < 0 || faccessat(root, path, F_OK, 0) == 0)
         return TRUE;
     return make_place(root, tree) &&
@@ -167,7 +175,7 @@ static gboolean make_proc(int root)
            symlinkat("/proc/self/fd", root, "dev/fd") == 0;
 }
 
-/* Descriptors keep the mount that they were opened by. */
+/* Creates the root directory and enters it. Open descriptors keep the mount of the host. */
 static gboolean make_root(const CstConfine *confine, const char *program)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID};
@@ -186,7 +194,7 @@ static gboolean make_root(const CstConfine *confine, const char *program)
     root = open(NEW_ROOT, O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return FALSE;
-    umask(022); /* the child's user passes through its directories */
+    umask(022); /* the child's user must be able to pass through its directories */
     for (guint i = 0; i < N_TREES; i++)
         if (!tree_attach(root, &trees[i]))
             return FALSE;
@@ -196,7 +204,7 @@ static gboolean make_root(const CstConfine *confine, const char *program)
            mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0;
 }
 
-/* --- no connections --------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
 #define NATIVE AUDIT_ARCH_X86_64
@@ -204,7 +212,7 @@ static gboolean make_root(const CstConfine *confine, const char *program)
 #define NATIVE AUDIT_ARCH_AARCH64
 #endif
 
-/* Denies connect(2), io_uring, by which one could connect as well, and calls of other ABIs. */
+/* Denies connect(2), io_uring, which can connect as well, and system calls of other ABIs. */
 static gboolean deny_connections(void)
 {
 #ifdef NATIVE
@@ -234,13 +242,13 @@ static gboolean become(const CstConfine *confine, const char *program)
     gid_t group = confine->group;
 
     if (getpid() != 1) {
-        errno = EPERM; /* the kernel has granted no PID namespace */
+        errno = EPERM; /* the kernel has not granted a PID namespace */
         return FALSE;
     }
     return make_root(confine, program) && unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 &&
            syscall(SYS_setgroups, group ? 1 : 0, &group) == 0 &&
            syscall(SYS_setresgid, uid, uid, uid) == 0 &&
-           syscall(SYS_setresuid, uid, uid, uid) == 0 && geteuid() == uid; /* -1 changes none */
+           syscall(SYS_setresuid, uid, uid, uid) == 0 && geteuid() == uid; /* -1 means no change */
 }
 
 static gboolean give_up(const CstConfine *confine, const char *program)
@@ -249,7 +257,7 @@ static gboolean give_up(const CstConfine *confine, const char *program)
         return FALSE;
     if (confine->uid)
         return become(confine, program) && deny_connections();
-    /* What the kernel does not grant an ordinary user is his anyway. */
+    /* A failure is ignored, because these are rights that the unprivileged user has anyway. */
     (void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
     return deny_connections();
 }
@@ -264,15 +272,15 @@ static void say(const char *text)
 /* --- process 1 -------------------------------------------------------------------------------- */
 
 /*
- * Reaps until @program ends, and passes its end on: as the exit status that the caller computes
- * from a signal. No process of the program's user can read this copy of our memory.
+ * Reaps until @program ends. Exits with its exit status, or with 128 + signal. The program's user
+ * cannot read the memory of this process, which is a copy of the parent's.
  */
 G_NORETURN static void run_init(pid_t program)
 {
     int status = 0;
     pid_t pid;
 
-    /* The pipes have to end with the program. */
+    /* The pipes must end with the program. */
     (void)close_range(0, ~0U, 0);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     do {
@@ -283,7 +291,7 @@ G_NORETURN static void run_init(pid_t program)
     _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* Returns in a child of this process, which becomes its init. */
+/* Returns in a child of this process. This process becomes the init of the child. */
 static gboolean fork_from_init(void)
 {
     long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
@@ -297,7 +305,7 @@ void cst_confine_enter(const CstConfine *confine, const char *program, int paren
 {
     struct pollfd death = {.fd = parent, .events = POLLIN};
 
-    /* The signal is forgotten when the user changes, so it is asked for last. */
+    /* A change of the user clears the death signal, so it is set last. */
     if (give_up(confine, program) && chdir("/") == 0 &&
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
         if (poll(&death, 1, 0) != 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Crash points of test builds (see the header). The environment is read at each point and the
- * number of passes counted in the process, so a test chooses the point and the pass without a build
- * of its own. SIGKILL leaves what a real kill leaves: no handler runs, no buffer is flushed.
+ * passes are counted in the process. So a test chooses the point and the pass without a special
+ * build. SIGKILL has the effect of a real kill: no handler runs, no buffer is flushed.
  */
 #include <base/crash.h>
 
@@ -42,12 +42,12 @@ static gboolean is_chosen(const char *variable, const char *name, atomic_int *pa
 
 void cst_crash_point(const char *name)
 {
-    /* Several threads may reach a point. */
+    /* Several threads may reach a point at once. */
     static atomic_int stops, kills;
 
     log_passage(name);
     if (is_chosen("CISTERN_CRASH_STOP", name, &stops))
-        raise(SIGSTOP); /* of this very thread, so that it takes no step more */
+        raise(SIGSTOP); /* raise() stops this thread before its next step */
     if (is_chosen("CISTERN_CRASH_AT", name, &kills))
         kill(getpid(), SIGKILL);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The table of errors: for each code its word in JSON, its exit status, libvirt's error number and
- * the sentence around the detail. Several codes share a number of libvirt's, where libvirt has one
- * for what programs want to tell apart; wire/codec/error.c restores the exact code between our own
- * programs.
+ * the sentence around the detail. libvirt has one number for some failures that programs want to
+ * distinguish, so several codes share it. wire/codec/error.c restores the exact code between
+ * programs of this project.
  *
- * The numbers are virErrorNumber (libvirt virterror.h), the sentences those that libvirt's clients
- * show for them, since scripts match them. 38 is VIR_ERR_SYSTEM_ERROR, whose message has no prefix.
+ * The numbers are virErrorNumber (libvirt virterror.h). The sentences are the ones that libvirt's
+ * clients show, because scripts match them. 38 is VIR_ERR_SYSTEM_ERROR, and its message has no
+ * prefix.
  */
 #include <base/error_class.h>
 
@@ -68,7 +69,9 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_IO] = {"io", CST_EXIT_FAILED, 38, "%s"},
     [CST_ERROR_FAILED] = {"failed", CST_EXIT_FAILED, 9, N_("operation failed: %s")},
     [CST_ERROR_INTERNAL] = {"internal", CST_EXIT_FAILED, 1, N_("internal error: %s")},
-    /* A number that libvirt does not use: no failure that a server reports may be taken for it. */
+    /*
+     * A number that libvirt does not use, so that no failure of a server is mistaken for a dry run.
+     */
     [CST_ERROR_DRY_RUN] = {"dry-run", CST_EXIT_FAILED, 10000, "%s"},
 };
 
@@ -86,7 +89,7 @@ const CstErrorInfo *cst_error_info(int code)
 
 CstErrorCode cst_error_from_wire(int wire)
 {
-    /* Where several codes have the number: the one that claims least. */
+    /* If several codes have the number, use the most general code. */
     static const CstErrorCode general[] = {CST_ERROR_FAILED, CST_ERROR_STATE, CST_ERROR_INVALID,
                                            CST_ERROR_RPC,    CST_ERROR_IO,    CST_ERROR_INTERNAL};
 
@@ -118,7 +121,7 @@ static CstErrorCode code_from_errno(int err)
     case EPERM:
     case EROFS: return CST_ERROR_DENIED;
     case ENOENT: return CST_ERROR_NOT_FOUND;
-    /* Where a signal is not the end, the caller repeats the call. */
+    /* EINTR means cancellation here. Callers that ignore signals repeat the call. */
     case EINTR: return CST_ERROR_CANCELLED;
     default: return CST_ERROR_IO;
     }
@@ -126,13 +129,13 @@ static CstErrorCode code_from_errno(int err)
 
 CstErrorCode cst_error_code(const GError *error)
 {
-    /* G_IO_ERROR without GIO, which would have to be loaded for it. */
+    /* G_IO_ERROR without GIO, which its use would load. */
     const GQuark io_domain = g_quark_try_string("g-io-error-quark");
 
     if (error->domain == CST_ERROR)
         return error->code;
     /*
-     * Errors of GLib's functions; those of key files and options are translated where they happen.
+     * Errors of GLib's functions. Errors of key files and options are translated by their callers.
      */
     if (g_error_matches(error, io_domain, G_IO_ERROR_CANCELLED))
         return CST_ERROR_CANCELLED;

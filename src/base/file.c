@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files and paths (see the header): files that are replaced whole, directories whose names survive
- * a power cut, opening below a directory, complete reads and writes.
+ * Files and paths (see the header): atomic replacement of files, directories with names that
+ * survive a power loss, opening below a directory, complete reads and writes.
  *
- * Nothing here keeps state or takes a lock; where two processes could replace one file at the same
- * time, the caller holds the lock for it. What changes names checks for a dry run
- * (cst_may_change()).
+ * The functions keep no state. If two processes could replace one file at the same time, the caller
+ * holds the lock for it. Functions that change names check for a dry run (cst_may_change()).
  */
 #include <base/alloc.h>
 #include <base/file.h>
@@ -28,12 +27,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define OPEN_TRIES   500 /* of a millisecond each */
+#define OPEN_TRIES   500 /* with 1 ms between them */
 #define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
 
 void cst_fd_clear(CstFd *fd)
 {
-    /* Runs on leaving a scope, where the caller may still have to look at errno. */
+    /* Runs when a scope ends, where the caller may still need errno. */
     int saved = errno;
 
     if (*fd >= 0)
@@ -45,8 +44,8 @@ void cst_fd_clear(CstFd *fd)
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error)
 {
     /*
-     * Nothing was changed on a read-only file system, and one without the call has nothing to wait
-     * for.
+     * EROFS: a read-only file system has no changes to sync. EINVAL: the file system cannot sync
+     * directories.
      */
     if (fsync(dirfd) < 0 && errno != EINVAL && errno != EROFS)
         return cst_fail_errno(error, errno, _("cannot sync directory '%s'"), name_for_errors);
@@ -63,7 +62,7 @@ gboolean cst_parent_sync(const char *path, GError **error)
     return cst_dir_sync(fd, parent, error);
 }
 
-/* The time of a file that is as old as its content. */
+/* Do not set the modification time. */
 #define NOW ((gint64)-1)
 
 static gboolean write_synced(const char *path, const void *data, size_t len, mode_t mode,
@@ -71,7 +70,7 @@ static gboolean write_synced(const char *path, const void *data, size_t len, mod
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime}};
 
-    /* The mode follows by fchmod(), which the umask does not reduce. */
+    /* fchmod() sets the mode afterwards, because the umask does not reduce it. */
     g_auto(CstFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
@@ -100,7 +99,7 @@ gboolean cst_file_is_temporary(const char *name)
            g_str_has_suffix(name, TEMPORARY_SUFFIX);
 }
 
-/* @name NULL: those of any file. */
+/* @name NULL: removes the temporary files of all files. */
 static void drop_temporaries(const char *dir, const char *name)
 {
     g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
@@ -139,8 +138,8 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
                                 gint64 mtime, GError **error)
 {
     /*
-     * A random name: O_EXCL would refuse one that a crash has left. In the same directory, for
-     * rename().
+     * The name is random, because O_EXCL would fail on a file that a crash left. The file is in the
+     * same directory, as rename() requires.
      */
     g_autofree char *temporary =
         g_strdup_printf("%s.%0*x" TEMPORARY_SUFFIX, path, TEMPORARY_DIGITS, g_random_int());
@@ -189,8 +188,8 @@ static gboolean read_file(const char *path, ReadAccess access, size_t limit, cha
                           size_t *ret_len, GError **error)
 {
     /*
-     * O_NONBLOCK and O_NOCTTY: a FIFO or a terminal at this path must not block or become ours
-     * before S_ISREG has refused it.
+     * O_NONBLOCK and O_NOCTTY: a FIFO at this path must not block, and a terminal must not become
+     * the controlling one, before S_ISREG rejects it.
      */
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *data = NULL;
@@ -237,7 +236,7 @@ gboolean cst_file_remove(const char *path, GError **error)
     if (!cst_may_change(error))
         return FALSE;
     if (unlink(path) < 0) {
-        /* Gone already: what the caller wants, and what recovery after a crash finds. */
+        /* The file is already removed. Recovery after a crash relies on this. */
         if (errno == ENOENT)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
@@ -252,8 +251,8 @@ gboolean cst_file_remove(const char *path, GError **error)
 }
 
 /*
- * Each new directory's name is synced as well: a file in it would survive a power cut, but not be
- * found if the name did not.
+ * Syncs the name of each new directory as well. Otherwise a file in it could survive a power loss
+ * under a directory that has no name.
  */
 static gboolean make_dir(const char *path, mode_t mode, GError **error)
 {
@@ -267,7 +266,9 @@ static gboolean make_dir(const char *path, mode_t mode, GError **error)
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
     if (cst_parent_sync(path, error))
         return TRUE;
-    /* cst_dir_ensure() syncs no directory that exists, so the next call has to make this one. */
+    /*
+     * Removes the directory again, because cst_dir_ensure() syncs no directory that exists already.
+     */
     CST_TEST_POINT("dir.ensure.undo");
     if (made)
         rmdir(path);
@@ -309,8 +310,8 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
         /*
-         * O_TMPFILE contains O_DIRECTORY; its own bit alone says whether a file is made. openat2()
-         * refuses a mode for any other open.
+         * O_TMPFILE contains O_DIRECTORY, so only its own bit shows that a file is created.
+         * openat2() rejects a mode for any other open.
          */
         .mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
         .resolve = resolve,
@@ -320,7 +321,7 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
 
     do {
         fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-        /* With RESOLVE_CACHED the same error says that the cache has no answer. */
+        /* With RESOLVE_CACHED the same errno means that the cache has no answer. */
     } while (!(resolve & RESOLVE_CACHED) && cst_open_again(fd, &tries));
     return fd;
 }
@@ -329,7 +330,7 @@ int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError
 {
     int fd = cst_openat2(dirfd, name, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 
-    if (fd < 0 && errno == EXDEV) /* what openat2(2) has to say of such a name */
+    if (fd < 0 && errno == EXDEV) /* openat2(2)'s errno for a name that leads outside */
         cst_fail(error, CST_ERROR_DENIED, _("'%s' leads out of its directory"), name);
     else if (fd < 0)
         cst_fail_errno(error, errno, _("cannot open '%s'"), name);
@@ -427,7 +428,7 @@ int cst_node_open(const char *path, int flags)
     return fd;
 }
 
-/* A node of that name is one that a killed process has left. */
+/* A node that exists already was left by a killed process. */
 static gboolean make_node(const char *node, dev_t device)
 {
     if (mknod(node, S_IFBLK | 0600, device) == 0)
@@ -443,7 +444,7 @@ int cst_node_open_aside(const char *path, int flags)
 
     if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
         return cst_node_open(path, flags);
-    /* In /dev itself: other file systems are mounted so that their nodes can't be opened. */
+    /* In /dev itself, because other file systems are mounted with nodev. */
     node = g_strdup_printf("/dev/.cistern-%u:%u", major(st.st_rdev), minor(st.st_rdev));
     if (!make_node(node, st.st_rdev))
         return cst_node_open(path, flags);

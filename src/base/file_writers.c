@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which processes can write to a file, although they hold no lock on it.
+ * Finds the processes that can write to a file without holding a lock on it.
  *
- * The kernel counts the descriptions of an inode that are open for writing. A read lease
- * (fcntl(2), F_SETLEASE) is granted only while that count is zero, so it answers the question in
- * microseconds. The lease is returned at once. A program that opens the file for writing meanwhile
- * makes the kernel send a signal to this process: SIGURG, whose default is to be ignored, and not
- * SIGIO, whose default ends the process.
+ * The kernel counts the descriptions of an inode that are open for writing. A read lease (fcntl(2),
+ * F_SETLEASE) is granted only while that count is zero, so it answers the question in microseconds.
+ * The lease is returned at once. If a program opens the file for writing in between, the kernel
+ * sends a signal to this process. The signal is SIGURG, which is ignored by default, and not SIGIO,
+ * which ends the process by default.
  *
- * The lease does not name the writer. Its process is searched for in /proc/PID/fdinfo, which has
- * the access mode and the inode's number of each descriptor, and in /proc/PID/maps for files that
- * are mapped and closed. Only a descriptor with the right number is looked at further, and from the
+ * The lease does not name the writer. The search for its process reads /proc/PID/fdinfo, which has
+ * the access mode and the inode number of each descriptor, and /proc/PID/maps for files that are
+ * mapped and closed. Only descriptors with the right number are examined further, with the
  * attributes that the kernel has in memory (AT_STATX_DONT_SYNC).
  */
 #include <base/file_writers.h>
@@ -49,10 +49,10 @@ static LeaseAnswer lease_ask(int fd)
 
 /* --- the search ------------------------------------------------------------------------------- */
 
-/* The file that is asked about. */
+/* The file that the search is for. */
 typedef struct {
     uint64_t inode;
-    unsigned major, minor; /* of its file system */
+    unsigned major, minor; /* device of its file system */
 } WantedFile;
 
 static gboolean wanted_file_of(int fd, WantedFile *ret_file)
@@ -66,7 +66,9 @@ static gboolean wanted_file_of(int fd, WantedFile *ret_file)
     return TRUE;
 }
 
-/* The number in a line "NAME:\tVALUE" of @text, in @base; @fallback where there is no such line. */
+/*
+ * Returns the number in a line "NAME:\tVALUE" of @text, in @base; @fallback if the line is missing.
+ */
 static uint64_t field_of(const char *text, const char *name, int base, uint64_t fallback)
 {
     const char *line = strstr(text, name);
@@ -74,7 +76,7 @@ static uint64_t field_of(const char *text, const char *name, int base, uint64_t 
     return line ? g_ascii_strtoull(line + strlen(name), NULL, (guint)base) : fallback;
 }
 
-/* Other file systems have files of the same number. */
+/* Compares the device too, because another file system may have a file with the same number. */
 static gboolean is_on_file_system(const char *descriptor, const WantedFile *file)
 {
     struct statx st;
@@ -84,7 +86,9 @@ static gboolean is_on_file_system(const char *descriptor, const WantedFile *file
            st.stx_dev_minor == file->minor;
 }
 
-/* Whether descriptor @name of process @pid writes to @file. Kernels before 5.15 report no inode. */
+/*
+ * Whether descriptor @name of process @pid can write to @file. Kernels before 5.15 report no inode.
+ */
 static gboolean descriptor_writes(const char *pid, const char *name, const WantedFile *file)
 {
     g_autofree char *info = g_strdup_printf("/proc/%s/fdinfo/%s", pid, name);
@@ -101,9 +105,9 @@ static gboolean descriptor_writes(const char *pid, const char *name, const Wante
 }
 
 /*
- * Whether a line of proc_pid_maps(5), "START-END rw-s OFFSET 08:01 INODE PATH", is a shared mapping
- * of @file that can be written to. File systems with a number for each subvolume (btrfs) show
- * another number here than statx(2), and their major number is 0.
+ * Whether a line of proc_pid_maps(5), "START-END rw-s OFFSET 08:01 INODE PATH", is a writable
+ * shared mapping of @file. On file systems with a device number for each subvolume (btrfs), the
+ * line has another number than statx(2), and the major number of statx(2) is 0.
  */
 static gboolean mapping_writes(const char *line, const WantedFile *file)
 {
@@ -140,7 +144,9 @@ static gboolean process_writes(const char *pid, const WantedFile *file)
     return process_maps(pid, file);
 }
 
-/* *ret_self: this process has the file open for writing itself. */
+/*
+ * Returns the writers except this process. *ret_self: this process has the file open for writing.
+ */
 static GArray *find_processes(const WantedFile *file, gboolean *ret_self)
 {
     GArray *writers = g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
@@ -178,15 +184,15 @@ GArray *cst_file_writers(int fd)
         return g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
     CST_TEST_POINT("file.writers.search");
     writers = find_processes(&file, &self);
-    /* The writer may have closed the file during the search, so the kernel is asked again. */
+    /* The writer may have closed the file during the search, so ask the kernel again. */
     if (writers->len == 0 && !self && answer == LEASE_REFUSED && lease_ask(fd) == LEASE_REFUSED)
         g_array_append_val(writers, unnamed);
     return writers;
 }
 
 /*
- * Whether the kernel has given the block device of @fd, or a partition of it, to a mount, to swap
- * space or to another device: then it gives it to no one else (O_EXCL).
+ * Whether the block device of @fd, or a partition of it, is used by a mount, by swap space or by
+ * another device. The kernel then refuses an exclusive open (O_EXCL).
  */
 static gboolean is_claimed(int fd)
 {
@@ -215,7 +221,7 @@ char *cst_file_writer_describe(int fd)
     for (guint i = 0; i < writers->len; i++) {
         const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
 
-        /* A child of this process that has not begun its program yet is no writer. */
+        /* A child of this process that has not executed its program yet is not a writer. */
         if (!writer->pid || !writer->ending)
             return cst_process_describe(writer->pid);
     }

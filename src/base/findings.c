@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The list of a check's findings (see the header). The lock guards the list while threads of the
- * check add to it; reading begins when all of them have ended and takes no lock.
+ * check add to it. Readers start after all of them have ended and do not acquire it.
  */
 #include <base/findings.h>
 
@@ -39,7 +39,7 @@ void cst_findings_free(CstFindings *findings)
     g_free(findings);
 }
 
-/* Cuts between two characters, because the text goes to terminals and into JSON. */
+/* Truncates between two characters, because the text is shown in terminals and in JSON. */
 static char *bounded(const char *text)
 {
     gsize length = strlen(text);
@@ -56,7 +56,7 @@ static char *bounded(const char *text)
 void cst_findings_add_v(CstFindings *findings, CstFindingKind kind, uint64_t count,
                         const char *format, va_list args)
 {
-    /* Checks run the same code whether anybody wants the list or not. */
+    /* Checks run the same code whether or not the caller wants the list. */
     if (!findings || count == 0)
         return;
     g_mutex_lock(&findings->lock);

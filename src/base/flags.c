@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Checks of flags, in libvirt's words: clients and their tests match the messages.
- */
+/* Checks of flags. The wording is libvirt's, because clients and their tests match the messages. */
 #include <base/flags.h>
 
 #include <base/error.h>

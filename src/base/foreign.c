@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Loads libraries, and ends the process past the destructors of those whose threads still run. A
- * call may hang in such a library for as long as its servers like, and closing a connection may
- * take ten seconds (Gluster): the end of a program waits for neither.
+ * Loads libraries. At the end of the process skips the destructors of libraries that still have
+ * threads. A call may hang in such a library without limit, and closing a connection may last ten
+ * seconds (Gluster). The end of a program waits for neither.
  *
- * What exit() runs, it runs from the last that was registered to the first. Making their first
- * connection, the libraries initialise others, OpenSSL above all, which registers its own end then:
- * so ours is registered after the libraries were loaded, and again after the first connections.
- * Otherwise OpenSSL would go while a thread that closes a connection is in it. No order helps where
- * a thread is making a connection just then, so our programs ask for their end before exit(). From
- * then on no thread begins anything: it would load or initialise what exit() is taking down.
+ * exit() runs handlers in the reverse order of their registration. During its first connection a
+ * library initialises other libraries, above all OpenSSL, which then registers its own handler. So
+ * our handler is registered after the libraries were loaded, and again after the first connections.
+ * Otherwise OpenSSL would be torn down while a thread that closes a connection uses it.
+ *
+ * No order helps while a thread is connecting, so our programs call cst_foreign_end() before
+ * exit(). From then on no thread begins a connection or a load, because it would use or initialise
+ * state that exit() is destroying.
  */
 #include <base/foreign.h>
 
@@ -49,14 +51,14 @@ void *cst_foreign_find(CstForeign *libraries, const char *name)
     return found;
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- end of the process ----------------------------------------------------------------------- */
 
-/* How many attempts to connect have our end registered again; each keeps some bytes for good. */
+/* How many connections register our handler again. Each registration keeps some bytes for good. */
 #define REGISTERED_MAX 16
 
-static GMutex lock; /* guards what follows */
+static GMutex lock; /* guards the variables below */
 static GCond never;
-static guint connections; /* open, or being made or closed; and loads under way */
+static guint connections; /* open, or being opened or closed; and loads */
 static gboolean ending;
 
 void cst_foreign_enter(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Files that a user names as input (see the header). A FIFO is opened with O_NONBLOCK, so that the
- * open does not wait, and examined before anything does. poll() then waits for its writer: it
- * reports data, or POLLHUP once a writer has come and gone.
+ * open does not wait, and its owner is checked before any wait. poll() then waits for its writer:
+ * it reports data, or POLLHUP after a writer has closed it.
  */
 #include <base/input.h>
 
@@ -52,7 +52,7 @@ int cst_input_open(const char *path, const char *complaint, GError **error)
     g_auto(CstFd) fd = -1;
     struct stat st;
 
-    /* "/" and "." are no names. As for any directory, read() reports it. */
+    /* "/" and "." have no name to resolve. read() reports the error, as for any directory. */
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
         return g_steal_fd(&fd);
@@ -63,7 +63,9 @@ int cst_input_open(const char *path, const char *complaint, GError **error)
         cst_fail_errno(error, errno, "%s", complaint);
         return -1;
     }
-    /* The pipe of a descriptor has its writer, or has lost it: read() tells. */
+    /*
+     * A pipe that is inherited as a descriptor already has its writer, or read() reports its end.
+     */
     if (!check_owner(&place, &st, error) ||
         (S_ISFIFO(st.st_mode) && !place.magic && !await_writer(fd, complaint, error)))
         return -1;

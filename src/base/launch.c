@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts a program by vfork(), which lends the child our memory until it runs the program, where
- * fork() would copy the tables of all of it: milliseconds in a daemon with many volumes.
- * posix_spawn(), which does the same, has no umask. A child that is to be confined gets a copy of
- * the memory, because the kernel gives a namespace of users to no process that shares its memory,
- * and is process 1 of a PID namespace when it is root's: the init of the program (confine.c).
+ * Starts a program with vfork(), which shares the memory with the child until exec(). fork() would
+ * copy the page tables of all memory: milliseconds in a daemon with many volumes. posix_spawn()
+ * also shares the memory, but cannot set a umask.
  *
- * Until the program runs, a pipe is open on which the child says why it can't; it is read to its
- * end.
+ * A confined child gets a copy of the memory, because the kernel grants no user namespace to a
+ * process that shares its memory. If this process runs as root, the child is process 1 of a PID
+ * namespace: the init of the program (confine.c).
+ *
+ * Until exec() a pipe is open, to which the child writes the errno of a failure. The parent reads
+ * it to its end.
  */
 #include "launch.h"
 
@@ -26,10 +28,13 @@
 
 #define FIRST_FD (STDERR_FILENO + 1)
 
-/* @high: copies of @how's further descriptors, which are no numbers that they are to become. */
+/*
+ * Sets the descriptors of the child. @high: copies of @how's additional descriptors, with numbers
+ * above the ones that they get.
+ */
 static gboolean take_descriptors(const Launch *how, const int *high)
 {
-    /* Input is the standard one already where our process has none of its own. */
+    /* dup2() changes no flags if the descriptor already has the number 0, so clear FD_CLOEXEC. */
     if (dup2(how->in, STDIN_FILENO) < 0 || fcntl(STDIN_FILENO, F_SETFD, 0) < 0 ||
         dup2(how->out, STDOUT_FILENO) < 0 || dup2(how->err, STDERR_FILENO) < 0)
         return FALSE;
@@ -40,9 +45,10 @@ static gboolean take_descriptors(const Launch *how, const int *high)
 }
 
 /*
- * The child's part, in its parent's memory: system calls, and no word about what else is there. A
- * group of its own is what can be killed whole; files that the program creates are private until we
- * change their mode; signals are as a program expects them. Returns when it can't run.
+ * Runs in the child, in the memory of its parent, so it makes system calls only and leaves the
+ * parent's memory unchanged. The process group allows to kill the program with all its children.
+ * Files that the program creates are private until we change their mode. Signals have their default
+ * action. Returns if the program cannot be run.
  */
 static void become(const Launch *how, const int *high, const char *program, int parent)
 {
@@ -61,7 +67,9 @@ static void become(const Launch *how, const int *high, const char *program, int 
     execvpe(how->argv[0], (char *const *)how->argv, (char *const *)how->env);
 }
 
-/* A copy of this thread alone. Root's child refuses to run without a PID namespace by itself. */
+/*
+ * Copies this thread alone. The child of root without a PID namespace refuses to run (confine.c).
+ */
 static GPid copy_process(const CstConfine *confine)
 {
     long pid = -1;
@@ -72,15 +80,15 @@ static GPid copy_process(const CstConfine *confine)
 }
 
 /*
- * @said: where the child writes an errno. POSIX lets a child of vfork() do nothing before exec();
- * Linux lets it call the kernel.
+ * @said: the descriptor to which the child writes an errno. POSIX allows a child of vfork() only
+ * exec() and _exit(); Linux also allows system calls.
  */
 static GPid start(const Launch *how, const int *high, const char *program, int parent, int said)
 {
     sigset_t all, before;
     GPid pid;
 
-    /* A handler of ours that ran in the child would change what is ours. */
+    /* Blocks signals, because a handler that ran in the child would change the parent's memory. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (how->confine)
@@ -96,7 +104,7 @@ static GPid start(const Launch *how, const int *high, const char *program, int p
     return pid;
 }
 
-/* The errno with which the child failed to run its program; 0: it runs. */
+/* Returns the errno with which the child failed to run its program; 0: it runs. */
 static int failure_of(int said)
 {
     int number = 0;
@@ -114,7 +122,7 @@ static GPid start_with(const Launch *how, const int *high)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
     hears = ends[0];
-    /* Not one of the numbers that are taken. */
+    /* Uses a number above the descriptors that the child gets. */
     says = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST_FD + (int)how->n_fds);
     close(ends[1]);
     if (how->confine) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Loading of libraries on first use. Loading counts as a use (base/foreign.h), so that a process
- * that ends while a thread loads a library skips the destructors.
+ * Loading of libraries on first use. A load counts as a use (base/foreign.h), so that a process
+ * that ends during a load skips the destructors.
  */
 #include <base/library.h>
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two threads for each storage: the keeper, which touches nothing that could hang, begins a probe
- * every period and measures how long it takes; and the prober, which runs the probe. The keeper is
- * started by the first call and by the first question, since most states are opened for one call or
- * none, and ends with the storage's user.
+ * Monitor of storage that may hang (see the header). Each monitored storage has two threads. The
+ * keeper never accesses the storage. It begins a probe every period and measures its duration. The
+ * prober runs the probe.
  *
- * All of it is guarded by the lock, which is held while tasks are told: so a call that leaves
- * meanwhile waits until its task is no longer used.
+ * The first call or query starts the keeper, because most states are opened for at most one call.
+ * The keeper ends when the last user drops its reference.
+ *
+ * The lock guards all state, and is held while tasks are notified. So a call that leaves during the
+ * notification waits until its task is no longer used.
  */
 #include <base/liveness.h>
 
@@ -29,18 +31,18 @@ void (*cst_liveness_given_up)(const GError *why);
 
 struct CstLiveness {
     gint users;
-    gint refs; /* one for all users, the keeper's and the prober's */
+    gint refs; /* one for all users, one each for the keeper and the prober */
     CstProbe probe;
     char *what;
     GMutex lock;
     GCond cond;
     GQueue calls;    /* CstLivenessCall.link */
-    gboolean kept;   /* there is a keeper */
+    gboolean kept;   /* the keeper runs */
     gboolean probed; /* a probe has returned */
-    gboolean ended;  /* the users are gone */
-    gint64 asked_at; /* monotonic: when the probe that has not returned was begun; 0: none runs */
-    gboolean silent; /* it has not for longer than the patience */
-    GError *failure; /* of the last probe that returned; NULL: none */
+    gboolean ended;  /* all users have dropped their references */
+    gint64 asked_at; /* monotonic: start of the running probe; 0: no probe runs */
+    gboolean silent; /* the running probe has exceeded the patience */
+    GError *failure; /* of the last probe that returned; NULL: it succeeded */
 };
 
 CstLiveness *cst_liveness_new(const CstProbe *probe, const char *what)
@@ -88,7 +90,7 @@ void cst_liveness_unref(CstLiveness *liveness)
 
 /* --- the threads ------------------------------------------------------------------------------ */
 
-/* FALSE: it can't be made now; the next one who asks tries again. */
+/* Returns FALSE if no thread can be created now. A later call tries again. */
 static gboolean start_thread(CstLiveness *liveness, const char *name, GThreadFunc func)
 {
     GThread *thread;
@@ -102,7 +104,7 @@ static gboolean start_thread(CstLiveness *liveness, const char *name, GThreadFun
     return thread != NULL;
 }
 
-/* With the lock held, before the answer is noted. */
+/* Called with the lock held, before the result is stored. */
 static void log_change(const CstLiveness *liveness, const GError *failure)
 {
     if (liveness->silent)
@@ -133,7 +135,7 @@ static gpointer probe(gpointer data)
     return NULL;
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static gboolean fail_silent(const CstLiveness *liveness, GError **error)
 {
     gint64 now = g_get_monotonic_time(), since = liveness->asked_at ? liveness->asked_at : now;
@@ -145,7 +147,7 @@ static gboolean fail_silent(const CstLiveness *liveness, GError **error)
         liveness->what, (int)((now - since) / G_TIME_SPAN_SECOND));
 }
 
-/* With the lock held. */
+/* Notifies the tasks of all calls. Called with the lock held. */
 static void tell_calls(CstLiveness *liveness)
 {
     g_autoptr(GError) error = NULL;
@@ -161,9 +163,9 @@ static void tell_calls(CstLiveness *liveness)
 /* --- single calls that hang ------------------------------------------------------------------- */
 
 /*
- * The system calls that end by themselves while storage works. A call into a server or a child may
- * be blocked in others (poll(2), futex(2)) for as long as the work lasts, and in copies inside the
- * kernel, so these do not count.
+ * Returns whether @number is a system call that ends by itself while storage works. A call into a
+ * server or a child may block in other system calls (poll(2), futex(2)) for the whole duration of
+ * the work, and also in copies inside the kernel, so these do not count.
  */
 static gboolean is_storage_call(long number)
 {
@@ -173,7 +175,7 @@ static gboolean is_storage_call(long number)
         SYS_preadv,    SYS_pwritev,    SYS_fsync,      SYS_fdatasync, SYS_ftruncate,
         SYS_unlinkat,  SYS_renameat2,  SYS_linkat,     SYS_mkdirat,   SYS_readlinkat,
         SYS_fgetxattr, SYS_flistxattr, SYS_fchmod,     SYS_fchown,    SYS_close,
-#ifdef SYS_open /* the older calls, which newer architectures do not have */
+#ifdef SYS_open /* the older calls, which newer architectures lack */
         SYS_open,      SYS_stat,       SYS_lstat,      SYS_unlink,    SYS_rename,
         SYS_mkdir,     SYS_rmdir,      SYS_link,       SYS_readlink,
 #endif
@@ -193,7 +195,10 @@ static char *thread_read(pid_t thread, const char *file)
     return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
 }
 
-/* Whether the thread is blocked in a system call of storage now ("running" is no number). */
+/*
+ * Whether the thread is blocked in a system call of storage now. The file has "running" instead of
+ * a number if it is not blocked.
+ */
 static gboolean is_blocked(pid_t thread)
 {
     g_autofree char *text = thread_read(thread, "syscall");
@@ -209,7 +214,7 @@ static guint64 count_switches(pid_t thread)
     return line ? g_ascii_strtoull(strchr(line, ':') + 1, NULL, 10) : 0;
 }
 
-/* With the lock held. Each wake-up of the thread is progress. */
+/* Called with the lock held. Each wake-up of the thread counts as progress. */
 static gboolean call_is_overdue(CstLivenessCall *call)
 {
     gint64 most = cst_task_max_wait(call->task), now = g_get_monotonic_time();
@@ -227,7 +232,7 @@ static gboolean call_is_overdue(CstLivenessCall *call)
     return now - call->blocked_at >= most;
 }
 
-/* With the lock held. A task that is told again ignores it. */
+/* Called with the lock held. A task ignores repeated notifications. */
 static void tell_overdue_calls(CstLiveness *liveness)
 {
     for (GList *link = liveness->calls.head; link; link = link->next) {
@@ -248,7 +253,7 @@ static void tell_overdue_calls(CstLiveness *liveness)
 
 /* --- the keeper ------------------------------------------------------------------------------- */
 
-/* With the lock held: until the probe that runs has returned. */
+/* Waits until the running probe has returned. Called with the lock held. */
 static void await_probe(CstLiveness *liveness)
 {
     gint64 patience =
@@ -270,7 +275,7 @@ static void await_probe(CstLiveness *liveness)
     }
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void await_period(CstLiveness *liveness)
 {
     gint64 until = g_get_monotonic_time() + cst_liveness_times.period;
@@ -300,7 +305,7 @@ static gpointer keep(gpointer data)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-/* With the lock held. */
+/* Starts the keeper if necessary. Called with the lock held. */
 static gboolean answers(CstLiveness *liveness, GError **error)
 {
     if (!liveness->kept)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where gettext finds the catalogues (see the header). A program in the build tree uses the tree's,
- * so that tests see the translations they were built with.
+ * The directory of gettext's catalogues (see the header). A program in the build tree uses the
+ * build tree's, so that tests see the translations of their build.
  */
 #include <base/locale.h>
 
@@ -30,7 +30,7 @@ void cst_bind_locale(void)
     const char *dir = wanted && *wanted ? wanted : built ? built : CST_LOCALE_DIR;
 
     bindtextdomain(CST_TEXT_DOMAIN, dir);
-    /* Messages are UTF-8 in every locale: JSON and the wire have nothing else. */
+    /* Messages are UTF-8 in every locale, because JSON and the wire allow only UTF-8. */
     bind_textdomain_codeset(CST_TEXT_DOMAIN, "UTF-8");
     textdomain(CST_TEXT_DOMAIN);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The log. cst_log() makes the fields of an entry, GLib passes them to the writer of the process,
- * and the writer hands them to journald or makes a line of them. Messages that libraries log
- * through GLib come to the same writer.
+ * The log. cst_log() makes the fields of an entry and GLib passes them to the writer of the
+ * process. The writer sends them to journald or formats them as a line. Messages that libraries log
+ * through GLib reach the same writer.
  *
- * The level is an atomic number; the context is the thread's own. Messages are escaped, because
- * names in them may come from tenants and the log is read in terminals.
+ * The level is atomic; the context belongs to the thread. Messages are escaped, because names in
+ * them may come from tenants and the log is read in terminals.
  */
 #include <base/log.h>
 
@@ -21,7 +21,7 @@
 
 #define DOMAIN "cistern"
 
-/* Atomic: a reload of the configuration sets it while other threads log. */
+/* Atomic, because a reload of the configuration sets it while other threads log. */
 static gint log_level = CST_LOG_WARNING;
 
 void cst_log_set_level(CstLogLevel level)
@@ -41,10 +41,10 @@ gboolean cst_log_enabled(CstLogLevel level)
 typedef struct {
     GLogField fields[FIELDS_MAX];
     gsize count;
-    GStringChunk *texts; /* owns the texts of the fields */
+    GStringChunk *texts; /* owns the strings of the fields */
 } Entry;
 
-/* Adds a field; @value NULL or "": there is nothing to add. */
+/* Adds a field, unless @value is NULL or "". */
 static void add(Entry *entry, const char *key, const char *value)
 {
     if (!value || !*value)
@@ -80,7 +80,7 @@ static void add_context(Entry *entry, const CstLogContext *context)
         add_number(entry, "JOB", job);
 }
 
-/* G_LOG_LEVEL_ERROR would end the process. */
+/* Maps errors to CRITICAL, because G_LOG_LEVEL_ERROR would abort the process. */
 static GLogLevelFlags glib_level(CstLogLevel level)
 {
     switch (level) {
@@ -118,7 +118,7 @@ void cst_log_write(CstLogLevel level, const char *function, const char *format, 
 
 /* --- writing an entry ------------------------------------------------------------------------ */
 
-/* Returns the text of a field, or NULL when there is none. A field with a length is binary. */
+/* Returns the text of a field, or NULL if it is missing. A field with a length is binary. */
 static const char *text_of(const GLogField *fields, gsize count, const char *key)
 {
     for (gsize i = 0; i < count; i++)
@@ -129,7 +129,7 @@ static const char *text_of(const GLogField *fields, gsize count, const char *key
 
 /*
  * Whether stderr is the service manager's stream to the journal: JOURNAL_STREAM has its device and
- * inode.
+ * inode number.
  */
 static gboolean is_journal_stream(void)
 {
@@ -155,7 +155,9 @@ static const char *level_word(GLogLevelFlags level)
     }
 }
 
-/* "<3>", which the journal reads, or for people "2026-11-21 03:44:39.123+0000: error: ". */
+/*
+ * Returns "<3>", which the journal parses, or for people "2026-11-21 03:44:39.123+0000: error: ".
+ */
 static char *prefix_of(GLogLevelFlags level, const char *priority)
 {
     g_autoptr(GDateTime) now = NULL;
@@ -182,7 +184,7 @@ static void write_line(GLogLevelFlags level, const GLogField *fields, gsize coun
 
     if (!message)
         message = "";
-    /* cst_log_write() has escaped ours. */
+    /* Only messages of libraries, because cst_log_write() has already escaped ours. */
     if (foreign)
         message = text = cst_text_escape(message);
     fprintf(stderr, "%s%s%s%s%s%s%s\n", prefix, request ? "[" : "", request ? request : "",
@@ -197,7 +199,7 @@ static GLogWriterOutput write_entry(GLogLevelFlags level, const GLogField *field
     /* cst_log() has checked the level of our own messages. */
     if (g_strcmp0(domain, DOMAIN) != 0 && g_log_writer_default_would_drop(level, domain))
         return G_LOG_WRITER_HANDLED;
-    /* A line is the fallback when the journal does not take the entry. */
+    /* If the journal does not accept the entry, write a line. */
     if (!g_log_writer_is_journald(STDERR_FILENO) ||
         g_log_writer_journald(level, fields, count, NULL) != G_LOG_WRITER_HANDLED)
         write_line(level, fields, count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The thread's log context: a stack of borrowed structs, linked through CstLogContext.outer. Each
- * thread has its own, so nothing is locked.
+ * thread has its own stack, so no lock is needed.
  */
 #include <base/log_context.h>
 
@@ -31,7 +31,7 @@ void cst_log_context_copy(CstLogContext *ret_context)
     else
         cst_log_context_init(ret_context);
     ret_context->outer = NULL;
-    /* The copy may live longer than the call whose task it is. */
+    /* The copy may outlive the call that owns the task. */
     cst_task_ref(ret_context->task);
 }
 

@@ -2,10 +2,10 @@
 /*
  * Names outside of pools (see the header).
  *
- * cst_place_init() walks the path with one descriptor for the directory it has reached. Each
- * component is opened with O_PATH and O_NOFOLLOW, so that a link is seen as such, and its owner and
- * text are read from that descriptor: an exchange after the open changes neither. The text of a
- * link goes in front of the components that are left.
+ * cst_place_init() walks the path with one descriptor for the directory that it has reached. Each
+ * component is opened with O_PATH and O_NOFOLLOW, so that the walk sees a link as a link. Owner and
+ * text of a link are read from that descriptor, so a later exchange changes neither. The text of a
+ * link is prepended to the remaining components.
  */
 #include <base/place.h>
 
@@ -27,13 +27,13 @@
 #define DRAFT_TRIES  16
 #define DRAFT_PREFIX ".cistern-"
 
-/* The path that is left, and the directory that was reached. */
+/* The remaining path and its options. */
 typedef struct {
     CstPlace *place;
     char *left; /* components that have not been opened */
     guint links;
-    gboolean follow; /* a link of the last component */
-    gboolean make;   /* directories that are missing */
+    gboolean follow; /* follow a link as the last component */
+    gboolean make;   /* create missing directories */
 } Walk;
 
 gboolean cst_stat_is_same(const struct stat *a, const struct stat *b)
@@ -55,7 +55,7 @@ static gboolean is_trusted(const CstPlace *place, const struct stat *dir)
            ((dir->st_mode & S_ISVTX) || !(dir->st_mode & (S_IWGRP | S_IWOTH)));
 }
 
-/* Takes @fd over as the directory that was reached. */
+/* Makes @fd the current directory. Takes ownership of @fd. */
 static gboolean enter_directory(Walk *walk, int fd, GError **error)
 {
     CstPlace *place = walk->place;
@@ -71,7 +71,7 @@ static gboolean enter_directory(Walk *walk, int fd, GError **error)
     return TRUE;
 }
 
-/* Takes the next component off the path that is left; NULL: there is none. g_free() it. */
+/* Removes the next component from the remaining path. Returns NULL at the end. g_free() it. */
 static char *next_component(Walk *walk)
 {
     const char *start = walk->left + strspn(walk->left, "/");
@@ -96,7 +96,7 @@ static gboolean is_on_proc(int fd)
     return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/* Puts the text of the link @fd, called @name, in front of the path that is left. */
+/* Prepends the text of the link @fd, called @name, to the remaining path. */
 static gboolean follow_link(Walk *walk, int fd, const char *name, const struct stat *link,
                             GError **error)
 {
@@ -119,20 +119,22 @@ static gboolean follow_link(Walk *walk, int fd, const char *name, const struct s
     text[len] = '\0';
     rest = walk->left;
     walk->left = g_strconcat(text, "/", rest, NULL);
-    if (is_last(walk)) /* of a last component: the slash that was added makes no directory of it */
+    if (is_last(walk)) /* a last component: the added slash must not require a directory */
         walk->left[strlen(walk->left) - 1] = '\0';
     return text[0] != '/' ||
            enter_directory(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), error);
 }
 
-/* A directory that lies in one in which another user can exchange it. */
+/*
+ * Records the directory @name if another user can exchange it, because its parent is not trusted.
+ */
 static void note_exchangeable(CstPlace *place, const char *name)
 {
     if (!place->trusted && !place->exchanged)
         place->exchanged = g_strdup(name);
 }
 
-/* Makes the directory @name in the one that was reached. Its name survives a power cut. */
+/* Creates the directory @name in the current directory. Its name survives a power loss. */
 static gboolean make_directory(const Walk *walk, const char *name, GError **error)
 {
     const CstPlace *place = walk->place;
@@ -149,7 +151,7 @@ static gboolean make_directory(const Walk *walk, const char *name, GError **erro
     return cst_dir_sync(dir, place->path, error);
 }
 
-/* Enters the directory @name, or goes on with the text of the link @name. */
+/* Enters the directory @name, or continues with the text of the link @name. */
 static gboolean walk_into(Walk *walk, const char *name, GError **error)
 {
     CstPlace *place = walk->place;
@@ -181,7 +183,7 @@ static gboolean walk_into(Walk *walk, const char *name, GError **error)
         error);
 }
 
-/* The last component: TRUE with *ret_done unless it is a link that was followed. */
+/* Handles the last component. Clears *ret_done only if it is a link that was followed. */
 static gboolean walk_to_name(Walk *walk, const char *name, gboolean *ret_done, GError **error)
 {
     CstPlace *place = walk->place;
@@ -219,7 +221,7 @@ static gboolean walk_path(Walk *walk, GError **error)
     return TRUE;
 }
 
-/* Walks with the settings in @walk. */
+/* Opens the place with the options in @walk. */
 static gboolean init_by_walk(CstPlace *ret_place, const char *path, uid_t user, Walk *walk,
                              GError **error)
 {
@@ -231,7 +233,7 @@ static gboolean init_by_walk(CstPlace *ret_place, const char *path, uid_t user, 
     *ret_place = (CstPlace){.dir = -1, .path = g_strdup(path), .user = user};
     ok = walk_path(walk, error);
     g_free(walk->left);
-    /* For fsync(); a directory that may only be entered stays an O_PATH descriptor. */
+    /* For fsync(). A directory without read permission stays an O_PATH descriptor. */
     readable = ok ? openat(ret_place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (readable >= 0) {
         cst_fd_clear(&ret_place->dir);
@@ -262,7 +264,7 @@ gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **e
 
 void cst_place_clear(CstPlace *place)
 {
-    /* One that was never opened may be all zeroes. */
+    /* A zeroed place was never opened, so its descriptor 0 is not closed. */
     if (place->path)
         cst_fd_clear(&place->dir);
     g_clear_pointer(&place->path, g_free);
@@ -300,7 +302,10 @@ gboolean cst_place_may_give(const CstPlace *place, const struct stat *st)
     return place->closed || is_trusted_owner(place, st->st_uid) || st->st_uid == place->owner;
 }
 
-/* Whether writing to the file @st would give its content to another user, or into another file. */
+/*
+ * Whether writing to the file @st would disclose the content to another user, or change a file
+ * under another name. Sets @error.
+ */
 static gboolean refuse_output(const CstPlace *place, const struct stat *st, GError **error)
 {
     if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode))
@@ -330,7 +335,10 @@ int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_crea
         cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
         return -1;
     }
-    /* Only a FIFO that is one from the beginning is waited for, unless another user waits there. */
+    /*
+     * Waits only for a FIFO that was one at the first check, and only if its owner may get the
+     * content.
+     */
     if (cst_place_stat(place, &st)) {
         if (refuse_output(place, &st, error))
             return -1;
@@ -371,11 +379,11 @@ char *cst_place_reach(const CstPlace *place)
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 /*
- * Whether @fd is the directory that was made, and no other user can enter it. Some file systems
- * keep neither owner nor mode (vfat, CIFS), and an NFS server may map root to another user. There a
- * new file in the directory shows the owner and the mode that this process's files get. A directory
- * that another user has put in its place has another owner than that file, or keeps the file's
- * mode.
+ * Whether @fd is a directory that only this process's user can enter. Some file systems keep
+ * neither owner nor mode (vfat, CIFS), and an NFS server may map root to another user. There a new
+ * file in the directory shows the owner and the mode that this process's files get. If another user
+ * has exchanged the directory, its owner differs from the file's owner, or the file keeps its mode
+ * 0600.
  */
 static gboolean is_private_directory(int fd)
 {
@@ -436,7 +444,7 @@ gboolean cst_place_adopt(const CstPlace *place, int draft, const char *name, con
 
     if (renameat2(draft, name, place->dir, final, replace ? 0 : RENAME_NOREPLACE) == 0)
         return TRUE;
-    /* Some file systems can't promise not to replace. */
+    /* Some file systems do not support RENAME_NOREPLACE. */
     if (errno == EINVAL && fstatat(place->dir, final, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
         renameat(draft, name, place->dir, final) == 0)
         return TRUE;
@@ -480,7 +488,10 @@ static gboolean is_our_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
 }
 
-/* Makes cistern/@name in @above, which is made if it is missing and @parent is this user's. */
+/*
+ * Creates the directory cistern/@name in @above. Creates @above as well if it is missing and this
+ * user owns @parent. Returns its path, or NULL.
+ */
 static char *user_dir(const char *above, const char *parent, const char *name)
 {
     g_autofree char *dir = g_build_filename(above, "cistern", name, NULL);
@@ -491,7 +502,7 @@ static char *user_dir(const char *above, const char *parent, const char *name)
     if (!is_our_directory(g_file_test(above, G_FILE_TEST_EXISTS) ? above : parent))
         return NULL;
     if (!cst_place_init(&place, inside, &why)) {
-        /* A link that another user can change is no reason to make directories where it leads. */
+        /* Create directories only if the path is missing, not if it has an untrusted link. */
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
             !cst_dir_ensure(dir, 0700, NULL))
             return NULL;

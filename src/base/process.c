@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How messages name another process of this host. All messages about the holder of a file or a
- * device take their words from here, so that an administrator can search for one form of them. A
- * process chooses its command name itself, so the name is cleaned before it reaches a terminal.
+ * Descriptions of other processes of this host for messages. All messages about the holder of a
+ * file or a device use this wording, so that an administrator can search for one form. A process
+ * chooses its command name itself, so the name is cleaned before it is shown.
  *
- * A pid may be reused between the moment it was found and now: the description is a hint for
- * people, and no decision depends on it.
+ * A pid may be reused after it was read. The description is a hint for people, and no decision
+ * depends on it.
  *
- * The other question is whether a program that somebody else began still runs.
+ * cst_process_is_about() also reports whether a program that another process started still runs.
  */
 #include <base/process.h>
 
@@ -17,11 +17,11 @@
 
 #include <base/i18n.h>
 
-/* Where libvirt's QEMU driver keeps DOMAIN.pid for each running domain. */
+/* The directory in which libvirt's QEMU driver keeps DOMAIN.pid for each running domain. */
 #define DOMAINS "/run/libvirt/qemu"
 #define PID     ".pid"
 
-/* Replaces characters that are not printable. Takes @text over. */
+/* Replaces characters that are not printable. Takes ownership of @text. */
 static char *clean(char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(g_strchomp(text), -1);
@@ -56,7 +56,7 @@ int64_t cst_process_parent(int64_t pid)
     return line ? g_ascii_strtoll(line + strlen("\nPPid:"), NULL, 10) : 0;
 }
 
-/* The mask of signals in the line @name of proc_pid_status(5). */
+/* Returns the signal mask in the line @name of proc_pid_status(5). */
 static uint64_t signal_mask(const char *status, const char *name)
 {
     const char *line = strstr(status, name);
@@ -64,7 +64,10 @@ static uint64_t signal_mask(const char *status, const char *name)
     return line ? g_ascii_strtoull(line + strlen(name), NULL, 16) : 0;
 }
 
-/* exit_group(2) and a signal that ends the process leave SIGKILL pending in each thread. */
+/*
+ * Whether the thread is ending. exit_group(2) and a fatal signal leave SIGKILL pending in each
+ * thread.
+ */
 static gboolean thread_is_ending(const char *dir, const char *thread)
 {
     const uint64_t killed = UINT64_C(1) << (SIGKILL - 1);
@@ -97,8 +100,8 @@ static gboolean holds_pid(const char *file, int64_t pid)
 }
 
 /*
- * Returns the name of the libvirt domain that @pid runs; NULL: none. Only a few domains run on a
- * host, so their pid files are read one by one.
+ * Returns the name of the libvirt domain that @pid runs, or NULL. A host runs only a few domains,
+ * so their pid files are read one by one.
  */
 static char *domain_of(int64_t pid)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The free space of a file system, for a check before a copy begins. The check may miss a copy that
- * will not fit, but must never refuse one that fits. So only listed file systems have an answer:
- * Btrfs and ZFS compress, a network file system may lie on one of them, and overlayfs does not name
- * the file system below it.
+ * will not fit, but must never refuse a copy that fits. So only listed file systems have an answer:
+ * Btrfs and ZFS compress, a network file system may be stored on one of them, and overlayfs does
+ * not name the file system below it.
  */
 #include <base/room.h>
 
@@ -29,7 +29,7 @@
 static gboolean stores_bytes_as_they_are(unsigned long type)
 {
     switch (type) {
-    case EXT4_SUPER_MAGIC: /* and ext2, ext3 */
+    case EXT4_SUPER_MAGIC: /* also ext2 and ext3 */
     case TMPFS_MAGIC:
     case XFS_SUPER_MAGIC:
     case MSDOS_SUPER_MAGIC:
@@ -44,7 +44,7 @@ CstRoom cst_room_of(int fd)
     struct statfs fs;
     struct stat st;
 
-    /* A tmpfs without a limit has no blocks. */
+    /* A tmpfs without a size limit reports 0 blocks. */
     if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0 || fs.f_blocks == 0 ||
         !stores_bytes_as_they_are((unsigned long)fs.f_type))
         return room;
@@ -53,7 +53,7 @@ CstRoom cst_room_of(int fd)
     room.bytes = (uint64_t)(fs.f_frsize ? fs.f_frsize : fs.f_bsize) *
                  (geteuid() == 0 ? fs.f_bfree : fs.f_bavail);
     room.sharing = fs.f_type == XFS_SUPER_MAGIC;
-    /* XFS reserves blocks ahead of growing files, and releases them before it is full. */
+    /* XFS preallocates blocks after growing files, and releases them before it is full. */
     if (room.sharing)
         room.bytes += room.bytes / 8;
     return room;

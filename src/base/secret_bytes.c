@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory for secrets (see the header). An area is one mapping with a page that nobody may touch at
- * either end. Small blocks share areas of AREA bytes, which are divided into units; a map in
- * ordinary memory says where blocks begin and how many units they have. A larger block has an area
- * of its own, which is unmapped when it is freed. Shared areas stay: they are few, and locking one
- * is a system call.
+ * Memory for secrets (see the header). An area is one mapping with an inaccessible page at either
+ * end. Small blocks share areas of AREA bytes, which are divided into units. A map in ordinary
+ * memory has the first unit of each block and its number of units. A larger block has its own area,
+ * which is unmapped when it is freed. Shared areas are never unmapped, because they are few and
+ * locking an area is a system call.
  *
- * What is free is always zero, because freeing wipes. The lock guards the list of areas and their
+ * Free memory is always zero, because freeing wipes it. The lock guards the list of areas and their
  * maps.
  */
 #include <base/secret_bytes.h>
@@ -32,10 +32,11 @@ typedef struct Area Area;
 struct Area {
     Area *next;
     uint8_t *data;
-    size_t size; /* bytes between the guarding pages */
+    size_t size; /* bytes between the guard pages */
     gboolean shared;
-    guint used;       /* units of a shared area */
-    uint16_t units[]; /* of a shared area: at a block's first unit how many it has, elsewhere 0 */
+    guint used;       /* units in use, of a shared area */
+    uint16_t units[]; /* of a shared area: at a block's first unit the block's number of units,
+                         elsewhere 0 */
 };
 
 static GMutex lock;
@@ -50,7 +51,7 @@ static size_t page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Without the lock on it the memory is still left out of dumps and wiped. */
+/* Protects an area. If it cannot be locked, it is still excluded from dumps and wiped on fork. */
 static void protect_area(uint8_t *data, size_t size)
 {
     madvise(data, size, MADV_DONTDUMP);
@@ -64,7 +65,7 @@ static void protect_area(uint8_t *data, size_t size)
             g_strerror(errno));
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static Area *area_new(size_t size, gboolean shared)
 {
     size_t page = page_size(), inside = (size + page - 1) / page * page;
@@ -90,7 +91,7 @@ static Area *area_new(size_t size, gboolean shared)
     return area;
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void area_free(Area *area)
 {
     size_t page = page_size();
@@ -110,7 +111,7 @@ static guint units_of(size_t size)
     return (guint)((size + UNIT - 1) / UNIT);
 }
 
-/* The first of @count free units in a row; UNITS: there are none. */
+/* Returns the first of @count consecutive free units, or UNITS if no run is long enough. */
 static guint find_units(const Area *area, guint count)
 {
     guint at = 0, run = 0;
@@ -219,7 +220,7 @@ gboolean cst_secret_bytes_to_base64(CstSecretBytes *ret_text, const CstSecretByt
     gint state = 0, save = 0;
     gsize len;
 
-    /* What GLib's steps may write. */
+    /* The most bytes that GLib's steps may write. */
     if (!cst_secret_bytes_alloc(ret_text, (bytes->len / 3 + 1) * 4 + 4, error))
         return FALSE;
     len = g_base64_encode_step(bytes->data, bytes->len, FALSE, (gchar *)ret_text->data, &state,
@@ -258,7 +259,7 @@ void cst_secret_process_protect(void)
 
     if (g_atomic_int_get(&dumps_allowed))
         return;
-    /* The limit is for a host with fs.suid_dumpable set, where the flag alone still dumps. */
+    /* The limit is for a host with fs.suid_dumpable set, which dumps core despite the flag. */
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &none);
 }

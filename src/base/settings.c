@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files of settings are key files of GLib's, whose errors don't say where they are. So each line is
- * handed to GLib by itself, below the group that it stands in: what a line means is GLib's to say,
- * and where it stands is known.
+ * Settings files are GLib key files, but GLib's errors have no line numbers. So each line is passed
+ * to GLib separately, below the header of its group. GLib parses the line, and this file knows its
+ * number.
  */
 #include <base/settings.h>
 
@@ -14,11 +14,11 @@
 typedef struct {
     CstSettingFunc set;
     gpointer data;
-    char *group; /* that the line stands in; NULL: none yet */
+    char *group; /* current group; NULL before the first header */
     unsigned line;
 } Reader;
 
-/* Whatever is wrong is an error of the configuration, also where GLib finds it. */
+/* Reports every problem as CONFIG, including problems that GLib finds. */
 static gboolean fail_at(const Reader *reader, const char *key, const GError *why, GError **error)
 {
     if (key)
@@ -32,7 +32,7 @@ static gboolean read_key(Reader *reader, GKeyFile *file, const char *key, GError
     g_autoptr(GError) why = NULL;
     g_autofree char *value = g_key_file_get_string(file, reader->group, key, &why);
 
-    /* After a wrong escape GLib returns both a value and an error. */
+    /* After an invalid escape GLib returns both a value and an error. */
     if (!why)
         reader->set(reader->group, key, g_strstrip(value), reader->line, reader->data, &why);
     return !why || fail_at(reader, key, why, error);

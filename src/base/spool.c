@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Spools (see the header), by O_TMPFILE; where a file system lacks it, a name is removed at once.
+ * Spools (see the header), with O_TMPFILE. On a file system without it the name is removed at once.
  */
 #include <base/spool.h>
 
@@ -26,7 +26,7 @@ int cst_spool_open(const char *dir)
     g_autofree char *path = NULL;
     int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 
-    /* A file system without O_TMPFILE: NFS, for one. */
+    /* A file system without O_TMPFILE, such as NFS. */
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
         path = g_build_filename(dir, ".cistern-XXXXXX", NULL);
         fd = mkostemp(path, O_CLOEXEC);

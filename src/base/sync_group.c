@@ -5,25 +5,25 @@
 /*
  * Group commit with leader and followers. At most one round syncs at a time (group->busy), and at
  * most one collects members (group->next). A caller joins group->next. While a round syncs, its
- * successor collects; when the sync is over, the first member of the successor that wakes takes it
- * off group->next and syncs. So a member's round always begins to sync after the member has joined,
- * and nobody waits for more than the sync under way and one more.
+ * successor collects members. When the sync has ended, the first member of the successor that wakes
+ * up clears group->next and syncs. So a round always begins to sync after its last member has
+ * joined, and a member waits for at most the running sync and its own.
  *
- * group->lock guards everything here and is not held during a sync.
+ * group->lock guards all fields and is not held during a sync.
  */
 
-/* One sync and everybody who waits for it. */
+/* One sync and the callers that wait for it. */
 typedef struct {
     guint refs;
     gboolean done;
-    GError *error; /* NULL: it succeeded */
+    GError *error; /* NULL: the sync succeeded */
 } Round;
 
 struct CstSyncGroup {
     GMutex lock;
     GCond cond;
     CstSyncFunc sync;
-    Round *next;   /* collects members, has not begun to sync; NULL: nobody waits for one */
+    Round *next;   /* collects members, has not begun to sync; NULL: no waiting members */
     gboolean busy; /* a round syncs */
 };
 
@@ -62,7 +62,7 @@ static void lead(CstSyncGroup *group, Round *round, int fd, const char *name)
     group->next = NULL;
     group->busy = TRUE;
     g_mutex_unlock(&group->lock);
-    /* Without the lock, so that the next round can collect its members. */
+    /* Released, so that the next round can collect its members. */
     group->sync(fd, name, &error);
     CST_TEST_POINT("sync_group.synced");
     g_mutex_lock(&group->lock);

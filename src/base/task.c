@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Progress, cancellation and rate of a piece of work (see the header). The fields that several
- * threads use are atomic, so that watching costs nothing and cancelling is safe in a signal
- * handler. Only the rate needs a lock: since and base have to change together.
+ * Progress, cancellation and rate of an operation (see the header). The fields that several threads
+ * use are atomic, so that reading is cheap and cancelling is safe in a signal handler. The rate
+ * needs a lock, because since and base have to change together. The lock also guards on_stuck.
  *
- * The rate is kept by sleeping in cst_task_check(): since the time "since", at most rate bytes a
- * second may have been moved beyond "base". Work that fell behind may catch up for CATCH_UP_US, not
- * more: a pause must not be followed by a burst.
+ * cst_task_check() sleeps to keep the rate: since the time "since", at most rate bytes per second
+ * may be moved in addition to "base". Slow work may catch up for at most CATCH_UP_US, so that a
+ * pause is not followed by a burst.
  */
 #include <base/task.h>
 
@@ -17,14 +17,14 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-#define WAIT_STEP_US 50000          /* between two checks of cancellation and rate in a wait */
-#define LONGEST_S    1e9            /* of a wait, so that it fits a number */
-#define CATCH_UP_US  G_USEC_PER_SEC /* time before now whose unused rate may be made up for */
+#define WAIT_STEP_US 50000          /* between two checks of cancellation and rate during a wait */
+#define LONGEST_S    1e9            /* maximum wait, so that it fits a gint64 */
+#define CATCH_UP_US  G_USEC_PER_SEC /* time before now with unused rate that may be caught up */
 
 struct CstTask {
     atomic_int refs;
     atomic_bool cancelled;
-    atomic_bool abandoned; /* cancelled because its client is gone */
+    atomic_bool abandoned; /* cancelled because its client has disconnected */
     atomic_bool detached;
     atomic_bool waiting;
     void (*on_wait)(gboolean waiting, gpointer data); /* may be NULL */
@@ -38,12 +38,12 @@ struct CstTask {
     uid_t uid;
     pid_t pid;
 
-    _Atomic uint64_t rate;                              /* bytes a second; 0: no limit */
-    _Atomic uint64_t moved;                             /* bytes that count against it */
-    GMutex lock;                                        /* guards what follows */
+    _Atomic uint64_t rate;                              /* bytes per second; 0: no limit */
+    _Atomic uint64_t moved;                             /* bytes that count against the rate */
+    GMutex lock;                                        /* guards the fields below */
     void (*on_stuck)(const GError *why, gpointer data); /* may be NULL */
     gpointer on_stuck_data;
-    gint64 since; /* monotonic; at that time "base" bytes had been moved */
+    gint64 since; /* monotonic; "base" bytes had been moved at that time */
     uint64_t base;
 };
 
@@ -125,7 +125,7 @@ void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid)
 
 void cst_task_set_waiting(CstTask *task, gboolean waiting)
 {
-    /* Only when the state changes. */
+    /* Only if the state changes. */
     if (task && !atomic_exchange(&task->waiting, waiting) == !!waiting && task->on_wait)
         task->on_wait(waiting, task->on_wait_data);
 }
@@ -167,7 +167,7 @@ void cst_task_set_max_wait(CstTask *task, gint64 us)
 
 gint64 cst_task_max_wait(CstTask *task)
 {
-    /* A detached job has nobody who waits for the answer. */
+    /* No client waits for a detached job. */
     return task && !task->detached ? task->max_wait : 0;
 }
 
@@ -213,7 +213,7 @@ void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s)
     g_mutex_lock(&task->lock);
     if (bytes_per_s != task->rate) {
         task->rate = bytes_per_s;
-        /* A new rate counts from now on: what was moved before is no debt. */
+        /* A new rate applies from now on: bytes moved before do not count. */
         task->since = g_get_monotonic_time();
         task->base = task->moved;
     }
@@ -225,7 +225,10 @@ uint64_t cst_task_rate(CstTask *task)
     return task ? task->rate : 0;
 }
 
-/* Returns the microseconds until the bytes moved are within the rate; not positive: they are. */
+/*
+ * Returns the microseconds until the moved bytes are within the rate; not positive: within the
+ * rate.
+ */
 static gint64 ahead_by(CstTask *task)
 {
     gint64 now = g_get_monotonic_time();
@@ -236,7 +239,7 @@ static gint64 ahead_by(CstTask *task)
         double seconds = (double)(task->moved - task->base) / (double)task->rate;
 
         due = task->since + (gint64)(MIN(seconds, LONGEST_S) * G_USEC_PER_SEC);
-        /* Far behind: the account starts again CATCH_UP_US ago. */
+        /* If the work is too slow, the account restarts CATCH_UP_US ago. */
         if (due < now - CATCH_UP_US) {
             task->since = now - CATCH_UP_US;
             task->base = task->moved;
@@ -272,10 +275,10 @@ void cst_task_detach(CstTask *task)
 
 void cst_task_abandon(CstTask *task)
 {
-    /* A task that was cancelled before keeps its reason. */
+    /* A task that is already cancelled keeps its reason. */
     if (!task || task->detached || task->cancelled)
         return;
-    /* The reason first: a thread that sees the end reports it. */
+    /* The reason is set first, because a thread that sees the cancellation reports it. */
     task->abandoned = TRUE;
     CST_TEST_POINT("task.abandon.reason");
     task->cancelled = TRUE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The function that unit tests install at test points (see the header). It is one atomic pointer,
- * because points lie in hot paths and are passed by any thread.
+ * because points are in hot paths and any thread passes them.
  */
 #include <base/test_point.h>
 

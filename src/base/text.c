@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text from elsewhere in messages and logs. A terminal must not obey the control sequences in it,
- * and direction marks must not reorder the text around it. Invalid UTF-8 is escaped byte by byte.
+ * Untrusted text in messages and logs. A terminal must not execute control sequences in it, and
+ * direction marks must not reorder the text around it. Invalid UTF-8 is escaped byte by byte.
  */
 #include <base/text.h>
 
@@ -12,7 +12,7 @@
 
 gboolean cst_text_is_plain(gunichar c)
 {
-    /* For GLib the line and paragraph separators are printable. */
+    /* g_unichar_isprint() accepts the line and paragraph separators. */
     return g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
 }
 
@@ -94,7 +94,10 @@ char *cst_text_escape_lines(const char *text)
     return text_escape(text, "\n\t");
 }
 
-/* The end of the conversion that begins with the "%" at @percent. "%%" is one, too. */
+/*
+ * Returns the end of the conversion that begins with the "%" at @percent. "%%" is a conversion,
+ * too.
+ */
 static const char *conversion_end(const char *percent)
 {
     const char *letter = percent + 1 + strcspn(percent + 1, "diouxXeEfFgGaAcCsSpnm%");
@@ -120,7 +123,9 @@ static char *mark_conversions(const char *format, char mark)
 }
 
 #pragma GCC diagnostic push
-/* The compiler has checked the arguments of the caller's format, which the marks do not change. */
+/*
+ * The compiler has checked the arguments of the caller's format, and the marks do not change them.
+ */
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static char *format_marked(const char *format, char mark, va_list args)
 {
@@ -136,9 +141,10 @@ static char *format_marked(const char *format, char mark, va_list args)
 #pragma GCC diagnostic pop
 
 /*
- * The text is made twice, with different marks after the conversions. The first difference after
- * the beginning of a conversion is where its text ends, whatever bytes the text has. This works for
- * each kind of conversion, and for translations that change the order of the arguments.
+ * Formats the text twice, with different marks after the conversions. After the start of a
+ * conversion, the first difference is the end of its text, regardless of the bytes in the text.
+ * This works for each kind of conversion, and for translations that change the order of the
+ * arguments.
  */
 char *cst_text_vformat(const char *format, va_list args)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs one function on several threads (see the header). The caller is one of them, so the work
- * gets done even if no thread can be made.
+ * Runs one function on several threads (see the header). The caller is one of them, so the work is
+ * done even if no thread can be created.
  */
 #include <base/threads.h>
 
@@ -16,7 +16,7 @@ typedef struct {
 static gpointer run(gpointer data)
 {
     const Work *work = data;
-    /* A borrowed copy: the caller waits for this thread and keeps the task. */
+    /* A shallow copy: the caller waits for this thread and keeps the task. */
     CstLogContext log = work->log;
 
     cst_log_push(&log);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sizes in text. Integers throughout: the whole part and the fraction are scaled separately, the
- * fraction in 128 bits, so that "1.1T" is exact and an overflow is found.
+ * Sizes in text. The arithmetic uses integers only. The whole part and the fraction are scaled
+ * separately, the fraction in 128 bits, so that "1.1T" is exact and an overflow is detected.
  */
 #include <base/units.h>
 
@@ -14,7 +14,7 @@
 
 static const char unit_letters[] = "KMGTPE";
 
-/* Returns the factor of @suffix; 0: there is no such unit. */
+/* Returns the factor of @suffix; 0: unknown unit. */
 static uint64_t unit_factor(const char *suffix)
 {
     const char *letter;
@@ -63,10 +63,10 @@ typedef struct {
     const char *suffix;
 } WrittenSize;
 
-/* Further digits change nothing: 10^-18 of an exbibyte is about a byte. */
+/* Further digits change no result: 10^-18 of an exbibyte is about a byte. */
 #define FRACTION_DIGITS 18
 
-/* Reads the digits behind a decimal point; returns the first character behind them. */
+/* Parses the digits after a decimal point. Returns the first character after them. */
 static const char *read_fraction(const char *digits, WrittenSize *size)
 {
     unsigned count = 0;
@@ -89,7 +89,7 @@ static gboolean read_size(const char *text, WrittenSize *size, GError **error)
     while (g_ascii_isspace(*start))
         start++;
     /*
-     * "0x" without a digit behind it is 0 with an unknown suffix. A leading 0 does not mean octal.
+     * "0x" without a following digit is 0 with an unknown suffix. A leading 0 does not mean octal.
      */
     hex = start[0] == '0' && (start[1] == 'x' || start[1] == 'X') && g_ascii_isxdigit(start[2]);
     if (!g_ascii_isdigit(*start))
@@ -106,7 +106,7 @@ static gboolean read_size(const char *text, WrittenSize *size, GError **error)
     return TRUE;
 }
 
-/* Bytes of the fraction, rounded down; half a byte is not a size. */
+/* Computes the bytes of the fraction, rounded down. A fraction of a byte is invalid. */
 static gboolean scale_fraction(const WrittenSize *size, uint64_t factor, const char *text,
                                uint64_t *ret_bytes, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Paths in URLs, and what an image means by the name of another file. References come from the
- * content of images: nothing here opens anything, and any text has a result.
+ * Paths in URLs, and the interpretation of an image's reference to another file. References come
+ * from the content of images. So the functions open no file, and return a result for any text.
  */
 #include <base/url.h>
 
@@ -9,7 +9,10 @@
 
 #include <base/file.h>
 
-/* What libxml2 leaves as it is in a path, besides letters, digits, "-", ".", "_" and "~". */
+/*
+ * The characters in a path that libxml2 does not escape, besides letters, digits, "-", ".", "_" and
+ * "~".
+ */
 #define ALLOWED_IN_PATH "/!*'():@&=+$,;"
 
 char *cst_url_escape_path(const char *path)
@@ -22,7 +25,7 @@ char *cst_url_unescape_path(const char *escaped)
     return g_uri_unescape_string(escaped, NULL);
 }
 
-/* Where the path of a URL begins; NULL: @text is none. */
+/* Returns the start of the path of a URL; NULL if @text is not a URL. */
 static const char *path_of_url(const char *text)
 {
     const char *authority = strstr(text, "://");
@@ -44,15 +47,16 @@ char *cst_reference_resolve(const char *directory, const char *reference)
         return g_strdup(reference);
     if (!path)
         return g_canonicalize_filename(reference, directory);
-    /* The name is one of a file: what it has of a URL's special characters means itself. */
+    /* The reference is a file name, so a URL's special characters in it are escaped. */
     escaped = cst_url_escape_path(reference);
     clean = g_canonicalize_filename(escaped, *path ? path : "/");
     return g_strdup_printf("%.*s%s", (int)(path - directory), directory, clean);
 }
 
 /*
- * The string that follows the last "filename" or "file.filename" key of a JSON object, which is
- * that of the innermost node; NULL: there is none. A backslash escapes the next character.
+ * Returns the string that follows the last "filename" or "file.filename" key of a JSON object,
+ * which belongs to the innermost node; NULL if there is no such key. A backslash escapes the next
+ * character.
  */
 static char *filename_of_json(const char *json)
 {
@@ -112,9 +116,12 @@ char *cst_url_shown(const char *text)
     return g_strdup_printf("%.*s://…", (int)(strstr(text, "://") - text), text);
 }
 
-/* --- references for people -------------------------------------------------------------------- */
+/* --- references for display ------------------------------------------------------------------- */
 
-/* Whether a value under @key, of @len bytes, may be a secret by itself. A backslash hides a key. */
+/*
+ * Whether a value under @key, of @len bytes, may be a secret. A key with a backslash may be any
+ * key.
+ */
 static gboolean is_secret_key(const char *key, size_t len)
 {
     static const char *const words[] = {"password", "user", "cookie", "header", "token", "query"};
@@ -126,20 +133,20 @@ static gboolean is_secret_key(const char *key, size_t len)
     return strchr(name, '\\') != NULL;
 }
 
-/* Appends a string of a JSON document, of @len bytes as they are written there. */
+/* Appends a JSON string of @len bytes in its escaped form. */
 static void append_value(GString *shown, const char *value, size_t len, gboolean secret)
 {
     g_autofree char *text = g_strndup(value, len);
     g_autofree char *safe = NULL;
 
-    /* A backslash may hide the mark of a URL. */
+    /* A backslash may hide the "://" of a URL. */
     if (secret || strchr(text, '\\'))
         g_string_append_c(shown, '*');
     else
         g_string_append(shown, safe = cst_reference_shown(text));
 }
 
-/* Returns the end of the string that begins at @at, behind its quote. */
+/* Returns the closing quote of the string that begins at @at, or the end of the text. */
 static const char *end_of_string(const char *at)
 {
     while (*at && *at != '"')
@@ -148,8 +155,8 @@ static const char *end_of_string(const char *at)
 }
 
 /*
- * Returns QEMU's JSON of a reference without secrets. A secret that is a number or an object of its
- * own is not one that QEMU has.
+ * Returns QEMU's JSON of a reference without secrets. Only string values are checked, because QEMU
+ * has no secret that is a number or an object.
  */
 static char *json_shown(const char *json)
 {
@@ -195,7 +202,7 @@ char *cst_reference_shown(const char *reference)
     return g_strdup_printf("%.*s://…", (int)(authority - reference), reference);
 }
 
-/* --- text that was typed ---------------------------------------------------------------------- */
+/* --- typed text ------------------------------------------------------------------------------- */
 
 static gboolean is_scheme(char c)
 {
@@ -203,8 +210,8 @@ static gboolean is_scheme(char c)
 }
 
 /*
- * Whether the scheme that ends at @end is of a connection, as "storage+unix" and "qemu" are: the
- * user and the query of such a URI are no secrets, and say where it leads.
+ * Whether the scheme that ends at @end is of a connection URI, such as "storage+unix" or "qemu".
+ * The user and the query of such a URI are not secret, and show where it leads.
  */
 static gboolean is_connection(const char *text, const char *end)
 {
@@ -219,7 +226,7 @@ static gboolean is_connection(const char *text, const char *end)
     return FALSE;
 }
 
-/* Masks the user before @end. A password that is not encoded may have a slash. */
+/* Masks the user before @end. A password that is not encoded may contain a slash. */
 static void mask_user(char *authority, const char *end, gboolean connection)
 {
     char *at = memrchr(authority, '@', (size_t)(end - authority));

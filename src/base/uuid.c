@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * UUIDs. Formatting and generating are libuuid's; parsing accepts the forms that libvirt does.
- */
+/* UUIDs. libuuid generates and formats them. The parser accepts the same forms as libvirt. */
 #include <base/uuid.h>
 
 #include <string.h>
@@ -12,7 +10,7 @@ void cst_uuid_generate(CstUuid *ret_uuid)
     uuid_generate_random(ret_uuid->bytes);
 }
 
-/* Not uuid_parse(), which takes the canonical form only. */
+/* Not uuid_parse(), which accepts the canonical form only. */
 gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid)
 {
     CstUuid uuid;

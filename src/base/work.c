@@ -2,10 +2,10 @@
 /*
  * Calls with a deadline into libraries that may hang.
  *
- * A work is owned by two sides, the caller and the thread or completion callback that does it. Each
- * holds a reference. A caller whose deadline expires drops its own and returns; the struct lives
- * until the call returns, if it ever does. Work that hangs therefore costs a thread and its memory,
- * but blocks nobody. CstWork.lock guards its result.
+ * A work has two owners, the caller and the thread or completion callback that does it. Each holds
+ * a reference. When the deadline expires, the caller drops its reference and returns. The struct
+ * lives until the call returns, which may be never. So work that hangs costs a thread and its
+ * memory, but blocks no other thread. CstWork.lock guards its result.
  */
 #include <base/work.h>
 
@@ -59,7 +59,7 @@ void cst_work_unref_in_callback(CstWork *work)
 
     do {
         refs = g_atomic_int_get(&work->refs);
-        /* This is the last reference, so nobody can take another. */
+        /* This is the last reference, so no other thread can add one. */
         if (refs == 1) {
             if (g_once_init_enter(&thread))
                 g_once_init_leave(&thread, g_thread_pool_new(unref_later, NULL, 1, FALSE, NULL));
@@ -109,7 +109,7 @@ static void run_work(gpointer data, gpointer unused)
     cst_work_unref(work);
 }
 
-/* The pool is unlimited: work that hangs must not keep other work from starting. */
+/* The pool is unlimited, so that work that hangs does not keep other work from starting. */
 static void start_work(CstWork *work)
 {
     static GThreadPool *threads;
@@ -127,7 +127,7 @@ static gboolean wait_done(CstWork *work, guint deadline_ms)
     while (!work->done) {
         gint64 until = work->last_heartbeat + deadline_ms * G_TIME_SPAN_MILLISECOND;
 
-        /* A heartbeat has moved the deadline, so it is computed anew each time. */
+        /* Computed anew each time, because a heartbeat may have moved the deadline. */
         if (g_get_monotonic_time() >= until)
             break;
         CST_TEST_POINT("work.wait");
@@ -145,7 +145,7 @@ gboolean cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
     if (!wait_done(work, deadline_ms))
         return cst_fail(error, CST_ERROR_UNREACHABLE,
                         _("%s: the storage's servers did not answer in time"), work->what);
-    /* Done: the other side does not touch the result any more. */
+    /* Done: the worker does not access the result any more. */
     if (work->error)
         g_propagate_error(error, g_steal_pointer(&work->error));
     return work->result;

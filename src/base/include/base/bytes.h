@@ -7,8 +7,8 @@
 
 /**
  * On-disk integers at any alignment, on hosts of either byte order: cst_be32() reads, and
- * cst_put_be32() writes, 32 bits whose most significant byte comes first; le: comes last. The
- * caller has checked that the bytes are there.
+ * cst_put_be32() writes, 32 bits in big-endian order; cst_le32() and cst_put_le32() use
+ * little-endian order. The caller has checked that the bytes are inside the buffer.
  */
 #define CST_DEFINE_DISK_INTEGER(order, bits)                               \
     static inline uint##bits##_t cst_##order##bits(const uint8_t *p)       \

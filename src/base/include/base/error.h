@@ -6,9 +6,9 @@
 /**
  * Errors: one GError domain and one enum.
  *
- * GError.message is the detail only ("no storage pool with matching name 'x'"); the sentence that
- * people read has the class in front of it ("Storage pool not found: …") and comes from
- * cst_error_text(). A message says what happened, to which object, and what to do next.
+ * GError.message has only the detail ("no storage pool with matching name 'x'"). cst_error_text()
+ * returns the sentence for people, with the class before the detail ("Storage pool not found: …").
+ * A message names the failure and the object, and gives the next step.
  */
 #define CST_ERROR (cst_error_quark())
 
@@ -26,19 +26,19 @@ typedef enum {
     /* busy, or in the wrong state for the request */
     CST_ERROR_BUSY,
     CST_ERROR_STATE,
-    CST_ERROR_NOT_PERSISTENT, /**< a pool without a definition file; libvirt's number is 1 */
+    CST_ERROR_NOT_PERSISTENT, /**< the pool has no definition file; libvirt's number is 1 */
     /* the caller's mistake */
     CST_ERROR_INVALID,
     CST_ERROR_FLAGS,
     CST_ERROR_XML,
-    CST_ERROR_XML_SYNTAX, /**< not well-formed; the message shows the place */
+    CST_ERROR_XML_SYNTAX, /**< not well-formed; the message shows the position */
     CST_ERROR_XML_SCHEMA,
     CST_ERROR_CONFIG,
     CST_ERROR_INVALID_SECRET,
     CST_ERROR_OVERFLOW,
     CST_ERROR_RPC,
     CST_ERROR_USAGE,
-    /* can't be done here */
+    /* cannot be done on this host or by this storage */
     CST_ERROR_UNSUPPORTED,
     CST_ERROR_ARGUMENT_UNSUPPORTED,
     CST_ERROR_NO_SUPPORT,
@@ -58,21 +58,21 @@ typedef enum {
     CST_ERROR_UNREACHABLE,
     CST_ERROR_MISMATCH,
     CST_ERROR_PARTIAL,
-    CST_ERROR_UNPROVEN, /**< a check could not be made on this host, whatever it would find */
+    CST_ERROR_UNPROVEN, /**< a check could not be made on this host */
     CST_ERROR_IO,
     CST_ERROR_FAILED,
-    CST_ERROR_INTERNAL, /**< a bug of ours, never the user's mistake */
+    CST_ERROR_INTERNAL, /**< a bug in this project, never the user's mistake */
     /* no failure */
     CST_ERROR_DRY_RUN, /**< a dry run has passed every check (base/dry_run.h) */
     CST_ERROR_LAST
 } CstErrorCode;
 
-/** CST_ERROR. */
+/** Returns the quark of the domain CST_ERROR. */
 GQuark cst_error_quark(void);
 
 /**
- * Returns the code of @error if it is of our domain, otherwise the nearest one (GIOError,
- * GFileError).
+ * Returns the code of @error if its domain is CST_ERROR. For GIOError and GFileError returns the
+ * nearest code.
  */
 CstErrorCode cst_error_code(const GError *error);
 
@@ -80,23 +80,24 @@ CstErrorCode cst_error_code(const GError *error);
 char *cst_error_text(const GError *error);
 
 /**
- * Sets @error, which may be NULL, to @code with the formatted detail. Always FALSE, so that `return
- * cst_fail(error, …)` reads well.
+ * Sets @error, which may be NULL, to @code with the formatted detail. Always returns FALSE, so that
+ * a caller can write `return cst_fail(error, …)`.
  */
 gboolean cst_fail(GError **error, CstErrorCode code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /**
- * As cst_fail() with ": " and strerror(@err) appended; the code is chosen from @err (ENOSPC and
- * EDQUOT: NO_SPACE; EACCES, EPERM and EROFS: DENIED; ENOENT: NOT_FOUND; others: IO). All of these
- * are SYSTEM_ERROR (38) on the wire, as in libvirt.
+ * As cst_fail() with ": " and strerror(@err) appended. The code depends on @err: ENOSPC and EDQUOT
+ * are NO_SPACE; EACCES, EPERM and EROFS are DENIED; ENOENT is NOT_FOUND; EINTR is CANCELLED; any
+ * other value is IO. All of these except CANCELLED are SYSTEM_ERROR (38) on the wire, as in
+ * libvirt.
  */
 gboolean cst_fail_errno(GError **error, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* --- not in the library: what a compiler can't see in another file --------------------------- */
+/* --- not in the library: hints for the compiler about another file --------------------------- */
 
 /**
- * Makes the result of @call, which is always FALSE, visible to the compiler where it is called: a
- * variable that is written only on success is then not taken to be read after a failure.
+ * Shows the compiler at the call that the result of @call is always FALSE. It then does not warn
+ * that a variable which is set only on success is read after a failure.
  */
 #define CST_GIVES_FALSE(call) \
     ({                        \

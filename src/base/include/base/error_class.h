@@ -4,8 +4,8 @@
 #include <base/error.h>
 
 /**
- * What the codes mean to programs: one table (error.c) gives each one its word in JSON output, its
- * exit status on the command line and its libvirt code on the wire.
+ * The meaning of each code for programs. One table (error.c) maps a code to its word in JSON
+ * output, its exit status on the command line and its libvirt code on the wire.
  */
 
 /** Exit statuses of the command line (product contract; a number is never reused). */
@@ -34,10 +34,9 @@ typedef struct {
 const CstErrorInfo *cst_error_info(int code);
 
 /**
- * Returns the most general code with libvirt's number @wire, or CST_ERROR_FAILED when there is
- * none.
+ * Returns the most general code with libvirt's number @wire, or CST_ERROR_FAILED if no code has it.
  */
 CstErrorCode cst_error_from_wire(int wire);
 
-/** Finds the code with @word. FALSE when there is none. */
+/** Finds the code with @word. Returns FALSE if no code has it. */
 gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code);

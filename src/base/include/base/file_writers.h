@@ -10,47 +10,52 @@
 typedef struct {
     int64_t pid;     /**< 0: the kernel counts a writer that no visible process has */
     gboolean ending; /**< a child of this process that inherited the descriptor until its exec, or
-                          the unnamed writer: expected to go within moments */
+                        the unnamed writer: expected to close the file soon */
 } CstFileWriter;
 
 /**
  * Returns the other processes that have the regular file of @fd open for writing, as an array of
- * CstFileWriter; the caller's. Empty for what is no regular file.
+ * CstFileWriter that the caller owns. Empty if @fd is not a regular file. Processes that open the
+ * file after the call are not included.
  *
- * Costs three system calls while no descriptor of the file is open for writing, if @fd is open for
- * reading only and the file system supports leases. Else /proc is searched. Other users' processes
- * are named for root only. The search reads no other file system, so it does not hang on one that
- * does not answer. Processes that open the file afterwards are not in the answer.
+ * Costs three system calls if no descriptor of the file is open for writing, @fd is open read-only
+ * and the file system supports leases. Otherwise the function searches /proc. Only root sees the
+ * processes of other users there. The search reads no other file system, so it does not block on a
+ * file system that does not answer.
  *
- * Locks: none. Another program that opens the file during the call waits for a microsecond; one
- * that opens it with O_NONBLOCK may fail with EWOULDBLOCK, for which cst_open_again() is there.
+ * Acquires no lock. Another program that opens the file during the call waits for a microsecond. If
+ * it opens the file with O_NONBLOCK, it may fail with EWOULDBLOCK; see cst_open_again().
  */
 GArray *cst_file_writers(int fd);
 
 /**
- * Describes for a message a program of this host that can write to the file of @fd: a process, or
- * of a block device the kernel itself, which has mounted it, swaps to it, or has another device on
- * it. NULL: there is none, or the device is read-only. g_free() it. Costs as cst_file_writers().
+ * Describes for a message a program of this host that can write to the file of @fd. For a file this
+ * is a process. For a block device it is the kernel, which has mounted the device, swaps to it, or
+ * has another device on it. Returns NULL if there is no writer, or if the device is read-only.
+ * g_free() the result. Costs as cst_file_writers().
  */
 char *cst_file_writer_describe(int fd);
 
-/** The state of a file's content, as far as the kernel counts changes. Opaque. */
+/** The state of a file's content, as far as the kernel reports changes. Opaque. */
 typedef struct {
     uint64_t size;
     int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
-    gboolean counted; /**< FALSE: nothing is known, and every comparison finds no change */
+    gboolean counted; /**< FALSE: the state is unknown, and no comparison reports a change */
 } CstFileStamp;
 
 /**
- * Takes the stamp of the regular file of @fd. A descriptor of another kind, and -1, have a stamp
- * that differs from no other.
+ * Returns the stamp of the regular file of @fd. For another kind of descriptor, and for -1, the
+ * stamp differs from no other stamp.
  */
 CstFileStamp cst_file_stamp(int fd);
 
 /** Whether the content may have changed from @before to @now. */
 gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *now);
 
-/** Formats @stamp for a record. Free it; NULL: the stamp is not counted. */
+/** Formats @stamp for a record. The caller frees it. Returns NULL if the state is unknown. */
 char *cst_file_stamp_format(const CstFileStamp *stamp);
-/** Parses such a text; NULL, and what is none, give a stamp that differs from no other. */
+/**
+ * Parses the text of cst_file_stamp_format(). For NULL and for an invalid text the result differs
+ * from no other stamp.
+ */
 CstFileStamp cst_file_stamp_parse(const char *text);

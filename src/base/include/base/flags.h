@@ -3,9 +3,11 @@
 
 #include <glib.h>
 
-/** FALSE with CST_ERROR_FLAGS, worded as libvirt does, when @flags has a bit outside @allowed. */
+/**
+ * Returns FALSE with CST_ERROR_FLAGS, worded as in libvirt, if @flags has a bit outside @allowed.
+ */
 gboolean cst_flags_check(unsigned flags, unsigned allowed, const char *function, GError **error);
 
-/** FALSE with CST_ERROR_USAGE when both @a and @b (named) are set. */
+/** Returns FALSE with CST_ERROR_USAGE if @flags has both @a and @b, named @a_name and @b_name. */
 gboolean cst_flags_exclusive(unsigned flags, unsigned a, const char *a_name, unsigned b,
                              const char *b_name, GError **error);

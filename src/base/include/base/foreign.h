@@ -2,40 +2,47 @@
 #pragma once
 
 /**
- * Libraries of storage technologies: loaded on first use, so that hosts without the technology need
- * not install them and no program pays for them at its start. They are never unloaded.
+ * Libraries of storage technologies. They are loaded on first use, so that hosts without the
+ * technology need not install them and no program pays for them at its start. They are never
+ * unloaded.
  */
 typedef struct {
     void *handles[2];
-    char *problem; /**< why they can't be used; NULL: they can */
+    char *problem; /**< why they cannot be used; NULL: usable */
 } CstForeign;
 
-/** Loads @names (NULL-terminated, two at most), those first that others depend on. Call it once. */
+/**
+ * Loads @names (NULL-terminated, at most two). A library comes after the libraries that it depends
+ * on. Call it once.
+ */
 void cst_foreign_open(CstForeign *libraries, const char *const *names);
-/** Returns function @name of one of them; NULL: none has it, which is their problem then. */
+/**
+ * Returns the function @name of one of them. If no library has it, returns NULL and sets problem.
+ */
 void *cst_foreign_find(CstForeign *libraries, const char *name);
 
-/* Those that have threads of their own crash in their destructors while these still run. */
+/*
+ * These libraries have threads that still run at exit and crash in the destructors of their
+ * library.
+ */
 
 /**
- * Has this process skip destructors when it exits with an open connection of such a library. Call
- * it after the library was loaded: what was registered last runs first.
+ * Makes this process skip destructors if it exits with an open connection of such a library. Call
+ * it after the library was loaded, because exit handlers run in the reverse order of registration.
  */
 void cst_foreign_loaded(void);
 /**
- * Counts an open connection: call it before the library begins to make one. Any thread. Does not
- * return once the process ends.
+ * Counts an open connection. Call it before the library begins to connect. Any thread. Does not
+ * return once the process is ending.
  */
 void cst_foreign_enter(void);
-/**
- * Call it when the library has connected, or could not: it may have registered an end of its own.
- */
+/** Call it after the library has connected or failed to: it may have registered an exit handler. */
 void cst_foreign_connected(void);
 /**
- * Ends the process here, with what was printed, if a connection is open, or being opened or closed;
- * else it returns, and none is begun any more. For the end of main(): what exit() runs may already
- * be one of the libraries'.
+ * Ends the process immediately, after flushing stdio, if a connection is open, being opened or
+ * being closed. Otherwise returns, and no connection is begun any more. Call it at the end of
+ * main(), because exit() may first run handlers of these libraries.
  */
 void cst_foreign_end(int status);
-/** Ends what cst_foreign_enter() began, once the library has let go. Any thread. */
+/** Ends the use that cst_foreign_enter() counted, after the library has closed it. Any thread. */
 void cst_foreign_leave(void);

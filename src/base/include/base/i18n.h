@@ -3,7 +3,7 @@
 
 #include <libintl.h>
 
-/** Messages people read go through gettext, in the text domain "cistern". */
+/** Messages for people are translated with gettext, in the text domain "cistern". */
 #define CST_TEXT_DOMAIN "cistern"
 #define _(text)         dgettext(CST_TEXT_DOMAIN, text)
 #define N_(text)        (text)

@@ -6,8 +6,9 @@
 /**
  * Shared libraries that are loaded on first use, so that a program does not pay for them at its
  * start. A table in src/base/libraries lists the functions that the program uses, and the build
- * makes a header of it (<gnutls_library.h>). The header includes the library's own headers and has
- * each call go through the table, so that call sites look as usual. Libraries are never unloaded.
+ * generates a header from it (<gnutls_library.h>). The header includes the library's own headers
+ * and redirects each call through the table, so that call sites look as usual. Libraries are never
+ * unloaded.
  */
 typedef struct {
     const char *file;         /**< as the dynamic linker searches for it: "libgnutls.so.30" */
@@ -20,7 +21,7 @@ typedef struct {
 
 /**
  * Loads @library unless it is loaded. Any thread. Call it where an error can be reported, before
- * the first function of the library is used. A failure is not kept: the next call tries again.
+ * the first function of the library is used. A failure is not cached: the next call tries again.
  *
  * Return: FALSE with UNSUPPORTED, which names the package, if the library cannot be loaded.
  */
@@ -29,8 +30,7 @@ gboolean cst_library_load(CstLibrary *library, GError **error);
 /** Loads @library, or ends the process with the error of cst_library_load(). */
 void cst_library_need(CstLibrary *library);
 
-/** Return: the addresses in the order of the names. Loads the library first if that is necessary.
- */
+/** Return: the addresses in the order of the names. Loads the library first if necessary. */
 static inline const void *cst_library_table(CstLibrary *library)
 {
     if (G_UNLIKELY(!g_atomic_int_get(&library->loaded)))

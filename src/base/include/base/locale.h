@@ -2,7 +2,7 @@
 #pragma once
 
 /**
- * Finds the translations: $CISTERN_LOCALE_DIR, else the build tree's when the program runs from it,
- * else those of the installation.
+ * Sets the directory of the translations: $CISTERN_LOCALE_DIR, else the build tree's if the program
+ * runs from it, else the installed one.
  */
 void cst_bind_locale(void);

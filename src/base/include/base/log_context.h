@@ -9,30 +9,31 @@
 #include <base/task.h>
 
 /**
- * What a thread works on, for the log: all its messages have this in their fields, so that a
- * request can be followed from its client through workers, external tools and jobs.
+ * The request that a thread works on, for the log. All messages of the thread have it in their
+ * fields, so that a request can be followed from its client through workers, external tools and
+ * jobs.
  *
- * Code that does something on behalf of others fills in a context, pushes it before and pops it
- * afterwards. Code that hands work to another thread gives it a copy to push.
+ * Code that acts for a client fills in a context, pushes it before and pops it afterwards. Code
+ * that hands work to another thread gives that thread a copy to push.
  */
-#define CST_LOG_NAME_SIZE 256 /* longer names are cut; those of files never are */
+#define CST_LOG_NAME_SIZE 256 /* longer names are cut; file names never are */
 
 typedef struct CstLogContext CstLogContext;
 struct CstLogContext {
-    uint64_t connection;   /**< number of the client's connection; 0: not a client's request */
-    uint32_t serial;       /**< of the call on it; both are the request's id: "12.7" */
-    pid_t pid;             /**< the client's */
-    uid_t uid;             /**< the same */
-    const char *procedure; /**< static; NULL: none */
-    CstTask *task;         /**< the job's number is taken from it; NULL: none */
-    CstLogContext *outer;  /**< while pushed: the thread's context before */
-    char pool[CST_LOG_NAME_SIZE]; /**< "": none; so with the next one */
+    uint64_t connection; /**< number of the client's connection; 0: no client's request */
+    uint32_t serial; /**< serial of the call; connection and serial are the request's id: "12.7" */
+    pid_t pid;       /**< pid of the client */
+    uid_t uid;       /**< uid of the client */
+    const char *procedure;        /**< static; NULL: unknown */
+    CstTask *task;                /**< the source of the job's number; NULL: no task */
+    CstLogContext *outer;         /**< while pushed: the thread's previous context */
+    char pool[CST_LOG_NAME_SIZE]; /**< pool and volume; "": not set */
     char volume[CST_LOG_NAME_SIZE];
 };
 
 /**
- * Empties @context. Names are terminated and not zeroed: this happens for each call, and zeroing
- * them would be most of its cost.
+ * Empties @context. The names are terminated and not zeroed, because this runs for each call and
+ * zeroing them would be most of its cost.
  */
 static inline void cst_log_context_init(CstLogContext *context)
 {
@@ -40,24 +41,22 @@ static inline void cst_log_context_init(CstLogContext *context)
     context->pool[0] = context->volume[0] = '\0';
 }
 
-/** Makes @context, which is borrowed until it is popped, this thread's context. */
+/** Makes @context this thread's context. It is borrowed until it is popped. */
 void cst_log_push(CstLogContext *context);
-/** Restores the context that was this thread's before @context; the reverse order of pushing. */
+/** Restores the context that was this thread's before @context. Pop in reverse order of pushing. */
 void cst_log_pop(CstLogContext *context);
 
-/** Returns this thread's context; NULL: none. */
+/** Returns this thread's context, or NULL. */
 const CstLogContext *cst_log_context(void);
 /**
- * Copies this thread's context for another thread, with a reference of its own on the task; all
- * zero when there is none. Free with cst_log_context_clear().
+ * Copies this thread's context for another thread, with its own reference on the task. The copy is
+ * empty if this thread has no context. Free with cst_log_context_clear().
  */
 void cst_log_context_copy(CstLogContext *ret_context);
 /** Drops a copy's reference on the task. */
 void cst_log_context_clear(CstLogContext *context);
 
-/**
- * Sets the pool (NULL: none) that this thread's context is about; does nothing without a context.
- */
+/** Sets the pool of this thread's context; NULL: no pool. No effect without a context. */
 void cst_log_set_pool(const char *pool);
 /** Sets the volume, as cst_log_set_pool() sets the pool. */
 void cst_log_set_volume(const char *volume);

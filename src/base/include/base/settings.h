@@ -4,15 +4,16 @@
 #include <glib.h>
 
 /**
- * Takes the value that a line of a file of settings gives @key of @group. @line counts from 1.
- * Fails with what is wrong with the value; who reads the file says where.
+ * Sets @key of @group to the value from a line of a settings file. @line counts from 1. On failure
+ * @error describes the problem of the value; cst_settings_read() adds the position.
  */
 typedef gboolean (*CstSettingFunc)(const char *group, const char *key, const char *value,
                                    unsigned line, gpointer data, GError **error);
 
 /**
- * Reads @len bytes of a key file of GLib's and hands each setting to @set, in their order and
- * without the blanks around it. CONFIG for anything that is wrong, with the line in front of it.
+ * Parses @len bytes of a GLib key file and passes each setting to @set, in the order of the file
+ * and without surrounding blanks. Any problem is reported as CONFIG, with the line number before
+ * the reason.
  */
 gboolean cst_settings_read(const char *text, size_t len, CstSettingFunc set, gpointer data,
                            GError **error);

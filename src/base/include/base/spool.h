@@ -4,14 +4,17 @@
 #include <glib.h>
 #include <stdint.h>
 
-/** Spools: files without names, so that nothing stays after a kill and nobody else opens one. */
+/**
+ * Spools: files without names. They vanish when the process is killed, and no other user can open
+ * one.
+ */
 
-/** Returns the directory @given, or without one (NULL) that of spools: TMPDIR, else /var/tmp. */
+/** Returns the directory @given, or the default one (NULL): TMPDIR, else /var/tmp. */
 const char *cst_spool_dir(const char *given);
-/** Makes a spool in @dir, mode 0600. Returns -1 with errno set. */
+/** Creates a spool in @dir, mode 0600. Returns -1 with errno set. */
 int cst_spool_open(const char *dir);
 /**
- * Bytes that the file system of @fd has left for spools: some stay free, for it is not ours alone.
- * FALSE with errno set.
+ * Returns in *ret_room the bytes that the file system of @fd has for spools. Some free space is
+ * reserved, because other programs use the file system too. Returns FALSE with errno set.
  */
 gboolean cst_spool_room(int fd, uint64_t *ret_room);

@@ -2,10 +2,11 @@
 #pragma once
 
 /**
- * CST_TEST_POINT("pool.claim.wait") names a place at which a unit test can act: a thread is about
- * to wait, a lock is released for a moment, a failed change is being rolled back, or a budget is
+ * CST_TEST_POINT("pool.claim.wait") names a point at which a unit test can act: a thread is about
+ * to wait, a lock is released briefly, a failed change is being rolled back, or a budget is
  * charged. A test installs a function (tests/unit/points.h) that runs in the thread that passes the
- * point. The function may run another operation there, hold the thread, or make the next call fail.
+ * point. The function may run another operation there, block the thread, or make the next call
+ * fail.
  *
  * Place the macro directly before the wait, between the unlock and the lock, or as the first
  * statement of the rollback. The name is "noun.operation.step" and is unique in src. `make lint`

@@ -3,12 +3,12 @@
 
 #include <glib.h>
 
-/** The most threads of one cst_threads_run(). */
+/** The maximum number of threads of one cst_threads_run(). */
 #define CST_THREADS_MAX 64u
 
 /**
- * Runs @func(@data) on @count threads (1 to CST_THREADS_MAX), the calling one among them, and
- * returns when all have returned. When fewer threads can be made, fewer run: @func takes pieces of
- * shared work until none is left. The threads log with the caller's context.
+ * Runs @func(@data) on @count threads (1 to CST_THREADS_MAX), including the calling one, and
+ * returns when all have returned. If fewer threads can be created, fewer run. So @func must consume
+ * pieces of shared work until all are done. The threads log with the caller's context.
  */
 void cst_threads_run(GThreadFunc func, gpointer data, unsigned count);

@@ -9,13 +9,13 @@
 #define CST_GIB (UINT64_C(1) << 30)
 #define CST_TIB (UINT64_C(1) << 40)
 
-/** Returns how many pieces of @piece bytes hold @bytes, rounded up. Cannot overflow. */
+/** Returns the number of pieces of @piece bytes that hold @bytes, rounded up. Cannot overflow. */
 static inline uint64_t cst_div_up(uint64_t bytes, uint64_t piece)
 {
     return bytes / piece + (bytes % piece != 0);
 }
 
-/** Rounds up to a multiple of @piece. The caller knows that the result does not overflow. */
+/** Rounds up to a multiple of @piece. The caller ensures that the result does not overflow. */
 static inline uint64_t cst_round_up(uint64_t bytes, uint64_t piece)
 {
     return cst_div_up(bytes, piece) * piece;
@@ -28,24 +28,24 @@ static inline gboolean cst_is_power_of_two(uint64_t value, uint64_t least, uint6
 }
 
 /**
- * Multiplies @value by the unit @suffix, as libvirt's <capacity unit='…'> and virsh's sizes do:
- * "b"/"bytes" 1; "k"…"e", with or without "iB"/"ib" powers of 1024; "KB"…"EB" powers of 1000. Case
- * does not matter. NULL or "" means @default_scale. Fails with INVALID (unknown suffix) or OVERFLOW
- * (the result exceeds @limit).
+ * Multiplies @value by the unit @suffix, as in libvirt's <capacity unit='…'> and virsh's sizes.
+ * "b"/"bytes" is 1. "k"…"e", with or without "iB"/"ib", are powers of 1024. "KB"…"EB" are powers of
+ * 1000. Case does not matter. NULL or "" means @default_scale. Fails with INVALID (unknown suffix)
+ * or OVERFLOW (the result exceeds @limit).
  */
 gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_scale,
                          uint64_t limit, GError **error);
 
 /**
- * Parses "10G", "1.5G", "0x10000", "1024", "5 MiB" into bytes; a number without a suffix counts
- * @default_scale bytes each. A fraction needs a suffix, and what is left of a byte is dropped, as
- * qemu-img does. INVALID or OVERFLOW.
+ * Parses "10G", "1.5G", "0x10000", "1024", "5 MiB" into bytes. A number without a suffix is a
+ * multiple of @default_scale bytes. A fraction needs a unit above one byte, and is rounded down to
+ * bytes as in qemu-img. Fails with INVALID or OVERFLOW.
  */
 gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret_bytes,
                          GError **error);
 
 /**
- * Divides @bytes by the largest power of 1024 that leaves at least 1, as virsh prints sizes;
+ * Divides @bytes by the largest power of 1024 that leaves at least 1, as virsh prints sizes.
  * *ret_unit is "B", "KiB", … (virsh prints "%.2lf %s").
  */
 double cst_units_pretty(uint64_t bytes, const char **ret_unit);

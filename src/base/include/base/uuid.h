@@ -15,8 +15,9 @@ typedef struct {
 void cst_uuid_generate(CstUuid *ret_uuid);
 
 /**
- * Parses what libvirt accepts: 32 hexadecimal digits with dashes between them and space around
- * them. FALSE for anything else; *@ret_uuid is then unchanged.
+ * Parses a UUID in the forms that libvirt accepts: 32 hexadecimal digits, with optional dashes
+ * between bytes and surrounding space. Returns FALSE for any other text; *@ret_uuid is then
+ * unchanged.
  */
 gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid);
 
