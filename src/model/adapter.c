@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The <adapter> of scsi pools: a SCSI host, given by name or by the PCI address and unique id of
- * its parent, or a Fibre Channel host, given by its world wide names. Parsing, checks and messages
- * are libvirt's. Resolving an adapter to a host is the backend's task.
+ * The <adapter> of scsi pools. It is a SCSI host, given by name or by the PCI address and unique id
+ * of its parent, or a Fibre Channel host, given by its world wide names. Parsing, checks and
+ * messages are libvirt's. The backend resolves an adapter to a host.
  */
 #include "adapter.h"
 
@@ -13,7 +13,7 @@
 
 static const char *const type_names[] = {"scsi_host", "fc_host", NULL};
 
-/* Old documents, without the attribute type, give the name of the host and nothing else. */
+/* Parses an old document without the attribute type. It has only the name of the host. */
 static gboolean parse_untyped(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (xmlHasNsProp(node, BAD_CAST "wwnn", NULL) || xmlHasNsProp(node, BAD_CAST "wwpn", NULL) ||
@@ -30,7 +30,7 @@ static gboolean parse_untyped(xmlNode *node, CstAdapter *adapter, GError **error
     return TRUE;
 }
 
-/* <address domain='0x0' bus='0x1f' slot='0x2' function='0x1'/>, with libvirt's bounds. */
+/* Parses <address domain='0x0' bus='0x1f' slot='0x2' function='0x1'/>, with libvirt's bounds. */
 static gboolean parse_pci(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (!cst_xml_attr_uint(node, "domain", 0, &adapter->pci_domain, error) ||
@@ -51,8 +51,8 @@ static gboolean parse_pci(xmlNode *node, CstAdapter *adapter, GError **error)
 }
 
 /*
- * <adapter type='scsi_host' name='host0'/>, or instead of a name, which changes with the order of
- * discovery, <parentaddr unique_id='1'> with an <address> in it.
+ * Parses <adapter type='scsi_host' name='host0'/>, or <parentaddr unique_id='1'> with an <address>
+ * instead of the name. The name changes with the order of discovery.
  */
 static gboolean parse_scsi_host(xmlNode *node, CstAdapter *adapter, GError **error)
 {
@@ -76,7 +76,7 @@ static gboolean parse_scsi_host(xmlNode *node, CstAdapter *adapter, GError **err
     return TRUE;
 }
 
-/* <adapter type='fc_host' parent='scsi_host5' wwnn='…' wwpn='…' managed='yes'/>. */
+/* Parses <adapter type='fc_host' parent='scsi_host5' wwnn='…' wwpn='…' managed='yes'/>. */
 static gboolean parse_fc_host(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (!cst_xml_attr_yes_no(node, "managed", &adapter->managed, error))
@@ -94,7 +94,7 @@ gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     int type;
 
-    /* The attributes of the other type are ignored, as libvirt does. */
+    /* Attributes of the other type are ignored, as in libvirt. */
     adapter->managed = -1;
     if (!cst_xml_attr_enum(node, "type", type_names, &type, error))
         return FALSE;
@@ -106,7 +106,7 @@ gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error)
     return parse_fc_host(node, adapter, error);
 }
 
-/* A world wide name consists of 16 hexadecimal digits, with or without the prefix 0x. */
+/* Checks a world wide name: 16 hexadecimal digits, with or without the prefix 0x. */
 static gboolean check_wwn(const char *wwn, GError **error)
 {
     const char *digits = wwn;
@@ -121,7 +121,8 @@ static gboolean check_wwn(const char *wwn, GError **error)
 }
 
 /*
- * The host's own names are required. A parent may be given by both of its names or by its fabric's.
+ * Requires the host's own names. A parent may be given by both of its names or by its fabric's
+ * name.
  */
 static gboolean check_fc_host(const CstAdapter *adapter, GError **error)
 {
@@ -216,7 +217,7 @@ void cst_adapter_clear(CstAdapter *adapter)
     memset(adapter, 0, sizeof(*adapter));
 }
 
-/* The number in the name: "scsi_host3", "host3" and "3" are the same adapter. */
+/* Returns the number in the name: "scsi_host3", "host3" and "3" are the same adapter. */
 static const char *host_number(const char *name)
 {
     if (g_str_has_prefix(name, "scsi_"))
@@ -240,8 +241,7 @@ gboolean cst_adapter_same(const CstAdapter *a, const CstAdapter *b)
     if (a->type == CST_ADAPTER_FC_HOST)
         return g_strcmp0(a->wwnn, b->wwnn) == 0 && g_strcmp0(a->wwpn, b->wwpn) == 0;
     /*
-     * An adapter that is given by name and one that is given by address cannot be compared without
-     * sysfs.
+     * Without sysfs, an adapter given by name and an adapter given by address cannot be compared.
      */
     if (a->name && b->name)
         return strcmp(host_number(a->name), host_number(b->name)) == 0;

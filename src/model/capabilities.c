@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The <storagepoolCapabilities> document, which is generated from the table of pool types. Order
- * and content are libvirt's, down to the types without a backend, because clients read the document
- * as a list of what libvirt knows.
+ * The <storagepoolCapabilities> document, generated from the table of pool types. Order and content
+ * are libvirt's, including the types without a backend, because clients read the document as the
+ * list of types that libvirt knows.
  */
 #include <model/pool_def.h>
 

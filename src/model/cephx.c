@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keys and keyrings of cephx (see the header). Text stays where it is and is walked by lines. */
+/*
+ * Keys and keyrings of cephx (see the header). The keyring is parsed line by line without a copy.
+ */
 #include <model/cephx.h>
 
 #include <errno.h>
@@ -44,7 +46,7 @@ gboolean cst_cephx_key_new(CstSecretBytes *ret_key, GError **error)
     return TRUE;
 }
 
-/* Other types have secrets of other lengths; which of them a cluster takes is its own affair. */
+/* A key of another type may have another length. The cluster decides which types it accepts. */
 gboolean cst_cephx_key_check(const CstSecretBytes *key, GError **error)
 {
     gboolean fits = key->len > KEY_HEAD && get_le16(key->data) >= KEY_AES &&
@@ -67,7 +69,7 @@ static gboolean is_base64(const char *text, size_t len)
     return len > padding && len % 4 == 0;
 }
 
-/* Decoding passes over what is no base64, so that is looked for first. */
+/* The decoder skips characters that are not base64, so they are checked first. */
 static gboolean read_key(const char *text, size_t len, CstSecretBytes *ret_key, GError **error)
 {
     g_auto(CstSecretBytes) key = {0};
@@ -110,7 +112,7 @@ static Line trimmed(const char *text, size_t len)
     return (Line){text, len};
 }
 
-/* Takes the next line from @at on; FALSE at the end. */
+/* Returns the next line from *at on, and advances *at. Returns FALSE at the end. */
 static gboolean next_line(const CstSecretBytes *keyring, size_t *at, Line *ret_line)
 {
     const char *begin = (const char *)keyring->data + *at;
@@ -136,7 +138,7 @@ static gboolean is_section_of(const Line *line, const char *user)
            memcmp(line->text + 1, user, line->len - 2) == 0;
 }
 
-/* "key = VALUE": *ret_value is what follows the sign. */
+/* Whether the line is "key = VALUE". *ret_value is the text after the equals sign. */
 static gboolean is_key(const Line *line, Line *ret_value)
 {
     const char *sign = line->len > 0 ? memchr(line->text, '=', line->len) : NULL;
@@ -154,7 +156,7 @@ static gboolean is_caps(const Line *line)
     return line->len > 5 && memcmp(line->text, "caps", 4) == 0 && is_blank(line->text[4]);
 }
 
-/* Moves *at behind the head of the user's section. */
+/* Moves *at past the section header of @user. */
 static gboolean find_section(const CstSecretBytes *keyring, const char *user, size_t *at,
                              GError **error)
 {
@@ -195,7 +197,10 @@ static size_t append_text(CstSecretBytes *to, size_t at, const char *text)
     return append(to, at, text, strlen(text));
 }
 
-/* Only caps are taken over: a key that is pending, for one, would be of the last rotation. */
+/*
+ * Copies only the caps. Another line, such as a pending key, could be left from an earlier
+ * rotation.
+ */
 gboolean cst_cephx_keyring_with(const CstSecretBytes *keyring, const char *user,
                                 const CstSecretBytes *key, CstSecretBytes *ret_keyring,
                                 GError **error)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules of what pools log in with, by the usage of the secret. */
+/* The rules for the credentials of pools, by the usage of the secret. */
 #include <model/credential.h>
 
 #include <errno.h>
@@ -10,13 +10,14 @@
 #include <base/i18n.h>
 #include <model/cephx.h>
 
-/* As long as the weakest initiators take it. */
+/* The maximum length that the weakest initiators accept. */
 #define CHAP_LEN 16
 
 /* --- CHAP ------------------------------------------------------------------------------------- */
 
 /*
- * Bytes above the last multiple of the alphabet's size are drawn again, so that all are as likely.
+ * Draws bytes above the last multiple of the alphabet's size again, so that all characters are
+ * equally likely.
  */
 static gboolean chap_new(CstSecretBytes *ret_value, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Declarations as plain data. src/store keeps them in a database, src/pool decides with them which
- * references of an image are followed, src/service creates and changes them.
+ * Declarations as plain data. src/store keeps them in a database. src/pool decides with them which
+ * references of an image are followed. src/service creates and changes them.
  */
 #include <model/declaration.h>
 

@@ -77,7 +77,7 @@ void cst_encryption_free(CstEncryption *encryption)
     g_free(encryption);
 }
 
-/* <secret type='passphrase' uuid='…'/>, or with usage='…'. */
+/* Parses <secret type='passphrase' uuid='…'/>, or the same with usage='…'. */
 static gboolean parse_secret(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     g_autofree char *type = cst_xml_attr(node, "type");
@@ -96,7 +96,7 @@ static gboolean parse_secret(xmlNode *node, CstEncryption *encryption, GError **
     return TRUE;
 }
 
-/* <cipher name='aes' size='256' mode='cbc' hash='sha256'/>; mode and hash are optional. */
+/* Parses <cipher name='aes' size='256' mode='cbc' hash='sha256'/>; mode and hash are optional. */
 static gboolean parse_cipher(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     encryption->cipher_name = cst_xml_attr(node, "name");
@@ -112,7 +112,7 @@ static gboolean parse_cipher(xmlNode *node, CstEncryption *encryption, GError **
     return TRUE;
 }
 
-/* <ivgen name='plain64' hash='sha256'/>; the hash is optional. */
+/* Parses <ivgen name='plain64' hash='sha256'/>; the hash is optional. */
 static gboolean parse_ivgen(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     if (!encryption->cipher_name)
@@ -125,8 +125,8 @@ static gboolean parse_ivgen(xmlNode *node, CstEncryption *encryption, GError **e
 }
 
 /*
- * Cipher and IV generator can be chosen for LUKS only; otherwise libvirt ignores both, and so do
- * we.
+ * Parses cipher and IV generator, which only LUKS has. For other formats they are ignored, as in
+ * libvirt.
  */
 static gboolean parse_luks(xmlNode *node, CstEncryption *encryption, GError **error)
 {
@@ -154,7 +154,7 @@ static CstEncryption *parse_format(xmlNode *node, GError **error)
         cst_fail(error, CST_ERROR_CONFIG, _("unknown volume encryption format type %s"), text);
         return NULL;
     }
-    /* NONE has no name. */
+    /* format_names does not contain CST_ENCRYPTION_NONE. */
     return cst_encryption_new(CST_ENCRYPTION_DEFAULT + (unsigned)format);
 }
 

@@ -8,9 +8,9 @@
 
 /** The <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
 /**
- * Parses the element @node. NULL with XML (missing or malformed parts) or CONFIG (unknown format,
- * type of secret, …). The caller frees the result.
+ * Parses the element @node. Returns NULL with XML (missing or malformed parts) or CONFIG (unknown
+ * format, type of secret, …). The caller frees the result.
  */
 CstEncryption *cst_encryption_parse(xmlNode *node, GError **error);
-/** Formats the element; nothing when @encryption has no format. */
+/** Formats the element. No output if @encryption has no format. */
 void cst_encryption_format(CstXmlWriter *xml, const CstEncryption *encryption);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The comment at the head of definition files, with libvirt's text, which tells people not to edit
- * the file. It contains a name chosen by a user, so a name that could end the comment or be misread
- * by a shell is replaced by the UUID.
+ * The comment at the head of definition files. Its text is libvirt's and warns people not to edit
+ * the file. It contains a name chosen by a user. A name that could end the comment or be misread by
+ * a shell is replaced by the UUID.
  */
 #include <model/file_header.h>
 

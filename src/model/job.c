@@ -33,7 +33,7 @@ void cst_job_info_free(CstJobInfo *job)
 
 int64_t cst_job_seconds_left(const CstJobInfo *job)
 {
-    /* A waiting job has not begun; without a rate there is nothing to estimate from. */
+    /* A waiting job has not begun. Without a rate no estimate is possible. */
     if (job->state != CST_JOB_RUNNING || job->total == 0 || job->rate == 0)
         return -1;
     return job->total > job->done ? (int64_t)((job->total - job->done) / job->rate) : 0;
@@ -45,7 +45,7 @@ gboolean cst_job_check_done(const CstJobInfo *job, GError **error)
 
     if (job->state == CST_JOB_DONE)
         return TRUE;
-    /* A failure of another version's process may have a word that we do not know: FAILED. */
+    /* A process of another version may report an unknown word; the code is then FAILED. */
     if (job->error_word)
         cst_error_from_word(job->error_word, &code);
     if (job->error)

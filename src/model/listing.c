@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rows of lists of volumes, and of deleted ones. */
+/* Rows of lists of volumes, and of deleted volumes. */
 #include <model/listing.h>
 
 void cst_vol_row_free(CstVolRow *row)

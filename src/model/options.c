@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Options in an XML namespace of the pool type's own: mount options of fs and netfs, librbd's
- * configuration, and Cistern's own options. Those in libvirt's namespaces may have any name. In
- * Cistern's namespace an option that is unknown, or that the type does not have, is an error:
- * ignoring it would silently give the user something else.
+ * Options in an XML namespace: mount options of fs and netfs, librbd's configuration, and Cistern's
+ * own options. Options in libvirt's namespaces may have any name. In Cistern's namespace an option
+ * is an error if it is unknown or the type does not have it. To ignore it would silently give the
+ * user another result.
  */
 #include "options.h"
 
@@ -36,7 +36,7 @@ void cst_options_add(GPtrArray **options, const char *key, const char *value)
 
 const char *cst_options_get(const GPtrArray *options, const char *key)
 {
-    /* From the end: the last value counts. */
+    /* From the end, because the last value counts. */
     for (guint i = options ? options->len : 0; i-- > 0;) {
         const CstPoolOption *option = g_ptr_array_index(options, i);
 
@@ -74,7 +74,7 @@ static gboolean check_name(const CstPoolNamespace *ns, const char *name, GError 
     return cst_fail(error, CST_ERROR_CONFIG, _("unknown %s '%s'"), ns->what, name);
 }
 
-/* <rbd:option name='client_mount_timeout' value='45'/>; mount options have no value. */
+/* Parses <rbd:option name='client_mount_timeout' value='45'/>; mount options have no value. */
 static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                              GError **error)
 {
@@ -101,7 +101,7 @@ static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArra
     return TRUE;
 }
 
-/* Refuses elements in our namespace for a type that has no options there. */
+/* Rejects elements in Cistern's namespace for a type that has no options there. */
 static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError **error)
 {
     if (ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0)

@@ -10,17 +10,17 @@
 /** Lists of options in an XML namespace, as children of <pool> or <volume>. */
 
 /**
- * Parses the list into *options; NULL when it is empty. @ns NULL: the type has no options, and any
- * in Cistern's namespace are refused.
+ * Parses the list into *options, which remains NULL if the list is empty. @ns NULL: the type has no
+ * options, and an option in Cistern's namespace is an error.
  */
 gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                            GError **error);
 
-/** An element in Cistern's namespace that pools of all types may have; no list of options. */
+/** An element in Cistern's namespace that pools of all types may have. It is not an option list. */
 #define CST_TRASH_ELEMENT "trash"
 
-/** The namespace that the document has to declare: @ns; NULL when there are no options. */
+/** Returns the namespace that the document must declare: @ns, or NULL if there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);
 
-/** Formats the list; nothing when @ns is NULL. */
+/** Formats the list. No output if @ns is NULL. */
 void cst_options_format(CstXmlWriter *xml, const CstPoolNamespace *ns, const GPtrArray *options);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * OVF descriptors. Versions 1 and 2 have namespaces of their own, and programs mix them up, so
- * elements and attributes are found by their local names. A reference to a file is a path below the
- * descriptor's directory, and nothing else: no path that leads out of it, no URL.
+ * OVF descriptors. Versions 1 and 2 have different namespaces, and programs mix them up, so
+ * elements and attributes are found by their local names. A reference to a file must be a path
+ * below the descriptor's directory. A path that leads out of it and a URL are rejected.
  */
 #include <model/ovf.h>
 
@@ -53,8 +53,8 @@ static char *attribute(xmlNode *node, const char *name)
 }
 
 /*
- * The section of the disks. OVF 0.9 and VirtualCenter 2.5 have <Section
- * xsi:type="ovf:DiskSection_Type"> in its place.
+ * Returns the section of the disks. OVF 0.9 and VirtualCenter 2.5 have <Section
+ * xsi:type="ovf:DiskSection_Type"> instead.
  */
 static xmlNode *disk_section_of(xmlNode *root)
 {
@@ -70,7 +70,7 @@ static xmlNode *disk_section_of(xmlNode *root)
     return section;
 }
 
-/* The <File> with @id; NULL: none. */
+/* Returns the <File> with @id, or NULL. */
 static xmlNode *file_of(xmlNode *references, const char *id)
 {
     for (xmlNode *file = references ? references->children : NULL; file; file = file->next) {
@@ -102,7 +102,7 @@ static gboolean check_file(const CstOvfDisk *disk, xmlNode *file, const char *wh
     return TRUE;
 }
 
-/* Two disks in one file would be unpacked twice, and so on: nobody makes them. */
+/* Rejects two disks in one file. They would be unpacked twice, and no program creates them. */
 static gboolean check_once(const GPtrArray *disks, const CstOvfDisk *disk, const char *what,
                            GError **error)
 {
@@ -117,7 +117,7 @@ static gboolean check_once(const GPtrArray *disks, const CstOvfDisk *disk, const
     return TRUE;
 }
 
-/* The path of a <File>, without a leading "./"; NULL: it has none. */
+/* Returns the path of a <File>, without a leading "./", or NULL. */
 static char *path_of(xmlNode *file)
 {
     g_autofree char *href = attribute(file, "href");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The <permissions> element: mode, owner, group and label, each of which may be absent. */
+/* The <permissions> element: mode, owner, group and label. Each of them may be absent. */
 #include "perms.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* <mode>0755</mode>: octal, permission bits only. */
+/* Parses <mode>0755</mode>: octal, permission bits only. */
 static gboolean parse_mode(xmlNode *node, uint32_t *ret_mode, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, "mode");
@@ -19,7 +19,7 @@ static gboolean parse_mode(xmlNode *node, uint32_t *ret_mode, GError **error)
     return TRUE;
 }
 
-/* -1 means "not set": old versions of libvirt wrote it. */
+/* -1 means "not set", because old versions of libvirt wrote it. */
 static gboolean parse_id(xmlNode *node, const char *name, uint32_t *ret_id, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, name);

@@ -7,13 +7,13 @@
 #include <model/xml_write.h>
 
 /**
- * Parses the <permissions> at @path below @node into *@perms, which owns nothing yet; all members
- * are unset when there is none. XML for a malformed mode or id.
+ * Parses the <permissions> at @path below @node into *@perms, which must own no memory. All members
+ * are unset if the element is missing. Fails with XML for a malformed mode or id.
  */
 gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GError **error);
 
-/** Formats <permissions>; nothing when no member is set. */
+/** Formats <permissions>. No output if no member is set. */
 void cst_perms_format(CstXmlWriter *xml, const CstPerms *perms);
 
-/** Makes @to, which owns nothing, a deep copy of @from. */
+/** Makes @to a deep copy of @from. @to must own no memory. */
 void cst_perms_copy(CstPerms *to, const CstPerms *from);

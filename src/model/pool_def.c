@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Pool definitions as structs: construction, deep copies, destruction. A copy begins as a copy of
- * the struct, so that plain members cannot be forgotten; strings and lists are then replaced one by
+ * the struct, so that plain members cannot be forgotten. Strings and lists are then replaced one by
  * one.
  */
 #include <model/pool_def.h>
@@ -105,7 +105,7 @@ static void copy_devices(CstPoolSource *to, const CstPoolSource *from)
 
 static void copy_source(CstPoolSource *to, const CstPoolSource *from)
 {
-    /* Without a type there are no defaults, which a copy does not need. */
+    /* CST_POOL_TYPE_LAST has no defaults, and a copy needs no defaults. */
     cst_pool_source_init(to, CST_POOL_TYPE_LAST);
     for (guint i = 0; from->hosts && i < from->hosts->len; i++) {
         const CstHost *host = g_ptr_array_index(from->hosts, i);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Formatting of pool documents: definitions, states, sources. The pool type determines which parts
- * of <source> are written. The order of the elements is libvirt's, as definition files are compared
- * and edited by people. A format or type without a name is an error (INVALID) and not left out: the
- * file would not be readable again.
+ * Formatting of pool documents: definitions, states, sources. The pool type determines the parts of
+ * <source> that are written. The order of the elements is libvirt's, because people compare and
+ * edit definition files. A format or type without a name is an error (INVALID), because a file
+ * without it could not be parsed again.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -32,7 +32,7 @@ static void format_hosts(CstXmlWriter *xml, const CstPoolSource *source)
     }
 }
 
-/* Written by the disk backend for people; a parser ignores them. */
+/* Formats the free extents that the disk backend reports for people. A parser ignores them. */
 static void format_free_extents(CstXmlWriter *xml, const GArray *extents)
 {
     for (guint i = 0; i < extents->len; i++) {
@@ -81,7 +81,10 @@ static void format_initiator(CstXmlWriter *xml, const char *iqn)
     cst_xml_close(xml, "initiator");
 }
 
-/* Parts that the type does not use may have been parsed; they are kept but not written. */
+/*
+ * Formats the parts that the type uses. Other parts may have been parsed; they are kept in the
+ * struct.
+ */
 static void format_parts(CstXmlWriter *xml, const CstPoolSource *source, unsigned parts)
 {
     if (parts & CST_SOURCE_HOST)
@@ -171,7 +174,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
 
     if (!info)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), def->type);
-    /* Declared only if it is used, so that documents without options are libvirt's to the byte. */
+    /* Declared only if used, so that documents without options are identical to libvirt's. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
     declares_ours = def->trash_days && !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The health of a pool's storage, as its technology tells it. */
+/* The health of a pool's storage, as its technology reports it. */
 #include <model/pool_health.h>
 
 void cst_pool_health_note(CstPoolHealth *health, const char *note)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Detection of pools with the same storage. What two pools must not share is a column of their
- * type's row (CstConflict), with libvirt's rules. Only definitions are compared: two names of one
- * device are not recognised.
+ * Detection of pools with the same storage. The property that two pools must not share is a column
+ * of their type's row (CstConflict), with libvirt's rules. Only definitions are compared, so two
+ * names of one device are not recognised.
  */
 #include <model/pool_def.h>
 
 #include "adapter.h"
 
-/* Uses a hash set, as a document of 1 MiB may contain tens of thousands of devices. */
+/* Uses a hash set, because a document of 1 MiB may contain tens of thousands of devices. */
 static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b)
 {
     g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
@@ -43,8 +43,8 @@ gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b)
     if (!info || !other || info->conflict != other->conflict)
         return FALSE;
     /*
-     * A device conflicts between types, too: a disk cannot be partitioned by one pool and be a
-     * volume group in another.
+     * A device conflicts between types, too: one disk cannot be partitioned by a pool and be part
+     * of a volume group.
      */
     if (info->conflict != CST_CONFLICT_DEVICE && a->type != b->type)
         return FALSE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Parsing of pool documents: definitions and states. Defaults, checks, their order and the messages
- * follow libvirt, as the first failure is what the user sees.
+ * follow libvirt, because the user sees the first failure.
  */
 #include <string.h>
 
@@ -60,7 +60,10 @@ static gboolean parse_uuid(xmlNode *node, CstUuid *ret_uuid, GError **error)
     return TRUE;
 }
 
-/* <features><cow state='no'/></features>: whether the pool's files are copied on write (Btrfs). */
+/*
+ * Parses <features><cow state='no'/></features>: whether the pool's files are copied on write
+ * (Btrfs).
+ */
 static gboolean parse_features(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                                GError **error)
 {
@@ -76,7 +79,7 @@ static gboolean parse_features(xmlNode *node, const CstPoolTypeInfo *info, CstPo
     return TRUE;
 }
 
-/* Whether the source has all parts that its type requires; fills in the source's default name. */
+/* Checks that the source has all parts that its type requires. Sets the source's default name. */
 static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GError **error)
 {
     CstPoolSource *source = &def->source;
@@ -85,7 +88,10 @@ static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GErro
         return cst_fail(error, CST_ERROR_XML, _("missing storage pool source host name"));
     if ((info->source_parts & CST_SOURCE_DIR) && !source->dir)
         return cst_fail(error, CST_ERROR_XML, _("missing storage pool source path"));
-    /* And the other way round; parse_name() has refused a document with neither. */
+    /*
+     * The pool's name is also the source's default. parse_name() has rejected a document with
+     * neither.
+     */
     if ((info->source_parts & CST_SOURCE_NAME) && !source->name)
         source->name = g_strdup(def->name);
     if ((info->source_parts & CST_SOURCE_ADAPTER) && !cst_adapter_check(&source->adapter, error))
@@ -95,7 +101,7 @@ static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GErro
     return TRUE;
 }
 
-/* The URL of the directory that holds the volumes, as libvirt writes it into their paths. */
+/* Returns the URL of the directory with the volumes, as libvirt writes it into their paths. */
 static char *url_of_source(const CstPoolSource *source, const char *scheme)
 {
     const CstHost *host = g_ptr_array_index(source->hosts, 0);
@@ -105,14 +111,14 @@ static char *url_of_source(const CstPoolSource *source, const char *scheme)
     g_autofree char *escaped = cst_url_escape_path(path);
     g_autofree char *port = host->port ? g_strdup_printf(":%u", host->port) : g_strdup("");
 
-    /* The path of a socket has no place in front of the volume's name (docs/gluster.md). */
+    /* A socket path cannot precede the volume's name in the URL (docs/gluster.md). */
     if (host->name[0] == '/')
         return g_strconcat(scheme, "+unix:///", escaped, NULL);
     return g_strconcat(scheme, "://", bare_ipv6 ? "[" : "", host->name, bare_ipv6 ? "]" : "", port,
                        "/", escaped, NULL);
 }
 
-/* <target><path>…</path><permissions>…</permissions></target>. */
+/* Parses <target><path>…</path><permissions>…</permissions></target>. */
 static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                              GError **error)
 {
@@ -122,7 +128,7 @@ static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPool
         def->target_path = url_of_source(&def->source, info->url_scheme);
     if (!info->has_target)
         return TRUE;
-    /* The system makes the device nodes there; libvirt ignores a <path> that says otherwise. */
+    /* The system creates the device nodes there. libvirt ignores a different <path>. */
     if (info->target_prefix)
         path = g_strconcat(info->target_prefix, def->source.name, NULL);
     else
@@ -134,8 +140,8 @@ static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPool
 }
 
 /*
- * <refresh><volume allocation='capacity'/></refresh>: what a refresh reports as volumes'
- * allocation.
+ * Parses <refresh><volume allocation='capacity'/></refresh>: the allocation of volumes that a
+ * refresh reports.
  */
 static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
 {
@@ -153,7 +159,7 @@ static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
     return TRUE;
 }
 
-/* <capacity unit='bytes'>…</capacity>. In states only; a missing element is 0. */
+/* Parses <capacity unit='bytes'>…</capacity>. Used for states only. A missing element is 0. */
 static gboolean parse_size(xmlNode *node, const char *name, uint64_t *ret_bytes, GError **error)
 {
     return cst_xml_bytes(node, name, name, G_MAXUINT64, ret_bytes, NULL, error);
@@ -166,7 +172,10 @@ static gboolean parse_live(xmlNode *node, CstPoolDef *def, GError **error)
            parse_size(node, "available", &def->available, error);
 }
 
-/* <cistern:trash days='7'/>: deleted volumes are kept. The last one counts, as with options. */
+/*
+ * Parses <cistern:trash days='7'/>: the days for which deleted volumes are kept. The last element
+ * counts, as with options.
+ */
 static gboolean parse_trash(xmlNode *node, CstPoolDef *def, GError **error)
 {
     for (xmlNode *child = node->children; child; child = child->next) {
@@ -192,7 +201,7 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
     xmlNode *source = cst_xml_find(node, "source");
 
-    /* The source first: the pool's name may default to the source's. */
+    /* The source first, because the pool's name may default to the source's. */
     if (source && !cst_pool_source_parse_node(source, def->type, &def->source, error))
         return FALSE;
     if (!parse_name(node, info, def, error) || !parse_uuid(node, &def->uuid, error) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parsing of the <source> element. Elements that the type does not use are parsed all the same, as
- * in libvirt: they are checked, kept in the struct, and not written.
+ * Parsing of the <source> element. As in libvirt, elements that the type does not use are also
+ * parsed: they are checked, kept in the struct, and not formatted.
  */
 #include <string.h>
 
@@ -18,11 +18,11 @@ char *cst_path_tidy(const char *path)
     const char *scheme = strstr(path, "://");
     const char *p = path;
 
-    /* A URI: its slashes are not separators of a path. */
+    /* The slashes of a URI are not path separators. */
     if (scheme && strchr(path, '/') > scheme)
         return g_strdup(path);
     tidy = g_string_new(NULL);
-    /* POSIX gives a path with exactly two leading slashes a meaning of its own. */
+    /* POSIX gives a path with exactly two leading slashes a special meaning. */
     if (p[0] == '/' && p[1] == '/' && p[2] != '/') {
         g_string_append(tidy, "//");
         p += 2;
@@ -37,7 +37,7 @@ char *cst_path_tidy(const char *path)
     return g_string_free(tidy, FALSE);
 }
 
-/* <format type='nfs'/>; the type's default when it is missing. */
+/* Parses <format type='nfs'/>. The type's default applies if it is missing. */
 static gboolean parse_format(xmlNode *node, CstPoolType type, CstPoolSource *source, GError **error)
 {
     g_autofree char *format = NULL;
@@ -50,7 +50,7 @@ static gboolean parse_format(xmlNode *node, CstPoolType type, CstPoolSource *sou
     return TRUE;
 }
 
-/* <host name='mon1' port='6789'/>, any number of them: RBD has several monitors. */
+/* Parses any number of <host name='mon1' port='6789'/>, because RBD has several monitors. */
 static gboolean parse_hosts(xmlNode *node, CstPoolSource *source, GError **error)
 {
     for (xmlNode *host = cst_xml_find(node, "host"); host; host = cst_xml_next(host)) {
@@ -68,7 +68,8 @@ static gboolean parse_hosts(xmlNode *node, CstPoolSource *source, GError **error
 }
 
 /*
- * <device path='/dev/sdb' part_separator='yes'/>, any number of them: a volume group has several.
+ * Parses any number of <device path='/dev/sdb' part_separator='yes'/>, because a volume group has
+ * several.
  */
 static gboolean parse_devices(xmlNode *node, CstPoolSource *source, GError **error)
 {
@@ -98,7 +99,7 @@ static gboolean parse_auth_type(const char *text, CstAuthType *ret_type, GError 
     return TRUE;
 }
 
-/* <auth type='ceph' username='admin'><secret uuid='…'/></auth>. */
+/* Parses <auth type='ceph' username='admin'><secret uuid='…'/></auth>. */
 static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
 {
     xmlNode *element = cst_xml_find(node, "auth");
@@ -120,15 +121,15 @@ static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
     if (!cst_secret_ref_parse(secret, &auth->by_uuid, &auth->secret_uuid, &auth->secret_usage,
                               error))
         return FALSE;
-    /* Last, as libvirt reports what is missing in the element first. */
+    /* Checked last, because libvirt reports missing parts of the element first. */
     if (auth->type == CST_AUTH_NONE)
         return cst_fail(error, CST_ERROR_CONFIG, _("storage pool missing auth type"));
     return TRUE;
 }
 
 /*
- * Accepted for the first two formats of any type's list: files of libvirt's may contain a version
- * there, although only NFS uses it.
+ * Accepts a version for the first two formats of any type's list. Only NFS uses it, but libvirt's
+ * files may contain it for other formats.
  */
 static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *source,
                                GError **error)
@@ -141,7 +142,7 @@ static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *s
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("storage pool protocol ver unsupported for pool type '%s'"),
                         cst_pool_format_name(type, source->format));
-    /* The version becomes a mount option; a comma in it would add further options. */
+    /* The version becomes a mount option, in which a comma would add further options. */
     if (strchr(version, ','))
         return cst_fail(error, CST_ERROR_XML_SYNTAX,
                         _("storage pool protocol ver '%s' must not contain ','"), version);

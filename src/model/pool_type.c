@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of pool types, and conversions between types, formats and their names. A row says what
- * a type's documents may contain and which defaults and conflicts it has; what a type does is in
- * its backend (src/pool). Lists of formats are in libvirt's order, because clients see them in the
- * capabilities and a source format is an index into its list.
+ * The table of pool types, and conversions between types, formats and their names. A row has the
+ * permitted content of a type's documents, its defaults and its conflicts. The operations of a type
+ * are in its backend (src/pool). Lists of formats are in libvirt's order, because clients see them
+ * in the capabilities and a source format is an index into its list.
  */
 #include <model/pool_type.h>
 
@@ -11,7 +11,9 @@
 
 #include "xml_read.h"
 
-/* The last ones are ours, so they are not listed: libvirt mounts such devices as "auto". */
+/*
+ * The capabilities list only these. btrfs and ntfs are ours; libvirt mounts such devices as "auto".
+ */
 #define FS_FORMATS                                                                                 \
     "auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+", "xfs", \
         "ocfs2", "vmfs"
@@ -22,7 +24,7 @@ static const char *const disk_formats[] = {"unknown", "dos",  "dvh", "gpt",  "ma
                                            "bsd",     "pc98", "sun", "lvm2", NULL};
 static const char *const logical_formats[] = {"unknown", "lvm2", NULL};
 
-/* The list of capabilities begins with "none", which is not accepted for a volume. */
+/* The list in the capabilities begins with "none", which is not accepted for a volume. */
 #define FILE_FORMATS                                                                          \
     "raw", "dir", "bochs", "cloop", "dmg", "iso", "vpc", "vdi", "fat", "vhd", "ploop", "cow", \
         "qcow", "qcow2", "qed", "vmdk"
@@ -60,7 +62,10 @@ static const CstPoolNamespace logical_options = {
     .names = logical_option_names,
 };
 
-/* Written only: the sector size of a VHDX, and undeclared references in an image's content. */
+/*
+ * The sector size of a VHDX and the undeclared references of an image are formatted, but have no
+ * effect in a parsed document.
+ */
 static const char *const file_volume_option_names[] = {"content", "undeclared-backing",
                                                        "undeclared-data-file", "sector-size", NULL};
 static const CstPoolNamespace file_volume_options = {
@@ -135,7 +140,7 @@ static const CstPoolNamespace rbd_volume_options = {
     .names = rbd_volume_option_names,
 };
 
-/* Properties of ZFS under their own names, and what the backend has besides: any name. */
+/* Options have any name: properties of ZFS under their own names, and options of the backend. */
 static const CstPoolNamespace zfs_options = {
     .prefix = "cistern",
     .uri = CST_XML_NAMESPACE,

@@ -15,5 +15,5 @@ gboolean cst_pool_source_parse_node(xmlNode *node, CstPoolType type, CstPoolSour
 gboolean cst_pool_source_format_node(CstXmlWriter *xml, const CstPoolSource *source,
                                      CstPoolType type, GError **error);
 
-/** Removes repeated and trailing slashes; keeps a leading "//" and URIs. g_free() the result. */
+/** Removes repeated and trailing slashes. Keeps a leading "//" and URIs. g_free() the result. */
 char *cst_path_tidy(const char *path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
- * for each validation; nothing is kept.
+ * for each validation and not cached.
  */
 #include <model/schema.h>
 
@@ -26,7 +26,9 @@ void cst_schema_set_dir(const char *dir)
     schema_dir = g_strdup(dir);
 }
 
-/* Collects messages up to a bound: a broken document may cause one for each of its nodes. */
+/*
+ * Collects messages up to a limit, because a broken document may cause one for each of its nodes.
+ */
 #if LIBXML_VERSION >= 21200
 static void collect(void *data, const xmlError *err)
 #else
@@ -41,8 +43,8 @@ static void collect(void *data, xmlError *err)
 }
 
 /*
- * Compiles a schema. The first one initialises libxml2's global tables of data types without any
- * lock, hence the mutex.
+ * Compiles a schema. The first compilation initialises libxml2's global tables of data types
+ * without a lock, so it needs the mutex.
  */
 static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
 {
@@ -79,7 +81,9 @@ static xmlRelaxNG *load(const char *path, GError **error)
     return schema;
 }
 
-/* Removes our own elements, which libvirt's schemas do not have (its parser ignores them). */
+/*
+ * Removes our own elements, because libvirt's schemas do not have them (its parser ignores them).
+ */
 static void drop_own_elements(xmlNode *parent)
 {
     for (xmlNode *node = parent->children, *next; node; node = next) {
@@ -107,7 +111,7 @@ gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **e
     if (!validator)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate against '%s'"),
                         path);
-    /* A copy, because elements are removed. Without memory for it validation fails. */
+    /* A copy, because elements are removed. If it cannot be allocated, validation fails. */
     doc = xmlCopyDoc((xmlDoc *)document, 1);
     if (doc)
         drop_own_elements(xmlDocGetRootElement(doc));

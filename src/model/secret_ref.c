@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A reference to a secret, by UUID or by usage, as pool and volume documents contain it. Whether
- * there is such a secret is looked up when its value is needed.
+ * A reference to a secret, by UUID or by usage, in pool and volume documents. The secret is looked
+ * up only when its value is needed.
  */
 #include "secret_ref.h"
 

@@ -7,12 +7,13 @@
 #include <model/xml_write.h>
 
 /**
- * Parses a <secret> reference. XML unless it has exactly one of the attributes uuid and usage.
- * *@ret_usage is the caller's; NULL with a UUID, and *@ret_uuid is unchanged with a usage.
+ * Parses a <secret> reference. Fails with XML unless it has exactly one of the attributes uuid and
+ * usage. The caller frees *@ret_usage, which is NULL for a uuid. For a usage *@ret_uuid is
+ * unchanged.
  */
 gboolean cst_secret_ref_parse(xmlNode *node, gboolean *ret_by_uuid, CstUuid *ret_uuid,
                               char **ret_usage, GError **error);
 
-/** Formats <secret type='@type' …/>; @type NULL: no such attribute. */
+/** Formats <secret type='@type' …/>. @type NULL: no such attribute. */
 void cst_secret_ref_format(CstXmlWriter *xml, const char *type, gboolean by_uuid,
                            const CstUuid *uuid, const char *usage);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A row of what is known of a secret's value. */
+/* The report of a secret's value and its users. */
 #include <model/secret_use.h>
 
 CstSecretUse *cst_secret_use_new(void)

@@ -9,7 +9,7 @@
 #include "xml_read.h"
 #include <model/xml_write.h>
 
-/* The element that contains the id of each usage type, and the message when it is missing. */
+/* The element that contains the id of each usage type, and the message if it is missing. */
 static const struct {
     const char *element;
     const char *missing;
@@ -28,7 +28,7 @@ static gboolean parse_flag(xmlNode *node, const char *attr, gboolean *ret_value,
     g_autofree char *text = cst_xml_attr(node, attr);
     int value;
 
-    /* libvirt takes an empty attribute for a missing one here. */
+    /* As in libvirt, an empty attribute counts as missing here. */
     if (!text || !*text)
         return TRUE;
     value = cst_name_index(names, text);
@@ -39,7 +39,8 @@ static gboolean parse_flag(xmlNode *node, const char *attr, gboolean *ret_value,
 }
 
 /*
- * <usage type='ceph'><name>client.admin secret</name></usage>; without it the secret has no usage.
+ * Parses <usage type='ceph'><name>client.admin secret</name></usage>. Without it the secret has no
+ * usage.
  */
 static gboolean parse_usage(xmlNode *node, CstSecretDef *def, GError **error)
 {

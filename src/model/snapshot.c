@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots of volumes, as they are listed. */
+/* Snapshots of volumes, as listed. */
 #include <model/snapshot.h>
 
 void cst_snapshot_free(CstSnapshot *snapshot)

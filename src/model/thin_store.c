@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Stores of thin volumes, as they are listed. */
+/* Stores of thin volumes, as listed. */
 #include <model/thin_store.h>
 
 void cst_thin_store_free(CstThinStore *store)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Formatting of <volume> documents, with libvirt's order of elements. What is not set is left out;
- * what cannot be written as libvirt reads it (an unknown type or format) is an error.
+ * Formatting of <volume> documents, with libvirt's order of elements. Members that are not set are
+ * omitted. A type or format that libvirt cannot parse is an error.
  */
 #include <model/vol_def.h>
 

@@ -38,11 +38,11 @@ static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, unsigned 
     def->name = cst_xml_text(node, "name");
     if (!def->name)
         return cst_fail(error, CST_ERROR_XML, _("missing volume name element"));
-    /* A daemon's document describes a volume that exists, whatever its name. */
+    /* A daemon's document describes an existing volume, so its name is not checked. */
     return (flags & CST_VOL_PARSE_LIVE) || check_name(def->name, info->nested_names, error);
 }
 
-/* <volume type='block'>; the pool type's own when it is missing. */
+/* Parses <volume type='block'>. The pool type's own volume type applies if it is missing. */
 static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef *def,
                            GError **error)
 {
@@ -55,8 +55,8 @@ static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef
 }
 
 /*
- * The limit is signed because a size becomes a file offset. As in libvirt, a message says capacity
- * whichever of them it is.
+ * The limit is signed, because a size becomes a file offset. As in libvirt, the message names the
+ * element "capacity" also for allocation and physical.
  */
 static gboolean parse_size(xmlNode *node, const char *path, uint64_t *ret_bytes,
                            gboolean *ret_given, GError **error)
@@ -75,13 +75,13 @@ static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GErro
         return cst_fail(error, CST_ERROR_XML, _("missing capacity element"));
     if (!parse_size(node, "allocation", &def->allocation, &def->has_allocation, error))
         return FALSE;
-    /* libvirt's default: all of it is allocated. */
+    /* As in libvirt, the default is the whole capacity. */
     if (!def->has_allocation)
         def->allocation = def->capacity;
     return TRUE;
 }
 
-/* @fallback: the format when the document has none; may be NULL. */
+/* @fallback: the format if the document has no format; may be NULL. */
 static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
                              const char *fallback, char **ret_format, GError **error)
 {
@@ -101,7 +101,7 @@ static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
     return TRUE;
 }
 
-/* <format> where that is how the technology marks the volume. */
+/* Parses <format> for types in which it is the mark of the volume. */
 static gboolean parse_mark(xmlNode *node, CstPoolType type, char **ret_mark, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(type);
@@ -118,7 +118,10 @@ static gboolean parse_mark(xmlNode *node, CstPoolType type, char **ret_mark, GEr
     return TRUE;
 }
 
-/* <backingStore><path>…</path><format type='qcow2'/></backingStore>. An empty path means none. */
+/*
+ * Parses <backingStore><path>…</path><format type='qcow2'/></backingStore>. An empty path counts as
+ * missing.
+ */
 static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, GError **error)
 {
     g_autofree char *path = cst_xml_text(node, "backingStore/path");
@@ -130,7 +133,7 @@ static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, G
            cst_perms_parse(node, "backingStore/permissions", &def->backing->perms, error);
 }
 
-/* The value must be two numbers ("1.1"): it becomes an option of an image format. */
+/* The value must be two numbers ("1.1"), because it becomes an option of an image format. */
 static gboolean check_compat(const char *compat, GError **error)
 {
     size_t major = strspn(compat, "0123456789");
@@ -141,7 +144,7 @@ static gboolean check_compat(const char *compat, GError **error)
     return TRUE;
 }
 
-/* <clusterSize unit='KiB'>64</clusterSize>; the image's format checks the value. */
+/* Parses <clusterSize unit='KiB'>64</clusterSize>. The image's format checks the value. */
 static gboolean parse_cluster_size(xmlNode *node, CstVolDef *def, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, "target/clusterSize");
@@ -155,7 +158,7 @@ static gboolean parse_cluster_size(xmlNode *node, CstVolDef *def, GError **error
     return cst_units_scale(&def->cluster_size, unit, 1, G_MAXUINT64, error);
 }
 
-/* <features><lazy_refcounts/><extended_l2/></features>. */
+/* Parses <features><lazy_refcounts/><extended_l2/></features>. */
 static gboolean parse_features(xmlNode *node, CstVolDef *def, GError **error)
 {
     xmlNode *features = cst_xml_find(node, "target/features");
@@ -163,7 +166,7 @@ static gboolean parse_features(xmlNode *node, CstVolDef *def, GError **error)
     if (!features)
         return TRUE;
     def->has_features = TRUE;
-    /* qcow2 has features from version 3 on, which is compat 1.1. */
+    /* qcow2 has features since version 3, which is compat 1.1. */
     if (!def->compat)
         def->compat = g_strdup("1.1");
     for (xmlNode *feature = features->children; feature; feature = feature->next) {
@@ -203,7 +206,7 @@ static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GE
     return parse_cluster_size(node, def, error) && parse_features(node, def, error);
 }
 
-/* The format is SECONDS or SECONDS.NNNNNNNNN. */
+/* Parses a time in the form SECONDS or SECONDS.NNNNNNNNN. */
 static gboolean parse_time(xmlNode *node, const char *name, struct timespec *ret_time,
                            GError **error)
 {
@@ -256,7 +259,7 @@ static gboolean parse_extent(xmlNode *node, const char *path, CstVolDef *def, GE
     return TRUE;
 }
 
-/* <source><device path='/dev/sdb'><extent start='0' end='1048576'/></device></source>. */
+/* Parses <source><device path='/dev/sdb'><extent start='0' end='1048576'/></device></source>. */
 static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
 {
     xmlNode *device = cst_xml_find(node, "source/device");
@@ -272,7 +275,7 @@ static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
     return TRUE;
 }
 
-/* The parts that libvirt writes and ignores when it reads. */
+/* Parses the parts that libvirt formats but does not parse. */
 static gboolean parse_live(xmlNode *node, CstVolDef *def, GError **error)
 {
     if (!parse_size(node, "physical", &def->physical, &def->has_physical, error) ||
@@ -291,7 +294,10 @@ static gboolean parse_volume(xmlNode *node, CstPoolType type, unsigned flags, Cs
     if (!parse_name(node, info, flags, def, error))
         return FALSE;
     def->key = cst_xml_text(node, "key");
-    /* The backing store before the sizes: with one the capacity may be optional. */
+    /*
+     * The backing store before the sizes, because with a backing store the capacity may be
+     * optional.
+     */
     if (!parse_type(node, info, def, error) || !parse_backing(node, type, def, error) ||
         !parse_sizes(node, flags, def, error) || !parse_target(node, type, def, error))
         return FALSE;

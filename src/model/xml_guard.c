@@ -2,7 +2,7 @@
 /*
  * A scan of untrusted XML before libxml2 parses it.
  *
- * libxml2 compares each attribute of an element with all others, so a document within the size
+ * libxml2 compares each attribute of an element with all other ones, so a document within the size
  * limit can keep it busy for very long. The scan finds start tags in one pass, skips comments,
  * CDATA and processing instructions, and counts the '=' outside of quotes. It need not recognise
  * well-formed XML: it may count more attributes than the parser would, never fewer.
@@ -15,7 +15,7 @@
 #include <base/i18n.h>
 #include <model/limits.h>
 
-/* The position behind the next @end; the end of the text when there is none. */
+/* Returns the position after the next @end, or the end of the text. */
 static const char *skip_past(const char *p, const char *end)
 {
     const char *found = strstr(p, end);
@@ -23,7 +23,7 @@ static const char *skip_past(const char *p, const char *end)
     return found ? found + strlen(end) : p + strlen(p);
 }
 
-/* Scans a tag from behind its '<' to its '>'. *ret_count: number of '=' outside of quotes. */
+/* Scans a tag from after its '<' to its '>'. *ret_count: number of '=' outside of quotes. */
 static const char *scan_tag(const char *p, unsigned *ret_count)
 {
     char quote = '\0';
@@ -64,7 +64,7 @@ static gboolean check_attributes(const char *text, const char *what, GError **er
     return TRUE;
 }
 
-/* The value of encoding="…" in the XML declaration; NULL: none. g_free() it. */
+/* Returns the value of encoding="…" in the XML declaration, or NULL. g_free() it. */
 static char *declared_encoding(const char *text)
 {
     g_autofree char *declaration = NULL;

@@ -3,9 +3,9 @@
  * Parsing and reading of untrusted XML.
  *
  * Bounds: the size is checked first, the number of attributes by xml_guard.c, the depth by libxml2
- * (256 levels). Document types are refused as soon as the parser meets one, so there are no
- * entities and no external files. Only the first fatal error is reported, with its line and
- * position, as libvirt does; nothing is printed.
+ * (256 levels). The parser stops at a document type declaration, so there are no entities and no
+ * external files. As in libvirt, only the first fatal error is reported, with its line and
+ * position. libxml2 prints no messages.
  */
 #include "xml_read.h"
 
@@ -24,7 +24,7 @@ typedef struct {
     xmlParserCtxt *parser;
     const char *text;
     const char *what;
-    char *problem; /* the first fatal error; later ones are consequences of it */
+    char *problem; /* the first fatal error; later errors result from it */
     gboolean has_dtd;
 } Reader;
 
@@ -38,7 +38,7 @@ static void init_parser(void)
     }
 }
 
-/* A copy of line @line of @text, without its line end. */
+/* Returns a copy of line @line of @text, without its line end. */
 static char *line_of(const char *text, int line)
 {
     for (int i = 1; i < line && text; i++) {
@@ -49,7 +49,7 @@ static char *line_of(const char *text, int line)
     return text ? g_strndup(text, strcspn(text, "\r\n")) : g_strdup("");
 }
 
-/* The line of the error with an arrow below it; "" for a line of more than 1024 bytes. */
+/* Returns the line of the error with an arrow below it; "" for a line of more than 1024 bytes. */
 static char *describe_position(const Reader *reader, const xmlError *err)
 {
     const size_t widest = 1024;
@@ -85,7 +85,10 @@ static void on_error(void *data, xmlError *err)
     reader->problem = g_strdup_printf("%s:%d: %s%s", reader->what, err->line, message, position);
 }
 
-/* Stops at a document type: it could define entities, external files and default attributes. */
+/*
+ * Stops at a document type, because it could define entities, external files and default
+ * attributes.
+ */
 static void on_doctype(void *data, const xmlChar *name, const xmlChar *public_id,
                        const xmlChar *system_id)
 {
@@ -104,8 +107,8 @@ static xmlDoc *read_doc(Reader *reader, size_t len)
     reader->parser->sax->serror = on_error;
     reader->parser->sax->internalSubset = on_doctype;
     /*
-     * The length is below CST_XML_MAX_BYTES, so it fits. No option enables entities, DTDs or huge
-     * documents.
+     * The length is at most CST_XML_MAX_BYTES, so it fits an int. No option enables entities, DTDs
+     * or huge documents.
      */
     doc = xmlCtxtReadMemory(reader->parser, reader->text, (int)len, NULL, NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
@@ -138,7 +141,7 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
     }
     doc = read_doc(&reader, len);
     problem = reader.problem;
-    /* Checked first: stopping the parser may have left an error or a part of a document. */
+    /* Checked first, because stopping the parser may have left an error or a partial document. */
     if (reader.has_dtd) {
         cst_fail(error, CST_ERROR_XML, _("%s: document type declarations are not allowed"), what);
         return NULL;
@@ -158,14 +161,14 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
     return g_steal_pointer(&doc);
 }
 
-/* As libvirt's XPath expressions, which name elements without a namespace. */
+/* Matches elements as libvirt's XPath expressions do: by a name without a namespace. */
 static gboolean is_element(const xmlNode *node, const char *name, size_t len)
 {
     return node->type == XML_ELEMENT_NODE && !node->ns &&
            strncmp((const char *)node->name, name, len) == 0 && node->name[len] == '\0';
 }
 
-/* Searches depth first: the second of two <target>s is searched when the first has no match. */
+/* Searches depth first, so the second of two <target>s is searched if the first has no match. */
 static xmlNode *find(xmlNode *node, const char *path, const char *attr)
 {
     size_t len = strcspn(path, "/");
@@ -201,8 +204,8 @@ xmlNode *cst_xml_next(xmlNode *node)
 }
 
 /*
- * Copies a libxml2 string into GLib's memory and frees it: the two may have different allocators.
- * An empty string counts as NULL unless @keep_empty.
+ * Copies a libxml2 string into GLib's memory and frees it, because the two may have different
+ * allocators. An empty string counts as NULL unless @keep_empty.
  */
 static char *take(xmlChar *text, gboolean keep_empty)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes XML in libvirt's layout (see the header). Byte for byte what libvirt writes, so that files
- * can be compared and clients that search documents as text find what they expect.
+ * Writes XML in libvirt's layout (see the header). The output is identical to libvirt's, so that
+ * files can be compared and clients can search documents as text.
  */
 #include <model/xml_write.h>
 
@@ -10,7 +10,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Writes line ends and tabs that a parser would normalise as character references. */
+/* Writes a line end or tab as a character reference if a parser would normalise it. */
 static void add_blank(GString *out, char blank, gboolean in_attribute)
 {
     if (blank == '\r' || in_attribute)
@@ -19,7 +19,7 @@ static void add_blank(GString *out, char blank, gboolean in_attribute)
         g_string_append_c(out, blank);
 }
 
-/* Whether XML 1.0 has a way to write the byte @c. */
+/* Whether XML 1.0 can represent the byte @c. */
 static gboolean can_write(unsigned char c)
 {
     return c >= 0x20 || c == '\t' || c == '\n' || c == '\r';

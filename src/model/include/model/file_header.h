@@ -4,8 +4,9 @@
 #include <base/uuid.h>
 
 /**
- * The comment that libvirt writes at the head of pool definitions and states, with the command that
- * edits the object: "virsh pool-edit NAME" for @edit_command "pool-edit". Uses the uuid instead of
- * a name that contains shell or comment syntax. The document follows immediately. g_free() it.
+ * Returns the comment that libvirt writes at the head of pool definitions and states. It has the
+ * command that edits the object: "virsh pool-edit NAME" for @edit_command "pool-edit". Uses the
+ * uuid instead of a name that contains shell or comment syntax. The document follows immediately.
+ * g_free() it.
  */
 char *cst_model_file_header(const char *edit_command, const char *name, const CstUuid *uuid);

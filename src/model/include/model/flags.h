@@ -2,9 +2,9 @@
 #pragma once
 
 /**
- * Flags and states with libvirt's numbers (libvirt-storage.h, libvirt-secret.h), as they are in the
- * protocol. Every layer uses them unchanged. Flags from 1 << 16 on are Cistern's own; a stock
- * server rejects them as unsupported.
+ * Flags and states with libvirt's numbers (libvirt-storage.h, libvirt-secret.h), as in the
+ * protocol. Every layer uses them unchanged. Flags from 1 << 16 on are extensions of Cistern;
+ * libvirt's daemon rejects them as unsupported.
  */
 
 typedef enum {
@@ -63,9 +63,9 @@ typedef enum {
     CST_VOL_CREATE_VALIDATE = 4,
     CST_VOL_CREATE_PREALLOC_FALLOC = 1 << 16, /**< reserve all space */
     CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
-    CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< no space, whatever <allocation> says */
+    CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< reserve no space, regardless of <allocation> */
     CST_VOL_CREATE_FORCE_SHARE = 1 << 19,     /**< copy a source that is open for writing */
-    CST_VOL_CREATE_OVERWRITE = 1 << 20,       /**< copy onto a LUN, whatever that holds */
+    CST_VOL_CREATE_OVERWRITE = 1 << 20,       /**< copy onto a LUN, regardless of its content */
     CST_VOL_CREATE_LINKED = 1 << 21           /**< a clone that is based on its source */
 } CstVolCreateFlags;
 
@@ -76,7 +76,7 @@ typedef enum {
 typedef enum {
     CST_VOL_DELETE_ZEROED = 1,
     CST_VOL_DELETE_WITH_SNAPSHOTS = 2,
-    CST_VOL_DELETE_AT_ONCE = 1 << 16 /**< ours: do not keep it in the pool's trash */
+    CST_VOL_DELETE_AT_ONCE = 1 << 16 /**< ours: bypass the pool's trash */
 } CstVolDeleteFlags;
 
 typedef enum {

@@ -6,24 +6,24 @@
 
 #include <base/findings.h>
 
-/** Arguments and results of operations on volumes' images. Sizes and offsets are bytes. */
+/** Arguments and results of operations on volumes' images. Sizes and offsets are in bytes. */
 
 /** The result of a check; the numbers are the image engine's (CstImageCheck). */
 typedef struct {
     char format[16];
     uint64_t errors;       /**< inconsistencies that can lose or have lost data */
-    uint64_t leaks;        /**< allocated space that nothing refers to */
-    uint64_t errors_fixed; /**< of those, repaired */
+    uint64_t leaks;        /**< allocated space that no table refers to */
+    uint64_t errors_fixed; /**< repaired errors */
     uint64_t leaks_fixed;
     uint64_t total_clusters;
     uint64_t allocated_clusters;
     uint64_t fragmented_clusters;
     uint64_t compressed_clusters;
-    uint64_t image_end;    /**< bytes */
+    uint64_t image_end;    /**< end of the image, in bytes */
     CstFindings *findings; /**< owned: the errors and leaks; NULL: the daemon only counts them */
 } CstCheckReport;
 
-/** Frees what @report owns. */
+/** Frees the memory that @report owns. */
 void cst_check_report_clear(CstCheckReport *report);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstCheckReport, cst_check_report_clear)
 
@@ -33,15 +33,15 @@ typedef enum { CST_VOL_COMMIT_KEEP = 1 << 0 } CstVolCommitFlags;
 
 typedef enum {
     CST_VOL_CONVERT_COMPRESS = 1 << 0,
-    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1,     /**< also a source that is open for writing */
-    CST_VOL_CONVERT_OVERWRITE = 1 << 2,       /**< onto a LUN, whatever that holds */
-    CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3 /**< the copy's sector may have another size */
+    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1,     /**< also copy a source that is open for writing */
+    CST_VOL_CONVERT_OVERWRITE = 1 << 2,       /**< copy onto a LUN, regardless of its content */
+    CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3 /**< the copy may have another sector size */
 } CstVolConvertFlags;
 
 /** Parameters of a conversion. Strings are borrowed. */
 typedef struct {
     const char *name;    /**< of the new volume */
-    const char *format;  /**< with qemu-img's name */
+    const char *format;  /**< qemu-img's name of the format */
     const char *options; /**< "name=value,…" of the new image; NULL: the defaults */
     unsigned flags;      /**< CstVolConvertFlags */
 } CstVolConvert;
@@ -50,8 +50,8 @@ typedef enum { CST_VOL_REBASE_UNSAFE = 1 << 0 } CstVolRebaseFlags;
 
 /** Parameters of a rebase. Strings are borrowed. */
 typedef struct {
-    const char *backing;        /**< path of the new backing volume; NULL: none */
-    const char *backing_format; /**< its format; NULL exactly when backing is */
+    const char *backing;        /**< path of the new backing volume; NULL: no backing */
+    const char *backing_format; /**< its format; NULL if and only if backing is NULL */
     unsigned flags;             /**< CstVolRebaseFlags */
 } CstVolRebase;
 
@@ -62,46 +62,46 @@ typedef enum {
 
 /** Parameters of a declaration. Strings are borrowed. */
 typedef struct {
-    const char *format;         /**< NULL: as probed */
-    const char *backing;        /**< path, or name of a volume of the same pool; NULL: none */
-    const char *backing_format; /**< NULL: any */
+    const char *format;  /**< NULL: probe the format */
+    const char *backing; /**< path, or name of a volume of the same pool; NULL: not declared */
+    const char *backing_format; /**< NULL: not declared */
     unsigned flags;             /**< CstVolDeclareFlags */
 } CstVolDeclare;
 
-/** The result of comparing the guest-visible content of two images. */
+/** The result of a comparison of the guest-visible content of two images. */
 typedef struct {
-    gboolean same;       /**< all bytes are equal; the rest of a longer image is zero */
+    gboolean same;       /**< all bytes are equal, and the rest of a longer image is zero */
     gboolean sizes_same; /**< the sizes are equal */
-    uint64_t offset;     /**< of the first difference, unless same */
+    uint64_t offset;     /**< of the first difference, if not same */
 } CstCompareReport;
 
-/** The sizes that an image file will have. */
+/** The sizes of an image file to be created. */
 typedef struct {
-    uint64_t required;        /**< when it is new, or with the source's data in it */
-    uint64_t fully_allocated; /**< when the guest has written every byte */
+    uint64_t required;        /**< of the new image, including the source's data */
+    uint64_t fully_allocated; /**< after the guest has written every byte */
     gboolean has_bitmaps;     /**< source and image can both have dirty bitmaps */
     uint64_t bitmaps;         /**< additional bytes for copies of the source's bitmaps */
 } CstMeasureReport;
 
-/** A run of guest bytes with equal properties; the members are the image engine's. */
+/** A run of guest bytes with equal properties. The members are the image engine's. */
 typedef struct {
     uint64_t start, length;
     unsigned depth;      /**< image of the chain that the bytes come from; 0: the top one */
-    gboolean present;    /**< that image maps the run; else the chain ends without mapping it */
+    gboolean present;    /**< the image maps the run; otherwise no image of the chain maps it */
     gboolean zero;       /**< reads as zeroes */
     gboolean data;       /**< allocated in that image's file */
     gboolean has_offset; /**< contiguous in that image's file, at offset */
     uint64_t offset;
 } CstVolMapRun;
 
-/** @r: pointer to any struct whose members are named like CstVolMapRun's. */
+/** @r: pointer to any struct that has the members of CstVolMapRun. */
 #define CST_VOL_MAP_RUN(r)                                                                         \
     {                                                                                              \
         .start = (r)->start, .length = (r)->length, .depth = (r)->depth, .present = (r)->present,  \
         .zero = (r)->zero, .data = (r)->data, .has_offset = (r)->has_offset, .offset = (r)->offset \
     }
 
-/** Most runs in one page of a map. */
+/** The maximum number of runs in one page of a map. */
 #define CST_VOL_MAP_PAGE 32768
 
 /** A page of a volume's map. */
@@ -123,63 +123,65 @@ typedef struct {
     const char *from;   /**< merge: the source bitmap; else NULL */
 } CstBitmapStep;
 
-/** Most steps of one change. */
+/** The maximum number of steps of one change. */
 #define CST_BITMAP_STEPS_MAX 1024
 
-/** Actions on one bitmap, in this order. */
+/** Actions on one bitmap, in order. */
 typedef struct {
     const char *name;
     uint64_t granularity; /**< add: bytes per bit; 0: the default */
     GArray *steps;        /**< of CstBitmapStep */
 } CstBitmapChange;
 
-/** How a volume is served to others, by NBD. Strings are borrowed. */
+/** Options of serving a volume by NBD. Strings are borrowed. */
 typedef struct {
-    const char *snapshot; /**< NULL: what the volume holds now */
-    gboolean read_only;   /**< always with a snapshot */
-    gboolean force_share; /**< read it although somebody else writes to it */
+    const char *snapshot; /**< NULL: the current content */
+    gboolean read_only;   /**< a snapshot is always read-only */
+    gboolean force_share; /**< read a volume that another process writes to */
     const char *socket;   /**< absolute path; NULL: TCP */
     const char *host;     /**< numeric address */
     guint16 port;
-    const char *psk_file;     /**< keys for TLS (psktool); NULL: none */
-    const char *certificates; /**< directory with certificates for TLS; NULL: none */
+    const char *psk_file;     /**< keys for TLS (psktool); NULL: no keys */
+    const char *certificates; /**< directory with certificates for TLS; NULL: no certificates */
 } CstVolServe;
 
-/** What is sent of a volume. Strings are borrowed. */
+/** The part of a volume to send. Strings are borrowed. */
 typedef struct {
-    const char *snapshot; /**< NULL: what it holds now */
+    const char *snapshot; /**< NULL: the current content */
     uint64_t offset;
     uint64_t length; /**< 0: to the end */
-    unsigned flags;  /**< CST_VOL_STREAM_FORCE_SHARE: although somebody writes to it */
+    unsigned flags; /**< CST_VOL_STREAM_FORCE_SHARE: also if another process writes to the volume */
 } CstVolSend;
 
-/** How a volume is moved to another pool. Strings are borrowed. */
+/** Options of moving a volume to another pool. Strings are borrowed. */
 typedef struct {
-    const char *name;   /**< there; NULL: the same */
-    const char *format; /**< NULL: the same, where the pool has it */
-    unsigned flags;     /**< CST_VOL_CONVERT_OVERWRITE: onto a LUN, whatever that holds */
+    const char *name;   /**< name in the destination pool; NULL: the same */
+    const char *format; /**< NULL: the same, if the destination pool supports it */
+    unsigned flags;     /**< CST_VOL_CONVERT_OVERWRITE: onto a LUN, regardless of its content */
 } CstVolMove;
 
 /** A process or mount that has a volume open. */
 typedef struct {
     char *what;          /**< description: "process 123 (qemu-nbd)", "mounted on '/srv'" */
-    gboolean reads_only; /**< known not to write */
+    gboolean reads_only; /**< known not to write to the volume */
 } CstVolHolder;
 
 /** NULL is accepted. */
 void cst_vol_holder_free(CstVolHolder *holder);
 
-/** A row of a backing chain, which is listed as a tree: the base, then the volumes based on it. */
+/**
+ * A row of a backing chain. The chain is listed as a tree: the base, then the volumes based on it.
+ */
 typedef struct {
     unsigned level; /**< depth in the tree; 0: the volume without a backing file */
-    gboolean self;  /**< the volume whose chain was requested */
+    gboolean self;  /**< the volume of which the chain was requested */
     char *pool;     /**< NULL: in no active pool */
-    char *name;     /**< of the volume; outside of pools, the reference as it is in the image */
+    char *name;     /**< of the volume; outside of pools: the reference as in the image */
     char *path;     /**< NULL: unknown */
     char *format;   /**< NULL: unknown */
     uint64_t capacity;
     uint64_t allocation;
-    char *problem; /**< NULL: fine */
+    char *problem; /**< NULL: no problem */
 } CstChainRow;
 
 /** NULL is accepted. */

@@ -4,19 +4,19 @@
 #include <glib.h>
 #include <stdint.h>
 
-/** A job: an operation on storage that may take long, as it is listed and queried. */
+/** A job: an operation on storage that may take long, as listed and queried. */
 
 typedef enum {
     CST_JOB_RUNNING,
-    CST_JOB_WAITING, /**< for another operation to release what it needs */
+    CST_JOB_WAITING, /**< for another operation to release a resource */
     CST_JOB_DONE,
     CST_JOB_FAILED,
     CST_JOB_CANCELLED,
-    CST_JOB_INTERRUPTED, /**< the process that worked on it is gone */
+    CST_JOB_INTERRUPTED, /**< the process that worked on it has died */
     CST_JOB_STATE_LAST
 } CstJobState;
 
-/** The name of a state: "running", …, "unknown". Stable, not translated. */
+/** Returns the name of a state: "running", …, "unknown". Stable, not translated. */
 const char *cst_job_state_word(int state);
 /** Whether a job in @state has ended. */
 static inline gboolean cst_job_state_is_end(int state)
@@ -31,17 +31,17 @@ typedef struct {
     char *kind;       /**< operation: "clone", "wipe", … */
     char *pool;       /**< its name */
     char *volume;     /**< NULL: work on the pool itself */
-    uint32_t uid;     /**< of the user who requested it */
+    uint32_t uid;     /**< of the requesting user */
     int32_t pid;      /**< of the process that requested it; 0: unknown */
     int64_t started;  /**< microseconds since 1970 */
-    int64_t ended;    /**< microseconds since 1970; 0: it has not ended */
+    int64_t ended;    /**< microseconds since 1970; 0: not ended */
     uint64_t done;    /**< bytes */
     uint64_t total;   /**< bytes; 0: unknown */
     uint64_t rate;    /**< recent bytes per second */
-    uint64_t limit;   /**< of the rate, bytes per second; 0: none */
-    char *error;      /**< message of its failure; NULL: it has not failed */
-    char *error_word; /**< code of its failure, see CstErrorInfo; NULL: none */
-    char *resume;     /**< what a daemon needs to resume it; NULL: it cannot be resumed */
+    uint64_t limit;   /**< of the rate, bytes per second; 0: no limit */
+    char *error;      /**< message of its failure; NULL: not failed */
+    char *error_word; /**< code of its failure, see CstErrorInfo; NULL: no failure */
+    char *resume;     /**< the daemon's data for resuming it; NULL: cannot be resumed */
     unsigned attempt; /**< number of the process that works on it: 1, 2, … */
 } CstJobInfo;
 
@@ -49,8 +49,11 @@ typedef struct {
 void cst_job_info_free(CstJobInfo *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstJobInfo, cst_job_info_free)
 
-/** Estimated seconds until the job is done; -1: unknown. */
+/** Returns the estimated seconds until the job is done; -1: unknown. */
 int64_t cst_job_seconds_left(const CstJobInfo *job);
 
-/** TRUE when the job is done; otherwise sets @error to its failure, FAILED when it has none. */
+/**
+ * Returns TRUE if the job is done. Otherwise sets @error to its failure, or to FAILED if it has no
+ * failure.
+ */
 gboolean cst_job_check_done(const CstJobInfo *job, GError **error);

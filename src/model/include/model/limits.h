@@ -6,5 +6,5 @@
 /** Largest pool, volume, secret or source document, in bytes without the final NUL. */
 #define CST_XML_MAX_BYTES (1024 * 1024)
 
-/** Most attributes of one element: libxml2's run time is quadratic in their number. */
+/** Maximum number of attributes of one element. libxml2's run time is quadratic in their number. */
 #define CST_XML_MAX_ATTRIBUTES 512

@@ -4,11 +4,11 @@
 #include <model/flags.h>
 #include <model/vol_def.h>
 
-/** Information about pools and volumes. Sizes are bytes, as of the last refresh or change. */
+/** Information about pools and volumes. Sizes are in bytes, as of the last refresh or change. */
 
 typedef struct {
     CstPoolRunState state;
-    gboolean persistent; /**< persistent, autostart and volumes are filled in by the service only */
+    gboolean persistent; /**< only the service fills in persistent, autostart and volumes */
     gboolean autostart;
     uint64_t capacity;
     uint64_t allocation;
@@ -21,32 +21,32 @@ typedef struct {
     uint64_t capacity;
     uint64_t allocation;
     uint64_t physical; /**< 0: unknown */
-    /** allocation is an upper bound, not measured; FALSE also when that is unknown. */
+    /** allocation is an upper bound, not measured. FALSE also if this is unknown. */
     gboolean estimated;
 } CstVolInfo;
 
-/** A row of a volume list. info, format and problem are filled in only with details. */
+/** A row of a volume list. info, format and problem are filled in only if details are requested. */
 typedef struct {
     char *name;
     char *key;
     char *path;
     CstVolInfo info;
-    char *format;  /**< NULL: the pool type has none, or it is unknown */
-    char *problem; /**< why the volume cannot be used; NULL: it is fine, or that is unknown */
+    char *format;  /**< NULL: unknown, or not applicable to the pool type */
+    char *problem; /**< why the volume cannot be used; NULL: usable or unknown */
 } CstVolRow;
 
 /** NULL is accepted. */
 void cst_vol_row_free(CstVolRow *row);
 
-/** A deleted volume that is kept. */
+/** A deleted volume in the trash. */
 typedef struct {
-    char *id;     /**< tells those apart that had one name */
-    char *name;   /**< what it was called */
+    char *id;     /**< unique id; several deleted volumes may have the same name */
+    char *name;   /**< original name */
     char *hidden; /**< its name on the storage */
     char *pool;
     int64_t deleted;   /**< seconds since 1970 */
-    int64_t until;     /**< when it is removed, by the next refresh or the daemon */
-    uint32_t uid;      /**< who deleted it */
+    int64_t until;     /**< seconds since 1970; the next refresh or the daemon then removes it */
+    uint32_t uid;      /**< user that deleted it */
     gboolean has_size; /**< FALSE: the pool is not active */
     uint64_t capacity;
     uint64_t allocation;

@@ -11,20 +11,20 @@
 
 /**
  * Pool definitions: structs, their XML (libvirt docs/formatstorage.rst) and validation. Strings are
- * owned by the struct and NULL when absent. The functions are pure: they touch no storage and may
- * be called from any thread.
+ * owned by the struct and NULL if absent. The functions access no storage and may be called from
+ * any thread.
  */
 
 #define CST_PERMS_UNSET ((uint32_t)-1)
 
 typedef struct {
-    uint32_t mode; /**< permission bits, CST_PERMS_UNSET: not given */
+    uint32_t mode; /**< permission bits; CST_PERMS_UNSET: not given */
     uint32_t uid;  /**< CST_PERMS_UNSET: not given ("-1" in XML) */
     uint32_t gid;
     char *label;
 } CstPerms;
 
-/** Nothing is set. (A zeroed struct would set mode 0 and owner root.) */
+/** All members are unset. (A zeroed struct would set mode 0 and owner root.) */
 #define CST_PERMS_INIT                                                          \
     {                                                                           \
         .mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET \
@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     char *name;
-    uint16_t port; /**< 0: default */
+    uint16_t port; /**< 0: the default */
 } CstHost;
 
 typedef struct {
@@ -44,7 +44,7 @@ typedef struct {
 typedef struct {
     char *path;
     int part_separator;   /**< -1 unset, 0 no, 1 yes */
-    GArray *free_extents; /**< of CstDeviceExtent, filled by the disk backend; NULL: none */
+    GArray *free_extents; /**< of CstDeviceExtent, set by the disk backend; NULL: unknown */
 } CstPoolDevice;
 
 typedef enum { CST_ADAPTER_NONE, CST_ADAPTER_SCSI_HOST, CST_ADAPTER_FC_HOST } CstAdapterType;
@@ -66,7 +66,7 @@ typedef enum { CST_AUTH_NONE, CST_AUTH_CHAP, CST_AUTH_CEPH } CstAuthType;
 typedef struct {
     CstAuthType type;
     char *username;
-    gboolean by_uuid; /**< secret named by uuid, otherwise by usage */
+    gboolean by_uuid; /**< the secret is named by uuid, otherwise by usage */
     CstUuid secret_uuid;
     char *secret_usage;
     char *secret_type; /**< <secret type='…'>, kept as written; NULL: not given */
@@ -82,21 +82,21 @@ typedef struct {
     CstAuth auth;
     char *vendor;
     char *product;
-    int format;         /**< index into the type's format list; 0 its default */
+    int format;         /**< index into the type's format list; 0: the first */
     char *protocol_ver; /**< NFS version as written ("3", "4.1"); NULL: not given */
 } CstPoolSource;
 
-/** One entry of an option list (GPtrArray of these; NULL: an empty one). */
+/** An entry of an option list (a GPtrArray; NULL: an empty list). */
 typedef struct {
     char *key;   /**< option name; fs and netfs: the mount option */
     char *value; /**< fs and netfs: NULL */
 } CstPoolOption;
 
-/** Appends an option to *options, which is created when it is NULL. Copies the strings. */
+/** Appends an option to *options, which is created if it is NULL. Copies the strings. */
 void cst_options_add(GPtrArray **options, const char *key, const char *value);
-/** The last value of @key, borrowed; NULL: not given. */
+/** Returns the last value of @key, borrowed; NULL if it is not given. */
 const char *cst_options_get(const GPtrArray *options, const char *key);
-/** A deep copy; NULL for NULL. */
+/** Returns a deep copy; NULL for NULL. */
 GPtrArray *cst_options_copy(const GPtrArray *options);
 
 typedef enum {
@@ -116,11 +116,11 @@ typedef struct {
     char *target_path;
     CstPerms target_perms;
     CstRefreshAlloc refresh_alloc;
-    GPtrArray *options;  /**< of CstPoolOption; in the namespace of the type; NULL: none */
-    uint32_t trash_days; /**< how long deleted volumes are kept, ours; 0: they are not */
+    GPtrArray *options;  /**< of CstPoolOption, in the namespace of the type; NULL: no options */
+    uint32_t trash_days; /**< ours: days for which deleted volumes are kept; 0: no trash */
 } CstPoolDef;
 
-/** Days that a pool may keep deleted volumes: a hundred years. */
+/** The maximum of trash_days: a hundred years. */
 #define CST_TRASH_DAYS_MAX 36500
 
 /** Makes an empty definition with the defaults of @type. */
@@ -133,26 +133,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolDef, cst_pool_def_free)
 
 typedef enum {
     CST_PARSE_VALIDATE = 1 << 0, /**< check against the RelaxNG schema first (model/schema.h) */
-    /** Also read capacity, allocation and available: for documents that a daemon wrote. */
+    /** Also parse capacity, allocation and available, for documents that a daemon wrote. */
     CST_PARSE_LIVE = 1 << 1
 } CstParseFlags;
 
 /**
- * Parses a <pool> document with libvirt's rules: the same defaults (a generated uuid, pool and
- * source name from each other, a cleaned target path) and the same refusals. @flags: CstParseFlags.
- * Errors, with libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or malformed parts),
- * CONFIG (an unknown format, for example), NO_SUPPORT (cow for types without it), XML_SCHEMA and
- * ARGUMENT_UNSUPPORTED (CST_PARSE_VALIDATE).
+ * Parses a <pool> document with libvirt's rules: the same defaults (a generated uuid, pool name and
+ * source name from each other, a normalised target path) and the same checks. @flags:
+ * CstParseFlags. Errors, with libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or
+ * malformed parts), CONFIG (for example an unknown format), NO_SUPPORT (cow for types without it),
+ * XML_SCHEMA and ARGUMENT_UNSUPPORTED (CST_PARSE_VALIDATE).
  */
 CstPoolDef *cst_pool_def_parse(const char *xml, unsigned flags, GError **error);
 
 /**
  * Formats the <pool> document, newline-terminated, with libvirt's order of elements and units.
- * INVALID when @def has an unknown type or format.
+ * Fails with INVALID if @def has an unknown type or format.
  */
 char *cst_pool_def_format(const CstPoolDef *def, GError **error);
 
-/** Formats the <source> element as a document of its own. */
+/** Formats the <source> element as a separate document. */
 char *cst_pool_source_format(const CstPoolSource *source, CstPoolType type, GError **error);
 /** Formats a <sources> document of @n_sources sources: the result of find-storage-pool-sources. */
 char *cst_pool_source_list_format(const CstPoolSource *sources, gsize n_sources, CstPoolType type,
@@ -163,9 +163,9 @@ char *cst_pool_source_list_format(const CstPoolSource *sources, gsize n_sources,
  */
 gboolean cst_pool_source_parse(const char *xml, CstPoolType type, CstPoolSource *ret_source,
                                GError **error);
-/** Sets @source to what an absent <source> means for @type (default format and directory). */
+/** Sets @source to the defaults of @type (format and directory) for an absent <source>. */
 void cst_pool_source_init(CstPoolSource *source, CstPoolType type);
-/** Frees what @source owns and zeroes it. */
+/** Frees the memory that @source owns and zeroes it. */
 void cst_pool_source_clear(CstPoolSource *source);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstPoolSource, cst_pool_source_clear)
 
@@ -180,10 +180,10 @@ void cst_pool_source_add_device(CstPoolSource *source, const char *path);
 /**
  * Formats the state file of an active pool, as libvirt writes it to run/libvirt/storage/NAME.xml:
  * <poolstate> around the pool document, without the head comment (model/file_header.h). Errors as
- * of cst_pool_def_format().
+ * for cst_pool_def_format().
  */
 char *cst_pool_state_format(const CstPoolDef *def, GError **error);
-/** Parses such a file, with or without the head comment. Errors as of cst_pool_def_parse(). */
+/** Parses a state file, with or without the head comment. Errors as for cst_pool_def_parse(). */
 CstPoolDef *cst_pool_state_parse(const char *xml, GError **error);
 
 /**
@@ -195,6 +195,6 @@ gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b);
 
 /**
  * Formats the <storagepoolCapabilities> document (pool-capabilities), with an entry for each type
- * that libvirt lists. @supported: by type; NULL: all of ours.
+ * that libvirt lists. @supported: for each type; NULL: all are supported.
  */
 char *cst_pool_capabilities_format(const gboolean supported[CST_POOL_TYPE_LAST]);

@@ -2,8 +2,8 @@
 #pragma once
 
 /**
- * Directory of libvirt's RelaxNG schemas, against which the VALIDATE flags check. They are part of
- * libvirt's packages; without them validation fails with ARGUMENT_UNSUPPORTED.
+ * The directory of libvirt's RelaxNG schemas, which the VALIDATE flags use. They are part of
+ * libvirt's packages. Without them validation fails with ARGUMENT_UNSUPPORTED.
  */
 #define CST_SCHEMA_DIR "/usr/share/libvirt/schemas"
 

@@ -8,10 +8,10 @@
 
 /**
  * Secret definitions (libvirt docs/formatsecret.rst). They describe a secret's use and never
- * contain its value. Pure functions; any thread.
+ * contain its value. The functions access no files; any thread.
  */
 
-/** Values are libvirt's virSecretUsageType. */
+/** The values are libvirt's virSecretUsageType. */
 typedef enum {
     CST_SECRET_NONE = 0,
     CST_SECRET_VOLUME = 1,
@@ -21,9 +21,9 @@ typedef enum {
     CST_SECRET_VTPM = 5
 } CstSecretUsage;
 
-/** The name of a usage type ("ceph"); static; NULL outside the enum. */
+/** Returns the name of a usage type ("ceph"); static; NULL outside the enum. */
 const char *cst_secret_usage_name(CstSecretUsage usage);
-/** FALSE for an unknown name. */
+/** Returns FALSE for an unknown name. */
 gboolean cst_secret_usage_parse(const char *name, CstSecretUsage *ret_usage);
 
 typedef struct {
@@ -32,17 +32,18 @@ typedef struct {
     gboolean is_private;
     char *description;
     CstSecretUsage usage;
-    char *usage_id; /**< volume path; ceph, tls or vtpm name; iscsi target; NULL with usage none */
+    char *usage_id; /**< volume path; ceph, tls or vtpm name; iscsi target; NULL if usage is
+                       CST_SECRET_NONE */
 } CstSecretDef;
 
 /**
- * Parses a <secret> document; generates the uuid when it is absent. @flags: CstParseFlags. Errors:
+ * Parses a <secret> document. Generates the uuid if it is absent. @flags: CstParseFlags. Errors:
  * XML_SYNTAX, XML, CONFIG (unknown usage type), XML_SCHEMA.
  */
 CstSecretDef *cst_secret_def_parse(const char *xml, unsigned flags, GError **error);
 /** Formats the <secret> document, newline-terminated. Definition files have the same content. */
 char *cst_secret_def_format(const CstSecretDef *def);
-/** Makes a definition in which nothing is set. */
+/** Makes an empty definition. */
 CstSecretDef *cst_secret_def_new(void);
 /** A deep copy, owned by the caller. */
 CstSecretDef *cst_secret_def_copy(const CstSecretDef *def);

@@ -6,24 +6,24 @@
 #include <base/uuid.h>
 #include <model/secret_def.h>
 
-/** How a secret's value is kept and who uses it; never the value. */
+/** The storage and the users of a secret's value; never the value. */
 typedef struct {
     CstUuid uuid;
     CstSecretUsage usage;
-    char *usage_id; /**< "" for usage none */
+    char *usage_id; /**< "" if usage is CST_SECRET_NONE */
     gboolean ephemeral;
     gboolean is_private;
     gboolean has_value;
     gboolean sealed;
     gboolean overdue;   /**< the value is older than secret_max_age allows */
-    char *key_id;       /**< of the key that it is sealed with; NULL: not sealed */
-    gint64 changed;     /**< when the value was set, seconds since 1970; 0: unknown */
-    char *problem;      /**< why the value can't be read; NULL: it can */
-    GPtrArray *pools;   /**< of char *: names of the pools whose definitions name it, sorted */
-    GPtrArray *volumes; /**< of char *: "pool/volume" of those that its usage names, by pool */
+    char *key_id;       /**< of the key that seals it; NULL: not sealed */
+    gint64 changed;     /**< time at which the value was set, seconds since 1970; 0: unknown */
+    char *problem;      /**< why the value cannot be read; NULL: it can */
+    GPtrArray *pools;   /**< of char *: names of the pools that refer to it, sorted */
+    GPtrArray *volumes; /**< of char *: "pool/volume", by pool, as its usage names */
 } CstSecretUse;
 
-/** Makes an empty one. */
+/** Makes an empty struct. */
 CstSecretUse *cst_secret_use_new(void);
 /** NULL is accepted. */
 void cst_secret_use_free(CstSecretUse *use);

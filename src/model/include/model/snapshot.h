@@ -9,21 +9,21 @@
 /** A snapshot of a volume. */
 typedef struct {
     char *name;
-    char *kept_by;       /**< its technology: a format ("qcow2") or a pool type ("logical") */
-    int64_t created;     /**< seconds since the epoch; 0: unknown */
-    uint64_t capacity;   /**< bytes, as the guest saw them */
-    uint64_t allocation; /**< bytes that no other snapshot or volume uses; CST_SNAPSHOT_UNKNOWN */
-    uint64_t limit;      /**< allocation at which it becomes invalid; 0: no limit */
-    uint64_t machine_state; /**< bytes of saved machine state; 0: none */
-    char *problem;          /**< why it cannot be used; NULL: it is fine */
+    char *kept_by;          /**< format ("qcow2") or pool type ("logical") that stores it */
+    int64_t created;        /**< seconds since the epoch; 0: unknown */
+    uint64_t capacity;      /**< bytes that the guest saw */
+    uint64_t allocation;    /**< bytes used by this snapshot alone; or CST_SNAPSHOT_UNKNOWN */
+    uint64_t limit;         /**< allocation at which it becomes invalid; 0: no limit */
+    uint64_t machine_state; /**< bytes of saved machine state; 0: no state */
+    char *problem;          /**< why it cannot be used; NULL: usable */
 } CstSnapshot;
 
 /** NULL is accepted. */
 void cst_snapshot_free(CstSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)
 
-/** Whether the snapshots of several volumes are of one moment. */
+/** Whether the snapshots of several volumes have the same point in time. */
 typedef struct {
-    gboolean one_step; /**< the storage took them in one step */
-    uint64_t span_us;  /**< in microseconds, from before the first to after the last one */
+    gboolean one_step; /**< the storage created them in one step */
+    uint64_t span_us;  /**< microseconds from before the first to after the last snapshot */
 } CstSnapshotSet;

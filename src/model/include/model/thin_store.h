@@ -9,7 +9,7 @@ typedef struct {
     char *name;
     uint64_t size;          /**< bytes for data */
     uint64_t used;          /**< bytes of data in use */
-    uint64_t metadata_size; /**< bytes for metadata; 0: it has no metadata space of its own */
+    uint64_t metadata_size; /**< bytes for metadata; 0: no separate metadata space */
     uint64_t metadata_used; /**< bytes of metadata in use */
     guint volumes;          /**< number of volumes and snapshots in it */
 } CstThinStore;

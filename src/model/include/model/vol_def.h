@@ -7,13 +7,13 @@
 
 /**
  * Volume definitions: structs and their XML (libvirt docs/formatstorage.rst). Strings are owned by
- * the struct and NULL when absent. The struct is large; lists of volumes use CstVolume instead.
- * Pure functions; any thread.
+ * the struct and NULL if absent. The struct is large; lists of volumes use CstVolume instead. The
+ * functions access no files; any thread.
  */
 
-/** A secret named by uuid or by usage, never its value. */
+/** A reference to a secret by uuid or by usage, never its value. */
 typedef struct {
-    gboolean by_uuid; /**< otherwise by usage */
+    gboolean by_uuid; /**< by uuid, otherwise by usage */
     CstUuid uuid;
     char *usage;
 } CstSecretRef;
@@ -28,7 +28,7 @@ typedef enum {
 
 typedef struct {
     CstEncryptionFormat format;
-    GPtrArray *secrets;   /**< of CstSecretRef, all passphrases; empty rather than NULL */
+    GPtrArray *secrets;   /**< of CstSecretRef, all passphrases; never NULL */
     char *cipher_name;    /**< LUKS only, as are the next five; NULL: not given */
     unsigned cipher_size; /**< bits */
     char *cipher_mode, *cipher_hash;
@@ -59,29 +59,30 @@ typedef struct {
     char *name;
     char *key;
     uint64_t capacity;       /**< bytes the guest sees */
-    uint64_t allocation;     /**< bytes used; the capacity when the XML does not say */
+    uint64_t allocation;     /**< bytes used; the capacity if the XML does not give it */
     uint64_t physical;       /**< bytes of the container; 0: not shown */
     gboolean has_capacity;   /**< given in the XML */
     gboolean has_allocation; /**< given in the XML */
     gboolean has_physical;   /**< given in the XML (CST_VOL_PARSE_LIVE) */
-    GPtrArray *extents;      /**< of CstVolExtent; NULL: none */
+    GPtrArray *extents;      /**< of CstVolExtent; NULL: no extents */
     char *path;
     char *format; /**< name as in XML; NULL: the type shows none */
-    char *mark;   /**< of the type's volume_marks, shown as <format>; NULL: its default, or none */
+    char *mark;   /**< one of the type's volume_marks, shown as <format>; NULL: the default mark, or
+                     no marks */
     CstPerms perms;
     CstTimes *times;           /**< NULL: absent */
-    CstEncryption *encryption; /**< NULL: none */
+    CstEncryption *encryption; /**< NULL: not encrypted */
     char *compat;              /**< "0.10", "1.1"; NULL: not given */
-    gboolean nocow;            /**< requested at creation; never written */
-    gboolean has_features; /**< <features> is there, even with nothing in it (qcow2 version 3) */
+    gboolean nocow;            /**< requested at creation; never formatted */
+    gboolean has_features;     /**< <features> is present, even if empty (qcow2 version 3) */
     gboolean lazy_refcounts;
     gboolean extended_l2;
     uint64_t cluster_size;  /**< bytes; 0: not given */
-    CstBackingDef *backing; /**< NULL: none */
-    GPtrArray *options;     /**< of CstPoolOption, in our own namespace; NULL: none */
+    CstBackingDef *backing; /**< NULL: no backing store */
+    GPtrArray *options;     /**< of CstPoolOption, in our own namespace; NULL: no options */
 } CstVolDef;
 
-/** Makes a definition in which nothing is set. */
+/** Makes an empty definition. */
 CstVolDef *cst_vol_def_new(void);
 /** A deep copy, owned by the caller. */
 CstVolDef *cst_vol_def_copy(const CstVolDef *def);
@@ -92,22 +93,22 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolDef, cst_vol_def_free)
 typedef enum {
     CST_VOL_PARSE_VALIDATE = 1 << 0,
     CST_VOL_PARSE_NO_CAPACITY = 1 << 1,  /**< capacity may be absent (vol-create-from) */
-    CST_VOL_PARSE_OPT_CAPACITY = 1 << 2, /**< may be absent when a backing store is given */
-    /** Also read physical, timestamps and source extents: for documents that a daemon wrote. */
+    CST_VOL_PARSE_OPT_CAPACITY = 1 << 2, /**< capacity may be absent if a backing store is given */
+    /** Also parse physical, timestamps and source extents, for documents that a daemon wrote. */
     CST_VOL_PARSE_LIVE = 1 << 3
 } CstVolParseFlags;
 
 /**
  * Parses a <volume> document for a pool of @type, with libvirt's rules and error numbers:
  * XML_SYNTAX, XML, CONFIG (unknown format, feature, type), INVALID (unknown unit), OVERFLOW (more
- * than INT64_MAX bytes), XML_SCHEMA. Also refuses names that are not one directory entry (XML);
- * nested names are accepted where the type has them. @flags: CstVolParseFlags.
+ * than INT64_MAX bytes), XML_SCHEMA. Also rejects a name with "/" (STATE), unless the type has
+ * nested names, and a name with an empty, "." or ".." part (XML). @flags: CstVolParseFlags.
  */
 CstVolDef *cst_vol_def_parse(const char *xml, CstPoolType type, unsigned flags, GError **error);
 
 /**
- * Formats the <volume> document of a volume in a pool of @type. INVALID when volumes of such a pool
- * cannot have the format.
+ * Formats the <volume> document of a volume in a pool of @type. Fails with INVALID if volumes of
+ * such a pool cannot have the format.
  */
 char *cst_vol_def_format(const CstVolDef *def, CstPoolType type, GError **error);
 

@@ -5,15 +5,15 @@
 #include <stdint.h>
 
 /**
- * Writing XML in libvirt's layout: two spaces per level, single quotes, one element per line.
- * Attribute lists are pairs of name and value that end with a NULL name; an attribute whose value
- * is NULL is omitted. Values and text are escaped. As in libvirt, a control character that XML
- * cannot represent is omitted; cst_xml_take() refuses such a document.
+ * Writes XML in libvirt's layout: two spaces per level, single quotes, one element per line. An
+ * attribute list consists of pairs of name and value and ends with a NULL name. An attribute with
+ * the value NULL is omitted. Values and text are escaped. As in libvirt, a control character that
+ * XML cannot represent is omitted; cst_xml_take() then fails.
  */
 typedef struct {
     GString *out;
     int depth;
-    const char *incomplete; /**< a value from which a character was omitted, borrowed; NULL: none */
+    const char *incomplete; /**< a value with an omitted character, borrowed; NULL: no such value */
 } CstXmlWriter;
 
 /** Writes <name a='b'> and increments the level. */
@@ -22,7 +22,7 @@ void cst_xml_open(CstXmlWriter *xml, const char *name, ...) G_GNUC_NULL_TERMINAT
 void cst_xml_close(CstXmlWriter *xml, const char *name);
 /** Writes <name a='b'/>. */
 void cst_xml_empty(CstXmlWriter *xml, const char *name, ...) G_GNUC_NULL_TERMINATED;
-/** Writes <name>text</name>; nothing when @text is NULL. */
+/** Writes <name>text</name>. No output if @text is NULL. */
 void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text);
 /** Writes <name unit='@unit'>value</name>; @unit NULL: no attribute. */
 void cst_xml_size(CstXmlWriter *xml, const char *name, const char *unit, uint64_t value);
