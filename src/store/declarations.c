@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of what is declared of files.
+ * Records of the declarations of files.
  *
  * A file is looked up by its identity (inode, birth time) first. The identity finds the file after
- * a rename and does not find another file that has taken its name. Where the birth time is unknown
- * the record is found by directory and name and must have the same inode. When several records have
- * the identity (hard links), the one of the file's own name wins, then a restricted one.
+ * a rename and does not find another file that has its former name. If the birth time is unknown,
+ * the record is found by directory and name and must have the same inode. If several records have
+ * the identity (hard links), the record of the file's own name has precedence, then a restricted
+ * one.
  *
- * A commit survives the end of the process (WAL). It survives a power cut only when it was made
- * with synchronous = FULL, which also makes all earlier commits durable.
+ * A commit survives the end of the process (WAL). It survives a power loss only if it was made with
+ * synchronous = FULL, which also makes all earlier commits durable.
  *
- * CstDeclarations.lock serialises all use of the connection. Other processes are serialised by
- * SQLite. Multi-statement changes are one transaction, and so is the scan of a bulk look-up.
+ * CstDeclarations.lock serialises all use of the connection. SQLite serialises other processes. A
+ * change of several statements is one transaction, and so is the scan of a bulk look-up.
  */
 #include "declarations_db.h"
 
-/* Columns of SQL_FIND_NAME and SQL_FIND_DIR behind those of the declaration. */
+/* Columns of SQL_FIND_NAME and SQL_FIND_DIR after the columns of the declaration. */
 enum { COLUMN_INODE = 6, COLUMN_BTIME, COLUMN_NAME };
 
 CstDeclarations *cst_declarations_new(const CstPaths *paths)
@@ -66,7 +67,7 @@ static CstDeclaration *read_row(sqlite3_stmt *statement)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Whether the identity is unique: without a birth time, an inode number may be reused. */
+/* Whether the identity is unique. Without a birth time, an inode number may be reused. */
 static gboolean has_identity(const CstDeclaredFile *file)
 {
     return file->id.inode && file->id.btime_ns;
@@ -109,8 +110,8 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
 }
 
 /*
- * Binds the record of the name to the file that has the name now. Failing is harmless: the next
- * look-up by name tries again.
+ * Binds the record of the name to the file that has the name now. A failure is harmless, because
+ * the next look-up by name tries again.
  */
 static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
@@ -123,8 +124,9 @@ static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *fil
 }
 
 /*
- * Reads a row that was made for an earlier file of the name. A declaration passes on to the present
- * file; the format that was seen in the earlier one does not. NULL: nothing passes on.
+ * Reads a row that was made for an earlier file of the name. The present file inherits the
+ * declaration, but not the format that was seen in the earlier file. Returns NULL if it inherits no
+ * declaration.
  */
 static CstDeclaration *read_moved_row(sqlite3_stmt *statement)
 {
@@ -136,7 +138,7 @@ static CstDeclaration *read_moved_row(sqlite3_stmt *statement)
     return g_steal_pointer(&declaration);
 }
 
-/* With the lock held, and the database open. */
+/* Called with the lock held and the database open. */
 static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
                      CstDeclaration **ret_declaration, GError **error)
 {
@@ -167,21 +169,21 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 /* --- reading many ----------------------------------------------------------------------------- */
 
 /*
- * Below this number, files are searched for one by one: a bulk look-up also reads the records of
- * all other directories.
+ * Below this number, files are searched for one by one, because a bulk look-up also reads the
+ * records of all other directories.
  */
 #define BULK_MIN 64
 
 /*
- * A bulk look-up reads two result sets: all records of the directory, which answers for files that
- * are found under the name in their record; then the identities of all records, which finds files
- * that have a record under another name. The latter, and files that have replaced the one that
- * their name's record was made for, are few and are searched for one by one.
+ * A bulk look-up reads two result sets. The records of the directory answer for files that still
+ * have the name in their record. The identities of all records then find files that have a record
+ * under another name. Such files, and files that have replaced the file of their name's record, are
+ * few and are searched for one by one.
  */
 typedef struct {
     GHashTable *by_name;  /* name to CstDeclaredLookup * */
-    GHashTable *by_file;  /* CstFileId to CstDeclaredLookup *: not answered by identity yet */
-    GPtrArray *remaining; /* of CstDeclaredLookup *: to be searched for one by one */
+    GHashTable *by_file;  /* CstFileId to CstDeclaredLookup *, not found by identity yet */
+    GPtrArray *remaining; /* of CstDeclaredLookup *, to be searched for one by one */
 } BulkLookup;
 
 static void bulk_init(BulkLookup *bulk, CstDeclaredLookup *lookups, guint count)
@@ -197,7 +199,7 @@ static void bulk_init(BulkLookup *bulk, CstDeclaredLookup *lookups, guint count)
             continue;
         if (!g_hash_table_contains(bulk->by_file, &lookup->file.id))
             g_hash_table_insert(bulk->by_file, &lookup->file.id, lookup);
-        else /* a hard link to a file that is looked up already */
+        else /* a hard link to a file that is already being looked up */
             g_ptr_array_add(bulk->remaining, lookup);
     }
 }
@@ -248,7 +250,7 @@ static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, BulkL
     return result == SQLITE_DONE || db_fail(declarations, error);
 }
 
-/* In one transaction, so that no record moves between the two result sets. */
+/* Scans in one transaction, so that no record moves between the two result sets. */
 static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLookup *bulk,
                           GError **error)
 {
@@ -326,7 +328,7 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
     sqlite3_stmt *statement;
 
     if (has_identity(file)) {
-        /* A file has one record: those under its former names go. */
+        /* A file has one record, so delete the records under its former names. */
         statement = db_use(declarations, SQL_FORGET_FILE);
         db_bind_id(statement, 1, &file->id);
         if (!db_run(declarations, statement, error))
@@ -339,8 +341,8 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
 }
 
 /*
- * Sets whether commits from now on are durable, together with all commits before them. Not inside a
- * transaction, where SQLite ignores it.
+ * Sets whether commits from now on are durable, together with all commits before them. Call it
+ * outside of transactions, because SQLite ignores it inside one.
  */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
@@ -366,7 +368,7 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
     return done;
 }
 
-/* For a file that has a record: updates the format that was seen, and may restrict the file. */
+/* Updates the seen format of a file that has a record, and may restrict the file. */
 static gboolean set_seen(CstDeclarations *declarations, const CstDeclaredRecord *record,
                          GError **error)
 {
@@ -380,7 +382,7 @@ static gboolean set_seen(CstDeclarations *declarations, const CstDeclaredRecord 
     return db_run(declarations, statement, error);
 }
 
-/* With the lock held, and the database open. */
+/* Called with the lock held and the database open. */
 static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord *records,
                          guint count, GError **error)
 {
@@ -421,12 +423,12 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
     return db_run(declarations, statement, error);
 }
 
-/* --- sweep: records whose files are gone ------------------------------------------------------ */
+/* --- sweep: records of missing files ---------------------------------------------------------- */
 
 typedef struct {
     char *name;
     CstFileId id;
-    gint64 missing; /* new value: since when the file is missing, 0: it is not; unused with drop */
+    gint64 missing; /* new value: start of the absence; 0: present; unused with drop */
     gboolean drop;
 } Change;
 
@@ -438,7 +440,7 @@ static void change_free(gpointer data)
     g_free(change);
 }
 
-/* The change that the current row needs; NULL: none. */
+/* Returns the change that the current row needs, or NULL. */
 static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
 {
     const char *name = (const char *)sqlite3_column_text(row, 0);
@@ -450,7 +452,10 @@ static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
     gboolean drop = !there && missing && sweep->now - missing >= sweep->grace_period;
     Change *change;
 
-    /* A doubt ends no wait: each start of a daemon has doubts until all pools are scanned. */
+    /*
+     * An unknown presence does not reset the grace period, because presence is unknown at each
+     * start of a daemon until all pools are scanned.
+     */
     if (presence == CST_DECLARED_UNKNOWN || (!drop && there == (missing == 0)))
         return NULL;
     change = g_new0(Change, 1);
@@ -486,8 +491,8 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
     if (!db_open(declarations, error))
         return FALSE;
     /*
-     * The plan is made without a transaction, so that may_exist() does not keep other processes
-     * waiting. A record that they change meanwhile is left alone (SAME_ROW).
+     * The plan is made without a transaction, so that look() does not block other processes. A
+     * record that they change in between is left unchanged (SAME_ROW).
      */
     row = db_use(declarations, SQL_LIST);
     db_bind_text(row, 1, dir);

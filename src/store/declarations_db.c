@@ -3,8 +3,8 @@
  * The SQLite database of declarations: one row per file in "declarations", one per directory in
  * "policies", one per reference of an image to another file in "overlays" (overlays.c).
  *
- * WAL mode: a killed process loses nothing that was committed, readers do not wait for writers, and
- * a commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
+ * In WAL mode a killed process loses no committed change, readers do not wait for writers, and a
+ * commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
  * when the database is opened, and used under CstDeclarations.lock.
  */
 #include "declarations_db.h"
@@ -16,11 +16,11 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-#define BUSY_TIMEOUT_MS 5000 /* how long to wait for other processes */
+#define BUSY_TIMEOUT_MS 5000 /* maximum wait for other processes */
 
 /*
- * SQLite has signed integers only: inodes are cast, as only their equality matters. Times are
- * nanoseconds (btime) and seconds (missing); 0 is unknown and not missing.
+ * SQLite has signed integers only. Inodes are cast, because only their equality matters. Times are
+ * nanoseconds (btime) and seconds (missing). 0 means unknown (btime) or not missing (missing).
  */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS declarations ("
@@ -38,13 +38,16 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS overlays_by_path ON overlays (path);"
     "CREATE INDEX IF NOT EXISTS overlays_by_base ON overlays (inode, btime);";
 
-/* Selects the record that was read, not one that has replaced it since. */
+/* Selects the record that was read, not a record that has replaced it since. */
 #define SAME_ROW        " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
 #define COLUMNS         "format, restricted, backing, backing_format, data_file, seen"
 #define OVERLAY_COLUMNS "dir, volume, path, inode, btime"
 
 static const char *const texts[SQL_N_STATEMENTS] = {
-    /* The write lock at once: a transaction that has read cannot wait for it any more. */
+    /*
+     * Acquires the write lock at once, because a transaction that has read cannot wait for it any
+     * more.
+     */
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_BEGIN_READ] = "BEGIN",
     [SQL_COMMIT] = "COMMIT",
@@ -58,7 +61,10 @@ static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
     [SQL_SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    /* A file has a record if one has its identity or, without a birth time, its name and inode. */
+    /*
+     * A file has a record if a record has its identity or, without a birth time, its name and
+     * inode.
+     */
     [SQL_ADD] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE NOT EXISTS"
                 " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"
@@ -67,7 +73,7 @@ static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_SET_SEEN] = "UPDATE declarations SET seen = ?10, restricted = max(restricted, ?6)"
                      " WHERE inode = ?3 AND btime = ?4"
                      " AND (btime <> 0 OR (dir = ?1 AND name = ?2)) AND format IS NULL",
-    /* The format was seen in the file that had the name before. */
+    /* Clears the seen format, because it was seen in the previous file of the name. */
     [SQL_SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4, seen = NULL"
                      " WHERE dir = ?1 AND name = ?2",
     [SQL_REMOVE] = "DELETE FROM declarations WHERE dir = ?1 AND name = ?2",
@@ -95,8 +101,8 @@ void db_close(CstDeclarations *declarations)
 }
 
 /*
- * The error of the system call that failed, 0: SQLite has another reason. SQLite's own words for it
- * are "disk I/O error" and "unable to open database file".
+ * Returns the errno of the failed system call; 0: SQLite failed for another reason. SQLite's own
+ * messages for it are only "disk I/O error" and "unable to open database file".
  */
 static int failed_call_errno(sqlite3 *db)
 {
@@ -135,7 +141,10 @@ static int add_column(sqlite3 *db, const char *look, const char *add)
     if (sqlite3_exec(db, look, NULL, NULL, NULL) == SQLITE_OK)
         return SQLITE_OK;
     sqlite3_exec(db, add, NULL, NULL, NULL);
-    /* Another process may have added the column first, so the failure is no proof. */
+    /*
+     * Another process may have added the column first, so check again instead of reporting the
+     * failure.
+     */
     return sqlite3_exec(db, look, NULL, NULL, NULL);
 }
 
@@ -151,10 +160,10 @@ static int upgrade(sqlite3 *db)
 }
 
 /*
- * SQLite's own mutex is off, as our lock guards the connection. The page cache is small, because it
- * is kept between calls. Pages that a transaction changes are not spilled to the disk before its
- * end: the first scan of a large pool adds records in random order, and would write and read each
- * page many times.
+ * SQLite's own mutex is off, because our lock guards the connection. The page cache is small,
+ * because it is kept between calls. Pages that a transaction changes are not spilled to the disk
+ * before its end. The first scan of a large pool adds records in random order, and would otherwise
+ * write and read each page many times.
  */
 static int try_open(CstDeclarations *declarations)
 {
@@ -175,8 +184,8 @@ static int try_open(CstDeclarations *declarations)
 }
 
 /*
- * SQLite's busy timeout does not cover the switch to WAL mode, in which two processes that create
- * the database at the same time collide; hence the loop.
+ * Repeats the open, because SQLite's busy timeout does not cover the switch to WAL mode. Two
+ * processes that create the database at the same time collide in it.
  */
 gboolean db_open(CstDeclarations *declarations, GError **error)
 {
@@ -234,7 +243,7 @@ gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError
     if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
         return TRUE;
     CST_TEST_POINT("declarations.change.undo");
-    /* Fails only where SQLite has rolled back by itself. */
+    /* Fails only if SQLite has rolled back by itself. */
     db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
     return FALSE;
 }

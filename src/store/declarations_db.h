@@ -6,8 +6,8 @@
 #include <store/declarations.h>
 
 /**
- * The SQLite side of declarations: opening, the schema, and statements that are prepared once. All
- * functions are called with CstDeclarations.lock held.
+ * The SQLite side of declarations: opening, the schema, and statements that are prepared once. Call
+ * all functions with CstDeclarations.lock held.
  */
 
 /** The statements; their texts are in declarations_db.c. */
@@ -41,7 +41,7 @@ typedef enum {
 
 struct CstDeclarations {
     char *path;  /* of the database */
-    char *dir;   /* that it is in; made on the first use */
+    char *dir;   /* directory of the database; created on first use */
     GMutex lock; /* guards the members below and the use of the connection */
     sqlite3 *db; /* NULL: not open yet */
     sqlite3_stmt *statements[SQL_N_STATEMENTS];
@@ -49,12 +49,12 @@ struct CstDeclarations {
 
 /** Opens the database unless it is open; creates it when it does not exist. */
 gboolean db_open(CstDeclarations *declarations, GError **error);
-/** Finalizes the statements and closes the database; does nothing when it is not open. */
+/** Finalizes the statements and closes the database. No effect if it is not open. */
 void db_close(CstDeclarations *declarations);
-/** Sets @error (IO) to the message of SQLite's last failure. Always FALSE. */
+/** Sets @error (IO, or NO_SPACE) from SQLite's last failure. Always returns FALSE. */
 gboolean db_fail(const CstDeclarations *declarations, GError **error);
 
-/** Gives a statement of the open database, reset and with all bindings cleared. */
+/** Returns a statement of the open database, reset and with all bindings cleared. */
 sqlite3_stmt *db_use(CstDeclarations *declarations, SqlStatement which);
 /** Binds @text, which must live until the statement is used again; NULL binds SQL's NULL. */
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
@@ -62,5 +62,8 @@ void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id);
 /** Runs a statement that returns no rows. */
 gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error);
-/** Commits the open transaction if @done, else rolls it back. FALSE unless it was committed. */
+/**
+ * Commits the open transaction if @done, otherwise rolls it back. Returns TRUE only if it was
+ * committed.
+ */
 gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError **error);

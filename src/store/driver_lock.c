@@ -2,14 +2,14 @@
 /*
  * The driver lock (see the header).
  *
- * A holder may unlink the file while others wait for it, so a lock counts only if the locked file
- * is still the one at the path; otherwise the path is opened again. POSIX locks cannot be waited
- * for with a timeout: the lock is polled every RETRY_US.
+ * A holder may unlink the file while other processes wait for it. So a lock counts only if the
+ * locked file is still the file at the path; otherwise the path is opened again. POSIX locks have
+ * no wait with a timeout, so the lock is polled every RETRY_US.
  *
- * A holder that was killed while a thread of it hangs in the kernel keeps the lock until the kernel
- * lets that thread go, which may never happen. It changes nothing any more, so its file is unlinked
- * and the next one locked. A lock by flock(2) on the old file makes this one step among those who
- * try it: the second one finds another file at the path and unlinks nothing.
+ * A holder that was killed while one of its threads hangs in the kernel keeps the lock until the
+ * kernel releases that thread, which may never happen. It makes no further changes, so its file is
+ * unlinked and the next file is locked. flock(2) on the old file makes this one step among the
+ * processes that try it. The second process finds another file at the path and does not unlink it.
  *
  * The file contains the holder's pid while the lock is held, and is empty after it was released.
  */
@@ -31,13 +31,16 @@
 #include <base/test_point.h>
 
 #define RETRY_US 10000 /* between two attempts to lock */
-/* A user who can read the file could hold a read lock on it, and no manager would start again. */
+/*
+ * A user that can read the file could hold a read lock on it and so prevent every manager from
+ * starting.
+ */
 #define FILE_MODE 0600
 
 struct CstDriverLock {
     CstDriver driver;
     char *dir;
-    mode_t dir_mode; /* as libvirt creates it */
+    mode_t dir_mode; /* mode with which libvirt creates it */
     char *path;
     CstFd fd;
 };
@@ -59,7 +62,7 @@ void cst_driver_lock_free(CstDriverLock *lock)
 {
     if (!lock)
         return;
-    /* While the lock is held: nobody else can have acquired the file that is unlinked. */
+    /* The lock is still held, so no other process can have locked the file that is unlinked. */
     if (lock->fd >= 0)
         unlink(lock->path);
     cst_driver_lock_release(lock);
@@ -73,12 +76,12 @@ static char *describe_holder(int fd)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
 
-    /* If the lock was released meanwhile the pid stays 0, described as "another process". */
+    /* If the lock was released since, the pid remains 0 and is described as "another process". */
     fcntl(fd, F_GETLK, &query);
     return cst_process_describe(query.l_pid);
 }
 
-/* The pid of the holder of the storage driver's lock, 0 for an unknown one; -1: no holder. */
+/* Returns the pid of the holder of the storage driver's lock, 0 if it is unknown; -1: no holder. */
 static int64_t holder_pid(const CstPaths *paths)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -106,7 +109,7 @@ gboolean cst_driver_lock_is_of_daemon(const CstPaths *paths)
            (strcmp(command, "cisternd") == 0 || strcmp(command, "virtstoraged") == 0);
 }
 
-/* The file may be one of libvirt's daemons, or of an older version, which create it as 0644. */
+/* libvirt's daemons and older versions create the file with mode 0644. */
 static void lock_file_tighten(int fd, const char *path)
 {
     struct stat st;
@@ -115,7 +118,7 @@ static void lock_file_tighten(int fd, const char *path)
         cst_log(CST_LOG_WARNING, "cannot change the mode of '%s': %s", path, g_strerror(errno));
 }
 
-/* Unlinks the file at @path if it is the one that is open as @fd and its holder is ending. */
+/* Unlinks the file at @path if it is the file of @fd and its holder is ending. */
 static void drop_file_of_ending(int fd, const char *path)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -134,7 +137,9 @@ static void drop_file_of_ending(int fd, const char *path)
 
 typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
 
-/* TRY_STALE: @fd is locked but no longer the file at @path, as its holder has unlinked it. */
+/*
+ * TRY_STALE: @fd is locked, but its holder has unlinked the file, so it is not the file at @path.
+ */
 static TryResult try_lock(int fd, const char *path, GError **error)
 {
     struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -187,7 +192,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
         switch (try_lock(fd, lock->path, error)) {
         case TRY_ACQUIRED: lock->fd = g_steal_fd(&fd); return TRUE;
         case TRY_FAILED: return FALSE;
-        /* Closing the descriptor releases the lock on the file that is gone. */
+        /* Closing the descriptor releases the lock on the unlinked file. */
         case TRY_STALE: continue;
         case TRY_HELD: drop_file_of_ending(fd, lock->path); break;
         }
@@ -204,16 +209,16 @@ void cst_driver_lock_release(CstDriverLock *lock)
 {
     if (lock->fd < 0)
         return;
-    /* So that nobody takes the pid for a holder's; a failure to do so harms nothing. */
+    /* So that the pid is not mistaken for a holder's. A failure is harmless. */
     if (ftruncate(lock->fd, 0) < 0)
         cst_log(CST_LOG_DEBUG, "cannot empty '%s'", lock->path);
-    /* The file stays: others may be waiting for it. */
+    /* The file remains, because other processes may be waiting for it. */
     cst_fd_clear(&lock->fd);
 }
 
 /*
- * POSIX locks belong to the process, so any descriptor of the file releases them. The pid is
- * removed before the release: afterwards it may be a successor's.
+ * POSIX locks belong to the process, so any descriptor of the file can release them. The pid is
+ * removed before the release, because afterwards the file may have a successor's pid.
  */
 static void lock_file_give_up(const char *dir)
 {

@@ -9,16 +9,16 @@
  *   NUMBER.job    a job that has not ended; locked by its worker
  *   NUMBER.done   a job that has ended; never written again
  *
- * A file is created under its temporary name, filled, locked, and then renamed: other processes
+ * A file is created under its temporary name, filled, locked, and then renamed. So other processes
  * never see a .job file that is incomplete, or unlocked while its worker lives. Ending a job writes
- * the final status first and renames the file second, so a crash in between leaves a .job file with
+ * the final status first and renames the file second. So a crash in between leaves a .job file with
  * a final status, which recovery renames.
  *
- * Only the assigned number is always synced. The final status is synced for jobs that could be
- * resumed, because a daemon after a power cut would otherwise repeat the job over newer content.
+ * Only the assigned number is always synced. The final status is synced for jobs that can be
+ * resumed, because otherwise a daemon could repeat the job over newer content after a power loss.
  *
- * A reader that finds a .job file that has not ended and is not locked reads it a second time, as
- * its worker may have ended it between the two checks.
+ * A reader that finds a .job file that has not ended and is not locked reads it a second time,
+ * because its worker may have ended it between the two checks.
  */
 #include <store/job_files.h>
 
@@ -45,7 +45,7 @@
 #define TEMPORARY ".new"
 #define NEXT      "next"
 
-#define FILES_MAX 10000 /* bound on the files of one listing */
+#define FILES_MAX 10000 /* limit for the files of one listing */
 
 struct CstJobFile {
     char *dir;
@@ -65,7 +65,7 @@ static char *file_name(const char *dir, uint64_t id, const char *suffix)
     return g_strdup_printf("%s/%" G_GUINT64_FORMAT "%s", dir, id, suffix);
 }
 
-/* The number in the file name NUMBER@suffix; 0: the name has another form. */
+/* Returns the number in the file name NUMBER@suffix; 0: the name has another form. */
 static uint64_t id_of(const char *name, const char *suffix)
 {
     char *end;
@@ -89,8 +89,8 @@ static gboolean lock_file(int fd, int command)
 }
 
 /*
- * Whether another process works on the file. Asks for a read lock, because @fd may be open for
- * reading only; the worker's write lock conflicts with that as well.
+ * Whether another process works on the file. Queries for a read lock, because @fd may be open
+ * read-only. The worker's write lock conflicts with a read lock as well.
  */
 static gboolean is_locked(int fd)
 {
@@ -99,7 +99,7 @@ static gboolean is_locked(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Opens and locks "next"; closing the descriptor releases the lock. -1 with @error. */
+/* Opens and locks "next". Closing the descriptor releases the lock. Returns -1 with @error. */
 static int lock_numbers(const char *dir, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
@@ -115,7 +115,7 @@ static int lock_numbers(const char *dir, GError **error)
     return g_steal_fd(&fd);
 }
 
-/* The highest number of any job: "next" is restored from it when it is damaged. */
+/* Returns the highest number of any job, from which "next" is restored if it is damaged. */
 static uint64_t highest_number(const char *dir)
 {
     GDir *open_dir = g_dir_open(dir, 0, NULL);
@@ -132,8 +132,8 @@ static uint64_t highest_number(const char *dir)
 }
 
 /*
- * Assigns the next number; @fd is "next", locked. Synced, so that a number that a user has seen is
- * not assigned to another job after a power cut.
+ * Assigns the next number. @fd is "next", locked. The number is synced, so that it is not assigned
+ * to another job after a power loss.
  */
 static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
 {
@@ -144,14 +144,14 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
 
     if (id == 0 || id >= G_MAXINT64)
         id = highest_number(dir) + 1;
-    /* The text has a fixed length, so a crash leaves either the old number or the new one. */
+    /* The text has a fixed length, so that a crash leaves either the old number or the new one. */
     g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
     if (!cst_pwrite_full(fd, text, strlen(text), 0, path, error))
         return FALSE;
     if (fdatasync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
     if (len <= 0 && !cst_parent_sync(path, error)) { /* the file is new */
-        /* An empty file is new to the next call, which has to sync its name. */
+        /* The next call treats an empty file as new, so it will sync the file's name. */
         CST_TEST_POINT("job.number.undo");
         if (ftruncate(fd, 0) < 0)
             cst_log(CST_LOG_WARNING, "cannot empty '%s': %s", path, g_strerror(errno));
@@ -186,7 +186,7 @@ static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GErr
     return g_steal_fd(&fd);
 }
 
-/* Takes over @fd. */
+/* Takes ownership of @fd. */
 static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
 {
     CstJobFile *file = g_new0(CstJobFile, 1);
@@ -209,12 +209,12 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
 
     if (numbers < 0 || !take_number(dir, numbers, &id, error))
         return NULL;
-    /* From here on the number is used up, even if the file cannot be created. */
+    /* From here on the number is used, even if the file cannot be created. */
     CST_CRASH_POINT("job.numbered");
     fd = create_file(dir, id, job, error);
     if (fd < 0)
         return NULL;
-    /* While "next" is locked, as prune() requires. */
+    /* prune() requires that "next" is locked. */
     prune(dir);
     *ret_id = id;
     return file_new(dir, id, fd);
@@ -225,7 +225,7 @@ void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
     JobStatus status;
 
     job_record_fill(&status, job);
-    /* A failure leaves an older status, which is no reason to fail the job. */
+    /* A failure leaves an older status. This does not fail the job. */
     job_record_write(file->fd, &status, NULL);
 }
 
@@ -254,7 +254,7 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     g_autofree char *ended = file_name(file->dir, file->id, ENDED);
 
     cst_job_file_update(file, job);
-    /* Otherwise a daemon could repeat the job after a power cut, over newer content. */
+    /* Otherwise a daemon could repeat the job over newer content after a power loss. */
     if (job->resume && fdatasync(file->fd) < 0)
         cst_log(CST_LOG_WARNING, "cannot sync '%s': %s", path, g_strerror(errno));
     CST_CRASH_POINT("job.ended");
@@ -276,7 +276,7 @@ static gboolean is_expired(int64_t ended)
     return ended && g_get_real_time() - ended > CST_JOBS_KEPT_SECS * G_TIME_SPAN_SECOND;
 }
 
-/* Marks the record as interrupted, at the time of the last write to its file. */
+/* Marks the record as interrupted. The end is the time of the last write to its file. */
 static void set_interrupted(int fd, JobRecord *record)
 {
     struct stat st;
@@ -288,7 +288,7 @@ static void set_interrupted(int fd, JobRecord *record)
         record->status.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
 }
 
-/* Reads the record of @fd; INTERRUPTED when the job has not ended and nobody works on it. */
+/* Reads the record of @fd. The state is INTERRUPTED if the job has not ended and has no worker. */
 static gboolean read_current(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
@@ -296,7 +296,7 @@ static gboolean read_current(int fd, JobRecord *record)
     CST_TEST_POINT("job.read.lock");
     if (cst_job_state_is_end(record->status.state) || is_locked(fd))
         return TRUE;
-    /* The worker may have written its end and unlocked between reading and testing the lock. */
+    /* The worker may have written its end and released the lock between the read and the query. */
     if (!job_record_read(fd, record))
         return FALSE;
     if (!cst_job_state_is_end(record->status.state))
@@ -327,8 +327,8 @@ static int by_id(gconstpointer a, gconstpointer b)
 }
 
 /*
- * The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
- * twice.
+ * Returns the sorted numbers of all files with @suffix. NULL: numbers of .job and .done files, in
+ * which a number may occur twice.
  */
 static GArray *list_ids(const char *dir, const char *suffix)
 {
@@ -381,7 +381,10 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
     return job;
 }
 
-/* Opens the file of a job that has not ended, for a request. -1 with @error (STATE) if it has. */
+/*
+ * Opens the file of a job that has not ended, for a request. Returns -1 with @error (STATE if it
+ * has ended).
+ */
 static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
@@ -453,8 +456,8 @@ typedef struct {
 } Recovery;
 
 /*
- * Passes a job that can be resumed on, with *fd. TRUE: it was passed on, or stays for a process
- * that resumes jobs. FALSE: the caller has to end it.
+ * Passes a job that can be resumed to the callback, with *fd. TRUE: the job was passed on, or
+ * remains for a process that resumes jobs. FALSE: the caller must end it.
  */
 static gboolean hand_over(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
 {
@@ -492,10 +495,10 @@ static void recover_one(const Recovery *recovery, uint64_t id)
     JobRecord record;
 
     CST_TEST_POINT("job.recover.opened");
-    /* A file that is locked has a live worker. */
+    /* A locked file has a live worker. */
     if (fd < 0 || !lock_file(fd, F_OFD_SETLK))
         return;
-    /* Damaged by a power cut, or of another version: nothing of it can be shown. */
+    /* Damaged by a power loss, or of another version: the record cannot be shown. */
     if (!job_record_read(fd, &record)) {
         unlink(path);
         return;
@@ -505,12 +508,12 @@ static void recover_one(const Recovery *recovery, uint64_t id)
     if (record.status.state == CST_JOB_INTERRUPTED)
         job_record_write(fd, &record.status, NULL);
     CST_CRASH_POINT("job.recovered");
-    /* ENOENT: its worker has ended it between the open and the lock. */
+    /* ENOENT: the worker ended the job between the open and the lock. */
     if (rename(path, ended) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
 }
 
-/* Removes files of interrupted creations. With "next" locked no creation is in progress. */
+/* Removes files of interrupted creations. While "next" is locked no creation is in progress. */
 static void drop_temporaries(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, TEMPORARY);

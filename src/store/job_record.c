@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conversion between a job and the fixed-size record in its file. Whatever is in the file, the
+ * Conversion between a job and the fixed-size record in its file. For any content of the file, the
  * texts that are read are bounded by their fields and valid UTF-8. A record of another version has
  * another magic and is not read.
  */
@@ -16,7 +16,7 @@ static void put_text(char *field, size_t size, const char *text)
     g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
     const char *end;
 
-    /* Cut before the first character that does not fit. */
+    /* Truncate before the first character that does not fit. */
     if (strlen(valid) >= size) {
         g_utf8_validate(valid, (gssize)size - 1, &end);
         valid[end - valid] = '\0';
@@ -106,7 +106,7 @@ CstJobInfo *job_record_info(uint64_t id, const JobRecord *record)
         .resume = get_text(status->resume, sizeof(status->resume)),
         .attempt = status->attempt,
     };
-    /* Never NULL, whatever the file contains. */
+    /* Never NULL, for any content of the file. */
     if (!job->kind)
         job->kind = g_strdup("");
     if (!job->pool)

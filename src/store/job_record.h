@@ -4,13 +4,13 @@
 #include <store/job_files.h>
 
 /**
- * The content of a job's file: a fixed-size record in host byte order. Change the magic with the
- * layout: processes of another version then ignore the file.
+ * The content of a job's file: a fixed-size record in host byte order. Change the magic together
+ * with the layout, so that processes of another version ignore the file.
  */
 
 #define JOB_MAGIC "cistern job 2\n"
 
-/** Written by the worker only. Texts are UTF-8, cut at a character's end, NUL-terminated. */
+/** Written by the worker only. Texts are UTF-8, truncated between characters, NUL-terminated. */
 typedef struct {
     uint32_t state; /**< CstJobState */
     uint32_t can_cancel;
@@ -39,18 +39,18 @@ typedef struct {
     uint32_t reserved;
 } JobRequests;
 
-/** The whole file. The status and each request are written with one call. */
+/** The whole file. The status and each request are written with one system call. */
 typedef struct {
     char magic[16];
     JobStatus status;
     JobRequests requests;
 } JobRecord;
 
-/** Fills @status with @job; texts that are too long are cut. */
+/** Fills @status from @job. Texts that are too long are truncated. */
 void job_record_fill(JobStatus *status, const CstJobInfo *job);
 /** Overwrites the status in the file. */
 gboolean job_record_write(int fd, const JobStatus *status, GError **error);
-/** Reads the whole record; FALSE when the file is not a job's, or of another version. */
+/** Reads the whole record. Returns FALSE if the file is not a job's, or has another version. */
 gboolean job_record_read(int fd, JobRecord *record);
-/** Makes the job that a record describes; owned by the caller. */
+/** Returns the job that a record describes; owned by the caller. */
 CstJobInfo *job_record_info(uint64_t id, const JobRecord *record);

@@ -2,17 +2,17 @@
 /*
  * The intent journal (see the header).
  *
- * A record is written under a temporary name (UUID.intent.new), locked, and renamed to UUID.intent:
- * replay never sees an incomplete record, or an unlocked one whose process lives. Ending an intent
- * unlinks the file.
+ * A record is written under a temporary name (UUID.intent.new), locked, and renamed to UUID.intent.
+ * So replay never sees an incomplete record, or an unlocked record of a live process. Ending an
+ * intent unlinks the file.
  *
- * Records are not synced where drafts have names of their own: the journal is for processes that
- * die, and after a power cut drafts are found by their names when a pool starts. A draft that only
- * the journal tells from a volume has a record that is synced before the draft is made, and whose
- * end is synced before anybody is told of the volume. A change that nothing else would show is
- * recorded durably (cst_journal_begin_durable()), and so is its end.
+ * Records are not synced if drafts have recognisable names. Then the journal is only for processes
+ * that die; after a power loss drafts are found by their names when a pool starts. Some drafts are
+ * distinguished from volumes only by the journal. Their record is synced before the draft is
+ * created, and its end is synced before the volume is reported. A change that would otherwise leave
+ * no trace is recorded durably (cst_journal_begin_durable()), and so is its end.
  *
- * No locks but those on the files: replays run at the same time as new intents, except
+ * The only locks are on the files, so replays run at the same time as new intents. The exception is
  * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
  * lock.
  */
@@ -36,7 +36,7 @@
 
 #define GROUP        "intent"
 #define DRAFT        "draft"  /* field: the token of a draft */
-#define VOLUME       "volume" /* field: the name that it is to have */
+#define VOLUME       "volume" /* field: the future name of the volume */
 #define SUFFIX       ".intent"
 #define RECORD_LIMIT (1u << 20) /* bytes; a longer record is neither written nor read */
 
@@ -45,7 +45,7 @@ struct CstJournal {
 };
 
 struct CstIntent {
-    char *path; /* NULL: an intent of a dry run, without a record */
+    char *path; /* NULL: the intent of a dry run, which has no record */
     CstFd fd;   /* holds the lock */
     gboolean durable;
 };
@@ -86,7 +86,8 @@ static void set_field(GKeyFile *record, const char *name, const char *value)
 }
 
 /*
- * The record of a draft has its token as its name, so that the token is known if all else is lost.
+ * Returns the path of the record. A draft's record has its token as its name, so that the token is
+ * known even if the content is lost.
  */
 static char *name_record(const CstJournal *journal, GKeyFile *record)
 {
@@ -99,7 +100,7 @@ static char *name_record(const CstJournal *journal, GKeyFile *record)
     return g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
 }
 
-/* Not synced, see above. */
+/* Not synced; see the head of this file. */
 static gboolean write_record(CstIntent *intent, const char *text, GError **error)
 {
     g_autofree char *temporary = g_strconcat(intent->path, ".new", NULL);
@@ -147,7 +148,7 @@ static CstIntent *begin(const CstJournal *journal, GKeyFile *record, GError **er
     return intent;
 }
 
-/* A dry run changes nothing that would have to be undone. */
+/* Returns an intent without a record, because a dry run makes no change that needs undoing. */
 static CstIntent *dry_intent(void)
 {
     CstIntent *intent = g_new0(CstIntent, 1);
@@ -225,7 +226,10 @@ void cst_intent_keep(CstIntent *intent)
         intent_free(intent);
 }
 
-/* The fields of a record; none when it is damaged. */
+/*
+ * Returns the fields of a record. The table is empty if the record is damaged. Returns NULL with
+ * @error if it cannot be read.
+ */
 static GHashTable *read_fields(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
@@ -247,8 +251,8 @@ static GHashTable *read_fields(const char *path, GError **error)
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 /*
- * Adds the draft of the record @entry. One that can't be read, or is damaged, may be of a draft
- * with any name; one that has ended meanwhile is of none.
+ * Adds the draft of the record @entry. A record that cannot be read, or is damaged, may belong to a
+ * draft with any name. A record that has ended since has no draft.
  */
 static void add_draft(GHashTable *drafts, const char *dir, const char *entry)
 {
@@ -291,15 +295,15 @@ GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
 /* --- replay ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *pool; /* replay only its records; NULL: all */
+    const char *pool; /* replay only records of this pool; NULL: all */
     CstReplayFunc func;
     gpointer data;
 } Replay;
 
 /*
- * Whether the record concerns the pool whose records are replayed. Tested before the record is
- * locked: another pool's replay that runs at the same time would take a locked record for a live
- * intent and skip it.
+ * Whether the record belongs to the pool that is replayed. Checked before the record is locked.
+ * Otherwise a simultaneous replay of another pool would mistake the locked record for a live intent
+ * and skip it.
  */
 static gboolean concerns_pool(const char *path, const Replay *replay)
 {
@@ -331,8 +335,8 @@ static void replay_one(const char *path, const Replay *replay)
         return;
     }
     /*
-     * A record without an operation is damaged. Nothing can be completed by it, so it is removed;
-     * its draft is dropped when the pool starts.
+     * A record without an operation is damaged. It describes no work to complete, so it is removed.
+     * Its draft is removed when the pool starts.
      */
     record.operation = g_hash_table_lookup(fields, "operation");
     record.fields = fields;
@@ -343,7 +347,10 @@ static void replay_one(const char *path, const Replay *replay)
         return;
     }
     CST_CRASH_POINT("journal.replayed");
-    /* Durably: a record that comes back after a power cut would be replayed over newer content. */
+    /*
+     * Durably, because a record that returns after a power loss would be replayed over newer
+     * content.
+     */
     if (unlink(path) < 0)
         cst_log(CST_LOG_WARNING, "journal: cannot remove '%s': %s", path, g_strerror(errno));
     else if (!cst_parent_sync(path, &error))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The table "overlays": one row for each reference of an image to its backing or data file. Both
- * the path of the base and its identity (inode, birth time) are indexed, so the query for the
+ * the path of the base and its identity (inode, birth time) are indexed. So a query for the
  * overlays of one base costs the same with one row and with a hundred thousand.
  *
  * CstDeclarations.lock serialises all use of the connection.
@@ -32,7 +32,7 @@ void cst_overlay_free(CstOverlay *overlay)
     g_free(overlay);
 }
 
-/* Collects the rows of @statement, which is bound. NULL with an error. */
+/* Collects the rows of @statement, which has its parameters bound. Returns NULL with an error. */
 static GPtrArray *collect_overlays(CstDeclarations *declarations, sqlite3_stmt *statement,
                                    GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The layouts of files below a root: libvirt's names, so that libvirt's daemons and ours find each
- * other's files, and var/lib/cistern for what libvirt does not have.
+ * The layouts of files below a root. They have libvirt's names, so that libvirt's daemons and ours
+ * find each other's files. Files that libvirt does not have are in var/lib/cistern.
  */
 #include <store/paths.h>
 
@@ -29,7 +29,7 @@ static void set_session_layout(CstPaths *paths)
     paths->pool_dir = g_build_filename(config, "libvirt/storage", NULL);
     paths->secret_dir = g_build_filename(config, "libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
-    /* libvirt's session drivers have a directory more than its system drivers. */
+    /* libvirt's session drivers have an additional directory level. */
     paths->pool_run_dir = g_build_filename(paths->run_dir, "storage/run", NULL);
     paths->secret_run_dir = g_build_filename(paths->run_dir, "secrets/run", NULL);
     paths->data_dir = g_build_filename(g_get_user_data_dir(), "cistern", NULL);
@@ -40,7 +40,7 @@ CstPaths *cst_paths_new(const char *root)
     CstPaths *paths = g_new0(CstPaths, 1);
 
     /*
-     * With --root even an ordinary user has the system layout, below a directory of the user's own.
+     * With --root an unprivileged user also has the system layout, below a directory of that user.
      */
     if (root) {
         paths->root = g_canonicalize_filename(root, NULL);

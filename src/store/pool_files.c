@@ -3,11 +3,12 @@
  * Definitions, autostart links, states and identities of pools.
  *
  * Every file is replaced whole (cst_file_replace: temporary file, fsync, rename, fsync of the
- * directory), so a crash leaves the old content or the new one, and perhaps a temporary file, which
- * the next load removes. A pool exists for as long as its definition does: undefining removes the
- * definition first, and a load removes an autostart link that a crash has left without one.
+ * directory). So a crash leaves the old content or the new one, and perhaps a temporary file, which
+ * the next load removes. A pool exists for as long as its definition exists. Undefining removes the
+ * definition first. If a crash leaves an autostart link without a definition, the next load removes
+ * it.
  *
- * No locks: the caller holds the driver lock.
+ * No function acquires a lock, because the caller holds the driver lock.
  */
 #include <store/pool_files.h>
 
@@ -50,7 +51,7 @@ static char *state_path(const CstPaths *paths, const char *name)
     return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
 }
 
-/* Not libvirt's: in the data directory, as it has to survive a reboot. */
+/* libvirt has no such file. It is in the data directory, because it must survive a reboot. */
 static char *identities_dir(const CstPaths *paths)
 {
     return g_build_filename(paths->data_dir, "pools", NULL);
@@ -64,7 +65,7 @@ static char *identity_path(const CstPaths *paths, const CstUuid *uuid)
     return g_strconcat(dir, "/", cst_uuid_format(uuid, text), ".identity", NULL);
 }
 
-/* As in libvirt: autostart is on when the link's target is the definition's path. */
+/* As in libvirt, autostart is on if the link's target is the definition's path. */
 static gboolean autostart_linked(const CstPaths *paths, const char *name)
 {
     g_autofree char *link = autostart_path(paths, name);
@@ -90,7 +91,7 @@ typedef struct {
     ParseFunc parse;
 } Loading;
 
-/* Loads the file at @path, whose name without the suffix is @stem, into the list of @data. */
+/* Loads the file at @path into the list of @data. @stem is its name without the suffix. */
 static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
 {
     Loading *loading = data;
@@ -103,7 +104,9 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     def = loading->parse(xml, error);
     if (!def)
         return FALSE;
-    /* As libvirt does: a definition under another name could not be saved or removed again. */
+    /*
+     * As in libvirt, because a definition under another name could not be saved or removed again.
+     */
     if (strcmp(def->name, stem) != 0)
         return cst_fail(error, CST_ERROR_CONFIG, _("the file name does not match pool name '%s'"),
                         def->name);
@@ -134,7 +137,7 @@ static GPtrArray *load_directory(const char *dir, ParseFunc parse)
     return loading.files;
 }
 
-/* Whether there is no entry at the path. A dangling symbolic link is an entry. */
+/* Whether the path has no entry. A dangling symbolic link is an entry. */
 static gboolean is_gone(const char *definition)
 {
     struct stat st;
@@ -142,7 +145,7 @@ static gboolean is_gone(const char *definition)
     return lstat(definition, &st) < 0 && errno == ENOENT;
 }
 
-/* Removes the links of definitions that are gone, which an interrupted undefine has left. */
+/* Removes the links without a definition, which an interrupted undefine left. */
 static void drop_stale_links(const CstPaths *paths)
 {
     GDir *dir = g_dir_open(paths->autostart_dir, 0, NULL);
@@ -211,7 +214,7 @@ gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **
     if (!cst_file_remove(definition, error))
         return FALSE;
     CST_CRASH_POINT("pool.undefine.removed");
-    /* The pool is undefined; the next load removes a link that is left. */
+    /* The pool is undefined. The next load removes a remaining link. */
     if (!cst_file_remove(link, &why))
         cst_log(CST_LOG_WARNING, "%s", why->message);
     CST_CRASH_POINT("pool.undefine.link_removed");
@@ -224,7 +227,7 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
     g_autofree char *definition = definition_path(paths, name);
     g_autofree char *link = autostart_path(paths, name);
 
-    /* symlink() does not go through base/file.h, whose functions check for a dry run. */
+    /* symlink() bypasses base/file.h, so check for a dry run here. */
     if (!cst_may_change(error))
         return FALSE;
     CST_CRASH_POINT("pool.autostart.before");

@@ -36,7 +36,7 @@ static gboolean mark(const char *dir, const char *path, const char *volume, GErr
     CST_CRASH_POINT("vol.protect.marked");
     if (cst_parent_sync(path, error))
         return TRUE;
-    /* A mark that is there is not synced again, so the next call has to make it anew. */
+    /* The next call does not sync an existing mark again, so it must create the mark anew. */
     CST_TEST_POINT("protected.mark.undo");
     unlink(path);
     return FALSE;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lock of a rotation: an OFD lock, which belongs to the open file and so to one rotation, and
- * which another process can ask for without acquiring it. The holder removes the file before it
- * releases the lock, so a file that was opened before and locked after that is no longer the one in
- * the directory: it is opened anew.
+ * The lock of a rotation. It is an OFD lock, because such a lock belongs to the open file and so to
+ * one rotation, and another process can query it without acquiring it. The holder removes the file
+ * before it releases the lock. So a file that was opened before and locked after that is no longer
+ * in the directory, and the path is opened again.
  */
 #include <store/rotation_lock.h>
 
@@ -68,7 +68,7 @@ gboolean cst_rotation_is_locked(const CstPaths *paths, const CstUuid *uuid)
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    /* A question, not a lock: cst_rotation_lock() would fail while this process had it. */
+    /* A query, not a lock: cst_rotation_lock() would fail while this process held it. */
     if (fd < 0 || fcntl(fd, F_OFD_GETLK, &query) < 0)
         return FALSE;
     CST_TEST_POINT("rotation.query.answered");

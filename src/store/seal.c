@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sealed form of a value (see the header). Pure functions on memory, but for random numbers. */
+/*
+ * The sealed form of a value (see the header). The functions work on memory only, except for random
+ * numbers.
+ */
 #include "seal.h"
 
 #include <string.h>
@@ -62,7 +65,7 @@ static void id_bytes(const CstSecretBytes *key, uint8_t ret_id[SEAL_ID_BYTES])
 {
     uint8_t digest[32];
 
-    /* Without memory it fails, and the key fits to nothing. */
+    /* Without memory the digest fails, and a zero id matches no key. */
     memset(digest, 0, sizeof(digest));
     gnutls_hash_fast(GNUTLS_DIG_SHA256, key->data, key->len, digest);
     memcpy(ret_id, digest, SEAL_ID_BYTES);
@@ -98,7 +101,7 @@ gboolean seal_read_head(const uint8_t *file, size_t len, const char *path, SealH
     return TRUE;
 }
 
-/* Encrypts or decrypts with the head and the UUID authenticated; returns GnuTLS's result. */
+/* Encrypts or decrypts, and authenticates the head and the UUID. Returns GnuTLS's result. */
 static int run_cipher(const CstSecretBytes *key, const CstUuid *uuid, uint8_t *file, size_t sealed,
                       CstSecretBytes *value, gboolean encrypt)
 {

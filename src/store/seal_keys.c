@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where keys are kept (see the header). A file that others than its owner could have read or
- * written, or that is somebody else's, holds no key: whoever made it would know it. Key files are
- * replaced whole, and a number is used once, because the highest stays until a higher one is there.
+ * The storage of keys (see the header). A key file is rejected if another user owns it or could
+ * have read or written it, because that user would know the key. Key files are replaced whole. A
+ * number is used only once, because the highest file remains until a higher one exists.
  */
 #include "seal_keys.h"
 
@@ -54,7 +54,7 @@ static gboolean read_key(const char *path, mode_t others, CstSecretBytes *ret_ke
                         _("'%s' is not used: it is user %u's, mode %04o, so others may know or "
                           "change it; its owner alone may have access to a key"),
                         path, (unsigned)st.st_uid, st.st_mode & 07777);
-    /* The caller needs it for the key's name. */
+    /* The caller needs the library for the key's id. */
     return cst_library_load(&cst_gnutls_library, error) &&
            cst_secret_bytes_alloc(ret_key, SEAL_KEY_BYTES, error) &&
            cst_pread_full(fd, ret_key->data, SEAL_KEY_BYTES, 0, path, error);
@@ -62,7 +62,9 @@ static gboolean read_key(const char *path, mode_t others, CstSecretBytes *ret_ke
 
 static void add_key(SealKeys *keys, const char *path, guint64 number)
 {
-    /* systemd gives a service's user access by an ACL, whose mask is the mode's group bits. */
+    /*
+     * systemd grants a service's user access by an ACL. The ACL's mask is in the mode's group bits.
+     */
     mode_t others = number ? S_IRWXG | S_IRWXO : S_IWGRP | S_IRWXO;
     SealKey *key = g_new0(SealKey, 1);
     g_autoptr(GError) error = NULL;
@@ -78,7 +80,7 @@ static void add_key(SealKeys *keys, const char *path, guint64 number)
     key_free(key);
 }
 
-/* The number of a key file; 0: another file. */
+/* Returns the number of a key file; 0: not a key file. */
 static guint64 number_of(const char *name)
 {
     g_autofree char *digits = NULL;
@@ -128,7 +130,7 @@ static void load_credentials(SealKeys *keys, const char *dir)
         g_dir_close(listing);
 }
 
-/* Key files by number, then credentials by name: the last one seals. */
+/* Sorts key files by number, then credentials by name, so that the last key seals. */
 static int compare_keys(gconstpointer a, gconstpointer b)
 {
     const SealKey *one = *(const SealKey *const *)a, *two = *(const SealKey *const *)b;
@@ -170,7 +172,7 @@ void seal_keys_free(SealKeys *keys)
     g_free(keys);
 }
 
-/* "; 'PATH' is not used: …" for each; empty when there are none. */
+/* Returns "; 'PATH' is not used: …" for each refused file; "" if all are accepted. */
 static char *refusals(const SealKeys *keys)
 {
     GString *text = g_string_new(NULL);
@@ -198,7 +200,7 @@ const SealKey *seal_keys_find(const SealKeys *keys, const char *id, const char *
     return NULL;
 }
 
-/* A key that is refused could be the one that ought to seal, so nothing is sealed meanwhile. */
+/* Fails if any key is refused, because that key could be the one that has to seal. */
 const SealKey *seal_keys_current(const SealKeys *keys, GError **error)
 {
     g_autofree char *reasons = refusals(keys);
@@ -229,7 +231,9 @@ gboolean seal_keys_make(const CstPaths *paths, GError **error)
     g_auto(CstSecretBytes) key = {0};
     int result;
 
-    /* The name of the directory, too: a process that was killed may have made and not synced it. */
+    /*
+     * Sync the directory's name too, because a killed process may have created but not synced it.
+     */
     if (!cst_library_load(&cst_gnutls_library, error) ||
         !cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error) ||
         !cst_parent_sync(dir, error))
@@ -241,7 +245,7 @@ gboolean seal_keys_make(const CstPaths *paths, GError **error)
     CST_CRASH_POINT("secret.key.before_save");
     if (cst_file_replace(path, key.data, key.len, 0600, error))
         return TRUE;
-    /* Nothing is sealed with it yet; a key that may not last must not seal. */
+    /* No value is sealed with the key yet. A key that may not be durable must not seal. */
     CST_TEST_POINT("secret.key.undo");
     unlink(path);
     return FALSE;

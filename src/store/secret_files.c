@@ -3,11 +3,11 @@
  * Definitions of secrets.
  *
  * Every file is replaced whole, as in pool_files.c. A secret exists for as long as its definition
- * does: undefining removes the definition first and the value second, so a crash in between leaves
- * a value without a definition, which cst_secret_files_drop_leftovers() removes, as it does a
+ * exists. Undefining removes the definition first and the value second, so a crash in between
+ * leaves a value without a definition. cst_secret_files_drop_leftovers() removes it, and also a
  * sealed value that a plain one has superseded (secret_values.c).
  *
- * No locks: the caller holds the secrets' driver lock.
+ * No function acquires a lock, because the caller holds the secrets' driver lock.
  */
 #include <store/secret_files.h>
 
@@ -50,7 +50,7 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
         return FALSE;
     file = g_new0(CstSecretFile, 1);
     file->def = cst_secret_def_parse(xml, 0, error);
-    /* As libvirt does: the value's file is named by the UUID, too. */
+    /* As in libvirt, because the UUID is also the name of the value's file. */
     if (file->def && strcmp(cst_uuid_format(&file->def->uuid, uuid), stem) != 0) {
         cst_fail(error, CST_ERROR_CONFIG, _("<uuid> does not match secret file name '%s'"), stem);
     } else if (file->def && secret_value_check(loading->paths, &file->def->uuid, error)) {
@@ -62,7 +62,8 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
 }
 
 /*
- * Whether nothing reads the value's file at @path: its definition is gone, or a plain one counts.
+ * Whether the value's file at @path is unused: it has no definition, or a plain value supersedes
+ * it.
  */
 static gboolean is_leftover(const char *path)
 {
@@ -91,8 +92,10 @@ static void add_leftovers(const char *path, gboolean values, GPtrArray *found)
     }
 }
 
-/* Paths of temporary files and of values that nothing reads: of an interrupted change, or one in
- * progress. */
+/*
+ * Returns the paths of temporary files and of unused values, of an interrupted change or one in
+ * progress.
+ */
 static GPtrArray *leftovers(const CstPaths *paths)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);

@@ -15,9 +15,9 @@
 
 #include "secret_names.h"
 
-/* Base64 makes four characters of three bytes. */
+/* Base64 encodes three bytes as four characters. */
 #define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
-#define LOOKS        3 /* for a file whose form changes meanwhile */
+#define LOOKS        3 /* attempts, because the form may change in between */
 
 const ValuePlace value_present = {SECRET_PLAIN, SECRET_SEALED};
 const ValuePlace value_pending = {SECRET_NEXT_PLAIN, SECRET_NEXT};
@@ -50,7 +50,6 @@ const char *secret_value_suffix(const char *name)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* @file->path stays NULL where there is no such file. */
 gboolean value_read_file(char *path, size_t limit, ValueFile *file, GError **error)
 {
     g_autofree char *name = path;
@@ -73,7 +72,6 @@ gboolean value_read_file(char *path, size_t limit, ValueFile *file, GError **err
     return TRUE;
 }
 
-/* The file that counts; its path is NULL where there is none. */
 gboolean value_read(const CstPaths *paths, const CstUuid *uuid, const ValuePlace *place,
                     ValueFile *file, GError **error)
 {
@@ -101,7 +99,6 @@ gboolean secret_value_check(const CstPaths *paths, const CstUuid *uuid, GError *
                     (size_t)BASE64_LIMIT);
 }
 
-/* The value in @file, and when it was set. */
 gboolean value_open(const ValueFile *file, const CstUuid *uuid, const SealKeys *keys,
                     CstSecretBytes *ret_value, gint64 *ret_changed, GError **error)
 {
@@ -148,7 +145,6 @@ gboolean value_write_plain(const CstPaths *paths, const CstUuid *uuid, const Val
     return value_remove_form(paths, uuid, place->sealed, error);
 }
 
-/* Writes the sealed form to @path, after it has been opened again. */
 gboolean value_write_seal(const char *path, const CstUuid *uuid, const CstSecretBytes *value,
                           gint64 changed, const SealKey *key, GError **error)
 {

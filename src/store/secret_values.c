@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of secrets in their two forms (see the header). Everything that is read or written goes
- * through CstSecretBytes; a sealed file's bytes are no secret. What is sealed is opened again
- * before the plain file is removed. Another process may change the form while this one reads: it
- * writes the new file first, so who finds neither looks once more.
+ * Values of secrets in their two forms (see the header). All values are read and written through
+ * CstSecretBytes; a sealed file's bytes are not secret. A sealed value is opened again before the
+ * plain file is removed. Another process may change the form while this one reads. It writes the
+ * new file first, so a reader that finds neither file tries again.
  */
 #include <store/secret_values.h>
 
@@ -103,7 +103,9 @@ static gboolean is_sealed_suffix(const char *suffix, gboolean with_next)
     return strcmp(suffix, SECRET_SEALED) == 0 || (with_next && strcmp(suffix, SECRET_NEXT) == 0);
 }
 
-/* Of SealedName *. A sealed file beside a plain one is a leftover, and is not among them. */
+/*
+ * Returns SealedName *. Excludes a sealed present value that has a plain file, which is a leftover.
+ */
 static GPtrArray *list_sealed(const CstPaths *paths, gboolean with_next)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(sealed_name_free);
@@ -139,7 +141,7 @@ guint cst_secret_values_sealed(const CstPaths *paths)
     return names->len;
 }
 
-/* Calls @each with every sealed file, read; those that are gone meanwhile are left out. */
+/* Called with every sealed file and its content. Files that were removed since are left out. */
 typedef gboolean (*SealedFunc)(const SealedName *name, const ValueFile *file, gpointer data,
                                GError **error);
 
@@ -161,7 +163,7 @@ static gboolean for_each_sealed(const CstPaths *paths, SealedFunc each, gpointer
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-/* Whether the key of a sealed file is among @data, and opens it. */
+/* Checks that the keys in @data can open a sealed file. */
 static gboolean check_opens(const SealedName *name, const ValueFile *file, gpointer data,
                             GError **error)
 {
@@ -172,10 +174,10 @@ static gboolean check_opens(const SealedName *name, const ValueFile *file, gpoin
 }
 
 /*
- * Sets *ret_key to the key that seals, which belongs to *keys; NULL: there is none, nor is anything
- * sealed. A key is not made while there are values that need another one: it is missing. The key's
- * file is synced, because a process that was killed may have made it and not synced its name: after
- * a power cut the value would be there, and its key would not.
+ * Sets *ret_key to the key that seals, which belongs to *keys; NULL: no key exists, and no value is
+ * sealed. If sealed values exist without their key, it fails, so that no new key is created. The
+ * directory of the key's file is synced, because a killed process may have created the key without
+ * syncing its name. Otherwise the value could survive a power loss without its key.
  */
 static gboolean find_key(const CstPaths *paths, SealKeys **keys, const SealKey **ret_key,
                          GError **error)
@@ -235,7 +237,7 @@ gboolean cst_secret_keys_drop_unused(const CstPaths *paths, gboolean last, GErro
 
 /* --- changes of form -------------------------------------------------------------------------- */
 
-/* A value whose key is missing is not replaced either: it may be somebody's only copy. */
+/* Refuses to replace a value with a missing key, because the value may be the only copy. */
 static gboolean check_replaced(const CstPaths *paths, const CstUuid *uuid, const SealKeys *keys,
                                GError **error)
 {
@@ -298,7 +300,7 @@ static gboolean seal_place(const CstPaths *paths, const CstUuid *uuid, const Val
         return TRUE;
     if (!value_open(&file, uuid, keys, &value, &changed, error))
         return FALSE;
-    /* An empty file of libvirt's is no value that could be sealed. */
+    /* An empty file of libvirt is not a value that can be sealed. */
     if (value.len == 0)
         return TRUE;
     if (!value_write_sealed(paths, uuid, place, &value, changed, key, error))
@@ -385,7 +387,7 @@ gboolean cst_secret_values_rekey(const CstPaths *paths, guint *ret_count, GError
     if (!find_key(paths, &keys, &rekeying.key, error) ||
         !for_each_sealed(paths, check_opens, keys, error))
         return FALSE;
-    /* A credential is the administrator's to replace: the last one seals. */
+    /* The administrator replaces credentials; the last one seals. */
     if (!rekeying.key || rekeying.key->number) {
         g_clear_pointer(&keys, seal_keys_free);
         if (!seal_keys_make(paths, error) || !find_key(paths, &keys, &rekeying.key, error))
@@ -400,7 +402,7 @@ gboolean cst_secret_values_rekey(const CstPaths *paths, guint *ret_count, GError
     return cst_secret_keys_drop_unused(paths, FALSE, error);
 }
 
-/* --- the value to come ------------------------------------------------------------------------ */
+/* --- the next value --------------------------------------------------------------------------- */
 
 gboolean cst_secret_next_save(const CstPaths *paths, const CstUuid *uuid,
                               const CstSecretBytes *value, CstSealPolicy policy, GError **error)
@@ -430,8 +432,8 @@ gboolean cst_secret_next_exists(const CstPaths *paths, const CstUuid *uuid)
 }
 
 /*
- * A plain value counts beside a sealed one, so the rename is what makes the new value count: where
- * the old one is plain and the new one sealed, the old one is sealed first.
+ * A plain value has precedence over a sealed one, so the rename must decide which value counts. If
+ * the old value is plain and the new one sealed, the old one is therefore sealed first.
  */
 gboolean cst_secret_next_promote(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libvirt's system token: a random number in a file of mode 0600, shared by the daemons of one user
- * on one host. A peer that presents the token can read the file, and so is such a daemon or has the
- * same rights. cisternd only compares tokens: it presents none itself, so it does not create the
- * file when it is missing.
+ * on one host. A peer that presents the token can read the file, so it is such a daemon or has the
+ * same rights. cisternd only compares tokens. It presents no token, so it does not create a missing
+ * file.
  */
 #include <store/system_token.h>
 
@@ -26,7 +26,7 @@ static gboolean read_token(const char *path, char *ret_token)
            cst_pread_full(fd, ret_token, CST_SYSTEM_TOKEN_LEN, 0, path, NULL);
 }
 
-/* Takes the same time wherever the two differ. */
+/* The time does not depend on the position of the first difference. */
 static gboolean same_bytes(const char *a, const char *b, size_t len)
 {
     unsigned char difference = 0;

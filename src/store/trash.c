@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Records of deleted volumes that are kept. A record is replaced whole and is durable when the call
- * returns; what it is about, the storage says: a record without a volume means nothing.
+ * returns. The storage decides whether the volume exists: a record without a volume has no meaning.
  */
 #include <store/trash.h>
 
@@ -63,9 +63,7 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
     g_key_file_set_int64(keys, GROUP, "until", trashed->until);
     g_key_file_set_uint64(keys, GROUP, "uid", trashed->uid);
     text = g_key_file_to_data(keys, &length, NULL);
-    /*
-     * A crash in here is followed by another call, with the same record (service/volume/rename.c).
-     */
+    /* After a crash here the same record is set again (service/volume/rename.c). */
     cst_file_drop_temporaries_of(path);
     return cst_file_replace(path, text, length, 0600, error);
 }

@@ -17,7 +17,7 @@ char *volume_files_dir(const CstPaths *paths, const char *kind, const CstUuid *p
     return g_build_filename(paths->data_dir, kind, cst_uuid_format(pool, text), NULL);
 }
 
-/* The '=' before it: no name is "." or "..". */
+/* Prepends '=', so that no name is "." or "..". */
 char *volume_file_path(const char *dir, const char *volume)
 {
     g_autofree char *escaped = g_uri_escape_string(volume, NULL, FALSE);

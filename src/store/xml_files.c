@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Loads a directory of XML files, one object each. A damaged file must not hide the others, so a
- * file that fails is logged and skipped. The order is the directory's.
+ * Loads a directory of XML files, one object each. A file that fails is logged and skipped, so that
+ * a damaged file does not prevent the load of the rest. The order is the directory's.
  */
 #include "xml_files.h"
 

@@ -4,13 +4,13 @@
 #include <glib.h>
 
 /**
- * Loads the file at @path; @stem is its name without the suffix. FALSE with @error when it is to be
- * skipped.
+ * Loads the file at @path. @stem is its name without the suffix. Returns FALSE with @error if the
+ * file must be skipped.
  */
 typedef gboolean (*StoreXmlFunc)(const char *path, const char *stem, gpointer data, GError **error);
 
 /**
- * Calls @load for each .xml file in @dir; for none when the directory does not exist. A failure is
- * logged with @kind ("pool") in front, and the file is skipped.
+ * Calls @load for each .xml file in @dir. If the directory does not exist, makes no call. A failure
+ * is logged with @kind ("pool") as prefix, and the file is skipped.
  */
 void store_xml_load(const char *dir, const char *kind, StoreXmlFunc load, gpointer data);

@@ -6,34 +6,34 @@
 
 /**
  * The database of declarations (model/declaration.h): DATA/declarations.db, in SQLite, shared by
- * all processes of a root. A record belongs to a file. It is found by the file's identity, in
- * whatever directory and under whatever name the file is now; by directory and name where the file
- * system reports no identity.
+ * all processes of a root. A record belongs to a file. It is found by the file's identity,
+ * regardless of the directory and the name that the file has now. If the file system reports no
+ * identity, it is found by directory and name.
  *
- * All functions but new and free may be called from any thread. They open the database on first use
- * and wait up to 5 s for other processes; failures of SQLite are IO.
+ * All functions except new and free may be called from any thread. They open the database on first
+ * use and wait up to 5 s for other processes. Failures of SQLite are IO.
  */
 typedef struct CstDeclarations CstDeclarations;
 
-/** Touches no file yet. Copies what it needs of @paths. */
+/** Makes the object without accessing files. Copies the strings that it needs of @paths. */
 CstDeclarations *cst_declarations_new(const CstPaths *paths);
 /** NULL is accepted. */
 void cst_declarations_free(CstDeclarations *declarations);
-/** Opens the database now, so that a daemon reports at start-up what is wrong with it. */
+/** Opens the database now, so that a daemon reports a problem with it at start-up. */
 gboolean cst_declarations_open(CstDeclarations *declarations, GError **error);
 
-/** The file that a record is about. Strings are borrowed. */
+/** The file that a record describes. Strings are borrowed. */
 typedef struct {
     const char *dir;  /**< clean absolute path */
     const char *name; /**< directory entry in @dir */
-    CstFileId id;     /**< zero where unknown */
+    CstFileId id;     /**< zero if unknown */
 } CstDeclaredFile;
 
 /**
- * Looks up what is declared of @file. *ret_declaration is a copy owned by the caller; NULL when
- * nothing is declared. @by_name: also accept a record of this directory and name that was made for
+ * Looks up the declaration of @file. *ret_declaration is a copy owned by the caller; NULL if no
+ * record exists. @by_name: also accept a record of this directory and name that was made for
  * another file, which has been replaced since, and bind it to the present file. The seen_format of
- * the earlier file does not count.
+ * the earlier file is then ignored.
  */
 gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
                                gboolean by_name, CstDeclaration **ret_declaration, GError **error);
@@ -41,40 +41,41 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 /** One query of cst_declarations_find_many(). */
 typedef struct {
     CstDeclaredFile file;
-    gboolean by_name;            /**< as of cst_declarations_find() */
-    CstDeclaration *declaration; /**< result, owned by the caller; NULL: nothing is declared */
+    gboolean by_name;            /**< as for cst_declarations_find() */
+    CstDeclaration *declaration; /**< result, owned by the caller; NULL: no record */
 } CstDeclaredLookup;
 
 /**
- * Looks up @count files of one directory (file.dir is equal in all). Large counts read the records
- * once instead of searching for each file. Sees everything that was committed before the call. On
- * failure all results are NULL.
+ * Looks up @count files of one directory (file.dir is equal in all). For large counts it reads the
+ * records once instead of searching for each file. Sees all changes that were committed before the
+ * call. On failure all results are NULL.
  */
 gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLookup *lookups,
                                     guint count, GError **error);
 
 /**
  * Records @declaration and replaces the records of the file and of its name. When the call returns
- * the record survives the end of the process, and with @durable a power cut as well.
+ * the record survives the end of the process. With @durable it also survives a power loss.
  */
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
                               const CstDeclaration *declaration, gboolean durable, GError **error);
 
-/** What cst_declarations_add_many() records of one file; borrowed. */
+/** The record of one file for cst_declarations_add_many(); borrowed. */
 typedef struct {
     CstDeclaredFile file;
     const CstDeclaration *declaration;
 } CstDeclaredRecord;
 
 /**
- * Adds those of @count records whose files have none yet, in one transaction. Replaces records of
- * the same name that were made for another file. A file that has a record without a declared format
- * gets the new seen_format, if that is not NULL, and is restricted if the new record is.
+ * Adds, in one transaction, each of @count records if its file has no record yet. Replaces records
+ * of the same name that were made for another file. If the file has a record without a declared
+ * format, that record gets the new seen_format, unless it is NULL. It also becomes restricted if
+ * the new record is.
  */
 gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
                                    guint count, GError **error);
 
-/** Removes the record of the name; succeeds when there is none. */
+/** Removes the record of the name. Succeeds if no record exists. */
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,
                                  GError **error);
 
@@ -82,12 +83,14 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
 typedef enum {
     CST_DECLARED_MISSING,
     CST_DECLARED_PRESENT,
-    CST_DECLARED_UNKNOWN, /**< it may be in a place that cannot be looked at now */
+    CST_DECLARED_UNKNOWN, /**< the file may be in a directory that cannot be read now */
 } CstDeclaredPresence;
 
 /** Parameters of cst_declarations_sweep(). */
 typedef struct {
-    /** Looks for the file of a record. Must not call the database, which is locked. */
+    /**
+     * Searches for the file of a record. Called with the database locked, so it must not call it.
+     */
     CstDeclaredPresence (*look)(const char *name, const CstFileId *id, gpointer data);
     gpointer data;
     gint64 now;          /**< seconds of a clock that continues across restarts */
@@ -95,17 +98,17 @@ typedef struct {
 } CstDeclarationSweep;
 
 /**
- * Deletes the records of @dir whose files have been missing for the grace period. Stores for the
- * others since when their file is missing, or that it is back. A record whose file is unknown stays
- * as it is. Call it after a complete scan of the directory. A record that is set again starts as
- * not missing.
+ * Deletes the records of @dir with files that have been missing for the grace period. For every
+ * other record, stores the time since which its file is missing, or that it is present again. A
+ * record with an unknown file does not change. Call it after a complete scan of the directory. A
+ * record that is set again starts as not missing.
  */
 gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
                                 const CstDeclarationSweep *sweep, GError **error);
 
-/** Reads the follow policy of @dir; CST_FOLLOW_POOLS when none is set. */
+/** Reads the follow policy of @dir. The default is CST_FOLLOW_POOLS. */
 gboolean cst_declarations_follow(CstDeclarations *declarations, const char *dir,
                                  CstFollow *ret_follow, GError **error);
-/** Sets the follow policy of @dir; it survives a power cut when the call returns. */
+/** Sets the follow policy of @dir. It survives a power loss when the call returns. */
 gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *dir,
                                      CstFollow follow, GError **error);

@@ -4,18 +4,18 @@
 #include <store/declarations.h>
 
 /**
- * The remembered references of images to their backing and data files, in the database of
- * declarations. A record belongs to a directory and not to a pool, so that it survives the end of
- * the pool's activity, of its definition and of its name.
+ * The recorded references of images to their backing and data files, in the database of
+ * declarations. A record belongs to a directory and not to a pool, so that it remains when the pool
+ * is stopped, undefined or renamed.
  *
- * All functions may be called from any thread. Failures of SQLite are IO. No function touches the
+ * All functions may be called from any thread. Failures of SQLite are IO. No function accesses the
  * files that the records name.
  */
 typedef struct {
     char *dir;      /**< of the overlay; clean absolute path */
     char *volume;   /**< name of the overlay in @dir */
     char *path;     /**< of the base as the overlay names it; clean */
-    CstFileId base; /**< of the base when the reference was learnt; zero: unknown */
+    CstFileId base; /**< identity of the base when the reference was recorded; zero: unknown */
 } CstOverlay;
 
 /** Copies the strings. The caller frees the record. */
@@ -26,15 +26,18 @@ void cst_overlay_free(CstOverlay *overlay);
 
 /** Returns the records of @dir as CstOverlay *, owned by the array. NULL with an error. */
 GPtrArray *cst_overlays_of_dir(CstDeclarations *declarations, const char *dir, GError **error);
-/** Returns the same of one overlay. */
+/** Returns the records of one overlay as cst_overlays_of_dir() does. */
 GPtrArray *cst_overlays_of_volume(CstDeclarations *declarations, const char *dir,
                                   const char *volume, GError **error);
 /**
- * Returns the records whose base is the file at @path or the file @base, in the order of
- * directories and names. The birth time of @base must be known for the latter. NULL with an error.
+ * Returns the records with the file at @path or the file @base as their base, in the order of
+ * directories and names. @base counts only if its birth time is known. NULL with an error.
  */
 GPtrArray *cst_overlays_on(CstDeclarations *declarations, const char *path, const CstFileId *base,
                            GError **error);
-/** Removes and adds records (CstOverlay *) in one transaction. Replaces what it adds. */
+/**
+ * Removes and adds records (CstOverlay *) in one transaction. An added record replaces an existing
+ * one.
+ */
 gboolean cst_overlays_change(CstDeclarations *declarations, const GPtrArray *removed,
                              const GPtrArray *added, GError **error);

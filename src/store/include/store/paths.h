@@ -4,11 +4,11 @@
 #include <glib.h>
 
 /**
- * The paths of all files, below one root: libvirt's system layout for root "/" and for --root DIR,
- * libvirt's session layout in the XDG directories for other users without --root.
+ * The paths of all files, below one root. Root "/" and --root DIR have libvirt's system layout.
+ * Other users without --root have libvirt's session layout in the XDG directories.
  */
 typedef struct {
-    char *root;             /**< absolute; NULL: none given */
+    char *root;             /**< absolute; NULL: no root given */
     gboolean session;       /**< session layout */
     char *etc_dir;          /**< etc: subuid, passwd */
     char *pool_dir;         /**< etc/libvirt/storage: NAME.xml, 0600 */
@@ -20,12 +20,12 @@ typedef struct {
     char *data_dir;         /**< var/lib/cistern: journal, jobs, declarations */
     char *run_dir;          /**< run/libvirt: the sockets */
     char *socket;           /**< run/libvirt/virtstoraged-sock */
-    char *socket_ro;        /**< …-ro; NULL in the session layout, as libvirt has none there */
+    char *socket_ro;        /**< …-ro; NULL in the session layout, which has no such socket */
     char *secret_socket;    /**< run/libvirt/virtsecretd-sock: libvirt's socket for secrets */
     char *secret_socket_ro; /**< …-ro; NULL in the session layout */
 } CstPaths;
 
-/** Computes the paths below @root (NULL: this user's default); touches no file. */
+/** Computes the paths below @root (NULL: this user's default). Accesses no file. */
 CstPaths *cst_paths_new(const char *root);
 /** A deep copy, owned by the caller. */
 CstPaths *cst_paths_copy(const CstPaths *paths);

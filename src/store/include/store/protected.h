@@ -5,16 +5,16 @@
 #include <store/paths.h>
 
 /**
- * Which volumes must not be deleted: DATA/protected/POOL/NAME, an empty file for each. The pool is
- * its UUID, so that a pool that is defined again has its marks; NAME is escaped as in a URI. Each
- * call is one step, so processes need no lock.
+ * The marks of volumes that must not be deleted: DATA/protected/POOL/NAME, an empty file for each.
+ * POOL is the pool's UUID, so that a pool that is defined again keeps its marks. NAME is escaped as
+ * in a URI. Each call is one step, so processes need no lock.
  */
 
-/** Sets or removes the mark, durably. Succeeds when there is nothing to change. */
+/** Sets or removes the mark, durably. Succeeds if the mark is already in that state. */
 gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const char *volume,
                            gboolean on, GError **error);
-/** Whether the volume has the mark. IO when that can't be found out. */
+/** Returns in *ret_on whether the volume has the mark. Fails if the mark cannot be read. */
 gboolean cst_protected_find(const CstPaths *paths, const CstUuid *pool, const char *volume,
                             gboolean *ret_on, GError **error);
-/** The names (char *) of the pool's marked volumes, whether these are there or not, in order. */
+/** Returns the names (char *) of the pool's marked volumes, sorted. The volumes need not exist. */
 GPtrArray *cst_protected_list(const CstPaths *paths, const CstUuid *pool, GError **error);

@@ -5,13 +5,13 @@
 #include <store/paths.h>
 
 /**
- * Who is rotating a secret: the lock of a file in the secrets' run directory, which ends with its
- * process. The file is there while the lock is held, and after a crash.
+ * The lock of a secret's rotation: a lock on a file in the secrets' run directory, which ends with
+ * its process. The file exists while the lock is held, and after a crash.
  */
 
-/** Locks it; -1 with BUSY when somebody has it. Does not wait. */
+/** Acquires the lock without waiting. Returns its descriptor; -1 with BUSY if the lock is held. */
 int cst_rotation_lock(const CstPaths *paths, const CstUuid *uuid, GError **error);
-/** Removes the file and closes @fd; -1: nothing. */
+/** Removes the file and closes @fd. No effect if @fd is -1. */
 void cst_rotation_unlock(const CstPaths *paths, const CstUuid *uuid, int fd);
-/** Whether somebody has it, in this process or another one. */
+/** Whether the lock is held, by this process or another one. */
 gboolean cst_rotation_is_locked(const CstPaths *paths, const CstUuid *uuid);

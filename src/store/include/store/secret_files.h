@@ -6,16 +6,16 @@
 #include <store/paths.h>
 
 /**
- * The files of secrets: UUID.xml, the definition, as libvirt keeps it, and the value
- * (store/secret_values.h), all of mode 0600. A write replaces a whole file and is durable when it
+ * The files of secrets: UUID.xml, the definition in libvirt's format, and the value
+ * (store/secret_values.h), all with mode 0600. A write replaces a whole file and is durable when it
  * returns. Callers that change a secret hold the secrets' driver lock (CST_DRIVER_SECRET).
  */
 
 /** A loaded secret. */
 typedef struct {
     CstSecretDef *def;
-    CstSecretBytes value; /**< of an ephemeral one, which has no file; empty: none set */
-    gint64 changed;       /**< when that value was set, seconds since 1970 */
+    CstSecretBytes value; /**< of an ephemeral secret, which has no file; empty: no value */
+    gint64 changed;       /**< time at which that value was set, seconds since 1970 */
 } CstSecretFile;
 
 /** Overwrites the value before it frees it. */
@@ -23,17 +23,17 @@ void cst_secret_file_free(CstSecretFile *file);
 
 /**
  * Loads all secrets, without their values. Elements CstSecretFile *, freed with the array. Skips
- * and logs files that cannot be read, and secrets whose value can't be one.
+ * and logs files that cannot be read, and secrets with a value file that is too large.
  */
 GPtrArray *cst_secret_files_load(const CstPaths *paths);
 /**
- * Whether there are files of values that nothing reads (no definition, or a sealed one beside a
- * plain one), or temporary files: a change was interrupted or is in progress.
+ * Whether leftovers exist: value files that no function reads (without a definition, or sealed with
+ * a plain file as well), or temporary files. A change was then interrupted or is in progress.
  */
 gboolean cst_secret_files_have_leftovers(const CstPaths *paths);
-/** Removes what cst_secret_files_have_leftovers() finds. Requires the driver lock. */
+/** Removes the files that cst_secret_files_have_leftovers() finds. Requires the driver lock. */
 void cst_secret_files_drop_leftovers(const CstPaths *paths);
-/** Writes a definition. Creates the directory when it is missing. */
+/** Writes a definition. Creates the directory if it is missing. */
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error);
-/** Removes the definition, then the value; succeeds where they do not exist. */
+/** Removes the definition, then the value. Succeeds if they do not exist. */
 gboolean cst_secret_file_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);

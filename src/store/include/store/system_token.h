@@ -10,7 +10,8 @@
 
 /**
  * Whether @token equals the content of run/libvirt/common/system.token, which the first of
- * libvirt's daemons creates and only processes of this user can read. FALSE also when the file is
- * missing, or is accessible to anybody but its owner. Takes the same time wherever the two differ.
+ * libvirt's daemons creates and only processes of this user can read. Returns FALSE also if the
+ * file is missing, or is accessible to users other than its owner. The time of the comparison does
+ * not depend on the position of the first difference.
  */
 gboolean cst_system_token_matches(const CstPaths *paths, const char *token);

@@ -7,17 +7,17 @@
 #include <store/paths.h>
 
 /**
- * What is known of deleted volumes that are kept: DATA/trash/POOL/HIDDEN, a key file for each. The
- * pool is its UUID, so that a pool that is defined again has its trash; HIDDEN is the name that the
- * volume has on the storage meanwhile, escaped as in a URI. Each call is one step, so processes
- * need no lock but the claim of HIDDEN, which who sets its record has.
+ * The records of deleted volumes that are kept: DATA/trash/POOL/HIDDEN, a key file for each. POOL
+ * is the pool's UUID, so that a pool that is defined again has its trash. HIDDEN is the temporary
+ * name of the volume on the storage, escaped as in a URI. Each call is one step. So the only lock
+ * is the claim of HIDDEN, which the caller that sets its record holds.
  */
 typedef struct {
-    char *hidden;    /**< its name on the storage */
-    char *name;      /**< what it was called */
+    char *hidden;    /**< name on the storage */
+    char *name;      /**< original name */
     int64_t deleted; /**< seconds since 1970 */
-    int64_t until;   /**< when it may be removed */
-    uint32_t uid;    /**< who deleted it */
+    int64_t until;   /**< time at which it may be removed */
+    uint32_t uid;    /**< user that deleted it */
 } CstTrashed;
 
 /** A deep copy; NULL for NULL. */
@@ -26,17 +26,17 @@ CstTrashed *cst_trashed_copy(const CstTrashed *trashed);
 void cst_trashed_free(CstTrashed *trashed);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTrashed, cst_trashed_free)
 
-/** Makes or replaces the record of trashed->hidden, durably. */
+/** Creates or replaces the record of trashed->hidden, durably. */
 gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTrashed *trashed,
                        GError **error);
-/** Removes a record, durably; success when there is none. */
+/** Removes a record, durably. Succeeds if it does not exist. */
 gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                           GError **error);
-/** *ret_trashed NULL: there is no record. The caller frees it. */
+/** Reads a record. *ret_trashed is NULL if the record does not exist. The caller frees it. */
 gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                         CstTrashed **ret_trashed, GError **error);
 /**
- * All records of the pool (CstTrashed *), the oldest first. One that can't be read is logged and
- * left out. Unref it.
+ * Returns all records of the pool (CstTrashed *), the oldest first. A record that cannot be read is
+ * logged and left out. The caller drops the reference.
  */
 GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **error);
