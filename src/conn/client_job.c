@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over jobs whose work this program does. */
+/* Typed calls for jobs that this program executes. */
 #include <conn/client_jobs.h>
 
 #include <base/error_class.h>
@@ -7,10 +7,13 @@
 
 #include "conn_private.h"
 
-#define NAME_MAX_BYTES  255 /* of a text, as servers take it */
+#define NAME_MAX_BYTES  255 /* of a string that servers accept */
 #define ERROR_MAX_BYTES 1000
 
-/* What servers take of a text: one line of valid UTF-8, cut at a character's end. Free it. */
+/*
+ * Returns @text in the form that servers accept: one line of valid UTF-8, truncated between
+ * characters. The caller frees it.
+ */
 static char *one_line(const char *text, size_t max)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);

@@ -2,10 +2,10 @@
 /*
  * The checked dispatcher of calls, and the calls that concern the connection.
  *
- * Every call passes through call(): it finds the procedure's row in the procedure table, refuses
- * changes over a read-only connection, sets the thread's dry-run state, and asserts afterwards that
+ * Every call passes through call(). It finds the procedure's row in the procedure table, rejects
+ * changes over a read-only connection, sets the thread's dry-run state, and checks afterwards that
  * a failure has set an error. The typed calls of conn.h are in files by object (pools.c, volumes.c,
- * …); each fills in the procedure's arguments and converts its reply.
+ * …). Each fills in the procedure's arguments and converts its reply.
  */
 #include "conn_private.h"
 
@@ -68,8 +68,8 @@ gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error)
 gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error)
 {
     /*
-     * For each call, because an embedded call runs in this thread and another connection may have
-     * set it.
+     * Set for each call, because an embedded call runs in this thread and another connection may
+     * have changed it.
      */
     cst_dry_run_set(conn->dry_run);
     if (procedure->needs == CST_NEEDS_WRITE && conn->read_only)
@@ -120,7 +120,10 @@ gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
 {
     if (conn->dry_run == dry_run)
         return TRUE;
-    /* The server first: if it has no dry runs, the calls that follow must not be taken for some. */
+    /*
+     * The server first: if it does not support dry runs, this side must not treat the following
+     * calls as dry runs.
+     */
     if (!conn->transport->set_dry_run(conn->self, dry_run, error))
         return FALSE;
     conn->dry_run = dry_run;
@@ -128,7 +131,7 @@ gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
     return TRUE;
 }
 
-/* --- about the connection -------------------------------------------------------------------- */
+/* --- properties of the connection ------------------------------------------------------------ */
 
 char *cst_conn_uri(CstConn *conn, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conversion of references to objects: ours name an object for the caller, the protocol's travel as
- * arguments and replies. The _arg() functions borrow, the _take() functions take over.
+ * Conversion between our references to objects and the protocol's references in arguments and
+ * replies. The _arg() functions borrow strings, the _take() functions take ownership.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ wire_pool cst_pool_arg(const CstPoolRef *pool)
 
 wire_vol cst_vol_arg(const CstVolRef *vol)
 {
-    /* Keys are not optional in the protocol. Servers look volumes up by pool and name. */
+    /* Keys are not optional in the protocol. Servers look up volumes by pool and name. */
     static char none[] = "";
 
     return (wire_vol){vol->pool, vol->name, vol->key ? vol->key : none};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Events of a connection that wait to be delivered, and their subscribers.
+ * Events of a connection that wait for delivery, and their subscribers.
  *
- * Events arrive in any thread (embedded) or while a call waits for its reply (remote), and are
+ * Events arrive in any thread (embedded) or while a call waits for its reply (remote). They are
  * delivered only inside cst_conn_wait_events(), in the thread of the connection. Until then they
- * are queued; a full queue drops its oldest event, so that a program that never waits uses bounded
+ * are queued. A full queue drops its oldest event, so that a program that never waits uses bounded
  * memory. The lock guards the queue. The subscriptions belong to the connection's thread.
  */
 #include "event_queue.h"
@@ -86,7 +86,7 @@ void cst_event_queue_post(CstEventQueue *queue, const CstConnEvent *event)
     g_mutex_lock(&queue->lock);
     if (g_queue_get_length(&queue->events) >= QUEUE_MAX)
         oldest = g_queue_pop_head(&queue->events);
-    /* One warning for a connection, however many events it loses. */
+    /* One warning per connection, regardless of the number of lost events. */
     first = oldest && queue->dropped++ == 0;
     g_queue_push_tail(&queue->events, event_copy(event));
     g_mutex_unlock(&queue->lock);

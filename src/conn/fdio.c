@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The caller's side of uploads and downloads: a descriptor as a sequence of data and holes. Both
- * transports use it. Files are read and written with positional calls; the descriptor's own offset
- * is used only by lseek(), to find holes, and as the position at which a sink begins. Pipes have
+ * The caller's side of uploads and downloads, for both transports: a descriptor as a sequence of
+ * data and holes. Files are read and written with positional calls. The descriptor's own offset is
+ * used only by lseek(), to find holes, and as the position at which a sink begins. Pipes have
  * neither positions nor holes.
  */
 #include "fdio.h"
@@ -36,7 +36,7 @@ gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, CstTas
     return TRUE;
 }
 
-/* Length of the hole at the position; 0: there is data, which ends at data_end. */
+/* Returns the length of the hole at the position; 0: data, up to data_end. */
 static uint64_t hole_at(CstFdSource *source)
 {
     off_t data, hole;
@@ -44,13 +44,13 @@ static uint64_t hole_at(CstFdSource *source)
     if (!source->sparse || source->pos < source->data_end)
         return 0;
     data = lseek(source->fd, source->pos, SEEK_DATA);
-    /* No data behind the position: the rest is a hole. */
+    /* No data after the position: the rest is a hole. */
     if (data < 0 && errno == ENXIO)
         return source->size - source->pos;
     if (data >= 0 && (uint64_t)data > source->pos)
         return MIN((uint64_t)data, source->size) - source->pos;
     hole = data < 0 ? -1 : lseek(source->fd, source->pos, SEEK_HOLE);
-    /* A file system that does not report holes: all the rest is data. */
+    /* The file system does not report holes, so all the rest is data. */
     source->data_end = hole < 0 ? source->size : (uint64_t)hole;
     return 0;
 }
@@ -90,8 +90,8 @@ gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t 
             return TRUE;
         }
         /*
-         * Up to the next hole, or to the size at the start: a file that grows meanwhile is read as
-         * it was.
+         * Read up to the next hole, or to the size at the start, so that bytes appended since are
+         * ignored.
          */
         size = MIN(size, (source->sparse ? source->data_end : source->size) - source->pos);
     }
@@ -128,8 +128,8 @@ gboolean cst_fd_sink_init(CstFdSink *sink, int fd, CstTask *task, GError **error
         return cst_fail_errno(error, errno, _("cannot write the output"));
     sink->pos = pos;
     /*
-     * A file that ends here reads as zeroes wherever nothing is written. In the middle of a file,
-     * or on a device, old content would show through a hole.
+     * A file that ends here reads as zeroes wherever it is not written. In the middle of a file, or
+     * on a device, old content would remain in a hole.
      */
     sink->skip_holes = S_ISREG(st.st_mode) && st.st_size <= pos;
     return TRUE;

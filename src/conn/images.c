@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over volumes' images: chain, check, convert and the like. All belong to Cistern's own
- * program, so a stock server refuses them with NO_SUPPORT.
+ * Typed calls for volumes' images: chain, check, convert and similar operations. All belong to
+ * Cistern's own program, so a stock server rejects them with NO_SUPPORT.
  *
- * Each call fills in the arguments with borrowed strings, and takes the strings of a reply over
- * before the rest of it is freed.
+ * Each call fills in the arguments with borrowed strings. It takes ownership of the strings of a
+ * reply before it frees the rest.
  */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/* Makes a row from a reply, whose strings it takes over. */
+/* Makes a row from a reply. Takes ownership of its strings. */
 static CstChainRow *row_take(wire_chain_row *wire)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
@@ -83,11 +83,11 @@ static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
         .compressed_clusters = wire->compressed_clusters,
         .image_end = wire->image_end,
     };
-    /* Cut if it is longer: a daemon of another version may have other formats. */
+    /* Truncated if longer, because a daemon of another version may have other formats. */
     g_strlcpy(ret->format, wire->format, sizeof(ret->format));
 }
 
-/* Checks with a daemon that predates VOL_CHECK_LIST: it counts errors but does not list them. */
+/* Checks with a daemon that predates VOL_CHECK_LIST. It counts errors but does not list them. */
 static gboolean only_count(CstConn *conn, const wire_vol_flags_args *args, CstTask *task,
                            CstCheckReport *ret, GError **error)
 {
@@ -118,7 +118,7 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
     for (guint i = 0; i < report.findings.findings_len; i++) {
         const wire_finding *finding = &report.findings.findings_val[i];
 
-        /* A kind that we do not know counts as an error. */
+        /* An unknown kind counts as an error. */
         cst_findings_add(ret->findings,
                          finding->kind == CST_FINDING_LEAK ? CST_FINDING_LEAK : CST_FINDING_ERROR,
                          finding->count, "%s", finding->text);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over jobs. The protocol has no call that waits for a job, so waiting polls. */
+/* Typed calls for jobs. The protocol has no call that waits for a job, so waiting polls. */
 #include <inttypes.h>
 
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/* Makes a job from a reply, whose strings it takes over. */
+/* Makes a job from a reply. Takes ownership of its strings. */
 static CstJobInfo *job_take(wire_job *wire)
 {
     CstJobInfo *job = g_new0(CstJobInfo, 1);
@@ -74,25 +74,25 @@ gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GErr
     return cst_conn_own_call(conn, WIRE_CISTERN_JOB_RATE, &args, NULL, NULL, error);
 }
 
-/* --- waiting for one -------------------------------------------------------------------------- */
+/* --- waiting for a job ------------------------------------------------------------------------ */
 
 #define POLL_INTERVAL_US (200 * G_TIME_SPAN_MILLISECOND) /* between two requests */
 
-/* Copies the job's progress into @task. *seen: bytes that the task was advanced by so far. */
+/* Copies the job's progress into @task. *seen: bytes by which the task was advanced so far. */
 static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
 {
     cst_task_set_total(task, job->total);
     cst_task_set_waiting(task, job->state == CST_JOB_WAITING);
     if (job->done > *seen)
         /*
-         * Skipped, not advanced: the bytes are the server's, and a rate here would delay only the
+         * Skipped, not advanced: the server moves the bytes, and a rate here would delay only the
          * polling.
          */
         cst_task_skip(task, job->done - *seen);
     *seen = MAX(*seen, job->done);
 }
 
-/* Waits until the job should be polled again. FALSE with TIMEOUT at @until, or CANCELLED. */
+/* Waits until the job should be polled again. Fails with TIMEOUT at @until, or with CANCELLED. */
 static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GError **error)
 {
     gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;

@@ -3,8 +3,8 @@
  * The embedded transport: the service runs in this process.
  *
  * A call runs the procedure's handler in the caller's thread with the caller's structs, without a
- * socket and without encoding. Events come from threads of the service: they are queued, and an
- * eventfd wakes the connection's thread when it waits for them.
+ * socket and without encoding. Threads of the service post events. They are queued, and an eventfd
+ * wakes the connection's thread if it waits for them.
  */
 #include "local.h"
 
@@ -24,8 +24,8 @@ typedef struct {
     CstApiSession session;
 
     CstEventQueue events;
-    int event_fd;      /**< readable when events were queued; -1: nobody has subscribed yet */
-    guint service_sub; /**< subscription at the service; 0: none yet */
+    int event_fd;      /**< readable when events were queued; -1: no subscription yet */
+    guint service_sub; /**< subscription at the service; 0: not subscribed yet */
 } CstLocal;
 
 /* --- calls ----------------------------------------------------------------------------------- */
@@ -42,7 +42,7 @@ static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTas
 
 static gboolean local_supports(gpointer self, int number, gboolean *ret_supported, GError **error)
 {
-    /* The procedures are in this program. */
+    /* All procedures are in this program. */
     *ret_supported = TRUE;
     return TRUE;
 }
@@ -51,14 +51,14 @@ static gboolean local_call(gpointer self, const CstProcedure *procedure, const v
                            void *ret, CstTask *task, GError **error)
 {
     CstApiCall call = call_of(self, procedure, task);
-    /* There is no connection, so the log shows no request. */
+    /* The log shows no request, because there is no connection. */
     CstLogContext log = {.procedure = procedure->name, .task = task};
     gboolean ok;
 
     cst_log_push(&log);
     ok = cst_api_run(&call, args, ret, error);
     cst_log_pop(&log);
-    /* A handler may fail with a part of the reply made. */
+    /* A handler may fail after it has filled in a part of the reply. */
     if (!ok)
         xdr_free(procedure->ret_func, ret);
     return ok;
@@ -71,7 +71,7 @@ static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, G
     return TRUE;
 }
 
-/* Nothing to do: conn.c sets the thread's dry-run state before each call. */
+/* No action: conn.c sets the thread's dry-run state before each call. */
 static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
     return TRUE;
@@ -86,10 +86,10 @@ static gboolean local_set_detach(gpointer self, gboolean detach, GError **error)
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-/* The service advances the task and checks whether it is cancelled. */
+/* An upload or a download. The service advances the task and checks for its cancellation. */
 typedef struct {
     CstUpload *upload;
-    CstDownload *download; /* one of the two */
+    CstDownload *download; /* exactly one of the two is set */
 } LocalStream;
 
 static gpointer local_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
@@ -150,7 +150,7 @@ static void local_stream_free(gpointer self)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/* Runs in the thread of the service that caused the event. */
+/* Posts an event to the queue. Runs in the thread of the service that caused the event. */
 static void on_service_event(const CstEvent *event, gpointer data)
 {
     static const struct {
@@ -170,7 +170,7 @@ static void on_service_event(const CstEvent *event, gpointer data)
             CstConnEvent mine = {types[i].ours, event->kind, event->uuid, event->name};
 
             cst_event_queue_post(&local->events, &mine);
-            /* A failed write means that the counter is full: the reader is awake already. */
+            /* A failed write means that the counter is full, so the reader is awake already. */
             if (write(local->event_fd, &one, sizeof(one)) < 0)
                 return;
         }
@@ -185,7 +185,7 @@ static void events_clear(CstLocal *local)
     cst_event_queue_clear(&local->events);
 }
 
-/* Subscribes at the service when the first subscription is made. */
+/* Subscribes at the service for the first subscription of the connection. */
 static gboolean listen_to_service(CstLocal *local, GError **error)
 {
     if (local->service_sub)
@@ -220,7 +220,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
     struct pollfd fds[2] = {{.fd = local->event_fd, .events = POLLIN},
                             {.fd = wake_fd, .events = POLLIN}};
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    /* Events that are queued already count, so a call with a timeout of 0 delivers them. */
+    /* Deliver queued events first, so that a call with a timeout of 0 delivers them. */
     guint delivered = cst_event_queue_deliver(&local->events);
 
     while (delivered == 0) {

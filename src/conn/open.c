@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening a connection: which transport, which socket.
+ * Opening a connection: selection of transport and socket.
  *
- * The choice, in this order: embedded if that is requested; the URI that is given; without --root
- * the one of the environment; the daemon of this root if one listens; embedded. A daemon that
- * manages the root holds the driver lock, so an embedded command would fail with BUSY: it connects
- * to the daemon instead.
+ * The choices, in order: embedded if requested; the given URI; without --root the URI of the
+ * environment; the daemon of this root if one listens; embedded. A daemon that manages the root
+ * holds the driver lock, so an embedded command would fail with BUSY. Such a command connects to
+ * the daemon instead.
  *
- * A daemon holds that lock before it listens, and one that was killed leaves its socket. So a
- * connection that is refused is tried again for as long as a daemon holds the lock, up to
- * START_WAIT_US; without a holder the socket is stale and the command is embedded.
+ * A daemon acquires that lock before it listens. A killed daemon leaves its socket. So a refused
+ * connection is tried again for as long as a daemon holds the lock, up to START_WAIT_US. If the
+ * lock is free, the socket is stale and the command is embedded.
  */
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -22,12 +22,12 @@
 #include "remote.h"
 #include "uri.h"
 
-#define START_WAIT_US (10 * G_TIME_SPAN_SECOND) /* for a daemon that is starting */
+#define START_WAIT_US (10 * G_TIME_SPAN_SECOND) /* maximum wait for a daemon that is starting */
 #define START_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
 
 /*
- * Atomic: this process has an embedded service, or had one. Reading the driver lock's holder would
- * then lose its lock.
+ * Atomic: whether this process ever had an embedded service. If so, it must not read the driver
+ * lock's holder, because it would lose its lock.
  */
 static gint embedded_before;
 
@@ -48,7 +48,7 @@ static CstConn *open_local(const char *root, const CstConnOptions *options, GErr
     return self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
 }
 
-/* On success the connection takes over what is in @uri. */
+/* On success the connection takes ownership of the members of @uri. */
 static CstConn *open_remote(CstConnUri *uri, const char *given_uri, gboolean read_only,
                             gboolean *ret_reached, GError **error)
 {
@@ -64,7 +64,7 @@ static CstConn *open_remote(CstConnUri *uri, const char *given_uri, gboolean rea
 
 CstConn *cst_conn_open_again(const CstConn *conn, GError **error)
 {
-    /* The strings stay the first connection's. */
+    /* The strings still belong to the first connection. */
     CstConnUri uri = conn->uri;
     gboolean reached;
     gpointer self;
@@ -84,8 +84,8 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
     g_autofree char *session = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
     /*
-     * Root may give a session's URI and an ordinary user a system's. Then the directory is
-     * libvirt's default; --root moves both.
+     * Root may use the URI of a session, and an unprivileged user the URI of the system. Then the
+     * directory is libvirt's default. --root replaces both directories.
      */
     const CstUriSocketDirs dirs = {
         .system_run = paths->session ? "/run/libvirt" : paths->run_dir,
@@ -107,7 +107,10 @@ static gboolean daemon_is_starting(const CstPaths *paths)
     return !g_atomic_int_get(&embedded_before) && cst_driver_lock_is_of_daemon(paths);
 }
 
-/* Connects to the daemon of this root, once it has started. *ret_listens: one listens. */
+/*
+ * Connects to the daemon of this root, and waits for one that is starting. *ret_listens: a daemon
+ * listens.
+ */
 static CstConn *open_daemon(const CstPaths *paths, const CstConnOptions *options,
                             gboolean *ret_listens, GError **error)
 {
@@ -136,8 +139,8 @@ static CstConn *open_daemon(const CstPaths *paths, const CstConnOptions *options
 }
 
 /*
- * Without a URI: connects to the daemon of this root; embedded when no daemon listens at its
- * socket. A daemon that listens but refuses the connection is an error.
+ * Without a URI, connects to the daemon of this root. If no daemon listens at its socket, the
+ * connection is embedded. A daemon that listens but refuses the connection is an error.
  */
 static CstConn *open_default(const CstConnOptions *options, GError **error)
 {
@@ -175,7 +178,7 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
 {
     const CstConnOptions none = {0};
 
-    /* Opening may start a service, whose recovery is never a dry run. */
+    /* Opening may start a service, and its recovery is never a dry run. */
     cst_dry_run_set(FALSE);
     if (!options)
         options = &none;

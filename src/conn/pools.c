@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over pools: each fills in the procedure's arguments with borrowed strings and
- * converts its reply. None has a task: these calls report no progress.
+ * Typed calls for pools. Each fills in the procedure's arguments with borrowed strings and converts
+ * its reply. The calls have no task, because they report no progress.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 #include "conn_private.h"
 
-/* Calls a procedure whose reply is a pool. */
+/* Calls a procedure that returns a pool. */
 static CstPoolRef *call_for_pool(CstConn *conn, int number, const void *args, GError **error)
 {
     wire_pool_args ret = {0};
@@ -19,7 +19,7 @@ static CstPoolRef *call_for_pool(CstConn *conn, int number, const void *args, GE
     return cst_pool_ref_take(&ret.pool);
 }
 
-/* Calls a procedure on a pool that has no reply. */
+/* Calls a procedure on a pool, without a reply. */
 static gboolean call_on_pool(CstConn *conn, int number, const CstPoolRef *pool, GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};
@@ -35,7 +35,7 @@ static gboolean call_on_pool_flags(CstConn *conn, int number, const CstPoolRef *
     return cst_conn_call(conn, number, &args, NULL, NULL, error);
 }
 
-/* Calls a procedure on a pool whose reply is a number. */
+/* Calls a procedure on a pool that returns a number. */
 static gboolean ask_pool(CstConn *conn, int number, const CstPoolRef *pool, int *ret,
                          GError **error)
 {
@@ -176,7 +176,10 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     wire_pool_status_ret status = {0};
     char *problem;
 
-    /* A stock server has no such call; the reason is a help for people and never worth an error. */
+    /*
+     * Failures are ignored, because a stock server has no such call and the reason is only
+     * informative.
+     */
     if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_STATUS, &args, &status, NULL, NULL))
         return NULL;
     problem = cst_opt_take(status.problem);
@@ -192,7 +195,7 @@ gboolean cst_conn_pool_health(CstConn *conn, const CstPoolRef *pool, CstPoolHeal
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_HEALTH, &args, &ret, NULL, error))
         return FALSE;
-    /* A level of a later version is no good news. */
+    /* An unknown level of a later version counts as FAILED. */
     *ret_health = (CstPoolHealth){.level = MIN(ret.level, CST_HEALTH_FAILED),
                                   .state = cst_opt_take(ret.state)};
     for (guint i = 0; i < ret.notes.notes_len; i++)

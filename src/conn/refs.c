@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * References to pools, volumes and secrets, as callers hold them: plain data, which stays valid
- * when the object is gone. A call with such a reference then fails with NO_POOL, NO_VOL or
- * NO_SECRET.
+ * References to pools, volumes and secrets for callers: plain data, which remains valid after the
+ * object is deleted. A call with such a reference then fails with NO_POOL, NO_VOL or NO_SECRET.
  */
 #include <conn/secrets.h>
 

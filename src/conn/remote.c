@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The remote transport: reaching a server on a Unix socket, or over ssh, and leaving it.
+ * The remote transport: connecting to a server on a Unix socket or over ssh, and disconnecting.
  *
- * Over ssh the server's socket is reached by netcat on the remote host. ssh has one end of a socket
- * pair as standard input and output, so the client cannot tell it from a server's socket; closing
- * our end makes ssh end. When ssh fails, its message is on the terminal, and ours names host and
+ * Over ssh, netcat on the remote host connects to the server's socket. ssh has one end of a socket
+ * pair as standard input and output, so for the client it is like a server's socket. Closing our
+ * end makes ssh end. If ssh fails, its message is on the terminal, and our message names host and
  * socket.
  */
 #include <errno.h>
@@ -19,15 +19,15 @@
 
 #include "remote_private.h"
 
-/* As virsh: the connection fails after half a minute without a packet from the server. */
+/* As in virsh: the connection fails after half a minute without a packet from the server. */
 #define PING_MS    5000
 #define PING_COUNT 6
 
-/* --- reaching the server --------------------------------------------------------------------- */
+/* --- connecting ------------------------------------------------------------------------------ */
 
 /*
- * Starts ssh with one socket as standard input and output; its errors go to the terminal, unless
- * the program may outlive that.
+ * Starts ssh with one socket as standard input and output. Its errors go to the terminal, unless
+ * the connection is unattended.
  */
 static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError **error)
 {
@@ -56,7 +56,7 @@ static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError *
 }
 
 /*
- * Waits for ssh, which ends when its socket is closed; terminates it after half a second and kills
+ * Waits for ssh, which ends when its socket is closed. Terminates it after half a second and kills
  * it after a second.
  */
 static void reap_ssh(GPid pid)

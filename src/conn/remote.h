@@ -9,7 +9,7 @@ extern const CstTransport cst_remote_transport;
 
 /**
  * Connects to uri->socket, directly or over ssh, authenticates and opens uri->name. Returns the
- * transport's object. *ret_reached: a server accepted the connection, also when opening failed.
+ * transport's object. *ret_reached: a server accepted the connection, even if opening then failed.
  */
 gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *ret_reached,
                          GError **error);

@@ -2,14 +2,15 @@
 /*
  * Calls over libvirt's RPC.
  *
- * A call with a task is watched while it waits for its reply: five times a second the client sends
+ * A call with a task is watched while it waits for its reply. Five times a second the client sends
  * small calls of Cistern's own program, which refer to the long call by its serial. They query its
- * progress, pass on cancellation and a changed rate limit, and, when detaching is on, ask whether
- * the call is listed as a job. Failures of these calls are ignored: the long call's own reply says
- * how it ended. Stock servers have none of them; a call there can only be abandoned.
+ * progress and send cancellation and a changed rate limit. If detaching is enabled, they also query
+ * whether the call is listed as a job. Failures of these calls are ignored, because the long call's
+ * own reply reports its result. Stock servers have no such calls; a call to them can only be
+ * abandoned.
  *
- * Whether the server is cisternd, and which procedures it has, is asked once, before the first call
- * that depends on it.
+ * The server is identified once, before the first call that depends on it: whether it is cisternd,
+ * and which procedures it has.
  */
 #include <inttypes.h>
 
@@ -30,7 +31,7 @@ static CstWireProc proc_of(const CstProcedure *procedure)
 
 static gboolean is_unknown_procedure(const GError *why)
 {
-    /* libvirt has no number of its own for this: its text tells. */
+    /* libvirt has no separate error number for this, so the text decides. */
     return g_error_matches(why, CST_ERROR, CST_ERROR_RPC) &&
            (g_str_has_prefix(why->message, "unknown procedure") ||
             g_str_has_prefix(why->message, "Cannot find program"));
@@ -72,7 +73,7 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
 /* --- identifying the server ------------------------------------------------------------------ */
 
 /*
- * Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
+ * Sets remote->peer and last_procedure unless they are known. Fails only if the connection fails.
  */
 static gboolean identify_peer(CstRemote *remote, GError **error)
 {
@@ -133,7 +134,7 @@ typedef struct {
     CstRemote *remote;
     CstTask *task;
     uint32_t serial;
-    uint64_t done;        /**< progress that the server reported last */
+    uint64_t done;        /**< progress in the last reply of the server */
     gboolean no_progress; /**< the server does not report progress */
     gboolean cancel_sent;
     uint64_t rate; /**< limit that was sent last */
@@ -154,19 +155,19 @@ static void update_progress(Watch *watch)
         return;
     cst_task_set_total(watch->task, progress.total);
     if (progress.done > watch->done) {
-        /* Skipped, not advanced: the server keeps the rate. */
+        /* Skipped, not advanced, because the server keeps the rate. */
         cst_task_skip(watch->task, progress.done - watch->done);
         watch->done = progress.done;
     }
 }
 
-/* Cancels the call at the server, whose reply to the call is then CANCELLED. */
+/* Cancels the call at the server. The server then replies to the call with CANCELLED. */
 static void send_cancel(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_int found = {0};
 
-    /* Not found: the server may not have started the call yet, so the next step tries again. */
+    /* If the server has not started the call yet, it is not found and the next step tries again. */
     watch->cancel_sent = ask(watch->remote, WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, &args,
                              xdr_wire_int, &found, NULL) &&
                          found.value;
@@ -184,10 +185,10 @@ static void send_rate(Watch *watch)
         watch->rate = args.limit;
 }
 
-/* CANCELLED once the call is listed as a job, if detaching is on. */
+/* Fails with CANCELLED once the call is listed as a job, if detaching is enabled. */
 static gboolean check_detached(Watch *watch, GError **error)
 {
-    /* Servers without CALL_DETACH do not cancel the calls of clients that go away. */
+    /* Servers without CALL_DETACH do not cancel the calls of disconnected clients. */
     int number = watch->remote->last_procedure >= WIRE_CISTERN_CALL_DETACH
                      ? WIRE_CISTERN_CALL_DETACH
                      : WIRE_CISTERN_CALL_JOB;
@@ -217,7 +218,7 @@ static gboolean set_initial_rate(Watch *watch, GError **error)
                 xdr_wire_int, &found, error));
 }
 
-/* Ends the limit of a call that could not be sent: the next call must not get it. */
+/* Clears the limit of a call that could not be sent, so that it does not apply to the next call. */
 static void clear_initial_rate(Watch *watch)
 {
     wire_serial_rate_args args = {0, 0};
@@ -246,9 +247,7 @@ static gboolean watch_step(Watch *watch, GError **error)
     return check_detached(watch, error);
 }
 
-/*
- * Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
- */
+/* Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: success. */
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
 {
@@ -280,7 +279,7 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
     }
     if (await_watched(&watch, proc, ret, ret_why, error))
         return TRUE;
-    /* The server goes on with the call unless it was cancelled; its reply is dropped. */
+    /* The server continues with the call unless it was cancelled. Its reply is dropped. */
     cst_wire_client_forget(remote->client, watch.serial);
     return FALSE;
 }
@@ -302,7 +301,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
     else if (!call_watched(remote, &proc, args, ret, task, &why, error))
         return FALSE;
     if (procedure->wipe_args || procedure->wipe_ret)
-        /* Handled packets are still in the buffers. */
+        /* The buffers still contain handled packets. */
         cst_wire_client_wipe(remote->client);
     return !why || cst_remote_fail(procedure, why, error);
 }

@@ -3,8 +3,8 @@
  * Events of a remote connection.
  *
  * libvirt allows one registration per event type and object, so subscriptions with the same type
- * and object share one. The server sends a message per registration: an object that is covered by a
- * registration of its own and by one for all objects is reported twice, and the second message is
+ * and object share one. The server sends one message per registration. So an object with a
+ * registration of its own and one for all objects is reported twice, and the second message is
  * dropped.
  */
 #include <string.h>
@@ -41,9 +41,9 @@ static const Kind kinds[CST_CONN_EVENT_CLOSED] = {
 /* --- messages -------------------------------------------------------------------------------- */
 
 /*
- * Whether the message of registration @callback is the one to deliver: the first registration that
- * covers the object is responsible. A message that no registration covers belongs to one whose
- * reply it has overtaken.
+ * Whether to deliver the message of registration @callback. The first registration that covers the
+ * object is responsible. A message without any such registration belongs to a registration that
+ * still waits for its reply.
  */
 static gboolean is_responsible(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
                                int callback)
@@ -165,7 +165,7 @@ static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid,
 
     if (uuid) {
         memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
-        /* The protocol wants the pool's name as well. */
+        /* The protocol requires the pool's name as well. */
         if (!cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_UUID,
                             xdr_wire_uuid_args, &named, xdr_wire_pool_args, &pool, error))
             return FALSE;
@@ -197,7 +197,7 @@ static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uui
     return ok;
 }
 
-/* Gives the registration for @type and @uuid; registers at the server when there is none. */
+/* Returns the registration for @type and @uuid. Registers at the server if necessary. */
 static Registration *get_registration(CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
                                       GError **error)
 {
@@ -229,7 +229,7 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
     Registration *reg = NULL;
     guint id;
 
-    /* The server does not know of CLOSED, which is made on this side. */
+    /* CLOSED is not an event of the server. This side generates it. */
     if (type < CST_CONN_EVENT_CLOSED) {
         reg = get_registration(remote, type, uuid, error);
         if (!reg)
@@ -249,7 +249,7 @@ static gboolean deregister(CstRemote *remote, guint index, GError **error)
     int number = kinds[reg->type].secret ? WIRE_PROC_CONNECT_SECRET_EVENT_DEREGISTER_ANY
                                          : WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY;
 
-    /* First, so that a message that is still under way has no registration. */
+    /* First, so that a message that is still in transit has no registration. */
     g_array_remove_index(remote->registrations, index);
     return cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, number, xdr_wire_int, &args, NULL, NULL,
                           error);
@@ -275,7 +275,7 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/* Reports the failure of the connection as an event, once; after that waiting is an error. */
+/* Reports the failure of the connection as an event, once. After that, waiting is an error. */
 static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError **error)
 {
     const CstConnEvent closed = {.type = CST_CONN_EVENT_CLOSED};
@@ -309,7 +309,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
     while (delivered == 0) {
         gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
 
-        /* At least one look at the socket, also with a timeout of 0. */
+        /* Check the socket at least once, also with a timeout of 0. */
         if (!first && (left == 0 || readable(wake_fd)))
             break;
         first = FALSE;

@@ -8,16 +8,17 @@
 
 typedef enum {
     CST_PEER_UNKNOWN,
-    CST_PEER_CISTERN, /**< speaks Cistern's own program too */
+    CST_PEER_CISTERN, /**< supports Cistern's own program */
     CST_PEER_STOCK
 } CstPeer;
 
 typedef struct {
     CstWireClient *client;
-    GPid ssh; /**< the ssh process; 0: none */
+    GPid ssh; /**< the ssh process; 0: not used */
     CstPeer peer;
-    int last_procedure; /**< highest procedure of Cistern's program that the server has; 0: none */
-    gboolean detach;    /**< long calls return once they are jobs */
+    int last_procedure; /**< highest procedure of Cistern's program that the server has; 0: no
+                           procedure */
+    gboolean detach;    /**< long calls return once they are listed as jobs */
 
     CstEventQueue events;
     GArray *registrations; /**< of Registration (remote_events.c) */
@@ -29,19 +30,19 @@ typedef struct {
 
 /**
  * Calls a procedure that concerns the connection itself and therefore is not in the API's procedure
- * table: event registrations, and control of calls in flight. The functions are XDR functions, NULL
- * for none. NO_SUPPORT when the server does not have the procedure.
+ * table: event registrations, and control of calls in flight. The functions are XDR functions, or
+ * NULL. Fails with NO_SUPPORT if the server does not have the procedure.
  */
 gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
                         const void *args, gpointer ret_func, void *ret, GError **error);
 
 /**
- * Propagates @why, which it takes over, of a call of @procedure; NO_SUPPORT when the server does
- * not have it. Always FALSE.
+ * Propagates @why, the failure of a call of @procedure. Takes ownership of @why. Sets NO_SUPPORT if
+ * the server does not have the procedure. Always returns FALSE.
  */
 gboolean cst_remote_fail(const CstProcedure *procedure, GError *why, GError **error);
 
-/* Slots of CstTransport, which has the contracts. */
+/* Slots of CstTransport; see transport.h for the contracts. */
 
 gboolean cst_remote_supports(gpointer self, int number, gboolean *ret_supported, GError **error);
 gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
@@ -62,11 +63,11 @@ void cst_remote_stream_free(gpointer stream);
 
 /* remote_events.c */
 
-/** Initialises the events of @remote, whose client is connected. */
+/** Initialises the events of @remote. Its client must be connected. */
 void cst_remote_events_init(CstRemote *remote);
 /** Frees the events of @remote. */
 void cst_remote_events_clear(CstRemote *remote);
-/** A slot of CstTransport, as the next two. */
+/** Slots of CstTransport. */
 gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
                               CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
 gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Streams over libvirt's protocol. The task is the client's own: it counts the bytes that this side
- * has moved, and its rate holds this side back, and so the server. Cancelling ends the pump, and
- * freeing the stream aborts it at the server.
+ * Streams over libvirt's protocol. The client updates the task: it counts the bytes that this side
+ * has transferred, and its rate slows down this side and therefore the server. Cancelling ends the
+ * pump, and freeing the stream aborts it at the server.
  */
 #include "remote_private.h"
 
 typedef struct {
     CstWireStream *wire;
     CstTask *task;     /* borrowed; may be NULL */
-    CstPieceFunc func; /* NULL: nobody takes anything yet */
+    CstPieceFunc func; /* NULL: no consumer yet */
     gpointer data;
-    GPtrArray *early; /* of Piece *: what came together with the reply */
+    GPtrArray *early; /* of Piece *, data that arrived together with the reply */
 } RemoteStream;
 
 typedef struct {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over secrets. A value is the caller's buffer on its way out; on its way in it is
- * moved from the reply, which XDR allocates, to locked memory. The remote transport overwrites its
- * packets.
+ * Typed calls for secrets. A value to be set is in the caller's buffer. A value that is read is
+ * copied from the reply, which XDR allocates, to locked memory, and the reply is overwritten. The
+ * remote transport overwrites its packets.
  */
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 #include "conn_private.h"
 
-/* Makes a reference from @wire, whose strings it takes over. */
+/* Makes a reference from @wire. Takes ownership of its strings. */
 static CstConnSecret *secret_take(wire_secret *wire)
 {
     CstConnSecret *secret = g_new0(CstConnSecret, 1);
@@ -122,7 +122,7 @@ gboolean cst_conn_secret_use_value(CstConn *conn, const CstConnSecret *secret,
                      ret_value, error);
 }
 
-/* --- values at rest --------------------------------------------------------------------------- */
+/* --- sealed values ---------------------------------------------------------------------------- */
 
 static gboolean change_seals(CstConn *conn, int procedure, const GPtrArray *secrets, unsigned flags,
                              guint *ret_count, GError **error)
@@ -155,7 +155,7 @@ gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsign
     return change_seals(conn, WIRE_CISTERN_SECRET_UNSEAL, secrets, flags, ret_count, error);
 }
 
-/* Makes a row from @wire, whose strings it takes over. */
+/* Makes a row from @wire. Takes ownership of its strings. */
 static CstSecretUse *use_take(wire_secret_use *wire)
 {
     CstSecretUse *use = cst_secret_use_new();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over snapshots of volumes, all of Cistern's own program. The server finds the
+ * Typed calls for snapshots of volumes, all of Cistern's own program. The server selects the
  * technology that keeps a volume's snapshots.
  */
 #include <string.h>
@@ -43,8 +43,8 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
 }
 
 /*
- * All changes have the same arguments: the snapshot, a second name or several ("": none), a limit
- * (0: none).
+ * Makes a change. All changes have the same arguments: the snapshot, a second name or several ("":
+ * not used), a limit (0: no limit).
  */
 static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
                        const char *other, uint64_t limit, CstTask *task, GError **error)
@@ -116,13 +116,13 @@ gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char
     return change(conn, WIRE_CISTERN_SNAPSHOT_CLONE, vol, name, new_volume, 0, task, error);
 }
 
-/* --- what has changed ------------------------------------------------------------------------- */
+/* --- changed ranges --------------------------------------------------------------------------- */
 
-/* What is asked for in several calls. */
+/* A query that needs several calls. */
 typedef struct {
     wire_vol_changed_args args;
-    uint64_t end;   /* of the range before; nothing before it may come */
-    char *identity; /* NULL: this is the first call */
+    uint64_t end;   /* end of the previous range; the next range must not begin before it */
+    char *identity; /* NULL: the first call */
     CstChangedFunc range;
     gpointer data;
 } Asking;
@@ -152,7 +152,9 @@ static gboolean take_ranges(Asking *asking, const wire_vol_changed_ret *ret, GEr
     return TRUE;
 }
 
-/* Another snapshot may have taken the name between two calls, or the volume another size. */
+/*
+ * Fails if the name belongs to another snapshot since the previous call, or the size has changed.
+ */
 static gboolean check_same(Asking *asking, wire_vol_changed_ret *ret, CstVolChanged *all,
                            GError **error)
 {

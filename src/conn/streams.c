@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Streams over either transport: uploads and downloads between the caller's descriptor and a
- * volume, and content as guests see it. They do not pass through call() of conn.c, because they go
- * on after the reply, so the same checks are made here.
+ * volume, and guest-visible content. They do not pass through call() of conn.c, because they
+ * continue after the reply. So the same checks are made here.
  */
 #include <string.h>
 
@@ -12,14 +12,14 @@
 
 #include "conn_private.h"
 
-#define DIGESTS_MAX (UINT64_C(1) << 30) /* bytes of them that are taken from a server */
+#define DIGESTS_MAX (UINT64_C(1) << 30) /* maximum bytes accepted from a server */
 
 /* --- a stream --------------------------------------------------------------------------------- */
 
 typedef struct {
     const CstTransport *transport;
     const CstProcedure *procedure;
-    gpointer self; /* the transport's */
+    gpointer self; /* the transport's stream */
 } Stream;
 
 static gboolean stream_start(Stream *stream, CstConn *conn, uint32_t program, int number,
@@ -66,7 +66,7 @@ static void stream_clear(Stream *stream)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stream, stream_clear)
 
-/* --- bytes as they are stored ----------------------------------------------------------------- */
+/* --- stored bytes ----------------------------------------------------------------------------- */
 
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error)
@@ -83,13 +83,13 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
            cst_fd_source_pump(&source, stream_put, &stream, error) && stream_finish(&stream, error);
 }
 
-/* Sets the total of @task; it stays unknown when the server does not report the size. */
+/* Sets the total of @task. It remains unknown if the server does not report the size. */
 static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
                             CstTask *task)
 {
     CstVolInfo info;
 
-    /* The physical size is what a download of the whole volume has. */
+    /* A download of the whole volume has the physical size. */
     if (!task || !cst_conn_vol_info(conn, vol, TRUE, &info, NULL) || info.allocation <= offset)
         return;
     info.allocation -= offset;
@@ -98,7 +98,7 @@ static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset
 
 typedef struct {
     CstFdSink sink;
-    CstTask *task; /* ends the writing of a hole's zeroes */
+    CstTask *task; /* gets the total of the content; may be NULL */
 } Receiver;
 
 static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
@@ -135,7 +135,7 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
            cst_fd_sink_finish(&receiver.sink, error);
 }
 
-/* --- content as guests see it ----------------------------------------------------------------- */
+/* --- guest-visible content -------------------------------------------------------------------- */
 
 gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                            const CstConnSink *sink, CstTask *task, GError **error)
@@ -174,13 +174,16 @@ void cst_vol_digests_clear(CstVolDigests *digests)
     g_clear_pointer(&digests->digests, g_byte_array_unref);
 }
 
-/* At most G_MAXUINT64 / 64 KiB digests: there is no overflow. */
+/* Cannot overflow, because there are at most G_MAXUINT64 / 64 KiB digests. */
 static uint64_t digests_size(const CstVolDigests *digests)
 {
     return cst_div_up(digests->length, digests->chunk) * CST_VOL_DIGEST_SIZE;
 }
 
-/* The server decides how much comes: no more than belongs to what it has said. */
+/*
+ * Accepts digests only up to the length that results from the server's reply, because the server
+ * controls the amount of data.
+ */
 static gboolean take_digests(const void *bytes, size_t len, uint64_t hole, gpointer data,
                              GError **error)
 {

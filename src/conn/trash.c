@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over deleted volumes that pools keep. All belong to Cistern's own program, so a stock
- * server refuses them with NO_SUPPORT.
+ * Typed calls for deleted volumes in the trash of pools. All belong to Cistern's own program, so a
+ * stock server rejects them with NO_SUPPORT.
  */
 #include "conn_private.h"
 
-/* Makes a row from a reply, whose strings it takes over. */
+/* Makes a row from a reply. Takes ownership of its strings. */
 static CstTrashRow *row_take(const char *pool, wire_trash_row *wire)
 {
     CstTrashRow *row = g_new0(CstTrashRow, 1);

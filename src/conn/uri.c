@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parsing of connection URIs, and the selection of a socket.
+ * Parsing of connection URIs, and selection of a socket.
  *
- * A scheme has a list of sockets that may serve it, as in libvirt's mode "auto": the first one that
- * exists is used. When none exists the first one is used, so that the error names it. Parameters
- * that the client does not know are passed to the server, as libvirt does.
+ * A scheme has a list of sockets that may serve it, as in libvirt's mode "auto". The first existing
+ * one is used. If no socket exists, the first one is used, so that the error names it. As in
+ * libvirt, parameters that the client does not know are passed to the server.
  */
 #include "uri.h"
 
@@ -13,14 +13,14 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define REMOTE_RUN "/run/libvirt" /* on remote hosts, whose --root is unknown */
+#define REMOTE_RUN "/run/libvirt" /* on remote hosts; their --root is unknown */
 
 /* A scheme and the sockets that may serve it, in order of preference. */
 typedef struct {
     const char *scheme;
     const char *direct; /**< mode "direct": the modular daemon's socket */
     const char *candidates[4];
-    const char *over_ssh; /**< over ssh, where existence cannot be tested */
+    const char *over_ssh; /**< over ssh, because existence cannot be tested there */
 } Scheme;
 
 static const Scheme schemes[] = {
@@ -39,7 +39,7 @@ static const Scheme schemes[] = {
 
 typedef struct {
     const Scheme *scheme;
-    char *transport; /**< NULL: none */
+    char *transport; /**< NULL: not given */
     char *mode;
     GString *rest; /**< parameters that are passed to the server */
 } Parts;
@@ -67,7 +67,7 @@ void cst_conn_uri_clear(CstConnUri *uri)
     memset(uri, 0, sizeof(*uri));
 }
 
-/* "storage+ssh": the scheme in front of "+" selects the sockets, the transport follows it. */
+/* Parses "storage+ssh": the scheme before "+" selects the sockets, the transport follows it. */
 static gboolean parse_scheme(const char *text, const char *scheme, Parts *parts, GError **error)
 {
     const char *plus = strchr(scheme, '+');
@@ -82,7 +82,7 @@ static gboolean parse_scheme(const char *text, const char *scheme, Parts *parts,
     return TRUE;
 }
 
-/* The member for parameter @name; NULL: the parameter is passed to the server. */
+/* Returns the member for parameter @name; NULL: the parameter is passed to the server. */
 static char **param_slot(CstConnUri *uri, Parts *parts, const char *name)
 {
     const struct {
@@ -101,8 +101,8 @@ static char **param_slot(CstConnUri *uri, Parts *parts, const char *name)
 }
 
 /*
- * One "name=value" of the query. The client's own are unescaped and stored; others go to the server
- * as they are.
+ * Parses one "name=value" of the query. The client's own parameters are unescaped and stored. All
+ * other parameters are passed to the server unchanged.
  */
 static gboolean parse_param(const char *text, const char *param, CstConnUri *uri, Parts *parts,
                             GError **error)
@@ -144,7 +144,7 @@ static gboolean check_transport(const char *text, const Parts *parts, gboolean h
 {
     const char *transport = parts->transport;
 
-    /* libvirt's rule: a host without a transport means TLS. */
+    /* As in libvirt, a host without a transport means TLS. */
     if (!transport && has_host)
         transport = "tls";
     if (!transport || strcmp(transport, "unix") == 0 || strcmp(transport, "ssh") == 0)
@@ -176,7 +176,7 @@ static const char *socket_by_mode(const Parts *parts)
     return NULL;
 }
 
-/* The path of the first candidate that exists, else of the first one. */
+/* Returns the path of the first existing candidate, or of the first one if no candidate exists. */
 static char *find_socket(const Parts *parts, const char *dir, const char *suffix)
 {
     const char *fixed = socket_by_mode(parts);
@@ -196,7 +196,7 @@ static void choose_socket(const Parts *parts, const CstUriSocketDirs *dirs, gboo
 {
     const char *suffix = read_only ? "-ro" : "";
 
-    /* As in libvirt's client, socket= is used as it is, also for read-only connections. */
+    /* As in libvirt's client, socket= is used unchanged, also for read-only connections. */
     if (uri->socket)
         return;
     if (uri->target == CST_URI_SSH) {
@@ -206,7 +206,7 @@ static void choose_socket(const Parts *parts, const CstUriSocketDirs *dirs, gboo
             g_strconcat(REMOTE_RUN "/", fixed ? fixed : parts->scheme->over_ssh, suffix, NULL);
         return;
     }
-    /* Sessions have no read-only socket; a flag of CONNECT_OPEN makes the connection read-only. */
+    /* Sessions have no read-only socket. A flag of CONNECT_OPEN makes the connection read-only. */
     uri->socket = session ? find_socket(parts, dirs->session_run, "")
                           : find_socket(parts, dirs->system_run, suffix);
 }
@@ -219,7 +219,7 @@ static gboolean parse_host(const char *text, GUri *guri, CstConnUri *uri, GError
     if (!host || !*host)
         return cst_fail(error, CST_ERROR_INVALID, _("URI '%s' names no host to reach by ssh"),
                         text);
-    /* ssh would parse these as options. */
+    /* ssh would parse such a name as an option. */
     if (*host == '-' || (user && *user == '-'))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("host or user name in URI '%s' starts with '-'"), text);
@@ -263,7 +263,7 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *di
                         _("URI '%s' names a host, but a unix socket is on this one"), text);
     session = strcmp(path, "/session") == 0;
     /*
-     * A session's socket is below the remote user's XDG_RUNTIME_DIR, which this side cannot know.
+     * A session's socket is below the remote user's XDG_RUNTIME_DIR, which is unknown on this host.
      */
     if (session && uri->target == CST_URI_SSH && !uri->socket)
         return cst_fail(error, CST_ERROR_INVALID,
@@ -276,8 +276,8 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *di
 }
 
 /*
- * Whether @text has a password, also one with characters that would have to be escaped. The part
- * behind the colon is a port where no "@" follows it.
+ * Whether @text has a password, also one with characters that should be escaped. The digits after
+ * the colon are a port if no "@" follows them.
  */
 static gboolean has_password(const char *text)
 {
@@ -330,7 +330,7 @@ static void add_option(GPtrArray *argv, const char *option, const char *value)
 char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
 {
     GPtrArray *argv = g_ptr_array_new();
-    /* sshd joins the words with spaces and passes them to the user's shell, hence the quoting. */
+    /* sshd joins the words with spaces and passes them to the user's shell, so they are quoted. */
     g_autofree char *netcat = g_shell_quote(uri->netcat ? uri->netcat : "nc");
     g_autofree char *socket = g_shell_quote(uri->socket);
     g_autofree char *port = uri->port ? g_strdup_printf("%d", uri->port) : NULL;
@@ -338,7 +338,7 @@ char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
         uri->known_hosts ? g_strconcat("UserKnownHostsFile=", uri->known_hosts, NULL) : NULL;
 
     g_ptr_array_add(argv, g_strdup(uri->command ? uri->command : "ssh"));
-    /* No terminal and no escape character: the bytes are a protocol. */
+    /* No terminal and no escape character, because the bytes are a protocol. */
     g_ptr_array_add(argv, g_strdup("-T"));
     add_option(argv, "-e", "none");
     add_option(argv, "-p", port);
@@ -347,7 +347,7 @@ char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
     add_option(argv, "-o", hosts);
     add_option(argv, "-o", uri->no_tty || uri->unattended ? "BatchMode=yes" : NULL);
     add_option(argv, "-o", uri->no_verify ? "StrictHostKeyChecking=no" : NULL);
-    /* What follows is never an option, whatever the host is called. */
+    /* "--" prevents that a host name is parsed as an option. */
     g_ptr_array_add(argv, g_strdup("--"));
     g_ptr_array_add(argv, g_strdup(uri->host));
     g_ptr_array_add(argv, g_steal_pointer(&netcat));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listing the volumes of a pool. cisternd has a call that returns pages of rows, each beginning
- * behind the last name of the one before, so a listing is complete whatever the number of volumes;
- * one that appears or disappears meanwhile may or may not be in it. A stock libvirtd has a call for
- * the names, and two calls per volume, which are pipelined in batches.
+ * Listing of a pool's volumes. cisternd has a call that returns pages of rows. Each page begins
+ * after the last name of the previous page, so a listing is complete for any number of volumes. A
+ * volume that is created or deleted during the listing may or may not be in it. A stock libvirtd
+ * has a call for the names, and two calls per volume, which are pipelined in batches.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -26,7 +26,7 @@ static CstVolRow *row_take(wire_vol_row *wire)
     return row;
 }
 
-/* Appends the page behind the last row. *ret_more: another page may follow. */
+/* Appends the page after the last row. *ret_more: another page may follow. */
 static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, GPtrArray *rows,
                          gboolean *ret_more, GError **error)
 {
@@ -37,7 +37,7 @@ static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, 
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_LIST_PAGE, &args, &page, NULL, error))
         return FALSE;
-    /* A server that reports more rows but sends none must not cause an endless loop. */
+    /* A server that reports more rows without sending any must not cause an endless loop. */
     *ret_more = page.more && page.rows.rows_len > 0;
     for (u_int i = 0; i < page.rows.rows_len; i++)
         g_ptr_array_add(rows, row_take(&page.rows.rows_val[i]));
@@ -68,7 +68,7 @@ typedef struct {
     wire_vol_info_ret info;
 } Question;
 
-/* Makes a volume's row; NULL: the volume was deleted after the names were listed. */
+/* Makes a volume's row. Returns NULL if the volume was deleted after the names were listed. */
 static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
                                  const CstConnCall *info)
 {

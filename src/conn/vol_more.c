@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a list of volumes shows besides its rows: what each is based on, how many snapshots it has,
- * who has it open. These cost the server a look at each volume, so they are asked for only when
- * somebody wants to see them: a call for each volume, pipelined in batches.
+ * Additional properties in a list of volumes: the base, the number of snapshots and the holders of
+ * each volume. The server must examine each volume for them, so they are queried only on request:
+ * with one call per volume and property, pipelined in batches.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -21,12 +21,12 @@ typedef struct {
     wire_holders_ret holders;
 } Question;
 
-/* What is asked of a pool's volumes. */
+/* The properties to query of a pool's volumes. */
 typedef struct {
     CstConn *conn;
     const CstPoolRef *pool;
     unsigned wants;
-    CstPoolType type; /* for BACKING: what their documents are read as */
+    CstPoolType type; /* for BACKING: the pool type for parsing the volumes' documents */
     const CstProcedure *xml, *snapshots, *holders;
 } Inquiry;
 
@@ -46,7 +46,10 @@ static char *backing_in(const char *xml, CstPoolType type)
     return def && def->backing ? g_strdup(def->backing->path) : NULL;
 }
 
-/* Frees what the volume's calls, the next ones of *@call, have brought. */
+/*
+ * Makes a CstVolMore from the replies of the volume's calls, beginning at *@call. Frees the
+ * replies.
+ */
 static CstVolMore *take_answers(const Inquiry *inquiry, Question *question, CstConnCall **call)
 {
     CstVolMore *more = g_new0(CstVolMore, 1);
@@ -82,7 +85,10 @@ static guint add_calls(const Inquiry *inquiry, const CstVolRow *row, Question *q
     return count;
 }
 
-/* A volume of which a call fails (it is gone, its image is damaged) is not known in that. */
+/*
+ * Queries a batch of volumes. If a call fails (the volume was deleted, its image is damaged), the
+ * property of that volume is unknown.
+ */
 static gboolean ask_batch(const Inquiry *inquiry, CstVolRow *const *rows, guint count,
                           GPtrArray *all, GError **error)
 {
@@ -95,7 +101,7 @@ static gboolean ask_batch(const Inquiry *inquiry, CstVolRow *const *rows, guint 
     for (guint i = 0; i < count; i++)
         n_calls += add_calls(inquiry, rows[i], &questions[i], calls + n_calls);
     ok = inquiry->conn->transport->call_all(inquiry->conn->self, calls, n_calls, error);
-    /* Also after a failure, for what has been answered until then; the caller drops it. */
+    /* Also after a failure, to free the replies that have arrived. The caller then drops @all. */
     for (guint i = 0; i < count; i++)
         g_ptr_array_add(all, take_answers(inquiry, &questions[i], &answered));
     for (guint i = 0; i < n_calls; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over volumes: each fills in the procedure's arguments with borrowed strings and
+ * Typed calls for volumes. Each fills in the procedure's arguments with borrowed strings and
  * converts its reply. Calls that may take long have a task.
  */
 #include <base/error.h>
@@ -8,7 +8,7 @@
 
 #include "conn_private.h"
 
-/* Calls a procedure whose reply is a volume. */
+/* Calls a procedure that returns a volume. */
 static CstVolRef *call_for_vol(CstConn *conn, int number, const void *args, CstTask *task,
                                GError **error)
 {
@@ -73,7 +73,7 @@ gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physica
     wire_vol_info_ret info = {0};
     gboolean ok;
 
-    /* Without the flag the older call, which every server has. */
+    /* Without the flag use the older call, which every server has. */
     if (physical)
         ok = cst_conn_call(conn, WIRE_PROC_STORAGE_VOL_GET_INFO_FLAGS, &flags_args, &info, NULL,
                            error);

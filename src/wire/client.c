@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The start and the end of a client's connection.
+ * Opening and closing of a client's connection.
  *
  * A client consists of an input buffer, an output queue and two tables by serial: calls that wait
- * for their reply, and streams. client_socket.c moves bytes, client_call.c dispatches packets and
- * matches replies to calls, client_stream.c implements streams. Everything runs in the caller's
- * thread, so there are no locks.
+ * for their reply, and streams. client_socket.c transfers bytes, client_call.c dispatches packets
+ * and matches replies to calls, client_stream.c implements streams. All functions run in the
+ * caller's thread, so there are no locks.
  */
 #include "client_private.h"
 
@@ -37,7 +37,10 @@ CstWireClient *cst_wire_client_new(int fd)
 
     client->fd = fd;
     client->handle_packet = cst_wire_client_handle_packet;
-    /* The pump reads and writes what the socket takes and never waits in recv() or sendmsg(). */
+    /*
+     * The pump reads and writes only as much as the socket accepts, and never waits in recv() or
+     * sendmsg().
+     */
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     client->in_size = 64 * 1024;
     client->in = g_malloc(client->in_size);
@@ -90,7 +93,10 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
     return cst_wire_client_new(g_steal_fd(&fd));
 }
 
-/* Says goodbye once and does not wait: what does not fit into the socket now is not sent. */
+/*
+ * Sends CONNECT_CLOSE once, without waiting. Bytes that do not fit into the socket now are not
+ * sent.
+ */
 static void send_close(CstWireClient *client)
 {
     static const CstWireProc close_proc = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_CLOSE, NULL,

@@ -5,7 +5,8 @@
  *
  * A packet that no conforming server sends (a reply without a call, with another procedure or an
  * unknown status, a packet of a type that only clients send) fails the connection. Packets of
- * unknown streams are dropped: the server may have sent them before it saw the stream's end.
+ * unknown streams are dropped, because the server may have sent them before it saw the stream's
+ * end.
  */
 #include <string.h>
 
@@ -30,7 +31,7 @@ static void protocol_error(CstWireClient *client, const CstWireHeader *header, c
 static void handle_message(CstWireClient *client, const CstWireHeader *header,
                            const uint8_t *packet, size_t len)
 {
-    /* Program, version, type and serial of the answer are the ping's. */
+    /* The answer has the program, version, type and serial of the ping. */
     CstWireHeader pong = *header;
 
     if (header->program != WIRE_KEEPALIVE_PROGRAM) {
@@ -105,7 +106,7 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
 
     if (!cst_wire_client_usable(client, error))
         return FALSE;
-    /* A call that cannot be encoded uses up no serial. */
+    /* A call that cannot be encoded consumes no serial. */
     header.serial = client->next_serial;
     if (!cst_wire_append(client->out, &header, proc->args, args, error))
         return FALSE;
@@ -132,7 +133,7 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
             break;
         if (!cst_wire_client_pump(client, (int)left, -1, error) && !pending->packet)
             return FALSE;
-        /* One look at the socket, without waiting. */
+        /* With a timeout of 0 check the socket once. */
         if (timeout_ms == 0)
             break;
     }
@@ -153,7 +154,7 @@ static gboolean decode_reply(const CstWirePending *pending, const CstWireProc *p
         return cst_wire_error_decode(pending->packet, pending->len, error);
     if (!proc->ret || cst_wire_payload_decode(pending->packet, pending->len, proc->ret, ret, error))
         return TRUE;
-    /* Decoding may have got part of the way; the caller frees nothing on failure. */
+    /* Decoding may have failed after a part of the reply; the caller frees no result on failure. */
     xdr_free(proc->ret, ret);
     return FALSE;
 }
@@ -176,7 +177,7 @@ void cst_wire_client_forget(CstWireClient *client, uint32_t serial)
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
 
     /*
-     * A reply that is still to come is dropped by handle_reply(): its serial must stay known until
+     * handle_reply() drops a reply that has not arrived yet. Its serial must remain known until
      * then.
      */
     if (pending && pending->packet)
@@ -223,7 +224,7 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    /* The server's first choice. */
+    /* The first type is the server's preference. */
     if (ret.types.types_len > 0)
         type = ret.types.types_val[0];
     xdr_free(list.ret, (char *)&ret);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client's socket: reading, writing and keepalive, all of it in cst_wire_client_pump().
+ * A client's socket: reading, writing and keepalive, all in cst_wire_client_pump().
  *
- * Input is buffered until a packet is complete. The buffer doubles as bytes arrive, never because a
- * length word announces them, up to the largest packet. Output comes from two sources: the queue of
- * packets, and one packet of stream data that is sent from the caller's memory without a copy. A
- * packet that has been sent in part is finished before anything else is sent.
+ * Input is buffered until a packet is complete. The buffer doubles as bytes arrive, up to the
+ * largest packet, but never because of a length word. Output has two sources: the queue of packets,
+ * and one packet of stream data that is sent from the caller's memory without a copy. A partly sent
+ * packet is completed before any other bytes are sent.
  */
 #include "client_private.h"
 
@@ -19,7 +19,7 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-/* Size of the input buffer under load: a stream packet of 1 MiB and the one behind it. */
+/* Size of the input buffer under load: a stream packet of 1 MiB and the next one. */
 #define IN_SIZE (2u * 1024 * 1024 + 64)
 
 void cst_wire_client_wipe(CstWireClient *client)
@@ -71,9 +71,9 @@ static void connection_lost(CstWireClient *client, int err)
 /* --- reading --------------------------------------------------------------------------------- */
 
 /*
- * Makes free space behind the received bytes. The buffer grows with the bytes that have arrived,
- * not with what a length word announces. The largest packet bounds it, as complete packets are
- * removed before each call. FALSE: there is no memory, and the connection has failed.
+ * Makes free space after the received bytes. The buffer grows with the bytes that have arrived, not
+ * with the value of a length word. The largest packet bounds it, because complete packets are
+ * removed before each call. Returns FALSE if memory runs out; the connection has then failed.
  */
 static gboolean grow_input_buffer(CstWireClient *client)
 {
@@ -81,7 +81,10 @@ static gboolean grow_input_buffer(CstWireClient *client)
     GError *why = NULL;
     uint8_t *grown;
 
-    /* Free space for as much again is enough: moving the bytes would cost more than it gains. */
+    /*
+     * Free space for the same number of bytes is enough, because moving the bytes would cost more
+     * than it gains.
+     */
     if (client->in_end < client->in_size && client->in_size - client->in_end >= have)
         return TRUE;
     if (client->in_start > 0) {
@@ -116,7 +119,7 @@ static void handle_packets(CstWireClient *client)
         }
         if (client->in_end - client->in_start < len)
             return;
-        /* The handler must not pump: in_start still points to this packet. */
+        /* The handler must not pump, because in_start still points to this packet. */
         client->handle_packet(client, packet, len);
         client->in_start += len;
     }
@@ -138,7 +141,7 @@ static void read_socket(CstWireClient *client)
         client->last_in = g_get_monotonic_time();
         client->pings = 0;
         handle_packets(client);
-        /* The server sends faster than we read: read more at once from now on. */
+        /* The server sends faster than this side reads, so read more at once from now on. */
         if (filled && client->in_size < IN_SIZE) {
             client->in_size = IN_SIZE;
             client->in = g_realloc(client->in, client->in_size);
@@ -182,7 +185,8 @@ static void advance_direct(CstWireClient *client, size_t n)
 static void write_socket(CstWireClient *client)
 {
     /*
-     * Packets of the queue go before stream data, except in the middle of a packet of stream data.
+     * Packets of the queue have precedence over stream data, except in the middle of a packet of
+     * stream data.
      */
     gboolean queue = !client->direct_started && client->out->len > client->out_sent;
     struct iovec queued = {client->out->data + client->out_sent,
@@ -200,7 +204,10 @@ static void write_socket(CstWireClient *client)
             advance_direct(client, n);
         return;
     }
-    /* Read what the server sent before it closed the connection: it may contain the reason. */
+    /*
+     * Read the bytes that the server sent before it closed the connection, because they may contain
+     * the reason.
+     */
     if (errno != EAGAIN && errno != EINTR) {
         int err = errno;
 
@@ -222,7 +229,7 @@ void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int c
     client->ping_count = count;
 }
 
-/* Queues a ping when one is due. Returns the milliseconds until the next one; -1: none is due. */
+/* Queues a ping if one is due. Returns the milliseconds until the next one; -1: no keepalive. */
 static int keepalive_step(CstWireClient *client)
 {
     static const CstWireHeader ping = {
@@ -233,7 +240,7 @@ static int keepalive_step(CstWireClient *client)
 
     if (interval <= 0)
         return -1;
-    /* Time that the program spent elsewhere does not count as the server's silence. */
+    /* Time that the program spent outside of the pump does not count as the server's silence. */
     if (now - client->last_pump > interval) {
         client->last_in = now;
         client->pings = 0;
@@ -271,12 +278,12 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
         timeout_ms = ping_ms;
     if (has_output(client))
         fds[0].events |= POLLOUT;
-    /* A connection that keepalive_step() has given up does not wait. */
+    /* Does not wait if keepalive_step() has failed the connection. */
     rc = poll(fds, 2, client->broken ? 0 : timeout_ms);
     client->last_pump = g_get_monotonic_time();
     if (rc < 0 && errno != EINTR)
         connection_lost(client, errno);
-    /* Reading first: the server's error may be there that explains why a write fails. */
+    /* Reading first, because the server's error may explain why a write fails. */
     if (rc > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
         read_socket(client);
     if (rc > 0 && !client->broken && (fds[0].revents & POLLOUT))

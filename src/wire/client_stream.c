@@ -3,12 +3,12 @@
  * Streams of a client: uploads and downloads.
  *
  * A stream starts with a call and shares its serial. Data packets are sent from the caller's
- * memory. The server may fail a stream at any time; the failure is kept and returned by the next
- * function.
+ * memory. The server may fail a stream at any time. The failure is stored, and the next function
+ * returns it.
  *
  * A stream ends when both sides have sent a packet with status OK, when the server sends an ERROR,
- * or when the client does and the server confirms it. Until then the server may hold resources, so
- * freeing a stream waits for the confirmation.
+ * or when the client sends an ERROR and the server confirms it. Until then the server may hold
+ * resources, so freeing a stream waits for the confirmation.
  */
 #include <string.h>
 
@@ -18,13 +18,13 @@
 
 #include "client_private.h"
 
-/* Bytes of an upload per packet. With larger ones client and server work in turns. */
+/* Bytes of an upload per packet. With larger packets client and server work alternately. */
 #define PACKET_DATA   (256u * 1024)
 #define TASK_CHECK_MS 200 /* between two checks whether a download is cancelled */
 
 /* --- packets from the server ----------------------------------------------------------------- */
 
-/* Fails the stream with @why, which it takes over; an earlier failure stays. */
+/* Fails the stream with @why. Takes ownership of @why. An earlier failure is kept. */
 static void stream_fail(CstWireStream *stream, GError *why)
 {
     if (stream->state == CST_STREAM_FAILED) {
@@ -70,7 +70,7 @@ static void handle_packet(CstWireStream *stream, const CstWireHeader *header, co
 {
     GError *why = NULL;
 
-    /* A serial may come around; the packet of another procedure is not for this stream. */
+    /* Serials wrap around. A packet of another procedure does not belong to this stream. */
     if (header->program != stream->header.program || header->procedure != stream->header.procedure)
         return;
     switch (header->status) {
@@ -94,7 +94,7 @@ static void handle_packet(CstWireStream *stream, const CstWireHeader *header, co
 
 /* --- the caller's side ----------------------------------------------------------------------- */
 
-/* FALSE with a copy of the failure when the stream has failed. */
+/* Returns FALSE with a copy of the failure if the stream has failed. */
 static gboolean stream_usable(const CstWireStream *stream, GError **error)
 {
     if (stream->state != CST_STREAM_FAILED)
@@ -120,11 +120,11 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
                                      WIRE_STREAM,   serial,       WIRE_CONTINUE};
     stream->func = func;
     stream->data = data;
-    /* Registered before the reply is awaited: data may follow it immediately. */
+    /* Registered before the reply is awaited, because data may follow it immediately. */
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(serial), stream);
     if (cst_wire_client_collect(client, serial, proc, ret, error))
         return stream;
-    /* The call was refused, so there is no stream at the server to be ended. */
+    /* The call failed, so the server has no stream to end. */
     stream->server_done = TRUE;
     cst_wire_stream_free(stream);
     return NULL;
@@ -138,17 +138,17 @@ static gboolean send_packet(CstWireStream *stream, const void *bytes, size_t len
     cst_wire_header_write(head, &stream->header, len);
     client->direct[0] = (struct iovec){head, sizeof(head)};
     client->direct[1] = (struct iovec){(void *)bytes, len};
-    /* A packet that is partly sent must be completed even if the stream fails meanwhile. */
+    /* A partly sent packet must be completed even if the stream fails during the send. */
     while (client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0) {
         if (!client->direct_started && stream->state == CST_STREAM_FAILED)
             break;
         if (!cst_wire_client_pump(client, -1, -1, error))
             break;
     }
-    /* @head and @bytes are about to go. */
+    /* @head and @bytes become invalid after the return. */
     client->direct[0].iov_len = client->direct[1].iov_len = 0;
     client->direct_started = FALSE;
-    /* The server's reason matters more than the loss of the connection that followed. */
+    /* The server's reason has precedence over the subsequent loss of the connection. */
     if (client->broken && stream->state == CST_STREAM_FAILED)
         g_clear_error(error);
     return stream_usable(stream, error) && !client->broken;
@@ -227,7 +227,7 @@ void cst_wire_stream_free(CstWireStream *stream)
     if (!stream)
         return;
     if (!stream->server_done) {
-        /* Data that still arrives is dropped, not passed to the function. */
+        /* Data that still arrives is dropped and not passed to the function. */
         if (stream->state != CST_STREAM_FAILED)
             stream->state = CST_STREAM_EOF;
         end_stream(stream, WIRE_ERROR, &ignored);

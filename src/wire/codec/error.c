@@ -3,10 +3,10 @@
  * Errors on the wire.
  *
  * libvirt's error struct has a number, a sentence and five details. Several of our error codes
- * share a number of libvirt's, so the code's own name travels in str3, where stock peers ignore it;
- * a peer of ours restores the exact code from it. For a stock server the code is found by number,
- * then by which of the codes' sentences matches the text. A SYSTEM_ERROR has its errno in int1, as
- * in libvirt.
+ * share a number of libvirt's. So the code's own name is sent in str3, which stock peers ignore,
+ * and a peer of this project restores the exact code from it. For a stock server the code is found
+ * by number, then by the code with a sentence that matches the text. A SYSTEM_ERROR has its errno
+ * in int1, as in libvirt.
  */
 #include <wire/codec.h>
 
@@ -18,12 +18,12 @@
 
 #define LEVEL_ERROR       2
 #define SYSTEM_ERROR      38
-#define ERROR_TEXT_MAX    65536 /* bytes; longer texts are cut */
+#define ERROR_TEXT_MAX    65536 /* bytes; longer texts are truncated */
 #define FLAGS_IN_FUNCTION "in function "
 
 /*
- * The errno of a SYSTEM_ERROR for each code, and the code for each errno. The first row of a code
- * is the errno that is sent; the others are accepted.
+ * The errno of a SYSTEM_ERROR for each code, and the code for each errno. The errno in the first
+ * row of a code is sent; the errnos in its further rows are accepted.
  */
 static const struct {
     CstErrorCode code;
@@ -50,7 +50,7 @@ static int errno_of_code(CstErrorCode code)
     return EIO;
 }
 
-/* Fills in the details that libvirt sends for unknown flags: the function, and the word "flags". */
+/* Sets the details that libvirt sends for unknown flags: the function, and the word "flags". */
 static void fill_flags_error(wire_error *wire, char **function, const char *detail)
 {
     static char what[] = "flags";
@@ -79,7 +79,7 @@ void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWire
         text[ERROR_TEXT_MAX] = '\0';
     if (strlen(detail) > ERROR_TEXT_MAX)
         detail[ERROR_TEXT_MAX] = '\0';
-    /* libvirt marks errors of the protocol itself by the domain. */
+    /* As in libvirt, the domain marks errors of the protocol itself. */
     wire.domain = code == CST_ERROR_RPC ? CST_WIRE_FROM_RPC : (int)domain;
     wire.message = &text;
     wire.str1 = &format;
@@ -94,7 +94,7 @@ void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWire
     cst_wire_append(buf, &reply, (xdrproc_t)xdr_wire_error, &wire, NULL);
 }
 
-/* The detail in @text if it matches @format, which contains one %s; else NULL. */
+/* Returns the detail in @text if it matches @format, which contains one %s; otherwise NULL. */
 static char *strip_format(const char *text, const char *format)
 {
     const char *mark = strstr(format, "%s");
@@ -106,7 +106,7 @@ static char *strip_format(const char *text, const char *format)
     return g_strndup(text + head, len - head - tail);
 }
 
-/* A code whose sentence is the detail alone, with the exit status of @code. */
+/* Returns a code with a sentence that has only the detail, and with the exit status of @code. */
 static CstErrorCode bare_class(CstErrorCode code)
 {
     switch (cst_error_info(code)->exit) {
@@ -134,13 +134,16 @@ static CstErrorCode code_of(const wire_error *wire)
         return code;
     if (wire->code == SYSTEM_ERROR)
         return code_from_errno(wire->int1);
-    /* LIMIT has this number, too; a stock server means the protocol. */
+    /* LIMIT has this number, too, but a stock server uses it for protocol errors. */
     if (wire->code == cst_error_info(CST_ERROR_RPC)->wire)
         return CST_ERROR_RPC;
     return cst_error_from_wire(wire->code);
 }
 
-/* Several of our codes share a number of libvirt's: use the one whose sentence matches. */
+/*
+ * Sets @error. Several of our codes may share the number, so selects the code with a matching
+ * sentence.
+ */
 static void set_error(const wire_error *wire, GError **error)
 {
     CstErrorCode code = code_of(wire);
@@ -152,10 +155,7 @@ static void set_error(const wire_error *wire, GError **error)
             detail = strip_format(text, _(cst_error_info(other)->format));
             code = detail ? (CstErrorCode)other : code;
         }
-    /*
-     * No sentence of ours matches: the text is kept whole, and the exit status is that of the
-     * number.
-     */
+    /* No sentence matches: keep the whole text, and the exit status of the number. */
     if (!detail) {
         code = bare_class(code);
         detail = g_strdup(text);

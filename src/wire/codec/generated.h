@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/** Included at the start of the generated code: its calls of xdr_string() become ours. */
+/** Included at the start of the generated code, to replace its calls of xdr_string(). */
 
 #include "text.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Encoding and decoding of packets (see the header). Bounds: a packet's length is checked by
- * cst_wire_packet_length() before anything is allocated for it; all lengths inside a payload are
- * checked by the generated XDR functions against the limits in cistern_remote.x.
+ * Encoding and decoding of packets (see the header). Bounds: cst_wire_packet_length() checks a
+ * packet's length before memory is allocated for it. The generated XDR functions check all lengths
+ * inside a payload against the limits in cistern_remote.x.
  */
 #include <wire/codec.h>
 
@@ -11,7 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Through memcpy(): packets follow each other in a buffer without any alignment. */
+/* Uses memcpy(), because packets in a buffer are not aligned. */
 static uint32_t get_word(const uint8_t *p)
 {
     uint32_t word;
@@ -77,12 +77,15 @@ gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t fu
     return TRUE;
 }
 
-/* XDR does not tell the encoded size in advance: doubles the buffer until the arguments fit. */
+/*
+ * XDR does not report the encoded size in advance, so the buffer is doubled until the arguments
+ * fit.
+ */
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error)
 {
     guint start = buf->len;
-    /* Most calls and replies fit. */
+    /* Large enough for most calls and replies. */
     size_t room = 480;
 
     if (!func) {

@@ -4,7 +4,7 @@
 #include <tirpc_library.h>
 
 /**
- * As xdr_string(), for strings that are used as C strings: decoding fails when a NUL byte is among
- * the bytes that were sent, so that both sides see the same string.
+ * As xdr_string(), for strings that are used as C strings. Decoding fails if the received bytes
+ * contain a NUL, so that both sides see the same string.
  */
 bool_t cst_xdr_string(XDR *xdr, char **text, u_int max);

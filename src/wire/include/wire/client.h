@@ -5,9 +5,9 @@
 #include <wire/codec.h>
 
 /**
- * The client side of libvirt's RPC over one stream socket. The socket is non-blocking: a function
- * that waits for one packet also handles all others that arrive, and writes whatever the socket
- * accepts. So many calls may be in flight, and the two sides never wait for each other.
+ * The client side of libvirt's RPC over one stream socket. The socket is non-blocking. A function
+ * that waits for a packet also handles all other packets that arrive, and writes as much as the
+ * socket accepts. So many calls may be in flight, and client and server never block each other.
  *
  * A client belongs to one thread. The first failure of the connection (UNREACHABLE: it was closed
  * or lost; RPC: the server violated the protocol; TIMEOUT: the server stopped responding) is final:
@@ -16,25 +16,25 @@
 typedef struct CstWireClient CstWireClient;
 
 /**
- * Makes a client of @fd, a connected stream socket, which it takes over and makes non-blocking.
- * Sends nothing yet.
+ * Makes a client of @fd, a connected stream socket. Takes ownership of @fd and makes it
+ * non-blocking. Sends no packet.
  */
 CstWireClient *cst_wire_client_new(int fd);
 /**
- * Connects to the Unix socket at @path. NULL with UNREACHABLE when nobody listens there, DENIED
- * when this user may not connect, INVALID when @path is too long.
+ * Connects to the Unix socket at @path. Returns NULL with UNREACHABLE if no server listens there,
+ * DENIED if this user may not connect, or INVALID if @path is too long.
  */
 CstWireClient *cst_wire_client_connect(const char *path, GError **error);
 /**
- * Closes the connection. Sends CONNECT_CLOSE first if cst_wire_client_open() succeeded, without
- * waiting for the reply. Streams must be freed before. NULL is accepted.
+ * Closes the connection. If cst_wire_client_open() succeeded, sends CONNECT_CLOSE first, without
+ * waiting for the reply. Free all streams before. NULL is accepted.
  */
 void cst_wire_client_free(CstWireClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireClient, cst_wire_client_free)
 
 /**
- * Authenticates with the server: AUTH_LIST, then AUTH_POLKIT if the server requires it. AUTH when
- * that fails, or the server requires SASL, which is not supported.
+ * Authenticates with the server: AUTH_LIST, then AUTH_POLKIT if the server requires it. Fails with
+ * AUTH if the authentication fails, or if the server requires SASL, which is not supported.
  */
 gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error);
 
@@ -42,14 +42,14 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error);
 typedef enum { CST_WIRE_OPEN_RO = 1 } CstWireOpenFlags;
 
 /**
- * Opens @name ("storage:///system"; NULL: the server chooses) with CstWireOpenFlags. FALSE with the
- * server's error. Call it after authenticating and before any other call.
+ * Opens @name ("storage:///system"; NULL: the server chooses) with CstWireOpenFlags. Returns FALSE
+ * with the server's error. Call it after authenticating and before any other call.
  */
 gboolean cst_wire_client_open(CstWireClient *client, const char *name, unsigned flags,
                               GError **error);
 
 /**
- * Sets the keepalive. After @interval_ms without a packet from the server a ping is sent; after
+ * Sets the keepalive. A ping is sent after @interval_ms without a packet from the server. After
  * @count pings without any packet the connection fails with TIMEOUT. Only time spent in functions
  * of the client counts. @interval_ms 0: no pings. The server's pings are always answered.
  */
@@ -61,7 +61,7 @@ void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int c
  */
 void cst_wire_client_wipe(CstWireClient *client);
 
-/** The failure of the connection, owned by @client; NULL: it works. */
+/** Returns the failure of the connection, owned by @client; NULL: connected. */
 const GError *cst_wire_client_broken(const CstWireClient *client);
 
 /* --- calls ----------------------------------------------------------------------------------- */
@@ -70,14 +70,15 @@ const GError *cst_wire_client_broken(const CstWireClient *client);
 typedef struct {
     uint32_t program;
     int32_t procedure;
-    xdrproc_t args; /**< NULL: none */
-    xdrproc_t ret;  /**< NULL: none */
+    xdrproc_t args; /**< NULL: no arguments */
+    xdrproc_t ret;  /**< NULL: empty reply */
 } CstWireProc;
 
 /**
- * Calls a procedure and waits for the reply. @ret is zeroed by the caller, who on success frees its
- * content with xdr_free(proc->ret, ret); on failure there is nothing to free. @args and @ret may be
- * NULL where the procedure has none. The server's error is converted (cst_wire_error_decode()).
+ * Calls a procedure and waits for the reply. The caller zeroes @ret, and on success frees its
+ * content with xdr_free(proc->ret, ret). On failure there is no content to free. @args and @ret may
+ * be NULL if the procedure has no such struct. The server's error is converted
+ * (cst_wire_error_decode()).
  */
 gboolean cst_wire_client_call(CstWireClient *client, const CstWireProc *proc, const void *args,
                               void *ret, GError **error);
@@ -90,8 +91,8 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
                               uint32_t *ret_serial, GError **error);
 
 /**
- * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_arrived: it has
- * arrived. Fails only when the connection does.
+ * Waits for the reply to @serial for at most @timeout_ms (-1: no limit). *ret_arrived: it has
+ * arrived. Fails only if the connection fails.
  */
 gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
                                gboolean *ret_arrived, GError **error);
@@ -109,39 +110,38 @@ void cst_wire_client_forget(CstWireClient *client, uint32_t serial);
 /* --- messages -------------------------------------------------------------------------------- */
 
 /**
- * Receives every MESSAGE packet except those of the keepalive. Called from inside any function here
- * that waits; must not call the client. @packet is borrowed.
+ * Receives every MESSAGE packet except keepalive packets. Called inside any function here that
+ * waits. Must not call the client. @packet is borrowed.
  */
 typedef void (*CstWireMessageFunc)(const CstWireHeader *header, const uint8_t *packet, size_t len,
                                    gpointer data);
-/** Sets the receiver of messages; NULL: none. */
+/** Sets the receiver of messages; NULL: no receiver. */
 void cst_wire_client_on_message(CstWireClient *client, CstWireMessageFunc func, gpointer data);
 
 /**
- * Waits until the socket is ready, for at most @timeout_ms (-1: without limit), or until @wake_fd
- * (-1: none) is readable or a signal arrives; then reads and writes what is ready, once. Fails only
- * when the connection does.
+ * Waits until the socket is ready, for at most @timeout_ms (-1: no limit), or until @wake_fd (-1:
+ * unused) is readable or a signal arrives. Then reads and writes once as much as is ready. Fails
+ * only if the connection fails.
  */
 gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd, GError **error);
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-/**
- * The stream of a call: raw bytes and, when the call's flags ask for them, holes, in one direction.
- */
+/** The stream of a call: raw bytes in one direction, and holes if the call's flags request them. */
 typedef struct CstWireStream CstWireStream;
 
 /**
  * Receives @len bytes at @bytes, which are borrowed, or a hole of @hole bytes (@len 0). FALSE with
- * @error fails the stream: further data is dropped, and the caller's next function returns @error.
+ * @error fails the stream: further data is dropped, and the next function of the stream that the
+ * caller uses returns @error.
  */
 typedef gboolean (*CstWireStreamFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
                                       GError **error);
 
 /**
  * Calls the procedure that starts a stream and waits for its reply @ret, as cst_wire_client_call().
- * @func receives what the server sends (NULL: an upload), which may begin before this returns; it
- * must not call the client.
+ * @func receives the data from the server (NULL: an upload). It may be called before this function
+ * returns, and must not call the client.
  */
 CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *proc,
                                      const void *args, void *ret, CstWireStreamFunc func,
@@ -153,13 +153,14 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
  */
 gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error);
 /**
- * Sends a hole of @hole bytes; the call's flags must have asked for holes. Does not wait for room.
+ * Sends a hole of @hole bytes. The call's flags must have requested holes. Does not wait for space
+ * in the socket.
  */
 gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error);
 
 /**
- * Passes data to the stream's function until the server ends the data. @task (may be NULL) cancels
- * the wait; freeing the stream then aborts it.
+ * Passes data to the stream's function until the server ends the data. Cancelling @task (may be
+ * NULL) ends the wait; freeing the stream then aborts it.
  */
 gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **error);
 

@@ -10,10 +10,11 @@
 
 /**
  * The packets of libvirt's RPC (virnetprotocol.x), for client and server: a length word that counts
- * the whole packet, a header of six words, a payload. All big-endian. See docs/protocol.md.
+ * the whole packet, a header of six words, a payload. All numbers are big-endian. See
+ * docs/protocol.md.
  *
- * Pure functions on memory; any thread. Decoding trusts nothing: every length is checked against
- * the limits below and against the bytes that are present.
+ * The functions work on memory only; any thread. Decoding trusts no input: every length is checked
+ * against the limits below and against the number of bytes present.
  */
 
 #define CST_WIRE_HEADER_LEN  28u              /**< length word + header: the smallest packet */
@@ -43,8 +44,9 @@ typedef enum {
 /* --- reading --------------------------------------------------------------------------------- */
 
 /**
- * Decodes the length of the packet that begins with the 4 bytes @word. RPC when it is below
- * CST_WIRE_HEADER_LEN or above CST_WIRE_PACKET_MAX: the rest of the connection is then unreadable.
+ * Decodes the length of the packet that begins with the 4 bytes @word. Fails with RPC if it is
+ * below CST_WIRE_HEADER_LEN or above CST_WIRE_PACKET_MAX. The rest of the connection is then
+ * unreadable.
  */
 gboolean cst_wire_packet_length(const uint8_t word[4], size_t *ret_len, GError **error);
 
@@ -54,15 +56,15 @@ void cst_wire_header_read(const uint8_t *packet, CstWireHeader *ret_header);
 /**
  * Decodes the payload of a whole packet of @len bytes with the generated @func into @ret_args. The
  * caller zeroes @ret_args before, and frees its content with xdr_free(@func, @ret_args) afterwards,
- * also on failure (RPC). Ignores bytes behind the arguments, as libvirt does.
+ * also on failure (RPC). As in libvirt, bytes after the arguments are ignored.
  */
 gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t func, void *ret_args,
                                  GError **error);
 
 /**
- * Sets @error from the error in the payload of @packet, whose status is ERROR. The code is exactly
- * the server's when that is cisternd, the nearest one otherwise. The message is the detail, so that
- * cst_error_text() restores the server's sentence. Always FALSE.
+ * Sets @error from the error in the payload of @packet, which must have status ERROR. The code is
+ * exactly the server's if the server is cisternd, otherwise the nearest one. The message is the
+ * detail, so that cst_error_text() restores the server's sentence. Always returns FALSE.
  */
 gboolean cst_wire_error_decode(const uint8_t *packet, size_t len, GError **error);
 
@@ -73,22 +75,22 @@ void cst_wire_header_write(uint8_t *ret_packet, const CstWireHeader *header, siz
 
 /**
  * Appends a packet to @buf: @header, and @args encoded with the generated @func (NULL: no payload).
- * Strings that are not optional must not be NULL. RPC when a limit is exceeded; @buf is then
- * unchanged.
+ * Strings that are not optional must not be NULL. Fails with RPC if a limit is exceeded; @buf is
+ * then unchanged.
  */
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error);
 
 /**
- * Appends a packet whose payload is @len bytes as they are (stream data), at most
+ * Appends a packet with @len bytes as its payload, without encoding (stream data), at most
  * CST_WIRE_PAYLOAD_MAX.
  */
 void cst_wire_append_raw(GByteArray *buf, const CstWireHeader *header, const void *payload,
                          size_t len);
 
 /**
- * Appends a packet that carries @error, with @header and status ERROR. @domain applies unless the
- * error is one of the protocol itself (CST_WIRE_FROM_RPC). Texts over 64 KiB are cut.
+ * Appends a packet with @error, @header and status ERROR. @domain applies unless the error is one
+ * of the protocol itself (CST_WIRE_FROM_RPC). Texts over 64 KiB are truncated.
  */
 void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWireDomain domain,
                            const GError *error);
