@@ -46,9 +46,9 @@ static gboolean take_descriptors(const Launch *how, const int *high)
 
 /*
  * Runs in the child, in the memory of its parent, so it makes system calls only and leaves the
- * parent's memory unchanged. The process group allows to kill the program with all its children.
- * Files that the program creates are private until we change their mode. Signals have their default
- * action. Returns if the program cannot be run.
+ * parent's memory unchanged. The process group makes it possible to kill the program with all its
+ * children. Files that the program creates are private until we change their mode. Signals have
+ * their default action. Returns if the program cannot be run.
  */
 static void become(const Launch *how, const int *high, const char *program, int parent)
 {

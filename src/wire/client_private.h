@@ -15,9 +15,9 @@ typedef struct {
 
 struct CstWireClient {
     int fd;
-    void (*handle_packet)(CstWireClient *client, const uint8_t *packet,
-                          size_t len); /**< cst_wire_client_handle_packet(); a pointer, because
-                                          client_socket.c is below client_call.c */
+    void (*handle_packet)(
+        CstWireClient *client, const uint8_t *packet,
+        size_t len); /**< cst_wire_client_handle_packet(), in a file above client_socket.c */
     gboolean opened;
     uint32_t next_serial;
     GError *broken; /**< the failure of the connection; NULL: connected */

@@ -66,9 +66,8 @@ typedef struct {
     gboolean has_physical;   /**< given in the XML (CST_VOL_PARSE_LIVE) */
     GPtrArray *extents;      /**< of CstVolExtent; NULL: no extents */
     char *path;
-    char *format; /**< name as in XML; NULL: the type shows none */
-    char *mark;   /**< one of the type's volume_marks, shown as <format>; NULL: the default mark, or
-                     no marks */
+    char *format; /**< name as in XML; NULL: not shown by the type */
+    char *mark;   /**< one of volume_marks, shown as <format>; NULL: default, or no marks */
     CstPerms perms;
     CstTimes *times;           /**< NULL: absent */
     CstEncryption *encryption; /**< NULL: not encrypted */

@@ -25,7 +25,7 @@
 
 /** The form in which a value is saved. */
 typedef enum {
-    CST_SEAL_AUTO,   /**< sealed if a key exists, plain otherwise */
+    CST_SEAL_AUTO,   /**< sealed if a key exists; plain if no key and no sealed value exists */
     CST_SEAL_ALWAYS, /**< sealed; makes the first key if necessary */
     CST_SEAL_NEVER   /**< plain, for libvirt to read */
 } CstSealPolicy;
