@@ -32,10 +32,7 @@
 #define DEPTH 32
 /* Delay before a busy target is tried again. */
 #define BUSY_US (100 * G_TIME_SPAN_MILLISECOND)
-/*
- * Maximum number of consecutive unit attentions of a command. Each login alone causes one for each
- * LUN.
- */
+/* Maximum of consecutive unit attentions. Each login causes one for each LUN. */
 #define ATTENTIONS_MAX 8
 /* Number of times that a command is sent, each time over another connection. */
 #define LOSSES_MAX 3
@@ -148,10 +145,7 @@ static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
 
 /* --- answers (in callbacks of libiscsi) ------------------------------------------------------- */
 
-/*
- * Begins a new epoch. A request with an epoch is stale now, which is detected before it is sent
- * again.
- */
+/* Begins a new epoch. Requests of an older epoch are refused before they are sent. */
 static void attend(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     cst_iscsi_next_epoch(iscsi);
@@ -190,10 +184,7 @@ static void command_done(struct iscsi_context *context, int status, void *comman
     struct scsi_task *task = sent->task;
     size_t residual = task->residual_status == SCSI_RESIDUAL_UNDERFLOW ? task->residual : 0;
 
-    /*
-     * Cancelled, timed out, or a protocol error: no answer. The request stays in the list of sent
-     * commands.
-     */
+    /* Cancelled, timed out, or a protocol error. The request stays in the list. */
     if (status < 0 || status > 0xff)
         return;
     request->sense = (CstScsiSense){.status = (uint8_t)status};
@@ -301,10 +292,7 @@ static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
 
     *sent = (Sent){iscsi, request, task};
     if (task && command->direction == CST_SCSI_READ && command->length) {
-        /*
-         * Zeroed, so that a target that sends less than it reports does not reveal old memory
-         * content.
-         */
+        /* A short answer of the target must not reveal old memory content. */
         memset(request->buf, 0, command->length);
         whole =
             iscsi->lib->scsi_task_add_data_in_buffer(task, (int)command->length, request->buf) == 0;
@@ -321,10 +309,7 @@ static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
                                                          command_done, NULL, sent) == 0;
 }
 
-/*
- * Returns the next request to send; NULL: no request may be sent now. *ret_again: the latest time
- * of the next try.
- */
+/* Returns the next request, or NULL. *ret_again: the latest time of the next try. */
 static CstIscsiRequest *take_request(CstIscsi *iscsi, gint64 *ret_again)
 {
     gint64 now = g_get_monotonic_time();

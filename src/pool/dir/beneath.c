@@ -81,10 +81,7 @@ static void walk_clear(Walk *walk)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
 
-/*
- * Adopts @fd as the directory that the walk has reached. Returns FALSE and errno if @fd is
- * negative.
- */
+/* Adopts @fd as the reached directory. FALSE and errno if @fd is negative. */
 static gboolean walk_to(Walk *walk, int fd)
 {
     if (fd < 0)
@@ -177,9 +174,7 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
     return walk_to(walk, g_steal_fd(&fd));
 }
 
-/*
- * Creates @part in the directory that the walk has reached, unless it exists, and syncs its name.
- */
+/* Creates @part in the reached directory unless it exists, and syncs its name. */
 static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GError **error)
 {
     g_auto(CstFd) fd = -1;
@@ -193,10 +188,7 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
     return cst_dir_sync(fd, walk->path, error);
 }
 
-/*
- * Opens the last directory again as ".", because an O_PATH descriptor can be neither listed nor
- * synced.
- */
+/* Opens the last directory again, because O_PATH descriptors cannot be listed or synced. */
 static gboolean walk_all(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
                          GError **error)
 {

@@ -248,10 +248,7 @@ CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const
  */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
-/**
- * Renames a volume. References of volumes that are based on it are updated. NO_SUPPORT by a stock
- * server.
- */
+/** Renames a volume and updates references to it. NO_SUPPORT by a stock server. */
 gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
                              CstTask *task, GError **error);
 /**
@@ -263,10 +260,7 @@ gboolean cst_conn_vol_move(CstConn *conn, const CstVolRef *vol, const CstPoolRef
 /** Sets or removes a volume's protection from deletion. */
 gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
                               GError **error);
-/**
- * Returns the names of the pool's protected volumes, as keys of a set. NO_SUPPORT by a stock
- * server.
- */
+/** Returns a set of the pool's protected volumes. NO_SUPPORT by a stock server. */
 GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** Returns the deleted volumes in the pool's trash, CstTrashRow *, the oldest first. */
 GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **error);
@@ -328,9 +322,7 @@ typedef struct {
     gboolean digests;  /**< cst_conn_vol_digests(), cst_conn_vol_rename() */
     gboolean patches;  /**< cst_conn_vol_patch() */
 } CstConnAbilities;
-/**
- * Returns the abilities of the server, which are queried once. Fails only if the connection fails.
- */
+/** Returns the abilities of the server. Fails only if the connection fails. */
 gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error);
 
 /** The consumer of a volume's content. */
@@ -404,9 +396,7 @@ CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t
  */
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error);
-/**
- * Completes the volume. It then exists and is durable. Parts of it that were not sent are zeroes.
- */
+/** Completes the volume, which is durable then. Parts that were not sent are zeroes. */
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
 /**
  * Begins to write a volume's stored bytes piece by piece, from the first byte on, as
@@ -416,9 +406,7 @@ CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
  */
 CstConnReceive *cst_conn_vol_upload_pieces(CstConn *conn, const CstVolRef *vol, unsigned flags,
                                            CstTask *task, GError **error);
-/**
- * Completes a patch or an upload. A patch is then durable; an upload has been accepted completely.
- */
+/** Completes a patch, which is durable then, or an upload, which is accepted then. */
 gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error);
 /** Removes a volume that was not finished, and frees @receive. NULL is accepted. */
 void cst_conn_receive_free(CstConnReceive *receive);
