@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What libvirt's clients ask of a host besides its storage: processors, memory, capabilities. All
- * of it is read from the kernel at each call, without a cache or a lock, as processors and memory
- * come and go.
+ * Information about the host for libvirt clients: processors, memory, capabilities. Each call reads
+ * it from the kernel, without a cache or a lock, because processors and memory can be hot-plugged.
  */
 #include <service/host.h>
 
@@ -27,19 +26,19 @@
 
 #define SYS_CPU          "/sys/devices/system/cpu/"
 #define KVM_DEVICE       "/dev/kvm"
-#define KVM_CPUS_DEFAULT 4 /* documented in the kernel's KVM_CAP_NR_VCPUS */
+#define KVM_CPUS_DEFAULT 4 /* the default documented for the kernel's KVM_CAP_NR_VCPUS */
 
 static char *read_text(const char *path)
 {
     char *text;
 
-    /* Files of procfs and sysfs report no useful size: this reads until the end. */
+    /* Files of procfs and sysfs report no useful size. This function reads until the end. */
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     return g_strstrip(text);
 }
 
-/* What does not parse is skipped; numbers beyond the map of cst_host_get_cpus() are cut off. */
+/* Skips parts that do not parse. Ignores numbers beyond the map of cst_host_get_cpus(). */
 static void each_in_list(const char *list, void (*func)(int number, gpointer data), gpointer data)
 {
     g_auto(GStrv) parts = g_strsplit(list, ",", -1);
@@ -57,7 +56,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
     }
 }
 
-/* A file that is missing (no NUMA in the kernel, for example) is an empty list. */
+/* A missing file is an empty list, for example on a kernel without NUMA. */
 static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
 {
     g_autofree char *list = read_text(path);
@@ -68,7 +67,7 @@ static void each_in_file(const char *path, void (*func)(int number, gpointer dat
 
 /* --- KVM ------------------------------------------------------------------------------------- */
 
-/* What the kernel supports, and not what it recommends: libvirt's getMaxVcpus answers that. */
+/* Returns the maximum, not the recommended number, as libvirt's getMaxVcpus does. */
 gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 {
     g_auto(CstFd) fd = open(KVM_DEVICE, O_RDONLY | O_CLOEXEC);
@@ -77,7 +76,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Unable to open %s"), KVM_DEVICE);
     cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    /* Old kernels lack that capability: take the recommended number, or four without that, too. */
+    /* Old kernels lack this capability. Use the recommended number, or 4 if that is missing too. */
     if (cpus <= 0)
         cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
     *ret_cpus = cpus > 0 ? cpus : KVM_CPUS_DEFAULT;
@@ -86,7 +85,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 
 /* --- processors ------------------------------------------------------------------------------ */
 
-/* The map's length: the highest number and one, so that gaps count. */
+/* The length of the map is the highest number plus one, so that gaps count. */
 static void count_present(int cpu, gpointer data)
 {
     CstHostCpus *cpus = data;
@@ -115,7 +114,10 @@ typedef struct {
     guint nodes;
 } Topology;
 
-/* 0 where the kernel does not say: everything then counts as one package, or one core of it. */
+/*
+ * Returns 0 if the kernel does not report the number. All processors then count as one package or
+ * one core.
+ */
 static gint64 cpu_number(int cpu, const char *what)
 {
     g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
@@ -124,7 +126,7 @@ static gint64 cpu_number(int cpu, const char *what)
     return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
 
-/* Cores are counted per package, as their ids are unique only within one. */
+/* Counts cores per package, because core ids are unique only within a package. */
 static void add_cpu(int cpu, gpointer data)
 {
     Topology *topology = data;
@@ -140,8 +142,10 @@ static void add_node(int node, gpointer data)
     ((Topology *)data)->nodes++;
 }
 
-/* The levels have to multiply to the number of processors; where the machine is uneven, one socket
- * with as many cores is what libvirt says, too. */
+/*
+ * The product of the levels must be the number of processors. For an asymmetric machine the result
+ * is one socket with all cores, as in libvirt.
+ */
 static void fill_topology(CstHostInfo *info)
 {
     Topology topology = {
@@ -167,7 +171,10 @@ static void fill_topology(CstHostInfo *info)
     }
 }
 
-/* The first processor's clock now; 0: the architecture does not report it. */
+/*
+ * Returns the current clock of the first processor. Returns 0 if the architecture does not report
+ * it.
+ */
 static int clock_mhz(void)
 {
     g_autofree char *text = read_text("/proc/cpuinfo");
@@ -187,7 +194,10 @@ void cst_host_get_info(CstHostInfo *ret_info)
         g_strlcpy(ret_info->model, name.machine, sizeof(ret_info->model));
     if (sysinfo(&memory) == 0)
         ret_info->memory = (uint64_t)memory.totalram * memory.mem_unit / 1024;
-    /* GLib counts those that this process may use; the number online is preferred. */
+    /*
+     * g_get_num_processors() counts the processors that this process may use. Prefer the number of
+     * online ones.
+     */
     ret_info->cpus = (int)g_get_num_processors();
     if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
         ret_info->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -210,8 +220,8 @@ static void max_node(int node, gpointer data)
 }
 
 /*
- * Returns the number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123
- * kB"; 0: it is not there. @key has to begin a word: "Cached" is not found in "SwapCached".
+ * Returns the number after @key in lines like "MemTotal: 123 kB" or "Node 0 MemTotal: 123 kB".
+ * Returns 0 if @key is missing. @key must begin a word: "Cached" does not match "SwapCached".
  */
 static uint64_t meminfo_value(const char *text, const char *key)
 {
@@ -248,7 +258,7 @@ gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error
 
 /* --- capabilities ---------------------------------------------------------------------------- */
 
-/* An unset UUID of the firmware is all zeroes. */
+/* Rejects a zero UUID, which means that the firmware has not set it. */
 static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
 {
     g_autofree char *text = read_text(path);
@@ -256,7 +266,7 @@ static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
     return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
 }
 
-/* The firmware's UUID identifies the machine; where it is unset, systemd's machine id. */
+/* Uses the firmware's UUID, or systemd's machine id if the firmware has not set one. */
 static void append_host(GString *xml)
 {
     char text[CST_UUID_TEXT_LEN];
@@ -289,7 +299,7 @@ char *cst_service_capabilities(CstService *service, GError **error)
     g_string_append(xml, "  <pool>\n    <enum name='type'>\n");
     for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
         const char *word = cst_pool_type_name(type);
-        /* Taken from the other document, so that the two always agree. */
+        /* Parses the pool capabilities, so that both documents agree. */
         g_autoptr(GString) mark = g_string_new(NULL);
         CstXmlWriter pool = {.out = mark};
         CstXmlWriter value = {.out = xml, .depth = 3};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The service as a whole: puts the parts together, fills in the hooks by which the lower ones wake
- * the upper ones, and brings everything up and down in order.
+ * Construction and destruction of the service: creates its parts, sets the hooks by which lower
+ * modules call upper ones, and starts and stops everything in order.
  *
- * Up: a daemon acquires the driver lock first, then loads definitions, state and secrets, then
- * recovers. An embedded process does all of it within one change of definitions. Down: jobs are
- * cancelled, recovery's threads end, and only then are pools and tables freed; clients' calls have
+ * Start: a daemon acquires the driver lock, loads definitions, state and secrets, and then
+ * recovers. An embedded process does all of it within one change of definitions. Stop: jobs are
+ * cancelled, recovery's threads end, and then pools and tables are freed. Calls of clients have
  * ended before.
  */
 #include <base/i18n.h>
@@ -26,7 +26,7 @@
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 
-/* The keys lie in the values: a pool's name and UUID, a secret's UUID. */
+/* The keys are stored in the values: name and UUID of a pool, UUID of a secret. */
 static void init_tables(CstService *service)
 {
     g_rec_mutex_init(&service->definitions);
@@ -47,7 +47,7 @@ static void load_files(CstService *service)
 }
 
 /*
- * A damaged database does not keep the daemon from starting: without it every reference is refused,
+ * A damaged database does not prevent the start. Without the database every reference is refused,
  * which is safe.
  */
 static void open_declarations(CstService *service)
@@ -128,7 +128,9 @@ void cst_service_stop(CstService *service)
     jobs_stop(service->jobs);
 }
 
-/* Transient pools of an embedded process stay in their state files: nothing to stop here. */
+/*
+ * Transient pools of an embedded process remain in their state files, so this does not stop them.
+ */
 static void drop_pools(CstService *service)
 {
     GHashTableIter iter;

@@ -5,20 +5,24 @@
 #include <service/service.h>
 
 /**
- * Jobs: work on storage that lasts. Every call of this service that may take over a second is one;
- * it is listed once it has lasted a moment, whichever process of this root does it. A number is
- * never used again. Jobs that have ended are listed for an hour at most.
+ * Jobs: long-running work on storage. Every call of this service that may take over a second is a
+ * job. A job of any process of this root is listed once it has run for a short time. Numbers are
+ * never reused. Ended jobs are listed for one hour at most.
  */
 
-/** Returns CstJobInfo * by number: the jobs under way, with @ended also those that are over. */
+/**
+ * Returns the running jobs as CstJobInfo *, ordered by number. @ended: include the jobs that have
+ * ended.
+ */
 GPtrArray *cst_service_jobs(CstService *service, gboolean ended);
 /**
- * Returns one job, which the caller frees; NULL with NOT_FOUND when there is none, or no longer.
+ * Returns one job, which the caller frees. Returns NULL with NOT_FOUND if the job does not exist or
+ * is no longer listed.
  */
 CstJobInfo *cst_service_job(CstService *service, uint64_t id, GError **error);
 /**
- * Requests that the job stops; cst_service_job() reports how it ended. STATE when it has ended,
- * UNSUPPORTED when it can't be cancelled.
+ * Requests the cancellation of the job; cst_service_job() reports how it ended. Errors: STATE when
+ * it has ended, UNSUPPORTED when it cannot be cancelled.
  */
 gboolean cst_service_job_cancel(CstService *service, uint64_t id, GError **error);
 /** Limits the job's rate to @limit bytes a second; 0: no limit. STATE when it has ended. */

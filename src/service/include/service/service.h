@@ -8,43 +8,49 @@
 
 /**
  * The use cases of storage management, without sockets and without stdout. Every call is safe from
- * any thread. The service holds all locks: it never holds one while storage is read or written, so
- * that a slow pool delays nobody but the callers that wait for its result.
+ * any thread. The service owns all locks. It never holds one during storage I/O, so that a slow
+ * pool delays only the callers that wait for its result.
  */
 typedef struct CstService CstService;
 
 typedef enum {
-    /** Lives long: holds the host's driver lock, starts autostart pools, watches directories. */
+    /**
+     * Long-lived: holds the driver lock of the host, starts autostart pools, watches directories.
+     */
     CST_SERVICE_DAEMON,
-    /** One command: takes the driver lock around each change or read of definitions and state. */
+    /** One command: acquires the driver lock around each access to definitions and state. */
     CST_SERVICE_EMBEDDED
 } CstServiceMode;
 
 /**
- * Loads definitions and state, replays the journal. @paths is copied. Fails with BUSY, naming the
- * holder, when another program manages this root's definitions (libvirtd, virtstoraged, cisternd).
+ * Loads definitions and state, and replays the journal. @paths is copied. Fails with BUSY, naming
+ * the holder, if another program manages the definitions of this root (libvirtd, virtstoraged,
+ * cisternd).
  */
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error);
 
 /**
- * Call it before cst_service_start(): whether clients see libvirt's behaviour where this service
- * deliberately differs and no safety depends on it. docs/compatibility.md lists what changes.
+ * Selects libvirt's behaviour for the cases in which this service deliberately differs and safety
+ * does not depend on the difference. Call it before cst_service_start(). docs/compatibility.md
+ * lists the cases.
  */
 void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 
-/** Restores active pools and starts the autostart ones, in parallel, retrying with backoff. */
+/**
+ * Restores the active pools and starts the autostart pools. Works in parallel and retries with
+ * backoff.
+ */
 void cst_service_start(CstService *service);
 
 /**
- * Call it when the process is about to end: cancels all jobs, which end as interrupted; those that
- * may be repeated without harm are left for the next daemon. New ones are cancelled at once. Does
- * not wait.
+ * Cancels all jobs, which end as interrupted, and every job that begins later. Jobs that are safe
+ * to repeat are left for the next daemon. Call it when the process is about to end. Does not wait.
  */
 void cst_service_stop(CstService *service);
 
 /**
- * Stops watching, waits for recovery's threads and frees everything; pools stay active on the host.
- * No other call is under way. NULL is accepted.
+ * Stops watching, waits for the recovery threads and frees everything. Pools stay active on the
+ * host. No other call may be running. NULL is accepted.
  */
 void cst_service_free(CstService *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstService, cst_service_free)
@@ -68,16 +74,16 @@ typedef struct {
     const char *usage_id; /**< secrets: never NULL */
 } CstEvent;
 
-/** Called from the thread that caused the event, without locks held; must not block. */
+/** Called in the thread that caused the event, without any lock held. Must not block. */
 typedef void (*CstEventFunc)(const CstEvent *event, gpointer data);
 
 /**
- * Calls @func with each event from now on, in the thread that caused it. Returns a number for
+ * Calls @func for each event from now on, in the thread that caused it. Returns an id for
  * cst_service_unsubscribe().
  */
 guint cst_service_subscribe(CstService *service, CstEventFunc func, gpointer data);
 /**
- * Ends a subscription: after the return @func is not running and will not be called again. Do not
- * call it from inside @func.
+ * Ends a subscription. After the return @func is not running and will not be called again. Must not
+ * be called from inside @func.
  */
 void cst_service_unsubscribe(CstService *service, guint id);

@@ -4,8 +4,8 @@
 #include <store/paths.h>
 
 /**
- * Reads every pool definition below @paths as a start would, and changes nothing. Elements char *:
- * a sentence for each one that would not be loaded or whose type has no backend. *ret_count is the
- * number of definitions.
+ * Reads every pool definition below @paths as a start would, without changing anything. Returns a
+ * sentence (char *) for each definition that would not be loaded or has a type without a backend.
+ * *ret_count: number of definitions.
  */
 GPtrArray *cst_takeover_definitions(const CstPaths *paths, guint *ret_count);

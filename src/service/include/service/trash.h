@@ -6,23 +6,25 @@
 #include <service/pools.h>
 
 /**
- * Deleted volumes that a pool keeps (<cistern:trash days=""/> in its definition). They are no
- * volumes to anything else here; their space is still taken.
+ * Deleted volumes that a pool keeps (<cistern:trash days=""/> in its definition). Other calls do
+ * not find them. Their space stays allocated.
  */
 
-/** Returns CstTrashRow *, the oldest first. Without sizes while the pool is not active. */
+/** Returns CstTrashRow *, oldest first. Sizes are missing while the pool is not active. */
 GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error);
 /**
- * Makes the deleted volume @which (its id, or a name that only one had) a volume again, with its
- * snapshots and what was declared of it, called @new_name (NULL: as before). *ret_name is the
- * caller's. NO_VOL; VOL_EXISTS when the name is taken; INVALID when several had the name.
+ * Restores the deleted volume @which with its snapshots and declarations. @which: its id, or an
+ * unambiguous name. @new_name: the name of the restored volume; NULL: its former name. The caller
+ * frees *ret_name. Errors: NO_VOL; VOL_EXISTS when the name is in use; INVALID when several deleted
+ * volumes had the name.
  */
 gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *new_name,
                                 CstTask *task, char **ret_name, GError **error);
 /**
- * Removes deleted volumes for good: @which (NULL: all), of those deleted @older_than seconds ago or
- * more. *ret_count says how many, *ret_bytes how much was allocated to them, also on failure: one
- * that can't be removed keeps none of the others, and its error is the first.
+ * Removes deleted volumes permanently: @which (NULL: all), if it was deleted at least @older_than
+ * seconds ago. *ret_count: number of removed volumes; *ret_bytes: their allocation. Both are set on
+ * failure, too. A volume that cannot be removed does not stop the removal of further volumes; the
+ * call returns the first error.
  */
 gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_than, CstTask *task,
                               guint *ret_count, uint64_t *ret_bytes, GError **error);

@@ -6,21 +6,21 @@
 #include <model/image_report.h>
 #include <service/pools.h>
 
-/** What the administrator has declared of volumes' content; see docs/security-model.md. */
+/** The administrator's declarations about the content of volumes; see docs/security-model.md. */
 
 /**
- * Declares the format of @name's content and what it is based on. With CST_VOL_DECLARE_CONTENT
- * whatever the content names now is declared; without it, INVALID or MISMATCH when the content is
- * not what @how says, in which case the format is declared and no reference. UNSUPPORTED for
- * volumes that are no files.
+ * Declares the format and the references of @name. With CST_VOL_DECLARE_CONTENT all references that
+ * the content has now are declared. Without it, fails with INVALID or MISMATCH if the content
+ * differs from @how. A failed call keeps the previous declaration. UNSUPPORTED for volumes that are
+ * not files.
  */
 gboolean cst_vol_declare(CstPool *pool, const char *name, const CstVolDeclare *how, CstTask *task,
                          GError **error);
 
 /**
- * Returns which references of its volumes the pool follows that are not declared one by one.
- * UNSUPPORTED for pools whose volumes name no files.
+ * Returns the pool's follow policy: the references that are followed without individual
+ * declarations. UNSUPPORTED if the volumes of the pool cannot reference files.
  */
 gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **error);
-/** Sets the policy; it is on the disk when the call returns. */
+/** Sets the policy. It is durable when the call returns. */
 gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error);
