@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who works on what: changes of a pool, and claims on its volumes.
+ * Changes of a pool, and claims on its volumes.
  *
- * A volume is read by many or written by one. A change of the pool waits for all claims and lets in
- * no new one, except those of work that some change waits for: otherwise two pieces of work and two
- * changes could each wait for the next. Only pool_wait() waits, with the pool's lock held. That
- * lock guards all of this and is not held while the work is done.
+ * A volume has many readers or one writer. A change of the pool waits for all claims and admits no
+ * new claim. The exception is a claim of an operation for which some change waits; otherwise two
+ * operations and two changes could deadlock. Only pool_wait() waits while the pool's lock is held.
+ * This lock guards all data here, and is not held during the operation itself.
  *
- * A claim that is held has a record (VolumeHolder) in pool->claims, with a reference to the task
- * that works. Whoever is refused is given the task's kind, process, user and job number from there.
- * Streams are never waited for, as their client decides when they end.
+ * Each held claim has a record (VolumeHolder) in pool->claims, with a reference to the task of the
+ * operation. A BUSY error contains the kind, process, user and job number of that task. No
+ * operation waits for a stream, because the client decides when it ends.
  *
- * A change of a file that is reported while a writer has the volume is rescanned when the writer
- * releases it. Claims exist in memory only: a crash leaves none, and what the work did to the
- * storage is for the journal and the job files.
+ * If a file is reported as changed while a writer has the volume, the writer's release rescans it.
+ * Claims exist only in memory, so a crash leaves no claims. The journal and the job files record
+ * the changes of the storage.
  */
 #include "claim.h"
 
@@ -28,8 +28,8 @@
 #include "scan.h"
 
 /*
- * Names the work that a caller is refused for, as job-list shows it. The number is missing in the
- * first moments, before the job is published. The caller frees the text.
+ * Describes the operation that holds a claim, as job-list does. The job number is missing until the
+ * job is published. The caller frees the text.
  */
 static char *work_name(CstTask *task)
 {
@@ -69,8 +69,9 @@ static gboolean refuse_changing(const CstPool *pool, GError **error)
 }
 
 /*
- * With the lock held: a claim that keeps a change waiting, preferably a stream's, for which the
- * change must fail instead of waiting. An orphan always belongs to a stream (past_readers).
+ * Returns a claim for which a change has to wait. Prefers a claim of a stream, because the change
+ * then must fail instead of waiting. Every orphan belongs to a stream (past_readers). Requires the
+ * lock.
  */
 static const VolumeHolder *any_holder(const CstPool *pool)
 {
@@ -91,7 +92,8 @@ static const VolumeHolder *any_holder(const CstPool *pool)
 }
 
 /*
- * With the lock held: waits until no other change is under way. BUSY when the longest wait is over.
+ * Waits until no other change of the pool is running. BUSY when the task's maximal wait is over.
+ * Requires the lock.
  */
 static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
@@ -108,24 +110,23 @@ static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GEr
     return TRUE;
 }
 
-/* With the lock held: FALSE with UNREACHABLE while the pool's storage does not answer. */
+/* Returns FALSE with UNREACHABLE while the pool's storage does not answer. Requires the lock. */
 static gboolean storage_answers(const CstPool *pool, GError **error)
 {
     return !pool->state || cst_pool_state_answers(pool->state, error);
 }
 
 /*
- * With the lock held: waits until the work on volumes has ended. Fails with BUSY at once when one
- * of the holders is a stream. Work in storage that does not answer is not waited for: it may never
- * end, and a stop cuts it off.
+ * Waits until the operations on volumes have ended. Fails with BUSY at once if a holder is a
+ * stream. Does not wait for operations on storage that does not answer: they may never end, and
+ * stopping the pool aborts them. Requires the lock.
  */
 static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
     GError *why = NULL;
 
     /*
-     * The holder is looked up again in each round: pool_wait() lets go of the lock, so it may be
-     * freed.
+     * pool_wait() releases the lock, so the holder may have been freed. Search again in each round.
      */
     while (pool->claimed > 0 && storage_answers(pool, NULL)) {
         const VolumeHolder *holder = any_holder(pool);
@@ -140,7 +141,7 @@ static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GEr
     return TRUE;
 }
 
-/* With the lock held. Also wakes the claims that wait for the change to end. */
+/* Ends the change and wakes the claims that wait for its end. Requires the lock. */
 static void leave_change(CstPool *pool)
 {
     pool->changing = FALSE;
@@ -157,7 +158,7 @@ static gboolean enter_change(CstPool *pool, CstTask *task, GError **error)
     if (!wait_for_others(pool, task, &since, error))
         return FALSE;
     /*
-     * From here on no new claim is let in, so that a steady stream of short claims can't starve the
+     * Admit no new claim from here on, so that a steady stream of short claims cannot starve the
      * change.
      */
     pool->changing = TRUE;
@@ -194,8 +195,9 @@ void pool_change_end(CstPool *pool)
 /* --- claims on volumes ------------------------------------------------------------------------ */
 
 /*
- * Whether @claim may be granted while @holder has the volume. Deleting a file needs exclusive
- * access but for downloads, which go on with the descriptor that they have (past_readers).
+ * Returns whether @claim can be granted while @holder has the volume. Deleting a file requires
+ * exclusive access, except for downloads, which continue with their open descriptors
+ * (past_readers).
  */
 static gboolean is_compatible(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
 {
@@ -205,8 +207,8 @@ static gboolean is_compatible(const VolumeHolder *holder, const VolumeClaim *cla
 }
 
 /*
- * With the pool's lock held: the holder that keeps @claim waiting, preferably a stream; NULL: the
- * volume is free for it.
+ * Returns a holder that conflicts with @claim, preferably a stream. Returns NULL if there is no
+ * conflict. Requires the pool's lock.
  */
 static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim *claim,
                                          const char *name, ClaimKind kind)
@@ -224,8 +226,8 @@ static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim 
 }
 
 /*
- * Whether a change of some pool waits for a volume that this work holds already. That pool's lock
- * is not held here, therefore draining is atomic.
+ * Returns whether a change of some pool waits for a volume that this operation has claimed.
+ * draining is atomic, because that pool's lock is not held here.
  */
 static gboolean is_waited_for(const VolumeClaim *claim)
 {
@@ -236,9 +238,9 @@ static gboolean is_waited_for(const VolumeClaim *claim)
 }
 
 /*
- * A change of the pool waits for the claims there are: no new work before it is through. But work
- * that such a change waits for, of this pool or of another one, must not wait for one itself: two
- * pieces of work and two changes could each wait for the next.
+ * Returns whether a change of the pool blocks new claims. If a change of any pool waits for this
+ * operation, the operation must not wait for a change itself. Otherwise two operations and two
+ * changes could deadlock.
  */
 static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
 {
@@ -251,15 +253,19 @@ static gboolean refuse_claim(const CstPool *pool, const VolumeHolder *conflict, 
 }
 
 /*
- * A stream may last for hours and a creation nearly as long. libvirt refuses access to a volume
- * that is being created; only a second creation of that name waits.
+ * Returns whether the claim fails with BUSY instead of waiting. A stream may last for hours, and a
+ * creation nearly as long. libvirt refuses access to a volume that is being created; only a second
+ * creation of that name waits.
  */
 static gboolean refuses_at_once(const VolumeHolder *holder, const VolumeClaim *claim)
 {
     return holder->stream || (holder->creating && !claim->creating);
 }
 
-/* With the pool's lock held: until the volume is free, or there is no more waiting for it. */
+/*
+ * Waits until the volume is free. Fails if waiting is not allowed or takes too long. Requires the
+ * pool's lock.
+ */
 static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const char *name,
                                 ClaimKind kind, GError **error)
 {
@@ -268,8 +274,8 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
     gint64 since = 0;
 
     /*
-     * A pool that is stopped while we wait ends the wait with STATE. The conflict is searched anew
-     * for the message, as the one from before the wait may have been freed.
+     * If the pool is stopped during the wait, the wait ends with STATE. Search the conflict again
+     * for the message, because the earlier holder may have been freed.
      */
     while ((conflict = find_conflict(pool, claim, name, kind)) ||
            (pool->active && pool_is_closed(pool, claim))) {
@@ -277,7 +283,7 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
             break;
         if (claim->at_once || (conflict && refuses_at_once(conflict, claim)))
             return refuse_claim(pool, conflict, error);
-        /* Whoever has it may never come back. */
+        /* The current holder may never end. */
         if (!storage_answers(pool, error))
             return FALSE;
         if (pool_wait(pool, claim->task, &since, &why))
@@ -291,8 +297,8 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
 }
 
 /*
- * With the pool's lock held: records that @claim has @name. The pool owns the record until
- * remove_holder(), and the claim borrows it.
+ * Records that @claim holds @name. The pool owns the record until remove_holder(); the claim
+ * borrows it. Requires the pool's lock.
  */
 static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const char *name,
                                 ClaimKind kind)
@@ -315,8 +321,7 @@ static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const c
 }
 
 /*
- * With the pool's lock held: takes the record out, and wakes whoever waits for the volume or the
- * pool.
+ * Removes the record, and wakes all waiters for the volume or the pool. Requires the pool's lock.
  */
 static void remove_holder(CstPool *pool, VolumeHolder *holder)
 {
@@ -361,8 +366,8 @@ gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, C
 }
 
 /*
- * Moved out of pool->claims, the remaining readers no longer conflict with claims on a new volume
- * of that name; in pool->orphans they still keep the pool from being stopped.
+ * Readers in pool->orphans do not conflict with claims on a new volume of that name. They still
+ * prevent the pool from being stopped.
  */
 void volume_orphan_readers(const VolumeClaim *claim)
 {
@@ -411,9 +416,9 @@ void volume_rescan(const VolumeClaim *claim)
 }
 
 /*
- * With the pool's lock held, which is released during each scan. More reports may arrive in that
- * time, so it repeats until the name is no longer listed; the scan takes it off the list even if it
- * fails.
+ * Rescans until the name is no longer in the list of deferred names, because more reports may
+ * arrive during a scan. The scan removes the name from the list even if it fails. Requires the
+ * pool's lock, which is released during each scan.
  */
 static void rescan_deferred(const VolumeClaim *claim)
 {
@@ -444,7 +449,7 @@ void volume_release(VolumeClaim *claim)
     g_clear_pointer(&claim->parts, g_ptr_array_unref);
     g_clear_pointer(&claim->image, cst_volume_unref);
     g_mutex_lock(&pool->lock);
-    /* Before the volume is let go, so that the next claim finds a table that is up to date. */
+    /* Rescan before the release, so that the next claim finds an up-to-date table. */
     if (claim->kind == CLAIM_WRITE)
         rescan_deferred(claim);
     remove_holder(pool, holder);

@@ -4,103 +4,106 @@
 #include "pool.h"
 
 /**
- * Waits until no other change of the pool is under way, and until the work on its volumes has
- * ended. @task may end the wait and limits it; NULL: nothing does. BUSY names the holder when the
- * wait is over in vain, or at once when it is a stream, which lasts as long as its client likes.
- * NO_POOL when the pool was removed meanwhile.
+ * Begins a change of the pool: waits until no other change is running and the operations on its
+ * volumes have ended. @task limits and cancels the wait; NULL: no limit. Errors: BUSY, naming the
+ * holder, when the wait takes too long, or at once when the holder is a stream, because its client
+ * decides how long it lasts; NO_POOL when the pool was removed during the wait.
  */
 gboolean pool_change_begin(CstPool *pool, CstTask *task, GError **error);
-/**
- * Ends the change that this caller has begun, and wakes the claims and changes that wait for it.
- */
+/** Ends the change that this caller has begun, and wakes the waiting claims and changes. */
 void pool_change_end(CstPool *pool);
 
 typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
 
 /**
- * A running piece of work on a volume: keeps the pool from stopping, and the volume from others.
- * state stays valid until the end.
+ * A running operation on a volume. It prevents the pool from being stopped, and excludes
+ * conflicting operations. state stays valid until the release.
  *
- * Work that needs several volumes claims what exists from the top of a chain down, and a new name
- * last, after checking that it is free: so two of them never wait for each other.
+ * An operation on several volumes first claims the existing volumes, from the top of a chain down.
+ * It claims a new name last, after a check that it is free. So two operations never wait for each
+ * other.
  */
 typedef struct VolumeClaim VolumeClaim;
 
 /**
- * A claim as others see it: what they name when they are refused. Owned by the pool from the claim
- * to the release, and guarded by the pool's lock.
+ * The record of a held claim, from which BUSY errors are composed. The pool owns it from the claim
+ * to the release, and the pool's lock guards it.
  */
 typedef struct {
     char *name;
     ClaimKind kind;
     gboolean stream;
-    gboolean orphan; /* in the pool's orphans instead of its claims */
+    gboolean orphan; /* in pool->orphans instead of pool->claims */
     gboolean creating;
     CstTask *task; /* a reference; NULL: unknown */
 } VolumeHolder;
 
 struct VolumeClaim {
-    /* Set by the caller before the claim. */
-    CstTask *task; /* borrowed: limits the wait and may end it; NULL: nothing does */
+    /* Set by the caller before the claim: */
+    CstTask *task; /* borrowed: limits and cancels the wait; NULL: no limit */
     /*
-     * The last claim that this work holds already, whose own after is the one before it, and so on.
-     * A change of a pool that waits for the claims there are may be waiting for one of those, and
-     * then lets this one in.
+     * The previous claim that this operation holds; it links to the one before. A change of a pool
+     * may be waiting for one of these claims. It admits this claim in that case.
      */
     const VolumeClaim *after;
-    gboolean at_once; /* BUSY instead of waiting */
-    /* The client decides how long this lasts, so nobody waits for it: others are BUSY at once. */
+    gboolean at_once; /* fail with BUSY instead of waiting */
+    /* The client decides how long this claim lasts. Conflicting claims fail with BUSY at once. */
     gboolean stream;
     /*
-     * The volume is made by this work. Others can see it and not use it: they are BUSY at once, but
-     * for those that would make a volume of that name, which wait.
+     * This operation creates the volume, which is visible and unusable until then. Conflicting
+     * claims fail with BUSY at once, except for another creation of that name, which waits.
      */
     gboolean creating;
-    gboolean past_readers; /* a writer while streams go on reading */
+    gboolean past_readers; /* a writer that is compatible with reading streams */
 
-    /* Set by the claim, valid until the release. */
-    CstPool *pool; /* referenced; NULL: nothing is claimed */
+    /* Set by the claim, valid until the release: */
+    CstPool *pool; /* referenced; NULL: not claimed */
     VolumeHolder *holder;
     CstPoolState *state;
     char *name;
     ClaimKind kind;
 
-    /* Set by who opens the volume's image (volume/open.c), cleared by the release. */
-    CstVolume *image; /* what the volume was then; NULL: it was not opened */
-    GPtrArray *parts; /* of VolumeClaim *: other files of that image, claimed with it; NULL: none */
+    /* Set when the volume's image is opened (volume/open.c), cleared by the release: */
+    CstVolume *image; /* the record of the volume at that time; NULL: not opened */
+    GPtrArray *parts; /* of VolumeClaim *: claims on further files of the image; NULL: no files */
 };
 
 /**
- * Waits until @name is free for @kind. Fails with BUSY, naming the holder, when that is a stream or
- * the task's longest wait is over; with CANCELLED when the task is; with STATE when the pool stops.
+ * Claims @name for @kind, waiting until it is free. Errors: BUSY, naming the holder, when the
+ * holder is a stream or the task's maximal wait is over; CANCELLED when the task is cancelled;
+ * STATE when the pool is stopped.
  */
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error);
-/** The same; *ret_volume is a new reference to what the volume is now. NO_VOL: there is none. */
+/**
+ * Like volume_claim(), then scans the volume. *ret_volume is a new reference to its current record.
+ * NO_VOL if it does not exist.
+ */
 gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                           CstVolume **ret_volume, GError **error);
 /**
- * Rescans a claimed volume and the pool's usage after the volume was changed. Does nothing when
- * nothing is claimed; failures are logged.
+ * Rescans a claimed volume and the pool's usage after a change of the volume. Logs failures. Does
+ * nothing when @claim is not held.
  */
 void volume_rescan(const VolumeClaim *claim);
 /**
- * Call it after the file of a volume claimed with past_readers was deleted: detaches the downloads
- * that still read it from the name, which may be used for a new volume from then on.
+ * Detaches the downloads that still read a deleted file from its name, so that the name is free for
+ * a new volume. Call it after the deletion of a volume that was claimed with past_readers.
  */
 void volume_orphan_readers(const VolumeClaim *claim);
 /**
- * Marks a claim as no longer a stream: its end does not depend on the client any more, so others
- * may wait for it. From any thread, while the claim is held.
+ * Marks a claim as no longer a stream: its end does not depend on the client any more, so
+ * conflicting claims may wait for it. Callable from any thread while the claim is held.
  */
 void volume_stream_ends(const VolumeClaim *claim);
 /**
- * Ends the claim, and rescans what was reported meanwhile. Without effect when nothing is claimed.
+ * Releases the claim, and rescans the volume if a change was reported. Does nothing when @claim is
+ * not held.
  */
 void volume_release(VolumeClaim *claim);
 /**
- * Handles a reported change of @name. TRUE: a writer has claimed the volume, and its work or the
- * release of its claim rescans it. FALSE: nobody does, so the caller should.
+ * Handles a reported change of @name. Returns TRUE if a writer has claimed the volume: its
+ * operation or its release rescans it. Returns FALSE if not; the caller should rescan it.
  */
 gboolean volume_defer_rescan(CstPool *pool, const char *name);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeClaim, volume_release)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs whose work a client does. Each connection has a table of its own, so a handle is worth
- * nothing on another one. The table's lock is held for moments only, never with a file: what ends a
- * job takes it off the table first, and has it to itself then.
+ * Jobs for work that a client does. Each connection has its own table, so a handle is not valid on
+ * another connection. The lock of the table is held only briefly, and never during file I/O. A job
+ * that ends is first removed from the table, so that one thread owns it.
  *
- * A connection that ends in the middle of a beginning finds no job to interrupt yet; the beginning
- * finds the table closed.
+ * A connection may end while a job is being begun. The job is not in the table yet and cannot be
+ * interrupted. In this case add() finds the table closed and abandons the job.
  */
 #include <service/client_jobs.h>
 
@@ -33,9 +33,9 @@ struct CstClientJobs {
     pid_t pid;
     _Atomic uint64_t group;
 
-    GMutex lock;     /* guards what follows */
+    GMutex lock;     /* guards the members below */
     GHashTable *all; /* uint64_t handle to ClientJob */
-    guint count;     /* of these, and of those that are being begun */
+    guint count;     /* of these, and of jobs that are being begun */
     gboolean closed;
 };
 
@@ -95,9 +95,12 @@ uint64_t cst_client_jobs_group(CstClientJobs *jobs)
     return jobs ? jobs->group : 0;
 }
 
-/* --- beginning ------------------------------------------------------------------------------- */
+/* --- begin ------------------------------------------------------------------------------------ */
 
-/* Texts go to terminals: nothing in them moves a cursor. */
+/*
+ * Returns whether the text is short, valid UTF-8 and free of control characters, which would affect
+ * terminals.
+ */
 static gboolean is_text(const char *text, size_t max)
 {
     if (strlen(text) > max || !g_utf8_validate(text, -1, NULL))
@@ -121,7 +124,7 @@ static gboolean check(const CstClientJob *what, CstClientJob *ret, GError **erro
                     _("what a job is about is a line of 255 bytes of UTF-8 at most"));
 }
 
-/* Counts a job that is about to begin. */
+/* Counts a job that will be begun. Fails if a limit is reached. */
 static gboolean reserve(CstClientJobs *jobs, GError **error)
 {
     gboolean free_here, free_at_all;
@@ -153,7 +156,10 @@ static gboolean draw_handle(uint64_t *ret, GError **error)
            cst_fail_errno(error, errno, "%s", _("cannot draw a random number"));
 }
 
-/* Takes @mine over. FALSE: the connection has ended meanwhile, and the job with it. */
+/*
+ * Adds @mine to the table, and consumes it. Returns FALSE if the connection has ended; the job then
+ * ends too.
+ */
 static gboolean add(CstClientJobs *jobs, uint64_t handle, ClientJob *mine, GError **error)
 {
     gboolean closed;
@@ -203,7 +209,7 @@ gboolean cst_client_job_begin(CstClientJobs *jobs, const CstClientJob *what, uin
     return FALSE;
 }
 
-/* --- afterwards ------------------------------------------------------------------------------ */
+/* --- progress and end ------------------------------------------------------------------------- */
 
 static gboolean fail_unknown(GError **error)
 {
@@ -222,7 +228,7 @@ gboolean cst_client_job_progress(CstClientJobs *jobs, uint64_t handle, uint64_t 
         uint64_t before = cst_task_progress(mine->task).done;
 
         cst_task_set_total(mine->task, total);
-        /* Skipped: the client keeps the rate. */
+        /* Skip instead of advance, because the client itself limits its rate. */
         cst_task_skip(mine->task, done > before ? done - before : 0);
         *ret_cancel = job_cancel_requested(&mine->job);
         *ret_limit = cst_task_rate(mine->task);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of what is on disk under etc and run. They are serialised by the recursive mutex
- * "definitions", so that checks (is the name free?), the write of a file and the update of the
- * tables are one step to everybody else.
+ * Changes of the files below etc and run. The recursive mutex "definitions" serialises them. So
+ * checks (is the name free?), the write of a file and the update of the tables are one step for
+ * other threads.
  *
- * A daemon holds the driver lock for life, and nobody else changes the files, so memory is right.
- * An embedded process holds that lock only from the outermost enter to its leave. In between, other
- * processes may have changed the files: it compares a stamp of the directories, and reads all files
- * again when the stamp differs from that of its last reading.
+ * A daemon holds the driver lock for its whole life. No other process changes the files, so the
+ * tables in memory are current. An embedded process holds that lock only from the outermost enter
+ * to its leave. In between, other processes may change the files. The process therefore compares a
+ * stamp of the directories, and rereads all files when the stamp has changed.
  */
 #include "definitions.h"
 
@@ -18,8 +18,8 @@
 #define EMBEDDED_LOCK_TIMEOUT_MS 10000
 
 /*
- * Inodes and times of the directories. Files are replaced by renaming (base/file.h), so each change
- * of one changes the time of its directory.
+ * Inodes and modification times of the directories. Files are replaced by renaming (base/file.h),
+ * so each change of a file changes the mtime of its directory.
  */
 static char *directories_stamp(const CstService *service)
 {
@@ -40,7 +40,9 @@ static char *directories_stamp(const CstService *service)
     return g_string_free(stamp, FALSE);
 }
 
-/* Stamped before the files are read: a change in between is read twice rather than never. */
+/*
+ * The stamp is read before the files, so that a change in between is read twice instead of never.
+ */
 static void reload_if_changed(CstService *service)
 {
     g_autofree char *stamp = directories_stamp(service);
@@ -53,8 +55,8 @@ static void reload_if_changed(CstService *service)
 }
 
 /*
- * The mutex is taken before the driver lock, since threads of one process do not exclude each other
- * by the latter (a POSIX lock).
+ * The mutex is acquired before the driver lock, because the latter (a POSIX lock) does not exclude
+ * threads of the same process.
  */
 gboolean definitions_enter(CstService *service, GError **error)
 {
@@ -74,8 +76,8 @@ void definitions_leave(CstService *service)
 {
     if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
         /*
-         * Our own changes need not be read back: what they did is in the tables already. Stamped
-         * under the lock, so that the stamp covers no change of another process.
+         * The tables contain our own changes already, so these files need not be reread. The stamp
+         * is read under the lock, so that it covers no change of another process.
          */
         g_free(service->loaded_stamp);
         service->loaded_stamp = directories_stamp(service);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes that are being created, as others see them. A creation is in its pool's table of drafts
- * from its reservation to its end: listings and look-ups find it there, under the name that it will
- * have, with the allocation that it has by now. It exists in memory only. Its content lies under a
- * draft's hidden name, which a crash leaves to the journal, and nobody can claim it: a claim of a
- * volume that is being created is BUSY at once (volume_claim()).
+ * Volumes that are being created. A creation is in its pool's table of drafts from its reservation
+ * to its end. Lists and lookups find it there, under its final name, with its current allocation.
  *
- * The pool's lock guards the table. A draft's blob is borrowed from its creation, and referenced
- * while it is asked for its allocation.
+ * The table exists only in memory. The content has a hidden name, which the journal removes after a
+ * crash. A claim of a volume that is being created fails with BUSY at once (volume_claim()).
+ *
+ * The pool's lock guards the table. The table references the blob of a draft; volume_draft_now()
+ * takes a further reference while it reads the allocation.
  */
 #include "draft.h"
 
@@ -18,9 +18,12 @@
 #include "pool.h"
 #include "table.h"
 
-#define DRAFT_MODE 0600 /* of the file until its commit */
+#define DRAFT_MODE 0600 /* mode of the file until its commit */
 
-/* The format as the image engine calls it, static; NULL: it has none of that name. */
+/*
+ * Returns the image engine's name of the format (static). Returns NULL if the engine has no such
+ * format.
+ */
 static const char *format_name(const CstVolDef *def)
 {
     const CstImageFormat *format = def->format ? cst_image_format_find(def->format, NULL) : NULL;
@@ -31,8 +34,8 @@ static const char *format_name(const CstVolDef *def)
 }
 
 /*
- * The record that listings show until the volume exists. Permissions that the definition leaves
- * open are those of the draft's file.
+ * Returns the record that lists show until the volume exists. Permissions missing in the definition
+ * are those of the draft's file.
  */
 static CstVolume *volume_of_definition(const CstVolDef *def)
 {
@@ -49,7 +52,7 @@ static CstVolume *volume_of_definition(const CstVolDef *def)
 
         extra->backing_path = g_strdup(def->backing->path);
         extra->backing_format = g_strdup(def->backing->format);
-        /* The definition names the backing file, and that is a declaration. */
+        /* The backing file in the definition counts as a declaration. */
         extra->backing_trust = CST_TRUST_NAMED;
     }
     return volume;
@@ -90,8 +93,8 @@ gboolean volume_drafts_any(CstPool *pool)
 }
 
 /*
- * A copy of @then with the sizes that the file has by now. Records are immutable, so it is a new
- * one.
+ * Returns a copy of @then with the current sizes of the file. A new record is needed, because
+ * records are immutable.
  */
 static CstVolume *volume_with_sizes(const CstVolume *then, const struct stat *st)
 {
@@ -131,8 +134,8 @@ CstVolume *volume_draft_now(CstPool *pool, const char *name)
     }
     g_mutex_unlock(&pool->lock);
     /*
-     * Outside of the lock: fstat() may hang on a network file system. No descriptor, or no regular
-     * file, means that the allocation can't be had this way.
+     * fstat() may block on a network file system, so the lock is not held. Without a descriptor of
+     * a regular file, the allocation is unknown.
      */
     fd = blob ? cst_blob_file_fd(blob) : -1;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))

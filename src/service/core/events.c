@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Delivers events to subscribers. A subscriber's function runs in the thread that caused the event,
- * one call at a time for each subscriber; unsubscribing waits for a call that runs.
+ * one call at a time for each subscriber. Unsubscribing waits for a running call.
  *
- * The tables' lock guards the list and is not held during calls: the list is copied, with
- * references, and a subscriber that unsubscribes meanwhile is marked as gone.
+ * The tables' lock guards the list and is not held during calls. The list is copied, with
+ * references. A subscriber that unsubscribes after the copy is marked as gone.
  */
 #include "events.h"
 
@@ -18,11 +18,8 @@ typedef struct {
     guint id;
     CstEventFunc func;
     gpointer data;
-    GMutex running; /* held while func runs, so that unsubscribing can wait for it */
-    /*
-     * Guarded by running: an event that took its copy of the list before the removal must not call
-     * func.
-     */
+    GMutex running; /* held while func runs, so that cst_service_unsubscribe() can wait for it */
+    /* Guarded by running. An event that copied the list before the removal must not call func. */
     gboolean gone;
 } Subscriber;
 
@@ -51,9 +48,7 @@ guint cst_service_subscribe(CstService *service, CstEventFunc func, gpointer dat
     return subscriber->id;
 }
 
-/*
- * Acquiring "running" waits for the call under way, which is why @func itself must not unsubscribe.
- */
+/* Acquiring "running" waits for the running call. Therefore @func itself must not unsubscribe. */
 void cst_service_unsubscribe(CstService *service, guint id)
 {
     Subscriber *found = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a pool's storage is by its own technology (CstBackend.health), kept for the pool's state.
- * Only its level is; what else the technology says is asked for when somebody wants to know it.
+ * The health of a pool's storage as its technology reports it (CstBackend.health). The pool keeps
+ * only the level, for its state. Details are queried on request.
  */
 #include "health.h"
 
@@ -12,7 +12,10 @@ gboolean pool_check_health(CstPool *pool, CstPoolState *state)
     g_auto(CstPoolHealth) health = {0};
     gboolean changed;
 
-    /* Storage that can't tell is the affair of whoever needs it. */
+    /*
+     * Storage without a health report is not an error here. Callers that need the report query it
+     * themselves.
+     */
     if (!cst_pool_state_has_health(state) || !cst_pool_state_health(state, FALSE, &health, NULL))
         return FALSE;
     g_mutex_lock(&pool->lock);

@@ -4,7 +4,7 @@
 #include "pool.h"
 
 /**
- * Asks how the storage of a pool is, where its technology tells, and logs a change. TRUE: it has
- * changed. Touches no storage.
+ * Queries the health of a pool's storage, if its technology reports it, and logs a change. Returns
+ * TRUE if the level has changed. Does no storage I/O.
  */
 gboolean pool_check_health(CstPool *pool, CstPoolState *state);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Intents: a change of storage that takes more than one step is in the journal (store/journal.h)
- * from before its first step until after its last one. recovery/replay.c decides what becomes of
+ * Intents. A change of storage in more than one step is recorded in the journal (store/journal.h)
+ * before its first step, and removed after its last one. recovery/replay.c completes or rolls back
  * the intents of dead processes.
  */
 #include "intent.h"
@@ -18,8 +18,8 @@ CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operatio
     CstIntent *intent;
 
     /*
-     * The journal asks for the driver lock, so that no process replays an intent that is only being
-     * made.
+     * The journal requires the driver lock, so that no process replays an intent that is still
+     * being written.
      */
     if (!xml || !definitions_enter(pool->service, error))
         return NULL;

@@ -6,42 +6,46 @@
 #include "claim.h"
 
 /**
- * Records that @name of @pool is being changed. The intent holds the whole definition of the pool,
- * because a transient pool no longer exists when the intent is replayed. @token: of the draft;
- * NULL: there is no draft, and the backend finds what is left halfway. Where drafts are told from
- * volumes by their intents, that of a draft is durable on return. End it with intent_commit() where
- * the draft becomes a volume, and else with cst_intent_end().
+ * Records that @name of @pool is being changed.
+ *
+ * The intent contains the complete pool definition, because a transient pool no longer exists at
+ * the time of the replay. @token: of the draft; NULL: no draft, and the backend itself finds
+ * incomplete work. If the backend identifies drafts by their intents, the intent of a draft is
+ * durable on return.
+ *
+ * End it with intent_commit() if the draft becomes a volume, else with cst_intent_end().
  */
 CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operation, const char *name,
                         const char *token, GError **error);
 /**
- * Ends the intent of a draft that has become a volume; durably where that is what makes it one.
- * FALSE: the intent stays the caller's, and the draft has to be dropped.
+ * Ends the intent of a draft that has become a volume. The removal is durable if the backend
+ * identifies drafts by their intents. On failure the caller keeps the intent and has to drop the
+ * draft.
  */
 gboolean intent_commit(CstPoolState *state, CstIntent *intent, GError **error);
-/** CstPoolHost.drafts; @service: the CstService. */
+/** Implements CstPoolHost.drafts. @service: the CstService. */
 GHashTable *intent_drafts(gpointer service, GError **error);
-/** Returns a table for the fields of an intent, name to value. The caller unrefs it. */
+/** Returns a table for the fields of an intent, from name to value. The caller unrefs it. */
 GHashTable *intent_fields_new(void);
-/** @value NULL: there is no such field. */
+/** Sets a field. Does nothing if @value is NULL. */
 void intent_put(GHashTable *fields, const char *name, const char *value);
-/** Puts what tells the storage of @volume, just scanned, from any other into field @name. */
+/** Stores the identity of @volume, which was just scanned, in field @name. */
 gboolean intent_put_identity(GHashTable *fields, const char *name, CstPoolState *state,
                              const CstVolume *volume, GError **error);
 /**
- * Drops *@volume (NULL: there is none), what has the name now, unless it is the very one that field
- * @name tells of. Where nothing tells storage from other storage it is.
+ * Clears *@volume unless its identity equals field @name. *@volume: the volume that has the name
+ * now; NULL is accepted. Without identities the volume is kept.
  */
 gboolean intent_keep_if_same(GHashTable *fields, const char *name, CstPoolState *state,
                              CstVolume **volume, GError **error);
 /**
- * Records, durably, what is being done in more steps than the backend could find again; @fields,
- * which get the pool and its definition, tell the replay how to go on (recovery/replay.c).
+ * Records durably a change that the backend alone could not recover. @fields contain the data for
+ * the replay (recovery/replay.c); the pool's name and definition are added.
  */
 CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
                                 GHashTable *fields, GError **error);
 /**
- * Records that a claimed volume is being changed by its pool's technology in more than one step:
- * after a crash the backend is asked to drop or finish what is left (drop_drafts).
+ * Records that the pool's technology changes a claimed volume in more than one step. After a crash
+ * the backend drops or completes the change (drop_drafts).
  */
 CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error);

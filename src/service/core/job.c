@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs. To begin one costs an entry in a table; only when it lasts does it get a file that other
- * processes see (store/job_files.h). One thread per process wakes up every TICK_US, publishes the
- * jobs that are older than PUBLISH_AFTER_US, writes the progress of all published ones into their
- * files and takes over what was requested there: to cancel, to limit the rate. It sleeps while
- * there is no job.
+ * Jobs. Beginning a job adds an entry to a table. Only a job that lasts gets a file that other
+ * processes can read (store/job_files.h). One thread per process wakes up every TICK_US. It
+ * publishes the jobs that are older than PUBLISH_AFTER_US, and writes the progress of all published
+ * jobs into their files. It also reads requests from these files: to cancel, to limit the rate. The
+ * thread sleeps while there is no job.
  *
- * The caller of job_begin() owns the job until job_end(). The publishing thread takes references,
- * and the entry's flag "ended" keeps it from writing a file whose end has been written.
+ * The caller of job_begin() owns the job until job_end(). The publishing thread acquires
+ * references. The entry's flag "ended" prevents it from writing a file after its end was written.
  *
- * The lock of Jobs guards the tables, the lock of an entry its record and its file. The first is
- * not held while a file is written, so that a slow disk delays no beginning of a job.
+ * The lock of Jobs guards the tables; the lock of an entry guards its record and its file. The
+ * former is not held during file I/O, so that a slow disk does not delay the beginning of a job.
  *
- * When the process is asked to stop, all tasks are cancelled. A job that ends for that reason, and
- * not because somebody has cancelled it, is reported as interrupted; its file is left for the next
- * daemon if it may be resumed (recovery/resume.c).
+ * When the process is asked to stop, all tasks are cancelled. A job that ends for that reason,
+ * without a cancel request of its own, is reported as interrupted. Its file is left for the next
+ * daemon if it can be resumed (recovery/resume.c).
  */
 #include "job.h"
 
@@ -29,12 +29,12 @@
 #include "service.h"
 
 #define TICK_US    (100 * G_TIME_SPAN_MILLISECOND)
-#define IDLE_TICKS 10                       /* without a job, before the thread goes to sleep */
-#define LATE_US    (2 * G_TIME_SPAN_SECOND) /* that the end in a job's file may be early */
+#define IDLE_TICKS 10                       /* ticks without a job before the thread sleeps */
+#define LATE_US    (2 * G_TIME_SPAN_SECOND) /* tolerance for a too early end in a job's file */
 
 /* --- publishing ------------------------------------------------------------------------------ */
 
-/* Who goes on with it is gone: takes it off the table, with its reference. */
+/* Removes the entry if its client is gone, and passes the reference of the table to the caller. */
 static gboolean take_abandoned(GHashTableIter *iter, JobEntry *entry)
 {
     if (!g_atomic_int_get(&entry->abandoned))
@@ -44,8 +44,8 @@ static gboolean take_abandoned(GHashTableIter *iter, JobEntry *entry)
 }
 
 /*
- * With the lock of @jobs held, which is released while the files are written. References keep
- * entries alive that end in that time.
+ * Publishes or updates all jobs. Requires the lock of @jobs, which is released during file I/O.
+ * References keep entries alive that end in that time.
  */
 static void update_all(Jobs *jobs)
 {
@@ -80,7 +80,9 @@ static void update_all(Jobs *jobs)
     g_mutex_lock(&jobs->lock);
 }
 
-/* The publishing thread. A signal means a new job or the end, a timeout means a tick. */
+/*
+ * The publishing thread. A signal means a new job or the end of the thread, a timeout means a tick.
+ */
 static gpointer run(gpointer data)
 {
     Jobs *jobs = data;
@@ -100,7 +102,7 @@ static gpointer run(gpointer data)
     return NULL;
 }
 
-/* --- all of them ----------------------------------------------------------------------------- */
+/* --- all jobs --------------------------------------------------------------------------------- */
 
 Jobs *jobs_new(const CstPaths *paths, gboolean daemon)
 {
@@ -126,7 +128,7 @@ void jobs_free(Jobs *jobs)
     if (jobs->thread)
         g_thread_join(jobs->thread);
     CST_TEST_POINT("jobs.free.joined");
-    /* What clients have left since the last tick. */
+    /* End the jobs that clients have abandoned since the last tick. */
     g_mutex_lock(&jobs->lock);
     update_all(jobs);
     g_mutex_unlock(&jobs->lock);
@@ -142,7 +144,10 @@ void jobs_stop(Jobs *jobs)
     GHashTableIter iter;
     gpointer entry;
 
-    /* Before the table is walked: a job that is not in it yet sees the flag in add_entry(). */
+    /*
+     * Set the flag before the iteration: add_entry() checks it for a job that is not in the table
+     * yet.
+     */
     g_atomic_int_set(&jobs->stopping, TRUE);
     CST_TEST_POINT("jobs.stop.flagged");
     g_mutex_lock(&jobs->lock);
@@ -158,7 +163,7 @@ static void add_entry(Jobs *jobs, JobEntry *entry)
     if (g_atomic_int_get(&jobs->stopping))
         cst_task_cancel(entry->task);
     g_hash_table_add(jobs->running, entry);
-    /* Without a thread jobs are not listed, which is no reason to refuse work. */
+    /* Without the thread jobs are not listed. The operation itself must not fail for that. */
     if (!jobs->thread)
         jobs->thread = g_thread_try_new("jobs", run, jobs, NULL);
     if (jobs->asleep)
@@ -166,7 +171,7 @@ static void add_entry(Jobs *jobs, JobEntry *entry)
     g_mutex_unlock(&jobs->lock);
 }
 
-/* --- one of them ----------------------------------------------------------------------------- */
+/* --- one job ---------------------------------------------------------------------------------- */
 
 static JobEntry *make_entry(Jobs *jobs, const char *kind, const char *pool, const char *volume,
                             CstTask **task)
@@ -190,7 +195,7 @@ static JobEntry *make_entry(Jobs *jobs, const char *kind, const char *pool, cons
                                .started = g_get_real_time(),
                                .attempt = 1};
     cst_log_context_copy(&entry->log);
-    /* Log lines take the job's number from the task of their context. */
+    /* Log lines get the job's number from the task of their context. */
     if (!entry->log.task)
         entry->log.task = cst_task_ref(entry->task);
     job_entry_log(entry, "begins");
@@ -200,7 +205,7 @@ static JobEntry *make_entry(Jobs *jobs, const char *kind, const char *pool, cons
 static void begin(Job *job, CstService *service, const char *kind, const char *pool,
                   const char *volume, CstTask **task)
 {
-    /* A resumed job goes on under the number and file that it had. */
+    /* A resumed job keeps its number and file. */
     if (task && *task && job_take(job, service->jobs, *task))
         return;
     job->entry = make_entry(service->jobs, kind, pool, volume, task);
@@ -266,7 +271,7 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
     entry->info = *info;
     entry->info.kind = (char *)kind;
     entry->info.ended = 0;
-    /* Work that is resumed begins anew. */
+    /* A resumed job starts from the beginning. */
     entry->info.done = entry->info.total = entry->info.rate = 0;
     entry->file = file;
     entry->asked = info->limit;
@@ -316,21 +321,21 @@ void job_may_resume(Job *job, CstPool *pool, const char *format, ...)
     g_free(job->entry->info.resume);
     job->entry->info.resume =
         g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
-    /* Dropped as a whole where the text or the names do not fit into the file. */
+    /* Drop the whole text if it does not fit into the file together with the names. */
     if (!cst_job_file_can_resume(&job->entry->info))
         g_clear_pointer(&job->entry->info.resume, g_free);
     g_mutex_unlock(&job->entry->lock);
 }
 
 /*
- * A file without later changes is as the job left it, as its own last writes may be up to LATE_US
- * younger than the end that the file names. Devices and objects have no time of change; anybody may
- * have written to them, so work on those is never repeated.
+ * The file counts as unchanged if its times are at most LATE_US after the job's recorded end,
+ * because the job's own last writes may be that late. Devices and objects have no time of change,
+ * and other programs may have written to them. Therefore work on them is never repeated.
  */
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
 {
     const JobEntry *entry = job->entry;
-    /* Moving an older file into this place keeps its mtime, but sets its ctime. */
+    /* Renaming an older file to this name keeps its mtime and sets its ctime. */
     gint64 changed = MAX(volume->stamp.mtime_ns, volume->stamp.ctime_ns) / 1000;
 
     if (!entry->left || (volume->type == CST_VOL_FILE && changed <= entry->left + LATE_US &&
@@ -351,7 +356,9 @@ void job_set_volume(Job *job, const char *volume)
     g_mutex_unlock(&job->entry->lock);
 }
 
-/* Takes the entry off the table first, so that the publishing thread takes no new reference. */
+/*
+ * Removes the entry from the table first, so that the publishing thread acquires no new reference.
+ */
 static void end(Job *job, gboolean ok, const GError *why)
 {
     JobEntry *entry = g_steal_pointer(&job->entry);

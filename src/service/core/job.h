@@ -9,22 +9,23 @@
 
 typedef struct CstJobFile CstJobFile;
 
-/** The jobs of this process, and the thread that writes the files of those that take long. */
+/** The jobs of this process, and the thread that writes the files of long-running jobs. */
 typedef struct Jobs Jobs;
 typedef struct JobEntry JobEntry;
 
-/** @paths is borrowed. @daemon: jobs may be resumed by the next daemon (job_may_resume()). */
+/** @paths is borrowed. @daemon: the next daemon may resume jobs (job_may_resume()). */
 Jobs *jobs_new(const CstPaths *paths, gboolean daemon);
-/** Joins the publishing thread. All jobs have ended. NULL is accepted. */
+/** Joins the publishing thread and frees @jobs. All jobs must have ended. NULL is accepted. */
 void jobs_free(Jobs *jobs);
 /**
- * Call it when the process is asked to stop: cancels all jobs, which end as interrupted or are left
- * to be resumed, and those that begin later. Does not wait for their end. From any thread.
+ * Cancels all jobs, which end as interrupted or are left to be resumed, and every job that begins
+ * later. Call it when the process is asked to stop. Does not wait for the end of the jobs. Callable
+ * from any thread.
  */
 void jobs_stop(Jobs *jobs);
 
 /**
- * One operation as a job, between its beginning and its end:
+ * One operation as a job:
  *
  *     g_auto(Job) job = {0};
  *
@@ -36,65 +37,75 @@ typedef struct {
 } Job;
 
 /**
- * Begins a job. @kind is static and a row of job_kind.c where its end in the middle leaves
- * something. @volume may be NULL, and be set later by job_set_volume(). A *task that is NULL
- * becomes one of the job's own, valid until job_end(), so that others can cancel it; @task NULL: it
- * can't be cancelled.
+ * Begins a job. @kind is static, and a row of job_kind.c if an interruption leaves traces. @volume:
+ * may be NULL, and be set later by job_set_volume(). If *task is NULL, it is set to a task of the
+ * job, valid until job_end(), so that the job can be cancelled. If @task is NULL, the job cannot be
+ * cancelled.
  */
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task);
-/** The same for work on several pools, or none: @pools is what the job says of them. */
+/**
+ * Like job_begin(), for work on several pools or no pool. @pools: the text that the job shows as
+ * its pool.
+ */
 void job_begin_service(Job *job, CstService *service, const char *kind, const char *pools,
                        CstTask **task);
 /**
- * Begins a job whose work a client does, and lists it at once. Returns its number; 0 with @error
- * when it can't be listed, but it has begun then, too. what->kind is static; the owner is @task's.
+ * Begins a job for work that a client does, and lists it at once. what->kind is static; the owner
+ * is that of @task. Returns its number. Returns 0 with @error if the job cannot be listed; it has
+ * begun nevertheless.
  */
 uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *what, CstTask *task,
                           GError **error);
 /**
- * Lists the job at once, for work that other programs notice before the usual delay is over. If
- * that fails, the publishing thread tries it again.
+ * Lists the job at once, for work that other programs notice before the usual delay is over. On
+ * failure the publishing thread retries.
  */
 void job_list_now(const Job *job);
-/** Whether somebody has requested the job's end, other than by stopping this process. */
+/**
+ * Returns whether a user has requested the job's cancellation. Stopping this process does not
+ * count.
+ */
 gboolean job_cancel_requested(const Job *job);
 /**
- * Leaves the job of a client that is gone to the publishing thread, which ends it as interrupted.
- * Waits for nothing. @job has none afterwards.
+ * Leaves the job of a disconnected client to the publishing thread, which ends it as interrupted.
+ * Clears @job. Does not block.
  */
 void job_abandon(Job *job);
-/** Says which step of the work is being done: a @kind as that of job_begin(). */
+/** Sets the current step of the work. @kind: as for job_begin(). */
 void job_set_step(Job *job, const char *kind);
-/** Names the volume once it is known, in the list of jobs and in the log. */
+/** Sets the volume once it is known, for the list of jobs and the log. */
 void job_set_volume(Job *job, const char *volume);
 /**
- * Declares that repeating the work does no harm, so that the next daemon may resume it when this
- * one ends in the middle. The text is what that daemon needs to know (recovery/resume.c). The
- * pool's UUID is added, because its name may be another pool's by then. Call it before the work
- * begins; without effect in an embedded process.
+ * Declares that the work is safe to repeat, so that the next daemon may resume it if this one stops
+ * during the work. The text contains the parameters for the resumption (recovery/resume.c). The
+ * pool's UUID is added, because another pool may have its name by then. Call it before the work
+ * begins. Does nothing in an embedded process.
  */
 void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /**
- * Fails with STATE when this is a resumed job, and @volume, which is claimed and was scanned since,
- * is not as the job left it: the request may not be meant for what is there now. Succeeds for other
- * jobs.
+ * Fails with STATE if this is a resumed job and @volume has changed since the interruption. The
+ * request may not apply to its present content. @volume is claimed and freshly scanned. Succeeds
+ * for other jobs.
  */
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error);
-/** Ends the job and returns @ok; when it is FALSE, *error says why. Call it once, in any thread. */
+/**
+ * Ends the job and returns @ok. If it is FALSE, *error is the reason. Call it once, in any thread.
+ */
 gboolean job_end(Job *job, gboolean ok, GError **error);
-/** Ends a job that has not ended as an unexplained failure; does nothing after job_end(). */
+/** Ends a job without a result as failed. Does nothing after job_end(). */
 void job_clear(Job *job);
 
-/* --- jobs of a daemon that is gone (resume.c) ------------------------------------------------- */
+/* --- jobs of dead daemons (resume.c) ---------------------------------------------------------- */
 
 /**
- * Makes an interrupted job one of this process; takes over @file and @info. @kind is static.
- * Returns its task, which belongs to the job: the next job_begin() with that task continues this
+ * Makes an interrupted job a job of this process. Consumes @file and @info. @kind is static.
+ * Returns its task, which belongs to the job. The next job_begin() with that task continues this
  * job.
  */
 CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info);
 /**
- * Takes the job that was adopted with @task into @job; FALSE when there is none, or it was taken.
+ * Moves the job that was adopted with @task into @job. Returns FALSE if no adopted job has this
+ * task.
  */
 gboolean job_take(Job *job, Jobs *jobs, CstTask *task);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One job of this process: its record, its file and how it ends (see job.c). The lock of an entry
- * guards both, and is held while the file is written.
+ * One job of this process: its record, its file and its end (see job.c). The lock of an entry
+ * guards both, and is held during file I/O.
  */
 #include "job_entry.h"
 
@@ -12,8 +12,8 @@
 #include "job_kind.h"
 
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
-#define PART_AFTER_US    G_TIME_SPAN_SECOND /* the same, of what may be a part of a client's job */
-#define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
+#define PART_AFTER_US    G_TIME_SPAN_SECOND /* the same for possible parts of a client's job */
+#define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* smoothing period of the rate */
 
 JobEntry *job_entry_new(Jobs *jobs, CstTask *task)
 {
@@ -71,7 +71,10 @@ static void log_end(const JobEntry *entry, gboolean ok, const GError *why)
     job_entry_log(entry, what);
 }
 
-/* Runs in the publishing thread, under the log context of the request that began the job. */
+/*
+ * Logs the job's number. Runs in the publishing thread, with the log context of the request that
+ * began the job.
+ */
 static void log_number(JobEntry *entry)
 {
     g_autofree char *what = NULL;
@@ -87,8 +90,8 @@ static void log_number(JobEntry *entry)
 /* --- publishing ------------------------------------------------------------------------------ */
 
 /*
- * The rate is a moving average over RATE_SPAN_US, weighted by the time since the last call, since
- * ticks may be late. While the job is younger than that span, it is the average since its
+ * The rate is a moving average over RATE_SPAN_US, weighted by the time since the last call, because
+ * ticks may be late. For a job that is younger than this period it is the average since the
  * beginning.
  */
 static void update_progress(JobEntry *entry)
@@ -122,8 +125,8 @@ static gboolean publish(JobEntry *entry, GError **error)
 }
 
 /*
- * A failure (a full disk, for example) leaves the job unlisted and is logged once for the process;
- * the next tick tries again. The job itself goes on.
+ * Publishes the job. On failure, for example a full disk, the job stays unlisted and continues. The
+ * failure is logged once per process, and the next tick retries.
  */
 static void try_publish(JobEntry *entry)
 {
@@ -136,11 +139,14 @@ static void try_publish(JobEntry *entry)
     entry->jobs->failed = TRUE;
 }
 
-/* Obeys requests in the job's file. Of a limit there and one set here, the later one wins. */
+/*
+ * Applies requests in the job's file. If a limit was set in the file and by the task, the later one
+ * wins.
+ */
 static void take_requests(JobEntry *entry)
 {
     /*
-     * Not entry->info.limit: a limit that the task's own caller has set since would look like a
+     * entry->info.limit may be a limit set by the task's own caller, which would look like a
      * request.
      */
     uint64_t limit = entry->asked;
@@ -158,20 +164,18 @@ static void take_requests(JobEntry *entry)
 }
 
 /*
- * Whether the job is listed by now. What is a part of a client's job (@is_part) is that job's
- * progress, and gives a client some time to begin it.
+ * Returns whether the job has to be listed now. A part of a client's job (@is_part) is not listed,
+ * because it appears as that job's progress. PART_AFTER_US gives the client time to begin its job.
  */
 static gboolean is_due(const JobEntry *entry, gboolean is_part)
 {
     gint64 after = entry->group ? PART_AFTER_US : PUBLISH_AFTER_US;
 
-    /* Another process can resume only what it finds in a file. */
+    /* Another process can resume only a job that has a file. */
     return (!is_part || entry->info.resume) && entry->measured - entry->began >= after;
 }
 
-/*
- * Holds the entry's lock through the write, so that job_entry_end() can't end the file in between.
- */
+/* The lock is held during the write, so that job_entry_end() cannot end the file in between. */
 void job_entry_update(JobEntry *entry, gboolean is_part)
 {
     g_mutex_lock(&entry->lock);
@@ -198,10 +202,10 @@ uint64_t job_entry_publish(JobEntry *entry, GError **error)
     return listed ? entry->info.id : 0;
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 /*
- * Whether the job was cancelled by jobs_stop(), as opposed to a request in its file or a failure.
+ * Returns whether jobs_stop() cancelled the job, in contrast to a request in its file or a failure.
  */
 static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
 {
@@ -209,7 +213,7 @@ static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
            g_atomic_int_get(&entry->jobs->stopping);
 }
 
-/* With the entry's lock held. Ends the file, or suspends it for the next daemon to resume. */
+/* Ends the file, or suspends it for the next daemon to resume. Requires the entry's lock. */
 static void report_interruption(JobEntry *entry, CstJobInfo *info)
 {
     gboolean stopped = g_atomic_int_get(&entry->jobs->stopping);
@@ -227,10 +231,7 @@ static void report_interruption(JobEntry *entry, CstJobInfo *info)
         cst_job_file_end(g_steal_pointer(&entry->file), info);
 }
 
-/*
- * With the entry's lock held: writes how the job ended. Jobs that were never published leave no
- * trace.
- */
+/* Writes the result of a published job to its file. Requires the entry's lock. */
 static void report_end(JobEntry *entry, gboolean ok, const GError *why)
 {
     CstJobInfo info;

@@ -8,20 +8,20 @@
 
 #include "job.h"
 
-/** One job of this process, and what all of them share: for job.c. */
+/** One job of this process, and the state shared by all jobs. Only for job.c. */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */
     gboolean daemon;
     gint stopping; /* atomic */
-    GMutex lock;   /* guards what follows; held for moments only */
+    GMutex lock;   /* guards the members below; held only briefly */
     GCond cond;
     GHashTable *running; /* of JobEntry *, borrowed */
-    GHashTable *adopted; /* CstTask * to the JobEntry * of a dead process, until it is begun */
+    GHashTable *adopted; /* CstTask * to the JobEntry of a dead process, until job_begin() */
     GThread *thread;     /* NULL until the first job */
     gboolean asleep;
     gboolean stop;
-    gboolean failed; /* a job could not be published; only the first failure is logged */
+    gboolean failed; /* a job could not be published; later failures are not logged */
 };
 
 struct JobEntry {
@@ -29,35 +29,35 @@ struct JobEntry {
     Jobs *jobs;
     CstTask *task;
     gint64 began;      /* monotonic */
-    gint64 left;       /* resumed: when its process had ended; else 0 */
-    gint64 taken_up;   /* the same: when this process found it; both in microseconds since 1970 */
-    CstLogContext log; /* of whoever began it; for the thread that publishes */
+    gint64 left;       /* resumed job: the time when its process ended; else 0 */
+    gint64 taken_up;   /* resumed: time when this process found it; both in µs since 1970 */
+    CstLogContext log; /* context of the request that began it, for the publishing thread */
 
-    GMutex lock; /* guards what follows; held while its file is written */
+    GMutex lock; /* guards the members below; held during I/O on its file */
     CstJobInfo info;
     CstJobFile *file; /* NULL: not published */
     gboolean ended;
-    gint64 measured; /* monotonic; when info.done was what it is */
-    uint64_t asked;  /* the last rate limit taken from the file */
+    gint64 measured; /* monotonic; the time at which info.done was read */
+    uint64_t asked;  /* the last rate limit that was read from the file */
 
-    gint cancel_requested; /* atomic; through the file */
-    gint abandoned;        /* atomic; its client is gone, and the publishing thread ends it */
-    gboolean of_client;    /* constant, as the next one: a client does the work */
-    uint64_t group; /* of a client's job: its own; else that of which it is a part; 0: none */
+    gint cancel_requested; /* atomic; requested through the file */
+    gint abandoned;        /* atomic; the client is gone, and the publishing thread ends the job */
+    gboolean of_client;    /* constant, like group: a client does the work */
+    uint64_t group; /* of a client's job: its group; else that of its parent job; 0: no group */
 };
 
-/** Makes an entry with one reference; takes a reference on @task over. */
+/** Returns a new entry with one reference. Consumes the reference to @task. */
 JobEntry *job_entry_new(Jobs *jobs, CstTask *task);
 JobEntry *job_entry_ref(JobEntry *entry);
 void job_entry_unref(JobEntry *entry);
-/** Says of the job in the log that it @what ("begins"). */
+/** Logs "job (…) @what", for example with @what "begins". */
 void job_entry_log(const JobEntry *entry, const char *what);
 /**
- * Lists the job if that is due, writes its progress and takes over what was requested. @is_part: it
- * is a part of a client's job that is listed.
+ * Lists the job if it is due, writes its progress and applies requests. @is_part: the job is a part
+ * of a listed job of a client.
  */
 void job_entry_update(JobEntry *entry, gboolean is_part);
-/** Lists the job at once and returns its number; 0 with @error when it can't be listed. */
+/** Lists the job at once and returns its number. Returns 0 with @error if it cannot be listed. */
 uint64_t job_entry_publish(JobEntry *entry, GError **error);
-/** Reports how the job has ended, if it was listed. No update follows. */
+/** Writes the result to the job's file, if it has one. No update follows. */
 void job_entry_end(JobEntry *entry, gboolean ok, const GError *why);

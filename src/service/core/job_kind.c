@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a job leaves when its process ends in the middle, as a sentence for people. New volumes are
- * undone by the journal; most changes keep the image consistent at every moment; the next daemon
- * resumes what may be repeated without harm (recovery/resume.c).
+ * Sentences for users about the traces of an interrupted job. The journal rolls back new volumes.
+ * Most changes keep the image consistent at every point in time. The next daemon resumes jobs that
+ * are safe to repeat (recovery/resume.c).
  */
 #include "job_kind.h"
 
@@ -25,7 +25,7 @@
 
 static const struct {
     const char *kind;
-    const char *left; /* in the middle of it */
+    const char *left; /* state after an interruption */
 } kinds[] = {
     {"create", NOTHING_LEFT},
     {"clone", NOTHING_LEFT},
@@ -61,7 +61,7 @@ static const struct {
     {"rotate: verify", STILL_LOGS_IN},
 };
 
-/* The work of clients. */
+/* Kinds of work that clients do. */
 static const struct {
     const char *kind;
     const char *left;
@@ -95,7 +95,7 @@ static const char *left_by(const char *kind)
     return NULL;
 }
 
-/* A killed process could not roll back its draft: that is done when the journal is replayed. */
+/* A killed process could not roll back its draft. The replay of the journal does that. */
 const char *job_left(const CstJobInfo *info, gboolean killed)
 {
     const char *left = left_by(info->kind);

@@ -4,10 +4,13 @@
 #include <service/jobs.h>
 
 /**
- * Describes what an interrupted job has left; @killed: its process could not clean up. Static,
- * translated.
+ * Describes the traces of an interrupted job. @killed: its process could not clean up. Returns a
+ * static, translated text.
  */
 const char *job_left(const CstJobInfo *info, gboolean killed);
 
-/** Returns the static word for a kind of work that clients do; NULL when @word is none. */
+/**
+ * Returns the static word for a kind of work that clients do. Returns NULL if @word is not such a
+ * kind.
+ */
 const char *job_kind_of_client(const char *word);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Questions about the jobs of a root, and requests to them. They read and write the jobs' files,
- * whichever process does the work.
+ * Queries about the jobs of a root, and requests to them. They read and write the jobs' files,
+ * independently of the process that does the work.
  */
 #include <base/error_class.h>
 #include <base/i18n.h>
@@ -11,7 +11,8 @@
 #include "service.h"
 
 /*
- * An interrupted job was killed before it could write an error: says in its place what it has left.
+ * Sets an error text with the traces of an interrupted job, if the job was killed before it could
+ * write an error.
  */
 static void explain(CstJobInfo *job)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finds volumes by path or key among all active pools. A path belongs to the first pool, in the
- * order of names, whose backend resolves it and which has such a volume; several pools may list one
- * directory. What the table does not know is scanned, so a look-up may touch storage.
+ * Finds volumes by path or key among all active pools. Several pools may contain the same
+ * directory. A path belongs to the first pool, ordered by name, that resolves it and has such a
+ * volume. Volumes that are not in the table are scanned, so a lookup may do storage I/O.
  */
 #include <service/volumes.h>
 
@@ -15,8 +15,8 @@
 #include "scan.h"
 
 /*
- * TRUE: @path leads into this pool and the volume exists. A pool that fails to answer counts as not
- * having it: the look-up goes on with the others.
+ * Returns TRUE if @path is a volume of this pool that exists. Errors of a pool count as "not
+ * found", so that the lookup continues with the next pool.
  */
 static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
 {
@@ -33,7 +33,7 @@ static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
     return TRUE;
 }
 
-/* *ret_found: whether any pool has it. FALSE is a failure to read the definitions. */
+/* *ret_found: whether a pool has the volume. Returns FALSE if the definitions cannot be read. */
 static gboolean resolve(CstService *service, const char *path, CstPool **ret_pool, char **ret_name,
                         gboolean *ret_found, GError **error)
 {
@@ -68,7 +68,7 @@ gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool
 gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPool **ret_pool,
                                     char **ret_name, GError **error)
 {
-    /* libvirt looks for the clean path, and its message names both forms where they differ. */
+    /* libvirt searches the canonical path. Its message contains both forms if they differ. */
     g_autofree char *clean =
         g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
     gboolean found;

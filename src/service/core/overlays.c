@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The memory of references between images.
+ * The database of references between images.
  *
  * A whole scan compares the records of the directory with the table that it has published, and
- * writes the difference. Only records that were read before the scan are removed: another process
- * may create an overlay while the scan runs. A record that is left over keeps its base until the
- * next scan; a record that is missing would lose it.
+ * writes the difference. Only records that were read before the scan are removed, because another
+ * process may create an overlay while the scan runs. A superfluous record protects its base until
+ * the next scan; a missing record would leave the base unprotected.
  *
- * The identity of a base is read once, when its reference is new. It recognises the base under
- * another path: through a link or a bind mount. A later scan asks the kernel's cache only, so that
- * a server that does not answer holds up no scan.
+ * The identity of a base is read once, when its reference is new. It identifies the base under
+ * another path, for example a link or a bind mount. Later scans use only the kernel's dentry cache,
+ * so that an unresponsive server does not block a scan.
  */
 #include "overlays.h"
 
@@ -29,7 +29,10 @@
 
 /* --- references ------------------------------------------------------------------------------- */
 
-/* An open_how with RESOLVE_CACHED fails with EAGAIN where the walk would have to ask storage. */
+/*
+ * Returns the identity of the file at @path, zero if it is unknown. @cached: openat2() with
+ * RESOLVE_CACHED, which fails with EAGAIN instead of doing storage I/O.
+ */
 static CstFileId base_identity(const char *path, gboolean cached)
 {
     const struct open_how how = {.flags = O_PATH | O_CLOEXEC,
@@ -49,7 +52,10 @@ static CstFileId base_identity(const char *path, gboolean cached)
     return id;
 }
 
-/* Appends a record for each file that @volume refers to; their identities are unknown. */
+/*
+ * Appends a record for each file that @volume references. The identities in the records are
+ * unknown.
+ */
 static void append_overlays(const char *dir, const CstVolume *volume, GPtrArray *overlays)
 {
     const CstFileId unknown = {0};
@@ -76,7 +82,7 @@ static guint overlay_hash(gconstpointer data)
     return g_str_hash(overlay->volume) * 31 + g_str_hash(overlay->path);
 }
 
-/* Of one directory. */
+/* Compares records of the same directory. */
 static gboolean overlay_equal(gconstpointer a, gconstpointer b)
 {
     const CstOverlay *left = a, *right = b;
@@ -84,7 +90,7 @@ static gboolean overlay_equal(gconstpointer a, gconstpointer b)
     return strcmp(left->volume, right->volume) == 0 && strcmp(left->path, right->path) == 0;
 }
 
-/* Reads the identities of bases, each once. @cached: without asking storage. */
+/* Returns the identity of a base, and reads each identity once. @cached: without storage I/O. */
 static CstFileId identify(GHashTable *known, const char *path, gboolean cached)
 {
     CstFileId *id = g_hash_table_lookup(known, path);
@@ -99,8 +105,9 @@ static CstFileId identify(GHashTable *known, const char *path, gboolean cached)
 }
 
 /*
- * Appends to @added what @now has and @before lacks, or has with an unknown base that is known now;
- * to @removed the reverse, but for the records of volumes in @unreadable. The arrays borrow.
+ * Appends to @added the records in @now that @before lacks, or that have an unknown base in @before
+ * and a known one now. Appends to @removed the records that only @before has, except for volumes in
+ * @unreadable. The arrays borrow the records.
  */
 static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GHashTable *unreadable,
                              GPtrArray *removed, GPtrArray *added)
@@ -130,7 +137,7 @@ static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GHas
             g_ptr_array_add(removed, left);
 }
 
-/* @unreadable: names of the volumes whose references are unknown; NULL: there are none. */
+/* @unreadable: names of the volumes with unknown references; NULL: no such volumes. */
 static void write_difference(CstPool *pool, const GPtrArray *before, const GPtrArray *now,
                              GHashTable *unreadable)
 {
@@ -180,7 +187,7 @@ void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *be
         write_difference(pool, before, now, unreadable);
 }
 
-/* Whether there may be records of @volume. */
+/* Returns whether the database may have records of @volume. */
 static gboolean may_refer(const CstVolume *volume)
 {
     return volume && volume->extra &&

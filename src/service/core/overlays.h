@@ -6,31 +6,30 @@
 #include "pool.h"
 
 /**
- * Remembers which images of a directory are based on which files (store/overlays.h), so that the
- * references count after the pool is stopped. Failures are logged: a scan does not fail because of
- * them.
+ * Stores the references of a directory's images to their base files (store/overlays.h), so that the
+ * references still count after the pool was stopped. Failures are logged and do not fail a scan.
  */
 
 /**
- * Returns the records of the pool's directory; call it before a whole scan begins. NULL where the
- * pool has no images, or the records can't be read.
+ * Returns the records of the pool's directory. Call it before a whole scan begins. Returns NULL if
+ * the pool has no images, or if the records cannot be read.
  */
 GPtrArray *overlays_before_scan(CstPool *pool, CstPoolState *state);
 /**
- * Brings the records in line with the pool's table, after a whole scan has succeeded. @before: what
- * overlays_before_scan() returned. A record that was added since then stays.
+ * Updates the records from the pool's table after a successful whole scan. @before: the result of
+ * overlays_before_scan(). Records that were added since then stay.
  */
 void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *before);
 /**
- * The same for one volume. @known, @volume: its record before and after; NULL: there is none.
- * Touches the database only when a reference has changed.
+ * Updates the records of one volume. @known, @volume: its record in the table before and after;
+ * NULL: no volume. Accesses the database only if a reference has changed.
  */
 void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
                    const CstVolume *volume);
 /**
- * Remembers the references of @volume, which was called @name before, under its new name. Those of
- * an image that can't be read are the remembered ones. A volume in the trash keeps no base. May be
- * repeated.
+ * Records the references of @volume under its new name. @name: its former name. For an image that
+ * cannot be read, copies the existing records. Records no references for a volume in the trash.
+ * Idempotent.
  */
 gboolean overlays_rename(CstService *service, CstPoolState *state, const char *name,
                          const CstVolume *volume, GError **error);

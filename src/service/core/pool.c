@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One pool as the service holds it: its life, its state, and the wait for a change of it. What is
- * in it has files of its own: the table of volumes (table.c), what scans fill it with (scan.c),
- * volumes being created (draft.c), and the claims on all of them (claim.c).
+ * The life and state of a pool object, and waiting for a change of it. Other files have its
+ * contents: the table of volumes (table.c), the scans (scan.c), volumes being created (draft.c),
+ * and claims (claim.c).
  */
 #include "pool.h"
 
@@ -19,9 +19,7 @@ void pool_draft_free(VolumeDraft *draft)
     g_free(draft);
 }
 
-/*
- * A pool may have been used by a process that died, so recovery is needed until it has been tried.
- */
+/* A process that used the pool may have died, so recovery is needed until it has been tried. */
 CstPool *pool_new(CstService *service, CstPoolDef *def)
 {
     CstPool *pool = g_new0(CstPool, 1);
@@ -54,7 +52,7 @@ CstPool *cst_pool_ref(CstPool *pool)
     return pool;
 }
 
-/* The last reference is gone: nobody waits, claims or scans any more, so no lock is needed. */
+/* The last reference is gone. No thread waits, claims or scans any more, so no lock is needed. */
 void cst_pool_unref(CstPool *pool)
 {
     if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
@@ -106,8 +104,8 @@ gboolean(pool_not_active)(const CstPool *pool, GError **error)
 }
 
 /*
- * The reference keeps the state valid, not the pool active: who must not lose the storage while he
- * works holds a claim or the pool's change.
+ * The reference keeps the state valid, and does not keep the pool active. A caller that needs the
+ * storage to stay available holds a claim or the pool's change.
  */
 CstPoolState *pool_state_get(CstPool *pool, GError **error)
 {
@@ -149,7 +147,10 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-/* A cancelled task does not signal the condition, so waits with a task end at least this often. */
+/*
+ * Cancelling a task does not signal the condition. Waits with a task therefore end at least this
+ * often.
+ */
 #define CANCEL_POLL_US (50 * G_TIME_SPAN_MILLISECOND)
 
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
@@ -192,7 +193,7 @@ void pool_recover(CstPool *pool, CstPoolState *state)
     pool->needs_recovery = FALSE;
     g_mutex_unlock(&pool->lock);
     /*
-     * The hook may find that something is still left, and sets the flag again
+     * The hook may find that recovery is incomplete, and sets the flag again
      * (pool_recover_later()).
      */
     if (needed)

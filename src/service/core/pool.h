@@ -11,21 +11,21 @@
 
 #include "volume_table.h"
 
-/** A directory, or with inode 0 a block device; device 0: none. */
+/** Identifies a directory, or a block device if inode is 0. device 0: unset. */
 typedef struct {
     dev_t device;
     ino_t inode;
 } CstStorageId;
 
 /**
- * One pool as the service holds it. The lock guards every field below it and is never held while
- * storage is touched. Three kinds of use exclude each other as they must:
+ * One pool of the service. The lock guards every field below it and is never held during storage
+ * I/O. Three kinds of use:
  *
- * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, and none
- *   while volumes are being worked on: pool_change_begin() waits for both;
- * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits,
- *   but never for a stream, whose end its client decides;
- * - a scan: one at a time, in parallel with the work on volumes.
+ * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, without
+ *   running operations on volumes; pool_change_begin() waits for both;
+ * - an operation on a volume: many readers or one writer; volume_claim() waits, except for a
+ *   stream, because its client decides when it ends;
+ * - a scan: one at a time, in parallel with operations on volumes.
  */
 struct CstPool {
     gint refs;
@@ -35,74 +35,75 @@ struct CstPool {
 
     GMutex lock;
     GCond cond;
-    CstPoolDef *def;     /* in force */
+    CstPoolDef *def;     /* the definition in force */
     CstPoolDef *new_def; /* redefined while active: in force from the next start; NULL: none */
     gboolean persistent;
     gboolean autostart;
     gboolean active;
-    gboolean starting;       /* for the state "building" */
-    gboolean inaccessible;   /* active, but its storage is not there as it should be */
+    gboolean starting;       /* the state is reported as "building" */
+    gboolean inaccessible;   /* active, and its storage is missing or damaged */
     gboolean removed;        /* no longer in the service's tables */
-    gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
-    gboolean recovers_late;  /* local, but as remote: it did not answer while the service loaded */
-    gboolean retried;        /* the autostart has a task that brings it back */
+    gboolean needs_recovery; /* remote storage: traces of dead processes are not recovered yet */
+    gboolean recovers_late;  /* local storage that did not answer the load: treated as remote */
+    gboolean retried;        /* an autostart task retries the start */
     char *problem;
-    char *storage_path; /* the path that storage was read from (pool/conflict.c); NULL: not read */
+    char *storage_path; /* the path from which storage was read (pool/conflict.c); NULL: not read */
     CstStorageId storage;
     CstPoolUsage usage;
-    CstHealthLevel health;    /* of its storage, when last asked */
-    guint limited_spaces;     /* thin pools and the like, which may run full, when last checked */
-    CstFullness *fullness;    /* the warnings about them so far; NULL: none */
+    CstHealthLevel health;    /* health level at the last query */
+    guint limited_spaces;     /* thin pools and other stores that may fill up, at the last check */
+    CstFullness *fullness;    /* the warnings logged about them; NULL: no warnings */
     CstPoolState *state;      /* non-NULL while active */
-    CstPoolState *next_state; /* borrowed: of the start under way; NULL: none */
+    CstPoolState *next_state; /* borrowed: state of a start in progress; NULL: no start */
 
     VolumeTable *volumes;
-    VolumeTable *moving; /* records of volumes that are getting another name (table.h) */
-    GPtrArray *sorted;   /* the same by name; NULL: to be made again */
-    guint64 generation;  /* of the table: changes whenever volumes does */
+    VolumeTable *moving; /* records of volumes that are being renamed (table.h) */
+    GPtrArray *sorted;   /* the volumes sorted by name; NULL: outdated */
+    guint64 generation;  /* changes with every change of volumes */
     GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
-    GHashTable *touched;   /* names changed during the running scan; NULL when there is none */
-    GPtrArray *name_scans; /* of NameScan * (the scanning threads'): scans of one name */
+    GHashTable *touched;   /* names changed during the running scan; NULL without a scan */
+    GPtrArray *name_scans; /* of NameScan * (owned by the scanning threads): scans of one name */
     gint64 scanned_at;     /* monotonic */
     gint64 swept_at;       /* monotonic: last sweep of its declarations; of the scanning thread */
 
-    GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
-    GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
-    GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
-    GHashTable *stale;    /* names that changed through us, and could not be scanned since */
-    guint claimed;        /* claims altogether */
+    GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */
+    GPtrArray *orphans; /* of VolumeHolder *: streams that read deleted files */
+    GHashTable *deferred; /* claimed names reported as changed, rescanned at the release */
+    GHashTable *stale;    /* names changed by this service that could not be rescanned */
+    guint claimed;        /* total number of claims */
     gboolean changing;    /* the pool is being changed: new claims wait or are refused */
-    gint draining;        /* atomic: that change still waits for older claims to end */
-    CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
-                             unknown */
+    gint draining;        /* atomic: the change still waits for older claims */
+    CstTask *changer;     /* task of the change; a reference; NULL: no change, or unknown */
 };
 
-/** A scan of one name that runs (scan.c). */
+/** A running scan of one name (scan.c). */
 typedef struct {
     const char *name;
-    gboolean outdated; /* the table has changed since the scan began: what it saw may be older */
+    gboolean outdated; /* the table has changed since the scan began, so its result may be older */
 } NameScan;
 
 /** A volume that is being created (draft.c), in the pool's table of drafts. */
 typedef struct {
-    CstVolume *volume; /* as it was reserved */
-    CstBlob *blob;     /* NULL: a directory, or made whole by the pool's technology */
+    CstVolume *volume; /* its record at the reservation */
+    CstBlob *blob;     /* NULL: a directory, or created in one step by the pool's technology */
 } VolumeDraft;
 
-/** Drops what the draft refers to; for the pool's table of drafts. */
+/** Frees a draft, for the pool's table of drafts. */
 void pool_draft_free(VolumeDraft *draft);
 
-/** A new inactive pool that is in no table; takes @def over. The caller owns the one reference. */
+/** Returns a new inactive pool with one reference, which is not in any table. Consumes @def. */
 CstPool *pool_new(CstService *service, CstPoolDef *def);
 
 /**
- * With the pool's lock held, which is released meanwhile: waits until something about the pool has
- * changed, 50 ms at most when there is a @task. *since is when the caller's wait began: 0 before
- * the first call. TRUE: check again. FALSE with CANCELLED when @task was cancelled; FALSE without
- * an error when the caller has waited as long as the task may. The caller resets
- * cst_task_set_waiting().
+ * Waits until some state of the pool has changed, at most 50 ms if @task is given. Requires the
+ * pool's lock, which is released during the wait. *since: begin of the caller's wait; 0 before the
+ * first call.
+ *
+ * Returns TRUE if the caller should check its condition again. Returns FALSE with CANCELLED if
+ * @task was cancelled. Returns FALSE without an error if the task's maximal wait is over. The
+ * caller resets cst_task_set_waiting().
  */
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 
@@ -110,40 +111,42 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 gboolean pool_not_active(const CstPool *pool, GError **error);
 #define pool_not_active(...) CST_GIVES_FALSE(pool_not_active(__VA_ARGS__))
 /**
- * Returns a new reference to the state of an active pool; NULL with STATE when it is not active.
+ * Returns a new reference to the state of an active pool. Returns NULL with STATE if the pool is
+ * not active.
  */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
 
 /**
- * Opens the storage of the definition that is in force. Any thread, although others may redefine
- * the pool meanwhile.
+ * Opens the storage with the definition in force. Callable from any thread; the pool may be
+ * redefined concurrently.
  */
 CstPoolState *pool_state_open(CstPool *pool, GError **error);
 /**
- * With the pool's lock held: whether @state is that of the active pool, or of the start under way.
- * FALSE: the pool was stopped meanwhile, so what @state has found is not the pool's any more.
+ * Returns whether @state belongs to the active pool, or to the start in progress. FALSE: the pool
+ * was stopped, so results from @state must be dropped. Requires the pool's lock.
  */
 gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state);
 
 /**
- * Whether the pool is recovered once its storage answers, and not while the service loads: remote
- * storage, and local storage that did not answer then (recovers_late). Takes the pool's lock.
+ * Returns whether the pool is recovered once its storage answers, instead of during the load of the
+ * service. That is the case for remote storage, and for local storage that did not answer
+ * (recovers_late). Acquires the pool's lock.
  */
 gboolean pool_recovers_late(CstPool *pool, CstPoolState *state);
 /**
- * Call it when a pool's storage has answered: drops or completes, once, what dead processes left on
- * storage that is recovered late. What can't be now makes the pool need recovery again. Without
- * effect on other storage, which was recovered when the service was loaded.
+ * Drops or completes the work of dead processes on storage that is recovered late. Call it when the
+ * pool's storage has answered. Runs once; if recovery is incomplete, the pool needs recovery again.
+ * Does nothing for other storage, which was recovered during the load of the service.
  */
 void pool_recover(CstPool *pool, CstPoolState *state);
 /**
- * Call it when something could not be recovered on storage that is recovered late, or the storage
- * did not answer: has a daemon try again later.
+ * Has a daemon retry the recovery later. Call it when recovery was incomplete on storage that is
+ * recovered late, or when the storage did not answer.
  */
 void pool_recover_later(CstPool *pool, CstPoolState *state);
 
 /**
- * Sets what is wrong with the pool, for people; NULL: nothing. @inaccessible: its storage is not
- * there.
+ * Sets the description of the pool's problem, for users; NULL: no problem. @inaccessible: the
+ * storage is not available.
  */
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);

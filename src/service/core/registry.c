@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The pools of a service, by name and by UUID. The table by name owns a reference, the other one
- * borrows it; the tables' lock guards both. A look-up brings the tables up to date with the files
- * first, which only an embedded process has to do (definitions.c).
+ * borrows it. The tables' lock guards both. In an embedded process a lookup first updates the
+ * tables from the files (definitions.c).
  *
- * A pool that is removed stays valid for whoever has a reference, and is marked, so that whoever
- * waited for it learns that it is gone.
+ * A removed pool stays valid for holders of a reference. It is marked as removed, so that threads
+ * that waited for it fail with NO_POOL.
  */
 #include "registry.h"
 
@@ -37,8 +37,8 @@ void registry_remove(CstPool *pool)
     g_mutex_unlock(&pool->lock);
     g_mutex_lock(&service->tables);
     /*
-     * First from the table that borrows: removal from the other one drops the tables' reference.
-     * Another pool may have the name or the UUID by now.
+     * Remove it from the borrowing table first, because removal from the other table drops the
+     * reference. Another pool may have the name or the UUID by now.
      */
     if (g_hash_table_lookup(service->pools_by_uuid, &pool->uuid) == pool)
         g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
@@ -47,7 +47,7 @@ void registry_remove(CstPool *pool)
     g_mutex_unlock(&service->tables);
 }
 
-/* As with libvirt, a pool without a definition ceases to exist when it stops. */
+/* As in libvirt, a pool without a definition ceases to exist when it stops. */
 void registry_forget_transient(CstPool *pool)
 {
     gboolean transient;
@@ -120,9 +120,7 @@ gboolean registry_filter_passes(unsigned filter, unsigned yes_bit, unsigned no_b
 /* libvirt's flags from CST_LIST_POOLS_DIR upwards are one bit for each type of pool. */
 #define ALL_TYPE_BITS (CST_LIST_POOLS_ALL_FLAGS & ~(CST_LIST_POOLS_DIR - 1u))
 
-/*
- * Called with the tables' lock held; a pool's lock is acquired after it, never the other way round.
- */
+/* Requires the tables' lock. Lock order: the tables' lock, then the lock of a pool. */
 static gboolean pool_passes(CstPool *pool, unsigned filter)
 {
     gboolean passes;

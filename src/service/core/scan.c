@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Brings a pool's table of volumes in line with its storage. Scans of the whole pool run one at a
- * time and in parallel with the work on volumes; scans of one name run before and after work on
- * that volume. No lock is held while storage is read.
+ * Updates a pool's table of volumes from its storage. Scans of the whole pool run one at a time and
+ * in parallel with operations on volumes. Scans of one name run before and after operations on that
+ * volume. No lock is held during storage I/O.
  *
- * A whole scan fills a table of its own and swaps it in at its end. Names that change through us in
- * the meantime (pool->touched) keep the record from the current table, which is newer than what the
- * scan saw. A scan that fails leaves the table as it was. A scan of one name begins again when the
- * table has changed meanwhile (pool->name_scans). What a scan finds after the pool was stopped is
- * dropped.
+ * A whole scan fills a new table and swaps it in at its end. Names that this service changes during
+ * the scan (pool->touched) keep their records from the current table, which are newer. A failed
+ * scan leaves the table unchanged. A scan of one name restarts if the table has changed since its
+ * beginning (pool->name_scans). The results of a scan are dropped if the pool was stopped during
+ * the scan.
  *
- * pool->deferred lists names whose change was reported while a writer had them, pool->stale names
- * that we have changed and could not scan since; the next look-up or listing scans the latter
- * again.
+ * The set pool->deferred contains names that were reported as changed while a writer had claimed
+ * them. The set pool->stale contains names that this service has changed and could not rescan. The
+ * next lookup or list scans them again.
  */
 #include "scan.h"
 
@@ -32,26 +32,27 @@
 #include "trust.h"
 #include "trust_sweep.h"
 
-/* How often a wait asks whether the storage still answers. */
+/* Interval at which a wait checks that the storage still answers. */
 #define LOOK_US (100 * G_TIME_SPAN_MILLISECOND)
 
 /* --- scanning --------------------------------------------------------------------------------- */
 
 typedef struct {
     CstPool *pool;
-    const char *dir; /* of the images; NULL: none */
+    const char *dir; /* of the images; NULL: not a directory of images */
     VolumeTable *found;
 } Scan;
 
 /*
- * CstScan.known: the record as it is; the backend returns it again when the file has not changed.
+ * Implements CstScan.known: returns the existing record. The backend returns it again if the file
+ * has not changed.
  */
 static CstVolume *scan_known(const char *name, gpointer data)
 {
     return pool_table_found(((Scan *)data)->pool, name);
 }
 
-/* CstScan.sink: takes the reference over. */
+/* Implements CstScan.sink. Consumes the reference. */
 static void scan_sink(CstVolume *volume, gpointer data)
 {
     Scan *scan = data;
@@ -67,8 +68,8 @@ static gboolean fail_scanning(const CstPool *pool, GError **error)
 }
 
 /*
- * With the lock held: waits until no other scan runs. One that hangs with its storage never ends,
- * and the others fail with BUSY when their longest wait is over.
+ * Waits until no other scan runs. A scan that blocks on its storage never ends; waiting scans then
+ * fail with BUSY when the task's maximal wait is over. Requires the lock.
  */
 static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
 {
@@ -86,7 +87,9 @@ static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
     return TRUE;
 }
 
-/* Acquires the right to scan; from here on changes through us are noted in pool->touched. */
+/*
+ * Acquires the right to scan. From here on changes by this service are recorded in pool->touched.
+ */
 static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean ours;
@@ -102,7 +105,7 @@ static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
     return ours;
 }
 
-/* What changed through us while the scan ran is newer than what it saw. */
+/* Changes by this service during the scan are newer than the result of the scan. */
 static void keep_touched(CstPool *pool, VolumeTable *found)
 {
     GHashTableIter iter;
@@ -119,7 +122,9 @@ static void keep_touched(CstPool *pool, VolumeTable *found)
     }
 }
 
-/* With the lock held: has the scans of single names, which may have seen less, begin again. */
+/*
+ * Makes the scans of single names restart, because their results may be older. Requires the lock.
+ */
 static void outdate_name_scans(CstPool *pool)
 {
     for (guint i = 0; i < pool->name_scans->len; i++)
@@ -127,8 +132,8 @@ static void outdate_name_scans(CstPool *pool)
 }
 
 /*
- * Ends the scan; @found NULL: it failed. Takes the table over. What @state has found is dropped if
- * the pool was stopped meanwhile.
+ * Ends the scan. Consumes @found; NULL: the scan failed. Drops the results if the pool was stopped
+ * during the scan.
  */
 static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *found)
 {
@@ -148,14 +153,14 @@ static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *foun
     pool->scanning = FALSE;
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
-    /* Thousands of records are freed outside of the lock, after the swap. */
+    /* Free the records without the lock, because they may be thousands. */
     if (old)
         volume_table_free(old);
 }
 
 /*
- * A usage that is estimated spares the storage what it would cost to look, so the space of its
- * stores is not checked either.
+ * An estimated usage avoids expensive queries. Therefore the space of the thin stores is not
+ * checked in that case either.
  */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -188,7 +193,10 @@ gint64 pool_usage_due(CstPool *pool)
     return due;
 }
 
-/* Before the table is published: trust_pin() marks the records, which nobody may do afterwards. */
+/*
+ * Must run before the table is published, because trust_pin() marks the records and published
+ * records are immutable.
+ */
 static void pin_found(CstPool *pool, const CstPoolState *state, VolumeTable *found)
 {
     guint count = 0;
@@ -203,7 +211,7 @@ static void pin_found(CstPool *pool, const CstPoolState *state, VolumeTable *fou
 }
 
 /*
- * Neither pins nor declarations stop a scan: their failures are logged, and volumes stay
+ * Failures of pins and declarations do not fail a scan. They are logged, and the volumes stay
  * restricted.
  */
 gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
@@ -229,7 +237,7 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
     return FALSE;
 }
 
-/* The same as pool_set_problem(); without effect once the pool was stopped. */
+/* Like pool_set_problem(), but does nothing once the pool was stopped. */
 static void set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
                            gboolean inaccessible)
 {
@@ -242,7 +250,7 @@ static void set_problem_of(CstPool *pool, const CstPoolState *state, const char 
     g_mutex_unlock(&pool->lock);
 }
 
-/* A scan may be answered from what is cached of storage that fails; the probe is not. */
+/* A scan of failing storage may succeed from caches. cst_pool_state_works() bypasses them. */
 static void note_success(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GError) why = NULL;
@@ -251,9 +259,7 @@ static void note_success(CstPool *pool, CstPoolState *state)
     set_problem_of(pool, state, works ? NULL : why->message, !works);
 }
 
-/*
- * A scan that was cancelled says nothing about the storage, so the pool keeps the problem it has.
- */
+/* A cancelled scan gives no information about the storage, so the pool keeps its problem. */
 gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     GError *local = NULL;
@@ -271,7 +277,10 @@ gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError *
     return FALSE;
 }
 
-/* With the lock held. NULL, nearly always: there are none. */
+/*
+ * Returns a copy of the stale names. Returns NULL if there are no stale names, which is the usual
+ * case. Requires the lock.
+ */
 static GStrv stale_names(CstPool *pool)
 {
     g_autofree gpointer *keys = NULL;
@@ -282,7 +291,7 @@ static GStrv stale_names(CstPool *pool)
     return g_strdupv((char **)keys);
 }
 
-/* A volume that can't be scanned now either is shown as it was, and stays stale. */
+/* Rescans stale volumes. If that fails, the volume is shown with its old record and stays stale. */
 static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 {
     for (guint i = 0; names && names[i]; i++) {
@@ -293,9 +302,9 @@ static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 }
 
 /*
- * With the lock held: waits for the pool's first scan while another thread does it. Fails with
- * UNREACHABLE when that scan hangs with its storage, and with BUSY when @task, which may be NULL,
- * has waited as long as it may.
+ * Waits while another thread does the pool's first scan. @task may be NULL. Requires the lock.
+ * Errors: UNREACHABLE when the scan blocks on its storage, BUSY when the maximal wait of @task is
+ * over.
  */
 static gboolean wait_for_first_scan(CstPool *pool, CstPoolState *state, CstTask *task,
                                     GError **error)
@@ -321,8 +330,8 @@ static gboolean wait_for_first_scan(CstPool *pool, CstPoolState *state, CstTask 
 }
 
 /*
- * Waits for a first scan, as there is nothing to answer from. If that one fails, this caller scans,
- * and returns the error.
+ * Waits for a running first scan, because the table is empty until then. If that scan fails, this
+ * caller scans and returns its own error.
  */
 gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -363,13 +372,15 @@ gboolean pool_check_free(CstPool *pool, CstPoolState *state, const char *name, G
            (!existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name));
 }
 
-/* Notes that @scan runs, and returns a new reference to the record that the table has, or NULL. */
+/* Registers @scan as running. Returns a new reference to the record in the table, or NULL. */
 static CstVolume *name_scan_begin(CstPool *pool, NameScan *scan)
 {
     CstVolume *known;
 
     g_mutex_lock(&pool->lock);
-    /* Before the scan and not after it: a report that arrives during the scan must not get lost. */
+    /*
+     * Remove the name before the scan, so that a report that arrives during the scan is not lost.
+     */
     g_hash_table_remove(pool->deferred, scan->name);
     scan->outdated = FALSE;
     g_ptr_array_add(pool->name_scans, scan);
@@ -381,8 +392,8 @@ static CstVolume *name_scan_begin(CstPool *pool, NameScan *scan)
 }
 
 /*
- * Ends @scan, which @state has answered with @volume, and brings the table in line with it. FALSE:
- * the table has changed meanwhile, and what the scan saw may be older than that.
+ * Ends @scan, and updates the table with its result @volume from @state. Returns FALSE if the table
+ * has changed since the scan began, so that the result may be outdated.
  */
 static gboolean name_scan_end(CstPool *pool, const CstPoolState *state, NameScan *scan,
                               const CstVolume *known, CstVolume *volume)
@@ -394,7 +405,7 @@ static gboolean name_scan_end(CstPool *pool, const CstPoolState *state, NameScan
     valid = !scan->outdated;
     if (valid && pool_state_is_current(pool, state)) {
         g_hash_table_remove(pool->stale, scan->name);
-        /* The same pointer means that the backend found nothing changed. */
+        /* The backend returns the same pointer if the volume has not changed. */
         if (volume != known)
             pool_table_set(pool, scan->name, volume ? cst_volume_ref(volume) : NULL);
     }
@@ -402,7 +413,7 @@ static gboolean name_scan_end(CstPool *pool, const CstPoolState *state, NameScan
     return valid;
 }
 
-/* Takes a scan that has failed off the list. */
+/* Unregisters a scan that has failed. */
 static void name_scan_drop(CstPool *pool, NameScan *scan)
 {
     g_mutex_lock(&pool->lock);
@@ -410,7 +421,10 @@ static void name_scan_drop(CstPool *pool, NameScan *scan)
     g_mutex_unlock(&pool->lock);
 }
 
-/* Scans again when the table has changed meanwhile: another thread has made or deleted it, say. */
+/*
+ * Scans again if the table has changed during the scan, for example because another thread created
+ * or deleted the volume.
+ */
 gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
                                   CstVolume **ret_volume, gboolean *ret_changed, GError **error)
 {
@@ -451,7 +465,7 @@ void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
     pool_usage_update(pool, state, NULL);
 }
 
-/* A stale record is not shown: it is scanned again, as one that is not known. */
+/* A stale record is not returned. The volume is scanned again, like an unknown volume. */
 CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
@@ -463,8 +477,8 @@ CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GEr
 }
 
 /*
- * libvirt knows only what its last refresh found and what was made through it. With like_libvirt
- * other names do not exist, even if a file of that name does.
+ * libvirt knows only volumes that its last refresh found or that were created through it. With
+ * like_libvirt other names do not exist, even if a file of that name does.
  */
 static gboolean may_be_scanned(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {

@@ -16,23 +16,25 @@ typedef struct SecretWatch SecretWatch;
 typedef struct SecretSettler SecretSettler;
 
 /**
- * By which the use cases wake what stands above them (recovery); set by cst_service_new(). Called
- * with no lock of a pool or table held.
+ * Functions by which the use cases call the recovery module above them. Set by cst_service_new().
+ * Called without any lock of a pool or table.
  */
 typedef struct {
-    /** Read the files under etc and run, which may have changed. Definitions are entered. */
+    /**
+     * Reads the files below etc and run, which may have changed. Called inside definitions_enter().
+     */
     void (*load)(CstService *service);
-    /** The pool is about to start: see to it that its secrets are those that count. */
+    /** The pool is about to start: makes sure that the values of its secrets are current. */
     void (*before_start)(CstPool *pool, CstTask *task);
-    /** The pool has become active: watch its storage. */
+    /** The pool has become active: starts watching its storage. */
     void (*pool_started)(CstPool *pool);
-    /** The pool has been stopped: end the watch. */
+    /** The pool was stopped: ends the watch. */
     void (*pool_stopped)(CstPool *pool);
-    /** The pool's storage answers: drop or complete what dead processes left there. */
+    /** The pool's storage answers: drops or completes the work of dead processes. */
     void (*recover)(CstPool *pool, CstPoolState *state);
-    /** A client has had the pool refreshed: see to what is due in it. */
+    /** A client has refreshed the pool: does the pending work for it. */
     void (*refreshed)(CstPool *pool, CstPoolState *state);
-    /** The pool's storage does not answer, or something is left to recover: try again later. */
+    /** The pool's storage does not answer, or recovery is incomplete: retries later. */
     void (*retry)(CstPool *pool);
 } ServiceHooks;
 
@@ -40,41 +42,41 @@ struct CstService {
     CstPaths *paths;
     CstServiceMode mode;
     const ServiceHooks *hooks;
-    Recovery *recovery;    /* the hooks' own */
-    gboolean like_libvirt; /* set before the start: see cst_service_set_like_libvirt() */
+    Recovery *recovery;    /* state of the hooks */
+    gboolean like_libvirt; /* set before the start; see cst_service_set_like_libvirt() */
     CstJournal *journal;
     CstDeclarations *declarations;
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
-    gint client_jobs;      /* atomic: how many clients do */
-    CstPoolHost pool_host; /* the functions that backends call in the service */
+    gint client_jobs;      /* atomic: number of jobs that clients do */
+    CstPoolHost pool_host; /* functions of the service that backends call */
 
     /*
-     * definitions: held through a whole change of what is on disk under etc and run, so that such
-     * changes are made one after another. In the embedded mode it comes with the driver lock.
+     * Held during a whole change of the files below etc and run, so that such changes are
+     * serialised. In embedded mode it is combined with the driver lock.
      */
     GRecMutex definitions;
     guint definitions_depth;
-    gint64 load_until;  /* monotonic: until when a load waits for storage to answer */
-    char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
+    gint64 load_until;  /* monotonic: limit for a load that waits for storage to answer */
+    char *loaded_stamp; /* embedded: stamp of the directories at their last reading */
 
-    /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
+    /* Held while the secrets' directory is read or changed (secret/sync.c). */
     GRecMutex secret_files;
-    guint secret_depth;            /* of nested changes by this process */
-    gboolean manages_secrets;      /* a daemon: keeps secret_lock once it has got it */
+    guint secret_depth;            /* nesting depth of changes by this process */
+    gboolean manages_secrets;      /* daemon: keeps secret_lock once acquired */
     CstSecretPolicy secret_policy; /* set before the start */
-    SecretWatch *secret_watch;     /* NULL: none is needed */
-    SecretSettler *secret_settler; /* NULL: an embedded process */
-    gint secret_epoch;             /* atomic: counts the values that took another's place */
-    gint secrets_held;             /* atomic: it is kept, so the table need not be read again */
+    SecretWatch *secret_watch;     /* NULL: not needed */
+    SecretSettler *secret_settler; /* NULL: embedded process */
+    gint secret_epoch;             /* atomic: number of replaced values */
+    gint secrets_held;             /* atomic: secret_lock is held permanently, no reread needed */
 
-    /* tables: guards the members below; held for moments only, never with I/O. */
+    /* Guards the members below. Held only briefly, and never during I/O. */
     GMutex tables;
     GHashTable *pools_by_name; /* char * (the pool's) to CstPool * (owned) */
     GHashTable *pools_by_uuid;
     GHashTable *secrets; /* CstUuid * (the file's) to CstSecretFile * (owned) */
     GPtrArray *subscribers;
-    GPtrArray *rebases; /* of Rebasing * (borrowed), in the order of their beginning */
+    GPtrArray *rebases; /* of Rebasing * (borrowed), ordered by begin */
     guint next_subscriber;
 };

@@ -2,10 +2,10 @@
 /*
  * The space of pools: the check before a copy that it fits, and warnings.
  *
- * Warns of space that may run full while guests write, where no command is there to fail: thin
- * pools, snapshot stores. Only a daemon warns, in its log. The pool keeps what was warned of
- * (CstFullness), so that a warning is repeated only when the space has become fuller; the pool's
- * lock guards that.
+ * Warns about space that may fill up while guests write, when no command is running that could
+ * fail: thin pools, snapshot stores. Only a daemon warns, in its log. The pool records the warnings
+ * (CstFullness), so that a warning is repeated only if the space has become fuller. The pool's lock
+ * guards this record.
  */
 #include "space.h"
 
@@ -22,7 +22,10 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
 
     if (pool->service->mode != CST_SERVICE_DAEMON)
         return;
-    /* The next check asks again, and the pool's problem reports storage that does not answer. */
+    /*
+     * Ignore errors: the next check queries again, and the pool's problem reports storage that does
+     * not answer.
+     */
     spaces = cst_pool_state_space_usage(state, NULL);
     if (!spaces)
         return;
@@ -67,7 +70,7 @@ gboolean pool_check_room(CstPool *pool, CstPoolState *state, const char *name,
 
     if (!copy->from && !copy->whole)
         return TRUE;
-    /* Storage that does not answer makes the copy itself fail. */
+    /* Ignore storage that does not answer, because the copy itself will fail. */
     room = pool_room(state);
     if (!room.known)
         return TRUE;

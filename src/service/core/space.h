@@ -5,28 +5,31 @@
 
 #include "pool.h"
 
-/** Warns in a daemon's log about space that has become fuller than warned of. Touches storage. */
+/**
+ * Logs warnings about space that has become fuller since the last warning. Only in a daemon. Does
+ * storage I/O.
+ */
 void pool_check_space(CstPool *pool, CstPoolState *state);
-/** Whether the last check found space that may run full. */
+/** Returns whether the last check found space that may fill up. */
 gboolean pool_has_limited_space(CstPool *pool);
 
 /**
- * Returns the bytes that new files of the pool can have; not known where volumes are no files, and
- * where the storage does not answer. Touches storage.
+ * Returns the bytes available for new files of the pool. Unknown if volumes are not files, and if
+ * the storage does not answer. Does storage I/O.
  */
 CstRoom pool_room(CstPoolState *state);
 
-/** A copy that is about to be made. */
+/** A planned copy. */
 typedef struct {
-    CstBlob *from;     /**< its content; NULL: not known here */
-    gboolean whole;    /**< every byte of it takes space */
-    uint64_t capacity; /**< its bytes, where @from is NULL */
+    CstBlob *from;     /**< its content; NULL: not available */
+    gboolean whole;    /**< all bytes are allocated */
+    uint64_t capacity; /**< size in bytes, if @from is NULL */
 } SpaceCopy;
 
 /**
- * Fails with NO_SPACE if volume @name, a copy that is to be made in @pool, is certain not to fit.
- * Pools of files only: other technologies reserve a volume's space when they make the volume. May
- * read the source. @task may be NULL.
+ * Fails with NO_SPACE if the planned copy, volume @name in @pool, certainly does not fit. Only for
+ * pools of files: other technologies reserve the space when they create the volume. May read the
+ * source. @task may be NULL.
  */
 gboolean pool_check_room(CstPool *pool, CstPoolState *state, const char *name,
                          const SpaceCopy *copy, CstTask *task, GError **error);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The volumes of a pool, as last seen. Records are small, immutable and shared by reference. The
- * pool's lock guards the table and is held for moments; what reads storage stands in scan.c.
+ * The table of a pool's volumes from the last scan. Records are small, immutable and shared by
+ * reference. The pool's lock guards the table and is held only briefly. scan.c contains all code
+ * that reads storage.
  *
- * A running scan fills a table of its own. Names that change through us meanwhile are noted
- * (pool->touched), because what a change left is newer than what the scan saw. The list in the
- * order of names is made when somebody asks for it, and kept until the table changes.
+ * A running scan fills a new table. Names that this service changes during the scan are recorded in
+ * pool->touched, because their records are newer than the result of the scan. The sorted list is
+ * created on demand, and kept until the table changes.
  */
 #include "table.h"
 
@@ -22,8 +23,8 @@ void pool_table_unsort(CstPool *pool)
 }
 
 /*
- * With the lock held: @name changes through us. Sorted lists are outdated, and no scan that runs
- * may overwrite the change with what it saw before.
+ * Records that this service changes @name. Sorted lists become outdated, and running scans must not
+ * overwrite the change with an older result. Requires the lock.
  */
 static void note_change(CstPool *pool, const char *name)
 {
@@ -54,7 +55,7 @@ void pool_table_remove(CstPool *pool, const char *name)
     g_mutex_unlock(&pool->lock);
 }
 
-/* The records are freed outside of the lock: there may be thousands. */
+/* Free the records without the lock, because they may be thousands. */
 void pool_table_clear(CstPool *pool)
 {
     VolumeTable *old;
@@ -83,7 +84,7 @@ CstVolume *pool_table_found(CstPool *pool, const char *name)
     return volume;
 }
 
-/* The table comes first: from the commit to the end of a creation a name is in both. */
+/* Search the table first: from the commit to the end of a creation a name is in both. */
 CstVolume *pool_table_find(CstPool *pool, const char *name)
 {
     CstVolume *volume = volume_table_get(pool->volumes, name);
@@ -106,7 +107,7 @@ CstVolume *pool_table_known(CstPool *pool, const char *name)
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-/* Byte order, which the pages of cst_pool_list_volumes() continue after a name. */
+/* Byte order, because the pages of cst_pool_list_volumes() continue after a name. */
 static int compare_names(gconstpointer a, gconstpointer b)
 {
     const CstVolume *const *left = a, *const *right = b;
@@ -114,7 +115,10 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-/* With the lock held: how many drafts are not in the table as well, for the moment of a commit. */
+/*
+ * Counts the drafts that are not in the table as well, as they briefly are during a commit.
+ * Requires the lock.
+ */
 static guint count_drafts(const CstPool *pool)
 {
     guint count = 0;
@@ -137,7 +141,7 @@ guint pool_table_count(CstPool *pool)
     return count;
 }
 
-/* With the lock held: what there is, in no order. */
+/* Returns the volumes and drafts, unordered. Requires the lock. */
 static GPtrArray *collect(CstPool *pool)
 {
     GPtrArray *all =
@@ -169,18 +173,18 @@ GPtrArray *pool_table_sorted(CstPool *pool)
     sorted = collect(pool);
     generation = pool->generation;
     g_mutex_unlock(&pool->lock);
-    /* Sorting ten thousand names takes milliseconds that others need not wait. */
+    /* Sort without the lock, because sorting ten thousand names takes milliseconds. */
     g_ptr_array_sort(sorted, compare_names);
     CST_TEST_POINT("pool_table.sort.unlocked");
     g_mutex_lock(&pool->lock);
-    /* Kept only when the table has not changed while it was sorted. */
+    /* Keep the list only if the table has not changed during the sort. */
     if (!pool->sorted && pool->generation == generation)
         pool->sorted = g_ptr_array_ref(sorted);
     g_mutex_unlock(&pool->lock);
     return sorted;
 }
 
-/* --- what is based on what -------------------------------------------------------------------- */
+/* --- references between images ---------------------------------------------------------------- */
 
 void pool_table_begin_move(CstPool *pool, CstVolume *volume)
 {

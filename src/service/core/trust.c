@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An image may name other files. The author of the image chose these names: the administrator, or
- * a user who uploaded the image or can write in its directory. So a reference is followed only when
- * it is declared, and a format that was declared does not change with the content.
+ * References of images to other files. The author of the image chose these names: the
+ * administrator, or a user who uploaded the image or can write in its directory. Therefore a
+ * reference is followed only if it is declared, and a declared format does not change with the
+ * content.
  *
- * A record (store/declarations.h) holds facts that the file and its directory do not show:
+ * A record (store/declarations.h) contains facts that the file and its directory do not show:
  *
- * - of a volume of plain bytes (raw, iso) that it is that: its guest can write anything at its
- *   start;
- * - of an image its format, as it was seen: without its header it must not become a raw disk;
- * - of a volume that was uploaded to that it is restricted, before the first byte is written;
- * - in a directory that others can write, all that is declared;
+ * - that a volume of plain bytes (raw, iso) is plain, because its guest can write an image header
+ *   at its start;
+ * - the detected format of an image, because it must not become a raw disk if its header is lost;
+ * - that a volume is restricted because of an upload; written before the first byte of the upload;
+ * - all declarations, in a directory that other users can write;
  * - references that lead outside of all pools.
  *
- * Nothing is recorded of an image that root made where only root writes: what it names then is
- * declared by where it lies (CST_TRUST_PLACE), and other tools may change it there. A record that
- * is lost takes declarations away and never adds one, but for raw volumes and uploads, which carry
- * theirs with the content as well (CstBackend.vol_declare).
+ * An image that root created where only root can write needs no record: its location declares its
+ * references (CST_TRUST_PLACE), and other tools may change it there. The loss of a record only
+ * removes declarations. The exceptions are raw volumes and uploads, whose declarations are also
+ * stored with the content (CstBackend.vol_declare).
  */
 #include "trust.h"
 
@@ -41,15 +42,16 @@ static CstDeclarations *store_of(const CstPool *pool)
     return pool->service->declarations;
 }
 
-/* Records are kept by directory (target_path), so pools without one have none. */
+/* Records are keyed by directory (target_path), so pools without a directory have no records. */
 gboolean trust_applies(CstPoolState *state)
 {
     return state->def->target_path && cst_pool_state_holds_images(state);
 }
 
 /*
- * One query for all @count volumes: a scan of ten thousand files would otherwise be as many. When
- * the database can't be read, everything counts as restricted, so that no reference is followed.
+ * Uses one query for all @count volumes, because a scan of ten thousand files would otherwise make
+ * as many queries. If the database cannot be read, all volumes count as restricted, so that no
+ * reference is followed.
  */
 void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                     CstDeclaration **ret_declarations, gpointer data)
@@ -70,13 +72,15 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
         ret_declarations[i] = error ? cst_declaration_new(NULL, TRUE) : lookups[i].declaration;
 }
 
-/* --- what other tools have made --------------------------------------------------------------- */
+/* --- files created by other tools ------------------------------------------------------------- */
 
 /*
- * Returns the record that a scan makes of @volume, which the caller frees; NULL: the present record
- * is up to date. Plain bytes keep their format, because a guest could make them look like an image.
- * An image keeps the format that was seen, in case that its header is destroyed. An image with
- * references is restricted in a directory that other users can write.
+ * Returns the record that a scan creates for @volume, which the caller frees. Returns NULL if the
+ * present record is up to date.
+ *
+ * A plain volume keeps its format, because a guest could make it look like an image. An image keeps
+ * its detected format, in case its header is destroyed. An image with references is restricted in a
+ * directory that other users can write.
  */
 static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 {
@@ -85,7 +89,7 @@ static CstDeclaration *declaration_to_pin(const CstVolume *volume)
     gboolean restricted;
     CstDeclaration *declaration;
 
-    /* An empty file may be one that a tool is only about to write. */
+    /* A tool may be about to write to an empty file. */
     if (volume->type != CST_VOL_FILE || volume->stamp.size == 0 || volume->stamp.inode == 0 ||
         (extra && extra->problem))
         return NULL;
@@ -101,8 +105,8 @@ static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 }
 
 /*
- * Records all in one transaction. @volumes are not published yet, so they may be marked. A record
- * that can't be written is written by the next scan that reads the file anew.
+ * Writes all records in one transaction. @volumes are not published yet, so they may be marked. If
+ * a record cannot be written, the next scan that reads the file anew writes it.
  */
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count)
 {
@@ -133,7 +137,7 @@ void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volum
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
-/* --- what may be opened ----------------------------------------------------------------------- */
+/* --- access checks ---------------------------------------------------------------------------- */
 
 gboolean trust_check_header(const CstVolume *volume, GError **error)
 {
@@ -165,9 +169,10 @@ static gboolean undeclared(const CstVolume *volume, const char *reference, GErro
 }
 
 /*
- * Whether @reference, which @volume names, may be followed. The order is that of the rules in
- * docs/security-model.md: undeclared never, declared by name always, and what is declared by its
- * place as the pool's follow policy allows. @outside: it is no volume of an active pool.
+ * Checks whether @reference of @volume may be followed, in the order of docs/security-model.md.
+ * Undeclared references are never followed, references declared by name always. For references
+ * declared by location the pool's follow policy decides. @outside: the file is not a volume of an
+ * active pool.
  */
 static gboolean check(CstPool *pool, const CstVolume *volume, const char *reference, CstTrust trust,
                       gboolean outside, GError **error)
@@ -222,7 +227,7 @@ gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *pa
     const CstVolumeExtra *extra = volume->extra;
     CstTrust trust = extra ? extra->data_trust : CST_TRUST_NONE;
 
-    /* A declaration by name covers one file; an image in several files names others as well. */
+    /* A declaration by name covers one file. An image in several files references further files. */
     if (trust == CST_TRUST_NAMED && g_strcmp0(extra->data_file, part) != 0)
         trust = CST_TRUST_NONE;
     return check(pool, volume, part, trust, FALSE, error);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest writes what it likes to its device, an image's header included, so content is never
- * probed here: a volume on a device is raw until somebody declares otherwise.
+ * Declarations for devices. A guest can write anything to its device, including an image header.
+ * Therefore the content is never probed here: a volume on a device is raw until an administrator
+ * declares a format.
  *
- * The record is found by the volume's key and name, and by the stamp's inode where the technology
- * sets one. Keys of LVM, SCSI and iSCSI say which unit it is, so that another volume of the same
- * name is raw again; where they are names (RBD, ZFS, partitions), that is so for volumes that were
- * deleted or made through us. No scan of a directory sweeps these records.
+ * A record is found by the volume's key and name, and by the stamp's inode if the technology sets
+ * one. Keys of LVM, SCSI and iSCSI identify the unit, so that another volume of the same name is
+ * raw again. If keys are names (RBD, ZFS, partitions), this holds only for volumes that were
+ * deleted or created through this service. No scan of a directory sweeps these records.
  *
- * What the image names is not followed: no table shows which device is based on what, so nothing
- * would protect the one below. A record has a format and no references.
+ * References of the image are not followed. No table records which device is the base of which
+ * image, so the base would not be protected. A record has a format and no references.
  */
 #include "trust_device.h"
 
@@ -26,7 +27,7 @@ gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume)
            !cst_pool_state_holds_images(state);
 }
 
-/* @key is borrowed by the result. */
+/* The result borrows @key. */
 static CstDeclaredFile file_of(const CstVolume *volume, const char *key)
 {
     return (CstDeclaredFile){.dir = key, .name = volume->name, .id = cst_volume_file_id(volume)};
@@ -81,7 +82,7 @@ gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolum
     return declare(pool->service, state, volume, format, error);
 }
 
-/* LVM's key stays the same, ZFS's is another one now; the record has the name as well. */
+/* The key of LVM stays the same, the key of ZFS changes. The record also contains the name. */
 gboolean trust_device_rename(CstService *service, const FormerVolume *former, CstPoolState *state,
                              const CstVolume *volume, const char *format, GError **error)
 {

@@ -4,35 +4,35 @@
 #include "pool.h"
 
 /**
- * What is declared of the content of volumes that are no files: LUNs, logical volumes, partitions,
- * objects. Documents of their pools name no formats, so they are raw to whoever has not declared
- * that they hold an image. docs/security-model.md has the rules.
+ * Declarations about the content of volumes that are not files: LUNs, logical volumes, partitions,
+ * objects. The XML documents of their pools contain no formats. A volume is raw for every user who
+ * has not declared that it contains an image. docs/security-model.md has the rules.
  */
 
-/** Whether @volume is of that kind, and not a file of a pool of images. */
+/** Returns whether @volume is such a volume, and not a file of a pool of images. */
 gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume);
 /**
- * Finds the format of what @volume holds: the one that is declared if it is on a device, else that
- * of its record. *ret_format is static; NULL only where the record has none.
+ * Finds the format of @volume's content: for a device the declared format, else the format of its
+ * record. *ret_format is static, and NULL only if the record has no format.
  */
 gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                               const char **ret_format, GError **error);
-/** What a volume was called before it got another name. */
+/** The former identity of a renamed volume. */
 typedef struct {
-    CstPoolState *state; /**< of the pool that it was in */
+    CstPoolState *state; /**< of its former pool */
     const char *name;
-    const char *key; /**< NULL: its path */
+    const char *key; /**< NULL: its path is the key */
 } FormerVolume;
 
 /**
- * Has what is declared of the device that was @former be so of @volume of @state, which it is now;
- * @format: of what it holds, NULL: nothing is declared. On the disk when it returns.
+ * Moves the declaration of the device @former to @volume of @state, which is the same device under
+ * its new name. @format: of its content; NULL: no declaration. Durable on return.
  */
 gboolean trust_device_rename(CstService *service, const FormerVolume *former, CstPoolState *state,
                              const CstVolume *volume, const char *format, GError **error);
 /**
- * Declares the format of what @volume, which is on a device, holds; NULL and plain formats: nothing
- * any more. It is on the disk when the call returns. Succeeds, and does nothing, for files.
+ * Declares the format of the content of @volume, which is on a device. NULL and plain formats
+ * remove the declaration. Durable on return. Does nothing for files, and succeeds.
  */
 gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                               const char *format, GError **error);

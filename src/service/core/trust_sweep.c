@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of declarations whose files other tools have deleted. A file that is not where its record
- * says may have been moved: to another pool, which knows it by its inode and time of birth, or away
- * for a while. A record that is lost takes a declaration away; of a raw file, that its content is
- * no image. So a record is dropped only when its file
+ * Removes the records of declarations for files that were deleted by other tools. A file that is
+ * missing from its directory may have been moved to another pool, which identifies it by inode and
+ * birth time. It may also be away only for a while. A removed record removes a declaration; for a
+ * raw file, the declaration that its content is not an image. Therefore a record is dropped only if
+ * its file
  *
- * - is not in its directory, under no name, and nothing else has its name there, after a scan of
- * all of it, which does not succeed where a mount is missing;
- * - is in no other pool, all of which must be active and scanned: what is in the others is not
- * known;
+ * - is not in its directory under any name, and no other file has its name there, after a scan of
+ *   the whole directory, which fails if a mount is missing;
+ * - is in no other pool; all pools must be active and scanned, because the contents of the other
+ *   ones are unknown;
  * - has not been seen for a week.
  */
 #include "trust_sweep.h"
@@ -27,7 +28,7 @@ typedef struct {
     CstPool *pool;
     const VolumeTable *found;
     GHashTable *files; /* set of CstFileId: all files of pools; NULL: not collected yet */
-    gboolean unknown;  /* there is a pool of which nobody knows what is in it */
+    gboolean unknown;  /* the files of some pool are unknown */
 } Sweep;
 
 static void collect(Sweep *sweep, const VolumeTable *volumes)
@@ -43,7 +44,7 @@ static void collect(Sweep *sweep, const VolumeTable *volumes)
     }
 }
 
-/* The lock is held while a table is walked; no storage is touched. */
+/* The lock is held during the iteration, which does no storage I/O. */
 static void collect_pool(Sweep *sweep, CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
@@ -55,9 +56,9 @@ static void collect_pool(Sweep *sweep, CstPool *pool)
 }
 
 /*
- * Only when the first file is missing, which is rare: the sets of all pools may be large.
- * References are taken first, so that the tables' lock is not held together with those of the
- * pools.
+ * Collects the files of all pools, which may be many. Runs only when the first file is missing,
+ * which is rare. References are acquired first, so that the tables' lock is not held together with
+ * the locks of pools.
  */
 static void collect_all(Sweep *sweep)
 {
@@ -78,12 +79,12 @@ static void collect_all(Sweep *sweep)
         collect_pool(sweep, g_ptr_array_index(others, i));
 }
 
-/* CstDeclarationSweep.look. A record that stays too long does no harm. */
+/* Implements CstDeclarationSweep.look. A record that is kept too long does no harm. */
 static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpointer data)
 {
     Sweep *sweep = data;
 
-    /* What is kept after its deletion is in no table; its record goes with it. */
+    /* A volume in the trash is in no table. Its record is removed together with it. */
     if (cst_name_is_trash(name) || volume_table_get(sweep->found, name))
         return CST_DECLARED_PRESENT;
     if (!sweep->files)
@@ -108,8 +109,9 @@ void trust_sweep(CstPool *pool, CstPoolState *state, const VolumeTable *found)
         return;
     if (!cst_declarations_sweep(pool->service->declarations, state->def->target_path, &how, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
-    /* A sweep that lacked information is repeated with the next scan: others may be through by
-     * then. */
+    /*
+     * Repeat an incomplete sweep with the next scan, because further pools may be scanned by then.
+     */
     if (!sweep.unknown)
         pool->swept_at = now;
     if (sweep.files)

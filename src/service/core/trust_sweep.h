@@ -4,8 +4,8 @@
 #include "pool.h"
 
 /**
- * All of the pool's directory has been scanned, @found (name to CstVolume *, not published yet) is
- * what there is: notes which records have no file any more, and drops those that have had none for
- * a week. Once an hour at most.
+ * Updates the declarations after a scan of the pool's whole directory. @found: the result of the
+ * scan, not published yet. Records which files are missing, and drops the records of files that
+ * have been missing for a week. Runs once an hour at most.
  */
 void trust_sweep(CstPool *pool, CstPoolState *state, const VolumeTable *found);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes by name, with an index from the path of a file to the volumes whose images refer to it.
- * The index answers, at the same cost with ten volumes and with a million, whether a file is the
- * base of an image.
+ * Volumes by name, with an index from the path of a file to the volumes whose images reference it.
+ * The index answers whether a file is the base of an image, at a cost independent of the number of
+ * volumes.
  *
- *   by_name:    "top" -> record
- *   references: record -> Reference -> sibling (of its data file)
- *   bases:      "/images/base" -> Base -> Reference <-> Reference (of all its overlays)
+ *     by_name:    "top" -> record
+ *     references: record -> Reference -> sibling (of its data file)
+ *     bases:      "/images/base" -> Base -> Reference <-> Reference (of all its overlays)
  *
- * A record leaves the index by the references that were made when it was entered, never by those
- * that it has now. So the index needs no promise that records and directories stay as they are.
- * Nearly all volumes refer to no file. They have no entry in the index.
+ * A record is removed from the index by the references that were created when it was entered, not
+ * by its present references. So the index does not require that records and directories stay
+ * unchanged. Most volumes reference no file, and have no entry in the index.
  */
 #include "volume_table.h"
 
@@ -22,7 +22,7 @@
 
 typedef struct Reference Reference;
 
-/* A file that images refer to; freed with its last reference. */
+/* A file that is referenced by images. Freed with its last reference. */
 typedef struct {
     Reference *first;
     char path[];
@@ -73,8 +73,8 @@ void volume_table_free(VolumeTable *table)
 /* --- the index -------------------------------------------------------------------------------- */
 
 /*
- * Only declared references count. An image that merely claims to be based on another volume must
- * not keep its owner from deleting it.
+ * Counts only declared references. An image with an undeclared reference to another volume must not
+ * prevent the deletion of that volume.
  */
 void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths)
 {
@@ -139,7 +139,7 @@ static void reference_free(VolumeTable *table, Reference *reference)
     g_free(reference);
 }
 
-/* An image may name one file twice, as its backing and as its data file. It counts once. */
+/* An image may reference the same file as its backing and as its data file. It counts once. */
 static void index_add(VolumeTable *table, const char *dir, CstVolume *volume)
 {
     g_autoptr(GPtrArray) paths = NULL;
