@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a volume is based on, as the pools' tables know it: from the volume down, by what is
- * declared of each. No image is opened, and nothing is claimed. Images may name anything, so the
- * walk is bounded (CST_CHAIN_MAX) and stops when it comes to a volume for the second time.
+ * The backing chain of a volume according to the pools' tables: from the volume down, by declared
+ * references. No image is opened, and no volume is claimed. Images can reference anything, so the
+ * walk is bounded (CST_CHAIN_MAX) and stops at a volume that it has already visited.
  *
- * A node that the walk can't see through (in no active pool, or a scan that failed) is the last
- * one, with the reason in it; each caller decides whether that is an error.
+ * A volume that is in no active pool, or cannot be scanned, is the last node. The node contains the
+ * reason. Each caller decides whether that is an error.
  */
 #include "chain.h"
 
@@ -29,7 +29,10 @@ void volume_node_free(VolumeNode *node)
     g_free(node);
 }
 
-/* A scan rather than the table's record: another program may have changed the image. */
+/*
+ * Scans the volume instead of reading the table, because another program may have changed the
+ * image.
+ */
 VolumeNode *volume_node_new(CstPool *pool, char *name)
 {
     VolumeNode *node = g_new0(VolumeNode, 1);
@@ -67,8 +70,8 @@ VolumeNode *volume_node_of_path(CstService *service, const char *path)
 }
 
 /*
- * The declared backing file; NULL: none. An undeclared one is reported as a problem of the volume
- * (problem.c) and not followed.
+ * Returns the declared backing file, or NULL. An undeclared one is reported as a problem of the
+ * volume (problem.c) and not followed.
  */
 static const char *backing_of(const VolumeNode *node)
 {
@@ -77,7 +80,7 @@ static const char *backing_of(const VolumeNode *node)
 }
 
 /*
- * Appends what the last node is based on, and so on. TRUE: the chain leads back to itself, or is
+ * Appends the backing chain of the last node. Returns TRUE if the chain contains a loop, or is
  * longer than CST_CHAIN_MAX.
  */
 static gboolean go_down(CstService *service, GPtrArray *nodes)

@@ -3,21 +3,27 @@
 
 #include "core/claim.h"
 
-/** A node of the graph of volumes, as the pools' tables know it; @name may be one no pool has. */
+/**
+ * A node of the volume graph, according to the pools' tables. @name may be a path that is in no
+ * pool.
+ */
 typedef struct {
     CstPool *pool; /* NULL: in no active pool */
     CstPoolState *state;
-    CstVolume *volume; /* NULL: not there, or unknown */
-    GError *unknown;   /* why it could not be scanned; NULL: it was */
+    CstVolume *volume; /* NULL: missing or unknown */
+    GError *unknown;   /* the error of its scan; NULL: the scan succeeded */
     char *name;
 } VolumeNode;
 
 /**
- * Returns the node of volume @name of @pool (NULL: none), scanned now; takes both over. A scan that
- * fails is noted in the node.
+ * Scans volume @name of @pool and returns its node. @pool may be NULL. Consumes both arguments. A
+ * scan error is stored in the node.
  */
 VolumeNode *volume_node_new(CstPool *pool, char *name);
-/** Returns the node of the volume at @path, or one in no pool with the path as its name. */
+/**
+ * Returns the node of the volume at @path. If no pool has it, the node has no pool, and the path as
+ * its name.
+ */
 VolumeNode *volume_node_of_path(CstService *service, const char *path);
 /** Frees a node with its references. */
 void volume_node_free(VolumeNode *node);
@@ -25,15 +31,17 @@ void volume_node_free(VolumeNode *node);
 gboolean volume_node_is(const VolumeNode *node, const CstPool *pool, const char *name);
 
 /**
- * Returns the volume and what it is based on, from it down, as VolumeNode *; claims and opens
- * nothing. NO_VOL; LIMIT when the chain leads back to itself; the error of a scan that failed.
+ * Returns the volume and its backing chain as VolumeNode *, from the volume down. Claims and opens
+ * no volumes. Errors: NO_VOL; LIMIT when the chain is too long or contains a loop; the error of a
+ * failed scan.
  */
 GPtrArray *volume_backing_chain(CstPool *pool, const char *name, GError **error);
 /**
- * Returns the same, each volume once. *ret_endless: the chain leads back to itself or is too deep,
- * and ends there. A scan that fails ends the chain; that of the volume itself fails the call.
+ * Like volume_backing_chain(), but tolerates broken chains. *ret_endless: the chain contains a loop
+ * or is too long, and is truncated. A failed scan ends the chain. A failed scan of the volume
+ * itself is an error. Each volume is returned once.
  */
 GPtrArray *volume_backing_nodes(CstPool *pool, const char *name, gboolean *ret_endless,
                                 GError **error);
-/** Whether the volume @name of @pool is among @nodes (of VolumeNode *). */
+/** Returns whether the volume @name of @pool is in @nodes (of VolumeNode *). */
 gboolean volume_nodes_have(const GPtrArray *nodes, const CstPool *pool, const char *name);

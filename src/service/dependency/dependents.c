@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What depends on a volume: the tree of all that is based on it, and on what it is based on. A tree
- * may be large (a golden image under thousands of overlays) and images may name anything
- * (themselves, for example), so the walk is bounded in rows and levels and enters no volume twice.
- * It reads the pools' tables and queries each pool's technology for its clones; it opens no image
- * and claims nothing.
+ * Dependents of a volume: the tree of all overlays of the volume and of its base images. A tree may
+ * be large (a golden image under thousands of overlays) and images can reference anything
+ * (including themselves). Therefore the walk is bounded in rows and levels, and enters each volume
+ * once. It reads the pools' tables and queries each pool's technology for its clones. It opens no
+ * image and claims no volumes.
  *
- * Two relations make a child: an image names the parent as its backing or data file, or the
- * technology of the parent's pool shares content (vol_children). Both may name the same volume,
- * which is shown once. Each pool's table has an index of its overlays by the path of their base.
+ * A volume is a child of another one if its image references the parent as its backing or data
+ * file. It is also a child if the technology of the parent's pool shares content between them
+ * (vol_children). A child found by both relations is shown once. Each pool's table has an index of
+ * its overlays by the path of their base.
  */
 #include "dependents.h"
 
@@ -25,15 +26,15 @@
 #include "core/table.h"
 #include "problem.h"
 
-#define ROWS_MAX   10000               /* of one answer, which also travels */
-#define LEVELS_MAX (2 * CST_CHAIN_MAX) /* as much above the one that was asked for as below it */
+#define ROWS_MAX   10000               /* rows of one answer, which is one protocol message */
+#define LEVELS_MAX (2 * CST_CHAIN_MAX) /* levels above and below the requested volume */
 
 typedef struct {
     CstService *service;
-    GPtrArray *pools;       /* CstPool * (owned): those that have overlays */
-    GHashTable *seen;       /* "pool/volume" */
-    const GPtrArray *chain; /* VolumeNode *: shown though there are too many; NULL: none */
-    guint most;             /* rows */
+    GPtrArray *pools;       /* CstPool * (owned): the pools that have overlays */
+    GHashTable *seen;       /* set of "pool/volume" */
+    const GPtrArray *chain; /* VolumeNode *: shown even beyond the limit of rows; NULL: no chain */
+    guint most;             /* maximal number of rows */
     gboolean cut;
     GPtrArray *rows;
 } Tree;
@@ -49,7 +50,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tree, tree_clear)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* Appends a row. The tree owns it. */
+/* Appends a row, which the tree owns. */
 static CstChainRow *add_row(Tree *tree, unsigned level, const char *name)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
@@ -92,8 +93,8 @@ static void set_problem(CstChainRow *row, const char *problem)
 /* --- children --------------------------------------------------------------------------------- */
 
 /*
- * The node of a clone that the parent's technology reports by its path. Several pools may list the
- * same storage: the parent's own pool has precedence.
+ * Returns the node of a clone that the parent's technology reports by its path. If several pools
+ * list the same storage, the parent's own pool has precedence.
  */
 static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const char *path)
 {
@@ -104,7 +105,7 @@ static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const c
                 : volume_node_of_path(tree->service, path);
 }
 
-/* Identifies a node in sets: "pool/volume", or its path. The caller frees it. */
+/* Returns the key of a node in sets: "pool/volume", or its path. The caller frees it. */
 static char *key_of(const VolumeNode *node)
 {
     return node->pool ? g_strconcat(cst_pool_name(node->pool), "/", node->name, NULL)
@@ -120,8 +121,8 @@ static int by_key(gconstpointer a, gconstpointer b)
 }
 
 /*
- * Adds @node, which it takes over, unless it has been found already: the technology and an image
- * may both name it.
+ * Adds @node, which it consumes, unless it is already in the set: the technology and an image may
+ * both report it.
  */
 static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 {
@@ -131,7 +132,7 @@ static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
         volume_node_free(node);
 }
 
-/* Adds the volumes of @pool whose images refer to @path. */
+/* Adds the volumes of @pool whose images reference @path. */
 static void add_overlays(GHashTable *found, GPtrArray *nodes, CstPool *pool, const char *path)
 {
     g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
@@ -145,8 +146,8 @@ static void add_overlays(GHashTable *found, GPtrArray *nodes, CstPool *pool, con
 }
 
 /*
- * The children of a volume, by name. @state, @name: the volume, whose technology is queried; @state
- * NULL: only images count. @path: the volume as images name it.
+ * Returns the children of a volume, ordered by name. @state, @name: the volume, for a query of its
+ * technology; @state NULL: only images count. @path: the path by which images reference the volume.
  */
 static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char *name,
                               const char *path, GError **error)
@@ -171,8 +172,8 @@ static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char 
 static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error);
 
 /*
- * Once the limit of rows is reached, only the chain of the volume that was asked for is still
- * shown.
+ * Returns whether a row may be added. At the limit of rows only the chain of the requested volume
+ * is still added.
  */
 static gboolean may_add(const Tree *tree, const VolumeNode *node)
 {
@@ -181,8 +182,8 @@ static gboolean may_add(const Tree *tree, const VolumeNode *node)
 }
 
 /*
- * The chain's own node where @node is one of the chain, else @node: add_node() recognises the
- * volume that was asked for by its address.
+ * Returns the chain's own node if @node is in the chain, else @node. add_node() identifies the
+ * requested volume by the address of its node.
  */
 static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
 {
@@ -196,8 +197,8 @@ static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
 }
 
 /*
- * Adds all children with what is based on them. Says once, at the first level that was cut, how
- * many are left out.
+ * Adds all children with their subtrees. Adds one row with the number of omitted children, at the
+ * first level that was truncated.
  */
 static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, const char *path,
                              unsigned level, GError **error)
@@ -224,7 +225,7 @@ static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, 
     return TRUE;
 }
 
-/* Adds @node and, recursively, what is based on it; at most LEVELS_MAX deep. */
+/* Adds @node and its subtree, at most LEVELS_MAX deep. */
 static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error)
 {
     CstChainRow *row = add_node(tree, node, level);
@@ -241,12 +242,12 @@ static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, G
                         error);
 }
 
-/* --- what the pools know ---------------------------------------------------------------------- */
+/* --- tables of the pools ---------------------------------------------------------------------- */
 
 /*
- * Whether the pool's table may name backing files. Images live in pools of files, which are scanned
- * first when they are not known yet. @all: volumes that share content with their origin without
- * depending on it (thin snapshots) count too.
+ * Returns whether the pool's table may contain references to backing files. Images are stored in
+ * pools of files, which are scanned if they are not known yet. @all: also count volumes that share
+ * content with their origin without depending on it (thin snapshots).
  */
 static gboolean may_hold_overlays(CstPool *pool, gboolean all)
 {
@@ -258,8 +259,8 @@ static gboolean may_hold_overlays(CstPool *pool, gboolean all)
 }
 
 /*
- * Begins a tree over all active pools whose images refer to files. A pool that can't be scanned has
- * no part in it.
+ * Begins a tree over all active pools whose images reference files. Skips pools that cannot be
+ * scanned.
  */
 static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
 {
@@ -282,8 +283,8 @@ static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, 
 }
 
 /*
- * Whether no image refers to the volume at @path, the usual case: one look-up in each pool's index.
- * FALSE where the technology has to be queried as well.
+ * Returns whether no image references the volume at @path, which is the usual case. Costs one
+ * lookup in each pool's index. Returns FALSE if the technology has to be queried as well.
  */
 static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
 {
@@ -300,8 +301,8 @@ static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
 }
 
 /*
- * The tree starts at the root of the chain, so it shows the volume's ancestors, it, and all
- * relatives.
+ * The tree starts at the root of the chain, so it contains the ancestors of the volume, the volume,
+ * and all relatives.
  */
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
@@ -327,7 +328,9 @@ GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint mo
         return g_ptr_array_new();
     if (!tree_begin(&tree, claim->pool, FALSE, most, error))
         return NULL;
-    /* The volume itself gets no row, but an image that leads back to it must end the walk. */
+    /*
+     * The volume itself gets no row. An image that references it in a loop must still end the walk.
+     */
     g_hash_table_add(tree.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
     if (!add_branches(&tree, images ? NULL : claim->state, claim->name, path, 0, error))
         return NULL;

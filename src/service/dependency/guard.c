@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What forbids a change of a claimed volume: who has it open, and what depends on it. A guard is
- * called right before the change, with the volume claimed; its error names what is in the way.
+ * Checks before a change of a claimed volume: open handles and dependent volumes. A guard is called
+ * right before the change, with the volume claimed. Its error names the obstacle.
  *
- * Holders are asked of the backend (locks, open counts, watchers), since guests don't claim
- * anything here. Nothing keeps another program from opening the volume right after the check; the
- * image engine's and QEMU's locks refuse that where there are any.
+ * Holders are queried from the backend (locks, open counts, watchers), because guests do not claim
+ * volumes here. Another program may open the volume right after the check. The image engine's and
+ * QEMU's locks prevent that for images that have locks.
  */
 #include "guard.h"
 
@@ -25,11 +25,14 @@
 #include "dependents.h"
 #include "remembered.h"
 
-#define NAMED_AT_MOST 20 /* in a message */
+#define NAMED_AT_MOST 20 /* volumes named in a message */
 
 #define AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
 
-/* Everybody who has it open, once those are gone who only pass by. NULL with an error. */
+/*
+ * Returns the holders of the volume, after a wait for holders that open it only briefly. Returns
+ * NULL with an error.
+ */
 static GPtrArray *holders_that_stay(const VolumeClaim *claim, GError **error)
 {
     gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
@@ -69,7 +72,7 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
                     claim->name, who);
 }
 
-/* The engine queries QEMU's image locks on the file, and acquires none. */
+/* The engine queries QEMU's image locks on the file, and acquires no locks. */
 gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error)
 {
     g_autofree char *who = NULL;
@@ -104,7 +107,7 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
     return holders;
 }
 
-/* One line for each row, indented by its level. */
+/* Formats one line for each row, indented by its level. */
 static char *tree_of(const GPtrArray *rows)
 {
     GString *tree = g_string_new(NULL);
@@ -123,8 +126,8 @@ static char *tree_of(const GPtrArray *rows)
 }
 
 /*
- * What depends on the volume, as the end of a message; "": nothing. NULL with an error. The caller
- * frees it.
+ * Returns the tree of dependents for the end of a message; "" if no volume depends on it. Returns
+ * NULL with an error. The caller frees it.
  */
 static char *tree_below(const VolumeClaim *claim, gboolean images, GError **error)
 {
@@ -138,14 +141,14 @@ static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError 
     g_autofree char *tree = NULL;
 
     /*
-     * libvirt deletes a file although images name it as their backing file. Content that others
-     * share by the pool's technology can't be deleted by libvirt either.
+     * libvirt deletes a file even if images reference it as their backing file. libvirt cannot
+     * delete content that is shared by the pool's technology.
      */
     if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
         return TRUE;
     tree = tree_below(claim, images, error);
     CST_TEST_POINT("volume.needed.listed");
-    /* A pool may have become active since. So the images in tables count, too. */
+    /* A pool may have become active since. Therefore the images in tables count, too. */
     if (!tree || !*tree)
         return tree && volume_not_remembered(claim, REMEMBERED_ALL, error);
     return cst_fail(error, CST_ERROR_BUSY,

@@ -3,37 +3,40 @@
 
 #include "core/claim.h"
 
-/** Checks that nobody has the volume open, machines included; BUSY names who has. */
+/** Checks that no process has the volume open, including machines. BUSY names the holders. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
 /**
- * Checks, before an image is based on a claimed volume, that nobody writes to that; BUSY names
- * everybody who does. Whoever only reads it, as machines on other images that are based on it do,
- * is no matter.
+ * Checks that no process writes to a claimed volume, before an image is based on it. BUSY names the
+ * writers. Readers are permitted, for example machines on other overlays.
  */
 gboolean volume_may_be_base(const VolumeClaim *claim, GError **error);
 /**
- * Checks, before the image of a claimed volume (open as @blob) is copied, that nobody writes to it;
- * BUSY names the process. A copy made while its metadata changes is likely to be no valid image.
- * Raw volumes pass: their content at any moment is one that a guest has to be able to start from.
+ * Checks that no process writes to the image of a claimed volume (open as @blob), before it is
+ * copied. BUSY names the process. A copy made while its metadata changes would probably not be a
+ * valid image. Raw volumes pass, because a guest must be able to start from their content at any
+ * point in time.
  */
 gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error);
 /**
- * Checks before whatever changes the content of a claimed volume (wipe, upload, shrink, revert).
- * BUSY names who has the volume open, or shows the tree of images that are based on it and would
- * read something else.
+ * Checks before a change of the content of a claimed volume (wipe, upload, shrink, revert). BUSY
+ * names the holders of the volume, or shows the tree of images that are based on it and would
+ * change as well.
  */
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
-/** The same for one that this work itself has open, with QEMU's locks. */
+/** Like volume_not_shown(), for a volume that the operation itself has open, with QEMU's locks. */
 gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error);
 /**
- * Checks before a claimed volume is deleted that nothing depends on it; BUSY shows the tree of
- * everything that does, by image or by technology. With like_libvirt, backing files of images pass.
+ * Checks before the deletion of a claimed volume that no volume depends on it. BUSY shows the tree
+ * of dependents, by image or by technology. With like_libvirt, backing files of images pass.
  */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 /**
- * The same before it goes to the trash, where deleted volumes may go on to be based on it. What is
- * in the trash is BUSY for volume_not_needed().
+ * Like volume_not_needed(), for a move to the trash. Dependents in the trash are permitted here;
+ * volume_not_needed() fails with BUSY because of them.
  */
 gboolean volume_not_needed_outside_trash(const VolumeClaim *claim, GError **error);
-/** The same of images alone, where the technology sees to its own (CstBackend.delete_refuses). */
+/**
+ * Like volume_not_needed(), for images only. For a technology that checks its own clones
+ * (CstBackend.delete_refuses).
+ */
 gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error);

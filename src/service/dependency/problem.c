@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wrong with a volume, as far as the pools' tables show: its own content, references that
- * nobody has declared, and its backing file: missing, or of another format than the image says.
- * Images are not opened for it, so a listing of ten thousand volumes can show it.
+ * Problems of a volume that are visible in the pools' tables: of its own content, undeclared
+ * references, and of its backing file. The backing file may be missing or have another format than
+ * the reference says. No image is opened, so that a list of ten thousand volumes can show the
+ * problems.
  *
- * volume_problem() returns the first problem, for listings; cst_vol_problems() all of them.
+ * volume_problem() returns the first problem, for lists. cst_vol_problems() returns all problems.
  */
 #include "problem.h"
 
@@ -16,7 +17,10 @@
 #include "core/trust.h"
 #include "core/trust_device.h"
 
-/* Stands for the format of a backing file that no pool has; NULL is a volume of unknown format. */
+/*
+ * The format of a backing file that is in no pool. NULL is the format of a volume of unknown
+ * format.
+ */
 static const char nowhere[] = "";
 
 VolumeBases *volume_bases_new(void)
@@ -25,8 +29,8 @@ VolumeBases *volume_bases_new(void)
 }
 
 /*
- * The format of the volume at @path, static; nowhere: there is no such volume. May scan that volume
- * if its pool does not know it yet.
+ * Returns the format (static) of the volume at @path. Returns nowhere if the volume does not exist.
+ * May scan the volume if its pool does not know it yet.
  */
 static const char *look_up_format(CstService *service, const char *path)
 {
@@ -52,7 +56,10 @@ const char *volume_format_at(CstService *service, const char *path)
     return format == nowhere ? NULL : format;
 }
 
-/* Looks the format up once for each path: thousands of overlays may have the same backing file. */
+/*
+ * Looks up the format once for each path, because thousands of overlays may have the same backing
+ * file.
+ */
 static const char *format_at(CstService *service, const char *path, VolumeBases *bases)
 {
     const char *format = bases ? g_hash_table_lookup(bases, path) : NULL;
@@ -65,7 +72,7 @@ static const char *format_at(CstService *service, const char *path, VolumeBases 
     return format;
 }
 
-/* The same sentence for backing and data files; @what is translated. */
+/* Returns the text for a backing or data file. @what is translated. */
 static char *undeclared_problem(const char *what, const char *reference)
 {
     g_autofree char *shown = cst_reference_shown(reference);
@@ -76,7 +83,8 @@ static char *undeclared_problem(const char *what, const char *reference)
 }
 
 /*
- * A reference to a file in no active pool: whether it is missing, or not allowed outside of pools.
+ * Returns the problem of a reference to a file in no active pool: it is missing, or not permitted
+ * outside of pools. Returns NULL if it is permitted.
  */
 static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
 {
@@ -92,8 +100,8 @@ static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
 }
 
 /*
- * Returns the first problem of the backing file: undeclared, missing, of another format; NULL:
- * none.
+ * Returns the first problem of the backing file: undeclared, missing, or of another format. Returns
+ * NULL if it has no problem.
  */
 static char *backing_problem(CstPool *pool, const CstVolumeExtra *extra, VolumeBases *bases)
 {
@@ -120,7 +128,7 @@ static char *data_problem(const CstVolumeExtra *extra)
                : NULL;
 }
 
-/* A problem of the content itself comes first. */
+/* Problems of the content itself come first. */
 char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases)
 {
     const CstVolumeExtra *extra = volume->extra;

@@ -3,21 +3,22 @@
 
 #include "core/pool.h"
 
-/** Remembers the formats of backing files while a list of problems is made. Not thread safe. */
+/** Cache of the formats of backing files for a list of problems. Not thread safe. */
 typedef GHashTable VolumeBases;
 
-/** An empty memory; free it with g_hash_table_unref(). */
+/** Returns an empty cache, which the caller frees with g_hash_table_unref(). */
 VolumeBases *volume_bases_new(void);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeBases, g_hash_table_unref)
 
 /**
- * Returns the format of the volume of an active pool at @path, as declared or known; NULL: there is
- * no such volume. Static. Opens nothing: the content is not probed.
+ * Returns the declared or known format (static) of the volume of an active pool at @path. Returns
+ * NULL if the volume does not exist. Does not open the volume or probe its content.
  */
 const char *volume_format_at(CstService *service, const char *path);
 
 /**
- * Returns the first problem of the volume or of its backing file; NULL: none. Opens nothing. @bases
- * remembers formats from one call to the next; NULL: it need not. The caller frees the text.
+ * Returns the first problem of the volume or of its backing file. Returns NULL if it has no
+ * problem. Opens no files. @bases: cache of formats between calls; NULL: no cache. The caller frees
+ * the text.
  */
 char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Overlays that are known from an earlier time (core/overlays.h): their pool is not active, or its
- * definition is gone, or they name their base by another path than its pool does.
+ * Overlays known from earlier scans (core/overlays.h). Their pool is not active, or its definition
+ * was removed, or they reference their base by another path than its pool does.
  *
- * The storage of a pool that is not active may be away, unmounted for example, so its overlays
- * count until a scan. In a directory that no pool has any more, no scan will come: there an overlay
- * that is gone does not count. It is looked for only on file systems of this host's own devices,
- * because a server that does not answer must not hold up the deletion of a volume elsewhere.
+ * The storage of an inactive pool may be unavailable, for example unmounted. Therefore its overlays
+ * count until a scan. A directory that is in no pool any more will not be scanned. In such a
+ * directory a missing overlay does not count. The file is checked only on local file systems,
+ * because an unresponsive server must not block the deletion of a volume on other storage.
  */
 #include "remembered.h"
 
@@ -23,23 +23,23 @@
 #include "core/service.h"
 #include "core/table.h"
 
-#define NAMED_AT_MOST 20 /* in a message */
+#define NAMED_AT_MOST 20 /* overlays named in a message */
 
-/* What the table of a pool has of an overlay. */
+/* The state of an overlay in the table of its pool. */
 typedef enum {
-    OVERLAY_UNSEEN,     /* the table is not in force: the pool is not active, for example */
-    OVERLAY_UNREADABLE, /* the file is there; which files it refers to is unknown */
-    OVERLAY_SEEN,       /* it has the base */
-    OVERLAY_OUTDATED    /* it was deleted, or has another base; the record is about to be removed */
+    OVERLAY_UNSEEN,     /* the table is not valid, for example because the pool is not active */
+    OVERLAY_UNREADABLE, /* the file exists; its references are unknown */
+    OVERLAY_SEEN,       /* it references the base */
+    OVERLAY_OUTDATED    /* it was deleted, or has another base; the record will be removed */
 } OverlayState;
 
-/* Where an overlay is. */
+/* The pool of an overlay. */
 typedef struct {
-    CstPool *pool; /* borrowed; NULL: no pool has the directory */
+    CstPool *pool; /* borrowed; NULL: the directory is in no pool */
     OverlayState state;
 } OverlayPlace;
 
-/* With the pool's lock held, of a table in force. */
+/* Returns the state of an overlay in a valid table. Requires the pool's lock. */
 static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay)
 {
     g_autoptr(CstVolume) volume = pool_table_find(pool, overlay->volume);
@@ -58,8 +58,9 @@ static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay)
 }
 
 /*
- * An active pool of the directory has precedence over one that is only defined. Whether the pool is
- * active and what its table has are read under one lock, because a stop empties the table.
+ * Finds the pool of an overlay. An active pool of the directory has precedence over an inactive
+ * one. The active flag and the table are read under the same lock, because stopping the pool
+ * empties the table.
  */
 static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *overlay)
 {
@@ -80,7 +81,7 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *o
     return place;
 }
 
-/* Whether the overlay certainly exists no more. */
+/* Returns whether the overlay certainly does not exist any more. */
 static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
                         const CstOverlay *overlay)
 {
@@ -109,7 +110,7 @@ static void append_line(GString *lines, const OverlayPlace *place, const CstOver
                                overlay->path);
 }
 
-/* Whether the record says that a volume is based on itself, as an image may. */
+/* Returns whether the record describes a volume that is based on itself, which is possible. */
 static gboolean is_itself(const VolumeClaim *claim, const CstOverlay *overlay)
 {
     return strcmp(claim->name, overlay->volume) == 0 &&
@@ -125,7 +126,7 @@ static gboolean counts(const OverlayPlace *place, const CstOverlay *overlay, con
            (which == REMEMBERED_OTHER_PATHS && strcmp(own_path, overlay->path) != 0);
 }
 
-/* Counts the overlays that are still valid, and describes the first of them. */
+/* Counts the valid overlays, and describes the first of them. */
 static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
                                RememberedImages which, const GPtrArray *overlays,
                                const GPtrArray *pools, GString *lines)

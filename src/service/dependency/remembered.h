@@ -4,18 +4,18 @@
 #include "core/claim.h"
 
 /**
- * Which remembered images count. An image of an inactive pool always counts, and so does an image
- * that can't be read now.
+ * Selects the remembered images that count. Images of inactive pools and unreadable images always
+ * count.
  */
 typedef enum {
-    REMEMBERED_UNSEEN,      /* none that the table of an active pool has */
-    REMEMBERED_OTHER_PATHS, /* also those in tables that name the volume by another path */
-    REMEMBERED_ALL          /* also those in tables that name it by its own path */
+    REMEMBERED_UNSEEN,      /* no images in the tables of active pools */
+    REMEMBERED_OTHER_PATHS, /* also images in tables that reference the volume by another path */
+    REMEMBERED_ALL          /* also images in tables that reference it by its own path */
 } RememberedImages;
 
 /**
  * Checks that no remembered image is based on a claimed volume. BUSY names each overlay with its
- * directory and pool. Reads memory and the database, and looks for an overlay of no pool where that
- * cannot hang.
+ * directory and pool. Reads memory and the database. Checks the file of an overlay that is in no
+ * pool, if its file system cannot hang.
  */
 gboolean volume_not_remembered(const VolumeClaim *claim, RememberedImages which, GError **error);
