@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Adopting a pool that has a state file: it was active when the process before this one ended, and
- * is active again. Storage that is missing or hangs becomes a problem of the active pool.
+ * Adoption of a pool that has a state file: it was active when the previous process ended, and
+ * becomes active again. Missing or unresponsive storage becomes a problem of the active pool.
  *
- * A thread that hangs in the kernel keeps its process from ending. A daemon therefore probes the
- * storage, and waits a moment for the answer (service->load_until). An embedded command, which may
- * be for another pool, accesses no storage that may hang.
+ * A thread that blocks in the kernel prevents its process from exiting. A daemon therefore probes
+ * the storage, and waits a short time for the answer (service->load_until). An embedded command may
+ * be for another pool. Therefore it accesses no storage that may hang.
  */
 #include "adopt.h"
 
@@ -17,7 +17,10 @@
 #include "core/service.h"
 #include "lifecycle.h"
 
-/* A pool that libvirt started, or an older version of this program, has no identity on record. */
+/*
+ * A pool that was started by libvirt, or by an older version of this program, has no recorded
+ * identity.
+ */
 static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **error)
 {
     g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
@@ -31,7 +34,7 @@ static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **e
     return cst_pool_state_expect(state, recorded, FALSE, error);
 }
 
-/* What is wrong with storage that is not there; the caller frees it. */
+/* Returns a description of missing storage, which the caller frees. */
 static char *describe_missing(CstPool *pool, CstPoolState *state)
 {
     CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
@@ -44,7 +47,10 @@ static char *describe_missing(CstPool *pool, CstPoolState *state)
                                                                     : pool->def->source.name);
 }
 
-/* Accesses no storage: the pool is active, has @problem (NULL: none), and is recovered late. */
+/*
+ * Activates the pool without storage access. The pool has @problem (NULL: no problem) and is
+ * recovered late.
+ */
 static gboolean adopt_unseen(CstPool *pool, CstPoolState *state, const char *problem,
                              GError **error)
 {
@@ -66,7 +72,7 @@ static gboolean adopt_answering(CstPool *pool, CstPoolState *state, GError **err
 
     if (!expect_as_adopted(pool, state, error) || !cst_pool_state_check(state, &active, error))
         return FALSE;
-    /* The pool stays active while its storage is away, with a problem that says so. */
+    /* The pool stays active without its storage, and has a problem text. */
     pool_set_active(pool, state);
     if (!active) {
         g_autofree char *problem = describe_missing(pool, state);
@@ -92,8 +98,8 @@ static gboolean adopt_state(CstPool *pool, CstPoolState *state, GError **error)
 }
 
 /*
- * A pool whose storage can't even be opened, or is not the one on record, loses its state file: it
- * is inactive from now on.
+ * If the storage cannot be opened or its identity differs from the record, the state file is
+ * removed and the pool is inactive.
  */
 gboolean pool_adopt(CstPool *pool, CstPoolState *state, GError **error)
 {

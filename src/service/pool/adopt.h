@@ -4,9 +4,9 @@
 #include "core/pool.h"
 
 /**
- * Makes a pool active that has a state file (after a restart). @state: of its definition; NULL: the
- * definition cannot be opened, as opening it again shows. Storage that is missing, or in a daemon
- * does not answer before service->load_until, becomes a problem of the active pool. FALSE: the pool
- * is not active, and its state file is removed.
+ * Activates a pool that has a state file, after a restart. @state: the state of its definition;
+ * NULL: the definition could not be opened, and opening it again reports the error. Storage that is
+ * missing, or that does not answer a daemon before service->load_until, becomes a problem of the
+ * active pool. Returns FALSE if the pool is not active; its state file is removed then.
  */
 gboolean pool_adopt(CstPool *pool, CstPoolState *state, GError **error);

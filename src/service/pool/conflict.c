@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pools with the same storage. The model compares definitions by text, with libvirt's rules
- * (cst_pool_def_same_source()). This file also compares which directory or device a path leads to
- * now: directories by device and inode, block devices by their number. A path that leads to no
- * object is compared by its normalised text.
+ * Detection of pools with the same storage. The model compares definitions by text, with libvirt's
+ * rules (cst_pool_def_same_source()). This file also compares the directory or device to which a
+ * path resolves now: directories by device and inode, block devices by their number. A path that
+ * does not exist is compared by its normalised text.
  *
- * The identity of a pool's directory is read once and kept in the pool (CstPool.storage), so that a
- * start among thousands of pools looks at one directory. A match by a kept identity is confirmed by
- * a new look, because file systems give numbers of inodes again.
+ * The identity of a pool's directory is read once and cached in the pool (CstPool.storage), so that
+ * a start among thousands of pools reads one directory. A match with a cached identity is confirmed
+ * by reading it again, because file systems reuse inode numbers.
  *
- * The callers hold the lock of the definitions, so nothing here may wait for a server: a path is
- * looked up in the kernel's cache, and on storage only on this host's own file systems. Names of
- * hosts are not resolved. No lock of a pool is held during a look.
+ * The callers hold the lock of the definitions, so this code must not wait for a server. A path is
+ * resolved from the kernel's dentry cache, and with storage I/O only on local file systems. Host
+ * names are not resolved. No lock of a pool is held while a path is resolved.
  */
 #include "conflict.h"
 
@@ -40,7 +40,10 @@ static gboolean storage_stat(const char *path, const GPtrArray *mounts, struct s
     return errno != ENOENT && cst_mounts_is_local(mounts, path) && stat(path, ret_st) == 0;
 }
 
-/* *ret_id is all zeroes if there is no such object, or if looking for it could take long. */
+/*
+ * Reads the identity of @path. *ret_id is zero if the path does not exist, or if resolving it could
+ * block.
+ */
 static void storage_identify(const char *path, const GPtrArray *mounts, CstStorageId *ret_id)
 {
     struct stat st;
@@ -75,7 +78,9 @@ static gboolean same_directory(const CstPoolDef *a, const CstPoolDef *b, const G
     return id_equal(&one, &two);
 }
 
-/* Each device is looked at once, as a document of 1 MiB may contain tens of thousands. */
+/*
+ * Resolves each device once, because a document of 1 MiB may contain tens of thousands of devices.
+ */
 static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b,
                              const GPtrArray *mounts)
 {
@@ -95,7 +100,7 @@ static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b,
     return FALSE;
 }
 
-/* --- one other pool --------------------------------------------------------------------------- */
+/* --- comparison with one pool ----------------------------------------------------------------- */
 
 static CstConflict conflict_of(const CstPoolDef *def)
 {
@@ -115,17 +120,18 @@ static gboolean same_clean_path(const char *left, const char *right)
     return strcmp(one, two) == 0;
 }
 
-/* The definition that is checked, and the identity of its directory. */
+/* The definition to check, and the identity of its directory. */
 typedef struct {
     const CstPoolDef *def;
     GPtrArray *mounts;
-    CstStorageId id; /* of its directory, where such a pool conflicts by that */
-    gboolean active; /* only active pools count */
+    CstStorageId id; /* of its directory, if pools of its type conflict by directory */
+    gboolean active; /* compare only with active pools */
 } Check;
 
 /*
- * With the pool's lock held. TRUE: the pool has the same storage by its definition. *ret_def is a
- * copy of its definition if the storage has to be looked at; the caller's.
+ * Returns TRUE if the definitions show that the pool has the same storage. *ret_def: a copy of the
+ * pool's definition if the identity has to be compared; the caller frees it. Requires the pool's
+ * lock.
  */
 static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef **ret_def)
 {

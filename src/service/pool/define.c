@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Definitions of pools: define, create (transient), undefine, autostart. Names, UUIDs and sources
- * are checked, the files written and the tables updated while the definitions are entered, so that
- * no two pools get the same ones. A start or an undefine begins a change of the pool first
- * (core/definitions.h has the order).
+ * are checked, files written and tables updated inside definitions_enter(), so that two pools
+ * cannot get the same ones. A start or an undefine begins a change of the pool first
+ * (core/definitions.h describes the order).
  *
- * The file is on the disk before the table has the pool, and gone before the table forgets it; a
- * crash in between leaves what the next start reads. Events are emitted when everything is left
- * again.
+ * The file is durable before the pool enters the table, and removed before the pool leaves the
+ * table. The next start reads the files, so a crash in between is harmless. Events are emitted
+ * after definitions_leave().
  */
 #include <string.h>
 
@@ -32,8 +32,8 @@
 #include "lifecycle.h"
 
 /*
- * Returns the pool with the UUID of @def, else the one with its name, as a reference; NULL:
- * neither.
+ * Returns a reference to the pool with the UUID of @def, else to the pool with its name. Returns
+ * NULL if neither exists.
  */
 static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
 {
@@ -49,7 +49,10 @@ static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
     return pool;
 }
 
-/* Refuses a definition that takes another pool's name or uuid. *ret_same: the pool it redefines. */
+/*
+ * Rejects a definition with another pool's name or UUID. *ret_same: the pool that is redefined, or
+ * NULL.
+ */
 static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean must_be_inactive,
                             CstPool **ret_same, GError **error)
 {
@@ -57,7 +60,7 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
     char uuid[CST_UUID_TEXT_LEN];
 
     *ret_same = NULL;
-    /* A pool that exists keeps its name. */
+    /* The name of an existing pool needs no check. */
     if (!pool)
         return cst_text_name_check(def->name, _("pool"), error);
     if (!cst_uuid_equal(&pool->uuid, &def->uuid))
@@ -73,7 +76,10 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
     return TRUE;
 }
 
-/* Types without a backend keep their definitions as they are; none of their volumes is deleted. */
+/*
+ * Definitions of types without a backend are kept unchanged, because their volumes are never
+ * deleted.
+ */
 static gboolean check_trash(CstService *service, const CstPoolDef *def, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -87,8 +93,8 @@ static gboolean check_trash(CstService *service, const CstPoolDef *def, GError *
 /* --- define ----------------------------------------------------------------------------------- */
 
 /*
- * Takes @def over. The definition of an active pool, or of one that is being started, stays in
- * force until the pool is stopped.
+ * Sets the definition, and consumes @def. If the pool is active or starting, the old definition
+ * stays in force until the pool is stopped.
  */
 static void redefine(CstPool *pool, CstPoolDef *def)
 {
@@ -105,8 +111,8 @@ static void redefine(CstPool *pool, CstPoolDef *def)
 }
 
 /*
- * Takes @parsed over. The file comes last of the steps that may fail. A definition whose type has
- * no backend is kept as libvirt would show it; what needs the backend refuses it.
+ * Consumes @parsed. Saving the file is the last step that can fail. A definition of a type without
+ * a backend is kept and shown, as in libvirt; operations that need the backend fail.
  */
 static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError **error)
 {
@@ -154,8 +160,8 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
 /* --- create (transient) ----------------------------------------------------------------------- */
 
 /*
- * Takes @parsed over and returns the pool to start: a new one, or the inactive one of the same name
- * and UUID, which is to be started with *ret_def (else NULL).
+ * Returns the pool to start: a new one, or an existing inactive pool with the same name and UUID.
+ * An existing pool has to be started with *ret_def (else NULL). Consumes @parsed.
  */
 static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolDef **ret_def,
                                GError **error)
@@ -168,7 +174,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolD
         !pool_check_sources(service, def, FALSE, error) || !check_trash(service, def, error) ||
         !cst_backend_for(def->type, error))
         return NULL;
-    /* A dry run tries a pool that nobody else knows of. */
+    /* A dry run uses a pool that is not in the tables. */
     if (cst_dry_run())
         return pool_new(service, g_steal_pointer(&def));
     if (pool) {
@@ -180,11 +186,11 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolD
     return g_steal_pointer(&pool);
 }
 
-/* Takes *@def over once the pool starts with it. The pool is being changed. */
+/* Consumes *@def once the pool starts with it. Requires a change of the pool. */
 static gboolean build_and_start(CstPool *pool, CstPoolDef **def, unsigned flags, CstTask *task,
                                 GError **error)
 {
-    /* Checked again: the pool may have been started while this change waited to begin. */
+    /* Check again, because the pool may have been started during the wait for the change. */
     if (cst_pool_is_active(pool))
         return cst_fail(error, CST_ERROR_STATE, _("pool is already active as '%s'"), pool->name);
     pool_set_starting(pool, g_steal_pointer(def));
@@ -196,8 +202,9 @@ static gboolean build_and_start(CstPool *pool, CstPoolDef **def, unsigned flags,
 }
 
 /*
- * One change of the pool, so that nobody sees it built and not started. A transient pool that did
- * not start ceases to exist before the change ends; a persistent one stays.
+ * Builds and starts in one change of the pool, so that no other operation sees a built and inactive
+ * pool. If the start fails, a transient pool is removed before the change ends; a persistent pool
+ * is kept.
  */
 static gboolean change_and_start(CstPool *pool, CstPoolDef **def, unsigned flags, CstTask *task,
                                  GError **error)
@@ -264,7 +271,7 @@ static gboolean undefine_changing(CstPool *pool, GError **error)
 
     if (!definitions_enter(service, error))
         return FALSE;
-    /* Checked again: the pool may have been started while this change waited to begin. */
+    /* Check again, because the pool may have been started during the wait for the change. */
     done = check_inactive(pool, error) && cst_pool_file_remove(service->paths, pool->name, error);
     if (done) {
         cst_pool_identity_remove(service->paths, &pool->uuid, NULL);
@@ -274,7 +281,10 @@ static gboolean undefine_changing(CstPool *pool, GError **error)
     return done;
 }
 
-/* Nobody removes it any more; a pool that is defined with the same UUID has it again. */
+/*
+ * No process expires this trash any more. Defining a pool with the same UUID makes it accessible
+ * again.
+ */
 static void warn_of_trash(const CstPool *pool)
 {
     g_autoptr(GPtrArray) trash = cst_trash_list(pool->service->paths, &pool->uuid, NULL);
@@ -291,7 +301,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean done;
 
-    /* Before waiting for the change to begin: an active pool may be busy for hours. */
+    /* Check before the wait for the change, because an active pool may be busy for hours. */
     if (!check_inactive(pool, error))
         return FALSE;
     CST_TEST_POINT("pool.undefine.checked");
@@ -324,7 +334,10 @@ static gboolean set_autostart_entered(CstPool *pool, gboolean autostart, GError 
     persistent = pool->persistent;
     unchanged = !pool->autostart == !autostart;
     g_mutex_unlock(&pool->lock);
-    /* A link would outlive the definition, and hold for the next pool of this name. */
+    /*
+     * The autostart link would remain after the definition, and apply to the next pool with this
+     * name.
+     */
     if (removed)
         return cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
                         pool->name);

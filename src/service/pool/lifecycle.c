@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Start, stop, build, delete and refresh of pools. Each but the refresh is a change of the pool
- * (core/claim.h), during which its storage is touched without any lock.
+ * Start, stop, build, delete and refresh of pools. Each of them except refresh is a change of the
+ * pool (core/claim.h). During a change the storage is accessed without any lock.
  *
- * A pool is active from the moment its state file is on the disk, and inactive from the moment the
- * file is gone. A start that fails before that stops the storage again. A crash after the file was
- * written leaves an active pool, which pool_adopt() takes over; a crash of a stop leaves the pool
- * active with its storage stopped, which pool_adopt() reports as missing.
+ * A pool is active while its state file exists. A start that fails before the state file is durable
+ * stops the storage again. A crash after the file was written leaves an active pool, which
+ * pool_adopt() adopts. A crash during a stop leaves the pool active with its storage stopped, which
+ * pool_adopt() reports as missing.
  *
- * The identity of the storage (CstBackend.identity) is recorded with each start and expected from
- * then on (CstBackend.expect), so that nothing is done to another disk that happens to be mounted
- * at the pool's path. Building the pool forgets it.
+ * Each start records the identity of the storage (CstBackend.identity), which is verified from then
+ * on (CstBackend.expect). So no operation affects another disk that happens to be mounted at the
+ * pool's path. Building the pool removes the record.
  */
 #include "lifecycle.h"
 
@@ -37,7 +37,7 @@
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-/* Definitions that were loaded from files may have storage in common; one of them may be active. */
+/* Definitions loaded from files may use the same storage, and one of these pools may be active. */
 static gboolean check_storage_free(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolDef) def = NULL;
@@ -71,8 +71,8 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
     if (!cst_pool_state_start(state, error))
         return FALSE;
     /*
-     * Remote storage may not answer now: pool_recover() settles what dead processes left there
-     * once it does.
+     * Remote storage may not answer now. pool_recover() recovers the work of dead processes once it
+     * does.
      */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
@@ -96,8 +96,8 @@ void pool_set_active(CstPool *pool, CstPoolState *state)
 }
 
 /*
- * With the lock held: the pool has no storage any more. What was known of it is forgotten, and the
- * definition that was kept for the next start is in force.
+ * Resets the state of the storage. A definition for the next start is in force from now on.
+ * Requires the lock.
  */
 static void forget_storage(CstPool *pool)
 {
@@ -112,7 +112,7 @@ static void forget_storage(CstPool *pool)
     }
 }
 
-/* The state is dropped outside of the lock: that may close connections. */
+/* The state is freed without the lock, because that may close connections. */
 void pool_set_inactive(CstPool *pool)
 {
     CstPoolState *state;
@@ -129,8 +129,8 @@ void pool_set_inactive(CstPool *pool)
 }
 
 /*
- * Asks the storage before it enters the definitions: storage may hang, and the definitions' lock
- * would then stop every other pool, too.
+ * The storage is queried before the definitions are entered, because it may hang, and the
+ * definitions' lock would then block all other pools.
  */
 static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -149,9 +149,7 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     return done;
 }
 
-/*
- * A secret of the pool may have got another value after the storage was started with the old one.
- */
+/* A secret of the pool may have changed after the storage was started with the old value. */
 static void renew_since(CstPool *pool, CstPoolState *state, gint epoch)
 {
     g_autoptr(GError) why = NULL;
@@ -166,7 +164,7 @@ void pool_set_starting(CstPool *pool, CstPoolDef *def)
     g_mutex_lock(&pool->lock);
     pool->starting = TRUE;
     if (def) {
-        /* The definition on disk is in force again when the pool is inactive. */
+        /* The definition on disk is in force again once the pool is inactive. */
         if (pool->persistent && !pool->new_def)
             pool->new_def = g_steal_pointer(&pool->def);
         cst_pool_def_free(pool->def);
@@ -199,7 +197,9 @@ static gboolean start_and_save(CstPool *pool, CstPoolState *state, CstTask *task
     return FALSE;
 }
 
-/* In one step with the check, so that of two pools with the same storage one starts. */
+/*
+ * The check and the flag are one step, so that only one of two pools with the same storage starts.
+ */
 static gboolean set_starting_checked(CstPool *pool, GError **error)
 {
     gboolean done;
@@ -214,9 +214,9 @@ static gboolean set_starting_checked(CstPool *pool, GError **error)
 }
 
 /*
- * The state is opened, the storage started and scanned, the state file written, and only then is
- * the pool active. Hooks come last: they see an active pool. A definition that comes meanwhile is
- * kept for the next start.
+ * Steps: open the state, start and scan the storage, write the state file, activate the pool. Hooks
+ * are last, because they require an active pool. A definition that arrives during the start is kept
+ * for the next one.
  */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
@@ -240,7 +240,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
     return TRUE;
 }
 
-/* As libvirt does, overwriting and not overwriting exclude each other. */
+/* As in libvirt, OVERWRITE and NO_OVERWRITE are mutually exclusive. */
 gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error)
 {
     return cst_flags_check(flags,
@@ -253,7 +253,7 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
-/* An active pool must not be built: the start then fails with STATE by itself. */
+/* An active pool must not be built. pool_start_changing() then fails with STATE. */
 static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     gboolean done;
@@ -292,7 +292,7 @@ static gboolean remove_state(CstPool *pool, GError **error)
     return done;
 }
 
-/* The pool stays active, because its state file could not be removed: starts its storage again. */
+/* Restarts the storage, because the state file could not be removed and the pool stays active. */
 static void roll_back_stop(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GError) why = NULL;
@@ -302,7 +302,7 @@ static void roll_back_stop(CstPool *pool, CstPoolState *state)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
 }
 
-/* The storage first: if it can't be stopped, the pool stays active. */
+/* The storage is stopped first. If that fails, the pool stays active. */
 static gboolean stop_changing(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
@@ -326,7 +326,7 @@ static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
     if (!pool_change_begin(pool, task, error))
         return FALSE;
     done = stop_changing(pool, error);
-    /* Before the next change, which may be the start of a pool that is created under this name. */
+    /* Remove it before the next change, which may start a new pool of this name. */
     if (done) {
         CST_TEST_POINT("pool.stop.inactive");
         registry_forget_transient(pool);
@@ -365,7 +365,7 @@ static gboolean build_changing(CstPool *pool, unsigned flags, GError **error)
 
     if (!state || !cst_pool_state_build(state, flags, error))
         return FALSE;
-    /* Whoever builds accepts the storage as it is now. */
+    /* Building accepts the storage as it is now. */
     cst_pool_identity_remove(pool->service->paths, &pool->uuid, NULL);
     return TRUE;
 }
@@ -375,11 +375,11 @@ gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **erro
     return !create_flags || build_changing(pool, build_flags(create_flags), error);
 }
 
-/* Work on the storage of a pool that has to be inactive for it. */
+/* An operation on the storage that requires an inactive pool. */
 typedef struct {
     gboolean (*run)(CstPool *pool, unsigned flags, GError **error);
     CstPoolEventKind event;
-    const char *still; /* "already" or "still", as libvirt words the refusal */
+    const char *still; /* "already" or "still", for libvirt's error text */
 } InactiveWork;
 
 static gboolean refuse_active(CstPool *pool, const InactiveWork *work, GError **error)
@@ -395,7 +395,7 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
 {
     gboolean done;
 
-    /* Before waiting for the change to begin: an active pool may be busy for hours. */
+    /* Check before the wait for the change, because an active pool may be busy for hours. */
     if (!refuse_active(pool, work, error))
         return FALSE;
     CST_TEST_POINT("pool.inactive.checked");
@@ -423,7 +423,10 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **e
     return job_end(&job, build_pool(pool, flags, task, error), error);
 }
 
-/* Its records stay when a pool is undefined; with the storage they would be about nothing. */
+/*
+ * The records of the trash are kept when a pool is undefined. Without the storage they would be
+ * meaningless.
+ */
 static gboolean check_no_trash(CstPool *pool, GError **error)
 {
     g_autoptr(GPtrArray) trash = cst_trash_list(pool->service->paths, &pool->uuid, error);
@@ -471,7 +474,7 @@ gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **
 
 /* --- refresh ---------------------------------------------------------------------------------- */
 
-/* libvirt stops a pool that it can't refresh. */
+/* libvirt stops a pool if its refresh fails. */
 static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
 {
     g_autoptr(GError) error = NULL;
@@ -484,7 +487,10 @@ static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
-/* Not a change of the pool: work on volumes goes on, and their claims keep it active. */
+/*
+ * A refresh is not a change of the pool. Operations on volumes continue, and their claims keep it
+ * active.
+ */
 static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Brings the pools in memory in line with the files of definitions and states: those of libvirt, of
- * an earlier run of ours or, in the embedded mode, of another process. Definitions are entered, or
- * the process is only starting.
+ * Updates the pools in memory from the files of definitions and states. The files may have been
+ * written by libvirt, by an earlier run of this program or, in embedded mode, by another process.
+ * Runs inside definitions_enter(), or while the process starts.
  *
- * Definitions are taken first, then states: a state file has the definition in force, and makes the
- * pool active (pool_adopt()). A daemon probes the storage of all these pools at the same time, in
- * threads of its own, and waits for the answers up to one common deadline, so that storage that
- * hangs does not delay its start. Pools that have lost a file lose what it stood for; pools without
- * any file are removed from the tables, but stay valid for whoever has a reference.
+ * Definitions are read first, then states. A state file contains the definition in force, and makes
+ * the pool active (pool_adopt()). A daemon probes the storage of all these pools concurrently, in
+ * separate threads. It waits for the answers up to one common deadline, so that unresponsive
+ * storage does not delay its start. A pool without a definition file becomes transient, and a pool
+ * without a state file inactive. A pool without any file is removed from the tables, but stays
+ * valid for holders of a reference.
  */
 #include "load.h"
 
@@ -21,10 +22,10 @@
 #include "core/service.h"
 #include "lifecycle.h"
 
-/* Sockets have to be open within a second of a daemon's start. */
+/* Sockets must be open within a second of a daemon's start. */
 #define LOAD_WAIT_US (600 * G_TIME_SPAN_MILLISECOND)
 
-/* The pool of that name and uuid; one of the same name with another uuid goes. */
+/* Returns the pool with that name and UUID. Removes a pool with the same name and another UUID. */
 static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
 {
     CstPool *pool = registry_find(service, def->name);
@@ -40,7 +41,7 @@ static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
     return pool;
 }
 
-/* Compares what a file would contain. */
+/* Compares the definitions by the text of their files. */
 static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
 {
     g_autofree char *left = cst_pool_def_format(a, NULL);
@@ -50,8 +51,8 @@ static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
 }
 
 /*
- * Steals the definition. That of an active pool waits for its next start; the same one is no new
- * one.
+ * Consumes the definition. For an active pool it is kept for the next start, unless it equals the
+ * definition in force.
  */
 static void take_definition(CstPool *pool, CstPoolFile *file)
 {
@@ -71,8 +72,8 @@ static void take_definition(CstPool *pool, CstPoolFile *file)
 }
 
 /*
- * FALSE for a pool that is active here already, or is being started: its state file contains
- * nothing new. TRUE: the pool is to be adopted.
+ * Sets the definition from the state file. Returns TRUE if the pool has to be adopted. Returns
+ * FALSE if it is active or being started already; its state file then contains no news.
  */
 static gboolean take_state(CstPool *pool, CstPoolFile *file)
 {
@@ -81,7 +82,10 @@ static gboolean take_state(CstPool *pool, CstPoolFile *file)
         g_mutex_unlock(&pool->lock);
         return FALSE;
     }
-    /* The state holds the definition in force; one that differs in the file is for later. */
+    /*
+     * The state contains the definition in force. A different definition file applies to the next
+     * start.
+     */
     cst_pool_def_free(pool->new_def);
     pool->new_def = NULL;
     if (pool->persistent && !same_definition(pool->def, file->def))
@@ -92,7 +96,7 @@ static gboolean take_state(CstPool *pool, CstPoolFile *file)
     return TRUE;
 }
 
-/* Adopts @pools, which have state files. All probes are under way before the first wait. */
+/* Adopts @pools, which have state files. All probes are started before the first wait. */
 static void adopt_all(CstService *service, GPtrArray *pools)
 {
     g_autoptr(GPtrArray) states = g_ptr_array_new();
@@ -100,7 +104,7 @@ static void adopt_all(CstService *service, GPtrArray *pools)
     for (guint i = 0; i < pools->len; i++) {
         CstPoolState *state = pool_state_open(g_ptr_array_index(pools, i), NULL);
 
-        /* Only where pool_adopt() waits for the answer. */
+        /* Only in the cases in which pool_adopt() waits for the answer. */
         if (state && service->mode == CST_SERVICE_DAEMON && !cst_pool_state_is_remote(state))
             cst_pool_state_answers(state, NULL);
         g_ptr_array_add(states, state);
@@ -117,7 +121,7 @@ static void adopt_all(CstService *service, GPtrArray *pools)
     }
 }
 
-/* Removes the pools that have no file any more. @seen: the names that have one. */
+/* Removes the pools that have no file any more. @seen: the names of the pools with files. */
 static void forget_others(CstService *service, GHashTable *seen)
 {
     g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
@@ -134,7 +138,10 @@ static void forget_others(CstService *service, GHashTable *seen)
         registry_remove(g_ptr_array_index(gone, i));
 }
 
-/* Pools that another process stopped or undefined since the last load (embedded mode). */
+/*
+ * Applies the absence of a file: another process has stopped or undefined the pool since the last
+ * load (embedded mode).
+ */
 static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_state)
 {
     gboolean stopped;
@@ -148,7 +155,7 @@ static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_s
         pool_set_inactive(pool);
 }
 
-/* @pools keeps the references from find_or_add(); a pool with both files is in it twice. */
+/* @pools owns the references from find_or_add(). A pool with both files is in it twice. */
 void pools_load(CstService *service)
 {
     g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths);
@@ -181,7 +188,7 @@ void pools_load(CstService *service)
 
         take_vanished(pool, g_hash_table_contains(defined, pool->name),
                       g_hash_table_contains(active, pool->name));
-        /* From here on the set of names that have any file, for forget_others(). */
+        /* From here on "active" contains the names of all pools with files, for forget_others(). */
         g_hash_table_add(active, g_strdup(pool->name));
     }
     forget_others(service, active);

@@ -4,7 +4,7 @@
 #include <service/service.h>
 
 /**
- * Reads all definition and state files of pools and updates the tables. Definitions are entered, or
- * the service is being made. Files that can't be read are logged and skipped.
+ * Reads all definition and state files of pools and updates the tables. Called inside
+ * definitions_enter(), or while the service is created. Unreadable files are logged and skipped.
  */
 void pools_load(CstService *service);

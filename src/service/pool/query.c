@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is known of a pool: state, sizes, XML, thin stores, health; and of pools in general: sources
- * that can be found, capabilities. Answers come from memory, copied under the pool's lock; thin
- * stores, health and sources are queried from the storage.
+ * Queries about a pool: state, sizes, XML, thin stores, health. Also queries about pools in
+ * general: discovery of sources, capabilities. Most answers come from memory, copied under the
+ * pool's lock. Thin stores, health and sources are queried from the storage.
  */
 #include <base/error.h>
 #include <base/flags.h>
@@ -50,7 +50,7 @@ gboolean cst_pool_get_health(CstPool *pool, CstPoolHealth *ret_health, GError **
     return !state || cst_pool_state_health(state, TRUE, ret_health, error);
 }
 
-/* With the pool's lock held. libvirt calls a pool that is starting "building". */
+/* Returns the state. libvirt calls a starting pool "building". Requires the pool's lock. */
 static CstPoolRunState run_state(const CstPool *pool)
 {
     if (pool->starting)
@@ -63,8 +63,8 @@ static CstPoolRunState run_state(const CstPool *pool)
 }
 
 /*
- * An embedded process has not scanned the pool: it queries the sizes when somebody wants them. A
- * failure becomes the pool's problem, as a failed scan's would.
+ * An embedded process has not scanned the pool, so it queries the sizes on demand. A failure
+ * becomes the pool's problem, like a failed scan.
  */
 static void refresh_usage_if_embedded(CstPool *pool)
 {
@@ -94,7 +94,7 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
     g_mutex_unlock(&pool->lock);
 }
 
-/* As libvirt's live XML does: sizes and permissions as they are on the storage. */
+/* Sets sizes and permissions from the storage, as in libvirt's live XML. */
 static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
 {
     def->capacity = usage->capacity;
@@ -107,7 +107,7 @@ static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
     def->target_perms.gid = usage->gid;
 }
 
-/* Formatted outside of the lock, from a copy. */
+/* Formats a copy, so that the lock is not held. */
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -129,7 +129,7 @@ char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
     return cst_pool_def_format(def, error);
 }
 
-/* --- about pools ------------------------------------------------------------------------------ */
+/* --- pools in general ------------------------------------------------------------------------- */
 
 char *cst_service_find_sources(CstService *service, const char *type, const char *spec,
                                unsigned flags, GError **error)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reports which definitions, of libvirt or of an earlier version, this daemon would not load. It is
- * asked before the daemon takes a host over, so it changes nothing and acquires no lock: whoever
- * manages the definitions now may hold it.
+ * Reports the definitions, of libvirt or of an earlier version, that this daemon would not load.
+ * Used before the daemon replaces another one on a host. Therefore it changes no files and acquires
+ * no lock: the current manager of the definitions may hold it.
  */
 #include <service/takeover.h>
 
@@ -11,7 +11,8 @@
 #include <store/pool_files.h>
 
 /*
- * NULL: the definition in @path would be loaded, and its type has a backend. The caller frees it.
+ * Returns NULL if the definition in @path would be loaded and its type has a backend. The caller
+ * frees the result.
  */
 static char *problem_of(const char *path)
 {
