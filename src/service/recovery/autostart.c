@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts pools when a daemon starts, and retries until each is as it should be. One scheduler
- * thread keeps what is due when; workers start or scan, because storage may hang. Each pool has one
- * task at most (pool->retried), which lasts until the pool is active and recovered, or nobody wants
- * it any more. The delay doubles from try to try, up to a minute.
+ * Starts pools when a daemon starts, and retries until each is in its desired state. One scheduler
+ * thread keeps the due times. Workers do the starts and scans, because storage may hang. Each pool
+ * has at most one task (pool->retried). The task lasts until the pool is active and recovered, or
+ * is no longer to be started. The delay doubles with every try, up to a minute.
  *
- * A task is owned by the list of waiting ones or by the worker that runs it, never by both. The
- * lock guards that list and the flag to stop; it is not held while a pool is started.
+ * A task is owned by the list of waiting tasks or by the worker that runs it, never by both. The
+ * lock guards that list and the stop flag. It is not held while a pool is started.
  */
 #include "autostart.h"
 
@@ -23,12 +23,12 @@
 #define ANSWER_US       (5 * G_TIME_SPAN_SECOND)
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
-/* An active pool's storage is tried more often, as guests may be waiting for it. */
+/* Storage of an active pool is retried more often, because guests may be waiting for it. */
 #define LONGEST_ACTIVE_RETRY_S 10
 
 typedef struct {
     CstPool *pool;     /* referenced */
-    CstLogContext log; /* of whoever has added it */
+    CstLogContext log; /* context of the caller that added it */
     gint64 due;        /* monotonic */
     unsigned delay_s;
     gboolean watched;
@@ -51,8 +51,8 @@ static void task_free(AutostartTask *task)
 }
 
 /*
- * At its start libvirt takes a pool whose storage is there for active. Only with like_libvirt, and
- * not for remote storage, which may not answer.
+ * Returns whether the storage of an inactive pool is available. When libvirt starts, it considers
+ * such a pool active. Only with like_libvirt, and not for remote storage, which may not answer.
  */
 static gboolean is_there(CstPool *pool)
 {
@@ -68,8 +68,8 @@ static gboolean is_there(CstPool *pool)
 }
 
 /*
- * Whether the pool is to be started; checked before each try, as autostart may be switched off
- * meanwhile.
+ * Returns whether the pool has to be started. Checked before each try, because autostart may have
+ * been disabled since.
  */
 static gboolean wanted(CstPool *pool)
 {
@@ -82,7 +82,7 @@ static gboolean wanted(CstPool *pool)
     return startable && (autostart || is_there(pool));
 }
 
-/* Whether a try has something to do, by what memory knows. */
+/* Returns whether a try may have work to do, from memory only. */
 static gboolean may_be_wanted(CstPool *pool)
 {
     gboolean may;
@@ -95,8 +95,8 @@ static gboolean may_be_wanted(CstPool *pool)
 }
 
 /*
- * Watches and rescans a pool that is active already. FALSE: to be tried again, as remote storage
- * is; a pool of files is watched instead.
+ * Watches and rescans a pool that is already active. Returns FALSE if it has to be retried, as
+ * remote storage has to; a pool of files is watched instead.
  */
 static gboolean bring_back(AutostartTask *task, CstPoolState *state)
 {
@@ -104,7 +104,7 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
     g_autoptr(GError) error = NULL;
     gboolean needs_recovery;
 
-    /* Storage that hangs holds no worker: the pool is tried again. */
+    /* A worker must not block on storage that hangs. The pool is retried. */
     if (!cst_pool_state_await(state, g_get_monotonic_time() + ANSWER_US, &error)) {
         pool_set_problem(pool, error->message, TRUE);
         return FALSE;
@@ -113,7 +113,7 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
         pool->service->hooks->pool_started(pool);
     task->watched = TRUE;
     if (!pool_rescan(pool, state, NULL, &error)) {
-        /* Logged at the first failure only; the pool's problem says the same meanwhile. */
+        /* Log only the first failure. Later the pool's problem text shows the error. */
         if (task->delay_s == FIRST_RETRY_S)
             cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
         return !pool_recovers_late(pool, state);
@@ -124,7 +124,10 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
     return !needs_recovery || !pool_recovers_late(pool, state);
 }
 
-/* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
+/*
+ * Returns TRUE if no work is left. Returns FALSE without an error for an active pool that needs
+ * another try.
+ */
 static gboolean bring_up(AutostartTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(task->pool, NULL);
@@ -135,8 +138,8 @@ static gboolean bring_up(AutostartTask *task, GError **error)
 }
 
 /*
- * Ends the pool's task. TRUE: something was left to recover while the task came to its end, when
- * another one could not be added.
+ * Ends the pool's task. Returns TRUE if recovery became necessary while this task ended and
+ * prevented the addition of another one.
  */
 static gboolean finish(CstPool *pool)
 {
@@ -159,7 +162,7 @@ static void add(Autostart *autostart, AutostartTask *task)
 }
 
 /*
- * Makes the task due again after its delay. @error: why the start failed; NULL: an active pool that
+ * Schedules the task again after its delay. @error: of the failed start; NULL: an active pool that
  * needs another try.
  */
 static void put_off(AutostartTask *task, const GError *error)
@@ -173,7 +176,7 @@ static void put_off(AutostartTask *task, const GError *error)
     task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
 }
 
-/* Runs on a worker. The task is done, or goes back into the list of waiting ones. */
+/* Runs on a worker. Frees the task if it is done, else returns it to the list. */
 static void run_task(gpointer data, gpointer autostart_data)
 {
     AutostartTask *task = data;
@@ -198,8 +201,8 @@ static void run_task(gpointer data, gpointer autostart_data)
 }
 
 /*
- * With the lock held: hands the tasks that are due to workers; returns when the next one is due,
- * G_MAXINT64: none is waiting.
+ * Passes due tasks to workers. Returns the time when the next task is due, or G_MAXINT64 if no task
+ * is waiting. Requires the lock.
  */
 static gint64 dispatch_due(Autostart *autostart)
 {
@@ -218,7 +221,7 @@ static gint64 dispatch_due(Autostart *autostart)
     return next;
 }
 
-/* The scheduler thread: sleeps until a task is due, or one is added. */
+/* The scheduler thread: sleeps until a task is due or added. */
 static gpointer schedule(gpointer data)
 {
     Autostart *autostart = data;
@@ -258,8 +261,8 @@ void autostart_free(Autostart *autostart)
     g_cond_signal(&autostart->cond);
     g_mutex_unlock(&autostart->lock);
     /*
-     * Before the workers: nothing is handed out any more. Starts under way are waited for, others
-     * dropped.
+     * Stop the scheduler before the workers, so that it starts no more tasks. Running starts are
+     * completed, waiting tasks are dropped.
      */
     g_thread_join(autostart->scheduler);
     g_thread_pool_free(autostart->workers, FALSE, TRUE);
@@ -269,7 +272,7 @@ void autostart_free(Autostart *autostart)
     g_free(autostart);
 }
 
-/* TRUE for the first caller until the pool's task has ended. */
+/* Returns TRUE for the first caller until the pool's task has ended. */
 static gboolean claim(CstPool *pool)
 {
     gboolean free;
@@ -285,7 +288,10 @@ void autostart_add(Autostart *autostart, CstPool *pool)
 {
     AutostartTask *task;
 
-    /* In the caller's thread, which may be starting the daemon: no storage is accessed. */
+    /*
+     * Runs in the caller's thread, which may be starting the daemon. Therefore no storage is
+     * accessed.
+     */
     if (!may_be_wanted(pool) || !claim(pool))
         return;
     task = g_new0(AutostartTask, 1);

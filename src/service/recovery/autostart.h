@@ -4,18 +4,18 @@
 #include <service/pools.h>
 
 /**
- * Starts pools when the daemon starts, several at a time: active ones are scanned and watched,
- * autostart ones started. A start that fails is tried again, later each time, until it succeeds or
- * is no longer wanted; the pool's problem says why meanwhile.
+ * Starts pools when the daemon starts, several at a time. Active pools are scanned and watched, and
+ * autostart pools are started. A failed start is retried with increasing delays until it succeeds
+ * or is no longer wanted. Until then the pool's problem contains the error.
  */
 typedef struct Autostart Autostart;
 
-/** Starts the scheduler thread. Nothing is started before autostart_add(). */
+/** Starts the scheduler thread. No pool is started before autostart_add(). */
 Autostart *autostart_new(void);
-/** Waits for the starts under way and drops the others. NULL is accepted. */
+/** Waits for running starts and drops waiting ones. NULL is accepted. */
 void autostart_free(Autostart *autostart);
 /**
- * Adds a pool that is to be started or is active; others, and those that have a task, are ignored.
- * Call it later, too, for an active pool whose storage stopped answering. From any thread.
+ * Adds a pool that has to be started or is active. Ignores other pools, and pools that have a task.
+ * Also called later, for an active pool whose storage stopped answering. Callable from any thread.
  */
 void autostart_add(Autostart *autostart, CstPool *pool);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sees changes made behind our back. One thread polls the watches of all active pools and the
- * kernel's table of mounts; it touches no storage, as that may hang, and hands what is due to
- * workers.
+ * Detects changes of storage by other programs. One thread polls the watches of all active pools
+ * and the kernel's table of mounts. It does no storage I/O, because that may hang, and passes due
+ * watches to workers.
  *
- * inotify reports names in a directory, but not that a file system was unmounted lazily or mounted
- * on top. Therefore each change of the mounts makes every pool whose storage is a mounted directory
- * (CstBackend.on_mounts) due for a check whether it is still there, which costs an open and a stat.
- * The pool is scanned only when it went away or came back.
+ * inotify reports names in a directory. It does not report lazy unmounts, or mounts on top of the
+ * directory. Therefore each change of the mounts makes every pool on a mounted directory
+ * (CstBackend.on_mounts) due for a check of its presence. The check costs an open and a stat. The
+ * pool is scanned only if its storage has disappeared or returned.
  *
- * Storage that may hang is asked whether it works (base/liveness.h), which costs nothing: when it
- * does not answer, or with an error, its pool has a problem at once, whatever its worker waits for,
- * and when it works again the pool is scanned.
+ * Storage that may hang is queried for its liveness (base/liveness.h), which is cheap. If it does
+ * not answer or reports an error, its pool gets a problem at once, even if its worker is blocked.
+ * When the storage works again, the pool is scanned.
  *
- * A watch (watch.c) belongs to the thread while it is idle, and to its worker while it is busy: the
- * lock guards that flag, the list and what the storage answers, the rest of a watch needs none.
- * What is reported while a worker has the watch stays in the inotify queue until the worker has
- * returned it. A pool that is stopped gets another state (or none), by which the thread finds the
- * watches to free.
+ * A watch (watch.c) belongs to the thread while it is idle, and to its worker while it is busy. The
+ * lock guards that flag, the list and the liveness of the storage; the other fields of a watch need
+ * no lock. Reports that arrive while a worker has the watch stay in the inotify queue until the
+ * worker has returned it. A stopped pool has another state (or no state), by which the thread
+ * identifies the watches to free.
  */
 #include "monitor.h"
 
@@ -35,27 +35,27 @@
 #include "core/pool.h"
 #include "watch.h"
 
-/* A burst of changes is scanned for once, this long after its first one. */
+/* Delay after the first change of a burst, so that the whole burst causes one scan. */
 #define BURST_MS 100
-/* Storage that may hang is asked this often whether it works. */
+/* Interval of the liveness queries of storage that may hang. */
 #define ANSWER_MS 2000
 /*
- * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
- * they are needed, up to this many: that many pools may hang and delay no other one. With more of
- * them, a pool that is due waits for the first worker that returns, in the order of becoming due.
+ * A scan may block on storage that hangs, and occupies its worker for that time. Workers are
+ * started on demand, up to this number: as many pools may hang without delaying another one. Beyond
+ * that number, a due pool waits for the first free worker, in the order of due times.
  */
 #define WORKERS_MAX 64
 
 struct Monitor {
-    GMutex lock; /* guards watches as a list, parts of each, and stop; never held in a scan */
+    GMutex lock; /* guards the list of watches, parts of them, and stop; never held in a scan */
     GPtrArray *watches;
     GThread *thread;
     GThreadPool *workers;
     CstFd wake;
-    CstFd mountinfo;   /* -1: can't be had */
-    gint64 mounts_at;  /* the thread's: when to count a change of mounts; 0: there was none */
-    gint mounts;       /* atomic: so many changes */
-    gint64 answers_at; /* the thread's: when to ask what may hang; 0: nothing may */
+    CstFd mountinfo;   /* -1: not available */
+    gint64 mounts_at;  /* used by the thread: time to count a change of mounts; 0: no change */
+    gint mounts;       /* atomic: number of changes of mounts */
+    gint64 answers_at; /* used by the thread: next liveness query; 0: no storage may hang */
     gboolean stop;
 };
 
@@ -75,7 +75,7 @@ static void wake(Monitor *monitor)
 
 /* --- storage that hangs or fails -------------------------------------------------------------- */
 
-/* Asks all storage that may hang, and reports what does not work. */
+/* Queries the liveness of all storage that may hang, and reports storage that stopped working. */
 static void ask_all(Monitor *monitor)
 {
     g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
@@ -109,7 +109,7 @@ static gboolean is_stopped(Monitor *monitor)
     return stop;
 }
 
-/* Gives the watch back to the thread, which computes its next time anew. */
+/* Returns the watch to the thread, which computes its next due time. */
 static void return_watch(Monitor *monitor, Watch *watch)
 {
     g_mutex_lock(&monitor->lock);
@@ -121,7 +121,9 @@ static void return_watch(Monitor *monitor, Watch *watch)
 /* Runs on a worker. */
 static void check_watch(gpointer data, gpointer monitor)
 {
-    /* Read before the check: a mount during the check makes the watch due again. */
+    /*
+     * Read the count before the check, so that a mount during the check makes the watch due again.
+     */
     guint mounts = mounts_of(monitor);
 
     if (!is_stopped(monitor))
@@ -129,12 +131,11 @@ static void check_watch(gpointer data, gpointer monitor)
     return_watch(monitor, data);
 }
 
-/* --- the thread: waits, and hands out what is due --------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 /*
- * The watches that no worker has, borrowed; those of stopped pools are freed. Only this thread
- * hands out and frees watches, so what it polls stays alive and is touched by nobody else
- * meanwhile.
+ * Returns the watches without a worker, borrowed. Frees the watches of stopped pools. Only this
+ * thread dispatches and frees watches, so the polled watches stay valid and unchanged.
  */
 static GPtrArray *idle_watches(Monitor *monitor)
 {
@@ -161,7 +162,10 @@ static GPtrArray *idle_watches(Monitor *monitor)
     return idle;
 }
 
-/* The timeout for poll() until the first watch is due, in ms; -1: none is. */
+/*
+ * Returns the timeout for poll() until the first watch is due, in ms. Returns -1 if no watch will
+ * be due.
+ */
 static int next_timeout(Monitor *monitor, GPtrArray *watches)
 {
     gint64 now = g_get_monotonic_time();
@@ -177,7 +181,7 @@ static int next_timeout(Monitor *monitor, GPtrArray *watches)
 }
 
 /*
- * Once a change was reported, the descriptor is not polled until the burst is over and has been
+ * Returns the descriptor to poll. After a report it is not polled until the burst is over and was
  * read.
  */
 static int fd_to_poll(const Watch *watch)
@@ -185,10 +189,10 @@ static int fd_to_poll(const Watch *watch)
     return watch->due ? -1 : watch->fd;
 }
 
-/* What is polled besides the watches. */
+/* Number of polled descriptors other than the watches. */
 #define OTHER_FDS 2
 
-/* Polls everything, and makes due what was reported. The mount table reports by POLLPRI. */
+/* Polls all descriptors, and sets due times for reports. The mount table reports by POLLPRI. */
 static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
 {
     g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + OTHER_FDS);
@@ -214,7 +218,7 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     }
 }
 
-/* Ends a burst of mounts, which containers cause all the time, and counts it as one change. */
+/* Counts a burst of mounts as one change. Containers cause many of them. */
 static void count_mounts(Monitor *monitor)
 {
     if (!monitor->mounts_at || monitor->mounts_at > g_get_monotonic_time())
@@ -231,7 +235,7 @@ static void push_watch(Monitor *monitor, Watch *watch)
     g_thread_pool_push(monitor->workers, watch, NULL);
 }
 
-/* The thread: waits, then hands the watches that are due to workers. */
+/* The thread: waits, then passes due watches to workers. */
 static gpointer monitor_thread(gpointer data)
 {
     Monitor *monitor = data;
@@ -276,7 +280,7 @@ void monitor_free(Monitor *monitor)
     wake(monitor);
     g_thread_join(monitor->thread);
     CST_TEST_POINT("monitor.free.joined");
-    /* What no worker has begun is dropped. */
+    /* Drop watches that no worker has begun. */
     g_thread_pool_free(monitor->workers, TRUE, TRUE);
     g_ptr_array_unref(monitor->watches);
     cst_fd_clear(&monitor->wake);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Puts together what brings pools and jobs back after a start or a failure: the journal's replay,
- * the autostart with its retries, the monitor of active pools, and the resumption of jobs of dead
- * processes. The use cases wake them through the hooks of the service (ServiceHooks).
+ * Restores pools and jobs after a start or a failure. The parts are the journal's replay, the
+ * autostart with its retries, the monitor of active pools, and the resumption of jobs of dead
+ * processes. The use cases call them through the hooks of the service (ServiceHooks).
  *
- * The order of a start: with definitions loaded, the journal is replayed before anything uses the
- * storage; then interrupted jobs are taken over; pools and jobs start with cst_service_start().
+ * Order of a start: definitions are loaded; the journal is replayed before any other use of the
+ * storage; interrupted jobs are adopted; cst_service_start() starts pools and jobs.
  */
 #include "recovery.h"
 
@@ -19,7 +19,7 @@
 struct Recovery {
     Resumption *resumption;
     Monitor *monitor;     /* daemon only */
-    Autostart *autostart; /* the same, from cst_service_start() on */
+    Autostart *autostart; /* daemon only, from cst_service_start() on */
 };
 
 Recovery *recovery_new(void)
@@ -46,11 +46,11 @@ void recovery_start(CstService *service)
     resumption_start(recovery->resumption);
 }
 
-/* In the reverse order of use: resumed jobs need their pools, starts need the monitor. */
+/* Reverse order of use: resumed jobs need their pools, and starts need the monitor. */
 void recovery_free(Recovery *recovery)
 {
     resumption_free(recovery->resumption);
-    autostart_free(recovery->autostart); /* its workers read it until they have ended */
+    autostart_free(recovery->autostart); /* its workers read this field until they have ended */
     recovery->autostart = NULL;
     monitor_free(recovery->monitor);
     g_free(recovery);
@@ -66,7 +66,7 @@ void recovery_pool_stopped(CstPool *pool)
     monitor_unwatch(pool->service->recovery->monitor);
 }
 
-/* Without an autostart (an embedded process, or before cst_service_start()) nobody tries again. */
+/* Without autostart (an embedded process, or before cst_service_start()) no retry takes place. */
 void recovery_retry(CstPool *pool)
 {
     Autostart *autostart = pool->service->recovery->autostart;

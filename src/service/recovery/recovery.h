@@ -3,22 +3,24 @@
 
 #include "core/service.h"
 
-/** Allocates the state of recovery, which starts nothing. */
+/** Allocates the state of recovery. Starts no threads. */
 Recovery *recovery_new(void);
 /**
- * Replays the journal and takes over the jobs of dead processes. Call it with the definitions
- * loaded and entered, before anything uses the storage.
+ * Replays the journal and adopts the jobs of dead processes. Call it with the definitions loaded
+ * and entered, before any other use of the storage.
  */
 void recovery_load(CstService *service);
 /**
- * Starts the autostart pools, brings back active ones and resumes jobs; all of it in threads. Only
- * in a daemon.
+ * Starts the autostart pools, restores active ones and resumes jobs, in separate threads. Only in a
+ * daemon.
  */
 void recovery_start(CstService *service);
-/** Waits for what is under way and frees everything. Other calls into the service have ended. */
+/**
+ * Waits for running operations and frees everything. Other calls of the service must have ended.
+ */
 void recovery_free(Recovery *recovery);
 
-/** ServiceHooks.pool_started, pool_stopped and retry. */
+/** Implement ServiceHooks.pool_started, pool_stopped and retry. */
 void recovery_pool_started(CstPool *pool);
 void recovery_pool_stopped(CstPool *pool);
 void recovery_retry(CstPool *pool);

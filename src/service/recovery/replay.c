@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Replays what dead processes left halfway, from the journal of intents (store/journal.h). An
- * intent has the whole definition of the pool as it was then and, for a new volume, the draft,
- * which is dropped. A change without a draft is dropped or completed by the backend, which finds
- * what is left of it (drop_drafts). Both may be repeated, so a crash during the replay does no
- * harm.
+ * Replays incomplete changes of dead processes from the journal of intents (store/journal.h). An
+ * intent contains the complete definition of its pool at that time. For a new volume it also
+ * contains the draft, which is dropped. The backend drops or completes a change without a draft,
+ * because it finds the traces itself (drop_drafts). Both are idempotent, so a crash during the
+ * replay is harmless.
  *
- * Local storage is recovered while the service loads, before anything else uses it. Remote storage
- * may not answer for long, so its intents are kept until it does: the start of the pool, or a scan
- * of it that succeeds, replays them then. Local storage that does not answer while the service
- * loads (cst_pool_state_await()) is treated like remote storage (CstPool.recovers_late).
+ * Local storage is recovered while the service loads, before any other use of it. Remote storage
+ * may be unresponsive for long, so its intents are kept until it answers: the start of the pool, or
+ * a successful scan, replays them. Local storage that does not answer while the service loads
+ * (cst_pool_state_await()) is treated like remote storage (CstPool.recovers_late).
  */
 #include "replay.h"
 
@@ -26,13 +26,13 @@
 #include "volume/move_rename.h"
 #include "volume/rename.h"
 
-/* How long storage may take to answer; it is probed in another thread. */
+/* Minimal time for storage to answer. It is probed in another thread. */
 #define LEAST_WAIT_US (200 * G_TIME_SPAN_MILLISECOND)
 
 /*
- * Opens the pool as it was when the intent was recorded. *ret_state NULL: the record names none, so
- * there is nothing to recover. Fails when the storage there is not the one on record for the pool
- * (CstBackend.expect): nothing may be dropped from another one.
+ * Opens the pool as it was when the intent was recorded. *ret_state is NULL if the record contains
+ * no definition, so no recovery is possible or needed. Fails if the present storage is not the
+ * recorded one of the pool (CstBackend.expect), because no draft may be dropped from other storage.
  */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
                               CstPoolState **ret_state, GError **error)
@@ -51,13 +51,13 @@ static gboolean open_recorded(CstService *service, const CstIntentRecord *record
     return FALSE;
 }
 
-/* Drops the draft, or whatever a change of a volume left halfway. */
+/* Drops the draft, or has the backend drop or complete the change of a volume. */
 static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record, GError **error)
 {
     const char *draft = g_hash_table_lookup(record->fields, "draft");
     g_autoptr(GError) why = NULL;
 
-    /* A directory that is gone took the draft with it. */
+    /* If the directory was removed, the draft was removed with it. */
     if ((draft ? cst_pool_state_abandon(state, draft, &why) : cst_pool_state_settle(state, &why)) ||
         (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) && !cst_pool_state_is_remote(state)))
         return TRUE;
@@ -65,7 +65,7 @@ static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record
     return FALSE;
 }
 
-/* VolumeOpenPool. */
+/* Implements VolumeOpenPool. */
 static CstPoolState *open_pool(CstService *service, const char *name, GError **error)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(service, name, error);
@@ -77,7 +77,7 @@ static CstPoolState *open_pool(CstService *service, const char *name, GError **e
                : NULL;
 }
 
-/* What an intent of its own kind says is done by who has written it. */
+/* Intents with their own operation are replayed by the module that wrote them. */
 static gboolean recover_recorded(CstService *service, CstPoolState *state,
                                  const CstIntentRecord *record, GError **error)
 {
@@ -92,13 +92,13 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
     return drop_recorded(state, record, error);
 }
 
-/* The replay of all intents while the service loads. */
+/* State of the replay of all intents while the service loads. */
 typedef struct {
     CstService *service;
-    GHashTable *silent; /* names of pools whose storage has not answered */
+    GHashTable *silent; /* names of pools that have not answered */
 } LoadReplay;
 
-/* Each pool is waited for once, and a healthy one has some time even after the load's deadline. */
+/* Each pool is waited for once. A healthy pool gets some time even after the load's deadline. */
 static gboolean storage_answers(const LoadReplay *replay, CstPoolState *state,
                                 const CstIntentRecord *record)
 {
@@ -114,7 +114,7 @@ static gboolean storage_answers(const LoadReplay *replay, CstPoolState *state,
     return FALSE;
 }
 
-/* The pool's intents are kept until its storage answers. */
+/* Keeps the intents of a pool until its storage answers. */
 static void postpone(CstService *service, const CstIntentRecord *record)
 {
     const char *name = g_hash_table_lookup(record->fields, "pool");
@@ -127,7 +127,9 @@ static void postpone(CstService *service, const CstIntentRecord *record)
     g_mutex_unlock(&pool->lock);
 }
 
-/* CstReplayFunc. A record without a state is removed; one about remote storage is kept. */
+/*
+ * Implements CstReplayFunc. Removes a record without a state, and keeps a record of remote storage.
+ */
 static gboolean replay_local(const CstIntentRecord *record, gpointer data, GError **error)
 {
     const LoadReplay *replay = data;
@@ -136,7 +138,7 @@ static gboolean replay_local(const CstIntentRecord *record, gpointer data, GErro
 
     if (!open_recorded(replay->service, record, &state, error))
         return FALSE;
-    /* What is far away may not answer for long: its pool sees to it (replay_pool). */
+    /* Remote storage may be unresponsive for long. replay_pool() replays its records later. */
     if (!state || cst_pool_state_is_remote(state))
         return !state;
     if (storage_answers(replay, state, record) &&
@@ -162,7 +164,7 @@ typedef struct {
     gboolean kept;
 } PoolReplay;
 
-/* CstReplayFunc for a remote pool that answers. */
+/* Implements CstReplayFunc for a remote pool that answers. */
 static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GError **error)
 {
     PoolReplay *replay = data;
@@ -170,7 +172,7 @@ static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GErr
 
     if (!open_recorded(replay->pool->service, record, &then, error))
         return FALSE;
-    /* On the storage that the pool had then; it may have been redefined. */
+    /* Recover the storage that the pool had at that time, because it may have been redefined. */
     if (!then || recover_recorded(replay->pool->service, then, record, error))
         return TRUE;
     replay->kept = TRUE;
@@ -183,7 +185,10 @@ void replay_pool(CstPool *pool, CstPoolState *state)
     g_autoptr(GError) error = NULL;
 
     cst_journal_replay_kept(pool->service->journal, pool->name, replay_remote, &replay);
-    /* Also finds what no intent records: the journal is not synced, so a power cut may lose it. */
+    /*
+     * Also find traces without an intent: the journal is not synced, so a power failure may lose
+     * intents.
+     */
     if (!cst_pool_state_settle(state, &error)) {
         cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
                 "pool '%s': %s", pool->name, error->message);

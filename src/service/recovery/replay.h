@@ -3,10 +3,10 @@
 
 #include "core/pool.h"
 
-/** Replays all intents of dead processes, but for those about remote pools, which are kept. */
+/** Replays all intents of dead processes. Keeps the intents of remote pools. */
 void replay_journal(CstService *service);
 /**
- * Replays the intents that were kept for @pool, a remote one whose storage answers, and has its
- * backend drop or finish what is left. Asks for a retry when something could not be.
+ * Replays the kept intents of @pool, after its remote storage has answered. Has its backend drop or
+ * complete remaining traces. Requests a retry if recovery is incomplete.
  */
 void replay_pool(CstPool *pool, CstPoolState *state);

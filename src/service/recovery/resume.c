@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Resumes jobs because the daemon before this one ended in the middle of them. The job's file says
- * how (info.resume); only daemons write that, since whoever ends a command of his own has ended its
- * work. Each job is taken over with its number and rate limit, waits until its pool is active, and
- * is begun again. The table lists only kinds of jobs that do no harm when they are repeated;
- * core/job_kind.c says what the others leave.
+ * Resumes jobs that were interrupted because the previous daemon ended. The parameters are in the
+ * job's file (info.resume). Only daemons write them, because a user who stops a command also
+ * intends to stop its work. Each job is adopted with its number and rate limit. It waits until its
+ * pool is active, and starts again. The table contains only kinds of jobs that are safe to repeat;
+ * core/job_kind.c describes the traces of other kinds.
  *
- * All jobs are taken over while the service loads, so that they are listed as waiting from the
- * beginning. A job belongs to resumption->jobs until it is pushed to a worker, which then frees it.
+ * All jobs are adopted while the service loads, so that they are listed as waiting from the
+ * beginning. A job belongs to resumption->jobs until it is passed to a worker, which then frees it.
  */
 #include "resume.h"
 
@@ -27,7 +27,7 @@
 #include "core/service.h"
 
 #define WORKERS_MAX     4
-#define POOL_TIMEOUT_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */
+#define POOL_TIMEOUT_US (60 * G_TIME_SPAN_SECOND) /* limit of the wait for the job's pool */
 #define POLL_US         (100 * G_TIME_SPAN_MILLISECOND)
 
 typedef gboolean (*ResumeFunc)(CstPool *pool, const char *volume, const char *how, CstTask *task,
@@ -62,7 +62,7 @@ static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask
     return cst_vol_wipe(pool, volume, algorithm, 0, task, error);
 }
 
-/* "FLAGS BASE", as cst_vol_commit() writes it; the base may be empty. */
+/* "FLAGS BASE", as written by cst_vol_commit(). The base may be empty. */
 static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTask *task,
                        GError **error)
 {
@@ -86,7 +86,7 @@ static const Resumable resumables[] = {
     {"sparsify", sparsify},
 };
 
-/* NULL: a job of this kind is not resumed. */
+/* Returns NULL if a job of this kind cannot be resumed. */
 static const Resumable *resumable_find(const char *kind)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(resumables); i++)
@@ -107,7 +107,7 @@ typedef struct {
 struct Resumption {
     CstService *service;
     GPtrArray *jobs;      /* of InterruptedJob * */
-    GThreadPool *workers; /* NULL: not started */
+    GThreadPool *workers; /* NULL: not started yet */
 };
 
 static void interrupted_job_free(InterruptedJob *job)
@@ -119,7 +119,10 @@ static void interrupted_job_free(InterruptedJob *job)
     g_free(job);
 }
 
-/* Ends a job that no use case has begun; does nothing when one has, and has ended it. */
+/*
+ * Ends an adopted job as failed if no use case has begun it. Does nothing if a use case has begun
+ * and ended it.
+ */
 static void fail_job(CstService *service, const InterruptedJob *job, GError **error)
 {
     g_auto(Job) taken = {0};
@@ -128,7 +131,7 @@ static void fail_job(CstService *service, const InterruptedJob *job, GError **er
         job_end(&taken, FALSE, error);
 }
 
-/* The pool's UUID, a space and what the job needs to know: as job_may_resume() has written it. */
+/* Parses the text of job_may_resume(): the pool's UUID, a space and the parameters of the job. */
 static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char **ret_how)
 {
     const char *space = strchr(resume, ' ');
@@ -141,8 +144,8 @@ static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char *
 }
 
 /*
- * CstJobResumeFunc: adopts the job, or marks it as interrupted when it can't be resumed (a file
- * written by another version, for example).
+ * Implements CstJobResumeFunc: adopts the job. Marks it as interrupted if it cannot be resumed, for
+ * example because its file was written by another version.
  */
 static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
@@ -169,8 +172,8 @@ static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
 }
 
 /*
- * Waits until the job's pool is active, a minute at most: autostarted pools and remote ones take a
- * while. Polls, as the pool need not exist yet.
+ * Waits until the job's pool is active, for at most a minute, because autostart pools and remote
+ * pools need some time. Polls, because the pool need not exist yet.
  */
 static CstPool *active_pool(CstService *service, const InterruptedJob *job, GError **error)
 {
@@ -211,7 +214,7 @@ static void resume_job(gpointer data, gpointer resumption)
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", job->pool,
                 job->kind->kind, job->volume, error->message);
-    /* Does nothing when the use case has taken the job. */
+    /* Does nothing if the use case has begun the job. */
     fail_job(service, job, &error);
     cst_log_pop(&log);
     interrupted_job_free(job);
@@ -224,7 +227,7 @@ Resumption *resumption_new(CstService *service)
 
     resumption->service = service;
     resumption->jobs = g_ptr_array_new();
-    /* An embedded process leaves jobs that may be resumed to the next daemon. */
+    /* An embedded process leaves resumable jobs to the next daemon. */
     cst_job_files_recover(service->paths, daemon ? take_over : NULL, resumption);
     return resumption;
 }

@@ -7,11 +7,11 @@
 typedef struct Resumption Resumption;
 
 /**
- * Marks the jobs of dead processes as interrupted, except those that can be resumed: a daemon takes
- * them over, an embedded process leaves them.
+ * Marks the jobs of dead processes as interrupted, except resumable jobs: a daemon adopts them, an
+ * embedded process leaves them unchanged.
  */
 Resumption *resumption_new(CstService *service);
-/** Resumes the jobs in threads, each one once its pool is active. */
+/** Resumes the jobs in threads, each job once its pool is active. */
 void resumption_start(Resumption *resumption);
-/** Waits for the jobs under way and cancels those not begun. NULL is accepted. */
+/** Waits for running jobs and cancels jobs that have not begun. NULL is accepted. */
 void resumption_free(Resumption *resumption);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One pool that is watched: what was reported, and what a worker does about it.
+ * One watched pool: pending reports, and their processing by a worker.
  */
 #include "watch.h"
 
@@ -18,29 +18,30 @@
 #include "volume/trash.h"
 
 /*
- * A report without a name takes a scan of all, often for the sake of changes of our own, which are
- * known. It waits, so that it does not hinder the next change, and for so many times as long as the
- * scan before took, so that a pool of many volumes is not scanned all the time.
+ * A report without a name requires a scan of the whole pool. Often its cause is a change by this
+ * service, which is already known. The scan is delayed, so that it does not hinder the next change.
+ * The delay is UNNAMED_SCANS times the duration of the previous scan, so that a large pool is not
+ * scanned continuously.
  */
 #define UNNAMED_MIN_MS 1000
 #define UNNAMED_MAX_MS 8000
 #define UNNAMED_SCANS  4
 /*
- * A scan of one new file writes a record to the disk on its own, which takes as long as a scan of
- * all takes for many known ones; a scan of all writes the records in one transaction. So a pool of
- * which more than one in so many volumes has changed is scanned as a whole.
+ * A scan of one new file writes one record to the disk, which takes as long as a whole scan of many
+ * known files. A whole scan writes all records in one transaction. Therefore the whole pool is
+ * scanned if more than one in CHANGED_SHARE volumes has changed.
  */
 #define CHANGED_MIN   64
 #define CHANGED_SHARE 16
-/* A pool whose storage was missing is scanned this often. */
+/* Scan interval of a pool without its storage. */
 #define RETRY_MS 5000
-/* Space that may run full while guests write is checked this often: no watch reports it. */
+/* Check interval of space that may fill up while guests write, because no watch reports it. */
 #define SPACE_MS 10000
-/* Storage whose technology tells how it is, which costs nothing, is asked this often. */
+/* Query interval of storage that reports its health, which is cheap. */
 #define HEALTH_MS 3000
-/* Deleted volumes are looked at this often whether they were kept for their days. */
+/* Check interval of deleted volumes for the end of their retention. */
 #define TRASH_MS (10 * 60 * 1000)
-/* While a pool is being started nobody has its volumes, and this is tried again. */
+/* Retry interval of that check while the pool is being changed. */
 #define TRASH_AGAIN_MS 1000
 
 void watch_free(Watch *watch)
@@ -52,9 +53,9 @@ void watch_free(Watch *watch)
     g_free(watch);
 }
 
-/* --- what was reported ------------------------------------------------------------------------ */
+/* --- reports ---------------------------------------------------------------------------------- */
 
-/* Receives a changed name from cst_pool_state_watch_read(); NULL: anything may have changed. */
+/* Receives a changed name from cst_pool_state_watch_read(). NULL: any volume may have changed. */
 static void note_changed(const char *name, gpointer data)
 {
     Watch *watch = data;
@@ -68,8 +69,8 @@ static void note_changed(const char *name, gpointer data)
 }
 
 /*
- * With like_libvirt the table changes only when a client refreshes the pool, so there is nothing to
- * watch but whether the storage is there.
+ * With like_libvirt the table changes only when a client refreshes the pool. Then only the presence
+ * of the storage is watched.
  */
 static void drop_unless_wanted(Watch *watch)
 {
@@ -77,7 +78,7 @@ static void drop_unless_wanted(Watch *watch)
         cst_pool_state_watch_close(watch->state, &watch->fd);
 }
 
-/* The storage that has come back is another directory than the one that was watched. */
+/* Returned storage is another directory than the watched one. */
 static gboolean renew_watch(Watch *watch)
 {
     int fd = cst_pool_state_watch_open(watch->state, NULL);
@@ -91,7 +92,8 @@ static gboolean renew_watch(Watch *watch)
 }
 
 /*
- * Whether the pool is being stopped, which may take its storage away before the pool is inactive.
+ * Returns whether the pool is being changed. Stopping may make its storage unavailable before the
+ * pool is inactive.
  */
 static gboolean is_changing(const Watch *watch)
 {
@@ -104,7 +106,8 @@ static gboolean is_changing(const Watch *watch)
 }
 
 /*
- * Scans the whole pool. The watch is renewed before the scan, so that nothing is missed in between.
+ * Scans the whole pool. The watch is renewed before the scan, so that no change is missed in
+ * between.
  */
 static gboolean rescan(Watch *watch)
 {
@@ -115,7 +118,7 @@ static gboolean rescan(Watch *watch)
     if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
         watch->scan_us = g_get_monotonic_time() - started;
         /*
-         * Either the storage came back after the first attempt, or the limit of inotify watches is
+         * Either the storage returned after the first attempt, or the limit of inotify watches is
          * reached.
          */
         if (!watched && !renew_watch(watch))
@@ -132,8 +135,8 @@ static gboolean rescan(Watch *watch)
 }
 
 /*
- * Scans the names that were reported. TRUE: the table was outdated; our own changes are reported,
- * too, and find it up to date.
+ * Scans the reported names. Returns TRUE if the table was outdated. Changes by this service are
+ * reported as well; for them the table is already up to date.
  */
 static gboolean rescan_changed(Watch *watch)
 {
@@ -148,7 +151,10 @@ static gboolean rescan_changed(Watch *watch)
 
         if (volume_defer_rescan(watch->pool, name))
             continue;
-        /* The storage may have gone: catch_up() scans all of it, and notes that it is lost. */
+        /*
+         * The storage may be missing. catch_up() scans the whole pool, and records that the storage
+         * is lost.
+         */
         if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
             return FALSE;
@@ -167,7 +173,7 @@ static gboolean many_changed(const Watch *watch)
     return changed > CHANGED_MIN && changed > pool_table_count(watch->pool) / CHANGED_SHARE;
 }
 
-/* Reads what was reported since the last time, and brings the table up to date with it. */
+/* Reads the reports since the last call, and updates the table accordingly. */
 static void catch_up(Watch *watch)
 {
     gboolean was_lost = watch->lost;
@@ -185,7 +191,7 @@ static void catch_up(Watch *watch)
         watch->unnamed_due = 0;
         watch->all = !rescan(watch);
         watch->due = watch->all ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
-        /* Storage that is still away has been reported. */
+        /* Missing storage was reported already. */
         changed = !was_lost || !watch->lost;
     }
     if (changed)
@@ -193,7 +199,8 @@ static void catch_up(Watch *watch)
 }
 
 /*
- * After a change of the mounts: makes the pool due at once if its storage went away or came back.
+ * Makes the pool due at once if its storage has disappeared or returned. Called after a change of
+ * the mounts.
  */
 static void check_storage(Watch *watch)
 {
@@ -205,7 +212,7 @@ static void check_storage(Watch *watch)
     watch->due = g_get_monotonic_time();
 }
 
-/* Estimates end, also where no watch reports what others change. */
+/* Estimates expire, even without a watch that reports changes by other programs. */
 static void check_usage(Watch *watch)
 {
     gint64 due = pool_usage_due(watch->pool);
@@ -214,7 +221,7 @@ static void check_usage(Watch *watch)
         pool_usage_update(watch->pool, watch->state, NULL);
 }
 
-/* Whoever watches the pool's state is told of a change. */
+/* Clients that watch the pool's state get an event for a change. */
 static void check_health(Watch *watch)
 {
     if (pool_check_health(watch->pool, watch->state))
@@ -252,8 +259,8 @@ gboolean watch_is_alive(const Watch *watch)
 }
 
 /*
- * A scan that began before may have ended since and found no problem, so it is set as long as there
- * is one.
+ * Sets the problem in every call that finds one, because a scan that began earlier may have
+ * succeeded in between and cleared it.
  */
 gboolean watch_ask(Watch *watch)
 {
@@ -276,14 +283,14 @@ Watch *watch_new(CstPool *pool, CstPoolState *state, guint mounts)
     Watch *watch;
     int fd = cst_pool_state_watch_open(state, &error);
 
-    /* The type of pool has nothing to watch, nor a trash. */
+    /* Pools of this type need no watch, and have no trash. */
     if (fd < 0 && !error && !cst_pool_state_may_hang(state) && !cst_pool_state_has_health(state) &&
         !cst_pool_state_check_trash(state, NULL))
         return NULL;
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
     watch = g_new0(Watch, 1);
-    /* Storage that is not there yet can't be watched; it is scanned again and again. */
+    /* Missing storage cannot be watched. It is scanned periodically. */
     watch->lost = watch->all = error != NULL;
     watch->due = error ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
     watch->mounts = mounts;
@@ -296,7 +303,7 @@ Watch *watch_new(CstPool *pool, CstPoolState *state, guint mounts)
     return watch;
 }
 
-/* The count of changes of mounts up to which the storage has to be checked. */
+/* Returns the count of mount changes up to which the storage has to be checked. */
 static guint mounts_for(const Watch *watch, guint mounts)
 {
     return cst_pool_state_is_on_mounts(watch->state) ? mounts : watch->mounts;
