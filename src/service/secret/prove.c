@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who uses a secret, and logins to try a value of it (see the header). No lock is held while
- * storage is asked, and nothing is kept of what it says.
+ * Users of a secret, and logins that verify a value of it (see the header). No lock is held during
+ * a login, and its result is not stored.
  */
 #include "prove.h"
 
@@ -17,7 +17,7 @@
 #include "secret.h"
 #include "table.h"
 
-#define LOGINS_MAX 16u /* at a time */
+#define LOGINS_MAX 16u /* concurrent logins */
 
 /* --- users ------------------------------------------------------------------------------------ */
 
@@ -42,7 +42,7 @@ static void is_it(CstSecretFile *secret, gpointer data)
     looking->found |= cst_uuid_equal(&secret->def->uuid, looking->uuid);
 }
 
-/* With the tables and the pool locked. */
+/* Adds @pool if @def uses the secret. Requires the locks of the tables and the pool. */
 static void add_user(CstPool *pool, const CstPoolDef *def, const CstUuid *uuid, GPtrArray *users)
 {
     Looking looking = {uuid, FALSE};
@@ -95,7 +95,7 @@ void secret_users_join(GPtrArray *users, GPtrArray *more)
     g_ptr_array_sort(users, compare_users);
 }
 
-/* What they log in to and as whom is in the definitions' documents. */
+/* The definitions' documents contain the target and the user name of the login. */
 gboolean secret_user_same(const SecretUser *a, const SecretUser *b)
 {
     g_autofree char *one = NULL, *other = NULL;
@@ -109,7 +109,7 @@ gboolean secret_user_same(const SecretUser *a, const SecretUser *b)
 
 /* --- logins ----------------------------------------------------------------------------------- */
 
-/* CstPoolHost.secret: other secrets of the pool are lent as they are. */
+/* Implements CstPoolHost.secret. For other secrets of the pool it returns the present value. */
 static gboolean lend(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data, GError **error)
 {
     const SecretLogin *login = data;
@@ -175,7 +175,7 @@ SecretVerdict secret_verdict(const GError *error)
     return code == CST_ERROR_DENIED || code == CST_ERROR_AUTH ? SECRET_REFUSED : SECRET_UNKNOWN;
 }
 
-/* Takes the errors over. */
+/* Combines the errors into one, and consumes them. */
 static gboolean join_errors(GPtrArray *users, GError **errors, GError **error)
 {
     GString *text = g_string_new(NULL);
@@ -211,8 +211,8 @@ gboolean secret_prove_all(const SecretLogin *login, GPtrArray *users, GError **e
 /* --- after a change --------------------------------------------------------------------------- */
 
 /*
- * A pool that is about to become active has read the epoch before it asked for the value, and reads
- * it again when it is seen here (pool/lifecycle.c).
+ * A starting pool reads the epoch before it requests the value. It reads the epoch again once it is
+ * active, and thus visible here (pool/lifecycle.c).
  */
 gboolean secret_value_changed(CstService *service, const CstUuid *uuid, GError **error)
 {

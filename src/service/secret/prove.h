@@ -7,51 +7,57 @@
 #include <service/service.h>
 
 /**
- * Logins of pools with a value of a secret, be it the present one or one that is to take its place:
- * each on a state of its own, so that what is active does not notice.
+ * Verification of a value of a secret, either the present or the new one, by logins of pools. Each
+ * login uses its own pool state, so that active pools are not affected.
  */
 
-/** A definition of a pool that uses a secret; an active pool may have two. */
+/** A pool definition that uses a secret. An active pool may have two definitions. */
 typedef struct {
     CstPool *pool;   /**< referenced */
     CstPoolDef *def; /**< a copy */
     gboolean active;
 } SecretUser;
 
-/** What a storage says of a value. */
+/** Result of a login with a value. */
 typedef enum {
     SECRET_ACCEPTED,
     SECRET_REFUSED,
-    SECRET_UNKNOWN /**< it did not say: no answer, or something else failed */
+    SECRET_UNKNOWN /**< no result: no answer, or an unrelated failure */
 } SecretVerdict;
 
-/** Returns SecretUser * of the secret, by the pools' names. @active_only: of active pools only. */
+/**
+ * Returns the users of the secret as SecretUser *, ordered by pool name. @active_only: only active
+ * pools.
+ */
 GPtrArray *secret_users(CstService *service, const CstUuid *uuid, gboolean active_only);
-/** Moves what @more has, which is freed, to @users. */
+/** Moves the elements of @more to @users, and frees @more. */
 void secret_users_join(GPtrArray *users, GPtrArray *more);
-/** Whether both are the same definition of the same pool. */
+/** Returns whether both are the same definition of the same pool. */
 gboolean secret_user_same(const SecretUser *a, const SecretUser *b);
 
-/** A value of a secret; its data NULL: the present one. */
+/** A value of a secret to log in with. */
 typedef struct {
     CstService *service;
     CstUuid uuid;
-    const CstSecretBytes *value; /**< borrowed; NULL: the present one */
+    const CstSecretBytes *value; /**< borrowed; NULL: the present value */
 } SecretLogin;
 
 /**
- * Logs in for each of @users, several at a time, and puts into ret_errors[i] why the login of the
- * i-th failed, or NULL.
+ * Logs in for each of @users, several at a time. Sets ret_errors[i] to the error of the i-th login,
+ * or leaves it NULL.
  */
 void secret_prove(const SecretLogin *login, GPtrArray *users, GError **ret_errors);
-/** What the error of a login (NULL: none) says of the value. */
+/** Returns the verdict on the value for the error of a login (NULL: no error). */
 SecretVerdict secret_verdict(const GError *error);
 /**
- * TRUE when no login has failed. Else fails with all reasons, each with its pool's name, as DENIED
- * when one was refused.
+ * Returns TRUE if all logins succeed. Else fails with all errors, each with its pool's name. The
+ * class is DENIED if a login was refused.
  */
 gboolean secret_prove_all(const SecretLogin *login, GPtrArray *users, GError **error);
-/** Opens a state for @user that is lent the login's value; unref it before the login is gone. */
+/**
+ * Calls @run with a pool state for @user that uses the login's value. The state is valid only
+ * during the call.
+ */
 gboolean secret_with_state(const SecretLogin *login, const SecretUser *user,
                            gboolean (*run)(CstPoolState *state, gpointer data, GError **error),
                            gpointer data, GError **error);

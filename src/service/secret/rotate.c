@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rotation: another value for what pools log in with, in steps, each of which leaves something to
- * log in with whenever the program is killed (settle.c):
+ * Rotation: replaces the value that pools use to log in. A kill after any step leaves a usable
+ * value (settle.c).
  *
- *     save     the new value is kept beside the present one
- *     change   an administrator changes it on the server
- *     prove    every pool that uses the secret logs in with it, each on a state of its own
- *     switch   it takes the present one's place: one rename
- *     renew    active pools log in with it from now on
- *     verify   the server refuses the old value (with an administrator)
+ *   save     the new value is stored next to the present one
+ *   change   an administrator changes it on the server
+ *   prove    every pool that uses the secret logs in with it, each with its own pool state
+ *   switch   it replaces the present value: one rename
+ *   renew    active pools log in with it from now on
+ *   verify   the server refuses the old value (with an administrator)
  *
- * The lock of rotations (store/rotation_lock.h) is held all the time: it keeps others from rotating
- * or changing this secret. The locks of secrets and definitions are held for the steps that write
- * and not while storage is asked. Pools that were defined or changed meanwhile are proved before
- * the switch; one that starts meanwhile logs in anew after it (CstService.secret_epoch).
+ * The lock of rotations (store/rotation_lock.h) is held during all steps. It prevents other
+ * processes from rotating or changing this secret. The locks of secrets and definitions are held
+ * for the steps that write, and not during logins. Pools that are defined or changed during the
+ * rotation are verified before the switch. A pool that starts during the rotation logs in again
+ * after it (CstService.secret_epoch).
  *
- * Before the switch a failure undoes the steps in the reverse order. A value that could not be
- * taken back from the server stays beside the present one, to be settled later.
+ * A failure before the switch reverts the steps in reverse order. If the new value could not be
+ * removed from the server, it stays next to the present one, and settle.c recovers it later.
  */
 #include <string.h>
 
@@ -41,9 +42,12 @@
 #include "table.h"
 
 #define RETRY_US (G_TIME_SPAN_SECOND / 2)
-/* Servers of one cluster hear of a change one after the other. */
+/* The servers of a cluster apply a change one after another. */
 #define SPREAD_US (5 * G_TIME_SPAN_SECOND)
-/* Pools may be defined while others are proved; so often are they looked for. */
+/*
+ * Pools may be defined while other pools are verified. This limits the rounds of the search for new
+ * pools.
+ */
 #define ROUNDS_MAX 5
 
 typedef struct {
@@ -56,10 +60,10 @@ typedef struct {
     gboolean ephemeral;
     CstSecretBytes old;
     CstLoginAdmin admin;
-    GPtrArray *users;   /* of SecretUser: those that the value is proved on */
-    gboolean saved;     /* the new value is beside the present one */
+    GPtrArray *users;   /* of SecretUser: users with which the value is verified */
+    gboolean saved;     /* the new value is stored next to the present one */
     gboolean changed;   /* the server has, or may have, the new value */
-    gboolean uncertain; /* it did not answer, and may yet take it */
+    gboolean uncertain; /* the server did not answer, and may still apply it */
 } Rotation;
 
 static void rotation_clear(Rotation *rotation)
@@ -84,7 +88,7 @@ static GPtrArray *users_now(const Rotation *rotation)
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-/* With secrets entered. */
+/* Finds the secret and checks the new value. Called inside secrets_enter(). */
 static gboolean find_secret(Rotation *rotation, GError **error)
 {
     CstService *service = rotation->service;
@@ -132,7 +136,10 @@ static gboolean take_lock(Rotation *rotation, GError **error)
     return rotation->lock >= 0;
 }
 
-/* What may be checked at once; from here on nobody else changes the secret. */
+/*
+ * Does the checks that need no login, and acquires the lock of rotations. From here on no other
+ * process changes the secret.
+ */
 static gboolean prepare(Rotation *rotation, GError **error)
 {
     gboolean done;
@@ -172,7 +179,10 @@ static gboolean set_credential(CstPoolState *state, gpointer data, GError **erro
                                          &credential->account, error);
 }
 
-/* @value NULL: only says who logs in, which the caller frees. */
+/*
+ * Sets @value on the server. @value NULL: changes no value. Returns the account of the login, which
+ * the caller frees.
+ */
 static char *set_on_server(const Rotation *rotation, guint i, const CstSecretBytes *value,
                            GError **error)
 {
@@ -187,7 +197,8 @@ static char *set_on_server(const Rotation *rotation, guint i, const CstSecretByt
 }
 
 /*
- * One change has to do for all pools, or a kill between two of them would leave both values in use.
+ * One change on the server must apply to all pools. Otherwise a kill between two changes would
+ * leave both values in use.
  */
 static gboolean check_account(const Rotation *rotation, GError **error)
 {
@@ -218,9 +229,9 @@ static gboolean change_server(Rotation *rotation, GError **error)
     return account != NULL;
 }
 
-/* --- proofs ----------------------------------------------------------------------------------- */
+/* --- verification ----------------------------------------------------------------------------- */
 
-/* A login that is refused is tried again for as long as the server may not know the value yet. */
+/* Retries a refused login while the server may not have applied the new value yet. */
 static gboolean prove_new(const Rotation *rotation, GPtrArray *users, GError **error)
 {
     const SecretLogin login = login_with(rotation, rotation->args->value);
@@ -253,7 +264,7 @@ static gboolean prove_present(const Rotation *rotation, GError **error)
     return FALSE;
 }
 
-/* The users that are not among those that were proved. */
+/* Returns the present users that were not verified. */
 static GPtrArray *unproved(const Rotation *rotation)
 {
     GPtrArray *users = users_now(rotation);
@@ -287,7 +298,7 @@ static gboolean save_new(Rotation *rotation, GError **error)
     return rotation->saved;
 }
 
-/* With secrets entered: somebody may have changed them by other means than ours. */
+/* Checks that no other program has changed the value. Called inside secrets_enter(). */
 static gboolean check_unchanged(const Rotation *rotation, GError **error)
 {
     g_auto(CstSecretBytes) now = {0};
@@ -302,8 +313,8 @@ static gboolean check_unchanged(const Rotation *rotation, GError **error)
 }
 
 /*
- * With secrets entered. *ret_users: there are pools that were not proved, and nothing is changed;
- * NULL: the switch is done, or has failed.
+ * Switches to the new value. If pools were not verified yet, changes nothing and returns them in
+ * *ret_users; else *ret_users stays NULL. Called inside secrets_enter().
  */
 static gboolean switch_entered(Rotation *rotation, GPtrArray **ret_users, GError **error)
 {
@@ -321,7 +332,7 @@ static gboolean switch_entered(Rotation *rotation, GPtrArray **ret_users, GError
                : secret_promote_next(rotation->service, &rotation->args->uuid, error);
 }
 
-/* Proves and switches; pools that came in the meantime are proved as well. */
+/* Verifies and switches. Also verifies pools that were defined during the verification. */
 static gboolean prove_and_switch(Rotation *rotation, GError **error)
 {
     g_autoptr(GPtrArray) users = g_ptr_array_ref(rotation->users);
@@ -348,7 +359,7 @@ static gboolean prove_and_switch(Rotation *rotation, GError **error)
                               _("pools that use the secret are being defined all the time"));
 }
 
-/* --- undoing ---------------------------------------------------------------------------------- */
+/* --- undo ------------------------------------------------------------------------------------- */
 
 static void remove_new(Rotation *rotation)
 {
@@ -363,7 +374,7 @@ static void remove_new(Rotation *rotation)
         cst_log(CST_LOG_WARNING, "%s", why->message);
 }
 
-/* Whether the server has the old value again, for certain. */
+/* Restores the old value on the server. Returns whether the server certainly has it again. */
 static gboolean take_back(Rotation *rotation, GError **error)
 {
     g_autofree char *account = NULL;
@@ -382,7 +393,7 @@ static gboolean take_back(Rotation *rotation, GError **error)
     return FALSE;
 }
 
-/* Before the switch. A rotation whose task was cancelled is undone all the same. */
+/* Reverts the steps before the switch, even if the task was cancelled. */
 static void undo(Rotation *rotation, GError **error)
 {
     gboolean clean = take_back(rotation, error);
@@ -396,7 +407,7 @@ static void undo(Rotation *rotation, GError **error)
         secret_settler_wake(rotation->service->secret_settler);
 }
 
-/* --- afterwards ------------------------------------------------------------------------------- */
+/* --- after the switch ------------------------------------------------------------------------- */
 
 static gboolean renew(Rotation *rotation, GError **error)
 {
@@ -434,7 +445,7 @@ static gboolean verify_old_refused(const Rotation *rotation, GError **error)
     }
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- the call --------------------------------------------------------------------------------- */
 
 static gboolean check_args(const CstSecretRotate *args, GError **error)
 {
@@ -443,7 +454,7 @@ static gboolean check_args(const CstSecretRotate *args, GError **error)
             cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"), "secretRotate"));
 }
 
-/* Before the first change. The leftovers of another rotation come first. */
+/* Does the checks before the first change. First recovers an interrupted rotation. */
 static gboolean check_all(Rotation *rotation, GError **error)
 {
     gboolean admin = rotation->admin.user != NULL;
@@ -487,7 +498,7 @@ static GPtrArray *names_of(const GPtrArray *users)
     return names;
 }
 
-/* The pools that a job names; of two definitions of one pool, the first. */
+/* Returns the names of the pools for the job. A pool with two definitions is included once. */
 static char *pools_text(CstService *service, const CstUuid *uuid)
 {
     g_autoptr(GPtrArray) users = secret_users(service, uuid, FALSE);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sealing values at rest, unsealing them for libvirt, and new keys. All of it is changes of files,
- * one secret after another, under the secrets' driver lock; what is in memory is not concerned.
- * Each call makes sure that every value concerned can be read before it changes the first one.
- * Whoever is interrupted leaves each value in one form or the other (store/secret_values.h), and a
- * repetition goes on.
+ * Sealing of stored values, unsealing for libvirt, and key changes. These operations change only
+ * files, one secret after another, under the secrets' driver lock. Values in memory are not
+ * affected.
+ *
+ * Each call verifies that all selected values are readable before it changes the first one. An
+ * interruption leaves each value in one of both forms (store/secret_values.h), and a repetition
+ * continues.
  */
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -19,7 +21,7 @@
 
 #define SEAL_FLAGS (CST_SECRET_SEAL_ALL | CST_SECRET_SEAL_REKEY)
 
-/* The secrets with files, as CstUuid * in one array. */
+/* Returns the secrets with files, as CstUuid in an array. */
 static GArray *all_stored(CstService *service)
 {
     GArray *uuids = g_array_new(FALSE, FALSE, sizeof(CstUuid));
@@ -55,7 +57,10 @@ static gboolean check_named(CstService *service, const CstUuid *uuid, GError **e
     return secret != NULL;
 }
 
-/* With the change entered: what is to be changed; NULL when one of @args does not exist. */
+/*
+ * Returns the secrets to change. Returns NULL if a secret in @args does not exist. Called inside
+ * secrets_enter().
+ */
 static GArray *select_secrets(CstService *service, const CstSecretSealArgs *args, GError **error)
 {
     GArray *uuids;
@@ -106,7 +111,7 @@ static gboolean seal_entered(CstService *service, const CstSecretSealArgs *args,
         return FALSE;
     if (args->flags & CST_SECRET_SEAL_REKEY)
         return cst_secret_values_rekey(service->paths, ret_count, error);
-    /* Also where there is no secret yet: from now on their values are sealed. */
+    /* Create the key even if no secret exists yet: from now on new values are sealed. */
     return cst_secret_key_ensure(service->paths, error) &&
            change_forms(service, uuids, TRUE, ret_count, error) &&
            (!(args->flags & CST_SECRET_SEAL_ALL) ||

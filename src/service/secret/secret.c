@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Definitions of secrets. The tables' lock guards the table of them; sync.c keeps it in line with
- * the files. A change is on the disk before it is in the table, so a crash in between shows it
- * after the restart and never takes back what a client was told. Ephemeral secrets are in the table
- * only.
+ * Definitions of secrets. The tables' lock guards their table; sync.c keeps it consistent with the
+ * files. A change is durable before it enters the table. So a crash in between never reverts a
+ * change that was reported to a client. Ephemeral secrets are only in the table.
  */
 #include "secret.h"
 
@@ -105,8 +104,8 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
 /* --- define, undefine ------------------------------------------------------------------------- */
 
 /*
- * With the tables locked: refuses what libvirt refuses in a new or changed definition.
- * *ret_was_stored: the definition that it replaces has a file.
+ * Checks a new or changed definition by libvirt's rules. *ret_was_stored: the replaced definition
+ * has a file. Requires the tables' lock.
  */
 static gboolean check_definition(CstService *service, const CstSecretDef *def,
                                  gboolean *ret_was_stored, GError **error)
@@ -130,8 +129,8 @@ static gboolean check_definition(CstService *service, const CstSecretDef *def,
 }
 
 /*
- * With the tables locked: takes @def over. The value stays with the UUID, in the table if the
- * secret is ephemeral.
+ * Enters @def, which it consumes. The value of the UUID is kept, in the table if the secret is
+ * ephemeral. Requires the tables' lock.
  */
 static void put_definition(CstService *service, CstSecretDef *def, CstSecretBytes *unstored)
 {
@@ -150,9 +149,10 @@ static void put_definition(CstService *service, CstSecretDef *def, CstSecretByte
 }
 
 /*
- * An ephemeral secret is never on disk: one that becomes ephemeral leaves it, and its value comes
- * to *ret_value. One that ceases to be ephemeral brings its @value along, which is written first: a
- * value without a definition is a leftover, a definition without its value a loss.
+ * Writes or removes the files of the definition. If the secret becomes ephemeral, its files are
+ * removed, and its value is returned in *ret_value. If it ceases to be ephemeral, its @value is
+ * written before the definition. A crash in between leaves an unused value, instead of a definition
+ * without its value.
  */
 static gboolean store_definition(CstService *service, const CstSecretDef *def, gboolean was_stored,
                                  const CstSecretBytes *value, CstSecretBytes *ret_value,
@@ -169,8 +169,8 @@ static gboolean store_definition(CstService *service, const CstSecretDef *def, g
 }
 
 /*
- * Takes @parsed over. The tables are not locked during the write; the definitions are entered, so
- * nobody else changes secrets meanwhile.
+ * Consumes @parsed. The tables are not locked during the write. Because the definitions are
+ * entered, no other thread or process changes secrets.
  */
 static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, GError **error)
 {
@@ -226,7 +226,7 @@ CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, un
     return row;
 }
 
-/* The row that is returned is for the event. */
+/* Returns the row for the event. */
 static CstSecretRow *undefine_entered(CstService *service, const CstUuid *uuid, GError **error)
 {
     g_autoptr(CstSecretRow) row = cst_service_secret_by_uuid(service, uuid, error);

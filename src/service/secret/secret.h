@@ -6,51 +6,55 @@
 #include <service/service.h>
 
 /**
- * Enters a change of secrets: enters the definitions, acquires the lock of libvirt's secret driver,
- * and reads the files anew. BUSY names the program that manages the secrets. Nests; call
+ * Begins a change of secrets: enters the definitions, acquires the lock of libvirt's secret driver,
+ * and rereads the files. BUSY names the program that manages the secrets. Nests; call
  * secrets_leave() after each success.
  */
 gboolean secrets_enter(CstService *service, GError **error);
 /**
- * Leaves a change; the outermost one releases the driver's lock unless this process manages the
+ * Ends a change. The outermost call releases the driver's lock, unless this process manages the
  * secrets.
  */
 void secrets_leave(CstService *service);
-/** Brings memory up to date with the files before a look-up, if others may have changed them. */
+/** Updates memory from the files before a lookup, if another process may have changed them. */
 gboolean secrets_sync(CstService *service, GError **error);
 /**
- * Does the same for callers that may hold locks: only in a daemon, and without waiting for a change
- * of definitions.
+ * Like secrets_sync(), for callers that may hold locks: only in a daemon, and without waiting for a
+ * change of definitions.
  */
 void secrets_refresh(CstService *service);
-/** Reads the secrets' files and updates the table; ephemeral secrets stay. */
+/** Reads the secrets' files and updates the table. Ephemeral secrets stay. */
 void secrets_load(CstService *service);
 
-/** Makes the key of a daemon that is to seal all values; a failure is logged. */
+/** Creates the key of a daemon that has to seal all values. Logs a failure. */
 void secret_key_at_start(CstService *service);
 
 /**
- * Fails with BUSY while the secret is being rotated. Call it with secrets entered: no rotation
- * begins then.
+ * Fails with BUSY while the secret is being rotated. Called inside secrets_enter(), so that no
+ * rotation can begin.
  */
 gboolean secret_refuse_rotating(const CstService *service, const CstUuid *uuid, GError **error);
-/** The present value, private or not; NO_SECRET. Does not read definitions anew. */
+/** Reads the present value, private or not. NO_SECRET. Does not reload definitions. */
 gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretBytes *ret_value,
                          GError **error);
 /**
- * Makes the new value of a rotation the present one (store/secret_values.h). TRUE: the new value
- * counts, even if a power cut may bring both back, which is logged. FALSE: the old value counts.
+ * Replaces the present value by the new value of a rotation (store/secret_values.h). Returns TRUE
+ * if the new value is in force. A power failure may still restore both, which is logged. Returns
+ * FALSE if the old value is in force.
  */
 gboolean secret_promote_next(const CstService *service, const CstUuid *uuid, GError **error);
 /** Sets the value of an ephemeral secret. */
 gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
                                const CstSecretBytes *value, GError **error);
 /**
- * Has the active pools that use the secret log in with its value anew (CstBackend.renew). FALSE
- * with the failures of all.
+ * Makes the active pools that use the secret log in again with its value (CstBackend.renew). On
+ * failure the error contains the failures of all pools.
  */
 gboolean secret_value_changed(CstService *service, const CstUuid *uuid, GError **error);
 
-/** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
+/**
+ * Implements CstPoolHost.secret: the value of a pool's secret, private or not. @data is the
+ * service.
+ */
 gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                          GError **error);

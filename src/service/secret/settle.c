@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What becomes of two values. A rotation that was killed, or could not be undone, leaves the
- * present value and the one that was to take its place (store/secret_values.h). Only the storage
- * knows which of them it lets in:
+ * Recovery of interrupted rotations. A rotation that was killed or could not be reverted leaves the
+ * present value and the new one (store/secret_values.h). Logins on the storage decide between them:
  *
- * - the present one, anywhere: the rotation has not happened, and the new one is dropped;
- * - the present one nowhere, the new one somewhere: it takes the place;
- * - neither, or an active pool's storage does not answer: both stay, and it is tried again.
+ * - a storage accepts the present value: the new value is dropped;
+ * - a storage refuses the present value, no storage accepts it, and a storage accepts the new one:
+ *   the new value replaces the present one;
+ * - otherwise, or if an active pool's storage does not answer: both values are kept, and recovery
+ *   is retried.
  *
- * A change of the storage's server that was under way when a program was killed may take effect a
- * moment later, so the new value is dropped only once it is a few seconds old.
+ * A change on the storage's server that was in progress when a program was killed may still take
+ * effect. Therefore the new value is dropped only once it is SETTLED_S old.
  *
- * A daemon tries in a thread of its own, at growing intervals, so that no start waits for it; a
- * pool that is about to start asks its own storage only, and settles when that refuses the present
- * value. The lock of rotations keeps one from settling what another one is doing.
+ * A daemon recovers in a separate thread, at increasing intervals, so that no start waits for it. A
+ * starting pool logs in only to its own storage, and triggers recovery if the storage refuses the
+ * present value. The lock of rotations prevents recovery of a running rotation.
  */
 #include "settle.h"
 
@@ -35,17 +36,17 @@
 
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
-#define SETTLED_S       5 /* after which nothing is under way that was begun before */
+#define SETTLED_S       5 /* after this time no operation from before the kill is in progress */
 #define WAIT_STEP_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 /* --- the decision ----------------------------------------------------------------------------- */
 
 typedef enum { SETTLE_DROP, SETTLE_SWITCH, SETTLE_LATER } Decision;
 
-/* What the storages of all users say of one value. */
+/* Results of the logins of all users with one value. */
 typedef struct {
     guint accepted, refused;
-    gboolean active_unknown; /* that of an active pool, or of all */
+    gboolean active_unknown; /* unknown for an active pool */
     char *why;
 } Poll;
 
@@ -83,7 +84,7 @@ static Decision decide(CstService *service, const CstUuid *uuid, const CstSecret
     Decision decision = SETTLE_LATER;
     char text[CST_UUID_TEXT_LEN];
 
-    /* Nobody logs in with either. */
+    /* No pool logs in with either value. */
     if (users->len == 0)
         return SETTLE_DROP;
     poll_users(&login, users, &now);
@@ -109,7 +110,7 @@ static Decision decide(CstService *service, const CstUuid *uuid, const CstSecret
     return decision;
 }
 
-/* --- settling --------------------------------------------------------------------------------- */
+/* --- recovery --------------------------------------------------------------------------------- */
 
 static gboolean carry_out(CstService *service, const CstUuid *uuid, Decision decision,
                           GError **error)
@@ -162,7 +163,7 @@ gboolean secret_settle(CstService *service, const CstUuid *uuid, GError **error)
     return TRUE;
 }
 
-/* One that somebody else has locked is theirs. */
+/* Recovers a secret unless another process has locked it. */
 static gboolean settle_unlocked(CstService *service, const CstUuid *uuid, GError **error)
 {
     int lock = cst_rotation_lock(service->paths, uuid, error);
@@ -172,18 +173,18 @@ static gboolean settle_unlocked(CstService *service, const CstUuid *uuid, GError
     return done;
 }
 
-/* --- in the background ------------------------------------------------------------------------ */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 struct SecretSettler {
     CstService *service;
-    GMutex lock; /* guards what follows */
+    GMutex lock; /* guards the members below */
     GCond cond;
-    GThread *thread; /* NULL: nothing was ever left */
+    GThread *thread; /* NULL: no recovery was needed so far */
     gboolean woken;
     gboolean stopping;
 };
 
-/* FALSE: something is left. The first failure of each is logged by the caller's @first. */
+/* Returns FALSE if recovery is incomplete. Logs failures if @first is set. */
 static gboolean settle_all(SecretSettler *settler, gboolean first)
 {
     g_autoptr(GArray) uuids = cst_secret_next_list(settler->service->paths);
@@ -283,7 +284,7 @@ static void add_in_doubt(CstSecretFile *secret, gpointer uuids)
     g_array_append_val(uuids, secret->def->uuid);
 }
 
-/* The secrets of the pool of which there are two values now, or will be one another. */
+/* Returns the pool's secrets that have two values, or are being rotated. */
 static GArray *secrets_in_doubt(CstPool *pool)
 {
     CstService *service = pool->service;
@@ -323,7 +324,7 @@ static gboolean is_refused(CstPool *pool, const CstUuid *uuid)
     return refused;
 }
 
-/* Waits for a rotation that is under way, as long as the task may wait; then settles. */
+/* Waits for a running rotation as long as the task may wait, then recovers. */
 static void settle_or_wait(CstPool *pool, const CstUuid *uuid, CstTask *task)
 {
     gint64 max = cst_task_max_wait(task), began = g_get_monotonic_time();

@@ -4,21 +4,24 @@
 #include <service/pools.h>
 #include <service/secrets.h>
 
-/** Settles, in the background, what rotations have left that did not come to their end. */
+/** Recovers interrupted rotations in the background. */
 typedef struct SecretSettler SecretSettler;
 
-/** Settles what there is as soon as the storage answers. Daemons only; else returns NULL. */
+/**
+ * Starts the recovery of existing interrupted rotations, which continues until the storage answers.
+ * Returns NULL in an embedded process.
+ */
 SecretSettler *secret_settler_start(CstService *service);
-/** Waits for the logins under way. NULL is accepted. */
+/** Waits for running logins. NULL is accepted. */
 void secret_settler_stop(SecretSettler *settler);
-/** Something was left now. NULL is accepted: the next program settles it. */
+/** Reports a newly interrupted rotation. NULL is accepted: the next daemon recovers it. */
 void secret_settler_wake(SecretSettler *settler);
 
 /**
- * With the rotation's lock: decides which of the two values of a secret stays, by logins with both.
- * TRUE when one value is left; else both are, and the error says why.
+ * Decides between the two values of a secret by logins with both. Requires the rotation's lock.
+ * Returns TRUE if one value is left. Else both are kept, and the error contains the reason.
  */
 gboolean secret_settle(CstService *service, const CstUuid *uuid, GError **error);
 
-/** ServiceHooks.before_start: an inactive pool must not start with a value that is replaced. */
+/** Implements ServiceHooks.before_start: an inactive pool must not start with an outdated value. */
 void secret_before_start(CstPool *pool, CstTask *task);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who manages the secrets' directory. libvirt's secret driver (in virtsecretd or libvirtd) holds
- * the lock of run/libvirt/secrets/driver.pid for as long as it lives, and keeps the directory's
- * content in memory. A daemon that serves virtsecretd's socket does the same: what it has in memory
- * is what the directory says. Every other process of ours holds the lock only while it changes a
- * secret, and reads the directory anew before each answer, because somebody else may have changed
- * it.
+ * Ownership of the secrets' directory. libvirt's secret driver (in virtsecretd or libvirtd) holds
+ * the lock of run/libvirt/secrets/driver.pid for its whole life, and keeps the directory's content
+ * in memory. A daemon that serves virtsecretd's socket does the same: its memory is consistent with
+ * the directory. Every other process of Cistern holds the lock only while it changes a secret. It
+ * rereads the directory before each answer, because another process may have changed it.
  *
- * The mutex secret_files is held while the directory is read or changed. It is taken after the
- * definitions' and before the tables'.
+ * The mutex secret_files is held while the directory is read or changed. It is acquired after the
+ * definitions' mutex and before the tables' lock.
  */
 #include <unistd.h>
 
@@ -22,9 +21,9 @@
 #include "secret.h"
 
 /*
- * Acquires the driver's lock without waiting: our own programs exclude each other by the storage
- * driver's lock already, and libvirt's driver would not let go. A dry run makes no directory, and
- * without the directory nobody holds the lock.
+ * Acquires the driver's lock without waiting. Cistern's processes already exclude each other by the
+ * storage driver's lock, and libvirt's driver would not release it. A dry run creates no directory;
+ * without the directory no process holds the lock.
  */
 static gboolean take_lock(CstService *service, GError **error)
 {
@@ -38,7 +37,7 @@ static gboolean take_lock(CstService *service, GError **error)
     return TRUE;
 }
 
-/* Keeps the lock while this process manages the secrets, or is in an outer change. */
+/* Releases the lock, unless this process manages the secrets or is in an outer change. */
 static void release_lock(CstService *service)
 {
     if (service->manages_secrets || service->secret_depth > 0)
@@ -48,8 +47,8 @@ static void release_lock(CstService *service)
 }
 
 /*
- * Removes temporary files of dead processes. While another program has the lock they may belong to
- * a change that it is making, and stay.
+ * Removes temporary files of dead processes. If another program has the lock, they may belong to
+ * its current change, and are kept.
  */
 static void drop_leftovers(CstService *service)
 {
@@ -67,10 +66,10 @@ void secrets_load(CstService *service)
 
     g_rec_mutex_lock(&service->secret_files);
     drop_leftovers(service);
-    /* Read without the tables' lock, which no I/O may hold. */
+    /* Read them without the tables' lock, which must not be held during I/O. */
     files = cst_secret_files_load(service->paths);
     g_mutex_lock(&service->tables);
-    /* Ephemeral secrets have no file and live as long as the process. */
+    /* Ephemeral secrets have no file. They live as long as the process. */
     items = g_hash_table_get_keys_as_array(service->secrets, NULL);
     for (guint i = 0; items && items[i]; i++) {
         CstSecretFile *secret = g_hash_table_lookup(service->secrets, items[i]);
@@ -90,14 +89,14 @@ void secrets_load(CstService *service)
     g_rec_mutex_unlock(&service->secret_files);
 }
 
-/* Within a change of this process (secret_depth) the table is newer than the files. */
+/* During a change of this process (secret_depth) the table is newer than the files. */
 void secrets_refresh(CstService *service)
 {
     if (service->mode == CST_SERVICE_EMBEDDED || g_atomic_int_get(&service->secrets_held))
         return;
     g_rec_mutex_lock(&service->secret_files);
     if (service->secret_depth == 0) {
-        /* The program that had it may have ended. */
+        /* The program that held the lock may have ended. */
         if (service->manages_secrets && !cst_dry_run())
             take_lock(service, NULL);
         secrets_load(service);
@@ -114,8 +113,8 @@ gboolean secrets_sync(CstService *service, GError **error)
 }
 
 /*
- * In the order of core/definitions.h. Who has just acquired the lock reads the files: others may
- * have changed them since the last time.
+ * Lock order: see core/definitions.h. After acquiring the lock the files are reread, because
+ * another process may have changed them.
  */
 gboolean secrets_enter(CstService *service, GError **error)
 {
@@ -159,7 +158,7 @@ gboolean cst_service_manage_secrets(CstService *service, GError **error)
     gboolean taken;
 
     g_rec_mutex_lock(&service->secret_files);
-    /* Also when the lock can't be had: secrets_refresh() tries again. */
+    /* Set this even if the lock cannot be acquired: secrets_refresh() retries. */
     service->manages_secrets = TRUE;
     taken = take_lock(service, error);
     if (taken)

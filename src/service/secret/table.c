@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of secrets: look-ups, rows, events. The tables' lock guards it. */
+/*
+ * The table of secrets: lookups, rows, events. The tables' lock guards it.
+ */
 #include "table.h"
 
 #include <base/error.h>
@@ -82,7 +84,7 @@ CstSecretFile *secret_find_auth(CstService *service, const CstAuth *auth, GError
     return secret;
 }
 
-/* A secret of an option is named by UUID, or by usage as <auth> would. */
+/* An option identifies its secret by UUID, or by usage as in <auth>. */
 static CstSecretFile *find_option(CstService *service, const CstPoolDef *def, const char *option)
 {
     const char *text = cst_options_get(def->options, option);

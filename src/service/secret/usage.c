@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who uses which secret, how its value is kept, and how old that is; and the daemon's warnings of
- * values that are too old. A pool uses what its definition names (and the one that will be in force
- * from its next start): its <auth>, and the options that its backend says name secrets. A volume
- * uses the secret whose usage has its key or path, which is how libvirt says which secret opens
- * it: neither the volume's document nor its content names one.
+ * Users of secrets, and storage form and age of their values. Also the daemon's warnings about
+ * values that are too old.
  *
- * The warnings are given once a day, all at once, by a thread. When that was is the time of a file,
- * so that restarts do not repeat them.
+ * A pool uses the secrets in its present definition and in the definition for its next start: in
+ * <auth>, and in the backend's secret options. A volume uses the secret with the volume's key or
+ * path as its usage. That is libvirt's only relation between a volume and its secret, because
+ * neither the volume's document nor its content references one.
+ *
+ * A thread logs all warnings together, once a day. The time of the last warnings is the mtime of a
+ * file, so that restarts do not repeat them.
  */
 #include "usage.h"
 
@@ -32,14 +34,14 @@
 #define DAY           ((gint64)24 * 60 * 60)
 #define LOOK_INTERVAL (10 * G_TIME_SPAN_MINUTE)
 
-/* --- who uses it ------------------------------------------------------------------------------ */
+/* --- users ------------------------------------------------------------------------------------ */
 
 typedef struct {
     GHashTable *users; /* CstUuid * to CstSecretUse * */
     const char *name;  /* of the pool */
 } Noting;
 
-/* With the tables locked. */
+/* Requires the tables' lock. */
 static void note_user(CstSecretFile *secret, gpointer data)
 {
     const Noting *noting = data;
@@ -49,7 +51,7 @@ static void note_user(CstSecretFile *secret, gpointer data)
         g_ptr_array_add(use->pools, g_strdup(noting->name));
 }
 
-/* With the tables and the pool locked. */
+/* Requires the locks of the tables and the pool. */
 static void note_definition(CstService *service, const CstPoolDef *def, GHashTable *users)
 {
     Noting noting = {users, def->name};
@@ -62,7 +64,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* With the tables locked. @users: CstUuid * to CstSecretUse *. */
+/* @users: CstUuid * to CstSecretUse *. Requires the tables' lock. */
 static void note_pools(CstService *service, GHashTable *users)
 {
     GHashTableIter iter;
@@ -84,8 +86,8 @@ static void note_pools(CstService *service, GHashTable *users)
 }
 
 /*
- * The volumes of active pools that the secret's usage names. @look: those that the tables do not
- * know are looked for on the storage, which may take its time.
+ * Adds the volumes of active pools that the secret's usage references. @look: search the storage
+ * for volumes that are not in the tables, which may be slow.
  */
 static gboolean note_volumes(CstService *service, CstSecretUse *use, gboolean look, GError **error)
 {
@@ -110,7 +112,7 @@ static gboolean note_volumes(CstService *service, CstSecretUse *use, gboolean lo
 
 /* --- its value -------------------------------------------------------------------------------- */
 
-/* The value is opened, because that alone shows that its key is here and the file whole. */
+/* Opens the value, because only that shows that its key is available and the file is intact. */
 static void look_at_value(const CstService *service, CstSecretUse *use)
 {
     g_auto(CstSecretBytes) value = {0};
@@ -138,7 +140,7 @@ static gboolean is_overdue(const CstService *service, const CstSecretUse *use)
            age > service->secret_policy.max_age_days * DAY;
 }
 
-/* With the tables locked. */
+/* Requires the tables' lock. */
 static CstSecretUse *use_new(const CstSecretFile *secret)
 {
     CstSecretUse *use = cst_secret_use_new();
@@ -213,7 +215,10 @@ static char *stamp_path(const CstService *service)
     return g_build_filename(service->paths->data_dir, "secret-warnings", NULL);
 }
 
-/* Whether a day has passed since the warnings; a time in the future is a clock that was wrong. */
+/*
+ * Returns whether the last warnings are a day old. A time in the future means that the clock was
+ * wrong.
+ */
 static gboolean is_due(const char *stamp)
 {
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
@@ -222,7 +227,7 @@ static gboolean is_due(const char *stamp)
     return stat(stamp, &st) < 0 || st.st_mtime > now || now - st.st_mtime >= DAY;
 }
 
-/* Its pools and volumes; "-" where there are none. */
+/* Returns the names of pools and volumes, or "-" if the secret has no users. */
 static char *users_text(const CstSecretUse *use)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -247,7 +252,9 @@ static void warn(const CstService *service, const CstSecretUse *use)
             users);
 }
 
-/* Touches no pool's storage, so that the daemon's stop need not wait for one that hangs. */
+/*
+ * Does no I/O on pools' storage, so that stopping the daemon does not wait for storage that hangs.
+ */
 static void warn_if_due(CstService *service)
 {
     g_autofree char *stamp = stamp_path(service);
@@ -256,7 +263,7 @@ static void warn_if_due(CstService *service)
 
     for (guint i = 0; uses && i < uses->len; i++)
         overdue += ((const CstSecretUse *)g_ptr_array_index(uses, i))->overdue;
-    /* First the stamp: where it can't be kept the warnings would come every ten minutes. */
+    /* Write the stamp first. Without a stamp the warnings would be repeated every ten minutes. */
     if (overdue == 0 || !cst_dir_ensure(service->paths->data_dir, 0700, NULL) ||
         !cst_file_replace(stamp, "", 0, 0600, NULL))
         return;

@@ -6,8 +6,8 @@
 typedef struct SecretWatch SecretWatch;
 
 /**
- * Starts the thread of a daemon that warns, once a day, of values that are older than the policy
- * allows; NULL where there is nothing to warn of.
+ * Starts the daemon's thread that warns once a day about values older than the policy allows.
+ * Returns NULL in an embedded process, and if the policy has no maximal age.
  */
 SecretWatch *secret_watch_start(CstService *service);
 /** Ends the thread and waits for it. NULL is accepted. */

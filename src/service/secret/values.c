@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of secrets. That of an ephemeral secret is in the table, in locked memory; any other is
- * read from its file for each use and is nowhere else, so that there is no copy of it in memory
- * between uses, and what another program or the administrator does to the file is seen.
+ * Values of secrets. The value of an ephemeral secret is in the table, in locked memory. Any other
+ * value is read from its file for each use. So memory contains no copy of it between uses, and
+ * changes of the file by another program or the administrator take effect.
  *
- * The file is read without a lock: store/secret_values.h says what holds while another process
- * changes it.
+ * The file is read without a lock. store/secret_values.h describes the guarantees while another
+ * process changes it.
  */
 #include <string.h>
 
@@ -29,11 +29,11 @@ void cst_service_set_secret_policy(CstService *service, const CstSecretPolicy *p
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* What a look-up with the tables locked has found. */
+/* Result of a lookup under the tables' lock. */
 typedef struct {
     CstUuid uuid;
     gboolean ephemeral;
-    CstSecretBytes value; /* of an ephemeral secret */
+    CstSecretBytes value; /* only of an ephemeral secret */
 } Found;
 
 static void found_clear(Found *found)
@@ -42,7 +42,10 @@ static void found_clear(Found *found)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
 
-/* With the tables locked. @secret NULL: the look-up has failed and set its error. */
+/*
+ * Copies the result of a lookup. @secret NULL: the lookup has failed and set its error. Requires
+ * the tables' lock.
+ */
 static gboolean found(const CstSecretFile *secret, Found *ret_found, GError **error)
 {
     if (!secret)
@@ -53,7 +56,7 @@ static gboolean found(const CstSecretFile *secret, Found *ret_found, GError **er
            cst_secret_bytes_copy(&ret_found->value, secret->value.data, secret->value.len, error);
 }
 
-/* NO_SECRET when the secret has no value, as in libvirt. */
+/* Fails with NO_SECRET if the secret has no value, as in libvirt. */
 static gboolean read_value(const CstService *service, Found *found, CstSecretBytes *ret_value,
                            GError **error)
 {
@@ -71,8 +74,8 @@ static gboolean read_value(const CstService *service, Found *found, CstSecretByt
 }
 
 /*
- * libvirt's daemons prove themselves to each other by the host's system token; with it they read
- * private secrets, too.
+ * libvirt's daemons authenticate to each other by the host's system token. With it they can also
+ * read private secrets.
  */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       const char *token, CstSecretBytes *ret_value, GError **error)
@@ -97,8 +100,8 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
 }
 
 /*
- * Not secrets_sync(): the caller may hold locks that come after the definitions. A pool may use a
- * private secret, as with libvirt.
+ * secrets_sync() is not possible here, because the caller may hold locks that come after the
+ * definitions. A pool may use a private secret, as in libvirt.
  */
 gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                          GError **error)
@@ -137,7 +140,7 @@ gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
     if (!cst_secret_bytes_copy(&copy, value->data, value->len, error))
         return FALSE;
     g_mutex_lock(&service->tables);
-    /* Looked up again, as the lock was released meanwhile. */
+    /* Look the secret up again, because the lock was released. */
     secret = g_hash_table_lookup(service->secrets, uuid);
     if (secret) {
         cst_secret_bytes_clear(&secret->value);
@@ -187,7 +190,10 @@ static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
     done = ephemeral ? secret_keep_in_memory(service, uuid, value, error)
                      : cst_secret_value_save(service->paths, uuid, value,
                                              service->secret_policy.seal, error) &&
-                           /* Of a rotation that was interrupted: what is set now counts. */
+                           /*
+                            * Drops the new value of an interrupted rotation, because the value set
+                            * now replaces it.
+                            */
                            cst_secret_next_remove(service->paths, uuid, error);
     return done ? g_steal_pointer(&row) : NULL;
 }
@@ -196,7 +202,7 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
                                       const uint8_t *value, size_t len, unsigned flags,
                                       GError **error)
 {
-    /* The caller's own bytes, which it wipes. */
+    /* The bytes belong to the caller, which wipes them. */
     const CstSecretBytes bytes = {(uint8_t *)value, len};
     g_autoptr(CstSecretRow) row = NULL;
 
