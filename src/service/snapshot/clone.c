@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume with the content of a snapshot: in the size of then, in the volume's own format. The
- * volume is claimed for reading from before its snapshots are listed until the clone is there.
+ * Creates a volume with the content of a snapshot: with the snapshot's capacity, in the volume's
+ * own format. The volume is claimed for reading from before its snapshots are listed until the
+ * clone exists.
  */
 #include <service/snapshots.h>
 
@@ -17,8 +18,8 @@
 #include "volume/clone.h"
 
 /*
- * The definition of the clone: the volume's own, with the capacity of then. A clone of a snapshot
- * inside an image is read through its whole chain and has no backing file.
+ * Returns the definition of the clone: that of the volume, with the capacity of the snapshot. A
+ * clone of a snapshot inside an image is read through its whole chain and has no backing file.
  */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
                                  const CstSnapshot *snapshot, const char *new_name)
@@ -46,8 +47,8 @@ static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *
 }
 
 /*
- * Whether the snapshot is kept by the pool, from before the volume became an image that keeps its
- * own: its bytes are of another format than the volume.
+ * Returns whether the pool keeps the snapshot from a time before the volume became an image that
+ * keeps its own snapshots. The snapshot then has another format than the volume.
  */
 static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot *snapshot)
 {
@@ -69,7 +70,7 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
     CST_TEST_POINT("vol.snapshot.clone.listed");
     if (!snapshot)
         return FALSE;
-    /* Otherwise the transaction would wait for the claim that this call holds. */
+    /* Otherwise the transaction would wait for the claim of this call. */
     if (strcmp(volume, new_volume) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
     if (is_of_another_format(source, snapshot))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What keeps the snapshots of a volume: its image where the format can (qcow2), else the pool's
- * technology. A pool whose volume has become such an image may still keep older ones: they are
- * listed first, and their names refer to them.
+ * Providers of snapshots: the image if its format supports them (qcow2), else the pool's
+ * technology. If a volume has become such an image, the pool may still keep older snapshots. They
+ * are listed first, and have precedence by name.
  */
 #include "provider.h"
 
@@ -41,7 +41,7 @@ static CstImage *open_to_change(SnapshotTarget *target, GError **error)
     return volume_open_image(&target->claim, target->volume, CST_IMAGE_WRITE, error);
 }
 
-/* The image's own calls are whole or not at all; what is written after them is safe to lose. */
+/* The image's operations are atomic. Writes after them may be lost without damage. */
 static gboolean image_create(SnapshotTarget *target, const char *name, uint64_t limit,
                              CstTask *task, GError **error)
 {
@@ -84,7 +84,7 @@ static gboolean image_rename(SnapshotTarget *target, const char *name, const cha
 }
 
 /*
- * What a hypervisor has open holds tables in memory that the file does not have yet; those of
+ * A hypervisor keeps tables of the open image in memory that are not in the file yet. The tables of
  * snapshots do not change.
  */
 static gboolean image_changed(SnapshotTarget *target, const char *since, const char *until,
@@ -127,8 +127,8 @@ static gboolean pool_create(SnapshotTarget *target, const char *name, uint64_t l
 }
 
 /*
- * The technology puts another file in place, for which the declaration of the volume has to be
- * kept.
+ * The technology replaces the file, so the declaration of the volume has to be recorded for the new
+ * file.
  */
 static gboolean pool_revert(SnapshotTarget *target, const char *name, const GPtrArray *lost,
                             CstTask *task, GError **error)
@@ -169,9 +169,9 @@ const SnapshotProvider snapshot_pool_provider = {
     .changed = pool_changed,
 };
 
-/* --- which of them ---------------------------------------------------------------------------- */
+/* --- selection -------------------------------------------------------------------------------- */
 
-/* NULL with UNSUPPORTED where neither the format nor the pool can keep snapshots. */
+/* Returns NULL with UNSUPPORTED if neither the format nor the pool supports snapshots. */
 static const SnapshotProvider *provider_of(const SnapshotTarget *target, GError **error)
 {
     if (volume_keeps_snapshots(target->volume))
@@ -197,8 +197,8 @@ const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *
 }
 
 /*
- * The provider for a volume that is an image: its own, unless @name is one that the pool keeps from
- * before the volume was such an image. Notes the pool's snapshots in the target.
+ * Returns the provider for a volume that is an image: the image, unless the pool keeps @name from
+ * before the volume was an image. Stores the pool's snapshots in the target.
  */
 static const SnapshotProvider *provider_by_name(SnapshotTarget *target, const char *name,
                                                 GError **error)
@@ -234,7 +234,7 @@ GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *t
 {
     GPtrArray *inside = provider->list(target, error);
 
-    /* Taken before the image was there. */
+    /* Older snapshots exist only for an image. They were created before it. */
     if (!inside || !target->older || provider == &snapshot_pool_provider)
         return inside;
     g_ptr_array_extend_and_steal(target->older, inside);

@@ -5,30 +5,33 @@
 
 #include "core/claim.h"
 
-/** The volume whose snapshots are listed or changed. */
+/** The volume of a snapshot operation. */
 typedef struct {
     VolumeClaim claim;
     CstVolume *volume;
-    /** The pool's snapshots from before it became an image that keeps its own; NULL: not asked. */
+    /**
+     * The pool's snapshots from before the volume became an image that keeps its own; NULL: not
+     * queried.
+     */
     GPtrArray *older;
 } SnapshotTarget;
 
-/** Releases the claim, and frees what @target has. */
+/** Releases the claim, and frees the members of @target. */
 void snapshot_target_clear(SnapshotTarget *target);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapshotTarget, snapshot_target_clear)
 
-/** What keeps a volume's snapshots: its image, or its pool's technology. */
+/** Implementation of a volume's snapshots: by its image, or by its pool's technology. */
 typedef struct {
     GPtrArray *(*list)(SnapshotTarget *target, GError **error);
     gboolean (*create)(SnapshotTarget *target, const char *name, uint64_t limit, CstTask *task,
                        GError **error);
-    /** @lost: names of the snapshots that go, to which the user has agreed */
+    /** @lost: names of the snapshots that are destroyed with the user's consent */
     gboolean (*revert)(SnapshotTarget *target, const char *name, const GPtrArray *lost,
                        CstTask *task, GError **error);
     gboolean (*remove)(SnapshotTarget *target, const char *name, CstTask *task, GError **error);
     gboolean (*rename)(SnapshotTarget *target, const char *name, const char *new_name,
                        GError **error);
-    /** of what the guest sees; @until NULL: now */
+    /** of the guest-visible content; @until NULL: the current content */
     gboolean (*changed)(SnapshotTarget *target, const char *since, const char *until, CstTask *task,
                         CstChanged *changed, GError **error);
 } SnapshotProvider;
@@ -36,16 +39,15 @@ typedef struct {
 extern const SnapshotProvider snapshot_image_provider, snapshot_pool_provider;
 
 /**
- * Claims the volume, as target->claim asks for it, and finds the provider; NULL with UNSUPPORTED
- * where neither the format nor the pool can keep snapshots. @name: of the snapshot, NULL: none.
- * Names are checked only where they become names of files: images made elsewhere may have any.
+ * Claims the volume, with the parameters in target->claim, and selects the provider. @name: of the
+ * snapshot; NULL: no snapshot. Returns NULL with UNSUPPORTED if neither the format nor the pool
+ * supports snapshots. Checks @name only if it becomes a file name, because images from other tools
+ * may contain any name.
  */
 const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, const char *volume,
                                        ClaimKind kind, const char *name, GError **error);
-/**
- * All of the volume's snapshots. The pool's older ones come first: they are from before the image.
- */
+/** Returns all snapshots of the volume. The pool's older ones come first. */
 GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,
                              GError **error);
-/** Returns the snapshot @name of a list, borrowed; NULL: there is none. */
+/** Returns the snapshot @name of a list, borrowed. Returns NULL if the list does not contain it. */
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of several volumes of a pool: in one step where all of them are kept by a technology
- * that can do that, else one after the other. What is told of them says which it was.
+ * Snapshots of several volumes of a pool: in one step if a technology that supports this keeps all
+ * of them, else one after another. The result reports the method.
  *
- * All volumes are claimed, and have no snapshot of that name, before the first one is made. One
- * after the other, they are in the journal until the last one is made: of those that a dead process
- * has left, the next start removes all.
+ * All volumes are claimed before the first snapshot is created. When snapshots are created one
+ * after another, all names are checked first, and a durable intent lists the volumes until the last
+ * snapshot exists. After a crash the next start removes all snapshots of the set.
  */
 #include "set.h"
 
@@ -25,20 +25,20 @@
 #include "core/scan.h"
 #include "provider.h"
 
-/* Others whose work on one of the volumes is waited for, one after the other. */
+/* Maximal number of waits for operations of other threads or processes on the volumes. */
 #define WAITS_MAX 20
 
 typedef struct {
     SnapshotTarget target;
     const SnapshotProvider *provider;
-    gboolean tried; /* it has the snapshot, or may have it */
+    gboolean tried; /* the snapshot exists, or may exist */
 } Member;
 
 typedef struct {
     CstPool *pool;
     const char *name;   /* of the snapshots */
-    GPtrArray *volumes; /* their names, in order, and NULL */
-    GArray *members;    /* of Member, those that are claimed; in that order */
+    GPtrArray *volumes; /* their names, sorted and NULL-terminated */
+    GArray *members;    /* of Member: the claimed volumes, in the same order */
     CstTask *task;
     CstIntent *intent;
 } Set;
@@ -48,7 +48,7 @@ static Member *member_at(const Set *set, guint i)
     return &g_array_index(set->members, Member, i);
 }
 
-/* In the reverse order of the claims. */
+/* Releases the claims in reverse order. */
 static void release_all(Set *set)
 {
     while (set->members->len > 0) {
@@ -77,7 +77,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
 static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
 {
     set->volumes = g_ptr_array_new();
-    /* Claims are referred to by where they are. */
+    /* Claims reference each other by address, so the array must not be reallocated. */
     set->members = g_array_sized_new(FALSE, TRUE, sizeof(Member), volumes->len);
     for (guint i = 0; i < volumes->len; i++)
         g_ptr_array_add(set->volumes, g_ptr_array_index(volumes, i));
@@ -92,7 +92,7 @@ static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
                             : cst_fail(error, CST_ERROR_INVALID, _("no volume is named"));
 }
 
-/* Claims them all without waiting; *ret_name is the one that failed. */
+/* Claims all volumes without waiting. *ret_name: the volume that failed. */
 static gboolean claim_at_once(Set *set, const char **ret_name, GError **error)
 {
     for (guint i = 0; i + 1 < set->volumes->len; i++) {
@@ -113,8 +113,8 @@ static gboolean claim_at_once(Set *set, const char **ret_name, GError **error)
 }
 
 /*
- * Who works on a chain of images claims it from the top down, and not by the names. So nobody is
- * waited for while something is held.
+ * Other operations claim a chain of images from the top down, not ordered by name. Therefore this
+ * function never waits while it holds a claim.
  */
 static gboolean claim_all(Set *set, GError **error)
 {
@@ -172,7 +172,7 @@ static gboolean make_in_one_step(Set *set, GError **error)
                claim->state, (const char *const *)set->volumes->pdata, set->name, set->task, error);
 }
 
-/* --- one after the other ---------------------------------------------------------------------- */
+/* --- one after another ------------------------------------------------------------------------ */
 
 static char *field_of(const char *what, guint i)
 {
@@ -197,7 +197,7 @@ static gboolean record(Set *set, GError **error)
     return set->intent != NULL;
 }
 
-/* A creation that failed may have made the snapshot all the same. */
+/* A failed creation may have created the snapshot. */
 static gboolean remove_tried(const Set *set, Member *member, GError **error)
 {
     g_autoptr(GPtrArray) list = member->provider->list(&member->target, error);
@@ -206,7 +206,9 @@ static gboolean remove_tried(const Set *set, Member *member, GError **error)
                     member->provider->remove(&member->target, set->name, NULL, error));
 }
 
-/* What can't be removed now is removed by the next start, or when the storage answers. */
+/*
+ * Snapshots that cannot be removed now are removed by the next start, or when the storage answers.
+ */
 static void take_back(Set *set)
 {
     g_autoptr(GError) why = NULL;
@@ -226,7 +228,7 @@ static void take_back(Set *set)
     pool_recover_later(set->pool, member_at(set, 0)->target.claim.state);
 }
 
-/* With a snapshot of that name the volume has got it from another program, meanwhile. */
+/* EXISTS means that another program has created a snapshot of that name since the check. */
 static gboolean make_one(Set *set, Member *member, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -240,7 +242,7 @@ static gboolean make_one(Set *set, Member *member, GError **error)
     return FALSE;
 }
 
-/* Snapshots that were reported must not be removed by the next start. */
+/* The next start must not remove snapshots that were reported as created. */
 static gboolean end_intent(Set *set, GError **error)
 {
     if (!cst_intent_end_synced(set->intent, error))
@@ -267,7 +269,7 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
     CST_CRASH_POINT("vol.snapshots.done");
     if (end_intent(set, error))
         return TRUE;
-    /* The record may be gone already, and the removal may fail as well. */
+    /* The record may already be removed, and writing it again may fail, too. */
     cst_intent_end(g_steal_pointer(&set->intent));
     record(set, NULL);
     take_back(set);
@@ -337,7 +339,7 @@ gboolean snapshot_set_replay(CstPoolState *state, const CstIntentRecord *record,
 {
     const char *name = g_hash_table_lookup(record->fields, "snapshot");
 
-    /* What a technology left halfway first. */
+    /* First have the technology recover its own incomplete work. */
     if (!name || !cst_pool_state_settle(state, error))
         return !name;
     for (guint i = 0;; i++) {

@@ -4,11 +4,11 @@
 #include <pool/pool.h>
 #include <store/journal.h>
 
-/** The operation of a set's intent. */
+/** The operation in the intent of a set. */
 #define SNAPSHOT_SET "snapshot-set"
 
 /**
- * Removes what a dead process has made of a set of snapshots; @state is of their pool as it was
- * then (recovery/replay.c). FALSE: it is to be tried again.
+ * Removes the snapshots of a set that a dead process has begun. @state: of their pool at that time
+ * (recovery/replay.c). Returns FALSE if it has to be retried.
  */
 gboolean snapshot_set_replay(CstPoolState *state, const CstIntentRecord *record, GError **error);

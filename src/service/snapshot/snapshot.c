@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of a volume, by whatever keeps them (provider.h).
+ * Snapshots of a volume, by its provider (provider.h).
  *
  * Every call claims the volume: for reading to list, for writing to change. A change by the image
- * engine is done as a whole or not at all. One by the pool's technology takes more than one step,
- * and is an intent in the journal meanwhile: after a crash the backend drops or completes it. The
- * volume is rescanned after each change, also after a failed one.
+ * engine is atomic. A change by the pool's technology takes more than one step, so an intent is in
+ * the journal for its duration. After a crash the backend drops or completes it. The volume is
+ * rescanned after each change, including failed ones.
  */
 #include "provider.h"
 
@@ -39,11 +39,11 @@ struct SnapshotChange {
                     const SnapshotChange *change, CstTask *task, GError **error);
     const char *name;          /* of the snapshot */
     const char *new_name;      /* rename */
-    const char *const *agreed; /* revert: names of snapshots that may be lost; NULL: none */
-    uint64_t limit;            /* create: bytes to set aside for changes; 0: the default */
+    const char *const *agreed; /* revert: snapshots that may be destroyed; NULL: no snapshots */
+    uint64_t limit;            /* create: bytes to reserve for changes; 0: the default */
 };
 
-/* A failure to record the intent keeps the change from beginning. */
+/* If the intent cannot be recorded, the change does not begin. */
 static gboolean change_claimed(CstPool *pool, const char *volume, const SnapshotChange *change,
                                CstTask *task, GError **error)
 {
@@ -99,7 +99,9 @@ gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, c
     return provider && provider->changed(&target, since, until, task, changed, error);
 }
 
-/* What a revert would remove; snapshots inside of an image all stay. */
+/*
+ * Returns the snapshots that a revert would destroy. A revert keeps all snapshots inside an image.
+ */
 static GPtrArray *lost_by_revert(const SnapshotProvider *provider, SnapshotTarget *target,
                                  const char *name, GError **error)
 {
@@ -119,7 +121,10 @@ GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, cons
     return provider ? lost_by_revert(provider, &target, name, error) : NULL;
 }
 
-/* What is lost; BUSY, naming them all, when there is one that nobody has agreed to lose. */
+/*
+ * Returns the snapshots that a revert destroys. Fails with BUSY, naming them, if the user has not
+ * agreed to all.
+ */
 static GPtrArray *agreed_loss(const SnapshotProvider *provider, SnapshotTarget *target,
                               const SnapshotChange *change, GError **error)
 {
@@ -141,7 +146,7 @@ static GPtrArray *agreed_loss(const SnapshotProvider *provider, SnapshotTarget *
     return NULL;
 }
 
-/* Reverting changes what others see: guests, and images based on this one. */
+/* A revert changes the content for guests, and for images based on this one. */
 static gboolean run_revert(const SnapshotProvider *provider, SnapshotTarget *target,
                            const SnapshotChange *change, CstTask *task, GError **error)
 {
@@ -176,8 +181,8 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
 }
 
 /*
- * Fails with EXISTS when the other provider has a snapshot of that name; each refuses its own
- * twice.
+ * Fails with EXISTS if the other provider has a snapshot of that name. Each provider checks its own
+ * snapshots.
  */
 static gboolean check_name_free(const SnapshotProvider *provider, SnapshotTarget *target,
                                 const char *name, GError **error)
