@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of a dirty bitmap in a volume's image. The steps of a change are done one after another;
- * each is a whole before the next one begins, so a failure or a cancel leaves those before it done.
+ * Changes of a dirty bitmap in a volume's image. The steps of a change run one after another. Each
+ * step is atomic, so a failure or a cancellation keeps the completed steps.
  *
- * The volume is claimed for writing, without what it is based on. The source of a merge, if it is
+ * The volume is claimed for writing, without its backing chain. The source of a merge, if it is
  * another volume, is claimed for reading, without waiting.
  */
 #include <service/images.h>
@@ -24,7 +24,7 @@ typedef struct {
     CstTask *task;
 } Work;
 
-/* All actions were checked before the first step (check()); they are parsed again here. */
+/* check() has validated all actions before the first step. They are parsed again here. */
 static gboolean do_steps(const Work *work, GError **error)
 {
     const CstBitmapChange *change = work->change;
@@ -42,7 +42,10 @@ static gboolean do_steps(const Work *work, GError **error)
     return cst_image_flush(work->image, error);
 }
 
-/* Before anything is opened: a misspelt last step must not leave the first ones done. */
+/*
+ * Checks all steps before any file is opened, so that a misspelt step does not leave a partial
+ * change.
+ */
 static gboolean check(const CstBitmapChange *change, GError **error)
 {
     if (change->steps->len == 0 || change->steps->len > CST_BITMAP_STEPS_MAX)
@@ -60,8 +63,8 @@ static gboolean check(const CstBitmapChange *change, GError **error)
 }
 
 /*
- * Work that holds a volume for writing must not wait for another volume, whose work may wait for
- * it: fails with BUSY instead (at_once).
+ * An operation that holds a volume for writing must not wait for another volume, because an
+ * operation on that volume may wait for it. Therefore this fails with BUSY (at_once).
  */
 static gboolean open_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
                             const char *name, Work *work, GError **error)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the service keeps of a volume by its name: the mark that it must not be deleted
- * (store/protected.h), what is declared of its content (core/trust.h, core/trust_device.h), and
- * that it was deleted and is kept (store/trash.h). A volume that gets another name takes these
- * along, and whatever has its former name next has none of them.
+ * Data about a volume that the service keeps by name: the protection against deletion
+ * (store/protected.h), the declaration of its content (core/trust.h, core/trust_device.h), and its
+ * record in the trash (store/trash.h). When a volume is renamed, these data move to the new name.
+ * The next volume with its former name has no such data.
  *
- * A file's declaration is found by the file's identity as well, so it counts at every moment; where
- * there is none, the volume is trusted less until this is done, and never more.
+ * A file's declaration is also found by the file's identity, so it is in force at any time. If the
+ * identity is unknown, the volume is restricted until the move is complete, and never trusted more
+ * than before.
  */
 #include "by_name.h"
 
@@ -84,7 +85,7 @@ gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                                  error);
 }
 
-/* --- another name ----------------------------------------------------------------------------- */
+/* --- rename ----------------------------------------------------------------------------------- */
 
 static gboolean move_file(CstService *service, CstPoolState *state, const char *name,
                           const CstVolume *volume, const CstDeclaration *declaration,
@@ -92,14 +93,14 @@ static gboolean move_file(CstService *service, CstPoolState *state, const char *
 {
     const CstDeclaredFile file = trust_file(state, volume->name, cst_volume_file_id(volume));
 
-    /* A record of the new name without one of the file is of a former volume. */
+    /* A record for the new name without a declaration of this file belongs to a former volume. */
     if (declaration ? !cst_declarations_set(service->declarations, &file, declaration, TRUE, error)
                     : !cst_declarations_remove(service->declarations, file.dir, file.name, error))
         return FALSE;
     return cst_declarations_remove(service->declarations, file.dir, name, error);
 }
 
-/* The record of a volume that is kept now comes first: there is none without a volume for long. */
+/* Writes the new record first, so that a deleted volume is never without a record. */
 static gboolean move_trashed(const CstPaths *paths, const CstUuid *pool, const char *name,
                              const CstTrashed *trashed, GError **error)
 {
@@ -133,7 +134,7 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
             move_file(service, state, name, volume, kept->declaration, error));
 }
 
-/* --- in a record ------------------------------------------------------------------------------ */
+/* --- intents ---------------------------------------------------------------------------------- */
 
 static void put_number(GHashTable *fields, const char *name, int64_t value)
 {

@@ -6,35 +6,32 @@
 
 #include "core/pool.h"
 
-/** What is kept of a volume by its name, beside the storage: it has to follow to another name. */
+/** Data about a volume that is kept by its name, outside the storage. A rename moves it. */
 typedef struct {
     gboolean is_protected;
-    char *key;                   /* that a device had under the name; NULL: its path, or a file */
-    CstDeclaration *declaration; /* of its content, a file's or a device's; NULL: nothing */
-    CstTrashed *trashed;         /* it was deleted, and is kept under this name; NULL: no */
+    char *key;                   /* of a device under that name; NULL: its path, or it is a file */
+    CstDeclaration *declaration; /* of a file's or a device's content; NULL: no declaration */
+    CstTrashed *trashed;         /* its record in the trash; NULL: not in the trash */
 } KeptByName;
 
-/** Frees what @kept has. */
+/** Frees the members of @kept. */
 void kept_clear(KeptByName *kept);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(KeptByName, kept_clear)
 
-/** Reads what is kept of @volume. */
+/** Reads the data of @volume. */
 gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                    KeptByName *ret_kept, GError **error);
-/**
- * Has it be kept of @volume, under the name that it has now, and of nothing called @name any more.
- * On the disk when it returns; may be repeated.
- */
+/** Moves the data from @name to @volume, under its present name. Durable on return; idempotent. */
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error);
 /**
- * Of that what is declared of a device's content alone, for one that was @name of the pool @from
- * and is @volume of @state, another pool, now.
+ * Moves only the declaration of a device's content, from @name of the pool @from to @volume of
+ * @state, another pool.
  */
 gboolean kept_move_device(CstService *service, CstPoolState *from, const char *name,
                           CstPoolState *state, const CstVolume *volume, const KeptByName *kept,
                           GError **error);
 
-/** Adds it to the record of an intent, and reads it back. */
+/** Save the data to the fields of an intent, and load them. */
 void kept_save(const KeptByName *kept, GHashTable *fields);
 void kept_load(GHashTable *fields, KeptByName *ret_kept);

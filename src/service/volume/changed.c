@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a pool's technology tells of the changes since a snapshot. It may make something for as long
- * as the question lasts (a snapshot of what is there now), which must not outlive us.
+ * Changes since a snapshot, as reported by a pool's technology. The technology may create a
+ * temporary object for the query, such as a snapshot of the current content. The intent ensures its
+ * removal after a crash.
  */
 #include "changed.h"
 

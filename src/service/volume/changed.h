@@ -6,8 +6,8 @@
 #include "core/claim.h"
 
 /**
- * CstSnapshotBackend.changed of a claimed volume whose snapshots the pool's technology keeps;
- * UNSUPPORTED where what is stored is not what the guest sees.
+ * Calls CstSnapshotBackend.changed for a claimed volume with snapshots by the pool's technology.
+ * UNSUPPORTED if the stored bytes are not the guest-visible content.
  */
 gboolean volume_changed_outside(const VolumeClaim *claim, const CstVolume *volume,
                                 const char *since, const char *until, CstTask *task,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checks, and with @repair repairs, the image of one volume alone. What it is based on is not
- * opened. Without a repair the volume is only read, and may be read by others meanwhile; in use by
- * a guest it may look damaged.
+ * Checks the image of one volume, and repairs it if @repair is set. Its backing chain is not
+ * opened. Without a repair the volume is only claimed for reading. An image in use by a guest may
+ * appear damaged.
  */
 #include <service/images.h>
 
@@ -12,7 +12,7 @@
 #include "image_chain.h"
 #include "open.h"
 
-/* Takes the list of findings over. */
+/* Consumes the list of findings. */
 static void fill_report(const CstImageCheck *check, CstFindings *findings, CstCheckReport *report)
 {
     *report = (CstCheckReport){
@@ -33,7 +33,7 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
                              CstCheckReport *ret_report, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
-    /* To repair everything includes leaks. */
+    /* Repairing everything includes leaks. */
     unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
                      (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
     g_autoptr(CstFindings) findings = cst_findings_new();

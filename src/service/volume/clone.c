@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume with the content of another one, or of a snapshot of it. When nothing of the image's
- * shape is to change, its bytes are copied as they are stored, or shared by the pool's technology;
- * otherwise a new image is filled through the guest's view of the source's whole chain, and has no
+ * Creates a volume with the content of another volume, or of a snapshot of it. If no property of
+ * the image changes, its stored bytes are copied, or shared by the pool's technology. Otherwise a
+ * new image is filled with the guest-visible content of the source's whole chain, and has no
  * backing file.
  *
  * The source is claimed for reading until the end. The clone is a transaction (transaction.c): it
- * appears complete, or not at all. What is declared of a copy of bytes is no more than what is of
- * its source. A linked clone holds nothing itself: it is an overlay, or shares content by the
- * pool's technology.
+ * appears complete, or not at all. A byte copy has at most the declarations of its source. A linked
+ * clone stores no data of its own: it is an overlay, or shares content by the pool's technology.
  */
 #include "clone.h"
 
@@ -34,7 +33,7 @@
 #include "plan.h"
 #include "transaction.h"
 
-#define LINKED_FORMAT "qcow2" /* of overlays: what QEMU and everybody else writes best */
+#define LINKED_FORMAT "qcow2" /* of overlays: the best supported format of QEMU and other tools */
 
 gboolean volume_keeps_snapshots(const CstVolume *volume)
 {
@@ -45,14 +44,14 @@ gboolean volume_keeps_snapshots(const CstVolume *volume)
     return format && cst_image_format_has_snapshots(format);
 }
 
-/* Whether what is wanted (NULL: anything) is what the source has. */
+/* Returns whether the source has the wanted property (NULL: any). */
 static gboolean same_text(const char *wanted, const char *have)
 {
     return !wanted || g_strcmp0(wanted, have) == 0;
 }
 
 /*
- * Documents and the engine may name a format differently. Where documents name none, volumes are
+ * Documents and the engine may use different names for a format. A document without a format means
  * raw.
  */
 static gboolean same_format(const char *asked, const char *have)
@@ -64,14 +63,14 @@ static gboolean same_format(const char *asked, const char *have)
            (format && g_strcmp0(wanted, cst_image_format_xml_name(format)) == 0);
 }
 
-/* The bytes as they are stored will do when nothing of the image's shape is to change. */
+/* Returns whether the stored bytes can be copied, because no property of the image changes. */
 static gboolean bytes_will_do(const VolumeClone *clone)
 {
     const CstVolumeExtra *extra = clone->source->extra;
     const CstVolDef *def = clone->def;
     const char *backing = extra ? extra->backing_path : NULL;
 
-    /* Two volumes with one file of data would write into each other. */
+    /* Two volumes with the same data file would overwrite each other's data. */
     if (extra && extra->data_file)
         return FALSE;
     if (!same_format(def->format, clone->source->format) || (extra && extra->problem) ||
@@ -82,7 +81,7 @@ static gboolean bytes_will_do(const VolumeClone *clone)
            (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
 }
 
-/* @zeroed: what is not written of @to reads as zeroes. */
+/* @zeroed: unwritten parts of @to read as zeroes. */
 static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const VolumeClone *clone,
                            GError **error)
 {
@@ -96,13 +95,13 @@ static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const Vo
     return cst_blob_copy(from, 0, to, 0, size, flags, clone->task, error);
 }
 
-/* NO_BARRIERS: nobody depends on a draft, and the commit syncs it. */
+/* NO_BARRIERS: no other volume depends on a draft, and the commit syncs it. */
 static gboolean grow_to_capacity(CstBlob *blob, const VolumeClone *clone, GError **error)
 {
     const CstImageFormat *format;
     g_autoptr(CstImage) image = NULL;
 
-    /* A draft without a blob was made by the pool's technology, in its full size. */
+    /* A draft without a blob was created by the pool's technology in its full size. */
     if (!blob || clone->def->capacity <= clone->source->capacity)
         return TRUE;
     format = cst_image_format_find(clone->source->format, error);
@@ -111,7 +110,7 @@ static gboolean grow_to_capacity(CstBlob *blob, const VolumeClone *clone, GError
                 : NULL;
     if (!image)
         return FALSE;
-    /* A draft on a device was made in its full size. */
+    /* A draft on a device was created in its full size. */
     return cst_image_capacity(image) >= clone->def->capacity ||
            (cst_image_resize(image, clone->def->capacity, CST_PREALLOC_OFF, clone->task, error) &&
             cst_image_flush(image, error));
@@ -127,8 +126,9 @@ static CstBlob *open_bytes(const VolumeClone *clone, GError **error)
 }
 
 /*
- * Opens the source before the copy begins, so that a full pool of files is found first. *ret_from
- * stays NULL where the technology of @pool may share the content and needs no bytes.
+ * Opens the source before the copy begins, so that a lack of space in a pool of files is detected
+ * first. *ret_from stays NULL if the technology of @pool may share the content, so that no bytes
+ * are needed.
  */
 static gboolean open_for_room(CstPool *pool, const VolumeClone *clone, CstBlob **ret_from,
                               GError **error)
@@ -144,8 +144,8 @@ static gboolean open_for_room(CstPool *pool, const VolumeClone *clone, CstBlob *
 }
 
 /*
- * Fails with BUSY while somebody writes to the source, unless the caller has asked to copy it
- * anyway. A snapshot's bytes don't change, whoever writes to the volume.
+ * Fails with BUSY while a process writes to the source, unless the caller has permitted that. The
+ * bytes of a snapshot do not change.
  */
 static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
 {
@@ -154,8 +154,8 @@ static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **
 }
 
 /*
- * A clone is what its source holds now, without the source's snapshots. A clone that can't be
- * opened is left as it is: its bytes are all there.
+ * A clone has the present content of its source, without its snapshots. If the clone cannot be
+ * opened as an image, it is kept unchanged, because its bytes are complete.
  */
 static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, GError **error)
 {
@@ -178,7 +178,7 @@ static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, G
     return cst_image_flush(image, error);
 }
 
-/* Compatible with libvirt, a volume that changes during a copy is no error. */
+/* As in libvirt, a change of the volume during a copy is not an error. */
 static gboolean watches_source(const VolumeClone *clone)
 {
     return !clone->snapshot && !(clone->flags & CST_VOL_CREATE_FORCE_SHARE) &&
@@ -204,7 +204,7 @@ static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GErro
            grow_to_capacity(txn->draft.blob, clone, error);
 }
 
-/* Through the guests' views: another format, or another shape of the same one. */
+/* Copies the guest-visible content, for another format or other properties. */
 static gboolean copy_content(CstBlob *from, const CstVolDraft *draft, const VolumeClone *clone,
                              GError **error)
 {
@@ -213,7 +213,7 @@ static gboolean copy_content(CstBlob *from, const CstVolDraft *draft, const Volu
     CstImage *image;
     gboolean zeroed;
 
-    /* What is read through the whole chain stands on its own. */
+    /* The new image contains the data of the whole chain, so it needs no backing file. */
     options.backing = options.backing_format = NULL;
     if (!cst_image_keep_sector_size(from, clone->plan.format, &options, 0, error) ||
         !cst_image_create(draft->blob, clone->plan.format, &options, clone->task, error))
@@ -223,12 +223,12 @@ static gboolean copy_content(CstBlob *from, const CstVolDraft *draft, const Volu
     if (!image)
         return FALSE;
     to = cst_image_guest_blob(image);
-    /* A new image reads as zeroes; raw bytes on a device are whatever they were. */
+    /* A new image reads as zeroes. Raw bytes on a device have their former content. */
     zeroed = draft->zeroed || !cst_image_format_is_plain(clone->plan.format);
     return copy_whole(from, to, zeroed, clone, error) && cst_blob_flush(to, error);
 }
 
-/* The bytes as they are stored. Any format can be copied like this. */
+/* Copies the stored bytes. Works for any format. */
 static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(VolumeTxn) txn = {.claim.task = clone->task,
@@ -238,8 +238,8 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
     g_autoptr(CstBlob) from = NULL;
 
     /*
-     * A raw volume has no backing file of its own: where its pool shares data with another volume,
-     * reading it gives all bytes. So the copy depends on nothing.
+     * A raw volume has no backing file of its own. If its pool shares data with another volume,
+     * reading it returns all bytes. So the copy has no dependencies.
      */
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
@@ -255,8 +255,8 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 }
 
 /*
- * Fills a new image, of a format that can be created, with what the guest sees of the source. The
- * order of claims is that of VolumeClaim: the source's chain from the top down, then the new name.
+ * Fills a new image with the guest-visible content of the source. The format must be creatable. The
+ * claims follow the order of VolumeClaim: the source's chain from the top down, then the new name.
  */
 static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
 {
@@ -302,8 +302,8 @@ gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)
 /* --- linked clones ---------------------------------------------------------------------------- */
 
 /*
- * An overlay: an empty qcow2 image that is based on the source. That stays claimed, so it is what
- * it is until the overlay is there, and volume_not_shown() keeps it so from then on.
+ * Creates an overlay: an empty qcow2 image that is based on the source. The claim keeps the source
+ * unchanged until the overlay exists. From then on volume_not_shown() protects it.
  */
 static gboolean link_image(CstPool *pool, VolumeClone *clone, GError **error)
 {
@@ -325,7 +325,10 @@ static gboolean link_image(CstPool *pool, VolumeClone *clone, GError **error)
            volume_txn_commit(&txn, def, error);
 }
 
-/* By the pool's technology, which shares content, or not at all. */
+/*
+ * Creates a clone that shares content by the pool's technology. Fails if the technology cannot
+ * share it.
+ */
 static gboolean link_device(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from, .copies = TRUE};
@@ -362,7 +365,7 @@ static gboolean volume_link(CstPool *pool, VolumeClone *clone, GError **error)
 
 /* --- clones of volumes ------------------------------------------------------------------------ */
 
-/* A clone holds all of its source; what it need not hold, it does not allocate. */
+/* A clone has at least the capacity of its source. Its allocation is minimal. */
 static void fit_to_source(CstVolDef *def, const CstVolume *source)
 {
     if (def->capacity < source->capacity)
@@ -378,7 +381,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
-    g_autoptr(CstVolume) image = NULL; /* what a device holds, if images may be made of it */
+    g_autoptr(CstVolume) image = NULL; /* declared content of the device, for pools of images */
     g_auto(VolumeClaim) source_claim = {.task = task};
     g_autoptr(GError) bad_xml = NULL;
     VolumeClone clone = {.flags = flags, .task = task};
@@ -393,8 +396,8 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     if (!state)
         return FALSE;
     /*
-     * The error of a bad document waits until the source is claimed: a missing source is reported
-     * first.
+     * The error of an invalid document is delayed until the source is claimed, because a missing
+     * source has precedence.
      */
     def = volume_parse(xml, state, flags, CST_VOL_PARSE_NO_CAPACITY, &bad_xml);
     if (def)
@@ -405,7 +408,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
         g_propagate_error(error, g_steal_pointer(&bad_xml));
         return FALSE;
     }
-    /* Otherwise the transaction would wait for the claim that this call holds. */
+    /* Otherwise the transaction would wait for the claim of this call. */
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
     if (cst_pool_type_info(state->def->type)->volume_formats) {

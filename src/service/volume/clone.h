@@ -5,23 +5,23 @@
 #include "plan.h"
 
 /**
- * A copy of a volume, or of a snapshot of it, as a new volume. All is borrowed; the caller fills it
- * but for plan.
+ * A copy of a volume, or of a snapshot of it, as a new volume. All members are borrowed. The caller
+ * sets them, except plan.
  */
 typedef struct {
     CstVolDef *def; /* of the new volume */
     VolumePlan plan;
     const VolumeClaim *from; /* claims the source */
     const CstVolume *source;
-    const char *snapshot; /* of the source; NULL: what it holds now */
+    const char *snapshot; /* of the source; NULL: its current content */
     unsigned flags;       /* CstVolCreateFlags */
     CstTask *task;
 } VolumeClone;
 
 /**
- * Makes the new volume in @pool: whole, or not at all. The source stays claimed. May change
- * clone->def.
+ * Creates the new volume in @pool. On failure no volume is left. The source stays claimed. May
+ * change clone->def.
  */
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error);
-/** Whether the format of the volume keeps snapshots inside of the image. */
+/** Returns whether the format of the volume keeps snapshots inside the image. */
 gboolean volume_keeps_snapshots(const CstVolume *volume);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes what a volume holds into one that it is based on. That one changes, and what is between
- * the two becomes worthless, so nothing but this chain may depend on any of them.
+ * Writes the data of a volume into one of its base images. The base changes, and the images between
+ * become invalid. Therefore no image outside of this chain may depend on any of them.
  *
- * The chain is opened twice: first to find how far down the base is, then with the claims that its
- * position asks for. In between nothing is held, so the second opening checks the length again. A
- * guest sees the same at every moment, and the commit may be repeated (job_may_resume()).
+ * The chain is opened twice: first to find the depth of the base, then with the claims for that
+ * depth. In between no claim is held, so the second opening checks the chain again. The
+ * guest-visible content is the same at every point in time, and the commit may be repeated
+ * (job_may_resume()).
  */
 #include <service/images.h>
 
@@ -23,15 +24,15 @@
 #include "dependency/remembered.h"
 #include "image_chain.h"
 
-/* A base may be given by its volume's name or by its path. */
+/* Returns whether @name is the volume's name or path. */
 static gboolean is_named(const ImageLink *link, const char *name)
 {
     return strcmp(link->volume->name, name) == 0 || g_strcmp0(link->path, name) == 0;
 }
 
 /*
- * Finds how far down @base is (NULL: directly below). The chain is closed again, to be claimed anew
- * for what that depth takes.
+ * Finds the depth of @base (NULL: the direct backing file). Closes the chain again, because the
+ * claims depend on the depth.
  */
 static gboolean find_base(CstPool *pool, const char *name, const char *base, CstTask *task,
                           guint *ret_depth, GError **error)
@@ -51,8 +52,8 @@ static gboolean find_base(CstPool *pool, const char *name, const char *base, Cst
 }
 
 /*
- * Fails with BUSY when anything but this chain is based on the base or on what is between: each may
- * have one dependent, which is the next of the chain.
+ * Fails with BUSY if an image outside of this chain is based on the base or on an image between.
+ * Each of them may have one dependent, which is the next image of the chain.
  */
 static gboolean check_nobody_else(const ImageChain *chain, GError **error)
 {
@@ -83,8 +84,8 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
 {
     g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
     /*
-     * An image is emptied only when it was committed into the one directly below: otherwise what
-     * lies between would show through.
+     * An image is emptied only if it was committed into its direct backing file. Otherwise the data
+     * of the images between would become visible.
      */
     gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
 

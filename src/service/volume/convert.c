@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume with what the guest of another one sees, in any format that can be created. The
- * source's whole chain is read, so the new volume has no backing file.
+ * Creates a volume with the guest-visible content of another one, in any format that can be
+ * created. The source's whole chain is read, so the new volume has no backing file.
  *
  * The chain is claimed for reading until the end. The new volume is a transaction (transaction.c):
  * it appears complete, or not at all.
@@ -39,8 +39,8 @@ static void conversion_clear(Conversion *conversion)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 /*
- * Whether a new volume is one that is there already. It takes whatever is written to it; that it is
- * an image, whoever opens it has to know.
+ * Returns whether the pool fills existing volumes instead of creating new ones. Such a volume
+ * accepts any bytes; users have to know that they are an image.
  */
 static gboolean fills_volumes(CstPool *pool)
 {
@@ -50,8 +50,8 @@ static gboolean fills_volumes(CstPool *pool)
 }
 
 /*
- * Sets type and format of the new volume's definition, as documents of the pool name them. Where
- * they name none, only raw volumes can be made.
+ * Sets type and format of the new volume's definition, as in documents of the pool. If these have
+ * no format, only raw volumes can be created.
  */
 static gboolean take_format(CstPool *pool, Conversion *conversion, GError **error)
 {
@@ -103,7 +103,7 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         return FALSE;
     guest = image_chain_guest(&chain, NULL, error);
     txn.claim.after = image_chain_last_claim(&chain);
-    /* How far compression goes is not known before. */
+    /* The result of the compression is not known in advance. */
     if (!(conversion->how->flags & CST_VOL_CONVERT_COMPRESS))
         txn.copy =
             (SpaceCopy){.from = guest, .whole = image_takes_all_space(&conversion->options.create)};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume from nothing but its definition. The volume that it is to be based on is claimed for
- * reading until the new one is there, so that it is neither deleted nor changed meanwhile. The new
- * one is a transaction (transaction.c): it appears complete, or not at all.
+ * Creates a volume from its definition. Its backing volume is claimed for reading until the new
+ * volume exists, so that it is neither deleted nor changed. The new volume is a transaction
+ * (transaction.c): it appears complete, or not at all.
  */
 #include <service/volumes.h>
 
@@ -19,7 +19,10 @@
 #include "plan.h"
 #include "transaction.h"
 
-/* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
+/*
+ * As in libvirt, a raw volume gets the requested allocation, which may be smaller than the
+ * capacity.
+ */
 static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,
                               const VolumePlan *plan, CstTask *task, GError **error)
 {
@@ -30,10 +33,10 @@ static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flag
 }
 
 /*
- * Claims the backing volume, so that it stays what it is until its overlay is there. What the
- * definition leaves out of its backing store is that volume's: format and size. A backing file that
- * is no volume of an active pool must be described whole; nothing is claimed then. To images in
- * files a device is what it is declared to hold, to other devices its bytes.
+ * Claims the backing volume, so that it stays unchanged until its overlay exists. Completes the
+ * definition with the format and size of that volume. If the backing file is not a volume of an
+ * active pool, the definition must be complete, and no claim is made. Images in files use the
+ * declared content of a device; other devices use its bytes.
  */
 static gboolean claim_backing(VolumeClaim *claim, CstPool *owner, CstVolDef *def, GError **error)
 {
@@ -65,8 +68,9 @@ static gboolean claim_backing(VolumeClaim *claim, CstPool *owner, CstVolDef *def
 }
 
 /*
- * Where documents name no format, the pool's technology makes a volume whole, also one on top of
- * another; nothing is written to it, as with libvirt, unless that is asked for.
+ * Returns whether the pool's technology creates the whole volume, because documents contain no
+ * format. This includes a volume on top of another one. As in libvirt, no data are written unless
+ * requested.
  */
 static gboolean is_made_whole(CstPool *pool, unsigned flags)
 {
@@ -74,7 +78,7 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
            !(flags & CST_VOL_CREATE_PREALLOC_FULL);
 }
 
-/* Whether the volume is as it should be once it has its size: no image in it, nothing allocated. */
+/* Returns whether the volume is complete once it has its size: no image in it, no allocation. */
 static gboolean is_empty(const CstVolDef *def, const VolumePlan *plan, unsigned flags)
 {
     return !plan->format ||
@@ -82,7 +86,7 @@ static gboolean is_empty(const CstVolDef *def, const VolumePlan *plan, unsigned 
             !(flags & (CST_VOL_CREATE_PREALLOC_FALLOC | CST_VOL_CREATE_PREALLOC_FULL)));
 }
 
-/* What is wrong with the definition is refused before anything is reserved. */
+/* An invalid definition is rejected before a draft is reserved. */
 static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
                             unsigned flags, CstTask *task, GError **error)
 {

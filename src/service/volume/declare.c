@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records what is declared of a volume's content when the volume is made, changed or deleted
- * through us, and when the administrator declares it. core/trust.c has the rules, and
- * docs/security-model.md the reasons. All of this is done with the volume claimed.
+ * Records the declarations of a volume's content when the volume is created, changed or deleted
+ * through this service. Also records declarations by the administrator. core/trust.c has the rules,
+ * and docs/security-model.md the reasons. The volume is claimed in all cases.
  *
- * The order against content: a draft is declared before it gets its name; a volume is restricted,
- * durably, before the first byte of somebody else is written to it; a deleted volume's record goes
- * after its file. A crash in between thus never leaves content that is trusted more than it may be.
+ * Order relative to the content: a draft is declared before it gets its name. A volume is
+ * restricted durably before the first byte of a client is written to it. A deleted volume's record
+ * is removed after its file. So a crash in between never leaves content with too much trust.
  */
 #include "declare.h"
 
@@ -40,7 +40,9 @@ static CstDeclarations *store_of(const CstPool *pool)
 
 /* --- new volumes ------------------------------------------------------------------------------ */
 
-/* Documents may name a format differently than the image engine, whose names are recorded. */
+/*
+ * Returns the image engine's name of a format, which is recorded. Documents may use another name.
+ */
 static const char *engine_name(const char *name)
 {
     const CstImageFormat *format = cst_image_format_find(name ? name : "raw", NULL);
@@ -61,14 +63,14 @@ CstDeclaration *trust_of_copy(const CstVolDef *def, const CstVolume *source)
 {
     CstDeclaration *declaration = trust_of_definition(def);
 
-    /* What is copied may be written meanwhile by whoever can write the source. */
+    /* A user who can write the source may change it during the copy. */
     declaration->restricted = (source->flags & (CST_VOLUME_SHARED | CST_VOLUME_RESTRICTED)) != 0;
     if (!trust_has_backing(source))
         cst_declaration_set_backing(declaration, NULL, NULL);
     return declaration;
 }
 
-/* Whether @path is no volume of an active pool. */
+/* Returns whether @path is not a volume of an active pool. */
 static gboolean is_outside(const CstPool *pool, const char *path)
 {
     g_autoptr(CstPool) owner = NULL;
@@ -78,21 +80,21 @@ static gboolean is_outside(const CstPool *pool, const char *path)
 }
 
 /*
- * Whether the place of the new file does not say it all: plain bytes could be taken for an image;
- * where others can write (draft->shared) nothing is declared by place; nor is a backing file
- * outside of all pools.
+ * Returns whether the new file needs a record in addition to its location. Plain bytes could be
+ * mistaken for an image. The location declares no references if other users can write
+ * (draft->shared), and never declares a backing file outside of all pools.
  */
 static gboolean needs_record(const CstPool *pool, const CstVolDraft *draft,
                              const CstDeclaration *declaration)
 {
-    /* What holds the guest's bytes alone does not say what it is. */
+    /* A file with only the guest's bytes has no header with a format. */
     gboolean plain = cst_image_name_is_plain(declaration->format);
 
     return draft->shared || declaration->restricted || plain ||
            (declaration->backing && is_outside(pool, declaration->backing));
 }
 
-/* Replaces the record of an earlier volume of this name, removed without Cistern. */
+/* Replaces the record of an earlier volume of this name that was removed by another program. */
 static gboolean keep_format(const VolumeClaim *claim, const CstDeclaredFile *file,
                             const char *format, GError **error)
 {
@@ -116,7 +118,7 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
     if (!needs_record(claim->pool, draft, declaration))
         return keep_format(claim, &file, declaration->format, error);
     kept = cst_declaration_copy(declaration);
-    /* Where others can write, an image's references are declared one by one. */
+    /* In a directory that other users can write, an image's references are declared one by one. */
     kept->restricted |= draft->shared;
     carried = cst_pool_state_vol_declare(claim->state, draft->blob, kept);
     return cst_declarations_set(store_of(claim->pool), &file, kept, !carried, error);
@@ -124,7 +126,10 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-/* What is declared of a volume now, with what follows from where it lies written out. */
+/*
+ * Returns the present declaration of a volume, with the references declared by location as explicit
+ * ones.
+ */
 static CstDeclaration *declared_now(const CstVolume *volume)
 {
     CstDeclaration *declaration = cst_declaration_new(volume->format, TRUE);
@@ -138,8 +143,8 @@ static CstDeclaration *declared_now(const CstVolume *volume)
 }
 
 /*
- * Durable, unlike that of a draft, whose sync covers the record kept with its content: what is
- * about to be written to the volume must not outlive the word that it is not to be trusted.
+ * Records a declaration durably. A draft is different, because its sync covers the record in its
+ * attributes. Here the restriction must be durable before the untrusted bytes are.
  */
 static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
                        const CstDeclaration *declaration, GError **error)
@@ -148,7 +153,10 @@ static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlo
 
     if (!cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error))
         return FALSE;
-    /* After the database: the attribute alone restricts a volume whose call has failed. */
+    /*
+     * Set the attribute after the database. Otherwise a failed call would restrict the volume by
+     * its attribute.
+     */
     if (blob)
         cst_pool_state_vol_declare(claim->state, blob, declaration);
     return TRUE;
@@ -166,8 +174,8 @@ gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBl
 }
 
 /*
- * Scans the volume as if for the first time, since what is declared of it has changed: its stamp
- * has not, so the backend would hand the old record on.
+ * Scans the volume as a new one. Its declaration has changed and its stamp has not, so the backend
+ * would otherwise return the old record.
  */
 static CstVolume *rescan_as_new(const VolumeClaim *claim)
 {
@@ -181,8 +189,9 @@ static CstVolume *rescan_as_new(const VolumeClaim *claim)
 }
 
 /*
- * A file with another identity has no record. If none came back with its content, the one of before
- * is recorded for it, found by name. Failures are logged: the volume is restricted then.
+ * A file with another identity has no record. If its attributes contain no declaration, the
+ * previous one, found by name, is recorded for it. Failures are logged: the volume is then
+ * restricted.
  */
 void trust_keep_for_new_file(const VolumeClaim *claim)
 {
@@ -194,7 +203,7 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     if (!trust_applies(claim->state) ||
         !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
         return;
-    /* If the earlier state has its own record in its attributes, the scan now finds that one. */
+    /* If the earlier file has a record in its attributes, the scan now uses it. */
     cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
     volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))
@@ -207,8 +216,8 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
 }
 
 /*
- * An image whose references are declared by its place needs no record. Failures are logged: the
- * reference is not followed until it is declared.
+ * An image with references that are declared by location needs no record. Failures are logged: the
+ * reference is then not followed until it is declared.
  */
 void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format)
 {
@@ -230,7 +239,7 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
     volume = rescan_as_new(claim);
 }
 
-/* A record that stays is dropped by the sweep (core/trust_sweep.c). */
+/* The sweep drops a record that could not be removed (core/trust_sweep.c). */
 void trust_forget(const VolumeClaim *claim, const CstVolume *volume)
 {
     trust_device_declare(claim->pool, claim->state, volume, NULL, NULL);
@@ -239,9 +248,9 @@ void trust_forget(const VolumeClaim *claim, const CstVolume *volume)
                                 NULL);
 }
 
-/* --- declared by the administrator ------------------------------------------------------------ */
+/* --- declarations by the administrator -------------------------------------------------------- */
 
-/* The content must be an image of the declared format and name the declared backing file. */
+/* Checks that the content is an image of the declared format with the declared backing file. */
 static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wanted,
                                GError **error)
 {
@@ -262,7 +271,10 @@ static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wa
                     volume->name, said ? said : _("nothing"), named ? named : _("nothing"));
 }
 
-/* What was asked for, as a record. A backing given as a volume's name is one of the same pool. */
+/*
+ * Returns the requested declaration. A backing name that is not a path is a volume of the same
+ * pool.
+ */
 static CstDeclaration *wanted_of(const VolumeClaim *claim, const CstVolume *volume,
                                  const CstVolDeclare *how)
 {
@@ -278,20 +290,20 @@ static CstDeclaration *wanted_of(const VolumeClaim *claim, const CstVolume *volu
     return wanted;
 }
 
-/* Returns the path or URL that a scan records for @reference; the caller frees it. */
+/* Returns the path or URL that a scan records for @reference. The caller frees it. */
 static char *resolved_reference(CstPoolState *state, const char *reference)
 {
     const char *dir = state->def->target_path;
     g_autofree char *path = cst_reference_resolve(dir, reference);
-    /* Several URLs may lead to one file. */
+    /* Several URLs may identify the same file. */
     g_autofree char *name = strstr(dir, "://") ? cst_pool_state_vol_resolve(state, path) : NULL;
 
     return name ? cst_pool_state_vol_path(state, name) : g_steal_pointer(&path);
 }
 
 /*
- * Reads the references that the content names in the declared format. Adopts them as declared
- * (CST_VOL_DECLARE_CONTENT), or checks that they are the declared ones.
+ * Reads the references in the content, using the declared format. Adopts them as declared
+ * (CST_VOL_DECLARE_CONTENT), or checks that they equal the declared ones.
  */
 static gboolean complete_wanted(const VolumeClaim *claim, const CstVolume *before, CstBlob *blob,
                                 unsigned flags, CstDeclaration *wanted, GError **error)
@@ -364,7 +376,7 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
                         claim->name);
     wanted = wanted_of(claim, before, how);
     blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);
-    /* One record is the only change, so that a call that fails leaves the former declaration. */
+    /* The record is the only change, so that a failed call keeps the previous declaration. */
     if (!blob || !complete_wanted(claim, before, blob, how->flags, wanted, error) ||
         !cst_may_change(error) || !record(claim, before, blob, wanted, error))
         return FALSE;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deletion of a volume that nobody has open and nothing depends on (remove.c). Whoever only
- * downloads a file reads on without its name. A pool with a trash keeps the volume for its days
- * (trash.c), unless it is to go at once.
+ * Deletes a volume that no process has open and that has no dependents (remove.c). Running
+ * downloads of a file continue without its name. A pool with a trash keeps the volume for the
+ * configured days (trash.c), unless immediate deletion was requested.
  *
- * The volume is claimed for writing, past readers if it is a file. A crash among the snapshots
- * leaves the volume with the oldest of them; the file itself goes in one step, and its declaration
- * after it.
+ * The volume is claimed for writing; for a file the claim is compatible with readers. A crash
+ * during the removal of snapshots leaves the volume with the oldest of them. The file itself is
+ * removed in one step, and its declaration after it.
  */
 #include "delete.h"
 
@@ -28,8 +28,9 @@
 #include "trash.h"
 
 /*
- * A deleted file can still be read through an open descriptor, unlike a device or an object. Asked
- * before the claim, which needs the answer.
+ * Returns whether the volume is a file. A deleted file can still be read through an open
+ * descriptor, unlike a device or an object. Called before the claim, because the claim depends on
+ * the result.
  */
 static gboolean is_file(CstPool *pool, const char *name)
 {
@@ -39,7 +40,7 @@ static gboolean is_file(CstPool *pool, const char *name)
     return volume && volume->type == CST_VOL_FILE;
 }
 
-/* A dry run removes nothing, and snapshots are removed by name. */
+/* A dry run removes no volume, and snapshots are removed by name. */
 static gboolean refuses_by_itself(CstPoolState *state, unsigned flags)
 {
     return cst_pool_state_delete_refuses(state) && !cst_dry_run() &&
@@ -58,8 +59,8 @@ static gboolean claim_volume(VolumeClaim *claim, CstPool *pool, const char *name
 }
 
 /*
- * Images in other pools are all that the technology does not know of. A refusal may mean that the
- * table is outdated.
+ * The technology does not know about images in other pools, so only these are checked. A refusal
+ * may mean that the table is outdated.
  */
 static gboolean remove_at_once(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                                CstTask *task, GError **error)
@@ -100,13 +101,13 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
         !volume_not_protected(pool, name, error) ||
         !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
         return FALSE;
-    /* A directory is empty when it is deleted. */
+    /* A directory is empty when it is deleted, so it needs no trash. */
     if (days > 0 && volume->type != CST_VOL_DIR)
         return trash_volume(&claim, volume, flags, days, error);
     if (refuses_by_itself(claim.state, flags)
             ? !remove_at_once(&claim, volume, flags, task, error)
             : !volume_remove(&claim, volume, flags, task, error)) {
-        /* A failure does not say that the volume is as it was. */
+        /* The volume may have changed in spite of the failure. */
         volume_rescan(&claim);
         return FALSE;
     }

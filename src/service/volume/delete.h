@@ -4,7 +4,8 @@
 #include "core/claim.h"
 
 /**
- * Call it after the claimed @volume was deleted: nothing is declared of it any more, downloads that
- * still read its file don't hold its name, and the pool lists it no longer. Can't fail.
+ * Completes the deletion of the claimed @volume: removes its declaration, detaches running
+ * downloads from its name, and removes it from the pool's table. Call it after the deletion. Cannot
+ * fail.
  */
 void volume_is_gone(const VolumeClaim *claim, const CstVolume *volume);

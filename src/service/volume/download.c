@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Content that goes out piece by piece: of a download, the bytes of a volume as they are stored, as
- * libvirt has it; when it is sent, what the guest of a volume sees, or what a snapshot held, or the
- * digests of that.
+ * Read streams. A download reads the stored bytes of a volume, as in libvirt. cst_vol_send() reads
+ * the guest-visible content of a volume or of a snapshot, and cst_vol_digests() reads the digests
+ * of that content.
  */
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -19,18 +19,18 @@
 
 struct CstDownload {
     Job job;
-    CstTask *task;     /* the job's */
-    VolumeClaim claim; /* of a download; else the view's */
+    CstTask *task;     /* task of the job */
+    VolumeClaim claim; /* of a download; else the view has its own claims */
     VolumeView view;
     CstBlob *blob;
     uint64_t offset;
     uint64_t end;
     gboolean sparse;
-    unsigned skipped; /* extents with any of these flags are sent as holes */
-    CstExtent extent; /* the run that offset lies in, when sparse */
+    unsigned skipped; /* extents with any of these flags are returned as holes */
+    CstExtent extent; /* if sparse: the extent that contains offset */
 };
 
-/* Without a limit or beyond the end, it ends with the volume. */
+/* Without a length, or with one beyond the end, the range ends with the volume. */
 static gboolean set_range(CstDownload *download, uint64_t offset, uint64_t length, GError **error)
 {
     uint64_t size;
@@ -40,7 +40,7 @@ static gboolean set_range(CstDownload *download, uint64_t offset, uint64_t lengt
     download->offset = MIN(offset, size);
     download->end = length ? download->offset + MIN(length, size - download->offset) : size;
     cst_task_set_total(download->task, download->end - download->offset);
-    /* What the receiver makes of it is what would change. */
+    /* A dry run stops here, because the receiver would create the changes. */
     return cst_may_change(error);
 }
 
@@ -58,7 +58,7 @@ static gboolean open_download(CstDownload *download, CstPool *pool, const char *
                          "storageVolDownload", error) ||
         !volume_claim(claim, pool, name, CLAIM_READ, error))
         return FALSE;
-    /* As it is known: what is read is opened now, whatever it is. */
+    /* Use the record in the table. The file is opened now, in its present state. */
     volume = pool_volume(pool, claim->state, name, error);
     download->blob = volume ? cst_pool_state_vol_open(claim->state, name, FALSE, error) : NULL;
     return download->blob &&
@@ -107,7 +107,7 @@ static gboolean open_view(CstDownload *download, CstPool *pool, const char *name
     download->skipped = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
     ok = cst_flags_check(what->flags, CST_VOL_STREAM_FORCE_SHARE, call, error) &&
          volume_view_open(view, pool, name, error);
-    view->snapshot = NULL; /* the caller's */
+    view->snapshot = NULL; /* it belongs to the caller */
     return ok;
 }
 
@@ -158,8 +158,8 @@ CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *
 }
 
 /*
- * *ret_len: bytes that may be read at once, all there are or, when sparse, those of the run that
- * the offset lies in. Of a download, data that is zero counts as data: only holes are skipped.
+ * *ret_len: bytes that can be read at once: all remaining bytes or, if sparse, the rest of the
+ * extent at the offset. In a download zero data are data: only holes are skipped.
  */
 static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
                          GError **error)
@@ -200,9 +200,7 @@ static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t
     return TRUE;
 }
 
-/*
- * The end of the content is also the end of the job, though the client may take its time to close.
- */
+/* The job ends with the content, although the client may close the stream later. */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
@@ -228,7 +226,7 @@ gboolean cst_download_cancelled(const CstDownload *download)
     return cst_task_cancelled(download->task);
 }
 
-/* Nothing was changed, so there is nothing to rescan and no event. */
+/* No data were changed, so neither a rescan nor an event is needed. */
 void cst_download_free(CstDownload *download)
 {
     if (!download)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Copies into volumes that are there. Where a technology makes no volumes (LUNs, multipath maps), a
- * "new" volume is one of those that somebody else has made, so it has no draft that could be
- * dropped: from the first byte on, its former content is gone.
+ * Copies into existing volumes. If a technology cannot create volumes (LUNs, multipath maps), a
+ * "new" volume is an existing one. It has no draft that could be dropped. Its former content is
+ * lost from the first written byte on.
  *
- * That it holds nothing is seen by reading it, which costs nothing where the storage says what is
- * unallocated, and tells besides that zeroes need not be written. A copy that was interrupted
- * leaves a volume that holds something, so the next one asks for consent.
+ * Reading the volume shows whether it is empty. That is cheap if the storage reports unallocated
+ * ranges, and also shows that zeroes need not be written. An interrupted copy leaves a volume with
+ * content, so the next copy requires consent.
  */
 #include "fill.h"
 
@@ -64,7 +64,7 @@ static gboolean check_empty(CstBlob *blob, uint64_t size, CstTask *task, GError 
     return buf != NULL;
 }
 
-/* What was in it is no part of what it will hold, so all of it becomes zero. */
+/* The new content does not include the former content, so the whole volume is zeroed. */
 static gboolean make_empty(VolumeTxn *txn, uint64_t size, uint64_t needed, GError **error)
 {
     CstTask *task = txn->claim.task;
@@ -79,11 +79,14 @@ static gboolean make_empty(VolumeTxn *txn, uint64_t size, uint64_t needed, GErro
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    /* What the copy writes, zeroes too, need not be zeroed before. */
+    /* The copy writes this part completely, including zeroes, so it is not zeroed before. */
     return cst_blob_zero_steps(txn->draft.blob, needed, size - needed, 0, task, error);
 }
 
-/* Declares the copy before its first byte: content of before must not be taken for it. */
+/*
+ * Declares the copy before its first byte is written, so that former content is not mistaken for
+ * it.
+ */
 static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, const CstVolume *volume,
                         GError **error)
 {
@@ -132,7 +135,10 @@ gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
         return FALSE;
     if (!txn->fills)
         return TRUE;
-    /* The source may be claimed, and somebody may be copying the other way. */
+    /*
+     * The source may be claimed, and a copy in the opposite direction may be running, so do not
+     * wait.
+     */
     txn->claim.at_once = txn->claim.after != NULL;
     if (!volume_claim_now(&txn->claim, pool, def->name, CLAIM_WRITE, &volume, error) ||
         !volume_not_shown(&txn->claim, error))

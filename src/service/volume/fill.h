@@ -4,12 +4,13 @@
 #include "transaction.h"
 
 /**
- * Begins a transaction whose content goes into a volume that is there: txn->fills is whether the
- * pool makes no volumes and has one of the name. The volume must be large enough for raw content of
- * @def's capacity, nobody may have it open, and it must hold nothing but zeroes, unless
- * txn->overwrite says that it may. FALSE: it should be filled and can't be; STATE says that it
- * holds something.
+ * Begins a transaction that fills an existing volume. txn->fills: the pool does not create volumes
+ * and has a volume of this name.
+ *
+ * The volume must be large enough for raw content of @def's capacity, must not be open in any
+ * process, and must contain only zeroes unless txn->overwrite is set. Returns FALSE if it has to be
+ * filled and cannot be; STATE means that it contains data.
  */
 gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error);
-/** Syncs what was written, and closes the volume. */
+/** Syncs the written data, and closes the volume. */
 gboolean volume_fill_commit(VolumeTxn *txn, GError **error);

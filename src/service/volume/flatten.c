@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes a volume independent of what it is based on: the pool's technology does it where it shares
- * the content, else the image engine fills in what the image lacks and removes the reference.
+ * Removes the dependency of a volume on its base. If the pool's technology shares the content, the
+ * technology does it. Else the image engine copies the missing data into the image and removes the
+ * reference.
  *
- * The volume holds the same at every moment, and a repetition continues, so the next daemon resumes
- * a flatten that was interrupted. By the technology it takes several steps and is an intent in the
- * journal.
+ * The content is the same at every point in time, and a repetition continues. Therefore the next
+ * daemon resumes an interrupted flatten. A flatten by the technology takes several steps and has an
+ * intent in the journal.
  */
 #include <service/images.h>
 
@@ -19,8 +20,8 @@
 #include "image_chain.h"
 
 /*
- * Flattens a raw volume that is no file by its pool's technology. *ret_handled FALSE: the volume is
- * an image, for the engine to flatten.
+ * Flattens a raw volume that is not a file by its pool's technology. *ret_handled is FALSE if the
+ * volume is an image, which the engine has to flatten.
  */
 static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
                                 gboolean *ret_handled, GError **error)

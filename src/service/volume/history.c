@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume with its snapshots, told anew elsewhere: a draft gets the oldest content, a snapshot is
- * made of it, then what differs in the next content is written, and so on to what the volume holds
- * now. So it does not matter which technology, or which image, keeps the snapshots on either side.
+ * Copies a volume with its snapshots. A draft gets the oldest content, and a snapshot of the draft
+ * is created. Then the differences to the next content are written, and so on up to the present
+ * content. So source and destination may keep their snapshots by different technologies or images.
  *
- * Where the source can tell what has changed from one to the next, only that is read. It is
- * compared with what the draft holds all the same: what is written needlessly would take space in
- * the new snapshots.
+ * If the source can report the changes between two contents, only these ranges are read. They are
+ * compared with the content of the draft, because superfluous writes would take space in the new
+ * snapshots.
  */
 #include "history.h"
 
@@ -23,17 +23,17 @@
 #include "changed.h"
 #include "clone.h"
 
-#define NAMED_AT_MOST 20    /* snapshots in a message */
-#define RANGES_MAX    16384 /* that a source tells at once: 256 KiB */
+#define NAMED_AT_MOST 20    /* snapshots named in a message */
+#define RANGES_MAX    16384 /* maximal number of ranges that a source reports at once: 256 KiB */
 
 void volume_history_clear(VolumeHistory *history)
 {
     g_clear_pointer(&history->snapshots, g_ptr_array_unref);
 }
 
-/* --- which snapshots -------------------------------------------------------------------------- */
+/* --- list of snapshots ------------------------------------------------------------------------ */
 
-/* Taken over one to one; how much space a snapshot inside of an image takes is not known. */
+/* Copies the list of the image. The allocation of a snapshot inside an image is unknown. */
 GPtrArray *volume_snapshots_inside(CstImage *image, const char *format, GError **error)
 {
     g_autoptr(GPtrArray) found = cst_image_snapshot_list(image, error);
@@ -67,7 +67,10 @@ static const ImageLink *volume_of(const VolumeHistory *history)
     return image_chain_link(history->chain, 0);
 }
 
-/* An image's own, unless the pool still keeps some from before the volume was such an image. */
+/*
+ * Lists the image's own snapshots. If the pool still keeps snapshots from before the volume was an
+ * image, lists these instead.
+ */
 gboolean volume_history_read(VolumeHistory *history, ImageChain *chain, GError **error)
 {
     const ImageLink *link = image_chain_link(chain, 0);
@@ -90,9 +93,12 @@ gboolean volume_history_read(VolumeHistory *history, ImageChain *chain, GError *
     return history->snapshots != NULL;
 }
 
-/* --- whether they can go along ---------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
-/* Why a raw copy can have none, where the pool's technology has to keep them; NULL: it can. */
+/*
+ * Returns the reason why a raw copy cannot have snapshots, if the pool's technology has to keep
+ * them. Returns NULL if it can.
+ */
 static const char *why_none_raw(CstPoolState *to, GError **error)
 {
     gboolean can;
@@ -104,7 +110,10 @@ static const char *why_none_raw(CstPoolState *to, GError **error)
                : _("its type of pool takes none over");
 }
 
-/* Why none of them can be made where the copy will be; NULL without an error: they can. Free it. */
+/*
+ * Returns the reason why the destination cannot have any of the snapshots. Returns NULL without an
+ * error if it can. The caller frees it.
+ */
 static char *why_none(const VolumeHistory *history, CstPoolState *to, const CstImageFormat *format,
                       GError **error)
 {
@@ -119,7 +128,10 @@ static char *why_none(const VolumeHistory *history, CstPoolState *to, const CstI
                : g_strdup_printf(_("format '%s' keeps none"), cst_image_format_name(format));
 }
 
-/* Why this one can't be made; NULL: it can. Free it. @names: of those before, which it joins. */
+/*
+ * Returns the reason why this snapshot cannot be copied, or NULL. The caller frees it. @names: the
+ * names of the previous snapshots, to which its name is added.
+ */
 static char *why_not(const CstSnapshot *snapshot, GHashTable *names, CstPoolState *to,
                      const CstImageFormat *format)
 {
@@ -180,7 +192,7 @@ uint64_t volume_history_first_size(const VolumeHistory *history)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The name of content @index; NULL: what the volume holds now. */
+/* Returns the name of content @index. Returns NULL for the present content of the volume. */
 static const char *name_at(const VolumeHistory *history, guint index)
 {
     return index < history->snapshots->len ? snapshot_at(history, index)->name : NULL;
@@ -209,8 +221,8 @@ static gboolean ask_changed(const VolumeHistory *history, guint index, CstTask *
 }
 
 /*
- * Where content @index may differ from the one before, from changed->offset on. What nobody can
- * tell, or not in parts, is everywhere.
+ * Reports the ranges in which content @index may differ from the previous one, from changed->offset
+ * on. If the source cannot report ranges, the whole content is one range.
  */
 static gboolean where_changed(const VolumeHistory *history, guint index, uint64_t size,
                               CstTask *task, CstChanged *changed, GError **error)
@@ -237,8 +249,8 @@ typedef struct {
     const CstImageFormat *format;
     const CstImageCreate *options;
     CstTask *task;
-    CstBlob *guest;   /* what the draft shows; NULL: not open */
-    int64_t taken_us; /* when the last snapshot was, as the draft's storage was told */
+    CstBlob *guest;   /* guest-visible content of the draft; NULL: not open */
+    int64_t taken_us; /* time of the last snapshot, as passed to the draft's storage */
 } Writer;
 
 static void writer_clear(Writer *writer)
@@ -252,7 +264,7 @@ static gboolean is_image(const Writer *writer)
     return !cst_image_format_is_plain(writer->format);
 }
 
-/* NO_BARRIERS: nobody depends on a draft, and the commit syncs it. */
+/* NO_BARRIERS: no other volume depends on a draft, and the commit syncs it. */
 static CstImage *open_image(const Writer *writer, GError **error)
 {
     return cst_image_open(writer->txn->draft.blob, writer->format,
@@ -271,8 +283,8 @@ static gboolean open_guest(Writer *writer, GError **error)
 }
 
 /*
- * Snapshots and the size are changed while nobody writes: of an image, which is opened for that
- * alone, and of a draft on storage.
+ * Closes the draft, because snapshots and the size must not be changed while it is open for
+ * writing. An image is opened for such a change separately.
  */
 static gboolean close_guest(Writer *writer, GError **error)
 {
@@ -291,7 +303,7 @@ static gboolean resize_image(const Writer *writer, uint64_t size, GError **error
                       cst_image_flush(image, error)));
 }
 
-/* What is no file. What is open of it may keep the size that it had. */
+/* For a draft that is not a file. An open blob may keep the previous size, so it is reopened. */
 static gboolean resize_draft(const Writer *writer, uint64_t size, GError **error)
 {
     CstPoolState *state = writer->txn->claim.state;
@@ -326,8 +338,8 @@ static gboolean snapshot_image(const Writer *writer, const char *name, GError **
 }
 
 /*
- * When the next snapshot was taken. Several may have been within the second that is told, or by a
- * clock that was set back, and their order has to stay.
+ * Returns the time of the next snapshot. Several snapshots may have the same second, or a clock may
+ * have been set back. The times are increasing, so that the order is kept.
  */
 static int64_t next_taken_us(Writer *writer, const CstSnapshot *snapshot)
 {
@@ -337,7 +349,10 @@ static int64_t next_taken_us(Writer *writer, const CstSnapshot *snapshot)
     return writer->taken_us;
 }
 
-/* More than all of the volume is never overwritten, so there is always room. */
+/*
+ * The room is the whole volume, which is the maximum that can be overwritten. So there is always
+ * enough.
+ */
 static gboolean snapshot_draft(Writer *writer, guint index, GError **error)
 {
     const CstSnapshot *snapshot = snapshot_at(writer->history, index);
@@ -360,7 +375,7 @@ static gboolean make_snapshot(Writer *writer, guint index, GError **error)
     return TRUE;
 }
 
-/* The oldest one. */
+/* Writes the oldest content. */
 static gboolean write_first(Writer *writer, CstBlob *content, GError **error)
 {
     VolumeTxn *txn = writer->txn;
@@ -373,7 +388,10 @@ static gboolean write_first(Writer *writer, CstBlob *content, GError **error)
            (is_image(writer) || volume_txn_clear_behind(txn, size, error));
 }
 
-/* From @offset on, as much as is told at once; *ret_next: where the rest begins. */
+/*
+ * Writes the changes from @offset on that the source reports at once. *ret_next: begin of the
+ * remaining part.
+ */
 static gboolean write_part(const Writer *writer, guint index, CstBlob *content, uint64_t offset,
                            uint64_t *ret_next, GError **error)
 {
@@ -399,7 +417,7 @@ static gboolean write_changes(const Writer *writer, guint index, CstBlob *conten
     return TRUE;
 }
 
-/* Content @index, over the one before. */
+/* Writes content @index over the previous one. */
 static gboolean write_next(Writer *writer, guint index, CstBlob *content, GError **error)
 {
     uint64_t size;
@@ -408,7 +426,7 @@ static gboolean write_next(Writer *writer, guint index, CstBlob *content, GError
            open_guest(writer, error) && write_changes(writer, index, content, error);
 }
 
-/* A snapshot that was overwritten more than it has room for is lost. */
+/* A snapshot is lost if more data were overwritten than it has room for. */
 static gboolean check_whole(const Writer *writer, GError **error)
 {
     g_autoptr(GPtrArray) made = NULL;
@@ -454,7 +472,7 @@ gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
     return close_guest(&writer, error) && check_whole(&writer, error);
 }
 
-/* --- afterwards ------------------------------------------------------------------------------- */
+/* --- after the copy --------------------------------------------------------------------------- */
 
 char *volume_history_names(const VolumeHistory *history)
 {

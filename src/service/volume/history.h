@@ -8,46 +8,52 @@
 #include "transaction.h"
 
 /**
- * What a volume has held, in the order of time: the content of each of its snapshots, and what it
- * holds now. Borrows the chain, whose image is open.
+ * The contents of a volume, ordered by time: of each of its snapshots, and the present one. Borrows
+ * the chain, which has its image open.
  */
 typedef struct {
     ImageChain *chain;    /* of the volume, claimed for writing */
     GPtrArray *snapshots; /* of CstSnapshot, oldest first */
-    gboolean inside;      /* the image keeps them, and not the pool's technology */
+    gboolean inside;      /* the image keeps them, instead of the pool's technology */
 } VolumeHistory;
 
-/** Frees what the history holds. */
+/** Frees the members of the history. */
 void volume_history_clear(VolumeHistory *history);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeHistory, volume_history_clear)
 
-/** The snapshots inside of @image, of @format, oldest first: of CstSnapshot; the caller unrefs. */
+/**
+ * Returns the snapshots inside @image, of format @format, as CstSnapshot, oldest first. The caller
+ * unrefs the array.
+ */
 GPtrArray *volume_snapshots_inside(CstImage *image, const char *format, GError **error);
 
-/** Lists the snapshots of the volume that @chain begins with. */
+/** Lists the snapshots of the first volume of @chain. */
 gboolean volume_history_read(VolumeHistory *history, ImageChain *chain, GError **error);
 /**
- * Whether snapshots of a copy in @format, in a pool of state @to, can be made of these; else BUSY
- * with the reason and their list.
+ * Checks that a copy in @format, in a pool with state @to, can have these snapshots. Else fails
+ * with BUSY, the reason and their list.
  */
 gboolean volume_history_fits(const VolumeHistory *history, const CstPool *pool, CstPoolState *to,
                              const CstImageFormat *format, GError **error);
-/** Bytes of the oldest content, which a draft has to begin with. */
+/** Returns the size of the oldest content in bytes. A draft must begin with this size. */
 uint64_t volume_history_first_size(const VolumeHistory *history);
 /**
- * Fills the transaction's draft, which was made in the first size, with one content after the
- * other, as an image of @format, and makes the snapshots between them. Afterwards the draft has the
- * size and content of now.
+ * Writes all contents to the transaction's draft, oldest first, as an image of @format, and creates
+ * the snapshots between them. The draft must have the first size. Afterwards it has the present
+ * size and content.
  */
 gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
                               const CstImageFormat *format, const CstImageCreate *options,
                               CstTask *task, GError **error);
-/** The names of the snapshots that the pool's technology keeps, as one word; free it. */
+/**
+ * Returns the names of the snapshots that the pool's technology keeps, as one word. The caller
+ * frees it.
+ */
 char *volume_history_names(const VolumeHistory *history);
 /**
- * Removes the snapshots that the pool of @state keeps of volume @name, newest first. @names: those
- * that a history has, as volume_history_names() made it; STATE, with nothing changed, when the
- * volume has another one.
+ * Removes the snapshots that the pool of @state keeps of volume @name, newest first. @names: the
+ * result of volume_history_names(). Fails with STATE, without any change, if the volume has a
+ * snapshot that is not in @names.
  */
 gboolean volume_history_remove(CstPoolState *state, const char *name, const char *names,
                                CstTask *task, GError **error);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume's image with all that it is based on, opened from the volume down. Each volume is
- * claimed before it is opened: for writing when it is to be changed, else for reading. A reference
- * is followed only when it is declared (core/trust.h), and a chain that leads back to itself is
- * refused before it would wait for its own claim. A device that is declared to hold an image is
- * that image here, though its pool lists it as raw (core/trust_device.h).
+ * A volume's image with its backing chain, opened from the volume down. Each volume is claimed
+ * before it is opened: for writing if it will be changed, else for reading. A reference is followed
+ * only if it is declared (core/trust.h). A chain with a loop is rejected before it would wait for
+ * its own claim. A device that is declared to contain an image is opened as this image, although
+ * its pool lists it as raw (core/trust_device.h).
  *
- * Two chains that are opened for one piece of work may share volumes. Those are claimed last, so
- * that work on one of the chains never waits for this work while this work waits for it.
+ * Two chains of the same operation may share volumes. These are claimed last, so that an operation
+ * on one of the chains and this operation never wait for each other.
  */
 #include "image_chain.h"
 
@@ -28,8 +28,8 @@
 #include "open.h"
 
 /*
- * Closes before it rescans, and rescans before it releases: the table is right when the next claim
- * is granted.
+ * Closes the file before the rescan, and rescans before the release, so that the next claim finds a
+ * correct table.
  */
 static void link_free(ImageLink *link)
 {
@@ -47,7 +47,10 @@ ImageLink *image_chain_link(const ImageChain *chain, guint index)
     return g_ptr_array_index(chain->links, index);
 }
 
-/* Whether link @index is the volume @name of @pool; a file outside of pools never is. */
+/*
+ * Returns whether link @index is the volume @name of @pool. A file outside of all pools is not a
+ * volume.
+ */
 static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, const char *name)
 {
     const VolumeClaim *claim = &image_chain_link(chain, index)->claim;
@@ -56,8 +59,8 @@ static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, con
 }
 
 /*
- * Refuses a volume that this work has claimed already: the claim would wait for itself for ever. A
- * chain that is written to must not be read by its partner, either.
+ * Rejects a volume that this operation has already claimed, because the claim would deadlock. Also
+ * rejects a volume that the partner chain has claimed for writing.
  */
 static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
                               GError **error)
@@ -72,7 +75,7 @@ static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char
     return TRUE;
 }
 
-/* Opens a claimed volume, after checking that nobody else's use of it is in the way. */
+/* Opens a claimed volume, after a check that no other use conflicts. */
 static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
 {
     const VolumeClaim *claim = &link->claim;
@@ -91,13 +94,13 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
     if (!link->blob || writable || !at_rest)
         return link->blob != NULL;
-    /* Compatible with libvirt, a volume that changes during a copy is no error. */
+    /* As in libvirt, a change of the volume during a copy is not an error. */
     if (!claim->pool->service->like_libvirt)
         link->stamp = cst_image_stamp(link->blob);
     return volume_not_written(link->volume, link->blob, error);
 }
 
-/* The links follow the claims that were made in advance, but the first link precedes those. */
+/* Order of claims: the first link, the preclaimed volumes, the other links. */
 const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
 {
     guint links = chain->links->len;
@@ -108,7 +111,7 @@ const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
                       : chain->after;
 }
 
-/* The link is in the list before its claim is tried, so that closing the chain releases it. */
+/* The link is in the list before its claim is tried, so that closing the chain frees it. */
 static ImageLink *link_new(ImageChain *chain)
 {
     ImageLink *link = g_new0(ImageLink, 1);
@@ -138,8 +141,8 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
 }
 
 /*
- * Fails with INVALID when the overlay calls its base by another format than it has: a guest would
- * see other bytes than are meant.
+ * Fails with INVALID if the overlay records another format of its base than the base has. The guest
+ * would read wrong bytes.
  */
 static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GError **error)
 {
@@ -155,7 +158,7 @@ static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GE
         overlay->volume->name, base->path, said, base->volume->format, base->volume->format);
 }
 
-/* A file outside of pools is only read, so it can't be the one to be changed. */
+/* A file outside of all pools is opened only for reading, so it cannot be the image to change. */
 static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, GError **error)
 {
     guint depth = chain->links->len;
@@ -174,7 +177,10 @@ static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, 
     return image_outside_open(link, owner, error) ? link : NULL;
 }
 
-/* The pool by whose rules references are followed: a file outside has its owner's. */
+/*
+ * Returns the pool with the rules for references. For a file outside of all pools that is the pool
+ * of its owner.
+ */
 static CstPool *pool_of(const ImageChain *chain)
 {
     for (guint i = chain->links->len; i-- > 0;)
@@ -184,9 +190,10 @@ static CstPool *pool_of(const ImageChain *chain)
 }
 
 /*
- * CstChainFiles.open_backing. The engine asks from the volume down, each time for what the last
- * link is based on. It has just read the reference from the image; it is followed as our record of
- * the volume has it, so that what was checked is what is opened.
+ * Implements CstChainFiles.open_backing. The engine calls it from the volume down, each time for
+ * the backing file of the last link. The engine has just read the reference from the image. This
+ * function uses the reference in the record of the volume, so that the checked file is the opened
+ * one.
  */
 static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer data, GError **error)
 {
@@ -206,7 +213,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
         return NULL;
     }
     inside = cst_service_volume_by_path(rules->service, path, &pool, &name, &why);
-    /* A volume that could not be looked up must not be opened as a file that nobody claims. */
+    /* If the lookup failed, the file may be a volume, and must not be opened without a claim. */
     if (!inside && !g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
@@ -219,7 +226,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     return cst_blob_ref(link->blob);
 }
 
-/* CstChainFiles.format_of: the format that the record of the last link has. */
+/* Implements CstChainFiles.format_of: the format in the record of the last link. */
 static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
 {
     const ImageChain *chain = data;
@@ -228,7 +235,7 @@ static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
     return cst_image_format_find(last->volume->format, NULL);
 }
 
-/* CstChainFiles.open_part: opens another file in which an image of the chain keeps data. */
+/* Implements CstChainFiles.open_part: opens a further data file of an image in the chain. */
 static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error)
 {
@@ -255,7 +262,7 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
     g_assert_not_reached();
 }
 
-/* Begins the chain with the volume itself. */
+/* Opens the volume itself as the first link. */
 static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char *name,
                                    GError **error)
 {
@@ -263,7 +270,7 @@ static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char 
     return add_link(chain, pool, name, error);
 }
 
-/* Opens what the first link, which is there, is based on. */
+/* Opens the backing chain of the first link. */
 static gboolean open_backing_chain(ImageChain *chain, GError **error)
 {
     const CstChainFiles files = {
@@ -285,7 +292,7 @@ gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GE
     return open_first(chain, pool, name, error) && open_backing_chain(chain, error);
 }
 
-/* --- two at once ------------------------------------------------------------------------------ */
+/* --- pairs of chains -------------------------------------------------------------------------- */
 
 static void claim_free(VolumeClaim *claim)
 {
@@ -294,8 +301,8 @@ static void claim_free(VolumeClaim *claim)
 }
 
 /*
- * Claims a volume that the chain will come to. Claims for reading are shared, so the link claims it
- * again.
+ * Claims a volume that the chain will open later. Claims for reading are shared, so the link can
+ * claim it again.
  */
 static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
 {
@@ -304,13 +311,13 @@ static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **err
     claim->task = chain->task;
     claim->after = image_chain_last_claim(chain);
     g_ptr_array_add(chain->preclaimed, claim);
-    /* What is in no pool is refused when it is to be opened. */
+    /* A file that is in no pool is checked when it is opened. */
     return !node->pool || volume_claim(claim, node->pool, node->name, CLAIM_READ, error);
 }
 
 /*
- * Claims in advance those of @nodes that are (@in_both), or are not, in @others, from the top down,
- * but for the first link's.
+ * Claims in advance the volumes of @nodes that are (@in_both) or are not in @others, from the top
+ * down, except the first link's volume.
  */
 static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtrArray *others,
                            gboolean in_both, GError **error)
@@ -327,7 +334,10 @@ static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtr
     return TRUE;
 }
 
-/* When one volume is below the other, the upper one's chain is opened first: from the top down. */
+/*
+ * If one volume is below the other, the upper one's chain is opened first, to keep the order from
+ * the top down.
+ */
 gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *name,
                                ImageChain *other, CstPool *other_pool, const char *other_name,
                                GError **error)
@@ -344,7 +354,7 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
     if (!open_first(chain, pool, name, error))
         return FALSE;
     chain->preclaimed = g_ptr_array_new_with_free_func((GDestroyNotify)claim_free);
-    /* First what only one of the chains has, then what both share. */
+    /* First claim the volumes in one of the chains, then the shared ones. */
     if (!claim_some(chain, down, other_down, FALSE, error) ||
         !claim_some(chain, other_down, down, FALSE, error) ||
         !claim_some(chain, down, other_down, TRUE, error))

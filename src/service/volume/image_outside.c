@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Backing files outside of all pools, which a pool's follow policy or a declaration lets in.
- * Nothing is claimed for them, and they are only read. What such a file names itself is judged as
- * it would be in a pool: by where the file lies.
+ * Backing files outside of all pools, permitted by a pool's follow policy or a declaration. They
+ * are not claimed, and only read. References of such a file are judged as in a pool, by the
+ * location of the file.
  */
 #include "image_outside.h"
 
@@ -39,8 +39,8 @@ gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **er
                           "others can write; declare it if that is meant (vol-trust %s)"),
                         owner->volume->name, shown, owner->volume->name);
     /*
-     * Without a declared format the content is probed: the file lies where only we write, or is
-     * declared.
+     * Without a declared format the content is probed. That is safe, because either only this user
+     * can write to the directory, or the file is declared by name.
      */
     if (extra->backing_format && !(format = cst_image_format_find(extra->backing_format, error)))
         return FALSE;

@@ -4,7 +4,7 @@
 #include "image_chain.h"
 
 /**
- * Opens, for reading, the declared backing file of @owner, which is no volume of an active pool,
- * into @link. DENIED when it lies where others can write and is not declared by name.
+ * Opens the declared backing file of @owner for reading into @link. The file is not a volume of an
+ * active pool. DENIED if other users can write to its directory and it is not declared by name.
  */
 gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **error);

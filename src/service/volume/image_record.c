@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of images where a pool's scan makes none: files outside of all pools, and devices that
- * are declared to hold an image, which their pools list as raw. They are made for one piece of work
- * and are in no table.
+ * Records of images that no scan of a pool creates. They describe files outside of all pools, and
+ * devices that are declared to contain an image and that their pools list as raw. They are created
+ * for one operation and are in no table.
  */
 #include "image_record.h"
 

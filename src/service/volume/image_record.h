@@ -6,18 +6,20 @@
 #include "core/pool.h"
 
 /**
- * Makes a record of an image that no pool's scan has described; the caller judges its references.
- * @dir: what relative references are relative to; NULL: they are kept as they are.
+ * Creates a record of an image without a scan. The caller judges its references. @dir: base
+ * directory for relative references; NULL: they are kept unchanged.
  */
 CstVolume *image_record_new(const char *name, CstVolType type, const char *dir,
                             const CstImageInfo *info);
 /**
- * Returns the record of @volume as the image that its device is declared to hold, with the format
- * and the capacity of that, and references that are not followed; @volume itself where none is
- * declared. Owned by the caller, who has claimed the volume.
+ * Returns the record of the image that the device @volume is declared to contain, with the image's
+ * format and capacity, and with references that are not followed. Returns @volume itself if no
+ * image is declared. The caller owns the result and must have claimed the volume.
  */
 CstVolume *image_record_declared(CstPool *pool, CstPoolState *state, CstVolume *volume,
                                  GError **error);
-/** Does the same for @format (not NULL), declared or not. */
+/**
+ * Like image_record_declared(), but as the given @format (not NULL), whether it is declared or not.
+ */
 CstVolume *image_record_as(CstPoolState *state, const CstVolume *volume, const char *format,
                            GError **error);

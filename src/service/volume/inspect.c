@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reports on what guests see of volumes, without changing anything: compare, measure, map. The
- * whole chain of a volume is claimed for reading meanwhile. Images that a guest writes to are read
- * as well; the report is of no one moment then.
+ * Read-only reports on the guest-visible content of volumes: compare, measure, map. The whole chain
+ * of a volume is claimed for reading. Images that a guest writes to are accepted; the report then
+ * mixes several points in time.
  */
 #include <service/images.h>
 
@@ -17,7 +17,7 @@
 
 /* --- compare ---------------------------------------------------------------------------------- */
 
-/* Both chains are opened as a pair, since they may share volumes (image_chain_open_pair()). */
+/* The chains are opened as a pair, because they may share volumes (image_chain_open_pair()). */
 static gboolean compare_volumes(CstPool *pool, const char *name, CstPool *other_pool,
                                 const char *other_name, CstTask *task, CstCompareReport *ret_report,
                                 GError **error)
@@ -84,13 +84,13 @@ gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, co
 
 /* --- map -------------------------------------------------------------------------------------- */
 
-/* One page of a map, filled until its limit. */
+/* One page of a map, and its maximal size. */
 typedef struct {
     CstVolMap *map;
     guint limit;
 } Page;
 
-/* CstMapFunc. The error stops the walk; it never reaches the caller. */
+/* Implements CstMapFunc. The error stops the walk, and is not returned to the caller. */
 static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Page *page = data;
@@ -104,7 +104,7 @@ static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
     return TRUE;
 }
 
-/* At the limit the walk ends with an error, which map->more tells from a real one. */
+/* At the limit the walk ends with an error. map->more distinguishes it from a real error. */
 static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, guint limit,
                              CstTask *task, GError **error)
 {
@@ -120,7 +120,7 @@ static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, gu
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
-    /* The runs' depth is the index of these paths. */
+    /* The depth of a run is an index into these paths. */
     for (guint i = 0; i < chain.links->len; i++)
         g_ptr_array_add(map->files, g_strdup(image_chain_link(&chain, i)->path));
     return g_steal_pointer(&map);

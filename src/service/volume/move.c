@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume to another pool of this host: a copy, complete and durable under its name, and then the
- * original is deleted. From the beginning on the original is this work's alone, with QEMU's locks
- * on it, so that nothing is written to it behind the copy's back.
+ * Moves a volume to another pool of this host: a copy becomes complete and durable under its name,
+ * then the original is deleted. This operation has exclusive access to the original from the
+ * beginning, with QEMU's locks on it, so that no process writes to it during the copy.
  *
- * An image whose format stays is copied as its bytes are, with the snapshots inside of it; what it
- * is based on it names by a path, which is true from anywhere. Otherwise what the guest sees
- * becomes a new image that stands alone, and snapshots are made anew, whoever keeps them there
+ * An image that keeps its format is copied byte by byte, with the snapshots inside it. Its
+ * reference to its base is an absolute path, which stays valid. Otherwise a new image without a
+ * backing file gets the guest-visible content, and the snapshots are created anew in it
  * (history.c).
  *
- * In another directory of one file system, or of one volume of Gluster, nothing is copied: the file
- * gets a second name there. Nor is it where the technology gives a volume its name in the other
- * pool in one step (move_rename.c).
+ * Within a file system, or within a volume of Gluster, no data are copied: the file gets a second
+ * name in the other pool. No data are copied either if the technology can move the volume to the
+ * other pool by a rename (move_rename.c).
  *
- * An intent says, durably, that the original is to go. It is written before the copy gets its name
- * where the copy is told from anything else that may have the name then (a file), and afterwards
- * elsewhere: killed in between, both are there, whole. What the replay deletes is the very storage
- * that the intent tells of, and only beside the very copy. The intent has the stamp that the
- * original's file had before the copy. A file that was written to since stays, and so does the
- * copy.
+ * A durable intent records that the original has to be deleted. If the copy has an identity before
+ * it gets its name (a file), the intent is written before the name is set, else afterwards. After a
+ * kill in between both volumes exist completely. The replay deletes only the storage with the
+ * identity in the intent, and only if the recorded copy exists. The intent also contains the stamp
+ * of the original's file before the copy. If the file was written since, both the original and the
+ * copy are kept.
  */
 #include "move.h"
 
@@ -62,16 +62,16 @@ typedef struct {
     const char *name;
     const CstVolMove *how;
     CstTask *task;
-    ImageChain chain; /* the original's */
+    ImageChain chain; /* of the original */
     VolumeHistory history;
     CstFileStamp stamp; /* of the original, before the copy */
-    gboolean same;      /* it stays what it is: its bytes will do, or the file itself */
-    gboolean bytes;     /* it is copied as its bytes are */
+    gboolean same;      /* same format and files: copy the bytes, or use the file itself */
+    gboolean bytes;     /* copy byte by byte */
     const CstImageFormat *format;
     CstImageOptions options;
     CstVolDef *def;  /* of the copy */
-    char *aside;     /* a name to delete the original under; NULL: its own */
-    gboolean linked; /* the copy is the original's file */
+    char *aside;     /* temporary name for the deletion of the original; NULL: its own name */
+    gboolean linked; /* the copy is a second name of the original's file */
     CstIntent *intent;
 } Move;
 
@@ -93,13 +93,13 @@ static const ImageLink *original(const Move *move)
 
 /* --- the copy --------------------------------------------------------------------------------- */
 
-/* Two names for one format are no change. */
+/* Another name for the same format is not a change. */
 static gboolean keeps_format(const Move *move, const CstVolume *volume)
 {
     return !move->how->format || cst_volume_same_format(move->how->format, volume->format);
 }
 
-/* What an image refers to by a name beside it would be another file from elsewhere. */
+/* A relative reference would identify another file from the other pool. */
 static gboolean check_reference(const Move *move, GError **error)
 {
     const char *backing = cst_chain_info(move->chain.chain, 0)->backing;
@@ -142,9 +142,9 @@ static gboolean open_original(Move *move, GError **error)
 }
 
 /*
- * Fails with BUSY if another program has written to the original since the copy began, or can write
- * to it now: locks keep only QEMU and this program away. Files only: the open count of a device and
- * the locks of an object include those of this move.
+ * Fails with BUSY if another program has written to the original since the copy began, or has it
+ * open for writing. Locks exclude only QEMU and this program. Checks only files: the open count of
+ * a device and the locks of an object include this move itself.
  */
 static gboolean check_unwritten(const Move *move, GError **error)
 {
@@ -160,7 +160,7 @@ static gboolean check_unwritten(const Move *move, GError **error)
     return volume_not_held(&original(move)->claim, error);
 }
 
-/* Whether there are snapshots that do not come along by themselves. */
+/* Returns whether the volume has snapshots that are not copied with its bytes. */
 static gboolean has_history(const Move *move)
 {
     return move->history.snapshots->len > 0 && !(move->bytes && move->history.inside);
@@ -176,7 +176,7 @@ static gboolean check_history(const Move *move, GError **error)
     return to && volume_history_fits(&move->history, move->to, to, move->format, error);
 }
 
-/* The format asked for; else the original's, where the pool has it; else raw. */
+/* Returns the requested format; else the original's format, if the pool supports it; else raw. */
 static const char *wanted_format(const Move *move)
 {
     const char *format = original(move)->volume->format;
@@ -229,7 +229,10 @@ static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
                              move->task, error);
 }
 
-/* A draft begins in the size of the oldest content, and ends in that of now. */
+/*
+ * With snapshots the draft begins with the size of the oldest content, and ends with the present
+ * size.
+ */
 static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
 {
     uint64_t capacity = move->def->capacity;
@@ -248,7 +251,7 @@ static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-/* The copy is there: that the original stays is no reason to say that nothing was done. */
+/* The copy exists, so the error must report that only the deletion failed. */
 static gboolean fail_half(const Move *move, const GError *why, GError **error)
 {
     return cst_fail(error, why->code,
@@ -257,7 +260,7 @@ static gboolean fail_half(const Move *move, const GError *why, GError **error)
                     move->def->name, cst_pool_name(move->to), why->message);
 }
 
-/* @copy: what tells its storage from any other. */
+/* Records the intent. @copy: the identity of the copy's storage. */
 static gboolean record(Move *move, const char *copy, GError **error)
 {
     const ImageLink *link = original(move);
@@ -302,9 +305,9 @@ static gboolean record_after(Move *move, CstPoolState *to, GError **error)
     return (identity && record(move, identity, &why)) || fail_half(move, why, error);
 }
 
-/* --- the file itself -------------------------------------------------------------------------- */
+/* --- move of the file ------------------------------------------------------------------------- */
 
-/* The file is as trusted as a copy of it would be where it lies now. */
+/* Declares the file at its new place, with at most the trust of a copy. */
 static gboolean declare_there(const Move *move, CstPoolState *state, GError **error)
 {
     g_autoptr(CstDeclaration) declaration = trust_of_copy(move->def, original(move)->volume);
@@ -322,7 +325,7 @@ static gboolean declare_there(const Move *move, CstPoolState *state, GError **er
     return cst_declarations_set(move->to->service->declarations, &file, declaration, TRUE, error);
 }
 
-/* The next start, or the storage when it answers, completes the move. */
+/* Leaves the completion of the move to the next start, or to the time when the storage answers. */
 static void leave_to_replay(Move *move, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
@@ -331,7 +334,7 @@ static void leave_to_replay(Move *move, const GError *why)
     pool_recover_later(move->pool, original(move)->claim.state);
 }
 
-/* Drops the file's name in @state again, if a call that failed has made it. */
+/* Removes the file's name in @state again, if the failed call has created it. */
 static void drop_taken(Move *move, CstPoolState *state)
 {
     const CstFileId wanted = cst_volume_file_id(original(move)->volume);
@@ -374,8 +377,9 @@ static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 }
 
 /*
- * Where both pools are on one file system, the file gets its new name there, and then loses the old
- * one. *ret_done FALSE: it has to be copied, as where snapshots are files as well.
+ * If both pools are on the same file system, gives the file its new name in the other pool; the
+ * original name is removed later. *ret_done FALSE: the volume has to be copied, also because
+ * snapshots are separate files.
  */
 static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 {
@@ -406,7 +410,7 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 
 /* --- the original ----------------------------------------------------------------------------- */
 
-/* A failure to look does not say that it is gone. */
+/* Returns TRUE if the volume exists, or if the scan failed. */
 static gboolean is_there(CstPoolState *state, const char *name)
 {
     g_autoptr(CstVolume) volume = NULL;
@@ -415,8 +419,8 @@ static gboolean is_there(CstPoolState *state, const char *name)
 }
 
 /*
- * TRUE: it is gone all the same, for now. Of a file with both names, and of an original that has
- * its other name, the replay loses nothing.
+ * Returns TRUE if the original has no name left at present. The replay completes a move of a file
+ * with both names, or of an original with its temporary name, without loss.
  */
 static gboolean deletion_failed(Move *move, const GError *why, GError **error)
 {
@@ -440,12 +444,12 @@ static gboolean delete_original(Move *move, GError **error)
     CstPoolState *state = link->claim.state;
     g_autoptr(GError) why = NULL;
 
-    /* What is open can't be deleted everywhere. */
+    /* Close the images, because not all storage can delete open volumes. */
     g_clear_pointer(&move->chain.chain, cst_chain_free);
     if (!move->linked && !check_unwritten(move, &why))
         return fail_half(move, why, error);
     g_clear_pointer(&link->blob, cst_blob_unref);
-    /* Without this work's own descriptor the kernel's count of writers is exact. */
+    /* Without the descriptor of this process, the kernel's count of writers is exact. */
     if (!move->linked && !volume_not_held(&link->claim, &why))
         return fail_half(move, why, error);
     if ((move->aside
@@ -458,7 +462,7 @@ static gboolean delete_original(Move *move, GError **error)
     return TRUE;
 }
 
-/* Returns a new reference to the content whose size decides whether the copy fits. */
+/* Returns a new reference to the content of the copy, for the check of its size. */
 static CstBlob *open_counted(Move *move, GError **error)
 {
     return move->bytes ? cst_blob_ref(original(move)->blob)
@@ -490,8 +494,8 @@ static gboolean make_copy(Move *move, GError **error)
 }
 
 /*
- * A dry run ends before the file would get its second name. So it does not find out whether that
- * can be done, or a copy is needed, except by the file system.
+ * Checks the space in a dry run. A dry run ends before the second name is created, so it cannot
+ * detect whether a copy is needed, except by comparing the file systems.
  */
 static gboolean check_room_of_dry_run(Move *move, GError **error)
 {

@@ -3,12 +3,12 @@
 
 #include "rename.h"
 
-/** The operation of a move's intent. */
+/** The operation in the intent of a move. */
 #define VOLUME_MOVE "move"
 
 /**
- * Deletes the original of a move that a dead process has left, if the copy is there; @state is of
- * the original's pool as it was then (recovery/replay.c). FALSE: it is to be tried again.
+ * Deletes the original of a move of a dead process, if the copy exists. @state: of the original's
+ * pool at that time (recovery/replay.c). Returns FALSE if it has to be retried.
  */
 gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
                             const CstIntentRecord *record, GError **error);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume to another pool on the same storage, by another name and without a copy: ZFS's datasets
- * within one ZFS pool. Snapshots come along, and clones of the volume stay what they are.
+ * Moves a volume to another pool on the same storage by a rename, without a copy. For ZFS datasets
+ * within one ZFS pool. Snapshots move with the volume, and its clones are not affected.
  *
- * The backend's step is the move: before it the volume is in the one pool, after it in the other,
- * and at no moment in both or in none. What is declared of the volume's content follows, by an
- * intent; until it has, the volume is trusted less, and never more.
+ * The move is a single step of the backend. At no point in time is the volume in both pools or in
+ * neither. An intent ensures that the declaration of the volume's content is moved as well. Until
+ * then the volume has less trust, never more.
  *
- * Images that name the volume by its path would find nothing there, so with those it is refused.
+ * The move is refused if images reference the volume by its path, because the path would become
+ * invalid.
  */
 #include "move_rename.h"
 
@@ -28,14 +29,14 @@ typedef struct {
     CstPool *pool, *to;
     const char *name, *new_name;
     CstTask *task;
-    VolumeClaim claim;     /* the volume's */
+    VolumeClaim claim;     /* of the volume */
     VolumeClaim new_claim; /* of its name in the other pool */
     CstVolume *volume;
     KeptByName kept;
     CstIntent *intent;
 } MoveRename;
 
-/* In the reverse order of the claims. */
+/* Releases the claims in reverse order. */
 static void move_rename_clear(MoveRename *move)
 {
     cst_intent_end(move->intent);
@@ -46,9 +47,11 @@ static void move_rename_clear(MoveRename *move)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MoveRename, move_rename_clear)
 
-/* --- before ----------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
-/* Work that holds a volume fails for a name that exists, instead of waiting for its claim. */
+/*
+ * An operation that holds a volume fails if the new name exists, instead of waiting for its claim.
+ */
 static gboolean claim_both(MoveRename *move, CstPoolState *to, GError **error)
 {
     move->claim.task = move->new_claim.task = move->task;
@@ -70,7 +73,7 @@ static gboolean check_may_go(MoveRename *move, GError **error)
            kept_read(move->pool, move->claim.state, move->volume, &move->kept, error);
 }
 
-/* Two names for one format are no change. */
+/* Another name for the same format is not a change. */
 static gboolean keeps_format(const MoveRename *move, const char *format)
 {
     const CstDeclaration *declaration = move->kept.declaration;
@@ -94,9 +97,9 @@ static gboolean record(MoveRename *move, GError **error)
     return move->intent != NULL;
 }
 
-/* --- the step --------------------------------------------------------------------------------- */
+/* --- the move --------------------------------------------------------------------------------- */
 
-/* It is completed by the next start. */
+/* Leaves the completion to the next start. */
 static void leave_to_replay(MoveRename *move, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
@@ -113,7 +116,7 @@ static void show(const MoveRename *move, GPtrArray *children)
     pool_rescan_volume(move->to, move->new_claim.state, move->new_name);
     pool_table_end_move(move->pool, move->name);
     pool_rescan_volume(move->pool, move->claim.state, move->name);
-    /* Volumes that the technology bases on this one show it by its name. */
+    /* Rescan the clones of this volume, because their records contain its name. */
     for (guint i = 0; children && i < children->len; i++)
         for (size_t j = 0; j < G_N_ELEMENTS(pools); j++) {
             g_autofree char *child =
@@ -125,8 +128,8 @@ static void show(const MoveRename *move, GPtrArray *children)
 }
 
 /*
- * A failure does not say that nothing has happened: a call may have ended by its deadline. What can
- * be done only by copying says so before it has changed anything.
+ * Moves the volume. A failed call may have moved it, for example after a timeout. UNSUPPORTED means
+ * that no change was made and a copy is needed.
  */
 static gboolean rename_there(MoveRename *move, gboolean *ret_done, GError **error)
 {
@@ -146,7 +149,7 @@ static gboolean rename_there(MoveRename *move, gboolean *ret_done, GError **erro
     return FALSE;
 }
 
-/* What is declared of its content. */
+/* Moves the declaration of its content. */
 static gboolean settle(CstService *service, CstPoolState *from, const char *name, CstPoolState *to,
                        const char *new_name, const KeptByName *kept, GError **error)
 {
@@ -170,7 +173,7 @@ static gboolean perform_steps(MoveRename *move, gboolean *ret_done, GError **err
     if (!*ret_done)
         return TRUE;
     CST_CRASH_POINT("vol.move.rename.renamed");
-    /* It has its name; from here on nothing may fail. */
+    /* The volume has its new name. From here on the operation must not fail. */
     volume_is_new(move->to, move->new_name);
     if (!settle(move->pool->service, move->claim.state, move->name, move->new_claim.state,
                 move->new_name, &move->kept, &why))
@@ -181,7 +184,9 @@ static gboolean perform_steps(MoveRename *move, gboolean *ret_done, GError **err
     return TRUE;
 }
 
-/* What the volume refers to counts at every moment, although it is in no pool in between. */
+/*
+ * The references of the volume stay in force, although the volume is in no pool's table in between.
+ */
 static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
 {
     gboolean done;
@@ -230,7 +235,7 @@ gboolean volume_move_rename_replay(CstService *service, CstPoolState *state,
     if (!cst_pool_state_scan_one(state, name, NULL, &before, error) ||
         !intent_keep_if_same(record->fields, "identity", state, &before, error))
         return FALSE;
-    /* Nothing has happened. */
+    /* The rename has not happened. */
     if (before)
         return TRUE;
     kept_load(record->fields, &kept);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The end of a move: the original is deleted, by the move itself or, after a crash, by the replay
- * of its intent. The replay deletes the very storage that the intent names, only while the very
- * copy exists, and only if the original's file has the stamp that it had before the copy.
+ * The last step of a move: the deletion of the original, by the move itself or, after a crash, by
+ * the replay of its intent. The replay deletes only the storage with the recorded identity, and
+ * only if the recorded copy exists. The original's file must have the same stamp as before the
+ * copy.
  */
 #include "move_replay.h"
 
@@ -17,7 +18,10 @@
 #include "history.h"
 #include "move.h"
 
-/* Under a name that nothing else gets. Snapshots that were not copied keep it from going. */
+/*
+ * Deletes the original under its unique temporary name. Fails if it has snapshots that were not
+ * copied.
+ */
 static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
                              CstTask *task, GError **error)
 {
@@ -26,8 +30,9 @@ static gboolean delete_aside(CstPoolState *state, const char *aside, const char 
 }
 
 /*
- * Snapshots go one by one. So that nobody finds an original without some of them under its name, it
- * gets another name first, by which the replay knows it, too. It may have got that before a crash.
+ * Snapshots are removed one by one. The original gets a temporary name first, so that no user finds
+ * it with only some of its snapshots. The replay knows this name, and the rename may have happened
+ * before a crash.
  */
 gboolean move_delete_by_name(CstPoolState *state, const char *name, const char *aside,
                              const char *snapshots, CstTask *task, GError **error)
@@ -37,14 +42,14 @@ gboolean move_delete_by_name(CstPoolState *state, const char *name, const char *
         if (delete_aside(state, aside, snapshots, task, error))
             return TRUE;
     }
-    /* A rename that failed may have happened all the same. */
+    /* A failed rename may have happened. */
     cst_pool_state_rename(state, aside, name, NULL);
     return FALSE;
 }
 
 /*
- * @taken: something else has the original's name, which has its other one. What has got another
- * snapshot since is not what was copied: it stays.
+ * @taken: another volume has the original's name, and the original has its temporary name. If the
+ * original has got another snapshot since the copy, it is kept.
  */
 static gboolean delete_moved(CstPoolState *state, const CstIntentRecord *record, const char *name,
                              gboolean taken, GError **error)
@@ -67,8 +72,8 @@ static gboolean delete_moved(CstPoolState *state, const CstIntentRecord *record,
 }
 
 /*
- * Whether the original called @name holds what was copied, as far as its file tells, and no program
- * can write to it. @renamed: it has its other name, and a rename changes the time of its inode.
+ * Checks that the file @name is unchanged since the copy, and that no program has it open for
+ * writing. @renamed: it has its temporary name, and the rename has changed its ctime.
  */
 static gboolean is_as_copied(CstPoolState *state, const CstIntentRecord *record, const char *name,
                              gboolean renamed, gboolean *ret_same, GError **error)
@@ -80,7 +85,7 @@ static gboolean is_as_copied(CstPoolState *state, const CstIntentRecord *record,
     g_autoptr(CstBlob) blob = NULL;
 
     *ret_same = TRUE;
-    /* One file with two names loses nothing with one of them. */
+    /* Source and copy are the same file, so no content can be lost. */
     if (!before.counted || g_strcmp0(identity, copy) == 0)
         return TRUE;
     holders = cst_pool_state_vol_holders(state, name, error);
@@ -100,7 +105,7 @@ static gboolean is_as_copied(CstPoolState *state, const CstIntentRecord *record,
     return TRUE;
 }
 
-/* The original stays, and so does the copy, because each may hold what the other one lacks. */
+/* Keeps both the original and the copy, because each may contain data that the other one lacks. */
 static void keep_both(CstPoolState *state, const CstIntentRecord *record, const char *present,
                       gboolean taken)
 {
@@ -144,7 +149,7 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
     }
     if (!intent_keep_if_same(record->fields, "identity", state, &mine, error))
         return FALSE;
-    /* It is gone already, or something else has its name. */
+    /* The original is already deleted, or another volume has its name. */
     if (!mine)
         return TRUE;
     there = open_pool(service, to_pool, error);

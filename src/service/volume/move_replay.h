@@ -4,8 +4,8 @@
 #include <pool/pool.h>
 
 /**
- * Deletes the original @name of a move and its @snapshots (intent's text), under the name @aside.
- * After a failure it has its own name again, as far as that can be done.
+ * Deletes the original @name of a move and its @snapshots (text in the intent), under the temporary
+ * name @aside. After a failure its own name is restored if possible.
  */
 gboolean move_delete_by_name(CstPoolState *state, const char *name, const char *aside,
                              const char *snapshots, CstTask *task, GError **error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A claimed volume's image, opened alone, and the other files that the image keeps its content in:
- * those that are declared, and are volumes of the same pool. They are claimed with the volume.
+ * Opens the image of a claimed volume without its backing chain. Also opens the further data files
+ * of the image: they must be declared and be volumes of the same pool. They are claimed together
+ * with the volume.
  */
 #include "open.h"
 
@@ -15,7 +16,10 @@
 #include "core/pool.h"
 #include "core/trust.h"
 
-/* The volume of the same pool that an image means by @reference; NULL: there can be none. */
+/*
+ * Returns the volume of the same pool to which @reference resolves. Returns NULL if it cannot be
+ * one.
+ */
 static char *name_of_part(const VolumeClaim *claim, const char *reference)
 {
     if (g_path_is_absolute(reference))
@@ -31,7 +35,7 @@ static gboolean has_claimed(const VolumeClaim *claim, const char *name)
     return FALSE;
 }
 
-/* Rescans what was changed before it is released. */
+/* Rescans a changed part, then releases it. */
 static void part_free(VolumeClaim *part)
 {
     if (part->pool && part->kind == CLAIM_WRITE)
@@ -41,8 +45,8 @@ static void part_free(VolumeClaim *part)
 }
 
 /*
- * Claims a file of the image as the volume that it is, in the way the image itself is claimed; it
- * is released with it. A file that is claimed already is not claimed twice.
+ * Claims a data file of the image as a volume, with the same kind of claim as the image. It is
+ * released together with the image. A file that is already claimed is not claimed twice.
  */
 static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
 {
@@ -68,8 +72,8 @@ static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
 }
 
 /*
- * CstImageFiles.open: opens a file that the image names, if it is declared and a volume of the same
- * pool.
+ * Implements CstImageFiles.open: opens a data file of the image, if it is declared and a volume of
+ * the same pool.
  */
 static CstBlob *part_open(const char *reference, gboolean writable, gpointer data, GError **error)
 {

@@ -6,14 +6,14 @@
 #include "core/claim.h"
 
 /**
- * Returns the callback that opens the other files in which the image of @volume, which @claim
- * holds, keeps its content: those that are declared, and are volumes of the same pool. They are
- * claimed with the volume and released with it. Valid as long as the claim.
+ * Returns the callback that opens the further data files of the image of @volume, which @claim
+ * holds. The files must be declared and be volumes of the same pool. They are claimed together with
+ * the volume and released with it. Valid as long as the claim.
  */
 CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume);
 /**
- * Opens a claimed volume's image alone, without what it is based on; @claim outlives it. With
- * CST_IMAGE_WRITE only when nobody else has it open (BUSY, naming the holder).
+ * Opens a claimed volume's image without its backing chain. @claim must outlive the image. With
+ * CST_IMAGE_WRITE it fails with BUSY, naming the holder, if another process has it open.
  */
 CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Content as guests see it, written over a part of a volume that is there: what an interrupted copy
- * lacks, or what has changed since the last one. The volume is its sender's alone meanwhile, as if
- * it were served to somebody who writes (view.c). What was written stays when the stream ends
- * early.
+ * Overwrites a part of the guest-visible content of an existing volume: the rest of an interrupted
+ * copy, or the changes since the last one. The stream has exclusive access to the volume, like a
+ * writable export (view.c). Written data stay when the stream ends early.
  */
 #include <inttypes.h>
 

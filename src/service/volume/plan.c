@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Turns a volume's definition into the image engine's terms, and refuses what can't be made, in
- * libvirt's words. Nothing is opened here, and strings of a plan belong to the definition.
+ * Converts a volume's definition to parameters of the image engine. Rejects unsupported definitions
+ * with libvirt's messages. Opens no files. The strings of a plan belong to the definition.
  */
 #include "plan.h"
 
@@ -12,8 +12,8 @@
 #include <base/i18n.h>
 
 /*
- * A volume of the format "dir" is a directory, whatever type the document says, as with libvirt;
- * files that documents call "network" are files here.
+ * As in libvirt, a volume of format "dir" is a directory, independently of the type in the
+ * document. Files that documents call "network" are files here.
  */
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error)
@@ -29,7 +29,7 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
     return def;
 }
 
-/* Without a format a volume is raw, as with libvirt. */
+/* As in libvirt, a volume without a format is raw. */
 static gboolean is_plain(const CstVolDef *def)
 {
     return !def->format || cst_image_name_is_plain(def->format);
@@ -42,13 +42,16 @@ gboolean volume_is_raw(const CstVolDef *def)
     return !def->format || (format && cst_image_format_is_raw(format));
 }
 
-/* Plain bytes with a structure of their own, such as an ISO: made as a raw image, and declared. */
+/*
+ * Returns whether the format is plain bytes with their own structure, such as an ISO. It is created
+ * as a raw image, and declared.
+ */
 static gboolean is_medium(const CstVolDef *def)
 {
     return is_plain(def) && !volume_is_raw(def);
 }
 
-/* Checked for copies as well, where no image is planned. */
+/* Also called for copies, which plan no image. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
@@ -58,7 +61,7 @@ gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
                                    : _("metadata preallocation is not supported for raw volumes"));
 }
 
-/* No backing file for plain bytes. */
+/* Rejects a backing file for plain bytes. */
 static gboolean refuse_raw_backing(const CstVolDef *def, GError **error)
 {
     if (!def->backing)
@@ -69,7 +72,7 @@ static gboolean refuse_raw_backing(const CstVolDef *def, GError **error)
                     _("backing storage not supported for raw volumes"));
 }
 
-/* CONFIG: libvirt refuses to preallocate an overlay. */
+/* As in libvirt, an overlay cannot be preallocated (CONFIG). */
 static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!def->backing)
@@ -85,7 +88,7 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
     return TRUE;
 }
 
-/* Compared as formats of the engine, since documents have more than one name for some. */
+/* Compares the formats of the engine, because documents have several names for some formats. */
 gboolean volume_base_format(const char *have, const char *path, char **format, GError **error)
 {
     const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
@@ -101,9 +104,9 @@ gboolean volume_base_format(const char *have, const char *path, char **format, G
 }
 
 /*
- * What the flags say, or else what libvirt takes <allocation> to mean: a raw volume reserves its
- * space when the allocation covers the capacity, and so does one whose metadata is to be
- * preallocated.
+ * Returns the preallocation in the flags, or else libvirt's interpretation of <allocation>: a raw
+ * volume reserves its space if the allocation covers the capacity. So does a volume with
+ * preallocated metadata.
  */
 static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
 {
@@ -121,8 +124,8 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
 }
 
 /*
- * CONFIG, with the names of the formats that can be created. @more: names of formats that are none
- * of the engine's; NULL: none.
+ * Fails with CONFIG and the names of the formats that can be created. @more: names of formats
+ * outside of the engine; NULL: no such formats.
  */
 static gboolean refuse_format(const char *name, const char *more, GError **error)
 {
@@ -139,7 +142,7 @@ static gboolean refuse_format(const char *name, const char *more, GError **error
                     name, can->str);
 }
 
-/* A format that can be created; NULL with CONFIG, naming those that can. */
+/* Returns a format that can be created. Returns NULL with CONFIG, naming the creatable formats. */
 static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);
@@ -195,7 +198,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
     return TRUE;
 }
 
-/* A directory takes neither preallocation nor a backing store; the plan of one is empty. */
+/* A directory supports neither preallocation nor a backing store. Its plan is empty. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
 {
     if (def->type != CST_VOL_DIR)

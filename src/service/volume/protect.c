@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes that must not be deleted (store/protected.h). The mark belongs to the pool and the name:
- * a volume of that name that is made anew does not have it.
+ * Protection of volumes against deletion (store/protected.h). The mark is keyed by pool and name.
+ * It does not apply to a new volume of the same name.
  */
 #include "protect.h"
 
@@ -39,7 +39,10 @@ static gboolean protect(CstPool *pool, const char *name, gboolean on, CstTask *t
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
 
-    /* What is not there any more may still be marked. */
+    /*
+     * Protection needs an existing volume. Removing it does not, because a mark may outlive its
+     * volume.
+     */
     return (on ? volume_claim_now(&claim, pool, name, CLAIM_READ, &volume, error)
                : volume_claim(&claim, pool, name, CLAIM_READ, error)) &&
            cst_protected_set(pool->service->paths, &pool->uuid, name, on, error);

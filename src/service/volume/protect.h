@@ -3,7 +3,10 @@
 
 #include "core/claim.h"
 
-/** Fails with STATE when the volume must not be deleted. With its claim held. */
+/** Fails with STATE if the volume is protected against deletion. Requires its claim. */
 gboolean volume_not_protected(CstPool *pool, const char *name, GError **error);
-/** Says that the volume was made just now: what was said of one of its name is not true of it. */
+/**
+ * Removes the protection that a former volume of this name may have had. Call it after the creation
+ * of a volume.
+ */
 void volume_is_new(CstPool *pool, const char *name);

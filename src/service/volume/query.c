@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is known of volumes: listings, XML, sizes, paths and keys. A listing is answered from the
- * pool's table; one with sizes rescans the pool first when the last scan is older than a second,
- * because no watch reports files that grow. The later pages of a listing show the sizes that the
- * scan for its first page has read. XML and sizes of a single volume scan that volume.
- * Nothing is claimed: an answer is what was true at its moment.
+ * Queries about volumes: lists, XML, sizes, paths and keys. A list is answered from the pool's
+ * table. A list with sizes first rescans the pool if the last scan is older than a second, because
+ * no watch reports files that grow. Later pages of a list show the sizes from the scan for its
+ * first page. XML and sizes of a single volume scan that volume.
+ *
+ * No volume is claimed: an answer is valid for one point in time.
  */
 #include <string.h>
 
@@ -18,10 +19,13 @@
 #include "core/table.h"
 #include "dependency/problem.h"
 
-/* A details listing may show sizes this old; older ones are scanned for again first. */
+/* Maximal age of sizes in a list with details. Older sizes are scanned again. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
 
-/* Some backends can only estimate the allocation, and say so in the volume's options. */
+/*
+ * Returns whether the backend can only estimate the allocation, which it records in the volume's
+ * options.
+ */
 static gboolean is_estimated(const CstVolume *volume)
 {
     const GPtrArray *options = volume->extra ? volume->extra->options : NULL;
@@ -42,16 +46,16 @@ static void volume_info(const CstPool *pool, const CstVolume *volume, CstVolInfo
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-/* What the rows of one list have in common. */
+/* Common data of the rows of one list. */
 typedef struct {
     CstPool *pool;
     CstPoolState *state;
     VolumeBases *bases;
     gboolean details;
-    gboolean drafts; /* volumes are being created */
+    gboolean drafts; /* some volumes are being created */
 } Listing;
 
-/* Sizes of a draft are read from its file now. */
+/* The sizes of a draft are read from its file now. */
 static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
@@ -81,9 +85,9 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 }
 
 /*
- * Scans again before the first page of a listing with sizes, as no watch reports files that grow
- * while a guest writes. With like_libvirt, sizes are those of the last refresh. A pool whose
- * storage is missing is left to the monitor.
+ * Rescans before the first page of a list with sizes, because no watch reports files that grow
+ * while a guest writes. With like_libvirt, the last refresh determines the sizes. A pool without
+ * its storage is left to the monitor.
  */
 static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -98,7 +102,7 @@ static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
     return fresh || pool_rescan(pool, state, NULL, error);
 }
 
-/* Index of the first volume whose name sorts after @after, which need not exist. */
+/* Returns the index of the first volume with a name after @after, which need not exist. */
 static guint first_after(GPtrArray *sorted, const char *after)
 {
     guint low = 0, high = sorted->len;
@@ -189,8 +193,8 @@ char *cst_vol_known_key(CstPool *pool, const char *name)
 }
 
 /*
- * Fills in the format of a backing file where the image does not say it (qcow of version 1 never
- * does): that of the volume at its path.
+ * Sets the format of a backing file from the volume at its path, if the image does not record it.
+ * qcow version 1 never does.
  */
 static void describe_backing(CstService *service, CstBackingDef *backing)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes a volume based on another one, or on none, while its guest sees the same at every moment.
- * The chain of the volume and that of its new base are claimed together (image_chain_open_pair()),
- * the new base and what it is based on for reading.
+ * Changes or removes the base of a volume. The guest-visible content is the same at every point in
+ * time. The chains of the volume and of its new base are claimed together
+ * (image_chain_open_pair()), the new base and its backing chain for reading.
  *
- * A rebase under way is a link between volumes that no table knows yet, so all of them are listed
- * in the service: of two that would make a ring together, and wait for each other for ever, the
- * later one is refused. The tables' lock guards that list. The entry goes after the rescan of the
- * volume, when the tables know the new link.
+ * A running rebase is a link between volumes that no table contains yet. Therefore the service has
+ * a list of running rebases. If two of them would create a loop and wait for each other forever,
+ * the later one is refused. The tables' lock guards that list. The entry is removed after the
+ * rescan of the volume, when the tables contain the new link.
  */
 #include <service/images.h>
 
@@ -30,9 +30,9 @@
 #include "image_chain.h"
 #include "plan.h"
 
-/* --- rings ------------------------------------------------------------------------------------ */
+/* --- loops ------------------------------------------------------------------------------------ */
 
-/* A rebase that is under way: the volume will be based on the base. */
+/* A running rebase of the volume onto the base. */
 struct Rebasing {
     CstPool *pool, *base_pool; /* referenced */
     char *name, *base;
@@ -57,13 +57,13 @@ static void rebasing_free(Rebasing *rebasing)
 }
 
 /*
- * A rebase in the service's list, until enlisted_clear(). By then the chains are closed, and the
- * tables know what has become of it.
+ * A rebase in the service's list, until enlisted_clear(). At that time the chains are closed, and
+ * the tables contain the result.
  */
 typedef struct {
     CstService *service;
     Rebasing *own;
-    GPtrArray *earlier; /* copies of those that had begun before */
+    GPtrArray *earlier; /* copies of the rebases that began earlier */
 } Enlisted;
 
 static void enlisted_clear(Enlisted *enlisted)
@@ -78,7 +78,10 @@ static void enlisted_clear(Enlisted *enlisted)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Enlisted, enlisted_clear)
 
-/* Under one lock: of two that begin together, exactly one sees the other as earlier. */
+/*
+ * Adds the entry and copies the list under one lock, so that exactly one of two concurrent rebases
+ * sees the other as earlier.
+ */
 static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool *base_pool,
                    const char *base)
 {
@@ -99,8 +102,8 @@ static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool 
 }
 
 /*
- * *ret_leads: @from is based on the volume, or will be by the rebases that began before. @steps
- * bounds the rebases that are followed; a longer way counts as leading there.
+ * *ret_leads: @from is based on the volume, now or after the earlier rebases. @steps bounds the
+ * number of followed rebases; a longer path counts as a loop.
  */
 static gboolean leads_to(const Enlisted *enlisted, CstPool *from, const char *from_name,
                          guint steps, gboolean *ret_leads, GError **error)
@@ -122,7 +125,10 @@ static gboolean leads_to(const Enlisted *enlisted, CstPool *from, const char *fr
 
 #define STEPS_MAX 16
 
-/* Includes a volume that is to be based on itself: the chain begins with it. */
+/*
+ * Fails if the rebase would create a loop, including a volume based on itself: the chain begins
+ * with it.
+ */
 static gboolean check_no_ring(const Enlisted *enlisted, GError **error)
 {
     const Rebasing *own = enlisted->own;
@@ -143,7 +149,7 @@ static gboolean check_no_ring(const Enlisted *enlisted, GError **error)
 /* --- rebase ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    CstPool *pool, *base_pool; /* base_pool NULL: on nothing */
+    CstPool *pool, *base_pool; /* base_pool NULL: without a base */
     const char *name;
     char *base;
     char *format; /* of the base */
@@ -159,7 +165,7 @@ static void rebase_clear(Rebase *rebase)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
 
-/* Takes the base's own format; CONFIG when the caller has named another one. */
+/* Uses the base's own format. CONFIG if the caller has specified another one. */
 static gboolean take_format(Rebase *rebase, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(rebase->base_pool, error);
@@ -213,8 +219,8 @@ static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *ta
 }
 
 /*
- * Rebases upon nothing, for which its present chain is read, or without looking at content
- * (unsafe), for which nothing but the volume is opened.
+ * Removes the base, for which the present chain is read, or rebases without comparing content
+ * (unsafe), for which only the volume is opened.
  */
 static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
@@ -226,8 +232,9 @@ static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError *
 }
 
 /*
- * The engine compares what the guest of the new base sees with what the old backing file shows, and
- * writes the differences into the volume before the reference changes (cst_chain_rebase()).
+ * Rebases onto the new base. The engine compares the guest-visible content of the new base with
+ * that of the old backing file. It writes the differences into the volume before it changes the
+ * reference (cst_chain_rebase()).
  */
 static gboolean rebase_upon(const Rebase *rebase, CstImageRebase *how, GError **error)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume whose content comes in piece by piece, as its guest is to see it. It is a
- * transaction (transaction.c) that its sender's pace decides: it appears when the sender has
- * finished, and a sender that goes away leaves nothing. The image has the format and shape of the
- * document, and no backing file.
+ * Creates a volume and receives its guest-visible content in a stream. It is a transaction
+ * (transaction.c): the volume appears when the sender has finished, and no volume is left if the
+ * sender disconnects. The image has the format and properties of the document, and no backing file.
  */
 #include <inttypes.h>
 
@@ -23,14 +22,14 @@ typedef struct {
     VolumeTxn txn;
     CstVolDef *def;
     VolumePlan plan;
-    CstBlob *guest;  /* what the guest will see */
-    gboolean zeroed; /* what is not written reads as zeroes */
+    CstBlob *guest;  /* guest-visible content */
+    gboolean zeroed; /* unwritten parts read as zeroes */
     uint64_t offset;
 } Receive;
 
 /* --- the new volume --------------------------------------------------------------------------- */
 
-/* NO_BARRIERS: nobody depends on a draft, and the commit syncs it. */
+/* NO_BARRIERS: no other volume depends on a draft, and the commit syncs it. */
 static gboolean make_image(Receive *receive, GError **error)
 {
     const CstVolDraft *draft = &receive->txn.draft;
@@ -44,7 +43,7 @@ static gboolean make_image(Receive *receive, GError **error)
     if (!image)
         return FALSE;
     receive->guest = cst_image_guest_blob(image);
-    /* A new image reads as zeroes; raw bytes on a device are whatever they were. */
+    /* A new image reads as zeroes. Raw bytes on a device have their former content. */
     receive->zeroed = draft->zeroed || !cst_image_format_is_plain(plan->format);
     return TRUE;
 }
@@ -79,7 +78,7 @@ static gboolean open_receive(Receive *receive, CstPool *pool, unsigned flags, GE
     return cst_may_change(error);
 }
 
-/* --- pieces ----------------------------------------------------------------------------------- */
+/* --- writes ----------------------------------------------------------------------------------- */
 
 static gboolean check_fits(const Receive *receive, uint64_t length, GError **error)
 {
@@ -96,7 +95,7 @@ static gboolean make_zero(Receive *receive, uint64_t length, GError **error)
                                                   CST_ZERO_MAY_UNMAP, receive->base.task, error);
 }
 
-/* Zeroes take no space, whether or not the sender knew that they are. */
+/* Zeroes are not allocated, even if the sender sends them as data. */
 static gboolean receive_write(CstUpload *base, const void *data, size_t len, GError **error)
 {
     Receive *receive = (Receive *)base;

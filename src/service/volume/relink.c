@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An overlay's reference follows its base to another name. While this is done the base has both
- * names (CstBackend.vol_link), so what the guest sees is the same before and after, and one write
- * of the header takes the overlay from one to the other. Nothing here knows claims or tables, for
- * the replay after a crash does the same (rename.c).
+ * Changes an overlay's reference when its base is renamed. During the change the base has both
+ * names (CstBackend.vol_link), so the guest-visible content is the same before and after. One write
+ * of the header switches the overlay. This code uses neither claims nor tables, because the replay
+ * after a crash calls it as well (rename.c).
  */
 #include "relink.h"
 
@@ -27,7 +27,10 @@ void relink_clear(Relink *link)
     g_clear_pointer(&link->format, g_free);
 }
 
-/* @reference with @name, its last part, replaced; NULL: that is not its last part. */
+/*
+ * Returns @reference with its last component @name replaced. Returns NULL if @name is not its last
+ * component.
+ */
 static char *replace_name(const char *reference, const char *name, const char *new_name)
 {
     const char *slash = strrchr(reference, '/');
@@ -38,7 +41,7 @@ static char *replace_name(const char *reference, const char *name, const char *n
                : NULL;
 }
 
-/* What the image says of itself, with the format that the pool knows it by. */
+/* Inspects the image, using the format in the pool's record. */
 static gboolean inspect(const CstVolume *volume, CstBlob *blob, CstImageInfo *ret_info,
                         GError **error)
 {
@@ -50,7 +53,7 @@ static gboolean inspect(const CstVolume *volume, CstBlob *blob, CstImageInfo *re
                                           volume->name, ret_info->problem);
 }
 
-/* The guest's bytes are neither read nor written, so no other file is needed. */
+/* The guest's bytes are neither read nor written, so no other file is opened. */
 static gboolean set_reference(CstBlob *blob, const CstImageFormat *format, const char *reference,
                               const char *backing_format, GError **error)
 {
@@ -61,7 +64,7 @@ static gboolean set_reference(CstBlob *blob, const CstImageFormat *format, const
     return image && cst_image_set_backing(image, reference, backing_format, NULL, error);
 }
 
-/* --- before ----------------------------------------------------------------------------------- */
+/* --- plan ------------------------------------------------------------------------------------- */
 
 static gboolean check_format(const CstVolume *overlay, const CstImageFormat *format, GError **error)
 {
@@ -71,7 +74,7 @@ static gboolean check_format(const CstVolume *overlay, const CstImageFormat *for
                     overlay->format);
 }
 
-/* The header may have no room for the name, which only an attempt shows. */
+/* The header may have no room for the name, so the change is tried in memory. */
 static gboolean try_in_memory(CstBlob *blob, const CstVolume *overlay, const Relink *link,
                               GError **error)
 {
@@ -104,7 +107,7 @@ gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVol
 
 /* --- the change ------------------------------------------------------------------------------- */
 
-/* The path that a record shows for reference @to, when @path is what it shows for @from. */
+/* Returns the path in a record for reference @to. @path: the path in a record for @from. */
 static char *path_after(const char *path, const Relink *link)
 {
     g_autofree char *old = g_path_get_basename(link->from);
@@ -114,7 +117,7 @@ static char *path_after(const char *path, const Relink *link)
     return changed ? changed : g_strdup(path);
 }
 
-/* The paths of both references, from the one that the overlay has now. */
+/* Computes the paths of both references from the overlay's present one. */
 static void find_paths(const CstVolume *overlay, const Relink *link, gboolean follows, char **from,
                        char **to)
 {
@@ -126,8 +129,8 @@ static void find_paths(const CstVolume *overlay, const Relink *link, gboolean fo
 }
 
 /*
- * What was declared by name is declared by the new one. Failures are told: an overlay whose
- * reference is not declared any more would not be followed.
+ * Changes the declaration of the old reference to the new one. Failures are returned, because an
+ * undeclared reference would not be followed.
  */
 static gboolean declare(CstService *service, CstPoolState *state, const CstVolume *overlay,
                         CstBlob *blob, const char *from, const char *to, GError **error)

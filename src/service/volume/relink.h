@@ -3,27 +3,28 @@
 
 #include "core/pool.h"
 
-/** How an overlay refers to its base, and will. */
+/** The old and the new reference of an overlay to its base. */
 typedef struct {
     char *from, *to; /* the texts in its header */
-    char *format;    /* of the base, which is declared with it */
+    char *format;    /* of the base; it is declared together with the reference */
 } Relink;
 
-/** Frees what @link has. */
+/** Frees the members of @link. */
 void relink_clear(Relink *link);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Relink, relink_clear)
 
 /**
- * Plans how @overlay, an image that names volume @base, follows when that is called @new_name, and
- * tries the change in memory. UNSUPPORTED where the image's format can't be changed in one step, or
- * the reference is no name; LIMIT when its header has no room.
+ * Plans the change of @overlay, an image based on volume @base, for a rename of @base to @new_name,
+ * and tries it in memory. Errors: UNSUPPORTED if the image's format cannot be changed in one step,
+ * or the reference is not a name; LIMIT if its header has no room.
  */
 gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVolume *base,
                      const char *new_name, Relink *ret_link, GError **error);
 /**
- * Has volume @name, which the caller has claimed, refer to @link->to in place of @link->from, and
- * declares the new reference where the old one was. In one step that lasts, under QEMU's locks. One
- * that refers to it already, or is gone, is success; MISMATCH when it refers to something else.
+ * Changes the reference of volume @name from @link->from to @link->to, and changes its declaration
+ * alike. The caller has claimed the volume. The change is one durable step, under QEMU's locks.
+ * Succeeds if the volume has the new reference already or does not exist. MISMATCH if it has
+ * another reference.
  */
 gboolean relink_overlay(CstService *service, CstPoolState *state, const char *name,
                         const Relink *link, GError **error);

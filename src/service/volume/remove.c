@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the removal of a volume consists of: snapshots that the pool keeps of it go first, and only
- * when that was asked for; then the volume.
+ * Removes a volume: first the snapshots that the pool keeps of it, if the caller has requested
+ * that; then the volume.
  */
 #include "remove.h"
 
@@ -12,7 +12,8 @@
 #include "dependency/guard.h"
 
 /*
- * Deletes the newest first: a failure leaves the volume with its oldest snapshots, in their order.
+ * Deletes the newest snapshot first, so that a failure leaves the volume with its oldest snapshots,
+ * in their order.
  */
 static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
                                  GError **error)

@@ -39,15 +39,15 @@
 #include "dependency/remembered.h"
 #include "relink.h"
 
-#define OVERLAYS_MAX 1000 /* of one rename: each is held, and stands in the intent */
+#define OVERLAYS_MAX 1000 /* per rename: each overlay is claimed, and recorded in the intent */
 
-/* --- what is renamed -------------------------------------------------------------------------- */
+/* --- data ------------------------------------------------------------------------------------- */
 
-/* An image whose reference follows. */
+/* An overlay that gets a new reference. */
 typedef struct {
     VolumeClaim claim;
     Relink link;
-    gboolean done; /* its reference is the new one */
+    gboolean done; /* it has, or may have, the new reference */
 } Overlay;
 
 static void overlay_free(Overlay *overlay)
@@ -61,16 +61,16 @@ typedef struct {
     CstPool *pool;
     const char *name, *new_name;
     CstTask *task;
-    char *path;            /* of the volume, as overlays name it */
+    char *path;            /* of the volume, as in the references of overlays */
     GPtrArray *overlays;   /* of Overlay * */
-    VolumeClaim claim;     /* the volume's */
-    VolumeClaim new_claim; /* the new name's */
+    VolumeClaim claim;     /* of the volume */
+    VolumeClaim new_claim; /* of the new name */
     CstVolume *volume;
     KeptByName kept;
     CstIntent *intent;
 } Rename;
 
-/* In the reverse order of the claims. */
+/* Releases the claims in reverse order. */
 static void rename_clear(Rename *rename)
 {
     volume_release(&rename->new_claim);
@@ -90,16 +90,16 @@ static const VolumeClaim *last_claim(const Rename *rename)
     return count ? &((Overlay *)g_ptr_array_index(rename->overlays, count - 1))->claim : NULL;
 }
 
-/* --- what keeps an overlay from following ----------------------------------------------------- */
+/* --- checks of overlays ----------------------------------------------------------------------- */
 
-/* Appends a line that names the overlay and says why. */
+/* Appends a line with the overlay and the reason. */
 static void note_reason(GString *reasons, const VolumeOverlay *overlay, const GError *why)
 {
     g_string_append_printf(reasons, "\n  %s/%s: %s", cst_pool_name(overlay->pool),
                            overlay->volume->name, why->message);
 }
 
-/* Only its backing file can be called something else in an image. */
+/* Only the reference to a backing file can be changed in an image. */
 static gboolean names_as_backing(const Rename *rename, const CstVolume *overlay, GError **error)
 {
     g_autofree char *clean = NULL;
@@ -112,8 +112,8 @@ static gboolean names_as_backing(const Rename *rename, const CstVolume *overlay,
 }
 
 /*
- * Storage far away may be out of reach when a crash has to be recovered; its own volumes' intents
- * wait for it.
+ * Remote storage may be unreachable during the recovery after a crash. Only the intents of its own
+ * volumes wait for it.
  */
 static gboolean can_be_recovered(const Rename *rename, CstPool *pool, CstPoolState *state,
                                  GError **error)
@@ -139,7 +139,7 @@ static gboolean plan_overlay(Rename *rename, const VolumeOverlay *found, GError 
            relink_plan(claim->state, now, rename->volume, rename->new_name, &overlay->link, error);
 }
 
-/* All of them are tried, so that the refusal names all that are in the way. */
+/* Tries all overlays, so that the error names every obstacle. */
 static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolState *state,
                               GError **error)
 {
@@ -168,7 +168,7 @@ static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolSta
 
 /* --- claims and checks ------------------------------------------------------------------------ */
 
-/* Whether the images that name the volume are those that were claimed. */
+/* Checks that the overlays of the volume are still the claimed ones. */
 static gboolean check_same_overlays(const Rename *rename, GError **error)
 {
     g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
@@ -186,7 +186,7 @@ static gboolean check_same_overlays(const Rename *rename, GError **error)
                                       rename->name));
 }
 
-/* Its path is the directory's for the one that overlays name, whatever else leads there. */
+/* Overlays reference the volume by this path, even if other paths lead to it. */
 static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) found = NULL;
@@ -198,7 +198,9 @@ static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **err
     return found && plan_overlays(rename, found, state, error);
 }
 
-/* Work that holds a volume fails for a name that exists, instead of waiting for its claim. */
+/*
+ * An operation that holds a volume fails if the new name exists, instead of waiting for its claim.
+ */
 static gboolean claim_both(Rename *rename, CstPoolState *state, GError **error)
 {
     rename->claim.task = rename->new_claim.task = rename->task;
@@ -274,7 +276,7 @@ static gboolean record(Rename *rename, GError **error)
 
 /* --- the change ------------------------------------------------------------------------------- */
 
-/* What can't be taken back now is completed by the next start, or when the storage answers. */
+/* Leaves the completion to the next start, or to the time when the storage answers. */
 static void leave_to_replay(Rename *rename, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' is half renamed: %s", rename->pool->name,
@@ -285,7 +287,7 @@ static void leave_to_replay(Rename *rename, const GError *why)
     pool_rescan_volume(rename->pool, rename->claim.state, rename->new_name);
 }
 
-/* Takes back the steps of a rename with overlays; the volume has both names. */
+/* Reverts the steps of a rename with overlays. The volume has both names. */
 static void take_back(Rename *rename)
 {
     CstService *service = rename->pool->service;
@@ -316,7 +318,7 @@ static gboolean relink_all(Rename *rename, GError **error)
     for (guint i = 0; i < rename->overlays->len; i++) {
         Overlay *overlay = g_ptr_array_index(rename->overlays, i);
 
-        /* A failure may come after the header was written: taking back looks at it. */
+        /* An error may follow the write of the header. take_back() checks the header. */
         overlay->done = TRUE;
         if (!cst_task_check(rename->task, error) ||
             !relink_overlay(service, overlay->claim.state, overlay->claim.name, &overlay->link,
@@ -328,7 +330,7 @@ static gboolean relink_all(Rename *rename, GError **error)
     return TRUE;
 }
 
-/* Refuses to drop a name that an image made meanwhile refers to. */
+/* Fails if an overlay created since the check references the old name. */
 static gboolean check_none_left(const Rename *rename, GError **error)
 {
     g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
@@ -339,7 +341,7 @@ static gboolean check_none_left(const Rename *rename, GError **error)
                     ((VolumeOverlay *)g_ptr_array_index(found, 0))->volume->name, rename->name);
 }
 
-/* Whether a failed link says that the volume has no second name. */
+/* Returns whether the error of a failed link guarantees that the volume has no second name. */
 static gboolean is_without_change(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_VOL_EXISTS) ||
@@ -366,7 +368,7 @@ static gboolean change_with_overlays(Rename *rename, GError **error)
     return FALSE;
 }
 
-/* A failure does not say that nothing has happened: a call may have ended by its deadline. */
+/* A failed call may have renamed the volume, for example after a timeout. */
 static gboolean change_alone(Rename *rename, GError **error)
 {
     CstPoolState *state = rename->claim.state;
@@ -382,7 +384,7 @@ static gboolean change_alone(Rename *rename, GError **error)
     return FALSE;
 }
 
-/* The volume under its new name, and what goes by the name. */
+/* Moves the data kept by name to the volume's new name. */
 static gboolean settle(CstService *service, CstPoolState *state, const char *name,
                        const char *new_name, const KeptByName *kept, GError **error)
 {
@@ -393,7 +395,7 @@ static gboolean settle(CstService *service, CstPoolState *state, const char *nam
     return !volume || kept_move(service, state, name, volume, kept, error);
 }
 
-/* Volumes that the technology bases on this one show it by its name. */
+/* Rescans the clones of this volume, because their records contain its name. */
 static void rescan_children(CstPool *pool, CstPoolState *state, const char *name)
 {
     g_autoptr(GPtrArray) children = cst_pool_state_vol_children(state, name, NULL);
@@ -407,8 +409,8 @@ static void rescan_children(CstPool *pool, CstPoolState *state, const char *name
 }
 
 /*
- * The new name is entered before the old one is removed: a base of the volume is never without its
- * overlay.
+ * The new name enters the table before the old one is removed, so that the base of the volume
+ * always has this overlay.
  */
 static void show(const Rename *rename)
 {
@@ -424,7 +426,10 @@ static void show(const Rename *rename)
         volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
 }
 
-/* Before the rename: trash-list finds a deleted volume by its record alone. */
+/*
+ * Writes the record before the rename, because trash-list finds a deleted volume only by its
+ * record.
+ */
 static gboolean record_trashed(const Rename *rename, GError **error)
 {
     const CstTrashed *trashed = rename->kept.trashed;
@@ -437,7 +442,7 @@ static gboolean record_trashed(const Rename *rename, GError **error)
     return TRUE;
 }
 
-/* What was prepared; the intent is ended by who clears @rename. */
+/* Performs the prepared rename. The caller clears @rename, which ends the intent. */
 static gboolean perform_steps(Rename *rename, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -451,7 +456,7 @@ static gboolean perform_steps(Rename *rename, GError **error)
                                   : !change_alone(rename, error))
         return FALSE;
     CST_CRASH_POINT("vol.rename.renamed");
-    /* It has its name; from here on nothing may fail. */
+    /* The volume has its new name. From here on the operation must not fail. */
     if (!settle(rename->pool->service, rename->claim.state, rename->name, rename->new_name,
                 &rename->kept, &why))
         leave_to_replay(rename, why);
@@ -460,7 +465,7 @@ static gboolean perform_steps(Rename *rename, GError **error)
     return TRUE;
 }
 
-/* What the volume refers to counts at every moment, although it has no name in between. */
+/* The references of the volume stay in force, although the volume is in no table in between. */
 static gboolean perform(Rename *rename, GError **error)
 {
     gboolean done;
@@ -507,7 +512,7 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
 
     job_begin(&job, pool, "rename", name, &task);
     done = rename_volume(pool, name, new_name, task, error);
-    /* libvirt has no event for it; who shows the pool's volumes reads them again after this one. */
+    /* libvirt has no event for renames. Clients reload the list of volumes after this event. */
     if (done)
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return job_end(&job, done, error);
@@ -515,7 +520,7 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
 
 /* --- after a crash ---------------------------------------------------------------------------- */
 
-/* The state of the pool that overlay @i lies in; @state: of the volume's own. */
+/* Returns the state of the pool of overlay @i. @state: of the volume's own pool. */
 static CstPoolState *state_of_overlay(CstService *service, CstPoolState *state,
                                       VolumeOpenPool open_pool, GHashTable *fields, guint i,
                                       GError **error)
@@ -546,7 +551,7 @@ static gboolean relink_recorded(CstService *service, CstPoolState *state, Volume
     return TRUE;
 }
 
-/* Whether both are names of one file. */
+/* Returns whether both are names of the same file. */
 static gboolean is_one(CstPoolState *state, const CstVolume *a, const CstVolume *b)
 {
     const CstFileId one = cst_volume_file_id(a), other = cst_volume_file_id(b);
@@ -581,11 +586,16 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
         !intent_keep_if_same(record->fields, "identity", state, &after, error))
         return FALSE;
     kept_load(record->fields, &kept);
-    /* Without the new name nothing has happened, nor if somebody else has made it. */
+    /*
+     * Without the new name the rename has not happened. The same applies if another program has
+     * created it.
+     */
     if (!after)
         return !kept.trashed ||
                cst_trash_remove(service->paths, &state->def->uuid, kept.trashed->hidden, error);
-    /* The old one is another volume's by now. Nobody else makes names of the trash. */
+    /*
+     * The old name belongs to another volume now. Other programs do not create names of the trash.
+     */
     if (before && !is_one(state, before, after))
         return !kept.trashed ||
                cst_trash_set(service->paths, &state->def->uuid, kept.trashed, error);

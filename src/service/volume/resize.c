@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes the capacity of a volume. Images in files are resized by the image engine, raw bytes on
- * anything else by the pool's technology. Only shrinking can change what others see, so only that
- * is guarded. The volume is claimed for writing, and the image is valid at every moment.
+ * Changes the capacity of a volume. The image engine resizes images in files; the pool's technology
+ * resizes raw bytes on other storage. Only shrinking can change the content for other users, so
+ * only shrinking is guarded. The volume is claimed for writing, and the image is valid at every
+ * point in time.
  */
 #include <service/volumes.h>
 
@@ -19,8 +20,8 @@
 #include "open.h"
 
 /*
- * The new capacity from @capacity and @flags. A delta that is larger than the capacity shrinks it
- * to 0.
+ * Computes the new capacity from @capacity and @flags. A negative delta larger than the capacity
+ * results in 0.
  */
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
                               uint64_t *ret_capacity, GError **error)
@@ -44,8 +45,8 @@ static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsign
 }
 
 /*
- * libvirt refuses to shrink below the allocation even if shrinking is asked for; we do so only with
- * like_libvirt.
+ * libvirt refuses to shrink below the allocation even if shrinking is requested. This service does
+ * so only with like_libvirt.
  */
 static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, GError **error)
@@ -75,7 +76,7 @@ static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64
 {
     g_autoptr(CstImage) image = NULL;
 
-    /* Raw bytes on something that is no file: the pool's technology adds or removes the space. */
+    /* Raw bytes that are not in a file: the pool's technology adds or removes the space. */
     if (volume->type != CST_VOL_FILE)
         return cst_pool_state_vol_resize(claim->state, volume->name, capacity, task, error);
     image = volume_open_image(claim, volume, CST_IMAGE_WRITE, error);
@@ -113,7 +114,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool does not support changing of volume capacity"));
-    /* Growth adds zeroes behind the old end, which is what overlays read there anyway. */
+    /* Growing adds zeroes after the old end. Overlays read zeroes in this range anyway. */
     if (!resize_target(volume, capacity, flags, &target, error) ||
         !check_resize(&claim, volume, target, flags, error) ||
         (target < volume->capacity && !volume_not_shown(&claim, error)))

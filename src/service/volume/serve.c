@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Serves a volume to others, by NBD: what its guest sees (view.h).
+ * Exports the guest-visible content of a volume over NBD (view.h).
  *
- * What clients write to a raw volume is its content, which may look like an image that names other
- * files: the volume is restricted (declare.h) before the first of them is let in. In other formats
- * they write to the guest's disk only.
+ * Clients that write to a raw volume determine its content, which may become an image that
+ * references other files. Therefore the volume is restricted (declare.h) before the first client
+ * connects. In other formats clients write only the guest's disk.
  */
 #include <service/images.h>
 
@@ -16,7 +16,7 @@
 #include "core/job.h"
 #include "view.h"
 
-/* Returns when the task is cancelled. */
+/* Serves until the task is cancelled. */
 static gboolean serve_view(const char *name, const CstVolServe *how, const VolumeView *view,
                            CstTask *task, GError **error)
 {
@@ -50,7 +50,7 @@ static gboolean check(const CstVolServe *how, GError **error)
            cst_fail(error, CST_ERROR_INVALID, _("the address has no port"));
 }
 
-/* What has been written is safe before anybody is told that the serving has ended. */
+/* Written data are flushed before the end of the export is reported. */
 static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, const Job *job,
                       CstTask *task, GError **error)
 {

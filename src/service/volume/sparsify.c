@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Gives back the space of zeroes in a volume's image. The volume alone is claimed for writing. Its
- * guest sees the same, and a repetition does no harm, so the next daemon resumes it.
+ * Deallocates zeroes in a volume's image. Only the volume itself is claimed, for writing. The
+ * guest-visible content does not change, and a repetition is harmless. Therefore the next daemon
+ * resumes it.
  */
 #include <service/images.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Streams, piece by piece as the client sends or takes them. A stream holds its claims for as long
- * as its client likes, so nobody waits for it (core/claim.h). Its job ends with its first failure,
- * with its finish, or when the client goes away.
+ * Streams of volume content. A stream holds its claims for as long as its client likes, so no
+ * operation waits for it (core/claim.h). Its job ends with its first failure, with its finish, or
+ * when the client disconnects.
  *
- * The caller serialises the calls on a stream; only cst_upload_ends() and cst_download_ends() may
- * run during another one.
+ * The caller serialises the calls on a stream. Only cst_upload_ends() and cst_download_ends() may
+ * run during another call.
  */
 #include "stream.h"
 
@@ -79,7 +79,7 @@ gboolean cst_upload_cancelled(const CstUpload *upload)
     return cst_task_cancelled(upload->task);
 }
 
-/* The event comes after the release, so that who reacts to it finds the volume free. */
+/* The event is emitted after the release, so that the volume is free when a client reacts to it. */
 void cst_upload_free(CstUpload *upload)
 {
     if (!upload)

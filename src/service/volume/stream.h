@@ -6,40 +6,43 @@
 #include "core/job.h"
 
 /**
- * What comes in piece by piece. What is done with it differs: it goes into a volume as its bytes
- * (upload.c), or becomes the content of a new one (receive.c). The first failure of any of these
- * ends the job.
+ * Operations of a write stream. The kinds differ in their destination: the stored bytes of a volume
+ * (upload.c), the content of a new one (receive.c), or a part of an existing one (patch.c). The
+ * first failure of write, hole or finish ends the job.
  */
 typedef struct {
     gboolean (*write)(CstUpload *upload, const void *data, size_t len, GError **error);
     gboolean (*hole)(CstUpload *upload, uint64_t length, GError **error);
     gboolean (*finish)(CstUpload *upload, GError **error);
     void (*ends)(CstUpload *upload);
-    /** Gives everything back; after a finish, or instead of one. */
+    /** Releases all resources. Called after finish, or instead of it. */
     void (*close)(CstUpload *upload);
 } UploadClass;
 
-/** The beginning of each kind's own struct. */
+/** The first member of each kind's own struct. */
 struct CstUpload {
     const UploadClass *class;
-    CstPool *pool; /* a reference: to tell who watches it when the upload is over */
+    CstPool *pool; /* a reference; emits an event after the upload */
     Job job;
-    CstTask *task; /* the job's, a reference: the job drops its own when it ends */
+    CstTask *task; /* the job's task; a reference, because the job drops its own when it ends */
 };
 
 /**
- * Begins the job of an upload, which is zeroed but for what its kind knows. Whatever fails from
- * here on ends the job with that error.
+ * Begins the job of an upload. @upload is zeroed except for the members of its kind. A later
+ * failure ends the job with its error.
  */
 void upload_begin(CstUpload *upload, const UploadClass *class, CstPool *pool, const char *operation,
                   const char *name, CstTask *task);
 /**
- * Passes @upload on, or frees it when @ok is FALSE: then *error is how its job ended. For the end
- * of opening one.
+ * Returns @upload if @ok is TRUE. Else ends its job with *error, frees it and returns NULL. For the
+ * end of the opening functions.
  */
 CstUpload *upload_opened(CstUpload *upload, gboolean ok, GError **error);
 
-/** Ends the job of a stream with the error of a step; later errors don't change how it ended. */
+/**
+ * Ends the job of a stream with the error of a step if @ok is FALSE. Later errors do not change the
+ * job's result. Returns @ok.
+ */
 gboolean stream_step(Job *job, gboolean ok, GError **error);
-/** Ends the job of a stream that was not finished. Without effect when it has ended. */
+/** Ends the job of a stream that was not finished. Does nothing if it has ended. */
 void stream_job_end(Job *job, const char *why);

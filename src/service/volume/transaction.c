@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a new volume comes to be: begun, filled by the caller, committed or rolled back.
+ * Creation of a volume as a transaction: begin, filling by the caller, commit or rollback.
  *
- * begin: the name is claimed, the intent is in the journal, and the backend has reserved a draft
- * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
- * and the draft gets its name in one step, or had it and loses its intent in one: only from then on
- * is there a volume. A transaction that ends without a commit drops its draft; after a crash the
- * journal's replay does (recovery/replay.c). A volume to which nothing has to be written may be
- * made in one step instead, if the technology has one: then begin makes it, and there is nothing to
- * roll back.
+ * To begin, the name is claimed and an intent is written to the journal. The backend reserves a
+ * draft under a hidden name, which the intent contains. To commit, the declaration of the content
+ * is recorded. Then the draft becomes the volume in one step: it gets its name or, if it has its
+ * name already, its intent is removed.
  *
- * Meanwhile the table of drafts shows the volume (core/draft.c), from the reservation to the commit
- * or the end.
+ * A transaction that ends without a commit drops its draft. After a crash the journal's replay does
+ * (recovery/replay.c). If no data are written to the volume, the technology may be able to create
+ * it in one step. Then begin creates it, and no rollback is needed.
+ *
+ * The table of drafts contains the volume (core/draft.c) from the reservation to the commit or the
+ * end.
  */
 #include "transaction.h"
 
@@ -34,8 +35,8 @@
 #include "protect.h"
 
 /*
- * Work that holds another volume already fails for a name that exists, instead of waiting for its
- * claim: the holder of that may wait for what we hold.
+ * An operation that holds another volume fails if the name exists, instead of waiting for its
+ * claim, because the holder of the name may wait for this operation.
  */
 static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char *name,
                                  GError **error)
@@ -49,8 +50,8 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
 }
 
 /*
- * Whether it shows when the volume is made that the name is taken: what is made in one step
- * replaces nothing. A name that is known, or what is only tried, is looked at all the same.
+ * Returns whether the creation itself reports an existing name: a creation in one step replaces no
+ * volume. A known name, and any name in a dry run, is checked separately.
  */
 static gboolean is_told_by_making(const VolumeTxn *txn, CstPool *pool, const char *name)
 {
@@ -62,7 +63,7 @@ static gboolean is_told_by_making(const VolumeTxn *txn, CstPool *pool, const cha
     return txn->empty && !known && !cst_dry_run();
 }
 
-/* Checks the name and claims it. */
+/* Checks and claims the name. */
 static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
@@ -81,7 +82,7 @@ static gboolean check_copy_fits(const VolumeTxn *txn, CstPool *pool, const CstVo
     return pool_check_room(pool, txn->claim.state, def->name, &txn->copy, txn->claim.task, error);
 }
 
-/* Records the intent, which names the draft, before the backend makes it. */
+/* Records the intent, which contains the draft's token, before the backend creates the draft. */
 static gboolean record_intent(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                               const char *operation, GError **error)
 {
@@ -95,7 +96,7 @@ static gboolean record_intent(VolumeTxn *txn, CstPool *pool, const CstVolDef *de
     return txn->intent != NULL;
 }
 
-/* TRUE with txn->made unset where the technology can't. */
+/* Returns TRUE without txn->made if the technology has no such step. */
 static gboolean make_at_once(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -107,7 +108,7 @@ static gboolean make_at_once(VolumeTxn *txn, const CstVolDef *def, GError **erro
     return FALSE;
 }
 
-/* A volume that is to be empty is no content for one that is there. */
+/* An empty volume is not a copy, so it never fills an existing volume. */
 static gboolean fill_instead(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
 {
     return txn->empty || !txn->copies || volume_fill_begin(txn, pool, def, error);
@@ -124,7 +125,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
         return TRUE;
     if (!claim_name(txn, pool, def, error))
         return FALSE;
-    /* Checked under the claim: from here on nobody else creates the name through us. */
+    /* Checked under the claim: from here on no other operation of this service creates the name. */
     told = is_told_by_making(txn, pool, def->name);
     if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
         (txn->empty && !make_at_once(txn, def, error)))
@@ -141,7 +142,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     return TRUE;
 }
 
-/* UNSUPPORTED means that the technology can't share this content: the caller copies it. */
+/* UNSUPPORTED means that the technology cannot share this content, so that the caller copies it. */
 gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 CstPool *source_pool, const char *source, const char *snapshot,
                                 GError **error)
@@ -170,8 +171,8 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
 }
 
 /*
- * A device may be larger than what was copied into it. The guest is not to see what a deleted
- * volume held there.
+ * A device may be larger than the copied content. The guest must not see data of a deleted volume
+ * after it.
  */
 gboolean volume_txn_clear_behind(VolumeTxn *txn, uint64_t end, GError **error)
 {
@@ -206,8 +207,8 @@ static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **erro
 }
 
 /*
- * What was declared of a device that somebody else has deleted is not true of a new one, which may
- * have its key.
+ * Removes the declaration of a device that another program has deleted. The new device may have the
+ * same key.
  */
 static void forget_former(CstPool *pool, CstPoolState *state, const char *name)
 {
@@ -217,7 +218,7 @@ static void forget_former(CstPool *pool, CstPoolState *state, const char *name)
         trust_device_declare(pool, state, volume, NULL, NULL);
 }
 
-/* Rescanned before the draft is hidden, so that a listing never misses the volume. */
+/* Rescans before the draft is hidden, so that a list always contains the volume. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
     CstPool *pool = txn->claim.pool;
@@ -235,8 +236,8 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 }
 
 /*
- * Drops the draft and forgets the intent. What can't be dropped now stays in the journal, for the
- * next start or, on remote storage, until that answers.
+ * Drops the draft and ends the intent. If that fails, the intent stays in the journal for the next
+ * start or, on remote storage, until the storage answers.
  */
 static void roll_back(VolumeTxn *txn, CstPool *pool)
 {
@@ -253,8 +254,8 @@ static void roll_back(VolumeTxn *txn, CstPool *pool)
 }
 
 /*
- * Without an intent there is nothing to roll back: it was committed, or never begun. A draft that
- * is open somewhere could not be dropped, so it is closed first.
+ * Without an intent no rollback is needed, because the transaction was committed or not begun. A
+ * draft that is open could not be dropped on some storage, so it is closed first.
  */
 void volume_txn_end(VolumeTxn *txn)
 {
@@ -266,7 +267,7 @@ void volume_txn_end(VolumeTxn *txn)
     g_clear_pointer(&txn->draft.blob, cst_blob_unref);
     if (pool && txn->intent)
         roll_back(txn, pool);
-    /* Its content was changed, and the copy is not done. */
+    /* The content of an existing volume was changed, and the copy is incomplete. */
     if (pool && filled)
         volume_rescan(&txn->claim);
     txn->intent = NULL;

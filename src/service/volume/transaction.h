@@ -8,54 +8,57 @@
 #include "core/space.h"
 
 /**
- * A new volume's transaction: begun, then committed or rolled back; see CstVolDraft. The caller
- * sets claim.task and claim.after.
+ * The transaction of a new volume: begun, then committed or rolled back; see CstVolDraft. The
+ * caller sets claim.task and claim.after.
  */
 typedef struct {
     VolumeClaim claim;
     CstVolDraft draft;
     CstIntent *intent;
     /*
-     * What is declared of the volume, owned; set by a caller who knows more than the definition
-     * says. NULL: what the definition says.
+     * Declaration of the volume, owned. Set by a caller that knows more than the definition. NULL:
+     * the definition is used.
      */
     CstDeclaration *declaration;
-    gboolean empty; /* set by a caller who writes nothing to the volume */
-    /* Set by a caller who copies: where nothing is made, a volume that is there takes the copy. */
+    gboolean empty; /* set by a caller that writes no data to the volume */
+    /*
+     * Set by a caller that copies. If the pool cannot create volumes, an existing volume gets the
+     * copy.
+     */
     gboolean copies;
-    SpaceCopy copy;      /* set by a caller who copies into a file; its source is borrowed */
-    gboolean overwrite;  /* whatever that volume holds */
-    gboolean image;      /* the copy is an image, whose length is not its capacity */
-    const char *content; /* format of the copy, declared of a device that takes it; NULL: raw */
-    gboolean fills;      /* it goes into a volume that is there, without a draft (fill.c) */
-    gboolean made;       /* the volume is there already, without a draft (volume_txn_begin) */
-    gboolean shared;     /* the draft has the source's content already (volume_txn_begin_clone) */
-    gboolean cleared;    /* what is behind the content is zeroes (volume_txn_clear_behind) */
+    SpaceCopy copy;      /* set by a caller that copies into a file; its source is borrowed */
+    gboolean overwrite;  /* permits to overwrite the content of the existing volume */
+    gboolean image;      /* the copy is an image, so its length is not its capacity */
+    const char *content; /* format of the copy, declared for an existing device; NULL: raw */
+    gboolean fills;      /* an existing volume is filled, without a draft (fill.c) */
+    gboolean made;       /* the volume was created in one step, without a draft */
+    gboolean shared;     /* the draft already has the source's content (volume_txn_begin_clone) */
+    gboolean cleared;    /* the space after the content is zeroed (volume_txn_clear_behind) */
 } VolumeTxn;
 
 /**
  * Claims the name, records the intent and reserves the draft, which the caller then fills
- * (txn->draft.blob). Where nothing is to be written (txn->empty), the pool's technology may make
- * the volume at once (txn->made). @operation is for the journal. VOL_EXISTS; NO_SPACE where
- * txn->copy is certain not to fit. Call volume_txn_end() in any case.
+ * (txn->draft.blob). If the caller writes no data (txn->empty), the pool's technology may create
+ * the volume in one step (txn->made). @operation is for the journal. Errors: VOL_EXISTS; NO_SPACE
+ * if txn->copy certainly does not fit. Call volume_txn_end() in any case.
  */
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error);
 /**
- * Does the same for a copy, as it is stored, of @source in @source_pool, or of its snapshot
- * @snapshot (NULL: of what it is now). Where the pool's technology can share content, the draft has
- * it (txn->shared).
+ * Like volume_txn_begin(), for a copy of the stored bytes of @source in @source_pool, or of its
+ * snapshot @snapshot (NULL: of the present content). If the pool's technology can share content,
+ * the draft has it already (txn->shared).
  */
 gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 CstPool *source_pool, const char *source, const char *snapshot,
                                 GError **error);
 /**
- * Zeroes what the draft of a copy has behind @end, which may be what a deleted volume held; the
- * commit does it unless the caller has.
+ * Zeroes the draft of a copy after @end, because the space may contain data of a deleted volume.
+ * The commit calls it with the capacity unless the caller has called it.
  */
 gboolean volume_txn_clear_behind(VolumeTxn *txn, uint64_t end, GError **error);
-/** Declares and syncs the draft and gives it its name; the volume is in the table afterwards. */
+/** Declares and syncs the draft and gives it its name. Afterwards the volume is in the table. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error);
-/** Rolls back what was not committed, and releases the claim. */
+/** Rolls back an uncommitted transaction, and releases the claim. */
 void volume_txn_end(VolumeTxn *txn);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeTxn, volume_txn_end)

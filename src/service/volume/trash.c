@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deleted volumes that are kept. Into the trash and out of it a volume goes by a rename, to and
- * from a name that is no volume's (CST_TRASH_PREFIX), with all that goes by its name (by_name.c);
- * there, the record of what it was called is one of these. So the rename's intent and its replay
- * are all that a crash needs (rename.c).
+ * The trash: deleted volumes that are kept. A volume enters and leaves the trash by a rename, to
+ * and from a name that is not a volume's name (CST_TRASH_PREFIX). The data kept by name move with
+ * it (by_name.c); in the trash they include the record of its former name. So the intent of the
+ * rename and its replay also recover the trash after a crash (rename.c).
  *
- * The record is made before the rename (rename.c), and removed after the volume. One without a
- * volume is left over from a crash; whoever finds it, with the hidden name claimed, drops it. How
- * long a volume is kept is decided when it is deleted: another setting of the pool counts for later
- * ones.
+ * The record is written before the rename (rename.c), and removed after the volume. A record
+ * without a volume is left over from a crash. A function that finds one, with the hidden name
+ * claimed, removes it. The retention is decided at the deletion: a later change of the pool's
+ * setting does not apply to volumes that are already in the trash.
  */
 #include "trash.h"
 
@@ -38,8 +38,8 @@
 #define DAY_S  (24 * 3600)
 #define ID_LEN 12
 /*
- * Of the volume's name in the hidden one, so that whoever looks at the storage knows it: a UUID
- * with a word before it. LVM and ZFS have no room for much more.
+ * Maximal length of the volume's name in the hidden name, which lets administrators recognise it on
+ * the storage. It is enough for a UUID with a short prefix. LVM and ZFS have little more room.
  */
 #define SHOWN_MAX 40
 
@@ -48,7 +48,10 @@ static int64_t now_s(void)
     return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-/* A definition that waits for the pool's next start counts already: it is not about the storage. */
+/*
+ * The definition for the pool's next start applies immediately, because the setting does not affect
+ * the storage.
+ */
 guint trash_days(CstPool *pool)
 {
     guint days;
@@ -61,7 +64,7 @@ guint trash_days(CstPool *pool)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Ends with the id, so that it never ends like a draft. */
+/* The hidden name ends with the id, so it never ends like the name of a draft. */
 char *trash_name_of(const char *name)
 {
     const char *slash = strrchr(name, '/');
@@ -88,7 +91,7 @@ static GPtrArray *records_of(CstPool *pool, GError **error)
     return cst_trash_list(pool->service->paths, &pool->uuid, error);
 }
 
-/* A failure to look is whoever uses it next to report. */
+/* Returns TRUE if the volume exists, or if the scan failed; its next user reports that error. */
 static gboolean is_there(CstPoolState *state, const CstTrashed *trashed)
 {
     g_autoptr(CstVolume) volume = NULL;
@@ -96,7 +99,7 @@ static gboolean is_there(CstPoolState *state, const CstTrashed *trashed)
     return !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, NULL) || volume;
 }
 
-/* By id, or by a name that only one of them had. Borrowed. */
+/* Finds a record by id, or by an unambiguous former name. Borrowed. */
 static const CstTrashed *find(CstPoolState *state, const GPtrArray *records, const char *which,
                               GError **error)
 {
@@ -140,7 +143,10 @@ static CstTrashed *record_new(const VolumeClaim *claim, const char *hidden, guin
     return trashed;
 }
 
-/* Drops the record of a volume that has kept its name. One that stays names no volume. */
+/*
+ * Drops the record of a volume that has kept its name. If that fails, the record has no volume,
+ * which is harmless.
+ */
 static void drop_unused_record(const VolumeClaim *hidden)
 {
     CstPool *pool = hidden->pool;
@@ -173,7 +179,7 @@ gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, gui
     return TRUE;
 }
 
-/* --- what is there ---------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static CstTrashRow *row_new(CstPool *pool, const CstTrashed *trashed, const CstVolume *volume)
 {
@@ -211,8 +217,8 @@ GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
 }
 
 /*
- * Claims a deleted volume. *ret_volume NULL: somebody else has removed or restored it, or a crash
- * has left its record, which is dropped.
+ * Claims a deleted volume. *ret_volume is NULL if it was removed or restored by another operation,
+ * or if a crash has left its record, which is removed then.
  */
 static gboolean claim_trashed(VolumeClaim *claim, CstPool *pool, const char *hidden,
                               CstVolume **ret_volume, GError **error)
@@ -272,7 +278,7 @@ gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *ne
 
     job_begin(&job, pool, "trash-restore", new_name ? new_name : which, &task);
     done = restore_found(pool, which, new_name, task, ret_name, error);
-    /* libvirt has no event for it; who shows the pool's volumes reads them again after this one. */
+    /* libvirt has no event for this. Clients reload the list of volumes after this event. */
     if (done)
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return job_end(&job, done, error);
@@ -280,7 +286,7 @@ gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *ne
 
 /* --- removal ---------------------------------------------------------------------------------- */
 
-/* *ret_bytes: what was allocated to it; *ret_gone: it was removed here. */
+/* *ret_bytes: its allocation; *ret_gone: this call has removed it. */
 static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolean at_once,
                                CstTask *task, gboolean *ret_gone, uint64_t *ret_bytes,
                                GError **error)
@@ -304,7 +310,7 @@ static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolea
     return cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error);
 }
 
-/* Each further volume would wait for the storage as long as this one. */
+/* Every further volume would wait for the same unreachable storage. */
 static gboolean is_out_of_reach(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
@@ -340,13 +346,13 @@ void trash_expire(CstPool *pool, CstPoolState *state)
 
 typedef struct {
     CstPool *pool;
-    int64_t before; /* it was deleted then or earlier */
+    int64_t before; /* only volumes deleted at this time or earlier */
     CstTask *task;
     guint count;
     uint64_t bytes;
 } Emptying;
 
-/* In a dry run the removal ends with DRY_RUN, for the first of them already. */
+/* In a dry run the removal of the first volume ends with DRY_RUN. */
 static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError **error)
 {
     uint64_t bytes;
@@ -362,7 +368,9 @@ static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError 
     return done;
 }
 
-/* Tries each of @records once, and returns what is left; *ret_why: why the first of it is. */
+/*
+ * Tries to remove each of @records once, and returns the remaining ones. *ret_why: the first error.
+ */
 static GPtrArray *empty_each(Emptying *emptying, const GPtrArray *records, GError **ret_why)
 {
     GPtrArray *left = g_ptr_array_new();
@@ -383,7 +391,10 @@ static GPtrArray *empty_each(Emptying *emptying, const GPtrArray *records, GErro
     return left;
 }
 
-/* What others in the trash are based on goes after them, so as long as any goes, the rest may. */
+/*
+ * Base images can be removed only after their overlays in the trash. Therefore it repeats while any
+ * volume was removed.
+ */
 static gboolean empty_all(Emptying *emptying, GPtrArray *records, GError **error)
 {
     g_autoptr(GPtrArray) left = g_ptr_array_ref(records);
@@ -425,7 +436,7 @@ gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_th
                               guint *ret_count, uint64_t *ret_bytes, GError **error)
 {
     g_auto(Job) job = {0};
-    /* All of them: also what was deleted before the clock was set back. */
+    /* "All" includes volumes that were deleted before the clock was set back. */
     Emptying emptying = {.pool = pool, .before = older_than ? now_s() - older_than : G_MAXINT64};
     gboolean done;
 

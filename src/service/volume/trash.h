@@ -3,15 +3,21 @@
 
 #include "core/claim.h"
 
-/** For how many days the pool keeps deleted volumes; 0: it does not. Counts once it is defined. */
+/**
+ * Returns the number of days for which the pool keeps deleted volumes. 0: the pool has no trash. A
+ * new setting applies once it is defined.
+ */
 guint trash_days(CstPool *pool);
-/** A new name that is no volume's for volume @name, in its pool; free it. */
+/** Returns a new hidden name for volume @name in its pool. The caller frees it. */
 char *trash_name_of(const char *name);
 /**
- * Puts a claimed volume that nobody has open into the trash; BUSY while anything depends on it, or
- * it has snapshots and @flags do not agree to their deletion.
+ * Moves a claimed volume, which must not be open, to the trash. BUSY if a volume outside of the
+ * trash depends on it, or if it has snapshots and @flags do not request their deletion.
  */
 gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, guint days,
                       GError **error);
-/** Removes what has been kept for its days; failures are logged. Nothing in a dry run. */
+/**
+ * Removes the volumes after the end of their retention, and logs failures. Does nothing in a dry
+ * run.
+ */
 void trash_expire(CstPool *pool, CstPoolState *state);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Uploads, as libvirt has them: the bytes of a volume as they are stored.
+ * Uploads of the stored bytes of a volume, as in libvirt.
  *
- * Before the first byte is written, the volume is restricted (declare.h): its content is the
- * sender's from then on. What was written stays when the upload ends early, as with libvirt.
+ * The volume is restricted before the first byte is written (declare.h), because from then on the
+ * sender determines its content. Written data stay when the upload ends early, as in libvirt.
  */
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -21,11 +21,11 @@
 typedef struct {
     CstUpload base;
     VolumeClaim claim;
-    CstVolume *volume; /* as it was before */
+    CstVolume *volume; /* its record before the upload */
     CstBlob *blob;
     uint64_t offset;
     uint64_t end;  /* G_MAXUINT64: no limit */
-    uint64_t size; /* of the blob, as far as we have made it */
+    uint64_t size; /* of the blob, including our writes */
     gboolean dirty;
 } RawUpload;
 
@@ -51,21 +51,24 @@ static gboolean open_upload(RawUpload *upload, CstPool *pool, const char *name, 
     if (offset > G_MAXINT64)
         return cst_fail(error, CST_ERROR_OVERFLOW, _("the offset is too large"));
     upload->offset = offset;
-    /* "-1" on virsh's command line means as much as there is. */
+    /* "-1" on virsh's command line means no limit. */
     upload->end = length && length <= G_MAXINT64 - offset ? offset + length : G_MAXUINT64;
     if (upload->end != G_MAXUINT64 && cst_task_progress(task).total == 0)
         cst_task_set_total(task, length);
     return cst_may_change(error);
 }
 
-/* libvirt's words, which virsh prints. */
+/* libvirt's message, which virsh prints. */
 static gboolean no_space(GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SPACE,
                     _("cannot write to stream: No space left on device"));
 }
 
-/* Before the first byte: from here on the content is whatever the sender makes of it. */
+/*
+ * Restricts the volume before the first byte, because from here on the sender determines the
+ * content.
+ */
 static gboolean begin_change(RawUpload *upload, GError **error)
 {
     if (!upload->dirty && !trust_restrict(&upload->claim, upload->volume, upload->blob, error))
@@ -75,7 +78,7 @@ static gboolean begin_change(RawUpload *upload, GError **error)
     return TRUE;
 }
 
-/* As much as fits is written before NO_SPACE. */
+/* Writes the bytes that fit before it fails with NO_SPACE. */
 static gboolean raw_write(CstUpload *base, const void *data, size_t len, GError **error)
 {
     RawUpload *upload = (RawUpload *)base;
@@ -95,7 +98,7 @@ static gboolean raw_write(CstUpload *base, const void *data, size_t len, GError 
     return fits == len || no_space(error);
 }
 
-/* Fails before anything is written when the hole passes the end. */
+/* Fails before any write if the hole exceeds the end. */
 static gboolean raw_hole(CstUpload *base, uint64_t length, GError **error)
 {
     RawUpload *upload = (RawUpload *)base;
@@ -106,7 +109,7 @@ static gboolean raw_hole(CstUpload *base, uint64_t length, GError **error)
     end = upload->offset + length;
     if (!begin_change(upload, error))
         return FALSE;
-    /* What lies inside becomes zeroes, what lies behind the end becomes size. */
+    /* The part inside the file is zeroed. The part after its end only increases the size. */
     if (upload->offset < upload->size &&
         !cst_blob_zero_steps(upload->blob, upload->offset, MIN(end, upload->size) - upload->offset,
                              CST_ZERO_MAY_UNMAP, base->task, error))
@@ -121,7 +124,7 @@ static gboolean raw_hole(CstUpload *base, uint64_t length, GError **error)
     return cst_task_check(base->task, error);
 }
 
-/* Once, from finish or close. */
+/* Runs once, from finish or close. */
 static void rescan_upload(RawUpload *upload)
 {
     if (upload->dirty)
@@ -129,7 +132,7 @@ static void rescan_upload(RawUpload *upload)
     upload->dirty = FALSE;
 }
 
-/* The volume is rescanned also after a failed flush: something was written. */
+/* The volume is rescanned even if the flush failed, because data were written. */
 static gboolean raw_finish(CstUpload *base, GError **error)
 {
     RawUpload *upload = (RawUpload *)base;

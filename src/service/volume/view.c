@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes and snapshots, opened as their guests see them. */
+/*
+ * Opens the guest-visible content of volumes and snapshots.
+ */
 #include "view.h"
 
 #include <base/dry_run.h>
@@ -25,9 +27,11 @@ static gboolean prepare_writes(const ImageChain *chain, GError **error)
 
 /* --- dirty bitmaps --------------------------------------------------------------------------- */
 
-#define RANGES_MAX (1U << 20) /* of all bitmaps: 16 MiB */
+#define RANGES_MAX (1U << 20) /* of all bitmaps together: 16 MiB */
 
-/* Why @bitmap can't be shown while the view is open; NULL: it can. */
+/*
+ * Returns the reason why @bitmap cannot be exported while the view is open. Returns NULL if it can.
+ */
 static const char *bitmap_trouble(const VolumeView *view, const CstImageBitmap *bitmap)
 {
     if (bitmap->inconsistent)
@@ -60,7 +64,7 @@ static void add_bitmap(VolumeView *view, CstImage *image, const CstImageBitmap *
     g_ptr_array_add(view->bitmaps, added);
 }
 
-/* An image without bitmaps, or of a format that has none, is no failure. */
+/* An image without bitmaps, or of a format without bitmaps, is not an error. */
 static void read_bitmaps(VolumeView *view, CstImage *image)
 {
     g_autoptr(GPtrArray) list = cst_image_bitmap_list(image, NULL);
@@ -88,7 +92,7 @@ static gboolean open_image(VolumeView *view, CstPool *pool, const char *name, GE
     return TRUE;
 }
 
-/* Of a snapshot that the pool's technology keeps: the bytes of then, in the volume's format. */
+/* Opens a snapshot that the pool's technology keeps: its bytes, in the volume's format. */
 static gboolean open_snapshot(VolumeView *view, CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
@@ -112,7 +116,7 @@ static gboolean open_snapshot(VolumeView *view, CstPool *pool, const char *name,
     return view->of_snapshot != NULL;
 }
 
-/* Whether the image itself keeps the volume's snapshots. */
+/* Finds out whether the image itself keeps the volume's snapshots. */
 static gboolean keeps_snapshots(CstPool *pool, const char *name, gboolean *ret_keeps,
                                 GError **error)
 {

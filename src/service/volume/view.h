@@ -6,30 +6,29 @@
 #include "image_chain.h"
 
 /**
- * What the guest of a volume sees, through its whole chain, or what a snapshot of it held: opened
- * for as long as a client likes. So the claims are a stream's: who wants the volume otherwise is
- * told at once what it is being used for.
+ * The guest-visible content of a volume, through its whole chain, or of a snapshot of it. It is
+ * open for as long as a client likes. Therefore its claims are stream claims: conflicting
+ * operations fail at once with the name of this operation.
  */
 typedef struct {
-    /* Set by the caller. */
+    /* Set by the caller: */
     CstTask *task;        /* borrowed */
-    const char *snapshot; /* borrowed; NULL: what the volume holds now */
-    gboolean writable;    /* not of a snapshot */
-    gboolean force_share; /* read what somebody else writes to */
-    gboolean ask_bitmaps; /* fill in @bitmaps */
+    const char *snapshot; /* borrowed; NULL: the present content */
+    gboolean writable;    /* not for a snapshot */
+    gboolean force_share; /* permit reading while another process writes */
+    gboolean ask_bitmaps; /* set @bitmaps */
 
-    CstBlob *blob; /* what the guest sees; borrowed; NULL: not opened */
+    CstBlob *blob; /* the guest-visible content; borrowed; NULL: not open */
 
     /*
-     * The image's dirty bitmaps that stay as they are while it is open (CstNbdBitmap *); NULL: it
-     * has none. Left out are, with a warning in the log, those that are inconsistent, and of an
-     * image that is written to those that are enabled, which the first write makes inconsistent.
+     * The image's dirty bitmaps that do not change while it is open (CstNbdBitmap *). NULL: not
+     * requested, or the format has no bitmaps. Omitted with a warning in the log: inconsistent
+     * bitmaps and, if the image is writable, enabled bitmaps, because the first write makes them
+     * inconsistent.
      */
     GPtrArray *bitmaps;
 
-    /*
-     * The volume's image and what it is based on, or the snapshot that the pool's technology has.
-     */
+    /* The volume's image and its backing chain, or the snapshot kept by the pool's technology. */
     ImageChain chain;
     VolumeClaim claim;
     CstBlob *stored;
@@ -37,13 +36,13 @@ typedef struct {
 } VolumeView;
 
 /**
- * Opens @name as the fields above ask for. A volume whose clients may write is restricted first
- * (declare.h). BUSY, DENIED, NOT_FOUND as image_chain_open(). UNSUPPORTED for a snapshot, kept by
- * the pool's technology, of an image that is based on another one. Call volume_view_close() in any
- * case.
+ * Opens @name as specified by the fields above. A raw volume that is opened for writing is
+ * restricted first (declare.h). Errors: BUSY, DENIED, NOT_FOUND as for image_chain_open();
+ * UNSUPPORTED for a snapshot kept by the pool's technology, if its image has a backing file. Call
+ * volume_view_close() in any case.
  */
 gboolean volume_view_open(VolumeView *view, CstPool *pool, const char *name, GError **error);
-/** As volume_stream_ends(), for all that is claimed. */
+/** Calls volume_stream_ends() for all claims of the view. */
 void volume_view_ends(const VolumeView *view);
 /** Closes the images and releases the claims. */
 void volume_view_close(VolumeView *view);

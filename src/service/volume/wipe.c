@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Wipes a volume: all of its bytes are overwritten by the passes of an algorithm (wipe_passes.c).
- * It does no harm to begin again, so the next daemon resumes a wipe that was interrupted, unless
- * somebody has written to the volume since (job_left_alone()).
+ * Wipes a volume: the passes of an algorithm overwrite all of its bytes (wipe_passes.c). Repeating
+ * a wipe is harmless, so the next daemon resumes an interrupted wipe, unless the volume was written
+ * since (job_left_alone()).
  *
  * The volume is claimed for writing. It is restricted before the first byte is written (declare.h),
- * so that its format stays what it is, whatever its content looks like meanwhile.
+ * so that its format stays the same, independently of its intermediate content.
  */
 #include <service/volumes.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Overwrites a blob by the passes of an algorithm: patterns of one to three bytes, or random bytes,
- * in the order that its author published. Each pass writes and syncs all bytes before the next one
- * begins, so that each reaches the medium. A cancelled wipe leaves what it has written.
+ * in the published order. Each pass writes and syncs all bytes before the next one begins, so that
+ * each pass reaches the medium. A cancelled wipe leaves the written bytes.
  */
 #include "wipe_passes.h"
 
@@ -26,8 +26,8 @@ typedef struct {
 } Pass;
 
 /*
- * Rows of the tables below: a pass of random bytes, of one byte, of three bytes in turn, and the
- * end.
+ * Rows of the tables below: a pass of random bytes, of one byte, of three alternating bytes, and
+ * the end.
  */
 #define R               \
     {                   \
@@ -58,7 +58,7 @@ typedef struct {
         }            \
     }
 
-/* The passes of scrub(1), which libvirt's documentation of the algorithms refers to. */
+/* The passes of scrub(1), to which libvirt's documentation of the algorithms refers. */
 static const Pass zero_passes[] = {P(0x00), END};
 static const Pass nnsa_passes[] = {R, R, P(0x00), END};
 static const Pass dod_passes[] = {R, P(0x00), P(0xff), END};
@@ -118,7 +118,7 @@ static const Pass *const algorithms[CST_WIPE_LAST] = {
     [CST_WIPE_RANDOM] = random_passes,
 };
 
-/* getrandom() may return less than was asked for. */
+/* getrandom() may return fewer bytes than requested. */
 static gboolean fill_random(uint8_t *buf, size_t len, GError **error)
 {
     for (size_t done = 0; done < len;) {
@@ -131,7 +131,10 @@ static gboolean fill_random(uint8_t *buf, size_t len, GError **error)
     return TRUE;
 }
 
-/* The chunk's length is a multiple of three only by chance: the phase follows the offset. */
+/*
+ * The phase of the pattern follows the offset, because the chunk's length need not be a multiple of
+ * three.
+ */
 static void fill_pattern(uint8_t *buf, size_t len, uint64_t offset, const Pass *pass)
 {
     if (pass->len == 1) {
@@ -143,8 +146,8 @@ static void fill_pattern(uint8_t *buf, size_t len, uint64_t offset, const Pass *
 }
 
 /*
- * Writes one pass from the beginning to the end, and syncs it. @buf has CHUNK bytes; random ones
- * are made anew for each chunk.
+ * Writes one pass from the beginning to the end, and syncs it. @buf has CHUNK bytes. Random bytes
+ * are new for each chunk.
  */
 static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t *buf,
                          CstTask *task, GError **error)
@@ -169,7 +172,7 @@ static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t
 }
 
 /*
- * As libvirt does, cuts a sparse file to nothing and back: its holes hold nothing to overwrite.
+ * As in libvirt, truncates a sparse file to zero and extends it again instead of overwriting it.
  * *ret_done FALSE: the blob is not sparse, and its bytes have to be written.
  */
 static gboolean zero_sparse(CstBlob *blob, uint64_t size, gboolean *ret_done, GError **error)
@@ -197,7 +200,7 @@ gboolean wipe_blob(CstBlob *blob, CstWipeAlgorithm algorithm, CstTask *task, GEr
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
-    /* CST_ZERO_FAST: only if the storage does it without writing zeroes. */
+    /* CST_ZERO_FAST: only if the storage zeroes without writing. */
     if (algorithm == CST_WIPE_TRIM)
         return size == 0 || (cst_blob_zero_steps(blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST,
                                                  task, error) &&
