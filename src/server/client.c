@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One connection: its socket, what was read and not yet handled, what waits to be sent, its
- * accounts, its end. Everything happens in the thread of its loop; there are no locks.
+ * One connection: its socket, its unhandled and unsent bytes, its accounts, its end. All functions
+ * run in the thread of its loop, so there are no locks.
  *
- * Reading: bytes are read into the loop's scratch buffer and whole packets are handled where they
- * lie. The rest is kept in the client (in, in_done), and further bytes are read behind it until it
- * is whole. The socket is not read (client_may_read()) while replies wait to be sent, uploads wait
- * to be written, too many calls are in flight, or the user holds its budget: the kernel's buffer
- * fills and the client blocks.
+ * Reading: bytes are read into the loop's scratch buffer, and whole packets are handled in place.
+ * The client keeps the remaining bytes (in, in_done) and appends further reads until the packet is
+ * complete. The socket is not read (client_may_read()) in four cases: too many replies are unsent,
+ * too much upload data is unwritten, too many calls are in flight, or the user has used up its
+ * budget. Then the kernel's buffer fills and the client blocks.
  *
  * Writing: packets are queued in client->out and sent at the end of the round (clients_round()).
  *
- * Lifetime: references are counted without atomics. client_drop() makes a client DEAD at once; its
- * own reference is dropped at the end of the round, calls and streams at workers keep theirs.
+ * Lifetime: references are counted without atomics. client_drop() makes a client DEAD at once. Its
+ * own reference is released at the end of the round. Calls and streams at workers keep theirs.
  */
 #include "client.h"
 
@@ -29,11 +29,12 @@
 #include "server.h"
 #include "stream.h"
 
-#define PACKETS_PER_TURN 128 /* then other clients have their turn */
+#define PACKETS_PER_TURN 128 /* packets of one client before other clients have their turn */
 #define READ_MAX         (1024u * 1024u)
 #define READ_AHEAD       CLIENT_READ_MIN
 /*
- * A client that may only read, or has not opened the connection, has no reason for larger packets.
+ * Limit of a packet from a client that is read-only or has not opened the connection. Such a client
+ * has no use for larger packets.
  */
 #define GUEST_PACKET_MAX (1024u * 1024u)
 
@@ -77,7 +78,7 @@ gboolean client_has_room(const Client *client)
     return client->out.bytes < OUT_HIGH && !user_is_over(client->user);
 }
 
-/* Whether as many calls are in flight as one client may have: the next one has to wait. */
+/* Returns whether the client has max_requests calls in flight, so that the next call must wait. */
 static gboolean has_all_calls(const Client *client)
 {
     return client->in_flight >= options_of(client)->max_requests;
@@ -89,15 +90,16 @@ static gboolean has_room_for_packets(const Client *client)
            client->upload_bytes < STREAM_QUEUE_MAX;
 }
 
-/* Whether more packets of this client may be handled. */
+/* Returns whether more packets of this client may be handled. */
 static gboolean may_handle(const Client *client)
 {
     return has_room_for_packets(client) && !has_all_calls(client);
 }
 
 /*
- * Whether the client's socket is read. Behind a call that has to wait, READ_AHEAD bytes are read
- * all the same: a client whose pings are not answered would give up its calls.
+ * Returns whether the client's socket may be read. If max_requests calls are in flight, up to
+ * READ_AHEAD bytes are still read. They may contain pings, and a client whose pings are not
+ * answered would give up its calls.
  */
 gboolean client_may_read(const Client *client)
 {
@@ -107,7 +109,7 @@ gboolean client_may_read(const Client *client)
 }
 
 /*
- * Charges the user for what is held for this client, and stops starting its calls while it does not
+ * Charges the user for the memory held for this client. Stops starting its calls while it does not
  * read its replies.
  */
 static void settle_account(Client *client)
@@ -142,9 +144,9 @@ static void update_watch(Client *client, gboolean blocked)
 /* --- reading --------------------------------------------------------------------------------- */
 
 /*
- * A call may carry a secret's value, so no copy of its bytes is left behind: a packet that has been
- * handled is overwritten where it lies, and so is memory that bytes are moved out of. Packets of
- * streams carry no secrets; they are most of the traffic and are left alone.
+ * A call may contain a secret's value, so no copy of its bytes may stay in memory. A handled packet
+ * is overwritten in place, and so is memory that bytes are moved out of. Packets of streams contain
+ * no secrets. They are most of the traffic and are not overwritten.
  */
 static gboolean is_stream_packet(const uint8_t *data, size_t len)
 {
@@ -156,7 +158,7 @@ static gboolean is_stream_packet(const uint8_t *data, size_t len)
     return header.type == WIRE_STREAM;
 }
 
-/* Overwrites @len bytes that begin with a packet, unless they are all of one packet of a stream. */
+/* Overwrites @len bytes that begin with a packet, unless all belong to one packet of a stream. */
 static void wipe_left(uint8_t *data, size_t len)
 {
     size_t need;
@@ -181,7 +183,7 @@ static void add_to_backlog(Client *client)
     g_ptr_array_add(client->loop->backlog, client_ref(client));
 }
 
-/* Handles whole packets at the front of @data; returns how many bytes they had. */
+/* Handles whole packets at the front of @data. Returns the number of bytes handled. */
 static size_t consume(Client *client, uint8_t *data, size_t len)
 {
     size_t done = 0;
@@ -220,7 +222,7 @@ static void consume_kept(Client *client)
 
     if (!in)
         return;
-    /* A reference, because dropping the client releases its own. */
+    /* Acquire a reference, because client_drop() releases the client's own. */
     g_byte_array_ref(in);
     client->in_done += consume(client, in->data + client->in_done, in->len - client->in_done);
     if (client->in && client->in_done == in->len) {
@@ -230,7 +232,7 @@ static void consume_kept(Client *client)
     g_byte_array_unref(in);
 }
 
-/* Answers pings among the packets that wait behind calls in flight. */
+/* Answers pings among the packets that wait until a call in flight ends. */
 static void look_ahead(Client *client)
 {
     if (client->in && has_all_calls(client))
@@ -239,8 +241,8 @@ static void look_ahead(Client *client)
 }
 
 /*
- * Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. Drops
- * the client when there is no memory for that much.
+ * Replaces client->in by a new array of @room bytes with the @len bytes at @data, and overwrites
+ * @data. Returns FALSE and drops the client if the memory cannot be allocated.
  */
 static gboolean keep(Client *client, uint8_t *data, size_t len, size_t room)
 {
@@ -272,7 +274,7 @@ static void keep_rest(Client *client, uint8_t *data, size_t len)
         wipe_left(data, len);
 }
 
-/* Moves the bytes that are not handled over those that are. */
+/* Moves the unhandled bytes to the front, over the handled ones. */
 static void move_to_front(Client *client)
 {
     GByteArray *in = client->in;
@@ -287,9 +289,9 @@ static void move_to_front(Client *client)
 }
 
 /*
- * Makes room for the rest of the first packet, but at most READ_MAX more than has come in: the
- * length that a packet claims costs its sender nothing. 0 when there is no memory; the client has
- * been dropped then.
+ * Makes room in client->in for the rest of the first packet, but for at most READ_MAX bytes more.
+ * The limit is needed because a sender can claim any length at no cost. Returns the room in bytes,
+ * or 0 if the memory cannot be allocated; the client is dropped then.
  */
 static size_t make_room(Client *client)
 {
@@ -375,14 +377,14 @@ static void ready(Loop *loop, Source *source, uint32_t events)
     if (events & EPOLLOUT)
         client_sends(client);
     if ((events & EPOLLIN) && client_may_read(client)) {
-        /* While packets wait to be handled, the next ones can wait in the kernel. */
+        /* While packets are unhandled, leave the next ones in the kernel's buffer. */
         if (!client->in_backlog)
             read_some(client);
         update_watch(client, is_blocked(client));
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         client_drop(client, "it hung up");
     } else {
-        /* Other clients of the user may have used up the budget. */
+        /* Another client of the user may have used up the budget. */
         update_watch(client, is_blocked(client));
     }
 }
@@ -401,11 +403,11 @@ void client_resume(Client *client)
 {
     if (client->state > CLIENT_OPEN)
         return;
-    /* First, because bytes that have just been given back may be what the client waits for. */
+    /* Settle first, because the client may wait for bytes that were just released. */
     settle_account(client);
     if (!client_may_read(client))
         return;
-    /* Through the backlog, because the caller may be in the middle of a packet of this client. */
+    /* Use the backlog, because the caller may be handling a packet of this client. */
     if (client->in && may_handle(client))
         add_to_backlog(client);
     update_watch(client, is_blocked(client));
@@ -532,7 +534,7 @@ void client_close(Client *client)
     if (client->state > CLIENT_OPEN)
         return;
     client->state = CLIENT_CLOSING;
-    /* handshake_seconds bounds the closing as well (clients.c). */
+    /* handshake_seconds also limits the closing (clients.c). */
     client->born = g_get_monotonic_time();
     client_update_timed(client);
     client_sends(client);
@@ -549,12 +551,18 @@ void client_drop(Client *client, const char *why)
     client->state = CLIENT_DEAD;
     client_update_timed(client);
     g_queue_unlink(&loop->clients, &client->link);
-    /* A child between fork and exec has the socket too: closing it here ends no watch on it. */
+    /*
+     * Unwatch explicitly: close() does not end the watch while a child between fork and exec has a
+     * copy of the descriptor.
+     */
     loop_unwatch(loop, client->fd);
     close(client->fd);
     client->fd = -1;
     peer_forget(client);
-    /* Before out_clear(), which gives chunks back to streams: they must not read on. */
+    /*
+     * Call gone() before out_clear(), because out_clear() returns chunks to streams, which must not
+     * read on.
+     */
     hooks_of(client)->gone(client);
     cst_client_jobs_close(client->session.jobs);
     out_clear(&client->out);

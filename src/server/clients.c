@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All clients of a loop. After each round of the loop it handles packets left over (backlog),
- * flushes what is to be sent (unsent) and frees dead clients. Once a second, while something
- * depends on the clock, it drops clients that take too long to open or to close, clients that hold
- * memory without moving any while their user has used up the budget, and, when connections are
- * scarce, idle ones. A client that asked for keepalive is pinged when nothing was heard from it.
+ * All clients of a loop. After each round of the loop it handles pending packets (backlog), flushes
+ * the unsent bytes (unsent) and frees dead clients.
+ *
+ * Once a second, while a timeout is pending, it drops three kinds of clients: clients that exceed
+ * the time for opening or closing; clients that hold memory without progress while their user has
+ * used up the budget; and, when connections are scarce, idle clients. It pings a silent client that
+ * requested keepalive.
  */
 #include "client.h"
 
@@ -29,7 +31,8 @@ static gboolean is_longer(gint64 span, guint seconds)
 }
 
 /*
- * Whether the client's user has used up the budget while this client has not moved what it holds.
+ * Returns whether the client holds unsent or unhandled bytes without progress while its user has
+ * used up the budget.
  */
 static gboolean is_stalled(const Client *client, gint64 now)
 {
@@ -39,8 +42,8 @@ static gboolean is_stalled(const Client *client, gint64 now)
 }
 
 /*
- * A read-only connection that waits for nothing loses nothing by being dropped; one with callbacks
- * is silent by nature.
+ * Returns whether the connection is idle, so that dropping it does no harm. A client with callbacks
+ * is not idle, because it is silent by design.
  */
 static gboolean is_idle(const Client *client, gint64 now)
 {
@@ -49,7 +52,7 @@ static gboolean is_idle(const Client *client, gint64 now)
            is_longer(now - client->heard, client->loop->server->options.idle_seconds);
 }
 
-/* Returns why the connection has to end now, or NULL. */
+/* Returns the reason to end the connection now, or NULL. */
 static const char *reason_to_drop(const Client *client, gint64 now)
 {
     if (client->state != CLIENT_OPEN)
@@ -74,7 +77,10 @@ static void client_tick(Client *client, gint64 now)
         client_drop(client, reason);
         return;
     }
-    /* Before it is open, too: its first call may have come while the user was over the budget. */
+    /*
+     * Also resume before the connection is open: its first call may have arrived while the user was
+     * over the budget.
+     */
     if (client->starved)
         client_resume(client);
     if (client->state != CLIENT_OPEN)
@@ -82,7 +88,7 @@ static void client_tick(Client *client, gint64 now)
     client->loop->server->client_hooks->tick(client);
     if (!client->keepalive || interval == 0)
         return;
-    /* The pong may wait in a socket that is deliberately not read: the silence is ours. */
+    /* The pong may be in a socket that this server does not read, so the client is not silent. */
     if (!client_may_read(client))
         client->heard = now;
     if (now - client->heard < interval * (client->pings + 1))
@@ -102,8 +108,8 @@ static void take_turns(GPtrArray *list, void (*func)(Client *client))
     guint n = list->len;
 
     /*
-     * What the functions add is served in the next round, so that one client cannot keep the loop
-     * busy.
+     * Clients that the functions add are served in the next round, so that one client cannot keep
+     * the loop busy.
      */
     for (guint i = 0; i < n; i++) {
         Client *client = g_ptr_array_index(list, i);
@@ -134,7 +140,7 @@ void clients_round(Loop *loop)
     take_turns(loop->backlog, client_continue);
     take_turns(loop->unsent, client_flush);
     tick(loop);
-    /* Not before the end of the round, whose events may have named them. */
+    /* Free dead clients only at the end of the round, because its events may refer to them. */
     while (loop->dead->len)
         client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));
 }

@@ -2,21 +2,20 @@
 /*
  * From packets to calls, and from calls to replies.
  *
- * A call is decoded and checked in the loop's thread. INLINE procedures, and those that the service
- * can answer from memory, are run there at once. Others become a Call on the heap, which goes to
- * the workers of its class (submit()), is run by one of them (dispatch_run()), and comes back
- * through the loop's inbox (call_done()). While a worker has it the loop uses its client and its
- * task only. The Call holds a reference of its client, so the reply finds a client even when that
- * has been dropped.
+ * The loop's thread decodes and checks a call. It runs INLINE procedures, and procedures that the
+ * service can answer from memory, at once. Every other procedure becomes a Call on the heap.
+ * submit() passes it to the workers of its class, one of them runs it (dispatch_run()), and it
+ * returns through the loop's inbox (call_done()). While a worker has it, the loop uses only its
+ * client and its task. The Call holds a reference of its client, so that the client outlives it
+ * even if it is dropped.
  *
- * A call that hangs in storage is answered while its thread is still in the kernel (stuck()): its
- * turn at the workers and its place on the connection are free for others, and what it comes back
- * with one day is dropped.
+ * A call that hangs in storage is answered while its thread is still in the kernel (stuck()). Its
+ * turn at the workers and its place on the connection become free. Its later result is dropped.
  *
- * A LONG call has a task, which the loop keeps under the call's serial, for cancellation and
- * progress; Loop.calls has all calls with a task. When the client goes, calls that have not begun
- * are dropped, and the tasks of the others are abandoned (dispatch_abandon()): a detached job goes
- * on.
+ * A LONG call has a task for cancellation and progress. The loop finds it under the call's serial;
+ * Loop.calls has all calls with a task. When the client disconnects, calls that have not begun are
+ * dropped, and the tasks of running calls are abandoned (dispatch_abandon()). A detached job
+ * continues.
  */
 #include <string.h>
 
@@ -48,7 +47,7 @@ static void refuse(Client *client, const CstWireHeader *call, CstWireDomain doma
     client_send_error(client, &reply, domain, error);
 }
 
-/* Makes @log, which the caller pops, this thread's context. */
+/* Initializes @log and makes it this thread's context. The caller pops it. */
 static void push_log(CstLogContext *log, const Client *client, const CstWireHeader *header)
 {
     cst_log_context_init(log);
@@ -88,10 +87,7 @@ static const CstProcedure *find_procedure(const CstWireServer *server, const Cst
     found = cst_procedure_index_find(&server->procedures, header->program, header->procedure);
     if (found)
         return found;
-    /*
-     * Up to WIRE_PROC_LAST, libvirt has calls for domains, networks and more under the other
-     * numbers.
-     */
+    /* libvirt uses the other numbers up to WIRE_PROC_LAST for domains, networks and more. */
     if (header->program == WIRE_REMOTE_PROGRAM && header->procedure > 0 &&
         header->procedure <= WIRE_PROC_LAST)
         cst_fail(error, CST_ERROR_NO_SUPPORT, _("procedure %d (this server manages storage only)"),
@@ -102,7 +98,8 @@ static const CstProcedure *find_procedure(const CstWireServer *server, const Cst
 }
 
 /*
- * Checks what does not depend on the arguments: the socket's user, and that the connection is open.
+ * Checks the conditions that do not depend on the arguments: the user may use the socket, and the
+ * connection is open.
  */
 static gboolean check_access(const Client *client, const CstProcedure *procedure, GError **error)
 {
@@ -128,7 +125,7 @@ static gboolean check_write(const Client *client, const CstProcedure *procedure,
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* Frees the arguments, also those that were decoded in part; overwrites secrets among them. */
+/* Overwrites secrets in the arguments and frees the arguments, including partially decoded ones. */
 static void clear_args(Call *call)
 {
     if (call->api.procedure->wipe_args)
@@ -149,7 +146,7 @@ static void call_free(Call *call)
     g_free(call);
 }
 
-/* Runs the handler and appends the reply, whichever it is, to @buf. */
+/* Runs the handler and appends its reply or its error to @buf. */
 static void answer(Call *call, GByteArray *buf)
 {
     const CstProcedure *procedure = call->api.procedure;
@@ -158,7 +155,7 @@ static void answer(Call *call, GByteArray *buf)
     gboolean ok;
 
     memset(ret, 0, procedure->ret_size);
-    /* A property of the thread, which serves other calls next. */
+    /* Dry run is a property of the thread, which serves other calls next. */
     cst_dry_run_set(call->dry_run);
     ok = cst_api_run(&call->api, call->args, ret, &error) &&
          cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
@@ -182,8 +179,8 @@ static void run_inline(Call *call)
 }
 
 /*
- * Answers a call without a worker if the service has the answer in memory; FALSE: the handler has
- * to run, which also makes the errors.
+ * Answers a call without a worker if the service has the answer in memory. Returns FALSE if the
+ * handler has to run; the handler also reports errors.
  */
 static gboolean run_from_memory(Call *call)
 {
@@ -205,15 +202,15 @@ static void forget_task(Call *call)
     if (!call->api.task)
         return;
     g_hash_table_remove(client->loop->calls, call);
-    /* The serial may belong to a later call already: only this call's own entry is removed. */
+    /* The serial may already belong to a later call, so remove only this call's own entry. */
     if (client->tasks &&
         g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->api.task)
         g_hash_table_remove(client->tasks, GUINT_TO_POINTER(call->header.serial));
 }
 
 /*
- * Drops the stream that the call has started when the client is gone or may have no further stream;
- * the error then replaces the reply.
+ * Discards the stream of the call if the client is disconnected, was already answered, or may have
+ * no further stream. In the last case an error replaces the reply.
  */
 static void settle_stream(Call *call)
 {
@@ -232,7 +229,7 @@ static void settle_stream(Call *call)
     cst_wire_append_error(call->reply, &call->header, call->api.procedure->domain, error);
 }
 
-/* The client has its answer, or is gone. */
+/* Ends the accounting of a call. The client has its answer or is disconnected. */
 static void settle_account(Call *call)
 {
     Client *client = call->client;
@@ -241,7 +238,7 @@ static void settle_account(Call *call)
     client->call_bytes -= call->size;
 }
 
-/* Before call_done(): messages arrive in the order in which they were posted. */
+/* Runs before call_done(), because a loop handles messages in the order of posting. */
 static void call_stuck(Loop *loop, Message *message)
 {
     Call *call = (Call *)((char *)message - G_STRUCT_OFFSET(Call, stuck));
@@ -267,7 +264,9 @@ static void call_done(Loop *loop, Message *message)
     forget_task(call);
     settle_stream(call);
     if (client->state != CLIENT_DEAD && !call->answered) {
-        /* The reply goes before the stream's first packet, which starts only now. */
+        /*
+         * Queue the reply before the stream starts, so that it precedes the stream's first packet.
+         */
         out_take(&client->out, g_steal_pointer(&call->reply),
                  call->api.procedure->wipe_ret != NULL);
         client_sends(client);
@@ -280,10 +279,10 @@ static void call_done(Loop *loop, Message *message)
 
 /* --- at the workers -------------------------------------------------------------------------- */
 
-/* Bytes for a listed volume: its row, its strings twice, and its part of the reply. */
+/* Bytes for a listed volume: its row, two copies of its strings, and its part of the reply. */
 #define LISTED_COST 640u
 #define CALL_COST   4096u
-/* More than twice the longest value of a secret, because the encoder doubles its room. */
+/* More than twice the longest value of a secret, because the encoder doubles the array. */
 #define SECRET_REPLY (4u * 65536u)
 
 static Call *call_of(WorkItem *item)
@@ -292,8 +291,8 @@ static Call *call_of(WorkItem *item)
 }
 
 /*
- * Makes the server's stream of the upload or download that the handler has opened. It starts when
- * the reply has been queued (call_done()).
+ * Makes the stream of the upload or download that the handler has opened. The stream starts after
+ * the reply is queued (call_done()).
  */
 static void take_stream(Call *call)
 {
@@ -314,14 +313,14 @@ void dispatch_run(WorkItem *item)
     log.procedure = call->api.procedure->name;
     log.task = call->api.task;
     /*
-     * A secret must not be left behind by a growing array, so the array has its size from the
-     * beginning.
+     * Allocate the full size first, because a growing array would leave a copy of the secret in
+     * freed memory.
      */
     call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
     answer(call, call->reply);
     take_stream(call);
     cst_log_pop(&log);
-    /* The item is about to end, and a stream that the call started keeps the task. */
+    /* Remove the callbacks: the item is about to end, but a stream of the call keeps the task. */
     if (call->api.task) {
         cst_task_on_wait(call->api.task, NULL, NULL);
         cst_task_on_stuck(call->api.task, NULL, NULL);
@@ -337,9 +336,7 @@ void dispatch_done(WorkItem *item)
     loop_post(call->client->loop, &call->message);
 }
 
-/*
- * Called by the task when the call begins or ends to wait: its turn at the workers goes to others.
- */
+/* Callback of the task, when the call begins or ends a wait. A waiting call gives its turn back. */
 static void waits(gboolean waiting, gpointer data)
 {
     Call *call = data;
@@ -348,8 +345,9 @@ static void waits(gboolean waiting, gpointer data)
 }
 
 /*
- * Called by another thread when the call hangs in storage: its client is answered, and its turn
- * goes to others, as in a wait. More than one storage may say so.
+ * Callback of the task, in another thread, when the call hangs in storage. The client is answered,
+ * and the call gives its turn back, as in a wait. May be called more than once; only the first call
+ * counts.
  */
 static void stuck(const GError *why, gpointer data)
 {
@@ -371,15 +369,15 @@ static gboolean lists_volumes(const CstProcedure *procedure)
 }
 
 /*
- * Estimates the bytes that the call takes until it is answered. Looks at memory only: the loop's
- * thread must not wait for storage.
+ * Estimates the bytes that the call needs until it is answered. Reads memory only, because the
+ * loop's thread must not wait for storage.
  */
 static size_t cost_of(Call *call)
 {
     size_t cost = CALL_COST + 2 * call->size;
     CstPoolInfo info = {0};
 
-    /* All of these have the pool as their first argument. */
+    /* The first argument of all these procedures is the pool. */
     if (call->api.procedure->run == CST_RUN_LONG && lists_volumes(call->api.procedure)) {
         g_autoptr(CstPool) pool =
             cst_api_pool(call->api.service, (const wire_pool *)call->args, NULL);
@@ -403,7 +401,7 @@ static void add_task(Call *call)
     cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
     cst_task_on_wait(call->api.task, waits, call);
     cst_task_on_stuck(call->api.task, stuck, call);
-    /* A limit that CALL_RATE has set applies to one call. */
+    /* A limit set by CALL_RATE applies to one call only. */
     client->next_rate = 0;
     g_hash_table_add(client->loop->calls, call);
     if (!client->tasks)
@@ -414,7 +412,7 @@ static void add_task(Call *call)
 
 static void submit(const Call *from, size_t size)
 {
-    /* The call was on the stack until here. */
+    /* The call was on the stack until now. */
     Call *call = g_memdup2(from, sizeof(*from));
     Client *client = client_ref(call->client);
     WorkClass class = call->api.procedure->run == CST_RUN_LONG ? WORK_LONG : WORK_QUICK;
@@ -431,7 +429,7 @@ static void submit(const Call *from, size_t size)
     workers_push(client->loop->server->workers[class], &call->item);
 }
 
-/* Frees calls that no worker has begun; no reply is owed to a client that is gone. */
+/* Frees calls that no worker has begun. A disconnected client gets no reply. */
 static void drop_queued(Client *client, WorkClass class)
 {
     Loop *loop = client->loop;
@@ -457,7 +455,7 @@ void dispatch_abandon(Client *client)
     CST_TEST_POINT("dispatch.abandon.begin");
     for (int class = 0; class < WORK_CLASSES; class ++)
         drop_queued(client, class);
-    /* No call of this client begins any more, so each one that has begun is found below. */
+    /* No further call of this client can begin, so the loop below finds all that have begun. */
     CST_TEST_POINT("dispatch.abandon.drained");
     g_hash_table_iter_init(&iter, client->loop->calls);
     while (g_hash_table_iter_next(&iter, &call, NULL))
@@ -477,8 +475,8 @@ void dispatch_cancel(Loop *loop)
 }
 
 /*
- * Ends a limit that CALL_RATE has set for the next call with a task: that call is answered without
- * one.
+ * Removes the limit that CALL_RATE has set for the next LONG call, because that call was answered
+ * without a task.
  */
 static void drop_next_rate(Client *client, const CstProcedure *procedure)
 {
@@ -486,7 +484,7 @@ static void drop_next_rate(Client *client, const CstProcedure *procedure)
         client->next_rate = 0;
 }
 
-/* @log: the thread's context, whose procedure is not known yet. */
+/* Handles one call. @log: the thread's context, whose procedure is set here. */
 static void handle_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
                         size_t len, CstLogContext *log)
 {
@@ -586,8 +584,8 @@ gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len)
     case WIRE_CALL_WITH_FDS:
     case WIRE_REPLY_WITH_FDS:
         /*
-         * Descriptors would follow as bytes between the packets. We do not report feature 8
-         * (passing of descriptors), so no client sends any.
+         * Descriptors would follow as bytes between the packets. The server does not report feature
+         * 8 (passing of descriptors), so no client sends any.
          */
         return FALSE;
     default:

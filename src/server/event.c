@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Events of the service on their way to clients, and the procedures that register for them.
+ * Delivery of the service's events to clients, and the procedures that register for them.
  *
- * The service calls event_post() in the thread in which an event happens. Each loop that has
- * callbacks gets a copy of the event and sends it to those of its clients that have registered.
- * Events of one thread reach a client in their order. n_callbacks is a hint that spares idle loops
- * the copy; the list of callbacks itself belongs to the loop's thread.
+ * The service calls event_post() in the thread of the event. Each loop with callbacks gets a copy
+ * and sends it to its registered clients. Events of one thread reach a client in order. n_callbacks
+ * is a hint that saves the copy for loops without callbacks. The list of callbacks belongs to the
+ * loop's thread.
  *
- * A client that does not read its events is dropped: events can be neither lost nor held for ever.
+ * A client that does not read its events is dropped, because events must not be lost and cannot be
+ * kept without limit.
  */
 #include "event.h"
 
@@ -24,10 +25,10 @@ typedef struct {
     char *usage_id;
 } Posted;
 
-/* The events of the service on the wire; those without a procedure are not sent. */
+/* The events of the service on the wire. An event without a procedure is not sent. */
 static const struct {
     CallbackKind kind;
-    int event; /* number that clients register for */
+    int event; /* event ID that clients register for */
     int procedure;
 } event_table[CST_EVENT_LAST] = {
     [CST_EVENT_POOL_LIFECYCLE] = {CALLBACK_POOL, 0, WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE},
@@ -75,8 +76,8 @@ static void send_event(Client *client, const Callback *callback, const CstEvent 
     GByteArray *buf = out_begin(&client->out, TRUE, &before);
 
     /*
-     * An event that cannot be encoded leaves the buffer unchanged, and there is nobody to report it
-     * to.
+     * If the encoding fails, the buffer is unchanged. The error is ignored, because the client has
+     * no call to answer.
      */
     if (callback->kind == CALLBACK_POOL)
         append_pool_event(buf, &header, callback, event);
@@ -94,7 +95,8 @@ static gboolean wants(const Callback *callback, const CstEvent *event)
 }
 
 /*
- * Bytes of unread events at which a client is dropped; less when its user has used up the budget.
+ * Returns the bytes of unread events at which the client is dropped. The limit is lower if its user
+ * has used up the budget.
  */
 static size_t max_unread(const Client *client)
 {
@@ -155,7 +157,7 @@ void event_post(const CstEvent *event, gpointer data)
 
 /* --- registering ----------------------------------------------------------------------------- */
 
-#define CALLBACKS_MAX 1024 /* of one client: each event is compared with all of them */
+#define CALLBACKS_MAX 1024 /* for one client; each event is compared with all of them */
 
 void callbacks_clear(Client *client)
 {
@@ -197,7 +199,7 @@ static gboolean remove_callback(Client *client, CallbackKind kind, int id, const
     for (guint i = 0; client->callbacks && i < client->callbacks->len; i++) {
         const Callback *callback = g_ptr_array_index(client->callbacks, i);
 
-        /* IDs are counted for all kinds together; the ID of another kind is not found. */
+        /* All kinds share one counter of IDs, so an ID of another kind is not found. */
         if (callback->id != id || callback->kind != kind)
             continue;
         g_ptr_array_remove_index_fast(client->callbacks, i);
@@ -221,7 +223,7 @@ static gboolean pool_register(CstApiCall *call, const void *data, void *ret, GEr
 
     if (!check_event(args->event, 1, "storage pool", error))
         return FALSE;
-    /* The pool must exist; of a secret only the UUID is kept. */
+    /* The pool must exist. For a secret only the UUID is stored, without a check. */
     if (args->pool) {
         g_autoptr(CstPool) pool = cst_api_pool(call->service, args->pool, error);
 
@@ -260,8 +262,8 @@ static gboolean secret_deregister(CstApiCall *call, const void *data, void *ret,
 }
 
 /*
- * There are no domains, networks and devices here, so these events never happen. The registrations
- * succeed, so that a client that listens to them too needs no special case and does not poll.
+ * Domains, networks and devices do not exist here, so these events never occur. The registrations
+ * succeed, so that a client that registers for all events needs no special case and does not poll.
  */
 static gboolean other_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
@@ -272,7 +274,7 @@ static gboolean other_register(CstApiCall *call, const void *data, void *ret, GE
     return add_callback(client_of(call), &callback, &((wire_int *)ret)->value, error);
 }
 
-/* The procedure from before callback IDs: its reply is empty. */
+/* The registration procedure from before callback IDs; its reply is empty. */
 static gboolean old_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     int id;

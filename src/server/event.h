@@ -6,8 +6,8 @@
 #include "client.h"
 
 /**
- * Subscriber of the service: hands @event to every loop with callbacks. From any thread; @event is
- * copied.
+ * Posts a copy of @event to each loop whose clients have callbacks. The service calls it as a
+ * subscriber, from any thread. @server is the CstWireServer.
  */
 void event_post(const CstEvent *event, gpointer server);
 

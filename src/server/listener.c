@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listening sockets and the connections they accept. All listeners are watched by the first loop;
- * accepted sockets go to the loops in rotation (cst_wire_server_adopt()).
+ * Listening sockets and the connections they accept. The first loop watches all listeners. Accepted
+ * sockets are passed to the loops in rotation (cst_wire_server_adopt()).
  *
- * A connection is counted in n_clients when it is accepted, before its loop has seen it, so that a
- * burst cannot exceed max_clients. At the limit, or when descriptors or memory run out, the loop
- * stops watching its listeners (accepting is FALSE) and further connections wait in the kernel's
- * queue; listeners_resume() is called when a client has left and once a second.
+ * n_clients counts a connection as soon as it is accepted, before its loop handles it, so that a
+ * burst cannot exceed max_clients. At the limit, or if descriptors or memory run out, the loop
+ * stops watching its listeners (accepting is FALSE). Further connections then wait in the kernel's
+ * queue. listeners_resume() is called after a client has left and once a second.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -20,7 +20,7 @@
 #include "listener.h"
 #include "server.h"
 
-/* Connected clients are served between two rounds of accepting, however many arrive. */
+/* Limits one round of accepting, so that connected clients are served even in a burst. */
 #define ACCEPTS_PER_ROUND 64
 
 /* A listening socket; freed with its loop. */
@@ -30,7 +30,7 @@ typedef struct {
     gboolean read_only;
 } Listener;
 
-/* A socket on its way to a loop: an accepted one to serve, or one to listen on. */
+/* A socket that is passed to a loop: a connection to serve, or a listening socket. */
 typedef struct {
     Message message;
     int fd;
@@ -57,7 +57,7 @@ static void adopt(Loop *loop, Message *message)
         g_atomic_int_add(&loop->server->n_clients, -1);
     } else {
         client_new(loop, handover->fd, handover->read_only);
-        /* The client may have been refused, in which case there is room for another. */
+        /* If the client was refused, another connection can be accepted. */
         listeners_resume(loop);
     }
     g_free(handover);
@@ -118,7 +118,10 @@ static void accept_some(Loop *loop, Source *source, uint32_t events)
     }
 }
 
-/* Takes @fd over. A failure is logged; the socket then stays open and accepts nobody. */
+/*
+ * Adds a listener for @fd, which it owns. If watching fails, logs the error; the socket then stays
+ * open but accepts no connection.
+ */
 static void add(Loop *loop, int fd, gboolean read_only)
 {
     Listener *listener = g_new0(Listener, 1);
@@ -155,7 +158,7 @@ void listeners_resume(Loop *loop)
     set_events(loop, EPOLLIN);
 }
 
-/* The structs are freed with the loop: events of this round may still name them. */
+/* Keep the structs until the loop is freed, because events of this round may refer to them. */
 void listeners_close(Loop *loop)
 {
     for (guint i = 0; i < loop->listeners->len; i++) {

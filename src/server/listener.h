@@ -3,9 +3,9 @@
 
 #include "loop.h"
 
-/* In the loop's thread. */
+/* All functions: in the loop's thread. */
 
-/** Accepts connections again unless the server is full. Does nothing while they are accepted. */
+/** Resumes accepting unless the server is full. Does nothing if the loop accepts already. */
 void listeners_resume(Loop *loop);
 /** Closes all listening sockets of @loop for good. */
 void listeners_close(Loop *loop);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An I/O thread. A round waits for epoll, calls the ready function of each source with events, and
- * then the hook that serves the clients (clients_round()). It waits without a timeout unless
- * something depends on the clock (TICK_MS), and not at all while clients have unhandled packets or
- * unsent bytes left over from the last round.
+ * An I/O thread. A round waits in epoll_wait(2), calls the ready function of each source with
+ * events, and then the hook that serves the clients (clients_round()). The wait has no timeout
+ * unless a timer is pending (TICK_MS). The round does not wait while clients have unhandled packets
+ * or unsent bytes from the last round.
  *
- * Other threads reach the loop through its inbox, a list that its lock guards, and an eventfd that
- * wakes it. Messages are handled in the order in which they were posted.
+ * Other threads reach the loop through its inbox, a list guarded by its lock, and an eventfd that
+ * wakes it. Messages are handled in the order of posting.
  *
- * The thread ends when it has been asked to stop, no job of its clients is at a worker, and nothing
- * is left to handle or send; until then it goes on serving the replies of those jobs.
+ * After a request to stop, the thread ends once no job of its clients is at a worker and no packet
+ * or byte is pending. Until then it handles the replies of the running jobs.
  */
 #include "loop.h"
 
@@ -56,7 +56,7 @@ void loop_post(Loop *loop, Message *message)
     message->next = loop->inbox;
     loop->inbox = message;
     g_mutex_unlock(&loop->lock);
-    /* A sender that finds the inbox not empty knows that an earlier one has woken the loop. */
+    /* If the inbox was not empty, an earlier sender has already woken the loop. */
     if (first && write(loop->wake_fd, &one, sizeof(one)) < 0)
         g_assert(errno == EAGAIN);
 }
@@ -89,8 +89,8 @@ static void woken(Loop *loop, Source *source, uint32_t events)
     uint64_t count;
 
     /*
-     * The eventfd is reset before the inbox is emptied: a message posted in between wakes the loop
-     * again.
+     * Reset the eventfd before emptying the inbox, so that a message posted in between wakes the
+     * loop again.
      */
     if (read(loop->wake_fd, &count, sizeof(count)) < 0)
         g_assert(errno == EAGAIN || errno == EINTR);
@@ -195,8 +195,8 @@ void loop_free(Loop *loop)
     loop_post(loop, message);
     g_thread_join(loop->thread);
     /*
-     * Messages that were posted after the thread had ended own memory and descriptors; their
-     * functions see loop->stopping and release them.
+     * Messages posted after the end of the thread own memory and descriptors. Their functions check
+     * loop->stopping and release them.
      */
     read_inbox(loop);
     loop->hooks->round(loop);

@@ -5,16 +5,16 @@
 #include <stdint.h>
 
 /**
- * An I/O thread: epoll over sockets, and an inbox for messages of other threads. Everything that
- * belongs to a loop (clients, streams, calls that came back) is touched by its thread alone.
+ * An I/O thread: epoll over sockets, and an inbox for messages of other threads. Only the thread of
+ * a loop accesses the objects of the loop: clients, streams and returned calls.
  */
 typedef struct Loop Loop;
 typedef struct Client Client;
 
 /**
- * Something that epoll watches; the first member of the struct that holds the descriptor. @ready is
- * called in the loop's thread with EPOLL… events. The struct must outlive the round: events that
- * were fetched with the current one may still name it.
+ * A descriptor that epoll watches. It is the first member of the struct that holds the descriptor.
+ * @ready is called in the loop's thread with EPOLL… events. The struct must outlive the round,
+ * because events already fetched in this round may still refer to it.
  */
 typedef struct Source Source;
 struct Source {
@@ -22,8 +22,8 @@ struct Source {
 };
 
 /**
- * A message of another thread, the first member of a larger struct. @func is called once, in the
- * loop's thread, also when the loop is stopping; it frees the struct.
+ * A message of another thread, the first member of a larger struct. @func is called once in the
+ * loop's thread, even if the loop is stopping. @func frees the struct.
  */
 typedef struct Message Message;
 struct Message {
@@ -31,15 +31,15 @@ struct Message {
     Message *next;
 };
 
-/** Calls from a loop to the layers above it. server.c fills them in. Neither may be NULL. */
+/** Calls from a loop to the layers above it. server.c sets both members; NULL is not allowed. */
 typedef struct {
-    /** Called after the events of each round: serves clients with work left, checks timeouts. */
+    /** Called after the events of each round: serves clients with pending work, checks timeouts. */
     void (*round)(Loop *loop);
     /** Called once, when the loop is asked to stop: closes all connections, cancels all calls. */
     void (*stop)(Loop *loop);
 } LoopHooks;
 
-/* Bytes that one read takes from a socket whose client has nothing kept. */
+/* Bytes of one read from a socket whose client has no pending bytes. */
 #define LOOP_SCRATCH (512u * 1024u)
 
 struct Loop {
@@ -54,8 +54,8 @@ struct Loop {
     Message *inbox; /**< newest first */
 
     GQueue clients;     /**< Client.link */
-    GPtrArray *backlog; /**< clients with packets that were read and not handled (references) */
-    GPtrArray *unsent;  /**< clients with something to send (references) */
+    GPtrArray *backlog; /**< clients with unhandled packets (references) */
+    GPtrArray *unsent;  /**< clients with unsent bytes (references) */
     GPtrArray *dead;    /**< clients to free after this round */
     GPtrArray *listeners;
     gboolean accepting;
@@ -63,36 +63,37 @@ struct Loop {
     guint jobs;        /**< calls and stream jobs at the workers */
     GHashTable *calls; /**< set of struct Call * with a task, of the calls at the workers */
     gint64 ticked;     /**< monotonic µs; when clients were last checked for timeouts */
-    gint n_callbacks;  /**< event callbacks of this loop's clients; read by other threads */
+    gint n_callbacks;  /**< event callbacks of this loop's clients; other threads read it */
     gboolean stopping;
     uint8_t *scratch; /**< LOOP_SCRATCH bytes to read into */
 };
 
 /**
- * Starts a thread. @server and @hooks are borrowed and must outlive it. NULL with IO, or GLib's
- * error when no thread can be made.
+ * Starts a thread. Borrows @server and @hooks, which must outlive it. Returns NULL with IO, or with
+ * GLib's error if no thread can be made.
  */
 Loop *loop_new(struct CstWireServer *server, const LoopHooks *hooks, GError **error);
 /**
- * Asks the thread to disconnect all clients and to end when no job of theirs is left; waits for
- * that; frees the loop. Does nothing for NULL.
+ * Asks the thread to disconnect all clients and to end once all their jobs are done. Waits for the
+ * thread and frees the loop. Does nothing for NULL.
  */
 void loop_free(Loop *loop);
-/** Whether anything of the loop depends on the time, so that it must wake up every TICK_MS. */
+/** Returns whether the loop has timeouts pending, so that it must wake up every TICK_MS. */
 gboolean loop_needs_clock(const Loop *loop);
 
 /**
- * Hands @message over to the loop and wakes it. Never blocks. From any thread; the loop must
- * outlive the call.
+ * Passes @message to the loop, which owns it, and wakes the loop. Never blocks. From any thread;
+ * the loop must outlive the call.
  */
 void loop_post(Loop *loop, Message *message);
 
 /**
- * Watches @fd for epoll @events, level-triggered, and calls @source->ready with them. FALSE with
- * errno set when the kernel refuses. This and the two below: in the loop's thread only.
+ * Watches @fd for epoll @events, level-triggered, and calls @source->ready with them. Returns FALSE
+ * with errno set if epoll_ctl(2) fails. Call this and the two functions below in the loop's thread
+ * only.
  */
 gboolean loop_watch(Loop *loop, int fd, uint32_t events, Source *source);
-/** Changes the events that a watched @fd is watched for; 0 leaves errors and hang-ups only. */
+/** Changes the epoll events of a watched @fd; 0 leaves errors and hang-ups only. */
 void loop_rewatch(Loop *loop, int fd, uint32_t events, Source *source);
 /** Ends the watch on @fd, which is still open. */
 void loop_unwatch(Loop *loop, int fd);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The queue of bytes to be sent to one socket, a list of segments in the order in which they are
- * sent. Small packets are appended to the last segment; a large packet brings its own array; a
- * chunk of a download is borrowed and its owner called back when it is sent or thrown away. Events
- * are counted on their own, because a client that does not read them is dropped (event.c).
+ * The queue of unsent bytes of one socket: a list of segments in sending order. Small packets are
+ * appended to the last segment. A large packet keeps its own array. A chunk of a download is
+ * borrowed, and its owner is called back after it is sent or dropped. Events are counted
+ * separately, because a client that does not read them is dropped (event.c).
  *
- * A segment with a secret is never shared with other packets and is overwritten when it is freed:
- * appending could move the bytes and leave a copy behind.
+ * A segment with a secret is never shared with other packets and is overwritten when it is freed.
+ * Appending to it could move the bytes and leave a copy in memory.
  *
- * The queue belongs to a client, and so to the thread of its loop; nothing here takes a lock.
+ * The queue belongs to a client, and so to the thread of its loop. No function takes a lock.
  */
 #include "out.h"
 
@@ -17,10 +17,10 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define SHARED_MAX    (64u * 1024u) /* a segment of small packets is closed above this */
-#define SMALL_MAX     4096u         /* packets up to this are copied rather than queued alone */
+#define SHARED_MAX    (64u * 1024u) /* a segment at or above this size gets no further packet */
+#define SMALL_MAX     4096u         /* packets up to this size are copied into a shared segment */
 #define VECTORS       16
-#define SHARE_OF_TURN (4u * 1024u * 1024u) /* bytes for one client before the next has its turn */
+#define SHARE_OF_TURN (4u * 1024u * 1024u) /* bytes of one client in one turn */
 
 static void push(OutQueue *out, Segment *segment)
 {
@@ -69,7 +69,7 @@ GByteArray *out_begin(OutQueue *out, gboolean event, guint *ret_before)
         segment->event = event;
         push(out, segment);
     }
-    /* The length is counted by out_appended(), when it is known. */
+    /* out_appended() adds the length, which is known only then. */
     *ret_before = out->tail->array->len;
     return out->tail->array;
 }
@@ -79,7 +79,7 @@ void out_appended(OutQueue *out, guint before)
     Segment *tail = out->tail;
     size_t more = tail->array->len - before;
 
-    /* Appending may have moved the array. */
+    /* The append may have moved the array. */
     tail->data = tail->array->data;
     tail->len = tail->array->len;
     out->bytes += more;
@@ -152,7 +152,7 @@ static ssize_t send_some(OutQueue *out, int fd)
     struct msghdr message = {.msg_iov = vectors};
     ssize_t sent;
 
-    /* One segment is the common case; send(2) costs less than sendmsg(2). */
+    /* One segment is the common case, and send(2) costs less than sendmsg(2). */
     if (!out->head->next)
         return send_one(out->head, fd);
     for (Segment *s = out->head; s && message.msg_iovlen < VECTORS; s = s->next) {
@@ -177,7 +177,10 @@ OutResult out_flush(OutQueue *out, int fd)
             return errno == EAGAIN || errno == EWOULDBLOCK ? OUT_BLOCKED : OUT_BROKEN;
         advance(out, (size_t)sent);
         share += (size_t)sent;
-        /* A short write while more waits: the socket still takes bytes, but other clients wait. */
+        /*
+         * A short write with more data waiting: the socket still accepts bytes, but other clients
+         * wait.
+         */
         if (out->head && (size_t)sent < waiting && share >= SHARE_OF_TURN)
             return OUT_MORE;
     }

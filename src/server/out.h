@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /**
- * What waits to be written to one socket, in order. Small packets share a segment; large ones and
- * stream chunks bring their own memory and are not copied.
+ * A part of the queue of one socket. Small packets share a segment. A large packet keeps its own
+ * array, and a stream chunk is borrowed from its owner; neither is copied.
  */
 typedef struct Segment Segment;
 struct Segment {
@@ -17,47 +17,44 @@ struct Segment {
     size_t done;
     gboolean event;
     gboolean secret;
-    void (*written)(gpointer owner); /**< called once, when the bytes are sent or dropped */
+    void (*written)(gpointer owner); /**< called once, after the bytes are sent or dropped */
     gpointer owner;
 };
 
 typedef struct {
     Segment *head, *tail;
-    size_t bytes;       /**< all that wait */
-    size_t event_bytes; /**< of events */
+    size_t bytes;       /**< all unsent bytes */
+    size_t event_bytes; /**< the unsent bytes of events */
 } OutQueue;
 
 /**
- * What out_flush() has left: nothing, a full socket, a used-up share, or a connection that failed
- * (errno is set).
+ * Result of out_flush(): the queue is empty, the socket is full, the share of this round is used
+ * up, or the connection failed (errno is set).
  */
 typedef enum { OUT_EMPTY, OUT_BLOCKED, OUT_MORE, OUT_BROKEN } OutResult;
 
 /**
- * Returns the array to append packets to; the queue keeps it. *@ret_before is its length, which
- * out_appended() takes after the append; nothing else may be queued in between. @event: the packets
+ * Returns the array to append packets to; the queue owns it. *@ret_before receives its length. Pass
+ * it to out_appended() after the append, and queue no other packet in between. @event: the packets
  * are events, which are counted separately.
  */
 GByteArray *out_begin(OutQueue *out, gboolean event, guint *ret_before);
-/** Counts what was appended since out_begin() gave @before. */
+/** Counts the bytes appended since out_begin() returned @before. */
 void out_appended(OutQueue *out, guint before);
 
-/**
- * Queues the bytes of @array, which it takes over. @secret: they are overwritten after they are
- * sent.
- */
+/** Queues the bytes of @array and owns it. @secret: overwrite the bytes after they are sent. */
 void out_take(OutQueue *out, GByteArray *array, gboolean secret);
 /**
  * Queues @len bytes at @data without copying them. They must stay unchanged until @written(@owner)
- * is called, once, when they are sent or dropped.
+ * is called once, after they are sent or dropped.
  */
 void out_borrow(OutQueue *out, const uint8_t *data, size_t len, void (*written)(gpointer),
                 gpointer owner);
 
 /**
- * Sends until nothing is left, the socket is full, or the client has had its share of the round
+ * Sends until the queue is empty, the socket is full, or the client has used its share of the round
  * (OUT_MORE). Never blocks.
  */
 OutResult out_flush(OutQueue *out, int fd);
-/** Drops what has not been sent; calls @written of borrowed segments. */
+/** Drops all unsent bytes; calls @written of borrowed segments. */
 void out_clear(OutQueue *out);

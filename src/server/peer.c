@@ -3,14 +3,14 @@
  * Identifies the process at the other end of a socket, decides whether it may use that socket, and
  * counts its connection.
  *
- * The kernel's answers (SO_PEERCRED, SO_PEERGROUPS) are of the moment of connect(2), so a process
- * that changes its user or execs later is still whom it was then. A user who is not trusted counts
- * against two limits: connections of all such users together (n_guests), so that root can still
- * connect when others have taken the rest, and those of this user (user.c). The subordinate uids of
- * a user count for the user (subuid.c); what a connection may do depends on its own uid.
+ * The kernel's answers (SO_PEERCRED, SO_PEERGROUPS) are from the time of connect(2), so a later
+ * change of user or exec has no effect. An untrusted user counts against two limits. n_guests
+ * limits the connections of all untrusted users together, so that root can still connect. user.c
+ * limits the connections of each user. Subordinate uids count for their owner (subuid.c), but the
+ * rights of a connection depend on its own uid.
  *
- * A process that may not use the socket is not disconnected: it is refused when it opens the
- * connection, with a message that says why (check_access(), dispatch.c).
+ * A process that may not use the socket is not disconnected. The server refuses it when it opens
+ * the connection, with a message that gives the reason (check_access(), dispatch.c).
  */
 #include "peer.h"
 
@@ -26,7 +26,7 @@
 
 static gboolean in_supplementary_groups(int fd, gid_t group)
 {
-    /* Enough for nearly everybody; the kernel reports the length that it needs. */
+    /* Enough for almost every user; the kernel reports the length that it needs. */
     socklen_t len = 64 * sizeof(gid_t);
     g_autofree gid_t *groups = g_malloc(len);
 
@@ -50,8 +50,8 @@ static guint reserve(const CstWireOptions *options)
 }
 
 /*
- * Marks connections as scarce. TRUE when the refusal should be logged: once per period of scarcity,
- * because a refused user can fill the log by trying again.
+ * Marks connections as scarce. Returns TRUE if the refusal should be logged. This is once per
+ * period of scarcity, because a refused user could fill the log by retrying.
  */
 static gboolean note_refusal(CstWireServer *server)
 {
@@ -61,7 +61,10 @@ static gboolean note_refusal(CstWireServer *server)
     return first;
 }
 
-/* Counts the connection; FALSE when all users, or this one, have as many as allowed. */
+/*
+ * Counts the connection. Returns FALSE if the limit of all untrusted users, or of this user, is
+ * reached. Trusted users are not counted.
+ */
 static gboolean count_user(Client *client)
 {
     CstWireServer *server = client->loop->server;

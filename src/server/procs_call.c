@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about calls under way on the same connection: progress, cancellation, number of the
- * job, detaching, rate limit, and the mode of calls to come. libvirt's protocol has none of these;
+ * Procedures for the calls in flight on the same connection: progress, cancellation, job number,
+ * detaching, rate limit, and the mode of later calls. libvirt's protocol has no such procedures;
  * its servers answer "Cannot find program".
  *
- * They run in the loop's thread, which owns the table of tasks, so they are answered while the
- * workers are busy. A serial that is not in flight is no error: the call may just have ended.
+ * They run in the loop's thread, which owns the table of tasks, so they are answered even while all
+ * workers are busy. An unknown serial is no error, because the call may just have ended.
  */
 #include <string.h>
 
@@ -51,8 +51,8 @@ static gboolean call_job(CstApiCall *call, const void *args, void *data, GError 
 }
 
 /*
- * Only a call that has a job's number is detached: without a number nobody could find it again. The
- * client asks again until there is one.
+ * Detaches only a call that has a job number, because a job without a number could not be found
+ * again. The client repeats the request until there is a number.
  */
 static gboolean call_detach(CstApiCall *call, const void *args, void *data, GError **error)
 {
@@ -73,8 +73,8 @@ static gboolean call_rate(CstApiCall *call, const void *data, void *ret, GError 
     CstTask *task = find_task(call, &serial);
 
     /*
-     * Serial 0 is the next call that has a task: a limit that is set later would come too late for
-     * the first bytes.
+     * Serial 0 means the next call with a task. A limit set during the call would come too late for
+     * its first bytes.
      */
     if (args->serial == 0)
         client_of(call)->next_rate = args->limit;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CONNECT_SET_IDENTITY: a daemon of libvirt's (virtqemud) states on whose behalf it calls from now
- * on, which replaces what it stated before. Of the identity only the system token has a meaning
- * here: what a connection may do depends on its socket and on the user who connected. The token
- * proves that the client is a daemon of this host and not just any program of root's; only such a
- * client gets the value of a private secret.
+ * CONNECT_SET_IDENTITY: a daemon of libvirt (virtqemud) declares the identity of the user for whom
+ * it calls from now on. A new identity replaces the previous one.
+ *
+ * Only the system token of the identity is used here, because the rights of a connection depend on
+ * its socket and on the connected user. The token proves that the client is a daemon of this host,
+ * and not any other program of root. Only such a client gets the value of a private secret.
  */
 #include <string.h>
 
@@ -62,13 +63,13 @@ static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GErr
         if (g_str_equal(param->field, TOKEN))
             token = param->value.wire_param_value_u.s;
     }
-    /* A token of another length cannot be the system's. */
+    /* A token of another length cannot be the system token. */
     if (g_strlcpy(client->token, token, sizeof(client->token)) >= sizeof(client->token))
         client->token[0] = '\0';
     return TRUE;
 }
 
-/* Also called for arguments that could not be decoded to their end, so strings may be missing. */
+/* Also called for partially decoded arguments, so strings may be NULL. */
 static void wipe_token(void *data)
 {
     const wire_identity_args *args = data;

@@ -3,9 +3,9 @@
  * Procedures of the connection itself: authentication, opening, closing, features. They run in the
  * loop's thread and change the Client.
  *
- * Nobody is authenticated by a password: the kernel names the peer (peer.c). The URI that a client
- * opens selects the driver that it expects, and an optional flag makes the connection read-only,
- * also on the read-write socket; nothing makes it read-write again.
+ * No procedure asks for a password, because the kernel names the peer (peer.c). The URI that a
+ * client opens selects the driver that it expects. An optional flag makes the connection read-only,
+ * also on the read-write socket. A read-only connection never becomes read-write again.
  */
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2 };
 /* The schemes of the URIs that a client may open. */
 static const struct {
     const char *scheme;
-    const char *label; /* as libvirt writes it in "unexpected … URI path" */
+    const char *label; /* as in libvirt's "unexpected … URI path" */
 } drivers[] = {
     [CST_API_STORAGE] = {"storage", "storage"},
     [CST_API_SECRET] = {"secret", "secret"},
@@ -35,8 +35,8 @@ static gboolean auth_list(CstApiCall *call, const void *args, void *data, GError
     wire_auth_list_ret *ret = data;
 
     /*
-     * One type, 0: no authentication, because the kernel has named the user. A user who may not use
-     * the socket is refused when opening the connection.
+     * One type, 0: no authentication, because the kernel has named the user. CONNECT_OPEN refuses a
+     * user without access to the socket.
      */
     ret->types.types_val = g_new0(int, 1);
     ret->types.types_len = 1;
@@ -109,7 +109,7 @@ static gboolean supports_feature(CstApiCall *call, const void *data, void *ret, 
     Client *client = client_of(call);
 
     /*
-     * To ask for it is to switch it on, as with libvirt, and works before the connection is open.
+     * The query also enables keepalive, as in libvirt. It is allowed before the connection is open.
      */
     if (feature == FEATURE_KEEPALIVE) {
         client->keepalive = TRUE;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Puts the server together: it makes the worker pools and the I/O threads (loops), and fills in the
- * hooks through which the lower layers (loop.c, client.c) call the upper ones (dispatch.c,
- * stream.c, event.c), so that includes go one way only.
+ * Assembles the server. It makes the worker pools and the I/O threads (loops). It sets the hooks
+ * through which the lower layers (loop.c, client.c) call the upper ones (dispatch.c, stream.c,
+ * event.c), so that lower layers never include headers of upper ones.
  *
- * Threads: each loop owns its clients and streams and everything that belongs to them, and no lock
- * guards those. Workers and the service's threads reach a loop through its inbox only
- * (loop_post()). Shared state is in CstWireServer, where counters are atomic and the table of users
- * has a lock; of a loop, other threads read n_callbacks.
+ * Threads: each loop owns its clients, its streams and their data without a lock. Workers and the
+ * service's threads reach a loop only through its inbox (loop_post()). Shared state is in
+ * CstWireServer: its counters are atomic, and its table of users has a lock. The only field of a
+ * loop that other threads read is n_callbacks.
  */
 #include "server.h"
 
@@ -109,10 +109,10 @@ static gboolean start(CstWireServer *server, GError **error)
         server->loops[i] = loop_new(server, &loop_hooks, error);
         if (!server->loops[i])
             return FALSE;
-        /* Counted one by one: cst_wire_server_free() frees what a failure leaves. */
+        /* Count each loop, because cst_wire_server_free() frees the loops made before a failure. */
         server->n_loops++;
     }
-    /* Last, because event_post() posts to all loops. */
+    /* Subscribe last, because event_post() posts to all loops. */
     server->subscription = cst_service_subscribe(server->service, event_post, server);
     return TRUE;
 }
@@ -131,7 +131,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     g_mutex_init(&server->streams_lock);
     server->users = g_hash_table_new(NULL, NULL);
     server->subuids = subuid_table_new(options->etc_dir, server->owner);
-    server->options.etc_dir = NULL; /* borrowed for this call */
+    server->options.etc_dir = NULL; /* borrowed until subuid_table_new() has copied it */
     dispatch_index(&server->procedures);
     if (!start(server, error))
         g_clear_pointer(&server, cst_wire_server_free);
@@ -148,9 +148,9 @@ void cst_wire_server_free(CstWireServer *server)
     if (!server)
         return;
     /*
-     * The order matters. No event may be posted to a loop that is gone. The first loop goes before
-     * the others, because its listeners hand accepted sockets to them. Workers go last: a loop ends
-     * when its calls are back, and only workers bring them back.
+     * The order matters. Unsubscribe first, so that no event is posted to a freed loop. The first
+     * loop is freed before the other loops, because its listeners pass accepted sockets to them.
+     * The workers are freed last, because a loop ends only after workers have returned its calls.
      */
     if (server->subscription)
         cst_service_unsubscribe(server->service, server->subscription);

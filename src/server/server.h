@@ -10,24 +10,25 @@
 #include "user.h"
 
 /**
- * State that all threads of the server share. Constant once the threads run, except for the fields
- * that are marked atomic or guarded by a lock.
+ * State that all threads of the server share. It is constant once the threads run, except for the
+ * fields that are marked atomic or guarded by a lock.
  */
 struct CstWireServer {
     CstService *service;
     CstWireOptions options;
-    uid_t owner; /**< the daemon's user, who is trusted as root is */
+    uid_t owner; /**< the daemon's user, trusted like root */
     guint subscription;
     Workers *workers[WORK_CLASSES];
-    GThreadPool *streams; /**< pieces of streams; a thread more for each that hangs in storage */
-    GMutex streams_lock;  /**< guards how many */
+    GThreadPool *streams; /**< runs stream jobs; has one extra thread for each job that hangs in
+                               storage */
+    GMutex streams_lock;  /**< guards the number of threads of @streams */
     Loop **loops;
     guint n_loops;
     guint next_loop;           /**< atomic */
     _Atomic uint64_t accepted; /**< connections so far */
     gint n_clients;            /**< atomic */
-    gint n_guests;             /**< atomic; of these, connections of users who are not trusted */
-    _Atomic gint64 scarce_at;  /**< when a connection was refused last; monotonic µs */
+    gint n_guests;             /**< atomic; connections of untrusted users, included in n_clients */
+    _Atomic gint64 scarce_at;  /**< when a connection was last refused; monotonic µs */
 
     GMutex users_lock;
     GHashTable *users;    /**< account -> User * */
@@ -37,12 +38,12 @@ struct CstWireServer {
     CstProcedureIndex procedures;
 };
 
-/* How long connections count as scarce after one was refused. */
+/* Duration for which connections count as scarce after a refusal. */
 #define SCARCE_US (10 * G_TIME_SPAN_SECOND)
 
 /**
- * Whether a connection was refused within SCARCE_US for want of room. While it is so, idle
- * connections are dropped (clients.c). From any thread.
+ * Returns whether a connection was refused within the last SCARCE_US, because a limit was reached.
+ * During that time clients.c drops idle connections. From any thread.
  */
 static inline gboolean server_is_scarce(const CstWireServer *server)
 {

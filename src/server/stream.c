@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Uploads and downloads as a client sees them: packets in one direction under the serial of the
- * call that started the stream. stream_job.c does the storage's part.
+ * Uploads and downloads on the connection: packets in one direction under the serial of the call
+ * that started the stream. stream_job.c accesses the storage.
  *
- * The loop's thread owns a stream. At most one job of it is at a worker (busy); while it is, the
- * loop leaves the fields of the job alone, and of the upload or download it calls nothing but
- * cst_upload_ends() and cst_download_ends(). next_job() decides what the next job is, and is called
- * whenever something has changed: a packet came in, a job came back, a chunk has been sent, there
- * is room again.
+ * The loop's thread owns a stream. At most one of its jobs is at a worker (busy). During that time
+ * the loop does not access the fields of the job. Of the upload or download it calls only
+ * cst_upload_ends() and cst_download_ends(). next_job() selects the next job. It is called after
+ * each change: a packet was received, a job returned, a chunk was sent, or the queue has room
+ * again.
  *
- * - Upload: data and holes are queued in items. All that have come in become the batch of one WRITE
- *   job. When the client finishes the stream (status OK) and the queue is empty, FINISH syncs and
- *   closes it and its result is the answer.
- * - Download: READ fills one chunk while the other is being sent. A chunk without data is the end
- *   of the data. When that has been sent, the volume is closed (CLOSE) without waiting for the
- *   client to finish the stream, which it may never do.
+ * - Upload: data and holes are queued in items. All queued items become the batch of one WRITE job.
+ *   When the client has finished the stream (status OK) and the queue is empty, FINISH syncs and
+ *   closes the upload. Its result is the answer.
+ * - Download: READ fills one chunk while the other is sent. A chunk without data marks the end of
+ *   the data. After it is sent, CLOSE closes the volume without waiting for the client to finish
+ *   the stream, because the client may never do so.
  * - Abort (status ERROR), failure, cancellation or a lost client end the stream (ending): queued
- *   data is dropped and CLOSE releases the volume. An aborting client is answered after that, so
- *   that the volume is free when the answer arrives. A job that hangs in storage is a failure
- *   already while it hangs.
+ *   data is dropped and CLOSE releases the volume. An aborting client is answered after CLOSE, so
+ *   that the volume is free when the answer arrives. A job that hangs in storage counts as failed
+ *   while it still hangs.
  */
 #include "stream.h"
 
@@ -118,10 +118,10 @@ static void chunk_written(gpointer owner)
 
 static void send_chunk(Stream *stream, Chunk *chunk)
 {
-    /* Nobody expects data any more. */
+    /* The client no longer expects data. */
     if (stream->ending || stream->finish)
         return;
-    /* A packet without data ends the data; the client then finishes the stream. */
+    /* A packet without data marks the end of the data; the client then finishes the stream. */
     if (chunk->len == CST_WIRE_HEADER_LEN)
         stream->at_end = TRUE;
     chunk->queued = TRUE;
@@ -140,13 +140,13 @@ static Chunk *free_chunk(Stream *stream)
 
 static void start_write(Stream *stream)
 {
-    /* The worker gets all that has come in; what comes next waits for the next batch. */
+    /* The worker gets all queued items. Later items wait for the next batch. */
     stream->batch = stream->items;
     g_queue_init(&stream->items);
     submit(stream, JOB_WRITE);
 }
 
-/* No more is read for a client that does not read what it has; streams_continue() goes on. */
+/* Starts a READ. Parks the client if it does not read its data; streams_continue() resumes then. */
 static void read_next(Stream *stream)
 {
     if (!client_has_room(stream->client)) {
@@ -159,8 +159,8 @@ static void read_next(Stream *stream)
 }
 
 /*
- * Whether the volume is closed although the client has not finished the stream (is_sent()); it may
- * still do so, and gets its answer.
+ * Returns whether the volume is closed although the client has not finished the stream (is_sent()).
+ * The client may still finish it, and is answered then.
  */
 static gboolean stream_is_over(const Stream *stream)
 {
@@ -168,12 +168,12 @@ static gboolean stream_is_over(const Stream *stream)
 }
 
 /*
- * Lets others wait for the volume: from here on the stream lasts as long as the storage needs, not
- * as long as the client likes.
+ * Declares that the stream is ending, so that other operations may wait for the volume. From now on
+ * its duration depends on the storage and not on the client.
  */
 static void say_it_ends(Stream *stream)
 {
-    /* A worker owns them and is closing them. */
+    /* A worker is closing the upload or download. */
     if (stream->busy && (stream->job == JOB_FINISH || stream->job == JOB_CLOSE))
         return;
     if (stream->upload)
@@ -182,7 +182,7 @@ static void say_it_ends(Stream *stream)
         cst_download_ends(stream->download);
 }
 
-/* Whether the whole download has been sent: nothing of its volume is needed any more. */
+/* Returns whether the whole download has been sent, so that its volume is no longer needed. */
 static gboolean is_sent(const Stream *stream)
 {
     if (!stream->download || !stream->at_end)
@@ -193,7 +193,7 @@ static gboolean is_sent(const Stream *stream)
     return TRUE;
 }
 
-/* Starts the next job, if one is due and none is at a worker. */
+/* Starts the next job if a job is due and no job is at a worker. */
 static void next_job(Stream *stream)
 {
     if (stream->busy)
@@ -217,7 +217,7 @@ static void next_job(Stream *stream)
     }
 }
 
-/* Drops data that came in and has not been written. */
+/* Drops received data that has not been written. */
 static void drop_items(Stream *stream)
 {
     UploadItem *item;
@@ -229,8 +229,8 @@ static void drop_items(Stream *stream)
 }
 
 /*
- * Takes the stream out of the client's table, so that packets that still come are ignored, and has
- * it closed. @answer: the client asked for the end and is answered.
+ * Removes the stream from the client's table, so that later packets are ignored, and closes it.
+ * @answer: the client requested the end and is answered.
  */
 static void end_stream(Stream *stream, gboolean answer)
 {
@@ -248,7 +248,7 @@ static void end_stream(Stream *stream, gboolean answer)
     stream_unref(stream);
 }
 
-/* Ends the stream with an error, which its client is told. */
+/* Sends the error to the client and ends the stream. */
 static void fail_stream(Stream *stream, const GError *error)
 {
     client_send_error(stream->client, &stream->header, CST_WIRE_FROM_STREAMS, error);
@@ -256,8 +256,8 @@ static void fail_stream(Stream *stream, const GError *error)
 }
 
 /*
- * The job keeps the stream alive; its message comes after this one. What it comes back with is
- * dropped then, and the volume closed.
+ * Stream.message arrives after this message, because the job keeps the stream alive. The result of
+ * the job is then dropped and the volume closed.
  */
 void stream_is_stuck(Loop *loop, Message *stuck)
 {
@@ -298,9 +298,9 @@ static void job_done(Loop *loop, Message *message)
 /* --- beginning and end ----------------------------------------------------------------------- */
 
 /*
- * Counts the streams that are not over. A client that never finishes its downloads leaves them
- * behind; when there are too many, the oldest, which is the least likely to be finished still, is
- * forgotten.
+ * Returns the number of streams that are not over. A client that never finishes its downloads
+ * leaves them in the table. If they exceed STREAMS_OVER_MAX, the oldest one is removed, because the
+ * client is least likely to finish it.
  */
 static guint count_open(Client *client)
 {
@@ -342,7 +342,7 @@ void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
     stream->client = client_ref(client);
     stream->loop = client->loop;
     stream->header = *header;
-    /* Program, procedure and serial of all its packets are the call's. */
+    /* All its packets use the program, procedure and serial of the call. */
     stream->header.type = WIRE_STREAM;
     if (!client->streams)
         client->streams = g_hash_table_new(NULL, NULL);
@@ -385,7 +385,10 @@ void streams_continue(Client *client)
         next_job(l->data);
 }
 
-/* A job at a worker notices the cancellation itself, and its fields are not ours to read. */
+/*
+ * Returns whether an idle stream was cancelled. A job at a worker detects the cancellation itself,
+ * and the loop must not read its fields.
+ */
 static gboolean is_cancelled(const Stream *stream)
 {
     if (stream->busy || stream->ending)
@@ -461,12 +464,13 @@ gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_
 
     if (client->streams)
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header->serial));
-    /* Packets of a stream that has failed may still be under way; they are ignored. */
+    /* Ignore packets of a failed stream, because the client may have sent them before the error. */
     if (!stream || stream->header.program != header->program ||
         stream->header.procedure != header->procedure || stream->finish)
         return TRUE;
     /*
-     * A hole in a stream without SPARSE breaks the protocol: its payload would be taken for data.
+     * A hole in a stream without SPARSE breaks the protocol, because its payload would be read as
+     * data.
      */
     if (header->type == WIRE_STREAM_HOLE && !stream->sparse)
         return FALSE;

@@ -11,16 +11,16 @@
 #include "loop.h"
 
 /**
- * One upload or download. The loop's thread owns it; a worker has it for one job at a time (read a
- * chunk, write what came in, finish, close), and the loop leaves the job's fields alone until it is
- * back. A download has two chunks: one is read while the other is sent.
+ * One upload or download. The loop's thread owns it. A worker has it for one job at a time: read a
+ * chunk, write received data, finish, or close. The loop does not access the job's fields until the
+ * job returns. A download has two chunks: one is read while the other is sent.
  */
 /* Bytes of data in one packet of a download. */
 #define STREAM_CHUNK (1024u * 1024u)
-/* Bytes of uploads above which the socket is not read. */
+/* Bytes of unwritten uploads above which the socket is not read. */
 #define STREAM_QUEUE_MAX (4u * 1024u * 1024u)
 #define STREAM_CHUNKS    2
-#define STREAMS_OVER_MAX 256 /* downloads of a connection that are sent and not finished */
+#define STREAMS_OVER_MAX 256 /* sent but unfinished downloads of a connection */
 
 typedef struct Stream Stream;
 
@@ -30,7 +30,7 @@ typedef struct {
     Stream *stream;
     uint8_t *data;   /**< header and STREAM_CHUNK bytes; NULL: not allocated yet */
     size_t len;      /**< of the packet in it */
-    gboolean queued; /**< waits to be written to the socket */
+    gboolean queued; /**< in the socket's queue */
 } Chunk;
 
 /** One packet of an upload. */
@@ -40,78 +40,85 @@ typedef struct {
     uint8_t data[];
 } UploadItem;
 
-/** Bytes that @item counts for in Client.upload_bytes: holes take memory too. */
+/**
+ * Returns the bytes that @item counts for in Client.upload_bytes. Holes count too, because they use
+ * memory.
+ */
 static inline size_t upload_item_cost(const UploadItem *item)
 {
     return sizeof(*item) + item->len;
 }
 
 struct Stream {
-    Message message; /**< brings it back from a worker */
+    Message message; /**< returns the stream from a worker to its loop */
     guint refs;      /**< the client's table, the job, each chunk in the socket's queue */
     Client *client;  /**< a reference; NULL before stream_start() */
     Loop *loop;
     CstWireHeader header; /**< of its packets */
-    CstLogContext log; /**< of the call that began it; while a job is at a worker, the worker's */
+    CstLogContext log;    /**< context of the call that began it; while a job is at a worker, the
+                               worker owns it */
     gboolean sparse;
-    gboolean is_upload; /**< stays when a worker closes what follows */
-    CstUpload *upload;  /**< one of the two is set; both are NULL once closed */
+    gboolean is_upload; /**< keeps its value after a worker has closed @upload */
+    CstUpload *upload;  /**< either this or @download is set; both are NULL once closed */
     CstDownload *download;
 
     gboolean busy;   /**< a job is at a worker */
-    gboolean ending; /**< closed or to be closed; nothing else is to be done */
+    gboolean ending; /**< closed or being closed; no other job starts */
     gboolean answer; /**< answer the client when it is closed */
-    gboolean finish; /**< the client has sent all it has */
+    gboolean finish; /**< the client has sent all data and finished the stream */
     gboolean at_end; /**< the download's last packet has been queued */
     Chunk chunks[STREAM_CHUNKS];
     GQueue items; /**< of UploadItem, to be written */
 
     /* The fields of the job at the worker. */
     StreamJob job;
-    Chunk *chunk;   /**< READ: where to */
-    GQueue batch;   /**< WRITE: what */
+    Chunk *chunk;   /**< READ: destination */
+    GQueue batch;   /**< WRITE: data to write */
     size_t written; /**< WRITE: bytes of the batch, counted in Client.upload_bytes */
-    GError *error;  /**< how it failed */
+    GError *error;  /**< error of the job; NULL: success */
 
     /* Guarded by the task's lock while a job is at a worker. */
-    Message stuck;     /**< tells that the job hangs in storage, before it comes back */
-    GError *why_stuck; /**< NULL: none of its jobs has */
+    Message stuck;     /**< reports that the job hangs in storage, before @message */
+    GError *why_stuck; /**< NULL: no job of the stream has hung */
 };
 
 /**
- * Makes a stream of an open upload, which it takes over. In the worker that runs the call, whose
- * log context the stream copies. @sparse: the client sends holes as well as data.
+ * Makes a stream of an open upload and owns the upload. Call it in the worker that runs the call,
+ * because the stream copies its log context. @sparse: the client sends holes as well as data.
  */
 Stream *stream_new_upload(CstUpload *upload, gboolean sparse);
-/** Makes a stream of an open download, which it takes over, as stream_new_upload() does. */
+/** Makes a stream of an open download and owns the download. Otherwise like stream_new_upload(). */
 Stream *stream_new_download(CstDownload *download, gboolean sparse);
-/** Closes a stream that has not been started, at a worker. Takes it over. */
+/** Closes a stream that has not been started, at a worker. Consumes the caller's reference. */
 void stream_discard(Loop *loop, Stream *stream);
 
-/** FALSE with RPC when @serial has a stream already or the client has as many streams as it may. */
+/** Returns FALSE with RPC if @serial has a stream already or the client has reached max_streams. */
 gboolean stream_can_start(Client *client, uint32_t serial, GError **error);
-/** Starts @stream under the serial of @header, the reply, which has been queued. Takes it over. */
+/**
+ * Starts @stream under the serial of @header, the header of the reply, which is already queued. The
+ * client's table owns the stream.
+ */
 void stream_start(Client *client, Stream *stream, const CstWireHeader *header);
 
-/** Handles a STREAM or STREAM_HOLE packet. FALSE: the connection cannot go on. */
+/** Handles a STREAM or STREAM_HOLE packet. Returns FALSE if the connection cannot continue. */
 gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_t *packet,
                        size_t len);
-/** Ends all streams of a client that is gone. */
+/** Ends all streams of a disconnected client. */
 void streams_abandon(Client *client);
-/** Goes on with downloads that waited for room in the client's queue, if there is some. */
+/** Resumes downloads that waited for room in the client's queue, if the queue has room. */
 void streams_continue(Client *client);
 /**
- * Ends streams whose job was cancelled by request while their clients send or read nothing. Called
+ * Ends streams whose job was cancelled by request while their clients send or read no data. Called
  * once a second.
  */
 void streams_tick(Client *client);
 
-/** Fails the stream with why_stuck: its job hangs. Stream.stuck's function. */
+/** Function of Stream.stuck: fails the stream with why_stuck, because its job hangs. */
 void stream_is_stuck(Loop *loop, Message *stuck);
 
 /* stream_job.c */
 /**
- * Does @stream's job and hands it back to its loop. In a thread of the pool of streams, whose data
- * is @server.
+ * Runs @stream's job and returns the stream to its loop. Runs in a thread of CstWireServer.streams;
+ * @server is the data of that pool.
  */
 void stream_work(gpointer stream, gpointer server);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The jobs of a stream, which run in the threads of CstWireServer.streams and touch the storage. A
- * job has the stream's upload or download, its chunk or batch, and the error to itself; it changes
- * nothing else of the stream (stream.h). stream.c starts it and reads the result when it is back.
+ * The jobs of a stream. They run in the threads of CstWireServer.streams and access the storage.
+ * During a job only the worker uses the upload or download, the chunk or batch, and the error. The
+ * job changes no other field of the stream (stream.h). stream.c starts the job and reads its result
+ * after it returns.
  */
 #include <string.h>
 
@@ -20,8 +21,8 @@ static void put_hole(uint8_t *p, uint64_t length)
 }
 
 /*
- * Reads the next packet of a download, with its header, into the job's chunk. The end of the data
- * is a packet without payload.
+ * Reads the next packet of a download, with its header, into the job's chunk. A packet without
+ * payload marks the end of the data.
  */
 static gboolean read_chunk(Stream *stream)
 {
@@ -61,7 +62,7 @@ static void write_batch(Stream *stream)
     stream->written = 0;
     while ((item = g_queue_pop_head(&stream->batch))) {
         /*
-         * Counted after a failure, too: the loop takes all of the batch off the client's account.
+         * Also count after a failure, because the loop subtracts the whole batch from upload_bytes.
          */
         stream->written += upload_item_cost(item);
         if (!stream->error)
@@ -76,7 +77,7 @@ static void close_both(Stream *stream)
     g_clear_pointer(&stream->download, cst_download_free);
 }
 
-/* A thread more or less for streams: one hangs, or is back. */
+/* Changes the number of threads for streams by @count: +1 when a job hangs, -1 when it returns. */
 static void add_threads(CstWireServer *server, int count)
 {
     g_mutex_lock(&server->streams_lock);
@@ -85,7 +86,10 @@ static void add_threads(CstWireServer *server, int count)
     g_mutex_unlock(&server->streams_lock);
 }
 
-/* Called by another thread when the job hangs in storage. More than one storage may say so. */
+/*
+ * Callback of the task, in another thread, when the job hangs in storage. May be called more than
+ * once; only the first call counts.
+ */
 static void stuck(const GError *why, gpointer data)
 {
     Stream *stream = data;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finds the account that answers for a subordinate uid.
+ * Finds the account that owns a subordinate uid.
  *
  * A user with a range in /etc/subuid can become each uid of the range in a user namespace. If each
- * of them were a user, the limits of a user would not bound the person. So the uids of a range
- * count for its owner.
+ * uid counted as a user, the limits of a user would not bound the person. Therefore the uids of a
+ * range count for its owner.
  *
- * A range has no single owner where it overlaps the range of another user, where it belongs to root
- * or to the daemon's user, or where its owner is not in passwd. Such a range is an account for
- * itself: its uids share the limits of one user, and cannot use up those of a person. Ranges that
- * overlap become one range first, so the search is a binary search.
+ * A range has no single owner if it overlaps the range of another user, if it belongs to root or
+ * the daemon's user, or if its owner is not in passwd. Such a range is an account of its own: its
+ * uids share the limits of one user, and cannot use up the limits of a person. Overlapping ranges
+ * are joined first, so that a binary search works.
  *
- * The files are read directly. libsubid and NSS may ask a server, and the questions come from the
- * thread that accepts connections.
+ * The files are read directly, because libsubid and NSS may query a server. The caller is the
+ * thread that accepts connections and must not wait.
  */
 #include "subuid.h"
 
@@ -26,7 +26,7 @@
 
 #define SUBUID_MAX (4u << 20) /* bytes */
 #define PASSWD_MAX (16u << 20)
-#define UID_LAST   (UINT32_MAX - 1) /* (uid_t)-1 is no user */
+#define UID_LAST   (UINT32_MAX - 1) /* (uid_t)-1 is not a valid uid */
 
 typedef struct {
     uint32_t first, last;
@@ -43,9 +43,9 @@ typedef struct {
 struct SubuidTable {
     char *subuid, *passwd; /* paths; NULL: no ranges */
     uid_t owner;
-    FileState subuid_state, passwd_state; /* of the files that were read last */
-    GArray *ranges;                       /* SubuidRange by first; they do not overlap */
-    GHashTable *users;                    /* uids of passwd */
+    FileState subuid_state, passwd_state; /* of the files when they were last read */
+    GArray *ranges;                       /* SubuidRange, sorted by first; they do not overlap */
+    GHashTable *users;                    /* set of the uids in passwd */
 };
 
 SubuidTable *subuid_table_new(const char *etc_dir, uid_t owner)
@@ -96,7 +96,10 @@ static gboolean file_states_equal(const FileState *a, const FileState *b)
            times_equal(&a->mtime, &b->mtime) && times_equal(&a->ctime, &b->ctime);
 }
 
-/* Sets *@ret_text to NULL for a file that is missing. */
+/*
+ * Reads @path. A missing file sets *@ret_text to NULL and is no error. Returns FALSE and logs a
+ * warning if the file cannot be read.
+ */
 static gboolean file_text(const char *path, size_t limit, char **ret_text)
 {
     g_autoptr(GError) error = NULL;
@@ -121,7 +124,7 @@ static gboolean number_parse(const char *text, uint32_t *ret_number)
 }
 
 /*
- * Cuts the line at *@rest off and splits it at its colons. Returns the number of fields, at most
+ * Cuts one line off *@rest and splits it at its colons. Returns the number of fields, at most
  * @n_fields; -1 after the last line.
  */
 static int line_split(char **rest, char **fields, int n_fields)
@@ -136,7 +139,9 @@ static int line_split(char **rest, char **fields, int n_fields)
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
-/* Adds the users of @passwd to @users, and their uids by name to @names, which borrows. */
+/*
+ * Adds the uids in @passwd to @users, and maps names to uids in @names. @names borrows the strings.
+ */
 static void users_parse(char *passwd, GHashTable *users, GHashTable *names)
 {
     char *rest = passwd, *fields[3];
@@ -191,7 +196,7 @@ static int range_compare(gconstpointer a, gconstpointer b)
     return left->first < right->first ? -1 : left->first > right->first;
 }
 
-/* Sorts the ranges, and joins ranges that overlap. */
+/* Sorts the ranges and joins overlapping ranges. */
 static void ranges_join(GArray *ranges)
 {
     guint n = 0;
@@ -227,7 +232,7 @@ static void table_read(SubuidTable *table)
     ranges_join(table->ranges);
 }
 
-/* The states are taken before the files are read, so that a later change is seen. */
+/* Read the states before the files, so that a later change is detected. */
 static void table_refresh(SubuidTable *table)
 {
     const FileState subuid = file_state(table->subuid), passwd = file_state(table->passwd);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users of the server by account. The tables, references and connection counts are guarded by the
- * server's users_lock; the bytes are an atomic number, because the threads of all loops and of the
- * workers charge them.
+ * Users of the server by account. The server's users_lock guards the table, the references and the
+ * connection counts. The bytes are atomic, because the threads of all loops and workers charge
+ * them.
  *
- * A user at the end of the budget is starved: a worker that found no bytes for a call sets the flag
- * (has_bytes(), workers.c), and the thread that brings the bytes below the budget clears it and has
- * the workers try again.
+ * A user at the end of the budget is starved. A worker that finds no bytes for a call sets the flag
+ * (has_bytes(), workers.c). The thread that brings the bytes below the budget clears it and wakes
+ * the workers.
  */
 #include "user.h"
 
@@ -70,7 +70,7 @@ void user_charge(struct CstWireServer *server, User *user, size_t before, size_t
     if (now == before)
         return;
     CST_TEST_POINT("user.bytes.charge");
-    /* Unsigned arithmetic: a decrease wraps around to the right sum. */
+    /* Unsigned arithmetic: a decrease wraps around to the correct sum. */
     user->bytes += now - before;
     if (now < before && user->starved && !user_is_over(user)) {
         user->starved = FALSE;

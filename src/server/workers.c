@@ -2,15 +2,15 @@
 /*
  * Fair scheduling of calls on a pool of threads.
  *
- * There is a ring of users that have calls to start; each user has a ring of lanes, each lane a
- * queue. A free thread takes the oldest call of the first lane that may start one, of the first
- * user who may; both go to the end of their rings.
+ * Users with calls to start form a ring. Each user has a ring of lanes, and each lane has a queue.
+ * A free thread picks the first user that may start a call, and the oldest call of its first lane
+ * that may start one. User and lane then move to the end of their rings.
  *
- * A call that works holds one of WorkerLimits.running turns. When those are all taken, there is
- * still a thread for the first call of a connection whose user is trusted, and for the first call
- * of another user: calls that take minutes delay those who have many, not those who have none. A
- * call that waits for others holds no turn, only a thread; threads are bounded for each user and
- * altogether.
+ * A running call holds one of WorkerLimits.running turns. If all turns are in use, a thread is
+ * still available for two kinds of calls: the first call of a trusted user's connection, and the
+ * first call of any other user. Thus calls that last minutes delay the users that run many, and not
+ * the users that run no other call. A call that waits for another operation holds a thread but no
+ * turn. Threads are limited per user and in total.
  *
  * The lock guards rings, lanes and counts. run() and done() are called without it.
  */
@@ -25,7 +25,7 @@ struct Workers {
     WorkerLimits limits;
     WorkerFuncs funcs;
     GThreadPool *threads;
-    GMutex lock;  /* guards what follows, and all lanes and shares of the class */
+    GMutex lock;  /* guards the fields below, and all lanes and shares of the class */
     GQueue users; /* WorkerShare.link; the data is the User */
     guint running, waiting;
 };
@@ -40,7 +40,7 @@ static WorkerShare *share_of(const Workers *workers, const Lane *lane)
 static gboolean fits(const User *user, const WorkItem *item)
 {
     /*
-     * A call that costs more than half of the budget starts when its user holds no more than the
+     * A call that costs more than half of the budget may start while its user holds at most the
      * other half.
      */
     size_t cost = MIN(item->cost, user->budget / 2);
@@ -49,8 +49,8 @@ static gboolean fits(const User *user, const WorkItem *item)
 }
 
 /*
- * Whether the user has bytes for the call. If not, the user is starved: user_charge() has us try
- * again when bytes are given back.
+ * Returns whether the user has bytes for the call. If not, marks the user as starved, so that
+ * user_charge() calls workers_kick() when bytes are released.
  */
 static gboolean has_bytes(User *user, const WorkItem *item)
 {
@@ -58,7 +58,7 @@ static gboolean has_bytes(User *user, const WorkItem *item)
         return TRUE;
     CST_TEST_POINT("workers.bytes.short");
     user->starved = TRUE;
-    /* Bytes given back before the flag was visible caused no kick. */
+    /* Check again, because bytes released before the flag was visible caused no kick. */
     return fits(user, item);
 }
 
@@ -99,8 +99,8 @@ static void delist(GQueue *ring, GList *link, gboolean *listed)
 }
 
 /*
- * Puts the lane and its user into their rings, or takes them out, depending on whether they have
- * calls to start.
+ * Adds the lane and its user to their rings, or removes them, depending on whether they have calls
+ * to start.
  */
 static void relist(Workers *workers, Lane *lane)
 {
@@ -121,7 +121,7 @@ static WorkItem *take_from(Workers *workers, Lane *lane)
     WorkerShare *share = share_of(workers, lane);
     WorkItem *item = g_queue_pop_head(&lane->calls);
 
-    /* Out and in again: to the end of both rings, if there are more calls. */
+    /* Remove and add again: if more calls are left, this moves both to the end of their rings. */
     delist(&share->lanes, &lane->link, &lane->listed);
     delist(&workers->users, &share->link, &share->listed);
     relist(workers, lane);
@@ -132,7 +132,7 @@ static WorkItem *take_from(Workers *workers, Lane *lane)
     return item;
 }
 
-/* Takes the next call and a turn for it. NULL when none may start. */
+/* Removes the next call from its queue and gives it a turn. Returns NULL if no call may start. */
 static WorkItem *take(Workers *workers)
 {
     for (GList *u = workers->users.head; u; u = u->next) {
@@ -149,8 +149,8 @@ static WorkItem *take(Workers *workers)
 }
 
 /*
- * Starts all calls that may start. The push fails only when no thread could be made; GLib then runs
- * the call when another thread is free.
+ * Starts all calls that may start. The push reports an error only if no thread could be made; GLib
+ * then runs the call when another thread is free.
  */
 static void lend(Workers *workers)
 {
@@ -180,12 +180,12 @@ static void work(gpointer data, gpointer user_data)
         g_mutex_lock(&workers->lock);
         give_back(workers, item);
         next = take(workers);
-        /* If this thread found nothing to start, no other would. */
+        /* If this thread found no call to start, no other thread would. */
         if (next)
             lend(workers);
         g_mutex_unlock(&workers->lock);
         CST_TEST_POINT("workers.turn.passed_on");
-        /* After the turn has gone on: done() may free the item. */
+        /* Call done() after the turn is passed on, because it may free the item. */
         workers->funcs.done(item);
         item = next;
     }
