@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finds procedures by program and number. An index is filled from the tables of this module, and by
- * the server with those of its own, before it is read; after that it is constant, so any thread
- * reads it without a lock. A number that two rows claim, or a struct larger than callers have room
- * for, is a mistake in a table: the program ends at its first call, and so in every test.
+ * Finds procedures by program and number. An index is filled with the tables of this module; the
+ * server adds its own tables to its index. After that the index is constant, so any thread reads it
+ * without a lock. A duplicate number, or a struct above CST_API_STRUCT_MAX, is an error in a table.
+ * It aborts the program when the index is filled, and so in every test.
  */
 #include <string.h>
 

@@ -8,7 +8,7 @@
 #include <service/pools.h>
 #include <service/secrets.h>
 
-/* Tables of procedures, each ended by a row without a handler. */
+/* Tables of procedures. Each ends with a row without a handler. */
 extern const CstProcedure cst_api_pool_procedures[];
 extern const CstProcedure cst_api_trash_procedures[];
 extern const CstProcedure cst_api_volume_procedures[];
@@ -20,35 +20,35 @@ extern const CstProcedure cst_api_secret_procedures[];
 extern const CstProcedure cst_api_host_procedures[];
 extern const CstProcedure cst_api_empty_procedures[];
 
-/* objects.c: between the structs of the protocol and the service's objects */
+/* objects.c: conversion between the protocol's structs and the service's objects */
 
 /**
- * Returns the pool that @vol names, by name; the caller unrefs it. NULL with NO_POOL. Names pool
- * and volume in the log's context.
+ * Finds the pool of @vol by name, and sets pool and volume in the log's context. Returns the pool,
+ * which the caller unrefs, or NULL with NO_POOL.
  */
 CstPool *cst_api_vol_pool(CstService *service, const wire_vol *vol, GError **error);
 /** Fills @ret with @pool's name and UUID. */
 void cst_api_fill_pool(wire_pool *ret, CstPool *pool);
-/** Fills @ret with the names and the @key of a volume of @pool. Takes @key over. */
+/** Fills @ret with the names and the @key of a volume of @pool. @ret owns @key. */
 void cst_api_set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key);
 /**
- * As cst_api_set_vol(), with the key that the service knows or finds. FALSE with NO_VOL. May touch
- * the pool's storage.
+ * Like cst_api_set_vol(), with the key from the service. Returns FALSE with NO_VOL. May access the
+ * pool's storage.
  */
 gboolean cst_api_fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
 
 /** Returns the text of an optional string, borrowed, or NULL when it is absent. */
 const char *cst_api_opt_text(const wire_opt_string text);
-/** Makes an optional string of @text, which it takes over; NULL: absent. */
+/** Returns @text as an optional string, which owns it; NULL: absent. */
 wire_opt_string cst_api_opt(char *text);
 /**
- * Returns @text, which it takes over, or an empty string for NULL: for strings that are not
- * optional.
+ * Returns @text, or a new empty string if @text is NULL. For strings that are not optional. The
+ * caller owns the result.
  */
 char *cst_api_text(char *text);
 
 /**
- * Fails with RPC and libvirt's words ("maxnames > REMOTE_…_LIST_MAX") unless 0 <= @max <= @limit.
+ * Fails with RPC unless 0 <= @max <= @limit, with libvirt's message "maxnames > REMOTE_…_LIST_MAX".
  */
 gboolean cst_api_check_max(int max, int limit, const char *what, const char *limit_name,
                            GError **error);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures of domains, networks, interfaces, devices and filters: there are none here. Tools that
- * are made for any libvirt ask for them on their way to the pools, and an empty list lets them go
- * on. The limits and their refusals are libvirt's.
+ * Procedures for domains, networks, interfaces, devices and filters, which do not exist here.
+ * General libvirt tools query them before the pools, and an empty list lets the tools continue. The
+ * limits and their errors are libvirt's.
  */
 #include "api_private.h"
 
 static gboolean empty(CstApiCall *call, const void *args, void *ret, GError **error)
 {
-    return TRUE; /* @ret is zeroed: the count 0, or a list without elements */
+    return TRUE; /* @ret is zeroed: count 0, or an empty list */
 }
 
 static gboolean empty_up_to(CstApiCall *call, const void *args, void *ret, GError **error)

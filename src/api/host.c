@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about the host and the connection. Tools ask them of any connection, virt-manager and
- * virt-install of qemu:///system in particular, so the answers suit such a tool as far as they can
- * be given without running guests; the rest is refused with NO_SUPPORT, as by a libvirt driver that
- * lacks the call. What differs by driver is selected by CstApiSession.driver, that is by the URI.
+ * Procedures for the host and the connection. Tools call them on any connection; virt-manager and
+ * virt-install call them on qemu:///system. They answer as well as a server without guests can. The
+ * other procedures fail with NO_SUPPORT, as in a libvirt driver that lacks the call. Answers that
+ * differ by driver depend on CstApiSession.driver, and thus on the URI.
  */
 #include <string.h>
 
@@ -57,7 +57,7 @@ static gboolean cpu_map(CstApiCall *call, const void *data, void *ret_data, GErr
     return TRUE;
 }
 
-/* libvirt's number for a guest that QEMU emulates, and for any type that needs no KVM. */
+/* libvirt's number for a guest that QEMU emulates, and for any type that does not need KVM. */
 #define EMULATED_CPUS_MAX 16
 
 static gboolean max_vcpus(CstApiCall *call, const void *data, void *ret, GError **error)
@@ -82,8 +82,8 @@ static gboolean unsupported(CstApiCall *call, const void *args, void *ret, GErro
 }
 
 /*
- * Clients call it twice: with 0 for the number of statistics, then with that number for the values.
- * All NUMA cells together (second < 0) have four, one cell has two.
+ * Clients call this twice: first with 0 for the number of statistics, then with that number for the
+ * values. All NUMA cells together (second < 0) have four, one cell has two.
  */
 static gboolean memory_stats(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
@@ -136,7 +136,7 @@ static gboolean get_version(CstApiCall *call, const void *args, void *ret, GErro
     unsigned major = 0, minor = 0, micro = 0;
 
     /*
-     * Tools look at QEMU's version to switch off what old ones lack: formats of volumes, backing
+     * Tools read QEMU's version to disable features that old releases lack: volume formats, backing
      * files.
      */
     if (call->session->driver == CST_API_QEMU) {
@@ -162,7 +162,7 @@ static gboolean get_hostname(CstApiCall *call, const void *args, void *ret, GErr
 
 static gboolean is_secure(CstApiCall *call, const void *args, void *ret, GError **error)
 {
-    /* The socket is local; a connection from elsewhere comes through SSH. */
+    /* The socket is local; a remote connection arrives through SSH. */
     ((wire_int *)ret)->value = 1;
     return TRUE;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about volumes as images: chains, checks, conversions, references, bitmaps. Each
- * unpacks its arguments, calls one use case of the service with the call's task, and packs the
- * result.
+ * Procedures for volumes as images: chains, checks, conversions, references, bitmaps. Each unpacks
+ * its arguments, calls one use case of the service with the call's task, and packs the result.
  *
- * Whatever opens an image needs WRITE, even if it changes nothing: a client on the read-only socket
- * sees what the pools' tables hold, and must neither read content nor keep the storage busy. Lists
- * that could exceed the protocol's limit are cut off there.
+ * A procedure that opens an image needs WRITE, even if it changes nothing. A client on the
+ * read-only socket may see the pools' tables, but must not read content or keep the storage busy.
+ * Lists that could exceed the protocol's limit are cut off at the limit.
  */
 #include <service/images.h>
 #include <service/trust.h>
@@ -272,7 +271,7 @@ static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
     };
 }
 
-/* The service's page fits into a reply; larger maps come in several calls (more). */
+/* One page of the service fits into a reply. Larger maps need several calls (more). */
 G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
 
 static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError **error)
@@ -313,7 +312,7 @@ static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **e
         if (!source)
             return FALSE;
     }
-    /* The strings stay the arguments'. */
+    /* The steps borrow their strings from the arguments. */
     for (guint i = 0; i < args->steps.steps_len; i++) {
         const wire_bitmap_step *wire = &args->steps.steps_val[i];
         const CstBitmapStep step = {wire->action, cst_api_opt_text(wire->from)};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about jobs, found by number among all jobs of the root, whichever process does them.
- * They read and write the jobs' files only, never a pool's storage, so a list can be had while
- * storage hangs: QUICK. Procedures about calls of the same connection are in server/procs_call.c.
+ * Procedures for jobs. A job is found by number among all jobs of the root, in any process. The
+ * procedures are QUICK: they access only the jobs' files and never a pool's storage, so that a list
+ * is available while storage hangs. Procedures for calls of the same connection are in
+ * server/procs_call.c.
  *
- * Jobs that the client does belong to its session (service/client_jobs.h).
+ * Jobs that the client performs belong to its session (service/client_jobs.h).
  */
 #include <service/client_jobs.h>
 #include <service/jobs.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conversion between the protocol's structs and the service's objects. A pool is found by UUID, as
- * a client holds it, so that a pool that was undefined and defined again under the same name is not
- * taken for the old one; a volume's struct has its pool's name only. Each lookup also sets what the
- * log's context says the call is about.
+ * Conversion between the protocol's structs and the service's objects. A pool is found by its UUID,
+ * so that a pool that was undefined and redefined under the same name is not mistaken for the old
+ * one. A volume's struct has only its pool's name. Each lookup also sets the pool and the volume of
+ * the call in the log's context.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@ CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error
         cst_log_set_pool(cst_pool_name(found));
         return found;
     }
-    /* libvirt's message has the UUID and the name. */
+    /* Like libvirt's message, with the UUID and the name. */
     if (g_error_matches(reason, CST_ERROR, CST_ERROR_NO_POOL))
         cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching uuid '%s' (%s)"),
                  cst_uuid_format(&uuid, text), pool->name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about pools. Those that read the service's tables are INLINE; those that read the
- * program's own files, or take the lock of the definitions, are QUICK; those that touch storage or
- * wait for the pool are LONG and have a task.
+ * Procedures for pools. A procedure is INLINE if it reads only the service's tables. It is QUICK if
+ * it reads Cistern's own files or acquires the lock of the definitions. It is LONG, with a task, if
+ * it accesses storage or waits for the pool.
  */
 #include <string.h>
 
@@ -20,7 +20,7 @@ static gboolean count_pools(CstApiCall *call, unsigned filter, wire_int *ret, GE
     return TRUE;
 }
 
-/* Up to @max names: the client has room for no more. */
+/* Returns up to @max names, because the client has no room for more. */
 static gboolean name_pools(CstApiCall *call, unsigned filter, int max, wire_names *ret,
                            GError **error)
 {
@@ -71,7 +71,7 @@ static gboolean list_all_pools(CstApiCall *call, const void *data, void *ret_dat
     if (!pools)
         return FALSE;
     ret->ret = pools->len;
-    /* The client wants the number only. */
+    /* The client requests only the number. */
     if (!args->need_results)
         return TRUE;
     /* libvirt's protocol has no pages. */
@@ -87,7 +87,7 @@ static gboolean list_all_pools(CstApiCall *call, const void *data, void *ret_dat
 
 /* --- lookups --------------------------------------------------------------------------------- */
 
-/* Packs @pool, which it takes over; NULL: the lookup has failed and set its error. */
+/* Fills @ret with @pool and releases @pool. NULL: the lookup has failed and set its error. */
 static gboolean give_pool(CstPool *pool, void *ret)
 {
     if (!pool)
@@ -269,7 +269,7 @@ static gboolean get_problem(CstApiCall *call, const void *args, void *ret, GErro
     return TRUE;
 }
 
-/* What is too much for a reply is left out: the first lines say most. */
+/* Notes above WIRE_LIST_MAX are left out, because the first ones are the most important. */
 static gboolean health(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_pool_health_ret *ret = data;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs procedures. At level debug the log shows each call's beginning, with the texts among its
- * arguments, and its end. Arguments of which a part is secret are not shown, and of an XML document
- * only the size: it may contain what does not belong into logs.
+ * Runs procedures. At level debug the log shows the begin of each call with the strings in its
+ * arguments, and its end. Arguments that contain a secret are not shown. Of an XML document only
+ * the size is shown, because the document may contain confidential data.
  */
 #include <string.h>
 
@@ -12,19 +12,19 @@
 
 #include "api_private.h"
 
-#define TEXT_MAX 200 /* bytes shown of one argument */
+#define TEXT_MAX 200 /* bytes shown of one string */
 #define NO_TEXT  (-1)
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
 /*
- * An XDR stream that encodes nothing and lists the texts it is given, so that no procedure needs a
- * function of its own for the log. In XDR a text is its length, its bytes (an empty one has none,
- * and is not seen), and padding; a UUID is 16 bytes without a length.
+ * An XDR stream that encodes no bytes and lists the strings that it receives, so that no procedure
+ * needs its own log function. XDR encodes a string as its length, its bytes and padding. An empty
+ * string has no bytes and is not listed. A UUID is 16 bytes without a length.
  */
 typedef struct {
     GString *texts;
-    long length; /* the last number, if nothing followed it yet; else NO_TEXT */
+    long length; /* the last number, if no bytes followed it yet; else NO_TEXT */
 } Listing;
 
 static bool_t see_number(XDR *xdr, const long *number)
@@ -60,15 +60,15 @@ static bool_t see_bytes(XDR *xdr, const char *bytes, u_int len)
     return TRUE;
 }
 
-/* Makes the XDR functions call x_putlong for each number. */
+/* Returns NULL, so that the XDR functions call x_putlong for each number. */
 static int32_t *no_buffer(XDR *xdr, u_int len)
 {
     return NULL;
 }
 
 /*
- * Returns the texts and UUIDs in @args (" 'images' 6b5b…"), or "" when there are none. The caller
- * frees it.
+ * Returns the strings and UUIDs in @args (" 'images' 6b5b…"), or an empty string. The caller frees
+ * the result.
  */
 static char *list_texts(const CstProcedure *procedure, const void *args)
 {
@@ -99,7 +99,7 @@ static void log_begin(const CstApiCall *call, const void *args)
             *texts ? ":" : "", texts);
 }
 
-/* @error: NULL when the call has succeeded. */
+/* @error: NULL if the call has succeeded. */
 static void log_end(const CstApiCall *call, gint64 began, const GError *error)
 {
     double ms = (double)(g_get_monotonic_time() - began) / 1000;
@@ -119,7 +119,7 @@ gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **err
     gboolean ok;
     gint64 began;
 
-    /* Pool lookups take microseconds: without debugging they must not pay for the log. */
+    /* Pool lookups take microseconds, so skip the log's work unless the level is debug. */
     if (!cst_log_enabled(CST_LOG_DEBUG))
         return call->procedure->handler(call, args, ret, error);
     began = g_get_monotonic_time();

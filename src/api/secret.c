@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about secrets. A value lives in the decoded arguments or in the result of one call;
- * the rows' wipe functions overwrite it there, and the server overwrites the packets
- * (CstProcedure.wipe_args, wipe_ret). libvirt's are QUICK: the files are the program's own. Ours
- * are about many values at once, and so LONG.
+ * Procedures for secrets. A value exists in the decoded arguments or in the result of one call. The
+ * wipe functions of the rows overwrite it there, and the server overwrites the packets
+ * (CstProcedure.wipe_args, wipe_ret). libvirt's procedures are QUICK, because they access only
+ * Cistern's own files. Cistern's own procedures are LONG, because they process many values at once.
  */
 #include <string.h>
 
@@ -78,7 +78,7 @@ static gboolean list_all_secrets(CstApiCall *call, const void *data, void *ret_d
 
 /* --- lookups and definitions ----------------------------------------------------------------- */
 
-/* Packs @row, which it takes over; NULL: the lookup has failed and set its error. */
+/* Fills @ret with @row and frees @row. NULL: the lookup has failed and set its error. */
 static gboolean give_secret(CstSecretRow *row, void *ret)
 {
     if (!row)
@@ -148,7 +148,7 @@ static gboolean set_value(CstApiCall *call, const void *data, void *ret, GError 
                                         args->value.value_len, args->flags, error);
 }
 
-/* Called for arguments that were decoded in part, too. */
+/* Also called for partially decoded arguments. */
 static void wipe_new_value(void *data)
 {
     wire_secret_set_value_args *args = data;
@@ -164,13 +164,13 @@ static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GE
     CstUuid uuid = uuid_of(args->secret.uuid);
     g_auto(CstSecretBytes) value = {0};
 
-    /* Flags of the service are none of the protocol's. */
+    /* Flags of the service are not part of the protocol. */
     if (!call->embedded && !cst_flags_check(args->flags, 0, "secretGetValue", error))
         return FALSE;
     if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value,
                                       error))
         return FALSE;
-    /* XDR frees it; wipe_value() overwrites it before that. */
+    /* XDR frees the copy; wipe_value() overwrites it first. */
     ret->value.value_val = g_memdup2(value.data, value.len + 1);
     ret->value.value_len = (u_int)value.len;
     return TRUE;
@@ -289,7 +289,7 @@ static gboolean rotate(CstApiCall *call, const void *data, void *ret_data, GErro
     return TRUE;
 }
 
-/* Called for arguments that were decoded in part, too. */
+/* Also called for partially decoded arguments. */
 static void wipe_rotation(void *data)
 {
     wire_secret_rotate_args *args = data;
@@ -315,7 +315,7 @@ const CstProcedure cst_api_secret_procedures[] = {
     ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text, get_xml),
     ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void, set_value,
         .wipe_args = wipe_new_value),
-    /* WRITE, as with libvirt: a read-only client must not see a value. */
+    /* WRITE, as in libvirt, because a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
         get_value, .wipe_ret = wipe_value),
     CST_OWN_PROCEDURE(SECRET_ROTATE, LONG, WRITE, "cisternSecretRotate", secret_rotate_args,

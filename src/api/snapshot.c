@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about snapshots of volumes. libvirt has none for storage volumes, so they belong to
- * Cistern's program. All are LONG: to list them means to read the image or to ask the technology.
+ * Procedures for snapshots of volumes. They belong to Cistern's program, because libvirt has no
+ * snapshots of storage volumes. All are LONG, because a list requires reading the image or querying
+ * the storage technology.
  */
 #include <base/flags.h>
 #include <service/snapshots.h>
@@ -85,7 +86,7 @@ static gboolean lost(CstApiCall *call, const void *data, void *result, GError **
     return TRUE;
 }
 
-/* No snapshot has a '/' in its name. */
+/* args->other is a list of names with '/' as separator; a snapshot's name contains no '/'. */
 static gboolean revert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;

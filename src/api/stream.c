@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures that begin a stream. The caller takes over what they open, and goes on after the reply
- * (server/stream.c, conn/local.c).
+ * Procedures that start a stream. The caller owns the opened upload or download, and continues it
+ * after the reply (server/stream.c, conn/local.c).
  */
 #include <service/volumes.h>
 

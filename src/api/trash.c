@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Procedures over deleted volumes that pools keep. */
+/* Procedures for the trash: deleted volumes that a pool keeps. */
 #include <service/trash.h>
 
 #include "api_private.h"

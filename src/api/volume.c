@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures about volumes. Even lookups are LONG: a name that is not in the pool's table makes the
- * service look at the storage, and the attributes of a volume are read anew. The two calls that
- * clients make most (lookup by name, path) are answered from the table if they can be
- * (from_memory).
+ * Procedures for volumes. Even lookups are LONG: the service searches the storage for a name that
+ * is not in the pool's table, and it reads a volume's attributes again. The two most frequent calls
+ * (lookup by name, path) are answered from the table where possible (from_memory).
  *
- * A volume's struct has its pool's name, its own and its key; calls identify it by the two names.
+ * A volume's struct has the name of its pool, its own name and its key. Calls identify the volume
+ * by the two names.
  */
 #include <string.h>
 
@@ -38,7 +38,7 @@ static gboolean list_volumes(CstApiCall *call, const void *data, void *ret_data,
     pool = cst_api_pool(call->service, &args->pool, error);
     if (!pool)
         return FALSE;
-    /* BRIEF: names need no look at the volumes. */
+    /* BRIEF: names do not require reading the volumes. */
     rows = cst_pool_list_volumes(pool, NULL, (guint)args->max, CST_VOL_ROWS_BRIEF, error);
     if (!rows)
         return FALSE;
@@ -84,7 +84,7 @@ static gboolean list_all_volumes(CstApiCall *call, const void *data, void *ret_d
     ret->ret = count;
     if (!args->need_results)
         return TRUE;
-    /* Cistern's clients use pages (list_page()); libvirt's reply has room for no more. */
+    /* The limit of libvirt's reply. Cistern's clients use pages (list_page()). */
     if (count > WIRE_LIST_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("Too many storage_vols '%u' for limit '%d'"), count,
                         WIRE_LIST_MAX);
@@ -120,7 +120,7 @@ static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GE
     pool = cst_api_pool(call->service, &args->pool, error);
     if (!pool)
         return FALSE;
-    /* One row more than asked for shows whether there is a next page. */
+    /* One extra row shows whether there is a next page. */
     rows = cst_pool_list_volumes(
         pool, cst_api_opt_text(args->after), limit + 1,
         args->flags & WIRE_PAGE_DETAILS ? CST_VOL_ROWS_DETAILS : CST_VOL_ROWS_BRIEF, error);
@@ -143,7 +143,7 @@ static gboolean by_name(CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
-/* As by_name(), from the table. */
+/* Like by_name(), but answers from the pool's table. */
 static gboolean by_known_name(CstApiCall *call, const void *data, void *ret)
 {
     const wire_vol_by_name_args *args = data;
@@ -187,7 +187,7 @@ static gboolean info_with(CstApiCall *call, const wire_vol *vol, gboolean physic
         return FALSE;
     ret->type = (char)info.type;
     ret->capacity = info.capacity;
-    /* With VIR_STORAGE_VOL_GET_PHYSICAL the field of the allocation has the physical size. */
+    /* With VIR_STORAGE_VOL_GET_PHYSICAL the allocation field holds the physical size. */
     ret->allocation = physical ? info.physical : info.allocation;
     return TRUE;
 }
@@ -225,7 +225,7 @@ static gboolean get_path(CstApiCall *call, const void *args, void *ret, GError *
     return ((wire_text *)ret)->value != NULL;
 }
 
-/* As get_path(), from the table. */
+/* Like get_path(), but answers from the pool's table. */
 static gboolean get_known_path(CstApiCall *call, const void *args, void *ret)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;

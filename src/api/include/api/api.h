@@ -11,21 +11,22 @@
 #include <wire/codec.h>
 
 /**
- * Every operation as a procedure: libvirt's calls on storage, secrets and the host, and those of
- * Cistern's own program. The arguments and the result of a procedure are structs that rpcgen makes
- * of wire/cistern_remote.x. The server decodes a packet into them and runs the procedure in one of
- * its threads; an embedded connection fills them in and runs the same procedure itself. Procedures
- * about the connection itself (authentication, events, calls under way) are in the server.
+ * Every operation as a procedure: libvirt's calls for storage, secrets and the host, and the calls
+ * of Cistern's own program. Arguments and results are structs that rpcgen makes from
+ * wire/cistern_remote.x. The server decodes a packet into the arguments and runs the procedure in
+ * one of its threads. An embedded connection fills in the arguments and runs the same procedure
+ * itself. Procedures of the connection itself (authentication, events, calls in flight) are in the
+ * server.
  */
 
-/** The driver that a connection's URI names; it decides words and versions in a few answers. */
+/** The driver in a connection's URI. A few answers depend on it: names and versions. */
 typedef enum { CST_API_STORAGE, CST_API_SECRET, CST_API_QEMU } CstApiDriver;
 
-/** The connection that calls. Borrowed; constant while calls run. */
+/** The calling connection. Borrowed; constant while calls run. */
 typedef struct {
     CstApiDriver driver;
     char *uri;           /**< virConnectGetURI's answer; NULL until the connection is open */
-    CstClientJobs *jobs; /**< that its client does */
+    CstClientJobs *jobs; /**< jobs that the client performs */
 } CstApiSession;
 
 typedef struct CstProcedure CstProcedure;
@@ -36,36 +37,38 @@ typedef struct {
     const CstApiSession *session;
     const CstProcedure *procedure;
     CstTask *task;                        /**< of CST_RUN_LONG, otherwise NULL; borrowed */
-    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has shown; "": none */
-    gboolean embedded;                    /**< the caller is in this process; no client is */
-    CstUpload *upload;                    /**< opened by the procedure; the caller takes it over */
-    CstDownload *download;                /**< the same; at most one of the two */
-    gboolean sparse;                      /**< of either: holes are told as such */
+    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has presented; "": it
+                                               has presented no token */
+    gboolean embedded;                    /**< the caller is in this process; there is no client */
+    CstUpload *upload;                    /**< opened by the procedure; the caller owns it */
+    CstDownload *download;                /**< the same; only one of @upload and @download is set */
+    gboolean sparse;                      /**< of the upload or download: holes are sent as holes */
 } CstApiCall;
 
 /**
- * Does the call. @args is decoded, @ret zeroed. The caller frees what it puts into @ret with
- * xdr_free(): strings come from g_strdup(), arrays from g_new(), and strings that are not optional
- * are never NULL. On failure it sets @error, and @ret is still fit for xdr_free(). Runs in any
- * thread; waits only as its CstRunClass allows.
+ * Runs the call. @args is decoded, @ret is zeroed. Allocate strings in @ret with g_strdup() and
+ * arrays with g_new(), because the caller frees @ret with xdr_free(). A string that is not optional
+ * must not be NULL. Returns FALSE and sets @error on failure; @ret must then still be valid for
+ * xdr_free(). Runs in any thread, and waits only as its CstRunClass allows.
  */
 typedef gboolean (*CstHandler)(CstApiCall *call, const void *args, void *ret, GError **error);
 
 /**
- * Answers the call from memory, without waiting, as the handler would. FALSE when the answer is not
- * in memory: the handler has to run, and @ret is unchanged.
+ * Answers the call from memory without waiting, with the same result as the handler. Returns FALSE
+ * if the answer is not in memory; then @ret is unchanged and the handler must run.
  */
 typedef gboolean (*CstFromMemory)(CstApiCall *call, const void *args, void *ret);
 
 typedef enum {
     CST_RUN_INLINE, /**< needs memory only and never waits: in any thread, under any lock */
-    CST_RUN_QUICK,  /**< touches our own files or /proc, never a pool's storage; waits for no
-                         volume, pool, scan or stream, and for no other call but for a moment */
-    CST_RUN_LONG    /**< may touch a pool's storage, wait or take long; takes a task */
+    CST_RUN_QUICK,  /**< reads or writes Cistern's own files or /proc, never a pool's storage;
+                         does not wait for a volume, pool, scan or stream, and for another call
+                         only briefly */
+    CST_RUN_LONG    /**< may access a pool's storage, wait or last long; has a task */
 } CstRunClass;
 
 typedef enum {
-    CST_NEEDS_NOTHING, /**< allowed before the connection is open, to everybody */
+    CST_NEEDS_NOTHING, /**< allowed before the connection is open, for every user */
     CST_NEEDS_READ,
     CST_NEEDS_WRITE /**< refused on a read-only connection */
 } CstNeeds;
@@ -76,34 +79,37 @@ struct CstProcedure {
     CstRunClass run;
     CstNeeds needs;
     CstWireDomain domain; /**< of its errors */
-    const char *name;     /**< libvirt's name for it, used in messages; ours begin with "cistern" */
+    const char *name;     /**< libvirt's name, used in messages; Cistern's own begin with
+                               "cistern" */
     xdrproc_t args_func;
     size_t args_size;
     xdrproc_t ret_func;
     size_t ret_size;
     CstHandler handler;
-    CstFromMemory from_memory;     /**< for CST_RUN_LONG only; NULL: never in memory */
-    void (*wipe_args)(void *args); /**< overwrites secrets in them; NULL: there are none */
-    void (*wipe_ret)(void *ret);   /**< overwrites secrets in it; NULL: there are none */
+    CstFromMemory from_memory;     /**< for CST_RUN_LONG only; NULL: the handler always runs */
+    void (*wipe_args)(void *args); /**< overwrites secrets in the arguments; NULL: they contain
+                                        no secrets */
+    void (*wipe_ret)(void *ret);   /**< overwrites secrets in the result; NULL: it contains no
+                                        secrets */
 };
 
-/** Bytes that hold the arguments or the result of any procedure. */
+/** Size in bytes of the largest arguments or result of a procedure. */
 #define CST_API_STRUCT_MAX 512
 
-/** Arguments or result of a procedure that has none. */
+/** Arguments or result of a procedure without any. */
 typedef struct {
     char nothing;
 } wire_void;
 
-/** Encodes and decodes nothing. */
+/** XDR function of wire_void: no bytes. */
 static inline bool_t xdr_wire_void(XDR *xdr, wire_void *none)
 {
     return TRUE;
 }
 
 /**
- * A row of a table of procedures. Types are named as in the .x file, without "wire_"; run and needs
- * without their prefixes. Further fields may follow: .from_memory = …
+ * A row of a table of procedures. Write types as in the .x file, without "wire_". Write run and
+ * needs without their prefixes. Further fields may follow: .from_memory = …
  */
 #define CST_PROCEDURE(program_, number_, run_, needs_, domain_, name_, args_, ret_, handler_, ...) \
     {                                                                                              \
@@ -129,14 +135,14 @@ typedef struct {
 /** Fills *@ret_index with all procedures of this module. */
 void cst_procedure_index_init(CstProcedureIndex *ret_index);
 /**
- * Adds the rows of @table up to the one without a handler, which must be static. A number that is
- * taken ends the program.
+ * Adds the rows of @table, up to the row without a handler. @table must be static. A duplicate
+ * number aborts the program.
  */
 void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table);
-/** Returns the procedure, or NULL when there is none. From any thread. */
+/** Returns the procedure, or NULL if the number is unknown. From any thread. */
 const CstProcedure *cst_procedure_index_find(const CstProcedureIndex *index, uint32_t program,
                                              int number);
-/** Finds a procedure of this module, as cst_procedure_index_find() does. From any thread. */
+/** Finds a procedure of this module, like cst_procedure_index_find(). From any thread. */
 const CstProcedure *cst_api_find(uint32_t program, int number);
 
 /**
@@ -144,11 +150,14 @@ const CstProcedure *cst_api_find(uint32_t program, int number);
  * under the thread's context (base/log_context.h).
  */
 gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **error);
-/** Answers @call from memory; see CstFromMemory. FALSE also when the procedure never does. */
+/**
+ * Answers @call from memory; see CstFromMemory. Returns FALSE if the procedure has no from_memory
+ * function, too.
+ */
 gboolean cst_api_run_from_memory(CstApiCall *call, const void *args, void *ret);
 
 /**
- * Returns the pool with @pool's UUID; the caller unrefs it. NULL with NO_POOL. Names it in the
- * log's context.
+ * Finds the pool with @pool's UUID, and sets it in the log's context. Returns the pool, which the
+ * caller unrefs, or NULL with NO_POOL.
  */
 CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error);
