@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads cisternd.conf, a key file of GLib's. The table settings has a row for each key; a setter
- * checks the value and stores it. The file is read into a local struct, so a file with an error
+ * Reads cisternd.conf, a GLib key file. The table settings has a row for each key; a setter checks
+ * the value and stores it. The file is read into a local struct, so that a file with an error
  * changes nothing.
  *
- * A number that the file does not set stays 0, which stands for the built-in default; max_wait,
- * which may be 0, has a flag.
+ * A number that the file does not set stays 0, which means the built-in default. max_wait has a
+ * flag, because 0 is a valid value of it.
  */
 #include "config.h"
 
@@ -31,8 +31,8 @@ char *daemon_config_path(const CstPaths *paths)
 /* --- settings -------------------------------------------------------------------------------- */
 
 /*
- * The group must exist when the daemon starts: to go on without it would lock its members out in
- * silence.
+ * Fails if the group does not exist, because a start without it would silently lock out its
+ * members.
  */
 static gboolean set_group(const char *value, DaemonConfig *config, GError **error)
 {
@@ -111,8 +111,8 @@ static gboolean set_max_user_memory(const char *value, DaemonConfig *config, GEr
 }
 
 /*
- * Returns the number of the word that @value is. It is accepted with quotes and without: libvirt's
- * configuration files have them, key files don't.
+ * Sets *@ret_number to the index of @value in @words. Accepts the value with or without quotes,
+ * because libvirt's configuration files use quotes and key files do not.
  */
 static gboolean parse_word(const char *value, const char *const *words, guint *ret_number,
                            GError **error)
@@ -238,8 +238,8 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
     }
     if (config.mode == 0)
         /*
-         * Without a group the socket is its owner's; permissions are checked again for each
-         * connection.
+         * Without a group only the owner may connect. The server checks the permissions of each
+         * connection again.
          */
         config.mode = config.has_group ? 0770 : 0700;
     *ret_config = config;

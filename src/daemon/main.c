@@ -2,16 +2,17 @@
 /*
  * cisternd: options, configuration, start, signals, end.
  *
- * The order of the start (run()): signals are blocked before any thread exists, so that only
- * sigwait() in the main thread gets them. The service takes the driver lock first, which refuses a
- * second manager of the root, and replays the journal; then the sockets are opened, and only then
- * do pools start in the background and clients get in. READY is reported when connections are
+ * Order of the start (run()): signals are blocked before any thread exists, so that only sigwait()
+ * in the main thread receives them. The service first acquires the driver lock, which excludes a
+ * second manager of the root, and replays the journal. Then the sockets are opened. Only then pools
+ * start in the background and clients are accepted. READY is reported when connections are
  * accepted.
  *
- * The order of the end: jobs are cancelled or left to the next daemon, the sockets' names removed,
- * connections closed and their calls cancelled, the driver lock given up. It takes STOP_SECONDS at
- * most (end_in_time()), because a call into storage that does not answer cannot be ended. The
- * kernel may hold its thread even then, so the connections and the driver lock are given up first.
+ * Order of the end: jobs are cancelled or left to the next daemon, and the socket files are
+ * removed. Then connections are closed, their calls are cancelled, and the driver lock is released.
+ * The end takes at most STOP_SECONDS (end_in_time()), because a call into storage that does not
+ * answer cannot be ended. The kernel may keep its thread even then, so the connections and the
+ * driver lock are released first.
  */
 #include <errno.h>
 #include <locale.h>
@@ -43,8 +44,8 @@
 #include "takeover.h"
 
 /*
- * Then the process exits whatever its threads do; storage is left as a crash would leave it, which
- * the next start repairs. Documented in cisternd(8).
+ * After this time the process exits even if threads still run. Storage is then in the state of a
+ * crash, which the next start repairs. Documented in cisternd(8).
  */
 #define STOP_SECONDS 10
 
@@ -99,7 +100,7 @@ static void set_log_level(const Options *options, const DaemonConfig *config)
         cst_log_set_level(config->log_level);
 }
 
-/* A connection takes one descriptor, a stream two, and the default limit is 1024. */
+/* Raises the limit of descriptors: a connection uses one, a stream two, and the default is 1024. */
 static void raise_limits(void)
 {
     struct rlimit limit;
@@ -109,8 +110,8 @@ static void raise_limits(void)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     /*
-     * Each malloc arena keeps what its threads free; with dozens of workers that would be most of
-     * the memory in use.
+     * Limit the malloc arenas: each one keeps the memory that its threads free. With dozens of
+     * workers that would be most of the memory in use.
      */
     mallopt(M_ARENA_MAX, 2);
 }
@@ -121,14 +122,14 @@ static void block_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGTERM);
     sigaddset(ret_set, SIGINT);
     sigaddset(ret_set, SIGHUP);
-    /* Before any thread is made: threads inherit the mask. */
+    /* Block before any thread is made, because threads inherit the mask. */
     pthread_sigmask(SIG_BLOCK, ret_set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
 /*
- * Reads the configuration again (SIGHUP). Only the log level takes effect; other changes against
- * @used, which the daemon was started with, are reported. A file with an error changes nothing.
+ * Reads the configuration again (SIGHUP). Only the log level takes effect. Other differences from
+ * @used, the configuration of the start, are logged. A file with an error changes nothing.
  */
 static void reload(const char *path, const Options *options, const DaemonConfig *used)
 {
@@ -166,8 +167,9 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
 }
 
 /*
- * A thread that the kernel holds keeps the descriptors of the process, so connections are ended
- * here: their clients would wait for ever. Listening sockets stay, as systemd has them, too.
+ * Shuts down all connections. A thread in the kernel keeps the descriptors of the process open, so
+ * the clients would otherwise wait for ever. Listening sockets stay open, because systemd has them,
+ * too.
  */
 static void end_connections(void)
 {
@@ -183,7 +185,7 @@ static void end_connections(void)
     }
 }
 
-/* Owns @data, the CstPaths. */
+/* Thread function of end_in_time(). Owns @data, the CstPaths. */
 static gpointer end_late(gpointer data)
 {
     g_autoptr(CstPaths) paths = data;
@@ -194,14 +196,14 @@ static gpointer end_late(gpointer data)
         _("storage does not answer: stopping without it; the next start finishes what is left"));
     end_connections();
     cst_driver_locks_give_up(paths);
-    /* _exit(), because exit handlers would wait for what hangs. */
+    /* Use _exit(), because exit handlers would wait for the hanging threads. */
     _exit(CST_EXIT_OK);
     return NULL;
 }
 
 /*
- * Ends the process after STOP_SECONDS: a call that hangs in the kernel or in a library cannot be
- * ended from here.
+ * Starts a thread that ends the process after STOP_SECONDS. A call that hangs in the kernel or in a
+ * library cannot be ended otherwise.
  */
 static void end_in_time(const CstPaths *paths)
 {
@@ -212,8 +214,8 @@ static void end_in_time(const CstPaths *paths)
 }
 
 /*
- * libvirt's daemons look for secrets at virtsecretd's socket, and whoever serves it manages the
- * secrets. When another program does so already, it keeps both, and the daemon starts without them.
+ * Serves virtsecretd's sockets and manages the secrets, because libvirt's daemons connect there for
+ * secrets. If another program already does so, the daemon starts without secrets.
  */
 static void offer_secrets(CstService *service, const CstPaths *paths, const DaemonConfig *config,
                           GPtrArray *sockets)
@@ -228,7 +230,7 @@ static void offer_secrets(CstService *service, const CstPaths *paths, const Daem
          daemon_sockets_add_secrets(paths, config, sockets, &error)))
         return;
     /*
-     * Served all the same: systemd listens, so clients would wait for an answer that never comes.
+     * Serve the passed sockets even so: systemd listens on them, and clients would wait for ever.
      */
     if (from == DAEMON_SECRETS_PASSED) {
         cst_log(CST_LOG_WARNING, _("secrets can't be changed here for now: %s"), error->message);
@@ -290,7 +292,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     sockets = daemon_sockets_open(paths, &config, error);
     if (!sockets)
         return FALSE;
-    /* Before pools start, whose first refresh depends on it. */
+    /* Set these before pools start, because the first refresh depends on them. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
     cst_service_set_secret_policy(service, &config.secrets);
     offer_secrets(service, paths, &config, sockets);
@@ -305,8 +307,8 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
         cst_service_stop(service);
     }
     /*
-     * The names are removed while the driver lock is still held, so they cannot be those of a
-     * successor.
+     * Remove the files while the driver lock is still held, so that they cannot belong to the next
+     * daemon.
      */
     daemon_sockets_remove(sockets);
     return server != NULL;
@@ -337,8 +339,8 @@ int main(int argc, char **argv)
     if (!parse_options(&argc, &argv, &options, &error))
         return fail(error);
     /*
-     * The log and the errors for clients are in English, whatever the locale: people search logs,
-     * and clients have locales of their own.
+     * Log and errors for clients are in English in every locale, because people search logs and
+     * clients have their own locale.
      */
     setlocale(LC_MESSAGES, "C");
     if (options.version) {

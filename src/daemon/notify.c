@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sd_notify(3) without libsystemd: one datagram to the socket that NOTIFY_SOCKET names. It is never
- * an error: without a service manager nobody waits for it, and one that gets no READY says so.
+ * sd_notify(3) without libsystemd: sends one datagram to the socket in NOTIFY_SOCKET. Failures are
+ * ignored: a service manager that misses READY reports it itself.
  */
 #include "notify.h"
 

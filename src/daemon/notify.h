@@ -2,7 +2,7 @@
 #pragma once
 
 /**
- * Sends @state ("READY=1", sd_notify(3)) to the service manager. Does nothing without one; failures
- * are ignored.
+ * Sends @state ("READY=1", sd_notify(3)) to the service manager. Does nothing without a service
+ * manager, and ignores failures.
  */
 void daemon_notify(const char *state);

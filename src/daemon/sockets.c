@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sockets that clients connect to: those that systemd has passed, or the daemon's own.
+ * The sockets that clients connect to: passed by systemd, or made by the daemon.
  *
- * systemd's are used as they are: their names and modes belong to the socket units, and cisternd
- * does not remove them. An own socket is bound to a temporary name with mode 0600, gets its group
- * and mode, and is renamed into place, so that nobody connects before the access is right and a
- * stale name is replaced atomically. Two daemons cannot race for the names, because the caller
- * holds the driver lock.
+ * Passed sockets are used unchanged. Their paths and modes belong to the socket units, and cisternd
+ * does not remove them.
+ *
+ * An own socket is bound to a temporary name with mode 0600. It gets its group and mode, and is
+ * then renamed to its path. Thus no client connects before the access is correct, and a stale file
+ * is replaced atomically. Two daemons cannot compete for the paths, because the caller holds the
+ * driver lock.
  */
 #include "sockets.h"
 
@@ -47,7 +49,7 @@ static void add_socket(GPtrArray *sockets, int fd, gboolean read_only, const cha
     g_ptr_array_add(sockets, s);
 }
 
-/* Closes the sockets from @first on and removes those names that are ours. */
+/* Closes the sockets from index @first on and removes the files made by cisternd. */
 static void close_from(GPtrArray *sockets, guint first)
 {
     for (guint i = first; i < sockets->len; i++) {
@@ -69,7 +71,7 @@ static int count_passed(void)
 
     if (!pid || g_ascii_strtoll(pid, NULL, 10) != getpid())
         n = 0;
-    /* The descriptors are ours; child processes must not look for them. */
+    /* This process has consumed the descriptors, so child processes must not see the variables. */
     g_unsetenv("LISTEN_PID");
     g_unsetenv("LISTEN_FDS");
     g_unsetenv("LISTEN_FDNAMES");
@@ -93,7 +95,7 @@ static gboolean add_passed(GPtrArray *sockets, int fd, GError **error)
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return cst_fail_errno(error, errno, _("cannot set up the passed socket %d"), fd);
-    /* The name tells what the socket is for, as with libvirt's units: "…-ro" is for reading. */
+    /* The file name defines the use of the socket, as in libvirt's units: "…-ro" is read-only. */
     name = g_path_get_basename(address.sun_path);
     add_socket(sockets, fd, g_str_has_suffix(name, "-ro"), NULL);
     ((DaemonSocket *)g_ptr_array_index(sockets, sockets->len - 1))->secrets =
@@ -115,7 +117,10 @@ static gboolean fill_address(const char *path, struct sockaddr_un *ret_address, 
     return TRUE;
 }
 
-/* A process that was killed and hangs in the kernel keeps its socket, and accepts no connection. */
+/*
+ * Returns whether the listener is a killed process that hangs in the kernel. Such a process keeps
+ * its socket but accepts no connection.
+ */
 static gboolean listener_is_ending(int fd)
 {
     struct ucred peer = {0};
@@ -125,7 +130,7 @@ static gboolean listener_is_ending(int fd)
            cst_process_is_ending(peer.pid);
 }
 
-/* Fails with BUSY when somebody answers at @path. EAGAIN means a listener whose queue is full. */
+/* Fails with BUSY if a daemon answers at @path. EAGAIN means a listener whose queue is full. */
 static gboolean check_stale(const char *path, GError **error)
 {
     struct sockaddr_un address = {0};
@@ -150,7 +155,7 @@ static gboolean check_stale(const char *path, GError **error)
 static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *config,
                            gboolean read_only, GError **error)
 {
-    /* The read-only socket is open to everybody, so it needs no group. */
+    /* The read-only socket is open to every user, so it needs no group. */
     if (config->has_group && !read_only && chown(path, (uid_t)-1, config->group) < 0)
         return cst_fail_errno(error, errno, _("cannot give '%s' to its group"), path);
     if (chmod(path, mode) < 0)
@@ -159,8 +164,8 @@ static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *co
 }
 
 /*
- * Opens a listening socket at @path, which gets that name last: nobody connects before it has its
- * group and mode.
+ * Opens a listening socket at @path. The rename to @path is the last step, so that no client
+ * connects before group and mode are set.
  */
 static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *config,
                            gboolean read_only, int *ret_fd, GError **error)
@@ -176,11 +181,11 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot make a socket"));
-    /* Left by a daemon that was killed here. */
+    /* May exist if a daemon was killed during this function. */
     unlink(fresh);
     /*
-     * bind(2) makes the file with the umask, which is the process's. No pool has been started yet,
-     * so no other thread makes files.
+     * bind(2) uses the umask of the process for the file's mode. No pool has been started yet, so
+     * no other thread makes files.
      */
     before = umask(0177);
     done = bind(fd, (struct sockaddr *)&address, sizeof(address));
@@ -201,8 +206,8 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
 }
 
 /*
- * Opens both sockets of a service. @path_ro may be NULL: none for reading. On failure @sockets is
- * unchanged.
+ * Opens both sockets of a service. @path_ro may be NULL: no read-only socket. On failure @sockets
+ * is unchanged.
  */
 static gboolean open_pair(const char *path, const char *path_ro, const DaemonConfig *config,
                           GPtrArray *sockets, GError **error)

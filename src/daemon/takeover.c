@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cisternd --check-takeover: reports which process manages the storage of this host, which one
- * listens where cisternd would, which units would start libvirt's daemons again, and which
- * definitions would be lost. Only files below the root and the sockets are looked at; the service
- * manager is not asked, so that the check works in a chroot, with --root and before systemd runs.
+ * cisternd --check-takeover. It reports the process that manages the storage of this host and the
+ * listeners at cisternd's sockets. It also reports the enabled units that would restart libvirt's
+ * daemons, and the definitions that would be lost. It reads only the files below the root, and
+ * connects to the sockets. It does not query the service manager, so that the check works in a
+ * chroot, with --root and before systemd runs.
  *
- * A line begins with "ok", "note" (worth knowing, prevents nothing) or "problem" (the daemon would
- * not start, would be stopped by others, or would lack a pool that was there).
+ * A line begins with "ok", "note" or "problem". A note does not prevent the start. A problem means
+ * that the daemon would not start, would be stopped by another program, or would lack an existing
+ * pool.
  */
 #include "takeover.h"
 
@@ -59,12 +61,12 @@ static void check_lock(Check *check)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* A listener whose queue is full: without a connection the kernel does not name its process. */
+/* A listener whose queue is full. The kernel reports its process only for a connection. */
 #define BUSY_LISTENER ((pid_t)-1)
 
 /*
- * Returns the process that listens at @path, as it was when it called listen(2); BUSY_LISTENER, or
- * 0 when nobody answers.
+ * Returns the PID of the process that called listen(2) at @path. Returns BUSY_LISTENER if its queue
+ * is full, and 0 if no process answers.
  */
 static pid_t listener_of(const char *path)
 {
@@ -89,13 +91,13 @@ static char *command_of(pid_t pid)
     return g_file_get_contents(path, &command, NULL, NULL) ? g_strchomp(command) : g_strdup("?");
 }
 
-/* Reports who listens at @path. @ours: cisternd would listen there. */
+/* Reports the listener at @path. @ours: cisternd would listen there. */
 static void check_socket(Check *check, const char *path, gboolean ours)
 {
     pid_t pid = listener_of(path);
     g_autofree char *command = pid > 0 ? command_of(pid) : NULL;
 
-    /* A socket unit's listener is systemd itself, whichever unit it is. */
+    /* PID 1 listens for every socket unit, so the unit is unknown. */
     if (pid == 1 && ours)
         say(check, "note",
             _("systemd listens at '%s': for cisternd.socket, or stop virtstoraged's"), path);
@@ -126,11 +128,12 @@ static void check_sockets(Check *check)
     check_socket(check, libvirt, FALSE);
 }
 
-/* --- what would start again ------------------------------------------------------------------ */
+/* --- enabled units ---------------------------------------------------------------------------- */
 
 /*
- * Whether libvirt's storage driver is installed. Without that module libvirtd runs guests but
- * manages no storage, so it is in nobody's way. The directory below usr/lib is the architecture's.
+ * Returns whether libvirt's storage driver is installed. Without that module libvirtd runs guests
+ * but manages no storage, so there is no conflict. The directory below usr/lib depends on the
+ * architecture.
  */
 static gboolean has_storage_driver(const Check *check)
 {
@@ -172,8 +175,8 @@ static void check_unit(Check *check, const char *target, const char *unit)
 }
 
 /*
- * Only enabled units are looked for, by the links that "systemctl enable" makes: a daemon that runs
- * now is found by its lock or socket.
+ * Finds only enabled units, by the links that "systemctl enable" makes. A running daemon is found
+ * by its lock or socket.
  */
 static void check_units(Check *check)
 {
@@ -207,7 +210,7 @@ static void check_definitions(Check *check)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
-/* About the way back: libvirt passes over what is sealed. */
+/* For a return to libvirt, which ignores sealed values. */
 static void check_secrets(Check *check)
 {
     guint sealed = cst_secret_values_sealed(check->paths);

@@ -7,7 +7,7 @@
 #include <store/paths.h>
 
 /**
- * Writes to @out what a start in libvirt's place would meet at @paths, a finding per line, and
- * changes nothing. FALSE when a finding is a "problem"; notes do not count.
+ * Writes to @out one line for each finding about a start of cisternd in libvirt's place at @paths.
+ * Changes nothing. Returns FALSE if a finding is a "problem"; notes do not count.
  */
 gboolean daemon_check_takeover(const CstPaths *paths, FILE *out);
