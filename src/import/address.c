@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tells public addresses from private ones, by the special-purpose registries of IANA (RFC 6890).
- * The blocks for documentation (RFC 5737) count as public, because no host answers there.
+ * Distinguishes public and private addresses by IANA's special-purpose registries (RFC 6890). The
+ * blocks for documentation (RFC 5737) count as public, because no host uses them.
  */
 #include "address.h"
 
@@ -14,7 +14,7 @@ typedef struct {
 } AddressBlock;
 
 static const AddressBlock private_4[] = {
-    {{0}, 8},          /* this network: the kernel takes 0.0.0.0 for loopback */
+    {{0}, 8},          /* this network: the kernel treats 0.0.0.0 as loopback */
     {{10}, 8},         /* RFC 1918 */
     {{100, 64}, 10},   /* shared by the customers of a carrier, RFC 6598 */
     {{127}, 8},        /* loopback */
@@ -35,7 +35,7 @@ static const AddressBlock private_6[] = {
     {{0xff}, 8},                          /* multicast */
 };
 
-/* Forms of IPv6 that carry an IPv4 address, which then counts. */
+/* IPv6 forms that contain an IPv4 address. The IPv4 address decides. */
 static const struct {
     AddressBlock block;
     size_t offset; /* of the IPv4 address, bytes */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Archives with one disk. libarchive reads the archive twice: the first pass lists the files and
- * finds the disk, the second pass gives the disk's bytes to an ImportReader. No file is written by
- * a name of the archive. The names only choose the disk, and are shown in messages.
+ * finds the disk, the second pass passes the disk's bytes to an ImportReader. No file is written
+ * under a name of the archive. The names only select the disk, and are shown in messages.
  *
- * The disk is the only regular file that is called like a disk image, or the only regular file. The
- * bound on the expansion holds for the listed sizes, because the second pass may have to unpack the
- * files before the disk, and for the bytes of the disk itself.
+ * The disk is the only regular file with the suffix of a disk image, or the only regular file. The
+ * bound on expansion applies to the listed sizes, because the second pass may have to unpack the
+ * files before the disk. It also applies to the bytes of the disk itself.
  */
 #include "archive.h"
 
@@ -28,14 +28,14 @@
 
 typedef struct {
     ImportReader head;
-    ImportReader input; /* never read: counts the archive's bytes for the bound on expansion */
+    ImportReader input; /* not read: counts the archive's bytes for the bound on expansion */
     const ImportContext *context;
     const ImportLibarchive *library;
     CstBlob *blob;
     struct archive *archive;
     uint64_t size, offset; /* bytes of the archive */
     uint64_t made;         /* bytes of the disk */
-    GError *problem;       /* of the blob; libarchive knows only that the read failed */
+    GError *problem;       /* error of the blob; libarchive knows only that the read failed */
     uint8_t buf[64 << 10];
 } Archive;
 
@@ -107,7 +107,7 @@ static gboolean archive_fail(Archive *self, GError **error)
                     self->head.name, shown);
 }
 
-/* Begins a pass. */
+/* Starts a pass. */
 static gboolean archive_start(Archive *self, GError **error)
 {
     const ImportLibarchive *library = self->library;
@@ -128,7 +128,7 @@ static gboolean archive_start(Archive *self, GError **error)
            archive_fail(self, error);
 }
 
-/* *ret_entry NULL: the archive ends. */
+/* Moves to the next entry. *ret_entry NULL: end of the archive. */
 static gboolean archive_next(Archive *self, struct archive_entry **ret_entry, GError **error)
 {
     int result = self->library->archive_read_next_header(self->archive, ret_entry);
@@ -248,7 +248,7 @@ static gboolean count_memory(Archive *self, uint64_t memory, GError **error)
                     self->head.name);
 }
 
-/* A 7z archive is refused before libarchive allocates what its header asks for. */
+/* Refuses a 7z archive before libarchive allocates the memory requested by its header. */
 static gboolean check_7z(Archive *self, GError **error)
 {
     uint8_t head[16];
@@ -262,8 +262,8 @@ static gboolean check_7z(Archive *self, GError **error)
 }
 
 /*
- * Of a zip archive, libarchive names the method of the entry that it has come to ("ZIP 2.0
- * (deflation)"), and creates the decoder with the first byte that is read. It does not bound the
+ * Checks the memory for the current entry of a zip archive. libarchive reports its method ("ZIP 2.0
+ * (deflation)"), and creates the decoder with the first byte that is read. It does not limit the
  * memory for LZMA and xz.
  */
 static gboolean check_zip(Archive *self, GError **error)
@@ -291,7 +291,7 @@ static gboolean check_zip(Archive *self, GError **error)
                     self->head.name, shown);
 }
 
-/* Goes to the disk's bytes. */
+/* Selects the disk and moves to its bytes. */
 static gboolean archive_find(Archive *self, GError **error)
 {
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(archive_file_free);

@@ -3,16 +3,17 @@
 
 #include "reader.h"
 
-/** Archives that have one disk in them: zip, 7z, and tar archives that are no OVA. */
+/** Archives that contain one disk: zip, 7z, and tar archives without an OVF descriptor. */
 
-/** Whether the first @len bytes are those of a zip or 7z archive. */
+/** Returns whether the first @len bytes begin a zip or 7z archive. */
 gboolean import_archive_probe(const uint8_t *head, size_t len);
-/** Returns the length of @name without the ending of an archive (".zip"), or all of it. */
+/** Returns the length of @name without the suffix of an archive (".zip"), or @len. */
 size_t import_archive_strip(const char *name, size_t len);
 /**
- * Reads the only disk of the archive in @blob, which it references; @name is for messages.
- * UNSUPPORTED with the list of its files where there is not exactly one disk, LIMIT for too many
- * files or a disk that is larger than the context allows, CORRUPT for a damaged archive.
+ * Returns a reader of the only disk of the archive in @blob. Acquires a reference of @blob; @name
+ * is for messages. Fails with UNSUPPORTED and the list of files unless there is exactly one disk.
+ * Fails with LIMIT for too many files or a disk above the context's maximum, and with CORRUPT for a
+ * damaged archive.
  */
 ImportReader *import_archive_open(const ImportContext *context, CstBlob *blob, const char *name,
                                   GError **error);

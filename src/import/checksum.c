@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Checksums, as users write them. */
+/* Checksums in the form that users type. */
 #include "checksum.h"
 
 #include <string.h>

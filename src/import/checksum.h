@@ -5,17 +5,20 @@
 
 #include <base/error.h>
 
-/** What a digest has to be. */
+/** The expected digest of a file. */
 typedef struct {
     CstDigestKind kind;
     char hex[CST_DIGEST_HEX]; /**< lower case */
 } ImportChecksum;
 
-/** Takes @len characters as a digest of @kind. FALSE: they are none. */
+/** Parses @len characters as a hexadecimal digest of @kind. Returns FALSE if they are not one. */
 gboolean import_checksum_take(CstDigestKind kind, const char *hex, size_t len,
                               ImportChecksum *ret_checksum);
-/** Reads "sha256:HEX" as a user writes it; USAGE. */
+/** Parses "sha256:HEX" as typed by a user. Fails with USAGE. */
 gboolean import_checksum_parse(const char *text, ImportChecksum *ret_checksum, GError **error);
-/** Ends @digest, which is of the checksum's kind. MISMATCH when it is not what it says of @name. */
+/**
+ * Ends @digest, which has the checksum's kind, and compares it. Fails with MISMATCH if it differs.
+ * @name is for the message.
+ */
 gboolean import_checksum_verify(const ImportChecksum *checksum, CstDigest *digest, const char *name,
                                 GError **error);

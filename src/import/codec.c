@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The compressions, each a step of its library's own streaming decoder. xz and zstd say how large a
- * dictionary they want, and get no more than IMPORT_CODEC_MEMORY.
+ * The compressions. Each runs steps of its library's streaming decoder. xz and zstd request a
+ * dictionary of a certain size, and are limited to IMPORT_CODEC_MEMORY.
  */
 #include "codec.h"
 
@@ -64,7 +64,7 @@ const struct ImportCodec import_codec_gzip = {
 
 static gboolean xz_reset(gpointer state)
 {
-    /* Keeps the memory of the stream before. */
+    /* Reuses the memory of the previous stream. */
     return lzma_stream_decoder(state, IMPORT_CODEC_MEMORY, 0) == LZMA_OK;
 }
 

@@ -7,16 +7,16 @@
 
 #include <base/library.h>
 
-/** One compression, as unpack.c drives it. */
+/** One compression, as used by unpack.c. */
 
 typedef enum {
-    CODEC_MORE, /**< takes more input, or has more output */
+    CODEC_MORE, /**< needs more input, or has more output */
     CODEC_END,  /**< the member has ended; reset() begins the next one */
     CODEC_DAMAGED,
-    CODEC_MEMORY, /**< needs more memory than it may have */
+    CODEC_MEMORY, /**< needs more memory than allowed */
 } ImportCodecResult;
 
-/** What one step reads and writes; the codec moves the pointers. */
+/** Input and output of one step. The codec advances the pointers. */
 typedef struct {
     const uint8_t *in;
     size_t in_len;
@@ -29,17 +29,17 @@ struct ImportCodec {
     const char *ending; /**< ".gz" */
     const uint8_t *magic;
     size_t magic_len;
-    gpointer (*begin)(void); /**< NULL: no memory */
+    gpointer (*begin)(void); /**< NULL: out of memory */
     ImportCodecResult (*step)(gpointer state, ImportCodecStep *step);
     gboolean (*reset)(gpointer state);
     void (*end)(gpointer state);
-    uint64_t (*memory)(gpointer state); /**< bytes that it has; NULL: too few to count */
-    CstLibrary *library;                /**< to be loaded before begin(); NULL: it is linked */
+    uint64_t (*memory)(gpointer state); /**< bytes in use; NULL: too few to count */
+    CstLibrary *library;                /**< loaded before begin(); NULL: linked at build time */
 };
 
-/** Most bytes of the dictionary of one compression. xz -9 needs 64 MiB, zstd --ultra 128 MiB. */
+/** Maximum dictionary of one compression, in bytes. xz -9 needs 64 MiB, zstd --ultra 128 MiB. */
 #define IMPORT_CODEC_MEMORY (UINT64_C(256) << 20)
-/** Most bytes of all nested compressions of a source: one largest dictionary, and buffers. */
+/** Maximum memory of all nested compressions of a source: one largest dictionary, and buffers. */
 #define IMPORT_CHAIN_MEMORY (IMPORT_CODEC_MEMORY + (UINT64_C(16) << 20))
 #define IMPORT_CODECS       4
 

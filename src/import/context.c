@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the parts of an import tell and forbid by its context. */
+/* Functions of the import's context: notes to the user and limits. */
 #include <inttypes.h>
 #include <stdarg.h>
 

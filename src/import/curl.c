@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libcurl: the variant with GnuTLS, which the rest of the program uses as well, or any other. */
+/* libcurl: the variant with GnuTLS, which the rest of the program also uses, or any other. */
 #include "curl.h"
 
 #include <base/error.h>
 #include <base/foreign.h>
 #include <base/i18n.h>
 
-/* Written once, by load(); read-only from then on. */
+/* Written once, by load(); read-only afterwards. */
 static struct {
     ImportCurl table;
     CstForeign libraries;

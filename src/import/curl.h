@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#define CURL_DISABLE_TYPECHECK /* its macros would be in the way of the table */
+#define CURL_DISABLE_TYPECHECK /* its macros conflict with the table */
 #include <curl/curl.h>
 #include <glib.h>
 
-/**
- * libcurl, loaded on first use: who imports no URL needs none of it, nor of the TLS library that
- * comes with it.
- */
+/** libcurl, loaded on first use, because only an import from a URL needs it and its TLS library. */
 #define IMPORT_CURL_FUNCTIONS(X) \
     X(curl_global_init)          \
     X(curl_easy_init)            \
@@ -30,5 +27,8 @@ typedef struct {
 #undef IMPORT_CURL_MEMBER
 } ImportCurl;
 
-/** Loads it unless it is loaded. NULL with UNSUPPORTED, naming the package. Any thread. */
+/**
+ * Loads the library on the first call. Returns NULL with UNSUPPORTED, which names the package. From
+ * any thread.
+ */
 const ImportCurl *import_curl(GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Images from anywhere. What one refers to is named and never opened: no backing image, no data
- * file, no extents elsewhere. An import is a copy of what is in one file, so an image whose content
- * is in others is refused.
+ * Images from any source. References in an image are reported and never opened: backing image, data
+ * file, external extents. An import copies the content of one file, so an image with content in
+ * other files is refused.
  */
 #include "disk.h"
 
@@ -17,7 +17,7 @@
 #include "kind.h"
 
 #define VHD_FOOTER UINT64_C(512) /* bytes at the end of the file */
-#define LAST_MAX   (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
+#define LAST_MAX   (2 * CST_MIB) /* bytes that may be missing in a file's last cluster */
 
 static gboolean refuse_reference(const char *name, const char *what, const char *file,
                                  GError **error)
@@ -40,7 +40,7 @@ static gboolean check_references(CstBlob *blob, const char *name, const CstImage
         return refuse_reference(name, _("the backing image"), info->backing, error);
     if (info->data_file)
         return refuse_reference(name, _("the data file"), info->data_file, error);
-    /* What can't be read of them fails when the image is opened, as then no file is. */
+    /* Ignore a read error: cst_image_open() then fails too, and opens no other file. */
     parts = cst_image_inspect_parts(blob, info->format, &unread);
     for (guint i = 0; parts && i < parts->len; i++) {
         const CstImagePart *part = parts->pdata[i];
@@ -51,7 +51,10 @@ static gboolean check_references(CstBlob *blob, const char *name, const CstImage
     return TRUE;
 }
 
-/* A volume does not record the sector size, and a guest finds no partitions with another one. */
+/*
+ * Refuses larger sectors, because a volume does not record the sector size, and a guest finds no
+ * partitions with another size.
+ */
 static gboolean check_sector_size(const ImportContext *context, const char *name,
                                   const CstImageInfo *info, GError **error)
 {
@@ -98,9 +101,8 @@ static gboolean check_info(const ImportContext *context, CstBlob *blob, const ch
 }
 
 /*
- * Metadata that contradict each other, or that say of data that they are behind the end of the
- * file, as in one that was cut off, which would read as zeroes. What is in use may end in the
- * middle of a cluster.
+ * Fails if the metadata are inconsistent, or refer to data after the end of the file. In a
+ * truncated file such data would read as zeroes. The last cluster in use may be incomplete.
  */
 static gboolean check_whole(const ImportContext *context, CstBlob *blob, const char *name,
                             const CstImageInfo *info, uint64_t size, GError **error)
@@ -129,7 +131,7 @@ static gboolean check_whole(const ImportContext *context, CstBlob *blob, const c
 
 /*
  * Returns whether the file was recognised as a fixed VHD: a raw disk with a footer. The engine has
- * checked that the size in the footer is that of the bytes before it.
+ * checked that the footer's size equals the number of bytes before it.
  */
 static gboolean is_fixed_vhd(const CstImageInfo *info)
 {
@@ -138,8 +140,8 @@ static gboolean is_fixed_vhd(const CstImageInfo *info)
 }
 
 /*
- * Opens the bytes before the footer. The size in the footer counts, as for Hyper-V and Azure, and
- * not the geometry, which may cover less.
+ * Opens the bytes before the footer. The size in the footer is used, as in Hyper-V and Azure, and
+ * not the geometry, which may be smaller.
  */
 static CstBlob *open_fixed_vhd(const ImportContext *context, CstBlob *blob, const char *name,
                                uint64_t size, const CstImageInfo *info,
@@ -181,7 +183,7 @@ CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlo
         !check_whole(context, blob, name, &info, size, error))
         return NULL;
     image = cst_image_open(blob, info.format, 0, NULL, error);
-    /* What the open image says counts: what inspection reads of it may be rounded. */
+    /* Check the capacity of the open image, because the inspected value may be rounded. */
     if (!image || !import_check_size(context, cst_image_capacity(image), name, error))
         return NULL;
     *ret_format = info.format;

@@ -6,8 +6,9 @@
 #include "import_private.h"
 
 /**
- * Opens the image @blob, called @name in messages, and gives what a guest sees: a new reference.
- * *ret_format is what it is. DENIED when it refers to other files, CORRUPT, UNSUPPORTED, LIMIT.
+ * Opens the image @blob and returns the content as a guest sees it: a new reference. @name is for
+ * messages. *ret_format receives the image format. Fails with DENIED if the image refers to other
+ * files, CORRUPT, UNSUPPORTED or LIMIT.
  */
 CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlob *blob,
                           const CstImageFormat **ret_format, GError **error);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Downloads that go on where they were interrupted.
+ * Downloads that continue after an interruption.
  *
- * KEY.part has the bytes, where KEY is a digest of the URL, which may have secrets in it, and
- * KEY.info says of what (version, size), and how many bytes are on the disk for certain: after a
- * power cut a file may be longer than what was written of it. KEY.info is replaced whole, after a
- * sync of KEY.part, every SYNC bytes and at the end of an attempt; what came after that is asked
- * for again. Without KEY.info, or with another version in it, a download begins at its beginning.
+ * KEY.part has the bytes. KEY is a digest of the URL, because the URL may contain secrets. KEY.info
+ * has the version, the size, and the number of bytes that are certainly on the disk. After a power
+ * failure a file may be longer than the data written to it. KEY.info is replaced atomically after a
+ * sync of KEY.part, every SYNC bytes and at the end of an attempt. Later bytes are requested again.
+ * If KEY.info is missing or has another version, the download starts at the beginning.
  *
- * The directory is this user's alone, or is refused: what lies in it becomes a disk. A lock
- * (flock(2)) on KEY.part is held while it is used; names are removed with the lock held, so whoever
- * gets the lock looks whether the name is still that of its file. What nobody has come back for in
- * KEEP_S is removed by any other download.
+ * The directory must belong to this user alone, because its files become disks. A lock (flock(2))
+ * on KEY.part is held while it is used. Files are removed with the lock held. Therefore a process
+ * that acquires the lock checks that the name still refers to its file. Each download removes other
+ * downloads that were not used for KEEP_S.
  */
 #include "download.h"
 
@@ -44,8 +44,8 @@ struct ImportDownload {
     CstFd fd;
     CstBlob *blob;
     uint64_t done;    /* bytes in the file */
-    uint64_t synced;  /* of which the disk has these */
-    uint64_t checked; /* for which there was room */
+    uint64_t synced;  /* of these, bytes certainly on the disk */
+    uint64_t checked; /* end of the part for which free space was checked */
 };
 
 static gboolean fail_at(const char *path, GError **error)
@@ -84,7 +84,7 @@ static gboolean is_named(const char *path, int fd)
            named.st_ino == opened.st_ino;
 }
 
-/* Removes @part, and what is said of it, unless it is in use or was written to lately. */
+/* Removes @part and its info file, unless it is in use or was written recently. */
 static void drop_old(const char *part)
 {
     g_auto(CstFd) fd = open(part, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -136,7 +136,7 @@ static gboolean open_part(ImportDownload *download, gboolean *ret_busy, GError *
                     _("'%s' is not what an earlier download has left; remove it"), download->part);
 }
 
-/* What was written so far survives a power cut from now on. */
+/* Syncs the file and records its length, so that a power failure does not lose it. */
 static gboolean save(ImportDownload *download, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -153,7 +153,7 @@ static gboolean save(ImportDownload *download, GError **error)
     return cst_file_replace(download->info, text, len, 0600, error);
 }
 
-/* How many bytes an earlier download of the same version has left; 0: none. */
+/* Returns how many bytes an earlier download of the same version has left, or 0. */
 static uint64_t bytes_left(const ImportDownload *download)
 {
     uint64_t size = import_http_size(download->http), done;
@@ -202,7 +202,7 @@ static gboolean get_rest(ImportDownload *download, GError **error)
         return FALSE;
     got = import_http_get(download->http, download->done, size - download->done, take, download,
                           error);
-    /* Also what a broken attempt has got is worth keeping. */
+    /* Also record the bytes of a failed attempt. */
     return save(download, got ? error : NULL) && got;
 }
 
@@ -243,7 +243,7 @@ ImportDownload *import_download(const ImportContext *context, ImportHttp *http, 
     download->fd = -1;
     if (!prepare(download, ret_busy, error) || !get_rest(download, error))
         return NULL;
-    /* The lock stays with both. */
+    /* Both descriptors share the lock. */
     fd = fcntl(download->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0) {
         fail_at(download->part, error);

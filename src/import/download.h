@@ -3,21 +3,21 @@
 
 #include "http.h"
 
-/** All of a server's file, in one of ours, which stays when the import is interrupted. */
+/** A complete local copy of a server's file. The copy is kept if the import is interrupted. */
 typedef struct ImportDownload ImportDownload;
 
 /**
- * Gets all of @http, which has ranges; goes on where an earlier import of the same version of the
- * file was interrupted or killed. Tells the user where it is. *ret_busy: another import is getting
- * it, and there is no error. DENIED for a directory that others can write to, NO_SPACE; as
- * import_http_get().
+ * Downloads all of @http, which must have ranges. Continues an interrupted download of the same
+ * version of the file. Reports the directory to the user. If another import is downloading the
+ * file, sets *ret_busy and returns NULL without an error. Fails with DENIED for a directory that
+ * other users can access, with NO_SPACE, and like import_http_get().
  */
 ImportDownload *import_download(const ImportContext *context, ImportHttp *http, gboolean *ret_busy,
                                 GError **error);
-/** What has come; borrowed. */
+/** Returns the downloaded content; borrowed. */
 CstBlob *import_download_blob(const ImportDownload *download);
-/** Removes the file: the import is done. NULL is accepted. */
+/** Removes the file, because the import is finished. Does not free @download. NULL is accepted. */
 void import_download_forget(ImportDownload *download);
-/** Leaves the file to the next import. NULL is accepted. */
+/** Frees @download and keeps the file for the next import. NULL is accepted. */
 void import_download_free(ImportDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportDownload, import_download_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files from servers: lists of checksums, their signatures. */
+/* Small files from servers: lists of checksums and their signatures. */
 #include "fetch.h"
 
 #include <base/i18n.h>
@@ -26,7 +26,7 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
 char *import_fetch(const ImportContext *context, const char *url, size_t limit, size_t *ret_len,
                    GError **error)
 {
-    /* What the user says is too large, is so for images. */
+    /* The user's size limit is for images only. */
     ImportContext any_size = *context;
     g_autoptr(ImportHttp) http = NULL;
     g_autoptr(GByteArray) bytes = g_byte_array_new();

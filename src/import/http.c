@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Requests to a server that is not trusted. What it says is checked before any of its bytes count:
- * the status, that a range is the one that was asked for, the whole size and the version. All is
- * bounded: headers, redirects, the time to connect, the time for which nearly nothing comes
- * (TRICKLE bytes a second), attempts without progress, and the length, past which nothing is taken.
+ * Requests to an untrusted server. Before any of its bytes are used, four values are checked: the
+ * status, the range, the total size and the version. There are limits for headers, redirects, the
+ * time to connect, the time below TRICKLE bytes a second, and attempts without progress. Bytes
+ * after the requested length are ignored.
  */
 #include "http.h"
 
@@ -22,12 +22,12 @@
 #define REDIRECTS   5L
 #define CONNECT_MAX 20L          /* seconds */
 #define TRICKLE     1024L        /* bytes a second */
-#define ATTEMPTS    5            /* without progress between them */
+#define ATTEMPTS    5            /* consecutive attempts without progress */
 #define FIRST_WAIT  (500 * 1000) /* µs; doubles */
 #define LONGEST     (8 * G_USEC_PER_SEC)
-#define PROGRESS    (64u << 10) /* bytes that make an attempt count as none */
-#define NAP         (50 * 1000) /* µs between two looks at the task */
-#define BEGINNING   (64u << 10) /* bytes that are asked for to know a file */
+#define PROGRESS    (64u << 10) /* bytes that reset the count of attempts */
+#define NAP         (50 * 1000) /* µs between two checks of the task */
+#define BEGINNING   (64u << 10) /* bytes requested to learn size and version */
 
 struct ImportHttp {
     const ImportContext *context;
@@ -38,21 +38,21 @@ struct ImportHttp {
     uint64_t size;
     char *validator;
     gboolean ranges;
-    ImportRedirect redirect; /* addresses that its requests may reach */
+    ImportRedirect redirect; /* addresses that the requests may reach */
 };
 
 /* One request, which may take several attempts. */
 typedef struct {
     ImportHttp *http;
     ImportReply reply;
-    gboolean first;     /* the file is not known yet */
-    uint64_t offset;    /* where the next byte belongs */
-    uint64_t end;       /* IMPORT_UNKNOWN: that of the file */
+    gboolean first;     /* size and version are not known yet */
+    uint64_t offset;    /* position of the next byte */
+    uint64_t end;       /* IMPORT_UNKNOWN: the end of the file */
     uint64_t attempted; /* offset at which the attempt began */
-    gboolean accepted;  /* the reply was looked at, and is what was asked for */
+    gboolean accepted;  /* the reply was checked and matches the request */
     ImportHttpSink sink;
     gpointer data;
-    GError *error; /* a callback's */
+    GError *error; /* error of a callback */
 } Request;
 
 const char *import_http_name(const ImportHttp *http)
@@ -88,7 +88,7 @@ static gboolean changed(const ImportHttp *http, GError **error)
                     _("'%s' has changed on the server while it was read"), http->name);
 }
 
-/* The first reply tells what the file is. */
+/* Stores size and version of the file from the first reply. */
 static gboolean learn(Request *request, GError **error)
 {
     ImportHttp *http = request->http;
@@ -104,7 +104,7 @@ static gboolean learn(Request *request, GError **error)
            import_check_size(http->context, http->size, http->name, error);
 }
 
-/* Later ones must be of the same file. */
+/* Checks that a later reply is of the same file. */
 static gboolean compare(const Request *request, GError **error)
 {
     const ImportHttp *http = request->http;
@@ -119,7 +119,7 @@ static gboolean compare(const Request *request, GError **error)
     return TRUE;
 }
 
-/* Called before the first byte of a body. */
+/* Checks a reply before the first byte of its body. */
 static gboolean accept_reply(Request *request, GError **error)
 {
     const ImportReply *reply = &request->reply;
@@ -132,7 +132,7 @@ static gboolean accept_reply(Request *request, GError **error)
         request->first = FALSE;
         return learn(request, error);
     }
-    /* Not the rest but all of it: If-Range says that there is another version. */
+    /* 200 instead of 206: If-Range did not match, so the file has another version. */
     if (reply->status == 200 && request->offset > 0)
         return changed(request->http, error);
     return compare(request, error);
@@ -144,11 +144,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data)
     size_t len = size * count;
 
     if (request->reply.status != 200 && request->reply.status != 206)
-        return 0; /* the page of an error; its status is told later */
+        return 0; /* the page of an error; its status is reported later */
     if (!request->accepted && !accept_reply(request, &request->error))
         return 0;
     request->accepted = TRUE;
-    /* A server without ranges goes on to the end of the file, which nobody may wait for. */
+    /* A server without ranges sends the whole file; ignore the bytes after the requested end. */
     len = (size_t)MIN(len, request->end - MIN(request->end, request->offset));
     if (!cst_task_check(request->http->context->task, &request->error) ||
         !import_check_size(request->http->context, request->offset + len, request->http->name,
@@ -203,7 +203,7 @@ static void set_limits(const ImportHttp *http)
     gboolean tls = g_ascii_strncasecmp(http->url, "https:", strlen("https:")) == 0;
     long timeout = (long)http->context->timeout_s;
 
-    /* What is redirected to must be among both. */
+    /* A redirect must be allowed in both lists. */
     set(http->handle, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http,https");
     set(http->handle, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
     set(http->handle, CURLOPT_FOLLOWLOCATION, 1L);
@@ -246,9 +246,9 @@ static CURLcode perform(Request *request)
     return code;
 }
 
-/* --- how it ended ----------------------------------------------------------------------------- */
+/* --- the result ------------------------------------------------------------------------------- */
 
-/* Whether all is there that was wanted: a reply without a body is one of an empty file. */
+/* Returns whether all requested bytes were received. A reply without a body is an empty file. */
 static gboolean is_complete(Request *request, CURLcode code)
 {
     if (request->reply.status == 416 && request->first)
@@ -351,7 +351,9 @@ static gboolean wait_for(CstTask *task, gint64 us, GError **error)
     return TRUE;
 }
 
-/* Without ranges a further attempt would begin at the beginning, which the sink has had. */
+/*
+ * Without ranges a retry would start at the beginning again, but the sink already has these bytes.
+ */
 static gboolean can_go_on(const Request *request)
 {
     return request->offset == 0 || request->http->ranges;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A file on a server as a blob. Blocks of BLOCK bytes are kept in a cache of CACHE blocks, of which
- * the one that was not used for longest goes first. A read that goes on where the last request
- * ended asks for twice as much as that one did, up to AHEAD blocks: an image that is read in order
- * takes few requests, and the tables of one that is not cost little. One request at a time, with
- * the lock held.
+ * A file on a server as a blob. A cache keeps CACHE blocks of BLOCK bytes, and replaces the least
+ * recently used one. A read that continues after the last request requests twice as many blocks, up
+ * to AHEAD. Thus a sequential read needs few requests, and random reads of tables transfer little.
+ * Requests are serialized by the lock.
  */
 #include <string.h>
 
@@ -18,7 +17,7 @@
 
 typedef struct {
     uint64_t number; /* IMPORT_UNKNOWN: empty */
-    uint64_t used;   /* when, by the blob's clock */
+    uint64_t used;   /* time of the last use, by the blob's clock */
     uint8_t *data;
 } Slot;
 
@@ -28,15 +27,15 @@ typedef struct {
     GMutex lock;
     uint64_t size;
     uint64_t clock;
-    uint64_t next;  /* the block behind the last request */
-    unsigned ahead; /* blocks of it */
+    uint64_t next;  /* the block after the last request */
+    unsigned ahead; /* blocks of the last request */
     Slot slots[CACHE];
 } HttpBlob;
 
 typedef struct {
     HttpBlob *blob;
-    uint64_t offset; /* of what comes next */
-    Slot *slot;      /* that of it; NULL: not chosen yet */
+    uint64_t offset; /* of the next byte */
+    Slot *slot;      /* slot of the next byte; NULL: not chosen yet */
 } Fetch;
 
 static Slot *find(HttpBlob *self, uint64_t number)
@@ -59,7 +58,7 @@ static Slot *oldest(HttpBlob *self)
     return slot;
 }
 
-/* A block counts once all of it is there. */
+/* Stores received bytes. A block is valid once it is complete. */
 static gboolean put(const void *buf, size_t len, gpointer data, GError **error)
 {
     Fetch *fetch = data;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The headers of a reply. A value that is too long, or no number, is as if it were not there. */
+/* Parses the headers of a reply. A value that is too long or not a number is ignored. */
 #include "http_reply.h"
 
 #include <string.h>
 
-/* Digits at *text; FALSE: there are none, or too many. Moves behind them. */
+/* Parses the digits at *text and moves past them. Returns FALSE for no digits or too many. */
 static gboolean take_number(const char **text, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -22,7 +22,7 @@ static gboolean take_number(const char **text, uint64_t *ret_value)
     return TRUE;
 }
 
-/* "bytes 0-499/1234"; an asterisk for what is not known. */
+/* "bytes 0-499/1234"; an asterisk instead of an unknown total. */
 static void read_range(ImportReply *reply, const char *value)
 {
     uint64_t start, end, total = G_MAXUINT64;
@@ -87,7 +87,7 @@ gboolean import_reply_header(ImportReply *reply, const char *line, size_t len)
 
 char *import_reply_validator(const ImportReply *reply)
 {
-    /* A weak one says that two versions are as good as each other, not that they are equal. */
+    /* A weak ETag means that two versions are equivalent, not that they are identical. */
     if (reply->etag[0] == '"')
         return g_strdup(reply->etag);
     return reply->modified[0] ? g_strdup(reply->modified) : NULL;

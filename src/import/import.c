@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An import: a source (source.c), or the disks of the package that it is (package.c); the images in
- * them (disk.c), all of which are opened first; and their content, piece by piece.
+ * An import: a source (source.c), or the disks of a package (package.c); their images (disk.c),
+ * which are all opened first; and their content, piece by piece.
  */
 #include <import/import.h>
 
@@ -18,9 +18,9 @@
 typedef struct {
     const ImportSource *source; /* borrowed */
     const CstImageFormat *format;
-    CstBlob *content; /* what a guest sees */
+    CstBlob *content; /* the content as a guest sees it */
     uint64_t capacity;
-    uint64_t packed; /* bytes of its image, or of the file that holds it packed */
+    uint64_t packed; /* bytes of its image, or of the compressed file that contains it */
 } Disk;
 
 /* The receiver of a disk's content. */
@@ -34,7 +34,7 @@ struct CstImport {
     CstImportHow how;
     ImportContext context;
     ImportSource source;
-    GPtrArray *parts; /* ImportSource, of a package; NULL: it is none */
+    GPtrArray *parts; /* ImportSource, of a package; NULL: not a package */
     GArray *disks;    /* Disk */
 };
 
@@ -142,8 +142,9 @@ gboolean cst_import_data_size(const CstImport *import, guint disk, uint64_t *ret
 }
 
 /*
- * Sends data, and adds it to *made. An image with compressed clusters, or with many references to
- * one cluster, can be as small as any compressed file and expand as far. So the same bound holds.
+ * Sends the data of one extent, and adds its length to *made. An image with compressed clusters, or
+ * with many references to one cluster, can expand as far as a compressed file. Therefore the same
+ * bound applies.
  */
 static gboolean send_data(const CstImport *import, const Disk *disk, const CstExtent *extent,
                           uint64_t *made, const Sink *sink, GError **error)

@@ -6,24 +6,24 @@
 #include <base/error.h>
 #include <blob/blob.h>
 
-/** What the parts of one import share: how it is done, and who waits for it. */
+/** State that the parts of one import share: its options and its task. */
 typedef struct {
     const CstImportHow *how; /**< borrowed */
     CstTask *task;           /**< borrowed; may be NULL */
     uint64_t max_size;       /**< bytes; never 0 */
-    gboolean bounded;        /**< the user has said what is too large */
-    unsigned timeout_s;      /**< how long a server may be silent; never 0 */
+    gboolean bounded;        /**< the user has set max_size */
+    unsigned timeout_s;      /**< seconds that a server may be silent; never 0 */
 } ImportContext;
 
-/** Tells the user @format, unless nobody listens. */
+/** Reports @format to the user. Does nothing if the caller has set no note function. */
 void import_note(const ImportContext *context, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** LIMIT when @size bytes of @name are more than the import may have. */
+/** Fails with LIMIT if @size, the bytes of @name, exceed the maximum of the import. */
 gboolean import_check_size(const ImportContext *context, uint64_t size, const char *name,
                            GError **error);
 /**
- * LIMIT when @name, of which @read bytes came, has become @made bytes: over 1 GiB and over a
- * thousand times as much, unless the user has set a limit. A disk that is nearly all zeroes can
- * honestly exceed that, so the message names the option.
+ * Fails with LIMIT if @name, of which @read bytes were read, has expanded to @made bytes: over 1
+ * GiB and over a thousand times as much. Not if the user has set a limit. A disk of zeroes can
+ * legitimately exceed this bound, so the message names the option.
  */
 gboolean import_check_expansion(const ImportContext *context, uint64_t made, uint64_t read,
                                 const char *name, GError **error);

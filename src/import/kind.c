@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sources that are no disk. A raw disk has no mark of its own, so whatever has no known format
- * would become one: an archive, an error page of a server, an image of another program. Each of
- * them has a mark, or is text. A boot sector is never text, because it has zero bytes.
+ * Recognises sources that are not a disk. A raw disk has no magic number, so any unknown file would
+ * become one: an archive, an error page of a server, an image of another program. Such a file has a
+ * magic number or is text. A boot sector is never text, because it contains zero bytes.
  */
 #include "kind.h"
 
@@ -12,7 +12,7 @@
 #include <base/i18n.h>
 #include <image/image.h>
 
-#define TEXT_HEAD 4096u /* bytes: a file is text if it begins with so many characters */
+#define TEXT_HEAD 4096u /* bytes: number of leading characters that are checked */
 
 typedef struct {
     const char *kind; /* for messages */
@@ -46,7 +46,7 @@ static gboolean refuse_kind(const char *name, const char *kind, const char *inst
                     name, kind, instead);
 }
 
-/* The header of xz's older format: properties 5d, a dictionary of 2^n or 2^n + 2^(n-1) bytes. */
+/* Recognises the older format of xz: properties 5d, a dictionary of 2^n or 2^n + 2^(n-1) bytes. */
 static gboolean is_lzma(const uint8_t *head, size_t len)
 {
     uint32_t dictionary;
@@ -73,7 +73,7 @@ static gboolean check_marks(const uint8_t *head, size_t len, const char *name, G
     return TRUE;
 }
 
-/* Formats that are never guessed of a volume, but that have a mark and are no raw disk. */
+/* Formats with a magic number that are not probed for volumes and are not raw disks. */
 static gboolean check_formats(CstBlob *blob, const char *name, GError **error)
 {
     static const char *const formats[] = {"bochs", "cloop", "dmg"};
@@ -100,7 +100,7 @@ static gboolean is_text(const uint8_t *head, size_t len)
     for (size_t i = 0; i < len; i++)
         if ((head[i] < ' ' && !memchr("\t\n\f\r\x1b", head[i], 5)) || head[i] == 0x7f)
             return FALSE;
-    /* The last character may be cut off. */
+    /* The last character may be truncated. */
     return len > 0 && (g_utf8_validate((const char *)head, (gssize)len, &end) ||
                        (len == TEXT_HEAD && (const char *)head + len - end < 4));
 }

@@ -4,7 +4,8 @@
 #include "import_private.h"
 
 /**
- * UNSUPPORTED where @blob, which no format was recognised in, is certainly no disk: a compression
- * or image format that is not read, or text. The message names the kind and the next step.
+ * Fails with UNSUPPORTED if @blob is certainly not a disk: an unsupported compression or image
+ * format, or text. Call it if no image format was recognised. The message names the kind and the
+ * next step.
  */
 gboolean import_check_is_disk(CstBlob *blob, const char *name, GError **error);

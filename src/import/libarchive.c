@@ -6,7 +6,7 @@
 #include <base/foreign.h>
 #include <base/i18n.h>
 
-/* Written once, by load_library(); read-only from then on. */
+/* Written once, by load_library(); read-only afterwards. */
 static struct {
     ImportLibarchive table;
     CstForeign libraries;

@@ -6,9 +6,9 @@
 #include <sys/types.h>
 
 /**
- * libarchive, loaded on first use: an import that reads no archive does not need it. The library's
- * ABI (libarchive.so.13) is stable, so the functions that are used are declared here, and the build
- * needs no header of it.
+ * libarchive, loaded on first use, because most imports read no archive. The library's ABI
+ * (libarchive.so.13) is stable. Therefore the functions are declared here, and the build needs no
+ * header of it.
  */
 struct archive;
 struct archive_entry;
@@ -42,5 +42,8 @@ typedef struct {
     int (*archive_entry_is_encrypted)(struct archive_entry *entry);
 } ImportLibarchive;
 
-/** Loads it unless it is loaded. NULL with UNSUPPORTED, naming the package. Any thread. */
+/**
+ * Loads the library on the first call. Returns NULL with UNSUPPORTED, which names the package. From
+ * any thread.
+ */
 const ImportLibarchive *import_libarchive(GError **error);

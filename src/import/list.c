@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parses lists of checksums. A line of another form is ignored, as `sha256sum -c` does, because
- * lists have comments and headings. Of several digests of a file, the strongest counts. Two digests
- * of one kind have to agree.
+ * Parses lists of checksums. A line of another form is ignored, as in `sha256sum -c`, because lists
+ * have comments and headings. If a file has several digests, the strongest is used. Two digests of
+ * one kind must be equal.
  *
- * A list that belongs to a published image may name it with directories ("./images/d.qcow2"), which
- * are those of the build machine. So the last component of the name counts. Two files of one name
- * in different directories are two digests of one name, and refused. A manifest belongs to a
- * package with directories, so the whole name counts in it.
+ * The list of a published image may name it with directories ("./images/d.qcow2") of the build
+ * machine. Therefore only the last component of the name is compared. Two files with one name in
+ * different directories are two digests of one name, and are refused. A manifest belongs to a
+ * package with directories, so the whole name is compared.
  */
 #include "list.h"
 
@@ -19,13 +19,13 @@
 typedef struct {
     const char *name; /* in the line */
     size_t name_len;
-    gboolean escaped; /* coreutils' backslashes */
+    gboolean escaped; /* with coreutils' backslashes */
     ImportChecksum checksum;
 } Line;
 
 #define KINDS (CST_SHA1 + 1)
 
-/* "HEX  name", "HEX *name", "\HEX  na\\me": the length tells of which kind it is. */
+/* "HEX  name", "HEX *name", "\HEX  na\\me": the length determines the kind. */
 static gboolean read_coreutils(const char *text, size_t len, Line *ret_line)
 {
     gboolean escaped = len > 0 && *text == '\\';
@@ -42,7 +42,7 @@ static gboolean read_coreutils(const char *text, size_t len, Line *ret_line)
     return FALSE;
 }
 
-/* Whether what stands between a name and @hex is one; *ret_end is the name's end. */
+/* Checks the text between a name and @hex. *ret_end receives the end of the name. */
 static gboolean read_middle(const char *text, const char *hex, const char **ret_end)
 {
     const char *at = hex;
@@ -56,7 +56,10 @@ static gboolean read_middle(const char *text, const char *hex, const char **ret_
     return at - 1 > text && at[-1] == ')';
 }
 
-/* Returns what follows the name of @kind: "SHA256", or "SHA2-256" and "SHA-256"; NULL: another. */
+/*
+ * Returns the text after the name of @kind ("SHA256", or "SHA2-256" and "SHA-256"), or NULL for
+ * another kind.
+ */
 static const char *skip_kind(const char *text, CstDigestKind kind)
 {
     static const char *const prefixes[] = {"SHA2-", "SHA-"};
@@ -71,7 +74,7 @@ static const char *skip_kind(const char *text, CstDigestKind kind)
     return NULL;
 }
 
-/* "SHA256 (name) = HEX", "SHA256(name)= HEX". The name may have parentheses itself. */
+/* "SHA256 (name) = HEX", "SHA256(name)= HEX". The name may contain parentheses. */
 static gboolean read_bsd(const char *text, size_t len, Line *ret_line)
 {
     for (unsigned i = 0; i < KINDS; i++) {
@@ -98,7 +101,10 @@ static const char *base_name(const char *name)
     return slash ? slash + 1 : name;
 }
 
-/* Whether @line names the file: in a manifest by its whole path, in a list by its last part. */
+/*
+ * Returns whether @line is of the file: by its whole path in a manifest, by its last part in a
+ * list.
+ */
 static gboolean line_is_of(const Line *line, const char *name, gboolean manifest)
 {
     g_autofree char *text = g_strndup(line->name, line->name_len);
@@ -110,7 +116,7 @@ static gboolean line_is_of(const Line *line, const char *name, gboolean manifest
     return g_str_equal(g_str_has_prefix(found, "./") ? found + 2 : found, name);
 }
 
-/* Reads a file that is one digest and no name, as NixOS and Alpine publish them. */
+/* Reads a file with one digest and no name, as published by NixOS and Alpine. */
 static gboolean read_bare(const char *text, ImportChecksum *ret_checksum)
 {
     static const char space[] = " \t\r\n";
@@ -131,7 +137,7 @@ typedef struct {
     ImportChecksum checksums[KINDS];
 } Digests;
 
-/* Adds a line's digest; FALSE when an earlier line has another digest of its kind. */
+/* Adds a line's digest. Returns FALSE if an earlier line has another digest of its kind. */
 static gboolean digests_add(Digests *digests, const ImportChecksum *checksum)
 {
     ImportChecksum *known = &digests->checksums[checksum->kind];
@@ -143,7 +149,7 @@ static gboolean digests_add(Digests *digests, const ImportChecksum *checksum)
     return TRUE;
 }
 
-/* Gives the strongest digest that counts: SHA-1 counts only in a manifest. */
+/* Returns the strongest accepted digest. SHA-1 is accepted only in a manifest. */
 static gboolean digests_best(const Digests *digests, gboolean manifest,
                              ImportChecksum *ret_checksum)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names that others chose. */
+/* Names from untrusted sources. */
 #include "name.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "archive.h"
 #include "unpack.h"
 
-#define NAME_MAX_LEN 100u /* LVM takes 127 */
+#define NAME_MAX_LEN 100u /* LVM accepts 127 */
 
 static size_t strip_format(const char *name, size_t len)
 {
@@ -38,7 +38,7 @@ char *import_file_of(const char *source)
     const gboolean url = import_is_url(source);
     g_autoptr(GUri) uri = url ? g_uri_parse(source, G_URI_FLAGS_NONE, NULL) : NULL;
 
-    /* The last part of a URL that cannot be parsed may be a password. */
+    /* The last part of an invalid URL may be a password. */
     return g_path_get_basename(uri ? g_uri_get_path(uri) : url ? "" : source);
 }
 
@@ -52,7 +52,7 @@ char *cst_import_name(const char *source)
     for (size_t i = 0; i < len && name->len < NAME_MAX_LEN; i++) {
         gboolean plain = g_ascii_isalnum(base[i]) || strchr("._+-", base[i]);
 
-        /* A hidden file, or an option. */
+        /* Avoid a hidden file or an option. */
         if (name->len == 0 && (!plain || strchr(".-+", base[i])))
             continue;
         g_string_append_c(name, plain ? base[i] : '_');

@@ -3,7 +3,10 @@
 
 #include <glib.h>
 
-/** Whether @source is an URL, of whatever scheme. */
+/** Returns whether @source is a URL of any scheme. */
 gboolean import_is_url(const char *source);
-/** The file's name: the last part of a path, or of an URL's path, unescaped. g_free() it. */
+/**
+ * Returns the file's name: the last part of a path, or the last part of a URL's path, unescaped.
+ * Free it with g_free().
+ */
 char *import_file_of(const char *source);

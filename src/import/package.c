@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Packages (DMTF DSP0243): an OVF descriptor with its files beside it, or all of them in a tar
- * archive (OVA). The paths in a descriptor are looked up below the descriptor's own directory, of
- * the archive or of the file system, and nowhere else.
+ * Packages (DMTF DSP0243): an OVF descriptor with its files in the same directory, or all of them
+ * in a tar archive (OVA). The paths in a descriptor are resolved only below the descriptor's own
+ * directory, in the archive or in the file system.
  *
- * The manifest has the descriptor's name with the ending .mf. Where there is one, the descriptor
- * and each file that is used must be in it. A manifest shows damage and not forgery: who changes a
- * disk can change its digest as well, unless all of an OVA was verified (--checksum).
+ * The manifest has the descriptor's name with the suffix .mf. If it exists, it must contain the
+ * descriptor and each file that is used. A manifest detects damage but not forgery, because an
+ * attacker who changes a disk can change its digest as well. Only a checksum of the whole OVA
+ * (--checksum) detects forgery.
  */
 #include "package.h"
 
@@ -33,12 +34,12 @@
 
 typedef struct {
     const ImportContext *context;
-    ImportTar *tar;    /* NULL: its files are beside each other */
+    ImportTar *tar;    /* NULL: the files are in a directory */
     CstBlob *archive;  /* of the tar; borrowed */
-    char *manifest;    /* the manifest's name, for messages; NULL: not looked for yet */
-    char *digests;     /* its text; NULL: there is none */
+    char *manifest;    /* the manifest's name, for messages; NULL: not searched yet */
+    char *digests;     /* its text; NULL: there is no manifest */
     const char *shown; /* the source's name; borrowed */
-    char *dir;         /* of the descriptor in the archive, with its slash; NULL: the root */
+    char *dir;         /* of the descriptor in the archive, with a trailing slash; NULL: the root */
 } Package;
 
 static void package_clear(Package *package)
@@ -78,7 +79,7 @@ static gboolean open_file(const Package *package, const char *name, ImportSource
     return TRUE;
 }
 
-/* All of a small file, with a NUL behind it. */
+/* Reads a whole small file, and appends a NUL. */
 static char *read_text(CstBlob *blob, size_t limit, GError **error)
 {
     g_autofree char *text = NULL;
@@ -96,8 +97,8 @@ static char *read_text(CstBlob *blob, size_t limit, GError **error)
 }
 
 /*
- * Returns a UTF-16 text as UTF-8, without an XML declaration, because that names the encoding.
- * NULL: @text has no mark of UTF-16, or is no valid text.
+ * Returns a UTF-16 text as UTF-8, without the XML declaration, because that names the encoding.
+ * NULL: @text has no UTF-16 mark, or is invalid.
  */
 static char *utf8_of(const char *text, size_t len)
 {
@@ -114,7 +115,7 @@ static char *utf8_of(const char *text, size_t len)
 
 /* --- the manifest ----------------------------------------------------------------------------- */
 
-/* @descriptor is the name of the descriptor. */
+/* Reads the manifest of the descriptor with the name @descriptor. */
 static gboolean read_manifest(Package *package, const char *descriptor, GError **error)
 {
     size_t stem = strlen(descriptor) - strlen(OVF_ENDING);
@@ -131,7 +132,7 @@ static gboolean read_manifest(Package *package, const char *descriptor, GError *
         g_propagate_error(error, g_steal_pointer(&missing));
         return FALSE;
     }
-    /* The manifest is often the last entry, so a cut may have taken it and nothing else. */
+    /* The manifest is often the last entry, so a truncated archive may lack only the manifest. */
     if (package->tar && !import_tar_is_complete(package->tar))
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("'%s' is cut off: it has neither a manifest nor the mark that ends an "
@@ -143,7 +144,7 @@ static gboolean read_manifest(Package *package, const char *descriptor, GError *
     return TRUE;
 }
 
-/* A manifest that says nothing of a file is as wrong as one that says something else. */
+/* Finds the digest of a file in the manifest. A missing digest is a mismatch, like a wrong one. */
 static gboolean find_digest(const Package *package, const char *name, ImportChecksum *ret_wanted,
                             GError **error)
 {
@@ -174,7 +175,7 @@ static gboolean verify_descriptor(const Package *package, const char *name, cons
 
 /* --- disks ------------------------------------------------------------------------------------ */
 
-/* References are URLs, which some programs escape and some do not. */
+/* Opens a file by a reference. References are URLs, which only some programs escape. */
 static gboolean open_named(const Package *package, const char *href, ImportSource *ret_file,
                            char **ret_name, GError **error)
 {
@@ -225,7 +226,7 @@ static gboolean open_disks(const Package *package, const GPtrArray *found, GPtrA
     return TRUE;
 }
 
-/* @name is that of the descriptor, which is in @blob, and ends in OVF_ENDING. */
+/* @name is the name of the descriptor in @blob, and ends in OVF_ENDING. */
 static gboolean open_package(Package *package, const char *name, CstBlob *blob,
                              GPtrArray **ret_disks, GError **error)
 {
@@ -268,7 +269,10 @@ static gboolean is_called_package(const char *name)
     return ends_in(unpacked, OVA_ENDING) || ends_in(unpacked, OVF_ENDING);
 }
 
-/* The only descriptor in the root, or (@below) in directories; *ret_entry NULL: there is none. */
+/*
+ * Finds the only descriptor in the root, or (@below) in the directories. *ret_entry NULL: not
+ * found.
+ */
 static gboolean find_only(const Package *package, gboolean below, const ImportTarEntry **ret_entry,
                           GError **error)
 {
@@ -288,8 +292,9 @@ static gboolean find_only(const Package *package, gboolean below, const ImportTa
 }
 
 /*
- * Finds the descriptor, and the directory in the archive that its paths begin in. A descriptor in
- * the root takes precedence. *ret_entry NULL: there is none, so it is no OVA.
+ * Finds the descriptor, and the directory in the archive that its paths are relative to. A
+ * descriptor in the root takes precedence. *ret_entry NULL: there is no descriptor, so this is not
+ * an OVA.
  */
 static gboolean find_descriptor(Package *package, const ImportTarEntry **ret_entry, GError **error)
 {
@@ -307,8 +312,8 @@ static gboolean find_descriptor(Package *package, const ImportTarEntry **ret_ent
 }
 
 /*
- * A tar archive without a descriptor is unpacked like any archive. The strict reader of OVAs does
- * not list an archive with sparse entries, which only archives of one disk have.
+ * Opens a tar archive. Without a descriptor it is unpacked like any archive. The strict reader of
+ * OVAs rejects sparse entries, so such an archive counts as one without a descriptor.
  */
 static gboolean open_tar(Package *package, const char *name, ImportSource *source,
                          GPtrArray **ret_disks, GError **error)
@@ -339,8 +344,9 @@ static gboolean open_tar(Package *package, const char *name, ImportSource *sourc
 }
 
 /*
- * The disks of a descriptor are other files, so its content alone does not make one: a guest can
- * write a descriptor to its raw disk, and name its neighbours' images in it.
+ * Opens a descriptor whose disks are other files. Its content alone does not make it a descriptor:
+ * a guest could write a descriptor to its raw disk and name other images in it. The file must also
+ * be called .ovf.
  */
 static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtrArray **ret_disks,
                          GError **error)
@@ -378,7 +384,10 @@ static gboolean is_descriptor(const uint8_t *head, size_t len)
     return *at == '<' && (strstr(at, "<Envelope") || strstr(at, ":Envelope"));
 }
 
-/* An archive that is damaged where it begins must not become a disk. */
+/*
+ * Fails if the name is that of a package but the content is not, because an archive with a damaged
+ * beginning must not become a disk.
+ */
 static gboolean check_not_called_package(const Package *package, const char *name, GError **error)
 {
     if (!is_called_package(name))

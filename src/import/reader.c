@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes in order. What a caller has peeked at waits in a buffer, and is given out first. A pipe may
- * be silent for as long as its writer likes, so it is polled, and the task looked at in between.
+ * Sequential readers. Peeked bytes stay in a buffer and are returned first. A pipe may be silent
+ * for any time, so it is polled, and the task is checked in between.
  */
 #include "reader.h"
 
@@ -34,7 +34,7 @@ void import_reader_free(ImportReader *reader)
     reader->ops->free(reader);
 }
 
-/* Reads until @len bytes are there, or the end is. */
+/* Reads until @len bytes or the end. */
 static gboolean fill(ImportReader *reader, uint8_t *buf, size_t len, size_t *ret_len,
                      GError **error)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The addresses of redirects. libcurl asks twice: before it connects, so that no byte reaches a
- * private address, and before it sends a request, which is the only question about a connection
- * that is used again.
+ * The addresses of redirects. libcurl calls back twice. The first call is before it connects, so
+ * that no byte reaches a private address. The second is before it sends a request, because a reused
+ * connection has only this call.
  *
- * Before the first request is sent, all addresses are those of the URL of the user. The addresses
- * of its name may change between two requests for parts of one file. So an URL whose host was
- * public once has to stay public.
+ * Before the first request is sent, all addresses belong to the URL of the user. The addresses of
+ * its name may change between two requests for parts of one file. Therefore a URL whose host was
+ * once public has to stay public.
  */
 #include "redirect.h"
 
@@ -19,7 +19,7 @@
 
 #include "address.h"
 
-#define PROXY_PORT 1080u /* of a proxy without a port, for libcurl */
+#define PROXY_PORT 1080u /* libcurl's default for a proxy without a port */
 
 static unsigned proxy_port(const char *proxy)
 {
@@ -29,7 +29,7 @@ static unsigned proxy_port(const char *proxy)
                                               : PROXY_PORT;
 }
 
-/* Whether @port is that of a proxy that the environment names. */
+/* Returns whether @port is the port of a proxy in the environment. */
 static gboolean is_proxy(unsigned port)
 {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
@@ -44,7 +44,7 @@ static gboolean is_proxy(unsigned port)
     return FALSE;
 }
 
-/* Refuses a private address once the request has reached a public one. */
+/* Refuses a private address after the request has reached a public one. */
 static gboolean redirect_allows(ImportRedirect *redirect, int family, const void *bytes)
 {
     if (!redirect->from_public || !import_address_is_private(family, bytes))

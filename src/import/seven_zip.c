@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much memory a 7z archive asks for. libarchive gives each decoder the dictionary that the
- * archive names, up to 4 GiB, and has no bound. So the header is read here first, and the import
- * refuses the archive before libarchive opens it.
+ * Computes the memory that a 7z archive needs. libarchive allocates the dictionary that the archive
+ * requests for each decoder, up to 4 GiB, without a limit. Therefore the header is read here first,
+ * and the import refuses the archive before libarchive opens it.
  *
  *     signature header (32 bytes): "7z\xbc\xaf\x27\x1c", version, CRC, offset, size, CRC
  *     packed streams
  *     header: 01, or 17 and the description of one packed stream that is the header
  *
  * A header begins with the packed streams (06) and the folders (07, 0b). A folder is a chain of
- * coders, and each coder has its dictionary. What follows the folders is not needed. The grammar is
- * that of 7zFormat.txt, as far as libarchive reads it.
+ * coders, and each coder has its dictionary. The data after the folders is not needed. The grammar
+ * is that of 7zFormat.txt, as far as libarchive reads it.
  */
 #include "seven_zip.h"
 
@@ -30,7 +30,7 @@
 #define CODERS_MAX   4u          /* as libarchive */
 #define STREAM_MAX   8u          /* of a coder */
 #define PROPS_MAX    255u
-#define OTHER_MEMORY (10 * CST_MIB) /* of a coder without a dictionary: the most is bzip2's */
+#define OTHER_MEMORY (10 * CST_MIB) /* of a coder without a dictionary: bzip2 needs the most */
 #define ZSTD_MEMORY  (128 * CST_MIB)
 
 enum {
@@ -51,7 +51,7 @@ enum {
 enum { METHOD_COPY = 0x00, METHOD_LZMA2 = 0x21, METHOD_LZMA = 0x030101, METHOD_PPMD = 0x030401 };
 #define METHOD_ZSTD UINT64_C(0x04f71101)
 
-/* A header in memory; @bad once something of it made no sense. */
+/* A header in memory. @bad is set at the first error of the grammar. */
 typedef struct {
     const uint8_t *at, *end;
     gboolean bad;
@@ -66,12 +66,12 @@ typedef struct {
 
 /* The packed streams and folders of a header, as far as a packed header needs them. */
 typedef struct {
-    uint64_t pack_at;   /* behind the signature header */
+    uint64_t pack_at;   /* offset after the signature header */
     uint64_t pack_size; /* of the first stream */
     uint64_t outs;      /* out streams of all folders */
     Coder coder;        /* the first one of the first folder */
     uint64_t coders;    /* of the first folder */
-    uint64_t memory;    /* of the folder that needs most */
+    uint64_t memory;    /* of the folder that needs the most */
 } Streams;
 
 gboolean import_7z_probe(const uint8_t *head, size_t len)
@@ -100,7 +100,10 @@ static uint8_t header_byte(Header *header)
     return byte ? *byte : 0;
 }
 
-/* The leading ones of the first byte are how many bytes follow; its other bits are the highest. */
+/*
+ * The leading one bits of the first byte are the number of further bytes. Its other bits are the
+ * highest bits of the value.
+ */
 static uint64_t header_number(Header *header)
 {
     uint8_t first = header_byte(header), mask = 0x80;
@@ -114,7 +117,7 @@ static uint64_t header_number(Header *header)
     return value;
 }
 
-/* A number of things that the header describes one by one. */
+/* Reads the number of items that follow in the header. */
 static uint64_t header_count(Header *header, uint64_t limit)
 {
     uint64_t count = header_number(header);
@@ -236,7 +239,7 @@ static void read_folder(Header *header, gboolean first, Streams *streams)
         streams->coders = count;
 }
 
-/* The packed streams and the folders; leaves @header behind the last folder. */
+/* Reads the packed streams and the folders. Moves @header past the last folder. */
 static gboolean read_streams(Header *header, Streams *streams)
 {
     uint64_t folders;
@@ -247,10 +250,10 @@ static gboolean read_streams(Header *header, Streams *streams)
         id = header_byte(header);
     }
     if (id != ID_UNPACK)
-        return !header->bad && id == ID_END; /* nothing is packed */
+        return !header->bad && id == ID_END; /* no packed data */
     expect_id(header, ID_FOLDERS);
     folders = header_count(header, STREAMS_MAX);
-    expect_id(header, 0); /* the folders are described here, and not in a stream */
+    expect_id(header, 0); /* the folders are described here, and not in a separate stream */
     for (uint64_t i = 0; i < folders && !header->bad; i++)
         read_folder(header, i == 0, streams);
     return !header->bad;
@@ -300,7 +303,10 @@ static uint8_t *read_header(CstBlob *blob, const char *name, uint64_t at, uint64
                : NULL;
 }
 
-/* A dictionary that is larger than the header is of no use, and is not allocated. */
+/*
+ * Decodes raw LZMA data. The dictionary is limited to the size of the output, because a larger one
+ * has no effect.
+ */
 static gboolean run_lzma(const Coder *coder, const uint8_t *packed, size_t packed_len, uint8_t *out,
                          size_t len)
 {
@@ -329,7 +335,7 @@ static gboolean run_lzma(const Coder *coder, const uint8_t *packed, size_t packe
     return len == 0;
 }
 
-/* Replaces the description of a packed header by the header. */
+/* Replaces the description of a packed header in @header by the unpacked header. */
 static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, Streams *streams,
                               uint8_t **ret_bytes, GError **error)
 {
@@ -363,7 +369,7 @@ static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, S
     return TRUE;
 }
 
-/* The header itself, unpacked: adds its folders to @streams. */
+/* Reads the unpacked header and adds its folders to @streams. */
 static gboolean read_main(Header *header, const char *name, Streams *streams, GError **error)
 {
     uint8_t id;
@@ -373,7 +379,7 @@ static gboolean read_main(Header *header, const char *name, Streams *streams, GE
     id = header_byte(header);
     if (id == ID_STREAMS)
         return read_streams(header, streams) || damaged(name, error);
-    /* The properties of an archive, which no program writes, would come before the streams. */
+    /* The properties of an archive would come before the streams. No program writes them. */
     return (!header->bad && (id == ID_FILES || id == ID_END)) || refuse_packing(name, error);
 }
 

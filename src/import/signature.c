@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signed lists, in files or on servers. One is either clear-signed, and then what counts is what
- * gpgv says was signed, or has its signature in a file beside it, on the same server (Ubuntu: .gpg;
- * Debian: .sign; others: .asc, .sig), which gpgv reads from our memory. gpgv(1)
- * knows the keys of the keyring and no others, no trust and no network, and its exit status is 0
- * for a good signature only.
+ * Signed lists, in files or on servers. A clear-signed list contains its signature; only the text
+ * that gpgv reports as signed is used. Otherwise the signature is in a separate file with the
+ * list's name and a suffix, on the same server (Ubuntu: .gpg; Debian: .sign; further: .asc, .sig).
+ * gpgv reads it from this process's memory. gpgv(1) uses only the keys of the keyring, no trust
+ * database and no network. Its exit status is 0 only for a good signature.
  */
 #include "signature.h"
 
@@ -26,15 +26,15 @@
 #define CLEAR_SIGN    "-----BEGIN PGP SIGNED MESSAGE-----"
 
 typedef struct {
-    const char *path; /* or the URL */
+    const char *path; /* path or URL */
     const char *name; /* for messages */
     char *text;
     size_t len;
 } List;
 
-/* Bytes that gpgv finds at a path: a file in memory. gpgv itself opens no file of another user. */
+/* Bytes in a memory file that gpgv opens by path. gpgv itself opens no file of another user. */
 typedef struct {
-    char *path; /* NULL: there are no bytes */
+    char *path; /* NULL: empty */
     CstFd fd;
 } Kept;
 
@@ -45,7 +45,7 @@ static void kept_clear(Kept *kept)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Kept, kept_clear)
 
-/* @name is for messages. */
+/* Copies the bytes to a memory file. @name is for messages. */
 static gboolean keep_bytes(const char *name, const char *bytes, size_t len, Kept *ret_kept,
                            GError **error)
 {
@@ -58,7 +58,7 @@ static gboolean keep_bytes(const char *name, const char *bytes, size_t len, Kept
     return TRUE;
 }
 
-/* A FIFO or a device at @path is refused. */
+/* Copies the file @path to memory. Refuses a FIFO or a device. */
 static gboolean keep_file(const char *path, Kept *ret_kept, GError **error)
 {
     g_autofree char *bytes = NULL;
@@ -68,7 +68,13 @@ static gboolean keep_file(const char *path, Kept *ret_kept, GError **error)
            keep_bytes(path, bytes, len, ret_kept, error);
 }
 
-/* Has gpgv verify @signature of @list (NULL: the list's own); what was signed goes to *ret_out. */
+/*
+ * Runs gpgv on @list. @signature NULL: the list is clear-signed. *ret_out receives the output of
+ * gpgv.
+ *
+ *   gpgv --keyring KEYS -- SIGNATURE -
+ *   gpgv --keyring KEYS --output - -- -
+ */
 static gboolean run_gpgv(const ImportContext *context, const char *signature, const List *list,
                          char **ret_out, GError **error)
 {
@@ -100,7 +106,7 @@ static gboolean run_gpgv(const ImportContext *context, const char *signature, co
     return TRUE;
 }
 
-/* @url with @ending behind its path, and in front of a query. */
+/* Inserts @ending after the path of @url, before a query. */
 static char *url_beside(const char *url, const char *ending)
 {
     size_t len = strcspn(url, "?#");
@@ -108,7 +114,9 @@ static char *url_beside(const char *url, const char *ending)
     return g_strdup_printf("%.*s%s%s", (int)len, url, ending, url + len);
 }
 
-/* That a server has none is no error, anything else is. */
+/*
+ * Searches a signature with the suffix @ending. A missing file is no error, any other failure is.
+ */
 static gboolean look_for(const ImportContext *context, const List *list, const char *ending,
                          Kept *ret_signature, GError **error)
 {
@@ -148,7 +156,7 @@ static gboolean find_signature(const ImportContext *context, const List *list, K
                list->name);
 }
 
-/* Takes over the text of @list, and gives what of it was signed. */
+/* Verifies the signature and returns the signed text. Consumes the text of @list. */
 static char *verify(const ImportContext *context, const List *list, GError **error)
 {
     g_autofree char *text = list->text;
@@ -164,7 +172,10 @@ static char *verify(const ImportContext *context, const List *list, GError **err
     return g_steal_pointer(&text);
 }
 
-/* By http anybody on the way can change a list, and the file with it. */
+/*
+ * Reads the list. Warns about http, because an attacker on the network could change the list and
+ * the file.
+ */
 static gboolean read_list(const ImportContext *context, List *list, GError **error)
 {
     if (!import_is_url(list->path))

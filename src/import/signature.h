@@ -4,10 +4,9 @@
 #include "import_private.h"
 
 /**
- * Reads the list of checksums at @where, a path or an URL that messages
- * call @name, of at most 1 MiB. With a keyring, one of
- * its keys must have signed the list, and what comes back is what was signed: MISMATCH. g_free()
- * it.
+ * Reads the list of checksums at @where, a path or URL, of at most 1 MiB. @name is for messages.
+ * With a keyring, one of its keys must have signed the list, else fails with MISMATCH; the result
+ * is then the signed text. Free it with g_free().
  */
 char *import_signed_list(const ImportContext *context, const char *where, const char *name,
                          GError **error);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sources. A file is read where it lies, unless it is compressed, and a server's file by ranges. A
- * pipe and what is compressed go into a spool on the way, through the digest and the decompressors,
- * so that everything is read once. A file that others may write to is spooled as well when it has
- * to have a digest: what was verified must be what is read afterwards. Of any other file, the times
- * tell whether it has changed meanwhile.
+ * Sources. A file is read in place unless it is compressed, and a server's file by ranges. A pipe
+ * or compressed data is copied to a spool, through the digest and the decompressors, so that
+ * everything is read once.
+ *
+ * A file that other users may write to is spooled too if a digest is required, because the verified
+ * bytes must be the bytes that are read later. For any other file, a change of its attributes shows
+ * that it was modified during the import.
  */
 #include "source.h"
 
@@ -30,7 +32,7 @@
 #include "tar.h"
 #include "unpack.h"
 
-#define HEAD        16 /* bytes by which compressions are recognised */
+#define HEAD        16 /* bytes by which a compression is recognised */
 #define NESTED_MAX  3  /* compressions of one file */
 #define WRITES_ELSE (S_IWGRP | S_IWOTH)
 
@@ -73,7 +75,10 @@ static int open_source(const ImportContext *context, ImportSource *source, GErro
     return g_steal_fd(&fd);
 }
 
-/* A file that a shell has opened and read from is read on from there, as a pipe is. */
+/*
+ * Returns whether @fd is read sequentially. A file that the shell has opened and partly read counts
+ * as a pipe.
+ */
 static gboolean is_pipe(int fd, mode_t mode)
 {
     return S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) || lseek(fd, 0, SEEK_CUR) > 0;
@@ -87,7 +92,7 @@ static gboolean is_others(const struct stat *st)
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
-/* By ranges, or where a server does none, all of it into a spool. */
+/* Reads by ranges; if the server does not support ranges, spools the whole file. */
 static gboolean open_url(const ImportContext *context, const char *url, ImportSource *source,
                          GError **error)
 {
@@ -101,7 +106,7 @@ static gboolean open_url(const ImportContext *context, const char *url, ImportSo
     return source->blob != NULL;
 }
 
-/* Counts the packed bytes of the source. Of several steps, the smallest input is the bound. */
+/* Counts the packed bytes of the source. After several steps, the smallest input is the bound. */
 static void note_packed(ImportSource *source, const ImportReader *reader)
 {
     uint64_t packed = reader->origin->taken;
@@ -109,7 +114,7 @@ static void note_packed(ImportSource *source, const ImportReader *reader)
     source->packed = source->packed > 0 ? MIN(source->packed, packed) : packed;
 }
 
-/* Takes over @blob. */
+/* Replaces the blob of the source; the source owns @blob. */
 static void set_blob(ImportSource *source, CstBlob *blob)
 {
     if (source->blob)
@@ -119,8 +124,8 @@ static void set_blob(ImportSource *source, CstBlob *blob)
 }
 
 /*
- * Whether all of it is read before the import begins: to be verified or unpacked, or, of a package,
- * for its manifest and again for its disks.
+ * Sets *ret_is if the whole file is read before the import begins: to verify it, to unpack it, or,
+ * for a package, to read its manifest and then its disks.
  */
 static gboolean is_read_whole(const ImportSource *source, const ImportContext *context,
                               gboolean verify, gboolean *ret_is, GError **error)
@@ -137,7 +142,7 @@ static gboolean is_read_whole(const ImportSource *source, const ImportContext *c
     return TRUE;
 }
 
-/* Has what a server has here, if all of it is needed. */
+/* Downloads the file of a server if all of it is needed. */
 static gboolean download(ImportSource *source, const ImportContext *context, gboolean verify,
                          GError **error)
 {
@@ -161,9 +166,9 @@ static gboolean download(ImportSource *source, const ImportContext *context, gbo
     return blob != NULL;
 }
 
-/* --- what it has to be ------------------------------------------------------------------------ */
+/* --- the expected checksum -------------------------------------------------------------------- */
 
-/* *ret_wanted FALSE: anything. */
+/* Finds the expected checksum. *ret_wanted FALSE: no checksum is required. */
 static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted,
                               ImportChecksum *ret_checksum, GError **error)
 {
@@ -191,7 +196,7 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Puts decompressors over @packed, which it takes over, until what comes is none of theirs. */
+/* Adds decompressors over @packed, which it owns, until the content is not compressed any more. */
 static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
                             gboolean *ret_unpacks, GError **error)
 {
@@ -218,8 +223,8 @@ static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
 }
 
 /*
- * Reads what has to be read of @packed, which it takes over: into the source's blob when it is
- * compressed, or can be read differently later (@unsteady) than it was verified.
+ * Reads @packed, which it owns. Spools it into the source's blob if it is compressed. Also spools
+ * it if its bytes may differ at a second read (@unsteady) after they were verified.
  */
 static gboolean read_all(ImportSource *source, const ImportContext *context, ImportReader *packed,
                          gboolean unsteady, CstDigest *digest, GError **error)
@@ -238,7 +243,7 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     if (!blob)
         return FALSE;
     CST_TEST_POINT("import_source.spooled");
-    /* A digest shows a change. Without one, the spool may be of two versions of the file. */
+    /* A digest detects a change. Without one, the spool could contain parts of two versions. */
     if (!digest && !import_source_is_unchanged(source, error)) {
         cst_blob_unref(blob);
         return FALSE;
@@ -248,7 +253,7 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     return TRUE;
 }
 
-/* As read_all(), and verifies it; @wanted NULL: it may be anything. */
+/* Like read_all(), and verifies the digest; @wanted NULL: no verification. */
 static gboolean read_wanted(ImportSource *source, const ImportContext *context,
                             ImportReader *packed, gboolean unsteady, const ImportChecksum *wanted,
                             GError **error)
@@ -262,14 +267,17 @@ static gboolean read_wanted(ImportSource *source, const ImportContext *context,
     if (read_all(source, context, packed, unsteady, digest, error) &&
         (!wanted || import_checksum_verify(wanted, digest, source->name, error)))
         return TRUE;
-    /* What is damaged is to come anew the next time. */
+    /* Remove a damaged download, so that the next import starts again. */
     if (!cst_task_check(context->task, NULL))
         return FALSE;
     import_download_forget(source->download);
     return FALSE;
 }
 
-/* A copy of a disk that a machine writes to lacks parts of these writes. */
+/*
+ * Fails with BUSY if a program has the disk open for writing, because the copy would be
+ * inconsistent.
+ */
 static gboolean check_at_rest(const ImportSource *source, GError **error)
 {
     g_autofree char *who = NULL;
@@ -281,7 +289,7 @@ static gboolean check_at_rest(const ImportSource *source, GError **error)
                     source->name, who);
 }
 
-/* *ret_unsteady: what was read could be read differently a second time, or not at all. */
+/* *ret_unsteady: a second read may return other bytes, or fail. */
 static ImportReader *open_reader(ImportSource *source, const ImportContext *context,
                                  gboolean verify, gboolean *ret_unsteady, GError **error)
 {
@@ -311,7 +319,7 @@ static ImportReader *open_reader(ImportSource *source, const ImportContext *cont
     return import_reader_of_blob(source->blob, context->task);
 }
 
-/* A file that the caller has opened is an image, and is read where it lies. */
+/* Opens the file that the caller has opened. It is an image and is read in place. */
 static gboolean open_given(ImportSource *source, const ImportContext *context, GError **error)
 {
     int fd = fcntl(context->how->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -343,12 +351,12 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
     return reader && read_wanted(source, context, reader, unsteady, verify ? &wanted : NULL, error);
 }
 
-/* --- files that belong to it ------------------------------------------------------------------ */
+/* --- files of the same directory -------------------------------------------------------------- */
 
 static char *url_beside(const char *url, const char *name, GError **error)
 {
     g_autofree char *escaped = g_uri_escape_string(name, "/", FALSE);
-    /* With a "./", no name is taken for a scheme. */
+    /* The "./" prevents that a name is parsed as a scheme. */
     g_autofree char *relative = g_strconcat("./", escaped, NULL);
     g_autofree char *shown = cst_url_shown(url);
     char *beside = g_uri_resolve_relative(url, relative, G_URI_FLAGS_ENCODED, NULL);
@@ -359,7 +367,7 @@ static char *url_beside(const char *url, const char *name, GError **error)
     return beside;
 }
 
-/* The path stays below the directory and follows no link, or it is refused. */
+/* Fails unless the path stays below the directory and contains no link. */
 static gboolean open_file_beside(ImportSource *source, const ImportContext *context,
                                  const char *name, GError **error)
 {

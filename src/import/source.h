@@ -8,37 +8,38 @@
 #include "http.h"
 
 /**
- * Where the bytes come from: a server's file that is read by ranges, a file that is read where it
- * lies, or a spool of what came by a pipe or was compressed.
+ * The source of the bytes: a server's file that is read by ranges or downloaded, a local file that
+ * is read in place, or a spool of a pipe or of compressed data.
  */
 typedef struct {
     char *name;               /**< for messages */
-    CstBlob *blob;            /**< what is in it, unpacked */
-    ImportHttp *http;         /**< the server's file; NULL: there is none */
-    ImportDownload *download; /**< all of that file; NULL: it is read by ranges, or spooled */
-    int fd;             /**< of a file that is read where it lies, borrowed of the blob; else -1 */
-    struct stat before; /**< what it was when it was opened */
-    uint64_t packed;    /**< bytes that @blob was unpacked or spooled from; 0: @blob as it is */
+    CstBlob *blob;            /**< the content, unpacked */
+    ImportHttp *http;         /**< the server's file; NULL: the source is local */
+    ImportDownload *download; /**< the downloaded file; NULL: read by ranges, or spooled */
+    int fd;                   /**< of a file that is read in place, borrowed from @blob; else -1 */
+    struct stat before;       /**< its attributes when it was opened */
+    uint64_t packed; /**< bytes that @blob was unpacked or spooled from; 0: @blob is unpacked */
 } ImportSource;
 
-/** Whether the source is standard input. */
+/** Returns whether the source is standard input. */
 gboolean import_is_standard(const ImportContext *context);
-/** Opens the source that @context names, and has all of it there: unpacked, its digest verified. */
+/** Opens the source of @context, unpacks it and verifies its digest. */
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error);
 void import_source_clear(ImportSource *source);
 /**
- * Opens the file @name beside the one that @context names: in its directory, or on its server.
- * Nothing of it is read yet. INVALID for a name that is a path, NOT_FOUND, DENIED for links.
+ * Opens the file @name in the directory of the source of @context, local or on its server. Does not
+ * read the content. Fails with DENIED for a name that leaves the directory and for links, with
+ * INVALID for a URL that cannot be resolved, and with NOT_FOUND.
  */
 gboolean import_source_open_beside(ImportSource *source, const ImportContext *context,
                                    const char *name, GError **error);
 /**
- * Unpacks a source that is open, where it is compressed, and verifies it as it is; @wanted NULL: it
- * may be anything.
+ * Verifies the bytes of an open source against @wanted, and unpacks them if they are compressed.
+ * @wanted NULL: no verification.
  */
 gboolean import_source_read(ImportSource *source, const ImportContext *context,
                             const ImportChecksum *wanted, GError **error);
-/** Replaces a source that is an archive by the only disk in it, unpacked; see archive.h. */
+/** Replaces a source that is an archive by its only disk, unpacked; see archive.h. */
 gboolean import_source_unpack(ImportSource *source, const ImportContext *context, GError **error);
-/** MISMATCH when a file that is read where it lies has changed since. */
+/** Fails with MISMATCH if a file that is read in place has changed since it was opened. */
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error);

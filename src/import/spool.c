@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Spools (base/spool.h) of what is read more than once. */
+/* Spools (base/spool.h) of data that is read more than once. */
 #include "spool.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <base/spool.h>
 #include <base/units.h>
 
-#define CHECK_EVERY (64 * CST_MIB) /* bytes between two looks at the free space */
-#define UNIT        (64u << 10)    /* bytes that are left out when they are zero */
+#define CHECK_EVERY (64 * CST_MIB) /* bytes between two checks of the free space */
+#define UNIT        (64u << 10)    /* granularity of holes */
 
 static int spool_open(const char *dir, GError **error)
 {
@@ -48,7 +48,7 @@ gboolean import_spool_check_on(int fd, const char *where, uint64_t done, uint64_
     return import_spool_check(fd, where, CHECK_EVERY, error);
 }
 
-/* Writes what is not zero of @len bytes. */
+/* Writes the units of @len bytes that are not zero. */
 static gboolean write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t offset,
                              const char *where, GError **error)
 {
@@ -69,7 +69,7 @@ typedef struct {
     uint64_t done, checked; /* bytes */
 } Spool;
 
-/* Appends what comes. */
+/* Appends @len bytes. */
 static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
 {
     Spool *spool = data;
@@ -97,7 +97,7 @@ static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
     return TRUE;
 }
 
-/* From one of the two. */
+/* Spools from @reader, or from @http if @reader is NULL. */
 static CstBlob *spool_from(const ImportContext *context, const char *name, ImportReader *reader,
                            ImportHttp *http, GError **error)
 {

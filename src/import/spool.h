@@ -5,19 +5,21 @@
 #include "reader.h"
 
 /**
- * Reads all of @reader into a file without a name, in the directory that the user says, else
- * TMPDIR, else /var/tmp; tells the user where. Zeroes become holes. LIMIT, NO_SPACE. A new
- * reference.
+ * Reads all of @reader into an unnamed file. The directory is the user's option, else TMPDIR, else
+ * /var/tmp; it is reported to the user. Zeroes become holes. Returns a new reference. Fails with
+ * LIMIT or NO_SPACE.
  */
 CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error);
-/** Does the same with all that a server has. */
+/** Like import_spool(), for a whole file on a server. */
 CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error);
 /**
- * NO_SPACE when the file system of @fd, in @where, has no room for @more bytes and others' needs.
+ * Fails with NO_SPACE if the file system of @fd, in directory @where, has no room for @more bytes
+ * and the reserve for other programs.
  */
 gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **error);
 /**
- * The same for what is appended at @done, now and then: bytes up to *@checked were asked for.
+ * Like import_spool_check(), for appending at @done. Checks only once per 64 MiB: *@checked is the
+ * end of the part already checked.
  */
 gboolean import_spool_check_on(int fd, const char *where, uint64_t done, uint64_t *checked,
                                GError **error);

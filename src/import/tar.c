@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads a tar archive that is not trusted. Each step goes forward by at least a block, and no entry
- * reaches past the end of the archive, so the run time is bounded by the number of entries, which
- * is bounded as well. Long names come as an entry of their own (GNU's 'L') or as a pax record.
+ * Reads an untrusted tar archive. Each step advances by at least one block, and no entry reaches
+ * past the end of the archive. Therefore the run time is bounded by the number of entries, which is
+ * bounded too. Long names are in a separate entry (GNU's 'L') or in a pax record.
  */
 #include "tar.h"
 
@@ -36,9 +36,9 @@ struct ImportTar {
     CstBlob *blob;
     uint64_t size;
     GPtrArray *entries; /* of ImportTarEntry */
-    char *long_name;    /* of the next entry; NULL: as its header has it */
-    uint64_t long_size; /* IMPORT_UNKNOWN: as its header has it */
-    gboolean complete;  /* a block of zeroes was there, which ends an archive */
+    char *long_name;    /* of the next entry; NULL: use its header */
+    uint64_t long_size; /* IMPORT_UNKNOWN: use the header */
+    gboolean complete;  /* the block of zeroes that ends an archive was found */
 };
 
 static void entry_free(gpointer data)
@@ -49,7 +49,7 @@ static void entry_free(gpointer data)
     g_free(entry);
 }
 
-/* Octal digits between blanks, or GNU's binary form for what has too many. */
+/* Parses octal digits between blanks, or GNU's binary form of larger numbers. */
 static gboolean read_number(const uint8_t *field, size_t len, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -94,7 +94,7 @@ static gboolean damaged(const ImportTar *tar, uint64_t at, GError **error)
                     at);
 }
 
-/* --- what goes with an entry ------------------------------------------------------------------ */
+/* --- extended headers ------------------------------------------------------------------------- */
 
 static gboolean pax_record(ImportTar *tar, const char *key, size_t key_len, const char *value,
                            size_t value_len, GError **error)
@@ -117,7 +117,7 @@ static gboolean pax_record(ImportTar *tar, const char *key, size_t key_len, cons
     return TRUE;
 }
 
-/* "LENGTH KEY=VALUE\n", again and again. */
+/* Parses records "LENGTH KEY=VALUE\n". */
 static gboolean read_pax(ImportTar *tar, const char *text, size_t len, uint64_t at, GError **error)
 {
     while (len > 0) {
@@ -143,7 +143,7 @@ static gboolean read_pax(ImportTar *tar, const char *text, size_t len, uint64_t 
     return TRUE;
 }
 
-/* The content of an entry of type @type, which says something about the next one. */
+/* Reads the content of an entry of type @type, which extends the header of the next entry. */
 static gboolean read_extra(ImportTar *tar, char type, uint64_t at, uint64_t length, GError **error)
 {
     g_autofree char *text = NULL;
@@ -167,7 +167,7 @@ static char *plain_name(const uint8_t *header)
 {
     g_autofree char *name = g_strndup((const char *)header + NAME, NAME_LEN);
     g_autofree char *prefix = g_strndup((const char *)header + PREFIX, PREFIX_LEN);
-    /* GNU's own format has other things where POSIX has the prefix. */
+    /* GNU's own format has other fields where POSIX has the prefix. */
     gboolean posix = header[MAGIC + 5] == '\0';
 
     return posix && *prefix ? g_strconcat(prefix, "/", name, NULL) : g_strdup(name);
@@ -217,7 +217,7 @@ static gboolean take_entry(ImportTar *tar, const uint8_t *header, uint64_t offse
     }
 }
 
-/* Reads the entry at *offset and moves behind it. *ret_more FALSE: that was the end. */
+/* Reads the entry at *offset and moves past it. *ret_more FALSE: end of the archive. */
 static gboolean read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_more, GError **error)
 {
     uint8_t header[BLOCK];

@@ -5,7 +5,7 @@
 
 /**
  * A tar archive (POSIX ustar, pax, GNU) in a blob, as a table of its regular files. Names are only
- * ever compared: nothing is unpacked to where an archive says.
+ * compared: no file is written to a path from an archive.
  */
 typedef struct ImportTar ImportTar;
 
@@ -15,25 +15,27 @@ typedef struct {
     uint64_t length;
 } ImportTarEntry;
 
-/** Bytes by which an archive is recognised. */
+/** Bytes needed to recognise an archive. */
 #define IMPORT_TAR_HEAD 512
 
-/** Whether @len bytes are the header of an entry. */
+/** Returns whether @len bytes at @head are the header of an entry. */
 gboolean import_tar_probe(const uint8_t *head, size_t len);
 /**
- * Reads the headers. CORRUPT for damaged ones and entries that are longer than the archive; DENIED
- * for links and devices, which an OVA has no use for; UNSUPPORTED for sparse entries; LIMIT for
- * more entries than an OVA has.
+ * Reads the headers. Fails with:
+ * - CORRUPT for damaged headers and entries longer than the archive;
+ * - DENIED for links and devices, which an OVA does not need;
+ * - UNSUPPORTED for sparse entries;
+ * - LIMIT for more entries than an OVA can have.
  */
 ImportTar *import_tar_open(CstBlob *blob, CstTask *task, GError **error);
 void import_tar_free(ImportTar *tar);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportTar, import_tar_free)
 
-/** Whether the mark was there that ends an archive. FALSE: it may have been cut off. */
+/** Returns whether the end mark of the archive was found. FALSE: the archive may be cut off. */
 gboolean import_tar_is_complete(const ImportTar *tar);
-/** How many files there are. */
+/** Returns the number of regular files. */
 guint import_tar_count(const ImportTar *tar);
-/** One of them; borrowed. */
+/** Returns the file with @index; borrowed. */
 const ImportTarEntry *import_tar_entry(const ImportTar *tar, guint index);
-/** The file called @name, which is there once; NULL: not at all. */
+/** Returns the file called @name, or NULL. Names are unique. Borrowed. */
 const ImportTarEntry *import_tar_find(const ImportTar *tar, const char *name);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Decompression of a reader into another one. Members follow each other, as pigz, `cat a.gz b.gz`
- * and zstd's frames make them; zeroes behind the last one are padding, as of a tape or of xz.
+ * Decompression of a reader into another reader. Members may be concatenated, as pigz, `cat a.gz
+ * b.gz` and zstd's frames do. Zeroes after the last member are padding, as on a tape or in xz.
  *
- * A bomb is small when it comes and huge when it is unpacked. What a user says is too large bounds
- * it; else import_check_expansion() does.
+ * A decompression bomb is a small file that unpacks to a huge one. The user's limit bounds it, or
+ * else import_check_expansion().
  */
 #include "unpack.h"
 
@@ -15,7 +15,7 @@
 #include "codec.h"
 
 #define INPUT      (256u << 10)
-#define BZIP2_HEAD 10 /* "BZh", the size of blocks, and the magic of a block or of the end */
+#define BZIP2_HEAD 10 /* "BZh", the block size, and the magic of a block or of the end */
 
 typedef struct {
     ImportReader head;
@@ -23,15 +23,15 @@ typedef struct {
     const ImportCodec *codec;
     const ImportContext *context;
     gpointer state;
-    gboolean in_member; /* a member has begun, and not ended */
-    gboolean padding;   /* one has ended: zeroes may follow */
+    gboolean in_member; /* inside a member */
+    gboolean padding;   /* a member has ended: zeroes may follow */
     uint64_t made;      /* bytes */
-    uint64_t memory;    /* bytes of the codec, as its origin counts them */
+    uint64_t memory;    /* bytes of the codec that are counted in its origin */
     size_t have, used;  /* of input */
     uint8_t input[INPUT];
 } Unpacker;
 
-/* "BZh9" may be text, so the magic number of the first block, or of the end, must follow. */
+/* Also requires the magic of the first block or of the end, because "BZh9" may be text. */
 static gboolean is_bzip2(const uint8_t *head, size_t len)
 {
     return len >= BZIP2_HEAD && head[3] >= '1' && head[3] <= '9' &&
@@ -65,7 +65,7 @@ size_t import_codec_strip(const char *name, size_t len)
 
 static gboolean check_made(const Unpacker *self, GError **error)
 {
-    /* Of nested compressions each may have its ratio, so what counts is what came in. */
+    /* Each nested compression has its own ratio, so compare with the bytes of the origin. */
     uint64_t read = self->head.origin->taken;
 
     if (!import_check_size(self->context, self->made, self->head.name, error))
@@ -73,7 +73,7 @@ static gboolean check_made(const Unpacker *self, GError **error)
     return import_check_expansion(self->context, self->made, read, self->head.name, error);
 }
 
-/* Reads more input when all is used. */
+/* Reads more input if all input is consumed. */
 static gboolean refill(Unpacker *self, GError **error)
 {
     if (self->used < self->have)
@@ -82,7 +82,7 @@ static gboolean refill(Unpacker *self, GError **error)
     return import_reader_read(self->packed, self->input, INPUT, &self->have, error);
 }
 
-/* Between members: finds the next one. *ret_more FALSE: there is none. */
+/* Finds the next member, between members. *ret_more FALSE: there is no further member. */
 static gboolean next_member(Unpacker *self, gboolean *ret_more, GError **error)
 {
     *ret_more = FALSE;
@@ -103,13 +103,15 @@ static gboolean next_member(Unpacker *self, gboolean *ret_more, GError **error)
     return TRUE;
 }
 
-/* A step that had input, and neither took nor made anything: no codec does that, and none may. */
+/* Returns whether a step had input but consumed and produced no bytes. This would loop for ever. */
 static gboolean is_stuck(const Unpacker *self, const ImportCodecStep *step, size_t made)
 {
     return made == 0 && self->have > 0 && step->in_len == self->have - self->used;
 }
 
-/* Counts the codec's memory; FALSE when all decompressors over the origin have too much. */
+/*
+ * Counts the codec's memory. Returns FALSE if all decompressors over the origin exceed the limit.
+ */
 static gboolean count_memory(Unpacker *self)
 {
     ImportReader *origin = self->head.origin;
@@ -120,7 +122,7 @@ static gboolean count_memory(Unpacker *self)
     return origin->memory <= IMPORT_CHAIN_MEMORY;
 }
 
-/* One step of the codec; *ret_len may be 0. */
+/* Runs one step of the codec. *ret_len may be 0. */
 static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_len, GError **error)
 {
     ImportCodecStep step = {self->input + self->used, self->have - self->used, buf, len};
