@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checks a repository: every index and the table of every pack are read and compared, every chunk
- * is read if that is asked for, and every name in every backup has to be that of a chunk which is
- * there and sound. Every byte of a repository's files is covered by one of these readings, but for
- * locks and drafts, which hold nothing that is needed.
+ * Checks a repository. It reads and compares every index and the table of every pack. On request it
+ * reads every chunk. Every name in every backup must be the name of an existing, sound chunk. These
+ * reads cover every byte of a repository's files, except locks and drafts, which are not needed.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -20,11 +19,11 @@ typedef struct {
     CstRepo *repo;
     CstTask *task;
     CstRepoReport *report;
-    GHashTable *lists;   /* names of lists that are known to be whole */
+    GHashTable *lists;   /* names of lists that are known to be complete */
     GPtrArray *backups;  /* of CstBackup * */
     GHashTable *counted; /* numbers + 1 of the packs that the report counts */
-    GMutex lock;         /* of what follows, and of the report, while chunks are read */
-    GHashTable *bad;     /* entries of the index whose chunk can't be read */
+    GMutex lock;         /* guards the fields below and the report while chunks are read */
+    GHashTable *bad;     /* entries of the index whose chunk cannot be read */
     GError *failure;
     gint next, failed;
 } Check;
@@ -47,7 +46,10 @@ static void add_problem(Check *check, const char *format, ...)
     va_end(args);
 }
 
-/* Damage becomes a problem, TRUE; other failures are the check's. Any thread. */
+/*
+ * Reports damage as a problem and returns TRUE. Other failures are errors of the check. From any
+ * thread.
+ */
 static gboolean note_damage(Check *check, GError *why, GError **error)
 {
     if (!repo_is_damage(why)) {
@@ -76,7 +78,7 @@ static gboolean same_entries(const ChunkEntry *a, const ChunkEntry *b, uint32_t 
     return TRUE;
 }
 
-/* Two indexes may describe one pack. */
+/* Counts a pack once, because two indexes may describe it. */
 static void count_pack(Check *check, guint number, uint32_t chunks, uint64_t size)
 {
     if (!g_hash_table_add(check->counted, GUINT_TO_POINTER(number + 1)))
@@ -86,7 +88,7 @@ static void count_pack(Check *check, guint number, uint32_t chunks, uint64_t siz
     check->report->bytes += size;
 }
 
-/* One pack, as an index describes it. */
+/* Compares the table of a pack with its description in an index. */
 static gboolean compare_table(const uint8_t pack[REPO_ID], const ChunkEntry *entries,
                               uint32_t count, gpointer data, GError **error)
 {
@@ -100,7 +102,7 @@ static gboolean compare_table(const uint8_t pack[REPO_ID], const ChunkEntry *ent
     if (!cst_task_check(check->task, error))
         return FALSE;
     table = pack_table(check->repo, repo_id_format(pack, id), &in_table, &size, &why);
-    /* A prune that was interrupted leaves indexes of packs that it has removed. */
+    /* An interrupted prune leaves indexes of packs that it has removed. */
     if (!table && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
         g_error_free(why);
         return TRUE;
@@ -123,7 +125,7 @@ static gboolean check_indexes(Check *check, GError **error)
         size_t len;
         g_autofree uint8_t *body = repo_file_read(repo, REPO_INDEX, names->pdata[i], &len, &why);
 
-        /* Damage of an index has been noted when it was loaded. */
+        /* Loading the index has already reported damaged indexes. */
         if (body && !repo_index_parse(body, len, names->pdata[i], compare_table, check, &why) &&
             !repo_is_damage(why)) {
             g_propagate_error(error, why);
@@ -134,7 +136,7 @@ static gboolean check_indexes(Check *check, GError **error)
     return names != NULL;
 }
 
-/* Packs that no index describes have been read when the index was loaded. */
+/* Loading the index has already read the packs that no index describes. */
 static void count_unindexed(Check *check)
 {
     const RepoIndex *index = &check->repo->index;
@@ -203,7 +205,7 @@ static gboolean read_pack(Check *check, const IndexPack *pack, uint8_t *content,
     uint32_t count;
 
     table = pack_table(repo, repo_id_format(pack->id, id), &count, &size, &why);
-    /* Its table has been noted. */
+    /* A damaged table is already reported. */
     if (!table || !pack_reader_open(&reader, repo, pack->id, &why)) {
         gboolean noted = repo_is_damage(why) || cst_error_code(why) == CST_ERROR_NOT_FOUND;
 
@@ -224,7 +226,7 @@ static gboolean read_pack(Check *check, const IndexPack *pack, uint8_t *content,
         if (!note_damage(check, g_steal_pointer(&why), error))
             return FALSE;
         g_mutex_lock(&check->lock);
-        /* It may be sound in another pack, from where it would be read. */
+        /* If the index refers to another pack, the chunk is read from there. */
         if (entry &&
             memcmp(repo_index_pack_at(&repo->index, entry->pack)->id, pack->id, REPO_ID) == 0)
             g_hash_table_add(check->bad, (gpointer)entry);
@@ -278,7 +280,7 @@ static gboolean chunk_is_there(const Check *check, const uint8_t *name, ChunkKin
     return entry && entry->chunk.raw == len && !g_hash_table_contains(check->bad, entry);
 }
 
-/* Counts the chunks of one list that can't be restored. */
+/* Counts the chunks of one list that cannot be restored. */
 static gboolean check_list(Check *check, ChunkLists *lists, uint64_t number, uint64_t *lost,
                            GError **error)
 {
@@ -292,7 +294,10 @@ static gboolean check_list(Check *check, ChunkLists *lists, uint64_t number, uin
 
     if (chunk_name_is_zero(list))
         return TRUE;
-    /* The same list of another backup; the last of a volume may be shorter, or end in a part. */
+    /*
+     * Skip a list that was checked for another backup. The last list of a volume may be shorter, or
+     * end in a partial chunk.
+     */
     if (end - first == REPO_LIST_IDS && end * chunk <= lists->size &&
         g_hash_table_contains(check->lists, key))
         return TRUE;
@@ -365,8 +370,9 @@ gboolean cst_repo_check(CstRepo *repo, const CstRepoCheck *how, CstTask *task,
         done = FALSE;
     } else {
         /*
-         * Manifests first: the chunks of a backup are published before its manifest, so the index
-         * that is loaded afterwards has them, also if another process writes a backup meanwhile.
+         * Read the manifests first. The chunks of a backup are published before its manifest, so
+         * the index loaded afterwards has them. This holds even if another process writes a backup
+         * at the same time.
          */
         check.backups = cst_repo_backups(repo, ret_report->problems, error);
         repo_index_drop(repo);
@@ -377,7 +383,10 @@ gboolean cst_repo_check(CstRepo *repo, const CstRepoCheck *how, CstTask *task,
         done = done && (!how->read_data || read_data(&check, error)) &&
                check_backups(&check, error) && note_leftovers(&check, error);
     }
-    /* What it has passed over is not good enough for others. */
+    /*
+     * The check may have skipped parts of the index. Drop it, so that the next user loads a
+     * complete one.
+     */
     if (!done || ret_report->problems->len > 0)
         repo_index_drop(repo);
     g_clear_pointer(&check.backups, g_ptr_array_unref);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keys and ciphers of a repository, by GnuTLS (see the header). Keeps no state. A repository begins
- * with random bytes or with the check of its config, so these two functions load the library.
+ * Keys and ciphers of a repository, with GnuTLS (see the header). Stateless. Only repo_random() and
+ * repo_digest() load the library, because every use of a repository starts with one of them.
  */
 #include "crypt.h"
 
@@ -60,7 +60,9 @@ static gboolean derive(const uint8_t *master, RepoKeys *ret_keys, GError **error
 
 /* --- the key of a repository ------------------------------------------------------------------ */
 
-/* The key that @config's key is encrypted with: a passphrase is made expensive to guess. */
+/*
+ * Derives the key that encrypts @config's key. The iterations make guessing a passphrase expensive.
+ */
 static gboolean stretch(const RepoConfig *config, const CstSecretBytes *secret,
                         CstSecretBytes *ret_key, GError **error)
 {
@@ -75,7 +77,7 @@ static gboolean stretch(const RepoConfig *config, const CstSecretBytes *secret,
     return result == 0 || fail_gnutls(error, result);
 }
 
-/* Encrypts the key in *@config from @master, or decrypts it into @master. Gives GnuTLS's result. */
+/* Encrypts @master into *@config, or decrypts it into @master. Returns the result of GnuTLS. */
 static int wrap(RepoConfig *config, const CstSecretBytes *with, CstSecretBytes *master,
                 gboolean encrypt)
 {
@@ -133,7 +135,10 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
     RepoConfig copy = *config;
     int result;
 
-    /* Whoever can replace the config must not be able to have the next backup stored readable. */
+    /*
+     * An attacker who replaces the config must not cause the next backup to be stored in plain
+     * text.
+     */
     if (secret && !config->wrapped)
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
                         _("repository '%s' is not encrypted, although a secret is given for it: "

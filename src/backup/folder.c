@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The directories of a repository (see the header). A file comes to be in one step: written as a
- * draft, synced, renamed, and the directory synced. The drafts' directory is on the same file
- * system because it is in the same repository.
+ * The directories of a repository (see the header). A file is published atomically: written as a
+ * draft, synced, renamed, and the directory synced. The directory of the drafts belongs to the
+ * repository, so that it is on the same file system.
  */
 #include "folder.h"
 
@@ -58,7 +58,9 @@ static void folders_init(Folders *folders, const char *path)
         folders->fds[i] = -1;
 }
 
-/* Whether a directory holds nothing but what an interrupted folders_make() has left. */
+/*
+ * Returns whether a directory is empty, or holds only directories of an interrupted folders_make().
+ */
 static gboolean is_unused(int fd, gboolean *ret_unused, const char *path, GError **error)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads and writes the files of a repository in memory (see the header). Everything that is read is
- * bounded before it is used: an encrypted repository proves who wrote its files, one without
- * encryption does not.
+ * Formats and parses the files of a repository in memory (see the header). All parsed values are
+ * checked before use. In an encrypted repository the files are authentic; without encryption any
+ * writer may have made them.
  */
 #include "format.h"
 
@@ -218,7 +218,10 @@ static void put_text(GByteArray *body, const char *text)
     g_byte_array_append(body, (const uint8_t *)(text ? text : ""), (guint)len);
 }
 
-/* The place in the order of backups: number, then id and digest of the predecessor or zeroes. */
+/*
+ * Appends the position in the order of backups: number, then id and digest of the predecessor, or
+ * zeroes.
+ */
 static void put_order(GByteArray *body, const CstBackup *backup)
 {
     uint8_t id[REPO_ID] = {0};
@@ -267,7 +270,7 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
     return body;
 }
 
-/* What is left of a body; every take fails from the first that found too little on. */
+/* The unread part of a body. After a first failure all further reads fail. */
 typedef struct {
     const uint8_t *at;
     size_t left;
@@ -383,7 +386,7 @@ static void take_moment(Reading *reading, CstBackup *backup)
         backup->span_us = take_64(reading);
 }
 
-/* The manifests of older versions end before the order. */
+/* Manifests of older versions end before the order. */
 static void take_order(Reading *reading, CstBackup *backup)
 {
     const uint8_t *id, *digest;

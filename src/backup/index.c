@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where chunks are (see the header): a table of entries, and a hash table with open addressing of
- * their numbers. Names are hashes already, so their first bytes choose the slot. Takes 56 bytes and
- * two slots for a chunk, because there are millions of them.
+ * The locations of chunks (see the header): a table of entries, and a hash table of their numbers
+ * with open addressing. Names are hashes, so their first bytes select the slot. A chunk needs 56
+ * bytes and two slots, because a repository has millions of chunks.
  */
 #include "index.h"
 
@@ -50,7 +50,7 @@ IndexPack *repo_index_pack_at(const RepoIndex *index, uint32_t number)
     return &g_array_index(index->packs, IndexPack, number);
 }
 
-/* The slot of the chunk, or the free one where it belongs. There are more slots than entries. */
+/* Returns the slot of the chunk, or the free slot for it. The table has more slots than entries. */
 static uint32_t slot_of(const RepoIndex *index, const uint8_t hash[REPO_HASH], ChunkKind kind)
 {
     uint32_t slot;

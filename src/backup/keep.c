@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which backups stay. Backups of the same volumes on the same host are a group, and each group is
- * gone through from the newest to the oldest: a backup stays for a period (an hour, a day, …) when
- * it is the newest one in it, until as many periods have been counted as are to be kept. Periods
- * without a backup do not count.
+ * Selects the backups to keep. Backups of the same volumes on the same host form a group. Each
+ * group is processed from the newest to the oldest backup. A backup is kept for a period (an hour,
+ * a day, …) if it is the newest one in that period, until the requested number of periods is
+ * reached. Periods without a backup do not count.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 enum { HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY, N_PERIODS };
 
-/* How the period of a time is written: equal texts, same period. Weeks are those of ISO 8601. */
+/* Text form of a period: times with equal text are in the same period. Weeks as in ISO 8601. */
 static const struct {
     const char *reason;
     const char *format;
@@ -26,7 +26,7 @@ static const struct {
     [YEARLY] = {N_("yearly"), "%Y"},
 };
 
-/* How far a group has been counted. */
+/* Progress of a group. */
 typedef struct {
     unsigned last;
     unsigned left[N_PERIODS];
@@ -70,7 +70,7 @@ char *cst_backup_group(const CstBackup *backup)
         g_ptr_array_add(names, g_strdup_printf("%s/%s", volume->pool, volume->name));
     }
     g_ptr_array_sort(names, by_text);
-    /* No name has a newline. */
+    /* Names contain no newline. */
     g_ptr_array_insert(names, 0, g_strdup(backup->host));
     g_ptr_array_add(names, NULL);
     return g_strjoinv("\n", (char **)names->pdata);
@@ -91,7 +91,7 @@ static void add_tags(GString *reasons, const CstBackup *backup, const char *cons
         }
 }
 
-/* The next backup of a group, older than those before. */
+/* Decides about the next backup of a group, which is older than the previous ones. */
 static char *decide(const CstBackup *backup, GroupCount *group, const CstKeep *keep,
                     GTimeZone *zone)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of chunks by their number (see the header); one list is kept in memory at a time. */
+/* Names of chunks by their number (see the header). One list is kept in memory at a time. */
 #include "lists.h"
 
 #include <string.h>

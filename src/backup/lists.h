@@ -4,15 +4,15 @@
 #include "repo.h"
 
 /**
- * The names of a volume's chunks. They are stored in lists, which are chunks themselves, so what
- * does not change from backup to backup takes no space either. A list or a chunk whose name is zero
- * consists of zeroes and is not stored.
+ * The names of a volume's chunks. They are stored in lists, which are chunks themselves, so
+ * unchanged lists need no further space either. A list or a chunk with the name zero consists of
+ * zeroes and is not stored.
  */
 typedef struct {
     CstRepo *repo;
     const uint8_t *lists; /**< names of the lists, borrowed */
     uint64_t size;        /**< of the volume */
-    uint64_t loaded;      /**< number of the list in @names + 1; 0: none */
+    uint64_t loaded;      /**< number of the list in @names + 1; 0: not loaded */
     uint8_t *names;
 } ChunkLists;
 
@@ -21,8 +21,11 @@ gboolean chunk_lists_init(ChunkLists *lists, CstRepo *repo, const CstBackupVolum
 void chunk_lists_clear(ChunkLists *lists);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ChunkLists, chunk_lists_clear)
 
-/** The name of chunk @number, borrowed until the next call; NULL with an error. */
+/**
+ * Returns the name of chunk @number, borrowed until the next call. Returns NULL with @error set on
+ * failure.
+ */
 const uint8_t *chunk_lists_name(ChunkLists *lists, uint64_t number, GError **error);
 
-/** Whether a name stands for zeroes. */
+/** Returns whether a name means zeroes. */
 gboolean chunk_name_is_zero(const uint8_t name[REPO_HASH]);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Locks on a repository: a file each in "locks", which says who has it, and which its owner keeps
- * locked with flock(2) for as long as it lives. Whether an owner on this machine lives, the kernel
- * knows therefore; of one on another machine nobody can be sure (not every network file system
- * shares such locks), so its lock counts until somebody removes it.
+ * Locks on a repository. Each lock is a file in "locks" that names its owner. The owner holds
+ * flock(2) on the file while it is alive. Therefore the kernel knows whether an owner on this host
+ * is alive. For an owner on another host this is unknown, because not every network file system
+ * shares such locks. Its lock is valid until a user removes it.
  *
- * Who wants a lock writes his own file first and looks for others then. Of two who come at the same
- * time, at least one sees the other, and both may give way: nobody works who must not.
+ * A process writes its own file first and then searches for conflicting locks. If two processes do
+ * so at the same time, at least one sees the other. Both may fail, but never both continue.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +24,7 @@
 
 #define LOCK_MAX 1024
 
-/* "NAME MACHINE-ID": machines with the same name, or a copied id, are told apart by the other. */
+/* Returns "NAME MACHINE-ID". Two parts distinguish hosts with the same name or a copied id. */
 static char *this_machine(void)
 {
     g_autofree char *id = NULL;
@@ -63,7 +63,7 @@ static gboolean parse(const char *text, CstRepoLock *ret_lock)
     return TRUE;
 }
 
-/* NULL without an error: it has gone meanwhile. */
+/* Returns NULL without an error if the lock was removed. */
 static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
 {
     g_autofree char *path = folder_path(&repo->folders, FOLDER_LOCKS, name);
@@ -84,7 +84,7 @@ static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
     lock = g_new0(CstRepoLock, 1);
     lock->id = g_strdup(name);
     if (!parse(text, lock)) {
-        /* Nobody knows who made it: it counts, until somebody removes it. */
+        /* The owner is unknown: the lock is valid until a user removes it. */
         lock->host = g_strdup("?");
         lock->exclusive = TRUE;
     }
@@ -125,7 +125,7 @@ gboolean cst_repo_unlock(CstRepo *repo, gboolean all, guint *ret_count, GError *
         const CstRepoLock *lock = locks->pdata[i];
         g_autofree char *here = this_machine();
 
-        /* One whose owner lives here is taken from nobody. */
+        /* Never remove a lock whose owner is alive on this host, even with --all. */
         if (!lock->dead && (!all || strcmp(lock->host, here) == 0))
             continue;
         if (!folder_remove(&repo->folders, FOLDER_LOCKS, lock->id, error))
@@ -149,13 +149,13 @@ static gboolean write_ours(CstRepo *repo, gboolean exclusive, GError **error)
     if (fd < 0)
         return FALSE;
     repo_id_format(repo->lock_id, name);
-    /* Locked before anybody can see it. */
+    /* Lock the file before it is visible. */
     if (!cst_pwrite_full(fd, text, strlen(text), 0, repo->folders.path, error) ||
         (flock(fd, LOCK_EX | LOCK_NB) < 0 &&
          !cst_fail_errno(error, errno, _("cannot lock a file in '%s'"), repo->folders.path)) ||
         !folder_publish(&repo->folders, fd, repo->lock_id, FOLDER_LOCKS, name, error)) {
         folder_drop_draft(&repo->folders, repo->lock_id);
-        /* The name exists already if only the sync of the directory failed. */
+        /* The name exists if only the sync of the directory failed. */
         (void)unlinkat(repo->folders.fds[FOLDER_LOCKS], name, 0);
         return FALSE;
     }
@@ -209,7 +209,7 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
     if (repo->lock >= 0 && (repo->lock_exclusive || !exclusive))
         return TRUE;
     repo_unlock(repo);
-    /* A dry run looks, and leaves nothing. */
+    /* A dry run checks for conflicts and writes no lock. */
     if (cst_dry_run())
         return !conflicts(repo, exclusive, error);
     if (!write_ours(repo, exclusive, &why)) {
@@ -223,7 +223,7 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
         repo_unlock(repo);
         return FALSE;
     }
-    /* What was known may have been removed before. */
+    /* Another process may have removed files before the lock was acquired. */
     repo_index_drop(repo);
     return TRUE;
 }

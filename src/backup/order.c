@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The order of backups. Each manifest has a number and names its predecessor, the newest backup
- * when it was made. A client that has seen a backup can so find out later that the repository was
- * put back to an earlier state: the backup is missing, and the backup that follows it does not name
- * it. Backups may be forgotten, so a missing manifest alone proves nothing.
+ * when it was made. With these, a client that has seen a backup can detect that the repository was
+ * rolled back: the backup is missing, and the next backup does not name it. Backups may be
+ * forgotten, so a missing manifest alone is no evidence.
  */
 #include <string.h>
 
@@ -56,7 +56,10 @@ static gboolean is_named(const GPtrArray *backups, const CstBackupMark *mark)
     return FALSE;
 }
 
-/* Whether the backups between @mark and all later ones are forgotten, so that the chain is open. */
+/*
+ * Returns whether the successor of @mark is missing but a later backup exists, so that the chain
+ * has a gap.
+ */
 static gboolean is_chain_open(const GPtrArray *backups, const CstBackupMark *mark)
 {
     gboolean later = FALSE;
@@ -87,7 +90,7 @@ gboolean cst_repo_check_seen(CstRepo *repo, const GPtrArray *backups, const CstB
                           "one than this client has seen"),
                         path, seen->id);
     }
-    /* A manifest that exists is damaged, which is reported as such. */
+    /* A manifest that exists but was not read is damaged, which is reported elsewhere. */
     if (seen->number == 0 || cst_repo_has_manifest(repo, seen->id) || is_named(backups, seen) ||
         is_chain_open(backups, seen))
         return TRUE;

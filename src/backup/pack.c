@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes and reads packs (see the header and docs/backup.md). The trailer says where the table is;
- * the table's pieces and the chunks are authenticated at their offsets, and entries follow one
- * another without gaps, so every byte of a pack is covered.
+ * Writes and reads packs (see the header and docs/backup.md). The trailer has the length of the
+ * table. The table and the chunks are authenticated at their offsets, and entries follow one
+ * another without gaps. Thus every byte of a pack is covered.
  */
 #include "pack.h"
 
@@ -81,7 +81,7 @@ static void drop_open(PackWriter *writer)
 {
     if (writer->fd < 0)
         return;
-    /* What of it the index has is not in a pack that is present. */
+    /* Chunks of the open pack in the index then belong to a pack that is not present. */
     folder_drop_draft(&writer->repo->folders, writer->draft);
     cst_fd_clear(&writer->fd);
     repo_index_pack_at(&writer->repo->index, writer->number)->present = FALSE;
@@ -116,7 +116,7 @@ static gboolean begin(PackWriter *writer, GError **error)
     if (writer->fd < 0)
         return FALSE;
     writer->number = repo_index_pack(&repo->index, writer->draft);
-    /* Its chunks are known from now on, and forgotten if it does not come to be. */
+    /* Its chunks are known from now on, and are dropped if the pack is not completed. */
     repo_index_pack_at(&repo->index, writer->number)->present = TRUE;
     writer->size = 0;
     g_array_set_size(writer->entries, 0);
@@ -193,7 +193,7 @@ gboolean pack_writer_add(PackWriter *writer, const ChunkEntry *chunk, const uint
     if (writer->failed)
         return cst_fail(error, CST_ERROR_STATE, _("an earlier write to '%s' has failed"),
                         writer->repo->folders.path);
-    /* After a failure no other bytes may be encrypted for the same place of the same file. */
+    /* After a failure, never encrypt other bytes for the same offset of the same file. */
     writer->failed = !add(writer, chunk, content, len, error);
     return !writer->failed;
 }
@@ -253,7 +253,7 @@ gboolean pack_reader_open(PackReader *reader, CstRepo *repo, const uint8_t id[RE
     return file_cipher_init(&reader->cipher, &repo->keys, head, error);
 }
 
-/* Where the table of an open pack is. */
+/* Returns the location of the table in an open pack. */
 static gboolean find_table(const PackReader *reader, uint64_t *ret_offset, uint32_t *ret_len,
                            GError **error)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frees what no backup uses, under the exclusive lock. The chunks that backups use are marked; a
- * pack without any is removed, and one with few is thinned: what is used of it is copied into a new
- * pack first. Small packs, as each small backup makes one, are put together in the same way.
+ * Frees the chunks that no backup uses, under the exclusive lock. It marks the chunks that backups
+ * use. A pack without used chunks is removed. For a pack with few used chunks, these are first
+ * copied into a new pack. Small packs, which small backups make, are merged in the same way.
  *
- * What holds at every moment: a chunk that a backup uses is in a pack that is complete and durable.
- * New packs and an index of everything are published before anything is removed. A pack that has
- * gone while an index still names it, and a chunk that is in two packs, are harmless.
+ * Invariant: a chunk that a backup uses is always in a complete and durable pack. New packs and an
+ * index of all packs are published before a file is removed. An index entry of a removed pack, and
+ * a chunk in two packs, are harmless.
  */
 #include <string.h>
 
@@ -19,14 +19,14 @@
 #include "lists.h"
 #include "pack.h"
 
-/* A pack is thinned when more than this part of its chunks' bytes is not used. */
+/* A pack is rewritten if more than this share of its chunks' bytes is unused. */
 #define WASTE_PERCENT 20u
 #define SMALL_PACK    (REPO_PACK_TARGET / 4)
 
 typedef struct {
-    uint64_t size, stored, used; /* of the file; of its chunks; of those that are used */
+    uint64_t size, stored, used; /* of the file; of its chunks; of its used chunks */
     uint32_t chunks;
-    gboolean rewrite; /* what is used of it goes into another pack */
+    gboolean rewrite; /* its used chunks are copied to another pack */
 } PackUse;
 
 typedef struct {
@@ -35,7 +35,7 @@ typedef struct {
     GPtrArray *backups;
     uint8_t *used;      /* for each entry of the index */
     GArray *packs;      /* of PackUse, for each pack of the index */
-    GPtrArray *indexes; /* names of the present indexes */
+    GPtrArray *indexes; /* names of the existing indexes */
     GHashTable *lists;  /* names of lists whose chunks are marked */
     PackWriter writer;
     CstPruneReport report;
@@ -53,7 +53,7 @@ static void prune_clear(Prune *prune)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Prune, prune_clear)
 
-/* --- what is used ----------------------------------------------------------------------------- */
+/* --- used chunks ------------------------------------------------------------------------------ */
 
 static gboolean mark(Prune *prune, const uint8_t *name, ChunkKind kind, const CstBackup *backup,
                      GError **error)
@@ -120,7 +120,7 @@ static PackUse *use_of(const Prune *prune, guint pack)
     return &g_array_index(prune->packs, PackUse, pack);
 }
 
-/* Reads the sizes of packs, and counts what is used of each. */
+/* Reads the sizes of packs, and counts the used bytes of each. */
 static gboolean survey(Prune *prune, GError **error)
 {
     CstRepo *repo = prune->repo;
@@ -206,7 +206,9 @@ static gboolean copy_chunk(Prune *prune, const PackReader *reader, const IndexEn
                            chunk.packed ? len : chunk.raw, error);
 }
 
-/* Copies what is used of the packs that are rewritten. Entries of a pack are mostly in one run. */
+/*
+ * Copies the used chunks of the packs that are rewritten. Entries of a pack are mostly consecutive.
+ */
 static gboolean rewrite(Prune *prune, GError **error)
 {
     CstRepo *repo = prune->repo;
@@ -219,7 +221,7 @@ static gboolean rewrite(Prune *prune, GError **error)
     if (!packed)
         return FALSE;
     for (uint32_t i = 0; i < count; i++) {
-        /* Copied: what is added may move the index. */
+        /* Copy the entry, because an addition may move the index. */
         const IndexEntry entry = repo->index.entries[i];
 
         if (!prune->used[i] || !use_of(prune, entry.pack)->rewrite)
@@ -243,7 +245,7 @@ static gboolean goes(const Prune *prune, guint pack)
            (use->used == 0 || use->rewrite);
 }
 
-/* One index of all that stays; it is published with the last new pack. */
+/* Writes one index of all remaining packs; it is published with the last new pack. */
 static gboolean describe_rest(Prune *prune, GError **error)
 {
     for (guint i = 0; i < prune->packs->len; i++) {
@@ -285,7 +287,9 @@ static gboolean remove_old(Prune *prune, GError **error)
     return folder_sync(folders, FOLDER_INDEX, error);
 }
 
-/* Nobody else is here, so whose draft it is has died. */
+/*
+ * Removes all drafts. Under the exclusive lock no other process writes, so their owners are dead.
+ */
 static gboolean drop_drafts(Prune *prune, GError **error)
 {
     Folders *folders = &prune->repo->folders;
@@ -338,8 +342,8 @@ gboolean cst_repo_prune(CstRepo *repo, gboolean only_plan, CstTask *task,
         return FALSE;
     repo_index_drop(repo);
     /*
-     * Manifests first: a plan holds the shared lock only, and another process may publish a backup
-     * meanwhile, whose chunks an index that was loaded before lacks.
+     * Read the manifests first. A plan holds only the shared lock, so another process may publish a
+     * backup. An index loaded before that would lack its chunks.
      */
     prune.backups = cst_repo_backups(repo, NULL, error);
     prune.indexes = prune.backups ? folder_list(&repo->folders, FOLDER_INDEX, NULL, error) : NULL;

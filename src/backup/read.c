@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A backup of a volume as a blob, and the comparison of content with a backup. Reads of several
- * chunks are spread over the processors. Of chunks that are read in parts, the last few stay in
- * memory, under one lock with the list that is loaded.
+ * chunks are distributed over the processors. The last few chunks that were read in part stay in a
+ * cache. One lock guards the cache and the loaded list.
  */
 #include <string.h>
 
@@ -27,7 +27,7 @@ typedef struct {
     CstRepo *repo;
     uint64_t size;
     uint8_t *lists_copy;
-    GMutex lock; /* of what follows */
+    GMutex lock; /* guards the fields below */
     ChunkLists lists;
     CachedChunk cache[CACHED];
     unsigned next;
@@ -63,7 +63,7 @@ static gboolean read_chunk(BackupBlob *backup, uint64_t number, uint8_t *ret_con
     return TRUE;
 }
 
-/* A part of a chunk, by way of the cache. */
+/* Reads a part of a chunk, through the cache. */
 static gboolean read_part(BackupBlob *backup, uint64_t number, uint32_t from, uint32_t len,
                           uint8_t *buf, GError **error)
 {
@@ -161,7 +161,7 @@ static gboolean backup_get_size(CstBlob *blob, uint64_t *ret_size, GError **erro
     return TRUE;
 }
 
-/* Looks at the names of a list at a time, so that an answer costs one list. */
+/* Reads the names of one list at most, so that a query is cheap. */
 static gboolean backup_extent(CstBlob *blob, uint64_t offset, uint64_t length,
                               CstExtent *ret_extent, GError **error)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Drops what is damaged, under the exclusive lock. Every chunk is read. A pack with a damaged chunk
- * or a damaged table is replaced: its sound chunks are copied into a new pack, then the old one is
- * removed. Manifests keep the names of the chunks that are lost. Chunks are named by their content,
- * so the next backup of a volume that still holds a lost chunk stores it again, and every backup
- * that names it is whole again.
+ * Removes damaged files, under the exclusive lock. Every chunk is read. A pack with a damaged chunk
+ * or table is replaced: its sound chunks are copied into a new pack, then the old pack is removed.
+ * Manifests keep the names of the lost chunks. Chunks are named by their content, so the next
+ * backup of a volume that still has a lost chunk stores it again. Then every backup with that chunk
+ * is complete again.
  *
- * New packs and an index of everything are published before a pack is removed, as in a prune: a
- * sound chunk is in a durable pack at every moment, and a repair that was killed is repeated.
+ * As in a prune, new packs and an index of all packs are published before a pack is removed. Thus a
+ * sound chunk is always in a durable pack, and an interrupted repair can be repeated.
  */
 #include <string.h>
 
@@ -23,9 +23,9 @@
 typedef struct {
     CstRepo *repo;
     CstTask *task;
-    uint8_t *bad;       /* for each entry of the index: its chunk is damaged */
-    uint8_t *dropped;   /* for each pack of the index: it is replaced */
-    GPtrArray *indexes; /* names of the present indexes */
+    uint8_t *bad;       /* one byte per entry of the index: the chunk is damaged */
+    uint8_t *dropped;   /* one byte per pack of the index: the pack is replaced */
+    GPtrArray *indexes; /* names of the existing indexes */
     GPtrArray *backups; /* of CstBackup * */
     uint8_t *content, *packed;
     PackWriter writer;
@@ -59,9 +59,9 @@ void cst_repair_report_clear(CstRepairReport *report)
     g_clear_pointer(&report->manifests, g_ptr_array_unref);
 }
 
-/* --- what is damaged -------------------------------------------------------------------------- */
+/* --- finding damage --------------------------------------------------------------------------- */
 
-/* Damage is TRUE, and *@error is free again; other failures are the repair's. */
+/* Returns TRUE and frees *@why if it reports damage. Otherwise moves it to @error. */
 static gboolean is_damage(GError **why, GError **error)
 {
     if (repo_is_damage(*why)) {
@@ -213,7 +213,7 @@ static gboolean find_losses(Repair *repair, GError **error)
     return TRUE;
 }
 
-/* Reads the manifests; the ids of the damaged ones go to the report. */
+/* Reads the manifests. Adds the ids of damaged ones to the report. */
 static gboolean find_backups(Repair *repair, GError **error)
 {
     CstRepo *repo = repair->repo;
@@ -256,7 +256,7 @@ static gboolean copy_chunk(Repair *repair, const IndexEntry *entry, GError **err
                            chunk.packed ? len : chunk.raw, error);
 }
 
-/* Publishes the sound chunks of the packs that go, and an index of all packs that stay. */
+/* Publishes the sound chunks of the replaced packs, and an index of all remaining packs. */
 static gboolean write_sound(Repair *repair, guint packs, GError **error)
 {
     RepoIndex *index = &repair->repo->index;
@@ -265,7 +265,7 @@ static gboolean write_sound(Repair *repair, guint packs, GError **error)
     if (!pack_writer_init(&repair->writer, repair->repo, error))
         return FALSE;
     for (uint32_t i = 0; i < count; i++) {
-        /* Copied: what is added may move the index. */
+        /* Copy the entry, because an addition may move the index. */
         const IndexEntry entry = index->entries[i];
 
         if (repo_index_pack_at(index, entry.pack)->present && repair->dropped[entry.pack] &&
@@ -337,7 +337,7 @@ gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
     for (guint i = 0; done && i < repo->index.packs->len; i++)
         ret_report->packs += repair.dropped[i];
     done = done && (only_plan || (cst_may_change(error) && act(&repair, error)));
-    /* First, because a pack writer that failed marks its pack as absent in the index. */
+    /* Clear first, because a failed pack writer marks its pack as absent in the index. */
     repair_clear(&repair);
     repo_index_drop(repo);
     if (!only_plan)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes and opens repositories, reads and writes their encrypted files and their manifests, and
- * loads the index. Indexes only save time: what a pack holds stands in the pack itself, and a pack
- * that no index describes is read when the index is loaded.
+ * Makes and opens repositories, reads and writes their encrypted files and manifests, and loads the
+ * index. Indexes only save time. Each pack has a table of its own content, and packs without an
+ * index entry are read when the index is loaded.
  */
 #include "repo.h"
 
@@ -201,7 +201,7 @@ static gboolean add_pack(const uint8_t pack[REPO_ID], const ChunkEntry *entries,
     uint32_t number = repo_index_pack(&repo->index, pack);
     IndexPack *known = repo_index_pack_at(&repo->index, number);
 
-    /* A pack that is gone, or that is known already. */
+    /* The pack was removed, or is already known. */
     if (!known->present || known->indexed)
         return TRUE;
     known->indexed = TRUE;
@@ -222,7 +222,7 @@ static void complain(GPtrArray *problems, const GError *why)
         g_ptr_array_add(problems, cst_error_text(why));
 }
 
-/* Damage costs time only; other failures count. */
+/* A damaged index only costs time, so it is logged. Other failures are errors. */
 static gboolean read_indexes(CstRepo *repo, GPtrArray *problems, GError **error)
 {
     g_autoptr(GPtrArray) names = folder_list(&repo->folders, FOLDER_INDEX, NULL, error);
@@ -342,7 +342,7 @@ GPtrArray *cst_repo_backups(CstRepo *repo, GPtrArray *damaged, GError **error)
         if (backup) {
             g_ptr_array_add(backups, backup);
         } else if (cst_error_code(why) == CST_ERROR_NOT_FOUND) {
-            continue; /* forgotten meanwhile */
+            continue; /* forgotten after the list was read */
         } else if (damaged && repo_is_damage(why)) {
             complain(damaged, why);
         } else {

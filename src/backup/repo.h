@@ -5,7 +5,7 @@
 #include "folder.h"
 #include "index.h"
 
-/** What all files of this folder share of an open repository. */
+/** State of an open repository that all files of this folder share. */
 struct CstRepo {
     Folders folders;
     char id[REPO_ID_TEXT];
@@ -14,36 +14,43 @@ struct CstRepo {
     RepoIndex index;
     gboolean index_loaded;
     uint8_t lock_id[REPO_ID];
-    CstFd lock; /* held flock(2) on our file in "locks"; -1: none */
+    CstFd lock; /* descriptor of our file in "locks", locked with flock(2); -1: not locked */
     gboolean lock_exclusive;
     gboolean read_only;
 };
 
-/** Encrypts @body into a file of @kind that is called like its id, or *ret_id in the end. */
+/**
+ * Encrypts @body into a new file of @kind. The file's name is its id, which *@ret_id receives (may
+ * be NULL).
+ */
 gboolean repo_file_write(CstRepo *repo, RepoFileKind kind, const GByteArray *body,
                          char ret_id[REPO_ID_TEXT], GError **error);
-/** Reads and authenticates such a file; the caller frees the body. CORRUPT. */
+/** Reads and authenticates the file @id of @kind. The caller frees the body. Fails with CORRUPT. */
 uint8_t *repo_file_read(CstRepo *repo, RepoFileKind kind, const char *id, size_t *ret_len,
                         GError **error);
 
 /**
- * Reads indexes, and the tables of packs that no index describes, unless it has been done. Damaged
- * indexes are as good as none; sentences about them and about packs whose table is damaged go to
- * @problems (NULL: the latter are an error, for content may be missing).
+ * Loads the index unless it is loaded: reads the indexes, and the tables of packs that no index
+ * describes. A damaged index is ignored. @problems receives texts about damaged indexes and about
+ * packs with a damaged table. If @problems is NULL, a damaged table is an error, because content
+ * may be missing.
  */
 gboolean repo_index_load(CstRepo *repo, GPtrArray *problems, GError **error);
-/** Whether @error says that a file is damaged or its medium can't be read. */
+/** Returns whether @error reports a damaged file or an unreadable medium. */
 gboolean repo_is_damage(const GError *error);
-/** Forgets it, so that the next use reads it again. */
+/** Drops the loaded index, so that the next use reads it again. */
 void repo_index_drop(CstRepo *repo);
 
 /* --- locks (lock.c) --------------------------------------------------------------------------- */
 
 /**
- * Takes the lock of those who read or write (shared), or of those who remove what others may use
- * (exclusive); nothing when it is held already. BUSY, naming the holder.
+ * Acquires the repository lock: shared to read or append, exclusive to delete. Does nothing if this
+ * process already holds it. Fails with BUSY; the message names the holder.
  */
 gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error);
-/** The shared lock, which has to be there: what is added must not meet a prune. DENIED. */
+/**
+ * Acquires the shared lock. The lock is mandatory, so that a prune cannot run during an append.
+ * Fails with DENIED if no lock file can be written.
+ */
 gboolean repo_lock_to_write(CstRepo *repo, GError **error);
 void repo_unlock(CstRepo *repo);

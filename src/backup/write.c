@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes a backup. Content is cut into chunks of a fixed size at multiples of it, so that what a
- * guest has not written has the same name again. Chunks gather in a batch; its names are computed,
- * and what the repository does not have is compressed, on all processors; then it is appended to
- * the pack in order. The manifest, written last, makes all of it a backup.
+ * Writes a backup. The content is cut into chunks of a fixed size at multiples of that size, so
+ * that unchanged content has the same names again. Chunks are collected in a batch. For the batch,
+ * threads on all processors compute names and compress new chunks. Then the chunks are appended to
+ * the pack in order. The manifest is written last and makes the backup exist.
  */
 #include <string.h>
 
@@ -24,8 +24,8 @@ typedef struct {
     uint8_t *packed;
     uint32_t len;
     size_t packed_len; /* 0: not compressed */
-    gboolean known;    /* the repository has it */
-    uint32_t at;       /* which name of the list is its */
+    gboolean known;    /* already in the repository */
+    uint32_t at;       /* index of its name in the list */
     uint8_t hash[REPO_HASH];
 } BatchItem;
 
@@ -36,20 +36,20 @@ struct CstBackupWriter {
     int level;
     PackWriter packs;
 
-    /* The volume that is being written; it belongs to the backup once it is complete. */
+    /* The current volume. It is moved to the backup when it is complete. */
     CstBackupVolume *volume;
     uint64_t position, previous_size;
-    ChunkLists previous; /* names NULL: none */
-    uint8_t *names;      /* of the list that is being filled */
+    ChunkLists previous; /* names NULL: no previous backup */
+    uint8_t *names;      /* of the current list */
     uint32_t n_names;
     GByteArray *lists;
 
     uint8_t *buffer, *packed; /* BATCH_BYTES each */
     BatchItem items[BATCH_MAX];
-    uint32_t n_items, batch; /* of them, and how many there may be */
-    uint32_t fill;           /* bytes of the chunk behind the last item */
+    uint32_t n_items, batch; /* used items, and their maximum */
+    uint32_t fill;           /* bytes of the chunk after the last item */
 
-    gint next, failed; /* of the threads: the next item; whether one has failed */
+    gint next, failed; /* of the threads: the next item; whether a thread has failed */
     GError *failure;
 };
 
@@ -79,7 +79,7 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
     return g_steal_pointer(&writer);
 }
 
-/* Forgets the volume that is being written, with the chunks that are not stored yet. */
+/* Drops the current volume, with its unstored chunks. */
 static void volume_clear(CstBackupWriter *writer)
 {
     if (writer->volume) {
@@ -118,7 +118,7 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
     writer->backup->span_us = span_us;
 }
 
-/* A manifest with other bytes would not be read again, and would spoil the whole repository. */
+/* A manifest with other bytes could not be parsed, and would make the repository unusable. */
 static gboolean texts_are_utf8(const CstBackupVolume *volume)
 {
     const char *const texts[] = {volume->pool,     volume->name, volume->format,   volume->xml,
@@ -195,7 +195,7 @@ static gpointer prepare_items(gpointer data)
 static gboolean store(CstBackupWriter *writer, const ChunkEntry *chunk, const uint8_t *content,
                       size_t len, GError **error)
 {
-    /* It may have come with the same batch. */
+    /* An earlier chunk of this batch may have the same content. */
     if (repo_index_find(&writer->repo->index, chunk->hash, chunk->kind))
         return TRUE;
     writer->volume->stored += len + REPO_TAG + REPO_ENTRY;
@@ -253,7 +253,7 @@ static gboolean store_list(CstBackupWriter *writer, GError **error)
 
 /* --- content ---------------------------------------------------------------------------------- */
 
-/* The length of the chunk that the position is in, or at the beginning of. */
+/* Returns the length of the chunk at the position. */
 static uint32_t chunk_len(const CstBackupWriter *writer)
 {
     uint32_t chunk = writer->repo->config.chunk;
@@ -261,7 +261,7 @@ static uint32_t chunk_len(const CstBackupWriter *writer)
     return repo_chunk_len(writer->volume->size, chunk, (writer->position - writer->fill) / chunk);
 }
 
-/* A chunk whose name is known, or comes with the batch (@name NULL). */
+/* Adds a chunk to the list, by its name or as the next item of the batch (@name NULL). */
 static gboolean add_name(CstBackupWriter *writer, const uint8_t *name, GError **error)
 {
     if (name)
@@ -297,7 +297,7 @@ static gboolean has_room(const CstBackupWriter *writer, uint64_t len, GError **e
            cst_fail(error, CST_ERROR_INVALID, _("there is more content than the volume has"));
 }
 
-/* Takes bytes into the chunk that the position is in; NULL: zeroes. */
+/* Adds bytes to the chunk at the position; NULL: zeroes. */
 static gboolean add_bytes(CstBackupWriter *writer, const uint8_t *data, uint32_t len,
                           GError **error)
 {
@@ -411,8 +411,9 @@ gboolean cst_writer_volume_end(CstBackupWriter *writer, GError **error)
 }
 
 /*
- * The newest backup at this time becomes the predecessor. Another program may commit a backup with
- * the same predecessor: both get the same number. A damaged manifest counts as missing.
+ * Chooses the newest backup as predecessor. Another program may commit a backup with the same
+ * predecessor at the same time; both then have the same number. A damaged manifest counts as
+ * missing.
  */
 static gboolean choose_number(CstBackupWriter *writer, GError **error)
 {
@@ -445,7 +446,7 @@ gboolean cst_writer_commit(CstBackupWriter *writer, char *ret_id, GError **error
 
 #define READ_BYTES (1u << 20)
 
-/* Writes a range of a blob, its holes as such. */
+/* Writes a range of a blob. Holes stay holes. */
 static gboolean write_range(CstBackupWriter *writer, CstBlob *blob, uint64_t offset,
                             uint64_t length, uint8_t *buffer, CstTask *task, GError **error)
 {
@@ -474,7 +475,8 @@ static gboolean write_range(CstBackupWriter *writer, CstBlob *blob, uint64_t off
 }
 
 /*
- * The next range of whole chunks that may differ, from @offset on; at the end: behind the volume.
+ * Returns the next range of whole chunks that may differ, at or after @offset. Without a further
+ * range, begin and end are the size of the volume.
  */
 static void next_changed(const CstBackupWriter *writer, const GArray *changed, guint *at,
                          uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)
