@@ -2,9 +2,9 @@
 /*
  * Places for clients. An attacker can open connections and never negotiate, so unproven connections
  * take no place of a proven client. A new connection replaces the oldest unproven one of its own
- * host if that host has all it may have. When the unproven places are used up, it replaces the
- * oldest one of the host that has the most. A host with few connections is thus the last one to
- * lose any.
+ * host if that host has reached its limit. If all unproven places are in use, it replaces the
+ * oldest one of the host with the most unproven connections. Thus a host with few connections loses
+ * a connection last.
  */
 #include "admission.h"
 
@@ -17,7 +17,7 @@ NbdHost nbd_host_of(const struct sockaddr *address)
 
     if (address->sa_family == AF_INET) {
         host.local = FALSE;
-        /* As in ::ffff:a.b.c.d, which is how a socket of both families shows IPv4. */
+        /* The form ::ffff:a.b.c.d, as reported by a socket of both families for IPv4. */
         memset(host.bytes + 10, 0xff, 2);
         memcpy(host.bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
     } else if (address->sa_family == AF_INET6) {
@@ -34,7 +34,7 @@ static gboolean host_is_equal(const NbdHost *a, const NbdHost *b)
     return a->local == b->local && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-/* Counts the guests that are proven, or unproven. @host: only its guests; NULL: of all hosts. */
+/* Counts the proven or unproven guests of @host; NULL: of all hosts. */
 static guint guest_count(const GPtrArray *guests, gboolean proven, const NbdHost *host)
 {
     guint count = 0;
@@ -48,7 +48,9 @@ static guint guest_count(const GPtrArray *guests, gboolean proven, const NbdHost
     return count;
 }
 
-/* Return: the oldest unproven guest of @host, or of the host that has the most of them. */
+/*
+ * Return: the oldest unproven guest of @host, or (NULL) of the host with the most unproven guests.
+ */
 static NbdGuest *oldest_unproven(const GPtrArray *guests, const NbdHost *host)
 {
     NbdGuest *found = NULL;
@@ -72,7 +74,7 @@ static NbdGuest *oldest_unproven(const GPtrArray *guests, const NbdHost *host)
 gboolean nbd_admit_unproven(const GPtrArray *guests, const NbdHost *host, NbdGuest **ret_replaced)
 {
     *ret_replaced = NULL;
-    /* It could not stay, so the handshake is not begun. */
+    /* Without a place as a proven client, do not start the handshake. */
     if (guests->len >= NBD_CONNECTIONS_MAX || !nbd_admit_proven(guests, host))
         return FALSE;
     if (!host->local && guest_count(guests, FALSE, host) >= NBD_UNPROVEN_PER_HOST)

@@ -5,29 +5,33 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/** Proven clients of a server, and unproven ones, which have places of their own. */
+/**
+ * Maximum of proven clients of a server, and of unproven ones. Unproven clients take no place of a
+ * proven one.
+ */
 #define NBD_PROVEN_MAX   64
 #define NBD_UNPROVEN_MAX 64
-/** Of these, how many one host may have, so that a place is left for another host. */
+/** The same for one host, so that a place is left for another host. */
 #define NBD_PROVEN_PER_HOST   48
 #define NBD_UNPROVEN_PER_HOST 32
-/** Connections whose threads have not ended yet, replaced ones included. */
+/** Maximum of connections whose threads have not ended, including replaced ones. */
 #define NBD_CONNECTIONS_MAX 160
 
 /**
- * The network address by which clients are counted: IPv4 whole, also as an IPv6 address
- * (::ffff:a.b.c.d); of IPv6 the /64, because a single host can use all addresses in it.
+ * The network address by which clients are counted. IPv4 is counted by the whole address, also in
+ * IPv6 form (::ffff:a.b.c.d). IPv6 is counted by the /64, because a single host can use all
+ * addresses in it.
  */
 typedef struct {
-    gboolean local; /**< Unix socket: one user's, without a limit by host */
+    gboolean local; /**< Unix socket: of one user, without a limit by host */
     uint8_t bytes[16];
 } NbdHost;
 
-/** A connection, from its acceptance until its thread has ended. The server's lock guards it. */
+/** A connection, from its acceptance until its thread has ended. Guarded by the server's lock. */
 typedef struct {
     int fd;
     NbdHost host;
-    gboolean proven;   /**< verified by TLS, or, where TLS is not demanded, negotiated */
+    gboolean proven;   /**< verified by TLS; without TLS: negotiated */
     gboolean replaced; /**< shut down; its thread is about to end */
 } NbdGuest;
 
@@ -35,10 +39,11 @@ typedef struct {
 NbdHost nbd_host_of(const struct sockaddr *address);
 
 /**
- * Whether a new connection of @host has a place among @guests (NbdGuest *, oldest first).
- * *ret_replaced is the unproven connection that has to go for it; NULL: none.
+ * Returns whether a new connection of @host may be accepted, given @guests (NbdGuest *, oldest
+ * first). *ret_replaced is the unproven connection to close for it; NULL: no connection has to be
+ * closed.
  */
 gboolean nbd_admit_unproven(const GPtrArray *guests, const NbdHost *host, NbdGuest **ret_replaced);
 
-/** Whether a connection of @host may become one of the proven clients. */
+/** Returns whether a connection of @host may become a proven client. */
 gboolean nbd_admit_proven(const GPtrArray *guests, const NbdHost *host);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The memory of requests in flight. A client that sends requests and reads no replies makes the
- * server hold their data, so a request is charged before it is read further or allocated. What does
- * not fit waits: the connection's thread reads no more, and the client's own buffers fill.
+ * The memory of requests in flight. A client that sends requests and does not read replies makes
+ * the server hold their data. Therefore a request is charged before its data is read or memory is
+ * allocated. If the limit is reached, the connection's thread stops reading, and the client's own
+ * buffers fill.
  *
- * Two limits hold. A connection has NBD_FLIGHT_BYTES and NBD_FLIGHT_MAX requests. All connections
- * of a server share NBD_COMMON_BYTES. What a connection holds up to NBD_RESERVED_BYTES is its own
- * and not charged to the shared bytes, so that clients which do not read never stop the short
- * requests of another client. A server thus holds NBD_COMMON_BYTES and NBD_RESERVED_BYTES for each
- * client.
+ * There are two limits. A connection may have NBD_FLIGHT_BYTES and NBD_FLIGHT_MAX requests. All
+ * connections of a server share NBD_COMMON_BYTES. The first NBD_RESERVED_BYTES of a connection are
+ * not charged to the shared bytes. Thus clients that do not read never block the short requests of
+ * another client. A server holds at most NBD_COMMON_BYTES plus NBD_RESERVED_BYTES for each client.
  */
 #include "budget.h"
 
@@ -40,7 +40,7 @@ void nbd_flight_clear(NbdFlight *flight)
     g_cond_clear(&flight->cond);
 }
 
-/* Return: whether @bytes are the connection's own. */
+/* Counts the request. Return: whether @bytes are within the connection's reserved bytes. */
 static gboolean flight_count(NbdFlight *flight, uint64_t bytes)
 {
     gboolean own;

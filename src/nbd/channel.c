@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bytes to and from a client, over a blocking socket. */
+/* Sends and receives bytes of a client, over a blocking socket. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,7 +8,10 @@
 
 #include "connection.h"
 
-/* A host that has died without a word keeps no place among the clients: gone after two minutes. */
+/*
+ * Keepalive: a host that died silently is disconnected after two minutes, so that it keeps no
+ * place.
+ */
 #define KEEP_IDLE_S 60
 #define KEEP_EACH_S 15
 #define KEEP_PROBES 4
@@ -28,7 +31,7 @@ void nbd_tune_tcp(int fd)
         setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
-/* At least one byte; 0 or less: the client has gone. */
+/* Receives at least one byte. Returns 0 or less if the client has disconnected. */
 static ssize_t receive_some(NbdConnection *connection, uint8_t *data, size_t len)
 {
     ssize_t got;
@@ -62,7 +65,7 @@ static ssize_t take(NbdAhead *ahead, uint8_t *data, size_t len)
     return (ssize_t)taken;
 }
 
-/* What is longer than the buffer, the data of a long write, goes to its place at once. */
+/* Data longer than the buffer, such as that of a long write, is received without a copy. */
 gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
 {
     NbdAhead *ahead = connection->ahead;
@@ -82,7 +85,7 @@ gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
     return TRUE;
 }
 
-/* Records are 16 KiB at most, so what is long is sent in many. */
+/* Records have at most 16 KiB, so long data is sent in several. */
 static gboolean send_in_session(NbdConnection *connection, const uint8_t *data, size_t len)
 {
     while (len > 0) {

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The handshake ("fixed newstyle"). The client sends options, one after the other, each of which
- * gets its replies; it ends with one that names the export. Whatever breaks the protocol's rules
- * beyond what an error reply is for ends the connection. The server ends it for a client that takes
- * its time; one that sends option after option is cut off by OPTIONS_MAX.
+ * The handshake ("fixed newstyle"). The client sends options in sequence, and each gets its
+ * replies. The last option names the export. A protocol violation without an error reply of its own
+ * ends the connection. The server also ends it after a time limit, and after OPTIONS_MAX options.
  */
 #include "connection.h"
 
 #define OPTIONS_MAX 1000
 #define ALLOCATION  "base:allocation"
 #define BITMAP      "qemu:dirty-bitmap:"
-#define PREFERRED   65536 /* block size: what our formats' clusters have */
+#define PREFERRED   65536 /* block size: the cluster size of our formats */
 
-/* An option under way. */
+/* The current option. */
 typedef struct {
     NbdConnection *connection;
     uint32_t number;
-    const uint8_t *at; /* what is left of its data */
+    const uint8_t *at; /* the unread part of its data */
     size_t left;
 } Option;
 
@@ -35,7 +34,7 @@ static gboolean reply(const Option *option, uint32_t type, const void *data, siz
     return nbd_send(option->connection, head, sizeof(head), data, len);
 }
 
-/* An error's text is for people at the other end; none is translated. */
+/* Sends an error reply. The text is for users of the client, so it is not translated. */
 static Verdict refuse(const Option *option, uint32_t type, const char *why)
 {
     return reply(option, type, why, strlen(why)) ? NEXT : CLOSE;
@@ -80,7 +79,10 @@ static gboolean take32(Option *option, uint32_t *ret_value)
     return TRUE;
 }
 
-/* A text behind its length; the caller frees it. NULL: it is cut off, or too long. */
+/*
+ * Parses a string with a length prefix; the caller frees it. Returns NULL if it is truncated or too
+ * long.
+ */
 static char *take_string(Option *option)
 {
     uint32_t len;
@@ -106,13 +108,16 @@ static gboolean prove(NbdConnection *connection)
     return !connection->prove || connection->prove(connection->client);
 }
 
-/* Before the reply: a client that reads it has its place. A session of TLS has proved itself. */
+/*
+ * Makes the client a proven one before the reply, so that a client that receives the reply has its
+ * place. A client with a TLS session is already proven.
+ */
 static gboolean may_transmit(NbdConnection *connection)
 {
     return connection->session || prove(connection);
 }
 
-/* The only option without a reply of its own: the name is the whole data. */
+/* The only option without an option reply: its data is the name. */
 static Verdict export_name(Option *option)
 {
     NbdConnection *connection = option->connection;
@@ -148,7 +153,7 @@ static gboolean tell_text(const Option *option, uint16_t type, const char *text)
     return reply(option, NBD_REP_INFO, data, 2 + len);
 }
 
-/* The size and flags always; names only when they are asked for. */
+/* Sends size and flags, and the names only on request. */
 static gboolean tell_export(const Option *option, gboolean named, gboolean described)
 {
     const NbdConnection *connection = option->connection;
@@ -195,7 +200,7 @@ static Verdict info_or_go(Option *option)
     return go ? TRANSMIT : NEXT;
 }
 
-/* What was agreed in the clear does not count. */
+/* Starts TLS. Settings negotiated before TLS are reset. */
 static Verdict start_tls(Option *option)
 {
     NbdConnection *connection = option->connection;
@@ -240,14 +245,14 @@ static gboolean is_context(const CstNbdExport *export, guint index, const char *
            strcmp(query + strlen(BITMAP), bitmap_name(export, index)) == 0;
 }
 
-/* Whether the query of a list asks for all contexts of the kind of @index. */
+/* Returns whether the query of a list requests all contexts of the kind of @index. */
 static gboolean asks_for_all(guint index, const char *query)
 {
     return index == 0 ? strcmp(query, "base:") == 0
                       : strcmp(query, "qemu:") == 0 || strcmp(query, BITMAP) == 0;
 }
 
-/* Bits of the contexts that the query asks for. */
+/* Returns the bits of the contexts that match the query. */
 static uint64_t contexts_of(const Option *option, const char *query)
 {
     const CstNbdExport *export = option->connection->export;
@@ -312,7 +317,7 @@ static Verdict meta_context(Option *option)
     return tell_contexts(option, wanted);
 }
 
-/* Before TLS, where that is demanded: nothing is told. */
+/* Serves an option before TLS if TLS is required: reveals no information. */
 static Verdict serve_closed(Option *option)
 {
     switch (option->number) {

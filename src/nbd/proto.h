@@ -14,7 +14,7 @@
 #define NBD_SIMPLE_MAGIC     UINT32_C(0x67446698)
 #define NBD_STRUCTURED_MAGIC UINT32_C(0x668e33ef)
 
-/* Handshake flags, of both sides. */
+/* Handshake flags of both sides. */
 enum { NBD_FIXED_NEWSTYLE = 1 << 0, NBD_NO_ZEROES = 1 << 1 };
 
 enum {
@@ -81,9 +81,9 @@ enum {
     NBD_REPLY_ERROR = 1 << 15 | 1
 };
 
-/* Of "base:allocation". */
+/* States of "base:allocation". */
 enum { NBD_STATE_HOLE = 1 << 0, NBD_STATE_ZERO = 1 << 1 };
-/* Of "qemu:dirty-bitmap:…". */
+/* States of "qemu:dirty-bitmap:…". */
 enum { NBD_STATE_DIRTY = 1 << 0 };
 
 enum {
@@ -98,8 +98,8 @@ enum {
 };
 
 #define NBD_STRING_MAX  4096
-#define NBD_OPTION_MAX  65536       /* bytes of an option's data; ours */
-#define NBD_PAYLOAD_MAX (32U << 20) /* bytes of a read or a write, which all clients keep to */
+#define NBD_OPTION_MAX  65536       /* bytes of an option's data; our limit */
+#define NBD_PAYLOAD_MAX (32U << 20) /* bytes of a read or a write; all known clients respect it */
 #define NBD_REQUEST_LEN 28
 
 static inline uint16_t nbd_get16(const uint8_t *from)
@@ -126,7 +126,7 @@ static inline uint64_t nbd_get64(const uint8_t *from)
     return GUINT64_FROM_BE(value);
 }
 
-/** Each writes its value and returns what is behind it. */
+/** Each function writes its value and returns the address after it. */
 static inline uint8_t *nbd_put16(uint8_t *to, uint16_t value)
 {
     value = GUINT16_TO_BE(value);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sockets and clients. One thread listens (that of cst_nbd_server_run()), each client has a thread
+ * Sockets and clients. One thread listens (that of cst_nbd_server_run()). Each client has a thread
  * that negotiates and reads its requests, and workers (transmit.c). A client is in the list from
- * its acceptance until its thread has ended; the lock guards the list.
+ * its acceptance until its thread has ended. The lock guards the list.
  *
- * A server that stops shuts the sockets down for reading: each client's thread then finishes what
- * is in flight. After GRACE_US they are shut down altogether, which ends sends to clients that
- * don't read.
+ * To stop, the server shuts the sockets down for reading, so that each client's thread finishes its
+ * requests in flight. After GRACE_US it shuts them down completely, which ends sends to clients
+ * that do not read.
  */
 #include <nbd/server.h>
 
@@ -30,39 +30,39 @@
 #include "admission.h"
 #include "connection.h"
 
-#define HANDSHAKE_S 10  /* for all of it, TLS included, however its pieces drip; QEMU's, too */
-#define LOOK_MS     100 /* how long a cancellation or the end of that time may be overlooked */
-#define BACKLOG     128 /* connections that the kernel has accepted and the server has not */
+#define HANDSHAKE_S 10  /* total time including TLS, even if data trickles; as in QEMU */
+#define LOOK_MS     100 /* maximum delay in noticing a cancellation or a timeout */
+#define BACKLOG     128 /* connections that the kernel has accepted and the server has not yet */
 #define MAPPED      "::ffff:"          /* before an IPv4 address */
-#define LOG_EVERY   G_TIME_SPAN_SECOND /* between two lines about connections that failed */
+#define LOG_EVERY   G_TIME_SPAN_SECOND /* between two log lines about failed connections */
 #define GRACE_US    G_TIME_SPAN_SECOND
 
 typedef struct {
     int fd;
-    CstPlace place; /* of a Unix socket that is ours; without a path: TCP */
+    CstPlace place; /* of our own Unix socket; without a path: TCP */
     struct stat id;
 } Listener;
 
 struct CstNbdServer {
-    CstNbdExport export; /* owns what it names */
+    CstNbdExport export; /* owns its members */
     uint64_t size;
-    NbdBudget budget;  /* of what the clients have in flight */
-    CstNbdTls *tls;    /* NULL: none */
+    NbdBudget budget;  /* for the requests in flight of the clients */
+    CstNbdTls *tls;    /* NULL: TLS is not used */
     GArray *listeners; /* of Listener */
     GMutex lock;
-    GCond cond;          /* signalled when a client has gone */
+    GCond cond;          /* signalled when a client has ended */
     GPtrArray *clients;  /* of Client *, oldest first, borrowed from their threads */
-    guint failed;        /* connections since the last line of the log about them */
-    const char *failure; /* of the last one of them; a static text */
-    NbdHost failed_host; /* of the last one, too */
-    gint64 logged_at;    /* time of that line, monotonic; of the listening thread */
+    guint failed;        /* failed connections since the last log line */
+    const char *failure; /* of the last failed connection; a static text */
+    NbdHost failed_host; /* of the last failed connection */
+    gint64 logged_at;    /* time of that log line, monotonic; used by the listening thread only */
 };
 
-/* @guest is the first member: nbd_admit_… know a client by it. */
+/* @guest must be the first member, because the nbd_admit_… functions use it as the client. */
 typedef struct {
     NbdGuest guest;
     CstNbdServer *server;
-    gint64 deadline; /* when it has to have agreed; monotonic microseconds, 0: it has */
+    gint64 deadline; /* end of the negotiation time, monotonic microseconds; 0: negotiated */
 } Client;
 
 static void listener_clear(gpointer data)
@@ -70,7 +70,7 @@ static void listener_clear(gpointer data)
     Listener *listener = data;
 
     close(listener->fd);
-    /* Not one that somebody else has put in its place. */
+    /* Do not remove a file that another process has put in its place. */
     if (listener->place.path)
         cst_place_remove(&listener->place, &listener->id);
     cst_place_clear(&listener->place);
@@ -143,7 +143,7 @@ guint cst_nbd_server_clients(CstNbdServer *server)
 
 /* --- listening -------------------------------------------------------------------------------- */
 
-/* The address of the socket by way of its directory's descriptor. */
+/* Returns the address of the socket through its directory's descriptor. */
 static struct sockaddr_un reach_socket(const CstPlace *place)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -154,8 +154,8 @@ static struct sockaddr_un reach_socket(const CstPlace *place)
 }
 
 /*
- * Whether a server answers at the socket. The question does not wait: a listener whose queue is
- * full (EAGAIN) counts as one that answers.
+ * Finds out whether a server answers at the socket. Does not wait: a listener whose queue is full
+ * (EAGAIN) counts as answering.
  */
 static gboolean is_answered(const CstPlace *place, gboolean *ret_answered, GError **error)
 {
@@ -169,7 +169,7 @@ static gboolean is_answered(const CstPlace *place, gboolean *ret_answered, GErro
     return TRUE;
 }
 
-/* Removes the socket of a server that was killed. FALSE with EXISTS for anything else. */
+/* Removes the socket of a killed server. Fails with EXISTS for any other file. */
 static gboolean remove_stale(const CstPlace *place, GError **error)
 {
     struct stat found;
@@ -189,7 +189,7 @@ static gboolean remove_stale(const CstPlace *place, GError **error)
     return TRUE;
 }
 
-/* Takes over @fd, and @place of a Unix socket (else NULL). */
+/* Adds a listener. Owns @fd, and @place of a Unix socket (else NULL). */
 static gboolean add_listener(CstNbdServer *server, int fd, CstPlace *place, GError **error)
 {
     Listener listener = {.fd = fd};
@@ -213,7 +213,7 @@ static gboolean add_listener(CstNbdServer *server, int fd, CstPlace *place, GErr
     return FALSE;
 }
 
-/* The mode is that of the socket before it is bound (on Linux), so nobody gets in before. */
+/* Binds the socket. On Linux the file gets the socket's mode, so no other user can connect. */
 static int bind_unix(CstPlace *place, const char *path, uid_t owner, GError **error)
 {
     struct sockaddr_un address;
@@ -234,8 +234,8 @@ static int bind_unix(CstPlace *place, const char *path, uid_t owner, GError **er
 }
 
 /*
- * In the name of the owner as far as files are concerned: he gets no socket where he may not make
- * one, and none of another user's is removed for him. The identity is this thread's only.
+ * Binds with the file permissions of the owner. Thus no socket is made or removed that the owner
+ * could not make or remove. Changes the identity of this thread only.
  */
 static int bind_as(uid_t owner, CstPlace *place, const char *path, GError **error)
 {
@@ -264,7 +264,7 @@ gboolean cst_nbd_server_listen_unix(CstNbdServer *server, const char *path, uid_
     struct sockaddr_un address;
     int fd;
 
-    /* Clients name the socket by its path. */
+    /* Clients use the full path as the socket's address. */
     if (strlen(path) >= sizeof(address.sun_path))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' is too long for the name of a socket (at most %zu bytes)"), path,
@@ -339,7 +339,7 @@ gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint
 
 /* --- clients ---------------------------------------------------------------------------------- */
 
-/* A machine may then be idle, or stopped, for as long as it likes. */
+/* Ends the time limit, because a client may be idle for any time after the negotiation. */
 static void end_deadline(Client *client)
 {
     g_mutex_lock(&client->server->lock);
@@ -347,7 +347,7 @@ static void end_deadline(Client *client)
     g_mutex_unlock(&client->server->lock);
 }
 
-/* Under the lock. The listening thread writes the log, so that a flood makes few lines. */
+/* Records a failure, under the lock. The listening thread logs many failures in one line. */
 static void note_failure(CstNbdServer *server, const NbdHost *host, const char *failure)
 {
     server->failed++;
@@ -382,7 +382,7 @@ static void log_failures(CstNbdServer *server)
             server->export.name, failed, *text ? " is from " : "", shown, failure);
 }
 
-/* A client that is verified has a place that no flood of connections takes from it. */
+/* Makes the client a proven one, so that new connections cannot replace it. */
 static gboolean client_prove(gpointer data)
 {
     Client *client = data;
@@ -421,7 +421,7 @@ static gpointer serve_client(gpointer data)
     if (connection.failure && !client->guest.replaced)
         note_failure(server, &client->guest.host, connection.failure);
     g_ptr_array_remove(server->clients, client);
-    /* Closed within: whoever stops the server has no descriptor that is another file's by now. */
+    /* Close under the lock, because end_clients() uses the descriptors in the list. */
     close(client->guest.fd);
     g_cond_broadcast(&server->cond);
     g_mutex_unlock(&server->lock);
@@ -429,7 +429,7 @@ static gpointer serve_client(gpointer data)
     return NULL;
 }
 
-/* Under the lock. Return: the thread of @client, which is in the list; NULL: it has no place. */
+/* Starts the thread of @client, under the lock. Return: the thread; NULL: no place or thread. */
 static GThread *client_start(CstNbdServer *server, Client *client)
 {
     NbdGuest *replaced;
@@ -511,7 +511,7 @@ static void end_clients(CstNbdServer *server)
     g_mutex_unlock(&server->lock);
 }
 
-/* FALSE: nobody can be accepted any more. What a single client has done wrong is no failure. */
+/* Accepts a client; ignores failures of one client. Returns FALSE if the listener is unusable. */
 static gboolean accept_client(CstNbdServer *server, int listener, GError **error)
 {
     struct sockaddr_storage peer = {0};
@@ -552,7 +552,7 @@ gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error)
         shut_down_late(server);
         log_failures(server);
     }
-    server->logged_at = 0; /* the last line need not wait */
+    server->logged_at = 0; /* write the last line without delay */
     log_failures(server);
     end_clients(server);
     return ok;
@@ -586,7 +586,7 @@ gboolean cst_nbd_serve(const CstNbdExport *export, const CstNbdPlace *place, Cst
               ? cst_nbd_server_listen_unix(server, place->socket, place->owner, error)
               : cst_nbd_server_listen_tcp(server, place->host, place->port, &port, error)))
         return FALSE;
-    /* The caller sees by the total, also over a connection, that clients can come. */
+    /* A total also tells the caller, even over a connection, that clients can connect. */
     cst_task_set_total(task, MAX(server->size, 1));
     return cst_nbd_server_run(server, task, error);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * TLS, by GnuTLS: with keys that both sides know (a file of psktool), or with certificates of both
- * sides (the names of files are those of QEMU's tls-creds-x509). A client that can't prove who it
- * is gets no further than the handshake.
+ * TLS with GnuTLS: with pre-shared keys (a file of psktool), or with certificates of both sides
+ * (with the file names of QEMU's tls-creds-x509). A client that cannot be verified fails in the
+ * handshake.
  */
 #include "tls.h"
 
@@ -16,14 +16,14 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* QEMU's, too. */
+/* As in QEMU. */
 #define PRIORITY_PSK  "NORMAL:+ECDHE-PSK:+DHE-PSK:+PSK"
 #define PRIORITY_X509 "NORMAL"
 
 #define CREDENTIAL_MAX (1U << 20) /* bytes of a file */
 
 struct CstNbdTls {
-    char *psk_path;                        /* read when a client comes */
+    char *psk_path;                        /* read for each client */
     gnutls_psk_server_credentials_t psk;   /* NULL: certificates */
     gnutls_certificate_credentials_t x509; /* NULL: keys */
 };
@@ -44,8 +44,8 @@ static void key_text_clear(char *text, size_t len)
 
 /*
  * GnuTLS's callback: finds the key of @name in the lines NAME:HEX of the file, which may have
- * changed since the last client. Return: 1 for an unknown name; GnuTLS then goes on with a random
- * key, so that a client can't try names.
+ * changed since the last client. Return: 1 for an unknown name. GnuTLS then continues with a random
+ * key, so that a client cannot probe names.
  */
 static int psk_find(gnutls_session_t session, const char *name, gnutls_datum_t *ret_key)
 {
@@ -84,7 +84,9 @@ CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
     if (!cst_library_load(&cst_gnutls_library, error))
         return NULL;
     result = gnutls_psk_allocate_server_credentials(&tls->psk);
-    /* The file is read when a client comes, but a file that can't be used is reported now. */
+    /*
+     * The file is read for each client. Check it now, so that an unusable file is reported early.
+     */
     if (access(path, R_OK) < 0) {
         cst_fail_errno(error, errno, _("cannot read the keys in '%s'"), path);
         return NULL;
@@ -111,7 +113,10 @@ static gboolean fail_certificates(const char *dir, int result, GError **error)
                     dir, gnutls_strerror(result));
 }
 
-/* The key is read from the descriptor whose owner and mode were checked. */
+/*
+ * Loads the certificate and the key. The key is read from the descriptor whose owner and mode were
+ * checked.
+ */
 static gboolean load_key(gnutls_certificate_credentials_t x509, const char *dir,
                          const char *certificate, const char *key, GError **error)
 {
@@ -199,8 +204,9 @@ static int set_up(NbdSession *session, const CstNbdTls *tls, int fd)
 }
 
 /*
- * Whether our authority has signed the client's certificate, it is valid now, and it is for
- * clients: a server's certificate and its key often lie on a machine that should not read disks.
+ * Verifies that our authority has signed the client's certificate, that it is valid now, and that
+ * its purpose is a client. A server's certificate is not accepted, because it is often stored on a
+ * host that should not read disks.
  */
 static int verify(const NbdSession *session, const CstNbdTls *tls)
 {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Requests and their replies. The connection's thread reads requests (and the data of writes);
- * workers do them, several at a time, and send their replies in whatever order they are done. What
- * is in flight is bounded (budget.c): above that the thread stops reading, and the client's own
+ * Requests and their replies. The connection's thread reads requests (and the data of writes).
+ * Workers serve them in parallel, and send the replies in the order of completion. The requests in
+ * flight are bounded (budget.c). Above the bound the thread stops reading, and the client's own
  * buffers fill.
  *
- * To hand a request over costs more than to serve a short one from a cache, so the connection's
- * thread serves these itself for as long as they are. Once one has made it wait, for the storage or
- * for a client that does not read, workers do the next SLOW_SPELL.
+ * Passing a short request to a worker costs more than serving it from a cache. Therefore the
+ * connection's thread serves short requests itself while they are quick. After a request that had
+ * to wait, for storage or for a client that does not read, workers serve the next SLOW_SPELL
+ * requests.
  *
- * Flushes: a request that is answered before a flush is sent is in the blob, which is one for all
- * connections, so a flush on one of them makes the writes of all durable (CAN_MULTI_CONN).
+ * Flushes: a request that is answered before a flush is sent is in the blob. All connections share
+ * the blob, so a flush on one connection makes the writes of all connections durable
+ * (CAN_MULTI_CONN).
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,16 +25,16 @@
 
 #define WORKERS     8
 #define HOLE_MIN    4096         /* smaller holes of a read are sent as data */
-#define EXTENTS_MAX (64U * 1024) /* of one block status: 512 KiB */
-#define SHORT_MAX   (16U << 10)  /* bytes of a read or a write that may need no worker */
-#define QUICK_US    50           /* what is read from an SSD takes longer */
+#define EXTENTS_MAX (64U * 1024) /* of one block status reply: 512 KiB */
+#define SHORT_MAX   (16U << 10)  /* bytes of a read or a write served without a worker */
+#define QUICK_US    50           /* a read from an SSD takes longer */
 #define SLOW_SPELL  1024
 
 typedef struct {
     NbdConnection *connection;
-    GMutex send_lock; /* held while a chunk is sent */
+    GMutex send_lock; /* held while a reply is sent */
     NbdFlight in_flight;
-    guint slow; /* requests until it is tried without a worker again; of the connection's thread */
+    guint slow; /* requests until the connection's thread serves one itself again */
 } Flight;
 
 typedef struct {
@@ -41,7 +43,7 @@ typedef struct {
     uint64_t handle, from;
     uint32_t len;
     uint8_t *data;   /* of a write */
-    uint64_t common; /* bytes that the server's budget has counted for it */
+    uint64_t common; /* bytes that the server's budget counts for it */
 } Request;
 
 /* --- replies ---------------------------------------------------------------------------------- */
@@ -62,7 +64,10 @@ static uint32_t error_number(const GError *error)
     }
 }
 
-/* A reply that can't be sent ends the connection, at the next read of its thread. */
+/*
+ * Sends a reply. A failure shuts the socket down, so that the next read of the connection's thread
+ * ends the connection.
+ */
 static void send_reply(Flight *flight, const void *head, size_t head_len, const void *data,
                        size_t len)
 {
@@ -83,8 +88,8 @@ static void send_simple(const Request *request, uint32_t error, const void *data
 }
 
 /*
- * The head of a chunk, and behind it @extra bytes of the chunk's own head, which the caller writes
- * at the place returned.
+ * Writes the header of a chunk with @len bytes of payload. Returns the address after it, for the
+ * header of the chunk's type.
  */
 static uint8_t *chunk_head(uint8_t *head, const Request *request, gboolean last, uint16_t type,
                            size_t len)
@@ -137,7 +142,7 @@ static void send_data(const Request *request, gboolean last, uint64_t offset, co
     send_reply(request->flight, head, sizeof(head), data, len);
 }
 
-/* The end of a reply without content. */
+/* Sends the end of a reply without content. */
 static void send_nothing(const Request *request)
 {
     uint8_t head[20];
@@ -155,8 +160,8 @@ static void send_hole(const Request *request, gboolean last, uint64_t offset, ui
 }
 
 /*
- * The run at @offset that is sent as one chunk: a hole, or data with the small holes in it.
- * FALSE with an error.
+ * Finds the run at @offset to send as one chunk: a hole, or data including small holes. Returns
+ * FALSE with @error set on failure.
  */
 static gboolean next_run(CstBlob *blob, uint64_t offset, uint64_t length, gboolean *ret_hole,
                          uint64_t *ret_length, GError **error)
@@ -180,7 +185,10 @@ static gboolean next_run(CstBlob *blob, uint64_t offset, uint64_t length, gboole
     return TRUE;
 }
 
-/* Chunk by chunk: a part that can't be read is an error, and what went before it stays good. */
+/*
+ * Reads and sends chunk by chunk. A read error is reported for its chunk; the chunks sent before
+ * stay valid.
+ */
 static gboolean read_in_chunks(const Request *request, uint8_t *buffer, GError **error)
 {
     CstBlob *blob = request->flight->connection->export->blob;
@@ -237,7 +245,10 @@ static uint32_t state_of(const CstExtent *extent)
            (extent->flags & CST_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
 }
 
-/* Appends a run, or makes the last one longer: neighbours of one state are one run to a client. */
+/*
+ * Appends a run, or extends the last one, because adjacent runs of one state are one run for the
+ * client.
+ */
 static void add_run(GByteArray *runs, uint32_t length, uint32_t state)
 {
     uint8_t run[8];
@@ -252,7 +263,10 @@ static void add_run(GByteArray *runs, uint32_t length, uint32_t state)
     g_byte_array_append(runs, run, sizeof(run));
 }
 
-/* Whether the one run that was asked for is whole: what is behind it is another one. */
+/*
+ * Returns whether the one requested run is complete, because a further run follows it. Removes the
+ * further run.
+ */
 static gboolean has_one(const Request *request, GByteArray *runs)
 {
     if (!(request->flags & NBD_CMD_FLAG_REQ_ONE) || runs->len <= 4 + 8)
@@ -266,7 +280,10 @@ static gboolean add_allocation(const Request *request, GByteArray *runs, GError 
     CstBlob *blob = request->flight->connection->export->blob;
     uint64_t offset = request->from, end = request->from + request->len;
 
-    /* Runs that become one count as well: each is looked up. What is left is asked for again. */
+    /*
+     * Merged runs count as well, because each needs a query. The client requests the remaining
+     * range again.
+     */
     for (guint i = 0; offset < end && i < EXTENTS_MAX; i++) {
         CstExtent extent;
 
@@ -280,7 +297,7 @@ static gboolean add_allocation(const Request *request, GByteArray *runs, GError 
     return TRUE;
 }
 
-/* The first range that ends behind @offset; their number when there is none. */
+/* Returns the index of the first range that ends after @offset, or the number of ranges. */
 static guint first_behind(const GArray *ranges, uint64_t offset)
 {
     guint low = 0, high = ranges->len;
@@ -315,7 +332,7 @@ static void add_dirty(const Request *request, const GArray *ranges, GByteArray *
     }
 }
 
-/* A chunk for each context that was chosen. */
+/* Sends a chunk for each selected context. */
 static void serve_block_status(const Request *request)
 {
     const NbdConnection *connection = request->flight->connection;
@@ -382,7 +399,7 @@ static gboolean changes(uint16_t type)
     return type == NBD_CMD_WRITE || type == NBD_CMD_TRIM || type == NBD_CMD_WRITE_ZEROES;
 }
 
-/* Flags that each type may have. */
+/* Returns the flags that a request of @type may have. */
 static uint16_t flags_of(uint16_t type)
 {
     switch (type) {
@@ -394,7 +411,7 @@ static uint16_t flags_of(uint16_t type)
     }
 }
 
-/* The error of a request that is not even tried; 0: it may be. */
+/* Returns the error of an invalid request; 0: the request is valid. */
 static uint32_t check(const Request *request, const char **ret_why)
 {
     const NbdConnection *connection = request->flight->connection;
@@ -444,19 +461,19 @@ static void serve(const Request *request)
         serve_change(request);
 }
 
-/* Return: the bytes that the request may hold while it is in flight. */
+/* Returns the bytes that the request may hold while it is in flight. */
 static uint64_t cost(const Request *request)
 {
     switch (request->type) {
     case NBD_CMD_READ:
     case NBD_CMD_WRITE: return MIN(request->len, NBD_PAYLOAD_MAX);
-    /* The array of runs doubles when it grows. */
+    /* The array of runs may be twice as large, because it doubles when it grows. */
     case NBD_CMD_BLOCK_STATUS: return MIN(request->len, EXTENTS_MAX) * UINT64_C(16);
     default: return 0;
     }
 }
 
-/* Ends @request, which is freed. */
+/* Ends and frees @request. */
 static void request_end(Request *request)
 {
     nbd_flight_end(&request->flight->in_flight, cost(request), request->common);
@@ -478,7 +495,7 @@ static gboolean is_short(const Request *request)
            request->len <= SHORT_MAX && !(request->flags & NBD_CMD_FLAG_FUA);
 }
 
-/* How often this thread has waited. */
+/* Returns how often this thread has waited. */
 static long waits(void)
 {
     struct rusage usage;
@@ -487,8 +504,9 @@ static long waits(void)
 }
 
 /*
- * The time alone is no measure on a busy machine, and to wait alone is none where connections wait
- * for each other's writes, which more threads would make worse.
+ * Serves the request in this thread, and marks the flight as slow if the request had to wait. Both
+ * conditions are needed. On a busy host a long time alone does not mean a wait. A wait alone may be
+ * for another connection's write, which more threads would make worse.
  */
 static void work_here(Flight *flight, Request *request)
 {
@@ -511,7 +529,10 @@ static void dispatch(Flight *flight, GThreadPool *workers, Request *request)
     g_thread_pool_push(workers, request, NULL);
 }
 
-/* Takes @request over; FALSE: the connection ends, for the data of a write can't be had. */
+/*
+ * Accepts @request and owns it. Returns FALSE if the data of a write cannot be read; the connection
+ * then ends.
+ */
 static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *request)
 {
     request->common = nbd_flight_begin(&flight->in_flight, cost(request));
@@ -529,7 +550,7 @@ static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *re
     return TRUE;
 }
 
-/* FALSE: the client disconnects, or does not speak the protocol. */
+/* Reads the next request. Returns FALSE if the client disconnects or violates the protocol. */
 static gboolean next_request(Flight *flight, GThreadPool *workers)
 {
     uint8_t head[NBD_REQUEST_LEN];
