@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guest agent (QEMU's qga/qapi-schema.json): guest-sync is answered with the number that it was
- * asked with. What a guest sends instead is dropped, ANSWER_BYTES of it at a time.
+ * The guest agent (QEMU's qga/qapi-schema.json). It answers guest-sync with the number in the
+ * query. Other output of the guest is discarded, ANSWER_BYTES at a time.
  */
 #include "agent.h"
 
@@ -20,7 +20,7 @@
 struct GuestAgent {
     CstFd near;
     char *question, *answer;
-    char got[ANSWER_BYTES]; /* the line so far, without blanks */
+    char got[ANSWER_BYTES]; /* the current line, without blanks */
     size_t len;
     gint64 asked; /* monotonic microseconds */
 };
@@ -62,7 +62,7 @@ void guest_agent_free(GuestAgent *agent)
     g_free(agent);
 }
 
-/* TRUE when @c ends a line that is the answer. */
+/* Adds @c to the current line. Returns TRUE if @c ends the expected answer. */
 static gboolean take(GuestAgent *agent, char c)
 {
     size_t len = agent->len;
@@ -84,7 +84,7 @@ gboolean guest_agent_answers(GuestAgent *agent)
 
     if (!agent->asked || now - agent->asked > ASK_EVERY) {
         agent->asked = now;
-        /* One that is not there does not read: what does not fit is asked later. */
+        /* A missing agent does not read. If the channel is full, the query is sent again later. */
         (void)send(agent->near, agent->question, strlen(agent->question), MSG_NOSIGNAL);
     }
     n = recv(agent->near, bytes, sizeof(bytes), 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Boots a disk. QEMU is confined like the checkers, and by its own sandbox besides; it has no
- * network, no display and no other file than the disk. Its stdout is the guest's serial console;
- * its monitor is a socket pair. KVM is used where the user that QEMU runs as may: root's group of
- * /dev/kvm goes along. Where QEMU fails or the guest gets stuck with KVM, it is started again
- * without KVM, so that a host that runs no guests does not pass for a damaged disk.
+ * Boots a disk. QEMU is confined like the checkers, and also by its own sandbox. It has no network,
+ * no display and no file except the disk and the firmware. Its stdout is the guest's serial
+ * console; its monitor is a socket pair. KVM is used if QEMU's user may access /dev/kvm; QEMU gets
+ * the group of /dev/kvm. If QEMU fails or stops the guest with KVM, it is started again without
+ * KVM. Thus a host that cannot run guests does not make a disk count as damaged.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,7 @@
 #define QEMU        "qemu-system-x86_64"
 #define OVMF        "/usr/share/ovmf/OVMF.fd"
 #define LOGIN       "(?:^|\\s)login: ?$"
-#define QEMU_MEMORY (8 * CST_GIB) /* of address space beside the guest's */
+#define QEMU_MEMORY (8 * CST_GIB) /* of address space in addition to the guest's memory */
 
 void cst_guest_life_clear(CstGuestLife *life)
 {
@@ -39,7 +39,7 @@ static void add(GPtrArray *argv, const char *option, char *value)
     g_ptr_array_add(argv, value);
 }
 
-/* NULL: QEMU's own, a BIOS. */
+/* Returns the firmware; NULL: QEMU's default, a BIOS. */
 static const char *firmware_of(const CstGuestBoot *how)
 {
     if (strcmp(how->firmware, "bios") == 0)
@@ -47,7 +47,7 @@ static const char *firmware_of(const CstGuestBoot *how)
     return strcmp(how->firmware, "uefi") == 0 ? OVMF : how->firmware;
 }
 
-/* Why the firmware cannot be used; NULL: it can. */
+/* Returns why the firmware cannot be used, or NULL if it can. */
 static char *firmware_problem(const CstGuestBoot *how)
 {
     const char *path = firmware_of(how);
@@ -101,7 +101,7 @@ typedef struct {
     GuestAgent *agent;
     GuestMonitor *monitor;
     gboolean agent_counts, answered;
-    const char *stuck; /* QEMU's word for it; NULL: the guest runs */
+    const char *stuck; /* QEMU's state of a stopped guest; NULL: the guest runs */
 } Watch;
 
 static gboolean take(const void *bytes, size_t len, gpointer data, gboolean *ret_enough,
@@ -187,7 +187,7 @@ static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_k
     return FALSE;
 }
 
-/* One start of QEMU. FALSE: the user has cancelled it, or this process has no resources left. */
+/* Starts QEMU once. Returns FALSE if the user has cancelled it, or on an error of this process. */
 static gboolean boot_once(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_kvm,
                           CstTask *task, CstGuestLife *ret_life, GError **error)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looks at a disk part by part: partx lists them, blkid says what each holds, and its checker gets
- * a copy of it, for most can't begin in the middle of a file, and what replays a journal has to
- * write. Extents are shared with the copy where the file system can.
+ * Checks a disk partition by partition. partx lists the partitions, and blkid detects their types.
+ * The checker gets a copy of the partition, because most checkers cannot start at an offset of a
+ * file, and a journal replay has to write. The copy shares extents if the file system supports it.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,11 +18,11 @@
 #define PARTX_NO_TABLE  1
 #define BLKID_NOTHING   2
 #define BLKID_AMBIGUOUS 8
-#define CHILD_SIGNALLED 128 /* and the signal */
+#define CHILD_SIGNALLED 128 /* plus the number of the signal */
 
 /*
- * Runs a tool for @part. FALSE: it said nothing that can be used, and either the part is judged for
- * that or @error is set, which ends the whole check.
+ * Runs a tool for @part. Returns FALSE if there is no usable result. Then either the verdict of the
+ * part is set, or @error is set, which ends the whole check.
  */
 static gboolean run_for(CstGuestDisk *disk, const char *const *argv, CstTask *task,
                         CstGuestPart *part, CstChildResult *ret_result, GError **error)
@@ -53,7 +53,10 @@ static gboolean run_for(CstGuestDisk *disk, const char *const *argv, CstTask *ta
 
 /* --- partitions ------------------------------------------------------------------------------- */
 
-/* The partitions, or @whole, of which nothing is known yet or which is judged already. */
+/*
+ * Returns the partitions. Without a partition table, or on a failure with a verdict, returns only
+ * @whole.
+ */
 static GPtrArray *find_parts(CstGuestDisk *disk, uint64_t size, CstTask *task, GError **error)
 {
     static const char *const argv[] = {"partx",         "--raw",    "--bytes",
@@ -84,7 +87,7 @@ static GPtrArray *find_parts(CstGuestDisk *disk, uint64_t size, CstTask *task, G
 
 /* --- a partition ------------------------------------------------------------------------------ */
 
-/* What it holds. FALSE: there is nothing to check. */
+/* Finds the type of a partition. Returns FALSE if it cannot be checked. */
 static gboolean find_type(CstGuestDisk *disk, CstGuestPart *part, CstTask *task, GError **error)
 {
     g_autofree char *offset = g_strdup_printf("%" PRIu64, part->offset);
@@ -120,7 +123,7 @@ static CstGuestDisk *copy_part(CstGuestDisk *disk, const CstGuestPart *part, Cst
     return g_steal_pointer(&copy);
 }
 
-/* Brings the copy to what a mount would begin with. *@ret_settled: that was not there already. */
+/* Puts the copy in the state in which a mount would start. *@ret_settled: this has changed it. */
 static gboolean settle(CstGuestDisk *copy, const GuestChecker *checker, CstGuestPart *part,
                        CstTask *task, gboolean *ret_settled, GError **error)
 {
@@ -133,7 +136,7 @@ static gboolean settle(CstGuestDisk *copy, const GuestChecker *checker, CstGuest
         return TRUE;
     if (!run_for(copy, checker->replay, task, part, &result, error))
         return FALSE;
-    /* Whether it went well the check tells. */
+    /* Ignore the exit status, because the check reports a failed replay. */
     *ret_settled = strstr(result.out, checker->replayed) != NULL;
     return TRUE;
 }

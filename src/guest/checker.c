@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The checkers of file systems. A backup is what a power cut would leave, so a journal that waits
- * to be replayed is no damage: it is replayed on a copy, as a boot would do, where a tool can do so
- * without the kernel (ext), and what is left is judged. The tools of XFS and NTFS can't: such a
- * file system is not judged. FAT has no journal, but a mark that it is in use, and a count of free
- * clusters that is not kept while it is; both are no damage.
+ * The checkers of file systems. A backup is like a disk after a power failure, so a journal that
+ * must be replayed is no damage. It is replayed on a copy, as a boot would do, if a tool can do so
+ * without the kernel (ext); then the result is judged. The tools of XFS and NTFS cannot, so such a
+ * file system is not judged. FAT has no journal, but a mark of a mounted file system and a count of
+ * free clusters that is invalid while it is mounted. Both are no damage.
  */
 #include "checker.h"
 
@@ -101,9 +101,9 @@ const GuestChecker *guest_checker_find(const char *type)
     return NULL;
 }
 
-/* --- what a checker says ---------------------------------------------------------------------- */
+/* --- output of a checker ---------------------------------------------------------------------- */
 
-/* How lines begin that say nothing about damage. */
+/* Prefixes of lines that do not report damage. */
 static const char *const idle[] = {
     "e2fsck ",
     "fsck.fat ",
@@ -132,7 +132,7 @@ static gboolean is_idle(const char *line)
     return FALSE;
 }
 
-/* The first line that says something, printable; NULL: there is none. */
+/* Returns the first relevant line, printable, or NULL. */
 static char *telling_line(const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -149,7 +149,7 @@ static char *telling_line(const char *text)
     return NULL;
 }
 
-/* Messages of a tool that got too little memory from this host. */
+/* Messages of a tool that ran out of memory on this host. */
 static const char *const starved[] = {
     "emory allocation failed",
     "annot allocate memory",

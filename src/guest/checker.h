@@ -4,22 +4,26 @@
 #include <base/child.h>
 #include <guest/guest.h>
 
-/** How a kind of file system is checked. */
+/** The check of one kind of file system. */
 typedef struct {
-    const char *const *types;  /**< blkid's words for it */
-    const char *const *check;  /**< the tool; it changes nothing. Ends with 0 when all is well */
-    const char *const *replay; /**< replays the journal; NULL: check needs none */
-    const char *replayed;      /**< what that prints when there was something to replay */
-    /** Takes away what only says that it was mounted; NULL: nothing does. */
+    const char *const *types;  /**< type names of blkid */
+    const char *const *check;  /**< command line of the checker, which changes nothing; status 0:
+                                    sound */
+    const char *const *replay; /**< command line that replays the journal; NULL: not needed */
+    const char *replayed;      /**< output of @replay if it has replayed the journal */
+    /** Clears the marks of a mounted file system; NULL: not needed. */
     gboolean (*unmount)(CstBlob *copy, gboolean *ret_was_mounted, GError **error);
-    const char *settled; /**< N_(): what one that was replayed or unmounted is called */
-    const char *pending; /**< what check prints when it can't judge; NULL: it always can */
-    const char *why;     /**< N_(): why it can't, then */
+    const char *settled; /**< N_(): detail of a sound one that was replayed or unmounted */
+    const char *pending; /**< output of @check if it cannot judge; NULL: it always can */
+    const char *why;     /**< N_(): reason for that */
 } GuestChecker;
 
-/** The checker for what blkid calls @type; NULL: there is none. */
+/** Returns the checker for blkid's @type, or NULL. */
 const GuestChecker *guest_checker_find(const char *type);
 
-/** Judges @part by what the check of it said. @settled: it was replayed or unmounted before. */
+/**
+ * Sets the verdict of @part by the result of the checker. @settled: it was replayed or unmounted
+ * before.
+ */
 void guest_checker_judge(const GuestChecker *checker, const CstChildResult *result,
                          gboolean settled, CstGuestPart *part);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A serial console. Escape sequences (ECMA-48) are left out by a state machine that keeps nothing
- * of them; one that moves the cursor to another place ends the line, as firmware and boot menus
- * write no newlines. The guest decides how much comes and at which pace: a line has LINE_BYTES
- * bytes at most, and the last LINES of them are kept.
+ * A serial console. A state machine drops escape sequences (ECMA-48). A sequence that moves the
+ * cursor ends the line, because firmware and boot menus write no newlines. The guest controls the
+ * amount and rate of the output. Therefore a line has at most LINE_BYTES bytes, and the last LINES
+ * lines are kept.
  */
 #include "console.h"
 
@@ -14,10 +14,10 @@
 
 typedef enum {
     TEXT,
-    ESCAPE,     /* behind ESC */
-    CONTROL,    /* behind ESC [ */
-    STRING,     /* behind ESC ] and the like, up to BEL or ESC \ */
-    STRING_ENDS /* behind an ESC in it */
+    ESCAPE,     /* after ESC */
+    CONTROL,    /* after ESC [ */
+    STRING,     /* after ESC ] and similar, up to BEL or ESC \ */
+    STRING_ENDS /* after an ESC in a STRING */
 } State;
 
 struct GuestConsole {
@@ -80,7 +80,7 @@ static void take_text(GuestConsole *console, char c)
         end_line(console);
 }
 
-/* The final byte of a control sequence: those that move the cursor or clear the screen. */
+/* Returns whether the final byte of a control sequence moves the cursor or clears the screen. */
 static gboolean moves(char c)
 {
     return c == 'H' || c == 'f' || c == 'J' || c == 'd';
@@ -91,7 +91,7 @@ static void take_byte(GuestConsole *console, char c)
     switch (console->state) {
     case TEXT: take_text(console, c); break;
     case ESCAPE:
-        if (c < ' ' || c > '/') /* those between belong to it and go on */
+        if (c < ' ' || c > '/') /* intermediate bytes belong to the sequence */
             console->state = c == '[' ? CONTROL : c == ']' || c == 'P' || c == '_' ? STRING : TEXT;
         break;
     case CONTROL:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk: a spool that belongs to the user that its tools run as, so that these can open it by
- * /dev/fd/3, and nobody else can.
+ * A disk: a spool that belongs to the user of its tools, so that the tools can open it as /dev/fd/3
+ * and no other user can.
  */
 #include "disk.h"
 

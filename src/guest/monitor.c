@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QEMU's monitor (docs/interop/qmp-spec.rst, qapi/run-state.json): after qmp_capabilities it
- * answers query-status. A guest that KVM cannot run stays in "internal-error", one whose disk
- * cannot be written in "io-error": in both cases the host is at fault, and not the disk. QEMU may
- * have been taken over by the guest. An answer is therefore only searched for these two words, and
- * a line that is longer than LINE_BYTES is dropped.
+ * QEMU's monitor (docs/interop/qmp-spec.rst, qapi/run-state.json). After qmp_capabilities it
+ * answers query-status. A guest that KVM cannot run stays in "internal-error", and a guest whose
+ * disk cannot be written in "io-error". In both cases the host is the cause, and not the disk. The
+ * guest may have compromised QEMU. Therefore an answer is only searched for these two words, and
+ * the bytes of a line after LINE_BYTES are dropped.
  */
 #include "monitor.h"
 
@@ -65,7 +65,7 @@ static void read_answer(GuestMonitor *monitor)
 
 static void send_text(const GuestMonitor *monitor, const char *text)
 {
-    /* A question that does not fit is asked again later. */
+    /* If the channel is full, the query is sent again later. */
     (void)send(monitor->near, text, strlen(text), MSG_NOSIGNAL);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What util-linux's tools say of a disk. They read what a guest has written, and might have been
- * taken over by it, so their words are bounded and believed as little.
+ * Parses the output of util-linux's tools. The tools read data of the guest and may be compromised
+ * by it, so their output is untrusted and bounded.
  */
 #include "partition.h"
 
@@ -10,7 +10,7 @@
 #include <base/i18n.h>
 #include <base/text.h>
 
-#define SECTOR     512 /* of partx over a file */
+#define SECTOR     512 /* used by partx for a file */
 #define TYPE_CHARS 32
 
 CstGuestPart *guest_part_new(guint number, uint64_t offset, uint64_t length)
@@ -40,7 +40,7 @@ void guest_part_judge(CstGuestPart *part, CstGuestVerdict verdict, char *detail)
     part->detail = detail;
 }
 
-/* Extended partitions hold logical ones and nothing else. */
+/* Extended partitions only contain logical partitions. */
 static gboolean is_container(const char *type)
 {
     return strcmp(type, "0x5") == 0 || strcmp(type, "0xf") == 0 || strcmp(type, "0x85") == 0;
@@ -58,7 +58,10 @@ static const CstGuestPart *overlapped(const GPtrArray *parts, const CstGuestPart
     return NULL;
 }
 
-/* So the work for all is bounded by the disk's size. */
+/*
+ * Judges a partition outside the disk or overlapping another one. Skipping these bounds the work by
+ * the disk's size.
+ */
 static void judge_place(CstGuestPart *part, const GPtrArray *parts, uint64_t size)
 {
     const CstGuestPart *other = overlapped(parts, part);
