@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pools that a daemon starts or brings back (recovery/autostart.h): each has one task, which lasts
- * until nothing is left to do, and is kept up to date with what changes while it works.
+ * Pools that a daemon starts or recovers (recovery/autostart.h). Each pool has one task, which
+ * lasts until its work is done and adapts to changes made in that time.
  */
 #include "memory_pool.h"
 
@@ -43,7 +43,7 @@ static gboolean fail_scan(CstPoolState *state, const CstScan *scan, CstTask *tas
     return cst_fail(error, CST_ERROR_IO, "the storage is away");
 }
 
-static gint warnings; /* atomic: lines of the log that say so */
+static gint warnings; /* atomic: logged warnings */
 
 static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fields, gsize count,
                                       gpointer unused)
@@ -154,7 +154,7 @@ static void switch_off(gpointer pool)
     assert_true(cst_pool_set_autostart(pool, FALSE, NULL));
 }
 
-/* The start fails, and is not wanted any more when it is due again. */
+/* The start fails, and autostart is switched off before the retry is due. */
 static void failed_start_is_not_repeated_once_it_is_unwanted(void **state)
 {
     g_autoptr(CstPool) pool = make_pool(*state, "p");
@@ -186,7 +186,7 @@ static void failed_start_is_repeated(void **state)
     autostart_free(autostart);
 }
 
-/* A client starts the pool before its task is due again; the task then scans it. */
+/* A client starts the pool before the retry of its task is due. The task then scans the pool. */
 static void start_pool(gpointer pool)
 {
     assert_true(cst_pool_start(pool, 0, NULL, NULL));
@@ -223,7 +223,7 @@ static void active_pool_is_scanned_until_its_storage_answers(void **state)
     point_await("autostart.task.tried", 3);
     await_end_of_task(pool);
     assert_int_equal(g_atomic_int_get(&failing_scans), 0);
-    /* One task, which logs its first failure only. */
+    /* Only one task runs, and it logs only its first failure. */
     assert_int_equal(g_atomic_int_get(&warnings), 1);
     assert_int_equal(volume_table_size(pool->volumes), 1);
     assert_null(pool->problem);
@@ -232,7 +232,7 @@ static void active_pool_is_scanned_until_its_storage_answers(void **state)
     points_clear();
 }
 
-/* The monitor scans it when it is back. */
+/* A pool of local storage is scanned once; the monitor scans it when the storage is back. */
 static void active_pool_of_local_storage_is_scanned_once(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -249,7 +249,7 @@ static void active_pool_of_local_storage_is_scanned_once(void **state)
     points_clear();
 }
 
-/* Something is left to recover when the task has done all, and has not ended yet. */
+/* Another recovery becomes necessary after the task has finished its work and before it ends. */
 static void need_recovery(gpointer data)
 {
     CstPool *pool = data;
@@ -278,7 +278,7 @@ static void recovery_that_is_needed_at_the_end_gets_another_task(void **state)
     points_clear();
 }
 
-/* The task that waits for its next try is dropped, with its reference. */
+/* The task that waits for its retry is dropped, and releases its reference. */
 static void waiting_task_is_dropped_at_the_end(void **state)
 {
     g_autoptr(CstPool) pool = make_pool(*state, "p");
@@ -289,12 +289,12 @@ static void waiting_task_is_dropped_at_the_end(void **state)
     point_await("autostart.wait", 1);
     cst_memory_fault("start", 1);
     autostart_add(autostart, pool);
-    /* Once for the task, and once when it was put off. */
+    /* One pass for the task, and one for its deferral. */
     point_await("autostart.wait", 3);
     autostart_free(autostart);
     assert_int_equal(g_atomic_int_get(&starts), 1);
     assert_false(cst_pool_is_active(pool));
-    /* The table has one, and this function; the monitor drops that of its watch soon. */
+    /* The table and this function hold one reference each. The monitor releases its own soon. */
     AWAIT_STATE(g_atomic_int_get(&pool->refs) == 2, "%d references", g_atomic_int_get(&pool->refs));
     points_clear();
 }
@@ -308,7 +308,7 @@ static gpointer free_autostart(gpointer autostart)
     return NULL;
 }
 
-/* Lets the thread that frees the autostart come as far as it can. */
+/* Gives the thread that frees the autostart time to proceed as far as it can. */
 static void outlast_free(gpointer unused)
 {
     for (int i = 0; i < 1000; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A base is deleted while another operation changes which images depend on it. The deletion runs at
- * a point of that operation. A base that an image needs is never deleted.
+ * A base is deleted while another operation changes the set of images that depend on it. The
+ * deletion runs at a test point of that operation. A base that an image needs is never deleted.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 #include "fixture.h"
 #include "points.h"
 
-/* Volume "base" of pool "bases" is under "top" of pool "over". */
+/* Volume "base" of pool "bases" is the base of "top" in pool "over". */
 static Fixture *fixture;
 static CstPool *bases, *over;
 
@@ -112,7 +112,7 @@ static void rename_top(void)
     assert_no_error(error);
 }
 
-/* Overwrites the header of "top", as a guest or a faulty program may. */
+/* Overwrites the header of "top", as a guest or a faulty program could. */
 static void destroy_header(void)
 {
     g_autofree char *path = g_build_filename(fixture->images, "over", "top", NULL);
@@ -213,7 +213,7 @@ static void rebase_frees_the_old_base_and_keeps_the_new_one(void **state)
     g_autoptr(GError) error = NULL;
 
     fixture_create(bases, "other", "raw", "");
-    /* The rebase holds both bases, so a deletion waits for its end. */
+    /* The rebase claims both bases, so a deletion waits for its end. */
     cst_vol_rebase(over, "top", &how, NULL, &error);
     assert_no_error(error);
     assert_base_is_deleted();
@@ -232,7 +232,7 @@ static void base_is_kept_while_the_pool_of_its_overlay_stops(void **state)
     assert_base_is_kept(NULL);
 }
 
-/* The pool was not active when the tables were searched, and its records are read afterwards. */
+/* The pool was inactive when the tables were searched, and its records are read afterwards. */
 static void base_is_kept_when_the_pool_of_its_overlay_starts_meanwhile(void **state)
 {
     stop_over();
@@ -240,7 +240,7 @@ static void base_is_kept_when_the_pool_of_its_overlay_starts_meanwhile(void **st
     assert_base_is_kept(NULL);
 }
 
-/* --- headers that can't be read --------------------------------------------------------------- */
+/* --- unreadable headers ----------------------------------------------------------------------- */
 
 static void base_of_an_overlay_with_a_destroyed_header_is_kept(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What all calls have in common: the job that each of them is while it lasts, by its kind and its
- * volume, and that none does anything with flags that it does not know.
+ * Common properties of all calls. Each call is a job while it runs, with its kind and volume. Each
+ * call rejects unknown flags.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 #include "fixture.h"
 
-/* No call knows it. */
+/* A flag that no call knows. */
 #define STRANGE_FLAG (1u << 30)
 
 #define NEW_XML "<volume><name>new</name><capacity>1048576</capacity></volume>"
@@ -207,8 +207,9 @@ static gboolean call_pool_refresh(CstPool *pool, const char *name, unsigned flag
 }
 
 static const struct {
-    const char *kind;   /* of its job; NULL: it is none */
-    const char *volume; /* that the job names, of a call about "none"; NULL: none */
+    const char *kind;   /* of its job; NULL: the call is not a job */
+    const char *volume; /* volume that the job names, for a call on the volume "none"; NULL: no
+                           volume */
     Call call;
     gboolean takes_flags;
 } calls[] = {
@@ -243,7 +244,7 @@ static const struct {
     {"create", "new", call_create, TRUE}, /* the only one that succeeds */
 };
 
-/* --- what the log says ------------------------------------------------------------------------ */
+/* --- log messages ----------------------------------------------------------------------------- */
 
 static GMutex lock; /* guards the lines */
 static GString *logged;
@@ -259,7 +260,7 @@ static GLogWriterOutput keep_message(GLogLevelFlags level, const GLogField *fiel
     return G_LOG_WRITER_HANDLED;
 }
 
-/* What is logged meanwhile; the caller frees it. */
+/* Returns the log of one call; the caller frees it. */
 static char *log_of(Call call, CstPool *pool)
 {
     char *text;
@@ -287,14 +288,17 @@ static CstPool *pool_with_volume(Fixture *f)
     return pool;
 }
 
-/* "job (KIND of …) ", as the log calls it; the caller frees it. */
+/* Returns "job (KIND of …) ", as in the log; the caller frees it. */
 static char *name_of_job(const char *kind, const char *volume)
 {
     return volume ? g_strdup_printf("job (%s of volume '%s' in pool 'p') ", kind, volume)
                   : g_strdup_printf("job (%s of pool 'p') ", kind);
 }
 
-/* How others learn what goes on. A job may learn its volume's name on its way; its end has it. */
+/*
+ * Other clients see each call as a job. A job may learn its volume's name while it runs; its end
+ * has the name.
+ */
 static void each_call_is_a_job_of_its_kind(void **state)
 {
     g_autoptr(CstPool) pool = pool_with_volume(*state);

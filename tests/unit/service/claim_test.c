@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who waits for whom: work on a volume waits for other work, for as long as it may and while
- * somebody wants it; it never waits for a stream, which lasts as long as its client likes.
+ * Waits for claims. Work on a volume waits for other work on it, up to its limit and while its
+ * client is connected. It never waits for a stream, because the duration of a stream depends on its
+ * client.
  */
 #include "fixture.h"
 
@@ -48,8 +49,8 @@ static gboolean clone_to(CstPool *pool, const char *source, const char *name, Cs
 }
 
 /*
- * Each call is made while the volume is held by a stream, which does not end before: one that waits
- * for it does not return.
+ * Makes each call while a stream holds the volume. The stream does not end, so a call that waited
+ * for it would not return.
  */
 static void assert_all_busy(CstPool *pool, const char *kind)
 {
@@ -133,7 +134,7 @@ static void downloads_share_and_nobody_waits_for_them(void **state)
     assert_true(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, NULL, NULL));
 }
 
-/* As unlink() does: the reader goes on reading what it has open, the name is free. */
+/* Like unlink(): the reader continues to read the open file, and the name is free. */
 static void a_file_is_deleted_while_it_is_downloaded(void **state)
 {
     Fixture *f = *state;
@@ -193,7 +194,7 @@ static void slow_end(Slow *slow)
     cst_task_unref(slow->task);
 }
 
-/* The call has waited before it was refused. @passes: of "pool.wait" before the call. */
+/* The call has waited before it was refused. @passes: passes of "pool.wait" before the call. */
 static void assert_refused_after_wait(gboolean done, guint *passes)
 {
     guint now = point_passed("pool.wait");
@@ -280,7 +281,7 @@ static void a_wait_ends_with_its_client(void **state)
     assert_true(cst_pool_is_active(pool));
 }
 
-/* What is closing is waited for: it is a matter of moments, whoever had it. */
+/* A closing stream is waited for, because closing is short. */
 static void a_stream_that_ends_is_waited_for(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
@@ -298,7 +299,7 @@ static void a_stream_that_ends_is_waited_for(void **state)
     assert_true(waiter.done);
 }
 
-/* A job that was left to itself waits as long as it takes, and is done. */
+/* A detached job waits without a limit, and succeeds. */
 static void a_detached_wait_outlives_its_client(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
@@ -313,7 +314,7 @@ static void a_detached_wait_outlives_its_client(void **state)
     slow_begin(&slow, pool);
     thread = waiter_begin(&waiter);
     cst_task_abandon(task);
-    /* Nothing wakes the wait, so each lasts 50 ms, and the limit is over after so many. */
+    /* No event wakes the wait, so each pass lasts 50 ms. After so many passes the limit is over. */
     point_watch("pool.wait");
     point_await("pool.wait", 2);
     point_await("pool.wait", LIMIT_US / (50 * G_TIME_SPAN_MILLISECOND) + 2);
@@ -324,7 +325,7 @@ static void a_detached_wait_outlives_its_client(void **state)
     assert_true(waiter.done);
 }
 
-/* A stop that gave up lets others in again. */
+/* A stop that has failed no longer blocks other work. */
 static void work_goes_on_after_a_stop_that_gave_up(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
@@ -392,7 +393,7 @@ static void stop_end(Waiter *waiter, GThread *thread)
     assert_false(cst_pool_is_active(waiter->pool));
 }
 
-/* Nobody has a claim in it: who would have the pool or the volume to himself gets it at once. */
+/* The pool and the volume have no claim: exclusive operations succeed at once. */
 static void assert_unclaimed(CstPool *pool, const char *name)
 {
     g_autoptr(CstTask) task = cst_task_new();
@@ -403,7 +404,9 @@ static void assert_unclaimed(CstPool *pool, const char *name)
     assert_true(cst_pool_stop(pool, task, &error));
 }
 
-/* A clone from elsewhere is new work, which waits as all new work does, and is then told. */
+/*
+ * A clone from another pool is new work. It waits like all new work, and is refused after the stop.
+ */
 static void a_stop_does_not_wait_for_clones_that_come_later(void **state)
 {
     g_autoptr(CstPool) from = fixture_pool(*state, "from"), to = fixture_pool(*state, "to");
@@ -431,7 +434,10 @@ static void a_stop_does_not_wait_for_clones_that_come_later(void **state)
     assert_unclaimed(to, busy);
 }
 
-/* But one that holds what another stop waits for: each could wait for the next. */
+/*
+ * A clone is not refused if it holds a volume that another stop waits for, because each could wait
+ * for the next.
+ */
 static void clones_between_pools_that_stop_go_on(void **state)
 {
     g_autoptr(CstPool) from = fixture_pool(*state, "from"), to = fixture_pool(*state, "to");
@@ -457,9 +463,11 @@ static void clones_between_pools_that_stop_go_on(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
-/* --- machines --------------------------------------------------------------------------------- */
+/* --- volumes in use by QEMU ------------------------------------------------------------------- */
 
-/* Has the volume open as QEMU does that writes to it and lets others read (image/hold.h). */
+/*
+ * Opens the volume with the locks of a QEMU that writes to it and permits readers (image/hold.h).
+ */
 static int write_as_qemu(CstPool *pool, const char *name)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
@@ -498,7 +506,7 @@ static gboolean convert(CstPool *pool, unsigned flags, GError **error)
     return cst_vol_convert(pool, pool, "v", &how, NULL, error);
 }
 
-/* @format: of the copy, which is made of the guest's view when it is not the volume's own. */
+/* @format: of the copy. If it differs from the volume's format, the guest's view is copied. */
 static gboolean copy_as(CstPool *pool, const char *format, unsigned flags, GError **error)
 {
     g_autofree char *xml = g_strdup_printf(
@@ -524,7 +532,8 @@ static gboolean flatten(CstPool *pool, unsigned flags, GError **error)
 }
 
 /*
- * A report shows what is there at some moment; a copy would mix several, unless that is asked for.
+ * A report shows one state of the volume. A copy would mix several states, so it is refused unless
+ * requested.
  */
 static void what_a_machine_writes_to_is_looked_at_and_not_copied(void **state)
 {

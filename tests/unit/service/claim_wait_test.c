@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Claims and changes that wait for each other (core/claim.h): another thread acts exactly before a
- * wait, or while the pool's lock is released. Waits without a task end only when they are woken, so
- * a test that uses them also shows the wake-up.
+ * Claims and changes that wait for each other (core/claim.h). Another thread acts exactly before a
+ * wait, or while the pool's lock is released. A wait without a task ends only when it is woken, so
+ * tests with such waits also verify the wake-up.
  */
 #include "memory_pool.h"
 
@@ -44,7 +44,7 @@ static gpointer run_attempt(gpointer data)
     return NULL;
 }
 
-/* Starts the attempt, which waits; "pool.wait" has been passed @passes times then. */
+/* Starts the attempt, which then waits. At that time "pool.wait" has been passed @passes times. */
 static void attempt_begin(Attempt *attempt, guint passes)
 {
     attempt->claim.task = attempt->task;
@@ -80,7 +80,7 @@ static void claim_now(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     assert_no_error(error);
 }
 
-/* No claim or change is held, and each is granted at once. */
+/* No claim or change is held, and a new one is granted at once. */
 static void assert_unused(CstPool *pool)
 {
     g_auto(VolumeClaim) claim = {0};
@@ -101,7 +101,7 @@ static void assert_unused(CstPool *pool)
     pool_change_end(pool);
 }
 
-/* Whether the volume is free for @kind now. */
+/* Returns whether the volume can be claimed for @kind now. */
 static gboolean is_free(CstPool *pool, const char *name, ClaimKind kind)
 {
     g_auto(VolumeClaim) claim = {.at_once = TRUE};
@@ -109,7 +109,7 @@ static gboolean is_free(CstPool *pool, const char *name, ClaimKind kind)
     return volume_claim(&claim, pool, name, kind, NULL);
 }
 
-/* Wakes all waits for the pool, although nothing has changed. */
+/* Wakes all waits for the pool without a change. */
 static void wake_all(CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
@@ -117,7 +117,10 @@ static void wake_all(CstPool *pool)
     g_mutex_unlock(&pool->lock);
 }
 
-/* Threads that are about to wait for the pool: where others with a task pass "pool.wait" often. */
+/*
+ * Threads that are about to wait for the pool. Needed where other threads with a task pass
+ * "pool.wait" often.
+ */
 static GMutex waiter_lock;
 static GCond waiter_noted;
 static GHashTable *waiters; /* of GThread * */
@@ -183,7 +186,7 @@ static void readers_wait_until_writer_is_gone(void **state)
     volume_release(&elsewhere);
     point_await("pool.wait", 4);
     volume_release(&writer);
-    /* One release lets both of them in. */
+    /* One release wakes both of them. */
     assert_granted(&readers[0]);
     assert_granted(&readers[1]);
     assert_false(is_free(pool, "v", CLAIM_WRITE));
@@ -194,7 +197,7 @@ static void readers_wait_until_writer_is_gone(void **state)
     points_clear();
 }
 
-/* Only streams are passed: another reader may need the file that the writer deletes. */
+/* Only streams are ignored: another kind of reader may need the file that the writer deletes. */
 static void deletion_waits_for_reader_that_is_no_stream(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -217,7 +220,7 @@ static void deletion_waits_for_reader_that_is_no_stream(void **state)
     points_clear();
 }
 
-/* The conflict from before the wait is gone; the next one is looked for, and is a stream. */
+/* The conflict before the wait has ended. The next conflict is a stream, which is found. */
 static void waiting_claim_is_refused_when_a_stream_comes_first(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -237,7 +240,7 @@ static void waiting_claim_is_refused_when_a_stream_comes_first(void **state)
     points_clear();
 }
 
-/* The longest wait is over while another holder has the volume than at its beginning. */
+/* The wait reaches its limit while the volume has another holder than at the start of the wait. */
 static void refusal_names_the_present_holder(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -293,7 +296,7 @@ static void change_waits_until_last_claim_is_gone(void **state)
     volume_release(&first);
     point_await("pool.wait", 2);
     assert_true(pool->draining);
-    /* New work waits, although nobody works on that volume. */
+    /* New work waits, although that volume has no claim. */
     assert_false(is_free(pool, "v", CLAIM_READ));
     volume_release(&second);
     assert_granted(&change);
@@ -327,7 +330,7 @@ static void changes_exclude_each_other(void **state)
     assert_error(&error, CST_ERROR_BUSY);
     pool_change_end(pool);
     assert_granted(&changes[0]);
-    /* The first task is not named any more. */
+    /* The message no longer names the first task. */
     assert_false(pool_change_begin(pool, impatient, &error));
     assert_non_null(strstr(error->message, "other work"));
     assert_error(&error, CST_ERROR_BUSY);
@@ -336,7 +339,7 @@ static void changes_exclude_each_other(void **state)
     points_clear();
 }
 
-/* The waiting claim has no task: it goes on because the change that gives up wakes it. */
+/* The waiting claim has no task. It continues because the change that gives up wakes it. */
 static void change_that_gives_up_lets_claims_in(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -378,7 +381,7 @@ static void change_of_removed_pool_fails(void **state)
     points_clear();
 }
 
-/* Whichever place the table of claims has the stream in. */
+/* Independent of the position of the stream in the table of claims. */
 static void change_is_refused_for_a_stream_among_other_holders(void **state)
 {
     static const char *const names[] = {"a", "b", "c", "d", "e", "f"};
@@ -406,7 +409,10 @@ static void change_is_refused_for_a_stream_among_other_holders(void **state)
     assert_unused(pool);
 }
 
-/* A change that has entered works on the pool alone: also work that a change waits for waits. */
+/*
+ * A change that has started has the pool alone. A claim waits even if another change waits for the
+ * claim's work.
+ */
 static void entered_change_lets_no_claim_in(void **state)
 {
     g_autoptr(CstPool) here = memory_pool(*state, "here"), there = memory_pool(*state, "there");
@@ -432,7 +438,7 @@ static void entered_change_lets_no_claim_in(void **state)
     points_clear();
 }
 
-/* Work that the change of another pool waits for is let in by a change that waits itself. */
+/* A waiting change admits work that the change of another pool waits for. */
 static void waiting_change_lets_in_what_another_change_waits_for(void **state)
 {
     g_autoptr(CstPool) here = memory_pool(*state, "here"), there = memory_pool(*state, "there");
@@ -464,7 +470,7 @@ static void report_again(gpointer pool)
 {
     memory_put("p", "v", 2048);
     assert_true(volume_defer_rescan(pool, "v"));
-    /* The volume is not free before its table is up to date. */
+    /* The volume is not free before its record is up to date. */
     assert_false(is_free(pool, "v", CLAIM_READ));
 }
 

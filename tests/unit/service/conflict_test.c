@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pools that lead to the same directory by different paths. */
+/* Pools that reach the same directory by different paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +54,7 @@ static void absent_directory_is_compared_by_its_normalised_path(void **state)
     assert_error(&error, CST_ERROR_EXISTS);
 }
 
-/* The link is made after both definitions, as a file that was put there is not checked either. */
+/* The link is made after both definitions, so their checks cannot see it. */
 static void second_of_two_definitions_does_not_start_or_build(void **state)
 {
     Fixture *f = *state;

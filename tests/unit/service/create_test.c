@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What new volumes are made as: their space, their shape, what they are based on or copied from. */
+/* Creation of volumes: allocation, format properties, bases and copies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #define CAPACITY CST_MIB
 
-/* @more: elements of the volume, @target: of its target. */
+/* @more: child elements of <volume>; @target: of <target>. */
 static char *vol_xml(const char *name, const char *format, const char *more, const char *target)
 {
     return g_strdup_printf("<volume><name>%s</name>%s<target><format type='%s'/>%s</target>"
@@ -55,7 +55,7 @@ static guint count_files(Fixture *f, const char *pool)
 
 #define ALLOCATION(kib) "<capacity>1048576</capacity><allocation unit='KiB'>" #kib "</allocation>"
 
-/* What libvirt makes of an allocation: of raw volumes a part, of images all or nothing. */
+/* As in libvirt: raw volumes are allocated in part, images completely or not at all. */
 static void space_is_set_aside_as_asked_for(void **state)
 {
     static const struct {
@@ -103,7 +103,7 @@ static void space_is_set_aside_as_asked_for(void **state)
     }
 }
 
-/* --- what is refused -------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 #define SIZE       "<capacity>1048576</capacity>"
 #define BACKING(x) "<backingStore><path>/nowhere/base</path>" x "</backingStore>"
@@ -158,14 +158,14 @@ static void what_cannot_be_made_is_refused_and_leaves_nothing(void **state)
     }
 }
 
-/* --- on top of others ------------------------------------------------------------------------- */
+/* --- overlays --------------------------------------------------------------------------------- */
 
-/* What the document leaves out of its backing store is the base's own. */
+/* Properties that the document omits from <backingStore> are inherited from the base. */
 static void an_overlay_takes_after_its_base(void **state)
 {
     static const struct {
         const char *size, *format;
-        const char *refused; /* NULL: not */
+        const char *refused; /* NULL: accepted */
         uint64_t capacity;
     } overlays[] = {
         {"", "", NULL, 2 * CAPACITY},
@@ -201,7 +201,7 @@ static void an_overlay_takes_after_its_base(void **state)
 
 /* --- copies ----------------------------------------------------------------------------------- */
 
-/* The guest's first and last bytes are like this. */
+/* Writes non-zero bytes at the guest's first and last address. */
 static void fill(Fixture *f, const char *name)
 {
     g_autofree char *content = g_strnfill(CAPACITY, 'x');
@@ -217,7 +217,7 @@ static gboolean copy(CstPool *pool, const char *source, const char *xml, unsigne
     return cst_vol_create_from(pool, xml, pool, source, flags, NULL, &made, error);
 }
 
-/* A sound image, whose guest sees what @other's does, and zeroes behind that. */
+/* The image is sound. Its guest sees the content of @other, followed by zeroes. */
 static void assert_holds(CstPool *pool, const char *name, const char *other, uint64_t capacity)
 {
     g_autoptr(GError) error = NULL;
@@ -234,7 +234,7 @@ static void assert_holds(CstPool *pool, const char *name, const char *other, uin
         fail_msg("%s: %d errors, %d leaks", name, (int)report.errors, (int)report.leaks);
 }
 
-/* A copy holds all of its source, and may be larger; its image says so in all its parts. */
+/* A copy contains the whole source and may be larger. All parts of its image have the new size. */
 static void a_copy_is_as_large_as_asked_for(void **state)
 {
     static const char *const formats[] = {"raw",  "qcow2", "qed",      "vdi",
@@ -268,7 +268,10 @@ static void a_copy_is_as_large_as_asked_for(void **state)
     }
 }
 
-/* What the document asks for is made anew from what the guest sees; else the bytes are copied. */
+/*
+ * If the document requests another format or property, the image is built from the guest's view.
+ * Otherwise the bytes are copied.
+ */
 static void a_copy_has_the_shape_that_was_asked_for(void **state)
 {
     static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Events that are emitted while a subscriber leaves (core/events.h). */
+/* Events that are emitted while a subscriber unsubscribes (core/events.h). */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -18,7 +18,7 @@ typedef struct {
     guint id;
     guint calls;
     gboolean left;     /* atomic: cst_service_unsubscribe() has returned */
-    gboolean too_late; /* the function ran after that */
+    gboolean too_late; /* the function ran after the return */
 } Subscriber;
 
 static void count_call(const CstEvent *event, gpointer data)
@@ -47,7 +47,10 @@ static void emit(Fixture *f)
     event_emit(f->service, &event);
 }
 
-/* The event has its copy of the list already; the other subscriber gets it nevertheless. */
+/*
+ * The event already has a copy of the subscriber list. The other subscriber still receives the
+ * event.
+ */
 static void subscriber_that_has_left_gets_no_event(void **state)
 {
     Fixture *f = *state;
@@ -70,7 +73,7 @@ static void subscriber_that_has_left_gets_no_event(void **state)
     points_clear();
 }
 
-/* Lets the thread that unsubscribes come as far as it can while the function runs. */
+/* Gives the unsubscribing thread time to proceed as far as it can while the function runs. */
 static void outlast_unsubscription(const CstEvent *event, gpointer data)
 {
     Subscriber *subscriber = data;

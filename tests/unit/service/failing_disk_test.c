@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk that is full or fails for a while: a call that fails has changed nothing, or says what it
- * has changed. The calls of libc's library are replaced, for SQLite as well.
+ * A disk that is temporarily full or failing. A failed call leaves the state unchanged, or reports
+ * its changes. libc functions are replaced, for SQLite as well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 
 typedef enum {
     NO_WRITES = 1 << 0,     /* below the path */
-    NO_GROWTH = 1 << 1,     /* writes behind the end of a file */
+    NO_GROWTH = 1 << 1,     /* writes after the end of a file */
     NO_ALLOCATION = 1 << 2, /* fallocate() that reserves space */
     NO_DIR_SYNC = 1 << 3,   /* fsync() of the path itself */
 } Fault;
@@ -41,7 +41,7 @@ static struct {
     GMutex lock;
     char *path; /* NULL: the disk works */
     unsigned faults;
-    guint after; /* calls that work before the faults begin */
+    guint after; /* calls that succeed before the faults begin */
 } disk;
 
 static void disk_fail(const char *path, unsigned faults, guint after)
@@ -60,7 +60,7 @@ static void disk_repair(void)
     g_mutex_unlock(&disk.lock);
 }
 
-/* Whether a call about @fd fails now, for one of @faults; errno is kept. */
+/* Returns whether a call on @fd fails now because of @faults. Preserves errno. */
 static gboolean fails(int fd, unsigned faults, gboolean itself)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -101,7 +101,7 @@ int fallocate64(int fd, int mode, off_t offset, off_t len)
     return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
 
-/* Nothing here needs to be on a disk. */
+/* The tests need no durable data. */
 int fsync(int fd)
 {
     if (!fails(fd, NO_DIR_SYNC, TRUE))
@@ -143,7 +143,7 @@ static void assert_says(const GError *error, const char *text)
         fail_msg("'%s' is not in: %s", text, error->message);
 }
 
-/* Whether a directory of the service's own data is empty or missing. */
+/* Returns whether a directory of the service's own data is empty or missing. */
 static gboolean is_empty(Fixture *f, const char *name)
 {
     g_autofree char *path = g_build_filename(f->paths->data_dir, name, NULL);

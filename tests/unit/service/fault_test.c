@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Storage that takes a write no more, or loses what it took: whichever write or sync of a call it
- * is, the call fails, leaves no half of a new volume, and what it has changed in place is sound and
- * holds what it held.
+ * Storage that starts to reject writes, or loses data. For each write or sync of a call that fails,
+ * the call fails too. It leaves no partial new volume. A volume that was changed in place is sound
+ * and keeps its content.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -28,13 +28,16 @@
 
 static struct {
     GMutex lock;
-    const char *dir;      /* whose files are looked at; NULL: none */
+    const char *dir;      /* directory of the observed files; NULL: no file */
     guint calls_left;     /* writes and syncs until the one that fails */
-    gboolean lost;        /* that was a sync */
-    GHashTable *unsynced; /* paths of files that were written to since their last sync */
+    gboolean lost;        /* the failed call was a sync */
+    GHashTable *unsynced; /* paths of files written to since their last sync */
 } storage;
 
-/* With the lock held: path of a file that is looked at; NULL: another one. The caller frees it. */
+/*
+ * Returns the path of an observed file, or NULL for another file. Call it with the lock held. The
+ * caller frees the result.
+ */
 static char *path_of(int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -44,7 +47,7 @@ static char *path_of(int fd)
     return is_in && path[strlen(storage.dir)] == '/' ? g_steal_pointer(&path) : NULL;
 }
 
-/* A write or a sync; FALSE: it is the one that fails. */
+/* Counts a write or a sync. Returns FALSE if it is the one that fails. */
 static gboolean enter(int fd, gboolean writes, int code)
 {
     gboolean fails = FALSE;
@@ -66,7 +69,7 @@ static gboolean enter(int fd, gboolean writes, int code)
     return !fails;
 }
 
-/* In the place of libc's. Nothing here needs to be on a disk. */
+/* Replacements of libc functions. The tests need no durable data. */
 
 ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
 {
@@ -207,7 +210,7 @@ static gboolean bitmap(GError **error)
     return cst_vol_bitmap(pool, "w", &change, NULL, NULL, NULL, error);
 }
 
-/* Only the bytes that are uploaded over are anything else than before. */
+/* Only the uploaded bytes may differ from the content before. */
 static gboolean upload(GError **error)
 {
     g_autoptr(CstUpload) stream = cst_vol_upload(pool, "plain", 0, 4, 0, NULL, error);
@@ -215,7 +218,10 @@ static gboolean upload(GError **error)
     return stream && cst_upload_write(stream, "xxxx", 4, error) && cst_upload_finish(stream, error);
 }
 
-/* Not of formats whose closing ends what was open: that it fails is for the next to open it. */
+/*
+ * Excludes formats whose close completes the image, because a failure there is reported by the next
+ * open.
+ */
 static const struct {
     const char *name;
     gboolean (*call)(GError **error);
@@ -257,7 +263,7 @@ static void copy_plain(const char *name, const char *as)
     assert_true(cst_vol_convert(pool, pool, "plain", &how, NULL, NULL));
 }
 
-/* "plain", and with its content "v", "w" and "top", which is upon "v". */
+/* Makes "plain", and with its content "v", "w" and "top", whose base is "v". */
 static void make_volumes(Fixture *f, const char *plain, const char *w_format)
 {
     g_autofree char *xml = g_strdup_printf(
@@ -300,7 +306,7 @@ static void assert_sound(const char *call, guint nth, const char *name)
                                      : "another content");
 }
 
-/* Whoever is told that it is done relies on it. */
+/* A successful call must have synced its files. */
 static void assert_synced(const char *call)
 {
     GHashTableIter iter;
@@ -312,7 +318,8 @@ static void assert_synced(const char *call)
 }
 
 /*
- * A write may fail without a word only if nothing needs it: that an image was closed, for example.
+ * The call succeeded. If a write failed, it must have been unnecessary, such as marking an image as
+ * closed.
  */
 static void assert_done(size_t i, guint nth, gboolean struck)
 {
@@ -329,7 +336,7 @@ static void assert_done(size_t i, guint nth, gboolean struck)
         assert_synced(calls[i].name);
 }
 
-/* *ret_struck: there is an @nth write or sync, which has failed. */
+/* *ret_struck: an @nth write or sync existed, and failed. */
 static gboolean play(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
 {
     g_autofree char *dir = g_build_filename(f->images, "p", NULL);
@@ -388,7 +395,7 @@ static void no_failure_is_lost(void **state)
     g_hash_table_unref(storage.unsynced);
 }
 
-/* --- what is overwritten ---------------------------------------------------------------------- */
+/* --- overwriting ------------------------------------------------------------------------------ */
 
 static gboolean wipe_zero(GError **error)
 {
@@ -429,7 +436,7 @@ static const struct {
     {"upload a hole", upload_hole},
 };
 
-/* *ret_struck: there is an @nth write or sync, which has failed. */
+/* *ret_struck: an @nth write or sync existed, and failed. */
 static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
 {
     g_autofree char *dir = g_build_filename(f->images, "p", NULL);
@@ -451,7 +458,7 @@ static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
         assert_synced(overwriting[i].name);
 }
 
-/* The volume is free after a failure: it is deleted for the next round. */
+/* After a failure the volume has no claim, because it is deleted for the next round. */
 static void what_is_overwritten_is_synced_or_reported(void **state)
 {
     Fixture *f = *state;

@@ -86,12 +86,12 @@ void fixture_write_qcow(Fixture *f, const char *pool, const char *name, const ch
     uint8_t image[512] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 1};
     g_autofree char *path = g_build_filename(f->images, pool, name, NULL);
 
-    image[15] = 64;                    /* where the base's name is */
-    image[19] = (uint8_t)strlen(base); /* how long that is */
+    image[15] = 64;                    /* offset of the base's name */
+    image[19] = (uint8_t)strlen(base); /* length of that name */
     image[29] = 16;                    /* capacity: 1 MiB */
     image[32] = 12;                    /* bits of a cluster */
     image[33] = 9;                     /* bits of a table */
-    image[46] = 1;                     /* where the table is: 256 */
+    image[46] = 1;                     /* offset of the table: 256 */
     memcpy(image + 64, base, strlen(base));
     assert_true(g_file_set_contents(path, (char *)image, sizeof(image), NULL));
 }

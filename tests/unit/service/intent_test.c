@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Drafts that only their intent tells from volumes: it is durable before them, and so is its end.
+ * Drafts that can be distinguished from volumes only by their intent. The intent is durable before
+ * the draft is made. The end of the intent is durable before the call returns.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,13 +20,13 @@
 
 #include "fixture.h"
 
-/* --- storage whose drafts are such, and what comes when --------------------------------------- */
+/* --- storage with such drafts, and the order of steps ----------------------------------------- */
 
 static CstBackend backend;
-static GString *seen;           /* NULL: nobody looks */
-static const char *unsyncable;  /* a sync of that kind fails; NULL: none */
-static int patience;            /* so many of them succeed before */
-static const CstPoolHost *host; /* what the pool was lent */
+static GString *seen;           /* NULL: steps are not recorded */
+static const char *unsyncable;  /* suffix of the file whose sync fails; NULL: all succeed */
+static int patience;            /* number of syncs that succeed first */
+static const CstPoolHost *host; /* the pool's host interface */
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
@@ -37,7 +38,7 @@ gboolean cst_backend_exists(CstPoolType type)
     return type == backend.type;
 }
 
-/* Also how many drafts the host knows of. */
+/* Records the step, and the number of drafts that the host knows. */
 static void note(const char *what)
 {
     g_autoptr(GHashTable) drafts = host->drafts(host->data, NULL);
@@ -70,7 +71,7 @@ static gboolean spy_abandon(CstPoolState *state, const char *token, GError **err
 int __wrap_fsync(int fd);
 int __real_fsync(int fd);
 
-/* Of what lies in the journal. */
+/* Records syncs in the journal. */
 int __wrap_fsync(int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -148,7 +149,7 @@ static void the_intent_is_durable_around_the_draft(void **state)
     assert_true(g_str_has_suffix(seen->str, "after:0 "));
 }
 
-/* Other storage pays for none of that. */
+/* Storage with names for drafts needs no sync of intents. */
 static void what_has_names_for_drafts_syncs_no_intent(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state);
@@ -169,14 +170,17 @@ static void no_draft_is_made_without_a_durable_intent(void **state)
     assert_string_equal(seen->str, "record ");
 }
 
-/* A power cut may bring the intent back, and the next start would drop the volume. */
+/*
+ * After a power failure the intent may exist again, and the next start would then remove the
+ * volume.
+ */
 static void what_may_be_a_draft_again_is_no_volume(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state);
     g_autoptr(GError) error = NULL;
 
     unsyncable = "folder";
-    patience = 1; /* the one of its beginning */
+    patience = 1; /* the sync at the start of the intent */
     assert_false(create(pool, &error));
     assert_error(&error, CST_ERROR_IO);
     assert_string_equal(seen->str, "record folder reserve:1 commit:1 folder abandon:0 ");

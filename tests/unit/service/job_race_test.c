@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs that end, are cancelled or left by their client exactly while the publishing thread has
- * released its lock, while the process stops, and while their connection ends.
+ * Jobs that end, are cancelled or abandoned by their client at certain points in time: while the
+ * publishing thread has released its lock, while the process stops, and while their connection
+ * ends.
  */
 #include "fixture.h"
 
@@ -68,7 +69,7 @@ static void await_update(void)
 
 /* --- the publishing thread -------------------------------------------------------------------- */
 
-/* The update has references only; the job's end is written first, and stays. */
+/* The update works with references only. The job's end is written first, and stays. */
 static void job_that_ends_during_an_update_stays_ended(void **state)
 {
     Fixture *f = *state;
@@ -121,7 +122,7 @@ static void progress_and_requests_are_exchanged_with_each_update(void **state)
     assert_true(cst_service_job_set_limit(f->service, id, 500, NULL));
     assert_true(cst_service_job_cancel(f->service, id, NULL));
     await_update();
-    /* What is done does not go back. */
+    /* The progress does not decrease. */
     assert_true(cst_client_job_progress(jobs, handle, 5, 100, &cancel, &limit, NULL));
     assert_true(cancel);
     assert_int_equal(limit, 500);
@@ -137,7 +138,7 @@ static void progress_and_requests_are_exchanged_with_each_update(void **state)
     cst_client_jobs_free(jobs);
 }
 
-/* Of the file's limit and that of the task, the one that was set last counts. */
+/* Two limits exist, in the file and in the task. The one that was set last applies. */
 static void limit_of_the_task_is_kept_until_another_one_is_requested(void **state)
 {
     Fixture *f = *state;
@@ -164,7 +165,7 @@ static void limit_of_the_task_is_kept_until_another_one_is_requested(void **stat
     assert_true(job_end(&job, TRUE, NULL));
 }
 
-/* A new job wakes the thread, which has had nothing to do for a while. */
+/* A new job wakes the idle thread. */
 static void sleeping_thread_is_woken_by_a_job(void **state)
 {
     Fixture *f = *state;
@@ -183,7 +184,7 @@ static void sleeping_thread_is_woken_by_a_job(void **state)
     cst_client_jobs_free(jobs);
 }
 
-/* --- jobs whose client is gone ---------------------------------------------------------------- */
+/* --- jobs of disconnected clients ------------------------------------------------------------- */
 
 static void close_connection(gpointer jobs)
 {
@@ -224,7 +225,7 @@ static void jobs_of_a_closed_connection_are_interrupted(void **state)
     cst_client_jobs_free(jobs);
 }
 
-/* The thread has ended already when the connection is closed. */
+/* The thread has already ended when the connection is closed. */
 static void job_left_after_the_last_update_is_interrupted(void **state)
 {
     Fixture *f = *state;
@@ -238,7 +239,7 @@ static void job_left_after_the_last_update_is_interrupted(void **state)
     cst_client_jobs_free(jobs);
 }
 
-/* The connection ends after its job was listed, and before its table has the job. */
+/* The connection ends after its job was listed, and before its table contains the job. */
 static void job_begun_on_a_connection_that_ends_is_interrupted(void **state)
 {
     Fixture *f = *state;
@@ -292,7 +293,7 @@ static void place_of_each_ended_job_is_given_back(void **state)
     cst_client_jobs_free(jobs);
 }
 
-/* A job that can't be listed does not begin, and leaves its place. */
+/* A job that cannot be listed does not begin, and releases its slot. */
 static void place_of_a_job_that_cannot_be_listed_is_given_back(void **state)
 {
     Fixture *f = *state;
@@ -344,7 +345,7 @@ static void assert_work_is_interrupted(Fixture *f, Work *work)
     assert_job(f, id, CST_JOB_INTERRUPTED, "failed");
 }
 
-/* No job escapes the stop, whether it begins before, during or after it. */
+/* The stop cancels each job, whether it begins before, during or after the stop. */
 static void stop_cancels_each_job(void **state)
 {
     Fixture *f = *state;
@@ -362,7 +363,7 @@ static void stop_cancels_each_job(void **state)
     points_clear();
 }
 
-/* A request in the file is not taken for the stop, which comes later. */
+/* A cancellation in the file is not confused with the stop, which comes later. */
 static void cancelled_job_is_cancelled_although_the_process_stops(void **state)
 {
     Fixture *f = *state;

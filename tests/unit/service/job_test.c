@@ -39,7 +39,7 @@ static void test_seen_and_cancelled(void **state)
     assert_int_equal(going_on->len, 0);
 }
 
-/* Nothing is left to wait for once the limit is gone. */
+/* Without a limit the wipe ends at once. */
 static void test_rate_is_changed(void **state)
 {
     Fixture *f = *state;
@@ -58,7 +58,7 @@ static void test_rate_is_changed(void **state)
     assert_true(job->done == job->total && job->limit == 0);
 }
 
-/* The second wipe of a volume waits for the first; it can be cancelled there too. */
+/* The second wipe of a volume waits for the first one. It can be cancelled while it waits. */
 static void test_waiting(void **state)
 {
     Fixture *f = *state;
@@ -113,7 +113,7 @@ static void test_short_ones_are_not_listed(void **state)
     assert_int_equal(after->len, before->len);
 }
 
-/* The thread that publishes jobs sleeps when there are none for a while. */
+/* The thread that publishes jobs sleeps if no job exists for a while. */
 static void test_seen_after_a_rest(void **state)
 {
     Fixture *f = *state;
@@ -130,7 +130,7 @@ static void test_seen_after_a_rest(void **state)
     assert_error(&wipe.error, CST_ERROR_CANCELLED);
 }
 
-/* A job of @kind whose process is gone without a word. */
+/* Leaves a job of @kind of a process that died. */
 static uint64_t leave_job(Fixture *f, const char *kind)
 {
     const CstJobInfo job = {.state = CST_JOB_RUNNING,
@@ -148,9 +148,7 @@ static uint64_t leave_job(Fixture *f, const char *kind)
     return id;
 }
 
-/*
- * Of a process that is gone nobody knows how far it came; what it had half done, the journal has.
- */
+/* The progress of a dead process is unknown. The journal has its unfinished changes. */
 static void test_what_is_left_is_told(void **state)
 {
     static const struct {
@@ -190,7 +188,7 @@ static gpointer clone_slowly(gpointer data)
     return NULL;
 }
 
-/* Who stops in the middle has cleared up. */
+/* A job that stops in the middle has removed its unfinished changes. */
 static void test_what_a_stop_leaves_is_told(void **state)
 {
     Fixture *f = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts, stops and definitions of a pool that meet: another call comes between the check of a
+ * Concurrent starts, stops and definitions of a pool: another call runs between the check of a
  * state and the change that relies on it.
  */
 #include "memory_pool.h"
@@ -37,7 +37,7 @@ static void stop_pool(gpointer unused)
     assert_no_error(error);
 }
 
-/* "p" with the UUID that it has, on @store. The caller frees it. */
+/* Returns the definition of "p" with its present UUID, on @store. The caller frees it. */
 static char *xml_on(const char *store)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -55,7 +55,7 @@ static gboolean file_has(const char *dir, const char *words)
     return g_file_get_contents(path, &content, NULL, NULL) && strstr(content, words);
 }
 
-/* The stores in force now, and from the next start on. */
+/* Checks the store in use, and the store of the next start. */
 static void assert_stores(const char *now, const char *next)
 {
     g_autofree char *live = cst_pool_get_xml(pool, 0, NULL);
@@ -117,7 +117,7 @@ static void definition_during_a_failed_start_is_in_force(void **state)
     cst_pool_unref(pool);
 }
 
-/* The definition comes when the start has failed already, and is not replaced by an older one. */
+/* The definition arrives after the start has failed, and is not replaced by an older one. */
 static void definition_after_a_failed_start_is_in_force(void **state)
 {
     Fixture *f = *state;
@@ -154,7 +154,7 @@ static gpointer create_pool(gpointer data)
     return NULL;
 }
 
-/* The creation has found the inactive pool, and waits for the change that is under way. */
+/* The creation has found the inactive pool, and waits for the running change. */
 static void begin_creation(gpointer data)
 {
     Creation *creation = data;
@@ -191,7 +191,10 @@ static void creation_during_a_start_changes_no_definition(void **state)
     cst_pool_unref(pool);
 }
 
-/* A definition that comes before the created one is in force holds when the pool is stopped. */
+/*
+ * A definition that arrives before the created one is in force takes effect when the pool is
+ * stopped.
+ */
 static void definition_during_a_creation_is_for_the_next_start(void **state)
 {
     Fixture *f = *state;
@@ -211,7 +214,7 @@ static void definition_during_a_creation_is_for_the_next_start(void **state)
     cst_pool_unref(pool);
 }
 
-/* The transient pool that the creation has found ceases to exist with the stop. */
+/* The creation has found a transient pool, which the stop removes. */
 static void creation_during_the_stop_of_a_transient_pool_fails(void **state)
 {
     Fixture *f = *state;
@@ -319,7 +322,7 @@ static void started_pool_is_neither_built_nor_deleted(void **state)
     cst_pool_unref(pool);
 }
 
-/* A call that has found the pool sets its autostart after the pool was undefined. */
+/* A call has found the pool, and sets its autostart after the pool was undefined. */
 static void undefined_pool_gets_no_autostart_link(void **state)
 {
     Fixture *f = *state;
@@ -335,9 +338,12 @@ static void undefined_pool_gets_no_autostart_link(void **state)
     cst_pool_unref(pool);
 }
 
-/* --- what another process does ---------------------------------------------------------------- */
+/* --- another process -------------------------------------------------------------------------- */
 
-/* It redefines the active pool and stops it: what was known of the old storage is forgotten. */
+/*
+ * Another process redefines the active pool and stops it. The records of the old storage are
+ * dropped.
+ */
 static void pool_that_another_process_stopped_is_the_new_one(void **state)
 {
     Fixture *f = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts and stops of pools that fail at each of their steps: everything is as it was before, and
- * the call succeeds when it is repeated.
+ * Starts and stops of pools that fail at each of their steps. After a failure the state is
+ * unchanged, and a repeated call succeeds.
  */
 #include "memory_pool.h"
 
@@ -24,9 +24,9 @@
 
 /* --- storage that counts, and files that fail ------------------------------------------------- */
 
-static gint started, watched;    /* atomic: starts less stops of storage; watches */
-static const char *failing_file; /* linked with --wrap: the function that fails; NULL: none */
-static gboolean is_another_one;  /* the storage */
+static gint started, watched;    /* atomic: storage starts minus stops; watches */
+static const char *failing_file; /* wrapped function that fails (--wrap); NULL: all succeed */
+static gboolean is_another_one;  /* the storage has been replaced */
 
 static gboolean count_start(CstPoolState *state, GError **error)
 {
@@ -122,7 +122,7 @@ static int set_up(void **state)
     return result;
 }
 
-/* --- all that there is of a pool -------------------------------------------------------------- */
+/* --- the complete state of a pool ------------------------------------------------------------- */
 
 static void append_file(GString *text, const char *dir, const char *name)
 {
@@ -134,7 +134,7 @@ static void append_file(GString *text, const char *dir, const char *name)
     g_string_append_printf(text, "%s: %s", file, content);
 }
 
-/* The files, what the pool's record has, its table and its storage, as text. */
+/* Returns the files, the pool's record, its table and its storage as text. */
 static char *describe(Fixture *f, CstPool *pool)
 {
     g_autoptr(CstPool) found = registry_find(f->service, pool->name);
@@ -167,7 +167,7 @@ static char *describe(Fixture *f, CstPool *pool)
     return g_string_free(text, FALSE);
 }
 
-/* Fails with the first line that differs. */
+/* Fails the test with the first line that differs. */
 static void assert_same(const char *step, const char *before, const char *after)
 {
     g_auto(GStrv) left = g_strsplit(before, "\n", -1), right = g_strsplit(after, "\n", -1);
@@ -274,7 +274,7 @@ static void failed_creation_leaves_no_pool(void **state)
     assert_int_equal(g_atomic_int_get(&started), 1);
 }
 
-/* "p" as it is, on another store. The caller frees it. */
+/* Returns the definition of "p" with its present UUID, on another store. The caller frees it. */
 static char *xml_on(CstPool *pool, const char *store)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -295,7 +295,7 @@ static void assert_store(CstPool *pool, const char *live, const char *next)
         fail_msg("not %s, later %s:\n%s\n%s", live, next, now, later);
 }
 
-/* The definition on disk is in force again after the failure, and after the stop. */
+/* The definition on disk is in force again after a failure, and after the stop. */
 static void created_definition_is_in_force_while_the_pool_runs_only(void **state)
 {
     Fixture *f = *state;
@@ -359,7 +359,7 @@ static void failed_stop_leaves_the_pool_as_it_was(void **state)
     points_clear();
 }
 
-/* The state file is gone before the pool is inactive to others, and the storage before that. */
+/* The storage is stopped first, then the state file is removed, then the pool becomes inactive. */
 static void check_half_stopped(gpointer data)
 {
     CstPool *pool = data;
@@ -410,14 +410,14 @@ static void failed_undefine_leaves_the_pool_as_it_was(void **state)
     failing_file = NULL;
     after = describe(f, pool);
     assert_same("undefine", before, after);
-    /* The definitions are left: another thread can change them. */
+    /* The lock of the definitions is released: another thread can change them. */
     assert_int_equal(f->service->definitions_depth, 0);
     assert_true(cst_pool_undefine(pool, NULL, NULL));
     assert_null(registry_find(f->service, "p"));
     assert_null(cst_pool_identity_load(f->paths, &pool->uuid));
 }
 
-/* The link is there before the pool is shown with it. */
+/* The link exists before the pool is shown as autostarted. */
 static void check_half_autostarted(gpointer data)
 {
     CstPool *pool = data;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands that work without a daemon take the driver lock for every look at the definitions, and a
- * daemon that starts meanwhile has it from then on. Whatever look that is: what depends on a volume
- * is then not known, which is not the same as nothing.
+ * Commands without a daemon acquire the driver lock for each access to the definitions. If a daemon
+ * starts in between, it holds the lock from then on. If such an access fails, the dependants of a
+ * volume are unknown, which differs from a volume without dependants.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 #include "fixture.h"
 
-/* Linked with --wrap: the lock is another's at the look that this counts down to. */
+/* Wrapped with --wrap: the counted-down attempt finds the lock held by another process. */
 static guint looks_left;
 
 gboolean __real_cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error);
@@ -30,7 +30,7 @@ gboolean __wrap_cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms
     return __real_cst_driver_lock_acquire(lock, timeout_ms, error);
 }
 
-/* All fail, because "base" has two overlays. */
+/* All these calls fail, because "base" has two overlays. */
 
 static gboolean delete_base(CstPool *pool, GError **error)
 {
@@ -47,7 +47,10 @@ static gboolean commit_one(CstPool *pool, GError **error)
     return cst_vol_commit(pool, "one", NULL, 0, NULL, error);
 }
 
-/* "base" in a pool, and the overlays "one" and "two"; from then on there is no daemon. */
+/*
+ * Makes "base" in a pool, and the overlays "one" and "two". Then switches to a service without a
+ * daemon.
+ */
 static CstPool *make_chain(Fixture *f)
 {
     g_autofree char *base = g_build_filename(f->images, "p", "base", NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the service logs says for whom it works, in whichever of its threads. */
+/* The log lines of the service contain the request that they belong to, in each of its threads. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +21,7 @@ static const char *text_of(const GLogField *fields, gsize count, const char *key
     return "-";
 }
 
-/* "REQUEST POOL VOLUME JOB: message", "-" for what there is not. */
+/* Format: "REQUEST POOL VOLUME JOB: message", with "-" for a missing field. */
 static GLogWriterOutput keep_line(GLogLevelFlags level, const GLogField *fields, gsize count,
                                   gpointer unused)
 {
@@ -50,7 +50,7 @@ static gboolean has_line(const GRegex *regex)
     return g_regex_match(regex, text, 0, NULL);
 }
 
-/* Waits until a line like @pattern is logged. */
+/* Waits until a line that matches the pattern is logged. */
 static void assert_line(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 static void assert_line(const char *format, ...)
@@ -105,7 +105,7 @@ static void a_job_is_its_requests(void **state)
     cst_pool_unref(pool);
 }
 
-/* It gets its number from another thread, which works for all jobs. */
+/* The job gets its number from another thread, which works for all jobs. */
 static void a_number_is_linked_with_the_request(void **state)
 {
     CstLogContext context = {.connection = 12, .serial = 8};
@@ -114,7 +114,7 @@ static void a_number_is_linked_with_the_request(void **state)
     g_autofree char *number = NULL;
     Wipe wipe = {.pool = pool, .task = task};
 
-    /* A third of a second. */
+    /* The wipe lasts a third of a second. */
     cst_task_set_rate(task, 200 * CST_MIB);
     context.task = task;
     cst_log_push(&context);

@@ -18,30 +18,30 @@
 
 #define MOMENT_US  (500 * G_TIME_SPAN_MILLISECOND)
 #define MOST_POLLS 1000 /* of the monitor's thread, for one change and some mounts */
-#define AT_ONCE    64   /* pools that the monitor looks at */
+#define AT_ONCE    64   /* pools that the monitor scans at the same time */
 
-/* --- storage that tells of changes, and hangs when a test wants it ---------------------------- */
+/* --- storage that reports changes, and hangs on request --------------------------------------- */
 
 static struct {
     GMutex lock;
     GCond cond;
-    GThread *test;        /* what the test itself asks for never hangs */
-    const char *hanging;  /* the callback that hangs, */
-    const char *store;    /* in stores whose names begin like this; NULL: none */
-    guint waiting;        /* calls that do */
-    guint most_waiting;   /* of those, at a time */
-    guint begun;          /* looks at single volumes */
-    guint scanned;        /* and at all of them */
-    guint watched;        /* watches that were asked for */
-    gboolean missing;     /* the storage is not there */
-    gint estimates;       /* atomic: usages still to come that are estimated */
-    gint may_hang;        /* atomic: whether storage answers can be asked (touch) */
-    guint warned;         /* times that the log said so */
-    GHashTable *watchers; /* name of a store to the end to write to */
-    GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
+    GThread *test;        /* the test's own calls never hang */
+    const char *hanging;  /* the callback that hangs */
+    const char *store;    /* it hangs in stores whose names have this prefix; NULL: never */
+    guint waiting;        /* hanging calls */
+    guint most_waiting;   /* maximum of hanging calls at a time */
+    guint begun;          /* scans of single volumes */
+    guint scanned;        /* scans of all volumes */
+    guint watched;        /* opened watches */
+    gboolean missing;     /* the storage is missing */
+    gint estimates;       /* atomic: number of further usages that are estimates */
+    gint may_hang;        /* atomic: the backend has the callback "touch" */
+    guint warned;         /* logged warnings */
+    GHashTable *watchers; /* name of a store to the write end of its pipe */
+    GHashTable *events;   /* name of a pool to the number of its refresh events */
 } fake;
 
-/* Threads that hang have one of them in hand, so neither changes. */
+/* Two constant tables, because hanging threads still use one of them. */
 static CstBackend backend, backend_that_hangs;
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
@@ -54,7 +54,7 @@ gboolean cst_backend_exists(CstPoolType type)
     return type == backend.type;
 }
 
-/* With the lock held. */
+/* Call it with the lock held. */
 static gboolean hangs(const char *callback, const CstPoolDef *def)
 {
     return fake.store && g_thread_self() != fake.test && strcmp(callback, fake.hanging) == 0 &&
@@ -95,7 +95,7 @@ static gboolean fake_space_usage(CstPoolState *state, GPtrArray *usage, GError *
     return TRUE;
 }
 
-/* The first ones are estimates. */
+/* The first usages are estimates. */
 static gboolean fake_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
     if (g_atomic_int_add(&fake.estimates, -1) > 0)
@@ -139,7 +139,7 @@ static int fake_watch_open(CstPoolState *state, GError **error)
     return ends[0];
 }
 
-/* Volumes have names of one character, so nothing comes in two pieces; "*": any of them. */
+/* Volume names have one character, so reads are never split; "*": any volume. */
 static void fake_watch_read(CstPoolState *state, int fd,
                             void (*changed)(const char *name, gpointer data), gpointer data)
 {
@@ -163,7 +163,7 @@ static void release(void)
     hang(NULL, NULL);
 }
 
-/* One of the counters of @fake. */
+/* Returns one of the counters of @fake. */
 static guint counted(const guint *counter)
 {
     guint result;
@@ -180,7 +180,7 @@ static void assert_waiting(guint count)
                 counted(&fake.waiting), count);
 }
 
-/* --- pools on it, and what is said of them ---------------------------------------------------- */
+/* --- pools on it, and their events ------------------------------------------------------------ */
 
 static CstPool *start_pool(Fixture *f, const char *name)
 {
@@ -206,7 +206,7 @@ static void tell(const char *store, const char *what)
     assert_int_equal(write(fd, what, 1), 1);
 }
 
-/* Somebody else makes a volume. */
+/* Makes a volume like another program. */
 static void put(const char *store, const char *volume)
 {
     cst_memory_put(store, volume, NULL, 512);
@@ -251,7 +251,7 @@ static void assert_count(CstPool *pool, guint volumes)
                 volumes);
 }
 
-/* The table, and what the pool says of its storage, are right when the event comes. */
+/* When the event arrives, the table and the pool's problem are up to date. */
 static void assert_noticed(CstPool *pool, guint events, guint volumes)
 {
     AWAIT_STATE(count_events(cst_pool_name(pool)) >= events, "%u events instead of %u",
@@ -260,7 +260,7 @@ static void assert_noticed(CstPool *pool, guint events, guint volumes)
     assert_int_equal(count_volumes(pool), volumes);
 }
 
-/* So many pools, with one change in each; all that are looked at at once hang. */
+/* Starts @count pools and makes one change in each. All scans that run at the same time hang. */
 static GPtrArray *hang_many(Fixture *f, guint count)
 {
     GPtrArray *pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
@@ -319,7 +319,7 @@ static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
     assert_waiting(1);
     put("slow", "b");
     put("slow", "c");
-    /* What is reported later in another pool has been seen to. */
+    /* The later report for another pool has been processed. */
     put("quick", "a");
     assert_noticed(quick, 1, 1);
     assert_int_equal(counted(&fake.waiting), 1);
@@ -330,7 +330,7 @@ static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
     assert_int_equal(counted(&fake.begun), 4);
 }
 
-/* Our own changes are told, too: who makes them looks once, when they are done. */
+/* Changes of this process are reported too. The operation scans the volume once, when it ends. */
 static void what_somebody_works_on_is_looked_at_when_that_is_done(void **state)
 {
     Fixture *f = *state;
@@ -404,7 +404,7 @@ static void assert_problem(CstPool *pool, const char *expected)
     assert_true(expected ? problem && strstr(problem, expected) : !problem);
 }
 
-/* Has the pool, whose storage is away, scanned once more. */
+/* Triggers one more scan of the pool, whose storage is missing. */
 static void try_again(const char *store)
 {
     guint before = counted(&fake.scanned);
@@ -414,8 +414,9 @@ static void try_again(const char *store)
 }
 
 /*
- * That it is away is logged once and is one event, however often it is tried, and that it is back
- * is the second one. The old watch may be one of what is no longer there: a new one is needed.
+ * The loss of the storage is logged once and is one event, regardless of the number of retries. Its
+ * return is the second event. The old watch may belong to removed storage, so a new watch is
+ * opened.
  */
 static void storage_that_comes_back_is_watched_again(void **state)
 {
@@ -444,7 +445,7 @@ static gboolean has_problem(CstPool *pool)
     return problem != NULL;
 }
 
-/* Nobody has asked it anything: it is found out by itself. */
+/* No client calls the pool: the monitor finds out by itself. */
 static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
 {
     Fixture *f = *state;
@@ -471,12 +472,12 @@ static void nothing_is_done_while_nothing_changes(void **state)
     point_watch("monitor.thread.poll");
     put("quick", "a");
     assert_noticed(pool, 1, 1);
-    /* A thread that spins polls far more often. */
+    /* A busy loop would poll far more often. */
     assert_true(point_passed("monitor.thread.poll") < MOST_POLLS);
     points_clear();
 }
 
-/* As often as it takes, and then no more. */
+/* Repeats the query until the usage is no estimate, and then stops. */
 static void an_estimated_usage_is_asked_for_again(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
@@ -486,7 +487,7 @@ static void an_estimated_usage_is_asked_for_again(void **state)
     assert_noticed(pool, 1, 1);
     AWAIT_STATE(g_atomic_int_get(&fake.estimates) < 0, "%d estimates left",
                 g_atomic_int_get(&fake.estimates));
-    /* It is asked for once more, because of the next change. */
+    /* The next change causes one more query. */
     put("quick", "b");
     assert_noticed(pool, 2, 2);
     assert_int_equal(g_atomic_int_get(&fake.estimates), -2);
@@ -501,8 +502,8 @@ static gpointer end_service(gpointer data)
 }
 
 /*
- * A look that hangs uses its pool, so the service waits for it (cisternd ends without, after ten
- * seconds); it begins no other.
+ * A hanging scan uses its pool, so the service waits for it; cisternd exits after ten seconds. The
+ * service starts no further scan.
  */
 static void the_end_waits_for_looks_that_were_begun_only(void **state)
 {
@@ -528,7 +529,7 @@ static void close_watcher(gpointer fd)
 
 static int set_up(void **state)
 {
-    /* A look that hung in the test before may be ending only now. */
+    /* A scan that hung in the previous test may still be ending. */
     g_mutex_lock(&fake.lock);
     fake.test = g_thread_self();
     fake.begun = fake.most_waiting = fake.scanned = fake.watched = fake.warned = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes whose images keep the guest's bytes in other files, which are volumes as well. */
+/* Volumes with images that store the guest's data in other files. These files are volumes too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static CstBlob *open_data(const char *name, gboolean writable, gpointer path, GE
     return cst_blob_file_open(path, writable, error);
 }
 
-/* As another tool makes it: image @name of pool @where, which calls its data @called. */
+/* Makes image @name in pool @where like another tool. Its data file is @called. */
 static void make_image(Fixture *f, const char *where, const char *name, const char *called)
 {
     g_autofree char *path = g_build_filename(f->images, where, name, NULL);
@@ -60,7 +60,7 @@ static void refresh(CstPool *which)
     assert_no_error(error);
 }
 
-/* "vol" with its data in "data.raw", and what a guest of it sees in "plain". */
+/* Makes "vol" with its data in "data.raw". "plain" has the content that its guest sees. */
 static void make_volume(Fixture *f)
 {
     g_autofree char *content = g_strnfill(CAPACITY, 'x');
@@ -72,7 +72,9 @@ static void make_volume(Fixture *f)
     fixture_write(f, "p", "plain", content);
     refresh(pool);
     upload = cst_vol_upload(pool, "data.raw", 0, 0, 0, NULL, NULL);
-    /* It is what "vol" shows; another tool may write there. */
+    /*
+     * The upload is refused, because the file is the data of "vol". Another tool may write to it.
+     */
     assert_null(upload);
     assert_true(g_file_set_contents(data, content, CAPACITY, NULL));
     refresh(pool);
@@ -163,7 +165,7 @@ static gpointer copy_slowly(gpointer data)
     return NULL;
 }
 
-/* What is read is claimed in all its files, those of a base as well. */
+/* A reader claims all files of the volume and of its base. */
 static void who_reads_a_volume_holds_its_data(void **state)
 {
     Fixture *f = *state;
@@ -214,7 +216,7 @@ static void data_that_is_no_volume_of_the_pool_is_not_opened(void **state)
     cst_pool_unref(pool);
 }
 
-/* Who uploads an image does not get at the data of another one. */
+/* An uploaded image must not give access to the data of another image. */
 static void data_that_an_upload_names_is_not_opened(void **state)
 {
     Fixture *f = *state;

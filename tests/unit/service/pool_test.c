@@ -181,7 +181,7 @@ static void autostart_starts_at_boot_and_retries(void **state)
     AWAIT(cst_pool_is_active(again));
 }
 
-/* --- what is told and listed ------------------------------------------------------------------ */
+/* --- events and lists ------------------------------------------------------------------------- */
 
 static void note_event(const CstEvent *event, gpointer data)
 {
@@ -230,7 +230,7 @@ static void every_change_of_a_pool_is_told_once(void **state)
     cst_service_unsubscribe(f->service, id);
 }
 
-/* Each group of bits narrows what the others let through; both of a group are as good as none. */
+/* A pool must match each group of filter bits. All bits of a group together do not filter. */
 static void lists_hold_what_passes_every_filter(void **state)
 {
     static const struct {
@@ -297,7 +297,9 @@ static void sources_are_looked_for_where_there_may_be_some(void **state)
     }
 }
 
-/* As libvirt's daemon would show them, whoever moves a host between the two. */
+/*
+ * The definitions are shown as by libvirt's daemon, so that a host can be switched between the two.
+ */
 static void definitions_without_a_backend_are_kept(void **state)
 {
     static const char *const xml =
@@ -325,12 +327,12 @@ static void definitions_without_a_backend_are_kept(void **state)
     assert_error(&error, CST_ERROR_UNSUPPORTED);
 }
 
-/* What libvirt has defined, and this program would not have or not start. */
+/* Definitions of libvirt that this program would not load or not start. */
 static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
 {
     static const struct {
         const char *file, *text;
-        const char *problem; /* NULL: none */
+        const char *problem; /* NULL: no problem */
     } definitions[] = {
         {"bad.xml", "<pool", "bad.xml' would not be loaded: "},
         {"other.xml", "<pool type='dir'><name>p</name><target><path>/p</path></target></pool>",
@@ -364,9 +366,7 @@ static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
     assert_int_equal(problems->len, expected);
 }
 
-/*
- * The pool that has a link of its own starts; one whose link leads to another definition does not.
- */
+/* A pool with its own link starts. A pool whose link refers to another definition does not. */
 static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
 {
     Fixture *f = *state;
@@ -421,7 +421,7 @@ static void an_embedded_service_sees_what_another_process_did(void **state)
 
 /* --- another definition ----------------------------------------------------------------------- */
 
-/* "p" as it is, but with its storage at @dir. */
+/* Redefines "p" with its storage at @dir. */
 static void redefine(CstService *service, Fixture *f, CstPool *pool, const char *dir)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -434,7 +434,7 @@ static void redefine(CstService *service, Fixture *f, CstPool *pool, const char 
     assert_no_error(error);
 }
 
-/* Where the pool of that name is now, and where it will be. */
+/* Checks the present path of the pool, and that of its next start. */
 static void assert_places(CstService *service, Fixture *f, const char *now, const char *later)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(service, "p", NULL);
@@ -449,7 +449,7 @@ static void assert_places(CstService *service, Fixture *f, const char *now, cons
     assert_non_null(strstr(inactive, later_path));
 }
 
-/* An active pool is what it was started as, over any number of restarts. */
+/* An active pool keeps its definition of the start, across restarts of the service. */
 static void a_new_definition_is_for_the_next_start(void **state)
 {
     Fixture *f = *state;
@@ -469,7 +469,7 @@ static void a_new_definition_is_for_the_next_start(void **state)
     assert_places(f->service, f, "other", "other");
 }
 
-/* What another process changes holds for an embedded one from its next call on. */
+/* An embedded service sees changes of another process from its next call on. */
 static void an_embedded_service_follows_what_another_process_changes(void **state)
 {
     Fixture *f = *state;
@@ -495,7 +495,7 @@ static void an_embedded_service_follows_what_another_process_changes(void **stat
     assert_places(other, f, "other", "other");
 }
 
-/* Linked with --wrap: what "other" defines as soon as the driver lock is released. */
+/* Wrapped with --wrap: "other" defines this as soon as the driver lock is released. */
 static struct {
     CstService *other;
     const char *xml;
@@ -504,7 +504,7 @@ static struct {
 void __real_cst_driver_lock_release(CstDriverLock *lock);
 void __wrap_cst_driver_lock_release(CstDriverLock *lock);
 
-/* Without the wait, the time of the directory may stay as it was. */
+/* There is no wait, so the time stamp of the directory may stay the same. */
 void __wrap_cst_driver_lock_release(CstDriverLock *lock)
 {
     CstService *other = g_steal_pointer(&upon_release.other);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What another operation, or another program, does between two steps of an operation. */
+/* Another operation, or another program, acts between two steps of an operation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static void a_rename_checks_again_what_is_based_on_the_volume(void **state)
     assert_no_error(error);
 }
 
-/* By another program: the service itself does not make one now. */
+/* Made by another program, because the service itself does not make one now. */
 static void put_overlay(gpointer unused)
 {
     g_autofree char *base = g_strdup_printf("%s/p/base", fixture->images);
@@ -199,7 +199,7 @@ static gpointer copy_slowly(gpointer task)
     return NULL;
 }
 
-/* "b" is read by a copy, so the set waits for it; "a" is free meanwhile, and changed. */
+/* A copy reads "b", so the set waits for it. "a" is free during the wait, and is changed. */
 static void a_set_holds_no_volume_while_it_waits_for_another(void **state)
 {
     g_autoptr(CstTask) copying = cst_task_new(), at_once = cst_task_new();
@@ -230,7 +230,7 @@ static void a_set_holds_no_volume_while_it_waits_for_another(void **state)
 
 /* --- uploads ---------------------------------------------------------------------------------- */
 
-/* What is declared is durable before the first byte is there. */
+/* The declaration is durable before the first byte is written. */
 static void assert_restricted_before_content(gpointer unused)
 {
     g_autofree char *path = g_build_filename(fixture->images, "p", "v", NULL);
@@ -252,7 +252,7 @@ static void a_volume_is_restricted_before_the_first_byte(void **state)
     point_watch("vol.upload.written");
     assert_true(cst_upload_write(upload, "QFI\xfb", 4, NULL));
     points_clear();
-    /* The sender goes away: the volume is free, and still raw. */
+    /* The client disconnects: the volume has no claim, and is still raw. */
     g_clear_pointer(&upload, cst_upload_free);
     assert_true(cst_vol_resize(p, "v", 1 << 20, 0, NULL, NULL));
 }
@@ -330,7 +330,7 @@ static gboolean move_v(GError **error)
     return cst_vol_move(p, "v", q, &how, NULL, error);
 }
 
-/* Neither deleted nor renamed: at once. */
+/* A deletion or a rename is refused at once. */
 static void assert_held(gpointer unused)
 {
     g_autoptr(CstTask) at_once = cst_task_new();
@@ -343,7 +343,7 @@ static void assert_held(gpointer unused)
     assert_error(&error, CST_ERROR_BUSY);
 }
 
-/* From before the draft until the new volume is there. */
+/* The source is claimed from before the draft until the new volume exists. */
 static void a_source_is_held_until_its_copy_is_there(void **state)
 {
     gboolean (*const calls[])(GError **) = {clone_v,     clone_content, convert,
@@ -364,7 +364,10 @@ static void a_source_is_held_until_its_copy_is_there(void **state)
     }
 }
 
-/* Neither deleted, which a snapshot of another size could replace, nor at hand for another name. */
+/*
+ * The snapshot can neither be deleted, because a snapshot of another size could replace it, nor
+ * renamed.
+ */
 static void assert_snapshot_held(gpointer unused)
 {
     g_autoptr(CstTask) at_once = cst_task_new();
@@ -403,7 +406,7 @@ static void make_on(const char *name, const char *base)
     fixture_create(p, name, "qcow2", backing);
 }
 
-/* The middle of the chain is based on another image from then on. */
+/* Changes the base of the image in the middle of the chain. */
 static void rebase_middle(gpointer unused)
 {
     g_autofree char *path = g_strdup_printf("%s/p/second", fixture->images);
@@ -414,7 +417,7 @@ static void rebase_middle(gpointer unused)
     assert_no_error(error);
 }
 
-/* The base is as far down as before, and it is another one. */
+/* The base has the same depth as before, but is another volume. */
 static void a_commit_into_a_base_that_is_no_longer_there_is_refused(void **state)
 {
     g_autofree char *path = g_build_filename(fixture->images, "p", "second", NULL);

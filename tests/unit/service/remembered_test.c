@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Overlays of pools that are not active, or that name their base by another path. */
+/* Overlays in inactive pools, or overlays that name their base by another path. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,10 @@
 
 #include "fixture.h"
 
-/* Pools "bases" and "over"; volume "base" of the first is under "top" of the second. */
+/*
+ * Makes the pools "bases" and "over". Volume "base" of the first is the base of "top" in the
+ * second.
+ */
 static CstPool *bases_pool(Fixture *f, const char *reference, CstPool **ret_over)
 {
     CstPool *bases = fixture_pool(f, "bases");
@@ -109,7 +112,7 @@ static void overlay_that_names_its_base_through_a_link_keeps_it(void **state)
     assert_int_equal(symlink("bases", link), 0);
     fixture_create(bases, "base", "raw", "");
     over = fixture_pool(f, "over");
-    /* As another tool makes it: the name in the image is that of the link. */
+    /* As made by another tool: the image contains the path of the link. */
     fixture_write_qcow(f, "over", "top", path);
     cst_pool_refresh(over, 0, NULL, &error);
     assert_no_error(error);
@@ -129,7 +132,10 @@ static void overlay_that_is_gone_at_the_next_scan_frees_its_base(void **state)
 
     assert_int_equal(unlink(top), 0);
     stop(over);
-    /* The file may be away with a mount, so the record counts until the pool is active. */
+    /*
+     * The file may be missing because a mount is missing, so the record counts until the pool is
+     * active.
+     */
     assert_base_is_kept(bases, "which is not active");
     cst_pool_start(over, 0, NULL, &error);
     assert_no_error(error);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a start makes of the journal: what it can't undo now is kept for the next one. */
+/*
+ * The replay of the journal at a start. An intent that cannot be undone is kept for the next start.
+ */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +24,9 @@ static char *path_of_intent(Fixture *f)
     return g_build_filename(f->paths->data_dir, "journal", TOKEN ".intent", NULL);
 }
 
-/* As a process that died while it made a volume leaves it. @xml NULL: without a definition. */
+/*
+ * Leaves the intent of a process that died while it made a volume. @xml NULL: without a definition.
+ */
 static void leave_intent(Fixture *f, const char *xml)
 {
     g_autofree char *path = path_of_intent(f);
@@ -42,7 +46,7 @@ static void leave_intent(Fixture *f, const char *xml)
 static void an_intent_is_kept_until_it_is_undone(void **state)
 {
     static const struct {
-        const char *xml; /* "": the pool's own */
+        const char *xml; /* "": the pool's own definition */
         gboolean kept, draft_kept;
     } intents[] = {
         {"<pool", TRUE, TRUE},
@@ -93,7 +97,9 @@ static void write_in_place(Fixture *f, const char *content)
     close(fd);
 }
 
-/* Keeps the intent as a kill at this point leaves it. Writing lets the move itself end early. */
+/*
+ * Keeps the intent in the state of a kill at this point. A write makes the move itself end early.
+ */
 static void keep_intent_and_write(gpointer data)
 {
     KilledMove *killed = data;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs of a daemon that was stopped in the middle: the next one goes on with them, where what they
- * were about is still there.
+ * Jobs of a daemon that was stopped in the middle. The next daemon continues them if their volumes
+ * are unchanged.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,7 +14,10 @@
 #include "points.h"
 #include "wipe.h"
 
-/* A daemon's wipe of "disk" is stopped with it; a command may now change things before the next. */
+/*
+ * Stops a daemon during its wipe of "disk". A command may then change the state before the next
+ * daemon starts.
+ */
 static uint64_t stop_in_the_middle(Fixture *f)
 {
     g_autoptr(CstPool) pool = make_disk(f);
@@ -43,7 +46,7 @@ static CstPool *find_pool(Fixture *f)
     return pool;
 }
 
-/* Its number, its end and why are told, whoever asks. */
+/* The job can be queried by its number: its end and its error. */
 static void assert_failed(Fixture *f, uint64_t id, const char *word)
 {
     g_autoptr(CstJobInfo) job = wait_for(f, id, CST_JOB_FAILED);
@@ -72,7 +75,7 @@ static void a_job_of_a_pool_that_is_gone_fails(void **state)
     assert_failed(f, id, "no-pool");
 }
 
-/* The name is another pool's by now, and so is the volume. */
+/* The name now belongs to another pool with a volume of the same name. */
 static void a_job_is_not_gone_on_with_in_another_pool(void **state)
 {
     Fixture *f = *state;
@@ -98,7 +101,7 @@ static void a_job_is_not_gone_on_with_in_another_pool(void **state)
     assert_string_equal(content, "precious");
 }
 
-/* As a daemon has left it that was stopped ten seconds ago, in the middle of a wipe of "disk". */
+/* Leaves the state of a daemon that was stopped ten seconds ago during a wipe of "disk". */
 static uint64_t leave_old_wipe(Fixture *f)
 {
     g_autoptr(CstPool) pool = make_disk(f);
@@ -122,7 +125,7 @@ static uint64_t leave_old_wipe(Fixture *f)
     return id;
 }
 
-/* The new file's content may be of any age. */
+/* The content of the new file may be older than the job. */
 static void a_job_is_not_gone_on_with_on_another_file(void **state)
 {
     Fixture *f = *state;
@@ -141,7 +144,7 @@ static void a_job_is_not_gone_on_with_on_another_file(void **state)
     assert_string_equal(content, "precious");
 }
 
-/* It waits for its pool, and goes on where it is, when it is. */
+/* The job waits for its pool, and continues when the pool is active. */
 static void a_job_waits_until_its_pool_is_active(void **state)
 {
     Fixture *f = *state;
@@ -193,7 +196,7 @@ static void a_job_fails_when_its_pool_is_undefined_while_it_waits(void **state)
     points_clear();
 }
 
-/* The daemon ends before it has begun any job: the next one goes on with it. */
+/* The daemon ends before it has started any job. The next daemon continues the job. */
 static void a_job_that_a_daemon_did_not_begin_is_left_to_the_next(void **state)
 {
     Fixture *f = *state;
@@ -214,7 +217,7 @@ static void a_job_that_a_daemon_did_not_begin_is_left_to_the_next(void **state)
     cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
 }
 
-/* --- what is asked for ------------------------------------------------------------------------ */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 #define DATA_LEN CST_MIB
 
@@ -227,7 +230,7 @@ static void create_over(Fixture *f, CstPool *pool, const char *name, const char 
     fixture_create(pool, name, "qcow2", below);
 }
 
-/* "top" on "middle" on "base", images in a pool of their own; only "top" has data. */
+/* Makes the chain "top" on "middle" on "base" in a pool of its own; only "top" has data. */
 static void make_chain(Fixture *f, const char *name)
 {
     const CstVolConvert how = {.name = "top", .format = "qcow2"};
@@ -247,7 +250,7 @@ static void make_chain(Fixture *f, const char *name)
     assert_no_error(error);
 }
 
-/* As a daemon has left it that was stopped in the middle. */
+/* Leaves the job of a daemon that was stopped in the middle. */
 static uint64_t leave_job(Fixture *f, const char *pool_name, const char *kind, const char *how)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, pool_name, NULL);
@@ -277,7 +280,7 @@ static gboolean has_data(Fixture *f, const char *pool_name, const char *name)
     return info.allocation >= DATA_LEN;
 }
 
-/* What the file of a job says is all that the next daemon knows of it. */
+/* The job's file is the only information of the next daemon. */
 static void a_job_goes_on_as_it_was_asked_for(void **state)
 {
     static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rotations of a secret that RBD pools use, on a Ceph in memory. */
+/* Rotations of a secret of RBD pools, with a simulated Ceph cluster. */
 #include "fixture.h"
 
 #include <errno.h>
@@ -92,7 +92,7 @@ static int tear_down(void **state)
     return fixture_teardown(state);
 }
 
-/* --- what is asked ---------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *value; /* base64 */
@@ -155,7 +155,7 @@ static char *read_back(Fixture *f, gboolean next)
     return g_strdup((const char *)text.data);
 }
 
-/* @next NULL: there is none. */
+/* @next NULL: no pending value. */
 static void assert_values(Fixture *f, const char *now, const char *next)
 {
     g_autofree char *present = read_back(f, FALSE);
@@ -194,7 +194,9 @@ static void a_value_that_all_pools_log_in_with_takes_the_place(void **state)
     before = fake_ceph_calls("rados_connect");
     assert_rotated(f, &(How){.value = NEW}, "a b");
     assert_values(f, NEW, NULL);
-    /* Both were proved, and nobody is connected for that any more; 'a' connects when it must. */
+    /*
+     * Both values were verified, and these connections are closed. 'a' connects when it needs to.
+     */
     assert_int_equal(fake_ceph_calls("rados_connect") - before, 2);
     fake_ceph_await_clients(0);
     assert_true(cst_pool_refresh(a, 0, NULL, NULL));
@@ -258,13 +260,16 @@ static void an_old_key_that_goes_on_working_is_told(void **state)
     assert_values(f, NEW, NULL);
 }
 
-/* The new key is on the cluster when the proof fails. */
+/* The new key is on the cluster when the verification fails. */
 static void a_failed_proof_puts_the_old_key_back(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
 
-    /* The administrator's look, the proof of the present value, the change; then the proof. */
+    /*
+     * Logins: the administrator's check, the verification of the present value, the change, and the
+     * verification of the new value.
+     */
     fake_ceph_fail("rados_connect", 3, 1, -ETIMEDOUT);
     assert_refused(f, SECRET, &(How){.value = NEW, .admin = TRUE}, CST_ERROR_UNREACHABLE,
                    "pool 'a': cannot reach the Ceph monitors");
@@ -282,7 +287,7 @@ static void a_key_that_cannot_be_put_back_is_kept_with_the_old_one(void **state)
     assert_refused(f, SECRET, &(How){.value = NEW, .admin = TRUE}, CST_ERROR_UNREACHABLE,
                    "both are kept until one of them is accepted: ");
     assert_cluster_has(NEW);
-    /* The cluster is back, and the daemon finds out which one it accepts. */
+    /* The cluster is back, and the daemon finds out which key it accepts. */
     point_await("secret.settler.idle", 1);
     assert_values(f, NEW, NULL);
     assert_true(start(a, NULL));
@@ -295,7 +300,7 @@ static void users_of_one_secret_with_two_accounts_are_refused(void **state)
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
     g_autoptr(CstPool) b = define_pool(f, "b", "v");
 
-    /* There is no "v" in this cluster. */
+    /* This cluster has no user "v". */
     assert_refused(f, SECRET, &(How){.value = NEW, .admin = TRUE}, CST_ERROR_NOT_FOUND,
                    "pool 'b': ");
     assert_values(f, OLD, NULL);
@@ -328,13 +333,13 @@ static void an_ephemeral_value_is_rotated_in_memory(void **state)
     assert_rotated(f, &(How){.value = NEW, .admin = TRUE}, "a");
     assert_false(cst_secret_next_exists(f->paths, &uuid));
     assert_true(start(a, NULL));
-    /* One that is refused leaves the present one. */
+    /* A refused value leaves the present one. */
     assert_refused(f, SECRET, &(How){.value = THIRD}, CST_ERROR_DENIED, "pool 'a'");
     assert_true(cst_pool_stop(a, NULL, NULL));
     assert_true(start(a, NULL));
 }
 
-/* --- at the same time ------------------------------------------------------------------------- */
+/* --- concurrency ------------------------------------------------------------------------------ */
 
 typedef struct {
     Fixture *f;
@@ -382,7 +387,7 @@ static void others_are_told_that_it_is_being_rotated(void **state)
     assert_true(set_value(f, SECRET, THIRD, NULL));
 }
 
-/* By another program, which knows nothing of rotations. */
+/* Another program that does not know rotations changes the value. */
 static void a_value_that_was_changed_meanwhile_stays(void **state)
 {
     Fixture *f = *state;
@@ -424,7 +429,7 @@ static gpointer start_pool(gpointer pool)
     return GINT_TO_POINTER(start(pool, NULL));
 }
 
-/* It has read the old value, and becomes active after the switch. */
+/* The pool has read the old value, and becomes active after the switch. */
 static void a_pool_that_starts_meanwhile_uses_the_new_value(void **state)
 {
     Fixture *f = *state;
@@ -443,7 +448,7 @@ static void a_pool_that_starts_meanwhile_uses_the_new_value(void **state)
 
 /* --- after a kill ----------------------------------------------------------------------------- */
 
-/* What a program leaves that is killed between the first step and the switch. */
+/* Leaves the state of a program that is killed between the first step and the switch. */
 static void leave_two(Fixture *f, const char *next, gint64 age_s)
 {
     g_auto(CstSecretBytes) value = {0};
@@ -484,7 +489,10 @@ static void both_stay_while_the_server_does_not_say(void **state)
     assert_true(start(pool, NULL));
     cst_pool_unref(pool);
     leave_two(f, NEW, 60);
-    /* First none is accepted, then nobody answers; the pool itself is not kept from trying. */
+    /*
+     * At first the cluster accepts neither value, then it does not answer. The pool itself can
+     * still try to start.
+     */
     fake_ceph_require("u", THIRD);
     point_watch("secret.settler.retry");
     point_watch("secret.settler.idle");
@@ -498,7 +506,7 @@ static void both_stay_while_the_server_does_not_say(void **state)
     points_clear();
 }
 
-/* A change of the cluster may be on its way that was begun before the kill. */
+/* A change of the cluster that began before the kill may still arrive. */
 static void a_new_value_is_not_dropped_at_once(void **state)
 {
     Fixture *f = *state;
@@ -521,7 +529,7 @@ static void a_pool_that_starts_finds_the_value_that_counts(void **state)
     fixture_restart(f, CST_SERVICE_EMBEDDED);
     leave_two(f, NEW, 0);
     pool = cst_service_pool_by_name(f->service, "a", NULL);
-    /* Accepted: nothing is decided yet. */
+    /* The old value is accepted, so the decision is still open. */
     assert_true(start(pool, NULL));
     assert_values(f, OLD, NEW);
     assert_true(cst_pool_stop(pool, NULL, NULL));

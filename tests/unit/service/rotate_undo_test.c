@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rotations that fail, and what is left of them: which value counts at each point, on the disk and
- * on the cluster, and which thread settles it.
+ * Rotations that fail: the valid value at each point, on the disk and on the cluster, and the
+ * thread that recovers them.
  */
 #include "fixture.h"
 
@@ -33,7 +33,7 @@ static CstUuid uuid; /* of the secret */
 
 /* --- a disk that fails ------------------------------------------------------------------------ */
 
-static const char *unsyncable; /* a directory; NULL: none */
+static const char *unsyncable; /* a directory whose sync fails; NULL: all succeed */
 
 int __wrap_fsync(int fd);
 int __real_fsync(int fd);
@@ -49,7 +49,7 @@ int __wrap_fsync(int fd)
     return -1;
 }
 
-static const char *silent; /* the pool whose storage does not answer a login; NULL: none */
+static const char *silent; /* the pool whose storage does not answer a login; NULL: all answer */
 
 gboolean __wrap_cst_pool_state_prove(CstPoolState *state, GError **error);
 gboolean __real_cst_pool_state_prove(CstPoolState *state, GError **error);
@@ -130,7 +130,7 @@ static gboolean rotate(Fixture *f, GError **error)
     return cst_service_secret_rotate(f->service, &args, NULL, &pools, error);
 }
 
-/* @next NULL: there is none. */
+/* @next NULL: no pending value. */
 static void assert_values(Fixture *f, const char *now, const char *next)
 {
     g_auto(CstSecretBytes) present = {0}, pending = {0}, wanted = {0};
@@ -150,7 +150,7 @@ static void assert_cluster_has(const char *key)
     assert_non_null(strstr(keyring, key));
 }
 
-/* What a program leaves that is killed before the switch. */
+/* Leaves the state of a program that is killed before the switch. */
 static void leave_two(Fixture *f, gint64 age_s)
 {
     g_auto(CstSecretBytes) value = {0};
@@ -164,7 +164,7 @@ static void leave_two(Fixture *f, gint64 age_s)
 
 /* --- before the switch ------------------------------------------------------------------------ */
 
-/* The cluster has the new key still, so both values are on the disk. */
+/* The cluster still has the new key, so both values are on the disk. */
 static void assert_both_before_taking_back(gpointer fixture)
 {
     assert_values(fixture, OLD, NEW);
@@ -185,7 +185,10 @@ static void the_new_value_is_kept_until_the_cluster_has_the_old_one(void **state
 
     point_run("secret.rotate.take_back", assert_both_before_taking_back, f);
     point_run("secret.rotate.taken_back", assert_both_after_taking_back, f);
-    /* The administrator's look, the proof of the present value, the change; then the proof. */
+    /*
+     * Logins: the administrator's check, the verification of the present value, the change, and the
+     * verification of the new value.
+     */
     fake_ceph_fail("rados_connect", 3, 1, -ETIMEDOUT);
     assert_false(rotate(f, &error));
     assert_error(&error, CST_ERROR_UNREACHABLE);
@@ -196,7 +199,7 @@ static void the_new_value_is_kept_until_the_cluster_has_the_old_one(void **state
     assert_values(f, NEW, NULL);
 }
 
-/* A change that did not answer may come after the old key was put back. */
+/* A change without an answer may still arrive after the old key was restored. */
 static void the_new_value_is_kept_while_its_change_may_come(void **state)
 {
     Fixture *f = *state;
@@ -204,7 +207,7 @@ static void the_new_value_is_kept_while_its_change_may_come(void **state)
     g_autoptr(GError) error = NULL;
 
     g_clear_pointer(&pool, cst_pool_unref);
-    fixture_restart(f, CST_SERVICE_EMBEDDED); /* without a thread that settles */
+    fixture_restart(f, CST_SERVICE_EMBEDDED); /* has no recovery thread */
     point_watch("secret.rotate.take_back");
     fake_ceph_fail("rados_connect", 2, 1, -ETIMEDOUT);
     assert_false(rotate(f, &error));
@@ -231,7 +234,7 @@ static void a_new_value_that_cannot_be_saved_changes_nothing(void **state)
 
 /* --- the switch ------------------------------------------------------------------------------- */
 
-/* The rename has happened: on the disk there is no old value that the cluster could get back. */
+/* The rename has happened, so the disk has no old value to restore on the cluster. */
 static void a_switch_that_is_not_synced_is_not_undone(void **state)
 {
     Fixture *f = *state;
@@ -273,7 +276,9 @@ static void a_settled_switch_that_is_not_synced_is_reported_to_clients(void **st
     points_clear();
 }
 
-/* The connection with the old value is closed: the pool logs in anew when it needs one. */
+/*
+ * The connection with the old value is closed. The pool logs in again when it needs a connection.
+ */
 static void a_settled_switch_renews_active_pools(void **state)
 {
     Fixture *f = *state;
@@ -292,7 +297,7 @@ static void a_settled_switch_renews_active_pools(void **state)
     fake_ceph_await_clients(2);
 }
 
-/* It may be one that goes on with the present value. */
+/* The silent pool may still use the present value. */
 static void nothing_is_settled_while_an_active_pool_does_not_answer(void **state)
 {
     Fixture *f = *state;
@@ -311,9 +316,11 @@ static void nothing_is_settled_while_an_active_pool_does_not_answer(void **state
     assert_values(f, NEW, NULL);
 }
 
-/* --- the thread that settles ------------------------------------------------------------------ */
+/* --- the recovery thread ---------------------------------------------------------------------- */
 
-/* A rotation leaves both values and wakes the thread, which has just tried and not yet slept. */
+/*
+ * A rotation leaves both values and wakes the thread, which has just tried and does not sleep yet.
+ */
 static void a_wake_between_a_try_and_the_sleep_is_not_lost(void **state)
 {
     Fixture *f = *state;
@@ -330,7 +337,7 @@ static void a_wake_between_a_try_and_the_sleep_is_not_lost(void **state)
     fake_ceph_fail("rados_connect", 2, 1, -ETIMEDOUT);
     assert_false(rotate(f, &error));
     assert_error(&error, CST_ERROR_UNREACHABLE);
-    leave_two(f, 60); /* no change of the cluster is on its way */
+    leave_two(f, 60); /* no change of the cluster is pending */
     point_release("secret.settler.tried");
     point_await("secret.settler.idle", 1);
     assert_values(f, OLD, NULL);
@@ -359,7 +366,7 @@ static gpointer start_pool(gpointer pool)
     return error;
 }
 
-/* The pool is refused with the present value, and another program rotates it. */
+/* The cluster refuses the pool's present value while another program rotates it. */
 static void a_start_waits_for_a_rotation_that_is_under_way(void **state)
 {
     Fixture *f = *state;
@@ -385,7 +392,7 @@ static void a_start_waits_for_a_rotation_that_is_under_way(void **state)
 
 /* --- definitions ------------------------------------------------------------------------------ */
 
-/* At the point the files are written and the table is as before. */
+/* At this point the files are written and the table is unchanged. */
 static void assert_files_before_table(gpointer fixture)
 {
     Fixture *f = fixture;
@@ -425,7 +432,7 @@ static void a_value_follows_its_definition_to_the_disk_and_back(void **state)
     assert_no_error(error);
     assert_int_equal(access(value, F_OK), -1);
     assert_value(f);
-    /* A definition that can't be written leaves the ephemeral one with its value. */
+    /* If the definition cannot be written, the ephemeral secret keeps its value. */
     unsyncable = f->paths->secret_dir;
     assert_null(define_ephemeral(f, "no", &error));
     unsyncable = NULL;

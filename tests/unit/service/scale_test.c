@@ -30,7 +30,10 @@ static guint count_volumes(CstPool *pool)
 
 /* --- pages of a listing ----------------------------------------------------------------------- */
 
-/* Reads a page with sizes of at most two rows, long after the last scan; returns the row count. */
+/*
+ * Reads a page of at most two rows with sizes, long after the last scan. Returns the number of
+ * rows.
+ */
 static guint read_late_page(CstPool *pool, const char *after)
 {
     g_autoptr(GPtrArray) rows = NULL;
@@ -62,7 +65,10 @@ static void only_the_first_page_of_a_listing_scans(void **state)
 
 /* --- the monitor ------------------------------------------------------------------------------ */
 
-/* One scan of all, instead of a scan and a transaction for each file. One new file needs none. */
+/*
+ * One scan of all files, instead of a scan and a transaction for each file. A single new file needs
+ * no full scan.
+ */
 static void many_new_files_are_read_by_one_scan(void **state)
 {
     Fixture *f = *state;
@@ -82,7 +88,7 @@ static void many_new_files_are_read_by_one_scan(void **state)
     point_release("monitor.thread.poll");
     AWAIT_STATE(count_volumes(pool) == STORM, "%u volumes", count_volumes(pool));
     assert_true(point_passed("pool.scan.scanned") > 0);
-    /* The reports of the last files may come late, and are read one by one. */
+    /* Reports of the last files may arrive late, and are then scanned one by one. */
     assert_true(point_passed("volume.scan.scanned") < STORM);
     fixture_write(f, "p", "late", "content");
     AWAIT_STATE(count_volumes(pool) == STORM + 1, "%u volumes", count_volumes(pool));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Scans (core/scan.h) during which the table, the pool or the storage changes: another thread acts
+ * Scans (core/scan.h) during which the table, the pool or the storage changes. Another thread acts
  * after the scan has read the storage and before it changes the table.
  */
 #include "memory_pool.h"
@@ -23,7 +23,7 @@
 /* --- storage that counts ---------------------------------------------------------------------- */
 
 static gint scans, running, most_running; /* atomic */
-static gint failures;                     /* atomic: scans from now on that fail at their end */
+static gint failures;                     /* atomic: number of next scans that fail at their end */
 
 static gboolean counting_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                               GError **error)
@@ -54,7 +54,7 @@ static int set_up(void **state)
     return result;
 }
 
-/* --- what the table has ----------------------------------------------------------------------- */
+/* --- content of the table --------------------------------------------------------------------- */
 
 /* Compares the names in the table, without a scan. */
 static void assert_table(CstPool *pool, const char *expected)
@@ -81,7 +81,7 @@ static void assert_no_scan_is_left(CstPool *pool)
     assert_int_equal(pool->name_scans->len, 0);
 }
 
-/* --- work in threads -------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstPool *pool;
@@ -139,7 +139,7 @@ static void remove_volume(CstPool *pool, const char *name)
     assert_no_error(error);
 }
 
-/* Wakes all waits for the pool, although nothing has changed. */
+/* Wakes all waits for the pool without a change. */
 static void wake_all(CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
@@ -149,7 +149,7 @@ static void wake_all(CstPool *pool)
 
 /* --- scans of the whole pool ------------------------------------------------------------------ */
 
-/* The scan has seen "gone", which is deleted then, and not seen "new"; "same" stays. */
+/* The scan has seen "gone", which is then deleted, and has not seen "new"; "same" stays. */
 static void scan_keeps_changes_made_while_it_ran(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -198,7 +198,7 @@ static void failed_scan_keeps_the_table(void **state)
     assert_false(pool->inaccessible);
 }
 
-/* Both wait without a task, so the first scan's end, a failure, has to wake them. */
+/* Both wait without a task, so the end of the first scan, a failure, must wake them. */
 static void scans_run_one_at_a_time(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -289,7 +289,7 @@ static void listing_waits_for_the_first_scan_only(void **state)
     work_end(&other);
     assert_int_equal(list.count, 1);
     assert_int_equal(g_atomic_int_get(&scans), before + 1);
-    /* A later scan keeps no listing waiting. */
+    /* A later scan does not block a listing. */
     memory_put("p", "b", 512);
     point_hold("pool.scan.scanned");
     first.thread = g_thread_new("scan", scan, &first);
@@ -302,7 +302,10 @@ static void listing_waits_for_the_first_scan_only(void **state)
     points_clear();
 }
 
-/* The first scan fails; the listing that has waited for it scans, and has the right answer. */
+/*
+ * The first scan fails. The listing that waited for it scans itself, and returns the correct
+ * result.
+ */
 static void listing_scans_when_the_first_scan_has_failed(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -372,7 +375,7 @@ static void scan_of_a_stopped_pool_changes_nothing(void **state)
     }
 }
 
-/* The scan fails after the stop, and the failure is about storage that the pool does not use. */
+/* The scan fails after the stop. The failure concerns storage that the pool no longer uses. */
 static void failed_scan_of_a_stopped_pool_is_no_problem(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
@@ -425,7 +428,7 @@ static void refresh_pool(gpointer pool)
     assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
 }
 
-/* What the look-up has seen is older than what another thread has done since. */
+/* The result of the lookup is older than a change by another thread. */
 static void look_up_scans_again_when_the_volume_changes(void **state)
 {
     static const struct {
@@ -471,7 +474,7 @@ static void failed_look_up_leaves_no_scan_behind(void **state)
     assert_no_scan_is_left(pool);
 }
 
-/* A report that arrives while the name is scanned is not taken for one of before. */
+/* A report that arrives during the scan of the name is not treated as an earlier one. */
 static void report_again(gpointer pool)
 {
     g_mutex_lock(&((CstPool *)pool)->lock);
@@ -512,13 +515,13 @@ static void changed_volume_that_cannot_be_scanned_is_scanned_later(void **state)
     cst_memory_fault("scan_one", 1);
     pool_rescan_volume(pool, storage, "w");
     assert_int_equal(capacity_of(pool, "v"), 512);
-    /* One that is looked for is scanned; when that fails, too, it stays stale. */
+    /* A lookup scans a stale name. If the scan fails too, the name stays stale. */
     cst_memory_fault("scan_one", 1);
     assert_null(pool_volume(pool, storage, "v", NULL));
     volume = pool_volume(pool, storage, "v", NULL);
     assert_int_equal(volume->capacity, 1024);
     assert_false(g_hash_table_contains(pool->stale, "v"));
-    /* A listing scans the other one. */
+    /* A listing scans the other name. */
     assert_true(g_hash_table_contains(pool->stale, "w"));
     assert_true(pool_scan_if_new(pool, storage, NULL));
     assert_int_equal(capacity_of(pool, "w"), 1024);

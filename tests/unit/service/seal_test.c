@@ -137,13 +137,13 @@ static void what_is_asked_must_make_sense(void **state)
     change(f, FALSE, NULL, CST_SECRET_SEAL_REKEY, CST_ERROR_FLAGS);
     change(f, TRUE, "bbbbbbbb-0000-0000-0000-000000000001", 0, CST_ERROR_NO_SECRET);
     change(f, TRUE, TWO, 0, CST_ERROR_STATE);
-    /* A secret without a value, and an ephemeral one, are no failure among all. */
+    /* With ALL, a secret without a value and an ephemeral secret are skipped without an error. */
     assert_int_equal(change(f, TRUE, NULL, CST_SECRET_SEAL_ALL, 0), 0);
     set(f, ONE, "value");
     assert_true(has_file(f, ONE, ".sealed"));
 }
 
-/* One that can't be read fails the call before the others are changed. */
+/* An unreadable value fails the call before any other value is changed. */
 static void nothing_is_changed_when_one_cannot_be_read(void **state)
 {
     Fixture *f = *state;
@@ -191,7 +191,7 @@ static void a_value_moves_with_its_secret(void **state)
     set(f, ONE, "value");
     assert_false(has_file(f, ONE, ".base64"));
     assert_value(f, ONE, "value");
-    /* As libvirt does: it is written when the secret ceases to be ephemeral. */
+    /* As in libvirt: the value is written when the secret is no longer ephemeral. */
     define(f, ONE, FALSE, "");
     assert_true(has_file(f, ONE, ".base64"));
     change(f, TRUE, ONE, 0, 0);
@@ -259,7 +259,7 @@ static void users_of_secrets_are_found(void **state)
     assert_false(one->has_value || one->changed || one->sealed);
 }
 
-/* The volumes that the usage of ONE is said to name. */
+/* Returns the volumes in the reported usage of ONE. */
 static char *volumes_of(Fixture *f)
 {
     g_autoptr(GPtrArray) list = uses(f);
@@ -288,7 +288,7 @@ static void volumes_that_a_secret_opens_are_found(void **state)
     assert_volumes(f, "");
     fixture_create(p, "enc", "raw", "");
     assert_volumes(f, "p/enc");
-    /* Nothing has been looked at since. */
+    /* No volume has been scanned since. */
     fixture_restart(f, CST_SERVICE_EMBEDDED);
     assert_volumes(f, "p/enc");
     fixture_restart(f, CST_SERVICE_DAEMON);
@@ -353,7 +353,7 @@ static void what_cannot_be_read_is_a_problem_of_one_secret(void **state)
     assert_value(f, TWO, "plain");
 }
 
-/* How often the log has the warning of ONE after the start of a daemon. */
+/* Returns how often the warning of ONE is logged after the start of a daemon. */
 static guint warnings_at_start(Fixture *f, guint days)
 {
     const CstSecretPolicy policy = {CST_SEAL_AUTO, days};

@@ -59,7 +59,7 @@ static void a_value_has_its_limits(void **state)
     const struct {
         size_t len;
         unsigned flags;
-        int code; /* 0: it is set */
+        int code; /* 0: success */
     } values[] = {
         {0, 0, CST_ERROR_USAGE},
         {1, 0, 0},
@@ -127,12 +127,12 @@ static void one_usage_belongs_to_one_secret(void **state)
     assert_error(&error, CST_ERROR_NO_SECRET);
 }
 
-/* --- beside libvirt's secret driver ----------------------------------------------------------- */
+/* --- next to libvirt's secret driver ---------------------------------------------------------- */
 
 #define OTHER "bbbbbbbb-0000-0000-0000-000000000001"
 #define LONE  "bbbbbbbb-0000-0000-0000-000000000002"
 
-/* In a child: libvirt's lock of the secrets; FALSE: somebody has it. */
+/* In a child process: acquires libvirt's lock of the secrets. Returns FALSE if it is held. */
 static gboolean lock_as_libvirt_does(const char *dir)
 {
     g_autofree char *path = g_build_filename(dir, "driver.pid", NULL);
@@ -144,7 +144,7 @@ static gboolean lock_as_libvirt_does(const char *dir)
     return fd >= 0 && fcntl(fd, F_SETLK, &request) == 0;
 }
 
-/* A process that holds the lock until it is killed; 0: it can't have it. */
+/* Starts a process that holds the lock until it is killed. Returns 0 if the lock is held. */
 static pid_t start_rival(Fixture *f)
 {
     int ready[2];
@@ -154,7 +154,7 @@ static pid_t start_rival(Fixture *f)
     assert_int_equal(pipe(ready), 0);
     pid = fork();
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a check of the test fails */
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if a check of the test fails */
         answer = lock_as_libvirt_does(f->paths->secret_run_dir) ? 'y' : 'n';
         if (write(ready[1], &answer, 1) == 1 && answer == 'y')
             pause();
@@ -175,7 +175,7 @@ static void stop_rival(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-/* As virtsecretd would. */
+/* Writes a secret like virtsecretd. */
 static void write_secret(Fixture *f, const char *uuid, const char *value)
 {
     g_autofree char *xml = g_strdup_printf("%s/%s.xml", f->paths->secret_dir, uuid);
@@ -221,7 +221,7 @@ static void what_another_program_manages_is_read_anew_and_not_changed(void **sta
     assert_error(&error, CST_ERROR_BUSY);
     assert_int_equal(access(lone, F_OK), 0);
     stop_rival(rival);
-    /* Now they are ours, and stay it. */
+    /* From now on this daemon manages the secrets. */
     assert_value(f, OTHER, "two");
     assert_int_equal(access(lone, F_OK), -1);
     assert_int_equal(start_rival(f), 0);
@@ -238,14 +238,17 @@ static void the_lock_is_kept_by_whom_the_secrets_are_left_to(void **state)
     row = define(f, "no", "no", "t1");
     assert_int_equal(start_rival(f), 0);
     cst_service_leave_secrets(f->service);
-    /* Only while it changes something. */
+    /* The lock is held only during a change. */
     assert_true(cst_service_secret_undefine(f->service, &row->uuid, NULL));
     rival = start_rival(f);
     assert_int_not_equal(rival, 0);
     stop_rival(rival);
 }
 
-/* Who manages them has them in memory, as libvirt's driver does; nobody else changes them. */
+/*
+ * The manager keeps the secrets in memory, like libvirt's driver, because no other program changes
+ * them.
+ */
 static void what_we_manage_is_not_read_anew(void **state)
 {
     Fixture *f = *state;
@@ -257,14 +260,14 @@ static void what_we_manage_is_not_read_anew(void **state)
     assert_true(cst_service_manage_secrets(f->service, NULL));
     write_secret(f, LONE, "dHdv");
     assert_null(cst_service_secret_by_uuid(f->service, &lone, NULL));
-    /* But values, which are in their files only. */
+    /* Values are read again, because they are only in their files. */
     write_secret(f, OTHER, "dHdv");
     assert_value(f, OTHER, "two");
     cst_service_leave_secrets(f->service);
     assert_value(f, LONE, "two");
 }
 
-/* The program whose secrets they are must get it. */
+/* The program that manages the secrets must be able to get the lock. */
 static void a_look_at_secrets_of_others_takes_no_lock(void **state)
 {
     Fixture *f = *state;

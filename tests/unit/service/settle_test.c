@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What was begun on storage far away and neither finished nor undone: it stays in the journal until
- * the storage lets it be undone, and nobody sees a volume meanwhile.
+ * Operations on remote storage that were neither finished nor undone. They stay in the journal
+ * until the storage permits the undo. During that time no volume is visible.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +20,12 @@
 #include "fixture.h"
 #include "points.h"
 
-/* --- storage that can't be tidied up while a test says so ------------------------------------- */
+/* --- storage whose cleanup fails on request --------------------------------------------------- */
 
 static CstBackend backend;
-static gint broken; /* atomic, as is the next one */
-static gint tries;  /* to tidy up, since the storage broke */
-static gint serial; /* atomic: of the request that the last of them was for; 0: none */
+static gint broken; /* atomic */
+static gint tries;  /* atomic: attempts to clean up since the storage broke */
+static gint serial; /* atomic: request of the last attempt; 0: no request */
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
@@ -92,7 +92,7 @@ static gboolean create(CstPool *pool, const char *name, GError **error)
     return cst_vol_create(pool, xml, 0, NULL, &made, error);
 }
 
-/* Its creation fails at the end, and can't be undone then. */
+/* Creates a volume that fails at the commit and then cannot be undone. */
 static void leave_half_made(CstPool *pool, const char *name)
 {
     g_autoptr(GError) error = NULL;
@@ -142,7 +142,7 @@ static void wait_for_tries(gint count)
     AWAIT(g_atomic_int_get(&tries) >= count);
 }
 
-/* Neither in a list nor by its name; a refresh finds none either. */
+/* The volume is neither listed nor found by its name, even after a refresh. */
 static void assert_no_volume(CstPool *pool, const char *name)
 {
     g_autoptr(GError) error = NULL;
@@ -162,7 +162,7 @@ static void what_cannot_be_undone_is_tried_again(void **state)
     leave_half_made(pool, "v");
     assert_no_volume(pool, "v");
     assert_left(f, "store", 1);
-    /* When it failed, at once, and a second later: each draft and each pool. */
+    /* Attempts: at once at the failure, and a second later, for each draft and each pool. */
     wait_for_tries(5);
     assert_no_volume(pool, "v");
     assert_left(f, "store", 1);
@@ -171,7 +171,7 @@ static void what_cannot_be_undone_is_tried_again(void **state)
     assert_no_volume(pool, "v");
 }
 
-/* What is done later and by another thread is logged for the request that has left it. */
+/* Later attempts in another thread are logged for the request that left the draft. */
 static void its_request_is_known_to_each_try(void **state)
 {
     Fixture *f = *state;
@@ -188,7 +188,7 @@ static void its_request_is_known_to_each_try(void **state)
     wait_until_settled(f, "store");
 }
 
-/* The name is free, and what is undone later is the first one only. */
+/* The name is free, and the later undo concerns only the first volume. */
 static void another_volume_of_the_name_is_left_alone(void **state)
 {
     Fixture *f = *state;
@@ -224,7 +224,7 @@ static void the_next_daemon_keeps_it_until_it_is_undone(void **state)
     assert_true(create(pool, "v", NULL));
 }
 
-/* A program that starts does not touch storage that may not answer for long. */
+/* A starting program does not access storage, because it may not answer for a long time. */
 static void a_start_waits_for_no_storage(void **state)
 {
     Fixture *f = *state;
@@ -243,7 +243,7 @@ static void a_start_waits_for_no_storage(void **state)
     assert_left(f, "store", 0);
 }
 
-/* The pool may be another one by then, with drafts of its own. */
+/* The pool may have other storage by then, with drafts of its own. */
 static void it_is_undone_where_it_was_begun(void **state)
 {
     Fixture *f = *state;
@@ -251,7 +251,7 @@ static void it_is_undone_where_it_was_begun(void **state)
 
     point_watch("autostart.task.tried");
     leave_half_made(pool, "v");
-    /* A try that is under way locks the record, and the start of the next pool would skip it. */
+    /* A running attempt locks the record, so the start of the next pool would skip it. */
     point_await("autostart.task.tried", 1);
     points_clear();
     assert_true(cst_pool_stop(pool, NULL, NULL));
@@ -263,7 +263,7 @@ static void it_is_undone_where_it_was_begun(void **state)
     cst_pool_unref(pool);
 }
 
-/* For whoever looks at what a dead process has left. */
+/* For users inspecting the state left by a dead process. */
 static void an_intent_names_what_it_is_of(void **state)
 {
     static const struct {
@@ -289,7 +289,7 @@ static void an_intent_names_what_it_is_of(void **state)
     wait_until_settled(f, "store");
 }
 
-/* --- what can't be looked at after a change --------------------------------------------------- */
+/* --- volumes that cannot be scanned after a change -------------------------------------------- */
 
 static uint64_t listed_capacity(CstPool *pool)
 {
@@ -301,7 +301,7 @@ static uint64_t listed_capacity(CstPool *pool)
     return ((const CstVolRow *)g_ptr_array_index(rows, 0))->info.capacity;
 }
 
-/* A list does not wait for the next refresh to show what a volume has become. */
+/* A list shows the result of a change without waiting for the next refresh. */
 static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "store");
@@ -309,7 +309,7 @@ static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
 
     assert_true(create(pool, "v", NULL));
     assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
-    /* Once before it is resized, once afterwards. */
+    /* One scan before the resize and one after it. */
     cst_memory_fault("scan_one", 2);
     cst_vol_resize(pool, "v", 2 * CST_MIB, 0, NULL, &error);
     assert_no_error(error);
@@ -317,9 +317,9 @@ static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
     assert_int_equal(listed_capacity(pool), 2 * CST_MIB);
 }
 
-/* --- pools that can't be taken over ----------------------------------------------------------- */
+/* --- pools that cannot be adopted ------------------------------------------------------------- */
 
-/* A transient pool is its state on the host and nothing else; a persistent one becomes inactive. */
+/* A transient pool exists only by its state on the host. A persistent pool becomes inactive. */
 static void what_cannot_be_taken_over_is_not_active(void **state)
 {
     Fixture *f = *state;
@@ -349,7 +349,7 @@ static void what_cannot_be_taken_over_is_not_active(void **state)
 static int set_up(void **state)
 {
     backend = cst_memory_backend;
-    backend.vol_make = NULL; /* everything is made by way of a draft */
+    backend.vol_make = NULL; /* every volume is made as a draft */
     backend.remote = TRUE;
     backend.vol_abandon = fake_vol_abandon;
     backend.drop_drafts = fake_drop_drafts;

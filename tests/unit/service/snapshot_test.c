@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Snapshots of volumes through the service: kept inside of qcow2 images, and what else depends. */
+/* Snapshots of volumes through the service: snapshots inside qcow2 images, and their dependants. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Operations on a small world of volumes, one step of which fails (step.h). */
+/* Operations on a small set of volumes, one step of which fails (step.h). */
 #include "step.h"
 
 #include <errno.h>
@@ -23,22 +23,22 @@
 #include <store/protected.h>
 #include <store/trash.h>
 
-#define HALF "the copy '" /* how a move fails whose copy is complete */
+#define HALF "the copy '" /* message of a failed move whose copy is complete */
 
 /* --- steps that fail -------------------------------------------------------------------------- */
 
-/* The operations run in the test's own thread; other threads of the service are not counted. */
+/* The operations run in the test's own thread. Other threads of the service are not counted. */
 static __thread gboolean counting;
-static guint left;       /* steps until the one that fails; 0: it has failed */
-static const char *step; /* the last one that has failed; NULL: none has */
+static guint left;       /* steps until the failing one; 0: it has failed */
+static const char *step; /* the last failed step; NULL: no step has failed */
 
-/* FALSE: this step fails. */
+/* Counts a step. Returns FALSE if it fails. */
 static gboolean take_step(const char *name)
 {
     if (!counting || left == 0 || --left > 0)
         return TRUE;
     step = name;
-    /* Where a link fails otherwise, the file is copied instead. */
+    /* For any other error of linkat() the file is copied instead. */
     errno = strcmp(name, "linkat") == 0 ? EEXIST : EIO;
     return FALSE;
 }
@@ -81,7 +81,7 @@ FAILING_RECORD(cst_declarations_remove,
                (CstDeclarations * all, const char *dir, const char *name, GError **error),
                (all, dir, name, error))
 
-/* --- the world -------------------------------------------------------------------------------- */
+/* --- the environment -------------------------------------------------------------------------- */
 
 static Fixture *fixture;
 
@@ -93,7 +93,7 @@ static CstPool *pool_of(const char *name)
     return pool;
 }
 
-/* The part of a hidden name that is drawn by lot becomes the same for all. */
+/* Replaces the random part of hidden names by a constant. */
 static void hide_ids(GString *text)
 {
     for (char *at = text->str; (at = strstr(at, CST_TRASH_PREFIX));) {
@@ -117,13 +117,13 @@ static void add_sorted(GString *text, GPtrArray *lines)
         g_string_append_printf(text, "%s\n", (char *)g_ptr_array_index(lines, i));
 }
 
-/* A change of an image that was taken back may have left it other unused bytes. */
+/* An undone change of an image may leave different unused bytes. */
 static gboolean is_plain(const char *file)
 {
     return strcmp(file, "base") != 0 && strcmp(file, "over") != 0 && strcmp(file, "snapped") != 0;
 }
 
-/* The files of the directory, with a sum of what each holds. */
+/* Adds the files of the directory, with a checksum of their content. */
 static void add_files(GString *text, const char *dir, gboolean sums)
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
@@ -212,7 +212,7 @@ static void add_kept(GString *text, CstPool *pool)
     add_sorted(text, lines);
 }
 
-/* The names that are in the pool's table: no storage is asked. */
+/* Adds the names in the pool's table, without accessing the storage. */
 static void add_names(GString *text, CstPool *pool)
 {
     g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_BRIEF, NULL);
@@ -236,7 +236,7 @@ static void add_pool(GString *text, const char *name, gboolean sums)
         add_volume(text, pool, g_ptr_array_index(rows, i));
 }
 
-/* @sums: with the content of the files, which is another one in another world. */
+/* @sums: include the content of the files, which differs between two environments. */
 static char *world_text(gboolean sums)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -374,7 +374,7 @@ static gboolean make_fresh(CstPool *p, CstPool *q, GError **error)
     return TRUE;
 }
 
-/* The bytes are there already; that they are the sender's is declared. */
+/* The bytes already exist; the upload declares them as the sender's. */
 static gboolean upload_zeroes(CstPool *p, CstPool *q, GError **error)
 {
     static const char zeroes[512];
@@ -404,7 +404,7 @@ const StepOperation step_operations[] = {
 
 /* --- one run ---------------------------------------------------------------------------------- */
 
-/* "plain", which holds what its sender likes and is protected, "base" with two overlays. */
+/* Makes "plain", which is protected and has untrusted content, and "base" with two overlays. */
 static void make_world(void **state, const StepOperation *operation)
 {
     g_autoptr(CstPool) p = NULL, q = NULL;
@@ -458,7 +458,7 @@ static gboolean is_world(const char *wanted)
     return strcmp(now, wanted) == 0;
 }
 
-/* TRUE: the next start has completed what was left. */
+/* Returns TRUE if the next start has completed the operation. */
 static gboolean is_completed_by_start(const char *after)
 {
     if (!is_left())

@@ -27,13 +27,13 @@ static void a_failed_step_leaves_all_or_none(void **state)
 
 /* --- rollbacks that fail ---------------------------------------------------------------------- */
 
-/* @nth: the step of the rollback that fails, as guint *. */
+/* @nth: guint *, the step of the rollback that fails. */
 static void fail_rollback(gpointer nth)
 {
     step_fail_again(*(guint *)nth);
 }
 
-/* The last step whose failure leads to the rollback: then there is most to be undone. */
+/* Returns the last step whose failure causes the rollback, because then most has to be undone. */
 static guint last_step_before(void **state, const StepOperation *operation, const char *point,
                               const char *after)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What only a pool's technology knows, and the service passes on: its health, whether its storage
- * fails, what a revert costs. And what it does not know: that a volume holds an image.
+ * Information from a pool's backend that the service passes on: its health, failing storage, the
+ * losses of a revert. Also information that the backend does not have: that a volume contains an
+ * image.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,16 +25,16 @@
 #include "await.h"
 #include "fixture.h"
 
-/* --- storage that tells ----------------------------------------------------------------------- */
+/* --- storage that reports --------------------------------------------------------------------- */
 
 static CstBackend backend;
 static CstSnapshotBackend snapshots;
-static gint level;        /* atomic: CstHealthLevel; UNKNOWN: it fails to tell */
-static gint fails;        /* atomic: the storage does */
-static const char *lost;  /* names of what a revert removes */
-static gint with_details; /* atomic: times that it was asked for those */
+static gint level;        /* atomic: CstHealthLevel; UNKNOWN: the query fails */
+static gint fails;        /* atomic: the storage fails */
+static const char *lost;  /* names of the snapshots that a revert removes */
+static gint with_details; /* atomic: number of queries for these names */
 
-/* Pools of files are the product's. */
+/* Pools of files use the product's backend. */
 extern const CstBackend cst_dir_backend;
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
@@ -145,7 +146,10 @@ static void assert_problem(CstPool *pool, const char *expected)
     assert_true(expected ? problem && strstr(problem, expected) : !problem);
 }
 
-/* Nobody asks for it, and what is cached may still be listed, which is no sign that it works. */
+/*
+ * No client calls the pool. Cached volumes may still be listed, which does not mean that the
+ * storage works.
+ */
 static void storage_that_fails_is_a_problem_until_it_works(void **state)
 {
     g_autoptr(CstPool) pool = NULL;
@@ -166,7 +170,7 @@ static void storage_that_fails_is_a_problem_until_it_works(void **state)
 
 /* --- changes that are reported without a name ------------------------------------------------- */
 
-/* A clock that the test moves; atomic. */
+/* A clock controlled by the test; atomic. */
 static gint64 stopped_at;
 static gint is_stopped, steps;
 
@@ -196,10 +200,10 @@ static void clock_go_on(void)
     g_atomic_int_set(&is_stopped, FALSE);
 }
 
-static int reports[2]; /* a pipe: a byte for each */
+static int reports[2]; /* a pipe: one byte per report */
 static gint reported;  /* atomic: bytes that were read */
 static gint scans;     /* atomic */
-static gint covered;   /* atomic: the bytes that were read before the last scan */
+static gint covered;   /* atomic: bytes that were read before the last scan */
 
 static int watch_pipe(CstPoolState *state, GError **error)
 {
@@ -226,7 +230,10 @@ static gboolean scan_counted(CstPoolState *state, const CstScan *scan, CstTask *
     return cst_memory_backend.scan(state, scan, task, error);
 }
 
-/* Those of our own changes come with every change, and a scan for each would slow down the next. */
+/*
+ * Changes of this process are reported with every change, and a scan for each would slow down the
+ * next.
+ */
 static void a_scan_of_all_waits_for_the_end_of_a_burst(void **state)
 {
     g_autoptr(CstPool) pool = NULL;
@@ -284,14 +291,14 @@ static void a_revert_loses_what_was_agreed_to_and_nothing_else(void **state)
 
 /* --- images on devices ------------------------------------------------------------------------ */
 
-static CstPoolState *opened; /* the one that was opened last */
+static CstPoolState *opened; /* the state that was opened last */
 
 static CstPoolState *open_noted(const CstPoolDef *def, GError **error)
 {
     return opened = cst_memory_backend.open(def, error);
 }
 
-/* Nothing tells a volume from an earlier one of its name, as with RBD. */
+/* A volume cannot be distinguished from an earlier one with its name, as in RBD. */
 static gboolean scan_nameless(CstPoolState *state, const char *name, CstVolume *known,
                               CstVolume **ret_volume, GError **error)
 {
@@ -312,7 +319,7 @@ static void create_volume(CstPool *pool)
     assert_no_error(error);
 }
 
-/* What a guest might write to its disk as well. */
+/* Writes an image, as a guest could do on its disk. */
 static void write_image(void)
 {
     const CstImageCreate how = {.capacity = 1 << 20, .file_name = "v"};
@@ -328,7 +335,7 @@ static gboolean declare(CstPool *pool, const CstVolDeclare *how, GError **error)
     return cst_vol_declare(pool, "v", how, NULL, error);
 }
 
-/* What a check takes it for; @format NULL: for raw, which can't be checked. */
+/* Checks the format in use. @format NULL: raw, which cannot be checked. */
 static void assert_checked_as(CstPool *pool, const char *format)
 {
     g_autoptr(GError) error = NULL;
@@ -370,14 +377,14 @@ static void a_device_is_the_image_that_is_declared(void **state)
     assert_checked_as(pool, NULL);
     assert_true(declare(pool, &qcow2, NULL));
     assert_checked_as(pool, "qcow2");
-    /* The volume itself is as large as it was. */
+    /* The size of the volume itself is unchanged. */
     assert_true(cst_vol_get_info(pool, "v", &info, NULL));
     assert_int_equal(info.capacity, 8 << 20);
     assert_true(declare(pool, &nothing, NULL));
     assert_checked_as(pool, NULL);
 }
 
-static char *devices; /* where their nodes are; each holds nothing */
+static char *devices; /* directory of their nodes; the nodes are empty */
 
 static char *device_path(CstPoolState *state, const char *name)
 {
@@ -437,14 +444,14 @@ static void overlays_in_files_see_what_is_declared(void **state)
     assert_error(&error, CST_ERROR_CONFIG);
     create_overlay(files, "qcow2", &error);
     assert_no_error(error);
-    /* Of the size of the image, and with what it shows below. */
+    /* It has the size of the image, and shows the image's content. */
     assert_true(cst_vol_get_info(files, "over", &info, NULL));
     assert_int_equal(info.capacity, 1 << 20);
     assert_int_equal(problems_of(files), 0);
     map = cst_vol_map(files, "over", 0, 0, NULL, &error);
     assert_no_error(error);
     assert_int_equal(map->files->len, 2);
-    /* A rebase takes the format that is declared. */
+    /* A rebase uses the declared format. */
     assert_true(cst_vol_rebase(files, "over", &off, NULL, &error));
     assert_true(cst_vol_rebase(files, "over", &on, NULL, &error));
     assert_int_equal(problems_of(files), 0);
@@ -453,7 +460,7 @@ static void overlays_in_files_see_what_is_declared(void **state)
     g_free(devices);
 }
 
-/* Neither one that was deleted through us, nor one that somebody else has deleted. */
+/* Covers a volume deleted by this program, and one deleted by another program. */
 static void a_new_device_is_not_what_an_earlier_one_was(void **state)
 {
     const CstVolDeclare qcow2 = {.format = "qcow2"};
@@ -479,9 +486,9 @@ static void a_new_device_is_not_what_an_earlier_one_was(void **state)
     assert_checked_as(pool, NULL);
 }
 
-/* --- devices that udev looks at --------------------------------------------------------------- */
+/* --- devices that udev opens ------------------------------------------------------------------ */
 
-static gint looks; /* atomic: how often somebody else is still found to hold the volume */
+static gint looks; /* atomic: number of further checks that find the volume in use */
 static gboolean passing;
 
 static gboolean held_for_a_while(CstPoolState *state, const char *name, GPtrArray *holders,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is based on what: the tree that is shown, and the part of it in a refusal. */
+/* Dependencies between volumes: the tree, and the part of it in an error message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +35,9 @@ static void refresh(CstPool *pool)
     assert_no_error(error);
 }
 
-/* A line for each row: its level as dots, where it is, its format, "*" for @name, its problem. */
+/*
+ * Compares one line per row: its level as dots, its place, its format, "*" for @name, its problem.
+ */
 static void assert_tree(CstPool *pool, const char *name, const char *wanted)
 {
     g_autoptr(GError) error = NULL;
@@ -108,7 +110,7 @@ static void a_circle_has_an_end(void **state)
                 "..p:y qcow what it is based on leads back to itself\n");
 }
 
-/* A refusal names who is in the way, but not hundreds. */
+/* An error message names the dependants, but not hundreds of them. */
 static void a_refusal_names_the_first_twenty(void **state)
 {
     Fixture *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which references of images are followed, and what is remembered of those who wrote them. */
+/* The references of images that are followed, and the recorded trust in their writers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 #include "fixture.h"
 
-/* An overlay of @base, which is raw, in any pool. */
+/* Creates an overlay of @base, which is raw, in any pool. */
 static void create_overlay(CstPool *pool, const char *name, const char *base, const char *format)
 {
     g_autofree char *more = g_strdup_printf("<backingStore><path>%s</path><format type='%s'/>"
@@ -31,7 +31,10 @@ static char *path_of(Fixture *f, const char *pool, const char *name)
     return g_build_filename(f->images, pool, name, NULL);
 }
 
-/* As a tool does that knows nothing of this program: another file, or the same one (@in_place). */
+/*
+ * Copies a file like a tool that does not know this program: to a new file, or in place
+ * (@in_place).
+ */
 static void write_copy(Fixture *f, const char *name, const char *of, gboolean in_place)
 {
     g_autofree char *from = path_of(f, "p", of), *to = path_of(f, "p", name), *content = NULL;
@@ -62,7 +65,10 @@ static void refresh(CstPool *pool)
     assert_no_error(error);
 }
 
-/* Whether all that a guest of @name would see may be read; @code: of the refusal, 0: it may. */
+/*
+ * Checks whether all files that a guest of @name would read may be read. @code: of the error; 0:
+ * success.
+ */
 static void assert_followed(CstPool *pool, const char *name, int code, guint files)
 {
     g_autoptr(GError) error = NULL;
@@ -93,9 +99,9 @@ static void assert_format(CstPool *pool, const char *name, const char *format)
     fail_msg("no '%s'", name);
 }
 
-/* --- what is remembered ----------------------------------------------------------------------- */
+/* --- recorded trust --------------------------------------------------------------------------- */
 
-/* What was there while others could write stays theirs when they no longer can. */
+/* Content that other users could write stays untrusted after they lose write access. */
 static void what_others_could_write_is_not_believed_later(void **state)
 {
     Fixture *f = *state;
@@ -113,7 +119,7 @@ static void what_others_could_write_is_not_believed_later(void **state)
     set_mode(f, "p", 0700);
     refresh(pool);
     assert_followed(pool, "theirs", CST_ERROR_DENIED, 0);
-    /* Nothing was to be remembered of an image that names nothing. */
+    /* An image without references needs no record. */
     write_copy(f, "empty", "ours", TRUE);
     refresh(pool);
     assert_followed(pool, "empty", 0, 2);
@@ -124,7 +130,10 @@ static void what_others_could_write_is_not_believed_later(void **state)
     }
 }
 
-/* What a guest can write is no image later; but an empty file is nobody's disk yet. */
+/*
+ * Content that a guest could write is never an image later. An empty file is not yet a guest's
+ * disk.
+ */
 static void an_empty_file_may_become_anything(void **state)
 {
     Fixture *f = *state;
@@ -148,8 +157,8 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
     static const struct {
         CstFollow follow;
         mode_t mode; /* of the directory outside */
-        int direct;  /* error of what is based on a raw file there; 0: none */
-        int deep;    /* of what is based on an image that is based on it, declared or not */
+        int direct;  /* error of an overlay of a raw file there; 0: success */
+        int deep;    /* error of an overlay of an overlay of it, declared or not */
     } places[] = {
         {CST_FOLLOW_POOLS, 0700, CST_ERROR_NOT_FOUND, CST_ERROR_NOT_FOUND},
         {CST_FOLLOW_NONE, 0700, CST_ERROR_DENIED, CST_ERROR_DENIED},
@@ -183,7 +192,7 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
     }
 }
 
-/* --- what is shown ---------------------------------------------------------------------------- */
+/* --- listings --------------------------------------------------------------------------------- */
 
 static void the_base_says_what_the_image_does_not(void **state)
 {
@@ -205,9 +214,9 @@ static void the_base_says_what_the_image_does_not(void **state)
     }
 }
 
-/* --- what is wrong ---------------------------------------------------------------------------- */
+/* --- problems --------------------------------------------------------------------------------- */
 
-/* @wanted: all that is wrong with the volume, a line each; a listing has the first of them. */
+/* @wanted: all problems of the volume, one per line. A listing has the first of them. */
 static void assert_problems(CstPool *pool, const char *name, const char *wanted)
 {
     g_autoptr(GPtrArray) problems = cst_vol_problems(pool, name, NULL);
@@ -249,7 +258,7 @@ static void what_is_wrong_with_a_base_is_told(void **state)
     fixture_create(other, "far", "raw", "");
     create_overlay(pool, "overlay", base, "qcow2");
     create_overlay(pool, "distant", far, "raw");
-    fixture_write_qcow(f, "p", "silent", base); /* on the format of its base */
+    fixture_write_qcow(f, "p", "silent", base); /* without the format of its base */
     refresh(pool);
     assert_problems(pool, "base", "");
     assert_problems(pool, "overlay", "");

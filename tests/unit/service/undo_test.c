@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Storage whose calls fail although they have done their work, as a call that ends by its deadline
- * does, and rollbacks that fail as well. The operation leaves its intent, and the next start
- * completes or undoes it.
+ * Storage with calls that fail although their work is done, as in a timeout, and rollbacks that
+ * fail as well. The operation leaves its intent, and the next start completes or undoes it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +19,13 @@
 #include "fixture.h"
 #include "points.h"
 
-/* --- storage that is late --------------------------------------------------------------------- */
+/* --- storage that times out ------------------------------------------------------------------- */
 
 static CstBackend backend;
-static guint late_renames; /* calls until the one that is late; 0: none is */
+static guint late_renames; /* calls until the one that times out; 0: no timeout */
 static gboolean late_delete, late_move;
-static const CstErrorCode *refused_move; /* a move by a rename fails before it; NULL: it does not */
+static const CstErrorCode *refused_move; /* error of a move by a rename before its work; NULL:
+                                            success */
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
@@ -92,7 +92,7 @@ static void make_volume(const char *name)
     fixture_create_xml(p, xml);
 }
 
-/* "v" and "w" in the pool "p". */
+/* Makes "v" and "w" in the pool "p". */
 static int set_up(void **state)
 {
     backend = cst_memory_backend;
@@ -141,7 +141,7 @@ static void assert_intents(guint wanted)
     assert_int_equal(count, wanted);
 }
 
-/* What the table of the pool has, without asking the storage. */
+/* Checks the table of the pool, without accessing the storage. */
 static void assert_listed(CstPool *pool, const char *wanted)
 {
     g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_BRIEF, NULL);
@@ -153,7 +153,7 @@ static void assert_listed(CstPool *pool, const char *wanted)
     assert_string_equal(names->str, wanted);
 }
 
-/* All that the storage has: hidden names, drafts and snapshots, too. */
+/* Checks all names in the storage, including hidden names, drafts and snapshots. */
 static void assert_stored(const char *store, const char *wanted)
 {
     g_auto(GStrv) names = cst_memory_list(store);
@@ -219,7 +219,7 @@ static void snapshots_that_stay_are_removed_by_the_next_start(void **state)
     cst_memory_release();
     assert_stored("p", "v v@s w");
     assert_intents(1);
-    /* Neither volume is held. */
+    /* Neither volume is claimed. */
     assert_true(cst_vol_resize(p, "v", 1 << 17, 0, NULL, NULL));
     assert_true(cst_vol_resize(p, "w", 1 << 17, 0, NULL, NULL));
     restart();
@@ -291,7 +291,7 @@ static void an_original_gets_its_name_back_after_a_late_rename(void **state)
     assert_true(cst_vol_resize(p, "v", 1 << 17, 0, NULL, NULL));
 }
 
-/* The original keeps its hidden name until then, and nobody else can use it. */
+/* Until then the original keeps its hidden name, and cannot be used. */
 static void an_original_with_a_hidden_name_is_deleted_by_the_next_start(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -394,7 +394,7 @@ static void a_move_that_was_late_is_completed_by_the_next_start(void **state)
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* The draft is hidden before it is dropped, and its intent lasts until it is dropped. */
+/* The draft is hidden before it is removed, and its intent lasts until then. */
 static void assert_hidden(gpointer unused)
 {
     assert_listed(p, "v w");
@@ -418,7 +418,7 @@ static void a_draft_is_hidden_before_it_is_dropped(void **state)
     make_volume("x");
 }
 
-/* --- volumes that are filled ------------------------------------------------------------------ */
+/* --- overwritten volumes ---------------------------------------------------------------------- */
 
 static gboolean fill_v(unsigned flags, GError **error)
 {
@@ -427,7 +427,7 @@ static gboolean fill_v(unsigned flags, GError **error)
     return cst_vol_convert(p, p, "w", &how, NULL, error);
 }
 
-/* Where no volume can be made, a copy overwrites one that is there. */
+/* If no volume can be made, a copy overwrites an existing one. */
 static void a_copy_into_an_existing_volume_is_flushed(void **state)
 {
     static uint8_t content[65536] = {1};
@@ -449,7 +449,7 @@ static void a_copy_into_an_existing_volume_is_flushed(void **state)
     assert_error(&error, CST_ERROR_IO);
     assert_true(cst_memory_struck());
     cst_memory_release();
-    /* No claim is left, and what has changed is known. */
+    /* No claim is left, and the change is recorded. */
     assert_true(fill_v(CST_VOL_CONVERT_OVERWRITE, NULL));
     assert_true(cst_vol_compare(p, "v", p, "w", NULL, &report, NULL));
     assert_true(report.same);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sizes of a pool are those of its storage when a change answers, not at its next refresh. */
+/* The sizes of a pool are up to date when a change returns, not only after the next refresh. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -15,13 +15,13 @@
 #include <service/images.h>
 #include <service/snapshots.h>
 
-/* --- storage of which nothing else takes space ------------------------------------------------ */
+/* --- storage used by the test only ------------------------------------------------------------ */
 
-static GThread *asking; /* whose calls are answered: nobody else's look is to help */
+static GThread *asking; /* the only thread whose calls are answered, so that no other scan helps */
 
 gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 
-/* What the files in @dir have written to them, without what is hidden there. */
+/* Returns the bytes written to the files in @dir, except hidden files. */
 static uint64_t written_to(const char *dir)
 {
     g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
@@ -38,7 +38,7 @@ static uint64_t written_to(const char *dir)
     return sum;
 }
 
-/* Linked with --wrap. */
+/* Wrapped with --wrap. */
 gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
     *ret_usage = CST_POOL_USAGE_UNKNOWN;

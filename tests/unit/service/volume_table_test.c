@@ -16,7 +16,7 @@
 #define BASES 4
 #define STEPS 20000
 
-/* How often a reference was resolved. */
+/* Number of resolved references. */
 static guint resolved;
 
 char *__real_cst_reference_path(const char *reference);

@@ -57,7 +57,7 @@ static void a_created_volume_is_listed_with_its_format(void **state)
     assert_int_equal(row->info.allocation, 0);
 }
 
-/* Whatever the engine can create, a pool of files takes. */
+/* A pool of files accepts each format that the engine can create. */
 static void volumes_of_foreign_formats_are_created_and_resized(void **state)
 {
     static const char *const formats[] = {"vdi", "vmdk", "vpc", "vhdx"};
@@ -140,7 +140,7 @@ static void a_raw_volume_stays_raw_whatever_its_guest_writes(void **state)
     assert_string_equal(((CstVolRow *)g_ptr_array_index(rows, 0))->format, "raw");
 }
 
-/* The start of a medium may be a guest's to write, too: it is no image from then on either. */
+/* A guest may be able to write the start of a medium, so the file does not become an image. */
 static void a_medium_stays_one_whatever_is_written_over_its_start(void **state)
 {
     Fixture *f = *state;
@@ -321,7 +321,7 @@ static void a_cancelled_clone_leaves_nothing(void **state)
     assert_int_equal(left, 1);
 }
 
-/* A clone in a thread of its own. */
+/* A clone in its own thread. */
 typedef struct {
     CstPool *pool;
     const char *source;
@@ -353,7 +353,9 @@ static gpointer stop_pool(gpointer data)
     return GINT_TO_POINTER(cst_pool_stop(stop->pool, stop->task, NULL));
 }
 
-/* The second clone holds its source and waits for the name; the stop waits for the second clone. */
+/*
+ * The second clone claims its source and waits for the name; the stop waits for the second clone.
+ */
 static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
 {
     Fixture *f = *state;
@@ -401,7 +403,7 @@ static void two_clones_onto_each_others_source_do_not_wait(void **state)
     assert_error(&clone.error, CST_ERROR_VOL_EXISTS);
 }
 
-/* It depends on nothing, which is what was asked for. */
+/* A file without a base already is independent, so the call succeeds. */
 static void a_file_without_a_base_is_flat(void **state)
 {
     static const char *const formats[] = {"raw", "qcow2"};

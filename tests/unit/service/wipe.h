@@ -15,7 +15,7 @@
 #include "await.h"
 #include "fixture.h"
 
-/* A wipe in a thread of its own. */
+/* A wipe in its own thread. */
 typedef struct {
     CstPool *pool;
     CstTask *task;
@@ -66,7 +66,10 @@ static inline uint64_t number_of(CstTask *task)
     return cst_task_job(task);
 }
 
-/* Replaces *@ret_job by a job's present state. TRUE: it is @state, or there is no such job. */
+/*
+ * Replaces *@ret_job by the present state of a job. Returns TRUE if it is @state, or if the job
+ * does not exist.
+ */
 static inline gboolean is_in(Fixture *f, uint64_t id, CstJobState state, CstJobInfo **ret_job)
 {
     g_clear_pointer(ret_job, cst_job_info_free);
@@ -74,7 +77,7 @@ static inline gboolean is_in(Fixture *f, uint64_t id, CstJobState state, CstJobI
     return !*ret_job || (*ret_job)->state == state;
 }
 
-/* The job once it is in @state. */
+/* Returns the job once it is in @state. */
 static inline CstJobInfo *wait_for(Fixture *f, uint64_t id, CstJobState state)
 {
     CstJobInfo *job = NULL;
