@@ -19,8 +19,8 @@
 #include "tree.h"
 
 /*
- * Opening in a directory where somebody else plants things: "shared" is such a directory (others
- * may write to it), "own" is one where only we do, and "outside/victim" must stay as it is.
+ * Opening files in a directory that another user controls. Other users may write to "shared". Only
+ * we may write to "own". "outside/victim" must stay unchanged.
  */
 
 #define SECRET "only the owner may read or write this"
@@ -86,7 +86,7 @@ static void assert_opens(const CstDirHandle *dir, const char *name, int flags)
         fail_msg("%s: %s", name, error->message);
 }
 
-/* --- what is opened --------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void only_files_of_one_name_in_a_shared_directory(void **state)
 {
@@ -140,7 +140,7 @@ static void what_the_owner_linked_in_a_directory_of_ours(void **state)
     assert_opens(&own, "hard", O_RDWR);
     assert_refused(&own, "to-fifo", O_RDWR, CST_ERROR_INVALID);
     assert_refused(&own, "loop", O_RDWR, CST_ERROR_IO);
-    /* Where a file is to be replaced it must lie there itself. */
+    /* A file that will be replaced must be in the directory itself. */
     fd = cst_entry_open_file(&own, "link", O_RDONLY, NULL);
     assert_int_equal(fd, -1);
     if (geteuid() != 0)
@@ -152,8 +152,8 @@ static void what_the_owner_linked_in_a_directory_of_ours(void **state)
 /* --- races ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    const char *link;  /* what it is replaced by */
-    const char *entry; /* what is swapped */
+    const char *link;  /* replacement */
+    const char *entry; /* swapped entry */
     gint stop;
 } Swapper;
 
@@ -215,7 +215,7 @@ static void a_directory_that_becomes_a_link_is_never_followed(void **state)
     g_thread_join(thread);
 }
 
-/* --- directories of ours ---------------------------------------------------------------------- */
+/* --- directories of the service --------------------------------------------------------------- */
 
 static void a_planted_directory_is_not_taken_for_ours(void **state)
 {
@@ -249,7 +249,7 @@ static void a_planted_directory_is_not_taken_for_ours(void **state)
     assert_int_equal(st.st_mode & 07777, 0700);
 }
 
-/* Where it can't be made or opened, for whatever reason, there is none, and that is no success. */
+/* A directory that cannot be made or opened is always an error. */
 static void a_directory_that_cannot_be_made_is_told(void **state)
 {
     g_autofree char *longer = g_strnfill(256, 'n');
@@ -267,7 +267,7 @@ static void a_directory_that_cannot_be_made_is_told(void **state)
     }
 }
 
-/* As many as the kernel follows. */
+/* The limit is that of the kernel. */
 static void a_path_has_so_many_links_and_no_more(void **state)
 {
     for (int i = 0; i < 42; i++) {
@@ -370,7 +370,10 @@ static void every_call_looks_whether_it_is_the_directory(void **state)
     ops->close(pool);
 }
 
-/* What was recorded before a boot has another device number, and is the same if it is mounted. */
+/*
+ * A record from before a boot has another device number. It matches the same directory if it is
+ * mounted.
+ */
 static void a_record_of_an_earlier_boot_counts_for_what_it_knows(void **state)
 {
     CstPoolState *pool = open_pool();
@@ -392,7 +395,7 @@ static void a_record_of_an_earlier_boot_counts_for_what_it_knows(void **state)
 
 /* --- drafts while another process starts a pool on the directory ------------------------------ */
 
-/* Linked with --wrap: called when a file has been made, before its maker does anything with it. */
+/* Wrapped with --wrap: called when a file has been made, before its maker uses it. */
 static void (*on_created)(const CstDirHandle *dir, const char *name);
 
 int __real_cst_entry_create(const CstDirHandle *dir, const char *name);
@@ -441,7 +444,7 @@ static void drop_at_once(const CstDirHandle *dir, const char *name)
     start_another_pool();
 }
 
-static int dropper = -1; /* has the lock on what it is about to remove */
+static int dropper = -1; /* holds the lock of a file that is about to be removed */
 
 static void lock_at_once(const CstDirHandle *dir, const char *name)
 {
@@ -451,7 +454,7 @@ static void lock_at_once(const CstDirHandle *dir, const char *name)
     assert_int_equal(fcntl(dropper, F_OFD_SETLK, &lock), 0);
 }
 
-/* Nobody writes for hours to a file that has no name any more. */
+/* A maker must not write for hours to a file without a name. */
 static void a_file_that_is_dropped_before_it_is_locked_fails_at_once(void **state)
 {
     static void (*const meanwhile[])(const CstDirHandle *dir, const char *name) = {drop_at_once,
@@ -475,11 +478,11 @@ static void a_file_that_is_dropped_before_it_is_locked_fails_at_once(void **stat
     cst_dir_backend.close(pool);
 }
 
-/* --- names that last -------------------------------------------------------------------------- */
+/* --- durable names ---------------------------------------------------------------------------- */
 
 static guint syncs;
 static gboolean sync_fails;
-static char *synced_names; /* what was in the directory when it was synced */
+static char *synced_names; /* content of the directory when it was synced */
 
 static gboolean count_sync(int fd, const char *name, GError **error)
 {
@@ -533,7 +536,7 @@ static void a_name_is_durable_when_the_call_answers(void **state)
         assert_true(cst_dir_backend.vol_delete(pool, "v", 0, NULL));
         assert_int_equal(syncs, 2);
         assert_string_equal(synced_names, "");
-        /* What may be gone after a power cut is not there. */
+        /* A volume that may be lost in a power failure is not shown. */
         sync_fails = TRUE;
         assert_false(make_volume(pool, type, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));

@@ -13,16 +13,16 @@
 #include <pool/content.h>
 
 #define SIZE  65536
-#define FILES 100 /* so many are read on several threads */
+#define FILES 100 /* this number is read on several threads */
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-/* What the next files are when they are opened. */
+/* The attributes of the next opened files. */
 static CstVolumeStamp opened_stamp;
-static int open_fails;    /* the code of the error; 0: they are opened */
-static gint opened;       /* atomic: so many were */
-static gint opens_left;   /* atomic: the files are gone after so many */
-static gboolean only_odd; /* the files with even numbers are gone */
+static int open_fails;    /* the error code of an open; 0: success */
+static gint opened;       /* atomic: opened files */
+static gint opens_left;   /* atomic: the files are missing after this number of opens */
+static gboolean only_odd; /* the files with even numbers are missing */
 
 static char *reference(gpointer data, const char *name)
 {
@@ -44,9 +44,9 @@ static CstBlob *open_file(gpointer data, const char *name, CstFileSeen *seen, GE
     return blob;
 }
 
-static const char *declared_format; /* NULL: nothing is declared */
+static const char *declared_format; /* NULL: no declaration */
 
-/* Somebody writes an image over the raw content, after having restricted the file. */
+/* Another program writes an image over the raw content, after it has restricted the file. */
 static CstDeclaration *write_image_and_declare(CstBlob *blob)
 {
     static const guint8 header[104] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 3, [23] = 16, [29] = 1};
@@ -91,12 +91,12 @@ static void record_describes_the_file_that_was_opened(void **state)
     CstFileSeen seen = seen_now();
     g_autoptr(CstVolume) volume = NULL;
 
-    opened_stamp.inode = 5; /* another file since it was listed */
+    opened_stamp.inode = 5; /* replaced since it was listed */
     volume = cst_file_inspect(&files, "v", &seen, NULL);
     assert_int_equal(volume->stamp.inode, 5);
 }
 
-/* Another scan has read it since it was listed. */
+/* Another scan has read the file since it was listed. */
 static void record_that_fits_the_opened_file_is_kept(void **state)
 {
     CstFileSeen seen = seen_now(), listed = seen_now();
@@ -129,11 +129,11 @@ static void file_that_can_not_be_opened_has_a_problem(void **state)
     open_fails = CST_ERROR_IO;
     volume = cst_file_inspect(&files, "v", &seen, NULL);
     assert_string_equal(cst_volume_problem(volume), "cannot open 'v'");
-    /* It is made anew, whatever the file looks like. */
+    /* The record is made again, regardless of the file's attributes. */
     assert_false(cst_file_fits(volume, &seen));
 }
 
-/* --- many ------------------------------------------------------------------------------------- */
+/* --- many files ------------------------------------------------------------------------------- */
 
 static void sink(CstVolume *volume, gpointer found)
 {
@@ -187,7 +187,7 @@ static void records_that_fit_are_handed_on(void **state)
     assert_int_equal(known->refs, 1);
 }
 
-/* Files of another declared format are opened again, and are gone by then. */
+/* Files with another declared format are opened again, and are missing by then. */
 static void files_that_go_before_they_are_read_again_have_no_record(void **state)
 {
     g_autoptr(GPtrArray) found = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* When a directory's files are looked into, and when it is asked what is declared of them. */
+/* The order of reading a directory's files and querying their declarations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,14 +22,16 @@ typedef struct {
     CstPoolHost host;
     GHashTable *found; /* name to CstVolume * */
 
-    const char *format; /* what is declared of each file */
+    const char *format; /* declared format of each file */
     gboolean restricted;
-    const char *only; /* NULL: of all of them */
-    guint asked;      /* how often */
-    guint unread;     /* files of which it was asked before their content had been read */
+    const char *only; /* only this file is declared; NULL: all are */
+    guint asked;      /* number of queries */
+    guint unread;     /* files whose declaration was queried before their content was read */
 } Site;
 
-/* Every image names its backing file, so a record without one has been made without the content. */
+/*
+ * Every image names its backing file, so a record without one was made without reading the content.
+ */
 static void declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                      CstDeclaration **ret_declarations, gpointer data)
 {
@@ -115,8 +117,8 @@ static void scan(Site *site)
 }
 
 /*
- * Who writes a stranger's bytes records that first. So whoever reads the bytes and asks for the
- * record afterwards finds it, whatever the other process is doing meanwhile.
+ * A writer of untrusted bytes first records the restriction. Therefore a reader that reads the
+ * bytes first and then queries the record always finds it.
  */
 static void test_what_is_declared_is_asked_after_the_content_was_read(void **state)
 {
@@ -169,7 +171,7 @@ static void assert_is_raw(const CstVolume *volume)
     assert_null(volume->extra->compat);
 }
 
-/* In a scan, and by itself: nothing that the content says as an image is left. */
+/* Both in a scan and in a lookup: the record contains no property of the image content. */
 static void test_a_declared_format_wins_over_the_content(void **state)
 {
     Site *site = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a block device carries, whether it may be changed and can be read, and its name. */
+/* The content of a block device, whether it is writable and readable, and its name. */
 #include "fake_kernel.h"
 
 #include <setjmp.h>
@@ -29,11 +29,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- what they carry -------------------------------------------------------------------------- */
+/* --- content ---------------------------------------------------------------------------------- */
 
 #define KIB 1024
 
-/* A device of @size bytes that holds nothing but @len bytes of @data at @offset. */
+/* Makes a device of @size zero bytes with @len bytes of @data at @offset. */
 static void put_device(size_t size, size_t offset, const void *data, size_t len)
 {
     g_autofree char *path = kernel_file("/dev/disk");
@@ -117,7 +117,7 @@ static void devices_in_use_are_not_touched(void **state)
     }
 }
 
-/* What this process lacks is no failure of the device. */
+/* An error of this process, such as a lack of descriptors, is no failure of the device. */
 static void a_touch_fails_with_the_device_only(void **state)
 {
     static const struct {

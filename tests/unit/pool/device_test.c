@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who has a block device or a file open, as a kernel tells it that is played by a folder. */
+/* The holders of a block device or a file, with a simulated kernel in a directory. */
 #include "fake_kernel.h"
 
 #include <setjmp.h>
@@ -28,7 +28,7 @@
 
 /* --- the clock -------------------------------------------------------------------------------- */
 
-static gint64 now = G_TIME_SPAN_DAY; /* only a pause of the product moves it */
+static gint64 now = G_TIME_SPAN_DAY; /* advances only when the product waits */
 
 gint64 __wrap_g_get_monotonic_time(void);
 void __wrap_g_usleep(gulong us);
@@ -45,12 +45,12 @@ void __wrap_g_usleep(gulong us)
 
 /* --- the kernel ------------------------------------------------------------------------------- */
 
-static int open_count; /* device-mapper's; -1: none of its devices */
-static guint looks;    /* how often that was asked */
-static int looks_busy; /* so often the count is as above, and then 0; -1: always */
+static int open_count; /* device-mapper's open count; -1: not a device-mapper device */
+static guint looks;    /* number of queries of that count */
+static int looks_busy; /* number of queries with that count, then 0; -1: unlimited */
 
-static dev_t asked;        /* the device that is asked for */
-static struct stat looped; /* the file below loop devices */
+static dev_t asked;        /* the queried device */
+static struct stat looped; /* the file of loop devices */
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -95,7 +95,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* What the holders are said to be, and "(reads)" of those that do not write. */
+/* Returns the texts of the holders, with "(reads)" for readers. */
 static char *told(GPtrArray *holders)
 {
     GString *text = g_string_new(NULL);
@@ -146,7 +146,7 @@ static void devices_on_top_of_it_hold_it(void **state)
     assert_holders("/dev/sdb1", "device 'md1' lies on it; ");
 }
 
-/* The kernel has no list of those, and lets the device be opened exclusively. */
+/* The kernel has no list of such loop devices, and permits opening the device exclusively. */
 static void loop_devices_upon_it_hold_it(void **state)
 {
     kernel_put("/dev/loop3", "7:3");
@@ -155,7 +155,7 @@ static void loop_devices_upon_it_hold_it(void **state)
     assert_holders("/dev/sdb", "loop device /dev/loop3; ");
     looped.st_rdev = makedev(8, 17);
     assert_holders("/dev/sdb", "");
-    looped.st_rdev = 0; /* upon a file */
+    looped.st_rdev = 0; /* on a file */
     assert_holders("/dev/sdb", "");
     kernel_no_nodes = TRUE;
     kernel_put("/sys/block/loop3/loop/backing_file", "/dev/disk\n");
@@ -178,7 +178,7 @@ static void mounts_hold_it(void **state)
                                "mounted on '/mnt' (reads); ");
 }
 
-/* The last one covers the others; what the kernel adds to a name is none. */
+/* The last mount covers earlier ones. The kernel's suffix of a name is removed. */
 static void what_is_mounted_on_top_counts(void **state)
 {
     g_autoptr(GPtrArray) mounts = NULL;
@@ -223,7 +223,7 @@ static void fstab_says_what_the_host_mounts(void **state)
     g_unsetenv("LIBMOUNT_FSTAB");
 }
 
-/* btrfs has a number of its own, and tells in /sys where it lies. */
+/* btrfs has its own device number. /sys lists its devices. */
 static void a_mounted_btrfs_holds_all_its_devices(void **state)
 {
     kernel_put("/dev/sdc", "8:32");
@@ -275,7 +275,7 @@ static void processes_hold_it(void **state)
     kernel_put("/proc/999999901/fdinfo/3", "flags:\t0100000\n");
     kernel_put("/proc/999999901/fdinfo/4", "flags:\t0100001\n");
     assert_holders("/dev/sdb", "process 999999901; ");
-    /* Other devices, other files, and folders that are no processes. */
+    /* Other devices, other files, and directories that are not processes. */
     kernel_put("/proc/999999902/fd/3", "8:1");
     kernel_put("/proc/999999903/fd/3", "a file");
     kernel_put("/proc/net/fd/3", "8:16");
@@ -320,14 +320,14 @@ static void who_stays_and_is_not_seen_is_counted(void **state)
     assert_holders("/dev/sdb", "the kernel counts 2 who have it open; ");
     assert_true(now - start >= 3 * G_TIME_SPAN_SECOND);
     assert_true(looks > 10);
-    /* Who is seen need not be waited for. */
+    /* With a known holder there is no wait. */
     looks = 0;
     kernel_put("/proc/999999901/fd/3", "8:16");
     assert_holders("/dev/sdb", "process 999999901; ");
     assert_int_equal(looks, 1);
 }
 
-/* udev's rules run programs that look at a device, as children of its workers. */
+/* udev's rules run programs that open a device, as children of its workers. */
 static void what_udev_runs_passes_by(void **state)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -387,7 +387,7 @@ static void loop_devices_and_swap_hold_files(void **state)
                                    " 259        3     102400 loop3p1\n");
     assert_file_holders(fd, "loop device /dev/loop3; ");
     assert_file_holders(folder, "");
-    /* What lies upon those, and upon their partitions. */
+    /* Mounts of loop devices, and of their partitions. */
     kernel_put("/sys/block/loop3/dev", "7:3\n");
     kernel_put("/sys/block/loop3/loop3p1/dev", "259:3\n");
     kernel_put("/sys/block/loop3/queue/dev", "8:16\n");
@@ -408,7 +408,7 @@ static void loop_devices_and_swap_hold_files(void **state)
     close(folder);
 }
 
-/* In a container there may be no node to ask. */
+/* A container may lack the device node. */
 static void loop_devices_without_a_node_are_known_by_their_files_name(void **state)
 {
     g_autofree char *path = kernel_file("/srv/disk.img");

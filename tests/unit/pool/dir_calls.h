@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The system calls that a directory pool makes, recorded and failing on demand. The program is
- * linked with --wrap for each (meson.build); only one source of a program includes this file.
+ * The system calls of a directory pool, recorded and failing on demand. The program is linked with
+ * --wrap for each (meson.build). Only one source of a program may include this file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 
 #include "tree.h"
 
-static GString *calls; /* one a line: "fsync DRAFT" */
-static guint passed;   /* calls since play() began */
-static guint fault_at; /* number of the call that fails with EIO; 0: none */
+static GString *calls; /* one per line: "fsync DRAFT" */
+static guint passed;   /* calls since the start of play() */
+static guint fault_at; /* number of the call that fails with EIO; 0: all succeed */
 static void (*on_mkdir)(const char *name);
 
 int __real_fsync(int fd);
@@ -40,7 +40,7 @@ int __real_mkdirat(int fd, const char *name, mode_t mode);
 int __wrap_mkdirat(int fd, const char *name, mode_t mode);
 int __wrap_ioctl(int fd, unsigned long request, int from);
 
-/* Names of drafts that have random tokens become "DRAFT", the snapshot directory "SNAPS". */
+/* Replaces names of drafts with random tokens by "DRAFT", and the snapshot directory by "SNAPS". */
 static char *readable(const char *path)
 {
     g_autoptr(GRegex) draft = g_regex_new("\\.cistern-[0-9a-f-]+\\.part", 0, 0, NULL);
@@ -50,7 +50,7 @@ static char *readable(const char *path)
     return g_regex_replace(snaps, drafts, -1, 0, "SNAPS", 0, NULL);
 }
 
-/* Below the pool's directory; "." is that. @name NULL: what @fd has open. */
+/* Returns a path relative to the pool's directory, which is ".". @name NULL: the file of @fd. */
 static char *place(int fd, const char *name)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -65,7 +65,7 @@ static char *place(int fd, const char *name)
     return readable(below);
 }
 
-/* Notes the call; TRUE: it is to fail. Takes @what over. */
+/* Records the call. Returns TRUE if it must fail. Consumes @what. */
 static gboolean strikes(const char *call, char *what)
 {
     gboolean fails = ++passed == fault_at;
@@ -133,7 +133,7 @@ int __wrap_mkdirat(int fd, const char *name, mode_t mode)
     return made == 0 ? __real_mkdirat(fd, name, mode) : -1;
 }
 
-/* Content is short here, so extents are shared by copying. */
+/* The content is short, so extents are shared by copying. */
 int __wrap_ioctl(int fd, unsigned long request, int from)
 {
     char content[64];

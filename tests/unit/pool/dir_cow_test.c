@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Copy-on-write of a pool's directory, on file systems that the test names. */
+/* Copy-on-write of a pool's directory, on simulated file systems. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,13 +19,13 @@
 
 static unsigned long fs_type;
 static gboolean obeys; /* attributes can be set */
-static guint asked;    /* how often they were asked for */
+static guint asked;    /* number of queries of the attributes */
 static int attributes;
 
 int __wrap_fstatfs64(int fd, struct statfs *ret_fs);
 int __wrap_ioctl(int fd, unsigned long request, int *value);
 
-/* Linked with --wrap, both. */
+/* Both are wrapped with --wrap. */
 int __wrap_fstatfs64(int fd, struct statfs *ret_fs)
 {
     *ret_fs = (struct statfs){.f_type = (__typeof__(ret_fs->f_type))fs_type};
@@ -46,7 +46,10 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
     return 0;
 }
 
-/* Where it makes disks slow it is turned off if that can be; who asks for that must get it. */
+/*
+ * Copy-on-write is disabled if possible where it makes disks slow. If the definition requests it,
+ * the request must succeed.
+ */
 static void copy_on_write_is_as_the_definition_has_it(void **unused)
 {
     static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a directory pool keeps its hands off: entries that must not be opened, names that no listing
- * shows, drafts that are not a dead process's, and a directory that is not the pool's.
+ * Objects that a directory pool never touches: unsafe entries, names hidden from listings, drafts
+ * of living processes, and a directory that is not the pool's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 
 #define OTHER_BOOT "aaaaaaaa-0000-0000-0000-000000000001"
 
-static CstPoolState *pool; /* in "pool", into which others may write */
+static CstPoolState *pool; /* in "pool", which other users may write to */
 
 static CstPoolState *open_pool(const char *path)
 {
@@ -58,7 +58,7 @@ static int tear_down(void **unused)
     return 0;
 }
 
-/* --- what is opened --------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void plant_link(const char *name)
 {
@@ -81,7 +81,10 @@ static void plant_fifo(const char *name)
     assert_int_equal(mkfifo(path, 0600), 0);
 }
 
-/* A loop device, which may not be there. Only root of the host can make one: a link, otherwise. */
+/*
+ * Makes a loop device, which may not exist. Only root on the host can make one; otherwise makes a
+ * link.
+ */
 static void plant_device(const char *name)
 {
     g_autofree char *path = at(name);
@@ -99,7 +102,7 @@ static int watch_pool(void)
     return watch;
 }
 
-/* Whether the entry @name of the pool has been opened since this was last asked. */
+/* Returns whether the entry @name of the pool was opened since the last call. */
 static gboolean was_opened(int watch, const char *name)
 {
     union {
@@ -118,7 +121,7 @@ static gboolean was_opened(int watch, const char *name)
     return found;
 }
 
-/* To open a FIFO or a device may do something, for whoever has planted it. */
+/* Opening a FIFO or a device may have side effects that an attacker controls. */
 static void what_is_refused_is_not_even_opened(void **unused)
 {
     static void (*const plants[])(const char *) = {plant_link, plant_hard_link, plant_fifo,
@@ -145,7 +148,7 @@ static void what_is_refused_is_not_even_opened(void **unused)
     close(watch);
 }
 
-/* Nor is a FIFO waited for. */
+/* The check does not wait for a FIFO. */
 static void only_directories_are_pools(void **unused)
 {
     g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
@@ -185,10 +188,10 @@ static guint shown(void)
     return volumes;
 }
 
-/* What Linux's NFS client keeps of a file that was deleted while it was open. */
+/* Linux's NFS client keeps such a name for a deleted file that is still open. */
 #define OF_NFS ".nfs00000000000a00e200000001"
 
-/* In a listing, by a look-up, and in answer to who asks for its creation. */
+/* In a listing, in a lookup, and in a creation. */
 static void names_are_volumes_or_hidden_from_everybody(void **unused)
 {
     static const struct {
@@ -232,7 +235,7 @@ static gboolean is_there(const char *name)
     return lstat(path, &st) == 0;
 }
 
-/* As its maker holds it. */
+/* Locks the file like its maker. */
 static int lock_file(const char *name)
 {
     struct flock lock = {
@@ -277,9 +280,9 @@ static void only_drafts_of_the_dead_are_dropped(void **unused)
     assert_false(is_there("pool/.cistern-living.part"));
 }
 
-/* --- which directory it is -------------------------------------------------------------------- */
+/* --- identity of the directory ---------------------------------------------------------------- */
 
-/* @line with what is behind "@key=" replaced by @value. */
+/* Returns @line with the value of "@key=" replaced by @value. */
 static char *with(const char *line, const char *key, const char *value)
 {
     g_autofree char *field = g_strconcat(key, "=", NULL);
@@ -292,7 +295,7 @@ static char *with(const char *line, const char *key, const char *value)
     return g_strdup_printf("%.*s%s%s", (int)(begin - line), line, value, end);
 }
 
-/* Another directory in the place of the pool's. */
+/* Replaces the pool's directory by another one. */
 static void exchange(void)
 {
     static guint number;
@@ -328,7 +331,10 @@ static void the_record_names_the_boot(void **unused)
     assert_true(g_str_has_suffix(line, ending));
 }
 
-/* Within a boot inode and device count, and from the first use on in the next one. */
+/*
+ * Inode and device are compared within a boot. After a boot they are compared again from the first
+ * use on.
+ */
 static void another_directory_is_found_out_within_a_boot(void **unused)
 {
     g_autofree char *line = cst_dir_backend.identity(pool, NULL);
@@ -346,7 +352,7 @@ static void another_directory_is_found_out_within_a_boot(void **unused)
         exchange();
         assert_false(is_used(pool, NOT_THE_ONE));
     }
-    /* A start accepts it, and counts it from then on. */
+    /* A start accepts the directory, and expects it from then on. */
     assert_true(cst_dir_backend.expect(pool, line, TRUE, NULL));
     exchange();
     assert_false(is_used(pool, NOT_THE_ONE));
@@ -367,7 +373,7 @@ static void a_record_that_cannot_be_read_expects_nothing(void **unused)
     assert_false(is_used(pool, "nothing is mounted there now"));
 }
 
-/* /proc is a file system wherever this runs. */
+/* /proc is a separate file system on every host. */
 static void another_file_system_is_found_out_by_its_type(void **unused)
 {
     CstPoolState *mounted = open_pool("/proc");
@@ -385,7 +391,7 @@ static void another_file_system_is_found_out_by_its_type(void **unused)
     assert_false(is_used(mounted, "another file system is mounted"));
     assert_false(cst_dir_backend.expect(mounted, type, TRUE, &error));
     assert_non_null(strstr(error->message, "another file system is mounted"));
-    /* Numbers say nothing after a boot, and each of them says something within one. */
+    /* After a boot the numbers are ignored. Within a boot each of them is compared. */
     assert_true(cst_dir_backend.expect(mounted, inode, FALSE, NULL));
     assert_true(is_used(mounted, ""));
     assert_true(cst_dir_backend.expect(mounted, device, FALSE, NULL));
@@ -407,7 +413,7 @@ static void walk(const char *name)
     cst_handle_open_trusted(path, FALSE, 0, &dir, NULL);
 }
 
-/* A daemon that loses one with each call comes to its end some day. */
+/* A leak of one descriptor per call would end a daemon some day. */
 static void no_call_keeps_a_descriptor(void **unused)
 {
     static const char *const names[] = {"disk", "none", "link", "hard", "fifo", "folder"};

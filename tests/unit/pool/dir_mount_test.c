@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a pool of files has for those that mount its directory: a path that nobody else can change,
- * the path without links, and the question whether it is the right one.
+ * Functions of a pool of files for backends that mount its directory: a path that no other user can
+ * change, the path without links, and the check of the directory.
  */
 #include "tree.h"
 
@@ -46,7 +46,7 @@ static void assert_fixed(const char *name, gboolean fixed)
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
 }
 
-/* By its path root mounts there: nobody may put another directory, or a link, in its place. */
+/* Root mounts by path: no other user may replace a part of it by another directory or a link. */
 static void a_path_is_fixed_where_nobody_else_can_exchange_its_parts(void **state)
 {
     make_dir("own/a", 0777);
@@ -99,7 +99,7 @@ static void the_real_path_has_no_links(void **state)
     assert_leads("own/none", "own/a/none");
     assert_leads("own/missing", "own/missing");
     assert_leads("missing/b", "missing/b");
-    g_free(cst_path_real(looped)); /* ends */
+    g_free(cst_path_real(looped)); /* terminates */
 }
 
 static CstPoolState *open_pool(void)
@@ -135,7 +135,10 @@ static void assert_target_opens(CstPoolState *pool, gboolean opens, guint asked)
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_STATE) && target.fd < 0);
 }
 
-/* A pool that knows its directory by itself is asked once about each, and none gets past it. */
+/*
+ * A pool with its own check of directories is asked once about each directory, and every directory
+ * is checked.
+ */
 static void who_knows_the_directory_is_asked_once(void **state)
 {
     CstPoolState *pool = open_pool();

@@ -10,7 +10,7 @@
 #include "await.h"
 #include "points.h"
 
-#define MANY 300 /* more than a user may have inotify instances (128) */
+#define MANY 300 /* more than the limit of inotify instances of a user (128) */
 
 /* --- watched pools ---------------------------------------------------------------------------- */
 
@@ -18,7 +18,7 @@ typedef struct {
     CstPoolState *state;
     int fd;
     GHashTable *names;
-    guint anything; /* reports without a name */
+    guint anything; /* number of reports without a name */
 } Watched;
 
 static void watched_free(Watched *watched)
@@ -86,7 +86,7 @@ static guint count_instances(void)
     return count;
 }
 
-/* --- the folder ------------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -178,7 +178,7 @@ static guint queue_length(void)
     return (guint)g_ascii_strtoull(text, NULL, 10);
 }
 
-/* Renames one file over and over while the thread that reads the queue is held. */
+/* Renames one file repeatedly while the thread that reads the queue is stopped. */
 static void overflow_queue(void)
 {
     g_autofree char *a = at("busy/a");

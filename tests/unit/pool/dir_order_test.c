@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The system calls of a directory pool, in order, and each of them failing in turn.
+ * The system calls of a directory pool, in order, and with each of them failing in turn.
  *
- * Each operation is played once undisturbed: its calls are compared with the expected ones, so that
- * a missing sync, or one in the wrong place, is found. Then it is played as often as it makes
- * calls, and each time another one fails. The pool must hold afterwards what it held before, and
- * the operation must succeed when it is repeated.
+ * Each operation runs once without a fault. Its calls are compared with the expected ones, so that
+ * a missing or misplaced sync is detected. Then the operation runs once for each of its calls, with
+ * that call failing. Afterwards the pool must have its previous content, and the repeated operation
+ * must succeed.
  */
 #include "points.h"
 
@@ -44,7 +44,9 @@ static char *output_of(const char *command)
     return text;
 }
 
-/* Every entry of both directories with its mode and number of names, and what files hold. */
+/*
+ * Returns every entry of both directories with its mode and link count, and the content of files.
+ */
 static char *tree(void)
 {
     g_autofree char *text =
@@ -109,7 +111,10 @@ static int tear_down(void **unused)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-/* @snapshot: the draft gets one before its commit. What fails is abandoned, as the core does. */
+/*
+ * @snapshot: the draft gets a snapshot before its commit. A failed draft is abandoned, as the core
+ * does.
+ */
 static gboolean make(CstVolType type, gboolean snapshot, GError **error)
 {
     g_auto(CstVolDraft) draft = {.token = g_strdup("0-0")};
@@ -154,7 +159,7 @@ static gboolean rename_volume(GError **error)
     return cst_pool_state_rename(pool, "disk", "new", error);
 }
 
-/* Of a volume that a process which was killed has renamed, but not its snapshots. */
+/* Completes the rename of a killed process that has renamed the volume but not its snapshots. */
 static gboolean complete_rename(GError **error)
 {
     g_autofree char *from = at("pool/disk"), *to = at("pool/new");
@@ -164,7 +169,7 @@ static gboolean complete_rename(GError **error)
     return cst_pool_state_rename(pool, "disk", "new", error);
 }
 
-/* Of a draft whose snapshots had got the volume's name when its maker was killed. */
+/* Abandons a draft whose snapshots had the volume's name when its maker was killed. */
 static gboolean abandon_marked(GError **error)
 {
     g_autofree char *from = at("pool/.cistern-0-0.part");
@@ -182,7 +187,7 @@ static gboolean link_volume(GError **error)
     return cst_pool_state_link(pool, "disk", "new", error);
 }
 
-/* Called with a second name, which the first call of a round makes. */
+/* Removes the first of two names. The first call of a round makes the second name. */
 static gboolean drop_old_name(GError **error)
 {
     g_autofree char *from = at("pool/disk"), *to = at("pool/new");
@@ -224,8 +229,7 @@ typedef struct {
     const char *what;
     gboolean (*call)(GError **error);
     gboolean with_snapshot;
-    /* What is left is what was there before, or, where the change can't be undone, what the change
-     * makes of it. */
+    /* After a failure the state is the old one or, if the change cannot be undone, the new one. */
     gboolean may_be_done;
     const char *calls;
 } Operation;
@@ -267,7 +271,7 @@ static const Operation operations[] = {
      "rename SNAPS/disk/old SNAPS/disk/new\nfsync SNAPS/disk\n"},
 };
 
-/* The mark goes last: it is what tells that the snapshots are those of the draft. */
+/* The mark is removed last, because it shows that the snapshots belong to the draft. */
 static void mark_of_a_draft_is_removed_after_its_snapshots(void **unused)
 {
     fill(TRUE);
@@ -279,7 +283,7 @@ static void mark_of_a_draft_is_removed_after_its_snapshots(void **unused)
     g_string_free(g_steal_pointer(&calls), TRUE);
 }
 
-/* Plays the operation on a pool made anew, with its call number @fault failing. */
+/* Runs the operation on a new pool, with call number @fault failing. */
 static gboolean play(const Operation *operation, guint fault, GError **error)
 {
     gboolean done;
@@ -291,7 +295,10 @@ static gboolean play(const Operation *operation, guint fault, GError **error)
     return done;
 }
 
-/* Returns the calls of the operation, played undisturbed, and in *ret_after what it makes. */
+/*
+ * Runs the operation without a fault. Returns the number of its calls, and in *ret_after the
+ * resulting state.
+ */
 static guint play_undisturbed(const Operation *operation, char **ret_after)
 {
     g_autoptr(GError) error = NULL;
@@ -324,7 +331,7 @@ static void each_operation_syncs_what_it_names_in_order(void **unused)
     }
 }
 
-/* After a failure: what is there is as before or as after, and the operation works again. */
+/* After a failure: the state is the old or the new one, and the repeated operation succeeds. */
 static void check_failed(const Operation *operation, guint fault, const char *before,
                          const char *after)
 {
@@ -356,20 +363,20 @@ static void each_call_that_fails_leaves_what_was_there(void **unused)
             g_autoptr(GError) error = NULL;
 
             fill(operation->with_snapshot);
-            /* What the operation finds is no part of it. */
+            /* This preparation is not part of the operation. */
             if (operation->call == drop_old_name)
                 g_free(output_of("ln pool/disk pool/new"));
             if (operation->call == complete_rename)
                 g_free(output_of("mv pool/disk pool/new"));
             before = tree();
             if (!play(operation, fault, &error)) {
-                /* A file that can't be linked is copied. */
+                /* A file that cannot be linked is copied. */
                 if (error->code != CST_ERROR_IO && operation->call != take_from_other_pool)
                     fail_msg("%s, call %u failed: %s", operation->what, fault, error->message);
                 check_failed(operation, fault, before, after);
                 continue;
             }
-            /* What the next start drops was not needed for the result. */
+            /* The removals at the next start were not needed for the result. */
             assert_true(cst_pool_state_settle(pool, NULL));
             now = tree();
             if (strcmp(now, after) != 0)
@@ -381,7 +388,7 @@ static void each_call_that_fails_leaves_what_was_there(void **unused)
 
 /* --- reverting -------------------------------------------------------------------------------- */
 
-/* Somebody renames a file of theirs over the volume, or over the draft of the revert. */
+/* Another program renames its own file over the volume, or over the draft of the revert. */
 static void put_theirs_over(gpointer pattern)
 {
     g_autofree char *command = g_strdup_printf("echo theirs >t; mv t pool/%s", (char *)pattern);
@@ -408,7 +415,7 @@ static void revert_is_denied_when_a_name_becomes_another_file(void **unused)
     }
 }
 
-/* The owner and mode are those of the volume, and set-id bits are dropped. */
+/* The file has the owner and mode of the volume, without set-id bits. */
 static void revert_keeps_the_mode_without_set_id_bits(void **unused)
 {
     g_autofree char *path = at("pool/disk");
@@ -423,7 +430,7 @@ static void revert_keeps_the_mode_without_set_id_bits(void **unused)
 
 /* --- the snapshot directory ------------------------------------------------------------------- */
 
-/* Another process removes the last snapshot of another volume, and the directory with it. */
+/* Another process removes the last snapshot of another volume, and then the directory. */
 static void remove_upper_once(const char *name)
 {
     g_autofree char *upper = at("pool/.cistern-snapshots");
@@ -449,7 +456,7 @@ static void drop_drafts(gpointer state)
     assert_true(cst_pool_state_settle(state, NULL));
 }
 
-/* Another process' start drops the draft, of which its maker is dead, before the abandon does. */
+/* The start of another process removes the draft of a dead maker before the abandon does. */
 static void abandon_succeeds_when_another_process_drops_the_draft_first(void **unused)
 {
     g_auto(CstVolDraft) draft = {.token = g_strdup("0-0")};
@@ -468,7 +475,7 @@ static void abandon_succeeds_when_another_process_drops_the_draft_first(void **u
     assert_string_equal(after, before);
 }
 
-/* The commit of a draft never adopts the snapshots of a volume that is gone. */
+/* The commit of a draft never adopts the snapshots of a deleted volume. */
 static void commit_is_refused_while_there_are_snapshots_of_a_former_volume(void **unused)
 {
     g_autoptr(GError) error = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Other processes that change a pool's directory between two steps of an operation, and what an
- * operation refuses because of entries that were there before.
+ * Other processes that change a pool's directory between two steps of an operation, and operations
+ * that are refused because of existing entries.
  */
 #include "points.h"
 
@@ -94,7 +94,7 @@ static CstVolDef *definition(const char *name)
     return def;
 }
 
-/* Somebody renames a file of theirs over the one that @name is. */
+/* Another program renames its own file over @name. */
 static void put_theirs_over(gpointer name)
 {
     g_autofree char *theirs = at("theirs"), *path = at(name);
@@ -126,7 +126,7 @@ static void commit_is_denied_when_the_name_becomes_another_file(void **unused)
     assert_content("pool/new", "theirs");
 }
 
-/* The core records both with the declaration of the format. */
+/* The core records both together with the declaration of the format. */
 static void draft_knows_its_file_and_who_else_may_write(void **unused)
 {
     static const mode_t modes[] = {0700, 0770};
@@ -149,7 +149,7 @@ static void draft_knows_its_file_and_who_else_may_write(void **unused)
     }
 }
 
-/* Another process starts the pool while this one makes a volume and has snapshots of it already. */
+/* Another process starts the pool while this one makes a volume that already has snapshots. */
 static void snapshots_of_a_living_draft_survive_another_start(void **unused)
 {
     static const char folder[] = "pool/.cistern-snapshots/.cistern-0-0.part";
@@ -182,7 +182,7 @@ static void volume_that_is_removed_meanwhile_is_deleted(void **unused)
 
 /* --- renaming --------------------------------------------------------------------------------- */
 
-/* They would become the snapshots of this volume. */
+/* The old snapshots would otherwise become snapshots of this volume. */
 static void name_with_snapshots_of_a_former_volume_is_refused(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "disk", FALSE, NULL);
@@ -204,7 +204,7 @@ static void add_former_snapshots(gpointer unused)
     add_snapshot_of("new");
 }
 
-/* The volume keeps its name and its snapshots. */
+/* After the failed rename the volume has its name and its snapshots. */
 static void rename_is_taken_back_when_snapshots_of_the_name_appear(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -230,7 +230,7 @@ static void second_name_that_is_removed_meanwhile_is_dropped(void **unused)
     assert_true(is_there("pool/.cistern-snapshots/new/old"));
 }
 
-/* @blob is what the caller has checked; the name may be another file by now. */
+/* @blob is the file that the caller has checked. The name may refer to another file by now. */
 static void only_the_file_that_is_open_is_taken(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "disk", FALSE, NULL);

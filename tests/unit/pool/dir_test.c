@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Directories whose file system refuses, or in which somebody else is quicker: a call that fails
- * says so, and leaves nothing of its own behind. System calls fail when the test says so, and
- * extents are shared by copying, so that every file system will do.
+ * Directories with failing system calls, or with concurrent changes by another program. A failed
+ * call reports the error and leaves no files. System calls fail on request, and extents are shared
+ * by copying, so that every file system can be used.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,10 +29,10 @@
 
 /* --- system calls ----------------------------------------------------------------------------- */
 
-/* Linked with --wrap for these; the @fault_at'th call of @fault fails with EIO. */
+/* These functions are wrapped with --wrap. Call number @fault_at of @fault fails with EIO. */
 static const char *fault;
 static int fault_at;
-static gboolean no_flags; /* renaming has none, as on some network file systems */
+static gboolean no_flags; /* renameat2() supports no flags, as on some network file systems */
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -97,7 +97,7 @@ int __wrap_unlinkat(int fd, const char *name, int flags)
     return strikes("unlinkat") ? -1 : __real_unlinkat(fd, name, flags);
 }
 
-/* Content is short here. */
+/* The content is short. */
 int __wrap_ioctl(int fd, unsigned long request, int from)
 {
     char content[64];
@@ -125,7 +125,7 @@ static void put_writable(const char *name, const char *text)
     assert_int_equal(chmod(path, 0666), 0);
 }
 
-/* What the shell prints that runs @command in the folder above the pool. */
+/* Returns the output of @command, run by the shell in the parent directory of the pool. */
 static char *output_of(const char *command)
 {
     const char *const argv[] = {"sh", "-c", command, NULL};
@@ -136,7 +136,7 @@ static char *output_of(const char *command)
     return text;
 }
 
-/* Every entry below the pool with its mode, and what files hold. */
+/* Returns every entry below the pool with its mode, and the content of files. */
 static char *tree(void)
 {
     return output_of("find pool -printf '%p %m\\n' | sort; find pool -type f | sort | xargs cat");
@@ -243,7 +243,7 @@ static void plant_snapshot(void)
     put_writable("pool/.cistern-snapshots/disk/old", "old");
 }
 
-/* @changed: the change has been made, and may be lost in a power cut. */
+/* @changed: the change has been made, but may be lost in a power failure. */
 static void a_call_that_fails_leaves_nothing(void **unused)
 {
     static const struct {
@@ -303,7 +303,7 @@ static void a_call_that_fails_leaves_nothing(void **unused)
     }
 }
 
-/* --- somebody was quicker --------------------------------------------------------------------- */
+/* --- concurrent changes ----------------------------------------------------------------------- */
 
 static void a_name_that_is_taken_meanwhile_stays_with_who_took_it(void **unused)
 {
@@ -334,7 +334,7 @@ static void a_name_that_is_taken_meanwhile_stays_with_who_took_it(void **unused)
     }
 }
 
-/* It is linked and unlinked then, and replaces nothing either. */
+/* The file is then linked and unlinked, which does not replace a file either. */
 static void names_are_given_without_flags_of_renaming(void **unused)
 {
     g_autofree char *after = NULL;
@@ -358,7 +358,10 @@ static void names_are_given_without_flags_of_renaming(void **unused)
                                "oldothernow");
 }
 
-/* Content can't be made again; an empty directory can, and another process may have dropped it. */
+/*
+ * Lost content cannot be restored. An empty directory can be made again, because another process
+ * may have removed it.
+ */
 static void a_draft_that_is_gone_is_no_volume(void **unused)
 {
     static const CstVolType types[] = {CST_VOL_FILE, CST_VOL_DIR};
@@ -426,7 +429,7 @@ static void a_snapshot_that_is_not_there_is_told(void **unused)
     assert_string_equal(after, before);
 }
 
-/* What is being made stays, and so do snapshots; folders that nothing is in any more go. */
+/* Drafts of living processes and snapshots stay; empty directories are removed. */
 static void drafts_of_the_dead_are_dropped_among_snapshots(void **unused)
 {
     g_autofree char *path = at("pool/.cistern-snapshots/disk"), *after = NULL;
@@ -456,8 +459,9 @@ static void add_name(const char *name, const char *new_name)
 }
 
 /*
- * Snapshots that are marked with a second name of a dead maker's draft go with that. What a
- * stranger gives its name is not the draft, nor is what has become the volume.
+ * Snapshots marked with a second name of a dead maker's draft are removed with the draft. A file
+ * that another user gives that name is not the draft, and neither is the file that has become the
+ * volume.
  */
 static void marked_snapshots_go_with_their_draft_alone(void **unused)
 {
@@ -517,7 +521,7 @@ static void a_directory_is_deleted_when_it_is_empty(void **unused)
     assert_int_equal(access(target, F_OK), -1);
 }
 
-/* In a dry run as without: what is there must do, and what is missing would be made. */
+/* With and without a dry run: existing entries must be suitable, and missing ones would be made. */
 static void what_is_in_the_way_of_building_is_told(void **unused)
 {
     g_autofree char *target = at("pool");
@@ -544,7 +548,7 @@ static void what_is_in_the_way_of_building_is_told(void **unused)
     assert_int_equal(access(target, F_OK), 0);
 }
 
-/* Two boots that nobody knows the id of are not the same one. */
+/* Two boots with unknown ids are not equal. */
 static void an_unknown_boot_is_no_known_one(void **unused)
 {
     g_autofree char *line = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Operations of a disk pool in which each step fails in turn, and changes by other programs between
- * two steps. After each of them the disk is unlocked, the kernel has the partitions of the table,
- * and the operation works when it is repeated.
+ * Operations of a disk pool with each step failing in turn, and changes by other programs between
+ * two steps. After each run the disk is unlocked, the kernel has the partitions of the table, and
+ * the repeated operation succeeds.
  */
 #include "points.h"
 
@@ -40,7 +40,7 @@ static int tear_down(void **state)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-/* As the core does: what fails is given up, and then abandoned. */
+/* Like the core: a failed draft is cleared and then abandoned. */
 static gboolean make_volume(GError **error)
 {
     g_autoptr(CstVolDef) def = fake_disk_def("sdx2", 4 * FAKE_MIB, NULL);
@@ -86,7 +86,10 @@ static void build_chain(void)
 {
     pool = fake_disk_build("dos");
     fake_disk_make(pool, "sdx1", 40, "extended");
-    /* Three more primary ones are not needed: number 5 is the first logical one anyhow. */
+    /*
+     * Three more primary partitions are not needed, because number 5 is the first logical one
+     * anyway.
+     */
     fake_disk_make(pool, "sdx2", 1, NULL);
     fake_disk_make(pool, "sdx3", 1, NULL);
     fake_disk_make(pool, "sdx4", 1, NULL);
@@ -108,7 +111,7 @@ typedef struct {
     const char *what;
     void (*build)(void);
     gboolean (*call)(GError **error);
-    gboolean may_be_done; /* a failure after the table was written leaves the change made */
+    gboolean may_be_done; /* a failure after the write of the table does not undo the change */
     const char *before, *after;
     const char *shown_before, *shown_after;
 } Operation;
@@ -128,9 +131,9 @@ static const Operation operations[] = {
      "", "1=1-5 2=5-9"},
 };
 
-/* --- what is there ---------------------------------------------------------------------------- */
+/* --- resulting state -------------------------------------------------------------------------- */
 
-/* As "sdx1=1-5 …", without the mark of a problem. */
+/* Returns "sdx1=1-5 …", without the mark of a problem. */
 static char *listed(void)
 {
     char *text = fake_disk_listed(pool);
@@ -139,7 +142,7 @@ static char *listed(void)
     return g_strchomp(text);
 }
 
-/* Whether a reader of what was seen last gets the volume in the size that the table says. */
+/* Checks that a reader with cached data gets the volume with its size in the table. */
 static void assert_seen(const char *list)
 {
     for (guint number = 1; number <= 7; number++) {
@@ -174,7 +177,7 @@ static void check_failed(const Operation *operation, const char *fault, guint nu
         fail_msg("%s, %s %u failed, and again: %s", operation->what, fault, number, error->message);
 }
 
-/* Plays the operation with one failure; FALSE: it has less steps of the kind. */
+/* Runs the operation with one failure. Returns FALSE if it has fewer steps of that kind. */
 static gboolean play(const Operation *operation, gboolean of_kernel, guint number)
 {
     const char *fault = of_kernel ? "order to the kernel" : "opening";
@@ -222,7 +225,7 @@ static void each_step_that_fails_leaves_table_and_kernel_alike(void **state)
 
 static guint looked_at_lock;
 
-/* Another program can't have the lock there. */
+/* Another program cannot acquire the lock at this point. */
 static void assert_locked(gpointer unused)
 {
     int fd = g_open(fake_disk.file, O_RDONLY | O_CLOEXEC, 0);
@@ -245,7 +248,7 @@ static void table_is_changed_with_the_disk_locked(void **state)
     assert_true(make_volume(NULL));
     assert_true(cst_pool_state_vol_resize(pool, "sdx2", 6 * FAKE_MIB, NULL, NULL));
     assert_true(delete_volume(NULL));
-    /* Three of the create, with the claim, two of the resize, two of the delete. */
+    /* Four by the create including its claim, two by the resize, two by the delete. */
     assert_int_equal(looked_at_lock, 8);
     points_clear();
     fake_disk_assert_free();
@@ -307,7 +310,7 @@ static void table_is_read_after_the_lock_was_acquired(void **state)
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* The content has to be on the disk before the table shows the volume. */
+/* The content must be on the disk before the table shows the volume. */
 static void volume_is_not_shown_when_its_content_is_not_synced(void **state)
 {
     g_autoptr(CstVolDef) def = fake_disk_def("sdx2", 4 * FAKE_MIB, NULL);
@@ -316,7 +319,7 @@ static void volume_is_not_shown_when_its_content_is_not_synced(void **state)
 
     build_gpt();
     assert_true(cst_pool_state_reserve(pool, def, &draft, NULL));
-    /* Its flush fails then. */
+    /* Makes its flush fail. */
     disk_draft_close(draft.blob);
     assert_false(cst_pool_state_commit(pool, &draft, def, &error));
     assert_int_equal(error->code, CST_ERROR_STATE);
@@ -351,7 +354,7 @@ static void give_up_claim(gpointer draft)
     cst_vol_draft_clear(draft);
 }
 
-/* Between two looks for room a claim may end: the volume grows when it is asked for again. */
+/* A claim may end between two checks for space. The volume grows when the resize is repeated. */
 static void room_of_a_claim_that_was_given_up_is_free_for_growth(void **state)
 {
     g_autoptr(CstVolDef) def = fake_disk_def("sdx2", 4 * FAKE_MIB, NULL);
@@ -373,7 +376,7 @@ static void remember_settled(gpointer settled)
     *(guint *)settled = fake_disk.settled;
 }
 
-/* udev makes the names of new partitions, for which it has to get the lock: the answer waits. */
+/* udev makes the names of new partitions and needs the lock for that, so the call waits. */
 static void each_change_awaits_udev_before_it_is_acknowledged(void **state)
 {
     guint settled = G_MAXUINT;
@@ -416,7 +419,7 @@ static void assert_second_is_shown(gpointer unused)
     fake_disk_assert_shown("1=1-5 2=20-24");
 }
 
-/* The rollback removes what the commit has made, and no partition of another program. */
+/* The rollback removes the partition of the commit, and no partition of another program. */
 static void failed_commit_removes_its_own_partition_only(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -433,7 +436,7 @@ static void failed_commit_removes_its_own_partition_only(void **state)
     fake_disk_assert_shown("1=1-5 2=20-24");
 }
 
-/* What another program uses can't go, and an abandon that leaves it says so. */
+/* A partition in use cannot be removed. An abandon that leaves it reports this. */
 static void partition_in_use_that_has_to_go_fails_an_abandon(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -448,14 +451,14 @@ static void partition_in_use_that_has_to_go_fails_an_abandon(void **state)
     fake_disk_assert_shown("1=1-5");
 }
 
-/* Another tool has resized a partition while a delete failed: the kernel gets the table of now. */
+/* Another tool has resized a partition while a delete failed. The kernel gets the present table. */
 static void failed_delete_shows_the_table_as_it_is_now(void **state)
 {
     g_autoptr(GError) error = NULL;
 
     build_gpt();
     fake_disk.opened = 0;
-    fake_disk.open_fails = 2; /* the one to write */
+    fake_disk.open_fails = 2; /* the open for writing */
     point_run("disk.change.failed", add_second_partition, NULL);
     assert_false(delete_volume(&error));
     assert_int_equal(error->code, CST_ERROR_IO);

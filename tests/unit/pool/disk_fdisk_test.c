@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables of type gpt and dos in files, and what is left of a change that ends after each of its
- * writes: this program's own write() stands in libfdisk's way, its pwrite() in ours, and keeps the
+ * Tables of type gpt and dos in files, and the state after a change that ends after each of its
+ * writes. This program replaces write() for libfdisk and pwrite() for the product, and records the
  * file's content before each.
  */
 #include <errno.h>
@@ -33,7 +33,7 @@ typedef struct {
     GBytes *bytes;
 } Write;
 
-static GArray *recorded; /* of Write; NULL: nothing is recorded */
+static GArray *recorded; /* of Write; NULL: not recording */
 
 static void write_clear(gpointer write)
 {
@@ -114,7 +114,7 @@ static void create(const char *label)
         fail_msg("%s", error->message);
 }
 
-/* From and to in MiB. */
+/* @from and @to in MiB. */
 static DiskChange addition(guint number, DiskKind kind, guint from, guint to, const char *mark)
 {
     return (DiskChange){.action = DISK_ADD,
@@ -139,7 +139,7 @@ static void drop(guint number)
     change_table(&change);
 }
 
-/* "gpt: 1=1-5 linux-swap, 2=…": partitions in MiB; "none" where there is no table. */
+/* Returns "gpt: 1=1-5 linux-swap, 2=…", partitions in MiB, or "none" without a table. */
 static char *describe(const DiskTable *table)
 {
     g_autoptr(GString) text = g_string_new(table ? table->label : "none");
@@ -168,7 +168,7 @@ static void assert_table(const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void an_empty_disk_has_no_table(void **state)
 {
@@ -195,7 +195,7 @@ static void a_gpt_holds_what_was_put_into_it(void **state)
     assert_int_equal(table->lead, 0);
     assert_int_equal(strlen(table->id), 36);
     assert_int_equal(table->start, CST_MIB);
-    /* The backup has 33 sectors at the end. */
+    /* The backup table uses 33 sectors at the end. */
     assert_int_equal(table->end, DISK_BYTES - 33 * 512);
 }
 
@@ -263,7 +263,7 @@ static void partitions_grow_and_shrink(void **state)
     }
 }
 
-/* What libfdisk calls otherwise than asked for would be another volume. */
+/* If libfdisk chose another number than requested, the volume would have another name. */
 static void a_number_that_is_not_next_is_refused(void **state)
 {
     DiskChange change = addition(6, DISK_LOGICAL, 11, 15, "none");
@@ -318,9 +318,9 @@ static void dos_entries_off_the_disk_are_refused(void **state)
     close(fd);
 }
 
-/* --- ended in the middle ---------------------------------------------------------------------- */
+/* --- interrupted changes ---------------------------------------------------------------------- */
 
-/* The disk's content, but for what is zero. */
+/* Returns the disk's content, without zeroes. */
 static GBytes *content(void)
 {
     char *bytes = NULL;
@@ -330,7 +330,10 @@ static GBytes *content(void)
     return g_bytes_new_take(bytes, len);
 }
 
-/* Puts back @before, and the first @count of @writes; with @half only a half of the last one. */
+/*
+ * Restores @before and the first @count of @writes. With @half, only half of the last one is
+ * written.
+ */
 static void replay(GBytes *before, const GArray *writes, guint count, gboolean half)
 {
     int fd = g_open(path, O_RDWR | O_TRUNC | O_CLOEXEC, 0);
@@ -349,7 +352,7 @@ static void replay(GBytes *before, const GArray *writes, guint count, gboolean h
     close(fd);
 }
 
-/* How often the table is written to when it is repaired; the table is read before and after. */
+/* Returns the number of writes of a repair; the table must be readable before and after. */
 static guint repair(void)
 {
     g_autoptr(GError) error = NULL;
@@ -365,8 +368,8 @@ static guint repair(void)
 }
 
 /*
- * Plays @change up to each of its writes: the table is then what it was or what it is to be, says
- * the same once it is repaired, and needs no second repair.
+ * Runs @change up to each of its writes. The table is then the old or the new one. It has the same
+ * content after a repair, and needs no second repair.
  */
 static void ends_anywhere(const DiskChange *change)
 {
@@ -432,7 +435,7 @@ static void dos_survives_an_end_between_any_two_writes(void **state)
     ends_anywhere(&head);
 }
 
-/* Where old logical partitions were, a chain that leads there would go on with them. */
+/* A chain to the location of old logical partitions would otherwise continue with them. */
 static void a_new_chain_does_not_go_on_with_an_old_one(void **state)
 {
     DiskChange first = addition(5, DISK_LOGICAL, 11, 15, "none");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is believed of parted's output, and what it is asked for, with the tool played. */
+/* The parsing of parted's output, and the calls of the tool, which is simulated. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static const char sun[] = "CYL;\n"
                           "1:9661440B:268431359B:258769920B:free;\n"
                           "\n";
 
-/* @from of the output replaced by @to; NULL with *ret_code when it is not believed. */
+/* Parses the output with @from replaced by @to. Returns NULL with *ret_code if it is rejected. */
 static DiskTable *parse_changed(const char *from, const char *to, int *ret_code)
 {
     const char *at = strstr(sun, from);
@@ -70,7 +70,7 @@ static void everything_is_read(void **state)
     assert_int_equal(extent->type, DISK_PRIMARY);
 }
 
-/* Names may hold what parts fields. */
+/* Names may contain the separator of fields. */
 static void a_name_may_be_anything(void **state)
 {
     int code;
@@ -116,7 +116,7 @@ static void each_label_has_its_own_rules(void **state)
     }
 }
 
-/* Free space inside of dvh's header would be the header. */
+/* Free space inside of dvh's header is the header. */
 static void the_labels_own_partition_has_no_room(void **state)
 {
     static const char dvh[] = "CYL;\n/dev/sdb:1028cyl:scsi:512:512:dvh:A:;\n1028:255:2:261kB;\n"
@@ -161,7 +161,7 @@ static void what_is_no_such_output_is_refused(void **state)
         {":8616960B:", ":8616961B:"},
         {":8616960B:", "::"},
         {"1:1044480B:9661439B:8616960B:ext4::;", "1:1044480B"},
-        /* free where a partition is */
+        /* free space in the place of a partition */
         {"1:9661440B:268431359B:258769920B:free;", "1:9661439B:268431359B:258769921B:free;"},
         /* the same number twice */
         {"1:9661440B:268431359B:258769920B:free;", "1:9661440B:268431359B:258769920B:ext4::;"},
@@ -177,7 +177,7 @@ static void what_is_no_such_output_is_refused(void **state)
     }
 }
 
-/* Whatever is believed lies on the disk. */
+/* Checks that an accepted table is within the disk. */
 static void assert_sound(const DiskTable *table)
 {
     for (guint i = 0; i < table->partitions->len; i++) {
@@ -236,8 +236,9 @@ static void put(const char *name, const char *text)
 }
 
 /*
- * It notes what it is asked for; "print" shows "out", and the file "fails" makes it fail. As
- * Debian's it waits for udev if it finds its program, which would wait for us.
+ * Makes the simulated tool. It logs its arguments. "print" outputs "out", and the file "fails"
+ * makes it fail. Like Debian's parted it waits for udev if udevadm is found, and that wait would
+ * block on our lock.
  */
 static int tool_set_up(void **state)
 {
@@ -279,7 +280,7 @@ static int tool_tear_down(void **state)
     return 0;
 }
 
-/* What the tool was asked for, a line for each call. */
+/* Checks the arguments of the tool, one line per call. */
 static void assert_asked(const char *expected)
 {
     g_autofree char *path = g_build_filename(folder, "log", NULL);
@@ -317,7 +318,7 @@ static void read_disk(const char *node)
     assert_string_equal(table->label, "sun");
 }
 
-/* Reading is a change to udev, of which the pool would be told, and read again. */
+/* udev treats the read as a change. The pool would be notified, and would read again. */
 static void a_disk_that_has_not_changed_is_not_read_again(void **state)
 {
     g_autofree char *disk = g_build_filename(folder, "disk", NULL);
@@ -370,7 +371,7 @@ static void a_partition_is_added_with_the_words_of_its_label(void **state)
     }
 }
 
-/* A lie, or another rule of numbering: what was made is not what was asked for. */
+/* The tool makes another partition than requested. */
 static void a_partition_of_another_number_is_removed_again(void **state)
 {
     DiskTable table = {.label = "sun"};
@@ -384,7 +385,7 @@ static void a_partition_of_another_number_is_removed_again(void **state)
     assert_asked("--script --align none -- /dev/sdb mkpart ext2 1044480B 9661439B\n" READ
                  "--script -- /dev/sdb rm 1\n");
     g_clear_error(&error);
-    /* It says that it did, and did nothing. */
+    /* The tool reports success without making a partition. */
     assert_false(add_second("sun", 20 * CST_MIB, &error));
     assert_non_null(strstr(error->message, "gives number 0"));
 }

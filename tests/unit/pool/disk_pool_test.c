@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of a pool that is a disk, on a file: built, known again, put right after a crash. */
+/* The life of a disk pool on a file: build, identity, repair after a crash. */
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 
 #include "fake_disk.h"
 
-/* Clears @error, which must have @code and say @words. */
+/* Clears @error, which must have @code and contain @words. */
 static void assert_says(GError **error, int code, const char *words)
 {
     assert_non_null(*error);
@@ -39,7 +39,7 @@ static void a_disk_without_a_table_needs_a_build(void **state)
     assert_true(cst_pool_state_start(pool, NULL));
 }
 
-/* libvirt's default for a definition that says nothing. */
+/* libvirt's default for a definition without a format. */
 static void a_label_that_is_not_named_is_dos(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("unknown"), other = fake_disk_pool("dos");
@@ -141,12 +141,12 @@ static void a_deleted_pool_takes_its_partitions_along(void **state)
     fake_disk_assert_shown("");
     assert_false(cst_pool_state_start(pool, &error));
     assert_says(&error, CST_ERROR_PROBE, "requires build");
-    /* What is no pool of ours is not deleted either. */
+    /* A disk that is not a pool of ours is not deleted either. */
     assert_false(cst_pool_state_destroy(pool, 0, &error));
     assert_says(&error, CST_ERROR_PROBE, "requires build");
 }
 
-/* --- what it says of itself ------------------------------------------------------------------- */
+/* --- properties ------------------------------------------------------------------------------- */
 
 static void usage_and_document_say_what_is_free(void **state)
 {
@@ -204,7 +204,7 @@ static void another_disk_is_refused(void **state)
     fake_disk.serial = "S2";
     assert_false(cst_pool_state_usage(other, &usage, &error));
     assert_says(&error, CST_ERROR_STATE, "serial number is 'S2', and was 'S1'");
-    /* udev may know nothing yet. */
+    /* udev may not know the serial number yet. */
     fake_disk.serial = NULL;
     assert_true(cst_pool_state_usage(other, &usage, NULL));
     assert_true(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, NULL));
@@ -229,7 +229,7 @@ static void a_start_expects_what_is_there_then(void **state)
     assert_says(&error, CST_ERROR_STATE, "another disk");
 }
 
-/* Lines that say nothing: any disk will do. */
+/* A line without values matches any disk. */
 static void a_line_that_is_none_expects_nothing(void **state)
 {
     static const char *const lines[] = {
@@ -267,7 +267,7 @@ static void the_kernel_is_told_what_it_has_missed(void **state)
 
     fake_disk_make(pool, "sdx1", 4, NULL);
     fake_disk_make(pool, "sdx2", 4, NULL);
-    /* Its own, as it stood before three changes. */
+    /* The kernel has the partitions of the table before three changes. */
     g_array_index(fake_disk.shown, DiskShown, 0).size = FAKE_MIB;
     g_array_index(fake_disk.shown, DiskShown, 1) =
         (DiskShown){.number = 3, .start = 20 * FAKE_MIB, .size = FAKE_MIB};
@@ -278,7 +278,7 @@ static void the_kernel_is_told_what_it_has_missed(void **state)
     fake_disk_assert_shown("1=1-5 2=5-9");
 }
 
-/* A delete that was killed, and others that are under way. */
+/* After a killed delete, and during other deletes. */
 static void the_first_scan_has_the_kernel_follow(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
@@ -293,7 +293,7 @@ static void the_first_scan_has_the_kernel_follow(void **state)
     fake_disk_assert_shown("1=1-5");
 }
 
-/* What somebody still uses, though the table does not have it, keeps no pool from starting. */
+/* A partition that is in use but not in the table does not prevent a start. */
 static void what_the_kernel_keeps_is_no_failure_of_a_start(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -357,9 +357,9 @@ static void who_writes_to_the_disk_is_noticed(void **state)
     close(fd);
 }
 
-/* --- what was just seen ----------------------------------------------------------------------- */
+/* --- cached reads ----------------------------------------------------------------------------- */
 
-/* Looks the volume up as the core does; its size in MiB, 0: there is none. */
+/* Looks up the volume like the core. Returns its size in MiB, or 0 if it does not exist. */
 static guint looked_up(CstPoolState *pool, const char *name, CstVolume **known)
 {
     CstVolume *volume = NULL;
@@ -371,7 +371,7 @@ static guint looked_up(CstPoolState *pool, const char *name, CstVolume **known)
     return volume ? (guint)(volume->capacity / FAKE_MIB) : 0;
 }
 
-/* What another tool does to partition @number, of that size in MiB, behind the first 40. */
+/* Changes partition @number like another tool, to a size of @mib MiB at offset 40 MiB. */
 static void change_behind_our_back(DiskAction action, guint number, guint mib)
 {
     const DiskChange change = {.action = action,
@@ -437,7 +437,7 @@ static void changes_of_others_are_seen_with_their_event(void **state)
     disk_seen_us = G_MAXINT64;
     assert_int_equal(looked_up(pool, "sdx1", &volume), 0);
     change_behind_our_back(DISK_ADD, 1, 4);
-    /* One that nobody knows is always looked for. */
+    /* An unknown volume is always read from the disk. */
     assert_int_equal(looked_up(pool, "sdx1", &volume), 4);
     change_behind_our_back(DISK_RESIZE, 1, 8);
     fake_disk_write(60 * FAKE_MIB, "");

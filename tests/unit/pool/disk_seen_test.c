@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Readers of a disk pool that look while another operation changes the disk, and what of it answers
- * the next reader.
+ * Readers of a disk pool that run while another operation changes the disk, and the cached results
+ * that answer the next reader.
  */
 #include "points.h"
 
@@ -85,7 +85,7 @@ static void read_volume(gpointer known)
     *volume = now;
 }
 
-/* A reader that comes while the change is made and not yet acknowledged. */
+/* A reader runs when the change is made but not yet acknowledged. */
 static void what_a_reader_saw_during_a_change_is_not_kept(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
@@ -100,7 +100,7 @@ static void what_a_reader_saw_during_a_change_is_not_kept(void **state)
     assert_int_equal(known->capacity, 6 * FAKE_MIB);
 }
 
-/* Reads the table whatever was seen before. */
+/* Reads the table, bypassing the cache. */
 static void read_volume_anew(gpointer known)
 {
     CstVolume **volume = known;
@@ -109,7 +109,7 @@ static void read_volume_anew(gpointer known)
     read_volume(volume);
 }
 
-/* The delete fails, and the partition that was hidden for a moment is shown again. */
+/* The delete fails, and the partition that was temporarily hidden is shown again. */
 static void what_a_reader_saw_during_a_failed_delete_is_not_kept(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
@@ -118,7 +118,7 @@ static void what_a_reader_saw_during_a_failed_delete_is_not_kept(void **state)
     assert_true(cst_pool_state_scan_one(pool, "sdx1", NULL, &known, NULL));
     assert_null(cst_volume_problem(known));
     fake_disk.opened = 0;
-    fake_disk.open_fails = 3; /* the lock's, the reader's, and the one to write */
+    fake_disk.open_fails = 3; /* the opens of the lock and the reader, and the one for writing */
     point_run("disk.delete.hidden", read_volume_anew, &known);
     assert_false(delete_volume(NULL));
     points_clear();
@@ -132,7 +132,7 @@ static void grow_by_thread_of_ours(gpointer unused)
     assert_true(grow_volume(NULL));
 }
 
-/* The volume grows after a reader has read the table, and before it notes what it has seen. */
+/* The volume grows after a reader has read the table, and before it caches the result. */
 static void what_was_read_before_a_change_is_not_kept(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
@@ -146,7 +146,7 @@ static void what_was_read_before_a_change_is_not_kept(void **state)
     assert_int_equal(known->capacity, 6 * FAKE_MIB);
 }
 
-/* Of a volume that one reader has a record of, another reader sees a newer state. */
+/* One reader has a record of the volume, and another reader sees a newer state. */
 static void record_that_differs_from_what_was_seen_is_made_again(void **state)
 {
     const DiskChange change = {
@@ -183,7 +183,7 @@ static void build_and_start_forget_what_was_seen(void **state)
 
 static CstVolume *seen_at_settle;
 
-/* udev sets the mode of the node after the reader has looked at it. */
+/* udev sets the mode of the node after the reader has read it. */
 static void read_and_change_mode(void)
 {
     read_volume(&seen_at_settle);

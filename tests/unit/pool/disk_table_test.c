@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where partitions fit on a disk and what they are called, without any disk. */
+/* The placement of partitions on a disk and their names, without a disk. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "disk/table.h"
 
-/* A disk of @mib MiB, whose partitions may lie everywhere but in its first and its last MiB. */
+/* Makes a disk of @mib MiB. Partitions may be anywhere except in its first and its last MiB. */
 static DiskTable *make_table(guint mib, guint slots, gboolean dos)
 {
     DiskTable *table = disk_table_new();
@@ -27,7 +27,7 @@ static DiskTable *make_table(guint mib, guint slots, gboolean dos)
     return table;
 }
 
-/* From and to in MiB. */
+/* @from and @to in MiB. */
 static void put(DiskTable *table, guint number, DiskKind kind, guint from, guint to)
 {
     DiskPartition partition = {.number = number,
@@ -43,7 +43,7 @@ static void put(DiskTable *table, guint number, DiskKind kind, guint from, guint
     disk_table_complete(table);
 }
 
-/* Free extents in MiB, logical ones with an "l" in front: "1-5 l9-12". */
+/* Returns the free extents in MiB, logical ones with the prefix "l": "1-5 l9-12". */
 static char *free_text(const DiskTable *table)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -82,7 +82,7 @@ static void what_no_partition_covers_is_free(void **state)
     assert_int_equal(g_array_index(table->partitions, DiskPartition, 0).number, 1);
 }
 
-/* A foreign tool may have put them where we would not: in front, over each other. */
+/* Another tool may have put partitions outside of our range, or overlapping. */
 static void partitions_outside_of_the_range_free_nothing(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 128, FALSE);
@@ -101,7 +101,7 @@ static void an_extended_partition_has_free_extents_of_its_own(void **state)
     put(table, 3, DISK_EXTENDED, 20, 60);
     assert_free(table, "10-20 l20-60 60-99");
     put(table, 5, DISK_LOGICAL, 21, 30);
-    /* The link of the second lies in the middle of what is free, and parts it. */
+    /* The link of the second partition is in the middle of the free range, and splits it. */
     put(table, 6, DISK_LOGICAL, 41, 50);
     assert_free(table, "10-20 l20-21 l30-40 l40-41 l50-60 60-99");
     assert_false(disk_table_is_free(table, DISK_LOGICAL, 38 * CST_MIB, 41 * CST_MIB));
@@ -123,7 +123,7 @@ static void the_labels_own_partitions_take_nothing(void **state)
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-/* The number; or the code of the error, negative. */
+/* Returns the number, or the negative code of the error. */
 static int next(const DiskTable *table, gboolean extended, guint taken, DiskKind *ret_kind)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, TRUE, sizeof(guint));
@@ -155,7 +155,7 @@ static void the_lowest_number_is_the_next(void **state)
     assert_int_equal(next(table, TRUE, 0, &kind), -CST_ERROR_INVALID);
 }
 
-/* As libvirt counts: primary ones while there are numbers, then logical ones. */
+/* Like libvirt: first the primary numbers, then the logical ones. */
 static void dos_goes_on_with_logical_partitions(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 4, TRUE);
@@ -175,15 +175,15 @@ static void dos_goes_on_with_logical_partitions(void **state)
     assert_int_equal(next(table, TRUE, 0, &kind), -CST_ERROR_STATE);
     assert_int_equal(next(table, FALSE, 0, &kind), 5);
     assert_int_equal(kind, DISK_LOGICAL);
-    /* Their numbers are their places in a chain: one after the other. */
+    /* The number of a logical partition is its position in a chain, so numbers are consecutive. */
     assert_int_equal(next(table, FALSE, 5, &kind), -CST_ERROR_BUSY);
     put(table, 5, DISK_LOGICAL, 11, 20);
     assert_int_equal(next(table, FALSE, 0, &kind), 6);
 }
 
-/* --- places ----------------------------------------------------------------------------------- */
+/* --- placement -------------------------------------------------------------------------------- */
 
-/* The start in MiB; -1: no place. @from, @to: taken, in MiB. */
+/* Returns the start in MiB, or -1 without space. @from, @to: claimed range, in MiB. */
 static int place(const DiskTable *table, DiskKind kind, uint64_t size, guint from, guint to)
 {
     g_autoptr(GArray) taken = g_array_new(FALSE, TRUE, sizeof(CstDeviceExtent));
@@ -238,7 +238,7 @@ static void a_start_is_aligned(void **state)
     table->grain = 4 * CST_MIB;
     disk_table_complete(table);
     assert_int_equal(place(table, DISK_PRIMARY, CST_MIB, 0, 0), 4);
-    /* Some labels call free what they lie in. */
+    /* Some labels report their own sectors as free. */
     table->start = 0;
     disk_table_complete(table);
     assert_int_equal(place(table, DISK_PRIMARY, CST_MIB, 0, 0), 4);
@@ -246,7 +246,7 @@ static void a_start_is_aligned(void **state)
     assert_int_equal(place(table, DISK_PRIMARY, 96 * CST_MIB, 0, 0), -1);
 }
 
-/* A logical partition needs its link in front of it. */
+/* A logical partition needs its link before it. */
 static void a_logical_partition_keeps_its_distance(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 4, TRUE);
@@ -284,7 +284,7 @@ static void a_partition_grows_up_to_what_is_behind_it(void **state)
     assert_int_equal(room(table, 6), 60);
 }
 
-/* Random disks: what is chosen lies in what nobody has, and no smaller extent would have done. */
+/* Random disks: the chosen range is free, and no smaller extent would have sufficed. */
 static void random_places_are_free_and_best(void **state)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(7);

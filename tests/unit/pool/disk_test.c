@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pools that are a disk, on a file, with a kernel that is played: volumes made, changed, lost. */
+/* Disk pools on a file, with a simulated kernel: volumes are made, changed and lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 #include "fake_disk.h"
 
-/* Clears @error, which must have @code and say @words. */
+/* Clears @error, which must have @code and contain @words. */
 static void assert_says(GError **error, int code, const char *words)
 {
     assert_non_null(*error);
@@ -51,7 +51,7 @@ static void assert_reserve_fails(CstPoolState *pool, const char *name, uint64_t 
     assert_says(&error, code, words);
 }
 
-/* What another tool does. */
+/* Changes the table like another tool. */
 static void change_behind_our_back(const DiskChange *change)
 {
     int fd = g_open(fake_disk.file, O_RDONLY | O_CLOEXEC, 0);
@@ -109,7 +109,7 @@ static void a_name_is_resolved_only_where_it_is_one(void **state)
             fail_msg("%s", others[i]);
 }
 
-/* What libvirt's part_separator is for. */
+/* The purpose of libvirt's part_separator. */
 static void maps_of_partitions_have_a_separator_unless_told(void **state)
 {
     static const struct {
@@ -155,7 +155,7 @@ static void what_is_no_disk_has_no_pool(void **state)
     assert_says(&error, CST_ERROR_INVALID, "device path '/dev/link' doesn't exist");
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- making volumes --------------------------------------------------------------------------- */
 
 static void a_volume_is_there_from_its_commit_on(void **state)
 {
@@ -170,12 +170,12 @@ static void a_volume_is_there_from_its_commit_on(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-5.00049");
     fake_disk_assert_shown("1=1-5.00049");
     assert_true(fake_disk_has(3 * FAKE_MIB, "hello"));
-    /* The draft is over, whoever still holds it. */
+    /* The draft has ended, even for the holder of its blob. */
     assert_false(cst_blob_pwrite(draft.blob, "late", 4, 0, NULL));
     assert_true(fake_disk.settled > 0);
 }
 
-/* As with libvirt; only that ours has not made it first. */
+/* As in libvirt, but here no partition is made first. */
 static void another_name_than_the_kernels_is_refused(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -210,7 +210,7 @@ static void what_can_not_be_a_partition_is_refused(void **state)
     fake_disk_assert_listed(pool, "");
 }
 
-/* Two makers, each with a state of its own as two processes have. */
+/* Two makers, each with its own state, like two processes. */
 static void makers_see_each_others_claims(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
@@ -222,7 +222,7 @@ static void makers_see_each_others_claims(void **state)
     assert_reserve_fails(pool, "sdx3", 60 * FAKE_MIB, NULL, CST_ERROR_NO_SPACE, "no large enough");
     assert_true(commit(other, "sdx2", &two, NULL));
     fake_disk_assert_listed(pool, "sdx2=5-9");
-    /* What is given up is free again. */
+    /* The space of an abandoned draft is free again. */
     cst_vol_draft_clear(&one);
     assert_true(reserve(other, "sdx1", 4 * FAKE_MIB, NULL, &three, NULL));
     assert_true(commit(other, "sdx1", &three, NULL));
@@ -268,7 +268,7 @@ static void what_another_tool_makes_meanwhile_is_not_written_over(void **state)
     assert_says(&error, CST_ERROR_BUSY, "another program has made a partition");
 }
 
-/* Only where signatures are: the rest is as it was, as with any new disk. */
+/* Only the signatures are removed. The other content stays, as on any new disk. */
 static void old_signatures_are_gone(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -370,7 +370,7 @@ static void a_deleted_volume_is_gone_from_table_and_kernel(void **state)
     fake_disk_assert_listed(pool, "sdx2=5-9");
 }
 
-/* Somebody opened it after the core had looked. */
+/* Another program opened the partition after the check of the core. */
 static void what_the_kernel_does_not_let_go_of_stays(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -428,7 +428,7 @@ static void who_uses_one_that_would_be_renumbered_is_named(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-2 sdx2=2-3 sdx4=4-44 sdx5=5-9 sdx6=15-19");
 }
 
-/* Those that the kernel has forgotten already come back. */
+/* The partitions that the kernel has already dropped are restored. */
 static void one_that_can_not_be_renumbered_keeps_all(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
@@ -490,7 +490,7 @@ static void a_volume_is_resized_where_it_is(void **state)
     assert_says(&error, CST_ERROR_NO_SPACE, "smaller");
     assert_false(cst_pool_state_vol_resize(pool, "sdx3", FAKE_MIB, NULL, &error));
     assert_says(&error, CST_ERROR_NO_VOL, "sdx3");
-    /* What somebody is making behind it is in the way. */
+    /* A claim of another operation after the volume limits its growth. */
     assert_true(reserve(pool, "sdx3", 3 * FAKE_MIB, NULL, &draft, NULL));
     assert_false(cst_pool_state_vol_resize(pool, "sdx2", 11 * FAKE_MIB, NULL, &error));
     assert_says(&error, CST_ERROR_NO_SPACE, "can grow to 10485760 bytes");
@@ -512,7 +512,7 @@ static void an_extended_partition_keeps_what_it_holds(void **state)
 
 /* --- udev ------------------------------------------------------------------------------------- */
 
-/* udev would have the kernel read the table, and all nodes would go for a moment. */
+/* Otherwise udev would make the kernel read the table, and all nodes would disappear briefly. */
 static void a_partition_is_open_while_udev_looks(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -526,7 +526,7 @@ static void a_partition_is_open_while_udev_looks(void **state)
     assert_int_equal(fake_disk.unsettled, 0);
 }
 
-/* udev would look at all partitions again. Of a new size it hears by that alone. */
+/* Otherwise udev would probe all partitions again. For a new size the kernel's event suffices. */
 static void udev_hears_of_no_writing_when_partitions_come_and_go(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
@@ -542,7 +542,7 @@ static void udev_hears_of_no_writing_when_partitions_come_and_go(void **state)
     fake_disk_assert_listed(pool, "sdx2=5-10");
 }
 
-static int locked = -1; /* descriptor that has the lock */
+static int locked = -1; /* descriptor that holds the lock */
 
 static void unlock(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The dispatcher in front of a backend that breaks its contract, and what it logs of calls. */
+/* The dispatcher above a backend that violates its contract, and the log of calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #include "odd_backend.h"
 #include "points.h"
 
-/* Instead of the registry's. */
+/* Replaces the registry. */
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
     return &odd_backend;
@@ -54,7 +54,7 @@ static int set_up(void **unused)
     return pool ? 0 : -1;
 }
 
-/* Storage that hangs is noticed soon. The others have all the time, on a busy machine, too. */
+/* A hanging storage must be detected quickly. Other tests get enough time, even on a busy host. */
 static int set_up_impatient(void **unused)
 {
     cst_liveness_times.patience = 100 * G_TIME_SPAN_MILLISECOND;
@@ -103,7 +103,7 @@ static gboolean call_scan_one(GError **error)
     g_autoptr(CstVolume) volume = NULL;
     gboolean done = cst_pool_state_scan_one(pool, "v", NULL, &volume, error);
 
-    /* What a failed call has found is not handed on. */
+    /* The result of a failed call is not returned. */
     assert_true(done || !volume);
     return done;
 }
@@ -253,7 +253,7 @@ static const OddCall calls[] = {
     {"watch_open", call_watch_open, NULL},
 };
 
-/* Sources are looked for without a pool. */
+/* The discovery of sources needs no pool. */
 static gboolean has_pool(const char *slot)
 {
     return strcmp(slot, "discover") != 0;
@@ -347,7 +347,7 @@ static void a_volume_always_has_a_path(void **unused)
     assert_string_equal(instead, "v");
 }
 
-/* Types whose keys are no paths set one. */
+/* Types whose keys are not paths set a key. */
 static void a_volume_without_a_key_of_its_own_has_its_path_as_key(void **unused)
 {
     g_autoptr(CstVolume) volume = cst_volume_new("v");
@@ -363,7 +363,7 @@ static void a_volume_without_a_key_of_its_own_has_its_path_as_key(void **unused)
     assert_string_equal(with, "uuid");
 }
 
-/* What an image says of itself and nobody has declared is not shown as a fact. */
+/* Undeclared properties of an image are not shown as facts. */
 static void what_is_not_declared_is_told_apart(void **unused)
 {
     static const struct {
@@ -403,13 +403,13 @@ static void half_a_watch_is_none(void **unused)
     odd_backend.watch_read = real;
 }
 
-/* Calls that a backend may not have, or that a dry run does not reach. */
+/* Optional callbacks of a backend, and calls that do not reach it in a dry run. */
 static const struct {
     gboolean (*call)(GError **error);
     gsize slot;          /* of CstBackend */
-    const char *without; /* what is said without the callback; NULL: nothing, it succeeds */
-    int dry;             /* the error of a dry run; 0: it succeeds, CALLED: the callback's */
-    gboolean checks;     /* a backend that ends dry runs by itself is called in them */
+    const char *without; /* message without the callback; NULL: success */
+    int dry;             /* error in a dry run; 0: success, CALLED: that of the callback */
+    gboolean checks;     /* a backend that ends dry runs itself is called in them */
 } optional[] = {
 #define CALLED     (-1)
 #define SLOT(name) offsetof(CstBackend, name)
@@ -464,7 +464,7 @@ static void a_callback_that_is_missing_is_told_or_not_needed(void **unused)
     }
 }
 
-/* The callback would fail with BUSY. */
+/* The callback itself would fail with BUSY. */
 static void assert_dry(gsize row, int code)
 {
     g_autoptr(GError) error = NULL;
@@ -493,7 +493,7 @@ static gboolean declare(CstPoolState *state, CstBlob *blob, const CstDeclaration
     return declares;
 }
 
-/* FALSE makes the caller keep its own record safe. */
+/* FALSE tells the caller to keep its own record. */
 static void a_pool_that_keeps_no_declarations_says_so(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 1);
@@ -512,7 +512,7 @@ static void a_pool_that_keeps_no_declarations_says_so(void **unused)
 
 #define HANGS "the storage of pool 'p' has not answered for "
 
-/* Those that need no pool, and those that never wait for the storage. */
+/* Returns whether a callback needs no pool, or never waits for the storage. */
 static gboolean is_outside(const char *slot)
 {
     static const char *const outside[] = {"open",  "discover", "check",          "stop",

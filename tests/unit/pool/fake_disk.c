@@ -26,7 +26,7 @@
 FakeDisk fake_disk;
 
 static char *folder;
-static guint opened; /* descriptors of partitions, while a settle is watched */
+static guint opened; /* open descriptors of partitions while a settle is observed */
 static int last_partition = -1;
 
 /* --- the kernel ------------------------------------------------------------------------------- */
@@ -53,7 +53,7 @@ static DiskShown *find_shown(guint number)
     return NULL;
 }
 
-/* The number of the partition whose node @path is; 0: the disk's own, -1: none. */
+/* Returns the number of the partition with the node @path; 0: the disk itself, -1: no such node. */
 static int partition_of(const char *path)
 {
     const char *name = strrchr(path, '/') + 1;
@@ -99,7 +99,7 @@ int __wrap_cst_node_open(const char *path, int flags)
     errno = ENOENT;
     if (number < 0)
         return -1;
-    /* The probe comes in a thread and time of its own; it is neither counted nor given the file. */
+    /* The probe runs in its own thread at any time. It is not counted and does not get the file. */
     if (flags & O_DIRECT)
         return g_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
     if (number > 0)
@@ -117,7 +117,7 @@ int __wrap_cst_node_open_aside(const char *path, int flags)
     return -1;
 }
 
-/* Of "/sys/block/sdx/sdx1/start". */
+/* For paths like "/sys/block/sdx/sdx1/start". */
 static char *of_partition(const char *path)
 {
     g_autofree char *what = g_path_get_basename(path), *node = g_path_get_dirname(path);
@@ -184,7 +184,7 @@ static int hide(guint number)
     return -1;
 }
 
-/* As the kernel does: no two partitions over each other. */
+/* As in the kernel, partitions must not overlap. */
 static gboolean is_covered(const DiskShown *wanted)
 {
     for (guint i = 0; i < fake_disk.shown->len; i++) {
@@ -261,7 +261,7 @@ gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError 
 char *__wrap_cst_device_property(dev_t device, const char *key);
 gboolean __wrap_cst_device_is_free(const char *path, GError **error);
 
-/* Whether a partition is held open meanwhile shows in its descriptor. */
+/* The state of the descriptor shows whether a partition is open during the settle. */
 gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **error)
 {
     opened = last_partition >= 0 && fcntl(last_partition, F_GETFD) >= 0;
@@ -364,7 +364,7 @@ void fake_disk_make(CstPoolState *pool, const char *name, guint mib, const char 
         fail_msg("%s: %s", name, error->message);
 }
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- resulting state -------------------------------------------------------------------------- */
 
 static CstVolume *nothing_known(const char *name, gpointer data)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Linked with --wrap for the two functions that ask the kernel. */
+/* The two functions that query the kernel are wrapped with --wrap. */
 #include "fake_guest.h"
 
 #include <base/file.h>
 #include <pool/device.h>
 
 static const char *held_end;
-static int64_t holder; /* process; 0: none */
+static int64_t holder; /* process; 0: no holder */
 guint fake_writes;
 guint fake_partitioned;
 

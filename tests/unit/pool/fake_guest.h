@@ -3,13 +3,13 @@
 
 #include <glib.h>
 
-/** A guest of the played LVM's or ZFS's volumes, as the kernel knows of it. */
+/** A simulated guest that uses volumes of the simulated LVM or ZFS, as seen by the kernel. */
 
-/** From now on LVs whose path ends with @end have a holder, "the guest"; NULL: none has. */
+/** From now on LVs whose path ends with @end have the holder "the guest"; NULL: no holder. */
 void fake_hold(const char *end);
-/** The same by a process. */
+/** Like fake_hold(), with a process as the holder. */
 void fake_hold_by(const char *end, int64_t pid);
-/** So many writes the kernel counts to LVs between two looks at its count. */
+/** Number of writes to LVs that the kernel counts between two queries. */
 extern guint fake_writes;
-/** So many looks at a device find that its partitions are looked for. */
+/** Number of queries that find a partition scan of the device in progress. */
 extern guint fake_partitioned;

@@ -30,7 +30,7 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st);
 int __wrap_cst_node_open(const char *path, int flags);
 GStrv __wrap_cst_kernel_list(const char *path);
 
-/* Probes may go on in threads of their own when the test that began them is over. */
+/* Probes may continue in their own threads after the end of their test. */
 static GMutex lock;
 
 char *kernel_file(const char *path)
@@ -88,7 +88,7 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
     return __real_cst_node_stat(file, ret_st);
 }
 
-/* How the open fails; 0: it does not. */
+/* Returns the error of an open; 0: success. */
 static int fault_of(const char *path, int flags)
 {
     int err = 0;
@@ -113,7 +113,7 @@ int __wrap_cst_node_open(const char *path, int flags)
     return open(file, (flags & ~(O_DIRECT | O_EXCL)) | O_CLOEXEC);
 }
 
-/* --- the folder ------------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 static void make_parent(const char *file)
 {
@@ -140,7 +140,7 @@ void kernel_link(const char *path, const char *target)
     assert_int_equal(symlink(to, file), 0);
 }
 
-/* By itself: tests have a PATH without rm. */
+/* Implemented here, because tests have a PATH without rm. */
 static void remove_tree(const char *path)
 {
     g_autoptr(GDir) dir = NULL;
@@ -166,7 +166,7 @@ void kernel_make(void)
 {
     g_autofree char *made = g_dir_make_tmp("cst-kernel-XXXXXX", NULL);
 
-    /* GLib makes it at its first use, and sees to no other threads then. */
+    /* GLib makes this quark on first use, which is not thread-safe here. */
     g_file_error_quark();
     g_mutex_lock(&lock);
     kernel_folder = realpath(made, NULL);

@@ -5,35 +5,37 @@
 #include <sys/types.h>
 
 /**
- * A kernel that is played by a folder. Linked with --wrap for the four functions that ask the
- * kernel. Below the folder lie its files; a device node is a file there that begins with
- * "MAJOR:MINOR".
+ * A simulated kernel in a directory. The four functions that query the kernel are wrapped with
+ * --wrap. The kernel's files are below the directory. A device node is a file there that begins
+ * with "MAJOR:MINOR".
  */
 
 extern char *kernel_folder;
-/** Of opening alone (O_EXCL) or past the cache (O_DIRECT); 0: it opens. */
+/** errno of an exclusive (O_EXCL) or direct (O_DIRECT) open; 0: success */
 extern int kernel_open_errno;
 /** Loop devices have no nodes. */
 extern gboolean kernel_no_nodes;
-/** The node that nobody gets to open until it is another; atomic. NULL: none. */
+/** The node whose open hangs until this is changed; atomic. NULL: no open hangs. */
 extern const char *kernel_hanging;
 
-/** Makes the empty folder. */
+/** Makes the empty directory. */
 void kernel_make(void);
 /** Removes it. */
 void kernel_remove(void);
-/** The file that @path is; one that lies below the folder is itself. Free it. */
+/**
+ * Returns the file that simulates @path; a path below the directory is itself. The caller frees it.
+ */
 char *kernel_file(const char *path);
-/** Writes a file, and makes its folders. */
+/** Writes a file, and makes its parent directories. */
 void kernel_put(const char *path, const char *text);
 /**
- * Makes a symbolic link at @path to @target, which need not be a neighbour; both as the kernel has
- * them.
+ * Makes a symbolic link at @path to @target, which may be in another directory. Both are the
+ * kernel's paths.
  */
 void kernel_link(const char *path, const char *target);
 /** Removes a file or a tree. */
 void kernel_drop(const char *path);
-/** The number that @text begins with, as a node does. */
+/** Parses the device number at the start of @text, as in a node. */
 gboolean kernel_number(const char *text, dev_t *ret_device);
 
 char *__wrap_cst_kernel_read(const char *path);

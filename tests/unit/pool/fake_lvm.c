@@ -11,7 +11,7 @@
 
 #include <base/error.h>
 
-/* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
+/* Only a hanging tool gets a short timeout, because a busy host must not cause a failure. */
 void fake_lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
@@ -60,7 +60,10 @@ CstPoolState *fake_pool(const char *options)
     return fake_open(xml);
 }
 
-/* What "map/NAME" says, else what LVM would have loaded for an LV at extent 2 of /dev/null. */
+/*
+ * Returns the content of "map/NAME", or else the table that LVM would load for an LV at extent 2 of
+ * /dev/null.
+ */
 static gboolean fake_mapping(const char *path, LvmMapping *ret_mapping)
 {
     const char *lv = strrchr(path, '/') + 1;
@@ -84,7 +87,7 @@ static gboolean fake_mapping(const char *path, LvmMapping *ret_mapping)
     return TRUE;
 }
 
-/* "held" is there while the kernel keeps the metadata of the only thin pool. */
+/* "held" exists while the kernel keeps the metadata of the only thin pool. */
 static gboolean fake_pool_held(const char *path, gboolean *ret_held, GError **error)
 {
     g_autofree char *held = fake_path("held");

@@ -73,7 +73,7 @@ gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **erro
     return TRUE;
 }
 
-/* Whatever it is that is asked for: "/run/udev/8:16" holds it. */
+/* Returns the content of "/run/udev/8:16", for the only supported key. */
 char *__wrap_cst_device_property(dev_t device, const char *key)
 {
     g_autofree char *path = g_strdup_printf("/run/udev/%u:%u", major(device), minor(device));
@@ -110,7 +110,7 @@ int fake_sysfs_tear_down(void **state)
     return 0;
 }
 
-/* --- what a kernel has ------------------------------------------------------------------------ */
+/* --- files of the kernel ---------------------------------------------------------------------- */
 
 void fake_host(unsigned host, const char *place, unsigned unique_id)
 {

@@ -95,7 +95,7 @@ CstPoolState *fake_open(const char *xml)
     return opened;
 }
 
-/* The first word of a line of the log, or the first two. */
+/* Appends the first word of a line of the log, or the first two words. */
 static void append_call(char *line, GString *words)
 {
     g_auto(GStrv) parts = g_strsplit(line, " ", 3);
@@ -144,7 +144,7 @@ gboolean fake_create(const char *name, GError **error)
     return FALSE;
 }
 
-/* --- each call failing ------------------------------------------------------------------------ */
+/* --- failing calls ---------------------------------------------------------------------------- */
 
 void fake_fault(guint number, const char *how)
 {
@@ -186,7 +186,7 @@ static void check_failed(const FakeOperation *operation, guint number, const cha
         fail_msg("%s, call %u %s, and again: %s", operation->what, number, how, error->message);
 }
 
-/* FALSE: the operation makes less calls. */
+/* Returns FALSE if the operation makes fewer calls. */
 static gboolean play_fault(const FakeOperation *operation, guint number, const char *how,
                            char *(*state)(void), const char *after)
 {
@@ -203,7 +203,7 @@ static gboolean play_fault(const FakeOperation *operation, guint number, const c
         fail_msg("%s: %s", operation->what, error->message);
     if (!done)
         check_failed(operation, number, how, state, before, after);
-    /* What the next start drops was not needed for the result. */
+    /* The removals at the next start were not needed for the result. */
     assert_true(cst_pool_state_settle(fake_state, NULL));
     now = state();
     if (strcmp(now, after) != 0)
@@ -234,7 +234,7 @@ void fake_play_faults(const FakeOperation *operation, char *(*state)(void),
     }
 }
 
-/* --- what has changed ------------------------------------------------------------------------- */
+/* --- changed ranges --------------------------------------------------------------------------- */
 
 static char *blocks_told(const char *since, const char *until, uint64_t block, guint max)
 {

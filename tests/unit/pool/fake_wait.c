@@ -12,7 +12,7 @@ gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time);
 
 static GMutex lock;
 static GCond changed;
-static guint begun; /* calls of g_cond_wait() */
+static guint begun; /* number of calls of g_cond_wait() */
 
 void wait_await_begun(guint waits)
 {
@@ -36,7 +36,7 @@ void wait_run_before_lock(void (*act)(gpointer data), gpointer data)
     act_data = data;
 }
 
-/* TRUE: this wait has to return at once. */
+/* Returns TRUE if this wait must return at once. */
 static gboolean wake_now(void)
 {
     gboolean now = wakes;
@@ -45,7 +45,7 @@ static gboolean wake_now(void)
     return now;
 }
 
-/* With the lock held, which is released meanwhile. */
+/* Call it with the lock held. Releases the lock temporarily. */
 static void wait_ended(GMutex *mutex)
 {
     void (*act)(gpointer data) = g_steal_pointer(&act_after);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
+/* Only a hanging tool gets a short timeout, because a busy host must not cause a failure. */
 void fake_lie(const char *verb, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", verb, NULL);
@@ -22,7 +22,7 @@ void fake_lie(const char *verb, const char *how)
     fake_put(name, how);
 }
 
-/* --- what is there ---------------------------------------------------------------------------- */
+/* --- existing objects ------------------------------------------------------------------------- */
 
 static char *file_of(const char *folder, const char *name)
 {
@@ -120,7 +120,7 @@ void fake_assert_error(GError **error, int code)
 int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
-/* A device is a file here, which is asked for its dataset as the kernel would answer. */
+/* A device is a file here. The ioctl returns its dataset, like the kernel. */
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -175,7 +175,7 @@ int fake_set_up(void **unused)
                          .change_s = 60,
                          .node_us = 300 * G_TIME_SPAN_MILLISECOND,
                          .busy_us = 300 * G_TIME_SPAN_MILLISECOND};
-    /* Tests change things behind the backend's back. */
+    /* Tests change objects without the backend's knowledge. */
     zfs_host.fresh_us = zfs_host.estimate_us = 0;
     fake_state = fake_pool("tank", "");
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What "zfs send -i" prints of two snapshots of a volume, for fake-zfs.
+ * Writes the output of "zfs send -i" for two snapshots of a volume, for fake-zfs.
  *
  * usage: fake-zfs-send FROM TO FROM_GUID TO_GUID     FROM, TO: files with their content
  */
@@ -21,7 +21,7 @@ typedef struct {
     gsize length;
 } Content;
 
-/* Block @number, in @block; zeroes behind the end. */
+/* Copies block @number to @block, with zeroes after the end of the content. */
 static void get(const Content *content, gsize number, char *block)
 {
     gsize at = number * BLOCK, left = at < content->length ? content->length - at : 0;
@@ -35,7 +35,7 @@ static gboolean is_zero(const char *block)
     return !block[0] && memcmp(block, block + 1, BLOCK - 1) == 0;
 }
 
-/* Number of blocks up to the last one that is not zero. */
+/* Returns the number of blocks up to the last non-zero one. */
 static gsize count_used(const Content *content)
 {
     char block[BLOCK];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What of a pool's fullness is worth telling. */
+/* The changes of a pool's fullness that are reported. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <pool/fullness.h>
 
-/* News of one room at @hundredths, joined. */
+/* Returns the joined news of one store at @hundredths. */
 static char *news_at(CstFullness *fullness, guint hundredths, gboolean lost)
 {
     g_autoptr(GPtrArray) usage =

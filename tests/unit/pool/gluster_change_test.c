@@ -25,10 +25,10 @@ static void assert_content(const char *name, const char *content)
     assert_string_equal(is, content);
 }
 
-/* What has to be there at a point; "-": no such file. */
+/* The expected state at a point; "-": the file does not exist. */
 typedef struct {
     const char *old_name, *old_content, *new_name, *new_content;
-    guint syncs; /* calls of glfs_fsync() since the beginning */
+    guint syncs; /* calls of glfs_fsync() since the start */
 } Expected;
 
 static void assert_there(gpointer data)
@@ -77,7 +77,7 @@ static void name_that_somebody_replaced_is_left(void **state)
     assert_content("v", "theirs");
 }
 
-/* Without the service's vol_abandon, which comes after a failed commit only. */
+/* Without the service's vol_abandon, which only follows a failed commit. */
 static void failed_reservation_leaves_no_draft(void **state)
 {
     static const struct {
@@ -102,7 +102,10 @@ static void failed_reservation_leaves_no_draft(void **state)
     }
 }
 
-/* The draft is removed by another process, which took it for a dead one's before its lock. */
+/*
+ * Another process removes the draft. It had taken the draft for that of a dead process before the
+ * draft was locked.
+ */
 static void draft_that_another_process_has_locked_is_busy(void **state)
 {
     g_autoptr(CstVolDef) def = cst_vol_def_parse(
@@ -152,14 +155,17 @@ static void names_are_synced_before_the_old_one_goes(void **state)
     assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
 }
 
-/* Whichever step fails: the content has one of its names at least, and the same call completes. */
+/*
+ * After each failed step the content has at least one of its names, and the repeated call completes
+ * the rename.
+ */
 static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
 {
     static const struct {
         const char *function;
         guint skip;
         const char *a, *b;
-        guint syncs; /* of the attempt that completes it */
+        guint syncs; /* of the attempt that completes the rename */
     } faults[] = {
         {"glfs_link", 0, "data", "-", 2},  {"glfs_fsync", 0, "data", "-", 2},
         {"glfs_open", 0, "data", "-", 2},  {"glfs_unlink", 0, "data", "data", 2},
@@ -186,7 +192,7 @@ static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
     }
 }
 
-/* A crash after the link leaves both names, of which neither may be on the disk yet. */
+/* A crash after the link leaves both names, and neither may be on the disk yet. */
 static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
 {
     static const Expected linked = {"a", "data", "b", "data", 1};
@@ -233,7 +239,7 @@ static void name_that_is_taken_is_not_replaced(void **state)
                        CST_ERROR_VOL_EXISTS, "'b'");
     site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error,
                        CST_ERROR_VOL_EXISTS, "'b'");
-    /* It was taken after it had been looked at. */
+    /* The name came into use after the check. */
     fake_gluster_fail("glfs_lstat", 1, 1, ENOENT);
     site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error,
                        CST_ERROR_VOL_EXISTS, "'b'");
@@ -278,7 +284,7 @@ static void file_of_another_directory_gets_a_name_here(void **state)
     cst_pool_state_unref(other);
 }
 
-/* What has the name now is not what the caller has open. */
+/* The name no longer refers to the caller's open file. */
 static void file_that_was_replaced_gets_no_name(void **state)
 {
     CstPoolState *other = open_other("");
@@ -297,7 +303,7 @@ static void file_that_was_replaced_gets_no_name(void **state)
     cst_pool_state_unref(other);
 }
 
-/* The servers tell another id for a volume of that name. */
+/* The servers report another id for a volume with that name. */
 static void file_of_another_volume_gets_no_name(void **state)
 {
     CstPoolState *other = open_other("<option name='timeout' value='60'/>");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The end of a process while a connection is being closed, or begun, in a process of its own. */
+/* The end of a process while a connection is being closed or made, in a process of its own. */
 #include "gluster_site.h"
 
 #include <stdio.h>
@@ -19,8 +19,8 @@ static void say_cleanup(void)
 }
 
 /*
- * What the program does when it is called with a word: it connects, and ends itself, with 7, while
- * the library is closing the connection.
+ * The main function of the child process. It connects, and exits with status 7 while the library is
+ * closing the connection.
  */
 static int child_main(gboolean in_main)
 {
@@ -37,7 +37,7 @@ static int child_main(gboolean in_main)
     g_rmdir(dir);
     g_rmdir(site_volume);
     printf("said");
-    /* As a thread that is making a connection registers it: behind all of ours. */
+    /* Like the handler of a thread that is connecting: registered after all of ours. */
     if (in_main)
         atexit(say_cleanup);
     if (in_main)
@@ -51,7 +51,7 @@ static gpointer connect_late(gpointer pool)
     return NULL;
 }
 
-/* The same, but a thread connects when main() has asked for the end already. */
+/* Like child_main(), but a thread connects after main() has begun to exit. */
 static int late_main(void)
 {
     g_autofree char *dir = NULL;
@@ -60,7 +60,7 @@ static int late_main(void)
     dir = site_path("");
     cst_foreign_end(1);
     g_thread_unref(g_thread_new("late", connect_late, site_pool));
-    /* The thread that would connect waits for good, where it would enter the library. */
+    /* The connecting thread must block for ever at the point where it would enter the library. */
     wait_await_begun(1);
     g_rmdir(dir);
     g_rmdir(site_volume);
@@ -68,7 +68,9 @@ static int late_main(void)
     return 7;
 }
 
-/* A thread is in what the library has registered for the end: nothing of it may be freed. */
+/*
+ * A thread runs code that the library has registered for the exit, so no data of it may be freed.
+ */
 static void assert_ends(const char *how)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
@@ -78,7 +80,7 @@ static void assert_ends(const char *how)
 
     assert_true(cst_child_run(&child, NULL, &result, NULL));
     assert_int_equal(result.status, 7);
-    /* What printf() has still in its buffer is written in any case. */
+    /* The buffer of printf() is written in any case. */
     assert_string_equal(result.out, "said");
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gluster servers that do not answer: nobody waits for longer than said, and all is well later. */
+/*
+ * Gluster servers that do not answer. No call waits longer than its timeout, and later calls
+ * succeed.
+ */
 #include "gluster_site.h"
 
 #include <errno.h>
@@ -8,7 +11,7 @@
 #include "await.h"
 #include "points.h"
 
-/* A pool with the shortest timeout, a second. */
+/* Opens a pool with the shortest timeout, one second. */
 static int set_up_short(void **state)
 {
     site_set_up(state);
@@ -17,7 +20,7 @@ static int set_up_short(void **state)
     return 0;
 }
 
-/* The probe may take a moment to see that the servers answer again. */
+/* The probe may need some time to detect that the servers answer again. */
 static void await_start(void)
 {
     g_autoptr(GError) error = NULL;
@@ -26,7 +29,7 @@ static void await_start(void)
                 error->message);
 }
 
-/* Waits until @asked(pool) says @answer. */
+/* Waits until @asked(pool) returns @answer. */
 static void await_answer(gboolean (*asked)(CstPoolState *pool, GError **error), gboolean answer)
 {
     AWAIT_STATE(asked(site_pool, NULL) == answer, "answer %d", answer);
@@ -48,7 +51,7 @@ static void a_connection_that_hangs_has_a_deadline(void **state)
     await_start();
 }
 
-/* A first one that accepts and says nothing keeps the library from the second. */
+/* A first server that accepts but does not answer prevents the library from trying the second. */
 static void the_second_server_is_asked_first_in_its_time(void **state)
 {
     GThread *thread;
@@ -66,12 +69,12 @@ static void the_second_server_is_asked_first_in_its_time(void **state)
     gluster_conn_unref(conn);
 }
 
-/* Servers that accept and say nothing must not cost a thread for each call. */
+/* Servers that accept but do not answer must not occupy a thread for each call. */
 static void attempts_that_hang_are_few(void **state)
 {
     g_autoptr(GError) error = NULL;
 
-    /* Not through the dispatch, which would know by then that nobody answers. */
+    /* Bypasses the dispatcher, which would already know that the servers do not answer. */
     fake_gluster_hang("glfs_init");
     for (int i = 0; i < 4; i++)
         assert_null(gluster_connect(site_pool, NULL));
@@ -102,7 +105,7 @@ static void servers_that_fall_silent_are_noticed(void **state)
     assert_int_equal(fake_gluster_calls("glfs_init"), 1);
 }
 
-/* The pool's storage does not work, which is said, and calls tell what they could not do. */
+/* The failure of the pool's storage is reported, and calls report their own errors. */
 static void servers_that_are_away_are_a_problem(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -192,7 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_have_their_codes, site_set_up, site_tear_down),
     };
 
-    /* Once: the threads that look at it may outlive the test that began them. */
+    /* Set once, because the probing threads may outlive the test that started them. */
     cst_liveness_times.period = G_TIME_SPAN_SECOND / 10;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another thread at the places where the connection of Gluster pools is awaited, made without the
- * lock, or given up.
+ * Another thread acts at the points where the connection of Gluster pools is awaited, made without
+ * the lock, or closed.
  */
 #include "gluster_site.h"
 
@@ -15,14 +15,15 @@
 
 /* --- deadlines -------------------------------------------------------------------------------- */
 
-/* Linked with --wrap. */
+/* Wrapped with --wrap. */
 gboolean __real_cst_work_wait(CstWork *work, guint deadline_ms, GError **error);
 gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error);
 
-static gboolean is_impatient; /* every deadline is over at once */
+static gboolean is_impatient; /* every deadline expires at once */
 static guint deadlines[8];    /* of the calls since is_impatient was set */
 static guint deadline_count;
-static guint patient_from; /* the deadline that is kept again, and its attempt answers; 0: none */
+static guint patient_from; /* the deadline that is honoured again, whose attempt answers; 0: no
+                              deadline */
 
 gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
 {
@@ -32,13 +33,13 @@ gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
     deadlines[deadline_count++] = deadline_ms;
     if (deadline_count != patient_from)
         return __real_cst_work_wait(work, 0, error);
-    /* The attempts before hang by now, and end late. */
+    /* The previous attempts hang by now, and end late. */
     fake_gluster_await("glfs_init", deadline_count - 1);
     fake_gluster_resume();
     return __real_cst_work_wait(work, deadline_ms, error);
 }
 
-/* No deadline ends while a thread waits to be scheduled. */
+/* No deadline expires while a thread waits to be scheduled. */
 #define PATIENT "<option name='timeout' value='600'/>"
 
 static int set_up(void **state)
@@ -76,7 +77,7 @@ static void caller_clear(Caller *caller)
 
 #define CALLERS 4
 
-/* Has all callers in one attempt, which waits in glfs_init() until all of them are there. */
+/* Puts all callers into one attempt, which waits in glfs_init() until all of them have arrived. */
 static void share_an_attempt(Caller callers[CALLERS])
 {
     GThread *threads[CALLERS];
@@ -106,7 +107,7 @@ static void waiters_share_the_result_of_the_attempt(void **state)
         assert_true(g_error_matches(callers[i].error, CST_ERROR, CST_ERROR_UNREACHABLE));
         caller_clear(&callers[i]);
     }
-    /* A later caller tries again, and the failure from before is forgotten. */
+    /* A later caller tries again, and the previous failure is dropped. */
     share_an_attempt(callers);
     assert_int_equal(fake_gluster_calls("glfs_init"), 2);
     for (int i = 0; i < CALLERS; i++) {
@@ -167,7 +168,7 @@ static void give_up_before_lock(gpointer unused)
     wait_run_before_lock(give_up_conn, NULL);
 }
 
-/* How an earlier attempt failed is forgotten by then. */
+/* The failure of an earlier attempt is dropped by then. */
 static void waiter_connects_when_the_connection_is_gone_again(void **state)
 {
     Caller maker = {0}, waiter = {0};
@@ -201,7 +202,10 @@ static gpointer connect_as(gpointer pool)
     return gluster_connect(pool, NULL);
 }
 
-/* One that shares the place comes and goes: it is the connecting pool's place still. */
+/*
+ * Another pool that shares the entry comes and goes. The entry still belongs to the connecting
+ * pool.
+ */
 static void pool_that_goes_meanwhile_leaves_the_place(void **state)
 {
     CstPoolState *other = site_open("/", PATIENT);
@@ -222,7 +226,7 @@ static void pool_that_goes_meanwhile_leaves_the_place(void **state)
     assert_int_equal(fake_gluster_calls("glfs_init"), 1);
     gluster_conn_unref(conn);
     gluster_conn_unref(again);
-    /* Each pool is a user of its own. */
+    /* Each pool counts as a separate user. */
     cst_pool_state_unref(other);
     again = gluster_connect(site_pool, NULL);
     assert_int_equal(fake_gluster_calls("glfs_init"), 1);
@@ -273,7 +277,7 @@ static void server_that_answered_is_asked_first_the_next_time(void **state)
     gluster_conn_unref(conn);
 }
 
-/* Has attempts hang until further ones are refused; returns how many were begun. */
+/* Makes attempts hang until further ones are refused. Returns the number of attempts started. */
 static guint hang_attempts(void)
 {
     guint before = fake_gluster_calls("glfs_init"), begun = 0;
@@ -293,7 +297,7 @@ static guint hang_attempts(void)
     return begun;
 }
 
-/* An attempt that ends at once hangs at no time. */
+/* An attempt that fails at once never counts as hanging. */
 static void attempts_that_fail_at_once_are_not_counted(void **state)
 {
     fake_gluster_fail("glfs_init", 0, 8, ENOTCONN);
@@ -317,12 +321,12 @@ static void attempts_that_have_ended_may_be_made_again(void **state)
         assert_int_equal(hang_attempts(), 4);
         assert_int_equal(fake_gluster_connections(), 4);
         fake_gluster_resume();
-        /* A connection that comes late is closed. */
+        /* A connection that is made late is closed. */
         fake_gluster_await_open(0, 0);
     }
 }
 
-/* --- giving up a connection ------------------------------------------------------------------- */
+/* --- closing an unresponsive connection ------------------------------------------------------- */
 
 static guint connections_made(void)
 {
@@ -340,14 +344,14 @@ static void connection_without_an_answer_is_given_up_after_a_time(void **state)
         assert_touch_fails();
     assert_int_equal(connections_made(), 1);
     gluster_give_up_us = -1;
-    /* An answer begins the time anew. */
+    /* An answer resets the time. */
     assert_true(gluster_touch(site_pool->def, NULL));
     assert_touch_fails();
     assert_int_equal(connections_made(), 1);
     assert_touch_fails();
     assert_int_equal(connections_made(), 2);
     fake_gluster_await_open(1, 0);
-    /* The time of the new connection begins with its own first failure. */
+    /* For the new connection the time starts with its first failure. */
     assert_touch_fails();
     assert_int_equal(connections_made(), 2);
     assert_touch_fails();
@@ -355,7 +359,7 @@ static void connection_without_an_answer_is_given_up_after_a_time(void **state)
     fake_gluster_await_open(1, 0);
 }
 
-/* A probe may outlive its pool, and then wants no connection. */
+/* A probe may outlive its pool, and must not connect then. */
 static void touch_of_a_pool_that_has_gone_connects_nowhere(void **state)
 {
     g_autoptr(CstPoolDef) def = cst_pool_def_copy(site_pool->def);
@@ -368,7 +372,7 @@ static void touch_of_a_pool_that_has_gone_connects_nowhere(void **state)
     assert_int_equal(fake_gluster_calls("glfs_statvfs"), 0);
 }
 
-/* Another probe gives the connection up, and there is a new one, which has failed once. */
+/* Another probe closes the connection. A new connection exists, and has failed once. */
 static void give_up_and_connect_anew(gpointer unused)
 {
     assert_touch_fails();

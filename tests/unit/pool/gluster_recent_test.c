@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looks at single entries that a listing answers, and changes that make the listing void. */
+/*
+ * Lookups of single entries that are answered by a listing, and changes that invalidate the
+ * listing.
+ */
 #include "gluster_site.h"
 
 #include <errno.h>
@@ -9,12 +12,12 @@
 
 #include "points.h"
 
-/* Looks at so many names before a listing is made. */
+/* Number of lookups before a listing is made. */
 #define BEFORE 15
 
-static CstVolume *known; /* the record of f1, as the tables would have it */
+static CstVolume *known; /* the record of f1, as in the tables */
 
-/* All looks of a test are one burst, and a listing answers until something changes. */
+/* All lookups of a test are one burst, and a listing is valid until a change. */
 static int set_up_long(void **state)
 {
     gluster_recent_times = (GlusterRecentTimes){G_TIME_SPAN_DAY, G_TIME_SPAN_DAY};
@@ -27,7 +30,7 @@ static int tear_down(void **state)
     return site_tear_down(state);
 }
 
-/* Looks at f1, which has @size now; -1: it is gone. */
+/* Looks up f1, which has the size @size; -1: it does not exist. */
 static void assert_looks(int64_t size)
 {
     CstVolume *volume = NULL;
@@ -44,7 +47,7 @@ static guint listings(void)
     return fake_gluster_calls("glfs_opendir");
 }
 
-/* Looks until a listing is made. */
+/* Looks up f1 until a listing is made. */
 static void look_until_listed(int64_t size)
 {
     guint before = listings();
@@ -56,7 +59,7 @@ static void look_until_listed(int64_t size)
     assert_int_equal(listings(), before + 1);
 }
 
-/* Whether a listing answers a look at f1, which has @size. */
+/* Returns whether a listing answers a lookup of f1, which has the size @size. */
 static gboolean is_answered_by_listing(int64_t size)
 {
     guint before = fake_gluster_calls("glfs_lstat");
@@ -79,9 +82,9 @@ static CstBlob *open_writable(void)
     return blob;
 }
 
-/* --- which looks a listing answers ------------------------------------------------------------ */
+/* --- lookups answered by a listing ------------------------------------------------------------ */
 
-/* As virsh asks for the details of all, one by one. */
+/* Like virsh, which queries the details of all volumes one by one. */
 static void many_looks_are_answered_by_one_listing(void **state)
 {
     for (int i = 0; i < 200; i++) {
@@ -97,11 +100,11 @@ static void many_looks_are_answered_by_one_listing(void **state)
         assert_string_equal(is, expected);
     }
     assert_int_equal(listings(), 1);
-    /* Three for each look before: the entry, the pool's directory, and the root. */
+    /* Three for each lookup before the listing: the entry, the pool's directory, and the root. */
     assert_int_equal(fake_gluster_calls("glfs_lstat"), 3 * BEFORE + 2);
 }
 
-/* Another client has written it since it was listed, and there is no record of before. */
+/* Another client has written the file since it was listed, and there is no earlier record. */
 static void record_describes_the_file_that_was_opened(void **state)
 {
     site_put("f1", "1");
@@ -111,7 +114,7 @@ static void record_describes_the_file_that_was_opened(void **state)
     assert_true(is_answered_by_listing(5));
 }
 
-/* The servers tell nothing of such an entry in a listing. */
+/* The listing of the servers has no attributes of such an entry. */
 static void entry_that_the_listing_does_not_describe_is_asked_for(void **state)
 {
     g_autofree char *is = NULL;
@@ -126,7 +129,7 @@ static void entry_that_the_listing_does_not_describe_is_asked_for(void **state)
 static void few_looks_are_no_burst(void **state)
 {
     site_put("f1", "1");
-    gluster_recent_times.burst_us = -1; /* each look begins another one */
+    gluster_recent_times.burst_us = -1; /* each lookup starts a new burst */
     for (int i = 0; i < 3 * BEFORE; i++)
         assert_looks(1);
     assert_int_equal(listings(), 0);
@@ -139,7 +142,7 @@ static void listing_answers_until_its_time_is_over(void **state)
     site_put("f1", "1");
     gluster_recent_times.fresh_us = 0;
     look_until_listed(1);
-    assert_int_equal(g_unlink(path), 0); /* as another client does */
+    assert_int_equal(g_unlink(path), 0); /* like another client */
     assert_looks(-1);
 }
 
@@ -183,7 +186,7 @@ static void listing_is_not_used_while_a_file_is_written(void **state)
     assert_false(is_answered_by_listing(4));
 }
 
-/* The change is counted before the writer is not: no look comes in between. */
+/* The change is counted before the writer is removed, so no lookup runs in between. */
 static void look_while_a_writer_closes(gpointer unused)
 {
     assert_false(is_answered_by_listing(3));
@@ -219,7 +222,7 @@ static gboolean refresh(GError **error)
     g_autofree char *path = site_path("f1");
     g_autofree char *all = NULL;
 
-    assert_int_equal(g_unlink(path), 0); /* as another client does */
+    assert_int_equal(g_unlink(path), 0); /* like another client */
     all = site_scan(error);
     return all != NULL;
 }
@@ -298,7 +301,7 @@ static void writer_that_comes_while_it_is_listed_makes_the_listing_void(void **s
     assert_looks(3);
 }
 
-/* The writer comes after the caller has seen that there is none: the listing has no number. */
+/* The writer starts after the caller has seen no writer. The listing then has no number. */
 static void listing_that_was_begun_with_a_writer_is_not_used(void **state)
 {
     CstBlob *blob = NULL;
@@ -314,7 +317,7 @@ static void listing_that_was_begun_with_a_writer_is_not_used(void **state)
     assert_looks(3);
 }
 
-/* Another burst, while the listing is made. */
+/* A further burst, while the listing is made. */
 static void look_by_others(gpointer unused)
 {
     guint before = listings();

@@ -150,7 +150,7 @@ static void what_others_may_have_planted_is_not_opened(void **state)
     g_free(is);
     is = site_scan(NULL);
     assert_null(strstr(is, "symbolic"));
-    /* The same for what leads to the directory. */
+    /* The same applies to links on the path to the directory. */
     assert_int_equal(chmod(site_volume, 0777), 0);
     g_free(is);
     is = site_scan(NULL);
@@ -172,7 +172,7 @@ static void what_cannot_be_read_stays_in_the_list(void **state)
         assert_non_null(strstr(is, "I/O on volume 'a'"));
         assert_non_null(strstr(is, "cannot stat file 'untold'"));
     }
-    /* The next scan finds both well. */
+    /* The next scan reads both successfully. */
     assert_scan("a file raw 7 - -\nuntold file raw 7 - -\n");
     fake_gluster_fail("glfs_readdirplus_r", 2, 1, ENOTCONN);
     site_assert_failed(site_scan(&error) != NULL, &error, CST_ERROR_UNREACHABLE,

@@ -7,7 +7,7 @@
 
 CstPoolState *site_pool;
 char *site_volume;
-static GHashTable *records, *found; /* of the last scan; of the one that runs */
+static GHashTable *records, *found; /* of the last scan; of the running one */
 
 static GHashTable *table_new(void)
 {
@@ -58,7 +58,7 @@ int site_tear_down(void **unused)
     g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
                  NULL);
     g_clear_pointer(&site_volume, g_free);
-    /* The last connection ends in a thread of its own, once the last probe is over. */
+    /* The last connection ends in its own thread, after the last probe. */
     fake_gluster_await_open(0, 0);
     return 0;
 }
@@ -118,7 +118,7 @@ static int by_text(gconstpointer a, gconstpointer b)
     return strcmp(a, b);
 }
 
-/* What one scan finds is known to the next one. */
+/* The results of a scan are the known records of the next one. */
 char *site_scan(GError **error)
 {
     CstScan scan = {.known = known, .sink = sink};

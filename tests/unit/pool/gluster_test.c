@@ -31,7 +31,7 @@ static void paths_are_the_urls_of_qemu(void **state)
     assert_path(site_pool, "two words?#%", "gluster://one/gv0/d/two%20words%3F%23%25");
     assert_resolves("gluster://one/gv0/d/a", "a");
     assert_resolves("gluster://one/gv0/d/two%20words%3F%23%25", "two words?#%");
-    /* Other ways to the same file. */
+    /* Equivalent URLs of the same file. */
     assert_resolves("gluster://one:24007/gv0/d/a", "a");
     assert_resolves("gluster+tcp://one/gv0/d/a", "a");
     assert_resolves("gluster://two:24008/gv0/d/a", "a");
@@ -122,10 +122,10 @@ static void pools_of_a_volume_share_a_connection(void **unused)
     assert_true(usage.capacity > 0 && usage.available <= usage.capacity);
     assert_int_equal(usage.allocation, usage.capacity - usage.available);
     assert_int_equal(fake_gluster_calls("glfs_init"), 1);
-    /* Its deadline is another one, which is the connection's. */
+    /* A different timeout requires a different connection. */
     assert_true(cst_pool_state_start(slow, NULL));
     assert_int_equal(fake_gluster_calls("glfs_init"), 2);
-    /* The first to stop leaves it to the others. */
+    /* The first pool that stops leaves the connection to the other pools. */
     g_clear_pointer(&site_pool, cst_pool_state_unref);
     assert_true(cst_pool_state_usage(other, &usage, NULL));
     assert_int_equal(fake_gluster_calls("glfs_fini"), 0);
@@ -136,7 +136,7 @@ static void nobody_waits_for_the_end_of_a_connection(void **unused)
     assert_true(cst_pool_state_start(site_pool, NULL));
     fake_gluster_hang("glfs_fini");
     g_clear_pointer(&site_pool, cst_pool_state_unref);
-    /* A probe that is on its way has the connection until it is back. */
+    /* A running probe keeps the connection until it returns. */
     fake_gluster_await("glfs_fini", 1);
     site_pool = site_open("/d", "");
     assert_true(cst_pool_state_start(site_pool, NULL));
@@ -156,7 +156,7 @@ static void starts_that_fail_say_why(void **unused)
                        "failed to change to directory '/missing/' in 'gv0'");
     site_put("file", "");
     site_assert_failed(cst_pool_state_start(file, &error), &error, CST_ERROR_IO, "Not a directory");
-    /* A connection that could not be made is not kept. */
+    /* A failed connection is not kept. */
     g_clear_pointer(&missing, cst_pool_state_unref);
     g_clear_pointer(&file, cst_pool_state_unref);
     g_clear_pointer(&nowhere, cst_pool_state_unref);
@@ -185,7 +185,7 @@ static void another_volume_of_the_same_name_is_noticed(void **unused)
     site_assert_failed(cst_pool_state_usage(site_pool, &usage, &error), &error, CST_ERROR_STATE,
                        "another volume 'gv0'");
     g_clear_pointer(&site_pool, cst_pool_state_unref);
-    /* A start takes what there is, and wants that from then on. */
+    /* A start accepts the present volume, and expects it from then on. */
     site_pool = site_open("/d", "");
     assert_true(cst_pool_state_expect(site_pool, identity, TRUE, NULL));
     assert_true(cst_pool_state_usage(site_pool, &usage, NULL));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes on a Gluster volume: made, opened, copied, removed, and as blobs. */
+/* Volumes on a Gluster volume: creation, opening, copying, removal, and access as blobs. */
 #include "gluster_site.h"
 
 #include <errno.h>
@@ -78,7 +78,7 @@ static void volumes_are_made_and_removed(void **state)
     assert_names("d");
 }
 
-/* Whichever step fails, there is nothing left, and what was there before stays. */
+/* After each failed step no new file is left, and existing files are unchanged. */
 static void a_step_that_fails_leaves_nothing(void **state)
 {
     static const struct {
@@ -88,7 +88,7 @@ static void a_step_that_fails_leaves_nothing(void **state)
         int code;
     } steps[] = {
         {"glfs_creat", 0, EDQUOT, CST_ERROR_NO_SPACE},
-        {"glfs_ftruncate", 0, EIO, CST_ERROR_IO}, /* after the trial of copying */
+        {"glfs_ftruncate", 0, EIO, CST_ERROR_IO}, /* after the trial copy */
         {"glfs_pwrite", 0, ENOSPC, CST_ERROR_NO_SPACE},
         {"glfs_fchmod", 0, EIO, CST_ERROR_IO},
         {"glfs_fsync", 0, EIO, CST_ERROR_IO},
@@ -197,7 +197,7 @@ static void what_is_written_is_read(void **state)
     assert_true(cst_blob_resize(blob, 200, NULL));
     assert_true(cst_blob_get_size(blob, &size, NULL));
     assert_int_equal(size, 200);
-    /* Made shorter behind our back. */
+    /* Another program truncates the file. */
     site_put("b", "0123456789");
     {
         g_autoptr(CstBlob) other = open_volume("b");
@@ -253,7 +253,7 @@ static void holes_are_seen_and_made(void **state)
     assert_extent(blob, 2 * CST_MIB, 2 * CST_MIB, hole);
     assert_true(cst_blob_extent(blob, CST_MIB, 1, &extent, NULL));
     assert_int_equal(extent.flags, CST_EXTENT_DATA);
-    /* Servers that can't tell: all of it is data. */
+    /* Servers without this function: everything counts as data. */
     fake_gluster_fail("glfs_lseek", 0, 1, EOPNOTSUPP);
     assert_extent(blob, 0, 4 * CST_MIB, CST_EXTENT_DATA);
     fake_gluster_fail("glfs_lseek", 0, 1, ENOTCONN);
@@ -267,7 +267,7 @@ static void holes_are_seen_and_made(void **state)
                        CST_ERROR_UNSUPPORTED, "cannot be zeroed without writing");
     assert_true(cst_blob_zero(blob, 0, 4096, 0, NULL));
     assert_int_equal(fake_gluster_calls("glfs_zerofill"), 1);
-    /* A brick whose file system can't: the zeroes are written out. */
+    /* A brick whose file system lacks this function: the zeroes are written. */
     fake_gluster_fail("glfs_discard", 0, 1, EOPNOTSUPP);
     assert_true(cst_blob_pwrite(blob, "data", 4, CST_MIB, NULL));
     assert_true(cst_blob_zero(blob, CST_MIB, 4096, CST_ZERO_MAY_UNMAP, NULL));
@@ -297,7 +297,9 @@ static void the_servers_copy_where_that_is_right(void **state)
     memcpy(content, "data", 4);
     site_put("a", content);
     site_put("b", "");
-    /* Not before it was tried, which a new file is for; nothing of that stays in it. */
+    /*
+     * The function is used only after a trial on a new file. The trial leaves no data in the file.
+     */
     copy(0);
     assert_true(site_make("new", "raw", NULL));
     assert_int_equal(size_of("new"), 7);
@@ -312,7 +314,7 @@ static void the_servers_copy_where_that_is_right(void **state)
         site_assert_failed(cst_blob_copy(from, 0, to, 0, CST_MIB, 0, NULL, &error), &error,
                            CST_ERROR_NO_SPACE, "'b'");
     }
-    /* With several copies of a file, one of them alone would be written. */
+    /* With replication, only one of the replicas would be written. */
     g_clear_pointer(&site_pool, cst_pool_state_unref);
     fake_gluster_await_open(0, 0);
     fake_gluster_set_layer("cluster/replicate");
@@ -351,7 +353,7 @@ static void who_has_a_lock_holds_a_volume(void **state)
     holders = cst_pool_state_vol_holders(site_pool, "a", NULL);
     assert_int_equal(holders->len, 1);
     assert_true(((CstHolder *)g_ptr_array_index(holders, 0))->reads_only);
-    /* Byte 201: nobody else may write. */
+    /* Byte 201: no other program may write. */
     lock.l_start = 201;
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
     site_assert_failed(cst_pool_state_vol_open(site_pool, "a", TRUE, &error) != NULL, &error,

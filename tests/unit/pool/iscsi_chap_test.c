@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* CHAP: which secrets, where they go, and where they don't. */
+/* CHAP: the secrets, where they are written, and where they are not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,7 +133,7 @@ static void test_mutual_chap_takes_all_its_parts(void **state)
     }
 }
 
-/* A record has a line for each value: what would be another line must not get there. */
+/* A record has one line for each value, so a value must not contain a line break. */
 static void test_secrets_that_no_record_can_hold(void **state)
 {
     g_autofree char *longest = g_strnfill(255, 'x'), *longer = g_strnfill(256, 'x');
@@ -175,7 +175,7 @@ static void test_secret_that_is_missing(void **state)
     assert_nothing_left();
 }
 
-/* Values of before are gone, how CHAP is done stays, and so does whatever else there is. */
+/* The old values are replaced. The CHAP method and all other lines stay. */
 static void test_record_with_other_values(void **state)
 {
     static const struct {

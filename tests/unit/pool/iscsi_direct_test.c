@@ -78,7 +78,7 @@ static void note(CstVolume *volume, gpointer text)
     cst_volume_unref(volume);
 }
 
-/* "NAME CAPACITY ALLOCATION !PROBLEM;" of each volume. */
+/* Returns "NAME CAPACITY ALLOCATION !PROBLEM;" for each volume. */
 static char *scan(GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -163,7 +163,7 @@ static void lun_that_is_gone_leaves_the_usage(void **state)
     remove_lun(GUINT_TO_POINTER(2));
     assert_scan(ONE);
     assert_usage(CST_MIB, CST_MIB);
-    /* The same when it is looked at alone. */
+    /* A lookup of the single LUN has the same effect. */
     remove_lun(GUINT_TO_POINTER(1));
     assert_one("unit:0:0:1", "");
     assert_usage(0, 0);
@@ -214,7 +214,7 @@ static void scan_that_fails_changes_no_usage(void **state)
     assert_usage(CST_MIB, CST_MIB);
 }
 
-/* --- a list that is out of date --------------------------------------------------------------- */
+/* --- an outdated list ------------------------------------------------------------------------- */
 
 static void look_at_removed(gpointer number)
 {
@@ -224,7 +224,7 @@ static void look_at_removed(gpointer number)
     assert_one(name, "");
 }
 
-/* The list still has the LUN, of which a look has shown since that it is gone. */
+/* The list still has the LUN, but a later lookup has found that it was removed. */
 static void old_list_does_not_bring_a_size_back(void **state)
 {
     point_run("iscsi_direct.units.listed", look_at_removed, GUINT_TO_POINTER(2));
@@ -264,7 +264,7 @@ static void add_and_look(gpointer unused)
     assert_one("unit:0:0:3", "unit:0:0:3 1048576 1048576;");
 }
 
-/* What is known of a LUN that the list lacks is not forgotten: it appeared later. */
+/* A LUN that the list lacks stays known, because it appeared later. */
 static void old_list_forgets_no_unit(void **state)
 {
     CstVolume *volume = NULL;
@@ -278,7 +278,7 @@ static void old_list_forgets_no_unit(void **state)
     cst_volume_unref(volume);
 }
 
-/* --- which unit a LUN is ---------------------------------------------------------------------- */
+/* --- identity of a LUN ------------------------------------------------------------------------ */
 
 #define ANOTHER                                                                      \
     "unit:0:0:1 1048576 1048576 !LUN 1 is another unit than it was before; if that " \
@@ -314,10 +314,10 @@ static void unit_is_known_across_processes(void **state)
     fake.units[1].serial = 'x';
     assert_true(cst_pool_state_expect(pool, identity, FALSE, NULL));
     assert_scan(ANOTHER TWO);
-    /* A start takes the units that there are, and forgets what was expected. */
+    /* A start accepts the present units, and drops the expected ones. */
     assert_true(cst_pool_state_expect(pool, identity, TRUE, NULL));
     assert_scan(ONE TWO);
-    /* The unit is known from the start on, and not from the first scan on. */
+    /* The unit is known from the start, not only from the first scan on. */
     assert_true(cst_pool_state_expect(pool, identity, TRUE, NULL));
     fake.units[1].serial = 'y';
     assert_scan(ANOTHER TWO);
@@ -359,7 +359,7 @@ static void start_that_is_refused_may_be_repeated(void **state)
     fake.away = "10.0.0.1:3260";
     assert_failed(cst_pool_state_start(pool, &error), &error, CST_ERROR_UNREACHABLE, "");
     fake.away = NULL;
-    fake.password = "secret"; /* the pool has none */
+    fake.password = "secret"; /* the pool has no password */
     assert_failed(cst_pool_state_start(pool, &error), &error, CST_ERROR_DENIED, "");
     fake.password = NULL;
     assert_true(cst_pool_state_start(pool, NULL));
@@ -371,7 +371,7 @@ static gpointer start(gpointer unused)
     return GINT_TO_POINTER(cst_pool_state_start(pool, NULL));
 }
 
-/* The session thread fails what waited for a login, while another call is queued. */
+/* The session thread fails the calls that waited for a login, while another call is queued. */
 static void call_that_comes_while_a_login_fails_logs_in_anew(void **state)
 {
     GThread *threads[2];
@@ -391,7 +391,7 @@ static void call_that_comes_while_a_login_fails_logs_in_anew(void **state)
     assert_int_equal(fake.logins, 1);
 }
 
-/* The blob keeps the state, and with it the session. */
+/* The blob keeps a reference of the state, and thus the session. */
 static void open_lun_outlives_its_pool(void **state)
 {
     CstBlob *blob = cst_pool_state_vol_open(pool, "unit:0:0:1", TRUE, NULL);
@@ -420,7 +420,7 @@ static void open_fails_for_what_is_no_lun(void **state)
     fake.key = 4;
     assert_failed(cst_pool_state_vol_open(pool, "unit:0:0:1", FALSE, &error) != NULL, &error,
                   CST_ERROR_IO, "");
-    /* The states that the failures have used are given back. */
+    /* The failures have released their references of the state. */
     g_clear_pointer(&pool, cst_pool_state_unref);
     assert_int_equal(fake.logouts, 1);
 }

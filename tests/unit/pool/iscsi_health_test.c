@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How the sessions of iSCSI pools are: portals that are lost, and whether the target answers. */
+/* The health of iSCSI pools: lost portals, and whether the target answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +54,7 @@ static void test_lost_portal_is_less_than_a_lost_target(void **state)
     assert_health(pool, CST_HEALTH_GOOD, "logged in at 2 of 2 portals", "");
 }
 
-/* Neither was there when the pool started; what a name means is not looked up. */
+/* Neither portal was reachable when the pool started. Names are not resolved. */
 static void test_portals_that_let_nobody_in(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='no host of this name.'/>"
@@ -70,7 +70,7 @@ static void test_portals_that_let_nobody_in(void **state)
                   "portal 127.0.0.1:3260: no session;portal [fe80::1]:99: no session;");
 }
 
-/* A portal of 127.0.0.1 at which somebody accepts connections from now on; free it. */
+/* Returns a portal of 127.0.0.1 that accepts connections from now on. The caller frees it. */
 static char *open_portal(GSocketListener *listener)
 {
     guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
@@ -86,7 +86,7 @@ static guint count_sessions(void)
     return g_strv_length(names);
 }
 
-/* The second portal lets nobody in at the start, and nobody answers at the third one, ever. */
+/* The second portal refuses logins at the start, and the third one never answers. */
 static void test_refresh_logs_in_at_a_portal_that_is_back(void **state)
 {
     g_autoptr(GSocketListener) listener = g_socket_listener_new();
@@ -102,13 +102,13 @@ static void test_refresh_logs_in_at_a_portal_that_is_back(void **state)
     assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
     assert_health(pool, CST_HEALTH_DEGRADED, "logged in at 2 of 3 portals",
                   "portal 127.0.0.1:1: no session;");
-    /* A pool that is stopped meanwhile is left alone. */
+    /* A pool that was stopped in between is not changed. */
     site_stop(pool);
     assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
     assert_nothing_left();
 }
 
-/* More sessions than the definition has hosts: somebody else has logged in at both portals. */
+/* More sessions than hosts in the definition: another program has logged in at both portals. */
 static void test_session_more_than_asked_for(void **state)
 {
     g_autoptr(CstPoolState) two = site_pool(TWO_HOSTS);
@@ -121,12 +121,13 @@ static void test_session_more_than_asked_for(void **state)
     assert_health(one, CST_HEALTH_DEGRADED, "logged in at 1 of 2 portals", "portal ?:0: FAILED;");
 }
 
-/* --- whether it answers ----------------------------------------------------------------------- */
+/* --- the probe -------------------------------------------------------------------------------- */
 
-static _Thread_local gboolean is_probe; /* and not the prober of the pool's own */
+static _Thread_local gboolean is_probe; /* set in the probe of the test, not in the prober of the
+                                           pool itself */
 static GMutex lock;
 static GCond changed;
-static guint looks, answers, reads; /* of probes; guarded by the lock */
+static guint looks, answers, reads; /* of the probe; guarded by the lock */
 
 static void note(guint *counter)
 {
@@ -169,7 +170,7 @@ static void await_looks(guint wanted)
     g_mutex_unlock(&lock);
 }
 
-/* Starts a probe, and waits until it has looked three times in vain; @hangs: for a read. */
+/* Starts a probe, and waits until it has failed three times; @hangs: until its read hangs. */
 static GThread *touch_in_vain(CstPoolState *pool, gboolean hangs)
 {
     GThread *thread;
@@ -184,14 +185,14 @@ static GThread *touch_in_vain(CstPoolState *pool, gboolean hangs)
     return thread;
 }
 
-/* The probe comes back. */
+/* Waits for the end of the probe. */
 static void await_touch(GThread *thread)
 {
     g_thread_join(thread);
     points_clear();
 }
 
-/* A probe waits for as long as no session works, and no longer. */
+/* A probe waits while no session works, and no longer. */
 static void test_probe_waits_for_the_session(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -210,7 +211,7 @@ static void test_probe_waits_for_the_session(void **state)
     await_touch(thread);
 }
 
-/* A login may take its time, and what was given up keeps nobody waiting. */
+/* A login may be slow, and an abandoned one blocks no other call. */
 static void test_probe_does_not_wait_for_a_login(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
@@ -227,7 +228,7 @@ static void test_probe_does_not_wait_for_a_login(void **state)
     await_touch(thread);
 }
 
-/* The read hangs on in the session that is lost; the pool goes on with the other. */
+/* The read keeps hanging in the lost session. The pool continues with the other session. */
 static void test_probe_leaves_a_session_that_hangs(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
@@ -239,14 +240,14 @@ static void test_probe_leaves_a_session_that_hangs(void **state)
     g_atomic_pointer_set(&kernel_hanging, "/dev/sdb");
     point_run_always("iscsi.read.begin", note_read, NULL);
     thread = touch_in_vain(pool, TRUE);
-    /* Each read that hangs has a thread. */
+    /* Each hanging read has a thread. */
     assert_int_equal(reads, 1);
     site_set_state(1, "FAILED\n");
     await_touch(thread);
     g_atomic_pointer_set(&kernel_hanging, NULL);
 }
 
-/* Nothing is taken from the second, so it may be as slow as it likes. */
+/* The second session is not used, so it may be slow. */
 static void test_probe_asks_the_session_that_is_used(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);

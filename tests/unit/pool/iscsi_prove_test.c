@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values of CHAP of an open-iscsi pool that change: tried through libiscsi, put into records. */
+/* Changed CHAP values of an open-iscsi pool: tried through libiscsi, and written to records. */
 #include "iscsi_site.h"
 
 #include <setjmp.h>
@@ -69,7 +69,7 @@ static void a_value_is_tried_without_the_kernel(void **state)
     assert_string_equal(calls, "");
 }
 
-/* What open-iscsi logs in as where a pool has no name of its own. */
+/* The initiator name of open-iscsi for a pool without its own name. */
 static void the_hosts_own_name_is_read(void **state)
 {
     g_autoptr(CstPoolState) pool = pool_with(ONE_HOST AUTH);
@@ -110,7 +110,7 @@ static void a_record_gets_the_new_value_and_the_session_stays(void **state)
     calls = site_calls();
     assert_null(strstr(calls, "log"));
     assert_null(strstr(calls, "value"));
-    /* The next login has it. */
+    /* The next login uses the new value. */
     site_stop(pool);
     kernel_put("/chap", "me a new value");
     site_start(pool);
@@ -142,7 +142,7 @@ static void every_portal_has_a_record_with_the_new_value(void **state)
     assert_true(cst_pool_state_renew(pool, NULL));
     for (size_t i = 0; i < G_N_ELEMENTS(records); i++)
         assert_record_has(records[i], "password = a new value\n");
-    /* A record that can't be read is a failure, whichever it is. */
+    /* An unreadable record is an error, for each of the records. */
     for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {
         g_autofree char *before = site_read(records[i]);
 

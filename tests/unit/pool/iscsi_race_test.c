@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * iSCSI pools that are started, refreshed and stopped while another process does so, and what a
- * start that fails leaves.
+ * iSCSI pools that are started, refreshed and stopped while another process does the same, and the
+ * state after a failed start.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 #define TWO_HOSTS ONE_HOST "<host name='127.0.0.2'/>"
 #define NAMED     ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>"
 
-/* A pool is played by two states of one definition: each is a process's own. */
+/* The state of another process, with the same definition. */
 static CstPoolState *elsewhere;
 
 static void start_elsewhere(gpointer unused)
@@ -87,7 +87,7 @@ static gpointer stop(gpointer pool)
     return GINT_TO_POINTER(cst_pool_state_stop(pool, NULL));
 }
 
-/* The kernel takes its time to remove a session that has logged out. */
+/* The kernel is slow to remove a session that has logged out. */
 static void records_go_when_the_session_has_gone(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -106,7 +106,7 @@ static void records_go_when_the_session_has_gone(void **state)
     assert_nothing_left();
 }
 
-/* The record of a session that stays is still needed. */
+/* The record of a remaining session is still needed. */
 static void session_that_does_not_go_keeps_its_record(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -127,7 +127,7 @@ static void session_that_does_not_go_keeps_its_record(void **state)
 
 /* --- refresh ---------------------------------------------------------------------------------- */
 
-/* A portal of 127.0.0.1 at which somebody accepts connections; free it. */
+/* Returns a portal of 127.0.0.1 that accepts connections. The caller frees it. */
 static char *open_portal(GSocketListener *listener)
 {
     guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
@@ -190,7 +190,7 @@ static void start_uses_a_session_that_was_made_meanwhile(void **state)
     assert_nothing_left();
 }
 
-/* The session is there, and its LUNs can't be looked for. */
+/* The session exists, but its LUNs cannot be scanned. */
 static void start_that_can_not_scan_logs_out_again(void **state)
 {
     static const char *const sources[] = {ONE_HOST, TWO_HOSTS, NAMED};
@@ -215,7 +215,7 @@ static void lie_about_logout(gpointer unused)
     site_lie("logout", "10");
 }
 
-/* The session still needs the record and the interface; the next stop removes all of them. */
+/* The session still needs the record and the interface. The next stop removes all of them. */
 static void undo_that_can_not_log_out_keeps_the_record(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -233,7 +233,7 @@ static void undo_that_can_not_log_out_keeps_the_record(void **state)
     assert_nothing_left();
 }
 
-/* Each step fails while there is an initiator's name. */
+/* Each step fails in a pool with an initiator name. */
 static void start_with_an_initiator_leaves_nothing_when_it_fails(void **state)
 {
     static const char *const operations[] = {"ifaces", "iface-new", "iface-update", "discovery",
@@ -249,7 +249,7 @@ static void start_with_an_initiator_leaves_nothing_when_it_fails(void **state)
     }
 }
 
-/* One that was there before, without a name, is not ours to remove. */
+/* An interface that already existed, without a name, is not removed. */
 static void interface_that_was_there_stays_when_the_start_fails(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(NAMED);
@@ -266,7 +266,7 @@ static void interface_that_was_there_stays_when_the_start_fails(void **state)
 
 /* --- the lock --------------------------------------------------------------------------------- */
 
-/* Other processes wait for open-iscsi's folder, which is locked. */
+/* Other processes must wait for the lock on open-iscsi's directory. */
 static void assert_locked(gpointer unused)
 {
     g_autofree char *folder = kernel_file("/etc/iscsi");

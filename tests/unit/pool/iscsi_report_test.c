@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What iscsiadm prints, and its garbage. */
+/* The output of iscsiadm, and invalid output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,13 +9,13 @@
 
 #include "iscsi/iscsi.h"
 
-/* --- what the tool prints --------------------------------------------------------------------- */
+/* --- output of the tool ----------------------------------------------------------------------- */
 
 static void test_offers(void **state)
 {
     static const struct {
         const char *line;
-        const char *means; /* "ADDRESS PORT GROUP TARGET"; NULL: nothing */
+        const char *means; /* "ADDRESS PORT GROUP TARGET"; NULL: rejected */
     } rows[] = {
         {"10.0.0.1:3260,1 iqn.a", "10.0.0.1 3260 1 iqn.a"},
         {"[fe80::1%eth0]:860,65535 eui.02004567A425678D",

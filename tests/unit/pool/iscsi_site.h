@@ -3,7 +3,7 @@
 
 #include "fake_sysfs.h"
 
-/** A host with iscsiadm, iscsid and a target, which fake-iscsiadm plays below kernel_folder. */
+/** A host with iscsiadm, iscsid and a target, simulated by fake-iscsiadm below kernel_folder. */
 
 #define IQN      "iqn.2026-01.lab:one"
 #define PLAIN    "libvirt-iface-00000000"
@@ -14,25 +14,25 @@
 int site_set_up(void **state);
 int site_tear_down(void **state);
 
-/** Document of a pool, with @more in its <source> and @options behind its <target>. */
+/** Returns the document of a pool, with @more in <source> and @options after <target>. */
 char *site_xml(const char *more, const char *options);
 /** Opens a pool with @more in its <source>. */
 CstPoolState *site_pool(const char *more);
-/** Has the tool lie about @operation (see fake-iscsiadm). */
+/** Makes the tool misbehave at @operation (see fake-iscsiadm). */
 void site_lie(const char *operation, const char *how);
-/** Text of a file; empty when there is none. */
+/** Returns the text of a file, or an empty string if it does not exist. */
 char *site_read(const char *path);
-/** Names in a folder in order, joined by spaces. */
+/** Returns the sorted names in a directory, joined by spaces. */
 char *site_list(const char *path);
 void assert_list(const char *path, const char *wanted);
-/** What the tool was called with since the last time. */
+/** Returns the calls of the tool since the last call of this function. */
 char *site_calls(void);
-/** There is no session, no record and no interface but the package's own. */
+/** Checks that no session, no record and no interface is left, except the package's own. */
 void assert_nothing_left(void);
-/** Starts or stops the pool, which must work. */
+/** Start or stop the pool, and fail the test on failure. */
 void site_start(CstPoolState *pool);
 void site_stop(CstPoolState *pool);
 void assert_start_fails(CstPoolState *pool, int code, const char *words);
 gboolean site_is_active(CstPoolState *pool);
-/** Has the kernel say "LOGGED_IN", "FAILED" or "FREE" of a session that the tool made. */
+/** Makes the kernel report "LOGGED_IN", "FAILED" or "FREE" for a session of the tool. */
 void site_set_state(unsigned sid, const char *state);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* iSCSI pools: login, logout, whose sessions they are, sessions that are lost, discovery. */
+/* iSCSI pools: login, logout, ownership of sessions, lost sessions, discovery. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include "iscsi/iscsi.h"
 #include "iscsi_site.h"
 
-/* As cst_file_replace() names it. */
+/* The name is that of cst_file_replace(). */
 #define UNFINISHED PLAIN ".0123abcd.new"
 
 /* --- login and logout ------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ static void test_pools_of_one_initiator_share_its_interface(void **state)
     file = g_strconcat("/etc/iscsi/ifaces/", name, NULL);
     initiator = site_read(file);
     assert_string_equal(initiator, "iqn.2026-01.lab:a\n");
-    /* Another target of that initiator's. */
+    /* Another target of the same initiator. */
     other = g_strdup_printf("/etc/iscsi/nodes/iqn.other/10.0.0.1,3260,1/%s", name);
     kernel_put(other, "");
     site_stop(pool);
@@ -80,7 +80,7 @@ static void test_pools_of_one_initiator_share_its_interface(void **state)
     assert_list("/etc/iscsi/nodes", "iqn.other");
 }
 
-/* As libvirt leaves them, or a start that was killed before the name was set. */
+/* Such an interface is left by libvirt, or by a start that was killed before it set the name. */
 static void test_interface_that_is_there_is_used(void **state)
 {
     static const char with[] = ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>";
@@ -129,7 +129,7 @@ static void test_session_of_others_is_used_and_stays(void **state)
     assert_list("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7", "default");
 }
 
-/* The target's LUNs may be others for another initiator. */
+/* The target may have other LUNs for another initiator. */
 static void test_session_of_another_initiator_is_not_used(void **state)
 {
     static const char with[] = ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>";
@@ -150,12 +150,15 @@ static void test_several_portals(void **state)
         site_pool("<host name='127.0.0.9' port='99'/><host name='127.0.0.2'/>" ONE_HOST);
     g_autofree char *told = NULL;
 
-    site_lie("make", "0"); /* the record of none is made, and each login fails */
+    site_lie("make", "0"); /* status 0, but no record is made, and each login fails */
     assert_start_fails(pool, CST_ERROR_NOT_FOUND, "iscsiadm");
     assert_list("/sys/class/iscsi_session", "");
     kernel_drop("/lie");
     site_start(pool);
-    /* The first is behind address translation: the group is that of the first. */
+    /*
+     * The first portal has another address in the discovery because of address translation, so its
+     * group is used.
+     */
     assert_list("/etc/iscsi/nodes/" IQN, "127.0.0.1,3260,7 127.0.0.2,3260,8 127.0.0.9,99,7");
     assert_list("/sys/class/iscsi_session", "session1 session2 session3");
     site_stop(pool);
@@ -172,7 +175,7 @@ static void test_one_portal_is_enough(void **state)
     assert_nothing_left();
 }
 
-/* What goes wrong on the way, and what it is called. Nothing of the attempt stays. */
+/* The failures of a start and their errors. The attempt leaves no objects. */
 static void test_failures_of_a_start(void **state)
 {
     static const struct {
@@ -265,7 +268,7 @@ static void test_disk_in_use_keeps_the_session(void **state)
     site_stop(pool);
 }
 
-/* Killed before anything but the record was there. */
+/* Killed when only the record existed. */
 static void test_leftovers_of_the_dead_are_taken_over(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -278,7 +281,7 @@ static void test_leftovers_of_the_dead_are_taken_over(void **state)
     assert_nothing_left();
 }
 
-/* A file that was being replaced when its writer was killed would keep the folder. */
+/* The temporary file of a killed writer would prevent the removal of the directory. */
 static void test_unfinished_record_goes_with_the_others(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
@@ -312,13 +315,13 @@ static void test_definitions_that_cannot_be(void **state)
         g_autoptr(GError) error = NULL;
 
         if (!def)
-            continue; /* refused when it is defined */
+            continue; /* refused by the parser */
         assert_null(cst_pool_state_open(def, NULL, &error));
         assert_non_null(strstr(error->message, rows[i].words));
     }
 }
 
-/* --- sessions that are lost ------------------------------------------------------------------- */
+/* --- lost sessions ---------------------------------------------------------------------------- */
 
 static void test_lost_session_is_what_is_wrong(void **state)
 {
@@ -341,7 +344,7 @@ static void test_lost_session_is_what_is_wrong(void **state)
     assert_false(site_is_active(pool));
 }
 
-/* The same LUN by each session; whichever works. */
+/* Both sessions have the same LUN; a working one is used. */
 static void test_second_session_takes_over(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='127.0.0.2'/>");

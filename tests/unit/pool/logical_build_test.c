@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Making and removing volume groups: what others have on a device stays, and what LVM has really
- * done counts. LVM's tools are played by a script, and what the kernel says of devices by the test.
+ * Building and deleting volume groups. Foreign data on a device stays, and only the real result of
+ * LVM counts. A script simulates LVM's tools, and the test simulates the kernel's view of devices.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 /* --- devices ---------------------------------------------------------------------------------- */
 
-/* Linked with --wrap for these functions. What stands in the way of building does so on @path. */
+/* These functions are wrapped with --wrap. @path is the device with an obstacle to building. */
 static struct {
     const char *path, *holder, *signature;
     gboolean busy, unknown, unreadable, unwritable;
@@ -96,7 +96,7 @@ static void assert_error(const GError *error, CstErrorCode code, const char *wor
 
 /* --- build ------------------------------------------------------------------------------------ */
 
-/* Of /dev/sda and /dev/sdb, in this order. */
+/* Builds on /dev/sda and /dev/sdb, in this order. */
 static gboolean build(unsigned flags, GError **error)
 {
     g_autoptr(CstPoolDef) def =
@@ -117,7 +117,7 @@ static void a_group_is_made_of_all_devices(void **unused)
     assert_devices("/dev/sdz other\n/dev/sda vg\n/dev/sdb vg\n");
 }
 
-/* Whichever device it is on, none is touched. Only a signature may be overwritten. */
+/* If one device has an obstacle, no device is changed. Only a signature may be overwritten. */
 static void what_is_on_a_device_stays(void **unused)
 {
     static const struct {
@@ -209,11 +209,11 @@ static void a_device_that_is_not_cleared_is_not_used(void **unused)
     assert_false(fake_was_called("vgcreate"));
 }
 
-/* What is left of our devices is no physical volume any more; others stay what they are. */
+/* Our devices are no longer physical volumes. Devices of other programs are unchanged. */
 static void building_tells_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
-        const char *lie, *words; /* NULL: it is built */
+        const char *lie, *words; /* NULL: success */
         const char *left;
     } rows[] = {
         {"failing", NULL, "/dev/sdz \n/dev/sdy other\n/dev/sda vg\n/dev/sdb vg\n"},
@@ -258,7 +258,7 @@ static void a_group_in_use_is_left_as_it_is(void **unused)
     assert_error(error, CST_ERROR_IO, "no holders");
     assert_false(fake_was_called("vgremove"));
     assert_false(fake_was_called("vgchange"));
-    /* Parts that only LVM uses are not in anybody's hands. */
+    /* Internal LVs that only LVM uses do not count as in use. */
     device.path = ".snap";
     assert_true(cst_pool_state_stop(fake_state, NULL));
     assert_true(fake_was_called("vgchange -aln vg\n"));
@@ -282,7 +282,7 @@ static void deleting_removes_the_group_and_frees_its_devices(void **unused)
 static void deleting_tells_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
-        const char *lie, *words; /* NULL: it is gone */
+        const char *lie, *words; /* NULL: deleted */
     } rows[] = {
         {"failing", NULL},
         {"dying", NULL},

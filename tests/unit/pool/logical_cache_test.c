@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How often the logical backend asks LVM, and what it takes for known. */
+/* The number of LVM calls of the logical backend, and its cached data. */
 #include "points.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include "await.h"
 #include "fake_lvm.h"
 
-/* Many looks at once cost one report; what is known to have changed is looked at again. */
+/* Many lookups at once need one report. Known changes cause a new report. */
 static void a_report_serves_for_a_moment(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
@@ -22,7 +22,7 @@ static void a_report_serves_for_a_moment(void **unused)
     fake_add("second", 4 * MIB, "-wi-a-----", "", "");
     assert_true(fake_is_seen("first"));
     fake_assert_calls("lvm ");
-    /* What has a node is there, whatever was seen. */
+    /* A volume with a node exists, regardless of the cached report. */
     assert_true(fake_is_seen("second"));
     fake_assert_calls("lvm ");
     logical_cache_invalidate(LOGICAL(fake_state));
@@ -32,7 +32,7 @@ static void a_report_serves_for_a_moment(void **unused)
     assert_false(fake_is_seen("first"));
 }
 
-/* A report takes as long as a change: devices tell what they can. */
+/* A report is as slow as a change, so devices are queried where possible. */
 static void a_change_asks_lvm_no_more_than_it_must(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
@@ -52,7 +52,7 @@ static void a_change_asks_lvm_no_more_than_it_must(void **unused)
     fake_assert_calls("");
 }
 
-/* Nodes come and go with our own changes, too: those are known already. */
+/* The backend's own changes also create and remove nodes. These are known already. */
 static void a_node_is_news_when_the_report_does_not_know_it(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
@@ -80,7 +80,9 @@ static gpointer look_once(gpointer unused)
     return NULL;
 }
 
-/* While a report is being made, others who need one wait for it; what it missed is asked again. */
+/*
+ * While a report is being made, other callers wait for it. A result that it lacks is queried again.
+ */
 static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
 {
     static const struct {
@@ -117,7 +119,7 @@ static gpointer rename_a_snapshot(gpointer unused)
     return NULL;
 }
 
-/* A report that was begun while a tool ran may lack what the tool did. */
+/* A report that started while a tool ran may lack the tool's change. */
 static void a_report_from_before_a_changes_end_is_outdated(void **unused)
 {
     g_autofree char *held = fake_path("held");

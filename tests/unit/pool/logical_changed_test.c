@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed of thin volumes, by tools that a script plays; documents: logical_delta_test.c.
+ * Changed ranges of thin volumes, with tools simulated by a script. For the parser see
+ * logical_delta_test.c.
  */
 #include "points.h"
 
@@ -82,7 +83,7 @@ static void prepare(void)
     snap("a");
 }
 
-/* A process of ours was killed, with or without a reservation. */
+/* Leaves the state of a killed process, with or without a reservation. */
 static void die_before(gboolean held)
 {
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "cistern:delta=1");
@@ -90,7 +91,7 @@ static void die_before(gboolean held)
         fake_put("held", "");
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static void blocks_that_differ_are_told(void **unused)
 {
@@ -103,7 +104,7 @@ static void blocks_that_differ_are_told(void **unused)
     write_at("more", 20 * BLOCK);
     assert_told("a", "b", "3 6 7 ");
     assert_told("b", NULL, "20 ");
-    /* Both are thin volumes: none has to be the older one. */
+    /* Both are thin volumes, and either may be the older one. */
     assert_told("b", "a", "3 6 7 ");
     assert_told("b", "b", "");
     assert_nothing_left();
@@ -173,7 +174,7 @@ static void what_the_host_lacks_is_named_before_anything_is_changed(void **unuse
     assert_false(fake_was_called("lvchange --addtag"));
 }
 
-/* --- tools that lie --------------------------------------------------------------------------- */
+/* --- misbehaving tools ------------------------------------------------------------------------ */
 
 static void tools_that_lie_are_found_out(void **unused)
 {
@@ -207,17 +208,17 @@ static void a_kernel_that_refuses_leaves_no_tag(void **unused)
     assert_nothing_left();
 }
 
-/* A number of a thin volume that is removed is another one's soon. */
+/* The number of a removed thin volume is soon reused. */
 static void a_volume_that_is_another_one_meanwhile_is_noticed(void **unused)
 {
     prepare();
-    /* Once the kernel keeps the metadata, the number is another. */
+    /* When the kernel reserves the metadata, the number belongs to another volume. */
     fake_put("when-held", "disk");
     assert_refused("a", NULL, CST_ERROR_BUSY, "try again");
     assert_nothing_left();
 }
 
-/* --- others that read ------------------------------------------------------------------------- */
+/* --- concurrent readers ----------------------------------------------------------------------- */
 
 static void a_reservation_of_others_is_waited_for_and_kept(void **unused)
 {
@@ -247,7 +248,8 @@ static void what_a_dead_process_has_left_is_ended(void **unused)
 }
 
 /*
- * The tag is a dead process's, the reservation may be another program's: it has the metadata open.
+ * The tag belongs to a dead process. The reservation may belong to another program that has the
+ * metadata open.
  */
 static void what_may_be_anothers_is_not_ended(void **unused)
 {
@@ -308,7 +310,7 @@ static void unlock(gpointer fd)
     assert_int_equal(flock(GPOINTER_TO_INT(fd), LOCK_UN), 0);
 }
 
-/* The tag of the other process is gone when the lock is acquired: it is looked for after that. */
+/* The other process removes its tag before the lock is acquired. The tag is checked after that. */
 static void a_process_of_ours_that_ends_is_waited_for(void **unused)
 {
     g_autofree char *path = fake_path("dev/mapper/vg-tp_tmeta");
@@ -323,7 +325,7 @@ static void a_process_of_ours_that_ends_is_waited_for(void **unused)
     assert_nothing_left();
 }
 
-/* The lock ends with the answer: another process can have it. */
+/* The lock is released with the result, so that another process can acquire it. */
 static void the_metadata_are_unlocked_after_an_answer(void **unused)
 {
     g_autofree char *path = fake_path("dev/mapper/vg-tp_tmeta");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What thin_delta prints; the first document is one that the real one has printed. */
+/* The output of thin_delta. The first document is output of the real tool. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,10 @@ static const char whole[] =
     "  </diff>\n"
     "</superblock>\n";
 
-/* Takes @text in parts of @step bytes; the blocks that are told, as a text; NULL with @error. */
+/*
+ * Parses @text in parts of @step bytes. Returns the changed blocks as a text, or NULL with @error
+ * set.
+ */
 static char *told_in(const char *text, size_t length, size_t step, CstChanged *changed,
                      GError **error)
 {
@@ -67,7 +70,7 @@ static void what_is_not_the_same_is_told(void **unused)
     }
 }
 
-/* What a tool of the host prints; free it. */
+/* Returns the output of a tool of the host. The caller frees it. */
 static char *output_of(const char *const *argv)
 {
     g_autoptr(GError) error = NULL;
@@ -79,7 +82,7 @@ static char *output_of(const char *const *argv)
     return out;
 }
 
-/* Metadata of a thin pool, of two devices, read by the tool itself. */
+/* Reads metadata of a thin pool with two devices with the real tool. */
 static void the_real_tool_is_understood(void **unused)
 {
     static const char metadata[] =
@@ -139,7 +142,7 @@ static void assert_refused(const char *text, size_t length)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
 }
 
-/* A part of a document is never "nothing else has changed". */
+/* A truncated document must never count as complete. */
 static void a_document_that_ends_early_is_refused(void **unused)
 {
     for (size_t length = 0; length < strlen(whole) - 1; length++)
@@ -179,7 +182,7 @@ static void other_documents_are_refused(void **unused)
         assert_refused(texts[i], strlen(texts[i]));
 }
 
-/* What the parser keeps of one element is bounded. */
+/* The parser stores a bounded part of one element. */
 static void an_element_without_an_end_is_refused(void **unused)
 {
     g_autofree char *blanks = g_strnfill(CST_MIB, ' ');

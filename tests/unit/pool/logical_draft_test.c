@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Drafts under the volume's name, which a tag and the host's intents tell from volumes. */
+/*
+ * Drafts under the volume's final name. A tag and the host's intents distinguish them from volumes.
+ */
 #include "points.h"
 
 #include <setjmp.h>
@@ -19,10 +21,10 @@
 #define TAG   "cistern:intent=" TOKEN
 
 static struct {
-    GHashTable *drafts; /* that have an intent */
+    GHashTable *drafts; /* drafts with an intent */
     gboolean unreadable;
-    const char *ends;    /* the intent of that token ends as soon as it was read */
-    const char *removes; /* this file is gone by then */
+    const char *ends;    /* the intent of this token ends right after it was read */
+    const char *removes; /* this file is removed by then */
 } journal;
 
 static GHashTable *lend_drafts(gpointer unused, GError **error)
@@ -65,7 +67,7 @@ static int tear_down(void **unused)
     return fake_tear_down(unused);
 }
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- lookups ---------------------------------------------------------------------------------- */
 
 static CstVolume *none_known(const char *name, gpointer data)
 {
@@ -87,7 +89,7 @@ static void assert_lists(const char *expected)
     assert_string_equal(names->str, expected);
 }
 
-/* By a report and by what the kernel says. */
+/* Checks the lookup by a report and by the kernel's data. */
 static void assert_seen(const char *name, gboolean seen)
 {
     g_autofree char *listed = seen ? g_strconcat(name, " ", NULL) : g_strdup("");
@@ -126,7 +128,7 @@ static CstVolDef *of_kind(const char *kind)
     return def;
 }
 
-/* --- what is a draft -------------------------------------------------------------------------- */
+/* --- recognising drafts ----------------------------------------------------------------------- */
 
 static void a_draft_is_a_volume_when_its_intent_ends(void **unused)
 {
@@ -151,7 +153,7 @@ static void a_draft_is_a_volume_when_its_intent_ends(void **unused)
     assert_false(fake_was_called("lvchange"));
 }
 
-/* Nothing but one lvcreate, and no report while others make drafts. */
+/* Only one lvcreate, and no report, even while other processes make drafts. */
 static void a_clone_takes_one_call(void **unused)
 {
     g_autoptr(CstVolDef) def = of_kind("thick");
@@ -203,7 +205,7 @@ static void a_clone_that_shares_has_the_tag(void **unused)
     assert_false(fake_was_called("lvrename"));
 }
 
-/* As after a move to another host: what has no intent is a volume, whatever the tag says. */
+/* As after a move to another host: an LV without an intent is a volume, despite its tag. */
 static void a_tag_that_nobody_knows_says_nothing(void **unused)
 {
     fake_on_known_device();
@@ -220,7 +222,7 @@ static void an_intent_hides_no_lv_of_others(void **unused)
     assert_seen("new", TRUE);
 }
 
-/* A record that can't be read may be of a draft with any name: a report tells. */
+/* An unreadable record may belong to a draft with any name, so a report decides. */
 static void a_draft_of_an_unknown_name_is_hidden(void **unused)
 {
     fake_on_known_device();
@@ -229,7 +231,7 @@ static void a_draft_of_an_unknown_name_is_hidden(void **unused)
     assert_seen("new", FALSE);
 }
 
-/* Without the journal, nobody can tell: an error, and no half volume. */
+/* Without the journal the state is unknown: the call fails, and no partial volume is listed. */
 static void nothing_is_listed_without_the_journal(void **unused)
 {
     g_autoptr(GString) names = g_string_new(NULL);
@@ -248,7 +250,7 @@ static void nothing_is_listed_without_the_journal(void **unused)
     assert_int_equal(one->code, CST_ERROR_IO);
 }
 
-/* The report that has it is older than its end. */
+/* The report with the draft is older than the end of its intent. */
 static void what_was_rolled_back_meanwhile_is_no_volume(void **unused)
 {
     g_autofree char *node = fake_path("dev/vg/new");
@@ -258,7 +260,7 @@ static void what_was_rolled_back_meanwhile_is_no_volume(void **unused)
     assert_lists("");
 }
 
-/* What the kernel said of it as well. */
+/* The same for the kernel's data. */
 static void what_is_rolled_back_during_a_look_is_no_volume(void **unused)
 {
     g_autofree char *node = fake_path("dev/vg/new");
@@ -270,7 +272,7 @@ static void what_is_rolled_back_during_a_look_is_no_volume(void **unused)
     assert_false(fake_is_seen("new"));
 }
 
-/* A report from before may know another LV of the name. */
+/* An earlier report may have another LV of that name. */
 static void a_draft_is_looked_up_in_a_new_report(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
@@ -281,7 +283,7 @@ static void a_draft_is_looked_up_in_a_new_report(void **unused)
     assert_false(fake_is_seen("new"));
 }
 
-/* The first look at the intents says that a report is needed; by then the intent has ended. */
+/* The first read of the intents requires a report. The intent ends before the report. */
 static void an_intent_that_ends_during_a_look_makes_a_volume(void **unused)
 {
     fake_on_known_device();
@@ -303,7 +305,7 @@ static void a_draft_never_takes_what_is_there(void **unused)
 
     begin(TOKEN, "new");
     fake_add("new", 8 * MIB, "-wi-------", "", "");
-    assert_int_equal(unlink(node), 0); /* inactive: only lvcreate sees it */
+    assert_int_equal(unlink(node), 0); /* inactive: only lvcreate finds it */
     assert_false(cst_pool_state_reserve(fake_state, def, &draft, &error));
     assert_int_equal(error->code, CST_ERROR_VOL_EXISTS);
     assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
@@ -345,18 +347,18 @@ static void only_the_draft_of_the_token_is_dropped(void **unused)
     assert_true(fake_has("other") && fake_has("plain"));
 }
 
-/* --- a tool that outlives who called it ------------------------------------------------------- */
+/* --- a tool that outlives its caller ---------------------------------------------------------- */
 
 static void let_tool_go(gpointer unused)
 {
     fake_put("go", "");
 }
 
-/* lvcreate, which begins its work when it is let go. Returns its process. */
+/* Starts lvcreate, which waits for a signal file before its work. Returns its process. */
 static GPid lvcreate_late(const char *token)
 {
     g_autofree char *tag = g_strconcat("cistern:intent=", token, NULL);
-    /* paced: a pause between two looks */
+    /* paced: a pause between two polls */
     static const char script[] = "while ! [ -e $FAKE_LVM/go ]; do sleep 0.02; done;"
                                  "lvcreate -y -n new --addtag $0 -L8192k vg; :";
     const char *argv[] = {"sh", "-c", script, tag, NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Operations of a logical pool in which each call of an LVM tool fails in turn. LVs, their tags,
- * origins and contents are compared with those before.
+ * Operations of a logical pool with each call of an LVM tool failing in turn. LVs with their tags,
+ * origins and contents are compared with the state before.
  */
 #include "points.h"
 
@@ -19,11 +19,11 @@
 #include "fake_guest.h"
 #include "fake_lvm.h"
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 /*
- * Each LV with its size, attributes, origin, thin pool, tags and first four bytes. Hidden names and
- * times are random.
+ * Returns each LV with its size, attributes, origin, thin pool, tags and first four bytes. Random
+ * parts (hidden names and times) are masked.
  */
 static char *state(void)
 {
@@ -71,7 +71,10 @@ static void with_thin_snapshot(void)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-/* @source NULL: an empty one. What fails is abandoned, as the core does, without more failures. */
+/*
+ * @source NULL: an empty volume. A failed draft is abandoned, as the core does, without a further
+ * fault.
+ */
 static gboolean make_volume(const char *thin, const char *source, const char *snapshot,
                             GError **error)
 {
@@ -196,7 +199,7 @@ static void rename_by_others(gpointer unused)
     fake_hold(NULL);
 }
 
-/* Its old name is in no tag, so that a later swap gives back the name that the volume has then. */
+/* No tag keeps the old name, so that a recovery of a later swap restores the name of that time. */
 static void swap_that_failed_leaves_no_tag_for_a_later_recovery(void **unused)
 {
     g_autofree char *before = NULL, *after = NULL;
@@ -217,7 +220,7 @@ static void swap_that_failed_leaves_no_tag_for_a_later_recovery(void **unused)
     fake_assert_holds("disk", "then");
 }
 
-/* The volume has its new content: the call succeeds, and the next start removes the old one. */
+/* The volume has its new content. The call succeeds, and the next start removes the old LV. */
 static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
 {
     with_thin_snapshot();

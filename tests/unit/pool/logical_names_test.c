@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names and tags of LVs, and the blob over an LV's device. */
+/* Names and tags of LVs, and the blob of an LV's device. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 
 /* --- makers ----------------------------------------------------------------------------------- */
 
-/* "BOOT_PID_START" of a draft's name that this process made. */
+/* Returns the part "BOOT_PID_START" of a draft's name made by this process. */
 static char *our_mark(void)
 {
     g_autofree char *draft = cst_draft_name(TOKEN);
@@ -144,7 +144,7 @@ static void tags_hold_any_text(void **unused)
     }
 }
 
-/* What others wrote need not be ours. */
+/* Tags of other programs may have another form. */
 static void tags_that_are_cut_short_are_taken_as_they_are(void **unused)
 {
     static const char *const texts[][2] = {
@@ -197,7 +197,7 @@ static void an_lv_is_read_and_written_as_a_file(void **unused)
     assert_memory_equal(buf, "\0\0\0\0\0\0", 6);
 }
 
-/* The kernel says "input/output error"; the pool knows why. */
+/* The kernel reports an input/output error; the pool reports the cause. */
 static void writes_that_a_full_pool_refuses_say_so(void **unused)
 {
     static const struct {
@@ -215,7 +215,7 @@ static void writes_that_a_full_pool_refuses_say_so(void **unused)
         g_autoptr(CstBlob) blob = NULL;
 
         fake_add("tp", 64 * MIB, rows[i].attr, "", "");
-        blob = open_thin(O_RDONLY); /* whatever is written fails */
+        blob = open_thin(O_RDONLY); /* all writes fail */
         assert_false(cst_blob_pwrite(blob, "x", 1, 0, &written));
         assert_false(cst_blob_zero(blob, 0, 4096, 0, &zeroed));
         assert_int_equal(written->code, rows[i].code);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Volumes that lie on physical volumes alone: made, cloned and deleted without a report of LVM's.
- */
+/* Volumes directly on physical volumes: made, cloned and deleted without a report of LVM. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +16,7 @@
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 
-#define FREE (512 * MIB) /* of the group, whatever the script has made of it */
+#define FREE (512 * MIB) /* of the group, set by the script */
 
 static gboolean make(const char *name, uint64_t size, GError **error)
 {
@@ -27,7 +25,7 @@ static gboolean make(const char *name, uint64_t size, GError **error)
     return cst_pool_state_make(fake_state, def, error);
 }
 
-/* A report was read, as at the start of the pool. */
+/* Reads a report, as at the start of the pool. */
 static void start(void)
 {
     fake_on_known_device();
@@ -55,7 +53,7 @@ static CstVolume *look_at(const char *name)
     return volume;
 }
 
-/* --- what the kernel says --------------------------------------------------------------------- */
+/* --- the kernel's data ------------------------------------------------------------------------ */
 
 static void the_kernel_says_what_a_report_would(void **unused)
 {
@@ -70,12 +68,12 @@ static void the_kernel_says_what_a_report_would(void **unused)
     fake_put("map/disk", "0 16384 error");
     reports = look_at("disk");
     fake_assert_calls("lvm ");
-    /* One that says the same in all is given back. */
+    /* If the records are equal, the known one is returned. */
     assert_ptr_equal(cst_device_newest(cst_volume_ref(kernels), cst_volume_ref(reports)), kernels);
     cst_volume_unref(kernels);
 }
 
-/* Anything else is asked of LVM. */
+/* For any other volume, LVM is called. */
 static void only_what_lies_on_known_devices_is_plain(void **unused)
 {
     static const struct {
@@ -94,8 +92,8 @@ static void only_what_lies_on_known_devices_is_plain(void **unused)
         {"0 16384 linear 1:3 18432 1:3\n", FALSE},
         {"0 16384 linear 1:5 18432\n", FALSE}, /* another device */
         {"0 16384 linear dm-3 18432\n", FALSE},
-        {"0 16384 linear 1:3 18433\n", FALSE}, /* no extent's beginning */
-        {"0 16384 linear 1:3 1024\n", FALSE},  /* in front of the first */
+        {"0 16384 linear 1:3 18433\n", FALSE}, /* not at the start of an extent */
+        {"0 16384 linear 1:3 1024\n", FALSE},  /* before the first extent */
         {"0 16384 linear 1:3 -1\n", FALSE},
         {"0 16384 linear 1:3 18446744073709551615\n", FALSE},
         {"0 0 linear 1:3 18432\n", FALSE},
@@ -123,7 +121,7 @@ static void only_what_lies_on_known_devices_is_plain(void **unused)
     }
 }
 
-/* The group that is there now has another uuid: what the kernel has loaded is not asked. */
+/* The group now has another UUID, so the kernel's tables are not used. */
 static void a_volume_of_another_group_is_none_of_ours(void **unused)
 {
     g_autoptr(LvmGroup) last = NULL;
@@ -138,7 +136,7 @@ static void a_volume_of_another_group_is_none_of_ours(void **unused)
     assert_null(logical_plain_lv(LOGICAL(fake_state), last, "disk"));
 }
 
-/* --- one call of LVM for each change ---------------------------------------------------------- */
+/* --- one LVM call for each change ------------------------------------------------------------- */
 
 static void each_change_is_one_call(void **unused)
 {
@@ -156,7 +154,7 @@ static void each_change_is_one_call(void **unused)
     assert_usage(FREE - 8 * MIB, TRUE);
     fake_assert_calls("lvcreate ");
     name = cst_pool_state_vol_resolve(fake_state, "uuid-disk");
-    assert_true(name == NULL); /* too short for a uuid of LVM's */
+    assert_true(name == NULL); /* too short for an LVM UUID */
     name = logical_name_of_uuid(LOGICAL(fake_state), "uuid-disk");
     assert_string_equal(name, "disk");
 
@@ -176,7 +174,7 @@ static void each_change_is_one_call(void **unused)
     fake_assert_calls("lvremove ");
 }
 
-/* An origin is none that lvremove may be asked to remove without a look. */
+/* lvremove must not remove an origin without a check of its dependants. */
 static void what_others_hang_on_is_looked_at(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
@@ -232,7 +230,7 @@ static void others_report(void)
     g_ptr_array_unref(cst_pool_state_thin(fake_state, NULL));
 }
 
-/* What only a report can say is asked for. */
+/* After an unknown change a report is needed. */
 static void an_estimate_stands_while_all_changes_are_known(void **unused)
 {
     static void (*const changes[])(void) = {delete_in_two_steps, let_time_pass, make_a_thin_one,
@@ -243,7 +241,7 @@ static void an_estimate_stands_while_all_changes_are_known(void **unused)
         start();
         lvm_host.estimate_us = G_TIME_SPAN_HOUR;
         assert_true(make("new", 8 * MIB, NULL));
-        /* Our own node is no news. */
+        /* The node of our own volume is no change. */
         logical_cache_node_changed(LOGICAL(fake_state), "new", TRUE);
         assert_usage(FREE - 8 * MIB, TRUE);
         changes[i]();
@@ -255,13 +253,13 @@ static void an_estimate_stands_while_all_changes_are_known(void **unused)
     }
 }
 
-/* --- making in one step ----------------------------------------------------------------------- */
+/* --- creation in one step --------------------------------------------------------------------- */
 
 static void what_is_made_goes_by_what_is_there(void **unused)
 {
     static const struct {
         const char *lie;
-        int code; /* -1: it is made */
+        int code; /* -1: success */
         const char *words;
         gboolean left;
     } rows[] = {
@@ -273,7 +271,7 @@ static void what_is_made_goes_by_what_is_there(void **unused)
         {"silent", CST_ERROR_FAILED, "no word why", FALSE},
         {"hang", CST_ERROR_TIMEOUT, "lvcreate", FALSE},
         {"nothing", CST_ERROR_FAILED, "claims success, but volume 'new' is not there", FALSE},
-        /* It may be another's: it stays, and is told. */
+        /* The LV may belong to another program: it stays, and is reported. */
         {"failing", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
         {"dying", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
     };
@@ -294,7 +292,7 @@ static void what_is_made_goes_by_what_is_there(void **unused)
     }
 }
 
-/* By LVM, which knows inactive ones, too: the other volume stays what it is. */
+/* LVM refuses the name, because it also knows inactive LVs. The other volume is unchanged. */
 static void a_name_that_is_taken_is_refused(void **unused)
 {
     g_autofree char *device = fake_path("dev/vg/new");
@@ -319,7 +317,7 @@ static void what_is_too_small_is_removed(void **unused)
     assert_false(fake_has("new"));
 }
 
-/* In the one call: with the name that it keeps. */
+/* One call makes the volume with its final name. */
 static void each_kind_is_made_under_its_name(void **unused)
 {
     g_autoptr(CstVolDef) sparse = fake_volume("sparse", 8 * MIB);
@@ -347,7 +345,7 @@ static gboolean is_renamed(const char *name, const char *new_name, GError **erro
     return cst_pool_state_rename(fake_state, name, new_name, error);
 }
 
-/* Whatever the tool claims, and also when a crash came right behind it. */
+/* Regardless of the tool's status, and also after a crash right after the rename. */
 static void a_volume_gets_another_name(void **unused)
 {
     g_autoptr(GError) error = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of volume groups on LVM's tools as a script plays them. */
+/* The life of volume groups, with LVM's tools simulated by a script. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static gboolean is_active(void)
 
 static void a_group_is_active_when_a_volume_is(void **unused)
 {
-    assert_true(is_active()); /* nothing in it could be active */
+    assert_true(is_active()); /* an empty group has no LV that could be active */
     fake_add("a", 4 * MIB, "-wi-------", "", "");
     assert_false(is_active());
     fake_add("b", 4 * MIB, "-wi-a-----", "", "");
@@ -68,7 +68,7 @@ static CstPoolState *pool_of(const char *devices)
     return cst_pool_state_open(def, NULL, NULL);
 }
 
-/* They may mean that something is to be kept. */
+/* An unknown flag may ask to keep data. */
 static void unknown_flags_change_nothing(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -86,7 +86,7 @@ static void unknown_flags_change_nothing(void **unused)
     assert_true(is_active());
 }
 
-/* The devices are a hint of which group is meant. */
+/* The devices only help to identify the group. */
 static void one_device_of_the_group_is_enough(void **unused)
 {
     static const struct {
@@ -212,7 +212,7 @@ static void assert_changes(int fd, const char *expected)
     assert_string_equal(text->str, expected);
 }
 
-/* An LV that others make: its device appears as one link, as udev makes it. */
+/* Makes an LV like another program. Its device appears as one link, as made by udev. */
 static void make_linked(const char *name)
 {
     g_autofree char *file = g_strconcat("lvs/", name, NULL);
@@ -242,7 +242,7 @@ static void links_tell_of_volumes_that_come_and_go(void **unused)
     assert_changes(fd, "b c ");
     assert_int_equal(unlink(new), 0);
     assert_changes(fd, "c ");
-    /* The folder goes with the last volume, and comes with the first. */
+    /* The directory disappears with the last volume, and appears with the first. */
     assert_int_equal(mkdir(other, 0700), 0);
     assert_int_equal(rename(folder, aside), 0);
     assert_changes(fd, "");

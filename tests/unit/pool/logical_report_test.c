@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is believed of LVM's report, field by field, and what a volume's record takes from it. */
+/* The validation of LVM's report, field by field, and the resulting record of a volume. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static const char whole[] =
     "\"seg\": [{\"lv_uuid\":\"lu\", \"segtype\":\"linear\", \"seg_start\":\"7\", "
     "\"seg_size\":\"60\", \"devices\":\"/dev/sda(2)\", \"thin_id\":\"\"}] } ] }";
 
-/* The report with the first @from behind @part replaced by @to. */
+/* Returns the report with the first @from after @part replaced by @to. */
 static char *changed(const char *part, const char *from, const char *to)
 {
     g_autofree char *heading = g_strdup_printf("\"%s\": [", part);
@@ -36,7 +36,7 @@ static char *changed(const char *part, const char *from, const char *to)
     return g_strdup_printf("%.*s%s%s", (int)(at - whole), whole, to, at + strlen(from));
 }
 
-/* Parses the report so changed; NULL: it was not believed. */
+/* Parses the changed report; NULL: it was rejected. */
 static LvmGroup *parse_changed(const char *part, const char *from, const char *to)
 {
     g_autofree char *report = changed(part, from, to);
@@ -83,7 +83,7 @@ static void everything_is_read(void **unused)
     assert_string_equal(segment->devices, "/dev/sda(2)");
 }
 
-/* Missing, or a number where LVM has text. */
+/* Fields that are missing, or a number where LVM has text. */
 static void each_field_must_be_there_and_of_its_kind(void **unused)
 {
     static const struct {
@@ -128,7 +128,7 @@ static void each_part_must_be_a_list_of_objects(void **unused)
     }
 }
 
-/* Also where nothing else would be missed: in a group of nothing. */
+/* Also in an empty group, which has no other field that could be missing. */
 static void a_part_of_an_empty_group_must_be_a_list_as_well(void **unused)
 {
     static const char *const parts[] = {"pv", "lv", "seg"};
@@ -177,7 +177,7 @@ static void numbers_have_bounds(void **unused)
          FALSE},
         {"lv", "\"60\"", "\"61\"", FALSE},
         {"lv", "-wi-a----", "-wi-a---", FALSE},
-        {"lv", "\"disk\"", "\"[disk]\"", FALSE}, /* one LV fewer that is visible */
+        {"lv", "\"disk\"", "\"[disk]\"", FALSE}, /* one visible LV fewer */
         {"lv", "\"8\"", "\"eight\"", FALSE},
         {"seg", "\"lu\"", "\"other\"", FALSE},
         {"seg", "\"60\"", "\"59\"", FALSE},
@@ -232,7 +232,7 @@ static void what_may_be_empty_is_absent(void **unused)
     assert_true(missing->partial);
 }
 
-/* Two LVs of one name or one UUID. */
+/* Two LVs with the same name or UUID. */
 static void names_and_uuids_are_unique(void **unused)
 {
 #define SECOND(uuid, name)                                                                      \
@@ -250,7 +250,7 @@ static void names_and_uuids_are_unique(void **unused)
 
 /* --- the record ------------------------------------------------------------------------------- */
 
-/* Who owns it, who may use it and when it was changed are its node's. */
+/* The record has the owner, mode and times of the node. */
 static void a_record_has_the_nodes_owner_and_times(void **unused)
 {
     g_autofree char *node = fake_path("dev/vg/disk");
@@ -269,7 +269,7 @@ static void a_record_has_the_nodes_owner_and_times(void **unused)
     assert_int_equal(volume->atime_ns, st.st_atim.tv_sec * 1000000000L + st.st_atim.tv_nsec);
     assert_int_equal(volume->stamp.mtime_ns, st.st_mtim.tv_sec * 1000000000L + st.st_mtim.tv_nsec);
     assert_int_equal(volume->stamp.ctime_ns, st.st_ctim.tv_sec * 1000000000L + st.st_ctim.tv_nsec);
-    /* A node of a device, which an LV has where it is not played. */
+    /* A device node, as real LVs have it. */
     g_clear_pointer(&volume, cst_volume_unref);
     assert_int_equal(unlink(node), 0);
     assert_int_equal(symlink("/dev/null", node), 0);
@@ -287,7 +287,7 @@ static void a_record_tells_what_it_is_based_on(void **unused)
         {"-wi-a-----", "", NULL, NULL},
         {"swi-a-s---", "base", "/dev/vg/base", NULL},
         {"Vwi-a-tz--", "base", "/dev/vg/base", "tp"},
-        {"Vwi-a-tz--", ".cistern-1.old", NULL, "tp"}, /* ours, which nobody sees */
+        {"Vwi-a-tz--", ".cistern-1.old", NULL, "tp"}, /* hidden object of ours */
         {"Vwi-a-tz--", "", NULL, "tp"},
     };
 
@@ -333,7 +333,7 @@ static void parts_of_parts_have_a_bound(void **unused)
     }
 }
 
-/* What is known is kept while it says the same, and nothing that has changed is taken for it. */
+/* A known record is kept while it matches. A record that differs is replaced. */
 static void a_record_is_kept_until_something_changes(void **unused)
 {
     static const struct {

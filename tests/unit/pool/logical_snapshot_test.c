@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots of the logical backend on LVM's tools as a script plays them. */
+/* Snapshots of the logical backend, with LVM's tools simulated by a script. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ static void a_revert_brings_the_content_back_and_keeps_the_snapshot(void **unuse
         assert_true(cst_blob_pread(inside, buf, 4, 0, NULL));
         assert_memory_equal(buf, "then", 4);
         assert_false(cst_blob_pwrite(inside, "no", 2, 0, NULL));
-        /* The volume, its snapshot, and the thin pool: nothing is left of the way there. */
+        /* Three LVs: the volume, its snapshot, and the thin pool. No temporary LV is left. */
         assert_int_equal(fake_count(), 3);
         assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
         assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
@@ -134,7 +134,7 @@ static void a_revert_that_fails_leaves_the_volume(void **unused)
     }
 }
 
-/* It opened the volume after the core had looked: by its name, or as it stepped aside. */
+/* The guest opened the volume after the core's check, by its name or by its temporary name. */
 static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
 {
     static const struct {
@@ -164,7 +164,7 @@ static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
     }
 }
 
-/* A merge consumes the snapshot; when there is no room for another one, that is said. */
+/* A merge consumes the snapshot. If there is no room for a new one, this is reported. */
 static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -181,12 +181,12 @@ static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
     fake_assert_holds("disk", "then");
 }
 
-/* The merge was done although the tool failed: what it said is no failure of the next step. */
+/* The merge is complete although the tool failed. Its error is not reported for the next step. */
 static void a_merge_whose_tool_failed_counts_as_done(void **unused)
 {
     static const struct {
         const char *lvcreate;
-        CstErrorCode code; /* CST_ERROR_LAST: none */
+        CstErrorCode code; /* CST_ERROR_LAST: success */
         const char *words;
     } rows[] = {
         {"", CST_ERROR_LAST, ""},
@@ -243,7 +243,7 @@ static void snapshots_are_renamed_in_one_change(void **unused)
     assert_true(fake_was_called("lvchange --deltag cistern:snap=a --addtag cistern:snap=z"));
 }
 
-/* Several are taken within a second, and older ones tell no more than that. */
+/* Several snapshots are made within a second, and older tags have only seconds. */
 static void snapshots_are_listed_by_age(void **unused)
 {
     fake_add_disk(TRUE);
@@ -318,7 +318,7 @@ static gboolean change(Change what, const char *name, GError **error)
     }
 }
 
-/* A dry run gives the errors of the names, and changes nothing. */
+/* A dry run reports errors of the names, without changes. */
 static void dry_runs_look_at_what_there_is(void **unused)
 {
     static const struct {
@@ -360,7 +360,7 @@ static void dry_runs_look_at_what_there_is(void **unused)
     assert_false(fake_was_called("lvremove") || fake_was_called("lvchange --deltag"));
 }
 
-/* Whether there is a snapshot is asked after each lvcreate; no answer is no snapshot. */
+/* After each lvcreate the snapshot is looked up. A failed lookup is an error. */
 static void a_snapshot_that_nobody_knows_of_is_no_success(void **unused)
 {
     g_autoptr(GError) error = NULL;

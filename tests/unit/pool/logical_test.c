@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The logical backend against tools that lie (fake-lvm); real LVM is in tests/lab. */
+/* The logical backend with misbehaving tools (fake-lvm). Real LVM is tested in tests/lab. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "fake_lvm.h"
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- lookups ---------------------------------------------------------------------------------- */
 
 static CstVolume *none_known(const char *name, gpointer data)
 {
@@ -29,7 +29,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The names of what a scan shows, sorted; NULL: it failed. */
+/* Returns the sorted names of a scan; NULL: the scan failed. */
 static char *names_of(GError **error)
 {
     g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
@@ -86,7 +86,7 @@ static void a_volume_tells_its_place_key_and_allocation(void **unused)
     assert_string_equal(snap->extra->backing_path, "/dev/vg/plain");
 }
 
-/* Whatever is wrong with the report: an error and no list, never a shorter one. */
+/* For each defect of the report: an error and no list, never a shorter list. */
 static void a_report_that_is_not_whole_is_no_list(void **unused)
 {
     static const struct {
@@ -148,7 +148,7 @@ static void numbers_that_do_not_add_up_are_refused(void **unused)
     }
 }
 
-/* --- changing --------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static void a_volume_appears_when_it_is_finished(void **unused)
 {
@@ -168,7 +168,10 @@ static void a_volume_appears_when_it_is_finished(void **unused)
     assert_string_equal(after, "disk ");
 }
 
-/* Either the volume is there and we say so, or it is not and we say why. */
+/*
+ * Either the volume exists and the call succeeds, or it does not exist and the call reports an
+ * error.
+ */
 static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
@@ -285,7 +288,7 @@ static void drafts_of_the_dead_go_and_those_of_the_living_stay(void **unused)
     assert_int_equal(fake_count(), 2);
 }
 
-/* A volume that was stepping aside gets its name back, unless its successor has it. */
+/* A volume with a temporary name gets its name back, unless its successor has the name. */
 static void a_swap_that_was_cut_short_is_ended(void **unused)
 {
     const char *old = ".cistern-0123456789abcdef0123456789abcdef.0000_1_1.old";
@@ -338,7 +341,7 @@ static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 
-/* What a guest's writes do, no report of a moment ago tells. */
+/* A cached report does not show the effect of a guest's writes. */
 static void a_snapshot_that_ran_out_of_room_just_now_is_told(void **unused)
 {
     g_autoptr(GPtrArray) before = NULL, after = NULL;
@@ -386,7 +389,10 @@ static void rooms_that_may_run_full_are_told(void **unused)
     }
 }
 
-/* What ails the thin pool is told, whichever words LVM had for it, unless it was something else. */
+/*
+ * The state of the thin pool is reported instead of LVM's message, unless the error has another
+ * cause.
+ */
 static void a_thin_pool_that_is_full_is_told(void **unused)
 {
     static const struct {

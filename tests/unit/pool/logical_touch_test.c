@@ -11,7 +11,7 @@
 #include <base/file.h>
 #include <logical/logical.h>
 
-/* device-mapper's devices of this host, and the devices directly below each. */
+/* device-mapper's devices of this host, and the devices directly below each one. */
 static const struct {
     const char *node, *uuid, *name, *below;
 } mapped[] = {
@@ -22,7 +22,7 @@ static const struct {
     {"dm-4", "CRYPT-x", "my--vg-lv", "sdd1"},
 };
 
-static GString *touched;         /* paths, each with a space behind it */
+static GString *touched;         /* paths, each followed by a space */
 static const char *failing = ""; /* paths that fail */
 
 GStrv __wrap_cst_kernel_list(const char *path);

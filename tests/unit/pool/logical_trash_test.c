@@ -60,7 +60,7 @@ static void assert_listed(const char *wanted)
     assert_string_equal(names->str, wanted);
 }
 
-/* It is in no list, is no draft of a dead process, and has all that it had. */
+/* The volume is in no list, is no draft of a dead process, and is unchanged. */
 static void a_deleted_volume_is_there_for_who_knows_its_name(void **unused)
 {
     g_autoptr(CstVolume) volume = NULL, none = NULL;
@@ -95,7 +95,7 @@ static void set_attributes(const char *lv, const char *attr)
         assert_int_equal(g_unlink(node), 0);
 }
 
-/* What is not found counts as removed by others, so one that is not active has to be. */
+/* A missing volume counts as removed by another program, so an inactive one must be found. */
 static void one_that_is_not_active_is_found_as_well(void **unused)
 {
     g_autoptr(CstVolume) volume = NULL, shown = NULL;
@@ -114,7 +114,7 @@ static void one_that_is_not_active_is_found_as_well(void **unused)
     assert_false(fake_has(HIDDEN));
 }
 
-/* LVM's snapshots, which are volumes, would be removed together with what they are taken of. */
+/* LVM's snapshots are volumes, and would be removed together with their origin. */
 static void what_is_below_a_deleted_one_is_not_removed(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
@@ -163,7 +163,7 @@ static void assert_no_room(const char *from, const char *to)
     assert_non_null(strstr(error->message, "device-mapper"));
 }
 
-/* LVM itself notices it too late, with the device suspended. */
+/* LVM itself detects this too late, when the device is suspended. */
 static void names_without_room_are_refused_before_anything_happens(void **unused)
 {
     g_autofree char *dashes = g_strnfill(61, '-');

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes of the logical backend on LVM's tools as a script plays them: what hangs on what. */
+/*
+ * Volumes of the logical backend, with LVM's tools simulated by a script: dependencies between
+ * them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +20,7 @@
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 
-/* "size attributes origin pool tags" of an LV. */
+/* Returns "size attributes origin pool tags" of an LV. */
 static char *lv_line(const char *lv)
 {
     g_autofree char *file = g_strconcat("lvs/", lv, NULL);
@@ -75,7 +78,7 @@ static void thin_volumes_are_cloned_without_copying(void **unused)
         assert_true(cst_pool_state_scan_one(fake_state, rows[i].name, NULL, &volume, NULL));
         assert_int_equal(volume->capacity, rows[i].size > 8 * MIB ? 12 * MIB : 8 * MIB);
     }
-    /* They are no snapshots of it. */
+    /* The clones do not count as snapshots. */
     list = cst_pool_state_snapshots(fake_state, "disk", NULL);
     assert_int_equal(list->len, 2);
 }
@@ -107,7 +110,7 @@ static void what_is_not_thin_is_left_to_the_copy(void **unused)
     assert_int_equal(fake_count(), 2);
 }
 
-/* --- what hangs on a volume ------------------------------------------------------------------- */
+/* --- dependants of a volume ------------------------------------------------------------------- */
 
 static void only_volumes_that_are_snapshots_of_it_hang_on_it(void **unused)
 {
@@ -146,7 +149,7 @@ static void flattening_a_clone_copies_it(void **unused)
         fail_msg("%s", error->message);
     assert_int_equal(cst_task_progress(task).total, 8 * MIB);
     line = lv_line("c");
-    /* Of no origin, in the same pool, and known by the id that it had. */
+    /* Without an origin, in the same pool, and with its previous id. */
     assert_true(g_str_has_prefix(line, "8388608 Vwi-a-tz--  tp cistern:id=uuid-"));
     fake_assert_holds("c", "then");
     assert_int_equal(stat(device, &st), 0);
@@ -176,7 +179,7 @@ static void flattening_that_fails_leaves_nothing(void **unused)
     }
 }
 
-/* A guest would go on with the LV that is removed, or have written what the copy lacks. */
+/* Otherwise the guest would continue with the removed LV, or the copy would lack its writes. */
 static void flattening_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
 {
     static const struct {
@@ -207,7 +210,7 @@ static void flattening_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
         assert_code(error, CST_ERROR_BUSY);
         assert_non_null(strstr(error->message, rows[i].words));
         fake_assert_holds("c", "mine");
-        /* It is the same LV still, and the draft has gone. */
+        /* It is still the same LV, and the draft is removed. */
         line = lv_line("c");
         assert_non_null(strstr(line, " disk "));
         assert_int_equal(fake_count(), 3);
@@ -238,7 +241,7 @@ static void a_thin_pool_is_made_with_the_first_thin_volume(void **unused)
     const CstThinStore *store;
 
     assert_true(make_thin(fake_state, "a", "pool", NULL));
-    assert_true(make_thin(fake_state, "b", NULL, NULL)); /* into the only one there is */
+    assert_true(make_thin(fake_state, "b", NULL, NULL)); /* into the only existing one */
     assert_true(fake_was_called("lvchange --errorwhenfull y vg/pool"));
     assert_true(make_thin(fake_state, "c", "second", NULL));
     fake_put("percent/pool", "25.00");
@@ -281,7 +284,7 @@ static void a_thin_pool_that_is_not_made_is_told(void **unused)
     assert_int_equal(fake_count(), 0);
 }
 
-/* --- what is asked of LVM --------------------------------------------------------------------- */
+/* --- calls of LVM ----------------------------------------------------------------------------- */
 
 static void refuse_volume(const CstVolDef *def, CstErrorCode code, const char *words)
 {
@@ -311,7 +314,10 @@ static void a_volume_that_lvm_cannot_make_is_not_asked_for(void **unused)
     refuse_volume(secret, CST_ERROR_CONFIG, "encrypted volumes");
 }
 
-/* A volume of 8 MiB called "new", whose backing store is volume @origin of the group. */
+/*
+ * Returns the definition of a volume "new" of 8 MiB whose backing store is volume @origin of the
+ * group.
+ */
 static CstVolDef *snapshot_of(const char *origin)
 {
     CstVolDef *def = fake_volume("new", 8 * MIB);
@@ -354,7 +360,7 @@ static void a_volume_is_asked_for_as_what_it_is(void **unused)
     assert_asks(snapshot, " -s -L5120k vg/disk\n", FALSE);
 }
 
-/* The origin of a thin one may be shared, without room that is set aside. */
+/* A thin snapshot needs no reserved space. */
 static void a_snapshot_of_a_thin_volume_is_thin(void **unused)
 {
     g_autoptr(CstVolDef) thin = snapshot_of("disk"), thick = snapshot_of("disk");
@@ -376,8 +382,8 @@ static void a_volume_is_resized_by_whole_extents(void **unused)
     static const struct {
         const char *name;
         uint64_t capacity;
-        int code;          /* -1: it works */
-        const char *words; /* of the error, or of the call; NULL: nothing is called */
+        int code;          /* -1: success */
+        const char *words; /* of the error, or of the call; NULL: no call */
     } rows[] = {
         {"disk", 0, CST_ERROR_INVALID, "can't have 0 bytes"},
         {"disk", G_MAXINT64, CST_ERROR_INVALID, "can't have 9223372036854775807 bytes"},
@@ -427,9 +433,9 @@ static void what_has_room_for_a_part_only_is_not_wiped(void **unused)
     assert_code(error, CST_ERROR_INVALID);
 }
 
-/* --- where it lies ---------------------------------------------------------------------------- */
+/* --- location --------------------------------------------------------------------------------- */
 
-/* "path start end" of each extent of "r", in extents of LVM's. */
+/* Returns "path start end" of each extent of "r", in extents of LVM. */
 static char *places_of_r(CstVolume **known, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
@@ -449,7 +455,7 @@ static char *places_of_r(CstVolume **known, GError **error)
     return g_string_free(text, FALSE);
 }
 
-/* What is known of before is the record that is kept, as long as it says where the volume lies. */
+/* The known record is kept as long as the volume has the same location. */
 static void a_volume_lies_where_its_parts_lie(void **unused)
 {
     static const struct {
@@ -517,7 +523,7 @@ static void a_volume_has_the_mode_it_was_asked_for(void **unused)
     }
 }
 
-/* Each of them alone, too: who is not named stays. */
+/* Also tested separately: an id that is not requested stays unchanged. */
 static void a_volume_has_the_owners_it_was_asked_for(void **unused)
 {
     static const struct {

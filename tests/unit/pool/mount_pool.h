@@ -5,7 +5,7 @@
 
 #include <mount/mount.h>
 
-/** Definitions of netfs pools, for tests; their target is "m" in the folder. */
+/** Definitions of netfs pools for tests. Their target is "m" in the directory of the test. */
 
 #define NFS     "<host name='srv'/><dir path='/x'/><format type='nfs'/>"
 #define GLUSTER "<host name='srv'/><dir path='vol'/><format type='glusterfs'/>"
@@ -18,7 +18,7 @@
     "<volume><name>" name "</name><id>1</id><bricks><brick><name>b</name></brick></bricks></" \
     "volume>"
 
-/** As everything is mounted. */
+/** The default mount options. */
 #define DEFAULTS "nodev,nosuid,noexec"
 
 #define FS_NAMESPACE "xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'"

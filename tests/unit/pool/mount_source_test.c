@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a pool mounts: its source, its options, how it is known again, and what servers list. */
+/* Mounts of a pool: the source, the options, the identity, and the lists of servers. */
 #include "mount_pool.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static int tear_down(void **unused)
     return 0;
 }
 
-/* What mount is told for @source; the caller frees it. */
+/* Returns the source argument of mount for @source. The caller frees it. */
 static char *source_of(const char *source)
 {
     g_autoptr(CstPoolDef) def = parse(source, "");
@@ -47,7 +47,9 @@ static void the_source_is_in_the_words_of_mount(void **unused)
     assert_source("<host name='[fe80::1]'/><dir path='/x'/>", "[fe80::1]:/x");
     assert_source("<host name='a'/><host name='b'/><dir path='/x'/>",
                   "! expected exactly 1 host for the storage pool");
-    /* What mount or one of its helpers would take for an option, or for another host's path. */
+    /*
+     * Arguments that mount or its helpers would parse as an option, or as a path of another host.
+     */
     assert_source("<host name='-osuid'/><dir path='/x'/>",
                   "! '-osuid' can't be the name of a host");
     assert_source("<host name='a b'/><dir path='/x'/>", "! 'a b' can't be the name of a host");
@@ -118,7 +120,7 @@ static void a_mount_is_known_by_what_is_mounted(void **unused)
     assert_false(is_export(CIFS, "nfs", "//srv/share"));
 }
 
-/* --- what servers list ------------------------------------------------------------------------ */
+/* --- lists of servers ------------------------------------------------------------------------- */
 
 static void assert_exports(const char *text, const char *expected)
 {

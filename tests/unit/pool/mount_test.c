@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pools that mount what they have, with tools that do what they say, or lie. */
+/* Pools that mount their storage, with tools that work or misbehave. */
 #include "mount_tools.h"
 
 #include <pool/device.h>
@@ -24,7 +24,7 @@ static void a_start_mounts_once_and_a_stop_unmounts(void **unused)
     assert_false(is_mounted());
     assert_logged("umount -c ");
     assert_true(cst_netfs_backend.check(pool, &active, NULL) && !active);
-    /* There is nothing left to do. */
+    /* No work is left. */
     put("log", "");
     assert_true(cst_netfs_backend.stop(pool, NULL));
     log = get("log");
@@ -32,7 +32,7 @@ static void a_start_mounts_once_and_a_stop_unmounts(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-/* What the table says counts, and not what the tool does. */
+/* The mount table decides, not the status of the tool. */
 static void the_tools_lie(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
@@ -54,7 +54,7 @@ static void the_tools_lie(void **unused)
 static void what_mount_complains_of_has_a_class(void **unused)
 {
     static const struct {
-        const char *said; /* shown without NAMED in front */
+        const char *said; /* output, without the prefix NAMED */
         CstErrorCode code;
     } complaints[] = {
         {"mount.nfs: Connection timed out", CST_ERROR_UNREACHABLE},
@@ -110,7 +110,7 @@ static void another_mount_at_the_target_is_left_alone(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-/* Nothing of it is unmounted because it turned out to be another storage. */
+/* An existing mount with other storage is not unmounted. */
 static void a_start_that_fails_leaves_what_it_has_found(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
@@ -161,7 +161,7 @@ static void a_busy_mount_is_tried_again_for_a_moment(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-/* Without asking it: by force, and then out of the tree. */
+/* The storage is not accessed: unmount by force, then lazily. */
 static void a_silent_server_is_cut_off(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
@@ -175,7 +175,7 @@ static void a_silent_server_is_cut_off(void **unused)
     log = get("log");
     assert_true(g_str_has_prefix(log, "umount -c -i -f "));
     lines = g_strsplit(log, "\n", -1);
-    assert_int_equal(g_strv_length(lines), 2); /* one, and the end */
+    assert_int_equal(g_strv_length(lines), 2); /* one line, and the end */
     assert_started(pool);
     put("log", "");
     make_tool("umount", "[ \"$3\" = -l ] || exit 32\n" UNMOUNTS);
@@ -187,7 +187,7 @@ static void a_silent_server_is_cut_off(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-/* The server fell silent just now. */
+/* The server stops answering during the unmount. */
 static void an_unmount_that_does_not_end_is_forced(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
@@ -251,7 +251,7 @@ static void a_password_is_read_from_stdin(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-/* A line break would be another option of mount.cifs. */
+/* A line break would start another option of mount.cifs. */
 static void what_is_no_password_is_refused(void **unused)
 {
     CstPoolState *pool = open_cifs("me");
@@ -326,7 +326,7 @@ static void one_that_answers_is_enough(void **unused)
     assert_discovers("srv", (const char *const[]){"<sources>", NULL});
 }
 
-/* --- storage that fails, and removal ---------------------------------------------------------- */
+/* --- failing storage, and deletion ------------------------------------------------------------ */
 
 static void storage_that_fails_is_said_to(void **unused)
 {

@@ -13,13 +13,13 @@
 #include <pool/pool.h>
 
 /**
- * Netfs pools with mount and umount played by scripts, and the kernel's table of mounts by a file
- * that they write: they do what they say, or lie.
+ * Netfs pools with mount and umount simulated by scripts, and the kernel's mount table simulated by
+ * a file that the scripts write. The scripts work, or misbehave on request.
  */
 
 /* --- the kernel and its tools ----------------------------------------------------------------- */
 
-/* Linked with --wrap for these functions. */
+/* These functions are wrapped with --wrap. */
 char *__real_cst_kernel_read(const char *path);
 char *__wrap_cst_kernel_read(const char *path);
 gboolean __real_cst_liveness_check(CstLiveness *liveness, GError **error);
@@ -54,7 +54,8 @@ static inline void make_tool(const char *name, const char *script)
 }
 
 /*
- * The last two arguments of mount are the source and the target; of umount the last is the target.
+ * The last two arguments of mount are the source and the target. The last one of umount is the
+ * target.
  */
 #define MOUNTS                                                         \
     "while [ $# -gt 2 ]; do [ \"$1\" = -t ] && type=$2; shift; done\n" \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Unmounting, mounts that change meanwhile, and which file system it is. */
+/* Unmounting, mounts that change at the same time, and the identity of the file system. */
 #include "mount_tools.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ static int set_up_pool(void **state)
     set_up(state);
     pool = open_pool(NFS, "", NULL);
     assert_started(pool);
-    /* As the next process sees it, to which the mount is the pool's own. */
+    /* In the next process the mount also belongs to the pool. */
     cst_netfs_backend.close(pool);
     pool = open_pool(NFS, "", NULL);
     put("log", "");
@@ -53,7 +53,7 @@ static void assert_log(const char *expected)
     assert_string_equal(log, expected);
 }
 
-/* "umount -c HOW ROOT/m" lines. */
+/* Returns the lines "umount -c HOW ROOT/m". */
 static char *umounts(const char *how, const char *then)
 {
     g_autofree char *second = then ? g_strdup_printf("umount -c%s %s/m\n", then, root) : NULL;
@@ -61,7 +61,7 @@ static char *umounts(const char *how, const char *then)
     return g_strdup_printf("umount -c%s %s/m\n%s", how, root, second ? second : "");
 }
 
-/* --- mounts that change meanwhile ------------------------------------------------------------- */
+/* --- mounts that change at the same time ------------------------------------------------------ */
 
 static void mount_another(gpointer unused)
 {
@@ -75,7 +75,7 @@ static void unmount_elsewhere(gpointer unused)
     put("mountinfo", "");
 }
 
-/* Somebody has unmounted it, and mounted another file system there. */
+/* Another program has unmounted it, and mounted another file system there. */
 static void mount_that_was_replaced_meanwhile_is_left(void **state)
 {
     for (int is_silent = FALSE; is_silent <= TRUE; is_silent++) {
@@ -102,7 +102,7 @@ static void mount_that_has_gone_meanwhile_is_success(void **state)
     assert_log("");
 }
 
-/* What a start has found stays; what a later start of the same state has mounted goes. */
+/* A mount found by a start stays. A mount made by a later start of the same state is unmounted. */
 static void mount_of_a_later_start_is_the_pools(void **state)
 {
     assert_started(pool);
@@ -130,7 +130,7 @@ static void server_that_falls_silent_is_cut_off(void **state)
     assert_log(forced);
 }
 
-/* Force that failed is followed by the lazy way, whose failure is the error. */
+/* A failed forced unmount is followed by a lazy one, whose failure is the error. */
 static void cut_off_that_fails_is_reported_and_may_be_repeated(void **state)
 {
     g_autofree char *both = umounts(" -i -f", " -i -l");
@@ -156,7 +156,7 @@ static void failure_that_is_no_time_out_is_not_forced(void **state)
     assert_stopped();
 }
 
-/* The storage answers by then; it has only been too slow once. */
+/* The storage answers again; it was too slow only once. */
 static void time_out_is_followed_by_force(void **state)
 {
     g_autofree char *both = umounts("", " -i -f");
@@ -167,7 +167,7 @@ static void time_out_is_followed_by_force(void **state)
     assert_log(both);
 }
 
-/* Another mount below keeps it; it is named, and no force is used. */
+/* Another mount below keeps it in use. The error names it, and no force is used. */
 static void mount_in_use_is_refused_with_its_users(void **state)
 {
     g_autofree char *once = umounts("", NULL);
@@ -181,9 +181,9 @@ static void mount_in_use_is_refused_with_its_users(void **state)
     assert_log(once);
 }
 
-/* --- which file system it is ------------------------------------------------------------------ */
+/* --- identity of the file system -------------------------------------------------------------- */
 
-/* The table has the mount under the number that the kernel gives for the directory. */
+/* Writes a mount table in which the mount has the kernel's id of the directory. */
 static void put_mounted(const char *fsid)
 {
     g_autofree char *dir = at("m");
@@ -231,7 +231,7 @@ static void another_file_system_than_was_recorded_is_refused(void **state)
     cst_netfs_backend.close(next);
 }
 
-/* Without a record the first file system that is seen is the one. */
+/* Without a record, the file system that is seen first is expected from then on. */
 static void file_system_that_was_seen_first_is_expected(void **state)
 {
     CstPoolState *next = open_pool(NFS, "", NULL);
@@ -241,7 +241,7 @@ static void file_system_that_was_seen_first_is_expected(void **state)
     assert_true(cst_netfs_backend.expect(next, NULL, FALSE, NULL));
     identity = cst_netfs_backend.identity(next, NULL);
     assert_non_null(identity);
-    /* Another directory there is looked at again. */
+    /* A new directory there is checked again. */
     assert_int_equal(rename(dir, aside), 0);
     make_dir("m", 0700);
     put_mounted("c:d");
@@ -249,7 +249,7 @@ static void file_system_that_was_seen_first_is_expected(void **state)
     cst_netfs_backend.close(next);
 }
 
-/* A mount of something else, and one in which the target is only a directory. */
+/* A mount of another source, and a mount in which the target is only a directory. */
 static void target_in_another_mount_is_refused(void **state)
 {
     static const char *const rows[][2] = {{"/m", "srv:/other"}, {"", "srv:/x"}};
@@ -278,7 +278,7 @@ static void later_expectation_takes_the_place_of_the_one_before(void **state)
     assert_string_equal(identity, "source=srv:/x fsid=a:b\n");
 }
 
-/* A start that has succeeded with the mount that it found adopts it. */
+/* A successful start adopts the mount that it found. */
 static void mount_that_a_start_has_accepted_is_the_pools(void **state)
 {
     put_mounted("a:b");

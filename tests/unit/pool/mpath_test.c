@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Multipath maps on a device-mapper that is played: its status lines, their garbage, paths. */
+/* Multipath maps on a simulated device-mapper: status lines, invalid lines, paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,9 +31,9 @@ typedef struct {
     const char *status;
 } Table;
 
-static Table tables[3]; /* by minor number; type NULL: no such device */
+static Table tables[3]; /* by minor number; type NULL: the device does not exist */
 static int dm_errno;
-static gboolean unended; /* the answer's text has no end */
+static gboolean unended; /* the text of the answer is not terminated */
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -80,7 +80,7 @@ static void put_device(unsigned minor_number, const char *name, const char *uuid
     kernel_put(node, number);
 }
 
-/* A map, an LV, and a partition of the map. */
+/* Sets up a map, an LV, and a partition of the map. */
 static int set_up(void **state)
 {
     fake_sysfs_set_up(state);
@@ -123,7 +123,7 @@ static void test_volume_shows_its_paths(void **state)
     g_autofree char *xml = fake_volume_xml(pool, "dm-1");
 
     assert_non_null(strstr(xml, "<cistern:option name='wwid' value='36001405'/>"));
-    /* The kernel has no name for the second any more. */
+    /* The kernel no longer has a name for the second path. */
     assert_non_null(strstr(xml, "<cistern:option name='paths' value='sdb active, 8:32 failed "
                                 "(transport-offline)'/>"));
     assert_non_null(strstr(xml, "<capacity unit='bytes'>8388608</capacity>"));
@@ -308,8 +308,8 @@ static void test_garbage_is_refused(void **state)
 }
 
 /*
- * The array of words grows in steps, so a parser that reads on after the last word finds NULL there
- * in most lines. Lines of each length fill the array to its end, for AddressSanitizer.
+ * The array of words grows in steps, so a parser that reads past the last word usually finds NULL.
+ * Lines of each length fill the array completely, so that AddressSanitizer detects the access.
  */
 static void test_line_that_ends_early_is_refused_at_each_length(void **state)
 {

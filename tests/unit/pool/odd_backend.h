@@ -5,10 +5,10 @@
 
 #include "../odd.h"
 
-/** A backend of which each callback does as it is told, for tests of the dispatcher. */
+/** A backend whose callbacks behave as configured, for tests of the dispatcher. */
 extern CstBackend odd_backend;
 
-extern guint odd_closed;        /**< states that were closed */
-extern const char *odd_found;   /**< name of the volume that scan_one finds; NULL: none */
-extern gint odd_hangs;          /**< touch does; atomic */
-extern gboolean odd_gives_blob; /**< vol_reserve makes a draft that can be written */
+extern guint odd_closed;        /**< closed states */
+extern const char *odd_found;   /**< name of the volume that scan_one returns; NULL: not found */
+extern gint odd_hangs;          /**< touch hangs; atomic */
+extern gboolean odd_gives_blob; /**< vol_reserve returns a writable draft */

@@ -7,7 +7,7 @@
 #include "points.h"
 #include "rbd/rbd.h"
 
-/* Connections to a cluster: made, refused, shared, dropped; and what a job tells of itself. */
+/* Connections to a cluster: made, refused, shared, closed; and the details of a job. */
 
 static int set_up(void **state)
 {
@@ -15,7 +15,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* Whoever has no state any more has no connection either. */
+/* Without a state there must be no connection either. */
 static int tear_down(void **state)
 {
     fake_ceph_resume();
@@ -102,12 +102,12 @@ static void each_step_of_connecting_may_fail(void **unused)
 
 /* --- authentication --------------------------------------------------------------------------- */
 
-/* Keys as Ceph makes them: type 1, a time, 16 bytes. */
+/* Keys in Ceph's form: type 1, a time, 16 bytes. */
 #define RIGHT_KEY "\1\0ttttnnnn\x10\0value of 16 byte"
 #define WRONG_KEY "\1\0ttttnnnn\x10\0wrong, of 16 byt"
 #define KEY_LEN   28
 
-static const char *secret; /* NULL: there is none */
+static const char *secret; /* NULL: no secret */
 static size_t secret_len = KEY_LEN;
 
 static gboolean give_secret(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
@@ -141,7 +141,7 @@ static void the_secret_of_a_pool_opens_the_cluster(void **unused)
     const CstPoolHost host = {.secret = give_secret, .data = &secret};
     CstPoolState *state;
 
-    /* The base64 of RIGHT_KEY. */
+    /* The base64 text of RIGHT_KEY. */
     fake_ceph_require("u", "AQB0dHR0bm5ubhAAdmFsdWUgb2YgMTYgYnl0ZQ==");
     assert_refused(open_with(&host, "<name>libvirt</name>"), CST_ERROR_DENIED, "add <auth>");
     secret = NULL;
@@ -160,7 +160,7 @@ static void the_secret_of_a_pool_opens_the_cluster(void **unused)
                    "failed to set RADOS option: key");
 }
 
-/* Ceph's library would write it to stderr, in full. */
+/* Ceph's library would write the whole value to stderr. */
 static void what_is_no_key_never_reaches_ceph(void **unused)
 {
     static const struct {
@@ -313,7 +313,7 @@ static void who_comes_while_somebody_connects_shares_the_end(void **unused)
         assert_code(askers[i].error, CST_ERROR_UNREACHABLE);
         g_clear_error(&askers[i].error);
     }
-    /* Who comes later tries for himself. */
+    /* A later caller makes its own attempt. */
     share_an_attempt(askers, state);
     assert_int_equal(fake_ceph_calls("rados_connect"), 2);
     for (int i = 0; i < 3; i++) {
@@ -323,7 +323,7 @@ static void who_comes_while_somebody_connects_shares_the_end(void **unused)
     fake_ceph_await_clients(1);
 }
 
-/* --- clusters that went away ------------------------------------------------------------------ */
+/* --- lost clusters ---------------------------------------------------------------------------- */
 
 static void who_was_shut_out_connects_anew(void **unused)
 {
@@ -349,7 +349,7 @@ static void who_was_shut_out_connects_anew(void **unused)
     }
 }
 
-/* Images are read and written without the monitors, which a new connection would need. */
+/* Images are accessed without the monitors, but a new connection would need them. */
 static void silent_monitors_are_no_reason_to_connect_anew(void **unused)
 {
     g_autoptr(CstPoolState) state = site_open("");

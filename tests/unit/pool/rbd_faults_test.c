@@ -10,9 +10,9 @@
 #include "no_memory.h"
 
 /*
- * Whatever call of Ceph's fails once, or finds no memory for its answer, the operation says so or
- * does all that it should; then the pool is started anew, the operation done again, and everything
- * is as if nothing had happened.
+ * Each call of Ceph fails once, or cannot allocate memory for its result. The operation then
+ * reports an error or completes its work. After a restart of the pool the operation is repeated,
+ * and the state is that of a run without a fault.
  */
 
 #define SIZE (8 * CST_MIB)
@@ -28,8 +28,8 @@ typedef struct {
     const char *name;
     void (*prepare)(CstPoolState *state);
     gboolean (*run)(CstPoolState *state, GError **error);
-    const char *token; /* of the draft that a failure leaves, for the service to drop */
-    int again;         /* the error of doing it once more; 0: none */
+    const char *token; /* of the draft that a failure leaves, for the service to abandon */
+    int again;         /* error of a repetition; 0: success */
 } Operation;
 
 /* --- operations ------------------------------------------------------------------------------- */
@@ -57,7 +57,7 @@ static void with_a_clone(CstPoolState *state)
     assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
 }
 
-/* A clone whose last step failed: the draft, its helper, and the note of that. */
+/* A clone whose last step failed: the draft, its helper snapshot, and the note exist. */
 static void with_a_failed_clone(CstPoolState *state)
 {
     a_volume(state);
@@ -65,7 +65,7 @@ static void with_a_failed_clone(CstPoolState *state)
     assert_false(site_clone(state, "c", SIZE, "v", NULL, NULL));
 }
 
-/* What crashes left: a revert that was noted and not done, and an origin that was not released. */
+/* The state after crashes: a noted but unfinished revert, and an origin that was not released. */
 static void with_notes(CstPoolState *state)
 {
     with_a_snapshot(state);
@@ -160,7 +160,7 @@ static gboolean rename_volume(CstPoolState *state, GError **error)
     return cst_pool_state_rename(state, "v", "w", error);
 }
 
-/* Questions change nothing: their answers must be whole. */
+/* Queries do not change the cluster. Their results must be complete. */
 
 static gboolean ask_holders(CstPoolState *state, GError **error)
 {
@@ -217,7 +217,7 @@ static gboolean ask_for_one(CstPoolState *state, GError **error)
     return line != NULL;
 }
 
-/* What can't be told of a volume is told instead. */
+/* If a property of a volume cannot be read, the listing reports this. */
 static gboolean ask_for_all(CstPoolState *state, GError **error)
 {
     g_autofree char *lines = site_scan(state, error);
@@ -254,9 +254,9 @@ static const Operation operations[] = {
     {"all volumes", with_a_clone, ask_for_all, NULL, 0},
 };
 
-/* --- playing them ----------------------------------------------------------------------------- */
+/* --- running them ----------------------------------------------------------------------------- */
 
-static int release; /* of the clients that the cluster puts up with */
+static int release; /* minimum client release of the cluster */
 
 static CstPoolState *begin(const Operation *operation)
 {
@@ -281,7 +281,10 @@ static void assert_dump(const char *expected, const Operation *operation, const 
                  found, expected);
 }
 
-/* What the service does after a failure, and at the pool's next start; and then once more. */
+/*
+ * Runs the service's actions after a failure, then the actions of the pool's next start, and
+ * repeats both.
+ */
 static void recover(CstPoolState *state, const Operation *operation, gboolean done)
 {
     g_autoptr(GError) error = NULL;
@@ -304,7 +307,7 @@ static void play(const Operation *operation, const char *function, guint skip, c
 
     fake_ceph_fail(function, skip, 1, -EIO);
     done = operation->run(state, &error);
-    /* A revert that can't be finished now is left, as that of a volume in use is. */
+    /* A revert that cannot be finished now is left for later, like that of a volume in use. */
     if (!done && error->code != CST_ERROR_IO && error->code != CST_ERROR_UNSUPPORTED &&
         (operation->run != settle || error->code != CST_ERROR_BUSY))
         fail_msg("%s, call %u of %s failed: %s", operation->name, skip, function, error->message);
@@ -315,7 +318,7 @@ static void play(const Operation *operation, const char *function, guint skip, c
     ceph_await_quiet();
 }
 
-/* Returns whether there was an allocation that was aimed at. */
+/* Returns whether the selected allocation existed. */
 static gboolean play_no_memory(const Operation *operation, guint nth, const char *good)
 {
     g_autoptr(CstPoolState) state = begin(operation);
@@ -336,8 +339,8 @@ static gboolean play_no_memory(const Operation *operation, guint nth, const char
 }
 
 /*
- * Completions are always made, and what can't be closed well is closed all the same. Where nobody
- * knows which clients there are, clones are of the version that all of them understand.
+ * Completions never fail, and a failed close still closes. If the minimum client release is
+ * unknown, version 1 of clones is used, which all clients support.
  */
 static gboolean can_fail(const char *function)
 {

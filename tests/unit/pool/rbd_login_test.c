@@ -6,7 +6,7 @@
 
 #include "rbd/rbd.h"
 
-/* Logins: proved, renewed, and what an administrator changes of them. */
+/* Logins: verified, renewed, and changed by an administrator. */
 
 #define OLD   "AQB6+iFpb1mmLRAAThcBt9Lqh1xF0Fvu7QkrYg=="
 #define NEW   "AQBbbCJpAAAAABAA0JR5RL1bF0jJkqY1b5CPaQ=="
@@ -71,7 +71,7 @@ static void read_key(const char *base64, CstSecretBytes *ret_key)
     assert_true(cst_secret_bytes_from_base64(ret_key, base64, strlen(base64), NULL));
 }
 
-/* --- proofs ----------------------------------------------------------------------------------- */
+/* --- verification ----------------------------------------------------------------------------- */
 
 static void a_proof_is_a_login_of_its_own(void **unused)
 {
@@ -104,7 +104,7 @@ static void a_pool_logs_in_anew_once_its_value_has_changed(void **unused)
     next = cst_rbd_conn_get((RbdState *)state, NULL);
     assert_non_null(next);
     assert_ptr_not_equal(next, under_way);
-    /* What is under way keeps its connection until it is done. */
+    /* A running operation keeps its connection until it ends. */
     fake_ceph_await_clients(2);
     cst_rbd_conn_unref(under_way);
     fake_ceph_await_clients(1);
@@ -115,7 +115,7 @@ static gpointer start(gpointer state)
     return GINT_TO_POINTER(cst_pool_state_start(state, NULL));
 }
 
-/* It has read the old value, and connects while that is replaced. */
+/* The thread has read the old value, and connects while the value is replaced. */
 static void a_connection_in_the_making_is_not_kept(void **unused)
 {
     g_autoptr(CstPoolState) state = open_as("u");
@@ -163,10 +163,10 @@ static void an_administrator_changes_the_key_and_nothing_else(void **unused)
     assert_string_equal(changed, looked);
     after = fake_ceph_keyring();
     assert_non_null(strstr(after, "key = " NEW "\n"));
-    /* What the user may do is as it was. */
+    /* The user's capabilities are unchanged. */
     assert_string_equal(strstr(before, "\tcaps"), strstr(after, "\tcaps"));
     assert_int_equal(fake_ceph_calls("rados_mon_command"), 3);
-    /* A repetition has nothing to change. */
+    /* A repetition makes no change. */
     g_free(changed);
     changed = change("u", "admin", ADMIN, NEW, NULL);
     assert_int_equal(fake_ceph_calls("rados_mon_command"), 4);
@@ -182,7 +182,7 @@ static void who_is_no_administrator_changes_nothing(void **unused)
         {"u", "admin", OLD, NEW, CST_ERROR_DENIED}, /* a wrong key */
         {"u", "u", OLD, NEW, CST_ERROR_DENIED},     /* no administrator */
         {"other", "admin", ADMIN, NEW, CST_ERROR_NOT_FOUND},
-        {"u\"", "admin", ADMIN, NEW, CST_ERROR_INVALID}, /* would end the string of JSON */
+        {"u\"", "admin", ADMIN, NEW, CST_ERROR_INVALID}, /* would end the JSON string */
         {"u", "admin]", ADMIN, NEW, CST_ERROR_INVALID},
     };
     g_autofree char *before = fake_ceph_keyring();

@@ -9,8 +9,8 @@
 #include "rbd/rbd.h"
 
 /*
- * Another thread at the places where an RBD pool's connection is awaited, made without the lock, or
- * given up; and the state of the cluster between the steps of a change.
+ * Another thread acts at the points where an RBD pool's connection is awaited, made without the
+ * lock, or closed. Also the state of the cluster between the steps of a change.
  */
 
 /* --- waiting for the connection --------------------------------------------------------------- */
@@ -84,14 +84,14 @@ static void drop_conn_before_lock(gpointer dropped)
     wait_run_before_lock(drop_conn, dropped);
 }
 
-/* The connection that the waiter was woken for is dropped before the waiter has the lock again. */
+/* The connection is closed after the waiter was woken and before it has the lock again. */
 static void waiter_connects_when_the_connection_is_gone_again(void **unused)
 {
     Caller maker = {0}, waiter = {0};
     GThread *threads[2];
     RbdConn *dropped = NULL;
 
-    /* How an earlier attempt failed is forgotten by then. */
+    /* The failure of an earlier attempt is dropped by then. */
     fake_ceph_fail("rados_connect", 0, 1, -EIO);
     assert_null(cst_rbd_conn_get((RbdState *)site_pool, NULL));
     threads[0] = start_maker(&maker);
@@ -146,7 +146,7 @@ static void waiters_get_the_connection_with_the_new_value(void **unused)
     caller_clear(&waiter);
 }
 
-/* The old value was refused, which says nothing of the new one. */
+/* The cluster refused the old value. This does not apply to the new value. */
 static void failure_with_the_old_value_is_not_the_result(void **unused)
 {
     Caller maker = {0};
@@ -161,7 +161,7 @@ static void failure_with_the_old_value_is_not_the_result(void **unused)
     caller_clear(&maker);
 }
 
-/* --- giving up a connection ------------------------------------------------------------------- */
+/* --- closing an unresponsive connection ------------------------------------------------------- */
 
 static void connect_anew(gpointer conn)
 {
@@ -223,10 +223,10 @@ static void failure_drops_its_own_connection(void **unused)
 
 /* --- between the steps of a change ------------------------------------------------------------ */
 
-/* What the cluster has to hold at a point. */
+/* The expected content of the cluster at a point. */
 typedef struct {
     const char *dump;
-    guint flushes; /* so many calls, at least */
+    guint flushes; /* minimum number of calls */
 } Expected;
 
 static void assert_holds(gpointer data)
@@ -272,7 +272,7 @@ static void failed_flush_leaves_the_draft_without_the_name(void **unused)
     site_assert_dump("notes:\n");
 }
 
-/* The note of the origin has to be there before the clone is not. */
+/* The note of the origin must exist before the clone is removed. */
 static void origin_is_noted_until_it_is_released(void **unused)
 {
     Expected before = {"notes: [cistern_release_v@.cistern-c=1]\n"
@@ -389,7 +389,7 @@ static void settle_of_another(gpointer other)
                        "is open somewhere");
 }
 
-/* The revert that is finished by one process is left to it by another. */
+/* While one process finishes the revert, another process does not. */
 static void revert_is_finished_by_one_process_only(void **unused)
 {
     CstPoolState *other;
@@ -409,9 +409,9 @@ static void revert_is_finished_by_one_process_only(void **unused)
     cst_pool_state_unref(other);
 }
 
-/* --- drafts that are abandoned ---------------------------------------------------------------- */
+/* --- abandoned drafts ------------------------------------------------------------------------- */
 
-/* A clone that failed: its helper, and the note of it, are there. */
+/* Leaves a failed clone: its helper and the note exist. */
 static void leave_failed_clone(void)
 {
     fake_ceph_require_release(12);
@@ -431,11 +431,13 @@ static void arm(gpointer fault)
     fake_ceph_fail(((Fault *)fault)->function, ((Fault *)fault)->skip, 1, -EIO);
 }
 
-/* Each call that drops the helper fails once: the note stays, and the next attempt drops both. */
+/*
+ * Each call that removes the helper fails once. The note stays, and the next attempt removes both.
+ */
 static void helper_of_an_abandoned_clone_is_dropped_at_the_next_attempt(void **unused)
 {
     static Fault faults[] = {
-        {"rbd_open", 1}, /* the first is of the draft */
+        {"rbd_open", 1}, /* the first one is of the draft */
         {"rbd_snap_is_protected", 0},
         {"rbd_snap_unprotect", 0},
         {"rbd_snap_remove2", 0},

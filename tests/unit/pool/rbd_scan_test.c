@@ -6,7 +6,7 @@
 
 #include "rbd/rbd.h"
 
-/* What is found in a Ceph pool, and what is made of answers that do not come. */
+/* The volumes found in a Ceph pool, and the handling of missing answers. */
 
 static void assert_scan(const char *expected)
 {
@@ -22,7 +22,7 @@ static void assert_one(const char *name, const char *expected)
     assert_string_equal(line, expected);
 }
 
-/* By the technology's own tool. */
+/* Makes an image like Ceph's own tool. */
 static void make_native(const char *name)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
@@ -40,7 +40,7 @@ static void set_deadline(guint ms)
     conn->deadline_ms = ms;
 }
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- volumes ---------------------------------------------------------------------------------- */
 
 static void volumes_are_described_without_being_opened(void **unused)
 {
@@ -76,7 +76,7 @@ static void what_is_being_made_is_not_shown(void **unused)
     assert_int_equal(fake_ceph_calls("OSD"), asked);
 }
 
-/* Without a map that can be believed all objects may be there. */
+/* Without a valid object map, all objects may exist. */
 static void space_that_is_not_known_is_estimated(void **unused)
 {
     site_make_plain("a");
@@ -116,7 +116,7 @@ static void images_of_the_old_format_are_opened(void **unused)
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 1);
     assert_one("old", "old 8388608 8388608 - -\n");
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 2);
-    /* It is not confused with one that has no name of its own. */
+    /* The name is not confused with that of an image without an own name. */
     assert_one("ol", "none");
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 2);
 }
@@ -142,7 +142,7 @@ static void there_may_be_more_than_are_asked_for_at_once(void **unused)
     assert_int_equal(fake_ceph_calls("rbd_list2"), 2);
 }
 
-/* --- clones of others ------------------------------------------------------------------------- */
+/* --- foreign clones --------------------------------------------------------------------------- */
 
 static void parents_elsewhere_have_their_whole_path(void **unused)
 {
@@ -165,14 +165,14 @@ static void parents_elsewhere_have_their_whole_path(void **unused)
     conn->ceph->rados_ioctx_destroy(io);
     assert_scan("c 8388608 0 libvirt/ns/base -\n");
     assert_one("c", "c 8388608 0 libvirt/ns/base -\n");
-    /* Deleting it leaves alone what is not in this pool. */
+    /* A deletion does not change objects outside of this pool. */
     assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
 }
 
-/* --- what is known already -------------------------------------------------------------------- */
+/* --- known records ---------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *name; /* of the volume that is looked at */
+    const char *name; /* of the inspected volume */
     CstVolume *known;
     CstVolume *found;
 } Records;
@@ -195,7 +195,7 @@ static void take_found(CstVolume *volume, gpointer data)
         cst_volume_unref(volume);
 }
 
-/* Scans with what the last scan found; TRUE when that was handed on. */
+/* Scans with the records of the last scan. Returns TRUE if the known record was returned. */
 static gboolean is_handed_on(Records *records)
 {
     CstScan scan = {give_known, take_found, records};
@@ -218,7 +218,7 @@ static void what_has_not_changed_is_handed_on(void **unused)
     assert_true(is_handed_on(&records));
     assert_true(cst_pool_state_vol_resize(site_pool, "v", SITE_SIZE + 1, NULL, NULL));
     assert_false(is_handed_on(&records));
-    /* One with a problem is looked at again until it has none. */
+    /* A volume with a problem is read again until the problem is gone. */
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
     assert_false(is_handed_on(&records));
     assert_string_equal(cst_volume_problem(records.found),
@@ -253,12 +253,12 @@ static void a_volume_that_does_not_answer_keeps_its_parent(void **unused)
     cst_volume_unref(records.found);
 }
 
-/* --- answers that are errors, or do not come -------------------------------------------------- */
+/* --- errors and missing answers --------------------------------------------------------------- */
 
 static void what_osds_do_not_tell_librbd_is_asked_for(void **unused)
 {
     site_make_plain("a");
-    /* The header, and the map. */
+    /* The reads of the header and of the object map. */
     for (guint skip = 0; skip < 2; skip++) {
         guint before = fake_ceph_calls("rbd_open_read_only");
 
@@ -319,7 +319,7 @@ static void a_cluster_that_is_silent_is_not_asked_twice(void **unused)
     assert_null(site_scan_one(site_pool, "a", &error));
     assert_code(error, CST_ERROR_UNREACHABLE);
     assert_string_equal(error->message, "volume 'a': the Ceph cluster did not answer in time");
-    /* The next call connects anew. */
+    /* The next call makes a new connection. */
     assert_one("a", "a 8388608 0 - -\n");
     assert_int_equal(fake_ceph_calls("rados_connect"), 2);
 }
@@ -339,11 +339,12 @@ static void a_cluster_that_hangs_is_given_up(void **unused)
     fake_ceph_resume();
 }
 
-/* Linked with --wrap. */
+/* Wrapped with --wrap. */
 gboolean __real_cst_work_wait(CstWork *work, guint deadline_ms, GError **error);
 gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error);
 
-static RbdConn *hurried; /* its deadline is over when the scan waits for answers; NULL: none */
+static RbdConn *hurried; /* its deadline expires when the scan waits for answers; NULL: no
+                            connection */
 
 gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
 {
@@ -355,13 +356,13 @@ gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
     hurried->deadline_ms = 0;
     fake_ceph_resume();
     done = __real_cst_work_wait(work, deadline_ms, error);
-    /* Each answer is a sign of life. */
+    /* Each answer counts as a heartbeat. */
     assert_true(work->last_heartbeat > before);
     return done;
 }
 
 #define IMAGES    900
-#define IN_FLIGHT 513 /* calls at a time: 512, and the one that takes the place of the caller */
+#define IN_FLIGHT 513 /* calls at a time: 512, and one in the caller's place */
 
 static guint count_problems(void)
 {
@@ -375,7 +376,10 @@ static guint count_problems(void)
     return count;
 }
 
-/* While all answer they have all the time; once one did not, the rest have what is left of it. */
+/*
+ * While all images answer, each has the full time. After a missing answer, the other images only
+ * have the remaining time.
+ */
 static void a_cluster_that_fails_in_part_is_not_waited_for_as_often(void **unused)
 {
     g_autoptr(RbdConn) conn = NULL;

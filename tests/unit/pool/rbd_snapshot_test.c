@@ -9,7 +9,7 @@
 #include "../logged.h"
 #include "rbd/rbd.h"
 
-/* Snapshots of an RBD pool: what is refused, and reverts that were cut short. */
+/* Snapshots of an RBD pool: refused calls, and interrupted reverts. */
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
@@ -117,14 +117,14 @@ static void what_others_protect_stays(void **unused)
     conn->ceph->rbd_close(image);
     site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, &error), &error,
                        CST_ERROR_BUSY, "whoever protected it can unprotect it");
-    /* A clone that comes and goes leaves it as it was. */
+    /* Making and deleting a clone leaves it unchanged. */
     fake_ceph_require_release(12);
     assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", "s", NULL));
     assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s protected 8388608 ''\n");
 }
 
-/* --- reverts that were cut short -------------------------------------------------------------- */
+/* --- interrupted reverts ---------------------------------------------------------------------- */
 
 static void a_revert_that_was_cut_short_is_finished(void **unused)
 {
@@ -141,7 +141,7 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, &error),
                        &error, CST_ERROR_IO, "restart the pool to have it finished");
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
-    /* Somebody has it open, and may be at it. */
+    /* Another client has it open, and may be running the revert. */
     image = site_open_elsewhere(conn, "v");
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY,
                        "a volume whose revert was cut short is open somewhere");
@@ -171,7 +171,7 @@ static void revert_that_can_not_be_noted_changes_nothing(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
 }
 
-/* A note that stayed would have a later start revert the volume again. */
+/* A remaining note would make a later start revert the volume again. */
 static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -185,11 +185,11 @@ static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
     fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
-    /* The next attempt removes the note, and leaves what was written in between. */
+    /* The next attempt removes the note, and keeps the data written in between. */
     site_write(site_pool, "v", "now");
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'now'\n  @s 8388608 'old'\n");
-    /* A later revert that is cut short is finished again. */
+    /* A later interrupted revert is finished again. */
     for (int i = 0; i < 2; i++) {
         fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
         assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
@@ -199,7 +199,7 @@ static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
     }
 }
 
-/* Another process has removed the note, and later leaves one of another revert. */
+/* Another process has removed the note, and later leaves a note of another revert. */
 static void revert_of_another_process_is_finished(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
@@ -219,7 +219,7 @@ static void revert_of_another_process_is_finished(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
 
-/* The volume was reverted again meanwhile, which failed: that one has to be finished. */
+/* A newer revert of the volume has failed in between, and must be finished. */
 static void new_revert_is_finished_although_the_one_before_was(void **unused)
 {
     site_make_plain("v");
@@ -244,7 +244,7 @@ static void a_revert_to_what_is_gone_is_forgotten(void **unused)
     site_make_plain("v");
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_w", "s"), 0);
-    /* What is none of ours stays: before, behind, and among the notes. */
+    /* Foreign entries stay, before, after and among the notes. */
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "a", "theirs"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "z", "theirs"), 0);
     assert_true(cst_pool_state_settle(site_pool, NULL));

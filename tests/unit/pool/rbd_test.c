@@ -117,7 +117,7 @@ static void drafts_are_told_by_their_names(void **state)
     assert_false(cst_rbd_is_draft(".cistern-snapshot"));
 }
 
-/* --- what OSDs answer ------------------------------------------------------------------------- */
+/* --- answers of OSDs -------------------------------------------------------------------------- */
 
 /* 1 GiB in objects of 4 MiB, features 0x3d, no parent. */
 static const uint8_t size_answer[] = {22, 0, 0, 0, 0x40, 0, 0, 0, 0};
@@ -189,7 +189,7 @@ static void every_header_cut_short_is_refused(void **state)
     }
 }
 
-/* Versions that need not be understood, and lengths that are not those of what follows. */
+/* Incompatible versions, and lengths that do not match the data. */
 static void structs_of_other_versions_are_refused(void **state)
 {
     static const struct {
@@ -226,7 +226,7 @@ static void sizes_out_of_range_are_refused(void **state)
     cst_rbd_header_clear(&header);
 }
 
-/* A map of @objects objects: the map's header, two bits an object, nothing of the checksums. */
+/* Returns a map of @objects objects: the header and two bits per object, without checksums. */
 static RbdAnswers map_answer(uint8_t buf[64], uint8_t objects, const uint8_t bits[], size_t bytes)
 {
     static const uint8_t start[] = {14, 0, 0, 0, 1, 1, 8, 0, 0, 0};
@@ -242,7 +242,7 @@ static RbdAnswers map_answer(uint8_t buf[64], uint8_t objects, const uint8_t bit
 
 static void objects_of_a_map_are_counted(void **state)
 {
-    /* there, clean, not there, pending; there */
+    /* existing, clean, missing, pending; existing */
     static const uint8_t bits[] = {0x72, 0x40};
     uint8_t buf[64];
     RbdAnswers answers = map_answer(buf, 5, bits, 2);
@@ -251,7 +251,7 @@ static void objects_of_a_map_are_counted(void **state)
     assert_true(cst_rbd_map_decode(&answers, &header));
     assert_true(header.mapped);
     assert_int_equal(header.allocated, 4 << 22);
-    /* The last object is as short as the image's end. */
+    /* The last object ends at the end of the image. */
     header.size = (4 << 22) + 1;
     assert_true(cst_rbd_map_decode(&answers, &header));
     assert_int_equal(header.allocated, 4 << 22);
@@ -275,7 +275,7 @@ static void a_map_that_does_not_fit_is_refused(void **state)
     assert_false(header.mapped);
 }
 
-/* --- questions -------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
 static GByteArray *asked;
 static const char *asked_method;

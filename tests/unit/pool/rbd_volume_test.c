@@ -8,9 +8,9 @@
 
 #include "rbd/rbd.h"
 
-/* Volumes and clones of an RBD pool: what is refused, and in which words. */
+/* Volumes and clones of an RBD pool: refused calls and their messages. */
 
-/* --- making them ------------------------------------------------------------------------------ */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static void names_and_formats_are_checked_first(void **unused)
 {
@@ -76,7 +76,7 @@ static void a_name_taken_meanwhile_is_not_overwritten(void **unused)
                        CST_ERROR_VOL_EXISTS, "'v'");
     assert_true(cst_pool_state_abandon(site_pool, "t", NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'keep'\n");
-    /* One that is not there is dropped already. */
+    /* A missing draft counts as abandoned. */
     assert_true(cst_pool_state_abandon(site_pool, "t", NULL));
     site_assert_failed(cst_pool_state_abandon(site_pool, "a/b", &error), &error, CST_ERROR_INVALID,
                        "name of a draft");
@@ -86,7 +86,7 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
 {
     static const struct {
         const char *options;
-        int code; /* 0: it is made */
+        int code; /* 0: success */
         const char *words;
     } cases[] = {
         {"<option name='object-size' value='4K'/>", 0, "v 12 3d "},
@@ -247,7 +247,7 @@ static void flattening_ends_what_is_shared(void **unused)
     site_assert_dump("notes:\nc 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
 }
 
-/* --- drafts of the dead ----------------------------------------------------------------------- */
+/* --- drafts of dead processes ----------------------------------------------------------------- */
 
 static void add_draft(const char *token, guint age)
 {
@@ -277,7 +277,7 @@ static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
     site_assert_dump(
         "notes:\n.cistern-held.part 22 3d 8388608 ''\n.cistern-new.part 22 3d 8388608 ''\n"
         ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
-    /* One that can't be dropped now does not keep the pool from starting. */
+    /* A draft that cannot be removed now does not prevent the start of the pool. */
     fake_ceph_fail("rbd_remove_with_progress", 0, 1, -EIO);
     assert_true(cst_pool_state_settle(site_pool, NULL));
     assert_true(cst_pool_state_settle(site_pool, NULL));
@@ -286,7 +286,7 @@ static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
     cst_pool_state_unref(other);
 }
 
-/* A removal that Ceph refuses has removed the snapshots by then. */
+/* Ceph refuses the removal of the image, but the snapshots are removed first. */
 static void draft_that_is_open_keeps_its_snapshots(void **unused)
 {
     static const char dump[] = "notes:\n.cistern-held.part 22 3d 8388608 ''\n  @s 8388608 ''\n";
@@ -360,7 +360,7 @@ static void the_last_clone_releases_the_snapshot(void **unused)
     site_assert_dump("notes:\nb 22 3d 8388608 ''\nv 22 3d 8388608 ''\n  @s 8388608 ''\n");
 }
 
-/* Whether a clone of "v" was made without a new snapshot. */
+/* Returns whether a clone of "v" is made without a new snapshot. */
 static gboolean takes_what_is_ready(const char *name)
 {
     guint before = fake_ceph_calls("rbd_snap_create2");
@@ -400,7 +400,7 @@ static void fail_to_compare(void)
     fake_ceph_fail("rbd_diff_iterate2", 0, 1, -EIO);
 }
 
-/* Only if it holds what the volume does, and nobody's snapshot is taken for it. */
+/* Only if the snapshot has the volume's present content, and is not a user's snapshot. */
 static void a_snapshot_that_is_ready_is_cloned(void **unused)
 {
     static const struct {
@@ -438,7 +438,7 @@ static void a_snapshot_that_is_ready_is_cloned(void **unused)
     }
 }
 
-/* A guest may hold back what it has written. */
+/* A guest may have unwritten data in its cache. */
 static void what_is_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
 {
     g_autoptr(CstPoolState) other = NULL;
@@ -453,7 +453,7 @@ static void what_is_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
     assert_true(takes_what_is_ready("b"));
 }
 
-/* Clones of version 1 share a helper, which goes with the last of them. */
+/* Clones of version 1 share a helper, which is removed with the last of them. */
 static void clones_share_a_helper_while_nothing_is_written(void **unused)
 {
     fake_ceph_require_release(12);
@@ -471,7 +471,7 @@ static void clones_share_a_helper_while_nothing_is_written(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 'more'\n");
 }
 
-/* Whoever made it has died in the middle: it goes with the clone that uses it. */
+/* The maker has died in the middle. The helper is removed with the clone that uses it. */
 static void a_helper_that_others_use_outlives_its_maker(void **unused)
 {
     fake_ceph_require_release(12);
@@ -508,7 +508,7 @@ static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
     site_assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
 }
 
-/* A clone of the same size needs no blob, and so is not opened. */
+/* A clone of the same size needs no blob, so the image is not opened. */
 static void only_a_clone_that_has_to_grow_is_opened(void **unused)
 {
     static const struct {

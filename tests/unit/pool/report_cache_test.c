@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reports that many callers share: for how long, after which changes, and after which failures. */
+/* Reports that many callers share: their lifetime, and the effect of changes and failures. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,13 +15,13 @@
 
 /* --- reports ---------------------------------------------------------------------------------- */
 
-/* What the storage held when the report was made. */
+/* The content of the storage when the report was made. */
 typedef struct {
     gint refs;
     guint content;
 } Report;
 
-static gint living; /* reports that somebody references */
+static gint living; /* reports with references */
 static CstReportCache cache;
 
 static gpointer report_ref(gpointer report)
@@ -47,10 +47,10 @@ static void change_storage(gpointer unused)
     cst_report_cache_invalidate(&cache);
 }
 
-/* What the next read meets between its beginning and its end; NULL: nothing. */
+/* Called between the start and the end of the next read; may be NULL. */
 static void (*during_read)(gpointer unused);
-static gboolean agrees; /* the report agrees with itself */
-static gint failures;   /* so many reads fail */
+static gboolean agrees; /* the report is consistent */
+static gint failures;   /* number of reads that fail */
 
 static GMutex gate;
 static GCond gate_changed;
@@ -121,7 +121,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* No report is left, and none is being made. */
+/* No report is left, and no read is running. */
 static int tear_down(void **state)
 {
     assert_int_equal(cache.reports, 0);
@@ -131,7 +131,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Asks for a report; 0: there is none. */
+/* Requests a report. Returns its content, or 0 on failure. */
 static guint ask(void)
 {
     g_autoptr(GError) error = NULL;
@@ -149,7 +149,7 @@ static gpointer ask_in_thread(gpointer unused)
     return GUINT_TO_POINTER(ask());
 }
 
-/* --- how long a report is fresh --------------------------------------------------------------- */
+/* --- lifetime of a report --------------------------------------------------------------------- */
 
 static void fresh_report_answers_until_a_change(void **state)
 {
@@ -202,7 +202,7 @@ static void report_that_does_not_serve_is_made_anew(void **state)
     assert_int_equal(ask(), 1);
     assert_int_equal(reads, 1);
     query.data = GUINT_TO_POINTER(2);
-    content = 2; /* by another program */
+    content = 2; /* changed by another program */
     assert_int_equal(ask(), 2);
     assert_int_equal(ask(), 2);
     assert_int_equal(reads, 2);
@@ -226,7 +226,7 @@ static void last_report_stays_however_old(void **state)
 
 #define WAITERS 3
 
-/* Starts a reader, and waiters that wait for its report. */
+/* Starts a reader, and waiters for its report. */
 static void start_threads(GThread *threads[1 + WAITERS])
 {
     gate_closed = TRUE;
@@ -256,19 +256,19 @@ static void waiters_share_one_report(void **state)
     assert_int_equal(reads, 1);
 }
 
-/* The first of the waiters reads, and the others wait for that report. */
+/* The first waiter reads, and the other ones wait for that report. */
 static void waiters_do_not_use_a_report_from_before_a_change(void **state)
 {
     GThread *threads[1 + WAITERS];
 
     start_threads(threads);
     change_storage(NULL);
-    content = 5; /* as the reader sees it, which began before the change */
+    content = 5; /* seen by the reader, which started before the change */
     assert_answers(threads, 5, 5);
     assert_int_equal(reads, 2);
 }
 
-/* The change comes when the report is complete, and before the waiters have it. */
+/* The change arrives when the report is complete and the waiters do not have it yet. */
 static void change_after_the_read_makes_waiters_read_again(void **state)
 {
     GThread *threads[1 + WAITERS];
@@ -322,7 +322,7 @@ static void waiter_waits_again_without_a_report(void **state)
     assert_int_equal(reads, 1);
 }
 
-/* A report is there by the time that the reader, which hangs, comes back. */
+/* A newer report exists when the hanging reader returns. */
 static void waiter_reads_when_its_time_is_over(void **state)
 {
     GThread *reader, *waiter;
@@ -340,7 +340,7 @@ static void waiter_reads_when_its_time_is_over(void **state)
     assert_int_equal(reads, 2);
 }
 
-/* --- what our own changes make of the last report --------------------------------------------- */
+/* --- estimates after our own changes ---------------------------------------------------------- */
 
 static void account_for(int64_t bytes)
 {
@@ -348,7 +348,7 @@ static void account_for(int64_t bytes)
     cst_report_cache_account(&cache, bytes);
 }
 
-/* Asks for an estimate within @estimate_us; FALSE: there is none. */
+/* Requests an estimate within @estimate_us. Returns FALSE without an estimate. */
 static gboolean estimate(gint64 estimate_us, int64_t *ret_taken, gint64 *ret_until)
 {
     Report *report =
@@ -377,11 +377,11 @@ static void changes_that_are_accounted_for_are_estimated(void **state)
     account_for(-30);
     assert_true(estimate(G_TIME_SPAN_DAY, &taken, &again));
     assert_int_equal(taken, 70);
-    /* The time begins with the first of the changes. */
+    /* The time starts with the first of the changes. */
     assert_int_equal(again, until);
     assert_false(estimate(0, &taken, &until));
     assert_int_equal(taken, 0);
-    /* A change of unknown size ends it; a new report begins anew. */
+    /* A change of unknown size ends the estimate. A new report starts a new one. */
     change_storage(NULL);
     assert_false(estimate(G_TIME_SPAN_DAY, &taken, &until));
     assert_int_equal(ask(), 4);
@@ -395,7 +395,7 @@ static void account_during_read(gpointer unused)
     account_for(100);
 }
 
-/* Whether the report has the change in it is not known. */
+/* It is unknown whether the report contains the change. */
 static void change_that_overtook_the_report_is_not_estimated(void **state)
 {
     int64_t taken;
@@ -412,7 +412,7 @@ static void change_that_overtook_the_report_is_not_estimated(void **state)
     assert_int_equal(taken, 5);
 }
 
-/* Its space may be anything, whatever was accounted for before. */
+/* The space of an inconsistent report is unknown, regardless of accounted changes. */
 static void report_that_disagrees_with_itself_is_not_estimated(void **state)
 {
     int64_t taken;

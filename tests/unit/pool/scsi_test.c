@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pools of a SCSI host, on a sysfs that is played: adapters, LUNs, names. */
+/* Pools of a SCSI host on a simulated sysfs: adapters, LUNs, names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ static void test_document_is_as_libvirt_has_it(void **state)
     assert_non_null(strstr(xml, "<path>/dev/disk/by-path/pci-0000:00:1f.2-lun-2</path>"));
 }
 
-/* By the designator; what udev knows only without one; the path without either. */
+/* The key is the designator, or else udev's serial, or else the path. */
 static void test_keys(void **state)
 {
     static const struct {
@@ -136,7 +136,7 @@ static void test_device_that_nobody_has_asked_for_yet_is_found(void **state)
     assert_string_equal(new, "unit:0:0:11");
 }
 
-/* Two sessions with a portal share the names; the LUN behind them is the same. */
+/* Two sessions with a portal share the names, and reach the same LUN. */
 static void test_name_of_another_way_to_the_lun_will_do(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
@@ -197,7 +197,7 @@ static void test_lun_that_is_offline_has_a_problem(void **state)
                         "unit:0:0:2!the kernel has the device in state 'offline' unit:0:0:10");
 }
 
-/* Whatever is in a kernel's file, or is not. */
+/* Invalid or missing content of the kernel's files. */
 static void test_odd_entries_are_no_volumes(void **state)
 {
     static const struct {
@@ -282,7 +282,7 @@ static void test_open_of_none(void **state)
     assert_int_equal(error->code, CST_ERROR_NO_VOL);
 }
 
-/* The node led to another disk when it was opened than sysfs says it does. */
+/* The opened node refers to another disk than sysfs reports. */
 static void test_open_notices_a_node_that_changed_hands(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
@@ -315,7 +315,7 @@ static void test_adapter_by_address(void **state)
     g_autoptr(CstPoolState) pool = fake_pool(by_address);
     g_autofree char *found = NULL, *none = NULL;
 
-    /* The same function has another host, and the number is another one after a restart. */
+    /* The same PCI function has another host, and the host number differs after a restart. */
     kernel_drop("/sys/class/scsi_host/host2");
     fake_host(5, PLACE, 2);
     fake_host(7, PLACE, 3);

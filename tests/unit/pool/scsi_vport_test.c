@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Virtual ports of Fibre Channel hosts (NPIV), on a sysfs that is played with its driver. */
+/* Virtual ports of Fibre Channel hosts (NPIV), on a simulated sysfs with its driver. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,7 @@ static void put_fc(unsigned host, const char *name, const char *text)
     kernel_put(path, text);
 }
 
-/* A physical port that can have two virtual ones, of which @used are there. */
+/* Makes a physical port that supports two virtual ones, @used of which exist. */
 static void put_parent(unsigned host, const char *wwn, const char *state, const char *used)
 {
     g_autofree char *node = g_strdup_printf("0x2%s\n", wwn);
@@ -85,7 +85,7 @@ static int set_up_fc(void **state)
     return 0;
 }
 
-/* Which port makes the virtual one. */
+/* Selection of the port that makes the virtual one. */
 static void test_parent_of_virtual_port(void **state)
 {
     static const struct {
@@ -126,7 +126,7 @@ static void test_virtual_port_goes_with_the_pool(void **state)
     assert_true(cst_pool_state_start(pool, NULL));
     found = fake_scan(pool);
     assert_string_equal(found, "unit:0:0:0");
-    /* The next process knows that the port is the pool's. */
+    /* The next process knows that the port belongs to the pool. */
     identity = cst_pool_state_identity(pool, NULL);
     assert_non_null(strstr(identity, "vport-10:0-0 vport=made\n"));
     assert_true(cst_pool_state_expect(next, identity, FALSE, NULL));
@@ -149,7 +149,7 @@ static void test_virtual_port_in_use_stays(void **state)
     assert_null(strstr(fake_written->str, "vport_delete"));
 }
 
-/* One that was there stays, unless the definition says that it is ours. */
+/* An existing port stays, unless the definition declares it as managed. */
 static void test_virtual_port_of_others(void **state)
 {
     static const struct {
@@ -171,7 +171,7 @@ static void test_virtual_port_of_others(void **state)
     }
 }
 
-/* managed='yes' on the hardware itself: there is nothing to remove, and it is no virtual port. */
+/* managed='yes' on the physical port: it is not virtual, so it is not removed. */
 static void test_physical_port_is_never_removed(void **state)
 {
     g_autofree char *xml = fc_pool("managed='yes'");
@@ -186,7 +186,7 @@ static void test_physical_port_is_never_removed(void **state)
     assert_null(strstr(fake_written->str, "vport_delete"));
 }
 
-/* --- ports that come late, and starts that fail ----------------------------------------------- */
+/* --- late ports, and failed starts ------------------------------------------------------------ */
 
 static gpointer start(gpointer pool)
 {
@@ -259,7 +259,7 @@ static void port_that_does_not_appear_is_called_off(void **state)
     fake_on_write = NULL;
     assert_start_fails(pool, CST_ERROR_TIMEOUT, "SCSI host 10 has made no virtual port");
     assert_string_equal(fake_written->str, CREATED DELETED);
-    /* It is none of the pool's when somebody else makes it. */
+    /* A port made by another program does not belong to the pool. */
     be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
     g_string_truncate(fake_written, 0);
     assert_true(cst_pool_state_stop(pool, NULL));
@@ -281,7 +281,7 @@ static void port_that_does_not_go_is_reported(void **state)
     assert_true(cst_pool_state_stop(pool, NULL));
 }
 
-/* Only the port that the start itself has made goes. */
+/* Only a port made by the start itself is removed. */
 static void start_that_can_not_scan_removes_its_port(void **state)
 {
     for (int there = FALSE; there <= TRUE; there++) {

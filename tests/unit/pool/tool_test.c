@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The host's tools as backends run them, played by scripts in a folder that is first in PATH. */
+/*
+ * Calls of the host's tools by backends, simulated by scripts in a directory that is first in PATH.
+ */
 #include "tree.h"
 
 #include <stdlib.h>
@@ -39,7 +41,7 @@ static const CstToolMeaning meanings[] = {
 static const CstToolStatus statuses[] = {
     {7, CST_ERROR_BUSY, "wait for the other saw"}, {8, CST_ERROR_DENIED, NULL}, {0, 0, NULL}};
 
-/* Runs the tool "saw" with two arguments; what it printed. */
+/* Runs the tool "saw" with two arguments. Returns its output. */
 static char *run(GError **error)
 {
     static const char *const argv[] = {"saw", "one", "two words", NULL};
@@ -79,7 +81,7 @@ static void a_tool_gets_its_arguments(void **unused)
     assert_string_equal(out, "2,one,two words,C\n");
 }
 
-/* What is no failure by its status is none, whatever the tool says. */
+/* A status of success is a success, regardless of the tool's output. */
 static void only_the_status_decides(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -100,7 +102,7 @@ static void a_complaint_has_a_meaning(void **unused)
                  "'saw' failed with status 1: it broke");
 }
 
-/* A tool whose statuses are its interface; what it printed before it failed is there. */
+/* The tool's statuses are its interface. Its output before the failure is returned. */
 static void a_status_has_a_meaning(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -128,7 +130,7 @@ static void another_status_may_be_success(void **unused)
     assert_string_equal(out, "sawn already\n");
 }
 
-/* Lines become one, warnings are left out, and a flood is cut. */
+/* Several lines are joined, warnings are removed, and long output is cut. */
 static void a_complaint_is_one_line(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -154,7 +156,7 @@ static void a_tool_that_is_missing_is_named_with_its_package(void **unused)
     assert_true(cst_tool_exists("saw"));
 }
 
-/* Secrets come this way. */
+/* Secrets are passed on standard input. */
 static void a_tool_reads_its_input(void **unused)
 {
     static const char *const argv[] = {"saw", NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A folder with files in it, for tests that plant something in a pool's directory. */
+/* A directory with files, for tests that put entries into a pool's directory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/** The folder; its test makes it. Names are those below it. */
+/** The directory, made by the test. File names are relative to it. */
 static char *root;
 
 static inline char *at(const char *name)
@@ -38,7 +38,7 @@ static inline void make_dir(const char *name, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
-/** Makes the link @name, which leads to @to as it is said. */
+/** Makes the link @name with the target @to, unchanged. */
 static inline void make_link(const char *name, const char *to)
 {
     g_autofree char *path = at(name);

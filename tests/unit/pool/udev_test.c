@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What is asked of udev: its events, its queue, its facts. The tool udevadm is played by a script.
- */
+/* The use of udev: its events, its queue, its properties. A script simulates udevadm. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +24,7 @@ static char *said_path(void)
     return g_build_filename(bin, "said", NULL);
 }
 
-/* What the tool was called with. */
+/* Returns the arguments of the tool. */
 static char *said(void)
 {
     g_autofree char *path = said_path();
@@ -36,7 +34,7 @@ static char *said(void)
     return g_strchomp(text);
 }
 
-/* Has udevadm note its arguments and go on with @then. */
+/* Makes udevadm record its arguments and then run @then. */
 static void play(const char *then)
 {
     g_autofree char *tool = g_build_filename(bin, "udevadm", NULL);
@@ -93,7 +91,7 @@ static void test_settle_ends_with_the_path(void **state)
     assert_string_equal(line, "settle --timeout=10 --exit-if-exists=/dev/disk/by-id/x y");
 }
 
-/* Events go on for longer than anybody waits, or there is no udev: what is there counts. */
+/* The wait times out, or there is no udev: the call succeeds, and the existing nodes are used. */
 static void test_settle_is_no_verdict(void **state)
 {
     play("exit 1");
@@ -115,7 +113,7 @@ static void test_settle_is_cancelled(void **state)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* As a netlink socket, one of datagrams gives up the rest of one that is read in part. */
+/* Like a netlink socket, a datagram socket discards the rest of a partly read message. */
 static void test_drain_reads_all_events(void **state)
 {
     int pair[2];
@@ -142,7 +140,7 @@ static void test_watch_is_quiet_without_events(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
 
-/* --- facts ------------------------------------------------------------------------------------ */
+/* --- properties ------------------------------------------------------------------------------- */
 
 static void test_unknown_device_has_no_properties(void **state)
 {

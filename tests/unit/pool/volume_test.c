@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Records of volumes: when two stamps are the same, and which references are trusted. */
+/* Records of volumes: equality of stamps, and trusted references. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,11 +19,11 @@ static void a_stamp_differs_in_any_of_its_parts(void **state)
         assert_false(cst_volume_stamp_equal(&stamp, &others[i]));
 }
 
-/* NULL: the image names, or somebody declared, no such file. */
+/* NULL: not named by the image, or not declared. */
 typedef struct {
     const char *backing, *format, *data;                    /* as the image names them */
-    const char *declared, *declared_format, *declared_data; /* "": nothing is declared at all */
-    unsigned flags;                                         /* of the record before */
+    const char *declared, *declared_format, *declared_data; /* "": no declaration exists */
+    unsigned flags;                                         /* of the previous record */
     gboolean restricted;
     int backing_trust, data_trust; /* CstTrust */
 } Case;

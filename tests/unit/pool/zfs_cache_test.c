@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How often the zfs backend asks ZFS's tools, and what it takes for known. */
+/* The number of ZFS tool calls of the zfs backend, and its cached data. */
 #include "points.h"
 
 #include <setjmp.h>
@@ -52,7 +52,7 @@ static CstPoolUsage usage(void)
     return now;
 }
 
-/* What is known is too old for one look. */
+/* Reads the volume once with an expired cache. */
 static void get_old(void)
 {
     zfs_host.fresh_us = 0;
@@ -61,7 +61,7 @@ static void get_old(void)
     fake_put("log", "");
 }
 
-/* The first of many asks for itself, the second for all of them. */
+/* The first lookup of many makes its own report, the second one for all volumes. */
 static void details_of_many_cost_two_reports(void **unused)
 {
     for (guint i = 0; i < MANY; i++) {
@@ -83,13 +83,16 @@ static void a_listing_serves_those_who_ask_for_details(void **unused)
 
     assert_int_equal(capacity_of("disk"), 8 * MIB);
     fake_assert_calls("zfs-list ");
-    /* Its sizes are read when it is looked at as a whole. */
+    /* The sizes of the pool are read only for a complete query. */
     assert_int_equal(usage().capacity, 1073741824);
     assert_int_equal(usage().until, 0);
     fake_assert_calls("zpool-list zpool-list ");
 }
 
-/* What another tool has just made, or is not there, is looked for each time. */
+/*
+ * A volume that the report lacks is looked up each time, because another tool may just have made
+ * it.
+ */
 static void what_a_report_has_not_is_looked_for(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
@@ -100,7 +103,7 @@ static void what_a_report_has_not_is_looked_for(void **unused)
     assert_int_equal(capacity_of("none"), 0);
     assert_int_equal(capacity_of("none"), 0);
     fake_assert_calls("zfs-list zfs-list zfs-list ");
-    /* The whole report has not made way for those. */
+    /* The full report was not replaced by these lookups. */
     assert_int_equal(capacity_of("disk"), 8 * MIB);
     fake_assert_calls("");
 }
@@ -130,7 +133,7 @@ static void our_own_changes_outdate_a_report(void **unused)
     assert_int_equal(capacity_of("disk"), 24 * MIB);
 }
 
-/* One tool to make it, and one to see what it is; one to remove it. */
+/* One tool to make a volume, one to read it, and one to remove it. */
 static void a_volume_comes_and_goes_by_few_tools(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
@@ -151,7 +154,7 @@ static void a_volume_comes_and_goes_by_few_tools(void **unused)
     fake_assert_calls("zfs-program ");
 }
 
-/* That the pool lies on the expected dataset is seen before anything is made. */
+/* Before a volume is made, the pool's dataset is compared with the expected one. */
 static void nothing_is_made_on_what_was_not_looked_at(void **unused)
 {
     g_autofree char *identity = cst_pool_state_identity(fake_state, NULL);
@@ -166,7 +169,7 @@ static void nothing_is_made_on_what_was_not_looked_at(void **unused)
     fake_assert_calls("zfs-list ");
 }
 
-/* A report of before says that it is the expected one; ZFS says that it no longer is. */
+/* An earlier report has the expected dataset. ZFS now reports another one. */
 static void nothing_is_removed_on_the_word_of_an_old_report(void **unused)
 {
     g_autofree char *identity = cst_pool_state_identity(fake_state, NULL);
@@ -180,12 +183,12 @@ static void nothing_is_removed_on_the_word_of_an_old_report(void **unused)
     assert_false(delete ("disk", &error));
     fake_assert_error(&error, CST_ERROR_STATE);
     assert_true(fake_has("tank/disk"));
-    /* From then on everybody knows. */
+    /* From then on every call knows. */
     assert_false(make("a", &error));
     fake_assert_error(&error, CST_ERROR_STATE);
 }
 
-/* Another tool puts another volume in its place, before or while we remove it. */
+/* Another tool replaces the volume by another one, before or during the removal. */
 static void another_volume_of_the_name_is_not_removed(void **unused)
 {
     for (int while_removed = 0; while_removed < 2; while_removed++) {
@@ -202,14 +205,14 @@ static void another_volume_of_the_name_is_not_removed(void **unused)
         assert_non_null(strstr(error->message, "another dataset"));
         fake_assert_error(&error, CST_ERROR_STATE);
         assert_true(fake_has("tank/disk"));
-        /* Once it was seen, it is the one that is meant. */
+        /* After the new volume was seen, it is the one to remove. */
         assert_int_equal(capacity_of("disk"), 8 * MIB);
         assert_true(delete ("disk", NULL));
         assert_true(make("disk", NULL));
     }
 }
 
-/* A snapshot that is taken while the volume is removed is the reason why it is not. */
+/* A snapshot that is made during the removal prevents it. */
 static void a_snapshot_of_others_keeps_the_volume(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
@@ -222,7 +225,7 @@ static void a_snapshot_of_others_keeps_the_volume(void **unused)
     assert_true(fake_has("tank/disk") && fake_has("tank/disk@mine"));
 }
 
-/* A file system is no volume, whatever was reported of the name. */
+/* A file system is not a volume, regardless of an earlier report. */
 static void only_volumes_are_removed(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -260,7 +263,7 @@ static void sizes_are_estimated_after_our_changes(void **unused)
     after = usage();
     assert_int_equal(after.until, 0);
     fake_assert_calls("zpool-list zfs-list ");
-    /* What else we change is not estimated. */
+    /* Other changes are not estimated. */
     zfs_host.estimate_us = G_TIME_SPAN_HOUR;
     assert_true(make("disk", NULL));
     fake_put("log", "");
@@ -273,7 +276,7 @@ static gpointer look(gpointer name)
     return GUINT_TO_POINTER((guint)capacity_of(name));
 }
 
-/* Those who ask while a report is made wait for it. */
+/* Callers wait while a report is being made. */
 static void many_at_once_are_served_by_one_report(void **unused)
 {
     GThread *threads[8];
@@ -291,7 +294,7 @@ static void grow(gpointer unused)
     assert_true(cst_pool_state_vol_resize(fake_state, "disk", 16 * MIB, NULL, NULL));
 }
 
-/* A report that was begun before our change says nothing about afterwards. */
+/* A report that started before our change is not valid after it. */
 static void a_report_from_before_a_change_is_not_kept(void **unused)
 {
     g_autoptr(CstBlob) blob = NULL;
@@ -302,7 +305,7 @@ static void a_report_from_before_a_change_is_not_kept(void **unused)
     fake_put("log", "");
     assert_int_equal(capacity_of("disk"), 16 * MIB);
     fake_assert_calls("zfs-list ");
-    /* Whoever writes wants to know what is there now. */
+    /* A writer needs the present state. */
     blob = cst_pool_state_vol_open(fake_state, "disk", FALSE, NULL);
     assert_non_null(blob);
     fake_assert_calls("");

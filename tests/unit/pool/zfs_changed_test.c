@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed in a zfs pool, by tools that lie (fake-zfs); streams are in zfs_stream_test.c.
+ * Changed ranges of volumes in a zfs pool, with misbehaving tools (fake-zfs). For streams see
+ * zfs_stream_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +44,7 @@ static void assert_nothing_left(guint expected)
     assert_int_equal(fake_count(), expected);
 }
 
-/* A volume whose last block holds something, and its snapshot "a". */
+/* Makes a volume with data in its last block, and its snapshot "a". */
 static void prepare(void)
 {
     fake_add("tank/disk");
@@ -75,7 +76,7 @@ static void growth_is_told(void **unused)
     assert_told("a", NULL, "512 513 ");
 }
 
-/* What is encrypted is sent as it is: its key need not be there, nor is anything decrypted. */
+/* Encrypted data is sent raw, so no key is needed and no data is decrypted. */
 static void encrypted_volumes_are_sent_raw(void **unused)
 {
     g_auto(CstChanged) told = {.max = 10};
@@ -121,12 +122,12 @@ static void what_can_not_be_told_is_refused(void **unused)
     assert_nothing_left(3);
 }
 
-/* Whatever the tools do, the answer is right or none, and no snapshot of ours stays. */
+/* For each defect the result is correct or an error, and no snapshot of ours stays. */
 static void tools_that_lie_are_found_out(void **unused)
 {
     static const struct {
         const char *verb, *how;
-        CstErrorCode code; /* 0: it does not matter */
+        CstErrorCode code; /* 0: any error or success */
     } rows[] = {{"send", "fail", CST_ERROR_FAILED},
                 {"send", "silent", CST_ERROR_FAILED},
                 {"send", "nothing", CST_ERROR_CORRUPT},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Operations of a ZFS pool in which each call of a tool fails in turn. Datasets, snapshots, origins
- * and contents are compared with those before.
+ * Operations of a ZFS pool with each call of a tool failing in turn. Datasets, snapshots, origins
+ * and contents are compared with the state before.
  */
 #include "points.h"
 
@@ -19,12 +19,12 @@
 #include "fake_guest.h"
 #include "fake_zfs.h"
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 /*
- * Each dataset with its size, reservation, origin and first four bytes, and each snapshot. Hidden
- * names are random. Volumes that were replaced and could not be removed are left out: the next
- * start of another process removes them.
+ * Returns each dataset with its size, reservation, origin and first four bytes, and each snapshot.
+ * Random parts of hidden names are masked. Replaced volumes that could not be removed are left out,
+ * because the next start of another process removes them.
  */
 static char *state(void)
 {
@@ -39,7 +39,7 @@ static char *state(void)
     return g_regex_replace(hidden, text, -1, 0, "HIDDEN", 0, NULL);
 }
 
-/* The fake makes devices before its tools end, so that one look suffices. */
+/* The simulation makes devices before its tools end, so that one check suffices. */
 static int set_up(void **unused)
 {
     int status = fake_set_up(unused);
@@ -63,7 +63,10 @@ static void with_snapshot(void)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-/* @source NULL: an empty one. What fails is abandoned, as the core does, without more failures. */
+/*
+ * @source NULL: an empty volume. A failed draft is abandoned, as the core does, without a further
+ * fault.
+ */
 static gboolean make_draft(const char *source, const char *snapshot, GError **error)
 {
     g_autoptr(CstVolDef) def = fake_volume("new", 16 * MIB);
@@ -180,7 +183,10 @@ static void let_go(gpointer unused)
     fake_hold(NULL);
 }
 
-/* A guest opened the volume as it stepped aside: it gets its name back, and the draft goes. */
+/*
+ * A guest opened the volume under its temporary name. The volume gets its name back, and the draft
+ * is removed.
+ */
 static void swap_that_failed_leaves_the_volume_as_it_was(void **unused)
 {
     g_autofree char *before = NULL, *after = NULL;
@@ -202,7 +208,7 @@ static void swap_that_failed_leaves_the_volume_as_it_was(void **unused)
     fake_assert_holds("new", "mine");
 }
 
-/* The volume has its new content: the call succeeds, and the next start removes the old one. */
+/* The volume has its new content. The call succeeds, and the next start removes the old volume. */
 static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
 {
     with_clone();
@@ -213,7 +219,7 @@ static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
     assert_true(flatten(NULL));
 }
 
-/* A guest that may open the volume may open what replaces it. */
+/* A guest that may open the volume may also open its replacement. */
 static void replaced_volume_keeps_the_mode_of_its_device(void **unused)
 {
     g_autofree char *device = NULL;
@@ -227,7 +233,7 @@ static void replaced_volume_keeps_the_mode_of_its_device(void **unused)
     assert_int_equal(st.st_mode & 07777, 0640);
 }
 
-/* ZFS removes no volume that has snapshots. */
+/* ZFS does not remove a volume with snapshots. */
 static void abandoned_draft_takes_its_snapshots_along(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("new", 16 * MIB);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes that come from another pool by a rename. */
+/* Volumes that are moved from another pool by a rename. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "fake_tools.h"
 #include "fake_zfs.h"
 
-/* As fake-zfs keeps it: the seventh line is the root of the encryption. */
+/* In fake-zfs's record the seventh line is the encryption root. */
 static void encrypt(const char *dataset, const char *root)
 {
     g_autofree char *of = g_strdelimit(g_strdup(dataset), "/", '%');
@@ -30,7 +30,7 @@ static void encrypt(const char *dataset, const char *root)
     fake_put(name, after);
 }
 
-/* What can only be copied says so, and everything is as it was. */
+/* A volume that can only be copied is reported as such, and is unchanged. */
 static void a_volume_of_another_pool_gets_a_name_here_in_one_step(void **unused)
 {
     static const struct {
@@ -41,7 +41,10 @@ static void a_volume_of_another_pool_gets_a_name_here_in_one_step(void **unused)
         {"disk", "taken", CST_ERROR_VOL_EXISTS},
         {"disk", "nowhere/x", CST_ERROR_NOT_FOUND},
         {"disk", ".cistern-x", CST_ERROR_INVALID},
-        /* A key is for what is below its dataset, and what is not encrypted would stay so. */
+        /*
+         * A key applies only below its encryption root, and an unencrypted volume would stay
+         * unencrypted.
+         */
         {"secret/disk", "x", CST_ERROR_UNSUPPORTED},
         {"disk", "safe/x", CST_ERROR_UNSUPPORTED},
     };

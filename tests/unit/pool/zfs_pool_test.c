@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of zfs pools, and how they are, by tools that lie (fake-zfs); devices are played. */
+/* The life and health of zfs pools, with misbehaving tools (fake-zfs) and simulated devices. */
 #include "points.h"
 
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 
 /* --- devices ---------------------------------------------------------------------------------- */
 
-static const char *signature; /* what the device carries; NULL: nothing */
+static const char *signature; /* content of the device; NULL: empty */
 static gboolean held, cleared;
 
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error);
@@ -60,9 +60,9 @@ static int set_up(void **state)
     return fake_set_up(state);
 }
 
-/* --- what is there ---------------------------------------------------------------------------- */
+/* --- existing objects ------------------------------------------------------------------------- */
 
-/* The ZFS pool is exported, or was never made. */
+/* Simulates an exported or missing ZFS pool. */
 static void take_pool_away(void)
 {
     fake_by_others("zpool", "destroy", "tank", NULL);
@@ -87,7 +87,7 @@ static gboolean lend(const CstAuth *auth, CstSecretBytes *ret_value, gpointer da
 
 static CstPoolHost host = {.secret = lend};
 
-/* The pool with a key, whose secret has @value. */
+/* Opens the pool with a key whose secret has @value. */
 static void use_key(const char *root, const char *value)
 {
     cst_pool_state_unref(fake_state);
@@ -115,7 +115,7 @@ static void a_pool_is_active_while_its_dataset_is_there(void **unused)
     assert_false(fake_was_called("zfs"));
 }
 
-/* One that waits for its devices is not asked, as that would hang. */
+/* A suspended pool waits for its devices and is not queried, because a query would hang. */
 static void a_suspended_pool_is_active_and_not_touched(void **unused)
 {
     fake_put("kstat/tank/state", "SUSPENDED\n");
@@ -175,7 +175,7 @@ static void a_start_loads_the_key(void **unused)
     }
     assert_true(fake_was_called("zfs load-key -L prompt tank/vm"));
     assert_false(fake_was_called("sesame"));
-    /* Once it is loaded, nothing is left to do; without a secret, nothing can be done. */
+    /* With a loaded key no work is left. Without a secret the key cannot be loaded. */
     fake_put("log", "");
     assert_true(cst_pool_state_start(fake_state, NULL));
     assert_false(fake_was_called("load-key"));
@@ -226,7 +226,7 @@ static void another_pool_of_the_name_is_refused(void **unused)
     assert_true(cst_pool_state_expect(fake_state, identity, FALSE, NULL));
     names = fake_names(NULL);
     assert_non_null(names);
-    /* The other half of a mirror that was split has the same datasets. */
+    /* The other half of a split mirror has the same datasets. */
     fake_put("pool", "78\n1073741824\nONLINE\n");
     assert_false(cst_pool_state_usage(fake_state, &usage, &error));
     fake_assert_error(&error, CST_ERROR_STATE);
@@ -240,7 +240,7 @@ static void another_pool_of_the_name_is_refused(void **unused)
     g_free(names);
     names = fake_names(NULL);
     assert_non_null(names);
-    /* A line that says nothing expects nothing. */
+    /* A line without values matches any pool. */
     assert_true(cst_pool_state_expect(fake_state, "dev=1\n", FALSE, NULL));
     fake_add_filesystem("tank");
     g_free(names);
@@ -323,7 +323,7 @@ static void an_encrypted_one_gets_its_key_as_input(void **unused)
     assert_false(fake_was_called("sesame"));
 }
 
-/* One that is there despite an error is there; one that is not there is none. */
+/* A pool that exists despite an error counts as built; a missing one does not. */
 static void a_build_tells_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
@@ -462,7 +462,7 @@ static void the_level_costs_no_tool(void **unused)
     fake_assert_error(&error, CST_ERROR_NOT_FOUND);
 }
 
-/* Nothing that zpool may print does harm; what has another form is left out. */
+/* Any output of zpool is handled safely. Lines of another form are ignored. */
 static void a_status_of_another_form_tells_what_it_can(void **unused)
 {
     static const char *const texts[] = {"",

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define SIZE    312
-#define PADDING 0xd5 /* in payloads: no part of a record */
+#define PADDING 0xd5 /* in payloads: never part of a record */
 
 enum { BEGIN, OBJECT, FREEOBJECTS, WRITE, FREE, END, BYREF, SPILL, EMBEDDED, RANGE };
 
@@ -20,7 +20,10 @@ static void put64(const ZfsRecords *to, guint8 *at, guint64 value)
     memcpy(at, &value, sizeof(value));
 }
 
-/* The record, with its first three numbers, to be filled in before the next one is added. */
+/*
+ * Appends a record with its first three numbers. The caller fills in the other fields before the
+ * next record is added.
+ */
 static guint8 *add(ZfsRecords *to, guint type, guint64 first, guint64 second, guint64 third,
                    guint64 payload)
 {

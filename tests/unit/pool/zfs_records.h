@@ -3,7 +3,7 @@
 
 #include <glib.h>
 
-/** Records of a ZFS send stream, as ZFS makes them, for tests. Each appends to @to. */
+/** Records of a ZFS send stream in ZFS's format, for tests. Each function appends to @to. */
 
 typedef struct {
     GByteArray *bytes;
@@ -15,7 +15,7 @@ typedef struct {
 void zfs_record_begin(ZfsRecords *to, guint64 version, guint64 from, guint64 until, guint payload);
 void zfs_record_object(ZfsRecords *to, guint64 object, guint bonus, guint raw);
 void zfs_record_free_objects(ZfsRecords *to, guint64 first, guint64 count);
-/** @compressed: bytes of the payload; 0: it is not compressed. */
+/** @compressed: bytes of the payload; 0: uncompressed. */
 void zfs_record_write(ZfsRecords *to, guint64 object, guint64 offset, guint64 length,
                       guint64 compressed);
 void zfs_record_free(ZfsRecords *to, guint64 object, guint64 offset, guint64 length);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What dead processes left in zfs pools (fake-zfs plays the tools), and what must not be lost. */
+/*
+ * Objects left by dead processes in zfs pools (fake-zfs simulates the tools), and data that must
+ * not be lost.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +37,10 @@ static void drafts_of_the_dead_are_dropped_and_those_of_the_living_stay(void **u
     assert_int_equal(fake_count(), 4);
 }
 
-/* Killed before the snapshot of a clone was told to go with it: it is told then. */
+/*
+ * The process was killed before it marked the clone's snapshot for removal with the clone. The
+ * recovery marks it.
+ */
 static void a_clones_snapshot_goes_with_it_after_a_kill_as_well(void **unused)
 {
     fake_add("tank/disk");
@@ -48,13 +54,13 @@ static void a_clones_snapshot_goes_with_it_after_a_kill_as_well(void **unused)
 
 static void a_swap_of_the_dead_is_ended(void **unused)
 {
-    /* Before the draft has got the name: undone. */
+    /* Before the draft has the name: undo. */
     fake_add("tank/" DEAD_OLD);
     fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/disk");
     assert_true(cst_pool_state_settle(fake_state, NULL));
     assert_true(fake_has("tank/disk"));
     assert_int_equal(fake_count(), 1);
-    /* Afterwards: completed. */
+    /* Afterwards: complete. */
     fake_add("tank/" DEAD_OLD);
     fake_add_as("tank/disk", NULL, DEAD_OLD "/disk");
     assert_true(cst_pool_state_settle(fake_state, NULL));
@@ -62,21 +68,21 @@ static void a_swap_of_the_dead_is_ended(void **unused)
     assert_int_equal(fake_count(), 1);
 }
 
-/* What may be the only copy of a volume is never removed. */
+/* A dataset that may be the only copy of a volume is never removed. */
 static void a_volume_that_stepped_aside_is_not_lost(void **unused)
 {
-    /* Nobody knows its name any more. */
+    /* Its original name is unknown. */
     fake_add("tank/" DEAD_OLD);
     assert_true(cst_pool_state_settle(fake_state, NULL));
     assert_true(fake_has("tank/" DEAD_OLD));
-    /* It can't get its name back: its draft, which knows it, stays. */
+    /* It cannot get its name back. Its draft, which records the name, stays. */
     fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/disk");
     fake_lie("rename", "fail");
     assert_true(cst_pool_state_settle(fake_state, NULL));
     assert_int_equal(fake_count(), 2);
     assert_false(cst_pool_state_abandon(fake_state, TOKEN, NULL));
     assert_int_equal(fake_count(), 2);
-    /* A mark that somebody has changed. */
+    /* A mark that another program has changed. */
     fake_lie("rename", "");
     fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/../x");
     assert_true(cst_pool_state_settle(fake_state, NULL));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots of zfs pools by tools that lie (fake-zfs); real ZFS is in tests/lab. */
+/* Snapshots of zfs pools with misbehaving tools (fake-zfs). Real ZFS is tested in tests/lab. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 #define DEAD_DRAFT ".cistern-0123456789abcdef0123456789abcdef.0000_1_1.part"
 
-/* The names of the volume's snapshots, each with a blank behind it. */
+/* Returns the names of the volume's snapshots, each followed by a space. */
 static char *names_of(const char *volume)
 {
     g_autoptr(GPtrArray) list = cst_pool_state_snapshots(fake_state, volume, NULL);
@@ -37,7 +37,7 @@ static gboolean take(const char *name, GError **error)
     return cst_pool_state_snapshot_create(fake_state, "disk", name, NULL, NULL, error);
 }
 
-/* With everybody's consent to what it loses. */
+/* Reverts with the user's consent to all losses. */
 static gboolean revert(const char *name, GError **error)
 {
     g_autoptr(GPtrArray) lost =
@@ -87,7 +87,9 @@ static void names_and_limits_are_checked(void **unused)
     assert_names("s ");
 }
 
-/* Either it is done and we say so, or it is not and we say why. */
+/*
+ * Either the change is made and the call succeeds, or it is not made and the call reports an error.
+ */
 static void changes_tell_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
@@ -173,7 +175,7 @@ static void a_revert_removes_what_is_newer_and_says_so_before(void **unused)
     fake_assert_holds("disk", "one");
 }
 
-/* What somebody takes, makes or puts in the place of something between our look and the change. */
+/* Another program makes or replaces an object between the check and the change. */
 static void a_revert_removes_nothing_that_it_has_not_seen(void **unused)
 {
     static const struct {
@@ -235,7 +237,7 @@ static void a_revert_removes_what_was_agreed_to_and_no_more(void **unused)
     assert_false(fake_was_called("program"));
 }
 
-/* An old one does not matter; a newer one is what somebody goes on sending from. */
+/* An older bookmark is kept. A newer one may be the base of another program's incremental send. */
 static void a_bookmark_is_not_lost(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -250,7 +252,7 @@ static void a_bookmark_is_not_lost(void **unused)
     fake_assert_error(&error, CST_ERROR_BUSY);
 }
 
-/* Whoever is being cloned by a living process needs the snapshot for that. */
+/* A living process that makes a clone needs the snapshot. */
 static void a_clone_in_the_making_keeps_the_volume(void **unused)
 {
     g_autofree char *living = cst_draft_name(TOKEN);

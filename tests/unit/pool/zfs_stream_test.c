@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a ZFS send stream tells of a volume; the streams are put together from records. */
+/* The parsing of a ZFS send stream of a volume; the streams are assembled from records. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,10 @@ static int finish(void **unused)
     return 0;
 }
 
-/* Takes the records in parts of @step bytes; the ranges as a text, or NULL with @error. */
+/*
+ * Parses the records in parts of @step bytes. Returns the ranges as a text, or NULL with @error
+ * set.
+ */
 static char *told_in(size_t step, uint64_t older, CstChanged *changed, GError **error)
 {
     ZfsStream stream = {.changed = changed, .from = FROM, .to = UNTIL};
@@ -55,7 +58,7 @@ static char *told_in(size_t step, uint64_t older, CstChanged *changed, GError **
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* In KiB; the same however the stream is cut to pieces. */
+/* Expected ranges in KiB. They must be equal for all part sizes. */
 static void assert_told(const char *expected)
 {
     static const size_t steps[] = {1, 7, 312, 313, 100000};
@@ -122,13 +125,13 @@ static void where_nothing_was_changed_nothing_is_told(void **unused)
     assert_told("");
 }
 
-/* What lies behind an object's last block is said before its blocks. */
+/* The free range after an object's last block precedes its blocks. */
 static void the_end_is_said_in_advance(void **unused)
 {
     zfs_record_object(&records, 1, 0, 0);
     zfs_record_free(&records, 1, 4 * CST_MIB, ZFS_TO_THE_END);
     zfs_record_write(&records, 1, 32768, 16384, 0);
-    zfs_record_free(&records, 1, 2 * CST_MIB, 3 * CST_MIB); /* and beyond */
+    zfs_record_free(&records, 1, 2 * CST_MIB, 3 * CST_MIB); /* extends beyond the end */
     zfs_record_write(&records, 1, 6 * CST_MIB, 16384, 0);
     zfs_record_end(&records);
     assert_told("32+16 2048+6144 ");
@@ -165,7 +168,7 @@ static void growth_is_told_and_parts_go_on_where_they_ended(void **unused)
     assert_int_equal(second.next, SIZE);
 }
 
-/* A part of a stream is never "nothing else has changed". */
+/* A truncated stream must never count as complete. */
 static void a_stream_that_ends_early_is_refused(void **unused)
 {
     guint whole;
@@ -220,9 +223,9 @@ static void what_is_out_of_order_or_out_of_bounds_is_refused(void **unused)
         else if (i == 5)
             zfs_record_begin(&records, VERSION, FROM, UNTIL, 0);
         else if (i == 6)
-            zfs_record_end(&records); /* and there is another one */
+            zfs_record_end(&records); /* followed by another record */
         else
-            records.bytes->data[312] = 11; /* no such record */
+            records.bytes->data[312] = 11; /* unknown record type */
         zfs_record_end(&records);
         assert_refused(CST_ERROR_CORRUPT);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a zfs pool shows, by tools that lie (fake-zfs); real ZFS is in tests/lab. */
+/* Listings of a zfs pool, with misbehaving tools (fake-zfs). Real ZFS is tested in tests/lab. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,7 +168,7 @@ static void a_listing_shows_volumes_and_hides_ours(void **unused)
     assert_string_equal(names, "a sub/a ");
 }
 
-/* Whatever is wrong with the report: an error and no list, never a shorter one. */
+/* For each defect of the report: an error and no list, never a shorter list. */
 static void a_report_that_is_not_whole_is_no_list(void **unused)
 {
     static const struct {

@@ -38,7 +38,9 @@ static void assert_listed(const char *wanted)
     assert_string_equal(names, wanted);
 }
 
-/* In the dataset that it was in, with its snapshots; drafts of the dead beside it go. */
+/*
+ * The volume stays in its dataset, with its snapshots. Drafts of dead processes there are removed.
+ */
 static void a_nested_volume_is_kept_where_it_is(void **unused)
 {
     g_autoptr(GPtrArray) snapshots = NULL;
@@ -68,7 +70,7 @@ static void a_nested_volume_is_kept_where_it_is(void **unused)
     assert_true(fake_has("tank/web/back@one"));
 }
 
-/* ZFS refuses by itself what snapshots and clones hang on. */
+/* ZFS itself refuses to remove a volume with snapshots or clones. */
 static void it_is_removed_when_nothing_hangs_on_it(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
@@ -88,7 +90,7 @@ static void it_is_removed_when_nothing_hangs_on_it(void **unused)
     assert_false(fake_has("tank/" HIDDEN));
 }
 
-/* Beside the longest name that a volume may have, which leaves room for a draft's. */
+/* Next to the longest name of a volume, which leaves room for a draft's name. */
 static void there_is_room_for_it_beside_each_volume(void **unused)
 {
     g_autofree char *deep = g_strnfill(255 - 82 - strlen("tank") - strlen("/v"), 'd');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes of zfs pools by tools that lie (fake-zfs): made, changed, cloned, flattened. */
+/* Volumes of zfs pools with misbehaving tools (fake-zfs): made, changed, cloned, flattened. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static void assert_fact(const char *dataset, guint line, const char *text)
     assert_string_equal(fact, text);
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static void a_volume_is_reserved_or_sparse_as_asked(void **unused)
 {
@@ -60,7 +60,7 @@ static void the_host_looks_for_no_partitions(void **unused)
     assert_true(fake_was_called("zfs set volmode=dev tank/v"));
     fake_assert_calls("zfs-list zfs-create "
                       "udevadm-settle zfs-set udevadm-settle zfs-set udevadm-settle ");
-    /* Somebody keeps it open. */
+    /* Another program keeps it open. */
     fake_partitioned = G_MAXUINT;
     assert_true(make(other, NULL));
     assert_true(fake_was_called("zfs set volmode=dev tank/w"));
@@ -184,7 +184,10 @@ static void a_draft_is_a_volume_when_it_is_finished(void **unused)
     assert_int_equal(st.st_mode & 07777, 0640);
 }
 
-/* Either the volume is there and we say so, or it is not and we say why. */
+/*
+ * Either the volume exists and the call succeeds, or it does not exist and the call reports an
+ * error.
+ */
 static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
 {
     static const struct {
@@ -308,7 +311,10 @@ static void what_hangs_on_a_volume_keeps_it(void **unused)
     assert_false(fake_was_called("destroy"));
 }
 
-/* A hidden snapshot of the dead goes with the volume; one of the living keeps it. */
+/*
+ * A hidden snapshot of a dead process is removed with the volume. One of a living process prevents
+ * the removal.
+ */
 static void hidden_snapshots_of_the_dead_go_along(void **unused)
 {
     g_autofree char *living = cst_draft_name(TOKEN);
