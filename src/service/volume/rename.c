@@ -198,9 +198,7 @@ static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **err
     return found && plan_overlays(rename, found, state, error);
 }
 
-/*
- * An operation that holds a volume fails if the new name exists, instead of waiting for its claim.
- */
+/* If the new name exists, the call fails at once and does not wait for its claim. */
 static gboolean claim_both(Rename *rename, CstPoolState *state, GError **error)
 {
     rename->claim.task = rename->new_claim.task = rename->task;
@@ -426,10 +424,7 @@ static void show(const Rename *rename)
         volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
 }
 
-/*
- * Writes the record before the rename, because trash-list finds a deleted volume only by its
- * record.
- */
+/* Writes the record first, because trash-list finds a deleted volume by its record only. */
 static gboolean record_trashed(const Rename *rename, GError **error)
 {
     const CstTrashed *trashed = rename->kept.trashed;
@@ -586,16 +581,11 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
         !intent_keep_if_same(record->fields, "identity", state, &after, error))
         return FALSE;
     kept_load(record->fields, &kept);
-    /*
-     * Without the new name the rename has not happened. The same applies if another program has
-     * created it.
-     */
+    /* The rename has not happened: the new name is missing, or belongs to another file. */
     if (!after)
         return !kept.trashed ||
                cst_trash_remove(service->paths, &state->def->uuid, kept.trashed->hidden, error);
-    /*
-     * The old name belongs to another volume now. Other programs do not create names of the trash.
-     */
+    /* The old name belongs to another volume now. Only Cistern creates names of the trash. */
     if (before && !is_one(state, before, after))
         return !kept.trashed ||
                cst_trash_set(service->paths, &state->def->uuid, kept.trashed, error);
