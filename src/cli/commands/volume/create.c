@@ -111,7 +111,9 @@ uint64_t cli_vol_made_size(CliCtl *ctl, const CstVolRef *vol)
                : CLI_BYTES_UNKNOWN;
 }
 
-/* A user that enters 30 most likely means GiB. */
+/* A user that enters 30 most likely means GiB; a larger number is rather a size in bytes. */
+#define NOTED_BYTES_MAX 10000
+
 void cli_vol_note_bytes(CliCtl *ctl, const char *text)
 {
     size_t digits = strspn(text, "0123456789");
@@ -119,7 +121,7 @@ void cli_vol_note_bytes(CliCtl *ctl, const char *text)
     g_autofree char *note = NULL;
 
     if (text[digits] || !cst_units_parse(text, 1, &bytes, NULL) || bytes == 0 ||
-        bytes >= 1024 * 1024)
+        bytes >= NOTED_BYTES_MAX)
         return;
     note = g_strdup_printf(_("the size %s is in bytes; write %sG for %s GiB"), text, text, text);
     cli_note(note, ctl);

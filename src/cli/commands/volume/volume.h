@@ -128,7 +128,7 @@ const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
 const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *name);
 
 /**
- * Prints a note on stderr that the size @text is in bytes, if it has no unit and is below 1 MiB.
+ * Prints a note on stderr that the size @text is in bytes, if it has no unit and is below 10,000.
  * Prints no note with --json or --quiet.
  */
 void cli_vol_note_bytes(CliCtl *ctl, const char *text);
