@@ -157,7 +157,7 @@ class Whole(Packages):
         disks = {f"d{n}.raw": content for n, content in enumerate(self.contents)}
         status, out, err = self.run_import(self.ova(self.package(disks)), pool="q")
         self.assertEqual((1, ""), (status, out.strip()), err)
-        self.assertIn("No space left", err)
+        self.assertIn("it needs 12.00 MiB", err)
         self.assertEqual([], os.listdir(self.at("q")))
         path = self.ova(self.package({**self.one, "cut.qcow2": read(
             self.image("cut", self.contents[0], "qcow2"))[:-70000]}))
