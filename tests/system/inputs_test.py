@@ -167,8 +167,10 @@ class Inputs(unittest.TestCase):
             for number in (signal.SIGTERM, signal.SIGINT):
                 with self.subTest(line=line, signal=number):
                     words = line.format(f=self.at("own")).split()
-                    child = subprocess.Popen(self.argv(*words), stdout=subprocess.PIPE,
-                                             stderr=subprocess.PIPE, text=True)
+                    # A shell in the background ignores SIGINT, and so does each of its children.
+                    child = subprocess.Popen(
+                        self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
                     self.addCleanup(child.kill)
                     self.await_open(child)
                     child.send_signal(number)
