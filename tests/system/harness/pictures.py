@@ -17,8 +17,8 @@ IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secre
 # What tells deleted volumes apart that had one name.
 TRASH_ID = re.compile(r"(\.cistern-trash-[^/]*-)[0-9a-f]{12}")
 
-# Nothing is begun and not ended when it is empty, or not there yet.
-JOURNAL = "root/var/lib/cistern/journal"
+# Folders of records. An empty one has the same meaning as a missing one.
+RECORDS = re.compile(r"root/var/lib/cistern/(journal|trash(/[^/]+)?)$")
 
 
 def picture():
@@ -38,7 +38,7 @@ def picture():
                     found[short] = stream.read()
             elif not os.path.isdir(path):
                 found[short] = "special"
-            elif short != JOURNAL or os.listdir(path):
+            elif not RECORDS.search(short) or any(names for _, _, names in os.walk(path)):
                 found[short] = None
     return found
 
