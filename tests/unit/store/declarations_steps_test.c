@@ -13,13 +13,17 @@
 
 static guint steps, failing_step; /* writes and syncs; failing_step 0: no step fails */
 static guint syncs;
+static gboolean is_write; /* the failed step */
 static int (*real_open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
 static int (*real_write)(sqlite3_file *, const void *, int, sqlite3_int64);
 static int (*real_sync)(sqlite3_file *, int);
 
 static int write_step(sqlite3_file *on, const void *data, int len, sqlite3_int64 offset)
 {
-    return ++steps == failing_step ? SQLITE_FULL : real_write(on, data, len, offset);
+    if (++steps != failing_step)
+        return real_write(on, data, len, offset);
+    is_write = TRUE;
+    return SQLITE_FULL;
 }
 
 static int sync_step(sqlite3_file *on, int flags)
@@ -149,11 +153,12 @@ static gboolean fail_change(gboolean (*change)(Root *, GError **), guint step)
     before = read_rows(root);
     steps = 0;
     failing_step = step;
+    is_write = FALSE;
     done = change(root, &error);
     failing_step = 0;
     assert_int_equal(done, steps < step);
     if (!done) {
-        assert_int_equal(cst_error_code(error), CST_ERROR_IO);
+        assert_int_equal(cst_error_code(error), is_write ? CST_ERROR_NO_SPACE : CST_ERROR_IO);
         after = read_rows(root);
         assert_string_equal(after, before);
         /* The mode of a durable change ends with it. */
