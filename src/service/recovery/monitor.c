@@ -40,6 +40,11 @@
 /* Interval of the liveness queries of storage that may hang. */
 #define ANSWER_MS 2000
 /*
+ * Minimal interval between two walks over all watches. Each start of a pool and each worker that
+ * ends wakes the thread, so without it the start of many pools costs the square of their number.
+ */
+#define WALK_MS 20
+/*
  * A scan may block on storage that hangs, and occupies its worker for that time. Workers are
  * started on demand, up to this number: as many pools may hang without delaying another one. Beyond
  * that number, a due pool waits for the first free worker, in the order of due times.
@@ -56,6 +61,7 @@ struct Monitor {
     gint64 mounts_at;  /* used by the thread: time to count a change of mounts; 0: no change */
     gint mounts;       /* atomic: number of changes of mounts */
     gint64 answers_at; /* used by the thread: next liveness query; 0: no storage may hang */
+    gint64 walked_at;  /* used by the thread: start of the last walk over all watches */
     gboolean stop;
 };
 
@@ -235,6 +241,16 @@ static void push_watch(Monitor *monitor, Watch *watch)
     g_thread_pool_push(monitor->workers, watch, NULL);
 }
 
+/* Waits until the last walk is WALK_MS ago. Wakes in this time cause one walk. */
+static void pace_walk(Monitor *monitor)
+{
+    gint64 next = monitor->walked_at + WALK_MS * 1000, now = g_get_monotonic_time();
+
+    if (monitor->walked_at && now < next)
+        g_usleep((gulong)(next - now));
+    monitor->walked_at = g_get_monotonic_time();
+}
+
 /* The thread: waits, then passes due watches to workers. */
 static gpointer monitor_thread(gpointer data)
 {
@@ -244,6 +260,7 @@ static gpointer monitor_thread(gpointer data)
         g_autoptr(GPtrArray) watches = NULL;
         gint64 now;
 
+        pace_walk(monitor);
         ask_all(monitor);
         watches = idle_watches(monitor);
         wait_for_changes(monitor, watches);

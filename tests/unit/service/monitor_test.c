@@ -16,8 +16,11 @@
 #include "fixture.h"
 #include "points.h"
 
+#include "recovery/recovery.h"
+
 #define MOMENT_US  (500 * G_TIME_SPAN_MILLISECOND)
 #define MOST_POLLS 1000 /* of the monitor's thread, for one change and some mounts */
+#define WAKES      100000
 #define AT_ONCE    64   /* pools that the monitor scans at the same time */
 
 /* --- storage that reports changes, and hangs on request --------------------------------------- */
@@ -477,6 +480,21 @@ static void nothing_is_done_while_nothing_changes(void **state)
     points_clear();
 }
 
+/* Each start of a pool wakes the thread. A walk over the watches serves all wakes of 20 ms. */
+static void many_wakes_cause_few_walks(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state, "quick");
+    gint64 begun = g_get_monotonic_time();
+    guint most;
+
+    point_watch("monitor.thread.poll");
+    for (guint i = 0; i < WAKES; i++)
+        recovery_pool_stopped(pool);
+    most = (guint)((g_get_monotonic_time() - begun) / (20 * G_TIME_SPAN_MILLISECOND)) + 2;
+    assert_in_range(point_passed("monitor.thread.poll"), 0, most);
+    points_clear();
+}
+
 /* Repeats the query until the usage is no estimate, and then stops. */
 static void an_estimated_usage_is_asked_for_again(void **state)
 {
@@ -566,6 +584,7 @@ int main(void)
         TEST(storage_that_comes_back_is_watched_again),
         TEST(storage_that_hangs_is_a_problem_until_it_answers),
         TEST(nothing_is_done_while_nothing_changes),
+        TEST(many_wakes_cause_few_walks),
         TEST(an_estimated_usage_is_asked_for_again),
         TEST(the_end_waits_for_looks_that_were_begun_only),
     };
