@@ -409,7 +409,10 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     if (!clone_thin(logical, from, &lv, error))
         return FALSE;
     CST_CRASH_POINT("logical.clone.created");
-    return open_draft(logical, lv.lv, def, draft, error);
+    if (!open_draft(logical, lv.lv, def, draft, error))
+        return FALSE;
+    draft->name = tagged ? g_strdup(def->name) : NULL;
+    return TRUE;
 }
 
 /* --- commit and abandon ----------------------------------------------------------------------- */

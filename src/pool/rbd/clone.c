@@ -349,6 +349,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
+    draft->name = cst_rbd_draft_name(draft->token);
     draft->blob = g_steal_pointer(&job->out);
     /* Unwritten ranges read from the source. */
     draft->zeroed = FALSE;

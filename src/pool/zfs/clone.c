@@ -119,6 +119,7 @@ gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const 
               : !clone_now(ZFS(state), def, from->name, dataset, error))
         return FALSE;
     CST_CRASH_POINT("zfs.clone.made");
+    draft->name = g_strdup(zfs_volume_of(ZFS(state), dataset));
     return fit_clone(ZFS(state), def, from, size, dataset, error) &&
            zfs_open_draft(dataset, def, draft, error);
 }

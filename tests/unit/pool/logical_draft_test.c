@@ -190,19 +190,26 @@ static void every_kind_has_the_tag(void **unused)
     }
 }
 
-static void a_clone_that_shares_has_the_tag(void **unused)
+static void a_clone_that_shares_has_the_tag_and_a_name_for_its_snapshots(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("new", 16 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autoptr(GPtrArray) list = NULL;
 
     fake_add_disk(TRUE);
     begin(TOKEN, "new");
     assert_true(cst_pool_state_reserve_clone(fake_state, def, "disk", NULL, &draft, NULL));
     assert_false(fake_is_seen("new"));
+    assert_non_null(draft.name);
+    assert_true(cst_pool_state_snapshot_create(fake_state, draft.name, "s", &(CstSnapshotCreate){0},
+                                               NULL, NULL));
     assert_true(cst_pool_state_commit(fake_state, &draft, def, NULL));
     end(TOKEN);
     assert_true(fake_is_seen("new"));
     assert_false(fake_was_called("lvrename"));
+    list = cst_pool_state_snapshots(fake_state, "new", NULL);
+    assert_int_equal(list->len, 1);
+    assert_string_equal(((CstSnapshot *)list->pdata[0])->name, "s");
 }
 
 /* As after a move to another host: an LV without an intent is a volume, despite its tag. */
@@ -409,7 +416,7 @@ int main(void)
         TEST(a_draft_is_a_volume_when_its_intent_ends),
         TEST(a_clone_takes_one_call),
         TEST(every_kind_has_the_tag),
-        TEST(a_clone_that_shares_has_the_tag),
+        TEST(a_clone_that_shares_has_the_tag_and_a_name_for_its_snapshots),
         TEST(a_tag_that_nobody_knows_says_nothing),
         TEST(an_intent_hides_no_lv_of_others),
         TEST(a_draft_of_an_unknown_name_is_hidden),

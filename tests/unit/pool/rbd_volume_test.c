@@ -531,11 +531,29 @@ static void only_a_clone_that_has_to_grow_is_opened(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
 }
 
+static void snapshot_of_the_draft_of_a_clone_stays_with_the_clone(void **unused)
+{
+    g_autoptr(CstVolDef) def = site_vol_def("c", SITE_SIZE, "");
+    g_auto(CstVolDraft) draft = {.token = g_strdup("c")};
+    g_autoptr(GPtrArray) list = NULL;
+
+    site_make_plain("v");
+    assert_true(cst_pool_state_reserve_clone(site_pool, def, "v", NULL, &draft, NULL));
+    assert_non_null(draft.name);
+    assert_true(cst_pool_state_snapshot_create(site_pool, draft.name, "s", &(CstSnapshotCreate){0},
+                                               NULL, NULL));
+    assert_true(cst_pool_state_commit(site_pool, &draft, def, NULL));
+    list = cst_pool_state_snapshots(site_pool, "c", NULL);
+    assert_int_equal(list->len, 1);
+    assert_string_equal(((CstSnapshot *)list->pdata[0])->name, "s");
+}
+
 #define volume_test(f) cmocka_unit_test_setup_teardown(f, site_set_up, site_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        volume_test(snapshot_of_the_draft_of_a_clone_stays_with_the_clone),
         volume_test(names_and_formats_are_checked_first),
         volume_test(formats_other_than_raw_are_refused),
         volume_test(a_name_taken_meanwhile_is_not_overwritten),

@@ -412,6 +412,23 @@ static void a_clone_of_a_snapshot_hangs_on_that(void **unused)
     fake_assert_error(&error, CST_ERROR_NOT_FOUND);
 }
 
+static void snapshot_of_the_draft_of_a_clone_stays_with_the_clone(void **unused)
+{
+    g_autoptr(CstVolDef) def = fake_volume("copy", 8 * MIB);
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autoptr(GPtrArray) list = NULL;
+
+    fake_add("tank/disk");
+    assert_true(cst_pool_state_reserve_clone(fake_state, def, "disk", NULL, &draft, NULL));
+    assert_non_null(draft.name);
+    assert_true(cst_pool_state_snapshot_create(fake_state, draft.name, "s", &(CstSnapshotCreate){0},
+                                               NULL, NULL));
+    assert_true(cst_pool_state_commit(fake_state, &draft, def, NULL));
+    list = cst_pool_state_snapshots(fake_state, "copy", NULL);
+    assert_int_equal(list->len, 1);
+    assert_string_equal(((CstSnapshot *)list->pdata[0])->name, "s");
+}
+
 static void what_can_not_be_shared_is_copied(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("copy", 8 * MIB);
@@ -553,6 +570,7 @@ int main(void)
         FAKE_TEST(resizing_tells_what_is_there_whatever_the_tool_says),
         FAKE_TEST(a_clone_has_the_content_and_its_snapshot_goes_with_it),
         FAKE_TEST(a_clone_of_a_snapshot_hangs_on_that),
+        FAKE_TEST(snapshot_of_the_draft_of_a_clone_stays_with_the_clone),
         FAKE_TEST(what_can_not_be_shared_is_copied),
         FAKE_TEST(a_clone_that_reserves_has_all_of_it_reserved),
         FAKE_TEST(a_backing_store_is_what_is_cloned),

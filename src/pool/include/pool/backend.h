@@ -203,7 +203,8 @@ typedef struct {
 typedef struct {
     /**
      * A draft can have snapshots. They become the volume's with the commit, and are dropped with
-     * the draft. vol_reserve sets CstVolDraft.name, which create and vol_resize use for the draft.
+     * the draft. vol_reserve and vol_reserve_clone set CstVolDraft.name, which create and
+     * vol_resize use for the draft.
      */
     gboolean of_drafts;
     /** With of_drafts: whether this pool's storage supports snapshots of drafts. NULL: it does. */
