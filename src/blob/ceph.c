@@ -88,6 +88,17 @@ static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image
     return finish_open(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
 }
 
+static int open_by_id(rados_ioctx_t io, const char *id, rbd_image_t *image, const char *snapshot)
+{
+    return finish_open(io, unwrapped.rbd_open_by_id(io, id, image, snapshot));
+}
+
+static int open_by_id_read_only(rados_ioctx_t io, const char *id, rbd_image_t *image,
+                                const char *snapshot)
+{
+    return finish_open(io, unwrapped.rbd_open_by_id_read_only(io, id, image, snapshot));
+}
+
 /* --- loading ---------------------------------------------------------------------------------- */
 
 static gpointer load(gpointer data)
@@ -103,6 +114,8 @@ static gpointer load(gpointer data)
     unwrapped = loaded.table;
     loaded.table.rbd_open = open_image;
     loaded.table.rbd_open_read_only = open_read_only;
+    loaded.table.rbd_open_by_id = open_by_id;
+    loaded.table.rbd_open_by_id_read_only = open_by_id_read_only;
     cst_foreign_loaded();
     return NULL;
 }

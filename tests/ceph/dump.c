@@ -10,9 +10,23 @@ static int compare_images(gconstpointer a, gconstpointer b)
     return strcmp((*(Image *const *)a)->name, (*(Image *const *)b)->name);
 }
 
-static gboolean add_pair(gpointer key, gpointer value, gpointer text)
+typedef struct {
+    Space *space;
+    GString *text;
+} Pairs;
+
+/* Shows the name of an image instead of its id after '@', because ids differ between runs. */
+static gboolean add_pair(gpointer key, gpointer value, gpointer data)
 {
-    g_string_append_printf(text, " [%s=%s]", (char *)key, (char *)value);
+    const Pairs *pairs = data;
+    const char *mark = strchr(key, '@');
+    const Image *image = mark ? fake_image_by_id(pairs->space, mark + 1) : NULL;
+
+    if (image)
+        g_string_append_printf(pairs->text, " [%.*s@%s=%s]", (int)(mark - (const char *)key),
+                               (const char *)key, image->name, (const char *)value);
+    else
+        g_string_append_printf(pairs->text, " [%s=%s]", (const char *)key, (const char *)value);
     return FALSE;
 }
 
@@ -77,7 +91,7 @@ char *fake_ceph_dump(const char *pool, const char *namespace)
 
     g_mutex_lock(&cluster.lock);
     space = fake_space(fake_pool(pool), namespace);
-    g_tree_foreach(space->notes, add_pair, text);
+    g_tree_foreach(space->notes, add_pair, &(Pairs){space, text});
     g_string_append_c(text, '\n');
     g_ptr_array_sort(space->images, compare_images);
     for (guint i = 0; i < space->images->len; i++)

@@ -260,6 +260,24 @@ int rbd_open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *ret_imag
         began, began < 0 ? 0 : open_image(io, fake_image(space_of(io), name), FALSE, ret_image));
 }
 
+int rbd_open_by_id(rados_ioctx_t io, const char *id, rbd_image_t *ret_image, const char *snapshot)
+{
+    int began = fake_begin(__func__);
+
+    return fake_end(
+        began, began < 0 ? 0 : open_image(io, fake_image_by_id(space_of(io), id), TRUE, ret_image));
+}
+
+int rbd_open_by_id_read_only(rados_ioctx_t io, const char *id, rbd_image_t *ret_image,
+                             const char *snapshot)
+{
+    int began = fake_begin(__func__);
+
+    return fake_end(
+        began,
+        began < 0 ? 0 : open_image(io, fake_image_by_id(space_of(io), id), FALSE, ret_image));
+}
+
 /* Waits for the requests that are under way. */
 int rbd_close(rbd_image_t image)
 {

@@ -26,6 +26,15 @@ int rbd_get_id(rbd_image_t image, char *id, size_t size)
     return fake_end(began, 0);
 }
 
+int rbd_get_name(rbd_image_t image, char *name, size_t *len)
+{
+    int began = fake_begin(__func__);
+
+    if (began >= 0 && g_strlcpy(name, image_of(image)->name, *len) >= *len)
+        return fake_end(began, -ERANGE);
+    return fake_end(began, 0);
+}
+
 int rbd_get_size(rbd_image_t image, uint64_t *ret_size)
 {
     int began = fake_begin(__func__);

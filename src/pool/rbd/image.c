@@ -10,6 +10,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#define ID_SIZE 256 /* of an image's id; librbd's have about 20 characters */
+
 gboolean cst_rbd_image_open(RbdJob *job, const char *name, gboolean writable,
                             rbd_image_t *ret_image, GError **error)
 {
@@ -35,6 +37,18 @@ gboolean cst_rbd_with_image(RbdJob *job, gboolean writable,
     done = run(job, image, error);
     job->ceph->rbd_close(image);
     return done;
+}
+
+/* librbd reports EINVAL for an image of the old format. */
+int cst_rbd_image_id(RbdJob *job, rbd_image_t image, char **ret_id)
+{
+    char id[ID_SIZE] = "";
+    int result = job->ceph->rbd_get_id(image, id, sizeof(id));
+
+    if (result < 0 && result != -EINVAL)
+        return result;
+    *ret_id = g_strdup(id);
+    return 0;
 }
 
 static void release_conn(gpointer conn)

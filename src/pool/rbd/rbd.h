@@ -91,7 +91,7 @@ typedef struct {
     guint attempt;        /* counts the attempts to connect */
     guint epoch;          /* counts the values of the secret */
     GError *problem;      /* error of the last attempt */
-    GHashTable *finished; /* volumes with a finished revert, and a note that could not be removed */
+    GHashTable *finished; /* notes of finished reverts that could not be removed */
 } RbdState;
 
 /** Initialise or clear the connection's part of a state. */
@@ -198,6 +198,11 @@ gboolean cst_rbd_image_open(RbdJob *job, const char *name, gboolean writable,
 gboolean cst_rbd_with_image(RbdJob *job, gboolean writable,
                             gboolean (*run)(RbdJob *job, rbd_image_t image, GError **error),
                             GError **error);
+/**
+ * Reads the id of @image, which a rename does not change. *ret_id: "" for an image of the old
+ * format, which has no id; the caller frees it. Returns 0 or a negative errno.
+ */
+int cst_rbd_image_id(RbdJob *job, rbd_image_t image, char **ret_id);
 /** Opens @name, or its @snapshot (may be NULL), as a blob on the job's connection. */
 CstBlob *cst_rbd_image_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
                             GError **error);

@@ -18,8 +18,6 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-#define ID_SIZE 256 /* of an image's id; librbd's have about 20 characters */
-
 /* --- listing ---------------------------------------------------------------------------------- */
 
 static void list_free(gpointer data)
@@ -408,17 +406,12 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-/* librbd reports no id for an image of the old format. */
 static gboolean read_id(RbdJob *job, rbd_image_t image, GError **error)
 {
-    char id[ID_SIZE] = "";
-    int result = job->ceph->rbd_get_id(image, id, sizeof(id));
+    int result = cst_rbd_image_id(job, image, (char **)&job->out);
 
-    if (result < 0 && result != -EINVAL)
-        return cst_ceph_fail(error, result, _("failed to open %s"), job->what);
-    job->out = g_strdup(id);
     job->out_free = g_free;
-    return TRUE;
+    return result >= 0 || cst_ceph_fail(error, result, _("failed to open %s"), job->what);
 }
 
 static gboolean identify(RbdJob *job, GError **error)

@@ -5,7 +5,8 @@
  *
  * A revert copies object by object, so an interrupted revert leaves mixed content. A note in the
  * pool's metadata records the revert before it begins. The next start of the pool repeats the
- * revert, unless the volume is open.
+ * revert, unless the volume is open. The note has the image's id, so that it stays valid when the
+ * volume is renamed.
  */
 #include "rbd.h"
 
@@ -19,7 +20,12 @@
 #include <base/log.h>
 #include <base/test_point.h>
 
-#define REVERT_NOTE "cistern_revert_" /* followed by the volume; the value is the snapshot */
+/*
+ * Followed by ID_MARK and the image's id. The name of a volume follows for an image of the old
+ * format, which has no id. A name cannot contain ID_MARK. The value is the snapshot.
+ */
+#define REVERT_NOTE "cistern_revert_"
+#define ID_MARK     '@'
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
@@ -283,45 +289,60 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
                                                       &job->work);
 }
 
-/* Whether the revert of @volume is finished, and only its note remains. */
-static gboolean is_finished(RbdState *state, const char *volume)
+/* Whether the revert of @note is finished, and only the note remains. */
+static gboolean is_finished(RbdState *state, const char *note)
 {
     gboolean finished;
 
     g_mutex_lock(&state->lock);
-    finished = g_hash_table_contains(state->finished, volume);
+    finished = g_hash_table_contains(state->finished, note);
     g_mutex_unlock(&state->lock);
     return finished;
 }
 
-static void set_finished(RbdState *state, const char *volume, gboolean finished)
+static void set_finished(RbdState *state, const char *note, gboolean finished)
 {
     g_mutex_lock(&state->lock);
     if (finished)
-        g_hash_table_add(state->finished, g_strdup(volume));
+        g_hash_table_add(state->finished, g_strdup(note));
     else
-        g_hash_table_remove(state->finished, volume);
+        g_hash_table_remove(state->finished, note);
     g_mutex_unlock(&state->lock);
+}
+
+/* Returns the name of the note for @image; the caller frees it. NULL: *ret_result is the errno. */
+static char *note_name(RbdJob *job, rbd_image_t image, int *ret_result)
+{
+    g_autofree char *id = NULL;
+
+    *ret_result = cst_rbd_image_id(job, image, &id);
+    if (*ret_result < 0)
+        return NULL;
+    return *id ? g_strdup_printf("%c%s", ID_MARK, id) : g_strdup(job->name);
 }
 
 /* The note is set after the snapshot was found, and removed after the whole revert. */
 static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 {
+    g_autofree char *note = NULL;
     uint64_t id = 0;
     int result = job->ceph->rbd_snap_get_id(image, job->other, &id);
 
     if (result == -ENOENT)
         return cst_fail_no_snapshot(job->name, job->other, error);
-    set_finished(job->state, job->name, FALSE);
     if (result >= 0)
-        result = cst_rbd_note_set(job, REVERT_NOTE, job->name, job->other);
+        note = note_name(job, image, &result);
+    if (note) {
+        set_finished(job->state, note, FALSE);
+        result = cst_rbd_note_set(job, REVERT_NOTE, note, job->other);
+    }
     if (result >= 0) {
         CST_CRASH_POINT("rbd.revert.noted");
         result = roll_back(job, image, job->other);
         CST_CRASH_POINT("rbd.revert.rolled");
     }
     if (result >= 0)
-        result = cst_rbd_note_remove(job, REVERT_NOTE, job->name);
+        result = cst_rbd_note_remove(job, REVERT_NOTE, note);
     return result >= 0 || cst_ceph_fail(error, result,
                                         _("cannot revert volume '%s' to snapshot '%s'; try again, "
                                           "or restart the pool to have it finished"),
@@ -345,16 +366,28 @@ static gboolean snapshots_revert(CstPoolState *state, const char *volume, const 
     return cst_rbd_job_wait(job, error);
 }
 
+/* Opens the image of a note. Returns 0 or a negative errno. */
+static int open_noted(RbdJob *job, const char *note, gboolean writable, rbd_image_t *ret_image)
+{
+    const CstCeph *ceph = job->ceph;
+
+    if (*note == ID_MARK)
+        return writable ? ceph->rbd_open_by_id(job->conn->io, note + 1, ret_image, NULL)
+                        : ceph->rbd_open_by_id_read_only(job->conn->io, note + 1, ret_image, NULL);
+    return writable ? ceph->rbd_open(job->conn->io, note, ret_image, NULL)
+                    : ceph->rbd_open_read_only(job->conn->io, note, ret_image, NULL);
+}
+
 /*
- * TRUE if the volume is not open, so that no revert of it is in progress. *ret_result: 0 or a
- * negative errno.
+ * TRUE if the image of @note is not open, so that no revert of it is in progress. *ret_result: 0 or
+ * a negative errno.
  */
-static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
+static gboolean is_free(RbdJob *job, const char *note, int *ret_result)
 {
     rbd_image_t image = NULL;
     size_t watchers = 0;
 
-    *ret_result = job->ceph->rbd_open_read_only(job->conn->io, volume, &image, NULL);
+    *ret_result = open_noted(job, note, FALSE, &image);
     if (*ret_result < 0)
         return TRUE;
     *ret_result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
@@ -365,42 +398,47 @@ static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
     return FALSE;
 }
 
-/* Opens @volume and reverts it. Returns 0 or a negative errno. */
-static int revert_again(RbdJob *job, const char *volume, const char *snapshot)
+/* Opens the image of @note and reverts it. Returns 0 or a negative errno. */
+static int revert_again(RbdJob *job, const char *note, const char *snapshot)
 {
+    char name[RBD_MAX_IMAGE_NAME_SIZE + 1] = "";
+    size_t len = sizeof(name);
     rbd_image_t image = NULL;
-    int result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
+    int result = open_noted(job, note, TRUE, &image);
+    gboolean named;
 
     if (result < 0)
         return result;
+    named = job->ceph->rbd_get_name(image, name, &len) >= 0;
     result = roll_back(job, image, snapshot);
     job->ceph->rbd_close(image);
     if (result < 0)
         return result;
-    set_finished(job->state, volume, TRUE);
-    cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'", volume, snapshot);
+    set_finished(job->state, note, TRUE);
+    cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'",
+            named ? name : note, snapshot);
     return result;
 }
 
 /*
- * RbdNoteFunc: completes the interrupted revert of @volume, unless another process is doing it. If
+ * RbdNoteFunc: completes the interrupted revert of @note, unless another process is doing it. If
  * only the note could not be removed, the revert is not repeated, because the volume may have been
  * written since.
  */
-static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
+static void finish_revert(RbdJob *job, const char *note, const char *snapshot)
 {
-    gboolean finished = is_finished(job->state, volume);
+    gboolean finished = is_finished(job->state, note);
     int result = 0;
 
-    if (!finished && !is_free(job, volume, &result)) {
+    if (!finished && !is_free(job, note, &result)) {
         job->flags |= RBD_JOB_LEFT;
         return;
     }
     if (!finished && result >= 0)
-        result = revert_again(job, volume, snapshot);
+        result = revert_again(job, note, snapshot);
     /* If the volume or the snapshot was removed, no revert is needed. */
     if (result >= 0 || result == -ENOENT)
-        result = cst_rbd_note_remove(job, REVERT_NOTE, volume);
+        result = cst_rbd_note_remove(job, REVERT_NOTE, note);
     if (result < 0)
         job->flags |= RBD_JOB_LEFT;
 }

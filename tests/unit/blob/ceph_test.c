@@ -189,28 +189,50 @@ static int tear_down(void **state)
 
 static gint opened;
 
-static gpointer open_image(gpointer writable)
+typedef struct {
+    gboolean by_id;
+    gboolean writable;
+    char id[32];
+} Opening;
+
+static gpointer open_image(gpointer data)
+{
+    const Opening *opening = data;
+    rbd_image_t image = NULL;
+    int result;
+
+    if (opening->by_id)
+        result = opening->writable ? ceph->rbd_open_by_id(io, opening->id, &image, NULL)
+                                   : ceph->rbd_open_by_id_read_only(io, opening->id, &image, NULL);
+    else
+        result = opening->writable ? ceph->rbd_open(io, "v", &image, NULL)
+                                   : ceph->rbd_open_read_only(io, "v", &image, NULL);
+    assert_int_equal(result, 0);
+    g_atomic_int_set(&opened, 1);
+    return image;
+}
+
+static void read_id(Opening *opening)
 {
     rbd_image_t image = NULL;
 
-    if (writable)
-        assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
-    else
-        assert_int_equal(ceph->rbd_open_read_only(io, "v", &image, NULL), 0);
-    g_atomic_int_set(&opened, 1);
-    return image;
+    assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
+    assert_int_equal(ceph->rbd_get_id(image, opening->id, sizeof(opening->id)), 0);
+    ceph->rbd_close(image);
 }
 
 /* The callback that says so is over before anybody can close the image. */
 static void an_image_is_open_when_running_callbacks_are_over(void **state)
 {
-    for (int writable = 0; writable < 2; writable++) {
+    for (int i = 0; i < 4; i++) {
+        Opening opening = {.by_id = i / 2, .writable = i % 2};
         GThread *thread;
 
+        read_id(&opening);
         g_atomic_int_set(&opened, 0);
         fake_ceph_hang("flushed");
         point_watch("ceph.barrier.wait");
-        thread = g_thread_new("open", open_image, GINT_TO_POINTER(writable));
+        thread = g_thread_new("open", open_image, &opening);
         fake_ceph_wait_hanging("flushed", 1);
         point_await("ceph.barrier.wait", 1);
         assert_int_equal(g_atomic_int_get(&opened), 0);
@@ -226,6 +248,8 @@ static void an_image_that_does_not_open_is_not_waited_for(void **state)
 
     assert_int_equal(ceph->rbd_open(io, "none", &image, NULL), -ENOENT);
     assert_int_equal(ceph->rbd_open_read_only(io, "none", &image, NULL), -ENOENT);
+    assert_int_equal(ceph->rbd_open_by_id(io, "none", &image, NULL), -ENOENT);
+    assert_int_equal(ceph->rbd_open_by_id_read_only(io, "none", &image, NULL), -ENOENT);
     assert_int_equal(fake_ceph_calls("rados_aio_create_completion2"), 0);
     assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
     ceph->rbd_close(image);

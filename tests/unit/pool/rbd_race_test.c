@@ -344,9 +344,9 @@ static void make_snapshot(void)
 
 static void revert_is_noted_while_it_rolls_back(void **unused)
 {
-    Expected begun = {"notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n",
+    Expected begun = {"notes: [cistern_revert_@v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n",
                       0};
-    Expected rolled = {"notes: [cistern_revert_v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n",
+    Expected rolled = {"notes: [cistern_revert_@v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n",
                        0};
     g_autoptr(CstTask) task = cst_task_new();
 

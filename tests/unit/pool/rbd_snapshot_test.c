@@ -140,21 +140,55 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
     site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, &error),
                        &error, CST_ERROR_IO, "restart the pool to have it finished");
-    site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
+    site_assert_dump("notes: [cistern_revert_@v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
     /* Another client has it open, and may be running the revert. */
     image = site_open_elsewhere(conn, "v");
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY,
                        "a volume whose revert was cut short is open somewhere");
     conn->ceph->rbd_close(image);
     for (int i = 0; i < 2; i++) {
-        fake_ceph_fail(i ? "rbd_snap_rollback_with_progress" : "rbd_open", 0, 1, -EIO);
+        fake_ceph_fail(i ? "rbd_snap_rollback_with_progress" : "rbd_open_by_id", 0, 1, -EIO);
         site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
     }
-    site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
+    site_assert_dump("notes: [cistern_revert_@v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
     assert_non_null(strstr(logged->str, "finished the revert of volume 'v' to snapshot 's'\n"));
     cst_pool_state_unref(other);
+}
+
+/* The note belongs to the image, not to the name: another image has the name by now. */
+static void interrupted_revert_of_a_renamed_volume_is_finished(void **unused)
+{
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    assert_true(cst_pool_state_rename(site_pool, "v", "w", NULL));
+    site_make_plain("v");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "kept");
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 'kept'\n  @s 8388608 ''\n"
+                     "w 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+    assert_non_null(strstr(logged->str, "finished the revert of volume 'w' to snapshot 's'\n"));
+}
+
+/* An image of the old format has no id, so its note has its name. */
+static void interrupted_revert_of_an_image_without_an_id_is_finished(void **unused)
+{
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
+    fake_ceph_fail("rbd_get_id", 0, 1, -EINVAL);
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
 
 static void revert_that_can_not_be_noted_changes_nothing(void **unused)
@@ -184,7 +218,7 @@ static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
     assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
     fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
-    site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+    site_assert_dump("notes: [cistern_revert_@v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
     /* The next attempt removes the note, and keeps the data written in between. */
     site_write(site_pool, "v", "now");
     assert_true(cst_pool_state_settle(site_pool, NULL));
@@ -203,18 +237,24 @@ static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
 static void revert_of_another_process_is_finished(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+    g_autoptr(CstVolume) volume = NULL;
+    g_autofree char *note = NULL;
+    g_autofree char *id = NULL;
 
     site_make_plain("v");
+    assert_true(cst_rbd_scan_one(site_pool, "v", NULL, &volume, NULL));
+    id = cst_rbd_vol_identity(site_pool, volume, NULL);
+    note = g_strconcat("cistern_revert_@", id, NULL);
     site_write(site_pool, "v", "old");
     site_snap(site_pool, "v", "s");
     fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
     assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
     fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
     assert_false(cst_pool_state_settle(site_pool, NULL));
-    assert_int_equal(conn->ceph->rbd_pool_metadata_remove(conn->io, "cistern_revert_v"), 0);
+    assert_int_equal(conn->ceph->rbd_pool_metadata_remove(conn->io, note), 0);
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_write(site_pool, "v", "new");
-    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
+    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, note, "s"), 0);
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
@@ -244,6 +284,7 @@ static void a_revert_to_what_is_gone_is_forgotten(void **unused)
     site_make_plain("v");
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_w", "s"), 0);
+    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_@0", "s"), 0);
     /* Foreign entries stay, before, after and among the notes. */
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "a", "theirs"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "z", "theirs"), 0);
@@ -280,6 +321,8 @@ int main(void)
         volume_test(errors_of_snapshots_name_what_failed),
         volume_test(what_others_protect_stays),
         volume_test(a_revert_that_was_cut_short_is_finished),
+        volume_test(interrupted_revert_of_a_renamed_volume_is_finished),
+        volume_test(interrupted_revert_of_an_image_without_an_id_is_finished),
         volume_test(revert_that_can_not_be_noted_changes_nothing),
         volume_test(settle_fails_until_the_note_of_the_revert_is_gone),
         volume_test(revert_of_another_process_is_finished),

@@ -64,8 +64,11 @@
     X(rbd_pool_metadata_remove)           \
     X(rbd_open)                           \
     X(rbd_open_read_only)                 \
+    X(rbd_open_by_id)                     \
+    X(rbd_open_by_id_read_only)           \
     X(rbd_close)                          \
     X(rbd_get_id)                         \
+    X(rbd_get_name)                       \
     X(rbd_get_size)                       \
     X(rbd_stat)                           \
     X(rbd_get_features)                   \
