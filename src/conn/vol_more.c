@@ -39,9 +39,10 @@ static void more_free(gpointer data)
     g_free(more);
 }
 
+/* @xml: NULL if no reply arrived, because the connection failed. */
 static char *backing_in(const char *xml, CstPoolType type)
 {
-    g_autoptr(CstVolDef) def = cst_vol_def_parse(xml, type, 0, NULL);
+    g_autoptr(CstVolDef) def = xml ? cst_vol_def_parse(xml, type, 0, NULL) : NULL;
 
     return def && def->backing ? g_strdup(def->backing->path) : NULL;
 }

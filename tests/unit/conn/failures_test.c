@@ -271,12 +271,38 @@ static void of_a_server_that_cannot_be_asked_what_it_knows(void **state)
     failures_reach_the_caller(CANNOT_TELL);
 }
 
+/* Answers the query of the pool's document only. */
+static gboolean xml_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
+                         CstTask *task, GError **error)
+{
+    ((wire_text *)ret)->value = strdup("<pool type='dir'><name>n</name>"
+                                       "<target><path>/n</path></target></pool>");
+    return TRUE;
+}
+
+static void list_whose_connection_fails_before_the_replies_fails(void **state)
+{
+    CstTransport transport = bad_transport;
+    CstVolRow row = {.name = name, .key = name};
+    g_autoptr(GPtrArray) rows = g_ptr_array_new();
+    g_autoptr(GError) error = NULL;
+
+    transport.call = xml_call;
+    knows = KNOWS_ALL;
+    conn = cst_conn_new(&transport, NULL, NULL, FALSE);
+    g_ptr_array_add(rows, &row);
+    assert_null(cst_conn_vol_list_more(conn, &pool, rows, CST_VOL_MORE_BACKING, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_server_that_knows_every_call),
         cmocka_unit_test(of_an_older_server),
         cmocka_unit_test(of_a_server_that_cannot_be_asked_what_it_knows),
+        cmocka_unit_test(list_whose_connection_fails_before_the_replies_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
