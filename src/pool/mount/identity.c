@@ -161,8 +161,10 @@ gboolean mount_expect(CstPoolState *state, const char *recorded, gboolean starti
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     MountState *mounted = (MountState *)state;
 
+    g_mutex_lock(&mounted->dir.lock);
     g_free(mounted->recorded);
     mounted->recorded = recorded && *recorded ? g_strdup(recorded) : NULL;
+    g_mutex_unlock(&mounted->dir.lock);
     if (!starting)
         return TRUE;
     if (!cst_dir_target_open(state, &target, error))

@@ -359,6 +359,37 @@ static void what_is_mounted_there_keeps_the_directory(void **unused)
     cst_netfs_backend.close(pool);
 }
 
+/* --- the recorded identity -------------------------------------------------------------------- */
+
+/* Linked with --wrap: counts the acquisitions of one lock. */
+void __real_g_mutex_lock(GMutex *mutex);
+void __wrap_g_mutex_lock(GMutex *mutex);
+
+static const GMutex *watched;
+static guint acquired;
+
+void __wrap_g_mutex_lock(GMutex *mutex)
+{
+    if (mutex == watched)
+        acquired++;
+    __real_g_mutex_lock(mutex);
+}
+
+/* A scan in another thread compares the identity under this lock. */
+static void expected_identity_is_replaced_under_the_lock(void **unused)
+{
+    CstPoolState *pool = open_pool(NFS, "", NULL);
+    MountState *mounted = (MountState *)pool;
+
+    acquired = 0;
+    watched = &mounted->dir.lock;
+    assert_true(mount_expect(pool, "one", FALSE, NULL));
+    watched = NULL;
+    assert_int_equal(acquired, 1);
+    assert_string_equal(mounted->recorded, "one");
+    cst_netfs_backend.close(pool);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -379,6 +410,7 @@ int main(void)
         TEST(one_that_answers_is_enough),
         TEST(storage_that_fails_is_said_to),
         TEST(what_is_mounted_there_keeps_the_directory),
+        TEST(expected_identity_is_replaced_under_the_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
