@@ -62,6 +62,18 @@ gboolean cst_parent_sync(const char *path, GError **error)
     return cst_dir_sync(fd, parent, error);
 }
 
+/* Syncs the directory of @path, whose file was replaced or removed. */
+static gboolean sync_change(const char *path, GError **error)
+{
+    if (cst_parent_sync(path, error))
+        return TRUE;
+    g_prefix_error(error,
+                   _("the change of '%s' is done, but a power cut may undo it (check the disk, "
+                     "then run sync): "),
+                   path);
+    return FALSE;
+}
+
 /* Do not set the modification time. */
 #define NOW ((gint64)-1)
 
@@ -155,13 +167,7 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
         unlink(temporary);
         return FALSE;
     }
-    if (cst_parent_sync(path, error))
-        return TRUE;
-    g_prefix_error(error,
-                   _("'%s' is written, but a power cut may undo that (check the disk, then run "
-                     "sync): "),
-                   path);
-    return FALSE;
+    return sync_change(path, error);
 }
 
 typedef enum { READ_ANY, READ_TRUSTED, READ_PRIVATE } ReadAccess;
@@ -241,13 +247,7 @@ gboolean cst_file_remove(const char *path, GError **error)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
     }
-    if (cst_parent_sync(path, error))
-        return TRUE;
-    g_prefix_error(error,
-                   _("'%s' is removed, but a power cut may undo that (check the disk, then run "
-                     "sync): "),
-                   path);
-    return FALSE;
+    return sync_change(path, error);
 }
 
 /*

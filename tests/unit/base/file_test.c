@@ -146,7 +146,7 @@ static void a_replacement_that_fails_leaves_a_whole_file(void **state)
     } rows[] = {
         {"fchmod", 1, "cannot set the mode of", "old"},
         {"fsync", 1, "cannot sync", "old"},
-        {"fsync", 2, "cannot sync", "newer"},
+        {"fsync", 2, "the change of 'a' is done, but a power cut may undo it", "newer"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -200,6 +200,19 @@ static void a_file_is_read_up_to_its_limit(void **state)
     assert_failed(cst_file_read("nosuch", 3, &text, NULL, &error), &error, CST_ERROR_NOT_FOUND,
                   "cannot open 'nosuch': No such file or directory");
     assert_null(text);
+}
+
+static void removal_that_a_power_cut_may_undo_is_reported(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_file_replace("a", "one", 3, 0600, NULL));
+    fault = "fsync";
+    fault_at = 1;
+    assert_false(cst_file_remove("a", &error));
+    fault = NULL;
+    assert_true(g_str_has_prefix(error->message, "the change of 'a' is done, but a power cut"));
+    assert_files((const char *const[]){NULL});
 }
 
 static void what_is_gone_is_removed(void **state)
@@ -483,6 +496,7 @@ int main(void)
         TEST(a_replacement_that_fails_leaves_a_whole_file),
         TEST(a_dry_run_changes_no_file),
         TEST(a_file_is_read_up_to_its_limit),
+        TEST(removal_that_a_power_cut_may_undo_is_reported),
         TEST(what_is_gone_is_removed),
         TEST(a_command_is_written_whole_or_fails),
         TEST(a_path_of_the_kernel_has_no_links),
