@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_vol.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,6 +83,10 @@ static CstVolRef *found(const FakeVol *vol, const char *how, const char *text, G
 CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
                                 GError **error)
 {
+    if (g_strcmp0(fake_vols.no_names, pool->name) == 0) {
+        cst_fail_errno(error, EMFILE, "cannot open directory '/%s'", pool->name);
+        return NULL;
+    }
     return found(find(pool->name, name), "name", name, error);
 }
 

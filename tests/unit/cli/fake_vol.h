@@ -32,6 +32,7 @@ typedef struct {
     uint64_t last_rate;
     uint64_t detach_as;   /**< a wipe goes on as this job; 0: it ends */
     unsigned wants;       /**< what the last list asked besides */
+    const char *no_names; /**< the pool where lookups by name fail; NULL: none */
     const char *no_lists; /**< the pool whose volumes can't be listed; NULL: none */
 } FakeVols;
 

@@ -159,6 +159,14 @@ static void a_name_that_one_pool_has_needs_no_pool(void **state)
     says(state, "vol-path images/twin", CST_EXIT_OK, "/images/twin\n\n", "");
 }
 
+static void lookup_by_name_that_fails_is_reported_without_a_suggestion(void **state)
+{
+    fake_vols.no_names = "images";
+    says(state, "vol-path alpha --pool images", CST_EXIT_FAILED, "\n",
+         "error: failed to get vol 'alpha'\n"
+         "error: cannot open directory '/images': Too many open files\n");
+}
+
 static void a_near_name_is_suggested(void **state)
 {
     says(state, "vol-path alhpa", CST_EXIT_NOT_FOUND, "\n",
@@ -500,6 +508,7 @@ int main(void)
         VOL_TEST(a_volume_is_found_by_name_key_or_path),
         VOL_TEST(what_is_not_found_is_said_as_virsh_says_it),
         VOL_TEST(a_name_that_one_pool_has_needs_no_pool),
+        VOL_TEST(lookup_by_name_that_fails_is_reported_without_a_suggestion),
         VOL_TEST(a_near_name_is_suggested),
         VOL_TEST(mistakes_in_the_words_are_usage_errors),
         VOL_TEST(a_volume_of_another_pool_is_refused),

@@ -286,27 +286,29 @@ static gboolean check_pool_is_active(CliCtl *ctl, const CstPoolRef *pool, const 
 static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text,
                            const char *advice, GError **error)
 {
-    g_autoptr(GError) why = NULL;
-    CstVolRef *vol = pool ? cst_conn_vol_by_name(ctl->conn, pool, text, NULL) : NULL;
-    GError *ambiguous = NULL;
+    g_autoptr(GError) why = NULL, by_name = NULL;
+    CstVolRef *vol = pool ? cst_conn_vol_by_name(ctl->conn, pool, text, &by_name) : NULL;
+    GError *cause = NULL;
 
     if (!vol)
         vol = by_key_or_path(ctl, text, &why);
     if (!vol)
         vol = by_full_name(ctl, text);
     if (!vol && !pool)
-        by_unique_name(ctl, text, &vol, &ambiguous);
+        by_unique_name(ctl, text, &vol, &cause);
     if (vol)
         return vol;
-    if (!ambiguous && !check_pool_is_active(ctl, pool, text, error))
+    if (!cause && !check_pool_is_active(ctl, pool, text, error))
         return NULL;
     if (advice)
         cli_failed(ctl, _("failed to get vol '%s', specifying --%s might help"), text, advice);
     else
         cli_failed(ctl, _("failed to get vol '%s'"), text);
-    if (!ambiguous && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+    if (by_name && !g_error_matches(by_name, CST_ERROR, CST_ERROR_NO_VOL))
+        cause = g_steal_pointer(&by_name); /* the volume may exist */
+    if (!cause && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
         suggest_vol(ctl, pool, text);
-    g_propagate_error(error, ambiguous ? ambiguous : g_steal_pointer(&why));
+    g_propagate_error(error, cause ? cause : g_steal_pointer(&why));
     return NULL;
 }
 
