@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Options of a qcow2 image change with one write: what it shows, in the image and its snapshots,
- * is the same at every moment. What becomes of the options is compared with QEMU's tools. */
+/* Amending the options of a qcow2 image. At each step the image and its snapshots keep their
+ * content. The resulting options are compared with QEMU's tools. */
 #include "qcow2_images.h"
 
 #include <blob/power.h>
@@ -58,7 +58,10 @@ static void write_and_zero(CstBlob *guest, unsigned turn)
     assert_true(cst_blob_flush(guest, NULL));
 }
 
-/* Data, zeroes over nothing and over data, what is unallocated; in the image and two snapshots. */
+/*
+ * Writes data, zeroes over unallocated clusters and over data, and leaves unallocated clusters; in
+ * the image and in two snapshots.
+ */
 static void fill(CstBlob *blob, CstBlob *backing)
 {
     static const char *const names[] = {"one", "two"};
@@ -75,7 +78,9 @@ static void fill(CstBlob *blob, CstBlob *backing)
     }
 }
 
-/* What the image, or its snapshot, shows of the first SIZE bytes; the caller's. */
+/*
+ * Reads the first SIZE bytes of the image or of @snapshot. Returns a buffer that the caller frees.
+ */
 static uint8_t *content(CstBlob *blob, CstBlob *backing, const char *snapshot)
 {
     const CstImageOpen how = {.backing = backing, .snapshot = snapshot};
@@ -86,7 +91,7 @@ static uint8_t *content(CstBlob *blob, CstBlob *backing, const char *snapshot)
     return bytes;
 }
 
-/* A new size, which is a step of its own, may leak when the power goes; else there is no moment. */
+/* The capacity changes in a step of its own, which may leak clusters when the power fails. */
 static void assert_same(CstBlob *blob, CstBlob *backing, uint8_t *const *was, gboolean may_leak)
 {
     static const char *const names[] = {NULL, "one", "two"};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The reference to a backing image in qcow2's header, in all layouts, at every moment. */
+/*
+ * The reference to a backing image in the header of qcow2, in all layouts, at each step of a
+ * change.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +48,7 @@ static void set(CstBlob *blob, const char *name, const char *fmt)
     cst_image_free(image);
 }
 
-/* As before or as after, never anything else. */
+/* The image has the old or the new reference. */
 static void expect_either(CstBlob *power, const CstImageInfo *before, const CstImageInfo *after)
 {
     for (unsigned step = 0; step <= cst_blob_power_steps(power); step++)
@@ -81,7 +84,7 @@ static void change_once(CstBlob *blob, const char *name, const char *fmt)
     assert_int_equal(check.errors + check.leaks, 0);
 }
 
-/* One change after the other; each is there or not when the power goes. */
+/* Changes the reference several times. After a power cut each change is complete or absent. */
 static void test_the_reference_changes_at_once(void **state)
 {
     static const char *const names[] = {
@@ -108,7 +111,7 @@ static void test_the_reference_changes_at_once(void **state)
 }
 
 /* Where one write can't do it, it is not done. */
-static void test_no_room_is_told(void **state)
+static void test_long_reference_without_room_is_reported(void **state)
 {
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
     const CstImageCreate options = {.capacity = SIZE, .cluster_size = 512};
@@ -183,7 +186,7 @@ static void test_names_of_features_stay(void **state)
     cst_image_free(image);
 }
 
-/* In a cluster of 512 bytes there is room for the names, or for something else. */
+/* A cluster of 512 bytes has room for the feature names or for a long reference. */
 static void test_names_of_features_give_way(void **state)
 {
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
@@ -209,7 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_reference_changes_at_once),
-        cmocka_unit_test(test_no_room_is_told),
+        cmocka_unit_test(test_long_reference_without_room_is_reported),
         cmocka_unit_test(test_names_of_features_stay),
         cmocka_unit_test(test_names_of_features_give_way),
     };

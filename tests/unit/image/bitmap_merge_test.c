@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Merging dirty bitmaps: afterwards the target calls dirty what either bitmap did, in its own
- * granularity, and nothing else. A bit too few is data that no backup has.
+ * Merging dirty bitmaps. Afterwards the target has exactly the dirty ranges of both bitmaps, in
+ * its own granularity. A missing bit would be data that is missing from a backup.
  */
 #include <base/units.h>
 #include <blob/fault.h>
@@ -15,7 +15,7 @@
 /* Not even whole sectors of the last granule; with bits of 512 bytes, several clusters of bits. */
 enum { SIZE = 5 * 1024 * 1024 + 1024, MOST_BITS = SIZE / 512, CLUSTER_MAX = 4096 };
 
-/** A bitmap, alone in its image, and what it says. */
+/** A bitmap, the only one of its image, and the expected bits. */
 typedef struct {
     uint64_t cluster, granularity;
     CstBlob *blob;
@@ -62,7 +62,8 @@ static gboolean byte_bits(const Bitmap *bitmap, uint64_t first, uint8_t *ret_bit
 }
 
 /*
- * Puts the bits @first and following, a cluster of them, behind the end of the file; 0: none set.
+ * Appends a cluster with the bits from @first on to the file. Returns its offset, or 0 if no bit
+ * is set.
  */
 static uint64_t put_cluster(const Bitmap *bitmap, uint64_t first)
 {
@@ -80,7 +81,7 @@ static uint64_t put_cluster(const Bitmap *bitmap, uint64_t first)
     return any ? end : 0;
 }
 
-/* Has the file say what the model does. */
+/* Writes the bits of the model to the file. */
 static void store(const Bitmap *bitmap)
 {
     for (uint64_t i = 0; i * per_cluster(bitmap) < bitmap->count; i++)
@@ -110,7 +111,7 @@ static void assert_stored(const Bitmap *bitmap)
     assert_sound(bitmap->blob, FALSE);
 }
 
-/* What the engine reads are the model's runs. */
+/* Asserts that the engine reads the ranges of the model. */
 static void assert_ranges(const Bitmap *bitmap)
 {
     g_autoptr(CstImage) image = open_image(bitmap->blob, 0);
@@ -164,7 +165,10 @@ static void set(Bitmap *bitmap, uint64_t first, uint64_t count)
         bitmap->bits[i] = TRUE;
 }
 
-/* The first and the last bit, and those on either side of each border of a cluster of bits. */
+/*
+ * Sets the first and the last bit, and the bits on either side of each border between clusters of
+ * bits.
+ */
 static void set_borders(Bitmap *bitmap)
 {
     set(bitmap, 0, 1);
@@ -196,7 +200,7 @@ static void merge_twice(Bitmap *to, Bitmap *from)
     assert_ranges(to);
     assert_ranges(from);
     places[0] = get64(to->blob, entry_at(to, 0));
-    assert_true(merge(to, from, NULL)); /* which has nothing to add */
+    assert_true(merge(to, from, NULL)); /* no bit to add */
     places[1] = get64(to->blob, entry_at(to, 0));
     assert_int_equal(places[0], places[1]);
     assert_stored(to);
@@ -228,7 +232,7 @@ static void every_byte_that_was_dirty_stays_dirty(void **state)
 /* --- entries without a cluster --------------------------------------------------------------- */
 
 /* An entry of 1 says that all of its bits are set. */
-static void an_entry_that_stands_for_set_bits_is_merged(void **state)
+static void entry_with_all_bits_set_is_merged(void **state)
 {
     static Bitmap to, from;
 
@@ -242,7 +246,7 @@ static void an_entry_that_stands_for_set_bits_is_merged(void **state)
     assert_stored(&to);
     bitmap_clear(&to);
 
-    bitmap_init(&to, 512, 512); /* and where it stands in the target, bits may be added to it */
+    bitmap_init(&to, 512, 512); /* in the target, bits are added to such an entry */
     put64(to.blob, entry_at(&to, 1), 1);
     set(&to, per_cluster(&to), per_cluster(&to));
     set(&from, per_cluster(&from) - 3, 6);
@@ -257,7 +261,7 @@ static void an_entry_that_stands_for_set_bits_is_merged(void **state)
 
 /* --- damage -------------------------------------------------------------------------------- */
 
-enum { DAMAGED = 4096 }; /* its clusters are longer than what a place is counted in */
+enum { DAMAGED = 4096 }; /* its clusters are larger than the unit of an offset */
 
 static void merge_with_entry(uint64_t entry, gboolean good)
 {
@@ -288,7 +292,7 @@ static uint64_t file_size(void)
     return size;
 }
 
-static void damaged_bits_are_refused_and_nothing_is_merged(void **state)
+static void damaged_bits_are_refused_and_the_target_is_unchanged(void **state)
 {
     uint64_t end = file_size() / DAMAGED * DAMAGED;
 
@@ -325,7 +329,10 @@ static void more_bits_than_the_file_has_are_damage(void **state)
 
 /* --- failures ------------------------------------------------------------------------------ */
 
-/* The bits are written before anything refers to them: what was taken for them is given back. */
+/*
+ * The bits are written before an entry refers to them. The space that was allocated for them is
+ * freed.
+ */
 static void bits_that_can_not_be_written_leave_all_as_it_was(void **state)
 {
     static Bitmap to, from;
@@ -356,8 +363,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_that_was_dirty_stays_dirty),
-        cmocka_unit_test(an_entry_that_stands_for_set_bits_is_merged),
-        cmocka_unit_test(damaged_bits_are_refused_and_nothing_is_merged),
+        cmocka_unit_test(entry_with_all_bits_set_is_merged),
+        cmocka_unit_test(damaged_bits_are_refused_and_the_target_is_unchanged),
         cmocka_unit_test(more_bits_than_the_file_has_are_damage),
         cmocka_unit_test(bits_that_can_not_be_written_leave_all_as_it_was),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bitmaps when something goes wrong: none may pass for complete that is not. */
+/* Bitmaps under failures: an incomplete bitmap must not be reported as consistent. */
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
@@ -135,7 +135,7 @@ static void a_power_cut_leaves_the_old_or_the_new(void **state)
     }
 }
 
-/* A header of ours has the extension right behind its 112 bytes, and then the names of features. */
+/* Our header has the extension directly after its 112 bytes, followed by the feature names. */
 enum { EXT = 112, EXT_BYTES = 32, COUNT = EXT + 8, DIR_SIZE_AT = EXT + 16, DIR_AT = EXT + 24 };
 enum { NAMES_BYTES = 8 + 8 * 48 };
 
@@ -161,7 +161,7 @@ static void a_power_cut_leaves_the_old_or_the_new_in_a_header_of_qemu(void **sta
         assert_whole(blob, &steps[j]);
 }
 
-static void every_failing_call_leaves_the_old_the_new_or_none(void **state)
+static void failing_call_leaves_the_old_bitmaps_the_new_ones_or_an_empty_list(void **state)
 {
     const CstFaultKind kinds[] = {CST_FAULT_READ, CST_FAULT_WRITE, CST_FAULT_TORN, CST_FAULT_FLUSH};
     g_autoptr(CstBlob) blob = make(&variants[0]);
@@ -181,7 +181,7 @@ static void every_failing_call_leaves_the_old_the_new_or_none(void **state)
                 cst_blob_fault_arm(fault, kinds[k], nth, CST_FAULT_ONCE);
                 steps[j].take(image, NULL);
                 struck = cst_blob_fault_struck(fault);
-                cst_image_free(image); /* the disk works again: nothing harmful may be written */
+                cst_image_free(image); /* the disk works again: no harmful write may follow */
                 now = look(copy);
                 assert_sound(copy, TRUE);
                 assert_true(strcmp(now, before) == 0 || strcmp(now, steps[j].after) == 0 ||
@@ -194,7 +194,7 @@ static void every_failing_call_leaves_the_old_the_new_or_none(void **state)
 
 /* --- consistency --------------------------------------------------------------------------- */
 
-static void the_first_write_outdates_what_is_enabled(void **state)
+static void first_write_marks_enabled_bitmaps_in_use(void **state)
 {
     g_autoptr(CstBlob) blob = make(&variants[0]);
     CstImage *image = open_image(blob, CST_IMAGE_WRITE);
@@ -300,7 +300,10 @@ static gboolean resize(CstBlob *blob, uint64_t size, GError **error)
     return cst_image_resize(image, size, CST_PREALLOC_OFF, NULL, error);
 }
 
-/* One with "a" enabled and dirty all over, in one entry that says so, and "b" disabled. */
+/*
+ * Creates an image with the bitmap "a", enabled and dirty everywhere by a single entry, and "b",
+ * disabled.
+ */
 static CstBlob *make_dirty(void)
 {
     CstBlob *blob = make(&(const CstImageCreate){.capacity = SIZE, .cluster_size = 4096});
@@ -354,7 +357,7 @@ static void bitmaps_follow_a_new_size(void **state)
     }
 }
 
-/* Shrinking may leave them marked; nothing else may lie between the old and the new. */
+/* Shrinking may leave the bitmaps marked in use. Every other state is the old or the new one. */
 static void assert_old_or_new(CstBlob *left, const char *before, const char *after)
 {
     g_autofree char *now = look_with_size(left), *marked = NULL;
@@ -416,7 +419,7 @@ static void a_failing_call_leaves_size_and_bitmaps_that_fit(void **state)
     }
 }
 
-/* What is written after a resize in one session has to outdate the bitmaps. */
+/* A write after a resize in the same session must mark the bitmaps in use. */
 static void writes_after_a_resize_outdate(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty();
@@ -448,7 +451,7 @@ static void a_bitmap_that_can_not_follow_refuses_the_size(void **state)
     after = look_with_size(blob);
     assert_string_equal(after, before);
     assert_sound(blob, FALSE);
-    put32(blob, get64(blob, DIR_AT) + 12, 8); /* a flag that nobody knows */
+    put32(blob, get64(blob, DIR_AT) + 12, 8); /* an unknown flag */
     assert_false(resize(blob, 2 * SIZE, &unknown));
     assert_true(g_error_matches(unknown, CST_ERROR, CST_ERROR_UNSUPPORTED));
 }
@@ -458,8 +461,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new),
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new_in_a_header_of_qemu),
-        cmocka_unit_test(every_failing_call_leaves_the_old_the_new_or_none),
-        cmocka_unit_test(the_first_write_outdates_what_is_enabled),
+        cmocka_unit_test(failing_call_leaves_the_old_bitmaps_the_new_ones_or_an_empty_list),
+        cmocka_unit_test(first_write_marks_enabled_bitmaps_in_use),
         cmocka_unit_test(damaged_directories_are_refused_and_dropped_by_writers),
         cmocka_unit_test(damaged_tables_are_refused),
         cmocka_unit_test(bitmaps_follow_a_new_size),

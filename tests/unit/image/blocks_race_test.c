@@ -2,8 +2,8 @@
 
 /*
  * Several threads write to one block that has no place yet. A writer is stopped after it has
- * written its data and before the tables refer to them, where it has released the lock. Other
- * writers of the block wait then, and look again whether the block has a place when they go on.
+ * written its data and before the tables refer to them. It does not hold the lock at that point.
+ * The other writers of the block wait, and check the block's place again when they continue.
  */
 #include "../points.h"
 
@@ -37,7 +37,7 @@ static const Variant variants[] = {
 
 /* --- writers ---------------------------------------------------------------------------------- */
 
-/* One thread that makes one write. */
+/* A thread that makes one write. */
 typedef struct {
     CstBlob *guest;
     uint8_t byte;
@@ -177,7 +177,7 @@ static void set_points(const Variant *variant)
     }
 }
 
-/* What a first write does to the headers is done. */
+/* Creates the image. The changes of the headers by the first write are already done. */
 static void fixture_init(Fixture *f, const Variant *variant)
 {
     g_autoptr(GError) error = NULL;
@@ -260,7 +260,7 @@ static void writers_of_one_block_share_its_place(void **state)
     }
 }
 
-/* The first one fails, and all others wake up at once: one goes on, the other one waits again. */
+/* The first writer fails and all waiting writers wake up. One continues, the rest wait again. */
 static void writers_wait_again_after_another_one_was_quicker(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {

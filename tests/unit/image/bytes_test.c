@@ -22,7 +22,7 @@ static void integers_are_read_in_the_order_of_the_disk(void **state)
     assert_int_equal(cst_le64(disk + 1), UINT64_C(0x1827364554637281));
 }
 
-/* @written is the beginning of "disk", and nothing behind its @len bytes has been touched. */
+/* Asserts that @written is the beginning of "disk" and that the bytes after @len are unchanged. */
 static void assert_written(const uint8_t *written, size_t len)
 {
     assert_memory_equal(written, disk, len);

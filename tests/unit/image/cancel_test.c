@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A repair that copies what several entries share ends at the next copy when it is cancelled, and
- * the next repair does the rest; one whose storage fails changes nothing that it has not read. */
+/* A repair copies a cluster that several entries share. A canceled repair ends at the next copy,
+ * and the next repair finishes the work. When the storage fails, a repair changes no entry that it
+ * could not read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #include <image/image.h>
 
 enum { CLUSTERS = 5 };
-enum { MANY = 200 }; /* calls of which each one fails; of those behind it some */
+enum { MANY = 200 }; /* each of the first calls fails once; of the later calls, some */
 
 typedef struct {
     CstImageCreate options;
@@ -84,7 +85,7 @@ static void a_repair_is_cancelled_between_copies(void **state)
 
 /* --- storage that fails during a repair ------------------------------------------------------- */
 
-/* No VHDX, whose header tells of each opening for writing. */
+/* VHDX is left out, because its header records each opening for writing. */
 static const Variant sound[] = {
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "vmdk", .cluster = 64 * CST_KIB},
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "vdi", .cluster = CST_MIB},
@@ -94,7 +95,7 @@ static const Variant sound[] = {
     {.options = {.capacity = CLUSTERS * 2 * CST_MIB}, .format = "vpc", .cluster = 2 * CST_MIB},
 };
 
-/* Every other cluster is there. */
+/* Allocates every second cluster. */
 static CstBlob *make_sound(const Variant *variant, const CstImageFormat *format)
 {
     CstBlob *blob = cst_blob_sparse_new(0);
@@ -146,10 +147,10 @@ static gboolean fail_one(const Variant *variant, CstBlob *inner, GBytes *before,
     return TRUE;
 }
 
-/* Not even a flush, for which others would wait; nor is a file that can't be written to a
- * hindrance.
+/* A check does not even flush, because a flush would delay other users. It also works on a file
+ * that is not writable.
  */
-static void a_check_changes_nothing(void **state)
+static void check_does_not_write_to_the_image(void **state)
 {
     static const CstFaultKind changes[] = {CST_FAULT_WRITE, CST_FAULT_DISCARD, CST_FAULT_FLUSH};
 
@@ -171,8 +172,8 @@ static void a_check_changes_nothing(void **state)
     }
 }
 
-/* What can't be read for the moment is not damage, and nothing is repaired for it. */
-static void a_repair_that_cannot_read_changes_nothing(void **state)
+/* A temporary read error is not damage, and causes no repair. */
+static void repair_with_failing_reads_does_not_write_to_the_image(void **state)
 {
     static const CstFaultKind kinds[] = {CST_FAULT_QUERY, CST_FAULT_READ};
 
@@ -191,8 +192,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repair_is_cancelled_between_copies),
-        cmocka_unit_test(a_check_changes_nothing),
-        cmocka_unit_test(a_repair_that_cannot_read_changes_nothing),
+        cmocka_unit_test(check_does_not_write_to_the_image),
+        cmocka_unit_test(repair_with_failing_reads_does_not_write_to_the_image),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What has changed since an internal snapshot, against a model: random writes, discards, resizes
- * and snapshots, after which every byte that differs lies in a range that is told, and every range
- * that is told was written to, discarded or resized. The same with QEMU's tools making the changes.
+ * Ranges changed since an internal snapshot, against a model: random writes, discards, resizes and
+ * snapshots. Each byte that differs must lie in a reported range. Each reported range was written
+ * to, discarded or resized. The same is tested with changes by QEMU's tools.
  */
 #include <glib/gstdio.h>
 
@@ -83,11 +83,17 @@ static void touch(Model *model, uint64_t offset, uint64_t end)
         model->now.versions[at] = model->step;
 }
 
-/* --- what is told ----------------------------------------------------------------------------- */
+/*
+ * --- the reported ranges
+ * --------------------------------------------------------------------------
+ */
 
 static const char *const names[SLOTS] = {"a", "b", "c", "d"};
 
-/* TRUE for each cluster that is told; in as many calls as it takes. *ret_pages: how many. */
+/*
+ * Returns TRUE for each cluster that is reported, over as many calls as needed. *ret_pages is their
+ * number.
+ */
 static gboolean *ask(Model *model, const char *since, const char *until, uint64_t size,
                      guint *ret_pages)
 {
@@ -122,7 +128,7 @@ static gboolean *ask(Model *model, const char *since, const char *until, uint64_
     return told;
 }
 
-/* Every byte that differs is told, and nothing that was not touched. */
+/* Asserts that each byte that differs is reported, and that no untouched cluster is reported. */
 static void compare(Model *model, const Content *old, const Content *new, const char *since,
                     const char *until)
 {
@@ -159,7 +165,7 @@ static void compare_all(Model *model)
 
 /* --- changes by our engine -------------------------------------------------------------------- */
 
-/* What a guest sees now is the model's content. */
+/* Reads the guest's current content into the model. */
 static void read_back(Model *model, CstBlob *guest)
 {
     assert_true(cst_blob_pread(guest, model->now.bytes, model->now.size, 0, NULL));
@@ -204,7 +210,7 @@ static void pack(Model *model)
     assert_true(cst_blob_flush(guest, NULL));
 }
 
-/* Images of version 2, and those of the format's own older snapshots, do not take every size. */
+/* Images of version 2, and images with snapshots of older versions, refuse some sizes. */
 static void resize(Model *model)
 {
     g_autoptr(CstImage) image = open_image(model->blob, CST_IMAGE_WRITE);
@@ -221,7 +227,7 @@ static void resize(Model *model)
     assert_true(cst_blob_flush(guest, NULL));
 }
 
-/* A snapshot that is not there is taken; one that is, is deleted or reverted to. */
+/* Creates the snapshot if it does not exist, else deletes it or reverts to it. */
 static void change_snapshots(Model *model)
 {
     g_autoptr(CstImage) image = open_image(model->blob, CST_IMAGE_WRITE);
@@ -264,7 +270,7 @@ static const CstImageCreate variants[] = {
     {.capacity = 2 << 20},
 };
 
-static void what_differs_is_told_and_nothing_untouched(void **state)
+static void changed_ranges_have_each_difference_and_no_untouched_cluster(void **state)
 {
     for (guint i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
@@ -286,7 +292,7 @@ static void what_differs_is_told_and_nothing_untouched(void **state)
 
 /* --- changes by QEMU's tools ------------------------------------------------------------------ */
 
-/* FALSE: qemu-io says that it did nothing. */
+/* Returns FALSE if qemu-io reports that it made no change. */
 static gboolean G_GNUC_PRINTF(1, 2) tool(const char *format, ...)
 {
     g_autofree char *line = NULL;
@@ -306,7 +312,7 @@ static gboolean G_GNUC_PRINTF(1, 2) tool(const char *format, ...)
     return TRUE;
 }
 
-/* Compressed data does not replace what is there. */
+/* Compressed data does not replace existing data. */
 static void qemu_writes(Model *model, const char *path)
 {
     static const char *const kinds[] = {"-z -u", "-z", "-c", "", "", ""};
@@ -349,7 +355,7 @@ static void qemu_snapshots(Model *model, const char *path)
     }
 }
 
-/* Larger only, and not of version 2: QEMU does nothing else to an image with snapshots. */
+/* QEMU only grows an image with snapshots, and only if it is not of version 2. */
 static void qemu_grows(Model *model, const char *path)
 {
     uint64_t size = model->now.size + 512 * (uint64_t)g_rand_int_range(model->chance, 1, 200);
@@ -361,7 +367,7 @@ static void qemu_grows(Model *model, const char *path)
     model->now.size = size;
 }
 
-static void what_qemu_changes_is_told(void **state)
+static void changes_by_qemu_are_reported(void **state)
 {
     static const char *const options[] = {"cluster_size=4k", "compat=0.10,cluster_size=4k",
                                           "extended_l2=on,cluster_size=16k", "lazy_refcounts=on"};
@@ -460,7 +466,7 @@ static void a_snapshot_made_anew_is_another(void **state)
     assert_string_not_equal(first.identity, second.identity);
 }
 
-static void names_and_images_that_have_none(void **state)
+static void missing_snapshot_or_format_without_snapshots_is_an_error(void **state)
 {
     g_autoptr(CstBlob) blob = make(&variants[0]);
     g_autoptr(CstBlob) raw = cst_blob_memory_new(NULL, 1024);
@@ -481,8 +487,8 @@ static uint64_t l1_of_snapshot(CstBlob *blob)
     return get64(blob, get64(blob, 64));
 }
 
-/* A hypervisor writes in place where the flag says that nobody else has the cluster. */
-static void a_shared_cluster_that_may_be_written_in_place_is_told(void **state)
+/* A hypervisor writes in place when the COPIED flag says that the cluster is not shared. */
+static void shared_cluster_with_the_copied_flag_is_reported(void **state)
 {
     g_autoptr(CstBlob) blob = make(&variants[0]);
     uint64_t active_l2, entry;
@@ -571,11 +577,11 @@ static void based_on_another_it_has_no_identity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_differs_is_told_and_nothing_untouched),
-        cmocka_unit_test(what_qemu_changes_is_told),
+        cmocka_unit_test(changed_ranges_have_each_difference_and_no_untouched_cluster),
+        cmocka_unit_test(changes_by_qemu_are_reported),
         cmocka_unit_test(a_snapshot_made_anew_is_another),
-        cmocka_unit_test(names_and_images_that_have_none),
-        cmocka_unit_test(a_shared_cluster_that_may_be_written_in_place_is_told),
+        cmocka_unit_test(missing_snapshot_or_format_without_snapshots_is_an_error),
+        cmocka_unit_test(shared_cluster_with_the_copied_flag_is_reported),
         cmocka_unit_test(tables_that_are_shared_are_not_read),
         cmocka_unit_test(damage_is_no_answer),
         cmocka_unit_test(it_can_be_cancelled),

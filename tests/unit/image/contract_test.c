@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * One contract for every format that can be written: random work on the guest's view, against a
- * plain array. Adding a format adds a row.
+ * The contract of every writable format: random writes to the guest's disk, compared with a plain
+ * array. A new format needs a new row.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -146,7 +146,7 @@ static CstImage *open_image(const Variant *variant, CstBlob *blob)
     return image;
 }
 
-/* As a copy that is being made: what the file grew by on the way counts. */
+/* Opens the image as a copy does that is in progress. Intermediate growth of the file counts. */
 static CstBlob *open_draft(const Variant *variant, CstBlob *blob)
 {
     return cst_image_guest_blob(
@@ -217,7 +217,7 @@ static void random_work_equals_a_plain_array(void **state)
     }
 }
 
-/* QEMU makes no qcow image of no bytes and opens none, and so do we. */
+/* QEMU neither makes nor opens a qcow image of capacity 0. Cistern does the same. */
 static gboolean can_be(const Variant *variant, uint64_t size)
 {
     return size > 0 || strcmp(variant->format, "qcow") != 0;
@@ -248,7 +248,7 @@ static void sizes_at_every_border_work(void **state)
     }
 }
 
-static void resizing_keeps_what_stays_and_adds_zeroes(void **state)
+static void resize_keeps_the_content_and_adds_zeroes(void **state)
 {
     enum { MOST = 3 * 1024 * 1024 };
     g_autofree uint8_t *model = g_malloc0(MOST);
@@ -336,7 +336,7 @@ static void threads_do_not_disturb_each_other(void **state)
 
 /* --- failures ------------------------------------------------------------------------------ */
 
-/* After a failure nothing is lost that was there before, and the work can go on. */
+/* After a failed write the older content is intact, and the image accepts further writes. */
 static void every_failing_write_is_reported_and_harmless(void **state)
 {
     enum { SIZE = 512 * 1024 };
@@ -414,12 +414,15 @@ static uint64_t size_on_disk(CstBlob *blob)
     return sum;
 }
 
-/* A refcount table that had to move leaves its old place behind: qemu-img does not count that. */
+/*
+ * A refcount table that had to move leaves its old clusters allocated. qemu-img does not count
+ * them.
+ */
 static uint64_t slack(const Variant *variant)
 {
     uint64_t cluster = variant->options.cluster_size ? variant->options.cluster_size : 65536;
 
-    if (variant->options.data_file) /* which has the size of the disk, whatever is in it */
+    if (variant->options.data_file) /* has the capacity of the disk, independent of its content */
         return 5 * CST_MIB + 512;
     return strcmp(variant->format, "qcow2") == 0 ? 4 * cluster : 0;
 }
@@ -495,7 +498,7 @@ static void a_missing_backing_image_is_an_error_where_it_is_needed(void **state)
     assert_true(cst_blob_pread(guest, buf, 65536, 65536, NULL));
 }
 
-static void a_backing_image_nobody_asked_for_is_refused(void **state)
+static void unrequested_backing_image_is_refused(void **state)
 {
     g_autoptr(CstBlob) backing = cst_blob_memory_new(NULL, 512);
 
@@ -547,13 +550,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_work_equals_a_plain_array),
         cmocka_unit_test(sizes_at_every_border_work),
-        cmocka_unit_test(resizing_keeps_what_stays_and_adds_zeroes),
+        cmocka_unit_test(resize_keeps_the_content_and_adds_zeroes),
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(every_failing_write_is_reported_and_harmless),
         cmocka_unit_test(every_pair_of_variants_converts),
         cmocka_unit_test(measured_sizes_hold),
         cmocka_unit_test(a_missing_backing_image_is_an_error_where_it_is_needed),
-        cmocka_unit_test(a_backing_image_nobody_asked_for_is_refused),
+        cmocka_unit_test(unrequested_backing_image_is_refused),
         cmocka_unit_test(read_only_images_refuse_changes),
         cmocka_unit_test(options_that_a_format_lacks_are_refused),
     };

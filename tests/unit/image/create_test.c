@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Preallocation, of new images and of what is added to old ones, in every format that has it: each
- * block has its place, the image is sound and closed, and the task was told of the work.
+ * Preallocation of new images and of added capacity, in every format that supports it. Each block
+ * has its place, the image is sound and closed, and the task has counted the work.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,13 +65,13 @@ static void fail_variant(const Variant *variant, CstPreallocation preallocation,
              what);
 }
 
-/* Whether it tells of what it only enters into its tables. */
+/* Whether the format counts blocks that it only enters into its tables. */
 static gboolean counts_entries(const Variant *variant)
 {
     return strcmp(variant->format, "qcow2") == 0;
 }
 
-/* @length bytes have been preallocated, and the task was told. */
+/* Asserts that the task has counted @length preallocated bytes. */
 static void assert_told(const Variant *variant, CstPreallocation preallocation, CstTask *task,
                         uint64_t length)
 {
@@ -118,7 +118,7 @@ static void a_new_image_is_preallocated_and_closed(void **state)
     }
 }
 
-static void what_is_added_is_preallocated_and_closed(void **state)
+static void added_capacity_is_preallocated_and_the_image_is_closed(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         for (CstPreallocation how = variants[i].first; how <= CST_PREALLOC_FULL; how++) {
@@ -152,7 +152,7 @@ static void preallocation_can_be_cancelled(void **state)
     }
 }
 
-/* FALSE once there are fewer changes. */
+/* Returns FALSE when the operation makes fewer than @nth changes. */
 static gboolean fail_change(const Variant *variant, CstPreallocation how, unsigned nth)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_new(0), blob = cst_blob_fault_new(inner);
@@ -180,7 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_image_is_preallocated_and_closed),
-        cmocka_unit_test(what_is_added_is_preallocated_and_closed),
+        cmocka_unit_test(added_capacity_is_preallocated_and_the_image_is_closed),
         cmocka_unit_test(preallocation_can_be_cancelled),
         cmocka_unit_test(preallocation_fails_with_the_storage),
     };

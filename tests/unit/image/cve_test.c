@@ -31,7 +31,7 @@ static const CstImageFormat *format(const char *name)
 typedef struct {
     char *top;    /* holds "secret" and "images" */
     char *secret; /* its path */
-    char *image;  /* where the hostile image goes */
+    char *image;  /* path of the hostile image */
 } Place;
 
 static int set_up(void **state)
@@ -65,7 +65,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Nothing may open, whoever asks and however. */
+/* Asserts that no opener with any flags accepts the image. */
 static void assert_refused(const Place *place, const char *name, unsigned path_flags)
 {
     g_autoptr(GError) error = NULL;
@@ -156,7 +156,7 @@ static void a_backing_reference_never_names_a_protocol(void **state)
     }
 }
 
-static void cve_2008_2004_a_raw_disk_that_looks_like_qcow2_stays_raw(void **state)
+static void cve_2008_2004_raw_disk_with_a_qcow2_header_stays_raw(void **state)
 {
     const Place *place = *state;
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
@@ -174,8 +174,8 @@ static void cve_2008_2004_a_raw_disk_that_looks_like_qcow2_stays_raw(void **stat
     assert_int_equal(cst_image_capacity(cst_chain_image(chain)), size);
 }
 
-/* Guests choose what a raw backing file looks like; the overlay did not say that it is qcow2. */
-static void cve_2010_2237_a_guessed_backing_file_points_nowhere(void **state)
+/* Guests control the content of a raw backing file. The overlay did not declare it as qcow2. */
+static void cve_2010_2237_guessed_backing_file_follows_no_reference(void **state)
 {
     const Place *place = *state;
     g_autofree char *middle = g_strconcat(place->top, "/middle", NULL);
@@ -234,7 +234,7 @@ static void cve_2014_0143_to_0147_hostile_fields_of_qcow2_are_refused(void **sta
     }
 }
 
-static void cve_2014_0146_a_snapshot_table_that_is_not_there_is_an_error(void **state)
+static void cve_2014_0146_missing_snapshot_table_is_an_error(void **state)
 {
     static const uint32_t numbers[] = {1, 65536, 0xffffffff};
 
@@ -251,7 +251,7 @@ static void cve_2014_0146_a_snapshot_table_that_is_not_there_is_an_error(void **
     }
 }
 
-static void cve_2013_2096_and_4463_a_huge_image_costs_what_it_holds(void **state)
+static void cve_2013_2096_and_4463_huge_image_costs_its_allocated_size(void **state)
 {
     g_autoptr(CstBlob) blob = qcow2(CST_TIB), raw = cst_blob_sparse_new(0), guest = NULL;
 
@@ -261,7 +261,9 @@ static void cve_2013_2096_and_4463_a_huge_image_costs_what_it_holds(void **state
     assert_true(cst_blob_sparse_used(raw) < CST_MIB);
 }
 
-/* --- others ----------------------------------------------------------------------------------- */
+/*
+ * --- other formats -------------------------------------------------------------------------------
+ */
 
 static void cve_2022_47951_extents_of_a_vmdk_stay_in_its_directory(void **state)
 {
@@ -335,11 +337,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_PLACE(cve_2024_4467_and_32498_a_data_file_of_a_qcow2_is_no_way_out),
         IN_PLACE(a_backing_reference_never_names_a_protocol),
-        IN_PLACE(cve_2008_2004_a_raw_disk_that_looks_like_qcow2_stays_raw),
-        IN_PLACE(cve_2010_2237_a_guessed_backing_file_points_nowhere),
+        IN_PLACE(cve_2008_2004_raw_disk_with_a_qcow2_header_stays_raw),
+        IN_PLACE(cve_2010_2237_guessed_backing_file_follows_no_reference),
         cmocka_unit_test(cve_2014_0143_to_0147_hostile_fields_of_qcow2_are_refused),
-        cmocka_unit_test(cve_2014_0146_a_snapshot_table_that_is_not_there_is_an_error),
-        cmocka_unit_test(cve_2013_2096_and_4463_a_huge_image_costs_what_it_holds),
+        cmocka_unit_test(cve_2014_0146_missing_snapshot_table_is_an_error),
+        cmocka_unit_test(cve_2013_2096_and_4463_huge_image_costs_its_allocated_size),
         IN_PLACE(cve_2022_47951_extents_of_a_vmdk_stay_in_its_directory),
         cmocka_unit_test(cve_2014_0222_and_0223_hostile_fields_of_qcow_are_refused),
         cmocka_unit_test(cve_2014_0142_parallels_without_sectors_in_a_cluster_is_refused),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a look at a header says of an image: for each field its values around the bounds. */
+/* Inspection of image headers: for each field, the values around its bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 #include "bytes.h"
 
-/** Bytes that a case puts into a sound image, from 1 on; none: 0. */
+/** Bytes that a case writes into a sound image. @bytes is at least 1; 0 ends the list. */
 typedef struct {
     uint64_t at, value;
     unsigned bytes;
@@ -22,8 +22,8 @@ typedef struct {
 
 typedef struct {
     Change change;
-    const char *problem; /* part of it; NULL: none */
-    uint64_t capacity;   /* that is told */
+    const char *problem; /* a part of it; NULL: the image is sound */
+    uint64_t capacity;   /* the expected capacity */
 } Case;
 
 static const CstImageFormat *format_of(const char *name)
@@ -58,7 +58,7 @@ static void expect(CstBlob *blob, const char *name, const char *problem, uint64_
     assert_int_equal(info.cluster_size, cluster_size);
 }
 
-/* Each case begins with what @make makes. */
+/* Each case starts with an image of @make. */
 static void expect_all(CstBlob *(*make)(void), const char *name, gboolean big, const Case *cases,
                        size_t count, uint64_t cluster_size)
 {

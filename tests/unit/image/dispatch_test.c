@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The dispatcher in front of a format that breaks its contract, and what it logs of calls. */
+/* The dispatcher in front of a format that breaks its contract, and its log of calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,9 @@
 
 #define SIZE 4096
 
-/* --- a format that does as it is told --------------------------------------------------------- */
+/*
+ * --- a format with settable results --------------------------------------------------------------
+ */
 
 static gboolean odd_create(const CstImageFormat *format, CstBlob *blob,
                            const CstImageCreate *options, CstTask *task, GError **error)
@@ -386,7 +388,7 @@ static void a_format_that_breaks_its_contract_is_named(void **unused)
     odd_assert_broken_are_named(&dispatcher);
 }
 
-static void what_a_broken_open_gave_is_closed(void **unused)
+static void image_of_a_broken_open_is_closed(void **unused)
 {
     odd_how = ODD_BOTH;
     closed = 0;
@@ -450,7 +452,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_result_and_an_error_are_handed_on), TEST(a_format_that_breaks_its_contract_is_named),
-        TEST(what_a_broken_open_gave_is_closed),   TEST(a_measure_belongs_to_no_file),
+        TEST(image_of_a_broken_open_is_closed),    TEST(a_measure_belongs_to_no_file),
         TEST(calls_are_logged_when_debug_is_on),   TEST(the_close_is_logged),
     };
 

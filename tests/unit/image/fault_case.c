@@ -41,7 +41,9 @@ gboolean run_operation(Disk *disk, const Operation *operation, gboolean (*struck
     return done;
 }
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/*
+ * --- views of the image --------------------------------------------------------------------------
+ */
 
 void fail_case(const Case *c, const char *what)
 {
@@ -62,7 +64,7 @@ static uint64_t errors_to_expect(CstBlob *blob, const CstImageFormat *format)
     return g_str_equal(cst_image_format_name(format), "parallels") && info.dirty ? 1 : 0;
 }
 
-/* An image that was not closed may owe its refcounts; that is what its dirty bit says. */
+/* The refcounts of an image that was not closed may be outdated. Its dirty bit records that. */
 static void assert_sound(const Case *c, CstBlob *blob, const CstImageFormat *format)
 {
     g_autoptr(GError) error = NULL;
@@ -80,7 +82,7 @@ static void assert_sound(const Case *c, CstBlob *blob, const CstImageFormat *for
     }
 }
 
-/* What else there is to see of an image. */
+/* Writes bitmaps, snapshots and options of the image as text. */
 static void write_notes(Disk *disk, CstImage *image, View *view)
 {
     g_autoptr(GPtrArray) bitmaps = cst_image_bitmap_list(image, NULL);
@@ -145,7 +147,7 @@ gboolean moves_its_only_mark(const Case *c)
            g_strcmp0(c->variant->options.subformat, "fixed") == 0;
 }
 
-/* What was added to @old, where it was. */
+/* Whether the capacity that was added to @old reads as zeroes. */
 static gboolean reads_zero_behind(const Case *c, const View *seen, const View *old, const View *new)
 {
     if (new->size <= old->size || seen->size != new->size ||
@@ -214,7 +216,9 @@ void assert_can_go_on(const Case *c, Disk *disk, gboolean undone, const View *ol
         fail_case(c, "it was done again, and the result is wrong");
 }
 
-/* --- the ground ------------------------------------------------------------------------------- */
+/*
+ * --- the initial image ---------------------------------------------------------------------------
+ */
 
 gboolean prepare(Disk *disk, const Operation *operation)
 {

@@ -15,7 +15,7 @@
 
 #include "backing_guest.h"
 
-/* Bytes of the disk; what fills its backing image. */
+/* Bytes of the disk; the byte that fills its backing image. */
 enum { SIZE = 640 * 1024 + 512, BELOW = 0xee };
 
 typedef struct {
@@ -25,8 +25,8 @@ typedef struct {
 
 typedef struct {
     char *name;
-    CstBlob *inner; /* what the disk holds */
-    CstBlob *shown; /* what the image works on: the same, or a layer over it */
+    CstBlob *inner; /* content of the disk */
+    CstBlob *shown; /* blob that the image works on: @inner, or a layer over it */
 } Part;
 
 /** The files of one image; the first is the image. */
@@ -52,7 +52,7 @@ static inline Part *part_at(const Disk *disk, guint index)
     return g_ptr_array_index(disk->parts, index);
 }
 
-/* Takes @inner over. */
+/* Adopts @inner. */
 static inline void disk_add(Disk *disk, const char *name, CstBlob *inner)
 {
     Part *part = g_new0(Part, 1);
@@ -80,7 +80,7 @@ static inline CstBlob *create_part(const char *name, gpointer data, GError **err
     return open_part(name, TRUE, data, error);
 }
 
-/* @backing NULL: a new one, where there is to be one. */
+/* @backing NULL: creates a backing image if the variant needs one. */
 static inline void disk_init(Disk *disk, const Variant *variant, CstBlob *backing)
 {
     *disk = (Disk){.variant = variant, .format = cst_image_format_find(variant->format, NULL)};

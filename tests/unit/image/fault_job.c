@@ -9,7 +9,7 @@
 
 #include "same.h"
 
-/* The case that is being played, for messages. */
+/* The current case, for messages. */
 static const char *job_name = "";
 static guint case_seed;
 
@@ -99,7 +99,7 @@ gboolean world_report(World *world, gboolean done)
     return done;
 }
 
-/* From now on nothing fails. Returns whether something has. */
+/* Disables the fault. Returns whether it has struck. */
 static gboolean end_fault(World *world)
 {
     gboolean struck = has_struck(world);
@@ -113,7 +113,7 @@ static gboolean end_fault(World *world)
     return struck;
 }
 
-/* NULL: there is none of that name. */
+/* Returns NULL if no file has that name. */
 static CstBlob *find_blob(const World *world, const char *name)
 {
     for (guint i = 0; i < world->parts->len; i++) {
@@ -285,7 +285,7 @@ void assert_no_errors(World *world, const char *name, const char *format, uint64
 
 /* --- playing ---------------------------------------------------------------------------------- */
 
-/* A kind of call whose failure need not be told. */
+/* A kind of call whose failure may go unreported. */
 typedef struct {
     const char *format;
     CstFaultKind kind;
@@ -311,8 +311,8 @@ static const Tolerated tolerated[] = {
 
 /** Faults of one kind in one file. */
 typedef struct {
-    guint drops;   /* discards that the job makes there */
-    guint unheard; /* faults that were not told so far */
+    guint drops;   /* discards that the job makes in that file */
+    guint unheard; /* faults that were not reported so far */
 } Round;
 
 static gboolean is_tolerated(const World *world, Round *round)
@@ -363,7 +363,7 @@ static guint step(CstFaultKind kind, guint nth)
     return kind == CST_FAULT_QUERY ? 1 + nth / 2 : 1 + nth / 8;
 }
 
-/* How many discards the job makes in that file when nothing fails. */
+/* Counts the discards that the job makes in that file without a fault. */
 static guint count_drops(const Job *job, const World *ground, guint part)
 {
     World *world = world_copy(ground, &(Aim){.part = part});

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Work on several files at once (an image's parts, its source, what it is based on) while one call
- * to one of them fails. A job says what there is before, what is done, and what must hold after
- * it; fault_job.c plays it with every fault.
+ * Work on several files at once (an image's parts, its source, its backing image) while one call
+ * to one of them fails. A job defines the initial files, the work, and the conditions after it.
+ * fault_job.c runs it with every fault.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,14 +17,14 @@
 
 enum { SIZE = 448 * 1024 + 512 };
 
-/** The format and options of the image on top, and of what it is based on. */
+/** The format and options of the top image and of its backing image. */
 typedef struct {
     const char *format;
     CstImageCreate options;
-    const char *below; /* format of "base" and "new"; NULL: it is based on nothing */
+    const char *below; /* format of "base" and "new"; NULL: no backing image */
 } Variant;
 
-/** Which call to which file fails; part G_MAXUINT: none. */
+/** The call and the file of the fault. With part G_MAXUINT no call fails. */
 typedef struct {
     guint part;
     CstFaultKind kind;
@@ -33,8 +33,8 @@ typedef struct {
 
 typedef struct {
     char *name;
-    CstBlob *inner; /* what the disk holds */
-    CstBlob *shown; /* what is worked on: the same, or a layer over it that fails */
+    CstBlob *inner; /* content of the disk */
+    CstBlob *shown; /* blob for the work: @inner, or a layer over it that fails */
 } Part;
 
 /** All files; the first is the image. */
@@ -43,7 +43,7 @@ typedef struct {
     const CstImageFormat *format;
     GPtrArray *parts;
     Aim aim;
-    uint8_t model[SIZE]; /* what the guest of the image must see */
+    uint8_t model[SIZE]; /* the expected content of the image's guest */
     uint64_t errors;     /* that a check finds before the work */
     gboolean struck;     /* before the work was reported as done, or not */
 } World;
@@ -53,20 +53,20 @@ typedef struct {
     /** Makes the files, and sets model and errors. FALSE: the format can't have such. */
     gboolean (*stage)(World *world, guint seed);
     gboolean (*run)(World *world, GError **error);
-    /** What must hold afterwards; ends the test with world_fail(). */
+    /** Verifies the files after the work. A failure ends the test with world_fail(). */
     void (*judge)(World *world, gboolean done);
     guint seeds; /* from 0, for as long as there are fewer than that many stages */
     guint stages;
     gboolean again; /* after a failure the same work can be done */
 } Job;
 
-/** Plays @job on @variant with each fault; returns how many there were. */
+/** Runs @job on @variant with each fault; returns how many there were. */
 guint job_play(const Job *job, const Variant *variant);
 
 /* --- for jobs --------------------------------------------------------------------------------- */
 
-/** Called with the work's result, which it returns, before anything is closed: what fails while
- * closing has nobody to tell it to. */
+/** Called with the work's result, which it returns, before the files are closed, because closing
+ * cannot report a failure. */
 gboolean world_report(World *world, gboolean done);
 /** Ends the test with a message that names the case. */
 void world_fail(const World *world, const char *what);
@@ -75,7 +75,7 @@ void world_fail(const World *world, const char *what);
 World *world_copy(const World *from, const Aim *aim);
 void world_free(World *world);
 
-/** Takes @inner over. */
+/** Adopts @inner. */
 void world_add(World *world, const char *name, CstBlob *inner);
 /** The file of that name, as it is to be worked on; borrowed. */
 CstBlob *world_blob(const World *world, const char *name);
@@ -83,10 +83,10 @@ CstBlob *world_blob(const World *world, const char *name);
 CstImageFiles world_files(World *world);
 /** The chain under the image of that name. */
 CstChain *world_chain(World *world, const char *name, const char *format, GError **error);
-/** What the guest of that image sees, chain and all; NULL with @error set. */
+/** Returns the guest's view of that image with its chain; NULL with @error set. */
 CstBlob *world_guest(World *world, const char *name, const char *format, unsigned flags,
                      GError **error);
-/** Makes an image in a file that is there. @backing: a file's name, or NULL. */
+/** Makes an image in an existing file. @backing: a file's name, or NULL. */
 gboolean world_create(World *world, const char *name, const char *format,
                       const CstImageCreate *options, const char *backing, GError **error);
 /** A file with an image of the variant's "below", with such content. */

@@ -39,7 +39,7 @@ static gboolean create(World *world, GError **error)
                                             &world->variant->options, base_of(world), error));
 }
 
-/* What failed is no image, or none that shows anything else. */
+/* After a failure the file is not an image, or it is an image with equal content. */
 static void judge_new(World *world, gboolean done)
 {
     if (!done)
@@ -92,7 +92,7 @@ static gboolean compress(World *world, GError **error)
     return convert_as(world, CST_CONVERT_COMPRESS, error);
 }
 
-/* A VMDK that is compressed is a stream, which can't be based on anything. */
+/* A compressed VMDK is a stream and cannot have a backing image. */
 static gboolean stage_compress(World *world, guint seed)
 {
     return !(world->variant->below && strcmp(world->variant->format, "vmdk") == 0) &&

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Jobs on an image that is based on another one: its guest sees the same, whatever fails. */
+/* Jobs on an image with a backing image. The guest's content is the same after any fault. */
 #include "fault_job.h"
 
 #include <blob/sparse.h>
 #include <image/commit.h>
 #include <image/rebase.h>
 
-/* "disk" upon "base", and "new" beside that. */
+/* Creates "disk" over "base", and the alternative backing image "new". */
 static gboolean stage(World *world, guint seed)
 {
     const Variant *variant = world->variant;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A repair that has something to do. The image's tables are damaged by chance, and what counts is
- * damage that a repair mends; after a failed repair no more is wrong than was before, and the next
- * one ends with the same content.
+ * Repair of a damaged image. Random words of the image's tables are changed; the cases are the
+ * images that a repair can fix. A failed repair adds no error, and the next repair ends with the
+ * same content.
  */
 #include "fault_job.h"
 
@@ -54,7 +54,9 @@ static GArray *find_metadata(CstBlob *blob)
     return places;
 }
 
-/* A word of the tables becomes the next one, or nothing. FALSE: there are no tables. */
+/*
+ * Replaces a word of the tables by the next one or by 0. Returns FALSE if the image has no tables.
+ */
 static gboolean damage(CstBlob *blob, guint seed)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
@@ -75,10 +77,13 @@ static gboolean damage(CstBlob *blob, guint seed)
     return cst_blob_pwrite(blob, &word, sizeof(word), g_array_index(places, uint64_t, index), NULL);
 }
 
-/* What the guest saw before the damage. */
+/* The guest's content before the damage. */
 static uint8_t sound[SIZE];
 
-/* Repairs all of it. FALSE: the repair says that it can't; if it says that it has, it is so. */
+/*
+ * Repairs the whole image. Returns FALSE if the repair reports that it cannot. A reported success
+ * is verified.
+ */
 static gboolean mends_all(World *trial)
 {
     CstImageCheck repaired, found;
@@ -91,7 +96,7 @@ static gboolean mends_all(World *trial)
     return TRUE;
 }
 
-/* A repair mends all of it. Sets the model to what it leaves. */
+/* Whether a repair fixes every error. Sets the model to the repaired content. */
 static gboolean can_be_mended(World *world)
 {
     World *trial = world_copy(world, &(Aim){.part = G_MAXUINT});
@@ -130,8 +135,8 @@ static gboolean stage(World *world, guint seed)
 }
 
 /*
- * What the guest had written is there where the damage has not cost it. Elsewhere may be anything:
- * an entry that leads into a table gets a copy of what is there at the time.
+ * Asserts that undamaged data of the guest are intact. The content elsewhere is undefined, because
+ * an entry that points into a table gets a copy of the table's current bytes.
  */
 static void assert_kept(World *world)
 {

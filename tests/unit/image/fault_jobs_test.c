@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Images that are made, converted, committed, rebased, flattened and repaired while storage fails:
- * each question, read, write, discard and flush of each file that takes part fails once. The work
- * fails with the storage's own error, unless a row of tolerated[] (fault_job.c) says why it need
- * not. What was there shows what it showed, its checks are clean, and the same work succeeds when
- * it is done again.
+ * Images are made, converted, committed, rebased, flattened and repaired while storage fails. Each
+ * query, read, write, discard and flush of each file fails once. The work fails with the error of
+ * the storage, unless a row of tolerated[] (fault_job.c) explains the exception. Existing content
+ * is unchanged, checks are clean, and the same work succeeds when it is repeated.
  */
 #include <string.h>
 
@@ -43,7 +42,7 @@ static const Variant variants[] = {
     {"parallels", {.cluster_size = 65536}, NULL},
 };
 
-/* Only created: afterwards they are like others. */
+/* Only created, because afterwards they behave like the variants above. */
 static const Variant filled[] = {
     {"vdi", {.preallocation = CST_PREALLOC_METADATA}, NULL},
     {"vdi", {.preallocation = CST_PREALLOC_FULL}, NULL},
@@ -74,7 +73,7 @@ static guint play(const Job *job)
     return cases;
 }
 
-static void what_fails_is_told_and_costs_nothing_else(void **state)
+static void storage_fault_is_reported_and_keeps_existing_content(void **state)
 {
     guint cases = 0;
 
@@ -87,7 +86,7 @@ static void what_fails_is_told_and_costs_nothing_else(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_fails_is_told_and_costs_nothing_else),
+        cmocka_unit_test(storage_fault_is_reported_and_keeps_existing_content),
     };
 
     job_wanted = argc > 1 ? argv[1] : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Each allocation whose size comes from the image (base/alloc.h) finds no memory, once. */
+/* Each allocation whose size comes from the image (base/alloc.h) fails once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ static gboolean has_struck(gpointer data)
     return no_memory_struck();
 }
 
-/* Returns whether there was an allocation that was aimed at. */
+/* Returns whether the allocation of the case was reached. */
 static gboolean play_one(const Case *c, const Disk *ground, const View *old, const View *new)
 {
     g_autoptr(GError) error = NULL;

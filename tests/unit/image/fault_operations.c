@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the fault tests do to an image. */
+/* The operations of the fault tests. */
 #include <base/error.h>
 #include <image/amend.h>
 #include <image/bitmap.h>
@@ -91,7 +91,7 @@ static void model_snapshot(View *view)
     view->snapshots++;
 }
 
-/* A snapshot of what there is, and other content since. */
+/* Creates a snapshot of the present content and writes other content. */
 static gboolean take_and_go_on(CstImage *image, GError **error)
 {
     return cst_image_snapshot_create(image, "then", NULL, error);
@@ -136,7 +136,7 @@ static gboolean do_repair(Disk *disk, GError **error)
     return check(disk, CST_CHECK_REPAIR_ALL, error);
 }
 
-/* Changes in place what a qcow2 image was made with; the refcounts move. */
+/* Changes the options of a qcow2 image in place. The refcounts move. */
 static gboolean do_amend(CstImage *image, GError **error)
 {
     const CstImageAmend amend = {.compat = "1.1", .refcount_bits = 32};

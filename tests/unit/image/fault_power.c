@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The power goes off after any prefix of the work. */
+/* The power fails after any prefix of the work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,9 @@
 
 #include "fault_case.h"
 
-/* Of each file any of what was not flushed is lost, at one moment for all of them. */
+/*
+ * Discards any part of the unflushed writes of each file, at the same point in time for all files.
+ */
 static void cut_power(Disk *disk, CstBlob *const *powers, unsigned clock, uint32_t seed)
 {
     for (guint i = 0; i < disk->parts->len; i++) {

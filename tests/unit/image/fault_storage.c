@@ -13,7 +13,7 @@
 
 #include "fault_case.h"
 
-/** A kind of call whose failure need not be told. */
+/** A kind of call whose failure may go unreported. */
 typedef struct {
     const char *format;
     CstFaultKind kind;
@@ -31,13 +31,13 @@ static const Tolerated tolerated[] = {
      "the same: whether the file is so long is asked before a discard"},
 };
 
-/** One round of faults of the same kind in the same file. */
+/** A round of faults of the same kind in the same file. */
 typedef struct {
     guint part;
     CstFaultKind kind;
     CstFaultMode mode;
     guint drops;   /* discards that the operation makes in that file */
-    guint unheard; /* faults that were not told so far */
+    guint unheard; /* faults that were not reported so far */
 } Round;
 
 static gboolean is_tolerated(const Case *c, Round *round)
@@ -57,7 +57,7 @@ static void assert_told(const Case *c, const GError *error)
         fail_case(c, error->message);
 }
 
-/* How many discards the operation makes in that file when nothing fails. */
+/* Counts the discards that the operation makes in that file without a fault. */
 static guint count_drops(const Case *c, const Disk *ground, guint part)
 {
     gboolean before;
@@ -80,7 +80,7 @@ static gboolean has_struck(gpointer fault)
     return cst_blob_fault_struck(fault);
 }
 
-/* Returns whether there was a call that was aimed at. */
+/* Returns whether the call of the case was reached. */
 static gboolean play_fault(const Case *c, const Disk *ground, Round *round, const View *old,
                            const View *new)
 {

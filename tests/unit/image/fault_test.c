@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Storage that fails, under every operation on every format: each question, read, write, discard
- * and flush in turn fails, is torn, or is the last thing that happens; the power goes off after any
- * prefix of the work; and there is no memory for what the image asks for.
+ * Faults under every operation on every format. Each query, read, write, discard and flush in turn
+ * fails, is torn, or is the last call. The power fails after any prefix of the work. Allocations
+ * whose size comes from the image fail.
  *
- * A failure is told: the operation fails with the storage's own error, unless a row of tolerated[]
- * says why it need not. Whatever comes of it, the image opens, a check finds no error (leaks at
- * worst), every byte is the old one or the new one, and what was reported as done is there. What
- * failed for a moment leaves the image so that the same call does the work when it is made again;
- * what happens at once (snapshots, bitmaps, options) has not happened when a write failed.
+ * The operation must fail with the error of the storage, unless a row of tolerated[] explains the
+ * exception. Afterwards the image opens, and a check finds no error (leaks are allowed). Every
+ * byte is the old one or the new one, and an operation that was reported as done is complete.
+ * After a temporary fault the same call succeeds when it is repeated. An atomic operation
+ * (snapshots, bitmaps, options) has no effect when a write failed.
  *
- * Adding a format or an operation adds a row (variants[], fault_operations.c).
+ * A new format or operation needs a new row (variants[], fault_operations.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +55,7 @@ static const Variant variants[] = {
     {"parallels", {.cluster_size = 65536}},
 };
 
-/** What fails. */
+/** A kind of fault. */
 typedef struct {
     const char *name;
     guint (*play)(Case *c, const Disk *ground, const View *old, const View *new);
@@ -67,10 +67,10 @@ static const Kind kinds[] = {
     {"memory", play_no_memory},
 };
 
-/* What is played: the program's arguments. NULL: all. */
+/* Filters from the program's arguments. NULL: all. */
 static const char *format_wanted, *kind_wanted;
 
-/* Returns how many cases there were: none when the format can't do it. */
+/* Returns the number of cases, which is 0 when the format does not support the operation. */
 static guint play(const Variant *variant, const Operation *operation)
 {
     g_autofree View *old = g_new(View, 1), *new = g_new(View, 1);
@@ -92,7 +92,7 @@ static guint play(const Variant *variant, const Operation *operation)
     return cases;
 }
 
-static void what_fails_costs_nothing_but_the_operation(void **state)
+static void fault_costs_only_the_failed_operation(void **state)
 {
     guint cases = 0;
 
@@ -107,7 +107,7 @@ static void what_fails_costs_nothing_but_the_operation(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_fails_costs_nothing_but_the_operation),
+        cmocka_unit_test(fault_costs_only_the_failed_operation),
     };
 
     format_wanted = argc > 1 ? argv[1] : NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Images that grow so far that their tables have to move, or get all their blocks on the way, while
- * a call fails: it is told, the disk is the old or the new one, growing again works, and what a
- * guest flushes after it is kept. Adding a format adds a row.
+ * Images that grow until their tables have to move, or with preallocation, while a call fails. The
+ * failure is reported, the disk is the old or the new one, and growing again works. Data that a
+ * guest flushes afterwards are kept. A new format needs a new row.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ enum { BLOCKS = 5, WRITTEN = 3 };
 typedef struct {
     const char *format;
     CstImageCreate options;
-    uint64_t block, grown; /* bytes; there are BLOCKS blocks at first */
+    uint64_t block, grown; /* bytes; the image has BLOCKS blocks at first */
     CstPreallocation preallocation;
 } Variant;
 
@@ -85,7 +85,8 @@ static gboolean grow_file(const Disk *disk, CstBlob *blob, GError **error)
 }
 
 /*
- * With @at_once what has failed is done again before the image is closed, and *ret_grown says so.
+ * Grows the disk with a fault. With @at_once a failed resize is repeated before the image is
+ * closed, and *ret_grown is set to its success.
  */
 static gboolean grow_with_fault(const Disk *disk, CstBlob *fault, gboolean at_once,
                                 gboolean *ret_struck, gboolean *ret_grown, GError **error)
@@ -93,7 +94,7 @@ static gboolean grow_with_fault(const Disk *disk, CstBlob *fault, gboolean at_on
     g_autoptr(CstImage) image = cst_image_open(fault, disk->format, CST_IMAGE_WRITE, NULL, error);
     gboolean done = image && grow(disk, image, error);
 
-    /* closing has nobody to tell it to */
+    /* closing cannot report a failure */
     *ret_struck = cst_blob_fault_struck(fault);
     *ret_grown = done || (image && at_once && grow(disk, image, NULL));
     return done;
@@ -133,7 +134,7 @@ static const char *judge(const Disk *disk, CstBlob *blob, gboolean done)
     return look_at_guest(disk, blob, done);
 }
 
-/* Three blocks were written, and of those that are added each has its space. */
+/* Whether the three written blocks and all added blocks are allocated. */
 static gboolean all_is_allocated(const Disk *disk, CstBlob *blob)
 {
     CstImageCheck found = {0};
@@ -143,7 +144,7 @@ static gboolean all_is_allocated(const Disk *disk, CstBlob *blob)
             found.allocated_clusters == WRITTEN + 2);
 }
 
-/* FALSE: there are fewer such calls. */
+/* Returns FALSE if the resize makes fewer than @nth such calls. */
 static gboolean play(const Disk *disk, CstFaultKind kind, guint nth, gboolean at_once)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_copy(disk->blob);
@@ -173,7 +174,10 @@ static gboolean play_both(const Disk *disk, CstFaultKind kind, guint nth)
     return play(disk, kind, nth, FALSE) && play(disk, kind, nth, TRUE);
 }
 
-/* Every format, with each kind of call failing sooner or later; @one is FALSE behind the last. */
+/*
+ * Runs @one for every format, with the nth call of each kind failing. @one returns FALSE after the
+ * last call.
+ */
 static void play_all(gboolean (*one)(const Disk *disk, CstFaultKind kind, guint nth))
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
@@ -187,12 +191,12 @@ static void play_all(gboolean (*one)(const Disk *disk, CstFaultKind kind, guint 
     }
 }
 
-static void a_failure_while_tables_move_costs_nothing(void **state)
+static void failure_while_tables_move_keeps_the_content(void **state)
 {
     play_all(play_both);
 }
 
-/* A guest discards the first block, and writes to one that has no place yet. */
+/* A guest discards the first block, and writes to a block that has no place yet. */
 static gboolean use_guest(const Disk *disk, CstBlob *guest)
 {
     uint64_t block = disk->variant->block;
@@ -201,7 +205,7 @@ static gboolean use_guest(const Disk *disk, CstBlob *guest)
            cst_blob_pwrite(guest, "d", 1, WRITTEN * block, NULL) && cst_blob_flush(guest, NULL);
 }
 
-/* FALSE: there are fewer such calls. The program ends without closing the image. */
+/* Returns FALSE if there are fewer such calls. The program ends without closing the image. */
 static gboolean play_guest(const Disk *disk, CstFaultKind kind, guint nth)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_copy(disk->blob), left = NULL, guest = NULL;
@@ -227,7 +231,7 @@ static gboolean play_guest(const Disk *disk, CstFaultKind kind, guint nth)
     return TRUE;
 }
 
-static void what_a_guest_flushes_after_a_failure_is_kept(void **state)
+static void flush_of_a_guest_after_a_failure_is_durable(void **state)
 {
     play_all(play_guest);
 }
@@ -235,8 +239,8 @@ static void what_a_guest_flushes_after_a_failure_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failure_while_tables_move_costs_nothing),
-        cmocka_unit_test(what_a_guest_flushes_after_a_failure_is_kept),
+        cmocka_unit_test(failure_while_tables_move_keeps_the_content),
+        cmocka_unit_test(flush_of_a_guest_after_a_failure_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

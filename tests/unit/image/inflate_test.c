@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Streams of compressed clusters. A reader knows where one begins, and only roughly where it ends:
- * so what follows it is nobody's, and what is cut off behind the last byte that is wanted is not
- * missed. One that gives too few bytes is damaged.
+ * Streams of compressed clusters. A reader knows the start of a stream exactly and its end
+ * roughly. Bytes after the stream are ignored, and a stream may be cut off after the last wanted
+ * byte. A stream with too few bytes is damaged.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 enum { CONTENT = 40000, ROOM = 2 * CONTENT };
 
-/** A raw deflate stream and what it holds. */
+/** A raw deflate stream and its content. */
 typedef struct {
     uint8_t content[CONTENT], packed[ROOM];
     size_t len;
@@ -69,7 +69,7 @@ static void any_window_is_read(void **state)
     }
 }
 
-static void what_lies_around_the_wanted_bytes_does_not_matter(void **state)
+static void bytes_around_the_wanted_range_are_ignored(void **state)
 {
     static Stream stream;
 
@@ -95,9 +95,9 @@ static void too_few_bytes_are_damage(void **state)
     assert_damaged(stream.packed, stream.len, 1);
 }
 
-static void what_is_no_stream_is_damage(void **state)
+static void invalid_stream_is_damage(void **state)
 {
-    static const uint8_t reserved[64] = {0xff}; /* a block of a type that there is not */
+    static const uint8_t reserved[64] = {0xff}; /* a block of an undefined type */
 
     assert_damaged(reserved, sizeof(reserved), 1);
 }
@@ -106,9 +106,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_window_is_read),
-        cmocka_unit_test(what_lies_around_the_wanted_bytes_does_not_matter),
+        cmocka_unit_test(bytes_around_the_wanted_range_are_ignored),
         cmocka_unit_test(too_few_bytes_are_damage),
-        cmocka_unit_test(what_is_no_stream_is_damage),
+        cmocka_unit_test(invalid_stream_is_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 
 #include "bytes.h"
 
-/* Images are built byte by byte: what QEMU's tools would never write is the point. */
+/* Images are built byte by byte, because QEMU's tools would never write such headers. */
 
 static CstBlob *blob_of(const void *data, size_t len, uint64_t size)
 {
@@ -195,8 +195,8 @@ static void an_unreadable_blob_is_an_error(void **state)
     }
 }
 
-/* libvirt takes these for raw disks. */
-static void a_magic_number_alone_tells_a_damaged_image(void **state)
+/* libvirt treats these as raw disks. */
+static void magic_number_alone_is_a_damaged_image(void **state)
 {
     static const struct {
         const char *head;
@@ -226,7 +226,7 @@ static void a_magic_number_alone_tells_a_damaged_image(void **state)
     }
 }
 
-static void looking_at_raw_and_qcow2_is_cheap(void **state)
+static void inspection_of_raw_and_qcow2_needs_few_reads(void **state)
 {
     g_autoptr(CstBlob) inner = blob_of(NULL, 0, CST_MIB);
     g_autoptr(CstBlob) blob = cst_blob_fault_new(inner);
@@ -290,7 +290,7 @@ static void hostile_qcow2_headers_are_corrupt(void **state)
         {56, 4, UINT32_MAX},         /* */
         {60, 4, 65537},              /* snapshots */
         {60, 4, UINT32_MAX},         /* */
-        {64 - 4, 4, 5},              /* snapshots whose table is nowhere */
+        {64 - 4, 4, 5},              /* snapshots, but no table */
         {72, 8, 1 << 1},             /* marked as corrupt */
         {72, 8, 1 << 3},             /* compression bit without a type */
         {96, 4, 7},                  /* refcount order */
@@ -317,7 +317,7 @@ static void hostile_qcow2_headers_are_corrupt(void **state)
     }
 }
 
-static void a_damaged_qcow2_still_tells_its_references(void **state)
+static void damaged_qcow2_still_reports_its_references(void **state)
 {
     g_autoptr(CstBlob) blob = sound_qcow2();
     g_auto(CstImageInfo) info = {0};
@@ -485,7 +485,7 @@ static void hostile_vmdk_headers_are_corrupt(void **state)
     }
 }
 
-static void a_vmdk_descriptor_tells_what_it_points_to(void **state)
+static void vmdk_descriptor_reports_its_references(void **state)
 {
     static const char text[] = "# Disk DescriptorFile\nversion=1\nparentCID=12345678\n"
                                "createType=\"monolithicFlat\"\n"
@@ -547,7 +547,7 @@ static void fixed_vhd_is_recognised_until_its_footer_is_wrong(void **state)
     assert_corrupt(blob, "vpc");
 }
 
-static void hostile_others_are_corrupt(void **state)
+static void hostile_headers_of_other_formats_are_corrupt(void **state)
 {
     static const struct {
         const char *format, *head;
@@ -580,10 +580,10 @@ int main(void)
         cmocka_unit_test(iso_is_seen_beyond_the_head_but_never_wins_over_it),
         cmocka_unit_test(every_prefix_of_every_magic_is_harmless),
         cmocka_unit_test(an_unreadable_blob_is_an_error),
-        cmocka_unit_test(a_magic_number_alone_tells_a_damaged_image),
-        cmocka_unit_test(looking_at_raw_and_qcow2_is_cheap),
+        cmocka_unit_test(magic_number_alone_is_a_damaged_image),
+        cmocka_unit_test(inspection_of_raw_and_qcow2_needs_few_reads),
         cmocka_unit_test(hostile_qcow2_headers_are_corrupt),
-        cmocka_unit_test(a_damaged_qcow2_still_tells_its_references),
+        cmocka_unit_test(damaged_qcow2_still_reports_its_references),
         cmocka_unit_test(unknown_qcow2_features_are_a_problem_not_damage),
         cmocka_unit_test(a_cut_off_qcow2_is_corrupt_at_every_length),
         cmocka_unit_test(hostile_vdi_headers_are_corrupt),
@@ -591,10 +591,10 @@ int main(void)
         cmocka_unit_test(hostile_qcow_headers_are_corrupt),
         cmocka_unit_test(hostile_qed_headers_are_corrupt),
         cmocka_unit_test(hostile_vmdk_headers_are_corrupt),
-        cmocka_unit_test(a_vmdk_descriptor_tells_what_it_points_to),
+        cmocka_unit_test(vmdk_descriptor_reports_its_references),
         cmocka_unit_test(hostile_vmdk_descriptors_are_corrupt),
         cmocka_unit_test(fixed_vhd_is_recognised_until_its_footer_is_wrong),
-        cmocka_unit_test(hostile_others_are_corrupt),
+        cmocka_unit_test(hostile_headers_of_other_formats_are_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

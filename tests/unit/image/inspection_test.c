@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The bounded reader of untrusted headers: what lies inside the file is read, what does not is
- * noted as damage, and once the storage has failed nothing is read any more.
+ * The bounded reader of untrusted headers. Ranges inside the file are read. Ranges outside are
+ * recorded as damage. After a storage error all further reads fail.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 
 enum { HEAD = CST_IMAGE_PROBE_LEN, LONG = HEAD + 1000 };
 
-/** A blob of bytes that tell their place, and the inspection of it. */
+/** A blob of bytes that encode their offset, and the inspection of it. */
 typedef struct {
     CstBlob *inner, *blob;
     uint8_t head[HEAD];
@@ -85,7 +85,7 @@ static void assert_is_cut_off(World *world, uint64_t offset, size_t len)
     cst_image_info_clear(&world->info);
 }
 
-static void what_lies_in_the_file_is_read(void **state)
+static void range_inside_the_file_is_read(void **state)
 {
     static const uint64_t sizes[] = {1, 8, HEAD - 1, HEAD, HEAD + 1, LONG};
     World world;
@@ -106,7 +106,7 @@ static void what_lies_in_the_file_is_read(void **state)
     }
 }
 
-static void what_the_head_holds_is_not_read_again(void **state)
+static void range_inside_the_head_is_not_read_again(void **state)
 {
     World world;
 
@@ -117,7 +117,7 @@ static void what_the_head_holds_is_not_read_again(void **state)
     world_clear(&world);
 }
 
-static void after_a_failed_read_nothing_is_read(void **state)
+static void reads_after_a_failed_read_fail(void **state)
 {
     g_autoptr(GError) error = NULL;
     uint8_t buf[4] = {0};
@@ -230,9 +230,9 @@ static void utf16_becomes_utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_lies_in_the_file_is_read),
-        cmocka_unit_test(what_the_head_holds_is_not_read_again),
-        cmocka_unit_test(after_a_failed_read_nothing_is_read),
+        cmocka_unit_test(range_inside_the_file_is_read),
+        cmocka_unit_test(range_inside_the_head_is_not_read_again),
+        cmocka_unit_test(reads_after_a_failed_read_fail),
         cmocka_unit_test(the_first_problem_stays),
         cmocka_unit_test(a_string_ends_at_its_zero_or_its_length),
         cmocka_unit_test(an_iso_is_as_long_as_its_mark_needs),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What lies over something else in a qcow (version 1) or QED image. An L2 table over the header or
- * the L1 table: what a guest writes, and what a repair clears, must not end up there. A cluster
- * that reaches over the end of the file, where others would be made.
+ * Overlaps in a qcow (version 1) or QED image. An L2 table may overlap the header or the L1 table:
+ * writes of a guest and changes of a repair must not end up in the header. A cluster may reach
+ * over the end of the file, where new clusters are allocated.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,11 +24,11 @@ enum { CLUSTER = 4096, AT_L1 = 40 /* of its offset, in both */, HEAD_MAX = 2 * C
 typedef struct {
     const char *format;
     uint64_t l1;       /* where the L1 table lies */
-    uint64_t table;    /* where its first entry says that an L2 table lies */
+    uint64_t table;    /* the L2 table's offset in the first entry of the L1 table */
     gboolean harmless; /* a place that is as good as any other */
 } Place;
 
-/* The header of qcow ends at 48, and an L1 table of two entries there at 64. */
+/* The header of qcow ends at 48. An L1 table of two entries is at 64. */
 static const Place places[] = {
     {"qcow", 48, 47, FALSE},          {"qcow", 48, 63, FALSE},
     {"qcow", 48, 64, TRUE},           {"qcow", 2 * CLUSTER, 4, FALSE},
@@ -95,7 +95,7 @@ static void a_guest_can_not_write_over_the_header(void **state)
     }
 }
 
-/* It may move the L1 table; all that the header says in front of that stays. */
+/* The repair may move the L1 table. All header fields before the table are kept. */
 static void a_repair_gives_up_the_table_and_not_the_header(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
@@ -158,10 +158,10 @@ static void assert_all_is_read_after_a_repair(uint64_t end)
 }
 
 /*
- * Two clusters that share bytes, of which one reaches over the end of the file: each has what was
- * read of it before the repair, zeroes behind the end included.
+ * Two clusters overlap, and one reaches over the end of the file. After the repair each reads as
+ * before the repair, including the zeroes after the end.
  */
-static void a_repair_copies_nothing_to_where_a_cluster_reaches(void **state)
+static void repair_copies_no_cluster_into_the_range_of_another(void **state)
 {
     assert_all_is_read_after_a_repair(3 * CLUSTER);
     assert_all_is_read_after_a_repair(3 * CLUSTER - 512);
@@ -172,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_can_not_write_over_the_header),
         cmocka_unit_test(a_repair_gives_up_the_table_and_not_the_header),
-        cmocka_unit_test(a_repair_copies_nothing_to_where_a_cluster_reaches),
+        cmocka_unit_test(repair_copies_no_cluster_into_the_range_of_another),
         cmocka_unit_test(an_l1_table_over_the_header_is_refused),
     };
 

@@ -86,7 +86,7 @@ static CstImageCheck check(const Variant *variant, CstBlob *blob, unsigned flags
     return check_listed(blob, format_of(variant), flags);
 }
 
-static void a_sound_image_has_nothing_to_repair(void **state)
+static void sound_image_needs_no_repair(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) blob = make(&variants[i]);
@@ -99,7 +99,7 @@ static void a_sound_image_has_nothing_to_repair(void **state)
     }
 }
 
-/* Both keep what they read as; what leads nowhere is cleared; what is left over is found. */
+/* Both clusters keep their content, an entry outside the file is cleared, and leaks are found. */
 static void damage_is_found_and_repaired(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
@@ -110,7 +110,7 @@ static void damage_is_found_and_repaired(void **state)
         CstImageCheck found;
 
         put(variant, blob, table + 8, get(variant, blob, table)); /* 1 is where 0 is */
-        put(variant, blob, table + 16, UINT64_C(1) << 40);        /* 2 is nowhere */
+        put(variant, blob, table + 16, UINT64_C(1) << 40);        /* 2 is outside the file */
         put(variant, blob, table + 24, table);                    /* 3 is the table itself */
         found = check(variant, blob, 0);
         assert_int_equal(found.errors, 3);
@@ -175,7 +175,7 @@ static void a_table_lies_inside_the_file_and_is_aligned(void **state)
         }
 }
 
-/* A reader sees what the file has of a table; a writer has no use for less than all. */
+/* A reader sees the part of a table that is in the file. A writer needs the whole table. */
 static void half_a_table_is_only_read(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
@@ -194,7 +194,7 @@ static void half_a_table_is_only_read(void **state)
         writer = open_guest(variant, blob, CST_IMAGE_WRITE);
         assert_false(reads(writer, SIZE / 2));
         assert_false(cst_blob_pwrite(writer, "x", 1, SIZE / 2, NULL));
-        /* the rest has come since: it is not in what was read of it */
+        /* the file has grown since, but the cached part of the table has not */
         assert_true(cst_blob_resize(blob, size + 4096, NULL));
         assert_true(reads(reader, SIZE / 2 + 255 * 4096));
         assert_false(reads(reader, SIZE / 2 + 256 * 4096));
@@ -221,7 +221,7 @@ static void a_table_that_is_shared_is_copied(void **state)
     }
 }
 
-static void leaks_are_closed_by_moving_what_is_behind(void **state)
+static void leaks_are_closed_by_moving_later_clusters(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         const Variant *variant = &variants[i];
@@ -307,7 +307,10 @@ static CstBlob *make_unflushed(const Variant *qed)
     return power;
 }
 
-/* Either one says that nothing needs a check any more, which is so when all is on the disk. */
+/*
+ * Clears the "needs check" mark, by opening or by a check. Both do so only when all changes are on
+ * the disk.
+ */
 static void clear_mark(CstBlob *blob, gboolean by_opening)
 {
     if (by_opening)
@@ -356,7 +359,7 @@ static void qed_is_marked_before_a_repair_changes_it(void **state)
 
 /* --- the L1 table of qcow --------------------------------------------------------------------- */
 
-/* All but cluster 0 is there. */
+/* Asserts that all clusters but cluster 0 are present. */
 static void assert_rest(CstBlob *guest)
 {
     assert_int_equal(byte_at(guest, 0), 0);
@@ -376,7 +379,7 @@ static void assert_power_cuts_lose_nothing(const Variant *variant, CstBlob *powe
         }
 }
 
-/* Growing puts a longer table at the end; a gap in front of it takes it again. */
+/* Growing puts a longer table at the end. A gap before it holds it again after shrinking. */
 static void a_table_that_has_moved_fills_a_gap(void **state)
 {
     const Variant *qcow = &variants[0];
@@ -404,8 +407,8 @@ static void a_table_that_has_moved_fills_a_gap(void **state)
     assert_int_equal(byte_at(guest, grown - 1), 'x');
 }
 
-/* A table's span and a cluster to either side: the second table is needed, or gone for good. */
-static void a_table_that_nothing_needs_is_given_back(void **state)
+/* A table's span and one cluster more or less: the second table is needed, or is freed. */
+static void unneeded_table_is_freed(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (int more = -1; more <= 1; more++) {
@@ -423,7 +426,9 @@ static void a_table_that_nothing_needs_is_given_back(void **state)
         }
 }
 
-/* --- what is below ---------------------------------------------------------------------------- */
+/*
+ * --- the backing image ---------------------------------------------------------------------------
+ */
 
 static void the_backing_file_changes_in_one_step(void **state)
 {
@@ -454,7 +459,10 @@ static void assert_backing(CstBlob *blob, const char *name)
     assert_string_equal(info.backing, name);
 }
 
-/* A name may lie at the end of the file: it is neither cut off, nor is anything moved over it. */
+/*
+ * A name may lie at the end of the file. The repair neither truncates it nor moves a cluster over
+ * it.
+ */
 static void a_repair_leaves_the_name_alone(void **state)
 {
     g_autofree char *name = g_strnfill(1000, 'n');
@@ -474,7 +482,7 @@ static void a_repair_leaves_the_name_alone(void **state)
     }
 }
 
-static void a_name_that_can_not_be_written_is_not_taken(void **state)
+static void name_that_cannot_be_written_is_not_adopted(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (guint nth = 1;; nth++) {
@@ -498,7 +506,7 @@ static void a_name_that_can_not_be_written_is_not_taken(void **state)
         }
 }
 
-/* What compression would make longer is written as it is. */
+/* Data that compression would enlarge are written uncompressed. */
 static void noise_is_not_compressed(void **state)
 {
     const Variant *qcow = &variants[0];
@@ -520,7 +528,7 @@ static void noise_is_not_compressed(void **state)
     assert_int_equal(found.compressed_clusters, 0);
 }
 
-static void what_goes_with_a_backing_file_is_bounded(void **state)
+static void backing_file_name_has_a_length_limit(void **state)
 {
     g_autofree char *longest = g_strnfill(1023, 'n'), *too_long = g_strnfill(1024, 'n');
 
@@ -550,7 +558,7 @@ static void what_goes_with_a_backing_file_is_bounded(void **state)
     }
 }
 
-static void a_table_behind_the_end_of_the_file_is_not_written_to(void **state)
+static void table_after_the_end_of_the_file_is_not_written_to(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         const Variant *variant = &variants[i];
@@ -566,24 +574,24 @@ static void a_table_behind_the_end_of_the_file_is_not_written_to(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sound_image_has_nothing_to_repair),
+        cmocka_unit_test(sound_image_needs_no_repair),
         cmocka_unit_test(damage_is_found_and_repaired),
         cmocka_unit_test(a_table_lies_inside_the_file_and_is_aligned),
         cmocka_unit_test(half_a_table_is_only_read),
         cmocka_unit_test(a_table_that_is_shared_is_copied),
-        cmocka_unit_test(leaks_are_closed_by_moving_what_is_behind),
+        cmocka_unit_test(leaks_are_closed_by_moving_later_clusters),
         cmocka_unit_test(qed_needs_a_check_while_it_is_written),
         cmocka_unit_test(qed_is_repaired_when_it_is_opened_for_writing),
         cmocka_unit_test(qed_needs_a_check_until_all_is_on_the_disk),
         cmocka_unit_test(qed_is_marked_before_a_repair_changes_it),
         cmocka_unit_test(a_table_that_has_moved_fills_a_gap),
-        cmocka_unit_test(a_table_that_nothing_needs_is_given_back),
+        cmocka_unit_test(unneeded_table_is_freed),
         cmocka_unit_test(the_backing_file_changes_in_one_step),
         cmocka_unit_test(a_repair_leaves_the_name_alone),
-        cmocka_unit_test(a_name_that_can_not_be_written_is_not_taken),
+        cmocka_unit_test(name_that_cannot_be_written_is_not_adopted),
         cmocka_unit_test(noise_is_not_compressed),
-        cmocka_unit_test(what_goes_with_a_backing_file_is_bounded),
-        cmocka_unit_test(a_table_behind_the_end_of_the_file_is_not_written_to),
+        cmocka_unit_test(backing_file_name_has_a_length_limit),
+        cmocka_unit_test(table_after_the_end_of_the_file_is_not_written_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 
 #include <image/image.h>
 
-/** A check that repairs nothing lists what it counts: so many errors, so many leaks. */
+/** Asserts that a check without repair lists as many errors and leaks as it counts. */
 static inline void assert_all_is_listed(CstBlob *blob, const CstImageFormat *format,
                                         const CstImageCheck *counted)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* LUKS headers that nobody sane has made: described as far as that goes, and never believed. */
+/* Hostile LUKS headers. Readable fields are described, and no value is trusted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ static void a_sound_header_is_described(void **state)
     assert_int_equal(luks.slots[0].offset, 4096);
 }
 
-/* Each field in turn full of ones: strings without an end, numbers beyond everything. */
+/* Fills each field in turn with ones: strings without an end, and numbers beyond every bound. */
 static void every_field_may_be_hostile(void **state)
 {
     g_autofree uint8_t *raw = g_malloc(SIZE);
@@ -94,7 +94,7 @@ static void every_field_may_be_hostile(void **state)
         }
 }
 
-static void what_is_cut_off_is_told(void **state)
+static void truncated_luks_header_is_reported(void **state)
 {
     g_autofree uint8_t *raw = g_malloc(SIZE);
 
@@ -163,7 +163,7 @@ static void hostile_json_is_refused(void **state)
     }
 }
 
-static void version_2_is_told_by_its_json(void **state)
+static void luks_version_2_is_described_from_its_json(void **state)
 {
     g_autoptr(GString) json = g_string_new("{ \"keyslots\" : {");
     g_autofree uint8_t *raw = g_malloc(SIZE);
@@ -187,8 +187,8 @@ static void version_2_is_told_by_its_json(void **state)
     assert_string_equal(luks.hash, "sha256");
 }
 
-/* qcow2 says where the header is: anywhere. */
-static void a_header_that_is_nowhere_is_told(void **state)
+/* qcow2 gives the header's offset, which may be any number. */
+static void luks_header_outside_the_file_is_reported(void **state)
 {
     static const uint64_t places[][2] = {{0, 592},          {SIZE, 592}, {UINT64_MAX, 592},
                                          {512, UINT64_MAX}, {512, 0},    {UINT64_MAX - 100, 592}};
@@ -219,11 +219,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_header_is_described),
         cmocka_unit_test(every_field_may_be_hostile),
-        cmocka_unit_test(what_is_cut_off_is_told),
+        cmocka_unit_test(truncated_luks_header_is_reported),
         cmocka_unit_test(hostile_sizes_of_version_2_are_refused),
         cmocka_unit_test(hostile_json_is_refused),
-        cmocka_unit_test(version_2_is_told_by_its_json),
-        cmocka_unit_test(a_header_that_is_nowhere_is_told),
+        cmocka_unit_test(luks_version_2_is_described_from_its_json),
+        cmocka_unit_test(luks_header_outside_the_file_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,10 @@
 #include <image/chain.h>
 #include <image/map.h>
 
-/* Chains over blobs in memory: what is opened, on whose word, and what it reads as. */
+/*
+ * Chains over blobs in memory: the files that are opened, the permission that each one needs, and
+ * the guest's content.
+ */
 
 #define SIZE (256 * CST_KIB)
 
@@ -71,7 +74,7 @@ static void test_guest_sees_the_image_below(void **state)
     assert_int_equal(byte, 'x');
 }
 
-static void test_nothing_is_opened_without_leave(void **state)
+static void test_backing_file_is_not_opened_without_permission(void **state)
 {
     g_autoptr(CstBlob) top = make("qcow2", "base", "raw");
     g_autoptr(CstBlob) other = make("qcow2", "other", "raw");
@@ -97,8 +100,8 @@ static void test_loop_ends(void **state)
     assert_int_equal(world.asked, CST_CHAIN_MAX - 1); /* with the top one, as many as may be */
 }
 
-/** A raw disk whose guest wrote a qcow2 header, below an image that does not say that it is raw. */
-static void test_guessed_image_leads_nowhere(void **state)
+/** A raw disk whose guest wrote a qcow2 header, below an image that does not declare it as raw. */
+static void test_guessed_image_follows_no_reference(void **state)
 {
     g_autoptr(CstBlob) guest = make("qcow2", "base", "raw");
     g_autoptr(CstBlob) top = make("qcow2", "base", "raw");
@@ -126,7 +129,7 @@ static const CstImageFormat *know_nothing(CstBlob *blob, gpointer data)
     return NULL;
 }
 
-/** What the caller knows of a file counts more than what the image above says of it. */
+/** A format that the caller knows overrides the declaration in the image above. */
 static void test_a_known_format_overrules_the_image_above(void **state)
 {
     g_autoptr(CstBlob) base = make("qcow2", NULL, NULL);
@@ -144,7 +147,7 @@ static void test_a_known_format_overrules_the_image_above(void **state)
     assert_string_equal(cst_image_format_name(cst_chain_info(said, 1)->format), "qcow2");
 }
 
-/** QED says of what is below either that it is raw, or that it is what its first bytes tell. */
+/** QED declares its backing file as raw, or leaves the format to detection. */
 static void test_qed_declares_by_leaving_out(void **state)
 {
     g_autoptr(CstBlob) below = make("qed", "base", "qed");
@@ -161,10 +164,10 @@ static void test_qed_declares_by_leaving_out(void **state)
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
-/** An image in two files, and who was asked for the second one. */
+/** An image in two files, and the callback that was asked for the second one. */
 typedef struct {
     CstBlob *second;
-    char asked; /* 'p': the one for parts, 'd': the one for data files; 0: none */
+    char asked; /* 'p': the callback for parts, 'd': for data files; 0: neither */
 } Parts;
 
 static CstBlob *make_second(const char *name, gpointer data, GError **error)
@@ -194,7 +197,7 @@ static CstBlob *give_data(CstBlob *owner, const char *name, gboolean writable, g
 }
 
 /* Any file can be named as the data of a qcow2 image, but an extent belongs to its VMDK image. */
-static void test_a_data_file_takes_more_leave_than_a_part(void **state)
+static void test_data_file_needs_more_permission_than_a_part(void **state)
 {
     static const struct {
         const char *format;
@@ -260,7 +263,7 @@ static CstBlob *make_upon(const char *backing, const char *format, uint64_t clus
     return blob;
 }
 
-/* @data: a cluster of it; G_MAXUINT64: none. The same for @zero. */
+/* Writes a cluster of data at @data and zeroes a cluster at @zero. G_MAXUINT64 skips either. */
 static void fill(CstBlob *blob, CstBlob *below, uint64_t data, uint64_t zero)
 {
     g_autoptr(CstBlob) guest = cst_image_guest_blob(
@@ -327,10 +330,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guest_sees_the_image_below),
-        cmocka_unit_test(test_nothing_is_opened_without_leave),
+        cmocka_unit_test(test_backing_file_is_not_opened_without_permission),
         cmocka_unit_test(test_loop_ends),
-        cmocka_unit_test(test_guessed_image_leads_nowhere),
-        cmocka_unit_test(test_a_data_file_takes_more_leave_than_a_part),
+        cmocka_unit_test(test_guessed_image_follows_no_reference),
+        cmocka_unit_test(test_data_file_needs_more_permission_than_a_part),
         cmocka_unit_test(test_map_names_the_image_that_decides),
         cmocka_unit_test(test_a_known_format_overrules_the_image_above),
         cmocka_unit_test(test_qed_declares_by_leaving_out),

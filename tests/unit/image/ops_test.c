@@ -67,7 +67,7 @@ static void test_compare_finds_the_first_difference(void **state)
     }
 }
 
-static void test_compare_takes_a_longer_rest_for_zero(void **state)
+static void test_compare_treats_a_longer_rest_as_zero(void **state)
 {
     g_autoptr(CstBlob) a = plain(SIZE);
     g_autoptr(CstBlob) b = plain(SIZE);
@@ -133,7 +133,7 @@ static void test_pack_reads_back_the_same(void **state)
     assert_true(difference.same);
 }
 
-static void test_pack_fails_with_the_storage_and_stops_when_told(void **state)
+static void test_pack_fails_with_the_storage_and_stops_on_cancel(void **state)
 {
     g_autoptr(CstBlob) inner = plain(SIZE);
     g_autoptr(CstBlob) source = cst_blob_fault_new(inner);
@@ -164,8 +164,11 @@ static char byte_at(CstBlob *blob, uint64_t offset)
     return byte;
 }
 
-/* In ranges alone, and there only where it is not shown already: nothing else is allocated. */
-static void test_patch_writes_what_differs_in_its_ranges(void **state)
+/*
+ * Writes only inside the ranges, and only bytes that differ from the present content. No other
+ * cluster is allocated.
+ */
+static void test_patch_writes_the_differences_inside_its_ranges(void **state)
 {
     const CstRange rows[] = {{0, 64 * CST_KIB}, {200 * CST_KIB, 200 * CST_KIB}};
     g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
@@ -202,7 +205,7 @@ static gboolean count_runs(const CstMapRun *run, gpointer data, GError **error)
     return TRUE;
 }
 
-static void test_map_tells_what_is_in_the_image_itself(void **state)
+static void test_map_reports_allocation_of_the_image_itself(void **state)
 {
     const CstImageCreate options = {
         .capacity = CST_MIB, .backing = "elsewhere", .backing_format = "raw"};
@@ -239,8 +242,8 @@ static void test_map_tells_what_is_in_the_image_itself(void **state)
     assert_true(cluster[0] == 'x' && cluster[65535] == 'x');
 }
 
-/* Without a backing image, too: in these formats a block can be there or not. */
-static void test_map_tells_blocks_that_are_not_there(void **state)
+/* Also without a backing image, because blocks of these formats can be absent. */
+static void test_map_reports_absent_blocks(void **state)
 {
     static const char *const formats[] = {"qcow2", "qcow", "qed", "vmdk", "parallels"};
 
@@ -272,7 +275,7 @@ static void test_map_tells_blocks_that_are_not_there(void **state)
 
 /* --- measure ---------------------------------------------------------------------------------- */
 
-static void test_measure_is_what_creation_takes(void **state)
+static void test_measure_equals_the_size_after_creation(void **state)
 {
     static const uint64_t clusters[] = {512, 4096, 65536, 2 * CST_MIB};
 
@@ -290,12 +293,12 @@ static void test_measure_is_what_creation_takes(void **state)
         assert_true(cst_image_create(file, format("qcow2"), &options, NULL, NULL));
         assert_true(cst_blob_get_size(file, &size, NULL));
         assert_true(size <= measure.fully_allocated);
-        /* no more than what the space for guest data is rounded up by, and one table */
+        /* at most the rounding of the guest data's space, and one table */
         assert_true(size + 2 * MAX(clusters[i], 65536) >= measure.fully_allocated);
     }
 }
 
-static void test_measure_refuses_what_creation_refuses(void **state)
+static void test_measure_refuses_the_options_that_creation_refuses(void **state)
 {
     static const struct {
         const char *format;
@@ -350,7 +353,7 @@ static void test_held_files_refuse_a_second_writer(void **state)
                          byte == 100 || byte == 101 || byte == 103 || byte == 201 || byte == 203);
     assert_false(cst_image_hold(b, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
-    assert_false(is_locked(a, 101)); /* the one who lost has let go */
+    assert_false(is_locked(a, 101)); /* the image that lost has released its lock */
     g_clear_pointer(&a, cst_blob_unref);
     assert_true(cst_image_hold(b, NULL));
     unlink(path);
@@ -423,7 +426,7 @@ static const Typed typed[] = {
     {"qed", "table_size=0", FALSE, CST_ERROR_INVALID, "it takes 1|2|4|8|16"},
 };
 
-static void test_options_say_why_they_are_refused(void **state)
+static void test_refused_options_report_the_reason(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(typed); i++) {
         g_auto(CstImageOptions) options = {0};
@@ -502,20 +505,20 @@ static void test_a_copy_has_the_size_and_all_data_of_its_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_say_why_they_are_refused),
+        cmocka_unit_test(test_refused_options_report_the_reason),
         cmocka_unit_test(test_switches_that_are_not_given_are_kept),
         cmocka_unit_test(test_static_is_a_subformat),
         cmocka_unit_test(test_a_copy_has_the_size_and_all_data_of_its_source),
         cmocka_unit_test(test_compare_finds_the_first_difference),
-        cmocka_unit_test(test_compare_takes_a_longer_rest_for_zero),
+        cmocka_unit_test(test_compare_treats_a_longer_rest_as_zero),
         cmocka_unit_test(test_compare_fails_with_the_storage),
         cmocka_unit_test(test_pack_reads_back_the_same),
-        cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
-        cmocka_unit_test(test_patch_writes_what_differs_in_its_ranges),
-        cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
-        cmocka_unit_test(test_map_tells_blocks_that_are_not_there),
-        cmocka_unit_test(test_measure_is_what_creation_takes),
-        cmocka_unit_test(test_measure_refuses_what_creation_refuses),
+        cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_on_cancel),
+        cmocka_unit_test(test_patch_writes_the_differences_inside_its_ranges),
+        cmocka_unit_test(test_map_reports_allocation_of_the_image_itself),
+        cmocka_unit_test(test_map_reports_absent_blocks),
+        cmocka_unit_test(test_measure_equals_the_size_after_creation),
+        cmocka_unit_test(test_measure_refuses_the_options_that_creation_refuses),
         cmocka_unit_test(test_held_files_refuse_a_second_writer),
         cmocka_unit_test(test_options_of_all_kinds),
         cmocka_unit_test(test_options_refuse_nonsense),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Which write reaches the disk before which: of all writes between two flushes each is the only one
- * that gets there, and the only one that does not. Where a table may get ahead of what it refers
- * to, or space is used again before the disk has forgotten its old use, one of these states is
- * damaged. Adding a format adds a row.
+ * The order in which writes reach the disk. Of all writes between two flushes each is once the
+ * only one on the disk, and once the only one missing. One of these states is damaged if a table
+ * is written before its referent. The same holds if space is used again before the disk has
+ * dropped its old use. A new format needs a new row.
  */
 #include <base/units.h>
 #include <image/snapshot.h>
@@ -16,18 +16,18 @@ enum { SIZE = 1160 * 1024, STALE_BYTES = 700 * 1024 + 700 };
 #include "stale_bytes.h"
 #include "vmdk/header.h"
 
-/** What the work finds. */
+/** The initial state of the image. */
 typedef enum {
     EMPTY,
     PLAIN,
-    LEFTOVERS, /* the file goes on behind the image, with bytes that are not zero */
+    LEFTOVERS, /* the file continues after the image, with bytes that are not zero */
     SNAPSHOT,  /* so that each cluster is copied when it is written to */
     REVERTED   /* so that tables are, too */
 } Ground;
 
 typedef struct {
     Variant variant;
-    Ground last; /* the grounds up to this one are played */
+    Ground last; /* the states up to this one are run */
 } Scene;
 
 static const Scene scenes[] = {
@@ -60,8 +60,8 @@ static uint64_t directory_at(CstBlob *blob, gboolean redundant)
     return cst_le64(raw) * VMDK_SECTOR;
 }
 
-/* A VMDK that has no grain tables yet, and may say of a grain that it is zero. Where the tables
- * are going to be lies what must not be taken for them. */
+/* Removes the grain tables of a VMDK that supports zero grains. The future place of the tables
+ * gets content that must not be read as tables. */
 static void drop_grain_tables(CstBlob *blob)
 {
     const uint8_t flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT | VMDK_FLAG_ZERO_GRAINS;
@@ -110,8 +110,8 @@ static void prepare(Run *run, const Variant *variant, Ground ground)
     assert_true(cst_blob_flush(run->power, NULL));
 }
 
-/* Parts of what is there, what is new, and space that becomes free; twice, as the second time finds
- * what the first has left in memory. */
+/* Writes to existing and new blocks and frees space. It runs twice, because the second run uses
+ * the state that the first has cached. */
 static void work(Run *run)
 {
     CstBlob *guest = open_guest(run);
@@ -132,10 +132,10 @@ static void work(Run *run)
     flush(run, guest);
     put(run, guest, 100000, 9000, 17);
     put(run, guest, 800000, 30000, 18);
-    cst_blob_unref(guest); /* which nobody has to wait for, but must be in order as well */
+    cst_blob_unref(guest); /* closing needs no flush, but must be in order as well */
 }
 
-/* Whoever opens an image of these formats that has no mark looks for nothing to repair. */
+/* Opening an image of these formats without the mark searches for no damage. */
 static gboolean is_marked(const Run *run, CstBlob *left)
 {
     const char *format = cst_image_format_name(run->format);
@@ -146,7 +146,7 @@ static gboolean is_marked(const Run *run, CstBlob *left)
 }
 
 /*
- * One has the table already and the other has not: no order of writing keeps that from happening.
+ * One directory has the table and the other does not. No order of writes prevents that.
  */
 static gboolean directories_differ(CstBlob *left)
 {
@@ -203,7 +203,7 @@ static void play(const Variant *variant, Ground ground)
     run_clear(&run);
 }
 
-static void no_write_needs_one_that_may_come_later(void **state)
+static void write_depends_on_no_later_write(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(scenes); i++)
         for (Ground ground = EMPTY; ground <= scenes[i].last; ground++)
@@ -213,7 +213,7 @@ static void no_write_needs_one_that_may_come_later(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_write_needs_one_that_may_come_later),
+        cmocka_unit_test(write_depends_on_no_later_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

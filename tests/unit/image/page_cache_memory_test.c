@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The page cache where there is no memory: the call fails, and nothing that was cached is lost. */
+/* The page cache without memory: the call fails, and the cached pages are kept. */
 #include "no_memory.h"
 #include "page_cache_world.h"
 
@@ -42,7 +42,7 @@ static void test_a_new_page_without_memory_leaves_the_cached_one(void **state)
     teardown(&world);
 }
 
-/* What evicts a page asks for no memory: a full cache goes on without any. */
+/* Eviction allocates no memory, so a full cache works without any. */
 static void test_a_full_cache_needs_no_memory(void **state)
 {
     World world;

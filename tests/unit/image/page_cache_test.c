@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The page cache that all formats keep their tables in: what is loaded, and what is evicted for it.
+ * The page cache for the tables of all formats: loading and eviction.
  */
 #include "page_cache_world.h"
 
@@ -64,7 +64,7 @@ static void test_a_page_that_was_written_is_evicted_last(void **state)
     teardown(&world);
 }
 
-/* The shortcut to the page found last must not hide that others were put in front of it. */
+/* The shortcut to the page found last must not hide that other pages were moved before it. */
 static void test_use_after_a_write_counts(void **state)
 {
     World world;
@@ -116,7 +116,7 @@ static void test_a_full_cache_spills(void **state)
     teardown(&world);
 }
 
-static void test_a_spill_that_fails_or_does_nothing(void **state)
+static void test_spill_that_fails_or_has_no_effect_is_an_error(void **state)
 {
     g_autoptr(GError) error = NULL;
     CstPageId id = id_of(8, 0);
@@ -160,8 +160,8 @@ static void test_a_spill_may_load_the_page_itself(void **state)
     teardown(&world);
 }
 
-/* Keys of VMDK's grain tables say nothing about their places. */
-static void test_a_failed_read_leaves_nothing_cached(void **state)
+/* Keys of VMDK's grain tables do not encode their offsets. */
+static void test_failed_read_caches_no_page(void **state)
 {
     g_autoptr(GError) error = NULL;
     CstPageId id = id_of(6, 0);
@@ -182,7 +182,7 @@ static void test_a_failed_read_leaves_nothing_cached(void **state)
     teardown(&world);
 }
 
-/* One page was evicted for it, and its memory serves the next one. */
+/* One page was evicted for the failed read, and its memory is used for the next page. */
 static void test_a_failed_read_costs_one_page(void **state)
 {
     CstPageId id = id_of(6, 0);
@@ -200,7 +200,7 @@ static void test_a_failed_read_costs_one_page(void **state)
     teardown(&world);
 }
 
-/* The only clean page gives up its memory, and it was also the one that was found last. */
+/* The only clean page is evicted. It was also the page found last. */
 static void test_a_failed_read_over_the_page_found_last(void **state)
 {
     CstPageId id = id_of(6, 0);
@@ -279,7 +279,7 @@ static void test_clear_forgets_all(void **state)
         assert_null(find(&world, i, i == 1));
     assert_int_equal(cst_page_cache_dirty_count(world.cache, 0), 0);
     assert_int_equal(cst_page_cache_dirty_count(world.cache, 1), 0);
-    for (unsigned i = 0; i < PAGES; i++) /* there is room for as many as before */
+    for (unsigned i = 0; i < PAGES; i++) /* there is room for as many pages as before */
         change(&world, i, 1, 0, 1);
     assert_int_equal(world.spills, 0);
     get(&world, 9);
@@ -321,9 +321,9 @@ int main(void)
         cmocka_unit_test(test_use_after_a_write_counts),
         cmocka_unit_test(test_dirty_pages_stay),
         cmocka_unit_test(test_a_full_cache_spills),
-        cmocka_unit_test(test_a_spill_that_fails_or_does_nothing),
+        cmocka_unit_test(test_spill_that_fails_or_has_no_effect_is_an_error),
         cmocka_unit_test(test_a_spill_may_load_the_page_itself),
-        cmocka_unit_test(test_a_failed_read_leaves_nothing_cached),
+        cmocka_unit_test(test_failed_read_caches_no_page),
         cmocka_unit_test(test_a_failed_read_costs_one_page),
         cmocka_unit_test(test_a_failed_read_over_the_page_found_last),
         cmocka_unit_test(test_tables_outside_the_file),

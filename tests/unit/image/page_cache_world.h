@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * For the tests of the page cache: a small cache over a file that writes down what is asked of it.
+ * For the tests of the page cache: a small cache over a file that records each call.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 enum { PAGE = 64, PAGES = 4, FILE_SIZE = 1024, NOWHERE = -1 };
 
-/* A file that writes down each call, and fails those at one offset. */
+/* A file that records each call, and fails calls at one offset. */
 typedef struct {
     CstBlob blob;
     uint8_t content[FILE_SIZE];
@@ -73,7 +73,7 @@ typedef struct {
     CstPageCache *cache;
     unsigned spills;
     gboolean spill_fails, spill_does_nothing;
-    const CstPageId *spill_loads; /* NULL: nothing */
+    const CstPageId *spill_loads; /* page that the spill loads; NULL: no page */
 } World;
 
 static inline gboolean spill(void *owner, GError **error)
@@ -119,7 +119,7 @@ static inline void teardown(World *world)
     cst_blob_unref(&world->disk->blob);
 }
 
-/* What has been called since the last time. */
+/* Asserts the calls since the last assertion. */
 static inline void assert_calls(World *world, const char *expected)
 {
     assert_string_equal(world->disk->calls->str, expected);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The page cache that all formats keep their tables in: what is written, and what is forgotten. */
+/* The page cache for the tables of all formats: writing and dropping pages. */
 #include "page_cache_world.h"
 
 static void test_without_a_hook_the_cache_writes_its_groups(void **state)
@@ -25,7 +25,7 @@ static void test_without_a_hook_the_cache_writes_its_groups(void **state)
     teardown(&world);
 }
 
-static void test_what_is_dirty_is_written_exactly(void **state)
+static void test_write_writes_exactly_the_dirty_ranges(void **state)
 {
     World world;
     CstPage *page;
@@ -46,7 +46,7 @@ static void test_what_is_dirty_is_written_exactly(void **state)
     assert_int_equal(world.disk->content[127], 11);
     assert_int_equal(world.disk->content[192 + 20], 30);
     assert_int_equal(world.disk->content[327], 70);
-    assert_true(cst_page_cache_write(world.cache, 0, NULL)); /* nothing is left */
+    assert_true(cst_page_cache_write(world.cache, 0, NULL)); /* no dirty range is left */
     assert_calls(&world, "");
     change(&world, 1, 0, 5, 12); /* and the old range is forgotten */
     assert_true(cst_page_cache_write(world.cache, 0, NULL));
@@ -231,7 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_hook_the_cache_writes_its_groups),
-        cmocka_unit_test(test_what_is_dirty_is_written_exactly),
+        cmocka_unit_test(test_write_writes_exactly_the_dirty_ranges),
         cmocka_unit_test(test_a_group_is_written_alone),
         cmocka_unit_test(test_groups_have_their_own_keys),
         cmocka_unit_test(test_the_order_is_that_of_the_file),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Parallels images: the mark that they are in use, damage and its repair, other capacities, and
- * what old programs have made. */
+/* Parallels images: the in-use mark, damage and its repair, other capacities, and images of old
+ * programs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,7 +95,10 @@ static CstBlob *make(void)
     return blob;
 }
 
-/* As old programs made them: clusters of 63 sectors, places in sectors, data behind the table. */
+/*
+ * An image as old programs made it: clusters of 63 sectors, offsets in sectors, data after the
+ * table.
+ */
 static CstBlob *make_old(void)
 {
     CstBlob *blob = cst_blob_sparse_new(0);
@@ -153,7 +156,7 @@ static void the_image_is_in_use_from_the_first_change_to_its_end(void **state)
     assert_int_equal(get(blob, AT_IN_USE), 0);
 }
 
-static void what_is_written_is_no_empty_disk(void **state)
+static void write_clears_the_empty_disk_flag(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     g_autoptr(CstBlob) guest = NULL;
@@ -193,14 +196,14 @@ static void a_place_that_could_not_be_written_is_used_again(void **state)
     assert_reads(inner, CLUSTER, "abcde");
 }
 
-static void opening_for_writing_repairs_what_was_not_closed(void **state)
+static void opening_for_writing_repairs_an_unclosed_image(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     g_autoptr(CstBlob) guest = NULL;
 
     put(blob, AT_IN_USE, IN_USE);
     put(blob, TABLE + 4, 1);    /* cluster 1 is where 0 is */
-    put(blob, TABLE + 8, 1000); /* cluster 2 is nowhere */
+    put(blob, TABLE + 8, 1000); /* cluster 2 is outside the file */
     assert_int_equal(check(blob, 0).errors, 3);
     guest = open_guest(blob, CST_IMAGE_WRITE);
     assert_int_equal(get(blob, AT_IN_USE), 0);
@@ -209,7 +212,7 @@ static void opening_for_writing_repairs_what_was_not_closed(void **state)
     assert_int_equal(check(blob, 0).errors, 0);
 }
 
-static void leaks_alone_do_not_take_the_mark_away(void **state)
+static void repair_of_leaks_alone_keeps_the_in_use_mark(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     uint64_t before = size_of(blob);
@@ -227,7 +230,7 @@ static void leaks_alone_do_not_take_the_mark_away(void **state)
     assert_clean(blob);
 }
 
-/* Whatever a repair changes, the mark is on the disk before it. */
+/* A repair writes the mark to the disk before any other change. */
 static void a_repair_is_marked_before_its_first_change(void **state)
 {
     static const CstFaultKind first[] = {CST_FAULT_WRITE, CST_FAULT_FLUSH};
@@ -250,8 +253,8 @@ static void a_repair_is_marked_before_its_first_change(void **state)
         }
 }
 
-/* What an entry that is wrong should refer to may be just there. */
-static void leaks_stay_while_there_are_errors(void **state)
+/* A leaked cluster may be the one that a wrong entry should refer to. */
+static void leaks_are_kept_while_there_are_errors(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     uint64_t size = size_of(blob) + 2 * CLUSTER;
@@ -352,7 +355,7 @@ static gboolean resize(CstBlob *blob, uint64_t capacity, CstPreallocation preall
            cst_image_flush(image, NULL);
 }
 
-/* 2000 entries reach into the cluster behind the one that five need; so do 200 with sectors. */
+/* 2000 entries reach into the cluster after the one that five need; so do 200 with sectors. */
 static void clusters_make_room_for_a_longer_table(void **state)
 {
     g_autoptr(CstBlob) blob = make(), old = make_old();
@@ -375,7 +378,7 @@ static void clusters_make_room_for_a_longer_table(void **state)
 }
 
 /* The only cluster lies in front of where the longer table ends. */
-static void a_cluster_moves_behind_a_table_longer_than_the_file(void **state)
+static void cluster_moves_after_a_table_longer_than_the_file(void **state)
 {
     const CstImageCreate options = {.capacity = CLUSTER, .cluster_size = CLUSTER};
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
@@ -391,8 +394,8 @@ static void a_cluster_moves_behind_a_table_longer_than_the_file(void **state)
     assert_clean(blob);
 }
 
-/* What was given back lies where the longer table is now. */
-static void a_longer_table_is_no_place_for_what_failed_before(void **state)
+/* The freed cluster lies where the longer table is now. */
+static void longer_table_is_not_used_for_a_cluster_of_a_failed_write(void **state)
 {
     const CstImageCreate options = {.capacity = CLUSTER, .cluster_size = CLUSTER};
     g_autoptr(CstBlob) inner = cst_blob_sparse_new(0), blob = cst_blob_fault_new(inner);
@@ -401,7 +404,7 @@ static void a_longer_table_is_no_place_for_what_failed_before(void **state)
 
     assert_true(cst_image_create(inner, parallels(), &options, NULL, NULL));
     image = cst_image_open(blob, parallels(), CST_IMAGE_WRITE, NULL, NULL);
-    cst_blob_fault_arm(blob, CST_FAULT_WRITE, 2, CST_FAULT_ONCE); /* behind that of the mark */
+    cst_blob_fault_arm(blob, CST_FAULT_WRITE, 2, CST_FAULT_ONCE); /* after the mark's write */
     guest = cst_image_guest_blob(image);
     assert_false(cst_blob_pwrite(guest, "a", 1, 0, NULL));
     assert_true(cst_image_resize(image, 2000 * CLUSTER, CST_PREALLOC_OFF, NULL, NULL));
@@ -412,8 +415,8 @@ static void a_longer_table_is_no_place_for_what_failed_before(void **state)
     assert_clean(inner);
 }
 
-/* Entries behind the end, and bytes of the last cluster behind it, may hold anything. */
-static void what_is_added_is_zero(void **state)
+/* Entries after the end, and bytes of the last cluster after the end, may have any value. */
+static void added_capacity_reads_as_zero(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     uint8_t junk = 'j';
@@ -444,7 +447,7 @@ static void shrinking_gives_the_space_back(void **state)
 {
     g_autoptr(CstBlob) inner = make(), blob = cst_blob_fault_new(inner);
 
-    put(blob, TABLE, 4); /* cluster 3 lies in front of the others */
+    put(blob, TABLE, 4); /* cluster 3 lies before the other clusters */
     put(blob, TABLE + 12, 1);
     assert_true(cst_blob_fault_track(blob, NULL)); /* discarding is seen */
     assert_true(resize(blob, 3 * CLUSTER, CST_PREALLOC_OFF));
@@ -456,7 +459,7 @@ static void shrinking_gives_the_space_back(void **state)
     assert_clean(blob);
 }
 
-static void what_is_added_can_be_preallocated(void **state)
+static void added_capacity_can_be_preallocated(void **state)
 {
     g_autoptr(CstBlob) blob = make();
 
@@ -467,7 +470,7 @@ static void what_is_added_can_be_preallocated(void **state)
     assert_clean(blob);
 }
 
-static void limits_are_those_of_the_fields(void **state)
+static void limits_are_the_limits_of_the_header_fields(void **state)
 {
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0), old = make_old();
     CstImageCreate options = {.capacity = CST_GIB,
@@ -484,8 +487,8 @@ static void limits_are_those_of_the_fields(void **state)
     assert_reads(old, OLD_CLUSTER, "abcde");
 }
 
-/* Who reads an image that another program writes to sees what has come behind the end since. */
-static void a_reader_sees_what_was_added_since(void **state)
+/* A reader of an image sees data that another program has appended since. */
+static void reader_sees_later_additions_of_a_writer(void **state)
 {
     const CstImageCreate options = {.capacity = CLUSTERS * CLUSTER, .cluster_size = CLUSTER};
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
@@ -504,26 +507,26 @@ static void a_reader_sees_what_was_added_since(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_reader_sees_what_was_added_since),
+        cmocka_unit_test(reader_sees_later_additions_of_a_writer),
         cmocka_unit_test(the_image_is_in_use_from_the_first_change_to_its_end),
-        cmocka_unit_test(what_is_written_is_no_empty_disk),
+        cmocka_unit_test(write_clears_the_empty_disk_flag),
         cmocka_unit_test(the_mark_stays_when_not_all_is_written),
         cmocka_unit_test(a_place_that_could_not_be_written_is_used_again),
-        cmocka_unit_test(opening_for_writing_repairs_what_was_not_closed),
-        cmocka_unit_test(leaks_alone_do_not_take_the_mark_away),
+        cmocka_unit_test(opening_for_writing_repairs_an_unclosed_image),
+        cmocka_unit_test(repair_of_leaks_alone_keeps_the_in_use_mark),
         cmocka_unit_test(a_repair_is_marked_before_its_first_change),
-        cmocka_unit_test(leaks_stay_while_there_are_errors),
+        cmocka_unit_test(leaks_are_kept_while_there_are_errors),
         cmocka_unit_test(a_writer_needs_a_sound_table_to_allocate),
         cmocka_unit_test(the_table_is_no_place_for_data),
         cmocka_unit_test(clusters_that_overlap_are_parted),
         cmocka_unit_test(an_extension_is_neither_made_untrue_nor_cut_off),
         cmocka_unit_test(clusters_make_room_for_a_longer_table),
-        cmocka_unit_test(a_cluster_moves_behind_a_table_longer_than_the_file),
-        cmocka_unit_test(a_longer_table_is_no_place_for_what_failed_before),
-        cmocka_unit_test(what_is_added_is_zero),
+        cmocka_unit_test(cluster_moves_after_a_table_longer_than_the_file),
+        cmocka_unit_test(longer_table_is_not_used_for_a_cluster_of_a_failed_write),
+        cmocka_unit_test(added_capacity_reads_as_zero),
         cmocka_unit_test(shrinking_gives_the_space_back),
-        cmocka_unit_test(what_is_added_can_be_preallocated),
-        cmocka_unit_test(limits_are_those_of_the_fields),
+        cmocka_unit_test(added_capacity_can_be_preallocated),
+        cmocka_unit_test(limits_are_the_limits_of_the_header_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

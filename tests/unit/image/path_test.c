@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Images by their paths, in folders in which names may lead anywhere: parts come from the image's
- * own folder and nowhere else, a data file is the one that the caller has named as well, and what
- * an image is based on is opened only when asked for.
+ * Images opened by path, in directories with hostile names. Parts come only from the image's own
+ * directory. A data file must also be named by the caller. A backing image is opened only on
+ * request.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@
 
 enum { SIZE = 4096, NOBODY = 65534 };
 
-/* The image's file, "in/disk". What is planted lies beside it, and in the folder "out". */
+/* The image's file, "in/disk". Planted files are in the same directory and in "out". */
 static CstBlob *owner;
 
 static CstBlob *open_file(const char *name, gboolean writable)
@@ -64,7 +64,7 @@ static int teardown(void **state)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static void a_name_means_a_file_beside_the_image(void **state)
+static void name_means_a_file_in_the_directory_of_the_image(void **state)
 {
     static const struct {
         const char *owner, *name, *path;
@@ -128,7 +128,7 @@ static void parts_come_from_the_images_own_folder(void **state)
         }
 }
 
-/* A folder of which only the names are known that one knows, as for whoever is not its owner. */
+/* A directory that can be searched but not listed, for a user who is not its owner. */
 static void a_folder_needs_not_be_listed(void **state)
 {
     g_autofree char *in = at("in");
@@ -148,7 +148,7 @@ static void a_folder_needs_not_be_listed(void **state)
     assert_int_equal(status, 0);
 }
 
-static void a_new_part_replaces_nothing(void **state)
+static void new_part_replaces_no_existing_file(void **state)
 {
     static const char *const taken[] = {"part", "near", "far", "fifo", "disk"};
     const CstImageFiles files = cst_path_parts(owner);
@@ -172,7 +172,7 @@ static void a_new_part_replaces_nothing(void **state)
     assert_int_not_equal(stat(path, &st), 0);
 }
 
-/* Nobody will ever write to it. */
+/* The pipe has no writer, so that opening it could wait forever. */
 static void a_pipe_is_no_part_and_is_not_waited_for(void **state)
 {
     assert_int_not_equal(try_part("fifo", FALSE), 0);
@@ -193,7 +193,7 @@ static CstErrorCode try_data(const char *name, const char *consented, gboolean w
     return error ? (CstErrorCode)error->code : 0;
 }
 
-static void a_data_file_is_one_that_was_named_for_it(void **state)
+static void data_file_must_be_named_by_the_caller(void **state)
 {
     static const struct {
         const char *name, *consented;
@@ -252,7 +252,7 @@ static CstErrorCode try_chain(const char *path, unsigned open_flags, unsigned pa
     return error ? (CstErrorCode)error->code : 0;
 }
 
-static void what_an_image_is_based_on_is_opened_when_asked_for(void **state)
+static void backing_image_is_opened_only_on_request(void **state)
 {
     static const unsigned ways[] = {0, CST_IMAGE_WRITE};
 
@@ -283,15 +283,14 @@ static void an_image_that_is_written_is_claimed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_name_means_a_file_beside_the_image),
+        cmocka_unit_test(name_means_a_file_in_the_directory_of_the_image),
         cmocka_unit_test_setup_teardown(parts_come_from_the_images_own_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_needs_not_be_listed, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_new_part_replaces_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_part_replaces_no_existing_file, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pipe_is_no_part_and_is_not_waited_for, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_data_file_is_one_that_was_named_for_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_file_must_be_named_by_the_caller, setup, teardown),
         cmocka_unit_test_setup_teardown(a_data_file_that_is_written_is_claimed, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_an_image_is_based_on_is_opened_when_asked_for, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(backing_image_is_opened_only_on_request, setup, teardown),
         cmocka_unit_test_setup_teardown(an_image_that_is_written_is_claimed, setup, teardown),
     };
 

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the tests of power cuts share: a guest's work on an image, remembered with the moments at
- * which it happened, and what may be seen of it when the power has gone off. SIZE, the bytes of the
- * disk, is the including file's.
+ * Common parts of the tests of power cuts: a guest's work on an image, recorded with the step of
+ * each request, and the states that are valid after the cut. SIZE, the bytes of the disk, is
+ * defined by the including file.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ typedef struct {
     CstImageCreate options;
 } Variant;
 
-/* What the guest did, and when, in calls to the blob. */
+/* A request of the guest and its position, counted in calls to the blob. */
 typedef struct {
     unsigned from; /* calls made before it began */
     unsigned to;   /* calls made when it had ended */
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     const CstImageFormat *format;
     CstBlob *power;
-    CstBlob *backing; /* NULL: none; else full of BACKING */
+    CstBlob *backing; /* NULL: no backing image; else full of BACKING */
     GArray *requests;
 } Run;
 
@@ -104,7 +104,10 @@ static void flush(Run *run, CstBlob *guest)
     g_array_append_val(run->requests, request);
 }
 
-/* Sets what was durable when the power failed; returns the first request that may be lost. */
+/*
+ * Sets @model to the durable content when the power failed. Returns the first request that may be
+ * lost.
+ */
 static guint recall(const Run *run, unsigned steps, uint8_t *model)
 {
     guint flushed = 0;
@@ -125,7 +128,7 @@ static guint recall(const Run *run, unsigned steps, uint8_t *model)
     return flushed;
 }
 
-/* Some write that may have been lost has put this byte here. */
+/* Whether a write that may have been lost has put @byte here. */
 static gboolean may_be(const Run *run, guint first, unsigned steps, uint64_t at, uint8_t byte)
 {
     for (guint i = first; i < run->requests->len; i++) {
@@ -138,7 +141,7 @@ static gboolean may_be(const Run *run, guint first, unsigned steps, uint64_t at,
     return FALSE;
 }
 
-/* Every byte is what was flushed, or something written since. */
+/* Asserts that each byte is the flushed one or the one of a later write. */
 static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned steps, uint64_t limit)
 {
     g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(run, blob, 0));

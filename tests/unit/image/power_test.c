@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The power goes off in the middle of work: of what was written since the last flush any sector may
- * be lost, in any order. The image must open, check must find leaks at worst, and what was flushed
- * must be there. For formats whose check QEMU's tools don't have; adding a format adds a row.
+ * The power fails during work. Any sector that was written since the last flush may be lost, in
+ * any order. The image must open, a check may find only leaks, and flushed data must be present.
+ * For formats that QEMU's tools cannot check; a new format needs a new row.
  */
 #include <base/units.h>
 
@@ -105,7 +105,9 @@ static void a_power_cut_leaks_at_worst(void **state)
     }
 }
 
-/* The size is the old one or the new one, and what both have is there. */
+/*
+ * Afterwards the size is the old one or the new one, and the common part of the content is intact.
+ */
 static void cut_while_resizing(const Variant *variant, uint64_t capacity, guint32 seed)
 {
     GRand *rand = g_rand_new_with_seed(seed);
@@ -139,12 +141,12 @@ static void cut_while_resizing(const Variant *variant, uint64_t capacity, guint3
     g_rand_free(rand);
 }
 
-static void a_power_cut_while_growing_or_shrinking_loses_nothing(void **state)
+static void power_cut_while_growing_or_shrinking_keeps_the_content(void **state)
 {
     static const uint64_t sizes[] = {512, CST_MIB + 512, 7 * CST_MIB, 2 * CST_GIB};
 
-    /* A fixed VHD is recognised by its end alone. File systems make a file longer after they have
-     * written what is behind the old end, so its footer is safe on them; here nothing is. */
+    /* A fixed VHD is recognized only by its footer at the end. A file system makes a file longer
+     * after it has written the new data, which keeps the footer safe. This simulation does not. */
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (size_t j = 0; j < G_N_ELEMENTS(sizes); j++)
             if (sizes[j] < SIZE || g_strcmp0(variants[i].options.subformat, "fixed") != 0)
@@ -155,7 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_leaks_at_worst),
-        cmocka_unit_test(a_power_cut_while_growing_or_shrinking_loses_nothing),
+        cmocka_unit_test(power_cut_while_growing_or_shrinking_keeps_the_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

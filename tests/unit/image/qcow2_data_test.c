@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* qcow2 images whose data is in another file, and those that were not closed cleanly. */
+/* qcow2 images with an external data file, and images that were not closed cleanly. */
 #include <base/units.h>
 #include <blob/fault.h>
 #include <image/snapshot.h>
@@ -17,7 +17,7 @@ enum { SIZE = 3 * 1024 * 1024 + 512, CLUSTER = 65536 };
 typedef struct {
     CstBlob *blob;
     CstBlob *data;
-    CstBlob *backing; /* NULL: none */
+    CstBlob *backing; /* NULL: no backing image */
     char *name;
     unsigned opened_for_writing;
     CstImageFiles files;
@@ -168,8 +168,9 @@ static void a_data_file_is_written_and_a_raw_one_is_the_disk(void **state)
 }
 
 /*
- * The last cluster of before is not full, and goes on to show the backing image; a longer backing
- * image does not show in the new bytes. All other new clusters get their place in the data file.
+ * The last cluster before the growth is partial and continues to show the backing image. A longer
+ * backing image does not show in the new bytes. All other new clusters get their place in the data
+ * file.
  */
 static void growing_with_preallocation_keeps_the_backing_image(void **state)
 {
@@ -200,8 +201,8 @@ static void growing_with_preallocation_keeps_the_backing_image(void **state)
     }
 }
 
-/* What the file holds from before must not come up in a disk that has grown over it. */
-static void garbage_behind_a_raw_disk_does_not_show(void **state)
+/* Older bytes of the data file must not appear in a disk that has grown over them. */
+static void garbage_after_a_raw_disk_does_not_show_after_growth(void **state)
 {
     g_autofree uint8_t *model = g_malloc0(2 * SIZE);
     CstImageCheck check = {0};
@@ -215,7 +216,7 @@ static void garbage_behind_a_raw_disk_does_not_show(void **state)
     assert_int_equal(check.allocated_clusters, check.total_clusters); /* as it is all the disk */
 }
 
-/* One that is the disk has its length; another one is only made longer. */
+/* A raw data file has the length of the disk. Another data file is only made longer. */
 static void a_data_file_has_the_length_that_it_needs(void **state)
 {
     for (int is_raw = 0; is_raw < 2; is_raw++) {
@@ -223,7 +224,7 @@ static void a_data_file_has_the_length_that_it_needs(void **state)
         g_auto(Pair) pair;
 
         pair_make(&pair, is_raw, FALSE);
-        assert_true(cst_blob_resize(pair.data, CLUSTER, NULL)); /* somebody has cut it off */
+        assert_true(cst_blob_resize(pair.data, CLUSTER, NULL)); /* the data file was truncated */
         resize(&pair, SIZE + CLUSTER);
         assert_true(cst_blob_get_size(pair.data, &size, NULL));
         assert_int_equal(size, SIZE + CLUSTER);
@@ -239,7 +240,7 @@ static void a_data_file_has_the_length_that_it_needs(void **state)
 }
 
 /* As a program leaves it that makes a disk smaller by its header alone. */
-static void what_old_entries_lead_to_does_not_show(void **state)
+static void referents_of_old_entries_do_not_show_after_growth(void **state)
 {
     g_autofree uint8_t *model = g_malloc(SIZE);
     g_autoptr(CstBlob) guest = NULL;
@@ -258,7 +259,7 @@ static void what_old_entries_lead_to_does_not_show(void **state)
     assert_reads(guest, model, SIZE);
 }
 
-/* The image's own file is sound meanwhile, and growing works once the data file does. */
+/* The image's own file stays sound, and growing succeeds once the data file works again. */
 static void a_data_file_that_fails_fails_the_growth(void **state)
 {
     static const CstFaultKind kinds[] = {CST_FAULT_QUERY, CST_FAULT_WRITE};
@@ -295,7 +296,7 @@ static void a_data_file_that_fails_fails_the_growth(void **state)
     }
 }
 
-static void the_raw_mark_stays_and_others_go(void **state)
+static void raw_mark_is_kept_and_other_autoclear_bits_are_cleared(void **state)
 {
     g_autofree uint8_t *model = g_malloc0(SIZE);
     g_autoptr(GRand) rand = g_rand_new_with_seed(1);
@@ -314,7 +315,7 @@ static void the_raw_mark_stays_and_others_go(void **state)
     assert_string_equal(info.data_file, "disk.raw");
 }
 
-static void what_a_data_file_can_not_do_is_refused(void **state)
+static void operation_that_a_data_file_does_not_support_is_refused(void **state)
 {
     g_auto(Pair) pair;
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
@@ -351,7 +352,10 @@ static void what_a_data_file_can_not_do_is_refused(void **state)
 
 /* --- not closed cleanly ----------------------------------------------------------------------- */
 
-/* Two clusters of data, which nothing counts: a writer with lazy refcounts has died. */
+/*
+ * Creates two clusters of data without refcounts, as after the crash of a writer with lazy
+ * refcounts.
+ */
 static CstBlob *make_dirty(void)
 {
     const CstImageCreate options = {.capacity = SIZE, .lazy_refcounts = TRUE};
@@ -387,7 +391,7 @@ static void a_dirty_image_is_repaired_before_it_is_written(void **state)
     assert_non_null(image);
     assert_int_equal(get64(blob, QCOW2_AT_INCOMPATIBLE), 0);
     guest = cst_image_guest_blob(image);
-    assert_true(cst_blob_pwrite(guest, "x", 1, SIZE - 1, NULL)); /* over nothing in use */
+    assert_true(cst_blob_pwrite(guest, "x", 1, SIZE - 1, NULL)); /* over no cluster in use */
     assert_true(cst_blob_flush(guest, NULL));
     assert_true(cst_blob_pread(guest, buf, 2 * CLUSTER, 0, NULL));
     for (size_t i = 0; i < 2 * CLUSTER; i++)
@@ -402,7 +406,7 @@ static void a_dirty_image_beyond_repair_stays_as_it_is(void **state)
     g_autoptr(GError) error = NULL;
     CstImage *image;
 
-    put64(blob, l1, QCOW2_AT_L1_OFFSET | UINT64_C(1) << 40); /* a table far outside the file */
+    put64(blob, l1, QCOW2_AT_L1_OFFSET | UINT64_C(1) << 40); /* a table outside the file */
     assert_null(cst_image_open(blob, qcow2(), CST_IMAGE_WRITE, NULL, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_STATE));
     image = cst_image_open(blob, qcow2(), 0, NULL, NULL);
@@ -429,12 +433,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_data_file_is_written_and_a_raw_one_is_the_disk),
         cmocka_unit_test(growing_with_preallocation_keeps_the_backing_image),
-        cmocka_unit_test(garbage_behind_a_raw_disk_does_not_show),
+        cmocka_unit_test(garbage_after_a_raw_disk_does_not_show_after_growth),
         cmocka_unit_test(a_data_file_has_the_length_that_it_needs),
-        cmocka_unit_test(what_old_entries_lead_to_does_not_show),
+        cmocka_unit_test(referents_of_old_entries_do_not_show_after_growth),
         cmocka_unit_test(a_data_file_that_fails_fails_the_growth),
-        cmocka_unit_test(the_raw_mark_stays_and_others_go),
-        cmocka_unit_test(what_a_data_file_can_not_do_is_refused),
+        cmocka_unit_test(raw_mark_is_kept_and_other_autoclear_bits_are_cleared),
+        cmocka_unit_test(operation_that_a_data_file_does_not_support_is_refused),
         cmocka_unit_test(a_dirty_image_is_repaired_before_it_is_written),
         cmocka_unit_test(a_dirty_image_beyond_repair_stays_as_it_is),
         cmocka_unit_test(unknown_incompatible_features_are_refused),

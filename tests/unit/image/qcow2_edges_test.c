@@ -46,7 +46,7 @@ static uint64_t place_at(CstBlob *blob, uint64_t offset)
 /* With clusters of 512 bytes an L2 table has 64 entries, and 64 L1 entries fill a cluster. */
 enum { SMALL = 512, SPAN = 64 * SMALL, FULL = 64 * SPAN, MOST = 2 * FULL + SMALL };
 
-/** What the guest shall see. */
+/** The expected content of the guest's disk. */
 typedef struct {
     uint64_t size;
     uint8_t bytes[MOST];
@@ -58,7 +58,7 @@ static void put(CstBlob *blob, Model *model, uint64_t offset, uint64_t length, i
     memset(model->bytes + offset, byte, length);
 }
 
-/* @snapshot NULL: what is there now. */
+/* @snapshot NULL: compares the current content. */
 static void assert_shows(CstBlob *blob, const char *snapshot, const Model *model)
 {
     const CstImageOpen how = {.snapshot = snapshot};
@@ -134,7 +134,7 @@ static void live_with_snapshots(uint64_t size, uint64_t growth)
     assert_shows(blob, NULL, b);
 }
 
-static void a_full_l1_table_takes_snapshots_and_grows(void **state)
+static void full_l1_table_supports_snapshots_and_growth(void **state)
 {
     static const uint64_t sizes[] = {FULL - SPAN, FULL - SMALL, FULL, FULL + SMALL};
     static const uint64_t growths[] = {0, 1, SMALL + 1, SPAN, FULL};
@@ -144,7 +144,7 @@ static void a_full_l1_table_takes_snapshots_and_grows(void **state)
             live_with_snapshots(sizes[i], growths[j]);
 }
 
-/* The table keeps its cluster while its entries fit, and takes no second one before that. */
+/* The table keeps its cluster while its entries fit, and gets no second one before that. */
 static void an_l1_table_moves_when_its_cluster_is_full(void **state)
 {
     g_autoptr(CstBlob) blob =
@@ -173,7 +173,7 @@ enum { CLUSTER = 4096, PER_TABLE = CLUSTER / 8 };
 
 typedef struct {
     unsigned bits;    /* of a refcount */
-    uint64_t sharers; /* as many as it can tell; G_MAXUINT64: more than an image here has */
+    uint64_t sharers; /* highest count that fits; G_MAXUINT64: more than fits into the image */
 } Width;
 
 static const Width widths[] = {
@@ -284,8 +284,10 @@ static void shared_clusters_are_counted_in_every_width(void **state)
     }
 }
 
-/* What no count of this width can tell stays an error, and nothing of it is freed. */
-static void too_many_sharers_are_reported_and_lose_nothing(void **state)
+/*
+ * A number of users that the refcount cannot hold remains an error, and no cluster of it is freed.
+ */
+static void too_many_sharers_are_reported_and_no_cluster_is_freed(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(widths); i++) {
         const Width *width = &widths[i];
@@ -369,7 +371,7 @@ static void snapshots_stop_where_the_counts_do(void **state)
         assert_error(error, CST_ERROR_LIMIT);
         g_clear_pointer(&image, cst_image_free);
         assert_int_equal(get32(blob, QCOW2_AT_SNAPSHOTS), width->sharers - 1);
-        assert_sound(blob, TRUE); /* what had been written for it is no more than leaked */
+        assert_sound(blob, TRUE); /* clusters that were written for it are only leaked */
         check(blob, CST_CHECK_REPAIR_LEAKS);
         assert_sound(blob, FALSE);
         write_guest(blob, 0, 1, 2);
@@ -380,7 +382,9 @@ static void snapshots_stop_where_the_counts_do(void **state)
 
 /* --- free space ---------------------------------------------------------------------------- */
 
-/* Clusters that a repair has found to be leaked, inside the file and behind the image. */
+/*
+ * Creates leaked clusters inside the file and at the end of the image, and has a repair find them.
+ */
 static CstBlob *make_with_free_space(void)
 {
     CstBlob *blob = make(&(CstImageCreate){.capacity = 4 * CST_MIB});
@@ -395,7 +399,7 @@ static CstBlob *make_with_free_space(void)
     return blob;
 }
 
-/* Without a flush the disk may still refer to what is free. */
+/* Without a flush the tables on the disk may still refer to the free clusters. */
 static void free_space_is_given_back_after_a_flush_only(void **state)
 {
     g_autoptr(CstBlob) blob = make_with_free_space();
@@ -418,7 +422,7 @@ static void free_space_is_given_back_after_a_flush_only(void **state)
     assert_sound(blob, FALSE);
 }
 
-/* Counts what is discarded in the file by a guest that discards every @step-th of 16 clusters. */
+/* A guest discards every @step-th of 16 clusters. Asserts the number of discards in the file. */
 static void give_back_every(unsigned step, unsigned discards)
 {
     enum { LENGTH = 65536, COUNT = 16 };
@@ -438,7 +442,7 @@ static void give_back_every(unsigned step, unsigned discards)
     assert_int_equal(cst_blob_sparse_used(blob), full - given);
     assert_int_equal(cst_blob_fault_count(fault, CST_FAULT_DISCARD), discards);
 
-    /* and it is used again, before anything behind the end */
+    /* the space is used again, before the file grows */
     for (uint64_t i = 0; i < COUNT; i += step)
         assert_true(cst_blob_pwrite(guest, "again", 5, i * LENGTH, NULL));
     assert_true(cst_blob_flush(guest, NULL));
@@ -447,15 +451,15 @@ static void give_back_every(unsigned step, unsigned discards)
     assert_sound(blob, FALSE);
 }
 
-static void what_the_guest_discards_is_given_back_in_runs(void **state)
+static void discarded_clusters_are_freed_in_runs(void **state)
 {
     give_back_every(1, 1);
     give_back_every(2, 8);
     give_back_every(15, 2);
 }
 
-/* A table that a writer has replaced, and whose place becomes that of another one. */
-static void the_place_of_a_table_that_is_free_shows_nothing_of_it(void **state)
+/* The freed cluster of a table that a writer has replaced is used for another table. */
+static void reused_cluster_of_a_freed_table_shows_no_old_entry(void **state)
 {
     enum { SPAN_OF = PER_TABLE * CLUSTER };
     g_autoptr(CstBlob) blob =
@@ -466,7 +470,7 @@ static void the_place_of_a_table_that_is_free_shows_nothing_of_it(void **state)
 
     write_guest(blob, 0, 3 * CLUSTER, 1);
     old = place_at(blob, l1);
-    put64(blob, l1, old); /* as if somebody else used the table: it is copied to be changed */
+    put64(blob, l1, old); /* not COPIED: the table counts as shared */
     guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
     assert_true(cst_blob_pread(guest, seen, CLUSTER, CLUSTER, NULL));
     assert_true(cst_blob_pwrite(guest, "x", 1, 0, NULL));
@@ -501,8 +505,8 @@ static void fill_scattered(CstBlob *guest)
 }
 
 /*
- * With all cached blocks dirty and one more needed for an allocation, everything is written back,
- * and then what was given up is counted down: in that block too.
+ * All cached blocks are dirty and an allocation needs one more. The cache is written back, and
+ * then the freed clusters are counted down, including clusters of that block.
  */
 static void counting_down_while_a_block_is_needed_loses_no_count(void **state)
 {
@@ -528,14 +532,14 @@ static void counting_down_while_a_block_is_needed_loses_no_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_l1_table_takes_snapshots_and_grows),
+        cmocka_unit_test(full_l1_table_supports_snapshots_and_growth),
         cmocka_unit_test(an_l1_table_moves_when_its_cluster_is_full),
         cmocka_unit_test(shared_clusters_are_counted_in_every_width),
-        cmocka_unit_test(too_many_sharers_are_reported_and_lose_nothing),
+        cmocka_unit_test(too_many_sharers_are_reported_and_no_cluster_is_freed),
         cmocka_unit_test(counts_are_rebuilt_in_every_width),
         cmocka_unit_test(free_space_is_given_back_after_a_flush_only),
-        cmocka_unit_test(what_the_guest_discards_is_given_back_in_runs),
-        cmocka_unit_test(the_place_of_a_table_that_is_free_shows_nothing_of_it),
+        cmocka_unit_test(discarded_clusters_are_freed_in_runs),
+        cmocka_unit_test(reused_cluster_of_a_freed_table_shows_no_old_entry),
         cmocka_unit_test(counting_down_while_a_block_is_needed_loses_no_count),
         cmocka_unit_test(snapshots_stop_where_the_counts_do),
     };

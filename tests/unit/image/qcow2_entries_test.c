@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * L2 entries whose bits contradict each other: a check finds each, once for every user of its
- * table, and a repair mends those of which it is certain what they meant.
+ * L2 entries with contradictory bits. A check finds each entry, once for every user of its table.
+ * A repair fixes the entries whose meaning is certain.
  */
 #include <blob/sparse.h>
 #include <image/snapshot.h>
@@ -16,14 +16,14 @@ enum { CLUSTER = 65536, SIZE = 1024 * 1024 };
 /* The clusters of the image, and so the entries of its one L2 table. */
 enum { DATA, PACKED, NONE, ENTRIES };
 
-/** How an entry is damaged, and what becomes of it. */
+/** The damage of an entry, and its expected repair. */
 typedef struct {
     gboolean extended; /* has a bitmap of subclusters */
     unsigned index;
     uint64_t word, bitmap; /* bits that are turned over */
     unsigned errors;       /* found by a repair, with one user */
     unsigned fixed;
-    uint64_t word_after, bitmap_after; /* bits that differ from those before the damage */
+    uint64_t word_after, bitmap_after; /* bits that differ from the sound entry */
 } Damage;
 
 #define ZERO(sub) (UINT64_C(1) << (32 + (sub)))
@@ -39,7 +39,7 @@ static const Damage damages[] = {
     {TRUE, DATA, QCOW2_READS_ZERO, 0, 1, 0, QCOW2_READS_ZERO, 0},
     {TRUE, DATA, 0, ZERO(0), 1, 1, 0, ZERO(0) | 1},
     {TRUE, DATA, 0, ZERO(31), 1, 1, 0, ZERO(31) | 1u << 31},
-    {TRUE, DATA, 0, ALL_ZERO, 1, 1, 0, G_MAXUINT64}, /* nothing of it is data, but it has a place */
+    {TRUE, DATA, 0, ALL_ZERO, 1, 1, 0, G_MAXUINT64}, /* all zeroes, but with a place */
     {TRUE, PACKED, QCOW2_COPIED, 0, 1, 1, 0, 0},
     {TRUE, PACKED, 0, 1, 1, 1, 0, 0},
     {TRUE, PACKED, 0, ZERO(31), 1, 1, 0, 0},
@@ -113,7 +113,7 @@ static void find_and_repair(CstBlob *blob, const Damage *damage, unsigned users)
     assert_int_equal(found.leaks, 0);
 }
 
-static void damaged_entries_are_found_and_mended_where_they_can_be(void **state)
+static void damaged_entries_are_found_and_repaired_if_possible(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(damages); i++) {
         g_autoptr(CstBlob) blob = make(damages[i].extended);
@@ -124,7 +124,7 @@ static void damaged_entries_are_found_and_mended_where_they_can_be(void **state)
 }
 
 /* An entry of which only a part could be put right is neither changed nor counted as repaired. */
-static void what_can_not_be_mended_stays_beside_what_can(void **state)
+static void unrepairable_entry_is_kept_and_the_repairable_one_is_repaired(void **state)
 {
     static const Damage mendable = {.extended = TRUE, .index = DATA, .bitmap = ZERO(0)};
     static const Damage hopeless = {
@@ -144,7 +144,7 @@ static void what_can_not_be_mended_stays_beside_what_can(void **state)
     assert_int_equal(found.errors, 1);
 }
 
-/* Compressed clusters have no flag that tells of other users: snapshot and image have one table. */
+/* Compressed clusters have no flag for other users. The snapshot and the image share one table. */
 static void an_entry_of_a_shared_table_is_one_error_for_each_user(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(damages); i++) {
@@ -160,7 +160,7 @@ static void an_entry_of_a_shared_table_is_one_error_for_each_user(void **state)
     }
 }
 
-static void a_table_of_a_snapshot_alone_is_mended_as_well(void **state)
+static void table_of_only_a_snapshot_is_repaired(void **state)
 {
     g_autoptr(CstBlob) blob = make(FALSE);
     g_autoptr(CstImage) image = open_image(blob, CST_IMAGE_WRITE);
@@ -193,7 +193,7 @@ static void compressed_data_up_to_the_end_of_the_file_are_sound(void **state)
     entry.word = (entry.word & ~(sectors * 255)) + (CLUSTER / 512 - 1) * sectors;
     put64(blob, at, entry.word); /* all of the last cluster */
     assert_sound(blob, FALSE);
-    put64(blob, at, entry.word + sectors); /* and a sector behind it */
+    put64(blob, at, entry.word + sectors); /* and one sector more */
     assert_int_equal(check_listed(blob, qcow2(), 0).errors, 1);
     assert_int_equal(check_listed(blob, qcow2(), CST_CHECK_REPAIR_ALL).errors_fixed, 0);
 }
@@ -201,10 +201,10 @@ static void compressed_data_up_to_the_end_of_the_file_are_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(damaged_entries_are_found_and_mended_where_they_can_be),
-        cmocka_unit_test(what_can_not_be_mended_stays_beside_what_can),
+        cmocka_unit_test(damaged_entries_are_found_and_repaired_if_possible),
+        cmocka_unit_test(unrepairable_entry_is_kept_and_the_repairable_one_is_repaired),
         cmocka_unit_test(an_entry_of_a_shared_table_is_one_error_for_each_user),
-        cmocka_unit_test(a_table_of_a_snapshot_alone_is_mended_as_well),
+        cmocka_unit_test(table_of_only_a_snapshot_is_repaired),
         cmocka_unit_test(compressed_data_up_to_the_end_of_the_file_are_sound),
     };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The header of a qcow2 image at its limits: what is just inside of each is read, what is just
- * outside is damage with a name. And a header that another program has packed as tightly as it may
- * be, which has to survive a change of ours.
+ * The header of a qcow2 image at its limits: the last valid value of each field is read, and the
+ * next one is damage with a message. A tightly packed header of another program must survive a
+ * change of ours.
  */
 #include <base/units.h>
 #include <blob/sparse.h>
@@ -115,7 +115,7 @@ static void assert_problem(CstBlob *blob, const Limit *limit, uint64_t value, co
                  info.problem ? info.problem : "no problem");
 }
 
-static void what_is_at_a_limit_is_read_and_what_is_beyond_is_damage(void **state)
+static void last_valid_value_is_read_and_the_next_is_damage(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
         const Limit *limit = &limits[i];
@@ -151,8 +151,11 @@ static void clusters_have_512_bytes_to_2_mib(void **state)
     }
 }
 
-/* A name has a place and a length, and what goes with it means nothing without it. */
-static void a_name_without_a_place_or_a_length_is_none(void **state)
+/*
+ * A backing file name needs an offset and a length. Without the name its other fields have no
+ * meaning.
+ */
+static void name_without_an_offset_or_a_length_is_absent(void **state)
 {
     enum { EXTENSION = 112, NAME = 4096 };
 
@@ -180,7 +183,10 @@ static void a_name_without_a_place_or_a_length_is_none(void **state)
 
 enum { EXT = 112, UNKNOWN = 0x12345678 };
 
-/* One extension of @len bytes, and right behind it the backing file's name: no mark ends it. */
+/*
+ * Creates an extension of @len bytes, directly followed by the backing file's name, without an end
+ * mark.
+ */
 static CstBlob *make_tight(uint32_t len, uint64_t room)
 {
     const CstImageCreate options = {
@@ -205,7 +211,7 @@ static gboolean amend(CstBlob *blob, GError **error)
     return cst_image_amend(image, &(CstImageAmend){.lazy_refcounts = CST_AMEND_ON}, NULL, error);
 }
 
-/* Where the extension begins; 0: it is gone. */
+/* Returns the offset of the extension, or 0 if it is missing. */
 static uint64_t find_extension(CstBlob *blob)
 {
     for (uint64_t at = EXT; get64(blob, at) >> 32 != 0;
@@ -242,7 +248,7 @@ static void an_extension_that_ends_where_the_name_begins_is_kept(void **state)
     }
 }
 
-/* An empty name of a format is one that nobody knows, not leave to guess the format. */
+/* An empty format name is an unknown format. It does not permit format detection. */
 static void an_empty_extension_before_the_name_is_seen(void **state)
 {
     g_autoptr(CstBlob) blob = make_tight(0, 0);
@@ -262,7 +268,7 @@ static void an_extension_that_reaches_into_the_name_is_damage(void **state)
 
     assert_true(cst_image_inspect(blob, NULL, &info, NULL));
     assert_non_null(strstr(info.problem, "bad header extension"));
-    /* its padding alone: read by us and by QEMU, but there is no telling what a change would do */
+    /* its padding alone: Cistern and QEMU read it, but the effect of a change is undefined */
     assert_false(amend(padded, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
 }
@@ -270,9 +276,9 @@ static void an_extension_that_reaches_into_the_name_is_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_at_a_limit_is_read_and_what_is_beyond_is_damage),
+        cmocka_unit_test(last_valid_value_is_read_and_the_next_is_damage),
         cmocka_unit_test(clusters_have_512_bytes_to_2_mib),
-        cmocka_unit_test(a_name_without_a_place_or_a_length_is_none),
+        cmocka_unit_test(name_without_an_offset_or_a_length_is_absent),
         cmocka_unit_test(an_extension_that_ends_where_the_name_begins_is_kept),
         cmocka_unit_test(an_empty_extension_before_the_name_is_seen),
         cmocka_unit_test(an_extension_that_reaches_into_the_name_is_damage),

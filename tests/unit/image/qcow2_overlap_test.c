@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Parts of an image that lie over others of it, or behind its file's end. A check names the place,
- * and one that can't read all that it has to compare fails: it never calls sound what it has not
- * seen.
+ * Parts of an image that overlap or lie after the end of the file. A check reports the offset. A
+ * check that cannot read all structures fails, and never reports an unread image as sound.
  */
 #include <blob/fault.h>
 #include <blob/sparse.h>
@@ -16,7 +15,7 @@
 /* More clusters are in use than one block counts. */
 enum { CLUSTER = 512, SPAN = CLUSTER / 8 * CLUSTER, TABLES = 8, WRITTEN = 300 * CLUSTER };
 
-/** What a table lies over. */
+/** The structure that a table overlaps. */
 typedef enum { L1_TABLE, REFCOUNT_TABLE, REFCOUNT_BLOCK, DATA, NOTHING, PLACES } Place;
 
 static uint64_t place_of(CstBlob *blob, Place place)
@@ -57,8 +56,8 @@ static gboolean is_told(const CstFindings *findings, const char *text)
     return FALSE;
 }
 
-/* Tables of counts are made anew elsewhere; of other users there is no telling which is right. */
-static void a_table_over_something_is_told(void **state)
+/* Refcount tables are rebuilt elsewhere. For other overlaps the valid user is unknown. */
+static void overlapping_table_is_reported(void **state)
 {
     for (Place place = 0; place < PLACES; place++) {
         g_autoptr(CstBlob) blob = make(place);
@@ -80,15 +79,15 @@ static void a_table_over_something_is_told(void **state)
 static uint64_t find_bitmap(CstBlob *blob)
 {
     enum { EXTENSION = 0x23852875 };
-    uint64_t at = QCOW2_V3_LENGTH + 8; /* of what we write into a header of version 3 */
+    uint64_t at = QCOW2_V3_LENGTH + 8; /* the end of our header of version 3 */
 
     while (get64(blob, at) >> 32 != EXTENSION)
         at += 8;
     return get64(blob, get64(blob, at + 8 + 16));
 }
 
-/* The last cluster of the file, and what is behind it. */
-static void a_bitmap_behind_the_end_of_the_file_is_told(void **state)
+/* Bitmap data in the last cluster of the file and in the cluster after it. */
+static void bitmap_after_the_end_of_the_file_is_reported(void **state)
 {
     for (int64_t behind = -CLUSTER; behind <= CLUSTER; behind += CLUSTER) {
         g_autoptr(CstBlob) blob = make(NOTHING);
@@ -143,8 +142,8 @@ static void a_check_that_cannot_read_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_table_over_something_is_told),
-        cmocka_unit_test(a_bitmap_behind_the_end_of_the_file_is_told),
+        cmocka_unit_test(overlapping_table_is_reported),
+        cmocka_unit_test(bitmap_after_the_end_of_the_file_is_reported),
         cmocka_unit_test(a_check_that_cannot_read_fails),
     };
 

@@ -30,7 +30,7 @@ static unsigned clusters_of_table(CstBlob *blob)
     return (unsigned)(get64(blob, QCOW2_AT_REFTABLE_OFFSET + 8) >> 32);
 }
 
-/* By half of what it has: one that grew by a cluster would be copied for each 2 MiB. */
+/* A table grows by half of its length. Growth by a cluster would copy it for each 2 MiB. */
 static void a_table_grows_by_half(void **state)
 {
     g_autoptr(CstBlob) blob = make();
@@ -79,7 +79,7 @@ static void assert_is_all(CstBlob *guest, uint64_t offset, uint64_t length, uint
     assert_true(is_all(buf, length, byte));
 }
 
-/* The first block lies behind the first table, where nothing of a longer table belongs. */
+/* The first block lies after the first table. The longer table must not reach into it. */
 static void assert_counts_the_header(CstBlob *blob)
 {
     uint64_t block = get64(blob, get64(blob, QCOW2_AT_REFTABLE_OFFSET));
@@ -87,8 +87,8 @@ static void assert_counts_the_header(CstBlob *blob)
     assert_int_equal(get64(blob, block), 1);
 }
 
-/* Blocks of counts that were made for the longer table, and did not come to be, are not written by
- * later flushes, when something else may be where they were to be. */
+/* Blocks for a longer table whose creation failed are not written by later flushes, because their
+ * place may be in use by then. */
 static gboolean fail_and_go_on(CstBlob *full, uint64_t filled, CstFaultKind kind, unsigned nth,
                                gboolean flushed)
 {
@@ -134,8 +134,8 @@ static void a_table_that_could_not_grow_grows_later(void **state)
             nth++;
 }
 
-/* Blocks that were made for a longer L1 table, and count themselves last, are nobody's either. */
-static void an_area_for_which_there_is_no_memory_is_taken_back(void **state)
+/* Blocks for a longer L1 table count themselves last. They are freed as well. */
+static void area_is_freed_when_memory_allocation_fails(void **state)
 {
     gboolean struck = TRUE;
 
@@ -166,7 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_grows_by_half),
         cmocka_unit_test(a_table_that_could_not_grow_grows_later),
-        cmocka_unit_test(an_area_for_which_there_is_no_memory_is_taken_back),
+        cmocka_unit_test(area_is_freed_when_memory_allocation_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

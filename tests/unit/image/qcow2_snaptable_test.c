@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The snapshot table as other programs write it: extra data that is unknown here is kept, entries
- * at their limits are read, and a repair writes those anew that break the rules of the format.
+ * The snapshot table as other programs write it. Unknown extra data is kept, and entries at their
+ * limits are read. A repair rewrites entries that break the rules of the format.
  */
 #include <blob/fault.h>
 #include <blob/sparse.h>
@@ -23,9 +23,9 @@ typedef struct {
 } Table;
 
 /*
- * Puts an empty L1 table and then the snapshot table behind the end of the file, which ends with
- * the entry. The extra data are the numbers 77 and @size, and then bytes of 0xee; the id is all
- * sevens, and the name all of "n".
+ * Appends an empty L1 table and the snapshot table to the file, which ends with the entry. The
+ * extra data are the numbers 77 and @size, followed by bytes of 0xee. The id consists of the digit
+ * 7, the name of the letter "n".
  */
 static void table_init(Table *table, uint32_t extra, uint16_t id, uint16_t name, uint64_t size)
 {
@@ -72,7 +72,9 @@ static void table_read(const Table *table, unsigned at, uint8_t *buf, size_t len
     assert_true(cst_blob_pread(table->blob, buf, len, place + at, NULL));
 }
 
-/* --- what is listed and kept ------------------------------------------------------------------ */
+/*
+ * --- entries that are listed and kept ------------------------------------------------------------
+ */
 
 static GPtrArray *list(CstBlob *blob, GError **error)
 {
@@ -112,7 +114,7 @@ static void every_length_of_extra_data_is_read_and_kept(void **state)
         table_init(&table, extras[i], 2, 3, SIZE / 2);
         assert_listed(&table, 77, SIZE / 2);
         table_read(&table, FIXED, before, extras[i]);
-        check_listed(table.blob, qcow2(), CST_CHECK_REPAIR_ALL); /* which counts what was put */
+        check_listed(table.blob, qcow2(), CST_CHECK_REPAIR_ALL); /* counts the new clusters */
         image = open_image(table.blob, CST_IMAGE_WRITE);
         assert_true(cst_image_snapshot_create(image, "new", NULL, NULL));
         g_clear_pointer(&image, cst_image_free);
@@ -164,7 +166,9 @@ static void a_snapshot_is_found_by_its_name_before_its_id(void **state)
     table_clear(&table);
 }
 
-/* --- what breaks the rules -------------------------------------------------------------------- */
+/*
+ * --- entries that break the rules ----------------------------------------------------------------
+ */
 
 static void assert_repaired(uint32_t extra, uint32_t wanted, uint64_t state, uint64_t capacity)
 {
@@ -194,7 +198,7 @@ static void entries_that_break_the_rules_are_written_anew(void **state)
     assert_repaired(0, 16, 88, SIZE);
 }
 
-/* What can't be read is not cut from the table. */
+/* An unreadable entry is not removed from the table. */
 static void a_table_that_cannot_be_read_is_not_repaired(void **state)
 {
     gboolean struck = TRUE;
@@ -238,7 +242,7 @@ static void a_table_ends_with_the_file_at_the_latest(void **state)
         assert_int_equal(snapshots != NULL, cuts[i] == 0);
         assert_true(cuts[i] == 0 || g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
         found = check_listed(table.blob, qcow2(), 0);
-        assert_true(found.errors > 0); /* nothing is counted yet */
+        assert_true(found.errors > 0); /* the clusters have no refcount yet */
         found = check_listed(table.blob, qcow2(), CST_CHECK_REPAIR_ALL);
         assert_int_equal(found.errors == found.errors_fixed, cuts[i] == 0);
         table_clear(&table);

@@ -2,8 +2,9 @@
 
 /*
  * A write whose L2 table cannot be read again. The writer has allocated clusters and written its
- * data, and has released the lock. Meanwhile other tables fill the cache, and the disk fails. The
- * write has to give its clusters back: none is leaked, and none of another write is freed.
+ * data, and has released the lock. At this point other tables fill the cache, and the disk fails.
+ * The write must free its clusters. It must not leak a cluster, and must not free a cluster of
+ * another write.
  */
 #include "../points.h"
 
@@ -70,7 +71,7 @@ static void assert_guest(CstBlob *guest, uint64_t offset, int byte)
         assert_int_equal(bytes[i], byte);
 }
 
-static void test_write_whose_table_is_unreadable_gives_its_clusters_back(void **state)
+static void test_write_with_an_unreadable_table_frees_its_clusters(void **state)
 {
     g_autoptr(GError) error = NULL;
     Fixture f;
@@ -109,7 +110,7 @@ static void test_clusters_given_back_are_used_by_one_later_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_whose_table_is_unreadable_gives_its_clusters_back),
+        cmocka_unit_test(test_write_with_an_unreadable_table_frees_its_clusters),
         cmocka_unit_test(test_clusters_given_back_are_used_by_one_later_write),
     };
 

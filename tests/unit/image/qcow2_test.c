@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What only qcow2 has: hostile tables under check, compressed writing, features, data files. */
+/* Features of only qcow2: check of hostile tables, compressed writes, data files. */
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
@@ -92,7 +92,7 @@ static void an_l2_table_that_is_its_own_data_is_found(void **state)
     assert_true(check(blob, 0).errors > 0);
 }
 
-static void what_is_wrong_is_listed(void **state)
+static void errors_and_leaks_are_listed(void **state)
 {
     Places at;
     g_autoptr(CstBlob) blob = make_filled(&at);
@@ -100,7 +100,7 @@ static void what_is_wrong_is_listed(void **state)
     g_autofree char *entry = NULL, *leaks = NULL;
     CstImageCheck found = {0};
 
-    /* the data of entry 1 are said to lie behind the end, so two clusters in a row are free */
+    /* entry 1 points outside the file, so two adjacent clusters are free */
     put64(blob, at.l2 + 8, UINT64_C(1) << 40);
     put64(blob, at.l2 + 16, 0);
     assert_true(cst_image_check_list(blob, qcow2(), 0, NULL, findings, &found, NULL, NULL));
@@ -118,7 +118,7 @@ static void what_is_wrong_is_listed(void **state)
     assert_int_equal(cst_findings_get(findings, 1)->count, 2);
     assert_int_equal(cst_findings_get(findings, 1)->kind, CST_FINDING_LEAK);
 
-    /* a repair lists what is left: who points nowhere can't be told where to point */
+    /* a repair lists the remaining errors: the target of an entry outside the file is unknown */
     assert_true(
         cst_image_check_list(blob, qcow2(), CST_CHECK_REPAIR_ALL, NULL, left, &found, NULL, NULL));
     assert_int_equal(found.leaks_fixed, 2);
@@ -127,7 +127,7 @@ static void what_is_wrong_is_listed(void **state)
     assert_string_equal(cst_findings_get(left, 0)->text, entry);
 }
 
-static void tables_that_are_each_others_data_are_found(void **state)
+static void tables_that_overlap_data_are_found(void **state)
 {
     static const size_t fields[] = {offsetof(Places, l1), offsetof(Places, reftable),
                                     offsetof(Places, block)};
@@ -184,8 +184,8 @@ static void snapshots_that_share_an_l1_table_end_the_check(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
 }
 
-/* What an unreadable snapshot holds looks like a leak, and must not be freed. */
-static void nothing_is_freed_while_a_snapshot_can_not_be_read(void **state)
+/* Clusters of an unreadable snapshot look like leaks and must not be freed. */
+static void leaks_are_kept_while_a_snapshot_is_unreadable(void **state)
 {
     static const struct {
         unsigned at;
@@ -240,7 +240,7 @@ static void hostile_snapshots_are_not_used(void **state)
 }
 
 /* A file that claims to be enormous, but is not, costs little. */
-static void memory_follows_what_is_in_use(void **state)
+static void memory_depends_on_allocated_clusters_and_not_on_the_file_size(void **state)
 {
     Places at;
     g_autoptr(CstBlob) blob = make_filled(&at);
@@ -267,7 +267,7 @@ static void a_cancelled_check_stops(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
 }
 
-/* Whatever sector of a repair gets lost, the next repair brings the image to its end. */
+/* After the loss of any sector of a repair, the next repair completes the work. */
 static void a_repair_survives_a_power_cut(void **state)
 {
     static const struct {
@@ -345,7 +345,7 @@ static CstBlob *give(const char *name, gboolean writable, gpointer data, GError 
     return consent->data ? cst_blob_ref(consent->data) : NULL;
 }
 
-/* An image of ours made to keep its data outside: what it has no table for reads as zeroes. */
+/* Changes an image of ours to an external data file. Ranges without a table read as zeroes. */
 static CstBlob *make_outside(void)
 {
     CstBlob *blob = make(&(CstImageCreate){0});
@@ -382,7 +382,7 @@ static void a_data_file_is_opened_with_consent_only(void **state)
     put64(blob, l2, UINT64_C(1) << 63); /* place 0 */
     guest = cst_image_guest_blob(cst_image_open_as(blob, qcow2(), &how, NULL));
     assert_true(cst_blob_pread(guest, buf, sizeof(buf), 0, NULL));
-    assert_memory_equal(buf, "hello\0\0\0", 8); /* behind the file's end: zeroes */
+    assert_memory_equal(buf, "hello\0\0\0", 8); /* after the end of the file: zeroes */
     g_clear_pointer(&guest, cst_blob_unref);
     put64(blob, l2, UINT64_C(1) << 63 | CLUSTER); /* not where the guest's bytes belong */
     guest = cst_image_guest_blob(cst_image_open_as(blob, qcow2(), &how, NULL));
@@ -462,7 +462,10 @@ static void threads_compress_side_by_side(void **state)
     }
 }
 
-/* The same place again and again, plain in between: counts must come back to what they are. */
+/*
+ * Compressed writes to the same clusters, with a plain write between them. The refcounts must be
+ * the same afterwards.
+ */
 static void compressed_clusters_are_written_over(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(packable); i++) {
@@ -517,8 +520,8 @@ static void fill_half(uint8_t *buf, unsigned number)
     fill_unit(buf, CLUSTER / 8 * 5, 4 + 5 * number);
 }
 
-/* Tables are written by a flush only: what was counted for a piece that failed is given back. */
-static void a_compressed_write_that_fails_takes_no_space(void **state)
+/* Only a flush writes the tables. The refcounts of a failed piece are taken back. */
+static void failed_compressed_write_allocates_no_space(void **state)
 {
     for (unsigned written = 0; written < 3; written++) {
         gboolean struck = TRUE;
@@ -553,7 +556,7 @@ static void a_compressed_write_that_fails_takes_no_space(void **state)
     }
 }
 
-static void what_is_no_whole_unit_is_refused(void **state)
+static void partial_unit_is_refused_as_a_compressed_write(void **state)
 {
     g_autoptr(CstBlob) blob = make(&packable[0]), raw = cst_blob_memory_new(NULL, CLUSTER);
     g_autoptr(CstImage) image = open_image(blob, CST_IMAGE_WRITE), reader = open_image(blob, 0);
@@ -576,13 +579,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_go_beyond_sixteen_bits),
         cmocka_unit_test(an_l2_table_that_is_its_own_data_is_found),
-        cmocka_unit_test(what_is_wrong_is_listed),
-        cmocka_unit_test(tables_that_are_each_others_data_are_found),
+        cmocka_unit_test(errors_and_leaks_are_listed),
+        cmocka_unit_test(tables_that_overlap_data_are_found),
         cmocka_unit_test(an_l1_table_as_l2_table_is_found),
         cmocka_unit_test(snapshots_that_share_an_l1_table_end_the_check),
-        cmocka_unit_test(nothing_is_freed_while_a_snapshot_can_not_be_read),
+        cmocka_unit_test(leaks_are_kept_while_a_snapshot_is_unreadable),
         cmocka_unit_test(hostile_snapshots_are_not_used),
-        cmocka_unit_test(memory_follows_what_is_in_use),
+        cmocka_unit_test(memory_depends_on_allocated_clusters_and_not_on_the_file_size),
         cmocka_unit_test(a_cancelled_check_stops),
         cmocka_unit_test(a_repair_survives_a_power_cut),
         cmocka_unit_test(unknown_autoclear_features_go_with_the_first_write),
@@ -590,8 +593,8 @@ int main(void)
         cmocka_unit_test(threads_compress_side_by_side),
         cmocka_unit_test(compressed_clusters_are_written_over),
         cmocka_unit_test(failing_compressed_writes_leak_at_worst),
-        cmocka_unit_test(a_compressed_write_that_fails_takes_no_space),
-        cmocka_unit_test(what_is_no_whole_unit_is_refused),
+        cmocka_unit_test(failed_compressed_write_allocates_no_space),
+        cmocka_unit_test(partial_unit_is_refused_as_a_compressed_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

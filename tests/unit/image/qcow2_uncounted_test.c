@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Refcounts that say of a cluster in use that it is free. Whoever takes it would overwrite what
- * holds the image together; so everything that takes clusters refuses before it writes there.
+ * Refcounts that report a used cluster as free. An allocation would overwrite metadata of the
+ * image. Every allocating operation must refuse before it writes there.
  */
 #include <base/units.h>
 #include <blob/sparse.h>
@@ -41,7 +41,9 @@ static void uncount(CstBlob *blob, uint64_t cluster)
     assert_true(cst_blob_pwrite(blob, "\0\0", 2, block + cluster % PER_BLOCK * 2, NULL));
 }
 
-/* --- who takes clusters ---------------------------------------------------------------------- */
+/*
+ * --- operations that allocate clusters -----------------------------------------------------------
+ */
 
 static gboolean create_snapshot(CstImage *image, GError **error)
 {
@@ -68,7 +70,10 @@ static gboolean widen_refcounts(CstImage *image, GError **error)
     return cst_image_amend(image, &(CstImageAmend){.refcount_bits = 32}, NULL, error);
 }
 
-/* These take one cluster after the other, and so reach any that is said to be free. */
+/*
+ * These operations allocate one cluster after another, and so reach any cluster that is reported as
+ * free.
+ */
 static gboolean write_all(CstImage *image, GError **error)
 {
     static uint8_t bytes[SIZE];
@@ -109,7 +114,9 @@ static void assert_refused(Action action, uint64_t cluster)
     assert_non_null(strstr(error->message, "in use is not counted"));
 }
 
-/* --- what they must not take ------------------------------------------------------------------ */
+/*
+ * --- clusters that must not be allocated ---------------------------------------------------------
+ */
 
 static void assert_none_takes(const Action *actions, size_t count, uint64_t offset, uint64_t bytes)
 {
@@ -121,7 +128,7 @@ static void assert_none_takes(const Action *actions, size_t count, uint64_t offs
     }
 }
 
-static void nobody_takes_what_the_header_refers_to(void **state)
+static void structures_of_the_header_are_never_allocated(void **state)
 {
     static const struct {
         unsigned at;
@@ -143,7 +150,7 @@ static void nobody_takes_what_the_header_refers_to(void **state)
     }
 }
 
-static void no_switch_takes_refcounts_tables_or_data(void **state)
+static void refcount_blocks_tables_and_data_are_never_allocated(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     uint64_t table = get64(blob, get64(blob, QCOW2_AT_L1_OFFSET)) & QCOW2_OFFSET_MASK;
@@ -151,7 +158,7 @@ static void no_switch_takes_refcounts_tables_or_data(void **state)
     uint64_t block = get64(blob, get64(blob, QCOW2_AT_REFTABLE_OFFSET));
 
     assert_none_takes(switches, G_N_ELEMENTS(switches), block, 1);
-    /* renaming takes two clusters, and looks at no trees */
+    /* renaming allocates two clusters and reads no L1 tables */
     for (size_t i = 0; i < G_N_ELEMENTS(switches); i++)
         if (switches[i] != rename_snapshot) {
             assert_refused(switches[i], table / CLUSTER);
@@ -162,8 +169,8 @@ static void no_switch_takes_refcounts_tables_or_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_takes_what_the_header_refers_to),
-        cmocka_unit_test(no_switch_takes_refcounts_tables_or_data),
+        cmocka_unit_test(structures_of_the_header_are_never_allocated),
+        cmocka_unit_test(refcount_blocks_tables_and_data_are_never_allocated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

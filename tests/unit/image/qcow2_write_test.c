@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes over clusters of every kind in a row: what was not written shows what it showed before, in
- * the image and in its snapshot, and what can go to the file in one piece does.
+ * Writes over a row of clusters of every kind. Unwritten ranges keep their content, in the image
+ * and in its snapshot. Adjacent ranges are written to the file in one piece.
  */
 #include <base/units.h>
 #include <blob/fault.h>
@@ -15,7 +15,7 @@
 
 enum { CLUSTER = 16384, COUNT = 24, SIZE = COUNT * CLUSTER - 512, SHORT = 17 * CLUSTER + 512 };
 
-/** An image upon another one that is shorter, and what it shows. */
+/** An image over a shorter backing image, and its expected content. */
 typedef struct {
     CstBlob *blob, *backing;
     uint8_t bytes[SIZE], snapshot[SIZE];
@@ -90,7 +90,7 @@ static void pack_one(Disk *disk, CstBlob *guest, uint64_t offset, int byte)
                                            offset, NULL));
 }
 
-/* What becomes of discarded bytes is the format's to say: each is as it was, or zero. */
+/* The format decides about the content of discarded bytes. Each byte is unchanged or zero. */
 static void discard(Disk *disk, CstBlob *guest, uint64_t offset, uint64_t length)
 {
     static uint8_t seen[SIZE];
@@ -103,8 +103,8 @@ static void discard(Disk *disk, CstBlob *guest, uint64_t offset, uint64_t length
     memcpy(disk->bytes + offset, seen, length);
 }
 
-/* Cluster by cluster one of: nothing, all of it, a part of it, zeroes with and without a place, a
- * part that is zero, compressed data. */
+/* Prepares each cluster in one of these ways: unallocated, full, partly written, zeroes with and
+ * without a place, partly zero, compressed. */
 static void arrange(Disk *disk, CstBlob *guest, GRand *rand)
 {
     for (uint64_t at = 0; at < SIZE; at += CLUSTER) {
@@ -161,7 +161,7 @@ static void live(Disk *disk, GRand *rand, gboolean with_snapshot)
     assert_true(cst_blob_flush(guest, NULL));
 }
 
-static void a_write_over_unlike_clusters_changes_nothing_around_it(void **state)
+static void write_over_clusters_of_all_kinds_keeps_the_neighbours(void **state)
 {
     static const CstImageCreate variants[] = {
         {.extended_l2 = FALSE}, {.extended_l2 = TRUE}, {.compat = "0.10"}};
@@ -197,7 +197,7 @@ static void assert_pieces(const Disk *disk, uint64_t offset, uint64_t length, un
     assert_in_range(cst_blob_fault_count(fault, CST_FAULT_WRITE), 1, most);
 }
 
-static void what_lies_in_a_row_is_written_in_one_piece(void **state)
+static void adjacent_clusters_are_written_in_one_piece(void **state)
 {
     static Disk disk;
 
@@ -216,7 +216,7 @@ static void what_lies_in_a_row_is_written_in_one_piece(void **state)
         }
 }
 
-/* What lies behind the end of the file is zero without being written. */
+/* Bytes after the end of the file are zero without a write. */
 static void a_small_write_to_new_space_fills_no_cluster(void **state)
 {
     for (int extended = 0; extended < 2; extended++) {
@@ -239,7 +239,9 @@ static void a_small_write_to_new_space_fills_no_cluster(void **state)
     }
 }
 
-/* --- what is given back --------------------------------------------------------------------- */
+/*
+ * --- freed clusters -----------------------------------------------------------------------------
+ */
 
 /** Zeroes or discards a range of an image full of data. */
 typedef struct {
@@ -247,7 +249,7 @@ typedef struct {
     gboolean backed;
     enum { ZERO, UNMAP, FAST, DISCARD } how;
     uint64_t from, to;
-    gboolean zero;      /* reads so afterwards, else nothing has changed */
+    gboolean zero;      /* reads as zeroes afterwards, else the content is unchanged */
     unsigned allocated; /* clusters that are left */
 } Release;
 
@@ -270,7 +272,7 @@ static const Release releases[] = {
     {"0.10", FALSE, ZERO, 2 * C, 5 * C, TRUE, COUNT},
     {"0.10", FALSE, UNMAP, 2 * C, 5 * C, TRUE, COUNT - 3},
     {"0.10", TRUE, UNMAP, 2 * C, 5 * C, TRUE, COUNT},
-    {"0.10", TRUE, UNMAP, 18 * C, 20 * C, TRUE, COUNT - 2}, /* where what is below has ended */
+    {"0.10", TRUE, UNMAP, 18 * C, 20 * C, TRUE, COUNT - 2}, /* after the end of the backing image */
     {"0.10", TRUE, FAST, 2 * C, 5 * C, FALSE, COUNT},
     {"0.10", FALSE, DISCARD, 2 * C, 5 * C, TRUE, COUNT - 3},
     {"0.10", TRUE, DISCARD, 2 * C, 5 * C, FALSE, COUNT},
@@ -317,8 +319,11 @@ static void zeroing_and_discarding_give_back_whole_clusters(void **state)
 
 /* --- failures ------------------------------------------------------------------------------ */
 
-/* The data of a new cluster is written before any table: what was counted is given back. */
-static void a_write_that_fails_takes_no_space(void **state)
+/*
+ * The data of a new cluster is written before any table. The refcount of a failed write is taken
+ * back.
+ */
+static void failed_write_allocates_no_space(void **state)
 {
     static const uint64_t lengths[] = {1, CLUSTER, CLUSTER + 1, 3 * CLUSTER};
     static Disk disk;
@@ -379,11 +384,11 @@ static void the_refcount_table_grows_by_half(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_write_over_unlike_clusters_changes_nothing_around_it),
-        cmocka_unit_test(what_lies_in_a_row_is_written_in_one_piece),
+        cmocka_unit_test(write_over_clusters_of_all_kinds_keeps_the_neighbours),
+        cmocka_unit_test(adjacent_clusters_are_written_in_one_piece),
         cmocka_unit_test(a_small_write_to_new_space_fills_no_cluster),
         cmocka_unit_test(zeroing_and_discarding_give_back_whole_clusters),
-        cmocka_unit_test(a_write_that_fails_takes_no_space),
+        cmocka_unit_test(failed_write_allocates_no_space),
         cmocka_unit_test(the_refcount_table_grows_by_half),
     };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The header of a QED image at its limits: what is just inside of each is read, what is just
- * outside is damage with a name. */
+/* The header of a QED image at its limits: the last valid value of each field is read, and the
+ * next one is damage with a message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include "bytes.h"
 #include "qed/qed.h"
 
-/* Of an image whose L1 table of one cluster leads to so many bytes and no more. */
+/* The largest capacity of an image with an L1 table of one cluster. */
 enum { CLUSTER = 4096, MOST = CLUSTER / 8 * (CLUSTER / 8) * CLUSTER };
 
 /** A field at its limit. */
@@ -45,7 +45,7 @@ static const Limit limits[] = {
     {QED_AT_NAME_LEN, 4, 1023, 1024, "bad backing file name"},
 };
 
-/* Behind the longest header, for every cluster size. */
+/* After the longest header, for every cluster size. */
 #define L1_OFFSET (4 * CST_GIB)
 
 static CstBlob *make(void)
@@ -77,7 +77,7 @@ static void assert_problem(CstBlob *blob, const Limit *limit, uint64_t value, co
                  info.problem ? info.problem : "no problem");
 }
 
-static void what_is_at_a_limit_is_read_and_what_is_beyond_is_damage(void **state)
+static void last_valid_qed_value_is_read_and_the_next_is_damage(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
         g_autoptr(CstBlob) blob = make();
@@ -87,7 +87,7 @@ static void what_is_at_a_limit_is_read_and_what_is_beyond_is_damage(void **state
     }
 }
 
-static void what_a_backing_image_is_said_to_be_is_told(void **state)
+static void declared_format_of_the_backing_image_is_reported(void **state)
 {
     g_autoptr(CstBlob) blob = make();
     g_auto(CstImageInfo) raw = {0}, other = {0};
@@ -108,8 +108,8 @@ static void what_a_backing_image_is_said_to_be_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_at_a_limit_is_read_and_what_is_beyond_is_damage),
-        cmocka_unit_test(what_a_backing_image_is_said_to_be_is_told),
+        cmocka_unit_test(last_valid_qed_value_is_read_and_the_next_is_damage),
+        cmocka_unit_test(declared_format_of_the_backing_image_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reading qcow (version 1), QED, Parallels, and VMDK extents of ESX servers. Images by the
- * formats' own rules, clusters of 4 KiB; tests/diff reads what QEMU makes.
+ * Reading qcow (version 1), QED, Parallels, and VMDK extents of ESX servers. The images are built
+ * by the rules of the formats, with clusters of 4 KiB. tests/diff reads images of QEMU.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ static void put32be(CstBlob *blob, uint64_t offset, uint32_t value)
     assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
 }
 
-/* This machine is little endian (bytes.h says so). */
+/* The test machine is little endian (see bytes.h). */
 static void put64le(CstBlob *blob, uint64_t offset, uint64_t value)
 {
     assert_true(cst_blob_pwrite(blob, &value, sizeof(value), offset, NULL));
@@ -78,7 +78,9 @@ static size_t pack(char letter, uint8_t *packed, size_t room)
     return room - stream.avail_out;
 }
 
-/* Guest cluster 1 is data, 2 is packed (at an odd place), all else is nowhere. */
+/*
+ * Guest cluster 1 is data, 2 is compressed (at an odd offset), all other clusters are unallocated.
+ */
 static CstBlob *make_qcow(void)
 {
     CstBlob *blob = file_with_data("QFI\xfb\0\0\0\1", 8);
@@ -111,7 +113,10 @@ static CstBlob *make_qed(void)
     return blob;
 }
 
-/* Guest cluster 1 is data. 16384 bytes of table begin behind the header; data lies in cluster 6. */
+/*
+ * Guest cluster 1 is data. The table of 16384 bytes begins after the header; the data is in cluster
+ * 6.
+ */
 static CstBlob *make_parallels(const char *magic, uint32_t place)
 {
     CstBlob *blob = file_with_data(magic, 16);
@@ -214,7 +219,7 @@ static void data_and_holes_read_as_they_are(void **state)
     }
 }
 
-static void extents_skip_what_has_no_table(void **state)
+static void extent_skips_ranges_without_a_table(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
         g_autoptr(CstBlob) blob = makers[i].make();
@@ -233,7 +238,7 @@ static void extents_skip_what_has_no_table(void **state)
     }
 }
 
-/* Grains of one sector: those that follow each other in the file are one run, and only those. */
+/* Grains of one sector. A run consists of the grains that are adjacent in the file. */
 static void grains_of_a_server_form_runs(void **state)
 {
     static const uint32_t entries[] = {0, 1, 2, 2, UINT32_MAX, 7}; /* UINT32_MAX: no grain */
@@ -323,7 +328,7 @@ static void holes_show_the_backing_image(void **state)
     }
 }
 
-static void a_backing_image_nobody_asked_for_is_refused(void **state)
+static void unrequested_backing_image_of_a_read_only_format_is_refused(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
         g_autoptr(CstBlob) blob = makers[i].make();
@@ -338,7 +343,7 @@ static CstBlob *give(const char *name, gboolean writable, gpointer data, GError 
     return cst_blob_ref(data);
 }
 
-/* As ESX keeps them: a descriptor, an extent beside it, and what it is based on. */
+/* As on ESX: a descriptor, an extent in the same directory, and the backing image. */
 static void extents_of_a_server_are_found_through_their_descriptor(void **state)
 {
     static const char text[] = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=2\n"
@@ -439,8 +444,8 @@ static void hostile_tables_are_corrupt(void **state)
     }
 }
 
-/* A disk of 8 EiB: nothing is allocated for what it could have. */
-static void a_table_longer_than_the_file_costs_nothing(void **state)
+/* A disk of 8 EiB: memory is not allocated for the claimed table. */
+static void table_longer_than_the_file_costs_no_memory(void **state)
 {
     g_autoptr(CstBlob) qcow = make_qcow(), qed = make_qed(), parallels = make_new_parallels();
     char byte;
@@ -460,7 +465,9 @@ static void a_table_longer_than_the_file_costs_nothing(void **state)
     }
 }
 
-/* --- what is refused -------------------------------------------------------------------------- */
+/*
+ * --- refused images -----------------------------------------------------------------------------
+ */
 
 static void refused(const char *format, CstBlob *blob, const char *words)
 {
@@ -495,7 +502,7 @@ static void unknown_features_are_refused(void **state)
     refused("parallels", parallels, "unknown version");
 }
 
-static void what_is_only_described_says_what_to_do(void **state)
+static void unsupported_format_error_reports_the_next_step(void **state)
 {
     static const char *const table[][2] = {{"luks", "cryptsetup"},
                                            {"bochs", "qemu-img"},
@@ -519,17 +526,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_and_holes_read_as_they_are),
-        cmocka_unit_test(extents_skip_what_has_no_table),
+        cmocka_unit_test(extent_skips_ranges_without_a_table),
         cmocka_unit_test(grains_of_a_server_form_runs),
         cmocka_unit_test(extents_of_a_server_can_only_be_read),
         cmocka_unit_test(holes_show_the_backing_image),
-        cmocka_unit_test(a_backing_image_nobody_asked_for_is_refused),
+        cmocka_unit_test(unrequested_backing_image_of_a_read_only_format_is_refused),
         cmocka_unit_test(extents_of_a_server_are_found_through_their_descriptor),
         cmocka_unit_test(hostile_tables_are_corrupt),
-        cmocka_unit_test(a_table_longer_than_the_file_costs_nothing),
+        cmocka_unit_test(table_longer_than_the_file_costs_no_memory),
         cmocka_unit_test(encrypted_content_is_refused_with_advice),
         cmocka_unit_test(unknown_features_are_refused),
-        cmocka_unit_test(what_is_only_described_says_what_to_do),
+        cmocka_unit_test(unsupported_format_error_reports_the_next_step),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rebase, flatten, commit and sparsify: what the guest sees of the image stays what it is, at every
- * moment: when the power goes off after any call, when any call fails, when the work is cancelled.
+ * Rebase, flatten, commit and sparsify. The content of the guest's disk stays the same when the
+ * power fails after any call, when any call fails, and when the work is canceled.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ enum { SIZE = 700 * 1024 };
 typedef struct {
     CstImageCreate options;
     uint64_t old_size, new_size; /* of the raw images below */
-    const char *new_name;        /* what the new one is called; NULL: "new" */
+    const char *new_name;        /* name of the new image; NULL: "new" */
 } Variant;
 
 static char long_name[1000];
@@ -42,12 +42,12 @@ static const Variant variants[] = {
     {{.capacity = SIZE, .cluster_size = 512}, SIZE, SIZE, NULL},
 };
 
-/** Everything that is there, by name. */
+/** All images, by name. */
 typedef struct {
     const Variant *variant;
     GRand *rand;
     CstBlob *top, *old, *new;
-    uint8_t *model; /* what the guest sees of top */
+    uint8_t *model; /* expected content of top's guest */
 } World;
 
 static const CstImageFormat *format(const char *name)
@@ -55,7 +55,7 @@ static const CstImageFormat *format(const char *name)
     return cst_image_format_find(name, NULL);
 }
 
-/* Stretches of noise and of nothing. */
+/* Writes random data and zeroes to random ranges. */
 static void scatter(World *world, CstBlob *guest, uint64_t size, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -172,7 +172,7 @@ static void world_clear(World *world)
 
 /* --- the works ------------------------------------------------------------------------------- */
 
-/** One of the operations, on @top in place of world->top. */
+/** One of the operations, on @top instead of world->top. */
 typedef gboolean (*Work)(World *world, CstBlob *top, CstTask *task, GError **error);
 
 static gboolean rebase(World *world, CstBlob *top, CstTask *task, GError **error)
@@ -244,7 +244,7 @@ static void test_content_stays(void **state)
         }
 }
 
-/* Upon nothing, an image gets a backing that must not show. */
+/* An image without a backing image gets one that must not show. */
 static void test_backing_for_an_image_without_one(void **state)
 {
     for (guint32 seed = 0; seed < 12; seed++) {
@@ -296,7 +296,7 @@ static void test_power_may_go(void **state)
         }
 }
 
-/* The base is whole on the disk before the image on top gives up anything. */
+/* The base is completely on the disk before the top image frees a cluster. */
 static void test_power_may_go_while_committing(void **state)
 {
     for (guint32 seed = 0; seed < 8; seed++) {
@@ -313,7 +313,7 @@ static void test_power_may_go_while_committing(void **state)
         assert_true(commit(&world, world.top, NULL, NULL));
         assert_true(cst_blob_power_steps(power) > before);
         cst_blob_unref(world.old);
-        /* Whatever may be lost is, and still all is there: it was flushed. */
+        /* all unflushed writes are lost, but the content was flushed */
         world.old = cst_blob_power_crash(power, cst_blob_power_steps(power), 0, NULL);
         expect_content(&world, world.top);
         cst_blob_unref(plain);
@@ -365,7 +365,7 @@ static void test_any_call_may_fail(void **state)
             }
 }
 
-/* Nothing is given up by the image on top before the base is on the disk. */
+/* The top image frees no cluster before the base is on the disk. */
 static void test_base_comes_first(void **state)
 {
     for (unsigned kind = CST_FAULT_WRITE; kind < CST_FAULT_KINDS; kind++) {
@@ -513,7 +513,7 @@ static void test_a_damaged_image_is_not_trimmed(void **state)
     world_clear(&world);
 }
 
-static void test_what_can_not_be_is_refused(void **state)
+static void test_unsupported_rebase_is_refused(void **state)
 {
     const CstImageCreate options = {.capacity = SIZE};
     g_autoptr(CstBlob) vdi = cst_blob_sparse_new(0);
@@ -553,7 +553,7 @@ int main(void)
         cmocka_unit_test(test_snapshots_keep_their_backing),
         cmocka_unit_test(test_zeroes_are_given_back),
         cmocka_unit_test(test_a_damaged_image_is_not_trimmed),
-        cmocka_unit_test(test_what_can_not_be_is_refused),
+        cmocka_unit_test(test_unsupported_rebase_is_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

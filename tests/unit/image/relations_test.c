@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rebase, flatten and commit of the formats that remember what they are based on, by name and by
- * state: VMDK by the parent's content ID, VHD by its UUID, VHDX by its DataWriteGuid. QEMU opens no
- * differencing VHD and VHDX, so what the guest has to see is a model in memory, and what the other
- * program would say is our own check. The power goes off for all files at one moment.
+ * Rebase, flatten and commit of the formats that record the identity of their parent: VMDK by its
+ * content ID, VHD by its UUID, VHDX by its DataWriteGuid. QEMU opens no differencing VHD and VHDX.
+ * Therefore the expected content is a model in memory, and our own check replaces QEMU's. The
+ * power fails for all files at the same point in time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,14 +45,14 @@ typedef struct {
     CstBlob *blob;
 } File;
 
-/** Images "top" upon "old", and "new" beside it, with all their files. */
+/** Image "top" over "old", and the alternative parent "new", with all their files. */
 typedef struct {
     const Variant *variant;
     const CstImageFormat *format;
     GRand *rand;
     File files[FILES];
     unsigned count;
-    uint8_t *model; /* what the guest sees of top */
+    uint8_t *model; /* expected content of top's guest */
 } World;
 
 static File *file_of(World *world, const char *name)
@@ -63,7 +63,7 @@ static File *file_of(World *world, const char *name)
     return NULL;
 }
 
-/* Takes the blob over. */
+/* Adopts the blob. */
 static void add_file(World *world, const char *name, CstBlob *blob)
 {
     assert_true(world->count < FILES);
@@ -333,13 +333,13 @@ static void commit_leaves_an_empty_image(void **state)
         world_init(&world, &variants[v], 7);
         do_well(&world, commit);
         expect_content(&world, "old");
-        if (strcmp(variants[v].format, "vpc") != 0) /* whose check does not count */
+        if (strcmp(variants[v].format, "vpc") != 0) /* its check does not count clusters */
             assert_int_equal(expect_sound(&world, "top", FALSE).allocated_clusters, 0);
         world_clear(&world);
     }
 }
 
-/* An image that was made upon another one, or upon another state of it, is told from ours. */
+/* A different parent, or a different state of the parent, is detected. */
 static void a_parent_that_is_another_one_is_noticed(void **state)
 {
     for (size_t v = 0; v < G_N_ELEMENTS(variants); v++) {
@@ -368,7 +368,10 @@ static void a_parent_that_is_another_one_is_noticed(void **state)
     }
 }
 
-/* What is not changed for the guest is not changed for those that are based on the image. */
+/*
+ * A rebase keeps the guest's content, so it must also keep the identity that children have
+ * recorded.
+ */
 static void children_of_a_rebased_image_stay_valid(void **state)
 {
     for (size_t v = 0; v < G_N_ELEMENTS(variants); v++)
@@ -376,7 +379,7 @@ static void children_of_a_rebased_image_stay_valid(void **state)
             World world;
 
             world_init(&world, &variants[v], 11);
-            if (variants[v].options.subformat) { /* more files than there is room for */
+            if (variants[v].options.subformat) { /* more files than FILES */
                 world_clear(&world);
                 continue;
             }
@@ -387,7 +390,9 @@ static void children_of_a_rebased_image_stay_valid(void **state)
         }
 }
 
-/* The one between is not changed but for what it remembers, so that it can be opened. */
+/*
+ * The image between is unchanged except for its recorded parent identity, so that it can be opened.
+ */
 static void commit_further_down_keeps_the_chain(void **state)
 {
     for (size_t v = 0; v < G_N_ELEMENTS(variants); v++) {
@@ -438,7 +443,7 @@ static void unknown_parents_are_refused(void **state)
 
 /* --- power ------------------------------------------------------------------------------------ */
 
-/* The same world with the files as the disk has them after a power cut. */
+/* Returns the world with the files' content after a power cut. */
 static void world_crash(const World *world, unsigned clock, uint32_t fate, World *ret_left)
 {
     *ret_left = *world;
@@ -507,7 +512,10 @@ static void world_copy(const World *world, World *ret_copy)
             (File){g_strdup(world->files[i].name), cst_blob_sparse_copy(world->files[i].blob)};
 }
 
-/* After each failure the guest sees what it saw, and the same work can be done once more. */
+/*
+ * After each failure the guest's content is the same, and the same work succeeds when it is
+ * repeated.
+ */
 static unsigned fail_each(const World *world, Work work, const char *name, CstFaultKind kind)
 {
     for (unsigned nth = 1;; nth++) {

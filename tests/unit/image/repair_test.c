@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Repairs of block tables while storage or the power fails: an entry that two blocks share, one
- * that leads nowhere, and space that nothing refers to. Of several blocks each, which the images of
- * the fault tests are too small for. Blocks that are not damaged show what they showed at every
- * moment, no error is added, and the same repair mends the rest. Adding a format adds a row.
+ * Repairs of block tables while storage or the power fails. The damage is an entry that two blocks
+ * share, an entry outside the file, and unused space. The images have several blocks for each
+ * damage, which the images of the fault tests are too small for. Undamaged blocks keep their
+ * content at each step, no error is added, and the next repair fixes the rest. A new format needs
+ * a new row.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,12 +30,12 @@ typedef struct {
     const char *format;
     CstImageCreate options;
     uint64_t block; /* bytes */
-    uint64_t table; /* where the entries are, or what leads to them */
+    uint64_t table; /* offset of the entries, or of the pointer to them */
     gboolean leads;
     unsigned width;
     gboolean big_endian;
     uint64_t empty, nowhere; /* entries */
-    uint64_t mark_at;        /* where it says that it was not closed; 0: the format can't */
+    uint64_t mark_at;        /* offset of the mark for an unclosed image; 0: no mark */
     uint32_t mark;
 } Variant;
 
@@ -85,10 +86,10 @@ static const Variant variants[] = {
      .mark = 2},
 };
 
-/** What is wrong: the letters that the blocks show after its repair; '.': zeroes. */
+/** The damage, and the letters that the blocks contain after its repair; '.': zeroes. */
 typedef struct {
     const char *name, *letters;
-    int shared, lost, nowhere; /* blocks; -1: none. Shared with block 0 */
+    int shared, lost, nowhere; /* blocks; -1: no block. Shared with block 0 */
 } Damage;
 
 static const Damage damages[] = {
@@ -233,7 +234,7 @@ static void assert_shows(const Scene *scene, CstBlob *blob, gboolean mended)
     }
 }
 
-/* What a repair has left that was interrupted. */
+/* Judges the image after an interrupted repair. */
 static void judge_interrupted(const Scene *scene, CstBlob *left)
 {
     uint64_t errors = check(scene, left, 0).errors - mark_errors(scene, left);
@@ -245,7 +246,7 @@ static void judge_interrupted(const Scene *scene, CstBlob *left)
     assert_shows(scene, left, FALSE);
 }
 
-/* What a repair has left that said that it was done. */
+/* Judges the image after a repair that reported success. */
 static void judge_done(const Scene *scene, CstBlob *left)
 {
     CstImageCheck found = check(scene, left, 0);
@@ -267,7 +268,7 @@ static void repair_again(const Scene *scene, CstBlob *left)
 
 /* --- storage that fails ----------------------------------------------------------------------- */
 
-/* FALSE: there are fewer such calls. */
+/* Returns FALSE if there are fewer such calls. */
 static gboolean play_fault(const Scene *scene, CstFaultKind kind, guint nth)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_copy(scene->blob);
@@ -343,7 +344,7 @@ static gboolean is_flush(CstBlob *power, unsigned step)
     return cst_blob_power_covered(power, step + 1) == step + 1;
 }
 
-/* All moments of the work that @power has recorded. */
+/* Cuts the power at each step that @power has recorded. */
 static void play_power_cuts(const Scene *scene, CstBlob *power)
 {
     unsigned last = cst_blob_power_steps(power);
@@ -365,7 +366,7 @@ static void play_check(const Scene *scene)
     judge_done(scene, left);
 }
 
-/* Whoever opens an image with a mark repairs its errors. */
+/* Opening an image with a mark repairs its errors. */
 static void play_opening(const Scene *scene)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_copy(scene->blob);
@@ -379,7 +380,7 @@ static void play_opening(const Scene *scene)
     play_power_cuts(scene, power);
 }
 
-static void a_power_cut_in_a_repair_loses_nothing_and_none_after_it_undoes_it(void **state)
+static void power_cut_in_a_repair_keeps_the_blocks_and_a_later_repair_completes(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (size_t j = 0; j < G_N_ELEMENTS(damages); j++) {
@@ -397,7 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repair_that_fails_adds_no_damage),
-        cmocka_unit_test(a_power_cut_in_a_repair_loses_nothing_and_none_after_it_undoes_it),
+        cmocka_unit_test(power_cut_in_a_repair_keeps_the_blocks_and_a_later_repair_completes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

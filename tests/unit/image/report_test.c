@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Storage that fails once, under everything that is done to an image as a whole: an operation says
- * that it failed exactly when it has set an error. What is left of the image is fault_test.c's to
- * judge.
+ * Storage that fails once during each operation on a whole image. An operation must report a
+ * failure exactly when it has set an error. The content of the image is tested by fault_test.c.
  */
 #include "fault_disk.h"
 
@@ -34,7 +33,7 @@ static const Variant variants[] = {
     {"qed", {.cluster_size = 8192, .table_size = 1, .backing = "base", .backing_format = "vmdk"}},
 };
 
-/** On an image that is open for writing; its guest's view is there too. */
+/** Work on an image that is open for writing, and on its guest's view. */
 typedef gboolean (*Work)(CstImage *image, CstBlob *guest, GError **error);
 
 static gboolean grow(CstImage *image, CstBlob *guest, GError **error)
@@ -87,7 +86,7 @@ static gboolean do_work(Disk *disk, Work work, GError **error)
     return guest && work(image, guest, error) && cst_blob_flush(guest, error);
 }
 
-/* Checks, repairs and checks again; both find nothing or something, but no error of storage. */
+/* Checks, repairs and checks again. Damage is no failure, but an error of storage is. */
 static gboolean do_check(Disk *disk, GError **error)
 {
     const CstImageFiles files = {open_part, create_part, disk};
@@ -131,7 +130,7 @@ static void play_all(const Disk *ground, Work work)
                 ;
 }
 
-/* Bytes behind the image that nothing refers to: leaks, or the end of what has its end there. */
+/* Appends unused bytes to the image: leaks, or a moved end for formats with a footer. */
 static void add_junk(Disk *disk)
 {
     CstBlob *blob = part_at(disk, 0)->inner;

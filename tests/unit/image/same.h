@@ -8,8 +8,8 @@
 #include <blob/blob.h>
 
 /**
- * The first place from @from on at which @a and @b differ; @len: there is none. memcmp() passes
- * over what is equal, since loops over bytes take most of a test's time without optimization.
+ * Returns the first offset from @from on at which @a and @b differ, or @len. memcmp() skips equal
+ * blocks, because byte loops take most of a test's time without optimization.
  */
 static inline uint64_t next_difference(const uint8_t *a, const uint8_t *b, uint64_t from,
                                        uint64_t len)
@@ -31,7 +31,7 @@ static inline gboolean is_all(const uint8_t *bytes, size_t len, uint8_t value)
     return len == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
-/** Extents cover the image without gaps, and what they call zero is zero. */
+/** Asserts that the extents cover the image without gaps, and that zero extents are zero. */
 static inline void assert_extents_hold(CstBlob *guest, const uint8_t *model, uint64_t size)
 {
     for (uint64_t at = 0; at < size;) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Copies between a plain file and a qcow2 image, and between two of them, where files can share
- * extents: nothing is read, what arrives is the same, and what fails or gets lost on the way does
- * no more harm than with a write.
+ * Copies between a plain file and a qcow2 image, and between two qcow2 images, with reflinks. No
+ * data is read, the copy is equal, and failures or lost writes do no more harm than with a plain
+ * write.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,14 +109,14 @@ static void copy(CstBlob *from, CstBlob *to)
     assert_true(cst_blob_flush(to, NULL));
 }
 
-static void to_qcow2_and_back_nothing_moves(void **state)
+static void copy_to_qcow2_and_back_shares_all_extents(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) src = speckled((guint32)i, SIZE);
         g_autoptr(CstBlob) file = shareable(0, 0);
         g_autoptr(CstBlob) back = shareable(SIZE, 0);
         g_autoptr(CstBlob) guest = NULL;
-        gboolean whole = variants[i].cluster_size != 2 * CST_MIB; /* runs fill no cluster there */
+        gboolean whole = variants[i].cluster_size != 2 * CST_MIB; /* runs are smaller */
 
         make_qcow2(file, &variants[i]);
         guest = guest_of(file, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL);
@@ -135,7 +135,7 @@ static void to_qcow2_and_back_nothing_moves(void **state)
     }
 }
 
-static void what_a_chain_shows_is_shared_from_where_it_is(void **state)
+static void content_of_a_chain_is_shared_from_its_source_image(void **state)
 {
     static const CstImageCreate top = {
         .capacity = SIZE, .backing = "base", .backing_format = "raw"};
@@ -162,7 +162,7 @@ static void what_a_chain_shows_is_shared_from_where_it_is(void **state)
 }
 
 /* Data that begins and ends in the middle of units, from a place that is not aligned. */
-static void what_is_not_aligned_is_copied(void **state)
+static void unaligned_range_is_copied(void **state)
 {
     g_autoptr(CstBlob) src = speckled(71, SIZE);
     g_autoptr(CstBlob) file = shareable(0, 0);
@@ -205,7 +205,7 @@ static void compressed_clusters_are_unpacked_once(void **state)
     assert_same(src, back);
 }
 
-/* Whoever refuses at some point is believed for the rest of the copy. */
+/* After a refusal the rest of the copy does not try to share. */
 static void where_sharing_is_refused_bytes_are_copied(void **state)
 {
     g_autoptr(CstBlob) model = speckled(72, SIZE);
@@ -226,7 +226,7 @@ static void where_sharing_is_refused_bytes_are_copied(void **state)
     }
 }
 
-/* A failure is reported, and nothing but leaks is left. */
+/* A failure is reported, and the image is sound except for leaks. */
 static void a_failing_file_leaves_a_sound_image(void **state)
 {
     g_autoptr(CstBlob) src = speckled(73, SIZE);
@@ -251,7 +251,7 @@ static void a_failing_file_leaves_a_sound_image(void **state)
     }
 }
 
-/* Each byte is what it was before, or what was copied there; after the flush the latter. */
+/* Asserts that each byte is the old one or the copied one, and after the flush the copied one. */
 static void assert_old_or_new(CstBlob *left, CstBlob *src, uint8_t old, gboolean done)
 {
     g_autoptr(CstBlob) guest = guest_of(left, 0, NULL);
@@ -264,7 +264,10 @@ static void assert_old_or_new(CstBlob *left, CstBlob *src, uint8_t old, gboolean
             fail_msg("byte %zu is %u", i, seen[i]);
 }
 
-/* The image holds something already, some of which a snapshot keeps: places are new and old. */
+/*
+ * The image already has data, partly shared with a snapshot. The copy overwrites old places and
+ * allocates new ones.
+ */
 static void a_power_cut_while_sharing_leaks_at_worst(void **state)
 {
     enum { OLD = 0xc5 };
@@ -299,9 +302,9 @@ static void a_power_cut_while_sharing_leaks_at_worst(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(to_qcow2_and_back_nothing_moves),
-        cmocka_unit_test(what_a_chain_shows_is_shared_from_where_it_is),
-        cmocka_unit_test(what_is_not_aligned_is_copied),
+        cmocka_unit_test(copy_to_qcow2_and_back_shares_all_extents),
+        cmocka_unit_test(content_of_a_chain_is_shared_from_its_source_image),
+        cmocka_unit_test(unaligned_range_is_copied),
         cmocka_unit_test(compressed_clusters_are_unpacked_once),
         cmocka_unit_test(where_sharing_is_refused_bytes_are_copied),
         cmocka_unit_test(a_failing_file_leaves_a_sound_image),

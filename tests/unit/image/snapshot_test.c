@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Internal snapshots when something goes wrong: each change happens whole or not at all. */
+/* Internal snapshots under failures: each change is complete or absent. */
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
@@ -18,7 +18,7 @@ static const CstImageCreate variants[] = {
     {.capacity = SIZE, .cluster_size = 4096, .refcount_bits = 64},
 };
 
-/* What the guest sees, and the snapshots' names. */
+/* The guest's content and the names of the snapshots. */
 typedef struct {
     uint8_t *content;
     char *names;
@@ -171,8 +171,8 @@ static void every_failing_call_leaves_the_old_or_the_new(void **state)
     }
 }
 
-/* Whether the header with the change is on the disk can't be told: it must be opened to know. */
-static void after_a_failed_header_write_nothing_more_is_written(void **state)
+/* It is unknown whether the changed header is on the disk, until the image is opened again. */
+static void further_writes_fail_after_a_failed_header_write(void **state)
 {
     g_autoptr(CstBlob) inner = make(&variants[0]);
     g_autoptr(CstBlob) blob = cst_blob_fault_new(inner);
@@ -194,7 +194,7 @@ static void after_a_failed_header_write_nothing_more_is_written(void **state)
     assert_sound(inner, FALSE);
 }
 
-static void work_goes_on_after_each_change(void **state)
+static void guest_works_after_each_snapshot_change(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) blob = make(&variants[i]);
@@ -222,7 +222,7 @@ static void work_goes_on_after_each_change(void **state)
     }
 }
 
-/* What only the snapshot held goes back to the file system, and nothing else does. */
+/* Clusters of only the snapshot are freed in the file system. No other cluster is freed. */
 static void deleting_gives_space_back(void **state)
 {
     const CstImageCreate options = {.capacity = 8 * CST_MIB};
@@ -267,7 +267,7 @@ static void formats_without_snapshots_and_readers_refuse(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_READ_ONLY));
 }
 
-static void a_cancelled_change_changes_nothing(void **state)
+static void canceled_change_has_no_effect(void **state)
 {
     g_autoptr(CstBlob) blob = make(&variants[0]);
     Sight before = look(blob);
@@ -387,11 +387,11 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_renamed),
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new),
         cmocka_unit_test(every_failing_call_leaves_the_old_or_the_new),
-        cmocka_unit_test(after_a_failed_header_write_nothing_more_is_written),
-        cmocka_unit_test(work_goes_on_after_each_change),
+        cmocka_unit_test(further_writes_fail_after_a_failed_header_write),
+        cmocka_unit_test(guest_works_after_each_snapshot_change),
         cmocka_unit_test(deleting_gives_space_back),
         cmocka_unit_test(formats_without_snapshots_and_readers_refuse),
-        cmocka_unit_test(a_cancelled_change_changes_nothing),
+        cmocka_unit_test(canceled_change_has_no_effect),
         cmocka_unit_test(a_refcount_that_would_wrap_around_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

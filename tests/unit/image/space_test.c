@@ -58,7 +58,7 @@ static gboolean write_bytes(CstBlob *guest, GError **error)
     return cst_blob_pwrite(guest, bytes, sizeof(bytes), AT, error) && cst_blob_flush(guest, error);
 }
 
-/* What all files of the image take together, by their sizes. */
+/* Returns the sum of the sizes of all files of the image. */
 static uint64_t size_of(const Disk *disk)
 {
     uint64_t sum = 0;
@@ -95,7 +95,7 @@ static void assert_written(CstBlob *guest)
     assert_int_not_equal(seen[LENGTH + 1], WRITTEN);
 }
 
-/* Plays one failure in file @part; FALSE: there are less calls. */
+/* Fails one call in file @part. Returns FALSE if there are fewer calls. */
 static gboolean play(const Disk *ground, guint part, CstFaultKind kind, guint nth, uint64_t size)
 {
     g_autoptr(CstBlob) guest = NULL;
@@ -199,7 +199,7 @@ static void image_can_be_filled_after_each_block_has_failed(void **state)
 
 /* --- no memory -------------------------------------------------------------------------------- */
 
-/* FALSE: there are less allocations. */
+/* Returns FALSE if there are fewer allocations. */
 static gboolean play_no_memory(const Disk *ground, guint nth, uint64_t size)
 {
     uint64_t block = ground->variant->options.cluster_size;
@@ -224,7 +224,7 @@ static gboolean play_no_memory(const Disk *ground, guint nth, uint64_t size)
     return struck;
 }
 
-static void space_is_used_again_when_there_was_no_memory(void **state)
+static void space_is_reused_after_a_failed_memory_allocation(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) guest = NULL;
@@ -287,7 +287,7 @@ static void block_of_a_failed_compressed_write_can_be_written(void **state)
 
 /* --- stale bytes ------------------------------------------------------------------------------ */
 
-/* What the guest sees from @at on is @byte, but for @length bytes at @offset. */
+/* Asserts that the guest's bytes from @at on are @byte, except for @length bytes at @offset. */
 static void assert_around(CstBlob *guest, const Disk *disk, uint64_t at, size_t count,
                           uint64_t offset, size_t length, uint8_t byte)
 {
@@ -299,7 +299,7 @@ static void assert_around(CstBlob *guest, const Disk *disk, uint64_t at, size_t 
             fail_msg("%s: byte 0x%02x at %u", disk->variant->format, seen[i], (unsigned)(at + i));
 }
 
-/* One write fails and leaves its bytes in the file; another block gets the place. */
+/* A write fails and leaves its bytes in the file. Then another block gets the place. */
 static gboolean play_stale(const Disk *ground, CstFaultKind kind, guint nth)
 {
     enum { FAR = 4 * CST_MIB, FILL = 60000 };
@@ -350,7 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(space_of_a_failed_write_is_used_again),
-        cmocka_unit_test(space_is_used_again_when_there_was_no_memory),
+        cmocka_unit_test(space_is_reused_after_a_failed_memory_allocation),
         cmocka_unit_test(block_of_a_failed_compressed_write_can_be_written),
         cmocka_unit_test(bytes_of_a_failed_write_are_not_shown_elsewhere),
         cmocka_unit_test(image_can_be_filled_after_each_block_has_failed),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Freeing the zeroes of an image in place: the guest sees the same, over a backing image too, and
- * no unit stays that holds nothing but zeroes.
+ * Freeing the zeroes of an image in place. The guest's content stays the same, also over a backing
+ * image, and no allocated unit is all zeroes afterwards.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ enum { SIZE = 6 * 1024 * 1024 + 512 };
 typedef struct {
     const char *format;
     CstImageCreate options;
-    uint64_t unit; /* of what a check counts as allocated; 0: that is not looked at */
+    uint64_t unit; /* bytes of a unit that a check counts; 0: not compared */
 } Variant;
 
 static const Variant variants[] = {
@@ -55,7 +55,7 @@ static CstImage *open_image(const Variant *variant, CstBlob *blob, CstBlob *belo
     return image;
 }
 
-/* Zeroes of every length, from every kind of place on; @all: nothing else. */
+/* Creates zeroes of every length from every kind of offset on. @all: only zeroes. */
 static void make_content(gboolean all)
 {
     static const struct {
@@ -99,7 +99,7 @@ static void assert_shows(const Variant *variant, CstBlob *blob, CstBlob *below)
                      content[at]);
 }
 
-/* Everything is written, zeroes as well. */
+/* Writes the whole content, including the zeroes. */
 static CstBlob *make(const Variant *variant, CstBlob *below)
 {
     CstBlob *blob = cst_blob_sparse_new(0);
@@ -139,7 +139,7 @@ static void sparsify(const Variant *variant, gboolean all)
     }
 }
 
-static void zeroes_are_freed_and_nothing_else_changes(void **state)
+static void zeroes_are_freed_and_other_content_is_kept(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         sparsify(&variants[i], FALSE);
@@ -147,8 +147,8 @@ static void zeroes_are_freed_and_nothing_else_changes(void **state)
     }
 }
 
-/* Version 2 can't say that a cluster hides the one below and holds nothing. */
-static void what_can_not_be_freed_is_not_written_either(void **state)
+/* Version 2 has no entry for an unallocated cluster that hides the backing image. */
+static void zeroes_that_cannot_be_freed_are_not_written(void **state)
 {
     static const Variant variant = {
         "qcow2",
@@ -170,7 +170,7 @@ static void what_can_not_be_freed_is_not_written_either(void **state)
     assert_shows(&variant, blob, below);
 }
 
-/* What a repair would have to decide on is left alone. */
+/* A decision that belongs to a repair is not made here. */
 static void a_damaged_image_is_refused(void **state)
 {
     const Variant *variant = &variants[1];
@@ -184,14 +184,14 @@ static void a_damaged_image_is_refused(void **state)
     assert_true(cst_blob_pread(blob, &l2, 8, GUINT64_FROM_BE(l1), NULL));
     l2 = GUINT64_FROM_BE(l2) & UINT64_C(0x00fffffffffffe00);
     assert_true(cst_blob_pread(blob, &entry, 8, l2, NULL));
-    entry &= ~GUINT64_TO_BE(UINT64_C(1) << 63); /* as if somebody else used the cluster */
+    entry &= ~GUINT64_TO_BE(UINT64_C(1) << 63); /* without the flag, the cluster counts as shared */
     assert_true(cst_blob_pwrite(blob, &entry, 8, l2, NULL));
     assert_false(cst_image_sparsify(blob, cst_image_format_find("qcow2", NULL), NULL, &given_back,
                                     NULL, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_STATE));
 }
 
-static void a_failing_read_ends_the_work_and_harms_nothing(void **state)
+static void failing_read_ends_the_work_and_keeps_the_content(void **state)
 {
     const Variant *variant = &variants[1];
     gboolean struck = TRUE;
@@ -217,10 +217,10 @@ static void a_failing_read_ends_the_work_and_harms_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zeroes_are_freed_and_nothing_else_changes),
-        cmocka_unit_test(what_can_not_be_freed_is_not_written_either),
+        cmocka_unit_test(zeroes_are_freed_and_other_content_is_kept),
+        cmocka_unit_test(zeroes_that_cannot_be_freed_are_not_written),
         cmocka_unit_test(a_damaged_image_is_refused),
-        cmocka_unit_test(a_failing_read_ends_the_work_and_harms_nothing),
+        cmocka_unit_test(failing_read_ends_the_work_and_keeps_the_content),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

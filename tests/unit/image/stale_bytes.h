@@ -12,7 +12,7 @@
 
 enum { STALE = 0x5a };
 
-/** @length bytes behind all that the image uses, as an interrupted writer leaves them. */
+/** Writes @length bytes after all used space of the image, as an interrupted writer leaves them. */
 static inline void leave_stale_end(CstBlob *blob, const CstImageFormat *format, uint64_t length)
 {
     g_autofree uint8_t *buf = g_malloc(length);

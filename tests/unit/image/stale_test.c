@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Bytes of the file that the guest has not written: what an interrupted writer has left behind the
- * end of an image, or what a block held before. The space gets in use again, and nothing of it may
- * show. Nor may our own memory get into the file, which others may read. Adding a format adds a
- * row.
+ * Bytes of the file that the guest has not written: an interrupted writer has left them after the
+ * end of an image, or a block contained them before. The space is used again, and the old bytes
+ * must not show. Memory of the process must not get into the file either, because other users may
+ * read the file. A new format needs a new row.
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -23,10 +23,15 @@
 #include "listed.h"
 #include "stale_bytes.h"
 
-/* Not even whole sectors of the last block; the stale bytes reach over several blocks or none. */
+/*
+ * The last block ends within a sector. The stale bytes reach over several blocks or less than one.
+ */
 enum { SIZE = 5 * 1024 * 1024 + 512, GROWN = 7 * 1024 * 1024 + 1024, BELOW = 0xee };
 
-/* What fresh memory is full of, and freed memory; no writer here writes several of them. */
+/*
+ * Fills of fresh and of freed memory. No writer of this test writes several of these bytes in a
+ * row.
+ */
 enum { FRESH = 0xc3, FREED = 0x3c, MEMORY = 16 };
 
 typedef struct {
@@ -55,15 +60,15 @@ static const Variant variants[] = {
     {"parallels", {.capacity = SIZE, .cluster_size = 32256}},
 };
 
-/* As much as is left behind the end: nothing of a block, some of it, all of it and more. */
+/* Numbers of stale bytes: less than a sector, part of a block, about a block, more. */
 static const uint64_t lengths[] = {1, 511, 512, 70000, CST_MIB - 512, CST_MIB + 1, 9 * CST_MIB};
 
-/** An image, and what it must show. */
+/** An image and its expected content. */
 typedef struct {
     const Variant *variant;
     const CstImageFormat *format;
     CstBlob *blob;
-    CstBlob *backing; /* NULL: none; else full of BELOW, and as long as the image at first */
+    CstBlob *backing; /* NULL: absent; else full of BELOW, and as long as the image at first */
     uint64_t size;
     uint8_t bytes[GROWN];
 } Disk;
@@ -79,7 +84,7 @@ static CstImage *open_image(Disk *disk)
     return image;
 }
 
-/* Takes @blob over. */
+/* Adopts @blob. */
 static void disk_init(Disk *disk, const Variant *variant, CstBlob *blob)
 {
     g_autoptr(GError) error = NULL;
@@ -168,7 +173,9 @@ static void assert_holds(Disk *disk, const char *when)
     assert_shows(disk, guest, when);
 }
 
-/* --- behind the end --------------------------------------------------------------------------- */
+/*
+ * --- after the end of the image -----------------------------------------------------------------
+ */
 
 /* Parts of blocks: at their start, inside, at the end of one and the start of the next. */
 static void write_parts(Disk *disk)
@@ -184,7 +191,7 @@ static void write_parts(Disk *disk)
     assert_true(cst_blob_flush(guest, NULL));
 }
 
-static void what_lies_behind_the_end_never_shows(void **state)
+static void stale_bytes_after_the_end_never_show(void **state)
 {
     static Disk disk;
 
@@ -214,7 +221,7 @@ static void grow(Disk *disk, uint64_t size)
     disk->size = size;
 }
 
-static void what_lies_behind_the_end_does_not_show_in_grown_space(void **state)
+static void stale_bytes_after_the_end_do_not_show_in_grown_space(void **state)
 {
     static Disk disk;
 
@@ -288,7 +295,7 @@ static const CstBlobOps device_ops = {
     .resize = device_resize,
 };
 
-/* Nothing of it is zero, as after another use. */
+/* Returns a device without zeroes, as after another use. */
 static CstBlob *device_new(void)
 {
     Device *device = g_new0(Device, 1);
@@ -299,7 +306,7 @@ static CstBlob *device_new(void)
     return &device->head;
 }
 
-/* The others take new space behind the end of the file. */
+/* The other formats allocate space after the end of the file. */
 static gboolean can_use_a_device(const Variant *variant)
 {
     static const char *const formats[] = {"qcow2", "vdi", "vpc", "vhdx", "parallels", NULL};
@@ -307,7 +314,7 @@ static gboolean can_use_a_device(const Variant *variant)
     return g_strv_contains(formats, variant->format);
 }
 
-static void what_a_device_held_never_shows(void **state)
+static void old_content_of_a_device_never_shows(void **state)
 {
     static Disk disk;
 
@@ -326,7 +333,7 @@ static void what_a_device_held_never_shows(void **state)
     }
 }
 
-/* Nothing of an image that was not made may be taken for one. */
+/* A failed creation must not leave a recognizable image. */
 static void a_device_that_fails_gets_no_image(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
@@ -355,7 +362,7 @@ static void a_device_that_fails_gets_no_image(void **state)
 /* --- space that is used again ----------------------------------------------------------------- */
 
 /* The guest's own bytes of before: shrinking and growing makes zeroes of them. */
-static void what_was_cut_off_never_comes_back(void **state)
+static void truncated_content_never_comes_back(void **state)
 {
     static const uint64_t cuts[] = {512, CST_MIB - 512, CST_MIB + 512, 4 * CST_MIB, SIZE - 512};
     static Disk disk;
@@ -384,11 +391,11 @@ static void what_was_cut_off_never_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_lies_behind_the_end_never_shows),
-        cmocka_unit_test(what_lies_behind_the_end_does_not_show_in_grown_space),
-        cmocka_unit_test(what_a_device_held_never_shows),
+        cmocka_unit_test(stale_bytes_after_the_end_never_show),
+        cmocka_unit_test(stale_bytes_after_the_end_do_not_show_in_grown_space),
+        cmocka_unit_test(old_content_of_a_device_never_shows),
         cmocka_unit_test(a_device_that_fails_gets_no_image),
-        cmocka_unit_test(what_was_cut_off_never_comes_back),
+        cmocka_unit_test(truncated_content_never_comes_back),
     };
 
     mallopt(M_PERTURB, FREED);

@@ -126,7 +126,7 @@ static void blocks_follow_each_other_as_they_are_written(void **state)
     assert_int_equal(check(blob, 0).allocated_clusters, 5);
 }
 
-/* What file(1) and people see of it first. */
+/* The text that file(1) and a reader see first. */
 static void it_begins_with_a_line_of_text(void **state)
 {
     g_autoptr(CstBlob) blob = create(BLOCK, NULL);
@@ -257,7 +257,9 @@ static void growing_past_the_room_for_the_map_moves_the_first_blocks(void **stat
     assert_clean(blob);
 }
 
-/* Its map is longer than what is kept of it in memory, and so is read again to be moved. */
+/*
+ * Creates an image whose map is longer than its cache in memory. A move has to read the map again.
+ */
 static CstBlob *make_long_map(void)
 {
     const CstImageCreate options = {.capacity = 1025 * CST_GIB};
@@ -283,7 +285,7 @@ static void a_map_that_can_not_be_read_is_not_moved(void **state)
     g_autoptr(CstBlob) sound = make_long_map();
     guint reads = 0;
 
-    /* reads of the old map, to see what is in the way, and of both to copy it */
+    /* reads of the old map to find the first block, and of both maps during the copy */
     for (guint back = 0; back < 6; back++) {
         g_autoptr(CstBlob) inner = cst_blob_sparse_copy(sound);
         g_autoptr(CstBlob) fault = cst_blob_fault_new(inner);
@@ -383,7 +385,7 @@ static void hostile_headers_are_refused(void **state)
 }
 
 /* CVE-2014-0144: a huge map was allocated because the header said so. */
-static void a_huge_map_in_a_short_file_costs_nothing(void **state)
+static void huge_map_in_a_short_file_costs_no_memory(void **state)
 {
     g_autoptr(CstBlob) blob = create(BLOCK, NULL);
     g_auto(CstImageInfo) info = {0};
@@ -416,7 +418,7 @@ static void a_block_outside_the_file_is_an_error_where_it_is_used(void **state)
     assert_int_equal(byte, 0);
 }
 
-static void two_entries_for_one_block_are_told_and_parted(void **state)
+static void shared_block_is_reported_and_copied(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
     g_autoptr(CstBlob) guest = NULL;
@@ -513,7 +515,7 @@ static void a_writer_fills_the_gaps_of_the_file(void **state)
     assert_true(cst_blob_get_size(blob, &after, NULL));
     assert_int_equal(before, after);
     assert_clean(blob);
-    /* what lay there before does not show */
+    /* the old bytes there do not show */
     assert_true(cst_blob_pread(guest, &byte, 1, 2 * BLOCK, NULL));
     assert_int_equal(byte, 0);
     assert_true(cst_blob_pread(guest, &byte, 1, 3 * BLOCK - 8, NULL));
@@ -536,9 +538,9 @@ int main(void)
         cmocka_unit_test(shrinking_moves_blocks_and_cuts_the_file),
         cmocka_unit_test(growing_a_static_image_gives_it_all_its_blocks),
         cmocka_unit_test(hostile_headers_are_refused),
-        cmocka_unit_test(a_huge_map_in_a_short_file_costs_nothing),
+        cmocka_unit_test(huge_map_in_a_short_file_costs_no_memory),
         cmocka_unit_test(a_block_outside_the_file_is_an_error_where_it_is_used),
-        cmocka_unit_test(two_entries_for_one_block_are_told_and_parted),
+        cmocka_unit_test(shared_block_is_reported_and_copied),
         cmocka_unit_test(a_writer_needs_a_sound_map_to_allocate),
         cmocka_unit_test(too_low_a_count_is_an_error_and_does_no_harm),
         cmocka_unit_test(leaks_are_counted_and_given_back),

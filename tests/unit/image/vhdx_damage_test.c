@@ -32,7 +32,7 @@ static void sign(CstBlob *blob, uint64_t offset, size_t len)
     assert_true(cst_blob_pwrite(blob, raw, len, offset, NULL));
 }
 
-/* In both headers, or in both region tables; what they are is told by where it is. */
+/* Writes to both headers, or to both region tables. The offset tells which. */
 static void poke(CstBlob *blob, uint64_t offset, uint64_t value, unsigned len)
 {
     uint8_t raw[8];
@@ -129,8 +129,8 @@ static void every_field_that_lies_is_found_out(void **state)
     }
 }
 
-/* Of a version that is not known nothing else can be called damage. */
-static void what_has_an_unknown_version_is_not_called_damaged(void **state)
+/* In an unknown version, no other field can be reported as damage. */
+static void unknown_version_is_not_reported_as_damage(void **state)
 {
     static const struct {
         uint64_t offset, value;
@@ -260,7 +260,7 @@ static void no_block_lies_beyond_the_longest_file(void **state)
     }
 }
 
-static void blocks_that_share_a_place_are_told_apart(void **state)
+static void shared_block_is_reported_and_repaired(void **state)
 {
     g_autoptr(CstBlob) blob = make_filled();
     CstBlob *guest;
@@ -278,7 +278,7 @@ static void blocks_that_share_a_place_are_told_apart(void **state)
     cst_blob_unref(guest);
 }
 
-static void what_nothing_refers_to_is_a_leak(void **state)
+static void unreferenced_block_is_a_leak(void **state)
 {
     g_autoptr(CstBlob) blob = make_filled();
     CstImageCheck found;
@@ -298,7 +298,7 @@ static void what_nothing_refers_to_is_a_leak(void **state)
     assert_int_equal(size, 6 * CST_MIB);
 }
 
-/* Versions of QEMU before 8.0 leave anything in the entries that a disk without parent ignores. */
+/* QEMU before 8.0 leaves arbitrary values in entries that a disk without a parent ignores. */
 static void entries_without_meaning_are_ignored(void **state)
 {
     const CstImageCreate options = {.capacity = 9 * CST_GIB, .block_size = 256 * CST_MIB};
@@ -313,8 +313,8 @@ static void entries_without_meaning_are_ignored(void **state)
     assert_clean(blob);
 }
 
-/* Entries behind the end of the disk may hold anything, and come to life when it grows. */
-static void what_is_added_is_zero_whatever_its_entries_held(void **state)
+/* Entries after the end of the disk may have any value. They are used when the disk grows. */
+static void added_capacity_is_zero_with_any_old_entry(void **state)
 {
     g_autoptr(CstBlob) blob = make(&small);
     CstBlob *guest = open_guest(blob, CST_IMAGE_WRITE, NULL);
@@ -336,7 +336,7 @@ static void what_is_added_is_zero_whatever_its_entries_held(void **state)
 static const CstImageCreate child = {
     .capacity = 10 * CST_MIB, .block_size = CST_MIB, .backing = "p", .backing_format = "vhdx"};
 
-/* The chunk's sector bitmap has the entry behind its 4096 blocks. */
+/* The entry of the chunk's sector bitmap follows its 4096 blocks. */
 static void a_missing_or_bad_sector_bitmap_is_found_and_repaired(void **state)
 {
     static const uint64_t entries[] = {0, 3, UINT64_C(3) << 20 | 6, UINT64_C(1) << 40 | 6,
@@ -388,7 +388,10 @@ static void assert_written(CstBlob *guest)
     assert_byte(guest, 7 * CST_MIB + 3, 700, 2);
 }
 
-/* The @nth call of a kind fails, or is torn: it is reported, nothing is lost, work can go on. */
+/*
+ * The @nth call of a kind fails or is torn. The failure is reported, older data is kept, and work
+ * can continue.
+ */
 static gboolean fail_once(CstFaultKind kind, unsigned nth, CstBlob *parent)
 {
     g_autoptr(CstBlob) inner = make(&child), fault = cst_blob_fault_new(inner);
@@ -430,7 +433,7 @@ static void every_failure_is_reported_and_harmless(void **state)
     }
 }
 
-/* Tables that can't be read: the image does not open, or what needs them fails. */
+/* Unreadable tables: the image does not open, or the operations that need them fail. */
 static void every_failing_read_is_reported_and_harmless(void **state)
 {
     g_autoptr(CstBlob) parent = cst_blob_sparse_new(10 * CST_MIB), inner = make(&child);
@@ -463,8 +466,11 @@ static void every_failing_read_is_reported_and_harmless(void **state)
     assert_true(nth > 5);
 }
 
-/* From the @nth call on everything fails, as if the storage had gone: what is left is sound. */
-static void storage_that_goes_away_leaves_a_sound_image(void **state)
+/*
+ * From the @nth call on every call fails, as if the storage was removed. The remaining image is
+ * sound.
+ */
+static void removed_storage_leaves_a_sound_image(void **state)
 {
     g_autoptr(CstBlob) parent = cst_blob_sparse_new(0);
     gboolean struck = TRUE;
@@ -490,7 +496,7 @@ static void storage_that_goes_away_leaves_a_sound_image(void **state)
 
 /* --- power cuts ------------------------------------------------------------------------------- */
 
-static void a_power_cut_over_a_parent_loses_nothing_flushed(void **state)
+static void power_cut_over_a_parent_keeps_flushed_data(void **state)
 {
     g_autoptr(CstBlob) blob = make(&child), parent = cst_blob_sparse_new(0), power = NULL;
     CstBlob *guest;
@@ -523,7 +529,7 @@ static void a_power_cut_over_a_parent_loses_nothing_flushed(void **state)
 }
 
 /* The table moves while the image grows: the old one counts, or the new one. */
-static void a_power_cut_while_the_table_moves_loses_nothing(void **state)
+static void power_cut_while_the_table_moves_keeps_the_content(void **state)
 {
     g_autoptr(CstBlob) blob = make_filled(), power = cst_blob_power_new(blob, NULL);
     CstImage *image = open_image(power, CST_IMAGE_WRITE, NULL);
@@ -542,7 +548,7 @@ static void a_power_cut_while_the_table_moves_loses_nothing(void **state)
             assert_byte(guest, CST_MIB, CST_MIB, 2);
             put(guest, 5 * CST_MIB, 100, 3);
             cst_blob_unref(guest);
-            put(left, REGIONS + 20, 1, 0xee); /* both copies say the same by now */
+            put(left, REGIONS + 20, 1, 0xee); /* both copies are equal by now */
             guest = open_guest(left, 0, NULL);
             assert_byte(guest, 5 * CST_MIB, 100, 3);
             cst_blob_unref(guest);
@@ -550,8 +556,10 @@ static void a_power_cut_while_the_table_moves_loses_nothing(void **state)
     }
 }
 
-/* Behind the last of a region table's entries anything may lie: here, what was one. */
-static void what_is_no_entry_of_a_region_table_stays(void **state)
+/*
+ * The bytes after the last entry of a region table have no meaning. Here they look like an entry.
+ */
+static void bytes_after_the_region_table_entries_are_kept(void **state)
 {
     enum { BEHIND = 16 + 2 * 32 };
     g_autoptr(CstBlob) blob = make(&small);
@@ -579,22 +587,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_that_lies_is_found_out),
-        cmocka_unit_test(what_has_an_unknown_version_is_not_called_damaged),
+        cmocka_unit_test(unknown_version_is_not_reported_as_damage),
         cmocka_unit_test(a_file_cut_off_anywhere_is_no_crash),
         cmocka_unit_test(one_damaged_header_or_region_table_is_no_loss),
         cmocka_unit_test(a_bad_entry_is_refused_found_and_repaired),
         cmocka_unit_test(no_block_lies_beyond_the_longest_file),
-        cmocka_unit_test(blocks_that_share_a_place_are_told_apart),
-        cmocka_unit_test(what_nothing_refers_to_is_a_leak),
+        cmocka_unit_test(shared_block_is_reported_and_repaired),
+        cmocka_unit_test(unreferenced_block_is_a_leak),
         cmocka_unit_test(entries_without_meaning_are_ignored),
-        cmocka_unit_test(what_is_added_is_zero_whatever_its_entries_held),
+        cmocka_unit_test(added_capacity_is_zero_with_any_old_entry),
         cmocka_unit_test(a_missing_or_bad_sector_bitmap_is_found_and_repaired),
         cmocka_unit_test(every_failure_is_reported_and_harmless),
         cmocka_unit_test(every_failing_read_is_reported_and_harmless),
-        cmocka_unit_test(storage_that_goes_away_leaves_a_sound_image),
-        cmocka_unit_test(a_power_cut_over_a_parent_loses_nothing_flushed),
-        cmocka_unit_test(a_power_cut_while_the_table_moves_loses_nothing),
-        cmocka_unit_test(what_is_no_entry_of_a_region_table_stays),
+        cmocka_unit_test(removed_storage_leaves_a_sound_image),
+        cmocka_unit_test(power_cut_over_a_parent_keeps_flushed_data),
+        cmocka_unit_test(power_cut_while_the_table_moves_keeps_the_content),
+        cmocka_unit_test(bytes_after_the_region_table_entries_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

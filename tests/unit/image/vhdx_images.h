@@ -19,7 +19,10 @@
 #include "listed.h"
 #include "same.h"
 
-/* What the VHDX tests share: images in sparse memory, and their content against plain arrays. */
+/*
+ * Common parts of the VHDX tests: images in sparse memory, and comparison of their content with
+ * plain arrays.
+ */
 
 static inline const CstImageFormat *vhdx(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Parent locators as others may have written them: keys and values may lie anywhere inside, up to
- * the last byte, and a locator that leads outside of itself tells nothing.
+ * Parent locators as other programs may write them. Keys and values may be anywhere inside, up to
+ * the last byte. An entry that points outside of the locator is ignored.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +40,7 @@ static void add_entry(Locator *locator, uint32_t key, uint32_t value, uint16_t k
     cst_put_le16(entry + 10, value_len);
 }
 
-/* In memory that ends where the locator does. @wanted NULL: it tells nothing of the key. */
+/* Reads from memory that ends with the locator. @wanted NULL: the locator has no such key. */
 static void assert_value(const Locator *locator, size_t len, const char *key, const char *wanted)
 {
     g_autofree uint8_t *raw = g_memdup2(locator->raw, len);
@@ -84,12 +84,12 @@ static void empty_texts_may_lie_at_the_end(void **state)
     assert_value(&no_value, 199, "name", NULL);
 }
 
-static void an_entry_counts_if_all_of_it_is_there(void **state)
+static void entry_counts_only_if_it_is_complete(void **state)
 {
     const size_t end = HEADER_LEN + 2 * ENTRY_LEN;
     Locator locator = {0};
 
-    put_text(&locator, 0, "ab"); /* over the header, which nobody reads for this */
+    put_text(&locator, 0, "ab"); /* over the header, which the search does not read */
     add_entry(&locator, 0, 0, 2, 2);
     add_entry(&locator, 2, 0, 2, 4);
     assert_value(&locator, end, "a", "a");
@@ -103,7 +103,7 @@ static void an_entry_counts_if_all_of_it_is_there(void **state)
     assert_value(&locator, HEADER_LEN, "a", NULL);
 }
 
-/* What comes before an entry that leads outside is still told, and nothing that comes after it. */
+/* Entries before an entry that points outside are found. Entries after it are not. */
 static void a_bad_entry_ends_the_search(void **state)
 {
     static const struct {
@@ -146,7 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_may_end_where_the_locator_does),
         cmocka_unit_test(empty_texts_may_lie_at_the_end),
-        cmocka_unit_test(an_entry_counts_if_all_of_it_is_there),
+        cmocka_unit_test(entry_counts_only_if_it_is_complete),
         cmocka_unit_test(a_bad_entry_ends_the_search),
         cmocka_unit_test(long_keys_are_passed_over_and_long_values_are_read),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The log: what is in it is as good as done; what is wrong with it is found. */
+/* The log: its entries count as done, and its errors are found. */
 #include <image/image.h>
 
 #include "bytes.h"
@@ -12,7 +12,7 @@
         .capacity = 40 * CST_MIB, .block_size = CST_MIB \
     }
 
-static uint64_t summed; /* bytes whose checksum was computed */
+static uint64_t summed; /* number of bytes whose checksum was computed */
 
 uint32_t __real_cst_crc32c(uint32_t crc, const void *data, size_t len);
 uint32_t __wrap_cst_crc32c(uint32_t crc, const void *data, size_t len);
@@ -23,7 +23,7 @@ uint32_t __wrap_cst_crc32c(uint32_t crc, const void *data, size_t len)
     return __real_cst_crc32c(crc, data, len);
 }
 
-/* An image whose power goes off after a flush: its table is in the log. */
+/* Returns an image after a power cut behind a flush: its table is in the log. */
 static CstBlob *make_dirty(void)
 {
     const CstImageCreate options = SMALL;
@@ -59,7 +59,7 @@ static void a_reader_replays_in_memory(void **state)
     assert_same_bytes(blob, before);
 }
 
-/* A table of 512 MiB and a log: only what is there is looked at. */
+/* A table of 512 MiB and a log: only allocated ranges of the file are read. */
 static void a_giant_image_with_a_log_is_read_by_its_holes(void **state)
 {
     const CstImageCreate options = {.capacity = 64 * CST_TIB, .block_size = CST_MIB};
@@ -104,8 +104,8 @@ static void put_header(CstBlob *blob, const VhdxHeader *header)
     assert_true(cst_blob_pwrite(blob, head, sizeof(head), header->slot * UINT64_C(65536), NULL));
 }
 
-/* Behind all blocks, where another program may have put it. */
-static void a_log_is_read_where_the_header_says(void **state)
+/* After all blocks, where another program may have put it. */
+static void log_is_read_from_the_offset_in_the_header(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty();
     g_autofree uint8_t *log = g_malloc(CST_MIB);
@@ -128,7 +128,8 @@ static void a_log_is_read_where_the_header_says(void **state)
 }
 
 /*
- * Nothing is replayed of a log that is no whole units, or not all in the file behind the headers.
+ * A log is not replayed if it is not a multiple of the unit, or not completely in the file after
+ * the headers.
  */
 static void a_log_in_a_bad_place_is_not_replayed(void **state)
 {
@@ -165,7 +166,7 @@ static void a_repair_replays_too(void **state)
 }
 
 /* Replaying may be interrupted at any point, and is then done again. */
-static void a_power_cut_while_replaying_loses_nothing(void **state)
+static void power_cut_during_replay_keeps_the_content(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty(), power = cst_blob_power_new(blob, NULL);
 
@@ -182,7 +183,7 @@ static void a_power_cut_while_replaying_loses_nothing(void **state)
     }
 }
 
-/* Blocks whose entries lie in three sectors of the table, of 512 entries each. */
+/* Blocks whose entries are in three sectors of the table, with 512 entries each. */
 static const uint64_t far_blocks[] = {3 * CST_MIB, 700 * CST_MIB, 1500 * CST_MIB};
 
 static void write_far_blocks(CstBlob *guest, uint64_t inside, int byte)
@@ -244,7 +245,7 @@ static void changes_in_several_sectors_of_the_table_are_one(void **state)
 }
 
 /* Two sectors an entry, 256 in the ring. */
-static void the_ring_goes_round(void **state)
+static void log_ring_wraps_around(void **state)
 {
     const CstImageCreate options = {.capacity = CST_GIB, .block_size = CST_MIB};
     g_autoptr(CstBlob) blob = make(&options), power = cst_blob_power_new(blob, NULL);
@@ -273,10 +274,10 @@ static void read_much_of_the_table(CstBlob *guest)
 }
 
 /*
- * A write of a flush fails: that of the log's entry, and that of the sector behind it. What has got
- * into the log only is not lost when the sector is evicted, and the next flush brings it home.
+ * A write of a flush fails: the write of the log's entry, or of the sector after it. A sector that
+ * is only in the log survives its eviction from the cache. The next flush writes it to its place.
  */
-static void a_sector_that_is_in_the_log_only_is_read_from_there(void **state)
+static void evicted_sector_is_read_from_the_log(void **state)
 {
     const CstImageCreate options = {.capacity = CST_TIB, .block_size = CST_MIB};
     unsigned failures = 0;
@@ -305,7 +306,7 @@ static void a_sector_that_is_in_the_log_only_is_read_from_there(void **state)
     assert_int_equal(failures, 2);
 }
 
-static void without_barriers_there_is_no_log(void **state)
+static void log_is_not_used_without_barriers(void **state)
 {
     const CstImageCreate options = SMALL;
     g_autoptr(CstBlob) blob = make(&options);
@@ -317,7 +318,9 @@ static void without_barriers_there_is_no_log(void **state)
     assert_byte(blob, CST_MIB, CST_MIB, 0);
 }
 
-/* --- what is wrong with a log ----------------------------------------------------------------- */
+/*
+ * --- errors of a log ----------------------------------------------------------------------------
+ */
 
 static void assert_refused(CstBlob *blob, CstErrorCode code)
 {
@@ -333,7 +336,7 @@ static void assert_refused(CstBlob *blob, CstErrorCode code)
 
 enum { LOG_AT = 1024 * 1024 };
 
-/* One entry, of @count zero descriptors, whatever they say. */
+/* An entry with @count zero descriptors that are not validated. */
 typedef struct {
     uint64_t offset, length;
 } Zero;
@@ -369,7 +372,7 @@ static CstBlob *make_log(const Zero *zeroes, unsigned count, uint64_t flushed, u
     return blob;
 }
 
-static void zeroes_of_a_log_cover_what_was_there(void **state)
+static void zeroes_of_a_log_replace_older_content(void **state)
 {
     const Zero zero = {5 * CST_MIB, 3 * CST_MIB};
     g_autoptr(CstBlob) blob = make_log(&zero, 1, 4 * CST_MIB, 10 * CST_MIB);
@@ -385,7 +388,7 @@ static void zeroes_of_a_log_cover_what_was_there(void **state)
     assert_byte(blob, 8 * CST_MIB, CST_MIB, 9);
 }
 
-static void a_log_may_not_touch_headers_or_itself_or_the_far_away(void **state)
+static void log_that_writes_to_headers_or_itself_or_out_of_bounds_is_refused(void **state)
 {
     static const Zero bad[] = {{0, 4096},
                                {65536, 4096},
@@ -429,7 +432,10 @@ static void a_dirty_image_without_a_valid_entry_is_refused(void **state)
     }
 }
 
-/* Entries whose tail is not among them, each a step further: no entry is summed for each pair. */
+/*
+ * Entries whose tail is missing, each a step further. The checksum of an entry is computed once,
+ * not for each pair.
+ */
 static void a_log_full_of_entries_without_a_start_sums_each_once(void **state)
 {
     const Zero zero = {4 * CST_MIB, 4096};
@@ -469,16 +475,16 @@ int main(void)
         cmocka_unit_test(a_reader_replays_in_memory),
         cmocka_unit_test(a_giant_image_with_a_log_is_read_by_its_holes),
         cmocka_unit_test(a_writer_replays_onto_the_file),
-        cmocka_unit_test(a_log_is_read_where_the_header_says),
+        cmocka_unit_test(log_is_read_from_the_offset_in_the_header),
         cmocka_unit_test(a_log_in_a_bad_place_is_not_replayed),
         cmocka_unit_test(a_repair_replays_too),
-        cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),
+        cmocka_unit_test(power_cut_during_replay_keeps_the_content),
         cmocka_unit_test(changes_in_several_sectors_of_the_table_are_one),
-        cmocka_unit_test(the_ring_goes_round),
-        cmocka_unit_test(a_sector_that_is_in_the_log_only_is_read_from_there),
-        cmocka_unit_test(without_barriers_there_is_no_log),
-        cmocka_unit_test(zeroes_of_a_log_cover_what_was_there),
-        cmocka_unit_test(a_log_may_not_touch_headers_or_itself_or_the_far_away),
+        cmocka_unit_test(log_ring_wraps_around),
+        cmocka_unit_test(evicted_sector_is_read_from_the_log),
+        cmocka_unit_test(log_is_not_used_without_barriers),
+        cmocka_unit_test(zeroes_of_a_log_replace_older_content),
+        cmocka_unit_test(log_that_writes_to_headers_or_itself_or_out_of_bounds_is_refused),
         cmocka_unit_test(a_file_cut_off_or_of_absurd_size_is_refused),
         cmocka_unit_test(a_dirty_image_without_a_valid_entry_is_refused),
         cmocka_unit_test(a_log_full_of_entries_without_a_start_sums_each_once),

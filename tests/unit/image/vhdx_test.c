@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* VHDX beyond what the contract of all formats says: parents, sectors, sizes, identity. */
+/* VHDX beyond the contract of all formats: parents, sectors, sizes, identity. */
 #include <image/backing.h>
 #include <image/convert.h>
 
@@ -103,7 +103,7 @@ static void bad_options_are_refused(void **state)
 /* --- size ------------------------------------------------------------------------------------ */
 
 /* 64 TiB, in blocks of 1 MiB: the table alone has 512 MiB, nearly all of which is a hole. */
-static void the_largest_disk_costs_what_is_written(void **state)
+static void largest_disk_costs_only_the_written_blocks(void **state)
 {
     static const unsigned sectors[] = {512, 4096};
 
@@ -174,8 +174,8 @@ static void space_of_a_smaller_disk_is_given_back_and_used_again(void **state)
     assert_clean(blob);
 }
 
-/* What is added is there at once, up to the end; what was there keeps its holes. */
-static void what_is_added_can_be_written_in_full(void **state)
+/* The added capacity is fully allocated up to the end. Older ranges keep their holes. */
+static void added_capacity_can_be_preallocated_in_full(void **state)
 {
     const CstImageCreate options = {.capacity = 4 * CST_MIB, .block_size = CST_MIB};
     g_autoptr(CstBlob) blob = make(&options);
@@ -217,7 +217,7 @@ static void only_changes_change_the_identity(void **state)
     assert_false(is_dirty(blob));
 }
 
-/* What the guest sees is the same, and yet the file is another one from the first change on. */
+/* The guest's content is unchanged, but the file gets a new identity at the first change. */
 static void another_parent_changes_the_identity_of_the_file(void **state)
 {
     const CstImageCreate plain = {.capacity = CST_MIB};
@@ -446,7 +446,7 @@ static void the_parents_identity_is_kept_and_checked(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
 }
 
-static void without_its_parent_a_child_gives_what_it_has(void **state)
+static void child_without_its_parent_shows_only_its_own_blocks(void **state)
 {
     g_autoptr(CstBlob) blob = make_child(&children[1]);
     g_autoptr(CstBlob) guest = open_guest(blob, CST_IMAGE_WRITE, NULL);
@@ -480,7 +480,7 @@ static void a_longer_parent_does_not_show_in_grown_space(void **state)
     }
 }
 
-static void zeroing_whole_blocks_over_a_parent_takes_no_space(void **state)
+static void zeroing_whole_blocks_over_a_parent_allocates_no_space(void **state)
 {
     const Child child = {4 * CST_GIB, 0, 512, CST_MIB};
     g_autoptr(CstBlob) blob = make_child(&child), parent = cst_blob_sparse_new(0);
@@ -493,8 +493,8 @@ static void zeroing_whole_blocks_over_a_parent_takes_no_space(void **state)
     assert_true(cst_blob_sparse_used(blob) < before + 2 * CST_MIB);
 }
 
-/* A block that the child has keeps its place, so that nothing of it is lost or leaks. */
-static void zeroing_blocks_of_the_child_leaks_none(void **state)
+/* A block of the child keeps its place, so that it is neither lost nor leaked. */
+static void zeroing_blocks_of_the_child_leaks_no_block(void **state)
 {
     const Child child = {4 * CST_MIB, 0, 512, CST_MIB};
     g_autoptr(CstBlob) blob = make_child(&child), parent = cst_blob_sparse_new(0);
@@ -521,20 +521,20 @@ int main(void)
         cmocka_unit_test(a_capacity_is_rounded_up_to_whole_sectors),
         cmocka_unit_test(sector_size_is_kept_by_a_conversion_or_it_is_refused),
         cmocka_unit_test(bad_options_are_refused),
-        cmocka_unit_test(the_largest_disk_costs_what_is_written),
+        cmocka_unit_test(largest_disk_costs_only_the_written_blocks),
         cmocka_unit_test(a_table_that_gets_too_short_moves),
         cmocka_unit_test(space_of_a_smaller_disk_is_given_back_and_used_again),
-        cmocka_unit_test(what_is_added_can_be_written_in_full),
+        cmocka_unit_test(added_capacity_can_be_preallocated_in_full),
         cmocka_unit_test(only_changes_change_the_identity),
         cmocka_unit_test(another_parent_changes_the_identity_of_the_file),
         cmocka_unit_test(random_work_over_a_parent_equals_a_plain_array),
         cmocka_unit_test(threads_over_a_parent_do_not_disturb_each_other),
         cmocka_unit_test(a_parent_is_reported_and_never_followed),
         cmocka_unit_test(the_parents_identity_is_kept_and_checked),
-        cmocka_unit_test(without_its_parent_a_child_gives_what_it_has),
+        cmocka_unit_test(child_without_its_parent_shows_only_its_own_blocks),
         cmocka_unit_test(a_longer_parent_does_not_show_in_grown_space),
-        cmocka_unit_test(zeroing_whole_blocks_over_a_parent_takes_no_space),
-        cmocka_unit_test(zeroing_blocks_of_the_child_leaks_none),
+        cmocka_unit_test(zeroing_whole_blocks_over_a_parent_allocates_no_space),
+        cmocka_unit_test(zeroing_blocks_of_the_child_leaks_no_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Damaged and hostile VMDK images: what is refused, what a check finds, what a repair leaves. */
+/* Damaged and hostile VMDK images: refusals, the findings of a check, the result of a repair. */
 #include "vmdk/header.h"
 #include "vmdk_images.h"
 
@@ -13,7 +13,7 @@ static void hostile_headers_are_refused(void **state)
         {AT_VERSION, 0},
         {AT_VERSION, 4},
         {AT_CAPACITY + 4, 0xffffffff}, /* CVE-2014-0143: sizes that overflow */
-        {AT_CAPACITY + 4, 0x1000},     /* more tables than there are */
+        {AT_CAPACITY + 4, 0x1000},     /* more tables than the file has */
         {AT_GRAIN, 0},
         {AT_GRAIN, 100},
         {AT_GRAIN + 4, 1},
@@ -30,7 +30,7 @@ static void hostile_headers_are_refused(void **state)
         {AT_RGD, 0x7fffffff},
         {AT_NEWLINES, 0x0a0d0a20},   /* as FTP leaves them */
         {AT_OVERHEAD + 4, 0x800000}, /* times 512 it overflows */
-        {AT_FLAGS, 0x10003},         /* compressed, but nobody knows how */
+        {AT_FLAGS, 0x10003},         /* compressed by an unknown method */
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -45,8 +45,8 @@ static void hostile_headers_are_refused(void **state)
     }
 }
 
-/* CVE-2014-0144 and others: what a header claims is not allocated. */
-static void a_huge_directory_in_a_short_file_costs_nothing(void **state)
+/* CVE-2014-0144 and similar: memory of the claimed size is not allocated. */
+static void huge_directory_in_a_short_file_costs_no_memory(void **state)
 {
     g_autoptr(CstBlob) blob = five_grains();
     g_autoptr(GError) error = NULL;
@@ -67,7 +67,7 @@ static void files_that_are_cut_off_are_refused(void **state)
     }
 }
 
-/* Grains at places that are none, or that belong to somebody else. */
+/* Grains outside the file, or over other structures. */
 static void a_grain_at_a_bad_place_is_an_error_and_is_forgotten(void **state)
 {
     g_autoptr(CstBlob) like = five_grains();
@@ -120,7 +120,7 @@ static void grains_that_share_a_place_are_copied(void **state)
     assert_int_equal(value, 1001);
 }
 
-static void grains_that_overlap_by_a_sector_are_told(void **state)
+static void grains_that_overlap_by_a_sector_are_reported(void **state)
 {
     g_autoptr(CstBlob) blob = five_grains();
     uint32_t place = get32(blob, entry_at(blob, AT_GD, 1));
@@ -170,7 +170,7 @@ static void a_lost_table_comes_back_from_its_copy(void **state)
         put32(blob, get32(blob, copy) * 512 + 4, bad[i / 2]);
         assert_int_equal(check(blob, 0).errors, 1);
         guest = open_guest(blob);
-        if (copy == AT_RGD) { /* what can't be kept in step is not written */
+        if (copy == AT_RGD) { /* tables that cannot be kept equal are not written */
             assert_true(is_marked(guest, 512));
             assert_false(cst_blob_pwrite(guest, "x", 1, 600 * GRAIN, NULL));
         }
@@ -182,7 +182,7 @@ static void a_lost_table_comes_back_from_its_copy(void **state)
     }
 }
 
-static void tables_that_share_a_place_are_taken_apart(void **state)
+static void shared_grain_table_is_repaired(void **state)
 {
     g_autoptr(CstBlob) blob = three_tables();
     g_autoptr(CstBlob) guest = NULL;
@@ -196,7 +196,7 @@ static void tables_that_share_a_place_are_taken_apart(void **state)
     assert_true(is_marked(guest, 0) && is_marked(guest, 1024));
 }
 
-static void a_redundant_table_that_lags_behind_catches_up(void **state)
+static void outdated_redundant_table_is_repaired(void **state)
 {
     g_autoptr(CstBlob) blob = five_grains();
     uint64_t at = entry_at(blob, AT_RGD, 2);
@@ -212,7 +212,7 @@ static void a_redundant_table_that_lags_behind_catches_up(void **state)
     assert_clean(blob);
 }
 
-static void grains_that_nobody_knows_are_leaks(void **state)
+static void unreferenced_grains_are_leaks(void **state)
 {
     g_autoptr(CstBlob) blob = five_grains();
     CstImageCheck found;
@@ -228,7 +228,7 @@ static void grains_that_nobody_knows_are_leaks(void **state)
 
 /* --- compressed grains ------------------------------------------------------------------------ */
 
-/* One compressed grain of zeroes but for its marks, at the sector behind the header's room. */
+/* Creates one compressed grain of zeroes with marks, at the sector after the header's area. */
 static CstBlob *one_packed_grain(void)
 {
     CstBlob *blob = create(4 * GRAIN, "streamOptimized");
@@ -240,14 +240,14 @@ static CstBlob *one_packed_grain(void)
     return blob;
 }
 
-static void damaged_grains_of_a_stream_are_told(void **state)
+static void damaged_grains_of_a_stream_are_reported(void **state)
 {
     static const struct {
-        unsigned at; /* in the grain, whose marker has 12 bytes */
+        unsigned at; /* offset in the grain, whose marker has 12 bytes */
         uint32_t value;
     } bad[] = {
         {0, 999},           /* another grain's */
-        {8, 0},             /* nothing */
+        {8, 0},             /* no data */
         {8, 20},            /* cut off */
         {8, 2 * GRAIN + 1}, /* longer than any */
         {8, 0xffffffff},
@@ -290,8 +290,8 @@ static void a_packed_grain_outside_the_file_is_damage(void **state)
     }
 }
 
-/* The longest disk whose length in bytes is a number, and one that is longer. */
-static void a_capacity_is_told_if_it_has_a_number_of_bytes(void **state)
+/* The largest disk whose size in bytes fits into 64 bits, and a larger one. */
+static void capacity_that_fits_into_bytes_is_reported(void **state)
 {
     const uint64_t most = VMDK_MAX_SECTORS;
 
@@ -335,19 +335,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_headers_are_refused),
-        cmocka_unit_test(a_huge_directory_in_a_short_file_costs_nothing),
+        cmocka_unit_test(huge_directory_in_a_short_file_costs_no_memory),
         cmocka_unit_test(files_that_are_cut_off_are_refused),
         cmocka_unit_test(a_grain_at_a_bad_place_is_an_error_and_is_forgotten),
         cmocka_unit_test(grains_that_share_a_place_are_copied),
-        cmocka_unit_test(grains_that_overlap_by_a_sector_are_told),
+        cmocka_unit_test(grains_that_overlap_by_a_sector_are_reported),
         cmocka_unit_test(a_grain_over_a_table_moves_away),
         cmocka_unit_test(a_lost_table_comes_back_from_its_copy),
-        cmocka_unit_test(tables_that_share_a_place_are_taken_apart),
-        cmocka_unit_test(a_redundant_table_that_lags_behind_catches_up),
-        cmocka_unit_test(grains_that_nobody_knows_are_leaks),
-        cmocka_unit_test(damaged_grains_of_a_stream_are_told),
+        cmocka_unit_test(shared_grain_table_is_repaired),
+        cmocka_unit_test(outdated_redundant_table_is_repaired),
+        cmocka_unit_test(unreferenced_grains_are_leaks),
+        cmocka_unit_test(damaged_grains_of_a_stream_are_reported),
         cmocka_unit_test(a_packed_grain_outside_the_file_is_damage),
-        cmocka_unit_test(a_capacity_is_told_if_it_has_a_number_of_bytes),
+        cmocka_unit_test(capacity_that_fits_into_bytes_is_reported),
         cmocka_unit_test(hostile_footers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * VMDK images whose descriptor is a file of its own: it never says that an extent is longer than
- * what is on the disk of it.
+ * VMDK images with a separate descriptor. The descriptor never gives an extent more length than
+ * the extent has on the disk.
  */
 #include "../blob_size.h"
 #include "vmdk_images.h"
@@ -14,7 +14,7 @@ enum { SECTORS = 4, LENGTH = SECTORS * 512 };
 /** An image of two extents, "first" and "last", and storage that fails under any of its files. */
 typedef struct {
     GHashTable *directory;
-    CstBlob *text, *image; /* what the descriptor's file holds, and the layer over it */
+    CstBlob *text, *image; /* content of the descriptor's file, and the layer over it */
 } Disk;
 
 static CstBlob *file_of(const Disk *disk, const char *name)
@@ -53,7 +53,7 @@ static gboolean resize(const Disk *disk, uint64_t capacity, GError **error)
     return image && cst_image_resize(image, capacity, CST_PREALLOC_OFF, NULL, error);
 }
 
-/* The descriptor, whose content ID is another one after each change. */
+/* Compares the descriptor, whose content ID changes with each change. */
 static void assert_names(const Disk *disk, const char *last)
 {
     uint64_t len = size_of(disk->text);
@@ -80,7 +80,7 @@ static void assert_refused(const char *name, unsigned nth, uint64_t capacity)
     disk_clear(&disk);
 }
 
-static void extents_are_on_the_disk_before_the_descriptor_says_so(void **state)
+static void extents_are_on_the_disk_before_the_descriptor_names_them(void **state)
 {
     assert_refused("first", 1, 3 * LENGTH);
     assert_refused("last", 1, 3 * LENGTH);
@@ -109,7 +109,7 @@ static void an_extent_that_is_only_read_is_not_flushed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(extents_are_on_the_disk_before_the_descriptor_says_so),
+        cmocka_unit_test(extents_are_on_the_disk_before_the_descriptor_names_them),
         cmocka_unit_test(the_descriptor_is_on_the_disk_before_an_extent_is_cut),
         cmocka_unit_test(an_extent_that_is_only_read_is_not_flushed),
     };

@@ -16,7 +16,7 @@
 #include "bytes.h"
 #include "listed.h"
 
-/* VMDK images for tests, and looks into them. */
+/* VMDK images for tests, and access to their fields. */
 
 #define GRAIN 65536u
 
@@ -140,7 +140,9 @@ static inline CstBlob *five_grains(void)
     return blob;
 }
 
-/* --- files beside an image -------------------------------------------------------------------- */
+/*
+ * --- other files of an image --------------------------------------------------------------------
+ */
 
 static inline GHashTable *directory_new(void)
 {
@@ -185,7 +187,7 @@ static inline G_GNUC_PRINTF(1, 2) CstBlob *text_of(const char *format, ...)
     return cst_blob_memory_new(text, strlen(text));
 }
 
-/* Takes over @blob. */
+/* Adopts @blob. */
 static inline void assert_opens(CstBlob *blob, const CstImageOpen *how, gboolean opens)
 {
     g_autoptr(GError) error = NULL;

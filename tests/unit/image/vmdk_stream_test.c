@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Streams that are changed again: what is at their end, what is given back, and what fails. */
+/* Changes of existing streams: the end of the file, freed space, and failures. */
 #include "../blob_size.h"
 #include "vmdk_images.h"
 
@@ -28,7 +28,7 @@ static CstBlob *make_stream(void)
     return blob;
 }
 
-/* Fills whole grains, so that each takes the same room in the file. */
+/* Fills whole grains, so that each uses the same space in the file. */
 static gboolean fill(CstBlob *guest, uint64_t offset, uint64_t length, int byte, GError **error)
 {
     g_autofree uint8_t *buf = g_malloc(length);
@@ -45,7 +45,7 @@ static int byte_at(CstBlob *guest, uint64_t offset)
     return byte;
 }
 
-/* Marker, footer and end take a sector each. */
+/* Marker, footer and end have a sector each. */
 static uint64_t footer_of(CstBlob *blob)
 {
     return size_of(blob) - 3 * 512;
@@ -99,17 +99,17 @@ static void an_old_footer_is_no_end_any_more(void **state)
     assert_true(cst_blob_flush(guest, NULL));
     now = footer_of(blob);
     assert_true(now > old);
-    /* a reader from the start passes over what was the footer */
+    /* a reader from the start skips the old footer */
     assert_int_equal(get32(blob, old), 2);
     assert_int_equal(get32(blob, old + MARKER_TYPE), TABLE);
     assert_int_equal(get32(blob, now), 1);
     assert_int_equal(get32(blob, now + MARKER_TYPE), FOOTER);
-    assert_int_equal(get32(blob, AT_GD), UINT32_MAX); /* the header in front points nowhere */
+    assert_int_equal(get32(blob, AT_GD), UINT32_MAX); /* the header at the start has no directory */
     assert_int_equal(get32(blob, AT_GD + 4), UINT32_MAX);
     assert_clean(blob);
 }
 
-static void what_the_last_grains_took_is_given_back(void **state)
+static void space_of_the_last_grains_is_freed(void **state)
 {
     g_autoptr(CstBlob) blob = make_stream(), other = make_stream();
     g_autoptr(CstBlob) guest = open_guest(blob), other_guest = open_guest(other);
@@ -130,7 +130,7 @@ static void what_the_last_grains_took_is_given_back(void **state)
     assert_int_equal(byte_at(guest, SMALL), 0);
 }
 
-/* @flushed: what is cut off is in the file; else it waits to be written. */
+/* @flushed: the truncated data is in the file; else it waits to be written. */
 static void cut_and_grow(uint64_t capacity, gboolean flushed)
 {
     g_autoptr(CstBlob) blob = make_stream();
@@ -157,7 +157,7 @@ static void cut_and_grow(uint64_t capacity, gboolean flushed)
     }
 }
 
-static void what_was_cut_off_does_not_come_back(void **state)
+static void truncated_content_of_a_stream_does_not_come_back(void **state)
 {
     static const uint64_t ends[] = {512,
                                     SMALL,
@@ -226,8 +226,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_grain_is_a_whole_stream_of_bytes_enough),
         cmocka_unit_test(an_old_footer_is_no_end_any_more),
-        cmocka_unit_test(what_the_last_grains_took_is_given_back),
-        cmocka_unit_test(what_was_cut_off_does_not_come_back),
+        cmocka_unit_test(space_of_the_last_grains_is_freed),
+        cmocka_unit_test(truncated_content_of_a_stream_does_not_come_back),
         cmocka_unit_test(every_fault_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

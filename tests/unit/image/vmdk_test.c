@@ -16,7 +16,7 @@ static void both_copies_of_the_tables_change(void **state)
 
     assert_int_not_equal(table, redundant);
     for (uint32_t i = 0; i < 5; i++) {
-        /* written from the last to the first, one behind the other */
+        /* written from the last to the first, one after the other */
         uint32_t place = get32(blob, AT_OVERHEAD) + (4 - i) * GRAIN / 512;
 
         assert_int_equal(get32(blob, table * 512 + i * 4), place);
@@ -73,7 +73,7 @@ static void the_geometry_follows_the_adapter(void **state)
     }
 }
 
-/* A directory may be the last thing in the file; it must not be cut off, or lie behind the end. */
+/* A directory may end the file. It must not be cut off, and must not reach over the end. */
 static void a_directory_ends_with_the_file_at_most(void **state)
 {
     static const struct {
@@ -168,9 +168,9 @@ static void bad_options_are_refused(void **state)
         {.cluster_size = 3 * 8192},
         {.cluster_size = 2 * CST_MIB},
         {.subformat = "monolithicFlat", .cluster_size = 65536},
-        {.subformat = "monolithicFlat"}, /* nobody makes files */
+        {.subformat = "monolithicFlat"}, /* without callbacks that create files */
         {.subformat = "streamOptimized", .preallocation = CST_PREALLOC_FULL},
-        {.backing = "base", .backing_format = "vmdk"}, /* whose content ID is not known */
+        {.backing = "base", .backing_format = "vmdk"}, /* its content ID is unknown */
         {.backing = "base", .backing_format = "raw"},
         {.capacity = G_MAXINT64 - 511},
         {.subformat = "streamOptimized", .capacity = G_MAXINT64 - 511},
@@ -233,7 +233,7 @@ static void a_child_shows_its_parent_and_grows_without_it(void **state)
     assert_clean(child);
 }
 
-static void behind_its_parent_a_child_is_a_hole(void **state)
+static void child_is_a_hole_after_the_end_of_its_parent(void **state)
 {
     g_autoptr(CstBlob) parent = five_grains();
     g_autoptr(CstBlob) parent_guest = open_guest(parent);
@@ -262,7 +262,7 @@ static void a_parent_that_has_changed_is_refused(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
 }
 
-static void without_its_parent_a_child_shows_only_what_it_has(void **state)
+static void child_without_its_parent_shows_only_its_own_grains(void **state)
 {
     g_autoptr(CstBlob) parent = five_grains();
     g_autoptr(CstBlob) parent_guest = open_guest(parent);
@@ -278,7 +278,7 @@ static void without_its_parent_a_child_shows_only_what_it_has(void **state)
 
 /* --- several files ---------------------------------------------------------------------------- */
 
-static void an_image_of_several_files_takes_and_grows_them(void **state)
+static void image_of_several_files_opens_and_grows_them(void **state)
 {
     g_autoptr(GHashTable) directory = directory_new();
     const CstImageFiles files = directory_files(directory);
@@ -338,7 +338,7 @@ static void hostile_descriptors_are_refused(void **state)
         "RW 2 FLAT \"x\" 0\n",                     /* longer than the file */
         "RW 1 FLAT \"x\" 1\n",                     /* beyond its end */
         "RW 1 FLAT \"x\" 18446744073709551615\n",  /* overflow */
-        "RW 1 FLAT \"y\" 0\n",                     /* not there */
+        "RW 1 FLAT \"y\" 0\n",                     /* missing file */
         "RW 1 SPARSE \"x\"\n",                     /* no such header */
         "RW 1 SPARSE \"disk.vmdk\"\n",             /* itself */
         "RW 1 FLAT \"x\" 0\nRW 1 FLAT \"x\" 0\n",  /* twice */
@@ -409,7 +409,7 @@ static void extents_are_checked_and_repaired(void **state)
     assert_int_equal(check.errors_fixed, 2);
     check_parts(blob, directory, 0, &check);
     assert_int_equal(check.errors + check.leaks, 0);
-    assert_false(cst_image_check(blob, vmdk(), 0, &check, NULL, NULL)); /* nobody opens the files */
+    assert_false(cst_image_check(blob, vmdk(), 0, &check, NULL, NULL)); /* no callback */
 }
 
 static void plain_extents_that_are_too_short_are_errors(void **state)
@@ -430,14 +430,14 @@ static void plain_extents_that_are_too_short_are_errors(void **state)
     assert_int_equal(check.errors_fixed, 0);
     check_parts(blob, directory, CST_CHECK_REPAIR_ALL, &check);
     assert_int_equal(check.errors, 2);
-    assert_int_equal(check.errors_fixed, 1); /* nobody may write to the other */
+    assert_int_equal(check.errors_fixed, 1); /* the other file is read-only */
     g_hash_table_insert(directory, g_strdup("y"), cst_blob_memory_new(NULL, 2048));
     check_parts(blob, directory, 0, &check);
     assert_int_equal(check.errors, 0);
     assert_opens(cst_blob_ref(blob), &how, TRUE);
 }
 
-/* Of several extents the last one is cut, if it can be and we may; none is dropped. */
+/* Only the last of several extents is truncated, if it is writable. No extent is removed. */
 static void only_a_last_extent_that_may_change_is_cut(void **state)
 {
     static const struct {
@@ -521,7 +521,7 @@ static void a_stream_that_was_not_finished_is_refused(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
 }
 
-static void a_stream_is_written_again_behind_what_it_has(void **state)
+static void reopened_stream_is_appended_to(void **state)
 {
     g_autoptr(CstBlob) blob = create(CST_MIB, "streamOptimized");
 
@@ -577,10 +577,10 @@ int main(void)
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(zeroed_grains_hide_the_parent_where_the_header_allows_them),
         cmocka_unit_test(a_child_shows_its_parent_and_grows_without_it),
-        cmocka_unit_test(behind_its_parent_a_child_is_a_hole),
+        cmocka_unit_test(child_is_a_hole_after_the_end_of_its_parent),
         cmocka_unit_test(a_parent_that_has_changed_is_refused),
-        cmocka_unit_test(without_its_parent_a_child_shows_only_what_it_has),
-        cmocka_unit_test(an_image_of_several_files_takes_and_grows_them),
+        cmocka_unit_test(child_without_its_parent_shows_only_its_own_grains),
+        cmocka_unit_test(image_of_several_files_opens_and_grows_them),
         cmocka_unit_test(extents_are_asked_for_by_plain_names_only),
         cmocka_unit_test(hostile_descriptors_are_refused),
         cmocka_unit_test(extents_are_checked_and_repaired),
@@ -588,7 +588,7 @@ int main(void)
         cmocka_unit_test(only_a_last_extent_that_may_change_is_cut),
         cmocka_unit_test(extents_without_access_are_left_alone),
         cmocka_unit_test(a_stream_that_was_not_finished_is_refused),
-        cmocka_unit_test(a_stream_is_written_again_behind_what_it_has),
+        cmocka_unit_test(reopened_stream_is_appended_to),
         cmocka_unit_test(a_stream_written_backwards_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

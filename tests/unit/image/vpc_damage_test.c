@@ -35,7 +35,7 @@ static void hostile_fields_are_refused(void **state)
     }
 }
 
-static void wrong_checksums_are_told(void **state)
+static void wrong_checksums_are_reported(void **state)
 {
     g_autoptr(CstBlob) header = five_blocks(), footers = five_blocks();
 
@@ -46,8 +46,8 @@ static void wrong_checksums_are_told(void **state)
     assert_null(cst_image_open(footers, vpc(), 0, NULL, NULL));
 }
 
-/* CVE-2014-0142 and -0144: sizes of nothing, and a table as long as the header claims. */
-static void a_huge_table_in_a_short_file_costs_nothing(void **state)
+/* CVE-2014-0142 and -0144: sizes of zero, and a table as long as the header claims. */
+static void huge_table_in_a_short_file_costs_no_memory(void **state)
 {
     g_autoptr(CstBlob) blob = create(BLOCK);
     g_auto(CstImageInfo) info = {0};
@@ -58,7 +58,7 @@ static void a_huge_table_in_a_short_file_costs_nothing(void **state)
     assert_true(info.corrupt);
 }
 
-static void hostile_locators_are_told(void **state)
+static void hostile_locators_are_reported(void **state)
 {
     g_autoptr(CstBlob) blob = child_of(SIZE, "base");
     g_auto(CstImageInfo) info = {0};
@@ -85,7 +85,7 @@ static void misplaced_blocks_are_errors_where_they_are_used(void **state)
         assert_true(is_marked(guest, 2));
         assert_false(cst_blob_pread(guest, &byte, 1, 4 * BLOCK, NULL));
         assert_false(cst_blob_pwrite(guest, "x", 1, 4 * BLOCK, NULL));
-        put(guest, 2 * BLOCK + 100, "x", 1); /* the others are none the worse */
+        put(guest, 2 * BLOCK + 100, "x", 1); /* the other blocks stay usable */
         assert_true(cst_blob_flush(guest, NULL));
         cst_blob_unref(g_steal_pointer(&guest));
         assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 1);
@@ -96,7 +96,7 @@ static void misplaced_blocks_are_errors_where_they_are_used(void **state)
     }
 }
 
-static void a_file_that_was_cut_off_keeps_what_is_left(void **state)
+static void truncated_file_keeps_its_remaining_blocks(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
     g_autoptr(CstBlob) guest = NULL;
@@ -131,13 +131,13 @@ static void a_shared_block_that_was_cut_off_is_copied(void **state)
             put(blob, size - sizeof(footer), footer, sizeof(footer));
         put32(blob, TABLE + 4, get32(blob, TABLE)); /* block 1 where block 0 is */
         assert_int_equal(check(blob, 0).errors, 3); /* both cut off, one over the other */
-        assert_true(check(blob, 0).leaks > 0);      /* the footer is not behind the last block */
+        assert_true(check(blob, 0).leaks > 0);      /* the footer does not follow the last block */
         assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 3);
         assert_clean(blob);
     }
 }
 
-static void overlapping_blocks_are_told_and_parted(void **state)
+static void overlapping_blocks_are_reported_and_copied(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
     g_autoptr(CstBlob) guest = NULL;
@@ -170,8 +170,8 @@ static void leaks_are_counted_and_given_back(void **state)
         assert_true(is_marked(guest, n));
 }
 
-/* A program that made the disk smaller and forgot the blocks behind its new end. */
-static void blocks_behind_the_disks_end_are_leaks_and_given_back(void **state)
+/* As after a program that shrank the disk and kept the blocks after its new end. */
+static void blocks_after_the_end_of_the_disk_are_leaks_and_are_freed(void **state)
 {
     static const struct {
         uint64_t size;
@@ -201,7 +201,7 @@ static void blocks_behind_the_disks_end_are_leaks_and_given_back(void **state)
     }
 }
 
-static void what_does_not_follow_its_neighbour_is_fragmented(void **state)
+static void block_that_does_not_follow_its_neighbor_is_fragmented(void **state)
 {
     g_autoptr(CstBlob) backwards = five_blocks(), forwards = create(SIZE);
     g_autoptr(CstBlob) guest = open_guest(forwards);
@@ -230,7 +230,7 @@ static void footers_that_differ_are_made_the_same(void **state)
     assert_int_not_equal(cst_be32(end + 24), 1);
 }
 
-/* As on a device, where it is looked for at the end. */
+/* As on a device, whose footer is searched at the end. */
 static void a_longer_file_has_its_footer_at_its_end(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
@@ -249,7 +249,7 @@ static void a_longer_file_has_its_footer_at_its_end(void **state)
 }
 
 /* Where the missing footer belongs is not known while an entry is damaged. */
-static void a_footer_that_has_no_place_is_told_by_the_flush(void **state)
+static void flush_reports_that_the_footer_has_no_place(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
     g_autoptr(CstBlob) guest = NULL;
@@ -269,19 +269,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_fields_are_refused),
-        cmocka_unit_test(wrong_checksums_are_told),
-        cmocka_unit_test(a_huge_table_in_a_short_file_costs_nothing),
-        cmocka_unit_test(hostile_locators_are_told),
+        cmocka_unit_test(wrong_checksums_are_reported),
+        cmocka_unit_test(huge_table_in_a_short_file_costs_no_memory),
+        cmocka_unit_test(hostile_locators_are_reported),
         cmocka_unit_test(misplaced_blocks_are_errors_where_they_are_used),
-        cmocka_unit_test(a_file_that_was_cut_off_keeps_what_is_left),
+        cmocka_unit_test(truncated_file_keeps_its_remaining_blocks),
         cmocka_unit_test(a_shared_block_that_was_cut_off_is_copied),
-        cmocka_unit_test(overlapping_blocks_are_told_and_parted),
+        cmocka_unit_test(overlapping_blocks_are_reported_and_copied),
         cmocka_unit_test(leaks_are_counted_and_given_back),
-        cmocka_unit_test(blocks_behind_the_disks_end_are_leaks_and_given_back),
-        cmocka_unit_test(what_does_not_follow_its_neighbour_is_fragmented),
+        cmocka_unit_test(blocks_after_the_end_of_the_disk_are_leaks_and_are_freed),
+        cmocka_unit_test(block_that_does_not_follow_its_neighbor_is_fragmented),
         cmocka_unit_test(footers_that_differ_are_made_the_same),
         cmocka_unit_test(a_longer_file_has_its_footer_at_its_end),
-        cmocka_unit_test(a_footer_that_has_no_place_is_told_by_the_flush),
+        cmocka_unit_test(flush_reports_that_the_footer_has_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The footer and the dynamic header of a VHD image at their limits: what is just inside of each is
- * read, what is just outside is damage with a name.
+ * The footer and the dynamic header of a VHD image at their limits: the last valid value of each
+ * field is read, and the next one is damage with a message.
  */
 #include <blob/sparse.h>
 
@@ -27,7 +27,7 @@ typedef struct {
     Field other[3];
 } Limit;
 
-/* Bytes of five_blocks(): what is in front of the blocks, these, and the footer. */
+/* Bytes of five_blocks(): the structures before the blocks, the blocks, and the footer. */
 enum { END = FIRST + 5 * STRIDE + 512 };
 
 static const Limit limits[] = {
@@ -38,7 +38,7 @@ static const Limit limits[] = {
     {{HEADER, UNIT, 4, 512}, 256, "bad block size", {{FOOTER, CAPACITY, 8, 512}}},
     {{FOOTER, CAPACITY, 8, SIZE}, SIZE + 512, "table is too small", {{0}}},
     {{HEADER, ENTRIES, 4, 5}, 4, "table is too small", {{0}}},
-    /* Blocks of 2 GiB make a short table long enough for what no image can have. */
+    /* With blocks of 2 GiB a short table covers more than the maximum capacity. */
     {{FOOTER, CAPACITY, 8, VPC_MAX_CAPACITY},
      VPC_MAX_CAPACITY + 512,
      "bad size",
@@ -84,7 +84,7 @@ static void assert_problem(CstBlob *blob, const char *problem)
                  problem ? problem : "none");
 }
 
-static void what_is_at_a_limit_is_read_and_what_is_beyond_is_damage(void **state)
+static void last_valid_vpc_value_is_read_and_the_next_is_damage(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
         const Limit *limit = &limits[i];
@@ -119,7 +119,7 @@ static void a_table_may_end_where_the_header_begins(void **state)
 }
 
 /* The same for the bytes of a file that are a footer, and for the footer's checksum. */
-static void a_footer_is_whole_and_signed_or_none(void **state)
+static void incomplete_or_unsigned_footer_is_ignored(void **state)
 {
     static const uint8_t none[512];
     g_autoptr(CstBlob) blob = five_blocks();
@@ -178,7 +178,7 @@ static void assert_facts(CstBlob *blob, uint64_t offset, const Fact *facts, size
     }
 }
 
-/* What the specification has in the fields, after creation and after a change of the header. */
+/* The values that the specification requires, after creation and after a change of the header. */
 static void every_field_is_filled_in(void **state)
 {
     static const uint64_t sizes[] = {SIZE, 8 * BLOCK};
@@ -226,9 +226,9 @@ static void a_probe_needs_cookie_and_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_at_a_limit_is_read_and_what_is_beyond_is_damage),
+        cmocka_unit_test(last_valid_vpc_value_is_read_and_the_next_is_damage),
         cmocka_unit_test(a_table_may_end_where_the_header_begins),
-        cmocka_unit_test(a_footer_is_whole_and_signed_or_none),
+        cmocka_unit_test(incomplete_or_unsigned_footer_is_ignored),
         cmocka_unit_test(a_fixed_disk_ends_with_its_footer),
         cmocka_unit_test(every_field_is_filled_in),
         cmocka_unit_test(a_probe_needs_cookie_and_version),

@@ -75,7 +75,7 @@ static void size_is_exact_unless_whole_cylinders_are_asked_for(void **state)
     }
 }
 
-static void the_creator_tells_whether_geometry_or_size_counts(void **state)
+static void creator_decides_whether_geometry_or_size_counts(void **state)
 {
     static const struct {
         char creator[5];
@@ -94,7 +94,7 @@ static void the_creator_tells_whether_geometry_or_size_counts(void **state)
     }
 }
 
-/* The largest one can say no more, and one of nothing says nothing. */
+/* The largest geometry and an empty geometry do not define the capacity. */
 static void a_geometry_at_its_end_leaves_it_to_the_size(void **state)
 {
     static const struct {
@@ -263,7 +263,7 @@ static void fixed_disk_is_recognised_by_its_exact_footer(void **state)
     assert_recognised_as(blob, "raw");
 }
 
-/* The first bytes of a fixed disk are the guest's, who could pretend it to be another kind. */
+/* The guest writes the first bytes of a fixed disk and could imitate another format. */
 static void a_guest_can_not_turn_a_fixed_disk_into_another_kind(void **state)
 {
     g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
@@ -455,7 +455,7 @@ static void a_longer_parent_does_not_show_in_grown_space(void **state)
     assert_true(cst_bytes_are_zero(seen + BLOCK + 512, 2 * BLOCK - 512));
 }
 
-static void what_a_missing_parent_holds_is_an_error(void **state)
+static void read_from_a_missing_parent_is_an_error(void **state)
 {
     g_autoptr(CstBlob) blob = child_of(SIZE, "base");
     g_autoptr(CstBlob) guest = open_guest(blob);
@@ -490,12 +490,12 @@ static void another_parent_is_refused(void **state)
     assert_true(cst_blob_pread(parent, uuid, 16, 68, NULL));
     assert_memory_equal(stored, uuid, 16);
     assert_clean(child);
-    put(guest, 0, uuid, 16); /* who the parent is does not depend on what it holds */
+    put(guest, 0, uuid, 16); /* the parent's identity does not depend on its content */
     cst_image_free(open_upon(child, parent, &error));
     assert_null(error);
     assert_null(open_upon(child, other, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
-    options.backing_guest = NULL; /* nobody knows */
+    options.backing_guest = NULL; /* the parent's identity is unknown */
     stranger = make(&options);
     cst_image_free(open_upon(stranger, parent, NULL));
     cst_image_free(open_upon(stranger, other, NULL));
@@ -513,7 +513,7 @@ static void assert_zeroes(CstBlob *guest)
     assert_true(cst_bytes_are_zero(seen, size));
 }
 
-/* At no moment is the old footer part of the disk. Where the end is lost, nothing is recognised. */
+/* The old footer is never part of the disk. If the end is lost, no image is recognized. */
 static void a_fixed_disk_that_grows_never_shows_its_footer(void **state)
 {
     static const uint64_t sizes[] = {SIZE + 512, SIZE + 1024, 2 * SIZE};
@@ -530,7 +530,7 @@ static void a_fixed_disk_that_grows_never_shows_its_footer(void **state)
                 g_autoptr(CstBlob) guest = NULL;
                 CstImage *image = cst_image_open(left, vpc(), 0, NULL, NULL);
 
-                assert_true(image || seed != 1); /* 1 loses nothing */
+                assert_true(image || seed != 1); /* 1 loses no write */
                 if (!image)
                     continue;
                 assert_true(cst_image_capacity(image) == SIZE ||
@@ -548,7 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(geometries_follow_the_appendix),
         cmocka_unit_test(size_is_exact_unless_whole_cylinders_are_asked_for),
-        cmocka_unit_test(the_creator_tells_whether_geometry_or_size_counts),
+        cmocka_unit_test(creator_decides_whether_geometry_or_size_counts),
         cmocka_unit_test(a_geometry_at_its_end_leaves_it_to_the_size),
         cmocka_unit_test(sizes_around_the_ends_of_blocks_and_table_work),
         cmocka_unit_test(bad_options_are_refused),
@@ -567,7 +567,7 @@ int main(void)
         cmocka_unit_test(the_parent_is_named_as_it_was_given),
         cmocka_unit_test(children_show_their_parent_by_the_sector),
         cmocka_unit_test(a_longer_parent_does_not_show_in_grown_space),
-        cmocka_unit_test(what_a_missing_parent_holds_is_an_error),
+        cmocka_unit_test(read_from_a_missing_parent_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
