@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Backups over a connection in memory, whose storage may rot. */
+/* Backups over a connection in memory whose storage may return wrong data. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static const Session *prove(void **state)
     return play(state, "backup-prove", "latest --pool images --content-only");
 }
 
-static void a_proof_compares_what_the_storage_gives_back(void **state)
+static void backup_prove_reads_back_the_restored_volume(void **state)
 {
     assert_int_equal(play(state, "backup-init", "--no-encryption")->status, CST_EXIT_OK);
     assert_int_equal(play(state, "backup-create", "images/disk")->status, CST_EXIT_OK);
@@ -58,7 +58,7 @@ static void a_proof_compares_what_the_storage_gives_back(void **state)
     assert_int_equal(prove(state)->status, CST_EXIT_OK);
 }
 
-static void what_is_shared_is_asked_for(void **state)
+static void force_share_is_passed_to_the_connection(void **state)
 {
     assert_int_equal(play(state, "backup-init", "--no-encryption")->status, CST_EXIT_OK);
     play(state, "backup-create", "images/disk");
@@ -70,9 +70,9 @@ static void what_is_shared_is_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_proof_compares_what_the_storage_gives_back, setup,
+        cmocka_unit_test_setup_teardown(backup_prove_reads_back_the_restored_volume, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(what_is_shared_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(force_share_is_passed_to_the_connection, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

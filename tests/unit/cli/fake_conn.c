@@ -315,7 +315,7 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     return NULL;
 }
 
-/* Only "images" may tell. */
+/* Only the pool "images" reports its health. */
 gboolean cst_conn_pool_health(CstConn *conn, const CstPoolRef *pool, CstPoolHealth *ret_health,
                               GError **error)
 {

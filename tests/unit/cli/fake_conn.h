@@ -4,8 +4,8 @@
 #include <conn/conn.h>
 
 /**
- * A connection for the tests of the command line: it has conn/conn.h's functions, keeps a few pools
- * in memory and counts what would have changed them. There is one world per process.
+ * A connection for the tests of the command line. It implements the functions of conn/conn.h,
+ * keeps a few pools in memory and counts changes. There is one instance per process.
  */
 typedef struct {
     CstPoolRef ref;
@@ -17,15 +17,15 @@ typedef struct {
 typedef struct {
     GPtrArray *pools; /**< of FakePool */
     guint changes;    /**< calls that change something */
-    char *last_xml;   /**< what define or create got last */
+    char *last_xml;   /**< XML of the last define or create */
     unsigned last_flags;
-    const char *health; /**< the state of the storage of "images"; NULL: it can't tell */
+    const char *health; /**< the state of the storage of "images"; NULL: unknown */
     char *fail_open;    /**< message: cst_conn_open() fails; NULL: it works */
 } FakeWorld;
 
 extern FakeWorld fake_world;
 
-/** Empties the world and puts two pools in: "images" (running) and "backup" (inactive). */
+/** Empties the connection and adds two pools: "images" (running) and "backup" (inactive). */
 void fake_world_reset(void);
 void fake_world_clear(void);
 FakePool *fake_world_add_pool(const char *name, const char *uuid, gboolean active);

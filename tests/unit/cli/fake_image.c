@@ -9,7 +9,7 @@
 
 FakeImages fake_images;
 
-/** Notes @last, and what it was given. */
+/** Records @last and the arguments of the call. */
 G_GNUC_PRINTF(3, 4)
 static void asked(const char *last, unsigned flags, const char *format, ...)
 {

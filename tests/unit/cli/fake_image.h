@@ -3,16 +3,16 @@
 
 #include <conn/conn.h>
 
-/** What was asked of volumes as images, and what a check answers. */
+/** The requests about images of volumes, and the answer of a check. */
 typedef struct {
     CstCheckReport report;
-    unsigned listed;      /**< findings of a check, each of which stands for two */
+    unsigned listed;      /**< findings of a check; each is reported twice */
     gboolean counts_only; /**< the server is too old to list any */
     const char *last;     /**< "flatten", … */
     unsigned flags;
     char *base;
     CstCompareReport difference;
-    const char *problem; /**< of every volume; NULL: none */
+    const char *problem; /**< of every volume; NULL: no problem */
 } FakeImages;
 
 extern FakeImages fake_images;

@@ -86,7 +86,10 @@ gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error)
     return TRUE;
 }
 
-/* --- jobs of this program: an older server, which has none ------------------------------------ */
+/*
+ * --- jobs of this program: as with an older server without jobs
+ * -----------------------------------
+ */
 
 gboolean cst_conn_set_job_group(CstConn *conn, uint64_t group, GError **error)
 {

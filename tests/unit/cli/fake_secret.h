@@ -4,19 +4,19 @@
 #include <conn/conn.h>
 #include <conn/secrets.h>
 
-/** The secrets of the connection in memory; there are none until a test adds some. */
+/** The secrets of the connection in memory. The list is empty until a test adds a secret. */
 typedef struct {
     CstConnSecret secret;
-    GBytes *value; /**< NULL: none */
+    GBytes *value; /**< NULL: no value */
 } FakeSecret;
 
 typedef struct {
-    GPtrArray *secrets; /**< of FakeSecret; NULL: none */
+    GPtrArray *secrets; /**< of FakeSecret; NULL: empty */
     guint changes;
     unsigned last_flags;
     char *last_xml;
     guint last_wait;
-    char *last_admin; /**< "USER BYTES-OF-KEY" of a rotation; NULL: none */
+    char *last_admin; /**< "USER BYTES-OF-KEY" of a rotation; NULL: not given */
     gboolean fail;    /**< changes fail */
 } FakeSecrets;
 

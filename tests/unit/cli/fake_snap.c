@@ -4,7 +4,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 
-/* Every volume has two snapshots, "old" and "broken"; what is done to others fails. */
+/* Every volume has two snapshots, "old" and "broken". Operations on any other snapshot fail. */
 
 GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error)
 {

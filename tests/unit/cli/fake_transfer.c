@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The connection in memory has no content: what carries some is tried on real ones. */
+/* The connection in memory has no content. Transfers are tested with real connections. */
 #include <base/error.h>
 
 #include "fake_conn.h"

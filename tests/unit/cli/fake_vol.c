@@ -335,7 +335,7 @@ static void remember_transfer(uint64_t offset, uint64_t length, unsigned flags)
 
 #define CONTENT (128u << 10)
 
-/* What was received last, and is what every volume holds. */
+/* The data received last, which is also the content of every volume. */
 static uint8_t held[CONTENT];
 
 gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,

@@ -8,7 +8,7 @@
 
 #include "output/filter.h"
 
-/* Conditions on rows: what each means, and what is refused. */
+/* Conditions on rows: the meaning of each operator, and the refusals. */
 
 #define HOUR INT64_C(3600)
 
@@ -170,7 +170,7 @@ static void conditions_are_joined(void **state)
     finds("((name=b))and(count=-)", "01");
 }
 
-static void what_can_not_be_read_is_named(void **state)
+static void invalid_filter_is_refused_with_the_position(void **state)
 {
     refuses("", "a column expected at the end of ''");
     refuses("nosuch=1", "no column 'nosuch'; there are: name, state, used_up,");
@@ -210,7 +210,7 @@ static void nesting_has_an_end(void **state)
     finds("((((((((((name=b))))))))))", "01");
 }
 
-static void it_says_what_it_needs(void **state)
+static void filter_reports_the_fields_that_it_needs(void **state)
 {
     g_autoptr(CliFilter) filter = cli_filter_parse("name=a and (size>1 or not used_up=yes)",
                                                    columns, G_N_ELEMENTS(columns), NULL);
@@ -229,9 +229,9 @@ int main(void)
         cmocka_unit_test(columns_of_one_kind_compare_with_each_other),
         cmocka_unit_test(rows_without_a_value),
         cmocka_unit_test(conditions_are_joined),
-        cmocka_unit_test(what_can_not_be_read_is_named),
+        cmocka_unit_test(invalid_filter_is_refused_with_the_position),
         cmocka_unit_test(nesting_has_an_end),
-        cmocka_unit_test(it_says_what_it_needs),
+        cmocka_unit_test(filter_reports_the_fields_that_it_needs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

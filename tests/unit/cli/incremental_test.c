@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backup-create --incremental over real storage, the example backend's (pool/memory.h), which tells
- * what has changed: random steps of two volumes and two repositories against a memory of what every
- * backup must hold, and the cases in which a snapshot is not what it was. CISTERN_BACKUP_STEPS and
- * CISTERN_BACKUP_SEED say how many steps and which.
+ * backup-create --incremental over real storage of the example backend (pool/memory.h), which
+ * reports changed ranges. Random steps with two volumes and two repositories are compared with the
+ * expected content of every backup. Further cases replace or change the snapshot.
+ * CISTERN_BACKUP_STEPS and CISTERN_BACKUP_SEED set the number of steps and the seed.
  */
 #include "incremental_world.h"
 
@@ -31,7 +31,7 @@ static gboolean increment(World *world, uint64_t *ret_read)
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-static void only_what_has_changed_is_read(void **state)
+static void only_changed_ranges_are_read(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
@@ -47,7 +47,7 @@ static void only_what_has_changed_is_read(void **state)
     assert_int_equal(read, BLOCK);
     assert_non_null(strstr(world->out, "64.00 KiB read, 448.00 KiB taken from backup"));
     assert_int_equal(look_at_snapshots(world, volume), 1);
-    /* A dry run says so, and leaves everything. */
+    /* A dry run reports the same and changes no state. */
     write_to(world, volume, 0, 1, 3);
     plays(world, "backup-create %s/repo0 p/a p/b --incremental --dry-run", world->dir);
     assert_non_null(strstr(world->out, "vol a: would read 64.00 KiB, changed since backup"));
@@ -135,7 +135,7 @@ static void the_end_is_read_when_it_moves(void **state)
     }
 }
 
-static void what_is_forgotten_hurts_no_increment(void **state)
+static void increment_after_forget_and_prune_is_complete(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
@@ -149,7 +149,7 @@ static void what_is_forgotten_hurts_no_increment(void **state)
     check_kept(world, world->kept->pdata[1]);
     assert_int_equal(look_at_snapshots(world, volume), 1);
     assert_true(increment(world, NULL));
-    /* The snapshot goes with the last backup that names it. */
+    /* The snapshot is removed with the last backup that names it. */
     plays(world, "backup-forget %s/repo0 latest", world->dir);
     assert_int_equal(look_at_snapshots(world, volume), 0);
     assert_false(increment(world, NULL));
@@ -168,20 +168,23 @@ static void shell(const char *format, ...)
     assert_int_equal(system(command), 0);
 }
 
-static void what_the_repository_has_lost_is_read(void **state)
+static void chunks_missing_from_the_repository_are_read_again(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
 
     write_to(world, volume, 0, 8 * BLOCK, 1);
     increment(world, NULL);
-    /* What is there already is older than "then", whatever the file system's clock ticks in. */
+    /*
+     * All existing packs are older than "then", independent of the clock resolution of the file
+     * system.
+     */
     shell("find %s/repo0/packs -type f -exec touch -d '1 hour ago' {} +; "
           "touch -d '1 minute ago' %s/then",
           world->dir, world->dir);
     write_to(world, volume, 0, 1, 2);
     assert_true(increment(world, NULL));
-    /* A chunk, of which the names are there; and then these, too. */
+    /* First remove chunks whose names are still in the index, then the index entries as well. */
     shell("find %s/repo0/packs -type f ! -newer %s/then -delete", world->dir, world->dir);
     assert_false(increment(world, NULL));
     assert_non_null(strstr(world->out, "the repository has lost a chunk"));
@@ -192,8 +195,8 @@ static void what_the_repository_has_lost_is_read(void **state)
     assert_true(increment(world, NULL));
 }
 
-/* What a killed command leaves: a snapshot that no backup names. */
-static void what_is_left_is_removed(void **state)
+/* A killed command leaves a snapshot that no backup names. */
+static void leftover_snapshot_is_removed_by_the_next_backup(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
@@ -208,7 +211,7 @@ static void what_is_left_is_removed(void **state)
     assert_true(increment(world, NULL));
     assert_int_equal(look_at_snapshots(world, volume), 3);
     assert_false(g_hash_table_contains(volume->snapshots, left));
-    /* It may belong to somebody who is at work. */
+    /* It may belong to a running backup. */
     snapshot(world, volume, left);
     {
         const CstBackupHow how = {.host = "h"};
@@ -223,8 +226,8 @@ static void what_is_left_is_removed(void **state)
     assert_int_equal(look_at_snapshots(world, volume), 2);
 }
 
-/* What fails leaves the backup before as the base of the next one. */
-static void a_failure_leaves_what_was_there(void **state)
+/* After a failure the previous backup remains the base of the next one. */
+static void failed_backup_keeps_the_base_of_the_next_one(void **state)
 {
     static const char *const calls[] = {"snapshots.create", "snapshots.changed", "snapshots.open",
                                         "pread"};
@@ -244,7 +247,7 @@ static void a_failure_leaves_what_was_there(void **state)
         assert_int_equal(look_at_snapshots(world, volume), 1);
         assert_true(increment(world, NULL));
     }
-    /* One that can't be removed is told of, and removed by the next. */
+    /* A snapshot that cannot be removed is reported, and removed by the next backup. */
     write_to(world, volume, BLOCK, 100, 9);
     cst_memory_fault("snapshots.remove", 1);
     plays(world, "backup-create %s/repo0 p/a --incremental", world->dir);
@@ -256,7 +259,7 @@ static void a_failure_leaves_what_was_there(void **state)
     assert_int_equal(look_at_snapshots(world, volume), 1);
 }
 
-/* What is done after the moment of the backup is not in it, and hides nothing. */
+/* A change after the snapshot of the backup is not in the backup, and hides no other change. */
 static void revert_to_the_first(World *world)
 {
     GError *error = NULL;
@@ -267,7 +270,7 @@ static void revert_to_the_first(World *world)
          error);
 }
 
-static void a_revert_meanwhile_hides_no_change(void **state)
+static void revert_during_the_backup_hides_no_change(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
@@ -295,7 +298,7 @@ static void replace_what_is_read(World *world)
     snapshot(world, volume, newest->name);
 }
 
-static void a_snapshot_that_was_replaced_meanwhile_is_none(void **state)
+static void snapshot_replaced_during_the_backup_is_refused(void **state)
 {
     World *world = *state;
     Volume *volume = &world->volumes[0];
@@ -355,7 +358,7 @@ static void step_revert(World *world)
         revert(world, volume, name);
 }
 
-/* Somebody takes a snapshot away, a backup's as well, and may make another of its name. */
+/* Removes a snapshot, possibly of a backup, and may create another one of the same name. */
 static void step_remove(World *world)
 {
     Volume *volume = any_volume(world);
@@ -465,17 +468,17 @@ static void random_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        incremental_test(only_what_has_changed_is_read),
+        incremental_test(only_changed_ranges_are_read),
         incremental_test(a_snapshot_made_anew_is_another),
         incremental_test(a_volume_made_anew_is_another),
         incremental_test(a_volume_that_was_reverted),
         incremental_test(the_end_is_read_when_it_moves),
-        incremental_test(what_is_forgotten_hurts_no_increment),
-        incremental_test(what_the_repository_has_lost_is_read),
-        incremental_test(what_is_left_is_removed),
-        incremental_test(a_failure_leaves_what_was_there),
-        incremental_test(a_revert_meanwhile_hides_no_change),
-        incremental_test(a_snapshot_that_was_replaced_meanwhile_is_none),
+        incremental_test(increment_after_forget_and_prune_is_complete),
+        incremental_test(chunks_missing_from_the_repository_are_read_again),
+        incremental_test(leftover_snapshot_is_removed_by_the_next_backup),
+        incremental_test(failed_backup_keeps_the_base_of_the_next_one),
+        incremental_test(revert_during_the_backup_hides_no_change),
+        incremental_test(snapshot_replaced_during_the_backup_is_refused),
         incremental_test(random_steps),
     };
 

@@ -14,7 +14,7 @@
 #include "groups.h"
 #include "shell/run.h"
 
-/* Defined here, the product's registry is not taken. */
+/* Replaces the product's registry. */
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
     return &cst_memory_backend;
@@ -25,11 +25,14 @@ gboolean cst_backend_exists(CstPoolType type)
     return type == cst_memory_backend.type;
 }
 
-/* --- the world -------------------------------------------------------------------------------- */
+/*
+ * --- the fixture
+ * ----------------------------------------------------------------------------------
+ */
 
 static struct {
     MeddleWhen when;
-    void (*with)(World *world); /* NULL: nobody does anything */
+    void (*with)(World *world); /* NULL: no interference */
     World *world;
 } meddling;
 
@@ -193,7 +196,10 @@ int world_teardown(void **state)
     return system(command);
 }
 
-/* --- what is done to volumes ------------------------------------------------------------------ */
+/*
+ * --- changes of volumes
+ * ---------------------------------------------------------------------------
+ */
 
 void write_to(World *world, Volume *volume, uint64_t offset, uint64_t length, uint32_t seed)
 {

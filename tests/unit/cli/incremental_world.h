@@ -8,9 +8,9 @@
 #include "core/ctl.h"
 
 /*
- * The command line over real storage, the example backend's (pool/memory.h), in this process: two
- * volumes, two repositories, and a memory of what each must hold. What is done to a volume is done
- * to its memory.
+ * The command line over real storage of the example backend (pool/memory.h), in this process: two
+ * volumes, two repositories, and the expected content of each. Each change of a volume is also
+ * applied to its expected content.
  */
 #define BLOCK   (UINT64_C(64) << 10)
 #define LARGEST (24 * BLOCK)
@@ -30,7 +30,7 @@ typedef struct {
     GHashTable *snapshots; /* name to Content */
 } Volume;
 
-/* What a backup must hold of a volume. */
+/* The expected content of a backup of a volume. */
 typedef struct {
     unsigned repo, volume;
     char id[CST_BACKUP_ID_TEXT];
@@ -48,7 +48,7 @@ typedef struct {
     unsigned step, increments, wholes;
 } World;
 
-/** Somebody who does something in the midst of a backup, once. */
+/** A single interference at a point of a backup. */
 typedef enum { AFTER_THE_SNAPSHOT, BEFORE_READING } MeddleWhen;
 void meddle(World *world, MeddleWhen when, void (*with)(World *world));
 /** Whether that was done. */
@@ -57,7 +57,7 @@ gboolean has_meddled(void);
 int world_setup(void **state);
 int world_teardown(void **state);
 
-/** Runs a line; what it prints stays in the world until the next. */
+/** Runs a line. Its output is kept until the next line. */
 CstExitStatus play(World *world, const char *format, ...) G_GNUC_PRINTF(2, 3);
 #define plays(world, ...)                                                         \
     do {                                                                          \
@@ -68,7 +68,7 @@ void must(const World *world, gboolean done, GError *error);
 uint32_t draw(World *world, uint64_t below);
 CstRepo *open_repo(const World *world, unsigned repo);
 
-/** Makes a volume anew, with what its memory holds. */
+/** Creates the volume again with its expected content. */
 void put(World *world, Volume *volume);
 /** Writes bytes of @seed, or (0) a hole. */
 void write_to(World *world, Volume *volume, uint64_t offset, uint64_t length, uint32_t seed);
@@ -76,11 +76,11 @@ void resize(World *world, Volume *volume, uint64_t size);
 void snapshot(World *world, Volume *volume, const char *name);
 void revert(World *world, Volume *volume, const char *name);
 void remove_snapshot(World *world, Volume *volume, const char *name);
-/** The name of some snapshot; NULL: it has none. Free it. */
+/** Returns the name of a random snapshot, or NULL if there is no snapshot. Free it. */
 char *any_snapshot(World *world, const Volume *volume);
 /**
- * Notes what backups have made and removed; what they have made holds what the volume does. Returns
- * how many are there of backups.
+ * Records the snapshots that backups have created and removed. A new one has the volume's content.
+ * Returns the number of snapshots of backups.
  */
 guint look_at_snapshots(World *world, Volume *volume);
 

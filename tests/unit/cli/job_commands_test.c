@@ -79,7 +79,7 @@ static void test_rate(void **state)
     assert_int_equal(fake_jobs.limit, 0);
 }
 
-/* The connection in memory says at once that the wipe goes on as job 3. */
+/* The connection in memory reports at once that the wipe continues as job 3. */
 static void test_detach(void **state)
 {
     fake_vols.detach_as = 3;

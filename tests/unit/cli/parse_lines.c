@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parses command lines of `cistern` and runs none of them, for documents_test.py. Reads a line of
- * shell words from stdin at a time, and answers each with a line: "fine", or the parser's message.
+ * Parses command lines of `cistern` without running them, for documents_test.py. Reads one line of
+ * shell words from stdin at a time. Answers each with a line: "fine", or the parser's message.
  */
 #include <stdio.h>
 #include <string.h>

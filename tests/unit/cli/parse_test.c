@@ -50,7 +50,7 @@ static void values_are_named_or_positional(void **state)
     check("pool-info --pool=a=b", "pool-info pool=a=b");
 }
 
-static void named_only_options_take_no_plain_word(void **state)
+static void named_only_options_accept_no_plain_word(void **state)
 {
     check("pool-dumpxml p //x", "{unexpected data '//x'}");
     check("pool-dumpxml p --xpath //x", "pool-dumpxml pool=p xpath=//x");
@@ -85,7 +85,7 @@ static void mistakes_are_named_as_virsh_names_them(void **state)
     check("pool-info p --bytes=1", "{invalid '=' after option --bytes}");
 }
 
-/* Where the command is ours, a word is for no option whose name is still to come. */
+/* In commands of Cistern, a word is not assigned to an option that is named later. */
 static void words_leave_options_alone_that_are_named_later(void **state)
 {
     check("backup-create a b --repo r --tag --repo", "backup-create vol=a vol=b repo=r tag=--repo");
@@ -96,8 +96,8 @@ static void words_leave_options_alone_that_are_named_later(void **state)
     check("backup-create --repo r --repo q", "{option --repo already seen}");
 }
 
-/* What is no command of virsh's takes every word for what it is about. */
-static void behind_an_alias_no_word_is_the_pool(void **state)
+/* Commands that virsh does not have treat every word as an object. */
+static void plain_words_after_an_alias_are_volumes_and_not_the_pool(void **state)
 {
     check("vol-delete a p b c/d", "vol-delete vol=a pool=p further=b further=c/d");
     check("rm a p b c/d", "vol-delete vol=a further=p further=b further=c/d");
@@ -116,7 +116,7 @@ static void lists_with_commas_may_be_given_again(void **state)
           "{the list ',b=2' of option --options has an empty part}");
 }
 
-static void help_takes_anything_and_dash_dash_help_is_help(void **state)
+static void help_accepts_any_words_and_the_help_option_prints_help(void **state)
 {
     check("help pool x --y", "help command=pool");
     check("pool-info --help", "help command=pool-info");
@@ -131,7 +131,7 @@ static void common_options_go_where_they_apply(void **state)
     check("pool-destroy p --yes", "{command 'pool-destroy' doesn't support option --yes}");
 }
 
-static void rest_takes_all_words_that_are_left(void **state)
+static void rest_option_consumes_all_remaining_words(void **state)
 {
     check("echo a '' --shell b", "echo string=a string= shell string=b");
 }
@@ -144,7 +144,7 @@ static CliArgs *args_of(const char *text)
     return g_ptr_array_steal_index(commands, 0);
 }
 
-static void empty_values_are_refused_where_the_table_says(void **state)
+static void empty_value_is_refused_if_the_table_requires_a_value(void **state)
 {
     g_autoptr(CliArgs) args = args_of("pool-info ''");
     g_autoptr(GError) error = NULL;
@@ -173,9 +173,11 @@ static void timeouts_are_seconds_above_zero(void **state)
     }
 }
 
-static void sizes_take_units(void **state)
+static void sizes_accept_units(void **state)
 {
-    /* No command here takes a size; a number's text is read alike. */
+    /*
+     * No command of this program has a size option. The text of a number is parsed in the same way.
+     */
     g_autoptr(CliArgs) args = args_of("pool-event --timeout 3G");
     g_autoptr(CliArgs) bad = args_of("pool-event --timeout 3Q");
     g_autoptr(CliArgs) none = args_of("pool-event");
@@ -192,19 +194,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_named_or_positional),
-        cmocka_unit_test(named_only_options_take_no_plain_word),
+        cmocka_unit_test(named_only_options_accept_no_plain_word),
         cmocka_unit_test(two_words_name_one_command),
         cmocka_unit_test(double_dash_ends_options),
         cmocka_unit_test(mistakes_are_named_as_virsh_names_them),
         cmocka_unit_test(words_leave_options_alone_that_are_named_later),
-        cmocka_unit_test(behind_an_alias_no_word_is_the_pool),
+        cmocka_unit_test(plain_words_after_an_alias_are_volumes_and_not_the_pool),
         cmocka_unit_test(lists_with_commas_may_be_given_again),
-        cmocka_unit_test(help_takes_anything_and_dash_dash_help_is_help),
+        cmocka_unit_test(help_accepts_any_words_and_the_help_option_prints_help),
         cmocka_unit_test(common_options_go_where_they_apply),
-        cmocka_unit_test(rest_takes_all_words_that_are_left),
-        cmocka_unit_test(empty_values_are_refused_where_the_table_says),
+        cmocka_unit_test(rest_option_consumes_all_remaining_words),
+        cmocka_unit_test(empty_value_is_refused_if_the_table_requires_a_value),
         cmocka_unit_test(timeouts_are_seconds_above_zero),
-        cmocka_unit_test(sizes_take_units),
+        cmocka_unit_test(sizes_accept_units),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

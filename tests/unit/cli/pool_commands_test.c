@@ -81,7 +81,7 @@ static void info_of_a_running_pool(void **state)
          "");
 }
 
-static void a_pools_health_is_shown_where_it_tells(void **state)
+static void pool_health_is_shown_if_the_pool_reports_it(void **state)
 {
     Session *session = *state;
 
@@ -105,7 +105,7 @@ static void a_pools_health_is_shown_where_it_tells(void **state)
     assert_null(strstr(session->out, "Health"));
 }
 
-static void info_takes_uuids_and_bytes(void **state)
+static void info_accepts_uuids_and_the_bytes_option(void **state)
 {
     Session *session = *state;
 
@@ -145,7 +145,7 @@ static void a_read_only_connection_is_exit_4(void **state)
          "error: operation forbidden: read only access prevents virStoragePoolUndefine\n");
 }
 
-static void every_change_says_what_it_did(void **state)
+static void every_change_reports_its_result(void **state)
 {
     static const struct {
         const char *line, *out;
@@ -170,7 +170,7 @@ static void every_change_says_what_it_did(void **state)
     }
 }
 
-static void dry_run_changes_nothing(void **state)
+static void pool_dry_run_makes_no_change(void **state)
 {
     static const struct {
         const char *line, *plan;
@@ -292,7 +292,7 @@ static void definitions_come_from_files(void **state)
     says(state, line, CST_EXIT_NOT_FOUND, "\n", expected);
 }
 
-static void edit_redefines_what_the_editor_made(void **state)
+static void edit_redefines_the_pool_from_the_editors_text(void **state)
 {
     g_setenv("VISUAL", "sed -i s/images/edited/", TRUE);
     says(state, "pool-edit images", CST_EXIT_OK, "Pool edited XML configuration edited.\n\n", "");
@@ -353,7 +353,7 @@ static void a_mistyped_type_is_no_mistake_in_xml(void **state)
          "error: unknown pool type 'warehouse'; `cistern pool-capabilities` lists the types\n");
 }
 
-static void a_relative_target_is_seen_from_here(void **state)
+static void relative_target_is_resolved_against_the_working_directory(void **state)
 {
     g_autofree char *here = g_get_current_dir();
     g_autofree char *path = g_strdup_printf("    <path>%s/d</path>\n", here);
@@ -374,27 +374,27 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(list_shows_active_pools_unless_asked),
         TEST(list_sorts_by_name_and_shows_details),
-        TEST(a_pools_health_is_shown_where_it_tells),
+        TEST(pool_health_is_shown_if_the_pool_reports_it),
         TEST(list_passes_its_filters_on),
         TEST(list_prints_bare_names_in_fixed_width),
         TEST(info_of_a_running_pool),
-        TEST(info_takes_uuids_and_bytes),
+        TEST(info_accepts_uuids_and_the_bytes_option),
         TEST(a_missing_pool_is_exit_3_with_two_lines),
         TEST(a_wrong_state_is_exit_5),
         TEST(a_read_only_connection_is_exit_4),
-        TEST(every_change_says_what_it_did),
-        TEST(dry_run_changes_nothing),
+        TEST(every_change_reports_its_result),
+        TEST(pool_dry_run_makes_no_change),
         TEST(build_flags_are_passed_on),
         TEST(define_as_builds_virsh_s_xml),
         TEST(dumpxml_selects_with_xpath),
         TEST(find_sources_as_builds_a_source),
         TEST(definitions_come_from_files),
-        TEST(edit_redefines_what_the_editor_made),
+        TEST(edit_redefines_the_pool_from_the_editors_text),
         TEST(events_are_awaited_one_or_in_a_loop),
         TEST(several_commands_run_and_the_last_status_counts),
         TEST(no_server_is_exit_6),
         TEST(a_mistyped_type_is_no_mistake_in_xml),
-        TEST(a_relative_target_is_seen_from_here),
+        TEST(relative_target_is_resolved_against_the_working_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

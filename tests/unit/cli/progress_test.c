@@ -18,7 +18,7 @@
 #include "groups.h"
 #include "output/progress.h"
 
-static void figures_come_from_what_is_done(void **state)
+static void figures_are_computed_from_the_progress(void **state)
 {
     CliProgressFigures figures;
 
@@ -31,7 +31,7 @@ static void figures_come_from_what_is_done(void **state)
     assert_int_equal(figures.eta_s, 0);
 }
 
-static void nothing_is_promised_while_nothing_is_known(void **state)
+static void unknown_progress_gives_no_remaining_time(void **state)
 {
     CliProgressFigures figures;
 
@@ -66,7 +66,7 @@ static void the_bar_gives_way_on_a_narrow_terminal(void **state)
     shows("Copying v", (CstProgress){CST_MIB, 0}, 1.0, 80, "Copying v  1.0 MiB  1.0 MiB/s");
 }
 
-/** What a task of the tests does. */
+/** The behaviour of a test's task. */
 typedef struct {
     gboolean fail;
     gboolean until_cancelled;
@@ -84,7 +84,7 @@ static void await_content(int fd)
         assert_int_equal(fstat(fd, &info), 0);
         if (g_get_monotonic_time() > end)
             fail_msg("waited 120 s for progress to be shown");
-        g_usleep(1000); /* paced: between two looks at the file */
+        g_usleep(1000); /* paced: between two checks of the file */
     } while (info.st_size == 0);
 }
 
@@ -102,7 +102,7 @@ static gboolean work(CstTask *task, gpointer data, GError **error)
     while (job->until_cancelled) {
         if (!cst_task_check(task, error))
             return FALSE;
-        g_usleep(1000); /* paced: between two looks at the task */
+        g_usleep(1000); /* paced: between two checks of the task */
     }
     return !job->fail || cst_fail(error, CST_ERROR_IO, "it broke");
 }
@@ -133,7 +133,7 @@ static gboolean run(Job *job, gboolean json, char **ret_err, GError **error)
     return ok;
 }
 
-static void short_work_shows_nothing(void **state)
+static void short_work_prints_no_progress(void **state)
 {
     Job job = {0};
     char *err = NULL;
@@ -223,11 +223,11 @@ static void a_second_interrupt_ends_the_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_come_from_what_is_done),
-        cmocka_unit_test(nothing_is_promised_while_nothing_is_known),
+        cmocka_unit_test(figures_are_computed_from_the_progress),
+        cmocka_unit_test(unknown_progress_gives_no_remaining_time),
         cmocka_unit_test(a_bar_has_percent_rate_and_time_left),
         cmocka_unit_test(the_bar_gives_way_on_a_narrow_terminal),
-        cmocka_unit_test(short_work_shows_nothing),
+        cmocka_unit_test(short_work_prints_no_progress),
         cmocka_unit_test(failure_of_the_work_is_the_result),
         cmocka_unit_test(interrupt_cancels_the_work),
         cmocka_unit_test(json_progress_is_an_object_a_second),

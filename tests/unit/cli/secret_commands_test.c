@@ -86,7 +86,7 @@ static void list_passes_its_filters_on(void **state)
     }
 }
 
-static void define_tells_the_uuid(void **state)
+static void define_prints_the_uuid(void **state)
 {
     g_autofree char *define = with_file("secret-define FILE --validate", "<secret/>", -1);
     g_autofree char *plan = with_file("secret-define --dry-run FILE", "<secret/>", -1);
@@ -114,7 +114,7 @@ static void dumpxml_and_undefine(void **state)
          "error: Failed to delete secret " A "\nerror: operation forbidden: no\n");
 }
 
-static void what_is_not_found_is_said_as_virsh_says_it(void **state)
+static void missing_secret_is_reported_with_the_text_of_virsh(void **state)
 {
     says(state, "secret-dumpxml cccccccc-0000-0000-0000-00000000000c", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get secret 'cccccccc-0000-0000-0000-00000000000c'\n"
@@ -127,7 +127,7 @@ static void what_is_not_found_is_said_as_virsh_says_it(void **state)
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static void a_value_on_the_command_line_is_taken_with_a_warning(void **state)
+static void value_on_the_command_line_is_accepted_with_a_warning(void **state)
 {
     const char *warning = "error: Passing secret value as command-line argument is insecure!\n";
 
@@ -261,7 +261,7 @@ static void a_rotation_reads_a_value_as_its_server_prints_it(void **state)
          "error: Failed to rotate secret " A "\nerror: operation forbidden: no\n");
 }
 
-static void an_administrators_keyring_is_read_here(void **state)
+static void keyring_of_an_administrator_is_read_by_the_client(void **state)
 {
     static const char keyring[] = "[client.admin]\n\tkey = " KEY "\n[client.x]\n\tkey = " KEY "\n";
     g_autofree char *line =
@@ -277,7 +277,7 @@ static void an_administrators_keyring_is_read_here(void **state)
     assert_int_equal(fake_secrets.changes, 2);
 }
 
-/* Whoever runs it tells the server, which is given the time. */
+/* The user gives the value to the server later, within the wait. */
 static void a_generated_value_is_kept_for_the_server(void **state)
 {
     g_autofree char *path = g_build_filename(directory, "f", NULL);
@@ -296,12 +296,12 @@ static void a_generated_value_is_kept_for_the_server(void **state)
     assert_string_equal(text, expected);
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    /* A file that is there is not replaced. */
+    /* An existing file is not replaced. */
     session_run(*state, line);
     assert_int_equal(fake_secrets.changes, 1);
 }
 
-static void what_makes_no_sense_in_a_rotation_is_refused(void **state)
+static void contradictory_options_of_a_rotation_are_refused(void **state)
 {
     static const char *const lines[] = {
         "secret-rotate " A " --file x --stdin",
@@ -352,19 +352,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SECRET_TEST(list_is_sorted_by_uuid),
         SECRET_TEST(list_passes_its_filters_on),
-        SECRET_TEST(define_tells_the_uuid),
+        SECRET_TEST(define_prints_the_uuid),
         SECRET_TEST(dumpxml_and_undefine),
-        SECRET_TEST(what_is_not_found_is_said_as_virsh_says_it),
-        SECRET_TEST(a_value_on_the_command_line_is_taken_with_a_warning),
+        SECRET_TEST(missing_secret_is_reported_with_the_text_of_virsh),
+        SECRET_TEST(value_on_the_command_line_is_accepted_with_a_warning),
         SECRET_TEST(a_file_holds_base64_or_the_bytes_themselves),
         SECRET_TEST(a_file_without_end_is_refused),
         SECRET_TEST(sources_of_a_value_exclude_each_other),
         SECRET_TEST(without_a_terminal_the_prompt_reads_stdin),
         SECRET_TEST(values_are_shown_in_base64_or_plain),
         SECRET_TEST(a_rotation_reads_a_value_as_its_server_prints_it),
-        SECRET_TEST(an_administrators_keyring_is_read_here),
+        SECRET_TEST(keyring_of_an_administrator_is_read_by_the_client),
         SECRET_TEST(a_generated_value_is_kept_for_the_server),
-        SECRET_TEST(what_makes_no_sense_in_a_rotation_is_refused),
+        SECRET_TEST(contradictory_options_of_a_rotation_are_refused),
         SECRET_TEST(events_name_their_secret),
     };
 

@@ -5,22 +5,22 @@
 
 #include "core/ctl.h"
 
-/** The command line over the fake world, with what it prints caught. */
+/** The command line over the fake connection, with captured output. */
 typedef struct {
     CliSettings settings; /**< for the next lines */
     char *out, *err;      /**< of the last line */
     CstExitStatus status;
 } Session;
 
-/** Runs one line as `cistern 'LINE'` would; *session keeps what came of it until the next. */
+/** Runs one line as `cistern 'LINE'` would. *session keeps its result until the next line. */
 void session_run(Session *session, const char *line);
 void session_clear(Session *session);
 
-/** Runs @line in the session *state: what it prints and how it ends must be exactly this. */
+/** Runs @line in the session *state, and asserts its exact output and exit status. */
 void says(void **state, const char *line, CstExitStatus status, const char *out, const char *err);
-/** Runs @line, which must succeed without a word on stderr; what it printed is borrowed. */
+/** Runs @line, which must succeed without output on stderr. Its output is borrowed. */
 const char *output(void **state, const char *line);
 
-/** cmocka setup and teardown: a fresh fake world and an empty session in *state. */
+/** cmocka setup and teardown: a reset fake connection and an empty session in *state. */
 int session_setup(void **state);
 int session_teardown(void **state);

@@ -71,7 +71,7 @@ static void test_changes(void **state)
          "error: volume 'disk' has no snapshot 'gone'\n");
 }
 
-static void test_what_destroys_wants_a_yes(void **state)
+static void test_destructive_command_needs_yes(void **state)
 {
     Session *session = *state;
 
@@ -86,7 +86,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list, setup, session_teardown),
         cmocka_unit_test_setup_teardown(test_info, setup, session_teardown),
         cmocka_unit_test_setup_teardown(test_changes, setup, session_teardown),
-        cmocka_unit_test_setup_teardown(test_what_destroys_wants_a_yes, setup, session_teardown),
+        cmocka_unit_test_setup_teardown(test_destructive_command_needs_yes, setup,
+                                        session_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

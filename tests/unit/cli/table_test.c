@@ -51,7 +51,7 @@ static void as_listing(CliCtl *ctl, const CliTable *table)
     cli_table_print_listing(ctl, table, "row", 15);
 }
 
-/** What @print prints; free() it. */
+/** Returns the output of @print; free() it. */
 static char *printed(const CliTable *table, CliSettings settings, Printer print)
 {
     char *text = NULL;
@@ -115,7 +115,7 @@ static void json_has_every_column_and_types(void **state)
           "\"capacity\":null}]}\n");
 }
 
-static void json_escapes_what_a_name_may_hold(void **state)
+static void json_escapes_special_bytes_of_names(void **state)
 {
     static const CliColumn one[] = {{.title = "Name", .key = "name", .kind = CLI_CELL_TEXT}};
     g_autoptr(CliTable) table = cli_table_new(one, 1);
@@ -204,7 +204,7 @@ static const CliColumn labels[] = {
     {N_("Capacity:"), "capacity", CLI_CELL_SIZE, NULL, 0},
 };
 
-static void a_listing_leaves_out_what_is_absent(void **state)
+static void listing_omits_absent_values(void **state)
 {
     g_autoptr(CliTable) table = cli_table_new(labels, G_N_ELEMENTS(labels));
 
@@ -281,12 +281,12 @@ int main(void)
         cmocka_unit_test(quiet_drops_the_header_and_its_width),
         cmocka_unit_test(bytes_prints_plain_sizes),
         cmocka_unit_test(json_has_every_column_and_types),
-        cmocka_unit_test(json_escapes_what_a_name_may_hold),
+        cmocka_unit_test(json_escapes_special_bytes_of_names),
         cmocka_unit_test(json_escapes_each_control_character),
         cmocka_unit_test(json_has_no_number_above_its_largest),
         cmocka_unit_test(a_tree_is_indented_and_nested),
         cmocka_unit_test(an_empty_table_is_its_header),
-        cmocka_unit_test(a_listing_leaves_out_what_is_absent),
+        cmocka_unit_test(listing_omits_absent_values),
         cmocka_unit_test(unprintable_bytes_are_shown_in_hex),
         cmocka_unit_test(width_is_counted_in_columns),
         cmocka_unit_test(sizes_are_read_as_virsh_prints_them),

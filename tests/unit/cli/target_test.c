@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New images and their names: an image is there with all its parts, for good, or not at all, and
- * nothing is overwritten that has come meanwhile.
+ * New images and their names. An image exists durably with all its parts, or does not exist. A
+ * file that was created at the same time is not overwritten.
  */
 #include "unit.h"
 
@@ -18,10 +18,10 @@
 /* --- system calls ----------------------------------------------------------------------------- */
 
 /* Linked with --wrap for these. */
-static GString *calls;    /* "sync far rename a ": what was synced, and named, in order */
+static GString *calls;    /* "sync far rename a ": the syncs and renames, in order */
 static int fault_at;      /* so many renames work before one fails; -1: all do */
-static int fault_errno;   /* with this; 0: somebody else makes the file meanwhile */
-static gboolean no_flags; /* renaming has none, as on some network file systems */
+static int fault_errno;   /* with this error; 0: another process creates the file first */
+static gboolean no_flags; /* renaming supports no flags, as on some network file systems */
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -117,7 +117,7 @@ static int tear_down(void **state)
     return session_teardown(state);
 }
 
-/* The calls happened in this order, among others. */
+/* Asserts that the calls happened in this order; other calls may lie between them. */
 static void assert_order(const char *const *expected)
 {
     const char *at = calls->str;
@@ -162,7 +162,7 @@ static void conversion_with_unsafe_cache_syncs_neither_files_nor_directories(voi
     assert_non_null(strstr(calls->str, "sync d "));
 }
 
-static void what_has_come_meanwhile_is_not_overwritten(void **state)
+static void file_created_at_the_same_time_is_not_overwritten(void **state)
 {
     for (int i = 0; i < 2; i++) {
         g_autofree char *content = NULL;
@@ -239,7 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_image_has_its_name_when_all_else_is_durable),
         TEST(conversion_with_unsafe_cache_syncs_neither_files_nor_directories),
-        TEST(what_has_come_meanwhile_is_not_overwritten),
+        TEST(file_created_at_the_same_time_is_not_overwritten),
         TEST(names_are_given_without_flags_of_renaming),
         TEST(of_an_image_that_fails_no_part_is_left),
         TEST(a_part_that_was_exchanged_is_not_removed_after_a_failure),

@@ -29,7 +29,7 @@ static char *with_file(const char *text, const char *file)
     return g_strjoinv(file, parts);
 }
 
-/** As says(), with the name of a file in place of FILE. */
+/** Like says(), with the name of a file in place of FILE. */
 static void says_of(void **state, const char *file, const char *line, CstExitStatus status,
                     const char *out, const char *err)
 {
@@ -49,7 +49,7 @@ static void assert_spec(const CliVolSpec *spec, const char *want)
     assert_string_equal(xml, want);
 }
 
-static void spec_with_the_least_and_with_everything(void **state)
+static void volume_xml_has_the_minimum_or_all_fields(void **state)
 {
     assert_spec(&(CliVolSpec){.name = "a", .capacity = 5},
                 "<volume>\n  <name>a</name>\n  <capacity>5</capacity>\n</volume>\n");
@@ -106,7 +106,7 @@ static void clone_names_may_hold_entities_or_a_plain_ampersand(void **state)
     assert_clone(xml, "x<y", "<volume>\n  <name>x&lt;y</name>\n</volume>");
 }
 
-static void clone_refuses_what_is_no_volume(void **state)
+static void clone_refuses_xml_that_is_not_a_volume(void **state)
 {
     static const char *const bad[] = {"", "<volume", "<volume/>", "<pool><name>a</name></pool>",
                                       "<volume><target><name>a</name></target></volume>"};
@@ -132,7 +132,7 @@ static void a_volume_is_found_by_name_key_or_path(void **state)
          "11111111-8b86-d011-b42d-00c04fc964ff\n\n", "");
 }
 
-static void what_is_not_found_is_said_as_virsh_says_it(void **state)
+static void missing_volume_is_reported_with_the_text_of_virsh(void **state)
 {
     says(state, "vol-path nothing", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get vol 'nothing', specifying --pool might help\n"
@@ -167,7 +167,7 @@ static void lookup_by_name_that_fails_is_reported_without_a_suggestion(void **st
          "error: cannot open directory '/images': Too many open files\n");
 }
 
-static void a_near_name_is_suggested(void **state)
+static void similar_name_is_suggested(void **state)
 {
     says(state, "vol-path alhpa", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get vol 'alhpa', specifying --pool might help\n"
@@ -181,7 +181,7 @@ static void a_near_name_is_suggested(void **state)
          "error: failed to get pool 'imgaes'\n"
          "error: Storage pool not found: no storage pool with matching name 'imgaes'\n"
          "hint: did you mean 'images'?\n");
-    /* The next failure has nothing of it. */
+    /* The next failure has no suggestion. */
     says(state, "vol-list nothing", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get pool 'nothing'\n"
          "error: Storage pool not found: no storage pool with matching name 'nothing'\n");
@@ -213,7 +213,9 @@ static void an_inactive_pool_has_no_volumes(void **state)
          "error: pool 'backup' is not active\n");
 }
 
-/* --- looking --------------------------------------------------------------------------------- */
+/*
+ * --- information ---------------------------------------------------------------------------------
+ */
 
 static void info_has_its_own_way_with_bytes(void **state)
 {
@@ -227,7 +229,7 @@ static void info_has_its_own_way_with_bytes(void **state)
          "");
 }
 
-static void dumpxml_takes_xpath_by_its_name_only(void **state)
+static void dumpxml_accepts_xpath_only_as_a_named_option(void **state)
 {
     says(state, "vol-dumpxml Beta images --xpath //key", CST_EXIT_OK, "<key>/images/Beta</key>\n\n",
          "");
@@ -282,7 +284,7 @@ static void malformed_sizes(void **state)
          "error: Failed to get option 'capacity': Option argument is empty\n");
 }
 
-/** A file that goes away with its directory. */
+/** A file that is removed with its directory. */
 typedef struct {
     char *dir, *path;
 } TempFile;
@@ -421,7 +423,7 @@ static void upload_and_download(void **state)
     assert_int_equal(fake_vols.last_length, 9);
     assert_true(g_file_get_contents(file.path, &got, NULL, NULL));
     assert_string_equal(got, "other");
-    /* Nobody tells who may read the volume, so the copy is its owner's. */
+    /* The volume's permissions are unknown, so only its owner may read the copy. */
     assert_int_equal(g_unlink(file.path), 0);
     says_of(state, file.path, "vol-download Beta FILE images", CST_EXIT_OK, "\n", "");
     assert_int_equal(g_stat(file.path, &st), 0);
@@ -441,7 +443,7 @@ static void malformed_offsets(void **state)
          "range\n");
 }
 
-static void uploads_say_in_which_step_they_failed(void **state)
+static void failed_upload_reports_the_step(void **state)
 {
     static const struct {
         uint64_t after;
@@ -474,7 +476,7 @@ static void a_failed_download_leaves_no_new_file(void **state)
     says_of(state, file.path, "vol-download Beta FILE images", CST_EXIT_FAILED, "\n",
             "error: cannot receive data from volume Beta\nerror: operation failed: no\n");
     assert_int_not_equal(g_lstat(file.path, &st), 0);
-    /* What was there before is not ours to remove. */
+    /* An existing file is not removed. */
     assert_true(g_file_set_contents(file.path, "mine", -1, NULL));
     fake_vols.fail_after = 0;
     says_of(state, file.path, "vol-download Beta FILE images", CST_EXIT_FAILED, "\n",
@@ -499,22 +501,22 @@ static void a_download_needs_a_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spec_with_the_least_and_with_everything),
+        cmocka_unit_test(volume_xml_has_the_minimum_or_all_fields),
         cmocka_unit_test(thin_travels_in_our_own_namespace),
         cmocka_unit_test(backing_format_needs_a_backing_volume),
         cmocka_unit_test(clone_changes_the_name_alone),
         cmocka_unit_test(clone_names_may_hold_entities_or_a_plain_ampersand),
-        cmocka_unit_test(clone_refuses_what_is_no_volume),
+        cmocka_unit_test(clone_refuses_xml_that_is_not_a_volume),
         VOL_TEST(a_volume_is_found_by_name_key_or_path),
-        VOL_TEST(what_is_not_found_is_said_as_virsh_says_it),
+        VOL_TEST(missing_volume_is_reported_with_the_text_of_virsh),
         VOL_TEST(a_name_that_one_pool_has_needs_no_pool),
         VOL_TEST(lookup_by_name_that_fails_is_reported_without_a_suggestion),
-        VOL_TEST(a_near_name_is_suggested),
+        VOL_TEST(similar_name_is_suggested),
         VOL_TEST(mistakes_in_the_words_are_usage_errors),
         VOL_TEST(a_volume_of_another_pool_is_refused),
         VOL_TEST(an_inactive_pool_has_no_volumes),
         VOL_TEST(info_has_its_own_way_with_bytes),
-        VOL_TEST(dumpxml_takes_xpath_by_its_name_only),
+        VOL_TEST(dumpxml_accepts_xpath_only_as_a_named_option),
         VOL_TEST(create_as_reads_sizes_and_the_backing_volume),
         VOL_TEST(create_as_can_print_instead),
         VOL_TEST(malformed_sizes),
@@ -526,7 +528,7 @@ int main(void)
         VOL_TEST(delete_never_asks),
         VOL_TEST(upload_and_download),
         VOL_TEST(malformed_offsets),
-        VOL_TEST(uploads_say_in_which_step_they_failed),
+        VOL_TEST(failed_upload_reports_the_step),
         VOL_TEST(a_failed_download_leaves_no_new_file),
         VOL_TEST(a_download_needs_a_place),
     };

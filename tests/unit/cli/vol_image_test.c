@@ -46,7 +46,7 @@ static void test_check(void **state)
     assert_non_null(strstr(session->out, "\"filename\":\"/images/disk\",\"format\":\"qcow2\""));
 }
 
-static void dry_run_changes_nothing(void **state)
+static void vol_image_dry_run_makes_no_change(void **state)
 {
     static const struct {
         const char *line, *plan;
@@ -107,7 +107,7 @@ static void test_changes(void **state)
     assert_null(fake_images.last);
 }
 
-/* A deeper base leaves images behind that are worth nothing: that is asked first. */
+/* A commit into a deeper base makes the images between invalid. The command asks first. */
 static void test_commit_deeper_asks(void **state)
 {
     Session *session = *state;
@@ -251,7 +251,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(dry_run_changes_nothing),
+        TEST(vol_image_dry_run_makes_no_change),
         TEST(test_check),
         TEST(test_check_lists),
         TEST(test_changes),

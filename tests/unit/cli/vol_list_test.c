@@ -7,7 +7,7 @@
 #include "fake_vol.h"
 #include "session.h"
 
-/* Lists of volumes: virsh's, and what is asked of them besides. */
+/* Lists of volumes: the output of virsh, and additional columns. */
 
 static int setup(void **state)
 {
@@ -42,7 +42,7 @@ static void without_a_pool_all_are_listed(void **state)
          " images   Beta    /images/Beta\n"
          " other    gamma   /other/gamma\n\n",
          "");
-    /* One that can't be listed is named, and keeps none of the others away. */
+    /* A pool that cannot be listed is reported, and the volumes of the other pools are listed. */
     fake_vols.no_lists = "images";
     says(state, "vol-list --columns name", CST_EXIT_PARTIAL, " Name\n--------\n gamma\n\n",
          "error: Failed to list the volumes of all pools\n"
@@ -51,7 +51,7 @@ static void without_a_pool_all_are_listed(void **state)
          "error: Failed to list volumes\nerror: the storage of 'images' is away\n");
 }
 
-static void a_list_asks_for_what_it_shows_only(void **state)
+static void list_requests_only_the_needed_fields(void **state)
 {
     static const struct {
         const char *line;
@@ -72,7 +72,7 @@ static void a_list_asks_for_what_it_shows_only(void **state)
     }
 }
 
-static void who_has_a_volume_open(void **state)
+static void holders_of_a_volume_are_shown(void **state)
 {
     FakeVol *vol = fake_vols_add("images", "disk", 512, 0);
 
@@ -91,7 +91,7 @@ static void who_has_a_volume_open(void **state)
     says(state, "vol-holders alpha --pool images -H", CST_EXIT_OK, "", "");
 }
 
-static void problems_go_beside_the_table(void **state)
+static void problems_are_printed_on_stderr(void **state)
 {
     fake_vols_add("other", "wreck", 0, 0)->problem = g_strdup("not a disk image");
     says(state, "vol-list other --details", CST_EXIT_OK,
@@ -102,8 +102,8 @@ static void problems_go_beside_the_table(void **state)
          "warning: volume 'wreck': not a disk image\n");
 }
 
-/* One size that is known is enough for the others to be. */
-static void of_a_volume_with_a_problem_what_is_known_is_told(void **state)
+/* One known size makes the other sizes known. */
+static void known_sizes_of_a_volume_with_a_problem_are_shown(void **state)
 {
     static const CstVolInfo known[] = {{.capacity = 512}, {.allocation = 512}, {.physical = 512}};
     FakeVol *vol = fake_vols_add("backup", "v", 0, 0);
@@ -122,7 +122,7 @@ static void of_a_volume_with_a_problem_what_is_known_is_told(void **state)
     }
 }
 
-static void json_rows_tell_what_the_table_has_no_room_for(void **state)
+static void json_rows_have_fields_that_the_table_omits(void **state)
 {
     FakeVol *b;
 
@@ -150,11 +150,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOL_TEST(lists_are_virshs),
         VOL_TEST(without_a_pool_all_are_listed),
-        VOL_TEST(a_list_asks_for_what_it_shows_only),
-        VOL_TEST(who_has_a_volume_open),
-        VOL_TEST(problems_go_beside_the_table),
-        VOL_TEST(of_a_volume_with_a_problem_what_is_known_is_told),
-        VOL_TEST(json_rows_tell_what_the_table_has_no_room_for),
+        VOL_TEST(list_requests_only_the_needed_fields),
+        VOL_TEST(holders_of_a_volume_are_shown),
+        VOL_TEST(problems_are_printed_on_stderr),
+        VOL_TEST(known_sizes_of_a_volume_with_a_problem_are_shown),
+        VOL_TEST(json_rows_have_fields_that_the_table_omits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
