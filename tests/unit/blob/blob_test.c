@@ -13,7 +13,7 @@
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 
-static void every_kind_reads_what_was_written(void **state)
+static void every_kind_reads_back_written_bytes(void **state)
 {
     CstBlob *blobs[] = {scratch_file(0), cst_blob_memory_new(NULL, 0)};
 
@@ -113,14 +113,14 @@ static void holes_of_a_file_are_extents(void **state)
     assert_int_equal(extent.length, 8 * CST_MIB);
 }
 
-static void what_is_no_file_or_device_is_refused(void **state)
+static void character_device_is_refused(void **state)
 {
     g_autoptr(GError) error = NULL;
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     assert_null(cst_blob_file_new(fd, "null", TRUE, &error));
     assert_code(error, CST_ERROR_INVALID);
-    assert_int_equal(fcntl(fd, F_GETFD), -1); /* taken over and closed */
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* adopted and closed */
 }
 
 static void resizing_adds_zeroes_and_cuts(void **state)
@@ -149,7 +149,7 @@ static void memory_has_a_limit(void **state)
     assert_code(error, CST_ERROR_NO_SPACE);
 }
 
-static void memory_that_cannot_grow_keeps_what_it_holds(void **state)
+static void failed_growth_of_memory_keeps_its_content(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new("abc", 3);
     g_autoptr(GError) error = NULL;
@@ -184,15 +184,15 @@ static void zero_test_finds_a_single_bit_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_reads_what_was_written),
+        cmocka_unit_test(every_kind_reads_back_written_bytes),
         cmocka_unit_test(ranges_outside_the_size_are_refused),
         cmocka_unit_test(a_read_only_blob_refuses_every_change),
         cmocka_unit_test(zeroing_keeps_the_bytes_around),
         cmocka_unit_test(holes_of_a_file_are_extents),
-        cmocka_unit_test(what_is_no_file_or_device_is_refused),
+        cmocka_unit_test(character_device_is_refused),
         cmocka_unit_test(resizing_adds_zeroes_and_cuts),
         cmocka_unit_test(memory_has_a_limit),
-        cmocka_unit_test(memory_that_cannot_grow_keeps_what_it_holds),
+        cmocka_unit_test(failed_growth_of_memory_keeps_its_content),
         cmocka_unit_test(zero_test_finds_a_single_bit_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

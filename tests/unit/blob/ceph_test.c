@@ -21,17 +21,17 @@
 
 #include "await.h"
 
-/* Loading Ceph's libraries, what their errors mean, and work that may never end. */
+/* Loading Ceph's libraries, the meaning of their errors, and work that may never end. */
 
 #define SECOND  G_TIME_SPAN_SECOND
-#define LIMIT_S 300 /* for anything that a test waits for */
+#define LIMIT_S 300 /* for each wait of a test */
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 
 /* --- loading, in processes of their own ------------------------------------------------------- */
 
 static const char *missing; /* the library that can't be loaded */
-static const char *instead; /* what is there in its place; NULL: nothing */
+static const char *instead; /* replacement of that library; NULL: it is missing */
 
 /* In the place of libc's. */
 void *dlopen(const char *file, int mode)
@@ -49,7 +49,10 @@ static void say_destructor(void)
         abort();
 }
 
-/* What the program does when it is called as "test-blob-ceph WHAT": prints, and ends with 7. */
+/*
+ * The program's behaviour when it is called as "test-blob-ceph CASE": prints, and exits with status
+ * 7.
+ */
 static int child_main(const char *what)
 {
     g_autoptr(GError) error = NULL;
@@ -98,13 +101,13 @@ static void an_open_connection_ends_without_destructors(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *said = said_by(cases[i].what);
 
-        /* What printf() has still in its buffer is written in any case. */
+        /* The buffer of printf() is written in any case. */
         assert_non_null(strstr(said, "said"));
         assert_true((strstr(said, "destructors") != NULL) == cases[i].destructors);
     }
 }
 
-static void libraries_that_lack_something_are_named(void **state)
+static void incomplete_library_is_named_in_the_error(void **state)
 {
     static const char *const cases[][2] = {
         {"no-rados", "/nonexistent/library.so"},
@@ -221,7 +224,7 @@ static void read_id(Opening *opening)
     ceph->rbd_close(image);
 }
 
-/* The callback that says so is over before anybody can close the image. */
+/* The callback that reports the opening ends before the image can be closed. */
 static void an_image_is_open_when_running_callbacks_are_over(void **state)
 {
     for (int i = 0; i < 4; i++) {
@@ -257,7 +260,7 @@ static void an_image_that_does_not_open_is_not_waited_for(void **state)
     await_no_completions();
 }
 
-static void what_cannot_be_waited_for_is_not_waited_for(void **state)
+static void close_does_not_wait_if_a_completion_cannot_be_created(void **state)
 {
     static const char *const functions[] = {"rados_aio_create_completion2",
                                             "rados_aio_flush_async"};
@@ -277,7 +280,7 @@ static void what_cannot_be_waited_for_is_not_waited_for(void **state)
 typedef struct {
     CstWork work;
     gboolean result;
-    int code; /* of the error; 0: none */
+    int code; /* of the error; 0: success */
 } Work;
 
 static GMutex gate; /* work is done when it is open */
@@ -338,7 +341,7 @@ static gboolean is_request_12_7(CstWork *work, GError **error)
     return context && context->connection == 12 && context->serial == 7;
 }
 
-static void work_is_logged_for_whoever_has_made_it(void **state)
+static void log_of_work_has_the_context_of_its_creator(void **state)
 {
     CstLogContext context = {.connection = 12, .serial = 7};
     Work *work;
@@ -351,7 +354,7 @@ static void work_is_logged_for_whoever_has_made_it(void **state)
     assert_cleared_once();
 }
 
-static void work_that_hangs_is_left_to_itself(void **state)
+static void hanging_work_is_abandoned(void **state)
 {
     Work *work = work_new(run);
     g_autoptr(GError) error = NULL;
@@ -366,7 +369,7 @@ static void work_that_hangs_is_left_to_itself(void **state)
     assert_cleared_once();
 }
 
-/* An error that nobody came for goes with the work. */
+/* An unclaimed error is freed with the work. */
 static void work_that_fails_late_is_cleared(void **state)
 {
     Work *work = work_new(run);
@@ -379,9 +382,9 @@ static void work_that_fails_late_is_cleared(void **state)
     assert_cleared_once();
 }
 
-/* The wait of the thread that owns a work: until when it is, and what happens in it. */
+/* The wait of the thread that owns a work: its end time, and a function called during the wait. */
 static GThread *owner;            /* NULL: waits are not watched */
-static gint64 waits_until;        /* of the last wait; 0: there was none */
+static gint64 waits_until;        /* of the last wait; 0: no wait */
 static GThread *(*in_wait)(void); /* called once with the lock of the work held */
 static GThread *helper;           /* that it has started */
 
@@ -434,7 +437,7 @@ static GThread *finish_in_thread(void)
     return g_thread_new("finish", finish_awaited, NULL);
 }
 
-static void who_waits_is_woken_by_the_end(void **state)
+static void waiting_thread_is_woken_by_the_end_of_the_work(void **state)
 {
     Work *work = awaited = work_new(NULL);
     gint64 now;
@@ -468,13 +471,13 @@ static void clear_barrier(CstWork *work)
 }
 
 /* In a thread of Ceph's own, a connection or an image can't be closed. */
-static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
+static void work_released_in_a_callback_is_cleared_in_another_thread(void **state)
 {
     Work *work = work_new(NULL);
 
     assert_ptr_equal(cst_work_ref(&work->work), work);
     cst_work_unref_in_callback(&work->work);
-    /* One thread clears them in their order: what is pushed now would come later. */
+    /* One thread clears them in order: the barrier is cleared after all earlier work. */
     cst_work_unref_in_callback(cst_work_new(sizeof(CstWork), NULL, clear_barrier));
     AWAIT(g_atomic_int_get(&passed_barrier));
     assert_int_equal(g_atomic_int_get(&cleared), 0);
@@ -496,19 +499,19 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_open_connection_ends_without_destructors),
-        cmocka_unit_test(libraries_that_lack_something_are_named),
+        cmocka_unit_test(incomplete_library_is_named_in_the_error),
         cmocka_unit_test(errors_of_ceph_get_our_classes),
         ceph_test(an_image_is_open_when_running_callbacks_are_over),
         ceph_test(an_image_that_does_not_open_is_not_waited_for),
-        ceph_test(what_cannot_be_waited_for_is_not_waited_for),
+        ceph_test(close_does_not_wait_if_a_completion_cannot_be_created),
         cmocka_unit_test(work_gives_its_result),
-        cmocka_unit_test(work_is_logged_for_whoever_has_made_it),
-        cmocka_unit_test(work_that_hangs_is_left_to_itself),
+        cmocka_unit_test(log_of_work_has_the_context_of_its_creator),
+        cmocka_unit_test(hanging_work_is_abandoned),
         cmocka_unit_test(work_that_fails_late_is_cleared),
         cmocka_unit_test(progress_pushes_the_deadline_back),
-        cmocka_unit_test(who_waits_is_woken_by_the_end),
+        cmocka_unit_test(waiting_thread_is_woken_by_the_end_of_the_work),
         cmocka_unit_test(works_without_a_clear_and_no_work_at_all_are_fine),
-        cmocka_unit_test(what_a_callback_lets_go_of_is_cleared_elsewhere),
+        cmocka_unit_test(work_released_in_a_callback_is_cleared_in_another_thread),
     };
 
     return argc > 1 ? child_main(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The methods of a copy, and the threads that choose among them: a method that is not supported is
- * disabled for all threads and for good, and the first failure ends the copy. The source and the
- * destination do as a test says; the destination notes how each MiB of it was written.
+ * The methods of a copy, and the threads that choose among them. An unsupported method is disabled
+ * for all threads and for the whole copy. The first failure ends the copy. A test sets the answers
+ * of the source and the destination. The destination records how each MiB of it was written.
  */
 #include "points.h"
 
@@ -22,7 +22,10 @@
 #define UNIT    (64 * CST_KIB)
 #define LIMIT_S 300
 
-/* What the source answers to the @number-th call (1 is the first); 0: it copies, or shares. */
+/*
+ * Returns the answer of the source to the @number-th call (1 is the first); 0: it copies, or
+ * shares.
+ */
 typedef int (*Answer)(guint number);
 
 static GMutex lock;
@@ -265,10 +268,10 @@ static void await_write(gpointer data)
 }
 
 /*
- * A thread that has shared goes on after another one has disabled sharing. What it knew of the
- * method before must not enable it again.
+ * A thread that has shared continues after another one has disabled sharing. Its older result must
+ * not enable sharing again.
  */
-static void sharing_stays_disabled_when_another_thread_has_shared_meanwhile(void **state)
+static void sharing_stays_disabled_after_a_concurrent_success(void **state)
 {
     unit = UNIT;
     share_answer = answer_first_only;
@@ -280,7 +283,7 @@ static void sharing_stays_disabled_when_another_thread_has_shared_meanwhile(void
     assert_int_equal(count_covered('W'), RUNS - 1);
 }
 
-static void kernel_copy_stays_disabled_when_another_thread_tries_meanwhile(void **state)
+static void kernel_copy_stays_disabled_after_a_concurrent_attempt(void **state)
 {
     point_run("blob_copy.kernel.tried", await_write, NULL);
     assert_true(copy_all(NULL));
@@ -302,7 +305,10 @@ static void rest_of_a_run_that_is_no_whole_unit_is_copied(void **state)
     assert_int_equal(written, 100);
 }
 
-/* The destination has another offset within a unit than the source: nothing can be shared. */
+/*
+ * The offset within a unit differs between the source and the destination, so no extent can be
+ * shared.
+ */
 static void unaligned_ranges_are_not_shared(void **state)
 {
     g_autoptr(CstBlob) src = blob_new("src"), dst = blob_new("dst");
@@ -376,8 +382,8 @@ int main(void)
         copy_test(kernel_copy_is_used_until_it_is_unsupported),
         copy_test(kernel_copy_copies_all_when_it_is_supported),
         copy_test(sharing_shares_all_when_it_is_supported),
-        copy_test(sharing_stays_disabled_when_another_thread_has_shared_meanwhile),
-        copy_test(kernel_copy_stays_disabled_when_another_thread_tries_meanwhile),
+        copy_test(sharing_stays_disabled_after_a_concurrent_success),
+        copy_test(kernel_copy_stays_disabled_after_a_concurrent_attempt),
         copy_test(rest_of_a_run_that_is_no_whole_unit_is_copied),
         copy_test(unaligned_ranges_are_not_shared),
         copy_test(rate_limit_holds_within_a_run_that_the_kernel_copies),

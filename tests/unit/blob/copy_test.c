@@ -16,7 +16,7 @@
 
 #define SIZE (24 * CST_MIB + 777)
 
-/* Bytes whose writing out was started; in the C library's place. */
+/* Number of bytes whose writeback was started. Replaces the C library's function. */
 static _Atomic uint64_t written_out;
 
 int sync_file_range(int fd, off64_t offset, off64_t count, unsigned int flags)
@@ -102,7 +102,7 @@ static void a_short_destination_grows(void **state)
     assert_same(src, 0, dst, 2, SIZE);
 }
 
-static void holes_and_zeroes_take_no_space(void **state)
+static void holes_and_zeroes_allocate_no_space(void **state)
 {
     g_autoptr(CstBlob) src = scratch_file(0);
     g_autoptr(CstBlob) dst = scratch_file(0);
@@ -171,7 +171,7 @@ static void bad_ranges_are_refused(void **state)
     assert_false(cst_blob_copy(src, 0, dst, UINT64_MAX, 2, 0, NULL, NULL));
     assert_false(cst_blob_copy(src, 0, src, 10, 100, 0, NULL, NULL));
     assert_true(cst_blob_copy(src, 0, src, 500, 500, 0, NULL, NULL));
-    /* Even where nothing would have to be written: a hole is there already. */
+    /* This also applies when no write is needed, because the destination already has a hole. */
     dst->writable = FALSE;
     assert_false(
         cst_blob_copy(src, 0, dst, 0, 100, CST_COPY_NO_SHARE | CST_COPY_DST_ZERO, NULL, &error));
@@ -179,7 +179,7 @@ static void bad_ranges_are_refused(void **state)
     assert_int_equal(size_of(dst), 1000);
 }
 
-/* Each read and each write of a copy fails in turn: the copy must tell every time. */
+/* Each read and each write of a copy fails in turn. The copy must report each failure. */
 static void every_failure_is_reported(void **state)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(5);
@@ -205,7 +205,7 @@ static void every_failure_is_reported(void **state)
     }
 }
 
-static void sharing_only_says_when_it_cannot(void **state)
+static void share_only_copy_fails_if_sharing_is_unsupported(void **state)
 {
     g_autoptr(CstBlob) src = scratch_file(0);
     g_autoptr(CstBlob) dst = cst_blob_memory_new(NULL, 0);
@@ -217,7 +217,9 @@ static void sharing_only_says_when_it_cannot(void **state)
     assert_int_equal(size_of(dst), 0);
 }
 
-/* Long pieces go to the disk while the copy goes on; unless nobody wants them there. */
+/*
+ * Writeback of long pieces starts during the copy, unless a flag says that no writeback is needed.
+ */
 static void writing_out_begins_with_the_copy(void **state)
 {
     enum { LENGTH = 8 * CST_MIB, OFFSET = 512 /* no extent can be shared */ };
@@ -247,13 +249,13 @@ int main(void)
         cmocka_unit_test(copies_equal_their_source),
         cmocka_unit_test(a_part_lands_where_it_was_sent),
         cmocka_unit_test(a_short_destination_grows),
-        cmocka_unit_test(holes_and_zeroes_take_no_space),
+        cmocka_unit_test(holes_and_zeroes_allocate_no_space),
         cmocka_unit_test(cancelling_stops_a_copy),
         cmocka_unit_test(cancelling_stops_a_copy_of_one_run),
         cmocka_unit_test(a_long_hole_is_one_change),
         cmocka_unit_test(bad_ranges_are_refused),
         cmocka_unit_test(every_failure_is_reported),
-        cmocka_unit_test(sharing_only_says_when_it_cannot),
+        cmocka_unit_test(share_only_copy_fails_if_sharing_is_unsupported),
         cmocka_unit_test(writing_out_begins_with_the_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

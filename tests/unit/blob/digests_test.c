@@ -60,7 +60,7 @@ static void each_chunk_has_its_digest(void **state)
     assert_memory_equal(part, all + 51, 40);
 }
 
-static void what_is_known_to_be_zero_is_a_hole(void **state)
+static void known_zeroes_are_a_hole_of_the_digests(void **state)
 {
     g_autoptr(CstBlob) content = scratch_file(100 * CHUNK + 10);
     g_autoptr(CstBlob) digests = cst_blob_digests(content, CHUNK, NULL);
@@ -107,7 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_chunk_has_its_digest),
-        cmocka_unit_test(what_is_known_to_be_zero_is_a_hole),
+        cmocka_unit_test(known_zeroes_are_a_hole_of_the_digests),
         cmocka_unit_test(a_run_of_data_is_not_endless),
         cmocka_unit_test(chunks_have_bounds),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The dispatcher in front of a blob that breaks its contract, and what it logs of calls. */
+/* The dispatcher in front of a blob that breaks its contract, and its log of calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +16,11 @@
 
 #define SIZE 4096
 
-/* --- a blob that does as it is told ----------------------------------------------------------- */
+/*
+ * --- a blob with settable results ----------------------------------------------------------------
+ */
 
-static gboolean has_size;             /* get_size works, whatever the others do */
+static gboolean has_size;             /* get_size works, independent of the other functions */
 static CstExtent told_extent;         /* by extent */
 static CstBlobLocation told_location; /* by locate */
 
@@ -207,7 +209,7 @@ static void a_blob_that_breaks_its_contract_is_named(void **unused)
     odd_assert_broken_are_named(&dispatcher);
 }
 
-static void a_size_that_is_not_told_is_an_error(void **unused)
+static void failed_size_query_without_an_error_is_an_error(void **unused)
 {
     g_autoptr(GError) error = NULL;
     uint64_t size;
@@ -246,7 +248,7 @@ static void runs_and_locations_outside_the_range_are_errors(void **unused)
     }
 }
 
-static void a_blob_without_the_slot_says_so(void **unused)
+static void blob_without_copy_range_reports_unsupported(void **unused)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, SIZE);
     g_autoptr(GError) error = NULL;
@@ -287,9 +289,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_result_and_an_error_are_handed_on),
         TEST(a_blob_that_breaks_its_contract_is_named),
-        TEST(a_size_that_is_not_told_is_an_error),
+        TEST(failed_size_query_without_an_error_is_an_error),
         TEST(runs_and_locations_outside_the_range_are_errors),
-        TEST(a_blob_without_the_slot_says_so),
+        TEST(blob_without_copy_range_reports_unsupported),
         TEST(calls_are_logged_when_debug_is_on),
         TEST(the_close_is_logged),
     };

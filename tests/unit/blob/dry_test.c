@@ -60,7 +60,7 @@ static void changes_show_above_and_not_below(void **state)
     assert_bytes(keep, wanted, SIZE);
 }
 
-static void what_was_cut_off_reads_as_zeroes(void **state)
+static void truncated_range_reads_as_zeroes(void **state)
 {
     g_autoptr(CstBlob) dry = cst_blob_dry_new(below_new(), "x");
     g_autofree uint8_t *wanted = g_malloc0(SIZE);
@@ -78,7 +78,7 @@ static void what_was_cut_off_reads_as_zeroes(void **state)
     assert_bytes(dry, wanted, SIZE);
 }
 
-static void it_closes_what_is_below(void **state)
+static void dry_blob_closes_the_blob_below(void **state)
 {
     char name[] = "/tmp/cst-dry-XXXXXX";
     int fd = g_mkstemp(name);
@@ -134,8 +134,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_show_above_and_not_below),
-        cmocka_unit_test(what_was_cut_off_reads_as_zeroes),
-        cmocka_unit_test(it_closes_what_is_below),
+        cmocka_unit_test(truncated_range_reads_as_zeroes),
+        cmocka_unit_test(dry_blob_closes_the_blob_below),
         cmocka_unit_test(a_large_change_ends_it),
         cmocka_unit_test(files_are_opened_like_this),
     };

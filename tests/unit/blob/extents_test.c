@@ -16,7 +16,7 @@
 #include "extents.h"
 #include "scratch.h"
 
-/* tests/diff/share_vs_qemu.py has what shares; here is what does not. */
+/* tests/diff/share_vs_qemu.py tests shared extents; this file tests extents that are not shared. */
 
 #define SIZE (2 * CST_MIB + 4096)
 
@@ -50,7 +50,7 @@ static void bytes_count_where_places_differ(void **state)
     assert_false(are_same(a, CST_MIB, b, 0, CST_MIB));
 }
 
-static void what_cannot_be_read_is_an_error(void **state)
+static void unreadable_extents_are_an_error(void **state)
 {
     g_autoptr(CstBlob) a = scratch_file(SIZE);
     const CstFileRange left = {cst_blob_file_fd(a), "a", 0};
@@ -62,7 +62,10 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_non_null(error);
 }
 
-/* --- where a file system says that files lie -------------------------------------------------- */
+/*
+ * --- extents as a file system reports them
+ * --------------------------------------------------------
+ */
 
 #define K 1024u
 
@@ -71,7 +74,7 @@ typedef struct {
     unsigned flags;
 } Told;
 
-/* What is told of the file that has this descriptor. */
+/* The reported extents of the file with this descriptor. */
 typedef struct {
     int fd;
     const Told *told;
@@ -137,7 +140,7 @@ static const Lying lying[] = {
      {{0, 64 * K, CST_MIB, 0}},
      {{0, 32 * K, CST_MIB, 0}, {32 * K, 32 * K, CST_MIB + 64 * K, 0}},
      FALSE},
-    /* Nowhere, and where nothing was written. */
+    /* Unallocated and unwritten extents. */
     {0,
      0,
      64 * K,
@@ -147,7 +150,7 @@ static const Lying lying[] = {
     {0, 0, 64 * K, {{32 * K, 32 * K, CST_MIB, 0}}, {{32 * K, 32 * K, CST_MIB, 0}}, TRUE},
     {0, 0, 64 * K, {{32 * K, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB - 32 * K, 0}}, FALSE},
     {0, 0, 64 * K, {{0, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
-    /* A place that says nothing. */
+    /* Unknown locations. */
     {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{64 * K, K, CST_MIB, 0}}, FALSE},
     {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
     {0,
@@ -181,7 +184,7 @@ static void different_files(CstBlob **ret_a, CstBlob **ret_b)
     assert_true(cst_blob_pwrite(*ret_b, b, CST_MIB, 0, NULL));
 }
 
-static void places_tell_what_is_shared(void **state)
+static void equal_locations_are_shared_extents(void **state)
 {
     g_autoptr(CstBlob) a = NULL;
     g_autoptr(CstBlob) b = NULL;
@@ -195,14 +198,14 @@ static void places_tell_what_is_shared(void **state)
         if (are_same(a, how->a_offset, b, how->b_offset, how->length) != how->lie_in_one_place)
             fail_msg("case %zu", i);
     }
-    /* One of the two is not told of. */
+    /* The extents of one file are not reported. */
     layouts[0] = (Layout){-1, lying[0].a, 1};
     layouts[1] = (Layout){cst_blob_file_fd(b), lying[0].a, 1};
     assert_false(are_same(a, 0, b, 0, 64 * K));
     memset(layouts, 0, sizeof(layouts));
 }
 
-/* More extents than are told in one answer. */
+/* More extents than one answer holds. */
 static void many_pieces_are_asked_for_again(void **state)
 {
     g_autoptr(CstBlob) a = NULL;
@@ -225,8 +228,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_count_where_places_differ),
-        cmocka_unit_test(what_cannot_be_read_is_an_error),
-        cmocka_unit_test(places_tell_what_is_shared),
+        cmocka_unit_test(unreadable_extents_are_an_error),
+        cmocka_unit_test(equal_locations_are_shared_extents),
         cmocka_unit_test(many_pieces_are_asked_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

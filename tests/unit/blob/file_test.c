@@ -27,14 +27,14 @@
 static guint syncs;
 static int sync_errno;
 
-/* What was asked for last; it is passed on unless it fails or is only taken down. */
+/* The last request. It is passed on unless it fails or is only recorded. */
 static struct {
     gboolean is_enough;
     int error, mode;
     off_t offset, length;
 } asked;
 
-/* In the place of libc's, like those below. */
+/* Replaces the function of libc, like the functions below. */
 int fallocate64(int fd, int mode, off_t offset, off_t length)
 {
     asked.mode = mode;
@@ -71,7 +71,7 @@ int fdatasync(int fd)
     return sync_errno ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
-/* A file that passes for a device of this size; 0: none does. */
+/* Size at which a file is treated as a device; 0: no file is. */
 static uint64_t device_size;
 static int discard_errno;
 static uint64_t discarded[2];
@@ -115,7 +115,7 @@ static CstBlob *scratch_device(uint64_t size)
     return blob;
 }
 
-static void a_device_discards_what_it_is_told_to(void **state)
+static void device_discards_the_requested_range(void **state)
 {
     static const struct {
         int error, code;
@@ -158,7 +158,7 @@ static void a_device_zeroes_as_fast_as_it_must(void **state)
     assert_int_equal(asked.length, 8192);
 }
 
-static void a_device_keeps_its_size_and_shares_nothing(void **state)
+static void device_keeps_its_size_and_does_not_share(void **state)
 {
     g_autoptr(CstBlob) device = scratch_device(CST_MIB);
     g_autoptr(CstBlob) file = scratch_file(CST_MIB);
@@ -206,7 +206,7 @@ static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
     assert_false(cst_blob_flush(blob, &error));
     assert_code(error, CST_ERROR_IO);
     sync_errno = 0;
-    /* What the kernel has dropped does not come back, so later ones fail as well. */
+    /* Data that the kernel has dropped does not come back, so later flushes fail as well. */
     g_clear_error(&error);
     assert_false(cst_blob_flush(blob, &error));
     assert_code(error, CST_ERROR_IO);
@@ -216,7 +216,7 @@ static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
     assert_int_equal(syncs, 2);
 }
 
-static void what_can_not_be_read_or_written_is_told(void **state)
+static void read_and_write_errors_are_reported(void **state)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "cst-blob-XXXXXX", NULL);
     int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
@@ -227,7 +227,7 @@ static void what_can_not_be_read_or_written_is_told(void **state)
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, 4096), 0);
     close(fd);
-    /* descriptors that can do less than the blobs say */
+    /* descriptors with fewer permissions than the blobs */
     reader = cst_blob_file_new(open(path, O_RDONLY | O_CLOEXEC), "reader", TRUE, NULL);
     writer = cst_blob_file_new(open(path, O_WRONLY | O_CLOEXEC), "writer", TRUE, NULL);
     assert_int_equal(unlink(path), 0);
@@ -238,7 +238,7 @@ static void what_can_not_be_read_or_written_is_told(void **state)
     assert_code(read_error, CST_ERROR_IO);
 }
 
-/* A run of data is remembered; what makes a hole in it makes it be forgotten. */
+/* A run of data is cached. Making a hole in it invalidates the cache. */
 static void a_hole_made_in_known_data_is_seen(void **state)
 {
     g_autoptr(CstBlob) blob = scratch_file(0);
@@ -260,8 +260,8 @@ static void a_hole_made_in_known_data_is_seen(void **state)
     assert_extent(blob, CST_MIB / 2, CST_MIB / 2, CST_MIB / 2, HOLE);
 }
 
-/* Looking for the end of a run is slow on some file systems, so one run is looked for once. */
-static void a_run_is_looked_for_once(void **state)
+/* Finding the end of a run is slow on some file systems. Each run is searched once. */
+static void end_of_a_run_is_searched_once(void **state)
 {
     g_autoptr(CstBlob) blob = scratch_file(0);
     g_autofree char *ones = g_strnfill(CST_MIB, '1');
@@ -277,8 +277,8 @@ static void a_run_is_looked_for_once(void **state)
     assert_int_not_equal(seeks, before);
 }
 
-/* A call for each end of a run: that data begins where a hole ends needs none. */
-static void a_walk_looks_for_each_end_once(void **state)
+/* One call for each end of a run. The start of data at the end of a hole needs no call. */
+static void walk_searches_each_end_once(void **state)
 {
     g_autoptr(CstBlob) blob = scratch_file(0);
     g_autofree char *ones = g_strnfill(CST_MIB, '1');
@@ -291,13 +291,13 @@ static void a_walk_looks_for_each_end_once(void **state)
         assert_extent(blob, i * CST_MIB, (8 - i) * CST_MIB, CST_MIB,
                       i % 2 ? HOLE : CST_EXTENT_DATA);
     assert_int_equal(seeks, 9); /* one to see that the file begins with data */
-    /* Data that was known to begin there may have gone. */
+    /* Data that was known to begin at this offset may have been removed. */
     assert_extent(blob, CST_MIB, CST_MIB + 1, CST_MIB, HOLE);
     assert_true(cst_blob_zero(blob, 2 * CST_MIB, CST_MIB, CST_ZERO_MAY_UNMAP, NULL));
     assert_extent(blob, 2 * CST_MIB, 2 * CST_MIB, 2 * CST_MIB, HOLE);
 }
 
-static void what_the_kernel_cannot_copy_is_no_failure(void **state)
+static void unsupported_kernel_copy_is_unsupported_and_not_a_failure(void **state)
 {
     static const int lacking[] = {EOPNOTSUPP, EINVAL, EXDEV, EPERM, ETXTBSY, EBADF, EISDIR};
     g_autoptr(CstBlob) src = scratch_file(4096);
@@ -337,8 +337,11 @@ static void check_asked(gboolean done, GError **error, CstErrorCode code, int mo
     g_clear_error(error);
 }
 
-/* What a file system lacks is UNSUPPORTED, which the calls above it take for "not here". */
-static void what_a_file_system_lacks_is_no_failure(void **state)
+/*
+ * A missing feature of a file system is UNSUPPORTED, which the callers treat as "use another
+ * method".
+ */
+static void missing_feature_of_a_file_system_is_unsupported(void **state)
 {
     static const int lacking[] = {EOPNOTSUPP, ENOTTY, ENOSYS, EINVAL};
     g_autoptr(CstBlob) blob = scratch_file(64 * 1024);
@@ -374,7 +377,7 @@ static uint64_t allocated(CstBlob *blob)
     return (uint64_t)st.st_blocks * 512;
 }
 
-static void space_is_taken_and_given_back(void **state)
+static void space_is_allocated_and_freed(void **state)
 {
     g_autoptr(CstBlob) blob = scratch_file(4 * CST_MIB);
 
@@ -414,7 +417,7 @@ static void a_message_names_the_range(void **state)
 }
 
 /* The largest offset that a file may have is the file system's to refuse. */
-static void only_what_no_file_can_be_is_out_of_range(void **state)
+static void only_impossible_file_offsets_are_out_of_range(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 0);
     g_autoptr(GError) error = NULL;
@@ -435,8 +438,8 @@ static void only_what_no_file_can_be_is_out_of_range(void **state)
     assert_code(error, CST_ERROR_NO_SPACE);
 }
 
-/* A file that became shorter: the kernel copies nothing and calls that no failure. */
-static void a_copy_of_nothing_is_no_copy(void **state)
+/* The file was truncated. The kernel then copies no bytes and reports success. */
+static void kernel_copy_of_zero_bytes_is_unsupported(void **state)
 {
     g_autoptr(CstBlob) src = scratch_file(8192);
     g_autoptr(CstBlob) dst = scratch_file(8192);
@@ -472,7 +475,7 @@ static char *in_folder(const char *folder, const char *name)
     return g_build_filename(folder, name, NULL);
 }
 
-static void a_new_file_is_made_and_never_taken(void **state)
+static void new_file_is_created_and_an_existing_one_is_refused(void **state)
 {
     g_autofree char *folder = g_dir_make_tmp("cst-blob-XXXXXX", NULL);
     g_autofree char *path = in_folder(folder, "a");
@@ -503,7 +506,7 @@ static void a_new_file_is_made_and_never_taken(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
-static void what_is_at_a_path_is_opened(void **state)
+static void existing_file_is_opened_by_path(void **state)
 {
     g_autofree char *folder = g_dir_make_tmp("cst-blob-XXXXXX", NULL);
     g_autofree char *path = in_folder(folder, "a");
@@ -520,7 +523,7 @@ static void what_is_at_a_path_is_opened(void **state)
     assert_false(cst_blob_pwrite(reader, "b", 1, 0, NULL));
     writer = cst_blob_file_open(path, TRUE, NULL);
     assert_true(cst_blob_pwrite(writer, "b", 1, 0, NULL));
-    /* Nobody waits for its other end. */
+    /* Opening a FIFO must not wait for its other end. */
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
     assert_null(cst_blob_file_open(pipe_path, FALSE, &error));
     assert_code(error, CST_ERROR_INVALID);
@@ -558,24 +561,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_reference_closes_the_descriptor),
-        cmocka_unit_test(a_device_discards_what_it_is_told_to),
+        cmocka_unit_test(device_discards_the_requested_range),
         cmocka_unit_test(a_device_zeroes_as_fast_as_it_must),
-        cmocka_unit_test(a_device_keeps_its_size_and_shares_nothing),
+        cmocka_unit_test(device_keeps_its_size_and_does_not_share),
         cmocka_unit_test(a_flush_reaches_the_disk_unless_it_need_not),
-        cmocka_unit_test(what_can_not_be_read_or_written_is_told),
+        cmocka_unit_test(read_and_write_errors_are_reported),
         cmocka_unit_test(a_hole_made_in_known_data_is_seen),
-        cmocka_unit_test(a_run_is_looked_for_once),
-        cmocka_unit_test(a_walk_looks_for_each_end_once),
-        cmocka_unit_test(what_the_kernel_cannot_copy_is_no_failure),
+        cmocka_unit_test(end_of_a_run_is_searched_once),
+        cmocka_unit_test(walk_searches_each_end_once),
+        cmocka_unit_test(unsupported_kernel_copy_is_unsupported_and_not_a_failure),
         cmocka_unit_test(an_end_that_was_cut_off_is_forgotten),
-        cmocka_unit_test(what_a_file_system_lacks_is_no_failure),
-        cmocka_unit_test(space_is_taken_and_given_back),
+        cmocka_unit_test(missing_feature_of_a_file_system_is_unsupported),
+        cmocka_unit_test(space_is_allocated_and_freed),
         cmocka_unit_test(a_message_names_the_range),
-        cmocka_unit_test(only_what_no_file_can_be_is_out_of_range),
-        cmocka_unit_test(a_copy_of_nothing_is_no_copy),
+        cmocka_unit_test(only_impossible_file_offsets_are_out_of_range),
+        cmocka_unit_test(kernel_copy_of_zero_bytes_is_unsupported),
         cmocka_unit_test(the_kernel_copies_between_files),
-        cmocka_unit_test(a_new_file_is_made_and_never_taken),
-        cmocka_unit_test(what_is_at_a_path_is_opened),
+        cmocka_unit_test(new_file_is_created_and_an_existing_one_is_refused),
+        cmocka_unit_test(existing_file_is_opened_by_path),
         cmocka_unit_test(a_terminal_does_not_become_ours),
     };
 

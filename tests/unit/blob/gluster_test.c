@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a flush of a Gluster volume's file covers, on a volume in a directory. */
+/* The scope of a flush of a Gluster volume's file, on a volume in a directory. */
 #include "points.h"
 
 #include <errno.h>
@@ -107,7 +107,7 @@ static void each_kind_of_change_is_flushed_once(void **state)
     }
 }
 
-static void write_behind_the_end_makes_the_file_longer(void **state)
+static void write_after_the_end_makes_the_file_longer(void **state)
 {
     char back[4];
     uint64_t size;
@@ -163,7 +163,7 @@ static void flush_meanwhile(gpointer ret_synced)
 }
 
 /* The changes are not durable until the first one ends, which may fail. */
-static void flush_beside_another_one_syncs_by_itself(void **state)
+static void flush_during_another_flush_syncs_by_itself(void **state)
 {
     guint synced = 0;
 
@@ -203,7 +203,7 @@ static void change_during_a_flush_is_flushed_by_the_next_one(void **state)
 /* A flush that comes before the servers have done the step does not cover it. */
 static void step_is_flushed_also_when_another_flush_came_just_before_it(void **state)
 {
-    for (guint i = 1; i <= 4; i++) { /* those that are done in steps */
+    for (guint i = 1; i <= 4; i++) { /* the operations that are done in steps */
         guint before, synced = 0;
 
         assert_true(by_write());
@@ -223,10 +223,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_kind_of_change_is_flushed_once),
-        TEST(write_behind_the_end_makes_the_file_longer),
+        TEST(write_after_the_end_makes_the_file_longer),
         TEST(flush_that_fails_is_reported_and_is_sent_again),
         TEST(change_that_failed_is_flushed_too),
-        TEST(flush_beside_another_one_syncs_by_itself),
+        TEST(flush_during_another_flush_syncs_by_itself),
         TEST(change_during_a_flush_is_flushed_by_the_next_one),
         TEST(step_is_flushed_also_when_another_flush_came_just_before_it),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sessions and LUNs on a target in memory, with something happening at exact places of a call. */
+/* Sessions and LUNs on a target in memory, with interference at exact points of a call. */
 #include "points.h"
 
 #include <setjmp.h>
@@ -87,7 +87,7 @@ static void caller_waits_for_its_own_answer(void **state)
     GThread *reader;
 
     unit->data[0] = 'd';
-    /* The first command after a login is stale, and followed by others. */
+    /* The first command after a login is stale; further commands follow. */
     assert_true(read_block(&reading));
     fake.quiet = READ;
     point_watch("iscsi.run.wait");
@@ -157,7 +157,10 @@ static void request_that_comes_while_the_session_ends_is_served(void **state)
     points_clear();
 }
 
-/* --- the unit is still the one that was opened ------------------------------------------------ */
+/*
+ * --- identity of the opened unit
+ * ------------------------------------------------------------------
+ */
 
 /* Another user of the session draws the attention that the target has for it. */
 static void replace_unit(gpointer data)
@@ -185,8 +188,8 @@ static void write_is_not_sent_when_the_unit_changes_after_the_question(void **st
     points_clear();
 }
 
-/* The answers are of the unit that was there; the epoch has to be, too. */
-static void unit_that_changes_while_it_is_looked_at_is_not_written_to(void **state)
+/* The answers belong to the old unit, so the epoch must as well. */
+static void unit_that_changes_during_its_verification_is_not_written_to(void **state)
 {
     const uint8_t byte = 'z';
 
@@ -201,7 +204,7 @@ static void unit_that_changes_while_it_is_looked_at_is_not_written_to(void **sta
         blob = open_lun(1);
         if (!opening) {
             point_run("iscsi_lun.look.answered", replace_unit, NULL);
-            /* A login, after which the unit is looked at again. */
+            /* A login, after which the unit is verified again. */
             cst_iscsi_disconnect(session);
         }
         assert_false(cst_blob_pwrite(blob, &byte, 1, 0, &error));
@@ -211,7 +214,7 @@ static void unit_that_changes_while_it_is_looked_at_is_not_written_to(void **sta
     }
 }
 
-/* As long as a slow target takes. */
+/* Waits as long as a slow target needs. */
 static void let_time_pass(gpointer data)
 {
     gint64 end = g_get_monotonic_time() + 5 * G_TIME_SPAN_MILLISECOND;
@@ -262,7 +265,9 @@ static void runs_that_a_write_has_overtaken_are_not_kept(void **state)
     assert_int_equal(extent.flags, CST_EXTENT_DATA);
 }
 
-/* --- what is acknowledged is on the disk ------------------------------------------------------ */
+/*
+ * --- acknowledged changes are on the disk --------------------------------------------------------
+ */
 
 static gboolean change_by_write(CstBlob *blob)
 {
@@ -329,7 +334,7 @@ int main(void)
         TEST(disconnection_waits_for_the_end_of_the_session),
         TEST(request_that_comes_while_the_session_ends_is_served),
         TEST(write_is_not_sent_when_the_unit_changes_after_the_question),
-        TEST(unit_that_changes_while_it_is_looked_at_is_not_written_to),
+        TEST(unit_that_changes_during_its_verification_is_not_written_to),
         TEST(slow_target_is_asked_once_for_each_write),
         TEST(runs_that_a_write_has_overtaken_are_not_kept),
         TEST(each_kind_of_change_is_flushed),

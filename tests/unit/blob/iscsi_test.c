@@ -71,7 +71,7 @@ static size_t some(GRand *rand, uint64_t most)
     return MIN(len, most);
 }
 
-static void test_what_is_written_at_any_offset_is_there(void **state)
+static void test_write_at_any_offset_reads_back(void **state)
 {
     const uint32_t sizes[] = {512, 4096, 65536};
 
@@ -116,7 +116,7 @@ static gpointer write_bytes(gpointer data)
     return NULL;
 }
 
-static void test_writers_of_one_block_do_not_lose_each_others_bytes(void **state)
+static void test_concurrent_writers_of_one_block_keep_all_bytes(void **state)
 {
     FakeUnit *unit = fake_unit(1, 64, 4096, FALSE);
     g_autoptr(CstBlob) blob = open_lun(1);
@@ -175,7 +175,7 @@ static void test_zeroes_and_released_space(void **state)
     assert_true(cst_blob_discard(blob, 512, 4096, NULL));
     assert_int_equal(fake.commands[0x42], 1);
     assert_false(unit->mapped[3]);
-    /* What the session has done so far is on the disk. */
+    /* A flush in this session covers its earlier commands. */
     assert_true(cst_blob_flush(blob, NULL));
     assert_int_equal(fake.commands[0x91], 1);
 }
@@ -194,7 +194,7 @@ static void test_a_target_without_write_same(void **state)
     assert_true(cst_bytes_are_zero(unit->data, 1024 * 512));
 }
 
-static void test_a_lost_connection_goes_on_at_the_next_portal(void **state)
+static void test_lost_connection_continues_at_the_next_portal(void **state)
 {
     FakeUnit *unit = fake_unit(1, 16384, 512, FALSE);
     g_autoptr(CstBlob) blob = open_lun(1);
@@ -257,7 +257,7 @@ static void test_silence_ends_and_so_does_its_end(void **state)
     assert_code(error, CST_ERROR_UNREACHABLE);
 }
 
-static void test_attention_makes_us_look_again(void **state)
+static void test_unit_attention_triggers_a_new_verification(void **state)
 {
     const uint8_t byte = 'z';
     FakeUnit *unit = fake_unit(1, 64, 512, FALSE);
@@ -280,7 +280,7 @@ static void test_attention_makes_us_look_again(void **state)
     assert_int_equal(unit->data[3], 0);
     assert_int_equal(fake.commands[0x8a], 0);
     g_clear_error(&error);
-    /* So also after a login, of which nobody has to be told. */
+    /* The same after a login, which needs no unit attention. */
     unit = fake_unit(1, 128, 512, FALSE);
     assert_true(cst_blob_pwrite(blob, &byte, 1, 3, NULL));
     unit->serial = 'Z';
@@ -298,7 +298,7 @@ static void let_time_pass(gint64 us)
         g_thread_yield();
 }
 
-/* As tgt does it: the unit that was put in the other's place has nothing to say. */
+/* As with tgt: the unit that replaced the old one reports no unit attention. */
 static void test_attention_that_only_other_luns_draw(void **state)
 {
     const uint8_t byte = 'z';
@@ -311,7 +311,7 @@ static void test_attention_that_only_other_luns_draw(void **state)
     unit->serial = 'Z';
     fake.attention = 0x3f0e;
     fake.elsewhere = TRUE;
-    let_time_pass(3 * G_TIME_SPAN_MILLISECOND); /* what a script needs for it */
+    let_time_pass(3 * G_TIME_SPAN_MILLISECOND); /* as long as a script needs for the exchange */
     assert_false(cst_blob_pwrite(blob, &byte, 1, 0, &error));
     assert_code(error, CST_ERROR_STATE);
     assert_int_equal(unit->data[0], 0);
@@ -376,7 +376,7 @@ static void test_errors_of_the_target(void **state)
     assert_code(error, CST_ERROR_NO_SPACE);
 }
 
-static void test_luns_and_what_they_take(void **state)
+static void test_luns_report_their_number_and_size(void **state)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(uint16_t));
     g_auto(CstIscsiLun) lun = {.lun = 2};
@@ -415,21 +415,21 @@ static void test_discovery(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_what_is_written_at_any_offset_is_there),
-        TEST(test_writers_of_one_block_do_not_lose_each_others_bytes),
+        TEST(test_write_at_any_offset_reads_back),
+        TEST(test_concurrent_writers_of_one_block_keep_all_bytes),
         TEST(test_a_long_read_is_many_commands_at_a_time),
         TEST(test_zeroes_and_released_space),
         TEST(test_a_target_without_write_same),
-        TEST(test_a_lost_connection_goes_on_at_the_next_portal),
+        TEST(test_lost_connection_continues_at_the_next_portal),
         TEST(test_a_portal_that_is_away),
         TEST(test_portals_have_names),
         TEST(test_silence_ends_and_so_does_its_end),
-        TEST(test_attention_makes_us_look_again),
+        TEST(test_unit_attention_triggers_a_new_verification),
         TEST(test_attention_that_only_other_luns_draw),
         TEST(test_chap_is_asked_for_and_wiped),
         TEST(test_target_that_admits_without_chap_is_refused),
         TEST(test_errors_of_the_target),
-        TEST(test_luns_and_what_they_take),
+        TEST(test_luns_report_their_number_and_size),
         TEST(test_discovery),
     };
 

@@ -13,7 +13,7 @@
 
 #define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
 
-/* "cde", two zeroes, nothing, "45678": from the middle of two blobs, one of them a file. */
+/* Returns "cde", two zeroes, a hole, "45678": from the middle of two blobs, one of them a file. */
 static CstBlob *sample(CstBlob **ret_letters, CstBlob **ret_digits)
 {
     CstBlob *letters = cst_blob_memory_new("abcdefgh", 8);
@@ -83,8 +83,8 @@ static void bytes_are_located_in_their_part(void **state)
     assert_location(join, 6, 3, (CstBlobLocation){digits, 5, 3});
 }
 
-/* A file that became shorter, behind the back of its blob. */
-static void what_a_part_cannot_tell_is_an_error(void **state)
+/* The file below a blob is truncated by another process. */
+static void error_of_a_part_is_an_error_of_the_join(void **state)
 {
     g_autoptr(CstBlob) letters = NULL;
     g_autoptr(CstBlob) digits = NULL;
@@ -128,7 +128,7 @@ int main(void)
         cmocka_unit_test(every_range_is_read_from_its_parts),
         cmocka_unit_test(an_extent_ends_with_its_part),
         cmocka_unit_test(bytes_are_located_in_their_part),
-        cmocka_unit_test(what_a_part_cannot_tell_is_an_error),
+        cmocka_unit_test(error_of_a_part_is_an_error_of_the_join),
         cmocka_unit_test(it_keeps_its_parts_and_lets_them_go),
     };
 

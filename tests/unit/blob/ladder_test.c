@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a copy asks of its two sides, step by step: blobs in memory write down how they are changed,
- * and refuse what a test wants refused. Copies up to 4 MiB are made by one thread, in order.
+ * The requests of a copy to its source and destination, step by step. Blobs in memory record their
+ * changes, and refuse the calls that a test selects. Copies up to 4 MiB are made by one thread, in
+ * order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +25,9 @@ typedef struct {
     CstBlob head;
     uint8_t *data;
     uint64_t size, unit;
-    uint64_t hole, hole_end; /* what extent() tells of */
+    uint64_t hole, hole_end; /* range that extent() reports as a hole */
     Answer share_all, share, kernel, zero;
-    GString *log; /* of the destination, or borrowed from there */
+    GString *log; /* of the destination, or borrowed from it */
 } Side;
 
 static gboolean side_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -136,7 +137,7 @@ static const CstBlobOps side_ops = {
     .share_unit = side_share_unit,
 };
 
-/* A blob whose bytes are all @byte. */
+/* Returns a blob that is filled with @byte. */
 static Side *side_new(int byte, uint64_t size)
 {
     Side *side = g_new0(Side, 1);
@@ -225,7 +226,7 @@ static void only_long_runs_of_zeroes_are_skipped(void **state)
     check_log(pair, "z0+40960 ");
 }
 
-static void what_becomes_a_hole_can_be_said(void **state)
+static void granularity_of_holes_can_be_set(void **state)
 {
     Pair *pair = *state;
     uint8_t *data = pair->src->data;
@@ -255,11 +256,11 @@ static void a_hole_is_one_step(void **state)
     memset(pair->src->data + 4 * K, 0, 496 * K);
     copy(pair, 0, 0, 504 * K, CST_COPY_NO_SHARE);
     check_log(pair, "w0+4096 z4096+507904 w512000+4096 ");
-    /* What reads as zeroes already is left. */
+    /* Ranges that already read as zeroes are skipped. */
     memset(pair->dst->data, 0, ROOM);
     copy(pair, 0, 0, 504 * K, CST_COPY_NO_SHARE | CST_COPY_DST_ZERO);
     check_log(pair, "w0+4096 w512000+4096 ");
-    /* So is what is new; a destination that begins before is not all new. */
+    /* So are new ranges. A destination that begins before them is not completely new. */
     pair->dst->size = 0;
     copy(pair, 0, 0, 504 * K, CST_COPY_NO_SHARE);
     check_log(pair, "r516096 w0+4096 w512000+4096 ");
@@ -386,7 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(only_long_runs_of_zeroes_are_skipped),
-        TEST(what_becomes_a_hole_can_be_said),
+        TEST(granularity_of_holes_can_be_set),
         TEST(a_hole_is_one_step),
         TEST(the_kernel_copies_until_it_refuses),
         TEST(whole_units_are_shared_and_the_rest_is_copied),

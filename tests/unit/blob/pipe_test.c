@@ -40,7 +40,7 @@ static void pieces_are_one_content(void **state)
     assert_extent(pipe, 7, 2, 2, HOLE);
     assert_true(cst_blob_pread(pipe, back, 17, 3, NULL));
     assert_memory_equal(back, "de\0\0\0\0\0\0\0\0\0\0vwxyz", 17);
-    /* Another reader is a little behind. */
+    /* Another reader is a little later. */
     assert_true(cst_blob_pread(pipe, back, 3, 0, NULL));
     assert_memory_equal(back, "abc", 3);
 }
@@ -75,7 +75,7 @@ static void an_early_end_is_an_error(void **state)
     assert_string_equal(error->message, "the line is dead");
 }
 
-static void no_more_is_taken_than_was_said(void **state)
+static void pipe_accepts_no_more_bytes_than_its_size(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 4);
     g_autoptr(GError) error = NULL;
@@ -108,13 +108,13 @@ static gpointer give_all(gpointer data)
     return NULL;
 }
 
-static void what_is_left_unread_stops_nobody(void **state)
+static void unread_bytes_do_not_block_a_pipe(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
     GThread *giver = g_thread_new("giver", give_all, pipe);
     char back[2];
 
-    /* Across the borders of pieces, whose other bytes stay. */
+    /* Across the borders of pieces; their other bytes are kept. */
     for (uint64_t at = 2 * MIB; at < TOTAL; at += 2 * MIB) {
         assert_true(cst_blob_pread(pipe, back, 2, at - 1, NULL));
         assert_int_equal((uint8_t)back[0], (uint8_t)(at / MIB));
@@ -156,7 +156,7 @@ static void giver_waits_again_when_it_is_woken_without_room(void **state)
     point_watch("blob_pipe.put.wait");
     giver = g_thread_new("giver", give_all, pipe);
     point_await("blob_pipe.put.wait", 1);
-    /* Drops the first hole and the "a", far behind. */
+    /* Drops the first hole and the "a", which are outside the window now. */
     assert_true(cst_blob_extent(pipe, 11 + hole + 1, 1, &extent, NULL));
     point_await("blob_pipe.put.wait", 2);
     assert_int_equal(g_atomic_int_get(&given), window / MIB);
@@ -217,8 +217,8 @@ static void reader_that_waits_gets_the_reason_of_the_end(void **state)
     }
 }
 
-/* The giver waits for room; the reader needs what has not been given yet, and reads nothing. */
-static void giver_that_waits_goes_on_when_the_reader_wants_more(void **state)
+/* The giver waits for room. The reader waits for bytes after the window and consumes no bytes. */
+static void waiting_giver_continues_when_a_reader_needs_later_bytes(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
     GThread *giver;
@@ -230,7 +230,7 @@ static void giver_that_waits_goes_on_when_the_reader_wants_more(void **state)
     point_await("blob_pipe.put.wait", 1);
     assert_true(cst_blob_pread(pipe, &byte, 1, CST_BLOB_PIPE_WINDOW + 2 * MIB, NULL));
     assert_int_equal((uint8_t)byte, CST_BLOB_PIPE_WINDOW / MIB + 3);
-    /* It waits again when that is there. */
+    /* It waits again when these bytes were given. */
     point_await("blob_pipe.put.wait", 2);
     assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB + 3);
     cst_blob_pipe_leave(pipe);
@@ -239,7 +239,7 @@ static void giver_that_waits_goes_on_when_the_reader_wants_more(void **state)
 }
 
 /* A piece that was read makes room for one more, and wakes the giver. */
-static void giver_that_waits_goes_on_when_a_piece_was_read(void **state)
+static void waiting_giver_continues_when_a_piece_was_read(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
     g_autofree char *back = g_malloc(MIB);
@@ -266,8 +266,8 @@ static gpointer read_far(gpointer pipe)
     return GINT_TO_POINTER(cst_blob_pread(pipe, &byte, 1, CST_BLOB_PIPE_WINDOW + 3 * MIB, NULL));
 }
 
-/* One reader waits for what is behind the window; the other one asks for what is there. */
-static void reader_that_is_behind_does_not_stop_one_that_is_ahead(void **state)
+/* One reader waits for bytes after the window. The other one requests present bytes. */
+static void slow_reader_does_not_block_a_fast_one(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL + MIB);
     g_autofree char *piece = g_malloc0(MIB);
@@ -286,7 +286,7 @@ static void reader_that_is_behind_does_not_stop_one_that_is_ahead(void **state)
     points_clear();
 }
 
-static void what_is_passed_over_is_forgotten(void **state)
+static void skipped_bytes_are_dropped(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 4096 * MIB);
     g_autoptr(GError) error = NULL;
@@ -310,16 +310,16 @@ int main(void)
         cmocka_unit_test(pieces_are_one_content),
         cmocka_unit_test(a_byte_is_read_once),
         cmocka_unit_test(an_early_end_is_an_error),
-        cmocka_unit_test(no_more_is_taken_than_was_said),
-        cmocka_unit_test(what_is_left_unread_stops_nobody),
+        cmocka_unit_test(pipe_accepts_no_more_bytes_than_its_size),
+        cmocka_unit_test(unread_bytes_do_not_block_a_pipe),
         cmocka_unit_test(the_giver_waits_for_the_reader_until_it_leaves),
         cmocka_unit_test(giver_waits_again_when_it_is_woken_without_room),
         cmocka_unit_test(reader_waits_until_all_that_it_wants_is_given),
         cmocka_unit_test(reader_that_waits_gets_the_reason_of_the_end),
-        cmocka_unit_test(giver_that_waits_goes_on_when_the_reader_wants_more),
-        cmocka_unit_test(giver_that_waits_goes_on_when_a_piece_was_read),
-        cmocka_unit_test(reader_that_is_behind_does_not_stop_one_that_is_ahead),
-        cmocka_unit_test(what_is_passed_over_is_forgotten),
+        cmocka_unit_test(waiting_giver_continues_when_a_reader_needs_later_bytes),
+        cmocka_unit_test(waiting_giver_continues_when_a_piece_was_read),
+        cmocka_unit_test(slow_reader_does_not_block_a_fast_one),
+        cmocka_unit_test(skipped_bytes_are_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ static CstBlob *crash(CstBlob *power, uint32_t seed)
     return state;
 }
 
-static void what_was_flushed_is_always_there(void **state)
+static void flushed_data_survives_each_power_cut(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 8 * SECTOR);
     g_autoptr(CstBlob) power = cst_blob_power_new(memory, NULL);
@@ -59,7 +59,7 @@ static void what_was_flushed_is_always_there(void **state)
     }
 }
 
-static void nothing_is_there_before_it_was_written(void **state)
+static void power_cut_before_a_write_keeps_the_old_content(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new("old", 3);
     g_autoptr(CstBlob) power = cst_blob_power_new(memory, NULL);
@@ -145,7 +145,7 @@ static void a_write_is_torn_between_sectors_only(void **state)
     assert_true(torn > 0);
 }
 
-static void a_sector_never_goes_back_behind_the_last_flush(void **state)
+static void sector_is_never_older_than_the_last_flush(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, SECTOR);
     g_autoptr(CstBlob) power = cst_blob_power_new(memory, NULL);
@@ -202,7 +202,7 @@ static void the_same_seed_gives_the_same_state(void **state)
     }
 }
 
-static void terabytes_cost_what_is_written(void **state)
+static void sparse_terabytes_cost_only_the_written_memory(void **state)
 {
     g_autoptr(CstBlob) sparse = cst_blob_sparse_new(64 * CST_TIB), copy = NULL;
     CstExtent extent;
@@ -228,15 +228,15 @@ static void terabytes_cost_what_is_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_flushed_is_always_there),
-        cmocka_unit_test(nothing_is_there_before_it_was_written),
+        cmocka_unit_test(flushed_data_survives_each_power_cut),
+        cmocka_unit_test(power_cut_before_a_write_keeps_the_old_content),
         cmocka_unit_test(unflushed_writes_get_lost_in_every_combination),
         cmocka_unit_test(each_unflushed_write_is_lost_or_kept_alone),
         cmocka_unit_test(a_write_is_torn_between_sectors_only),
-        cmocka_unit_test(a_sector_never_goes_back_behind_the_last_flush),
+        cmocka_unit_test(sector_is_never_older_than_the_last_flush),
         cmocka_unit_test(a_lost_write_may_leave_a_longer_file),
         cmocka_unit_test(the_same_seed_gives_the_same_state),
-        cmocka_unit_test(terabytes_cost_what_is_written),
+        cmocka_unit_test(sparse_terabytes_cost_only_the_written_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <works.h>
 
 #define OBJECT  (4 * CST_MIB)
-#define WINDOW  (16 * CST_GIB) /* whose extents are queried at once */
+#define WINDOW  (16 * CST_GIB) /* range of one query of extents */
 #define HOLE    (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
 #define WAIT_MS 300000
 
@@ -128,8 +128,8 @@ static void window_that_a_change_has_overtaken_is_not_used(void **state)
     }
 }
 
-/* The window was emptied, or is another one, when the caller takes the lock again. */
-static void window_is_looked_at_again_after_it_was_loaded(void **state)
+/* The window was emptied, or replaced, when the caller locks again. */
+static void window_is_verified_again_after_its_load(void **state)
 {
     static void (*const acts[])(gpointer) = {write_to_second_object, ask_elsewhere};
 
@@ -144,8 +144,8 @@ static void window_is_looked_at_again_after_it_was_loaded(void **state)
     }
 }
 
-/* A change between the look at a window that is known and its use. */
-static void known_window_is_looked_at_again(void **state)
+/* A change between the check of a cached window and its use. */
+static void cached_window_is_verified_again(void **state)
 {
     CstBlob *blob = open_new(WINDOW + OBJECT);
 
@@ -178,7 +178,7 @@ static void each_kind_of_change_is_flushed(void **state)
     }
 }
 
-/* A call that gets on is waited for, however long it takes altogether. */
+/* A call that makes progress is waited for, independent of its total time. */
 static void each_report_of_progress_is_a_heartbeat(void **state)
 {
     CstBlob *blob = open_new(12 * OBJECT);
@@ -200,8 +200,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         blob_test(window_that_a_change_has_overtaken_is_not_used),
-        blob_test(window_is_looked_at_again_after_it_was_loaded),
-        blob_test(known_window_is_looked_at_again),
+        blob_test(window_is_verified_again_after_its_load),
+        blob_test(cached_window_is_verified_again),
         blob_test(each_kind_of_change_is_flushed),
         blob_test(each_report_of_progress_is_a_heartbeat),
     };

@@ -21,7 +21,7 @@
 
 #define OBJECT (4 * CST_MIB)
 #define HOLE   (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
-/* Long enough for a call that is answered, short enough for one that is not. */
+/* Long enough for an answered call, short enough for a hanging one. */
 #define PATIENT_MS   20000
 #define IMPATIENT_MS 50
 
@@ -41,7 +41,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* Nothing of a test may be left: no open image, nothing that nobody let go of. */
+/* Verifies that a test leaves no open image and no unreleased object. */
 static int tear_down(void **state)
 {
     fake_ceph_resume();
@@ -115,7 +115,7 @@ static void assert_extent(CstBlob *blob, uint64_t offset, uint64_t length, uint6
 
 /* --- reading and writing ---------------------------------------------------------------------- */
 
-static void what_is_written_is_read_to_the_last_byte(void **state)
+static void written_bytes_are_read_back_to_the_last_byte(void **state)
 {
     CstBlob *blob = open_new(OBJECT + 100);
     uint64_t size = 0;
@@ -133,7 +133,7 @@ static void what_is_written_is_read_to_the_last_byte(void **state)
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 
-static void writing_behind_the_end_finds_no_space(void **state)
+static void write_after_the_end_reports_no_space(void **state)
 {
     CstBlob *blob = open_new(1000);
     g_autoptr(GError) error = NULL;
@@ -146,7 +146,7 @@ static void writing_behind_the_end_finds_no_space(void **state)
     cst_blob_unref(blob);
 }
 
-/* Ceph gets a buffer of its own, which may outlive the call: one as long as what is asked for. */
+/* Ceph gets a separate buffer of the requested length, which may outlive the call. */
 static void without_memory_ceph_is_not_asked(void **state)
 {
     CstBlob *blob = open_new(1000);
@@ -168,7 +168,7 @@ static void without_memory_ceph_is_not_asked(void **state)
     cst_blob_unref(blob);
 }
 
-static void only_what_was_changed_is_flushed(void **state)
+static void flush_without_a_change_is_not_sent(void **state)
 {
     CstBlob *blob = open_new(OBJECT);
 
@@ -186,7 +186,7 @@ static void only_what_was_changed_is_flushed(void **state)
     cst_blob_unref(blob);
 }
 
-static void a_blob_may_be_lent_by_nobody(void **state)
+static void blob_without_a_lender_closes_its_image(void **state)
 {
     CstBlobRbd rbd = {.deadline_ms = PATIENT_MS};
 
@@ -267,7 +267,7 @@ static void zeroes_give_space_back_where_they_may(void **state)
     cst_blob_unref(blob);
 }
 
-static void space_is_not_set_aside(void **state)
+static void allocate_does_not_reserve_space(void **state)
 {
     CstBlob *blob = open_new(OBJECT);
 
@@ -345,8 +345,8 @@ static gpointer ask_extent(gpointer blob)
     return GUINT_TO_POINTER(extent.flags);
 }
 
-/* What was found before may be a hole that is none any more. */
-static void extents_found_while_somebody_writes_are_data(void **state)
+/* A hole that was found before the write may contain data now. */
+static void extents_found_during_a_write_are_data(void **state)
 {
     CstBlob *blob = open_new(2 * OBJECT);
     GThread *thread;
@@ -448,7 +448,7 @@ static gboolean do_resize(CstBlob *blob, GError **error)
 
 static const struct {
     gboolean (*run)(CstBlob *blob, GError **error);
-    const char *begins, *performs; /* the calls that may fail; NULL: there is one only */
+    const char *begins, *performs; /* the calls that may fail; NULL: only one call */
     const char *message;
 } calls[] = {
     {do_read, "rbd_aio_read", "read", "I/O on volume 'v': "},
@@ -471,7 +471,7 @@ static void assert_fails(CstBlob *blob, size_t i, const char *function, int resu
     assert_true(calls[i].run(blob, NULL));
 }
 
-static void each_failure_is_told_and_passes(void **state)
+static void each_failure_is_reported_and_does_not_persist(void **state)
 {
     CstBlob *blob = open_new(3 * CST_GIB);
 
@@ -492,7 +492,7 @@ static void each_failure_is_told_and_passes(void **state)
     cst_blob_unref(blob);
 }
 
-static void a_call_that_hangs_is_given_up(void **state)
+static void hanging_call_is_abandoned_at_the_deadline(void **state)
 {
     make_image("v", 3 * CST_GIB);
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
@@ -511,8 +511,8 @@ static void a_call_that_hangs_is_given_up(void **state)
     ceph_await_quiet();
 }
 
-/* Who gave up reading has the buffer no more when the answer comes. */
-static void an_answer_that_comes_late_harms_nobody(void **state)
+/* After a timeout of a read its buffer is freed before the answer comes. */
+static void late_answer_is_discarded(void **state)
 {
     CstBlob *blob;
     char *buf = g_malloc(4);
@@ -540,7 +540,7 @@ static void closing_waits_for_the_cluster_but_not_for_ever(void **state)
     assert_int_equal(g_atomic_int_get(&given_back), 1);
 }
 
-static void closing_waits_for_no_thread_whose_call_has_ended(void **state)
+static void close_does_not_wait_for_threads_of_ended_calls(void **state)
 {
     CstBlob *blob = open_new(OBJECT);
 
@@ -557,26 +557,26 @@ static void closing_waits_for_no_thread_whose_call_has_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        blob_test(what_is_written_is_read_to_the_last_byte),
-        blob_test(writing_behind_the_end_finds_no_space),
+        blob_test(written_bytes_are_read_back_to_the_last_byte),
+        blob_test(write_after_the_end_reports_no_space),
         blob_test(without_memory_ceph_is_not_asked),
-        blob_test(only_what_was_changed_is_flushed),
-        blob_test(a_blob_may_be_lent_by_nobody),
+        blob_test(flush_without_a_change_is_not_sent),
+        blob_test(blob_without_a_lender_closes_its_image),
         blob_test(an_image_without_a_size_is_no_blob),
         blob_test(long_ranges_are_released_in_steps),
         blob_test(zeroes_give_space_back_where_they_may),
-        blob_test(space_is_not_set_aside),
+        blob_test(allocate_does_not_reserve_space),
         blob_test(extents_are_runs_of_objects),
         blob_test(extents_are_asked_for_by_the_window),
         blob_test(a_change_makes_extents_be_asked_for_anew),
-        blob_test(extents_found_while_somebody_writes_are_data),
+        blob_test(extents_found_during_a_write_are_data),
         blob_test(the_content_of_a_clone_is_its_parents_too),
         blob_test(the_size_is_changed_both_ways),
-        blob_test(each_failure_is_told_and_passes),
-        blob_test(a_call_that_hangs_is_given_up),
-        blob_test(an_answer_that_comes_late_harms_nobody),
+        blob_test(each_failure_is_reported_and_does_not_persist),
+        blob_test(hanging_call_is_abandoned_at_the_deadline),
+        blob_test(late_answer_is_discarded),
         blob_test(closing_waits_for_the_cluster_but_not_for_ever),
-        blob_test(closing_waits_for_no_thread_whose_call_has_ended),
+        blob_test(close_does_not_wait_for_threads_of_ended_calls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

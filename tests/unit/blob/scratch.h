@@ -10,7 +10,7 @@
 
 #include "../blob_size.h"
 
-/* A file blob on an unlinked temporary file: nothing to clean up. */
+/* Returns a blob over an unlinked temporary file, which needs no cleanup. */
 static inline CstBlob *scratch_file(uint64_t size)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "cst-blob-XXXXXX", NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Storage that writes what is only to be reserved or zeroed: the work ends when it is cancelled. */
+/* Storage that writes in order to reserve or zero. The work ends when it is canceled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,12 +23,12 @@ gint64 __wrap_g_get_monotonic_time(void)
     return now_us;
 }
 
-/* Counts what it was asked for; cancels its task during the call with the number @cancel_at. */
+/* Counts its calls, and cancels its task during the call with the number @cancel_at. */
 typedef struct {
     CstBlob blob;
     CstTask *task;
     unsigned calls, cancel_at;
-    gint64 us; /* that each call takes */
+    gint64 us; /* duration of each call */
     uint64_t done;
     uint64_t steps[8]; /* lengths of the first calls */
 } Slow;
@@ -124,8 +124,8 @@ static void zeroing_ends_when_it_is_cancelled(void **state)
     cst_task_unref(slow.task);
 }
 
-/* Where nothing is written, few calls do all. */
-static void what_is_fast_is_done_in_few_steps(void **state)
+/* Without real writes, few calls do all the work. */
+static void fast_storage_is_processed_in_few_steps(void **state)
 {
     Slow slow;
 
@@ -136,7 +136,7 @@ static void what_is_fast_is_done_in_few_steps(void **state)
     cst_task_unref(slow.task);
 }
 
-/* Steps of less than 10 ms double, those of more than 50 ms halve, down to 1 MiB. */
+/* Steps of less than 10 ms double, steps of more than 50 ms halve, down to 1 MiB. */
 static void length_of_a_step_follows_from_the_time_of_the_last_one(void **state)
 {
     static const struct {
@@ -163,7 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocating_ends_when_it_is_cancelled),
         cmocka_unit_test(zeroing_ends_when_it_is_cancelled),
-        cmocka_unit_test(what_is_fast_is_done_in_few_steps),
+        cmocka_unit_test(fast_storage_is_processed_in_few_steps),
         cmocka_unit_test(length_of_a_step_follows_from_the_time_of_the_last_one),
     };
 

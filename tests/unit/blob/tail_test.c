@@ -21,7 +21,7 @@ int fdatasync(int fd)
     return 0;
 }
 
-static void what_is_written_lies_behind_the_offset(void **state)
+static void write_to_a_tail_is_shifted_by_its_offset(void **state)
 {
     g_autoptr(CstBlob) whole = cst_blob_memory_new("header", 6);
     g_autoptr(CstBlob) tail = cst_blob_tail(whole, 4, "tail");
@@ -78,7 +78,7 @@ static void a_slice_ends_where_it_should_and_is_read_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_lies_behind_the_offset),
+        cmocka_unit_test(write_to_a_tail_is_shifted_by_its_offset),
         cmocka_unit_test(a_shorter_blob_has_an_empty_tail_that_grows),
         cmocka_unit_test(a_slice_ends_where_it_should_and_is_read_only),
     };
