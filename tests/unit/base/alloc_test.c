@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Memory of a size that somebody else chose. */
+/* Allocation of an untrusted size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #include "no_memory.h"
 
-static void memory_that_is_there_is_given(void **state)
+static void allocation_within_memory_succeeds(void **state)
 {
     g_autofree uint8_t *plain = cst_alloc(3, 7, "x", NULL);
     g_autofree uint8_t *zeroed = cst_alloc0(3, 7, "x", NULL);
@@ -31,7 +31,7 @@ static void memory_that_is_there_is_given(void **state)
     assert_string_equal((char *)copy, "abc");
 }
 
-static void nothing_is_no_failure(void **state)
+static void allocation_of_zero_bytes_succeeds(void **state)
 {
     g_autofree void *plain = cst_alloc(0, 8, "x", NULL);
     g_autofree void *zeroed = cst_alloc0(0, 8, "x", NULL);
@@ -50,7 +50,7 @@ static void assert_none(const void *memory, const char *message, GError **error)
     g_clear_error(error);
 }
 
-/* 2 * 2^63 bytes would be none. */
+/* 2 * 2^63 bytes overflow to 0. */
 static void a_product_that_overflows_is_a_failure(void **state)
 {
     static const char message[] = "'disk' needs 18446744073709551615 bytes of memory at once";
@@ -64,7 +64,7 @@ static void a_product_that_overflows_is_a_failure(void **state)
     assert_string_equal(kept, "kept");
 }
 
-static void what_is_refused_is_a_failure(void **state)
+static void refused_allocation_is_a_failure(void **state)
 {
     g_autofree char *kept = g_strdup("kept");
     g_autoptr(GError) error = NULL;
@@ -114,7 +114,7 @@ static void a_list_grows_by_doubling(void **state)
     g_free(list);
 }
 
-static void a_file_for_which_there_is_no_memory_is_not_read(void **state)
+static void file_larger_than_the_memory_is_not_read(void **state)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "alloc-test-XXXXXX", NULL);
     g_autoptr(GError) error = NULL;
@@ -138,12 +138,12 @@ static void a_file_for_which_there_is_no_memory_is_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_that_is_there_is_given),
-        cmocka_unit_test(nothing_is_no_failure),
+        cmocka_unit_test(allocation_within_memory_succeeds),
+        cmocka_unit_test(allocation_of_zero_bytes_succeeds),
         cmocka_unit_test(a_product_that_overflows_is_a_failure),
-        cmocka_unit_test(what_is_refused_is_a_failure),
+        cmocka_unit_test(refused_allocation_is_a_failure),
         cmocka_unit_test(a_list_grows_by_doubling),
-        cmocka_unit_test(a_file_for_which_there_is_no_memory_is_not_read),
+        cmocka_unit_test(file_larger_than_the_memory_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

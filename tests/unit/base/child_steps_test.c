@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Children that do not start or are killed: what remains, and the order in which they end. */
+/*
+ * Children that do not start or are killed: the remaining resources, and the order of their ends.
+ */
 #include "points.h"
 
 #include <setjmp.h>
@@ -90,8 +92,8 @@ static void assert_no_child_is_left(guint descriptors)
     assert_int_equal(errno, ECHILD);
 }
 
-/* As many descriptors as the limit allows, from none on: each step fails in turn. */
-static void failed_start_leaves_nothing(void **state)
+/* Sets the limit of descriptors to each number from 0 on, so that each step fails in turn. */
+static void failed_start_leaks_no_descriptor_and_no_signal_mask(void **state)
 {
     guint before = count_descriptors(), failures = 0;
     struct rlimit limit, less;
@@ -220,7 +222,7 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(failed_start_leaves_nothing),
+        CASE(failed_start_leaks_no_descriptor_and_no_signal_mask),
         CASE(program_that_cannot_run_is_reaped),
         CASE(child_is_killed_as_a_group_and_then_reaped),
         CASE(child_that_ends_is_reaped_and_not_killed),

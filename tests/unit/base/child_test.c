@@ -36,8 +36,8 @@ static void run(const char *script, CstChildResult *ret_result)
     assert_true(cst_child_run(&child, NULL, ret_result, NULL));
 }
 
-/* The daemon's own is wider, as others have to get into directories that it makes. */
-static void what_a_tool_makes_is_for_nobody_else(void **state)
+/* The daemon's own umask is wider, because other users must reach directories that it makes. */
+static void files_of_a_tool_are_private(void **state)
 {
     g_auto(CstChildResult) result = {0};
     mode_t before = umask(022);
@@ -48,8 +48,8 @@ static void what_a_tool_makes_is_for_nobody_else(void **state)
     assert_string_equal(result.out, "0077\n");
 }
 
-/* What is run itself is found where we look for it. */
-static void it_may_look_for_programs_elsewhere(void **state)
+/* The program itself is searched in our own path. */
+static void child_searches_programs_in_the_given_path(void **state)
 {
     const char *const argv[] = {"sh", "-c", "echo $PATH; uname || echo none", NULL};
     const CstChild child = {.argv = argv, .timeout_s = 10, .search_path = "/dev/null"};
@@ -59,12 +59,12 @@ static void it_may_look_for_programs_elsewhere(void **state)
     assert_string_equal(result.out, "/dev/null\nnone\n");
 }
 
-/* Bits of signals 32 and 33, which glibc lets nobody touch. */
+/* Bits of signals 32 and 33, which glibc reserves. */
 #define LIBC_SIGNALS UINT64_C(0x180000000)
 
-/* A worker blocks signals, the daemon ignores SIGPIPE, and libraries open what every child
- * inherits. */
-static void nothing_of_ours_is_inherited(void **state)
+/* A worker blocks signals, the daemon ignores SIGPIPE, and libraries open descriptors without
+ * close-on-exec. */
+static void child_inherits_no_signal_mask_and_no_descriptor(void **state)
 {
     g_auto(CstChildResult) result = {0};
     sighandler_t before = signal(SIGPIPE, SIG_IGN);
@@ -110,7 +110,7 @@ static void status_and_output_come_back(void **state)
     assert_string_equal(result.err, "err\n");
 }
 
-/* @script is run as *like says, and refused. */
+/* Runs @script with the settings of *like, and asserts the error. */
 static void assert_refused(const CstChild *like, const char *script, CstTask *task,
                            CstErrorCode code, const char *message)
 {
@@ -157,7 +157,7 @@ static void a_signal_is_a_status(void **state)
     assert_int_equal(result.status, 128 + SIGKILL);
 }
 
-static void a_program_that_is_not_there_is_named(void **state)
+static void missing_program_is_named(void **state)
 {
     const char *const argv[] = {"/nosuch/program", NULL};
     const CstChild child = {.argv = argv};
@@ -203,7 +203,7 @@ static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *
     return !taken->fails || cst_fail(error, CST_ERROR_CORRUPT, "nonsense");
 }
 
-/* Runs @script, whose output goes to @taken. */
+/* Runs @script with its output to @taken. */
 static gboolean stream(const char *script, unsigned silence_s, Taken *taken,
                        CstChildResult *ret_result, GError **error)
 {
@@ -220,7 +220,7 @@ static gboolean stream(const char *script, unsigned silence_s, Taken *taken,
 }
 
 /* However much it is; child_steps_test.c shows how long it may go on. */
-static void a_stream_is_taken_as_it_comes(void **state)
+static void stream_is_consumed_as_it_arrives(void **state)
 {
     g_auto(CstChildResult) result = {0};
     Taken taken = {.most = SIZE_MAX};
@@ -256,7 +256,7 @@ static void a_stream_ends_when_it_is_enough_or_wrong_or_silent(void **state)
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
-/* A zombie that no process reaps is gone, too. */
+/* An unreaped zombie counts as gone. */
 static gboolean is_gone(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
@@ -266,7 +266,7 @@ static gboolean is_gone(pid_t pid)
            (g_file_get_contents(path, &text, NULL, NULL) && strstr(text, ") Z "));
 }
 
-/* Waits until the process whose pid @path holds is gone. */
+/* Waits until the process with the pid in @path is gone. */
 static void assert_gone(const char *path)
 {
     g_autofree char *text = NULL;
@@ -278,7 +278,7 @@ static void assert_gone(const char *path)
     AWAIT_STATE(is_gone(pid), "pid %d", pid);
 }
 
-static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **state)
+static void child_over_its_time_limit_is_ended_with_its_descendants(void **state)
 {
     const CstChild child = {.timeout_s = 1};
     g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
@@ -294,7 +294,7 @@ static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **sta
 }
 
 /* The daemon runs tools for as long as it lives. */
-static void nothing_of_a_child_stays_open(void **state)
+static void child_leaves_no_open_descriptor(void **state)
 {
     const CstChild child = {.timeout_s = 10, .output_limit = 4};
     guint before = count_descriptors();
@@ -340,7 +340,7 @@ int __wrap_pidfd_open(pid_t pid, unsigned flags)
     return no_descriptors ? -1 : __real_pidfd_open(pid, flags);
 }
 
-static void what_cannot_be_waited_for_is_ended(void **state)
+static void child_that_cannot_be_waited_for_is_ended(void **state)
 {
     const CstChild child = {.timeout_s = 10};
     g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
@@ -357,7 +357,7 @@ static void what_cannot_be_waited_for_is_ended(void **state)
     unlink(path);
 }
 
-static void debugging_shows_what_is_run(void **state)
+static void debug_log_has_the_command_line(void **state)
 {
     const char *const argv[] = {"/nosuch/program", "an argument", NULL};
     const CstChild missing = {.argv = argv};
@@ -395,7 +395,7 @@ static int hold(const char *text)
     return ends[0];
 }
 
-/* Whatever numbers they have here, also those of each other. */
+/* Independent of their numbers in this process, also if the numbers overlap. */
 static void descriptors_are_numbered_from_3_on(void **state)
 {
     static const int numbers[][2] = {{30, 40}, {4, 3}};
@@ -432,7 +432,7 @@ typedef struct {
     GString *taken;
     guint asked;
     gboolean satisfied;
-    int gate[2]; /* a pipe from which the child reads when it was asked ASKED times; 0: none */
+    int gate[2]; /* a pipe from which the child reads after ASKED queries; 0: no pipe */
 } Watched;
 
 #define ASKED 5
@@ -468,7 +468,7 @@ static gboolean run_watched(Watched *watched, const char *script, unsigned timeo
     return cst_child_run(&child, NULL, ret_result, error);
 }
 
-static void whoever_watches_ends_it_when_it_is_enough(void **state)
+static void watcher_ends_a_child_when_it_is_satisfied(void **state)
 {
     g_auto(CstChildResult) result = {0};
     Watched watched = {.satisfied = TRUE};
@@ -481,7 +481,7 @@ static void whoever_watches_ends_it_when_it_is_enough(void **state)
     g_string_free(watched.taken, TRUE);
 }
 
-static void whoever_watches_is_asked_while_nothing_comes(void **state)
+static void watcher_is_queried_while_no_output_comes(void **state)
 {
     g_auto(CstChildResult) result = {0};
     Watched watched = {0};
@@ -495,7 +495,7 @@ static void whoever_watches_is_asked_while_nothing_comes(void **state)
     close(watched.gate[1]);
 }
 
-static void what_is_watched_has_no_limit_of_output_and_one_of_time(void **state)
+static void watched_child_has_a_time_limit_and_no_output_limit(void **state)
 {
     CstChildResult result = {0};
     g_autoptr(GError) error = NULL;
@@ -514,25 +514,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(descriptors_are_numbered_from_3_on),
-        cmocka_unit_test(whoever_watches_ends_it_when_it_is_enough),
-        cmocka_unit_test(whoever_watches_is_asked_while_nothing_comes),
-        cmocka_unit_test(what_is_watched_has_no_limit_of_output_and_one_of_time),
-        cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
-        cmocka_unit_test(it_may_look_for_programs_elsewhere),
-        cmocka_unit_test(nothing_of_ours_is_inherited),
+        cmocka_unit_test(watcher_ends_a_child_when_it_is_satisfied),
+        cmocka_unit_test(watcher_is_queried_while_no_output_comes),
+        cmocka_unit_test(watched_child_has_a_time_limit_and_no_output_limit),
+        cmocka_unit_test(files_of_a_tool_are_private),
+        cmocka_unit_test(child_searches_programs_in_the_given_path),
+        cmocka_unit_test(child_inherits_no_signal_mask_and_no_descriptor),
         cmocka_unit_test(a_child_of_a_process_without_stdin_has_one),
         cmocka_unit_test(status_and_output_come_back),
         cmocka_unit_test(input_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_signal_is_a_status),
-        cmocka_unit_test(a_program_that_is_not_there_is_named),
+        cmocka_unit_test(missing_program_is_named),
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
-        cmocka_unit_test(a_stream_is_taken_as_it_comes),
+        cmocka_unit_test(stream_is_consumed_as_it_arrives),
         cmocka_unit_test(a_stream_ends_when_it_is_enough_or_wrong_or_silent),
-        cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
-        cmocka_unit_test(nothing_of_a_child_stays_open),
+        cmocka_unit_test(child_over_its_time_limit_is_ended_with_its_descendants),
+        cmocka_unit_test(child_leaves_no_open_descriptor),
         cmocka_unit_test(a_cancelled_task_ends_it),
-        cmocka_unit_test(what_cannot_be_waited_for_is_ended),
-        cmocka_unit_test(debugging_shows_what_is_run),
+        cmocka_unit_test(child_that_cannot_be_waited_for_is_ended),
+        cmocka_unit_test(debug_log_has_the_command_line),
     };
 
     g_log_set_writer_func(keep_message, NULL, NULL);

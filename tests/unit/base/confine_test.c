@@ -71,7 +71,7 @@ static void confined_child_that_kills_itself_is_reported_as_killed(void **state)
     }
 }
 
-/* tail(1) waits until the process is gone. It is no child of tail, and ends at once. */
+/* tail(1) waits until the process is gone. It is not a child of tail, and ends at once. */
 static void orphan_of_confined_child_is_reaped(void **state)
 {
     g_auto(CstChildResult) result = {0};
@@ -103,7 +103,7 @@ static void exit_status_of_confined_child_comes_back(void **state)
     assert_string_equal(result.err, "err\n");
 }
 
-static void what_can_not_be_confined_is_not_run(void **state)
+static void child_that_cannot_be_confined_is_not_run(void **state)
 {
     g_auto(CstChildResult) result = {0};
     const CstConfine confine = {.uid = (uid_t)-1};
@@ -120,7 +120,7 @@ int main(void)
         cmocka_unit_test(confined_child_that_kills_itself_is_reported_as_killed),
         cmocka_unit_test(orphan_of_confined_child_is_reaped),
         cmocka_unit_test(exit_status_of_confined_child_comes_back),
-        cmocka_unit_test(what_can_not_be_confined_is_not_run),
+        cmocka_unit_test(child_that_cannot_be_confined_is_not_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

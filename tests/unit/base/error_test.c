@@ -97,7 +97,7 @@ static void texts_name_the_class(void **state)
     assert_string_equal(text, "storage volume 'a' exists already");
 }
 
-static void a_process_is_named_as_far_as_it_is_known(void **state)
+static void process_description_has_the_known_fields(void **state)
 {
     g_autofree char *nobody = cst_process_describe(0);
     g_autofree char *wrong = cst_process_describe(-1);
@@ -179,7 +179,7 @@ int main(void)
         cmocka_unit_test(failures_of_glib_have_a_class),
         cmocka_unit_test(failures_of_the_kernel_have_a_class),
         cmocka_unit_test(texts_name_the_class),
-        cmocka_unit_test(a_process_is_named_as_far_as_it_is_known),
+        cmocka_unit_test(process_description_has_the_known_fields),
         cmocka_unit_test(flags_may_exclude_each_other),
         cmocka_unit_test(uuids_are_read_in_many_forms),
         cmocka_unit_test(new_uuids_are_random_ones),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Files that are replaced whole, read with a limit, and refused with the name of what failed. */
+/* Files that are replaced atomically and read with a limit. Errors name the failed file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +83,7 @@ static void a_file_is_replaced_whole_with_its_mode(void **state)
     assert_files((const char *const[]){"a", NULL});
 }
 
-static void what_cannot_be_replaced_is_as_it_was(void **state)
+static void failed_replacement_keeps_the_old_file(void **state)
 {
     g_autoptr(GError) error = NULL;
     struct rlimit before, none = {0};
@@ -136,7 +136,7 @@ int __wrap_fsync(int fd)
     return strikes("fsync") ? -1 : __real_fsync(fd);
 }
 
-/* Before the rename the old file is there; after it the new one is, and may not last. */
+/* Before the rename the old file exists. After it the new one exists and may not be durable. */
 static void a_replacement_that_fails_leaves_a_whole_file(void **state)
 {
     static const struct {
@@ -215,7 +215,7 @@ static void removal_that_a_power_cut_may_undo_is_reported(void **state)
     assert_files((const char *const[]){NULL});
 }
 
-static void what_is_gone_is_removed(void **state)
+static void removal_of_a_missing_file_succeeds(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -228,7 +228,7 @@ static void what_is_gone_is_removed(void **state)
     assert_true(g_str_has_prefix(error->message, "cannot remove 'd': "));
 }
 
-static void directories_are_made_with_those_above(void **state)
+static void directories_are_created_with_their_parents(void **state)
 {
     g_autoptr(GError) error = NULL;
     struct stat st;
@@ -358,7 +358,7 @@ static void closing_keeps_errno(void **state)
     assert_int_equal(errno, ENOTTY);
 }
 
-static void file_that_others_write_is_not_trusted(void **state)
+static void file_that_is_writable_for_other_users_is_not_trusted(void **state)
 {
     static const struct {
         mode_t mode;
@@ -421,7 +421,7 @@ static void names_are_of_one_file(void **state)
                   "volume name contains a control character");
 }
 
-/* A file takes a command whole, and says why it doesn't. */
+/* A control file accepts a command as a whole, or reports the reason. */
 static void a_command_is_written_whole_or_fails(void **state)
 {
     assert_true(g_file_set_contents("scan", "", 0, NULL));
@@ -444,8 +444,8 @@ static void a_path_of_the_kernel_has_no_links(void **state)
     assert_null(cst_kernel_resolve("none"));
 }
 
-/* Of devices tests/lab shows it, where there are some to be opened. */
-static void what_is_no_device_is_opened_itself(void **state)
+/* tests/lab tests this for devices that can be opened. */
+static void file_that_is_not_a_device_is_opened_directly(void **state)
 {
     const char *path = "plain";
     struct stat by_name, opened;
@@ -492,24 +492,24 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_file_is_replaced_whole_with_its_mode),
-        TEST(what_cannot_be_replaced_is_as_it_was),
+        TEST(failed_replacement_keeps_the_old_file),
         TEST(a_replacement_that_fails_leaves_a_whole_file),
         TEST(a_dry_run_changes_no_file),
         TEST(a_file_is_read_up_to_its_limit),
         TEST(removal_that_a_power_cut_may_undo_is_reported),
-        TEST(what_is_gone_is_removed),
+        TEST(removal_of_a_missing_file_succeeds),
         TEST(a_command_is_written_whole_or_fails),
         TEST(a_path_of_the_kernel_has_no_links),
-        TEST(directories_are_made_with_those_above),
+        TEST(directories_are_created_with_their_parents),
         TEST(leftovers_are_known_by_their_names),
         TEST(leftovers_of_one_file_go_alone),
         TEST(a_read_or_write_is_whole_or_fails),
         TEST(short_and_interrupted_io_is_continued),
         TEST(closing_keeps_errno),
-        TEST(file_that_others_write_is_not_trusted),
+        TEST(file_that_is_writable_for_other_users_is_not_trusted),
         TEST(path_that_leaves_its_directory_is_denied),
         TEST(names_are_of_one_file),
-        TEST(what_is_no_device_is_opened_itself),
+        TEST(file_that_is_not_a_device_is_opened_directly),
         TEST(a_lock_is_waited_for),
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A list whose length and whose texts somebody else may have chosen. */
+/* A list with an untrusted length and untrusted texts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ static void long_texts_are_cut_between_characters(void **state)
     assert_true(g_utf8_validate(kept, -1, NULL));
 }
 
-static void nothing_is_added_for_nothing(void **state)
+static void finding_with_count_zero_is_not_added(void **state)
 {
     g_autoptr(CstFindings) findings = cst_findings_new();
 
@@ -52,7 +52,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_ones_are_kept),
         cmocka_unit_test(long_texts_are_cut_between_characters),
-        cmocka_unit_test(nothing_is_added_for_nothing),
+        cmocka_unit_test(finding_with_count_zero_is_not_added),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

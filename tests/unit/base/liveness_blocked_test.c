@@ -19,7 +19,7 @@
 #include <base/liveness.h>
 #include <base/log_context.h>
 
-#define PROBES 5 /* after each of them the keeper looks at the calls */
+#define PROBES 5 /* after each of them the keeper checks the calls */
 
 #ifdef SYS_poll
 #define POLL SYS_poll
@@ -124,7 +124,7 @@ static void end_blocked(Blocked *blocked, GThread *thread)
     cst_liveness_unref(blocked->liveness);
 }
 
-static void call_that_blocks_alone_is_told_after_its_longest_wait(void **state)
+static void call_that_blocks_is_reported_after_its_longest_wait(void **state)
 {
     g_autofree char *dir = g_dir_make_tmp("liveness-XXXXXX", NULL);
     g_autofree char *fifo = g_build_filename(dir, "fifo", NULL);
@@ -142,7 +142,7 @@ static void call_that_blocks_alone_is_told_after_its_longest_wait(void **state)
     assert_int_equal(unlink(fifo) + rmdir(dir), 0);
 }
 
-static void call_that_waits_for_a_child_is_not_told(void **state)
+static void call_that_waits_for_a_child_is_not_reported(void **state)
 {
     Blocked *blocked = g_new0(Blocked, 1);
     GThread *thread;
@@ -159,8 +159,8 @@ static void call_that_waits_for_a_child_is_not_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(call_that_blocks_alone_is_told_after_its_longest_wait),
-        cmocka_unit_test(call_that_waits_for_a_child_is_not_told),
+        cmocka_unit_test(call_that_blocks_is_reported_after_its_longest_wait),
+        cmocka_unit_test(call_that_waits_for_a_child_is_not_reported),
     };
 
     cst_liveness_times = (struct CstLivenessTimes){.patience = G_TIME_SPAN_HOUR, .period = 1000};

@@ -25,9 +25,9 @@
 static gint patience_over, period_over;
 /* Atomic: the next wait for a probe ends with its time and the answer together. */
 static gint answer_is_late;
-static GMutex waits_lock; /* guards what follows */
+static GMutex waits_lock; /* guards the variables below */
 static GCond waits_cond;
-static GMutex *keeper_lock; /* of the storage whose keeper waits; NULL: none has waited yet */
+static GMutex *keeper_lock; /* of the storage whose keeper waits; NULL: no keeper has waited yet */
 static GCond *keeper_cond;
 
 gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
@@ -95,7 +95,7 @@ GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer da
 
 /* --- storage ---------------------------------------------------------------------------------- */
 
-/* Storage whose probes hang when a test wants it. */
+/* Storage whose probes hang on demand. */
 typedef struct {
     GMutex lock;
     GCond cond;
@@ -186,7 +186,7 @@ static void await_answer_of(guint count)
     point_await("liveness.period.wait", count);
 }
 
-/* The probe that runs, and hangs, has taken too long. */
+/* Waits until the running probe hangs for longer than the limit. */
 static void await_silence(void)
 {
     guint passed = point_passed("liveness.silent.wait");
@@ -224,7 +224,7 @@ static int tear_down(void **state)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void storage_that_never_hangs_costs_nothing(void **state)
+static void storage_without_liveness_is_always_accepted(void **state)
 {
     CstLivenessCall call;
 
@@ -277,7 +277,7 @@ static void calls_are_let_in_while_it_answers(void **state)
     cst_liveness_unref(liveness);
 }
 
-/* One probe at a time: threads that hang must not become more and more. */
+/* At most one probe runs at a time, so that hanging threads do not accumulate. */
 static void calls_are_refused_at_once_while_it_does_not(void **state)
 {
     Storage *storage = *state;
@@ -313,7 +313,7 @@ static void calls_are_refused_at_once_while_it_does_not(void **state)
     cst_liveness_unref(liveness);
 }
 
-/* The patience is over when the answer is there, and the keeper has not had the lock yet. */
+/* The limit is over when the answer has come, and the keeper has not locked yet. */
 static void answer_that_comes_with_the_end_of_patience_counts(void **state)
 {
     Storage *storage = *state;
@@ -366,7 +366,10 @@ static void break_disk(Storage *storage, gboolean fails)
     g_mutex_unlock(&storage->lock);
 }
 
-/* Calls are let in: what they need may not be broken, and if it is, they say so best. */
+/*
+ * Calls are admitted, because their part of the storage may work. If it does not, they report the
+ * best error.
+ */
 static void storage_that_answers_with_an_error_does_not_work(void **state)
 {
     Storage *storage = *state;
@@ -392,7 +395,7 @@ static void storage_that_answers_with_an_error_does_not_work(void **state)
 }
 
 /* No answer outweighs the error that came before. */
-static void storage_that_fails_may_hang_then(void **state)
+static void storage_that_fails_may_hang_later(void **state)
 {
     Storage *storage = *state;
     CstLiveness *liveness = liveness_of(storage);
@@ -435,8 +438,8 @@ static CstTask *task_of(Storage *storage)
     return task;
 }
 
-/* Each once; not those that have left, and not those that nobody waits for. */
-static void calls_that_hang_are_told(void **state)
+/* Each hanging call is reported once. Ended calls and calls without a waiting caller are not. */
+static void hanging_calls_are_reported(void **state)
 {
     Storage *storage = *state;
     CstLiveness *liveness = liveness_of(storage);
@@ -473,7 +476,7 @@ static void give_up(const GError *why)
     take_note(why, given_up_in);
 }
 
-/* Only with calls that hang: what nobody waits for is no reason to end. */
+/* Only with hanging calls: a call without a waiting caller does not end the program. */
 static void a_program_may_give_up(void **state)
 {
     Storage *storage = *state;
@@ -501,7 +504,7 @@ static void a_program_may_give_up(void **state)
     cst_liveness_unref(liveness);
 }
 
-static void a_probe_that_hangs_keeps_nobody(void **state)
+static void hanging_probe_does_not_delay_its_owner(void **state)
 {
     Storage *storage = *state;
     CstLiveness *liveness = liveness_of(storage);
@@ -509,7 +512,7 @@ static void a_probe_that_hangs_keeps_nobody(void **state)
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
     await_probes(storage, 1);
-    /* The probe hangs until the test has ended. */
+    /* The probe hangs until the end of the test. */
     cst_liveness_unref(liveness);
     assert_probes(storage, 1, 1);
     assert_false(storage->freed);
@@ -539,16 +542,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(storage_that_never_hangs_costs_nothing),
+        TEST(storage_without_liveness_is_always_accepted),
         TEST(calls_are_let_in_while_it_answers),
         TEST(calls_are_refused_at_once_while_it_does_not),
         TEST(answer_that_comes_with_the_end_of_patience_counts),
         TEST(thread_that_cannot_be_made_is_tried_again),
         TEST(storage_that_answers_with_an_error_does_not_work),
-        TEST(storage_that_fails_may_hang_then),
-        TEST(calls_that_hang_are_told),
+        TEST(storage_that_fails_may_hang_later),
+        TEST(hanging_calls_are_reported),
         TEST(a_program_may_give_up),
-        TEST(a_probe_that_hangs_keeps_nobody),
+        TEST(hanging_probe_does_not_delay_its_owner),
         TEST(await_fails_at_its_deadline_while_the_probe_hangs),
     };
 

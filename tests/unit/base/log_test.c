@@ -15,10 +15,12 @@
 
 #define TIME "^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d\\.\\d{3}[+-]\\d{4}: "
 
-/* --- journald, as far as GLib knows it -------------------------------------------------------- */
+/*
+ * --- journald, as GLib detects it ----------------------------------------------------------------
+ */
 
-static gboolean is_journald;  /* what stderr leads to */
-static gboolean is_reachable; /* the socket that takes entries */
+static gboolean is_journald;  /* whether stderr is the journal */
+static gboolean is_reachable; /* the journal's socket */
 static GString *entry;        /* the last one, "KEY=value;…" */
 
 gboolean __wrap_g_log_writer_is_journald(int fd);
@@ -47,7 +49,7 @@ GLogWriterOutput __wrap_g_log_writer_journald(GLogLevelFlags level, const GLogFi
 static char *file;
 static int saved;
 
-/* From here on stderr is a file; @stream: JOURNAL_STREAM says that it is the journal's. */
+/* Redirects stderr to a file. @stream: JOURNAL_STREAM names it as the journal. */
 static void begin(gboolean stream)
 {
     int fd = g_file_open_tmp("log-XXXXXX", &file, NULL);
@@ -62,7 +64,7 @@ static void begin(gboolean stream)
     close(fd);
 }
 
-/* What was written since. */
+/* Ends the redirection and returns the written text. */
 static char *end(void)
 {
     char *text = NULL;
@@ -75,7 +77,7 @@ static char *end(void)
     return text;
 }
 
-/* What is written is one line: the time, and then @expected. */
+/* Asserts that the text is one line: the time, and then @expected. */
 static void assert_line(const char *expected)
 {
     g_autofree char *text = end();
@@ -124,12 +126,12 @@ static void people_get_time_and_level_by_name(void **state)
     }
 }
 
-static void what_does_not_print_is_escaped(void **state)
+static void unprintable_bytes_of_a_log_message_are_escaped(void **state)
 {
     begin(FALSE);
     cst_log(CST_LOG_WARNING, "%s", "a\nb\r\x1b[31m \x7f \xc3\xa9 \xe2\x82\xac \xff \xe2\x82");
     assert_line("warning: a\\x0ab\\x0d\\x1b[31m \\x7f \xc3\xa9 \xe2\x82\xac \\xff \\xe2\\x82");
-    /* A control character of Latin-1's, and one that turns the direction of writing. */
+    /* A control character of Latin-1, and one that changes the direction of writing. */
     begin(FALSE);
     cst_log(CST_LOG_WARNING, "%s", "\xc2\x9b \xe2\x80\xae");
     assert_line("warning: \\xc2\\x9b \\xe2\\x80\\xae");
@@ -145,7 +147,7 @@ static int evaluate(void)
     return ++evaluated;
 }
 
-static void what_is_below_the_level_costs_nothing(void **state)
+static void message_below_the_level_is_not_evaluated(void **state)
 {
     static const CstLogLevel levels[] = {CST_LOG_ERROR, CST_LOG_WARNING, CST_LOG_INFO,
                                          CST_LOG_DEBUG};
@@ -168,7 +170,10 @@ static void what_is_below_the_level_costs_nothing(void **state)
     }
 }
 
-/* Of libraries that log with GLib: what matters, with their names and no control characters. */
+/*
+ * Messages of libraries that log with GLib: the important levels, with the library's name and
+ * without control characters.
+ */
 static void libraries_messages_are_lines_as_well(void **state)
 {
     begin(FALSE);
@@ -320,8 +325,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(people_get_time_and_level_by_name, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_does_not_print_is_escaped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_below_the_level_costs_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unprintable_bytes_of_a_log_message_are_escaped, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(message_below_the_level_is_not_evaluated, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(libraries_messages_are_lines_as_well, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_is_in_brackets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_thread_has_a_copy, set_up, tear_down),

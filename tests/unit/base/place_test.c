@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Names in directories that another user can change at any moment. The tests play that user: they
+ * Names in directories that another user can change at any time. The tests act as that user: they
  * give links and directories another owner, and exchange names between two steps of the product.
  */
 #include <setjmp.h>
@@ -22,7 +22,7 @@
 
 #include "points.h"
 
-#define OTHER 12345 /* a user who is neither root nor the one of this process */
+#define OTHER 12345 /* a user who is neither root nor the user of this process */
 
 /*
  * The folder has: "theirs", a directory of the other user; "sticky", like /tmp; "private", a
@@ -326,7 +326,7 @@ static void assert_output_refused(const char *path)
         fail_msg("%s: %s", path, error->message);
 }
 
-static void outputs_give_nothing_away(void **state)
+static void output_never_opens_files_of_another_user(void **state)
 {
     g_auto(CstFd) fd = -1;
     gboolean created;
@@ -352,7 +352,7 @@ static void outputs_give_nothing_away(void **state)
     assert_true(fd >= 0 && !created);
 }
 
-static void a_new_name_replaces_nothing(void **state)
+static void new_name_replaces_no_existing_file(void **state)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     g_autoptr(GError) error = NULL;
@@ -423,8 +423,8 @@ int main(void)
         TEST(a_draft_is_made_where_owner_or_mode_are_not_kept),
         TEST(a_draft_that_another_user_can_enter_is_not_used),
         TEST(only_the_file_that_was_meant_is_removed),
-        TEST(outputs_give_nothing_away),
-        TEST(a_new_name_replaces_nothing),
+        TEST(output_never_opens_files_of_another_user),
+        TEST(new_name_replaces_no_existing_file),
         TEST(test_missing_directories_are_made_private),
         TEST(test_made_directory_that_becomes_a_link_is_not_entered),
     };

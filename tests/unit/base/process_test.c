@@ -16,7 +16,7 @@
 
 #define DOMAINS "/run/libvirt/qemu"
 
-static char *domains; /* what is in the place of DOMAINS */
+static char *domains; /* replacement of DOMAINS */
 
 GDir *__real_g_dir_open(const char *path, guint flags, GError **error);
 GDir *__wrap_g_dir_open(const char *path, guint flags, GError **error);
@@ -109,12 +109,12 @@ static void a_machine_is_named_by_its_domain(void **unused)
     assert_described(pid, "process %d (worker?[1m)", pid);
     put("web\n1.pid", pid);
     assert_described(pid, "process %d (worker?[1m, domain 'web?1')", pid);
-    /* Nothing is said of who is gone. */
+    /* An ended process has no description. */
     put("gone.pid", G_MAXINT32);
     assert_described(G_MAXINT32, "process %d", G_MAXINT32);
 }
 
-static void without_libvirt_there_are_no_domains(void **unused)
+static void without_libvirt_no_domain_is_reported(void **unused)
 {
     assert_int_equal(rmdir(domains), 0);
     assert_described(getpid(), "process %d (worker?[1m)", getpid());
@@ -126,7 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_process_is_named_by_its_command),
         TEST(a_machine_is_named_by_its_domain),
-        TEST(without_libvirt_there_are_no_domains),
+        TEST(without_libvirt_no_domain_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

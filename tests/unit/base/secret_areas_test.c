@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Areas of memory for secrets: what is freed is used again, wiped and unmapped. */
+/* Areas of memory for secrets: freed memory is reused, wiped and unmapped. */
 #include "points.h"
 
 #include <setjmp.h>
@@ -36,7 +36,8 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
     return __real_mmap64(at, size, protection, flags, fd, offset);
 }
 
-static const uint8_t *wiped; /* bytes that have to be zero when they are unmapped; NULL: none */
+static const uint8_t
+    *wiped; /* bytes that must be zero when they are unmapped; NULL: not verified */
 static size_t wiped_len;
 
 int __wrap_munmap(void *at, size_t size)
@@ -143,7 +144,7 @@ static void alloc_large(gpointer unused)
 }
 
 /* The list of areas changes while another thread is about to free a block. */
-static void block_is_freed_beside_a_new_area(void **state)
+static void block_is_freed_during_the_creation_of_an_area(void **state)
 {
     CstSecretBytes first = bytes_new(100000), small = bytes_new(10);
     guint before = mapped;
@@ -165,8 +166,8 @@ static void free_met(gpointer unused)
     cst_secret_bytes_clear(&met);
 }
 
-/* The newest area, at which the search for the block begins, goes meanwhile. */
-static void block_is_freed_beside_an_area_that_goes(void **state)
+/* The newest area, where the search for the block starts, is unmapped during the search. */
+static void block_is_freed_during_the_removal_of_an_area(void **state)
 {
     CstSecretBytes small = bytes_new(10);
     const uint8_t *data = small.data;
@@ -188,8 +189,8 @@ int main(void)
         cmocka_unit_test(freed_area_has_all_its_units),
         cmocka_unit_test(large_block_is_wiped_and_unmapped),
         cmocka_unit_test(memory_that_is_refused_is_an_error_and_no_mapping),
-        cmocka_unit_test(block_is_freed_beside_a_new_area),
-        cmocka_unit_test(block_is_freed_beside_an_area_that_goes),
+        cmocka_unit_test(block_is_freed_during_the_creation_of_an_area),
+        cmocka_unit_test(block_is_freed_during_the_removal_of_an_area),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,7 @@ static void blocks_do_not_overlap_and_begin_empty(void **state)
     }
 }
 
-static void what_is_freed_is_wiped_as_a_whole(void **state)
+static void freed_secret_is_wiped_completely(void **state)
 {
     CstSecretBytes keeper = make(8), bytes = make(100);
     uint8_t *data = bytes.data;
@@ -105,7 +105,7 @@ static void its_neighbours_cannot_be_reached(void **state)
     cst_secret_bytes_clear(&large);
 }
 
-/* What /proc/self/smaps says of the mapping that holds @at. */
+/* Returns the flags in /proc/self/smaps of the mapping of @at. */
 static char *flags_of(const void *at, size_t *ret_locked)
 {
     g_autofree char *text = NULL;
@@ -146,7 +146,7 @@ static void it_is_locked_and_in_no_dump(void **state)
     cst_secret_bytes_clear(&large);
 }
 
-static void a_child_has_none_of_it(void **state)
+static void child_has_no_copy_of_a_secret(void **state)
 {
     CstSecretBytes bytes = make(6);
     int status;
@@ -166,7 +166,7 @@ static void a_child_has_none_of_it(void **state)
     cst_secret_bytes_clear(&bytes);
 }
 
-static void who_holds_one_is_not_dumped(void **state)
+static void process_with_a_secret_is_not_dumped(void **state)
 {
     CstSecretBytes bytes = make(1);
     struct rlimit limit;
@@ -177,7 +177,7 @@ static void who_holds_one_is_not_dumped(void **state)
     cst_secret_bytes_clear(&bytes);
 }
 
-static void base64_goes_both_ways(void **state)
+static void base64_encodes_and_decodes(void **state)
 {
     for (size_t len = 0; len < 200; len++) {
         CstSecretBytes bytes = make(len);
@@ -198,8 +198,8 @@ static void base64_goes_both_ways(void **state)
     }
 }
 
-/* In a child, whose limit is its own; root's processes have none. */
-static void unlocked_memory_is_better_than_none(void **state)
+/* In a child with its own limit. Processes of root have no limit. */
+static void memory_that_cannot_be_locked_is_used_unlocked(void **state)
 {
     int status;
     pid_t pid = LOCKS ? fork() : -1;
@@ -253,13 +253,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_do_not_overlap_and_begin_empty),
-        cmocka_unit_test(what_is_freed_is_wiped_as_a_whole),
+        cmocka_unit_test(freed_secret_is_wiped_completely),
         cmocka_unit_test(its_neighbours_cannot_be_reached),
         cmocka_unit_test(it_is_locked_and_in_no_dump),
-        cmocka_unit_test(a_child_has_none_of_it),
-        cmocka_unit_test(who_holds_one_is_not_dumped),
-        cmocka_unit_test(base64_goes_both_ways),
-        cmocka_unit_test(unlocked_memory_is_better_than_none),
+        cmocka_unit_test(child_has_no_copy_of_a_secret),
+        cmocka_unit_test(process_with_a_secret_is_not_dumped),
+        cmocka_unit_test(base64_encodes_and_decodes),
+        cmocka_unit_test(memory_that_cannot_be_locked_is_used_unlocked),
         cmocka_unit_test(threads_do_not_meet),
     };
 

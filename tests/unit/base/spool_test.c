@@ -100,7 +100,7 @@ static void room_leaves_a_reserve(void **state)
     assert_int_equal(room, 7);
 }
 
-static void directory_is_the_one_that_is_given(void **state)
+static void spool_directory_is_the_given_one_or_tmpdir(void **state)
 {
     g_setenv("TMPDIR", "/somewhere", TRUE);
     assert_string_equal(cst_spool_dir("/given"), "/given");
@@ -117,7 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spool_has_no_name),
         cmocka_unit_test(room_leaves_a_reserve),
-        cmocka_unit_test(directory_is_the_one_that_is_given),
+        cmocka_unit_test(spool_directory_is_the_given_one_or_tmpdir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

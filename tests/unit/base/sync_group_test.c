@@ -11,7 +11,10 @@
 #include <base/error.h>
 #include <base/sync_group.h>
 
-/* Group commit: who is covered by which sync, how many there are, and who hears of a failure. */
+/*
+ * Group commit: the calls that a sync covers, the number of syncs, and the callers that get a
+ * failure.
+ */
 
 #define THREADS 32
 #define ROUNDS  20
@@ -21,7 +24,7 @@ static GCond cond;
 static guint begun, running;
 static gboolean gate_closed; /* a sync that has begun waits until it opens */
 static gboolean failing;
-/* What a sync has on the disk: every change that was made when it began. */
+/* A sync makes all changes durable that were made before it began. */
 static guint changed, durable;
 
 static void reset(void)
@@ -139,8 +142,8 @@ static void changes_during_a_sync_share_the_next_one(void **state)
     cst_sync_group_free(group);
 }
 
-/* Who comes while a sync runs is not covered by it, whether it succeeds or fails. */
-static void a_running_sync_covers_nobody_who_comes_later(void **state)
+/* A call during a running sync is not covered by it, whether the sync succeeds or fails. */
+static void running_sync_does_not_cover_later_calls(void **state)
 {
     CstSyncGroup *group = cst_sync_group_new(fake_sync);
     GThread *first, *later[2];
@@ -169,7 +172,7 @@ static void a_running_sync_covers_nobody_who_comes_later(void **state)
     cst_sync_group_free(group);
 }
 
-/* A call that comes while the leader has synced and has not taken the lock again yet. */
+/* A call comes after the leader's sync and before the leader locks again. */
 static void a_sync_that_has_ended_covers_no_later_call(void **state)
 {
     CstSyncGroup *group = cst_sync_group_new(fake_sync);
@@ -225,7 +228,7 @@ int main(void)
         cmocka_unit_test(each_change_is_covered_by_a_sync),
         cmocka_unit_test(changes_during_a_sync_share_the_next_one),
         cmocka_unit_test(alone_each_call_syncs_once),
-        cmocka_unit_test(a_running_sync_covers_nobody_who_comes_later),
+        cmocka_unit_test(running_sync_does_not_cover_later_calls),
         cmocka_unit_test(a_sync_that_has_ended_covers_no_later_call),
         cmocka_unit_test(a_failure_is_everybodys_of_its_round),
     };

@@ -29,7 +29,7 @@ void __wrap_g_usleep(gulong us)
     longest_sleep = MAX(longest_sleep, (gint64)us);
 }
 
-/* Moves @n MiB in steps of one. Returns the milliseconds that it took. */
+/* Moves @n MiB in steps of one. Returns the duration in milliseconds. */
 static int move(CstTask *task, int n)
 {
     gint64 began = now;
@@ -58,7 +58,7 @@ static void rate_is_kept_by_sleeping(void **state)
     assert_int_equal(move(task, 10), 1000);
     cst_task_set_rate(task, 0);
     assert_int_equal(move(task, 100), 0);
-    /* The task is checked for its end meanwhile. */
+    /* A cancel is detected during the sleep. */
     assert_in_range(longest_sleep, 1, 100 * G_TIME_SPAN_MILLISECOND);
 }
 
@@ -75,7 +75,7 @@ static void pause_is_followed_by_no_burst(void **state)
     assert_int_equal(move(task, 1), 1000);
 }
 
-/* A hole of any size moves nothing. */
+/* A hole of any size does not count. */
 static void skipped_bytes_are_free(void **state)
 {
     g_autoptr(CstTask) task = cst_task_new();
@@ -197,7 +197,7 @@ static void count_wait(gboolean waiting, gpointer data)
     *(int *)data += waiting ? 1 : 100;
 }
 
-static void wait_is_told_when_it_changes(void **state)
+static void listener_gets_changes_of_the_wait(void **state)
 {
     g_autoptr(CstTask) task = cst_task_new();
     int told = 0;
@@ -221,7 +221,7 @@ static void count_stuck(const GError *why, gpointer data)
     *(int *)data += 1;
 }
 
-static void stuck_task_is_told_until_its_listener_goes(void **state)
+static void listener_gets_stuck_reports_until_it_is_removed(void **state)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) why = g_error_new(CST_ERROR, CST_ERROR_IO, "no disk");
@@ -238,7 +238,7 @@ static void stuck_task_is_told_until_its_listener_goes(void **state)
     assert_int_equal(told, 2);
 }
 
-/* Nobody to watch is allowed everywhere. */
+/* NULL is allowed everywhere as the task. */
 static void test_null(void **state)
 {
     uid_t uid;
@@ -268,8 +268,8 @@ int main(void)
         cmocka_unit_test(new_rate_ends_the_wait_for_the_old_one),
         cmocka_unit_test(abandoned_task_has_its_reason_from_the_beginning),
         cmocka_unit_test(cancelled_or_detached_task_is_not_abandoned),
-        cmocka_unit_test(wait_is_told_when_it_changes),
-        cmocka_unit_test(stuck_task_is_told_until_its_listener_goes),
+        cmocka_unit_test(listener_gets_changes_of_the_wait),
+        cmocka_unit_test(listener_gets_stuck_reports_until_it_is_removed),
         cmocka_unit_test(test_null),
     };
 

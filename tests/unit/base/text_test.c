@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text of others, as it may stand in a message. */
+/* Untrusted text in messages. */
 #include <base/text.h>
 
 #include <glib.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static void what_does_not_print_is_escaped(void **state)
+static void unprintable_text_is_escaped(void **state)
 {
     static const struct {
         const char *text, *escaped;
@@ -22,7 +22,7 @@ static void what_does_not_print_is_escaped(void **state)
         {"\xc2\x9b"
          "31m",
          "\\xc2\\x9b31m"},                   /* CSI as one character */
-        {"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* turns the direction of what follows */
+        {"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* changes the direction of the following text */
         {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"}, /* line separator */
     };
 
@@ -46,7 +46,7 @@ static void format_escapes_arguments_and_keeps_the_format(void **state)
         cst_text_format("100%% of %s\n'%5d' %.2f%c\x1b", "a\nb", 42, 1.5, '\r');
     g_autofree char *numbered = cst_text_format("%2$s\t%1$s|", "\x1b[1m", "\xc2\x9b");
     g_autofree char *cut = cst_text_format("%.*s%-4s|%zu", 1, "\xc3\xa9", "\x01", (size_t)7);
-    /* The bytes that mark the end of an argument may stand in one. */
+    /* The bytes that mark the end of an argument may occur in an argument. */
     g_autofree char *marks = cst_text_format("%s%s\1", "\1\2", "\2\1");
 
     assert_string_equal(plain, "100% of a\\x0ab\n'   42' 1.50\\x0d\x1b");
@@ -58,7 +58,7 @@ static void format_escapes_arguments_and_keeps_the_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_does_not_print_is_escaped),
+        cmocka_unit_test(unprintable_text_is_escaped),
         cmocka_unit_test(escape_lines_keeps_newlines_and_tabs_only),
         cmocka_unit_test(format_escapes_arguments_and_keeps_the_format),
     };

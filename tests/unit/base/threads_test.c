@@ -10,7 +10,7 @@
 
 #include "await.h"
 
-/* Calls of work(), and those that have returned. */
+/* Calls of work(), and returned calls. */
 typedef struct {
     gint begun, ended;
     gint together; /* each waits until so many have begun */
@@ -56,7 +56,7 @@ static void test_all_work_at_once(void **state)
     assert_works(CST_THREADS_MAX + 1, 2 * CST_THREADS_MAX, CST_THREADS_MAX);
 }
 
-static void test_goes_on_with_fewer(void **state)
+static void test_threads_that_do_not_start_are_replaced_by_fewer(void **state)
 {
     assert_works(4, 2, 3);
     assert_works(4, 0, 1);
@@ -88,7 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_work_at_once),
-        cmocka_unit_test(test_goes_on_with_fewer),
+        cmocka_unit_test(test_threads_that_do_not_start_are_replaced_by_fewer),
         cmocka_unit_test(test_they_log_for_the_same_request),
     };
 

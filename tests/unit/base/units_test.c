@@ -46,7 +46,7 @@ static void sizes_have_fractions_and_digits_of_two_kinds(void **state)
     }
 }
 
-static void what_is_no_size_is_refused(void **state)
+static void invalid_size_is_refused(void **state)
 {
     static const struct {
         const char *text;
@@ -95,7 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_have_fractions_and_digits_of_two_kinds),
-        cmocka_unit_test(what_is_no_size_is_refused),
+        cmocka_unit_test(invalid_size_is_refused),
         cmocka_unit_test(powers_of_two_have_one_bit),
     };
 

@@ -128,8 +128,8 @@ static void result_comes_back_from_another_thread(void **state)
     cst_work_unref(NULL);
 }
 
-/* The deadline is over, and nobody has waited yet. */
-static void result_that_is_there_has_no_deadline(void **state)
+/* The deadline has passed before the first wait. */
+static void finished_result_has_no_deadline(void **state)
 {
     Call *call = call_new(FALSE, TRUE);
 
@@ -222,7 +222,7 @@ static void wait_ends_with_the_result(void **state)
 
 /* --- references ------------------------------------------------------------------------------- */
 
-/* A library's own thread must not close what the work holds. */
+/* A library's own thread must not close resources of the work. */
 static void last_reference_of_a_callback_is_dropped_elsewhere(void **state)
 {
     Call *call = call_new(FALSE, TRUE);
@@ -241,7 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(result_comes_back_from_another_thread),
-        cmocka_unit_test(result_that_is_there_has_no_deadline),
+        cmocka_unit_test(finished_result_has_no_deadline),
         cmocka_unit_test(late_call_keeps_the_work),
         cmocka_unit_test(deadline_counts_from_the_last_heartbeat),
         cmocka_unit_test(wait_ends_with_the_result),
