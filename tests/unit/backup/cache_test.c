@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a backup that is read keeps in memory: chunks that were read in parts, and one list. */
+/* The memory of a reader of a backup: chunks that were read in parts, and one list. */
 #include "points.h"
 #include "scratch.h"
 
@@ -22,8 +22,8 @@ static void read_all_in_parts(gpointer data)
     }
 }
 
-/* Others fill and turn over the whole cache between the read of a chunk and its entry. */
-static void part_is_right_when_the_cache_has_turned_over_meanwhile(void **state)
+/* Other reads fill and replace the whole cache between the read of a chunk and its entry. */
+static void part_is_right_after_the_cache_was_replaced_during_its_read(void **state)
 {
     Scratch *s = *state;
     g_autofree uint8_t *content = g_malloc(SIZE);
@@ -73,7 +73,7 @@ static void part_is_read_once(void **state)
     points_clear();
 }
 
-/* The medium fails for a while: what was not read then is read again. */
+/* The medium fails temporarily. A read that failed is repeated. */
 static void list_that_could_not_be_read_is_read_again(void **state)
 {
     Scratch *s = *state;
@@ -98,7 +98,7 @@ static void list_that_could_not_be_read_is_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(part_is_right_when_the_cache_has_turned_over_meanwhile),
+        scratch_test(part_is_right_after_the_cache_was_replaced_during_its_read),
         scratch_test(part_is_read_once),
         scratch_test(list_that_could_not_be_read_is_read_again),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Repositories that somebody, or a disk, has changed: nothing wrong is ever read, and a check
- * tells. */
+/* Repositories that a user or a disk has changed. A read never returns wrong data, and a check
+ * reports the damage. */
 #include "scratch.h"
 
 #include <stdio.h>
@@ -42,7 +42,7 @@ static void put(const char *path, const char *bytes, size_t len)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Whether a check finds something; a read gives what was stored, or an error. */
+/* Whether a check finds a problem. A read returns the stored bytes or an error. */
 static gboolean is_found(Scratch *s, const char *id)
 {
     const CstRepoOpen how = {.secret = s->encrypted ? &s->secret : NULL};
@@ -108,8 +108,8 @@ static void every_truncation_is_found(void **state)
     assert_false(is_found(s, id));
 }
 
-/* Whatever is damaged, a prune loses nothing that could be read once the damage is mended. */
-static void a_prune_of_damage_loses_nothing(void **state)
+/* A prune of a damaged repository loses no chunk that is readable once the damage is repaired. */
+static void prune_of_a_damaged_repository_loses_no_readable_chunk(void **state)
 {
     Scratch *s = *state;
     char id[CST_BACKUP_ID_TEXT];
@@ -147,7 +147,7 @@ static void a_prune_of_damage_loses_nothing(void **state)
     }
 }
 
-static void what_is_missing_is_named(void **state)
+static void missing_pack_is_named(void **state)
 {
     Scratch *s = *state;
     const CstRepoCheck how = {0};
@@ -166,7 +166,7 @@ static void what_is_missing_is_named(void **state)
     assert_error(error, CST_ERROR_CORRUPT);
     assert_false(cst_repo_prune(repo, FALSE, NULL, &pruned, &error));
     assert_error(error, CST_ERROR_CORRUPT);
-    /* Once the broken backup is gone, all is well. */
+    /* Without the broken backup the repository is sound. */
     assert_true(cst_repo_forget(repo, (const char *const[]){id, NULL}, NULL));
     scratch_prune(repo);
     assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
@@ -208,14 +208,16 @@ static void an_index_that_lies_is_found(void **state)
     table[0].hash[5]++;
     repo_index_append(body, pack, table, count);
     assert_true(repo_file_write(repo, REPO_INDEX, body, NULL, NULL));
-    /* Also where no backup needs what it lies about. */
+    /* Also if no backup needs the wrong entries. */
     for (int needed = 1; needed >= 0; needed--) {
         assert_true(scratch_problems(repo, FALSE, TRUE) > 0);
         assert_true(cst_repo_forget(repo, (const char *const[]){id, NULL}, NULL));
     }
 }
 
-/* Names lead nowhere: a link to the very file counts as damage, and so does what is no file. */
+/*
+ * Links are not followed. A link to the correct file and a name that is not a file count as damage.
+ */
 static void only_files_are_read(void **state)
 {
     static const char *const traps[] = {"mv %1$s %1$s.x && ln -s %1$s.x %1$s",
@@ -236,7 +238,10 @@ static void only_files_are_read(void **state)
         }
 }
 
-/* A file under another's name does not authenticate, nor does one of another repository. */
+/*
+ * A file under the name of another one does not authenticate, nor does a file of another
+ * repository.
+ */
 static void files_are_good_at_their_place_only(void **state)
 {
     Scratch *s = *state;
@@ -288,8 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(every_flipped_bit_is_found),
         scratch_test(every_truncation_is_found),
-        scratch_test(a_prune_of_damage_loses_nothing),
-        scratch_test(what_is_missing_is_named),
+        scratch_test(prune_of_a_damaged_repository_loses_no_readable_chunk),
+        scratch_test(missing_pack_is_named),
         scratch_test(indexes_only_save_time),
         scratch_test(an_index_that_lies_is_found),
         scratch_test(only_files_are_read),

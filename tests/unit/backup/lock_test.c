@@ -56,7 +56,7 @@ static void writers_go_together_and_a_prune_waits(void **state)
     scratch_assert_holds(three, ids[1], "b", content, sizeof(content));
 }
 
-static void nobody_works_beside_a_prune(void **state)
+static void second_user_is_refused_during_a_prune(void **state)
 {
     Scratch *s = *state;
     char id[CST_BACKUP_ID_TEXT];
@@ -72,13 +72,13 @@ static void nobody_works_beside_a_prune(void **state)
     assert_error(error, CST_ERROR_BUSY);
     repo_unlock(one);
     scratch_backup(two, "v", content, sizeof(content), id);
-    /* Nothing is left when both are closed. */
+    /* No lock file is left when both are closed. */
     cst_repo_close(g_steal_pointer(&two));
     scratch_run("test -z \"$(ls '%s/locks')\"", s->path);
 }
 
-/* The lock of a process that was killed is in nobody's way. */
-static void the_dead_hold_nothing(void **state)
+/* The lock of a killed process does not block. */
+static void lock_of_a_killed_process_does_not_block(void **state)
 {
     Scratch *s = *state;
     g_autoptr(CstRepo) repo = NULL;
@@ -108,8 +108,8 @@ static void the_dead_hold_nothing(void **state)
     scratch_run("test -z \"$(ls '%s/locks')\"", s->path);
 }
 
-/* Whether a process of another machine lives nobody here can tell. */
-static void locks_of_others_stay_until_somebody_says_so(void **state)
+/* This host cannot detect whether a process of another machine is alive. */
+static void foreign_lock_is_kept_until_a_forced_unlock(void **state)
 {
     Scratch *s = *state;
     static const char *const texts[] = {"1\nshared\n1\n1700000000\nelsewhere abc\n", "garbage", ""};
@@ -149,9 +149,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(writers_go_together_and_a_prune_waits),
-        scratch_test(nobody_works_beside_a_prune),
-        scratch_test(the_dead_hold_nothing),
-        scratch_test(locks_of_others_stay_until_somebody_says_so),
+        scratch_test(second_user_is_refused_during_a_prune),
+        scratch_test(lock_of_a_killed_process_does_not_block),
+        scratch_test(foreign_lock_is_kept_until_a_forced_unlock),
         scratch_test(the_living_keep_their_locks),
     };
 

@@ -28,7 +28,7 @@ static const char *root;    /* of the repository; NULL: calls are not recorded *
 static GString *calls;      /* "write drafts; sync drafts; …", runs of one kind once */
 static char last[64];       /* the last of them */
 static ino_t dirty;         /* inode of the file that was written to since its sync */
-static unsigned made, fail; /* calls so far; the number of the one that fails */
+static unsigned made, fail; /* calls so far; the number of the failing call */
 static char failed[64];     /* that one */
 
 /* "packs" for a file in or the directory "packs", "." for the repository; NULL: elsewhere. */
@@ -52,7 +52,7 @@ static ino_t inode_of(int fd)
     return st.st_ino;
 }
 
-/* Records a call on what is in the folder of @fd. FALSE: it is the one that fails. */
+/* Records a call on a file in the folder of @fd. Returns FALSE if this call fails. */
 static gboolean record(const char *verb, int fd)
 {
     g_autofree char *folder = folder_of_fd(fd);
@@ -111,7 +111,7 @@ int __wrap_flock(int fd, int operation)
     return record("lock", fd) ? __real_flock(fd, operation) : -1;
 }
 
-/* Records from now on; the @nth call fails (0: none does). */
+/* Starts recording. The @nth call fails (0: no call). */
 static void recording_start(const Scratch *s, unsigned nth)
 {
     if (calls)
@@ -196,7 +196,7 @@ static void assert_calls(Scene *scene, Operation operation, const char *expected
     assert_string_equal(calls->str, expected);
 }
 
-static void files_are_durable_before_what_needs_them(void **state)
+static void file_is_durable_before_its_dependents(void **state)
 {
     g_autofree Scene *scene = scene_new(*state);
 
@@ -223,7 +223,7 @@ static void repository_is_one_when_its_directories_are_durable(void **state)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-/* Of these the failure changes nothing for the caller. */
+/* A failure of these calls changes no result for the caller. */
 static gboolean may_be_ignored(void)
 {
     return strcmp(failed, "unlink locks") == 0 || strcmp(failed, "unlink drafts") == 0 ||
@@ -236,7 +236,9 @@ static void assert_nothing_left(const Scratch *s, const char *folder)
                 folder, failed);
 }
 
-/* All that was there is, and the operation works when it is repeated. */
+/*
+ * Asserts that all earlier content is present and that the operation succeeds when it is repeated.
+ */
 static void assert_sound(Scene *scene, Operation operation)
 {
     g_autoptr(CstRepo) repo = scratch_open(scene->s);
@@ -327,7 +329,7 @@ static void each_failure_of_making_a_repository_leaves_no_draft(void **state)
     assert_in_range(nth, 6, 20);
 }
 
-/* What an abandoned writer has put into its draft is not known any more. */
+/* Chunks of an abandoned draft are unknown afterwards. */
 static void abandoned_writer_leaves_no_draft_and_no_chunk(void **state)
 {
     g_autofree Scene *scene = scene_new(*state);
@@ -387,7 +389,7 @@ static void full_index_is_written_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(files_are_durable_before_what_needs_them),
+        scratch_test(file_is_durable_before_its_dependents),
         scratch_test(repository_is_one_when_its_directories_are_durable),
         scratch_test(each_failure_of_a_creation_is_reported_and_leaves_no_draft),
         scratch_test(each_failure_of_a_forget_is_reported_and_leaves_no_draft),

@@ -147,7 +147,7 @@ static void assert_no_locks(const Scratch *s)
 /* --- locks ------------------------------------------------------------------------------------ */
 
 /* The file is written first, so that a process that comes now sees it and gives way. */
-static void lock_is_seen_before_its_owner_has_looked(void **state)
+static void lock_file_is_visible_before_its_owner_has_checked_for_conflicts(void **state)
 {
     static const Act others[] = {lock_exclusively, lock_shared, lock_exclusively};
     Scratch *s = *state;
@@ -181,7 +181,7 @@ static gpointer try_lock(gpointer data)
     return NULL;
 }
 
-/* Both have written their file before either looks. */
+/* Both have written their file before either checks. */
 static void two_that_lock_at_once_never_both_hold_an_exclusive_lock(void **state)
 {
     Scratch *s = *state;
@@ -210,7 +210,7 @@ static void two_that_lock_at_once_never_both_hold_an_exclusive_lock(void **state
     }
 }
 
-/* Shared locks go together, whoever comes in between. */
+/* Shared locks are compatible at any interleaving. */
 static void shared_lock_is_granted_while_another_one_is_written(void **state)
 {
     Scratch *s = *state;
@@ -250,7 +250,7 @@ static void index_of_an_earlier_lock_is_not_used_after_the_next(void **state)
     assert_true(scratch_prune(two).repacked > 0);
     cst_repo_close(g_steal_pointer(&two));
     scratch_assert_holds(one, kept_id, "v", kept, SIZE);
-    /* A writer that believes the old index would leave chunks out that have gone. */
+    /* A writer with the old index would omit chunks that have been removed. */
     scratch_backup(one, "w", other, SIZE, other_id);
     g_autoptr(CstRepo) fresh = scratch_open(s);
     scratch_assert_holds(fresh, other_id, "w", other, SIZE);
@@ -350,7 +350,7 @@ static void backup_that_is_forgotten_while_backups_are_read_is_left_out(void **s
     points_clear();
 }
 
-/* A check goes on over packs that are damaged; no other user may take its index for a whole one. */
+/* A check skips damaged packs. No other user may treat its index as complete. */
 static void index_of_a_check_that_has_skipped_a_pack_is_not_used(void **state)
 {
     Scratch *s = *state;
@@ -363,16 +363,18 @@ static void index_of_a_check_that_has_skipped_a_pack_is_not_used(void **state)
     g_autoptr(CstRepo) repo = scratch_open(s);
     scratch_fill(content, SIZE, 1);
     scratch_backup(repo, "v", content, SIZE, id);
-    /* Without an index, and with a trailer that says something else. */
+    /* Without an index, and with a wrong trailer. */
     scratch_run("rm '%s'/index/* && truncate -s -8 '%s'/packs/*", s->path, s->path);
     assert_true(scratch_problems(repo, FALSE, TRUE) > 0);
     assert_null(cst_writer_new(repo, &how, &error));
     assert_error(error, CST_ERROR_CORRUPT);
 }
 
-/* --- a prune beside readers and writers ------------------------------------------------------- */
+/*
+ * --- a prune together with readers and writers ---------------------------------------------------
+ */
 
-/* Half of what the kept backup has is in a pack that is thinned. */
+/* Half of the kept backup's chunks are in a pack that is thinned. */
 static void prepare_prune(CstRepo *repo, uint8_t *kept, char *ret_kept)
 {
     g_autofree uint8_t *other = g_malloc(SIZE);
@@ -474,8 +476,8 @@ static void prune_is_refused_while_content_is_compared(void **state)
     assert_int_equal(second->refused, 1);
 }
 
-/* A chunk is taken from the backup before only if it can be read. */
-static void chunk_that_the_repository_has_lost_is_not_taken_over(void **state)
+/* A chunk of the previous backup is reused only if it is readable. */
+static void unreadable_chunk_of_the_previous_backup_is_not_reused(void **state)
 {
     Scratch *s = *state;
     g_autofree uint8_t *content = g_malloc(SIZE);
@@ -501,7 +503,7 @@ static void chunk_that_the_repository_has_lost_is_not_taken_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(lock_is_seen_before_its_owner_has_looked),
+        scratch_test(lock_file_is_visible_before_its_owner_has_checked_for_conflicts),
         scratch_test(two_that_lock_at_once_never_both_hold_an_exclusive_lock),
         scratch_test(shared_lock_is_granted_while_another_one_is_written),
         scratch_test(index_of_an_earlier_lock_is_not_used_after_the_next),
@@ -513,7 +515,7 @@ int main(void)
         scratch_test(prune_holds_its_lock_at_every_step),
         scratch_test(prune_is_refused_at_every_step_of_a_writer_and_a_reader),
         scratch_test(prune_is_refused_while_content_is_compared),
-        scratch_test(chunk_that_the_repository_has_lost_is_not_taken_over),
+        scratch_test(unreadable_chunk_of_the_previous_backup_is_not_reused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

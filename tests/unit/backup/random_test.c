@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Random steps (write, snapshot, backup, forget, prune, restore) against a memory of what every
- * backup must hold; some are killed on their way, or the power is cut. CISTERN_BACKUP_STEPS and
- * CISTERN_BACKUP_SEED say how many and which.
+ * Random steps (write, snapshot, backup, forget, prune, restore), compared with the expected
+ * content of every backup. Some steps are killed, or the power fails. CISTERN_BACKUP_STEPS and
+ * CISTERN_BACKUP_SEED set the number of steps and the seed.
  */
 #include "scratch.h"
 
@@ -20,10 +20,10 @@ typedef struct {
     uint8_t content[LARGEST];
     uint64_t size;
     GArray *dirty; /* of CstExtent: written since the last snapshot, in order of their offsets */
-    char last[CST_BACKUP_ID_TEXT]; /* backup of what the last snapshot held; "": none */
+    char last[CST_BACKUP_ID_TEXT]; /* backup of the last snapshot; "": no backup */
 } Volume;
 
-/* What a backup must hold. */
+/* The expected content of a backup. */
 typedef struct {
     char id[CST_BACKUP_ID_TEXT];
     unsigned volume;
@@ -104,11 +104,11 @@ static void step_resize(World *world)
     else
         set_dirty(volume, old, size - old);
     volume->size = size;
-    /* What was the end is now in the middle, and the other way round. */
+    /* The old end is now in the middle, or the reverse. */
     set_dirty(volume, MIN(size, old) / SCRATCH_CHUNK * SCRATCH_CHUNK, SCRATCH_CHUNK);
 }
 
-/* Backs up one volume, its changes only where the backup before is still there. */
+/* Backs up one volume. Only its changes are read if the previous backup still exists. */
 static gboolean backup(World *world, unsigned number, char *ret_id, GError **error)
 {
     Volume *volume = &world->volumes[number];
@@ -223,7 +223,7 @@ static void step_kill(World *world)
     world->repo = scratch_open(world->s);
     backups = cst_repo_backups(world->repo, NULL, NULL);
     assert_non_null(backups);
-    /* What the child has changed is there or not. */
+    /* The child's change is complete or absent. */
     for (guint i = 0; i < backups->len; i++) {
         const CstBackup *found = backups->pdata[i];
         guint at = 0;
@@ -241,7 +241,9 @@ static void step_kill(World *world)
     assert_int_equal(backups->len, world->kept->len);
 }
 
-/* --- the play --------------------------------------------------------------------------------- */
+/*
+ * --- the run -------------------------------------------------------------------------------------
+ */
 
 static void step(World *world)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A repair of a damaged repository: what is sound stays, what is lost is reported with its range,
- * the next backup heals it, and a repair that is killed at any of its steps loses nothing.
+ * Repair of a damaged repository. Sound content is kept, and lost ranges are reported. The next
+ * backup replaces lost chunks. A repair that is killed at any step loses no chunk.
  */
 #include "scratch.h"
 
@@ -108,7 +108,7 @@ static void damaged_chunk_is_dropped_reported_and_healed(void **state)
     assert_int_equal(report.chunks, 1);
     assert_int_equal(report.packs, 1);
     assert_third_chunk_is_lost(&report, content);
-    /* No damage is left; what is lost is still reported. */
+    /* No damage is left. The lost range is still reported. */
     repair(s, FALSE, &again);
     assert_int_equal(again.chunks, 0);
     assert_int_equal(again.packs, 0);
@@ -122,7 +122,7 @@ static void damaged_table_costs_its_pack_alone(void **state)
     g_autofree Content *content = make(s);
     g_auto(CstRepairReport) report = {0};
 
-    /* Without an index, a pack whose table is cut is lost. */
+    /* Without an index, a pack with a truncated table is lost. */
     scratch_run("rm '%s'/index/*; cd '%s/packs'; truncate -s -3 \"$(ls -tr | head -1)\"", s->path,
                 s->path);
     repair(s, FALSE, &report);
@@ -161,7 +161,7 @@ static void die(gpointer data)
     _exit(0);
 }
 
-static void repair_that_is_killed_loses_nothing_and_is_repeated(void **state)
+static void killed_repair_loses_no_chunk_and_can_be_repeated(void **state)
 {
     Scratch *s = *state;
 
@@ -196,7 +196,10 @@ static void repair_that_is_killed_loses_nothing_and_is_repeated(void **state)
     }
 }
 
-/* Repairs in a child whose @nth change of a file meets the storm. TRUE when the repair met it. */
+/*
+ * Repairs in a child whose @nth change of a file fails. Returns TRUE if the repair reached that
+ * change.
+ */
 static gboolean repair_in_storm(Scratch *s, StormKind kind, unsigned nth)
 {
     int status;
@@ -223,7 +226,7 @@ static gboolean repair_in_storm(Scratch *s, StormKind kind, unsigned nth)
     return WEXITSTATUS(status) == STORM_STATUS;
 }
 
-static void repair_that_fails_at_any_change_loses_nothing_and_is_repeated(void **state)
+static void repair_that_fails_at_any_change_loses_no_chunk_and_can_be_repeated(void **state)
 {
     Scratch *s = *state;
     g_autofree Content *content = make(s);
@@ -253,8 +256,8 @@ int main(void)
         scratch_test(damaged_chunk_is_dropped_reported_and_healed),
         scratch_test(damaged_table_costs_its_pack_alone),
         scratch_test(damaged_manifest_is_removed),
-        scratch_test(repair_that_is_killed_loses_nothing_and_is_repeated),
-        scratch_test(repair_that_fails_at_any_change_loses_nothing_and_is_repeated),
+        scratch_test(killed_repair_loses_no_chunk_and_can_be_repeated),
+        scratch_test(repair_that_fails_at_any_change_loses_no_chunk_and_can_be_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Repositories as they are used: content, its forms, and who may open them. */
+/* Use of repositories: content, its forms, and access. */
 #include "scratch.h"
 
 #include <base/dry_run.h>
@@ -34,7 +34,7 @@ static void a_repository_is_private_and_needs_its_secret(void **state)
         assert_int_equal(strlen(cst_repo_id(repo)), 32);
         assert_int_equal(cst_repo_chunk(repo), SCRATCH_CHUNK);
     }
-    /* Whoever replaces the config must not get the next backup in the clear. */
+    /* A replaced config must not make the next backup unencrypted. */
     scratch_run("rm -r '%s'", s->path);
     scratch_init(s, FALSE);
     how.secret = &s->secret;
@@ -42,7 +42,7 @@ static void a_repository_is_private_and_needs_its_secret(void **state)
     assert_error(error, CST_ERROR_INVALID_SECRET);
 }
 
-static void a_directory_with_something_in_it_is_left_alone(void **state)
+static void directory_that_is_not_empty_is_refused(void **state)
 {
     Scratch *s = *state;
     const CstRepoInit how = {.iterations = 1};
@@ -68,7 +68,7 @@ static void a_directory_with_something_in_it_is_left_alone(void **state)
     assert_error(error, CST_ERROR_EXISTS);
 }
 
-static void a_directory_that_others_may_write_has_to_be_meant(void **state)
+static void world_writable_repository_needs_consent(void **state)
 {
     Scratch *s = *state;
     CstRepoOpen how = {.secret = &s->secret};
@@ -89,7 +89,7 @@ static void a_directory_that_others_may_write_has_to_be_meant(void **state)
 
 /* --- content ---------------------------------------------------------------------------------- */
 
-/* Sizes around those of a chunk, each read back whole, in parts, and over the boundaries. */
+/* Sizes around the chunk size. Each content is read back whole, in parts, and across boundaries. */
 static void content_comes_back(void **state)
 {
     static const uint32_t sizes[] = {
@@ -123,8 +123,8 @@ static void content_comes_back(void **state)
     }
 }
 
-/* Nothing of the content, nor names, nor documents can be seen in an encrypted repository. */
-static void an_encrypted_repository_shows_nothing(void **state)
+/* An encrypted repository shows no content, no names and no documents. */
+static void encrypted_repository_shows_no_plain_text(void **state)
 {
     Scratch *s = *state;
     char id[CST_BACKUP_ID_TEXT];
@@ -207,7 +207,7 @@ static void content_of_several_packs_comes_back(void **state)
 }
 
 /* 3 lists of names, the middle one of zeroes only. */
-static void holes_cost_nothing(void **state)
+static void holes_cost_no_space(void **state)
 {
     Scratch *s = *state;
     const uint64_t list = (uint64_t)REPO_LIST_IDS * SCRATCH_CHUNK, size = 2 * list + 3000;
@@ -254,7 +254,7 @@ static void holes_cost_nothing(void **state)
     }
 }
 
-/* What may have changed is read, and all else is taken from the backup before. */
+/* Changed ranges are read. All other chunks come from the previous backup. */
 static void unchanged_content_is_not_read(void **state)
 {
     Scratch *s = *state;
@@ -328,7 +328,7 @@ static void a_name_that_is_not_utf8_is_refused_and_the_repository_stays_readable
     assert_int_equal(backups->len, 1);
 }
 
-static void a_volume_that_is_dropped_leaves_the_others_whole(void **state)
+static void dropped_volume_leaves_the_other_volumes_complete(void **state)
 {
     Scratch *s = *state;
     const CstBackupHow how = {.host = "h"};
@@ -396,7 +396,7 @@ static void volumes_and_backups_are_found(void **state)
     assert_error(error, CST_ERROR_NO_VOL);
 }
 
-static void a_proof_finds_what_differs(void **state)
+static void backup_prove_finds_differences(void **state)
 {
     Scratch *s = *state;
     const uint64_t size = 4 * SCRATCH_CHUNK + 9;
@@ -427,7 +427,7 @@ static void a_proof_finds_what_differs(void **state)
 
 /* --- forget and prune ------------------------------------------------------------------------- */
 
-static void a_prune_frees_what_was_forgotten(void **state)
+static void prune_frees_the_chunks_of_forgotten_backups(void **state)
 {
     Scratch *s = *state;
     const uint64_t size = 20 * SCRATCH_CHUNK;
@@ -452,7 +452,7 @@ static void a_prune_frees_what_was_forgotten(void **state)
     assert_in_range(stored_bytes(repo), size, size + size / 8);
     assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
     scratch_assert_holds(repo, ids[2], "v", content, size);
-    /* There is nothing left to do. */
+    /* The second prune has no work. */
     report = scratch_prune(repo);
     assert_int_equal(report.repacked + report.removed_packs + report.freed_bytes, 0);
     assert_int_equal(report.packs, 1);
@@ -462,20 +462,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(a_repository_is_private_and_needs_its_secret),
-        scratch_test(a_directory_with_something_in_it_is_left_alone),
-        scratch_test(a_directory_that_others_may_write_has_to_be_meant),
+        scratch_test(directory_that_is_not_empty_is_refused),
+        scratch_test(world_writable_repository_needs_consent),
         scratch_test(content_comes_back),
-        scratch_test(an_encrypted_repository_shows_nothing),
+        scratch_test(encrypted_repository_shows_no_plain_text),
         scratch_test(the_same_content_is_stored_once),
         scratch_test(content_of_several_packs_comes_back),
-        scratch_test(holes_cost_nothing),
+        scratch_test(holes_cost_no_space),
         scratch_test(unchanged_content_is_not_read),
         scratch_test(a_backup_is_one_when_it_is_committed),
         scratch_test(a_name_that_is_not_utf8_is_refused_and_the_repository_stays_readable),
-        scratch_test(a_volume_that_is_dropped_leaves_the_others_whole),
+        scratch_test(dropped_volume_leaves_the_other_volumes_complete),
         scratch_test(volumes_and_backups_are_found),
-        scratch_test(a_proof_finds_what_differs),
-        scratch_test(a_prune_frees_what_was_forgotten),
+        scratch_test(backup_prove_finds_differences),
+        scratch_test(prune_frees_the_chunks_of_forgotten_backups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A repository that was put back to an earlier state, and changes that look like it. */
+/* A repository that was restored to an earlier state, and legitimate changes that look similar. */
 #include "scratch.h"
 
 #include "format.h"
@@ -106,7 +106,7 @@ static void test_repository_put_back_and_appended_to_is_noticed(void **state)
     add_backup(s, 2, id);
     seen = newest_of(s);
     put_copy_back(s);
-    /* One of the same number, then one that follows that. */
+    /* A backup of the same number, then one with the next number. */
     for (uint32_t i = 3; i < 6; i++) {
         add_backup(s, i, id);
         assert_false(check_seen(s, &seen, &error));

@@ -162,7 +162,7 @@ static inline void scratch_assert_holds(CstRepo *repo, const char *id, const cha
         fail_msg("%s", error->message);
 }
 
-/* How many problems a check finds; prints them when there should be none. */
+/* Returns the number of problems that a check finds. Prints them if no problem is expected. */
 static inline guint scratch_problems(CstRepo *repo, gboolean read_data, gboolean expected)
 {
     const CstRepoCheck how = {read_data};

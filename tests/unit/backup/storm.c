@@ -29,7 +29,7 @@ static GRand *chance;
 static GArray *dirty;    /* of int: descriptors of files with unsynced bytes */
 static GPtrArray *loose; /* of Loose *, in the order in which they came */
 static unsigned graves;
-static const char *refused_folder; /* NULL: none */
+static const char *refused_folder; /* NULL: no folder */
 
 #define GRAVE "grave-"
 
@@ -50,7 +50,7 @@ void storm_arm(StormKind with, unsigned nth, unsigned seed)
     loose = g_ptr_array_new();
 }
 
-/* Undoes what is not on the disk, the last first, so that names are free again. */
+/* Undoes all changes that are not on the disk, the last first, so that names are free again. */
 static void cut_power(void)
 {
     for (guint i = loose->len; i-- > 0;) {
@@ -72,7 +72,7 @@ unsigned storm_calm(void)
     return calls;
 }
 
-/* TRUE: the call goes on. */
+/* Returns TRUE if the call continues. */
 static gboolean pass(void)
 {
     calls++;

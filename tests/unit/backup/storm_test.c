@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every change of a repository's files is the last one: the disk is full, the process is killed, or
- * the power fails. Whatever was a backup before is one afterwards, and the next program goes on.
+ * Each change of a repository's files is once the last one: the disk is full, the process is
+ * killed, or the power fails. Every earlier backup is intact afterwards, and the next program can
+ * work.
  */
 #include "scratch.h"
 
@@ -18,8 +19,8 @@ typedef struct {
 } Scene;
 
 /*
- * Two backups, of which the other one is forgotten by what is played. The kept one has half of its
- * chunks from it, so that a prune has a pack to thin.
+ * Creates two backups. The tested operations forget the second one. The kept backup shares half of
+ * its chunks with it, so that a prune has a pack to thin.
  */
 static void prepare(Scene *scene)
 {
@@ -57,7 +58,10 @@ static gboolean play_prune(Scene *scene, CstRepo *repo, GError **error)
     return play_forget(scene, repo, error) && cst_repo_prune(repo, FALSE, NULL, &report, error);
 }
 
-/* Plays in a child; TRUE when the storm has come. Power that fails may fail after the end, too. */
+/*
+ * Runs @play in a child. Returns TRUE if the storm was reached. The power may also fail after the
+ * end.
+ */
 static gboolean storm(Scene *scene, Play play, StormKind kind, unsigned nth)
 {
     int status;
@@ -82,7 +86,7 @@ static gboolean storm(Scene *scene, Play play, StormKind kind, unsigned nth)
     return WEXITSTATUS(status) == STORM_STATUS;
 }
 
-/* What must hold afterwards, and that the next program can go on. */
+/* Verifies the repository, and that the next program can work. */
 static void assert_fine(Scene *scene, Play play, gboolean done)
 {
     g_autoptr(CstRepo) repo = scratch_open(scene->s);
@@ -177,8 +181,8 @@ static void making_a_repository(void **state)
     assert_in_range(nth, 4, 40);
 }
 
-/* Chunks of an earlier volume may have been lost with what could not be written. */
-static void a_writer_that_has_failed_commits_nothing(void **state)
+/* Chunks of an earlier volume may be lost after a failed write. */
+static void writer_that_has_failed_cannot_commit(void **state)
 {
     Scratch *s = *state;
     const CstBackupHow how = {0};
@@ -220,7 +224,7 @@ static guint count_entries(const Scratch *s, const char *folder)
     return count;
 }
 
-/* Plays @play with a removal in @folder that fails, and then once more. */
+/* Runs @play with a removal in @folder that fails, and then again without a fault. */
 static void refuse_removal(Scene *scene, CstRepo *repo, const char *folder, Play play)
 {
     GError *error = NULL;
@@ -290,7 +294,7 @@ int main(void)
         scratch_test(creating_a_backup),
         scratch_test(forgetting_and_pruning),
         scratch_test(making_a_repository),
-        scratch_test(a_writer_that_has_failed_commits_nothing),
+        scratch_test(writer_that_has_failed_cannot_commit),
         scratch_test(prune_fails_when_a_file_cannot_be_removed),
         scratch_test(repair_fails_when_a_pack_cannot_be_removed),
     };
