@@ -8,10 +8,10 @@
 
 /** Appends an entry: @type is '0' for a file, 'x' for a pax header, 'L' for a long name. */
 void archive_add(GByteArray *archive, char type, const char *name, const void *content, size_t len);
-/** As archive_add(), where the header says that the entry has @told bytes. */
+/** Like archive_add(), with a header that gives @told as the size. */
 void archive_add_told(GByteArray *archive, char type, const char *name, const void *content,
                       size_t len, uint64_t told);
-/** Appends a pax header with @records: "KEY=VALUE" lines, whose lengths are added. */
+/** Appends a pax header with @records: "KEY=VALUE" lines. The lengths are added. */
 void archive_add_pax(GByteArray *archive, const char *const *records);
 /** Appends the mark that ends an archive. */
 void archive_end(GByteArray *archive);

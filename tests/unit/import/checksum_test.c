@@ -18,7 +18,7 @@
     "ebbd454d4423643ce80e2a9ac94fa54ca49f"
 
 /* The examples of FIPS 180-2, in pieces. */
-static void test_what_they_are(void **state)
+static void test_checksum_of_each_kind_is_parsed(void **state)
 {
     static const char *const rows[] = {"sha256:" ABC_256, "SHA384:" ABC_384, "Sha512:" ABC_512};
 
@@ -50,7 +50,7 @@ static void test_they_may_be_upper_case(void **state)
     assert_string_equal(value.hex, ABC_256);
 }
 
-static void test_what_is_none(void **state)
+static void test_invalid_checksum_is_refused(void **state)
 {
     static const char *const rows[] = {
         "",        ABC_256,           "sha256",          "sha256=" ABC_256,  "sha1:" ABC_256,
@@ -69,9 +69,9 @@ static void test_what_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_they_are),
+        cmocka_unit_test(test_checksum_of_each_kind_is_parsed),
         cmocka_unit_test(test_they_may_be_upper_case),
-        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_invalid_checksum_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Downloads that break and go on: from which byte, what was on the disk by then, and what is left
- * of them. Writes and syncs go by way of this file, which fails them when a test says so.
+ * Interrupted downloads that continue: the first requested byte, the durable bytes, and the
+ * remaining files. Writes and syncs go through this file, which makes them fail on demand.
  */
 #include "points.h"
 
@@ -25,7 +25,7 @@
 
 #define MIB  (1024 * 1024)
 #define SIZE (2 * MIB + 333)
-#define SYNC (32 * MIB) /* so often what has come is made durable */
+#define SYNC (32 * MIB) /* received bytes are synced at this interval */
 
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset);
@@ -35,7 +35,7 @@ gboolean __real_cst_file_replace(const char *path, const void *data, size_t len,
 gboolean __wrap_cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                                  GError **error);
 
-static gint64 writes_left; /* before one fails; -1: none does */
+static gint64 writes_left; /* number before one fails; -1: no write fails */
 static gboolean syncs_fail;
 static uint64_t on_disk; /* size of the file at its last sync */
 static guint saves;      /* replacements of KEY.info */
@@ -65,7 +65,7 @@ int __wrap_fdatasync(int fd)
     return 0;
 }
 
-/* What is said to be on the disk is there. */
+/* Verifies that the recorded bytes are on the disk. */
 gboolean __wrap_cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                                  GError **error)
 {
@@ -163,7 +163,7 @@ static void break_requests(guint first, int after)
         fake_server.script[i].break_at = after + 1;
 }
 
-/* Breaks after @done bytes, and leaves what has come. */
+/* Breaks after @done bytes, and keeps the received part. */
 static void leave_part(int done)
 {
     g_autoptr(ImportHttp) http = open_http();
@@ -179,7 +179,7 @@ static void leave_part(int done)
     assert_int_equal(count_files(), 2);
 }
 
-/* Downloads all, whose first request has to ask for @range; "": there is none. */
+/* Downloads the file. The first request must ask for @range; "": no request. */
 static void assert_goes_on(const char *range)
 {
     g_autoptr(ImportHttp) http = open_http();
@@ -193,7 +193,7 @@ static void assert_goes_on(const char *range)
     assert_string_equal(fake_server.asked[0], range);
     assert_content(download);
     assert_int_equal(saved, fake_server.size);
-    /* It is there until it is not needed any more. */
+    /* The file is kept until it is no longer needed. */
     assert_int_equal(count_files(), 2);
     import_download_forget(download);
     assert_int_equal(count_files(), 0);
@@ -201,13 +201,13 @@ static void assert_goes_on(const char *range)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
-static void download_goes_on_where_it_broke(void **state)
+static void interrupted_download_continues_at_its_last_byte(void **state)
 {
     leave_part(1000000);
     assert_goes_on("1000000-2097484 if a");
 }
 
-static void download_that_was_complete_asks_for_nothing(void **state)
+static void complete_download_sends_no_request(void **state)
 {
     g_autoptr(ImportHttp) http = open_http();
     gboolean busy;
@@ -239,8 +239,8 @@ static void another_size_begins_anew(void **state)
     assert_goes_on("0-2097483 if a");
 }
 
-/* After a power cut the file may have bytes that were never written there. */
-static void bytes_behind_those_that_are_durable_are_asked_for_again(void **state)
+/* After a power cut the file may have bytes that were never written. */
+static void bytes_after_the_durable_part_are_requested_again(void **state)
 {
     g_autofree char *garbage = g_strnfill(500000, 'x');
     int fd;
@@ -297,7 +297,7 @@ static void cancel_task(gpointer task)
     cst_task_cancel(task);
 }
 
-static void full_disk_is_reported_and_the_download_goes_on_later(void **state)
+static void full_disk_is_reported_and_the_download_continues_later(void **state)
 {
     g_autoptr(ImportHttp) http = open_http();
     g_autoptr(GError) error = NULL;
@@ -311,8 +311,8 @@ static void full_disk_is_reported_and_the_download_goes_on_later(void **state)
     assert_goes_on("49152-2097484 if a");
 }
 
-/* What a failed sync may have lost does not count as being there. */
-static void failed_sync_is_reported_and_nothing_is_noted(void **state)
+/* Bytes that a failed sync may have lost do not count as present. */
+static void failed_sync_is_reported_and_not_recorded(void **state)
 {
     g_autoptr(ImportHttp) http = open_http();
     g_autoptr(GError) error = NULL;
@@ -326,7 +326,7 @@ static void failed_sync_is_reported_and_nothing_is_noted(void **state)
     assert_goes_on("0-2097484 if a");
 }
 
-/* What is damaged has to come anew; what was only interrupted goes on. */
+/* A damaged download starts from the beginning. An interrupted one continues. */
 static void damaged_download_is_removed_and_a_cancelled_one_is_not(void **state)
 {
     for (int cancelled = 0; cancelled < 2; cancelled++) {
@@ -442,7 +442,7 @@ static void old_downloads_are_removed_unless_they_are_in_use(void **state)
     }
 }
 
-static void directory_of_others_is_refused(void **state)
+static void directory_of_other_users_is_refused(void **state)
 {
     g_autofree char *own = own_dir();
     g_autoptr(ImportHttp) http = open_http();
@@ -461,22 +461,22 @@ static void directory_of_others_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        download_test(download_goes_on_where_it_broke),
-        download_test(download_that_was_complete_asks_for_nothing),
+        download_test(interrupted_download_continues_at_its_last_byte),
+        download_test(complete_download_sends_no_request),
         download_test(another_version_begins_anew),
         download_test(another_size_begins_anew),
-        download_test(bytes_behind_those_that_are_durable_are_asked_for_again),
+        download_test(bytes_after_the_durable_part_are_requested_again),
         download_test(file_longer_than_the_content_is_cut),
         download_test(file_shorter_than_was_noted_begins_anew),
         download_test(file_without_a_note_begins_anew),
         download_test(long_download_is_made_durable_on_its_way),
-        download_test(full_disk_is_reported_and_the_download_goes_on_later),
-        download_test(failed_sync_is_reported_and_nothing_is_noted),
+        download_test(full_disk_is_reported_and_the_download_continues_later),
+        download_test(failed_sync_is_reported_and_not_recorded),
         download_test(damaged_download_is_removed_and_a_cancelled_one_is_not),
         download_test(second_import_of_the_same_file_does_not_share_it),
         download_test(file_that_was_removed_before_the_lock_is_made_anew),
         download_test(old_downloads_are_removed_unless_they_are_in_use),
-        download_test(directory_of_others_is_refused),
+        download_test(directory_of_other_users_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ void __wrap_g_usleep(gulong us);
 
 typedef size_t (*Callback)(char *bytes, size_t size, size_t count, void *data);
 
-/* One handle is in use at a time. */
+/* Only one handle is in use at a time. */
 static struct {
     Callback on_body, on_header;
     curl_xferinfo_callback on_progress;
@@ -116,7 +116,10 @@ static CURLcode send_body(const FakeRequest *request, const Part *part)
     return breaks && !request->ends ? CURLE_PARTIAL_FILE : CURLE_OK;
 }
 
-/* What is asked for, noted; the whole file where the condition does not hold. */
+/*
+ * Records the request and returns the part to send. It is the whole file if the condition does not
+ * hold.
+ */
 static Part note_request(const FakeRequest *request)
 {
     Part part = {0, fake_server.size, FALSE};

@@ -5,14 +5,15 @@
 #include <stdint.h>
 
 /**
- * An HTTP server in libcurl's place: the linker leads import_curl() here (see meson.build). It has
- * one file, whose bytes follow from their offset and its version, and it does as a test says.
+ * An HTTP server that replaces libcurl: the linker redirects import_curl() to it (see
+ * meson.build). It has one file, whose bytes depend on their offset and on the file's version. A
+ * test scripts its answers.
  *
- * Time is the test's, too: g_usleep() returns at once, and moves g_get_monotonic_time() on.
+ * Time is simulated: g_usleep() returns at once and advances g_get_monotonic_time().
  */
 #define FAKE_REQUESTS 64
 
-/** What happens to one request. */
+/** The script of one request. */
 typedef struct {
     int break_at;    /**< the connection breaks after so many bytes of the body, plus 1; 0: never */
     gboolean ends;   /**< and the server says that this was all */
@@ -20,20 +21,20 @@ typedef struct {
     int shift;       /**< the part begins so many bytes later than asked */
     char version;    /**< from this request on; 0: as before */
     uint64_t size;   /**< from this request on; 0: as before */
-    gboolean whole;  /**< the whole file, whatever is asked for */
+    gboolean whole;  /**< the whole file for any requested range */
     gboolean silent; /**< no answer at all: CURLE_OPERATION_TIMEDOUT */
 } FakeRequest;
 
 typedef struct {
     uint64_t size;
     char version;                      /**< the file's content, and its ETag */
-    gboolean no_ranges;                /**< the whole file, whatever is asked for */
-    gboolean no_condition;             /**< If-Range counts for nothing: parts of any version */
+    gboolean no_ranges;                /**< the whole file for any requested range */
+    gboolean no_condition;             /**< If-Range is ignored: parts of any version */
     gboolean no_length;                /**< neither a length nor a total */
     FakeRequest script[FAKE_REQUESTS]; /**< of the requests to come; 0 is the first one */
-    guint requests;                    /**< so many there have been */
+    guint requests;                    /**< number of requests so far */
     char asked[FAKE_REQUESTS][64];     /**< "0-99" or "", and "if V" where that was a condition */
-    void (*on_sleep)(void);            /**< called in g_usleep(); NULL: nothing */
+    void (*on_sleep)(void);            /**< called in g_usleep(); NULL: not called */
     gint64 slept_us;
 } FakeServer;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the headers of a server that is not trusted say. */
+/* The headers of an untrusted server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static void test_the_last_reply_counts(void **state)
     assert_int_equal(reply.total, 100);
 }
 
-static void test_ranges_that_are_none(void **state)
+static void test_invalid_ranges_are_refused(void **state)
 {
     static const char *const rows[] = {
         "",
@@ -58,7 +58,7 @@ static void test_ranges_that_are_none(void **state)
     }
 }
 
-static void test_what_names_a_version(void **state)
+static void test_version_comes_from_strong_etag_or_date(void **state)
 {
     static const struct {
         const char *etag, *modified, *validator;
@@ -84,7 +84,7 @@ static void test_what_names_a_version(void **state)
     }
 }
 
-/* Of all replies together; what is too long for a value is none. */
+/* The limit applies to all replies together. A value that is too long is ignored. */
 static void test_too_much(void **state)
 {
     g_autofree char *value = g_strnfill(1000, 'x');
@@ -106,8 +106,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_last_reply_counts),
-        cmocka_unit_test(test_ranges_that_are_none),
-        cmocka_unit_test(test_what_names_a_version),
+        cmocka_unit_test(test_invalid_ranges_are_refused),
+        cmocka_unit_test(test_version_comes_from_strong_etag_or_date),
         cmocka_unit_test(test_too_much),
     };
 

@@ -68,7 +68,7 @@ static void assert_got(uint64_t offset, uint64_t len)
 
 /* --- attempts --------------------------------------------------------------------------------- */
 
-static void broken_request_goes_on_behind_the_last_byte(void **state)
+static void broken_request_continues_after_the_last_byte(void **state)
 {
     g_autoptr(ImportHttp) http = open_file();
 
@@ -86,7 +86,7 @@ static void broken_request_goes_on_behind_the_last_byte(void **state)
     assert_string_equal(fake_server.asked[3], "150000-1048575 if a");
 }
 
-static void part_goes_on_to_its_end_and_not_further(void **state)
+static void part_continues_to_its_end_and_not_further(void **state)
 {
     g_autoptr(ImportHttp) http = open_file();
 
@@ -134,7 +134,7 @@ static void silence_counts_twice(void **state)
     assert_int_equal(fake_server.requests, 3);
 }
 
-static void refusals_that_pass_are_asked_again_and_others_are_not(void **state)
+static void temporary_refusals_are_retried_and_permanent_ones_are_not(void **state)
 {
     static const struct {
         long status;
@@ -228,7 +228,7 @@ static void assert_changed(ImportHttp *http)
 
     assert_false(import_http_get(http, 0, IMPORT_UNKNOWN, take, NULL, &error));
     assert_code(error, CST_ERROR_MISMATCH);
-    /* Nothing of the other version has come. */
+    /* No byte of the other version was received. */
     assert_got(0, 100000);
 }
 
@@ -248,7 +248,7 @@ static void file_that_changes_between_attempts_is_not_mixed(void **state)
     }
 }
 
-static void file_whose_size_changes_between_attempts_is_not_mixed(void **state)
+static void file_with_a_changed_size_between_attempts_is_not_mixed(void **state)
 {
     g_autoptr(ImportHttp) http = open_file();
 
@@ -257,7 +257,7 @@ static void file_whose_size_changes_between_attempts_is_not_mixed(void **state)
     assert_changed(http);
 }
 
-/* Of the same version, so that nothing but the status tells. */
+/* The version is the same, so only the status shows the difference. */
 static void whole_file_in_place_of_the_rest_is_refused(void **state)
 {
     g_autoptr(ImportHttp) http = open_file();
@@ -298,7 +298,7 @@ static void server_that_ends_too_early_is_asked_for_the_rest(void **state)
     assert_int_equal(fake_server.requests, ATTEMPTS);
 }
 
-static void length_that_is_not_told_is_bounded(void **state)
+static void unknown_length_is_bounded(void **state)
 {
     g_autoptr(ImportHttp) http = NULL;
     g_autoptr(GError) error = NULL;
@@ -328,7 +328,7 @@ static void assert_blob(CstBlob *blob, uint64_t offset, size_t len)
 }
 
 /* More blocks than the cache has, in an order in which reading ahead begins again and again. */
-static void blob_reads_what_the_server_has(void **state)
+static void blob_reads_the_content_of_the_server(void **state)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(3);
     g_autoptr(ImportHttp) http = NULL;
@@ -348,7 +348,7 @@ static void blob_reads_what_the_server_has(void **state)
     assert_blob(blob, 40 * SIZE, 77);
 }
 
-/* A block that came in part only does not count as one that is there. */
+/* A partly received block does not count as cached. */
 static void blob_forgets_a_block_that_broke(void **state)
 {
     const size_t block = 128 * KIB;
@@ -367,7 +367,7 @@ static void blob_forgets_a_block_that_broke(void **state)
     fake_server_clear_script();
     assert_blob(blob, 3 * block, block);
     assert_string_equal(fake_server.asked[0], "393216-524287 if a");
-    /* What follows is asked for in growing steps. */
+    /* The following blocks are requested in growing steps. */
     assert_blob(blob, 4 * block, block);
     assert_string_equal(fake_server.asked[1], "524288-786431 if a");
     assert_blob(blob, 5 * block, block);
@@ -376,7 +376,7 @@ static void blob_forgets_a_block_that_broke(void **state)
     assert_string_equal(fake_server.asked[2], "786432-1310719 if a");
 }
 
-/* The block whose memory the broken one has got is gone, too. */
+/* The block whose memory was given to the broken one is no longer cached. */
 static void block_that_made_room_for_a_broken_one_is_read_again(void **state)
 {
     const size_t block = 128 * KIB, cached = 96;
@@ -387,7 +387,7 @@ static void block_that_made_room_for_a_broken_one_is_read_again(void **state)
     fake_server_reset((cached + 100) * block);
     http = open_file();
     blob = import_http_blob(http);
-    /* From the end to the beginning, so that nothing is read ahead. */
+    /* From the end to the beginning, to avoid reading ahead. */
     for (size_t i = cached; i-- > 0;) {
         fake_server_clear_script();
         assert_true(cst_blob_pread(blob, &byte, 1, i * block, NULL));
@@ -409,21 +409,21 @@ static void block_that_made_room_for_a_broken_one_is_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        http_test(broken_request_goes_on_behind_the_last_byte),
-        http_test(part_goes_on_to_its_end_and_not_further),
+        http_test(broken_request_continues_after_the_last_byte),
+        http_test(part_continues_to_its_end_and_not_further),
         http_test(attempts_are_counted_since_the_last_progress),
         http_test(silence_counts_twice),
-        http_test(refusals_that_pass_are_asked_again_and_others_are_not),
+        http_test(temporary_refusals_are_retried_and_permanent_ones_are_not),
         http_test(server_without_ranges_is_not_asked_again_in_the_middle),
         http_test(failure_of_the_sink_is_the_result_and_ends_the_request),
         http_test(cancelled_task_ends_the_wait_for_the_next_attempt),
         http_test(file_that_changes_between_attempts_is_not_mixed),
-        http_test(file_whose_size_changes_between_attempts_is_not_mixed),
+        http_test(file_with_a_changed_size_between_attempts_is_not_mixed),
         http_test(whole_file_in_place_of_the_rest_is_refused),
         http_test(another_part_than_was_asked_for_is_refused),
         http_test(server_that_ends_too_early_is_asked_for_the_rest),
-        http_test(length_that_is_not_told_is_bounded),
-        http_test(blob_reads_what_the_server_has),
+        http_test(unknown_length_is_bounded),
+        http_test(blob_reads_the_content_of_the_server),
         http_test(blob_forgets_a_block_that_broke),
         http_test(block_that_made_room_for_a_broken_one_is_read_again),
     };

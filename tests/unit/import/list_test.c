@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Checksums of a file, found in lists of all forms; and what is no checksum of it. */
+/* Checksums of a file in lists of all forms, and lines that are not its checksum. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +55,7 @@ static void test_forms(void **state)
     }
 }
 
-static void test_what_is_none(void **state)
+static void test_list_without_the_file_has_no_checksum(void **state)
 {
     static const char *const rows[] = {
         "",
@@ -133,8 +133,8 @@ static void manifest_names_files_by_their_whole_path(void **state)
     assert_false(import_list_find(A256, "x", "list", TRUE, &found, NULL));
 }
 
-/* SHA-1 shows that something broke on its way, and loses against anything stronger. */
-static void test_what_shows_damage(void **state)
+/* SHA-1 detects transmission errors. Any stronger checksum replaces it. */
+static void test_sha1_is_used_only_without_a_stronger_checksum(void **state)
 {
     ImportChecksum found;
 
@@ -152,10 +152,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_list_without_the_file_has_no_checksum),
         cmocka_unit_test(two_digests_of_one_kind_are_refused),
         cmocka_unit_test(manifest_names_files_by_their_whole_path),
-        cmocka_unit_test(test_what_shows_damage),
+        cmocka_unit_test(test_sha1_is_used_only_without_a_stronger_checksum),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

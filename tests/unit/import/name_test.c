@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of volumes, made of names that others chose. */
+/* Names of volumes, derived from untrusted names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Packages of several disks: each is verified and read by itself, and none may change meanwhile. */
+/*
+ * Packages of several disks. Each disk is verified and read by itself, and must not change between.
+ */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,9 +24,9 @@
 
 typedef struct {
     char *dir, *ova, *ovf;
-    uint8_t content[DISKS][SIZE];   /* what a guest sees */
+    uint8_t content[DISKS][SIZE];   /* content of the guest's disk */
     GByteArray *file[DISKS];        /* the second one is compressed */
-    GString *descriptor, *manifest; /* NULL: there is no manifest */
+    GString *descriptor, *manifest; /* NULL: no manifest */
     GByteArray *archive;
 } Package;
 
@@ -130,7 +132,7 @@ static void save_ova(Package *package, gboolean with_manifest, gboolean with_end
     save_bytes(package->ova, package->archive->data, package->archive->len);
 }
 
-/* As files beside each other. */
+/* Saves the package as files in one directory. */
 static void save_ovf(const Package *package)
 {
     g_autofree char *manifest = g_build_filename(package->dir, "vm.mf", NULL);
@@ -198,7 +200,7 @@ static void each_disk_has_its_own_content(void **state)
     assert_imported(package, package->ovf);
 }
 
-static void one_disk_alone_is_the_one_that_is_asked_for(void **state)
+static void requested_disk_is_the_only_one_imported(void **state)
 {
     Package *package = *state;
     CstImportHow how = {.source = package->ova};
@@ -258,7 +260,7 @@ static void archive_that_was_cut_off_is_refused(void **state)
     assert_imported(package, package->ova);
 }
 
-/* Also of what no disk is made of: the padding at the end. */
+/* The checksum includes bytes that belong to no disk: the padding at the end. */
 static void checksum_is_that_of_the_whole_archive(void **state)
 {
     Package *package = *state;
@@ -322,7 +324,7 @@ static void file_that_changes_while_a_disk_is_sent_is_noticed(void **state)
         g_autofree char *path = g_build_filename(package->dir, names[i], NULL);
 
         assert_changed(&ovf, package->ovf, i, TRUE);
-        /* A compressed one was unpacked when it was opened; others are not that disk. */
+        /* The compressed disk was unpacked at the open. The other files are not that disk. */
         assert_changed(&ovf, path, i, i != 1);
         assert_changed(&ovf, path, (i + 1) % DISKS, FALSE);
     }
@@ -334,7 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         package_test(each_disk_has_its_own_content),
-        package_test(one_disk_alone_is_the_one_that_is_asked_for),
+        package_test(requested_disk_is_the_only_one_imported),
         package_test(damage_of_each_disk_is_noticed),
         package_test(disk_that_the_manifest_lacks_is_refused),
         package_test(archive_that_was_cut_off_is_refused),

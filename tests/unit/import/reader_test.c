@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bytes in order, looked at before they are taken. */
+/* A reader of ordered bytes that can be peeked at. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ static void assert_read(ImportReader *reader, size_t len, const char *expected)
     assert_memory_equal(buf, expected, n);
 }
 
-static void test_what_is_peeked_at_is_read_again(void **state)
+static void test_peeked_bytes_are_read_again(void **state)
 {
     for (size_t step = 1; step < 12; step++) {
         g_autoptr(ImportReader) reader = reader_of(step, FALSE);
@@ -58,8 +58,8 @@ static void test_what_is_peeked_at_is_read_again(void **state)
     }
 }
 
-/* Once, whatever was peeked at, and in order. */
-static void test_the_digest_is_of_what_is_read(void **state)
+/* Each byte once and in order, independent of peeks. */
+static void test_digest_covers_exactly_the_read_bytes(void **state)
 {
     g_autoptr(CstDigest) digest = cst_digest_new(CST_SHA256, NULL);
     g_autoptr(CstDigest) expected = cst_digest_new(CST_SHA256, NULL);
@@ -77,7 +77,7 @@ static void test_the_digest_is_of_what_is_read(void **state)
     assert_string_equal(found, wanted);
 }
 
-static void test_failures_are_told(void **state)
+static void test_failures_are_reported(void **state)
 {
     g_autoptr(ImportReader) reader = reader_of(4, TRUE);
     g_autoptr(GError) error = NULL;
@@ -116,9 +116,9 @@ static void test_a_cancelled_task_ends_a_silent_pipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_peeked_at_is_read_again),
-        cmocka_unit_test(test_the_digest_is_of_what_is_read),
-        cmocka_unit_test(test_failures_are_told),
+        cmocka_unit_test(test_peeked_bytes_are_read_again),
+        cmocka_unit_test(test_digest_covers_exactly_the_read_bytes),
+        cmocka_unit_test(test_failures_are_reported),
         cmocka_unit_test(test_a_cancelled_task_ends_a_silent_pipe),
     };
 

@@ -21,7 +21,7 @@ static void put_le(uint8_t *at, uint64_t value, unsigned len)
         at[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* An archive of @packed and @header; the checksums are not looked at. */
+/* An archive of @packed and @header. Its checksums are not verified. */
 static CstBlob *archive_new(const void *packed, size_t packed_len, const void *header, size_t len)
 {
     g_autofree uint8_t *bytes = g_malloc0(32 + packed_len + len);
@@ -49,7 +49,7 @@ static void assert_memory(const char *header, size_t len, uint64_t expected)
 
 static void memory_is_that_of_the_largest_folder(void **state)
 {
-    /* LZMA2 of 384 MiB, LZMA of 1 GiB, PPMd of 2 GiB, LZMA behind a filter. */
+    /* LZMA2 of 384 MiB, LZMA of 1 GiB, PPMd of 2 GiB, LZMA after a filter. */
     ASSERT_MEMORY("\x01\x04" STREAMS "\x01\x21\x21\x01\x21", 384 * CST_MIB);
     ASSERT_MEMORY("\x01\x04" STREAMS "\x01\x21\x21\x01\x28", UINT32_MAX);
     ASSERT_MEMORY("\x01\x04" STREAMS "\x01\x23\x03\x01\x01\x05\x5d\x00\x00\x00\x40", CST_GIB);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Imports of files: what is sent of them, when they have changed, what their names may not say. */
+/* Imports of files: the sent bytes, detection of changes, and refused names. */
 #include "points.h"
 
 #include <fcntl.h>
@@ -186,8 +186,8 @@ static void checksum_is_that_of_the_whole_compressed_file(void **state)
     assert_non_null(import);
 }
 
-/* What others may write to is read once: what was verified is what is sent. */
-static void file_of_others_is_sent_as_it_was_verified(void **state)
+/* A file that is writable for other users is read once, so the sent bytes are the verified ones. */
+static void file_of_other_users_is_sent_as_it_was_verified(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
@@ -250,7 +250,7 @@ static gpointer flood_pipe(gpointer data)
     return GSIZE_TO_POINTER(written);
 }
 
-/* A pipe does not say how much will come. */
+/* A pipe has no known length. */
 static void pipe_that_is_too_long_is_not_spooled_whole(void **state)
 {
     World *world = *state;
@@ -267,8 +267,8 @@ static void pipe_that_is_too_long_is_not_spooled_whole(void **state)
     assert_true(GPOINTER_TO_SIZE(g_thread_join(writer)) < FLOOD);
 }
 
-/* The directory of spools has nothing but the file itself, whatever has failed. */
-static void nothing_is_left_of_a_spool(void **state)
+/* The directory of spools contains only the file itself after any failure. */
+static void failed_import_leaves_no_spool_file(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
@@ -293,7 +293,7 @@ static void nothing_is_left_of_a_spool(void **state)
     assert_null(g_dir_read_name(entries));
 }
 
-static void test_what_is_refused(void **state)
+static void test_file_over_the_limit_or_with_a_wrong_checksum_is_refused(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .format = "raw", .max_size = 2};
@@ -322,11 +322,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(file_that_changes_while_it_is_unpacked_is_refused, make,
                                         drop),
         cmocka_unit_test_setup_teardown(checksum_is_that_of_the_whole_compressed_file, make, drop),
-        cmocka_unit_test_setup_teardown(file_of_others_is_sent_as_it_was_verified, make, drop),
+        cmocka_unit_test_setup_teardown(file_of_other_users_is_sent_as_it_was_verified, make, drop),
         cmocka_unit_test_setup_teardown(zeroes_at_the_end_of_a_spool_are_content, make, drop),
         cmocka_unit_test_setup_teardown(pipe_that_is_too_long_is_not_spooled_whole, make, drop),
-        cmocka_unit_test_setup_teardown(nothing_is_left_of_a_spool, make, drop),
-        cmocka_unit_test_setup_teardown(test_what_is_refused, make, drop),
+        cmocka_unit_test_setup_teardown(failed_import_leaves_no_spool_file, make, drop),
+        cmocka_unit_test_setup_teardown(
+            test_file_over_the_limit_or_with_a_wrong_checksum_is_refused, make, drop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

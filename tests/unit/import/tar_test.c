@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Entries of archives, and what the entries before them say of their names and sizes. */
+/* Entries of archives, and the headers with their names and sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,8 +90,8 @@ static void pax_name_counts_for_one_entry(void **state)
     assert_entry(tar, 3, "d", "4");
 }
 
-/* A directory is an entry: what is said before it is not of the file that follows. */
-static void names_and_sizes_of_a_directory_are_not_those_of_the_next_file(void **state)
+/* A directory is an entry, so the headers before it do not apply to the following file. */
+static void headers_of_a_directory_do_not_apply_to_the_next_file(void **state)
 {
     g_autoptr(ImportTar) tar = NULL;
 
@@ -105,8 +105,8 @@ static void names_and_sizes_of_a_directory_are_not_those_of_the_next_file(void *
     assert_entry(tar, 0, "file", "content");
 }
 
-/* A long link name and a global header come between an entry and what is said of it. */
-static void other_headers_do_not_end_what_is_said_of_an_entry(void **state)
+/* A long link name and a global header lie between an entry and its headers. */
+static void other_headers_do_not_end_the_headers_of_an_entry(void **state)
 {
     g_autoptr(ImportTar) tar = NULL;
 
@@ -121,7 +121,7 @@ static void other_headers_do_not_end_what_is_said_of_an_entry(void **state)
     assert_entry(tar, 0, "named", "content");
 }
 
-/* The size of a header is its own, whatever is said of the entry that it belongs to. */
+/* The size of a header is its own, independent of headers for its entry. */
 static void size_of_an_entry_is_not_that_of_a_header_before_it(void **state)
 {
     g_autoptr(ImportTar) tar = NULL;
@@ -221,8 +221,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         tar_test(pax_size_counts_for_one_entry),
         tar_test(pax_name_counts_for_one_entry),
-        tar_test(names_and_sizes_of_a_directory_are_not_those_of_the_next_file),
-        tar_test(other_headers_do_not_end_what_is_said_of_an_entry),
+        tar_test(headers_of_a_directory_do_not_apply_to_the_next_file),
+        tar_test(other_headers_do_not_end_the_headers_of_an_entry),
         tar_test(size_of_an_entry_is_not_that_of_a_header_before_it),
         tar_test(entries_that_no_package_has_are_refused),
         tar_test(two_files_of_one_name_are_refused),

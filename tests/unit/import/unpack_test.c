@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decompression of what comes in pieces of any size: members, padding, damage, limits. */
+/* Decompression of input in pieces of any size: members, padding, damage, limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -173,7 +173,10 @@ static void expansion_beyond_belief_is_refused_unless_a_size_is_given(void **sta
     assert_is_bomb(packed, NULL, GIB + (GIB >> 3));
 }
 
-/* Neither shell expands beyond belief, but both together do: what came in is what counts. */
+/*
+ * Each of the two shells expands within the limit, but not both together. The limit counts from the
+ * compressed input.
+ */
 static void expansion_is_that_of_all_shells_together(void **state)
 {
     const guint frames = 280000, frame_bytes = 4096;
@@ -198,7 +201,7 @@ static void expansion_is_that_of_all_shells_together(void **state)
     assert_is_bomb(packed, inner, (uint64_t)frames * frame_bytes);
 }
 
-/* A frame of one byte that says that it needs a window of so many bytes. */
+/* A frame of one byte that requires a window of the given size. */
 static void memory_of_a_zstd_window_is_bounded(void **state)
 {
     static const uint8_t exponents[] = {20, 31};
@@ -215,7 +218,7 @@ static void memory_of_a_zstd_window_is_bounded(void **state)
     }
 }
 
-/* The dictionary of an xz block is that of its header, which is made larger here. */
+/* The dictionary size of an xz block is in its header, and is enlarged here. */
 static void memory_of_an_xz_dictionary_is_bounded(void **state)
 {
     for (int large = 0; large < 2; large++) {
@@ -278,7 +281,7 @@ static void members_of_each_kind_follow_each_other(void **state)
     }
 }
 
-static void test_what_is_recognised(void **state)
+static void test_known_compressions_are_recognized(void **state)
 {
     static const struct {
         const char *head;
@@ -322,7 +325,7 @@ int main(void)
         cmocka_unit_test(memory_of_a_zstd_window_is_bounded),
         cmocka_unit_test(memory_of_an_xz_dictionary_is_bounded),
         cmocka_unit_test(members_of_each_kind_follow_each_other),
-        cmocka_unit_test(test_what_is_recognised),
+        cmocka_unit_test(test_known_compressions_are_recognized),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
