@@ -29,7 +29,7 @@ gint64 __real_g_get_monotonic_time(void);
 static __thread gboolean is_server_thread;
 static gint grace_is_over;  /* atomic */
 static gint clock_stands;   /* atomic; for the server's thread */
-static gint seconds_passed; /* atomic; added to those of the clock */
+static gint seconds_passed; /* atomic; added to the clock's time */
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
 {
@@ -163,7 +163,10 @@ static int open_client(const Bench *bench)
     return fd;
 }
 
-/* Two clients whose flushes are held at the blob; the first one's is let go first. */
+/*
+ * Opens two clients whose flushes are held at the blob. The flush of the first one is released
+ * first.
+ */
 static void open_two_that_flush(Bench *bench, int fds[2])
 {
     recorder_hold(bench->recorder);
@@ -219,7 +222,7 @@ static void stopping_server_waits_for_every_client_after_grace(void **state)
 }
 
 /* The reply does not fit into the socket, so its thread waits for the client. */
-static void client_that_reads_nothing_does_not_hold_the_server(void **state)
+static void client_that_does_not_read_does_not_delay_the_end_of_the_server(void **state)
 {
     Bench *bench = *state;
     int fd = open_client(bench);
@@ -243,7 +246,7 @@ static void client_that_does_not_negotiate_in_time_is_dropped(void **state)
     silent = connect_client(bench);
     g_atomic_int_set(&seconds_passed, 3600);
     assert_true(nbd_client_is_over(silent));
-    /* The same round has looked at the client that has negotiated. */
+    /* The same round has checked the client that has negotiated. */
     nbd_client_ask(open, NBD_CMD_FLUSH, 0, 7, 0, 0, NULL);
     assert_int_equal(nbd_client_reply(open, 0, NULL), 0);
     close(open);
@@ -318,7 +321,7 @@ static gboolean is_one_host(const char *a, const char *b)
     return one.local == two.local && memcmp(one.bytes, two.bytes, sizeof(one.bytes)) == 0;
 }
 
-static void hosts_are_told_apart_by_address_and_network(void **state)
+static void hosts_are_identified_by_address_and_network(void **state)
 {
     assert_true(is_one_host("192.0.2.1", "192.0.2.1"));
     assert_false(is_one_host("192.0.2.1", "192.0.2.2"));
@@ -363,7 +366,7 @@ static void unproven_guest_of_the_most_numerous_host_is_replaced(void **state)
     assert_false(nbd_admit_unproven(guests, &few, &replaced));
 }
 
-static void proven_guests_of_one_host_leave_places_for_another(void **state)
+static void proven_guests_of_one_host_leave_places_for_another_host(void **state)
 {
     g_autoptr(GPtrArray) guests = g_ptr_array_new_with_free_func(g_free);
     NbdHost many = host_of("192.0.2.1"), few = host_of("192.0.2.2");
@@ -384,7 +387,9 @@ static void failed_connections_make_one_line_a_second(void **state)
     Bench *bench = *state;
     int fds[MOST + 1 + REPLACED];
 
-    /* The server's clock stands still: the first line, and a count of the rest when it ends. */
+    /*
+     * The server's clock is stopped: it logs the first line, and a count of the rest when it ends.
+     */
     g_atomic_int_set(&clock_stands, TRUE);
     for (int i = 0; i <= MOST; i++)
         fds[i] = connect_client(bench);
@@ -401,7 +406,9 @@ static void failed_connections_make_one_line_a_second(void **state)
         close(fds[i]);
 }
 
-/* Until the client is out of the list, whose sockets a stopping server shuts down. */
+/*
+ * Until the client is removed from the list. A stopping server shuts down the sockets of that list.
+ */
 static void listed_client_has_an_open_socket(void **state)
 {
     Bench *bench = *state;
@@ -428,13 +435,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(stopping_server_answers_every_request_within_grace),
         BENCH_TEST(stopping_server_waits_for_every_client_after_grace),
-        BENCH_TEST(client_that_reads_nothing_does_not_hold_the_server),
+        BENCH_TEST(client_that_does_not_read_does_not_delay_the_end_of_the_server),
         BENCH_TEST(client_that_does_not_negotiate_in_time_is_dropped),
         BENCH_TEST(client_over_the_limit_is_refused_until_one_leaves),
         BENCH_TEST(oldest_unproven_client_is_replaced_by_a_new_one),
-        cmocka_unit_test(hosts_are_told_apart_by_address_and_network),
+        cmocka_unit_test(hosts_are_identified_by_address_and_network),
         cmocka_unit_test(unproven_guest_of_the_most_numerous_host_is_replaced),
-        cmocka_unit_test(proven_guests_of_one_host_leave_places_for_another),
+        cmocka_unit_test(proven_guests_of_one_host_leave_places_for_another_host),
         BENCH_TEST(failed_connections_make_one_line_a_second),
         BENCH_TEST(listed_client_has_an_open_socket),
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Requests of one connection over a blob that records its calls: the order of changes, flushes and
- * replies, and the limits of what is in flight.
+ * replies, and the limits of requests in flight.
  */
 #include "points.h"
 
@@ -92,7 +92,7 @@ static const struct {
 
 /* --- flushes ---------------------------------------------------------------------------------- */
 
-/* Each call at the blob looks whether the client has its reply already. */
+/* Each call of the blob checks whether the client has its reply already. */
 static void forced_change_is_flushed_before_its_reply(void **state)
 {
     static const uint32_t lengths[] = {512, 64 * 1024};
@@ -176,7 +176,9 @@ static void failed_read_is_reported(void **state)
     assert_int_equal(ask(session, NBD_CMD_READ, 0, 512), 0);
 }
 
-/* --- what is in flight ------------------------------------------------------------------------ */
+/*
+ * --- requests in flight --------------------------------------------------------------------------
+ */
 
 static void request_over_the_number_waits_for_one_to_end(void **state)
 {
@@ -205,7 +207,7 @@ static void ask_read(Session *session, guint number, uint32_t len)
 }
 
 /* The end of a short request makes too little room for a long one, which must go on waiting. */
-static void request_over_the_bytes_waits_until_there_is_room(void **state)
+static void request_over_the_limit_of_bytes_waits_for_room(void **state)
 {
     Session *session = *state;
 
@@ -261,7 +263,7 @@ static void long_request_waits_for_the_bytes_of_other_connections(void **state)
     points_clear();
 }
 
-/* More of each than there may be in flight, one after the other: no request may wait. */
+/* More requests of each kind than the limit, one after another: no request may wait. */
 static void each_request_gives_its_place_back(void **state)
 {
     Session *session = *state;
@@ -305,7 +307,7 @@ static void requests_in_flight_end_before_the_connection(void **state)
     points_clear();
 }
 
-/* The client takes no reply any more, and still could send requests. */
+/* The client no longer reads replies, but could still send requests. */
 static void reply_that_cannot_be_sent_ends_the_connection(void **state)
 {
     Session *session = *state;
@@ -326,7 +328,7 @@ int main(void)
         SESSION_TEST(failed_change_is_not_flushed),
         SESSION_TEST(failed_read_is_reported),
         SESSION_TEST(request_over_the_number_waits_for_one_to_end),
-        SESSION_TEST(request_over_the_bytes_waits_until_there_is_room),
+        SESSION_TEST(request_over_the_limit_of_bytes_waits_for_room),
         SESSION_TEST(long_request_waits_for_the_bytes_of_other_connections),
         SESSION_TEST(each_request_gives_its_place_back),
         SESSION_TEST(requests_in_flight_end_before_the_connection),
