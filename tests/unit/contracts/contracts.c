@@ -2,8 +2,8 @@
 
 /*
  * Ends a test in which a backend, blob or format breaks the contract of errors (base/call.h). The
- * dispatchers make an error of that, and a test that expects some error would take it for the one
- * that is right: for a failure that is reported although it was returned as a success.
+ * dispatchers turn a broken contract into an error. A test that expects an error would accept it
+ * as the right one: for example a failure that was returned as a success.
  */
 #include <base/call.h>
 
