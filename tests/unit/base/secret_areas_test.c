@@ -36,8 +36,7 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
     return __real_mmap64(at, size, protection, flags, fd, offset);
 }
 
-static const uint8_t
-    *wiped; /* bytes that must be zero when they are unmapped; NULL: not verified */
+static const uint8_t *wiped; /* bytes that munmap() must find zero; NULL: not verified */
 static size_t wiped_len;
 
 int __wrap_munmap(void *at, size_t size)

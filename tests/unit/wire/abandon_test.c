@@ -163,8 +163,8 @@ static void upload(Probe *probe, uint32_t serial, uint32_t status, size_t len)
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, status, data, len);
 }
 
-/* One piece is at the worker and another one waits. */
-static void upload_whose_write_ends_before_it_is_abandoned_is_closed(void **state)
+/* A worker writes one piece and another piece waits. */
+static void upload_whose_write_ends_before_its_abandonment_is_closed(void **state)
 {
     Watch watch = begin(state);
     Probe probe = probe_open(*state, FALSE);
@@ -270,7 +270,7 @@ static void packets_after_the_end_of_a_stream_are_ignored(void **state)
 }
 
 /* Other calls may wait for the volume of a stream that only waits for the storage. */
-static void stream_is_said_to_end_before_the_storage_is_through(void **state)
+static void stream_is_marked_as_ending_before_its_storage_has_finished(void **state)
 {
     Watch watch = begin(state);
     Probe probe = probe_open(*state, FALSE);
@@ -369,11 +369,11 @@ int main(void)
         BENCH_TEST(call_in_the_queue_does_not_begin_after_it_is_emptied),
         BENCH_TEST(calls_of_another_client_go_on),
         BENCH_TEST(event_to_a_client_that_leaves_is_dropped),
-        BENCH_TEST(upload_whose_write_ends_before_it_is_abandoned_is_closed),
+        BENCH_TEST(upload_whose_write_ends_before_its_abandonment_is_closed),
         BENCH_TEST(upload_that_is_written_while_its_client_leaves_is_closed),
         BENCH_TEST(upload_that_is_finishing_while_its_client_leaves_is_finished),
         BENCH_TEST(packets_after_the_end_of_a_stream_are_ignored),
-        BENCH_TEST(stream_is_said_to_end_before_the_storage_is_through),
+        BENCH_TEST(stream_is_marked_as_ending_before_its_storage_has_finished),
         BENCH_TEST(connection_that_cannot_be_watched_is_not_counted),
         BENCH_TEST(stream_that_opens_after_its_client_has_left_is_closed),
     };

@@ -8,9 +8,9 @@
 #include "await.h"
 
 /*
- * Every procedure that a storage server answers, but for those that begin and end a connection. All
- * arguments decode from zeros (empty strings, uuid zero, absent options), so one payload fits every
- * call.
+ * Every procedure of a storage server except the procedures that begin and end a connection. All
+ * arguments decode from zeros (empty strings, uuid zero, absent options), so one payload fits
+ * every call.
  */
 typedef struct {
     int procedure;
@@ -271,7 +271,7 @@ static void opening_read_only_refuses_every_change(void **state)
     probe_close(&probe);
 }
 
-/* Not the reason of the refusal, but that there is an answer of the procedure's own. */
+/* Asserts that the procedure itself has answered, for any reason. */
 static void assert_answered(Probe *probe, uint32_t program, const Row *row)
 {
     Packet packet = call_with_zeros(probe, program, row->procedure);
@@ -318,8 +318,8 @@ static gboolean is_listed(size_t program, int procedure)
            (procedure == WIRE_PROC_CONNECT_OPEN || procedure == WIRE_PROC_CONNECT_CLOSE);
 }
 
-/* Whoever adds a procedure says in the table above whether it changes anything. */
-static void what_is_not_in_the_table_is_no_procedure(void **state)
+/* A new procedure must be added to the table above, with its effect. */
+static void procedure_that_is_not_in_the_table_does_not_exist(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -351,8 +351,8 @@ static void call(Probe *probe, uint32_t program, const Row *row)
     packet_free(&packet);
 }
 
-/* Nor does the table call anything reading that changes what it is let loose on. */
-static void nothing_changes_over_the_read_only_socket(void **state)
+/* A procedure that the table marks as reading makes no change. */
+static void read_only_socket_makes_no_change(void **state)
 {
     const Row flatten = {WIRE_CISTERN_VOL_FLATTEN, NULL};
     Probe reader = probe_open(*state, TRUE), writer = probe_open(*state, FALSE);
@@ -366,7 +366,7 @@ static void nothing_changes_over_the_read_only_socket(void **state)
     probe_close(&writer);
 }
 
-static void arguments_are_looked_at_before_access(void **state)
+static void arguments_are_decoded_before_the_access_check(void **state)
 {
     Probe probe = probe_open(*state, TRUE);
     g_autofree char *text = probe_call_error(&probe, WIRE_PROC_STORAGE_POOL_CREATE, NULL, NULL, 39);
@@ -411,7 +411,7 @@ static void open_allowed(Probe *probe)
     probe_call(probe, WIRE_PROC_CONNECT_OPEN, XDR_OF(open_args), &args, NULL, NULL);
 }
 
-static void a_stranger_may_only_read(void **state)
+static void untrusted_user_may_only_read(void **state)
 {
     Probe writer = connect_as(*state, PROBE_STRANGER, PROBE_STRANGER, FALSE);
     Probe reader = connect_as(*state, PROBE_STRANGER, PROBE_STRANGER, TRUE);
@@ -426,7 +426,7 @@ static void a_stranger_may_only_read(void **state)
 }
 
 /* The token of a daemon of this host may be shown by root only. */
-static void a_stranger_speaks_for_nobody(void **state)
+static void untrusted_user_cannot_set_another_identity(void **state)
 {
     Probe reader = probe_open_stranger(*state, TRUE);
     wire_identity_args args = {0};
@@ -470,7 +470,7 @@ static void members_of_many_groups_are_known(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
         Probe member, stranger;
 
-        /* The kernel sorts them: all others come before the one that is looked for. */
+        /* The kernel sorts the groups, so the searched one is the last. */
         for (size_t n = 0; n < counts[i]; n++)
             groups[n] = (gid_t)(10000 + n);
         groups[counts[i]] = STORAGE_TEAM;
@@ -483,7 +483,7 @@ static void members_of_many_groups_are_known(void **state)
     }
 }
 
-static void one_user_may_not_take_all_places(void **state)
+static void user_cannot_use_all_connections(void **state)
 {
     Bench *bench = *state;
     Probe first, second, root;
@@ -510,8 +510,8 @@ static void wait_for_events(Probe *probe)
 }
 
 /*
- * Connections are scarce while one more is refused. The silent reader makes room then; not before,
- * and not who calls, waits for events, may write, or is root.
+ * A connection is refused when the limit is reached. Then a silent reader is dropped to make room.
+ * A client that calls, waits for events, may write, or is root is never dropped.
  */
 static void silent_readers_make_room_when_connections_are_scarce(void **state)
 {
@@ -533,7 +533,7 @@ static void silent_readers_make_room_when_connections_are_scarce(void **state)
     kept[WRITER] = connect_as(bench, STORAGE_TEAM, PROBE_STRANGER, FALSE);
     open_allowed(&kept[WRITER]);
     kept[ROOT] = probe_open(bench, TRUE);
-    /* With such a client the server looks at all of them every second. */
+    /* With such a client the server checks all clients every second. */
     probe_call(&kept[ROOT], WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &keepalive, NULL,
                NULL);
     assert_true(probe_is_silent_for(*state, &silent, 3));
@@ -560,15 +560,15 @@ int main(void)
         BENCH_TEST(opening_read_only_refuses_every_change),
         BENCH_TEST(reading_is_answered_on_the_read_only_socket),
         BENCH_TEST(every_procedure_is_answered),
-        BENCH_TEST(what_is_not_in_the_table_is_no_procedure),
-        BENCH_TEST(nothing_changes_over_the_read_only_socket),
-        BENCH_TEST(arguments_are_looked_at_before_access),
+        BENCH_TEST(procedure_that_is_not_in_the_table_does_not_exist),
+        BENCH_TEST(read_only_socket_makes_no_change),
+        BENCH_TEST(arguments_are_decoded_before_the_access_check),
         BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
-        BENCH_TEST(a_stranger_may_only_read),
-        BENCH_TEST(a_stranger_speaks_for_nobody),
+        BENCH_TEST(untrusted_user_may_only_read),
+        BENCH_TEST(untrusted_user_cannot_set_another_identity),
         BENCH_TEST(members_of_the_group_may_write),
         BENCH_TEST(members_of_many_groups_are_known),
-        BENCH_TEST(one_user_may_not_take_all_places),
+        BENCH_TEST(user_cannot_use_all_connections),
         BENCH_TEST(silent_readers_make_room_when_connections_are_scarce),
     };
 

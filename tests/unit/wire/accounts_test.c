@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the server counts comes back to nothing: whatever a client does and however it leaves, no
- * bytes stay charged to its user, no thread keeps looking at the clock, and no descriptor stays
- * open. An idle client is connected meanwhile, whose user is the same.
+ * The server's accounts return to zero. For any behaviour of a client, no bytes remain charged to
+ * its user, no timer remains, and no descriptor remains open. An idle client of the same user is
+ * connected during the test.
  */
 #include "watch.h"
 
@@ -38,7 +38,9 @@ static void read_end(Probe *probe)
     }
 }
 
-/* --- what a client does; it hangs up afterwards ----------------------------------------------- */
+/*
+ * --- behaviours of a client; each ends with a hangup ---------------------------------------------
+ */
 
 static void says_nothing(const Watch *watch, Probe *probe)
 {
@@ -130,7 +132,10 @@ static void does_not_read_a_download(const Watch *watch, Probe *probe)
     watch_await_timed(watch, 1);
 }
 
-/* Of many downloads that nobody reads so much is got ready, and no more; then all of them come. */
+/*
+ * Starts many downloads and reads them late. The server prepares a bounded part, and later sends
+ * all.
+ */
 static void reads_downloads_late(const Watch *watch, Probe *probe)
 {
     enum { COUNT = 12 };
@@ -259,7 +264,7 @@ static void cancels_a_call(const Watch *watch, Probe *probe)
     fake_hold(&fake.hold_wipe, FALSE);
 }
 
-/* The call ends because its client goes. */
+/* The call ends because its client disconnects. */
 static void leaves_a_call_that_can_be_cancelled(const Watch *watch, Probe *probe)
 {
     fake_hold(&fake.hold_wipe, TRUE);
@@ -348,7 +353,7 @@ static const struct {
     {"runs out of space", runs_out_of_space},
 };
 
-static void whatever_a_client_does_nothing_of_it_stays(void **state)
+static void accounts_are_zero_after_each_behaviour_of_a_client(void **state)
 {
     Watch w = watch_begin(*state);
 
@@ -364,8 +369,8 @@ static void whatever_a_client_does_nothing_of_it_stays(void **state)
     watch_end(&w);
 }
 
-/* The same for a user who has a budget and may write. */
-static void whatever_a_stranger_does_his_budget_is_whole_again(void **state)
+/* The same for a user with a budget who may write. */
+static void budget_of_an_untrusted_user_is_restored_after_each_behaviour(void **state)
 {
     Bench *bench = *state;
     Watch w;
@@ -386,7 +391,7 @@ static void whatever_a_stranger_does_his_budget_is_whole_again(void **state)
     watch_end(&w);
 }
 
-static void who_has_not_opened_is_timed_until_he_leaves(void **state)
+static void client_without_open_is_timed_until_it_disconnects(void **state)
 {
     Watch w = watch_begin(*state);
     Probe probe = probe_connect(*state, FALSE);
@@ -397,9 +402,8 @@ static void who_has_not_opened_is_timed_until_he_leaves(void **state)
     watch_end(&w);
 }
 
-/* Nothing is read of who has as many calls in flight as he may; that he is gone is seen all the
- * same. */
-static void who_hangs_up_unread_is_gone_at_once(void **state)
+/* A client with the maximum of calls in flight is not read. Its hangup is detected nevertheless. */
+static void hangup_of_an_unread_client_is_detected_at_once(void **state)
 {
     Bench *bench = *state;
     wire_pool_flags_args args = {.pool = probe_pool("images")};
@@ -421,8 +425,8 @@ static void who_hangs_up_unread_is_gone_at_once(void **state)
     watch_end(&w);
 }
 
-/* Nor of who has more pieces of an upload waiting than may; his is given up. */
-static void who_hangs_up_behind_a_full_queue_is_gone_at_once(void **state)
+/* A client with too many waiting upload pieces is not read either. Its upload is abandoned. */
+static void hangup_with_a_full_queue_is_detected_at_once(void **state)
 {
     Watch w = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE);
@@ -458,11 +462,11 @@ int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(whatever_a_client_does_nothing_of_it_stays),
-        BENCH_TEST(whatever_a_stranger_does_his_budget_is_whole_again),
-        BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
-        BENCH_TEST(who_hangs_up_unread_is_gone_at_once),
-        BENCH_TEST(who_hangs_up_behind_a_full_queue_is_gone_at_once),
+        BENCH_TEST(accounts_are_zero_after_each_behaviour_of_a_client),
+        BENCH_TEST(budget_of_an_untrusted_user_is_restored_after_each_behaviour),
+        BENCH_TEST(client_without_open_is_timed_until_it_disconnects),
+        BENCH_TEST(hangup_of_an_unread_client_is_detected_at_once),
+        BENCH_TEST(hangup_with_a_full_queue_is_detected_at_once),
         BENCH_TEST(a_server_that_ends_leaves_no_descriptor),
     };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the connections of one user share: the bytes that are held for them, and their places. Who
- * has to wait for either goes on when it is given back, and not before.
+ * The budget that connections of one user share: bytes in memory, and places. A waiting client
+ * continues when the budget has room, and not earlier.
  */
 #include "watch.h"
 
@@ -52,7 +52,7 @@ static gboolean is_connected(const Probe *probe)
     return poll(&p, 1, 0) == 0;
 }
 
-/* It is read, but what it may take is not there yet. */
+/* The call was read, but the budget has no room for it. */
 static void a_call_begins_when_its_users_bytes_are_given_back(void **state)
 {
     Probe holder, caller;
@@ -73,7 +73,7 @@ static void a_call_begins_when_its_users_bytes_are_given_back(void **state)
 }
 
 /* Not even read, as long as a connection of the same user holds all that he may. */
-static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
+static void client_over_the_budget_is_read_again_when_bytes_are_released(void **state)
 {
     Probe holder, caller, root;
 
@@ -81,7 +81,7 @@ static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
     root = probe_open(*state, FALSE);
     holder = probe_open_stranger(*state, TRUE);
     caller = probe_open_stranger(*state, TRUE);
-    /* The most that does not count as much: who holds more may not stand still for so long. */
+    /* The most bytes that count as little: a client with more must not stop sending for so long. */
     send_part(*state, &holder, 64 * KIB);
     probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
     assert_true(probe_is_silent_for(*state, &caller, 3));
@@ -95,7 +95,7 @@ static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
     probe_close(&root);
 }
 
-static void who_holds_his_users_bytes_and_does_not_move_is_dropped(void **state)
+static void client_that_holds_the_budget_and_makes_no_progress_is_dropped(void **state)
 {
     Probe holder, caller;
 
@@ -122,7 +122,7 @@ static size_t read_piece(Probe *probe)
     return len;
 }
 
-static void a_download_goes_on_when_its_users_bytes_are_given_back(void **state)
+static void download_continues_when_bytes_of_its_user_are_released(void **state)
 {
     wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
     Probe holder, reader;
@@ -160,7 +160,7 @@ static gpointer upload_pieces(gpointer data)
 }
 
 /* More bytes wait for the disk than the user may hold. Each write lets reading go on. */
-static void an_upload_over_the_budget_goes_on_when_it_is_written(void **state)
+static void upload_over_the_budget_continues_when_it_is_written(void **state)
 {
     wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
     GThread *thread;
@@ -211,10 +211,10 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_call_begins_when_its_users_bytes_are_given_back),
-        BENCH_TEST(who_is_over_is_read_again_when_bytes_are_given_back),
-        BENCH_TEST(who_holds_his_users_bytes_and_does_not_move_is_dropped),
-        BENCH_TEST(a_download_goes_on_when_its_users_bytes_are_given_back),
-        BENCH_TEST(an_upload_over_the_budget_goes_on_when_it_is_written),
+        BENCH_TEST(client_over_the_budget_is_read_again_when_bytes_are_released),
+        BENCH_TEST(client_that_holds_the_budget_and_makes_no_progress_is_dropped),
+        BENCH_TEST(download_continues_when_bytes_of_its_user_are_released),
+        BENCH_TEST(upload_over_the_budget_continues_when_it_is_written),
         BENCH_TEST(the_last_places_are_for_root),
     };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where each call runs. What may touch a pool's storage, or wait for a volume, a pool or a scan,
- * has to be CST_RUN_LONG; a call that is something else is on a list here, and somebody has looked
- * whether it keeps to that.
+ * The worker class of each call. A call that may access a pool's storage, or wait for a volume, a
+ * pool or a scan, must be CST_RUN_LONG. Each call of another class is on a list here, after a
+ * review of its code.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include "procedures.h"
 
-/* Read the daemon's own files, /proc and /sys; or make a document of what is in memory. */
+/* These read the daemon's own files, /proc and /sys, or build a document from memory. */
 static const char *const quick[] = {
     "cisternPoolProtected",
     "cisternClientJobBegin",
@@ -44,7 +44,7 @@ static const char *const quick[] = {
     "virStoragePoolSetAutostart",
 };
 
-/* Of pools, and of Cistern's own program: look at tables in memory. */
+/* Calls about pools and of Cistern's own program that read tables in memory. */
 static const char *const in_memory[] = {
     "cisternCallCancel",
     "cisternCallDetach",

@@ -91,7 +91,7 @@ static void a_second_open_is_refused_and_the_first_stays(void **state)
     probe_close(&probe);
 }
 
-static void nothing_is_answered_before_opening(void **state)
+static void call_before_open_is_refused(void **state)
 {
     Probe probe = probe_connect(*state, FALSE);
     wire_int feature = {.value = 14}, answer = {0};
@@ -113,7 +113,7 @@ static void nothing_is_answered_before_opening(void **state)
     probe_close(&probe);
 }
 
-static void close_is_answered_and_then_the_server_hangs_up(void **state)
+static void close_is_answered_before_the_server_hangs_up(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     Packet packet;
@@ -126,7 +126,7 @@ static void close_is_answered_and_then_the_server_hangs_up(void **state)
     probe_close(&probe);
 }
 
-static void features_are_those_of_a_storage_connection(void **state)
+static void features_are_the_features_of_a_storage_connection(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -231,7 +231,7 @@ static void more_volumes_than_a_list_holds_come_in_pages(void **state)
     probe_close(&probe);
 }
 
-static void a_pool_says_what_is_wrong_with_it(void **state)
+static void pool_status_reports_the_problem(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_pool_args args = {.pool = probe_pool("empty")};
@@ -248,7 +248,7 @@ static void a_pool_says_what_is_wrong_with_it(void **state)
     probe_close(&probe);
 }
 
-static void a_pool_tells_how_full_its_thin_pools_are(void **state)
+static void pool_reports_the_usage_of_its_thin_pools(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_pool_args args = {.pool = probe_pool("empty")};
@@ -282,7 +282,7 @@ static void a_client_that_left_is_not_heard_of_through_a_child(void **state)
 
     if (child == 0) {
         close(probe.fd);
-        alarm(10); /* a test that fails leaves nobody behind */
+        alarm(10); /* a failed test must leave no process */
         pause();
         _exit(0);
     }
@@ -295,7 +295,7 @@ static void a_client_that_left_is_not_heard_of_through_a_child(void **state)
     waitpid(child, NULL, 0);
 }
 
-static void an_unknown_pool_is_told_by_uuid_and_name(void **state)
+static void unknown_pool_is_reported_with_uuid_and_name(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_pool_args args = {.pool = {.name = (char *)"gone"}};
@@ -315,17 +315,17 @@ int main(void)
         BENCH_TEST(other_names_are_refused_in_libvirts_words),
         BENCH_TEST(a_session_daemon_answers_session_names),
         BENCH_TEST(a_second_open_is_refused_and_the_first_stays),
-        BENCH_TEST(nothing_is_answered_before_opening),
-        BENCH_TEST(close_is_answered_and_then_the_server_hangs_up),
-        BENCH_TEST(features_are_those_of_a_storage_connection),
+        BENCH_TEST(call_before_open_is_refused),
+        BENCH_TEST(close_is_answered_before_the_server_hangs_up),
+        BENCH_TEST(features_are_the_features_of_a_storage_connection),
         BENCH_TEST(generic_questions_have_answers),
         BENCH_TEST(calls_for_machines_are_not_supported),
         BENCH_TEST(an_old_list_longer_than_the_protocol_knows_is_refused),
         BENCH_TEST(more_volumes_than_a_list_holds_come_in_pages),
-        BENCH_TEST(a_pool_says_what_is_wrong_with_it),
-        BENCH_TEST(a_pool_tells_how_full_its_thin_pools_are),
+        BENCH_TEST(pool_status_reports_the_problem),
+        BENCH_TEST(pool_reports_the_usage_of_its_thin_pools),
         BENCH_TEST(a_client_that_left_is_not_heard_of_through_a_child),
-        BENCH_TEST(an_unknown_pool_is_told_by_uuid_and_name),
+        BENCH_TEST(unknown_pool_is_reported_with_uuid_and_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

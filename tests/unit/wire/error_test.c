@@ -31,7 +31,7 @@ static void clear(wire_error *wire)
     xdr_free((xdrproc_t)xdr_wire_error, (char *)wire);
 }
 
-static void every_class_survives_the_way_there_and_back(void **state)
+static void error_class_survives_encoding_and_decoding(void **state)
 {
     for (int code = 0; code < CST_ERROR_LAST; code++) {
         g_autoptr(GByteArray) packet = g_byte_array_new();
@@ -76,7 +76,7 @@ static void the_struct_has_libvirts_shape(void **state)
     clear(&wire);
 }
 
-static void unknown_flags_are_told_as_libvirt_tells_them(void **state)
+static void unknown_flags_are_reported_with_the_text_of_libvirt(void **state)
 {
     g_autoptr(GByteArray) packet = g_byte_array_new();
     g_autoptr(GError) error = NULL;
@@ -148,7 +148,7 @@ static void errors_of_a_stock_server_keep_their_sentence(void **state)
     assert_heard(49, "pool weg", -1, CST_ERROR_NOT_FOUND);
 }
 
-static void an_error_without_a_message_still_says_something(void **state)
+static void error_without_a_message_gets_a_default_text(void **state)
 {
     g_autoptr(GError) error = hear(1, NULL, -1);
 
@@ -168,12 +168,12 @@ static void a_broken_error_struct_is_an_rpc_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_class_survives_the_way_there_and_back),
+        cmocka_unit_test(error_class_survives_encoding_and_decoding),
         cmocka_unit_test(the_struct_has_libvirts_shape),
-        cmocka_unit_test(unknown_flags_are_told_as_libvirt_tells_them),
+        cmocka_unit_test(unknown_flags_are_reported_with_the_text_of_libvirt),
         cmocka_unit_test(protocol_errors_speak_for_the_rpc),
         cmocka_unit_test(errors_of_a_stock_server_keep_their_sentence),
-        cmocka_unit_test(an_error_without_a_message_still_says_something),
+        cmocka_unit_test(error_without_a_message_gets_a_default_text),
         cmocka_unit_test(a_broken_error_struct_is_an_rpc_error),
     };
 

@@ -35,7 +35,7 @@ static void assert_lifecycle(Probe *probe, int callback, const char *pool, int k
     packet_free(&packet);
 }
 
-static void events_come_to_those_who_asked(void **state)
+static void events_are_delivered_only_to_subscribers(void **state)
 {
     Probe all = probe_open(*state, FALSE), one = probe_open(*state, TRUE);
     Probe none = probe_open(*state, FALSE);
@@ -91,7 +91,7 @@ static void the_same_twice_is_refused(void **state)
     probe_close(&probe);
 }
 
-static void after_deregistering_nothing_comes(void **state)
+static void deregistered_client_gets_no_event(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_int id = {.value = listen_to(&probe, 0, NULL)};
@@ -107,7 +107,7 @@ static void after_deregistering_nothing_comes(void **state)
     probe_close(&probe);
 }
 
-/* The reply to a call for events of the secret whose uuid ends in @number. */
+/* Returns the reply to a subscription to events of the secret whose uuid ends in @number. */
 static Packet listen_to_secret(Probe *probe, unsigned number)
 {
     wire_secret secret = {.usage_id = (char *)""};
@@ -169,7 +169,7 @@ static void a_listener_that_does_not_read_is_dropped(void **state)
     probe_close(&probe);
 }
 
-/* What was read does not count any more. */
+/* Events that were read no longer count. */
 static void a_listener_that_reads_stays(void **state)
 {
     Bench *bench = *state;
@@ -235,10 +235,10 @@ int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(events_come_to_those_who_asked),
+        BENCH_TEST(events_are_delivered_only_to_subscribers),
         BENCH_TEST(refreshes_and_secrets_have_their_own_messages),
         BENCH_TEST(the_same_twice_is_refused),
-        BENCH_TEST(after_deregistering_nothing_comes),
+        BENCH_TEST(deregistered_client_gets_no_event),
         BENCH_TEST(a_client_listens_to_1024_things_at_most),
         BENCH_TEST(events_of_a_pool_that_is_unknown_are_refused),
         BENCH_TEST(a_listener_that_does_not_read_is_dropped),

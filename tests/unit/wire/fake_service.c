@@ -110,7 +110,7 @@ gboolean fake_is_held(const gboolean *flag)
     return held;
 }
 
-/** FALSE, what a call that saw its cancel answers. */
+/** Returns FALSE, the result of a call that has seen its cancel. */
 static gboolean see_cancel(void)
 {
     g_mutex_lock(&fake.lock);

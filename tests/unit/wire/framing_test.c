@@ -31,7 +31,7 @@ static void a_guest_may_not_send_huge_packets(void **state)
     probe_close(&reader);
 }
 
-static void a_length_that_is_only_claimed_costs_nothing_and_may_wait(void **state)
+static void claimed_length_of_a_packet_costs_no_memory(void **state)
 {
     uint32_t word = GUINT32_TO_BE(CST_WIRE_PACKET_MAX);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
@@ -43,7 +43,7 @@ static void a_length_that_is_only_claimed_costs_nothing_and_may_wait(void **stat
     probe_close(&other);
 }
 
-static void truncated_arguments_are_refused_and_the_connection_goes_on(void **state)
+static void truncated_arguments_are_refused_and_the_connection_continues(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     g_autofree char *text =
@@ -219,7 +219,7 @@ static void a_flood_of_calls_is_answered_in_order(void **state)
     probe_close(&probe);
 }
 
-static void noise_never_hurts_the_others(void **state)
+static void noise_of_a_client_does_not_affect_other_clients(void **state)
 {
     Probe good = probe_open(*state, FALSE);
     g_autoptr(GRand) noise = g_rand_new_with_seed(42);
@@ -247,8 +247,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_bad_length_word_drops_the_connection),
         BENCH_TEST(a_guest_may_not_send_huge_packets),
-        BENCH_TEST(a_length_that_is_only_claimed_costs_nothing_and_may_wait),
-        BENCH_TEST(truncated_arguments_are_refused_and_the_connection_goes_on),
+        BENCH_TEST(claimed_length_of_a_packet_costs_no_memory),
+        BENCH_TEST(truncated_arguments_are_refused_and_the_connection_continues),
         BENCH_TEST(a_reply_that_is_too_long_is_an_error),
         BENCH_TEST(bytes_after_the_arguments_are_ignored),
         BENCH_TEST(odd_headers_are_answered_in_libvirts_words),
@@ -257,7 +257,7 @@ int main(void)
         BENCH_TEST(pings_are_answered_even_before_opening),
         BENCH_TEST(a_call_that_comes_in_bytes_is_put_together),
         BENCH_TEST(a_flood_of_calls_is_answered_in_order),
-        BENCH_TEST(noise_never_hurts_the_others),
+        BENCH_TEST(noise_of_a_client_does_not_affect_other_clients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,9 @@
 
 #include <base/error_class.h>
 
-/* CONNECT_SET_IDENTITY, and what of it the service hears when a secret's value is asked for. */
+/*
+ * CONNECT_SET_IDENTITY, and the identity that the service gets with a request for a secret's value.
+ */
 
 #define TOKEN "0123456789abcdef0123456789abcdef"
 enum { LLONG = 3, ULLONG = 4, STRING = 7 };
@@ -49,7 +51,7 @@ static void assert_refused(Probe *probe, wire_param *params, guint count, CstErr
                             cst_error_info((int)code)->wire));
 }
 
-/* What the service is told as the token of a call for the value. */
+/* Asserts the token that the service gets with a request for the value. */
 static void assert_token(Probe *probe, const char *token)
 {
     char usage[] = "usage";
@@ -85,7 +87,7 @@ static void the_token_of_the_last_identity_counts(void **state)
     probe_close(&other);
 }
 
-static void a_token_of_another_length_is_none(void **state)
+static void token_of_another_length_is_ignored(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_param good = text_param("system.token", TOKEN);
@@ -97,7 +99,7 @@ static void a_token_of_another_length_is_none(void **state)
     probe_close(&probe);
 }
 
-static void an_identity_that_is_refused_changes_nothing(void **state)
+static void refused_identity_keeps_the_previous_one(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_param params[] = {text_param("system.token", TOKEN), text_param("system.token", "x"),
@@ -117,8 +119,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IDENTITY_TEST(the_token_of_the_last_identity_counts),
-        IDENTITY_TEST(a_token_of_another_length_is_none),
-        IDENTITY_TEST(an_identity_that_is_refused_changes_nothing),
+        IDENTITY_TEST(token_of_another_length_is_ignored),
+        IDENTITY_TEST(refused_identity_keeps_the_previous_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

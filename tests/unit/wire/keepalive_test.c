@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who is silent is asked whether he is there; who asks is answered, however busy his calls are. */
+/* A silent client is pinged. A client's ping is answered, also while its calls wait. */
 #include "probe.h"
 
 static void ask_for_keepalive(Probe *probe)
@@ -50,7 +50,7 @@ static void add_call(GByteArray *buf, Probe *probe, int procedure, xdrproc_t fun
     assert_true(cst_wire_append(buf, &header, func, args, NULL));
 }
 
-/* As many calls as there may be, all of which wait until fake.hold_build is taken away. */
+/* Appends the maximum of calls, which all wait until fake.hold_build is cleared. */
 static void add_all_calls(GByteArray *buf, Probe *probe)
 {
     wire_pool_flags_args args = {.pool = probe_pool("images")};
@@ -80,7 +80,7 @@ static void expect_replies(Probe *probe, guint count)
     }
 }
 
-/* Wherever they lie: in what came with the calls, behind a call that waits, in two pieces. */
+/* Pings at any position: in the same write as the calls, after a waiting call, in two pieces. */
 static void pings_are_answered_while_calls_wait(void **state)
 {
     Bench *bench = *state;
@@ -115,10 +115,10 @@ static void pings_are_answered_while_calls_wait(void **state)
 }
 
 /*
- * Whoever answers stays, and so does the one whose answer lies behind more than is read of him. The
- * others are dropped, and their calls with them.
+ * A client that answers stays, also if its answer follows more data than the server reads. The
+ * other clients are dropped with their calls.
  */
-static void who_does_not_answer_pings_is_dropped(void **state)
+static void client_that_does_not_answer_pings_is_dropped(void **state)
 {
     enum { ALIVE, ALIVE_BUSY, FLOODING, DEAD, DEAD_BUSY, N_PROBES };
     const guint many = 4096;
@@ -165,7 +165,7 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(pings_are_answered_while_calls_wait),
-        BENCH_TEST(who_does_not_answer_pings_is_dropped),
+        BENCH_TEST(client_that_does_not_answer_pings_is_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

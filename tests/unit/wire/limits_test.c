@@ -85,7 +85,7 @@ static void one_client_does_not_get_all_workers(void **state)
     probe_close(&other);
 }
 
-static void who_never_opens_is_dropped(void **state)
+static void client_without_open_is_dropped_after_the_handshake_time(void **state)
 {
     Bench *bench = *state;
     Probe lazy, open;
@@ -108,7 +108,7 @@ static Packet ask_about(Probe *probe, int procedure, uint32_t serial)
     return probe_reply(probe);
 }
 
-static void a_long_call_tells_its_progress_and_can_be_cancelled(void **state)
+static void long_call_reports_progress_and_can_be_canceled(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
@@ -184,8 +184,8 @@ static void a_limit_ends_with_its_call_that_is_refused(void **state)
     probe_close(&probe);
 }
 
-/* A call that is over before it can be told of its limit would know none. */
-static void a_limit_is_there_before_its_call(void **state)
+/* A call could end before its limit arrives, if the limit came later. */
+static void limit_is_set_before_its_call_starts(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -225,8 +225,8 @@ static void greedy_close(Probe *greedy, size_t count, int each)
     }
 }
 
-/* The turns of calls that wait for others are for those who don't. */
-static void calls_that_wait_hold_nobody_up(void **state)
+/* Turns of waiting calls are given to calls that do not wait. */
+static void waiting_calls_do_not_delay_other_clients(void **state)
 {
     Bench *bench = *state;
     Probe greedy[4], other;
@@ -245,8 +245,8 @@ static void calls_that_wait_hold_nobody_up(void **state)
     probe_close(&other);
 }
 
-/* All turns are taken by work that lasts: a connection that has none gets one all the same. */
-static void calls_that_run_leave_room_for_the_first_of_others(void **state)
+/* Long work uses all turns. A connection without a running call gets a turn nevertheless. */
+static void running_calls_leave_a_turn_for_the_first_call_of_another_client(void **state)
 {
     Bench *bench = *state;
     Probe greedy[4], other;
@@ -258,7 +258,7 @@ static void calls_that_run_leave_room_for_the_first_of_others(void **state)
     other = probe_open(bench, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
     greedy_open(bench, greedy, G_N_ELEMENTS(greedy), send_refresh, 5);
-    /* Four at first, and one for each connection that had none. */
+    /* Four at first, and one for each connection without a turn. */
     assert_true(fake_wait(&fake.refreshing, 6));
     probe_call(&other, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &args, NULL, NULL);
     fake_hold(&fake.hold_refresh, FALSE);
@@ -267,7 +267,7 @@ static void calls_that_run_leave_room_for_the_first_of_others(void **state)
 }
 
 /*
- * What the table knows takes no worker's turn; what may have to be looked for on the storage does.
+ * Volumes in the table need no worker. A volume that may have to be searched in the storage does.
  */
 static void known_volumes_are_found_without_a_worker(void **state)
 {
@@ -309,10 +309,10 @@ static void settle(gpointer bench)
 }
 
 /*
- * Replies that nobody reads are made up to a bound; what was sent is answered when they are read.
- * One call runs at a time, and only when the loop has queued the replies before it.
+ * Unread replies are limited. Calls that were sent are answered when the replies are read. One
+ * call runs at a time, after the loop has queued the earlier replies.
  */
-static void who_does_not_read_has_no_more_calls_started(void **state)
+static void calls_of_a_client_that_does_not_read_are_not_started(void **state)
 {
     enum { CALLS = 40 };
     wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
@@ -344,7 +344,7 @@ static void who_does_not_read_has_no_more_calls_started(void **state)
     watch_end(&watch);
 }
 
-/* Those that run, those that wait for others, and those that have not begun. */
+/* Running calls, calls that wait for other users, and calls that have not begun. */
 static void calls_end_with_their_client(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -421,7 +421,7 @@ static void assert_job(Probe *probe, int procedure, uint32_t serial, int found, 
     assert_int_equal(ret.id, id);
 }
 
-static void a_listed_call_that_is_detached_goes_on_until_the_server_ends(void **state)
+static void detached_job_continues_until_the_server_ends(void **state)
 {
     Bench *bench = *state;
     Probe probe = probe_open(bench, FALSE);
@@ -437,7 +437,7 @@ static void a_listed_call_that_is_detached_goes_on_until_the_server_ends(void **
     assert_job(&probe, WIRE_CISTERN_CALL_DETACH, probe.serial - 3, 1, FAKE_WIPE_JOB);
     probe_close(&probe);
     bench_await_clients(bench, 0);
-    /* The wipe looks whether it is cancelled before and after. */
+    /* The wipe checks for a cancel before and after. */
     assert_true(fake_wait_least(&fake.checks, fake_get(&fake.checks) + 2));
     assert_false(fake.cancelled);
     bench_restart(bench);
@@ -456,7 +456,7 @@ static void a_call_that_is_not_listed_cannot_be_detached(void **state)
     assert_true(fake_wait(&fake.building, 0));
 }
 
-static void stopping_cancels_what_can_be_cancelled(void **state)
+static void stopping_server_cancels_cancelable_calls(void **state)
 {
     Bench *bench = *state;
     Probe probe = probe_open(bench, FALSE);
@@ -517,20 +517,20 @@ int main(void)
         BENCH_TEST(quick_calls_overtake_slow_ones),
         BENCH_TEST(too_many_calls_stop_the_reading_until_one_ends),
         BENCH_TEST(one_client_does_not_get_all_workers),
-        BENCH_TEST(who_never_opens_is_dropped),
-        BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
-        BENCH_TEST(a_limit_is_there_before_its_call),
+        BENCH_TEST(client_without_open_is_dropped_after_the_handshake_time),
+        BENCH_TEST(long_call_reports_progress_and_can_be_canceled),
+        BENCH_TEST(limit_is_set_before_its_call_starts),
         BENCH_TEST(a_limit_ends_with_its_call_that_is_refused),
-        BENCH_TEST(calls_that_wait_hold_nobody_up),
-        BENCH_TEST(calls_that_run_leave_room_for_the_first_of_others),
+        BENCH_TEST(waiting_calls_do_not_delay_other_clients),
+        BENCH_TEST(running_calls_leave_a_turn_for_the_first_call_of_another_client),
         BENCH_TEST(known_volumes_are_found_without_a_worker),
-        BENCH_TEST(who_does_not_read_has_no_more_calls_started),
+        BENCH_TEST(calls_of_a_client_that_does_not_read_are_not_started),
         BENCH_TEST(calls_end_with_their_client),
         BENCH_TEST(calls_of_one_serial_end_with_their_client),
         BENCH_TEST(call_is_found_when_another_of_its_serial_has_ended),
-        BENCH_TEST(a_listed_call_that_is_detached_goes_on_until_the_server_ends),
+        BENCH_TEST(detached_job_continues_until_the_server_ends),
         BENCH_TEST(a_call_that_is_not_listed_cannot_be_detached),
-        BENCH_TEST(stopping_cancels_what_can_be_cancelled),
+        BENCH_TEST(stopping_server_cancels_cancelable_calls),
         BENCH_TEST(clients_over_the_limit_wait_their_turn),
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the log shows of a call, and what it keeps to itself. */
+/* The log entries of a call, and the values that they omit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "../logged.h"
 #include "procedures.h"
 
-/* Of a run's line how long it took is left out. */
+/* The duration in a line is ignored. */
 static void assert_logged(const char *expected)
 {
     g_autoptr(GRegex) took = g_regex_new("after \\d+\\.\\d ms", 0, 0, NULL);
@@ -130,7 +130,7 @@ static void answers_from_memory_are_shown(void **state)
     assert_logged("virDo begins: 'p' " UUID_TEXT " 'v'\nvirDo ended after N ms\n");
 }
 
-static void nothing_is_shown_at_other_levels(void **state)
+static void call_is_not_logged_at_other_levels(void **state)
 {
     const wire_vol_create_args args = args_of("p", "v");
     g_autoptr(GError) error = NULL;
@@ -200,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_call_is_shown_from_its_begin_to_its_end),
         LOG_TEST(answers_from_memory_are_shown),
-        LOG_TEST(nothing_is_shown_at_other_levels),
+        LOG_TEST(call_is_not_logged_at_other_levels),
         LOG_TEST(long_texts_are_cut),
         LOG_TEST(documents_and_secrets_are_not_shown),
         LOG_TEST(the_token_of_an_identity_is_wiped),

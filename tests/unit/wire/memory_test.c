@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients send finds no memory: who sent it is told or dropped, and nobody else notices. */
+/*
+ * Memory allocation for client data fails. The client gets an error or is dropped, and other
+ * clients are not affected.
+ */
 #include "no_memory.h"
 #include "probe.h"
 
@@ -11,7 +14,7 @@ static void assert_serves(Probe *probe)
     probe_call(probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
 }
 
-/* A call with bytes behind its arguments, which are ignored: larger than what is read at once. */
+/* A call with extra bytes after its arguments, which are ignored. It is larger than one read. */
 static GByteArray *large_call(void)
 {
     CstWireHeader header = {.program = WIRE_REMOTE_PROGRAM,
@@ -27,7 +30,7 @@ static GByteArray *large_call(void)
     return call;
 }
 
-/* Returns whether there was an allocation that was aimed at. */
+/* Returns whether the allocation of the case was reached. */
 static gboolean play(Bench *bench, const GByteArray *call, guint nth)
 {
     Probe probe = probe_open(bench, FALSE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What clients of a hypervisor ask about the host, by the name that they have opened. */
+/* Queries of hypervisor clients about the host, by the URI of the connection. */
 #include "probe.h"
 
 enum { NO_SUPPORT = 3, INVALID_ARG = 8 };
@@ -24,7 +24,7 @@ static wire_memory_stats_ret ask_memory(Probe *probe, int room, int cell)
     return ret;
 }
 
-static void memory_is_told_when_there_is_room_for_it(void **state)
+static void memory_statistics_need_room_in_the_reply(void **state)
 {
     static const char *const names[] = {"total", "free", "buffers", "cached"};
     static const struct {
@@ -62,8 +62,8 @@ static uint64_t meminfo(const char *key)
     return g_ascii_strtoull(line + strlen(wanted), NULL, 10);
 }
 
-/* It changes meanwhile, but not that much. */
-static void memory_is_what_the_kernel_says(void **state)
+/* The values change during the test, but only a little. */
+static void memory_statistics_equal_the_kernels_values(void **state)
 {
     static const char *const keys[] = {NULL, "MemFree", "Buffers", "Cached"};
     Probe probe = open_name(*state, "qemu:///system");
@@ -109,7 +109,7 @@ static void guests_have_sixteen_processors_without_kvm(void **state)
                    XDR_OF(int), &ret);
         assert_int_equal(ret.value, 16);
     }
-    /* KVM itself tells, where there is one. */
+    /* KVM itself reports the limit if it is present. */
     args.type = &type;
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_GET_MAX_VCPUS, XDR_OF(max_vcpus_args),
                &args);
@@ -140,7 +140,7 @@ static void storage_has_no_guests(void **state)
     probe_close(&probe);
 }
 
-static void processors_are_mapped_as_far_as_asked_for(void **state)
+static void processors_are_mapped_only_on_request(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -166,8 +166,8 @@ static void processors_are_mapped_as_far_as_asked_for(void **state)
     probe_close(&probe);
 }
 
-/* The first processor's, which changes, where the kernel tells it. */
-static void the_clock_is_what_the_kernel_says(void **state)
+/* The clock of the first processor, which changes, if the kernel reports it. */
+static void clock_equals_the_kernels_value(void **state)
 {
     Probe probe = open_name(*state, "qemu:///system");
     wire_node_info_ret ret = {0};
@@ -183,13 +183,13 @@ int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(memory_is_told_when_there_is_room_for_it),
-        BENCH_TEST(the_clock_is_what_the_kernel_says),
-        BENCH_TEST(memory_is_what_the_kernel_says),
+        BENCH_TEST(memory_statistics_need_room_in_the_reply),
+        BENCH_TEST(clock_equals_the_kernels_value),
+        BENCH_TEST(memory_statistics_equal_the_kernels_values),
         BENCH_TEST(wrong_questions_about_memory_are_refused),
         BENCH_TEST(guests_have_sixteen_processors_without_kvm),
         BENCH_TEST(storage_has_no_guests),
-        BENCH_TEST(processors_are_mapped_as_far_as_asked_for),
+        BENCH_TEST(processors_are_mapped_only_on_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

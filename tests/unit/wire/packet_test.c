@@ -71,7 +71,7 @@ static void a_call_has_the_bytes_of_the_specification(void **state)
     assert_memory_equal(buf->data, expected, sizeof(expected));
 }
 
-static void char_arrays_take_a_word_for_each_character(void **state)
+static void char_arrays_use_a_word_for_each_character(void **state)
 {
     g_autoptr(GByteArray) buf = g_byte_array_new();
     wire_node_info_ret info = {.cpus = 2};
@@ -108,7 +108,7 @@ static void packets_are_appended_after_one_another(void **state)
     xdr_free((xdrproc_t)xdr_wire_text, (char *)&back);
 }
 
-static void what_is_too_much_for_the_limits_fails_and_leaves_the_buffer(void **state)
+static void packet_over_the_limits_fails_and_keeps_the_buffer(void **state)
 {
     g_autoptr(GByteArray) buf = g_byte_array_new();
     g_autoptr(GError) error = NULL;
@@ -175,9 +175,9 @@ int main(void)
         cmocka_unit_test(length_word_outside_the_limits_is_refused),
         cmocka_unit_test(length_word_at_the_limits_is_accepted),
         cmocka_unit_test(a_call_has_the_bytes_of_the_specification),
-        cmocka_unit_test(char_arrays_take_a_word_for_each_character),
+        cmocka_unit_test(char_arrays_use_a_word_for_each_character),
         cmocka_unit_test(packets_are_appended_after_one_another),
-        cmocka_unit_test(what_is_too_much_for_the_limits_fails_and_leaves_the_buffer),
+        cmocka_unit_test(packet_over_the_limits_fails_and_keeps_the_buffer),
         cmocka_unit_test(a_block_cut_short_anywhere_is_refused),
         cmocka_unit_test(bytes_after_the_arguments_are_ignored),
         cmocka_unit_test(counts_above_the_limits_are_refused),

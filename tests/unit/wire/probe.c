@@ -250,7 +250,7 @@ static void await_round(Loop *loop, gboolean stops_clock)
 
 void bench_settle(Bench *bench)
 {
-    /* Accepting, adopting, reading and answering take a round each. */
+    /* Accepting, adopting, reading and answering need a round each. */
     for (int round = 0; round < 6; round++)
         for (guint i = 0; i < bench->server->n_loops; i++)
             await_round(bench->server->loops[i], FALSE);

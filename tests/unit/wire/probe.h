@@ -15,8 +15,8 @@
 #include "fake_service.h"
 
 /**
- * A raw client over a socket pair with a server of the fake service behind it: writes whatever
- * bytes a test wants, reads whole packets. Everything that goes wrong fails the test.
+ * A raw client over a socket pair to a server of the fake service. It writes any bytes and reads
+ * whole packets. Each error fails the test.
  */
 typedef struct {
     CstWireServer *server;
@@ -42,8 +42,8 @@ void bench_restart(Bench *bench);
 
 Probe probe_connect(Bench *bench, gboolean read_only);
 /**
- * As user PROBE_STRANGER, in these groups: the kernel remembers who made a socket pair, so a test
- * that is root can be anybody. Others skip the test.
+ * Connects as user PROBE_STRANGER in the given groups. The kernel records the creator of a socket
+ * pair, so a test that runs as root can connect as any user. Without root the test is skipped.
  */
 #define PROBE_STRANGER 65534
 Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
@@ -52,7 +52,7 @@ Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t 
 Probe probe_connect_uid(Bench *bench, uid_t uid);
 /** Connected, and CONNECT_OPEN done. */
 Probe probe_open(Bench *bench, gboolean read_only);
-/** The same, as a stranger who is in no group but his own (PROBE_STRANGER). */
+/** The same, as an untrusted user with only its own group (PROBE_STRANGER). */
 Probe probe_open_stranger(Bench *bench, gboolean read_only);
 void probe_close(Probe *probe);
 
@@ -66,13 +66,12 @@ Packet probe_read(Probe *probe);
 /** The next packet that is not a MESSAGE. */
 Packet probe_reply(Probe *probe);
 /**
- * Waits until the server's loops have handled what was sent to them, and have sent what they had to
- * send. Calls and pieces of streams at the workers are not waited for.
+ * Waits until the server's loops have processed all received data and have sent all replies. Calls
+ * and stream pieces at the workers are not waited for.
  */
 void bench_settle(Bench *bench);
 /**
- * Keeps the clock from having the server look at its clients: each piece of work that waits has to
- * be started by the event that it waits for.
+ * Stops the periodic check of clients. Waiting work must then be started by its own event.
  */
 void bench_stop_clock(Bench *bench);
 /** Waits until so many clients are connected. */
@@ -84,9 +83,9 @@ void bench_await_clients(Bench *bench, guint clients);
 gboolean bench_is_idle(Bench *bench);
 /** Whether no byte has come for @probe after bench_settle(). */
 gboolean probe_is_silent(Bench *bench, Probe *probe);
-/** The same when the clock has made the server look at its clients @ticks times more. */
+/** The same after the server has checked its clients @ticks more times. */
 gboolean probe_is_silent_for(Bench *bench, Probe *probe, guint ticks);
-/** The server has hung up (after whatever it sent before). */
+/** Asserts that the server has hung up, possibly after earlier data. */
 void probe_assert_dropped(Probe *probe);
 void packet_free(Packet *packet);
 

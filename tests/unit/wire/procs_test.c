@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Each call that asks the storage: it is answered while the storage works, passes on what went
- * wrong when it does not, and says of a pool that is unknown that it is.
+ * Each call to the storage. It succeeds while the storage works, returns the error of the storage,
+ * and reports an unknown pool.
  *
- * What the arguments of a call begin with is in the table; the rest of them are zeros, which decode
- * as empty strings, absent options and no flags.
+ * The table has the first arguments of a call. The rest are zeros, which decode as empty strings,
+ * absent options and no flags.
  */
 #include "probe.h"
 
@@ -90,7 +90,7 @@ static void append(GByteArray *payload, xdrproc_t func, const void *args)
                         packet->len - CST_WIRE_HEADER_LEN);
 }
 
-/* The reply to the call of row @i about @pool (NULL: one that nobody knows). */
+/* Returns the reply to the call of row @i about @pool (NULL: an unknown pool). */
 static Packet ask(Probe *probe, size_t i, const char *pool)
 {
     static const uint8_t zeros[256];
@@ -129,7 +129,7 @@ static void assert_fails(Packet *packet, size_t i, int code, const char *words)
     packet_free(packet);
 }
 
-static void what_goes_wrong_is_passed_on(void **state)
+static void error_of_the_storage_is_returned(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -220,8 +220,8 @@ static void a_mode_of_calls_has_known_flags(void **state)
     probe_close(&probe);
 }
 
-/* In libvirt's words, which clients may look for. */
-static void what_is_too_much_is_refused(void **state)
+/* In libvirt's words, which clients may search for. */
+static void request_over_a_limit_is_refused(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     wire_int secrets = {WIRE_LIST_MAX + 1};
@@ -244,7 +244,7 @@ static void what_is_too_much_is_refused(void **state)
     probe_close(&probe);
 }
 
-/* Pages that follow one another, each of which says whether there is another one. */
+/* Successive pages. Each reports whether another one follows. */
 static void a_page_has_its_limits(void **state)
 {
     static const struct {
@@ -283,8 +283,8 @@ static void a_page_has_its_limits(void **state)
 }
 
 /*
- * A reply holds so many rows and no more. What has no pages is cut off there, or refused where the
- * whole is wanted.
+ * A reply has a limited number of rows. A list without pages is truncated there, or refused if the
+ * complete list is required.
  */
 static void a_list_is_as_long_as_a_reply_may_be(void **state)
 {
@@ -326,9 +326,9 @@ int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(what_goes_wrong_is_passed_on),
+        BENCH_TEST(error_of_the_storage_is_returned),
         BENCH_TEST(references_are_followed_by_known_words_only),
-        BENCH_TEST(what_is_too_much_is_refused),
+        BENCH_TEST(request_over_a_limit_is_refused),
         BENCH_TEST(a_page_has_its_limits),
         BENCH_TEST(a_list_is_as_long_as_a_reply_may_be),
         BENCH_TEST(a_mode_of_calls_has_known_flags),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What waits for room in the queue of a client that does not read, and what is charged meanwhile.
- * The clock is stopped: each step has to be started by the event that makes the room.
+ * Work that waits for room in the queue of a client that does not read, and its charged bytes. The
+ * clock is stopped: the event that makes the room must start each step.
  */
 #include "points.h"
 
@@ -25,7 +25,7 @@ static void does_not_read_a_download(const Watch *watch, Probe *probe)
     watch_await_timed(watch, 1);
 }
 
-/* What the queue of a client that leaves gives back starts no further read of its downloads. */
+/* The released queue of a disconnecting client starts no further read of its downloads. */
 static void a_download_is_not_read_on_when_its_client_leaves(void **state)
 {
     Watch w = watch_begin(*state);
@@ -56,10 +56,10 @@ static void wait_for_room_to_end(gpointer flag)
 }
 
 /*
- * Its call ends when other downloads have taken all room: it has neither a piece in the queue nor
- * one at a worker that would have it go on.
+ * Its call ends when other downloads have used all room. It has no piece in the queue or at a
+ * worker whose end would continue it.
  */
-static void a_download_that_starts_without_room_begins_when_there_is_room(void **state)
+static void download_that_starts_without_room_begins_when_room_is_free(void **state)
 {
     enum { COUNT = 4 };
     gboolean held = TRUE;
@@ -200,7 +200,7 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_download_is_not_read_on_when_its_client_leaves),
-        BENCH_TEST(a_download_that_starts_without_room_begins_when_there_is_room),
+        BENCH_TEST(download_that_starts_without_room_begins_when_room_is_free),
         BENCH_TEST(calls_that_wait_for_room_go_on_when_replies_are_read),
         BENCH_TEST(a_call_in_flight_is_charged_until_its_reply),
         BENCH_TEST(a_user_over_the_budget_is_held_fewer_events),

@@ -93,8 +93,8 @@ static void a_download_that_cannot_be_read_ends_in_an_error(void **state)
     probe_close(&probe);
 }
 
-/* Nothing moves, and nobody would look, but for the clock. */
-static void a_stream_whose_job_is_cancelled_ends(void **state)
+/* No data moves, so only the clock triggers the check. */
+static void stream_with_a_canceled_job_ends(void **state)
 {
     Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
@@ -129,7 +129,7 @@ static void a_stream_whose_job_is_cancelled_ends(void **state)
     watch_end(&watch);
 }
 
-/* What is at a worker ends by itself; its client hears of it once. */
+/* A piece at a worker ends by itself. Its client is notified once. */
 static void a_cancelled_job_that_is_busy_is_waited_for(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -182,7 +182,7 @@ static void say(Probe *probe, uint32_t serial, uint32_t status)
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, serial, WIRE_STREAM, status, NULL, 0);
 }
 
-/* The volume is free at once, and whatever the client says later is confirmed. */
+/* The volume is released at once. Later messages of the client are confirmed. */
 static void a_download_that_is_sent_needs_its_volume_no_longer(void **state)
 {
     static const uint32_t words[] = {WIRE_OK, WIRE_ERROR};
@@ -201,7 +201,7 @@ static void a_download_that_is_sent_needs_its_volume_no_longer(void **state)
 }
 
 /* More than a client may have open at a time can be over; of too many the oldest is forgotten. */
-static void downloads_that_nobody_finishes_are_forgotten_one_by_one(void **state)
+static void unfinished_downloads_are_dropped_one_by_one(void **state)
 {
     enum { KEPT = 256 };
     Watch watch = watch_begin(*state);
@@ -232,11 +232,11 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_download_that_cannot_be_read_ends_in_an_error),
-        BENCH_TEST(a_stream_whose_job_is_cancelled_ends),
+        BENCH_TEST(stream_with_a_canceled_job_ends),
         BENCH_TEST(a_cancelled_job_that_is_busy_is_waited_for),
         BENCH_TEST(an_aborted_upload_that_fails_is_confirmed_once),
         BENCH_TEST(a_download_that_is_sent_needs_its_volume_no_longer),
-        BENCH_TEST(downloads_that_nobody_finishes_are_forgotten_one_by_one),
+        BENCH_TEST(unfinished_downloads_are_dropped_one_by_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,7 @@ static void a_download_brings_every_byte(void **state)
     probe_close(&probe);
 }
 
-static void a_sparse_download_tells_holes(void **state)
+static void sparse_download_reports_holes(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
     g_autoptr(GByteArray) got = NULL;
@@ -164,7 +164,7 @@ static void abort_upload(Probe *probe, uint32_t serial)
  * So much waits for the disk that the connection is not read: the abort is heard when the disk is
  * through, the volume is free when it is confirmed, and the connection is as before, each time.
  */
-static void an_abort_behind_a_full_queue_is_confirmed_and_lets_go(void **state)
+static void abort_with_a_full_queue_is_confirmed_and_releases_the_volume(void **state)
 {
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
 
@@ -196,8 +196,8 @@ static void an_abort_behind_a_full_queue_is_confirmed_and_lets_go(void **state)
     probe_close(&other);
 }
 
-/* What was not begun is not written any more, and no longer counts for how much is read. */
-static void an_abort_drops_what_waits_for_the_disk(void **state)
+/* Waiting pieces are not written, and no longer count against the read limit. */
+static void abort_drops_pieces_that_wait_for_the_disk(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
@@ -228,7 +228,7 @@ static void an_aborted_download_is_confirmed(void **state)
     fill_data(50 * 1024 * 1024);
     serial = start(&probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, 0);
     probe_stream(&probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, serial, WIRE_STREAM, WIRE_ERROR, NULL, 0);
-    /* What was on its way comes first. */
+    /* Pieces that were sent earlier come first. */
     packet = probe_reply(&probe);
     while (packet.header.status == WIRE_CONTINUE) {
         packet_free(&packet);
@@ -350,7 +350,7 @@ static void hanging_up_ends_the_streams(void **state)
     assert_int_equal(fake.abandoned, 1);
 }
 
-static void a_slow_disk_makes_the_sender_wait_and_nobody_else(void **state)
+static void slow_disk_delays_only_its_sender(void **state)
 {
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
     uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD, 0);
@@ -446,12 +446,12 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_download_brings_every_byte),
-        BENCH_TEST(a_sparse_download_tells_holes),
+        BENCH_TEST(sparse_download_reports_holes),
         BENCH_TEST(an_upload_brings_every_byte_and_hole),
         BENCH_TEST(one_huge_packet_is_accepted),
         BENCH_TEST(an_aborted_upload_is_confirmed_and_let_go),
-        BENCH_TEST(an_abort_behind_a_full_queue_is_confirmed_and_lets_go),
-        BENCH_TEST(an_abort_drops_what_waits_for_the_disk),
+        BENCH_TEST(abort_with_a_full_queue_is_confirmed_and_releases_the_volume),
+        BENCH_TEST(abort_drops_pieces_that_wait_for_the_disk),
         BENCH_TEST(an_aborted_download_is_confirmed),
         BENCH_TEST(running_out_of_space_ends_the_stream_only),
         BENCH_TEST(a_hole_that_was_not_agreed_on_drops_the_connection),
@@ -459,7 +459,7 @@ int main(void)
         BENCH_TEST(data_into_a_download_ends_it),
         BENCH_TEST(streams_and_calls_interleave),
         BENCH_TEST(hanging_up_ends_the_streams),
-        BENCH_TEST(a_slow_disk_makes_the_sender_wait_and_nobody_else),
+        BENCH_TEST(slow_disk_delays_only_its_sender),
         BENCH_TEST(too_many_streams_are_refused),
         BENCH_TEST(a_stream_that_cannot_start_is_an_error_of_the_call),
         BENCH_TEST(a_serial_has_one_stream),

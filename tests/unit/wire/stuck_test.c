@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Calls that hang in storage: their clients get an answer, and nobody else waits for them. */
+/* Calls that hang in storage. Their clients get an answer, and other clients do not wait. */
 #include "watch.h"
 
 #include "await.h"
@@ -76,10 +76,10 @@ static void assert_done(Probe *probe)
 }
 
 /*
- * There is one turn for all clients and one call at a time on a connection: the call that hangs
- * gives both back.
+ * All clients share one turn, and a connection has one call at a time. The hanging call releases
+ * both.
  */
-static void a_call_that_hangs_is_answered_and_others_go_on(void **state)
+static void hanging_call_is_answered_and_other_calls_continue(void **state)
 {
     Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
@@ -104,7 +104,7 @@ static void a_call_that_hangs_is_answered_and_others_go_on(void **state)
     watch_end(&watch);
 }
 
-/* What it comes back with, with its client gone or not, does nothing to calls that come later. */
+/* The late result does not affect later calls, with or without its client. */
 static void the_turn_is_the_next_ones_when_it_is_back(void **state)
 {
     Watch watch = watch_begin(*state);
@@ -133,8 +133,8 @@ static uint32_t start_stream(Probe *probe, int procedure)
     return probe->serial;
 }
 
-/* There is one thread for all streams. */
-static void a_stream_that_hangs_fails_and_others_go_on(void **state)
+/* All streams share one thread. */
+static void hanging_stream_fails_and_other_streams_continue(void **state)
 {
     Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
@@ -165,9 +165,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_call_that_hangs_is_answered_and_others_go_on),
+        TEST(hanging_call_is_answered_and_other_calls_continue),
         TEST(the_turn_is_the_next_ones_when_it_is_back),
-        TEST(a_stream_that_hangs_fails_and_others_go_on),
+        TEST(hanging_stream_fails_and_other_streams_continue),
     };
 
     cst_liveness_times = (struct CstLivenessTimes){.patience = PATIENCE_US, .period = 1000};

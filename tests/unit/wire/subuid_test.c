@@ -94,7 +94,7 @@ static void subuid_account_of_each_kind_of_range(void **state)
         {"0:100000:65536\n", 100007, 100000},
         {"daemon:100000:65536\n", 100007, 100000},
         {"carol:100000:65536\n", 100007, 100000},
-        /* A user of its own is in no range, and a range gives nobody the rights of root. */
+        /* A user's own id is in no range, and a range never grants the rights of root. */
         {"alice:5000:100\n", BOB, BOB},
         {"alice:0:100000\n", 0, 0},
         {"alice:0:100000\n", DAEMON, DAEMON},

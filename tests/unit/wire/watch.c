@@ -95,7 +95,7 @@ Counts watch_look(const Watch *watch)
 
 typedef gboolean (*Condition)(const Watch *watch, const Counts *counts, size_t wanted);
 
-/* Looks again and again until @condition holds. */
+/* Polls until @condition holds. */
 static void await(const Watch *watch, const char *what, Condition condition, size_t wanted)
 {
     Counts counts;

@@ -6,8 +6,8 @@
 #include "server.h"
 
 /**
- * What the server counts, for tests that compare it with the state before. An idle client of the
- * watched user is connected meanwhile.
+ * The server's accounts, for tests that compare them with an earlier state. An idle client of the
+ * watched user is connected during the test.
  */
 typedef struct {
     Bench *bench;
@@ -16,13 +16,13 @@ typedef struct {
     guint descriptors;
 } Watch;
 
-/** What a loop counts, as its own thread sees it. */
+/** The accounts of a loop, read in its own thread. */
 typedef struct {
     Message message;
     const Watch *watch;
     gboolean there;
     guint clients, guests, timed, jobs, callbacks;
-    guint waiting; /**< clients with something left to do, and calls with a task */
+    guint waiting; /**< clients with pending work, and calls with a task */
     guint refs, connections;
     guint expected_guests; /**< of the idle client alone */
     guint turns;           /**< the higher one of both classes: see workers_count() */
@@ -39,9 +39,9 @@ Watch watch_begin(Bench *bench);
 Watch watch_begin_stranger(Bench *bench);
 /** Disconnects the idle client. */
 void watch_end(Watch *watch);
-/** Returns what the first loop counts now. */
+/** Returns the current accounts of the first loop. */
 Counts watch_look(const Watch *watch);
-/** Waits until only the idle client is counted. @what is in the message of a failure. */
+/** Waits until only the idle client is counted. The message of a failure contains @what. */
 void watch_await_settled(const Watch *watch, const char *what);
 /** Waits until so many clients need the clock. */
 void watch_await_timed(const Watch *watch, guint timed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose call is started when. Which ones are is decided while a call is pushed or ends, so that the
- * numbers of a lane and of a user's share can be looked at right afterwards.
+ * The order in which calls of several users start. It is decided when a call is pushed or ends, so
+ * the counters of a lane and of a user's share can be read directly afterwards.
  */
 #include "points.h"
 
@@ -151,7 +151,7 @@ static void a_connection_runs_as_many_as_it_may(void **state)
     finish(workers);
 }
 
-static void without_turns_left_the_first_of_others_runs(void **state)
+static void first_call_of_another_user_runs_without_free_turns(void **state)
 {
     Workers *workers = begin(2, 10, 40, 50);
     User one = GUEST, other = GUEST, trusted = TRUSTED;
@@ -182,7 +182,7 @@ static void a_guest_has_so_many_threads(void **state)
 
     push_all(workers, &lane, jobs, 5);
     assert_int_equal(lane.running, 3);
-    /* Who waits holds a thread as well. */
+    /* A waiting call uses a thread as well. */
     wait_started("x x x ");
     workers_wait(workers, &jobs[0].item, TRUE);
     assert_int_equal(lane.running, 2);
@@ -195,7 +195,7 @@ static void a_guest_has_so_many_threads(void **state)
     finish(workers);
 }
 
-static void a_fifth_of_all_threads_is_for_who_is_trusted(void **state)
+static void fifth_of_all_threads_is_reserved_for_trusted_users(void **state)
 {
     Workers *workers = begin(100, 100, 100, 10);
     User guest = GUEST, trusted = TRUSTED;
@@ -211,7 +211,7 @@ static void a_fifth_of_all_threads_is_for_who_is_trusted(void **state)
     finish(workers);
 }
 
-static void who_waits_gives_the_turn_back(void **state)
+static void waiting_call_releases_its_turn(void **state)
 {
     Workers *workers = begin(1, 10, 40, 50);
     User user = GUEST;
@@ -282,11 +282,11 @@ static void a_call_waits_for_its_users_bytes(void **state)
 
 static void give_bytes_back(gpointer user)
 {
-    /* No worker's lock is taken: the user is not starved yet. */
+    /* No worker's lock is needed, because the user is not starved yet. */
     user_charge(NULL, user, 100, 0);
 }
 
-/* The bytes are given back between the look at them and the flag, so no kick follows. */
+/* The bytes are released between their check and the flag, so no kick follows. */
 static void bytes_given_back_before_the_flag_is_set_start_the_call(void **state)
 {
     Workers *workers = begin(10, 10, 40, 50);
@@ -304,7 +304,7 @@ static void bytes_given_back_before_the_flag_is_set_start_the_call(void **state)
 }
 
 /* The kick starts one of two calls; the other one is still waiting for a later kick. */
-static void each_decrease_below_the_budget_starts_what_fits(void **state)
+static void each_decrease_below_the_budget_starts_fitting_calls(void **state)
 {
     CstWireServer server = {0};
     User user = {.budget = 100, .bytes = 100};
@@ -417,7 +417,7 @@ static void the_end_of_a_call_starts_all_that_may_start(void **state)
     finish(workers);
 }
 
-static void a_closed_lane_starts_nothing(void **state)
+static void closed_lane_starts_no_call(void **state)
 {
     Workers *workers = begin(10, 10, 40, 50);
     User user = GUEST;
@@ -437,7 +437,7 @@ static void a_closed_lane_starts_nothing(void **state)
     finish(workers);
 }
 
-static void what_has_not_begun_is_given_back(void **state)
+static void calls_that_have_not_begun_are_returned(void **state)
 {
     Workers *workers = begin(10, 1, 40, 50);
     User user = GUEST, other = GUEST;
@@ -454,7 +454,7 @@ static void what_has_not_begun_is_given_back(void **state)
     assert_int_equal(g_queue_get_length(&lane.calls), 0);
     assert_false(lane.listed);
     assert_false(user.shares[WORK_LONG].listed);
-    /* The rings know nothing of it any more, and take it again. */
+    /* The rings no longer contain the lane, and accept it again. */
     workers_kick(workers);
     assert_int_equal(lane.running, 1);
     push_all(workers, &lane, &jobs[4], 1);
@@ -469,7 +469,7 @@ static void what_has_not_begun_is_given_back(void **state)
     finish(workers);
 }
 
-static void users_and_their_connections_take_turns(void **state)
+static void users_and_their_connections_alternate(void **state)
 {
     Workers *workers = begin(1, 1, 1, 1);
     User nobody = TRUSTED, one = TRUSTED, two = TRUSTED;
@@ -494,18 +494,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_runs_as_many_as_it_may),
-        cmocka_unit_test(without_turns_left_the_first_of_others_runs),
+        cmocka_unit_test(first_call_of_another_user_runs_without_free_turns),
         cmocka_unit_test(a_guest_has_so_many_threads),
-        cmocka_unit_test(a_fifth_of_all_threads_is_for_who_is_trusted),
-        cmocka_unit_test(who_waits_gives_the_turn_back),
+        cmocka_unit_test(fifth_of_all_threads_is_reserved_for_trusted_users),
+        cmocka_unit_test(waiting_call_releases_its_turn),
         cmocka_unit_test(a_call_waits_for_its_users_bytes),
         cmocka_unit_test(bytes_given_back_before_the_flag_is_set_start_the_call),
-        cmocka_unit_test(each_decrease_below_the_budget_starts_what_fits),
+        cmocka_unit_test(each_decrease_below_the_budget_starts_fitting_calls),
         cmocka_unit_test(the_turn_is_passed_on_before_the_call_is_done),
         cmocka_unit_test(the_end_of_a_call_starts_all_that_may_start),
-        cmocka_unit_test(a_closed_lane_starts_nothing),
-        cmocka_unit_test(what_has_not_begun_is_given_back),
-        cmocka_unit_test(users_and_their_connections_take_turns),
+        cmocka_unit_test(closed_lane_starts_no_call),
+        cmocka_unit_test(calls_that_have_not_begun_are_returned),
+        cmocka_unit_test(users_and_their_connections_alternate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
