@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One short call, GET_TYPE, from both ends: the tests of the client and of its streams ask it. */
+/* The short call GET_TYPE from both ends, for the tests of the client and of its streams. */
 
 #include <base/error.h>
 #include <wire/client.h>
@@ -22,7 +22,7 @@ static inline void assert_fails_with(const GError *error, int code, const char *
         fail_msg("error %d \"%s\" instead of %d \"…%s…\"", error->code, text, code, part);
 }
 
-/** One GET_TYPE call; its answer, or NULL with *ret_error. */
+/** Calls GET_TYPE. Returns its answer, or NULL with *ret_error. */
 static inline char *ask_type(CstWireClient *client, GError **ret_error)
 {
     wire_text ret = {0};

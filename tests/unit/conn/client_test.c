@@ -46,7 +46,7 @@ static void error_answer_prints_as_the_server_wrote_it(void **state)
     assert_int_equal(error->code, CST_ERROR_NO_POOL);
     text = cst_error_text(error);
     assert_string_equal(text, "Storage pool not found: no storage pool with matching name 'x'");
-    /* An error answer breaks nothing. */
+    /* The connection works after an error answer. */
     type = ask_type(client, NULL);
     assert_string_equal(type, STORAGE);
     cst_wire_client_free(client);
@@ -58,7 +58,7 @@ static gboolean holds(const void *memory, size_t len, const char *text)
     return memmem(memory, len, text, strlen(text)) != NULL;
 }
 
-/* The reply, and behind it half of a ping, whose other half comes with the next reply. */
+/* Sends the reply and half of a ping. The other half comes with the next reply. */
 static void serve_one_and_a_half(int fd, gpointer data)
 {
     CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME);
@@ -85,7 +85,7 @@ static void serve_one(int fd, gpointer data)
     serve_one_type(fd, NULL);
 }
 
-/* What was sent and what came may be the value of a secret. */
+/* The sent and received bytes may contain a secret's value. */
 static void a_wiped_client_keeps_no_byte_of_a_call(void **state)
 {
     static const FakeScript scripts[] = {serve_one, serve_one_and_a_half};
@@ -216,7 +216,7 @@ static void misbehave(int fd, gpointer data)
     FakePacket packet;
 
     ((Misdeed)data)(fd, call);
-    /* The client hangs up; until then nothing here says more. */
+    /* The client hangs up. The server sends no more until then. */
     while (fake_read(fd, &packet))
         fake_packet_clear(&packet);
 }

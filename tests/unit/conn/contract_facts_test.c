@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * As contract_test.c, for what is told about pools and volumes beside their descriptions, for what
- * is declared of them, for dry runs, and for events of secrets.
+ * Like contract_test.c, for facts about pools and volumes outside their XML, for declarations, for
+ * dry runs, and for events of secrets.
  */
 
 #include <setjmp.h>
@@ -38,7 +38,7 @@ static CstVolRef *make_volume(Side *side, const CstPoolRef *pool, const char *na
     return vol;
 }
 
-/* In place: a file of another name would be a volume for a moment. */
+/* In place, because a temporary file would be listed as a volume. */
 static void put(const Side *side, const char *name, const char *text)
 {
     g_autofree char *path = g_build_filename(side->root, name, NULL);
@@ -46,7 +46,9 @@ static void put(const Side *side, const char *name, const char *text)
     assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 }
 
-/* --- who and what ---------------------------------------------------------------------------- */
+/*
+ * --- holders and other facts ---------------------------------------------------------------------
+ */
 
 static void note_holders(Side *side, const CstVolRef *vol)
 {
@@ -63,7 +65,9 @@ static void note_holders(Side *side, const CstVolRef *vol)
     note(side, "%u", holders ? holders->len : 99);
 }
 
-/* Locks as QEMU does: bytes from 100 on for what is used, from 200 on for what is not shared. */
+/*
+ * Sets locks as QEMU does: bytes from 100 on for permissions in use, from 200 on for unshared ones.
+ */
 static void lock_as_qemu(const char *path)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -135,7 +139,7 @@ static void note_more(Side *side, const CstPoolRef *pool, unsigned wants)
     }
 }
 
-/* More volumes than go into one batch; of one nothing can be known. */
+/* More volumes than one batch holds. The facts of one volume are unknown. */
 static void play_more(Side *side)
 {
     g_autoptr(CstPoolRef) pool = make_active_pool(side);
@@ -342,7 +346,7 @@ static void play_secret_events(Side *side)
     outcome(side, "by wrong uuid",
             (missing = cst_conn_secret_by_uuid(side->conn, &nobody, &side->error)) != NULL);
     subscribe(side, CST_CONN_EVENT_SECRET_LIFECYCLE, &a->uuid, &of_a);
-    /* Only a server is asked whether there is one. */
+    /* Only a server verifies that the secret exists. */
     if (!cst_conn_is_embedded(side->conn)) {
         assert_false(cst_conn_subscribe(side->conn, CST_CONN_EVENT_SECRET_LIFECYCLE, &nobody,
                                         on_secret, side, &all, &side->error));
@@ -375,7 +379,7 @@ static void holders_are_the_same(void **state)
     compare(play_holders, must);
 }
 
-static void what_a_list_shows_besides_is_the_same(void **state)
+static void additional_columns_are_equal_over_both_transports(void **state)
 {
     const char *const must[] = {
         "more: done\n- a-base: on nothing, -1 snapshots, -1 holders\n",
@@ -440,7 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holders_are_the_same),
-        cmocka_unit_test(what_a_list_shows_besides_is_the_same),
+        cmocka_unit_test(additional_columns_are_equal_over_both_transports),
         cmocka_unit_test(problems_are_the_same),
         cmocka_unit_test(trust_is_the_same),
         cmocka_unit_test(facts_of_pools_are_the_same),

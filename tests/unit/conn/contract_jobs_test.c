@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Jobs: calls that go on at the server when their client has gone on to something else. */
+/* Jobs: calls that continue at the server after their client has stopped waiting. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +65,7 @@ static void assert_no_more_than_one(Side *side, uint64_t id, gboolean ended)
     assert_int_equal(job->ended >= job->started, ended);
 }
 
-static void a_call_goes_on_as_a_job(void **state)
+static void detached_call_continues_as_a_job(void **state)
 {
     g_autoptr(CstVolRef) vol = NULL;
     g_autoptr(CstTask) watched = cst_task_new();
@@ -99,7 +99,7 @@ static void a_call_goes_on_as_a_job(void **state)
     side_close(&side);
 }
 
-static void waiting_ends_and_the_job_goes_on(void **state)
+static void wait_ends_and_the_job_continues(void **state)
 {
     g_autoptr(CstVolRef) vol = NULL;
     g_autoptr(CstTask) cancelled = cst_task_new(), watched = cst_task_new();
@@ -152,7 +152,7 @@ static gpointer speed_up(gpointer task)
     return NULL;
 }
 
-/* 8 MiB at 1 KiB a second take hours, if the server does not hear that the limit is gone. */
+/* 8 MiB at 1 KiB a second need hours, unless the server gets the removal of the limit. */
 static void a_call_that_runs_hears_of_another_limit(void **state)
 {
     g_autoptr(CstVolRef) vol = NULL;
@@ -169,7 +169,7 @@ static void a_call_that_runs_hears_of_another_limit(void **state)
     side_close(&side);
 }
 
-static void without_a_daemon_nobody_goes_on(void **state)
+static void detach_without_a_daemon_is_refused(void **state)
 {
     g_autoptr(GError) error = NULL;
     Side side;
@@ -202,7 +202,7 @@ static gboolean reports(Side *side, uint64_t handle, gboolean *ret_stop, uint64_
                                         ret_limit, NULL);
 }
 
-/* What this program does, as a job: with the same calls over a socket and in this process. */
+/* Work of this program as a job: the same calls over a socket and in this process. */
 static void play_job_of_client(gboolean remote)
 {
     const CstConnJob what = {.kind = "import", .pool = "a\nb", .volume = "v", .limit = 7};
@@ -257,8 +257,8 @@ static CstConnReceive *receive_volume(CstConn *conn, const CstPoolRef *pool, con
 }
 
 /*
- * A job that another connection has begun: what belongs to it over this one is not listed. Work is
- * listed when it has run for a while, so a later one that belongs to no job shows when to look.
+ * A job that another connection has begun. Calls that belong to it are not listed separately. A
+ * call is listed after it has run for a while, so a later call without a job shows when to check.
  */
 static void parts_of_a_job_are_not_listed(void **state)
 {
@@ -315,11 +315,11 @@ static void job_of_a_client_that_leaves_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_call_goes_on_as_a_job),
-        cmocka_unit_test(waiting_ends_and_the_job_goes_on),
+        cmocka_unit_test(detached_call_continues_as_a_job),
+        cmocka_unit_test(wait_ends_and_the_job_continues),
         cmocka_unit_test(a_short_call_is_waited_for),
         cmocka_unit_test(a_call_that_runs_hears_of_another_limit),
-        cmocka_unit_test(without_a_daemon_nobody_goes_on),
+        cmocka_unit_test(detach_without_a_daemon_is_refused),
         cmocka_unit_test(this_program_has_a_job),
         cmocka_unit_test(parts_of_a_job_are_not_listed),
         cmocka_unit_test(job_of_a_client_that_leaves_ends),

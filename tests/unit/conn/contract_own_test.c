@@ -166,7 +166,7 @@ static void note_content(Side *side, const CstVolRef *vol, const CstVolSend *wha
         note(side, " %02x", content->data[i]);
 }
 
-/* How many of the digests are zeroes, and where they begin to be of others. */
+/* Notes the number of leading zero digests and the number of other digests. */
 static void note_digests_of(Side *side, const CstVolRef *vol, const CstVolSend *what,
                             uint64_t chunk)
 {
@@ -203,7 +203,7 @@ static void patch(Side *side, const CstVolRef *vol, uint64_t offset, size_t len)
     "<volume><name>%s</name><capacity>262144</capacity><target><format type='%s'/></target>" \
     "</volume>"
 
-/* Blocks 1, 0, 3, and nothing after them. */
+/* Sends blocks 1, 0 and 3 only. */
 static void receive(Side *side, const CstPoolRef *pool, const char *name, const char *format,
                     gboolean finish)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The same sequence of calls over both transports, each on a root of its own: in this process, and
- * to the server part of cisternd. What they answer, errors and all, is written
- * down and must be the same.
+ * The same sequence of calls over both transports, each on its own root: in this process, and to
+ * the server part of cisternd. All answers and errors are recorded and must be equal.
  */
 
 #include <setjmp.h>
@@ -237,7 +236,9 @@ static int scratch_file(void)
     return fd;
 }
 
-/** 5 MiB and a bit, data at the start and near the end, a hole between and one at the end. */
+/**
+ * Returns a file of slightly more than 5 MiB: data at the start and before the end, and two holes.
+ */
 static int sample(void)
 {
     int fd = scratch_file();
@@ -501,7 +502,7 @@ static void tell_changes(Side *side, const CstVolRef *vol, const char *since, co
     g_free(told.identity);
 }
 
-/* Of one volume, which is one moment. */
+/* A snapshot set of one volume. */
 static void take_set(Side *side, const CstPoolRef *pool, const char *name)
 {
     g_autoptr(GPtrArray) volumes = g_ptr_array_new();

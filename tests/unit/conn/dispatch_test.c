@@ -14,7 +14,7 @@
 
 #include "transport.h"
 
-/* A transport that answers a few calls itself, to see what reaches it. */
+/* A transport that answers a few calls itself, and records them. */
 typedef struct {
     int calls;
     int closed;
@@ -131,7 +131,7 @@ static void read_only_connection_refuses_changes_before_the_transport(void **sta
                         "operation forbidden: read only access prevents virStoragePoolDestroy");
 }
 
-static void what_was_typed_is_the_uri(void **state)
+static void given_uri_is_the_uri_of_the_connection(void **state)
 {
     Twin twin = {0};
     g_autoptr(CstConn) typed = cst_conn_new(&twin_transport, &twin, "typed:///", FALSE);
@@ -179,7 +179,7 @@ static void dry_run_that_the_server_refuses_is_not_set(void **state)
 }
 
 /* The server has the bytes, but could not keep them. */
-static void stream_whose_end_fails_has_failed(void **state)
+static void stream_with_a_failed_end_has_failed(void **state)
 {
     Twin twin = {.lacks_space = TRUE};
     g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
@@ -257,10 +257,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_reaches_the_transport),
         cmocka_unit_test(read_only_connection_refuses_changes_before_the_transport),
-        cmocka_unit_test(what_was_typed_is_the_uri),
+        cmocka_unit_test(given_uri_is_the_uri_of_the_connection),
         cmocka_unit_test(calls_are_dry_runs_by_their_connection),
         cmocka_unit_test(dry_run_that_the_server_refuses_is_not_set),
-        cmocka_unit_test(stream_whose_end_fails_has_failed),
+        cmocka_unit_test(stream_with_a_failed_end_has_failed),
         cmocka_unit_test(download_that_ends_in_a_hole_has_its_size),
         cmocka_unit_test(failure_without_an_error_becomes_one),
         cmocka_unit_test(download_knows_how_much_will_come),

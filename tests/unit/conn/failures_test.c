@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every call of a connection, to a server that fails: what it says reaches who has called. */
+/* Every call of a connection to a failing server. The server's error must reach the caller. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,9 @@
 
 #include "transport.h"
 
-/* --- a transport over which nothing succeeds -------------------------------------------------- */
+/*
+ * --- a transport over which every call fails ----------------------------------------------------
+ */
 
 typedef enum { KNOWS_ALL, KNOWS_LIBVIRTS, CANNOT_TELL } Knows;
 
@@ -266,7 +268,7 @@ static void of_an_older_server(void **state)
     failures_reach_the_caller(KNOWS_LIBVIRTS);
 }
 
-static void of_a_server_that_cannot_be_asked_what_it_knows(void **state)
+static void failure_reaches_the_caller_if_the_features_are_unknown(void **state)
 {
     failures_reach_the_caller(CANNOT_TELL);
 }
@@ -301,7 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_server_that_knows_every_call),
         cmocka_unit_test(of_an_older_server),
-        cmocka_unit_test(of_a_server_that_cannot_be_asked_what_it_knows),
+        cmocka_unit_test(failure_reaches_the_caller_if_the_features_are_unknown),
         cmocka_unit_test(list_whose_connection_fails_before_the_replies_fails),
     };
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A server that plays a script in a thread of its own, over one end of a socket. What it finds
- * wrong ends the test by g_assert().
+ * A server that runs a script in its own thread, over one end of a socket. Its failures end the
+ * test by g_assert().
  */
 
 #include <errno.h>
@@ -87,7 +87,7 @@ static inline void fake_packet_clear(FakePacket *packet)
     packet->bytes = NULL;
 }
 
-/* Reads one packet, which must be of @procedure; its header is what an answer starts from. */
+/* Reads one packet, which must be of @procedure. Returns its header, the base of an answer. */
 static inline CstWireHeader fake_expect(int fd, int procedure)
 {
     FakePacket packet;
@@ -157,7 +157,7 @@ static inline int fake_start(FakeServer *server, FakeScript script, gpointer dat
     return pair[0];
 }
 
-/* Takes one connection at server->path. */
+/* Accepts one connection at server->path. */
 static inline void fake_listen(FakeServer *server, FakeScript script, gpointer data)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

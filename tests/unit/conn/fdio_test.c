@@ -28,7 +28,7 @@ static int scratch_file(void)
     return fd;
 }
 
-/** Moves everything from @in to @out; gives the bytes that came as holes. */
+/** Copies @in to @out. Returns the number of bytes that came as holes. */
 static uint64_t copy(int in, int out, gboolean sparse)
 {
     CstFdSource source;
@@ -189,7 +189,7 @@ static void cancelled_task_ends_a_long_hole(void **state)
     assert_int_equal(error->code, CST_ERROR_CANCELLED);
 }
 
-static void full_output_says_so(void **state)
+static void full_output_is_reported(void **state)
 {
     g_auto(CstFd) full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     g_autoptr(GError) error = NULL;
@@ -201,9 +201,9 @@ static void full_output_says_so(void **state)
 }
 
 /*
- * A descriptor that is not open, or open for the other direction only, is told and not passed over.
+ * A descriptor that is closed or has the wrong direction is reported and not ignored.
  */
-static void descriptors_of_no_use_are_told(void **state)
+static void unusable_descriptors_are_reported(void **state)
 {
     const int closed = 999999;
     int pipes[2], reader = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -245,8 +245,8 @@ int main(void)
         cmocka_unit_test(old_bytes_of_the_output_do_not_shine_through_holes),
         cmocka_unit_test(hole_beyond_any_file_is_refused),
         cmocka_unit_test(cancelled_task_ends_a_long_hole),
-        cmocka_unit_test(full_output_says_so),
-        cmocka_unit_test(descriptors_of_no_use_are_told),
+        cmocka_unit_test(full_output_is_reported),
+        cmocka_unit_test(unusable_descriptors_are_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

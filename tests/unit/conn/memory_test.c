@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Where a reply finds no memory the connection fails, and the process goes on. */
+/* If a reply finds no memory, the connection fails and the process continues. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "ask_type.h"
 #include "no_memory.h"
 
-/* The type, in a reply with many bytes behind it, which are ignored. */
+/* Sends the type in a reply with many extra bytes, which are ignored. */
 static void serve_large_reply(int fd, gpointer data)
 {
     CstWireHeader call = fake_expect(fd, WIRE_PROC_CONNECT_GET_TYPE);
@@ -27,7 +27,7 @@ static void serve_large_reply(int fd, gpointer data)
         fake_packet_clear(&packet);
 }
 
-/* Returns whether there was an allocation that was aimed at. */
+/* Returns whether the allocation of the case was reached. */
 static gboolean play(guint nth)
 {
     FakeServer server;

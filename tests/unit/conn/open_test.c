@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Which provider a connection gets: by URI, root, environment, and whoever answers. ssh is played
- * by this program itself, which is called "ssh" then and carries bytes to the socket.
+ * The choice of the provider: by URI, root, environment, and reachable daemon. This program also
+ * plays ssh: under the name "ssh" it connects its standard streams to the socket.
  */
 
 #include <setjmp.h>
@@ -70,7 +70,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What the connection to @uri says it is; "" and its error where there is none. */
+/* Returns the URI that the connection to @uri reports; "" with its error if it cannot be opened. */
 static char *opened(const char *uri, const CstConnOptions *options, gboolean *ret_embedded,
                     GError **error)
 {
@@ -163,7 +163,7 @@ static void a_server_that_refuses_is_not_passed_over(void **state)
         struct pollfd ready = {.fd = fd, .events = POLLIN};
 
         poll(&ready, 1, 5000);
-        close(accept(fd, NULL, NULL)); /* hangs up on whoever comes */
+        close(accept(fd, NULL, NULL)); /* hangs up on each client */
         _exit(0);
     }
     close(fd);
@@ -173,7 +173,7 @@ static void a_server_that_refuses_is_not_passed_over(void **state)
     waitpid(pid, &status, 0);
 }
 
-static void a_socket_that_nobody_serves_is_told(void **state)
+static void socket_without_a_server_is_reported(void **state)
 {
     const Place *place = *state;
     const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
@@ -204,7 +204,7 @@ static void a_socket_that_nobody_serves_is_told(void **state)
     }
 }
 
-static void variables_count_where_nothing_was_asked_for(void **state)
+static void environment_variables_apply_only_without_a_uri(void **state)
 {
     const Place *place = *state;
     g_autofree char *one = g_strconcat(EMBED "?root=", place->side.root, "/one", NULL);
@@ -284,8 +284,8 @@ static void ssh_carries_a_connection(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
-/* Of a thread, or of a process that has let go of its terminal: nobody could answer. */
-static void another_connection_over_ssh_asks_nothing(void **state)
+/* For a thread, or for a process without a terminal: ssh could get no answer. */
+static void repeated_connection_over_ssh_does_not_prompt(void **state)
 {
     const CstConnOptions unattended = {.unattended = TRUE};
     const Place *place = *state;
@@ -307,7 +307,7 @@ static void another_connection_over_ssh_asks_nothing(void **state)
     assert_string_equal(second, third);
 }
 
-static void ssh_that_ends_at_once_is_told_with_the_host(void **state)
+static void ssh_that_exits_at_once_is_reported_with_the_host(void **state)
 {
     const Place *place = *state;
 
@@ -317,7 +317,7 @@ static void ssh_that_ends_at_once_is_told_with_the_host(void **state)
 }
 
 /* An answer that is an error is the server's, and not ssh's. */
-static void what_the_server_refuses_over_ssh_is_told_as_it_is(void **state)
+static void refusal_of_the_server_over_ssh_is_reported_unchanged(void **state)
 {
     const Place *place = *state;
     g_autoptr(GError) error = NULL;
@@ -349,7 +349,7 @@ static void ssh_that_does_not_end_is_made_to(void **state)
     }
 }
 
-static void a_host_without_ssh_is_told(void **state)
+static void missing_ssh_is_reported(void **state)
 {
     Place *place = *state;
     g_autofree char *empty = g_build_filename(place->side.root, "empty", NULL);
@@ -358,7 +358,7 @@ static void a_host_without_ssh_is_told(void **state)
     assert_fails(SSH, NULL, CST_ERROR_UNREACHABLE, "cannot run 'ssh'");
 }
 
-/* Copies what is readable at @from to @to; FALSE at its end. */
+/* Copies readable bytes from @from to @to; FALSE at the end of @from. */
 static gboolean carry(int from, int to)
 {
     char buf[4096];
@@ -376,7 +376,7 @@ static void write_asked(int number)
     _exit(0);
 }
 
-/* Carries standard input and output to the server, as netcat on the far side does. */
+/* Connects standard input and output to the server, as netcat on the remote host does. */
 static int play_ssh(int argc, char **argv)
 {
     const char *misdeed = g_getenv("TEST_MISDEED");
@@ -413,15 +413,15 @@ int main(int argc, char **argv)
         PLACE_TEST(a_root_with_a_daemon_is_the_daemons),
         PLACE_TEST(without_a_daemon_this_process_does_the_work),
         PLACE_TEST(a_server_that_refuses_is_not_passed_over),
-        PLACE_TEST(a_socket_that_nobody_serves_is_told),
-        PLACE_TEST(variables_count_where_nothing_was_asked_for),
+        PLACE_TEST(socket_without_a_server_is_reported),
+        PLACE_TEST(environment_variables_apply_only_without_a_uri),
         PLACE_TEST(a_connection_begins_with_no_dry_run),
         PLACE_TEST(ssh_carries_a_connection),
-        PLACE_TEST(another_connection_over_ssh_asks_nothing),
-        PLACE_TEST(ssh_that_ends_at_once_is_told_with_the_host),
-        PLACE_TEST(what_the_server_refuses_over_ssh_is_told_as_it_is),
+        PLACE_TEST(repeated_connection_over_ssh_does_not_prompt),
+        PLACE_TEST(ssh_that_exits_at_once_is_reported_with_the_host),
+        PLACE_TEST(refusal_of_the_server_over_ssh_is_reported_unchanged),
         PLACE_TEST(ssh_that_does_not_end_is_made_to),
-        PLACE_TEST(a_host_without_ssh_is_told),
+        PLACE_TEST(missing_ssh_is_reported),
     };
 
     if (g_str_has_suffix(argv[0], "ssh"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls of a client that end in each possible way: no call stays in the client's tables, and the
- * connection goes on, or reports why it does not.
+ * Calls of a client that end in each possible way. No call remains in the client's tables, and the
+ * connection continues, or reports why it cannot.
  */
 #include "points.h"
 
@@ -22,7 +22,7 @@ static const CstWireProc echo = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SUPPORTS
 gint64 __wrap_g_get_monotonic_time(void);
 gint64 __real_g_get_monotonic_time(void);
 
-static gint64 seconds_passed; /* added to those of the clock */
+static gint64 seconds_passed; /* added to the clock's seconds */
 
 static void await_bytes(const CstWireClient *client)
 {
@@ -49,7 +49,7 @@ static uint32_t send_echo(CstWireClient *client)
     return serial;
 }
 
-static void reply_that_is_there_needs_no_time(void **state)
+static void received_reply_is_returned_after_the_deadline(void **state)
 {
     FakeServer server;
     CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_echoes, NULL));
@@ -62,7 +62,7 @@ static void reply_that_is_there_needs_no_time(void **state)
         await_bytes(client);
     assert_true(cst_wire_client_await(client, second, 0, &arrived, NULL));
     assert_true(arrived);
-    /* Given up although the reply is there: its memory is freed at once. */
+    /* Abandoned although the reply has arrived: its memory is freed at once. */
     cst_wire_client_forget(client, second);
     assert_int_equal(g_hash_table_size(client->pending), 1);
     cst_wire_client_forget(client, first);
@@ -124,7 +124,7 @@ static void serve_errors(int fd, gpointer data)
     serve_one_type(fd, NULL);
 }
 
-static void failed_calls_leave_nothing(void **state)
+static void failed_calls_leave_no_entry_in_the_tables(void **state)
 {
     FakeServer server;
     CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_errors, NULL));
@@ -203,7 +203,7 @@ static void packets_after_the_failure_are_not_handled(void **state)
     fake_stop(&server);
 }
 
-/* The program has done something else for an hour, and has not read the socket. */
+/* The program was busy for an hour and has not read the socket. */
 static void silence_of_the_program_is_not_the_servers(void **state)
 {
     FakeServer server;
@@ -224,7 +224,7 @@ static void close_without_reply(int fd, gpointer data)
     fake_expect(fd, WIRE_PROC_CONNECT_SUPPORTS_FEATURE);
 }
 
-/* Replies to the first call although it has not come, and hangs up. */
+/* Replies to the first call before it arrives, and hangs up. */
 static void reply_and_close(gpointer data)
 {
     const CstWireHeader call = {.program = WIRE_REMOTE_PROGRAM,
@@ -236,7 +236,7 @@ static void reply_and_close(gpointer data)
     close(*fd);
 }
 
-/* The socket is closed between the look at it and the write, which fails. */
+/* The socket is closed between the check and the write, which fails. */
 static void reply_that_came_before_a_failed_write_counts(void **state)
 {
     g_autoptr(GError) error = NULL, next = NULL;
@@ -282,10 +282,10 @@ gint64 __wrap_g_get_monotonic_time(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reply_that_is_there_needs_no_time),
+        cmocka_unit_test(received_reply_is_returned_after_the_deadline),
         cmocka_unit_test(reply_of_a_call_that_was_given_up_is_dropped),
         cmocka_unit_test(second_reply_fails_the_connection),
-        cmocka_unit_test(failed_calls_leave_nothing),
+        cmocka_unit_test(failed_calls_leave_no_entry_in_the_tables),
         cmocka_unit_test(reply_that_came_before_the_failure_counts),
         cmocka_unit_test(reply_that_came_before_a_failed_write_counts),
         cmocka_unit_test(packets_after_the_failure_are_not_handled),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the remote transport says of servers that refuse, are old, or hang up. */
+/* The errors of the remote transport for servers that refuse, are old, or hang up. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ typedef enum {
     REFUSES,       /* knows every call, and fails each */
     OLD,           /* a daemon of the first version */
     HANGS_UP,      /* once a connection is open */
-    HANGS_UP_LATE, /* when it has said what it is */
+    HANGS_UP_LATE, /* after its answer about features */
     SERVERS
 } Kind;
 
@@ -175,7 +175,9 @@ static gboolean unsubscribe(gpointer self, GError **error)
     return cst_remote_transport.unsubscribe(self, 99, error);
 }
 
-/* --- a limit whose call is not sent ----------------------------------------------------------- */
+/*
+ * --- a limit whose call is not sent -------------------------------------------------------------
+ */
 
 /* Gets a limit, and then the end of the limit; the call never comes. */
 static void serve_limit(int fd, gpointer data)
@@ -200,7 +202,7 @@ static void serve_limit(int fd, gpointer data)
     }
 }
 
-static void limit_of_a_call_that_cannot_be_sent_is_taken_back(void **state)
+static void limit_of_a_call_that_cannot_be_sent_is_removed(void **state)
 {
     uint64_t limits[2] = {0, 1};
     CstConnUri uri = {.target = CST_URI_UNIX, .name = (char *)"storage:///system"};
@@ -251,7 +253,7 @@ static const struct {
     {"unsubscribe", unsubscribe, {FALSE, FALSE, FALSE, FALSE}},
 };
 
-static void a_call_succeeds_or_says_why_not(void **state)
+static void call_succeeds_or_reports_the_reason(void **state)
 {
     for (Kind kind = 0; kind < SERVERS; kind++)
         for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -279,8 +281,8 @@ static void a_call_succeeds_or_says_why_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_call_succeeds_or_says_why_not),
-        cmocka_unit_test(limit_of_a_call_that_cannot_be_sent_is_taken_back),
+        cmocka_unit_test(call_succeeds_or_reports_the_reason),
+        cmocka_unit_test(limit_of_a_call_that_cannot_be_sent_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

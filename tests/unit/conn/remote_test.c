@@ -76,7 +76,7 @@ static void list_all(const Call *call)
     xdr_free((xdrproc_t)xdr_wire_vols_ret, (char *)&ret);
 }
 
-/* Number 3 is gone, number 5 can't be read. */
+/* Number 3 is missing, number 5 is unreadable. */
 static void vol_info(const Call *call)
 {
     wire_vol_args args = {0};
@@ -145,7 +145,7 @@ static void register_events(const Call *call)
     wire_int ret = {40};
 
     call->model->registrations++;
-    /* One event overtakes the answer, another one follows it. */
+    /* One event comes before the answer and one after it. */
     fake_send(call->fd, &message, xdr_wire_pool_refresh_event, &event);
     reply(call, xdr_wire_int, &ret);
     fake_send(call->fd, &message, xdr_wire_pool_refresh_event, &event);
@@ -422,7 +422,9 @@ static void cancelled_task_leaves_libvirtd_to_finish(void **state)
     assert_true(model.long_pending);
 }
 
-/* --- what a server lacks --------------------------------------------------------------------- */
+/*
+ * --- features that a server lacks ----------------------------------------------------------------
+ */
 
 static void ignore(const CstConnEvent *event, gpointer data)
 {
@@ -514,7 +516,7 @@ static void end_of_the_server_is_an_event_once(void **state)
     fake_stop(&server);
 }
 
-static void waiting_for_events_ends_when_told(void **state)
+static void wait_for_events_ends_on_request(void **state)
 {
     Model model = {0};
     FakeServer server;
@@ -544,7 +546,7 @@ int main(void)
         cmocka_unit_test(unknown_procedure_is_not_supported_by_this_server),
         cmocka_unit_test(subscriptions_share_one_registration),
         cmocka_unit_test(end_of_the_server_is_an_event_once),
-        cmocka_unit_test(waiting_for_events_ends_when_told),
+        cmocka_unit_test(wait_for_events_ends_on_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

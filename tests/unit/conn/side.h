@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One provider on a root of its own, and what it answered, written down. */
+/* A provider with its own root, and the record of its answers. */
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -66,7 +66,7 @@ static inline void side_open(Side *side, gboolean remote)
     side->conn = cst_conn_open(NULL, &options, &error);
     if (!side->conn)
         fail_msg("%s", error->message);
-    /* Without a URI the daemon is taken when it answers, else this process. */
+    /* Without a URI the daemon is used if it answers, else this process. */
     assert_int_equal(cst_conn_is_embedded(side->conn), !remote);
 }
 
@@ -104,7 +104,7 @@ G_GNUC_PRINTF(2, 3) static inline void note(Side *side, const char *format, ...)
     g_string_append_printf(side->log, "%s\n", line);
 }
 
-/** Notes how a call went, and clears the error for the next one. */
+/** Records the result of a call, and clears the error. */
 static inline void outcome(Side *side, const char *what, gboolean ok)
 {
     g_autofree char *text = ok ? NULL : cst_error_text(side->error);
@@ -118,7 +118,7 @@ static inline void outcome(Side *side, const char *what, gboolean ok)
     g_clear_error(&side->error);
 }
 
-/** Takes @text. */
+/** Adopts @text. */
 static inline void note_text(Side *side, const char *what, char *text)
 {
     outcome(side, what, text != NULL);
@@ -162,7 +162,7 @@ static inline void assert_same_log(const Side *local, const Side *remote)
         fail_msg("line %u\nlocal:  %s\nremote: %s", i + 1, a[i], b[i]);
 }
 
-/** @must: lines that show that the sequence got somewhere at all. */
+/** @must: lines that prove that the sequence ran. */
 static inline void compare(void (*play)(Side *side), const char *const *must)
 {
     Side local, remote;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Streams of a client that end in each possible way: no stream stays in the client's tables, the
- * first failure is the one that is reported, and packets stay whole on the wire.
+ * Streams of a client that end in each possible way. No stream remains in the client's tables, the
+ * first failure is reported, and packets on the wire are complete.
  */
 #include "points.h"
 
@@ -50,7 +50,7 @@ static gboolean append_piece(const void *bytes, size_t len, uint64_t hole, gpoin
     return TRUE;
 }
 
-static void refused_stream_leaves_nothing(void **state)
+static void refused_stream_leaves_no_entry_in_the_tables(void **state)
 {
     FakeServer server;
     CstWireClient *client = cst_wire_client_new(fake_start(&server, refuse_stream, NULL));
@@ -63,7 +63,7 @@ static void refused_stream_leaves_nothing(void **state)
 }
 
 /* Finished, or given up: the server hears which, and has answered when the stream is freed. */
-static void ended_stream_leaves_nothing(void **state)
+static void ended_stream_leaves_no_entry_in_the_tables(void **state)
 {
     for (int finished = 0; finished < 2; finished++) {
         FakeServer server;
@@ -269,7 +269,7 @@ static void ping_in_the_middle(int fd, gpointer data)
     serve_one_type(fd, NULL);
 }
 
-/* Packets are longer than the socket takes at once. */
+/* Packets are longer than the socket's buffer. */
 static void packet_that_was_begun_is_completed(void **state)
 {
     static const FakeScript scripts[] = {fail_in_the_middle, ping_in_the_middle};
@@ -297,7 +297,9 @@ static void packet_that_was_begun_is_completed(void **state)
     }
 }
 
-/* The server's reason comes in the middle of a packet that is being sent; then it hangs up. */
+/*
+ * The server's error comes in the middle of a packet that is being sent. Then the server hangs up.
+ */
 static void fail_and_close(int fd, gpointer data)
 {
     CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_UPLOAD);
@@ -335,8 +337,8 @@ static void reason_of_the_server_comes_before_the_loss_of_the_connection(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_stream_leaves_nothing),
-        cmocka_unit_test(ended_stream_leaves_nothing),
+        cmocka_unit_test(refused_stream_leaves_no_entry_in_the_tables),
+        cmocka_unit_test(ended_stream_leaves_no_entry_in_the_tables),
         cmocka_unit_test(first_failure_of_a_stream_stays),
         cmocka_unit_test(end_that_came_before_the_failure_counts),
         cmocka_unit_test(finish_waits_until_the_server_has_ended_the_stream),

@@ -36,7 +36,7 @@ static void session_close(Session *session)
     fake_stop(&session->server);
 }
 
-/* Packets are whole on the wire, so the connection goes on when the stream is over. */
+/* Packets on the wire are complete, so the connection works after the stream. */
 static void session_close_asking(Session *session)
 {
     g_autofree char *type = NULL;
@@ -143,7 +143,7 @@ static void stream_error_ends_the_download(void **state)
     g_string_free(sink.seen, TRUE);
 }
 
-/** Goes on sending until the client wants no more. */
+/** Sends until the client stops the stream. */
 static void serve_endless_download(int fd, gpointer data)
 {
     CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
@@ -198,7 +198,7 @@ static void serve_silent_download(int fd, gpointer data)
     expect_end(fd, WIRE_ERROR);
 }
 
-static void a_download_that_brings_nothing_can_be_cancelled(void **state)
+static void download_without_data_can_be_canceled(void **state)
 {
     Session session;
     g_autoptr(CstTask) task = cst_task_new();
@@ -350,7 +350,7 @@ static void close_at_once(int fd, gpointer data)
     fake_reply(fd, fake_expect(fd, WIRE_PROC_STORAGE_VOL_UPLOAD), NULL, NULL);
 }
 
-static void server_gone_during_upload_is_told(void **state)
+static void server_that_disconnects_during_an_upload_is_reported(void **state)
 {
     Session session;
     g_autofree uint8_t *bytes = g_malloc0(UPLOAD_LEN);
@@ -369,12 +369,12 @@ int main(void)
         cmocka_unit_test(stream_error_ends_the_download),
         cmocka_unit_test(failing_sink_aborts_the_download),
         cmocka_unit_test(cancelled_task_aborts_the_download),
-        cmocka_unit_test(a_download_that_brings_nothing_can_be_cancelled),
+        cmocka_unit_test(download_without_data_can_be_canceled),
         cmocka_unit_test(hole_of_negative_length_is_refused),
         cmocka_unit_test(upload_arrives_whole_while_events_flood_in),
         cmocka_unit_test(upload_stops_at_the_servers_error),
         cmocka_unit_test(refused_start_makes_no_stream),
-        cmocka_unit_test(server_gone_during_upload_is_told),
+        cmocka_unit_test(server_that_disconnects_during_an_upload_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ typedef struct {
     gboolean read_only;
     CstUriTarget target;
     const char *name;
-    const char *socket; /* NULL: none */
+    const char *socket; /* NULL: no socket */
 } Good;
 
 static const Good good[] = {
@@ -50,7 +50,7 @@ static const Good good[] = {
     {"storage+ssh://u@h:2222/system?socket=/p", FALSE, CST_URI_SSH, "storage:///system", "/p"},
 };
 
-static void good_uris_lead_where_libvirts_client_goes(void **state)
+static void valid_uri_selects_the_same_socket_as_libvirts_client(void **state)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
         g_auto(CstConnUri) uri = {0};
@@ -173,7 +173,7 @@ static void assert_ssh(const char *text, const char *expected)
     assert_string_equal(joined, expected);
 }
 
-static void ssh_is_run_without_a_shell_here_and_quoted_for_the_one_there(void **state)
+static void ssh_is_run_without_a_local_shell_and_quoted_for_the_remote_shell(void **state)
 {
     assert_ssh("storage+ssh://h/system",
                "ssh|-T|-e|none|--|h|'nc'|-U|'/run/libvirt/virtstoraged-sock'");
@@ -190,12 +190,12 @@ static void ssh_is_run_without_a_shell_here_and_quoted_for_the_one_there(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_uris_lead_where_libvirts_client_goes),
+        cmocka_unit_test(valid_uri_selects_the_same_socket_as_libvirts_client),
         cmocka_unit_test(uri_with_password_is_refused_and_not_quoted),
         cmocka_unit_test(bad_uris_are_refused_with_the_reason),
         cmocka_unit_test(embedded_root_is_kept),
         cmocka_unit_test(existing_socket_is_preferred),
-        cmocka_unit_test(ssh_is_run_without_a_shell_here_and_quoted_for_the_one_there),
+        cmocka_unit_test(ssh_is_run_without_a_local_shell_and_quoted_for_the_remote_shell),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls of the remote transport that are watched, given up, or in flight together: what the server
- * gets of them, and what stays in the tables.
+ * Calls of the remote transport that are watched, abandoned, or concurrent: the packets that the
+ * server gets, and the entries that remain in the tables.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +65,9 @@ static gboolean wipe_again(gpointer self, GError **error)
     return wipe(self, NULL, error);
 }
 
-/* A stock server: the task is cancelled when the call has come, whose reply comes much later. */
+/*
+ * A stock server. The task is canceled after the call has arrived, and the reply comes much later.
+ */
 static void serve_late_wipe(int fd, gpointer data)
 {
     CstWireHeader late = {0};
@@ -243,7 +245,7 @@ static void serve_secret(int fd, gpointer data)
 
 static gboolean has_value(const CstWireClient *client)
 {
-    /* The array keeps the memory of what was sent. */
+    /* the array keeps the memory of the sent bytes */
     return memmem(client->in, client->in_size, VALUE, strlen(VALUE)) ||
            memmem(client->out->data, 1024, VALUE, strlen(VALUE));
 }
