@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Declarations of all files of a directory, looked up and added together. */
+/* Declarations of all files of a directory, read and added in one call. */
 #include "declared.h"
 
 #include <sqlite3.h>
@@ -43,8 +43,8 @@ static void test_the_memory_of_a_large_transaction_is_given_back(void **state)
     assert_true(sqlite3_memory_used() - before < most / 4);
 }
 
-/* What an administrator or another process has recorded meanwhile stays. */
-static void test_many_are_added_only_where_nothing_is_recorded(void **state)
+/* A record that an administrator or another process has added in between is kept. */
+static void test_adding_many_keeps_existing_records(void **state)
 {
     Root *root = *state;
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
@@ -85,7 +85,7 @@ static void add_seen(Root *root, CstDeclaredFile about, const char *format, gboo
     assert_true(cst_declarations_add_many(root->store, &record, 1, NULL));
 }
 
-/* @format NULL: there is no record. */
+/* @format NULL: no record is expected. */
 static void assert_seen(Root *root, CstDeclaredFile about, gboolean by_name, const char *format,
                         gboolean restricted)
 {
@@ -113,7 +113,7 @@ static void test_seen_format_belongs_to_the_file_and_not_to_its_name(void **stat
     for (int i = 0; i < 2; i++)
         assert_seen(root, file("/p", "a", 8, 6), TRUE, NULL, FALSE);
     assert_seen(root, a, FALSE, "qcow2", FALSE);
-    /* A restriction passes on to the file that has taken the name, the format does not. */
+    /* The restriction applies to the file that has adopted the name, the format does not. */
     add_seen(root, a, "qcow2", TRUE);
     for (int i = 0; i < 2; i++) {
         g_autoptr(CstDeclaration) found = find(root, file("/p", "a", 8, 6), TRUE);
@@ -167,7 +167,9 @@ static void lookups_clear(Lookups *all)
         g_clear_pointer(&all->lookups[i].declaration, cst_declaration_free);
 }
 
-/* One of each kind: @formats says what is to be found, NULL for the rest. */
+/*
+ * Records one declaration of each kind. @formats is set to the expected formats, NULL for the rest.
+ */
 static void record_all_kinds(Root *root, Lookups *all, const char **formats)
 {
     static const char *const wanted[] = {"raw", "qcow2", NULL,   "vdi",  "vpc",
@@ -224,7 +226,7 @@ static void test_many_are_found_as_each_alone_is(void **state)
 }
 
 /* A few are searched for one by one, and from 64 on all at once. */
-static void test_as_many_are_found_as_are_looked_up(void **state)
+static void test_any_number_of_records_is_found(void **state)
 {
     static const guint counts[] = {1, 63, 64, 65};
     Root *root = *state;
@@ -241,8 +243,8 @@ static void test_as_many_are_found_as_are_looked_up(void **state)
     }
 }
 
-/* As a single look-up has it: the record is about the file that took the name, from then on. */
-static void test_a_record_follows_its_name_when_many_are_looked_up(void **state)
+/* As with a single read: the record belongs to the file that has the name, from then on. */
+static void test_record_follows_its_name_when_many_are_read(void **state)
 {
     Root *root = *state;
     Lookups all;
@@ -257,7 +259,7 @@ static void test_a_record_follows_its_name_when_many_are_looked_up(void **state)
 }
 
 /* Another object on the same database is another process to it. */
-static void test_what_another_process_records_is_seen_by_the_next_look_up(void **state)
+static void test_record_of_another_process_is_found_by_the_next_read(void **state)
 {
     Root *root = *state;
     Root other = {.store = cst_declarations_new(root->paths)};
@@ -296,13 +298,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_many_at_once),
         TEST(test_the_memory_of_a_large_transaction_is_given_back),
-        TEST(test_many_are_added_only_where_nothing_is_recorded),
+        TEST(test_adding_many_keeps_existing_records),
         TEST(test_seen_format_belongs_to_the_file_and_not_to_its_name),
         TEST(test_seen_format_changes_unless_a_format_is_declared),
         TEST(test_many_are_found_as_each_alone_is),
-        TEST(test_as_many_are_found_as_are_looked_up),
-        TEST(test_a_record_follows_its_name_when_many_are_looked_up),
-        TEST(test_what_another_process_records_is_seen_by_the_next_look_up),
+        TEST(test_any_number_of_records_is_found),
+        TEST(test_record_follows_its_name_when_many_are_read),
+        TEST(test_record_of_another_process_is_found_by_the_next_read),
         TEST(test_many_are_not_found_in_a_damaged_database),
     };
 

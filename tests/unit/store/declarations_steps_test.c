@@ -91,7 +91,7 @@ static gboolean set_one(Root *root, gboolean durable, GError **error)
     return cst_declarations_set(root->store, &about, vdi, durable, error);
 }
 
-/* The record of the file's former name goes, too. */
+/* The record of the file's former name is removed as well. */
 static gboolean set_durably(Root *root, GError **error)
 {
     return set_one(root, TRUE, error);
@@ -171,7 +171,7 @@ static gboolean fail_change(gboolean (*change)(Root *, GError **), guint step)
     return !done;
 }
 
-static void change_whose_write_or_sync_fails_changes_nothing(void **state)
+static void change_with_a_failed_write_or_sync_has_no_effect(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
         guint step = 1;
@@ -199,7 +199,7 @@ static void failed_transaction_is_rolled_back_once(void **state)
 }
 
 /* A record that the table refuses leaves the transaction open: SQLite does not roll back. */
-static void refused_record_takes_the_others_back(void **state)
+static void refused_record_rolls_back_the_whole_change(void **state)
 {
     Root *root = *state;
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
@@ -253,7 +253,7 @@ static void replace_busy_timeout(void)
     memcpy(&cst_sqlite_library.found[i], &handler, sizeof(handler));
 }
 
-static void change_waits_for_the_lock_or_changes_nothing(void **state)
+static void change_waits_for_the_lock_or_has_no_effect(void **state)
 {
     Root *root = *state;
     g_autofree char *path = database_path(root);
@@ -322,7 +322,7 @@ static CstDeclaredPresence is_missing(const char *name, const CstFileId *id, gpo
 }
 
 /* It is neither marked as missing nor dropped: the plan was made for another file. */
-static void sweep_leaves_a_record_that_changed_meanwhile(void **state)
+static void sweep_keeps_a_record_that_was_changed_during_it(void **state)
 {
     Root *root = *state;
     Root other = {.store = cst_declarations_new(root->paths)};
@@ -349,12 +349,12 @@ static void sweep_leaves_a_record_that_changed_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(change_whose_write_or_sync_fails_changes_nothing),
+        cmocka_unit_test(change_with_a_failed_write_or_sync_has_no_effect),
         TEST(failed_transaction_is_rolled_back_once),
-        TEST(refused_record_takes_the_others_back),
-        TEST(change_waits_for_the_lock_or_changes_nothing),
+        TEST(refused_record_rolls_back_the_whole_change),
+        TEST(change_waits_for_the_lock_or_has_no_effect),
         TEST(database_in_the_making_is_waited_for),
-        TEST(sweep_leaves_a_record_that_changed_meanwhile),
+        TEST(sweep_keeps_a_record_that_was_changed_during_it),
     };
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 

@@ -15,7 +15,7 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-static void test_everything_comes_back_from_the_disk(void **state)
+static void test_all_fields_are_read_back_from_the_disk(void **state)
 {
     Root *root = *state;
     g_autoptr(CstDeclaration) found = NULL;
@@ -32,7 +32,7 @@ static void test_everything_comes_back_from_the_disk(void **state)
     assert_string_equal("data.raw", found->data_file);
 }
 
-static void test_nothing_is_known_of_other_files(void **state)
+static void test_other_files_have_no_record(void **state)
 {
     Root *root = *state;
 
@@ -52,7 +52,7 @@ static void test_a_file_is_known_under_another_name_and_in_another_directory(voi
     assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
 }
 
-static void test_a_file_in_the_place_of_another_is_not_taken_for_it(void **state)
+static void test_replaced_file_does_not_get_the_record(void **state)
 {
     Root *root = *state;
 
@@ -60,7 +60,7 @@ static void test_a_file_in_the_place_of_another_is_not_taken_for_it(void **state
     /* Another inode; the same one, used again. */
     assert_format(root, file("/p", "a", 8, 6), FALSE, NULL);
     assert_format(root, file("/p", "a", 7, 6), FALSE, NULL);
-    /* Unless its place is what counts. */
+    /* A search by name accepts the new file. */
     assert_format(root, file("/p", "a", 8, 6), TRUE, "qcow2");
     assert_format(root, file("/p", "elsewhere", 8, 6), FALSE, "qcow2");
 }
@@ -73,13 +73,13 @@ static void test_without_a_time_of_birth_name_and_inode_identify_it(void **state
     assert_format(root, file("/p", "a", 7, 0), FALSE, "raw");
     assert_format(root, file("/p", "a", 8, 0), FALSE, NULL);
     assert_format(root, file("/p", "b", 7, 0), FALSE, NULL);
-    /* It may be told later, by a kernel that knows it, or no longer. */
+    /* A kernel may report it later, or no longer. */
     assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
     set(root, file("/p", "c", 8, 5), "raw", FALSE);
     assert_format(root, file("/p", "c", 8, 0), FALSE, "raw");
 }
 
-static void test_a_record_found_by_name_follows_the_file_that_is_there(void **state)
+static void test_record_found_by_name_is_bound_to_the_present_file(void **state)
 {
     Root *root = *state;
 
@@ -87,7 +87,7 @@ static void test_a_record_found_by_name_follows_the_file_that_is_there(void **st
     assert_format(root, file("/p", "a", 8, 6), TRUE, "qcow2");
     assert_format(root, file("/p", "a", 8, 6), FALSE, "qcow2");
     assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
-    /* Without an inode there is nothing to follow. */
+    /* Without an inode the record cannot be bound. */
     assert_format(root, file("/p", "a", 0, 0), TRUE, "qcow2");
     assert_format(root, file("/p", "a", 8, 6), FALSE, "qcow2");
 }
@@ -109,7 +109,7 @@ static guint open_descriptors(const Root *root)
     return count;
 }
 
-static void test_nothing_stays_open(void **state)
+static void test_store_leaves_no_open_descriptor(void **state)
 {
     Root *root = *state;
 
@@ -168,8 +168,8 @@ static void sweep_nothing(Root *root)
     assert_true(cst_declarations_sweep(root->store, "/other", &how, NULL));
 }
 
-/* A read that is not at its end keeps its view of the database, in which nothing can be changed. */
-static void test_what_was_read_does_not_hide_what_others_write(void **state)
+/* An unfinished read keeps its view of the database, which then cannot be changed. */
+static void test_read_does_not_hide_later_writes_of_other_processes(void **state)
 {
     static void (*const reads[])(Root *) = {look_by_file, look_by_name, look_in_vain,
                                             look_for_a_policy, sweep_nothing};
@@ -201,7 +201,7 @@ static void set_durably(Root *root, gboolean durable)
     assert_true(cst_declarations_set(root->store, &about, raw, durable, NULL));
 }
 
-static void test_only_what_must_last_is_synced(void **state)
+static void test_only_durable_records_are_synced(void **state)
 {
     Root *root = *state;
     guint before;
@@ -215,7 +215,7 @@ static void test_only_what_must_last_is_synced(void **state)
     before = syncs;
     set_durably(root, FALSE);
     assert_int_equal(syncs, before);
-    /* What an administrator says of a directory lasts, too. */
+    /* A follow policy of an administrator is durable as well. */
     assert_true(cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, NULL));
     assert_int_not_equal(syncs, before);
     before = syncs;
@@ -233,7 +233,9 @@ static void test_removed_is_forgotten(void **state)
     assert_format(root, file("/p", "a", 7, 5), TRUE, NULL);
 }
 
-/* --- records whose files are gone ------------------------------------------------------------- */
+/*
+ * --- records of missing files --------------------------------------------------------------------
+ */
 
 static void sweep(Root *root,
                   CstDeclaredPresence (*look)(const char *, const CstFileId *, gpointer),
@@ -244,7 +246,7 @@ static void sweep(Root *root,
     assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
 }
 
-static void test_what_has_been_missed_for_long_is_dropped(void **state)
+static void test_record_of_a_file_missing_for_long_is_dropped(void **state)
 {
     Root *root = *state;
 
@@ -261,7 +263,7 @@ static void test_what_has_been_missed_for_long_is_dropped(void **state)
     assert_format(root, file("/q", "b", 9, 5), FALSE, "raw");
 }
 
-static void test_what_comes_back_has_not_been_missed(void **state)
+static void test_record_of_a_file_that_came_back_is_kept(void **state)
 {
     Root *root = *state;
 
@@ -270,7 +272,7 @@ static void test_what_comes_back_has_not_been_missed(void **state)
     sweep(root, is_a, 1050);
     sweep(root, is_not, 1100);
     assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
-    /* Nor has what is made anew. */
+    /* The same for a file that was created again. */
     set(root, file("/p", "a", 8, 6), "raw", FALSE);
     sweep(root, is_not, 1200);
     assert_format(root, file("/p", "a", 8, 6), FALSE, "raw");
@@ -312,7 +314,7 @@ static void test_a_database_of_before_is_swept_too(void **state)
     assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
 }
 
-/* What a process that was killed had recorded is there, and another process sees it at once. */
+/* Records of a killed process are kept, and another process reads them at once. */
 static void test_killed(void **state)
 {
     Root *root = *state;
@@ -354,7 +356,7 @@ static void test_two_processes_write_at_once(void **state)
     assert_format(root, file("/p", "p99", 199, 5), FALSE, "raw");
 }
 
-/* Whoever asks must not take what can't be read for "nothing is declared". */
+/* A caller must not treat an unreadable database as "no declaration". */
 static void test_a_damaged_database_is_an_error(void **state)
 {
     Root *root = *state;
@@ -379,7 +381,7 @@ static void assert_refused(gboolean done, GError **error)
     g_clear_error(error);
 }
 
-/* Every call that comes upon damage says so. */
+/* Every call that finds damage reports it. */
 static void try_everything(Root *root)
 {
     const CstDeclaredFile about = file("/p", "a", 7, 5);
@@ -418,7 +420,7 @@ static void test_damaged_tables_are_an_error(void **state)
     try_everything(root);
 }
 
-static void test_tables_of_something_else_are_an_error(void **state)
+static void test_foreign_tables_are_an_error(void **state)
 {
     Root *root = *state;
     g_autofree char *path = database_path(root);
@@ -465,21 +467,21 @@ static void test_policies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_everything_comes_back_from_the_disk),
-        TEST(test_nothing_is_known_of_other_files),
+        TEST(test_all_fields_are_read_back_from_the_disk),
+        TEST(test_other_files_have_no_record),
         TEST(test_a_file_is_known_under_another_name_and_in_another_directory),
-        TEST(test_a_file_in_the_place_of_another_is_not_taken_for_it),
+        TEST(test_replaced_file_does_not_get_the_record),
         TEST(test_without_a_time_of_birth_name_and_inode_identify_it),
         TEST(test_removed_is_forgotten),
-        TEST(test_a_record_found_by_name_follows_the_file_that_is_there),
-        TEST(test_nothing_stays_open),
-        TEST(test_what_was_read_does_not_hide_what_others_write),
-        TEST(test_only_what_must_last_is_synced),
+        TEST(test_record_found_by_name_is_bound_to_the_present_file),
+        TEST(test_store_leaves_no_open_descriptor),
+        TEST(test_read_does_not_hide_later_writes_of_other_processes),
+        TEST(test_only_durable_records_are_synced),
         TEST(test_damaged_tables_are_an_error),
-        TEST(test_tables_of_something_else_are_an_error),
+        TEST(test_foreign_tables_are_an_error),
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
-        TEST(test_what_has_been_missed_for_long_is_dropped),
-        TEST(test_what_comes_back_has_not_been_missed),
+        TEST(test_record_of_a_file_missing_for_long_is_dropped),
+        TEST(test_record_of_a_file_that_came_back_is_kept),
         TEST(test_doubt_neither_drops_a_record_nor_ends_its_wait),
         TEST(test_a_database_of_before_is_swept_too),
         TEST(test_killed),

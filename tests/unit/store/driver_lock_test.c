@@ -17,7 +17,7 @@
 #define FILE_NAME "driver.pid"
 #define NOBODY    65534
 
-/* A clock that goes on only when a test says so. */
+/* A clock that advances only on request. */
 static gint64 now;
 
 gint64 __wrap_g_get_monotonic_time(void);
@@ -32,7 +32,7 @@ static void pass_10_ms(gpointer unused)
     now += 10 * G_TIME_SPAN_MILLISECOND;
 }
 
-static void taken_it_names_us_and_released_it_stays_empty(void **state)
+static void acquired_lock_has_our_pid_and_a_released_one_is_empty(void **state)
 {
     Scratch *s = *state;
     g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
@@ -56,7 +56,7 @@ static void taken_it_names_us_and_released_it_stays_empty(void **state)
     assert_int_not_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), -1);
 }
 
-static void a_manager_that_goes_takes_its_file_along(void **state)
+static void manager_removes_its_file_at_its_end(void **state)
 {
     Scratch *s = *state;
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
@@ -83,7 +83,7 @@ static void each_driver_has_a_file_and_a_directory_of_its_own(void **state)
     cst_driver_lock_free(secret);
 }
 
-static void what_cannot_be_opened_is_said(void **state)
+static void file_that_cannot_be_opened_is_reported(void **state)
 {
     Scratch *s = *state;
     g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
@@ -91,7 +91,7 @@ static void what_cannot_be_opened_is_said(void **state)
     g_autoptr(GError) error = NULL;
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
-    /* The directory belongs to us; a link in it is still nothing that libvirt or we would make. */
+    /* The directory is ours. Still, neither libvirt nor Cistern would create a link in it. */
     scratch_put(s->root, "target", "kept");
     assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
     assert_int_equal(symlink(target, path), 0);
@@ -104,10 +104,10 @@ static void what_cannot_be_opened_is_said(void **state)
     cst_driver_lock_free(lock);
 }
 
-/* Another process, which holds a lock from its start until it is told to let go. */
+/* Another process, which holds a lock from its start until it gets a command. */
 typedef struct {
     pid_t pid;
-    int tell; /* a byte: the lock is freed; the end: the process goes */
+    int tell; /* a byte: frees the lock; end of file: the process exits */
 } Holder;
 
 static Holder start_holder(Scratch *s, CstDriver driver)
@@ -146,7 +146,7 @@ static void end_holder(Holder *holder)
     assert_int_equal(status, 0);
 }
 
-static void whoever_holds_it_is_named(void **state)
+static void holder_of_the_lock_is_named(void **state)
 {
     static const char *const managed[] = {
         [CST_DRIVER_STORAGE] = "the storage definitions", [CST_DRIVER_SECRET] = "the secrets"};
@@ -218,7 +218,7 @@ static void lock_that_is_given_up_is_free_for_another_process(void **state)
     cst_driver_lock_free(lock);
 }
 
-static void pid_of_a_successor_stays_when_nothing_is_given_up(void **state)
+static void pid_of_a_successor_is_kept_when_no_lock_is_given_up(void **state)
 {
     Scratch *s = *state;
     g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
@@ -251,7 +251,7 @@ static void holder_is_a_daemon_by_its_command_only(void **state)
     prctl(PR_SET_NAME, "driver-lock");
 }
 
-/* A link to a file that somebody has locked says nothing about the lock. */
+/* A link to a locked file is not the lock. */
 static void a_link_has_no_holder(void **state)
 {
     Scratch *s = *state;
@@ -276,9 +276,9 @@ static void it_is_waited_for(void **state)
     Holder holder = start_holder(s, CST_DRIVER_STORAGE);
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
-    /* The clock stands still, so the wait has no end of its own. */
+    /* The clock is stopped, so the wait has no timeout. */
     point_run("driver_lock.acquire.wait", tell_holder, &holder);
-    /* The file that is waited for is removed; the lock is one on the file that is there now. */
+    /* The file of the wait is removed. The acquired lock is one on the present file. */
     assert_true(cst_driver_lock_acquire(lock, 1, NULL));
     points_clear();
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0600);
@@ -373,7 +373,7 @@ static void each_failed_step_is_an_error_and_no_lock(void **state)
     cst_driver_lock_free(attempt.lock);
 }
 
-static void a_lock_on_a_file_that_went_is_no_lock(void **state)
+static void lock_on_a_removed_file_is_acquired_again(void **state)
 {
     Scratch *s = *state;
     g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
@@ -427,7 +427,7 @@ static void another_user_can_not_lock_the_file_for_reading(void **state)
     cst_driver_lock_free(lock);
 }
 
-static void nobody_holds_what_is_not_there_or_was_left(void **state)
+static void missing_or_unlocked_file_has_no_holder(void **state)
 {
     Scratch *s = *state;
     g_autoptr(GError) error = NULL;
@@ -440,23 +440,23 @@ static void nobody_holds_what_is_not_there_or_was_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(taken_it_names_us_and_released_it_stays_empty),
-        scratch_test(a_manager_that_goes_takes_its_file_along),
+        scratch_test(acquired_lock_has_our_pid_and_a_released_one_is_empty),
+        scratch_test(manager_removes_its_file_at_its_end),
         scratch_test(another_user_can_not_lock_the_file_for_reading),
         scratch_test(each_driver_has_a_file_and_a_directory_of_its_own),
-        scratch_test(what_cannot_be_opened_is_said),
-        scratch_test(whoever_holds_it_is_named),
+        scratch_test(file_that_cannot_be_opened_is_reported),
+        scratch_test(holder_of_the_lock_is_named),
         scratch_test(another_process_acquires_it_after_the_release_only),
         scratch_test(lock_that_is_given_up_is_free_for_another_process),
-        scratch_test(pid_of_a_successor_stays_when_nothing_is_given_up),
+        scratch_test(pid_of_a_successor_is_kept_when_no_lock_is_given_up),
         scratch_test(holder_is_a_daemon_by_its_command_only),
         scratch_test(a_link_has_no_holder),
         scratch_test(it_is_waited_for),
-        scratch_test(a_lock_on_a_file_that_went_is_no_lock),
+        scratch_test(lock_on_a_removed_file_is_acquired_again),
         scratch_test(a_lock_on_a_file_that_was_replaced_is_no_lock),
         scratch_test(the_file_is_removed_before_the_lock_is_released),
         scratch_test(each_failed_step_is_an_error_and_no_lock),
-        scratch_test(nobody_holds_what_is_not_there_or_was_left),
+        scratch_test(missing_or_unlocked_file_has_no_holder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is on the disk when a job has ended. */
+/* The content of the disk at the end of a job. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@
 
 #include <store/job_files.h>
 
-static const CstPaths *watched; /* NULL: nothing is noted */
-static CstJobState synced_as;   /* of job 1, when something was synced last */
+static const CstPaths *watched; /* NULL: syncs are not recorded */
+static CstJobState synced_as;   /* state of job 1 at the last sync */
 
 /* In the place of libc's. */
 int fdatasync(int fd)
@@ -26,7 +26,7 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* What the disk may know of job 1 at least when it has ended as @end. */
+/* Returns the least state of job 1 on the disk after its end as @end. */
 static CstJobState state_on_disk(CstJobState end, const char *resume)
 {
     g_autofree char *root = g_dir_make_tmp("cst-jobs-XXXXXX", NULL);
@@ -53,10 +53,10 @@ static CstJobState state_on_disk(CstJobState end, const char *resume)
 }
 
 /*
- * After a power cut it would be done again, over what came later. The last attempt, too: the disk
- * may still know of an earlier one.
+ * After a power cut the job would be repeated over later changes. This includes the last attempt,
+ * because the disk may still have an earlier one.
  */
-static void test_what_could_be_resumed_has_ended_on_the_disk(void **state)
+static void test_end_of_a_resumable_job_is_on_the_disk(void **state)
 {
     static const CstJobState ends[] = {CST_JOB_DONE, CST_JOB_FAILED, CST_JOB_CANCELLED};
 
@@ -64,7 +64,7 @@ static void test_what_could_be_resumed_has_ended_on_the_disk(void **state)
         assert_int_equal(state_on_disk(ends[i], "0"), ends[i]);
 }
 
-static void test_what_is_not_resumed_waits_for_no_disk(void **state)
+static void test_end_of_other_jobs_does_not_wait_for_the_disk(void **state)
 {
     assert_int_equal(state_on_disk(CST_JOB_DONE, NULL), CST_JOB_RUNNING);
 }
@@ -72,8 +72,8 @@ static void test_what_is_not_resumed_waits_for_no_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_could_be_resumed_has_ended_on_the_disk),
-        cmocka_unit_test(test_what_is_not_resumed_waits_for_no_disk),
+        cmocka_unit_test(test_end_of_a_resumable_job_is_on_the_disk),
+        cmocka_unit_test(test_end_of_other_jobs_does_not_wait_for_the_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,7 @@ static void test_a_life(void **state)
     assert_int_equal(all->len, 1);
 }
 
-static void test_nobody(void **state)
+static void test_missing_job_is_not_found(void **state)
 {
     Root *root = *state;
     g_autoptr(GPtrArray) all = cst_job_files_load(root->paths);
@@ -138,7 +138,7 @@ static void test_nobody(void **state)
     assert_code(&error, CST_ERROR_NOT_FOUND);
 }
 
-static void test_what_cannot_be_cancelled(void **state)
+static void test_job_that_cannot_be_canceled_refuses_a_cancel(void **state)
 {
     Root *root = *state;
     g_autoptr(GError) error = NULL;
@@ -161,7 +161,7 @@ static gboolean is_there(Root *root, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* What does not fit is cut between two characters, and what is no UTF-8 is made some. */
+/* Text over the limit is cut between two characters, and invalid UTF-8 is replaced. */
 static void test_texts_are_cut_to_fit(void **state)
 {
     static char broken[] = "a\xff";
@@ -196,7 +196,7 @@ static void test_texts_are_cut_to_fit(void **state)
     assert_true(is_there(root, "1.done") && !is_there(root, "1.job"));
 }
 
-static void test_what_fits_can_be_resumed(void **state)
+static void test_job_with_names_that_fit_can_be_resumed(void **state)
 {
     g_autofree char *fits = g_strnfill(255, 'v');
     g_autofree char *too_long = g_strnfill(256, 'v');
@@ -219,7 +219,7 @@ static void test_what_fits_can_be_resumed(void **state)
     assert_false(cst_job_file_can_resume(&job));
 }
 
-/* Files are the owner's, and a name that something else has is no job. */
+/* Files belong to the owner of the directory. A name of another type of file is not a job. */
 static void test_only_plain_files_are_jobs(void **state)
 {
     Root *root = *state;
@@ -252,14 +252,14 @@ static void test_only_plain_files_are_jobs(void **state)
     assert_code(&error, CST_ERROR_NOT_FOUND);
     cst_job_files_recover(root->paths, NULL, NULL);
     assert_true(is_there(root, "1.job"));
-    /* The numbers are not somebody else's file either. */
+    /* The file of numbers is not followed through a link either. */
     assert_int_equal(unlink(next), 0);
     assert_int_equal(symlink(elsewhere, next), 0);
     assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
     assert_code(&error, CST_ERROR_IO);
 }
 
-static void test_what_was_begun_is_dropped(void **state)
+static void test_unfinished_file_is_removed(void **state)
 {
     Root *root = *state;
     g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
@@ -289,8 +289,8 @@ static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
     taken->count++;
 }
 
-/* What is in a new file's way stays there, and nothing else is left. */
-static void test_what_is_in_the_way(void **state)
+/* An existing entry with the name of a new file is kept, and no other file is left. */
+static void test_existing_entry_with_the_name_of_a_new_file_is_kept(void **state)
 {
     Root *root = *state;
     g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
@@ -311,7 +311,7 @@ static void test_what_is_in_the_way(void **state)
     assert_true(is_there(root, "6.new"));
 }
 
-/* It ended when its process wrote last, whatever happens to the file once that is settled. */
+/* It ended at the last write of its process, independent of later changes of the file. */
 static void test_when_it_was_interrupted(void **state)
 {
     const int64_t last = g_get_real_time() / G_USEC_PER_SEC - 1800;
@@ -335,7 +335,7 @@ static void test_when_it_was_interrupted(void **state)
     assert_int_equal(settled->ended, last * G_USEC_PER_SEC);
 }
 
-static void test_taken_from_the_dead(void **state)
+static void test_job_of_a_dead_process_is_adopted(void **state)
 {
     Root *root = *state;
     CstJobInfo job = sample();
@@ -353,7 +353,7 @@ static void test_taken_from_the_dead(void **state)
     cst_job_info_free(taken.job);
 }
 
-/* The number that is next is taken from the files when what is told cannot be one. */
+/* The next number is taken from the files if the recorded one is invalid. */
 static void test_a_number_that_cannot_be(void **state)
 {
     static const char *const texts[] = {"9223372036854775807\n", "99999999999999999999\n", "x\n"};
@@ -373,7 +373,7 @@ static void test_a_number_that_cannot_be(void **state)
     assert_true(id == G_MAXINT64 - 1);
 }
 
-/* An hour after its end nobody is told of it, and the next that is made has its file dropped. */
+/* An hour after its end a job is no longer listed. The next new job removes its file. */
 static void test_old_ones_go(void **state)
 {
     const struct timespec old[2] = {{.tv_sec = g_get_real_time() / G_USEC_PER_SEC - 3700},
@@ -423,7 +423,7 @@ static void test_interrupted(void **state)
     seen = load(root, 1);
     assert_int_equal(seen->state, CST_JOB_RUNNING);
     g_clear_pointer(&seen, cst_job_info_free);
-    /* It lives: there is nothing to settle. */
+    /* The process is alive, so no recovery is needed. */
     cst_job_files_recover(root->paths, NULL, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -466,7 +466,7 @@ static void test_numbers(void **state)
     assert_int_equal(((CstJobInfo *)all->pdata[0])->id, 130 - all->len + 1);
 }
 
-/* Rubbish under a job's name harms nobody. */
+/* An invalid file with a job's name is ignored. */
 static void test_rubbish(void **state)
 {
     Root *root = *state;
@@ -489,8 +489,11 @@ static void test_rubbish(void **state)
     assert_null(cst_job_file_load(root->paths, 2, NULL));
 }
 
-/* A daemon leaves it, the next one takes it over, under its number; others only look. */
-static void test_left_and_taken(void **state)
+/*
+ * A daemon suspends the job, and the next daemon resumes it under the same number. Other processes
+ * only read it.
+ */
+static void test_suspended_job_is_adopted_by_the_next_daemon(void **state)
 {
     Root *root = *state;
     g_autoptr(CstJobInfo) seen = NULL;
@@ -533,7 +536,7 @@ static void test_left_and_taken(void **state)
     }
 }
 
-/* Too often, too long ago, or with names that a file cannot tell. */
+/* Too often, too long ago, or with names that do not fit into the file. */
 static void test_left_for_good(void **state)
 {
     static char invalid[] = "\xff", kept[] = "a";
@@ -553,7 +556,7 @@ static void test_left_for_good(void **state)
         job.volume = i == 2 ? invalid : kept;
         assert_int_equal(cst_job_file_can_resume(&job), i == 1);
         if (i == 2)
-            continue; /* nobody publishes it so */
+            continue; /* such a job is never published */
         file = cst_job_file_publish(root->paths, &job, &id, NULL);
         cst_job_file_suspend(file, &job);
         cst_job_files_recover(root->paths, take, &taken);
@@ -566,22 +569,22 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_life),
-        TEST(test_nobody),
-        TEST(test_what_cannot_be_cancelled),
+        TEST(test_missing_job_is_not_found),
+        TEST(test_job_that_cannot_be_canceled_refuses_a_cancel),
         TEST(test_interrupted),
-        TEST(test_left_and_taken),
+        TEST(test_suspended_job_is_adopted_by_the_next_daemon),
         TEST(test_left_for_good),
         TEST(test_numbers),
         TEST(test_rubbish),
         TEST(test_texts_are_cut_to_fit),
-        TEST(test_what_fits_can_be_resumed),
+        TEST(test_job_with_names_that_fit_can_be_resumed),
         TEST(test_only_plain_files_are_jobs),
-        TEST(test_what_was_begun_is_dropped),
+        TEST(test_unfinished_file_is_removed),
         TEST(test_a_number_that_cannot_be),
         TEST(test_old_ones_go),
-        TEST(test_what_is_in_the_way),
+        TEST(test_existing_entry_with_the_name_of_a_new_file_is_kept),
         TEST(test_when_it_was_interrupted),
-        TEST(test_taken_from_the_dead),
+        TEST(test_job_of_a_dead_process_is_adopted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void number_is_synced_before_the_job_has_it(void **state)
     end_job(f);
 }
 
-/* Nothing but the numbers is left, and the lock on them is free. */
+/* Only the file of numbers is left, and its lock is free. */
 static void failed_step_publishes_no_job(void **state)
 {
     Fixture *f = *state;
@@ -140,7 +140,7 @@ static void failed_step_publishes_no_job(void **state)
 }
 
 /* The name of the file of numbers is synced by the next call. */
-static void number_whose_file_may_not_last_is_not_assigned(void **state)
+static void number_that_may_not_be_durable_is_not_assigned(void **state)
 {
     Fixture *f = *state;
     g_autofree char *text = NULL;
@@ -178,7 +178,7 @@ static void check_numbers_and_suspend(CstJobFile *file, CstJobInfo *job, gpointe
     count_resumed(file, job, data);
 }
 
-/* Until the file of the job is there, and while others' files are recovered. */
+/* Until the file of the job exists, and while files of other processes are recovered. */
 static void numbers_are_locked_while_files_are_made_and_recovered(void **state)
 {
     Fixture *f = *state;
@@ -228,7 +228,7 @@ static void job_with_two_names_is_listed_once(void **state)
     end_job(f);
 }
 
-static void requests_of_a_damaged_file_are_none(void **state)
+static void requests_of_a_damaged_file_are_ignored(void **state)
 {
     Fixture *f = *state;
     g_autofree char *live = g_build_filename(f->dir, "1.job", NULL);
@@ -242,7 +242,7 @@ static void requests_of_a_damaged_file_are_none(void **state)
     end_job(f);
 }
 
-static void dry_run_requests_nothing(void **state)
+static void dry_run_sends_no_request(void **state)
 {
     CstJobInfo job = job_in(CST_JOB_RUNNING, NULL);
     Fixture *f = *state;
@@ -281,7 +281,7 @@ static void end_is_synced_before_the_rename_where_the_job_could_be_resumed(void 
 }
 
 /* It is logged, and the job is not done again. */
-static void end_whose_step_fails_is_an_end(void **state)
+static void job_ends_even_if_a_step_of_its_end_fails(void **state)
 {
     static const char *const messages[] = {NULL, "cannot sync '", "cannot rename '"};
     Fixture *f = *state;
@@ -306,7 +306,7 @@ static void end_whose_step_fails_is_an_end(void **state)
 
 /* --- readers that meet the end ---------------------------------------------------------------- */
 
-static void job_that_ends_at_the_look_for_its_lock_is_done(void **state)
+static void job_that_ends_during_the_check_of_its_lock_is_done(void **state)
 {
     Fixture *f = *state;
 
@@ -326,7 +326,7 @@ static void job_that_ends_between_its_two_names_is_found(void **state)
     points_clear();
 }
 
-static void request_to_a_job_that_ends_meanwhile_is_refused(void **state)
+static void request_to_a_job_that_ends_at_the_same_time_is_refused(void **state)
 {
     Fixture *f = *state;
     g_autoptr(GError) error = NULL;
@@ -372,17 +372,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(number_is_synced_before_the_job_has_it),
         CASE(failed_step_publishes_no_job),
-        CASE(number_whose_file_may_not_last_is_not_assigned),
+        CASE(number_that_may_not_be_durable_is_not_assigned),
         CASE(numbers_are_locked_while_files_are_made_and_recovered),
         CASE(ended_jobs_are_pruned_under_the_lock),
         CASE(job_with_two_names_is_listed_once),
-        CASE(requests_of_a_damaged_file_are_none),
-        CASE(dry_run_requests_nothing),
+        CASE(requests_of_a_damaged_file_are_ignored),
+        CASE(dry_run_sends_no_request),
         CASE(end_is_synced_before_the_rename_where_the_job_could_be_resumed),
-        CASE(end_whose_step_fails_is_an_end),
-        CASE(job_that_ends_at_the_look_for_its_lock_is_done),
+        CASE(job_ends_even_if_a_step_of_its_end_fails),
+        CASE(job_that_ends_during_the_check_of_its_lock_is_done),
         CASE(job_that_ends_between_its_two_names_is_found),
-        CASE(request_to_a_job_that_ends_meanwhile_is_refused),
+        CASE(request_to_a_job_that_ends_at_the_same_time_is_refused),
         CASE(job_that_ends_before_the_lock_is_not_recovered),
         CASE(job_that_ends_at_the_lock_is_not_recovered),
     };

@@ -103,7 +103,7 @@ static void record_is_locked_before_it_has_its_name(void **state)
                               ".new; rename " RECORD ".new " RECORD);
 }
 
-/* The record of a failed begin is gone: no replay finds it. */
+/* The record of a failed begin is removed, so no replay finds it. */
 static void durable_record_is_synced_or_removed(void **state)
 {
     Fixture *f = *state;
@@ -196,14 +196,16 @@ static void replayed_record_that_stays_is_logged(void **state)
     }
 }
 
-/* --- replays that meet others ----------------------------------------------------------------- */
+/*
+ * --- concurrent replays --------------------------------------------------------------------------
+ */
 
 static void end_intent(gpointer data)
 {
     cst_intent_end(((Fixture *)data)->intent);
 }
 
-/* The record was opened while its owner lived, and is gone when it is locked. */
+/* The record was opened while its owner was alive, and was removed before it is locked. */
 static void intent_that_ends_before_the_lock_is_not_replayed(void **state)
 {
     Fixture *f = *state;
@@ -238,7 +240,7 @@ static void replay_pool(gpointer data)
     cst_journal_replay_kept(f->journal, "p", count_replay, f);
 }
 
-/* Both replays have opened the record; the first one that locks it replays it. */
+/* Both replays have opened the record. The first one to lock it replays it. */
 static void record_is_replayed_by_one_of_two_replays(void **state)
 {
     Fixture *f = *state;
@@ -269,7 +271,7 @@ static void record_is_locked_while_it_is_replayed(void **state)
     assert_int_equal(f->replayed, 1);
 }
 
-/* Its own pool's replay would take the lock for a live intent. */
+/* The replay of its own pool would treat the lock as a live intent. */
 static void record_of_another_pool_is_not_locked(void **state)
 {
     Fixture *f = *state;

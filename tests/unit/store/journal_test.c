@@ -19,7 +19,7 @@ typedef struct {
     char *root;
     CstPaths *paths;
     CstJournal *journal;
-    GString *seen; /* what was replayed: "POOL/VOLUME " each */
+    GString *seen; /* replayed records: "POOL/VOLUME " each */
 } Fixture;
 
 static int setup(void **state)
@@ -73,7 +73,7 @@ static gboolean keep(const CstIntentRecord *record, gpointer data, GError **erro
     return FALSE;
 }
 
-static void what_is_left_is_replayed_until_it_is_settled(void **state)
+static void kept_intent_is_replayed_until_it_is_finished(void **state)
 {
     Fixture *f = *state;
 
@@ -85,7 +85,7 @@ static void what_is_left_is_replayed_until_it_is_settled(void **state)
     assert_string_equal(f->seen->str, "p/a p/a ");
 }
 
-static void what_is_being_worked_on_is_left_alone(void **state)
+static void intent_of_running_work_is_not_replayed(void **state)
 {
     Fixture *f = *state;
     CstIntent *intent = begin(f, "p", "a");
@@ -98,7 +98,10 @@ static void what_is_being_worked_on_is_left_alone(void **state)
     assert_string_equal(f->seen->str, "p/a ");
 }
 
-/* While pool "p" is at its record, "q" looks: it must find its own, and leave the other. */
+/*
+ * While pool "p" replays its record, "q" replays as well. It must find its own record and skip the
+ * other.
+ */
 static gboolean let_the_other_look(const CstIntentRecord *record, gpointer data, GError **error)
 {
     Fixture *f = data;
@@ -112,7 +115,7 @@ static void pools_do_not_hide_their_records_from_each_other(void **state)
 {
     Fixture *f = *state;
 
-    /* In whatever order the directory lists them: some before, some after that of "p". */
+    /* The directory lists them in any order: some before, some after the one of "p". */
     for (int i = 0; i < 8; i++)
         cst_intent_keep(begin(f, "q", "b"));
     cst_intent_keep(begin(f, "p", "a"));
@@ -143,8 +146,8 @@ static gpointer look_for_o(gpointer data)
     return NULL;
 }
 
-/* Both are asked once when the daemon starts, and "r" must not miss what it has to see to. */
-static void one_look_is_enough_beside_others_that_look(void **state)
+/* Both replays run at the start of the daemon. "r" must not miss its record. */
+static void one_replay_finds_its_record_during_other_replays(void **state)
 {
     Fixture *f = *state;
 
@@ -160,7 +163,7 @@ static void one_look_is_enough_beside_others_that_look(void **state)
     }
 }
 
-/* The path of something in the journal's folder. */
+/* Returns the path of a file in the journal's folder. */
 static char *in_journal(Fixture *f, const char *name)
 {
     return g_build_filename(f->paths->data_dir, "journal", name, NULL);
@@ -178,7 +181,7 @@ static guint count_records(Fixture *f)
     return count;
 }
 
-static void a_record_is_its_owners_and_goes_in_the_end(void **state)
+static void record_is_private_and_removed_at_its_end(void **state)
 {
     Fixture *f = *state;
     g_autofree char *folder = in_journal(f, "");
@@ -200,7 +203,7 @@ static void a_record_is_its_owners_and_goes_in_the_end(void **state)
     cst_journal_free(NULL);
 }
 
-static void a_dry_run_records_nothing(void **state)
+static void dry_run_writes_no_record(void **state)
 {
     Fixture *f = *state;
     CstIntent *intent;
@@ -213,7 +216,7 @@ static void a_dry_run_records_nothing(void **state)
     cst_intent_end(intent);
 }
 
-static void what_cannot_be_recorded_is_said(void **state)
+static void record_that_cannot_be_written_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autofree char *folder = in_journal(f, NULL);
@@ -234,7 +237,7 @@ static gboolean take_fields(const CstIntentRecord *record, gpointer data, GError
     return TRUE;
 }
 
-static void a_durable_record_says_all_or_nothing(void **state)
+static void durable_record_is_complete_or_absent(void **state)
 {
     Fixture *f = *state;
     g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
@@ -261,7 +264,7 @@ static void a_durable_record_says_all_or_nothing(void **state)
     assert_int_equal(count_records(f), 0);
 }
 
-/* A file that was not finished goes when nobody else is there; rubbish and links stay unread. */
+/* An unfinished file is removed if it has no other user. Invalid files and links are not read. */
 static void only_records_are_replayed(void **state)
 {
     Fixture *f = *state;
@@ -294,7 +297,7 @@ static void only_records_are_replayed(void **state)
 #define OTHER "11111111-2222-3333-4444-555555555555"
 
 static struct {
-    GString *log; /* NULL: nobody looks */
+    GString *log; /* NULL: syncs are not recorded */
     const char *record;
     gboolean fails; /* of the directory */
 } syncs;
@@ -302,7 +305,7 @@ static struct {
 int __wrap_fsync(int fd);
 int __real_fsync(int fd);
 
-/* What is synced, and whether the record is there by then. */
+/* Records each sync, and whether the record exists by then. */
 int __wrap_fsync(int fd)
 {
     struct stat st;
@@ -370,7 +373,7 @@ static void a_damaged_record_is_of_a_draft_of_any_name(void **state)
     assert_drafts(f, TOKEN, "", 1);
 }
 
-static void drafts_of_a_journal_that_cannot_be_read_are_not_none(void **state)
+static void drafts_of_an_unreadable_journal_are_an_error(void **state)
 {
     Fixture *f = *state;
     g_autofree char *folder = in_journal(f, NULL);
@@ -382,7 +385,7 @@ static void drafts_of_a_journal_that_cannot_be_read_are_not_none(void **state)
     assert_non_null(error);
 }
 
-/* The record and then its name; the end is durable before anybody is told. */
+/* The record is synced before its name. The end is durable before the caller is notified. */
 static void a_record_is_durable_where_that_is_asked(void **state)
 {
     Fixture *f = *state;
@@ -399,7 +402,7 @@ static void a_record_is_durable_where_that_is_asked(void **state)
     assert_drafts(f, NULL, NULL, 0);
 }
 
-static void what_is_not_durable_is_told(void **state)
+static void failed_sync_of_a_record_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autofree char *path = in_journal(f, TOKEN ".intent");
@@ -422,7 +425,7 @@ static void what_is_not_durable_is_told(void **state)
     assert_drafts(f, NULL, NULL, 0);
 }
 
-static void a_dry_run_syncs_nothing(void **state)
+static void dry_run_syncs_no_record(void **state)
 {
     Fixture *f = *state;
     g_autoptr(GString) log = g_string_new(NULL);
@@ -444,21 +447,21 @@ static void a_dry_run_syncs_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_is_left_is_replayed_until_it_is_settled),
-        CASE(what_is_being_worked_on_is_left_alone),
+        CASE(kept_intent_is_replayed_until_it_is_finished),
+        CASE(intent_of_running_work_is_not_replayed),
         CASE(pools_do_not_hide_their_records_from_each_other),
-        CASE(a_record_is_its_owners_and_goes_in_the_end),
-        CASE(a_dry_run_records_nothing),
-        CASE(what_cannot_be_recorded_is_said),
-        CASE(a_durable_record_says_all_or_nothing),
+        CASE(record_is_private_and_removed_at_its_end),
+        CASE(dry_run_writes_no_record),
+        CASE(record_that_cannot_be_written_is_reported),
+        CASE(durable_record_is_complete_or_absent),
         CASE(only_records_are_replayed),
-        CASE(one_look_is_enough_beside_others_that_look),
+        CASE(one_replay_finds_its_record_during_other_replays),
         CASE(drafts_are_known_while_they_have_a_record),
         CASE(a_damaged_record_is_of_a_draft_of_any_name),
-        CASE(drafts_of_a_journal_that_cannot_be_read_are_not_none),
+        CASE(drafts_of_an_unreadable_journal_are_an_error),
         CASE(a_record_is_durable_where_that_is_asked),
-        CASE(what_is_not_durable_is_told),
-        CASE(a_dry_run_syncs_nothing),
+        CASE(failed_sync_of_a_record_is_reported),
+        CASE(dry_run_syncs_no_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Remembered references of images: the look-ups by path and by identity, and changes. */
+/* Recorded references of images: search by path and by identity, and changes. */
 #include <store/overlays.h>
 
 #include "declared.h"

@@ -47,7 +47,7 @@ static void a_root_is_made_absolute(void **state)
     assert_string_equal(paths->root, wanted);
 }
 
-static void everything_is_below_the_root(void **state)
+static void all_paths_are_below_the_root(void **state)
 {
     g_autoptr(CstPaths) paths = cst_paths_new("/r/./s/..");
     g_autoptr(CstPaths) copy = cst_paths_copy(paths);
@@ -69,7 +69,7 @@ static int status_of_child(gboolean (*good)(void))
     fflush(NULL);
     pid = fork();
     if (pid == 0)
-        exit(!good()); /* not _exit(), so that what it reached is counted */
+        exit(!good()); /* not _exit(), so that coverage is recorded */
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return status;
 }
@@ -118,7 +118,7 @@ static void root_has_the_system_layout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_below_the_root),
+        cmocka_unit_test(all_paths_are_below_the_root),
         cmocka_unit_test(a_root_is_made_absolute),
         cmocka_unit_test(a_user_has_libvirts_session_layout),
         cmocka_unit_test(root_has_the_system_layout),

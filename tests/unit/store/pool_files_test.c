@@ -120,7 +120,7 @@ static void a_relative_link_starts_a_pool_and_one_elsewhere_does_not(void **stat
     assert_int_not_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
 }
 
-static void a_link_goes_with_its_definition(void **state)
+static void autostart_link_is_removed_with_its_definition(void **state)
 {
     Scratch *s = *state;
     g_autofree char *stale = g_build_filename(s->paths->autostart_dir, "gone.xml", NULL);
@@ -166,7 +166,7 @@ static char *put_foreign_link(Scratch *s, size_t index)
 
     if (*full)
         assert_int_equal(symlink(full, path), 0);
-    else /* Nor is what is no link at all. */
+    else /* a file that is not a link */
         assert_int_equal(mkdir(path, 0700), 0);
     return g_steal_pointer(&path);
 }
@@ -217,7 +217,7 @@ static void foreign_links_are_neither_followed_nor_removed(void **state)
     }
 }
 
-/* Nor is one taken for the link that it is in the way of: the pool would not start at the next
+/* The wrong link is not accepted as the right one, because the pool would not start at the next
  * boot. */
 static void a_foreign_link_is_no_autostart(void **state)
 {
@@ -239,7 +239,7 @@ static void a_foreign_link_is_no_autostart(void **state)
     }
 }
 
-/* Whoever keeps definitions elsewhere, and links to them, may not have that place mounted yet. */
+/* Definitions may be links to a file system that is not mounted yet. */
 static void a_definition_that_is_out_of_reach_keeps_its_autostart(void **state)
 {
     Scratch *s = *state;
@@ -314,7 +314,7 @@ static void an_identity_is_kept_by_uuid(void **state)
     assert_null(cst_pool_identity_load(s->paths, &def->uuid));
 }
 
-static void what_cannot_be_written_is_said(void **state)
+static void file_that_cannot_be_written_is_reported(void **state)
 {
     Scratch *s = *state;
     g_autofree char *pools = g_build_filename(s->paths->data_dir, "pools", NULL);
@@ -336,8 +336,8 @@ static void what_cannot_be_written_is_said(void **state)
     scratch_failed(cst_pool_identity_save(s->paths, &def->uuid, "", &error), &error, CST_ERROR_IO);
 }
 
-/* Where a file should be there is a directory, which is neither replaced nor removed. */
-static void what_is_in_the_way_is_said(void **state)
+/* A directory with the file's name is neither replaced nor removed. */
+static void directory_with_the_name_of_a_pool_file_is_reported(void **state)
 {
     Scratch *s = *state;
     g_autofree char *pools = g_build_filename(s->paths->data_dir, "pools", NULL);
@@ -369,15 +369,15 @@ int main(void)
         scratch_test(a_state_is_kept_in_the_run_directory),
         scratch_test(autostart_is_libvirts_link),
         scratch_test(a_relative_link_starts_a_pool_and_one_elsewhere_does_not),
-        scratch_test(a_link_goes_with_its_definition),
+        scratch_test(autostart_link_is_removed_with_its_definition),
         scratch_test(foreign_links_are_neither_followed_nor_removed),
         scratch_test(a_foreign_link_is_no_autostart),
         scratch_test(a_definition_that_is_out_of_reach_keeps_its_autostart),
         scratch_test(a_dry_run_leaves_autostart_alone),
         scratch_test(one_definition_is_read_with_the_same_checks),
         scratch_test(an_identity_is_kept_by_uuid),
-        scratch_test(what_cannot_be_written_is_said),
-        scratch_test(what_is_in_the_way_is_said),
+        scratch_test(file_that_cannot_be_written_is_reported),
+        scratch_test(directory_with_the_name_of_a_pool_file_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

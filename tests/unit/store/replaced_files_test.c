@@ -159,7 +159,7 @@ static const Row rows[] = {
      "link p.xml; open .; sync ."},
     {turn_autostart_off, "etc/libvirt/storage/autostart", "remove p.xml",
      "remove p.xml; open .; sync ."},
-    /* No commit: a mark whose sync failed is removed again. */
+    /* Without a commit: a mark with a failed sync is removed again. */
     {protect, "var/lib/cistern/protected/" UUID, NULL, "create =v; open .; sync ."},
     {unprotect, "var/lib/cistern/protected/" UUID, "remove =v", "remove =v; open .; sync ."},
 };
@@ -218,7 +218,7 @@ static void mark_that_cannot_be_synced_is_removed(void **state)
 
 /* --- two files -------------------------------------------------------------------------------- */
 
-/* The definition is gone durably before its link is removed. */
+/* The removal of the definition is durable before its link is removed. */
 static void definition_is_removed_before_its_link(void **state)
 {
     const Scratch *s = *state;
@@ -233,7 +233,7 @@ static void definition_is_removed_before_its_link(void **state)
                               "remove autostart/p.xml; open autostart; sync autostart");
 }
 
-static void link_that_stays_is_logged_and_goes_with_the_next_load(void **state)
+static void link_that_cannot_be_removed_is_logged_and_removed_by_the_next_load(void **state)
 {
     const Scratch *s = *state;
     g_autoptr(GPtrArray) files = NULL;
@@ -266,7 +266,7 @@ static void definition_that_stays_keeps_its_link(void **state)
     assert_string_equal(after, before);
 }
 
-/* A call that has nothing to change succeeds in a dry run. */
+/* A call without a change succeeds in a dry run. */
 static void dry_run_changes_no_file(void **state)
 {
     const Scratch *s = *state;
@@ -386,7 +386,7 @@ static void remove_trashed(gpointer data)
 }
 
 /* Between the list of the names and the read of the record. */
-static void trash_record_that_goes_meanwhile_is_left_out(void **state)
+static void trash_record_that_is_removed_during_the_list_is_skipped(void **state)
 {
     const Scratch *s = *state;
     const CstUuid uuid = the_uuid();
@@ -493,11 +493,11 @@ int main(void)
         scratch_test(file_is_old_or_new_after_each_failed_step),
         scratch_test(mark_that_cannot_be_synced_is_removed),
         scratch_test(definition_is_removed_before_its_link),
-        scratch_test(link_that_stays_is_logged_and_goes_with_the_next_load),
+        scratch_test(link_that_cannot_be_removed_is_logged_and_removed_by_the_next_load),
         scratch_test(definition_that_stays_keeps_its_link),
         scratch_test(trash_record_is_read_as_it_was_written),
         scratch_test(trash_is_listed_in_the_order_of_deletion),
-        scratch_test(trash_record_that_goes_meanwhile_is_left_out),
+        scratch_test(trash_record_that_is_removed_during_the_list_is_skipped),
         scratch_test(dry_run_changes_no_file),
         scratch_test(load_removes_temporary_files),
         scratch_test(trash_record_replaces_temporary_files_of_its_own),

@@ -13,7 +13,7 @@
 #include <base/error.h>
 #include <store/paths.h>
 
-/* A root of its own for each test, and what the tests of files ask of it. */
+/* A separate root for each test, and helpers for the tests of files. */
 typedef struct {
     char *root;
     CstPaths *paths;
@@ -53,7 +53,7 @@ static inline void scratch_put(const char *dir, const char *name, const char *te
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-/* Makes a plain file of what should be the directory @dir, so that nothing can be made in it. */
+/* Creates a plain file instead of the directory @dir, so that no file can be created in it. */
 static inline void scratch_block(const char *dir)
 {
     g_autofree char *parent = g_path_get_dirname(dir);

@@ -51,7 +51,7 @@ static gboolean opens(const Sealed *s, const CstUuid *of)
 }
 
 /* The form, byte by byte, as it is documented: a later version must still read it. */
-static void the_form_is_what_the_header_says(void **state)
+static void sealed_file_has_the_documented_format(void **state)
 {
     const Sealed *s = *state;
     char id[SEAL_ID_TEXT];
@@ -100,7 +100,7 @@ static void each_changed_byte_is_noticed(void **state)
         assert_true(opens(s, &uuid) == (s->len == 64));
 }
 
-static void another_key_opens_nothing(void **state)
+static void wrong_key_does_not_open_a_value(void **state)
 {
     Sealed *s = *state;
 
@@ -144,11 +144,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_form_is_what_the_header_says),
+        TEST(sealed_file_has_the_documented_format),
         TEST(one_value_is_never_sealed_alike),
         TEST(another_secrets_file_is_refused),
         TEST(each_changed_byte_is_noticed),
-        TEST(another_key_opens_nothing),
+        TEST(wrong_key_does_not_open_a_value),
         TEST(a_version_of_later_is_named),
         TEST(sizes_have_bounds),
     };

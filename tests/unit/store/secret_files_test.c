@@ -66,7 +66,7 @@ static void a_value_may_be_saved_first(void **state)
     assert_false(cst_secret_files_have_leftovers(s->paths));
 }
 
-static void both_are_removed_and_nothing_is_no_mistake(void **state)
+static void removal_of_definition_and_value_or_of_neither_succeeds(void **state)
 {
     Scratch *s = *state;
     const char *dir = s->paths->secret_dir;
@@ -85,7 +85,7 @@ static void both_are_removed_and_nothing_is_no_mistake(void **state)
     assert_int_equal(scratch_mode(dir, UUID ".base64"), -1);
 }
 
-static void what_cannot_be_read_is_left_out_and_kept(void **state)
+static void unreadable_secret_is_skipped_and_kept(void **state)
 {
     Scratch *s = *state;
     const char *dir = s->paths->secret_dir;
@@ -120,7 +120,7 @@ static void the_longest_value_can_be_read_back(void **state)
     assert_int_equal(found.len, CST_SECRET_VALUE_MAX);
 }
 
-static void what_cannot_be_written_is_said(void **state)
+static void secret_that_cannot_be_written_is_reported(void **state)
 {
     Scratch *s = *state;
     g_autoptr(CstSecretDef) def = parse(SECRET(UUID));
@@ -131,8 +131,8 @@ static void what_cannot_be_written_is_said(void **state)
     scratch_failed(save_value(s, def, "v", 1, &error), &error, CST_ERROR_IO);
 }
 
-/* Where a file should be there is a directory, which is neither replaced nor removed. */
-static void what_is_in_the_way_is_said(void **state)
+/* A directory with the file's name is neither replaced nor removed. */
+static void directory_with_the_name_of_a_secret_file_is_reported(void **state)
 {
     Scratch *s = *state;
     g_autofree char *value = g_build_filename(s->paths->secret_dir, UUID ".base64", NULL);
@@ -155,11 +155,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(a_secret_and_its_value_are_kept_for_their_owner),
         scratch_test(a_value_may_be_saved_first),
-        scratch_test(both_are_removed_and_nothing_is_no_mistake),
-        scratch_test(what_cannot_be_read_is_left_out_and_kept),
+        scratch_test(removal_of_definition_and_value_or_of_neither_succeeds),
+        scratch_test(unreadable_secret_is_skipped_and_kept),
         scratch_test(the_longest_value_can_be_read_back),
-        scratch_test(what_cannot_be_written_is_said),
-        scratch_test(what_is_in_the_way_is_said),
+        scratch_test(secret_that_cannot_be_written_is_reported),
+        scratch_test(directory_with_the_name_of_a_secret_file_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

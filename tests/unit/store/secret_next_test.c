@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A value that is to take the place of the present one, and the lock of a rotation. */
+/* A value that will replace the present one, and the lock of a rotation. */
 #include "points.h"
 #include "scratch.h"
 
@@ -30,7 +30,7 @@ static gboolean has(const Scratch *s, const char *suffix)
     return access(path, F_OK) == 0;
 }
 
-/* @next NULL: there is none. */
+/* @next NULL: no next value is expected. */
 static void assert_values(const Scratch *s, const char *now, const char *next)
 {
     g_auto(CstSecretBytes) present = {0}, pending = {0};
@@ -70,8 +70,11 @@ gboolean __wrap_cst_parent_sync(const char *path, GError **error)
     return __real_cst_parent_sync(path, error);
 }
 
-/* Whatever form each has, what takes the place counts, is on the disk, and nothing else is left. */
-static void a_value_takes_the_place_in_any_form(void **state)
+/*
+ * In any form of both values, the promoted value counts and is on the disk, and no other file is
+ * left.
+ */
+static void next_value_replaces_the_present_one_in_any_form(void **state)
 {
     const Scratch *s = *state;
     CstUuid uuid = the_uuid();
@@ -189,7 +192,7 @@ static void lock_rotation(gpointer data)
 }
 
 /* The file that was opened is not the one in the directory when it is locked. */
-static void lock_of_a_removed_file_is_taken_anew(void **state)
+static void lock_of_a_removed_file_is_acquired_again(void **state)
 {
     Rotation rotation = {*state, the_uuid(), -1};
     const CstPaths *paths = rotation.scratch->paths;
@@ -220,7 +223,7 @@ static void unlock_removes_no_file_of_the_next_rotation(void **state)
     unlock_rotation(&next);
 }
 
-/* A process that asks at this moment must not make the rotation fail with BUSY. */
+/* A concurrent query must not make the rotation fail with BUSY. */
 static void query_does_not_lock(void **state)
 {
     Rotation rotation = {*state, the_uuid(), -1};
@@ -239,11 +242,11 @@ static void query_does_not_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(a_value_takes_the_place_in_any_form),
+        scratch_test(next_value_replaces_the_present_one_in_any_form),
         scratch_test(both_values_are_sealed_unsealed_and_keyed),
         scratch_test(all_that_are_left_are_listed),
         scratch_test(a_lock_is_one_rotations_and_ends_with_it),
-        scratch_test(lock_of_a_removed_file_is_taken_anew),
+        scratch_test(lock_of_a_removed_file_is_acquired_again),
         scratch_test(unlock_removes_no_file_of_the_next_rotation),
         scratch_test(query_does_not_lock),
     };

@@ -90,7 +90,7 @@ static gboolean unseal_values(const Scratch *s, const CstUuid *uuid, GError **er
 
 static gboolean promote_value(const Scratch *s, const CstUuid *uuid, GError **error)
 {
-    /* A repeated call has nothing to do, which is an error of its own. */
+    /* A repeated call finds no next value, which is a different error. */
     return !cst_secret_next_exists(s->paths, uuid) ||
            cst_secret_next_promote(s->paths, uuid, error);
 }
@@ -109,8 +109,8 @@ static gboolean remove_secret(const Scratch *s, const CstUuid *uuid, GError **er
 
 typedef struct {
     gboolean (*change)(const Scratch *s, const CstUuid *uuid, GError **error);
-    char now, next;                 /* 's': sealed, 'p': plain, '-': there is none */
-    const char *old_now, *old_next; /* texts before and after; "-": there is none */
+    char now, next;                 /* 's': sealed, 'p': plain, '-': absent */
+    const char *old_now, *old_next; /* texts before and after; "-": absent */
     const char *new_now, *new_next;
     const char *commit, *steps;
 } Row;
@@ -141,7 +141,7 @@ static const Row rows[] = {
     {promote_value, 's', 'p', "old", "next", "next", "-",
      "rename " UUID ".next-base64 " UUID ".base64",
      "rename " UUID ".next-base64 " UUID ".base64; open .; sync .; " REMOVED(UUID ".sealed")},
-    /* The old value is sealed first, because a plain one would count beside the new one. */
+    /* The old value is sealed first, because a plain one would have priority over the new one. */
     {promote_value, 'p', 's', "old", "next", "next", "-", "rename " UUID ".next " UUID ".sealed",
      REPLACED(UUID ".sealed") "; " REMOVED(UUID ".base64") "; rename " UUID ".next " UUID
                                                            ".sealed; open .; sync ."},
@@ -239,7 +239,7 @@ static void unseal_secret(gpointer data)
     assert_true(cst_secret_value_unseal(((Scratch *)data)->paths, &uuid, &changed, NULL));
 }
 
-/* The plain file was looked for before it was there, the sealed one when it was gone. */
+/* The plain file was opened before it existed, the sealed one after its removal. */
 static void value_is_found_while_its_form_changes(void **state)
 {
     Scratch *s = *state;
@@ -269,7 +269,7 @@ static gboolean ensure_key(gpointer data, GError **error)
     return cst_secret_key_ensure(((Scratch *)data)->paths, error);
 }
 
-/* There is no commit: a key whose directory was not synced is removed again. */
+/* Without a commit: a key in an unsynced directory is removed again. */
 static void key_that_may_not_last_is_removed(void **state)
 {
     Scratch *s = *state;
@@ -324,7 +324,7 @@ static void key_is_durable_before_it_seals(void **state)
                                "; " REPLACED_IN(SECRETS, SECRETS "/" UUID ".sealed"));
 }
 
-static void key_that_cannot_be_synced_seals_nothing(void **state)
+static void value_is_not_sealed_with_a_key_that_cannot_be_synced(void **state)
 {
     const Scratch *s = *state;
     g_autofree char *before = NULL, *after = NULL;
@@ -389,8 +389,8 @@ static void values_open_after_each_failed_step_of_rekey(void **state)
     }
 }
 
-/* The key that is refused could be the one that has to seal. */
-static void nothing_is_sealed_while_a_key_is_refused(void **state)
+/* The refused key could be the one that must seal. */
+static void value_is_not_sealed_while_a_key_is_refused(void **state)
 {
     const Scratch *s = *state;
     g_autofree char *dir = seal_keys_dir(s->paths);
@@ -412,7 +412,7 @@ static void nothing_is_sealed_while_a_key_is_refused(void **state)
     assert_string_equal(after, before);
 }
 
-static void rekey_without_the_key_of_a_value_changes_nothing(void **state)
+static void rekey_without_the_key_of_a_value_makes_no_change(void **state)
 {
     const Scratch *s = *state;
     g_autofree char *dir = seal_keys_dir(s->paths);
@@ -438,10 +438,10 @@ int main(void)
         scratch_test(value_is_found_while_its_form_changes),
         scratch_test(key_that_may_not_last_is_removed),
         scratch_test(key_is_durable_before_it_seals),
-        scratch_test(key_that_cannot_be_synced_seals_nothing),
+        scratch_test(value_is_not_sealed_with_a_key_that_cannot_be_synced),
         scratch_test(rekey_removes_the_old_key_last),
-        scratch_test(nothing_is_sealed_while_a_key_is_refused),
-        scratch_test(rekey_without_the_key_of_a_value_changes_nothing),
+        scratch_test(value_is_not_sealed_while_a_key_is_refused),
+        scratch_test(rekey_without_the_key_of_a_value_makes_no_change),
         scratch_test(values_open_after_each_failed_step_of_rekey),
     };
 

@@ -94,7 +94,7 @@ static gboolean is_plain(const Scratch *s, const char *of)
 
 /* --- forms ------------------------------------------------------------------------------------ */
 
-static void libvirt_reads_what_nobody_had_sealed(void **state)
+static void unsealed_value_is_readable_for_libvirt(void **state)
 {
     Scratch *s = *state;
     g_autofree char *file = g_strconcat(s->paths->secret_dir, "/" UUID ".base64", NULL);
@@ -145,7 +145,7 @@ static void new_values_follow_the_policy(void **state)
 
     assert_true(set(s, UUID, "one", CST_SEAL_ALWAYS, NULL));
     assert_false(is_plain(s, UUID));
-    /* There is a key now. */
+    /* A key exists now. */
     assert_true(set(s, OTHER, "two", CST_SEAL_AUTO, NULL));
     assert_false(is_plain(s, OTHER));
     assert_true(set(s, UUID, "three", CST_SEAL_NEVER, NULL));
@@ -157,7 +157,7 @@ static void new_values_follow_the_policy(void **state)
     assert_true(info_of(s, UUID).changed > LONG_AGO);
 }
 
-/* What libvirt wrote after it came back is newer than what was sealed for Cistern. */
+/* A plain file was written by libvirt after Cistern had sealed the value, so it is newer. */
 static void a_plain_file_counts(void **state)
 {
     Scratch *s = *state;
@@ -242,8 +242,10 @@ static void a_key_is_for_its_owner_alone(void **state)
     assert_value(s, UUID, NULL);
 }
 
-/* The key is away for a while: nothing that needs it is replaced, nothing else suffers. */
-static void a_missing_key_is_named_and_nothing_is_replaced(void **state)
+/*
+ * While the key is missing, a value that needs it is not replaced. Other values are not affected.
+ */
+static void missing_key_is_named_and_the_value_is_kept(void **state)
 {
     Scratch *s = *state;
     g_autofree char *path = key_path(s, "1.key");
@@ -317,13 +319,15 @@ static void all_is_sealed_with_a_new_key(void **state)
     assert_int_equal(scratch_mode(s->paths->data_dir, "secret-keys/1.key"), -1);
     assert_int_equal(scratch_mode(s->paths->data_dir, "secret-keys/2.key"), 0600);
     assert_value(s, OTHER, "two");
-    /* What takes the value's place opens with the new key. */
+    /* The new value opens with the new key. */
     assert_int_equal(rename(next, sealed), 0);
     assert_value(s, UUID, "one");
 }
 
-/* An older key stays while a value needs it; the last one goes when nothing is sealed any more. */
-static void keys_are_dropped_when_nothing_needs_them(void **state)
+/*
+ * An older key is kept while a value needs it. The last key is removed with the last sealed value.
+ */
+static void unused_keys_are_removed(void **state)
 {
     Scratch *s = *state;
     g_autofree char *keys = g_build_filename(s->paths->data_dir, "secret-keys", NULL);
@@ -385,16 +389,16 @@ static void the_services_credential_comes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(libvirt_reads_what_nobody_had_sealed),
+        scratch_test(unsealed_value_is_readable_for_libvirt),
         scratch_test(sealed_and_back),
         scratch_test(new_values_follow_the_policy),
         scratch_test(a_plain_file_counts),
         scratch_test(files_without_a_definition_go),
         scratch_test(another_secrets_file_is_refused),
         scratch_test(a_key_is_for_its_owner_alone),
-        scratch_test(a_missing_key_is_named_and_nothing_is_replaced),
+        scratch_test(missing_key_is_named_and_the_value_is_kept),
         scratch_test(all_is_sealed_with_a_new_key),
-        scratch_test(keys_are_dropped_when_nothing_needs_them),
+        scratch_test(unused_keys_are_removed),
         scratch_test(the_services_credential_comes_first),
     };
 

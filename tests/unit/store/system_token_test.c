@@ -40,7 +40,7 @@ static void a_file_of_another_size_is_no_token(void **state)
     assert_false(cst_system_token_matches(s->paths, TOKEN));
 }
 
-static void a_file_that_others_may_touch_is_no_token(void **state)
+static void token_file_that_other_users_can_access_is_ignored(void **state)
 {
     static const mode_t modes[] = {0640, 0620, 0604, 0602};
     Scratch *s = *state;
@@ -67,7 +67,7 @@ static void only_a_plain_file_is_a_token(void **state)
     assert_int_equal(rename(s->paths->system_token, target), 0);
     assert_int_equal(symlink(target, s->paths->system_token), 0);
     assert_false(cst_system_token_matches(s->paths, TOKEN));
-    /* Nobody waits for a writer. */
+    /* Opening a FIFO must not wait for a writer. */
     assert_int_equal(unlink(s->paths->system_token), 0);
     assert_int_equal(mkfifo(s->paths->system_token, 0600), 0);
     assert_false(cst_system_token_matches(s->paths, TOKEN));
@@ -78,7 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(only_the_whole_token_matches),
         scratch_test(a_file_of_another_size_is_no_token),
-        scratch_test(a_file_that_others_may_touch_is_no_token),
+        scratch_test(token_file_that_other_users_can_access_is_ignored),
         scratch_test(only_a_plain_file_is_a_token),
     };
 

@@ -85,14 +85,14 @@ static void test_pools_that_cannot_be_read_are_left_out(void **state)
     assert_int_equal(pools->len, 1);
     assert_string_equal(((CstPoolFile *)g_ptr_array_index(pools, 0))->def->name, "good");
     assert_true(is_there(dir, "bad.xml") && is_there(dir, "other.xml"));
-    /* Only what is certainly ours, and not finished, goes. */
+    /* Only unfinished files of Cistern are removed. */
     assert_true(is_there(dir, "good.xml.new"));
     assert_false(is_there(dir, "good.xml.0123abcd.new"));
 }
 
 #define SECRET(uuid) "<secret><uuid>" uuid "</uuid></secret>"
 
-static void test_leftovers_of_secrets_go_when_told(void **state)
+static void test_leftovers_of_secrets_are_removed_on_request(void **state)
 {
     Fixture *f = *state;
     const char *dir = f->paths->secret_dir;
@@ -110,7 +110,7 @@ static void test_leftovers_of_secrets_go_when_told(void **state)
     file = g_ptr_array_index(secrets, 0);
     assert_true(cst_secret_value_load(f->paths, &file->def->uuid, &value, NULL));
     assert_string_equal((const char *)value.data, "Hello");
-    /* The loading process may not be the one that manages them. */
+    /* The loading process may not be the one that manages the secrets. */
     assert_true(is_there(dir, GONE ".base64"));
     assert_true(cst_secret_files_have_leftovers(f->paths));
     cst_secret_files_drop_leftovers(f->paths);
@@ -126,7 +126,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pools_that_cannot_be_read_are_left_out, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_leftovers_of_secrets_go_when_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leftovers_of_secrets_are_removed_on_request, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
