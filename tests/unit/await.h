@@ -30,7 +30,7 @@
         }                                                                 \
     } while (0)
 
-/* In seconds. The clock and the pause are not those of GLib, because a test may replace them. */
+/* Returns seconds. The clock and the pause are not GLib's, because a test may replace them. */
 static inline gint64 await_clock(void)
 {
     struct timespec now;
@@ -44,7 +44,7 @@ static inline void await_pause(void)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
 
-    nanosleep(&pause, NULL); /* paced: a pause between two looks */
+    nanosleep(&pause, NULL); /* paced: a pause between two checks */
 }
 
 static inline gint64 await_file_ticks(void)
@@ -55,7 +55,7 @@ static inline gint64 await_file_ticks(void)
     return now.tv_sec * G_GINT64_CONSTANT(1000000000) + now.tv_nsec;
 }
 
-/** Waits until the clock has moved from which the kernel takes the times of files. */
+/** Waits until the kernel's coarse clock for file times has advanced. */
 static inline void await_file_clock(void)
 {
     gint64 before = await_file_ticks();

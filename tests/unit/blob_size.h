@@ -3,7 +3,7 @@
 
 #include <blob/blob.h>
 
-/** Bytes of @blob, whose size can be told. */
+/** Returns the size of @blob, which must be known. */
 static inline uint64_t size_of(CstBlob *blob)
 {
     uint64_t size = 0;

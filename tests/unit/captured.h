@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/** What @run(@data) writes to stderr; the caller frees it. */
+/** Returns the text that @run(@data) writes to stderr; the caller frees it. */
 static inline char *captured(void (*run)(gconstpointer data), gconstpointer data)
 {
     GString *text = g_string_new(NULL);

@@ -11,7 +11,8 @@
 #include <glib.h>
 
 /**
- * Descriptors that this process has open, and the one that looks; for comparing with another time.
+ * Returns the number of open descriptors of this process, including one for the count itself. For
+ * comparison with an earlier count.
  */
 static inline guint count_descriptors(void)
 {

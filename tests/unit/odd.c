@@ -48,7 +48,7 @@ void odd_assert_handed_on(const OddDispatcher *dispatcher)
         assert_false(one->call(&error));
         assert_int_equal(error->code, CST_ERROR_BUSY);
         assert_string_equal(error->message, "the reason");
-        /* Who does not ask for the reason is not given one. */
+        /* A caller without an error pointer gets no error. */
         assert_false(one->call(NULL));
     }
 }

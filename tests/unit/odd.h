@@ -4,24 +4,26 @@
 #include <glib.h>
 
 /**
- * What every checked dispatcher must do (of blobs, images, pool backends), seen with a callee that
- * does as it is told: hand results and errors on, make an INTERNAL error of a broken contract, and
- * trace each call when debug is on.
+ * The duties of every checked dispatcher (of blobs, images, pool backends), tested with a callee
+ * with settable results. A dispatcher passes results and errors on, turns a broken contract into
+ * an INTERNAL error, and traces each call at level debug.
  */
 
-/** What callbacks do: the wrong things are failing silently, and succeeding with an error. */
+/**
+ * The behaviour of callbacks. ODD_SILENT fails without an error, ODD_BOTH succeeds with an error.
+ */
 typedef enum { ODD_RIGHT, ODD_SAYS_WHY, ODD_SILENT, ODD_BOTH } OddHow;
 
 extern OddHow odd_how;
 
-/** The whole of a callback: does as odd_how says. */
+/** The complete callback: behaves as odd_how says. */
 gboolean odd_act(GError **error);
 
 /** A call of the dispatcher that leads to one callback. */
 typedef struct {
     const char *slot; /**< the callback's name */
     gboolean (*call)(GError **error);
-    const char *about; /**< what of the callee the log names; NULL: nothing */
+    const char *about; /**< the part of the callee that the log names; NULL: not named */
 } OddCall;
 
 typedef struct {
@@ -35,8 +37,8 @@ void odd_assert_handed_on(const OddDispatcher *dispatcher);
 void odd_assert_broken_are_named(const OddDispatcher *dispatcher);
 void odd_assert_traced(const OddDispatcher *dispatcher);
 
-/** @error is INTERNAL and says that @slot did @what, which begins what it says of it. */
+/** Asserts that @error is INTERNAL and names @slot and its fault @what. */
 void odd_assert_broken(const OddDispatcher *dispatcher, const GError *error, const char *slot,
                        const char *what);
-/** @log has a line with @begin, the time that the call took, and @end. */
+/** Asserts that @log has a line with @begin, the duration of the call, and @end. */
 void odd_assert_line(const char *log, const char *begin, const char *end);

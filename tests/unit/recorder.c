@@ -26,7 +26,7 @@ static char *recorded_dir; /* NULL: calls are not recorded */
 static GString *record;
 static guint step_count, failing_step; /* failing_step 0: no step fails */
 static int failing_errno;
-static char *run_step; /* NULL: nothing is to be run */
+static char *run_step; /* NULL: no function to run */
 static void (*run_act)(gpointer data);
 static gpointer run_data;
 
@@ -106,7 +106,10 @@ static void run_before(const char *step)
     g_mutex_lock(&recorder_lock);
 }
 
-/* Notes a step about @path, and @to if there is one. TRUE: the call has to fail, errno is set. */
+/*
+ * Records a step about @path, and @to if it is given. Returns TRUE if the call must fail; errno is
+ * set.
+ */
 static gboolean note_step(const char *call, const char *path, const char *to)
 {
     g_autofree char *name = NULL, *to_name = NULL, *step = NULL;

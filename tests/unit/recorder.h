@@ -24,13 +24,13 @@ void recorder_begin(const char *dir);
 void recorder_begin_failing(const char *dir, guint step, int err);
 
 /**
- * Calls @act(@data) once during the record, directly before the first @step, in the thread that
- * takes it. @step has the form of the record: "lock a". Call it after recorder_begin().
+ * Calls @act(@data) once during the record, directly before the first @step, in the thread of that
+ * step. @step has the form of the record: "lock a". Call it after recorder_begin().
  */
 void recorder_run(const char *step, void (*act)(gpointer data), gpointer data);
 
-/** Ends the record. Aborts the test if recorder_run() has named a step that was not taken.
- * Returns the text; g_free() it.
+/** Ends the record. Aborts the test if the step of recorder_run() did not occur. Returns the text;
+ * g_free() it.
  */
 char *recorder_end(void);
 
