@@ -6,7 +6,8 @@ gpointer __wrap_g_try_malloc0(gsize bytes);
 gpointer __real_g_try_realloc(gpointer memory, gsize bytes);
 gpointer __wrap_g_try_realloc(gpointer memory, gsize bytes);
 
-static gint until = G_MAXINT; /* allocations, with the one that fails; not above 0: it has */
+static gint until =
+    G_MAXINT; /* remaining allocations up to the failing one; 0 or less: it has failed */
 
 void no_memory_arm(guint nth)
 {

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Checked allocations (base/alloc.h) that fail on purpose. A program with no_memory_dep has its
- * libraries' calls led here by the linker; those within GLib go where they always did.
+ * Checked allocations (base/alloc.h) that fail on request. In a program with no_memory_dep the
+ * linker redirects the calls of its libraries to this file. Calls inside GLib are not redirected.
  */
 #include <glib.h>
 
-/** The @nth allocation (from 1) from now on fails, once; 0: none. */
+/** Makes the @nth allocation (from 1) from now on fail once; 0: no allocation. */
 void no_memory_arm(guint nth);
 
 /** TRUE once it has failed. */
