@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is made of what the checkers of file systems say. */
+/* The verdicts derived from the output of file system checkers. */
 #include "unit.h"
 
 #include <string.h>
@@ -50,7 +50,7 @@ static void an_exit_status_of_0_is_sound(void **state)
     assert_judged(judged("vfat", 0, "", "", TRUE), CST_GUEST_SOUND, "marked as mounted; sound");
 }
 
-static void any_other_is_damage_and_says_why(void **state)
+static void other_status_is_damage_with_the_reason(void **state)
 {
     assert_judged(
         judged("ext4", 4, "Pass 1: Checking\n\nInode 2 is bad.  Fix? no\n", "e2fsck 1.47", TRUE),
@@ -73,7 +73,7 @@ static void lines_are_not_too_long(void **state)
     guest_part_free(part);
 }
 
-static void what_cannot_be_judged_is_not_damaged(void **state)
+static void unsupported_state_is_not_damage(void **state)
 {
     assert_judged(judged("xfs", 1, "bad",
                          "ALERT: The filesystem has valuable metadata changes in a log which is "
@@ -119,7 +119,7 @@ static gboolean unmount(CstBlob *blob)
     return was_mounted;
 }
 
-static void the_mark_of_a_mounted_fat_is_taken_away(void **state)
+static void mark_of_a_mounted_fat_is_removed(void **state)
 {
     g_autoptr(CstBlob) fat_16 = fat(4096, 9, 0x81, 1), fat_32 = fat(4096, 0, 1, 3);
 
@@ -159,10 +159,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_checker),
         cmocka_unit_test(an_exit_status_of_0_is_sound),
-        cmocka_unit_test(any_other_is_damage_and_says_why),
+        cmocka_unit_test(other_status_is_damage_with_the_reason),
         cmocka_unit_test(lines_are_not_too_long),
-        cmocka_unit_test(what_cannot_be_judged_is_not_damaged),
-        cmocka_unit_test(the_mark_of_a_mounted_fat_is_taken_away),
+        cmocka_unit_test(unsupported_state_is_not_damage),
+        cmocka_unit_test(mark_of_a_mounted_fat_is_removed),
         cmocka_unit_test(a_fat_that_is_not_mounted_stays_as_it_is),
         cmocka_unit_test(a_fat_may_be_too_short),
     };

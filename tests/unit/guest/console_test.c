@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a guest writes to its console. */
+/* The console output of a guest. */
 #include "unit.h"
 
 #include <string.h>
@@ -74,7 +74,7 @@ static void sequences_are_no_text(void **state)
                 "abc\nde\nfg\n");
 }
 
-static void sequences_that_do_not_end_take_little_along(void **state)
+static void unterminated_sequence_removes_few_characters(void **state)
 {
     assert_tail(take(state, "a\033[3\033[1mb\n\033]0;title\nc\n\033"), "ab\nc\n");
 }
@@ -124,7 +124,7 @@ int main(void)
         TEST(a_line_in_the_middle_counts),
         TEST(one_byte_at_a_time),
         TEST(sequences_are_no_text),
-        TEST(sequences_that_do_not_end_take_little_along),
+        TEST(unterminated_sequence_removes_few_characters),
         TEST(moving_the_cursor_ends_a_line),
         TEST(text_is_printable),
         TEST(memory_is_bounded),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks and what runs over them, with tools that a test has put into PATH. */
+/* Disks and the tools that run over them, with tools that a test has put into PATH. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static CstGuestDisk *new_disk(void)
     return disk;
 }
 
-/* Where root may not give up its rights (a container), nothing runs, and that is said. */
+/* If root cannot drop its privileges (in a container), no tool runs and the verdict reports it. */
 static gboolean can_be_confined(CstGuestDisk *disk)
 {
     const char *const argv[] = {"true", NULL};
@@ -101,7 +101,7 @@ static void a_tool_reads_and_writes_the_disk(void **state)
     assert_int_equal(byte, 'C');
 }
 
-static void disks_without_a_table_are_looked_at_whole(void **state)
+static void disk_without_a_table_is_checked_as_a_whole(void **state)
 {
     g_autoptr(CstGuestDisk) disk = new_disk();
     g_autoptr(GPtrArray) parts = NULL;
@@ -131,7 +131,7 @@ static void assert_verdict(CstGuestDisk *disk, CstGuestVerdict verdict, const ch
     assert_int_equal(part->verdict, verdict);
 }
 
-static void tools_that_misbehave_prove_nothing(void **state)
+static void misbehaving_tool_is_no_proof(void **state)
 {
     g_autoptr(CstGuestDisk) disk = new_disk();
 
@@ -148,7 +148,7 @@ static void tools_that_misbehave_prove_nothing(void **state)
     assert_verdict(disk, CST_GUEST_UNPROVEN, "blkid was killed by signal 9");
 }
 
-static void what_blkid_does_not_know_is_not_damaged(void **state)
+static void content_that_blkid_does_not_know_is_not_damage(void **state)
 {
     g_autoptr(CstGuestDisk) disk = new_disk();
     static const char *const cases[][2] = {
@@ -193,9 +193,9 @@ int main(void)
         TEST(a_disk_has_no_name),
         TEST(a_disk_that_does_not_fit_is_refused),
         TEST(a_tool_reads_and_writes_the_disk),
-        TEST(disks_without_a_table_are_looked_at_whole),
-        TEST(tools_that_misbehave_prove_nothing),
-        TEST(what_blkid_does_not_know_is_not_damaged),
+        TEST(disk_without_a_table_is_checked_as_a_whole),
+        TEST(misbehaving_tool_is_no_proof),
+        TEST(content_that_blkid_does_not_know_is_not_damage),
         TEST(a_check_can_be_cancelled),
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What partx and blkid say, and what somebody says who has taken them over. */
+/* The output of partx and blkid, also from compromised tools. */
 #include "unit.h"
 
 #include <string.h>
@@ -46,9 +46,9 @@ static void containers_are_left_out(void **state)
     }
 }
 
-static void what_is_not_all_there_is_damaged(void **state)
+static void partition_after_the_end_of_the_disk_is_damaged(void **state)
 {
-    /* To the end; one sector further; far behind; so far that sums overflow. */
+    /* To the end; one sector further; far after the end; so far that sums overflow. */
     g_autoptr(GPtrArray) parts =
         guest_partitions_parse("1 2097151 1 0x83 dos\n"
                                "2 2097150 3 0x83 dos\n"
@@ -66,7 +66,7 @@ static void what_is_not_all_there_is_damaged(void **state)
     }
 }
 
-static void what_overlaps_is_not_looked_at(void **state)
+static void overlapping_partition_is_not_checked(void **state)
 {
     g_autoptr(GPtrArray) parts = guest_partitions_parse("1 100 100 a gpt\n"
                                                         "2 199 1 a gpt\n"
@@ -82,7 +82,7 @@ static void what_overlaps_is_not_looked_at(void **state)
     assert_part(parts, 4, 5, 99 * 512, 512, "it overlaps partition 4");
 }
 
-static void there_are_not_too_many(void **state)
+static void number_of_partitions_is_limited(void **state)
 {
     GString *text = g_string_new(NULL);
     g_autoptr(GPtrArray) parts = NULL;
@@ -136,9 +136,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_are_listed_in_their_order),
         cmocka_unit_test(containers_are_left_out),
-        cmocka_unit_test(what_is_not_all_there_is_damaged),
-        cmocka_unit_test(what_overlaps_is_not_looked_at),
-        cmocka_unit_test(there_are_not_too_many),
+        cmocka_unit_test(partition_after_the_end_of_the_disk_is_damaged),
+        cmocka_unit_test(overlapping_partition_is_not_checked),
+        cmocka_unit_test(number_of_partitions_is_limited),
         cmocka_unit_test(other_text_is_refused),
         cmocka_unit_test(types_are_blkids_words),
     };

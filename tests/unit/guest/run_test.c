@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How tools and QEMU are run over a guest's disk: confined, bounded, on a copy, and without
- * anything left of one run in the next. Children are played by this file, in cst_child_run().
+ * Runs of tools and QEMU over a guest's disk: confined, bounded, on a copy, and without residue of
+ * an earlier run. This file simulates children in cst_child_run().
  */
 #include "unit.h"
 
@@ -20,7 +20,7 @@
 gboolean __wrap_cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
                               GError **error);
 
-/* What a tool does, the first whose words begin its command line. */
+/* The behaviour of a tool. The first entry whose words begin the command line counts. */
 typedef struct {
     const char *command;
     int status;
@@ -81,7 +81,7 @@ gboolean __wrap_cst_child_run(const CstChild *child, CstTask *task, CstChildResu
         return run_qemu(child, ret_result, error);
     assert_true(child->output_limit > 0);
     assert_int_equal(child->n_fds, 1);
-    /* What may write gets a copy. */
+    /* A tool that may write gets a copy. */
     assert_int_equal(inode_of(child->fds[0]) != inode_of(cst_blob_file_fd(disk->blob)), writes);
     if (writes) {
         char bytes[7];
@@ -163,7 +163,7 @@ static void assert_disk_is_unchanged(void)
     assert_memory_equal(bytes, "another", 7);
 }
 
-/* That the first one's journal was replayed is said of it alone. */
+/* The replayed journal is reported only for the first part. */
 static void each_part_is_judged_by_its_own_tools(void **state)
 {
     g_autoptr(GPtrArray) parts = NULL;
@@ -181,7 +181,7 @@ static void each_part_is_judged_by_its_own_tools(void **state)
     assert_part(parts, 1, "vfat", CST_GUEST_DAMAGED, "fsck.fat ends with status 1: a bad cluster");
     assert_int_equal(runs, 6);
     assert_disk_is_unchanged();
-    /* The copies are gone. */
+    /* The copies are closed. */
     assert_int_equal(open_files(), before);
 }
 
@@ -303,7 +303,7 @@ static void assert_life(const CstGuestBoot *boot, CstGuestVerdict verdict, const
     assert_int_equal(life.verdict, verdict);
     assert_string_equal(life.detail, detail);
     assert_string_equal(life.console, console);
-    /* The channel of the agent is gone. */
+    /* The channel of the agent is closed. */
     assert_int_equal(open_files(), before);
 }
 
@@ -313,7 +313,7 @@ static void guest_that_shows_its_login_is_alive(void **state)
     assert_life(&how, CST_GUEST_SOUND, "console: host login: ", "booting\nhost login: \n");
 }
 
-static void guest_whose_agent_answers_is_alive_unless_a_line_is_expected(void **state)
+static void guest_with_an_answering_agent_is_alive_unless_a_line_is_expected(void **state)
 {
     g_autoptr(GRegex) expect = g_regex_new("ready", 0, 0, NULL);
     CstGuestBoot expecting = how;
@@ -408,7 +408,7 @@ static void guest_that_qemu_stops_is_unproven(void **state)
 static void agent_is_believed_for_its_own_number_only(void **state)
 {
     static const char *const wrong[] = {"{\"return\":1}\n", "no answer\n", "\n",
-                                        /* An answer behind something else on its line. */
+                                        /* An answer after other text on its line. */
                                         "x"};
     int far = -1;
     g_autoptr(GuestAgent) agent = guest_agent_new(&far, NULL);
@@ -426,7 +426,7 @@ static void agent_is_believed_for_its_own_number_only(void **state)
     }
     assert_int_equal(send(far, answer, strlen(answer), 0), strlen(answer));
     assert_false(guest_agent_answers(agent));
-    /* Nor one before something else. */
+    /* Nor an answer before other text. */
     assert_int_equal(send(far, answer, strlen(answer) - 1, 0), strlen(answer) - 1);
     assert_int_equal(send(far, "x\n", 2, 0), 2);
     assert_false(guest_agent_answers(agent));
@@ -454,7 +454,7 @@ int main(void)
         TEST(tool_that_a_signal_killed_leaves_the_part_unproven),
         TEST(tool_that_is_cancelled_ends_the_check),
         TEST(guest_that_shows_its_login_is_alive),
-        TEST(guest_whose_agent_answers_is_alive_unless_a_line_is_expected),
+        TEST(guest_with_an_answering_agent_is_alive_unless_a_line_is_expected),
         TEST(guest_without_a_sign_is_not_alive_and_shows_its_console),
         TEST(qemu_that_cannot_run_leaves_the_boot_unproven),
         TEST(boot_that_is_cancelled_is_a_failure),
