@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What pools log in with: keys of cephx, keyrings, passwords of CHAP. */
+/* Credentials of pools: keys of cephx, keyrings, passwords of CHAP. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static char *text_of(CstSecretUsage usage, const CstSecretBytes *value)
 
 /* --- by usage --------------------------------------------------------------------------------- */
 
-static void texts_are_what_the_servers_tools_print(void **unused)
+static void output_of_the_servers_tools_is_a_valid_credential(void **unused)
 {
     static const struct {
         CstSecretUsage usage;
@@ -60,7 +60,7 @@ static void texts_are_what_the_servers_tools_print(void **unused)
     }
 }
 
-static void what_can_be_no_credential_is_refused(void **unused)
+static void invalid_credential_is_refused(void **unused)
 {
     static const struct {
         CstSecretUsage usage;
@@ -100,7 +100,7 @@ static void what_can_be_no_credential_is_refused(void **unused)
     assert_true(cst_credential_from_text(CST_SECRET_ISCSI, &text, &value, NULL));
 }
 
-static void new_ones_are_as_the_servers_take_them(void **unused)
+static void new_credential_is_valid_for_its_server(void **unused)
 {
     g_autofree char *last = NULL;
 
@@ -187,9 +187,9 @@ static void a_keyring_with_another_key_has_the_same_caps(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_what_the_servers_tools_print),
-        cmocka_unit_test(what_can_be_no_credential_is_refused),
-        cmocka_unit_test(new_ones_are_as_the_servers_take_them),
+        cmocka_unit_test(output_of_the_servers_tools_is_a_valid_credential),
+        cmocka_unit_test(invalid_credential_is_refused),
+        cmocka_unit_test(new_credential_is_valid_for_its_server),
         cmocka_unit_test(a_users_key_is_found),
         cmocka_unit_test(a_keyring_with_another_key_has_the_same_caps),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs the documents of tests/golden: DIR/NAME.xml parses and prints as NAME.out.xml, or as itself
- * when there is none; what it prints satisfies libvirt's schema; refused.list is refused. */
+/* Runs the documents of tests/golden. DIR/NAME.xml is parsed and printed as NAME.out.xml, or as
+ * itself if that file is missing. The output must satisfy libvirt's schema. The documents of
+ * refused.list are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

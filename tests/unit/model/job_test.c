@@ -32,7 +32,7 @@ static void every_state_has_its_word(void **state)
     }
 }
 
-static void what_is_left_is_estimated_while_a_job_runs(void **state)
+static void remaining_time_is_estimated_only_for_a_running_job(void **state)
 {
     static const struct {
         CstJobInfo job;
@@ -85,7 +85,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_state_has_its_word),
-        cmocka_unit_test(what_is_left_is_estimated_while_a_job_runs),
+        cmocka_unit_test(remaining_time_is_estimated_only_for_a_running_job),
         cmocka_unit_test(a_job_that_is_not_done_is_an_error_with_its_reason),
     };
 

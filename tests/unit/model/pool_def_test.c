@@ -41,7 +41,7 @@ static void missing_uuid_is_made_up(void **state)
     assert_false(cst_uuid_equal(&one->uuid, &other->uuid));
 }
 
-static void names_of_pool_and_source_stand_in_for_each_other(void **state)
+static void missing_name_of_pool_or_source_is_replaced_by_the_other(void **state)
 {
     g_autoptr(CstPoolDef) by_source =
         parse("<pool type='logical'><source><name>vg</name></source></pool>");
@@ -235,7 +235,7 @@ static void check_match(const MatchCase *match)
     "<pool type='gluster'><name>n</name><source><host name='h'/><name>" name "</name></source>" \
     "</pool>"
 
-static void pools_on_the_same_storage_are_told_apart_from_others(void **state)
+static void pools_on_the_same_storage_are_detected(void **state)
 {
     static const MatchCase cases[] = {
         {DIR_POOL("a", "/a"), DIR_POOL("b", "/a/"), TRUE},
@@ -275,7 +275,7 @@ static void pools_on_the_same_storage_are_told_apart_from_others(void **state)
         check_match(&cases[i]);
 }
 
-static void copies_share_nothing(void **state)
+static void copy_is_independent_of_its_original(void **state)
 {
     g_autoptr(CstPoolDef) def =
         parse("<pool type='rbd' xmlns:r='http://libvirt.org/schemas/storagepool/rbd/1.0'>"
@@ -296,7 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(missing_uuid_is_made_up),
-        cmocka_unit_test(names_of_pool_and_source_stand_in_for_each_other),
+        cmocka_unit_test(missing_name_of_pool_or_source_is_replaced_by_the_other),
         cmocka_unit_test(defaults_follow_the_type),
         cmocka_unit_test(live_sizes_are_read_only_on_request),
         cmocka_unit_test(run_state_keeps_sizes_under_the_file_header),
@@ -305,8 +305,8 @@ int main(void)
         cmocka_unit_test(source_list_holds_each_source),
         cmocka_unit_test(unknown_numbers_are_not_printed),
         cmocka_unit_test(odd_characters_survive_a_round_trip),
-        cmocka_unit_test(pools_on_the_same_storage_are_told_apart_from_others),
-        cmocka_unit_test(copies_share_nothing),
+        cmocka_unit_test(pools_on_the_same_storage_are_detected),
+        cmocka_unit_test(copy_is_independent_of_its_original),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,7 @@ static void volume_types_have_libvirts_numbers(void **state)
     assert_null(cst_vol_type_name(G_N_ELEMENTS(names)));
 }
 
-static void capabilities_tell_which_types_are_built_in(void **state)
+static void capabilities_report_the_built_in_types(void **state)
 {
     gboolean supported[CST_POOL_TYPE_LAST] = {[CST_POOL_ZFS] = TRUE};
     g_autofree char *text = cst_pool_capabilities_format(supported);
@@ -85,7 +85,7 @@ int main(void)
         cmocka_unit_test(every_type_has_a_whole_row),
         cmocka_unit_test(names_outside_the_lists_are_not_parsed),
         cmocka_unit_test(volume_types_have_libvirts_numbers),
-        cmocka_unit_test(capabilities_tell_which_types_are_built_in),
+        cmocka_unit_test(capabilities_report_the_built_in_types),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void a_new_secret_is_neither_private_nor_ephemeral(void **state)
     assert_false(cst_uuid_is_zero(&def->uuid));
 }
 
-static void the_id_stands_in_the_element_of_its_usage(void **state)
+static void id_is_in_the_element_of_its_usage(void **state)
 {
     static const struct {
         CstSecretUsage usage;
@@ -70,7 +70,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usages_have_libvirts_numbers),
         cmocka_unit_test(a_new_secret_is_neither_private_nor_ephemeral),
-        cmocka_unit_test(the_id_stands_in_the_element_of_its_usage),
+        cmocka_unit_test(id_is_in_the_element_of_its_usage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

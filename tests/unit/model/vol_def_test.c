@@ -32,7 +32,7 @@ static int refusal(const char *xml, unsigned flags)
     return error->code;
 }
 
-static void capacity_may_be_absent_where_the_flags_say(void **state)
+static void capacity_may_be_absent_if_the_flags_permit(void **state)
 {
     g_autoptr(CstVolDef) from = parse(VOLUME(""), CST_POOL_DIR, CST_VOL_PARSE_NO_CAPACITY);
     g_autoptr(CstVolDef) backed = parse(VOLUME(BACKING), CST_POOL_DIR, CST_VOL_PARSE_OPT_CAPACITY);
@@ -85,7 +85,7 @@ static void type_and_format_default_to_the_pool_types(void **state)
     }
 }
 
-static void formats_of_our_own_are_taken(void **state)
+static void formats_of_cistern_are_accepted(void **state)
 {
     g_autoptr(CstVolDef) def = parse(TARGET("<format type='vhdx'/>"), CST_POOL_DIR, 0);
     g_autofree char *text = cst_vol_def_format(def, CST_POOL_DIR, NULL);
@@ -139,7 +139,7 @@ static void wishes_for_the_file_are_kept(void **state)
            "<capacity>1</capacity><physical>9</physical><target><timestamps>"        \
            "<atime>5.25</atime></timestamps></target>")
 
-static void what_only_a_daemon_knows_is_read_only_on_request(void **state)
+static void fields_of_a_daemon_are_parsed_only_on_request(void **state)
 {
     g_autoptr(CstVolDef) plain = parse(LIVE, CST_POOL_LOGICAL, 0);
     g_autoptr(CstVolDef) live = parse(LIVE, CST_POOL_LOGICAL, CST_VOL_PARSE_LIVE);
@@ -172,7 +172,7 @@ static void malformed_live_parts_are_refused(void **state)
         assert_int_equal(refusal(bad[i], CST_VOL_PARSE_LIVE), CST_ERROR_XML);
 }
 
-static void names_that_leave_the_pool_are_refused_unless_a_daemon_says_them(void **state)
+static void name_outside_the_pool_is_accepted_only_from_a_daemon(void **state)
 {
     static const char odd[] = "<volume><name>a/../b</name><capacity>1</capacity></volume>";
     g_autoptr(CstVolDef) live = parse(odd, CST_POOL_DIR, CST_VOL_PARSE_LIVE);
@@ -224,7 +224,7 @@ static void encryption_is_built_and_printed(void **state)
                                  "    </encryption>\n"));
 }
 
-/* What has no name in a document is left out. */
+/* An unknown format has no name in a document and is omitted. */
 static void encryption_of_no_kind_is_not_printed(void **state)
 {
     static const CstEncryptionFormat none[] = {CST_ENCRYPTION_NONE, CST_ENCRYPTION_LUKS2 + 1};
@@ -242,16 +242,16 @@ static void encryption_of_no_kind_is_not_printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(capacity_may_be_absent_where_the_flags_say),
+        cmocka_unit_test(capacity_may_be_absent_if_the_flags_permit),
         cmocka_unit_test(allocation_defaults_to_the_capacity),
         cmocka_unit_test(type_and_format_default_to_the_pool_types),
-        cmocka_unit_test(formats_of_our_own_are_taken),
+        cmocka_unit_test(formats_of_cistern_are_accepted),
         cmocka_unit_test(format_of_another_pool_type_is_not_printed),
         cmocka_unit_test(features_imply_compat_and_show_even_when_empty),
         cmocka_unit_test(wishes_for_the_file_are_kept),
-        cmocka_unit_test(what_only_a_daemon_knows_is_read_only_on_request),
+        cmocka_unit_test(fields_of_a_daemon_are_parsed_only_on_request),
         cmocka_unit_test(malformed_live_parts_are_refused),
-        cmocka_unit_test(names_that_leave_the_pool_are_refused_unless_a_daemon_says_them),
+        cmocka_unit_test(name_outside_the_pool_is_accepted_only_from_a_daemon),
         cmocka_unit_test(extents_are_grouped_by_device),
         cmocka_unit_test(encryption_is_built_and_printed),
         cmocka_unit_test(encryption_of_no_kind_is_not_printed),

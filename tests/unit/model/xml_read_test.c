@@ -55,7 +55,7 @@ static void documents_are_bounded_in_depth(void **state)
     assert_int_equal(refusal(text->str, 0), CST_ERROR_XML_SYNTAX);
 }
 
-/* A pool whose first element has @count attributes, of which one has '=' and '>' in its value. */
+/* Returns a pool whose first element has @count attributes, one with '=' and '>' in its value. */
 static char *with_attributes(int count)
 {
     GString *text = g_string_new("<pool type='dir' a='=>='");
@@ -89,7 +89,7 @@ static void elements_are_bounded_in_attributes(void **state)
     }
 }
 
-static void comments_and_text_are_not_taken_for_attributes(void **state)
+static void comments_and_text_are_not_counted_as_attributes(void **state)
 {
     g_autofree char *bars = g_strnfill(10000, '=');
     g_autofree char *xml =
@@ -116,7 +116,7 @@ static void encodings_other_than_ascii_supersets_are_refused(void **state)
                      CST_ERROR_XML);
 }
 
-static void entities_are_never_looked_at(void **state)
+static void entities_are_never_resolved(void **state)
 {
     g_autofree char *name = g_build_filename(g_get_tmp_dir(), "cst-entity-XXXXXX", NULL);
     int fd = mkstemp(name);
@@ -142,7 +142,7 @@ static void the_place_of_a_mistake_is_shown(void **state)
                         "and nam\n\t<name>a</nam>\n\t-------------^");
 }
 
-static void nothing_is_printed_about_bad_documents(void **state)
+static void invalid_document_prints_no_message(void **state)
 {
     static const char *const bad[] = {
         "<pool",
@@ -186,7 +186,7 @@ static void validation_needs_the_schemas(void **state)
     rmdir(dir);
 }
 
-static void validation_refuses_what_the_schema_does_not_know(void **state)
+static void validation_refuses_elements_outside_the_schema(void **state)
 {
     g_autoptr(CstPoolDef) fine = NULL;
     g_autoptr(GError) error = NULL;
@@ -246,13 +246,13 @@ int main(void)
         cmocka_unit_test(documents_are_bounded_in_size),
         cmocka_unit_test(documents_are_bounded_in_depth),
         cmocka_unit_test(elements_are_bounded_in_attributes),
-        cmocka_unit_test(comments_and_text_are_not_taken_for_attributes),
+        cmocka_unit_test(comments_and_text_are_not_counted_as_attributes),
         cmocka_unit_test(encodings_other_than_ascii_supersets_are_refused),
-        cmocka_unit_test(entities_are_never_looked_at),
+        cmocka_unit_test(entities_are_never_resolved),
         cmocka_unit_test(the_place_of_a_mistake_is_shown),
-        cmocka_unit_test(nothing_is_printed_about_bad_documents),
+        cmocka_unit_test(invalid_document_prints_no_message),
         cmocka_unit_test(validation_needs_the_schemas),
-        cmocka_unit_test(validation_refuses_what_the_schema_does_not_know),
+        cmocka_unit_test(validation_refuses_elements_outside_the_schema),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
