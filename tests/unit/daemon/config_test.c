@@ -130,7 +130,7 @@ static void mistakes_name_the_file_and_the_setting(void **state)
     }
 }
 
-static void numbers_are_taken_up_to_their_bounds(void **state)
+static void numbers_are_accepted_up_to_their_bounds(void **state)
 {
     DaemonConfig config;
 
@@ -154,7 +154,7 @@ static void numbers_are_taken_up_to_their_bounds(void **state)
     assert_int_equal(config.max_user_memory, 1048576);
 }
 
-static void words_are_taken_with_and_without_quotes(void **state)
+static void words_are_accepted_with_and_without_quotes(void **state)
 {
     static const struct {
         const char *text;
@@ -212,13 +212,13 @@ static void a_file_that_is_no_configuration_is_refused(void **state)
     huge[65536] = '\0';
     assert_true(load(huge, &config, &error));
     unlink(path);
-    assert_int_equal(mkdir(path, 0755), 0); /* there, so it is not as if it were missing */
+    assert_int_equal(mkdir(path, 0755), 0); /* a directory, so the file is not treated as missing */
     assert_false(daemon_config_load(path, FALSE, &config, &error));
     assert_int_not_equal(error->code, CST_ERROR_NOT_FOUND);
     rmdir(path);
 }
 
-static void the_file_is_looked_for_below_the_root(void **state)
+static void configuration_is_below_the_root(void **state)
 {
     g_autoptr(CstPaths) paths = cst_paths_new("/some/root");
     g_autofree char *below = daemon_config_path(paths);
@@ -271,7 +271,7 @@ static void the_shipped_example_holds_the_defaults(void **state)
     assert_true(load(text, &config, NULL));
     used = g_regex_replace_literal(comment, text, -1, 0, "", 0, NULL);
     used = g_strdelimit(used, "\r", '\n');
-    /* Everything switched on is accepted too; the group may be missing on this machine. */
+    /* All settings together are accepted as well; the group may be missing on this machine. */
     {
         g_auto(GStrv) lines = g_strsplit(used, "group = libvirt\n", 2);
         g_autofree char *rest = g_strjoinv("", lines);
@@ -284,7 +284,7 @@ static void the_shipped_example_holds_the_defaults(void **state)
     assert_int_equal(config.log_level, CST_LOG_WARNING);
 }
 
-static void what_a_restart_puts_in_force_is_told_apart(void **state)
+static void changes_that_need_a_restart_are_reported(void **state)
 {
     static const char *const lines[][2] = {
         {"[access]\ngroup = root\nsocket_mode=0700\n", "group"},
@@ -307,7 +307,7 @@ static void what_a_restart_puts_in_force_is_told_apart(void **state)
         changes = daemon_config_changes(&used, &read);
         assert_true(g_strcmp0(changes, lines[i][1]) == 0);
         g_free(changes);
-        changes = daemon_config_changes(&read, &used); /* a setting that is gone is a change, too */
+        changes = daemon_config_changes(&read, &used); /* a removed setting is a change, too */
         assert_true(g_strcmp0(changes, lines[i][1]) == 0);
         g_free(changes);
         changes = daemon_config_changes(&read, &read);
@@ -315,7 +315,7 @@ static void what_a_restart_puts_in_force_is_told_apart(void **state)
     }
 }
 
-static void several_changes_are_told_together(void **state)
+static void several_changes_are_reported_together(void **state)
 {
     g_autofree char *changes = NULL, *groups = NULL, *waits = NULL;
     DaemonConfig used, read;
@@ -339,15 +339,15 @@ int main(void)
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(a_mode_that_is_given_wins_over_the_groups),
         cmocka_unit_test(mistakes_name_the_file_and_the_setting),
-        cmocka_unit_test(numbers_are_taken_up_to_their_bounds),
-        cmocka_unit_test(words_are_taken_with_and_without_quotes),
+        cmocka_unit_test(numbers_are_accepted_up_to_their_bounds),
+        cmocka_unit_test(words_are_accepted_with_and_without_quotes),
         cmocka_unit_test(an_empty_file_and_an_empty_group_mean_the_defaults),
         cmocka_unit_test(a_file_that_is_no_configuration_is_refused),
-        cmocka_unit_test(the_file_is_looked_for_below_the_root),
+        cmocka_unit_test(configuration_is_below_the_root),
         cmocka_unit_test(limits_that_are_given_replace_the_servers),
         cmocka_unit_test(the_shipped_example_holds_the_defaults),
-        cmocka_unit_test(what_a_restart_puts_in_force_is_told_apart),
-        cmocka_unit_test(several_changes_are_told_together),
+        cmocka_unit_test(changes_that_need_a_restart_are_reported),
+        cmocka_unit_test(several_changes_are_reported_together),
     };
     g_autofree char *dir = g_dir_make_tmp("cst-daemon-XXXXXX", NULL);
     int failed;

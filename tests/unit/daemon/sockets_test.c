@@ -108,7 +108,7 @@ static void assert_not_opened(const Place *place, int class, const char *words)
     assert_non_null(strstr(error->message, words));
 }
 
-static void both_sockets_listen_with_their_modes_whatever_the_umask(void **state)
+static void both_sockets_have_their_modes_at_any_umask(void **state)
 {
     Place *place = *state;
     mode_t before = umask(0777);
@@ -138,7 +138,7 @@ static void both_sockets_listen_with_their_modes_whatever_the_umask(void **state
     finish(sockets);
 }
 
-static void a_left_over_name_is_taken(void **state)
+static void leftover_socket_is_replaced(void **state)
 {
     Place *place = *state;
     GPtrArray *sockets = daemon_sockets_open(place->paths, &place->config, NULL);
@@ -152,7 +152,7 @@ static void a_left_over_name_is_taken(void **state)
     finish(sockets);
 }
 
-static void a_name_where_somebody_answers_is_not_taken(void **state)
+static void socket_with_an_answering_server_is_not_replaced(void **state)
 {
     Place *place = *state;
     GPtrArray *sockets = daemon_sockets_open(place->paths, &place->config, NULL);
@@ -165,7 +165,7 @@ static void a_name_where_somebody_answers_is_not_taken(void **state)
     finish(sockets);
 }
 
-static void a_name_without_an_answer_yet_is_not_taken_either(void **state)
+static void socket_with_a_busy_server_is_not_replaced(void **state)
 {
     Place *place = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -198,7 +198,7 @@ static void where_one_of_two_cannot_be_served_neither_is(void **state)
     close(other);
 }
 
-static void a_name_that_is_no_socket_of_ours_is_told(void **state)
+static void path_that_is_not_a_daemon_socket_is_reported(void **state)
 {
     Place *place = *state;
     g_autofree char *fresh = g_strconcat(place->paths->socket, ".new", NULL);
@@ -217,7 +217,7 @@ static void a_name_that_is_no_socket_of_ours_is_told(void **state)
     assert_int_equal(mkdir(fresh, 0755), 0);
     assert_not_opened(place, CST_ERROR_IO, "cannot listen at '");
     rmdir(fresh);
-    /* What a crash left between the two names is replaced. */
+    /* A file that a crash has left between the two names is replaced. */
     assert_true(g_file_set_contents(fresh, "", 0, NULL));
     sockets = daemon_sockets_open(place->paths, &place->config, NULL);
     assert_non_null(sockets);
@@ -266,7 +266,7 @@ static void the_directory_of_a_session_is_its_users_alone(void **state)
 }
 
 /* The name that a socket has first is longer by ".new". */
-static void a_root_too_long_for_a_socket_is_told(void **state)
+static void root_too_long_for_a_socket_is_reported(void **state)
 {
     Place *place = *state;
     const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1 - strlen(".new");
@@ -341,7 +341,7 @@ static void where_another_serves_secrets_the_rest_stays_as_it_is(void **state)
 
 /* --- sockets of the service manager ---------------------------------------------------------- */
 
-#define FIRST 3 /* and nothing that the tests hold is open from there on */
+#define FIRST 3 /* the tests have no open descriptor from this number on */
 
 static void set_listen(const char *pid, const char *fds)
 {
@@ -400,7 +400,7 @@ static void passed_sockets_are_known_by_their_names(void **state)
         assert_int_equal(fcntl(s->fd, F_GETFL), O_RDWR | O_NONBLOCK);
     }
     assert_int_equal(daemon_sockets_secrets(sockets), DAEMON_SECRETS_PASSED);
-    /* Children don't take them for theirs, and nothing of our own is made. */
+    /* Children must not use the passed sockets, and no socket of our own is created. */
     assert_null(g_getenv("LISTEN_PID"));
     assert_null(g_getenv("LISTEN_FDS"));
     assert_null(g_getenv("LISTEN_FDNAMES"));
@@ -409,7 +409,7 @@ static void passed_sockets_are_known_by_their_names(void **state)
     finish(sockets);
 }
 
-static void passed_sockets_without_those_of_secrets_leave_them_to_others(void **state)
+static void passed_sockets_without_the_secrets_socket_leave_the_secrets(void **state)
 {
     Place *place = *state;
     GPtrArray *sockets;
@@ -423,7 +423,7 @@ static void passed_sockets_without_those_of_secrets_leave_them_to_others(void **
     finish(sockets);
 }
 
-static void what_is_passed_must_be_a_listening_unix_socket(void **state)
+static void passed_descriptor_must_be_a_listening_unix_socket(void **state)
 {
     static const struct {
         int domain, type;
@@ -446,12 +446,12 @@ static void what_is_passed_must_be_a_listening_unix_socket(void **state)
         pass_listener(place, "virtstoraged-sock", FIRST);
         set_listen(NULL, "2");
         assert_not_opened(place, CST_ERROR_CONFIG, "descriptor 4 passed by the service manager");
-        assert_int_equal(fcntl(FIRST, F_GETFD), -1); /* what was good is closed */
+        assert_int_equal(fcntl(FIRST, F_GETFD), -1); /* the valid one is closed */
         close(FIRST + 1);
     }
 }
 
-static void at_most_sixteen_are_taken(void **state)
+static void at_most_sixteen_passed_sockets_are_used(void **state)
 {
     static const struct {
         const char *fds;
@@ -474,7 +474,7 @@ static void at_most_sixteen_are_taken(void **state)
     }
 }
 
-static void passed_descriptors_of_somebody_else_are_not_ours(void **state)
+static void descriptors_passed_to_another_process_are_ignored(void **state)
 {
     static const struct {
         const char *pid, *fds;
@@ -500,22 +500,22 @@ int main(void)
 {
 #define PLACE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        PLACE_TEST(both_sockets_listen_with_their_modes_whatever_the_umask),
-        PLACE_TEST(a_left_over_name_is_taken),
-        PLACE_TEST(a_name_where_somebody_answers_is_not_taken),
-        PLACE_TEST(a_name_without_an_answer_yet_is_not_taken_either),
+        PLACE_TEST(both_sockets_have_their_modes_at_any_umask),
+        PLACE_TEST(leftover_socket_is_replaced),
+        PLACE_TEST(socket_with_an_answering_server_is_not_replaced),
+        PLACE_TEST(socket_with_a_busy_server_is_not_replaced),
         PLACE_TEST(where_one_of_two_cannot_be_served_neither_is),
-        PLACE_TEST(a_name_that_is_no_socket_of_ours_is_told),
+        PLACE_TEST(path_that_is_not_a_daemon_socket_is_reported),
         PLACE_TEST(the_group_gets_the_socket_for_writing_only),
         PLACE_TEST(the_directory_of_a_session_is_its_users_alone),
-        PLACE_TEST(a_root_too_long_for_a_socket_is_told),
+        PLACE_TEST(root_too_long_for_a_socket_is_reported),
         PLACE_TEST(the_sockets_of_secrets_are_added),
         PLACE_TEST(where_another_serves_secrets_the_rest_stays_as_it_is),
         PLACE_TEST(passed_sockets_are_known_by_their_names),
-        PLACE_TEST(passed_sockets_without_those_of_secrets_leave_them_to_others),
-        PLACE_TEST(what_is_passed_must_be_a_listening_unix_socket),
-        PLACE_TEST(at_most_sixteen_are_taken),
-        PLACE_TEST(passed_descriptors_of_somebody_else_are_not_ours),
+        PLACE_TEST(passed_sockets_without_the_secrets_socket_leave_the_secrets),
+        PLACE_TEST(passed_descriptor_must_be_a_listening_unix_socket),
+        PLACE_TEST(at_most_sixteen_passed_sockets_are_used),
+        PLACE_TEST(descriptors_passed_to_another_process_are_ignored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

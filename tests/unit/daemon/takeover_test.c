@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What --check-takeover says, word for word: each test makes one finding on a root of its own, and
- * compares everything that is printed.
+ * The exact output of --check-takeover. Each test creates one finding on its own root, and
+ * compares the whole output.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What is said, with the root of @paths replaced; FALSE in *ret_clear: something is in the way. */
+/*
+ * Returns the output, with the root of @paths replaced. *ret_clear is FALSE if a problem was found.
+ */
 static char *check(const CstPaths *paths, gboolean *ret_clear)
 {
     char *text = NULL;
@@ -91,7 +93,7 @@ static void remove_file(const CstPaths *paths, const char *name)
     assert_int_equal(unlink(path), 0);
 }
 
-static void nothing_is_in_the_way_on_an_empty_root(void **state)
+static void empty_root_has_no_problem(void **state)
 {
     assert_says(*state, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
 }
@@ -134,7 +136,7 @@ static pid_t start_manager(const CstPaths *paths, int *ret_end)
     return pid;
 }
 
-static void whoever_holds_the_lock_is_a_problem(void **state)
+static void holder_of_the_lock_is_a_problem(void **state)
 {
     const CstPaths *paths = *state;
     int end, status;
@@ -190,7 +192,7 @@ static void a_listener_at_a_socket_of_ours_is_a_problem(void **state)
     close(fd_ro);
 }
 
-/* More clients wait than the listener's queue takes: the kernel names no process then. */
+/* More clients wait than the listener's queue holds. The kernel then names no process. */
 static void a_listener_that_is_too_busy_to_answer_is_a_problem(void **state)
 {
     const CstPaths *paths = *state;
@@ -243,7 +245,7 @@ static void a_listener_at_libvirtds_socket_is_only_to_be_known(void **state)
     assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR); /* left over: no word */
 }
 
-/* Process 1 of a name space of its own, where process 1 is what systemd is elsewhere. */
+/* Runs @play as process 1 of a new PID namespace, as systemd would be. */
 static int as_first_process(void (*play)(const CstPaths *paths), const CstPaths *paths)
 {
     int status;
@@ -295,7 +297,10 @@ static void a_socket_of_systemds_may_be_meant_for_us(void **state)
     assert_true(g_str_has_suffix(said, NO_UNITS NO_POOLS CLEAR));
 }
 
-/* The longest name that fits is looked at; one byte more, and its beginning is not taken for it. */
+/*
+ * The longest valid name is checked. A name that is one byte longer must not match by its
+ * beginning.
+ */
 static void a_name_too_long_for_a_socket_is_nobodys(void **state)
 {
     CstPaths *paths = *state;
@@ -363,7 +368,7 @@ static char *virtstoraged_problem(const char *unit)
                            unit, unit);
 }
 
-static void units_that_would_take_the_storage_back_are_problems(void **state)
+static void enabled_units_of_libvirt_are_problems(void **state)
 {
     static const char *const targets[] = {"sockets.target.wants", "multi-user.target.wants"};
     static const char *const units[] = {
@@ -403,7 +408,7 @@ static void other_files_and_units_are_no_matter(void **state)
 
 /* --- definitions ----------------------------------------------------------------------------- */
 
-static void definitions_that_would_not_be_there_are_problems(void **state)
+static void unreadable_definitions_are_problems(void **state)
 {
     const CstPaths *paths = *state;
     gboolean is_clear;
@@ -429,18 +434,18 @@ int main(void)
 {
 #define ROOT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROOT_TEST(nothing_is_in_the_way_on_an_empty_root),
+        ROOT_TEST(empty_root_has_no_problem),
         ROOT_TEST(a_session_has_no_socket_for_reading_and_no_units),
-        ROOT_TEST(whoever_holds_the_lock_is_a_problem),
+        ROOT_TEST(holder_of_the_lock_is_a_problem),
         ROOT_TEST(a_listener_at_a_socket_of_ours_is_a_problem),
         ROOT_TEST(a_listener_that_is_too_busy_to_answer_is_a_problem),
         ROOT_TEST(a_name_without_a_listener_is_left_over),
         ROOT_TEST(a_listener_at_libvirtds_socket_is_only_to_be_known),
         ROOT_TEST(a_socket_of_systemds_may_be_meant_for_us),
         ROOT_TEST(a_name_too_long_for_a_socket_is_nobodys),
-        ROOT_TEST(units_that_would_take_the_storage_back_are_problems),
+        ROOT_TEST(enabled_units_of_libvirt_are_problems),
         ROOT_TEST(other_files_and_units_are_no_matter),
-        ROOT_TEST(definitions_that_would_not_be_there_are_problems),
+        ROOT_TEST(unreadable_definitions_are_problems),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
