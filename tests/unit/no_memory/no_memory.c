@@ -6,8 +6,7 @@ gpointer __wrap_g_try_malloc0(gsize bytes);
 gpointer __real_g_try_realloc(gpointer memory, gsize bytes);
 gpointer __wrap_g_try_realloc(gpointer memory, gsize bytes);
 
-static gint until =
-    G_MAXINT; /* remaining allocations up to the failing one; 0 or less: it has failed */
+static gint until = G_MAXINT; /* allocations up to the failing one; 0 or less: it has failed */
 
 void no_memory_arm(guint nth)
 {

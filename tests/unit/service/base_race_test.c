@@ -151,7 +151,7 @@ static void base_is_kept_while_its_overlay_is_renamed(void **state)
     assert_base_is_kept(NULL);
 }
 
-static void base_is_kept_while_its_overlay_goes_to_the_trash(void **state)
+static void base_is_kept_while_its_overlay_is_moved_to_the_trash(void **state)
 {
     use_trash();
     point_run("vol.rename.renamed", assert_base_is_kept, NULL);
@@ -233,7 +233,7 @@ static void base_is_kept_while_the_pool_of_its_overlay_stops(void **state)
 }
 
 /* The pool was inactive when the tables were searched, and its records are read afterwards. */
-static void base_is_kept_when_the_pool_of_its_overlay_starts_meanwhile(void **state)
+static void base_is_kept_when_the_pool_of_its_overlay_starts_during_the_check(void **state)
 {
     stop_over();
     point_run("volume.needed.listed", start_over, NULL);
@@ -292,14 +292,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(base_is_kept_while_its_overlay_is_renamed),
-        TEST(base_is_kept_while_its_overlay_goes_to_the_trash),
+        TEST(base_is_kept_while_its_overlay_is_moved_to_the_trash),
         TEST(base_is_kept_while_its_overlay_comes_back_from_the_trash),
         TEST(base_of_an_overlay_that_is_made_during_a_refresh_is_kept),
         TEST(base_of_an_overlay_that_is_deleted_during_a_refresh_is_free),
         TEST(base_is_kept_during_a_refresh),
         TEST(rebase_frees_the_old_base_and_keeps_the_new_one),
         TEST(base_is_kept_while_the_pool_of_its_overlay_stops),
-        TEST(base_is_kept_when_the_pool_of_its_overlay_starts_meanwhile),
+        TEST(base_is_kept_when_the_pool_of_its_overlay_starts_during_the_check),
         TEST(base_of_an_overlay_with_a_destroyed_header_is_kept),
         TEST(base_of_an_overlay_with_a_destroyed_header_is_kept_after_a_rename),
         TEST(base_of_an_overlay_with_a_destroyed_header_is_kept_after_a_restart),

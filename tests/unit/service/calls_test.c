@@ -313,7 +313,7 @@ static void each_call_is_a_job_of_its_kind(void **state)
     }
 }
 
-static void nothing_is_done_with_flags_that_are_not_known(void **state)
+static void unknown_flags_are_refused_before_any_change(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = pool_with_volume(f);
@@ -343,7 +343,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(each_call_is_a_job_of_its_kind),
-        TEST(nothing_is_done_with_flags_that_are_not_known),
+        TEST(unknown_flags_are_refused_before_any_change),
     };
 
     g_log_set_writer_func(keep_message, NULL, NULL);

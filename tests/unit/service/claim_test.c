@@ -67,7 +67,7 @@ static void assert_all_busy(CstPool *pool, const char *kind)
     }
 }
 
-static void nobody_waits_for_an_upload(void **state)
+static void operation_during_an_upload_fails_at_once(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *made = create(pool, "v", "qcow2");
@@ -100,7 +100,7 @@ static gboolean create_overlay(CstPool *pool, const char *name, GError **error)
     return cst_vol_create(pool, xml, 0, NULL, &made, error);
 }
 
-static void nothing_is_based_on_what_is_changing(void **state)
+static void changing_volume_cannot_become_a_base(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *made = create(pool, "v", "qcow2");
@@ -117,7 +117,7 @@ static void nothing_is_based_on_what_is_changing(void **state)
     assert_error(&error, CST_ERROR_VOL_EXISTS);
 }
 
-static void downloads_share_and_nobody_waits_for_them(void **state)
+static void downloads_share_a_volume_and_other_operations_fail_at_once(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *made = create(pool, "v", "raw");
@@ -326,7 +326,7 @@ static void a_detached_wait_outlives_its_client(void **state)
 }
 
 /* A stop that has failed no longer blocks other work. */
-static void work_goes_on_after_a_stop_that_gave_up(void **state)
+static void work_continues_after_a_stop_that_timed_out(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *made = create(pool, "v", "raw"), *other = NULL;
@@ -535,7 +535,7 @@ static gboolean flatten(CstPool *pool, unsigned flags, GError **error)
  * A report shows one state of the volume. A copy would mix several states, so it is refused unless
  * requested.
  */
-static void what_a_machine_writes_to_is_looked_at_and_not_copied(void **state)
+static void volume_of_a_running_machine_can_be_read_but_not_copied(void **state)
 {
     static const struct {
         gboolean (*call)(CstPool *pool, unsigned flags, GError **error);
@@ -573,18 +573,18 @@ static void what_a_machine_writes_to_is_looked_at_and_not_copied(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(nobody_waits_for_an_upload),
-        CASE(nothing_is_based_on_what_is_changing),
-        CASE(downloads_share_and_nobody_waits_for_them),
+        CASE(operation_during_an_upload_fails_at_once),
+        CASE(changing_volume_cannot_become_a_base),
+        CASE(downloads_share_a_volume_and_other_operations_fail_at_once),
         CASE(a_file_is_deleted_while_it_is_downloaded),
         CASE(a_wait_has_its_limit),
         CASE(a_wait_ends_with_its_client),
         CASE(a_stream_that_ends_is_waited_for),
         CASE(a_detached_wait_outlives_its_client),
-        CASE(work_goes_on_after_a_stop_that_gave_up),
+        CASE(work_continues_after_a_stop_that_timed_out),
         CASE(a_stop_does_not_wait_for_clones_that_come_later),
         CASE(clones_between_pools_that_stop_go_on),
-        CASE(what_a_machine_writes_to_is_looked_at_and_not_copied),
+        CASE(volume_of_a_running_machine_can_be_read_but_not_copied),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

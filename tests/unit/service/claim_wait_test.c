@@ -149,7 +149,7 @@ static void await_waiter(GThread *thread)
 
 /* --- claims ----------------------------------------------------------------------------------- */
 
-static void writer_waits_until_last_reader_is_gone(void **state)
+static void writer_waits_until_the_last_reader_ends(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     VolumeClaim first = {0}, second = {0};
@@ -171,7 +171,7 @@ static void writer_waits_until_last_reader_is_gone(void **state)
     points_clear();
 }
 
-static void readers_wait_until_writer_is_gone(void **state)
+static void readers_wait_until_the_writer_ends(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     VolumeClaim writer = {0}, elsewhere = {0};
@@ -283,7 +283,7 @@ static void new_volume_makes_its_second_maker_wait_only(void **state)
 
 /* --- changes of a pool ------------------------------------------------------------------------ */
 
-static void change_waits_until_last_claim_is_gone(void **state)
+static void change_waits_until_the_last_claim_ends(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     VolumeClaim first = {0}, second = {0};
@@ -439,7 +439,7 @@ static void entered_change_lets_no_claim_in(void **state)
 }
 
 /* A waiting change admits work that the change of another pool waits for. */
-static void waiting_change_lets_in_what_another_change_waits_for(void **state)
+static void waiting_change_admits_claims_that_another_change_waits_for(void **state)
 {
     g_autoptr(CstPool) here = memory_pool(*state, "here"), there = memory_pool(*state, "there");
     VolumeClaim held = {0}, busy = {0}, middle = {.after = &held}, next = {.after = &middle};
@@ -481,7 +481,7 @@ static uint64_t capacity_of(CstPool *pool, const char *name)
     return volume ? cst_volume_ref(volume)->capacity : 0;
 }
 
-static void writer_scans_again_what_was_reported_during_its_scan(void **state)
+static void writer_repeats_a_scan_reported_during_its_scan(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     VolumeClaim writer = {0}, reader = {0};
@@ -506,20 +506,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, memory_setup, memory_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(writer_waits_until_last_reader_is_gone),
-        TEST(readers_wait_until_writer_is_gone),
+        TEST(writer_waits_until_the_last_reader_ends),
+        TEST(readers_wait_until_the_writer_ends),
         TEST(deletion_waits_for_reader_that_is_no_stream),
         TEST(waiting_claim_is_refused_when_a_stream_comes_first),
         TEST(refusal_names_the_present_holder),
         TEST(new_volume_makes_its_second_maker_wait_only),
-        TEST(change_waits_until_last_claim_is_gone),
+        TEST(change_waits_until_the_last_claim_ends),
         TEST(changes_exclude_each_other),
         TEST(change_that_gives_up_lets_claims_in),
         TEST(change_of_removed_pool_fails),
         TEST(change_is_refused_for_a_stream_among_other_holders),
         TEST(entered_change_lets_no_claim_in),
-        TEST(waiting_change_lets_in_what_another_change_waits_for),
-        TEST(writer_scans_again_what_was_reported_during_its_scan),
+        TEST(waiting_change_admits_claims_that_another_change_waits_for),
+        TEST(writer_repeats_a_scan_reported_during_its_scan),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

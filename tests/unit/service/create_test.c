@@ -56,7 +56,7 @@ static guint count_files(Fixture *f, const char *pool)
 #define ALLOCATION(kib) "<capacity>1048576</capacity><allocation unit='KiB'>" #kib "</allocation>"
 
 /* As in libvirt: raw volumes are allocated in part, images completely or not at all. */
-static void space_is_set_aside_as_asked_for(void **state)
+static void requested_space_is_preallocated(void **state)
 {
     static const struct {
         const char *format, *more;
@@ -109,7 +109,7 @@ static void space_is_set_aside_as_asked_for(void **state)
 #define BACKING(x) "<backingStore><path>/nowhere/base</path>" x "</backingStore>"
 #define QCOW2_BASE BACKING("<format type='qcow2'/>")
 
-static void what_cannot_be_made_is_refused_and_leaves_nothing(void **state)
+static void unsupported_volume_is_refused_without_residue(void **state)
 {
     static const struct {
         const char *format, *more, *target;
@@ -161,7 +161,7 @@ static void what_cannot_be_made_is_refused_and_leaves_nothing(void **state)
 /* --- overlays --------------------------------------------------------------------------------- */
 
 /* Properties that the document omits from <backingStore> are inherited from the base. */
-static void an_overlay_takes_after_its_base(void **state)
+static void overlay_inherits_from_its_base(void **state)
 {
     static const struct {
         const char *size, *format;
@@ -340,9 +340,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(space_is_set_aside_as_asked_for),
-        TEST(what_cannot_be_made_is_refused_and_leaves_nothing),
-        TEST(an_overlay_takes_after_its_base),
+        TEST(requested_space_is_preallocated),
+        TEST(unsupported_volume_is_refused_without_residue),
+        TEST(overlay_inherits_from_its_base),
         TEST(a_copy_is_as_large_as_asked_for),
         TEST(a_copy_has_the_shape_that_was_asked_for),
         TEST(copies_that_cannot_be_made_are_refused),

@@ -199,7 +199,7 @@ static void test_declaration_without_space_keeps_the_former_one(void **state)
     }
 }
 
-static void test_declaration_that_does_not_match_changes_nothing(void **state)
+static void test_mismatching_declaration_is_not_recorded(void **state)
 {
     const CstVolDeclare wrong = {.backing = "elsewhere", .backing_format = "qcow2"};
     Fixture *f = *state;
@@ -254,7 +254,7 @@ static void test_deletion_without_space_for_its_record_keeps_the_volume(void **s
     assert_int_equal(count_trash(pool), 1);
 }
 
-static void test_deletion_that_is_not_synced_says_that_it_is_done(void **state)
+static void test_unsynced_deletion_reports_that_it_is_done(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -304,7 +304,7 @@ static void test_growth_that_cannot_be_allocated_is_undone(void **state)
     points_clear();
 }
 
-static void test_flatten_without_space_leaks_nothing(void **state)
+static void test_flatten_without_space_leaks_no_cluster(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -376,11 +376,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_upload_without_space_for_its_record_keeps_the_declaration),
         TEST(test_declaration_without_space_keeps_the_former_one),
-        TEST(test_declaration_that_does_not_match_changes_nothing),
+        TEST(test_mismatching_declaration_is_not_recorded),
         TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
-        TEST(test_deletion_that_is_not_synced_says_that_it_is_done),
+        TEST(test_unsynced_deletion_reports_that_it_is_done),
         TEST(test_growth_that_cannot_be_allocated_is_undone),
-        TEST(test_flatten_without_space_leaks_nothing),
+        TEST(test_flatten_without_space_leaks_no_cluster),
         TEST(test_odd_file_is_logged_once_for_each_content),
     };
 

@@ -459,7 +459,7 @@ static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
 }
 
 /* After a failure the volume has no claim, because it is deleted for the next round. */
-static void what_is_overwritten_is_synced_or_reported(void **state)
+static void overwritten_data_is_synced_or_reported(void **state)
 {
     Fixture *f = *state;
     g_autofree char *plain = g_strnfill(CAPACITY, 'x');
@@ -484,7 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_failure_is_lost, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(what_is_overwritten_is_synced_or_reported, fixture_setup,
+        cmocka_unit_test_setup_teardown(overwritten_data_is_synced_or_reported, fixture_setup,
                                         fixture_teardown),
     };
 

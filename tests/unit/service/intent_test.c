@@ -150,7 +150,7 @@ static void the_intent_is_durable_around_the_draft(void **state)
 }
 
 /* Storage with names for drafts needs no sync of intents. */
-static void what_has_names_for_drafts_syncs_no_intent(void **state)
+static void backend_with_names_for_drafts_syncs_no_intent(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state);
 
@@ -174,7 +174,7 @@ static void no_draft_is_made_without_a_durable_intent(void **state)
  * After a power failure the intent may exist again, and the next start would then remove the
  * volume.
  */
-static void what_may_be_a_draft_again_is_no_volume(void **state)
+static void possible_draft_is_not_listed_as_a_volume(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state);
     g_autoptr(GError) error = NULL;
@@ -191,9 +191,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_intent_is_durable_around_the_draft),
-        TEST(what_has_names_for_drafts_syncs_no_intent),
+        TEST(backend_with_names_for_drafts_syncs_no_intent),
         TEST(no_draft_is_made_without_a_durable_intent),
-        TEST(what_may_be_a_draft_again_is_no_volume),
+        TEST(possible_draft_is_not_listed_as_a_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,7 @@ static void test_waiting(void **state)
     assert_error(&first.error, CST_ERROR_CANCELLED);
 }
 
-static void test_failure_is_told(void **state)
+static void test_failure_of_a_job_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = make_disk(f);
@@ -149,7 +149,7 @@ static uint64_t leave_job(Fixture *f, const char *kind)
 }
 
 /* The progress of a dead process is unknown. The journal has its unfinished changes. */
-static void test_what_is_left_is_told(void **state)
+static void test_state_of_an_interrupted_job_is_reported(void **state)
 {
     static const struct {
         const char *kind, *left;
@@ -189,7 +189,7 @@ static gpointer clone_slowly(gpointer data)
 }
 
 /* A job that stops in the middle has removed its unfinished changes. */
-static void test_what_a_stop_leaves_is_told(void **state)
+static void test_state_after_a_stop_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = make_disk(f);
@@ -218,11 +218,11 @@ int main(void)
         TEST(test_seen_and_cancelled),
         TEST(test_rate_is_changed),
         TEST(test_waiting),
-        TEST(test_failure_is_told),
+        TEST(test_failure_of_a_job_is_reported),
         TEST(test_short_ones_are_not_listed),
         TEST(test_seen_after_a_rest),
-        TEST(test_what_is_left_is_told),
-        TEST(test_what_a_stop_leaves_is_told),
+        TEST(test_state_of_an_interrupted_job_is_reported),
+        TEST(test_state_after_a_stop_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ static CstPool *make_chain(Fixture *f)
     return pool;
 }
 
-static void a_volume_is_kept_while_what_depends_on_it_is_not_known(void **state)
+static void volume_is_kept_while_its_dependents_are_unknown(void **state)
 {
     static gboolean (*const changes[])(CstPool *, GError **) = {delete_base, wipe_base, commit_one};
     g_autoptr(CstPool) pool = make_chain(*state);
@@ -116,7 +116,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_volume_is_kept_while_what_depends_on_it_is_not_known),
+        TEST(volume_is_kept_while_its_dependents_are_unknown),
         TEST(a_chain_is_shown_whole_or_not_at_all),
     };
 

@@ -131,7 +131,7 @@ static void a_number_is_linked_with_the_request(void **state)
     cst_pool_unref(pool);
 }
 
-static void a_job_that_is_gone_on_with_keeps_its_number(void **state)
+static void resumed_job_keeps_its_number(void **state)
 {
     Fixture *f = *state;
     CstPool *pool = make_disk(f);
@@ -172,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_job_is_its_requests),
         LOG_TEST(a_number_is_linked_with_the_request),
-        LOG_TEST(a_job_that_is_gone_on_with_keeps_its_number),
+        LOG_TEST(resumed_job_keeps_its_number),
         LOG_TEST(autostart_names_its_pool),
     };
 

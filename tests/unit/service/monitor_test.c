@@ -21,7 +21,7 @@
 #define MOMENT_US  (500 * G_TIME_SPAN_MILLISECOND)
 #define MOST_POLLS 1000 /* of the monitor's thread, for one change and some mounts */
 #define WAKES      100000
-#define AT_ONCE    64   /* pools that the monitor scans at the same time */
+#define AT_ONCE    64 /* pools that the monitor scans at the same time */
 
 /* --- storage that reports changes, and hangs on request --------------------------------------- */
 
@@ -280,7 +280,7 @@ static GPtrArray *hang_many(Fixture *f, guint count)
     return pools;
 }
 
-static void pools_that_hang_delay_no_others(void **state)
+static void hanging_pools_do_not_delay_other_pools(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) quick = start_pool(f, "quick");
@@ -296,7 +296,7 @@ static void pools_that_hang_delay_no_others(void **state)
         assert_noticed(g_ptr_array_index(slow, i), 1, 1);
 }
 
-static void rooms_that_do_not_answer_delay_no_others(void **state)
+static void hanging_usage_query_does_not_delay_other_pools(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) quick = start_pool(f, "quick");
@@ -312,7 +312,7 @@ static void rooms_that_do_not_answer_delay_no_others(void **state)
     assert_noticed(slow, 1, 1);
 }
 
-static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
+static void change_during_a_scan_is_scanned_afterwards(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = start_pool(f, "slow"), quick = start_pool(f, "quick");
@@ -334,7 +334,7 @@ static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
 }
 
 /* Changes of this process are reported too. The operation scans the volume once, when it ends. */
-static void what_somebody_works_on_is_looked_at_when_that_is_done(void **state)
+static void volume_in_use_is_scanned_at_the_end_of_its_use(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = start_pool(f, "quick");
@@ -354,7 +354,7 @@ static void what_somebody_works_on_is_looked_at_when_that_is_done(void **state)
     assert_int_equal(counted(&fake.begun), before + 2);
 }
 
-static void workers_are_bounded_and_everybody_has_a_turn(void **state)
+static void workers_are_limited_and_every_pool_is_scanned(void **state)
 {
     Fixture *f = *state;
     g_autoptr(GPtrArray) pools = hang_many(f, AT_ONCE + 6);
@@ -365,7 +365,7 @@ static void workers_are_bounded_and_everybody_has_a_turn(void **state)
     assert_int_equal(counted(&fake.most_waiting), AT_ONCE);
 }
 
-static void a_pool_stops_and_starts_while_a_look_hangs(void **state)
+static void pool_stops_and_starts_while_a_scan_hangs(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = start_pool(f, "slow");
@@ -449,7 +449,7 @@ static gboolean has_problem(CstPool *pool)
 }
 
 /* No client calls the pool: the monitor finds out by itself. */
-static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
+static void hanging_storage_is_a_problem_until_it_answers(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = NULL, quick = NULL;
@@ -468,7 +468,7 @@ static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
     assert_problem(pool, NULL);
 }
 
-static void nothing_is_done_while_nothing_changes(void **state)
+static void monitor_does_not_poll_without_a_change(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
 
@@ -523,7 +523,7 @@ static gpointer end_service(gpointer data)
  * A hanging scan uses its pool, so the service waits for it; cisternd exits after ten seconds. The
  * service starts no further scan.
  */
-static void the_end_waits_for_looks_that_were_begun_only(void **state)
+static void end_waits_only_for_running_scans(void **state)
 {
     Fixture *f = *state;
     GPtrArray *pools = hang_many(f, AT_ONCE + 6);
@@ -575,18 +575,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(pools_that_hang_delay_no_others),
-        TEST(rooms_that_do_not_answer_delay_no_others),
-        TEST(what_changes_during_a_look_is_looked_at_afterwards),
-        TEST(what_somebody_works_on_is_looked_at_when_that_is_done),
-        TEST(workers_are_bounded_and_everybody_has_a_turn),
-        TEST(a_pool_stops_and_starts_while_a_look_hangs),
+        TEST(hanging_pools_do_not_delay_other_pools),
+        TEST(hanging_usage_query_does_not_delay_other_pools),
+        TEST(change_during_a_scan_is_scanned_afterwards),
+        TEST(volume_in_use_is_scanned_at_the_end_of_its_use),
+        TEST(workers_are_limited_and_every_pool_is_scanned),
+        TEST(pool_stops_and_starts_while_a_scan_hangs),
         TEST(storage_that_comes_back_is_watched_again),
-        TEST(storage_that_hangs_is_a_problem_until_it_answers),
-        TEST(nothing_is_done_while_nothing_changes),
+        TEST(hanging_storage_is_a_problem_until_it_answers),
+        TEST(monitor_does_not_poll_without_a_change),
         TEST(many_wakes_cause_few_walks),
         TEST(an_estimated_usage_is_asked_for_again),
-        TEST(the_end_waits_for_looks_that_were_begun_only),
+        TEST(end_waits_only_for_running_scans),
     };
 
     backend = cst_memory_backend;

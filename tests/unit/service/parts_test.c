@@ -166,7 +166,7 @@ static gpointer copy_slowly(gpointer data)
 }
 
 /* A reader claims all files of the volume and of its base. */
-static void who_reads_a_volume_holds_its_data(void **state)
+static void reader_of_a_volume_holds_its_data_file(void **state)
 {
     Fixture *f = *state;
     Copying copying = {.task = cst_task_new()};
@@ -260,7 +260,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_data_is_part_of_its_volume),
-        TEST(who_reads_a_volume_holds_its_data),
+        TEST(reader_of_a_volume_holds_its_data_file),
         TEST(data_that_is_no_volume_of_the_pool_is_not_opened),
         TEST(data_that_an_upload_names_is_not_opened),
         TEST(data_outside_of_all_pools_is_not_opened),

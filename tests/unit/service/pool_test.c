@@ -53,7 +53,7 @@ static void an_active_pool_is_active_after_a_restart(void **state)
     assert_int_equal(count, 1);
 }
 
-static void a_transient_pool_is_gone_once_stopped(void **state)
+static void transient_pool_is_removed_when_it_stops(void **state)
 {
     Fixture *f = *state;
     g_autofree char *xml = fixture_pool_xml(f, "t");
@@ -87,7 +87,7 @@ static void names_and_uuids_belong_to_one_pool(void **state)
     assert_error(&error, CST_ERROR_POOL_EXISTS);
 }
 
-static void states_refuse_what_does_not_fit_them(void **state)
+static void operation_in_the_wrong_state_is_refused(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -198,7 +198,7 @@ static void assert_told(GString *told, const char *expected)
 }
 
 /* The numbers are libvirt's: defined, undefined, started, stopped, created, deleted. */
-static void every_change_of_a_pool_is_told_once(void **state)
+static void every_change_of_a_pool_emits_one_event(void **state)
 {
     Fixture *f = *state;
     g_autoptr(GString) told = g_string_new(NULL);
@@ -231,7 +231,7 @@ static void every_change_of_a_pool_is_told_once(void **state)
 }
 
 /* A pool must match each group of filter bits. All bits of a group together do not filter. */
-static void lists_hold_what_passes_every_filter(void **state)
+static void lists_have_the_pools_that_pass_every_filter(void **state)
 {
     static const struct {
         unsigned filter;
@@ -274,7 +274,7 @@ static void lists_hold_what_passes_every_filter(void **state)
     }
 }
 
-static void sources_are_looked_for_where_there_may_be_some(void **state)
+static void sources_are_discovered_for_supported_types(void **state)
 {
     static const struct {
         const char *type, *spec;
@@ -396,7 +396,7 @@ static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
     assert_string_equal(target, "/nowhere/gone.xml");
 }
 
-static void an_embedded_service_sees_what_another_process_did(void **state)
+static void embedded_service_sees_pools_of_another_process(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstService) other = NULL;
@@ -470,7 +470,7 @@ static void a_new_definition_is_for_the_next_start(void **state)
 }
 
 /* An embedded service sees changes of another process from its next call on. */
-static void an_embedded_service_follows_what_another_process_changes(void **state)
+static void embedded_service_follows_changes_of_another_process(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p"), seen = NULL;
@@ -546,21 +546,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(define_keeps_the_pool_across_a_restart),
         CASE(an_active_pool_is_active_after_a_restart),
-        CASE(a_transient_pool_is_gone_once_stopped),
+        CASE(transient_pool_is_removed_when_it_stops),
         CASE(names_and_uuids_belong_to_one_pool),
-        CASE(states_refuse_what_does_not_fit_them),
+        CASE(operation_in_the_wrong_state_is_refused),
         CASE(delete_removes_only_an_empty_directory),
         CASE(a_vanished_directory_is_a_problem_not_an_empty_pool),
         CASE(autostart_starts_at_boot_and_retries),
         CASE(foreign_links_of_autostart_are_in_nobodys_way),
-        CASE(every_change_of_a_pool_is_told_once),
-        CASE(lists_hold_what_passes_every_filter),
-        CASE(sources_are_looked_for_where_there_may_be_some),
+        CASE(every_change_of_a_pool_emits_one_event),
+        CASE(lists_have_the_pools_that_pass_every_filter),
+        CASE(sources_are_discovered_for_supported_types),
         CASE(definitions_without_a_backend_are_kept),
         CASE(a_takeover_names_the_definitions_that_would_be_lost),
-        CASE(an_embedded_service_sees_what_another_process_did),
+        CASE(embedded_service_sees_pools_of_another_process),
         CASE(a_new_definition_is_for_the_next_start),
-        CASE(an_embedded_service_follows_what_another_process_changes),
+        CASE(embedded_service_follows_changes_of_another_process),
         CASE(a_change_right_after_an_embedded_ones_own_is_seen),
     };
 

@@ -44,7 +44,7 @@ static void make_overlay(gpointer name)
 
 /* --- renames ---------------------------------------------------------------------------------- */
 
-static void a_rename_checks_again_what_is_based_on_the_volume(void **state)
+static void rename_checks_its_dependents_again(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -68,7 +68,7 @@ static void put_overlay(gpointer unused)
     assert_true(cst_pool_has_volume(p, "late", NULL));
 }
 
-static void a_rename_is_taken_back_for_an_overlay_that_was_made_meanwhile(void **state)
+static void rename_is_undone_for_an_overlay_created_during_it(void **state)
 {
     g_autoptr(GPtrArray) problems = NULL;
     g_autoptr(GError) error = NULL;
@@ -92,7 +92,7 @@ static void make_renamed(gpointer unused)
     fixture_write(fixture, "p", "renamed", "another program's");
 }
 
-static void a_rename_does_not_replace_a_file_that_was_made_meanwhile(void **state)
+static void rename_does_not_replace_a_file_created_during_it(void **state)
 {
     g_autofree char *path = g_build_filename(fixture->images, "p", "renamed", NULL);
     g_autofree char *content = NULL;
@@ -153,7 +153,7 @@ static guint count_records(void)
     return records->len;
 }
 
-static void a_volume_that_is_removed_meanwhile_is_not_restored(void **state)
+static void restore_of_a_volume_removed_during_it_fails(void **state)
 {
     g_autofree char *name = NULL;
     g_autoptr(GError) error = NULL;
@@ -167,7 +167,7 @@ static void a_volume_that_is_removed_meanwhile_is_not_restored(void **state)
     assert_int_equal(count_records(), 0);
 }
 
-static void a_volume_that_is_restored_meanwhile_is_not_removed(void **state)
+static void emptying_keeps_a_volume_restored_during_it(void **state)
 {
     use_trash();
     point_run("trash.remove.found", restore_v, NULL);
@@ -344,7 +344,7 @@ static void assert_held(gpointer unused)
 }
 
 /* The source is claimed from before the draft until the new volume exists. */
-static void a_source_is_held_until_its_copy_is_there(void **state)
+static void source_is_claimed_until_its_copy_exists(void **state)
 {
     gboolean (*const calls[])(GError **) = {clone_v,     clone_content, convert,
                                             create_on_v, link_v,        move_v};
@@ -378,7 +378,7 @@ static void assert_snapshot_held(gpointer unused)
     assert_error(&error, CST_ERROR_BUSY);
 }
 
-static void a_snapshot_is_held_from_its_listing_until_its_clone_is_there(void **state)
+static void snapshot_is_claimed_from_its_listing_until_its_clone_exists(void **state)
 {
     g_autoptr(GError) error = NULL;
     CstVolInfo info;
@@ -418,7 +418,7 @@ static void rebase_middle(gpointer unused)
 }
 
 /* The base has the same depth as before, but is another volume. */
-static void a_commit_into_a_base_that_is_no_longer_there_is_refused(void **state)
+static void commit_into_a_replaced_base_is_refused(void **state)
 {
     g_autofree char *path = g_build_filename(fixture->images, "p", "second", NULL);
     g_autofree char *before = NULL, *after = NULL;
@@ -450,17 +450,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_rename_checks_again_what_is_based_on_the_volume),
-        TEST(a_rename_is_taken_back_for_an_overlay_that_was_made_meanwhile),
-        TEST(a_rename_does_not_replace_a_file_that_was_made_meanwhile),
-        TEST(a_volume_that_is_removed_meanwhile_is_not_restored),
-        TEST(a_volume_that_is_restored_meanwhile_is_not_removed),
+        TEST(rename_checks_its_dependents_again),
+        TEST(rename_is_undone_for_an_overlay_created_during_it),
+        TEST(rename_does_not_replace_a_file_created_during_it),
+        TEST(restore_of_a_volume_removed_during_it_fails),
+        TEST(emptying_keeps_a_volume_restored_during_it),
         TEST(a_set_holds_no_volume_while_it_waits_for_another),
         TEST(a_volume_is_restricted_before_the_first_byte),
         TEST(a_listing_has_a_new_volume_at_each_step),
-        TEST(a_source_is_held_until_its_copy_is_there),
-        TEST(a_snapshot_is_held_from_its_listing_until_its_clone_is_there),
-        TEST(a_commit_into_a_base_that_is_no_longer_there_is_refused),
+        TEST(source_is_claimed_until_its_copy_exists),
+        TEST(snapshot_is_claimed_from_its_listing_until_its_clone_exists),
+        TEST(commit_into_a_replaced_base_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

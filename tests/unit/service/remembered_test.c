@@ -121,7 +121,7 @@ static void overlay_that_names_its_base_through_a_link_keeps_it(void **state)
     assert_base_is_kept(bases, "which is not active");
 }
 
-static void overlay_that_is_gone_at_the_next_scan_frees_its_base(void **state)
+static void overlay_missing_at_the_next_scan_frees_its_base(void **state)
 {
     Fixture *f = *state;
     g_autofree char *path = base_path(f);
@@ -194,7 +194,7 @@ int main(void)
         TEST(overlay_of_a_stopped_pool_keeps_its_base),
         TEST(overlay_of_an_undefined_pool_keeps_its_base_after_a_restart),
         TEST(overlay_that_names_its_base_through_a_link_keeps_it),
-        TEST(overlay_that_is_gone_at_the_next_scan_frees_its_base),
+        TEST(overlay_missing_at_the_next_scan_frees_its_base),
         TEST(overlay_that_was_deleted_frees_its_base),
         TEST(overlay_that_was_renamed_is_remembered_by_its_new_name),
         TEST(overlay_that_was_flattened_frees_its_base),

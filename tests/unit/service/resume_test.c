@@ -65,7 +65,7 @@ static void undefine(Fixture *f)
     assert_true(cst_pool_undefine(pool, NULL, NULL));
 }
 
-static void a_job_of_a_pool_that_is_gone_fails(void **state)
+static void job_of_a_missing_pool_fails(void **state)
 {
     Fixture *f = *state;
     uint64_t id = stop_in_the_middle(f);
@@ -76,7 +76,7 @@ static void a_job_of_a_pool_that_is_gone_fails(void **state)
 }
 
 /* The name now belongs to another pool with a volume of the same name. */
-static void a_job_is_not_gone_on_with_in_another_pool(void **state)
+static void job_is_not_resumed_in_another_pool(void **state)
 {
     Fixture *f = *state;
     uint64_t id = stop_in_the_middle(f);
@@ -126,7 +126,7 @@ static uint64_t leave_old_wipe(Fixture *f)
 }
 
 /* The content of the new file may be older than the job. */
-static void a_job_is_not_gone_on_with_on_another_file(void **state)
+static void job_is_not_resumed_on_another_file(void **state)
 {
     Fixture *f = *state;
     uint64_t id = leave_old_wipe(f);
@@ -281,7 +281,7 @@ static gboolean has_data(Fixture *f, const char *pool_name, const char *name)
 }
 
 /* The job's file is the only information of the next daemon. */
-static void a_job_goes_on_as_it_was_asked_for(void **state)
+static void job_is_resumed_with_its_options(void **state)
 {
     static const struct {
         const char *pool, *kind, *how; /* %s: the pool's directory */
@@ -329,14 +329,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_job_of_a_pool_that_is_gone_fails),
-        TEST(a_job_is_not_gone_on_with_in_another_pool),
-        TEST(a_job_is_not_gone_on_with_on_another_file),
+        TEST(job_of_a_missing_pool_fails),
+        TEST(job_is_not_resumed_in_another_pool),
+        TEST(job_is_not_resumed_on_another_file),
         TEST(a_job_waits_until_its_pool_is_active),
         TEST(a_job_that_waits_for_its_pool_can_be_cancelled),
         TEST(a_job_fails_when_its_pool_is_undefined_while_it_waits),
         TEST(a_job_that_a_daemon_did_not_begin_is_left_to_the_next),
-        TEST(a_job_goes_on_as_it_was_asked_for),
+        TEST(job_is_resumed_with_its_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,7 +182,7 @@ static gboolean start(CstPool *pool, GError **error)
 
 /* --- rotations -------------------------------------------------------------------------------- */
 
-static void a_value_that_all_pools_log_in_with_takes_the_place(void **state)
+static void value_that_all_pools_accept_replaces_the_old_one(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -203,7 +203,7 @@ static void a_value_that_all_pools_log_in_with_takes_the_place(void **state)
     assert_true(start(b, NULL));
 }
 
-static void a_value_that_one_pool_refuses_changes_nothing(void **state)
+static void value_that_one_pool_refuses_is_not_stored(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -218,7 +218,7 @@ static void a_value_that_one_pool_refuses_changes_nothing(void **state)
     assert_values(f, NEW, NULL);
 }
 
-static void what_can_not_be_rotated_is_refused_by_name(void **state)
+static void secret_that_cannot_be_rotated_is_refused_by_name(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = NULL;
@@ -249,7 +249,7 @@ static void an_administrator_changes_the_cluster_too(void **state)
     assert_true(start(a, NULL));
 }
 
-static void an_old_key_that_goes_on_working_is_told(void **state)
+static void old_key_that_still_works_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -307,7 +307,7 @@ static void users_of_one_secret_with_two_accounts_are_refused(void **state)
     assert_cluster_has(OLD);
 }
 
-static void a_dry_run_proves_the_present_value(void **state)
+static void rotation_dry_run_verifies_the_present_value(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -365,7 +365,7 @@ static void begin_other(Other *other)
     fake_ceph_wait_hanging("rados_connect", 1);
 }
 
-static void others_are_told_that_it_is_being_rotated(void **state)
+static void running_rotation_is_reported_to_other_users(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -388,7 +388,7 @@ static void others_are_told_that_it_is_being_rotated(void **state)
 }
 
 /* Another program that does not know rotations changes the value. */
-static void a_value_that_was_changed_meanwhile_stays(void **state)
+static void value_changed_during_a_rotation_is_kept(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -407,7 +407,7 @@ static void a_value_that_was_changed_meanwhile_stays(void **state)
     assert_values(f, THIRD, NULL);
 }
 
-static void a_pool_that_is_defined_meanwhile_is_proved_as_well(void **state)
+static void pool_defined_during_a_rotation_is_verified(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -430,7 +430,7 @@ static gpointer start_pool(gpointer pool)
 }
 
 /* The pool has read the old value, and becomes active after the switch. */
-static void a_pool_that_starts_meanwhile_uses_the_new_value(void **state)
+static void pool_started_during_a_rotation_uses_the_new_value(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
@@ -461,7 +461,7 @@ static void leave_two(Fixture *f, const char *next, gint64 age_s)
     assert_int_equal(utime(path, &times), 0);
 }
 
-static void the_next_daemon_settles_which_value_counts(void **state)
+static void next_daemon_decides_which_value_counts(void **state)
 {
     static const struct {
         const char *cluster, *left;
@@ -481,7 +481,7 @@ static void the_next_daemon_settles_which_value_counts(void **state)
     points_clear();
 }
 
-static void both_stay_while_the_server_does_not_say(void **state)
+static void both_values_are_kept_while_the_server_does_not_answer(void **state)
 {
     Fixture *f = *state;
     CstPool *pool = define_pool(f, "a", "u");
@@ -557,22 +557,22 @@ static void a_value_that_is_set_ends_an_old_rotation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        rotate_test(a_value_that_all_pools_log_in_with_takes_the_place),
-        rotate_test(a_value_that_one_pool_refuses_changes_nothing),
-        rotate_test(what_can_not_be_rotated_is_refused_by_name),
+        rotate_test(value_that_all_pools_accept_replaces_the_old_one),
+        rotate_test(value_that_one_pool_refuses_is_not_stored),
+        rotate_test(secret_that_cannot_be_rotated_is_refused_by_name),
         rotate_test(an_administrator_changes_the_cluster_too),
-        rotate_test(an_old_key_that_goes_on_working_is_told),
+        rotate_test(old_key_that_still_works_is_reported),
         rotate_test(a_failed_proof_puts_the_old_key_back),
         rotate_test(a_key_that_cannot_be_put_back_is_kept_with_the_old_one),
         rotate_test(users_of_one_secret_with_two_accounts_are_refused),
-        rotate_test(a_dry_run_proves_the_present_value),
+        rotate_test(rotation_dry_run_verifies_the_present_value),
         rotate_test(an_ephemeral_value_is_rotated_in_memory),
-        rotate_test(others_are_told_that_it_is_being_rotated),
-        rotate_test(a_value_that_was_changed_meanwhile_stays),
-        rotate_test(a_pool_that_is_defined_meanwhile_is_proved_as_well),
-        rotate_test(a_pool_that_starts_meanwhile_uses_the_new_value),
-        rotate_test(the_next_daemon_settles_which_value_counts),
-        rotate_test(both_stay_while_the_server_does_not_say),
+        rotate_test(running_rotation_is_reported_to_other_users),
+        rotate_test(value_changed_during_a_rotation_is_kept),
+        rotate_test(pool_defined_during_a_rotation_is_verified),
+        rotate_test(pool_started_during_a_rotation_uses_the_new_value),
+        rotate_test(next_daemon_decides_which_value_counts),
+        rotate_test(both_values_are_kept_while_the_server_does_not_answer),
         rotate_test(a_new_value_is_not_dropped_at_once),
         rotate_test(a_pool_that_starts_finds_the_value_that_counts),
         rotate_test(a_value_that_is_set_ends_an_old_rotation),

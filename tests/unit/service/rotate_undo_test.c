@@ -217,7 +217,7 @@ static void the_new_value_is_kept_while_its_change_may_come(void **state)
     points_clear();
 }
 
-static void a_new_value_that_cannot_be_saved_changes_nothing(void **state)
+static void new_value_that_cannot_be_saved_is_not_used(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = define_pool(f);
@@ -256,7 +256,7 @@ static void count_event(const CstEvent *event, gpointer count)
     *(guint *)count += event->type == CST_EVENT_SECRET_VALUE;
 }
 
-static void a_settled_switch_that_is_not_synced_is_reported_to_clients(void **state)
+static void recovered_rotation_that_is_not_synced_is_reported_to_clients(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = define_pool(f);
@@ -279,7 +279,7 @@ static void a_settled_switch_that_is_not_synced_is_reported_to_clients(void **st
 /*
  * The connection with the old value is closed. The pool logs in again when it needs a connection.
  */
-static void a_settled_switch_renews_active_pools(void **state)
+static void recovered_rotation_renews_active_pools(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) active = define_pool(f), starting = define_pool_as(f, "b");
@@ -298,7 +298,7 @@ static void a_settled_switch_renews_active_pools(void **state)
 }
 
 /* The silent pool may still use the present value. */
-static void nothing_is_settled_while_an_active_pool_does_not_answer(void **state)
+static void rotation_is_not_recovered_while_an_active_pool_does_not_answer(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) active = define_pool_as(f, "b"), starting = define_pool(f);
@@ -454,11 +454,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         undo_test(the_new_value_is_kept_until_the_cluster_has_the_old_one),
         undo_test(the_new_value_is_kept_while_its_change_may_come),
-        undo_test(a_new_value_that_cannot_be_saved_changes_nothing),
+        undo_test(new_value_that_cannot_be_saved_is_not_used),
         undo_test(a_switch_that_is_not_synced_is_not_undone),
-        undo_test(a_settled_switch_that_is_not_synced_is_reported_to_clients),
-        undo_test(a_settled_switch_renews_active_pools),
-        undo_test(nothing_is_settled_while_an_active_pool_does_not_answer),
+        undo_test(recovered_rotation_that_is_not_synced_is_reported_to_clients),
+        undo_test(recovered_rotation_renews_active_pools),
+        undo_test(rotation_is_not_recovered_while_an_active_pool_does_not_answer),
         undo_test(a_wake_between_a_try_and_the_sleep_is_not_lost),
         undo_test(a_service_stops_while_its_thread_has_just_tried),
         undo_test(a_start_waits_for_a_rotation_that_is_under_way),

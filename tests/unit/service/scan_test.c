@@ -353,7 +353,7 @@ static void assert_nothing_is_known(CstPool *pool)
     assert_no_scan_is_left(pool);
 }
 
-static void scan_of_a_stopped_pool_changes_nothing(void **state)
+static void scan_of_a_stopped_pool_is_discarded(void **state)
 {
     static const char *const points[] = {"pool.scan.scanned", "pool.usage.asked"};
 
@@ -391,7 +391,7 @@ static void failed_scan_of_a_stopped_pool_is_no_problem(void **state)
     assert_nothing_is_known(pool);
 }
 
-static void look_up_in_a_stopped_pool_changes_no_table(void **state)
+static void lookup_in_a_stopped_pool_does_not_change_the_table(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     g_autoptr(CstPoolState) storage = pool_state_get(pool, NULL);
@@ -429,7 +429,7 @@ static void refresh_pool(gpointer pool)
 }
 
 /* The result of the lookup is older than a change by another thread. */
-static void look_up_scans_again_when_the_volume_changes(void **state)
+static void lookup_is_repeated_when_the_volume_changes(void **state)
 {
     static const struct {
         const char *called;
@@ -461,7 +461,7 @@ static void look_up_scans_again_when_the_volume_changes(void **state)
     }
 }
 
-static void failed_look_up_leaves_no_scan_behind(void **state)
+static void failed_lookup_leaves_no_deferred_scan(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     g_autoptr(CstPoolState) storage = pool_state_get(pool, NULL);
@@ -482,7 +482,7 @@ static void report_again(gpointer pool)
     g_mutex_unlock(&((CstPool *)pool)->lock);
 }
 
-static void look_up_keeps_a_report_that_arrives_meanwhile(void **state)
+static void lookup_keeps_a_report_that_arrives_during_it(void **state)
 {
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     g_autoptr(CstPoolState) storage = pool_state_get(pool, NULL);
@@ -579,12 +579,12 @@ int main(void)
         TEST(scan_gives_up_waiting_for_another_one),
         TEST(listing_waits_for_the_first_scan_only),
         TEST(listing_scans_when_the_first_scan_has_failed),
-        TEST(scan_of_a_stopped_pool_changes_nothing),
+        TEST(scan_of_a_stopped_pool_is_discarded),
         TEST(failed_scan_of_a_stopped_pool_is_no_problem),
-        TEST(look_up_in_a_stopped_pool_changes_no_table),
-        TEST(look_up_scans_again_when_the_volume_changes),
-        TEST(failed_look_up_leaves_no_scan_behind),
-        TEST(look_up_keeps_a_report_that_arrives_meanwhile),
+        TEST(lookup_in_a_stopped_pool_does_not_change_the_table),
+        TEST(lookup_is_repeated_when_the_volume_changes),
+        TEST(failed_lookup_leaves_no_deferred_scan),
+        TEST(lookup_keeps_a_report_that_arrives_during_it),
         TEST(changed_volume_that_cannot_be_scanned_is_scanned_later),
         TEST(deleted_volume_is_not_stale),
         TEST(list_sorted_before_a_change_is_not_kept),

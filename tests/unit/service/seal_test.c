@@ -125,7 +125,7 @@ static void one_or_all_are_sealed_and_unsealed(void **state)
     assert_value(f, TWO, "two");
 }
 
-static void what_is_asked_must_make_sense(void **state)
+static void contradictory_flags_of_seal_are_refused(void **state)
 {
     Fixture *f = *state;
 
@@ -144,7 +144,7 @@ static void what_is_asked_must_make_sense(void **state)
 }
 
 /* An unreadable value fails the call before any other value is changed. */
-static void nothing_is_changed_when_one_cannot_be_read(void **state)
+static void seal_changes_no_secret_if_one_is_unreadable(void **state)
 {
     Fixture *f = *state;
     g_autofree char *sealed = NULL;
@@ -165,7 +165,7 @@ static void nothing_is_changed_when_one_cannot_be_read(void **state)
     assert_value(f, TWO, "two");
 }
 
-static void a_dry_run_changes_nothing(void **state)
+static void seal_dry_run_makes_no_change(void **state)
 {
     Fixture *f = *state;
 
@@ -332,7 +332,7 @@ static void its_age_survives_sealing_and_restarts(void **state)
     assert_true(use->changed > LONG_AGO);
 }
 
-static void what_cannot_be_read_is_a_problem_of_one_secret(void **state)
+static void unreadable_secret_is_a_problem_of_only_that_secret(void **state)
 {
     Fixture *f = *state;
     g_autofree char *key = g_build_filename(f->paths->data_dir, "secret-keys/1.key", NULL);
@@ -420,14 +420,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(one_or_all_are_sealed_and_unsealed),
-        CASE(what_is_asked_must_make_sense),
-        CASE(nothing_is_changed_when_one_cannot_be_read),
-        CASE(a_dry_run_changes_nothing),
+        CASE(contradictory_flags_of_seal_are_refused),
+        CASE(seal_changes_no_secret_if_one_is_unreadable),
+        CASE(seal_dry_run_makes_no_change),
         CASE(a_value_moves_with_its_secret),
         CASE(users_of_secrets_are_found),
         CASE(volumes_that_a_secret_opens_are_found),
         CASE(its_age_survives_sealing_and_restarts),
-        CASE(what_cannot_be_read_is_a_problem_of_one_secret),
+        CASE(unreadable_secret_is_a_problem_of_only_that_secret),
         CASE(a_daemon_that_is_to_seal_makes_the_key),
         CASE(old_values_are_warned_of_once_a_day),
     };

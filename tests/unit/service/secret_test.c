@@ -199,7 +199,7 @@ static void assert_value(Fixture *f, const char *uuid_text, const char *expected
     assert_string_equal((const char *)value.data, expected);
 }
 
-static void what_another_program_manages_is_read_anew_and_not_changed(void **state)
+static void secrets_of_another_manager_are_read_again_and_not_changed(void **state)
 {
     Fixture *f = *state;
     pid_t rival = start_rival(f);
@@ -227,7 +227,7 @@ static void what_another_program_manages_is_read_anew_and_not_changed(void **sta
     assert_int_equal(start_rival(f), 0);
 }
 
-static void the_lock_is_kept_by_whom_the_secrets_are_left_to(void **state)
+static void lock_is_kept_by_the_service_that_manages_the_secrets(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstSecretRow) row = NULL;
@@ -249,7 +249,7 @@ static void the_lock_is_kept_by_whom_the_secrets_are_left_to(void **state)
  * The manager keeps the secrets in memory, like libvirt's driver, because no other program changes
  * them.
  */
-static void what_we_manage_is_not_read_anew(void **state)
+static void managed_secrets_are_not_read_again(void **state)
 {
     Fixture *f = *state;
 
@@ -268,7 +268,7 @@ static void what_we_manage_is_not_read_anew(void **state)
 }
 
 /* The program that manages the secrets must be able to get the lock. */
-static void a_look_at_secrets_of_others_takes_no_lock(void **state)
+static void reading_foreign_secrets_acquires_no_lock(void **state)
 {
     Fixture *f = *state;
     pid_t rival;
@@ -280,7 +280,7 @@ static void a_look_at_secrets_of_others_takes_no_lock(void **state)
     stop_rival(rival);
 }
 
-static void a_command_without_daemon_takes_the_lock_for_a_change(void **state)
+static void command_without_daemon_acquires_the_lock_for_a_change(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstSecretRow) row = NULL;
@@ -311,11 +311,11 @@ int main(void)
         CASE(a_private_value_is_never_given_out),
         CASE(an_ephemeral_secret_never_reaches_the_disk),
         CASE(one_usage_belongs_to_one_secret),
-        CASE(what_another_program_manages_is_read_anew_and_not_changed),
-        CASE(the_lock_is_kept_by_whom_the_secrets_are_left_to),
-        CASE(what_we_manage_is_not_read_anew),
-        CASE(a_look_at_secrets_of_others_takes_no_lock),
-        CASE(a_command_without_daemon_takes_the_lock_for_a_change),
+        CASE(secrets_of_another_manager_are_read_again_and_not_changed),
+        CASE(lock_is_kept_by_the_service_that_manages_the_secrets),
+        CASE(managed_secrets_are_not_read_again),
+        CASE(reading_foreign_secrets_acquires_no_lock),
+        CASE(command_without_daemon_acquires_the_lock_for_a_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

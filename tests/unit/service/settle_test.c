@@ -154,7 +154,7 @@ static void assert_no_volume(CstPool *pool, const char *name)
     assert_int_equal(count, 0);
 }
 
-static void what_cannot_be_undone_is_tried_again(void **state)
+static void failed_undo_is_retried(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = start_pool(f, "store");
@@ -264,7 +264,7 @@ static void it_is_undone_where_it_was_begun(void **state)
 }
 
 /* For users inspecting the state left by a dead process. */
-static void an_intent_names_what_it_is_of(void **state)
+static void intent_names_its_operation_and_volume(void **state)
 {
     static const struct {
         const char *key, *value;
@@ -302,7 +302,7 @@ static uint64_t listed_capacity(CstPool *pool)
 }
 
 /* A list shows the result of a change without waiting for the next refresh. */
-static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
+static void volume_is_scanned_again_when_it_is_listed(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "store");
     g_autoptr(GError) error = NULL;
@@ -320,7 +320,7 @@ static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
 /* --- pools that cannot be adopted ------------------------------------------------------------- */
 
 /* A transient pool exists only by its state on the host. A persistent pool becomes inactive. */
-static void what_cannot_be_taken_over_is_not_active(void **state)
+static void pool_that_fails_its_check_is_not_active(void **state)
 {
     Fixture *f = *state;
     g_autofree char *xml = pool_xml("store");
@@ -370,15 +370,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_cannot_be_undone_is_tried_again),
+        TEST(failed_undo_is_retried),
         TEST(its_request_is_known_to_each_try),
         TEST(another_volume_of_the_name_is_left_alone),
         TEST(the_next_daemon_keeps_it_until_it_is_undone),
         TEST(a_start_waits_for_no_storage),
         TEST(it_is_undone_where_it_was_begun),
-        TEST(an_intent_names_what_it_is_of),
-        TEST(a_volume_is_looked_at_again_when_it_is_listed),
-        TEST(what_cannot_be_taken_over_is_not_active),
+        TEST(intent_names_its_operation_and_volume),
+        TEST(volume_is_scanned_again_when_it_is_listed),
+        TEST(pool_that_fails_its_check_is_not_active),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,7 +89,7 @@ static void names_that_lead_elsewhere_are_refused(void **state)
     assert_error(&error, CST_ERROR_NOT_FOUND);
 }
 
-static void a_base_of_others_stays(void **state)
+static void base_with_other_overlays_is_kept(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -115,7 +115,8 @@ int main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(names_that_lead_elsewhere_are_refused, fixture_setup,
                                         fixture_teardown),
-        cmocka_unit_test_setup_teardown(a_base_of_others_stays, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(base_with_other_overlays_is_kept, fixture_setup,
+                                        fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 #define MOST_STEPS 400
 
-static void a_failed_step_leaves_all_or_none(void **state)
+static void failed_step_leaves_the_old_or_the_new_state(void **state)
 {
     for (const StepOperation *operation = step_operations; operation->name; operation++) {
         g_autofree char *after = step_after(state, operation);
@@ -65,13 +65,13 @@ static void fail_each_undoing(void **state, const char *name, const char *point)
     points_clear();
 }
 
-static void a_rename_that_cannot_be_taken_back_is_left_to_the_next_start(void **state)
+static void rename_that_cannot_be_undone_is_recovered_at_the_next_start(void **state)
 {
     point_watch("vol.rename.take_back");
     fail_each_undoing(state, "rename with overlays", "vol.rename.take_back");
 }
 
-static void snapshots_that_cannot_be_taken_back_are_left_to_the_next_start(void **state)
+static void snapshots_that_cannot_be_undone_are_recovered_at_the_next_start(void **state)
 {
     point_watch("vol.snapshots.take_back");
     fail_each_undoing(state, "snapshots", "vol.snapshots.take_back");
@@ -98,9 +98,9 @@ static void a_draft_that_cannot_be_dropped_is_left_to_the_next_start(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failed_step_leaves_all_or_none),
-        cmocka_unit_test(a_rename_that_cannot_be_taken_back_is_left_to_the_next_start),
-        cmocka_unit_test(snapshots_that_cannot_be_taken_back_are_left_to_the_next_start),
+        cmocka_unit_test(failed_step_leaves_the_old_or_the_new_state),
+        cmocka_unit_test(rename_that_cannot_be_undone_is_recovered_at_the_next_start),
+        cmocka_unit_test(snapshots_that_cannot_be_undone_are_recovered_at_the_next_start),
         cmocka_unit_test(a_link_that_cannot_be_dropped_is_left_to_the_next_start),
         cmocka_unit_test(an_original_that_cannot_be_deleted_is_left_to_the_next_start),
         cmocka_unit_test(a_draft_that_cannot_be_dropped_is_left_to_the_next_start),

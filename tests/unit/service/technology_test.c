@@ -259,7 +259,7 @@ static void a_scan_of_all_waits_for_the_end_of_a_burst(void **state)
 
 /* --- reverts ---------------------------------------------------------------------------------- */
 
-static void a_revert_loses_what_was_agreed_to_and_nothing_else(void **state)
+static void revert_removes_only_the_snapshots_that_were_agreed_to(void **state)
 {
     static const char *const some[] = {"two", NULL}, *const all[] = {"three", "two", NULL};
     g_autoptr(CstPool) pool = start_pool(*state);
@@ -415,7 +415,7 @@ static guint problems_of(CstPool *files)
     return problems->len;
 }
 
-static void overlays_in_files_see_what_is_declared(void **state)
+static void overlays_in_files_use_the_declaration_of_their_base(void **state)
 {
     const CstVolDeclare qcow2 = {.format = "qcow2"}, nothing = {.flags = CST_VOL_DECLARE_NOTHING};
     Fixture *f = *state;
@@ -461,7 +461,7 @@ static void overlays_in_files_see_what_is_declared(void **state)
 }
 
 /* Covers a volume deleted by this program, and one deleted by another program. */
-static void a_new_device_is_not_what_an_earlier_one_was(void **state)
+static void new_device_does_not_inherit_the_record_of_an_earlier_one(void **state)
 {
     const CstVolDeclare qcow2 = {.format = "qcow2"};
     CstVolDef theirs = {.name = (char *)"v", .capacity = 8 << 20};
@@ -499,7 +499,7 @@ static gboolean held_for_a_while(CstPoolState *state, const char *name, GPtrArra
     return TRUE;
 }
 
-static void who_passes_is_waited_for_and_nobody_else(void **state)
+static void only_short_lived_holders_are_waited_for(void **state)
 {
     g_autoptr(CstPool) pool = NULL;
     g_autoptr(GError) error = NULL;
@@ -545,11 +545,11 @@ int main(void)
         TECHNOLOGY_TEST(health_is_asked_for_with_its_notes),
         TECHNOLOGY_TEST(storage_that_fails_is_a_problem_until_it_works),
         TECHNOLOGY_TEST(a_scan_of_all_waits_for_the_end_of_a_burst),
-        TECHNOLOGY_TEST(a_revert_loses_what_was_agreed_to_and_nothing_else),
+        TECHNOLOGY_TEST(revert_removes_only_the_snapshots_that_were_agreed_to),
         TECHNOLOGY_TEST(a_device_is_the_image_that_is_declared),
-        TECHNOLOGY_TEST(overlays_in_files_see_what_is_declared),
-        TECHNOLOGY_TEST(a_new_device_is_not_what_an_earlier_one_was),
-        TECHNOLOGY_TEST(who_passes_is_waited_for_and_nobody_else),
+        TECHNOLOGY_TEST(overlays_in_files_use_the_declaration_of_their_base),
+        TECHNOLOGY_TEST(new_device_does_not_inherit_the_record_of_an_earlier_one),
+        TECHNOLOGY_TEST(only_short_lived_holders_are_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

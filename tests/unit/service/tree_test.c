@@ -73,7 +73,7 @@ static void relatives_are_shown_from_the_root_on(void **state)
     assert_tree(other, "alone", "q:alone raw*\n");
 }
 
-static void a_base_that_is_not_there_is_shown_with_the_reason(void **state)
+static void missing_base_is_shown_with_the_reason(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
@@ -148,7 +148,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(relatives_are_shown_from_the_root_on),
-        TEST(a_base_that_is_not_there_is_shown_with_the_reason),
+        TEST(missing_base_is_shown_with_the_reason),
         TEST(a_circle_has_an_end),
         TEST(a_refusal_names_the_first_twenty),
     };

@@ -102,7 +102,7 @@ static void assert_format(CstPool *pool, const char *name, const char *format)
 /* --- recorded trust --------------------------------------------------------------------------- */
 
 /* Content that other users could write stays untrusted after they lose write access. */
-static void what_others_could_write_is_not_believed_later(void **state)
+static void volume_that_other_users_could_write_is_not_trusted_later(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -134,7 +134,7 @@ static void what_others_could_write_is_not_believed_later(void **state)
  * Content that a guest could write is never an image later. An empty file is not yet a guest's
  * disk.
  */
-static void an_empty_file_may_become_anything(void **state)
+static void empty_file_may_get_any_format(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -152,7 +152,7 @@ static void an_empty_file_may_become_anything(void **state)
 
 /* --- outside of all pools --------------------------------------------------------------------- */
 
-static void what_lies_outside_is_judged_by_where_it_lies(void **state)
+static void reference_outside_the_pools_is_judged_by_its_location(void **state)
 {
     static const struct {
         CstFollow follow;
@@ -194,7 +194,7 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
 
 /* --- listings --------------------------------------------------------------------------------- */
 
-static void the_base_says_what_the_image_does_not(void **state)
+static void missing_format_is_taken_from_the_base(void **state)
 {
     static const char *const formats[] = {"raw", "qcow2", "vdi"};
     Fixture *f = *state;
@@ -237,7 +237,7 @@ static void assert_problems(CstPool *pool, const char *name, const char *wanted)
 #define NOT_DECLARED \
     "its content names '%s' as its %s, which nobody has declared; it is not followed (vol-trust)"
 
-static void what_is_wrong_with_a_base_is_told(void **state)
+static void problem_of_a_base_is_reported(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
@@ -287,11 +287,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_others_could_write_is_not_believed_later),
-        TEST(an_empty_file_may_become_anything),
-        TEST(what_lies_outside_is_judged_by_where_it_lies),
-        TEST(the_base_says_what_the_image_does_not),
-        TEST(what_is_wrong_with_a_base_is_told),
+        TEST(volume_that_other_users_could_write_is_not_trusted_later),
+        TEST(empty_file_may_get_any_format),
+        TEST(reference_outside_the_pools_is_judged_by_its_location),
+        TEST(missing_format_is_taken_from_the_base),
+        TEST(problem_of_a_base_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,7 +242,7 @@ static void snapshot_native(gpointer unused)
     assert_true(cst_memory_backend.snapshots->create(&state, "w", "s", &how, NULL, NULL));
 }
 
-static void a_snapshot_of_another_program_is_not_taken_back(void **state)
+static void snapshot_of_another_program_is_not_removed_by_an_undo(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -310,7 +310,7 @@ static void an_original_with_a_hidden_name_is_deleted_by_the_next_start(void **s
     assert_intents(0);
 }
 
-static void an_original_that_is_gone_all_the_same_was_moved(void **state)
+static void original_that_is_missing_after_a_failed_removal_counts_as_moved(void **state)
 {
     static const uint8_t content[4096] = {1};
     g_autofree char *key = NULL;
@@ -463,10 +463,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_rename_that_was_late_is_completed_by_the_next_start),
         TEST(snapshots_that_stay_are_removed_by_the_next_start),
-        TEST(a_snapshot_of_another_program_is_not_taken_back),
+        TEST(snapshot_of_another_program_is_not_removed_by_an_undo),
         TEST(an_original_gets_its_name_back_after_a_late_rename),
         TEST(an_original_with_a_hidden_name_is_deleted_by_the_next_start),
-        TEST(an_original_that_is_gone_all_the_same_was_moved),
+        TEST(original_that_is_missing_after_a_failed_removal_counts_as_moved),
         TEST(a_move_that_is_refused_is_a_copy),
         TEST(a_move_that_fails_leaves_the_volume),
         TEST(a_move_that_was_late_is_completed_by_the_next_start),

@@ -147,7 +147,7 @@ static void record_that_is_set_again_keeps_its_references(void **state)
     assert_false(volume_table_has_overlays(table));
 }
 
-static void look_up_resolves_no_reference_of_other_volumes(void **state)
+static void lookup_resolves_no_reference_of_other_volumes(void **state)
 {
     g_autoptr(VolumeTable) table = volume_table_new();
 
@@ -172,7 +172,7 @@ int main(void)
         cmocka_unit_test(index_forgets_old_base_of_rebased_volume),
         cmocka_unit_test(index_resolves_a_data_file_from_the_directory),
         cmocka_unit_test(record_that_is_set_again_keeps_its_references),
-        cmocka_unit_test(look_up_resolves_no_reference_of_other_volumes),
+        cmocka_unit_test(lookup_resolves_no_reference_of_other_volumes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,7 @@ static void pages_follow_one_another_without_a_gap(void **state)
     assert_int_equal(seen, 25);
 }
 
-static void names_that_are_taken_or_hostile_are_refused(void **state)
+static void existing_or_hostile_names_are_refused(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -124,7 +124,7 @@ static void names_that_are_taken_or_hostile_are_refused(void **state)
     }
 }
 
-static void a_raw_volume_stays_raw_whatever_its_guest_writes(void **state)
+static void raw_volume_stays_raw_after_any_write_of_its_guest(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -141,7 +141,7 @@ static void a_raw_volume_stays_raw_whatever_its_guest_writes(void **state)
 }
 
 /* A guest may be able to write the start of a medium, so the file does not become an image. */
-static void a_medium_stays_one_whatever_is_written_over_its_start(void **state)
+static void medium_stays_a_medium_after_any_write_over_its_start(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -164,7 +164,7 @@ static void a_medium_stays_one_whatever_is_written_over_its_start(void **state)
     assert_string_equal(((CstVolRow *)g_ptr_array_index(after, 0))->format, "iso");
 }
 
-static void a_file_put_there_behind_our_back_is_seen(void **state)
+static void file_added_by_another_program_is_found(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -275,7 +275,7 @@ static void a_clone_has_its_sources_bytes(void **state)
     g_free(name);
 }
 
-static void wiped_bytes_are_gone(void **state)
+static void wiped_bytes_are_overwritten(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -298,7 +298,7 @@ static void wiped_bytes_are_gone(void **state)
     }
 }
 
-static void a_cancelled_clone_leaves_nothing(void **state)
+static void canceled_clone_leaves_no_volume(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -390,7 +390,7 @@ static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
     points_clear();
 }
 
-static void two_clones_onto_each_others_source_do_not_wait(void **state)
+static void two_clones_onto_each_others_source_fail_at_once(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *n = create(pool, "n", "raw");
@@ -426,19 +426,19 @@ int main(void)
         CASE(a_created_volume_is_listed_with_its_format),
         CASE(volumes_of_foreign_formats_are_created_and_resized),
         CASE(pages_follow_one_another_without_a_gap),
-        CASE(names_that_are_taken_or_hostile_are_refused),
-        CASE(a_raw_volume_stays_raw_whatever_its_guest_writes),
-        CASE(a_medium_stays_one_whatever_is_written_over_its_start),
-        CASE(a_file_put_there_behind_our_back_is_seen),
+        CASE(existing_or_hostile_names_are_refused),
+        CASE(raw_volume_stays_raw_after_any_write_of_its_guest),
+        CASE(medium_stays_a_medium_after_any_write_over_its_start),
+        CASE(file_added_by_another_program_is_found),
         CASE(one_bad_entry_never_fails_a_refresh),
         CASE(sizes_grow_and_shrink_only_when_asked),
         CASE(upload_and_download_give_back_the_same_bytes),
         CASE(a_clone_has_its_sources_bytes),
-        CASE(wiped_bytes_are_gone),
+        CASE(wiped_bytes_are_overwritten),
         CASE(a_file_without_a_base_is_flat),
-        CASE(a_cancelled_clone_leaves_nothing),
+        CASE(canceled_clone_leaves_no_volume),
         CASE(a_stop_waits_for_work_that_still_needs_a_volume),
-        CASE(two_clones_onto_each_others_source_do_not_wait),
+        CASE(two_clones_onto_each_others_source_fail_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
