@@ -120,7 +120,7 @@ static void only_files_of_one_name_in_a_shared_directory(void **state)
     assert_refused(&shared, "../outside/other", O_RDONLY, CST_ERROR_IO);
 }
 
-static void what_the_owner_linked_in_a_directory_of_ours(void **state)
+static void link_of_the_owner_in_our_directory_is_followed(void **state)
 {
     g_auto(CstDirHandle) own = CST_DIR_HANDLE_NONE;
     g_autofree char *victim = at("outside/victim");
@@ -217,7 +217,7 @@ static void a_directory_that_becomes_a_link_is_never_followed(void **state)
 
 /* --- directories of the service --------------------------------------------------------------- */
 
-static void a_planted_directory_is_not_taken_for_ours(void **state)
+static void planted_directory_is_not_accepted_as_ours(void **state)
 {
     g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
     g_auto(CstDirHandle) found = CST_DIR_HANDLE_NONE;
@@ -250,7 +250,7 @@ static void a_planted_directory_is_not_taken_for_ours(void **state)
 }
 
 /* A directory that cannot be made or opened is always an error. */
-static void a_directory_that_cannot_be_made_is_told(void **state)
+static void directory_that_cannot_be_created_is_reported(void **state)
 {
     g_autofree char *longer = g_strnfill(256, 'n');
     g_auto(CstDirHandle) in = CST_DIR_HANDLE_NONE;
@@ -285,7 +285,7 @@ static void a_path_has_so_many_links_and_no_more(void **state)
     }
 }
 
-static void a_path_is_walked_past_no_link_of_others(void **state)
+static void path_is_not_followed_through_foreign_links(void **state)
 {
     g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
     g_autofree char *deep = at("own/a/b");
@@ -326,7 +326,7 @@ static void assert_another(gboolean done, GError **error)
     g_clear_error(error);
 }
 
-static void every_call_looks_whether_it_is_the_directory(void **state)
+static void every_call_verifies_the_directory(void **state)
 {
     static const CstSnapshotCreate how = {0};
     CstPoolState *pool = open_pool();
@@ -374,7 +374,7 @@ static void every_call_looks_whether_it_is_the_directory(void **state)
  * A record from before a boot has another device number. It matches the same directory if it is
  * mounted.
  */
-static void a_record_of_an_earlier_boot_counts_for_what_it_knows(void **state)
+static void record_of_an_earlier_boot_is_compared_by_its_known_fields(void **state)
 {
     CstPoolState *pool = open_pool();
     g_autoptr(GError) error = NULL;
@@ -553,15 +553,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(only_files_of_one_name_in_a_shared_directory),
-        TEST(what_the_owner_linked_in_a_directory_of_ours),
+        TEST(link_of_the_owner_in_our_directory_is_followed),
         TEST(a_file_that_becomes_a_link_is_never_followed),
         TEST(a_directory_that_becomes_a_link_is_never_followed),
-        TEST(a_planted_directory_is_not_taken_for_ours),
-        TEST(a_directory_that_cannot_be_made_is_told),
+        TEST(planted_directory_is_not_accepted_as_ours),
+        TEST(directory_that_cannot_be_created_is_reported),
         TEST(a_path_has_so_many_links_and_no_more),
-        TEST(a_path_is_walked_past_no_link_of_others),
-        TEST(every_call_looks_whether_it_is_the_directory),
-        TEST(a_record_of_an_earlier_boot_counts_for_what_it_knows),
+        TEST(path_is_not_followed_through_foreign_links),
+        TEST(every_call_verifies_the_directory),
+        TEST(record_of_an_earlier_boot_is_compared_by_its_known_fields),
         TEST(a_volume_is_made_although_another_process_drops_dead_drafts),
         TEST(a_file_that_is_dropped_before_it_is_locked_fails_at_once),
         TEST(a_name_is_durable_when_the_call_answers),

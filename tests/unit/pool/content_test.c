@@ -109,7 +109,7 @@ static void record_that_fits_the_opened_file_is_kept(void **state)
     assert_int_equal(known->refs, 2);
 }
 
-static void file_that_is_gone_or_no_volume_has_no_record(void **state)
+static void missing_file_or_file_without_a_volume_has_no_record(void **state)
 {
     static const int codes[] = {CST_ERROR_NOT_FOUND, CST_ERROR_INVALID};
 
@@ -227,7 +227,7 @@ int main(void)
         TEST(content_is_read_before_the_declaration),
         TEST(record_describes_the_file_that_was_opened),
         TEST(record_that_fits_the_opened_file_is_kept),
-        TEST(file_that_is_gone_or_no_volume_has_no_record),
+        TEST(missing_file_or_file_without_a_volume_has_no_record),
         TEST(file_that_can_not_be_opened_has_a_problem),
         TEST(contents_are_read_before_the_declarations),
         TEST(records_that_fit_are_handed_on),

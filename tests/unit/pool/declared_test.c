@@ -120,7 +120,7 @@ static void scan(Site *site)
  * A writer of untrusted bytes first records the restriction. Therefore a reader that reads the
  * bytes first and then queries the record always finds it.
  */
-static void test_what_is_declared_is_asked_after_the_content_was_read(void **state)
+static void test_declaration_is_read_after_the_content(void **state)
 {
     Site *site = *state;
     GHashTableIter iter;
@@ -150,7 +150,7 @@ static void test_a_single_file_is_read_before_as_well(void **state)
     cst_volume_unref(volume);
 }
 
-static void test_nothing_is_asked_of_what_has_not_changed(void **state)
+static void test_declaration_of_an_unchanged_file_is_not_read_again(void **state)
 {
     Site *site = *state;
 
@@ -196,9 +196,9 @@ static void test_a_declared_format_wins_over_the_content(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_what_is_declared_is_asked_after_the_content_was_read),
+        TEST(test_declaration_is_read_after_the_content),
         TEST(test_a_single_file_is_read_before_as_well),
-        TEST(test_nothing_is_asked_of_what_has_not_changed),
+        TEST(test_declaration_of_an_unchanged_file_is_not_read_again),
         TEST(test_a_declared_format_wins_over_the_content),
     };
 

@@ -72,7 +72,7 @@ static void signatures_are_known(void **state)
     assert_non_null(strstr(error->message, "cannot open device '/dev/none'"));
 }
 
-static void clearing_takes_what_lies_at_both_ends(void **state)
+static void clearing_overwrites_both_ends(void **state)
 {
     static const size_t sizes[] = {1, 512 * KIB, KIB * KIB, KIB * KIB + 1, 3 * KIB * KIB + 5};
 
@@ -163,7 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         device_test(signatures_are_known),
-        device_test(clearing_takes_what_lies_at_both_ends),
+        device_test(clearing_overwrites_both_ends),
         device_test(devices_in_use_are_not_touched),
         device_test(a_touch_fails_with_the_device_only),
         device_test(a_link_that_leads_to_the_device_is_its_path),

@@ -122,7 +122,7 @@ static void assert_holders(const char *path, const char *expected)
 
 /* --- devices ---------------------------------------------------------------------------------- */
 
-static void what_is_no_device_has_no_holders(void **state)
+static void path_that_is_not_a_device_has_no_holders(void **state)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autoptr(GError) error = NULL;
@@ -179,7 +179,7 @@ static void mounts_hold_it(void **state)
 }
 
 /* The last mount covers earlier ones. The kernel's suffix of a name is removed. */
-static void what_is_mounted_on_top_counts(void **state)
+static void topmost_mount_counts(void **state)
 {
     g_autoptr(GPtrArray) mounts = NULL;
     const CstMount *top;
@@ -202,7 +202,7 @@ static void what_is_mounted_on_top_counts(void **state)
     assert_null(cst_mounts_at(mounts, "/srv/"));
 }
 
-static void fstab_says_what_the_host_mounts(void **state)
+static void fstab_lists_the_mounts_of_the_host(void **state)
 {
     g_autofree char *file = kernel_file("/etc/fstab");
 
@@ -294,7 +294,7 @@ static void we_do_not_hold_it(void **state)
 
 /* --- device-mapper's count -------------------------------------------------------------------- */
 
-static void what_nobody_has_open_is_not_looked_for(void **state)
+static void holders_of_a_closed_device_are_not_searched(void **state)
 {
     open_count = 0;
     kernel_put("/proc/999999901/fd/3", "8:16");
@@ -302,7 +302,7 @@ static void what_nobody_has_open_is_not_looked_for(void **state)
     assert_int_equal(looks, 1);
 }
 
-static void who_only_passes_by_is_waited_for(void **state)
+static void short_lived_holder_is_waited_for(void **state)
 {
     open_count = 1;
     looks_busy = 2;
@@ -310,7 +310,7 @@ static void who_only_passes_by_is_waited_for(void **state)
     assert_int_equal(looks, 3);
 }
 
-static void who_stays_and_is_not_seen_is_counted(void **state)
+static void unidentified_holders_are_counted(void **state)
 {
     g_autofree char *ours = g_strdup_printf("/proc/%d/fd/3", getpid());
     gint64 start = now;
@@ -328,7 +328,7 @@ static void who_stays_and_is_not_seen_is_counted(void **state)
 }
 
 /* udev's rules run programs that open a device, as children of its workers. */
-static void what_udev_runs_passes_by(void **state)
+static void process_of_udev_is_a_short_lived_holder(void **state)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autofree char *path = NULL;
@@ -432,20 +432,20 @@ static void loop_devices_without_a_node_are_known_by_their_files_name(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        device_test(what_is_no_device_has_no_holders),
+        device_test(path_that_is_not_a_device_has_no_holders),
         device_test(devices_on_top_of_it_hold_it),
         device_test(loop_devices_upon_it_hold_it),
         device_test(mounts_hold_it),
-        device_test(what_is_mounted_on_top_counts),
-        device_test(fstab_says_what_the_host_mounts),
+        device_test(topmost_mount_counts),
+        device_test(fstab_lists_the_mounts_of_the_host),
         device_test(a_mounted_btrfs_holds_all_its_devices),
         device_test(swap_space_holds_it),
         device_test(processes_hold_it),
         device_test(we_do_not_hold_it),
-        device_test(what_nobody_has_open_is_not_looked_for),
-        device_test(who_only_passes_by_is_waited_for),
-        device_test(what_udev_runs_passes_by),
-        device_test(who_stays_and_is_not_seen_is_counted),
+        device_test(holders_of_a_closed_device_are_not_searched),
+        device_test(short_lived_holder_is_waited_for),
+        device_test(process_of_udev_is_a_short_lived_holder),
+        device_test(unidentified_holders_are_counted),
         device_test(loop_devices_and_swap_hold_files),
         device_test(loop_devices_without_a_node_are_known_by_their_files_name),
     };

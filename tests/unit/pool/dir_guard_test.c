@@ -122,7 +122,7 @@ static gboolean was_opened(int watch, const char *name)
 }
 
 /* Opening a FIFO or a device may have side effects that an attacker controls. */
-static void what_is_refused_is_not_even_opened(void **unused)
+static void refused_file_is_not_opened(void **unused)
 {
     static void (*const plants[])(const char *) = {plant_link, plant_hard_link, plant_fifo,
                                                    plant_device};
@@ -192,7 +192,7 @@ static guint shown(void)
 #define OF_NFS ".nfs00000000000a00e200000001"
 
 /* In a listing, in a lookup, and in a creation. */
-static void names_are_volumes_or_hidden_from_everybody(void **unused)
+static void names_are_volumes_or_hidden(void **unused)
 {
     static const struct {
         const char *name;
@@ -358,7 +358,7 @@ static void another_directory_is_found_out_within_a_boot(void **unused)
     assert_false(is_used(pool, NOT_THE_ONE));
 }
 
-static void a_record_that_cannot_be_read_expects_nothing(void **unused)
+static void unreadable_record_expects_no_directory(void **unused)
 {
     static const char *const records[] = {"", "garbage\n", "mounted=1 type=1 inode=2\n",
                                           "mounted=yes type=1 inode=2 device=3\n"};
@@ -454,13 +454,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_is_refused_is_not_even_opened),
+        TEST(refused_file_is_not_opened),
         TEST(only_directories_are_pools),
-        TEST(names_are_volumes_or_hidden_from_everybody),
+        TEST(names_are_volumes_or_hidden),
         TEST(only_drafts_of_the_dead_are_dropped),
         TEST(the_record_names_the_boot),
         TEST(another_directory_is_found_out_within_a_boot),
-        TEST(a_record_that_cannot_be_read_expects_nothing),
+        TEST(unreadable_record_expects_no_directory),
         TEST(no_call_keeps_a_descriptor),
         TEST(another_file_system_is_found_out_by_its_type),
     };

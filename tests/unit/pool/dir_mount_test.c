@@ -47,7 +47,7 @@ static void assert_fixed(const char *name, gboolean fixed)
 }
 
 /* Root mounts by path: no other user may replace a part of it by another directory or a link. */
-static void a_path_is_fixed_where_nobody_else_can_exchange_its_parts(void **state)
+static void path_is_fixed_if_only_trusted_users_can_exchange_its_parts(void **state)
 {
     make_dir("own/a", 0777);
     make_dir("own/a/b", 0700);
@@ -139,7 +139,7 @@ static void assert_target_opens(CstPoolState *pool, gboolean opens, guint asked)
  * A pool with its own check of directories is asked once about each directory, and every directory
  * is checked.
  */
-static void who_knows_the_directory_is_asked_once(void **state)
+static void owner_of_the_directory_is_queried_once(void **state)
 {
     CstPoolState *pool = open_pool();
     g_autofree char *own = at("own"), *away = at("away");
@@ -166,9 +166,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_path_is_fixed_where_nobody_else_can_exchange_its_parts),
+        TEST(path_is_fixed_if_only_trusted_users_can_exchange_its_parts),
         TEST(the_real_path_has_no_links),
-        TEST(who_knows_the_directory_is_asked_once),
+        TEST(owner_of_the_directory_is_queried_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ static void many_directories_need_one_instance(void **state)
     assert_false(has_name(g_ptr_array_index(many, 1), "first"));
 }
 
-static void watchers_of_one_directory_are_all_told(void **state)
+static void all_watchers_of_one_directory_are_notified(void **state)
 {
     g_autoptr(Watched) one = watch_dir("dir");
     g_autoptr(Watched) two = watch_dir("dir");
@@ -139,7 +139,7 @@ static void watchers_of_one_directory_are_all_told(void **state)
     AWAIT(has_name(two, "b"));
 }
 
-static void directory_that_is_watched_again_is_told_again(void **state)
+static void directory_that_is_watched_again_is_reported_again(void **state)
 {
     g_autoptr(Watched) other = watch_dir("other");
     g_autoptr(Watched) watched = watch_dir("dir");
@@ -211,8 +211,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(many_directories_need_one_instance),
-        TEST(watchers_of_one_directory_are_all_told),
-        TEST(directory_that_is_watched_again_is_told_again),
+        TEST(all_watchers_of_one_directory_are_notified),
+        TEST(directory_that_is_watched_again_is_reported_again),
         TEST(deleted_directory_is_reported_without_a_name),
         TEST(hidden_names_are_not_reported),
         TEST(overflow_of_the_queue_reports_every_directory),

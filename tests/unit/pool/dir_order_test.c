@@ -321,7 +321,7 @@ static guint play_undisturbed(const Operation *operation, char **ret_after)
     return count;
 }
 
-static void each_operation_syncs_what_it_names_in_order(void **unused)
+static void each_operation_syncs_its_names_in_order(void **unused)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
         g_autofree char *after = NULL;
@@ -351,7 +351,7 @@ static void check_failed(const Operation *operation, guint fault, const char *be
                  repeated);
 }
 
-static void each_call_that_fails_leaves_what_was_there(void **unused)
+static void each_failing_call_keeps_the_old_state(void **unused)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
         const Operation *operation = &operations[i];
@@ -441,7 +441,7 @@ static void remove_upper_once(const char *name)
     assert_int_equal(rmdir(upper), 0);
 }
 
-static void snapshot_directory_is_made_again_when_it_is_removed_meanwhile(void **unused)
+static void snapshot_directory_removed_during_creation_is_created_again(void **unused)
 {
     g_autofree char *path = at("pool/.cistern-snapshots/disk/new");
 
@@ -476,7 +476,7 @@ static void abandon_succeeds_when_another_process_drops_the_draft_first(void **u
 }
 
 /* The commit of a draft never adopts the snapshots of a deleted volume. */
-static void commit_is_refused_while_there_are_snapshots_of_a_former_volume(void **unused)
+static void commit_is_refused_while_snapshots_of_a_former_volume_exist(void **unused)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *before = NULL, *after = NULL;
@@ -495,14 +495,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(each_operation_syncs_what_it_names_in_order),
+        TEST(each_operation_syncs_its_names_in_order),
         TEST(mark_of_a_draft_is_removed_after_its_snapshots),
-        TEST(each_call_that_fails_leaves_what_was_there),
+        TEST(each_failing_call_keeps_the_old_state),
         TEST(revert_is_denied_when_a_name_becomes_another_file),
         TEST(revert_keeps_the_mode_without_set_id_bits),
-        TEST(snapshot_directory_is_made_again_when_it_is_removed_meanwhile),
+        TEST(snapshot_directory_removed_during_creation_is_created_again),
         TEST(abandon_succeeds_when_another_process_drops_the_draft_first),
-        TEST(commit_is_refused_while_there_are_snapshots_of_a_former_volume),
+        TEST(commit_is_refused_while_snapshots_of_a_former_volume_exist),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

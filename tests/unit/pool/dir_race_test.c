@@ -127,7 +127,7 @@ static void commit_is_denied_when_the_name_becomes_another_file(void **unused)
 }
 
 /* The core records both together with the declaration of the format. */
-static void draft_knows_its_file_and_who_else_may_write(void **unused)
+static void draft_records_its_file_and_other_writers(void **unused)
 {
     static const mode_t modes[] = {0700, 0770};
 
@@ -172,7 +172,7 @@ static void snapshots_of_a_living_draft_survive_another_start(void **unused)
 
 /* --- deleting --------------------------------------------------------------------------------- */
 
-static void volume_that_is_removed_meanwhile_is_deleted(void **unused)
+static void volume_removed_during_its_deletion_counts_as_deleted(void **unused)
 {
     point_run("vol.delete.before_unlink", remove_file, (gpointer) "pool/disk");
     assert_true(cst_pool_state_delete(pool, "disk", 0, NULL));
@@ -205,7 +205,7 @@ static void add_former_snapshots(gpointer unused)
 }
 
 /* After the failed rename the volume has its name and its snapshots. */
-static void rename_is_taken_back_when_snapshots_of_the_name_appear(void **unused)
+static void rename_is_undone_when_snapshots_of_the_new_name_appear(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -219,7 +219,7 @@ static void rename_is_taken_back_when_snapshots_of_the_name_appear(void **unused
     assert_true(is_there("pool/.cistern-snapshots/disk/old"));
 }
 
-static void second_name_that_is_removed_meanwhile_is_dropped(void **unused)
+static void second_name_removed_during_a_rename_is_dropped(void **unused)
 {
     assert_true(cst_pool_state_link(pool, "disk", "new", NULL));
     add_snapshot_of("disk");
@@ -231,7 +231,7 @@ static void second_name_that_is_removed_meanwhile_is_dropped(void **unused)
 }
 
 /* @blob is the file that the caller has checked. The name may refer to another file by now. */
-static void only_the_file_that_is_open_is_taken(void **unused)
+static void only_the_opened_file_is_adopted(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "disk", FALSE, NULL);
     g_autoptr(GError) error = NULL;
@@ -247,13 +247,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(commit_is_denied_when_the_name_becomes_another_file),
-        TEST(draft_knows_its_file_and_who_else_may_write),
+        TEST(draft_records_its_file_and_other_writers),
         TEST(snapshots_of_a_living_draft_survive_another_start),
-        TEST(volume_that_is_removed_meanwhile_is_deleted),
+        TEST(volume_removed_during_its_deletion_counts_as_deleted),
         TEST(name_with_snapshots_of_a_former_volume_is_refused),
-        TEST(rename_is_taken_back_when_snapshots_of_the_name_appear),
-        TEST(second_name_that_is_removed_meanwhile_is_dropped),
-        TEST(only_the_file_that_is_open_is_taken),
+        TEST(rename_is_undone_when_snapshots_of_the_new_name_appear),
+        TEST(second_name_removed_during_a_rename_is_dropped),
+        TEST(only_the_opened_file_is_adopted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,7 +244,7 @@ static void plant_snapshot(void)
 }
 
 /* @changed: the change has been made, but may be lost in a power failure. */
-static void a_call_that_fails_leaves_nothing(void **unused)
+static void failed_call_leaves_no_residue(void **unused)
 {
     static const struct {
         const char *what;
@@ -305,7 +305,7 @@ static void a_call_that_fails_leaves_nothing(void **unused)
 
 /* --- concurrent changes ----------------------------------------------------------------------- */
 
-static void a_name_that_is_taken_meanwhile_stays_with_who_took_it(void **unused)
+static void name_used_during_a_commit_keeps_the_other_file(void **unused)
 {
     static const CstVolType types[] = {CST_VOL_FILE, CST_VOL_DIR};
 
@@ -362,7 +362,7 @@ static void names_are_given_without_flags_of_renaming(void **unused)
  * Lost content cannot be restored. An empty directory can be made again, because another process
  * may have removed it.
  */
-static void a_draft_that_is_gone_is_no_volume(void **unused)
+static void missing_draft_is_not_a_volume(void **unused)
 {
     static const CstVolType types[] = {CST_VOL_FILE, CST_VOL_DIR};
 
@@ -381,7 +381,7 @@ static void a_draft_that_is_gone_is_no_volume(void **unused)
     }
 }
 
-static void a_backing_store_must_be_there(void **unused)
+static void missing_backing_store_is_refused(void **unused)
 {
     g_auto(CstVolDraft) draft = {.token = g_strdup("token")};
     g_autoptr(CstVolDef) def = cst_vol_def_new();
@@ -398,7 +398,7 @@ static void a_backing_store_must_be_there(void **unused)
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
-static void a_snapshot_that_is_not_there_is_told(void **unused)
+static void missing_snapshot_is_reported(void **unused)
 {
     const CstSnapshotCreate limited = {.limit = 1};
     g_autoptr(GError) error = NULL;
@@ -522,7 +522,7 @@ static void a_directory_is_deleted_when_it_is_empty(void **unused)
 }
 
 /* With and without a dry run: existing entries must be suitable, and missing ones would be made. */
-static void what_is_in_the_way_of_building_is_told(void **unused)
+static void obstacle_to_building_is_reported(void **unused)
 {
     g_autofree char *target = at("pool");
     g_autoptr(GError) error = NULL;
@@ -570,16 +570,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_call_that_fails_leaves_nothing),
-        TEST(a_name_that_is_taken_meanwhile_stays_with_who_took_it),
+        TEST(failed_call_leaves_no_residue),
+        TEST(name_used_during_a_commit_keeps_the_other_file),
         TEST(names_are_given_without_flags_of_renaming),
-        TEST(a_draft_that_is_gone_is_no_volume),
-        TEST(a_backing_store_must_be_there),
-        TEST(a_snapshot_that_is_not_there_is_told),
+        TEST(missing_draft_is_not_a_volume),
+        TEST(missing_backing_store_is_refused),
+        TEST(missing_snapshot_is_reported),
         TEST(drafts_of_the_dead_are_dropped_among_snapshots),
         TEST(marked_snapshots_go_with_their_draft_alone),
         TEST(a_directory_is_deleted_when_it_is_empty),
-        TEST(what_is_in_the_way_of_building_is_told),
+        TEST(obstacle_to_building_is_reported),
         TEST(an_unknown_boot_is_no_known_one),
     };
 

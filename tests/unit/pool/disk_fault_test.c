@@ -472,7 +472,7 @@ static void close_partition(gpointer data)
     fake_disk.busy = 0;
 }
 
-static void partition_that_a_scanner_reads_for_a_moment_is_deleted(void **state)
+static void partition_that_a_scanner_reads_briefly_is_deleted(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -492,7 +492,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(partition_that_a_scanner_reads_for_a_moment_is_deleted),
+        TEST(partition_that_a_scanner_reads_briefly_is_deleted),
         TEST(each_step_that_fails_leaves_table_and_kernel_alike),
         TEST(table_is_changed_with_the_disk_locked),
         TEST(table_is_read_after_the_lock_was_acquired),

@@ -175,7 +175,7 @@ static void an_empty_disk_has_no_table(void **state)
     assert_table("none");
 }
 
-static void a_gpt_holds_what_was_put_into_it(void **state)
+static void gpt_table_contains_the_written_partitions(void **state)
 {
     g_autoptr(DiskTable) table = NULL;
 
@@ -460,7 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(an_empty_disk_has_no_table),
-        TEST(a_gpt_holds_what_was_put_into_it),
+        TEST(gpt_table_contains_the_written_partitions),
         TEST(dos_has_primary_extended_and_logical_ones),
         TEST(each_mark_is_found_again),
         TEST(partitions_grow_and_shrink),

@@ -71,7 +71,7 @@ static void everything_is_read(void **state)
 }
 
 /* Names may contain the separator of fields. */
-static void a_name_may_be_anything(void **state)
+static void partition_type_may_have_any_name(void **state)
 {
     int code;
     g_autoptr(DiskTable) table = parse_changed("ext4::;", "ext4:a:free;:b;", &code);
@@ -80,7 +80,7 @@ static void a_name_may_be_anything(void **state)
     assert_int_equal(disk_table_find(table, 1)->end, 9661440);
 }
 
-static void other_labels_are_none(void **state)
+static void unsupported_labels_give_no_table(void **state)
 {
     int code;
     g_autoptr(DiskTable) table =
@@ -132,7 +132,7 @@ static void the_labels_own_partition_has_no_room(void **state)
     assert_true(disk_table_find(table, 9)->reserved);
 }
 
-static void what_is_no_such_output_is_refused(void **state)
+static void malformed_output_of_parted_is_refused(void **state)
 {
     static const struct {
         const char *from, *to;
@@ -431,11 +431,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read),
-        cmocka_unit_test(a_name_may_be_anything),
-        cmocka_unit_test(other_labels_are_none),
+        cmocka_unit_test(partition_type_may_have_any_name),
+        cmocka_unit_test(unsupported_labels_give_no_table),
         cmocka_unit_test(each_label_has_its_own_rules),
         cmocka_unit_test(the_labels_own_partition_has_no_room),
-        cmocka_unit_test(what_is_no_such_output_is_refused),
+        cmocka_unit_test(malformed_output_of_parted_is_refused),
         cmocka_unit_test(garbage_is_borne),
         cmocka_unit_test(each_prefix_is_borne),
 #define TOOL_TEST(name) cmocka_unit_test_setup_teardown(name, tool_set_up, tool_tear_down)

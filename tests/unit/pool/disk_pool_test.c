@@ -61,7 +61,7 @@ static void another_table_than_the_definitions_is_refused(void **state)
     assert_true(cst_pool_state_start(other, NULL));
 }
 
-static void what_carries_something_is_not_built_on_unless_told(void **state)
+static void disk_with_content_is_not_built_without_overwrite(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("dos");
     g_autoptr(GError) error = NULL;
@@ -99,7 +99,7 @@ static void a_disk_in_use_is_never_built_on(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-5");
 }
 
-static void what_no_program_writes_is_refused(void **state)
+static void label_that_no_tool_writes_is_refused(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_pool("lvm2");
     g_autoptr(GError) error = NULL;
@@ -110,7 +110,7 @@ static void what_no_program_writes_is_refused(void **state)
     assert_says(&error, CST_ERROR_UNSUPPORTED, "'lvm2'");
 }
 
-static void a_dry_run_builds_nothing(void **state)
+static void disk_dry_run_builds_no_table(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_pool("gpt");
     g_autoptr(GError) error = NULL;
@@ -122,7 +122,7 @@ static void a_dry_run_builds_nothing(void **state)
     assert_false(cst_pool_state_start(pool, NULL));
 }
 
-static void a_deleted_pool_takes_its_partitions_along(void **state)
+static void deletion_of_a_pool_removes_its_partitions(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GError) error = NULL;
@@ -148,7 +148,7 @@ static void a_deleted_pool_takes_its_partitions_along(void **state)
 
 /* --- properties ------------------------------------------------------------------------------- */
 
-static void usage_and_document_say_what_is_free(void **state)
+static void usage_and_document_report_the_free_space(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("unknown");
     g_autoptr(CstPoolDef) def = cst_pool_def_copy(pool->def);
@@ -170,7 +170,7 @@ static void usage_and_document_say_what_is_free(void **state)
     assert_non_null(strstr(xml, "<format type='dos'/>"));
 }
 
-static void a_record_says_what_the_table_does(void **state)
+static void record_equals_the_entry_of_the_table(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(CstVolume) volume = NULL, same = NULL, none = NULL;
@@ -214,7 +214,7 @@ static void another_disk_is_refused(void **state)
     assert_says(&error, CST_ERROR_STATE, "another disk");
 }
 
-static void a_start_expects_what_is_there_then(void **state)
+static void start_expects_the_present_disk(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autofree char *line = cst_pool_state_identity(pool, NULL);
@@ -230,7 +230,7 @@ static void a_start_expects_what_is_there_then(void **state)
 }
 
 /* A line without values matches any disk. */
-static void a_line_that_is_none_expects_nothing(void **state)
+static void malformed_line_expects_no_disk(void **state)
 {
     static const char *const lines[] = {
         NULL, "", "\n", "id=", " serial=", "vg=x\n", "id= serial=\n"};
@@ -244,7 +244,7 @@ static void a_line_that_is_none_expects_nothing(void **state)
     }
 }
 
-static void a_pool_that_was_started_is_active_while_its_disk_is_there(void **state)
+static void started_pool_is_active_while_its_disk_exists(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_pool("gpt");
     gboolean active = TRUE;
@@ -261,7 +261,7 @@ static void a_pool_that_was_started_is_active_while_its_disk_is_there(void **sta
 
 /* --- after a crash ---------------------------------------------------------------------------- */
 
-static void the_kernel_is_told_what_it_has_missed(void **state)
+static void missed_changes_are_sent_to_the_kernel(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
 
@@ -294,7 +294,7 @@ static void the_first_scan_has_the_kernel_follow(void **state)
 }
 
 /* A partition that is in use but not in the table does not prevent a start. */
-static void what_the_kernel_keeps_is_no_failure_of_a_start(void **state)
+static void partition_kept_by_the_kernel_does_not_fail_a_start(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
 
@@ -334,7 +334,7 @@ static guint changes(CstPoolState *pool, int fd)
     return counted;
 }
 
-static void who_writes_to_the_disk_is_noticed(void **state)
+static void writer_of_the_disk_is_detected(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autofree char *folder = g_path_get_dirname(fake_disk.file);
@@ -428,7 +428,7 @@ static void our_own_changes_are_seen_at_once(void **state)
     disk_seen_us = G_TIME_SPAN_SECOND;
 }
 
-static void changes_of_others_are_seen_with_their_event(void **state)
+static void changes_of_other_processes_are_seen_with_their_event(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(CstVolume) volume = NULL;
@@ -454,25 +454,25 @@ int main(void)
         TEST(a_disk_without_a_table_needs_a_build),
         TEST(a_label_that_is_not_named_is_dos),
         TEST(another_table_than_the_definitions_is_refused),
-        TEST(what_carries_something_is_not_built_on_unless_told),
+        TEST(disk_with_content_is_not_built_without_overwrite),
         TEST(a_disk_in_use_is_never_built_on),
-        TEST(what_no_program_writes_is_refused),
-        TEST(a_dry_run_builds_nothing),
-        TEST(a_deleted_pool_takes_its_partitions_along),
-        TEST(usage_and_document_say_what_is_free),
-        TEST(a_record_says_what_the_table_does),
+        TEST(label_that_no_tool_writes_is_refused),
+        TEST(disk_dry_run_builds_no_table),
+        TEST(deletion_of_a_pool_removes_its_partitions),
+        TEST(usage_and_document_report_the_free_space),
+        TEST(record_equals_the_entry_of_the_table),
         TEST(another_disk_is_refused),
-        TEST(a_start_expects_what_is_there_then),
-        TEST(a_line_that_is_none_expects_nothing),
-        TEST(a_pool_that_was_started_is_active_while_its_disk_is_there),
-        TEST(the_kernel_is_told_what_it_has_missed),
+        TEST(start_expects_the_present_disk),
+        TEST(malformed_line_expects_no_disk),
+        TEST(started_pool_is_active_while_its_disk_exists),
+        TEST(missed_changes_are_sent_to_the_kernel),
         TEST(the_first_scan_has_the_kernel_follow),
-        TEST(what_the_kernel_keeps_is_no_failure_of_a_start),
+        TEST(partition_kept_by_the_kernel_does_not_fail_a_start),
         TEST(a_half_written_gpt_is_completed),
-        TEST(who_writes_to_the_disk_is_noticed),
+        TEST(writer_of_the_disk_is_detected),
         TEST(the_disk_is_read_once_for_all_its_volumes),
         TEST(our_own_changes_are_seen_at_once),
-        TEST(changes_of_others_are_seen_with_their_event),
+        TEST(changes_of_other_processes_are_seen_with_their_event),
     };
 
     return cmocka_run_group_tests_name("disk pool", tests, NULL, NULL);

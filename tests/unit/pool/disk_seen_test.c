@@ -86,7 +86,7 @@ static void read_volume(gpointer known)
 }
 
 /* A reader runs when the change is made but not yet acknowledged. */
-static void what_a_reader_saw_during_a_change_is_not_kept(void **state)
+static void read_during_a_change_is_not_cached(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
 
@@ -110,7 +110,7 @@ static void read_volume_anew(gpointer known)
 }
 
 /* The delete fails, and the partition that was temporarily hidden is shown again. */
-static void what_a_reader_saw_during_a_failed_delete_is_not_kept(void **state)
+static void read_during_a_failed_delete_is_not_cached(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
 
@@ -133,7 +133,7 @@ static void grow_by_thread_of_ours(gpointer unused)
 }
 
 /* The volume grows after a reader has read the table, and before it caches the result. */
-static void what_was_read_before_a_change_is_not_kept(void **state)
+static void read_before_a_change_is_not_cached(void **state)
 {
     g_autoptr(CstVolume) known = NULL;
 
@@ -147,7 +147,7 @@ static void what_was_read_before_a_change_is_not_kept(void **state)
 }
 
 /* One reader has a record of the volume, and another reader sees a newer state. */
-static void record_that_differs_from_what_was_seen_is_made_again(void **state)
+static void record_that_differs_from_the_cache_is_rebuilt(void **state)
 {
     const DiskChange change = {
         .action = DISK_RESIZE,
@@ -164,7 +164,7 @@ static void record_that_differs_from_what_was_seen_is_made_again(void **state)
     assert_int_equal(known->capacity, 8 * FAKE_MIB);
 }
 
-static void build_and_start_forget_what_was_seen(void **state)
+static void build_and_start_drop_the_cache(void **state)
 {
     g_autoptr(CstVolume) known = NULL, other = NULL;
 
@@ -190,7 +190,7 @@ static void read_and_change_mode(void)
     fake_disk.mode = 0600;
 }
 
-static void what_a_reader_saw_before_udev_was_done_is_not_kept(void **state)
+static void read_before_udev_has_settled_is_not_cached(void **state)
 {
     build_gpt();
     assert_true(cst_pool_state_scan_one(pool, "sdx1", NULL, &seen_at_settle, NULL));
@@ -208,12 +208,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_a_reader_saw_during_a_change_is_not_kept),
-        TEST(what_a_reader_saw_during_a_failed_delete_is_not_kept),
-        TEST(what_a_reader_saw_before_udev_was_done_is_not_kept),
-        TEST(what_was_read_before_a_change_is_not_kept),
-        TEST(record_that_differs_from_what_was_seen_is_made_again),
-        TEST(build_and_start_forget_what_was_seen),
+        TEST(read_during_a_change_is_not_cached),
+        TEST(read_during_a_failed_delete_is_not_cached),
+        TEST(read_before_udev_has_settled_is_not_cached),
+        TEST(read_before_a_change_is_not_cached),
+        TEST(record_that_differs_from_the_cache_is_rebuilt),
+        TEST(build_and_start_drop_the_cache),
     };
 
     return cmocka_run_group_tests_name("disk readers", tests, NULL, NULL);

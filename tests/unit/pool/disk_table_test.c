@@ -65,7 +65,7 @@ static void assert_free(const DiskTable *table, const char *expected)
     assert_string_equal(text, expected);
 }
 
-static void what_no_partition_covers_is_free(void **state)
+static void range_without_a_partition_is_free(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 128, FALSE);
 
@@ -83,7 +83,7 @@ static void what_no_partition_covers_is_free(void **state)
 }
 
 /* Another tool may have put partitions outside of our range, or overlapping. */
-static void partitions_outside_of_the_range_free_nothing(void **state)
+static void partitions_outside_the_range_free_no_space(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 128, FALSE);
 
@@ -111,7 +111,7 @@ static void an_extended_partition_has_free_extents_of_its_own(void **state)
     assert_true(disk_table_is_free(table, DISK_PRIMARY, 10 * CST_MIB, 20 * CST_MIB));
 }
 
-static void the_labels_own_partitions_take_nothing(void **state)
+static void partitions_of_the_label_use_no_space(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 8, FALSE);
     DiskPartition whole = {.number = 3, .end = table->size, .mark = "none", .reserved = TRUE};
@@ -156,7 +156,7 @@ static void the_lowest_number_is_the_next(void **state)
 }
 
 /* Like libvirt: first the primary numbers, then the logical ones. */
-static void dos_goes_on_with_logical_partitions(void **state)
+static void dos_continues_with_logical_partitions(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 4, TRUE);
     DiskKind kind;
@@ -217,7 +217,7 @@ static void the_smallest_extent_that_fits_is_the_best(void **state)
     assert_int_equal(place(table, DISK_LOGICAL, 512, 0, 0), -1);
 }
 
-static void what_others_are_making_is_left_alone(void **state)
+static void partition_in_creation_by_another_process_is_not_overlapped(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 128, FALSE);
 
@@ -268,7 +268,7 @@ static uint64_t room(const DiskTable *table, guint number)
     return disk_table_room_behind(table, disk_table_find(table, number)) / CST_MIB;
 }
 
-static void a_partition_grows_up_to_what_is_behind_it(void **state)
+static void partition_grows_up_to_the_next_one(void **state)
 {
     g_autoptr(DiskTable) table = make_table(100, 4, TRUE);
 
@@ -331,17 +331,17 @@ static void random_places_are_free_and_best(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_no_partition_covers_is_free),
-        cmocka_unit_test(partitions_outside_of_the_range_free_nothing),
+        cmocka_unit_test(range_without_a_partition_is_free),
+        cmocka_unit_test(partitions_outside_the_range_free_no_space),
         cmocka_unit_test(an_extended_partition_has_free_extents_of_its_own),
-        cmocka_unit_test(the_labels_own_partitions_take_nothing),
+        cmocka_unit_test(partitions_of_the_label_use_no_space),
         cmocka_unit_test(the_lowest_number_is_the_next),
-        cmocka_unit_test(dos_goes_on_with_logical_partitions),
+        cmocka_unit_test(dos_continues_with_logical_partitions),
         cmocka_unit_test(the_smallest_extent_that_fits_is_the_best),
-        cmocka_unit_test(what_others_are_making_is_left_alone),
+        cmocka_unit_test(partition_in_creation_by_another_process_is_not_overlapped),
         cmocka_unit_test(a_start_is_aligned),
         cmocka_unit_test(a_logical_partition_keeps_its_distance),
-        cmocka_unit_test(a_partition_grows_up_to_what_is_behind_it),
+        cmocka_unit_test(partition_grows_up_to_the_next_one),
         cmocka_unit_test(random_places_are_free_and_best),
     };
 

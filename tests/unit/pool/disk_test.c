@@ -82,7 +82,7 @@ static void assert_path(CstPoolState *pool, const char *name, const char *expect
     assert_string_equal(path, expected);
 }
 
-static void a_volume_is_called_what_the_kernel_calls_it(void **state)
+static void volume_has_the_name_of_the_kernel(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
 
@@ -110,7 +110,7 @@ static void a_name_is_resolved_only_where_it_is_one(void **state)
 }
 
 /* The purpose of libvirt's part_separator. */
-static void maps_of_partitions_have_a_separator_unless_told(void **state)
+static void partitions_of_a_map_have_a_separator_by_default(void **state)
 {
     static const struct {
         const char *mapped, *attribute, *node;
@@ -140,7 +140,7 @@ static void maps_of_partitions_have_a_separator_unless_told(void **state)
     }
 }
 
-static void what_is_no_disk_has_no_pool(void **state)
+static void device_that_is_not_a_disk_has_no_pool(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GError) error = NULL;
@@ -157,7 +157,7 @@ static void what_is_no_disk_has_no_pool(void **state)
 
 /* --- making volumes --------------------------------------------------------------------------- */
 
-static void a_volume_is_there_from_its_commit_on(void **state)
+static void volume_exists_from_its_commit_on(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_auto(CstVolDraft) draft = {0};
@@ -188,7 +188,7 @@ static void another_name_than_the_kernels_is_refused(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-2");
 }
 
-static void what_can_not_be_a_partition_is_refused(void **state)
+static void impossible_partition_is_refused(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(CstVolDef) def = fake_disk_def("sdx1", FAKE_MIB, NULL);
@@ -211,7 +211,7 @@ static void what_can_not_be_a_partition_is_refused(void **state)
 }
 
 /* Two makers, each with its own state, like two processes. */
-static void makers_see_each_others_claims(void **state)
+static void concurrent_creators_see_each_others_claims(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
     g_auto(CstVolDraft) one = {0}, two = {0}, three = {0};
@@ -250,7 +250,7 @@ static void logical_partitions_are_made_one_after_the_other(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-2 sdx2=2-3 sdx3=3-4 sdx4=4-44 sdx5=5-9 sdx6=10-14");
 }
 
-static void what_another_tool_makes_meanwhile_is_not_written_over(void **state)
+static void partition_made_by_another_tool_during_a_commit_is_not_overwritten(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_auto(CstVolDraft) one = {0}, two = {0};
@@ -269,7 +269,7 @@ static void what_another_tool_makes_meanwhile_is_not_written_over(void **state)
 }
 
 /* Only the signatures are removed. The other content stays, as on any new disk. */
-static void old_signatures_are_gone(void **state)
+static void old_signatures_are_wiped(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_auto(CstVolDraft) draft = {0};
@@ -301,7 +301,7 @@ static void a_draft_ends_where_its_extent_does(void **state)
     assert_true(fake_disk_has(5 * FAKE_MIB, "next"));
 }
 
-static void a_dry_run_makes_nothing(void **state)
+static void disk_dry_run_creates_no_volume(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_auto(CstVolDraft) draft = {0};
@@ -320,7 +320,7 @@ static void a_dry_run_makes_nothing(void **state)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static void only_what_the_kernel_has_right_is_opened(void **state)
+static void only_a_partition_that_the_kernel_shows_correctly_is_opened(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GError) error = NULL;
@@ -356,7 +356,7 @@ static void an_extended_partition_has_no_content(void **state)
 
 /* --- deleting --------------------------------------------------------------------------------- */
 
-static void a_deleted_volume_is_gone_from_table_and_kernel(void **state)
+static void deleted_volume_is_removed_from_table_and_kernel(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
 
@@ -371,7 +371,7 @@ static void a_deleted_volume_is_gone_from_table_and_kernel(void **state)
 }
 
 /* Another program opened the partition after the check of the core. */
-static void what_the_kernel_does_not_let_go_of_stays(void **state)
+static void partition_in_use_is_kept(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GError) error = NULL;
@@ -404,7 +404,7 @@ static CstPoolState *build_chain(void)
     return pool;
 }
 
-static void logical_ones_behind_a_deleted_one_are_renumbered(void **state)
+static void logical_partitions_after_a_deleted_one_are_renumbered(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
 
@@ -413,7 +413,7 @@ static void logical_ones_behind_a_deleted_one_are_renumbered(void **state)
     fake_disk_assert_shown("1=1-2 2=2-3 3=3-4 4=4-4.00098 5=10-14 6=15-19");
 }
 
-static void who_uses_one_that_would_be_renumbered_is_named(void **state)
+static void holder_of_a_partition_to_be_renumbered_is_named(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
     g_autoptr(GError) error = NULL;
@@ -429,7 +429,7 @@ static void who_uses_one_that_would_be_renumbered_is_named(void **state)
 }
 
 /* The partitions that the kernel has already dropped are restored. */
-static void one_that_can_not_be_renumbered_keeps_all(void **state)
+static void failed_renumbering_keeps_all_partitions(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
     g_autoptr(GError) error = NULL;
@@ -440,7 +440,7 @@ static void one_that_can_not_be_renumbered_keeps_all(void **state)
     fake_disk_assert_shown("1=1-2 2=2-3 3=3-4 4=4-4.00098 5=5-9 6=10-14 7=15-19");
 }
 
-static void an_extended_partition_goes_when_it_is_empty(void **state)
+static void extended_partition_is_deleted_only_when_it_is_empty(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
     g_autoptr(GError) error = NULL;
@@ -456,7 +456,7 @@ static void an_extended_partition_goes_when_it_is_empty(void **state)
     fake_disk_assert_listed(pool, "sdx1=1-2 sdx2=2-3 sdx3=3-4");
 }
 
-static void holders_of_a_volume_are_those_of_its_node(void **state)
+static void holders_of_a_volume_are_the_holders_of_its_node(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GPtrArray) one = NULL, two = NULL;
@@ -496,7 +496,7 @@ static void a_volume_is_resized_where_it_is(void **state)
     assert_says(&error, CST_ERROR_NO_SPACE, "can grow to 10485760 bytes");
 }
 
-static void an_extended_partition_keeps_what_it_holds(void **state)
+static void extended_partition_keeps_its_logical_partitions(void **state)
 {
     g_autoptr(CstPoolState) pool = build_chain();
     g_autoptr(GError) error = NULL;
@@ -513,7 +513,7 @@ static void an_extended_partition_keeps_what_it_holds(void **state)
 /* --- udev ------------------------------------------------------------------------------------- */
 
 /* Otherwise udev would make the kernel read the table, and all nodes would disappear briefly. */
-static void a_partition_is_open_while_udev_looks(void **state)
+static void partition_is_kept_open_until_udev_has_settled(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
 
@@ -566,31 +566,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_disk_set_up, fake_disk_tear_down)
-        TEST(a_volume_is_called_what_the_kernel_calls_it),
+        TEST(volume_has_the_name_of_the_kernel),
         TEST(a_name_is_resolved_only_where_it_is_one),
-        TEST(maps_of_partitions_have_a_separator_unless_told),
-        TEST(what_is_no_disk_has_no_pool),
-        TEST(a_volume_is_there_from_its_commit_on),
+        TEST(partitions_of_a_map_have_a_separator_by_default),
+        TEST(device_that_is_not_a_disk_has_no_pool),
+        TEST(volume_exists_from_its_commit_on),
         TEST(another_name_than_the_kernels_is_refused),
-        TEST(what_can_not_be_a_partition_is_refused),
-        TEST(makers_see_each_others_claims),
+        TEST(impossible_partition_is_refused),
+        TEST(concurrent_creators_see_each_others_claims),
         TEST(logical_partitions_are_made_one_after_the_other),
-        TEST(what_another_tool_makes_meanwhile_is_not_written_over),
-        TEST(old_signatures_are_gone),
+        TEST(partition_made_by_another_tool_during_a_commit_is_not_overwritten),
+        TEST(old_signatures_are_wiped),
         TEST(a_draft_ends_where_its_extent_does),
-        TEST(a_dry_run_makes_nothing),
-        TEST(only_what_the_kernel_has_right_is_opened),
+        TEST(disk_dry_run_creates_no_volume),
+        TEST(only_a_partition_that_the_kernel_shows_correctly_is_opened),
         TEST(an_extended_partition_has_no_content),
-        TEST(a_deleted_volume_is_gone_from_table_and_kernel),
-        TEST(what_the_kernel_does_not_let_go_of_stays),
-        TEST(logical_ones_behind_a_deleted_one_are_renumbered),
-        TEST(who_uses_one_that_would_be_renumbered_is_named),
-        TEST(one_that_can_not_be_renumbered_keeps_all),
-        TEST(an_extended_partition_goes_when_it_is_empty),
-        TEST(holders_of_a_volume_are_those_of_its_node),
+        TEST(deleted_volume_is_removed_from_table_and_kernel),
+        TEST(partition_in_use_is_kept),
+        TEST(logical_partitions_after_a_deleted_one_are_renumbered),
+        TEST(holder_of_a_partition_to_be_renumbered_is_named),
+        TEST(failed_renumbering_keeps_all_partitions),
+        TEST(extended_partition_is_deleted_only_when_it_is_empty),
+        TEST(holders_of_a_volume_are_the_holders_of_its_node),
         TEST(a_volume_is_resized_where_it_is),
-        TEST(an_extended_partition_keeps_what_it_holds),
-        TEST(a_partition_is_open_while_udev_looks),
+        TEST(extended_partition_keeps_its_logical_partitions),
+        TEST(partition_is_kept_open_until_udev_has_settled),
         TEST(udev_hears_of_no_writing_when_partitions_come_and_go),
         TEST(a_locked_disk_is_waited_for),
     };

@@ -286,7 +286,7 @@ static void a_backend_that_breaks_its_contract_is_named(void **unused)
     odd_assert_broken_are_named(&dispatcher);
 }
 
-static void what_a_broken_open_gave_is_closed(void **unused)
+static void image_of_a_broken_vol_open_is_closed(void **unused)
 {
     guint before = odd_closed;
 
@@ -317,7 +317,7 @@ static void results_that_may_not_be_are_internal_errors(void **unused)
     assert_true(call_reserve(&error));
 }
 
-static void a_dry_run_makes_nothing(void **unused)
+static void dispatcher_dry_run_creates_no_volume(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -364,7 +364,7 @@ static void a_volume_without_a_key_of_its_own_has_its_path_as_key(void **unused)
 }
 
 /* Undeclared properties of an image are not shown as facts. */
-static void what_is_not_declared_is_told_apart(void **unused)
+static void undeclared_reference_is_reported(void **unused)
 {
     static const struct {
         int trust;
@@ -390,7 +390,7 @@ static void what_is_not_declared_is_told_apart(void **unused)
     }
 }
 
-static void half_a_watch_is_none(void **unused)
+static void backend_with_half_a_watch_has_none_at_all(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -449,7 +449,7 @@ static const struct {
     {call_snapshots_open, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
 };
 
-static void a_callback_that_is_missing_is_told_or_not_needed(void **unused)
+static void missing_callback_is_reported_or_not_needed(void **unused)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(optional); i++) {
         gpointer *slot = (gpointer *)((char *)&odd_backend + optional[i].slot);
@@ -475,7 +475,7 @@ static void assert_dry(gsize row, int code)
         fail_msg("row %zu: %s", row, error ? error->message : "success");
 }
 
-static void a_dry_run_reaches_no_callback_that_changes_anything(void **unused)
+static void dry_run_calls_no_changing_callback(void **unused)
 {
     cst_dry_run_set(TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(optional); i++) {
@@ -494,7 +494,7 @@ static gboolean declare(CstPoolState *state, CstBlob *blob, const CstDeclaration
 }
 
 /* FALSE tells the caller to keep its own record. */
-static void a_pool_that_keeps_no_declarations_says_so(void **unused)
+static void pool_without_declarations_reports_it(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 1);
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
@@ -521,7 +521,7 @@ static gboolean is_outside(const char *slot)
     return g_strv_contains(outside, slot);
 }
 
-static void nothing_else_is_called_while_the_storage_hangs(void **unused)
+static void no_callback_is_called_while_the_storage_hangs(void **unused)
 {
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "v", FALSE, NULL);
     char byte;
@@ -558,17 +558,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_result_and_an_error_are_handed_on),
         TEST(a_backend_that_breaks_its_contract_is_named),
-        TEST(what_a_broken_open_gave_is_closed),
+        TEST(image_of_a_broken_vol_open_is_closed),
         TEST(results_that_may_not_be_are_internal_errors),
-        TEST(a_dry_run_makes_nothing),
+        TEST(dispatcher_dry_run_creates_no_volume),
         TEST(a_volume_always_has_a_path),
         TEST(a_volume_without_a_key_of_its_own_has_its_path_as_key),
-        TEST(what_is_not_declared_is_told_apart),
-        TEST(half_a_watch_is_none),
-        TEST(a_callback_that_is_missing_is_told_or_not_needed),
-        TEST(a_dry_run_reaches_no_callback_that_changes_anything),
-        TEST(a_pool_that_keeps_no_declarations_says_so),
-        HANGING(nothing_else_is_called_while_the_storage_hangs),
+        TEST(undeclared_reference_is_reported),
+        TEST(backend_with_half_a_watch_has_none_at_all),
+        TEST(missing_callback_is_reported_or_not_needed),
+        TEST(dry_run_calls_no_changing_callback),
+        TEST(pool_without_declarations_reports_it),
+        HANGING(no_callback_is_called_while_the_storage_hangs),
         TEST(calls_are_logged_when_debug_is_on),
     };
 

@@ -29,7 +29,7 @@ static void expect_news(CstFullness *fullness, guint hundredths, gboolean lost,
     assert_string_equal(news, expected);
 }
 
-static void each_level_is_told_once(void **unused)
+static void each_level_is_reported_once(void **unused)
 {
     CstFullness *fullness = cst_fullness_new();
 
@@ -43,7 +43,7 @@ static void each_level_is_told_once(void **unused)
     cst_fullness_free(fullness);
 }
 
-static void what_was_relieved_is_told_again(void **unused)
+static void relieved_level_is_reported_again(void **unused)
 {
     CstFullness *fullness = cst_fullness_new();
 
@@ -53,7 +53,7 @@ static void what_was_relieved_is_told_again(void **unused)
     cst_fullness_free(fullness);
 }
 
-static void what_is_gone_is_forgotten(void **unused)
+static void removed_store_is_forgotten(void **unused)
 {
     CstFullness *fullness = cst_fullness_new();
     g_autoptr(GPtrArray) none = g_ptr_array_new();
@@ -70,9 +70,9 @@ static void what_is_gone_is_forgotten(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_level_is_told_once),
-        cmocka_unit_test(what_was_relieved_is_told_again),
-        cmocka_unit_test(what_is_gone_is_forgotten),
+        cmocka_unit_test(each_level_is_reported_once),
+        cmocka_unit_test(relieved_level_is_reported_again),
+        cmocka_unit_test(removed_store_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

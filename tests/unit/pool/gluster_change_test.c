@@ -62,7 +62,7 @@ static void put_another(gpointer unused)
     site_put("v", "theirs");
 }
 
-static void name_that_somebody_replaced_is_left(void **state)
+static void name_replaced_by_another_client_is_kept(void **state)
 {
     GError *error = NULL;
 
@@ -142,7 +142,7 @@ static void draft_is_abandoned_at_the_next_attempt(void **state)
 
 /* --- renames ---------------------------------------------------------------------------------- */
 
-static void names_are_synced_before_the_old_one_goes(void **state)
+static void new_name_is_synced_before_the_old_one_is_removed(void **state)
 {
     static const Expected linked = {"a", "data", "b", "data", 1},
                           unlinked = {"a", "-", "b", "data", 1};
@@ -193,7 +193,7 @@ static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
 }
 
 /* A crash after the link leaves both names, and neither may be on the disk yet. */
-static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
+static void rename_with_both_names_syncs_before_the_old_one_is_removed(void **state)
 {
     static const Expected linked = {"a", "data", "b", "data", 1};
     g_autofree char *from = site_path("a");
@@ -209,7 +209,7 @@ static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
     assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
 }
 
-static void second_name_that_can_not_be_synced_goes_again(void **state)
+static void second_name_that_cannot_be_synced_is_removed(void **state)
 {
     static const char *const functions[] = {"glfs_fsync", "glfs_open"};
 
@@ -229,7 +229,7 @@ static void second_name_that_can_not_be_synced_goes_again(void **state)
     }
 }
 
-static void name_that_is_taken_is_not_replaced(void **state)
+static void existing_name_is_not_replaced(void **state)
 {
     GError *error = NULL;
 
@@ -260,7 +260,7 @@ static CstPoolState *open_other(const char *options)
     return site_open("/e", options);
 }
 
-static void file_of_another_directory_gets_a_name_here(void **state)
+static void file_of_another_directory_gets_a_name_in_this_one(void **state)
 {
     CstPoolState *other = open_other("");
     CstBlob *blob;
@@ -325,16 +325,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
         TEST(content_and_name_of_a_new_volume_are_synced),
-        TEST(name_that_somebody_replaced_is_left),
+        TEST(name_replaced_by_another_client_is_kept),
         TEST(failed_reservation_leaves_no_draft),
         TEST(draft_that_another_process_has_locked_is_busy),
         TEST(draft_is_abandoned_at_the_next_attempt),
-        TEST(names_are_synced_before_the_old_one_goes),
+        TEST(new_name_is_synced_before_the_old_one_is_removed),
         TEST(rename_that_failed_is_completed_by_the_next_attempt),
-        TEST(rename_with_both_names_syncs_before_the_old_one_goes),
-        TEST(second_name_that_can_not_be_synced_goes_again),
-        TEST(name_that_is_taken_is_not_replaced),
-        TEST(file_of_another_directory_gets_a_name_here),
+        TEST(rename_with_both_names_syncs_before_the_old_one_is_removed),
+        TEST(second_name_that_cannot_be_synced_is_removed),
+        TEST(existing_name_is_not_replaced),
+        TEST(file_of_another_directory_gets_a_name_in_this_one),
         TEST(file_that_was_replaced_gets_no_name),
         TEST(file_of_another_volume_gets_no_name),
     };

@@ -84,17 +84,17 @@ static void assert_ends(const char *how)
     assert_string_equal(result.out, "said");
 }
 
-static void what_a_connection_has_registered_is_not_run_while_it_closes(void **state)
+static void handlers_of_a_closing_connection_do_not_run(void **state)
 {
     assert_ends("by-exit");
 }
 
-static void what_is_registered_later_is_not_run_behind_main(void **state)
+static void handlers_registered_later_do_not_run_after_main(void **state)
 {
     assert_ends("by-main");
 }
 
-static void nothing_is_begun_when_the_process_ends(void **state)
+static void ending_process_starts_no_connection(void **state)
 {
     assert_ends("late");
 }
@@ -102,9 +102,9 @@ static void nothing_is_begun_when_the_process_ends(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_connection_has_registered_is_not_run_while_it_closes),
-        cmocka_unit_test(what_is_registered_later_is_not_run_behind_main),
-        cmocka_unit_test(nothing_is_begun_when_the_process_ends),
+        cmocka_unit_test(handlers_of_a_closing_connection_do_not_run),
+        cmocka_unit_test(handlers_registered_later_do_not_run_after_main),
+        cmocka_unit_test(ending_process_starts_no_connection),
     };
 
     if (argc > 1 && g_str_equal(argv[1], "late"))

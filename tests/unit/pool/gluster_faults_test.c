@@ -40,7 +40,7 @@ static gpointer connect_quietly(CstPoolState *pool)
     return gluster_connect(pool, NULL);
 }
 
-static void a_connection_that_hangs_has_a_deadline(void **state)
+static void hanging_connection_has_a_deadline(void **state)
 {
     GError *error = NULL;
 
@@ -70,7 +70,7 @@ static void the_second_server_is_asked_first_in_its_time(void **state)
 }
 
 /* Servers that accept but do not answer must not occupy a thread for each call. */
-static void attempts_that_hang_are_few(void **state)
+static void number_of_hanging_attempts_is_limited(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -185,9 +185,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_short, site_tear_down)
-        TEST(a_connection_that_hangs_has_a_deadline),
+        TEST(hanging_connection_has_a_deadline),
         TEST(the_second_server_is_asked_first_in_its_time),
-        TEST(attempts_that_hang_are_few),
+        TEST(number_of_hanging_attempts_is_limited),
         TEST(servers_that_fall_silent_are_noticed),
         TEST(servers_that_are_away_are_a_problem),
         TEST(draft_is_abandoned_when_the_servers_answer_again),

@@ -169,7 +169,7 @@ static void give_up_before_lock(gpointer unused)
 }
 
 /* The failure of an earlier attempt is dropped by then. */
-static void waiter_connects_when_the_connection_is_gone_again(void **state)
+static void waiter_connects_when_the_connection_is_lost_again(void **state)
 {
     Caller maker = {0}, waiter = {0};
     GThread *threads[2];
@@ -206,7 +206,7 @@ static gpointer connect_as(gpointer pool)
  * Another pool that shares the entry comes and goes. The entry still belongs to the connecting
  * pool.
  */
-static void pool_that_goes_meanwhile_leaves_the_place(void **state)
+static void pool_closed_during_a_connect_frees_its_place(void **state)
 {
     CstPoolState *other = site_open("/", PATIENT);
     GlusterConn *conn, *again;
@@ -360,7 +360,7 @@ static void connection_without_an_answer_is_given_up_after_a_time(void **state)
 }
 
 /* A probe may outlive its pool, and must not connect then. */
-static void touch_of_a_pool_that_has_gone_connects_nowhere(void **state)
+static void touch_of_a_closed_pool_does_not_connect(void **state)
 {
     g_autoptr(CstPoolDef) def = cst_pool_def_copy(site_pool->def);
 
@@ -399,14 +399,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, site_tear_down)
         TEST(waiters_share_the_result_of_the_attempt),
         TEST(waiter_waits_again_while_the_attempt_runs),
-        TEST(waiter_connects_when_the_connection_is_gone_again),
-        TEST(pool_that_goes_meanwhile_leaves_the_place),
+        TEST(waiter_connects_when_the_connection_is_lost_again),
+        TEST(pool_closed_during_a_connect_frees_its_place),
         TEST(each_server_has_its_part_of_the_time),
         TEST(server_that_answered_is_asked_first_the_next_time),
         TEST(attempts_that_fail_at_once_are_not_counted),
         TEST(attempts_that_have_ended_may_be_made_again),
         TEST(connection_without_an_answer_is_given_up_after_a_time),
-        TEST(touch_of_a_pool_that_has_gone_connects_nowhere),
+        TEST(touch_of_a_closed_pool_does_not_connect),
         TEST(late_failure_does_not_give_up_a_newer_connection),
     };
 

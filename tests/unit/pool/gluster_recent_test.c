@@ -85,7 +85,7 @@ static CstBlob *open_writable(void)
 /* --- lookups answered by a listing ------------------------------------------------------------ */
 
 /* Like virsh, which queries the details of all volumes one by one. */
-static void many_looks_are_answered_by_one_listing(void **state)
+static void many_lookups_are_answered_by_one_listing(void **state)
 {
     for (int i = 0; i < 200; i++) {
         g_autofree char *name = g_strdup_printf("f%d", i);
@@ -126,7 +126,7 @@ static void entry_that_the_listing_does_not_describe_is_asked_for(void **state)
     assert_string_equal(is, "untold file raw 2 - -\n");
 }
 
-static void few_looks_are_no_burst(void **state)
+static void few_lookups_are_not_a_burst(void **state)
 {
     site_put("f1", "1");
     gluster_recent_times.burst_us = -1; /* each lookup starts a new burst */
@@ -341,10 +341,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_long, tear_down)
-        TEST(many_looks_are_answered_by_one_listing),
+        TEST(many_lookups_are_answered_by_one_listing),
         TEST(entry_that_the_listing_does_not_describe_is_asked_for),
         TEST(record_describes_the_file_that_was_opened),
-        TEST(few_looks_are_no_burst),
+        TEST(few_lookups_are_not_a_burst),
         TEST(listing_answers_until_its_time_is_over),
         TEST(listing_that_can_not_be_begun_is_made_again),
         TEST(listing_that_failed_midway_is_made_again),

@@ -109,7 +109,7 @@ static void backing_files_are_called_as_the_tables_do(void **state)
     }
 }
 
-static void only_what_has_changed_is_opened(void **state)
+static void only_changed_files_are_opened(void **state)
 {
     guint opened;
 
@@ -129,7 +129,7 @@ static void only_what_has_changed_is_opened(void **state)
     assert_int_equal(fake_gluster_calls("glfs_open"), opened + 1);
 }
 
-static void what_others_may_have_planted_is_not_opened(void **state)
+static void file_that_other_users_may_have_planted_is_not_opened(void **state)
 {
     g_autofree char *dir = site_path("");
     g_autofree char *file = site_path("file");
@@ -157,7 +157,7 @@ static void what_others_may_have_planted_is_not_opened(void **state)
     assert_non_null(strstr(is, "symbolic"));
 }
 
-static void what_cannot_be_read_stays_in_the_list(void **state)
+static void unreadable_file_is_listed(void **state)
 {
     GError *error = NULL;
 
@@ -206,9 +206,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
         TEST(entries_are_listed_as_libvirt_does),
         TEST(backing_files_are_called_as_the_tables_do),
-        TEST(only_what_has_changed_is_opened),
-        TEST(what_others_may_have_planted_is_not_opened),
-        TEST(what_cannot_be_read_stays_in_the_list),
+        TEST(only_changed_files_are_opened),
+        TEST(file_that_other_users_may_have_planted_is_not_opened),
+        TEST(unreadable_file_is_listed),
         TEST(a_declared_format_is_kept_with_the_file),
     };
 

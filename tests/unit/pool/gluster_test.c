@@ -131,7 +131,7 @@ static void pools_of_a_volume_share_a_connection(void **unused)
     assert_int_equal(fake_gluster_calls("glfs_fini"), 0);
 }
 
-static void nobody_waits_for_the_end_of_a_connection(void **unused)
+static void start_does_not_wait_for_the_end_of_a_connection(void **unused)
 {
     assert_true(cst_pool_state_start(site_pool, NULL));
     fake_gluster_hang("glfs_fini");
@@ -143,7 +143,7 @@ static void nobody_waits_for_the_end_of_a_connection(void **unused)
     assert_int_equal(fake_gluster_connections(), 2);
 }
 
-static void starts_that_fail_say_why(void **unused)
+static void failed_start_reports_the_reason(void **unused)
 {
     g_autoptr(CstPoolState) nowhere = open_source(HOST "<name>nope</name>", "", NULL);
     g_autoptr(CstPoolState) missing = site_open("/missing", "");
@@ -200,8 +200,8 @@ int main(void)
         TEST(definitions_that_cannot_be_are_refused),
         TEST(all_servers_are_given_to_the_library),
         TEST(pools_of_a_volume_share_a_connection),
-        TEST(nobody_waits_for_the_end_of_a_connection),
-        TEST(starts_that_fail_say_why),
+        TEST(start_does_not_wait_for_the_end_of_a_connection),
+        TEST(failed_start_reports_the_reason),
         TEST(another_volume_of_the_same_name_is_noticed),
     };
 

@@ -79,7 +79,7 @@ static void volumes_are_made_and_removed(void **state)
 }
 
 /* After each failed step no new file is left, and existing files are unchanged. */
-static void a_step_that_fails_leaves_nothing(void **state)
+static void failed_step_leaves_no_file(void **state)
 {
     static const struct {
         const char *function;
@@ -152,7 +152,7 @@ static void only_dead_drafts_are_dropped(void **state)
     assert_names(".cistern-no-draft .cistern-young.part");
 }
 
-static void a_backing_file_of_the_pool_has_to_be_there(void **state)
+static void missing_backing_file_of_the_pool_is_refused(void **state)
 {
     g_autoptr(CstVolDef) def = cst_vol_def_parse(
         "<volume><name>o</name><capacity>1</capacity><target><format type='qcow2'/></target>"
@@ -179,7 +179,7 @@ static CstBlob *open_volume(const char *name)
     return blob;
 }
 
-static void what_is_written_is_read(void **state)
+static void written_content_is_read_back(void **state)
 {
     g_autoptr(CstBlob) blob = NULL;
     g_autofree char *big = g_malloc(3 * CST_MIB), *back = g_malloc0(3 * CST_MIB);
@@ -336,7 +336,7 @@ static void servers_that_copy_wrong_are_not_asked_to(void **state)
     copy(0);
 }
 
-static void who_has_a_lock_holds_a_volume(void **state)
+static void owner_of_a_lock_holds_the_volume(void **state)
 {
     g_autoptr(GPtrArray) none = NULL;
     g_autoptr(GPtrArray) holders = NULL;
@@ -367,16 +367,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
         TEST(volumes_are_made_and_removed),
-        TEST(a_step_that_fails_leaves_nothing),
+        TEST(failed_step_leaves_no_file),
         TEST(drafts_do_not_lead_elsewhere),
         TEST(only_dead_drafts_are_dropped),
-        TEST(a_backing_file_of_the_pool_has_to_be_there),
-        TEST(what_is_written_is_read),
+        TEST(missing_backing_file_of_the_pool_is_refused),
+        TEST(written_content_is_read_back),
         TEST(a_flush_that_fails_is_not_forgotten),
         TEST(holes_are_seen_and_made),
         TEST(the_servers_copy_where_that_is_right),
         TEST(servers_that_copy_wrong_are_not_asked_to),
-        TEST(who_has_a_lock_holds_a_volume),
+        TEST(owner_of_a_lock_holds_the_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,7 @@ static CstPoolState *pool_with(const char *more, const char *options)
 
 /* --- CHAP ------------------------------------------------------------------------------------- */
 
-static void test_chap_is_in_the_record_and_nowhere_else(void **state)
+static void test_chap_password_is_only_in_the_record(void **state)
 {
     g_autoptr(CstPoolState) pool = pool_with(ONE_HOST AUTH, "");
     g_autofree char *told = NULL, *record = NULL, *path = NULL;
@@ -110,7 +110,7 @@ static void test_mutual_chap(void **state)
     assert_nothing_left();
 }
 
-static void test_mutual_chap_takes_all_its_parts(void **state)
+static void test_mutual_chap_needs_all_its_parts(void **state)
 {
     static const struct {
         const char *auth;
@@ -205,10 +205,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_chap_is_in_the_record_and_nowhere_else),
+        TEST(test_chap_password_is_only_in_the_record),
         TEST(test_wrong_secret_is_refused),
         TEST(test_mutual_chap),
-        TEST(test_mutual_chap_takes_all_its_parts),
+        TEST(test_mutual_chap_needs_all_its_parts),
         TEST(test_secrets_that_no_record_can_hold),
         TEST(test_auth_of_another_type),
         TEST(test_secret_that_is_missing),

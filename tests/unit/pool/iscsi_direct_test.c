@@ -157,7 +157,7 @@ static void usage_without_a_scan_lists_the_luns_once(void **state)
     assert_int_equal(fake.commands[REPORT_LUNS], 1);
 }
 
-static void lun_that_is_gone_leaves_the_usage(void **state)
+static void removed_lun_is_removed_from_the_usage(void **state)
 {
     assert_scan(ONE TWO);
     remove_lun(GUINT_TO_POINTER(2));
@@ -323,7 +323,7 @@ static void unit_is_known_across_processes(void **state)
     assert_scan(ANOTHER TWO);
 }
 
-static void record_that_can_not_be_read_expects_nothing(void **state)
+static void unreadable_record_expects_no_target(void **state)
 {
     static const char *const records[] = {NULL, "", "other=1:0123456789abcdef\n",
                                           "iscsi-direct=1:0123 x:0123456789abcdef 2\n"};
@@ -408,7 +408,7 @@ static void open_lun_outlives_its_pool(void **state)
     assert_int_equal(fake.logouts, 1);
 }
 
-static void open_fails_for_what_is_no_lun(void **state)
+static void open_of_a_missing_lun_fails(void **state)
 {
     GError *error = NULL;
 
@@ -449,7 +449,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(luns_are_volumes_and_count_for_the_usage),
         TEST(usage_without_a_scan_lists_the_luns_once),
-        TEST(lun_that_is_gone_leaves_the_usage),
+        TEST(removed_lun_is_removed_from_the_usage),
         TEST(lun_that_grows_counts_once),
         TEST(lun_with_an_error_has_a_problem_and_no_size),
         TEST(scan_that_fails_changes_no_usage),
@@ -459,12 +459,12 @@ int main(void)
         TEST(old_list_forgets_no_unit),
         TEST(another_unit_is_a_problem_until_the_number_was_free),
         TEST(unit_is_known_across_processes),
-        TEST(record_that_can_not_be_read_expects_nothing),
+        TEST(unreadable_record_expects_no_target),
         TEST(start_logs_in_and_stop_logs_out),
         TEST(start_that_is_refused_may_be_repeated),
         TEST(call_that_comes_while_a_login_fails_logs_in_anew),
         TEST(open_lun_outlives_its_pool),
-        TEST(open_fails_for_what_is_no_lun),
+        TEST(open_of_a_missing_lun_fails),
         TEST(paths_lead_to_luns_of_this_target),
     };
 

@@ -55,7 +55,7 @@ static void test_lost_portal_is_less_than_a_lost_target(void **state)
 }
 
 /* Neither portal was reachable when the pool started. Names are not resolved. */
-static void test_portals_that_let_nobody_in(void **state)
+static void test_unreachable_portals_degrade_the_health(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='no host of this name.'/>"
                                                       "<host name='fe80::1' port='99'/>");
@@ -229,7 +229,7 @@ static void test_probe_does_not_wait_for_a_login(void **state)
 }
 
 /* The read keeps hanging in the lost session. The pool continues with the other session. */
-static void test_probe_leaves_a_session_that_hangs(void **state)
+static void test_probe_abandons_a_hanging_session(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
     GThread *thread;
@@ -264,12 +264,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_lost_portal_is_less_than_a_lost_target),
-        TEST(test_portals_that_let_nobody_in),
+        TEST(test_unreachable_portals_degrade_the_health),
         TEST(test_refresh_logs_in_at_a_portal_that_is_back),
         TEST(test_session_more_than_asked_for),
         TEST(test_probe_waits_for_the_session),
         TEST(test_probe_does_not_wait_for_a_login),
-        TEST(test_probe_leaves_a_session_that_hangs),
+        TEST(test_probe_abandons_a_hanging_session),
         TEST(test_probe_asks_the_session_that_is_used),
     };
 

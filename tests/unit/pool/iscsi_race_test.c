@@ -48,7 +48,7 @@ static int tear_down(void **state)
 
 /* --- stop ------------------------------------------------------------------------------------- */
 
-static void stop_ends_a_session_that_was_made_meanwhile(void **state)
+static void stop_ends_a_session_created_during_it(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
 
@@ -65,7 +65,7 @@ static void hold_disk(gpointer unused)
     fake_holder = "mounted on '/srv'";
 }
 
-static void stop_refuses_a_disk_that_is_held_meanwhile(void **state)
+static void stop_refuses_a_disk_that_is_opened_during_it(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
     g_autoptr(GError) error = NULL;
@@ -88,7 +88,7 @@ static gpointer stop(gpointer pool)
 }
 
 /* The kernel is slow to remove a session that has logged out. */
-static void records_go_when_the_session_has_gone(void **state)
+static void records_are_removed_after_the_session(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
     GThread *thread;
@@ -136,7 +136,7 @@ static char *open_portal(GSocketListener *listener)
     return g_strdup_printf("<host name='127.0.0.1' port='%u'/>", port);
 }
 
-static void refresh_leaves_a_pool_that_was_stopped_meanwhile(void **state)
+static void refresh_does_not_log_in_to_a_pool_stopped_during_it(void **state)
 {
     g_autoptr(GSocketListener) listener = g_socket_listener_new();
     g_autofree char *back = open_portal(listener);
@@ -157,7 +157,7 @@ static void refresh_elsewhere(gpointer unused)
     assert_true(cst_pool_state_rescan_bus(elsewhere, NULL, NULL));
 }
 
-static void refresh_uses_a_session_that_was_made_meanwhile(void **state)
+static void refresh_uses_a_session_created_during_it(void **state)
 {
     g_autoptr(GSocketListener) listener = g_socket_listener_new();
     g_autofree char *back = open_portal(listener);
@@ -177,7 +177,7 @@ static void refresh_uses_a_session_that_was_made_meanwhile(void **state)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static void start_uses_a_session_that_was_made_meanwhile(void **state)
+static void start_uses_a_session_created_during_it(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
 
@@ -234,7 +234,7 @@ static void undo_that_can_not_log_out_keeps_the_record(void **state)
 }
 
 /* Each step fails in a pool with an initiator name. */
-static void start_with_an_initiator_leaves_nothing_when_it_fails(void **state)
+static void failed_start_with_an_initiator_leaves_no_records(void **state)
 {
     static const char *const operations[] = {"ifaces", "iface-new", "iface-update", "discovery",
                                              "make",   "update",    "login"};
@@ -250,7 +250,7 @@ static void start_with_an_initiator_leaves_nothing_when_it_fails(void **state)
 }
 
 /* An interface that already existed, without a name, is not removed. */
-static void interface_that_was_there_stays_when_the_start_fails(void **state)
+static void existing_interface_is_kept_by_a_failed_start(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(NAMED);
 
@@ -336,17 +336,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(stop_ends_a_session_that_was_made_meanwhile),
-        TEST(stop_refuses_a_disk_that_is_held_meanwhile),
-        TEST(records_go_when_the_session_has_gone),
+        TEST(stop_ends_a_session_created_during_it),
+        TEST(stop_refuses_a_disk_that_is_opened_during_it),
+        TEST(records_are_removed_after_the_session),
         TEST(session_that_does_not_go_keeps_its_record),
-        TEST(refresh_leaves_a_pool_that_was_stopped_meanwhile),
-        TEST(refresh_uses_a_session_that_was_made_meanwhile),
-        TEST(start_uses_a_session_that_was_made_meanwhile),
+        TEST(refresh_does_not_log_in_to_a_pool_stopped_during_it),
+        TEST(refresh_uses_a_session_created_during_it),
+        TEST(start_uses_a_session_created_during_it),
         TEST(start_that_can_not_scan_logs_out_again),
         TEST(undo_that_can_not_log_out_keeps_the_record),
-        TEST(start_with_an_initiator_leaves_nothing_when_it_fails),
-        TEST(interface_that_was_there_stays_when_the_start_fails),
+        TEST(failed_start_with_an_initiator_leaves_no_records),
+        TEST(existing_interface_is_kept_by_a_failed_start),
         TEST(records_and_interfaces_change_with_the_lock_held),
         TEST(discovery_that_fails_leaves_no_interface),
     };

@@ -44,7 +44,7 @@ static void test_start_logs_in_and_stop_removes_all(void **state)
     assert_nothing_left();
 }
 
-static void test_start_of_an_active_pool_does_nothing_more(void **state)
+static void test_start_of_an_active_pool_only_reads_the_interfaces(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
     g_autofree char *told = NULL;
@@ -81,7 +81,7 @@ static void test_pools_of_one_initiator_share_its_interface(void **state)
 }
 
 /* Such an interface is left by libvirt, or by a start that was killed before it set the name. */
-static void test_interface_that_is_there_is_used(void **state)
+static void test_existing_interface_is_used(void **state)
 {
     static const char with[] = ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>";
     g_autoptr(CstPoolState) pool = site_pool(with);
@@ -113,7 +113,7 @@ static void log_in_as_admin(void)
     fake_name(BY_PATH, 16);
 }
 
-static void test_session_of_others_is_used_and_stays(void **state)
+static void test_session_of_another_program_is_used_and_kept(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
     g_autofree char *told = NULL, *found = NULL;
@@ -269,7 +269,7 @@ static void test_disk_in_use_keeps_the_session(void **state)
 }
 
 /* Killed when only the record existed. */
-static void test_leftovers_of_the_dead_are_taken_over(void **state)
+static void test_leftovers_of_a_dead_process_are_adopted(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
 
@@ -282,7 +282,7 @@ static void test_leftovers_of_the_dead_are_taken_over(void **state)
 }
 
 /* The temporary file of a killed writer would prevent the removal of the directory. */
-static void test_unfinished_record_goes_with_the_others(void **state)
+static void test_unfinished_record_is_removed_at_the_stop(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
 
@@ -323,7 +323,7 @@ static void test_definitions_that_cannot_be(void **state)
 
 /* --- lost sessions ---------------------------------------------------------------------------- */
 
-static void test_lost_session_is_what_is_wrong(void **state)
+static void test_lost_session_is_the_problem_of_its_volumes(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
     g_autofree char *lost = NULL, *gone = NULL, *found = NULL;
@@ -345,7 +345,7 @@ static void test_lost_session_is_what_is_wrong(void **state)
 }
 
 /* Both sessions have the same LUN; a working one is used. */
-static void test_second_session_takes_over(void **state)
+static void test_second_session_replaces_a_failed_one(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='127.0.0.2'/>");
     g_autofree char *first = NULL, *second = NULL, *one = NULL, *other = NULL;
@@ -369,7 +369,7 @@ static void test_second_session_takes_over(void **state)
     assert_string_equal(second, "/dev/disk/by-path/ip-127.0.0.2:3260-iscsi-" IQN "-lun-1");
 }
 
-static void test_refresh_looks_by_sessions_that_work(void **state)
+static void test_refresh_uses_the_working_sessions(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='127.0.0.2'/>");
 
@@ -437,10 +437,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_start_logs_in_and_stop_removes_all),
-        TEST(test_start_of_an_active_pool_does_nothing_more),
+        TEST(test_start_of_an_active_pool_only_reads_the_interfaces),
         TEST(test_pools_of_one_initiator_share_its_interface),
-        TEST(test_interface_that_is_there_is_used),
-        TEST(test_session_of_others_is_used_and_stays),
+        TEST(test_existing_interface_is_used),
+        TEST(test_session_of_another_program_is_used_and_kept),
         TEST(test_session_of_another_initiator_is_not_used),
         TEST(test_several_portals),
         TEST(test_one_portal_is_enough),
@@ -449,12 +449,12 @@ int main(void)
         TEST(test_login_that_claims_success),
         TEST(test_logout_that_fails_leaves_the_pool_as_it_is),
         TEST(test_disk_in_use_keeps_the_session),
-        TEST(test_leftovers_of_the_dead_are_taken_over),
-        TEST(test_unfinished_record_goes_with_the_others),
+        TEST(test_leftovers_of_a_dead_process_are_adopted),
+        TEST(test_unfinished_record_is_removed_at_the_stop),
         TEST(test_definitions_that_cannot_be),
-        TEST(test_lost_session_is_what_is_wrong),
-        TEST(test_second_session_takes_over),
-        TEST(test_refresh_looks_by_sessions_that_work),
+        TEST(test_lost_session_is_the_problem_of_its_volumes),
+        TEST(test_second_session_replaces_a_failed_one),
+        TEST(test_refresh_uses_the_working_sessions),
         TEST(test_discovery_lists_each_target_once),
         TEST(test_discovery_needs_one_host),
     };

@@ -118,7 +118,7 @@ static void a_group_is_made_of_all_devices(void **unused)
 }
 
 /* If one device has an obstacle, no device is changed. Only a signature may be overwritten. */
-static void what_is_on_a_device_stays(void **unused)
+static void content_of_a_device_is_kept(void **unused)
 {
     static const struct {
         const char *what, *holder, *signature, *words;
@@ -171,7 +171,7 @@ static void what_is_on_a_device_stays(void **unused)
     }
 }
 
-static void a_group_that_is_there_is_not_made_anew(void **unused)
+static void existing_group_is_not_created_again(void **unused)
 {
     static const struct {
         const char *devices, *words;
@@ -210,7 +210,7 @@ static void a_device_that_is_not_cleared_is_not_used(void **unused)
 }
 
 /* Our devices are no longer physical volumes. Devices of other programs are unchanged. */
-static void building_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void build_result_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *lie, *words; /* NULL: success */
@@ -279,7 +279,7 @@ static void deleting_removes_the_group_and_frees_its_devices(void **unused)
     assert_error(error, CST_ERROR_NOT_FOUND, "not found");
 }
 
-static void deleting_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void deletion_of_a_group_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *lie, *words; /* NULL: deleted */
@@ -308,13 +308,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_group_is_made_of_all_devices),
-        TEST(what_is_on_a_device_stays),
-        TEST(a_group_that_is_there_is_not_made_anew),
+        TEST(content_of_a_device_is_kept),
+        TEST(existing_group_is_not_created_again),
         TEST(a_device_that_is_not_cleared_is_not_used),
-        TEST(building_tells_what_is_there_whatever_the_tool_says),
+        TEST(build_result_is_verified_after_any_result_of_the_tool),
         TEST(a_group_in_use_is_left_as_it_is),
         TEST(deleting_removes_the_group_and_frees_its_devices),
-        TEST(deleting_tells_what_is_there_whatever_the_tool_says),
+        TEST(deletion_of_a_group_is_verified_after_any_result_of_the_tool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
 #include "fake_lvm.h"
 
 /* Many lookups at once need one report. Known changes cause a new report. */
-static void a_report_serves_for_a_moment(void **unused)
+static void report_is_cached_briefly(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
     fake_add("first", 4 * MIB, "-wi-a-----", "", "");
@@ -83,7 +83,7 @@ static gpointer look_once(gpointer unused)
 /*
  * While a report is being made, other callers wait for it. A result that it lacks is queried again.
  */
-static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
+static void running_report_serves_all_waiting_callers(void **unused)
 {
     static const struct {
         const char *node;
@@ -146,10 +146,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_report_serves_for_a_moment),
+        TEST(report_is_cached_briefly),
         TEST(a_change_asks_lvm_no_more_than_it_must),
         TEST(a_node_is_news_when_the_report_does_not_know_it),
-        TEST(a_report_that_is_being_made_serves_those_who_wait),
+        TEST(running_report_serves_all_waiting_callers),
         TEST(a_report_from_before_a_changes_end_is_outdated),
     };
 

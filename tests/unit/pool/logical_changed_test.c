@@ -93,7 +93,7 @@ static void die_before(gboolean held)
 
 /* --- results ---------------------------------------------------------------------------------- */
 
-static void blocks_that_differ_are_told(void **unused)
+static void logical_changed_blocks_are_reported(void **unused)
 {
     prepare();
     assert_told("a", NULL, "");
@@ -110,7 +110,7 @@ static void blocks_that_differ_are_told(void **unused)
     assert_nothing_left();
 }
 
-static void growth_is_told(void **unused)
+static void logical_growth_is_reported_as_changed(void **unused)
 {
     prepare();
     assert_true(cst_pool_state_vol_resize(fake_state, "disk", 12 * MIB, NULL, NULL));
@@ -136,7 +136,7 @@ static void another_snapshot_of_the_name_has_another_identity(void **unused)
     assert_string_not_equal(before.identity, after.identity);
 }
 
-static void what_can_not_be_told_is_refused(void **unused)
+static void logical_changes_of_other_volumes_are_refused(void **unused)
 {
     prepare();
     assert_refused("none", NULL, CST_ERROR_NOT_FOUND, "none");
@@ -160,7 +160,7 @@ char *__wrap_g_find_program_in_path(const char *program)
                : __real_g_find_program_in_path(program);
 }
 
-static void what_the_host_lacks_is_named_before_anything_is_changed(void **unused)
+static void missing_tool_is_named_before_any_change(void **unused)
 {
     g_autofree char *metadata = fake_path("dev/mapper/vg-tp_tmeta");
 
@@ -209,7 +209,7 @@ static void a_kernel_that_refuses_leaves_no_tag(void **unused)
 }
 
 /* The number of a removed thin volume is soon reused. */
-static void a_volume_that_is_another_one_meanwhile_is_noticed(void **unused)
+static void volume_replaced_during_the_query_is_detected(void **unused)
 {
     prepare();
     /* When the kernel reserves the metadata, the number belongs to another volume. */
@@ -220,7 +220,7 @@ static void a_volume_that_is_another_one_meanwhile_is_noticed(void **unused)
 
 /* --- concurrent readers ----------------------------------------------------------------------- */
 
-static void a_reservation_of_others_is_waited_for_and_kept(void **unused)
+static void foreign_reservation_is_waited_for_and_kept(void **unused)
 {
     prepare();
     lvm_host.report_s = 1;
@@ -234,7 +234,7 @@ static void a_reservation_of_others_is_waited_for_and_kept(void **unused)
     assert_true(is_held());
 }
 
-static void what_a_dead_process_has_left_is_ended(void **unused)
+static void reservation_of_a_dead_process_is_released(void **unused)
 {
     prepare();
     for (int held = 0; held < 2; held++) {
@@ -251,7 +251,7 @@ static void what_a_dead_process_has_left_is_ended(void **unused)
  * The tag belongs to a dead process. The reservation may belong to another program that has the
  * metadata open.
  */
-static void what_may_be_anothers_is_not_ended(void **unused)
+static void reservation_that_may_be_foreign_is_kept(void **unused)
 {
     prepare();
     lvm_host.report_s = 1;
@@ -293,7 +293,7 @@ static void end_reservation(gpointer unused)
     assert_int_equal(unlink(held), 0);
 }
 
-static void a_reservation_of_others_that_ends_is_waited_for(void **unused)
+static void query_continues_when_a_foreign_reservation_ends(void **unused)
 {
     prepare();
     fake_put("held", "");
@@ -342,19 +342,19 @@ static void the_metadata_are_unlocked_after_an_answer(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(blocks_that_differ_are_told),
-        CASE(growth_is_told),
+        CASE(logical_changed_blocks_are_reported),
+        CASE(logical_growth_is_reported_as_changed),
         CASE(another_snapshot_of_the_name_has_another_identity),
-        CASE(what_can_not_be_told_is_refused),
-        CASE(what_the_host_lacks_is_named_before_anything_is_changed),
+        CASE(logical_changes_of_other_volumes_are_refused),
+        CASE(missing_tool_is_named_before_any_change),
         CASE(tools_that_lie_are_found_out),
         CASE(a_kernel_that_refuses_leaves_no_tag),
-        CASE(a_volume_that_is_another_one_meanwhile_is_noticed),
-        CASE(a_reservation_of_others_is_waited_for_and_kept),
-        CASE(what_a_dead_process_has_left_is_ended),
-        CASE(what_may_be_anothers_is_not_ended),
+        CASE(volume_replaced_during_the_query_is_detected),
+        CASE(foreign_reservation_is_waited_for_and_kept),
+        CASE(reservation_of_a_dead_process_is_released),
+        CASE(reservation_that_may_be_foreign_is_kept),
         CASE(our_processes_wait_for_each_other),
-        CASE(a_reservation_of_others_that_ends_is_waited_for),
+        CASE(query_continues_when_a_foreign_reservation_ends),
         CASE(a_process_of_ours_that_ends_is_waited_for),
         CASE(the_metadata_are_unlocked_after_an_answer),
     };

@@ -58,7 +58,7 @@ static char *told_in(const char *text, size_t length, size_t step, CstChanged *c
     return g_string_free(g_steal_pointer(&blocks), FALSE);
 }
 
-static void what_is_not_the_same_is_told(void **unused)
+static void differences_of_thin_delta_are_reported(void **unused)
 {
     for (size_t step = 1; step < sizeof(whole); step++) {
         g_auto(CstChanged) changed = {.max = 10};
@@ -203,7 +203,7 @@ static void an_element_without_an_end_is_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_the_same_is_told),
+        cmocka_unit_test(differences_of_thin_delta_are_reported),
         cmocka_unit_test(the_real_tool_is_understood),
         cmocka_unit_test(parts_go_on_where_they_ended),
         cmocka_unit_test(a_document_that_ends_early_is_refused),

@@ -154,7 +154,7 @@ static void a_draft_is_a_volume_when_its_intent_ends(void **unused)
 }
 
 /* Only one lvcreate, and no report, even while other processes make drafts. */
-static void a_clone_takes_one_call(void **unused)
+static void clone_needs_one_call(void **unused)
 {
     g_autoptr(CstVolDef) def = of_kind("thick");
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -213,7 +213,7 @@ static void a_clone_that_shares_has_the_tag_and_a_name_for_its_snapshots(void **
 }
 
 /* As after a move to another host: an LV without an intent is a volume, despite its tag. */
-static void a_tag_that_nobody_knows_says_nothing(void **unused)
+static void unknown_tag_is_ignored(void **unused)
 {
     fake_on_known_device();
     fake_add("new", 8 * MIB, "-wi-a-----", "", TAG);
@@ -221,7 +221,7 @@ static void a_tag_that_nobody_knows_says_nothing(void **unused)
     assert_seen("new", TRUE);
 }
 
-static void an_intent_hides_no_lv_of_others(void **unused)
+static void intent_does_not_hide_an_lv_of_another_program(void **unused)
 {
     fake_on_known_device();
     fake_add("new", 8 * MIB, "-wi-a-----", "", "cistern:intent=" OTHER);
@@ -239,7 +239,7 @@ static void a_draft_of_an_unknown_name_is_hidden(void **unused)
 }
 
 /* Without the journal the state is unknown: the call fails, and no partial volume is listed. */
-static void nothing_is_listed_without_the_journal(void **unused)
+static void listing_fails_without_the_journal(void **unused)
 {
     g_autoptr(GString) names = g_string_new(NULL);
     CstScan scan = {.known = none_known, .sink = note, .data = names};
@@ -258,7 +258,7 @@ static void nothing_is_listed_without_the_journal(void **unused)
 }
 
 /* The report with the draft is older than the end of its intent. */
-static void what_was_rolled_back_meanwhile_is_no_volume(void **unused)
+static void volume_rolled_back_by_another_process_is_not_listed(void **unused)
 {
     g_autofree char *node = fake_path("dev/vg/new");
 
@@ -268,7 +268,7 @@ static void what_was_rolled_back_meanwhile_is_no_volume(void **unused)
 }
 
 /* The same for the kernel's data. */
-static void what_is_rolled_back_during_a_look_is_no_volume(void **unused)
+static void volume_rolled_back_during_a_scan_is_not_listed(void **unused)
 {
     g_autofree char *node = fake_path("dev/vg/new");
 
@@ -280,7 +280,7 @@ static void what_is_rolled_back_during_a_look_is_no_volume(void **unused)
 }
 
 /* An earlier report may have another LV of that name. */
-static void a_draft_is_looked_up_in_a_new_report(void **unused)
+static void draft_is_searched_in_a_new_report(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
     fake_add("new", 8 * MIB, "-wi-a-----", "", "");
@@ -291,7 +291,7 @@ static void a_draft_is_looked_up_in_a_new_report(void **unused)
 }
 
 /* The first read of the intents requires a report. The intent ends before the report. */
-static void an_intent_that_ends_during_a_look_makes_a_volume(void **unused)
+static void intent_that_ends_during_a_scan_shows_the_volume(void **unused)
 {
     fake_on_known_device();
     fake_add("new", 8 * MIB, "-wi-a-----", "", TAG);
@@ -303,7 +303,7 @@ static void an_intent_that_ends_during_a_look_makes_a_volume(void **unused)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static void a_draft_never_takes_what_is_there(void **unused)
+static void draft_never_replaces_an_existing_lv(void **unused)
 {
     g_autoptr(CstVolDef) def = of_kind("thick");
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -320,7 +320,7 @@ static void a_draft_never_takes_what_is_there(void **unused)
     assert_false(fake_was_called("lvremove"));
 }
 
-static void an_lvcreate_that_lies_leaves_nothing(void **unused)
+static void failed_lvcreate_leaves_no_lv(void **unused)
 {
     static const char *const lies[] = {"fail", "failing", "dying", "nothing", "small", "full"};
 
@@ -414,19 +414,19 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_draft_is_a_volume_when_its_intent_ends),
-        TEST(a_clone_takes_one_call),
+        TEST(clone_needs_one_call),
         TEST(every_kind_has_the_tag),
         TEST(a_clone_that_shares_has_the_tag_and_a_name_for_its_snapshots),
-        TEST(a_tag_that_nobody_knows_says_nothing),
-        TEST(an_intent_hides_no_lv_of_others),
+        TEST(unknown_tag_is_ignored),
+        TEST(intent_does_not_hide_an_lv_of_another_program),
         TEST(a_draft_of_an_unknown_name_is_hidden),
-        TEST(nothing_is_listed_without_the_journal),
-        TEST(what_was_rolled_back_meanwhile_is_no_volume),
-        TEST(what_is_rolled_back_during_a_look_is_no_volume),
-        TEST(a_draft_is_looked_up_in_a_new_report),
-        TEST(an_intent_that_ends_during_a_look_makes_a_volume),
-        TEST(a_draft_never_takes_what_is_there),
-        TEST(an_lvcreate_that_lies_leaves_nothing),
+        TEST(listing_fails_without_the_journal),
+        TEST(volume_rolled_back_by_another_process_is_not_listed),
+        TEST(volume_rolled_back_during_a_scan_is_not_listed),
+        TEST(draft_is_searched_in_a_new_report),
+        TEST(intent_that_ends_during_a_scan_shows_the_volume),
+        TEST(draft_never_replaces_an_existing_lv),
+        TEST(failed_lvcreate_leaves_no_lv),
         TEST(only_the_draft_of_the_token_is_dropped),
         TEST(a_draft_that_is_still_being_made_is_waited_for),
         TEST(a_tool_that_does_not_end_keeps_the_intent),

@@ -166,7 +166,7 @@ static gboolean tell_changes(GError **error)
     return cst_pool_state_snapshot_changed(fake_state, "disk", "s", NULL, NULL, &told, error);
 }
 
-static void each_tool_that_fails_leaves_what_was_there(void **unused)
+static void each_failing_tool_of_lvm_keeps_the_old_state(void **unused)
 {
     static const FakeOperation operations[] = {
         {"make a thick volume", with_thick_volume, make_thick, FALSE},
@@ -237,7 +237,7 @@ static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_tool_that_fails_leaves_what_was_there),
+        TEST(each_failing_tool_of_lvm_keeps_the_old_state),
         TEST(swap_that_failed_leaves_no_tag_for_a_later_recovery),
         TEST(volume_that_was_replaced_and_stays_is_no_failure),
     };

@@ -27,7 +27,7 @@ static char *our_mark(void)
     return g_strndup(mark, strlen(mark) - strlen(".part"));
 }
 
-static void a_draft_tells_who_makes_it(void **unused)
+static void draft_name_identifies_its_process(void **unused)
 {
     g_autofree char *draft = cst_draft_name(TOKEN), *old = cst_draft_old_name(draft);
     g_autofree char *mark = our_mark();
@@ -91,7 +91,7 @@ static void snapshots_have_names_of_their_own(void **unused)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static void names_may_be_as_long_as_lvm_takes_them(void **unused)
+static void names_have_the_maximum_length_of_lvm(void **unused)
 {
     g_autofree char *longest = g_strnfill(127, 'a'), *longer = g_strnfill(128, 'a');
     g_autoptr(GError) error = NULL;
@@ -102,7 +102,7 @@ static void names_may_be_as_long_as_lvm_takes_them(void **unused)
     assert_non_null(strstr(error->message, "LVM takes no name"));
 }
 
-static void what_lvm_keeps_is_named(void **unused)
+static void reserved_name_of_lvm_is_reported(void **unused)
 {
     static const char *const rows[][2] = {
         {"a_tdata", "the name 'a_tdata' has '_tdata' in it"},
@@ -145,7 +145,7 @@ static void tags_hold_any_text(void **unused)
 }
 
 /* Tags of other programs may have another form. */
-static void tags_that_are_cut_short_are_taken_as_they_are(void **unused)
+static void truncated_tag_is_read_unchanged(void **unused)
 {
     static const char *const texts[][2] = {
         {"cistern:snap=a#2", "a#2"}, {"cistern:snap=a#", "a#"},   {"cistern:snap=#2x", "#2x"},
@@ -198,7 +198,7 @@ static void an_lv_is_read_and_written_as_a_file(void **unused)
 }
 
 /* The kernel reports an input/output error; the pool reports the cause. */
-static void writes_that_a_full_pool_refuses_say_so(void **unused)
+static void write_refused_by_a_full_pool_reports_no_space(void **unused)
 {
     static const struct {
         const char *attr;
@@ -229,16 +229,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_draft_tells_who_makes_it),
+        cmocka_unit_test(draft_name_identifies_its_process),
         cmocka_unit_test(makers_of_other_starts_and_boots_are_dead),
         cmocka_unit_test(a_draft_is_of_its_token_only),
         cmocka_unit_test(snapshots_have_names_of_their_own),
-        cmocka_unit_test(names_may_be_as_long_as_lvm_takes_them),
-        cmocka_unit_test(what_lvm_keeps_is_named),
+        cmocka_unit_test(names_have_the_maximum_length_of_lvm),
+        cmocka_unit_test(reserved_name_of_lvm_is_reported),
         cmocka_unit_test(tags_hold_any_text),
-        cmocka_unit_test(tags_that_are_cut_short_are_taken_as_they_are),
+        cmocka_unit_test(truncated_tag_is_read_unchanged),
         TEST(an_lv_is_read_and_written_as_a_file),
-        TEST(writes_that_a_full_pool_refuses_say_so),
+        TEST(write_refused_by_a_full_pool_reports_no_space),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static CstVolume *look_at(const char *name)
 
 /* --- the kernel's data ------------------------------------------------------------------------ */
 
-static void the_kernel_says_what_a_report_would(void **unused)
+static void kernel_and_report_give_the_same_record(void **unused)
 {
     g_autoptr(CstVolume) kernels = NULL;
     g_autoptr(CstVolume) reports = NULL;
@@ -74,7 +74,7 @@ static void the_kernel_says_what_a_report_would(void **unused)
 }
 
 /* For any other volume, LVM is called. */
-static void only_what_lies_on_known_devices_is_plain(void **unused)
+static void only_volumes_on_known_devices_are_plain(void **unused)
 {
     static const struct {
         const char *table;
@@ -122,7 +122,7 @@ static void only_what_lies_on_known_devices_is_plain(void **unused)
 }
 
 /* The group now has another UUID, so the kernel's tables are not used. */
-static void a_volume_of_another_group_is_none_of_ours(void **unused)
+static void volume_of_another_group_is_not_found(void **unused)
 {
     g_autoptr(LvmGroup) last = NULL;
 
@@ -175,7 +175,7 @@ static void each_change_is_one_call(void **unused)
 }
 
 /* lvremove must not remove an origin without a check of its dependants. */
-static void what_others_hang_on_is_looked_at(void **unused)
+static void volume_with_dependents_needs_a_report(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autoptr(GError) error = NULL;
@@ -231,7 +231,7 @@ static void others_report(void)
 }
 
 /* After an unknown change a report is needed. */
-static void an_estimate_stands_while_all_changes_are_known(void **unused)
+static void estimate_is_valid_while_all_changes_are_known(void **unused)
 {
     static void (*const changes[])(void) = {delete_in_two_steps, let_time_pass, make_a_thin_one,
                                             others_make_one, others_report};
@@ -255,7 +255,7 @@ static void an_estimate_stands_while_all_changes_are_known(void **unused)
 
 /* --- creation in one step --------------------------------------------------------------------- */
 
-static void what_is_made_goes_by_what_is_there(void **unused)
+static void creation_without_a_report_is_verified_by_the_kernel(void **unused)
 {
     static const struct {
         const char *lie;
@@ -293,7 +293,7 @@ static void what_is_made_goes_by_what_is_there(void **unused)
 }
 
 /* LVM refuses the name, because it also knows inactive LVs. The other volume is unchanged. */
-static void a_name_that_is_taken_is_refused(void **unused)
+static void existing_name_without_a_node_is_refused(void **unused)
 {
     g_autofree char *device = fake_path("dev/vg/new");
     g_autoptr(GError) error = NULL;
@@ -306,7 +306,7 @@ static void a_name_that_is_taken_is_refused(void **unused)
     assert_int_equal(fake_count(), 1);
 }
 
-static void what_is_too_small_is_removed(void **unused)
+static void too_small_volume_is_removed(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -376,15 +376,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_kernel_says_what_a_report_would),
-        TEST(only_what_lies_on_known_devices_is_plain),
-        TEST(a_volume_of_another_group_is_none_of_ours),
+        TEST(kernel_and_report_give_the_same_record),
+        TEST(only_volumes_on_known_devices_are_plain),
+        TEST(volume_of_another_group_is_not_found),
         TEST(each_change_is_one_call),
-        TEST(what_others_hang_on_is_looked_at),
-        TEST(an_estimate_stands_while_all_changes_are_known),
-        TEST(what_is_made_goes_by_what_is_there),
-        TEST(a_name_that_is_taken_is_refused),
-        TEST(what_is_too_small_is_removed),
+        TEST(volume_with_dependents_needs_a_report),
+        TEST(estimate_is_valid_while_all_changes_are_known),
+        TEST(creation_without_a_report_is_verified_by_the_kernel),
+        TEST(existing_name_without_a_node_is_refused),
+        TEST(too_small_volume_is_removed),
         TEST(each_kind_is_made_under_its_name),
         TEST(a_volume_gets_another_name),
     };

@@ -69,7 +69,7 @@ static CstPoolState *pool_of(const char *devices)
 }
 
 /* An unknown flag may ask to keep data. */
-static void unknown_flags_change_nothing(void **unused)
+static void unknown_flags_make_no_change(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -223,7 +223,7 @@ static void make_linked(const char *name)
     assert_int_equal(symlink("/dev/null", path), 0);
 }
 
-static void links_tell_of_volumes_that_come_and_go(void **unused)
+static void links_in_dev_report_added_and_removed_volumes(void **unused)
 {
     g_autofree char *folder = fake_path("dev/vg"), *aside = fake_path("dev/aside");
     g_autofree char *old = fake_path("dev/vg/b"), *new = fake_path("dev/vg/c");
@@ -254,7 +254,7 @@ static void links_tell_of_volumes_that_come_and_go(void **unused)
     close(fd);
 }
 
-static void what_cannot_be_watched_is_told(void **unused)
+static void directory_that_cannot_be_watched_is_reported(void **unused)
 {
     const char *dev = lvm_host.dev;
     g_autoptr(GError) error = NULL;
@@ -271,15 +271,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_group_is_active_when_a_volume_is),
         TEST(starting_and_stopping_change_the_group),
-        TEST(unknown_flags_change_nothing),
+        TEST(unknown_flags_make_no_change),
         TEST(one_device_of_the_group_is_enough),
         TEST(building_needs_devices_that_are_free),
         TEST(groups_are_found_with_their_devices),
         TEST(a_group_is_known_by_its_uuid),
         TEST(usage_is_the_groups),
         TEST(paths_lead_to_volumes),
-        TEST(links_tell_of_volumes_that_come_and_go),
-        TEST(what_cannot_be_watched_is_told),
+        TEST(links_in_dev_report_added_and_removed_volumes),
+        TEST(directory_that_cannot_be_watched_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

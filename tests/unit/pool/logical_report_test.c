@@ -49,7 +49,7 @@ static LvmGroup *parse_changed(const char *part, const char *from, const char *t
     return group;
 }
 
-static void everything_is_read(void **unused)
+static void all_fields_of_a_report_are_read(void **unused)
 {
     g_autoptr(LvmGroup) group = lvm_group_parse("vg", whole, NULL);
     const LvmVolume *lv = lvm_group_find(group, "disk");
@@ -84,7 +84,7 @@ static void everything_is_read(void **unused)
 }
 
 /* Fields that are missing, or a number where LVM has text. */
-static void each_field_must_be_there_and_of_its_kind(void **unused)
+static void each_field_must_exist_with_its_type(void **unused)
 {
     static const struct {
         const char *part;
@@ -215,7 +215,7 @@ static void percentages_are_hundredths(void **unused)
             fail_msg("'%s' is a percentage", wrong[i]);
 }
 
-static void what_may_be_empty_is_absent(void **unused)
+static void empty_field_is_absent(void **unused)
 {
     g_autoptr(LvmGroup) origin = parse_changed("lv", "\"base\"", "\"\"");
     g_autoptr(LvmGroup) hidden = parse_changed("lv", "\"base\"", "\"[base]\"");
@@ -279,7 +279,7 @@ static void a_record_has_the_nodes_owner_and_times(void **unused)
     assert_int_equal(volume->stamp.device, st.st_rdev);
 }
 
-static void a_record_tells_what_it_is_based_on(void **unused)
+static void record_has_the_origin(void **unused)
 {
     static const struct {
         const char *attr, *origin, *backing, *thin_pool;
@@ -334,7 +334,7 @@ static void parts_of_parts_have_a_bound(void **unused)
 }
 
 /* A known record is kept while it matches. A record that differs is replaced. */
-static void a_record_is_kept_until_something_changes(void **unused)
+static void record_is_kept_until_a_field_changes(void **unused)
 {
     static const struct {
         const char *attr;
@@ -368,18 +368,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_read),
-        cmocka_unit_test(each_field_must_be_there_and_of_its_kind),
+        cmocka_unit_test(all_fields_of_a_report_are_read),
+        cmocka_unit_test(each_field_must_exist_with_its_type),
         cmocka_unit_test(each_part_must_be_a_list_of_objects),
         cmocka_unit_test(a_part_of_an_empty_group_must_be_a_list_as_well),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(percentages_are_hundredths),
-        cmocka_unit_test(what_may_be_empty_is_absent),
+        cmocka_unit_test(empty_field_is_absent),
         cmocka_unit_test(names_and_uuids_are_unique),
-        TEST(a_record_tells_what_it_is_based_on),
+        TEST(record_has_the_origin),
         TEST(parts_of_parts_have_a_bound),
         TEST(a_record_has_the_nodes_owner_and_times),
-        TEST(a_record_is_kept_until_something_changes),
+        TEST(record_is_kept_until_a_field_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

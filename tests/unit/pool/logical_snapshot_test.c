@@ -135,7 +135,7 @@ static void a_revert_that_fails_leaves_the_volume(void **unused)
 }
 
 /* The guest opened the volume after the core's check, by its name or by its temporary name. */
-static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
+static void revert_is_refused_if_a_guest_starts_during_it(void **unused)
 {
     static const struct {
         gboolean thin;
@@ -165,7 +165,7 @@ static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
 }
 
 /* A merge consumes the snapshot. If there is no room for a new one, this is reported. */
-static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
+static void snapshot_lost_by_a_revert_is_reported(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -182,7 +182,7 @@ static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
 }
 
 /* The merge is complete although the tool failed. Its error is not reported for the next step. */
-static void a_merge_whose_tool_failed_counts_as_done(void **unused)
+static void merge_with_a_failed_tool_counts_as_done(void **unused)
 {
     static const struct {
         const char *lvcreate;
@@ -258,7 +258,7 @@ static void snapshots_are_listed_by_age(void **unused)
     assert_snapshots("first second third fourth ");
 }
 
-static void snapshots_of_what_is_not_there(void **unused)
+static void snapshots_of_a_missing_volume_are_an_error(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -319,7 +319,7 @@ static gboolean change(Change what, const char *name, GError **error)
 }
 
 /* A dry run reports errors of the names, without changes. */
-static void dry_runs_look_at_what_there_is(void **unused)
+static void snapshot_dry_run_checks_the_present_state(void **unused)
 {
     static const struct {
         Change what;
@@ -361,7 +361,7 @@ static void dry_runs_look_at_what_there_is(void **unused)
 }
 
 /* After each lvcreate the snapshot is looked up. A failed lookup is an error. */
-static void a_snapshot_that_nobody_knows_of_is_no_success(void **unused)
+static void unverified_snapshot_is_not_reported_as_success(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -382,15 +382,15 @@ int main(void)
         TEST(a_revert_brings_the_content_back_and_keeps_the_snapshot),
         TEST(a_revert_keeps_owner_and_time),
         TEST(a_revert_that_fails_leaves_the_volume),
-        TEST(a_revert_gives_way_to_a_guest_that_starts_meanwhile),
-        TEST(a_snapshot_that_is_lost_by_a_revert_is_told),
-        TEST(a_merge_whose_tool_failed_counts_as_done),
+        TEST(revert_is_refused_if_a_guest_starts_during_it),
+        TEST(snapshot_lost_by_a_revert_is_reported),
+        TEST(merge_with_a_failed_tool_counts_as_done),
         TEST(snapshots_are_renamed_in_one_change),
         TEST(snapshots_are_listed_by_age),
-        TEST(snapshots_of_what_is_not_there),
+        TEST(snapshots_of_a_missing_volume_are_an_error),
         TEST(the_room_of_a_snapshot_is_asked_for),
-        TEST(dry_runs_look_at_what_there_is),
-        TEST(a_snapshot_that_nobody_knows_of_is_no_success),
+        TEST(snapshot_dry_run_checks_the_present_state),
+        TEST(unverified_snapshot_is_not_reported_as_success),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void a_listing_shows_volumes_and_hides_parts(void **unused)
     assert_string_equal(names, "plain thin ");
 }
 
-static void a_volume_tells_its_place_key_and_allocation(void **unused)
+static void volume_reports_its_path_key_and_allocation(void **unused)
 {
     g_autoptr(CstVolume) plain = NULL, thin = NULL, snap = NULL;
     const CstVolExtent *extent;
@@ -112,7 +112,7 @@ static void a_report_that_is_not_whole_is_no_list(void **unused)
     }
 }
 
-static void warnings_beside_a_whole_report_do_no_harm(void **unused)
+static void warnings_with_a_complete_lvm_report_are_ignored(void **unused)
 {
     g_autofree char *names = NULL;
 
@@ -172,7 +172,7 @@ static void a_volume_appears_when_it_is_finished(void **unused)
  * Either the volume exists and the call succeeds, or it does not exist and the call reports an
  * error.
  */
-static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void lvm_creation_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *tool, *how;
@@ -208,7 +208,7 @@ static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
     }
 }
 
-static void a_name_that_is_taken_is_told(void **unused)
+static void existing_lv_name_is_reported(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("disk", 5 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -224,7 +224,7 @@ static void a_name_that_is_taken_is_told(void **unused)
     assert_int_equal(early->code, CST_ERROR_VOL_EXISTS);
 }
 
-static void deletion_tells_what_is_there(void **unused)
+static void lvm_deletion_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -245,7 +245,7 @@ static void deletion_tells_what_is_there(void **unused)
     }
 }
 
-static void an_origin_is_not_removed_with_what_hangs_on_it(void **unused)
+static void origin_with_dependents_is_not_removed(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -257,7 +257,7 @@ static void an_origin_is_not_removed_with_what_hangs_on_it(void **unused)
     assert_true(fake_has("disk") && fake_has("snap"));
 }
 
-static void a_resize_that_did_not_happen_is_told(void **unused)
+static void resize_without_effect_is_reported(void **unused)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(CstVolume) volume = NULL;
@@ -275,7 +275,7 @@ static void a_resize_that_did_not_happen_is_told(void **unused)
     assert_true(cst_pool_state_vol_resize(fake_state, "disk", 4 * MIB, NULL, NULL));
 }
 
-static void drafts_of_the_dead_go_and_those_of_the_living_stay(void **unused)
+static void lvm_drafts_of_dead_processes_are_removed_and_of_live_ones_kept(void **unused)
 {
     g_autofree char *mine = cst_draft_name(TOKEN);
 
@@ -326,7 +326,7 @@ static void snapshots_are_kept_by_tags(void **unused)
     assert_int_equal(fake_count(), 1);
 }
 
-static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
+static void invalid_snapshot_is_reported_and_not_reverted_to(void **unused)
 {
     g_autoptr(GPtrArray) list = NULL;
     g_autoptr(GError) error = NULL;
@@ -342,7 +342,7 @@ static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
 }
 
 /* A cached report does not show the effect of a guest's writes. */
-static void a_snapshot_that_ran_out_of_room_just_now_is_told(void **unused)
+static void snapshot_that_has_just_become_invalid_is_reported(void **unused)
 {
     g_autoptr(GPtrArray) before = NULL, after = NULL;
     g_autoptr(GError) error = NULL;
@@ -360,7 +360,7 @@ static void a_snapshot_that_ran_out_of_room_just_now_is_told(void **unused)
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 
-static void rooms_that_may_run_full_are_told(void **unused)
+static void stores_that_may_run_full_are_reported(void **unused)
 {
     static const char *const expected[] = {
         "the room of snapshot 's' of volume 'disk' 10000 lost",
@@ -393,7 +393,7 @@ static void rooms_that_may_run_full_are_told(void **unused)
  * The state of the thin pool is reported instead of LVM's message, unless the error has another
  * cause.
  */
-static void a_thin_pool_that_is_full_is_told(void **unused)
+static void full_thin_pool_is_reported(void **unused)
 {
     static const struct {
         const char *attr, *data, *metadata, *how;
@@ -471,23 +471,23 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_listing_shows_volumes_and_hides_parts),
-        TEST(a_volume_tells_its_place_key_and_allocation),
+        TEST(volume_reports_its_path_key_and_allocation),
         TEST(a_report_that_is_not_whole_is_no_list),
-        TEST(warnings_beside_a_whole_report_do_no_harm),
+        TEST(warnings_with_a_complete_lvm_report_are_ignored),
         TEST(numbers_that_do_not_add_up_are_refused),
         TEST(a_volume_appears_when_it_is_finished),
-        TEST(creation_tells_what_is_there_whatever_the_tool_says),
-        TEST(a_name_that_is_taken_is_told),
-        TEST(deletion_tells_what_is_there),
-        TEST(an_origin_is_not_removed_with_what_hangs_on_it),
-        TEST(a_resize_that_did_not_happen_is_told),
-        TEST(drafts_of_the_dead_go_and_those_of_the_living_stay),
+        TEST(lvm_creation_is_verified_after_any_result_of_the_tool),
+        TEST(existing_lv_name_is_reported),
+        TEST(lvm_deletion_is_verified_after_any_result_of_the_tool),
+        TEST(origin_with_dependents_is_not_removed),
+        TEST(resize_without_effect_is_reported),
+        TEST(lvm_drafts_of_dead_processes_are_removed_and_of_live_ones_kept),
         TEST(a_swap_that_was_cut_short_is_ended),
         TEST(snapshots_are_kept_by_tags),
-        TEST(a_snapshot_out_of_room_is_told_and_not_reverted_to),
-        TEST(a_snapshot_that_ran_out_of_room_just_now_is_told),
-        TEST(rooms_that_may_run_full_are_told),
-        TEST(a_thin_pool_that_is_full_is_told),
+        TEST(invalid_snapshot_is_reported_and_not_reverted_to),
+        TEST(snapshot_that_has_just_become_invalid_is_reported),
+        TEST(stores_that_may_run_full_are_reported),
+        TEST(full_thin_pool_is_reported),
         TEST(names_that_lvm_keeps_for_itself_are_refused),
         TEST(options_of_a_pool_are_checked),
     };

@@ -68,7 +68,7 @@ static gboolean touch(const char *vg, GError **error)
     return logical_touch(&def, error);
 }
 
-static void physical_volumes_of_the_group_are_read_and_no_others(void **state)
+static void only_physical_volumes_of_the_group_are_read(void **state)
 {
     assert_true(touch("my-vg", NULL));
     assert_non_null(strstr(touched->str, "/dev/sda1 "));
@@ -100,7 +100,7 @@ static void group_fails_when_each_physical_volume_does(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(physical_volumes_of_the_group_are_read_and_no_others),
+        cmocka_unit_test(only_physical_volumes_of_the_group_are_read),
         cmocka_unit_test(group_without_active_volumes_has_answered),
         cmocka_unit_test(group_fails_when_each_physical_volume_does),
     };

@@ -61,7 +61,7 @@ static void assert_listed(const char *wanted)
 }
 
 /* The volume is in no list, is no draft of a dead process, and is unchanged. */
-static void a_deleted_volume_is_there_for_who_knows_its_name(void **unused)
+static void deleted_volume_is_found_by_its_hidden_name(void **unused)
 {
     g_autoptr(CstVolume) volume = NULL, none = NULL;
     g_autofree char *resolved = NULL;
@@ -96,7 +96,7 @@ static void set_attributes(const char *lv, const char *attr)
 }
 
 /* A missing volume counts as removed by another program, so an inactive one must be found. */
-static void one_that_is_not_active_is_found_as_well(void **unused)
+static void inactive_volume_is_found(void **unused)
 {
     g_autoptr(CstVolume) volume = NULL, shown = NULL;
     g_autoptr(GError) error = NULL;
@@ -115,7 +115,7 @@ static void one_that_is_not_active_is_found_as_well(void **unused)
 }
 
 /* LVM's snapshots are volumes, and would be removed together with their origin. */
-static void what_is_below_a_deleted_one_is_not_removed(void **unused)
+static void base_of_a_deleted_volume_is_not_removed(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autoptr(GError) error = NULL;
@@ -164,7 +164,7 @@ static void assert_no_room(const char *from, const char *to)
 }
 
 /* LVM itself detects this too late, when the device is suspended. */
-static void names_without_room_are_refused_before_anything_happens(void **unused)
+static void name_without_room_is_refused_before_any_change(void **unused)
 {
     g_autofree char *dashes = g_strnfill(61, '-');
     g_autofree char *most = g_strdup_printf("v%sw", dashes); /* "vg-v--…--w": 127 characters */
@@ -185,11 +185,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_deleted_volume_is_there_for_who_knows_its_name),
-        TEST(one_that_is_not_active_is_found_as_well),
-        TEST(what_is_below_a_deleted_one_is_not_removed),
+        TEST(deleted_volume_is_found_by_its_hidden_name),
+        TEST(inactive_volume_is_found),
+        TEST(base_of_a_deleted_volume_is_not_removed),
         TEST(its_snapshots_are_kept_and_removed_with_it),
-        TEST(names_without_room_are_refused_before_anything_happens),
+        TEST(name_without_room_is_refused_before_any_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,7 @@ static void thin_volumes_are_cloned_without_copying(void **unused)
     assert_int_equal(list->len, 2);
 }
 
-static void what_is_not_thin_is_left_to_the_copy(void **unused)
+static void clone_of_a_thick_volume_is_left_to_the_copy(void **unused)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(CstVolDef) def = fake_volume("new", 8 * MIB);
@@ -112,7 +112,7 @@ static void what_is_not_thin_is_left_to_the_copy(void **unused)
 
 /* --- dependants of a volume ------------------------------------------------------------------- */
 
-static void only_volumes_that_are_snapshots_of_it_hang_on_it(void **unused)
+static void only_snapshots_of_a_volume_are_its_children(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autoptr(GError) error = NULL;
@@ -161,7 +161,7 @@ static void flattening_a_clone_copies_it(void **unused)
     assert_code(error, CST_ERROR_NO_VOL);
 }
 
-static void flattening_that_fails_leaves_nothing(void **unused)
+static void failed_flatten_leaves_no_lv(void **unused)
 {
     static const char *const tools[] = {"lvcreate", "lvchange", "lvrename"};
 
@@ -180,7 +180,7 @@ static void flattening_that_fails_leaves_nothing(void **unused)
 }
 
 /* Otherwise the guest would continue with the removed LV, or the copy would lack its writes. */
-static void flattening_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
+static void flatten_is_refused_if_a_guest_starts_during_it(void **unused)
 {
     static const struct {
         const char *held;
@@ -261,7 +261,7 @@ static void a_thin_pool_is_made_with_the_first_thin_volume(void **unused)
     assert_non_null(strstr(error->message, "'a' in volume group 'vg' is no thin pool"));
 }
 
-static void a_thin_pool_that_is_not_made_is_told(void **unused)
+static void failed_creation_of_a_thin_pool_is_reported(void **unused)
 {
     static const struct {
         const char *how;
@@ -342,7 +342,7 @@ static void assert_asks(const CstVolDef *def, const char *call, gboolean zeroed)
     assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
 }
 
-static void a_volume_is_asked_for_as_what_it_is(void **unused)
+static void lvcreate_gets_the_options_of_the_volume_type(void **unused)
 {
     g_autoptr(CstVolDef) thick = fake_volume("new", 8 * MIB), sparse = fake_volume("new", 8 * MIB);
     g_autoptr(CstVolDef) full = fake_volume("new", 8 * MIB), snapshot = snapshot_of("disk");
@@ -416,7 +416,7 @@ static void a_volume_is_resized_by_whole_extents(void **unused)
     }
 }
 
-static void what_has_room_for_a_part_only_is_not_wiped(void **unused)
+static void sparse_snapshot_is_not_wiped(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -556,18 +556,18 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(thin_volumes_are_cloned_without_copying),
-        TEST(what_is_not_thin_is_left_to_the_copy),
-        TEST(only_volumes_that_are_snapshots_of_it_hang_on_it),
+        TEST(clone_of_a_thick_volume_is_left_to_the_copy),
+        TEST(only_snapshots_of_a_volume_are_its_children),
         TEST(flattening_a_clone_copies_it),
-        TEST(flattening_that_fails_leaves_nothing),
-        TEST(flattening_gives_way_to_a_guest_that_starts_meanwhile),
+        TEST(failed_flatten_leaves_no_lv),
+        TEST(flatten_is_refused_if_a_guest_starts_during_it),
         TEST(a_thin_pool_is_made_with_the_first_thin_volume),
-        TEST(a_thin_pool_that_is_not_made_is_told),
+        TEST(failed_creation_of_a_thin_pool_is_reported),
         TEST(a_volume_that_lvm_cannot_make_is_not_asked_for),
-        TEST(a_volume_is_asked_for_as_what_it_is),
+        TEST(lvcreate_gets_the_options_of_the_volume_type),
         TEST(a_snapshot_of_a_thin_volume_is_thin),
         TEST(a_volume_is_resized_by_whole_extents),
-        TEST(what_has_room_for_a_part_only_is_not_wiped),
+        TEST(sparse_snapshot_is_not_wiped),
         TEST(a_volume_lies_where_its_parts_lie),
         TEST(a_volume_has_the_owners_it_was_asked_for),
         TEST(a_volume_has_the_mode_it_was_asked_for),

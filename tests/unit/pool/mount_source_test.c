@@ -97,7 +97,7 @@ static gboolean is_export(const char *source, const char *type, const char *moun
     return mount_is_export(def, text, &mount);
 }
 
-static void a_mount_is_known_by_what_is_mounted(void **unused)
+static void mount_is_identified_by_its_source(void **unused)
 {
     assert_true(is_export(NFS, "nfs4", "srv:/x"));
     assert_true(is_export(NFS, "nfs", "srv:/x/"));
@@ -174,7 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_source_is_in_the_words_of_mount),
         TEST(options_are_libvirts_and_then_the_definitions),
-        TEST(a_mount_is_known_by_what_is_mounted),
+        TEST(mount_is_identified_by_its_source),
         TEST(exports_are_lines_that_begin_with_a_path),
         TEST(volumes_are_named_in_their_place),
     };

@@ -51,7 +51,7 @@ static void the_tools_lie(void **unused)
 
 #define NAMED "mount: "
 
-static void what_mount_complains_of_has_a_class(void **unused)
+static void error_of_mount_has_a_class(void **unused)
 {
     static const struct {
         const char *said; /* output, without the prefix NAMED */
@@ -111,7 +111,7 @@ static void another_mount_at_the_target_is_left_alone(void **unused)
 }
 
 /* An existing mount with other storage is not unmounted. */
-static void a_start_that_fails_leaves_what_it_has_found(void **unused)
+static void failed_start_keeps_an_existing_mount(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
     g_autofree char *table = g_strdup_printf("70 1 0:50 / %s/m rw - nfs4 srv:/x rw\n", root);
@@ -127,7 +127,7 @@ static void a_start_that_fails_leaves_what_it_has_found(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-static void what_the_host_mounts_stays(void **unused)
+static void mount_of_the_host_is_kept(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
     g_autofree char *row = g_strdup_printf("srv:/x %s/m nfs defaults 0 0\n", root);
@@ -143,7 +143,7 @@ static void what_the_host_mounts_stays(void **unused)
 
 /* --- unmounting ------------------------------------------------------------------------------- */
 
-static void a_busy_mount_is_tried_again_for_a_moment(void **unused)
+static void busy_mount_is_retried(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
     g_autoptr(GError) error = NULL;
@@ -252,7 +252,7 @@ static void a_password_is_read_from_stdin(void **unused)
 }
 
 /* A line break would start another option of mount.cifs. */
-static void what_is_no_password_is_refused(void **unused)
+static void invalid_password_is_refused(void **unused)
 {
     CstPoolState *pool = open_cifs("me");
 
@@ -314,7 +314,7 @@ static void a_host_is_asked_for_both(void **unused)
     assert_discovers("-e", (const char *const[]){"can't be the name of a host", NULL});
 }
 
-static void one_that_answers_is_enough(void **unused)
+static void one_answering_server_type_is_enough(void **unused)
 {
     make_tool("showmount", "echo clnt_create: RPC: Unable to receive >&2; exit 1");
     make_tool("gluster", "cat <<'EOF'\n" VOLUMES(VOLUME("gv0")) "\nEOF");
@@ -328,7 +328,7 @@ static void one_that_answers_is_enough(void **unused)
 
 /* --- failing storage, and deletion ------------------------------------------------------------ */
 
-static void storage_that_fails_is_said_to(void **unused)
+static void failing_storage_is_reported(void **unused)
 {
     g_autofree char *folder = at("m");
     CstPoolState *pool = open_pool(NFS, "", NULL);
@@ -341,7 +341,7 @@ static void storage_that_fails_is_said_to(void **unused)
     cst_netfs_backend.close(pool);
 }
 
-static void what_is_mounted_there_keeps_the_directory(void **unused)
+static void directory_with_another_mount_is_kept(void **unused)
 {
     g_autofree char *row = g_strdup_printf("70 1 0:50 / %s/m rw - nfs other:/y rw\n", root);
     g_autofree char *folder = at("m");
@@ -396,20 +396,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_start_mounts_once_and_a_stop_unmounts),
         TEST(the_tools_lie),
-        TEST(what_mount_complains_of_has_a_class),
+        TEST(error_of_mount_has_a_class),
         TEST(a_mount_that_does_not_end_is_a_server_that_does_not_answer),
         TEST(another_mount_at_the_target_is_left_alone),
-        TEST(a_start_that_fails_leaves_what_it_has_found),
-        TEST(what_the_host_mounts_stays),
-        TEST(a_busy_mount_is_tried_again_for_a_moment),
+        TEST(failed_start_keeps_an_existing_mount),
+        TEST(mount_of_the_host_is_kept),
+        TEST(busy_mount_is_retried),
         TEST(a_silent_server_is_cut_off),
         TEST(an_unmount_that_does_not_end_is_forced),
         TEST(a_password_is_read_from_stdin),
-        TEST(what_is_no_password_is_refused),
+        TEST(invalid_password_is_refused),
         TEST(a_host_is_asked_for_both),
-        TEST(one_that_answers_is_enough),
-        TEST(storage_that_fails_is_said_to),
-        TEST(what_is_mounted_there_keeps_the_directory),
+        TEST(one_answering_server_type_is_enough),
+        TEST(failing_storage_is_reported),
+        TEST(directory_with_another_mount_is_kept),
         TEST(expected_identity_is_replaced_under_the_lock),
     };
 

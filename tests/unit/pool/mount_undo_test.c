@@ -76,7 +76,7 @@ static void unmount_elsewhere(gpointer unused)
 }
 
 /* Another program has unmounted it, and mounted another file system there. */
-static void mount_that_was_replaced_meanwhile_is_left(void **state)
+static void mount_replaced_during_a_stop_is_kept(void **state)
 {
     for (int is_silent = FALSE; is_silent <= TRUE; is_silent++) {
         silent = is_silent;
@@ -94,7 +94,7 @@ static void mount_that_was_replaced_meanwhile_is_left(void **state)
     }
 }
 
-static void mount_that_has_gone_meanwhile_is_success(void **state)
+static void mount_removed_during_a_stop_is_success(void **state)
 {
     point_run("mount.undo", unmount_elsewhere, NULL);
     assert_stopped();
@@ -266,7 +266,7 @@ static void target_in_another_mount_is_refused(void **state)
     }
 }
 
-static void later_expectation_takes_the_place_of_the_one_before(void **state)
+static void later_expectation_replaces_the_earlier_one(void **state)
 {
     g_autofree char *identity = NULL;
 
@@ -291,8 +291,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pool, tear_down_pool)
     const struct CMUnitTest tests[] = {
-        TEST(mount_that_was_replaced_meanwhile_is_left),
-        TEST(mount_that_has_gone_meanwhile_is_success),
+        TEST(mount_replaced_during_a_stop_is_kept),
+        TEST(mount_removed_during_a_stop_is_success),
         TEST(mount_of_a_later_start_is_the_pools),
         TEST(server_that_falls_silent_is_cut_off),
         TEST(cut_off_that_fails_is_reported_and_may_be_repeated),
@@ -302,7 +302,7 @@ int main(void)
         TEST(another_file_system_than_was_recorded_is_refused),
         TEST(file_system_that_was_seen_first_is_expected),
         TEST(target_in_another_mount_is_refused),
-        TEST(later_expectation_takes_the_place_of_the_one_before),
+        TEST(later_expectation_replaces_the_earlier_one),
         TEST(mount_that_a_start_has_accepted_is_the_pools),
     };
 

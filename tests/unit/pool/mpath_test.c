@@ -154,7 +154,7 @@ static void test_map_that_would_keep_readers_waiting(void **state)
     }
 }
 
-static void test_map_that_goes_meanwhile(void **state)
+static void test_map_removed_during_a_scan_is_skipped(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(definition);
     g_autofree char *found = NULL;
@@ -338,7 +338,7 @@ int main(void)
         TEST(test_maps_are_volumes),
         TEST(test_volume_shows_its_paths),
         TEST(test_map_that_would_keep_readers_waiting),
-        TEST(test_map_that_goes_meanwhile),
+        TEST(test_map_removed_during_a_scan_is_skipped),
         TEST(test_map_without_a_table),
         TEST(test_kernel_that_refuses),
         TEST(test_answer_without_an_end),

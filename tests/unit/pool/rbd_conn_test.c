@@ -161,7 +161,7 @@ static void the_secret_of_a_pool_opens_the_cluster(void **unused)
 }
 
 /* Ceph's library would write the whole value to stderr. */
-static void what_is_no_key_never_reaches_ceph(void **unused)
+static void invalid_key_is_never_sent_to_ceph(void **unused)
 {
     static const struct {
         const char *bytes;
@@ -230,7 +230,7 @@ static void paths_lead_to_volumes_of_this_pool_only(void **unused)
 
 /* --- time-outs -------------------------------------------------------------------------------- */
 
-static void a_call_may_take_longer_than_ceph_waits(void **unused)
+static void deadline_is_longer_than_cephs_timeouts(void **unused)
 {
     static const struct {
         const char *mount, *mon, *osd;
@@ -255,7 +255,7 @@ static void a_call_may_take_longer_than_ceph_waits(void **unused)
     }
 }
 
-static void a_time_out_that_ceph_does_not_tell_is_no_deadline(void **unused)
+static void timeout_that_ceph_does_not_report_is_ignored(void **unused)
 {
     g_autoptr(CstPoolState) state = site_open(OPTION("rados_mon_op_timeout", "50"));
     RbdConn *conn;
@@ -300,7 +300,7 @@ static void share_an_attempt(Asker askers[3], CstPoolState *state)
     points_clear();
 }
 
-static void who_comes_while_somebody_connects_shares_the_end(void **unused)
+static void callers_during_a_connect_share_its_result(void **unused)
 {
     g_autoptr(CstPoolState) state = site_open("");
     Asker askers[3];
@@ -325,7 +325,7 @@ static void who_comes_while_somebody_connects_shares_the_end(void **unused)
 
 /* --- lost clusters ---------------------------------------------------------------------------- */
 
-static void who_was_shut_out_connects_anew(void **unused)
+static void blocklisted_client_connects_again(void **unused)
 {
     static const struct {
         const char *function;
@@ -374,7 +374,7 @@ static gboolean run_nothing(RbdJob *job, GError **error)
     return TRUE;
 }
 
-static void progress_goes_to_the_task_in_parts_of_the_size(void **unused)
+static void progress_is_reported_as_parts_of_the_size(void **unused)
 {
     static const struct {
         uint64_t done, total, told;
@@ -417,15 +417,15 @@ int main(void)
         conn_test(options_that_ceph_refuses_are_named),
         conn_test(each_step_of_connecting_may_fail),
         conn_test(the_secret_of_a_pool_opens_the_cluster),
-        conn_test(what_is_no_key_never_reaches_ceph),
+        conn_test(invalid_key_is_never_sent_to_ceph),
         conn_test(a_pool_may_be_a_namespace),
         conn_test(paths_lead_to_volumes_of_this_pool_only),
-        conn_test(a_call_may_take_longer_than_ceph_waits),
-        conn_test(a_time_out_that_ceph_does_not_tell_is_no_deadline),
-        conn_test(who_comes_while_somebody_connects_shares_the_end),
-        conn_test(who_was_shut_out_connects_anew),
+        conn_test(deadline_is_longer_than_cephs_timeouts),
+        conn_test(timeout_that_ceph_does_not_report_is_ignored),
+        conn_test(callers_during_a_connect_share_its_result),
+        conn_test(blocklisted_client_connects_again),
         conn_test(silent_monitors_are_no_reason_to_connect_anew),
-        conn_test(progress_goes_to_the_task_in_parts_of_the_size),
+        conn_test(progress_is_reported_as_parts_of_the_size),
         conn_test(a_job_for_no_volume_is_the_pools),
     };
 

@@ -373,7 +373,7 @@ static void play_with_each_fault(const Operation *operation)
         nth++;
 }
 
-static void a_call_that_fails_leaves_nothing_half_done(void **state)
+static void failed_call_leaves_no_half_done_change(void **state)
 {
     for (release = 12; release <= 13; release++)
         for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
@@ -383,7 +383,7 @@ static void a_call_that_fails_leaves_nothing_half_done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_call_that_fails_leaves_nothing_half_done),
+        cmocka_unit_test(failed_call_leaves_no_half_done_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,7 +151,7 @@ static char *change(const char *pool_user, const char *admin, const char *admin_
                : NULL;
 }
 
-static void an_administrator_changes_the_key_and_nothing_else(void **unused)
+static void administrator_changes_only_the_key(void **unused)
 {
     g_autofree char *looked = change("u", "admin", ADMIN, NULL, NULL);
     g_autofree char *before = fake_ceph_keyring();
@@ -173,7 +173,7 @@ static void an_administrator_changes_the_key_and_nothing_else(void **unused)
     assert_int_equal(fake_ceph_calls("rados_ioctx_create"), 0);
 }
 
-static void who_is_no_administrator_changes_nothing(void **unused)
+static void user_without_admin_rights_makes_no_change(void **unused)
 {
     static const struct {
         const char *user, *admin, *key, *value;
@@ -229,8 +229,8 @@ int main(void)
         login_test(a_proof_is_a_login_of_its_own),
         login_test(a_pool_logs_in_anew_once_its_value_has_changed),
         login_test(a_connection_in_the_making_is_not_kept),
-        login_test(an_administrator_changes_the_key_and_nothing_else),
-        login_test(who_is_no_administrator_changes_nothing),
+        login_test(administrator_changes_only_the_key),
+        login_test(user_without_admin_rights_makes_no_change),
         login_test(each_step_of_a_change_may_fail),
     };
 

@@ -85,7 +85,7 @@ static void drop_conn_before_lock(gpointer dropped)
 }
 
 /* The connection is closed after the waiter was woken and before it has the lock again. */
-static void waiter_connects_when_the_connection_is_gone_again(void **unused)
+static void rbd_waiter_connects_when_the_connection_is_lost_again(void **unused)
 {
     Caller maker = {0}, waiter = {0};
     GThread *threads[2];
@@ -297,7 +297,7 @@ static void origin_is_noted_until_it_is_released(void **unused)
     site_assert_dump("notes:\nc 22 3d 8388608 ''\n" PLAIN_V);
 }
 
-static void helper_is_noted_until_the_clone_is_there(void **unused)
+static void helper_is_recorded_until_the_clone_exists(void **unused)
 {
     static const struct {
         int release;
@@ -498,7 +498,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         race_test(waiter_waits_again_while_the_attempt_runs),
-        race_test(waiter_connects_when_the_connection_is_gone_again),
+        race_test(rbd_waiter_connects_when_the_connection_is_lost_again),
         race_test(waiters_get_the_connection_with_the_new_value),
         race_test(failure_with_the_old_value_is_not_the_result),
         race_test(late_failure_does_not_drop_a_newer_connection),
@@ -506,7 +506,7 @@ int main(void)
         race_test(content_is_flushed_before_the_draft_is_named),
         race_test(failed_flush_leaves_the_draft_without_the_name),
         race_test(origin_is_noted_until_it_is_released),
-        race_test(helper_is_noted_until_the_clone_is_there),
+        race_test(helper_is_recorded_until_the_clone_exists),
         race_test(revert_is_noted_while_it_rolls_back),
         race_test(revert_that_rolls_back_is_not_cancelled),
         race_test(revert_is_finished_by_one_process_only),

@@ -60,7 +60,7 @@ static void volumes_are_described_without_being_opened(void **unused)
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), before);
 }
 
-static void what_is_being_made_is_not_shown(void **unused)
+static void draft_image_is_not_listed(void **unused)
 {
     guint asked;
 
@@ -121,7 +121,7 @@ static void images_of_the_old_format_are_opened(void **unused)
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 2);
 }
 
-static void there_may_be_more_than_are_asked_for_at_once(void **unused)
+static void images_over_the_page_size_are_all_listed(void **unused)
 {
     g_auto(GStrv) lines = NULL;
     g_autofree char *text = NULL;
@@ -206,7 +206,7 @@ static gboolean is_handed_on(Records *records)
     return records->found == records->known;
 }
 
-static void what_has_not_changed_is_handed_on(void **unused)
+static void unchanged_record_is_reused(void **unused)
 {
     Records records = {.name = "v"};
 
@@ -255,7 +255,7 @@ static void a_volume_that_does_not_answer_keeps_its_parent(void **unused)
 
 /* --- errors and missing answers --------------------------------------------------------------- */
 
-static void what_osds_do_not_tell_librbd_is_asked_for(void **unused)
+static void librbd_is_queried_if_an_osd_does_not_answer(void **unused)
 {
     site_make_plain("a");
     /* The reads of the header and of the object map. */
@@ -270,7 +270,7 @@ static void what_osds_do_not_tell_librbd_is_asked_for(void **unused)
     assert_scan("a 8388608 0 - -\n");
 }
 
-static void an_image_that_went_meanwhile_is_not_listed(void **unused)
+static void image_removed_during_a_scan_is_not_listed(void **unused)
 {
     site_make_plain("a");
     fake_ceph_fail("OSD", 0, 1, -ENOENT);
@@ -324,7 +324,7 @@ static void a_cluster_that_is_silent_is_not_asked_twice(void **unused)
     assert_int_equal(fake_ceph_calls("rados_connect"), 2);
 }
 
-static void a_cluster_that_hangs_is_given_up(void **unused)
+static void hanging_cluster_is_abandoned(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -435,19 +435,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scan_test(volumes_are_described_without_being_opened),
-        scan_test(what_is_being_made_is_not_shown),
+        scan_test(draft_image_is_not_listed),
         scan_test(space_that_is_not_known_is_estimated),
         scan_test(a_definition_may_want_sizes_only),
         scan_test(images_of_the_old_format_are_opened),
-        scan_test(there_may_be_more_than_are_asked_for_at_once),
+        scan_test(images_over_the_page_size_are_all_listed),
         scan_test(parents_elsewhere_have_their_whole_path),
-        scan_test(what_has_not_changed_is_handed_on),
+        scan_test(unchanged_record_is_reused),
         scan_test(a_volume_that_does_not_answer_keeps_its_parent),
-        scan_test(what_osds_do_not_tell_librbd_is_asked_for),
-        scan_test(an_image_that_went_meanwhile_is_not_listed),
+        scan_test(librbd_is_queried_if_an_osd_does_not_answer),
+        scan_test(image_removed_during_a_scan_is_not_listed),
         scan_test(a_volume_that_fails_has_a_problem),
         scan_test(a_cluster_that_is_silent_is_not_asked_twice),
-        scan_test(a_cluster_that_hangs_is_given_up),
+        scan_test(hanging_cluster_is_abandoned),
         scan_test(a_cluster_that_fails_in_part_is_not_waited_for_as_often),
         scan_test(a_list_that_fails_fails_the_scan),
         scan_test(a_scan_can_be_cancelled),

@@ -39,7 +39,7 @@ static void snapshots_are_listed_with_their_size_and_time(void **unused)
     }
 }
 
-static void snapshots_that_are_not_there_or_there_already(void **unused)
+static void missing_or_existing_snapshots_are_refused(void **unused)
 {
     CstSnapshotCreate how = {0};
     g_autoptr(GError) error = NULL;
@@ -71,7 +71,7 @@ static void snapshots_that_are_not_there_or_there_already(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s 8388608 ''\n  @t 8388608 ''\n");
 }
 
-static void errors_of_snapshots_name_what_failed(void **unused)
+static void error_of_a_snapshot_names_the_object(void **unused)
 {
     static const struct {
         const char *function, *words;
@@ -104,7 +104,7 @@ static void errors_of_snapshots_name_what_failed(void **unused)
     }
 }
 
-static void what_others_protect_stays(void **unused)
+static void snapshot_protected_by_another_program_is_kept(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     g_autoptr(GError) error = NULL;
@@ -191,7 +191,7 @@ static void interrupted_revert_of_an_image_without_an_id_is_finished(void **unus
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
 
-static void revert_that_can_not_be_noted_changes_nothing(void **unused)
+static void revert_that_cannot_be_recorded_makes_no_change(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -206,7 +206,7 @@ static void revert_that_can_not_be_noted_changes_nothing(void **unused)
 }
 
 /* A remaining note would make a later start revert the volume again. */
-static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
+static void settle_fails_until_the_record_of_the_revert_is_removed(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -277,7 +277,7 @@ static void new_revert_is_finished_although_the_one_before_was(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
 
-static void a_revert_to_what_is_gone_is_forgotten(void **unused)
+static void record_of_a_revert_without_its_snapshot_is_dropped(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
 
@@ -292,7 +292,7 @@ static void a_revert_to_what_is_gone_is_forgotten(void **unused)
     site_assert_dump("notes: [a=theirs] [z=theirs]\nv 22 3d 8388608 ''\n");
 }
 
-static void there_may_be_many_notes(void **unused)
+static void many_records_of_reverts_are_processed(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     g_autoptr(GError) error = NULL;
@@ -317,18 +317,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         volume_test(snapshots_are_listed_with_their_size_and_time),
-        volume_test(snapshots_that_are_not_there_or_there_already),
-        volume_test(errors_of_snapshots_name_what_failed),
-        volume_test(what_others_protect_stays),
+        volume_test(missing_or_existing_snapshots_are_refused),
+        volume_test(error_of_a_snapshot_names_the_object),
+        volume_test(snapshot_protected_by_another_program_is_kept),
         volume_test(a_revert_that_was_cut_short_is_finished),
         volume_test(interrupted_revert_of_a_renamed_volume_is_finished),
         volume_test(interrupted_revert_of_an_image_without_an_id_is_finished),
-        volume_test(revert_that_can_not_be_noted_changes_nothing),
-        volume_test(settle_fails_until_the_note_of_the_revert_is_gone),
+        volume_test(revert_that_cannot_be_recorded_makes_no_change),
+        volume_test(settle_fails_until_the_record_of_the_revert_is_removed),
         volume_test(revert_of_another_process_is_finished),
         volume_test(new_revert_is_finished_although_the_one_before_was),
-        volume_test(a_revert_to_what_is_gone_is_forgotten),
-        volume_test(there_may_be_many_notes),
+        volume_test(record_of_a_revert_without_its_snapshot_is_dropped),
+        volume_test(many_records_of_reverts_are_processed),
     };
 
     int failed;

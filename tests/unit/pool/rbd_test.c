@@ -108,7 +108,7 @@ static void names_that_the_rbd_tool_cannot_spell_are_refused(void **state)
     assert_false(cst_rbd_name_check("", "volume", NULL));
 }
 
-static void drafts_are_told_by_their_names(void **state)
+static void drafts_are_recognized_by_their_names(void **state)
 {
     g_autofree char *draft = cst_rbd_draft_name("0815");
 
@@ -313,7 +313,7 @@ int main(void)
         cmocka_unit_test(options_of_the_definition_win),
         cmocka_unit_test(the_source_names_pool_and_namespace),
         cmocka_unit_test(names_that_the_rbd_tool_cannot_spell_are_refused),
-        cmocka_unit_test(drafts_are_told_by_their_names),
+        cmocka_unit_test(drafts_are_recognized_by_their_names),
         cmocka_unit_test(a_header_is_read),
         cmocka_unit_test(a_clone_names_its_parent),
         cmocka_unit_test(every_header_cut_short_is_refused),

@@ -63,7 +63,7 @@ static void formats_other_than_raw_are_refused(void **unused)
     assert_true(cst_pool_state_commit(site_pool, &draft, def, NULL));
 }
 
-static void a_name_taken_meanwhile_is_not_overwritten(void **unused)
+static void name_used_during_a_commit_is_not_overwritten(void **unused)
 {
     g_autoptr(CstVolDef) def = site_vol_def("v", SITE_SIZE, "");
     g_auto(CstVolDraft) draft = {.token = g_strdup("t")};
@@ -82,7 +82,7 @@ static void a_name_taken_meanwhile_is_not_overwritten(void **unused)
                        "name of a draft");
 }
 
-static void options_of_a_volume_are_those_of_its_image(void **unused)
+static void options_of_a_volume_are_the_options_of_its_image(void **unused)
 {
     static const struct {
         const char *options;
@@ -123,7 +123,7 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
 
 /* --- deleting, resizing ----------------------------------------------------------------------- */
 
-static void what_is_in_use_is_not_deleted(void **unused)
+static void volume_in_use_is_not_deleted(void **unused)
 {
     CstPoolState *other;
     g_autoptr(RbdConn) conn = site_another_client(&other);
@@ -199,7 +199,7 @@ static void volumes_are_resized_both_ways(void **unused)
                        CST_ERROR_NO_VOL, "'w'");
 }
 
-static void who_has_it_open_is_told(void **unused)
+static void watchers_of_an_image_are_reported(void **unused)
 {
     CstPoolState *other;
     g_autoptr(RbdConn) conn = site_another_client(&other);
@@ -226,7 +226,7 @@ static void who_has_it_open_is_told(void **unused)
 
 /* --- flattening ------------------------------------------------------------------------------- */
 
-static void flattening_ends_what_is_shared(void **unused)
+static void flatten_ends_the_sharing(void **unused)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(CstTask) cancelled = cst_task_new();
@@ -439,7 +439,7 @@ static void a_snapshot_that_is_ready_is_cloned(void **unused)
 }
 
 /* A guest may have unwritten data in its cache. */
-static void what_is_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
+static void volume_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
 {
     g_autoptr(CstPoolState) other = NULL;
     g_autoptr(RbdConn) conn = site_another_client(&other);
@@ -454,7 +454,7 @@ static void what_is_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
 }
 
 /* Clones of version 1 share a helper, which is removed with the last of them. */
-static void clones_share_a_helper_while_nothing_is_written(void **unused)
+static void clones_share_a_helper_until_the_next_write(void **unused)
 {
     fake_ceph_require_release(12);
     site_make_plain("v");
@@ -472,7 +472,7 @@ static void clones_share_a_helper_while_nothing_is_written(void **unused)
 }
 
 /* The maker has died in the middle. The helper is removed with the clone that uses it. */
-static void a_helper_that_others_use_outlives_its_maker(void **unused)
+static void helper_with_other_clones_outlives_its_creator(void **unused)
 {
     fake_ceph_require_release(12);
     site_make_plain("v");
@@ -484,7 +484,7 @@ static void a_helper_that_others_use_outlives_its_maker(void **unused)
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
 }
 
-static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
+static void clone_that_ceph_does_not_support_is_left_to_the_copy(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -556,24 +556,24 @@ int main(void)
         volume_test(snapshot_of_the_draft_of_a_clone_stays_with_the_clone),
         volume_test(names_and_formats_are_checked_first),
         volume_test(formats_other_than_raw_are_refused),
-        volume_test(a_name_taken_meanwhile_is_not_overwritten),
-        volume_test(options_of_a_volume_are_those_of_its_image),
-        volume_test(what_is_in_use_is_not_deleted),
+        volume_test(name_used_during_a_commit_is_not_overwritten),
+        volume_test(options_of_a_volume_are_the_options_of_its_image),
+        volume_test(volume_in_use_is_not_deleted),
         volume_test(parents_are_not_deleted),
         volume_test(clones_elsewhere_are_named_by_their_path),
         volume_test(volumes_are_resized_both_ways),
-        volume_test(who_has_it_open_is_told),
-        volume_test(flattening_ends_what_is_shared),
+        volume_test(watchers_of_an_image_are_reported),
+        volume_test(flatten_ends_the_sharing),
         volume_test(drafts_of_the_dead_are_dropped_when_they_are_old),
         volume_test(draft_that_is_open_keeps_its_snapshots),
         volume_test(draft_of_unknown_age_or_users_is_not_dropped),
         volume_test(the_version_of_clones_can_be_chosen),
         volume_test(the_last_clone_releases_the_snapshot),
         volume_test(a_snapshot_that_is_ready_is_cloned),
-        volume_test(what_is_open_elsewhere_is_cloned_from_a_new_snapshot),
-        volume_test(clones_share_a_helper_while_nothing_is_written),
-        volume_test(a_helper_that_others_use_outlives_its_maker),
-        volume_test(what_ceph_cannot_clone_is_left_to_the_copy),
+        volume_test(volume_open_elsewhere_is_cloned_from_a_new_snapshot),
+        volume_test(clones_share_a_helper_until_the_next_write),
+        volume_test(helper_with_other_clones_outlives_its_creator),
+        volume_test(clone_that_ceph_does_not_support_is_left_to_the_copy),
         volume_test(only_a_clone_that_has_to_grow_is_opened),
     };
 

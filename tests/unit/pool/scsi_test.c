@@ -122,7 +122,7 @@ static void test_any_name_of_the_device_finds_the_volume(void **state)
     assert_null(cst_pool_state_vol_resolve(pool, "33"));
 }
 
-static void test_device_that_nobody_has_asked_for_yet_is_found(void **state)
+static void test_device_without_a_cached_record_is_found(void **state)
 {
     g_autoptr(CstPoolState) by_path = fake_pool(by_name), by_key = fake_pool(by_name);
     g_autofree char *name = cst_pool_state_vol_resolve(by_path, "/dev/sdc");
@@ -162,7 +162,7 @@ static void test_disk_without_a_name_that_lasts_has_a_problem(void **state)
     assert_string_equal(path, "/dev/sdc");
 }
 
-static void test_target_dev_takes_the_kernels_names(void **state)
+static void test_target_dev_gives_the_kernels_names(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(
         "<pool type='scsi'><name>p</name><source><adapter type='scsi_host' name='host2'/></source>"
@@ -273,7 +273,7 @@ static void test_open_reads_the_device(void **state)
     assert_memory_equal(text, "8:32\n", sizeof(text));
 }
 
-static void test_open_of_none(void **state)
+static void test_open_of_a_missing_volume_fails(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autoptr(GError) error = NULL;
@@ -293,7 +293,7 @@ static void test_open_notices_a_node_that_changed_hands(void **state)
     assert_int_equal(error->code, CST_ERROR_BUSY);
 }
 
-static void test_nothing_is_made_or_deleted(void **state)
+static void test_create_and_delete_are_unsupported(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autoptr(GError) error = NULL;
@@ -361,7 +361,7 @@ static void test_adapter_names(void **state)
     }
 }
 
-static void test_start_has_the_host_look(void **state)
+static void test_start_rescans_the_host(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
 
@@ -379,7 +379,7 @@ static void appear(const char *path, const char *text)
         fake_lun("2:0:0:11", "sdf", 80, CST_MIB, "naa.11");
 }
 
-static void test_refresh_finds_what_was_added(void **state)
+static void test_refresh_finds_an_added_device(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autofree char *found = NULL;
@@ -391,7 +391,7 @@ static void test_refresh_finds_what_was_added(void **state)
     assert_string_equal(found, "unit:0:0:2 unit:0:0:10 unit:0:0:11");
 }
 
-static void test_kernel_that_does_not_look(void **state)
+static void test_failed_rescan_of_the_kernel_is_reported(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autoptr(GError) error = NULL;
@@ -432,10 +432,10 @@ int main(void)
         TEST(test_document_is_as_libvirt_has_it),
         TEST(test_keys),
         TEST(test_any_name_of_the_device_finds_the_volume),
-        TEST(test_device_that_nobody_has_asked_for_yet_is_found),
+        TEST(test_device_without_a_cached_record_is_found),
         TEST(test_name_of_another_way_to_the_lun_will_do),
         TEST(test_disk_without_a_name_that_lasts_has_a_problem),
-        TEST(test_target_dev_takes_the_kernels_names),
+        TEST(test_target_dev_gives_the_kernels_names),
         TEST(test_target_elsewhere_is_refused),
         TEST(test_lun_that_is_offline_has_a_problem),
         TEST(test_odd_entries_are_no_volumes),
@@ -443,14 +443,14 @@ int main(void)
         TEST(test_long_lun_and_optical_drive),
         TEST(test_usage_is_the_sum),
         TEST(test_open_reads_the_device),
-        TEST(test_open_of_none),
+        TEST(test_open_of_a_missing_volume_fails),
         TEST(test_open_notices_a_node_that_changed_hands),
-        TEST(test_nothing_is_made_or_deleted),
+        TEST(test_create_and_delete_are_unsupported),
         TEST(test_adapter_by_address),
         TEST(test_adapter_names),
-        TEST(test_start_has_the_host_look),
-        TEST(test_refresh_finds_what_was_added),
-        TEST(test_kernel_that_does_not_look),
+        TEST(test_start_rescans_the_host),
+        TEST(test_refresh_finds_an_added_device),
+        TEST(test_failed_rescan_of_the_kernel_is_reported),
         TEST(test_another_adapter_of_the_number_is_refused),
     };
 

@@ -117,7 +117,7 @@ static void test_parent_of_virtual_port(void **state)
     }
 }
 
-static void test_virtual_port_goes_with_the_pool(void **state)
+static void test_virtual_port_is_removed_with_the_pool(void **state)
 {
     g_autofree char *xml = fc_pool("");
     g_autoptr(CstPoolState) pool = fake_pool(xml), next = fake_pool(xml);
@@ -150,7 +150,7 @@ static void test_virtual_port_in_use_stays(void **state)
 }
 
 /* An existing port stays, unless the definition declares it as managed. */
-static void test_virtual_port_of_others(void **state)
+static void test_foreign_virtual_port_is_removed_only_if_managed(void **state)
 {
     static const struct {
         const char *attributes;
@@ -221,7 +221,7 @@ static gpointer stop(gpointer pool)
     return GINT_TO_POINTER(cst_pool_state_stop(pool, NULL));
 }
 
-static void stop_waits_until_the_port_has_gone(void **state)
+static void stop_waits_until_the_port_is_removed(void **state)
 {
     g_autofree char *xml = fc_pool("");
     g_autoptr(CstPoolState) pool = fake_pool(xml);
@@ -327,14 +327,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_fc, fake_sysfs_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(start_waits_for_the_port_of_a_slow_driver),
-        TEST(stop_waits_until_the_port_has_gone),
+        TEST(stop_waits_until_the_port_is_removed),
         TEST(port_that_does_not_appear_is_called_off),
         TEST(port_that_does_not_go_is_reported),
         TEST(start_that_can_not_scan_removes_its_port),
         TEST(test_parent_of_virtual_port),
-        TEST(test_virtual_port_goes_with_the_pool),
+        TEST(test_virtual_port_is_removed_with_the_pool),
         TEST(test_virtual_port_in_use_stays),
-        TEST(test_virtual_port_of_others),
+        TEST(test_foreign_virtual_port_is_removed_only_if_managed),
         TEST(test_physical_port_is_never_removed),
         TEST(test_machine_without_fibre_channel),
     };

@@ -69,7 +69,7 @@ static int tear_down(void **state)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-static void test_settle_waits_for_the_queue(void **state)
+static void test_udevadm_waits_for_the_queue(void **state)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *line = NULL;
@@ -81,7 +81,7 @@ static void test_settle_waits_for_the_queue(void **state)
     assert_string_equal(line, "settle --timeout=10");
 }
 
-static void test_settle_ends_with_the_path(void **state)
+static void test_udevadm_wait_ends_when_the_path_exists(void **state)
 {
     g_autofree char *line = NULL;
 
@@ -92,7 +92,7 @@ static void test_settle_ends_with_the_path(void **state)
 }
 
 /* The wait times out, or there is no udev: the call succeeds, and the existing nodes are used. */
-static void test_settle_is_no_verdict(void **state)
+static void test_udevadm_failure_is_ignored(void **state)
 {
     play("exit 1");
     assert_true(cst_device_settle(NULL, NULL, NULL));
@@ -100,7 +100,7 @@ static void test_settle_is_no_verdict(void **state)
     assert_true(cst_device_settle(NULL, NULL, NULL));
 }
 
-static void test_settle_is_cancelled(void **state)
+static void test_udevadm_wait_can_be_canceled(void **state)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) error = NULL;
@@ -150,10 +150,11 @@ static void test_unknown_device_has_no_properties(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_settle_waits_for_the_queue, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_settle_ends_with_the_path, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_settle_is_no_verdict, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_settle_is_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_udevadm_waits_for_the_queue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_udevadm_wait_ends_when_the_path_exists, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_udevadm_failure_is_ignored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_udevadm_wait_can_be_canceled, set_up, tear_down),
         cmocka_unit_test(test_drain_reads_all_events),
         cmocka_unit_test(test_watch_is_quiet_without_events),
         cmocka_unit_test(test_unknown_device_has_no_properties),

@@ -49,7 +49,7 @@ static void assert_trust(const Case *c)
                                         (is_declared && c->restricted ? CST_VOLUME_RESTRICTED : 0));
 }
 
-static void references_are_trusted_for_what_is_declared(void **state)
+static void references_are_trusted_as_declared(void **state)
 {
     enum { NONE = CST_TRUST_NONE, PLACE = CST_TRUST_PLACE, NAMED = CST_TRUST_NAMED };
     static const Case cases[] = {
@@ -92,7 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stamp_differs_in_any_of_its_parts),
-        cmocka_unit_test(references_are_trusted_for_what_is_declared),
+        cmocka_unit_test(references_are_trusted_as_declared),
         cmocka_unit_test(a_record_without_references_is_declared_all_the_same),
     };
 

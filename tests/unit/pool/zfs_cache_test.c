@@ -77,7 +77,7 @@ static void details_of_many_cost_two_reports(void **unused)
     fake_assert_calls("zfs-list zfs-list ");
 }
 
-static void a_listing_serves_those_who_ask_for_details(void **unused)
+static void listing_serves_later_queries_of_details(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
 
@@ -93,7 +93,7 @@ static void a_listing_serves_those_who_ask_for_details(void **unused)
  * A volume that the report lacks is looked up each time, because another tool may just have made
  * it.
  */
-static void what_a_report_has_not_is_looked_for(void **unused)
+static void dataset_missing_from_a_report_is_searched(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
 
@@ -134,7 +134,7 @@ static void our_own_changes_outdate_a_report(void **unused)
 }
 
 /* One tool to make a volume, one to read it, and one to remove it. */
-static void a_volume_comes_and_goes_by_few_tools(void **unused)
+static void volume_is_created_and_deleted_by_few_tools(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
 
@@ -155,7 +155,7 @@ static void a_volume_comes_and_goes_by_few_tools(void **unused)
 }
 
 /* Before a volume is made, the pool's dataset is compared with the expected one. */
-static void nothing_is_made_on_what_was_not_looked_at(void **unused)
+static void volume_is_not_created_on_an_unverified_pool(void **unused)
 {
     g_autofree char *identity = cst_pool_state_identity(fake_state, NULL);
     g_autofree char *root = fake_path("sets/tank");
@@ -170,7 +170,7 @@ static void nothing_is_made_on_what_was_not_looked_at(void **unused)
 }
 
 /* An earlier report has the expected dataset. ZFS now reports another one. */
-static void nothing_is_removed_on_the_word_of_an_old_report(void **unused)
+static void volume_is_not_deleted_by_an_old_report(void **unused)
 {
     g_autofree char *identity = cst_pool_state_identity(fake_state, NULL);
     g_autofree char *names = NULL, *root = fake_path("sets/tank");
@@ -213,7 +213,7 @@ static void another_volume_of_the_name_is_not_removed(void **unused)
 }
 
 /* A snapshot that is made during the removal prevents it. */
-static void a_snapshot_of_others_keeps_the_volume(void **unused)
+static void foreign_snapshot_keeps_the_volume(void **unused)
 {
     g_autofree char *names = fake_names(NULL);
     g_autoptr(GError) error = NULL;
@@ -320,15 +320,15 @@ int main(void)
 #define CACHE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         CACHE_TEST(details_of_many_cost_two_reports),
-        CACHE_TEST(a_listing_serves_those_who_ask_for_details),
-        CACHE_TEST(what_a_report_has_not_is_looked_for),
+        CACHE_TEST(listing_serves_later_queries_of_details),
+        CACHE_TEST(dataset_missing_from_a_report_is_searched),
         CACHE_TEST(a_report_is_no_answer_when_it_is_old),
         CACHE_TEST(our_own_changes_outdate_a_report),
-        CACHE_TEST(a_volume_comes_and_goes_by_few_tools),
-        CACHE_TEST(nothing_is_made_on_what_was_not_looked_at),
-        CACHE_TEST(nothing_is_removed_on_the_word_of_an_old_report),
+        CACHE_TEST(volume_is_created_and_deleted_by_few_tools),
+        CACHE_TEST(volume_is_not_created_on_an_unverified_pool),
+        CACHE_TEST(volume_is_not_deleted_by_an_old_report),
         CACHE_TEST(another_volume_of_the_name_is_not_removed),
-        CACHE_TEST(a_snapshot_of_others_keeps_the_volume),
+        CACHE_TEST(foreign_snapshot_keeps_the_volume),
         CACHE_TEST(only_volumes_are_removed),
         CACHE_TEST(sizes_are_estimated_after_our_changes),
         CACHE_TEST(many_at_once_are_served_by_one_report),

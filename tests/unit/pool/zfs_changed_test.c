@@ -52,7 +52,7 @@ static void prepare(void)
     take("a");
 }
 
-static void blocks_that_were_written_or_zeroed_are_told(void **unused)
+static void zfs_written_or_zeroed_blocks_are_reported(void **unused)
 {
     prepare();
     assert_told("a", NULL, "");
@@ -69,7 +69,7 @@ static void blocks_that_were_written_or_zeroed_are_told(void **unused)
     assert_true(fake_was_called("zfs send -Lec -i @a tank/disk@b"));
 }
 
-static void growth_is_told(void **unused)
+static void zfs_growth_is_reported_as_changed(void **unused)
 {
     prepare();
     assert_true(cst_pool_state_vol_resize(fake_state, "disk", 8 * MIB + 2 * BLOCK, NULL, NULL));
@@ -104,7 +104,7 @@ static void another_snapshot_of_the_name_has_another_identity(void **unused)
     assert_string_not_equal(before.identity, after.identity);
 }
 
-static void what_can_not_be_told_is_refused(void **unused)
+static void zfs_changes_of_other_snapshots_are_refused(void **unused)
 {
     g_auto(CstChanged) told = {.max = 10};
     g_autoptr(GError) error = NULL;
@@ -160,7 +160,7 @@ static void tools_that_lie_are_found_out(void **unused)
     }
 }
 
-static void a_cancelled_question_leaves_nothing(void **unused)
+static void canceled_query_of_changes_leaves_no_snapshot(void **unused)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_auto(CstChanged) told = {.max = 10};
@@ -179,13 +179,13 @@ static void a_cancelled_question_leaves_nothing(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(blocks_that_were_written_or_zeroed_are_told),
-        CASE(growth_is_told),
+        CASE(zfs_written_or_zeroed_blocks_are_reported),
+        CASE(zfs_growth_is_reported_as_changed),
         CASE(encrypted_volumes_are_sent_raw),
         CASE(another_snapshot_of_the_name_has_another_identity),
-        CASE(what_can_not_be_told_is_refused),
+        CASE(zfs_changes_of_other_snapshots_are_refused),
         CASE(tools_that_lie_are_found_out),
-        CASE(a_cancelled_question_leaves_nothing),
+        CASE(canceled_query_of_changes_leaves_no_snapshot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,7 +152,7 @@ static gboolean grow(GError **error)
     return cst_pool_state_vol_resize(fake_state, "disk", 16 * MIB, NULL, error);
 }
 
-static void each_tool_that_fails_leaves_what_was_there(void **unused)
+static void each_failing_tool_of_zfs_keeps_the_old_state(void **unused)
 {
     static const FakeOperation operations[] = {
         {"make by a draft", with_volume, make_by_draft, FALSE},
@@ -234,7 +234,7 @@ static void replaced_volume_keeps_the_mode_of_its_device(void **unused)
 }
 
 /* ZFS does not remove a volume with snapshots. */
-static void abandoned_draft_takes_its_snapshots_along(void **unused)
+static void abandoned_draft_is_removed_with_its_snapshots(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("new", 16 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -254,8 +254,8 @@ static void abandoned_draft_takes_its_snapshots_along(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(abandoned_draft_takes_its_snapshots_along),
-        TEST(each_tool_that_fails_leaves_what_was_there),
+        TEST(abandoned_draft_is_removed_with_its_snapshots),
+        TEST(each_failing_tool_of_zfs_keeps_the_old_state),
         TEST(swap_that_failed_leaves_the_volume_as_it_was),
         TEST(replaced_volume_keeps_the_mode_of_its_device),
         TEST(volume_that_was_replaced_and_stays_is_no_failure),

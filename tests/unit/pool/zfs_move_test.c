@@ -31,7 +31,7 @@ static void encrypt(const char *dataset, const char *root)
 }
 
 /* A volume that can only be copied is reported as such, and is unchanged. */
-static void a_volume_of_another_pool_gets_a_name_here_in_one_step(void **unused)
+static void volume_of_another_pool_is_moved_in_one_step(void **unused)
 {
     static const struct {
         const char *name, *new_name;
@@ -81,8 +81,8 @@ static void a_volume_of_another_pool_gets_a_name_here_in_one_step(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_volume_of_another_pool_gets_a_name_here_in_one_step,
-                                        fake_set_up, fake_tear_down),
+        cmocka_unit_test_setup_teardown(volume_of_another_pool_is_moved_in_one_step, fake_set_up,
+                                        fake_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,7 +98,7 @@ static void use_key(const char *root, const char *value)
 
 /* --- check and start -------------------------------------------------------------------------- */
 
-static void a_pool_is_active_while_its_dataset_is_there(void **unused)
+static void pool_is_active_while_its_dataset_exists(void **unused)
 {
     assert_true(is_active());
     fake_lie("list", "fail");
@@ -255,7 +255,7 @@ static gboolean build(unsigned flags, GError **error)
     return cst_pool_state_build(fake_state, flags, error);
 }
 
-static void a_pool_is_made_on_devices_that_carry_nothing(void **unused)
+static void pool_is_created_only_on_empty_devices(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -279,7 +279,7 @@ static void a_pool_is_made_on_devices_that_carry_nothing(void **unused)
     assert_true(fake_was_called("zpool create -m none -O volmode=dev tank /dev/sda"));
 }
 
-static void what_is_there_is_never_made_anew(void **unused)
+static void existing_pool_is_never_created_again(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -324,7 +324,7 @@ static void an_encrypted_one_gets_its_key_as_input(void **unused)
 }
 
 /* A pool that exists despite an error counts as built; a missing one does not. */
-static void a_build_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void zfs_build_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -342,7 +342,7 @@ static void a_build_tells_what_is_there_whatever_the_tool_says(void **unused)
     }
 }
 
-static void a_dry_run_makes_and_removes_nothing(void **unused)
+static void zfs_dry_run_makes_no_change(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("new", MIB);
     g_autoptr(GError) error = NULL;
@@ -383,7 +383,7 @@ static void only_an_empty_pool_is_deleted(void **unused)
     assert_true(fake_was_called("zpool destroy tank"));
 }
 
-static void a_deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void zfs_pool_deletion_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -416,7 +416,7 @@ static void a_deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
     "\t    sdb     FAULTED      0     3     0  external device fault\n\tspares\n"             \
     "\t  sdc       AVAIL   \n\nerrors: No known data errors\n"
 
-static void health_is_told_in_zfs_own_words(void **unused)
+static void health_is_reported_in_the_words_of_zfs(void **unused)
 {
     static const char *const notes[] = {
         "status: One or more devices are faulted in response to persistent errors. Sufficient "
@@ -463,7 +463,7 @@ static void the_level_costs_no_tool(void **unused)
 }
 
 /* Any output of zpool is handled safely. Lines of another form are ignored. */
-static void a_status_of_another_form_tells_what_it_can(void **unused)
+static void unknown_form_of_a_status_gives_its_readable_parts(void **unused)
 {
     static const char *const texts[] = {"",
                                         "\n",
@@ -489,24 +489,24 @@ int main(void)
 {
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        FAKE_TEST(a_pool_is_active_while_its_dataset_is_there),
+        FAKE_TEST(pool_is_active_while_its_dataset_exists),
         FAKE_TEST(a_suspended_pool_is_active_and_not_touched),
         FAKE_TEST(a_touch_returns_when_the_pool_is_resumed),
         FAKE_TEST(a_start_wants_the_dataset),
         FAKE_TEST(a_start_loads_the_key),
         FAKE_TEST(definitions_that_can_be_no_pool_are_refused),
         FAKE_TEST(another_pool_of_the_name_is_refused),
-        FAKE_TEST(a_pool_is_made_on_devices_that_carry_nothing),
-        FAKE_TEST(what_is_there_is_never_made_anew),
+        FAKE_TEST(pool_is_created_only_on_empty_devices),
+        FAKE_TEST(existing_pool_is_never_created_again),
         FAKE_TEST(a_dataset_is_made_in_its_pool),
         FAKE_TEST(an_encrypted_one_gets_its_key_as_input),
-        FAKE_TEST(a_build_tells_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(a_dry_run_makes_and_removes_nothing),
+        FAKE_TEST(zfs_build_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(zfs_dry_run_makes_no_change),
         FAKE_TEST(only_an_empty_pool_is_deleted),
-        FAKE_TEST(a_deletion_tells_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(health_is_told_in_zfs_own_words),
+        FAKE_TEST(zfs_pool_deletion_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(health_is_reported_in_the_words_of_zfs),
         FAKE_TEST(the_level_costs_no_tool),
-        FAKE_TEST(a_status_of_another_form_tells_what_it_can),
+        FAKE_TEST(unknown_form_of_a_status_gives_its_readable_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

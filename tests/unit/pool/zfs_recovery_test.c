@@ -18,7 +18,7 @@
 #define DEAD_DRAFT DEAD ".part"
 #define DEAD_OLD   DEAD ".old"
 
-static void drafts_of_the_dead_are_dropped_and_those_of_the_living_stay(void **unused)
+static void zfs_drafts_of_dead_processes_are_dropped_and_of_live_ones_kept(void **unused)
 {
     g_autofree char *living = cst_draft_name(TOKEN);
     g_autofree char *draft = g_strconcat("tank/", living, NULL);
@@ -41,7 +41,7 @@ static void drafts_of_the_dead_are_dropped_and_those_of_the_living_stay(void **u
  * The process was killed before it marked the clone's snapshot for removal with the clone. The
  * recovery marks it.
  */
-static void a_clones_snapshot_goes_with_it_after_a_kill_as_well(void **unused)
+static void snapshot_of_a_clone_is_removed_with_it_after_a_kill(void **unused)
 {
     fake_add("tank/disk");
     fake_snapshot("tank/disk", DEAD_DRAFT);
@@ -69,7 +69,7 @@ static void a_swap_of_the_dead_is_ended(void **unused)
 }
 
 /* A dataset that may be the only copy of a volume is never removed. */
-static void a_volume_that_stepped_aside_is_not_lost(void **unused)
+static void volume_under_a_temporary_name_is_not_lost(void **unused)
 {
     /* Its original name is unknown. */
     fake_add("tank/" DEAD_OLD);
@@ -97,10 +97,10 @@ int main(void)
 {
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        FAKE_TEST(drafts_of_the_dead_are_dropped_and_those_of_the_living_stay),
-        FAKE_TEST(a_clones_snapshot_goes_with_it_after_a_kill_as_well),
+        FAKE_TEST(zfs_drafts_of_dead_processes_are_dropped_and_of_live_ones_kept),
+        FAKE_TEST(snapshot_of_a_clone_is_removed_with_it_after_a_kill),
         FAKE_TEST(a_swap_of_the_dead_is_ended),
-        FAKE_TEST(a_volume_that_stepped_aside_is_not_lost),
+        FAKE_TEST(volume_under_a_temporary_name_is_not_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void names_and_limits_are_checked(void **unused)
 /*
  * Either the change is made and the call succeeds, or it is not made and the call reports an error.
  */
-static void changes_tell_what_is_there_whatever_the_tool_says(void **unused)
+static void snapshot_change_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -128,7 +128,7 @@ static void changes_tell_what_is_there_whatever_the_tool_says(void **unused)
     }
 }
 
-static void what_is_not_there_is_named(void **unused)
+static void missing_object_is_named(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -151,7 +151,7 @@ static void what_is_not_there_is_named(void **unused)
 
 /* --- revert ----------------------------------------------------------------------------------- */
 
-static void a_revert_removes_what_is_newer_and_says_so_before(void **unused)
+static void revert_removes_newer_snapshots_and_lists_them_before(void **unused)
 {
     g_autoptr(GPtrArray) lost = NULL, none = NULL;
 
@@ -176,7 +176,7 @@ static void a_revert_removes_what_is_newer_and_says_so_before(void **unused)
 }
 
 /* Another program makes or replaces an object between the check and the change. */
-static void a_revert_removes_nothing_that_it_has_not_seen(void **unused)
+static void revert_removes_only_listed_snapshots(void **unused)
 {
     static const struct {
         const char *between;
@@ -219,7 +219,7 @@ static void a_revert_removes_nothing_that_it_has_not_seen(void **unused)
     }
 }
 
-static void a_revert_removes_what_was_agreed_to_and_no_more(void **unused)
+static void revert_removes_exactly_the_agreed_snapshots(void **unused)
 {
     g_autoptr(GPtrArray) agreed = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
@@ -266,7 +266,7 @@ static void a_clone_in_the_making_keeps_the_volume(void **unused)
     fake_assert_error(&error, CST_ERROR_BUSY);
 }
 
-static void a_clone_of_what_is_newer_keeps_the_volume(void **unused)
+static void clone_of_a_newer_snapshot_keeps_the_volume(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -282,7 +282,7 @@ static void a_clone_of_what_is_newer_keeps_the_volume(void **unused)
     assert_false(fake_was_called("program"));
 }
 
-static void who_has_the_volume_open_keeps_it(void **unused)
+static void revert_of_an_open_volume_is_refused(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -336,7 +336,7 @@ static void a_snapshot_is_read_by_a_hidden_clone(void **unused)
     assert_int_equal(fake_count(), 2);
 }
 
-static void a_snapshot_that_can_not_be_opened_leaves_nothing(void **unused)
+static void snapshot_that_cannot_be_opened_leaves_no_clone(void **unused)
 {
     static const char *const how[] = {"fail", "nothing", "dying"};
 
@@ -360,18 +360,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(snapshots_are_listed_by_age_and_ours_are_hidden),
         FAKE_TEST(names_and_limits_are_checked),
-        FAKE_TEST(changes_tell_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(what_is_not_there_is_named),
-        FAKE_TEST(a_revert_removes_what_is_newer_and_says_so_before),
-        FAKE_TEST(a_revert_removes_nothing_that_it_has_not_seen),
-        FAKE_TEST(a_revert_removes_what_was_agreed_to_and_no_more),
+        FAKE_TEST(snapshot_change_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(missing_object_is_named),
+        FAKE_TEST(revert_removes_newer_snapshots_and_lists_them_before),
+        FAKE_TEST(revert_removes_only_listed_snapshots),
+        FAKE_TEST(revert_removes_exactly_the_agreed_snapshots),
         FAKE_TEST(a_bookmark_is_not_lost),
         FAKE_TEST(a_clone_in_the_making_keeps_the_volume),
-        FAKE_TEST(a_clone_of_what_is_newer_keeps_the_volume),
-        FAKE_TEST(who_has_the_volume_open_keeps_it),
+        FAKE_TEST(clone_of_a_newer_snapshot_keeps_the_volume),
+        FAKE_TEST(revert_of_an_open_volume_is_refused),
         FAKE_TEST(a_snapshot_with_a_clone_stays),
         FAKE_TEST(a_snapshot_is_read_by_a_hidden_clone),
-        FAKE_TEST(a_snapshot_that_can_not_be_opened_leaves_nothing),
+        FAKE_TEST(snapshot_that_cannot_be_opened_leaves_no_clone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

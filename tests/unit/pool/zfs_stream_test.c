@@ -104,7 +104,7 @@ static void add_all(void)
     zfs_record_end(&records);
 }
 
-static void each_record_tells_its_range_and_payloads_are_skipped(void **unused)
+static void each_record_reports_its_range_and_payloads_are_skipped(void **unused)
 {
     add_all();
     assert_told("0+32 64+16 128+64 256+16 ");
@@ -119,14 +119,14 @@ static void a_stream_may_come_from_a_host_of_the_other_byte_order(void **unused)
     assert_told("0+32 64+16 128+64 256+16 ");
 }
 
-static void where_nothing_was_changed_nothing_is_told(void **unused)
+static void stream_without_changes_reports_no_range(void **unused)
 {
     zfs_record_end(&records);
     assert_told("");
 }
 
 /* The free range after an object's last block precedes its blocks. */
-static void the_end_is_said_in_advance(void **unused)
+static void range_to_the_end_ends_the_stream(void **unused)
 {
     zfs_record_object(&records, 1, 0, 0);
     zfs_record_free(&records, 1, 4 * CST_MIB, ZFS_TO_THE_END);
@@ -152,7 +152,7 @@ static void an_object_that_is_made_anew_may_differ_anywhere(void **unused)
     assert_told("0+8192 ");
 }
 
-static void growth_is_told_and_parts_go_on_where_they_ended(void **unused)
+static void growth_is_reported_and_parts_continue_at_their_end(void **unused)
 {
     g_auto(CstChanged) first = {.max = 2}, second = {.max = 2};
     g_autofree char *text = NULL, *rest = NULL;
@@ -204,7 +204,7 @@ static void other_streams_are_refused(void **unused)
     }
 }
 
-static void what_is_out_of_order_or_out_of_bounds_is_refused(void **unused)
+static void range_out_of_order_or_bounds_is_refused(void **unused)
 {
     for (int i = 0; i < 8; i++) {
         finish(NULL);
@@ -244,16 +244,16 @@ static void what_is_out_of_order_or_out_of_bounds_is_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(each_record_tells_its_range_and_payloads_are_skipped),
+        CASE(each_record_reports_its_range_and_payloads_are_skipped),
         CASE(a_stream_may_come_from_a_host_of_the_other_byte_order),
-        CASE(where_nothing_was_changed_nothing_is_told),
-        CASE(the_end_is_said_in_advance),
+        CASE(stream_without_changes_reports_no_range),
+        CASE(range_to_the_end_ends_the_stream),
         CASE(a_hole_may_reach_beyond_the_end),
         CASE(an_object_that_is_made_anew_may_differ_anywhere),
-        CASE(growth_is_told_and_parts_go_on_where_they_ended),
+        CASE(growth_is_reported_and_parts_continue_at_their_end),
         CASE(a_stream_that_ends_early_is_refused),
         CASE(other_streams_are_refused),
-        CASE(what_is_out_of_order_or_out_of_bounds_is_refused),
+        CASE(range_out_of_order_or_bounds_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 
 #define GOOD "tank/a\tvolume\t12\t9\t5\t4096\t0\t512\tlz4\ttank/b@s\ttank\tavailable\t-\n"
 
-static void a_line_tells_all_of_a_volume(void **unused)
+static void line_has_all_fields_of_a_volume(void **unused)
 {
     g_autoptr(GPtrArray) datasets = zfs_datasets_parse(GOOD, NULL);
     const ZfsDataset *dataset = g_ptr_array_index(datasets, 0);
@@ -66,7 +66,7 @@ static void a_line_of_another_form_is_not_believed(void **unused)
     }
 }
 
-static void a_snapshots_line_tells_its_clones(void **unused)
+static void line_of_a_snapshot_has_its_clones(void **unused)
 {
     static const char *const bad[] = {
         "tank/a\t8\t9\t1\t2\t3\t-\n",   "@s\t8\t9\t1\t2\t3\t-\n",
@@ -194,7 +194,7 @@ static void a_report_that_is_not_whole_is_no_list(void **unused)
     }
 }
 
-static void warnings_beside_a_whole_report_do_no_harm(void **unused)
+static void warnings_with_a_complete_zfs_report_are_ignored(void **unused)
 {
     g_autofree char *names = NULL;
 
@@ -204,7 +204,7 @@ static void warnings_beside_a_whole_report_do_no_harm(void **unused)
     assert_string_equal(names, "a ");
 }
 
-static void a_volume_tells_what_it_is(void **unused)
+static void record_has_the_properties_of_the_volume(void **unused)
 {
     g_autoptr(CstVolume) plain = NULL, clone = NULL, locked = NULL, gone = NULL;
 
@@ -229,7 +229,7 @@ static void a_volume_tells_what_it_is(void **unused)
     assert_null(gone);
 }
 
-static void what_is_no_name_is_no_volume(void **unused)
+static void invalid_name_is_not_a_volume(void **unused)
 {
     static const char *const names[] = {"a@s", "", "/", "a//b", "..", "a/../b", "-r%"};
 
@@ -266,7 +266,7 @@ static void paths_and_keys_lead_to_names(void **unused)
     }
 }
 
-static void usage_is_of_the_pool_and_what_the_dataset_may_take(void **unused)
+static void usage_is_the_pools_size_and_the_datasets_available_space(void **unused)
 {
     CstPoolUsage usage;
 
@@ -276,7 +276,7 @@ static void usage_is_of_the_pool_and_what_the_dataset_may_take(void **unused)
     assert_int_equal(usage.available, 536870912);
 }
 
-static void a_pool_that_is_not_there_says_how_to_import_it(void **unused)
+static void missing_pool_is_reported_with_the_import_command(void **unused)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *pool = fake_path("pool"), *state = fake_path("kstat/tank/state");
@@ -294,19 +294,19 @@ int main(void)
 {
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_tells_all_of_a_volume),
+        cmocka_unit_test(line_has_all_fields_of_a_volume),
         cmocka_unit_test(a_line_of_another_form_is_not_believed),
-        cmocka_unit_test(a_snapshots_line_tells_its_clones),
+        cmocka_unit_test(line_of_a_snapshot_has_its_clones),
         cmocka_unit_test(an_answer_is_one_text),
         cmocka_unit_test(a_pool_is_one_line),
         FAKE_TEST(a_listing_shows_volumes_and_hides_ours),
         FAKE_TEST(a_report_that_is_not_whole_is_no_list),
-        FAKE_TEST(warnings_beside_a_whole_report_do_no_harm),
-        FAKE_TEST(a_volume_tells_what_it_is),
-        FAKE_TEST(what_is_no_name_is_no_volume),
+        FAKE_TEST(warnings_with_a_complete_zfs_report_are_ignored),
+        FAKE_TEST(record_has_the_properties_of_the_volume),
+        FAKE_TEST(invalid_name_is_not_a_volume),
         FAKE_TEST(paths_and_keys_lead_to_names),
-        FAKE_TEST(usage_is_of_the_pool_and_what_the_dataset_may_take),
-        FAKE_TEST(a_pool_that_is_not_there_says_how_to_import_it),
+        FAKE_TEST(usage_is_the_pools_size_and_the_datasets_available_space),
+        FAKE_TEST(missing_pool_is_reported_with_the_import_command),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

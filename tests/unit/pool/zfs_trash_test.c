@@ -71,7 +71,7 @@ static void a_nested_volume_is_kept_where_it_is(void **unused)
 }
 
 /* ZFS itself refuses to remove a volume with snapshots or clones. */
-static void it_is_removed_when_nothing_hangs_on_it(void **unused)
+static void trashed_volume_without_dependents_is_removed(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
     GError *error = NULL;
@@ -91,7 +91,7 @@ static void it_is_removed_when_nothing_hangs_on_it(void **unused)
 }
 
 /* Next to the longest name of a volume, which leaves room for a draft's name. */
-static void there_is_room_for_it_beside_each_volume(void **unused)
+static void trash_has_room_in_the_parent_of_each_volume(void **unused)
 {
     g_autofree char *deep = g_strnfill(255 - 82 - strlen("tank") - strlen("/v"), 'd');
     g_autofree char *filesystem = g_strconcat("tank/", deep, NULL);
@@ -115,8 +115,8 @@ int main(void)
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(a_nested_volume_is_kept_where_it_is),
-        FAKE_TEST(it_is_removed_when_nothing_hangs_on_it),
-        FAKE_TEST(there_is_room_for_it_beside_each_volume),
+        FAKE_TEST(trashed_volume_without_dependents_is_removed),
+        FAKE_TEST(trash_has_room_in_the_parent_of_each_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

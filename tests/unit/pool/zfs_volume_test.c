@@ -49,7 +49,7 @@ static void a_volume_is_reserved_or_sparse_as_asked(void **unused)
     }
 }
 
-static void the_host_looks_for_no_partitions(void **unused)
+static void partitions_are_not_scanned_by_the_host(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("v", MIB);
     g_autoptr(CstVolDef) other = fake_volume("w", MIB);
@@ -104,7 +104,7 @@ static void properties_are_the_volumes_own_or_the_pools(void **unused)
     assert_int_equal(fake_count(), 1);
 }
 
-static void what_can_be_no_volume_is_refused(void **unused)
+static void impossible_volume_is_refused(void **unused)
 {
     static const struct {
         const char *name;
@@ -188,7 +188,7 @@ static void a_draft_is_a_volume_when_it_is_finished(void **unused)
  * Either the volume exists and the call succeeds, or it does not exist and the call reports an
  * error.
  */
-static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void zfs_creation_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *verb, *how;
@@ -235,7 +235,7 @@ static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
     }
 }
 
-static void a_name_that_is_taken_is_left_alone(void **unused)
+static void existing_dataset_is_kept(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("disk", MIB);
     g_autoptr(GError) error = NULL;
@@ -251,7 +251,7 @@ static void a_name_that_is_taken_is_left_alone(void **unused)
 }
 
 /* A device that is linked under the name but belongs to another dataset is not opened. */
-static void a_stale_link_is_not_taken_for_the_volume(void **unused)
+static void stale_link_is_not_accepted_as_the_volume(void **unused)
 {
     g_autofree char *device = fake_path("dev/zvol/tank/a"), *other = fake_path("other");
     g_autoptr(GError) error = NULL;
@@ -268,7 +268,7 @@ static void a_stale_link_is_not_taken_for_the_volume(void **unused)
 
 /* --- delete and resize ------------------------------------------------------------------------ */
 
-static void deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void zfs_deletion_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -295,7 +295,7 @@ static void deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
     }
 }
 
-static void what_hangs_on_a_volume_keeps_it(void **unused)
+static void volume_with_dependents_is_kept(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -331,7 +331,7 @@ static void hidden_snapshots_of_the_dead_go_along(void **unused)
     assert_int_equal(fake_count(), 0);
 }
 
-static void resizing_tells_what_is_there_whatever_the_tool_says(void **unused)
+static void zfs_resize_is_verified_after_any_result_of_the_tool(void **unused)
 {
     static const struct {
         const char *how;
@@ -371,7 +371,7 @@ static gboolean make_clone(const char *source, const char *snapshot, const char 
     return made;
 }
 
-static void a_clone_has_the_content_and_its_snapshot_goes_with_it(void **unused)
+static void clone_has_the_content_and_its_snapshot_is_removed_with_it(void **unused)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autofree char *names = NULL;
@@ -397,7 +397,7 @@ static void a_clone_has_the_content_and_its_snapshot_goes_with_it(void **unused)
     assert_int_equal(fake_count(), before);
 }
 
-static void a_clone_of_a_snapshot_hangs_on_that(void **unused)
+static void clone_of_a_snapshot_depends_on_that_snapshot(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -429,7 +429,7 @@ static void snapshot_of_the_draft_of_a_clone_stays_with_the_clone(void **unused)
     assert_string_equal(((CstSnapshot *)list->pdata[0])->name, "s");
 }
 
-static void what_can_not_be_shared_is_copied(void **unused)
+static void clone_that_cannot_share_is_left_to_the_copy(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("copy", 8 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -455,7 +455,7 @@ static void a_clone_that_reserves_has_all_of_it_reserved(void **unused)
     assert_fact("tank/copy", 3, "8454144");
 }
 
-static void a_backing_store_is_what_is_cloned(void **unused)
+static void backing_store_is_cloned(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("copy", 8 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
@@ -474,7 +474,7 @@ static void a_backing_store_is_what_is_cloned(void **unused)
     fake_assert_error(&error, CST_ERROR_INVALID);
 }
 
-static void a_clone_that_fails_leaves_nothing(void **unused)
+static void failed_zfs_clone_leaves_no_dataset(void **unused)
 {
     static const char *const verbs[] = {"snapshot", "clone", "set", "rename"};
 
@@ -491,7 +491,7 @@ static void a_clone_that_fails_leaves_nothing(void **unused)
 
 /* --- flatten ---------------------------------------------------------------------------------- */
 
-static void a_flattened_clone_shares_nothing(void **unused)
+static void flattened_clone_is_independent(void **unused)
 {
     fake_add("tank/disk");
     fake_write("disk", "born");
@@ -524,7 +524,7 @@ static void a_clone_that_is_used_is_not_flattened(void **unused)
     }
 }
 
-static void a_clone_that_was_written_meanwhile_is_not_flattened(void **unused)
+static void clone_written_during_a_flatten_is_not_flattened(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -554,30 +554,30 @@ int main(void)
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(a_volume_is_reserved_or_sparse_as_asked),
-        FAKE_TEST(the_host_looks_for_no_partitions),
+        FAKE_TEST(partitions_are_not_scanned_by_the_host),
         FAKE_TEST(a_size_is_rounded_up_to_blocks),
         FAKE_TEST(properties_are_the_volumes_own_or_the_pools),
-        FAKE_TEST(what_can_be_no_volume_is_refused),
+        FAKE_TEST(impossible_volume_is_refused),
         FAKE_TEST(a_name_may_be_several_of_nested_datasets),
         FAKE_TEST(a_name_leaves_room_for_its_draft),
         FAKE_TEST(a_draft_is_a_volume_when_it_is_finished),
-        FAKE_TEST(creation_tells_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(a_name_that_is_taken_is_left_alone),
-        FAKE_TEST(a_stale_link_is_not_taken_for_the_volume),
-        FAKE_TEST(deletion_tells_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(what_hangs_on_a_volume_keeps_it),
+        FAKE_TEST(zfs_creation_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(existing_dataset_is_kept),
+        FAKE_TEST(stale_link_is_not_accepted_as_the_volume),
+        FAKE_TEST(zfs_deletion_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(volume_with_dependents_is_kept),
         FAKE_TEST(hidden_snapshots_of_the_dead_go_along),
-        FAKE_TEST(resizing_tells_what_is_there_whatever_the_tool_says),
-        FAKE_TEST(a_clone_has_the_content_and_its_snapshot_goes_with_it),
-        FAKE_TEST(a_clone_of_a_snapshot_hangs_on_that),
+        FAKE_TEST(zfs_resize_is_verified_after_any_result_of_the_tool),
+        FAKE_TEST(clone_has_the_content_and_its_snapshot_is_removed_with_it),
+        FAKE_TEST(clone_of_a_snapshot_depends_on_that_snapshot),
         FAKE_TEST(snapshot_of_the_draft_of_a_clone_stays_with_the_clone),
-        FAKE_TEST(what_can_not_be_shared_is_copied),
+        FAKE_TEST(clone_that_cannot_share_is_left_to_the_copy),
         FAKE_TEST(a_clone_that_reserves_has_all_of_it_reserved),
-        FAKE_TEST(a_backing_store_is_what_is_cloned),
-        FAKE_TEST(a_clone_that_fails_leaves_nothing),
-        FAKE_TEST(a_flattened_clone_shares_nothing),
+        FAKE_TEST(backing_store_is_cloned),
+        FAKE_TEST(failed_zfs_clone_leaves_no_dataset),
+        FAKE_TEST(flattened_clone_is_independent),
         FAKE_TEST(a_clone_that_is_used_is_not_flattened),
-        FAKE_TEST(a_clone_that_was_written_meanwhile_is_not_flattened),
+        FAKE_TEST(clone_written_during_a_flatten_is_not_flattened),
         FAKE_TEST(snapshots_and_clones_keep_a_clone_from_being_flattened),
     };
 
