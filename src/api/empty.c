@@ -6,7 +6,7 @@
  */
 #include "api_private.h"
 
-static gboolean empty(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_empty_reply(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return TRUE; /* @ret is zeroed: count 0, or an empty list */
 }
@@ -24,9 +24,9 @@ static gboolean no_devices(CstApiCall *call, const void *args, void *ret, GError
 }
 
 #define ROW(number, ...)    CST_REMOTE_PROCEDURE(number, INLINE, READ, DRIVER, __VA_ARGS__)
-#define COUNT(number, name) ROW(number, name, void, int, empty)
+#define COUNT(number, name) ROW(number, name, void, int, api_empty_reply)
 #define NAMES(number, name) ROW(number, name, int, names, empty_up_to)
-#define ALL(number, name)   ROW(number, name, list_all_args, empty_list, empty)
+#define ALL(number, name)   ROW(number, name, list_all_args, empty_list, api_empty_reply)
 
 const CstProcedure cst_api_empty_procedures[] = {
     COUNT(CONNECT_NUM_OF_DOMAINS, "virConnectNumOfDomains"),
@@ -49,8 +49,9 @@ const CstProcedure cst_api_empty_procedures[] = {
     ALL(CONNECT_LIST_ALL_NODE_DEVICES, "virConnectListAllNodeDevices"),
     ALL(CONNECT_LIST_ALL_NWFILTERS, "virConnectListAllNWFilters"),
     ALL(CONNECT_LIST_ALL_NWFILTER_BINDINGS, "virConnectListAllNWFilterBindings"),
-    ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_num_args, int, empty),
+    ROW(NODE_NUM_OF_DEVICES, "virNodeNumOfDevices", devices_num_args, int, api_empty_reply),
     ROW(NODE_LIST_DEVICES, "virNodeListDevices", devices_args, names, no_devices),
-    ROW(CONNECT_GET_ALL_DOMAIN_STATS, "virConnectGetAllDomainStats", domain_stats_args, int, empty),
+    ROW(CONNECT_GET_ALL_DOMAIN_STATS, "virConnectGetAllDomainStats", domain_stats_args, int,
+        api_empty_reply),
     {0},
 };

@@ -76,7 +76,7 @@ static gboolean max_vcpus(CstApiCall *call, const void *data, void *ret, GError 
     return TRUE;
 }
 
-static gboolean unsupported(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_call_unsupported(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s", call->procedure->name);
 }
@@ -93,7 +93,7 @@ static gboolean memory_stats(CstApiCall *call, const void *data, void *ret_data,
     CstHostMemory memory;
 
     if (call->session->driver != CST_API_QEMU)
-        return unsupported(call, data, ret_data, error);
+        return api_call_unsupported(call, data, ret_data, error);
     if (!cst_flags_check(args->flags, 0, "virNodeGetMemoryStats", error) ||
         !cst_host_get_memory(args->second, &memory, error))
         return FALSE;
@@ -173,7 +173,7 @@ static gboolean get_capabilities(CstApiCall *call, const void *args, void *ret, 
     return ((wire_text *)ret)->value != NULL;
 }
 
-static gboolean version(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_version_get(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_version_ret *ret = data;
 
@@ -192,16 +192,18 @@ const CstProcedure cst_api_host_procedures[] = {
     HOST(NODE_GET_CPU_MAP, QUICK, READ, "virNodeGetCPUMap", cpu_map_args, cpu_map_ret, cpu_map),
     HOST(CONNECT_GET_MAX_VCPUS, INLINE, READ, "virConnectGetMaxVcpus", max_vcpus_args, int,
          max_vcpus),
-    HOST(CONNECT_GET_SYSINFO, INLINE, READ, "virConnectGetSysinfo", flags_args, text, unsupported),
+    HOST(CONNECT_GET_SYSINFO, INLINE, READ, "virConnectGetSysinfo", flags_args, text,
+         api_call_unsupported),
     HOST(NODE_GET_CPU_STATS, INLINE, READ, "virNodeGetCPUStats", node_stats_args, void,
-         unsupported),
+         api_call_unsupported),
     HOST(NODE_GET_MEMORY_STATS, QUICK, READ, "virNodeGetMemoryStats", node_stats_args,
          memory_stats_ret, memory_stats),
-    HOST(NODE_GET_SECURITY_MODEL, INLINE, READ, "virNodeGetSecurityModel", void, void, unsupported),
+    HOST(NODE_GET_SECURITY_MODEL, INLINE, READ, "virNodeGetSecurityModel", void, void,
+         api_call_unsupported),
     HOST(CONNECT_GET_CPU_MODEL_NAMES, INLINE, READ, "virConnectGetCPUModelNames", cpu_models_args,
-         cpu_models_ret, unsupported),
+         cpu_models_ret, api_call_unsupported),
     HOST(CONNECT_GET_DOMAIN_CAPABILITIES, INLINE, WRITE, "virConnectGetDomainCapabilities",
-         domain_caps_args, text, unsupported),
+         domain_caps_args, text, api_call_unsupported),
     CONN(CONNECT_GET_TYPE, INLINE, "virConnectGetType", void, text, get_type),
     CONN(CONNECT_GET_URI, INLINE, "virConnectGetURI", void, text, get_uri),
     CONN(CONNECT_GET_VERSION, INLINE, "virConnectGetVersion", void, hyper, get_version),
@@ -210,6 +212,6 @@ const CstProcedure cst_api_host_procedures[] = {
     CONN(CONNECT_IS_SECURE, INLINE, "virConnectIsSecure", void, int, is_secure),
     CONN(CONNECT_GET_CAPABILITIES, QUICK, "virConnectGetCapabilities", void, text,
          get_capabilities),
-    CST_OWN_PROCEDURE(VERSION, INLINE, READ, "cisternVersion", void, version_ret, version),
+    CST_OWN_PROCEDURE(VERSION, INLINE, READ, "cisternVersion", void, version_ret, api_version_get),
     {0},
 };

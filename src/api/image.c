@@ -12,7 +12,7 @@
 
 #include "api_private.h"
 
-static void fill_row(wire_chain_row *ret, CstChainRow *row)
+static void api_chain_row_fill(wire_chain_row *ret, CstChainRow *row)
 {
     *ret = (wire_chain_row){
         .level = row->level,
@@ -27,7 +27,7 @@ static void fill_row(wire_chain_row *ret, CstChainRow *row)
     };
 }
 
-static gboolean chain(CstApiCall *call, const void *args, void *ret_data, GError **error)
+static gboolean api_vol_chain(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_chain_ret *ret = ret_data;
@@ -38,11 +38,11 @@ static gboolean chain(CstApiCall *call, const void *args, void *ret_data, GError
         return FALSE;
     ret->rows.rows_val = g_new0(wire_chain_row, rows->len + 1);
     for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
-        fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+        api_chain_row_fill(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
     return TRUE;
 }
 
-static gboolean holders(CstApiCall *call, const void *args, void *ret_data, GError **error)
+static gboolean api_vol_holders(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_holders_ret *ret = ret_data;
@@ -61,8 +61,8 @@ static gboolean holders(CstApiCall *call, const void *args, void *ret_data, GErr
     return TRUE;
 }
 
-static gboolean run_check(CstApiCall *call, const wire_vol_flags_args *args,
-                          CstCheckReport *ret_report, GError **error)
+static gboolean api_check_run(CstApiCall *call, const wire_vol_flags_args *args,
+                              CstCheckReport *ret_report, GError **error)
 {
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
@@ -85,23 +85,24 @@ static wire_check_ret report_arg(const CstCheckReport *report)
     };
 }
 
-static gboolean check(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_vol_check(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     g_auto(CstCheckReport) report = {0};
 
-    if (!run_check(call, args, &report, error))
+    if (!api_check_run(call, args, &report, error))
         return FALSE;
     *(wire_check_ret *)ret = report_arg(&report);
     return TRUE;
 }
 
-static gboolean check_list(CstApiCall *call, const void *args, void *ret_data, GError **error)
+static gboolean api_vol_check_list(CstApiCall *call, const void *args, void *ret_data,
+                                   GError **error)
 {
     wire_check_list_ret *ret = ret_data;
     g_auto(CstCheckReport) report = {0};
     guint count;
 
-    if (!run_check(call, args, &report, error))
+    if (!api_check_run(call, args, &report, error))
         return FALSE;
     ret->report = report_arg(&report);
     count = MIN(cst_findings_length(report.findings), WIRE_FINDINGS_MAX);
@@ -115,7 +116,7 @@ static gboolean check_list(CstApiCall *call, const void *args, void *ret_data, G
     return TRUE;
 }
 
-static gboolean flatten(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_vol_flatten(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
@@ -123,7 +124,7 @@ static gboolean flatten(CstApiCall *call, const void *args, void *ret, GError **
     return pool && cst_vol_flatten(pool, vol->name, call->task, error);
 }
 
-static gboolean commit(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_commit(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_commit_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -132,7 +133,7 @@ static gboolean commit(CstApiCall *call, const void *data, void *ret, GError **e
                                   call->task, error);
 }
 
-static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_vol_sparsify(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
@@ -141,7 +142,7 @@ static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError *
                                     (uint64_t *)&((wire_size *)ret)->value, error);
 }
 
-static gboolean serve(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_serve(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_serve_args *args = data;
     const CstVolServe how = {
@@ -165,7 +166,7 @@ static gboolean serve(CstApiCall *call, const void *data, void *ret, GError **er
     return pool && cst_vol_serve(pool, args->vol.name, &how, call->task, error);
 }
 
-static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_convert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_convert_args *args = data;
     const CstVolConvert how = {args->name, args->format, cst_api_opt_text(args->options),
@@ -177,7 +178,7 @@ static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
-static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_rebase(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_rebase_args *args = data;
     const CstVolRebase how = {cst_api_opt_text(args->backing),
@@ -187,7 +188,7 @@ static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **e
     return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
 }
 
-static gboolean declare(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_declare(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_declare_args *args = data;
     const CstVolDeclare how = {cst_api_opt_text(args->format), cst_api_opt_text(args->backing),
@@ -197,7 +198,7 @@ static gboolean declare(CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_vol_declare(pool, args->vol.name, &how, call->task, error);
 }
 
-static gboolean problems(CstApiCall *call, const void *args, void *ret_data, GError **error)
+static gboolean api_vol_problems(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_vol_problems_ret *ret = ret_data;
@@ -213,7 +214,7 @@ static gboolean problems(CstApiCall *call, const void *args, void *ret_data, GEr
     return TRUE;
 }
 
-static gboolean follow(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_pool_follow(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_pool_follow_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -231,7 +232,7 @@ static gboolean follow(CstApiCall *call, const void *data, void *ret, GError **e
     return TRUE;
 }
 
-static gboolean compare(CstApiCall *call, const void *data, void *ret_data, GError **error)
+static gboolean api_vol_compare(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_vol_pair_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -246,7 +247,7 @@ static gboolean compare(CstApiCall *call, const void *data, void *ret_data, GErr
     return TRUE;
 }
 
-static gboolean measure(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_measure(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_measure_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -274,7 +275,7 @@ static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
 /* One page of the service fits into a reply. Larger maps need several calls (more). */
 G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
 
-static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError **error)
+static gboolean api_vol_map(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_vol_map_args *args = data;
     wire_map_ret *ret = ret_data;
@@ -297,7 +298,7 @@ static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError *
     return TRUE;
 }
 
-static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_bitmap(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_bitmap_args *args = data;
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
@@ -324,31 +325,38 @@ static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **e
 }
 
 const CstProcedure cst_api_image_procedures[] = {
-    CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, chain),
+    CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, api_vol_chain),
     CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
-                      holders),
+                      api_vol_holders),
     /* VOL_CHECK reports numbers only, for clients that do not know VOL_CHECK_LIST. */
-    CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret, check),
+    CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret,
+                      api_vol_check),
     CST_OWN_PROCEDURE(VOL_CHECK_LIST, LONG, WRITE, "cisternVolCheck", vol_flags_args,
-                      check_list_ret, check_list),
-    CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void, flatten),
-    CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void, commit),
-    CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size, sparsify),
-    CST_OWN_PROCEDURE(VOL_SERVE, LONG, WRITE, "cisternVolServe", vol_serve_args, void, serve),
+                      check_list_ret, api_vol_check_list),
+    CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void,
+                      api_vol_flatten),
+    CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void,
+                      api_vol_commit),
+    CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size,
+                      api_vol_sparsify),
+    CST_OWN_PROCEDURE(VOL_SERVE, LONG, WRITE, "cisternVolServe", vol_serve_args, void,
+                      api_vol_serve),
     CST_OWN_PROCEDURE(VOL_CONVERT, LONG, WRITE, "cisternVolConvert", vol_convert_args, vol_args,
-                      convert),
-    CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void, rebase),
+                      api_vol_convert),
+    CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void,
+                      api_vol_rebase),
     CST_OWN_PROCEDURE(VOL_DECLARE, LONG, WRITE, "cisternVolDeclare", vol_declare_args, void,
-                      declare),
+                      api_vol_declare),
     CST_OWN_PROCEDURE(VOL_PROBLEMS, LONG, READ, "cisternVolProblems", vol_args, vol_problems_ret,
-                      problems),
+                      api_vol_problems),
     CST_OWN_PROCEDURE(POOL_FOLLOW, LONG, WRITE, "cisternPoolFollow", pool_follow_args,
-                      pool_follow_ret, follow),
+                      pool_follow_ret, api_pool_follow),
     CST_OWN_PROCEDURE(VOL_COMPARE, LONG, WRITE, "cisternVolCompare", vol_pair_args, compare_ret,
-                      compare),
+                      api_vol_compare),
     CST_OWN_PROCEDURE(VOL_MEASURE, LONG, WRITE, "cisternVolMeasure", vol_measure_args, measure_ret,
-                      measure),
-    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, map),
-    CST_OWN_PROCEDURE(VOL_BITMAP, LONG, WRITE, "cisternVolBitmap", vol_bitmap_args, void, bitmap),
+                      api_vol_measure),
+    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, api_vol_map),
+    CST_OWN_PROCEDURE(VOL_BITMAP, LONG, WRITE, "cisternVolBitmap", vol_bitmap_args, void,
+                      api_vol_bitmap),
     {0},
 };

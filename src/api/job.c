@@ -34,7 +34,7 @@ static void fill_job(wire_job *ret, CstJobInfo *job)
     };
 }
 
-static gboolean list(CstApiCall *call, const void *data, void *ret_data, GError **error)
+static gboolean api_job_list(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_job_list_args *args = data;
     wire_job_list_ret *ret = ret_data;
@@ -49,7 +49,7 @@ static gboolean list(CstApiCall *call, const void *data, void *ret_data, GError 
     return TRUE;
 }
 
-static gboolean info(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_job_info(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     g_autoptr(CstJobInfo) job =
         cst_service_job(call->service, ((const wire_job_args *)args)->id, error);
@@ -59,12 +59,12 @@ static gboolean info(CstApiCall *call, const void *args, void *ret, GError **err
     return job != NULL;
 }
 
-static gboolean cancel(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_job_cancel(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return cst_service_job_cancel(call->service, ((const wire_job_args *)args)->id, error);
 }
 
-static gboolean rate(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_job_set_limit(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_job_rate_args *args = data;
 
@@ -131,9 +131,11 @@ const CstProcedure cst_api_job_procedures[] = {
                       void, client_end),
     CST_OWN_PROCEDURE(CLIENT_JOB_GROUP, INLINE, WRITE, "cisternClientJobGroup",
                       client_job_group_args, void, client_group),
-    CST_OWN_PROCEDURE(JOB_LIST, QUICK, READ, "cisternJobList", job_list_args, job_list_ret, list),
-    CST_OWN_PROCEDURE(JOB_INFO, QUICK, READ, "cisternJobInfo", job_args, job, info),
-    CST_OWN_PROCEDURE(JOB_CANCEL, QUICK, WRITE, "cisternJobCancel", job_args, void, cancel),
-    CST_OWN_PROCEDURE(JOB_RATE, QUICK, WRITE, "cisternJobRate", job_rate_args, void, rate),
+    CST_OWN_PROCEDURE(JOB_LIST, QUICK, READ, "cisternJobList", job_list_args, job_list_ret,
+                      api_job_list),
+    CST_OWN_PROCEDURE(JOB_INFO, QUICK, READ, "cisternJobInfo", job_args, job, api_job_info),
+    CST_OWN_PROCEDURE(JOB_CANCEL, QUICK, WRITE, "cisternJobCancel", job_args, void, api_job_cancel),
+    CST_OWN_PROCEDURE(JOB_RATE, QUICK, WRITE, "cisternJobRate", job_rate_args, void,
+                      api_job_set_limit),
     {0},
 };

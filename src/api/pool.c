@@ -48,7 +48,7 @@ static gboolean num_of_defined_pools(CstApiCall *call, const void *args, void *r
     return count_pools(call, CST_LIST_POOLS_INACTIVE, ret, error);
 }
 
-static gboolean list_pools(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_pool_list_active(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return name_pools(call, CST_LIST_POOLS_ACTIVE, ((const wire_int *)args)->value, ret, error);
 }
@@ -97,14 +97,14 @@ static gboolean give_pool(CstPool *pool, void *ret)
     return TRUE;
 }
 
-static gboolean by_name(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_pool_by_name(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const char *name = ((const wire_text *)args)->value;
 
     return give_pool(cst_service_pool_by_name(call->service, name, error), ret);
 }
 
-static gboolean by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_pool_by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     CstUuid uuid;
 
@@ -127,7 +127,7 @@ static gboolean by_target(CstApiCall *call, const void *args, void *ret, GError 
 
 /* --- state ----------------------------------------------------------------------------------- */
 
-static gboolean get_info(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_pool_get_info(CstApiCall *call, const void *args, void *data, GError **error)
 {
     g_autoptr(CstPool) pool =
         cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
@@ -168,7 +168,7 @@ static gboolean is_persistent(CstApiCall *call, const void *args, void *ret, GEr
     return TRUE;
 }
 
-static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_pool_get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_pool_flags_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -204,7 +204,7 @@ static gboolean create_xml(CstApiCall *call, const void *data, void *ret, GError
         cst_service_pool_create(call->service, args->text, args->flags, call->task, error), ret);
 }
 
-static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_pool_define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_text_flags_args *args = data;
 
@@ -240,7 +240,7 @@ POOL_CALL(undefine, cst_pool_undefine)
 
 /* --- about pools ----------------------------------------------------------------------------- */
 
-static gboolean find_sources(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_find_pool_sources(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_find_sources_args *args = data;
 
@@ -249,7 +249,7 @@ static gboolean find_sources(CstApiCall *call, const void *data, void *ret, GErr
     return ((wire_text *)ret)->value != NULL;
 }
 
-static gboolean capabilities(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_pool_capabilities(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     if (!cst_flags_check(((const wire_flags_args *)args)->flags, 0,
                          "storageConnectGetStoragePoolCapabilities", error))
@@ -270,7 +270,7 @@ static gboolean get_problem(CstApiCall *call, const void *args, void *ret, GErro
 }
 
 /* Notes above WIRE_LIST_MAX are left out, because the first ones are the most important. */
-static gboolean health(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_pool_health(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_pool_health_ret *ret = data;
     g_autoptr(CstPool) pool =
@@ -288,7 +288,7 @@ static gboolean health(CstApiCall *call, const void *args, void *data, GError **
     return TRUE;
 }
 
-static gboolean room(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_pool_room(CstApiCall *call, const void *args, void *data, GError **error)
 {
     g_autoptr(CstPool) pool =
         cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
@@ -333,7 +333,7 @@ const CstProcedure cst_api_pool_procedures[] = {
     ROW(CONNECT_NUM_OF_STORAGE_POOLS, INLINE, READ, "virConnectNumOfStoragePools", void, int,
         num_of_pools),
     ROW(CONNECT_LIST_STORAGE_POOLS, INLINE, READ, "virConnectListStoragePools", int, names,
-        list_pools),
+        api_pool_list_active),
     ROW(CONNECT_NUM_OF_DEFINED_STORAGE_POOLS, INLINE, READ, "virConnectNumOfDefinedStoragePools",
         void, int, num_of_defined_pools),
     ROW(CONNECT_LIST_DEFINED_STORAGE_POOLS, INLINE, READ, "virConnectListDefinedStoragePools", int,
@@ -341,13 +341,13 @@ const CstProcedure cst_api_pool_procedures[] = {
     ROW(CONNECT_LIST_ALL_STORAGE_POOLS, INLINE, READ, "virConnectListAllStoragePools",
         list_all_args, pools_ret, list_all_pools),
     ROW(CONNECT_FIND_STORAGE_POOL_SOURCES, LONG, WRITE, "virConnectFindStoragePoolSources",
-        find_sources_args, text, find_sources),
+        find_sources_args, text, api_find_pool_sources),
     ROW(CONNECT_GET_STORAGE_POOL_CAPABILITIES, QUICK, READ, "virConnectGetStoragePoolCapabilities",
-        flags_args, text, capabilities),
+        flags_args, text, api_pool_capabilities),
     ROW(STORAGE_POOL_CREATE_XML, LONG, WRITE, "virStoragePoolCreateXML", text_flags_args, pool_args,
         create_xml),
     ROW(STORAGE_POOL_DEFINE_XML, QUICK, WRITE, "virStoragePoolDefineXML", text_flags_args,
-        pool_args, define_xml),
+        pool_args, api_pool_define_xml),
     ROW(STORAGE_POOL_CREATE, LONG, WRITE, "virStoragePoolCreate", pool_flags_args, void, create),
     ROW(STORAGE_POOL_BUILD, LONG, WRITE, "virStoragePoolBuild", pool_flags_args, void, build),
     ROW(STORAGE_POOL_DESTROY, LONG, WRITE, "virStoragePoolDestroy", pool_args, void, destroy),
@@ -355,17 +355,17 @@ const CstProcedure cst_api_pool_procedures[] = {
     ROW(STORAGE_POOL_UNDEFINE, LONG, WRITE, "virStoragePoolUndefine", pool_args, void, undefine),
     ROW(STORAGE_POOL_REFRESH, LONG, WRITE, "virStoragePoolRefresh", pool_flags_args, void, refresh),
     ROW(STORAGE_POOL_LOOKUP_BY_NAME, INLINE, READ, "virStoragePoolLookupByName", text, pool_args,
-        by_name),
+        api_pool_by_name),
     ROW(STORAGE_POOL_LOOKUP_BY_UUID, INLINE, READ, "virStoragePoolLookupByUUID", uuid_args,
-        pool_args, by_uuid),
+        pool_args, api_pool_by_uuid),
     ROW(STORAGE_POOL_LOOKUP_BY_VOLUME, INLINE, READ, "virStoragePoolLookupByVolume", vol_args,
         pool_args, by_volume),
     ROW(STORAGE_POOL_LOOKUP_BY_TARGET_PATH, QUICK, READ, "virStoragePoolLookupByTargetPath", text,
         pool_args, by_target),
     ROW(STORAGE_POOL_GET_INFO, INLINE, READ, "virStoragePoolGetInfo", pool_args, pool_info_ret,
-        get_info),
+        api_pool_get_info),
     ROW(STORAGE_POOL_GET_XML_DESC, QUICK, READ, "virStoragePoolGetXMLDesc", pool_flags_args, text,
-        get_xml),
+        api_pool_get_xml),
     ROW(STORAGE_POOL_GET_AUTOSTART, INLINE, READ, "virStoragePoolGetAutostart", pool_args, int,
         get_autostart),
     ROW(STORAGE_POOL_SET_AUTOSTART, QUICK, WRITE, "virStoragePoolSetAutostart", pool_autostart_args,
@@ -376,8 +376,9 @@ const CstProcedure cst_api_pool_procedures[] = {
     CST_OWN_PROCEDURE(POOL_STATUS, INLINE, READ, "cisternPoolStatus", pool_args, pool_status_ret,
                       get_problem),
     CST_OWN_PROCEDURE(POOL_HEALTH, LONG, READ, "cisternPoolHealth", pool_args, pool_health_ret,
-                      health),
-    CST_OWN_PROCEDURE(POOL_ROOM, LONG, READ, "cisternPoolRoom", pool_args, pool_room_ret, room),
+                      api_pool_health),
+    CST_OWN_PROCEDURE(POOL_ROOM, LONG, READ, "cisternPoolRoom", pool_args, pool_room_ret,
+                      api_pool_room),
     CST_OWN_PROCEDURE(POOL_THIN, LONG, READ, "cisternPoolThin", pool_args, pool_thin_ret,
                       thin_stores),
     {0},

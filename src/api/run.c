@@ -86,7 +86,7 @@ static char *list_texts(const CstProcedure *procedure, const void *args)
 
 /* --- the log --------------------------------------------------------------------------------- */
 
-static void log_begin(const CstApiCall *call, const void *args)
+static void api_log_call_begin(const CstApiCall *call, const void *args)
 {
     const CstLogContext *context = cst_log_context();
     g_autofree char *texts = list_texts(call->procedure, args);
@@ -100,7 +100,7 @@ static void log_begin(const CstApiCall *call, const void *args)
 }
 
 /* @error: NULL if the call has succeeded. */
-static void log_end(const CstApiCall *call, gint64 began, const GError *error)
+static void api_log_call_end(const CstApiCall *call, gint64 began, const GError *error)
 {
     double ms = (double)(g_get_monotonic_time() - began) / 1000;
     g_autofree char *text = error ? cst_error_text(error) : NULL;
@@ -123,9 +123,9 @@ gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **err
     if (!cst_log_enabled(CST_LOG_DEBUG))
         return call->procedure->handler(call, args, ret, error);
     began = g_get_monotonic_time();
-    log_begin(call, args);
+    api_log_call_begin(call, args);
     ok = call->procedure->handler(call, args, ret, &local);
-    log_end(call, began, local);
+    api_log_call_end(call, began, local);
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return ok;
@@ -139,8 +139,8 @@ gboolean cst_api_run_from_memory(CstApiCall *call, const void *args, void *ret)
         return FALSE;
     if (cst_log_enabled(CST_LOG_DEBUG)) {
         began = g_get_monotonic_time();
-        log_begin(call, args);
-        log_end(call, began, NULL);
+        api_log_call_begin(call, args);
+        api_log_call_end(call, began, NULL);
     }
     return TRUE;
 }

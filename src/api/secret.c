@@ -96,7 +96,7 @@ static CstUuid uuid_of(const wire_uuid bytes)
     return uuid;
 }
 
-static gboolean by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_secret_by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     CstUuid uuid = uuid_of(((const wire_uuid_args *)args)->uuid);
 
@@ -111,7 +111,7 @@ static gboolean by_usage(CstApiCall *call, const void *data, void *ret, GError *
         cst_service_secret_by_usage(call->service, args->usage_type, args->usage_id, error), ret);
 }
 
-static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_secret_define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_text_flags_args *args = data;
 
@@ -119,14 +119,14 @@ static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError
                        ret);
 }
 
-static gboolean undefine(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_secret_undefine(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     CstUuid uuid = uuid_of(((const wire_secret_args *)args)->secret.uuid);
 
     return cst_service_secret_undefine(call->service, &uuid, error);
 }
 
-static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_secret_get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_flags_args *args = data;
     CstUuid uuid = uuid_of(args->secret.uuid);
@@ -138,7 +138,7 @@ static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static gboolean set_value(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_secret_set_value(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_set_value_args *args = data;
     CstUuid uuid = uuid_of(args->secret.uuid);
@@ -157,7 +157,8 @@ static void wipe_new_value(void *data)
         explicit_bzero(args->value.value_val, args->value.value_len);
 }
 
-static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GError **error)
+static gboolean api_secret_get_value(CstApiCall *call, const void *data, void *ret_data,
+                                     GError **error)
 {
     const wire_secret_flags_args *args = data;
     wire_secret_value_ret *ret = ret_data;
@@ -192,8 +193,8 @@ typedef gboolean (*SealFunc)(CstService *service, const CstSecretSealArgs *args,
 G_STATIC_ASSERT((int)CST_SECRET_SEAL_ALL == WIRE_SEAL_ALL);
 G_STATIC_ASSERT((int)CST_SECRET_SEAL_REKEY == WIRE_SEAL_REKEY);
 
-static gboolean change_seals(CstApiCall *call, const wire_secret_seal_args *args,
-                             wire_secret_seal_ret *ret, SealFunc change, GError **error)
+static gboolean api_secret_change_seals(CstApiCall *call, const wire_secret_seal_args *args,
+                                        wire_secret_seal_ret *ret, SealFunc change, GError **error)
 {
     g_autofree CstUuid *uuids = g_new0(CstUuid, args->secrets.secrets_len + 1);
     CstSecretSealArgs wanted = {uuids, args->secrets.secrets_len, args->flags};
@@ -207,18 +208,18 @@ static gboolean change_seals(CstApiCall *call, const wire_secret_seal_args *args
     return TRUE;
 }
 
-static gboolean seal(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_secret_seal(CstApiCall *call, const void *args, void *ret, GError **error)
 {
-    return change_seals(call, args, ret, cst_service_secrets_seal, error);
+    return api_secret_change_seals(call, args, ret, cst_service_secrets_seal, error);
 }
 
-static gboolean unseal(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_secret_unseal(CstApiCall *call, const void *args, void *ret, GError **error)
 {
-    return change_seals(call, args, ret, cst_service_secrets_unseal, error);
+    return api_secret_change_seals(call, args, ret, cst_service_secrets_unseal, error);
 }
 
 /* Copies up to WIRE_LIST_MAX names; returns their number. */
-static u_int fill_names(char ***ret_names, const GPtrArray *names)
+static u_int api_names_fill(char ***ret_names, const GPtrArray *names)
 {
     u_int count = MIN(names->len, (guint)WIRE_LIST_MAX);
 
@@ -240,11 +241,11 @@ static void fill_use(wire_secret_use *ret, const CstSecretUse *use)
     ret->changed = use->changed;
     ret->key_id = cst_api_opt(g_strdup(use->key_id));
     ret->problem = cst_api_opt(g_strdup(use->problem));
-    ret->pools.pools_len = fill_names(&ret->pools.pools_val, use->pools);
-    ret->volumes.volumes_len = fill_names(&ret->volumes.volumes_val, use->volumes);
+    ret->pools.pools_len = api_names_fill(&ret->pools.pools_val, use->pools);
+    ret->volumes.volumes_len = api_names_fill(&ret->volumes.volumes_val, use->volumes);
 }
 
-static gboolean uses(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_secret_uses(CstApiCall *call, const void *args, void *data, GError **error)
 {
     g_autoptr(GPtrArray) list = cst_service_secret_uses(call->service, error);
     wire_secret_uses_ret *ret = data;
@@ -265,7 +266,8 @@ static gboolean uses(CstApiCall *call, const void *args, void *data, GError **er
 
 G_STATIC_ASSERT((int)CST_SECRET_ROTATE_ACTIVE == WIRE_ROTATE_ACTIVE);
 
-static gboolean rotate(CstApiCall *call, const void *data, void *ret_data, GError **error)
+static gboolean api_secret_rotate(CstApiCall *call, const void *data, void *ret_data,
+                                  GError **error)
 {
     const wire_secret_rotate_args *args = data;
     wire_secret_rotate_ret *ret = ret_data;
@@ -307,23 +309,27 @@ const CstProcedure cst_api_secret_procedures[] = {
     ROW(CONNECT_LIST_SECRETS, READ, "virConnectListSecrets", int, names, list_secrets),
     ROW(CONNECT_LIST_ALL_SECRETS, READ, "virConnectListAllSecrets", list_all_args, secrets_ret,
         list_all_secrets),
-    ROW(SECRET_LOOKUP_BY_UUID, READ, "virSecretLookupByUUID", uuid_args, secret_args, by_uuid),
+    ROW(SECRET_LOOKUP_BY_UUID, READ, "virSecretLookupByUUID", uuid_args, secret_args,
+        api_secret_by_uuid),
     ROW(SECRET_LOOKUP_BY_USAGE, READ, "virSecretLookupByUsage", secret_usage_args, secret_args,
         by_usage),
-    ROW(SECRET_DEFINE_XML, WRITE, "virSecretDefineXML", text_flags_args, secret_args, define_xml),
-    ROW(SECRET_UNDEFINE, WRITE, "virSecretUndefine", secret_args, void, undefine),
-    ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text, get_xml),
-    ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void, set_value,
-        .wipe_args = wipe_new_value),
+    ROW(SECRET_DEFINE_XML, WRITE, "virSecretDefineXML", text_flags_args, secret_args,
+        api_secret_define_xml),
+    ROW(SECRET_UNDEFINE, WRITE, "virSecretUndefine", secret_args, void, api_secret_undefine),
+    ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text,
+        api_secret_get_xml),
+    ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void,
+        api_secret_set_value, .wipe_args = wipe_new_value),
     /* WRITE, as in libvirt, because a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
-        get_value, .wipe_ret = wipe_value),
+        api_secret_get_value, .wipe_ret = wipe_value),
     CST_OWN_PROCEDURE(SECRET_ROTATE, LONG, WRITE, "cisternSecretRotate", secret_rotate_args,
-                      secret_rotate_ret, rotate, .wipe_args = wipe_rotation),
+                      secret_rotate_ret, api_secret_rotate, .wipe_args = wipe_rotation),
     CST_OWN_PROCEDURE(SECRET_SEAL, LONG, WRITE, "cisternSecretSeal", secret_seal_args,
-                      secret_seal_ret, seal),
+                      secret_seal_ret, api_secret_seal),
     CST_OWN_PROCEDURE(SECRET_UNSEAL, LONG, WRITE, "cisternSecretUnseal", secret_seal_args,
-                      secret_seal_ret, unseal),
-    CST_OWN_PROCEDURE(SECRET_USES, LONG, READ, "cisternSecretUses", void, secret_uses_ret, uses),
+                      secret_seal_ret, api_secret_unseal),
+    CST_OWN_PROCEDURE(SECRET_USES, LONG, READ, "cisternSecretUses", void, secret_uses_ret,
+                      api_secret_uses),
     {0},
 };

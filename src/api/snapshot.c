@@ -21,7 +21,7 @@ static void fill_snapshot(wire_snapshot *wire, CstSnapshot *snapshot)
     wire->problem = cst_api_opt(g_steal_pointer(&snapshot->problem));
 }
 
-static gboolean list(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_snapshot_list(CstApiCall *call, const void *args, void *data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_snapshot_list_ret *ret = data;
@@ -39,7 +39,7 @@ static gboolean list(CstApiCall *call, const void *args, void *data, GError **er
     return TRUE;
 }
 
-static gboolean create(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_snapshot_create(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -68,7 +68,8 @@ static gboolean create_set(CstApiCall *call, const void *data, void *result, GEr
     return TRUE;
 }
 
-static gboolean lost(CstApiCall *call, const void *data, void *result, GError **error)
+static gboolean api_snapshot_revert_losses(CstApiCall *call, const void *data, void *result,
+                                           GError **error)
 {
     const wire_snapshot_args *args = data;
     wire_snapshot_lost_ret *ret = result;
@@ -87,7 +88,7 @@ static gboolean lost(CstApiCall *call, const void *data, void *result, GError **
 }
 
 /* args->other is a list of names with '/' as separator; a snapshot's name contains no '/'. */
-static gboolean revert(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_snapshot_revert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -97,7 +98,7 @@ static gboolean revert(CstApiCall *call, const void *data, void *ret, GError **e
                                            (const char *const *)agreed, call->task, error);
 }
 
-static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_snapshot_delete(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -105,7 +106,7 @@ static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_vol_snapshot_delete(pool, args->vol.name, args->name, call->task, error);
 }
 
-static gboolean rename_one(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_snapshot_rename(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -114,7 +115,7 @@ static gboolean rename_one(CstApiCall *call, const void *data, void *ret, GError
                                            call->task, error);
 }
 
-static gboolean clone_one(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_snapshot_clone(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -137,7 +138,7 @@ static void fill_changed(wire_vol_changed_ret *ret, CstChanged *changed)
     }
 }
 
-static gboolean tell_changed(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_changed(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_changed_args *args = data;
     g_auto(CstChanged) changed = {.offset = args->offset, .max = WIRE_LIST_MAX};
@@ -156,16 +157,17 @@ static gboolean tell_changed(CstApiCall *call, const void *data, void *ret, GErr
 #define ROW(number, needs, ...) CST_OWN_PROCEDURE(SNAPSHOT_##number, LONG, needs, __VA_ARGS__)
 
 const CstProcedure cst_api_snapshot_procedures[] = {
-    ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, list),
-    ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, create),
+    ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, api_snapshot_list),
+    ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, api_snapshot_create),
     ROW(CREATE_SET, WRITE, "cisternVolSnapshotCreateSet", snapshot_set_args, snapshot_set_ret,
         create_set),
-    ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret, lost),
-    ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, revert),
-    ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),
-    ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, rename_one),
-    ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, clone_one),
+    ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret,
+        api_snapshot_revert_losses),
+    ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, api_snapshot_revert),
+    ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, api_snapshot_delete),
+    ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, api_snapshot_rename),
+    ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, api_snapshot_clone),
     CST_OWN_PROCEDURE(VOL_CHANGED, LONG, WRITE, "cisternVolChanged", vol_changed_args,
-                      vol_changed_ret, tell_changed),
+                      vol_changed_ret, api_vol_changed),
     {0},
 };

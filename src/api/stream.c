@@ -7,7 +7,7 @@
 
 #include "api_private.h"
 
-static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_upload(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_stream_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -19,7 +19,7 @@ static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **e
     return call->upload != NULL;
 }
 
-static gboolean download(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_download(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_stream_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -99,9 +99,9 @@ static gboolean patch_content(CstApiCall *call, const void *data, void *ret, GEr
 
 const CstProcedure cst_api_stream_procedures[] = {
     CST_REMOTE_PROCEDURE(STORAGE_VOL_UPLOAD, LONG, WRITE, STORAGE, "virStorageVolUpload",
-                         vol_stream_args, void, upload),
+                         vol_stream_args, void, api_vol_upload),
     CST_REMOTE_PROCEDURE(STORAGE_VOL_DOWNLOAD, LONG, WRITE, STORAGE, "virStorageVolDownload",
-                         vol_stream_args, void, download),
+                         vol_stream_args, void, api_vol_download),
     CST_OWN_PROCEDURE(VOL_SEND, LONG, WRITE, "cisternVolSend", vol_send_args, vol_send_ret,
                       send_content),
     CST_OWN_PROCEDURE(VOL_RECEIVE, LONG, WRITE, "cisternVolReceive", vol_receive_args, text,

@@ -4,7 +4,7 @@
 
 #include "api_private.h"
 
-static void fill_row(const CstTrashRow *row, wire_trash_row *ret)
+static void api_trash_row_fill(const CstTrashRow *row, wire_trash_row *ret)
 {
     *ret = (wire_trash_row){
         .id = g_strdup(row->id),
@@ -19,7 +19,7 @@ static void fill_row(const CstTrashRow *row, wire_trash_row *ret)
     };
 }
 
-static gboolean list(CstApiCall *call, const void *args, void *data, GError **error)
+static gboolean api_trash_list(CstApiCall *call, const void *args, void *data, GError **error)
 {
     g_autoptr(CstPool) pool =
         cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
@@ -30,11 +30,11 @@ static gboolean list(CstApiCall *call, const void *args, void *data, GError **er
         return FALSE;
     ret->rows.rows_val = g_new0(wire_trash_row, rows->len + 1);
     for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
-        fill_row(g_ptr_array_index(rows, i), &ret->rows.rows_val[ret->rows.rows_len++]);
+        api_trash_row_fill(g_ptr_array_index(rows, i), &ret->rows.rows_val[ret->rows.rows_len++]);
     return TRUE;
 }
 
-static gboolean restore(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_trash_restore(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_trash_restore_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -46,7 +46,7 @@ static gboolean restore(CstApiCall *call, const void *data, void *ret, GError **
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
 }
 
-static gboolean empty(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_trash_empty(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_trash_empty_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -64,10 +64,11 @@ static gboolean empty(CstApiCall *call, const void *data, void *ret, GError **er
 }
 
 const CstProcedure cst_api_trash_procedures[] = {
-    CST_OWN_PROCEDURE(TRASH_LIST, LONG, READ, "cisternTrashList", pool_args, trash_ret, list),
+    CST_OWN_PROCEDURE(TRASH_LIST, LONG, READ, "cisternTrashList", pool_args, trash_ret,
+                      api_trash_list),
     CST_OWN_PROCEDURE(TRASH_RESTORE, LONG, WRITE, "cisternTrashRestore", trash_restore_args,
-                      vol_args, restore),
+                      vol_args, api_trash_restore),
     CST_OWN_PROCEDURE(TRASH_EMPTY, LONG, WRITE, "cisternTrashEmpty", trash_empty_args,
-                      trash_empty_ret, empty),
+                      trash_empty_ret, api_trash_empty),
     {0},
 };

@@ -91,7 +91,7 @@ static gboolean list_all_volumes(CstApiCall *call, const void *data, void *ret_d
     return fill_vols(pool, ret, error);
 }
 
-static void fill_row(wire_vol_row *ret, CstVolRow *row)
+static void api_vol_row_fill(wire_vol_row *ret, CstVolRow *row)
 {
     ret->name = cst_api_text(g_steal_pointer(&row->name));
     ret->key = cst_api_text(g_steal_pointer(&row->key));
@@ -129,13 +129,13 @@ static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GE
     ret->more = rows->len > limit;
     ret->rows.rows_val = g_new0(wire_vol_row, MIN(rows->len, limit) + 1);
     for (guint i = 0; i < rows->len && i < limit; i++)
-        fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+        api_vol_row_fill(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
     return TRUE;
 }
 
 /* --- lookups --------------------------------------------------------------------------------- */
 
-static gboolean by_name(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_by_name(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_by_name_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -143,7 +143,7 @@ static gboolean by_name(CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
-/* Like by_name(), but answers from the pool's table. */
+/* Like api_vol_by_name(), but answers from the pool's table. */
 static gboolean by_known_name(CstApiCall *call, const void *data, void *ret)
 {
     const wire_vol_by_name_args *args = data;
@@ -155,7 +155,7 @@ static gboolean by_known_name(CstApiCall *call, const void *data, void *ret)
     return key != NULL;
 }
 
-static gboolean by_key(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_vol_by_key(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const char *key = ((const wire_text *)args)->value;
     g_autoptr(CstPool) pool = NULL;
@@ -192,7 +192,7 @@ static gboolean info_with(CstApiCall *call, const wire_vol *vol, gboolean physic
     return TRUE;
 }
 
-static gboolean get_info(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean api_vol_get_info(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return info_with(call, &((const wire_vol_args *)args)->vol, FALSE, ret, error);
 }
@@ -205,7 +205,7 @@ static gboolean get_info_flags(CstApiCall *call, const void *data, void *ret, GE
            info_with(call, &args->vol, (args->flags & CST_VOL_INFO_PHYSICAL) != 0, ret, error);
 }
 
-static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_flags_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -238,7 +238,7 @@ static gboolean get_known_path(CstApiCall *call, const void *args, void *ret)
 
 /* --- changing -------------------------------------------------------------------------------- */
 
-static gboolean create(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_create(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_create_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -248,7 +248,7 @@ static gboolean create(CstApiCall *call, const void *data, void *ret, GError **e
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
 }
 
-static gboolean create_from(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_create_from(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_create_from_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
@@ -261,7 +261,7 @@ static gboolean create_from(CstApiCall *call, const void *data, void *ret, GErro
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
 }
 
-static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_delete(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_flags_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -269,7 +269,7 @@ static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_vol_delete(pool, args->vol.name, args->flags, call->task, error);
 }
 
-static gboolean wipe(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_wipe(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_flags_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -287,7 +287,7 @@ static gboolean wipe_pattern(CstApiCall *call, const void *data, void *ret, GErr
            cst_vol_wipe(pool, args->vol.name, args->algorithm, args->flags, call->task, error);
 }
 
-static gboolean resize(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_resize(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_resize_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -298,7 +298,7 @@ static gboolean resize(CstApiCall *call, const void *data, void *ret, GError **e
 
 #define ROW(number, run, needs, ...) CST_REMOTE_PROCEDURE(number, run, needs, STORAGE, __VA_ARGS__)
 
-static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_protect(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_flags_args *args = data;
     g_autoptr(CstPool) pool = NULL;
@@ -310,7 +310,7 @@ static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **
                                    call->task, error);
 }
 
-static gboolean move_volume(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_move(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_move_args *args = data;
     const CstVolMove how = {.name = cst_api_opt_text(args->name),
@@ -322,7 +322,7 @@ static gboolean move_volume(CstApiCall *call, const void *data, void *ret, GErro
     return to && cst_vol_move(pool, args->vol.name, to, &how, call->task, error);
 }
 
-static gboolean rename_volume(CstApiCall *call, const void *data, void *ret, GError **error)
+static gboolean api_vol_rename(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_rename_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
@@ -352,34 +352,39 @@ const CstProcedure cst_api_volume_procedures[] = {
         list_volumes),
     ROW(STORAGE_POOL_LIST_ALL_VOLUMES, LONG, READ, "virStoragePoolListAllVolumes", vols_args,
         vols_ret, list_all_volumes),
-    CST_OWN_PROCEDURE(VOL_PROTECT, LONG, WRITE, "cisternVolProtect", vol_flags_args, void, protect),
+    CST_OWN_PROCEDURE(VOL_PROTECT, LONG, WRITE, "cisternVolProtect", vol_flags_args, void,
+                      api_vol_protect),
     CST_OWN_PROCEDURE(POOL_PROTECTED, QUICK, READ, "cisternPoolProtected", pool_args, names,
                       list_protected),
     CST_OWN_PROCEDURE(VOL_RENAME, LONG, WRITE, "cisternVolRename", vol_rename_args, void,
-                      rename_volume),
-    CST_OWN_PROCEDURE(VOL_MOVE, LONG, WRITE, "cisternVolMove", vol_move_args, void, move_volume),
+                      api_vol_rename),
+    CST_OWN_PROCEDURE(VOL_MOVE, LONG, WRITE, "cisternVolMove", vol_move_args, void, api_vol_move),
     CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
                       list_page),
     ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,
-        vol_args, by_name, .from_memory = by_known_name),
-    ROW(STORAGE_VOL_LOOKUP_BY_KEY, LONG, READ, "virStorageVolLookupByKey", text, vol_args, by_key),
+        vol_args, api_vol_by_name, .from_memory = by_known_name),
+    ROW(STORAGE_VOL_LOOKUP_BY_KEY, LONG, READ, "virStorageVolLookupByKey", text, vol_args,
+        api_vol_by_key),
     ROW(STORAGE_VOL_LOOKUP_BY_PATH, LONG, READ, "virStorageVolLookupByPath", text, vol_args,
         by_path),
-    ROW(STORAGE_VOL_GET_INFO, LONG, READ, "virStorageVolGetInfo", vol_args, vol_info_ret, get_info),
+    ROW(STORAGE_VOL_GET_INFO, LONG, READ, "virStorageVolGetInfo", vol_args, vol_info_ret,
+        api_vol_get_info),
     ROW(STORAGE_VOL_GET_INFO_FLAGS, LONG, READ, "virStorageVolGetInfoFlags", vol_flags_args,
         vol_info_ret, get_info_flags),
     ROW(STORAGE_VOL_GET_XML_DESC, LONG, READ, "virStorageVolGetXMLDesc", vol_flags_args, text,
-        get_xml),
+        api_vol_get_xml),
     ROW(STORAGE_VOL_GET_PATH, LONG, READ, "virStorageVolGetPath", vol_args, text, get_path,
         .from_memory = get_known_path),
     ROW(STORAGE_VOL_CREATE_XML, LONG, WRITE, "virStorageVolCreateXML", vol_create_args, vol_args,
-        create),
+        api_vol_create),
     ROW(STORAGE_VOL_CREATE_XML_FROM, LONG, WRITE, "virStorageVolCreateXMLFrom",
-        vol_create_from_args, vol_args, create_from),
-    ROW(STORAGE_VOL_DELETE, LONG, WRITE, "virStorageVolDelete", vol_flags_args, void, delete),
-    ROW(STORAGE_VOL_WIPE, LONG, WRITE, "virStorageVolWipe", vol_flags_args, void, wipe),
+        vol_create_from_args, vol_args, api_vol_create_from),
+    ROW(STORAGE_VOL_DELETE, LONG, WRITE, "virStorageVolDelete", vol_flags_args, void,
+        api_vol_delete),
+    ROW(STORAGE_VOL_WIPE, LONG, WRITE, "virStorageVolWipe", vol_flags_args, void, api_vol_wipe),
     ROW(STORAGE_VOL_WIPE_PATTERN, LONG, WRITE, "virStorageVolWipePattern", vol_wipe_args, void,
         wipe_pattern),
-    ROW(STORAGE_VOL_RESIZE, LONG, WRITE, "virStorageVolResize", vol_resize_args, void, resize),
+    ROW(STORAGE_VOL_RESIZE, LONG, WRITE, "virStorageVolResize", vol_resize_args, void,
+        api_vol_resize),
     {0},
 };

@@ -50,7 +50,7 @@ static void add_problem(Check *check, const char *format, ...)
  * Reports damage as a problem and returns TRUE. Other failures are errors of the check. From any
  * thread.
  */
-static gboolean note_damage(Check *check, GError *why, GError **error)
+static gboolean repo_check_add_damage(Check *check, GError *why, GError **error)
 {
     if (!repo_is_damage(why)) {
         g_propagate_error(error, why);
@@ -108,7 +108,7 @@ static gboolean compare_table(const uint8_t pack[REPO_ID], const ChunkEntry *ent
         return TRUE;
     }
     if (!table)
-        return note_damage(check, why, error);
+        return repo_check_add_damage(check, why, error);
     count_pack(check, repo_index_pack(&check->repo->index, pack), in_table, size);
     if (in_table != count || !same_entries(table, entries, count))
         add_problem(check, _("an index describes pack '%s' otherwise than it is"), id);
@@ -194,7 +194,8 @@ static gboolean note_leftovers(Check *check, GError **error)
 /* --- chunks ----------------------------------------------------------------------------------- */
 
 /* Reads every chunk of a pack. */
-static gboolean read_pack(Check *check, const IndexPack *pack, uint8_t *content, GError **error)
+static gboolean repo_check_read_pack(Check *check, const IndexPack *pack, uint8_t *content,
+                                     GError **error)
 {
     CstRepo *repo = check->repo;
     g_auto(PackReader) reader = {.fd = -1};
@@ -223,7 +224,7 @@ static gboolean read_pack(Check *check, const IndexPack *pack, uint8_t *content,
         cst_task_advance(check->task, table[i].stored);
         if (pack_reader_chunk(&reader, repo, &table[i], content, &why))
             continue;
-        if (!note_damage(check, g_steal_pointer(&why), error))
+        if (!repo_check_add_damage(check, g_steal_pointer(&why), error))
             return FALSE;
         g_mutex_lock(&check->lock);
         /* If the index refers to another pack, the chunk is read from there. */
@@ -248,7 +249,7 @@ static gpointer read_packs(gpointer data)
         if (i >= index->packs->len)
             return NULL;
         if (repo_index_pack_at(index, i)->present &&
-            !read_pack(check, repo_index_pack_at(index, i), content, &error))
+            !repo_check_read_pack(check, repo_index_pack_at(index, i), content, &error))
             break;
     }
     g_mutex_lock(&check->lock);
@@ -272,8 +273,8 @@ static gboolean read_data(Check *check, GError **error)
 
 /* --- backups ---------------------------------------------------------------------------------- */
 
-static gboolean chunk_is_there(const Check *check, const uint8_t *name, ChunkKind kind,
-                               uint32_t len)
+static gboolean chunk_is_intact(const Check *check, const uint8_t *name, ChunkKind kind,
+                                uint32_t len)
 {
     const IndexEntry *entry = repo_index_find(&check->repo->index, name, kind);
 
@@ -281,8 +282,8 @@ static gboolean chunk_is_there(const Check *check, const uint8_t *name, ChunkKin
 }
 
 /* Counts the chunks of one list that cannot be restored. */
-static gboolean check_list(Check *check, ChunkLists *lists, uint64_t number, uint64_t *lost,
-                           GError **error)
+static gboolean repo_check_list(Check *check, ChunkLists *lists, uint64_t number, uint64_t *lost,
+                                GError **error)
 {
     uint32_t chunk = check->repo->config.chunk;
     uint64_t first = number * REPO_LIST_IDS;
@@ -306,10 +307,10 @@ static gboolean check_list(Check *check, ChunkLists *lists, uint64_t number, uin
 
         if (!name) {
             *lost += end - first;
-            return note_damage(check, why, error);
+            return repo_check_add_damage(check, why, error);
         }
         if (!chunk_name_is_zero(name) &&
-            !chunk_is_there(check, name, CHUNK_DATA, repo_chunk_len(lists->size, chunk, i)))
+            !chunk_is_intact(check, name, CHUNK_DATA, repo_chunk_len(lists->size, chunk, i)))
             ++*lost;
     }
     if (*lost == before)
@@ -317,8 +318,8 @@ static gboolean check_list(Check *check, ChunkLists *lists, uint64_t number, uin
     return TRUE;
 }
 
-static gboolean check_volume(Check *check, const CstBackup *backup, const CstBackupVolume *volume,
-                             GError **error)
+static gboolean repo_check_volume(Check *check, const CstBackup *backup,
+                                  const CstBackupVolume *volume, GError **error)
 {
     g_auto(ChunkLists) lists = {0};
     uint64_t lost = 0;
@@ -326,7 +327,7 @@ static gboolean check_volume(Check *check, const CstBackup *backup, const CstBac
     if (!chunk_lists_init(&lists, check->repo, volume, error))
         return FALSE;
     for (uint32_t i = 0; i < volume->n_lists; i++)
-        if (!cst_task_check(check->task, error) || !check_list(check, &lists, i, &lost, error))
+        if (!cst_task_check(check->task, error) || !repo_check_list(check, &lists, i, &lost, error))
             return FALSE;
     if (lost > 0) {
         add_problem(check,
@@ -345,7 +346,7 @@ static gboolean check_backups(Check *check, GError **error)
 
         check->report->backups++;
         for (guint k = 0; k < backup->volumes->len; k++)
-            if (!check_volume(check, backup, backup->volumes->pdata[k], error))
+            if (!repo_check_volume(check, backup, backup->volumes->pdata[k], error))
                 return FALSE;
     }
     return TRUE;

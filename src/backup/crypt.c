@@ -16,18 +16,18 @@
 
 enum { KEY_DATA, KEY_LISTS, KEY_FILES, N_KEYS };
 
-static gboolean fail_gnutls(GError **error, int code)
+static gboolean repo_fail_gnutls(GError **error, int code)
 {
     return cst_fail(error, CST_ERROR_FAILED, _("GnuTLS cannot encrypt or decrypt: %s"),
                     gnutls_strerror(code));
 }
 
-static gboolean hmac(const uint8_t *key, const void *data, size_t len, uint8_t ret[REPO_HASH],
-                     GError **error)
+static gboolean repo_hmac_sha256(const uint8_t *key, const void *data, size_t len,
+                                 uint8_t ret[REPO_HASH], GError **error)
 {
     int result = gnutls_hmac_fast(GNUTLS_MAC_SHA256, key, REPO_KEY, data, len, ret);
 
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }
 
 void repo_keys_clear(RepoKeys *keys)
@@ -42,10 +42,10 @@ gboolean repo_random(void *ret_bytes, size_t len, GError **error)
     if (!cst_library_load(&cst_gnutls_library, error))
         return FALSE;
     result = gnutls_rnd(GNUTLS_RND_KEY, ret_bytes, len);
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }
 
-static gboolean derive(const uint8_t *master, RepoKeys *ret_keys, GError **error)
+static gboolean repo_keys_derive(const uint8_t *master, RepoKeys *ret_keys, GError **error)
 {
     static const char *const labels[N_KEYS] = {"cistern backup 1 data", "cistern backup 1 lists",
                                                "cistern backup 1 files"};
@@ -53,7 +53,8 @@ static gboolean derive(const uint8_t *master, RepoKeys *ret_keys, GError **error
     if (!cst_secret_bytes_alloc(&ret_keys->bytes, N_KEYS * REPO_KEY, error))
         return FALSE;
     for (int i = 0; i < N_KEYS; i++)
-        if (!hmac(master, labels[i], strlen(labels[i]), ret_keys->bytes.data + i * REPO_KEY, error))
+        if (!repo_hmac_sha256(master, labels[i], strlen(labels[i]),
+                              ret_keys->bytes.data + i * REPO_KEY, error))
             return FALSE;
     return TRUE;
 }
@@ -63,8 +64,8 @@ static gboolean derive(const uint8_t *master, RepoKeys *ret_keys, GError **error
 /*
  * Derives the key that encrypts @config's key. The iterations make guessing a passphrase expensive.
  */
-static gboolean stretch(const RepoConfig *config, const CstSecretBytes *secret,
-                        CstSecretBytes *ret_key, GError **error)
+static gboolean passphrase_key_derive(const RepoConfig *config, const CstSecretBytes *secret,
+                                      CstSecretBytes *ret_key, GError **error)
 {
     const gnutls_datum_t value = {secret->data, (unsigned)secret->len};
     const gnutls_datum_t salt = {(uint8_t *)config->salt, sizeof(config->salt)};
@@ -74,12 +75,12 @@ static gboolean stretch(const RepoConfig *config, const CstSecretBytes *secret,
         return FALSE;
     result = gnutls_pbkdf2(GNUTLS_MAC_SHA256, &value, &salt, config->iterations, ret_key->data,
                            ret_key->len);
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }
 
 /* Encrypts @master into *@config, or decrypts it into @master. Returns the result of GnuTLS. */
-static int wrap(RepoConfig *config, const CstSecretBytes *with, CstSecretBytes *master,
-                gboolean encrypt)
+static int master_key_crypt(RepoConfig *config, const CstSecretBytes *with, CstSecretBytes *master,
+                            gboolean encrypt)
 {
     const gnutls_datum_t key = {with->data, (unsigned)with->len};
     uint8_t known[REPO_CONFIG_BYTES];
@@ -118,13 +119,13 @@ gboolean repo_keys_make(RepoConfig *config, const CstSecretBytes *secret, RepoKe
         config->iterations = 0;
         memcpy(config->key, master.data, REPO_KEY);
     } else {
-        if (!stretch(config, secret, &with, error))
+        if (!passphrase_key_derive(config, secret, &with, error))
             return FALSE;
-        result = wrap(config, &with, &master, TRUE);
+        result = master_key_crypt(config, &with, &master, TRUE);
         if (result < 0)
-            return fail_gnutls(error, result);
+            return repo_fail_gnutls(error, result);
     }
-    return derive(master.data, ret_keys, error);
+    return repo_keys_derive(master.data, ret_keys, error);
 }
 
 gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, const char *name,
@@ -148,14 +149,16 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
                         _("repository '%s' is encrypted; name its secret"), name);
     if (!secret)
-        return derive(config->key, ret_keys, error);
-    if (!cst_secret_bytes_alloc(&master, REPO_KEY, error) || !stretch(config, secret, &with, error))
+        return repo_keys_derive(config->key, ret_keys, error);
+    if (!cst_secret_bytes_alloc(&master, REPO_KEY, error) ||
+        !passphrase_key_derive(config, secret, &with, error))
         return FALSE;
-    result = wrap(&copy, &with, &master, FALSE);
+    result = master_key_crypt(&copy, &with, &master, FALSE);
     if (result == GNUTLS_E_DECRYPTION_FAILED)
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
                         _("repository '%s' is encrypted with another secret"), name);
-    return result < 0 ? fail_gnutls(error, result) : derive(master.data, ret_keys, error);
+    return result < 0 ? repo_fail_gnutls(error, result)
+                      : repo_keys_derive(master.data, ret_keys, error);
 }
 
 gboolean repo_config_sum(const uint8_t *file, uint8_t ret_sum[REPO_HASH], GError **error)
@@ -170,7 +173,7 @@ gboolean repo_digest(const void *bytes, size_t len, uint8_t ret_digest[REPO_HASH
     if (!cst_library_load(&cst_gnutls_library, error))
         return FALSE;
     result = gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, len, ret_digest);
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }
 
 /* --- chunks and files ------------------------------------------------------------------------- */
@@ -180,7 +183,7 @@ gboolean repo_chunk_name(const RepoKeys *keys, ChunkKind kind, const void *conte
 {
     int key = kind == CHUNK_LIST ? KEY_LISTS : KEY_DATA;
 
-    return hmac(keys->bytes.data + key * REPO_KEY, content, len, ret_hash, error);
+    return repo_hmac_sha256(keys->bytes.data + key * REPO_KEY, content, len, ret_hash, error);
 }
 
 void file_cipher_clear(FileCipher *cipher)
@@ -192,7 +195,8 @@ gboolean file_cipher_init(FileCipher *cipher, const RepoKeys *keys,
                           const uint8_t head[REPO_FILE_HEAD], GError **error)
 {
     memcpy(cipher->head, head, REPO_FILE_HEAD);
-    return hmac(keys->bytes.data + KEY_FILES * REPO_KEY, head, REPO_FILE_HEAD, cipher->key, error);
+    return repo_hmac_sha256(keys->bytes.data + KEY_FILES * REPO_KEY, head, REPO_FILE_HEAD,
+                            cipher->key, error);
 }
 
 static void nonce_of(uint64_t offset, uint8_t ret_nonce[REPO_NONCE])
@@ -211,12 +215,12 @@ gboolean file_cipher_seal(const FileCipher *cipher, uint64_t offset, const void 
     int result = gnutls_aead_cipher_init(&handle, GNUTLS_CIPHER_AES_256_GCM, &key);
 
     if (result < 0)
-        return fail_gnutls(error, result);
+        return repo_fail_gnutls(error, result);
     nonce_of(offset, nonce);
     result = gnutls_aead_cipher_encrypt(handle, nonce, REPO_NONCE, cipher->head, REPO_FILE_HEAD,
                                         REPO_TAG, plain, len, ret_sealed, &sealed);
     gnutls_aead_cipher_deinit(handle);
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }
 
 gboolean file_cipher_open(const FileCipher *cipher, uint64_t offset, const uint8_t *sealed,
@@ -229,7 +233,7 @@ gboolean file_cipher_open(const FileCipher *cipher, uint64_t offset, const uint8
     int result = gnutls_aead_cipher_init(&handle, GNUTLS_CIPHER_AES_256_GCM, &key);
 
     if (result < 0)
-        return fail_gnutls(error, result);
+        return repo_fail_gnutls(error, result);
     nonce_of(offset, nonce);
     result = gnutls_aead_cipher_decrypt(handle, nonce, REPO_NONCE, cipher->head, REPO_FILE_HEAD,
                                         REPO_TAG, sealed, len, ret_plain, &plain);
@@ -237,5 +241,5 @@ gboolean file_cipher_open(const FileCipher *cipher, uint64_t offset, const uint8
     if (result == GNUTLS_E_DECRYPTION_FAILED)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged at byte %" PRIu64), name,
                         offset);
-    return result == 0 || fail_gnutls(error, result);
+    return result == 0 || repo_fail_gnutls(error, result);
 }

@@ -233,8 +233,8 @@ int folder_draft(const Folders *folders, uint8_t ret_id[REPO_ID], GError **error
     return fd;
 }
 
-static gboolean publish(const Folders *folders, int fd, const uint8_t draft[REPO_ID], int dirfd,
-                        const char *name, const char *path, GError **error)
+static gboolean folder_draft_publish(const Folders *folders, int fd, const uint8_t draft[REPO_ID],
+                                     int dirfd, const char *name, const char *path, GError **error)
 {
     char draft_name[REPO_ID_TEXT];
 
@@ -252,7 +252,7 @@ gboolean folder_publish(const Folders *folders, int fd, const uint8_t draft[REPO
 {
     g_autofree char *path = folder_path(folders, kind, name);
 
-    return publish(folders, fd, draft, folders->fds[kind], name, path, error);
+    return folder_draft_publish(folders, fd, draft, folders->fds[kind], name, path, error);
 }
 
 gboolean folder_publish_config(const Folders *folders, int fd, const uint8_t draft[REPO_ID],
@@ -260,7 +260,7 @@ gboolean folder_publish_config(const Folders *folders, int fd, const uint8_t dra
 {
     g_autofree char *path = g_build_filename(folders->path, CONFIG, NULL);
 
-    return publish(folders, fd, draft, folders->root, CONFIG, path, error);
+    return folder_draft_publish(folders, fd, draft, folders->root, CONFIG, path, error);
 }
 
 void folder_drop_draft(const Folders *folders, const uint8_t draft[REPO_ID])
@@ -292,7 +292,7 @@ gboolean folder_sync(const Folders *folders, FolderKind kind, GError **error)
     return cst_dir_sync(folders->fds[kind], folders->path, error);
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
+static int compare_folder_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -326,7 +326,7 @@ GPtrArray *folder_list(const Folders *folders, FolderKind kind, guint *ret_other
         return NULL;
     }
     closedir(dir);
-    g_ptr_array_sort(found, by_text);
+    g_ptr_array_sort(found, compare_folder_names);
     if (ret_others)
         *ret_others = others;
     return g_steal_pointer(&found);

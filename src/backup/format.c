@@ -210,7 +210,7 @@ static void put_64(GByteArray *body, uint64_t number)
     g_byte_array_append(body, bytes, sizeof(bytes));
 }
 
-static void put_text(GByteArray *body, const char *text)
+static void manifest_put_text(GByteArray *body, const char *text)
 {
     size_t len = text ? strlen(text) : 0;
 
@@ -238,25 +238,25 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
     GByteArray *body = g_byte_array_new();
 
     put_64(body, (uint64_t)backup->time_us);
-    put_text(body, backup->host);
+    manifest_put_text(body, backup->host);
     put_32(body, backup->moment);
     if (backup->moment == CST_BACKUP_IN_TURN)
         put_64(body, backup->span_us);
     put_32(body, backup->tags ? g_strv_length(backup->tags) : 0);
     for (guint i = 0; backup->tags && backup->tags[i]; i++)
-        put_text(body, backup->tags[i]);
+        manifest_put_text(body, backup->tags[i]);
     put_32(body, backup->volumes->len);
     for (guint i = 0; i < backup->volumes->len; i++) {
         const CstBackupVolume *volume = backup->volumes->pdata[i];
 
-        put_text(body, volume->pool);
-        put_text(body, volume->name);
-        put_text(body, volume->format);
-        put_text(body, volume->xml);
-        put_text(body, volume->snapshot);
-        put_text(body, volume->mark);
-        put_text(body, volume->identity);
-        put_text(body, volume->base);
+        manifest_put_text(body, volume->pool);
+        manifest_put_text(body, volume->name);
+        manifest_put_text(body, volume->format);
+        manifest_put_text(body, volume->xml);
+        manifest_put_text(body, volume->snapshot);
+        manifest_put_text(body, volume->mark);
+        manifest_put_text(body, volume->identity);
+        manifest_put_text(body, volume->base);
         put_64(body, volume->size);
         put_64(body, volume->read);
         put_64(body, volume->taken);
@@ -277,7 +277,7 @@ typedef struct {
     gboolean bad;
 } Reading;
 
-static const uint8_t *take(Reading *reading, size_t len)
+static const uint8_t *manifest_read_bytes(Reading *reading, size_t len)
 {
     const uint8_t *at = reading->at;
 
@@ -289,26 +289,26 @@ static const uint8_t *take(Reading *reading, size_t len)
     return at;
 }
 
-static uint32_t take_32(Reading *reading, uint32_t most)
+static uint32_t manifest_read_u32(Reading *reading, uint32_t most)
 {
-    const uint8_t *at = take(reading, 4);
+    const uint8_t *at = manifest_read_bytes(reading, 4);
     uint32_t number = at ? cst_be32(at) : 0;
 
     reading->bad = reading->bad || number > most;
     return reading->bad ? 0 : number;
 }
 
-static uint64_t take_64(Reading *reading)
+static uint64_t manifest_read_u64(Reading *reading)
 {
-    const uint8_t *at = take(reading, 8);
+    const uint8_t *at = manifest_read_bytes(reading, 8);
 
     return at ? cst_be64(at) : 0;
 }
 
-static char *take_text(Reading *reading, uint32_t most)
+static char *manifest_read_text(Reading *reading, uint32_t most)
 {
-    uint32_t len = take_32(reading, most);
-    const uint8_t *at = take(reading, len);
+    uint32_t len = manifest_read_u32(reading, most);
+    const uint8_t *at = manifest_read_bytes(reading, len);
 
     if (at && !g_utf8_validate((const char *)at, len, NULL))
         reading->bad = TRUE;
@@ -349,27 +349,27 @@ CstBackup *repo_backup_new(void)
     return backup;
 }
 
-static void take_volume(Reading *reading, uint32_t chunk, CstBackup *backup)
+static void manifest_read_volume(Reading *reading, uint32_t chunk, CstBackup *backup)
 {
     CstBackupVolume *volume = g_new0(CstBackupVolume, 1);
     const uint8_t *lists;
 
     g_ptr_array_add(backup->volumes, volume);
-    volume->pool = take_text(reading, REPO_NAME_MAX);
-    volume->name = take_text(reading, REPO_NAME_MAX);
-    volume->format = take_text(reading, REPO_NAME_MAX);
-    volume->xml = take_text(reading, REPO_TEXT_MAX);
-    volume->snapshot = take_text(reading, REPO_NAME_MAX);
-    volume->mark = take_text(reading, REPO_NAME_MAX);
-    volume->identity = take_text(reading, REPO_NAME_MAX);
-    volume->base = take_text(reading, REPO_NAME_MAX);
-    volume->size = take_64(reading);
-    volume->read = take_64(reading);
-    volume->taken = take_64(reading);
-    volume->data = take_64(reading);
-    volume->stored = take_64(reading);
-    volume->n_lists = take_32(reading, REPO_MANIFEST_MAX / REPO_HASH);
-    lists = take(reading, (size_t)volume->n_lists * REPO_HASH);
+    volume->pool = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->name = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->format = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->xml = manifest_read_text(reading, REPO_TEXT_MAX);
+    volume->snapshot = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->mark = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->identity = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->base = manifest_read_text(reading, REPO_NAME_MAX);
+    volume->size = manifest_read_u64(reading);
+    volume->read = manifest_read_u64(reading);
+    volume->taken = manifest_read_u64(reading);
+    volume->data = manifest_read_u64(reading);
+    volume->stored = manifest_read_u64(reading);
+    volume->n_lists = manifest_read_u32(reading, REPO_MANIFEST_MAX / REPO_HASH);
+    lists = manifest_read_bytes(reading, (size_t)volume->n_lists * REPO_HASH);
     if (!lists || volume->size > REPO_VOLUME_MAX ||
         volume->n_lists != repo_lists_of(volume->size, chunk)) {
         reading->bad = TRUE;
@@ -379,23 +379,23 @@ static void take_volume(Reading *reading, uint32_t chunk, CstBackup *backup)
     volume->lists = g_memdup2(lists, (size_t)volume->n_lists * REPO_HASH);
 }
 
-static void take_moment(Reading *reading, CstBackup *backup)
+static void manifest_read_point_in_time(Reading *reading, CstBackup *backup)
 {
-    backup->moment = (CstBackupMoment)take_32(reading, CST_BACKUP_IN_TURN);
+    backup->moment = (CstBackupMoment)manifest_read_u32(reading, CST_BACKUP_IN_TURN);
     if (backup->moment == CST_BACKUP_IN_TURN)
-        backup->span_us = take_64(reading);
+        backup->span_us = manifest_read_u64(reading);
 }
 
 /* Manifests of older versions end before the order. */
-static void take_order(Reading *reading, CstBackup *backup)
+static void manifest_read_order(Reading *reading, CstBackup *backup)
 {
     const uint8_t *id, *digest;
 
     if (reading->bad || reading->left == 0)
         return;
-    backup->number = take_64(reading);
-    id = take(reading, REPO_ID);
-    digest = take(reading, REPO_HASH);
+    backup->number = manifest_read_u64(reading);
+    id = manifest_read_bytes(reading, REPO_ID);
+    digest = manifest_read_bytes(reading, REPO_HASH);
     if (!digest || backup->number == 0 || backup->number > REPO_NUMBER_MAX) {
         reading->bad = TRUE;
         return;
@@ -414,18 +414,18 @@ CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, 
     Reading reading = {.at = body, .left = len};
     uint32_t count;
 
-    backup->time_us = (int64_t)take_64(&reading);
-    backup->host = take_text(&reading, REPO_NAME_MAX);
-    take_moment(&reading, backup);
-    count = take_32(&reading, REPO_TAGS_MAX);
+    backup->time_us = (int64_t)manifest_read_u64(&reading);
+    backup->host = manifest_read_text(&reading, REPO_NAME_MAX);
+    manifest_read_point_in_time(&reading, backup);
+    count = manifest_read_u32(&reading, REPO_TAGS_MAX);
     for (uint32_t i = 0; i < count && !reading.bad; i++)
-        g_ptr_array_add(tags, take_text(&reading, REPO_NAME_MAX));
+        g_ptr_array_add(tags, manifest_read_text(&reading, REPO_NAME_MAX));
     g_ptr_array_add(tags, NULL);
     backup->tags = g_strdupv((char **)tags->pdata);
-    count = take_32(&reading, REPO_VOLUMES_MAX);
+    count = manifest_read_u32(&reading, REPO_VOLUMES_MAX);
     for (uint32_t i = 0; i < count && !reading.bad; i++)
-        take_volume(&reading, chunk, backup);
-    take_order(&reading, backup);
+        manifest_read_volume(&reading, chunk, backup);
+    manifest_read_order(&reading, backup);
     if (reading.bad || reading.left > 0 || backup->volumes->len == 0) {
         cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no description of a backup"), name);
         return NULL;

@@ -67,7 +67,7 @@ static uint32_t slot_of(const RepoIndex *index, const uint8_t hash[REPO_HASH], C
     return slot;
 }
 
-static gboolean grow(RepoIndex *index, GError **error)
+static gboolean repo_index_grow(RepoIndex *index, GError **error)
 {
     uint32_t room = index->room ? index->room * 2 : ROOM_FIRST;
     IndexEntry *entries;
@@ -98,7 +98,7 @@ gboolean repo_index_add(RepoIndex *index, uint32_t pack, const ChunkEntry *chunk
     IndexEntry *entry;
     uint32_t slot;
 
-    if (index->n_entries == index->room && !grow(index, error))
+    if (index->n_entries == index->room && !repo_index_grow(index, error))
         return FALSE;
     slot = slot_of(index, chunk->hash, chunk->kind);
     if (index->slots[slot] == 0)

@@ -42,7 +42,7 @@ static void group_free(gpointer data)
     g_free(group);
 }
 
-static GroupCount *group_new(const CstKeep *keep)
+static GroupCount *keep_group_new(const CstKeep *keep)
 {
     GroupCount *group = g_new0(GroupCount, 1);
     const unsigned counts[N_PERIODS] = {
@@ -55,7 +55,7 @@ static GroupCount *group_new(const CstKeep *keep)
     return group;
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
+static int compare_volume_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -69,7 +69,7 @@ char *cst_backup_group(const CstBackup *backup)
 
         g_ptr_array_add(names, g_strdup_printf("%s/%s", volume->pool, volume->name));
     }
-    g_ptr_array_sort(names, by_text);
+    g_ptr_array_sort(names, compare_volume_names);
     /* Names contain no newline. */
     g_ptr_array_insert(names, 0, g_strdup(backup->host));
     g_ptr_array_add(names, NULL);
@@ -92,8 +92,8 @@ static void add_tags(GString *reasons, const CstBackup *backup, const char *cons
 }
 
 /* Decides about the next backup of a group, which is older than the previous ones. */
-static char *decide(const CstBackup *backup, GroupCount *group, const CstKeep *keep,
-                    GTimeZone *zone)
+static char *keep_decide_next(const CstBackup *backup, GroupCount *group, const CstKeep *keep,
+                              GTimeZone *zone)
 {
     g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(backup->time_us / G_USEC_PER_SEC);
     g_autoptr(GDateTime) local = utc ? g_date_time_to_timezone(utc, zone) : NULL;
@@ -147,11 +147,11 @@ GPtrArray *cst_keep_decide(const GPtrArray *backups, const CstKeep *keep, GTimeZ
         GroupCount *group = g_hash_table_lookup(groups, name);
 
         if (!group) {
-            group = group_new(keep);
+            group = keep_group_new(keep);
             g_hash_table_insert(groups, g_strdup(name), group);
         }
         g_free(name);
-        reasons->pdata[at] = decide(backups->pdata[at], group, keep, here);
+        reasons->pdata[at] = keep_decide_next(backups->pdata[at], group, keep, here);
     }
     return reasons;
 }

@@ -49,7 +49,7 @@ static void free_lock(gpointer lock)
 }
 
 /* "1\nexclusive\nPID\nSINCE\nNAME MACHINE-ID\n" */
-static gboolean parse(const char *text, CstRepoLock *ret_lock)
+static gboolean repo_lock_parse(const char *text, CstRepoLock *ret_lock)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", 6);
 
@@ -83,7 +83,7 @@ static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
     text[MAX(got, 0)] = '\0';
     lock = g_new0(CstRepoLock, 1);
     lock->id = g_strdup(name);
-    if (!parse(text, lock)) {
+    if (!repo_lock_parse(text, lock)) {
         /* The owner is unknown: the lock is valid until a user removes it. */
         lock->host = g_strdup("?");
         lock->exclusive = TRUE;
@@ -164,7 +164,7 @@ static gboolean write_ours(CstRepo *repo, gboolean exclusive, GError **error)
     return TRUE;
 }
 
-static gboolean refuse(const CstRepoLock *lock, const CstRepo *repo, GError **error)
+static gboolean repo_lock_fail_busy(const CstRepoLock *lock, const CstRepo *repo, GError **error)
 {
     g_autoptr(GDateTime) since = g_date_time_new_from_unix_local(lock->since);
     g_autofree char *when = since ? g_date_time_format(since, "%F %T") : g_strdup("?");
@@ -187,7 +187,7 @@ void repo_unlock(CstRepo *repo)
     cst_fd_clear(&repo->lock);
 }
 
-static gboolean conflicts(CstRepo *repo, gboolean exclusive, GError **error)
+static gboolean repo_lock_conflicts(CstRepo *repo, gboolean exclusive, GError **error)
 {
     g_autoptr(GPtrArray) locks = cst_repo_locks(repo, error);
 
@@ -197,7 +197,7 @@ static gboolean conflicts(CstRepo *repo, gboolean exclusive, GError **error)
         if (lock->dead)
             (void)folder_remove(&repo->folders, FOLDER_LOCKS, lock->id, NULL);
         else if (exclusive || lock->exclusive)
-            return !refuse(lock, repo, error);
+            return !repo_lock_fail_busy(lock, repo, error);
     }
     return locks == NULL;
 }
@@ -211,7 +211,7 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
     repo_unlock(repo);
     /* A dry run checks for conflicts and writes no lock. */
     if (cst_dry_run())
-        return !conflicts(repo, exclusive, error);
+        return !repo_lock_conflicts(repo, exclusive, error);
     if (!write_ours(repo, exclusive, &why)) {
         if (repo->read_only && !exclusive && cst_error_code(why) == CST_ERROR_DENIED)
             return TRUE;
@@ -219,7 +219,7 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
         return FALSE;
     }
     CST_TEST_POINT("repo.lock.written");
-    if (conflicts(repo, exclusive, error)) {
+    if (repo_lock_conflicts(repo, exclusive, error)) {
         repo_unlock(repo);
         return FALSE;
     }

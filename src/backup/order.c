@@ -12,7 +12,7 @@
 
 #include "repo.h"
 
-static gboolean is_newer(const CstBackup *backup, const CstBackup *than)
+static gboolean backup_is_newer(const CstBackup *backup, const CstBackup *than)
 {
     if (backup->number != than->number)
         return backup->number > than->number;
@@ -27,7 +27,7 @@ CstBackupMark cst_backups_newest(const GPtrArray *backups)
     CstBackupMark mark = {0};
 
     for (guint i = 0; i < backups->len; i++)
-        if (!newest || is_newer(backups->pdata[i], newest))
+        if (!newest || backup_is_newer(backups->pdata[i], newest))
             newest = backups->pdata[i];
     if (!newest)
         return mark;
@@ -44,7 +44,7 @@ gboolean cst_repo_has_manifest(CstRepo *repo, const char *id)
     return repo_id_parse(id, bytes) && folder_has(&repo->folders, FOLDER_BACKUPS, id);
 }
 
-static gboolean is_named(const GPtrArray *backups, const CstBackupMark *mark)
+static gboolean mark_is_predecessor(const GPtrArray *backups, const CstBackupMark *mark)
 {
     for (guint i = 0; i < backups->len; i++) {
         const CstBackup *backup = backups->pdata[i];
@@ -91,8 +91,8 @@ gboolean cst_repo_check_seen(CstRepo *repo, const GPtrArray *backups, const CstB
                         path, seen->id);
     }
     /* A manifest that exists but was not read is damaged, which is reported elsewhere. */
-    if (seen->number == 0 || cst_repo_has_manifest(repo, seen->id) || is_named(backups, seen) ||
-        is_chain_open(backups, seen))
+    if (seen->number == 0 || cst_repo_has_manifest(repo, seen->id) ||
+        mark_is_predecessor(backups, seen) || is_chain_open(backups, seen))
         return TRUE;
     return cst_fail(error, CST_ERROR_STATE,
                     _("repository '%s' was put back to an earlier state: this client has seen "

@@ -52,8 +52,8 @@ size_t chunk_compress(const uint8_t *content, size_t len, uint8_t *ret_packed, i
     return ZSTD_isError(packed) ? 0 : packed;
 }
 
-static gboolean decompress(const uint8_t *packed, size_t packed_len, uint8_t *ret_content,
-                           size_t len)
+static gboolean chunk_decompress(const uint8_t *packed, size_t packed_len, uint8_t *ret_content,
+                                 size_t len)
 {
     ZSTD_DCtx *context = g_private_get(&unpacker);
 
@@ -99,7 +99,8 @@ void pack_writer_clear(PackWriter *writer)
     writer->repo = NULL;
 }
 
-static gboolean append(PackWriter *writer, const void *bytes, size_t len, GError **error)
+static gboolean pack_writer_append(PackWriter *writer, const void *bytes, size_t len,
+                                   GError **error)
 {
     if (!cst_pwrite_full(writer->fd, bytes, len, writer->size, writer->repo->folders.path, error))
         return FALSE;
@@ -107,7 +108,7 @@ static gboolean append(PackWriter *writer, const void *bytes, size_t len, GError
     return TRUE;
 }
 
-static gboolean begin(PackWriter *writer, GError **error)
+static gboolean pack_writer_begin(PackWriter *writer, GError **error)
 {
     CstRepo *repo = writer->repo;
     uint8_t head[REPO_FILE_HEAD];
@@ -122,10 +123,10 @@ static gboolean begin(PackWriter *writer, GError **error)
     g_array_set_size(writer->entries, 0);
     repo_head_format(REPO_PACK, repo->config.id, writer->draft, head);
     return file_cipher_init(&writer->cipher, &repo->keys, head, error) &&
-           append(writer, head, sizeof(head), error);
+           pack_writer_append(writer, head, sizeof(head), error);
 }
 
-static gboolean complete(PackWriter *writer, GError **error)
+static gboolean pack_writer_complete(PackWriter *writer, GError **error)
 {
     size_t len = writer->entries->len * REPO_ENTRY;
     g_autofree uint8_t *table = cst_alloc(len, 1, writer->repo->folders.path, error);
@@ -140,8 +141,8 @@ static gboolean complete(PackWriter *writer, GError **error)
     cst_put_be32(trailer, (uint32_t)(len + REPO_TAG));
     cst_put_be32(trailer + 4, TRAILER_MAGIC);
     if (!file_cipher_seal(&writer->cipher, writer->size, table, len, sealed, error) ||
-        !append(writer, sealed, len + REPO_TAG, error) ||
-        !append(writer, trailer, sizeof(trailer), error))
+        !pack_writer_append(writer, sealed, len + REPO_TAG, error) ||
+        !pack_writer_append(writer, trailer, sizeof(trailer), error))
         return FALSE;
     if (!folder_publish(&writer->repo->folders, writer->fd, writer->draft, FOLDER_PACKS,
                         repo_id_format(writer->draft, name), error))
@@ -165,23 +166,23 @@ static gboolean write_index(PackWriter *writer, GError **error)
     return TRUE;
 }
 
-static gboolean add(PackWriter *writer, const ChunkEntry *chunk, const uint8_t *content, size_t len,
-                    GError **error)
+static gboolean pack_writer_append_chunk(PackWriter *writer, const ChunkEntry *chunk,
+                                         const uint8_t *content, size_t len, GError **error)
 {
     ChunkEntry entry = *chunk;
 
     if (writer->fd >= 0 &&
         (writer->size >= REPO_PACK_TARGET || writer->entries->len >= REPO_PACK_CHUNKS) &&
-        !complete(writer, error))
+        !pack_writer_complete(writer, error))
         return FALSE;
     if (writer->index->len >= REPO_INDEX_MAX / 2 && !write_index(writer, error))
         return FALSE;
-    if (writer->fd < 0 && !begin(writer, error))
+    if (writer->fd < 0 && !pack_writer_begin(writer, error))
         return FALSE;
     entry.offset = (uint32_t)writer->size;
     entry.stored = (uint32_t)(len + REPO_TAG);
     if (!file_cipher_seal(&writer->cipher, writer->size, content, len, writer->sealed, error) ||
-        !append(writer, writer->sealed, len + REPO_TAG, error))
+        !pack_writer_append(writer, writer->sealed, len + REPO_TAG, error))
         return FALSE;
     g_array_append_val(writer->entries, entry);
     return repo_index_add(&writer->repo->index, writer->number, &entry, error);
@@ -194,7 +195,7 @@ gboolean pack_writer_add(PackWriter *writer, const ChunkEntry *chunk, const uint
         return cst_fail(error, CST_ERROR_STATE, _("an earlier write to '%s' has failed"),
                         writer->repo->folders.path);
     /* After a failure, never encrypt other bytes for the same offset of the same file. */
-    writer->failed = !add(writer, chunk, content, len, error);
+    writer->failed = !pack_writer_append_chunk(writer, chunk, content, len, error);
     return !writer->failed;
 }
 
@@ -212,7 +213,8 @@ gboolean pack_writer_finish(PackWriter *writer, GError **error)
     if (writer->failed)
         return cst_fail(error, CST_ERROR_STATE, _("an earlier write to '%s' has failed"),
                         writer->repo->folders.path);
-    writer->failed = (writer->fd >= 0 && !complete(writer, error)) || !write_index(writer, error);
+    writer->failed =
+        (writer->fd >= 0 && !pack_writer_complete(writer, error)) || !write_index(writer, error);
     return !writer->failed;
 }
 
@@ -254,8 +256,8 @@ gboolean pack_reader_open(PackReader *reader, CstRepo *repo, const uint8_t id[RE
 }
 
 /* Returns the location of the table in an open pack. */
-static gboolean find_table(const PackReader *reader, uint64_t *ret_offset, uint32_t *ret_len,
-                           GError **error)
+static gboolean pack_reader_find_table(const PackReader *reader, uint64_t *ret_offset,
+                                       uint32_t *ret_len, GError **error)
 {
     uint8_t trailer[REPO_TRAILER];
     uint64_t size = reader->size;
@@ -286,7 +288,7 @@ ChunkEntry *pack_table(CstRepo *repo, const char *id, uint32_t *ret_count, uint6
     uint32_t len;
 
     if (!repo_id_parse(id, bytes) || !pack_reader_open(&reader, repo, bytes, error) ||
-        !find_table(&reader, &offset, &len, error))
+        !pack_reader_find_table(&reader, &offset, &len, error))
         return NULL;
     *ret_size = reader.size;
     sealed = cst_alloc(len, 1, reader.path, error);
@@ -322,7 +324,7 @@ gboolean pack_reader_chunk(const PackReader *reader, const CstRepo *repo, const 
         !file_cipher_open(&reader->cipher, chunk->offset, sealed, chunk->stored,
                           chunk->packed ? packed : ret_content, reader->path, error))
         return FALSE;
-    if (chunk->packed && !decompress(packed, len, ret_content, chunk->raw))
+    if (chunk->packed && !chunk_decompress(packed, len, ret_content, chunk->raw))
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' cannot be decompressed at byte %u"),
                         reader->path, chunk->offset);
     if (!repo_chunk_name(&repo->keys, chunk->kind, ret_content, chunk->raw, hash, error))

@@ -55,8 +55,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Prune, prune_clear)
 
 /* --- used chunks ------------------------------------------------------------------------------ */
 
-static gboolean mark(Prune *prune, const uint8_t *name, ChunkKind kind, const CstBackup *backup,
-                     GError **error)
+static gboolean prune_mark_chunk(Prune *prune, const uint8_t *name, ChunkKind kind,
+                                 const CstBackup *backup, GError **error)
 {
     const RepoIndex *index = &prune->repo->index;
     const IndexEntry *entry = repo_index_find(index, name, kind);
@@ -84,14 +84,15 @@ static gboolean mark_volume(Prune *prune, const CstBackup *backup, const CstBack
 
         if (chunk_name_is_zero(name))
             continue;
-        if (!cst_task_check(prune->task, error) || !mark(prune, name, CHUNK_LIST, backup, error))
+        if (!cst_task_check(prune->task, error) ||
+            !prune_mark_chunk(prune, name, CHUNK_LIST, backup, error))
             return FALSE;
         if (!g_hash_table_add(prune->lists, g_bytes_new(name, REPO_HASH)))
             continue;
         for (uint64_t i = first; i < end; i++) {
             name = chunk_lists_name(&lists, i, error);
-            if (!name ||
-                (!chunk_name_is_zero(name) && !mark(prune, name, CHUNK_DATA, backup, error)))
+            if (!name || (!chunk_name_is_zero(name) &&
+                          !prune_mark_chunk(prune, name, CHUNK_DATA, backup, error)))
                 return FALSE;
         }
     }
@@ -121,7 +122,7 @@ static PackUse *use_of(const Prune *prune, guint pack)
 }
 
 /* Reads the sizes of packs, and counts the used bytes of each. */
-static gboolean survey(Prune *prune, GError **error)
+static gboolean prune_measure_packs(Prune *prune, GError **error)
 {
     CstRepo *repo = prune->repo;
 
@@ -160,7 +161,7 @@ static gboolean is_small(const PackUse *use)
     return use->used > 0 && use->size < SMALL_PACK;
 }
 
-static void decide(Prune *prune)
+static void prune_select_packs(Prune *prune)
 {
     guint small = 0;
 
@@ -190,8 +191,8 @@ static void decide(Prune *prune)
 
 /* --- the work --------------------------------------------------------------------------------- */
 
-static gboolean copy_chunk(Prune *prune, const PackReader *reader, const IndexEntry *entry,
-                           uint8_t *content, uint8_t *packed, GError **error)
+static gboolean prune_copy_chunk(Prune *prune, const PackReader *reader, const IndexEntry *entry,
+                                 uint8_t *content, uint8_t *packed, GError **error)
 {
     ChunkEntry chunk = entry->chunk;
     size_t len;
@@ -209,7 +210,7 @@ static gboolean copy_chunk(Prune *prune, const PackReader *reader, const IndexEn
 /*
  * Copies the used chunks of the packs that are rewritten. Entries of a pack are mostly consecutive.
  */
-static gboolean rewrite(Prune *prune, GError **error)
+static gboolean prune_rewrite_packs(Prune *prune, GError **error)
 {
     CstRepo *repo = prune->repo;
     uint32_t count = repo->index.n_entries, open_pack = 0;
@@ -231,13 +232,13 @@ static gboolean rewrite(Prune *prune, GError **error)
                               error))
             return FALSE;
         open_pack = entry.pack;
-        if (!copy_chunk(prune, &reader, &entry, content, packed, error))
+        if (!prune_copy_chunk(prune, &reader, &entry, content, packed, error))
             return FALSE;
     }
     return TRUE;
 }
 
-static gboolean goes(const Prune *prune, guint pack)
+static gboolean pack_is_removed(const Prune *prune, guint pack)
 {
     const PackUse *use = use_of(prune, pack);
 
@@ -255,7 +256,7 @@ static gboolean describe_rest(Prune *prune, GError **error)
         uint64_t size;
         uint32_t count;
 
-        if (!pack->present || goes(prune, i))
+        if (!pack->present || pack_is_removed(prune, i))
             continue;
         table = pack_table(prune->repo, repo_id_format(pack->id, id), &count, &size, error);
         if (!table || !pack_writer_describe(&prune->writer, pack->id, table, count, error))
@@ -271,7 +272,7 @@ static gboolean remove_old(Prune *prune, GError **error)
     for (guint i = 0; i < prune->packs->len; i++) {
         char id[REPO_ID_TEXT];
 
-        if (!goes(prune, i))
+        if (!pack_is_removed(prune, i))
             continue;
         repo_id_format(repo_index_pack_at(&prune->repo->index, i)->id, id);
         if (!folder_remove(folders, FOLDER_PACKS, id, error))
@@ -308,20 +309,20 @@ static gboolean is_tidy(const Prune *prune)
     for (guint i = 0; i < index->packs->len; i++) {
         const IndexPack *pack = repo_index_pack_at(index, i);
 
-        if (pack->present != pack->indexed || goes(prune, i))
+        if (pack->present != pack->indexed || pack_is_removed(prune, i))
             return FALSE;
     }
     return prune->indexes->len <= 1;
 }
 
-static gboolean act(Prune *prune, GError **error)
+static gboolean prune_apply(Prune *prune, GError **error)
 {
     if (!drop_drafts(prune, error))
         return FALSE;
     if (is_tidy(prune))
         return TRUE;
-    if (!pack_writer_init(&prune->writer, prune->repo, error) || !rewrite(prune, error) ||
-        !describe_rest(prune, error))
+    if (!pack_writer_init(&prune->writer, prune->repo, error) ||
+        !prune_rewrite_packs(prune, error) || !describe_rest(prune, error))
         return FALSE;
     CST_TEST_POINT("prune.packs.written");
     if (!remove_old(prune, error))
@@ -348,11 +349,11 @@ gboolean cst_repo_prune(CstRepo *repo, gboolean only_plan, CstTask *task,
     prune.backups = cst_repo_backups(repo, NULL, error);
     prune.indexes = prune.backups ? folder_list(&repo->folders, FOLDER_INDEX, NULL, error) : NULL;
     done = prune.indexes && repo_index_load(repo, NULL, error) && mark_all(&prune, error) &&
-           survey(&prune, error);
+           prune_measure_packs(&prune, error);
     if (done) {
-        decide(&prune);
+        prune_select_packs(&prune);
         CST_TEST_POINT("prune.plan.made");
-        done = only_plan || (cst_may_change(error) && act(&prune, error));
+        done = only_plan || (cst_may_change(error) && prune_apply(&prune, error));
     }
     if (done)
         *ret_report = prune.report;

@@ -48,8 +48,8 @@ static gboolean get_name(BackupBlob *backup, uint64_t number, uint8_t ret_name[R
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
-static gboolean read_chunk(BackupBlob *backup, uint64_t number, uint8_t *ret_content,
-                           GError **error)
+static gboolean backup_read_chunk(BackupBlob *backup, uint64_t number, uint8_t *ret_content,
+                                  GError **error)
 {
     uint32_t len = repo_chunk_len(backup->size, backup->repo->config.chunk, number);
     uint8_t name[REPO_HASH];
@@ -64,8 +64,8 @@ static gboolean read_chunk(BackupBlob *backup, uint64_t number, uint8_t *ret_con
 }
 
 /* Reads a part of a chunk, through the cache. */
-static gboolean read_part(BackupBlob *backup, uint64_t number, uint32_t from, uint32_t len,
-                          uint8_t *buf, GError **error)
+static gboolean backup_read_part(BackupBlob *backup, uint64_t number, uint32_t from, uint32_t len,
+                                 uint8_t *buf, GError **error)
 {
     uint32_t chunk = backup->repo->config.chunk;
     uint8_t *content;
@@ -81,7 +81,7 @@ static gboolean read_part(BackupBlob *backup, uint64_t number, uint32_t from, ui
     }
     g_mutex_unlock(&backup->lock);
     content = cst_alloc(chunk, 1, backup->head.name, error);
-    if (!content || !read_chunk(backup, number, content, error)) {
+    if (!content || !backup_read_chunk(backup, number, content, error)) {
         g_free(content);
         return FALSE;
     }
@@ -103,7 +103,7 @@ typedef struct {
     GError *failure;
 } WholeChunks;
 
-static gpointer read_whole(gpointer data)
+static gpointer backup_read_chunks_thread(gpointer data)
 {
     WholeChunks *whole = data;
 
@@ -113,8 +113,8 @@ static gpointer read_whole(gpointer data)
 
         if (i >= whole->count || g_atomic_int_get(&whole->failed))
             return NULL;
-        if (!read_chunk(whole->backup, whole->first + i,
-                        whole->buf + i * whole->backup->repo->config.chunk, &error)) {
+        if (!backup_read_chunk(whole->backup, whole->first + i,
+                               whole->buf + i * whole->backup->repo->config.chunk, &error)) {
             if (g_atomic_int_compare_and_exchange(&whole->failed, 0, 1))
                 whole->failure = error;
             else
@@ -138,14 +138,14 @@ static gboolean backup_pread(CstBlob *blob, void *buf, size_t len, uint64_t offs
             WholeChunks whole = {.backup = backup, .first = number, .count = count, .buf = to};
 
             cst_threads_run(
-                read_whole, &whole,
+                backup_read_chunks_thread, &whole,
                 (unsigned)CLAMP(MIN(g_get_num_processors(), count / 2), 1, CST_THREADS_MAX));
             if (whole.failure) {
                 g_propagate_error(error, whole.failure);
                 return FALSE;
             }
             part = count * chunk;
-        } else if (!read_part(backup, number, (uint32_t)from, (uint32_t)part, to, error)) {
+        } else if (!backup_read_part(backup, number, (uint32_t)from, (uint32_t)part, to, error)) {
             return FALSE;
         }
         to += part;

@@ -166,7 +166,7 @@ static void add_loss(Repair *repair, const CstBackup *backup, const CstBackupVol
     g_ptr_array_add(losses, loss);
 }
 
-static gboolean is_lost(const Repair *repair, const uint8_t *name, ChunkKind kind)
+static gboolean chunk_is_lost(const Repair *repair, const uint8_t *name, ChunkKind kind)
 {
     const RepoIndex *index = &repair->repo->index;
     const IndexEntry *entry = chunk_name_is_zero(name) ? NULL : repo_index_find(index, name, kind);
@@ -189,11 +189,11 @@ static gboolean survey_volume(Repair *repair, const CstBackup *backup,
 
         if (i % REPO_LIST_IDS == 0 && !cst_task_check(repair->task, error))
             return FALSE;
-        if (!is_lost(repair, list, CHUNK_LIST)) {
+        if (!chunk_is_lost(repair, list, CHUNK_LIST)) {
             name = chunk_lists_name(&lists, i, error);
             if (!name)
                 return FALSE;
-            if (!is_lost(repair, name, CHUNK_DATA))
+            if (!chunk_is_lost(repair, name, CHUNK_DATA))
                 continue;
         }
         add_loss(repair, backup, volume, i * chunk, repo_chunk_len(volume->size, chunk, i));
@@ -239,7 +239,7 @@ static gboolean find_backups(Repair *repair, GError **error)
 
 /* --- the work --------------------------------------------------------------------------------- */
 
-static gboolean copy_chunk(Repair *repair, const IndexEntry *entry, GError **error)
+static gboolean repair_copy_chunk(Repair *repair, const IndexEntry *entry, GError **error)
 {
     g_auto(PackReader) reader = {.fd = -1};
     ChunkEntry chunk = entry->chunk;
@@ -269,7 +269,7 @@ static gboolean write_sound(Repair *repair, guint packs, GError **error)
         const IndexEntry entry = index->entries[i];
 
         if (repo_index_pack_at(index, entry.pack)->present && repair->dropped[entry.pack] &&
-            !repair->bad[i] && !copy_chunk(repair, &entry, error))
+            !repair->bad[i] && !repair_copy_chunk(repair, &entry, error))
             return FALSE;
     }
     for (guint i = 0; i < packs; i++) {
@@ -299,7 +299,7 @@ static gboolean remove_names(Repair *repair, FolderKind kind, const GPtrArray *n
     return folder_sync(folders, kind, error);
 }
 
-static gboolean act(Repair *repair, GError **error)
+static gboolean repair_apply(Repair *repair, GError **error)
 {
     guint packs = repair->repo->index.packs->len;
     g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func(g_free);
@@ -336,7 +336,7 @@ gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
         find_backups(&repair, error) && find_damage(&repair, error) && find_losses(&repair, error);
     for (guint i = 0; done && i < repo->index.packs->len; i++)
         ret_report->packs += repair.dropped[i];
-    done = done && (only_plan || (cst_may_change(error) && act(&repair, error)));
+    done = done && (only_plan || (cst_may_change(error) && repair_apply(&repair, error)));
     /* Clear first, because a failed pack writer marks its pack as absent in the index. */
     repair_clear(&repair);
     repo_index_drop(repo);

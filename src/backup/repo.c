@@ -216,7 +216,7 @@ gboolean repo_is_damage(const GError *error)
     return cst_error_code(error) == CST_ERROR_CORRUPT || cst_error_code(error) == CST_ERROR_IO;
 }
 
-static void complain(GPtrArray *problems, const GError *why)
+static void repo_add_problem(GPtrArray *problems, const GError *why)
 {
     if (problems)
         g_ptr_array_add(problems, cst_error_text(why));
@@ -239,7 +239,7 @@ static gboolean read_indexes(CstRepo *repo, GPtrArray *problems, GError **error)
             return FALSE;
         }
         cst_log(CST_LOG_WARNING, "%s", why->message);
-        complain(problems, why);
+        repo_add_problem(problems, why);
     }
     return names != NULL;
 }
@@ -268,7 +268,7 @@ static gboolean read_tables(CstRepo *repo, GPtrArray *names, GPtrArray *problems
             return FALSE;
         }
         repo_index_pack_at(&repo->index, number)->present = FALSE;
-        complain(problems, why);
+        repo_add_problem(problems, why);
     }
     return TRUE;
 }
@@ -302,7 +302,7 @@ void repo_index_drop(CstRepo *repo)
 
 /* --- manifests -------------------------------------------------------------------------------- */
 
-static CstBackup *read_manifest(CstRepo *repo, const char *id, GError **error)
+static CstBackup *repo_read_manifest(CstRepo *repo, const char *id, GError **error)
 {
     size_t len;
     g_autofree uint8_t *body = repo_file_read(repo, REPO_MANIFEST, id, &len, error);
@@ -337,14 +337,14 @@ GPtrArray *cst_repo_backups(CstRepo *repo, GPtrArray *damaged, GError **error)
     CST_TEST_POINT("repo.backups.listed");
     for (guint i = 0; names && i < names->len; i++) {
         g_autoptr(GError) why = NULL;
-        CstBackup *backup = read_manifest(repo, names->pdata[i], &why);
+        CstBackup *backup = repo_read_manifest(repo, names->pdata[i], &why);
 
         if (backup) {
             g_ptr_array_add(backups, backup);
         } else if (cst_error_code(why) == CST_ERROR_NOT_FOUND) {
             continue; /* forgotten after the list was read */
         } else if (damaged && repo_is_damage(why)) {
-            complain(damaged, why);
+            repo_add_problem(damaged, why);
         } else {
             g_propagate_error(error, g_steal_pointer(&why));
             return NULL;

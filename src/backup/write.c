@@ -80,7 +80,7 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
 }
 
 /* Drops the current volume, with its unstored chunks. */
-static void volume_clear(CstBackupWriter *writer)
+static void writer_volume_clear(CstBackupWriter *writer)
 {
     if (writer->volume) {
         CstBackup *owner = repo_backup_new();
@@ -97,7 +97,7 @@ void cst_writer_free(CstBackupWriter *writer)
     if (!writer)
         return;
     pack_writer_clear(&writer->packs);
-    volume_clear(writer);
+    writer_volume_clear(writer);
     cst_backup_free(writer->backup);
     g_byte_array_unref(writer->lists);
     g_clear_error(&writer->failure);
@@ -107,7 +107,7 @@ void cst_writer_free(CstBackupWriter *writer)
     g_free(writer);
 }
 
-static char *text_of(const char *text)
+static char *backup_text_dup(const char *text)
 {
     return g_strdup(text ? text : "");
 }
@@ -141,19 +141,19 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
                         _("the name or the document of volume '%s' is not UTF-8, and a backup "
                           "cannot hold it; rename the volume"),
                         volume->name);
-    volume_clear(writer);
+    writer_volume_clear(writer);
     if (previous && !chunk_lists_init(&writer->previous, writer->repo, previous, error))
         return FALSE;
     writer->previous_size = previous ? previous->size : 0;
     writer->volume = g_new0(CstBackupVolume, 1);
-    writer->volume->pool = text_of(volume->pool);
-    writer->volume->name = text_of(volume->name);
-    writer->volume->format = text_of(volume->format);
-    writer->volume->xml = text_of(volume->xml);
-    writer->volume->snapshot = text_of(volume->snapshot);
-    writer->volume->mark = text_of(volume->mark);
-    writer->volume->identity = text_of(volume->identity);
-    writer->volume->base = text_of(volume->base);
+    writer->volume->pool = backup_text_dup(volume->pool);
+    writer->volume->name = backup_text_dup(volume->name);
+    writer->volume->format = backup_text_dup(volume->format);
+    writer->volume->xml = backup_text_dup(volume->xml);
+    writer->volume->snapshot = backup_text_dup(volume->snapshot);
+    writer->volume->mark = backup_text_dup(volume->mark);
+    writer->volume->identity = backup_text_dup(volume->identity);
+    writer->volume->base = backup_text_dup(volume->base);
     writer->volume->size = volume->size;
     writer->position = 0;
     g_byte_array_set_size(writer->lists, 0);
@@ -192,8 +192,8 @@ static gpointer prepare_items(gpointer data)
     }
 }
 
-static gboolean store(CstBackupWriter *writer, const ChunkEntry *chunk, const uint8_t *content,
-                      size_t len, GError **error)
+static gboolean writer_store_chunk(CstBackupWriter *writer, const ChunkEntry *chunk,
+                                   const uint8_t *content, size_t len, GError **error)
 {
     /* An earlier chunk of this batch may have the same content. */
     if (repo_index_find(&writer->repo->index, chunk->hash, chunk->kind))
@@ -219,8 +219,9 @@ static gboolean flush_batch(CstBackupWriter *writer, GError **error)
 
         memcpy(chunk.hash, item->hash, REPO_HASH);
         memcpy(writer->names + item->at * REPO_HASH, item->hash, REPO_HASH);
-        if (!item->known && !store(writer, &chunk, chunk.packed ? item->packed : item->content,
-                                   chunk.packed ? item->packed_len : item->len, error))
+        if (!item->known &&
+            !writer_store_chunk(writer, &chunk, chunk.packed ? item->packed : item->content,
+                                chunk.packed ? item->packed_len : item->len, error))
             return FALSE;
     }
     writer->n_items = 0;
@@ -243,8 +244,8 @@ static gboolean store_list(CstBackupWriter *writer, GError **error)
             return FALSE;
         packed_len = chunk_compress(writer->names, len, packed, writer->level);
         chunk.packed = packed_len > 0;
-        if (!store(writer, &chunk, chunk.packed ? packed : writer->names,
-                   chunk.packed ? packed_len : len, error))
+        if (!writer_store_chunk(writer, &chunk, chunk.packed ? packed : writer->names,
+                                chunk.packed ? packed_len : len, error))
             return FALSE;
     }
     g_byte_array_append(writer->lists, chunk.hash, REPO_HASH);
@@ -262,7 +263,7 @@ static uint32_t chunk_len(const CstBackupWriter *writer)
 }
 
 /* Adds a chunk to the list, by its name or as the next item of the batch (@name NULL). */
-static gboolean add_name(CstBackupWriter *writer, const uint8_t *name, GError **error)
+static gboolean writer_add_name(CstBackupWriter *writer, const uint8_t *name, GError **error)
 {
     if (name)
         memcpy(writer->names + writer->n_names * REPO_HASH, name, REPO_HASH);
@@ -286,9 +287,9 @@ static gboolean end_chunk(CstBackupWriter *writer, GError **error)
     item->len = len;
     writer->fill = 0;
     if (cst_bytes_are_zero(item->content, len))
-        return add_name(writer, zero_name, error);
+        return writer_add_name(writer, zero_name, error);
     writer->volume->data += len;
-    return add_name(writer, NULL, error);
+    return writer_add_name(writer, NULL, error);
 }
 
 static gboolean has_room(const CstBackupWriter *writer, uint64_t len, GError **error)
@@ -346,7 +347,7 @@ gboolean cst_writer_hole(CstBackupWriter *writer, uint64_t len, GError **error)
                 return FALSE;
         } else {
             writer->position += chunk;
-            if (!add_name(writer, zero_name, error))
+            if (!writer_add_name(writer, zero_name, error))
                 return FALSE;
         }
         len -= part;
@@ -382,7 +383,7 @@ gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error)
         }
         writer->position += part;
         len -= part;
-        if (!add_name(writer, name, error))
+        if (!writer_add_name(writer, name, error))
             return FALSE;
     }
     return TRUE;
@@ -390,7 +391,7 @@ gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error)
 
 gboolean cst_writer_volume_drop(CstBackupWriter *writer)
 {
-    volume_clear(writer);
+    writer_volume_clear(writer);
     return !writer->packs.failed && !writer->failed;
 }
 
@@ -406,7 +407,7 @@ gboolean cst_writer_volume_end(CstBackupWriter *writer, GError **error)
     volume->n_lists = writer->lists->len / REPO_HASH;
     volume->lists = g_memdup2(writer->lists->data, writer->lists->len);
     g_ptr_array_add(writer->backup->volumes, g_steal_pointer(&writer->volume));
-    volume_clear(writer);
+    writer_volume_clear(writer);
     return TRUE;
 }
 
@@ -447,8 +448,8 @@ gboolean cst_writer_commit(CstBackupWriter *writer, char *ret_id, GError **error
 #define READ_BYTES (1u << 20)
 
 /* Writes a range of a blob. Holes stay holes. */
-static gboolean write_range(CstBackupWriter *writer, CstBlob *blob, uint64_t offset,
-                            uint64_t length, uint8_t *buffer, CstTask *task, GError **error)
+static gboolean writer_copy_range(CstBackupWriter *writer, CstBlob *blob, uint64_t offset,
+                                  uint64_t length, uint8_t *buffer, CstTask *task, GError **error)
 {
     while (length > 0) {
         CstExtent extent;
@@ -512,7 +513,8 @@ gboolean cst_writer_blob(CstBackupWriter *writer, const CstBackupVolume *volume,
         if (begin > offset && !cst_writer_same(writer, begin - offset, error))
             return FALSE;
         cst_task_skip(task, begin - offset);
-        if (end > begin && !write_range(writer, blob, begin, end - begin, buffer, task, error))
+        if (end > begin &&
+            !writer_copy_range(writer, blob, begin, end - begin, buffer, task, error))
             return FALSE;
         offset = end;
     }

@@ -106,7 +106,7 @@ static gboolean wants_json(int argc, char **argv)
     return FALSE;
 }
 
-static CstExitStatus run(CliCtl *ctl, CliAction action, int argc, char **argv)
+static CstExitStatus cli_run_action(CliCtl *ctl, CliAction action, int argc, char **argv)
 {
     switch (action) {
     case CLI_SHOW_HELP: print_usage(ctl); return CST_EXIT_OK;
@@ -119,13 +119,13 @@ static CstExitStatus run(CliCtl *ctl, CliAction action, int argc, char **argv)
 
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
-static CliCtl *running; /* the context of this process, for give_up() */
+static CliCtl *running; /* the context of this process, for exit_storage_stuck() */
 
 /*
  * End the program, because the command's thread blocks in a call into storage that does not answer
  * (embedded only). The state on disk is that of a crash. Called in another thread.
  */
-static void give_up(const GError *why)
+static void exit_storage_stuck(const GError *why)
 {
     cli_report(running, why);
     _exit(cli_exit_status(running, why));
@@ -182,11 +182,11 @@ int main(int argc, char **argv)
     cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.background = cli_background_take();
     running = &ctl;
-    cst_liveness_given_up = give_up;
+    cst_liveness_given_up = exit_storage_stuck;
     if (ok && action == CLI_RUN && !settings.no_config)
         ok = load_config(&ctl, &error);
     if (ok) {
-        status = run(&ctl, action, argc - first, words + first);
+        status = cli_run_action(&ctl, action, argc - first, words + first);
     } else {
         status = cli_exit_status(&ctl, error);
         cli_report(&ctl, error);

@@ -2,10 +2,10 @@
 /*
  * The checked dispatcher of calls, and the calls that concern the connection.
  *
- * Every call passes through call(). It finds the procedure's row in the procedure table, rejects
- * changes over a read-only connection, sets the thread's dry-run state, and checks afterwards that
- * a failure has set an error. The typed calls of conn.h are in files by object (pools.c, volumes.c,
- * …). Each fills in the procedure's arguments and converts its reply.
+ * Every call passes through conn_call_program(). It finds the procedure's row in the procedure
+ * table, rejects changes over a read-only connection, sets the thread's dry-run state, and checks
+ * afterwards that a failure has set an error. The typed calls of conn.h are in files by object
+ * (pools.c, volumes.c, …). Each fills in the procedure's arguments and converts its reply.
  */
 #include "conn_private.h"
 
@@ -78,8 +78,8 @@ gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedur
     return TRUE;
 }
 
-static gboolean call(CstConn *conn, uint32_t program, int number, const void *args, void *ret,
-                     CstTask *task, GError **error)
+static gboolean conn_call_program(CstConn *conn, uint32_t program, int number, const void *args,
+                                  void *ret, CstTask *task, GError **error)
 {
     const CstProcedure *procedure = cst_api_find(program, number);
     wire_void none = {0};
@@ -94,13 +94,13 @@ static gboolean call(CstConn *conn, uint32_t program, int number, const void *ar
 gboolean cst_conn_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
                        GError **error)
 {
-    return call(conn, WIRE_REMOTE_PROGRAM, number, args, ret, task, error);
+    return conn_call_program(conn, WIRE_REMOTE_PROGRAM, number, args, ret, task, error);
 }
 
 gboolean cst_conn_own_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
                            GError **error)
 {
-    return call(conn, WIRE_CISTERN_PROGRAM, number, args, ret, task, error);
+    return conn_call_program(conn, WIRE_CISTERN_PROGRAM, number, args, ret, task, error);
 }
 
 char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)

@@ -96,7 +96,7 @@ void cst_event_queue_post(CstEventQueue *queue, const CstConnEvent *event)
         event_free(oldest);
 }
 
-static gboolean wants(const Subscription *sub, const CstConnEvent *event)
+static gboolean subscription_matches(const Subscription *sub, const CstConnEvent *event)
 {
     return sub->type == event->type && (sub->any || cst_uuid_equal(&sub->uuid, &event->uuid));
 }
@@ -124,7 +124,7 @@ static gboolean deliver_one(CstEventQueue *queue, const CstConnEvent *event)
             return reached;
         sub = *next;
         last = sub.id;
-        if (wants(&sub, event)) {
+        if (subscription_matches(&sub, event)) {
             sub.func(event, sub.data);
             reached = TRUE;
         }

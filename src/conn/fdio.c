@@ -55,8 +55,8 @@ static uint64_t hole_at(CstFdSource *source)
     return 0;
 }
 
-static gboolean read_piece(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
-                           GError **error)
+static gboolean fd_source_read_piece(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
+                                     GError **error)
 {
     ssize_t n;
 
@@ -95,7 +95,7 @@ gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t 
          */
         size = MIN(size, (source->sparse ? source->data_end : source->size) - source->pos);
     }
-    return read_piece(source, buf, size, ret_len, error);
+    return fd_source_read_piece(source, buf, size, ret_len, error);
 }
 
 gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, GError **error)

@@ -12,7 +12,7 @@
 #include "conn_private.h"
 
 /* Makes a row from a reply. Takes ownership of its strings. */
-static CstChainRow *row_take(wire_chain_row *wire)
+static CstChainRow *chain_row_from_wire(wire_chain_row *wire)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
 
@@ -40,7 +40,7 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
         return NULL;
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
     for (guint i = 0; i < ret.rows.rows_len; i++)
-        g_ptr_array_add(rows, row_take(&ret.rows.rows_val[i]));
+        g_ptr_array_add(rows, chain_row_from_wire(&ret.rows.rows_val[i]));
     xdr_free((xdrproc_t)xdr_wire_chain_ret, (char *)&ret);
     return rows;
 }
@@ -70,7 +70,7 @@ GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **er
                : NULL;
 }
 
-static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
+static void check_report_from_wire(const wire_check_ret *wire, CstCheckReport *ret)
 {
     *ret = (CstCheckReport){
         .errors = wire->errors,
@@ -95,7 +95,7 @@ static gboolean only_count(CstConn *conn, const wire_vol_flags_args *args, CstTa
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_CHECK, args, &report, task, error))
         return FALSE;
-    fill_report(&report, ret);
+    check_report_from_wire(&report, ret);
     xdr_free((xdrproc_t)xdr_wire_check_ret, (char *)&report);
     return TRUE;
 }
@@ -113,7 +113,7 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
         return only_count(conn, &args, task, ret, error);
     if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_CHECK_LIST, &args, &report, task, error))
         return FALSE;
-    fill_report(&report.report, ret);
+    check_report_from_wire(&report.report, ret);
     ret->findings = cst_findings_new();
     for (guint i = 0; i < report.findings.findings_len; i++) {
         const wire_finding *finding = &report.findings.findings_val[i];
@@ -266,7 +266,7 @@ gboolean cst_conn_vol_measure(CstConn *conn, const CstVolRef *vol, const char *f
     return TRUE;
 }
 
-static void add_run(CstVolMap *map, const wire_map_run *wire)
+static void vol_map_add_run(CstVolMap *map, const wire_map_run *wire)
 {
     const CstVolMapRun run = {
         .start = wire->start,
@@ -293,7 +293,7 @@ CstVolMap *cst_conn_vol_map(CstConn *conn, const CstVolRef *vol, uint64_t start,
         return NULL;
     map = cst_vol_map_new();
     for (guint i = 0; i < ret.runs.runs_len; i++)
-        add_run(map, &ret.runs.runs_val[i]);
+        vol_map_add_run(map, &ret.runs.runs_val[i]);
     for (guint i = 0; i < ret.files.files_len; i++)
         g_ptr_array_add(map->files, g_steal_pointer(&ret.files.files_val[i]));
     map->more = ret.more != 0;

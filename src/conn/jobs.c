@@ -7,7 +7,7 @@
 #include "conn_private.h"
 
 /* Makes a job from a reply. Takes ownership of its strings. */
-static CstJobInfo *job_take(wire_job *wire)
+static CstJobInfo *job_from_wire(wire_job *wire)
 {
     CstJobInfo *job = g_new0(CstJobInfo, 1);
 
@@ -42,7 +42,7 @@ GPtrArray *cst_conn_job_list(CstConn *conn, gboolean ended, GError **error)
         return NULL;
     jobs = g_ptr_array_new_with_free_func((GDestroyNotify)cst_job_info_free);
     for (guint i = 0; i < ret.jobs.jobs_len; i++)
-        g_ptr_array_add(jobs, job_take(&ret.jobs.jobs_val[i]));
+        g_ptr_array_add(jobs, job_from_wire(&ret.jobs.jobs_val[i]));
     xdr_free((xdrproc_t)xdr_wire_job_list_ret, (char *)&ret);
     return jobs;
 }
@@ -55,7 +55,7 @@ CstJobInfo *cst_conn_job_info(CstConn *conn, uint64_t id, GError **error)
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_JOB_INFO, &args, &ret, NULL, error))
         return NULL;
-    job = job_take(&ret);
+    job = job_from_wire(&ret);
     xdr_free((xdrproc_t)xdr_wire_job, (char *)&ret);
     return job;
 }

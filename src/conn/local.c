@@ -30,7 +30,7 @@ typedef struct {
 
 /* --- calls ----------------------------------------------------------------------------------- */
 
-static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTask *task)
+static CstApiCall local_api_call(CstLocal *local, const CstProcedure *procedure, CstTask *task)
 {
     cst_task_set_part_of(task, cst_client_jobs_group(local->session.jobs));
     return (CstApiCall){.service = local->service,
@@ -50,7 +50,7 @@ static gboolean local_supports(gpointer self, int number, gboolean *ret_supporte
 static gboolean local_call(gpointer self, const CstProcedure *procedure, const void *args,
                            void *ret, CstTask *task, GError **error)
 {
-    CstApiCall call = call_of(self, procedure, task);
+    CstApiCall call = local_api_call(self, procedure, task);
     /* The log shows no request, because there is no connection. */
     CstLogContext log = {.procedure = procedure->name, .task = task};
     gboolean ok;
@@ -95,7 +95,7 @@ typedef struct {
 static gpointer local_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
                                    void *ret, CstTask *task, GError **error)
 {
-    CstApiCall call = call_of(self, procedure, task);
+    CstApiCall call = local_api_call(self, procedure, task);
     LocalStream *stream;
 
     if (!cst_api_run(&call, args, ret, error)) {
@@ -117,7 +117,8 @@ static gboolean local_stream_put(gpointer self, const void *bytes, size_t len, u
                 : cst_upload_write(stream->upload, bytes, len, error);
 }
 
-static gboolean local_stream_take(gpointer self, CstPieceFunc func, gpointer data, GError **error)
+static gboolean local_stream_receive(gpointer self, CstPieceFunc func, gpointer data,
+                                     GError **error)
 {
     g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
     LocalStream *stream = self;
@@ -288,7 +289,7 @@ const CstTransport cst_local_transport = {
     .call_all = local_call_all,
     .stream_start = local_stream_start,
     .stream_put = local_stream_put,
-    .stream_take = local_stream_take,
+    .stream_take = local_stream_receive,
     .stream_finish = local_stream_finish,
     .stream_free = local_stream_free,
     .set_detach = local_set_detach,

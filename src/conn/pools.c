@@ -36,8 +36,8 @@ static gboolean call_on_pool_flags(CstConn *conn, int number, const CstPoolRef *
 }
 
 /* Calls a procedure on a pool that returns a number. */
-static gboolean ask_pool(CstConn *conn, int number, const CstPoolRef *pool, int *ret,
-                         GError **error)
+static gboolean pool_query_number(CstConn *conn, int number, const CstPoolRef *pool, int *ret,
+                                  GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};
     wire_int answer = {0};
@@ -141,19 +141,19 @@ gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboo
 gboolean cst_conn_pool_get_autostart(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error)
 {
-    return ask_pool(conn, WIRE_PROC_STORAGE_POOL_GET_AUTOSTART, pool, ret, error);
+    return pool_query_number(conn, WIRE_PROC_STORAGE_POOL_GET_AUTOSTART, pool, ret, error);
 }
 
 gboolean cst_conn_pool_is_active(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                  GError **error)
 {
-    return ask_pool(conn, WIRE_PROC_STORAGE_POOL_IS_ACTIVE, pool, ret, error);
+    return pool_query_number(conn, WIRE_PROC_STORAGE_POOL_IS_ACTIVE, pool, ret, error);
 }
 
 gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error)
 {
-    return ask_pool(conn, WIRE_PROC_STORAGE_POOL_IS_PERSISTENT, pool, ret, error);
+    return pool_query_number(conn, WIRE_PROC_STORAGE_POOL_IS_PERSISTENT, pool, ret, error);
 }
 
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret, GError **error)
@@ -256,7 +256,7 @@ gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guin
 {
     int count = 0;
 
-    if (!ask_pool(conn, WIRE_PROC_STORAGE_POOL_NUM_OF_VOLUMES, pool, &count, error))
+    if (!pool_query_number(conn, WIRE_PROC_STORAGE_POOL_NUM_OF_VOLUMES, pool, &count, error))
         return FALSE;
     *ret = MAX(count, 0);
     return TRUE;

@@ -63,8 +63,8 @@ gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointe
     return FALSE;
 }
 
-static gboolean ask(CstRemote *remote, int number, gpointer args_func, const void *args,
-                    gpointer ret_func, void *ret, GError **error)
+static gboolean remote_call_cistern(CstRemote *remote, int number, gpointer args_func,
+                                    const void *args, gpointer ret_func, void *ret, GError **error)
 {
     return cst_remote_ask(remote, WIRE_CISTERN_PROGRAM, number, args_func, args, ret_func, ret,
                           error);
@@ -82,7 +82,8 @@ static gboolean identify_peer(CstRemote *remote, GError **error)
 
     if (remote->peer != CST_PEER_UNKNOWN)
         return TRUE;
-    if (ask(remote, WIRE_CISTERN_VERSION, NULL, NULL, xdr_wire_version_ret, &version, &why)) {
+    if (remote_call_cistern(remote, WIRE_CISTERN_VERSION, NULL, NULL, xdr_wire_version_ret,
+                            &version, &why)) {
         remote->last_procedure = version.last_procedure;
         xdr_free((xdrproc_t)xdr_wire_version_ret, (char *)&version);
         remote->peer = CST_PEER_CISTERN;
@@ -117,7 +118,8 @@ gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error)
     const wire_call_mode_args args = {dry_run ? WIRE_CALLS_DRY : 0};
 
     return require_procedure(self, WIRE_CISTERN_CALL_MODE, "--dry-run", error) &&
-           ask(self, WIRE_CISTERN_CALL_MODE, xdr_wire_call_mode_args, &args, NULL, NULL, error);
+           remote_call_cistern(self, WIRE_CISTERN_CALL_MODE, xdr_wire_call_mode_args, &args, NULL,
+                               NULL, error);
 }
 
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error)
@@ -141,13 +143,13 @@ typedef struct {
 } Watch;
 
 /* Queries the progress and advances the task. Ignores failures. */
-static void update_progress(Watch *watch)
+static void watch_update_progress(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_progress_ret progress = {0};
 
-    if (!ask(watch->remote, WIRE_CISTERN_CALL_PROGRESS, xdr_wire_serial_args, &args,
-             xdr_wire_progress_ret, &progress, NULL)) {
+    if (!remote_call_cistern(watch->remote, WIRE_CISTERN_CALL_PROGRESS, xdr_wire_serial_args, &args,
+                             xdr_wire_progress_ret, &progress, NULL)) {
         watch->no_progress = TRUE;
         return;
     }
@@ -168,9 +170,10 @@ static void send_cancel(Watch *watch)
     wire_int found = {0};
 
     /* If the server has not started the call yet, it is not found and the next step tries again. */
-    watch->cancel_sent = ask(watch->remote, WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, &args,
-                             xdr_wire_int, &found, NULL) &&
-                         found.value;
+    watch->cancel_sent =
+        remote_call_cistern(watch->remote, WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, &args,
+                            xdr_wire_int, &found, NULL) &&
+        found.value;
 }
 
 static void send_rate(Watch *watch)
@@ -179,8 +182,8 @@ static void send_rate(Watch *watch)
     wire_int found = {0};
 
     if (args.limit != watch->rate &&
-        ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args, xdr_wire_int,
-            &found, NULL) &&
+        remote_call_cistern(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args,
+                            xdr_wire_int, &found, NULL) &&
         found.value)
         watch->rate = args.limit;
 }
@@ -196,8 +199,8 @@ static gboolean check_detached(Watch *watch, GError **error)
     wire_call_job_ret job = {0};
 
     if (!watch->remote->detach ||
-        !ask(watch->remote, number, xdr_wire_serial_args, &args, xdr_wire_call_job_ret, &job,
-             NULL) ||
+        !remote_call_cistern(watch->remote, number, xdr_wire_serial_args, &args,
+                             xdr_wire_call_job_ret, &job, NULL) ||
         !job.id)
         return TRUE;
     cst_task_set_job(watch->task, job.id);
@@ -214,8 +217,8 @@ static gboolean set_initial_rate(Watch *watch, GError **error)
     watch->rate = args.limit;
     return !args.limit ||
            (require_procedure(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error) &&
-            ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args,
-                xdr_wire_int, &found, error));
+            remote_call_cistern(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args,
+                                &args, xdr_wire_int, &found, error));
 }
 
 /* Clears the limit of a call that could not be sent, so that it does not apply to the next call. */
@@ -225,8 +228,8 @@ static void clear_initial_rate(Watch *watch)
     wire_int found = {0};
 
     if (watch->rate)
-        ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args, xdr_wire_int,
-            &found, NULL);
+        remote_call_cistern(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args,
+                            xdr_wire_int, &found, NULL);
 }
 
 /* One step of watching. FALSE: stop waiting for the reply. */
@@ -242,7 +245,7 @@ static gboolean watch_step(Watch *watch, GError **error)
         send_cancel(watch);
     }
     if (watch->remote->peer == CST_PEER_CISTERN && !watch->no_progress)
-        update_progress(watch);
+        watch_update_progress(watch);
     send_rate(watch);
     return check_detached(watch, error);
 }

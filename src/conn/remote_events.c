@@ -57,8 +57,8 @@ static gboolean is_responsible(const CstRemote *remote, CstConnEventType type, c
     return remote->registering;
 }
 
-static void post(CstRemote *remote, CstConnEventType type, int callback, int kind,
-                 const char uuid[CST_UUID_LEN], const char *pool)
+static void remote_event_post(CstRemote *remote, CstConnEventType type, int callback, int kind,
+                              const char uuid[CST_UUID_LEN], const char *pool)
 {
     CstConnEvent event = {.type = type, .kind = kind, .pool = pool};
 
@@ -73,8 +73,8 @@ static void handle_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size
 
     if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_pool_lifecycle_event, &event,
                                 NULL))
-        post(remote, CST_CONN_EVENT_POOL_LIFECYCLE, event.callback, event.event, event.pool.uuid,
-             event.pool.name);
+        remote_event_post(remote, CST_CONN_EVENT_POOL_LIFECYCLE, event.callback, event.event,
+                          event.pool.uuid, event.pool.name);
     xdr_free((xdrproc_t)xdr_wire_pool_lifecycle_event, (char *)&event);
 }
 
@@ -83,8 +83,8 @@ static void handle_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t
     wire_pool_refresh_event event = {0};
 
     if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_pool_refresh_event, &event, NULL))
-        post(remote, CST_CONN_EVENT_POOL_REFRESH, event.callback, 0, event.pool.uuid,
-             event.pool.name);
+        remote_event_post(remote, CST_CONN_EVENT_POOL_REFRESH, event.callback, 0, event.pool.uuid,
+                          event.pool.name);
     xdr_free((xdrproc_t)xdr_wire_pool_refresh_event, (char *)&event);
 }
 
@@ -94,8 +94,8 @@ static void handle_secret_lifecycle(CstRemote *remote, const uint8_t *packet, si
 
     if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_secret_lifecycle_event, &event,
                                 NULL))
-        post(remote, CST_CONN_EVENT_SECRET_LIFECYCLE, event.callback, event.event,
-             event.secret.uuid, NULL);
+        remote_event_post(remote, CST_CONN_EVENT_SECRET_LIFECYCLE, event.callback, event.event,
+                          event.secret.uuid, NULL);
     xdr_free((xdrproc_t)xdr_wire_secret_lifecycle_event, (char *)&event);
 }
 
@@ -104,7 +104,8 @@ static void handle_secret_value(CstRemote *remote, const uint8_t *packet, size_t
     wire_secret_value_event event = {0};
 
     if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_secret_value_event, &event, NULL))
-        post(remote, CST_CONN_EVENT_SECRET_VALUE, event.callback, 0, event.secret.uuid, NULL);
+        remote_event_post(remote, CST_CONN_EVENT_SECRET_VALUE, event.callback, 0, event.secret.uuid,
+                          NULL);
     xdr_free((xdrproc_t)xdr_wire_secret_value_event, (char *)&event);
 }
 
@@ -242,7 +243,7 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
     return TRUE;
 }
 
-static gboolean deregister(CstRemote *remote, guint index, GError **error)
+static gboolean remote_event_deregister(CstRemote *remote, guint index, GError **error)
 {
     Registration *reg = &g_array_index(remote->registrations, Registration, index);
     wire_int args = {reg->callback};
@@ -267,7 +268,7 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
         for (guint j = 0; j < reg->subs->len; j++)
             if (g_array_index(reg->subs, guint, j) == id) {
                 g_array_remove_index(reg->subs, j);
-                return reg->subs->len > 0 || deregister(remote, i, error);
+                return reg->subs->len > 0 || remote_event_deregister(remote, i, error);
             }
     }
     return TRUE;
@@ -291,7 +292,7 @@ static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError *
     return TRUE;
 }
 
-static gboolean readable(int fd)
+static gboolean fd_is_readable(int fd)
 {
     GPollFD poll_fd = {fd, G_IO_IN, 0};
 
@@ -310,7 +311,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
         gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
 
         /* Check the socket at least once, also with a timeout of 0. */
-        if (!first && (left == 0 || readable(wake_fd)))
+        if (!first && (left == 0 || fd_is_readable(wake_fd)))
             break;
         first = FALSE;
         if (!cst_wire_client_pump(remote->client, (int)left, wake_fd, error))

@@ -19,7 +19,7 @@ typedef struct {
     uint64_t hole;
 } Piece;
 
-static void piece_free(gpointer data)
+static void stream_piece_free(gpointer data)
 {
     Piece *piece = data;
 
@@ -27,7 +27,7 @@ static void piece_free(gpointer data)
     g_free(piece);
 }
 
-static void keep_piece(RemoteStream *stream, const void *bytes, size_t len, uint64_t hole)
+static void stream_queue_piece(RemoteStream *stream, const void *bytes, size_t len, uint64_t hole)
 {
     Piece *piece = g_new0(Piece, 1);
 
@@ -37,7 +37,7 @@ static void keep_piece(RemoteStream *stream, const void *bytes, size_t len, uint
     g_ptr_array_add(stream->early, piece);
 }
 
-static void count(CstTask *task, size_t len, uint64_t hole)
+static void task_count_piece(CstTask *task, size_t len, uint64_t hole)
 {
     cst_task_advance(task, len);
     cst_task_skip(task, hole);
@@ -49,12 +49,12 @@ static gboolean on_piece(const void *bytes, size_t len, uint64_t hole, gpointer 
     RemoteStream *stream = data;
 
     if (!stream->func) {
-        keep_piece(stream, bytes, len, hole);
+        stream_queue_piece(stream, bytes, len, hole);
         return TRUE;
     }
     if (!stream->func(bytes, len, hole, stream->data, error))
         return FALSE;
-    count(stream->task, len, hole);
+    task_count_piece(stream->task, len, hole);
     return TRUE;
 }
 
@@ -68,7 +68,7 @@ gpointer cst_remote_stream_start(gpointer self, const CstProcedure *procedure, c
     GError *why = NULL;
 
     stream->task = task;
-    stream->early = g_ptr_array_new_with_free_func(piece_free);
+    stream->early = g_ptr_array_new_with_free_func(stream_piece_free);
     stream->wire = cst_wire_stream_start(remote->client, &proc, args, ret, on_piece, stream, &why);
     if (stream->wire)
         return stream;
@@ -86,7 +86,7 @@ gboolean cst_remote_stream_put(gpointer self, const void *bytes, size_t len, uin
         !(hole ? cst_wire_stream_send_hole(stream->wire, hole, error)
                : cst_wire_stream_send(stream->wire, bytes, len, error)))
         return FALSE;
-    count(stream->task, len, hole);
+    task_count_piece(stream->task, len, hole);
     return TRUE;
 }
 

@@ -11,7 +11,7 @@
 #include "conn_private.h"
 
 /* Makes a reference from @wire. Takes ownership of its strings. */
-static CstConnSecret *secret_take(wire_secret *wire)
+static CstConnSecret *secret_from_wire(wire_secret *wire)
 {
     CstConnSecret *secret = g_new0(CstConnSecret, 1);
 
@@ -27,7 +27,7 @@ static CstConnSecret *call_for_secret(CstConn *conn, int number, const void *arg
 
     if (!cst_conn_call(conn, number, args, &ret, NULL, error))
         return NULL;
-    return secret_take(&ret.secret);
+    return secret_from_wire(&ret.secret);
 }
 
 GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error)
@@ -40,7 +40,7 @@ GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error)
         return NULL;
     secrets = g_ptr_array_new_full(ret.secrets.secrets_len, (GDestroyNotify)cst_conn_secret_free);
     for (u_int i = 0; i < ret.secrets.secrets_len; i++)
-        g_ptr_array_add(secrets, secret_take(&ret.secrets.secrets_val[i]));
+        g_ptr_array_add(secrets, secret_from_wire(&ret.secrets.secrets_val[i]));
     xdr_free((xdrproc_t)xdr_wire_secrets_ret, (char *)&ret);
     return secrets;
 }
@@ -93,8 +93,8 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
     return cst_conn_call(conn, WIRE_PROC_SECRET_SET_VALUE, &args, NULL, NULL, error);
 }
 
-static gboolean get_value(CstConn *conn, const CstConnSecret *secret, unsigned flags,
-                          CstSecretBytes *ret_value, GError **error)
+static gboolean conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, unsigned flags,
+                                      CstSecretBytes *ret_value, GError **error)
 {
     wire_secret_flags_args args = {cst_secret_arg(secret), flags};
     wire_secret_value_ret ret = {0};
@@ -112,20 +112,20 @@ static gboolean get_value(CstConn *conn, const CstConnSecret *secret, unsigned f
 gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
                                    CstSecretBytes *ret_value, GError **error)
 {
-    return get_value(conn, secret, 0, ret_value, error);
+    return conn_secret_get_value(conn, secret, 0, ret_value, error);
 }
 
 gboolean cst_conn_secret_use_value(CstConn *conn, const CstConnSecret *secret,
                                    CstSecretBytes *ret_value, GError **error)
 {
-    return get_value(conn, secret, cst_conn_is_embedded(conn) ? CST_SECRET_VALUE_INTERNAL : 0,
-                     ret_value, error);
+    return conn_secret_get_value(
+        conn, secret, cst_conn_is_embedded(conn) ? CST_SECRET_VALUE_INTERNAL : 0, ret_value, error);
 }
 
 /* --- sealed values ---------------------------------------------------------------------------- */
 
-static gboolean change_seals(CstConn *conn, int procedure, const GPtrArray *secrets, unsigned flags,
-                             guint *ret_count, GError **error)
+static gboolean conn_secret_change_seals(CstConn *conn, int procedure, const GPtrArray *secrets,
+                                         unsigned flags, guint *ret_count, GError **error)
 {
     guint count = secrets ? secrets->len : 0;
     g_autofree wire_uuid_args *uuids = g_new0(wire_uuid_args, count + 1);
@@ -146,17 +146,19 @@ static gboolean change_seals(CstConn *conn, int procedure, const GPtrArray *secr
 gboolean cst_conn_secrets_seal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
                                guint *ret_count, GError **error)
 {
-    return change_seals(conn, WIRE_CISTERN_SECRET_SEAL, secrets, flags, ret_count, error);
+    return conn_secret_change_seals(conn, WIRE_CISTERN_SECRET_SEAL, secrets, flags, ret_count,
+                                    error);
 }
 
 gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
                                  guint *ret_count, GError **error)
 {
-    return change_seals(conn, WIRE_CISTERN_SECRET_UNSEAL, secrets, flags, ret_count, error);
+    return conn_secret_change_seals(conn, WIRE_CISTERN_SECRET_UNSEAL, secrets, flags, ret_count,
+                                    error);
 }
 
 /* Makes a row from @wire. Takes ownership of its strings. */
-static CstSecretUse *use_take(wire_secret_use *wire)
+static CstSecretUse *secret_use_from_wire(wire_secret_use *wire)
 {
     CstSecretUse *use = cst_secret_use_new();
 
@@ -187,7 +189,7 @@ GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error)
         return NULL;
     uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);
     for (u_int i = 0; i < ret.uses.uses_len; i++)
-        g_ptr_array_add(uses, use_take(&ret.uses.uses_val[i]));
+        g_ptr_array_add(uses, secret_use_from_wire(&ret.uses.uses_val[i]));
     xdr_free((xdrproc_t)xdr_wire_secret_uses_ret, (char *)&ret);
     return uses;
 }

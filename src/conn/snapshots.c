@@ -10,7 +10,7 @@
 
 #include "conn_private.h"
 
-static CstSnapshot *snapshot_take(wire_snapshot *wire)
+static CstSnapshot *snapshot_from_wire(wire_snapshot *wire)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
 
@@ -37,7 +37,7 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
         return NULL;
     snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
     for (guint i = 0; i < ret.snapshots.snapshots_len; i++)
-        g_ptr_array_add(snapshots, snapshot_take(&ret.snapshots.snapshots_val[i]));
+        g_ptr_array_add(snapshots, snapshot_from_wire(&ret.snapshots.snapshots_val[i]));
     xdr_free((xdrproc_t)xdr_wire_snapshot_list_ret, (char *)&ret);
     return snapshots;
 }
@@ -46,8 +46,9 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
  * Makes a change. All changes have the same arguments: the snapshot, a second name or several ("":
  * not used), a limit (0: no limit).
  */
-static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
-                       const char *other, uint64_t limit, CstTask *task, GError **error)
+static gboolean snapshot_call_change(CstConn *conn, int number, const CstVolRef *vol,
+                                     const char *name, const char *other, uint64_t limit,
+                                     CstTask *task, GError **error)
 {
     wire_snapshot_args args = {cst_vol_arg(vol), (char *)name, (char *)other, limit};
 
@@ -57,7 +58,8 @@ static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const ch
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error)
 {
-    return change(conn, WIRE_CISTERN_SNAPSHOT_CREATE, vol, name, "", limit, task, error);
+    return snapshot_call_change(conn, WIRE_CISTERN_SNAPSHOT_CREATE, vol, name, "", limit, task,
+                                error);
 }
 
 gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
@@ -95,25 +97,28 @@ gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const cha
 {
     g_autofree char *joined = agreed ? g_strjoinv("/", (char **)agreed) : g_strdup("");
 
-    return change(conn, WIRE_CISTERN_SNAPSHOT_REVERT, vol, name, joined, 0, task, error);
+    return snapshot_call_change(conn, WIRE_CISTERN_SNAPSHOT_REVERT, vol, name, joined, 0, task,
+                                error);
 }
 
 gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error)
 {
-    return change(conn, WIRE_CISTERN_SNAPSHOT_DELETE, vol, name, "", 0, task, error);
+    return snapshot_call_change(conn, WIRE_CISTERN_SNAPSHOT_DELETE, vol, name, "", 0, task, error);
 }
 
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error)
 {
-    return change(conn, WIRE_CISTERN_SNAPSHOT_RENAME, vol, name, new_name, 0, NULL, error);
+    return snapshot_call_change(conn, WIRE_CISTERN_SNAPSHOT_RENAME, vol, name, new_name, 0, NULL,
+                                error);
 }
 
 gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
                                  const char *new_volume, CstTask *task, GError **error)
 {
-    return change(conn, WIRE_CISTERN_SNAPSHOT_CLONE, vol, name, new_volume, 0, task, error);
+    return snapshot_call_change(conn, WIRE_CISTERN_SNAPSHOT_CLONE, vol, name, new_volume, 0, task,
+                                error);
 }
 
 /* --- changed ranges --------------------------------------------------------------------------- */
@@ -127,20 +132,20 @@ typedef struct {
     gpointer data;
 } Asking;
 
-static gboolean check_range(const Asking *asking, const wire_vol_changed_ret *ret,
-                            const wire_range *range, GError **error)
+static gboolean check_changed_range(const Asking *asking, const wire_vol_changed_ret *ret,
+                                    const wire_range *range, GError **error)
 {
     return (range->length > 0 && range->offset >= asking->end && range->offset <= ret->capacity &&
             range->length <= ret->capacity - range->offset) ||
            cst_fail(error, CST_ERROR_RPC, _("the server names ranges that can't be"));
 }
 
-static gboolean take_ranges(Asking *asking, const wire_vol_changed_ret *ret, GError **error)
+static gboolean changed_pass_ranges(Asking *asking, const wire_vol_changed_ret *ret, GError **error)
 {
     for (guint i = 0; i < ret->ranges.ranges_len; i++) {
         const wire_range *range = &ret->ranges.ranges_val[i];
 
-        if (!check_range(asking, ret, range, error) ||
+        if (!check_changed_range(asking, ret, range, error) ||
             !asking->range(range->offset, range->length, asking->data, error))
             return FALSE;
         asking->end = range->offset + range->length;
@@ -177,7 +182,7 @@ static gboolean ask_once(CstConn *conn, Asking *asking, CstTask *task, CstVolCha
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_CHANGED, &asking->args, &ret, task, error))
         return FALSE;
-    done = check_same(asking, &ret, all, error) && take_ranges(asking, &ret, error);
+    done = check_same(asking, &ret, all, error) && changed_pass_ranges(asking, &ret, error);
     *ret_end = ret.next == ret.capacity;
     xdr_free((xdrproc_t)xdr_wire_vol_changed_ret, (char *)&ret);
     return done;

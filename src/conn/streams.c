@@ -45,7 +45,8 @@ static gboolean stream_put(const void *bytes, size_t len, uint64_t hole, gpointe
     return stream->transport->stream_put(stream->self, bytes, len, hole, error);
 }
 
-static gboolean stream_take(const Stream *stream, CstPieceFunc piece, gpointer data, GError **error)
+static gboolean stream_receive(const Stream *stream, CstPieceFunc piece, gpointer data,
+                               GError **error)
 {
     return cst_conn_check_result(stream->transport->stream_take(stream->self, piece, data, error) &&
                                      stream->transport->stream_finish(stream->self, error),
@@ -119,7 +120,7 @@ gboolean cst_conn_vol_download_pieces(CstConn *conn, const CstVolRef *vol, uint6
 
     return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD, &args,
                         NULL, task, error) &&
-           stream_take(&stream, piece, data, error);
+           stream_receive(&stream, piece, data, error);
 }
 
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
@@ -149,7 +150,7 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
     return stream_start(&stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_SEND, &args, &ret,
                         task, error) &&
            (!sink->begin || sink->begin(ret.capacity, sink->data, error)) &&
-           stream_take(&stream, sink->piece, sink->data, error);
+           stream_receive(&stream, sink->piece, sink->data, error);
 }
 
 static gboolean begin_receiving(uint64_t capacity, gpointer data, GError **error)
@@ -184,8 +185,8 @@ static uint64_t digests_size(const CstVolDigests *digests)
  * Accepts digests only up to the length that results from the server's reply, because the server
  * controls the amount of data.
  */
-static gboolean take_digests(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                             GError **error)
+static gboolean digests_append_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                     GError **error)
 {
     CstVolDigests *digests = data;
     uint64_t more = len + hole, had = digests->digests->len;
@@ -220,7 +221,8 @@ static gboolean fetch_digests(CstConn *conn, const wire_vol_digests_args *args,
     digests->length = said.capacity - digests->offset;
     if (args->length)
         digests->length = MIN(args->length, digests->length);
-    return stream_take(&stream, take_digests, digests, error) && check_digests(digests, error);
+    return stream_receive(&stream, digests_append_piece, digests, error) &&
+           check_digests(digests, error);
 }
 
 gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,

@@ -6,7 +6,7 @@
 #include "conn_private.h"
 
 /* Makes a row from a reply. Takes ownership of its strings. */
-static CstTrashRow *row_take(const char *pool, wire_trash_row *wire)
+static CstTrashRow *trash_row_from_wire(const char *pool, wire_trash_row *wire)
 {
     CstTrashRow *row = g_new0(CstTrashRow, 1);
 
@@ -35,7 +35,7 @@ GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **e
         return NULL;
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
     for (guint i = 0; i < ret.rows.rows_len; i++)
-        g_ptr_array_add(rows, row_take(pool->name, &ret.rows.rows_val[i]));
+        g_ptr_array_add(rows, trash_row_from_wire(pool->name, &ret.rows.rows_val[i]));
     xdr_free((xdrproc_t)xdr_wire_trash_ret, (char *)&ret);
     return rows;
 }

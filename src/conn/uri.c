@@ -243,8 +243,9 @@ static gboolean parse_embed(const char *text, const Parts *parts, CstConnUri *ur
     return TRUE;
 }
 
-static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *dirs,
-                        gboolean read_only, Parts *parts, CstConnUri *uri, GError **error)
+static gboolean uri_resolve_target(const char *text, GUri *guri, const CstUriSocketDirs *dirs,
+                                   gboolean read_only, Parts *parts, CstConnUri *uri,
+                                   GError **error)
 {
     const char *host = g_uri_get_host(guri);
     const char *path = g_uri_get_path(guri);
@@ -312,7 +313,7 @@ gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboo
     parts.rest = g_string_new(NULL);
     if (!parse_scheme(text, g_uri_get_scheme(guri), &parts, error) ||
         !parse_query(text, g_uri_get_query(guri), &uri, &parts, error) ||
-        !resolve(text, guri, dirs, read_only, &parts, &uri, error))
+        !uri_resolve_target(text, guri, dirs, read_only, &parts, &uri, error))
         return FALSE;
     *ret_uri = uri;
     memset(&uri, 0, sizeof(uri));

@@ -12,7 +12,7 @@
 
 /* --- cisternd: pages ------------------------------------------------------------------------- */
 
-static CstVolRow *row_take(wire_vol_row *wire)
+static CstVolRow *vol_row_from_wire(wire_vol_row *wire)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
 
@@ -27,8 +27,8 @@ static CstVolRow *row_take(wire_vol_row *wire)
 }
 
 /* Appends the page after the last row. *ret_more: another page may follow. */
-static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, GPtrArray *rows,
-                         gboolean *ret_more, GError **error)
+static gboolean vol_list_add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags,
+                                  GPtrArray *rows, gboolean *ret_more, GError **error)
 {
     const CstVolRow *last = rows->len ? rows->pdata[rows->len - 1] : NULL;
     char *after = last ? last->name : NULL;
@@ -40,7 +40,7 @@ static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, 
     /* A server that reports more rows without sending any must not cause an endless loop. */
     *ret_more = page.more && page.rows.rows_len > 0;
     for (u_int i = 0; i < page.rows.rows_len; i++)
-        g_ptr_array_add(rows, row_take(&page.rows.rows_val[i]));
+        g_ptr_array_add(rows, vol_row_from_wire(&page.rows.rows_val[i]));
     xdr_free((xdrproc_t)xdr_wire_vol_page_ret, (char *)&page);
     return TRUE;
 }
@@ -51,7 +51,7 @@ static gboolean list_pages(CstConn *conn, const CstPoolRef *pool, gboolean detai
     gboolean more = TRUE;
 
     while (more)
-        if (!add_page(conn, pool, details ? WIRE_PAGE_DETAILS : 0, rows, &more, error))
+        if (!vol_list_add_page(conn, pool, details ? WIRE_PAGE_DETAILS : 0, rows, &more, error))
             return FALSE;
     return TRUE;
 }
@@ -91,8 +91,8 @@ static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
     return row;
 }
 
-static gboolean ask_batch(CstConn *conn, wire_vol *vols, guint count, gboolean details,
-                          GPtrArray *rows, GError **error)
+static gboolean vol_list_query_batch(CstConn *conn, wire_vol *vols, guint count, gboolean details,
+                                     GPtrArray *rows, GError **error)
 {
     const CstProcedure *path = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_GET_PATH);
     const CstProcedure *info = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_GET_INFO);
@@ -132,8 +132,8 @@ static gboolean list_each(CstConn *conn, const CstPoolRef *pool, gboolean detail
     if (!cst_conn_call(conn, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES, &args, &ret, NULL, error))
         return FALSE;
     for (guint i = 0; ok && i < ret.vols.vols_len; i += BATCH)
-        ok = ask_batch(conn, ret.vols.vols_val + i, MIN(BATCH, ret.vols.vols_len - i), details,
-                       rows, error);
+        ok = vol_list_query_batch(conn, ret.vols.vols_val + i, MIN(BATCH, ret.vols.vols_len - i),
+                                  details, rows, error);
     xdr_free((xdrproc_t)xdr_wire_vols_ret, (char *)&ret);
     return ok;
 }

@@ -51,7 +51,8 @@ static char *backing_in(const char *xml, CstPoolType type)
  * Makes a CstVolMore from the replies of the volume's calls, beginning at *@call. Frees the
  * replies.
  */
-static CstVolMore *take_answers(const Inquiry *inquiry, Question *question, CstConnCall **call)
+static CstVolMore *vol_more_from_answers(const Inquiry *inquiry, Question *question,
+                                         CstConnCall **call)
 {
     CstVolMore *more = g_new0(CstVolMore, 1);
 
@@ -90,8 +91,8 @@ static guint add_calls(const Inquiry *inquiry, const CstVolRow *row, Question *q
  * Queries a batch of volumes. If a call fails (the volume was deleted, its image is damaged), the
  * property of that volume is unknown.
  */
-static gboolean ask_batch(const Inquiry *inquiry, CstVolRow *const *rows, guint count,
-                          GPtrArray *all, GError **error)
+static gboolean vol_more_query_batch(const Inquiry *inquiry, CstVolRow *const *rows, guint count,
+                                     GPtrArray *all, GError **error)
 {
     g_autofree Question *questions = g_new0(Question, count);
     g_autofree CstConnCall *calls = g_new0(CstConnCall, count * 3);
@@ -104,14 +105,14 @@ static gboolean ask_batch(const Inquiry *inquiry, CstVolRow *const *rows, guint 
     ok = inquiry->conn->transport->call_all(inquiry->conn->self, calls, n_calls, error);
     /* Also after a failure, to free the replies that have arrived. The caller then drops @all. */
     for (guint i = 0; i < count; i++)
-        g_ptr_array_add(all, take_answers(inquiry, &questions[i], &answered));
+        g_ptr_array_add(all, vol_more_from_answers(inquiry, &questions[i], &answered));
     for (guint i = 0; i < n_calls; i++)
         g_clear_error(&calls[i].error);
     return ok;
 }
 
-static gboolean find_procedure(CstConn *conn, int number, const char *what,
-                               const CstProcedure **ret_procedure, GError **error)
+static gboolean require_cistern_procedure(CstConn *conn, int number, const char *what,
+                                          const CstProcedure **ret_procedure, GError **error)
 {
     gboolean supported;
 
@@ -123,7 +124,7 @@ static gboolean find_procedure(CstConn *conn, int number, const char *what,
     return cst_conn_check_access(conn, *ret_procedure, error);
 }
 
-static gboolean find_type(Inquiry *inquiry, GError **error)
+static gboolean inquiry_find_pool_type(Inquiry *inquiry, GError **error)
 {
     g_autofree char *xml = cst_conn_pool_xml(inquiry->conn, inquiry->pool, 0, error);
     g_autoptr(CstPoolDef) def = xml ? cst_pool_def_parse(xml, 0, error) : NULL;
@@ -135,17 +136,17 @@ static gboolean find_type(Inquiry *inquiry, GError **error)
     return TRUE;
 }
 
-static gboolean prepare(Inquiry *inquiry, GError **error)
+static gboolean inquiry_prepare(Inquiry *inquiry, GError **error)
 {
     unsigned wants = inquiry->wants;
 
-    return (!(wants & CST_VOL_MORE_BACKING) || find_type(inquiry, error)) &&
+    return (!(wants & CST_VOL_MORE_BACKING) || inquiry_find_pool_type(inquiry, error)) &&
            (!(wants & CST_VOL_MORE_SNAPSHOTS) ||
-            find_procedure(inquiry->conn, WIRE_CISTERN_SNAPSHOT_LIST, "snap-list",
-                           &inquiry->snapshots, error)) &&
+            require_cistern_procedure(inquiry->conn, WIRE_CISTERN_SNAPSHOT_LIST, "snap-list",
+                                      &inquiry->snapshots, error)) &&
            (!(wants & CST_VOL_MORE_HOLDERS) ||
-            find_procedure(inquiry->conn, WIRE_CISTERN_VOL_HOLDERS, "vol-holders",
-                           &inquiry->holders, error));
+            require_cistern_procedure(inquiry->conn, WIRE_CISTERN_VOL_HOLDERS, "vol-holders",
+                                      &inquiry->holders, error));
 }
 
 GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const GPtrArray *rows,
@@ -154,11 +155,11 @@ GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const G
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(more_free);
     Inquiry inquiry = {.conn = conn, .pool = pool, .wants = wants};
 
-    if (!prepare(&inquiry, error))
+    if (!inquiry_prepare(&inquiry, error))
         return NULL;
     for (guint i = 0; i < rows->len; i += BATCH)
-        if (!ask_batch(&inquiry, (CstVolRow *const *)rows->pdata + i, MIN(BATCH, rows->len - i),
-                       all, error))
+        if (!vol_more_query_batch(&inquiry, (CstVolRow *const *)rows->pdata + i,
+                                  MIN(BATCH, rows->len - i), all, error))
             return NULL;
     return g_steal_pointer(&all);
 }

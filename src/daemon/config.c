@@ -45,7 +45,7 @@ static gboolean set_group(const char *value, DaemonConfig *config, GError **erro
     return TRUE;
 }
 
-static gboolean parse_mode(const char *value, mode_t *ret_mode, GError **error)
+static gboolean daemon_parse_mode(const char *value, mode_t *ret_mode, GError **error)
 {
     char *end;
     unsigned long mode = strtoul(value, &end, 8);
@@ -59,12 +59,12 @@ static gboolean parse_mode(const char *value, mode_t *ret_mode, GError **error)
 
 static gboolean set_mode(const char *value, DaemonConfig *config, GError **error)
 {
-    return parse_mode(value, &config->mode, error);
+    return daemon_parse_mode(value, &config->mode, error);
 }
 
 static gboolean set_mode_ro(const char *value, DaemonConfig *config, GError **error)
 {
-    return parse_mode(value, &config->mode_ro, error);
+    return daemon_parse_mode(value, &config->mode_ro, error);
 }
 
 static gboolean parse_count(const char *value, guint max, guint *ret_count, GError **error)
@@ -170,7 +170,7 @@ static gboolean set_secret_max_age(const char *value, DaemonConfig *config, GErr
     return parse_count(value, 36500, &config->secrets.max_age_days, error);
 }
 
-static gboolean set_log_level(const char *value, DaemonConfig *config, GError **error)
+static gboolean config_set_log_level(const char *value, DaemonConfig *config, GError **error)
 {
     static const struct {
         const char *word;
@@ -205,11 +205,11 @@ static const struct {
     {"service", "core_dumps", set_core_dumps},
     {"secrets", "seal_secrets", set_seal_secrets},
     {"secrets", "secret_max_age", set_secret_max_age},
-    {"log", "level", set_log_level},
+    {"log", "level", config_set_log_level},
 };
 
-static gboolean apply(const char *group, const char *key, const char *value, unsigned line,
-                      gpointer data, GError **error)
+static gboolean daemon_config_apply(const char *group, const char *key, const char *value,
+                                    unsigned line, gpointer data, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
         if (g_str_equal(group, settings[i].group) && g_str_equal(key, settings[i].key))
@@ -232,7 +232,7 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         g_propagate_error(error, g_steal_pointer(&reason));
         return FALSE;
     }
-    if (text && !cst_settings_read(text, len, apply, &config, error)) {
+    if (text && !cst_settings_read(text, len, daemon_config_apply, &config, error)) {
         g_prefix_error(error, "%s: ", path);
         return FALSE;
     }

@@ -2,11 +2,11 @@
 /*
  * cisternd: options, configuration, start, signals, end.
  *
- * Order of the start (run()): signals are blocked before any thread exists, so that only sigwait()
- * in the main thread receives them. The service first acquires the driver lock, which excludes a
- * second manager of the root, and replays the journal. Then the sockets are opened. Only then pools
- * start in the background and clients are accepted. READY is reported when connections are
- * accepted.
+ * Order of the start (daemon_run_service()): signals are blocked before any thread exists, so that
+ * only sigwait() in the main thread receives them. The service first acquires the driver lock,
+ * which excludes a second manager of the root, and replays the journal. Then the sockets are
+ * opened. Only then pools start in the background and clients are accepted. READY is reported when
+ * connections are accepted.
  *
  * Order of the end: jobs are cancelled or left to the next daemon, and the socket files are
  * removed. Then connections are closed, their calls are cancelled, and the driver lock is released.
@@ -62,7 +62,7 @@ static void options_clear(Options *options)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
-static gboolean parse_options(int *argc, char ***argv, Options *options, GError **error)
+static gboolean daemon_parse_options(int *argc, char ***argv, Options *options, GError **error)
 {
     const GOptionEntry entries[] = {
         {"root", 0, 0, G_OPTION_ARG_FILENAME, &options->root,
@@ -90,7 +90,7 @@ static gboolean parse_options(int *argc, char ***argv, Options *options, GError 
     return TRUE;
 }
 
-static void set_log_level(const Options *options, const DaemonConfig *config)
+static void daemon_set_log_level(const Options *options, const DaemonConfig *config)
 {
     if (options->debug)
         cst_log_set_level(CST_LOG_DEBUG);
@@ -131,7 +131,7 @@ static void block_signals(sigset_t *ret_set)
  * Reads the configuration again (SIGHUP). Only the log level takes effect. Other differences from
  * @used, the configuration of the start, are logged. A file with an error changes nothing.
  */
-static void reload(const char *path, const Options *options, const DaemonConfig *used)
+static void daemon_reload_config(const char *path, const Options *options, const DaemonConfig *used)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *changes = NULL;
@@ -141,7 +141,7 @@ static void reload(const char *path, const Options *options, const DaemonConfig 
         cst_log(CST_LOG_ERROR, _("the configuration is not read again: %s"), error->message);
         return;
     }
-    set_log_level(options, &config);
+    daemon_set_log_level(options, &config);
     cst_log(CST_LOG_INFO, _("read %s again"), path);
     changes = daemon_config_changes(used, &config);
     if (changes)
@@ -159,7 +159,7 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
             continue;
         if (signal_number != SIGHUP)
             break;
-        reload(path, options, used);
+        daemon_reload_config(path, options, used);
     }
     cst_log(CST_LOG_INFO, _("stopping: %s"), strsignal(signal_number));
     /* A second signal ends the process at once. */
@@ -240,8 +240,9 @@ static void offer_secrets(CstService *service, const CstPaths *paths, const Daem
     cst_service_leave_secrets(service);
 }
 
-static CstWireServer *serve(CstService *service, const CstPaths *paths, const DaemonConfig *config,
-                            GPtrArray *sockets, GError **error)
+static CstWireServer *daemon_start_server(CstService *service, const CstPaths *paths,
+                                          const DaemonConfig *config, GPtrArray *sockets,
+                                          GError **error)
 {
     CstWireServer *server;
     CstWireOptions wire;
@@ -269,8 +270,8 @@ static void log_sockets(GPtrArray *sockets)
     }
 }
 
-static gboolean run(const CstPaths *paths, const char *config_path, const Options *options,
-                    GError **error)
+static gboolean daemon_run_service(const CstPaths *paths, const char *config_path,
+                                   const Options *options, GError **error)
 {
     g_autoptr(CstService) service = NULL;
     g_autoptr(CstWireServer) server = NULL;
@@ -280,7 +281,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
 
     if (!daemon_config_load(config_path, options->config != NULL, &config, error))
         return FALSE;
-    set_log_level(options, &config);
+    daemon_set_log_level(options, &config);
     if (config.core_dumps)
         cst_secret_process_allow_dumps();
     cst_secret_process_protect();
@@ -297,7 +298,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     cst_service_set_secret_policy(service, &config.secrets);
     offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);
-    server = serve(service, paths, &config, sockets, error);
+    server = daemon_start_server(service, paths, &config, sockets, error);
     if (server) {
         log_sockets(sockets);
         daemon_notify("READY=1");
@@ -314,7 +315,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     return server != NULL;
 }
 
-static int fail(const GError *error)
+static int daemon_report_failure(const GError *error)
 {
     g_autofree char *text = cst_error_text(error);
 
@@ -336,8 +337,8 @@ int main(int argc, char **argv)
     cst_bind_locale();
     cst_log_init();
     umask(022);
-    if (!parse_options(&argc, &argv, &options, &error))
-        return fail(error);
+    if (!daemon_parse_options(&argc, &argv, &options, &error))
+        return daemon_report_failure(error);
     /*
      * Log and errors for clients are in English in every locale, because people search logs and
      * clients have their own locale.
@@ -351,7 +352,9 @@ int main(int argc, char **argv)
     if (options.check_takeover)
         return daemon_check_takeover(paths, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
     config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
-    status = run(paths, config_path, &options, &error) ? CST_EXIT_OK : fail(error);
+    status = daemon_run_service(paths, config_path, &options, &error)
+                 ? CST_EXIT_OK
+                 : daemon_report_failure(error);
     cst_foreign_end(status);
     return status;
 }

@@ -167,8 +167,8 @@ static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *co
  * Opens a listening socket at @path. The rename to @path is the last step, so that no client
  * connects before group and mode are set.
  */
-static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *config,
-                           gboolean read_only, int *ret_fd, GError **error)
+static gboolean open_listening_socket(const char *path, mode_t mode, const DaemonConfig *config,
+                                      gboolean read_only, int *ret_fd, GError **error)
 {
     g_autofree char *fresh = g_strdup_printf("%s.new", path);
     struct sockaddr_un address = {0};
@@ -215,12 +215,12 @@ static gboolean open_pair(const char *path, const char *path_ro, const DaemonCon
     guint first = sockets->len;
     int fd;
 
-    if (!open_named(path, config->mode, config, FALSE, &fd, error))
+    if (!open_listening_socket(path, config->mode, config, FALSE, &fd, error))
         return FALSE;
     add_socket(sockets, fd, FALSE, path);
     if (!path_ro)
         return TRUE;
-    if (!open_named(path_ro, config->mode_ro, config, TRUE, &fd, error)) {
+    if (!open_listening_socket(path_ro, config->mode_ro, config, TRUE, &fd, error)) {
         close_from(sockets, first);
         return FALSE;
     }

@@ -32,9 +32,10 @@ typedef struct {
     guint problems;
 } Check;
 
-static void say(Check *check, const char *word, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void takeover_report_line(Check *check, const char *word, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
-static void say(Check *check, const char *word, const char *format, ...)
+static void takeover_report_line(Check *check, const char *word, const char *format, ...)
 {
     g_autofree char *text = NULL;
     va_list arguments;
@@ -52,11 +53,13 @@ static void check_lock(Check *check)
     g_autofree char *holder = cst_driver_lock_holder(check->paths);
 
     if (holder)
-        say(check, "problem", _("%s manages the storage (it holds '%s/driver.pid'); stop it"),
-            holder, check->paths->pool_run_dir);
+        takeover_report_line(check, "problem",
+                             _("%s manages the storage (it holds '%s/driver.pid'); stop it"),
+                             holder, check->paths->pool_run_dir);
     else
-        say(check, "ok", _("nobody manages the storage: '%s/driver.pid' is not locked"),
-            check->paths->pool_run_dir);
+        takeover_report_line(check, "ok",
+                             _("nobody manages the storage: '%s/driver.pid' is not locked"),
+                             check->paths->pool_run_dir);
 }
 
 /* --- sockets --------------------------------------------------------------------------------- */
@@ -83,7 +86,7 @@ static pid_t listener_of(const char *path)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ? 0 : peer.pid;
 }
 
-static char *command_of(pid_t pid)
+static char *takeover_process_name(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
     char *command = NULL;
@@ -95,27 +98,31 @@ static char *command_of(pid_t pid)
 static void check_socket(Check *check, const char *path, gboolean ours)
 {
     pid_t pid = listener_of(path);
-    g_autofree char *command = pid > 0 ? command_of(pid) : NULL;
+    g_autofree char *command = pid > 0 ? takeover_process_name(pid) : NULL;
 
     /* PID 1 listens for every socket unit, so the unit is unknown. */
     if (pid == 1 && ours)
-        say(check, "note",
+        takeover_report_line(
+            check, "note",
             _("systemd listens at '%s': for cisternd.socket, or stop virtstoraged's"), path);
     else if (pid > 0 && ours)
-        say(check, "problem", _("process %d (%s) listens at '%s'; stop it"), (int)pid, command,
-            path);
+        takeover_report_line(check, "problem", _("process %d (%s) listens at '%s'; stop it"),
+                             (int)pid, command, path);
     else if (pid == BUSY_LISTENER && ours)
-        say(check, "problem", _("somebody listens at '%s' and is too busy to answer; stop it"),
-            path);
+        takeover_report_line(check, "problem",
+                             _("somebody listens at '%s' and is too busy to answer; stop it"),
+                             path);
     else if (pid > 0)
-        say(check, "note",
+        takeover_report_line(
+            check, "note",
             _("process %d (%s) listens at '%s': clients of qemu:///system find no pools there "
               "once the storage is Cistern's; they find them at storage:///system"),
             (int)pid, command, path);
     else if (ours && access(path, F_OK) == 0)
-        say(check, "ok", _("'%s' is left over, nobody answers; it would be replaced"), path);
+        takeover_report_line(check, "ok",
+                             _("'%s' is left over, nobody answers; it would be replaced"), path);
     else if (ours)
-        say(check, "ok", _("'%s' is free"), path);
+        takeover_report_line(check, "ok", _("'%s' is free"), path);
 }
 
 static void check_sockets(Check *check)
@@ -161,17 +168,20 @@ static void check_unit(Check *check, const char *target, const char *unit)
     if (!g_file_test(link, G_FILE_TEST_IS_SYMLINK))
         return;
     if (libvirtd && !has_storage_driver(check))
-        say(check, "note", _("%s is enabled; libvirtd has no storage driver, so that is no matter"),
+        takeover_report_line(
+            check, "note", _("%s is enabled; libvirtd has no storage driver, so that is no matter"),
             unit);
     else if (libvirtd)
-        say(check, "problem",
+        takeover_report_line(
+            check, "problem",
             _("%s is enabled: libvirtd would be started, for a client or at boot, and one of the "
               "two "
               "would not get the storage; systemctl disable --now %s, or take its storage driver "
               "away (see cisternd(8))"),
             unit, unit);
     else
-        say(check, "problem", _("%s is enabled; systemctl disable --now %s"), unit, unit);
+        takeover_report_line(check, "problem", _("%s is enabled; systemctl disable --now %s"), unit,
+                             unit);
 }
 
 /*
@@ -192,7 +202,8 @@ static void check_units(Check *check)
         for (size_t j = 0; j < G_N_ELEMENTS(units); j++)
             check_unit(check, targets[i], units[j]);
     if (check->problems == before)
-        say(check, "ok", _("no unit of libvirt's is enabled that would take the storage back"));
+        takeover_report_line(check, "ok",
+                             _("no unit of libvirt's is enabled that would take the storage back"));
 }
 
 /* --- definitions ------------------------------------------------------------------------------ */
@@ -203,9 +214,9 @@ static void check_definitions(Check *check)
     g_autoptr(GPtrArray) problems = cst_takeover_definitions(check->paths, &count);
 
     for (guint i = 0; i < problems->len; i++)
-        say(check, "problem", "%s", (const char *)g_ptr_array_index(problems, i));
-    say(check, "ok", _("%u of %u pool definitions in '%s' would be there"), count - problems->len,
-        count, check->paths->pool_dir);
+        takeover_report_line(check, "problem", "%s", (const char *)g_ptr_array_index(problems, i));
+    takeover_report_line(check, "ok", _("%u of %u pool definitions in '%s' would be there"),
+                         count - problems->len, count, check->paths->pool_dir);
 }
 
 /* --- secrets ---------------------------------------------------------------------------------- */
@@ -216,7 +227,8 @@ static void check_secrets(Check *check)
     guint sealed = cst_secret_values_sealed(check->paths);
 
     if (sealed > 0)
-        say(check, "note",
+        takeover_report_line(
+            check, "note",
             _("%u values of secrets are sealed, which libvirt cannot read: before going back, "
               "cistern secret-unseal --all"),
             sealed);

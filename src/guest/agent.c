@@ -63,7 +63,7 @@ void guest_agent_free(GuestAgent *agent)
 }
 
 /* Adds @c to the current line. Returns TRUE if @c ends the expected answer. */
-static gboolean take(GuestAgent *agent, char c)
+static gboolean agent_add_byte(GuestAgent *agent, char c)
 {
     size_t len = agent->len;
 
@@ -89,7 +89,7 @@ gboolean guest_agent_answers(GuestAgent *agent)
     }
     n = recv(agent->near, bytes, sizeof(bytes), 0);
     for (ssize_t i = 0; i < n; i++)
-        if (take(agent, bytes[i]))
+        if (agent_add_byte(agent, bytes[i]))
             return TRUE;
     return FALSE;
 }

@@ -33,7 +33,7 @@ void cst_guest_life_clear(CstGuestLife *life)
 
 /* --- QEMU's arguments ------------------------------------------------------------------------- */
 
-static void add(GPtrArray *argv, const char *option, char *value)
+static void argv_add_option(GPtrArray *argv, const char *option, char *value)
 {
     g_ptr_array_add(argv, g_strdup(option));
     g_ptr_array_add(argv, value);
@@ -57,7 +57,7 @@ static char *firmware_problem(const CstGuestBoot *how)
                : g_strdup_printf(_("there is no firmware '%s'"), path);
 }
 
-static GPtrArray *arguments(const CstGuestBoot *how, gboolean with_kvm)
+static GPtrArray *qemu_build_argv(const CstGuestBoot *how, gboolean with_kvm)
 {
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
     gboolean sata = strcmp(how->bus, "sata") == 0;
@@ -65,31 +65,35 @@ static GPtrArray *arguments(const CstGuestBoot *how, gboolean with_kvm)
     g_ptr_array_add(argv, g_strdup(QEMU));
     g_ptr_array_add(argv, g_strdup("-nodefaults"));
     g_ptr_array_add(argv, g_strdup("-no-user-config"));
-    add(argv, "-sandbox",
+    argv_add_option(
+        argv, "-sandbox",
         g_strdup("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
-    add(argv, "-display", g_strdup("none"));
-    add(argv, "-nic", g_strdup("none"));
-    add(argv, "-machine", g_strdup("q35"));
+    argv_add_option(argv, "-display", g_strdup("none"));
+    argv_add_option(argv, "-nic", g_strdup("none"));
+    argv_add_option(argv, "-machine", g_strdup("q35"));
     if (with_kvm)
-        add(argv, "-accel", g_strdup("kvm"));
-    add(argv, "-accel", g_strdup("tcg"));
-    add(argv, "-cpu", g_strdup("max"));
-    add(argv, "-smp", g_strdup_printf("%u", how->cpus));
-    add(argv, "-m", g_strdup_printf("%" G_GUINT64_FORMAT "M", how->memory / CST_MIB));
+        argv_add_option(argv, "-accel", g_strdup("kvm"));
+    argv_add_option(argv, "-accel", g_strdup("tcg"));
+    argv_add_option(argv, "-cpu", g_strdup("max"));
+    argv_add_option(argv, "-smp", g_strdup_printf("%u", how->cpus));
+    argv_add_option(argv, "-m", g_strdup_printf("%" G_GUINT64_FORMAT "M", how->memory / CST_MIB));
     if (firmware_of(how))
-        add(argv, "-bios", g_strdup(firmware_of(how)));
-    add(argv, "-add-fd", g_strdup("fd=3,set=1"));
-    add(argv, "-blockdev", g_strdup("driver=file,node-name=file,filename=/dev/fdset/1"));
-    add(argv, "-blockdev", g_strdup("driver=raw,node-name=disk,file=file"));
-    add(argv, "-device",
+        argv_add_option(argv, "-bios", g_strdup(firmware_of(how)));
+    argv_add_option(argv, "-add-fd", g_strdup("fd=3,set=1"));
+    argv_add_option(argv, "-blockdev",
+                    g_strdup("driver=file,node-name=file,filename=/dev/fdset/1"));
+    argv_add_option(argv, "-blockdev", g_strdup("driver=raw,node-name=disk,file=file"));
+    argv_add_option(
+        argv, "-device",
         g_strdup_printf("%s,drive=disk,bootindex=1", sata ? "ide-hd" : "virtio-blk-pci"));
-    add(argv, "-chardev", g_strdup("stdio,id=console,signal=off"));
-    add(argv, "-serial", g_strdup("chardev:console"));
-    add(argv, "-device", g_strdup("virtio-serial-pci"));
-    add(argv, "-chardev", g_strdup("socket,id=agent,fd=4"));
-    add(argv, "-device", g_strdup("virtserialport,chardev=agent,name=org.qemu.guest_agent.0"));
-    add(argv, "-chardev", g_strdup("socket,id=monitor,fd=5"));
-    add(argv, "-mon", g_strdup("chardev=monitor,mode=control"));
+    argv_add_option(argv, "-chardev", g_strdup("stdio,id=console,signal=off"));
+    argv_add_option(argv, "-serial", g_strdup("chardev:console"));
+    argv_add_option(argv, "-device", g_strdup("virtio-serial-pci"));
+    argv_add_option(argv, "-chardev", g_strdup("socket,id=agent,fd=4"));
+    argv_add_option(argv, "-device",
+                    g_strdup("virtserialport,chardev=agent,name=org.qemu.guest_agent.0"));
+    argv_add_option(argv, "-chardev", g_strdup("socket,id=monitor,fd=5"));
+    argv_add_option(argv, "-mon", g_strdup("chardev=monitor,mode=control"));
     g_ptr_array_add(argv, NULL);
     return argv;
 }
@@ -104,14 +108,14 @@ typedef struct {
     const char *stuck; /* QEMU's state of a stopped guest; NULL: the guest runs */
 } Watch;
 
-static gboolean take(const void *bytes, size_t len, gpointer data, gboolean *ret_enough,
-                     GError **error)
+static gboolean boot_console_write(const void *bytes, size_t len, gpointer data,
+                                   gboolean *ret_enough, GError **error)
 {
     guest_console_take(((Watch *)data)->console, bytes, len);
     return TRUE;
 }
 
-static gboolean enough(gpointer data)
+static gboolean boot_is_decided(gpointer data)
 {
     Watch *watch = data;
 
@@ -138,8 +142,8 @@ static char *why_ended(const CstChildResult *result)
                : g_strdup_printf(_("%s ends with status %d: %s"), QEMU, result->status, said);
 }
 
-static void judge(const Watch *watch, const CstGuestBoot *how, const CstChildResult *result,
-                  CstGuestLife *life)
+static void boot_set_verdict(const Watch *watch, const CstGuestBoot *how,
+                             const CstChildResult *result, CstGuestLife *life)
 {
     const char *line = guest_console_found(watch->console);
 
@@ -161,12 +165,13 @@ static void judge(const Watch *watch, const CstGuestBoot *how, const CstChildRes
                                        how->wait_s);
 }
 
-static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_kvm, Watch *watch,
-                    const int *fds, guint n_fds, CstTask *task, CstChildResult *ret_result,
-                    GError **error)
+static gboolean boot_run_qemu(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_kvm,
+                              Watch *watch, const int *fds, guint n_fds, CstTask *task,
+                              CstChildResult *ret_result, GError **error)
 {
-    g_autoptr(GPtrArray) argv = arguments(how, with_kvm);
-    const CstChildStream console = {.take = take, .data = watch, .enough = enough};
+    g_autoptr(GPtrArray) argv = qemu_build_argv(how, with_kvm);
+    const CstChildStream console = {
+        .take = boot_console_write, .data = watch, .enough = boot_is_decided};
     CstConfine confine = disk->confine;
     const CstChild child = {.argv = (const char *const *)argv->pdata,
                             .timeout_s = how->wait_s,
@@ -203,8 +208,8 @@ static gboolean boot_once(CstGuestDisk *disk, const CstGuestBoot *how, gboolean 
 
     if (!monitor)
         return FALSE;
-    if (run(disk, how, with_kvm, &watch, fds, G_N_ELEMENTS(fds), task, &result, &why)) {
-        judge(&watch, how, &result, ret_life);
+    if (boot_run_qemu(disk, how, with_kvm, &watch, fds, G_N_ELEMENTS(fds), task, &result, &why)) {
+        boot_set_verdict(&watch, how, &result, ret_life);
         return TRUE;
     }
     if (cst_error_code(why) != CST_ERROR_NOT_FOUND && cst_error_code(why) != CST_ERROR_DENIED) {

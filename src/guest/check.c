@@ -88,7 +88,8 @@ static GPtrArray *find_parts(CstGuestDisk *disk, uint64_t size, CstTask *task, G
 /* --- a partition ------------------------------------------------------------------------------ */
 
 /* Finds the type of a partition. Returns FALSE if it cannot be checked. */
-static gboolean find_type(CstGuestDisk *disk, CstGuestPart *part, CstTask *task, GError **error)
+static gboolean part_find_type(CstGuestDisk *disk, CstGuestPart *part, CstTask *task,
+                               GError **error)
 {
     g_autofree char *offset = g_strdup_printf("%" PRIu64, part->offset);
     g_autofree char *length = g_strdup_printf("%" PRIu64, part->length);
@@ -124,8 +125,9 @@ static CstGuestDisk *copy_part(CstGuestDisk *disk, const CstGuestPart *part, Cst
 }
 
 /* Puts the copy in the state in which a mount would start. *@ret_settled: this has changed it. */
-static gboolean settle(CstGuestDisk *copy, const GuestChecker *checker, CstGuestPart *part,
-                       CstTask *task, gboolean *ret_settled, GError **error)
+static gboolean part_replay_journal(CstGuestDisk *copy, const GuestChecker *checker,
+                                    CstGuestPart *part, CstTask *task, gboolean *ret_settled,
+                                    GError **error)
 {
     g_auto(CstChildResult) result = {0};
 
@@ -141,18 +143,18 @@ static gboolean settle(CstGuestDisk *copy, const GuestChecker *checker, CstGuest
     return TRUE;
 }
 
-static void check_part(CstGuestDisk *disk, CstGuestPart *part, CstTask *task, GError **error)
+static void check_guest_part(CstGuestDisk *disk, CstGuestPart *part, CstTask *task, GError **error)
 {
     const GuestChecker *checker;
     g_autoptr(CstGuestDisk) copy = NULL;
     g_auto(CstChildResult) result = {0};
     gboolean settled;
 
-    if (!find_type(disk, part, task, error))
+    if (!part_find_type(disk, part, task, error))
         return;
     checker = guest_checker_find(part->type);
     copy = copy_part(disk, part, task, error);
-    if (copy && settle(copy, checker, part, task, &settled, error) &&
+    if (copy && part_replay_journal(copy, checker, part, task, &settled, error) &&
         run_for(copy, checker->check, task, part, &result, error))
         guest_checker_judge(checker, &result, settled, part);
 }
@@ -170,7 +172,7 @@ GPtrArray *cst_guest_disk_check(CstGuestDisk *disk, CstTask *task, GError **erro
         GError *why = NULL;
 
         if (!part->detail)
-            check_part(disk, part, task, &why);
+            check_guest_part(disk, part, task, &why);
         if (why) {
             g_propagate_error(error, why);
             return NULL;

@@ -122,7 +122,7 @@ static const char *const idle[] = {
     "Failed to determine whether",
 };
 
-static gboolean is_idle(const char *line)
+static gboolean line_is_idle(const char *line)
 {
     if (*line == '\0' || g_str_has_prefix(line, "- "))
         return TRUE;
@@ -133,7 +133,7 @@ static gboolean is_idle(const char *line)
 }
 
 /* Returns the first relevant line, printable, or NULL. */
-static char *telling_line(const char *text)
+static char *first_message_line(const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
@@ -141,7 +141,7 @@ static char *telling_line(const char *text)
         g_autofree char *start = NULL;
 
         g_strstrip(lines[i]);
-        if (is_idle(lines[i]))
+        if (line_is_idle(lines[i]))
             continue;
         start = g_strndup(lines[i], DETAIL_CHARS);
         return cst_text_escape(start);
@@ -166,10 +166,10 @@ static gboolean is_starved(const CstChildResult *result)
     return FALSE;
 }
 
-static char *complaint(const GuestChecker *checker, const CstChildResult *result)
+static char *checker_failure_text(const GuestChecker *checker, const CstChildResult *result)
 {
-    g_autofree char *out = telling_line(result->out);
-    g_autofree char *line = out ? g_steal_pointer(&out) : telling_line(result->err);
+    g_autofree char *out = first_message_line(result->out);
+    g_autofree char *line = out ? g_steal_pointer(&out) : first_message_line(result->err);
 
     return g_strdup_printf(_("%s ends with status %d: %s"), checker->check[0], result->status,
                            line ? line : "");
@@ -184,9 +184,9 @@ void guest_checker_judge(const GuestChecker *checker, const CstChildResult *resu
     if (pending)
         guest_part_judge(part, CST_GUEST_UNKNOWN, g_strdup(_(checker->why)));
     else if (result->status != 0 && is_starved(result))
-        guest_part_judge(part, CST_GUEST_UNPROVEN, complaint(checker, result));
+        guest_part_judge(part, CST_GUEST_UNPROVEN, checker_failure_text(checker, result));
     else if (result->status != 0)
-        guest_part_judge(part, CST_GUEST_DAMAGED, complaint(checker, result));
+        guest_part_judge(part, CST_GUEST_DAMAGED, checker_failure_text(checker, result));
     else
         guest_part_judge(part, CST_GUEST_SOUND, settled ? g_strdup(_(checker->settled)) : NULL);
 }

@@ -49,7 +49,7 @@ void guest_console_free(GuestConsole *console)
     g_free(console);
 }
 
-static void seek(GuestConsole *console)
+static void console_match_line(GuestConsole *console)
 {
     if (!console->found && console->line->len > 0 &&
         g_regex_match_full(console->expect, console->line->str, (gssize)console->line->len, 0, 0,
@@ -57,39 +57,39 @@ static void seek(GuestConsole *console)
         console->found = cst_text_escape(console->line->str);
 }
 
-static void end_line(GuestConsole *console)
+static void console_end_line(GuestConsole *console)
 {
     if (console->line->len == 0)
         return;
-    seek(console);
+    console_match_line(console);
     g_queue_push_tail(&console->lines, cst_text_escape(console->line->str));
     if (console->lines.length > LINES)
         g_free(g_queue_pop_head(&console->lines));
     g_string_truncate(console->line, 0);
 }
 
-static void take_text(GuestConsole *console, char c)
+static void console_add_char(GuestConsole *console, char c)
 {
     if (c == '\x1b')
         console->state = ESCAPE;
     else if (c == '\n')
-        end_line(console);
+        console_end_line(console);
     else if (c == '\t' || (guchar)c >= ' ')
         g_string_append_c(console->line, c == '\t' ? ' ' : c);
     if (console->line->len >= LINE_BYTES)
-        end_line(console);
+        console_end_line(console);
 }
 
 /* Returns whether the final byte of a control sequence moves the cursor or clears the screen. */
-static gboolean moves(char c)
+static gboolean is_cursor_move(char c)
 {
     return c == 'H' || c == 'f' || c == 'J' || c == 'd';
 }
 
-static void take_byte(GuestConsole *console, char c)
+static void console_parse_byte(GuestConsole *console, char c)
 {
     switch (console->state) {
-    case TEXT: take_text(console, c); break;
+    case TEXT: console_add_char(console, c); break;
     case ESCAPE:
         if (c < ' ' || c > '/') /* intermediate bytes belong to the sequence */
             console->state = c == '[' ? CONTROL : c == ']' || c == 'P' || c == '_' ? STRING : TEXT;
@@ -100,8 +100,8 @@ static void take_byte(GuestConsole *console, char c)
         if (c < '@' || c > '~')
             break;
         console->state = TEXT;
-        if (moves(c))
-            end_line(console);
+        if (is_cursor_move(c))
+            console_end_line(console);
         break;
     case STRING:
         console->state = c == '\a' || c == '\n' ? TEXT : c == '\x1b' ? STRING_ENDS : STRING;
@@ -113,8 +113,8 @@ static void take_byte(GuestConsole *console, char c)
 void guest_console_take(GuestConsole *console, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        take_byte(console, bytes[i]);
-    seek(console);
+        console_parse_byte(console, bytes[i]);
+    console_match_line(console);
 }
 
 const char *guest_console_found(const GuestConsole *console)

@@ -20,7 +20,7 @@
 #define TOOL_MEMORY  (4 * CST_GIB)
 #define TOOL_OUTPUT  (1u << 20)
 
-static gboolean check_room(int fd, const char *dir, uint64_t data, GError **error)
+static gboolean guest_disk_check_room(int fd, const char *dir, uint64_t data, GError **error)
 {
     uint64_t room;
 
@@ -46,7 +46,7 @@ static CstGuestDisk *new_disk(const char *dir, const CstConfine *confine, uint64
         cst_fail_errno(error, errno, _("cannot make a scratch disk in '%s'"), dir);
         return NULL;
     }
-    if (!check_room(fd, dir, data, error))
+    if (!guest_disk_check_room(fd, dir, data, error))
         return NULL;
     disk->blob = cst_blob_file_new(g_steal_fd(&fd), _("scratch disk"), TRUE, error);
     return disk->blob ? g_steal_pointer(&disk) : NULL;

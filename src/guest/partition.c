@@ -46,7 +46,7 @@ static gboolean is_container(const char *type)
     return strcmp(type, "0x5") == 0 || strcmp(type, "0xf") == 0 || strcmp(type, "0x85") == 0;
 }
 
-static const CstGuestPart *overlapped(const GPtrArray *parts, const CstGuestPart *part)
+static const CstGuestPart *find_overlapped_part(const GPtrArray *parts, const CstGuestPart *part)
 {
     for (guint i = 0; i < parts->len; i++) {
         const CstGuestPart *other = parts->pdata[i];
@@ -64,7 +64,7 @@ static const CstGuestPart *overlapped(const GPtrArray *parts, const CstGuestPart
  */
 static void judge_place(CstGuestPart *part, const GPtrArray *parts, uint64_t size)
 {
-    const CstGuestPart *other = overlapped(parts, part);
+    const CstGuestPart *other = find_overlapped_part(parts, part);
 
     if (part->offset > size || part->length > size - part->offset)
         guest_part_judge(part, CST_GUEST_DAMAGED,
@@ -74,7 +74,7 @@ static void judge_place(CstGuestPart *part, const GPtrArray *parts, uint64_t siz
                          g_strdup_printf(_("it overlaps partition %u"), other->number));
 }
 
-static gboolean parse_line(const char *line, GPtrArray *parts, uint64_t size)
+static gboolean partition_parse_line(const char *line, GPtrArray *parts, uint64_t size)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", 6);
     guint64 number, start, sectors;
@@ -99,12 +99,12 @@ GPtrArray *guest_partitions_parse(const char *text, uint64_t size)
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
     for (guint i = 0; lines[i]; i++)
-        if (*lines[i] && !parse_line(lines[i], parts, size))
+        if (*lines[i] && !partition_parse_line(lines[i], parts, size))
             return NULL;
     return g_steal_pointer(&parts);
 }
 
-static const char *value_of(char *const *lines, const char *key)
+static const char *blkid_value(char *const *lines, const char *key)
 {
     for (guint i = 0; lines[i]; i++)
         if (g_str_has_prefix(lines[i], key))
@@ -115,7 +115,7 @@ static const char *value_of(char *const *lines, const char *key)
 gboolean guest_type_parse(const char *text, char **ret_type)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    const char *type = value_of(lines, "TYPE="), *usage = value_of(lines, "USAGE=");
+    const char *type = blkid_value(lines, "TYPE="), *usage = blkid_value(lines, "USAGE=");
     g_autofree char *start = type ? g_strndup(type, TYPE_CHARS) : NULL;
 
     *ret_type = start && *start ? cst_text_escape(start) : NULL;

@@ -240,7 +240,7 @@ static const ArchiveFile *choose_disk(const Archive *self, const GPtrArray *file
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static gboolean count_memory(Archive *self, uint64_t memory, GError **error)
+static gboolean archive_count_memory(Archive *self, uint64_t memory, GError **error)
 {
     self->input.memory = memory;
     return memory <= IMPORT_CHAIN_MEMORY ||
@@ -258,7 +258,7 @@ static gboolean check_7z(Archive *self, GError **error)
            (cst_blob_pread(self->blob, head, sizeof(head), 0, error) &&
             (!import_7z_probe(head, sizeof(head)) ||
              (import_7z_memory(self->blob, self->head.name, &memory, error) &&
-              count_memory(self, memory, error))));
+              archive_count_memory(self, memory, error))));
 }
 
 /*
@@ -283,7 +283,7 @@ static gboolean check_zip(Archive *self, GError **error)
         return TRUE;
     for (size_t i = 0; i < G_N_ELEMENTS(methods); i++)
         if (g_str_has_suffix(format, methods[i].name))
-            return count_memory(self, methods[i].memory, error);
+            return archive_count_memory(self, methods[i].memory, error);
     shown = cst_text_escape(format);
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
                     _("cannot read the archive '%s': the method of its disk, %s, has no bound on "

@@ -6,13 +6,13 @@
 #include <base/foreign.h>
 #include <base/i18n.h>
 
-/* Written once, by load(); read-only afterwards. */
+/* Written once, by curl_load_library(); read-only afterwards. */
 static struct {
     ImportCurl table;
     CstForeign libraries;
 } loaded;
 
-static gpointer load(gpointer data)
+static gpointer curl_load_library(gpointer data)
 {
     static const char *const variants[][2] = {{"libcurl-gnutls.so.4", NULL},
                                               {"libcurl.so.4", NULL}};
@@ -37,7 +37,7 @@ const ImportCurl *import_curl(GError **error)
 {
     static GOnce once = G_ONCE_INIT;
 
-    g_once(&once, load, NULL);
+    g_once(&once, curl_load_library, NULL);
     if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED, _("cannot load libcurl (%s); install libcurl3-gnutls"),

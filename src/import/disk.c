@@ -55,8 +55,8 @@ static gboolean check_references(CstBlob *blob, const char *name, const CstImage
  * Refuses larger sectors, because a volume does not record the sector size, and a guest finds no
  * partitions with another size.
  */
-static gboolean check_sector_size(const ImportContext *context, const char *name,
-                                  const CstImageInfo *info, GError **error)
+static gboolean import_check_sector_size(const ImportContext *context, const char *name,
+                                         const CstImageInfo *info, GError **error)
 {
     if (info->sector_size <= CST_SECTOR_SIZE)
         return TRUE;
@@ -74,8 +74,8 @@ static gboolean check_sector_size(const ImportContext *context, const char *name
     return TRUE;
 }
 
-static gboolean check_info(const ImportContext *context, CstBlob *blob, const char *name,
-                           const CstImageInfo *info, GError **error)
+static gboolean import_check_info(const ImportContext *context, CstBlob *blob, const char *name,
+                                  const CstImageInfo *info, GError **error)
 {
     const char *format = cst_image_format_name(info->format);
     g_autofree char *problem = NULL;
@@ -96,7 +96,7 @@ static gboolean check_info(const ImportContext *context, CstBlob *blob, const ch
                         _("'%s' has the format %s, which is not read"), name, format);
     if (info->snapshots > 0)
         import_note(context, _("'%s' has %u snapshots, which are left out"), name, info->snapshots);
-    return check_sector_size(context, name, info, error) &&
+    return import_check_sector_size(context, name, info, error) &&
            import_check_size(context, info->capacity, name, error);
 }
 
@@ -104,8 +104,8 @@ static gboolean check_info(const ImportContext *context, CstBlob *blob, const ch
  * Fails if the metadata are inconsistent, or refer to data after the end of the file. In a
  * truncated file such data would read as zeroes. The last cluster in use may be incomplete.
  */
-static gboolean check_whole(const ImportContext *context, CstBlob *blob, const char *name,
-                            const CstImageInfo *info, uint64_t size, GError **error)
+static gboolean import_check_complete(const ImportContext *context, CstBlob *blob, const char *name,
+                                      const CstImageInfo *info, uint64_t size, GError **error)
 {
     g_autoptr(GError) unchecked = NULL;
     CstImageCheck check = {0};
@@ -179,8 +179,8 @@ CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlo
     if (!format && cst_image_format_is_plain(info.format) &&
         !import_check_is_disk(blob, name, error))
         return NULL;
-    if (!check_info(context, blob, name, &info, error) ||
-        !check_whole(context, blob, name, &info, size, error))
+    if (!import_check_info(context, blob, name, &info, error) ||
+        !import_check_complete(context, blob, name, &info, size, error))
         return NULL;
     image = cst_image_open(blob, info.format, 0, NULL, error);
     /* Check the capacity of the open image, because the inspected value may be rounded. */

@@ -48,7 +48,7 @@ struct ImportDownload {
     uint64_t checked; /* end of the part for which free space was checked */
 };
 
-static gboolean fail_at(const char *path, GError **error)
+static gboolean download_fail_errno(const char *path, GError **error)
 {
     return cst_fail_errno(error, errno, _("cannot download to '%s'; say where with --spool-dir"),
                           path);
@@ -56,7 +56,7 @@ static gboolean fail_at(const char *path, GError **error)
 
 /* --- the directory ---------------------------------------------------------------------------- */
 
-static gboolean make_dir(ImportDownload *download, GError **error)
+static gboolean download_make_dir(ImportDownload *download, GError **error)
 {
     const char *spool_dir = download->context->how->spool_dir;
     g_autofree char *own = g_strdup_printf("cistern-%u", (unsigned)geteuid());
@@ -68,7 +68,7 @@ static gboolean make_dir(ImportDownload *download, GError **error)
     if (!cst_dir_ensure(download->dir, 0700, error))
         return FALSE;
     if (lstat(download->dir, &st) < 0)
-        return fail_at(download->dir, error);
+        return download_fail_errno(download->dir, error);
     return (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 0077)) ||
            cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' is no directory of yours that nobody else may look into; remove it, or "
@@ -76,7 +76,7 @@ static gboolean make_dir(ImportDownload *download, GError **error)
                     download->dir);
 }
 
-static gboolean is_named(const char *path, int fd)
+static gboolean path_is_open_file(const char *path, int fd)
 {
     struct stat named, opened;
 
@@ -93,7 +93,7 @@ static void drop_old(const char *part)
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_mtime > g_get_real_time() / G_USEC_PER_SEC - KEEP_S ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_named(part, fd))
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || !path_is_open_file(part, fd))
         return;
     unlink(info);
     unlink(part);
@@ -114,7 +114,7 @@ static void drop_all_old(const char *dir)
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-static gboolean open_part(ImportDownload *download, gboolean *ret_busy, GError **error)
+static gboolean download_open_part(ImportDownload *download, gboolean *ret_busy, GError **error)
 {
     struct stat st;
 
@@ -123,28 +123,28 @@ static gboolean open_part(ImportDownload *download, gboolean *ret_busy, GError *
         download->fd =
             open(download->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (download->fd < 0)
-            return fail_at(download->part, error);
+            return download_fail_errno(download->part, error);
         CST_TEST_POINT("download.part.opened");
         *ret_busy = flock(download->fd, LOCK_EX | LOCK_NB) < 0;
         if (*ret_busy)
             return FALSE;
-    } while (!is_named(download->part, download->fd));
+    } while (!path_is_open_file(download->part, download->fd));
     if (fstat(download->fd, &st) < 0)
-        return fail_at(download->part, error);
+        return download_fail_errno(download->part, error);
     return (S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) ||
            cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' is not what an earlier download has left; remove it"), download->part);
 }
 
 /* Syncs the file and records its length, so that a power failure does not lose it. */
-static gboolean save(ImportDownload *download, GError **error)
+static gboolean download_save_state(ImportDownload *download, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = NULL;
     gsize len;
 
     if (fdatasync(download->fd) < 0)
-        return fail_at(download->part, error);
+        return download_fail_errno(download->part, error);
     download->synced = download->done;
     g_key_file_set_string(file, GROUP, "version", import_http_validator(download->http));
     g_key_file_set_uint64(file, GROUP, "size", import_http_size(download->http));
@@ -154,7 +154,7 @@ static gboolean save(ImportDownload *download, GError **error)
 }
 
 /* Returns how many bytes an earlier download of the same version has left, or 0. */
-static uint64_t bytes_left(const ImportDownload *download)
+static uint64_t download_resume_offset(const ImportDownload *download)
 {
     uint64_t size = import_http_size(download->http), done;
     g_autoptr(GKeyFile) file = g_key_file_new();
@@ -176,7 +176,7 @@ static uint64_t bytes_left(const ImportDownload *download)
 
 /* --- downloading ------------------------------------------------------------------------------ */
 
-static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+static gboolean download_write_bytes(const void *buf, size_t len, gpointer data, GError **error)
 {
     ImportDownload *download = data;
 
@@ -186,7 +186,7 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
         return FALSE;
     download->done += len;
     cst_task_advance(download->context->task, len);
-    return download->done - download->synced < SYNC || save(download, error);
+    return download->done - download->synced < SYNC || download_save_state(download, error);
 }
 
 static gboolean get_rest(ImportDownload *download, GError **error)
@@ -195,31 +195,31 @@ static gboolean get_rest(ImportDownload *download, GError **error)
     gboolean got;
 
     if (ftruncate(download->fd, (off_t)download->done) < 0)
-        return fail_at(download->part, error);
+        return download_fail_errno(download->part, error);
     if (download->done == size)
         return TRUE;
     if (!import_spool_check(download->fd, download->dir, size - download->done, error))
         return FALSE;
-    got = import_http_get(download->http, download->done, size - download->done, take, download,
-                          error);
+    got = import_http_get(download->http, download->done, size - download->done,
+                          download_write_bytes, download, error);
     /* Also record the bytes of a failed attempt. */
-    return save(download, got ? error : NULL) && got;
+    return download_save_state(download, got ? error : NULL) && got;
 }
 
-static gboolean prepare(ImportDownload *download, gboolean *ret_busy, GError **error)
+static gboolean download_prepare(ImportDownload *download, gboolean *ret_busy, GError **error)
 {
     g_autofree char *key =
         g_compute_checksum_for_string(G_CHECKSUM_SHA256, import_http_url(download->http), -1);
     const char *name = import_http_name(download->http);
 
-    if (!make_dir(download, error))
+    if (!download_make_dir(download, error))
         return FALSE;
     download->part = g_strconcat(download->dir, "/", key, PART, NULL);
     download->info = g_strconcat(download->dir, "/", key, INFO, NULL);
     drop_all_old(download->dir);
-    if (!open_part(download, ret_busy, error))
+    if (!download_open_part(download, ret_busy, error))
         return FALSE;
-    download->done = download->synced = bytes_left(download);
+    download->done = download->synced = download_resume_offset(download);
     if (download->done > 0)
         import_note(download->context,
                     _("'%s' is downloaded to %s, of which an earlier import has left %" PRIu64
@@ -241,12 +241,12 @@ ImportDownload *import_download(const ImportContext *context, ImportHttp *http, 
     download->context = context;
     download->http = http;
     download->fd = -1;
-    if (!prepare(download, ret_busy, error) || !get_rest(download, error))
+    if (!download_prepare(download, ret_busy, error) || !get_rest(download, error))
         return NULL;
     /* Both descriptors share the lock. */
     fd = fcntl(download->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0) {
-        fail_at(download->part, error);
+        download_fail_errno(download->part, error);
         return NULL;
     }
     download->blob = cst_blob_file_new(fd, import_http_name(http), FALSE, error);

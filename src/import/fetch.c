@@ -12,7 +12,7 @@ typedef struct {
     size_t limit;
 } Fetch;
 
-static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+static gboolean fetch_append_bytes(const void *buf, size_t len, gpointer data, GError **error)
 {
     const Fetch *fetch = data;
 
@@ -37,7 +37,7 @@ char *import_fetch(const ImportContext *context, const char *url, size_t limit, 
     if (!http)
         return NULL;
     fetch.name = import_http_name(http);
-    if (!import_http_get(http, 0, IMPORT_UNKNOWN, take, &fetch, error))
+    if (!import_http_get(http, 0, IMPORT_UNKNOWN, fetch_append_bytes, &fetch, error))
         return NULL;
     *ret_len = bytes->len;
     g_byte_array_append(bytes, (const guint8 *)"", 1);

@@ -82,14 +82,14 @@ gboolean import_http_has_ranges(const ImportHttp *http)
 
 /* --- the reply -------------------------------------------------------------------------------- */
 
-static gboolean changed(const ImportHttp *http, GError **error)
+static gboolean http_fail_changed(const ImportHttp *http, GError **error)
 {
     return cst_fail(error, CST_ERROR_MISMATCH,
                     _("'%s' has changed on the server while it was read"), http->name);
 }
 
 /* Stores size and version of the file from the first reply. */
-static gboolean learn(Request *request, GError **error)
+static gboolean http_store_reply(Request *request, GError **error)
 {
     ImportHttp *http = request->http;
     const ImportReply *reply = &request->reply;
@@ -105,7 +105,7 @@ static gboolean learn(Request *request, GError **error)
 }
 
 /* Checks that a later reply is of the same file. */
-static gboolean compare(const Request *request, GError **error)
+static gboolean http_check_reply(const Request *request, GError **error)
 {
     const ImportHttp *http = request->http;
     const ImportReply *reply = &request->reply;
@@ -113,9 +113,9 @@ static gboolean compare(const Request *request, GError **error)
     uint64_t size = reply->status == 206 ? reply->total : reply->length;
 
     if (http->size != IMPORT_UNKNOWN && size != IMPORT_UNKNOWN && size != http->size)
-        return changed(http, error);
+        return http_fail_changed(http, error);
     if (http->validator && validator && !g_str_equal(http->validator, validator))
-        return changed(http, error);
+        return http_fail_changed(http, error);
     return TRUE;
 }
 
@@ -130,12 +130,12 @@ static gboolean accept_reply(Request *request, GError **error)
                         request->http->name);
     if (request->first) {
         request->first = FALSE;
-        return learn(request, error);
+        return http_store_reply(request, error);
     }
     /* 200 instead of 206: If-Range did not match, so the file has another version. */
     if (reply->status == 200 && request->offset > 0)
-        return changed(request->http, error);
-    return compare(request, error);
+        return http_fail_changed(request->http, error);
+    return http_check_reply(request, error);
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *data)
@@ -180,7 +180,7 @@ static int on_progress(void *data, curl_off_t total, curl_off_t now, curl_off_t 
 
 /* --- one attempt ------------------------------------------------------------------------------ */
 
-static struct curl_slist *set_range(const Request *request, char **ret_range)
+static struct curl_slist *http_set_range(const Request *request, char **ret_range)
 {
     const ImportHttp *http = request->http;
     g_autofree char *condition = NULL;
@@ -197,7 +197,7 @@ static struct curl_slist *set_range(const Request *request, char **ret_range)
     return http->curl->curl_slist_append(NULL, condition);
 }
 
-static void set_limits(const ImportHttp *http)
+static void http_set_limits(const ImportHttp *http)
 {
     __typeof__(http->curl->curl_easy_setopt) set = http->curl->curl_easy_setopt;
     gboolean tls = g_ascii_strncasecmp(http->url, "https:", strlen("https:")) == 0;
@@ -217,16 +217,16 @@ static void set_limits(const ImportHttp *http)
         set(http->handle, CURLOPT_CAINFO, http->context->how->ca_file);
 }
 
-static CURLcode perform(Request *request)
+static CURLcode http_perform_request(Request *request)
 {
     ImportHttp *http = request->http;
     __typeof__(http->curl->curl_easy_setopt) set = http->curl->curl_easy_setopt;
     g_autofree char *range = NULL;
-    struct curl_slist *headers = set_range(request, &range);
+    struct curl_slist *headers = http_set_range(request, &range);
     CURLcode code;
 
     http->curl->curl_easy_reset(http->handle);
-    set_limits(http);
+    http_set_limits(http);
     import_redirect_watch(&http->redirect, http->curl, http->handle);
     set(http->handle, CURLOPT_URL, http->url);
     set(http->handle, CURLOPT_RANGE, range);
@@ -304,7 +304,7 @@ static gboolean status_error(const Request *request, GError **error)
                     request->http->name, request->reply.status);
 }
 
-static gboolean tell(Request *request, CURLcode code, GError **error)
+static gboolean http_fail_request(Request *request, CURLcode code, GError **error)
 {
     const ImportHttp *http = request->http;
     long status = request->reply.status;
@@ -341,7 +341,7 @@ static gboolean tell(Request *request, CURLcode code, GError **error)
                     http->curl->curl_easy_strerror(code));
 }
 
-static gboolean wait_for(CstTask *task, gint64 us, GError **error)
+static gboolean http_wait_retry(CstTask *task, gint64 us, GError **error)
 {
     for (gint64 until = g_get_monotonic_time() + us; g_get_monotonic_time() < until;) {
         if (!cst_task_check(task, error))
@@ -359,13 +359,13 @@ static gboolean can_go_on(const Request *request)
     return request->offset == 0 || request->http->ranges;
 }
 
-static gboolean run(Request *request, GError **error)
+static gboolean http_run_request(Request *request, GError **error)
 {
     gint64 wait = FIRST_WAIT;
     unsigned failures = 0;
 
     for (;;) {
-        CURLcode code = perform(request);
+        CURLcode code = http_perform_request(request);
 
         if (is_complete(request, code))
             return TRUE;
@@ -376,8 +376,8 @@ static gboolean run(Request *request, GError **error)
         failures += code == CURLE_OPERATION_TIMEDOUT ? 2 : 1;
         if (request->error || request->http->redirect.refused[0] || !may_pass(request, code) ||
             failures >= ATTEMPTS || !can_go_on(request))
-            return tell(request, code, error);
-        if (!wait_for(request->http->context->task, wait, error))
+            return http_fail_request(request, code, error);
+        if (!http_wait_retry(request->http->context->task, wait, error))
             return FALSE;
         wait = MIN(2 * wait, LONGEST);
     }
@@ -393,14 +393,14 @@ gboolean import_http_get(ImportHttp *http, uint64_t offset, uint64_t length, Imp
     if (offset == request.end)
         return TRUE;
     g_mutex_lock(&http->lock);
-    ok = run(&request, error);
+    ok = http_run_request(&request, error);
     g_mutex_unlock(&http->lock);
     return ok;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static gboolean take_nothing(const void *buf, size_t len, gpointer data, GError **error)
+static gboolean http_discard_body(const void *buf, size_t len, gpointer data, GError **error)
 {
     return TRUE;
 }
@@ -423,7 +423,7 @@ ImportHttp *import_http_open(const ImportContext *context, const char *url, GErr
     const ImportCurl *curl = import_curl(error);
     g_autofree char *scheme = g_uri_parse_scheme(url), *name = cst_url_shown(url);
     g_autoptr(ImportHttp) http = NULL;
-    Request request = {.first = TRUE, .end = BEGINNING, .sink = take_nothing};
+    Request request = {.first = TRUE, .end = BEGINNING, .sink = http_discard_body};
 
     if (!curl)
         return NULL;
@@ -441,5 +441,5 @@ ImportHttp *import_http_open(const ImportContext *context, const char *url, GErr
     http->name = g_steal_pointer(&name);
     http->size = IMPORT_UNKNOWN;
     request.http = http;
-    return run(&request, error) ? g_steal_pointer(&http) : NULL;
+    return http_run_request(&request, error) ? g_steal_pointer(&http) : NULL;
 }

@@ -38,7 +38,7 @@ typedef struct {
     Slot *slot;      /* slot of the next byte; NULL: not chosen yet */
 } Fetch;
 
-static Slot *find(HttpBlob *self, uint64_t number)
+static Slot *http_cache_find(HttpBlob *self, uint64_t number)
 {
     for (unsigned i = 0; i < CACHE; i++)
         if (self->slots[i].number == number) {
@@ -48,7 +48,7 @@ static Slot *find(HttpBlob *self, uint64_t number)
     return NULL;
 }
 
-static Slot *oldest(HttpBlob *self)
+static Slot *http_cache_oldest(HttpBlob *self)
 {
     Slot *slot = self->slots;
 
@@ -59,7 +59,7 @@ static Slot *oldest(HttpBlob *self)
 }
 
 /* Stores received bytes. A block is valid once it is complete. */
-static gboolean put(const void *buf, size_t len, gpointer data, GError **error)
+static gboolean http_cache_put(const void *buf, size_t len, gpointer data, GError **error)
 {
     Fetch *fetch = data;
     HttpBlob *self = fetch->blob;
@@ -70,7 +70,7 @@ static gboolean put(const void *buf, size_t len, gpointer data, GError **error)
         size_t n = (size_t)MIN(len, BLOCK - inside);
 
         if (!fetch->slot) {
-            fetch->slot = oldest(self);
+            fetch->slot = http_cache_oldest(self);
             fetch->slot->number = IMPORT_UNKNOWN;
             fetch->slot->used = ++self->clock;
             if (!fetch->slot->data)
@@ -97,7 +97,7 @@ static gboolean fetch_blocks(HttpBlob *self, uint64_t number, GError **error)
 
     self->ahead = number == self->next ? MIN(2 * self->ahead, AHEAD) : 1;
     length = MIN((uint64_t)self->ahead * BLOCK, self->size - fetch.offset);
-    if (!import_http_get(self->http, fetch.offset, length, put, &fetch, error))
+    if (!import_http_get(self->http, fetch.offset, length, http_cache_put, &fetch, error))
         return FALSE;
     self->next = number + self->ahead;
     return TRUE;
@@ -110,9 +110,9 @@ static gboolean read_block(HttpBlob *self, uint8_t *buf, size_t len, uint64_t of
     Slot *slot;
 
     g_mutex_lock(&self->lock);
-    slot = find(self, number);
+    slot = http_cache_find(self, number);
     if (!slot && fetch_blocks(self, number, error))
-        slot = find(self, number);
+        slot = http_cache_find(self, number);
     if (slot)
         memcpy(buf, slot->data + offset % BLOCK, len);
     g_mutex_unlock(&self->lock);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Parses the digits at *text and moves past them. Returns FALSE for no digits or too many. */
-static gboolean take_number(const char **text, uint64_t *ret_value)
+static gboolean parse_decimal(const char **text, uint64_t *ret_value)
 {
     uint64_t value = 0;
     const char *at = *text;
@@ -30,8 +30,8 @@ static void read_range(ImportReply *reply, const char *value)
     if (!g_str_has_prefix(value, "bytes "))
         return;
     value += strlen("bytes ");
-    if (!take_number(&value, &start) || *value++ != '-' || !take_number(&value, &end) ||
-        *value++ != '/' || (*value != '*' && !take_number(&value, &total)) || end < start ||
+    if (!parse_decimal(&value, &start) || *value++ != '-' || !parse_decimal(&value, &end) ||
+        *value++ != '/' || (*value != '*' && !parse_decimal(&value, &total)) || end < start ||
         end >= total)
         return;
     reply->has_range = TRUE;
@@ -46,7 +46,7 @@ static void begin_reply(ImportReply *reply, const char *line)
     uint64_t status = 0;
 
     *reply = (ImportReply){.header_size = header_size, .length = G_MAXUINT64, .total = G_MAXUINT64};
-    if (space && (space++, take_number(&space, &status)) && status < 1000)
+    if (space && (space++, parse_decimal(&space, &status)) && status < 1000)
         reply->status = (long)status;
 }
 
@@ -60,7 +60,7 @@ static void read_field(ImportReply *reply, const char *name, const char *value)
         g_strlcpy(reply->modified, value, IMPORT_REPLY_TEXT);
     else if (g_ascii_strcasecmp(name, "content-range") == 0)
         read_range(reply, value);
-    else if (g_ascii_strcasecmp(name, "content-length") == 0 && take_number(&value, &number))
+    else if (g_ascii_strcasecmp(name, "content-length") == 0 && parse_decimal(&value, &number))
         reply->length = number;
 }
 

@@ -38,7 +38,7 @@ struct CstImport {
     GArray *disks;    /* Disk */
 };
 
-static gboolean open_disk(CstImport *import, const ImportSource *source, GError **error)
+static gboolean import_open_disk(CstImport *import, const ImportSource *source, GError **error)
 {
     Disk disk = {.source = source};
     uint64_t whole = import->source.packed; /* of a package */
@@ -61,7 +61,7 @@ static gboolean open_disk(CstImport *import, const ImportSource *source, GError 
     return TRUE;
 }
 
-static gboolean open_disks(CstImport *import, GError **error)
+static gboolean import_open_disks(CstImport *import, GError **error)
 {
     if (!import_package_open(&import->context, &import->source, &import->parts, error))
         return FALSE;
@@ -69,9 +69,9 @@ static gboolean open_disks(CstImport *import, GError **error)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no disk %u: it has %u"),
                         import->source.name, import->how.disk, 1u);
     if (!import->parts)
-        return open_disk(import, &import->source, error);
+        return import_open_disk(import, &import->source, error);
     for (guint i = 0; i < import->parts->len; i++)
-        if (!open_disk(import, import->parts->pdata[i], error))
+        if (!import_open_disk(import, import->parts->pdata[i], error))
             return FALSE;
     return TRUE;
 }
@@ -89,7 +89,8 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
     if (!import->context.bounded)
         import->context.max_size = CST_IMPORT_MAX_SIZE;
     import->disks = g_array_new(FALSE, FALSE, sizeof(Disk));
-    return import_source_open(&import->source, &import->context, error) && open_disks(import, error)
+    return import_source_open(&import->source, &import->context, error) &&
+                   import_open_disks(import, error)
                ? g_steal_pointer(&import)
                : NULL;
 }
@@ -146,8 +147,9 @@ gboolean cst_import_data_size(const CstImport *import, guint disk, uint64_t *ret
  * with many references to one cluster, can expand as far as a compressed file. Therefore the same
  * bound applies.
  */
-static gboolean send_data(const CstImport *import, const Disk *disk, const CstExtent *extent,
-                          uint64_t *made, const Sink *sink, GError **error)
+static gboolean import_send_extent(const CstImport *import, const Disk *disk,
+                                   const CstExtent *extent, uint64_t *made, const Sink *sink,
+                                   GError **error)
 {
     uint64_t offset = extent->offset, end = extent->offset + extent->length;
 
@@ -179,8 +181,9 @@ gboolean cst_import_send(CstImport *import, guint number, CstImportPieceFunc pie
     for (uint64_t offset = 0; offset < disk->capacity; offset += extent.length) {
         if (!cst_blob_extent(disk->content, offset, disk->capacity - offset, &extent, error))
             return FALSE;
-        if (extent.flags & CST_EXTENT_ZERO ? !piece(NULL, 0, extent.length, data, error)
-                                           : !send_data(import, disk, &extent, &made, &sink, error))
+        if (extent.flags & CST_EXTENT_ZERO
+                ? !piece(NULL, 0, extent.length, data, error)
+                : !import_send_extent(import, disk, &extent, &made, &sink, error))
             return FALSE;
     }
     return import_source_is_unchanged(&import->source, error) &&

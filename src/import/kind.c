@@ -91,7 +91,7 @@ static gboolean check_formats(CstBlob *blob, const char *name, GError **error)
     return TRUE;
 }
 
-static gboolean is_text(const uint8_t *head, size_t len)
+static gboolean head_is_text(const uint8_t *head, size_t len)
 {
     const char *end;
 
@@ -109,7 +109,7 @@ static gboolean check_text(const uint8_t *head, size_t len, const char *name, GE
 {
     g_autofree char *text = NULL, *lower = NULL;
 
-    if (!is_text(head, len))
+    if (!head_is_text(head, len))
         return TRUE;
     text = g_strndup((const char *)head, len);
     lower = g_ascii_strdown(text, -1);

@@ -11,7 +11,7 @@
 
 #define NAME_MAX_LEN 100u /* LVM accepts 127 */
 
-static size_t strip_format(const char *name, size_t len)
+static size_t strip_image_suffix(const char *name, size_t len)
 {
     static const char *const endings[] = {".qcow2", ".qcow", ".qed", ".img", ".raw",
                                           ".vmdk",  ".vdi",  ".vhd", ".vpc", ".vhdx",
@@ -46,7 +46,7 @@ char *cst_import_name(const char *source)
 {
     g_autofree char *base = import_file_of(source);
     size_t packed = import_archive_strip(base, import_codec_strip(base, strlen(base)));
-    size_t len = strip_format(base, packed);
+    size_t len = strip_image_suffix(base, packed);
     GString *name = g_string_new(NULL);
 
     for (size_t i = 0; i < len && name->len < NAME_MAX_LEN; i++) {

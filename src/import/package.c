@@ -52,7 +52,7 @@ static void package_clear(Package *package)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Package, package_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImportSource, import_source_clear)
 
-static void source_free(gpointer data)
+static void package_source_free(gpointer data)
 {
     import_source_clear(data);
     g_free(data);
@@ -60,8 +60,8 @@ static void source_free(gpointer data)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static gboolean open_file(const Package *package, const char *name, ImportSource *ret_file,
-                          GError **error)
+static gboolean package_open_file(const Package *package, const char *name, ImportSource *ret_file,
+                                  GError **error)
 {
     const ImportTarEntry *entry;
     g_autofree char *shown = cst_text_escape(name), *path = NULL;
@@ -80,7 +80,7 @@ static gboolean open_file(const Package *package, const char *name, ImportSource
 }
 
 /* Reads a whole small file, and appends a NUL. */
-static char *read_text(CstBlob *blob, size_t limit, GError **error)
+static char *package_read_text(CstBlob *blob, size_t limit, GError **error)
 {
     g_autofree char *text = NULL;
     uint64_t size;
@@ -116,7 +116,7 @@ static char *utf8_of(const char *text, size_t len)
 /* --- the manifest ----------------------------------------------------------------------------- */
 
 /* Reads the manifest of the descriptor with the name @descriptor. */
-static gboolean read_manifest(Package *package, const char *descriptor, GError **error)
+static gboolean package_read_manifest(Package *package, const char *descriptor, GError **error)
 {
     size_t stem = strlen(descriptor) - strlen(OVF_ENDING);
     g_autofree char *name = g_strdup_printf("%.*s" MANIFEST_ENDING, (int)stem, descriptor);
@@ -124,8 +124,8 @@ static gboolean read_manifest(Package *package, const char *descriptor, GError *
     g_auto(ImportSource) file = {.fd = -1};
 
     package->manifest = cst_text_escape(name);
-    if (open_file(package, name, &file, &missing)) {
-        package->digests = read_text(file.blob, MANIFEST_MAX, error);
+    if (package_open_file(package, name, &file, &missing)) {
+        package->digests = package_read_text(file.blob, MANIFEST_MAX, error);
         return package->digests != NULL;
     }
     if (cst_error_code(missing) != CST_ERROR_NOT_FOUND) {
@@ -176,27 +176,27 @@ static gboolean verify_descriptor(const Package *package, const char *name, cons
 /* --- disks ------------------------------------------------------------------------------------ */
 
 /* Opens a file by a reference. References are URLs, which only some programs escape. */
-static gboolean open_named(const Package *package, const char *href, ImportSource *ret_file,
-                           char **ret_name, GError **error)
+static gboolean package_open_reference(const Package *package, const char *href,
+                                       ImportSource *ret_file, char **ret_name, GError **error)
 {
     g_autofree char *plain = g_uri_unescape_string(href, "/");
     g_autoptr(GError) missing = NULL;
 
     *ret_name = g_strdup(href);
-    if (open_file(package, href, ret_file, &missing))
+    if (package_open_file(package, href, ret_file, &missing))
         return TRUE;
     import_source_clear(ret_file);
     if (cst_error_code(missing) == CST_ERROR_NOT_FOUND && plain && !g_str_equal(plain, href)) {
         g_free(*ret_name);
         *ret_name = g_steal_pointer(&plain);
-        return open_file(package, *ret_name, ret_file, error);
+        return package_open_file(package, *ret_name, ret_file, error);
     }
     g_propagate_error(error, g_steal_pointer(&missing));
     return FALSE;
 }
 
-static gboolean open_disk(const Package *package, const CstOvfDisk *disk, GPtrArray *disks,
-                          GError **error)
+static gboolean package_open_disk(const Package *package, const CstOvfDisk *disk, GPtrArray *disks,
+                                  GError **error)
 {
     ImportSource *file = g_new0(ImportSource, 1);
     g_autofree char *name = NULL;
@@ -204,23 +204,24 @@ static gboolean open_disk(const Package *package, const CstOvfDisk *disk, GPtrAr
 
     file->fd = -1;
     g_ptr_array_add(disks, file);
-    if (!open_named(package, disk->file, file, &name, error) ||
+    if (!package_open_reference(package, disk->file, file, &name, error) ||
         (package->digests && !find_digest(package, name, &wanted, error)))
         return FALSE;
     return import_source_read(file, package->context, package->digests ? &wanted : NULL, error);
 }
 
-static gboolean open_disks(const Package *package, const GPtrArray *found, GPtrArray **ret_disks,
-                           GError **error)
+static gboolean package_open_disks(const Package *package, const GPtrArray *found,
+                                   GPtrArray **ret_disks, GError **error)
 {
-    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(source_free);
+    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(package_source_free);
     guint only = package->context->how->disk;
 
     if (only > found->len)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no disk %u: it has %u"),
                         package->shown, only, found->len);
     for (guint i = 0; i < found->len; i++)
-        if ((only == 0 || only == i + 1) && !open_disk(package, found->pdata[i], disks, error))
+        if ((only == 0 || only == i + 1) &&
+            !package_open_disk(package, found->pdata[i], disks, error))
             return FALSE;
     *ret_disks = g_steal_pointer(&disks);
     return TRUE;
@@ -230,7 +231,7 @@ static gboolean open_disks(const Package *package, const GPtrArray *found, GPtrA
 static gboolean open_package(Package *package, const char *name, CstBlob *blob,
                              GPtrArray **ret_disks, GError **error)
 {
-    g_autofree char *text = read_text(blob, CST_XML_MAX_BYTES, error);
+    g_autofree char *text = package_read_text(blob, CST_XML_MAX_BYTES, error);
     g_autofree char *shown = cst_text_escape(name), *plain = NULL;
     g_autoptr(GPtrArray) found = NULL;
     uint64_t len;
@@ -238,12 +239,12 @@ static gboolean open_package(Package *package, const char *name, CstBlob *blob,
 
     if (!text || !cst_blob_get_size(blob, &len, error))
         return FALSE;
-    if (!read_manifest(package, name, error) ||
+    if (!package_read_manifest(package, name, error) ||
         !verify_descriptor(package, name, text, (size_t)len, error))
         return FALSE;
     plain = utf8_of(text, (size_t)len);
     found = cst_ovf_disks(plain ? plain : text, shown, &empty, error);
-    if (!found || !open_disks(package, found, ret_disks, error))
+    if (!found || !package_open_disks(package, found, ret_disks, error))
         return FALSE;
     if (empty > 0)
         import_note(package->context,
@@ -370,7 +371,7 @@ static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtr
     return open_package(package, name, blob, ret_disks, error);
 }
 
-static gboolean is_descriptor(const uint8_t *head, size_t len)
+static gboolean head_is_ovf(const uint8_t *head, size_t len)
 {
     g_autofree char *text = utf8_of((const char *)head, len & ~(size_t)1);
     const char *at;
@@ -419,6 +420,6 @@ gboolean import_package_open(const ImportContext *context, ImportSource *source,
         return open_tar(&package, name, source, ret_disks, error);
     if (import_archive_probe(head, len))
         return import_source_unpack(source, context, error);
-    return is_descriptor(head, len) ? open_ovf(&package, name, source->blob, ret_disks, error)
-                                    : check_not_called_package(&package, name, error);
+    return head_is_ovf(head, len) ? open_ovf(&package, name, source->blob, ret_disks, error)
+                                  : check_not_called_package(&package, name, error);
 }

@@ -35,8 +35,8 @@ void import_reader_free(ImportReader *reader)
 }
 
 /* Reads until @len bytes or the end. */
-static gboolean fill(ImportReader *reader, uint8_t *buf, size_t len, size_t *ret_len,
-                     GError **error)
+static gboolean reader_fill_buffer(ImportReader *reader, uint8_t *buf, size_t len, size_t *ret_len,
+                                   GError **error)
 {
     size_t have = 0, n = 1;
 
@@ -57,7 +57,7 @@ gboolean import_reader_read(ImportReader *reader, void *buf, size_t len, size_t 
 
     if (ahead > 0)
         memcpy(buf, reader->peeked->data, ahead);
-    if (ahead < len && !fill(reader, (uint8_t *)buf + ahead, len - ahead, &n, error))
+    if (ahead < len && !reader_fill_buffer(reader, (uint8_t *)buf + ahead, len - ahead, &n, error))
         return FALSE;
     if (ahead > 0)
         g_byte_array_remove_range(reader->peeked, 0, (guint)ahead);
@@ -76,7 +76,7 @@ gboolean import_reader_peek(ImportReader *reader, size_t len, const uint8_t **re
 
     if (have < len) {
         g_byte_array_set_size(reader->peeked, (guint)len);
-        if (!fill(reader, reader->peeked->data + have, len - have, &n, error)) {
+        if (!reader_fill_buffer(reader, reader->peeked->data + have, len - have, &n, error)) {
             g_byte_array_set_size(reader->peeked, have);
             return FALSE;
         }

@@ -147,7 +147,7 @@ static void skip_digests(Header *header, uint64_t count)
     header_bytes(header, 4 * defined);
 }
 
-static void read_pack(Header *header, Streams *streams)
+static void seven_zip_read_pack(Header *header, Streams *streams)
 {
     uint64_t count;
     uint8_t id;
@@ -246,7 +246,7 @@ static gboolean read_streams(Header *header, Streams *streams)
     uint8_t id = header_byte(header);
 
     if (id == ID_PACK) {
-        read_pack(header, streams);
+        seven_zip_read_pack(header, streams);
         id = header_byte(header);
     }
     if (id != ID_UNPACK)
@@ -261,7 +261,7 @@ static gboolean read_streams(Header *header, Streams *streams)
 
 /* --- a packed header -------------------------------------------------------------------------- */
 
-static gboolean damaged(const char *name, GError **error)
+static gboolean seven_zip_fail_damaged(const char *name, GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("cannot read the archive '%s': %s"), name,
                     _("its header is damaged"));
@@ -281,8 +281,8 @@ static gboolean refuse_size(const char *name, GError **error)
                     _("its header is larger than 16 MiB"));
 }
 
-static uint8_t *read_header(CstBlob *blob, const char *name, uint64_t at, uint64_t len,
-                            GError **error)
+static uint8_t *seven_zip_read_header(CstBlob *blob, const char *name, uint64_t at, uint64_t len,
+                                      GError **error)
 {
     g_autofree uint8_t *bytes = NULL;
     uint64_t size;
@@ -290,7 +290,7 @@ static uint8_t *read_header(CstBlob *blob, const char *name, uint64_t at, uint64
     if (!cst_blob_get_size(blob, &size, error))
         return NULL;
     if (size < START || at > size - START || len > size - START - at || len == 0) {
-        damaged(name, error);
+        seven_zip_fail_damaged(name, error);
         return NULL;
     }
     if (len > HEADER_MAX) {
@@ -346,7 +346,7 @@ static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, S
     expect_id(header, ID_UNPACK_SIZES);
     len = header_number(header);
     if (header->bad || streams->coders == 0 || len == 0)
-        return damaged(name, error);
+        return seven_zip_fail_damaged(name, error);
     if (streams->coders != 1 || streams->outs != 1 ||
         (coder->method != METHOD_LZMA && coder->method != METHOD_LZMA2 &&
          coder->method != METHOD_COPY))
@@ -355,7 +355,7 @@ static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, S
         return refuse_size(name, error);
     if (coder->method != METHOD_COPY && !cst_library_load(&cst_lzma_library, error))
         return FALSE;
-    packed = read_header(blob, name, streams->pack_at, streams->pack_size, error);
+    packed = seven_zip_read_header(blob, name, streams->pack_at, streams->pack_size, error);
     bytes = packed ? cst_alloc0((size_t)len, 1, name, error) : NULL;
     if (!bytes)
         return FALSE;
@@ -363,7 +363,7 @@ static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, S
         memcpy(bytes, packed, (size_t)len);
     else if (coder->method == METHOD_COPY ||
              !run_lzma(coder, packed, (size_t)streams->pack_size, bytes, (size_t)len))
-        return damaged(name, error);
+        return seven_zip_fail_damaged(name, error);
     *ret_bytes = g_steal_pointer(&bytes);
     *header = (Header){.at = *ret_bytes, .end = *ret_bytes + len};
     return TRUE;
@@ -375,10 +375,10 @@ static gboolean read_main(Header *header, const char *name, Streams *streams, GE
     uint8_t id;
 
     if (header_byte(header) != ID_HEADER)
-        return damaged(name, error);
+        return seven_zip_fail_damaged(name, error);
     id = header_byte(header);
     if (id == ID_STREAMS)
-        return read_streams(header, streams) || damaged(name, error);
+        return read_streams(header, streams) || seven_zip_fail_damaged(name, error);
     /* The properties of an archive would come before the streams. No program writes them. */
     return (!header->bad && (id == ID_FILES || id == ID_END)) || refuse_packing(name, error);
 }
@@ -395,19 +395,19 @@ gboolean import_7z_memory(CstBlob *blob, const char *name, uint64_t *ret_memory,
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (size < START)
-        return damaged(name, error);
+        return seven_zip_fail_damaged(name, error);
     if (!cst_blob_pread(blob, start, sizeof(start), 0, error))
         return FALSE;
     if (cst_le64(start + 20) == 0)
         return TRUE; /* an archive without files */
-    bytes = read_header(blob, name, cst_le64(start + 12), cst_le64(start + 20), error);
+    bytes = seven_zip_read_header(blob, name, cst_le64(start + 12), cst_le64(start + 20), error);
     if (!bytes)
         return FALSE;
     header = (Header){.at = bytes, .end = bytes + cst_le64(start + 20)};
     if (*bytes == ID_ENCODED) {
         header_byte(&header);
         if (!read_streams(&header, &packed))
-            return damaged(name, error);
+            return seven_zip_fail_damaged(name, error);
         if (!unpack_header(blob, name, &header, &packed, &unpacked, error))
             return FALSE;
     }

@@ -107,7 +107,7 @@ static gboolean run_gpgv(const ImportContext *context, const char *signature, co
 }
 
 /* Inserts @ending after the path of @url, before a query. */
-static char *url_beside(const char *url, const char *ending)
+static char *signature_url(const char *url, const char *ending)
 {
     size_t len = strcspn(url, "?#");
 
@@ -117,10 +117,10 @@ static char *url_beside(const char *url, const char *ending)
 /*
  * Searches a signature with the suffix @ending. A missing file is no error, any other failure is.
  */
-static gboolean look_for(const ImportContext *context, const List *list, const char *ending,
-                         Kept *ret_signature, GError **error)
+static gboolean find_signature_file(const ImportContext *context, const List *list,
+                                    const char *ending, Kept *ret_signature, GError **error)
 {
-    g_autofree char *name = import_is_url(list->path) ? url_beside(list->path, ending)
+    g_autofree char *name = import_is_url(list->path) ? signature_url(list->path, ending)
                                                       : g_strconcat(list->path, ending, NULL);
     g_autofree char *bytes = NULL;
     g_autoptr(GError) problem = NULL;
@@ -146,7 +146,7 @@ static gboolean find_signature(const ImportContext *context, const List *list, K
     static const char *const endings[] = {".gpg", ".sign", ".asc", ".sig"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(endings) && !ret_signature->path; i++)
-        if (!look_for(context, list, endings[i], ret_signature, error))
+        if (!find_signature_file(context, list, endings[i], ret_signature, error))
             return FALSE;
     return ret_signature->path ||
            cst_fail(
@@ -157,7 +157,7 @@ static gboolean find_signature(const ImportContext *context, const List *list, K
 }
 
 /* Verifies the signature and returns the signed text. Consumes the text of @list. */
-static char *verify(const ImportContext *context, const List *list, GError **error)
+static char *verify_signed_text(const ImportContext *context, const List *list, GError **error)
 {
     g_autofree char *text = list->text;
     g_auto(Kept) signature = {.fd = -1};
@@ -195,5 +195,5 @@ char *import_signed_list(const ImportContext *context, const char *where, const 
 
     if (!read_list(context, &list, error))
         return NULL;
-    return context->how->keyring ? verify(context, &list, error) : list.text;
+    return context->how->keyring ? verify_signed_text(context, &list, error) : list.text;
 }

@@ -53,7 +53,7 @@ gboolean import_is_standard(const ImportContext *context)
     return g_str_equal(context->how->source, "-");
 }
 
-static int open_source(const ImportContext *context, ImportSource *source, GError **error)
+static int import_open_source(const ImportContext *context, ImportSource *source, GError **error)
 {
     g_autofree char *complaint = NULL;
     g_auto(CstFd) fd = -1;
@@ -143,8 +143,8 @@ static gboolean is_read_whole(const ImportSource *source, const ImportContext *c
 }
 
 /* Downloads the file of a server if all of it is needed. */
-static gboolean download(ImportSource *source, const ImportContext *context, gboolean verify,
-                         GError **error)
+static gboolean source_download_file(ImportSource *source, const ImportContext *context,
+                                     gboolean verify, GError **error)
 {
     gboolean needed, busy = cst_dry_run();
     CstBlob *blob;
@@ -197,8 +197,8 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* Adds decompressors over @packed, which it owns, until the content is not compressed any more. */
-static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
-                            gboolean *ret_unpacks, GError **error)
+static ImportReader *source_unpack_reader(const ImportContext *context, ImportReader *packed,
+                                          gboolean *ret_unpacks, GError **error)
 {
     g_autoptr(ImportReader) reader = packed;
     const ImportCodec *codec;
@@ -226,15 +226,16 @@ static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
  * Reads @packed, which it owns. Spools it into the source's blob if it is compressed. Also spools
  * it if its bytes may differ at a second read (@unsteady) after they were verified.
  */
-static gboolean read_all(ImportSource *source, const ImportContext *context, ImportReader *packed,
-                         gboolean unsteady, CstDigest *digest, GError **error)
+static gboolean source_read_all(ImportSource *source, const ImportContext *context,
+                                ImportReader *packed, gboolean unsteady, CstDigest *digest,
+                                GError **error)
 {
     gboolean unpacks;
     g_autoptr(ImportReader) reader = NULL;
     CstBlob *blob;
 
     packed->digest = digest;
-    reader = unpack(context, packed, &unpacks, error);
+    reader = source_unpack_reader(context, packed, &unpacks, error);
     if (!reader)
         return FALSE;
     if (!unpacks && source->blob && !(unsteady && digest))
@@ -253,7 +254,7 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     return TRUE;
 }
 
-/* Like read_all(), and verifies the digest; @wanted NULL: no verification. */
+/* Like source_read_all(), and verifies the digest; @wanted NULL: no verification. */
 static gboolean read_wanted(ImportSource *source, const ImportContext *context,
                             ImportReader *packed, gboolean unsteady, const ImportChecksum *wanted,
                             GError **error)
@@ -264,7 +265,7 @@ static gboolean read_wanted(ImportSource *source, const ImportContext *context,
         import_reader_free(packed);
         return FALSE;
     }
-    if (read_all(source, context, packed, unsteady, digest, error) &&
+    if (source_read_all(source, context, packed, unsteady, digest, error) &&
         (!wanted || import_checksum_verify(wanted, digest, source->name, error)))
         return TRUE;
     /* Remove a damaged download, so that the next import starts again. */
@@ -278,7 +279,7 @@ static gboolean read_wanted(ImportSource *source, const ImportContext *context,
  * Fails with BUSY if a program has the disk open for writing, because the copy would be
  * inconsistent.
  */
-static gboolean check_at_rest(const ImportSource *source, GError **error)
+static gboolean source_check_at_rest(const ImportSource *source, GError **error)
 {
     g_autofree char *who = NULL;
 
@@ -298,11 +299,11 @@ static ImportReader *open_reader(ImportSource *source, const ImportContext *cont
     *ret_unsteady = FALSE;
     if (import_is_url(context->how->source)) {
         if (!open_url(context, context->how->source, source, error) ||
-            !download(source, context, verify, error))
+            !source_download_file(source, context, verify, error))
             return NULL;
         return import_reader_of_blob(source->blob, context->task);
     }
-    fd = open_source(context, source, error);
+    fd = import_open_source(context, source, error);
     if (fd < 0)
         return NULL;
     if (is_pipe(fd, source->before.st_mode)) {
@@ -314,7 +315,7 @@ static ImportReader *open_reader(ImportSource *source, const ImportContext *cont
         return NULL;
     source->fd = fd;
     *ret_unsteady = is_others(&source->before);
-    if (!context->how->force_share && !check_at_rest(source, error))
+    if (!context->how->force_share && !source_check_at_rest(source, error))
         return NULL;
     return import_reader_of_blob(source->blob, context->task);
 }
@@ -353,7 +354,7 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
 
 /* --- files of the same directory -------------------------------------------------------------- */
 
-static char *url_beside(const char *url, const char *name, GError **error)
+static char *source_sibling_url(const char *url, const char *name, GError **error)
 {
     g_autofree char *escaped = g_uri_escape_string(name, "/", FALSE);
     /* The "./" prevents that a name is parsed as a scheme. */
@@ -407,14 +408,14 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
     }
     if (!import_is_url(context->how->source))
         return open_file_beside(source, context, name, error);
-    url = url_beside(context->how->source, name, error);
+    url = source_sibling_url(context->how->source, name, error);
     return url && open_url(context, url, source, error);
 }
 
 gboolean import_source_read(ImportSource *source, const ImportContext *context,
                             const ImportChecksum *wanted, GError **error)
 {
-    return download(source, context, wanted != NULL, error) &&
+    return source_download_file(source, context, wanted != NULL, error) &&
            read_wanted(source, context, import_reader_of_blob(source->blob, context->task), FALSE,
                        wanted, error);
 }
@@ -425,11 +426,11 @@ gboolean import_source_unpack(ImportSource *source, const ImportContext *context
     gboolean unpacks;
     CstBlob *blob;
 
-    if (!download(source, context, TRUE, error))
+    if (!source_download_file(source, context, TRUE, error))
         return FALSE;
     reader = import_archive_open(context, source->blob, source->name, error);
     if (reader)
-        reader = unpack(context, g_steal_pointer(&reader), &unpacks, error);
+        reader = source_unpack_reader(context, g_steal_pointer(&reader), &unpacks, error);
     blob = reader ? import_spool(context, reader, error) : NULL;
     if (!blob || !import_source_is_unchanged(source, error)) {
         if (blob)

@@ -70,7 +70,7 @@ typedef struct {
 } Spool;
 
 /* Appends @len bytes. */
-static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+static gboolean spool_append_bytes(const void *buf, size_t len, gpointer data, GError **error)
 {
     Spool *spool = data;
 
@@ -83,7 +83,7 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
     return TRUE;
 }
 
-static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
+static gboolean spool_append_all(Spool *spool, ImportReader *reader, GError **error)
 {
     g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, reader->name, error);
     size_t n = 0;
@@ -91,7 +91,8 @@ static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
     if (!buf)
         return FALSE;
     do {
-        if (!import_reader_read(reader, buf, IMPORT_STEP, &n, error) || !take(buf, n, spool, error))
+        if (!import_reader_read(reader, buf, IMPORT_STEP, &n, error) ||
+            !spool_append_bytes(buf, n, spool, error))
             return FALSE;
     } while (n > 0);
     return TRUE;
@@ -106,8 +107,9 @@ static CstBlob *spool_from(const ImportContext *context, const char *name, Impor
 
     import_note(context, _("'%s' is spooled in %s"), name, spool.dir);
     fd = spool.fd = spool_open(spool.dir, error);
-    if (fd < 0 || !(reader ? take_all(&spool, reader, error)
-                           : import_http_get(http, 0, IMPORT_UNKNOWN, take, &spool, error)))
+    if (fd < 0 ||
+        !(reader ? spool_append_all(&spool, reader, error)
+                 : import_http_get(http, 0, IMPORT_UNKNOWN, spool_append_bytes, &spool, error)))
         return NULL;
     if (ftruncate(fd, (off_t)spool.done) < 0) {
         cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),

@@ -41,7 +41,7 @@ struct ImportTar {
     gboolean complete;  /* the block of zeroes that ends an archive was found */
 };
 
-static void entry_free(gpointer data)
+static void tar_entry_free(gpointer data)
 {
     ImportTarEntry *entry = data;
 
@@ -50,7 +50,7 @@ static void entry_free(gpointer data)
 }
 
 /* Parses octal digits between blanks, or GNU's binary form of larger numbers. */
-static gboolean read_number(const uint8_t *field, size_t len, uint64_t *ret_value)
+static gboolean tar_read_number(const uint8_t *field, size_t len, uint64_t *ret_value)
 {
     uint64_t value = 0;
     size_t i = 0;
@@ -80,14 +80,14 @@ gboolean import_tar_probe(const uint8_t *head, size_t len)
     uint64_t sum, found = 0;
 
     if (len < BLOCK || memcmp(head + MAGIC, "ustar", 5) != 0 ||
-        !read_number(head + SUM, SUM_LEN, &sum))
+        !tar_read_number(head + SUM, SUM_LEN, &sum))
         return FALSE;
     for (size_t i = 0; i < BLOCK; i++)
         found += i >= SUM && i < SUM + SUM_LEN ? ' ' : head[i];
     return found == sum;
 }
 
-static gboolean damaged(const ImportTar *tar, uint64_t at, GError **error)
+static gboolean tar_fail_damaged(const ImportTar *tar, uint64_t at, GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
                     _("'%s' is damaged: there is no valid entry at byte %" PRIu64), tar->blob->name,
@@ -109,11 +109,11 @@ static gboolean pax_record(ImportTar *tar, const char *key, size_t key_len, cons
     if (g_str_equal(name, "path")) {
         g_free(tar->long_name);
         tar->long_name = g_steal_pointer(&text);
-        return strlen(tar->long_name) == value_len || damaged(tar, 0, error);
+        return strlen(tar->long_name) == value_len || tar_fail_damaged(tar, 0, error);
     }
     if (g_str_equal(name, "size"))
         return g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &tar->long_size, NULL) ||
-               damaged(tar, 0, error);
+               tar_fail_damaged(tar, 0, error);
     return TRUE;
 }
 
@@ -126,14 +126,14 @@ static gboolean read_pax(ImportTar *tar, const char *text, size_t len, uint64_t 
 
         for (const char *digit = text; space && digit < space; digit++) {
             if (!g_ascii_isdigit(*digit) || n > EXTRA_MAX)
-                return damaged(tar, at, error);
+                return tar_fail_damaged(tar, at, error);
             n = 10 * n + (size_t)(*digit - '0');
         }
         if (!space || n > len || n < (size_t)(space - text) + 3 || text[n - 1] != '\n')
-            return damaged(tar, at, error);
+            return tar_fail_damaged(tar, at, error);
         equal = memchr(space + 1, '=', (size_t)(text + n - 1 - (space + 1)));
         if (!equal)
-            return damaged(tar, at, error);
+            return tar_fail_damaged(tar, at, error);
         if (!pax_record(tar, space + 1, (size_t)(equal - space - 1), equal + 1,
                         (size_t)(text + n - 1 - (equal + 1)), error))
             return FALSE;
@@ -173,8 +173,8 @@ static char *plain_name(const uint8_t *header)
     return posix && *prefix ? g_strconcat(prefix, "/", name, NULL) : g_strdup(name);
 }
 
-static gboolean add_entry(ImportTar *tar, const uint8_t *header, uint64_t offset, uint64_t length,
-                          GError **error)
+static gboolean tar_add_entry(ImportTar *tar, const uint8_t *header, uint64_t offset,
+                              uint64_t length, GError **error)
 {
     g_autofree char *name = tar->long_name ? g_steal_pointer(&tar->long_name) : plain_name(header);
     g_autofree char *shown = cst_text_escape(name);
@@ -195,12 +195,12 @@ static gboolean add_entry(ImportTar *tar, const uint8_t *header, uint64_t offset
     return TRUE;
 }
 
-static gboolean take_entry(ImportTar *tar, const uint8_t *header, uint64_t offset, uint64_t length,
-                           GError **error)
+static gboolean tar_parse_entry(ImportTar *tar, const uint8_t *header, uint64_t offset,
+                                uint64_t length, GError **error)
 {
     switch (header[TYPE]) {
     case '0':
-    case '\0': return add_entry(tar, header, offset, length, error);
+    case '\0': return tar_add_entry(tar, header, offset, length, error);
     case 'x':
     case 'L': return read_extra(tar, (char)header[TYPE], offset, length, error);
     case 'g':
@@ -218,7 +218,7 @@ static gboolean take_entry(ImportTar *tar, const uint8_t *header, uint64_t offse
 }
 
 /* Reads the entry at *offset and moves past it. *ret_more FALSE: end of the archive. */
-static gboolean read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_more, GError **error)
+static gboolean tar_read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_more, GError **error)
 {
     uint8_t header[BLOCK];
     uint64_t at = *offset, length;
@@ -232,8 +232,8 @@ static gboolean read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_more,
     tar->complete = cst_bytes_are_zero(header, BLOCK);
     if (tar->complete)
         return TRUE;
-    if (!import_tar_probe(header, BLOCK) || !read_number(header + SIZE, SIZE_LEN, &length))
-        return damaged(tar, at, error);
+    if (!import_tar_probe(header, BLOCK) || !tar_read_number(header + SIZE, SIZE_LEN, &length))
+        return tar_fail_damaged(tar, at, error);
     extra =
         header[TYPE] == 'x' || header[TYPE] == 'L' || header[TYPE] == 'g' || header[TYPE] == 'K';
     if (!extra && tar->long_size != IMPORT_UNKNOWN)
@@ -243,7 +243,7 @@ static gboolean read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_more,
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("'%s' is damaged: the entry at byte %" PRIu64 " goes on behind its end"),
                         tar->blob->name, *offset);
-    if (!take_entry(tar, header, at, length, error))
+    if (!tar_parse_entry(tar, header, at, length, error))
         return FALSE;
     if (!extra) {
         g_clear_pointer(&tar->long_name, g_free);
@@ -261,7 +261,7 @@ ImportTar *import_tar_open(CstBlob *blob, CstTask *task, GError **error)
     gboolean more = TRUE;
 
     tar->blob = cst_blob_ref(blob);
-    tar->entries = g_ptr_array_new_with_free_func(entry_free);
+    tar->entries = g_ptr_array_new_with_free_func(tar_entry_free);
     tar->long_size = IMPORT_UNKNOWN;
     if (!cst_blob_get_size(blob, &tar->size, error))
         return NULL;
@@ -271,7 +271,7 @@ ImportTar *import_tar_open(CstBlob *blob, CstTask *task, GError **error)
                      ENTRIES_MAX);
             return NULL;
         }
-        if (!cst_task_check(task, error) || !read_entry(tar, &offset, &more, error))
+        if (!cst_task_check(task, error) || !tar_read_entry(tar, &offset, &more, error))
             return NULL;
     }
     return g_steal_pointer(&tar);

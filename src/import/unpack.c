@@ -63,7 +63,7 @@ size_t import_codec_strip(const char *name, size_t len)
     return len;
 }
 
-static gboolean check_made(const Unpacker *self, GError **error)
+static gboolean unpacker_check_output(const Unpacker *self, GError **error)
 {
     /* Each nested compression has its own ratio, so compare with the bytes of the origin. */
     uint64_t read = self->head.origin->taken;
@@ -74,7 +74,7 @@ static gboolean check_made(const Unpacker *self, GError **error)
 }
 
 /* Reads more input if all input is consumed. */
-static gboolean refill(Unpacker *self, GError **error)
+static gboolean unpacker_refill(Unpacker *self, GError **error)
 {
     if (self->used < self->have)
         return TRUE;
@@ -87,7 +87,7 @@ static gboolean next_member(Unpacker *self, gboolean *ret_more, GError **error)
 {
     *ret_more = FALSE;
     do {
-        if (!refill(self, error))
+        if (!unpacker_refill(self, error))
             return FALSE;
         while (self->padding && self->used < self->have && self->input[self->used] == 0)
             self->used++;
@@ -112,7 +112,7 @@ static gboolean is_stuck(const Unpacker *self, const ImportCodecStep *step, size
 /*
  * Counts the codec's memory. Returns FALSE if all decompressors over the origin exceed the limit.
  */
-static gboolean count_memory(Unpacker *self)
+static gboolean unpacker_count_memory(Unpacker *self)
 {
     ImportReader *origin = self->head.origin;
     uint64_t memory = self->codec->memory ? self->codec->memory(self->state) : 0;
@@ -130,7 +130,7 @@ static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_l
 
     *ret_len = len - step.out_len;
     self->made += *ret_len;
-    if (!count_memory(self) || result == CODEC_MEMORY)
+    if (!unpacker_count_memory(self) || result == CODEC_MEMORY)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' needs too much memory to be unpacked"),
                         self->head.name);
     if (result == CODEC_DAMAGED || (result == CODEC_MORE && is_stuck(self, &step, *ret_len)))
@@ -142,7 +142,7 @@ static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_l
     self->used = self->have - step.in_len;
     self->in_member = result != CODEC_END;
     self->padding = !self->in_member;
-    return check_made(self, error);
+    return unpacker_check_output(self, error);
 }
 
 static gboolean unpacker_begin(Unpacker *self, GError **error)
@@ -171,7 +171,7 @@ static gboolean unpack_read(ImportReader *reader, uint8_t *buf, size_t len, size
             return FALSE;
         if (!more)
             return TRUE;
-        if (!refill(self, error) || !run_step(self, buf, len, ret_len, error))
+        if (!unpacker_refill(self, error) || !run_step(self, buf, len, ret_len, error))
             return FALSE;
     }
     return TRUE;

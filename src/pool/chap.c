@@ -11,7 +11,7 @@
 
 const char *const cst_chap_secret_options[] = {MUTUAL_SECRET, NULL};
 
-static gboolean check_user(const char *user, GError **error)
+static gboolean chap_check_user(const char *user, GError **error)
 {
     size_t len = user ? strlen(user) : 0;
 
@@ -49,7 +49,7 @@ static gboolean read_mutual(const CstPoolState *state, CstChap *chap, GError **e
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("mutual CHAP takes both options, 'mutual-username' and 'mutual-secret', "
                           "and the pool's <auth>"));
-    if (!check_user(user, error))
+    if (!chap_check_user(user, error))
         return FALSE;
     auth.by_uuid = cst_uuid_parse(secret, &auth.secret_uuid);
     auth.secret_usage = auth.by_uuid ? NULL : (char *)secret;
@@ -66,7 +66,7 @@ gboolean cst_chap_read(const CstPoolState *state, CstChap *ret_chap, GError **er
     if (auth->type != CST_AUTH_CHAP)
         return cst_fail(error, CST_ERROR_XML, _("%s pool only supports 'chap' auth type"),
                         cst_pool_type_name(state->def->type));
-    if (!check_user(auth->username, error))
+    if (!chap_check_user(auth->username, error))
         return FALSE;
     ret_chap->user = g_strdup(auth->username);
     return read_password(state, auth, &ret_chap->password, error) &&

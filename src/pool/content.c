@@ -132,7 +132,8 @@ void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
 /* --- inspecting one file ---------------------------------------------------------------------- */
 
 /* Copies the result of the inspection. The extra part is created only if it is needed. */
-static void take_info(const CstFiles *files, CstVolume *volume, const CstImageInfo *info)
+static void volume_set_image_info(const CstFiles *files, CstVolume *volume,
+                                  const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
 
@@ -163,8 +164,8 @@ static void take_info(const CstFiles *files, CstVolume *volume, const CstImageIn
  * Opens the file described by *seen, and updates *seen from the open file. If it returns NULL,
  * *ret_volume is the complete record, or NULL if the file was removed or is not a volume.
  */
-static CstBlob *open_file(const CstFiles *files, const char *name, CstVolume *known,
-                          CstFileSeen *seen, CstVolume **ret_volume)
+static CstBlob *content_open_file(const CstFiles *files, const char *name, CstVolume *known,
+                                  CstFileSeen *seen, CstVolume **ret_volume)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(CstBlob) blob = NULL;
@@ -201,7 +202,7 @@ static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob
         cst_image_inspect(blob, format, &info, &error);
     if (!*ret_readable)
         return cst_file_with_problem(volume, error->message);
-    take_info(files, volume, &info);
+    volume_set_image_info(files, volume, &info);
     return volume;
 }
 
@@ -209,7 +210,8 @@ static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob
  * Returns the format that overrules the detected format, or NULL. This is the declared format. If
  * no format is declared, and the content has no image header, it is the former format.
  */
-static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
+static const CstImageFormat *format_overruling(const CstVolume *volume,
+                                               const CstDeclaration *declaration)
 {
     const CstImageFormat *format;
     const char *name = declaration ? declaration->format : NULL;
@@ -248,8 +250,8 @@ static void note_content(CstVolume *volume, const char *content)
  * Reads the content, then the declaration, in this order (see the top). Reads the content again if
  * another format is declared.
  */
-static CstVolume *inspect(const CstFiles *files, const char *name, CstBlob *blob,
-                          const CstFileSeen *seen)
+static CstVolume *content_inspect(const CstFiles *files, const char *name, CstBlob *blob,
+                                  const CstFileSeen *seen)
 {
     gboolean readable, again;
     CstVolume *volume = read_as(files, name, blob, seen, NULL, &readable);
@@ -257,7 +259,7 @@ static CstVolume *inspect(const CstFiles *files, const char *name, CstBlob *blob
     const CstImageFormat *format;
 
     cst_files_declared(files->state, &volume, 1, &declaration);
-    format = overruling(volume, declaration);
+    format = format_overruling(volume, declaration);
     if (format) {
         const char *content = volume->format;
 
@@ -274,9 +276,9 @@ CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen
                             CstVolume *known)
 {
     CstVolume *volume = NULL;
-    g_autoptr(CstBlob) blob = open_file(files, name, known, seen, &volume);
+    g_autoptr(CstBlob) blob = content_open_file(files, name, known, seen, &volume);
 
-    return blob ? inspect(files, name, blob, seen) : volume;
+    return blob ? content_inspect(files, name, blob, seen) : volume;
 }
 
 /* --- reading many ----------------------------------------------------------------------------- */
@@ -298,7 +300,7 @@ struct CstFileReading {
     gint next;          /* index of the next file, shared by the threads */
 };
 
-static void entry_free(Entry *entry)
+static void file_entry_free(Entry *entry)
 {
     g_free(entry->name);
     cst_volume_unref(entry->known);
@@ -313,7 +315,7 @@ CstFileReading *cst_file_reading_new(const CstFiles *files, const CstScan *scan)
 
     reading->files = files;
     reading->scan = scan;
-    reading->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    reading->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)file_entry_free);
     return reading;
 }
 
@@ -342,7 +344,7 @@ static gpointer read_waiting(gpointer data)
     while ((i = (guint)g_atomic_int_add(&r->next, 1)) < r->waiting->len) {
         Entry *entry = g_ptr_array_index(r->waiting, i);
         g_autoptr(CstBlob) blob =
-            open_file(r->files, entry->name, entry->known, &entry->seen, &entry->volume);
+            content_open_file(r->files, entry->name, entry->known, &entry->seen, &entry->volume);
         gboolean readable;
 
         if (!blob)
@@ -385,9 +387,9 @@ static void declare_waiting(CstFileReading *r)
  * Passes a file's record to the sink. A file with another declared format is opened again, because
  * it was closed after reading.
  */
-static void conclude(const CstFileReading *r, Entry *entry)
+static void file_entry_report(const CstFileReading *r, Entry *entry)
 {
-    if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
+    if (entry->undeclared && format_overruling(entry->volume, entry->declaration)) {
         cst_volume_unref(entry->volume);
         entry->volume = cst_file_inspect(r->files, entry->name, &entry->seen, NULL);
     } else if (entry->undeclared) {
@@ -406,5 +408,5 @@ void cst_file_reading_run(CstFileReading *reading)
     cst_threads_run(read_waiting, reading, 1 + others);
     declare_waiting(reading);
     for (guint i = 0; i < reading->waiting->len; i++)
-        conclude(reading, g_ptr_array_index(reading->waiting, i));
+        file_entry_report(reading, g_ptr_array_index(reading->waiting, i));
 }

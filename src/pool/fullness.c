@@ -33,7 +33,7 @@ void cst_fullness_free(CstFullness *fullness)
 }
 
 /* Returns the number of levels reached. LEVEL_LOST is above all of them. */
-static guint level_of(const CstSpaceUsage *space)
+static guint fullness_level(const CstSpaceUsage *space)
 {
     guint level = 0;
 
@@ -44,7 +44,7 @@ static guint level_of(const CstSpaceUsage *space)
     return level;
 }
 
-static char *describe(const CstSpaceUsage *space)
+static char *fullness_describe(const CstSpaceUsage *space)
 {
     if (space->lost)
         return g_strdup_printf(_("%s ran out: what was in it is lost"), space->what);
@@ -59,10 +59,10 @@ GPtrArray *cst_fullness_warnings(CstFullness *fullness, const GPtrArray *usage)
 
     for (guint i = 0; i < usage->len; i++) {
         const CstSpaceUsage *space = g_ptr_array_index(usage, i);
-        guint level = level_of(space);
+        guint level = fullness_level(space);
 
         if (level > GPOINTER_TO_UINT(g_hash_table_lookup(fullness->reported, space->what)))
-            g_ptr_array_add(warnings, describe(space));
+            g_ptr_array_add(warnings, fullness_describe(space));
         g_hash_table_insert(now, g_strdup(space->what), GUINT_TO_POINTER(level));
     }
     /* Drop the spaces that no longer exist. */

@@ -15,7 +15,7 @@
 #define OUTPUT_LIMIT (4u << 20)
 
 /* Whether the next text is the name of a volume. */
-static gboolean is_name(GMarkupParseContext *context)
+static gboolean xml_is_volume_name(GMarkupParseContext *context)
 {
     static const char *const path[] = {"name", "volume", "volumes", "volInfo", "cliOutput"};
     const GSList *element = g_markup_parse_context_get_element_stack(context);
@@ -26,16 +26,16 @@ static gboolean is_name(GMarkupParseContext *context)
     return element == NULL;
 }
 
-static void take_text(GMarkupParseContext *context, const char *text, gsize len, gpointer names,
-                      GError **error)
+static void xml_add_volume_name(GMarkupParseContext *context, const char *text, gsize len,
+                                gpointer names, GError **error)
 {
-    if (len > 0 && cst_tool_is_text(text, len) && is_name(context))
+    if (len > 0 && cst_tool_is_text(text, len) && xml_is_volume_name(context))
         g_ptr_array_add(names, g_strndup(text, len));
 }
 
 gboolean cst_gluster_parse_volumes(const char *xml, GPtrArray *names, GError **error)
 {
-    static const GMarkupParser parser = {.text = take_text};
+    static const GMarkupParser parser = {.text = xml_add_volume_name};
     GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, names, NULL);
     g_autoptr(GError) why = NULL;
     gboolean done = g_markup_parse_context_parse(context, xml, (gssize)strlen(xml), &why) &&

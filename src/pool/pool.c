@@ -30,7 +30,7 @@ typedef struct {
     CstPoolDef *def;
 } Touched;
 
-static gboolean touch(gpointer data, GError **error)
+static gboolean pool_touch_work(gpointer data, GError **error)
 {
     const Touched *touched = data;
 
@@ -47,7 +47,7 @@ static void touched_free(gpointer data)
 
 static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def)
 {
-    CstProbe probe = {.touch = touch, .free_data = touched_free};
+    CstProbe probe = {.touch = pool_touch_work, .free_data = touched_free};
     g_autofree char *what = NULL;
     Touched *touched;
 

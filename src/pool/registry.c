@@ -24,7 +24,7 @@ static const CstBackend *const backends[] = {
 };
 
 /* NULL: this build has no backend for the type. */
-static const CstBackend *find(CstPoolType type)
+static const CstBackend *backend_find(CstPoolType type)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(backends); i++)
         if (backends[i]->type == type)
@@ -34,7 +34,7 @@ static const CstBackend *find(CstPoolType type)
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
-    const CstBackend *backend = find(type);
+    const CstBackend *backend = backend_find(type);
 
     if (!backend)
         cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -45,5 +45,5 @@ const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 
 gboolean cst_backend_exists(CstPoolType type)
 {
-    return find(type) != NULL;
+    return backend_find(type) != NULL;
 }

@@ -64,8 +64,8 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
 }
 
 /* Checks in a dry run that snapshot @name exists (@wanted TRUE) or does not exist. */
-static gboolean check_name(CstPoolState *state, const char *volume, const char *name,
-                           gboolean wanted, GError **error)
+static gboolean snapshot_check_name(CstPoolState *state, const char *volume, const char *name,
+                                    gboolean wanted, GError **error)
 {
     g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, volume, error);
     gboolean found = FALSE;
@@ -82,13 +82,14 @@ static gboolean check_name(CstPoolState *state, const char *volume, const char *
  * Whether a change may begin. In a dry run it fails with DRY_RUN after the check of the names:
  * snapshot @name must exist, and @fresh must not. Either may be NULL.
  */
-static gboolean may_change(CstPoolState *state, const char *volume, const char *name,
-                           const char *fresh, GError **error)
+static gboolean snapshot_may_change(CstPoolState *state, const char *volume, const char *name,
+                                    const char *fresh, GError **error)
 {
     if (!cst_dry_run())
         return TRUE;
-    return (!name || check_name(state, volume, name, TRUE, error)) &&
-           (!fresh || check_name(state, volume, fresh, FALSE, error)) && cst_may_change(error);
+    return (!name || snapshot_check_name(state, volume, name, TRUE, error)) &&
+           (!fresh || snapshot_check_name(state, volume, fresh, FALSE, error)) &&
+           cst_may_change(error);
 }
 
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
@@ -96,7 +97,7 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && may_change(state, volume, NULL, name, error) &&
+    return ops && snapshot_may_change(state, volume, NULL, name, error) &&
            SNAPSHOT_CALL(state, ops, create, error, volume, name, how, task);
 }
 
@@ -115,7 +116,7 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
     if (!ops)
         return FALSE;
     for (const char *const *volume = volumes; cst_dry_run() && *volume; volume++)
-        if (!check_name(state, *volume, name, FALSE, error))
+        if (!snapshot_check_name(state, *volume, name, FALSE, error))
             return FALSE;
     if (!cst_may_change(error))
         return FALSE;
@@ -142,7 +143,7 @@ gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && may_change(state, volume, name, NULL, error) &&
+    return ops && snapshot_may_change(state, volume, name, NULL, error) &&
            SNAPSHOT_CALL(state, ops, revert, error, volume, name, agreed, task);
 }
 
@@ -151,7 +152,7 @@ gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && may_change(state, volume, name, NULL, error) &&
+    return ops && snapshot_may_change(state, volume, name, NULL, error) &&
            SNAPSHOT_CALL(state, ops, remove, error, volume, name, task);
 }
 
@@ -160,7 +161,7 @@ gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && may_change(state, volume, name, new_name, error) &&
+    return ops && snapshot_may_change(state, volume, name, new_name, error) &&
            SNAPSHOT_CALL(state, ops, rename, error, volume, name, new_name);
 }
 

@@ -18,7 +18,7 @@
  * Returns the tool's messages on one line, without its name. Leaves out warnings, because tools
  * also print them on success.
  */
-static char *complaint(const char *name, const char *err)
+static char *tool_error_text(const char *name, const char *err)
 {
     g_autofree char *prefix = g_strconcat(name, ": ", NULL);
     g_auto(GStrv) lines = g_strsplit(err, "\n", -1);
@@ -55,7 +55,7 @@ static CstErrorCode meaning_of(const CstToolMeaning *meanings, const char *said)
 /*
  * Returns the text of an error. If the tool has documented statuses, an unknown status is included.
  */
-static char *what_failed(const CstTool *tool, int status, const char *said)
+static char *tool_failure_text(const CstTool *tool, int status, const char *said)
 {
     if (!*said)
         return g_strdup_printf(_("'%s' failed with status %d and no word why"), tool->argv[0],
@@ -65,10 +65,10 @@ static char *what_failed(const CstTool *tool, int status, const char *said)
     return g_strdup_printf(_("'%s' failed: %s"), tool->argv[0], said);
 }
 
-static gboolean fail_with(const CstTool *tool, int status, const char *said, GError **error)
+static gboolean tool_fail(const CstTool *tool, int status, const char *said, GError **error)
 {
     const CstToolStatus *known = status_of(tool, status);
-    g_autofree char *why = what_failed(tool, status, said);
+    g_autofree char *why = tool_failure_text(tool, status, said);
 
     if (known && known->hint)
         return cst_fail(error, known->code, "%s (%s)", _(known->hint), why);
@@ -76,12 +76,12 @@ static gboolean fail_with(const CstTool *tool, int status, const char *said, GEr
 }
 
 /* The messages of a successful tool are logged. */
-static gboolean judge(const CstTool *tool, const CstChildResult *result, GError **error)
+static gboolean tool_check_result(const CstTool *tool, const CstChildResult *result, GError **error)
 {
-    g_autofree char *said = complaint(tool->argv[0], result->err);
+    g_autofree char *said = tool_error_text(tool->argv[0], result->err);
 
     if (result->status != 0 && result->status != tool->accepted)
-        return fail_with(tool, result->status, said, error);
+        return tool_fail(tool, result->status, said, error);
     if (*said)
         cst_log(CST_LOG_DEBUG, "%s: %s", tool->argv[0], said);
     return TRUE;
@@ -134,7 +134,7 @@ gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError
     argv[0] = path;
     if (!cst_child_run(&child, task, &result, error))
         return FALSE;
-    done = judge(tool, &result, error);
+    done = tool_check_result(tool, &result, error);
     if (ret_out)
         *ret_out = g_steal_pointer(&result.out);
     return done;

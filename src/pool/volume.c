@@ -79,7 +79,7 @@ CstFileId cst_volume_file_id(const CstVolume *volume)
  * Whether the declared format is compatible with the detected format. Aliases ("vhd") are equal; a
  * missing or unknown name is compatible with any format.
  */
-static gboolean same_format(const char *declared, const char *found)
+static gboolean declared_format_fits(const char *declared, const char *found)
 {
     const CstImageFormat *a = declared ? cst_image_format_find(declared, NULL) : NULL;
     const CstImageFormat *b = found ? cst_image_format_find(found, NULL) : NULL;
@@ -127,7 +127,7 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
         trust_in(volume, declaration,
                  declaration && declaration->backing && extra->backing_path &&
                      strcmp(declaration->backing, extra->backing_path) == 0 &&
-                     same_format(declaration->backing_format, extra->backing_format));
+                     declared_format_fits(declaration->backing_format, extra->backing_format));
     extra->data_trust = trust_in(volume, declaration,
                                  declaration && declaration->data_file && extra->data_file &&
                                      strcmp(declaration->data_file, extra->data_file) == 0);

@@ -48,7 +48,7 @@ static const ClientHooks *hooks_of(const Client *client)
     return client->loop->server->client_hooks;
 }
 
-static gboolean is_blocked(const Client *client)
+static gboolean client_is_blocked(const Client *client)
 {
     return (client->watched & EPOLLOUT) != 0;
 }
@@ -57,7 +57,7 @@ static gboolean needs_clock(const Client *client)
 {
     return client->state != CLIENT_DEAD &&
            (client->keepalive || client->state != CLIENT_OPEN || client->starved ||
-            client_has_streams(client) || is_blocked(client));
+            client_has_streams(client) || client_is_blocked(client));
 }
 
 void client_update_timed(Client *client)
@@ -112,7 +112,7 @@ gboolean client_may_read(const Client *client)
  * Charges the user for the memory held for this client. Stops starting its calls while it does not
  * read its replies.
  */
-static void settle_account(Client *client)
+static void client_account_memory(Client *client)
 {
     CstWireServer *server = client->loop->server;
     size_t held = client->out.bytes + client->upload_bytes + client->call_bytes +
@@ -132,7 +132,7 @@ static void update_watch(Client *client, gboolean blocked)
 
     if (client->state == CLIENT_DEAD)
         return;
-    settle_account(client);
+    client_account_memory(client);
     client->starved = user_is_over(client->user);
     if (wanted != client->watched) {
         client->watched = wanted;
@@ -184,7 +184,7 @@ static void add_to_backlog(Client *client)
 }
 
 /* Handles whole packets at the front of @data. Returns the number of bytes handled. */
-static size_t consume(Client *client, uint8_t *data, size_t len)
+static size_t client_handle_packets(Client *client, uint8_t *data, size_t len)
 {
     size_t done = 0;
 
@@ -224,7 +224,8 @@ static void consume_kept(Client *client)
         return;
     /* Acquire a reference, because client_drop() releases the client's own. */
     g_byte_array_ref(in);
-    client->in_done += consume(client, in->data + client->in_done, in->len - client->in_done);
+    client->in_done +=
+        client_handle_packets(client, in->data + client->in_done, in->len - client->in_done);
     if (client->in && client->in_done == in->len) {
         client->in_done = 0;
         g_clear_pointer(&client->in, g_byte_array_unref);
@@ -233,7 +234,7 @@ static void consume_kept(Client *client)
 }
 
 /* Answers pings among the packets that wait until a call in flight ends. */
-static void look_ahead(Client *client)
+static void client_answer_pings(Client *client)
 {
     if (client->in && has_all_calls(client))
         hooks_of(client)->ahead(client, client->in->data + client->in_done,
@@ -244,7 +245,7 @@ static void look_ahead(Client *client)
  * Replaces client->in by a new array of @room bytes with the @len bytes at @data, and overwrites
  * @data. Returns FALSE and drops the client if the memory cannot be allocated.
  */
-static gboolean keep(Client *client, uint8_t *data, size_t len, size_t room)
+static gboolean client_replace_input(Client *client, uint8_t *data, size_t len, size_t room)
 {
     uint8_t *memory = cst_alloc(room, 1, "packet", NULL);
     GByteArray *in;
@@ -269,7 +270,7 @@ static gboolean keep(Client *client, uint8_t *data, size_t len, size_t room)
 static void keep_rest(Client *client, uint8_t *data, size_t len)
 {
     if (client->state <= CLIENT_OPEN && len > 0)
-        keep(client, data, len, len + CLIENT_READ_MIN);
+        client_replace_input(client, data, len, len + CLIENT_READ_MIN);
     else
         wipe_left(data, len);
 }
@@ -293,7 +294,7 @@ static void move_to_front(Client *client)
  * The limit is needed because a sender can claim any length at no cost. Returns the room in bytes,
  * or 0 if the memory cannot be allocated; the client is dropped then.
  */
-static size_t make_room(Client *client)
+static size_t client_make_room(Client *client)
 {
     size_t want = CLIENT_READ_MIN, need, have;
 
@@ -301,7 +302,8 @@ static size_t make_room(Client *client)
     have = client->in->len;
     if (have >= 4 && cst_wire_packet_length(client->in->data, &need, NULL) && need > have)
         want = CLAMP(need - have, CLIENT_READ_MIN, READ_MAX);
-    if (have + want > client->in_room && !keep(client, client->in->data, have, have + want))
+    if (have + want > client->in_room &&
+        !client_replace_input(client, client->in->data, have, have + want))
         return 0;
     g_byte_array_set_size(client->in, have + want);
     return want;
@@ -314,7 +316,7 @@ static void forget_kept(Client *client)
     g_clear_pointer(&client->in, g_byte_array_unref);
 }
 
-static ssize_t receive(int fd, void *buf, size_t size)
+static ssize_t client_recv(int fd, void *buf, size_t size)
 {
     ssize_t n;
 
@@ -326,13 +328,13 @@ static ssize_t receive(int fd, void *buf, size_t size)
 
 static ssize_t read_kept(Client *client)
 {
-    size_t room = make_room(client), have;
+    size_t room = client_make_room(client), have;
     ssize_t n;
 
     if (room == 0)
         return 0;
     have = client->in->len - room;
-    n = receive(client->fd, client->in->data + have, room);
+    n = client_recv(client->fd, client->in->data + have, room);
     g_byte_array_set_size(client->in, have + (n > 0 ? (size_t)n : 0));
     if (n > 0)
         consume_kept(client);
@@ -342,17 +344,17 @@ static ssize_t read_kept(Client *client)
 static ssize_t read_fresh(Client *client)
 {
     uint8_t *scratch = client->loop->scratch;
-    ssize_t n = receive(client->fd, scratch, LOOP_SCRATCH);
+    ssize_t n = client_recv(client->fd, scratch, LOOP_SCRATCH);
 
     if (n > 0) {
-        size_t done = consume(client, scratch, (size_t)n);
+        size_t done = client_handle_packets(client, scratch, (size_t)n);
 
         keep_rest(client, scratch + done, (size_t)n - done);
     }
     return n;
 }
 
-static void read_some(Client *client)
+static void client_read_packets(Client *client)
 {
     ssize_t n;
 
@@ -361,14 +363,14 @@ static void read_some(Client *client)
     n = client->in ? read_kept(client) : read_fresh(client);
     if (client->state == CLIENT_DEAD)
         return;
-    look_ahead(client);
+    client_answer_pings(client);
     if (n == 0)
         client_drop(client, "it hung up");
     else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
         client_drop(client, g_strerror(errno));
 }
 
-static void ready(Loop *loop, Source *source, uint32_t events)
+static void client_handle_events(Loop *loop, Source *source, uint32_t events)
 {
     Client *client = (Client *)source;
 
@@ -379,13 +381,13 @@ static void ready(Loop *loop, Source *source, uint32_t events)
     if ((events & EPOLLIN) && client_may_read(client)) {
         /* While packets are unhandled, leave the next ones in the kernel's buffer. */
         if (!client->in_backlog)
-            read_some(client);
-        update_watch(client, is_blocked(client));
+            client_read_packets(client);
+        update_watch(client, client_is_blocked(client));
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         client_drop(client, "it hung up");
     } else {
         /* Another client of the user may have used up the budget. */
-        update_watch(client, is_blocked(client));
+        update_watch(client, client_is_blocked(client));
     }
 }
 
@@ -395,8 +397,8 @@ void client_continue(Client *client)
     if (client->state == CLIENT_DEAD)
         return;
     consume_kept(client);
-    look_ahead(client);
-    update_watch(client, is_blocked(client));
+    client_answer_pings(client);
+    update_watch(client, client_is_blocked(client));
 }
 
 void client_resume(Client *client)
@@ -404,13 +406,13 @@ void client_resume(Client *client)
     if (client->state > CLIENT_OPEN)
         return;
     /* Settle first, because the client may wait for bytes that were just released. */
-    settle_account(client);
+    client_account_memory(client);
     if (!client_may_read(client))
         return;
     /* Use the backlog, because the caller may be handling a packet of this client. */
     if (client->in && may_handle(client))
         add_to_backlog(client);
-    update_watch(client, is_blocked(client));
+    update_watch(client, client_is_blocked(client));
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -485,7 +487,7 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
 {
     Client *client = g_new0(Client, 1);
 
-    client->source.ready = ready;
+    client->source.ready = client_handle_events;
     client->loop = loop;
     client->refs = 1;
     client->number = ++loop->server->accepted;

@@ -14,7 +14,7 @@
 
 #include "server.h"
 
-static void ping(Client *client)
+static void client_send_ping(Client *client)
 {
     static const CstWireHeader header = {.program = WIRE_KEEPALIVE_PROGRAM,
                                          .version = WIRE_VERSION,
@@ -45,7 +45,7 @@ static gboolean is_stalled(const Client *client, gint64 now)
  * Returns whether the connection is idle, so that dropping it does no harm. A client with callbacks
  * is not idle, because it is silent by design.
  */
-static gboolean is_idle(const Client *client, gint64 now)
+static gboolean client_is_idle(const Client *client, gint64 now)
 {
     return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
            !client->keepalive && !client_has_streams(client) &&
@@ -62,7 +62,7 @@ static const char *reason_to_drop(const Client *client, gint64 now)
                    : NULL;
     if (is_stalled(client, now))
         return "it does not read, and its user has used up the memory that he may";
-    if (server_is_scarce(client->loop->server) && is_idle(client, now))
+    if (server_is_scarce(client->loop->server) && client_is_idle(client, now))
         return "it is idle, and connections are scarce";
     return NULL;
 }
@@ -96,14 +96,14 @@ static void client_tick(Client *client, gint64 now)
     if (client->pings >= options->keepalive_count)
         client_drop(client, "it does not answer keepalive pings");
     else
-        ping(client);
+        client_send_ping(client);
 }
 
 /* --- all clients of a loop ------------------------------------------------------------------- */
 
 #define TICK_US G_USEC_PER_SEC
 
-static void take_turns(GPtrArray *list, void (*func)(Client *client))
+static void clients_run_turns(GPtrArray *list, void (*func)(Client *client))
 {
     guint n = list->len;
 
@@ -120,7 +120,7 @@ static void take_turns(GPtrArray *list, void (*func)(Client *client))
     g_ptr_array_remove_range(list, 0, n);
 }
 
-static void tick(Loop *loop)
+static void clients_tick(Loop *loop)
 {
     gint64 now = g_get_monotonic_time();
 
@@ -137,9 +137,9 @@ static void tick(Loop *loop)
 
 void clients_round(Loop *loop)
 {
-    take_turns(loop->backlog, client_continue);
-    take_turns(loop->unsent, client_flush);
-    tick(loop);
+    clients_run_turns(loop->backlog, client_continue);
+    clients_run_turns(loop->unsent, client_flush);
+    clients_tick(loop);
     /* Free dead clients only at the end of the round, because its events may refer to them. */
     while (loop->dead->len)
         client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));

@@ -4,13 +4,14 @@
  *
  * The loop's thread decodes and checks a call. It runs INLINE procedures, and procedures that the
  * service can answer from memory, at once. Every other procedure becomes a Call on the heap.
- * submit() passes it to the workers of its class, one of them runs it (dispatch_run()), and it
+ * call_submit() passes it to the workers of its class, one of them runs it (dispatch_run()), and it
  * returns through the loop's inbox (call_done()). While a worker has it, the loop uses only its
  * client and its task. The Call holds a reference of its client, so that the client outlives it
  * even if it is dropped.
  *
- * A call that hangs in storage is answered while its thread is still in the kernel (stuck()). Its
- * turn at the workers and its place on the connection become free. Its later result is dropped.
+ * A call that hangs in storage is answered while its thread is still in the kernel
+ * (call_on_stuck()). Its turn at the workers and its place on the connection become free. Its later
+ * result is dropped.
  *
  * A LONG call has a task for cancellation and progress. The loop finds it under the call's serial;
  * Loop.calls has all calls with a task. When the client disconnects, calls that have not begun are
@@ -37,8 +38,8 @@ static CstWireHeader reply_to(const CstWireHeader *call)
     return reply;
 }
 
-static void refuse(Client *client, const CstWireHeader *call, CstWireDomain domain,
-                   const GError *error)
+static void call_refuse(Client *client, const CstWireHeader *call, CstWireDomain domain,
+                        const GError *error)
 {
     CstWireHeader reply = reply_to(call);
 
@@ -69,8 +70,8 @@ void dispatch_index(CstProcedureIndex *ret_index)
     cst_procedure_index_add(ret_index, procedures_call);
 }
 
-static const CstProcedure *find_procedure(const CstWireServer *server, const CstWireHeader *header,
-                                          GError **error)
+static const CstProcedure *find_call_procedure(const CstWireServer *server,
+                                               const CstWireHeader *header, GError **error)
 {
     const CstProcedure *found;
 
@@ -101,7 +102,8 @@ static const CstProcedure *find_procedure(const CstWireServer *server, const Cst
  * Checks the conditions that do not depend on the arguments: the user may use the socket, and the
  * connection is open.
  */
-static gboolean check_access(const Client *client, const CstProcedure *procedure, GError **error)
+static gboolean check_call_access(const Client *client, const CstProcedure *procedure,
+                                  GError **error)
 {
     if (procedure->needs == CST_NEEDS_NOTHING)
         return TRUE;
@@ -147,7 +149,7 @@ static void call_free(Call *call)
 }
 
 /* Runs the handler and appends its reply or its error to @buf. */
-static void answer(Call *call, GByteArray *buf)
+static void call_append_reply(Call *call, GByteArray *buf)
 {
     const CstProcedure *procedure = call->api.procedure;
     uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
@@ -173,7 +175,7 @@ static void run_inline(Call *call)
     guint before;
     GByteArray *buf = out_begin(&client->out, FALSE, &before);
 
-    answer(call, buf);
+    call_append_reply(call, buf);
     out_appended(&client->out, before);
     client_sends(client);
 }
@@ -212,7 +214,7 @@ static void forget_task(Call *call)
  * Discards the stream of the call if the client is disconnected, was already answered, or may have
  * no further stream. In the last case an error replaces the reply.
  */
-static void settle_stream(Call *call)
+static void call_drop_unusable_stream(Call *call)
 {
     Client *client = call->client;
     g_autoptr(GError) error = NULL;
@@ -230,7 +232,7 @@ static void settle_stream(Call *call)
 }
 
 /* Ends the accounting of a call. The client has its answer or is disconnected. */
-static void settle_account(Call *call)
+static void call_end_accounting(Call *call)
 {
     Client *client = call->client;
 
@@ -245,10 +247,10 @@ static void call_stuck(Loop *loop, Message *message)
     Client *client = call->client;
 
     call->answered = TRUE;
-    settle_account(call);
+    call_end_accounting(call);
     if (client->state == CLIENT_DEAD)
         return;
-    refuse(client, &call->header, call->api.procedure->domain, call->why_stuck);
+    call_refuse(client, &call->header, call->api.procedure->domain, call->why_stuck);
     client_resume(client);
 }
 
@@ -259,10 +261,10 @@ static void call_done(Loop *loop, Message *message)
 
     loop->jobs--;
     if (!call->answered)
-        settle_account(call);
+        call_end_accounting(call);
     user_charge(loop->server, client->user, call->item.cost, 0);
     forget_task(call);
-    settle_stream(call);
+    call_drop_unusable_stream(call);
     if (client->state != CLIENT_DEAD && !call->answered) {
         /*
          * Queue the reply before the stream starts, so that it precedes the stream's first packet.
@@ -285,7 +287,7 @@ static void call_done(Loop *loop, Message *message)
 /* More than twice the longest value of a secret, because the encoder doubles the array. */
 #define SECRET_REPLY (4u * 65536u)
 
-static Call *call_of(WorkItem *item)
+static Call *call_from_item(WorkItem *item)
 {
     return (Call *)((char *)item - G_STRUCT_OFFSET(Call, item));
 }
@@ -294,7 +296,7 @@ static Call *call_of(WorkItem *item)
  * Makes the stream of the upload or download that the handler has opened. The stream starts after
  * the reply is queued (call_done()).
  */
-static void take_stream(Call *call)
+static void call_make_stream(Call *call)
 {
     CstApiCall *api = &call->api;
 
@@ -306,7 +308,7 @@ static void take_stream(Call *call)
 
 void dispatch_run(WorkItem *item)
 {
-    Call *call = call_of(item);
+    Call *call = call_from_item(item);
     CstLogContext log;
 
     push_log(&log, call->client, &call->header);
@@ -317,8 +319,8 @@ void dispatch_run(WorkItem *item)
      * freed memory.
      */
     call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
-    answer(call, call->reply);
-    take_stream(call);
+    call_append_reply(call, call->reply);
+    call_make_stream(call);
     cst_log_pop(&log);
     /* Remove the callbacks: the item is about to end, but a stream of the call keeps the task. */
     if (call->api.task) {
@@ -331,13 +333,13 @@ void dispatch_run(WorkItem *item)
 
 void dispatch_done(WorkItem *item)
 {
-    Call *call = call_of(item);
+    Call *call = call_from_item(item);
 
     loop_post(call->client->loop, &call->message);
 }
 
 /* Callback of the task, when the call begins or ends a wait. A waiting call gives its turn back. */
-static void waits(gboolean waiting, gpointer data)
+static void call_on_wait(gboolean waiting, gpointer data)
 {
     Call *call = data;
 
@@ -349,7 +351,7 @@ static void waits(gboolean waiting, gpointer data)
  * and the call gives its turn back, as in a wait. May be called more than once; only the first call
  * counts.
  */
-static void stuck(const GError *why, gpointer data)
+static void call_on_stuck(const GError *why, gpointer data)
 {
     Call *call = data;
 
@@ -399,8 +401,8 @@ static void add_task(Call *call)
     cst_task_set_rate(call->api.task, client->next_rate);
     cst_task_set_part_of(call->api.task, cst_client_jobs_group(client->session.jobs));
     cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
-    cst_task_on_wait(call->api.task, waits, call);
-    cst_task_on_stuck(call->api.task, stuck, call);
+    cst_task_on_wait(call->api.task, call_on_wait, call);
+    cst_task_on_stuck(call->api.task, call_on_stuck, call);
     /* A limit set by CALL_RATE applies to one call only. */
     client->next_rate = 0;
     g_hash_table_add(client->loop->calls, call);
@@ -410,7 +412,7 @@ static void add_task(Call *call)
                         cst_task_ref(call->api.task));
 }
 
-static void submit(const Call *from, size_t size)
+static void call_submit(const Call *from, size_t size)
 {
     /* The call was on the stack until now. */
     Call *call = g_memdup2(from, sizeof(*from));
@@ -438,7 +440,7 @@ static void drop_queued(Client *client, WorkClass class)
 
     workers_drain(loop->server->workers[class], &client->lanes[class], &items);
     while ((item = g_queue_pop_head(&items))) {
-        Call *call = call_of(item);
+        Call *call = call_from_item(item);
 
         loop->jobs--;
         client->call_bytes -= call->size;
@@ -489,14 +491,14 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
                         size_t len, CstLogContext *log)
 {
     g_autoptr(GError) error = NULL;
-    const CstProcedure *procedure = find_procedure(client->loop->server, header, &error);
+    const CstProcedure *procedure = find_call_procedure(client->loop->server, header, &error);
     Call call = {0};
 
-    if (!procedure || !check_access(client, procedure, &error)) {
-        refuse(client, header,
-               procedure || error->code != CST_ERROR_NO_SUPPORT ? CST_WIRE_FROM_RPC
-                                                                : CST_WIRE_FROM_DRIVER,
-               error);
+    if (!procedure || !check_call_access(client, procedure, &error)) {
+        call_refuse(client, header,
+                    procedure || error->code != CST_ERROR_NO_SUPPORT ? CST_WIRE_FROM_RPC
+                                                                     : CST_WIRE_FROM_DRIVER,
+                    error);
         drop_next_rate(client, procedure);
         return;
     }
@@ -511,7 +513,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
     /* As in libvirt, arguments are decoded before a read-only connection is refused. */
     if (!cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error) ||
         !check_write(client, procedure, &error)) {
-        refuse(client, header, procedure->domain, error);
+        call_refuse(client, header, procedure->domain, error);
         drop_next_rate(client, procedure);
         clear_args(&call);
         return;
@@ -519,7 +521,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
     if (procedure->run == CST_RUN_INLINE) {
         run_inline(&call);
     } else if (!run_from_memory(&call)) {
-        submit(&call, len);
+        call_submit(&call, len);
         return;
     }
     drop_next_rate(client, procedure);
@@ -590,7 +592,7 @@ gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len)
         return FALSE;
     default:
         cst_fail(&error, CST_ERROR_RPC, _("Unexpected message type %u"), header.type);
-        refuse(client, &header, CST_WIRE_FROM_RPC, error);
+        call_refuse(client, &header, CST_WIRE_FROM_RPC, error);
         return TRUE;
     }
 }

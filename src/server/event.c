@@ -87,7 +87,7 @@ static void send_event(Client *client, const Callback *callback, const CstEvent 
     client_sends(client);
 }
 
-static gboolean wants(const Callback *callback, const CstEvent *event)
+static gboolean callback_matches(const Callback *callback, const CstEvent *event)
 {
     return callback->kind == event_table[event->type].kind &&
            callback->event == event_table[event->type].event &&
@@ -105,29 +105,29 @@ static size_t max_unread(const Client *client)
     return user_is_over(client->user) ? most / 16 : most;
 }
 
-static void tell_client(Client *client, const CstEvent *event)
+static void event_send_to_client(Client *client, const CstEvent *event)
 {
     for (guint i = 0; client->callbacks && i < client->callbacks->len; i++) {
         const Callback *callback = g_ptr_array_index(client->callbacks, i);
 
-        if (wants(callback, event))
+        if (callback_matches(callback, event))
             send_event(client, callback, event);
     }
     if (client->out.event_bytes > max_unread(client))
         client_drop(client, "it does not read its events");
 }
 
-static void tell_all(Loop *loop, Message *message)
+static void event_send_to_all(Loop *loop, Message *message)
 {
     Posted *posted = (Posted *)message;
 
     for (GList *link = loop->clients.head, *next; link; link = next) {
         Client *client = link->data;
 
-        /* tell_client() may drop the client. */
+        /* event_send_to_client() may drop the client. */
         next = link->next;
         if (client->callbacks && client->state == CLIENT_OPEN)
-            tell_client(client, &posted->event);
+            event_send_to_client(client, &posted->event);
     }
     g_free(posted->name);
     g_free(posted->usage_id);
@@ -146,7 +146,7 @@ void event_post(const CstEvent *event, gpointer data)
         if (g_atomic_int_get(&server->loops[i]->n_callbacks) == 0)
             continue;
         posted = g_new0(Posted, 1);
-        posted->message.func = tell_all;
+        posted->message.func = event_send_to_all;
         posted->event = *event;
         posted->event.name = posted->name = g_strdup(event->name ? event->name : "");
         posted->event.usage_id = posted->usage_id =
@@ -167,7 +167,7 @@ void callbacks_clear(Client *client)
     g_clear_pointer(&client->callbacks, g_ptr_array_unref);
 }
 
-static gboolean is_same(const Callback *a, const Callback *b)
+static gboolean callbacks_are_same(const Callback *a, const Callback *b)
 {
     return a->kind == b->kind && a->event == b->event && a->has_uuid == b->has_uuid &&
            (a->kind != CALLBACK_OTHER || a->procedure == b->procedure) &&
@@ -181,7 +181,7 @@ static gboolean add_callback(Client *client, const Callback *callback, int *ret_
     if (!client->callbacks)
         client->callbacks = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < client->callbacks->len; i++)
-        if (is_same(g_ptr_array_index(client->callbacks, i), callback))
+        if (callbacks_are_same(g_ptr_array_index(client->callbacks, i), callback))
             return cst_fail(error, CST_ERROR_INVALID, _("event callback already tracked"));
     if (client->callbacks->len >= CALLBACKS_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("%d event callbacks are registered already"),

@@ -37,8 +37,8 @@ typedef struct {
     gboolean read_only;
 } Handover;
 
-static void hand_over(Loop *loop, void (*func)(Loop *loop, Message *message), int fd,
-                      gboolean read_only)
+static void loop_pass_connection(Loop *loop, void (*func)(Loop *loop, Message *message), int fd,
+                                 gboolean read_only)
 {
     Handover *handover = g_new0(Handover, 1);
 
@@ -48,7 +48,7 @@ static void hand_over(Loop *loop, void (*func)(Loop *loop, Message *message), in
     loop_post(loop, &handover->message);
 }
 
-static void adopt(Loop *loop, Message *message)
+static void loop_adopt_connection(Loop *loop, Message *message)
 {
     Handover *handover = (Handover *)message;
 
@@ -68,7 +68,7 @@ void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only)
     guint index = g_atomic_int_add((gint *)&server->next_loop, 1) % server->n_loops;
 
     g_atomic_int_inc(&server->n_clients);
-    hand_over(server->loops[index], adopt, fd, read_only);
+    loop_pass_connection(server->loops[index], loop_adopt_connection, fd, read_only);
 }
 
 static void set_events(Loop *loop, uint32_t events)
@@ -122,7 +122,7 @@ static void accept_some(Loop *loop, Source *source, uint32_t events)
  * Adds a listener for @fd, which it owns. If watching fails, logs the error; the socket then stays
  * open but accepts no connection.
  */
-static void add(Loop *loop, int fd, gboolean read_only)
+static void listener_add(Loop *loop, int fd, gboolean read_only)
 {
     Listener *listener = g_new0(Listener, 1);
 
@@ -141,13 +141,13 @@ static void listen_on(Loop *loop, Message *message)
     if (loop->stopping)
         close(handover->fd);
     else
-        add(loop, handover->fd, handover->read_only);
+        listener_add(loop, handover->fd, handover->read_only);
     g_free(handover);
 }
 
 void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only)
 {
-    hand_over(server->loops[0], listen_on, fd, read_only);
+    loop_pass_connection(server->loops[0], listen_on, fd, read_only);
 }
 
 void listeners_resume(Loop *loop)

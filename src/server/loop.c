@@ -84,7 +84,7 @@ static void read_inbox(Loop *loop)
     }
 }
 
-static void woken(Loop *loop, Source *source, uint32_t events)
+static void loop_woken(Loop *loop, Source *source, uint32_t events)
 {
     uint64_t count;
 
@@ -122,7 +122,7 @@ static void round_of(Loop *loop)
     loop->hooks->round(loop);
 }
 
-static gpointer run(gpointer data)
+static gpointer loop_thread_main(gpointer data)
 {
     Loop *loop = data;
 
@@ -131,14 +131,14 @@ static gpointer run(gpointer data)
     return NULL;
 }
 
-static void stop(Loop *loop, Message *message)
+static void loop_stop(Loop *loop, Message *message)
 {
     g_free(message);
     loop->stopping = TRUE;
     loop->hooks->stop(loop);
 }
 
-static void destroy(Loop *loop)
+static void loop_destroy(Loop *loop)
 {
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
@@ -169,18 +169,18 @@ Loop *loop_new(struct CstWireServer *server, const LoopHooks *hooks, GError **er
     loop->listeners = g_ptr_array_new_with_free_func(g_free);
     loop->calls = g_hash_table_new(NULL, NULL);
     loop->scratch = g_malloc(LOOP_SCRATCH);
-    loop->wake.ready = woken;
+    loop->wake.ready = loop_woken;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||
         !loop_watch(loop, loop->wake_fd, EPOLLIN, &loop->wake)) {
         cst_fail_errno(error, errno, _("cannot set up the I/O thread"));
-        destroy(loop);
+        loop_destroy(loop);
         return NULL;
     }
-    loop->thread = g_thread_try_new("wire", run, loop, error);
+    loop->thread = g_thread_try_new("wire", loop_thread_main, loop, error);
     if (!loop->thread)
-        g_clear_pointer(&loop, destroy);
+        g_clear_pointer(&loop, loop_destroy);
     return loop;
 }
 
@@ -191,7 +191,7 @@ void loop_free(Loop *loop)
     if (!loop)
         return;
     message = g_new0(Message, 1);
-    message->func = stop;
+    message->func = loop_stop;
     loop_post(loop, message);
     g_thread_join(loop->thread);
     /*
@@ -200,5 +200,5 @@ void loop_free(Loop *loop)
      */
     read_inbox(loop);
     loop->hooks->round(loop);
-    destroy(loop);
+    loop_destroy(loop);
 }

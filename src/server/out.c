@@ -22,7 +22,7 @@
 #define VECTORS       16
 #define SHARE_OF_TURN (4u * 1024u * 1024u) /* bytes of one client in one turn */
 
-static void push(OutQueue *out, Segment *segment)
+static void out_push_segment(OutQueue *out, Segment *segment)
 {
     if (out->tail)
         out->tail->next = segment;
@@ -45,7 +45,7 @@ static void free_segment(Segment *segment)
     g_free(segment);
 }
 
-static void pop(OutQueue *out)
+static void out_pop_segment(OutQueue *out)
 {
     Segment *segment = out->head;
 
@@ -67,7 +67,7 @@ GByteArray *out_begin(OutQueue *out, gboolean event, guint *ret_before)
 
         segment->array = g_byte_array_new();
         segment->event = event;
-        push(out, segment);
+        out_push_segment(out, segment);
     }
     /* out_appended() adds the length, which is known only then. */
     *ret_before = out->tail->array->len;
@@ -103,7 +103,7 @@ void out_take(OutQueue *out, GByteArray *array, gboolean secret)
     segment->data = array->data;
     segment->len = array->len;
     segment->secret = secret;
-    push(out, segment);
+    out_push_segment(out, segment);
 }
 
 void out_borrow(OutQueue *out, const uint8_t *data, size_t len, void (*written)(gpointer),
@@ -115,10 +115,10 @@ void out_borrow(OutQueue *out, const uint8_t *data, size_t len, void (*written)(
     segment->len = len;
     segment->written = written;
     segment->owner = owner;
-    push(out, segment);
+    out_push_segment(out, segment);
 }
 
-static void advance(OutQueue *out, size_t sent)
+static void out_advance(OutQueue *out, size_t sent)
 {
     out->bytes -= sent;
     while (out->head) {
@@ -131,7 +131,7 @@ static void advance(OutQueue *out, size_t sent)
             out->event_bytes -= part;
         if (head->done < head->len)
             return;
-        pop(out);
+        out_pop_segment(out);
     }
 }
 
@@ -175,7 +175,7 @@ OutResult out_flush(OutQueue *out, int fd)
 
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? OUT_BLOCKED : OUT_BROKEN;
-        advance(out, (size_t)sent);
+        out_advance(out, (size_t)sent);
         share += (size_t)sent;
         /*
          * A short write with more data waiting: the socket still accepts bytes, but other clients
@@ -190,6 +190,6 @@ OutResult out_flush(OutQueue *out, int fd)
 void out_clear(OutQueue *out)
 {
     while (out->head)
-        pop(out);
+        out_pop_segment(out);
     out->bytes = out->event_bytes = 0;
 }

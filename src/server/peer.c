@@ -44,7 +44,7 @@ static gboolean in_supplementary_groups(int fd, gid_t group)
 }
 
 /* Connections reserved for root and the daemon's user. */
-static guint reserve(const CstWireOptions *options)
+static guint reserved_connections(const CstWireOptions *options)
 {
     return MIN(MAX(options->max_clients / 10, 32), options->max_clients / 2);
 }
@@ -68,7 +68,7 @@ static gboolean note_refusal(CstWireServer *server)
 static gboolean count_user(Client *client)
 {
     CstWireServer *server = client->loop->server;
-    guint most = server->options.max_clients - reserve(&server->options);
+    guint most = server->options.max_clients - reserved_connections(&server->options);
 
     if (client->trusted)
         return TRUE;

@@ -58,8 +58,8 @@ static gboolean driver_by_scheme(const char *scheme, CstApiDriver *ret_driver)
     return FALSE;
 }
 
-static gboolean parse_name(const char *name, gboolean session, CstApiDriver *ret_driver,
-                           GError **error)
+static gboolean parse_driver_uri(const char *name, gboolean session, CstApiDriver *ret_driver,
+                                 GError **error)
 {
     const char *path = session ? "/session" : "/system";
     g_autoptr(GUri) uri = g_uri_parse(name, G_URI_FLAGS_PARSE_RELAXED, NULL);
@@ -86,7 +86,7 @@ static gboolean connect_open(CstApiCall *call, const void *data, void *ret, GErr
     if (!cst_flags_check(args->flags, OPEN_READ_ONLY | OPEN_NO_ALIASES, "virConnectOpenInternal",
                          error))
         return FALSE;
-    if (args->name && **args->name && !parse_name(*args->name, session, &driver, error))
+    if (args->name && **args->name && !parse_driver_uri(*args->name, session, &driver, error))
         return FALSE;
     client->session.driver = driver;
     client->read_only |= (args->flags & OPEN_READ_ONLY) != 0;
@@ -123,7 +123,7 @@ static gboolean supports_feature(CstApiCall *call, const void *data, void *ret, 
     return TRUE;
 }
 
-static gboolean done(CstApiCall *call, const void *args, void *ret, GError **error)
+static gboolean session_empty_reply(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return TRUE;
 }
@@ -139,8 +139,9 @@ const CstProcedure procedures_session[] = {
     ROW(CONNECT_OPEN, READ, "virConnectOpen", open_args, void, connect_open),
     ROW(CONNECT_CLOSE, NOTHING, "virConnectClose", void, void, connect_close),
     ROW(CONNECT_SUPPORTS_FEATURE, NOTHING, "virConnectSupportsFeature", int, int, supports_feature),
-    ROW(CONNECT_REGISTER_CLOSE_CALLBACK, READ, "virConnectRegisterCloseCallback", void, void, done),
+    ROW(CONNECT_REGISTER_CLOSE_CALLBACK, READ, "virConnectRegisterCloseCallback", void, void,
+        session_empty_reply),
     ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, READ, "virConnectUnregisterCloseCallback", void, void,
-        done),
+        session_empty_reply),
     {0},
 };

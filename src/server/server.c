@@ -97,7 +97,7 @@ static const ClientHooks client_hooks = {.packet = dispatch_packet,
 
 /* --- starting and stopping ------------------------------------------------------------------- */
 
-static gboolean start(CstWireServer *server, GError **error)
+static gboolean server_start(CstWireServer *server, GError **error)
 {
     if (!start_workers(server, error))
         return FALSE;
@@ -133,7 +133,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     server->subuids = subuid_table_new(options->etc_dir, server->owner);
     server->options.etc_dir = NULL; /* borrowed until subuid_table_new() has copied it */
     dispatch_index(&server->procedures);
-    if (!start(server, error))
+    if (!server_start(server, error))
         g_clear_pointer(&server, cst_wire_server_free);
     return server;
 }

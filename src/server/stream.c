@@ -97,7 +97,7 @@ static void send_end(Stream *stream)
 
 static void next_job(Stream *stream);
 
-static void submit(Stream *stream, StreamJob job)
+static void stream_submit_job(Stream *stream, StreamJob job)
 {
     stream->job = job;
     stream->busy = TRUE;
@@ -143,7 +143,7 @@ static void start_write(Stream *stream)
     /* The worker gets all queued items. Later items wait for the next batch. */
     stream->batch = stream->items;
     g_queue_init(&stream->items);
-    submit(stream, JOB_WRITE);
+    stream_submit_job(stream, JOB_WRITE);
 }
 
 /* Starts a READ. Parks the client if it does not read its data; streams_continue() resumes then. */
@@ -155,7 +155,7 @@ static void read_next(Stream *stream)
     }
     stream->chunk = free_chunk(stream);
     if (stream->chunk)
-        submit(stream, JOB_READ);
+        stream_submit_job(stream, JOB_READ);
 }
 
 /*
@@ -200,18 +200,18 @@ static void next_job(Stream *stream)
         return;
     if (stream->ending) {
         if (stream->upload || stream->download)
-            submit(stream, JOB_CLOSE);
+            stream_submit_job(stream, JOB_CLOSE);
         return;
     }
     if (stream->upload && !g_queue_is_empty(&stream->items)) {
         start_write(stream);
     } else if (stream->finish) {
         say_it_ends(stream);
-        submit(stream, JOB_FINISH);
+        stream_submit_job(stream, JOB_FINISH);
     } else if (is_sent(stream)) {
         drop_chunks(stream);
         say_it_ends(stream);
-        submit(stream, JOB_CLOSE);
+        stream_submit_job(stream, JOB_CLOSE);
     } else if (stream->download && !stream->at_end) {
         read_next(stream);
     }
@@ -232,7 +232,7 @@ static void drop_items(Stream *stream)
  * Removes the stream from the client's table, so that later packets are ignored, and closes it.
  * @answer: the client requested the end and is answered.
  */
-static void end_stream(Stream *stream, gboolean answer)
+static void stream_end_transfer(Stream *stream, gboolean answer)
 {
     if (stream->ending)
         return;
@@ -252,7 +252,7 @@ static void end_stream(Stream *stream, gboolean answer)
 static void fail_stream(Stream *stream, const GError *error)
 {
     client_send_error(stream->client, &stream->header, CST_WIRE_FROM_STREAMS, error);
-    end_stream(stream, FALSE);
+    stream_end_transfer(stream, FALSE);
 }
 
 /*
@@ -284,7 +284,7 @@ static void job_done(Loop *loop, Message *message)
     } else if (stream->job == JOB_FINISH) {
         if (!stream->ending)
             send_end(stream);
-        end_stream(stream, FALSE);
+        stream_end_transfer(stream, FALSE);
     } else if (stream->job == JOB_CLOSE && stream->answer) {
         send_end(stream);
     }
@@ -318,7 +318,7 @@ static guint count_open(Client *client)
             oldest = stream;
     }
     if (over >= STREAMS_OVER_MAX)
-        end_stream(oldest, FALSE);
+        stream_end_transfer(oldest, FALSE);
     return g_list_length(streams) - over;
 }
 
@@ -369,7 +369,7 @@ void streams_abandon(Client *client)
     CST_TEST_POINT("streams.abandon.begin");
     streams = g_hash_table_get_values(client->streams);
     for (GList *l = streams; l; l = l->next)
-        end_stream(l->data, FALSE);
+        stream_end_transfer(l->data, FALSE);
     g_clear_pointer(&client->streams, g_hash_table_unref);
 }
 
@@ -414,7 +414,7 @@ void streams_tick(Client *client)
 
 /* --- packets --------------------------------------------------------------------------------- */
 
-static void receive(Stream *stream, uint64_t hole, const uint8_t *data, size_t len)
+static void stream_queue_data(Stream *stream, uint64_t hole, const uint8_t *data, size_t len)
 {
     g_autoptr(GError) error = NULL;
     UploadItem *item = cst_alloc(sizeof(*item) + len, 1, "upload", &error);
@@ -432,7 +432,7 @@ static void receive(Stream *stream, uint64_t hole, const uint8_t *data, size_t l
     next_job(stream);
 }
 
-static gboolean receive_hole(Stream *stream, const uint8_t *packet, size_t len)
+static gboolean stream_receive_hole(Stream *stream, const uint8_t *packet, size_t len)
 {
     wire_hole hole = {0};
     g_autoptr(GError) error = NULL;
@@ -444,7 +444,7 @@ static gboolean receive_hole(Stream *stream, const uint8_t *packet, size_t len)
                      (long long)hole.length, hole.flags);
         fail_stream(stream, error);
     } else if (hole.length > 0) {
-        receive(stream, (uint64_t)hole.length, NULL, 0);
+        stream_queue_data(stream, (uint64_t)hole.length, NULL, 0);
     }
     return TRUE;
 }
@@ -475,16 +475,16 @@ gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_
     if (header->type == WIRE_STREAM_HOLE && !stream->sparse)
         return FALSE;
     if (header->status == WIRE_ERROR) {
-        end_stream(stream, TRUE);
+        stream_end_transfer(stream, TRUE);
     } else if (header->status == WIRE_OK) {
         stream->finish = TRUE;
         next_job(stream);
     } else if (!stream->is_upload) {
         refuse_data(stream);
     } else if (header->type == WIRE_STREAM_HOLE) {
-        return receive_hole(stream, packet, len);
+        return stream_receive_hole(stream, packet, len);
     } else if (len > CST_WIRE_HEADER_LEN) {
-        receive(stream, 0, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN);
+        stream_queue_data(stream, 0, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN);
     }
     return TRUE;
 }

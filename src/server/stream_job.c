@@ -24,7 +24,7 @@ static void put_hole(uint8_t *p, uint64_t length)
  * Reads the next packet of a download, with its header, into the job's chunk. A packet without
  * payload marks the end of the data.
  */
-static gboolean read_chunk(Stream *stream)
+static gboolean stream_read_chunk(Stream *stream)
 {
     Chunk *chunk = stream->chunk;
     CstWireHeader header = stream->header;
@@ -90,7 +90,7 @@ static void add_threads(CstWireServer *server, int count)
  * Callback of the task, in another thread, when the job hangs in storage. May be called more than
  * once; only the first call counts.
  */
-static void stuck(const GError *why, gpointer data)
+static void stream_on_stuck(const GError *why, gpointer data)
 {
     Stream *stream = data;
 
@@ -108,9 +108,9 @@ void stream_work(gpointer data, gpointer server)
     gboolean was_stuck = stream->why_stuck != NULL;
 
     cst_log_push(&stream->log);
-    cst_task_on_stuck(stream->log.task, stuck, stream);
+    cst_task_on_stuck(stream->log.task, stream_on_stuck, stream);
     switch (stream->job) {
-    case JOB_READ: read_chunk(stream); break;
+    case JOB_READ: stream_read_chunk(stream); break;
     case JOB_WRITE: write_batch(stream); break;
     case JOB_FINISH:
         if (stream->upload)

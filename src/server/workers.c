@@ -37,7 +37,7 @@ static WorkerShare *share_of(const Workers *workers, const Lane *lane)
 
 /* --- turns ------------------------------------------------------------------------------------ */
 
-static gboolean fits(const User *user, const WorkItem *item)
+static gboolean user_has_budget(const User *user, const WorkItem *item)
 {
     /*
      * A call that costs more than half of the budget may start while its user holds at most the
@@ -54,12 +54,12 @@ static gboolean fits(const User *user, const WorkItem *item)
  */
 static gboolean has_bytes(User *user, const WorkItem *item)
 {
-    if (fits(user, item))
+    if (user_has_budget(user, item))
         return TRUE;
     CST_TEST_POINT("workers.bytes.short");
     user->starved = TRUE;
     /* Check again, because bytes released before the flag was visible caused no kick. */
-    return fits(user, item);
+    return user_has_budget(user, item);
 }
 
 static gboolean user_has_threads(const Workers *workers, const User *user, const WorkerShare *share)
@@ -82,7 +82,7 @@ static gboolean may_start(const Workers *workers, Lane *lane, const WorkerShare 
     return lane->user->trusted ? lane->running == 0 : share->running == 0;
 }
 
-static void enlist(GQueue *ring, GList *link, gpointer data, gboolean *listed)
+static void ring_enlist(GQueue *ring, GList *link, gpointer data, gboolean *listed)
 {
     if (*listed)
         return;
@@ -91,7 +91,7 @@ static void enlist(GQueue *ring, GList *link, gpointer data, gboolean *listed)
     *listed = TRUE;
 }
 
-static void delist(GQueue *ring, GList *link, gboolean *listed)
+static void ring_delist(GQueue *ring, GList *link, gboolean *listed)
 {
     if (*listed)
         g_queue_unlink(ring, link);
@@ -102,29 +102,29 @@ static void delist(GQueue *ring, GList *link, gboolean *listed)
  * Adds the lane and its user to their rings, or removes them, depending on whether they have calls
  * to start.
  */
-static void relist(Workers *workers, Lane *lane)
+static void lane_relist(Workers *workers, Lane *lane)
 {
     WorkerShare *share = share_of(workers, lane);
 
     if (!g_queue_is_empty(&lane->calls))
-        enlist(&share->lanes, &lane->link, lane, &lane->listed);
+        ring_enlist(&share->lanes, &lane->link, lane, &lane->listed);
     else
-        delist(&share->lanes, &lane->link, &lane->listed);
+        ring_delist(&share->lanes, &lane->link, &lane->listed);
     if (!g_queue_is_empty(&share->lanes))
-        enlist(&workers->users, &share->link, lane->user, &share->listed);
+        ring_enlist(&workers->users, &share->link, lane->user, &share->listed);
     else
-        delist(&workers->users, &share->link, &share->listed);
+        ring_delist(&workers->users, &share->link, &share->listed);
 }
 
-static WorkItem *take_from(Workers *workers, Lane *lane)
+static WorkItem *lane_pop_call(Workers *workers, Lane *lane)
 {
     WorkerShare *share = share_of(workers, lane);
     WorkItem *item = g_queue_pop_head(&lane->calls);
 
     /* Remove and add again: if more calls are left, this moves both to the end of their rings. */
-    delist(&share->lanes, &lane->link, &lane->listed);
-    delist(&workers->users, &share->link, &share->listed);
-    relist(workers, lane);
+    ring_delist(&share->lanes, &lane->link, &lane->listed);
+    ring_delist(&workers->users, &share->link, &share->listed);
+    lane_relist(workers, lane);
     lane->running++;
     share->running++;
     workers->running++;
@@ -133,7 +133,7 @@ static WorkItem *take_from(Workers *workers, Lane *lane)
 }
 
 /* Removes the next call from its queue and gives it a turn. Returns NULL if no call may start. */
-static WorkItem *take(Workers *workers)
+static WorkItem *workers_pop_call(Workers *workers)
 {
     for (GList *u = workers->users.head; u; u = u->next) {
         User *user = u->data;
@@ -143,7 +143,7 @@ static WorkItem *take(Workers *workers)
             continue;
         for (GList *l = share->lanes.head; l; l = l->next)
             if (may_start(workers, l->data, share))
-                return take_from(workers, l->data);
+                return lane_pop_call(workers, l->data);
     }
     return NULL;
 }
@@ -152,15 +152,15 @@ static WorkItem *take(Workers *workers)
  * Starts all calls that may start. The push reports an error only if no thread could be made; GLib
  * then runs the call when another thread is free.
  */
-static void lend(Workers *workers)
+static void workers_start_calls(Workers *workers)
 {
     WorkItem *item;
 
-    while ((item = take(workers)))
+    while ((item = workers_pop_call(workers)))
         g_thread_pool_push(workers->threads, item, NULL);
 }
 
-static void give_back(Workers *workers, WorkItem *item)
+static void workers_give_back_turn(Workers *workers, WorkItem *item)
 {
     CST_TEST_POINT("workers.turn.give_back");
     item->lane->running--;
@@ -168,7 +168,7 @@ static void give_back(Workers *workers, WorkItem *item)
     workers->running--;
 }
 
-static void work(gpointer data, gpointer user_data)
+static void worker_thread_main(gpointer data, gpointer user_data)
 {
     Workers *workers = user_data;
     WorkItem *item = data;
@@ -178,11 +178,11 @@ static void work(gpointer data, gpointer user_data)
 
         workers->funcs.run(item);
         g_mutex_lock(&workers->lock);
-        give_back(workers, item);
-        next = take(workers);
+        workers_give_back_turn(workers, item);
+        next = workers_pop_call(workers);
         /* If this thread found no call to start, no other thread would. */
         if (next)
-            lend(workers);
+            workers_start_calls(workers);
         g_mutex_unlock(&workers->lock);
         CST_TEST_POINT("workers.turn.passed_on");
         /* Call done() after the turn is passed on, because it may free the item. */
@@ -203,7 +203,8 @@ Workers *workers_new(WorkClass class, const WorkerLimits *limits, const WorkerFu
     workers->funcs = *funcs;
     g_mutex_init(&workers->lock);
     g_queue_init(&workers->users);
-    workers->threads = g_thread_pool_new(work, workers, (int)limits->threads, FALSE, error);
+    workers->threads =
+        g_thread_pool_new(worker_thread_main, workers, (int)limits->threads, FALSE, error);
     if (!workers->threads)
         g_clear_pointer(&workers, workers_free);
     return workers;
@@ -223,8 +224,8 @@ void workers_push(Workers *workers, WorkItem *item)
 {
     g_mutex_lock(&workers->lock);
     g_queue_push_tail(&item->lane->calls, item);
-    relist(workers, item->lane);
-    lend(workers);
+    lane_relist(workers, item->lane);
+    workers_start_calls(workers);
     g_mutex_unlock(&workers->lock);
 }
 
@@ -242,7 +243,7 @@ void workers_wait(Workers *workers, WorkItem *item, gboolean waiting)
         item->lane->running -= by;
         share->running -= by;
         workers->running -= by;
-        lend(workers);
+        workers_start_calls(workers);
     }
     g_mutex_unlock(&workers->lock);
 }
@@ -252,7 +253,7 @@ void workers_close_lane(Workers *workers, Lane *lane, gboolean closed)
     g_mutex_lock(&workers->lock);
     lane->closed = closed;
     if (!closed)
-        lend(workers);
+        workers_start_calls(workers);
     g_mutex_unlock(&workers->lock);
 }
 
@@ -261,14 +262,14 @@ void workers_drain(Workers *workers, Lane *lane, GQueue *ret_items)
     g_mutex_lock(&workers->lock);
     *ret_items = lane->calls;
     g_queue_init(&lane->calls);
-    relist(workers, lane);
+    lane_relist(workers, lane);
     g_mutex_unlock(&workers->lock);
 }
 
 void workers_kick(Workers *workers)
 {
     g_mutex_lock(&workers->lock);
-    lend(workers);
+    workers_start_calls(workers);
     g_mutex_unlock(&workers->lock);
 }
 

@@ -28,7 +28,7 @@
 #define KVM_DEVICE       "/dev/kvm"
 #define KVM_CPUS_DEFAULT 4 /* the default documented for the kernel's KVM_CAP_NR_VCPUS */
 
-static char *read_text(const char *path)
+static char *host_read_text(const char *path)
 {
     char *text;
 
@@ -59,7 +59,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
 /* A missing file is an empty list, for example on a kernel without NUMA. */
 static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
 {
-    g_autofree char *list = read_text(path);
+    g_autofree char *list = host_read_text(path);
 
     if (list)
         each_in_list(list, func, data);
@@ -121,7 +121,7 @@ typedef struct {
 static gint64 cpu_number(int cpu, const char *what)
 {
     g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
-    g_autofree char *text = read_text(path);
+    g_autofree char *text = host_read_text(path);
 
     return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
@@ -137,7 +137,7 @@ static void add_cpu(int cpu, gpointer data)
     g_hash_table_add(topology->cores, g_memdup2(&core, sizeof(core)));
 }
 
-static void add_node(int node, gpointer data)
+static void topology_add_node(int node, gpointer data)
 {
     ((Topology *)data)->nodes++;
 }
@@ -155,7 +155,7 @@ static void fill_topology(CstHostInfo *info)
     int packages, cores;
 
     each_in_file(SYS_CPU "online", add_cpu, &topology);
-    each_in_file("/sys/devices/system/node/online", add_node, &topology);
+    each_in_file("/sys/devices/system/node/online", topology_add_node, &topology);
     packages = (int)MAX(g_hash_table_size(topology.packages), 1);
     cores = (int)MAX(g_hash_table_size(topology.cores), 1);
     g_hash_table_unref(topology.packages);
@@ -177,7 +177,7 @@ static void fill_topology(CstHostInfo *info)
  */
 static int clock_mhz(void)
 {
-    g_autofree char *text = read_text("/proc/cpuinfo");
+    g_autofree char *text = host_read_text("/proc/cpuinfo");
     const char *mark = text ? strstr(text, "cpu MHz") : NULL;
 
     mark = mark ? strchr(mark, ':') : NULL;
@@ -244,7 +244,7 @@ gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error
     if (node < -1 || node > last)
         return cst_fail(error, CST_ERROR_INVALID, _("there is no NUMA node %d; the last one is %d"),
                         node, last);
-    text = read_text(path);
+    text = host_read_text(path);
     if (!text)
         return cst_fail(error, CST_ERROR_IO, _("cannot read '%s'"), path);
     *ret_memory = (CstHostMemory){
@@ -261,7 +261,7 @@ gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error
 /* Rejects a zero UUID, which means that the firmware has not set it. */
 static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
 {
-    g_autofree char *text = read_text(path);
+    g_autofree char *text = host_read_text(path);
 
     return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
 }

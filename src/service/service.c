@@ -40,7 +40,7 @@ static void init_tables(CstService *service)
                                              (GDestroyNotify)cst_secret_file_free);
 }
 
-static void load_files(CstService *service)
+static void service_load_files(CstService *service)
 {
     pools_load(service);
     secrets_load(service);
@@ -61,13 +61,13 @@ static void open_declarations(CstService *service)
                 error->message);
 }
 
-static gboolean load(CstService *service, GError **error)
+static gboolean service_load_all(CstService *service, GError **error)
 {
     if (service->mode == CST_SERVICE_DAEMON) {
         open_declarations(service);
         if (!cst_driver_lock_acquire(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
             return FALSE;
-        load_files(service);
+        service_load_files(service);
     } else if (!definitions_enter(service, error)) {
         return FALSE;
     }
@@ -77,7 +77,7 @@ static gboolean load(CstService *service, GError **error)
     return TRUE;
 }
 
-static const ServiceHooks hooks = {.load = load_files,
+static const ServiceHooks hooks = {.load = service_load_files,
                                    .before_start = secret_before_start,
                                    .pool_started = recovery_pool_started,
                                    .pool_stopped = recovery_pool_stopped,
@@ -103,7 +103,7 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->driver_lock = cst_driver_lock_new(paths, CST_DRIVER_STORAGE);
     service->secret_lock = cst_driver_lock_new(paths, CST_DRIVER_SECRET);
     init_tables(service);
-    if (!load(service, error)) {
+    if (!service_load_all(service, error)) {
         cst_service_free(service);
         return NULL;
     }

@@ -139,8 +139,9 @@ static CstDeclaration *read_moved_row(sqlite3_stmt *statement)
 }
 
 /* Called with the lock held and the database open. */
-static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
-                     CstDeclaration **ret_declaration, GError **error)
+static gboolean declarations_find_file(CstDeclarations *declarations, const CstDeclaredFile *file,
+                                       gboolean by_name, CstDeclaration **ret_declaration,
+                                       GError **error)
 {
     gboolean moved = FALSE;
     sqlite3_stmt *statement;
@@ -163,7 +164,7 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
 
     return db_open(declarations, error) &&
-           find(declarations, file, by_name, ret_declaration, error);
+           declarations_find_file(declarations, file, by_name, ret_declaration, error);
 }
 
 /* --- reading many ----------------------------------------------------------------------------- */
@@ -269,7 +270,8 @@ static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLo
 static gboolean find_one(CstDeclarations *declarations, CstDeclaredLookup *lookup, GError **error)
 {
     g_clear_pointer(&lookup->declaration, cst_declaration_free);
-    return find(declarations, &lookup->file, lookup->by_name, &lookup->declaration, error);
+    return declarations_find_file(declarations, &lookup->file, lookup->by_name,
+                                  &lookup->declaration, error);
 }
 
 static gboolean find_bulk(CstDeclarations *declarations, CstDeclaredLookup *lookups, guint count,
@@ -432,7 +434,7 @@ typedef struct {
     gboolean drop;
 } Change;
 
-static void change_free(gpointer data)
+static void declaration_change_free(gpointer data)
 {
     Change *change = data;
 
@@ -483,7 +485,7 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
                                 const CstDeclarationSweep *sweep, GError **error)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&declarations->lock);
-    g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(change_free);
+    g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(declaration_change_free);
     gboolean done = TRUE;
     sqlite3_stmt *row;
     int result;

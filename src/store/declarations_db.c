@@ -148,7 +148,7 @@ static int add_column(sqlite3 *db, const char *look, const char *add)
     return sqlite3_exec(db, look, NULL, NULL, NULL);
 }
 
-static int upgrade(sqlite3 *db)
+static int db_upgrade_schema(sqlite3 *db)
 {
     int result = add_column(db, "SELECT missing FROM declarations LIMIT 0",
                             "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT "
@@ -165,7 +165,7 @@ static int upgrade(sqlite3 *db)
  * before its end. The first scan of a large pool adds records in random order, and would otherwise
  * write and read each page many times.
  */
-static int try_open(CstDeclarations *declarations)
+static int db_try_open(CstDeclarations *declarations)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
@@ -179,7 +179,7 @@ static int try_open(CstDeclarations *declarations)
     if (result == SQLITE_OK)
         result = sqlite3_exec(declarations->db, schema, NULL, NULL, NULL);
     if (result == SQLITE_OK)
-        result = upgrade(declarations->db);
+        result = db_upgrade_schema(declarations->db);
     return result;
 }
 
@@ -198,7 +198,7 @@ gboolean db_open(CstDeclarations *declarations, GError **error)
         return FALSE;
     if (!cst_dir_ensure(declarations->dir, 0700, error))
         return FALSE;
-    while ((result = try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
+    while ((result = db_try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
         db_close(declarations);
         CST_TEST_POINT("declarations.open.wait");
         g_usleep(5 * G_TIME_SPAN_MILLISECOND);

@@ -140,7 +140,7 @@ typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
 /*
  * TRY_STALE: @fd is locked, but its holder has unlinked the file, so it is not the file at @path.
  */
-static TryResult try_lock(int fd, const char *path, GError **error)
+static TryResult driver_lock_try(int fd, const char *path, GError **error)
 {
     struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     struct stat ours, current;
@@ -162,7 +162,7 @@ static TryResult try_lock(int fd, const char *path, GError **error)
     return cst_pwrite_full(fd, pid, strlen(pid), 0, path, error) ? TRY_ACQUIRED : TRY_FAILED;
 }
 
-static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError **error)
+static gboolean driver_lock_fail_held(const CstDriverLock *lock, const char *holder, GError **error)
 {
     if (lock->driver == CST_DRIVER_SECRET)
         return cst_fail(error, CST_ERROR_BUSY,
@@ -189,7 +189,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
         lock_file_tighten(fd, lock->path);
         CST_TEST_POINT("driver_lock.acquire.opened");
-        switch (try_lock(fd, lock->path, error)) {
+        switch (driver_lock_try(fd, lock->path, error)) {
         case TRY_ACQUIRED: lock->fd = g_steal_fd(&fd); return TRUE;
         case TRY_FAILED: return FALSE;
         /* Closing the descriptor releases the lock on the unlinked file. */
@@ -198,7 +198,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
         }
         if (g_get_monotonic_time() >= deadline) {
             holder = describe_holder(fd);
-            return fail_held(lock, holder, error);
+            return driver_lock_fail_held(lock, holder, error);
         }
         CST_TEST_POINT("driver_lock.acquire.wait");
         g_usleep(RETRY_US);

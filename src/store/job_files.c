@@ -66,7 +66,7 @@ static char *file_name(const char *dir, uint64_t id, const char *suffix)
 }
 
 /* Returns the number in the file name NUMBER@suffix; 0: the name has another form. */
-static uint64_t id_of(const char *name, const char *suffix)
+static uint64_t job_file_id(const char *name, const char *suffix)
 {
     char *end;
     uint64_t id;
@@ -92,7 +92,7 @@ static gboolean lock_file(int fd, int command)
  * Whether another process works on the file. Queries for a read lock, because @fd may be open
  * read-only. The worker's write lock conflicts with a read lock as well.
  */
-static gboolean is_locked(int fd)
+static gboolean job_file_is_locked(int fd)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 
@@ -123,8 +123,8 @@ static uint64_t highest_number(const char *dir)
     uint64_t result = 0;
 
     while (open_dir && (name = g_dir_read_name(open_dir))) {
-        result = MAX(result, id_of(name, LIVE));
-        result = MAX(result, id_of(name, ENDED));
+        result = MAX(result, job_file_id(name, LIVE));
+        result = MAX(result, job_file_id(name, ENDED));
     }
     if (open_dir)
         g_dir_close(open_dir);
@@ -135,7 +135,7 @@ static uint64_t highest_number(const char *dir)
  * Assigns the next number. @fd is "next", locked. The number is synced, so that it is not assigned
  * to another job after a power loss.
  */
-static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
+static gboolean job_number_assign(const char *dir, int fd, uint64_t *ret_id, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
     char text[32] = "";
@@ -197,7 +197,7 @@ static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
     return file;
 }
 
-static void prune(const char *dir);
+static void job_files_prune(const char *dir);
 
 CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
                                  GError **error)
@@ -207,15 +207,15 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
     uint64_t id;
     int fd;
 
-    if (numbers < 0 || !take_number(dir, numbers, &id, error))
+    if (numbers < 0 || !job_number_assign(dir, numbers, &id, error))
         return NULL;
     /* From here on the number is used, even if the file cannot be created. */
     CST_CRASH_POINT("job.numbered");
     fd = create_file(dir, id, job, error);
     if (fd < 0)
         return NULL;
-    /* prune() requires that "next" is locked. */
-    prune(dir);
+    /* job_files_prune() requires that "next" is locked. */
+    job_files_prune(dir);
     *ret_id = id;
     return file_new(dir, id, fd);
 }
@@ -294,7 +294,7 @@ static gboolean read_current(int fd, JobRecord *record)
     if (!job_record_read(fd, record))
         return FALSE;
     CST_TEST_POINT("job.read.lock");
-    if (cst_job_state_is_end(record->status.state) || is_locked(fd))
+    if (cst_job_state_is_end(record->status.state) || job_file_is_locked(fd))
         return TRUE;
     /* The worker may have written its end and released the lock between the read and the query. */
     if (!job_record_read(fd, record))
@@ -304,7 +304,7 @@ static gboolean read_current(int fd, JobRecord *record)
     return TRUE;
 }
 
-static CstJobInfo *load_one(const char *dir, uint64_t id)
+static CstJobInfo *job_info_load(const char *dir, uint64_t id)
 {
     g_autofree char *live = file_name(dir, id, LIVE);
     g_autofree char *ended = file_name(dir, id, ENDED);
@@ -337,10 +337,10 @@ static GArray *list_ids(const char *dir, const char *suffix)
     const char *name;
 
     while (open_dir && ids->len < FILES_MAX && (name = g_dir_read_name(open_dir))) {
-        uint64_t id = id_of(name, suffix ? suffix : LIVE);
+        uint64_t id = job_file_id(name, suffix ? suffix : LIVE);
 
         if (!id && !suffix)
-            id = id_of(name, ENDED);
+            id = job_file_id(name, ENDED);
         if (id)
             g_array_append_val(ids, id);
     }
@@ -360,7 +360,7 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
     for (guint i = 0; i < ids->len; i++) {
         uint64_t id = g_array_index(ids, uint64_t, i);
         /* A job that ended while the directory was read may be listed under both names. */
-        CstJobInfo *job = id != last ? load_one(dir, id) : NULL;
+        CstJobInfo *job = id != last ? job_info_load(dir, id) : NULL;
 
         if (job)
             g_ptr_array_add(jobs, job);
@@ -372,7 +372,7 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
-    CstJobInfo *job = load_one(dir, id);
+    CstJobInfo *job = job_info_load(dir, id);
 
     if (!job)
         cst_fail(error, CST_ERROR_NOT_FOUND,
@@ -434,7 +434,7 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
 /* --- pruning and recovery -------------------------------------------------------------------- */
 
 /* Removes ended jobs that are too many or too old. Called with "next" locked. */
-static void prune(const char *dir)
+static void job_files_prune(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, ENDED);
 
@@ -459,7 +459,7 @@ typedef struct {
  * Passes a job that can be resumed to the callback, with *fd. TRUE: the job was passed on, or
  * remains for a process that resumes jobs. FALSE: the caller must end it.
  */
-static gboolean hand_over(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
+static gboolean job_file_resume(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
 {
     CstJobInfo *job;
 
@@ -503,7 +503,7 @@ static void recover_one(const Recovery *recovery, uint64_t id)
         unlink(path);
         return;
     }
-    if (hand_over(recovery, id, &fd, &record))
+    if (job_file_resume(recovery, id, &fd, &record))
         return;
     if (record.status.state == CST_JOB_INTERRUPTED)
         job_record_write(fd, &record.status, NULL);
@@ -514,7 +514,7 @@ static void recover_one(const Recovery *recovery, uint64_t id)
 }
 
 /* Removes files of interrupted creations. While "next" is locked no creation is in progress. */
-static void drop_temporaries(const char *dir)
+static void job_files_drop_temporaries(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, TEMPORARY);
 
@@ -540,7 +540,7 @@ void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc resume, gpoin
         cst_log(CST_LOG_WARNING, "jobs: %s", error->message);
         return;
     }
-    drop_temporaries(dir);
+    job_files_drop_temporaries(dir);
     ids = list_ids(dir, LIVE);
     for (guint i = 0; i < ids->len; i++)
         recover_one(&recovery, g_array_index(ids, uint64_t, i));

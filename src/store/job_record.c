@@ -11,7 +11,7 @@
 
 #include <base/file.h>
 
-static void put_text(char *field, size_t size, const char *text)
+static void job_record_put_text(char *field, size_t size, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
     const char *end;
@@ -47,15 +47,15 @@ void job_record_fill(JobStatus *status, const CstJobInfo *job)
         .limit = job->limit,
         .attempt = job->attempt,
     };
-    put_text(status->kind, sizeof(status->kind), job->kind);
-    put_text(status->pool, sizeof(status->pool), job->pool);
-    put_text(status->volume, sizeof(status->volume), job->volume);
-    put_text(status->error, sizeof(status->error), job->error);
-    put_text(status->error_word, sizeof(status->error_word), job->error_word);
-    put_text(status->resume, sizeof(status->resume), job->resume);
+    job_record_put_text(status->kind, sizeof(status->kind), job->kind);
+    job_record_put_text(status->pool, sizeof(status->pool), job->pool);
+    job_record_put_text(status->volume, sizeof(status->volume), job->volume);
+    job_record_put_text(status->error, sizeof(status->error), job->error);
+    job_record_put_text(status->error_word, sizeof(status->error_word), job->error_word);
+    job_record_put_text(status->resume, sizeof(status->resume), job->resume);
 }
 
-static gboolean fits(const char *text, size_t size)
+static gboolean job_text_fits(const char *text, size_t size)
 {
     return !text || (strlen(text) < size && g_utf8_validate(text, -1, NULL));
 }
@@ -65,8 +65,9 @@ gboolean cst_job_file_can_resume(const CstJobInfo *job)
     const JobStatus *status = NULL;
 
     return job->resume && job->attempt < CST_JOB_ATTEMPTS &&
-           fits(job->resume, sizeof(status->resume)) && fits(job->pool, sizeof(status->pool)) &&
-           fits(job->volume, sizeof(status->volume));
+           job_text_fits(job->resume, sizeof(status->resume)) &&
+           job_text_fits(job->pool, sizeof(status->pool)) &&
+           job_text_fits(job->volume, sizeof(status->volume));
 }
 
 gboolean job_record_write(int fd, const JobStatus *status, GError **error)

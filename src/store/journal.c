@@ -127,7 +127,7 @@ gboolean cst_intent_sync(CstIntent *intent, GError **error)
     return cst_parent_sync(intent->path, error);
 }
 
-static CstIntent *begin(const CstJournal *journal, GKeyFile *record, GError **error)
+static CstIntent *intent_create(const CstJournal *journal, GKeyFile *record, GError **error)
 {
     g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
     CstIntent *intent;
@@ -170,7 +170,7 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     while ((name = va_arg(fields, const char *)))
         set_field(record, name, va_arg(fields, const char *));
     va_end(fields);
-    return begin(journal, record, error);
+    return intent_create(journal, record, error);
 }
 
 CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation, GHashTable *fields,
@@ -187,7 +187,7 @@ CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation,
     g_hash_table_iter_init(&iter, fields);
     while (g_hash_table_iter_next(&iter, &name, &value))
         set_field(record, name, value);
-    intent = begin(journal, record, error);
+    intent = intent_create(journal, record, error);
     if (!intent)
         return NULL;
     intent->durable = TRUE;
@@ -230,7 +230,7 @@ void cst_intent_keep(CstIntent *intent)
  * Returns the fields of a record. The table is empty if the record is damaged. Returns NULL with
  * @error if it cannot be read.
  */
-static GHashTable *read_fields(const char *path, GError **error)
+static GHashTable *intent_read_fields(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
     g_autoptr(GKeyFile) record = g_key_file_new();
@@ -254,12 +254,12 @@ static GHashTable *read_fields(const char *path, GError **error)
  * Adds the draft of the record @entry. A record that cannot be read, or is damaged, may belong to a
  * draft with any name. A record that has ended since has no draft.
  */
-static void add_draft(GHashTable *drafts, const char *dir, const char *entry)
+static void journal_add_draft(GHashTable *drafts, const char *dir, const char *entry)
 {
     g_autofree char *path = g_build_filename(dir, entry, NULL);
     g_autofree char *token = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
     g_autoptr(GError) why = NULL;
-    g_autoptr(GHashTable) fields = read_fields(path, &why);
+    g_autoptr(GHashTable) fields = intent_read_fields(path, &why);
     gboolean known = fields && g_hash_table_contains(fields, "operation");
     const char *volume = known ? g_hash_table_lookup(fields, VOLUME) : NULL;
 
@@ -283,7 +283,7 @@ GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
     }
     while ((errno = 0, entry = readdir(dir)))
         if (g_str_has_suffix(entry->d_name, SUFFIX))
-            add_draft(drafts, journal->dir, entry->d_name);
+            journal_add_draft(drafts, journal->dir, entry->d_name);
     if (errno != 0) {
         cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
         g_clear_pointer(&drafts, g_hash_table_unref);
@@ -307,7 +307,7 @@ typedef struct {
  */
 static gboolean concerns_pool(const char *path, const Replay *replay)
 {
-    g_autoptr(GHashTable) fields = replay->pool ? read_fields(path, NULL) : NULL;
+    g_autoptr(GHashTable) fields = replay->pool ? intent_read_fields(path, NULL) : NULL;
 
     return !replay->pool ||
            (fields && g_strcmp0(g_hash_table_lookup(fields, "pool"), replay->pool) == 0);
@@ -327,7 +327,7 @@ static void replay_one(const char *path, const Replay *replay)
     /* Locked: the intent is live, or another replay works on it. */
     if (!lock_intent(fd))
         return;
-    fields = read_fields(path, &error);
+    fields = intent_read_fields(path, &error);
     if (!fields) {
         /* NOT_FOUND: the intent ended between the open and the lock. */
         if (!g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND))

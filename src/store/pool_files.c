@@ -92,7 +92,7 @@ typedef struct {
 } Loading;
 
 /* Loads the file at @path into the list of @data. @stem is its name without the suffix. */
-static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
+static gboolean pool_file_load(const char *path, const char *stem, gpointer data, GError **error)
 {
     Loading *loading = data;
     g_autofree char *xml = NULL;
@@ -124,7 +124,7 @@ CstPoolDef *cst_pool_file_read(const char *path, GError **error)
 
     if (g_str_has_suffix(stem, SUFFIX))
         stem[strlen(stem) - strlen(SUFFIX)] = '\0';
-    if (!load_one(path, stem, &loading, error))
+    if (!pool_file_load(path, stem, &loading, error))
         return NULL;
     return g_steal_pointer(&((CstPoolFile *)g_ptr_array_index(files, 0))->def);
 }
@@ -133,12 +133,12 @@ static GPtrArray *load_directory(const char *dir, ParseFunc parse)
 {
     Loading loading = {g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free), parse};
 
-    store_xml_load(dir, "pool", load_one, &loading);
+    store_xml_load(dir, "pool", pool_file_load, &loading);
     return loading.files;
 }
 
 /* Whether the path has no entry. A dangling symbolic link is an entry. */
-static gboolean is_gone(const char *definition)
+static gboolean path_is_gone(const char *definition)
 {
     struct stat st;
 
@@ -158,7 +158,7 @@ static void drop_stale_links(const CstPaths *paths)
         g_autofree char *definition = g_build_filename(paths->pool_dir, entry, NULL);
         g_autofree char *target = g_file_read_link(link, NULL);
 
-        if (target && strcmp(target, definition) == 0 && is_gone(definition))
+        if (target && strcmp(target, definition) == 0 && path_is_gone(definition))
             cst_file_remove(link, NULL);
     }
     g_dir_close(dir);

@@ -14,17 +14,18 @@
 
 #include "volume_files.h"
 
-static char *dir_of(const CstPaths *paths, const CstUuid *pool)
+static char *protected_dir(const CstPaths *paths, const CstUuid *pool)
 {
     return volume_files_dir(paths, "protected", pool);
 }
 
-static gboolean fail(int err, const char *volume, GError **error)
+static gboolean protected_fail_errno(int err, const char *volume, GError **error)
 {
     return cst_fail_errno(error, err, _("cannot tell whether volume '%s' is protected"), volume);
 }
 
-static gboolean mark(const char *dir, const char *path, const char *volume, GError **error)
+static gboolean protected_mark_create(const char *dir, const char *path, const char *volume,
+                                      GError **error)
 {
     g_auto(CstFd) fd = -1;
 
@@ -45,7 +46,7 @@ static gboolean mark(const char *dir, const char *path, const char *volume, GErr
 gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const char *volume,
                            gboolean on, GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = protected_dir(paths, pool);
     g_autofree char *path = volume_file_path(dir, volume);
     gboolean is_on;
 
@@ -54,22 +55,23 @@ gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const cha
     if (on == is_on)
         return TRUE;
     return cst_may_change(error) &&
-           (on ? mark(dir, path, volume, error) : cst_file_remove(path, error));
+           (on ? protected_mark_create(dir, path, volume, error) : cst_file_remove(path, error));
 }
 
 gboolean cst_protected_find(const CstPaths *paths, const CstUuid *pool, const char *volume,
                             gboolean *ret_on, GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = protected_dir(paths, pool);
     g_autofree char *path = volume_file_path(dir, volume);
 
     *ret_on = access(path, F_OK) == 0;
-    return *ret_on || errno == ENOENT || errno == ENOTDIR || fail(errno, volume, error);
+    return *ret_on || errno == ENOENT || errno == ENOTDIR ||
+           protected_fail_errno(errno, volume, error);
 }
 
 GPtrArray *cst_protected_list(const CstPaths *paths, const CstUuid *pool, GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = protected_dir(paths, pool);
 
     return volume_files_list(dir, error);
 }

@@ -55,7 +55,7 @@ static void write_64(uint8_t *at, uint64_t number)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static gboolean fail_gnutls(GError **error, int code, const char *doing)
+static gboolean seal_fail_gnutls(GError **error, int code, const char *doing)
 {
     return cst_fail(error, CST_ERROR_FAILED, _("GnuTLS cannot %s: %s"), doing,
                     gnutls_strerror(code));
@@ -71,7 +71,7 @@ static void id_bytes(const CstSecretBytes *key, uint8_t ret_id[SEAL_ID_BYTES])
     memcpy(ret_id, digest, SEAL_ID_BYTES);
 }
 
-static void format_id(const uint8_t id[SEAL_ID_BYTES], char ret_text[SEAL_ID_TEXT])
+static void seal_format_id(const uint8_t id[SEAL_ID_BYTES], char ret_text[SEAL_ID_TEXT])
 {
     for (size_t i = 0; i < SEAL_ID_BYTES; i++)
         g_snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
@@ -82,7 +82,7 @@ void seal_key_id(const CstSecretBytes *key, char ret_id[SEAL_ID_TEXT])
     uint8_t id[SEAL_ID_BYTES];
 
     id_bytes(key, id);
-    format_id(id, ret_id);
+    seal_format_id(id, ret_id);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -96,7 +96,7 @@ gboolean seal_read_head(const uint8_t *file, size_t len, const char *path, SealH
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
                         _("'%s' is sealed in version %u, which this program does not know"), path,
                         read_32(file + VERSION_AT));
-    format_id(file + ID_AT, ret_head->key_id);
+    seal_format_id(file + ID_AT, ret_head->key_id);
     ret_head->changed = (gint64)read_64(file + CHANGED_AT);
     return TRUE;
 }
@@ -150,7 +150,7 @@ gboolean seal_close(const CstSecretBytes *key, const CstUuid *uuid, gint64 chang
     if (result == 0)
         result = run_cipher(key, uuid, file, len - SEAL_HEAD, &text, TRUE);
     if (result < 0)
-        return fail_gnutls(error, result, _("seal a value"));
+        return seal_fail_gnutls(error, result, _("seal a value"));
     *ret_file = g_steal_pointer(&file);
     *ret_len = len;
     return TRUE;
@@ -174,7 +174,7 @@ gboolean seal_open(const CstSecretBytes *key, const CstUuid *uuid, const uint8_t
                           "not fit"),
                         path, head.key_id);
     if (result < 0)
-        return fail_gnutls(error, result, _("open a sealed value"));
+        return seal_fail_gnutls(error, result, _("open a sealed value"));
     *ret_value = value;
     value = (CstSecretBytes){0};
     return TRUE;

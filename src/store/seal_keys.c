@@ -39,7 +39,8 @@ char *seal_keys_dir(const CstPaths *paths)
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* @others: the mode bits that a key's file must not have. */
-static gboolean read_key(const char *path, mode_t others, CstSecretBytes *ret_key, GError **error)
+static gboolean seal_key_read(const char *path, mode_t others, CstSecretBytes *ret_key,
+                              GError **error)
 {
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
@@ -71,7 +72,7 @@ static void add_key(SealKeys *keys, const char *path, guint64 number)
 
     key->path = g_strdup(path);
     key->number = number;
-    if (read_key(path, others, &key->key, &error)) {
+    if (seal_key_read(path, others, &key->key, &error)) {
         seal_key_id(&key->key, key->id);
         g_ptr_array_add(keys->keys, key);
         return;
@@ -81,7 +82,7 @@ static void add_key(SealKeys *keys, const char *path, guint64 number)
 }
 
 /* Returns the number of a key file; 0: not a key file. */
-static guint64 number_of(const char *name)
+static guint64 seal_key_number(const char *name)
 {
     g_autofree char *digits = NULL;
     guint64 number;
@@ -92,7 +93,7 @@ static guint64 number_of(const char *name)
     return g_ascii_string_to_unsigned(digits, 10, 1, G_MAXINT64, &number, NULL) ? number : 0;
 }
 
-static void load_files(SealKeys *keys, const char *dir)
+static void seal_keys_load_files(SealKeys *keys, const char *dir)
 {
     GDir *listing = g_dir_open(dir, 0, NULL);
     const char *name;
@@ -106,7 +107,7 @@ static void load_files(SealKeys *keys, const char *dir)
     }
     while (listing && (name = g_dir_read_name(listing))) {
         g_autofree char *path = g_build_filename(dir, name, NULL);
-        guint64 number = number_of(name);
+        guint64 number = seal_key_number(name);
 
         if (number)
             add_key(keys, path, number);
@@ -156,7 +157,7 @@ SealKeys *seal_keys_load(const CstPaths *paths)
                     : g_strdup_printf(_("the files in '%s' (this process has no credentials of a "
                                         "service; if cisternd has the key as one, ask cisternd)"),
                                       dir);
-    load_files(keys, dir);
+    seal_keys_load_files(keys, dir);
     load_credentials(keys, credentials);
     g_ptr_array_sort(keys->keys, compare_keys);
     return keys;
@@ -173,7 +174,7 @@ void seal_keys_free(SealKeys *keys)
 }
 
 /* Returns "; 'PATH' is not used: …" for each refused file; "" if all are accepted. */
-static char *refusals(const SealKeys *keys)
+static char *seal_keys_refusals(const SealKeys *keys)
 {
     GString *text = g_string_new(NULL);
 
@@ -193,7 +194,7 @@ const SealKey *seal_keys_find(const SealKeys *keys, const char *id, const char *
         if (strcmp(key->id, id) == 0)
             return key;
     }
-    reasons = refusals(keys);
+    reasons = seal_keys_refusals(keys);
     cst_fail(error, CST_ERROR_INVALID_SECRET,
              _("'%s' is sealed with key %s, which is not among %s%s"), path, id, keys->places,
              reasons);
@@ -203,7 +204,7 @@ const SealKey *seal_keys_find(const SealKeys *keys, const char *id, const char *
 /* Fails if any key is refused, because that key could be the one that has to seal. */
 const SealKey *seal_keys_current(const SealKeys *keys, GError **error)
 {
-    g_autofree char *reasons = refusals(keys);
+    g_autofree char *reasons = seal_keys_refusals(keys);
 
     if (keys->refused->len > 0) {
         cst_fail(error, CST_ERROR_INVALID_SECRET, _("nothing can be sealed%s"), reasons);
@@ -214,7 +215,7 @@ const SealKey *seal_keys_current(const SealKeys *keys, GError **error)
 
 /* --- making and dropping ---------------------------------------------------------------------- */
 
-static guint64 highest(const SealKeys *keys)
+static guint64 seal_keys_highest(const SealKeys *keys)
 {
     guint64 number = 0;
 
@@ -227,7 +228,8 @@ gboolean seal_keys_make(const CstPaths *paths, GError **error)
 {
     g_autoptr(SealKeys) keys = seal_keys_load(paths);
     g_autofree char *dir = seal_keys_dir(paths);
-    g_autofree char *path = g_strdup_printf("%s/%" G_GUINT64_FORMAT SUFFIX, dir, highest(keys) + 1);
+    g_autofree char *path =
+        g_strdup_printf("%s/%" G_GUINT64_FORMAT SUFFIX, dir, seal_keys_highest(keys) + 1);
     g_auto(CstSecretBytes) key = {0};
     int result;
 
@@ -255,7 +257,7 @@ gboolean seal_keys_drop(const CstPaths *paths, GHashTable *needed, gboolean keep
                         GError **error)
 {
     g_autoptr(SealKeys) keys = seal_keys_load(paths);
-    guint64 current = keep_current ? highest(keys) : 0;
+    guint64 current = keep_current ? seal_keys_highest(keys) : 0;
 
     for (guint i = 0; i < keys->keys->len; i++) {
         const SealKey *key = g_ptr_array_index(keys->keys, i);

@@ -39,7 +39,7 @@ typedef struct {
     GPtrArray *files;
 } Loading;
 
-static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
+static gboolean secret_file_load(const char *path, const char *stem, gpointer data, GError **error)
 {
     Loading *loading = data;
     g_autofree char *xml = NULL;
@@ -96,7 +96,7 @@ static void add_leftovers(const char *path, gboolean values, GPtrArray *found)
  * Returns the paths of temporary files and of unused values, of an interrupted change or one in
  * progress.
  */
-static GPtrArray *leftovers(const CstPaths *paths)
+static GPtrArray *secret_files_leftovers(const CstPaths *paths)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *keys = seal_keys_dir(paths);
@@ -108,14 +108,14 @@ static GPtrArray *leftovers(const CstPaths *paths)
 
 gboolean cst_secret_files_have_leftovers(const CstPaths *paths)
 {
-    g_autoptr(GPtrArray) found = leftovers(paths);
+    g_autoptr(GPtrArray) found = secret_files_leftovers(paths);
 
     return found->len > 0;
 }
 
 void cst_secret_files_drop_leftovers(const CstPaths *paths)
 {
-    g_autoptr(GPtrArray) found = leftovers(paths);
+    g_autoptr(GPtrArray) found = secret_files_leftovers(paths);
 
     for (guint i = 0; i < found->len; i++)
         cst_file_remove(g_ptr_array_index(found, i), NULL);
@@ -125,7 +125,7 @@ GPtrArray *cst_secret_files_load(const CstPaths *paths)
 {
     Loading loading = {paths, g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free)};
 
-    store_xml_load(paths->secret_dir, "secret", load_one, &loading);
+    store_xml_load(paths->secret_dir, "secret", secret_file_load, &loading);
     return loading.files;
 }
 

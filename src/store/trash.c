@@ -40,7 +40,7 @@ CstTrashed *cst_trashed_copy(const CstTrashed *trashed)
     return copy;
 }
 
-static char *dir_of(const CstPaths *paths, const CstUuid *pool)
+static char *trash_record_dir(const CstPaths *paths, const CstUuid *pool)
 {
     return volume_files_dir(paths, "trash", pool);
 }
@@ -50,7 +50,7 @@ static char *dir_of(const CstPaths *paths, const CstUuid *pool)
 gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTrashed *trashed,
                        GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = trash_record_dir(paths, pool);
     g_autofree char *path = volume_file_path(dir, trashed->hidden);
     g_autoptr(GKeyFile) keys = g_key_file_new();
     g_autofree char *text = NULL;
@@ -71,7 +71,7 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
 gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                           GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = trash_record_dir(paths, pool);
     g_autofree char *path = volume_file_path(dir, hidden);
 
     return access(path, F_OK) != 0 || (cst_may_change(error) && cst_file_remove(path, error));
@@ -79,7 +79,7 @@ gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static gboolean parse(GKeyFile *keys, CstTrashed *trashed, GError **error)
+static gboolean trash_record_parse(GKeyFile *keys, CstTrashed *trashed, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -110,13 +110,13 @@ static CstTrashed *read_record(const char *path, const char *hidden, GError **er
                  why->message);
         return NULL;
     }
-    return parse(keys, trashed, error) ? g_steal_pointer(&trashed) : NULL;
+    return trash_record_parse(keys, trashed, error) ? g_steal_pointer(&trashed) : NULL;
 }
 
 gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                         CstTrashed **ret_trashed, GError **error)
 {
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = trash_record_dir(paths, pool);
     g_autofree char *path = volume_file_path(dir, hidden);
     g_autoptr(GError) why = NULL;
 
@@ -127,7 +127,7 @@ gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *
     return FALSE;
 }
 
-static int compare(gconstpointer a, gconstpointer b)
+static int compare_trashed(gconstpointer a, gconstpointer b)
 {
     const CstTrashed *one = *(CstTrashed *const *)a, *other = *(CstTrashed *const *)b;
 
@@ -139,7 +139,7 @@ static int compare(gconstpointer a, gconstpointer b)
 GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **error)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trashed_free);
-    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *dir = trash_record_dir(paths, pool);
     g_autoptr(GPtrArray) names = volume_files_list(dir, error);
 
     if (!names)
@@ -154,6 +154,6 @@ GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **e
         else if (trashed)
             g_ptr_array_add(list, trashed);
     }
-    g_ptr_array_sort(list, compare);
+    g_ptr_array_sort(list, compare_trashed);
     return g_steal_pointer(&list);
 }

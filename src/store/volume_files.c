@@ -25,7 +25,7 @@ char *volume_file_path(const char *dir, const char *volume)
     return g_strdup_printf("%s/=%s", dir, escaped);
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
+static int compare_file_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -56,6 +56,6 @@ GPtrArray *volume_files_list(const char *dir, GError **error)
         cst_fail_errno(error, failure, _("cannot read '%s'"), dir);
         return NULL;
     }
-    g_ptr_array_sort(names, compare_names);
+    g_ptr_array_sort(names, compare_file_names);
     return g_steal_pointer(&names);
 }

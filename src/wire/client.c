@@ -20,7 +20,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-static void pending_free(gpointer data)
+static void wire_pending_free(gpointer data)
 {
     CstWirePending *pending = data;
 
@@ -45,7 +45,7 @@ CstWireClient *cst_wire_client_new(int fd)
     client->in_size = 64 * 1024;
     client->in = g_malloc(client->in_size);
     client->out = g_byte_array_new();
-    client->pending = g_hash_table_new_full(NULL, NULL, NULL, pending_free);
+    client->pending = g_hash_table_new_full(NULL, NULL, NULL, wire_pending_free);
     client->streams = g_hash_table_new(NULL, NULL);
     client->last_in = client->last_pump = g_get_monotonic_time();
     return client;

@@ -194,7 +194,7 @@ gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **
 }
 
 /* Sends the final packet with @status and waits until the server has ended the stream. */
-static gboolean end_stream(CstWireStream *stream, uint32_t status, GError **error)
+static gboolean wire_stream_end(CstWireStream *stream, uint32_t status, GError **error)
 {
     CstWireHeader header = stream->header;
 
@@ -215,7 +215,7 @@ gboolean cst_wire_stream_finish(CstWireStream *stream, GError **error)
 {
     if (!stream_usable(stream, error))
         return FALSE;
-    if (!stream->server_done && !end_stream(stream, WIRE_OK, error))
+    if (!stream->server_done && !wire_stream_end(stream, WIRE_OK, error))
         return FALSE;
     return stream_usable(stream, error);
 }
@@ -230,7 +230,7 @@ void cst_wire_stream_free(CstWireStream *stream)
         /* Data that still arrives is dropped and not passed to the function. */
         if (stream->state != CST_STREAM_FAILED)
             stream->state = CST_STREAM_EOF;
-        end_stream(stream, WIRE_ERROR, &ignored);
+        wire_stream_end(stream, WIRE_ERROR, &ignored);
     }
     g_hash_table_remove(stream->client->streams, GUINT_TO_POINTER(stream->header.serial));
     g_clear_error(&stream->error);

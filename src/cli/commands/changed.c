@@ -23,7 +23,7 @@ static uint64_t chunks_of(const CliChanged *changed)
     return cst_div_up(changed->capacity, changed->chunk);
 }
 
-static size_t bytes_of(const CliChanged *changed)
+static size_t changed_bitmap_bytes(const CliChanged *changed)
 {
     return (size_t)cst_div_up(chunks_of(changed), 8);
 }
@@ -42,7 +42,7 @@ void cli_changed_mark(CliChanged *changed, uint64_t offset, uint64_t length)
         changed->dirty[i / 8] |= (uint8_t)(1u << (i % 8));
 }
 
-static gboolean mark(uint64_t offset, uint64_t length, gpointer data, GError **error)
+static gboolean changed_mark_range(uint64_t offset, uint64_t length, gpointer data, GError **error)
 {
     cli_changed_mark(data, offset, length);
     return TRUE;
@@ -52,7 +52,7 @@ static gboolean mark(uint64_t offset, uint64_t length, gpointer data, GError **e
  * Return: TRUE if the storage cannot report changes, which is not a failure. Passes other errors
  * on.
  */
-static gboolean is_not_told(GError **why, GError **error)
+static gboolean is_change_unsupported(GError **why, GError **error)
 {
     if (g_error_matches(*why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||
         g_error_matches(*why, CST_ERROR, CST_ERROR_NO_SUPPORT))
@@ -77,21 +77,22 @@ gboolean cli_changed_ask(CstConn *conn, const CstVolRef *vol, const char *since,
     cli_changed_clear(ret);
     ret->chunk = chunk;
     ret->capacity = capacity;
-    ret->dirty = cst_alloc0(bytes_of(ret), 1, vol->name, error);
+    ret->dirty = cst_alloc0(changed_bitmap_bytes(ret), 1, vol->name, error);
     if (!ret->dirty)
         return FALSE;
-    if (cst_conn_vol_changed(conn, vol, since, until, mark, ret, task, &told, &why)) {
+    if (cst_conn_vol_changed(conn, vol, since, until, changed_mark_range, ret, task, &told, &why)) {
         ret->identity = told.identity;
         return cli_check_size(vol->name, capacity, told.capacity, error);
     }
     cli_changed_clear(ret);
-    return is_not_told(&why, error);
+    return is_change_unsupported(&why, error);
 }
 
 gboolean cli_changed_equal(const CliChanged *a, const CliChanged *b)
 {
     return a->dirty && b->dirty && strcmp(a->identity, b->identity) == 0 &&
-           bytes_of(a) == bytes_of(b) && memcmp(a->dirty, b->dirty, bytes_of(a)) == 0;
+           changed_bitmap_bytes(a) == changed_bitmap_bytes(b) &&
+           memcmp(a->dirty, b->dirty, changed_bitmap_bytes(a)) == 0;
 }
 
 GArray *cli_changed_runs(const CliChanged *changed, uint64_t gap)
@@ -120,7 +121,7 @@ gboolean cli_snapshot_identify(CstConn *conn, const CstVolRef *vol, const char *
     CstVolChanged told = {0};
 
     if (!cst_conn_vol_changed(conn, vol, snapshot, snapshot, pass_over, NULL, NULL, &told, &why) &&
-        !is_not_told(&why, error))
+        !is_change_unsupported(&why, error))
         return FALSE;
     *ret_identity = told.identity ? told.identity : g_strdup("");
     *ret_capacity = told.capacity;

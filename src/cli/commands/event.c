@@ -60,7 +60,7 @@ static void list_types(CliCtl *ctl, const CliEventType *types)
     cli_sheet_end(&sheet);
 }
 
-static const CliEventType *find_type(const CliEventType *types, const char *name)
+static const CliEventType *find_event_type(const CliEventType *types, const char *name)
 {
     for (; types->name; types++)
         if (g_str_equal(types->name, name))
@@ -68,8 +68,8 @@ static const CliEventType *find_type(const CliEventType *types, const char *name
     return NULL;
 }
 
-static gboolean read_request(const CliArgs *args, const CliEventType *types, Request *ret_request,
-                             GError **error)
+static gboolean read_event_request(const CliArgs *args, const CliEventType *types,
+                                   Request *ret_request, GError **error)
 {
     Request request = {
         .timeout_ms = -1,
@@ -83,7 +83,7 @@ static gboolean read_request(const CliArgs *args, const CliEventType *types, Req
     if (!name)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("either --list or --event <type> is required"));
-    request.type = find_type(types, name);
+    request.type = find_event_type(types, name);
     if (!request.type)
         return cst_fail(error, CST_ERROR_USAGE, _("unknown event type %s"), name);
     if (!cli_args_timeout(args, &request.timeout_ms, error))
@@ -198,7 +198,7 @@ gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *ev
         list_types(ctl, events->types);
         return TRUE;
     }
-    if (!read_request(args, events->types, &request, error) || !cli_conn(ctl, error) ||
+    if (!read_event_request(args, events->types, &request, error) || !cli_conn(ctl, error) ||
         (one && !events->find(ctl, args, &uuid, error)))
         return FALSE;
     return subscribe_and_wait(ctl, &request, one ? &uuid : NULL, events->print, error);

@@ -34,7 +34,7 @@ static gboolean read_address(CliServing *serving, const char *text, GError **err
     return TRUE;
 }
 
-static gboolean read_place(CliServing *serving, const CliArgs *args, GError **error)
+static gboolean read_serving_place(CliServing *serving, const CliArgs *args, GError **error)
 {
     const char *socket, *address;
 
@@ -82,7 +82,7 @@ char *cli_serving_uri(const CliServing *serving)
 
 gboolean cli_serving_read(CliServing *serving, const CliArgs *args, GError **error)
 {
-    return read_tls(serving, args, error) && read_place(serving, args, error);
+    return read_tls(serving, args, error) && read_serving_place(serving, args, error);
 }
 
 void cli_serving_say(CliCtl *ctl, const char *name, const char *uri)

@@ -103,7 +103,7 @@ static char *list_nodes(xmlDoc *doc, const xmlNodeSet *nodes)
     return g_string_free(text, FALSE);
 }
 
-static xmlXPathObject *evaluate(xmlDoc *doc, const char *xpath)
+static xmlXPathObject *xpath_evaluate(xmlDoc *doc, const char *xpath)
 {
     g_autoptr(xmlXPathContext) context = xmlXPathNewContext(doc);
 
@@ -124,7 +124,7 @@ static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GEr
         cst_fail(error, CST_ERROR_XML, "%s", _("the server's answer is not well formed"));
         return NULL;
     }
-    object = evaluate(doc, xpath);
+    object = xpath_evaluate(doc, xpath);
     if (!object || object->type != XPATH_NODESET) {
         cst_fail(error, CST_ERROR_INVALID, _("Incorrect xpath '%s'"), xpath);
         return NULL;
@@ -135,7 +135,7 @@ static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GEr
 char *cli_xml_text(const char *xml, const char *xpath)
 {
     g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, PARSE_SILENTLY);
-    g_autoptr(xmlXPathObject) object = doc ? evaluate(doc, xpath) : NULL;
+    g_autoptr(xmlXPathObject) object = doc ? xpath_evaluate(doc, xpath) : NULL;
     g_autofree char *found = NULL;
     xmlChar *text;
 

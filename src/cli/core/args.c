@@ -20,7 +20,7 @@ void cli_args_free(CliArgs *args)
     g_free(args);
 }
 
-static const CliArg *find_item(const CliArgs *args, const char *name)
+static const CliArg *args_find_item(const CliArgs *args, const char *name)
 {
     for (guint i = 0; i < args->items->len; i++) {
         const CliArg *item = &g_array_index(args->items, CliArg, i);
@@ -45,7 +45,7 @@ char *cli_full_name_pool(const char *word)
     return name ? g_strndup(word, (size_t)(name - 1 - word)) : NULL;
 }
 
-static gboolean takes_rest(const CliCommand *command)
+static gboolean command_has_rest(const CliCommand *command)
 {
     for (const CliOption *option = command->options; option && option->name; option++)
         if (option->kind == CLI_OPT_ARGV)
@@ -91,25 +91,25 @@ gboolean cli_args_takes_word(const CliArgs *args, const CliOption *option, const
 {
     return cli_option_is_positional(option) && !cli_args_name_pool(args, option) &&
            !stands_for_pool(args, option, word) &&
-           (!(option->flags & CLI_OPT_NO_SLASH) || !takes_rest(args->command) ||
+           (!(option->flags & CLI_OPT_NO_SLASH) || !command_has_rest(args->command) ||
             (!args->by_alias && !(word && strchr(word, '/'))));
 }
 
 gboolean cli_args_has(const CliArgs *args, const char *name)
 {
-    return find_item(args, name) != NULL;
+    return args_find_item(args, name) != NULL;
 }
 
 gboolean cli_args_is_plain(const CliArgs *args, const char *name)
 {
-    const CliArg *item = find_item(args, name);
+    const CliArg *item = args_find_item(args, name);
 
     return item && item->plain;
 }
 
 const char *cli_args_origin(const CliArgs *args, const char *name)
 {
-    const CliArg *item = find_item(args, name);
+    const CliArg *item = args_find_item(args, name);
 
     return item ? item->origin : NULL;
 }
@@ -124,7 +124,7 @@ void cli_args_imply(CliArgs *args, const CliOption *option, const char *value, c
 gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
                          GError **error)
 {
-    const CliArg *item = find_item(args, name);
+    const CliArg *item = args_find_item(args, name);
 
     if (!item) {
         *ret_value = NULL;
@@ -146,7 +146,7 @@ gboolean cli_args_bad_number(const char *value, const char *name, GError **error
 
 gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_value, GError **error)
 {
-    const CliArg *item = find_item(args, name);
+    const CliArg *item = args_find_item(args, name);
     guint64 value = 0;
 
     if (!item)
@@ -160,7 +160,7 @@ gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_valu
 gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
                        uint64_t *ret_value, GError **error)
 {
-    const CliArg *item = find_item(args, name);
+    const CliArg *item = args_find_item(args, name);
 
     if (!item)
         return TRUE;
@@ -171,7 +171,7 @@ gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_s
 
 gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error)
 {
-    const CliArg *item = find_item(args, "timeout");
+    const CliArg *item = args_find_item(args, "timeout");
     unsigned seconds = 0;
 
     if (!item)

@@ -110,7 +110,8 @@ static void restore_signals(const struct sigaction *old)
 
 /* --- starting --------------------------------------------------------------------------------- */
 
-static gboolean spawn(const CliCtl *ctl, const CliArgs *args, int fd, GPid *ret_pid, GError **error)
+static gboolean background_spawn(const CliCtl *ctl, const CliArgs *args, int fd, GPid *ret_pid,
+                                 GError **error)
 {
     const int target = CHILD_FD;
     g_autoptr(GPtrArray) argv = make_argv(ctl, args);
@@ -127,7 +128,7 @@ static gboolean spawn(const CliCtl *ctl, const CliArgs *args, int fd, GPid *ret_
 }
 
 /* Return: the job number from the pipe; 0 if the background process ended without sending one. */
-static uint64_t read_number(int fd)
+static uint64_t background_read_job(int fd)
 {
     char text[32] = "";
     size_t len = 0;
@@ -149,7 +150,7 @@ static CstExitStatus exit_status(GPid pid)
     return WIFEXITED(status) ? (CstExitStatus)WEXITSTATUS(status) : CST_EXIT_FAILED;
 }
 
-static gpointer reap(gpointer pid)
+static gpointer background_reap(gpointer pid)
 {
     exit_status(GPOINTER_TO_INT(pid));
     return NULL;
@@ -166,17 +167,17 @@ gboolean cli_background_start(const CliCtl *ctl, const CliArgs *args, uint64_t *
     if (pipe2(ends, O_CLOEXEC) < 0)
         return cst_fail_errno(error, errno, "%s", _("cannot make a pipe"));
     fflush(ctl->out);
-    started = spawn(ctl, args, ends[1], &pid, error);
+    started = background_spawn(ctl, args, ends[1], &pid, error);
     close(ends[1]);
     if (started) {
         other = pid;
         pass_signals(old);
-        *ret_job = read_number(ends[0]);
+        *ret_job = background_read_job(ends[0]);
         *ret_status = *ret_job ? CST_EXIT_OK : exit_status(pid);
         restore_signals(old);
         /* The shell does not exit, so a thread must wait for the child. */
         if (*ret_job && ctl->in_shell)
-            g_thread_unref(g_thread_new("reap", reap, GINT_TO_POINTER(pid)));
+            g_thread_unref(g_thread_new("reap", background_reap, GINT_TO_POINTER(pid)));
     }
     close(ends[0]);
     return started;

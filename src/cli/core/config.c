@@ -99,8 +99,8 @@ static gboolean set_format(const Loading *loading, const char *key, const char *
     return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is no format of volumes"), value);
 }
 
-static gboolean set_color(const Loading *loading, const char *key, const char *value,
-                          GError **error)
+static gboolean config_set_color(const Loading *loading, const char *key, const char *value,
+                                 GError **error)
 {
     loading->config->has_color = TRUE;
     return cli_color_parse(value, &loading->config->color) ||
@@ -131,12 +131,12 @@ static const struct {
     gboolean (*set)(const Loading *loading, const char *key, const char *value, GError **error);
 } settings[] = {
     {"defaults", "uri", FALSE, set_uri},       {"defaults", "pool", FALSE, set_pool},
-    {"defaults", "format", FALSE, set_format}, {"output", "color", TRUE, set_color},
+    {"defaults", "format", FALSE, set_format}, {"output", "color", TRUE, config_set_color},
     {"columns", NULL, TRUE, set_columns},
 };
 
-static gboolean apply(const char *group, const char *key, const char *value, unsigned line,
-                      gpointer data, GError **error)
+static gboolean config_apply_setting(const char *group, const char *key, const char *value,
+                                     unsigned line, gpointer data, GError **error)
 {
     Loading *loading = data;
 
@@ -155,7 +155,7 @@ static gboolean apply(const char *group, const char *key, const char *value, uns
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static gboolean load(Loading *loading, gboolean required, GError **error)
+static gboolean config_load_file(Loading *loading, gboolean required, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autofree char *text = NULL;
@@ -167,7 +167,7 @@ static gboolean load(Loading *loading, gboolean required, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (cst_settings_read(text, len, apply, loading, error))
+    if (cst_settings_read(text, len, config_apply_setting, loading, error))
         return TRUE;
     g_prefix_error(error, "%s: ", loading->path);
     return FALSE;
@@ -190,11 +190,11 @@ static gboolean load_all(const CliGroup *groups, CliConfig *config, GError **err
 
     if (named && (!*named || g_str_equal(named, "/dev/null")))
         return TRUE;
-    if (!named && !load(&loading, FALSE, error))
+    if (!named && !config_load_file(&loading, FALSE, error))
         return FALSE;
     loading.path = named ? named : own;
     loading.is_own = TRUE;
-    return (!named && !is_our_home(own)) || load(&loading, named != NULL, error);
+    return (!named && !is_our_home(own)) || config_load_file(&loading, named != NULL, error);
 }
 
 gboolean cli_config_load(const CliGroup *groups, CliConfig *ret_config, GError **error)

@@ -107,9 +107,9 @@ char *cli_format(const CliCtl *ctl, const char *format, va_list args)
     return ctl->settings.json ? g_strdup_vprintf(format, args) : cst_text_vformat(format, args);
 }
 
-static void set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
+static void ctl_set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
     G_GNUC_PRINTF(3, 0);
-static void set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
+static void ctl_set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
 {
     g_free(*text);
     *text = cli_format(ctl, format, args);
@@ -120,7 +120,7 @@ gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_text(ctl, &ctl->headline, format, args);
+    ctl_set_text(ctl, &ctl->headline, format, args);
     va_end(args);
     return FALSE;
 }
@@ -130,7 +130,7 @@ void cli_hint(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_text(ctl, &ctl->hint, format, args);
+    ctl_set_text(ctl, &ctl->hint, format, args);
     va_end(args);
 }
 
@@ -139,7 +139,7 @@ void cli_next_step(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_text(ctl, &ctl->next_step, format, args);
+    ctl_set_text(ctl, &ctl->next_step, format, args);
     va_end(args);
 }
 
@@ -177,6 +177,6 @@ void cli_plan(CliCtl *ctl, const char *format, ...)
     if (!ctl->settings.dry_run)
         return;
     va_start(args, format);
-    set_text(ctl, &ctl->plan, format, args);
+    ctl_set_text(ctl, &ctl->plan, format, args);
     va_end(args);
 }

@@ -94,7 +94,7 @@ static gboolean set_debug(const char *value, GError **error)
     return TRUE;
 }
 
-static gboolean set_color(CliSettings *settings, const char *value, GError **error)
+static gboolean options_set_color(CliSettings *settings, const char *value, GError **error)
 {
     settings->has_color = TRUE;
     return cli_color_parse(value, &settings->color) ||
@@ -102,7 +102,7 @@ static gboolean set_color(CliSettings *settings, const char *value, GError **err
                     value);
 }
 
-static gboolean check_number(char letter, const char *value, GError **error)
+static gboolean options_check_number(char letter, const char *value, GError **error)
 {
     guint64 number;
 
@@ -111,7 +111,7 @@ static gboolean check_number(char letter, const char *value, GError **error)
     return cst_fail(error, CST_ERROR_USAGE, _("Invalid value for option -%c"), letter);
 }
 
-static gboolean set_switch(CliSettings *settings, const char *name)
+static gboolean options_set_switch(CliSettings *settings, const char *name)
 {
     const struct {
         const char *name;
@@ -132,16 +132,16 @@ static gboolean set_switch(CliSettings *settings, const char *name)
     return FALSE;
 }
 
-static gboolean apply(const CliGlobalOption *option, const char *value, CliSettings *settings,
-                      CliAction *action, GError **error)
+static gboolean options_apply_option(const CliGlobalOption *option, const char *value,
+                                     CliSettings *settings, CliAction *action, GError **error)
 {
-    if (set_switch(settings, option->name))
+    if (options_set_switch(settings, option->name))
         return TRUE;
     switch (option->short_name) {
     case 'c': settings->uri = value; return TRUE;
     case 'd': return set_debug(value, error);
     case 'k':
-    case 'K': return check_number(option->short_name, value, error);
+    case 'K': return options_check_number(option->short_name, value, error);
     case 'h': *action = CLI_SHOW_HELP; return TRUE;
     case 'V': *action = CLI_SHOW_LONG_VERSION; return TRUE;
     case 'v':
@@ -152,7 +152,7 @@ static gboolean apply(const CliGlobalOption *option, const char *value, CliSetti
     if (g_str_equal(option->name, "root"))
         settings->root = value;
     else if (g_str_equal(option->name, "color"))
-        return set_color(settings, value, error);
+        return options_set_color(settings, value, error);
     return TRUE;
 }
 
@@ -194,7 +194,7 @@ gboolean cli_options_parse(int argc, char **argv, CliSettings *ret_settings, Cli
         if (got == '?')
             return unknown_option(word, error);
         option = got >= LONG_BASE ? &options[got - LONG_BASE] : option_by_letter(got);
-        if (!apply(option, optarg, ret_settings, ret_action, error))
+        if (!options_apply_option(option, optarg, ret_settings, ret_action, error))
             return FALSE;
         /* As in virsh, later words are ignored. */
         if (*ret_action != CLI_RUN)

@@ -150,7 +150,7 @@ static gboolean fail_option(const CliGroup *groups, const CliCommand *command, c
                     command->name, name);
 }
 
-static gboolean take_option(Parser *parser, const char *word, GError **error)
+static gboolean parse_long_option(Parser *parser, const char *word, GError **error)
 {
     const CliCommand *command = parser->args->command;
     const char *equals = strchr(word, '=');
@@ -186,7 +186,8 @@ static const CliOption *option_of_letter(const CliCommand *command, char letter)
 }
 
 /** Consume "-f" and "-fVALUE" if the command has the letter. FALSE: @word is a plain word. */
-static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, GError **error)
+static gboolean parse_letter_option(Parser *parser, const char *word, gboolean *ret_ok,
+                                    GError **error)
 {
     const CliOption *option = word[0] == '-' && g_ascii_isalpha(word[1])
                                   ? option_of_letter(parser->args->command, word[1])
@@ -238,7 +239,7 @@ static const CliOption *next_positional(const Parser *parser, const char *word)
     return NULL;
 }
 
-static gboolean take_data(Parser *parser, const char *word, GError **error)
+static gboolean parse_positional(Parser *parser, const char *word, GError **error)
 {
     const CliOption *option = next_positional(parser, word);
 
@@ -250,7 +251,7 @@ static gboolean take_data(Parser *parser, const char *word, GError **error)
     return TRUE;
 }
 
-static gboolean take_word(Parser *parser, const char *const *at, GError **error)
+static gboolean parse_command_word(Parser *parser, const char *const *at, GError **error)
 {
     const char *word = *at;
     gboolean ok = FALSE;
@@ -259,16 +260,16 @@ static gboolean take_word(Parser *parser, const char *const *at, GError **error)
     if (parser->pending)
         return add_arg(parser, parser->pending, word, error);
     if (parser->data_only)
-        return take_data(parser, word, error);
+        return parse_positional(parser, word, error);
     if (g_str_equal(word, "--")) {
         parser->data_only = TRUE;
         return TRUE;
     }
     if (g_str_has_prefix(word, "--") && g_ascii_isalnum(word[2]))
-        return take_option(parser, word + 2, error);
-    if (take_letter(parser, word, &ok, error))
+        return parse_long_option(parser, word + 2, error);
+    if (parse_letter_option(parser, word, &ok, error))
         return ok;
-    return take_data(parser, word, error);
+    return parse_positional(parser, word, error);
 }
 
 static gboolean is_missing(const CliArgs *args, const CliOption *option)
@@ -300,7 +301,7 @@ static gboolean check_required(const CliArgs *args, GError **error)
 }
 
 /** Remove the plain words from @args and return them. */
-static GPtrArray *take_back_words(CliArgs *args)
+static GPtrArray *steal_plain_words(CliArgs *args)
 {
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
 
@@ -327,10 +328,10 @@ static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **err
 
     if (config->pool.value && first && (first->flags & CLI_OPT_POOL) &&
         cli_args_is_plain(args, first->name) && !check_required(args, NULL))
-        words = take_back_words(args);
+        words = steal_plain_words(args);
     cli_config_imply_pool(config, args);
     for (guint i = 0; words && i < words->len; i++)
-        if (!take_data(parser, words->pdata[i], error))
+        if (!parse_positional(parser, words->pdata[i], error))
             return FALSE;
     return TRUE;
 }
@@ -347,8 +348,8 @@ static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 }
 
 /** Find the command at the start of @words. *ret_used is the number of words that name it. */
-static const CliCommand *command_of(const CliGroup *groups, const char *const *words,
-                                    guint *ret_used)
+static const CliCommand *command_from_words(const CliGroup *groups, const char *const *words,
+                                            guint *ret_used)
 {
     const CliCommand *command = cli_command_find(groups, words[0]);
 
@@ -374,7 +375,7 @@ static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const
                           GError **error)
 {
     guint used;
-    const CliCommand *command = command_of(groups, words, &used);
+    const CliCommand *command = command_from_words(groups, words, &used);
     g_autoptr(CliArgs) args = NULL;
     Parser parser = {.groups = groups};
 
@@ -385,7 +386,7 @@ static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const
     args = args_new(command, words[0]);
     parser.args = args;
     for (const char *const *word = words + used; *word; word++)
-        if (!take_word(&parser, word, error)) {
+        if (!parse_command_word(&parser, word, error)) {
             if (!(command->flags & CLI_CMD_HELP))
                 return NULL;
             g_clear_error(error);
@@ -448,12 +449,12 @@ CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
     if (argc == 0)
         return NULL;
     memcpy(words, argv, argc * sizeof(char *));
-    command = command_of(groups, words, &used);
+    command = command_from_words(groups, words, &used);
     if (!command)
         return NULL;
     parser.args = args_new(command, words[0]);
     for (const char *const *word = words + used; *word; word++)
-        take_word(&parser, word, NULL);
+        parse_command_word(&parser, word, NULL);
     *ret_pending = parser.pending;
     *ret_data_only = parser.data_only;
     return parser.args;

@@ -16,7 +16,7 @@ typedef struct {
     GPtrArray *line;  /**< words of the command being read */
 } Splitter;
 
-static gboolean is_blank(char c)
+static gboolean is_blank_char(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -26,7 +26,7 @@ static gboolean is_end(char c)
     return c == ';' || c == '\n';
 }
 
-static void end_line(Splitter *splitter)
+static void splitter_end_line(Splitter *splitter)
 {
     if (splitter->line->len == 0)
         return;
@@ -34,7 +34,7 @@ static void end_line(Splitter *splitter)
     g_ptr_array_add(splitter->lines, g_ptr_array_steal(splitter->line, NULL));
 }
 
-static gboolean escaped(Splitter *splitter, GString *word, GError **error)
+static gboolean splitter_read_escape(Splitter *splitter, GString *word, GError **error)
 {
     splitter->pos++;
     if (*splitter->pos == '\0')
@@ -45,7 +45,7 @@ static gboolean escaped(Splitter *splitter, GString *word, GError **error)
     return TRUE;
 }
 
-static gboolean read_word(Splitter *splitter, GError **error)
+static gboolean splitter_read_word(Splitter *splitter, GError **error)
 {
     g_autoptr(GString) word = g_string_new(NULL);
     gboolean single = FALSE;
@@ -54,14 +54,14 @@ static gboolean read_word(Splitter *splitter, GError **error)
     while (*splitter->pos) {
         char c = *splitter->pos;
 
-        if (!single && !twice && (is_blank(c) || is_end(c)))
+        if (!single && !twice && (is_blank_char(c) || is_end(c)))
             break;
         if (c == '\'' && !twice) {
             single = !single;
         } else if (c == '"' && !single) {
             twice = !twice;
         } else if (c == '\\' && !single) {
-            if (!escaped(splitter, word, error))
+            if (!splitter_read_escape(splitter, word, error))
                 return FALSE;
             continue;
         } else {
@@ -75,23 +75,23 @@ static gboolean read_word(Splitter *splitter, GError **error)
     return TRUE;
 }
 
-static gboolean split(Splitter *splitter, GError **error)
+static gboolean splitter_split_lines(Splitter *splitter, GError **error)
 {
     while (*splitter->pos) {
-        if (is_blank(*splitter->pos)) {
+        if (is_blank_char(*splitter->pos)) {
             splitter->pos++;
         } else if (g_str_has_prefix(splitter->pos, "\\\n")) {
             splitter->pos += 2;
         } else if (is_end(*splitter->pos)) {
-            end_line(splitter);
+            splitter_end_line(splitter);
             splitter->pos++;
         } else if (*splitter->pos == '#') {
             splitter->pos += strcspn(splitter->pos, "\n");
-        } else if (!read_word(splitter, error)) {
+        } else if (!splitter_read_word(splitter, error)) {
             return FALSE;
         }
     }
-    end_line(splitter);
+    splitter_end_line(splitter);
     return TRUE;
 }
 
@@ -102,7 +102,7 @@ GPtrArray *cli_words_split(const char *text, GError **error)
         .lines = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev),
         .line = g_ptr_array_new_with_free_func(g_free),
     };
-    gboolean ok = split(&splitter, error);
+    gboolean ok = splitter_split_lines(&splitter, error);
 
     g_ptr_array_unref(splitter.line);
     if (!ok)

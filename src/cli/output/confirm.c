@@ -20,7 +20,7 @@ static gboolean begins_alike(const char *answer, const char *word)
                         g_unichar_tolower(g_utf8_get_char_validated(word, -1));
 }
 
-static gboolean ask(CliCtl *ctl, const char *question)
+static gboolean confirm_read_answer(CliCtl *ctl, const char *question)
 {
     char answer[16] = "";
 
@@ -54,7 +54,7 @@ gboolean cli_confirm(CliCtl *ctl, GError **error, const char *format, ...)
     if (!terminal)
         return cst_fail(error, CST_ERROR_USAGE,
                         _("%s There is no terminal to ask at: --yes says yes"), question);
-    if (!ask(ctl, question))
+    if (!confirm_read_answer(ctl, question))
         return cst_fail(error, CST_ERROR_CANCELLED, "%s", _("not confirmed"));
     return TRUE;
 }

@@ -32,7 +32,7 @@ static char *full_name(const CliEach *each, gconstpointer thing)
     return pool ? g_strdup_printf("%s/%s", pool, name) : g_strdup(name);
 }
 
-static char *names_of(const CliEach *each, const GPtrArray *things)
+static char *each_names_text(const CliEach *each, const GPtrArray *things)
 {
     GString *names = g_string_new(NULL);
 
@@ -48,9 +48,10 @@ static char *names_of(const CliEach *each, const GPtrArray *things)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
 /* Ask once. The answer applies to all objects. */
-static gboolean ask(CliCtl *ctl, const CliEach *each, const GPtrArray *things, GError **error)
+static gboolean each_confirm_all(CliCtl *ctl, const CliEach *each, const GPtrArray *things,
+                                 GError **error)
 {
-    g_autofree char *names = each->question ? names_of(each, things) : NULL;
+    g_autofree char *names = each->question ? each_names_text(each, things) : NULL;
 
     if (!names)
         return TRUE;
@@ -63,7 +64,7 @@ static gboolean ask(CliCtl *ctl, const CliEach *each, const GPtrArray *things, G
 #pragma GCC diagnostic pop
 
 /* Add the names of @thing to the current item. */
-static void add_names(Run *run, gconstpointer thing)
+static void each_add_names(Run *run, gconstpointer thing)
 {
     const char *pool = NULL, *name;
 
@@ -78,7 +79,7 @@ static void add_names(Run *run, gconstpointer thing)
     }
 }
 
-static void add_item(Run *run, gconstpointer thing, const GError *why)
+static void each_add_item(Run *run, gconstpointer thing, const GError *why)
 {
     g_autofree char *problem = why ? cst_error_text(why) : NULL;
     const CliFact facts[] = {
@@ -87,7 +88,7 @@ static void add_item(Run *run, gconstpointer thing, const GError *why)
     };
 
     cli_sheet_begin_object(&run->sheet, NULL, NULL);
-    add_names(run, thing);
+    each_add_names(run, thing);
     cli_sheet_add(&run->sheet, facts, G_N_ELEMENTS(facts));
     cli_sheet_end_object(&run->sheet);
 }
@@ -104,7 +105,7 @@ static void show_item(Run *run, const char *name, gconstpointer thing, gpointer 
 
     cli_sheet_begin_object(sheet, NULL, sheet->label_width ? NULL : name);
     if (!run->each->object)
-        add_names(run, thing);
+        each_add_names(run, thing);
     if (!run->each->show(sheet, thing, data, ret_why)) {
         const CliFact fact = cli_fact_text("problem", NULL, (problem = cst_error_text(*ret_why)));
 
@@ -114,7 +115,7 @@ static void show_item(Run *run, const char *name, gconstpointer thing, gpointer 
 }
 
 /* Return: FALSE if the user cancelled this object, which cancels all later ones too. */
-static gboolean run_one(Run *run, gconstpointer thing, gpointer data)
+static gboolean each_run_object(Run *run, gconstpointer thing, gpointer data)
 {
     CliCtl *ctl = run->ctl;
     g_autofree char *name = full_name(run->each, thing);
@@ -132,7 +133,7 @@ static gboolean run_one(Run *run, gconstpointer thing, gpointer data)
         g_clear_error(&why);
     }
     if (!run->each->show)
-        add_item(run, thing, why);
+        each_add_item(run, thing, why);
     if (!why)
         return TRUE;
     run->failed++;
@@ -144,7 +145,7 @@ static gboolean run_one(Run *run, gconstpointer thing, gpointer data)
     return !g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED);
 }
 
-static gboolean finish(Run *run, guint count, GError **error)
+static gboolean each_finish_run(Run *run, guint count, GError **error)
 {
     CliCtl *ctl = run->ctl;
 
@@ -200,7 +201,7 @@ gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpo
                           : each->run(ctl, things->pdata[0], data, error);
     if (cli_args_has(ctl->current, "detach"))
         return cst_fail(error, CST_ERROR_USAGE, "%s", _("--detach goes with one at a time"));
-    if (!ask(ctl, each, things, error))
+    if (!each_confirm_all(ctl, each, things, error))
         return FALSE;
     cli_sheet_begin(&run.sheet, ctl);
     run.sheet.label_width = each->label_width;
@@ -208,7 +209,7 @@ gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpo
     run.sheet.depth = 0; /* the list has no line in text output */
     run.plans = g_string_new(NULL);
     ctl->one_of_several = TRUE;
-    while (done < things->len && run_one(&run, things->pdata[done], data)) {
+    while (done < things->len && each_run_object(&run, things->pdata[done], data)) {
         done++;
         if (each->show && done < things->len)
             cli_print(ctl, "\n");
@@ -217,7 +218,7 @@ gboolean cli_each(CliCtl *ctl, const CliEach *each, const GPtrArray *things, gpo
     /* The objects after the cancelled one count as failed too. */
     if (done < things->len)
         run.failed += things->len - done - 1;
-    return finish(&run, things->len, error);
+    return each_finish_run(&run, things->len, error);
 }
 
 void cli_each_add(GPtrArray *words, int index, const char *word)

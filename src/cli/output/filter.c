@@ -125,7 +125,7 @@ static gboolean read_bool(const char *text, uint64_t *ret_value)
     return *ret_value || g_str_equal(text, "no") || g_str_equal(text, "false");
 }
 
-static gboolean read_number(CliCellKind kind, const char *text, uint64_t *ret_number)
+static gboolean filter_read_number(CliCellKind kind, const char *text, uint64_t *ret_number)
 {
     switch (kind) {
     case CLI_CELL_BOOL: return read_bool(text, ret_number);
@@ -137,7 +137,7 @@ static gboolean read_number(CliCellKind kind, const char *text, uint64_t *ret_nu
     }
 }
 
-static gboolean is_text(CliCellKind kind)
+static gboolean cell_kind_is_text(CliCellKind kind)
 {
     return kind == CLI_CELL_TEXT || kind == CLI_CELL_WORD;
 }
@@ -147,11 +147,11 @@ static gboolean is_text(CliCellKind kind)
  * @value does not name a column of the same kind. In comparisons of texts, @value is never a
  * column. "format = raw" therefore keeps its meaning if a later version adds a column "raw".
  */
-static gboolean take_column(const Parser *parser, CliFilter *test, const char *value)
+static gboolean filter_set_column(const Parser *parser, CliFilter *test, const char *value)
 {
     int index = cli_column_find(parser->columns, parser->n_columns, value);
 
-    if (index < 0 || is_text(test->column->kind) ||
+    if (index < 0 || cell_kind_is_text(test->column->kind) ||
         parser->columns[index].kind != test->column->kind)
         return FALSE;
     test->compared = &parser->columns[index];
@@ -160,12 +160,13 @@ static gboolean take_column(const Parser *parser, CliFilter *test, const char *v
 }
 
 /* Set the value that @test compares with. */
-static gboolean take_value(const Parser *parser, CliFilter *test, const char *value, GError **error)
+static gboolean filter_set_value(const Parser *parser, CliFilter *test, const char *value,
+                                 GError **error)
 {
     gboolean matches = test->op == OP_MATCH || test->op == OP_NO_MATCH;
     g_autoptr(GError) why = NULL;
 
-    if (matches && !is_text(test->column->kind))
+    if (matches && !cell_kind_is_text(test->column->kind))
         return cst_fail(error, CST_ERROR_USAGE,
                         _("'~' compares texts, and column '%s' has none in it"), test->column->key);
     if (matches) {
@@ -177,12 +178,12 @@ static gboolean take_value(const Parser *parser, CliFilter *test, const char *va
     if (test->absent)
         return test->op == OP_EQ || test->op == OP_NE ||
                cst_fail(error, CST_ERROR_USAGE, _("'-' stands for no value: use it with = or !="));
-    if (is_text(test->column->kind)) {
+    if (cell_kind_is_text(test->column->kind)) {
         test->text = g_strdup(value);
         return TRUE;
     }
-    return read_number(test->column->kind, value, &test->number) ||
-           take_column(parser, test, value) ||
+    return filter_read_number(test->column->kind, value, &test->number) ||
+           filter_set_column(parser, test, value) ||
            cst_fail(error, CST_ERROR_USAGE, _("'%s' is no value of column '%s'"), value,
                     test->column->key);
 }
@@ -203,24 +204,24 @@ static gboolean fail_here(const Parser *parser, const char *expected, GError **e
                                   expected, parser->start);
 }
 
-static gboolean is_name(char c)
+static gboolean is_name_char(char c)
 {
     return g_ascii_isalnum(c) || c == '_' || c == '-';
 }
 
 /* Consume @word (in lower case), unless it is only the start of a longer name. */
-static gboolean take_word(Parser *parser, const char *word)
+static gboolean filter_parse_keyword(Parser *parser, const char *word)
 {
     size_t len = strlen(word);
 
     skip_blanks(parser);
-    if (g_ascii_strncasecmp(parser->at, word, len) != 0 || is_name(parser->at[len]))
+    if (g_ascii_strncasecmp(parser->at, word, len) != 0 || is_name_char(parser->at[len]))
         return FALSE;
     parser->at += len;
     return TRUE;
 }
 
-static gboolean take_operator(Parser *parser, Operator *ret_op)
+static gboolean filter_parse_operator(Parser *parser, Operator *ret_op)
 {
     /* Operators of two characters come first. */
     static const struct {
@@ -241,7 +242,7 @@ static gboolean take_operator(Parser *parser, Operator *ret_op)
 }
 
 /* Consume a word or a quoted text. Return: NULL if neither is next. */
-static char *take_text(Parser *parser)
+static char *filter_parse_text(Parser *parser)
 {
     const char *start;
 
@@ -260,7 +261,7 @@ static char *take_text(Parser *parser)
     return parser->at > start ? g_strndup(start, parser->at - start) : NULL;
 }
 
-static CliFilter *take_test(Parser *parser, GError **error)
+static CliFilter *filter_parse_test(Parser *parser, GError **error)
 {
     g_autoptr(CliFilter) test = g_new0(CliFilter, 1);
     g_autofree char *key = NULL, *value = NULL;
@@ -269,7 +270,7 @@ static CliFilter *take_test(Parser *parser, GError **error)
 
     skip_blanks(parser);
     start = parser->at;
-    while (is_name(*parser->at))
+    while (is_name_char(*parser->at))
         parser->at++;
     key = g_strndup(start, parser->at - start);
     if (!*key) {
@@ -284,16 +285,16 @@ static CliFilter *take_test(Parser *parser, GError **error)
     test->kind = NODE_TEST;
     test->index = (guint)index;
     test->column = &parser->columns[index];
-    if (!take_operator(parser, &test->op)) {
+    if (!filter_parse_operator(parser, &test->op)) {
         fail_here(parser, _("one of = != < <= > >= ~ !~"), error);
         return NULL;
     }
-    value = take_text(parser);
+    value = filter_parse_text(parser);
     if (!value) {
         fail_here(parser, _("a value"), error);
         return NULL;
     }
-    return take_value(parser, test, value, error) ? g_steal_pointer(&test) : NULL;
+    return filter_set_value(parser, test, value, error) ? g_steal_pointer(&test) : NULL;
 }
 
 static CliFilter *node_new(NodeKind kind, CliFilter *left, CliFilter *right)
@@ -306,9 +307,9 @@ static CliFilter *node_new(NodeKind kind, CliFilter *left, CliFilter *right)
     return node;
 }
 
-static CliFilter *take_condition(Parser *parser, GError **error);
+static CliFilter *filter_parse_condition(Parser *parser, GError **error);
 
-static CliFilter *take_factor(Parser *parser, GError **error)
+static CliFilter *filter_parse_factor(Parser *parser, GError **error)
 {
     g_autoptr(CliFilter) inner = NULL;
 
@@ -317,18 +318,18 @@ static CliFilter *take_factor(Parser *parser, GError **error)
         return NULL;
     }
     parser->depth++;
-    if (take_word(parser, "not")) {
-        inner = take_factor(parser, error);
+    if (filter_parse_keyword(parser, "not")) {
+        inner = filter_parse_factor(parser, error);
         parser->depth--;
         return inner ? node_new(NODE_NOT, g_steal_pointer(&inner), NULL) : NULL;
     }
     skip_blanks(parser);
     if (*parser->at != '(') {
         parser->depth--;
-        return take_test(parser, error);
+        return filter_parse_test(parser, error);
     }
     parser->at++;
-    inner = take_condition(parser, error);
+    inner = filter_parse_condition(parser, error);
     parser->depth--;
     skip_blanks(parser);
     if (inner && *parser->at != ')') {
@@ -340,13 +341,13 @@ static CliFilter *take_factor(Parser *parser, GError **error)
 }
 
 /* Parse one or more parts that are joined by @word. */
-static CliFilter *take_joined(Parser *parser, const char *word, NodeKind kind,
-                              CliFilter *(*take_part)(Parser *parser, GError **error),
-                              GError **error)
+static CliFilter *filter_parse_joined(Parser *parser, const char *word, NodeKind kind,
+                                      CliFilter *(*take_part)(Parser *parser, GError **error),
+                                      GError **error)
 {
     g_autoptr(CliFilter) all = take_part(parser, error);
 
-    while (all && take_word(parser, word)) {
+    while (all && filter_parse_keyword(parser, word)) {
         CliFilter *next = take_part(parser, error);
 
         if (!next)
@@ -356,21 +357,21 @@ static CliFilter *take_joined(Parser *parser, const char *word, NodeKind kind,
     return g_steal_pointer(&all);
 }
 
-static CliFilter *take_term(Parser *parser, GError **error)
+static CliFilter *filter_parse_term(Parser *parser, GError **error)
 {
-    return take_joined(parser, "and", NODE_AND, take_factor, error);
+    return filter_parse_joined(parser, "and", NODE_AND, filter_parse_factor, error);
 }
 
-static CliFilter *take_condition(Parser *parser, GError **error)
+static CliFilter *filter_parse_condition(Parser *parser, GError **error)
 {
-    return take_joined(parser, "or", NODE_OR, take_term, error);
+    return filter_parse_joined(parser, "or", NODE_OR, filter_parse_term, error);
 }
 
 CliFilter *cli_filter_parse(const char *text, const CliColumn *columns, guint n_columns,
                             GError **error)
 {
     Parser parser = {.start = text, .at = text, .columns = columns, .n_columns = n_columns};
-    g_autoptr(CliFilter) filter = take_condition(&parser, error);
+    g_autoptr(CliFilter) filter = filter_parse_condition(&parser, error);
 
     skip_blanks(&parser);
     if (filter && *parser.at) {

@@ -95,7 +95,7 @@ void cli_job_leave(CliCtl *ctl)
 /*
  * Called with the lock held. The total is unknown as long as that of the current task is unknown.
  */
-static CstProgress sum(const CliJob *job)
+static CstProgress job_sum_progress(const CliJob *job)
 {
     CstProgress progress = cst_task_progress(job->task);
 
@@ -106,7 +106,7 @@ static CstProgress sum(const CliJob *job)
 }
 
 /* Called with the lock held. */
-static void cancel(CliJob *job)
+static void job_cancel_task(CliJob *job)
 {
     job->cancelled = TRUE;
     cst_task_cancel(job->task);
@@ -114,7 +114,7 @@ static void cancel(CliJob *job)
 
 /* --- the service ------------------------------------------------------------------------------ */
 
-static CstConn *connection(CliJob *job, GError **error)
+static CstConn *job_get_connection(CliJob *job, GError **error)
 {
     if (job->shared)
         return job->shared;
@@ -124,10 +124,10 @@ static CstConn *connection(CliJob *job, GError **error)
     return job->conn;
 }
 
-static gboolean list(CliJob *job, GError **error)
+static gboolean job_register_client(CliJob *job, GError **error)
 {
     CstConnJob what = {.kind = job->kind, .pool = job->pool, .volume = job->volume};
-    CstConn *conn = connection(job, error);
+    CstConn *conn = job_get_connection(job, error);
 
     what.group = job->group;
     g_mutex_lock(&job->lock);
@@ -142,13 +142,13 @@ static gboolean is_under_way(CliJob *job)
     gboolean under_way;
 
     g_mutex_lock(&job->lock);
-    under_way =
-        sum(job).done > 0 || (job->task && g_get_monotonic_time() - job->entered > ALONE_US);
+    under_way = job_sum_progress(job).done > 0 ||
+                (job->task && g_get_monotonic_time() - job->entered > ALONE_US);
     g_mutex_unlock(&job->lock);
     return under_way;
 }
 
-static gboolean is_due(CliJob *job)
+static gboolean job_is_due(CliJob *job)
 {
     gint64 now = g_get_monotonic_time();
 
@@ -160,7 +160,7 @@ static gboolean is_due(CliJob *job)
 }
 
 /* Continue in the background, or cancel the command because of @why. */
-static void detach(CliJob *job, const GError *why)
+static void job_detach_command(CliJob *job, const GError *why)
 {
     if (!why) {
         cli_background_leave(job->background, job->report, job->id);
@@ -169,7 +169,7 @@ static void detach(CliJob *job, const GError *why)
     }
     g_mutex_lock(&job->lock);
     job->refused = g_error_copy(why);
-    cancel(job);
+    job_cancel_task(job);
     g_mutex_unlock(&job->lock);
 }
 
@@ -182,25 +182,25 @@ static void try_list(CliJob *job)
     g_autoptr(GError) why = NULL;
 
     job->tried = g_get_monotonic_time();
-    if (list(job, &why))
+    if (job_register_client(job, &why))
         job->was_listed = TRUE;
     else if (!job->was_listed)
         job->given_up = TRUE;
     else
         g_clear_pointer(&job->conn, cst_conn_free);
     if (job->background >= 0)
-        detach(job, why);
+        job_detach_command(job, why);
 }
 
-static void tell(CliJob *job)
+static void job_report_progress(CliJob *job)
 {
-    CstConn *conn = connection(job, NULL);
+    CstConn *conn = job_get_connection(job, NULL);
     CstProgress progress;
     gboolean stop = FALSE;
     uint64_t limit = 0;
 
     g_mutex_lock(&job->lock);
-    progress = sum(job);
+    progress = job_sum_progress(job);
     g_mutex_unlock(&job->lock);
     if (!cst_conn_client_job_progress(conn, job->handle, progress, &stop, &limit, NULL)) {
         /* The job is listed again when the service is available. */
@@ -211,14 +211,14 @@ static void tell(CliJob *job)
     }
     g_mutex_lock(&job->lock);
     if (stop)
-        cancel(job);
+        job_cancel_task(job);
     if (limit != job->limit)
         cst_task_set_rate(job->task, limit);
     job->limit = limit;
     g_mutex_unlock(&job->lock);
 }
 
-static gpointer run(gpointer data)
+static gpointer job_reporter_thread(gpointer data)
 {
     CliJob *job = data;
 
@@ -229,8 +229,8 @@ static gpointer run(gpointer data)
             break;
         g_mutex_unlock(&job->lock);
         if (job->id)
-            tell(job);
-        else if (is_due(job))
+            job_report_progress(job);
+        else if (job_is_due(job))
             try_list(job);
         g_mutex_lock(&job->lock);
     }
@@ -335,14 +335,14 @@ gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const ch
     if (!cli_args_size(ctl->current, "rate-limit", 1, &job->limit, error) ||
         !open_report(ctl, job, error))
         return FALSE;
-    if (!join_group(ctl, job, &why) || (job->background >= 0 && !connection(job, &why))) {
+    if (!join_group(ctl, job, &why) || (job->background >= 0 && !job_get_connection(job, &why))) {
         if (job->background < 0)
             return TRUE;
         g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s",
                                    _("what goes on in the background has to be listed as a job: "));
         return FALSE;
     }
-    job->thread = g_thread_new("job", run, job);
+    job->thread = g_thread_new("job", job_reporter_thread, job);
     ctl->job = g_steal_pointer(&job);
     return TRUE;
 }
@@ -361,9 +361,10 @@ gboolean cli_job_end(CliCtl *ctl, gboolean ok, GError **error)
     /* A program that waits for the end of the job must find the report complete. */
     fflush(ctl->out);
     if (job->id)
-        tell(job);
+        job_report_progress(job);
     if (job->id)
-        cst_conn_client_job_end(connection(job, NULL), job->handle, ok ? NULL : *error, NULL);
+        cst_conn_client_job_end(job_get_connection(job, NULL), job->handle, ok ? NULL : *error,
+                                NULL);
     if (ctl->conn)
         cst_conn_set_job_group(ctl->conn, 0, NULL);
     if (ok || !job->refused)

@@ -72,7 +72,7 @@ void cli_json_close(CliJson *json, char bracket)
 }
 
 /* JSON may contain any character, but this text may be printed on a terminal. */
-static void append_escaped(GString *out, gunichar c)
+static void json_append_escaped(GString *out, gunichar c)
 {
     static const char letters[] = "btn\0fr"; /* for characters 8 to 13; 11 has no letter */
 
@@ -112,7 +112,7 @@ void cli_json_add_string(CliJson *json, const char *key, const char *value)
     if (value[plain])
         valid = g_utf8_make_valid(value + plain, -1);
     for (const char *at = valid; at && *at; at = g_utf8_next_char(at))
-        append_escaped(json->text, g_utf8_get_char(at));
+        json_append_escaped(json->text, g_utf8_get_char(at));
     g_string_append_c(json->text, '"');
 }
 

@@ -155,7 +155,7 @@ static void show_json(const View *view, CstProgress progress, const CliProgressF
     cli_sheet_print_json(view->ctl, view->ctl->err, facts, G_N_ELEMENTS(facts));
 }
 
-static void show(View *view)
+static void progress_show_line(View *view)
 {
     CstProgress progress = cst_task_progress(view->task);
     gint64 now = g_get_monotonic_time();
@@ -188,7 +188,7 @@ static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
  * End the program, because the work's thread blocks in a system call. Called with the work's lock
  * held.
  */
-static void give_up(CliCtl *ctl)
+static void exit_work_stuck(CliCtl *ctl)
 {
     g_autoptr(GError) error = NULL;
 
@@ -200,7 +200,7 @@ static void give_up(CliCtl *ctl)
     _exit(cli_exit_status(ctl, error));
 }
 
-static void watch(View *view, Work *work)
+static void progress_watch_work(View *view, Work *work)
 {
     gint64 interrupted_at = 0;
     gboolean silent = work->ready || view->ctl->settings.quiet || view->ctl->background >= 0;
@@ -211,7 +211,7 @@ static void watch(View *view, Work *work)
         gint64 now = g_get_monotonic_time();
 
         if (!silent && now - view->started >= QUIET_US && now - view->shown >= view->interval)
-            show(view);
+            progress_show_line(view);
         if (work->ready && !announced && cst_task_progress(work->task).total > 0) {
             work->ready(view->ctl, work->data);
             announced = TRUE;
@@ -219,7 +219,7 @@ static void watch(View *view, Work *work)
         if (cli_interrupted() && !interrupted_at)
             interrupted_at = now;
         if (interrupted_at && now - interrupted_at >= GIVE_UP_US)
-            give_up(view->ctl);
+            exit_work_stuck(view->ctl);
         /*
          * Repeated at each tick, because the thread may enter a blocking call right after it was
          * woken.
@@ -254,7 +254,7 @@ static void work_through(CliCtl *ctl, const char *label, Work *work)
     cli_interrupt_begin_task(work->task);
     cli_job_enter(ctl, work->task);
     thread = g_thread_new("task", work_thread, work);
-    watch(&view, work);
+    progress_watch_work(&view, work);
     g_thread_join(thread);
     cli_job_leave(ctl);
     cli_interrupt_end();
@@ -262,8 +262,8 @@ static void work_through(CliCtl *ctl, const char *label, Work *work)
     g_cond_clear(&work->done);
 }
 
-static gboolean run_work(CliCtl *ctl, const char *label, CliTaskFunc func, CliReadyFunc ready,
-                         gpointer data, GError **error)
+static gboolean progress_run_work(CliCtl *ctl, const char *label, CliTaskFunc func,
+                                  CliReadyFunc ready, gpointer data, GError **error)
 {
     g_autoptr(CstTask) task = cst_task_new();
     Work work = {
@@ -287,11 +287,11 @@ static gboolean run_work(CliCtl *ctl, const char *label, CliTaskFunc func, CliRe
 gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
                       GError **error)
 {
-    return run_work(ctl, label, func, NULL, data, error);
+    return progress_run_work(ctl, label, func, NULL, data, error);
 }
 
 gboolean cli_run_service(CliCtl *ctl, CliTaskFunc func, CliReadyFunc ready, gpointer data,
                          GError **error)
 {
-    return run_work(ctl, "", func, ready, data, error);
+    return progress_run_work(ctl, "", func, ready, data, error);
 }

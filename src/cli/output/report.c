@@ -228,7 +228,7 @@ static void report_text(CliCtl *ctl, const GError *error)
         cli_warn(ctl, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
 }
 
-static void forget(CliCtl *ctl)
+static void report_reset(CliCtl *ctl)
 {
     ctl->reported = FALSE;
     g_clear_pointer(&ctl->headline, g_free);
@@ -241,7 +241,7 @@ void cli_report_part(CliCtl *ctl, const GError *error)
     fflush(ctl->out);
     if (!ctl->settings.json && !ctl->reported)
         report_text(ctl, error);
-    forget(ctl);
+    report_reset(ctl);
 }
 
 void cli_report(CliCtl *ctl, const GError *error)
@@ -251,5 +251,5 @@ void cli_report(CliCtl *ctl, const GError *error)
         report_json(ctl, error);
     else if (!ctl->reported && !ctl->silent)
         report_text(ctl, error);
-    forget(ctl);
+    report_reset(ctl);
 }

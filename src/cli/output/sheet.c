@@ -130,8 +130,8 @@ void cli_sheet_add_table(CliSheet *sheet, const char *key, const CliTable *table
         cli_table_print(sheet->ctl, table, key);
 }
 
-static void begin(CliSheet *sheet, const char *key, char bracket, const char *label,
-                  const char *summary)
+static void sheet_open_level(CliSheet *sheet, const char *key, char bracket, const char *label,
+                             const char *summary)
 {
     if (sheet->json.text)
         cli_json_open(&sheet->json, key, bracket);
@@ -140,7 +140,7 @@ static void begin(CliSheet *sheet, const char *key, char bracket, const char *la
     sheet->depth++;
 }
 
-static void end(CliSheet *sheet, char bracket)
+static void sheet_close_level(CliSheet *sheet, char bracket)
 {
     if (sheet->json.text)
         cli_json_close(&sheet->json, bracket);
@@ -149,24 +149,24 @@ static void end(CliSheet *sheet, char bracket)
 
 void cli_sheet_begin_object(CliSheet *sheet, const char *key, const char *label)
 {
-    begin(sheet, key, '{', label, "");
+    sheet_open_level(sheet, key, '{', label, "");
 }
 
 void cli_sheet_end_object(CliSheet *sheet)
 {
-    end(sheet, '}');
+    sheet_close_level(sheet, '}');
 }
 
 void cli_sheet_begin_list(CliSheet *sheet, const char *key, const char *label, const char *summary)
 {
-    begin(sheet, key, '[', label, summary);
+    sheet_open_level(sheet, key, '[', label, summary);
 }
 
 void cli_sheet_begin_item(CliSheet *sheet, unsigned index)
 {
     g_autofree char *label = g_strdup_printf("[%u]", index);
 
-    begin(sheet, NULL, '{', label, "");
+    sheet_open_level(sheet, NULL, '{', label, "");
 }
 
 void cli_sheet_add_item(CliSheet *sheet, unsigned index, const char *word)
@@ -181,7 +181,7 @@ void cli_sheet_add_item(CliSheet *sheet, unsigned index, const char *word)
 
 void cli_sheet_end_list(CliSheet *sheet)
 {
-    end(sheet, ']');
+    sheet_close_level(sheet, ']');
 }
 
 void cli_sheet_add_words(CliSheet *sheet, const char *key, const GPtrArray *words)

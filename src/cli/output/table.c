@@ -55,7 +55,7 @@ static void add_cell(CliTable *table, CliCellKind kind, const Cell *cell)
 }
 
 /* Return: a copy of @text, or the text of the cell above if it is equal. */
-static const char *keep_text(CliTable *table, const char *text)
+static const char *table_intern_text(CliTable *table, const char *text)
 {
     guint above = table->cells->len - table->n_columns;
     const Cell *cell =
@@ -68,8 +68,9 @@ static const char *keep_text(CliTable *table, const char *text)
 
 void cli_table_add_text(CliTable *table, const char *text)
 {
-    add_cell(table, CLI_CELL_TEXT,
-             &(Cell){.present = text != NULL, .text = text ? keep_text(table, text) : NULL});
+    add_cell(
+        table, CLI_CELL_TEXT,
+        &(Cell){.present = text != NULL, .text = text ? table_intern_text(table, text) : NULL});
 }
 
 void cli_table_add_word(CliTable *table, const char *word)

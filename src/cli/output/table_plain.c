@@ -49,7 +49,7 @@ static void print_rows(FILE *out, const CliTable *table, char separator,
     }
 }
 
-static void print_escaped(FILE *out, const char *text)
+static void print_encoded_cell(FILE *out, const char *text)
 {
     size_t width;
     g_autofree char *shown = text ? cli_table_encode(text, &width) : NULL;
@@ -59,7 +59,7 @@ static void print_escaped(FILE *out, const char *text)
 
 void cli_table_print_parsable(CliCtl *ctl, const CliTable *table)
 {
-    print_rows(ctl->out, table, '\t', print_escaped);
+    print_rows(ctl->out, table, '\t', print_encoded_cell);
 }
 
 /*

@@ -56,7 +56,7 @@ typedef struct {
 } Layout;
 
 /* Takes ownership of @text, which may be NULL. */
-static Shown show(char *text)
+static Shown shown_from_text(char *text)
 {
     g_autofree char *raw = text ? text : g_strdup("");
     Shown shown;
@@ -67,7 +67,7 @@ static Shown show(char *text)
 }
 
 /* Indent a row of a tree by its level. Takes ownership of @text. */
-static char *indent(char *text, guint level)
+static char *indent_tree_text(char *text, guint level)
 {
     g_autofree char *plain = text;
 
@@ -95,15 +95,15 @@ static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table
             text = row == 0 ? g_strdup(_(column->title))
                             : cell_text(ctl, column, table_cell(table, row - 1, i));
             if (row > 0 && i == 0)
-                text = indent(text, table_level(table, row - 1));
-            *shown = show(text);
+                text = indent_tree_text(text, table_level(table, row - 1));
+            *shown = shown_from_text(text);
             /* Without a header, the titles do not affect the column widths. */
             if (row > 0 || header)
                 layout->widths[i] = MAX(layout->widths[i], shown->width);
         }
 }
 
-static void layout_clear(Layout *layout)
+static void table_layout_clear(Layout *layout)
 {
     for (guint i = 0; i < layout->n_rows * table_columns(layout->table); i++)
         g_free(layout->shown[i].text);
@@ -158,7 +158,7 @@ void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key)
     for (guint row = 1; row < layout.n_rows; row++)
         append_row(out, &layout, row);
     cli_print_lines(ctl, out->str);
-    layout_clear(&layout);
+    table_layout_clear(&layout);
 }
 
 static void list_row(CliCtl *ctl, const CliTable *table, guint row, int width)

@@ -15,8 +15,9 @@
 #include <base/url.h>
 
 /* Arguments are escaped, because they may come from other users, images and servers. */
-static void print_escaped(FILE *stream, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
-static void print_escaped(FILE *stream, const char *format, va_list args)
+static void print_escaped_format(FILE *stream, const char *format, va_list args)
+    G_GNUC_PRINTF(2, 0);
+static void print_escaped_format(FILE *stream, const char *format, va_list args)
 {
     g_autofree char *text = cst_text_vformat(format, args);
 
@@ -57,7 +58,7 @@ void cli_print(CliCtl *ctl, const char *format, ...)
     if (ctl->settings.json)
         return;
     va_start(args, format);
-    print_escaped(ctl->out, format, args);
+    print_escaped_format(ctl->out, format, args);
     va_end(args);
 }
 
@@ -68,7 +69,7 @@ void cli_extra(CliCtl *ctl, const char *format, ...)
     if (ctl->settings.json || ctl->settings.quiet)
         return;
     va_start(args, format);
-    print_escaped(ctl->out, format, args);
+    print_escaped_format(ctl->out, format, args);
     va_end(args);
 }
 
@@ -139,7 +140,7 @@ void cli_warn(CliCtl *ctl, const char *format, ...)
 
     fflush(ctl->out);
     va_start(args, format);
-    print_escaped(ctl->err, format, args);
+    print_escaped_format(ctl->err, format, args);
     va_end(args);
 }
 

@@ -38,7 +38,7 @@ static gboolean find_column(CliView *view, const char *key, guint *ret_column, G
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-static void show(CliView *view, guint column)
+static void view_show_column(CliView *view, guint column)
 {
     for (guint i = 0; i < view->shown->len; i++)
         if (g_array_index(view->shown, guint, i) == column)
@@ -55,17 +55,17 @@ static gboolean show_list(CliView *view, const char *list, GError **error)
 
         if (!find_column(view, *key, &column, error))
             return FALSE;
-        show(view, column);
+        view_show_column(view, column);
     }
     return TRUE;
 }
 
-static void show_all(CliView *view, unsigned hidden)
+static void view_show_all(CliView *view, unsigned hidden)
 {
     for (guint i = 0; i < view->n_columns; i++)
         if (view->columns[i].key && !(view->columns[i].flags & hidden)) {
             view->needs |= view->columns[i].flags;
-            show(view, i);
+            view_show_column(view, i);
         }
 }
 
@@ -73,7 +73,7 @@ static gboolean show_usual(CliView *view, const char *usual, GError **error)
 {
     if (usual)
         return show_list(view, usual, error);
-    show_all(view, CLI_COLUMN_ON_REQUEST);
+    view_show_all(view, CLI_COLUMN_ON_REQUEST);
     return TRUE;
 }
 
@@ -92,7 +92,7 @@ static gboolean show_seen(CliView *view, const char *usual, GError **error)
 static gboolean show_asked(CliView *view, const char *list, const char *usual, GError **error)
 {
     if (g_str_equal(list, "all")) {
-        show_all(view, 0);
+        view_show_all(view, 0);
         return TRUE;
     }
     return *list == '+' ? show_seen(view, usual, error) && show_list(view, list + 1, error)
@@ -199,7 +199,7 @@ static int compare_values(CliCellKind kind, const CliCell *a, const CliCell *b)
 }
 
 /* Rows without a value come last in both directions. Equal rows keep their order. */
-static int compare_rows(gconstpointer a, gconstpointer b, gpointer data)
+static int compare_sorted_rows(gconstpointer a, gconstpointer b, gpointer data)
 {
     const Sorting *sorting = data;
     guint one = *(const guint *)a, two = *(const guint *)b;
@@ -230,7 +230,7 @@ static GArray *pick_rows(const CliView *view, const CliTable *table)
         if (!view->filter || cli_filter_matches(view->filter, table, row))
             g_array_append_val(rows, row);
     if (view->sort)
-        g_array_sort_with_data(rows, compare_rows, &sorting);
+        g_array_sort_with_data(rows, compare_sorted_rows, &sorting);
     return rows;
 }
 

@@ -143,7 +143,7 @@ static gboolean word_is_plain(const char *word)
  * Drop words that do not start with @typed or cannot be printed. Drop descriptions unless
  * @describe.
  */
-static void finish(GPtrArray *words, const char *typed, gboolean describe)
+static void complete_filter_words(GPtrArray *words, const char *typed, gboolean describe)
 {
     for (guint i = words->len; i > 0; i--) {
         char *word = g_ptr_array_index(words, i - 1);
@@ -181,7 +181,7 @@ GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean descri
             add_second_words(ctl, argv[0], words);
     }
     ctl->typed = NULL;
-    finish(words, typed, describe);
+    complete_filter_words(words, typed, describe);
     return words;
 }
 
@@ -192,7 +192,7 @@ static GPtrArray *complete_global(const char *typed, gboolean describe)
     for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
         if (*option->name)
             add_described(words, g_strdup_printf("--%s", option->name), option->help);
-    finish(words, typed, describe);
+    complete_filter_words(words, typed, describe);
     return words;
 }
 

@@ -37,7 +37,7 @@ static const struct {
 };
 
 /** Escape the characters that are markup in scdoc. */
-static void append_escaped(GString *page, const char *text)
+static void man_append_escaped(GString *page, const char *text)
 {
     for (; *text; text++) {
         if (strchr("\\*_<>[]#|.-", *text))
@@ -55,7 +55,7 @@ static void append_paragraph(GString *page, const char *text)
     for (char **line = lines; *line; line++) {
         if (line != lines)
             g_string_append_c(page, ' ');
-        append_escaped(page, g_strstrip(*line));
+        man_append_escaped(page, g_strstrip(*line));
     }
     g_string_append(page, "\n\n");
 }
@@ -63,7 +63,7 @@ static void append_paragraph(GString *page, const char *text)
 static void append_term(GString *page, const char *term, const char *help)
 {
     g_string_append_c(page, '*');
-    append_escaped(page, term);
+    man_append_escaped(page, term);
     g_string_append(page, "*\n");
     append_paragraph(page, help);
 }
@@ -91,7 +91,7 @@ static void append_command_option(GString *page, const CliCommand *command, cons
     g_autofree char *help = cli_help_text(option);
 
     g_string_append(page, "\t*");
-    append_escaped(page, usage);
+    man_append_escaped(page, usage);
     g_string_append(page, "*\n\t");
     append_paragraph(page, help);
 }
@@ -103,7 +103,7 @@ static void append_command(GString *page, const CliCommand *command)
         g_autofree char *synopsis = cli_help_synopsis(command, option);
 
         g_string_append_c(page, ' ');
-        append_escaped(page, synopsis);
+        man_append_escaped(page, synopsis);
     }
     for (const CliOption *option = cli_common_options(); option->name; option++)
         /* --json and --bytes apply to each command, and the page describes them once, above. */

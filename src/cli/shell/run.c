@@ -191,7 +191,7 @@ static void hint_at_pool_state(CliCtl *ctl, const CliArgs *args, const GError *e
     }
 }
 
-static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
+static CstExitStatus run_parsed_command(CliCtl *ctl, CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
     CliSettings saved = ctl->settings;
@@ -242,7 +242,7 @@ CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands)
     CstExitStatus status = CST_EXIT_OK;
 
     for (guint i = 0; i < commands->len && !ctl->leave; i++)
-        status = run_one(ctl, g_ptr_array_index(commands, i));
+        status = run_parsed_command(ctl, g_ptr_array_index(commands, i));
     return status;
 }
 

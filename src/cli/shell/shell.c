@@ -37,7 +37,7 @@ static CliCtl *shell_ctl;
 static GPtrArray *candidates;
 static guint next_candidate;
 
-static const char *prompt(const CliCtl *ctl)
+static const char *shell_prompt_text(const CliCtl *ctl)
 {
     return ctl->settings.read_only || geteuid() != 0 ? "cistern > " : "cistern # ";
 }
@@ -78,7 +78,7 @@ static char *give_candidate(const char *text, int state)
     return strdup(g_ptr_array_index(candidates, next_candidate++));
 }
 
-static char **complete(const char *text, int start, int end)
+static char **shell_complete_word(const char *text, int start, int end)
 {
     g_auto(GStrv) words = words_to_cursor(start);
     gboolean files;
@@ -132,14 +132,14 @@ static int next_key(FILE *stream)
 }
 
 /* readline() with a SIGINT handler that clears the line. Commands install their own handlers. */
-static char *read_line(const CliCtl *ctl)
+static char *shell_read_line(const CliCtl *ctl)
 {
     struct sigaction action = {.sa_handler = on_interrupt}, old;
     char *line;
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &old);
-    line = readline(prompt(ctl));
+    line = readline(shell_prompt_text(ctl));
     sigaction(SIGINT, &old, NULL);
     return line;
 }
@@ -149,7 +149,7 @@ static void start_readline(CliCtl *ctl, const char *history)
     shell_ctl = ctl;
     rl_readline_name = "cistern";
     rl_basic_word_break_characters = " \t\n;";
-    rl_attempted_completion_function = complete;
+    rl_attempted_completion_function = shell_complete_word;
     rl_catch_signals = 0;
     interrupts = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rl_getc_function = next_key;
@@ -171,7 +171,7 @@ static void run_terminal(CliCtl *ctl)
 
     start_readline(ctl, history);
     while (!ctl->leave) {
-        char *line = read_line(ctl);
+        char *line = shell_read_line(ctl);
 
         if (!line)
             break;
@@ -194,14 +194,14 @@ static void run_script(CliCtl *ctl)
     size_t size = 0;
     ssize_t len;
 
-    cli_print(ctl, "%s", prompt(ctl));
+    cli_print(ctl, "%s", shell_prompt_text(ctl));
     while (!ctl->leave && (len = getline(&line, &size, stdin)) >= 0) {
         if (len > 0 && line[len - 1] == '\n')
             line[len - 1] = '\0';
         cli_print(ctl, "%s\n", line);
         run_line(ctl, line);
         if (!ctl->leave)
-            cli_print(ctl, "%s", prompt(ctl));
+            cli_print(ctl, "%s", shell_prompt_text(ctl));
     }
     cli_print(ctl, "\n");
     free(line);

@@ -68,7 +68,7 @@ void cst_attached_clear(CstAttachedState *state)
 /* --- search ----------------------------------------------------------------------------------- */
 
 /* Caches the found devices for later paths and keys. */
-static void keep(CstAttachedState *state, GPtrArray *found)
+static void attached_cache_store(CstAttachedState *state, GPtrArray *found)
 {
     GHashTable *names = g_hash_table_new(g_str_hash, g_str_equal);
 
@@ -92,7 +92,7 @@ static GPtrArray *find_all(CstPoolState *state, GError **error)
 
     if (!ATTACHED(state)->find(state, found, error))
         return NULL;
-    keep(ATTACHED(state), found);
+    attached_cache_store(ATTACHED(state), found);
     return g_steal_pointer(&found);
 }
 
@@ -111,8 +111,8 @@ static const CstAttached *find_in(const GPtrArray *found, const char *name)
 /*
  * Returns volume @name, or NULL with NO_VOL. *ret_found owns the volume, and the caller unrefs it.
  */
-static const CstAttached *find_volume(CstPoolState *state, const char *name, GPtrArray **ret_found,
-                                      GError **error)
+static const CstAttached *attached_find_volume(CstPoolState *state, const char *name,
+                                               GPtrArray **ret_found, GError **error)
 {
     const CstAttached *attached;
 
@@ -125,7 +125,7 @@ static const CstAttached *find_volume(CstPoolState *state, const char *name, GPt
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static CstVolume *volume_of(const CstAttached *attached)
+static CstVolume *attached_to_volume(const CstAttached *attached)
 {
     CstVolume *volume = cst_volume_new(attached->name);
     CstVolumeExtra *extra = cst_volume_extra(volume);
@@ -150,7 +150,7 @@ gboolean cst_attached_scan(CstPoolState *state, const CstScan *scan, CstTask *ta
 
         if (!cst_task_check(task, error))
             return FALSE;
-        volume = volume_of(attached);
+        volume = attached_to_volume(attached);
         scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
     }
     return found != NULL;
@@ -164,7 +164,8 @@ gboolean cst_attached_scan_one(CstPoolState *state, const char *name, CstVolume 
 
     *ret_volume = NULL;
     if (attached)
-        *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL, volume_of(attached));
+        *ret_volume =
+            cst_device_newest(known ? cst_volume_ref(known) : NULL, attached_to_volume(attached));
     return found != NULL;
 }
 
@@ -261,7 +262,7 @@ char *cst_attached_vol_resolve(CstPoolState *state, const char *path)
 static gboolean is_still(CstPoolState *state, const char *name, dev_t device, GError **error)
 {
     g_autoptr(GPtrArray) found = NULL;
-    const CstAttached *attached = find_volume(state, name, &found, error);
+    const CstAttached *attached = attached_find_volume(state, name, &found, error);
 
     return attached &&
            (attached->device == device ||
@@ -273,7 +274,7 @@ CstBlob *cst_attached_vol_open(CstPoolState *state, const char *name, gboolean w
                                GError **error)
 {
     g_autoptr(GPtrArray) found = NULL;
-    const CstAttached *attached = find_volume(state, name, &found, error);
+    const CstAttached *attached = attached_find_volume(state, name, &found, error);
     g_auto(CstFd) fd = -1;
     struct stat st;
 
@@ -293,7 +294,7 @@ gboolean cst_attached_vol_holders(CstPoolState *state, const char *name, GPtrArr
                                   GError **error)
 {
     g_autoptr(GPtrArray) found = NULL;
-    const CstAttached *attached = find_volume(state, name, &found, error);
+    const CstAttached *attached = attached_find_volume(state, name, &found, error);
 
     return attached && cst_device_holders(attached->node, holders, error);
 }

@@ -31,7 +31,7 @@ static void add_loop(const char *name, GPtrArray *holders)
     loop->reads_only = cst_loop_reads_only(name);
 }
 
-static void find_loops(const struct stat *file, GPtrArray *holders)
+static void file_add_loops(const struct stat *file, GPtrArray *holders)
 {
     g_auto(GStrv) names = cst_loops_upon(file);
 
@@ -39,7 +39,7 @@ static void find_loops(const struct stat *file, GPtrArray *holders)
         add_loop(*name, holders);
 }
 
-static gboolean is_file(const struct stat *st, gconstpointer file)
+static gboolean stat_is_file(const struct stat *st, gconstpointer file)
 {
     const struct stat *asked = file;
 
@@ -52,7 +52,7 @@ void cst_file_holders(int fd, GPtrArray *holders)
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return;
-    find_loops(&st, holders);
-    if (cst_is_swap(is_file, &st))
+    file_add_loops(&st, holders);
+    if (cst_is_swap(stat_is_file, &st))
         cst_holders_add(holders, 0, "%s", _("swap space"));
 }

@@ -81,7 +81,7 @@ static void find_stacked(Search *search)
 }
 
 /* Adds the mounts of the device in this process's mount namespace. */
-static void find_mounts(Search *search)
+static void device_find_mounts(Search *search)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();
 
@@ -97,7 +97,7 @@ static void find_mounts(Search *search)
 }
 
 /* Adds the loop devices, which the kernel does not list as stacked devices. */
-static void find_loops(Search *search)
+static void device_find_loops(Search *search)
 {
     const struct stat device = {.st_mode = S_IFBLK, .st_rdev = search->device};
     g_auto(GStrv) names = cst_loops_upon(&device);
@@ -194,7 +194,7 @@ static void add_process(Search *search, int64_t pid, gboolean writes)
     search->passing += holder->passing;
 }
 
-static void find_processes(Search *search)
+static void device_find_processes(Search *search)
 {
     g_auto(GStrv) names = cst_kernel_list("/proc");
 
@@ -215,8 +215,8 @@ static void find_processes(Search *search)
 static void find_uses(Search *search)
 {
     find_stacked(search);
-    find_loops(search);
-    find_mounts(search);
+    device_find_loops(search);
+    device_find_mounts(search);
     find_swap(search);
 }
 
@@ -224,14 +224,14 @@ static void find_uses(Search *search)
  * Searches once. If no holder was found but the kernel counts more opens than this process has, the
  * count itself is listed as a short-lived holder.
  */
-static void find_holders(Search *search)
+static void device_search_holders(Search *search)
 {
     int count = open_count(search->device);
 
     if (count == 0)
         return;
     find_uses(search);
-    find_processes(search);
+    device_find_processes(search);
     if (search->named > 0 || count <= (int)search->ours)
         return;
     search->named++;
@@ -284,7 +284,7 @@ gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error
     for (;;) {
         Search search = {.device = st.st_rdev, .holders = holders};
 
-        find_holders(&search);
+        device_search_holders(&search);
         if (search.named > search.passing || search.passing == 0 || g_get_monotonic_time() > end)
             return TRUE;
         g_ptr_array_set_size(holders, (int)before);

@@ -20,7 +20,7 @@
 
 #include <base/file.h>
 
-static gboolean is_same(const struct stat *a, const struct stat *b)
+static gboolean loop_stat_is_same(const struct stat *a, const struct stat *b)
 {
     if (S_ISBLK(a->st_mode) || S_ISBLK(b->st_mode))
         return S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
@@ -36,13 +36,13 @@ gboolean cst_loop_reads_only(const char *name)
 }
 
 /* Compares by the name of the backing file if the device has no node to query (in a container). */
-static gboolean is_named(const char *name, const struct stat *below)
+static gboolean loop_backs_by_name(const char *name, const struct stat *below)
 {
     g_autofree char *dir = g_build_filename("/sys/block", name, NULL);
     g_autofree char *path = cst_sysfs_read(dir, "loop/backing_file");
     struct stat st;
 
-    return path && cst_node_stat(path, &st) && is_same(&st, below);
+    return path && cst_node_stat(path, &st) && loop_stat_is_same(&st, below);
 }
 
 /*
@@ -56,7 +56,7 @@ static gboolean is_upon(const char *name, const struct stat *below)
     struct loop_info64 info;
 
     if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-        return is_named(name, below);
+        return loop_backs_by_name(name, below);
     if (S_ISBLK(below->st_mode))
         return info.lo_rdevice == below->st_rdev;
     return info.lo_device == below->st_dev && info.lo_inode == below->st_ino;

@@ -152,7 +152,7 @@ static const char *lasting_path(GHashTable *names, dev_t device, const char *dir
  * (the rules of sg3-utils do). Therefore udev's serial is used only if the LUN has no designator of
  * these types.
  */
-static char *key_of(const CstAttached *lun, const char *dir)
+static char *lun_key(const CstAttached *lun, const char *dir)
 {
     static const struct {
         const char *prefix;
@@ -177,7 +177,7 @@ static char *block_dir(const char *dir)
     return *names ? g_build_filename(path, *names, NULL) : NULL;
 }
 
-static gboolean take_block(CstAttached *lun, const char *block)
+static gboolean lun_set_block(CstAttached *lun, const char *block)
 {
     g_autofree char *name = g_path_get_basename(block);
 
@@ -189,7 +189,7 @@ static gboolean take_block(CstAttached *lun, const char *block)
  * In the states "blocked" and "quiesce" the kernel waits for the transport, and reads wait too.
  * They are no problem.
  */
-static char *problem_of(const char *dir)
+static char *lun_problem(const char *dir)
 {
     static const char *const fine[] = {"running", "blocked", "quiesce", "transport-quiesce", NULL};
     g_autofree char *state = cst_sysfs_read(dir, "state");
@@ -199,8 +199,8 @@ static char *problem_of(const char *dir)
     return g_strdup_printf(_("the kernel has the device in state '%s'"), state);
 }
 
-static void take_path(CstAttached *lun, GHashTable *names, const Address *address,
-                      const char *target)
+static void lun_set_path(CstAttached *lun, GHashTable *names, const Address *address,
+                         const char *target)
 {
     const char *path;
 
@@ -231,13 +231,13 @@ void cst_luns_find(unsigned host, const char *target, GPtrArray *found)
         lun = cst_attached_add(found);
         lun->name =
             g_strdup_printf("unit:%u:%u:%" PRIu64, address->channel, address->target, address->lun);
-        if (!take_block(lun, block)) { /* the disk was removed just now */
+        if (!lun_set_block(lun, block)) { /* the disk was removed just now */
             g_ptr_array_set_size(found, (int)found->len - 1);
             continue;
         }
-        lun->problem = problem_of(address->dir);
-        take_path(lun, names, address, target);
-        lun->key = key_of(lun, address->dir);
+        lun->problem = lun_problem(address->dir);
+        lun_set_path(lun, names, address, target);
+        lun->key = lun_key(lun, address->dir);
     }
 }
 

@@ -31,7 +31,7 @@ static gpointer checked(gpointer made)
  * Reads the kernel's table at @path (/proc/self/mountinfo, /proc/swaps). Empty if it cannot be
  * read.
  */
-static MountTable *read_table(const char *path)
+static MountTable *mount_table_read(const char *path)
 {
     MountTable *table = checked(mnt_new_table());
     g_autofree char *text = cst_kernel_read(path);
@@ -73,7 +73,7 @@ static CstMount *mount_new(struct libmnt_fs *row)
 
 GPtrArray *cst_mounts_read(void)
 {
-    g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
+    g_autoptr(MountTable) table = mount_table_read("/proc/self/mountinfo");
     g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
     GPtrArray *mounts = g_ptr_array_new_with_free_func(mount_free);
     struct libmnt_fs *row;
@@ -204,7 +204,7 @@ gboolean cst_fstab_mounts(const char *target)
 gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
                      gconstpointer data)
 {
-    g_autoptr(MountTable) table = read_table("/proc/swaps");
+    g_autoptr(MountTable) table = mount_table_read("/proc/swaps");
     g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
     struct libmnt_fs *swap;
 

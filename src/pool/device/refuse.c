@@ -14,7 +14,7 @@
  * Returns the holders of the device. Waits up to CST_HOLDERS_PASS_US for short-lived holders,
  * because on a busy machine udev's probe takes longer than cst_device_holders() waits.
  */
-static GPtrArray *find_holders(const char *path, GError **error)
+static GPtrArray *device_await_holders(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
@@ -29,7 +29,7 @@ static GPtrArray *find_holders(const char *path, GError **error)
 
 gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error)
 {
-    g_autoptr(GPtrArray) holders = find_holders(path, error);
+    g_autoptr(GPtrArray) holders = device_await_holders(path, error);
 
     return holders && cst_holders_refuse(holders, volume, error);
 }
@@ -40,7 +40,7 @@ gboolean cst_device_refuse_held(const char *path, const char *volume, GError **e
  */
 gboolean cst_device_refuse_used(const char *path, GError **error)
 {
-    g_autoptr(GPtrArray) holders = find_holders(path, error);
+    g_autoptr(GPtrArray) holders = device_await_holders(path, error);
 
     if (!holders)
         return FALSE;

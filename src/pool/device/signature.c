@@ -22,7 +22,7 @@
  * Stores the type of the content, or for a partitioned device the type of its table. Returns FALSE
  * if libblkid found content without a name.
  */
-static gboolean name_of(blkid_probe probe, char **ret_name)
+static gboolean signature_probe_name(blkid_probe probe, char **ret_name)
 {
     const char *name = NULL;
 
@@ -48,7 +48,7 @@ static int probe_fd(int fd, char **ret_name)
         blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
         blkid_probe_enable_partitions(probe, 1);
         found = blkid_do_safeprobe(probe);
-        if (found == 0 && !name_of(probe, ret_name))
+        if (found == 0 && !signature_probe_name(probe, ret_name))
             found = -1;
     }
     if (probe)

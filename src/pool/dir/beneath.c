@@ -96,8 +96,8 @@ static gboolean walk_to(Walk *walk, int fd)
  * path. Fails with DENIED unless root or this user owns the link and only they can create entries
  * in its directory.
  */
-static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *link,
-                       GError **error)
+static gboolean walk_follow_link(Walk *walk, const char *part, int fd, const struct stat *link,
+                                 GError **error)
 {
     char target[PATH_MAX];
     ssize_t len = readlinkat(fd, "", target, sizeof(target) - 1);
@@ -137,8 +137,8 @@ static char *next_part(Walk *walk)
  * Fails with DENIED if another user could replace @part, which @st describes. This is the case if
  * another user may write to the parent directory, unless the directory is sticky.
  */
-static gboolean check_fixed(const Walk *walk, const char *part, const struct stat *st,
-                            GError **error)
+static gboolean walk_check_fixed(const Walk *walk, const char *part, const struct stat *st,
+                                 GError **error)
 {
     struct stat above;
 
@@ -165,10 +165,10 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-    if (walk->fixed && !check_fixed(walk, part, &st, error))
+    if (walk->fixed && !walk_check_fixed(walk, part, &st, error))
         return FALSE;
     if (S_ISLNK(st.st_mode))
-        return follow(walk, part, fd, &st, error);
+        return walk_follow_link(walk, part, fd, &st, error);
     if (!S_ISDIR(st.st_mode))
         return cst_fail_errno(error, ENOTDIR, _("cannot open directory '%s'"), walk->path);
     return walk_to(walk, g_steal_fd(&fd));
@@ -189,8 +189,8 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
 }
 
 /* Opens the last directory again, because O_PATH descriptors cannot be listed or synced. */
-static gboolean walk_all(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
-                         GError **error)
+static gboolean walk_whole_path(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
+                                GError **error)
 {
     char *part;
 
@@ -214,14 +214,14 @@ gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
 {
     g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path)};
 
-    return walk_all(&walk, make, mode, ret_handle, error);
+    return walk_whole_path(&walk, make, mode, ret_handle, error);
 }
 
 gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GError **error)
 {
     g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path), .fixed = TRUE};
 
-    return walk_all(&walk, FALSE, 0, ret_handle, error);
+    return walk_whole_path(&walk, FALSE, 0, ret_handle, error);
 }
 
 /* Returns the path of the directory @fd without symbolic links, or NULL if it is unknown. */
@@ -381,8 +381,8 @@ static gboolean no_content(const char *name, GError **error)
 }
 
 /* Checks the entry by name before any open. *ret_link: the entry is a trusted link. */
-static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean *ret_link,
-                            GError **error)
+static gboolean dir_check_entry(const CstDirHandle *dir, const char *name, gboolean *ret_link,
+                                GError **error)
 {
     CstEntryOwner owner;
     struct stat st;
@@ -416,7 +416,7 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
     gboolean link = FALSE;
     CstEntryOwner owner;
 
-    if (!check_entry(dir, name, &link, error))
+    if (!dir_check_entry(dir, name, &link, error))
         return -1;
     /* A trusted link may lead out of the directory. */
     fd = cst_openat2(dir->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);

@@ -47,7 +47,7 @@ static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GEr
 }
 
 /* Refuses the formatting flags, which are for devices, with libvirt's message. */
-static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
+static gboolean dir_check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
 {
     const unsigned formatting = CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE;
 
@@ -67,7 +67,7 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
  * In a dry run, checks that the existing parts of the path can be opened. A build would create the
  * missing ones.
  */
-static gboolean check_there(const char *path, GError **error)
+static gboolean dir_build_check_path(const char *path, GError **error)
 {
     g_auto(CstDirHandle) there = CST_DIR_HANDLE_NONE;
     GError *why = NULL;
@@ -88,7 +88,7 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
     mode_t mode = state->def->target_perms.mode;
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
-    return check_build_flags(state, flags, error) && check_there(path, error) &&
+    return dir_check_build_flags(state, flags, error) && dir_build_check_path(path, error) &&
            cst_may_change(error) &&
            cst_handle_open_trusted(path, TRUE,
                                    mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,

@@ -108,7 +108,7 @@ gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
  * Removes draft @name if the process that created it is dead. An entry that is neither a file nor a
  * directory is no draft of ours, regardless of its name.
  */
-static void drop_if_dead(const CstDirHandle *dir, const char *name)
+static void dir_draft_drop_dead(const CstDirHandle *dir, const char *name)
 {
     struct statx st;
     gboolean is_dir = cst_entry_stat(dir, name, FALSE, &st) && S_ISDIR(st.stx_mode);
@@ -134,6 +134,6 @@ void cst_dir_drop_dead(const CstDirHandle *dir)
         return;
     while ((entry = readdir(stream)))
         if (cst_dir_is_draft(entry->d_name))
-            drop_if_dead(dir, entry->d_name);
+            dir_draft_drop_dead(dir, entry->d_name);
     closedir(stream);
 }

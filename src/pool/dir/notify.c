@@ -75,7 +75,7 @@ static void watcher_note(Watcher *watcher, const char *name)
     signal_fd(watcher->fd);
 }
 
-static GPtrArray *watchers_of(const Notifier *of, int wd)
+static GPtrArray *notifier_watchers(const Notifier *of, int wd)
 {
     return g_hash_table_lookup(of->by_wd, GINT_TO_POINTER(wd));
 }
@@ -93,7 +93,7 @@ static void note_all(const Notifier *of)
 /* Events of a directory without watchers are dropped. */
 static void note_event(const Notifier *of, const struct inotify_event *event)
 {
-    const GPtrArray *watchers = watchers_of(of, event->wd);
+    const GPtrArray *watchers = notifier_watchers(of, event->wd);
 
     if (event->mask & IN_Q_OVERFLOW)
         note_all(of);
@@ -189,7 +189,7 @@ static int add_watcher(const char *path, uint32_t mask)
 {
     int wd = inotify_add_watch(notifier->inotify, path, mask);
     int fd = wd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    GPtrArray *watchers = wd < 0 ? NULL : watchers_of(notifier, wd);
+    GPtrArray *watchers = wd < 0 ? NULL : notifier_watchers(notifier, wd);
     Watcher *watcher;
 
     if (fd < 0) {
@@ -264,7 +264,7 @@ void dir_notify_close(int fd)
     g_mutex_lock(&lock);
     watcher = notifier ? g_hash_table_lookup(notifier->by_fd, GINT_TO_POINTER(fd)) : NULL;
     if (watcher) {
-        watchers = watchers_of(notifier, watcher->wd);
+        watchers = notifier_watchers(notifier, watcher->wd);
         /* Absent when the kernel has dropped the directory. */
         if (watchers && g_ptr_array_remove_fast(watchers, watcher) && watchers->len == 0) {
             inotify_rm_watch(notifier->inotify, watcher->wd);

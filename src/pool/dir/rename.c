@@ -20,8 +20,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-static gboolean cannot_rename(const CstDirHandle *target, const char *name, const char *new_name,
-                              int err, GError **error)
+static gboolean dir_fail_rename(const CstDirHandle *target, const char *name, const char *new_name,
+                                int err, GError **error)
 {
     if (err == EEXIST || err == ENOTEMPTY)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
@@ -41,11 +41,11 @@ static gboolean refuse_former_snapshots(const CstDirHandle *target, const char *
                     name, target->path, CST_SNAPSHOT_DIR);
 }
 
-static gboolean move_file(CstPoolState *state, const CstDirHandle *target, const char *name,
-                          const char *new_name, GError **error)
+static gboolean dir_rename_file(CstPoolState *state, const CstDirHandle *target, const char *name,
+                                const char *new_name, GError **error)
 {
     if (!cst_entry_rename_new(target, name, new_name))
-        return cannot_rename(target, name, new_name, errno, error);
+        return dir_fail_rename(target, name, new_name, errno, error);
     CST_CRASH_POINT("vol.rename.moved");
     if (cst_dir_names_sync(state, target, error) &&
         cst_dir_move_snapshots(target, name, new_name, error))
@@ -54,8 +54,8 @@ static gboolean move_file(CstPoolState *state, const CstDirHandle *target, const
     return FALSE;
 }
 
-static gboolean drop_name(CstPoolState *state, const CstDirHandle *target, const char *name,
-                          const char *new_name, GError **error)
+static gboolean dir_unlink_name(CstPoolState *state, const CstDirHandle *target, const char *name,
+                                const char *new_name, GError **error)
 {
     if (!cst_dir_move_snapshots(target, name, new_name, error))
         return FALSE;
@@ -85,15 +85,15 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
     if (!is_taken && !refuse_former_snapshots(&target, new_name, error))
         return FALSE;
     if (!cst_handle_may_change(&target))
-        return cannot_rename(&target, name, new_name, errno, error);
+        return dir_fail_rename(&target, name, new_name, errno, error);
     if (!cst_may_change(error))
         return FALSE;
     if (is_linked)
-        return drop_name(state, &target, name, new_name, error);
+        return dir_unlink_name(state, &target, name, new_name, error);
     /*
      * If the old name is missing, a crash interrupted an earlier rename after the file was renamed.
      */
-    return is_there ? move_file(state, &target, name, new_name, error)
+    return is_there ? dir_rename_file(state, &target, name, new_name, error)
                     : cst_dir_names_sync(state, &target, error) &&
                           cst_dir_move_snapshots(&target, name, new_name, error);
 }
@@ -101,8 +101,8 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
 /*
  * Syncs the second name @name. On failure removes the name, so that a second try creates it again.
  */
-static gboolean settle_link(CstPoolState *state, const CstDirHandle *target, const char *name,
-                            GError **error)
+static gboolean dir_link_sync(CstPoolState *state, const CstDirHandle *target, const char *name,
+                              GError **error)
 {
     if (cst_dir_names_sync(state, target, error))
         return TRUE;
@@ -122,15 +122,15 @@ gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new
     if (cst_entry_stat(&target, new_name, FALSE, &st))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
     if (!cst_handle_may_change(&target))
-        return cannot_rename(&target, name, new_name, errno, error);
+        return dir_fail_rename(&target, name, new_name, errno, error);
     if (!cst_may_change(error))
         return FALSE;
     if (cst_entry_link(&target, name, new_name))
-        return settle_link(state, &target, new_name, error);
+        return dir_link_sync(state, &target, new_name, error);
     if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), name);
-    return cannot_rename(&target, name, new_name, errno, error);
+    return dir_fail_rename(&target, name, new_name, errno, error);
 }
 
 /* Refuses a symbolic link, because it would name another file than the entry. */
@@ -154,7 +154,7 @@ gboolean cst_dir_vol_take(CstPoolState *state, CstPoolState *from, const char *n
         !refuse_former_snapshots(&target, new_name, error) || !cst_may_change(error))
         return FALSE;
     if (cst_entry_link_open(&target, fd, new_name))
-        return settle_link(state, &target, new_name, error);
+        return dir_link_sync(state, &target, new_name, error);
     if (errno == EEXIST)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
     return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't have a name in '%s' as well: %s"),

@@ -22,18 +22,18 @@
 #include <base/url.h>
 #include <pool/content.h>
 
-static int64_t to_ns(const struct statx_timestamp *time)
+static int64_t statx_time_to_ns(const struct statx_timestamp *time)
 {
     return time->tv_sec * G_GINT64_CONSTANT(1000000000) + time->tv_nsec;
 }
 
 int64_t cst_dir_btime_ns(const struct statx *st)
 {
-    return st->stx_mask & STATX_BTIME ? to_ns(&st->stx_btime) : 0;
+    return st->stx_mask & STATX_BTIME ? statx_time_to_ns(&st->stx_btime) : 0;
 }
 
 /* Converts a stat of an entry, or of the target of a trusted link. */
-static CstFileSeen seen_of(const struct statx *st, gboolean shared)
+static CstFileSeen dir_file_seen(const struct statx *st, gboolean shared)
 {
     return (CstFileSeen){
         .type = S_ISDIR(st->stx_mode)   ? CST_VOL_DIR
@@ -42,41 +42,41 @@ static CstFileSeen seen_of(const struct statx *st, gboolean shared)
         .stamp = {.device = makedev(st->stx_dev_major, st->stx_dev_minor),
                   .inode = st->stx_ino,
                   .size = st->stx_size,
-                  .mtime_ns = to_ns(&st->stx_mtime),
-                  .ctime_ns = to_ns(&st->stx_ctime)},
+                  .mtime_ns = statx_time_to_ns(&st->stx_mtime),
+                  .ctime_ns = statx_time_to_ns(&st->stx_ctime)},
         .allocation = st->stx_blocks * 512,
         .mode = st->stx_mode & 07777,
         .uid = st->stx_uid,
         .gid = st->stx_gid,
-        .atime_ns = to_ns(&st->stx_atime),
+        .atime_ns = statx_time_to_ns(&st->stx_atime),
         .btime_ns = cst_dir_btime_ns(st),
         .shared = shared,
     };
 }
 
 /* CstFiles.reference */
-static char *reference_of(gpointer dir, const char *reference)
+static char *dir_files_reference(gpointer dir, const char *reference)
 {
     return cst_reference_resolve(((const CstDirHandle *)dir)->path, reference);
 }
 
 /* CstFiles.open */
-static CstBlob *open_entry(gpointer dir, const char *name, CstFileSeen *seen, GError **error)
+static CstBlob *dir_files_open(gpointer dir, const char *name, CstFileSeen *seen, GError **error)
 {
     struct statx st;
     g_auto(CstFd) fd = cst_entry_open_stat(dir, name, O_RDONLY, &st, error);
 
     if (fd < 0)
         return NULL;
-    *seen = seen_of(&st, seen->shared);
+    *seen = dir_file_seen(&st, seen->shared);
     return cst_blob_file_new(g_steal_fd(&fd), name, FALSE, error);
 }
 
-static CstFiles files_of(const CstPoolState *state, const CstDirHandle *dir)
+static CstFiles dir_files_init(const CstPoolState *state, const CstDirHandle *dir)
 {
     return (CstFiles){.state = state,
-                      .reference = reference_of,
-                      .open = open_entry,
+                      .reference = dir_files_reference,
+                      .open = dir_files_open,
                       .declared = cst_dir_declaration_read,
                       .data = (gpointer)dir};
 }
@@ -87,7 +87,7 @@ static CstFiles files_of(const CstPoolState *state, const CstDirHandle *dir)
 typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
 /* Missing entries and dangling links are no volumes. */
-static Probe probe_failed(const char *name, CstVolume **ret_volume)
+static Probe dir_probe_failed(const char *name, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
 
@@ -100,8 +100,8 @@ static Probe probe_failed(const char *name, CstVolume **ret_volume)
 }
 
 /* Decides from a stat how to process an entry. *ret_seen is the input of cst_file_inspect(). */
-static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
-                   CstFileSeen *ret_seen, CstVolume **ret_volume)
+static Probe dir_probe_entry(const CstDirHandle *dir, const char *name, CstVolume *known,
+                             CstFileSeen *ret_seen, CstVolume **ret_volume)
 {
     struct statx st;
     g_autofree char *distrust = NULL;
@@ -109,10 +109,10 @@ static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
     gboolean shared;
 
     if (!cst_entry_stat(dir, name, FALSE, &st))
-        return probe_failed(name, ret_volume);
+        return dir_probe_failed(name, ret_volume);
     /* The target of a link may be in any directory. */
     shared = !dir->is_private || S_ISLNK(st.stx_mode);
-    *ret_seen = seen_of(&st, shared);
+    *ret_seen = dir_file_seen(&st, shared);
     owner = (CstEntryOwner){st.stx_mode, st.stx_uid, st.stx_nlink};
     distrust = cst_entry_distrust(dir, name, &owner);
     if (distrust) {
@@ -121,8 +121,8 @@ static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
     }
     if (S_ISLNK(st.stx_mode)) {
         if (!cst_entry_stat(dir, name, TRUE, &st))
-            return probe_failed(name, ret_volume);
-        *ret_seen = seen_of(&st, shared);
+            return dir_probe_failed(name, ret_volume);
+        *ret_seen = dir_file_seen(&st, shared);
     }
     if (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode) && !S_ISBLK(st.stx_mode))
         return PROBE_NONE;
@@ -139,11 +139,11 @@ static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
 CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
                          CstVolume *known)
 {
-    const CstFiles files = files_of(state, dir);
+    const CstFiles files = dir_files_init(state, dir);
     CstVolume *volume = NULL;
     CstFileSeen seen;
 
-    if (probe(dir, name, known, &seen, &volume) == PROBE_OPEN)
+    if (dir_probe_entry(dir, name, known, &seen, &volume) == PROBE_OPEN)
         volume = cst_file_inspect(&files, name, &seen, known);
     return volume;
 }
@@ -174,13 +174,13 @@ typedef struct {
 } Scanning;
 
 /* Reports an entry if a stat suffices, and queues it for the threads if it must be opened. */
-static void scan_entry(Scanning *s, const char *name)
+static void dir_scan_entry(Scanning *s, const char *name)
 {
     g_autoptr(CstVolume) known = s->scan->known(name, s->scan->data);
     CstVolume *volume = NULL;
     CstFileSeen seen;
 
-    switch (probe(s->target, name, known, &seen, &volume)) {
+    switch (dir_probe_entry(s->target, name, known, &seen, &volume)) {
     case PROBE_NONE: break;
     case PROBE_DONE: s->scan->sink(volume, s->scan->data); break;
     case PROBE_OPEN: cst_file_reading_add(s->reading, name, &seen, known); break;
@@ -198,7 +198,7 @@ static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
             continue;
         if (!cst_task_check(s->task, error))
             return FALSE;
-        scan_entry(s, entry->d_name);
+        dir_scan_entry(s, entry->d_name);
     }
     if (errno)
         return cst_fail_errno(error, errno, _("cannot read dir '%s'"), s->target->path);
@@ -219,7 +219,7 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     dir = cst_handle_list(&target);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
-    files = files_of(state, &target);
+    files = dir_files_init(state, &target);
     s.reading = reading = cst_file_reading_new(&files, scan);
     done = read_entries(&s, dir, error);
     if (done)

@@ -30,8 +30,8 @@ void cst_dir_shelf_clear(CstDirShelf *shelf)
 }
 
 /* Returns TRUE with descriptors of -1 if directories are missing and @make is FALSE. */
-static gboolean try_open(const CstDirHandle *target, const char *volume, gboolean make,
-                         CstDirShelf *ret_shelf, GError **error)
+static gboolean snapshot_dir_try_open(const CstDirHandle *target, const char *volume, gboolean make,
+                                      CstDirShelf *ret_shelf, GError **error)
 {
     *ret_shelf = CST_DIR_SHELF_NONE;
     if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, make, &ret_shelf->all, error))
@@ -47,7 +47,7 @@ gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, con
         g_autoptr(GError) why = NULL;
         gboolean ours;
 
-        if (try_open(target, volume, make, ret_shelf, &why))
+        if (snapshot_dir_try_open(target, volume, make, ret_shelf, &why))
             break;
         /* A directory of another user is refused and never removed. */
         ours = ret_shelf->all.fd >= 0;
@@ -115,7 +115,7 @@ gboolean cst_dir_place_snapshots(const CstDirHandle *target, const char *draft, 
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
     *ret_placed = FALSE;
-    if (!try_open(target, draft, FALSE, &shelf, error))
+    if (!snapshot_dir_try_open(target, draft, FALSE, &shelf, error))
         return FALSE;
     if (shelf.volume.fd < 0)
         return TRUE;
@@ -134,13 +134,13 @@ void cst_dir_unmark_snapshots(const CstDirHandle *target, const char *draft, con
 {
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
-    if (try_open(target, volume, FALSE, &shelf, NULL) && shelf.volume.fd >= 0)
+    if (snapshot_dir_try_open(target, volume, FALSE, &shelf, NULL) && shelf.volume.fd >= 0)
         cst_entry_remove(&shelf.volume, draft, FALSE);
 }
 
 /* Removes the mark last, because only the mark identifies the remaining snapshots after a crash. */
-static void clear_shelf(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
-                        const char *draft)
+static void snapshot_dir_clear(const CstDirHandle *target, const CstDirShelf *shelf,
+                               const char *name, const char *draft)
 {
     DIR *dir = cst_handle_list(&shelf->volume);
     const struct dirent *entry;
@@ -173,7 +173,8 @@ static gboolean is_mark(const CstDirHandle *target, const CstDirShelf *shelf, co
  * Returns the draft in @target that owns the snapshot directory, by the directory's name or its
  * mark. NULL: a volume owns it. The caller frees the result.
  */
-static char *draft_of_shelf(const CstDirHandle *target, const CstDirShelf *shelf, const char *name)
+static char *snapshot_dir_draft(const CstDirHandle *target, const CstDirShelf *shelf,
+                                const char *name)
 {
     DIR *dir = cst_dir_is_draft(name) ? NULL : cst_handle_list(&shelf->volume);
     char *found = cst_dir_is_draft(name) ? g_strdup(name) : NULL;
@@ -188,10 +189,10 @@ static char *draft_of_shelf(const CstDirHandle *target, const CstDirShelf *shelf
 }
 
 /* Calls @each for each snapshot directory that belongs to this program. */
-static void each_shelf(const CstDirHandle *target,
-                       void (*each)(const CstDirHandle *target, const CstDirShelf *shelf,
-                                    const char *name, const char *draft),
-                       const char *draft)
+static void snapshot_dir_foreach(const CstDirHandle *target,
+                                 void (*each)(const CstDirHandle *target, const CstDirShelf *shelf,
+                                              const char *name, const char *draft),
+                                 const char *draft)
 {
     g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
     const struct dirent *entry;
@@ -203,7 +204,8 @@ static void each_shelf(const CstDirHandle *target,
         g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
         if ((cst_dir_name_is_volume(entry->d_name) || cst_dir_is_draft(entry->d_name)) &&
-            try_open(target, entry->d_name, FALSE, &shelf, NULL) && shelf.volume.fd >= 0)
+            snapshot_dir_try_open(target, entry->d_name, FALSE, &shelf, NULL) &&
+            shelf.volume.fd >= 0)
             each(target, &shelf, entry->d_name, draft);
     }
     if (dir)
@@ -217,28 +219,28 @@ static void each_shelf(const CstDirHandle *target,
 static void drop_if_of(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
                        const char *draft)
 {
-    g_autofree char *of = draft_of_shelf(target, shelf, name);
+    g_autofree char *of = snapshot_dir_draft(target, shelf, name);
 
     if (g_strcmp0(of, draft) == 0)
-        clear_shelf(target, shelf, name, draft);
+        snapshot_dir_clear(target, shelf, name, draft);
     else
         cst_entry_remove(&shelf->volume, draft, FALSE);
 }
 
 void cst_dir_drop_snapshots_of(const CstDirHandle *target, const char *draft)
 {
-    each_shelf(target, drop_if_of, draft);
+    snapshot_dir_foreach(target, drop_if_of, draft);
 }
 
 /* --- leftovers of dead processes -------------------------------------------------------------- */
 
-static void drop_if_dead(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
-                         const char *draft)
+static void snapshot_dir_drop_dead(const CstDirHandle *target, const CstDirShelf *shelf,
+                                   const char *name, const char *draft)
 {
-    g_autofree char *of = draft_of_shelf(target, shelf, name);
+    g_autofree char *of = snapshot_dir_draft(target, shelf, name);
 
     if (of && cst_dir_draft_is_dead(target, of))
-        clear_shelf(target, shelf, name, of);
+        snapshot_dir_clear(target, shelf, name, of);
     else if (!of)
         cst_dir_drop_dead(&shelf->volume);
     if (!of)
@@ -248,7 +250,7 @@ static void drop_if_dead(const CstDirHandle *target, const CstDirShelf *shelf, c
 /* Directories of other users are not changed. */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
 {
-    each_shelf(target, drop_if_dead, NULL);
+    snapshot_dir_foreach(target, snapshot_dir_drop_dead, NULL);
     /* A process may have created the directory and died before it added an entry. */
     cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }

@@ -32,8 +32,8 @@
  * Opens the directory of @volume's snapshots. Fails with NOT_FOUND for snapshot @name if it is
  * missing.
  */
-static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
-                           CstDirHandle *ret_target, CstDirShelf *ret_shelf, GError **error)
+static gboolean snapshot_dir_find(CstPoolState *state, const char *volume, const char *name,
+                                  CstDirHandle *ret_target, CstDirShelf *ret_shelf, GError **error)
 {
     if (!cst_dir_target_open(state, ret_target, error) ||
         !cst_dir_shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
@@ -42,8 +42,8 @@ static gboolean shelf_find(CstPoolState *state, const char *volume, const char *
 }
 
 /* Opens the snapshot's file for reading. Returns -1 with @error on failure. */
-static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const char *volume,
-                         const char *name, GError **error)
+static int snapshot_file_open(CstPoolState *state, const CstDirHandle *target, const char *volume,
+                              const char *name, GError **error)
 {
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
     struct statx st;
@@ -71,7 +71,7 @@ typedef struct {
  * time of birth of the copy. If the file system records no birth, it is the last change of the
  * inode.
  */
-static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_found)
+static gboolean snapshot_file_describe(const CstDirHandle *dir, const char *name, Found *ret_found)
 {
     g_autoptr(CstVolume) file = cst_dir_probe(NULL, dir, name, NULL);
     CstSnapshot *snapshot;
@@ -99,8 +99,8 @@ static int compare_age(gconstpointer a, gconstpointer b)
     return strcmp(left->snapshot->name, right->snapshot->name);
 }
 
-static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
-                              GError **error)
+static gboolean dir_snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                                  GError **error)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Found));
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -119,7 +119,8 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
     while ((entry = readdir(dir))) {
         Found found;
 
-        if (!cst_dir_name_hidden(entry->d_name) && describe(&shelf.volume, entry->d_name, &found))
+        if (!cst_dir_name_hidden(entry->d_name) &&
+            snapshot_file_describe(&shelf.volume, entry->d_name, &found))
             g_array_append_val(all, found);
     }
     closedir(dir);
@@ -132,7 +133,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
 /* --- copying ---------------------------------------------------------------------------------- */
 
 /* Maps all errors that mean "this file system cannot share extents" to UNSUPPORTED. */
-static gboolean share(int from, int to, const char *volume, GError **error)
+static gboolean snapshot_file_reflink(int from, int to, const char *volume, GError **error)
 {
     if (ioctl(to, FICLONE, from) == 0)
         return TRUE;
@@ -185,7 +186,7 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
         return -1;
     }
     CST_CRASH_POINT("snapshot.draft.created");
-    if (!share(from, fd, volume, error)) {
+    if (!snapshot_file_reflink(from, fd, volume, error)) {
         cst_entry_remove(dir, draft, FALSE);
         return -1;
     }
@@ -208,8 +209,8 @@ static gboolean sync_draft(int fd, const char *volume, GError **error)
 /*
  * Renames the draft to a snapshot, and syncs the change. Fails with EXISTS if the name is in use.
  */
-static gboolean put_on_shelf(const CstDirShelf *shelf, int fd, const char *draft, const char *name,
-                             const char *volume, GError **error)
+static gboolean snapshot_draft_commit(const CstDirShelf *shelf, int fd, const char *draft,
+                                      const char *name, const char *volume, GError **error)
 {
     if (!sync_draft(fd, volume, error))
         return FALSE;
@@ -225,8 +226,8 @@ static gboolean put_on_shelf(const CstDirShelf *shelf, int fd, const char *draft
     return FALSE;
 }
 
-static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,
-                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+static gboolean dir_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                    const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
@@ -243,7 +244,7 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
     if (from < 0 || !cst_dir_shelf_open(state, &target, volume, TRUE, &shelf, error))
         return FALSE;
     copy = copy_to_draft(from, &shelf.volume, volume, &draft, error);
-    if (copy >= 0 && put_on_shelf(&shelf, copy, draft, name, volume, error))
+    if (copy >= 0 && snapshot_draft_commit(&shelf, copy, draft, name, volume, error))
         return TRUE;
     if (copy >= 0)
         cst_entry_remove(&shelf.volume, draft, FALSE);
@@ -255,7 +256,7 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
  * Gives the copy the current owner and mode of the volume, because the owner may have changed since
  * the snapshot. Drops set-id bits.
  */
-static gboolean take_owner(int from, int to, const char *volume, GError **error)
+static gboolean snapshot_copy_owner(int from, int to, const char *volume, GError **error)
 {
     struct stat st;
 
@@ -272,7 +273,7 @@ static gboolean take_owner(int from, int to, const char *volume, GError **error)
 static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, int now, int copy,
                              const char *draft, const char *volume, GError **error)
 {
-    if (!take_owner(now, copy, volume, error) || !sync_draft(copy, volume, error))
+    if (!snapshot_copy_owner(now, copy, volume, error) || !sync_draft(copy, volume, error))
         return FALSE;
     if (!cst_entry_is(target, volume, now) || !cst_entry_is(target, draft, copy))
         return cst_fail(error, CST_ERROR_DENIED,
@@ -289,8 +290,8 @@ static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, in
  * Replaces the whole file, so that the old content stays intact until the rename. Keeps the current
  * owner and mode.
  */
-static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                const GPtrArray *agreed, CstTask *task, GError **error)
+static gboolean dir_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                    const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_autofree char *draft = NULL;
@@ -300,7 +301,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    from = open_snapshot(state, &target, volume, name, error);
+    from = snapshot_file_open(state, &target, volume, name, error);
     now = from < 0 ? -1 : cst_entry_open_file(&target, volume, O_RDONLY, error);
     if (now < 0)
         return FALSE;
@@ -313,13 +314,13 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
 }
 
 /* Removes the file. Clones of the snapshot share extents and do not depend on its file. */
-static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+static gboolean dir_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
+                                    CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
-    if (!shelf_find(state, volume, name, &target, &shelf, error))
+    if (!snapshot_dir_find(state, volume, name, &target, &shelf, error))
         return FALSE;
     CST_CRASH_POINT("snapshot.remove.before");
     if (!cst_entry_remove(&shelf.volume, name, FALSE)) {
@@ -335,13 +336,13 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
     return TRUE;
 }
 
-static gboolean snapshot_rename(CstPoolState *state, const char *volume, const char *name,
-                                const char *new_name, GError **error)
+static gboolean dir_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                    const char *new_name, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
-    if (!shelf_find(state, volume, name, &target, &shelf, error))
+    if (!snapshot_dir_find(state, volume, name, &target, &shelf, error))
         return FALSE;
     if (cst_entry_rename_new(&shelf.volume, name, new_name))
         return cst_dir_sync(shelf.volume.fd, volume, error);
@@ -353,19 +354,19 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
                           volume);
 }
 
-static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,
-                              GError **error)
+static CstBlob *dir_snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                                  GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (!cst_dir_target_open(state, &target, error))
         return NULL;
-    fd = open_snapshot(state, &target, volume, name, error);
+    fd = snapshot_file_open(state, &target, volume, name, error);
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, FALSE, error);
 }
 
-static gboolean snapshot_can_make(CstPoolState *state, gboolean *ret_can, GError **error)
+static gboolean dir_snapshot_can_make(CstPoolState *state, gboolean *ret_can, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(CstFd) from = -1, to = -1;
@@ -380,11 +381,11 @@ static gboolean snapshot_can_make(CstPoolState *state, gboolean *ret_can, GError
 
 const CstSnapshotBackend cst_dir_snapshots = {
     .of_drafts = TRUE,
-    .can_make = snapshot_can_make,
-    .list = snapshot_list,
-    .create = snapshot_create,
-    .revert = snapshot_revert,
-    .remove = snapshot_remove,
-    .rename = snapshot_rename,
-    .open = snapshot_open,
+    .can_make = dir_snapshot_can_make,
+    .list = dir_snapshot_list,
+    .create = dir_snapshot_create,
+    .revert = dir_snapshot_revert,
+    .remove = dir_snapshot_remove,
+    .rename = dir_snapshot_rename,
+    .open = dir_snapshot_open,
 };

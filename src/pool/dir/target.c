@@ -38,7 +38,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
 }
 
 /* A directory is the root of a mounted file system if its parent is on another device. */
-static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError **error)
+static gboolean dir_identity_read(const CstDirHandle *target, CstDirIdentity *ret, GError **error)
 {
     struct statfs fs;
     struct stat above;
@@ -58,7 +58,7 @@ static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError
  * Parses the recorded line. An invalid line sets no expectation. The UUID of the boot may be
  * missing.
  */
-static void parse(const char *recorded, CstDirIdentity *ret)
+static void dir_identity_parse(const char *recorded, CstDirIdentity *ret)
 {
     char was[CST_UUID_TEXT_LEN] = "", is[CST_UUID_TEXT_LEN];
 
@@ -78,8 +78,8 @@ static gboolean is_exactly(const CstDirIdentity *must, const CstDirHandle *targe
 }
 
 /* Fails with STATE if @is does not match @must. The message names the difference. */
-static gboolean compare(const CstDirIdentity *must, const CstDirIdentity *is, const char *path,
-                        GError **error)
+static gboolean dir_identity_compare(const CstDirIdentity *must, const CstDirIdentity *is,
+                                     const char *path, GError **error)
 {
     if (!must->known)
         return TRUE;
@@ -109,14 +109,14 @@ static void set_expected(CstDirState *state, const CstDirIdentity *must)
 }
 
 /* Decides whether a directory with another inode or device is still the pool's. */
-static gboolean admit(CstDirState *dir, const CstDirIdentity *must, const CstDirHandle *target,
-                      GError **error)
+static gboolean dir_target_admit(CstDirState *dir, const CstDirIdentity *must,
+                                 const CstDirHandle *target, GError **error)
 {
     CstDirIdentity is = {0};
 
-    if (!identify(target, &is, error) ||
+    if (!dir_identity_read(target, &is, error) ||
         !(dir->admit ? dir->admit(&dir->head, target, error)
-                     : compare(must, &is, dir->head.def->target_path, error)))
+                     : dir_identity_compare(must, &is, dir->head.def->target_path, error)))
         return FALSE;
     /* From now on the inode and device that were found after a boot or a mount must match. */
     set_expected(dir, &is);
@@ -136,7 +136,7 @@ gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GErr
     g_mutex_unlock(&dir->lock);
     if (must.known ? must.exact && is_exactly(&must, ret_target) : !dir->admit)
         return TRUE;
-    if (admit(dir, &must, ret_target, error))
+    if (dir_target_admit(dir, &must, ret_target, error))
         return TRUE;
     cst_handle_clear(ret_target);
     return FALSE;
@@ -148,14 +148,15 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     CstDirIdentity must, is = {0};
 
-    parse(recorded, &must);
+    dir_identity_parse(recorded, &must);
     if (starting) {
         /*
          * A start accepts another directory of the same kind, such as a restored or recreated one.
          */
         must.exact = FALSE;
         if (!cst_handle_open(state->def->target_path, &target, error) ||
-            !identify(&target, &is, error) || !compare(&must, &is, target.path, error))
+            !dir_identity_read(&target, &is, error) ||
+            !dir_identity_compare(&must, &is, target.path, error))
             return FALSE;
         must = is;
     }
@@ -169,7 +170,7 @@ char *cst_dir_identity(CstPoolState *state, GError **error)
     char boot[CST_UUID_TEXT_LEN];
     CstDirIdentity id = {0};
 
-    if (!cst_dir_target_open(state, &target, error) || !identify(&target, &id, error))
+    if (!cst_dir_target_open(state, &target, error) || !dir_identity_read(&target, &id, error))
         return NULL;
     read_boot_id(boot);
     return g_strdup_printf("mounted=%d type=%lx inode=%llu device=%llu boot=%s\n", id.mounted,

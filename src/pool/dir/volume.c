@@ -34,8 +34,8 @@
  * Creates the file or directory and, for a file, its blob. The file has its owner from the
  * beginning, and no other user may read it yet.
  */
-static gboolean make_draft(const CstDirHandle *target, const char *name, const CstVolDef *def,
-                           CstVolDraft *draft, GError **error)
+static gboolean dir_draft_create(const CstDirHandle *target, const char *name, const CstVolDef *def,
+                                 CstVolDraft *draft, GError **error)
 {
     g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     g_auto(CstFd) fd = -1;
@@ -66,7 +66,7 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
  * Verifies that the backing file is accessible, like libvirt. It is not opened, because the image
  * only names it.
  */
-static gboolean check_backing(const CstVolDef *def, GError **error)
+static gboolean dir_check_backing(const CstVolDef *def, GError **error)
 {
     if (!def->backing || !g_path_is_absolute(def->backing->path) ||
         cst_path_readable(def->backing->path))
@@ -83,7 +83,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st;
 
-    if (!cst_dir_target_open(state, &target, error) || !check_backing(def, error))
+    if (!cst_dir_target_open(state, &target, error) || !dir_check_backing(def, error))
         return FALSE;
     if (cst_entry_stat(&target, def->name, FALSE, &st))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
@@ -94,7 +94,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
                               def->name);
     if (!cst_may_change(error))
         return FALSE;
-    if (!make_draft(&target, name, def, draft, error)) {
+    if (!dir_draft_create(&target, name, def, draft, error)) {
         cst_dir_remove_draft(&target, name);
         return FALSE;
     }
@@ -106,7 +106,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
  * Sets the mode of a finished draft and, for a directory, its owner, and syncs it. @fd is the file
  * or the directory.
  */
-static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
+static gboolean dir_draft_set_perms(int fd, const CstVolDef *def, GError **error)
 {
     mode_t mode = def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
 
@@ -125,8 +125,8 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
  * draft again, because the mark of its snapshots (shelf.c) names the draft. vol_abandon() finds the
  * snapshots by the mark.
  */
-static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
-                           const char *draft, const char *name, GError **error)
+static gboolean dir_draft_rename(CstPoolState *state, const CstDirHandle *target, int fd,
+                                 const char *draft, const char *name, GError **error)
 {
     if (!cst_entry_rename_new(target, draft, name)) {
         if (errno == EEXIST)
@@ -168,11 +168,11 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     if (!draft->blob && !cst_handle_open_own(&target, name, TRUE, &made, error))
         return FALSE;
     fd = draft->blob ? cst_blob_file_fd(draft->blob) : made.fd;
-    if (!settle_draft(fd, def, error))
+    if (!dir_draft_set_perms(fd, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.commit.synced");
     if (!cst_dir_place_snapshots(&target, name, fd, def->name, &placed, error) ||
-        !name_draft(state, &target, fd, name, def->name, error))
+        !dir_draft_rename(state, &target, fd, name, def->name, error))
         return FALSE;
     if (placed)
         cst_dir_unmark_snapshots(&target, name, def->name);
@@ -262,7 +262,7 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, writable, error);
 }
 
-static void add_user(const CstImageUser *user, GPtrArray *holders)
+static void image_user_add_holder(const CstImageUser *user, GPtrArray *holders)
 {
     g_autofree char *who = cst_process_describe(user->pid);
 
@@ -278,9 +278,9 @@ static void add_users(CstBlob *blob, int64_t pid, GPtrArray *holders)
     g_autoptr(GArray) users = cst_image_users(blob);
 
     for (guint i = 0; i < users->len; i++)
-        add_user(&g_array_index(users, CstImageUser, i), holders);
+        image_user_add_holder(&g_array_index(users, CstImageUser, i), holders);
     if (users->len == 0)
-        add_user(&unknown, holders);
+        image_user_add_holder(&unknown, holders);
 }
 
 static gboolean has_holder(const GPtrArray *holders, int64_t pid)

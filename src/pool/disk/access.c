@@ -44,7 +44,7 @@ static gboolean any_label(const CstPoolDef *def)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static gboolean open_disk(CstPoolState *state, DiskAccess *access, GError **error)
+static gboolean disk_access_open_device(CstPoolState *state, DiskAccess *access, GError **error)
 {
     access->fd = -1;
     access->ops = disk_label_ops(disk_wanted_label(state->def), error);
@@ -81,7 +81,7 @@ static gboolean refuse_label(const DiskAccess *access, const char *wanted, GErro
                     found ? found : access->table->label, wanted);
 }
 
-static gboolean read_table(CstPoolState *state, DiskAccess *access, GError **error)
+static gboolean disk_access_read_table(CstPoolState *state, DiskAccess *access, GError **error)
 {
     const char *wanted = disk_wanted_label(state->def);
 
@@ -120,15 +120,17 @@ static gboolean check_identity(CstPoolState *state, const DiskAccess *access, GE
 
 gboolean disk_access_open(CstPoolState *state, DiskAccess *ret_access, GError **error)
 {
-    return open_disk(state, ret_access, error) && read_table(state, ret_access, error) &&
+    return disk_access_open_device(state, ret_access, error) &&
+           disk_access_read_table(state, ret_access, error) &&
            check_identity(state, ret_access, error);
 }
 
 gboolean disk_access_lock(CstPoolState *state, DiskAccess *ret_access, GError **error)
 {
     ret_access->changes = DISK(state);
-    return open_disk(state, ret_access, error) && lock_disk(ret_access, error) &&
-           read_table(state, ret_access, error) && check_identity(state, ret_access, error);
+    return disk_access_open_device(state, ret_access, error) && lock_disk(ret_access, error) &&
+           disk_access_read_table(state, ret_access, error) &&
+           check_identity(state, ret_access, error);
 }
 
 /* Returns "id=… serial=…"; missing values are empty. */
@@ -201,7 +203,7 @@ void disk_follow(DiskAccess *access)
 }
 
 /* Opens any partition of the disk. Returns -1 if it has no partition that can be opened. */
-static int open_any(const DiskAccess *access)
+static int disk_open_any_partition(const DiskAccess *access)
 {
     g_autoptr(GArray) shown = disk_shown(&access->device);
 
@@ -223,7 +225,7 @@ static int open_any(const DiskAccess *access)
  */
 void disk_access_settle(DiskAccess *access)
 {
-    g_auto(CstFd) held = open_any(access);
+    g_auto(CstFd) held = disk_open_any_partition(access);
     DiskState *changed = access->changes;
 
     disk_access_clear(access);

@@ -21,7 +21,8 @@
 #include <pool/device.h>
 
 /* Returns the partition of volume @name, or NULL with NO_VOL if it does not exist. */
-static const DiskPartition *find(const DiskAccess *access, const char *name, GError **error)
+static const DiskPartition *disk_find_partition(const DiskAccess *access, const char *name,
+                                                GError **error)
 {
     const DiskPartition *partition =
         disk_table_find(access->table, disk_number_of(&access->device, name));
@@ -56,7 +57,7 @@ gboolean disk_vol_holders(CstPoolState *state, const char *name, GPtrArray *hold
     const DiskPartition *partition = NULL;
 
     if (disk_access_open(state, &access, error))
-        partition = find(&access, name, error);
+        partition = disk_find_partition(&access, name, error);
     return partition && add_holders(&access, partition->number, holders, error);
 }
 
@@ -117,7 +118,7 @@ static gboolean hide_affected(DiskAccess *access, const DiskPartition *partition
 }
 
 /* Returns whether the table on the disk has no partition at the start of @partition. */
-static gboolean is_gone(const DiskAccess *access, const DiskPartition *partition)
+static gboolean disk_partition_is_gone(const DiskAccess *access, const DiskPartition *partition)
 {
     g_autoptr(DiskTable) now = NULL;
 
@@ -134,15 +135,15 @@ static gboolean is_gone(const DiskAccess *access, const DiskPartition *partition
  * logical partition may have its name. A second delete would then remove that partition. Therefore
  * a failure of the kernel to follow is only logged.
  */
-static gboolean remove_partition(CstPoolState *state, DiskAccess *access, const DiskChange *change,
-                                 GError **error)
+static gboolean disk_remove_partition(CstPoolState *state, DiskAccess *access,
+                                      const DiskChange *change, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
     if (disk_change(access, change, &why))
         return TRUE;
     disk_follow(access);
-    if (!is_gone(access, &change->partition)) {
+    if (!disk_partition_is_gone(access, &change->partition)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
@@ -168,7 +169,7 @@ gboolean disk_vol_delete(CstPoolState *state, const char *name, unsigned flags, 
         return FALSE;
     CST_CRASH_POINT("disk.delete.hidden");
     change.partition = *partition;
-    if (!remove_partition(state, &access, &change, error))
+    if (!disk_remove_partition(state, &access, &change, error))
         return FALSE;
     disk_access_settle(&access);
     return TRUE;
@@ -184,7 +185,7 @@ gboolean disk_vol_check_wipe(CstPoolState *state, const char *name, GError **err
     g_autofree char *path = NULL;
 
     if (disk_access_open(state, &access, error))
-        partition = find(&access, name, error);
+        partition = disk_find_partition(&access, name, error);
     if (!partition || partition->kind != DISK_EXTENDED)
         return partition != NULL;
     path = disk_vol_path(state, name);
@@ -226,8 +227,8 @@ static uint64_t least_end(const DiskAccess *access, const DiskPartition *partiti
     return end;
 }
 
-static gboolean check_end(const DiskAccess *access, const DiskPartition *partition, uint64_t end,
-                          const char *name, GError **error)
+static gboolean disk_check_end(const DiskAccess *access, const DiskPartition *partition,
+                               uint64_t end, const char *name, GError **error)
 {
     uint64_t room = room_behind(access, partition);
 
@@ -253,14 +254,14 @@ gboolean disk_vol_resize(CstPoolState *state, const char *name, uint64_t capacit
 
     if (!disk_access_lock(state, &access, error))
         return FALSE;
-    partition = find(&access, name, error);
+    partition = disk_find_partition(&access, name, error);
     if (!partition)
         return FALSE;
     change.partition = *partition;
     if (capacity > access.table->size)
         return cst_fail(error, CST_ERROR_NO_SPACE, _("the disk is smaller than that"));
     change.partition.end = partition->start + cst_round_up(capacity, access.table->step);
-    if (!check_end(&access, partition, change.partition.end, name, error) ||
+    if (!disk_check_end(&access, partition, change.partition.end, name, error) ||
         !disk_change(&access, &change, error))
         return FALSE;
     CST_CRASH_POINT("disk.resize.shown");

@@ -20,7 +20,7 @@
 /* The byte that represents number 0. */
 #define NUMBERS (INT64_C(1) << 62)
 
-static struct flock range(short type, uint64_t start, uint64_t end)
+static struct flock disk_claim_range(short type, uint64_t start, uint64_t end)
 {
     return (struct flock){.l_type = type,
                           .l_whence = SEEK_SET,
@@ -35,7 +35,7 @@ static struct flock range(short type, uint64_t start, uint64_t end)
  */
 static void add_held(int fd, uint64_t start, uint64_t end, GArray *extents)
 {
-    struct flock lock = range(F_WRLCK, start, end);
+    struct flock lock = disk_claim_range(F_WRLCK, start, end);
     uint64_t from, to;
 
     if (start >= end || fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
@@ -64,9 +64,9 @@ void disk_claims(int fd, const DiskTable *table, GArray *numbers, GArray *extent
     }
 }
 
-static gboolean take(int fd, uint64_t start, uint64_t end, GError **error)
+static gboolean disk_claim_lock(int fd, uint64_t start, uint64_t end, GError **error)
 {
-    struct flock lock = range(F_RDLCK, start, end);
+    struct flock lock = disk_claim_range(F_RDLCK, start, end);
 
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return TRUE;
@@ -78,6 +78,6 @@ static gboolean take(int fd, uint64_t start, uint64_t end, GError **error)
 
 gboolean disk_claim(int fd, const DiskPartition *wanted, GError **error)
 {
-    return take(fd, NUMBERS + wanted->number, NUMBERS + wanted->number + 1, error) &&
-           take(fd, wanted->start, wanted->end, error);
+    return disk_claim_lock(fd, NUMBERS + wanted->number, NUMBERS + wanted->number + 1, error) &&
+           disk_claim_lock(fd, wanted->start, wanted->end, error);
 }

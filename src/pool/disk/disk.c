@@ -5,7 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-static CstPoolState *disk_open(const CstPoolDef *def, GError **error)
+static CstPoolState *disk_pool_open(const CstPoolDef *def, GError **error)
 {
     DiskState *disk;
 
@@ -21,7 +21,7 @@ static CstPoolState *disk_open(const CstPoolDef *def, GError **error)
     return &disk->head;
 }
 
-static void disk_close(CstPoolState *state)
+static void disk_pool_close(CstPoolState *state)
 {
     DiskState *disk = DISK(state);
 
@@ -37,8 +37,8 @@ static void disk_close(CstPoolState *state)
 const CstBackend cst_disk_backend = {
     .type = CST_POOL_DISK,
     .ends_dry_runs = TRUE,
-    .open = disk_open,
-    .close = disk_close,
+    .open = disk_pool_open,
+    .close = disk_pool_close,
     .check = disk_check,
     .scan = disk_scan,
     .scan_one = disk_scan_one,

@@ -30,7 +30,7 @@ static gboolean is_open(CstBlob *blob, GError **error)
            cst_fail(error, CST_ERROR_STATE, _("volume '%s' is no draft any more"), blob->name);
 }
 
-static uint64_t at(CstBlob *blob, uint64_t offset)
+static uint64_t draft_disk_offset(CstBlob *blob, uint64_t offset)
 {
     return DRAFT(blob)->partition.start + offset;
 }
@@ -38,7 +38,7 @@ static uint64_t at(CstBlob *blob, uint64_t offset)
 static gboolean draft_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     return is_open(blob, error) &&
-           cst_blob_pread(DRAFT(blob)->disk, buf, len, at(blob, offset), error);
+           cst_blob_pread(DRAFT(blob)->disk, buf, len, draft_disk_offset(blob, offset), error);
 }
 
 static gboolean draft_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
@@ -63,7 +63,7 @@ static gboolean draft_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
     if (offset > size || len > size - offset)
         return cst_fail(error, CST_ERROR_NO_SPACE, _("volume '%s' ends before that"), blob->name);
     return is_open(blob, error) &&
-           cst_blob_pwrite(DRAFT(blob)->disk, buf, len, at(blob, offset), error);
+           cst_blob_pwrite(DRAFT(blob)->disk, buf, len, draft_disk_offset(blob, offset), error);
 }
 
 static gboolean draft_flush(CstBlob *blob, GError **error)
@@ -75,13 +75,13 @@ static gboolean draft_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
                            GError **error)
 {
     return is_open(blob, error) &&
-           cst_blob_zero(DRAFT(blob)->disk, at(blob, offset), length, flags, error);
+           cst_blob_zero(DRAFT(blob)->disk, draft_disk_offset(blob, offset), length, flags, error);
 }
 
 static gboolean draft_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return is_open(blob, error) &&
-           cst_blob_discard(DRAFT(blob)->disk, at(blob, offset), length, error);
+           cst_blob_discard(DRAFT(blob)->disk, draft_disk_offset(blob, offset), length, error);
 }
 
 static const CstBlobOps draft_ops = {
@@ -96,7 +96,7 @@ static const CstBlobOps draft_ops = {
 };
 
 /* Opens the whole disk as a blob, and drops the cached content of the range. */
-static CstBlob *open_disk(const char *node, const DiskPartition *wanted, GError **error)
+static CstBlob *draft_open_disk(const char *node, const DiskPartition *wanted, GError **error)
 {
     int fd = cst_node_open_aside(node, O_RDWR);
 
@@ -112,7 +112,7 @@ static CstBlob *open_disk(const char *node, const DiskPartition *wanted, GError 
 CstBlob *disk_draft_new(int claim, const char *node, const DiskPartition *wanted, GError **error)
 {
     g_auto(CstFd) claimed = claim;
-    CstBlob *disk = open_disk(node, wanted, error);
+    CstBlob *disk = draft_open_disk(node, wanted, error);
     DraftBlob *draft;
 
     if (!disk)

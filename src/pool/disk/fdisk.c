@@ -61,7 +61,7 @@ static const struct {
     {"extended", NULL, 0x0f},
 };
 
-static const char *mark_of(const PartType *type)
+static const char *fdisk_type_mark(const PartType *type)
 {
     const char *text = fdisk_parttype_get_string(type);
 
@@ -91,7 +91,7 @@ static PartType *type_of(const struct fdisk_label *label, const char *mark)
  * Collects the warnings of libfdisk for the error message. libfdisk asks no questions, because its
  * dialogs are off. Its messages about success are ignored.
  */
-static int hear(struct fdisk_context *context, struct fdisk_ask *ask, void *said)
+static int fdisk_collect_warning(struct fdisk_context *context, struct fdisk_ask *ask, void *said)
 {
     int type = fdisk_ask_get_type(ask);
 
@@ -116,7 +116,7 @@ static Context *context_open(int fd, const char *node, gboolean writable, GStrin
     context = fdisk_new_context();
     result = context ? fdisk_disable_dialogs(context, 1) : -ENOMEM;
     if (result == 0)
-        result = fdisk_set_ask(context, hear, said);
+        result = fdisk_set_ask(context, fdisk_collect_warning, said);
     if (result == 0)
         result = fdisk_assign_device_by_fd(context, fd, node, !writable);
     if (result == 0)
@@ -129,7 +129,7 @@ static Context *context_open(int fd, const char *node, gboolean writable, GStrin
  * Sets the error of a refused change. @result is libfdisk's result, a negative errno. Always
  * returns FALSE.
  */
-static gboolean refused(int result, const char *node, const GString *said, GError **error)
+static gboolean fdisk_fail_change(int result, const char *node, const GString *said, GError **error)
 {
     if (result == -ENOSPC || result == -ERANGE)
         return cst_fail(error, CST_ERROR_NO_SPACE,
@@ -143,7 +143,7 @@ static gboolean refused(int result, const char *node, const GString *said, GErro
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static DiskKind kind_of(Partition *partition)
+static DiskKind fdisk_partition_kind(Partition *partition)
 {
     if (fdisk_partition_is_container(partition))
         return DISK_EXTENDED;
@@ -151,15 +151,16 @@ static DiskKind kind_of(Partition *partition)
 }
 
 /* Fails with CORRUPT if an entry is outside of the disk, because of garbage or an enlarged file. */
-static gboolean take_partition(DiskTable *table, Partition *from, const char *node, GError **error)
+static gboolean fdisk_parse_partition(DiskTable *table, Partition *from, const char *node,
+                                      GError **error)
 {
     uint64_t sectors = table->size / table->sector;
     uint64_t start = fdisk_partition_get_start(from), size = fdisk_partition_get_size(from);
     const PartType *type = fdisk_partition_get_type(from);
     const char *uuid = fdisk_partition_get_uuid(from);
     DiskPartition partition = {.number = (guint)fdisk_partition_get_partno(from) + 1,
-                               .kind = kind_of(from),
-                               .mark = type ? mark_of(type) : "none"};
+                               .kind = fdisk_partition_kind(from),
+                               .mark = type ? fdisk_type_mark(type) : "none"};
 
     if (!fdisk_partition_has_start(from) || !fdisk_partition_has_size(from) || size == 0 ||
         start >= sectors || size > sectors - start)
@@ -176,8 +177,8 @@ static gboolean take_partition(DiskTable *table, Partition *from, const char *no
     return TRUE;
 }
 
-static gboolean take_partitions(DiskTable *table, Context *context, const char *node,
-                                GError **error)
+static gboolean fdisk_read_partitions(DiskTable *table, Context *context, const char *node,
+                                      GError **error)
 {
     g_autoptr(Listing) listing = NULL;
     int result = fdisk_get_partitions(context, &listing);
@@ -188,14 +189,14 @@ static gboolean take_partitions(DiskTable *table, Context *context, const char *
         Partition *partition = fdisk_table_get_partition(listing, i);
 
         if (partition && fdisk_partition_is_used(partition) &&
-            !take_partition(table, partition, node, error))
+            !fdisk_parse_partition(table, partition, node, error))
             return FALSE;
     }
     return TRUE;
 }
 
 /* The first item is the table itself. */
-static void take_links(DiskTable *table, Context *context)
+static void fdisk_read_links(DiskTable *table, Context *context)
 {
     const char *name = NULL;
     uint64_t offset = 0;
@@ -227,12 +228,12 @@ static DiskTable *table_of(Context *context, const char *node, GError **error)
         table->slots = DOS_PRIMARY;
         table->lead = table->start;
         last = MIN(last, DOS_SECTORS);
-        take_links(table, context);
+        fdisk_read_links(table, context);
     } else {
         table->slots = (guint)fdisk_get_npartitions(context);
     }
     table->end = MIN(last, sectors) * table->sector;
-    if (!take_partitions(table, context, node, error))
+    if (!fdisk_read_partitions(table, context, node, error))
         return NULL;
     disk_table_complete(table);
     return g_steal_pointer(&table);
@@ -272,7 +273,7 @@ static gboolean clear_link(int fd, const char *node, const DiskTable *table,
     return cst_pwrite_full(fd, zeroes, table->sector, wanted->start - table->lead, node, error);
 }
 
-static int add(Context *context, const DiskTable *table, const DiskPartition *wanted)
+static int fdisk_add_part(Context *context, const DiskTable *table, const DiskPartition *wanted)
 {
     const struct fdisk_label *label = fdisk_get_label(context, NULL);
     g_autoptr(Partition) partition = fdisk_new_partition();
@@ -292,7 +293,7 @@ static int add(Context *context, const DiskTable *table, const DiskPartition *wa
     return result == 0 && number != wanted->number - 1 ? -ERANGE : result;
 }
 
-static int resize(Context *context, const DiskTable *table, const DiskPartition *wanted)
+static int fdisk_resize_part(Context *context, const DiskTable *table, const DiskPartition *wanted)
 {
     g_autoptr(Partition) partition = fdisk_new_partition();
 
@@ -303,12 +304,12 @@ static int resize(Context *context, const DiskTable *table, const DiskPartition 
     return fdisk_set_partition(context, wanted->number - 1, partition);
 }
 
-static int apply(Context *context, const DiskTable *table, const DiskChange *change)
+static int fdisk_apply_change(Context *context, const DiskTable *table, const DiskChange *change)
 {
     switch (change->action) {
-    case DISK_ADD: return add(context, table, &change->partition);
+    case DISK_ADD: return fdisk_add_part(context, table, &change->partition);
     case DISK_REMOVE: return fdisk_delete_partition(context, change->partition.number - 1);
-    default: return resize(context, table, &change->partition);
+    default: return fdisk_resize_part(context, table, &change->partition);
     }
 }
 
@@ -344,10 +345,10 @@ static gboolean fdisk_change(const char *node, const DiskTable *table, const Dis
     if (!context)
         return FALSE;
     g_string_truncate(said, 0);
-    result = apply(context, table, change);
+    result = fdisk_apply_change(context, table, change);
     if (result == 0)
         result = fdisk_write_disklabel(context);
-    return result == 0 || refused(result, node, said, error);
+    return result == 0 || fdisk_fail_change(result, node, said, error);
 }
 
 static gboolean fdisk_put_label(const char *node, const char *label, GError **error)
@@ -362,7 +363,7 @@ static gboolean fdisk_put_label(const char *node, const char *label, GError **er
     result = fdisk_create_disklabel(context, label);
     if (result == 0)
         result = fdisk_write_disklabel(context);
-    return result == 0 || refused(result, node, said, error);
+    return result == 0 || fdisk_fail_change(result, node, said, error);
 }
 
 /* libfdisk marks a GPT as changed if it found one of its two copies damaged. */
@@ -380,7 +381,7 @@ static gboolean fdisk_repair(const char *node, GError **error)
         return TRUE;
     cst_log(CST_LOG_INFO, "%s: %s It is being restored from the other copy.", node, said->str);
     result = fdisk_write_disklabel(context);
-    return result == 0 || refused(result, node, said, error);
+    return result == 0 || fdisk_fail_change(result, node, said, error);
 }
 
 const DiskLabelOps disk_fdisk = {

@@ -34,7 +34,7 @@ static const CstToolMeaning meanings[] = {
     {NULL, 0},
 };
 
-static gboolean run(const char *const *argv, const char *package, GError **error)
+static gboolean kernel_tool_run(const char *const *argv, const char *package, GError **error)
 {
     const CstTool tool = {
         .argv = argv, .package = package, .meanings = meanings, .timeout_s = TOOL_S};
@@ -45,7 +45,7 @@ static gboolean run(const char *const *argv, const char *package, GError **error
 /* --- the kernel's view ------------------------------------------------------------------------ */
 
 /* Returns the number of "sdb12" or "nvme0n1p12", or 0 if @name is no partition of the disk. */
-static guint number_of(const DiskDevice *device, const char *name)
+static guint kernel_partition_number(const DiskDevice *device, const char *name)
 {
     const char *rest = name + strlen(device->kernel);
     guint64 number;
@@ -65,7 +65,7 @@ GArray *disk_shown(const DiskDevice *device)
 
     for (char **name = names; name && *name; name++) {
         g_autofree char *path = g_build_filename(folder, *name, NULL);
-        DiskShown one = {.number = number_of(device, *name)};
+        DiskShown one = {.number = kernel_partition_number(device, *name)};
 
         if (one.number > 0 && cst_sysfs_bytes(path, "start", &one.start) &&
             cst_sysfs_bytes(path, "size", &one.size))
@@ -100,7 +100,7 @@ gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition)
 
 /* --- updates ---------------------------------------------------------------------------------- */
 
-static gboolean tell(int fd, int action, guint number, uint64_t start, uint64_t size)
+static gboolean kernel_blkpg_ioctl(int fd, int action, guint number, uint64_t start, uint64_t size)
 {
     struct blkpg_partition partition = {
         .start = (long long)start, .length = (long long)size, .pno = (int)number};
@@ -119,7 +119,7 @@ static int hide_partition(int fd, guint number)
 {
     gint64 end = g_get_monotonic_time() + disk_busy_us;
 
-    while (!tell(fd, BLKPG_DEL_PARTITION, number, 0, 0)) {
+    while (!kernel_blkpg_ioctl(fd, BLKPG_DEL_PARTITION, number, 0, 0)) {
         int err = errno;
 
         if (err != EBUSY || g_get_monotonic_time() >= end)
@@ -138,7 +138,7 @@ static gboolean hide_map(const DiskDevice *device, guint number, GError **error)
     const char *const argv[] = {"dmsetup", "remove", "--", name, NULL};
     struct stat st;
 
-    return !cst_node_stat(node, &st) || run(argv, "dmsetup", error);
+    return !cst_node_stat(node, &st) || kernel_tool_run(argv, "dmsetup", error);
 }
 
 gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error)
@@ -161,8 +161,8 @@ gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **erro
  * Removes the partitions that are missing in the table or have another start there. Partitions that
  * are reserved for the label are not changed.
  */
-static gboolean hide_others(const DiskDevice *device, int fd, const DiskTable *table,
-                            const GArray *shown, GError **error)
+static gboolean kernel_hide_stale(const DiskDevice *device, int fd, const DiskTable *table,
+                                  const GArray *shown, GError **error)
 {
     for (guint i = 0; i < shown->len; i++) {
         const DiskShown *now = &g_array_index(shown, DiskShown, i);
@@ -182,8 +182,8 @@ static gboolean show_one(const DiskDevice *device, int fd, const DiskPartition *
     g_autofree char *node = NULL;
     gboolean there = now && now->start == partition->start;
 
-    if (tell(fd, there ? BLKPG_RESIZE_PARTITION : BLKPG_ADD_PARTITION, partition->number,
-             partition->start, shown_size(partition)))
+    if (kernel_blkpg_ioctl(fd, there ? BLKPG_RESIZE_PARTITION : BLKPG_ADD_PARTITION,
+                           partition->number, partition->start, shown_size(partition)))
         return TRUE;
     node = disk_partition_node(device, partition->number);
     return cst_fail_errno(error, errno, _("the kernel does not take over partition '%s'"), node);
@@ -193,7 +193,7 @@ static gboolean show_maps(const DiskDevice *device, GError **error)
 {
     const char *const argv[] = {"kpartx", "-u", "-s", "-p", device->separator, device->node, NULL};
 
-    return run(argv, "kpartx", error);
+    return kernel_tool_run(argv, "kpartx", error);
 }
 
 gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error)
@@ -202,7 +202,7 @@ gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GEr
 
     if (device->mapped)
         return show_maps(device, error);
-    if (!hide_others(device, fd, table, shown, error))
+    if (!kernel_hide_stale(device, fd, table, shown, error))
         return FALSE;
     for (guint i = 0; i < table->partitions->len; i++) {
         const DiskPartition *partition = &g_array_index(table->partitions, DiskPartition, i);

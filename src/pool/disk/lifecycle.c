@@ -41,7 +41,7 @@ gboolean disk_start(CstPoolState *state, GError **error)
 /* --- build, delete ---------------------------------------------------------------------------- */
 
 /* Refuses if the disk or any of its partitions is in use. */
-static gboolean refuse_used(const DiskDevice *device, GError **error)
+static gboolean disk_refuse_used(const DiskDevice *device, GError **error)
 {
     g_autoptr(GArray) shown = disk_shown(device);
 
@@ -85,7 +85,7 @@ gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
         !cst_flags_exclusive(flags, CST_POOL_BUILD_OVERWRITE, "VIR_STORAGE_POOL_BUILD_OVERWRITE",
                              CST_POOL_BUILD_NO_OVERWRITE, "VIR_STORAGE_POOL_BUILD_NO_OVERWRITE",
                              error) ||
-        !disk_device_find(state->def, &device, error) || !refuse_used(&device, error))
+        !disk_device_find(state->def, &device, error) || !disk_refuse_used(&device, error))
         return FALSE;
     if (!(flags & CST_POOL_BUILD_OVERWRITE) &&
         !cst_device_refuse_content(device.node, signature_of(label), error))
@@ -107,7 +107,7 @@ gboolean disk_destroy(CstPoolState *state, unsigned flags, GError **error)
     g_auto(DiskAccess) access = {.fd = -1};
 
     return cst_flags_check(flags, 0, "virStorageBackendDiskDeletePool", error) &&
-           disk_access_open(state, &access, error) && refuse_used(&access.device, error) &&
+           disk_access_open(state, &access, error) && disk_refuse_used(&access.device, error) &&
            cst_may_change(error) && hide_all(&access.device, error) &&
            cst_device_clear(access.device.node, error);
 }

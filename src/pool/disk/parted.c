@@ -38,7 +38,7 @@ static const CstToolMeaning meanings[] = {
     {"Too many primary", CST_ERROR_STATE},           {NULL, 0},
 };
 
-static gboolean parted(const char *const *argv, char **ret_out, GError **error)
+static gboolean parted_run(const char *const *argv, char **ret_out, GError **error)
 {
     const CstTool tool = {.argv = argv,
                           .package = "parted",
@@ -73,7 +73,7 @@ static void known_free(gpointer data)
 }
 
 /* Returns a checksum of the disk's table area and size, or NULL if the disk cannot be read. */
-static char *state_of(const char *node)
+static char *parted_disk_checksum(const char *node)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     g_autofree uint8_t *start = g_malloc(TABLES_END);
@@ -89,7 +89,7 @@ static char *state_of(const char *node)
 }
 
 /* Returns the cached output for the disk in that state, or NULL if no such output is cached. */
-static char *recall(const char *node, const char *state)
+static char *parted_cache_lookup(const char *node, const char *state)
 {
     const Known *last;
     char *said;
@@ -101,7 +101,7 @@ static char *recall(const char *node, const char *state)
     return said;
 }
 
-static void keep(const char *node, const char *state, const char *said)
+static void parted_cache_store(const char *node, const char *state, const char *said)
 {
     Known *last;
 
@@ -122,15 +122,15 @@ static gboolean parted_read(int fd, const char *node, DiskTable **ret_table, GEr
 {
     const char *const argv[] = {"parted", "--script", "--machine", "--",    node,   "unit", "cyl",
                                 "print",  "unit",     "B",         "print", "free", NULL};
-    g_autofree char *state = state_of(node);
-    g_autofree char *out = recall(node, state);
+    g_autofree char *state = parted_disk_checksum(node);
+    g_autofree char *out = parted_cache_lookup(node, state);
     g_autoptr(GError) why = NULL;
 
     *ret_table = NULL;
     if (out)
         return disk_parted_parse(out, ret_table, error);
-    if (parted(argv, &out, &why)) {
-        keep(node, state, out);
+    if (parted_run(argv, &out, &why)) {
+        parted_cache_store(node, state, out);
         return disk_parted_parse(out, ret_table, error);
     }
     if (strstr(why->message, "unrecognised disk label"))
@@ -152,12 +152,12 @@ static const char *part_word(const char *label)
     return strcmp(label, "mac") == 0 || strcmp(label, "pc98") == 0 ? "cistern" : "ext2";
 }
 
-static gboolean remove_partition(const char *node, guint number, GError **error)
+static gboolean parted_remove_partition(const char *node, guint number, GError **error)
 {
     g_autofree char *text = g_strdup_printf("%u", number);
     const char *const argv[] = {"parted", "--script", "--", node, "rm", text, NULL};
 
-    return parted(argv, NULL, error);
+    return parted_run(argv, NULL, error);
 }
 
 /* Returns the number of the partition that begins at @start, or 0 if it does not exist. */
@@ -173,7 +173,7 @@ static guint number_at(const DiskTable *table, uint64_t start)
 }
 
 /* A partition under another number would be another volume, so it is removed again. */
-static gboolean check_number(const char *node, const DiskPartition *wanted, GError **error)
+static gboolean parted_check_number(const char *node, const DiskPartition *wanted, GError **error)
 {
     g_autoptr(DiskTable) now = NULL;
     guint number;
@@ -184,7 +184,7 @@ static gboolean check_number(const char *node, const DiskPartition *wanted, GErr
     if (number == wanted->number)
         return TRUE;
     if (number > 0)
-        remove_partition(node, number, NULL);
+        parted_remove_partition(node, number, NULL);
     return cst_fail(error, CST_ERROR_INVALID,
                     _("parted gives number %u to the next partition of '%s', not %u"), number, node,
                     wanted->number);
@@ -199,7 +199,7 @@ static gboolean add_partition(const char *node, const DiskTable *table, const Di
                                 "--",     node,       "mkpart",  part_word(table->label),
                                 start,    last,       NULL};
 
-    return parted(argv, NULL, error) && check_number(node, wanted, error);
+    return parted_run(argv, NULL, error) && parted_check_number(node, wanted, error);
 }
 
 static gboolean parted_change(const char *node, const DiskTable *table, const DiskChange *change,
@@ -207,7 +207,7 @@ static gboolean parted_change(const char *node, const DiskTable *table, const Di
 {
     switch (change->action) {
     case DISK_ADD: return add_partition(node, table, &change->partition, error);
-    case DISK_REMOVE: return remove_partition(node, change->partition.number, error);
+    case DISK_REMOVE: return parted_remove_partition(node, change->partition.number, error);
     default:
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("partitions in a table of type '%s' can't be resized; 'gpt' and 'dos' "
@@ -220,7 +220,7 @@ static gboolean parted_put_label(const char *node, const char *label, GError **e
 {
     const char *const argv[] = {"parted", "--script", "--", node, "mklabel", label, NULL};
 
-    return parted(argv, NULL, error);
+    return parted_run(argv, NULL, error);
 }
 
 const DiskLabelOps disk_parted = {

@@ -83,7 +83,7 @@ static guint own_number(const DiskTable *table)
 /*
  * Parses "1:1048576B:9437183B:8388608B:free;" or a partition with its file system, name and flags.
  */
-static gboolean parse_entry(const char *line, DiskTable *table, GError **error)
+static gboolean parted_parse_entry(const char *line, DiskTable *table, GError **error)
 {
     g_auto(GStrv) fields = g_strsplit(line, ":", 6);
     DiskPartition partition = {.kind = DISK_PRIMARY, .mark = "none"};
@@ -109,7 +109,8 @@ static gboolean parse_entry(const char *line, DiskTable *table, GError **error)
     return TRUE;
 }
 
-static gboolean overlap(const DiskPartition *partition, const CstDeviceExtent *extent)
+static gboolean partition_overlaps_extent(const DiskPartition *partition,
+                                          const CstDeviceExtent *extent)
 {
     return extent->start < partition->end && partition->start < extent->end;
 }
@@ -127,7 +128,7 @@ static gboolean check_free(DiskTable *table, GError **error)
         for (guint j = 0; j < table->partitions->len; j++) {
             const DiskPartition *partition = &g_array_index(table->partitions, DiskPartition, j);
 
-            if (!overlap(partition, extent))
+            if (!partition_overlaps_extent(partition, extent))
                 continue;
             if (!partition->reserved)
                 return not_understood("free", error);
@@ -196,7 +197,7 @@ static gboolean parse_listing(char **lines, guint cylinders, guint bytes, DiskTa
     if (!parse_geometry(lines[cylinders + 2], table, &cylinder, error))
         return FALSE;
     for (guint i = bytes + 2; lines[i]; i++)
-        if (*lines[i] && !parse_entry(lines[i], table, error))
+        if (*lines[i] && !parted_parse_entry(lines[i], table, error))
             return FALSE;
     table->grain = in_cylinders(table) ? cylinder : CST_MIB;
     table->step = in_cylinders(table) ? cylinder : table->sector;

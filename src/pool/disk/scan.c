@@ -28,8 +28,8 @@ static uint64_t logical_bytes(const DiskTable *table)
     return bytes;
 }
 
-static void take_extent(const DiskAccess *access, const DiskPartition *partition,
-                        CstVolumeExtra *extra)
+static void disk_volume_set_extent(const DiskAccess *access, const DiskPartition *partition,
+                                   CstVolumeExtra *extra)
 {
     g_autoptr(CstVolDef) into = cst_vol_def_new();
 
@@ -37,8 +37,8 @@ static void take_extent(const DiskAccess *access, const DiskPartition *partition
     extra->extents = g_steal_pointer(&into->extents);
 }
 
-static CstVolume *volume_of(const DiskAccess *access, const GArray *shown,
-                            const DiskPartition *partition)
+static CstVolume *disk_partition_to_volume(const DiskAccess *access, const GArray *shown,
+                                           const DiskPartition *partition)
 {
     g_autofree char *name = disk_partition_name(&access->device, partition->number);
     g_autofree char *node = disk_partition_node(&access->device, partition->number);
@@ -51,7 +51,7 @@ static CstVolume *volume_of(const DiskAccess *access, const GArray *shown,
     volume->allocation =
         partition->kind == DISK_EXTENDED ? logical_bytes(access->table) : volume->capacity;
     extra->mark = partition->mark;
-    take_extent(access, partition, extra);
+    disk_volume_set_extent(access, partition, extra);
     if (!cst_device_take_node(volume, node) ||
         (!access->device.mapped && !disk_is_shown(shown, partition)))
         extra->problem = g_strdup_printf(
@@ -103,7 +103,7 @@ gboolean disk_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErr
 
         if (partition->reserved)
             continue;
-        volume = volume_of(&access, shown, partition);
+        volume = disk_partition_to_volume(&access, shown, partition);
         scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
     }
     return TRUE;
@@ -119,7 +119,8 @@ static void see_all(CstPoolState *state, const DiskAccess *access, const GArray 
     for (guint i = 0; i < access->table->partitions->len; i++) {
         const DiskPartition *partition =
             &g_array_index(access->table->partitions, DiskPartition, i);
-        CstVolume *volume = partition->reserved ? NULL : volume_of(access, shown, partition);
+        CstVolume *volume =
+            partition->reserved ? NULL : disk_partition_to_volume(access, shown, partition);
 
         if (volume)
             g_hash_table_replace(seen, volume->name, volume);
@@ -164,7 +165,7 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     if (!partition || partition->reserved)
         return TRUE;
     *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL,
-                                    volume_of(&access, shown, partition));
+                                    disk_partition_to_volume(&access, shown, partition));
     return TRUE;
 }
 
@@ -191,7 +192,7 @@ char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **e
 
 /* --- the pool --------------------------------------------------------------------------------- */
 
-static void remember(DiskState *disk, const DiskTable *table)
+static void disk_cache_free_extents(DiskState *disk, const DiskTable *table)
 {
     g_mutex_lock(&disk->lock);
     g_clear_pointer(&disk->free, g_array_unref);
@@ -219,7 +220,7 @@ gboolean disk_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error
         if (!partition->reserved && partition->kind != DISK_EXTENDED)
             ret_usage->allocation += partition->end - partition->start;
     }
-    remember(DISK(state), access.table);
+    disk_cache_free_extents(DISK(state), access.table);
     return TRUE;
 }
 

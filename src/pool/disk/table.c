@@ -41,7 +41,7 @@ void disk_extent_add(GArray *extents, uint64_t start, uint64_t end, int type)
     g_array_append_val(extents, extent);
 }
 
-static const CstDeviceExtent *extent_at(const GArray *extents, guint i)
+static const CstDeviceExtent *device_extent_at(const GArray *extents, guint i)
 {
     return &g_array_index(extents, CstDeviceExtent, i);
 }
@@ -108,7 +108,7 @@ static void add_gaps(DiskTable *table, const GArray *used, uint64_t start, uint6
                      DiskKind kind)
 {
     for (guint i = 0; i < used->len; i++) {
-        const CstDeviceExtent *extent = extent_at(used, i);
+        const CstDeviceExtent *extent = device_extent_at(used, i);
 
         if (extent->start > start && start < end)
             disk_extent_add(table->free, start, MIN(extent->start, end), kind);
@@ -118,7 +118,7 @@ static void add_gaps(DiskTable *table, const GArray *used, uint64_t start, uint6
         disk_extent_add(table->free, start, end, kind);
 }
 
-static int compare_numbers(gconstpointer a, gconstpointer b)
+static int compare_partition_numbers(gconstpointer a, gconstpointer b)
 {
     const DiskPartition *x = a, *y = b;
 
@@ -130,7 +130,7 @@ void disk_table_complete(DiskTable *table)
     const DiskPartition *extended;
     g_autoptr(GArray) outside = NULL;
 
-    g_array_sort(table->partitions, compare_numbers);
+    g_array_sort(table->partitions, compare_partition_numbers);
     g_array_set_size(table->free, 0);
     outside = used_extents(table, FALSE);
     add_gaps(table, outside, table->start, table->end, DISK_PRIMARY);
@@ -146,7 +146,7 @@ void disk_table_complete(DiskTable *table)
 gboolean disk_table_is_free(const DiskTable *table, DiskKind kind, uint64_t start, uint64_t end)
 {
     for (guint i = 0; i < table->free->len; i++) {
-        const CstDeviceExtent *extent = extent_at(table->free, i);
+        const CstDeviceExtent *extent = device_extent_at(table->free, i);
 
         if ((extent->type == DISK_LOGICAL) == (kind == DISK_LOGICAL) && extent->start <= start &&
             end <= extent->end)
@@ -158,7 +158,7 @@ gboolean disk_table_is_free(const DiskTable *table, DiskKind kind, uint64_t star
 uint64_t disk_table_room_behind(const DiskTable *table, const DiskPartition *partition)
 {
     for (guint i = 0; i < table->free->len; i++) {
-        const CstDeviceExtent *extent = extent_at(table->free, i);
+        const CstDeviceExtent *extent = device_extent_at(table->free, i);
 
         if (extent->start == partition->end &&
             (extent->type == DISK_LOGICAL) == (partition->kind == DISK_LOGICAL))
@@ -169,7 +169,7 @@ uint64_t disk_table_room_behind(const DiskTable *table, const DiskPartition *par
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static gboolean is_taken(const DiskTable *table, const GArray *taken, guint number)
+static gboolean partition_number_is_used(const DiskTable *table, const GArray *taken, guint number)
 {
     for (guint i = 0; i < taken->len; i++)
         if (g_array_index(taken, guint, i) == number)
@@ -189,7 +189,7 @@ static gboolean next_logical(const DiskTable *table, const GArray *taken, guint 
     if (!disk_table_extended(table))
         return cst_fail(error, CST_ERROR_STATE,
                         _("no extended partition found and no primary partition available"));
-    if (is_taken(table, taken, number))
+    if (partition_number_is_used(table, taken, number))
         return cst_fail(error, CST_ERROR_BUSY,
                         _("a logical partition is being made already, and the number of the next "
                           "one is not known before that is there; try again then"));
@@ -207,7 +207,7 @@ gboolean disk_table_next(const DiskTable *table, gboolean extended, const GArray
     if (extended && disk_table_extended(table))
         return cst_fail(error, CST_ERROR_STATE, _("extended partition already exists"));
     for (guint number = 1; number <= table->slots; number++) {
-        if (is_taken(table, taken, number))
+        if (partition_number_is_used(table, taken, number))
             continue;
         *ret_number = number;
         *ret_kind = extended ? DISK_EXTENDED : DISK_PRIMARY;
@@ -229,7 +229,7 @@ gboolean disk_table_next(const DiskTable *table, gboolean extended, const GArray
 static gboolean moved_behind(const GArray *taken, uint64_t lead, uint64_t size, uint64_t *start)
 {
     for (guint i = 0; i < taken->len; i++) {
-        const CstDeviceExtent *extent = extent_at(taken, i);
+        const CstDeviceExtent *extent = device_extent_at(taken, i);
 
         if (extent->start < *start + size && *start - lead < extent->end) {
             *start = extent->end + lead;
@@ -264,7 +264,7 @@ gboolean disk_table_place(const DiskTable *table, DiskKind kind, uint64_t size, 
     uint64_t best = G_MAXUINT64, largest = 0, start = 0;
 
     for (guint i = 0; i < table->free->len; i++) {
-        const CstDeviceExtent *extent = extent_at(table->free, i);
+        const CstDeviceExtent *extent = device_extent_at(table->free, i);
         uint64_t length = extent->end - extent->start;
 
         if ((extent->type == DISK_LOGICAL) != (kind == DISK_LOGICAL))

@@ -65,7 +65,7 @@ CstBlob *disk_vol_open(CstPoolState *state, const char *name, gboolean writable,
 
 /* --- creation --------------------------------------------------------------------------------- */
 
-static gboolean check_def(const CstVolDef *def, GError **error)
+static gboolean disk_check_def(const CstVolDef *def, GError **error)
 {
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -82,7 +82,8 @@ static gboolean check_def(const CstVolDef *def, GError **error)
  * Refuses another name than the expected one before the creation. libvirt creates the partition and
  * then removes it.
  */
-static gboolean check_name(const DiskAccess *access, const char *name, guint number, GError **error)
+static gboolean disk_check_name(const DiskAccess *access, const char *name, guint number,
+                                GError **error)
 {
     g_autofree char *expected = disk_partition_name(&access->device, number);
 
@@ -92,7 +93,7 @@ static gboolean check_name(const DiskAccess *access, const char *name, guint num
 }
 
 /* Returns the definition's mark, or the default one; static. */
-static const char *mark_of(const CstVolDef *def)
+static const char *disk_def_mark(const CstVolDef *def)
 {
     const char *const *mark = cst_pool_type_info(CST_POOL_DISK)->volume_marks;
 
@@ -102,19 +103,19 @@ static const char *mark_of(const CstVolDef *def)
 }
 
 /* Chooses the number, kind and start. @fd shows the claims of other drafts. */
-static gboolean choose(const DiskAccess *access, int fd, const CstVolDef *def,
-                       DiskPartition *ret_wanted, GError **error)
+static gboolean disk_choose_partition(const DiskAccess *access, int fd, const CstVolDef *def,
+                                      DiskPartition *ret_wanted, GError **error)
 {
     const DiskTable *table = access->table;
     g_autoptr(GArray) numbers = g_array_new(FALSE, TRUE, sizeof(guint));
     g_autoptr(GArray) extents = g_array_new(FALSE, TRUE, sizeof(CstDeviceExtent));
     uint64_t size = cst_round_up(def->capacity, table->step);
-    DiskPartition wanted = {.mark = mark_of(def)};
+    DiskPartition wanted = {.mark = disk_def_mark(def)};
 
     disk_claims(fd, table, numbers, extents);
     if (!disk_table_next(table, strcmp(wanted.mark, "extended") == 0, numbers, &wanted.number,
                          &wanted.kind, error) ||
-        !check_name(access, def->name, wanted.number, error) ||
+        !disk_check_name(access, def->name, wanted.number, error) ||
         !disk_table_place(table, wanted.kind, size, extents, &wanted.start, error))
         return FALSE;
     wanted.end = wanted.start + size;
@@ -143,12 +144,12 @@ gboolean disk_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft
     g_auto(CstFd) fd = -1;
     DiskPartition wanted;
 
-    if (!check_def(def, error) || !disk_access_lock(state, &access, error))
+    if (!disk_check_def(def, error) || !disk_access_lock(state, &access, error))
         return FALSE;
     fd = cst_node_open(access.device.node, O_RDONLY);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open device '%s'"), access.device.node);
-    if (!choose(&access, fd, def, &wanted, error) || !cst_may_change(error) ||
+    if (!disk_choose_partition(&access, fd, def, &wanted, error) || !cst_may_change(error) ||
         !disk_claim(fd, &wanted, error))
         return FALSE;
     draft->blob = disk_draft_new(g_steal_fd(&fd), access.device.node, &wanted, error);
@@ -174,7 +175,7 @@ static gboolean check_still_free(const DiskAccess *access, const DiskPartition *
  * Undoes a failed commit: removes the partition from the table, if it was already written. The
  * caller reports that no volume was created.
  */
-static void take_back(DiskAccess *access, const DiskPartition *made)
+static void disk_commit_undo(DiskAccess *access, const DiskPartition *made)
 {
     const DiskChange change = {.action = DISK_REMOVE, .partition = *made};
     g_autoptr(DiskTable) now = NULL;
@@ -206,7 +207,7 @@ gboolean disk_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDe
         return FALSE;
     CST_CRASH_POINT("disk.commit.synced");
     if (!disk_change(&access, &change, error)) {
-        take_back(&access, wanted);
+        disk_commit_undo(&access, wanted);
         return FALSE;
     }
     CST_CRASH_POINT("disk.commit.shown");

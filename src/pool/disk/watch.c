@@ -40,7 +40,7 @@ int disk_watch_open(CstPoolState *state, GError **error)
  * Returns whether an event of the directory is about the disk's own nodes. Events of the disk have
  * no name.
  */
-static gboolean concerns(const struct inotify_event *event, const char *own)
+static gboolean disk_event_is_own(const struct inotify_event *event, const char *own)
 {
     return event->len == 0 || g_str_has_prefix(event->name, own);
 }
@@ -61,7 +61,7 @@ void disk_watch_read(CstPoolState *state, int fd, void (*changed)(const char *na
             const struct inotify_event *event = (const struct inotify_event *)p;
 
             p += sizeof(*event) + event->len;
-            any = any || concerns(event, own);
+            any = any || disk_event_is_own(event, own);
         }
     }
     if (!any)

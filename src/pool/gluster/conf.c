@@ -15,7 +15,7 @@
 #define TIMEOUT_S     10
 #define TIMEOUT_MAX_S 600
 
-static gboolean check_source(const CstPoolSource *source, GError **error)
+static gboolean gluster_check_source(const CstPoolSource *source, GError **error)
 {
     if (strchr(source->name, '/'))
         return cst_fail(error, CST_ERROR_XML, _("gluster pool name '%s' must not contain /"),
@@ -65,7 +65,7 @@ static gboolean read_timeout(const CstPoolDef *def, guint *ret_ms, GError **erro
     return TRUE;
 }
 
-static char *key_of(const GlusterConf *conf)
+static char *gluster_conf_key(const GlusterConf *conf)
 {
     const CstPoolSource *source = &conf->def->source;
     GString *key = g_string_new(conf->transport);
@@ -84,12 +84,12 @@ gboolean gluster_conf_read(const CstPoolDef *def, GlusterConf *ret_conf, GError 
 {
     GlusterConf conf = {.def = def};
 
-    if (!check_source(&def->source, error) || !read_transport(def, &conf.transport, error) ||
-        !read_timeout(def, &conf.timeout_ms, error))
+    if (!gluster_check_source(&def->source, error) ||
+        !read_transport(def, &conf.transport, error) || !read_timeout(def, &conf.timeout_ms, error))
         return FALSE;
     conf.directory = g_canonicalize_filename(def->source.dir, "/");
     conf.self = strcmp(conf.directory, "/") == 0 ? GLUSTER_ROOT : conf.directory;
-    conf.key = key_of(&conf);
+    conf.key = gluster_conf_key(&conf);
     *ret_conf = conf;
     return TRUE;
 }

@@ -63,7 +63,7 @@ GlusterConn *gluster_conn_ref(GlusterConn *conn)
     return conn;
 }
 
-static void disconnect(gpointer data, gpointer unused)
+static void gluster_disconnect(gpointer data, gpointer unused)
 {
     GlusterConn *conn = data;
 
@@ -84,7 +84,7 @@ void gluster_conn_unref(GlusterConn *conn)
     if (!conn || !g_atomic_int_dec_and_test(&conn->refs))
         return;
     if (g_once_init_enter(&threads))
-        g_once_init_leave(&threads, g_thread_pool_new(disconnect, NULL, -1, FALSE, NULL));
+        g_once_init_leave(&threads, g_thread_pool_new(gluster_disconnect, NULL, -1, FALSE, NULL));
     g_thread_pool_push(threads, conn, NULL);
 }
 
@@ -121,7 +121,7 @@ typedef struct {
 
 static void place_free_ref(GlusterPlace *place);
 
-static void connecting_clear(CstWork *work)
+static void gluster_connecting_clear(CstWork *work)
 {
     Connecting *c = (Connecting *)work;
 
@@ -136,7 +136,7 @@ static void connecting_clear(CstWork *work)
     place_free_ref(c->place);
 }
 
-static void configure(const Connecting *c, glfs_t *fs)
+static void gluster_set_options(const Connecting *c, glfs_t *fs)
 {
     static const char *const caches[] = {"*-write-behind",  "*-md-cache", "*-quick-read",
                                          "*-open-behind",   "*-io-cache", "*-read-ahead",
@@ -203,7 +203,7 @@ static gboolean may_copy(const CstGluster *gluster, glfs_t *fs)
  * Reads the volume's UUID. glusterd does not report it over a Unix socket (Gluster 10.3), so a pool
  * over one has no UUID.
  */
-static void read_id(const Connecting *c, GlusterConn *conn)
+static void gluster_read_uuid(const Connecting *c, GlusterConn *conn)
 {
     CstUuid id;
 
@@ -230,7 +230,7 @@ static gboolean init_failed(const Connecting *c, int err, GError **error)
  * Connects, in its own thread. c->conn owns the unfinished connection, and its cleanup releases it
  * after a failure.
  */
-static gboolean connect_now(CstWork *work, GError **error)
+static gboolean gluster_connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
     GlusterConn *conn = c->conn = g_new0(GlusterConn, 1);
@@ -249,7 +249,7 @@ static gboolean connect_now(CstWork *work, GError **error)
     }
     if (!add_servers(c, conn->fs, error))
         return FALSE;
-    configure(c, conn->fs);
+    gluster_set_options(c, conn->fs);
     errno = 0;
     result = c->gluster->glfs_init(conn->fs);
     err = errno;
@@ -257,14 +257,14 @@ static gboolean connect_now(CstWork *work, GError **error)
     if (result < 0)
         return init_failed(c, err, error);
     conn->copies = may_copy(c->gluster, conn->fs) ? -1 : 0;
-    read_id(c, conn);
+    gluster_read_uuid(c, conn);
     return TRUE;
 }
 
-static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
-                                  const CstGluster *gluster, guint first)
+static Connecting *gluster_connecting_new(GlusterPlace *place, const GlusterConf *conf,
+                                          const CstGluster *gluster, guint first)
 {
-    Connecting *c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
+    Connecting *c = cst_work_new(sizeof(*c), gluster_connect_now, gluster_connecting_clear);
 
     g_atomic_int_inc(&place->refs);
     c->place = place;
@@ -283,8 +283,9 @@ static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
  * and counts as hanging until then. Sets *ret_hangs if this attempt hangs and further attempts are
  * permitted.
  */
-static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf *conf, guint first,
-                                          guint deadline_ms, gboolean *ret_hangs, GError **error)
+static GlusterConn *gluster_connect_deadline(GlusterPlace *place, const GlusterConf *conf,
+                                             guint first, guint deadline_ms, gboolean *ret_hangs,
+                                             GError **error)
 {
     const CstGluster *gluster = cst_gluster(error);
     g_autoptr(CstWork) work = NULL;
@@ -295,7 +296,7 @@ static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf
     *ret_hangs = FALSE;
     if (!gluster)
         return NULL;
-    c = connecting_new(place, conf, gluster, first);
+    c = gluster_connecting_new(place, conf, gluster, first);
     work = &c->work;
     if (cst_work_wait(work, deadline_ms, &why))
         conn = g_steal_pointer(&c->conn);
@@ -329,8 +330,8 @@ static GlusterConn *connect_by_any(GlusterPlace *place, const GlusterConf *conf,
         guint parts = i + 1 < servers ? 2 * (servers - i) : 1;
 
         g_clear_error(error);
-        conn = connect_with_deadline(place, conf, first, (guint)MAX(left_ms, parts) / parts, &hangs,
-                                     error);
+        conn = gluster_connect_deadline(place, conf, first, (guint)MAX(left_ms, parts) / parts,
+                                        &hangs, error);
         if (conn)
             place->first = first;
     }
@@ -398,7 +399,7 @@ void gluster_place_unref(GlusterPlace *place)
  * Waits for a running attempt, or begins one. Call it with the lock held. Returns TRUE if the
  * caller must connect.
  */
-static gboolean wait_or_begin(GlusterPlace *place, const GlusterConf *conf, GError **error)
+static gboolean gluster_connect_wait(GlusterPlace *place, const GlusterConf *conf, GError **error)
 {
     guint attempt = place->attempt;
 
@@ -431,7 +432,7 @@ GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GErr
     GlusterConn *conn;
 
     g_mutex_lock(&place->lock);
-    if (!place->conn && wait_or_begin(place, conf, error)) {
+    if (!place->conn && gluster_connect_wait(place, conf, error)) {
         g_mutex_unlock(&place->lock);
         CST_TEST_POINT("gluster.conn.unlocked");
         conn = connect_by_any(place, conf, &problem);

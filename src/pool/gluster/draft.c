@@ -34,7 +34,7 @@
 
 /* --- creation --------------------------------------------------------------------------------- */
 
-static gboolean exists(const GlusterConn *conn, const char *path)
+static gboolean gluster_path_exists(const GlusterConn *conn, const char *path)
 {
     struct stat st;
 
@@ -42,13 +42,13 @@ static gboolean exists(const GlusterConn *conn, const char *path)
 }
 
 /* Verifies that a backing file in this pool exists. The image only names it. */
-static gboolean check_backing(CstPoolState *state, const GlusterConn *conn, const CstVolDef *def,
-                              GError **error)
+static gboolean gluster_check_backing(CstPoolState *state, const GlusterConn *conn,
+                                      const CstVolDef *def, GError **error)
 {
     g_autofree char *name = def->backing ? gluster_vol_resolve(state, def->backing->path) : NULL;
     g_autofree char *path = name ? gluster_conf_path(&((GlusterState *)state)->conf, name) : NULL;
 
-    return !path || exists(conn, path) ||
+    return !path || gluster_path_exists(conn, path) ||
            cst_fail_errno(error, errno, _("inaccessible backing store volume %s"),
                           def->backing->path);
 }
@@ -95,8 +95,8 @@ static gboolean try_copying(GlusterConn *conn, glfs_fd_t *fd, const char *name, 
            cst_gluster_fail(error, errno, _("Failed to create file '%s'"), name);
 }
 
-static gboolean make_draft(GlusterConn *conn, const char *path, const CstVolDef *def,
-                           CstVolDraft *draft, GError **error)
+static gboolean gluster_draft_create(GlusterConn *conn, const char *path, const CstVolDef *def,
+                                     CstVolDraft *draft, GError **error)
 {
     g_autoptr(CstBlob) blob = gluster_file_create(conn, path, def->name, error);
     struct stat st;
@@ -126,15 +126,15 @@ gboolean gluster_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     g_autofree char *path = gluster_conf_path(conf, hidden);
     g_autofree char *final = gluster_conf_path(conf, def->name);
 
-    if (!conn || !check_backing(state, conn, def, error))
+    if (!conn || !gluster_check_backing(state, conn, def, error))
         return FALSE;
-    if (exists(conn, final))
+    if (gluster_path_exists(conn, final))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     draft->zeroed = TRUE;
     draft->shared = !gluster_is_private(conn, conf);
     if (!cst_may_change(error))
         return FALSE;
-    if (def->type == CST_VOL_DIR || make_draft(conn, path, def, draft, error))
+    if (def->type == CST_VOL_DIR || gluster_draft_create(conn, path, def, draft, error))
         return TRUE;
     conn->gluster->glfs_unlink(conn->fs, path);
     return FALSE;
@@ -151,8 +151,8 @@ static mode_t mode_of(const CstVolDef *def)
  * Creates the directory, then sets owner and mode. A crash in between leaves a directory that only
  * this user can access.
  */
-static gboolean make_directory(const GlusterConn *conn, const char *path, const CstVolDef *def,
-                               GError **error)
+static gboolean gluster_make_directory(const GlusterConn *conn, const char *path,
+                                       const CstVolDef *def, GError **error)
 {
     uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
     gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
@@ -172,7 +172,7 @@ static gboolean make_directory(const GlusterConn *conn, const char *path, const 
     return FALSE;
 }
 
-static gboolean is_file(const GlusterConn *conn, const char *path, glfs_fd_t *fd)
+static gboolean gluster_path_is_file(const GlusterConn *conn, const char *path, glfs_fd_t *fd)
 {
     struct stat named, opened;
 
@@ -185,8 +185,8 @@ static gboolean is_file(const GlusterConn *conn, const char *path, glfs_fd_t *fd
  * the name refers to another user's file, which is kept. Removes the volume again if the sync
  * fails.
  */
-static gboolean name_draft(const GlusterConn *conn, glfs_fd_t *fd, const char *hidden,
-                           const char *path, const CstVolDef *def, GError **error)
+static gboolean gluster_draft_link(const GlusterConn *conn, glfs_fd_t *fd, const char *hidden,
+                                   const char *path, const CstVolDef *def, GError **error)
 {
     if (conn->gluster->glfs_link(conn->fs, hidden, path) < 0) {
         if (errno == EEXIST)
@@ -194,7 +194,7 @@ static gboolean name_draft(const GlusterConn *conn, glfs_fd_t *fd, const char *h
         return cst_gluster_fail(error, errno, _("Failed to create file '%s'"), def->name);
     }
     CST_CRASH_POINT("gluster.commit.linked");
-    if (!is_file(conn, path, fd))
+    if (!gluster_path_is_file(conn, path, fd))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("somebody put something else in the place of volume '%s' while it was "
                           "made; see who may write to '%s'"),
@@ -222,7 +222,7 @@ gboolean gluster_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     if (!conn)
         return FALSE;
     if (!draft->blob)
-        return make_directory(conn, path, def, error);
+        return gluster_make_directory(conn, path, def, error);
     fd = cst_blob_gluster_fd(draft->blob);
     if (conn->gluster->glfs_fchmod(fd, mode_of(def)) < 0)
         return cst_gluster_fail(error, errno, _("cannot set mode of '%s' to %04o"), def->name,
@@ -230,7 +230,7 @@ gboolean gluster_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     if (conn->gluster->glfs_fsync(fd, NULL, NULL) < 0)
         return cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), def->name);
     CST_CRASH_POINT("gluster.commit.synced");
-    return name_draft(conn, fd, hidden, path, def, error);
+    return gluster_draft_link(conn, fd, hidden, path, def, error);
 }
 
 /* --- removal of drafts ------------------------------------------------------------------------ */
@@ -257,8 +257,8 @@ gboolean gluster_vol_abandon(CstPoolState *state, const char *token, GError **er
  * Returns whether the draft is old and its creator is dead. If the draft already has its final
  * name, only the hidden name is removed.
  */
-static gboolean is_dead(GlusterConn *conn, const char *path, const char *name,
-                        const struct stat *st)
+static gboolean gluster_draft_is_dead(GlusterConn *conn, const char *path, const char *name,
+                                      const struct stat *st)
 {
     g_autoptr(CstBlob) blob = NULL;
 
@@ -279,7 +279,8 @@ gboolean gluster_drop_drafts(CstPoolState *state, GError **error)
     while (gluster_listing_next(&listing)) {
         g_autofree char *path = gluster_conf_path(conf, listing.name);
 
-        if (cst_dir_is_draft(listing.name) && is_dead(conn, path, listing.name, &listing.st) &&
+        if (cst_dir_is_draft(listing.name) &&
+            gluster_draft_is_dead(conn, path, listing.name, &listing.st) &&
             conn->gluster->glfs_unlink(conn->fs, path) == 0)
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", listing.name);
     }

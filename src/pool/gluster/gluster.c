@@ -53,7 +53,7 @@ static GStrv prefixes_of(const GlusterConf *conf)
 }
 
 /* Returns the suffix of our URLs: with transport unix, the path of the socket. */
-static char *suffix_of(const GlusterConf *conf)
+static char *gluster_url_suffix(const GlusterConf *conf)
 {
     const CstHost *host = g_ptr_array_index(conf->def->source.hosts, 0);
     g_autofree char *escaped = NULL;
@@ -77,7 +77,7 @@ static CstPoolState *gluster_open_state(const CstPoolDef *def, GError **error)
     state->conf = conf;
     state->place = gluster_place_get(&conf);
     state->prefixes = prefixes_of(&conf);
-    state->suffix = suffix_of(&conf);
+    state->suffix = gluster_url_suffix(&conf);
     g_mutex_init(&state->lock);
     gluster_recent_init(&state->recent);
     return &state->head;

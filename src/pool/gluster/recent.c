@@ -40,7 +40,7 @@ void gluster_recent_clear(GlusterRecent *recent)
 /*
  * Returns a map from name to the stat of lstat, or NULL after a failure or with too many entries.
  */
-static GHashTable *list(GlusterConn *conn, const GlusterConf *conf)
+static GHashTable *recent_list_entries(GlusterConn *conn, const GlusterConf *conf)
 {
     g_autoptr(GHashTable) entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_auto(GlusterListing) listing = {0};
@@ -88,7 +88,8 @@ static gboolean wants_listing(GlusterRecent *recent, GlusterConn *conn, gint64 n
  * Makes a new listing. Call it with the lock held; it is released during the listing. A change
  * during the listing makes the result invalid.
  */
-static void renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf, gint64 now)
+static void recent_listing_renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf,
+                                 gint64 now)
 {
     GHashTable *entries;
     gboolean is_private;
@@ -98,7 +99,7 @@ static void renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *c
     changes = gluster_changes(conn);
     g_mutex_unlock(&recent->lock);
     is_private = gluster_is_private(conn, conf);
-    entries = list(conn, conf);
+    entries = recent_list_entries(conn, conf);
     CST_TEST_POINT("gluster.recent.unlocked");
     g_mutex_lock(&recent->lock);
     g_clear_pointer(&recent->entries, g_hash_table_unref);
@@ -117,7 +118,7 @@ gboolean gluster_recent_find(GlusterRecent *recent, GlusterConn *conn, const Glu
     const struct stat *found;
 
     if (wants_listing(recent, conn, now))
-        renew(recent, conn, conf, now);
+        recent_listing_renew(recent, conn, conf, now);
     found = recent->entries && is_current(recent, conn) ? g_hash_table_lookup(recent->entries, name)
                                                         : NULL;
     if (!found)

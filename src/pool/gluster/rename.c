@@ -65,15 +65,15 @@ static gboolean is_linked(const Names *names)
            names->at_from.st_ino == names->at_to.st_ino;
 }
 
-static gboolean refuse_taken(const Names *names, GError **error)
+static gboolean gluster_fail_name_exists(const Names *names, GError **error)
 {
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", names->new_name);
 }
 
-static gboolean cannot_rename(const Names *names, int err, GError **error)
+static gboolean gluster_fail_rename(const Names *names, int err, GError **error)
 {
     return err == EEXIST || err == ENOTEMPTY || err == ENOTDIR
-               ? refuse_taken(names, error)
+               ? gluster_fail_name_exists(names, error)
                : cst_gluster_fail(error, err, _("cannot rename volume '%s' to '%s'"), names->name,
                                   names->new_name);
 }
@@ -96,7 +96,7 @@ static gboolean sync_names(const Names *names, const char *path, const struct st
 /*
  * Adds the new name. If its sync fails, removes it again, so that the caller can repeat the call.
  */
-static gboolean add_name(const Names *names, GError **error)
+static gboolean gluster_link_name(const Names *names, GError **error)
 {
     if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0) {
         if (sync_names(names, names->to, &names->at_from, error))
@@ -107,10 +107,10 @@ static gboolean add_name(const Names *names, GError **error)
     if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == EXDEV)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), names->name);
-    return cannot_rename(names, errno, error);
+    return gluster_fail_rename(names, errno, error);
 }
 
-static gboolean drop_name(const Names *names, GError **error)
+static gboolean gluster_unlink_name(const Names *names, GError **error)
 {
     CST_CRASH_POINT("gluster.rename.linked");
     if (names->conn->gluster->glfs_unlink(names->conn->fs, names->from) < 0 && errno != ENOENT)
@@ -122,7 +122,7 @@ static gboolean drop_name(const Names *names, GError **error)
 static gboolean move_directory(const Names *names, GError **error)
 {
     return names->conn->gluster->glfs_rename(names->conn->fs, names->from, names->to) == 0 ||
-           cannot_rename(names, errno, error);
+           gluster_fail_rename(names, errno, error);
 }
 
 /* Two pools may reach one Gluster volume through different servers. */
@@ -150,10 +150,10 @@ static gboolean add_free_name(const Names *names, GlusterConn *from, GError **er
     gboolean done;
 
     if (names->is_taken)
-        return refuse_taken(names, error);
+        return gluster_fail_name_exists(names, error);
     if (!cst_may_change(error))
         return FALSE;
-    done = add_name(names, error);
+    done = gluster_link_name(names, error);
     gluster_changed(names->conn);
     if (from != names->conn)
         gluster_changed(from);
@@ -204,15 +204,15 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
         return names.is_taken ? sync_names(&names, names.to, &names.at_to, error)
                               : cst_fail_no_volume(name, error);
     if (names.is_taken && !is_linked(&names))
-        return refuse_taken(&names, error);
+        return gluster_fail_name_exists(&names, error);
     if (!cst_may_change(error))
         return FALSE;
     if (S_ISDIR(names.at_from.st_mode))
         done = move_directory(&names, error);
     else
         done = (names.is_taken ? sync_names(&names, names.to, &names.at_to, error)
-                               : add_name(&names, error)) &&
-               drop_name(&names, error);
+                               : gluster_link_name(&names, error)) &&
+               gluster_unlink_name(&names, error);
     gluster_changed(names.conn);
     return done;
 }

@@ -26,25 +26,25 @@ typedef struct {
     CstDirHandle place; /* for cst_entry_distrust(): no descriptor, and its path is borrowed */
 } Looking;
 
-static int64_t to_ns(const struct timespec *time)
+static int64_t timespec_to_ns(const struct timespec *time)
 {
     return time->tv_sec * G_GINT64_CONSTANT(1000000000) + time->tv_nsec;
 }
 
-static CstFileSeen seen_of(const struct stat *st, gboolean shared)
+static CstFileSeen gluster_file_seen(const struct stat *st, gboolean shared)
 {
     return (CstFileSeen){
         .type = S_ISDIR(st->st_mode) ? CST_VOL_DIR : CST_VOL_FILE,
         .stamp = {.device = st->st_dev,
                   .inode = st->st_ino,
                   .size = (uint64_t)st->st_size,
-                  .mtime_ns = to_ns(&st->st_mtim),
-                  .ctime_ns = to_ns(&st->st_ctim)},
+                  .mtime_ns = timespec_to_ns(&st->st_mtim),
+                  .ctime_ns = timespec_to_ns(&st->st_ctim)},
         .allocation = (uint64_t)st->st_blocks * 512,
         .mode = st->st_mode & 07777,
         .uid = st->st_uid,
         .gid = st->st_gid,
-        .atime_ns = to_ns(&st->st_atim),
+        .atime_ns = timespec_to_ns(&st->st_atim),
         .shared = shared,
         .counted = TRUE, /* as in libvirt for this type, but not for pools of type dir */
     };
@@ -53,7 +53,7 @@ static CstFileSeen seen_of(const struct stat *st, gboolean shared)
 /* --- CstFiles --------------------------------------------------------------------------------- */
 
 /* Converts another URL of a file of this pool to our URL, which is the key in the tables. */
-static char *reference_of(gpointer data, const char *reference)
+static char *gluster_files_reference(gpointer data, const char *reference)
 {
     const Looking *looking = data;
     CstPoolState *state = looking->state;
@@ -63,7 +63,8 @@ static char *reference_of(gpointer data, const char *reference)
     return name ? gluster_vol_path(state, name) : g_steal_pointer(&path);
 }
 
-static CstBlob *open_entry(gpointer data, const char *name, CstFileSeen *seen, GError **error)
+static CstBlob *gluster_files_open(gpointer data, const char *name, CstFileSeen *seen,
+                                   GError **error)
 {
     const Looking *looking = data;
     g_autofree char *path = gluster_conf_path(looking->conf, name);
@@ -76,21 +77,22 @@ static CstBlob *open_entry(gpointer data, const char *name, CstFileSeen *seen, G
         cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
         return NULL;
     }
-    *seen = seen_of(&st, seen->shared);
+    *seen = gluster_file_seen(&st, seen->shared);
     cst_blob_set_liveness(blob, looking->state->liveness);
     return g_steal_pointer(&blob);
 }
 
-static CstFiles files_of(Looking *looking)
+static CstFiles gluster_files_init(Looking *looking)
 {
     return (CstFiles){.state = looking->state,
-                      .reference = reference_of,
-                      .open = open_entry,
+                      .reference = gluster_files_reference,
+                      .open = gluster_files_open,
                       .declared = gluster_declared,
                       .data = looking};
 }
 
-static void look(CstPoolState *state, GlusterConn *conn, gboolean is_private, Looking *ret_looking)
+static void gluster_scan_init(CstPoolState *state, GlusterConn *conn, gboolean is_private,
+                              Looking *ret_looking)
 {
     const GlusterConf *conf = &((GlusterState *)state)->conf;
 
@@ -110,7 +112,7 @@ static void look(CstPoolState *state, GlusterConn *conn, gboolean is_private, Lo
 typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
 /* Missing entries and dangling links are no volumes. */
-static Probe probe_failed(const char *name, int err, CstVolume **ret_volume)
+static Probe gluster_probe_failed(const char *name, int err, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
 
@@ -126,14 +128,14 @@ static Probe probe_failed(const char *name, int err, CstVolume **ret_volume)
  * Decides from a stat how to process an entry. @st is the result of lstat, and is replaced by the
  * stat of a trusted link's target.
  */
-static Probe probe(const Looking *looking, const char *name, struct stat *st, CstVolume *known,
-                   CstFileSeen *ret_seen, CstVolume **ret_volume)
+static Probe gluster_probe_entry(const Looking *looking, const char *name, struct stat *st,
+                                 CstVolume *known, CstFileSeen *ret_seen, CstVolume **ret_volume)
 {
     const CstEntryOwner owner = {st->st_mode, st->st_uid, (guint)st->st_nlink};
     gboolean shared = !looking->place.is_private || S_ISLNK(st->st_mode);
     g_autofree char *distrust = cst_entry_distrust(&looking->place, name, &owner);
 
-    *ret_seen = seen_of(st, shared);
+    *ret_seen = gluster_file_seen(st, shared);
     if (distrust) {
         *ret_volume = cst_file_with_problem(cst_file_record(name, ret_seen), distrust);
         return PROBE_DONE;
@@ -142,8 +144,8 @@ static Probe probe(const Looking *looking, const char *name, struct stat *st, Cs
         g_autofree char *path = gluster_conf_path(looking->conf, name);
 
         if (looking->conn->gluster->glfs_stat(looking->conn->fs, path, st) < 0)
-            return probe_failed(name, errno, ret_volume);
-        *ret_seen = seen_of(st, shared);
+            return gluster_probe_failed(name, errno, ret_volume);
+        *ret_seen = gluster_file_seen(st, shared);
     }
     if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
         return PROBE_NONE;
@@ -183,9 +185,9 @@ gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *know
                    cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
         is_private = gluster_is_private(conn, conf);
     }
-    look(state, conn, is_private, &looking);
-    files = files_of(&looking);
-    if (probe(&looking, name, &st, known, &seen, ret_volume) == PROBE_OPEN)
+    gluster_scan_init(state, conn, is_private, &looking);
+    files = gluster_files_init(&looking);
+    if (gluster_probe_entry(&looking, name, &st, known, &seen, ret_volume) == PROBE_OPEN)
         *ret_volume = cst_file_inspect(&files, name, &seen, known);
     if (*ret_volume != known)
         cst_file_log_problem(state, known, *ret_volume);
@@ -208,14 +210,14 @@ static gboolean stat_entry(const Looking *looking, const CstScan *scan, GlusterL
     path = gluster_conf_path(looking->conf, listing->name);
     if (looking->conn->gluster->glfs_lstat(looking->conn->fs, path, &listing->st) == 0)
         return TRUE;
-    if (probe_failed(listing->name, errno, &volume) == PROBE_DONE)
+    if (gluster_probe_failed(listing->name, errno, &volume) == PROBE_DONE)
         scan->sink(volume, scan->data);
     return FALSE;
 }
 
 /* Reports an entry if the listing suffices, and queues it for the threads if it must be opened. */
-static void scan_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing,
-                       CstFileReading *reading)
+static void gluster_scan_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing,
+                               CstFileReading *reading)
 {
     g_autoptr(CstVolume) known = scan->known(listing->name, scan->data);
     CstVolume *volume = NULL;
@@ -223,7 +225,7 @@ static void scan_entry(const Looking *looking, const CstScan *scan, GlusterListi
 
     if (!stat_entry(looking, scan, listing))
         return;
-    switch (probe(looking, listing->name, &listing->st, known, &seen, &volume)) {
+    switch (gluster_probe_entry(looking, listing->name, &listing->st, known, &seen, &volume)) {
     case PROBE_NONE: break;
     case PROBE_DONE: scan->sink(volume, scan->data); break;
     case PROBE_OPEN: cst_file_reading_add(reading, listing->name, &seen, known); break;
@@ -242,14 +244,14 @@ gboolean gluster_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     if (!conn || !gluster_listing_open(conn, conf, &listing, error))
         return FALSE;
     gluster_changed(conn);
-    look(state, conn, gluster_is_private(conn, conf), &looking);
-    files = files_of(&looking);
+    gluster_scan_init(state, conn, gluster_is_private(conn, conf), &looking);
+    files = gluster_files_init(&looking);
     reading = cst_file_reading_new(&files, scan);
     while (gluster_listing_next(&listing)) {
         if (!cst_task_check(task, error))
             return FALSE;
         if (!cst_dir_name_hidden(listing.name))
-            scan_entry(&looking, scan, &listing, reading);
+            gluster_scan_entry(&looking, scan, &listing, reading);
     }
     if (listing.err)
         return cst_gluster_fail(error, listing.err, _("failed to read directory '%s' in '%s'"),

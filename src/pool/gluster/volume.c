@@ -17,8 +17,8 @@
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* Refuses an entry that a scan would not open (scan.c). */
-static gboolean check_entry(CstPoolState *state, GlusterConn *conn, const char *path,
-                            const char *name, GError **error)
+static gboolean gluster_check_entry(CstPoolState *state, GlusterConn *conn, const char *path,
+                                    const char *name, GError **error)
 {
     const GlusterConf *conf = &((GlusterState *)state)->conf;
     const CstDirHandle place = {
@@ -51,7 +51,7 @@ CstBlob *gluster_vol_open(CstPoolState *state, const char *name, gboolean writab
         return NULL;
     }
     conn = gluster_connect(state, error);
-    if (!conn || !check_entry(state, conn, path, name, error))
+    if (!conn || !gluster_check_entry(state, conn, path, name, error))
         return NULL;
     return gluster_file_open(conn, path, name, writable ? O_RDWR : O_RDONLY, error);
 }

@@ -36,7 +36,7 @@ int iscsi_lock(GError **error)
     return g_steal_fd(&fd);
 }
 
-static gboolean run(const char *const *args, char **ret_out, GError **error)
+static gboolean iface_tool_run(const char *const *args, char **ret_out, GError **error)
 {
     return iscsi_run(args, iscsi_host.change_s, ISCSI_NO_OBJECTS, ret_out, error);
 }
@@ -46,7 +46,7 @@ static GPtrArray *list_ifaces(GError **error)
     static const char *const args[] = {"-m", "iface", NULL};
     g_autofree char *text = NULL;
 
-    return run(args, &text, error) ? iscsi_ifaces_parse(text) : NULL;
+    return iface_tool_run(args, &text, error) ? iscsi_ifaces_parse(text) : NULL;
 }
 
 /*
@@ -54,7 +54,7 @@ static GPtrArray *list_ifaces(GError **error)
  * without an initiator that is not the plain one. Such an interface remains after the death of a
  * process between creation and naming. Returns NULL if neither exists.
  */
-static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
+static const IscsiIface *iface_choose(const GPtrArray *ifaces, const char *initiator)
 {
     const IscsiIface *unfinished = NULL;
 
@@ -73,7 +73,7 @@ static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
 }
 
 /* Returns an unused name for an interface. */
-static char *new_name(const GPtrArray *ifaces)
+static char *iface_new_name(const GPtrArray *ifaces)
 {
     for (;;) {
         g_autofree char *name = g_strdup_printf(ISCSI_IFACE_PREFIX "%08x", g_random_int());
@@ -86,7 +86,7 @@ static char *new_name(const GPtrArray *ifaces)
     }
 }
 
-static gboolean make(const char *name, GError **error)
+static gboolean iface_create(const char *name, GError **error)
 {
     const char *const args[] = {"-m", "iface", "-I", name, "-o", "new", NULL};
 
@@ -97,7 +97,7 @@ static gboolean delete_iface(const char *name, GError **error)
 {
     const char *const args[] = {"-m", "iface", "-I", name, "-o", "delete", NULL};
 
-    return run(args, NULL, error);
+    return iface_tool_run(args, NULL, error);
 }
 
 static gboolean set_initiator(const char *name, const char *initiator, GError **error)
@@ -112,7 +112,7 @@ static gboolean set_initiator(const char *name, const char *initiator, GError **
 gboolean iscsi_iface_find(const char *initiator, char **ret_name, GError **error)
 {
     g_autoptr(GPtrArray) ifaces = list_ifaces(error);
-    const IscsiIface *found = ifaces ? choose(ifaces, initiator) : NULL;
+    const IscsiIface *found = ifaces ? iface_choose(ifaces, initiator) : NULL;
 
     *ret_name = found ? g_strdup(found->name) : NULL;
     return ifaces != NULL;
@@ -121,7 +121,7 @@ gboolean iscsi_iface_find(const char *initiator, char **ret_name, GError **error
 char *iscsi_iface_ensure(const char *initiator, GError **error)
 {
     g_autoptr(GPtrArray) ifaces = list_ifaces(error);
-    const IscsiIface *found = ifaces ? choose(ifaces, initiator) : NULL;
+    const IscsiIface *found = ifaces ? iface_choose(ifaces, initiator) : NULL;
     g_autofree char *name = NULL;
 
     if (!ifaces)
@@ -129,8 +129,8 @@ char *iscsi_iface_ensure(const char *initiator, GError **error)
     if (found)
         name = g_strdup(found->name);
     else
-        name = initiator ? new_name(ifaces) : g_strdup(ISCSI_IFACE_PLAIN);
-    if (!found && !make(name, error))
+        name = initiator ? iface_new_name(ifaces) : g_strdup(ISCSI_IFACE_PLAIN);
+    if (!found && !iface_create(name, error))
         return NULL;
     CST_CRASH_POINT("iscsi.iface.unnamed");
     if (initiator && !(found && found->initiator) && !set_initiator(name, initiator, error)) {
@@ -148,7 +148,7 @@ gboolean iscsi_iface_release(const char *iface, GError **error)
 
     if (!g_str_has_prefix(iface, ISCSI_IFACE_PREFIX))
         return TRUE;
-    if (!run(list, &text, error))
+    if (!iface_tool_run(list, &text, error))
         return FALSE;
     return iscsi_tree_uses(text, iface) || delete_iface(iface, error);
 }

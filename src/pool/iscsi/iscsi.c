@@ -16,7 +16,7 @@
 
 /* --- LUNs ------------------------------------------------------------------------------------- */
 
-static gboolean has_name(const GPtrArray *found, const char *name)
+static gboolean luns_have_name(const GPtrArray *found, const char *name)
 {
     for (guint i = 0; i < found->len; i++)
         if (strcmp(((const CstAttached *)g_ptr_array_index(found, i))->name, name) == 0)
@@ -25,7 +25,8 @@ static gboolean has_name(const GPtrArray *found, const char *name)
 }
 
 /* Adds each LUN once, from the first session that has it. */
-static void take_luns(const IscsiSession *session, const char *target, GPtrArray *found)
+static void iscsi_session_add_luns(const IscsiSession *session, const char *target,
+                                   GPtrArray *found)
 {
     g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
 
@@ -33,7 +34,7 @@ static void take_luns(const IscsiSession *session, const char *target, GPtrArray
     while (luns->len > 0) {
         CstAttached *lun = g_ptr_array_steal_index(luns, 0);
 
-        if (has_name(found, lun->name))
+        if (luns_have_name(found, lun->name))
             cst_attached_free(lun);
         else
             g_ptr_array_add(found, lun);
@@ -65,21 +66,21 @@ static gboolean iscsi_find(CstPoolState *state, GPtrArray *found, GError **error
         if (!iscsi_session_works(session))
             continue;
         any = TRUE;
-        take_luns(session, state->def->target_path, found);
+        iscsi_session_add_luns(session, state->def->target_path, found);
     }
     return any || fail_without(state->def, sessions, error);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static void state_free(CstPoolState *state)
+static void iscsi_state_free(CstPoolState *state)
 {
     cst_attached_clear((CstAttachedState *)state);
     g_free(state);
 }
 
 /* libvirt checks these at the start of a pool, with the same messages. */
-static gboolean check_source(const CstPoolDef *def, GError **error)
+static gboolean iscsi_check_source(const CstPoolDef *def, GError **error)
 {
     if (def->source.hosts->len == 0)
         return cst_fail(error, CST_ERROR_CONFIG, _("missing source host"));
@@ -95,12 +96,12 @@ static CstPoolState *iscsi_open(const CstPoolDef *def, GError **error)
 {
     CstAttachedState *state;
 
-    if (!check_source(def, error))
+    if (!iscsi_check_source(def, error))
         return NULL;
     state = g_new0(CstAttachedState, 1);
     if (cst_attached_init(state, def, iscsi_find, error))
         return &state->head;
-    state_free(&state->head);
+    iscsi_state_free(&state->head);
     return NULL;
 }
 
@@ -117,7 +118,7 @@ const CstBackend cst_iscsi_backend = {
     .remote = TRUE,
     .secret_options = cst_chap_secret_options,
     .open = iscsi_open,
-    .close = state_free,
+    .close = iscsi_state_free,
     .check = iscsi_check,
     .scan = cst_attached_scan,
     .scan_one = cst_attached_scan_one,

@@ -36,7 +36,7 @@ static const CstHost *host_of(const CstPoolDef *def, guint i)
 /* --- discovery -------------------------------------------------------------------------------- */
 
 /* Resolves @name to the numeric address *ret_address. The caller frees it. */
-static gboolean resolve(const char *name, char **ret_address, GError **error)
+static gboolean iscsi_resolve_host(const char *name, char **ret_address, GError **error)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -56,7 +56,8 @@ static gboolean resolve(const char *name, char **ret_address, GError **error)
 }
 
 /* Queries a portal for its targets. The database does not keep the result. */
-static GPtrArray *ask(const char *address, uint16_t port, const char *iface, GError **error)
+static GPtrArray *iscsi_discover_targets(const char *address, uint16_t port, const char *iface,
+                                         GError **error)
 {
     g_autofree char *portal =
         g_strdup_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
@@ -119,12 +120,12 @@ static gboolean log_in_to_host(const CstPoolDef *def, const CstHost *host, const
     IscsiNode node = {
         .target = iscsi_target(def), .port = host->port ? host->port : ISCSI_PORT, .iface = iface};
 
-    if (!resolve(host->name, &address, error))
+    if (!iscsi_resolve_host(host->name, &address, error))
         return FALSE;
     node.address = address;
     if (iscsi_has_session(sessions, &node))
         return TRUE;
-    offers = ask(address, node.port, iface, error);
+    offers = iscsi_discover_targets(address, node.port, iface, error);
     if (!offers)
         return FALSE;
     if (!find_group(offers, &node))
@@ -224,7 +225,8 @@ static gboolean remove_records(const CstPoolDef *def, GError **error)
     return iscsi_iface_release(iface, error);
 }
 
-static gboolean refuse_held(const CstPoolState *state, const GPtrArray *sessions, GError **error)
+static gboolean iscsi_refuse_held(const CstPoolState *state, const GPtrArray *sessions,
+                                  GError **error)
 {
     g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
 
@@ -257,13 +259,13 @@ gboolean iscsi_stop(CstPoolState *state, GError **error)
      * before.
      */
     sessions = iscsi_sessions_of(state->def);
-    return refuse_held(state, sessions, error) && log_out(state->def, sessions, error) &&
+    return iscsi_refuse_held(state, sessions, error) && log_out(state->def, sessions, error) &&
            remove_records(state->def, error);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static gboolean any_of_others(const GPtrArray *sessions)
+static gboolean iscsi_has_foreign_session(const GPtrArray *sessions)
 {
     for (guint i = 0; i < sessions->len; i++)
         if (!iscsi_session_is_ours(g_ptr_array_index(sessions, i)))
@@ -345,7 +347,7 @@ gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error)
     g_autoptr(GPtrArray) sessions = iscsi_sessions_of(state->def);
     g_autoptr(GError) why = NULL;
 
-    if (sessions->len < state->def->source.hosts->len && !any_of_others(sessions) &&
+    if (sessions->len < state->def->source.hosts->len && !iscsi_has_foreign_session(sessions) &&
         !log_in_again(state, &why))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
     return iscsi_rescan(state->def, task, error);
@@ -362,7 +364,7 @@ gboolean iscsi_start(CstPoolState *state, GError **error)
     g_auto(CstFd) lock = -1;
     g_autofree char *iface = NULL;
 
-    if (any_of_others(sessions))
+    if (iscsi_has_foreign_session(sessions))
         return iscsi_rescan(def, NULL, error);
     if (!iscsi_chap_read(state, &chap, error))
         return FALSE;
@@ -387,7 +389,7 @@ gboolean iscsi_start(CstPoolState *state, GError **error)
 
 /* --- discover --------------------------------------------------------------------------------- */
 
-static void add_source(GArray *sources, const CstPoolSource *spec, const char *target)
+static void iscsi_add_source(GArray *sources, const CstPoolSource *spec, const char *target)
 {
     const CstHost *host = g_ptr_array_index(spec->hosts, 0);
     CstPoolSource source;
@@ -418,15 +420,16 @@ gboolean iscsi_discover(const CstPoolSource *spec, GArray *ret_sources, GError *
                         _("hostname must be specified for iscsi sources"));
     if (!host)
         return cst_fail(error, CST_ERROR_CONFIG, _("Expected exactly 1 host for the storage pool"));
-    if (!resolve(host->name, &address, error))
+    if (!iscsi_resolve_host(host->name, &address, error))
         return FALSE;
     lock = iscsi_lock(error);
     iface = lock >= 0 ? iscsi_iface_ensure(spec->initiator_iqn, error) : NULL;
     if (!iface)
         return FALSE;
-    offers = ask(address, host->port ? host->port : ISCSI_PORT, iface, error);
+    offers = iscsi_discover_targets(address, host->port ? host->port : ISCSI_PORT, iface, error);
     for (guint i = 0; offers && i < offers->len; i++)
-        add_source(ret_sources, spec, ((const IscsiOffer *)g_ptr_array_index(offers, i))->target);
+        iscsi_add_source(ret_sources, spec,
+                         ((const IscsiOffer *)g_ptr_array_index(offers, i))->target);
     iscsi_iface_release(iface, NULL);
     return offers != NULL;
 }

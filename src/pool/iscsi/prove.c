@@ -14,7 +14,7 @@
 #include <base/i18n.h>
 #include <blob/iscsi.h>
 
-static gboolean lend_chap(gpointer state, CstChap *ret_chap, GError **error)
+static gboolean iscsi_lend_chap(gpointer state, CstChap *ret_chap, GError **error)
 {
     return iscsi_chap_read(state, ret_chap, error);
 }
@@ -41,7 +41,7 @@ gboolean iscsi_prove(CstPoolState *state, GError **error)
                                    .initiator = initiator,
                                    .portals = (const char *const *)portals,
                                    .timeout_ms = iscsi_host.prove_s * 1000,
-                                   .chap = lend_chap,
+                                   .chap = iscsi_lend_chap,
                                    .data = state};
     CstIscsi *session;
     gboolean done;

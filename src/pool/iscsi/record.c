@@ -33,7 +33,7 @@
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
-static void wipe(char **text)
+static void record_secret_wipe(char **text)
 {
     if (*text)
         explicit_bzero(*text, strlen(*text));
@@ -60,7 +60,7 @@ static gboolean check_value(const char *user, const CstSecretBytes *value, GErro
                     user, CST_CHAP_MAX);
 }
 
-static gboolean check_user(const char *user, GError **error)
+static gboolean record_check_user(const char *user, GError **error)
 {
     return !user || fits_in_line(user, strlen(user)) ||
            cst_fail(error, CST_ERROR_CONFIG,
@@ -70,15 +70,15 @@ static gboolean check_user(const char *user, GError **error)
 
 gboolean iscsi_chap_read(const CstPoolState *state, CstChap *ret_chap, GError **error)
 {
-    return cst_chap_read(state, ret_chap, error) && check_user(ret_chap->user, error) &&
-           check_user(ret_chap->user_in, error) &&
+    return cst_chap_read(state, ret_chap, error) && record_check_user(ret_chap->user, error) &&
+           record_check_user(ret_chap->user_in, error) &&
            check_value(ret_chap->user, &ret_chap->password, error) &&
            check_value(ret_chap->user_in, &ret_chap->password_in, error);
 }
 
 /* --- the text of a record --------------------------------------------------------------------- */
 
-static void append_value(GString *text, const char *name, const char *value)
+static void record_append_value(GString *text, const char *name, const char *value)
 {
     if (value)
         g_string_append_printf(text, AUTH_PREFIX "%s = %s\n", name, value);
@@ -86,11 +86,11 @@ static void append_value(GString *text, const char *name, const char *value)
 
 static void append_chap(GString *text, const CstChap *chap)
 {
-    append_value(text, "authmethod", chap->user ? "CHAP" : "None");
-    append_value(text, "username", chap->user);
-    append_value(text, "password", (const char *)chap->password.data);
-    append_value(text, "username_in", chap->user_in);
-    append_value(text, "password_in", (const char *)chap->password_in.data);
+    record_append_value(text, "authmethod", chap->user ? "CHAP" : "None");
+    record_append_value(text, "username", chap->user);
+    record_append_value(text, "password", (const char *)chap->password.data);
+    record_append_value(text, "username_in", chap->user_in);
+    record_append_value(text, "password_in", (const char *)chap->password_in.data);
 }
 
 /*
@@ -167,9 +167,9 @@ static gboolean write_chap_to(const char *dir, const char *path, const CstChap *
     if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
         return FALSE;
     with = iscsi_record_with(text, chap);
-    wipe(&text);
+    record_secret_wipe(&text);
     done = cst_file_replace(path, with, strlen(with), 0600, error);
-    wipe(&with);
+    record_secret_wipe(&with);
     return done;
 }
 

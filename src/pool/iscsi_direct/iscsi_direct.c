@@ -13,7 +13,7 @@
 
 /* --- the state -------------------------------------------------------------------------------- */
 
-static gboolean lend_chap(gpointer state, CstChap *ret_chap, GError **error)
+static gboolean direct_lend_chap(gpointer state, CstChap *ret_chap, GError **error)
 {
     return cst_chap_read(state, ret_chap, error);
 }
@@ -21,7 +21,7 @@ static gboolean lend_chap(gpointer state, CstChap *ret_chap, GError **error)
 static CstPoolState *direct_open(const CstPoolDef *def, GError **error)
 {
     g_auto(GStrv) portals = NULL;
-    CstIscsiTarget target = {.chap = lend_chap};
+    CstIscsiTarget target = {.chap = direct_lend_chap};
     DirectState *state;
 
     if (!direct_check_source(def, error) || !direct_timeout(def, &target.timeout_ms, error))
@@ -75,14 +75,14 @@ static gboolean direct_stop(CstPoolState *state, GError **error)
 }
 
 /* Each login reads the CHAP values, so a change of them needs no renewal. */
-static gboolean direct_prove(CstPoolState *state, GError **error)
+static gboolean direct_verify_login(CstPoolState *state, GError **error)
 {
     return cst_iscsi_connect(((DirectState *)state)->session, error);
 }
 
 /* --- discovery -------------------------------------------------------------------------------- */
 
-static void add_source(GArray *sources, const CstPoolSource *spec, const char *target)
+static void direct_add_source(GArray *sources, const CstPoolSource *spec, const char *target)
 {
     const CstHost *host = g_ptr_array_index(spec->hosts, 0);
     CstPoolSource source;
@@ -114,7 +114,7 @@ static gboolean direct_discover(const CstPoolSource *spec, GArray *ret_sources, 
     if (!cst_iscsi_discover(&target, names, error))
         return FALSE;
     for (guint i = 0; i < names->len; i++)
-        add_source(ret_sources, spec, g_ptr_array_index(names, i));
+        direct_add_source(ret_sources, spec, g_ptr_array_index(names, i));
     return TRUE;
 }
 
@@ -122,7 +122,7 @@ const CstBackend cst_iscsi_direct_backend = {
     .type = CST_POOL_ISCSI_DIRECT,
     .remote = TRUE,
     .secret_options = cst_chap_secret_options,
-    .prove = direct_prove,
+    .prove = direct_verify_login,
     .open = direct_open,
     .close = direct_close,
     .check = direct_check,

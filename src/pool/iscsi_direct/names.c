@@ -18,7 +18,7 @@
 /* --- definitions ------------------------------------------------------------------------------ */
 
 /* Checks an iSCSI name. It becomes part of a login's text, where a NUL ends it, and of paths. */
-static gboolean check_name(const char *name, const char *what, GError **error)
+static gboolean iscsi_check_name(const char *name, const char *what, GError **error)
 {
     size_t len = strlen(name);
 
@@ -55,8 +55,8 @@ gboolean direct_check_source(const CstPoolDef *def, GError **error)
     if (!source->initiator_iqn)
         return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
     device = g_ptr_array_index(source->devices, 0);
-    return check_name(device->path, _("target"), error) &&
-           check_name(source->initiator_iqn, _("initiator"), error) &&
+    return iscsi_check_name(device->path, _("target"), error) &&
+           iscsi_check_name(source->initiator_iqn, _("initiator"), error) &&
            direct_timeout(def, &timeout, error);
 }
 

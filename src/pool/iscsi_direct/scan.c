@@ -8,14 +8,14 @@
 #include <base/i18n.h>
 
 /* Fills in the stamp. The unit's digest replaces the inode of a file. */
-static void stamp(CstVolume *volume, const CstScsiUnit *unit)
+static void direct_set_stamp(CstVolume *volume, const CstScsiUnit *unit)
 {
     volume->stamp.inode = g_str_hash(unit->id);
     volume->stamp.size = volume->capacity;
     volume->stamp.device = unit->block_size;
 }
 
-static CstVolume *volume_of(DirectState *state, const CstIscsiLun *lun)
+static CstVolume *direct_lun_to_volume(DirectState *state, const CstIscsiLun *lun)
 {
     g_autofree char *name = direct_name(lun->lun);
     CstVolume *volume = cst_volume_new(name);
@@ -27,7 +27,7 @@ static CstVolume *volume_of(DirectState *state, const CstIscsiLun *lun)
     if (!lun->error)
         volume->capacity = lun->unit.blocks * lun->unit.block_size;
     volume->allocation = lun->error ? 0 : lun->allocated;
-    stamp(volume, &lun->unit);
+    direct_set_stamp(volume, &lun->unit);
     if (lun->error)
         cst_volume_extra(volume)->problem = g_strdup(lun->error->message);
     else if (!direct_is_known(state, lun, &why))
@@ -36,7 +36,7 @@ static CstVolume *volume_of(DirectState *state, const CstIscsiLun *lun)
 }
 
 /* Returns the old record if it is unchanged, else the new one. Adopts both references. */
-static CstVolume *newest(CstVolume *known, CstVolume *now)
+static CstVolume *direct_newest_volume(CstVolume *known, CstVolume *now)
 {
     gboolean same = known && cst_volume_stamp_equal(&known->stamp, &now->stamp) &&
                     known->allocation == now->allocation &&
@@ -85,7 +85,7 @@ static void note_all_sizes(DirectState *state, const GArray *luns, guint begun)
 /*
  * Adds up the sizes. @listed: the sizes were recorded just now. Returns FALSE if they are outdated.
  */
-static gboolean take_usage(DirectState *state, gboolean listed, CstPoolUsage *ret_usage)
+static gboolean direct_sum_usage(DirectState *state, gboolean listed, CstPoolUsage *ret_usage)
 {
     GHashTableIter iter;
     gpointer value;
@@ -114,13 +114,13 @@ gboolean direct_usage(CstPoolState *head, CstPoolUsage *ret_usage, GError **erro
     g_autoptr(GArray) luns = NULL;
     guint begun;
 
-    if (take_usage(state, FALSE, ret_usage))
+    if (direct_sum_usage(state, FALSE, ret_usage))
         return TRUE;
     luns = direct_units(state, &begun, error);
     if (!luns)
         return FALSE;
     note_all_sizes(state, luns, begun);
-    return take_usage(state, TRUE, ret_usage);
+    return direct_sum_usage(state, TRUE, ret_usage);
 }
 
 /* --- scans ------------------------------------------------------------------------------------ */
@@ -143,8 +143,8 @@ gboolean direct_scan(CstPoolState *head, const CstScan *scan, CstTask *task, GEr
             return FALSE;
         if (!direct_is_volume(lun))
             continue;
-        volume = volume_of(state, lun);
-        scan->sink(newest(scan->known(volume->name, scan->data), volume), scan->data);
+        volume = direct_lun_to_volume(state, lun);
+        scan->sink(direct_newest_volume(scan->known(volume->name, scan->data), volume), scan->data);
     }
     return TRUE;
 }
@@ -166,6 +166,7 @@ gboolean direct_scan_one(CstPoolState *head, const char *name, CstVolume *known,
     state->looks++;
     g_mutex_unlock(&state->lock);
     if (direct_is_volume(&lun))
-        *ret_volume = newest(known ? cst_volume_ref(known) : NULL, volume_of(state, &lun));
+        *ret_volume = direct_newest_volume(known ? cst_volume_ref(known) : NULL,
+                                           direct_lun_to_volume(state, &lun));
     return TRUE;
 }

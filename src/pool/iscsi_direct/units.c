@@ -77,7 +77,7 @@ gboolean direct_is_known(DirectState *state, const CstIscsiLun *lun, GError **er
                             lun->lun, state->head.def->name);
 }
 
-static gboolean is_listed(const GArray *luns, guint number)
+static gboolean direct_lun_is_listed(const GArray *luns, guint number)
 {
     for (guint i = 0; i < luns->len; i++)
         if (g_array_index(luns, CstIscsiLun, i).lun == number)
@@ -93,14 +93,14 @@ void direct_forget_gone(DirectState *state, const GArray *luns, guint begun)
     g_mutex_lock(&state->lock);
     g_hash_table_iter_init(&iter, state->known);
     while (begun == state->looks && g_hash_table_iter_next(&iter, &key, NULL))
-        if (!is_listed(luns, GPOINTER_TO_UINT(key)))
+        if (!direct_lun_is_listed(luns, GPOINTER_TO_UINT(key)))
             g_hash_table_iter_remove(&iter);
     g_mutex_unlock(&state->lock);
 }
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-static gint compare_numbers(gconstpointer a, gconstpointer b)
+static gint compare_lun_numbers(gconstpointer a, gconstpointer b)
 {
     return (gint)GPOINTER_TO_UINT(a) - (gint)GPOINTER_TO_UINT(b);
 }
@@ -131,7 +131,7 @@ char *direct_identity(CstPoolState *head, GError **error)
         return NULL;
     line = g_string_new(RECORD_PREFIX);
     g_mutex_lock(&state->lock);
-    numbers = g_list_sort(g_hash_table_get_keys(state->known), compare_numbers);
+    numbers = g_list_sort(g_hash_table_get_keys(state->known), compare_lun_numbers);
     for (GList *at = numbers; at && count < RECORDED_LUNS; at = at->next, count++)
         g_string_append_printf(line, "%s%u:%s", count ? " " : "", GPOINTER_TO_UINT(at->data),
                                (const char *)g_hash_table_lookup(state->known, at->data));
@@ -140,7 +140,7 @@ char *direct_identity(CstPoolState *head, GError **error)
     return g_string_free(line, FALSE);
 }
 
-static void take_recorded(DirectState *state, const char *recorded)
+static void direct_parse_recorded(DirectState *state, const char *recorded)
 {
     g_auto(GStrv) words = g_strsplit_set(recorded + strlen(RECORD_PREFIX), " \n", -1);
 
@@ -164,7 +164,7 @@ gboolean direct_expect(CstPoolState *head, const char *recorded, gboolean starti
     g_mutex_lock(&state->lock);
     g_hash_table_remove_all(state->known);
     if (!starting && recorded && g_str_has_prefix(recorded, RECORD_PREFIX))
-        take_recorded(state, recorded);
+        direct_parse_recorded(state, recorded);
     g_mutex_unlock(&state->lock);
     return !starting || learn_all(state, error);
 }

@@ -23,7 +23,7 @@ typedef struct {
 #define LV_BLOB(blob) ((LvBlob *)(blob))
 
 /* Consumes @why. Always returns FALSE. */
-static gboolean explain(const LvBlob *blob, GError *why, GError **error)
+static gboolean lv_explain_error(const LvBlob *blob, GError *why, GError **error)
 {
     logical_explain_full(blob->state, blob->head.name, &why);
     g_propagate_error(error, why);
@@ -53,14 +53,15 @@ static gboolean lv_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t o
     GError *why = NULL;
 
     return cst_blob_pwrite(LV_BLOB(blob)->inner, buf, len, offset, &why) ||
-           explain(LV_BLOB(blob), why, error);
+           lv_explain_error(LV_BLOB(blob), why, error);
 }
 
 static gboolean lv_flush(CstBlob *blob, GError **error)
 {
     GError *why = NULL;
 
-    return cst_blob_flush(LV_BLOB(blob)->inner, &why) || explain(LV_BLOB(blob), why, error);
+    return cst_blob_flush(LV_BLOB(blob)->inner, &why) ||
+           lv_explain_error(LV_BLOB(blob), why, error);
 }
 
 static gboolean lv_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
@@ -75,7 +76,7 @@ static gboolean lv_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigne
     GError *why = NULL;
 
     return cst_blob_zero(LV_BLOB(blob)->inner, offset, length, flags, &why) ||
-           explain(LV_BLOB(blob), why, error);
+           lv_explain_error(LV_BLOB(blob), why, error);
 }
 
 static gboolean lv_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)

@@ -51,7 +51,7 @@ void logical_cache_clear(LogicalCache *cache)
 /* --- changes (the caller holds the lock) ------------------------------------------------------ */
 
 /* Whether the report agrees with the existence of a node. */
-static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
+static gboolean report_agrees_with_node(const LvmGroup *group, const char *lv, gboolean is_there)
 {
     const LvmVolume *known = lvm_group_find(group, lv);
 
@@ -59,14 +59,14 @@ static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
 }
 
 /* Whether a report agrees with all nodes that were created or removed while it was made. */
-static gboolean says_all(const LogicalCache *cache, const LvmGroup *group)
+static gboolean report_agrees_with_nodes(const LogicalCache *cache, const LvmGroup *group)
 {
     GHashTableIter iter;
     gpointer lv, is_there;
 
     g_hash_table_iter_init(&iter, cache->nodes);
     while (g_hash_table_iter_next(&iter, &lv, &is_there))
-        if (!says(group, lv, GPOINTER_TO_INT(is_there)))
+        if (!report_agrees_with_node(group, lv, GPOINTER_TO_INT(is_there)))
             return FALSE;
     return TRUE;
 }
@@ -89,7 +89,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
         if (!g_hash_table_insert(cache->nodes, g_strdup(lv), GINT_TO_POINTER(is_there)))
             cst_report_cache_forget(shared);
     } else if (shared->last && !g_hash_table_contains(cache->ours, lv) &&
-               !says(shared->last, lv, is_there)) {
+               !report_agrees_with_node(shared->last, lv, is_there)) {
         cst_report_cache_forget(shared);
     }
     g_mutex_unlock(&shared->lock);
@@ -98,7 +98,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* Ends a report. @group is NULL if the tool failed. @changes is from cst_report_cache_begin(). */
-static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
+static void logical_report_end(LogicalCache *cache, LvmGroup *group, guint changes)
 {
     CstReportCache *shared = SHARED(cache);
 
@@ -109,7 +109,7 @@ static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
     } else if (g_hash_table_size(cache->nodes) > 0) {
         cst_report_cache_forget(shared);
     }
-    cst_report_cache_end(shared, group, changes, !group || says_all(cache, group));
+    cst_report_cache_end(shared, group, changes, !group || report_agrees_with_nodes(cache, group));
     if (shared->reports == 0)
         g_hash_table_remove_all(cache->nodes);
     g_mutex_unlock(&shared->lock);
@@ -138,7 +138,7 @@ LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error)
 
     group = expected_group(state, group, error);
     CST_TEST_POINT("logical.report.read");
-    report_end(&state->cache, group, changes);
+    logical_report_end(&state->cache, group, changes);
     return group;
 }
 

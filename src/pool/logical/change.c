@@ -68,7 +68,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
  * Returns the length of the longest suffix that LVM appends to the names of the devices below an
  * LV; 0 for a plain LV.
  */
-static size_t suffix_of(const LvmGroup *group, const LvmVolume *lv)
+static size_t lv_suffix_len(const LvmGroup *group, const LvmVolume *lv)
 {
     size_t len = strlen(lv->name), longest = 0;
 
@@ -100,7 +100,7 @@ gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *n
         return taken != NULL; /* it was already renamed */
     if (taken)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
-    return logical_name_fits(logical, new_name, suffix_of(group, lv), error) &&
+    return logical_name_fits(logical, new_name, lv_suffix_len(group, lv), error) &&
            logical_rename_lv(logical, name, new_name, error);
 }
 
@@ -150,8 +150,8 @@ static gboolean has_size(LogicalState *state, const char *name, uint64_t size)
  * Checks the current size of the LV. @why: the tool's error (NULL: it reported success), which is
  * returned if the size is wrong.
  */
-static gboolean check_size(LogicalState *state, const char *name, uint64_t size, GError **why,
-                           GError **error)
+static gboolean lv_check_size(LogicalState *state, const char *name, uint64_t size, GError **why,
+                              GError **error)
 {
     g_autoptr(LvmGroup) group = NULL;
     const LvmVolume *lv;
@@ -203,5 +203,5 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     CST_CRASH_POINT("logical.resize.done");
     if (why)
         logical_explain_full(logical, name, &why);
-    return check_size(logical, name, size, &why, error);
+    return lv_check_size(logical, name, size, &why, error);
 }

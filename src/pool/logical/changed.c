@@ -28,8 +28,9 @@ typedef struct {
 } Question;
 
 /* Consumes the reference to @group. */
-static gboolean find(LvmGroup *group, const Question *question, LogicalLookup *found,
-                     const LvmVolume **ret_newer, GError **error)
+static gboolean changed_find_snapshots(LvmGroup *group, const Question *question,
+                                       LogicalLookup *found, const LvmVolume **ret_newer,
+                                       GError **error)
 {
     if (!logical_find_snapshot_in(group, question->volume, question->since, found, error))
         return FALSE;
@@ -38,7 +39,7 @@ static gboolean find(LvmGroup *group, const Question *question, LogicalLookup *f
 }
 
 /* Returns the number in the thin pool; NULL if the LV is not thin. */
-static const char *number_of(const LvmVolume *lv)
+static const char *lv_thin_device_id(const LvmVolume *lv)
 {
     const LvmSegment *only = lv->segments->len == 1 ? lv->segments->pdata[0] : NULL;
 
@@ -48,23 +49,24 @@ static const char *number_of(const LvmVolume *lv)
 static gboolean check_thin(const Question *question, const LvmVolume *older, const LvmVolume *newer,
                            GError **error)
 {
-    return (number_of(older) && number_of(newer) && g_strcmp0(older->pool, newer->pool) == 0) ||
+    return (lv_thin_device_id(older) && lv_thin_device_id(newer) &&
+            g_strcmp0(older->pool, newer->pool) == 0) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
                     _("what has changed since a snapshot is told of thin volumes only, and '%s' "
                       "is none"),
                     question->volume);
 }
 
-static gboolean is_same(const LvmVolume *a, const LvmVolume *b)
+static gboolean lv_is_same_thin(const LvmVolume *a, const LvmVolume *b)
 {
     return strcmp(a->uuid, b->uuid) == 0 && a->size == b->size &&
-           g_strcmp0(a->pool, b->pool) == 0 && number_of(a) &&
-           g_strcmp0(number_of(a), number_of(b)) == 0;
+           g_strcmp0(a->pool, b->pool) == 0 && lv_thin_device_id(a) &&
+           g_strcmp0(lv_thin_device_id(a), lv_thin_device_id(b)) == 0;
 }
 
 /* CstChildTake */
-static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
-                     GError **error)
+static gboolean delta_parse_output(const void *bytes, size_t length, gpointer data,
+                                   gboolean *ret_enough, GError **error)
 {
     return lvm_delta_take(data, bytes, length, ret_enough, error);
 }
@@ -73,12 +75,14 @@ static gboolean run_delta(const LogicalMetadata *metadata, const LvmVolume *olde
                           const LvmVolume *newer, CstTask *task, CstChanged *changed,
                           GError **error)
 {
-    const char *const argv[] = {"thin_delta", "--metadata-snap", "--thin1",      number_of(older),
-                                "--thin2",    number_of(newer),  metadata->path, NULL};
-    g_autoptr(LvmDelta) delta = lvm_delta_new(number_of(older), number_of(newer), changed);
+    const char *const argv[] = {
+        "thin_delta", "--metadata-snap",        "--thin1",      lv_thin_device_id(older),
+        "--thin2",    lv_thin_device_id(newer), metadata->path, NULL};
+    g_autoptr(LvmDelta) delta =
+        lvm_delta_new(lv_thin_device_id(older), lv_thin_device_id(newer), changed);
 
     cst_changed_begin(changed, newer->size, g_strdup(older->uuid));
-    return lvm_delta_stream(argv, take, delta, task, error) &&
+    return lvm_delta_stream(argv, delta_parse_output, delta, task, error) &&
            lvm_delta_end(delta, older->size, error);
 }
 
@@ -86,7 +90,7 @@ static gboolean run_delta(const LogicalMetadata *metadata, const LvmVolume *olde
  * Cached writes are missing in the metadata, but a reader of the volume would see them. So write
  * them out.
  */
-static gboolean write_out(const LogicalState *state, const char *volume, GError **error)
+static gboolean lv_flush_cache(const LogicalState *state, const char *volume, GError **error)
 {
     g_autofree char *path = logical_device(state, volume);
     g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
@@ -95,8 +99,8 @@ static gboolean write_out(const LogicalState *state, const char *volume, GError 
            cst_device_write_out(fd, volume, error);
 }
 
-static gboolean tell(CstPoolState *state, const Question *question, const char *pool, CstTask *task,
-                     CstChanged *changed, GError **error)
+static gboolean thin_changed_read(CstPoolState *state, const Question *question, const char *pool,
+                                  CstTask *task, CstChanged *changed, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     g_auto(LogicalMetadata) metadata = LOGICAL_METADATA_NONE;
@@ -104,10 +108,11 @@ static gboolean tell(CstPoolState *state, const Question *question, const char *
     const LvmVolume *was, *is;
 
     if (!logical_metadata_reserve(logical, pool, task, &metadata, error) ||
-        !find(lvm_group_ref(metadata.before), question, &before, &was, error) ||
-        !find(logical_group_read(logical, task, error), question, &after, &is, error))
+        !changed_find_snapshots(lvm_group_ref(metadata.before), question, &before, &was, error) ||
+        !changed_find_snapshots(logical_group_read(logical, task, error), question, &after, &is,
+                                error))
         return FALSE;
-    if (!is_same(before.snapshot, after.snapshot) || !is_same(was, is))
+    if (!lv_is_same_thin(before.snapshot, after.snapshot) || !lv_is_same_thin(was, is))
         return cst_fail(error, CST_ERROR_BUSY,
                         _("volume '%s' or its snapshots were changed meanwhile; try again"),
                         question->volume);
@@ -122,8 +127,9 @@ gboolean logical_snapshot_changed(CstPoolState *state, const char *volume, const
     g_auto(LogicalLookup) found = {0};
     const LvmVolume *newer;
 
-    return find(logical_group_cached(LOGICAL(state), error), &question, &found, &newer, error) &&
+    return changed_find_snapshots(logical_group_cached(LOGICAL(state), error), &question, &found,
+                                  &newer, error) &&
            check_thin(&question, found.snapshot, newer, error) && lvm_delta_require(error) &&
-           (until || write_out(LOGICAL(state), volume, error)) &&
-           tell(state, &question, newer->pool, task, changed, error);
+           (until || lv_flush_cache(LOGICAL(state), volume, error)) &&
+           thin_changed_read(state, &question, newer->pool, task, changed, error);
 }

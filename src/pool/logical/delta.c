@@ -43,19 +43,19 @@ struct LvmDelta {
     gboolean full;
 };
 
-static gboolean corrupt(GError **error)
+static gboolean delta_fail_corrupt(GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("what 'thin_delta' says is not to be believed"));
 }
 
-static gboolean take_number(const char **names, const char **values, const char *wanted,
-                            uint64_t max, uint64_t *ret_number, GError **error)
+static gboolean delta_parse_number(const char **names, const char **values, const char *wanted,
+                                   uint64_t max, uint64_t *ret_number, GError **error)
 {
     for (; *names; names++, values++)
         if (strcmp(*names, wanted) == 0)
             return g_ascii_string_to_unsigned(*values, 10, 0, max, ret_number, NULL) ||
-                   corrupt(error);
-    return corrupt(error);
+                   delta_fail_corrupt(error);
+    return delta_fail_corrupt(error);
 }
 
 static gboolean is_of(const char **names, const char **values, const char *wanted,
@@ -73,11 +73,11 @@ static gboolean begin_document(LvmDelta *delta, const char **names, const char *
     uint64_t sectors = 0;
 
     if (delta->block)
-        return corrupt(error);
-    if (!take_number(names, values, "data_block_size", MAX_BLOCK / SECTOR, &sectors, error))
+        return delta_fail_corrupt(error);
+    if (!delta_parse_number(names, values, "data_block_size", MAX_BLOCK / SECTOR, &sectors, error))
         return FALSE;
     delta->block = sectors * SECTOR;
-    return sectors > 0 || corrupt(error);
+    return sectors > 0 || delta_fail_corrupt(error);
 }
 
 static gboolean begin_ranges(LvmDelta *delta, const char **names, const char **values,
@@ -85,21 +85,21 @@ static gboolean begin_ranges(LvmDelta *delta, const char **names, const char **v
 {
     if (!delta->block || delta->begun || !is_of(names, values, "left", delta->left) ||
         !is_of(names, values, "right", delta->right))
-        return corrupt(error);
+        return delta_fail_corrupt(error);
     delta->begun = TRUE;
     return TRUE;
 }
 
-static gboolean take_range(LvmDelta *delta, const char **names, const char **values, gboolean same,
-                           GError **error)
+static gboolean delta_add_range(LvmDelta *delta, const char **names, const char **values,
+                                gboolean same, GError **error)
 {
     uint64_t begin = 0, length = 0, max = G_MAXINT64 / MAX_BLOCK;
 
-    if (!take_number(names, values, "begin", max, &begin, error) ||
-        !take_number(names, values, "length", max, &length, error))
+    if (!delta_parse_number(names, values, "begin", max, &begin, error) ||
+        !delta_parse_number(names, values, "length", max, &length, error))
         return FALSE;
     if (!delta->begun || delta->ended || begin < delta->last)
-        return corrupt(error);
+        return delta_fail_corrupt(error);
     delta->last = begin + length;
     if (!same && !delta->full)
         delta->full = !cst_changed_add(delta->changed, begin * delta->block, length * delta->block);
@@ -123,9 +123,9 @@ static void start_element(GMarkupParseContext *parser, const char *element, cons
     else if (strcmp(element, "diff") == 0)
         begin_ranges(delta, names, values, error);
     else if (strcmp(element, "same") == 0 || is_range(element))
-        take_range(delta, names, values, !is_range(element), error);
+        delta_add_range(delta, names, values, !is_range(element), error);
     else
-        corrupt(error);
+        delta_fail_corrupt(error);
 }
 
 static void end_element(GMarkupParseContext *parser, const char *element, gpointer data,
@@ -168,7 +168,7 @@ static gboolean fail_parse(GError *why, GError **error)
         return FALSE;
     }
     g_error_free(why);
-    return corrupt(error);
+    return delta_fail_corrupt(error);
 }
 
 gboolean lvm_delta_take(LvmDelta *delta, const char *text, size_t length, gboolean *ret_full,
@@ -183,7 +183,7 @@ gboolean lvm_delta_take(LvmDelta *delta, const char *text, size_t length, gboole
         if (!g_markup_parse_context_parse(delta->parser, text + at, (gssize)part, &why))
             return fail_parse(why, error);
         if (delta->silent > MAX_ELEMENT)
-            return corrupt(error);
+            return delta_fail_corrupt(error);
         at += part;
     }
     *ret_full = delta->full;
@@ -199,7 +199,7 @@ gboolean lvm_delta_end(LvmDelta *delta, uint64_t older, GError **error)
     if (!g_markup_parse_context_end_parse(delta->parser, &why))
         return fail_parse(why, error);
     if (!delta->ended)
-        return corrupt(error);
+        return delta_fail_corrupt(error);
     cst_changed_end(delta->changed, older);
     return TRUE;
 }

@@ -36,8 +36,8 @@ static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const L
            logical_change_tag(LOGICAL(state), name, "--addtag", tag, error);
 }
 
-static gboolean copy_content(LogicalState *state, const char *name, const CstVolDraft *draft,
-                             CstTask *task, GError **error)
+static gboolean lv_copy_content(LogicalState *state, const char *name, const CstVolDraft *draft,
+                                CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) from = logical_open_lv(state, name, FALSE, error);
     uint64_t size = 0;
@@ -71,7 +71,7 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     draft.token = g_strdup(cst_uuid_format(&uuid, token));
     draft_name = cst_draft_name(draft.token);
     if (reserve_like(state, group, lv, &draft, error) &&
-        copy_content(logical, name, &draft, task, error) &&
+        lv_copy_content(logical, name, &draft, task, error) &&
         cst_device_refuse_written(path, name, writes, error)) {
         CST_CRASH_POINT("logical.flatten.copied");
         /* Close it before the swap, because LVM refuses the swap while the LV is open. */

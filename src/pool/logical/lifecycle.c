@@ -22,7 +22,7 @@
 #define LVM_SIGNATURE "LVM2_member"
 
 /* Borrowed from the definition. */
-static const char *device_path(const CstPoolState *state, guint i)
+static const char *vg_device_path(const CstPoolState *state, guint i)
 {
     return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
 }
@@ -47,7 +47,7 @@ static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, 
     guint count = state->def->source.devices->len, matches = 0;
 
     for (guint i = 0; i < count; i++)
-        matches += has_device(group, device_path(state, i));
+        matches += has_device(group, vg_device_path(state, i));
     if (count > 0 && matches == 0)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("cannot find any matching source devices for logical volume group '%s'"),
@@ -100,7 +100,7 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
 }
 
 /* "l": only on this host, if the group is shared. */
-static gboolean set_active(CstPoolState *state, const char *how, GError **error)
+static gboolean vg_set_active(CstPoolState *state, const char *how, GError **error)
 {
     return logical_change(LOGICAL(state), NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
 }
@@ -109,11 +109,11 @@ gboolean logical_start(CstPoolState *state, GError **error)
 {
     g_autoptr(LvmGroup) group = read_matching(state, error);
 
-    return group && set_active(state, "-aly", error);
+    return group && vg_set_active(state, "-aly", error);
 }
 
 /* LVM would refuse the group as a whole, without naming the holders. */
-static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
+static gboolean vg_refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
 {
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
@@ -128,12 +128,12 @@ gboolean logical_stop(CstPoolState *state, GError **error)
 {
     g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, error);
 
-    return group && refuse_held(state, group, error) && set_active(state, "-aln", error);
+    return group && vg_refuse_held(state, group, error) && vg_set_active(state, "-aln", error);
 }
 
 /* --- build ------------------------------------------------------------------------------------ */
 
-static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
+static gboolean vg_check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
 {
     if (!cst_flags_check(flags, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE,
                          "virStorageBackendLogicalBuildPool", error) ||
@@ -173,14 +173,14 @@ static gboolean refuse_member(const CstPoolState *state, const char *path, const
     return TRUE;
 }
 
-static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
+static gboolean vg_check_devices(const CstPoolState *state, unsigned flags, GError **error)
 {
     g_autoptr(GPtrArray) members = lvm_devices_read(error);
 
     if (!members)
         return FALSE;
     for (guint i = 0; i < state->def->source.devices->len; i++) {
-        const char *path = device_path(state, i);
+        const char *path = vg_device_path(state, i);
 
         if (!refuse_member(state, path, members, error) || !cst_device_refuse_used(path, error))
             return FALSE;
@@ -192,12 +192,12 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
 }
 
 /* Whether the group exists with all devices of the definition. Ignores the tool's result. */
-static gboolean built(CstPoolState *state)
+static gboolean vg_has_all_devices(CstPoolState *state)
 {
     g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, NULL);
 
     for (guint i = 0; group && i < state->def->source.devices->len; i++)
-        if (!has_device(group, device_path(state, i)))
+        if (!has_device(group, vg_device_path(state, i)))
             return FALSE;
     return group != NULL;
 }
@@ -214,9 +214,9 @@ static void release_devices(CstPoolState *state)
         const LvmDevice *member = g_ptr_array_index(members, i);
 
         for (guint j = 0; !*member->group && j < state->def->source.devices->len; j++)
-            if (cst_device_is_same(member->device, device_path(state, j)))
-                logical_change(LOGICAL(state), NULL, NULL, "pvremove", "-y", device_path(state, j),
-                               NULL);
+            if (cst_device_is_same(member->device, vg_device_path(state, j)))
+                logical_change(LOGICAL(state), NULL, NULL, "pvremove", "-y",
+                               vg_device_path(state, j), NULL);
     }
 }
 
@@ -230,11 +230,11 @@ static gboolean make_group(CstPoolState *state, GError **error)
     g_ptr_array_add(argv, (gpointer) "-y");
     g_ptr_array_add(argv, (gpointer)LOGICAL(state)->vg);
     for (guint i = 0; i < state->def->source.devices->len; i++)
-        g_ptr_array_add(argv, (gpointer)device_path(state, i));
+        g_ptr_array_add(argv, (gpointer)vg_device_path(state, i));
     g_ptr_array_add(argv, NULL);
     said = logical_changev(LOGICAL(state), (const char *const *)argv->pdata, NULL, &why);
     /* A complete group is a success, even if the tool failed. */
-    if (built(state)) {
+    if (vg_has_all_devices(state)) {
         g_clear_error(&why);
         return TRUE;
     }
@@ -250,10 +250,10 @@ static gboolean make_group(CstPoolState *state, GError **error)
 
 gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
 {
-    if (!check_build_flags(state, flags, error) || !check_devices(state, flags, error))
+    if (!vg_check_build_flags(state, flags, error) || !vg_check_devices(state, flags, error))
         return FALSE;
     for (guint i = 0; i < state->def->source.devices->len; i++)
-        if (!cst_device_clear(device_path(state, i), error))
+        if (!cst_device_clear(vg_device_path(state, i), error))
             return FALSE;
     CST_CRASH_POINT("logical.build.cleared");
     return make_group(state, error);
@@ -285,7 +285,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
     if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeletePool", error))
         return FALSE;
     group = logical_group_read(LOGICAL(state), NULL, error);
-    if (!group || !refuse_held(state, group, error))
+    if (!group || !vg_refuse_held(state, group, error))
         return FALSE;
     logical_change(LOGICAL(state), NULL, &why, "vgremove", "-f", LOGICAL(state)->vg, NULL);
     if (!group_is_gone(state, why ? NULL : error)) {

@@ -14,7 +14,7 @@
 /* LVM's UUID of an LV: 6-4-4-4-4-4-6 characters. */
 #define LV_UUID_LEN 38
 
-static void state_free(CstPoolState *state)
+static void logical_state_free(CstPoolState *state)
 {
     LogicalState *logical = LOGICAL(state);
 
@@ -35,7 +35,7 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
     if (logical_name_check(logical->vg, error) &&
         logical_options_read(def, &logical->options, error))
         return &logical->head;
-    state_free(&logical->head);
+    logical_state_free(&logical->head);
     return NULL;
 }
 
@@ -108,7 +108,7 @@ const CstBackend cst_logical_backend = {
     .keeps_trash = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .open = logical_open,
-    .close = state_free,
+    .close = logical_state_free,
     .check = logical_check,
     .check_touches = TRUE,
     .touch = logical_touch,

@@ -14,8 +14,8 @@ void logical_lookup_clear(LogicalLookup *found)
  * Finds the volume in @group, and consumes the reference to @group. Returns its snapshots, oldest
  * first; NULL with @error.
  */
-static GPtrArray *find_volume(LvmGroup *group, const char *volume, LogicalLookup *found,
-                              GError **error)
+static GPtrArray *lookup_find_volume(LvmGroup *group, const char *volume, LogicalLookup *found,
+                                     GError **error)
 {
     logical_lookup_clear(found);
     *found = (LogicalLookup){.group = group};
@@ -44,7 +44,7 @@ const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *
 gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
                                   LogicalLookup *found, GError **error)
 {
-    g_autoptr(GPtrArray) snapshots = find_volume(group, volume, found, error);
+    g_autoptr(GPtrArray) snapshots = lookup_find_volume(group, volume, found, error);
 
     if (!snapshots)
         return FALSE;
@@ -57,11 +57,12 @@ gboolean logical_look_up(CstPoolState *state, const char *volume, const char *na
 {
     LogicalState *logical = LOGICAL(state);
     g_autoptr(GPtrArray) snapshots =
-        find_volume(logical_group_cached(logical, error), volume, found, error);
+        lookup_find_volume(logical_group_cached(logical, error), volume, found, error);
 
     if (snapshots && snapshots->len > 0 && now) {
         g_ptr_array_unref(snapshots);
-        snapshots = find_volume(logical_group_read(logical, NULL, error), volume, found, error);
+        snapshots =
+            lookup_find_volume(logical_group_read(logical, NULL, error), volume, found, error);
     }
     if (snapshots && name)
         found->snapshot = logical_snapshot_named(found, name);

@@ -37,7 +37,7 @@ void lvm_mapping_clear(LvmMapping *mapping)
 }
 
 /* A table that is not live, is being replaced, or does not fit is rejected. */
-static gboolean ask(const char *path, Answer *answer)
+static gboolean dm_read_table(const char *path, Answer *answer)
 {
     struct stat node;
 
@@ -50,7 +50,7 @@ static gboolean ask(const char *path, Answer *answer)
 }
 
 /* Converts 32 characters to LVM's form "abcdef-ghij-…". The caller frees it. */
-static char *dashed(const char *raw)
+static char *lvm_uuid_format(const char *raw)
 {
     GString *text = g_string_new_len(raw, UUID_LEN);
 
@@ -59,19 +59,19 @@ static char *dashed(const char *raw)
     return g_string_free(text, FALSE);
 }
 
-static gboolean take_uuids(const char *text, LvmMapping *mapping)
+static gboolean mapping_parse_uuids(const char *text, LvmMapping *mapping)
 {
     const char *uuids = text + strlen(UUID_PREFIX);
 
     if (!g_str_has_prefix(text, UUID_PREFIX) || strlen(uuids) != (size_t)2 * UUID_LEN)
         return FALSE;
-    mapping->group_uuid = dashed(uuids);
-    mapping->uuid = dashed(uuids + UUID_LEN);
+    mapping->group_uuid = lvm_uuid_format(uuids);
+    mapping->uuid = lvm_uuid_format(uuids + UUID_LEN);
     return TRUE;
 }
 
 /* The kernel's offset "next" is relative to the first target. */
-static void take_table(const Answer *answer, LvmMapping *mapping)
+static void mapping_format_table(const Answer *answer, LvmMapping *mapping)
 {
     GString *table = g_string_new(NULL);
     size_t at = answer->head.data_start;
@@ -92,9 +92,9 @@ gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
 {
     g_autofree Answer *answer = g_new0(Answer, 1);
 
-    if (!ask(path, answer) || !take_uuids(answer->head.uuid, ret_mapping))
+    if (!dm_read_table(path, answer) || !mapping_parse_uuids(answer->head.uuid, ret_mapping))
         return FALSE;
-    take_table(answer, ret_mapping);
+    mapping_format_table(answer, ret_mapping);
     return TRUE;
 }
 
@@ -104,7 +104,7 @@ gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
 #define FIELDS_BEFORE_HELD 3
 #define NOT_HELD           "-"
 
-static gboolean find_pool(const char *path, dev_t *ret_device, GError **error)
+static gboolean thin_pool_find_device(const char *path, dev_t *ret_device, GError **error)
 {
     struct stat node;
 
@@ -116,12 +116,13 @@ static gboolean find_pool(const char *path, dev_t *ret_device, GError **error)
 }
 
 /* Sends @request for the thin pool at @path to the kernel. */
-static gboolean ask_pool(unsigned long request, const char *path, Answer *answer, GError **error)
+static gboolean thin_pool_ioctl(unsigned long request, const char *path, Answer *answer,
+                                GError **error)
 {
     dev_t device;
     int known;
 
-    if (!find_pool(path, &device, error))
+    if (!thin_pool_find_device(path, &device, error))
         return FALSE;
     known = cst_dm_ask(request, device, &answer->head, sizeof(*answer), error);
     return known == 1 ||
@@ -135,7 +136,7 @@ gboolean lvm_pool_held(const char *path, gboolean *ret_held, GError **error)
     const struct dm_target_spec *target;
     g_auto(GStrv) fields = NULL;
 
-    if (!ask_pool(DM_TABLE_STATUS, path, answer, error))
+    if (!thin_pool_ioctl(DM_TABLE_STATUS, path, answer, error))
         return FALSE;
     target = (const void *)(answer->bytes + answer->head.data_start);
     if (answer->head.target_count != 1 || strcmp(target->target_type, "thin-pool") != 0)
@@ -155,5 +156,5 @@ gboolean lvm_pool_message(const char *path, const char *message, GError **error)
 
     /* The sector is 0, because a thin pool has only one target. */
     g_strlcpy(to->message, message, sizeof(*answer) - sizeof(answer->head) - sizeof(*to));
-    return ask_pool(DM_TARGET_MSG, path, answer, error);
+    return thin_pool_ioctl(DM_TARGET_MSG, path, answer, error);
 }

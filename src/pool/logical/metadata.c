@@ -58,7 +58,7 @@ static gboolean open_metadata(LogicalMetadata *metadata, GError **error)
 }
 
 /* TRUE with *ret_locked FALSE: another process of ours has the lock. */
-static gboolean try_lock(LogicalMetadata *metadata, gboolean *ret_locked, GError **error)
+static gboolean metadata_try_lock(LogicalMetadata *metadata, gboolean *ret_locked, GError **error)
 {
     *ret_locked = flock(metadata->lock, LOCK_EX | LOCK_NB) == 0;
     return *ret_locked || errno == EWOULDBLOCK || errno == EINTR ||
@@ -81,7 +81,7 @@ static gboolean find_readers(const LogicalMetadata *metadata, char **ret_who, GE
 }
 
 /* Whether the thin pool has no reservation. Releases a dead process's reservation. */
-static gboolean is_free(LogicalMetadata *metadata, gboolean *ret_yes, GError **error)
+static gboolean metadata_is_free(LogicalMetadata *metadata, gboolean *ret_yes, GError **error)
 {
     g_autofree char *readers = NULL;
     gboolean held;
@@ -101,7 +101,7 @@ static gboolean is_free(LogicalMetadata *metadata, gboolean *ret_yes, GError **e
     return *ret_yes;
 }
 
-static gboolean fail_held(const LogicalMetadata *metadata, GError **error)
+static gboolean metadata_fail_held(const LogicalMetadata *metadata, GError **error)
 {
     g_autofree char *readers = NULL;
 
@@ -119,8 +119,8 @@ static gboolean fail_held(const LogicalMetadata *metadata, GError **error)
 typedef gboolean (*Question)(LogicalMetadata *metadata, gboolean *ret_yes, GError **error);
 
 /* *ret_yes is FALSE if the time limit was reached. */
-static gboolean ask_again(LogicalMetadata *metadata, Question question, CstTask *task,
-                          gboolean *ret_yes, GError **error)
+static gboolean metadata_poll(LogicalMetadata *metadata, Question question, CstTask *task,
+                              gboolean *ret_yes, GError **error)
 {
     gint64 end = g_get_monotonic_time() + lvm_host.report_s * G_TIME_SPAN_SECOND;
 
@@ -134,11 +134,11 @@ static gboolean ask_again(LogicalMetadata *metadata, Question question, CstTask 
     }
 }
 
-static gboolean lock(LogicalMetadata *metadata, CstTask *task, GError **error)
+static gboolean metadata_lock(LogicalMetadata *metadata, CstTask *task, GError **error)
 {
     gboolean locked;
 
-    if (!ask_again(metadata, try_lock, task, &locked, error))
+    if (!metadata_poll(metadata, metadata_try_lock, task, &locked, error))
         return FALSE;
     return locked || cst_fail(error, CST_ERROR_BUSY,
                               _("the metadata of thin pool '%s' is being read by another process "
@@ -160,9 +160,9 @@ static gboolean await_free(LogicalMetadata *metadata, CstTask *task, GError **er
         return cst_fail(error, CST_ERROR_STATE, _("there is no thin pool '%s' any more"),
                         metadata->pool);
     metadata->tagged = has_tag(pool);
-    if (!ask_again(metadata, is_free, task, &free, error))
+    if (!metadata_poll(metadata, metadata_is_free, task, &free, error))
         return FALSE;
-    return free || fail_held(metadata, error);
+    return free || metadata_fail_held(metadata, error);
 }
 
 gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask *task,
@@ -170,7 +170,7 @@ gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask
 {
     metadata->state = state;
     metadata->pool = g_strdup(pool);
-    if (!open_metadata(metadata, error) || !lock(metadata, task, error) ||
+    if (!open_metadata(metadata, error) || !metadata_lock(metadata, task, error) ||
         !await_free(metadata, task, error))
         return FALSE;
     if (!metadata->tagged) {
@@ -186,7 +186,7 @@ gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask
 }
 
 /* The tag is kept while a reservation exists, because it may be ours. */
-static gboolean end(LogicalMetadata *metadata, GError **error)
+static gboolean metadata_release(LogicalMetadata *metadata, GError **error)
 {
     gboolean held;
 
@@ -202,7 +202,7 @@ void logical_metadata_release(LogicalMetadata *metadata)
 {
     g_autoptr(GError) why = NULL;
 
-    if (!end(metadata, &why))
+    if (!metadata_release(metadata, &why))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", metadata->state->head.def->name, why->message);
     if (metadata->lock >= 0)
         close(metadata->lock);
@@ -222,8 +222,8 @@ gboolean logical_metadata_recover(LogicalState *state, const LvmVolume *pool, GE
         return TRUE;
     metadata.state = state;
     metadata.pool = g_strdup(pool->name);
-    if (!open_metadata(&metadata, error) || !try_lock(&metadata, &locked, error))
+    if (!open_metadata(&metadata, error) || !metadata_try_lock(&metadata, &locked, error))
         return FALSE;
     metadata.tagged = locked;
-    return !locked || is_free(&metadata, &ended, error);
+    return !locked || metadata_is_free(&metadata, &ended, error);
 }

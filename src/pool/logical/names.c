@@ -80,7 +80,7 @@ char *logical_tag(const char *key, const char *value)
 }
 
 /* Invalid escapes are kept unchanged. */
-static char *unescape(const char *text)
+static char *lvm_name_unescape(const char *text)
 {
     g_autoptr(GString) value = g_string_new(NULL);
 
@@ -102,6 +102,6 @@ char *logical_tag_value(const LvmVolume *lv, const char *key)
 
     for (char **tag = lv->tags; *tag; tag++)
         if (g_str_has_prefix(*tag, wanted))
-            return unescape(*tag + strlen(wanted));
+            return lvm_name_unescape(*tag + strlen(wanted));
     return NULL;
 }

@@ -15,7 +15,8 @@
 #define DEFAULT_SNAPSHOT_PERCENT 20
 
 /* Fails with CONFIG. The message has the option, its value and the valid values. */
-static gboolean refuse(const char *key, const char *value, const char *wanted, GError **error)
+static gboolean option_fail_value(const char *key, const char *value, const char *wanted,
+                                  GError **error)
 {
     return cst_fail(error, CST_ERROR_CONFIG, _("option '%s' of the pool is '%s'; it takes %s"), key,
                     value, wanted);
@@ -41,7 +42,7 @@ static gboolean read_thin(const GPtrArray *options, LogicalOptions *o, GError **
     const char *thin = cst_options_get(options, "thin");
 
     if (thin && strcmp(thin, "yes") != 0 && strcmp(thin, "no") != 0)
-        return refuse("thin", thin, _("'yes' or 'no'"), error);
+        return option_fail_value("thin", thin, _("'yes' or 'no'"), error);
     o->thin = g_strcmp0(thin, "yes") == 0;
     o->thin_pool = g_strdup(cst_options_get(options, "thin-pool"));
     return !o->thin_pool || logical_name_check(o->thin_pool, error);
@@ -62,11 +63,12 @@ static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError *
     else if (cst_units_parse(size, 1, &bytes, NULL) && bytes > 0)
         o->thin_size = lvm_size("-L", bytes);
     else
-        return refuse("thin-pool-size", size, _("a size or a percentage of what is free"), error);
+        return option_fail_value("thin-pool-size", size,
+                                 _("a size or a percentage of what is free"), error);
     if (!metadata)
         return TRUE;
     if (!cst_units_parse(metadata, 1, &bytes, NULL) || bytes == 0)
-        return refuse("thin-pool-metadata-size", metadata, _("a size"), error);
+        return option_fail_value("thin-pool-metadata-size", metadata, _("a size"), error);
     o->thin_metadata = lvm_size("--poolmetadatasize=", bytes);
     return TRUE;
 }
@@ -80,7 +82,8 @@ static gboolean read_snapshot(const GPtrArray *options, LogicalOptions *o, GErro
     if (!size || parse_percent(size, &o->snapshot_percent))
         return TRUE;
     if (!cst_units_parse(size, 1, &o->snapshot_bytes, NULL) || o->snapshot_bytes == 0)
-        return refuse("snapshot-size", size, _("a size or a percentage of the volume"), error);
+        return option_fail_value("snapshot-size", size, _("a size or a percentage of the volume"),
+                                 error);
     return TRUE;
 }
 

@@ -65,7 +65,7 @@ static gboolean append_pieces(const LvmGroup *group, char *const *words, GString
 /*
  * Parses "START LENGTH linear 254:0 2048" or "START LENGTH striped 2 128 254:0 2048 254:16 2048".
  */
-static gboolean take_target(const LvmGroup *group, const char *line, LvmVolume *lv)
+static gboolean plain_parse_target(const LvmGroup *group, const char *line, LvmVolume *lv)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", -1);
     guint count = g_strv_length(words);
@@ -99,7 +99,7 @@ LvmVolume *logical_plain_lv(LogicalState *state, const LvmGroup *group, const ch
         return NULL;
     lines = g_strsplit(g_strchomp(mapping.table), "\n", -1);
     for (char **line = lines; *line; line++)
-        if (!take_target(group, *line, lv))
+        if (!plain_parse_target(group, *line, lv))
             return NULL;
     if (lv->size == 0)
         return NULL;

@@ -84,7 +84,7 @@ static void physical_free(gpointer data)
     g_free(physical);
 }
 
-static LvmGroup *group_new(void)
+static LvmGroup *lvm_group_new(void)
 {
     LvmGroup *group = g_new0(LvmGroup, 1);
 
@@ -128,7 +128,7 @@ const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv)
 /* --- strict reading --------------------------------------------------------------------------- */
 
 /* Fails with CORRUPT. @what: LVM's name of the field. */
-static gboolean disbelieve(GError **error, const char *what)
+static gboolean report_fail_field(GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
                     _("LVM's report is not to be believed (%s); look at it with 'lvm fullreport'"),
@@ -139,19 +139,20 @@ static gboolean disbelieve(GError **error, const char *what)
  * Returns the field's text, borrowed from the parser. NULL with an error if it is missing or not a
  * string, because LVM's JSON has all values as strings.
  */
-static const char *text_of(JsonObject *row, const char *field, GError **error)
+static const char *report_field_text(JsonObject *row, const char *field, GError **error)
 {
     JsonNode *node = json_object_get_member(row, field);
 
     if (node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
         return json_node_get_string(node);
-    disbelieve(error, field);
+    report_fail_field(error, field);
     return NULL;
 }
 
-static gboolean take_text(JsonObject *row, const char *field, char **ret_text, GError **error)
+static gboolean report_read_text(JsonObject *row, const char *field, char **ret_text,
+                                 GError **error)
 {
-    const char *text = text_of(row, field, error);
+    const char *text = report_field_text(row, field, error);
 
     if (text)
         *ret_text = g_strdup(text);
@@ -159,9 +160,10 @@ static gboolean take_text(JsonObject *row, const char *field, char **ret_text, G
 }
 
 /* Reads a field that may be empty, which means absent. */
-static gboolean take_optional(JsonObject *row, const char *field, char **ret_text, GError **error)
+static gboolean report_read_optional(JsonObject *row, const char *field, char **ret_text,
+                                     GError **error)
 {
-    const char *text = text_of(row, field, error);
+    const char *text = report_field_text(row, field, error);
 
     if (text && *text)
         *ret_text = g_strdup(text);
@@ -169,22 +171,23 @@ static gboolean take_optional(JsonObject *row, const char *field, char **ret_tex
 }
 
 /* LVM's JSON has numbers as strings. */
-static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_number,
-                            GError **error)
+static gboolean report_read_number(JsonObject *row, const char *field, uint64_t *ret_number,
+                                   GError **error)
 {
-    const char *text = text_of(row, field, error);
+    const char *text = report_field_text(row, field, error);
 
     if (!text)
         return FALSE;
     if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, ret_number, NULL))
-        return disbelieve(error, field);
+        return report_fail_field(error, field);
     return TRUE;
 }
 
 /* Reads "12.34", or "" for unknown, as hundredths of a percent. */
-static gboolean take_percent(JsonObject *row, const char *field, int *ret_percent, GError **error)
+static gboolean report_read_percent(JsonObject *row, const char *field, int *ret_percent,
+                                    GError **error)
 {
-    const char *text = text_of(row, field, error);
+    const char *text = report_field_text(row, field, error);
     char *end = NULL;
     double percent;
 
@@ -195,7 +198,7 @@ static gboolean take_percent(JsonObject *row, const char *field, int *ret_percen
         return TRUE;
     percent = g_ascii_strtod(text, &end);
     if (!g_ascii_isdigit(*text) || *end || percent > 100)
-        return disbelieve(error, field);
+        return report_fail_field(error, field);
     *ret_percent = (int)(percent * 100 + 0.5);
     return TRUE;
 }
@@ -226,13 +229,13 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
     JsonArray *rows;
 
     if (!node || !JSON_NODE_HOLDS_ARRAY(node))
-        return disbelieve(error, part);
+        return report_fail_field(error, part);
     rows = json_node_get_array(node);
     for (guint i = 0; i < json_array_get_length(rows); i++) {
         JsonNode *row = json_array_get_element(rows, i);
 
         if (!JSON_NODE_HOLDS_OBJECT(row))
-            return disbelieve(error, part);
+            return report_fail_field(error, part);
         if (!read(group, json_node_get_object(row), error))
             return FALSE;
     }
@@ -246,15 +249,15 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
 static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 {
     if (group->name)
-        return disbelieve(error, "vg_name");
-    if (!take_text(row, "vg_name", &group->name, error) ||
-        !take_text(row, "vg_uuid", &group->uuid, error) ||
-        !take_number(row, "vg_size", &group->size, error) ||
-        !take_number(row, "vg_free", &group->free, error) ||
-        !take_number(row, "vg_extent_size", &group->extent_size, error))
+        return report_fail_field(error, "vg_name");
+    if (!report_read_text(row, "vg_name", &group->name, error) ||
+        !report_read_text(row, "vg_uuid", &group->uuid, error) ||
+        !report_read_number(row, "vg_size", &group->size, error) ||
+        !report_read_number(row, "vg_free", &group->free, error) ||
+        !report_read_number(row, "vg_extent_size", &group->extent_size, error))
         return FALSE;
     if (group->extent_size == 0 || group->free > group->size)
-        return disbelieve(error, "vg_free");
+        return report_fail_field(error, "vg_free");
     return TRUE;
 }
 
@@ -262,31 +265,31 @@ static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
 {
     LvmPhysical *physical = g_new0(LvmPhysical, 1);
-    const char *missing = text_of(row, "pv_missing", error);
+    const char *missing = report_field_text(row, "pv_missing", error);
 
     g_ptr_array_add(group->devices, physical);
-    if (!missing || !take_text(row, "pv_name", &physical->path, error) ||
-        !take_number(row, "pe_start", &physical->start, error))
+    if (!missing || !report_read_text(row, "pv_name", &physical->path, error) ||
+        !report_read_number(row, "pe_start", &physical->start, error))
         return FALSE;
     group->partial = group->partial || *missing;
     return TRUE;
 }
 
 /* Reads the names, attributes and relations of an LV. */
-static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
+static gboolean lv_read_names(LvmVolume *lv, JsonObject *row, GError **error)
 {
     gboolean origin_hidden;
 
-    if (!take_text(row, "lv_uuid", &lv->uuid, error) ||
-        !take_text(row, "lv_name", &lv->name, error) ||
-        !take_text(row, "lv_attr", &lv->attr, error) ||
-        !take_optional(row, "origin", &lv->origin, error) ||
-        !take_optional(row, "origin_uuid", &lv->origin_uuid, error) ||
-        !take_optional(row, "pool_lv", &lv->pool, error))
+    if (!report_read_text(row, "lv_uuid", &lv->uuid, error) ||
+        !report_read_text(row, "lv_name", &lv->name, error) ||
+        !report_read_text(row, "lv_attr", &lv->attr, error) ||
+        !report_read_optional(row, "origin", &lv->origin, error) ||
+        !report_read_optional(row, "origin_uuid", &lv->origin_uuid, error) ||
+        !report_read_optional(row, "pool_lv", &lv->pool, error))
         return FALSE;
     /* The functions of report.h read that many letters. */
     if (strlen(lv->attr) < 9)
-        return disbelieve(error, "lv_attr");
+        return report_fail_field(error, "lv_attr");
     strip_brackets(lv->name, &lv->hidden);
     strip_brackets(lv->origin, &origin_hidden);
     /* A hidden origin is the inner part of a sparse volume, and not a backing store. */
@@ -302,13 +305,14 @@ static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
     g_autofree char *tags = NULL;
     uint64_t created = 0;
 
-    if (!take_number(row, "lv_size", &lv->size, error) ||
-        !take_percent(row, "data_percent", &lv->data, error) ||
-        !take_percent(row, "metadata_percent", &lv->metadata, error) ||
-        !take_optional(row, "lv_metadata_size", &metadata_size, error) ||
-        !take_number(row, "lv_time", &created, error) || !take_text(row, "lv_tags", &tags, error))
+    if (!report_read_number(row, "lv_size", &lv->size, error) ||
+        !report_read_percent(row, "data_percent", &lv->data, error) ||
+        !report_read_percent(row, "metadata_percent", &lv->metadata, error) ||
+        !report_read_optional(row, "lv_metadata_size", &metadata_size, error) ||
+        !report_read_number(row, "lv_time", &created, error) ||
+        !report_read_text(row, "lv_tags", &tags, error))
         return FALSE;
-    if (metadata_size && !take_number(row, "lv_metadata_size", &lv->metadata_size, error))
+    if (metadata_size && !report_read_number(row, "lv_metadata_size", &lv->metadata_size, error))
         return FALSE;
     lv->created = (int64_t)created;
     lv->tags = g_strsplit(tags, ",", -1);
@@ -321,35 +325,35 @@ static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
     LvmVolume *lv = lvm_volume_new(NULL);
 
     g_ptr_array_add(group->volumes, lv);
-    if (!fill_names(lv, row, error) || !fill_numbers(lv, row, error))
+    if (!lv_read_names(lv, row, error) || !fill_numbers(lv, row, error))
         return FALSE;
     if (!g_hash_table_insert(group->by_name, lv->name, lv) ||
         !g_hash_table_insert(group->by_uuid, lv->uuid, lv))
-        return disbelieve(error, "lv_name");
+        return report_fail_field(error, "lv_name");
     return TRUE;
 }
 
 /* Refuses a segment of an LV that the report does not list. */
 static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 {
-    const char *uuid = text_of(row, "lv_uuid", error);
+    const char *uuid = report_field_text(row, "lv_uuid", error);
     LvmVolume *lv = uuid ? g_hash_table_lookup(group->by_uuid, uuid) : NULL;
     LvmSegment *segment;
 
     if (!lv)
-        return uuid ? disbelieve(error, "lv_uuid") : FALSE;
+        return uuid ? report_fail_field(error, "lv_uuid") : FALSE;
     segment = lvm_volume_add_segment(lv);
-    return take_text(row, "segtype", &segment->type, error) &&
-           take_number(row, "seg_start", &segment->start, error) &&
-           take_number(row, "seg_size", &segment->size, error) &&
-           take_text(row, "devices", &segment->devices, error) &&
-           take_optional(row, "thin_id", &segment->thin_id, error);
+    return report_read_text(row, "segtype", &segment->type, error) &&
+           report_read_number(row, "seg_start", &segment->start, error) &&
+           report_read_number(row, "seg_size", &segment->size, error) &&
+           report_read_text(row, "devices", &segment->devices, error) &&
+           report_read_optional(row, "thin_id", &segment->thin_id, error);
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
 /* Whether the sizes of the segments add up to the LV's size. */
-static gboolean covered(const LvmVolume *lv)
+static gboolean lv_segments_cover(const LvmVolume *lv)
 {
     uint64_t sum = 0;
 
@@ -359,28 +363,30 @@ static gboolean covered(const LvmVolume *lv)
 }
 
 /* Checks that the report is complete, because a missing volume would appear to be deleted. */
-static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GError **error)
+static gboolean report_check_complete(const LvmGroup *group, JsonObject *vg, guint pvs,
+                                      GError **error)
 {
     uint64_t pv_count = 0, lv_count = 0;
     guint visible = 0;
 
-    if (!take_number(vg, "pv_count", &pv_count, error) ||
-        !take_number(vg, "lv_count", &lv_count, error))
+    if (!report_read_number(vg, "pv_count", &pv_count, error) ||
+        !report_read_number(vg, "lv_count", &lv_count, error))
         return FALSE;
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
         visible += !lv->hidden;
-        if (!covered(lv))
-            return disbelieve(error, "seg_size");
+        if (!lv_segments_cover(lv))
+            return report_fail_field(error, "seg_size");
     }
     if (pvs != pv_count)
-        return disbelieve(error, "pv_count");
-    return visible == lv_count || disbelieve(error, "lv_count");
+        return report_fail_field(error, "pv_count");
+    return visible == lv_count || report_fail_field(error, "lv_count");
 }
 
 /* The order is significant, because segments refer to LVs. */
-static gboolean read_report(LvmGroup *group, const char *name, JsonObject *report, GError **error)
+static gboolean report_read_group(LvmGroup *group, const char *name, JsonObject *report,
+                                  GError **error)
 {
     guint vgs = 0, pvs = 0, count = 0;
     JsonArray *rows;
@@ -388,12 +394,12 @@ static gboolean read_report(LvmGroup *group, const char *name, JsonObject *repor
     if (!read_rows(group, report, "vg", read_vg, &vgs, error))
         return FALSE;
     if (vgs != 1 || g_strcmp0(group->name, name) != 0)
-        return disbelieve(error, "vg_name");
+        return report_fail_field(error, "vg_name");
     rows = json_object_get_array_member(report, "vg");
     return read_rows(group, report, "pv", read_pv, &pvs, error) &&
            read_rows(group, report, "lv", read_lv, &count, error) &&
            read_rows(group, report, "seg", read_seg, &count, error) &&
-           check_whole(group, json_array_get_object_element(rows, 0), pvs, error);
+           report_check_complete(group, json_array_get_object_element(rows, 0), pvs, error);
 }
 
 /*
@@ -418,7 +424,7 @@ static JsonObject *only_report(JsonParser *parser, const char *json, GError **er
         report = json_array_get_element(json_node_get_array(list), 0);
     if (report && JSON_NODE_HOLDS_OBJECT(report))
         return json_node_get_object(report);
-    disbelieve(error, "report");
+    report_fail_field(error, "report");
     return NULL;
 }
 
@@ -431,9 +437,9 @@ LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error)
     if (!cst_library_load(&cst_json_glib_library, error))
         return NULL;
     parser = json_parser_new_immutable();
-    group = group_new();
+    group = lvm_group_new();
     report = only_report(parser, json, error);
-    if (!report || !read_report(group, name, report, error))
+    if (!report || !report_read_group(group, name, report, error))
         return NULL;
     return g_steal_pointer(&group);
 }
@@ -498,17 +504,17 @@ static gboolean read_devices(JsonObject *report, GPtrArray *devices, GError **er
     JsonArray *rows = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
 
     if (!rows)
-        return disbelieve(error, "pv");
+        return report_fail_field(error, "pv");
     for (guint i = 0; i < json_array_get_length(rows); i++) {
         JsonNode *row = json_array_get_element(rows, i);
         LvmDevice *device;
 
         if (!JSON_NODE_HOLDS_OBJECT(row))
-            return disbelieve(error, "pv");
+            return report_fail_field(error, "pv");
         device = g_new0(LvmDevice, 1);
         g_ptr_array_add(devices, device);
-        if (!take_text(json_node_get_object(row), "pv_name", &device->device, error) ||
-            !take_text(json_node_get_object(row), "vg_name", &device->group, error))
+        if (!report_read_text(json_node_get_object(row), "pv_name", &device->device, error) ||
+            !report_read_text(json_node_get_object(row), "vg_name", &device->group, error))
             return FALSE;
     }
     return TRUE;

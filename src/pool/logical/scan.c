@@ -99,7 +99,7 @@ static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolum
 /* --- records ---------------------------------------------------------------------------------- */
 
 /* The allocation of a thin volume is the space that it uses in its pool. */
-static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
+static void volume_set_thin_options(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
 {
     char percent[16];
 
@@ -113,8 +113,8 @@ static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *ex
     volume->allocation = lvm_part(lv->size, lv->data);
 }
 
-static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
-                            GError **error)
+static CstVolume *lv_to_volume(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
+                               GError **error)
 {
     g_autoptr(CstVolume) volume = cst_volume_new(lv->name);
     CstVolumeExtra *extra = cst_volume_extra(volume);
@@ -133,7 +133,7 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
         extra->backing_trust = CST_TRUST_NAMED;
     }
     if (lvm_is_thin(lv))
-        take_thin(lv, volume, extra);
+        volume_set_thin_options(lv, volume, extra);
     if (lvm_is_lost(lv))
         extra->problem = g_strdup(_("more was written than the snapshot has room for; it is lost"));
     return map_extents(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
@@ -153,7 +153,7 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 
         if (!logical_is_shown(lv) || logical_is_draft(LOGICAL(state), drafts, lv))
             continue;
-        volume = volume_of(LOGICAL(state), group, lv, error);
+        volume = lv_to_volume(LOGICAL(state), group, lv, error);
         if (!volume)
             return FALSE;
         g_ptr_array_add(volumes, cst_device_newest(scan->known(lv->name, scan->data), volume));
@@ -182,8 +182,8 @@ static LvmGroup *group_with(LogicalState *state, const char *name, GError **erro
  * Looks up @name in a report; in a new report if @name may be a draft's. *ret_lv stays NULL if it
  * is not a volume.
  */
-static LvmGroup *look_up(LogicalState *state, const char *name, gboolean fresh,
-                         const LvmVolume **ret_lv, GError **error)
+static LvmGroup *lv_find_in_report(LogicalState *state, const char *name, gboolean fresh,
+                                   const LvmVolume **ret_lv, GError **error)
 {
     g_autoptr(LvmGroup) group =
         fresh ? logical_group_read(state, NULL, error) : group_with(state, name, error);
@@ -202,8 +202,8 @@ static LvmGroup *look_up(LogicalState *state, const char *name, gboolean fresh,
  * are read afterwards. If the LV is not in this list, it was not a draft before either, or was
  * removed.
  */
-static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_plain,
-                         const LvmVolume **ret_lv, GError **error)
+static LvmGroup *lv_find_by_name(LogicalState *state, const char *name, LvmVolume **ret_plain,
+                                 const LvmVolume **ret_lv, GError **error)
 {
     g_autoptr(LvmVolume) plain = logical_plain_now(state, name);
     g_autoptr(GHashTable) drafts = cst_pool_state_drafts(&state->head, error);
@@ -213,7 +213,7 @@ static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_
     if (!drafts)
         return NULL;
     if (!plain || may_be_draft)
-        return look_up(state, name, may_be_draft, ret_lv, error);
+        return lv_find_in_report(state, name, may_be_draft, ret_lv, error);
     if (logical_has_node(state, name, &node))
         *ret_lv = *ret_plain = g_steal_pointer(&plain);
     return logical_group_last(state);
@@ -223,8 +223,8 @@ static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_
  * Finds a volume in the trash. An inactive LV has no node, so only a new report shows that it was
  * removed.
  */
-static LvmGroup *look_into_trash(LogicalState *state, const char *name, const LvmVolume **ret_lv,
-                                 GError **error)
+static LvmGroup *lv_find_in_trash(LogicalState *state, const char *name, const LvmVolume **ret_lv,
+                                  GError **error)
 {
     LvmGroup *group = logical_group_cached(state, error);
     struct stat node;
@@ -252,13 +252,13 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     *ret_volume = NULL;
     if (!trashed && !logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* inactive LVs are not shown */
-    group = trashed ? look_into_trash(LOGICAL(state), name, &lv, error)
-                    : look_at(LOGICAL(state), name, &plain, &lv, error);
+    group = trashed ? lv_find_in_trash(LOGICAL(state), name, &lv, error)
+                    : lv_find_by_name(LOGICAL(state), name, &plain, &lv, error);
     if (!group)
         return FALSE;
     if (!lv)
         return TRUE;
-    volume = volume_of(LOGICAL(state), group, lv, error);
+    volume = lv_to_volume(LOGICAL(state), group, lv, error);
     if (!volume)
         return FALSE;
     *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL, volume);

@@ -20,8 +20,8 @@
 #include <base/uuid.h>
 
 /* Fails with EXISTS if a snapshot has that name. */
-static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
-                             LogicalLookup *found, GError **error)
+static gboolean lv_refuse_snapshot_name(CstPoolState *state, const char *volume, const char *name,
+                                        LogicalLookup *found, GError **error)
 {
     if (!logical_look_up(state, volume, name, FALSE, found, error))
         return FALSE;
@@ -30,14 +30,14 @@ static gboolean refuse_taken(CstPoolState *state, const char *volume, const char
 
 /* --- list ------------------------------------------------------------------------------------- */
 
-static char *problem_of(const LvmVolume *lv)
+static char *lv_snapshot_problem(const LvmVolume *lv)
 {
     if (lvm_is_lost(lv))
         return g_strdup(_("more of the volume was overwritten than the snapshot has room for"));
     return NULL;
 }
 
-static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
+static CstSnapshot *lv_snapshot_describe(const LvmGroup *group, const LvmVolume *lv)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
     char *name = logical_tag_value(lv, "snap");
@@ -46,7 +46,7 @@ static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
     snapshot->created = logical_snapshot_taken_us(lv) / G_USEC_PER_SEC;
     snapshot->capacity = logical_capacity(group, lv);
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
-    snapshot->problem = problem_of(lv);
+    snapshot->problem = lv_snapshot_problem(lv);
     if (lvm_is_cow(lv)) {
         snapshot->limit = lv->size;
         if (lv->data != LVM_PERCENT_UNKNOWN)
@@ -55,8 +55,8 @@ static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
     return snapshot;
 }
 
-static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
-                               GError **error)
+static gboolean lv_list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                                  GError **error)
 {
     g_autoptr(LvmVolume) plain = logical_plain_now(LOGICAL(state), volume);
     g_auto(LogicalLookup) found = {0};
@@ -68,7 +68,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
         return FALSE;
     list = logical_snapshots_of(found.group, found.id);
     for (guint i = 0; i < list->len; i++)
-        g_ptr_array_add(snapshots, describe(found.group, g_ptr_array_index(list, i)));
+        g_ptr_array_add(snapshots, lv_snapshot_describe(found.group, g_ptr_array_index(list, i)));
     return TRUE;
 }
 
@@ -115,7 +115,7 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
  * Checks whether the LV was created, even if the tool failed, because it may have failed after the
  * creation. @why: the tool's error; NULL: it reported success.
  */
-static gboolean check_made(LogicalState *state, const char *lv, GError **why, GError **error)
+static gboolean lv_check_created(LogicalState *state, const char *lv, GError **why, GError **error)
 {
     g_autoptr(LvmGroup) group = NULL;
     struct stat node;
@@ -134,8 +134,8 @@ static gboolean check_made(LogicalState *state, const char *lv, GError **why, GE
     return FALSE;
 }
 
-static gboolean create_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+static gboolean lv_create_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                   const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     g_auto(LogicalLookup) found = {0};
@@ -143,7 +143,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
     g_autoptr(GError) why = NULL;
 
-    if (!refuse_taken(state, volume, name, &found, error))
+    if (!lv_refuse_snapshot_name(state, volume, name, &found, error))
         return FALSE;
     if (lvm_is_cow(found.volume))
         return cst_fail(
@@ -162,7 +162,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     else
         make_classic(logical, volume, lv, room_for(logical, how, found.volume->size), tags, &why);
     CST_CRASH_POINT("logical.snapshot.made");
-    return check_made(logical, lv, &why, error);
+    return lv_check_created(logical, lv, &why, error);
 }
 
 /* --- revert ----------------------------------------------------------------------------------- */
@@ -240,15 +240,15 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
     make_classic(state, found->volume->name, lv, snapshot->size, tags, &why);
-    if (check_made(state, lv, &why, error))
+    if (lv_check_created(state, lv, &why, error))
         return TRUE;
     g_prefix_error(error, _("volume '%s' was reverted, but snapshot '%s' could not be kept: "),
                    found->volume->name, name);
     return FALSE;
 }
 
-static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const GPtrArray *agreed, CstTask *task, GError **error)
+static gboolean lv_revert_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                   const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(LogicalLookup) found = {0};
 
@@ -262,8 +262,8 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
 
 /* --- remove, rename, open --------------------------------------------------------------------- */
 
-static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+static gboolean lv_remove_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                   CstTask *task, GError **error)
 {
     g_auto(LogicalLookup) found = {0};
 
@@ -272,8 +272,8 @@ static gboolean remove_snapshot(CstPoolState *state, const char *volume, const c
 }
 
 /* One change of the group's metadata, so that the snapshot always has a name. */
-static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const char *new_name, GError **error)
+static gboolean lv_rename_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                   const char *new_name, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     g_auto(LogicalLookup) found = {0}, taken = {0};
@@ -281,15 +281,15 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
     g_autofree char *is = logical_tag("snap", new_name);
 
     if (!logical_find_snapshot(state, volume, name, FALSE, &found, error) ||
-        !refuse_taken(state, volume, new_name, &taken, error))
+        !lv_refuse_snapshot_name(state, volume, new_name, &taken, error))
         return FALSE;
     target = logical_target(logical, found.snapshot->name);
     return logical_change(logical, NULL, error, "lvchange", "--deltag", was, "--addtag", is, target,
                           NULL);
 }
 
-static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              GError **error)
+static CstBlob *lv_open_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                 GError **error)
 {
     g_auto(LogicalLookup) found = {0};
 
@@ -306,11 +306,11 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 
 const CstSnapshotBackend logical_snapshots = {
     .of_drafts = TRUE,
-    .list = list_snapshots,
-    .create = create_snapshot,
-    .revert = revert_snapshot,
-    .remove = remove_snapshot,
-    .rename = rename_snapshot,
-    .open = open_snapshot,
+    .list = lv_list_snapshots,
+    .create = lv_create_snapshot,
+    .revert = lv_revert_snapshot,
+    .remove = lv_remove_snapshot,
+    .rename = lv_rename_snapshot,
+    .open = lv_open_snapshot,
     .changed = logical_snapshot_changed,
 };

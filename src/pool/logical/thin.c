@@ -56,7 +56,7 @@ static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
  * Makes a full pool fail writes with "no space" at once, which pauses a guest. LVM's default is to
  * queue them for a minute and then to fail them with an I/O error. A failure is logged.
  */
-static void say_when_full(LogicalState *state, const char *name)
+static void thin_set_error_when_full(LogicalState *state, const char *name)
 {
     g_autofree char *target = logical_target(state, name);
     g_autoptr(GError) why = NULL;
@@ -90,7 +90,7 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
     lv = lvm_group_find(group, name);
     if (lv && logical_is_thin_pool(lv)) {
         if (!why)
-            say_when_full(state, name);
+            thin_set_error_when_full(state, name);
         return TRUE;
     }
     if (why) {
@@ -123,7 +123,8 @@ char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const
 /*
  * Sets the error that explains a full pool. @data: its data space is full, else its metadata space.
  */
-static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data, GError **error)
+static void thin_fail_no_space(const LvmGroup *group, const LvmVolume *pool, gboolean data,
+                               GError **error)
 {
     int percent = data ? pool->data : pool->metadata;
     g_autofree char *used =
@@ -147,8 +148,8 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
  * neither full nor damaged. @refused: LVM refused a new volume for lack of space, which it does
  * long before the metadata is full.
  */
-static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,
-                              GError **error)
+static gboolean thin_fail_pool_problem(const LvmGroup *group, const LvmVolume *pool,
+                                       gboolean refused, GError **error)
 {
     if (lvm_needs_check(pool))
         cst_fail(error, CST_ERROR_STATE,
@@ -159,11 +160,11 @@ static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboo
     else if (!lvm_is_active(pool))
         return FALSE;
     else if (lvm_health(pool) == 'M' || pool->metadata >= 10000)
-        say_full(group, pool, FALSE, error);
+        thin_fail_no_space(group, pool, FALSE, error);
     else if (lvm_health(pool) == 'D' || pool->data >= 10000)
-        say_full(group, pool, TRUE, error);
+        thin_fail_no_space(group, pool, TRUE, error);
     else if (refused && pool->metadata != LVM_PERCENT_UNKNOWN)
-        say_full(group, pool, FALSE, error);
+        thin_fail_no_space(group, pool, FALSE, error);
     else
         return FALSE;
     return TRUE;
@@ -178,7 +179,8 @@ static gboolean may_be_fullness(const GError *why)
 }
 
 /* Replaces *why if the LV's pool explains it. @lv_name: a volume or the thin pool itself. */
-static void explain(LogicalState *state, const char *lv_name, gboolean refused, GError **why)
+static void thin_explain_error(LogicalState *state, const char *lv_name, gboolean refused,
+                               GError **why)
 {
     g_autoptr(LvmGroup) group =
         may_be_fullness(*why) ? logical_group_read(state, NULL, NULL) : NULL;
@@ -186,7 +188,8 @@ static void explain(LogicalState *state, const char *lv_name, gboolean refused, 
     const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : lv;
     GError *better = NULL;
 
-    if (!pool || !logical_is_thin_pool(pool) || !say_what_ails(group, pool, refused, &better))
+    if (!pool || !logical_is_thin_pool(pool) ||
+        !thin_fail_pool_problem(group, pool, refused, &better))
         return;
     g_error_free(*why);
     *why = better;
@@ -194,7 +197,7 @@ static void explain(LogicalState *state, const char *lv_name, gboolean refused, 
 
 void logical_explain_full(LogicalState *state, const char *lv, GError **why)
 {
-    explain(state, lv, FALSE, why);
+    thin_explain_error(state, lv, FALSE, why);
 }
 
 gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
@@ -204,7 +207,7 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
 
     if (logical_changev(state, argv, NULL, &why))
         return TRUE;
-    explain(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
+    thin_explain_error(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
     g_propagate_error(error, why);
     return FALSE;
 }

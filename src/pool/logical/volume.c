@@ -53,7 +53,7 @@ static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gbool
  * capacity above the allocation means a sparse volume, as in libvirt: LVM's snapshot without an
  * origin, which breaks if more is written than fits.
  */
-static Kind kind_of(const LogicalState *state, const CstVolDef *def)
+static Kind lv_kind_wanted(const LogicalState *state, const CstVolDef *def)
 {
     if (def->backing)
         return KIND_SNAPSHOT;
@@ -66,7 +66,7 @@ static Kind kind_of(const LogicalState *state, const CstVolDef *def)
 }
 
 /* Refuses a definition that is not supported. The commit refuses a name that an inactive LV has. */
-static gboolean check_def(const LogicalState *state, const CstVolDef *def, GError **error)
+static gboolean lv_check_def(const LogicalState *state, const CstVolDef *def, GError **error)
 {
     const char *thin = cst_options_get(def->options, "thin");
     struct stat node;
@@ -136,7 +136,7 @@ static gboolean make_thick(LogicalState *state, const NewLv *lv, GError **error)
 }
 
 /* Creates LVM's sparse volume: a snapshot without an origin, with a virtual size. */
-static gboolean make_sparse(LogicalState *state, const NewLv *lv, GError **error)
+static gboolean lv_make_sparse(LogicalState *state, const NewLv *lv, GError **error)
 {
     g_autofree char *room = lvm_size("-L", lv->def->allocation);
     g_autofree char *size = lvm_size("-V", lv->def->capacity);
@@ -160,8 +160,8 @@ static gboolean make_thin(LogicalState *state, const LvmGroup *group, const NewL
  * Creates a snapshot of the definition's backing store, as libvirt does. Only volumes of this group
  * can be origins.
  */
-static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const NewLv *lv,
-                              GError **error)
+static gboolean lv_make_snapshot(LogicalState *state, const LvmGroup *group, const NewLv *lv,
+                                 GError **error)
 {
     const CstVolDef *def = lv->def;
     char *tags[] = {lv->tag, NULL};
@@ -191,8 +191,8 @@ static gboolean make_lv(LogicalState *state, const NewLv *lv, GError **error)
         return FALSE;
     switch (lv->kind) {
     case KIND_THIN: return make_thin(state, group, lv, error);
-    case KIND_SPARSE: return make_sparse(state, lv, error);
-    case KIND_SNAPSHOT: return make_snapshot(state, group, lv, error);
+    case KIND_SPARSE: return lv_make_sparse(state, lv, error);
+    case KIND_SNAPSHOT: return lv_make_snapshot(state, group, lv, error);
     default: return make_thick(state, lv, error);
     }
 }
@@ -215,8 +215,8 @@ static CstBlob *open_made(LogicalState *state, const char *lv, const CstVolDef *
 }
 
 /* Opens the draft for its maker. */
-static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
-                           CstVolDraft *draft, GError **error)
+static gboolean lv_open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
+                              CstVolDraft *draft, GError **error)
 {
     g_autoptr(CstBlob) blob = open_made(state, lv, def, TRUE, error);
 
@@ -229,7 +229,7 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
 }
 
 /* Consumes @why and fails with it, or with VOL_EXISTS if @why says that the name is in use. */
-static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
+static gboolean lv_fail_create(const CstVolDef *def, GError *why, GError **error)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
         g_propagate_error(error, why);
@@ -240,7 +240,7 @@ static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
 }
 
 /* The volume exists, so a failure is only logged. */
-static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def)
+static void lv_set_owner(LogicalState *state, CstBlob *blob, const CstVolDef *def)
 {
     g_autoptr(GError) why = NULL;
 
@@ -261,7 +261,7 @@ static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why
 
     if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS) ||
         !logical_has_node(state, def->name, &node))
-        return fail_with(def, why, error);
+        return lv_fail_create(def, why, error);
     cst_fail(error, CST_ERROR_FAILED,
              _("%s; but there is a volume '%s' now: delete it if nobody else has made it"),
              why->message, def->name);
@@ -276,12 +276,12 @@ static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why
 gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    const NewLv lv = {.def = def, .kind = kind_of(logical, def), .lv = def->name};
+    const NewLv lv = {.def = def, .kind = lv_kind_wanted(logical, def), .lv = def->name};
     g_autoptr(CstBlob) blob = NULL;
     GError *why = NULL;
     struct stat node;
 
-    if (!check_def(logical, def, error))
+    if (!lv_check_def(logical, def, error))
         return FALSE;
     if (!make_lv(logical, &lv, &why))
         return fail_made(logical, def, why, error);
@@ -294,23 +294,24 @@ gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **er
         logical_remove_lv(logical, def->name, NULL);
         return FALSE;
     }
-    settle_made(logical, blob, def);
+    lv_set_owner(logical, blob, def);
     return TRUE;
 }
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 /* A failure may leave a draft; the core calls vol_abandon. */
-static gboolean reserve(LogicalState *state, const NewLv *lv, CstVolDraft *draft, GError **error)
+static gboolean lv_reserve_draft(LogicalState *state, const NewLv *lv, CstVolDraft *draft,
+                                 GError **error)
 {
     GError *why = NULL;
 
-    if (!check_def(state, lv->def, error))
+    if (!lv_check_def(state, lv->def, error))
         return FALSE;
     if (!make_lv(state, lv, &why))
-        return fail_with(lv->def, why, error);
+        return lv_fail_create(lv->def, why, error);
     CST_CRASH_POINT("logical.reserve.created");
-    if (!open_draft(state, lv->lv, lv->def, draft, error))
+    if (!lv_open_draft(state, lv->lv, lv->def, draft, error))
         return FALSE;
     draft->zeroed = lv->kind == KIND_THIN || lv->kind == KIND_SPARSE;
     return TRUE;
@@ -321,8 +322,8 @@ gboolean logical_reserve_hidden(LogicalState *state, const CstVolDef *def, CstVo
 {
     g_autofree char *name = cst_draft_name(draft->token);
 
-    return reserve(state, &(NewLv){.def = def, .kind = kind_of(state, def), .lv = name}, draft,
-                   error);
+    return lv_reserve_draft(
+        state, &(NewLv){.def = def, .kind = lv_kind_wanted(state, def), .lv = name}, draft, error);
 }
 
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
@@ -330,11 +331,12 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 {
     LogicalState *logical = LOGICAL(state);
     g_autofree char *tag = logical_draft_tag(draft->token);
-    const NewLv lv = {.def = def, .kind = kind_of(logical, def), .lv = def->name, .tag = tag};
+    const NewLv lv = {
+        .def = def, .kind = lv_kind_wanted(logical, def), .lv = def->name, .tag = tag};
 
     if (!logical_tags_drafts(logical))
         return logical_reserve_hidden(logical, def, draft, error);
-    if (!reserve(logical, &lv, draft, error))
+    if (!lv_reserve_draft(logical, &lv, draft, error))
         return FALSE;
     draft->name = g_strdup(def->name);
     return TRUE;
@@ -379,7 +381,7 @@ static gboolean clone_thin(LogicalState *state, const LvmVolume *from, const New
     GError *why = NULL;
 
     if (!logical_thin_snapshot(state, from->name, lv->lv, TRUE, tags, &why))
-        return fail_with(lv->def, why, error);
+        return lv_fail_create(lv->def, why, error);
     return lv->def->capacity <= from->size ||
            logical_change(state, NULL, error, "lvextend", size, target, NULL);
 }
@@ -402,14 +404,14 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 
     if (plain)
         return fail_thick(error);
-    if (!from || !check_def(logical, def, error))
+    if (!from || !lv_check_def(logical, def, error))
         return FALSE;
     if (!lvm_is_thin(from) || !asks_thin(logical, def, TRUE))
         return fail_thick(error);
     if (!clone_thin(logical, from, &lv, error))
         return FALSE;
     CST_CRASH_POINT("logical.clone.created");
-    if (!open_draft(logical, lv.lv, def, draft, error))
+    if (!lv_open_draft(logical, lv.lv, def, draft, error))
         return FALSE;
     draft->name = tagged ? g_strdup(def->name) : NULL;
     return TRUE;
@@ -418,8 +420,8 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 /* --- commit and abandon ----------------------------------------------------------------------- */
 
 /* Renames the draft from its hidden name to the volume's name. */
-static gboolean name_draft(LogicalState *state, const char *token, const CstVolDef *def,
-                           GError **error)
+static gboolean lv_rename_draft(LogicalState *state, const char *token, const CstVolDef *def,
+                                GError **error)
 {
     g_autofree char *lv = cst_draft_name(token);
     GError *why = NULL;
@@ -427,7 +429,7 @@ static gboolean name_draft(LogicalState *state, const char *token, const CstVolD
     logical_cache_own(state, lv);
     logical_cache_own(state, def->name);
     if (!logical_rename_lv(state, lv, def->name, &why))
-        return fail_with(def, why, error);
+        return lv_fail_create(def, why, error);
     logical_cache_account(state, 0);
     return TRUE;
 }
@@ -441,10 +443,10 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     if (!cst_blob_flush(draft->blob, error))
         return FALSE;
     CST_CRASH_POINT("logical.commit.synced");
-    if (!logical_tags_drafts(logical) && !name_draft(logical, draft->token, def, error))
+    if (!logical_tags_drafts(logical) && !lv_rename_draft(logical, draft->token, def, error))
         return FALSE;
     CST_CRASH_POINT("logical.commit.renamed");
-    settle_made(logical, draft->blob, def);
+    lv_set_owner(logical, draft->blob, def);
     return TRUE;
 }
 
@@ -453,8 +455,8 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
  * A draft that replaces a volume has the tag "id" of that volume, whose snapshots must be kept. So
  * the draft's own snapshots are found by the UUID of its LV.
  */
-static gboolean drop_draft(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
-                           GError **error)
+static gboolean lv_remove_draft(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
+                                GError **error)
 {
     g_autoptr(GPtrArray) snapshots = logical_snapshots_of(group, lv->uuid);
 
@@ -479,7 +481,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
         if (!lv->hidden && (cst_draft_is_of(lv->name, token) || logical_is_draft_of(lv, token)))
-            return drop_draft(logical, group, lv, error);
+            return lv_remove_draft(logical, group, lv, error);
     }
     return group != NULL;
 }

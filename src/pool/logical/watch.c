@@ -54,7 +54,7 @@ static gboolean is_above(const struct inotify_event *event)
  * Reports a node to the cache. Events may be late, so the current state of the node is used. A node
  * that was removed and created again may be another LV.
  */
-static void take_node(LogicalState *state, const struct inotify_event *event)
+static void watch_update_node(LogicalState *state, const struct inotify_event *event)
 {
     gboolean went = (event->mask & (IN_CREATE | IN_MOVED_TO)) == 0;
     struct stat node;
@@ -67,8 +67,8 @@ static void take_node(LogicalState *state, const struct inotify_event *event)
 }
 
 /* After an overflow, or a new directory of the group, any LV may have changed. */
-static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
-                       void (*changed)(const char *name, gpointer data), gpointer data)
+static void watch_handle_event(LogicalState *state, int fd, const struct inotify_event *event,
+                               void (*changed)(const char *name, gpointer data), gpointer data)
 {
     if (event->mask & IN_Q_OVERFLOW) {
         logical_cache_invalidate(state);
@@ -81,7 +81,7 @@ static void take_event(LogicalState *state, int fd, const struct inotify_event *
         watch_links(state, fd);
         changed(NULL, data);
     } else if (event->len > 0) {
-        take_node(state, event);
+        watch_update_node(state, event);
         if (!cst_draft_is_hidden(event->name))
             changed(event->name, data);
     }
@@ -98,7 +98,7 @@ void logical_watch_read(CstPoolState *state, int fd,
             const struct inotify_event *event = (const struct inotify_event *)p;
 
             p += sizeof(*event) + event->len;
-            take_event(LOGICAL(state), fd, event, changed, data);
+            watch_handle_event(LOGICAL(state), fd, event, changed, data);
         }
     }
 }

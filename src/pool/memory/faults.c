@@ -69,7 +69,7 @@ void cst_memory_release(void)
 }
 
 /* Counts the call. Returns TRUE if this call must fail. The caller holds the lock. */
-static gboolean strikes(const char *callback)
+static gboolean fault_fires(const char *callback)
 {
     guint left = failing ? GPOINTER_TO_UINT(g_hash_table_lookup(failing, callback)) : 0;
 
@@ -91,7 +91,7 @@ gboolean memory_enter(const char *callback, GError **error)
     while (g_strcmp0(hanging, callback) == 0)
         g_cond_wait(&released, &faults_lock);
     waiting--;
-    fails = strikes(callback);
+    fails = fault_fires(callback);
     code = failing_with;
     g_mutex_unlock(&faults_lock);
     return !fails || cst_fail(error, code, "%s was told to fail", callback);

@@ -17,7 +17,7 @@
 /* --- state ------------------------------------------------------------------------------------ */
 
 /* Does not look up the store, because a state may be opened before its store exists. */
-static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
+static CstPoolState *memory_pool_open(const CstPoolDef *def, GError **error)
 {
     CstPoolState *state = g_new0(CstPoolState, 1);
 
@@ -25,7 +25,7 @@ static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
     return state;
 }
 
-static void memory_close(CstPoolState *state)
+static void memory_pool_close(CstPoolState *state)
 {
     cst_pool_def_free(state->def);
     g_free(state);
@@ -58,7 +58,7 @@ static char *memory_vol_resolve(CstPoolState *state, const char *path)
 }
 
 /* Makes the record of a disk, or returns @known if the disk has not changed since. */
-static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
+static CstVolume *memory_disk_to_volume(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
 {
     CstVolumeStamp stamp = memory_disk_stamp(disk);
     CstVolume *volume;
@@ -95,7 +95,7 @@ static gboolean memory_scan(CstPoolState *state, const CstScan *scan, CstTask *t
         g_autoptr(CstVolume) known = scan->known(name, scan->data);
 
         if (!cst_name_is_trash(name))
-            scan->sink(describe(state, disk, known), scan->data);
+            scan->sink(memory_disk_to_volume(state, disk, known), scan->data);
     }
     memory_unlock();
     return TRUE;
@@ -111,7 +111,7 @@ static gboolean memory_scan_one(CstPoolState *state, const char *name, CstVolume
     if (!store)
         return FALSE;
     disk = g_hash_table_lookup(store->disks, name);
-    *ret_volume = disk ? describe(state, disk, known) : NULL;
+    *ret_volume = disk ? memory_disk_to_volume(state, disk, known) : NULL;
     memory_unlock();
     return TRUE;
 }
@@ -145,8 +145,8 @@ static gboolean memory_build(CstPoolState *state, unsigned flags, GError **error
     return TRUE;
 }
 
-static gboolean set_active(CstPoolState *state, const char *callback, gboolean active,
-                           GError **error)
+static gboolean memory_set_active(CstPoolState *state, const char *callback, gboolean active,
+                                  GError **error)
 {
     MemoryStore *store = memory_enter_store(state, callback, error);
 
@@ -159,12 +159,12 @@ static gboolean set_active(CstPoolState *state, const char *callback, gboolean a
 
 static gboolean memory_start(CstPoolState *state, GError **error)
 {
-    return set_active(state, "start", TRUE, error);
+    return memory_set_active(state, "start", TRUE, error);
 }
 
 static gboolean memory_stop(CstPoolState *state, GError **error)
 {
-    return set_active(state, "stop", FALSE, error);
+    return memory_set_active(state, "stop", FALSE, error);
 }
 
 /* The check is under the same lock as the removal, so that no volume is added in between. */
@@ -190,8 +190,8 @@ const CstBackend cst_memory_backend = {
     .type = CST_POOL_RBD,
     .keeps_trash = TRUE,
     .reserved_prefix = CST_TRASH_PREFIX,
-    .open = memory_open,
-    .close = memory_close,
+    .open = memory_pool_open,
+    .close = memory_pool_close,
     .check = memory_check,
     .scan = memory_scan,
     .scan_one = memory_scan_one,

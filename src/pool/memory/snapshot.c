@@ -10,8 +10,8 @@
 #include <base/i18n.h>
 
 /* The list is sorted by age, because snapshots are appended. */
-static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
-                              GError **error)
+static gboolean memory_snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                                     GError **error)
 {
     MemoryDisk *disk = memory_enter_disk(state, "snapshots.list", volume, error);
 
@@ -31,8 +31,8 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
     return TRUE;
 }
 
-static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,
-                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+static gboolean memory_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                       const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     MemoryDisk *disk = memory_enter_disk(state, "snapshots.create", volume, error);
     gboolean fresh;
@@ -58,8 +58,8 @@ static MemoryDisk *enter_snapshot(CstPoolState *state, const char *callback, con
     return snapshot;
 }
 
-static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                const GPtrArray *agreed, CstTask *task, GError **error)
+static gboolean memory_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                       const GPtrArray *agreed, CstTask *task, GError **error)
 {
     MemoryDisk *snapshot = enter_snapshot(state, "snapshots.revert", volume, name, error);
 
@@ -72,8 +72,8 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
 }
 
 /* Clones refer to the snapshot by name, so it must be kept while it has clones. */
-static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+static gboolean memory_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
+                                       CstTask *task, GError **error)
 {
     MemoryDisk *snapshot = enter_snapshot(state, "snapshots.remove", volume, name, error);
     g_autoptr(GPtrArray) clones = g_ptr_array_new_with_free_func(g_free);
@@ -109,8 +109,8 @@ static void rename_origin(MemoryStore *store, const char *volume, const char *na
     }
 }
 
-static gboolean snapshot_rename(CstPoolState *state, const char *volume, const char *name,
-                                const char *new_name, GError **error)
+static gboolean memory_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                       const char *new_name, GError **error)
 {
     MemoryDisk *snapshot = enter_snapshot(state, "snapshots.rename", volume, name, error);
     MemoryStore *store;
@@ -129,8 +129,8 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
     return fresh || cst_fail_snapshot_exists(volume, new_name, error);
 }
 
-static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,
-                              GError **error)
+static CstBlob *memory_snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                                     GError **error)
 {
     MemoryDisk *snapshot = enter_snapshot(state, "snapshots.open", volume, name, error);
     CstBlob *blob = NULL;
@@ -142,9 +142,9 @@ static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const cha
     return blob;
 }
 
-static gboolean snapshot_changed(CstPoolState *state, const char *volume, const char *since,
-                                 const char *until, CstTask *task, CstChanged *changed,
-                                 GError **error)
+static gboolean memory_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                        const char *until, CstTask *task, CstChanged *changed,
+                                        GError **error)
 {
     MemoryDisk *older = enter_snapshot(state, "snapshots.changed", volume, since, error);
     MemoryDisk *disk, *newer;
@@ -161,11 +161,11 @@ static gboolean snapshot_changed(CstPoolState *state, const char *volume, const 
 
 const CstSnapshotBackend memory_snapshots = {
     .of_drafts = TRUE,
-    .list = snapshot_list,
-    .create = snapshot_create,
-    .revert = snapshot_revert,
-    .remove = snapshot_remove,
-    .rename = snapshot_rename,
-    .open = snapshot_open,
-    .changed = snapshot_changed,
+    .list = memory_snapshot_list,
+    .create = memory_snapshot_create,
+    .revert = memory_snapshot_revert,
+    .remove = memory_snapshot_remove,
+    .rename = memory_snapshot_rename,
+    .open = memory_snapshot_open,
+    .changed = memory_snapshot_changed,
 };

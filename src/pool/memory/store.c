@@ -37,7 +37,7 @@ static void block_free(gpointer block)
         g_bytes_unref(block);
 }
 
-static guint blocks_of(uint64_t size)
+static guint memory_block_count(uint64_t size)
 {
     return (guint)cst_div_up(size, BLOCK);
 }
@@ -60,7 +60,7 @@ MemoryDisk *memory_disk_new(const char *name, uint64_t size)
     disk->blocks = g_ptr_array_new_with_free_func(block_free);
     disk->size = size;
     disk->writes = 1; /* counts the creation, because a time of 0 means unknown */
-    g_ptr_array_set_size(disk->blocks, (gint)blocks_of(size));
+    g_ptr_array_set_size(disk->blocks, (gint)memory_block_count(size));
     return disk;
 }
 
@@ -175,7 +175,7 @@ static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, s
 }
 
 /* Writes @len bytes of @buf (NULL: zeroes), block by block. The caller holds the disk's lock. */
-static void put(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t len)
+static void memory_disk_write(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t len)
 {
     disk->writes++;
     while (len > 0) {
@@ -193,8 +193,8 @@ void memory_disk_resize(MemoryDisk *disk, uint64_t size)
     g_mutex_lock(&disk->lock);
     /* Zero the end, so that the old content does not reappear when the disk grows again. */
     if (size < disk->size)
-        put(disk, size, NULL, disk->size - size);
-    g_ptr_array_set_size(disk->blocks, (gint)blocks_of(size));
+        memory_disk_write(disk, size, NULL, disk->size - size);
+    g_ptr_array_set_size(disk->blocks, (gint)memory_block_count(size));
     disk->size = size;
     disk->writes++;
     g_mutex_unlock(&disk->lock);
@@ -254,7 +254,8 @@ typedef struct {
 } DiskBlob;
 
 /* The dispatcher has checked the range, so every block exists. */
-static gboolean disk_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+static gboolean memory_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
+                                  GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
     uint8_t *to = buf;
@@ -278,8 +279,8 @@ static gboolean disk_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset
 }
 
 /* Like a block device, a disk does not grow with a write past its end. */
-static gboolean disk_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
-                            GError **error)
+static gboolean memory_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                                   GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
     gboolean fits;
@@ -289,12 +290,12 @@ static gboolean disk_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t
     g_mutex_lock(&disk->lock);
     fits = offset + len <= disk->size;
     if (fits)
-        put(disk, offset, buf, len);
+        memory_disk_write(disk, offset, buf, len);
     g_mutex_unlock(&disk->lock);
     return fits || cst_fail(error, CST_ERROR_NO_SPACE, _("'%s' ends before that"), blob->name);
 }
 
-static gboolean disk_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+static gboolean memory_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
 
@@ -304,27 +305,27 @@ static gboolean disk_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
     return TRUE;
 }
 
-static gboolean disk_flush(CstBlob *blob, GError **error)
+static gboolean memory_blob_flush(CstBlob *blob, GError **error)
 {
     return memory_enter("flush", error);
 }
 
-static gboolean disk_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
-                          GError **error)
+static gboolean memory_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                                 GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
 
     if (!memory_enter("pwrite", error))
         return FALSE;
     g_mutex_lock(&disk->lock);
-    put(disk, offset, NULL, length);
+    memory_disk_write(disk, offset, NULL, length);
     g_mutex_unlock(&disk->lock);
     return TRUE;
 }
 
 /* Returns one run of data or holes, extended block by block. */
-static gboolean disk_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
-                            GError **error)
+static gboolean memory_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length,
+                                   CstExtent *ret_extent, GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
     uint64_t end = offset;
@@ -341,7 +342,7 @@ static gboolean disk_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
     return TRUE;
 }
 
-static void disk_close(CstBlob *blob)
+static void memory_blob_close(CstBlob *blob)
 {
     memory_disk_unref(((DiskBlob *)blob)->disk);
     g_free(blob);
@@ -349,13 +350,13 @@ static void disk_close(CstBlob *blob)
 
 static const CstBlobOps disk_ops = {
     .kind = "memory disk",
-    .pread = disk_pread,
-    .get_size = disk_get_size,
-    .close = disk_close,
-    .pwrite = disk_pwrite,
-    .flush = disk_flush,
-    .extent = disk_extent,
-    .zero = disk_zero,
+    .pread = memory_blob_pread,
+    .get_size = memory_blob_get_size,
+    .close = memory_blob_close,
+    .pwrite = memory_blob_pwrite,
+    .flush = memory_blob_flush,
+    .extent = memory_blob_extent,
+    .zero = memory_blob_zero,
 };
 
 /* The reference keeps a deleted disk readable for its open blobs, like an unlinked file. */
@@ -441,7 +442,7 @@ void cst_memory_put(const char *store, const char *volume, const void *data, siz
 
     memory_lock();
     disk = memory_disk_new(volume, len);
-    put(disk, 0, data, len);
+    memory_disk_write(disk, 0, data, len);
     g_hash_table_replace(memory_store_build(store)->disks, g_strdup(volume), disk);
     memory_unlock();
 }
@@ -458,7 +459,7 @@ gboolean cst_memory_take(const char *store, const char *volume)
     return found;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
+static int memory_compare_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -489,7 +490,7 @@ char **cst_memory_list(const char *store)
         }
     }
     memory_unlock();
-    g_ptr_array_sort(names, compare_names);
+    g_ptr_array_sort(names, memory_compare_names);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_free(names, FALSE);
 }

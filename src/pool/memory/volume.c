@@ -17,7 +17,7 @@
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 /* Adds @disk to the drafts and consumes the reference. The caller holds the lock. */
-static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
+static void memory_add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
 {
     draft->blob = memory_blob_new(disk, TRUE);
     draft->name = g_strdup(draft->token);
@@ -65,7 +65,7 @@ gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
         return FALSE;
     fits = check_new(store, def, error);
     if (fits)
-        add_draft(store, memory_disk_new(def->name, def->capacity), draft);
+        memory_add_draft(store, memory_disk_new(def->name, def->capacity), draft);
     memory_unlock();
     return fits;
 }
@@ -107,7 +107,7 @@ gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **err
 }
 
 /* Only the table has a reference. */
-static gboolean is_dead(gpointer token, gpointer disk, gpointer data)
+static gboolean memory_draft_is_dead(gpointer token, gpointer disk, gpointer data)
 {
     return g_atomic_int_get(&((MemoryDisk *)disk)->refs) == 1;
 }
@@ -119,7 +119,7 @@ gboolean memory_drop_drafts(CstPoolState *state, GError **error)
 
     if (!store)
         return FALSE;
-    g_hash_table_foreach_remove(store->drafts, is_dead, NULL);
+    g_hash_table_foreach_remove(store->drafts, memory_draft_is_dead, NULL);
     memory_unlock();
     return TRUE;
 }
@@ -229,7 +229,7 @@ static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *sn
         memory_disk_resize(clone, def->capacity);
     clone->origin = g_strdup(source->name);
     clone->origin_at = g_strdup(snapshot);
-    add_draft(store, clone, draft);
+    memory_add_draft(store, clone, draft);
     return TRUE;
 }
 

@@ -58,14 +58,14 @@ static const CstToolMeaning meanings[] = {
     {NULL, 0},
 };
 
-static const CstPoolDef *def_of(const MountState *state)
+static const CstPoolDef *mount_state_def(const MountState *state)
 {
     return state->dir.head.def;
 }
 
 static gboolean is_network(const MountState *state)
 {
-    return def_of(state)->type == CST_POOL_NETFS;
+    return mount_state_def(state)->type == CST_POOL_NETFS;
 }
 
 /* --- credentials ------------------------------------------------------------------------------ */
@@ -82,8 +82,8 @@ static gboolean is_one_line(const char *text, size_t len)
  * Formats the credentials file of mount.cifs. "DOMAIN\\user" contains both names. A line break in a
  * value would begin another option, so control characters are refused.
  */
-static gboolean credentials(const CstAuth *auth, const CstSecretBytes *password,
-                            CstSecretBytes *ret_text, GError **error)
+static gboolean cifs_format_credentials(const CstAuth *auth, const CstSecretBytes *password,
+                                        CstSecretBytes *ret_text, GError **error)
 {
     static const char format[] = "username=%s\npassword=%.*s\n%s%s%s";
     const char *name = strchr(auth->username, '\\');
@@ -110,7 +110,7 @@ static gboolean credentials(const CstAuth *auth, const CstSecretBytes *password,
 /* Reads the credentials of the pool. *ret_text stays empty if the definition has no <auth>. */
 static gboolean read_credentials(const MountState *state, CstSecretBytes *ret_text, GError **error)
 {
-    const CstAuth *auth = &def_of(state)->source.auth;
+    const CstAuth *auth = &mount_state_def(state)->source.auth;
     const CstPoolHost *host = state->dir.head.host;
     g_auto(CstSecretBytes) value = {0};
 
@@ -119,14 +119,15 @@ static gboolean read_credentials(const MountState *state, CstSecretBytes *ret_te
     if (!host)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for user '%s'"), auth->username);
     return host->secret(auth, &value, host->data, error) &&
-           credentials(auth, &value, ret_text, error);
+           cifs_format_credentials(auth, &value, ret_text, error);
 }
 
 /* --- mount ------------------------------------------------------------------------------------ */
 
-static gboolean run_mount(const MountState *state, const CstSecretBytes *input, GError **error)
+static gboolean mount_run_mount(const MountState *state, const CstSecretBytes *input,
+                                GError **error)
 {
-    const CstPoolDef *def = def_of(state);
+    const CstPoolDef *def = mount_state_def(state);
     g_autofree char *options = mount_options(def, input->data != NULL, error);
     const char *argv[] = {"mount", "-t",          mount_type(def),  "-o",
                           options, state->source, def->target_path, NULL};
@@ -145,7 +146,7 @@ static gboolean run_mount(const MountState *state, const CstSecretBytes *input, 
  * Reports a timeout of a network mount as UNREACHABLE, because the server did not respond. Consumes
  * @why.
  */
-static void report(const MountState *state, GError *why, GError **error)
+static void mount_propagate_timeout(const MountState *state, GError *why, GError **error)
 {
     if (is_network(state) && g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
         cst_fail(error, CST_ERROR_UNREACHABLE, _("'%s' has not answered for %u s"), state->source,
@@ -163,7 +164,7 @@ gboolean mount_run(MountState *state, GError **error)
 
     if (!read_credentials(state, &input, error))
         return FALSE;
-    run_mount(state, &input, &why);
+    mount_run_mount(state, &input, &why);
     if (mount_is_there(state)) {
         g_clear_error(&why);
         return TRUE;
@@ -171,8 +172,8 @@ gboolean mount_run(MountState *state, GError **error)
     if (!why)
         cst_fail(&why, CST_ERROR_FAILED,
                  _("'mount' claims success, but '%s' is not mounted on '%s'"), state->source,
-                 def_of(state)->target_path);
-    report(state, why, error);
+                 mount_state_def(state)->target_path);
+    mount_propagate_timeout(state, why, error);
     return FALSE;
 }
 
@@ -200,7 +201,7 @@ static gboolean run_umount(const MountState *state, const char *const how[4], un
 /*
  * Fails with BUSY, and the message names the users of the mount. Returns TRUE if no user is found.
  */
-static gboolean refuse_used(const MountState *state, GError **error)
+static gboolean mount_refuse_used(const MountState *state, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autoptr(GPtrArray) mounts = cst_mounts_read();
@@ -211,11 +212,11 @@ static gboolean refuse_used(const MountState *state, GError **error)
         mount_users(mount, mounts, holders);
     who = cst_holders_describe(holders);
     return holders->len == 0 || cst_fail(error, CST_ERROR_BUSY, _("'%s' is in use: %s"),
-                                         def_of(state)->target_path, who);
+                                         mount_state_def(state)->target_path, who);
 }
 
 /* Unmounts storage that responds. Fails with TIMEOUT if it stops responding. */
-static gboolean unmount(const MountState *state, GError **error)
+static gboolean mount_unmount_retry(const MountState *state, GError **error)
 {
     unsigned timeout_s = is_network(state) ? mount_times.umount_network_s : mount_times.umount_s;
     gint64 end = g_get_monotonic_time() + PASSING_US;
@@ -233,7 +234,7 @@ static gboolean unmount(const MountState *state, GError **error)
             g_propagate_error(error, why);
             return FALSE;
         }
-        if (!refuse_used(state, error)) {
+        if (!mount_refuse_used(state, error)) {
             g_error_free(why);
             return FALSE;
         }
@@ -245,13 +246,13 @@ static gboolean unmount(const MountState *state, GError **error)
 /*
  * Disconnects storage that does not respond. -i skips umount.nfs, which would contact the server.
  */
-static gboolean cut_off(const MountState *state, GError **error)
+static gboolean mount_unmount_forced(const MountState *state, GError **error)
 {
     static const char *const forced[4] = {"-i", "-f", NULL};
     static const char *const lazily[4] = {"-i", "-l", NULL};
 
     cst_log(CST_LOG_WARNING, "pool '%s': '%s' does not answer; it is unmounted by force",
-            def_of(state)->name, state->source);
+            mount_state_def(state)->name, state->source);
     run_umount(state, forced, mount_times.force_s, NULL);
     return run_umount(state, lazily, mount_times.force_s, error);
 }
@@ -262,7 +263,7 @@ gboolean mount_undo(MountState *state, GError **error)
 
     CST_TEST_POINT("mount.undo");
     if (cst_liveness_check(state->dir.head.liveness, NULL)) {
-        if (unmount(state, &why))
+        if (mount_unmount_retry(state, &why))
             return TRUE;
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
             g_propagate_error(error, why);
@@ -270,10 +271,10 @@ gboolean mount_undo(MountState *state, GError **error)
         }
         g_error_free(why);
     }
-    if (!cut_off(state, error))
+    if (!mount_unmount_forced(state, error))
         return FALSE;
     return !mount_is_there(state) ||
            cst_fail(error, CST_ERROR_FAILED,
                     _("'umount' claims success, but '%s' is still mounted"),
-                    def_of(state)->target_path);
+                    mount_state_def(state)->target_path);
 }

@@ -61,7 +61,8 @@ static const CstToolMeaning meanings[] = {
     {NULL, 0},
 };
 
-static gboolean ask(const char *const *argv, const char *package, char **ret_out, GError **error)
+static gboolean discover_run_tool(const char *const *argv, const char *package, char **ret_out,
+                                  GError **error)
 {
     const CstTool tool = {.argv = argv,
                           .package = package,
@@ -77,7 +78,7 @@ static gboolean find_exports(const char *host, GPtrArray *paths, GError **error)
     const char *argv[] = {"showmount", "--no-headers", "--exports", host, NULL};
     g_autofree char *out = NULL;
 
-    if (!ask(argv, "nfs-common", &out, error))
+    if (!discover_run_tool(argv, "nfs-common", &out, error))
         return FALSE;
     mount_parse_exports(out, paths);
     return TRUE;

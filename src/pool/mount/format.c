@@ -66,7 +66,7 @@ static gboolean check_flags(unsigned flags, GError **error)
                                error);
 }
 
-static gboolean check_device(const MountState *state, GError **error)
+static gboolean format_check_device(const MountState *state, GError **error)
 {
     struct stat st;
 
@@ -91,7 +91,7 @@ static gboolean check_content(const MountState *state, const FileSystem *made, g
 }
 
 /* Runs the tool, and verifies the new file system by its signature on the device. */
-static gboolean make(const MountState *state, const FileSystem *made, GError **error)
+static gboolean format_make_fs(const MountState *state, const FileSystem *made, GError **error)
 {
     const char *argv[G_N_ELEMENTS(made->argv) + 2] = {NULL};
     const CstTool tool = {
@@ -114,11 +114,11 @@ static gboolean make(const MountState *state, const FileSystem *made, GError **e
  * Returns the command for the file system to make. Returns NULL with an error if it cannot be made,
  * or must not be made.
  */
-static const FileSystem *plan(const MountState *state, unsigned flags, GError **error)
+static const FileSystem *format_choose_fs(const MountState *state, unsigned flags, GError **error)
 {
     const FileSystem *made;
 
-    if (!check_device(state, error))
+    if (!format_check_device(state, error))
         return NULL;
     made = find_file_system(state->dir.head.def, error);
     return made && check_content(state, made, flags & CST_POOL_BUILD_OVERWRITE, error) ? made
@@ -131,7 +131,8 @@ gboolean mount_build_fs(CstPoolState *state, unsigned flags, GError **error)
     const MountState *mounted = (const MountState *)state;
     const FileSystem *made = NULL;
 
-    if (!check_flags(flags, error) || (flags && !(made = plan(mounted, flags, error))) ||
+    if (!check_flags(flags, error) ||
+        (flags && !(made = format_choose_fs(mounted, flags, error))) ||
         !cst_dir_build(state, 0, error))
         return FALSE;
     if (!made)
@@ -139,5 +140,5 @@ gboolean mount_build_fs(CstPoolState *state, unsigned flags, GError **error)
     if (!cst_device_clear(mounted->source, error))
         return FALSE;
     CST_CRASH_POINT("fs.build.cleared");
-    return make(mounted, made, error);
+    return format_make_fs(mounted, made, error);
 }

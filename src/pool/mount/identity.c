@@ -69,7 +69,8 @@ static char *fsid_of(const CstDirHandle *target, const CstMount *mount)
     return g_strdup_printf("%" PRIx32, id);
 }
 
-static char *line_of(const MountState *state, const CstDirHandle *target, const CstMount *mount)
+static char *mount_identity_line(const MountState *state, const CstDirHandle *target,
+                                 const CstMount *mount)
 {
     if (state->dir.head.def->type == CST_POOL_NETFS) {
         g_autofree char *fsid = fsid_of(target, mount);
@@ -115,13 +116,14 @@ static gboolean is_root(const CstDirHandle *target, const CstMount *mount)
  * Returns the identity of the mount at the target, or NULL with STATE if it is not the pool's
  * source.
  */
-static char *look(const MountState *state, const CstDirHandle *target, GError **error)
+static char *mount_identity_read(const MountState *state, const CstDirHandle *target,
+                                 GError **error)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();
     const CstMount *mount = mount_of(target, mounts);
 
     if (mount && mount_is_ours(state, mount) && is_root(target, mount))
-        return line_of(state, target, mount);
+        return mount_identity_line(state, target, mount);
     cst_fail(error, CST_ERROR_STATE,
              _("'%s' is not mounted on '%s'; mount it there, or stop and start the pool"),
              state->source, target->path);
@@ -131,7 +133,7 @@ static char *look(const MountState *state, const CstDirHandle *target, GError **
 gboolean mount_admit(CstPoolState *state, const CstDirHandle *target, GError **error)
 {
     MountState *mounted = (MountState *)state;
-    g_autofree char *line = look(mounted, target, error);
+    g_autofree char *line = mount_identity_read(mounted, target, error);
     gboolean same;
 
     if (!line)
@@ -153,7 +155,7 @@ char *mount_identity(CstPoolState *state, GError **error)
 
     if (!cst_dir_target_open(state, &target, error))
         return NULL;
-    return look((MountState *)state, &target, error);
+    return mount_identity_read((MountState *)state, &target, error);
 }
 
 gboolean mount_expect(CstPoolState *state, const char *recorded, gboolean starting, GError **error)

@@ -21,7 +21,7 @@
 #include <base/log.h>
 #include <pool/device.h>
 
-static const CstPoolDef *def_of(const MountState *state)
+static const CstPoolDef *mount_pool_def(const MountState *state)
 {
     return state->dir.head.def;
 }
@@ -51,13 +51,13 @@ static gboolean refuse_used_device(const char *path, GError **error)
     return TRUE;
 }
 
-static gboolean check_device(const MountState *state, GError **error)
+static gboolean mount_check_device(const MountState *state, GError **error)
 {
     struct stat st;
 
     if (!cst_node_stat(state->source, &st))
         return cst_fail_errno(error, errno, _("cannot find device '%s' of pool '%s'"),
-                              state->source, def_of(state)->name);
+                              state->source, mount_pool_def(state)->name);
     if (!S_ISBLK(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no block device"), state->source);
     return refuse_used_device(state->source, error);
@@ -73,7 +73,7 @@ static gboolean check_mounted(MountState *state, gboolean *ret_there, GError **e
     const CstMount *mount = mount_at_target(state, mounts);
 
     if (mount && strcmp(mount->type, "autofs") == 0) {
-        cst_path_touch(def_of(state)->target_path, NULL);
+        cst_path_touch(mount_pool_def(state)->target_path, NULL);
         g_ptr_array_unref(mounts);
         mounts = cst_mounts_read();
         mount = mount_at_target(state, mounts);
@@ -83,7 +83,7 @@ static gboolean check_mounted(MountState *state, gboolean *ret_there, GError **e
            cst_fail(error, CST_ERROR_BUSY,
                     _("'%s' is mounted on '%s', where pool '%s' has '%s'; unmount it, or give the "
                       "pool another target"),
-                    mount->source, mount->target, def_of(state)->name, state->source);
+                    mount->source, mount->target, mount_pool_def(state)->name, state->source);
 }
 
 gboolean mount_start(CstPoolState *state, GError **error)
@@ -97,7 +97,7 @@ gboolean mount_start(CstPoolState *state, GError **error)
     mounted->foreign = there;
     if (there)
         return TRUE;
-    if (state->def->type == CST_POOL_FS && !check_device(mounted, error))
+    if (state->def->type == CST_POOL_FS && !mount_check_device(mounted, error))
         return FALSE;
     if (!cst_handle_open_fixed(state->def->target_path, &target, error) || !cst_may_change(error))
         return FALSE;
@@ -113,9 +113,9 @@ gboolean mount_start(CstPoolState *state, GError **error)
 
 static gboolean is_the_hosts(const MountState *state)
 {
-    g_autofree char *real = cst_path_real(def_of(state)->target_path);
+    g_autofree char *real = cst_path_real(mount_pool_def(state)->target_path);
 
-    return cst_fstab_mounts(def_of(state)->target_path) || cst_fstab_mounts(real);
+    return cst_fstab_mounts(mount_pool_def(state)->target_path) || cst_fstab_mounts(real);
 }
 
 /*

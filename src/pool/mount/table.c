@@ -23,7 +23,7 @@ static gboolean is_of_device(const MountState *state, const CstMount *mount)
  * A bind mount of a part of the file system is not the pool's mount. The kernel also shows
  * subvolumes of a btrfs and directories of an SMB share as parts.
  */
-static gboolean is_whole(const CstMount *mount)
+static gboolean mount_is_whole(const CstMount *mount)
 {
     return g_strcmp0(mount->root, "/") == 0 || g_strcmp0(mount->type, "btrfs") == 0 ||
            g_strcmp0(mount->type, "cifs") == 0 || g_strcmp0(mount->type, "smb3") == 0;
@@ -33,7 +33,7 @@ gboolean mount_is_ours(const MountState *state, const CstMount *mount)
 {
     const CstPoolDef *def = state->dir.head.def;
 
-    if (!is_whole(mount))
+    if (!mount_is_whole(mount))
         return FALSE;
     return def->type == CST_POOL_NETFS ? mount_is_export(def, state->source, mount)
                                        : is_of_device(state, mount);

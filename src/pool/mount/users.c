@@ -61,7 +61,7 @@ static gboolean lives_below(const char *pid, const char *target)
     return FALSE;
 }
 
-static void find_processes(const CstMount *mount, GPtrArray *holders)
+static void mount_find_processes(const CstMount *mount, GPtrArray *holders)
 {
     g_auto(GStrv) names = cst_kernel_list("/proc");
 
@@ -76,7 +76,7 @@ static void find_processes(const CstMount *mount, GPtrArray *holders)
     }
 }
 
-static void find_loops(const CstMount *mount, GPtrArray *holders)
+static void mount_find_loops(const CstMount *mount, GPtrArray *holders)
 {
     g_auto(GStrv) names = cst_kernel_list("/sys/block");
 
@@ -89,7 +89,7 @@ static void find_loops(const CstMount *mount, GPtrArray *holders)
     }
 }
 
-static void find_mounts(const CstMount *mount, const GPtrArray *mounts, GPtrArray *holders)
+static void mount_find_submounts(const CstMount *mount, const GPtrArray *mounts, GPtrArray *holders)
 {
     for (guint i = 0; i < mounts->len; i++) {
         const CstMount *other = g_ptr_array_index(mounts, i);
@@ -101,7 +101,7 @@ static void find_mounts(const CstMount *mount, const GPtrArray *mounts, GPtrArra
 
 void mount_users(const CstMount *mount, const GPtrArray *mounts, GPtrArray *holders)
 {
-    find_mounts(mount, mounts, holders);
-    find_loops(mount, holders);
-    find_processes(mount, holders);
+    mount_find_submounts(mount, mounts, holders);
+    mount_find_loops(mount, holders);
+    mount_find_processes(mount, holders);
 }

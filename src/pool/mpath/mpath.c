@@ -56,7 +56,7 @@ static char *describe_paths(const GArray *paths, gboolean *ret_any_active)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-static void take_paths(CstAttached *map, const GArray *paths)
+static void mpath_set_paths(CstAttached *map, const GArray *paths)
 {
     gboolean any_active;
     g_autofree char *text = describe_paths(paths, &any_active);
@@ -97,7 +97,7 @@ static gboolean map_read(const char *node, Map *map, GError **error)
            mpath_status_read(map->device, &map->paths, error);
 }
 
-static gboolean take_map(const char *node, GPtrArray *found, GError **error)
+static gboolean mpath_add_map(const char *node, GPtrArray *found, GError **error)
 {
     g_auto(Map) read = {0};
     g_autofree char *uuid = NULL, *suspended = NULL;
@@ -120,7 +120,7 @@ static gboolean take_map(const char *node, GPtrArray *found, GError **error)
         map->problem = g_strdup(_("the multipath map is suspended"));
     if (uuid && g_str_has_prefix(uuid, UUID_PREFIX))
         cst_options_add(&map->options, "wwid", uuid + strlen(UUID_PREFIX));
-    take_paths(map, read.paths);
+    mpath_set_paths(map, read.paths);
     return TRUE;
 }
 
@@ -137,7 +137,7 @@ static gboolean mpath_find(CstPoolState *state, GPtrArray *found, GError **error
     g_auto(GStrv) nodes = cst_kernel_list(BLOCK_DEVICES);
 
     for (char **node = nodes; *node; node++)
-        if (g_str_has_prefix(*node, "dm-") && !take_map(*node, found, error))
+        if (g_str_has_prefix(*node, "dm-") && !mpath_add_map(*node, found, error))
             return FALSE;
     g_ptr_array_sort(found, compare_nodes);
     return TRUE;
@@ -193,7 +193,7 @@ static gboolean mpath_health(CstPoolState *state, gboolean details, CstPoolHealt
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static void state_free(CstPoolState *state)
+static void mpath_state_free(CstPoolState *state)
 {
     cst_attached_clear((CstAttachedState *)state);
     g_free(state);
@@ -205,7 +205,7 @@ static CstPoolState *mpath_open(const CstPoolDef *def, GError **error)
 
     if (cst_attached_init(state, def, mpath_find, error))
         return &state->head;
-    state_free(&state->head);
+    mpath_state_free(&state->head);
     return NULL;
 }
 
@@ -219,7 +219,7 @@ static gboolean mpath_check(CstPoolState *state, gboolean *ret_active, GError **
 const CstBackend cst_mpath_backend = {
     .type = CST_POOL_MPATH,
     .open = mpath_open,
-    .close = state_free,
+    .close = mpath_state_free,
     .check = mpath_check,
     .scan = cst_attached_scan,
     .scan_one = cst_attached_scan_one,

@@ -28,7 +28,7 @@
 /* The unread words of a line that was split at spaces. */
 typedef char **Words;
 
-static const char *next_word(Words *words)
+static const char *status_next_word(Words *words)
 {
     while (**words && ***words == '\0')
         (*words)++;
@@ -37,14 +37,14 @@ static const char *next_word(Words *words)
 
 static gboolean next_count(Words *words, guint64 *ret_count)
 {
-    const char *word = next_word(words);
+    const char *word = status_next_word(words);
 
     return word && g_ascii_string_to_unsigned(word, 10, 0, COUNT_MAX, ret_count, NULL);
 }
 
-static gboolean skip(Words *words, guint64 count)
+static gboolean status_skip_words(Words *words, guint64 count)
 {
-    while (count > 0 && next_word(words))
+    while (count > 0 && status_next_word(words))
         count--;
     return count == 0;
 }
@@ -54,13 +54,13 @@ static gboolean skip_list(Words *words)
 {
     guint64 count;
 
-    return next_count(words, &count) && skip(words, count);
+    return next_count(words, &count) && status_skip_words(words, count);
 }
 
 static gboolean parse_path(Words *words, guint64 arguments, GArray *paths)
 {
-    const char *device = next_word(words);
-    const char *state = next_word(words);
+    const char *device = status_next_word(words);
+    const char *state = status_next_word(words);
     MpathPath path;
 
     if (!device || !state || !cst_device_number(device, &path.device) ||
@@ -68,14 +68,14 @@ static gboolean parse_path(Words *words, guint64 arguments, GArray *paths)
         return FALSE;
     path.active = *state == 'A';
     g_array_append_val(paths, path);
-    return skip(words, arguments + 1); /* and the number of failures */
+    return status_skip_words(words, arguments + 1); /* and the number of failures */
 }
 
 static gboolean parse_group(Words *words, GArray *paths)
 {
     guint64 count, arguments;
 
-    if (!next_word(words) || !skip_list(words) || !next_count(words, &count) ||
+    if (!status_next_word(words) || !skip_list(words) || !next_count(words, &count) ||
         !next_count(words, &arguments))
         return FALSE;
     for (; count > 0; count--)
@@ -88,7 +88,8 @@ static gboolean parse_groups(Words *words, GArray *paths)
 {
     guint64 groups;
 
-    if (!skip_list(words) || !skip_list(words) || !next_count(words, &groups) || !next_word(words))
+    if (!skip_list(words) || !skip_list(words) || !next_count(words, &groups) ||
+        !status_next_word(words))
         return FALSE;
     for (; groups > 0; groups--)
         if (!parse_group(words, paths))

@@ -32,7 +32,7 @@ static void question_free(gpointer data)
 }
 
 /* Called in librbd's threads, one call at a time. */
-static int add_range(uint64_t offset, size_t length, int exists, void *data)
+static int rbd_diff_add_range(uint64_t offset, size_t length, int exists, void *data)
 {
     Question *question = data;
     const CstRange range = {offset, length};
@@ -41,7 +41,7 @@ static int add_range(uint64_t offset, size_t length, int exists, void *data)
     return cst_rbd_job_progress(0, 0, question->job);
 }
 
-static gint by_offset(gconstpointer a, gconstpointer b)
+static gint compare_range_offsets(gconstpointer a, gconstpointer b)
 {
     const CstRange *x = a, *y = b;
 
@@ -49,9 +49,9 @@ static gint by_offset(gconstpointer a, gconstpointer b)
 }
 
 /* FALSE if @changed is full. */
-static gboolean take_piece(Question *question)
+static gboolean rbd_diff_flush_piece(Question *question)
 {
-    g_array_sort(question->piece, by_offset);
+    g_array_sort(question->piece, compare_range_offsets);
     for (guint i = 0; i < question->piece->len; i++) {
         const CstRange *range = &g_array_index(question->piece, CstRange, i);
 
@@ -63,20 +63,21 @@ static gboolean take_piece(Question *question)
 }
 
 /* Returns 0 or a negative errno. @older: bytes of the image in the snapshot. */
-static int tell(Question *question, rbd_image_t image, const char *since, uint64_t older)
+static int rbd_diff_read_ranges(Question *question, rbd_image_t image, const char *since,
+                                uint64_t older)
 {
     CstChanged *changed = &question->changed;
     uint64_t end = MIN(older, changed->capacity);
 
     for (uint64_t at = changed->offset; at < end; at += PIECE) {
         int result = question->job->ceph->rbd_diff_iterate2(image, since, at, MIN(PIECE, end - at),
-                                                            0, 0, add_range, question);
+                                                            0, 0, rbd_diff_add_range, question);
 
         if (result >= 0)
             result = cst_rbd_job_progress(0, 0, question->job); /* also if no range was reported */
         if (result < 0)
             return result;
-        if (!take_piece(question))
+        if (!rbd_diff_flush_piece(question))
             return 0;
     }
     cst_changed_end(changed, older);
@@ -87,7 +88,7 @@ static int tell(Question *question, rbd_image_t image, const char *since, uint64
  * The ids of a Ceph pool are never reused. The time distinguishes the Ceph pool from an older pool
  * with its name.
  */
-static int identify(RbdJob *job, rbd_image_t image, uint64_t id, char **ret_identity)
+static int rbd_snapshot_identity(RbdJob *job, rbd_image_t image, uint64_t id, char **ret_identity)
 {
     struct timespec made = {0};
     int result = job->ceph->rbd_snap_get_timestamp(image, id, &made);
@@ -112,8 +113,8 @@ static gboolean check_order(RbdJob *job, uint64_t since, uint64_t until, GError 
 }
 
 /* Sets @image to @snapshot (NULL: the image itself), and returns its size. */
-static gboolean show(RbdJob *job, rbd_image_t image, const char *snapshot, uint64_t *ret_size,
-                     GError **error)
+static gboolean rbd_select_snapshot(RbdJob *job, rbd_image_t image, const char *snapshot,
+                                    uint64_t *ret_size, GError **error)
 {
     int result = job->ceph->rbd_snap_set(image, snapshot);
 
@@ -124,15 +125,15 @@ static gboolean show(RbdJob *job, rbd_image_t image, const char *snapshot, uint6
     return result >= 0 || cst_ceph_fail(error, result, _("failed to open %s"), job->what);
 }
 
-static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
+static gboolean rbd_diff_image(RbdJob *job, rbd_image_t image, GError **error)
 {
     Question *question = job->out;
     uint64_t older = 0, capacity = 0, since = 0, until = UINT64_MAX;
     char *identity = NULL;
     int result;
 
-    if (!show(job, image, job->other, &older, error) ||
-        !show(job, image, question->until, &capacity, error))
+    if (!rbd_select_snapshot(job, image, job->other, &older, error) ||
+        !rbd_select_snapshot(job, image, question->until, &capacity, error))
         return FALSE;
     result = job->ceph->rbd_snap_get_id(image, job->other, &since);
     if (result >= 0 && question->until)
@@ -140,10 +141,10 @@ static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
     if (result >= 0 && !check_order(job, since, until, error))
         return FALSE;
     if (result >= 0)
-        result = identify(job, image, since, &identity);
+        result = rbd_snapshot_identity(job, image, since, &identity);
     cst_changed_begin(&question->changed, capacity, identity);
     if (result >= 0)
-        result = tell(question, image, job->other, older);
+        result = rbd_diff_read_ranges(question, image, job->other, older);
     if (result == -ECANCELED && !cst_task_check(job->task, error))
         return FALSE;
     return result >= 0 ||
@@ -151,16 +152,16 @@ static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
                          job->what, job->other);
 }
 
-static gboolean run(RbdJob *job, GError **error)
+static gboolean rbd_diff_job(RbdJob *job, GError **error)
 {
-    return cst_rbd_with_image(job, FALSE, tell_in, error);
+    return cst_rbd_with_image(job, FALSE, rbd_diff_image, error);
 }
 
 gboolean cst_rbd_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
                                   const char *until, CstTask *task, CstChanged *changed,
                                   GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, run, volume, error);
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, rbd_diff_job, volume, error);
     Question *question;
 
     if (!job)

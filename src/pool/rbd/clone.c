@@ -109,7 +109,7 @@ static gboolean clone_from(Cloning *c, const char *token, GError **error)
 }
 
 /* Clones need bit 0, RBD_FEATURE_LAYERING. */
-static gboolean layered(RbdJob *job, rbd_image_t image)
+static gboolean rbd_has_layering(RbdJob *job, rbd_image_t image)
 {
     uint64_t features = 0;
 
@@ -272,7 +272,7 @@ static gboolean clone_opened(Cloning *c, const CloneRequest *request, GError **e
     const CstCeph *ceph = c->job->ceph;
     gboolean done;
 
-    if (!layered(c->job, c->image))
+    if (!rbd_has_layering(c->job, c->image))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' lacks the feature 'layering'"),
                         c->source);
     c->format = clone_format(c->job);

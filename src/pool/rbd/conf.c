@@ -14,14 +14,14 @@
 /* Seconds; libvirt's value, so that a definition behaves the same. */
 #define TIMEOUT "30"
 
-static void option_free(RbdOption *option)
+static void rbd_option_free(RbdOption *option)
 {
     g_free(option->key);
     g_free(option->value);
     g_free(option);
 }
 
-static void add(GPtrArray *options, const char *key, const char *value)
+static void rbd_option_add(GPtrArray *options, const char *key, const char *value)
 {
     RbdOption *option = g_new0(RbdOption, 1);
 
@@ -49,30 +49,31 @@ char *cst_rbd_conf_monitors(const CstPoolSource *source)
 
 GPtrArray *cst_rbd_conf_options(const CstPoolDef *def)
 {
-    GPtrArray *options = g_ptr_array_new_with_free_func((GDestroyNotify)option_free);
+    GPtrArray *options = g_ptr_array_new_with_free_func((GDestroyNotify)rbd_option_free);
     g_autofree char *monitors = cst_rbd_conf_monitors(&def->source);
 
     /* The library must not write to our stderr; its errors are reported in ours. */
-    add(options, "log_to_stderr", "false");
-    add(options, "err_to_stderr", "false");
-    add(options, "log_file", "");
-    add(options, "client_mount_timeout", TIMEOUT);
-    add(options, "rados_mon_op_timeout", TIMEOUT);
-    add(options, "rados_osd_op_timeout", TIMEOUT);
+    rbd_option_add(options, "log_to_stderr", "false");
+    rbd_option_add(options, "err_to_stderr", "false");
+    rbd_option_add(options, "log_file", "");
+    rbd_option_add(options, "client_mount_timeout", TIMEOUT);
+    rbd_option_add(options, "rados_mon_op_timeout", TIMEOUT);
+    rbd_option_add(options, "rados_osd_op_timeout", TIMEOUT);
     /*
      * Contact all monitors at once. If only three are contacted at a time, all of them may be dead,
      * and a round takes seconds.
      */
-    add(options, "mon_client_hunt_parallel", "0");
-    add(options, "rbd_default_format", "2");
+    rbd_option_add(options, "mon_client_hunt_parallel", "0");
+    rbd_option_add(options, "rbd_default_format", "2");
     /* The service copies in large pieces, and a flush must write the data to the cluster. */
-    add(options, "rbd_cache", "false");
-    add(options, "auth_supported", def->source.auth.type == CST_AUTH_CEPH ? "cephx" : "none");
-    add(options, "mon_host", monitors);
+    rbd_option_add(options, "rbd_cache", "false");
+    rbd_option_add(options, "auth_supported",
+                   def->source.auth.type == CST_AUTH_CEPH ? "cephx" : "none");
+    rbd_option_add(options, "mon_host", monitors);
     for (guint i = 0; def->options && i < def->options->len; i++) {
         const CstPoolOption *option = g_ptr_array_index(def->options, i);
 
-        add(options, option->key, option->value);
+        rbd_option_add(options, option->key, option->value);
     }
     return options;
 }

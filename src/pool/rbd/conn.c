@@ -109,7 +109,7 @@ typedef struct {
 } Connecting;
 
 /* Runs when both the thread and the waiter have dropped their reference. Wipes the key. */
-static void connecting_clear(CstWork *work)
+static void rbd_connecting_clear(CstWork *work)
 {
     Connecting *c = (Connecting *)work;
 
@@ -122,7 +122,7 @@ static void connecting_clear(CstWork *work)
 }
 
 /* A misspelt option of the definition fails with CONFIG before any data is sent. */
-static gboolean configure(Connecting *c, rados_t cluster, GError **error)
+static gboolean rbd_set_options(Connecting *c, rados_t cluster, GError **error)
 {
     int result;
 
@@ -160,7 +160,7 @@ static guint deadline_of(const Connecting *c, rados_t cluster)
     return (guint)(MIN(longest, DEADLINE_MAX) * 1000) + SLACK_MS;
 }
 
-static gboolean open_pool(Connecting *c, RbdConn *conn, GError **error)
+static gboolean rbd_open_ceph_pool(Connecting *c, RbdConn *conn, GError **error)
 {
     bool exists = true;
     int result = c->ceph->rados_ioctx_create(conn->cluster, c->pool, &conn->io);
@@ -186,7 +186,7 @@ static gboolean open_pool(Connecting *c, RbdConn *conn, GError **error)
     return TRUE;
 }
 
-static gboolean refused(const Connecting *c, GError **error)
+static gboolean rbd_fail_denied(const Connecting *c, GError **error)
 {
     if (!c->user)
         return cst_fail(error, CST_ERROR_DENIED,
@@ -206,7 +206,7 @@ static gboolean refused(const Connecting *c, GError **error)
  * Runs in a separate thread. After a failure c->conn owns all objects created so far, and frees
  * them.
  */
-static gboolean connect_now(CstWork *work, GError **error)
+static gboolean rbd_connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
     RbdConn *conn = c->conn = g_new0(RbdConn, 1);
@@ -223,18 +223,18 @@ static gboolean connect_now(CstWork *work, GError **error)
         return cst_ceph_fail(error, result, _("failed to initialize RADOS"));
     }
     conn->cluster = cluster;
-    if (!configure(c, cluster, error))
+    if (!rbd_set_options(c, cluster, error))
         return FALSE;
     conn->deadline_ms = deadline_of(c, cluster);
     result = c->ceph->rados_connect(cluster);
     cst_foreign_connected();
     if (result == -EACCES || result == -EPERM || result == -EOPNOTSUPP)
-        return refused(c, error);
+        return rbd_fail_denied(c, error);
     if (result < 0)
         return cst_ceph_fail(error, result, _("cannot reach the Ceph monitors of pool '%s'"),
                              c->pool);
     conn->id = c->ceph->rados_get_instance_id(cluster);
-    return c->admin || open_pool(c, conn, error);
+    return c->admin || rbd_open_ceph_pool(c, conn, error);
 }
 
 /*
@@ -255,7 +255,7 @@ static gboolean is_cephx_key(const CstSecretBytes *value)
 }
 
 /* The secret has the decoded key; Ceph's library needs base64. */
-static gboolean read_key(RbdState *state, Connecting *c, GError **error)
+static gboolean rbd_read_key(RbdState *state, Connecting *c, GError **error)
 {
     const CstAuth *auth = &state->head.def->source.auth;
     const CstPoolHost *host = state->head.host;
@@ -277,7 +277,7 @@ static gboolean read_key(RbdState *state, Connecting *c, GError **error)
 }
 
 /* NULL if Ceph's libraries are not installed. */
-static Connecting *connecting_new(RbdState *state, GError **error)
+static Connecting *rbd_connecting_new(RbdState *state, GError **error)
 {
     const CstCeph *ceph = cst_ceph(error);
     g_autoptr(CstWork) work = NULL;
@@ -285,7 +285,7 @@ static Connecting *connecting_new(RbdState *state, GError **error)
 
     if (!ceph)
         return NULL;
-    c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
+    c = cst_work_new(sizeof(*c), rbd_connect_now, rbd_connecting_clear);
     c->ceph = ceph;
     c->pool = g_strdup(state->pool);
     c->namespace = g_strdup(state->namespace);
@@ -297,7 +297,7 @@ static Connecting *connecting_new(RbdState *state, GError **error)
 /*
  * Steals the connection from the work. A connection made after the deadline is freed with the work.
  */
-static RbdConn *connect_with_deadline(Connecting *c, GError **error)
+static RbdConn *rbd_connect_deadline(Connecting *c, GError **error)
 {
     /*
      * client_mount_timeout limits the attempt; this limit is for hanging name servers and similar
@@ -308,28 +308,28 @@ static RbdConn *connect_with_deadline(Connecting *c, GError **error)
 
 RbdConn *cst_rbd_conn_new(RbdState *state, GError **error)
 {
-    Connecting *c = connecting_new(state, error);
+    Connecting *c = rbd_connecting_new(state, error);
     g_autoptr(CstWork) work = c ? &c->work : NULL;
 
-    return c && read_key(state, c, error) ? connect_with_deadline(c, error) : NULL;
+    return c && rbd_read_key(state, c, error) ? rbd_connect_deadline(c, error) : NULL;
 }
 
 RbdConn *cst_rbd_conn_new_admin(RbdState *state, const CstLoginAdmin *admin, GError **error)
 {
-    Connecting *c = connecting_new(state, error);
+    Connecting *c = rbd_connecting_new(state, error);
     g_autoptr(CstWork) work = c ? &c->work : NULL;
 
     if (!c || !cst_secret_bytes_to_base64(&c->key, admin->key, error))
         return NULL;
     c->admin = TRUE;
     c->user = g_strdup(admin->user);
-    return connect_with_deadline(c, error);
+    return rbd_connect_deadline(c, error);
 }
 
 /* --- sharing ---------------------------------------------------------------------------------- */
 
 /* TRUE if the caller must connect. The caller holds the lock. */
-static gboolean wait_or_begin(RbdState *state, GError **error)
+static gboolean rbd_connect_wait(RbdState *state, GError **error)
 {
     guint attempt = state->attempt;
 
@@ -380,7 +380,7 @@ RbdConn *cst_rbd_conn_get(RbdState *state, GError **error)
     RbdConn *conn;
 
     g_mutex_lock(&state->lock);
-    if (!state->conn && wait_or_begin(state, error)) {
+    if (!state->conn && rbd_connect_wait(state, error)) {
         state->conn = connect_unlocked(state, &problem);
         state->connecting = FALSE;
         state->attempt++;

@@ -74,7 +74,7 @@ gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPt
  * Creates the image job->other. Options that are not set have the defaults of the connection's
  * configuration (rbd_default_…).
  */
-static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
+static gboolean rbd_make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
 {
     rbd_image_options_t options = NULL;
     int result = 0;
@@ -92,9 +92,9 @@ static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
 }
 
 /* Runs in the job's thread, like all functions here with a job argument. */
-static gboolean make_draft(RbdJob *job, GError **error)
+static gboolean rbd_draft_create(RbdJob *job, GError **error)
 {
-    if (!make_image(job, job->in, error))
+    if (!rbd_make_image(job, job->in, error))
         return FALSE;
     CST_CRASH_POINT("rbd.reserve.created");
     job->out_free = (GDestroyNotify)cst_blob_unref;
@@ -131,7 +131,7 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 
     if (!cst_rbd_check_new(state, def, error))
         return FALSE;
-    job = cst_rbd_job_new(state, make_draft, def->name, error);
+    job = cst_rbd_job_new(state, rbd_draft_create, def->name, error);
     if (!job)
         return FALSE;
     job->other = cst_rbd_draft_name(draft->token);
@@ -147,7 +147,7 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 }
 
 /* Atomic for other clients. EEXIST if the name is in use by now. */
-static gboolean name_draft(RbdJob *job, GError **error)
+static gboolean rbd_draft_rename(RbdJob *job, GError **error)
 {
     int result = job->ceph->rbd_rename(job->conn->io, job->other, job->name);
 
@@ -170,7 +170,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     /* Close the draft, so that the next user of the volume does not find it open by us. */
     g_clear_pointer(&draft->blob, cst_blob_unref);
     CST_CRASH_POINT("rbd.commit.synced");
-    job = cst_rbd_job_new(state, name_draft, def->name, error);
+    job = cst_rbd_job_new(state, rbd_draft_rename, def->name, error);
     if (!job)
         return FALSE;
     job->other = cst_rbd_draft_name(draft->token);
@@ -207,7 +207,7 @@ gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **er
 
 /* --- drafts without an entry in the journal --------------------------------------------------- */
 
-static gboolean is_dead(RbdJob *job, const char *name)
+static gboolean rbd_draft_is_dead(RbdJob *job, const char *name)
 {
     rbd_image_t image = NULL;
     struct timespec made = {0};
@@ -228,7 +228,7 @@ static gboolean is_dead(RbdJob *job, const char *name)
 }
 
 /* A failure is logged, and does not prevent the removal of other drafts. */
-static gboolean drop_dead(RbdJob *job, GError **error)
+static gboolean rbd_drop_dead_drafts(RbdJob *job, GError **error)
 {
     const GPtrArray *pairs = job->in;
 
@@ -236,7 +236,7 @@ static gboolean drop_dead(RbdJob *job, GError **error)
         const char *name = g_ptr_array_index(pairs, i + 1);
         g_autoptr(GError) why = NULL;
 
-        if (!cst_rbd_is_draft(name) || !is_dead(job, name))
+        if (!cst_rbd_is_draft(name) || !rbd_draft_is_dead(job, name))
             continue;
         cst_work_heartbeat(&job->work);
         if (cst_rbd_remove_image(job, name, TRUE, &why))
@@ -251,7 +251,8 @@ static gboolean drop_dead(RbdJob *job, GError **error)
 gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) pairs = cst_rbd_list_names(state, error);
-    g_autoptr(RbdJob) job = pairs ? cst_rbd_job_new(state, drop_dead, NULL, error) : NULL;
+    g_autoptr(RbdJob) job =
+        pairs ? cst_rbd_job_new(state, rbd_drop_dead_drafts, NULL, error) : NULL;
 
     if (!job)
         return FALSE;

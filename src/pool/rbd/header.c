@@ -35,8 +35,8 @@ void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers)
 /* --- requests --------------------------------------------------------------------------------- */
 
 /* Adds one method call. @of_head: its argument is the snapshot id of the image's head. */
-static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
-                const char *method, gboolean of_head)
+static void header_add_query(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
+                             const char *method, gboolean of_head)
 {
     ceph->rados_read_op_exec(op, "rbd", method, of_head ? (const char *)head_snapshot : "",
                              of_head ? sizeof(head_snapshot) : 0, &answers->data[i],
@@ -45,7 +45,7 @@ static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, si
 
 char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name, RbdAnswers *answers)
 {
-    ask(ceph, op, answers, 0, "get_id", FALSE);
+    header_add_query(ceph, op, answers, 0, "get_id", FALSE);
     return g_strconcat("rbd_id.", name, NULL);
 }
 
@@ -73,16 +73,16 @@ char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, 
 char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
                          RbdAnswers *answers)
 {
-    ask(ceph, op, answers, 0, "get_size", TRUE);
-    ask(ceph, op, answers, 1, "get_features", TRUE);
-    ask(ceph, op, answers, 2, "get_flags", TRUE);
-    ask(ceph, op, answers, 3, "parent_get", FALSE);
+    header_add_query(ceph, op, answers, 0, "get_size", TRUE);
+    header_add_query(ceph, op, answers, 1, "get_features", TRUE);
+    header_add_query(ceph, op, answers, 2, "get_flags", TRUE);
+    header_add_query(ceph, op, answers, 3, "parent_get", FALSE);
     return g_strconcat("rbd_header.", id, NULL);
 }
 
 char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers)
 {
-    ask(ceph, op, answers, 0, "object_map_load", FALSE);
+    header_add_query(ceph, op, answers, 0, "object_map_load", FALSE);
     return g_strconcat("rbd_object_map.", id, NULL);
 }
 
@@ -98,13 +98,13 @@ typedef struct {
  * Makes a reader of an answer. If the answer is an error, the reader is bad, and so are all reads
  * from it.
  */
-static Reader reader(const RbdAnswers *answers, size_t i)
+static Reader answer_reader_init(const RbdAnswers *answers, size_t i)
 {
     return (Reader){(const uint8_t *)answers->data[i], answers->len[i], answers->result[i] < 0};
 }
 
 /* Reads a little-endian integer; 0 if the reader is bad or at its end. */
-static uint64_t take_int(Reader *r, size_t bytes)
+static uint64_t reader_get_int(Reader *r, size_t bytes)
 {
     uint64_t value = 0;
 
@@ -120,9 +120,9 @@ static uint64_t take_int(Reader *r, size_t bytes)
 }
 
 /* Reads a string, which the caller frees; NULL if it has zero bytes or is too long. */
-static char *take_string(Reader *r)
+static char *reader_get_string(Reader *r)
 {
-    size_t len = (size_t)take_int(r, 4);
+    size_t len = (size_t)reader_get_int(r, 4);
     char *text;
 
     if (r->bad || len > r->left || len > NAME_MAX_LEN || memchr(r->p, 0, len)) {
@@ -140,17 +140,17 @@ static void enter_struct(Reader *r)
 {
     uint64_t compatible, len;
 
-    take_int(r, 1);
-    compatible = take_int(r, 1);
-    len = take_int(r, 4);
+    reader_get_int(r, 1);
+    compatible = reader_get_int(r, 1);
+    len = reader_get_int(r, 4);
     if (compatible > 1 || len > r->left)
         r->bad = TRUE;
 }
 
 char *cst_rbd_id_decode(const RbdAnswers *answers)
 {
-    Reader r = reader(answers, 0);
-    char *id = take_string(&r);
+    Reader r = answer_reader_init(answers, 0);
+    char *id = reader_get_string(&r);
 
     if (id && !*id)
         g_clear_pointer(&id, g_free);
@@ -160,12 +160,12 @@ char *cst_rbd_id_decode(const RbdAnswers *answers)
 /* A parent pool of -1 means that the image is not a clone. */
 static gboolean decode_parent(const RbdAnswers *answers, RbdHeader *header)
 {
-    Reader r = reader(answers, 3);
+    Reader r = answer_reader_init(answers, 3);
 
     enter_struct(&r);
-    header->parent_pool = (int64_t)take_int(&r, 8);
-    header->parent_namespace = take_string(&r);
-    header->parent_id = take_string(&r);
+    header->parent_pool = (int64_t)reader_get_int(&r, 8);
+    header->parent_namespace = reader_get_string(&r);
+    header->parent_id = reader_get_string(&r);
     if (!r.bad && header->parent_pool < 0) {
         g_clear_pointer(&header->parent_namespace, g_free);
         g_clear_pointer(&header->parent_id, g_free);
@@ -175,14 +175,14 @@ static gboolean decode_parent(const RbdAnswers *answers, RbdHeader *header)
 
 gboolean cst_rbd_header_decode(const RbdAnswers *answers, RbdHeader *header)
 {
-    Reader size = reader(answers, 0);
-    Reader features = reader(answers, 1);
-    Reader flags = reader(answers, 2);
+    Reader size = answer_reader_init(answers, 0);
+    Reader features = answer_reader_init(answers, 1);
+    Reader flags = answer_reader_init(answers, 2);
 
-    header->order = (uint8_t)take_int(&size, 1);
-    header->size = take_int(&size, 8);
-    header->features = take_int(&features, 8);
-    header->flags = take_int(&flags, 8);
+    header->order = (uint8_t)reader_get_int(&size, 1);
+    header->size = reader_get_int(&size, 8);
+    header->features = reader_get_int(&features, 8);
+    header->flags = reader_get_int(&flags, 8);
     return !size.bad && !features.bad && !flags.bad && header->order >= 12 &&
            header->order <= ORDER_MAX && header->size <= G_MAXINT64 &&
            decode_parent(answers, header);
@@ -210,7 +210,7 @@ uint64_t cst_rbd_header_objects_size(const RbdHeader *header)
  * Counts the existing objects. An object has two bits, and the first object has the highest bits;
  * 00 means that it does not exist.
  */
-static uint64_t count_there(const uint8_t *bits, uint64_t objects)
+static uint64_t object_map_count(const uint8_t *bits, uint64_t objects)
 {
     uint64_t there = 0;
 
@@ -221,17 +221,17 @@ static uint64_t count_there(const uint8_t *bits, uint64_t objects)
 
 gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header)
 {
-    Reader r = reader(answers, 0);
+    Reader r = answer_reader_init(answers, 0);
     uint64_t objects = object_count(header);
     uint64_t listed, there;
 
-    take_int(&r, 4); /* length of the map's own header */
+    reader_get_int(&r, 4); /* length of the map's own header */
     enter_struct(&r);
-    listed = take_int(&r, 8);
+    listed = reader_get_int(&r, 8);
     /* If the map is too short, a resize of the image is in progress. */
     if (r.bad || listed < objects || (objects + 3) / 4 > r.left)
         return FALSE;
-    there = count_there(r.p, objects);
+    there = object_map_count(r.p, objects);
     header->allocated = MIN(there << header->order, header->size);
     header->mapped = TRUE;
     return TRUE;

@@ -36,7 +36,7 @@ typedef struct {
     char *account;
 } Change;
 
-static void change_clear(CstWork *work)
+static void login_change_clear(CstWork *work)
 {
     Change *change = (Change *)work;
 
@@ -110,7 +110,7 @@ static gboolean change_now(CstWork *work, GError **error)
 }
 
 /* The names of users are inserted in JSON and in the head of a section. */
-static gboolean check_user(const char *user, GError **error)
+static gboolean rbd_check_user(const char *user, GError **error)
 {
     for (const char *at = user; *at; at++)
         if (!g_ascii_isgraph(*at) || strchr("\"\\[]", *at))
@@ -129,12 +129,12 @@ gboolean cst_rbd_set_credential(CstPoolState *head, const CstLoginAdmin *admin,
 
     if (auth->type != CST_AUTH_CEPH)
         return cst_fail(error, CST_ERROR_CONFIG, _("the pool has no <auth> of type 'ceph'"));
-    if (!check_user(auth->username, error) || !check_user(admin->user, error))
+    if (!rbd_check_user(auth->username, error) || !rbd_check_user(admin->user, error))
         return FALSE;
     conn = cst_rbd_conn_new_admin(state, admin, error);
     if (!conn)
         return FALSE;
-    change = cst_work_new(sizeof(*change), change_now, change_clear);
+    change = cst_work_new(sizeof(*change), change_now, login_change_clear);
     work = &change->work;
     change->conn = cst_rbd_conn_ref(conn);
     change->entity = g_strconcat("client.", auth->username, NULL);

@@ -46,7 +46,7 @@ static void scanning_clear(CstWork *work)
     cst_rbd_conn_unref(s->conn);
 }
 
-static void ask(RbdQuery *query);
+static void query_submit(RbdQuery *query);
 
 /*
  * Returns the next image to query, or NULL. If a call has timed out, the remaining images are
@@ -80,12 +80,12 @@ static void query_done(RbdScanning *s)
     finished = s->pending == 0;
     g_mutex_unlock(&s->work.lock);
     if (next)
-        ask(next);
+        query_submit(next);
     else if (finished)
         cst_work_finish(&s->work, TRUE, NULL);
 }
 
-static void name_parent(RbdQuery *query)
+static void query_set_parent(RbdQuery *query)
 {
     g_autofree char *name = cst_rbd_id_decode(&query->answers);
 
@@ -103,7 +103,7 @@ static gboolean has_parent_here(const RbdQuery *query)
 }
 
 /* Moves to the next step. TRUE if the step needs a call. */
-static gboolean next_step(RbdQuery *query)
+static gboolean query_next_step(RbdQuery *query)
 {
     const RbdScanning *s = query->scanning;
 
@@ -125,7 +125,7 @@ static gboolean next_step(RbdQuery *query)
  * Decodes the answer. TRUE if another step needs a call. An invalid answer becomes -EBADMSG, so
  * that scan.c opens the image.
  */
-static gboolean take_answer(RbdQuery *query)
+static gboolean query_decode_answer(RbdQuery *query)
 {
     gboolean done = TRUE;
 
@@ -137,15 +137,15 @@ static gboolean take_answer(RbdQuery *query)
     case ASK_OLD: done = FALSE; break;
     case ASK_HEADER: done = cst_rbd_header_decode(&query->answers, &query->header); break;
     case ASK_MAP: done = cst_rbd_map_decode(&query->answers, &query->header); break;
-    case ASK_PARENT: name_parent(query); break;
+    case ASK_PARENT: query_set_parent(query); break;
     }
     if (!done)
         query->result = -EBADMSG;
-    return done && next_step(query);
+    return done && query_next_step(query);
 }
 
-/* Like take_answer(), for a failed call. An image without an id may have the old format. */
-static gboolean take_refusal(RbdQuery *query)
+/* Like query_decode_answer(), for a failed call. An image without an id may have the old format. */
+static gboolean query_handle_error(RbdQuery *query)
 {
     if (query->result != -ENOENT)
         return FALSE;
@@ -159,10 +159,10 @@ static gboolean take_refusal(RbdQuery *query)
 }
 
 /*
- * librados' callback, in one of its threads. The reference of ask() keeps the scanning alive until
- * here.
+ * librados' callback, in one of its threads. The reference of query_submit() keeps the scanning
+ * alive until here.
  */
-static void answered(rados_completion_t completion, void *data)
+static void query_completed(rados_completion_t completion, void *data)
 {
     RbdQuery *query = data;
     RbdScanning *s = query->scanning;
@@ -173,10 +173,10 @@ static void answered(rados_completion_t completion, void *data)
     cst_work_heartbeat(&s->work);
     if (query->result == -ETIMEDOUT)
         s->late = TRUE;
-    more = query->result >= 0 ? take_answer(query) : take_refusal(query);
+    more = query->result >= 0 ? query_decode_answer(query) : query_handle_error(query);
     cst_rbd_answers_clear(s->conn->ceph, &query->answers);
     if (more)
-        ask(query);
+        query_submit(query);
     else
         query_done(s);
     cst_work_unref_in_callback(&s->work);
@@ -197,7 +197,7 @@ static char *add_questions(RbdQuery *query, rados_read_op_t op)
 }
 
 /* Makes the call of the query's step. If the call cannot be made, the query ends with its error. */
-static void ask(RbdQuery *query)
+static void query_submit(RbdQuery *query)
 {
     RbdScanning *s = query->scanning;
     const CstCeph *ceph = s->conn->ceph;
@@ -207,7 +207,7 @@ static void ask(RbdQuery *query)
     int result;
 
     cst_work_ref(&s->work);
-    ceph->rados_aio_create_completion2(query, answered, &completion);
+    ceph->rados_aio_create_completion2(query, query_completed, &completion);
     result = ceph->rados_aio_read_op_operate(op, s->conn->io, completion, object, 0);
     ceph->rados_release_read_op(op);
     if (result < 0) {

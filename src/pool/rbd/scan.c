@@ -75,7 +75,7 @@ static gboolean is_hidden(const char *name)
     return FALSE;
 }
 
-static gboolean is_listed(const char *name)
+static gboolean rbd_name_is_listed(const char *name)
 {
     return !is_hidden(name) && !cst_name_is_trash(name);
 }
@@ -86,14 +86,14 @@ static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArr
     RbdScanning *s = cst_rbd_scanning_new(state, conn, pairs->len / 2, error);
 
     for (guint i = 0; s && i + 1 < pairs->len; i += 2)
-        if (is_listed(g_ptr_array_index(pairs, i + 1)))
+        if (rbd_name_is_listed(g_ptr_array_index(pairs, i + 1)))
             cst_rbd_scanning_add(s, g_ptr_array_index(pairs, i + 1), g_ptr_array_index(pairs, i));
     return s;
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static gboolean same_text(const char *a, const char *b)
+static gboolean rbd_text_equal(const char *a, const char *b)
 {
     return g_strcmp0(a, b) == 0;
 }
@@ -103,8 +103,8 @@ static gboolean still_fits(const CstVolume *known, const CstVolume *now)
     return known && !cst_volume_problem(known) &&
            cst_volume_stamp_equal(&known->stamp, &now->stamp) &&
            known->allocation == now->allocation &&
-           same_text(known->extra ? known->extra->backing_path : NULL,
-                     now->extra ? now->extra->backing_path : NULL);
+           rbd_text_equal(known->extra ? known->extra->backing_path : NULL,
+                          now->extra ? now->extra->backing_path : NULL);
 }
 
 /* Consumes @volume. Returns a new reference to @known instead if it still matches. */
@@ -174,7 +174,7 @@ static void header_free(gpointer data)
     g_free(data);
 }
 
-static int add_run(uint64_t offset, size_t length, int exists, void *data)
+static int rbd_add_allocated(uint64_t offset, size_t length, int exists, void *data)
 {
     RbdHeader *header = data;
 
@@ -199,7 +199,8 @@ static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GE
     header->size = info.size;
     header->order = (uint8_t)info.order;
     if (result >= 0 && !(job->flags & RBD_PROBE_CAPACITY_ONLY) && cst_rbd_header_has_map(header)) {
-        result = job->ceph->rbd_diff_iterate2(image, NULL, 0, info.size, 0, 1, add_run, header);
+        result = job->ceph->rbd_diff_iterate2(image, NULL, 0, info.size, 0, 1, rbd_add_allocated,
+                                              header);
         header->mapped = result >= 0;
     }
     if (result < 0)
@@ -245,16 +246,18 @@ static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **er
  * Looks up the parent's name in the list of the scan. FALSE if the parent is not in this pool, so
  * that the image must be opened.
  */
-static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, RbdHeader *header)
+static gboolean rbd_find_parent_name(RbdState *state, RbdConn *conn, GHashTable *names,
+                                     RbdHeader *header)
 {
     const char *name;
 
     if (!header->parent_id)
         return TRUE;
-    name = header->parent_pool == conn->pool_id &&
-                   same_text(header->parent_namespace, state->namespace ? state->namespace : "")
-               ? g_hash_table_lookup(names, header->parent_id)
-               : NULL;
+    name =
+        header->parent_pool == conn->pool_id &&
+                rbd_text_equal(header->parent_namespace, state->namespace ? state->namespace : "")
+            ? g_hash_table_lookup(names, header->parent_id)
+            : NULL;
     if (!name)
         return FALSE;
     header->parent = g_strconcat(state->prefix, name, NULL);
@@ -303,8 +306,8 @@ static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, c
 
         if (!cst_task_check(task, error))
             return FALSE;
-        described =
-            query->result >= 0 && name_parent((RbdState *)state, s->conn, names, &query->header);
+        described = query->result >= 0 &&
+                    rbd_find_parent_name((RbdState *)state, s->conn, names, &query->header);
         volume = record_of(state, query, described, known);
         if (volume)
             scan->sink(volume, scan->data);
@@ -406,7 +409,7 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-static gboolean read_id(RbdJob *job, rbd_image_t image, GError **error)
+static gboolean rbd_read_image_id(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result = cst_rbd_image_id(job, image, (char **)&job->out);
 
@@ -414,14 +417,14 @@ static gboolean read_id(RbdJob *job, rbd_image_t image, GError **error)
     return result >= 0 || cst_ceph_fail(error, result, _("failed to open %s"), job->what);
 }
 
-static gboolean identify(RbdJob *job, GError **error)
+static gboolean rbd_image_id_job(RbdJob *job, GError **error)
 {
-    return cst_rbd_with_image(job, FALSE, read_id, error);
+    return cst_rbd_with_image(job, FALSE, rbd_read_image_id, error);
 }
 
 char *cst_rbd_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, identify, volume->name, error);
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, rbd_image_id_job, volume->name, error);
 
     return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
 }

@@ -79,7 +79,8 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
 }
 
 /* The bytes of a snapshot alone are unknown, because only the OSDs know them, object by object. */
-static CstSnapshot *describe(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *info)
+static CstSnapshot *rbd_snapshot_describe(RbdJob *job, rbd_image_t image,
+                                          const rbd_snap_info_t *info)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
     struct timespec made = {0};
@@ -101,13 +102,13 @@ static gboolean list_of_image(RbdJob *job, rbd_image_t image, GError **error)
         return FALSE;
     for (int i = 0; i < count; i++)
         if (cst_rbd_snapshot_is_users(job, image, &infos[i]))
-            g_ptr_array_add(job->out, describe(job, image, &infos[i]));
+            g_ptr_array_add(job->out, rbd_snapshot_describe(job, image, &infos[i]));
     job->ceph->rbd_snap_list_end(infos);
     g_free(infos);
     return TRUE;
 }
 
-static gboolean list(RbdJob *job, GError **error)
+static gboolean rbd_snapshot_list_job(RbdJob *job, GError **error)
 {
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
@@ -116,8 +117,8 @@ static gboolean list(RbdJob *job, GError **error)
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
-    return cst_rbd_job_list(state, list, volume, (GDestroyNotify)cst_snapshot_free, snapshots,
-                            error);
+    return cst_rbd_job_list(state, rbd_snapshot_list_job, volume, (GDestroyNotify)cst_snapshot_free,
+                            snapshots, error);
 }
 
 /* --- create, remove, rename ------------------------------------------------------------------- */
@@ -135,7 +136,7 @@ static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
                          job->name);
 }
 
-static gboolean create(RbdJob *job, GError **error)
+static gboolean rbd_snapshot_create_job(RbdJob *job, GError **error)
 {
     return cst_rbd_with_image(job, TRUE, create_in, error);
 }
@@ -144,7 +145,7 @@ static gboolean create(RbdJob *job, GError **error)
  * Ceph itself does not refuse to remove a snapshot with clones of version 2, so this is checked
  * here. Sets the image back to its head.
  */
-static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
+static gboolean rbd_refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *text = NULL;
@@ -174,7 +175,7 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result, is_protected = 0;
 
-    if (!refuse_clones(job, image, error))
+    if (!rbd_refuse_clones(job, image, error))
         return FALSE;
     result = job->ceph->rbd_snap_is_protected(image, job->other, &is_protected);
     if (result >= 0 && is_protected) {
@@ -198,7 +199,7 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
                          job->name);
 }
 
-static gboolean remove_one(RbdJob *job, GError **error)
+static gboolean rbd_snapshot_remove_job(RbdJob *job, GError **error)
 {
     return cst_rbd_with_image(job, TRUE, remove_from, error);
 }
@@ -217,7 +218,7 @@ static gboolean rename_in(RbdJob *job, rbd_image_t image, GError **error)
                          job->name);
 }
 
-static gboolean rename_one(RbdJob *job, GError **error)
+static gboolean rbd_snapshot_rename_job(RbdJob *job, GError **error)
 {
     return cst_rbd_with_image(job, TRUE, rename_in, error);
 }
@@ -250,14 +251,14 @@ static gboolean snapshots_create(CstPoolState *state, const char *volume, const 
 
     if (!name_ok(name, error))
         return FALSE;
-    job = snapshot_job(state, create, volume, name, task, error);
+    job = snapshot_job(state, rbd_snapshot_create_job, volume, name, task, error);
     return job && cst_rbd_job_wait(job, error);
 }
 
 static gboolean snapshots_remove(CstPoolState *state, const char *volume, const char *name,
                                  CstTask *task, GError **error)
 {
-    g_autoptr(RbdJob) job = snapshot_job(state, remove_one, volume, name, task, error);
+    g_autoptr(RbdJob) job = snapshot_job(state, rbd_snapshot_remove_job, volume, name, task, error);
 
     return job && cst_rbd_job_wait(job, error);
 }
@@ -269,7 +270,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 
     if (!name_ok(new_name, error))
         return FALSE;
-    job = snapshot_job(state, rename_one, volume, name, NULL, error);
+    job = snapshot_job(state, rbd_snapshot_rename_job, volume, name, NULL, error);
     if (!job)
         return FALSE;
     job->in = g_strdup(new_name);
@@ -280,7 +281,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 /* --- revert ----------------------------------------------------------------------------------- */
 
 /* Returns 0 or a negative errno. The task counts the image's size. */
-static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
+static int rbd_roll_back_image(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     CST_TEST_POINT("rbd.snapshot.roll_back");
     job->ceph->rbd_get_size(image, &job->size);
@@ -338,7 +339,7 @@ static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
     }
     if (result >= 0) {
         CST_CRASH_POINT("rbd.revert.noted");
-        result = roll_back(job, image, job->other);
+        result = rbd_roll_back_image(job, image, job->other);
         CST_CRASH_POINT("rbd.revert.rolled");
     }
     if (result >= 0)
@@ -349,7 +350,7 @@ static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
                                         job->name, job->other);
 }
 
-static gboolean revert(RbdJob *job, GError **error)
+static gboolean rbd_snapshot_revert_job(RbdJob *job, GError **error)
 {
     return cst_rbd_with_image(job, TRUE, revert_in, error);
 }
@@ -358,7 +359,7 @@ static gboolean revert(RbdJob *job, GError **error)
 static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
                                  const GPtrArray *agreed, CstTask *task, GError **error)
 {
-    g_autoptr(RbdJob) job = snapshot_job(state, revert, volume, name, task, error);
+    g_autoptr(RbdJob) job = snapshot_job(state, rbd_snapshot_revert_job, volume, name, task, error);
 
     if (!job)
         return FALSE;
@@ -382,7 +383,7 @@ static int open_noted(RbdJob *job, const char *note, gboolean writable, rbd_imag
  * TRUE if the image of @note is not open, so that no revert of it is in progress. *ret_result: 0 or
  * a negative errno.
  */
-static gboolean is_free(RbdJob *job, const char *note, int *ret_result)
+static gboolean rbd_volume_is_closed(RbdJob *job, const char *note, int *ret_result)
 {
     rbd_image_t image = NULL;
     size_t watchers = 0;
@@ -410,7 +411,7 @@ static int revert_again(RbdJob *job, const char *note, const char *snapshot)
     if (result < 0)
         return result;
     named = job->ceph->rbd_get_name(image, name, &len) >= 0;
-    result = roll_back(job, image, snapshot);
+    result = rbd_roll_back_image(job, image, snapshot);
     job->ceph->rbd_close(image);
     if (result < 0)
         return result;
@@ -430,7 +431,7 @@ static void finish_revert(RbdJob *job, const char *note, const char *snapshot)
     gboolean finished = is_finished(job->state, note);
     int result = 0;
 
-    if (!finished && !is_free(job, note, &result)) {
+    if (!finished && !rbd_volume_is_closed(job, note, &result)) {
         job->flags |= RBD_JOB_LEFT;
         return;
     }

@@ -43,8 +43,8 @@ CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writab
  * Removes snapshots: all, or (@all FALSE) only snapshots that are not a user's. BUSY if user
  * snapshots remain.
  */
-static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
-                                 GError **error)
+static gboolean rbd_remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
+                                     GError **error)
 {
     rbd_snap_info_t *infos = NULL;
     int count = 0, result = 0;
@@ -98,7 +98,7 @@ static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshot
         return FALSE;
     done = refuse_parent(job, image, name, error) &&
            cst_rbd_origin_read(job, image, origin, error) &&
-           remove_snapshots(job, image, name, snapshots, error);
+           rbd_remove_snapshots(job, image, name, snapshots, error);
     job->ceph->rbd_close(image);
     return done;
 }
@@ -131,7 +131,7 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
     return TRUE;
 }
 
-static gboolean delete_volume(RbdJob *job, GError **error)
+static gboolean rbd_delete_volume_job(RbdJob *job, GError **error)
 {
     return cst_rbd_remove_image(job, job->name, (job->flags & CST_VOL_DELETE_WITH_SNAPSHOTS) != 0,
                                 error);
@@ -144,7 +144,7 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
     if (!cst_flags_check(flags, CST_VOL_DELETE_ZEROED | CST_VOL_DELETE_WITH_SNAPSHOTS,
                          "virStorageBackendRBDDeleteVol", error))
         return FALSE;
-    job = cst_rbd_job_new(state, delete_volume, name, error);
+    job = cst_rbd_job_new(state, rbd_delete_volume_job, name, error);
     if (!job)
         return FALSE;
     job->flags = flags;
@@ -192,7 +192,7 @@ gboolean cst_rbd_vol_rename(CstPoolState *state, const char *name, const char *n
 /* --- resize, flatten -------------------------------------------------------------------------- */
 
 /* "true" allows shrinking, which the core has checked. */
-static gboolean resize(RbdJob *job, GError **error)
+static gboolean rbd_resize_job(RbdJob *job, GError **error)
 {
     rbd_image_t image = NULL;
     int result;
@@ -209,7 +209,7 @@ static gboolean resize(RbdJob *job, GError **error)
 gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, resize, name, error);
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, rbd_resize_job, name, error);
 
     if (!job)
         return FALSE;
@@ -238,7 +238,7 @@ static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
  * The origin is read first, because a flattened image has no origin. It is also released after a
  * failure, which does nothing while the clone still needs it.
  */
-static gboolean flatten(RbdJob *job, GError **error)
+static gboolean rbd_flatten_job(RbdJob *job, GError **error)
 {
     g_auto(RbdOrigin) origin = {0};
     rbd_image_t image = NULL;
@@ -262,7 +262,7 @@ static gboolean flatten(RbdJob *job, GError **error)
 
 gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, flatten, name, error);
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, rbd_flatten_job, name, error);
 
     if (!job)
         return FALSE;
@@ -299,14 +299,14 @@ gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holder
            cst_ceph_fail(error, result, _("cannot tell who has volume '%s' open"), job->name);
 }
 
-static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
+static gboolean rbd_list_watchers_job(RbdJob *job, rbd_image_t image, GError **error)
 {
     return cst_rbd_list_watchers(job, image, job->out, error);
 }
 
 static gboolean list_holders(RbdJob *job, GError **error)
 {
-    return cst_rbd_with_image(job, FALSE, watchers_of, error);
+    return cst_rbd_with_image(job, FALSE, rbd_list_watchers_job, error);
 }
 
 gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,

@@ -37,7 +37,7 @@ gboolean scsi_host_number(const char *name, unsigned *ret_host)
     return TRUE;
 }
 
-static gint compare_numbers(gconstpointer a, gconstpointer b)
+static gint compare_host_numbers(gconstpointer a, gconstpointer b)
 {
     const unsigned *x = a, *y = b;
 
@@ -56,7 +56,7 @@ static GArray *hosts_in(const char *class)
         if (scsi_host_number(*name, &host))
             g_array_append_val(hosts, host);
     }
-    g_array_sort(hosts, compare_numbers);
+    g_array_sort(hosts, compare_host_numbers);
     return hosts;
 }
 

@@ -59,7 +59,7 @@ static gboolean scsi_find(CstPoolState *state, GPtrArray *found, GError **error)
 
 /* --- the life of a pool ----------------------------------------------------------------------- */
 
-static void state_free(CstPoolState *state)
+static void scsi_state_free(CstPoolState *state)
 {
     cst_attached_clear(&SCSI(state)->head);
     g_free(SCSI(state)->place);
@@ -72,7 +72,7 @@ static CstPoolState *scsi_open(const CstPoolDef *def, GError **error)
 
     if (cst_attached_init(&scsi->head, def, scsi_find, error))
         return &scsi->head.head;
-    state_free(&scsi->head.head);
+    scsi_state_free(&scsi->head.head);
     return NULL;
 }
 
@@ -190,7 +190,7 @@ static gboolean scsi_expect(CstPoolState *state, const char *recorded, gboolean 
 const CstBackend cst_scsi_backend = {
     .type = CST_POOL_SCSI,
     .open = scsi_open,
-    .close = state_free,
+    .close = scsi_state_free,
     .check = scsi_check,
     .scan = cst_attached_scan,
     .scan_one = cst_attached_scan_one,

@@ -87,12 +87,12 @@ void zfs_cache_clear(ZfsCache *cache)
     cst_report_cache_clear(&cache->reports);
 }
 
-static void lock(ZfsCache *cache)
+static void zfs_cache_lock(ZfsCache *cache)
 {
     g_mutex_lock(&cache->reports.lock);
 }
 
-static void unlock(ZfsCache *cache)
+static void zfs_cache_unlock(ZfsCache *cache)
 {
     g_mutex_unlock(&cache->reports.lock);
 }
@@ -106,28 +106,28 @@ static void drop_pool(ZfsCache *cache)
 
 void zfs_cache_reset(ZfsCache *cache)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     cst_report_cache_forget(&cache->reports);
     g_hash_table_remove_all(cache->shown);
     cache->proved_at = 0;
     drop_pool(cache);
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }
 
 void zfs_cache_changed(ZfsCache *cache)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     cst_report_cache_forget(&cache->reports);
     if (cache->pool_changed_at == 0)
         cache->pool_changed_at = g_get_monotonic_time();
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }
 
 /*
  * Records the properties of the volumes in a report. If a change was made since the report began
  * (@known FALSE), they are unknown. The caller holds the lock.
  */
-static void show(ZfsCache *cache, const ZfsReport *report, gboolean known)
+static void zfs_cache_add_report(ZfsCache *cache, const ZfsReport *report, gboolean known)
 {
     if (report->all)
         g_hash_table_remove_all(cache->shown);
@@ -154,16 +154,16 @@ void zfs_cache_end(ZfsCache *cache, ZfsReport *report, guint changes)
 {
     ZfsReport *fresh;
 
-    lock(cache);
+    zfs_cache_lock(cache);
     fresh = cst_report_cache_fresh(&cache->reports, zfs_host.fresh_us);
     if (report) {
         cache->proved_at = g_get_monotonic_time();
-        show(cache, report, changes == cache->reports.changes);
+        zfs_cache_add_report(cache, report, changes == cache->reports.changes);
     }
     cst_report_cache_end(&cache->reports,
                          report && fresh && fresh->all && !report->all ? NULL : report, changes,
                          TRUE);
-    unlock(cache);
+    zfs_cache_unlock(cache);
     zfs_report_unref(fresh);
 }
 
@@ -172,9 +172,9 @@ gboolean zfs_cache_has_some(ZfsCache *cache)
     ZfsReport *fresh;
     gboolean some;
 
-    lock(cache);
+    zfs_cache_lock(cache);
     fresh = cst_report_cache_fresh(&cache->reports, zfs_host.fresh_us);
-    unlock(cache);
+    zfs_cache_unlock(cache);
     some = fresh && !fresh->all;
     zfs_report_unref(fresh);
     return some;
@@ -184,18 +184,18 @@ gboolean zfs_cache_has_some(ZfsCache *cache)
 
 void zfs_cache_prove(ZfsCache *cache)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     cache->proved_at = g_get_monotonic_time();
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }
 
 gboolean zfs_cache_is_proved(ZfsCache *cache)
 {
     gboolean proved;
 
-    lock(cache);
+    zfs_cache_lock(cache);
     proved = cache->proved_at && g_get_monotonic_time() - cache->proved_at < zfs_host.fresh_us;
-    unlock(cache);
+    zfs_cache_unlock(cache);
     return proved;
 }
 
@@ -203,17 +203,17 @@ gboolean zfs_cache_is_proved(ZfsCache *cache)
 
 void zfs_cache_keep_pool(ZfsCache *cache, const ZfsPool *pool)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     drop_pool(cache);
     cache->pool = zfs_pool_copy(pool);
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }
 
 void zfs_cache_drop_pool(ZfsCache *cache)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     drop_pool(cache);
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }
 
 ZfsPool *zfs_cache_pool(ZfsCache *cache, gint64 *ret_until)
@@ -221,13 +221,13 @@ ZfsPool *zfs_cache_pool(ZfsCache *cache, gint64 *ret_until)
     ZfsPool *pool = NULL;
     gint64 until;
 
-    lock(cache);
+    zfs_cache_lock(cache);
     until = cache->pool_changed_at + zfs_host.estimate_us;
     if (cache->pool && cache->pool_changed_at && g_get_monotonic_time() < until) {
         pool = zfs_pool_copy(cache->pool);
         *ret_until = until;
     }
-    unlock(cache);
+    zfs_cache_unlock(cache);
     return pool;
 }
 
@@ -238,19 +238,19 @@ char *zfs_cache_shown(ZfsCache *cache, const char *dataset, uint64_t *ret_kept)
     const Shown *shown;
     char *guid = NULL;
 
-    lock(cache);
+    zfs_cache_lock(cache);
     shown = g_hash_table_lookup(cache->shown, dataset);
     if (shown) {
         guid = g_strdup(shown->guid);
         *ret_kept = shown->kept;
     }
-    unlock(cache);
+    zfs_cache_unlock(cache);
     return guid;
 }
 
 void zfs_cache_gone(ZfsCache *cache, const char *dataset)
 {
-    lock(cache);
+    zfs_cache_lock(cache);
     g_hash_table_remove(cache->shown, dataset);
-    unlock(cache);
+    zfs_cache_unlock(cache);
 }

@@ -21,7 +21,7 @@
 /*
  * Returns the path of a clone, in the form of vol_path; also for another dataset of the ZFS pool.
  */
-static char *path_of(CstPoolState *state, const char *dataset)
+static char *zfs_clone_path(CstPoolState *state, const char *dataset)
 {
     const char *volume = zfs_volume_of(ZFS(state), dataset);
 
@@ -40,7 +40,7 @@ gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *chil
 
         for (char **clone = snapshot->clones; *clone; clone++)
             if (cst_device_name_is_volume(zfs_last_of(*clone)))
-                g_ptr_array_add(children, path_of(state, *clone));
+                g_ptr_array_add(children, zfs_clone_path(state, *clone));
     }
     return snapshots != NULL;
 }
@@ -93,8 +93,8 @@ static gboolean check_delete(const ZfsState *state, const char *name, GError **e
  * Removes the volume that was last reported under the name, and no other volume that has the name
  * now. If ZFS refuses because of snapshots, removes our own unneeded snapshots and tries again.
  */
-static gboolean destroy(const ZfsState *state, const char *name, const char *dataset,
-                        GError **error)
+static gboolean zfs_delete_reported(const ZfsState *state, const char *name, const char *dataset,
+                                    GError **error)
 {
     uint64_t kept = 0;
     g_autofree char *guid = zfs_cache_shown(state->cache, dataset, &kept);
@@ -134,7 +134,7 @@ gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, G
     if (!cst_may_change(error))
         return FALSE;
     CST_CRASH_POINT("zfs.delete.before");
-    if (!destroy(ZFS(state), name, dataset, error))
+    if (!zfs_delete_reported(ZFS(state), name, dataset, error))
         return FALSE;
     CST_CRASH_POINT("zfs.delete.removed");
     return TRUE;
@@ -256,8 +256,8 @@ gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size,
  * Checks the current size of the volume. @why: the tool's error (NULL: it reported success), which
  * is returned if the size is wrong.
  */
-static gboolean check_size(const ZfsState *state, const char *name, uint64_t size, GError **why,
-                           GError **error)
+static gboolean zfs_check_size(const ZfsState *state, const char *name, uint64_t size, GError **why,
+                               GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
     const ZfsDataset *dataset = zfs_read_volume(state, name, &datasets, error);
@@ -294,5 +294,5 @@ gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity
     CST_CRASH_POINT("zfs.resize.before");
     zfs_set_size(ZFS(state), dataset->name, size, task, &why);
     CST_CRASH_POINT("zfs.resize.done");
-    return check_size(ZFS(state), name, size, &why, error);
+    return zfs_check_size(ZFS(state), name, size, &why, error);
 }

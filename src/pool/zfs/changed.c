@@ -28,8 +28,8 @@ static uint64_t guid_of(const ZfsSnapshot *snapshot)
 }
 
 /* CstChildTake */
-static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
-                     GError **error)
+static gboolean zfs_parse_stream(const void *bytes, size_t length, gpointer data,
+                                 gboolean *ret_enough, GError **error)
 {
     ZfsStream *stream = data;
     gboolean ok = zfs_stream_take(stream, bytes, length, error);
@@ -42,8 +42,9 @@ static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *
  * Data is sent in the form on the disks: compressed, in large blocks, and, with -w (which implies
  * these), encrypted, so that no key is needed.
  */
-static gboolean tell(const ZfsDataset *volume, const ZfsSnapshot *since, const ZfsSnapshot *until,
-                     CstTask *task, CstChanged *changed, GError **error)
+static gboolean zfs_changed_send(const ZfsDataset *volume, const ZfsSnapshot *since,
+                                 const ZfsSnapshot *until, CstTask *task, CstChanged *changed,
+                                 GError **error)
 {
     g_autofree char *from = g_strdup_printf("@%s", since->name);
     g_autofree char *to = zfs_snapshot_of(volume, until->name);
@@ -56,12 +57,13 @@ static gboolean tell(const ZfsDataset *volume, const ZfsSnapshot *since, const Z
         changed->next = changed->capacity;
         return TRUE;
     }
-    return zfs_report_stream(argv, take, &stream, task, error) &&
+    return zfs_report_stream(argv, zfs_parse_stream, &stream, task, error) &&
            zfs_stream_end(&stream, since->size, error);
 }
 
-static gboolean tell_until(CstPoolState *state, const char *volume, const char *since,
-                           const char *until, CstTask *task, CstChanged *changed, GError **error)
+static gboolean zfs_changed_until(CstPoolState *state, const char *volume, const char *since,
+                                  const char *until, CstTask *task, CstChanged *changed,
+                                  GError **error)
 {
     g_auto(ZfsLookup) found = {0};
     const ZfsSnapshot *to;
@@ -75,14 +77,14 @@ static gboolean tell_until(CstPoolState *state, const char *volume, const char *
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("snapshot '%s' of volume '%s' is newer than snapshot '%s'"), since,
                         volume, until);
-    return tell(found.volume, found.snapshot, to, task, changed, error);
+    return zfs_changed_send(found.volume, found.snapshot, to, task, changed, error);
 }
 
 /*
  * Cached writes are missing in the snapshot, but a reader of the volume would see them. So write
  * them out.
  */
-static gboolean write_out(const ZfsDataset *dataset, const char *volume, GError **error)
+static gboolean zfs_flush_cache(const ZfsDataset *dataset, const char *volume, GError **error)
 {
     g_auto(CstFd) fd = -1;
 
@@ -92,8 +94,8 @@ static gboolean write_out(const ZfsDataset *dataset, const char *volume, GError 
     return fd >= 0 && cst_device_write_out(fd, volume, error);
 }
 
-static gboolean tell_now(CstPoolState *state, const char *volume, const char *since, CstTask *task,
-                         CstChanged *changed, GError **error)
+static gboolean zfs_changed_now(CstPoolState *state, const char *volume, const char *since,
+                                CstTask *task, CstChanged *changed, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
     const ZfsDataset *dataset = zfs_look_volume(ZFS(state), volume, &datasets, error);
@@ -103,14 +105,14 @@ static gboolean tell_now(CstPoolState *state, const char *volume, const char *si
     CstUuid uuid;
     gboolean made, told;
 
-    if (!dataset || !write_out(dataset, volume, error))
+    if (!dataset || !zfs_flush_cache(dataset, volume, error))
         return FALSE;
     cst_uuid_generate(&uuid);
     name = cst_draft_name(cst_uuid_format(&uuid, token));
     whole = zfs_snapshot_of(dataset, name);
     made = zfs_change(ZFS(state), task, error, "zfs", "snapshot", whole, NULL);
     CST_CRASH_POINT("zfs.changed.snapshot");
-    told = made && tell_until(state, volume, since, name, task, changed, error);
+    told = made && zfs_changed_until(state, volume, since, name, task, changed, error);
     CST_CRASH_POINT("zfs.changed.told");
     /* A tool that was killed may have created the snapshot, so it is always removed. */
     if (!zfs_drop_snapshot(ZFS(state), &(ZfsSnapshot){.dataset = dataset->name, .name = name},
@@ -123,6 +125,6 @@ static gboolean tell_now(CstPoolState *state, const char *volume, const char *si
 gboolean zfs_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
                               const char *until, CstTask *task, CstChanged *changed, GError **error)
 {
-    return until ? tell_until(state, volume, since, until, task, changed, error)
-                 : tell_now(state, volume, since, task, changed, error);
+    return until ? zfs_changed_until(state, volume, since, until, task, changed, error)
+                 : zfs_changed_now(state, volume, since, task, changed, error);
 }

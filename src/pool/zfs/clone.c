@@ -142,17 +142,17 @@ gboolean zfs_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft 
 /* --- remains of dead processes ---------------------------------------------------------------- */
 
 /* A failure does not prevent the cleanup of other datasets. */
-static void warn(const CstPoolState *state, GError *why)
+static void zfs_warn_failure(const CstPoolState *state, GError *why)
 {
     if (why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
 }
 
 /* Calls @drop for each volume whose name matches @is_one and has a dead maker. */
-static void drop_dead(CstPoolState *state, const GPtrArray *datasets,
-                      gboolean (*is_one)(const char *name),
-                      gboolean (*drop)(const ZfsState *state, const GPtrArray *datasets,
-                                       const ZfsDataset *dataset, GError **error))
+static void zfs_drop_dead_volumes(CstPoolState *state, const GPtrArray *datasets,
+                                  gboolean (*is_one)(const char *name),
+                                  gboolean (*drop)(const ZfsState *state, const GPtrArray *datasets,
+                                                   const ZfsDataset *dataset, GError **error))
 {
     for (guint i = 0; i < datasets->len; i++) {
         const ZfsDataset *dataset = g_ptr_array_index(datasets, i);
@@ -161,7 +161,7 @@ static void drop_dead(CstPoolState *state, const GPtrArray *datasets,
 
         if (dataset->is_volume && is_one(name) && !cst_draft_maker_lives(name))
             drop(ZFS(state), datasets, dataset, &why);
-        warn(state, why);
+        zfs_warn_failure(state, why);
     }
 }
 
@@ -185,8 +185,8 @@ gboolean zfs_drop_drafts(CstPoolState *state, GError **error)
 
     if (!datasets)
         return FALSE;
-    drop_dead(state, datasets, cst_draft_is_old, zfs_swap_recover);
-    drop_dead(state, datasets, cst_draft_is, drop_half_made);
+    zfs_drop_dead_volumes(state, datasets, cst_draft_is_old, zfs_swap_recover);
+    zfs_drop_dead_volumes(state, datasets, cst_draft_is, drop_half_made);
     snapshots = zfs_read_snapshots(ZFS(state)->root, TRUE, error);
     for (guint i = 0; snapshots && i < snapshots->len; i++) {
         const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
@@ -194,7 +194,7 @@ gboolean zfs_drop_drafts(CstPoolState *state, GError **error)
 
         if (cst_draft_is(snapshot->name) && !cst_draft_maker_lives(snapshot->name))
             zfs_drop_snapshot(ZFS(state), snapshot, &why);
-        warn(state, why);
+        zfs_warn_failure(state, why);
     }
     return snapshots != NULL;
 }

@@ -42,7 +42,7 @@ static gboolean fail_not_found(const ZfsState *state, GError **error)
 }
 
 /* Consumes @datasets (may be NULL) and returns it if the root dataset is the expected one. */
-static GPtrArray *expected(const ZfsState *state, GPtrArray *datasets, GError **error)
+static GPtrArray *zfs_expect_root(const ZfsState *state, GPtrArray *datasets, GError **error)
 {
     g_autoptr(GPtrArray) owned = datasets;
     const ZfsDataset *root = datasets ? zfs_datasets_find(datasets, state->root) : NULL;
@@ -64,8 +64,8 @@ static GPtrArray *expected(const ZfsState *state, GPtrArray *datasets, GError **
  * Runs zfs list. If zfs does not find a named dataset, the report lacks that dataset and has all
  * other datasets.
  */
-static GPtrArray *list(const ZfsState *state, const char *const *argv, CstTask *task,
-                       GError **error)
+static GPtrArray *zfs_list_run(const ZfsState *state, const char *const *argv, CstTask *task,
+                               GError **error)
 {
     g_autofree char *out = NULL;
     GError *why = NULL;
@@ -77,15 +77,15 @@ static GPtrArray *list(const ZfsState *state, const char *const *argv, CstTask *
         }
         g_clear_error(&why);
     }
-    return expected(state, zfs_datasets_parse(out, error), error);
+    return zfs_expect_root(state, zfs_datasets_parse(out, error), error);
 }
 
-/* Like list(), for the cache. @all: @argv lists all datasets. Returns a new reference. */
-static ZfsReport *read_report(const ZfsState *state, const char *const *argv, gboolean all,
-                              CstTask *task, GError **error)
+/* Like zfs_list_run(), for the cache. @all: @argv lists all datasets. Returns a new reference. */
+static ZfsReport *zfs_list_cached(const ZfsState *state, const char *const *argv, gboolean all,
+                                  CstTask *task, GError **error)
 {
     guint changes = cst_report_cache_begin(&state->cache->reports);
-    GPtrArray *datasets = list(state, argv, task, error);
+    GPtrArray *datasets = zfs_list_run(state, argv, task, error);
     ZfsReport *report = datasets ? zfs_report_new(datasets, all) : NULL;
 
     CST_TEST_POINT("zfs.report.read");
@@ -106,7 +106,8 @@ static const char fields[] = ZFS_DATASET_FIELDS;
 
 #define LIST_DATASETS "zfs", "list", "-H", "-p", "-t", "filesystem,volume", "-o", fields
 
-static ZfsReport *read_some(const ZfsState *state, const char *const *names, GError **error)
+static ZfsReport *zfs_list_some_cached(const ZfsState *state, const char *const *names,
+                                       GError **error)
 {
     static const char *const begin[] = {LIST_DATASETS};
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -117,24 +118,24 @@ static ZfsReport *read_some(const ZfsState *state, const char *const *names, GEr
     for (; names && *names; names++)
         g_ptr_array_add(argv, (gpointer)*names);
     g_ptr_array_add(argv, NULL);
-    return read_report(state, (const char *const *)argv->pdata, FALSE, NULL, error);
+    return zfs_list_cached(state, (const char *const *)argv->pdata, FALSE, NULL, error);
 }
 
-static ZfsReport *read_all(const ZfsState *state, CstTask *task, GError **error)
+static ZfsReport *zfs_list_all_cached(const ZfsState *state, CstTask *task, GError **error)
 {
     const char *const argv[] = {LIST_DATASETS, "-r", state->root, NULL};
 
-    return read_report(state, argv, TRUE, task, error);
+    return zfs_list_cached(state, argv, TRUE, task, error);
 }
 
 GPtrArray *zfs_read(const ZfsState *state, const char *const *names, GError **error)
 {
-    return datasets_of(read_some(state, names, error));
+    return datasets_of(zfs_list_some_cached(state, names, error));
 }
 
 GPtrArray *zfs_read_all(const ZfsState *state, CstTask *task, GError **error)
 {
-    return datasets_of(read_all(state, task, error));
+    return datasets_of(zfs_list_all_cached(state, task, error));
 }
 
 /* --- cached reports --------------------------------------------------------------------------- */
@@ -158,8 +159,9 @@ static gpointer read_more(gpointer data, GError **error)
     const Query *query = data;
     const char *const names[] = {query->dataset, NULL};
 
-    return zfs_cache_has_some(query->state->cache) ? read_all(query->state, NULL, error)
-                                                   : read_some(query->state, names, error);
+    return zfs_cache_has_some(query->state->cache)
+               ? zfs_list_all_cached(query->state, NULL, error)
+               : zfs_list_some_cached(query->state, names, error);
 }
 
 const ZfsDataset *zfs_look(const ZfsState *state, const char *dataset, GPtrArray **ret_datasets,
@@ -213,8 +215,9 @@ static gboolean is_draft(const ZfsDataset *dataset)
  * Returns @found if it is a volume or a draft. NULL with NO_VOL; if @datasets is NULL, @error is
  * already set.
  */
-static const ZfsDataset *volume(const ZfsState *state, const char *name, const ZfsDataset *found,
-                                GPtrArray *datasets, GError **error)
+static const ZfsDataset *zfs_dataset_check_volume(const ZfsState *state, const char *name,
+                                                  const ZfsDataset *found, GPtrArray *datasets,
+                                                  GError **error)
 {
     if (!datasets || (found && (zfs_is_volume(state, found) || is_draft(found))))
         return found;
@@ -229,8 +232,9 @@ const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrA
     const char *const names[] = {dataset, NULL};
 
     *ret_datasets = zfs_read(state, names, error);
-    return volume(state, name, *ret_datasets ? zfs_datasets_find(*ret_datasets, dataset) : NULL,
-                  *ret_datasets, error);
+    return zfs_dataset_check_volume(
+        state, name, *ret_datasets ? zfs_datasets_find(*ret_datasets, dataset) : NULL,
+        *ret_datasets, error);
 }
 
 const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
@@ -239,11 +243,11 @@ const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrA
     g_autofree char *dataset = zfs_dataset_of(state, name);
     const ZfsDataset *found = zfs_look(state, dataset, ret_datasets, error);
 
-    return volume(state, name, found, *ret_datasets, error);
+    return zfs_dataset_check_volume(state, name, found, *ret_datasets, error);
 }
 
-static GPtrArray *list_snapshots(const char *dataset, const char *types, gboolean all,
-                                 GError **error)
+static GPtrArray *zfs_list_run_snapshots(const char *dataset, const char *types, gboolean all,
+                                         GError **error)
 {
     const char *const argv[] = {"zfs",
                                 "list",
@@ -265,12 +269,12 @@ static GPtrArray *list_snapshots(const char *dataset, const char *types, gboolea
 
 GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error)
 {
-    return list_snapshots(dataset, "snapshot", all, error);
+    return zfs_list_run_snapshots(dataset, "snapshot", all, error);
 }
 
 GPtrArray *zfs_read_history(const char *dataset, GError **error)
 {
-    return list_snapshots(dataset, "snapshot,bookmark", FALSE, error);
+    return zfs_list_run_snapshots(dataset, "snapshot,bookmark", FALSE, error);
 }
 
 ZfsPool *zfs_read_pool(const ZfsState *state, GError **error)

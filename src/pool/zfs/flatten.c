@@ -17,8 +17,9 @@
 #include <base/uuid.h>
 
 /* Makes the draft, with the block size and the reservation of the volume. */
-static gboolean make_draft(const ZfsState *state, const char *name, const ZfsDataset *dataset,
-                           const char *draft, CstVolDraft *ret_draft, GError **error)
+static gboolean zfs_flatten_make_draft(const ZfsState *state, const char *name,
+                                       const ZfsDataset *dataset, const char *draft,
+                                       CstVolDraft *ret_draft, GError **error)
 {
     g_autoptr(CstVolDef) def = cst_vol_def_new();
     g_autofree char *block = g_strdup_printf("%" G_GUINT64_FORMAT, dataset->block);
@@ -34,7 +35,8 @@ static gboolean make_draft(const ZfsState *state, const char *name, const ZfsDat
            zfs_open_draft(draft, def, ret_draft, error);
 }
 
-static gboolean copy_content(const ZfsDataset *dataset, CstBlob *to, CstTask *task, GError **error)
+static gboolean zfs_copy_content(const ZfsDataset *dataset, CstBlob *to, CstTask *task,
+                                 GError **error)
 {
     g_autoptr(CstBlob) from = zfs_node_blob(dataset->name, FALSE, error);
 
@@ -51,8 +53,8 @@ static gboolean fill_draft(const ZfsState *state, const char *name, const ZfsDat
 {
     g_autofree char *path = zfs_device_of(dataset->name);
     uint64_t writes = cst_device_count_writes(path);
-    gboolean filled = make_draft(state, name, dataset, draft, ret_draft, error) &&
-                      copy_content(dataset, ret_draft->blob, task, error);
+    gboolean filled = zfs_flatten_make_draft(state, name, dataset, draft, ret_draft, error) &&
+                      zfs_copy_content(dataset, ret_draft->blob, task, error);
 
     /* Close it before the rename, and before the write count is compared. */
     g_clear_pointer(&ret_draft->blob, cst_blob_unref);

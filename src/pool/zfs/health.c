@@ -34,7 +34,7 @@ static const char *const well[] = {"STATE", "ONLINE", "AVAIL", "INUSE", NULL};
 
 #define NO_ERRORS "errors: No known data errors"
 
-static CstHealthLevel level_of(const char *state)
+static CstHealthLevel zfs_health_level(const char *state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
         if (strcmp(levels[i].state, state) == 0)
@@ -45,7 +45,7 @@ static CstHealthLevel level_of(const char *state)
 /*
  * Returns "scan" for " scan: none requested"; NULL if the line continues the text of another key.
  */
-static char *key_of(const char *line)
+static char *status_line_key(const char *line)
 {
     const char *begin = line + strspn(line, " ");
     const char *colon = strchr(begin, ':');
@@ -63,7 +63,7 @@ static void end_note(CstPoolHealth *health, GString *note)
 }
 
 /* Parses a row of the device table: "name state read write checksum words…". */
-static void take_device(char *line, CstPoolHealth *health)
+static void status_parse_device(char *line, CstPoolHealth *health)
 {
     g_auto(GStrv) words = g_strsplit_set(g_strstrip(line), " \t", -1);
     const char *field[6] = {NULL};
@@ -90,7 +90,7 @@ void zfs_status_parse(const char *text, CstPoolHealth *health)
     gboolean devices = FALSE;
 
     for (char **line = lines; *line; line++) {
-        g_autofree char *key = key_of(*line);
+        g_autofree char *key = status_line_key(*line);
 
         if (key) {
             end_note(health, note);
@@ -98,7 +98,7 @@ void zfs_status_parse(const char *text, CstPoolHealth *health)
             if (g_strv_contains(keys, key))
                 g_string_append(note, g_strstrip(*line));
         } else if (devices) {
-            take_device(*line, health);
+            status_parse_device(*line, health);
         } else if (note->len > 0 && *g_strstrip(*line)) {
             g_string_append_printf(note, " %s", *line);
         }
@@ -116,7 +116,7 @@ gboolean zfs_health(CstPoolState *state, gboolean details, CstPoolHealth *health
     if (!health->state)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no ZFS pool '%s'"),
                         ZFS(state)->pool);
-    health->level = level_of(health->state);
+    health->level = zfs_health_level(health->state);
     if (!details || strcmp(health->state, ZFS_SUSPENDED) == 0)
         return TRUE;
     if (!zfs_report(argv, NULL, &out, error))

@@ -87,7 +87,7 @@ static gboolean run_with_key(CstPoolState *state, const char *const *argv, GErro
            change_with(ZFS(state), argv, &key, error);
 }
 
-static gboolean load_key(CstPoolState *state, const ZfsDataset *root, GError **error)
+static gboolean zfs_load_key(CstPoolState *state, const ZfsDataset *root, GError **error)
 {
     const char *const argv[] = {"zfs", "load-key", "-L", "prompt", root->encryption_root, NULL};
     g_autoptr(GPtrArray) datasets = NULL;
@@ -110,13 +110,13 @@ gboolean zfs_start(CstPoolState *state, GError **error)
 
     if (!root || !cst_may_change(error))
         return FALSE;
-    return !root->locked || !ZFS(state)->has_key || load_key(state, root, error);
+    return !root->locked || !ZFS(state)->has_key || zfs_load_key(state, root, error);
 }
 
 /* --- build ------------------------------------------------------------------------------------ */
 
 /* Borrowed from the definition. */
-static const char *device_path(const CstPoolState *state, guint i)
+static const char *zfs_device_path(const CstPoolState *state, guint i)
 {
     return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
 }
@@ -143,7 +143,7 @@ static gboolean check_build(CstPoolState *state, unsigned flags, GError **error)
 /*
  * An existing dataset is used, and never created anew. An error other than NOT_FOUND is returned.
  */
-static gboolean refuse_existing(const ZfsState *state, GError **error)
+static gboolean zfs_refuse_existing(const ZfsState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GPtrArray) datasets = zfs_read(state, NULL, &why);
@@ -159,10 +159,10 @@ static gboolean refuse_existing(const ZfsState *state, GError **error)
 }
 
 /* Without the overwrite flag, a device with any content is refused. */
-static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
+static gboolean zfs_check_devices(const CstPoolState *state, unsigned flags, GError **error)
 {
     for (guint i = 0; i < state->def->source.devices->len; i++) {
-        const char *path = device_path(state, i);
+        const char *path = zfs_device_path(state, i);
 
         if (!cst_device_refuse_used(path, error) ||
             (!(flags & CST_POOL_BUILD_OVERWRITE) && !cst_device_refuse_content(path, NULL, error)))
@@ -206,7 +206,7 @@ static gboolean make_pool(CstPoolState *state, unsigned flags, GError **error)
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
 
     for (guint i = 0; i < state->def->source.devices->len; i++)
-        if (!cst_device_clear(device_path(state, i), error))
+        if (!cst_device_clear(zfs_device_path(state, i), error))
             return FALSE;
     CST_CRASH_POINT("zfs.build.cleared");
     add_words(argv, (const char *[]){"zpool", "create", "-m", "none", "-O", ZFS_VOLMODE, NULL});
@@ -217,7 +217,7 @@ static gboolean make_pool(CstPoolState *state, unsigned flags, GError **error)
                                          "keylocation=prompt", NULL});
     g_ptr_array_add(argv, (gpointer)ZFS(state)->root);
     for (guint i = 0; i < state->def->source.devices->len; i++)
-        g_ptr_array_add(argv, (gpointer)device_path(state, i));
+        g_ptr_array_add(argv, (gpointer)zfs_device_path(state, i));
     return run_vector(state, argv, error);
 }
 
@@ -227,8 +227,8 @@ gboolean zfs_build(CstPoolState *state, unsigned flags, GError **error)
     g_autoptr(GPtrArray) datasets = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!check_build(state, flags, error) || !refuse_existing(ZFS(state), error) ||
-        (!inside && !check_devices(state, flags, error)) || !cst_may_change(error))
+    if (!check_build(state, flags, error) || !zfs_refuse_existing(ZFS(state), error) ||
+        (!inside && !zfs_check_devices(state, flags, error)) || !cst_may_change(error))
         return FALSE;
     if (inside)
         make_dataset(state, &why);
@@ -265,7 +265,7 @@ static gboolean refuse_content(const ZfsState *state, GError **error)
 }
 
 /* TRUE if the dataset is removed. FALSE with an error if it exists, or if ZFS fails. */
-static gboolean is_gone(const ZfsState *state, GError **why, GError **error)
+static gboolean zfs_dataset_is_gone(const ZfsState *state, GError **why, GError **error)
 {
     g_autoptr(GError) missing = NULL;
     g_autoptr(GPtrArray) left = zfs_read(state, NULL, &missing);
@@ -291,5 +291,5 @@ gboolean zfs_destroy(CstPoolState *state, unsigned flags, GError **error)
         !refuse_content(zfs, error) || !cst_may_change(error))
         return FALSE;
     zfs_change_idle(zfs, &why, lies_in_dataset(zfs) ? "zfs" : "zpool", "destroy", zfs->root, NULL);
-    return is_gone(zfs, &why, error);
+    return zfs_dataset_is_gone(zfs, &why, error);
 }

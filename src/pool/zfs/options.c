@@ -68,7 +68,7 @@ gboolean zfs_options_read(ZfsState *state, GError **error)
     return TRUE;
 }
 
-static void add(const CstPoolOption *option, GPtrArray *argv, GPtrArray *texts)
+static void zfs_option_add(const CstPoolOption *option, GPtrArray *argv, GPtrArray *texts)
 {
     char *text = g_strdup_printf("%s=%s", option->key, option->value);
 
@@ -91,7 +91,7 @@ gboolean zfs_options_add(const ZfsState *state, const GPtrArray *own, gboolean c
             if ((list == 0 && cst_options_get(own, option->key)) ||
                 (clone && g_strv_contains(for_ever, option->key)))
                 continue;
-            add(option, argv, texts);
+            zfs_option_add(option, argv, texts);
         }
     return TRUE;
 }

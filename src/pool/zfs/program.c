@@ -116,7 +116,7 @@ static GPtrArray *vector_new(const ZfsState *state, const char *dataset, const c
 }
 
 /* Whether the answer begins with the word. *ret_what: the affected object. */
-static gboolean says(const char *answer, const char *word, const char **ret_what)
+static gboolean answer_starts_with(const char *answer, const char *word, const char **ret_what)
 {
     size_t len = strlen(word);
 
@@ -152,7 +152,7 @@ static gboolean run_once(gpointer data, gboolean *ret_busy, GError **error)
     run->answer = zfs_answer_parse(out, error);
     if (!run->answer)
         return FALSE;
-    *ret_busy = says(run->answer, "busy", &what);
+    *ret_busy = answer_starts_with(run->answer, "busy", &what);
     /* The caller replaces this error, because it knows the object. */
     return !*ret_busy || cst_fail(error, CST_ERROR_BUSY, _("ZFS says that somebody has it in use"));
 }
@@ -189,17 +189,17 @@ static gboolean fail_by(const ZfsState *state, const char *answer, const char *d
 {
     const char *what = "";
 
-    if (says(answer, "root", &what))
+    if (answer_starts_with(answer, "root", &what))
         return zfs_fail_other_root(state, error);
-    if (says(answer, "gone", &what))
+    if (answer_starts_with(answer, "gone", &what))
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no ZFS dataset '%s'"), dataset);
-    if (says(answer, "other", &what))
+    if (answer_starts_with(answer, "other", &what))
         return cst_fail(error, CST_ERROR_STATE,
                         _("'%s' is another dataset than it was; refresh the pool to see it"),
                         dataset);
-    if (says(answer, "busy", &what))
+    if (answer_starts_with(answer, "busy", &what))
         return cst_fail(error, CST_ERROR_BUSY, _("somebody has '%s' open"), dataset);
-    if (says(answer, "error", &what)) {
+    if (answer_starts_with(answer, "error", &what)) {
         int number = (int)g_ascii_strtoll(what, NULL, 10);
 
         return cst_fail_errno(error, number ? number : EIO, _("ZFS refuses to change '%s'"),
@@ -218,13 +218,13 @@ ZfsEnd zfs_program_destroy(const ZfsState *state, const char *dataset, const cha
     g_ptr_array_add(run.argv, g_strdup(strchr(dataset, '@') ? "snapshot" : "volume"));
     if (!run_program(state, &run, error))
         return ZFS_UNKNOWN;
-    if (says(run.answer, "done", &what))
+    if (answer_starts_with(run.answer, "done", &what))
         return ZFS_DONE;
-    if (says(run.answer, "needed", &what)) {
+    if (answer_starts_with(run.answer, "needed", &what)) {
         cst_fail(error, CST_ERROR_BUSY, _("'%s' has a snapshot, '%s'"), dataset, what);
         return ZFS_NEEDED;
     }
-    if (says(run.answer, "gone", &what)) {
+    if (answer_starts_with(run.answer, "gone", &what)) {
         cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no ZFS dataset '%s'"), dataset);
         return ZFS_GONE;
     }
@@ -249,19 +249,19 @@ gboolean zfs_program_revert(const ZfsState *state, const ZfsRevert *revert, GErr
         g_ptr_array_add(run.argv, g_strdup(revert->bookmarks->pdata[i]));
     if (!run_program(state, &run, error))
         return FALSE;
-    if (says(run.answer, "done", &what))
+    if (answer_starts_with(run.answer, "done", &what))
         return TRUE;
-    if (says(run.answer, "newer", &what))
+    if (answer_starts_with(run.answer, "newer", &what))
         return cst_fail(error, CST_ERROR_BUSY,
                         _("somebody has just made '%s', which would be removed; nothing was "
                           "changed"),
                         what);
-    if (says(run.answer, "kept", &what))
+    if (answer_starts_with(run.answer, "kept", &what))
         return cst_fail(error, CST_ERROR_BUSY,
                         _("'%s' would be removed, and is kept by a hold or a clone; nothing was "
                           "changed"),
                         what);
-    if (says(run.answer, "lost", &what))
+    if (answer_starts_with(run.answer, "lost", &what))
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("snapshot '%s' of '%s' is gone, or another one"), revert->snapshot->name,
                         revert->dataset->name);

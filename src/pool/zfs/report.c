@@ -15,7 +15,7 @@
 #define NOTHING "-" /* value of a property that the dataset lacks */
 
 /* Always returns FALSE. @what: the invalid field. */
-static gboolean disbelieve(const char *what, GError **error)
+static gboolean zfs_fail_field(const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
                     _("ZFS's report is not to be believed (%s); look at it with 'zfs list'"), what);
@@ -41,7 +41,7 @@ static GPtrArray *parse_lines(const char *text, guint count, TakeFields take, GP
         g_auto(GStrv) fields = g_strsplit(line, "\t", -1);
 
         if (!end || g_strv_length(fields) != count) {
-            disbelieve(_("a line of another length"), error);
+            zfs_fail_field(_("a line of another length"), error);
             return NULL;
         }
         if (!take(fields, owned, error))
@@ -54,29 +54,29 @@ static GPtrArray *parse_lines(const char *text, guint count, TakeFields take, GP
 /* --- fields ----------------------------------------------------------------------------------- */
 
 /* Parses a number of bytes; "-" and "none" are 0. */
-static gboolean take_number(const char *text, const char *what, uint64_t *ret_number,
-                            GError **error)
+static gboolean zfs_parse_number(const char *text, const char *what, uint64_t *ret_number,
+                                 GError **error)
 {
     guint64 number = 0;
 
     if (strcmp(text, NOTHING) != 0 && strcmp(text, "none") != 0 &&
         !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &number, NULL))
-        return disbelieve(what, error);
+        return zfs_fail_field(what, error);
     *ret_number = number;
     return TRUE;
 }
 
 /* A guid is a 64-bit number, stored as text. */
-static gboolean take_guid(const char *text, char **ret_guid, GError **error)
+static gboolean zfs_parse_guid(const char *text, char **ret_guid, GError **error)
 {
     if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, NULL, NULL))
-        return disbelieve("guid", error);
+        return zfs_fail_field("guid", error);
     *ret_guid = g_strdup(text);
     return TRUE;
 }
 
 /* NULL if the dataset lacks the property. */
-static char *take_text(const char *text)
+static char *zfs_parse_text(const char *text)
 {
     return *text && strcmp(text, NOTHING) != 0 ? g_strdup(text) : NULL;
 }
@@ -113,43 +113,45 @@ static void dataset_free(gpointer data)
     g_free(dataset);
 }
 
-static gboolean take_sizes(char **fields, ZfsDataset *dataset, GError **error)
+static gboolean zfs_parse_sizes(char **fields, ZfsDataset *dataset, GError **error)
 {
-    return take_number(fields[DATASET_AVAILABLE], "available", &dataset->available, error) &&
-           take_number(fields[DATASET_REFERENCED], "referenced", &dataset->referenced, error) &&
-           take_number(fields[DATASET_SIZE], "volsize", &dataset->size, error) &&
-           take_number(fields[DATASET_RESERVED], "refreservation", &dataset->reserved, error) &&
-           take_number(fields[DATASET_BLOCK], "volblocksize", &dataset->block, error);
+    return zfs_parse_number(fields[DATASET_AVAILABLE], "available", &dataset->available, error) &&
+           zfs_parse_number(fields[DATASET_REFERENCED], "referenced", &dataset->referenced,
+                            error) &&
+           zfs_parse_number(fields[DATASET_SIZE], "volsize", &dataset->size, error) &&
+           zfs_parse_number(fields[DATASET_RESERVED], "refreservation", &dataset->reserved,
+                            error) &&
+           zfs_parse_number(fields[DATASET_BLOCK], "volblocksize", &dataset->block, error);
 }
 
-static gboolean take_dataset(char **fields, GPtrArray *into, GError **error)
+static gboolean zfs_parse_dataset(char **fields, GPtrArray *into, GError **error)
 {
     ZfsDataset *dataset = g_new0(ZfsDataset, 1);
 
     g_ptr_array_add(into, dataset);
     dataset->name = g_strdup(fields[DATASET_NAME]);
     dataset->is_volume = strcmp(fields[DATASET_TYPE], "volume") == 0;
-    dataset->compression = take_text(fields[DATASET_COMPRESSION]);
-    dataset->origin = take_text(fields[DATASET_ORIGIN]);
-    dataset->encryption_root = take_text(fields[DATASET_ENCRYPTION_ROOT]);
+    dataset->compression = zfs_parse_text(fields[DATASET_COMPRESSION]);
+    dataset->origin = zfs_parse_text(fields[DATASET_ORIGIN]);
+    dataset->encryption_root = zfs_parse_text(fields[DATASET_ENCRYPTION_ROOT]);
     dataset->locked = strcmp(fields[DATASET_KEY_STATUS], "unavailable") == 0;
-    dataset->replaces = take_text(fields[DATASET_REPLACES]);
+    dataset->replaces = zfs_parse_text(fields[DATASET_REPLACES]);
     if (!dataset->is_volume && strcmp(fields[DATASET_TYPE], "filesystem") != 0)
-        return disbelieve("type", error);
+        return zfs_fail_field("type", error);
     if (dataset->origin && !strchr(dataset->origin, '@'))
-        return disbelieve("origin", error);
-    if (!take_guid(fields[DATASET_GUID], &dataset->guid, error) ||
-        !take_sizes(fields, dataset, error))
+        return zfs_fail_field("origin", error);
+    if (!zfs_parse_guid(fields[DATASET_GUID], &dataset->guid, error) ||
+        !zfs_parse_sizes(fields, dataset, error))
         return FALSE;
     /* A volume has a size and a block size; callers divide by the latter. */
     if (dataset->is_volume && (dataset->size == 0 || dataset->block == 0))
-        return disbelieve("volsize", error);
+        return zfs_fail_field("volsize", error);
     return TRUE;
 }
 
 GPtrArray *zfs_datasets_parse(const char *text, GError **error)
 {
-    return parse_lines(text, DATASET_COUNT, take_dataset,
+    return parse_lines(text, DATASET_COUNT, zfs_parse_dataset,
                        g_ptr_array_new_with_free_func(dataset_free), error);
 }
 
@@ -188,7 +190,7 @@ static void snapshot_free(gpointer data)
     g_free(snapshot);
 }
 
-static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
+static gboolean zfs_parse_snapshot(char **fields, GPtrArray *into, GError **error)
 {
     ZfsSnapshot *snapshot = g_new0(ZfsSnapshot, 1);
     const char *name = fields[SNAPSHOT_NAME], *at = strpbrk(name, "@#");
@@ -198,15 +200,15 @@ static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
     g_ptr_array_add(into, snapshot);
     snapshot->clones = g_strsplit(strcmp(clones, NOTHING) == 0 ? "" : clones, ",", -1);
     if (!at || at == name || !at[1])
-        return disbelieve("name", error);
+        return zfs_fail_field("name", error);
     snapshot->dataset = g_strndup(name, (gsize)(at - name));
     snapshot->name = g_strdup(at + 1);
     snapshot->bookmark = *at == '#';
-    if (!take_guid(fields[SNAPSHOT_GUID], &snapshot->guid, error) ||
-        !take_number(fields[SNAPSHOT_TXG], "createtxg", &snapshot->txg, error) ||
-        !take_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
-        !take_number(fields[SNAPSHOT_SIZE], "volsize", &snapshot->size, error) ||
-        !take_number(fields[SNAPSHOT_USED], "used", &snapshot->used, error))
+    if (!zfs_parse_guid(fields[SNAPSHOT_GUID], &snapshot->guid, error) ||
+        !zfs_parse_number(fields[SNAPSHOT_TXG], "createtxg", &snapshot->txg, error) ||
+        !zfs_parse_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
+        !zfs_parse_number(fields[SNAPSHOT_SIZE], "volsize", &snapshot->size, error) ||
+        !zfs_parse_number(fields[SNAPSHOT_USED], "used", &snapshot->used, error))
         return FALSE;
     snapshot->created = (int64_t)created;
     return TRUE;
@@ -214,7 +216,7 @@ static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
 
 GPtrArray *zfs_snapshots_parse(const char *text, GError **error)
 {
-    return parse_lines(text, SNAPSHOT_COUNT, take_snapshot,
+    return parse_lines(text, SNAPSHOT_COUNT, zfs_parse_snapshot,
                        g_ptr_array_new_with_free_func(snapshot_free), error);
 }
 
@@ -243,7 +245,7 @@ ZfsPool *zfs_pool_copy(const ZfsPool *pool)
     return copy;
 }
 
-static gboolean take_pool(char **fields, GPtrArray *into, GError **error)
+static gboolean zfs_parse_pool(char **fields, GPtrArray *into, GError **error)
 {
     ZfsPool *pool = g_new0(ZfsPool, 1);
 
@@ -251,21 +253,21 @@ static gboolean take_pool(char **fields, GPtrArray *into, GError **error)
     pool->name = g_strdup(fields[POOL_NAME]);
     pool->health = g_strdup(fields[POOL_HEALTH]);
     /* A pool that has lost its devices has no sizes. */
-    return take_guid(fields[POOL_GUID], &pool->guid, error) &&
-           take_number(fields[POOL_SIZE], "size", &pool->size, error) &&
-           take_number(fields[POOL_ALLOCATED], "allocated", &pool->allocated, error);
+    return zfs_parse_guid(fields[POOL_GUID], &pool->guid, error) &&
+           zfs_parse_number(fields[POOL_SIZE], "size", &pool->size, error) &&
+           zfs_parse_number(fields[POOL_ALLOCATED], "allocated", &pool->allocated, error);
 }
 
 ZfsPool *zfs_pool_parse(const char *text, GError **error)
 {
     g_autoptr(GPtrArray) pools =
-        parse_lines(text, POOL_COUNT, take_pool,
+        parse_lines(text, POOL_COUNT, zfs_parse_pool,
                     g_ptr_array_new_with_free_func((GDestroyNotify)zfs_pool_free), error);
 
     if (!pools)
         return NULL;
     if (pools->len != 1) {
-        disbelieve("name", error);
+        zfs_fail_field("name", error);
         return NULL;
     }
     return g_ptr_array_steal_index(pools, 0);
@@ -285,14 +287,14 @@ char *zfs_answer_parse(const char *text, GError **error)
 
     if (len <= begin + end || !g_str_has_prefix(line, ANSWER_BEGIN) ||
         !g_str_has_suffix(line, ANSWER_END)) {
-        disbelieve(_("no answer of a program"), error);
+        zfs_fail_field(_("no answer of a program"), error);
         return NULL;
     }
     answer = g_strndup(line + begin, len - begin - end);
     for (const char *p = answer; *p; p++)
         if (!g_ascii_isalnum(*p) && !strchr(ANSWER_LETTERS, *p)) {
             g_free(answer);
-            disbelieve(_("no answer of a program"), error);
+            zfs_fail_field(_("no answer of a program"), error);
             return NULL;
         }
     return answer;

@@ -22,7 +22,8 @@ static void add_size_option(CstVolumeExtra *extra, const char *key, uint64_t byt
 }
 
 /* The origin of a clone may be anywhere in the ZFS pool. */
-static void take_origin(const ZfsState *state, const ZfsDataset *dataset, CstVolumeExtra *extra)
+static void volume_set_zfs_origin(const ZfsState *state, const ZfsDataset *dataset,
+                                  CstVolumeExtra *extra)
 {
     g_autofree char *origin = NULL;
     const char *volume;
@@ -37,7 +38,7 @@ static void take_origin(const ZfsState *state, const ZfsDataset *dataset, CstVol
     extra->backing_trust = CST_TRUST_NAMED;
 }
 
-static CstVolume *volume_of(const ZfsState *state, const ZfsDataset *dataset)
+static CstVolume *zfs_dataset_to_volume(const ZfsState *state, const ZfsDataset *dataset)
 {
     CstVolume *volume = cst_volume_new(zfs_volume_of(state, dataset->name));
     CstVolumeExtra *extra = cst_volume_extra(volume);
@@ -49,7 +50,7 @@ static CstVolume *volume_of(const ZfsState *state, const ZfsDataset *dataset)
     volume->allocation = MAX(dataset->reserved, dataset->referenced);
     cst_device_take_node(volume, path);
     extra->key = g_strdup(dataset->name);
-    take_origin(state, dataset, extra);
+    volume_set_zfs_origin(state, dataset, extra);
     add_size_option(extra, "volblocksize", dataset->block);
     if (dataset->compression)
         cst_options_add(&extra->options, "compression", dataset->compression);
@@ -72,7 +73,7 @@ gboolean zfs_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErro
 
         if (!zfs_is_shown(ZFS(state), dataset))
             continue;
-        volume = volume_of(ZFS(state), dataset);
+        volume = zfs_dataset_to_volume(ZFS(state), dataset);
         scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
     }
     /* After a full scan the caller expects exact sizes, so drop the estimate. */
@@ -92,8 +93,8 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
         return zfs_prove(ZFS(state), error);
     found = zfs_look(ZFS(state), dataset, &datasets, error);
     if (found && zfs_is_volume(ZFS(state), found))
-        *ret_volume =
-            cst_device_newest(known ? cst_volume_ref(known) : NULL, volume_of(ZFS(state), found));
+        *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL,
+                                        zfs_dataset_to_volume(ZFS(state), found));
     return datasets != NULL;
 }
 

@@ -24,8 +24,8 @@
 
 /* --- list ------------------------------------------------------------------------------------- */
 
-static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
-                               GError **error)
+static gboolean zfs_snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                                  GError **error)
 {
     g_auto(ZfsLookup) found = {0};
 
@@ -50,7 +50,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
 /* --- create, rename, remove ------------------------------------------------------------------- */
 
 /* Fails with EXISTS if a snapshot has that name. */
-static gboolean refuse_taken(const ZfsLookup *found, const char *volume, GError **error)
+static gboolean zfs_refuse_snapshot_name(const ZfsLookup *found, const char *volume, GError **error)
 {
     return !found->snapshot || cst_fail_snapshot_exists(volume, found->snapshot->name, error);
 }
@@ -76,8 +76,8 @@ static gboolean check_done(CstPoolState *state, const char *volume, const char *
     return FALSE;
 }
 
-static gboolean create_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+static gboolean zfs_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                    const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL;
@@ -87,7 +87,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
                         _("snapshots of ZFS have no size of their own"));
     if (!zfs_snapshot_name_check(name, error) || !zfs_look_up(state, volume, name, &found, error) ||
-        !refuse_taken(&found, volume, error))
+        !zfs_refuse_snapshot_name(&found, volume, error))
         return FALSE;
     whole = zfs_snapshot_of(found.volume, name);
     CST_CRASH_POINT("zfs.snapshot.before");
@@ -97,7 +97,8 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
 }
 
 /* Returns the full names, "DATASET@NAME", of the requested snapshots. The caller unrefs it. */
-static GPtrArray *wanted_of(const ZfsState *state, const char *const *volumes, const char *name)
+static GPtrArray *zfs_snapshot_full_names(const ZfsState *state, const char *const *volumes,
+                                          const char *name)
 {
     GPtrArray *wanted = g_ptr_array_new_with_free_func(g_free);
 
@@ -107,8 +108,8 @@ static GPtrArray *wanted_of(const ZfsState *state, const char *const *volumes, c
 }
 
 /* Counts the existing snapshots of @wanted. *ret_first: the index of the first one. */
-static gboolean count_there(const ZfsState *state, const GPtrArray *wanted, guint *ret_count,
-                            guint *ret_first, GError **error)
+static gboolean zfs_count_existing(const ZfsState *state, const GPtrArray *wanted, guint *ret_count,
+                                   guint *ret_first, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(state->root, TRUE, error);
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -142,15 +143,15 @@ static gboolean check_all_free(CstPoolState *state, const char *const *volumes, 
         if (!found || !zfs_is_volume(ZFS(state), found))
             return cst_fail_no_volume(volumes[i], error);
     }
-    return count_there(ZFS(state), wanted, &count, &first, error) &&
+    return zfs_count_existing(ZFS(state), wanted, &count, &first, error) &&
            (count == 0 || cst_fail_snapshot_exists(volumes[first], name, error));
 }
 
 /* ZFS creates the snapshots of one command in one transaction group, completely or not at all. */
-static gboolean create_snapshots(CstPoolState *state, const char *const *volumes, const char *name,
-                                 CstTask *task, GError **error)
+static gboolean zfs_snapshots_create(CstPoolState *state, const char *const *volumes,
+                                     const char *name, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) wanted = wanted_of(ZFS(state), volumes, name);
+    g_autoptr(GPtrArray) wanted = zfs_snapshot_full_names(ZFS(state), volumes, name);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) why = NULL;
     guint count, first;
@@ -166,7 +167,7 @@ static gboolean create_snapshots(CstPoolState *state, const char *const *volumes
     CST_CRASH_POINT("zfs.snapshots.before");
     zfs_change_vector(ZFS(state), argv, task, &why);
     CST_CRASH_POINT("zfs.snapshots.made");
-    if (!count_there(ZFS(state), wanted, &count, &first, error))
+    if (!zfs_count_existing(ZFS(state), wanted, &count, &first, error))
         return FALSE;
     if (count == wanted->len)
         return TRUE;
@@ -178,8 +179,8 @@ static gboolean create_snapshots(CstPoolState *state, const char *const *volumes
     return FALSE;
 }
 
-static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const char *new_name, GError **error)
+static gboolean zfs_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                    const char *new_name, GError **error)
 {
     g_auto(ZfsLookup) found = {0}, taken = {0};
     g_autofree char *from = NULL, *to = NULL;
@@ -188,7 +189,7 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
     if (!zfs_snapshot_name_check(new_name, error) ||
         !zfs_find_snapshot(state, volume, name, &found, error) ||
         !zfs_look_up(state, volume, new_name, &taken, error) ||
-        !refuse_taken(&taken, volume, error))
+        !zfs_refuse_snapshot_name(&taken, volume, error))
         return FALSE;
     from = zfs_snapshot_of(found.volume, name);
     to = zfs_snapshot_of(found.volume, new_name);
@@ -197,22 +198,22 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
 }
 
 /* Fails with BUSY, naming it, if the snapshot has a clone. */
-static gboolean refuse_clones(const ZfsSnapshot *snapshot, const char *volume, GError **error)
+static gboolean zfs_refuse_clones(const ZfsSnapshot *snapshot, const char *volume, GError **error)
 {
     return !*snapshot->clones ||
            cst_fail(error, CST_ERROR_BUSY, _("snapshot '%s' of volume '%s' has a clone, '%s'"),
                     snapshot->name, volume, *snapshot->clones);
 }
 
-static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+static gboolean zfs_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
+                                    CstTask *task, GError **error)
 {
     g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL;
     g_autoptr(GError) why = NULL;
 
     if (!zfs_find_snapshot(state, volume, name, &found, error) ||
-        !refuse_clones(found.snapshot, volume, error))
+        !zfs_refuse_clones(found.snapshot, volume, error))
         return FALSE;
     whole = zfs_snapshot_of(found.volume, name);
     if (zfs_program_destroy(ZFS(state), whole, found.snapshot->guid, &why) == ZFS_DONE)
@@ -280,8 +281,8 @@ static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, co
  * Removes the newer snapshots and rolls back in one step. In this step ZFS verifies that no newer
  * snapshot exists besides the ones found here.
  */
-static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                const GPtrArray *agreed, CstTask *task, GError **error)
+static gboolean zfs_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                    const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(ZfsLookup) found = {0};
     g_autoptr(GPtrArray) history = NULL, newer = g_ptr_array_new();
@@ -382,8 +383,8 @@ static CstBlob *view_new(CstPoolState *state, const char *dataset, GError **erro
     return &view->head;
 }
 
-static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              GError **error)
+static CstBlob *zfs_snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                                  GError **error)
 {
     g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL, *dataset = NULL;
@@ -406,13 +407,13 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 
 const CstSnapshotBackend zfs_snapshots = {
     .of_drafts = TRUE,
-    .list = list_snapshots,
-    .create = create_snapshot,
-    .create_many = create_snapshots,
+    .list = zfs_snapshot_list,
+    .create = zfs_snapshot_create,
+    .create_many = zfs_snapshots_create,
     .revert_loses = revert_loses,
-    .revert = revert_snapshot,
-    .remove = remove_snapshot,
-    .rename = rename_snapshot,
-    .open = open_snapshot,
+    .revert = zfs_snapshot_revert,
+    .remove = zfs_snapshot_remove,
+    .rename = zfs_snapshot_rename,
+    .open = zfs_snapshot_open,
     .changed = zfs_snapshot_changed,
 };

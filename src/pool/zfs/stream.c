@@ -60,12 +60,12 @@ enum {
 #define FEATURES(version) (((version) >> 2) & 0x3fffffff)
 #define SUBSTREAM         1 /* of one dataset */
 
-static gboolean corrupt(GError **error)
+static gboolean stream_fail_corrupt(GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("what 'zfs send' says is no stream of a volume"));
 }
 
-static uint64_t get64(const ZfsStream *stream, size_t at)
+static uint64_t stream_get_u64(const ZfsStream *stream, size_t at)
 {
     uint64_t value;
 
@@ -73,7 +73,7 @@ static uint64_t get64(const ZfsStream *stream, size_t at)
     return stream->big_endian ? GUINT64_FROM_BE(value) : GUINT64_FROM_LE(value);
 }
 
-static uint32_t get32(const ZfsStream *stream, size_t at)
+static uint32_t stream_get_u32(const ZfsStream *stream, size_t at)
 {
     uint32_t value;
 
@@ -84,23 +84,24 @@ static uint32_t get32(const ZfsStream *stream, size_t at)
 /* --- ranges ----------------------------------------------------------------------------------- */
 
 /* Marks all bytes from @offset on as changed. No range after @offset may have been reported yet. */
-static gboolean cut(ZfsStream *stream, uint64_t offset, GError **error)
+static gboolean stream_truncate_range(ZfsStream *stream, uint64_t offset, GError **error)
 {
     if (offset < stream->last)
-        return corrupt(error);
+        return stream_fail_corrupt(error);
     stream->cut = stream->was_cut ? MIN(stream->cut, offset) : offset;
     stream->was_cut = TRUE;
     return TRUE;
 }
 
-static gboolean add(ZfsStream *stream, uint64_t offset, uint64_t length, GError **error)
+static gboolean stream_add_range(ZfsStream *stream, uint64_t offset, uint64_t length,
+                                 GError **error)
 {
     uint64_t end = stream->was_cut ? stream->cut : stream->changed->capacity;
 
     if (offset < stream->last)
-        return corrupt(error);
+        return stream_fail_corrupt(error);
     if (offset > end || length > end - offset)
-        return cut(stream, offset, error);
+        return stream_truncate_range(stream, offset, error);
     stream->last = offset + length;
     stream->full = !cst_changed_add(stream->changed, offset, length);
     return TRUE;
@@ -108,97 +109,100 @@ static gboolean add(ZfsStream *stream, uint64_t offset, uint64_t length, GError 
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static gboolean take_begin(ZfsStream *stream, GError **error)
+static gboolean stream_parse_begin(ZfsStream *stream, GError **error)
 {
     uint64_t version;
 
     if (stream->begun)
-        return corrupt(error);
+        return stream_fail_corrupt(error);
     stream->big_endian = FALSE;
-    if (get64(stream, 8) != MAGIC)
+    if (stream_get_u64(stream, 8) != MAGIC)
         stream->big_endian = TRUE;
-    version = get64(stream, 16);
-    if (get64(stream, 8) != MAGIC || get32(stream, 0) != BEGIN || KIND(version) != SUBSTREAM)
-        return corrupt(error);
+    version = stream_get_u64(stream, 16);
+    if (stream_get_u64(stream, 8) != MAGIC || stream_get_u32(stream, 0) != BEGIN ||
+        KIND(version) != SUBSTREAM)
+        return stream_fail_corrupt(error);
     if (FEATURES(version) & ~(uint64_t)KNOWN)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'zfs send' makes streams that are not known here (features %#x)"),
                         (unsigned)FEATURES(version));
-    if (get64(stream, 40) != stream->to || get64(stream, 48) != stream->from)
+    if (stream_get_u64(stream, 40) != stream->to || stream_get_u64(stream, 48) != stream->from)
         return cst_fail(error, CST_ERROR_STATE, _("the snapshots have been replaced meanwhile"));
     stream->begun = TRUE;
-    stream->skip = get32(stream, 4);
+    stream->skip = stream_get_u32(stream, 4);
     return TRUE;
 }
 
-static gboolean take_object(ZfsStream *stream, GError **error)
+static gboolean stream_parse_object(ZfsStream *stream, GError **error)
 {
-    uint32_t bonus = get32(stream, 28), raw = get32(stream, 36);
+    uint32_t bonus = stream_get_u32(stream, 28), raw = stream_get_u32(stream, 36);
 
     stream->skip = raw ? raw : cst_round_up(bonus, 8);
-    return stream->skip <= MAX_DATA || corrupt(error);
+    return stream->skip <= MAX_DATA || stream_fail_corrupt(error);
 }
 
 /*
  * If the content object is freed, it is created anew with the content of the later records, so all
  * of it may have changed.
  */
-static gboolean take_free_objects(ZfsStream *stream, GError **error)
+static gboolean stream_parse_free_objects(ZfsStream *stream, GError **error)
 {
-    uint64_t first = get64(stream, 8), count = get64(stream, 16);
+    uint64_t first = stream_get_u64(stream, 8), count = stream_get_u64(stream, 16);
 
-    return first > CONTENT || count <= CONTENT - first || cut(stream, 0, error);
+    return first > CONTENT || count <= CONTENT - first || stream_truncate_range(stream, 0, error);
 }
 
 /* The payload may be compressed. */
-static gboolean take_write(ZfsStream *stream, GError **error)
+static gboolean stream_parse_write(ZfsStream *stream, GError **error)
 {
-    uint64_t length = get64(stream, 32);
+    uint64_t length = stream_get_u64(stream, 32);
 
-    stream->skip = stream->record[50] ? get64(stream, 96) : length;
+    stream->skip = stream->record[50] ? stream_get_u64(stream, 96) : length;
     if (stream->skip > MAX_DATA || length > MAX_DATA)
-        return corrupt(error);
-    return get64(stream, 8) != CONTENT || add(stream, get64(stream, 24), length, error);
+        return stream_fail_corrupt(error);
+    return stream_get_u64(stream, 8) != CONTENT ||
+           stream_add_range(stream, stream_get_u64(stream, 24), length, error);
 }
 
 /* FREE, WRITE_BYREF, WRITE_EMBEDDED and REDACT have their range at the same position. */
-static gboolean take_range(ZfsStream *stream, GError **error)
+static gboolean stream_parse_range(ZfsStream *stream, GError **error)
 {
-    return get64(stream, 8) != CONTENT || add(stream, get64(stream, 16), get64(stream, 24), error);
+    return stream_get_u64(stream, 8) != CONTENT ||
+           stream_add_range(stream, stream_get_u64(stream, 16), stream_get_u64(stream, 24), error);
 }
 
-static gboolean take_embedded(ZfsStream *stream, GError **error)
+static gboolean stream_parse_embedded(ZfsStream *stream, GError **error)
 {
-    stream->skip = cst_round_up(get32(stream, 52), 8);
+    stream->skip = cst_round_up(stream_get_u32(stream, 52), 8);
     if (stream->skip > MAX_DATA)
-        return corrupt(error);
-    return take_range(stream, error);
+        return stream_fail_corrupt(error);
+    return stream_parse_range(stream, error);
 }
 
-static gboolean take_spill(ZfsStream *stream, GError **error)
+static gboolean stream_parse_spill(ZfsStream *stream, GError **error)
 {
-    uint64_t compressed = get64(stream, 40);
+    uint64_t compressed = stream_get_u64(stream, 40);
 
-    stream->skip = compressed ? compressed : get64(stream, 16);
-    return stream->skip <= MAX_DATA || corrupt(error);
+    stream->skip = compressed ? compressed : stream_get_u64(stream, 16);
+    return stream->skip <= MAX_DATA || stream_fail_corrupt(error);
 }
 
-static gboolean take_record(ZfsStream *stream, GError **error)
+static gboolean stream_parse_record(ZfsStream *stream, GError **error)
 {
     if (!stream->begun)
-        return take_begin(stream, error);
-    switch (get32(stream, 0)) {
-    case OBJECT: return take_object(stream, error);
-    case FREEOBJECTS: return take_free_objects(stream, error);
-    case WRITE: return take_write(stream, error);
+        return stream_parse_begin(stream, error);
+    switch (stream_get_u32(stream, 0)) {
+    case OBJECT: return stream_parse_object(stream, error);
+    case FREEOBJECTS: return stream_parse_free_objects(stream, error);
+    case WRITE: return stream_parse_write(stream, error);
     case FREE:
     case WRITE_BYREF:
-    case REDACT: return take_range(stream, error);
-    case WRITE_EMBEDDED: return take_embedded(stream, error);
-    case SPILL: return take_spill(stream, error);
+    case REDACT: return stream_parse_range(stream, error);
+    case WRITE_EMBEDDED: return stream_parse_embedded(stream, error);
+    case SPILL: return stream_parse_spill(stream, error);
     case OBJECT_RANGE: return TRUE;
     case END: stream->ended = TRUE; return TRUE;
-    default: return corrupt(error);
+    default: return stream_fail_corrupt(error);
     }
 }
 
@@ -218,11 +222,11 @@ gboolean zfs_stream_take(ZfsStream *stream, const void *bytes, size_t length, GE
             continue;
         }
         if (stream->ended)
-            return corrupt(error);
+            return stream_fail_corrupt(error);
         memcpy(stream->record + stream->have, at, taken);
         at += taken;
         stream->have = (stream->have + taken) % ZFS_RECORD_SIZE;
-        if (stream->have == 0 && !take_record(stream, error))
+        if (stream->have == 0 && !stream_parse_record(stream, error))
             return FALSE;
     }
     return TRUE;

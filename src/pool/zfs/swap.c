@@ -118,7 +118,7 @@ gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, cons
  * The snapshots of a draft have no dependents. If another process has dropped the draft, the call
  * succeeds.
  */
-static gboolean drop_snapshots(const ZfsState *state, const char *draft, GError **error)
+static gboolean zfs_drop_draft_snapshots(const ZfsState *state, const char *draft, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(draft, FALSE, &why);
@@ -145,5 +145,6 @@ gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error
         return cst_fail(error, CST_ERROR_STATE,
                         _("the volume that '%s' was to replace has not got its name back yet"),
                         draft);
-    return drop_snapshots(state, draft, error) && zfs_destroy_dataset(state, draft, error);
+    return zfs_drop_draft_snapshots(state, draft, error) &&
+           zfs_destroy_dataset(state, draft, error);
 }

@@ -47,7 +47,7 @@ static const CstToolMeaning meanings[] = {
 };
 
 /* Runs @tool. The caller sets the vector, the time limit and the input. */
-static gboolean run(CstTool tool, CstTask *task, char **ret_out, GError **error)
+static gboolean zfs_tool_run(CstTool tool, CstTask *task, char **ret_out, GError **error)
 {
     tool.package = "zfsutils-linux";
     tool.meanings = meanings;
@@ -57,7 +57,8 @@ static gboolean run(CstTool tool, CstTask *task, char **ret_out, GError **error)
 
 gboolean zfs_report(const char *const *argv, CstTask *task, char **ret_out, GError **error)
 {
-    return run((CstTool){.argv = argv, .timeout_s = zfs_host.report_s}, task, ret_out, error);
+    return zfs_tool_run((CstTool){.argv = argv, .timeout_s = zfs_host.report_s}, task, ret_out,
+                        error);
 }
 
 gboolean zfs_report_stream(const char *const *argv, CstChildTake take, gpointer data, CstTask *task,
@@ -65,7 +66,7 @@ gboolean zfs_report_stream(const char *const *argv, CstChildTake take, gpointer 
 {
     const CstChildStream stream = {.take = take, .data = data, .silence_s = zfs_host.report_s};
 
-    return run((CstTool){.argv = argv, .stream = &stream}, task, NULL, error);
+    return zfs_tool_run((CstTool){.argv = argv, .stream = &stream}, task, NULL, error);
 }
 
 gboolean zfs_change_with(const char *const *argv, const void *input, size_t length, char **ret_out,
@@ -74,12 +75,12 @@ gboolean zfs_change_with(const char *const *argv, const void *input, size_t leng
     const CstTool tool = {
         .argv = argv, .timeout_s = zfs_host.change_s, .input = input, .input_len = length};
 
-    return run(tool, NULL, ret_out, error);
+    return zfs_tool_run(tool, NULL, ret_out, error);
 }
 
 gboolean zfs_changev(const char *const *argv, CstTask *task, GError **error)
 {
-    return run((CstTool){.argv = argv, .timeout_s = zfs_host.change_s}, task, NULL, error);
+    return zfs_tool_run((CstTool){.argv = argv, .timeout_s = zfs_host.change_s}, task, NULL, error);
 }
 
 GPtrArray *zfs_vector(const char *tool, va_list args)

@@ -142,7 +142,7 @@ gboolean zfs_reserve_empty(CstPoolState *state, const CstVolDef *def, CstVolDraf
 }
 
 /* Sets the owner. A failure is only logged, because the volume exists. */
-static void settle_owner(const CstPoolState *state, int fd, const CstVolDef *def)
+static void zfs_set_owner(const CstPoolState *state, int fd, const CstVolDef *def)
 {
     g_autoptr(GError) why = NULL;
 
@@ -152,7 +152,8 @@ static void settle_owner(const CstPoolState *state, int fd, const CstVolDef *def
 }
 
 /* Whether the volume exists after a zfs create that returned @why (NULL: success). */
-static gboolean check_made(const ZfsState *state, const char *dataset, GError **why, GError **error)
+static gboolean zfs_check_created(const ZfsState *state, const char *dataset, GError **why,
+                                  GError **error)
 {
     const char *const names[] = {dataset, NULL};
     g_autoptr(GPtrArray) datasets = zfs_read(state, names, error);
@@ -184,9 +185,9 @@ gboolean zfs_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
     if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     /* An open device verifies the creation without a report. */
-    if (fd < 0 && !check_made(ZFS(state), dataset, &why, error))
+    if (fd < 0 && !zfs_check_created(ZFS(state), dataset, &why, error))
         return FALSE;
-    settle_owner(state, fd, def);
+    zfs_set_owner(state, fd, def);
     return TRUE;
 }
 
@@ -212,7 +213,7 @@ gboolean zfs_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef
         return FALSE;
     }
     CST_CRASH_POINT("zfs.commit.renamed");
-    settle_owner(state, cst_blob_file_fd(draft->blob), def);
+    zfs_set_owner(state, cst_blob_file_fd(draft->blob), def);
     return TRUE;
 }
 

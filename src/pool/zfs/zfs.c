@@ -13,7 +13,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-static void state_free(CstPoolState *state)
+static void zfs_state_free(CstPoolState *state)
 {
     ZfsState *zfs = ZFS(state);
 
@@ -38,7 +38,7 @@ static CstPoolState *zfs_open(const CstPoolDef *def, GError **error)
     zfs->pool = g_strndup(zfs->root, strcspn(zfs->root, "/"));
     if (zfs_root_check(zfs->root, error) && zfs_options_read(zfs, error))
         return &zfs->head;
-    state_free(&zfs->head);
+    zfs_state_free(&zfs->head);
     return NULL;
 }
 
@@ -98,7 +98,7 @@ const CstBackend cst_zfs_backend = {
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .secret_options = secret_options,
     .open = zfs_open,
-    .close = state_free,
+    .close = zfs_state_free,
     .check = zfs_check,
     .touch = zfs_touch,
     .scan = zfs_scan,

@@ -47,7 +47,7 @@ static char *work_name(CstTask *task)
                            (unsigned)uid, (guint64)id);
 }
 
-static gboolean refuse_held(const VolumeHolder *holder, GError **error)
+static gboolean claim_fail_held(const VolumeHolder *holder, GError **error)
 {
     g_autofree char *work = work_name(holder->task);
 
@@ -95,7 +95,7 @@ static const VolumeHolder *any_holder(const CstPool *pool)
  * Waits until no other change of the pool is running. BUSY when the task's maximal wait is over.
  * Requires the lock.
  */
-static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GError **error)
+static gboolean claim_wait_for_change(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
     GError *why = NULL;
 
@@ -111,7 +111,7 @@ static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GEr
 }
 
 /* Returns FALSE with UNREACHABLE while the pool's storage does not answer. Requires the lock. */
-static gboolean storage_answers(const CstPool *pool, GError **error)
+static gboolean claim_check_storage(const CstPool *pool, GError **error)
 {
     return !pool->state || cst_pool_state_answers(pool->state, error);
 }
@@ -128,13 +128,13 @@ static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GEr
     /*
      * pool_wait() releases the lock, so the holder may have been freed. Search again in each round.
      */
-    while (pool->claimed > 0 && storage_answers(pool, NULL)) {
+    while (pool->claimed > 0 && claim_check_storage(pool, NULL)) {
         const VolumeHolder *holder = any_holder(pool);
 
         if (!holder->stream && pool_wait(pool, task, since, &why))
             continue;
         if (!why)
-            return refuse_held(holder->stream ? holder : any_holder(pool), error);
+            return claim_fail_held(holder->stream ? holder : any_holder(pool), error);
         g_propagate_error(error, why);
         return FALSE;
     }
@@ -155,7 +155,7 @@ static gboolean enter_change(CstPool *pool, CstTask *task, GError **error)
     gint64 since = 0;
     gboolean done;
 
-    if (!wait_for_others(pool, task, &since, error))
+    if (!claim_wait_for_change(pool, task, &since, error))
         return FALSE;
     /*
      * Admit no new claim from here on, so that a steady stream of short claims cannot starve the
@@ -249,7 +249,7 @@ static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
 
 static gboolean refuse_claim(const CstPool *pool, const VolumeHolder *conflict, GError **error)
 {
-    return conflict ? refuse_held(conflict, error) : refuse_changing(pool, error);
+    return conflict ? claim_fail_held(conflict, error) : refuse_changing(pool, error);
 }
 
 /*
@@ -284,7 +284,7 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
         if (claim->at_once || (conflict && refuses_at_once(conflict, claim)))
             return refuse_claim(pool, conflict, error);
         /* The current holder may never end. */
-        if (!storage_answers(pool, error))
+        if (!claim_check_storage(pool, error))
             return FALSE;
         if (pool_wait(pool, claim->task, &since, &why))
             continue;
@@ -300,8 +300,8 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
  * Records that @claim holds @name. The pool owns the record until remove_holder(); the claim
  * borrows it. Requires the pool's lock.
  */
-static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const char *name,
-                                ClaimKind kind)
+static VolumeHolder *claim_add_holder(CstPool *pool, const VolumeClaim *claim, const char *name,
+                                      ClaimKind kind)
 {
     VolumeHolder *holder = g_new0(VolumeHolder, 1);
     GPtrArray *holders = g_hash_table_lookup(pool->claims, name);
@@ -343,7 +343,7 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     g_mutex_lock(&pool->lock);
     free = wait_until_free(claim, pool, name, kind, error);
     if (free) {
-        claim->holder = add_holder(pool, claim, name, kind);
+        claim->holder = claim_add_holder(pool, claim, name, kind);
         claim->state = cst_pool_state_ref(pool->state);
     }
     g_mutex_unlock(&pool->lock);

@@ -5,7 +5,7 @@
  * that ends is first removed from the table, so that one thread owns it.
  *
  * A connection may end while a job is being begun. The job is not in the table yet and cannot be
- * interrupted. In this case add() finds the table closed and abandons the job.
+ * interrupted. In this case client_job_add() finds the table closed and abandons the job.
  */
 #include <service/client_jobs.h>
 
@@ -101,7 +101,7 @@ uint64_t cst_client_jobs_group(CstClientJobs *jobs)
  * Returns whether the text is short, valid UTF-8 and free of control characters, which would affect
  * terminals.
  */
-static gboolean is_text(const char *text, size_t max)
+static gboolean client_text_is_valid(const char *text, size_t max)
 {
     if (strlen(text) > max || !g_utf8_validate(text, -1, NULL))
         return FALSE;
@@ -111,21 +111,21 @@ static gboolean is_text(const char *text, size_t max)
     return TRUE;
 }
 
-static gboolean check(const CstClientJob *what, CstClientJob *ret, GError **error)
+static gboolean client_job_check(const CstClientJob *what, CstClientJob *ret, GError **error)
 {
     *ret = *what;
     ret->kind = job_kind_of_client(what->kind);
     if (!ret->kind)
         return cst_fail(error, CST_ERROR_INVALID, "%s",
                         _("clients do no work of that kind as a job of this daemon"));
-    return (is_text(what->pool, CST_CLIENT_JOB_NAME) &&
-            (!what->volume || is_text(what->volume, CST_CLIENT_JOB_NAME))) ||
+    return (client_text_is_valid(what->pool, CST_CLIENT_JOB_NAME) &&
+            (!what->volume || client_text_is_valid(what->volume, CST_CLIENT_JOB_NAME))) ||
            cst_fail(error, CST_ERROR_INVALID, "%s",
                     _("what a job is about is a line of 255 bytes of UTF-8 at most"));
 }
 
 /* Counts a job that will be begun. Fails if a limit is reached. */
-static gboolean reserve(CstClientJobs *jobs, GError **error)
+static gboolean client_job_reserve(CstClientJobs *jobs, GError **error)
 {
     gboolean free_here, free_at_all;
 
@@ -142,7 +142,7 @@ static gboolean reserve(CstClientJobs *jobs, GError **error)
                     free_here ? CST_CLIENT_JOBS : CST_CLIENT_JOBS_OF_ONE);
 }
 
-static void release(CstClientJobs *jobs)
+static void client_job_release(CstClientJobs *jobs)
 {
     g_mutex_lock(&jobs->lock);
     jobs->count--;
@@ -160,7 +160,8 @@ static gboolean draw_handle(uint64_t *ret, GError **error)
  * Adds @mine to the table, and consumes it. Returns FALSE if the connection has ended; the job then
  * ends too.
  */
-static gboolean add(CstClientJobs *jobs, uint64_t handle, ClientJob *mine, GError **error)
+static gboolean client_job_add(CstClientJobs *jobs, uint64_t handle, ClientJob *mine,
+                               GError **error)
 {
     gboolean closed;
 
@@ -176,8 +177,8 @@ static gboolean add(CstClientJobs *jobs, uint64_t handle, ClientJob *mine, GErro
     return cst_fail(error, CST_ERROR_STATE, "%s", _("the connection has ended"));
 }
 
-static gboolean begin(CstClientJobs *jobs, const CstClientJob *what, uint64_t *ret_handle,
-                      uint64_t *ret_id, GError **error)
+static gboolean client_job_begin(CstClientJobs *jobs, const CstClientJob *what,
+                                 uint64_t *ret_handle, uint64_t *ret_id, GError **error)
 {
     ClientJob *mine;
 
@@ -193,7 +194,7 @@ static gboolean begin(CstClientJobs *jobs, const CstClientJob *what, uint64_t *r
         return FALSE;
     }
     CST_TEST_POINT("client_job.begin.listed");
-    return add(jobs, *ret_handle, mine, error);
+    return client_job_add(jobs, *ret_handle, mine, error);
 }
 
 gboolean cst_client_job_begin(CstClientJobs *jobs, const CstClientJob *what, uint64_t *ret_handle,
@@ -201,11 +202,11 @@ gboolean cst_client_job_begin(CstClientJobs *jobs, const CstClientJob *what, uin
 {
     CstClientJob checked;
 
-    if (!check(what, &checked, error) || !reserve(jobs, error))
+    if (!client_job_check(what, &checked, error) || !client_job_reserve(jobs, error))
         return FALSE;
-    if (begin(jobs, &checked, ret_handle, ret_id, error))
+    if (client_job_begin(jobs, &checked, ret_handle, ret_id, error))
         return TRUE;
-    release(jobs);
+    client_job_release(jobs);
     return FALSE;
 }
 
@@ -237,7 +238,7 @@ gboolean cst_client_job_progress(CstClientJobs *jobs, uint64_t handle, uint64_t 
     return mine || fail_unknown(error);
 }
 
-static ClientJob *take(CstClientJobs *jobs, uint64_t handle)
+static ClientJob *client_job_steal(CstClientJobs *jobs, uint64_t handle)
 {
     gpointer key = NULL, mine = NULL;
 
@@ -255,16 +256,17 @@ gboolean cst_client_job_end(CstClientJobs *jobs, uint64_t handle, const char *wo
     CstErrorCode code = CST_ERROR_FAILED;
     ClientJob *mine;
 
-    if (word && (!cst_error_from_word(word, &code) || !is_text(text, CST_CLIENT_JOB_ERROR)))
+    if (word &&
+        (!cst_error_from_word(word, &code) || !client_text_is_valid(text, CST_CLIENT_JOB_ERROR)))
         return cst_fail(error, CST_ERROR_INVALID, "%s",
                         _("that is no error that a job can end with"));
-    mine = take(jobs, handle);
+    mine = client_job_steal(jobs, handle);
     if (!mine)
         return fail_unknown(error);
     if (word)
         why = g_error_new_literal(CST_ERROR, (int)code, text);
     job_end(&mine->job, !word, &why);
     client_job_free(mine);
-    release(jobs);
+    client_job_release(jobs);
     return TRUE;
 }

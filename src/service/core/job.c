@@ -35,7 +35,7 @@
 /* --- publishing ------------------------------------------------------------------------------ */
 
 /* Removes the entry if its client is gone, and passes the reference of the table to the caller. */
-static gboolean take_abandoned(GHashTableIter *iter, JobEntry *entry)
+static gboolean jobs_steal_abandoned(GHashTableIter *iter, JobEntry *entry)
 {
     if (!g_atomic_int_get(&entry->abandoned))
         return FALSE;
@@ -60,7 +60,7 @@ static void update_all(Jobs *jobs)
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         JobEntry *entry = key;
 
-        if (take_abandoned(&iter, entry)) {
+        if (jobs_steal_abandoned(&iter, entry)) {
             g_ptr_array_add(abandoned, entry);
             continue;
         }
@@ -83,7 +83,7 @@ static void update_all(Jobs *jobs)
 /*
  * The publishing thread. A signal means a new job or the end of the thread, a timeout means a tick.
  */
-static gpointer run(gpointer data)
+static gpointer jobs_publish_thread(gpointer data)
 {
     Jobs *jobs = data;
     guint idle = 0;
@@ -145,8 +145,8 @@ void jobs_stop(Jobs *jobs)
     gpointer entry;
 
     /*
-     * Set the flag before the iteration: add_entry() checks it for a job that is not in the table
-     * yet.
+     * Set the flag before the iteration: jobs_add_entry() checks it for a job that is not in the
+     * table yet.
      */
     g_atomic_int_set(&jobs->stopping, TRUE);
     CST_TEST_POINT("jobs.stop.flagged");
@@ -157,7 +157,7 @@ void jobs_stop(Jobs *jobs)
     g_mutex_unlock(&jobs->lock);
 }
 
-static void add_entry(Jobs *jobs, JobEntry *entry)
+static void jobs_add_entry(Jobs *jobs, JobEntry *entry)
 {
     g_mutex_lock(&jobs->lock);
     if (g_atomic_int_get(&jobs->stopping))
@@ -165,7 +165,7 @@ static void add_entry(Jobs *jobs, JobEntry *entry)
     g_hash_table_add(jobs->running, entry);
     /* Without the thread jobs are not listed. The operation itself must not fail for that. */
     if (!jobs->thread)
-        jobs->thread = g_thread_try_new("jobs", run, jobs, NULL);
+        jobs->thread = g_thread_try_new("jobs", jobs_publish_thread, jobs, NULL);
     if (jobs->asleep)
         g_cond_signal(&jobs->cond);
     g_mutex_unlock(&jobs->lock);
@@ -202,27 +202,27 @@ static JobEntry *make_entry(Jobs *jobs, const char *kind, const char *pool, cons
     return entry;
 }
 
-static void begin(Job *job, CstService *service, const char *kind, const char *pool,
-                  const char *volume, CstTask **task)
+static void job_begin_entry(Job *job, CstService *service, const char *kind, const char *pool,
+                            const char *volume, CstTask **task)
 {
     /* A resumed job keeps its number and file. */
     if (task && *task && job_take(job, service->jobs, *task))
         return;
     job->entry = make_entry(service->jobs, kind, pool, volume, task);
-    add_entry(service->jobs, job->entry);
+    jobs_add_entry(service->jobs, job->entry);
 }
 
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
 {
     cst_log_set_pool(pool->name);
     cst_log_set_volume(volume);
-    begin(job, pool->service, kind, pool->name, volume, task);
+    job_begin_entry(job, pool->service, kind, pool->name, volume, task);
 }
 
 void job_begin_service(Job *job, CstService *service, const char *kind, const char *pools,
                        CstTask **task)
 {
-    begin(job, service, kind, pools, NULL, task);
+    job_begin_entry(job, service, kind, pools, NULL, task);
 }
 
 uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *what, CstTask *task,
@@ -234,7 +234,7 @@ uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *wha
     job->entry->of_client = TRUE;
     job->entry->group = what->group;
     id = job_entry_publish(job->entry, error);
-    add_entry(service->jobs, job->entry);
+    jobs_add_entry(service->jobs, job->entry);
     return id;
 }
 
@@ -286,7 +286,7 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
     g_mutex_lock(&jobs->lock);
     g_hash_table_insert(jobs->adopted, entry->task, entry);
     g_mutex_unlock(&jobs->lock);
-    add_entry(jobs, entry);
+    jobs_add_entry(jobs, entry);
     return entry->task;
 }
 
@@ -359,7 +359,7 @@ void job_set_volume(Job *job, const char *volume)
 /*
  * Removes the entry from the table first, so that the publishing thread acquires no new reference.
  */
-static void end(Job *job, gboolean ok, const GError *why)
+static void job_end_entry(Job *job, gboolean ok, const GError *why)
 {
     JobEntry *entry = g_steal_pointer(&job->entry);
 
@@ -372,12 +372,12 @@ static void end(Job *job, gboolean ok, const GError *why)
 
 gboolean job_end(Job *job, gboolean ok, GError **error)
 {
-    end(job, ok, error ? *error : NULL);
+    job_end_entry(job, ok, error ? *error : NULL);
     return ok;
 }
 
 void job_clear(Job *job)
 {
     if (job->entry)
-        end(job, FALSE, NULL);
+        job_end_entry(job, FALSE, NULL);
 }

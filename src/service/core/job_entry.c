@@ -59,7 +59,7 @@ void job_entry_log(const JobEntry *entry, const char *what)
         cst_log(CST_LOG_DEBUG, "job (%s of pool '%s') %s", info->kind, info->pool, what);
 }
 
-static void log_end(const JobEntry *entry, gboolean ok, const GError *why)
+static void job_entry_log_end(const JobEntry *entry, gboolean ok, const GError *why)
 {
     double ms = (double)(g_get_monotonic_time() - entry->began) / 1000;
     g_autofree char *what = NULL;
@@ -94,7 +94,7 @@ static void log_number(JobEntry *entry)
  * ticks may be late. For a job that is younger than this period it is the average since the
  * beginning.
  */
-static void update_progress(JobEntry *entry)
+static void job_entry_update_progress(JobEntry *entry)
 {
     CstProgress progress = cst_task_progress(entry->task);
     gint64 now = g_get_monotonic_time();
@@ -113,7 +113,7 @@ static void update_progress(JobEntry *entry)
     entry->measured = now;
 }
 
-static gboolean publish(JobEntry *entry, GError **error)
+static gboolean job_entry_write_file(JobEntry *entry, GError **error)
 {
     entry->file = cst_job_file_publish(entry->jobs->paths, &entry->info, &entry->info.id, error);
     if (!entry->file)
@@ -132,7 +132,7 @@ static void try_publish(JobEntry *entry)
 {
     g_autoptr(GError) error = NULL;
 
-    if (publish(entry, &error))
+    if (job_entry_write_file(entry, &error))
         return;
     if (!entry->jobs->failed)
         cst_log(CST_LOG_WARNING, "jobs cannot be listed: %s", error->message);
@@ -143,7 +143,7 @@ static void try_publish(JobEntry *entry)
  * Applies requests in the job's file. If a limit was set in the file and by the task, the later one
  * wins.
  */
-static void take_requests(JobEntry *entry)
+static void job_entry_apply_requests(JobEntry *entry)
 {
     /*
      * entry->info.limit may be a limit set by the task's own caller, which would look like a
@@ -167,7 +167,7 @@ static void take_requests(JobEntry *entry)
  * Returns whether the job has to be listed now. A part of a client's job (@is_part) is not listed,
  * because it appears as that job's progress. PART_AFTER_US gives the client time to begin its job.
  */
-static gboolean is_due(const JobEntry *entry, gboolean is_part)
+static gboolean job_entry_is_due(const JobEntry *entry, gboolean is_part)
 {
     gint64 after = entry->group ? PART_AFTER_US : PUBLISH_AFTER_US;
 
@@ -180,11 +180,11 @@ void job_entry_update(JobEntry *entry, gboolean is_part)
 {
     g_mutex_lock(&entry->lock);
     if (!entry->ended) {
-        update_progress(entry);
-        if (!entry->file && is_due(entry, is_part))
+        job_entry_update_progress(entry);
+        if (!entry->file && job_entry_is_due(entry, is_part))
             try_publish(entry);
         if (entry->file) {
-            take_requests(entry);
+            job_entry_apply_requests(entry);
             cst_job_file_update(entry->file, &entry->info);
         }
     }
@@ -196,8 +196,8 @@ uint64_t job_entry_publish(JobEntry *entry, GError **error)
     gboolean listed;
 
     g_mutex_lock(&entry->lock);
-    update_progress(entry);
-    listed = entry->file || publish(entry, error);
+    job_entry_update_progress(entry);
+    listed = entry->file || job_entry_write_file(entry, error);
     g_mutex_unlock(&entry->lock);
     return listed ? entry->info.id : 0;
 }
@@ -232,11 +232,11 @@ static void report_interruption(JobEntry *entry, CstJobInfo *info)
 }
 
 /* Writes the result of a published job to its file. Requires the entry's lock. */
-static void report_end(JobEntry *entry, gboolean ok, const GError *why)
+static void job_entry_write_end(JobEntry *entry, gboolean ok, const GError *why)
 {
     CstJobInfo info;
 
-    update_progress(entry);
+    job_entry_update_progress(entry);
     info = entry->info;
     info.ended = g_get_real_time();
     /* The final rate is the average over the whole job. */
@@ -265,8 +265,8 @@ void job_entry_end(JobEntry *entry, gboolean ok, const GError *why)
 {
     g_mutex_lock(&entry->lock);
     entry->ended = TRUE;
-    log_end(entry, ok, why);
+    job_entry_log_end(entry, ok, why);
     if (entry->file)
-        report_end(entry, ok, why);
+        job_entry_write_end(entry, ok, why);
     g_mutex_unlock(&entry->lock);
 }

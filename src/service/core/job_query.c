@@ -14,7 +14,7 @@
  * Sets an error text with the traces of an interrupted job, if the job was killed before it could
  * write an error.
  */
-static void explain(CstJobInfo *job)
+static void job_explain_interruption(CstJobInfo *job)
 {
     if (job->state != CST_JOB_INTERRUPTED || job->error)
         return;
@@ -33,7 +33,7 @@ GPtrArray *cst_service_jobs(CstService *service, gboolean ended)
         if (!ended && cst_job_state_is_end(job->state))
             g_ptr_array_remove_index(jobs, i);
         else
-            explain(job);
+            job_explain_interruption(job);
     }
     return jobs;
 }
@@ -43,7 +43,7 @@ CstJobInfo *cst_service_job(CstService *service, uint64_t id, GError **error)
     CstJobInfo *job = cst_job_file_load(service->paths, id, error);
 
     if (job)
-        explain(job);
+        job_explain_interruption(job);
     return job;
 }
 

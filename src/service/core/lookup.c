@@ -34,8 +34,8 @@ static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
 }
 
 /* *ret_found: whether a pool has the volume. Returns FALSE if the definitions cannot be read. */
-static gboolean resolve(CstService *service, const char *path, CstPool **ret_pool, char **ret_name,
-                        gboolean *ret_found, GError **error)
+static gboolean resolve_volume_path(CstService *service, const char *path, CstPool **ret_pool,
+                                    char **ret_name, gboolean *ret_found, GError **error)
 {
     g_autoptr(GPtrArray) pools = cst_service_pools(service, CST_LIST_POOLS_ACTIVE, error);
 
@@ -58,7 +58,7 @@ gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool
 {
     gboolean found;
 
-    if (!resolve(service, key, ret_pool, ret_name, &found, error))
+    if (!resolve_volume_path(service, key, ret_pool, ret_name, &found, error))
         return FALSE;
     if (!found)
         return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching key %s"), key);
@@ -73,7 +73,7 @@ gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPo
         g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
     gboolean found;
 
-    if (!resolve(service, clean, ret_pool, ret_name, &found, error))
+    if (!resolve_volume_path(service, clean, ret_pool, ret_name, &found, error))
         return FALSE;
     if (found)
         return TRUE;

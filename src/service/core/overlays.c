@@ -91,7 +91,7 @@ static gboolean overlay_equal(gconstpointer a, gconstpointer b)
 }
 
 /* Returns the identity of a base, and reads each identity once. @cached: without storage I/O. */
-static CstFileId identify(GHashTable *known, const char *path, gboolean cached)
+static CstFileId overlay_base_id(GHashTable *known, const char *path, gboolean cached)
 {
     CstFileId *id = g_hash_table_lookup(known, path);
 
@@ -125,7 +125,7 @@ static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GHas
         const CstOverlay *same = g_hash_table_lookup(old, overlay);
 
         if (!same || !same->base.inode) {
-            overlay->base = identify(same ? cached : ids, overlay->path, same != NULL);
+            overlay->base = overlay_base_id(same ? cached : ids, overlay->path, same != NULL);
             if (!same || overlay->base.inode)
                 g_ptr_array_add(added, overlay);
         }
@@ -152,14 +152,14 @@ static void write_difference(CstPool *pool, const GPtrArray *before, const GPtrA
                 pool->name, error->message);
 }
 
-static gboolean remembers(CstPoolState *state)
+static gboolean pool_records_overlays(CstPoolState *state)
 {
     return !cst_dry_run() && state->def->target_path && cst_pool_state_holds_images(state);
 }
 
 GPtrArray *overlays_before_scan(CstPool *pool, CstPoolState *state)
 {
-    return remembers(state)
+    return pool_records_overlays(state)
                ? cst_overlays_of_dir(pool->service->declarations, state->def->target_path, NULL)
                : NULL;
 }
@@ -201,8 +201,8 @@ void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
     g_autoptr(GPtrArray) before = NULL;
     g_autoptr(GPtrArray) now = overlays_new();
 
-    if (known == volume || (!may_refer(known) && !may_refer(volume)) || !remembers(state) ||
-        (volume && volume_references_unknown(volume)) ||
+    if (known == volume || (!may_refer(known) && !may_refer(volume)) ||
+        !pool_records_overlays(state) || (volume && volume_references_unknown(volume)) ||
         (!volume && pool_table_is_moving(pool, known->name)))
         return;
     before = cst_overlays_of_volume(pool->service->declarations, state->def->target_path,
@@ -219,7 +219,7 @@ gboolean overlays_rename(CstService *service, CstPoolState *state, const char *n
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     g_autoptr(GPtrArray) now = overlays_new();
 
-    if (!remembers(state) || cst_name_is_trash(volume->name))
+    if (!pool_records_overlays(state) || cst_name_is_trash(volume->name))
         return TRUE;
     before = cst_overlays_of_volume(service->declarations, state->def->target_path, name, error);
     append_overlays(state->def->target_path, volume, now);

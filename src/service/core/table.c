@@ -26,7 +26,7 @@ void pool_table_unsort(CstPool *pool)
  * Records that this service changes @name. Sorted lists become outdated, and running scans must not
  * overwrite the change with an older result. Requires the lock.
  */
-static void note_change(CstPool *pool, const char *name)
+static void pool_table_note_change(CstPool *pool, const char *name)
 {
     pool_table_unsort(pool);
     if (pool->touched)
@@ -40,7 +40,7 @@ static void note_change(CstPool *pool, const char *name)
 
 void pool_table_set(CstPool *pool, const char *name, CstVolume *volume)
 {
-    note_change(pool, name);
+    pool_table_note_change(pool, name);
     if (volume)
         volume_table_set(pool->volumes, pool->def->target_path, volume);
     else
@@ -108,7 +108,7 @@ CstVolume *pool_table_known(CstPool *pool, const char *name)
 /* --- listing ---------------------------------------------------------------------------------- */
 
 /* Byte order, because the pages of cst_pool_list_volumes() continue after a name. */
-static int compare_names(gconstpointer a, gconstpointer b)
+static int pool_table_compare_names(gconstpointer a, gconstpointer b)
 {
     const CstVolume *const *left = a, *const *right = b;
 
@@ -142,7 +142,7 @@ guint pool_table_count(CstPool *pool)
 }
 
 /* Returns the volumes and drafts, unordered. Requires the lock. */
-static GPtrArray *collect(CstPool *pool)
+static GPtrArray *pool_table_collect(CstPool *pool)
 {
     GPtrArray *all =
         g_ptr_array_new_full(volume_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
@@ -170,11 +170,11 @@ GPtrArray *pool_table_sorted(CstPool *pool)
         g_mutex_unlock(&pool->lock);
         return sorted;
     }
-    sorted = collect(pool);
+    sorted = pool_table_collect(pool);
     generation = pool->generation;
     g_mutex_unlock(&pool->lock);
     /* Sort without the lock, because sorting ten thousand names takes milliseconds. */
-    g_ptr_array_sort(sorted, compare_names);
+    g_ptr_array_sort(sorted, pool_table_compare_names);
     CST_TEST_POINT("pool_table.sort.unlocked");
     g_mutex_lock(&pool->lock);
     /* Keep the list only if the table has not changed during the sort. */
@@ -231,7 +231,7 @@ gboolean pool_table_has_overlays(CstPool *pool)
     return any;
 }
 
-static gboolean has_name(const GPtrArray *volumes, const char *name)
+static gboolean volumes_have_name(const GPtrArray *volumes, const char *name)
 {
     for (guint i = 0; i < volumes->len; i++)
         if (strcmp(((const CstVolume *)g_ptr_array_index(volumes, i))->name, name) == 0)
@@ -250,7 +250,7 @@ void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes)
     for (guint i = 0; i < moving->len; i++) {
         CstVolume *volume = g_ptr_array_index(moving, i);
 
-        if (has_name(volumes, volume->name))
+        if (volumes_have_name(volumes, volume->name))
             cst_volume_unref(volume);
         else
             g_ptr_array_add(volumes, volume);

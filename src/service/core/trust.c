@@ -37,7 +37,7 @@ CstDeclaredFile trust_file(const CstPoolState *state, const char *name, CstFileI
     return (CstDeclaredFile){.dir = state->def->target_path, .name = name, .id = id};
 }
 
-static CstDeclarations *store_of(const CstPool *pool)
+static CstDeclarations *trust_declarations(const CstPool *pool)
 {
     return pool->service->declarations;
 }
@@ -133,7 +133,8 @@ void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volum
                          (cst_declaration_declares(declaration) ? CST_VOLUME_DECLARED : 0);
     }
     if (records->len > 0 &&
-        !cst_declarations_add_many(store_of(pool), (gpointer)records->data, records->len, &error))
+        !cst_declarations_add_many(trust_declarations(pool), (gpointer)records->data, records->len,
+                                   &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
@@ -152,7 +153,8 @@ gboolean trust_has_backing(const CstVolume *volume)
            volume->extra->backing_trust != CST_TRUST_NONE;
 }
 
-static gboolean undeclared(const CstVolume *volume, const char *reference, GError **error)
+static gboolean trust_fail_undeclared(const CstVolume *volume, const char *reference,
+                                      GError **error)
 {
     g_autofree char *shown = cst_reference_shown(reference);
 
@@ -174,17 +176,17 @@ static gboolean undeclared(const CstVolume *volume, const char *reference, GErro
  * declared by location the pool's follow policy decides. @outside: the file is not a volume of an
  * active pool.
  */
-static gboolean check(CstPool *pool, const CstVolume *volume, const char *reference, CstTrust trust,
-                      gboolean outside, GError **error)
+static gboolean trust_check_reference(CstPool *pool, const CstVolume *volume, const char *reference,
+                                      CstTrust trust, gboolean outside, GError **error)
 {
     g_autofree char *shown = cst_reference_shown(reference);
     CstFollow follow = CST_FOLLOW_POOLS;
 
     if (trust == CST_TRUST_NONE)
-        return undeclared(volume, reference, error);
+        return trust_fail_undeclared(volume, reference, error);
     if (trust == CST_TRUST_NAMED)
         return TRUE;
-    if (!cst_declarations_follow(store_of(pool), pool->def->target_path, &follow, error))
+    if (!cst_declarations_follow(trust_declarations(pool), pool->def->target_path, &follow, error))
         return FALSE;
     if (follow == CST_FOLLOW_NONE)
         return cst_fail(
@@ -210,7 +212,8 @@ gboolean trust_follows_outside(CstPool *pool, CstTrust trust)
 
     return trust == CST_TRUST_NAMED ||
            (trust == CST_TRUST_PLACE &&
-            cst_declarations_follow(store_of(pool), pool->def->target_path, &follow, NULL) &&
+            cst_declarations_follow(trust_declarations(pool), pool->def->target_path, &follow,
+                                    NULL) &&
             follow == CST_FOLLOW_ANYWHERE);
 }
 
@@ -219,7 +222,8 @@ gboolean trust_check_backing(CstPool *pool, const CstVolume *volume, gboolean ou
 {
     const CstVolumeExtra *extra = volume->extra;
 
-    return check(pool, volume, extra->backing_path, extra->backing_trust, outside, error);
+    return trust_check_reference(pool, volume, extra->backing_path, extra->backing_trust, outside,
+                                 error);
 }
 
 gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *part, GError **error)
@@ -230,5 +234,5 @@ gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *pa
     /* A declaration by name covers one file. An image in several files references further files. */
     if (trust == CST_TRUST_NAMED && g_strcmp0(extra->data_file, part) != 0)
         trust = CST_TRUST_NONE;
-    return check(pool, volume, part, trust, FALSE, error);
+    return trust_check_reference(pool, volume, part, trust, FALSE, error);
 }

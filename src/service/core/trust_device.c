@@ -28,16 +28,16 @@ gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume)
 }
 
 /* The result borrows @key. */
-static CstDeclaredFile file_of(const CstVolume *volume, const char *key)
+static CstDeclaredFile trust_device_file(const CstVolume *volume, const char *key)
 {
     return (CstDeclaredFile){.dir = key, .name = volume->name, .id = cst_volume_file_id(volume)};
 }
 
-static gboolean find(CstPool *pool, CstPoolState *state, const CstVolume *volume,
-                     CstDeclaration **ret_declaration, GError **error)
+static gboolean trust_device_find(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                                  CstDeclaration **ret_declaration, GError **error)
 {
     g_autofree char *key = cst_pool_state_vol_key(state, volume);
-    const CstDeclaredFile file = file_of(volume, key);
+    const CstDeclaredFile file = trust_device_file(volume, key);
 
     return cst_declarations_find(pool->service->declarations, &file, FALSE, ret_declaration, error);
 }
@@ -51,7 +51,7 @@ gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolum
     *ret_format = volume->format;
     if (!trust_device_applies(state, volume))
         return TRUE;
-    if (!find(pool, state, volume, &declaration, error) ||
+    if (!trust_device_find(pool, state, volume, &declaration, error) ||
         (declaration && !(format = cst_image_format_find(declaration->format, error))))
         return FALSE;
     if (format)
@@ -59,11 +59,11 @@ gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolum
     return TRUE;
 }
 
-static gboolean declare(CstService *service, CstPoolState *state, const CstVolume *volume,
-                        const char *format, GError **error)
+static gboolean trust_device_set_format(CstService *service, CstPoolState *state,
+                                        const CstVolume *volume, const char *format, GError **error)
 {
     g_autofree char *key = cst_pool_state_vol_key(state, volume);
-    const CstDeclaredFile file = file_of(volume, key);
+    const CstDeclaredFile file = trust_device_file(volume, key);
     g_autoptr(CstDeclaration) declaration = NULL;
 
     if (!trust_device_applies(state, volume))
@@ -79,7 +79,7 @@ static gboolean declare(CstService *service, CstPoolState *state, const CstVolum
 gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                               const char *format, GError **error)
 {
-    return declare(pool->service, state, volume, format, error);
+    return trust_device_set_format(pool->service, state, volume, format, error);
 }
 
 /* The key of LVM stays the same, the key of ZFS changes. The record also contains the name. */
@@ -91,6 +91,6 @@ gboolean trust_device_rename(CstService *service, const FormerVolume *former, Cs
     before->type = volume->type;
     if (former->key)
         cst_volume_extra(before)->key = g_strdup(former->key);
-    return declare(service, state, volume, format, error) &&
-           declare(service, former->state, before, NULL, error);
+    return trust_device_set_format(service, state, volume, format, error) &&
+           trust_device_set_format(service, former->state, before, NULL, error);
 }

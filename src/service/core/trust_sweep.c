@@ -31,7 +31,7 @@ typedef struct {
     gboolean unknown;  /* the files of some pool are unknown */
 } Sweep;
 
-static void collect(Sweep *sweep, const VolumeTable *volumes)
+static void sweep_add_files(Sweep *sweep, const VolumeTable *volumes)
 {
     GHashTableIter iter;
     gpointer volume;
@@ -50,7 +50,7 @@ static void collect_pool(Sweep *sweep, CstPool *pool)
     g_mutex_lock(&pool->lock);
     if (cst_pool_type_has_files(pool->def->type)) {
         sweep->unknown |= !pool->active || !pool->scanned || pool->inaccessible;
-        collect(sweep, pool->volumes);
+        sweep_add_files(sweep, pool->volumes);
     }
     g_mutex_unlock(&pool->lock);
 }
@@ -68,7 +68,7 @@ static void collect_all(Sweep *sweep)
     gpointer pool;
 
     sweep->files = g_hash_table_new_full(cst_file_id_hash, cst_file_id_equal, g_free, NULL);
-    collect(sweep, sweep->found);
+    sweep_add_files(sweep, sweep->found);
     g_mutex_lock(&service->tables);
     g_hash_table_iter_init(&iter, service->pools_by_name);
     while (g_hash_table_iter_next(&iter, NULL, &pool))
@@ -80,7 +80,7 @@ static void collect_all(Sweep *sweep)
 }
 
 /* Implements CstDeclarationSweep.look. A record that is kept too long does no harm. */
-static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence sweep_find_file(const char *name, const CstFileId *id, gpointer data)
 {
     Sweep *sweep = data;
 
@@ -97,7 +97,7 @@ static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpoi
 void trust_sweep(CstPool *pool, CstPoolState *state, const VolumeTable *found)
 {
     Sweep sweep = {.pool = pool, .found = found};
-    const CstDeclarationSweep how = {.look = file_look,
+    const CstDeclarationSweep how = {.look = sweep_find_file,
                                      .data = &sweep,
                                      .now = g_get_real_time() / G_USEC_PER_SEC,
                                      .grace_period = PATIENCE_S};

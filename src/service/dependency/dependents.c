@@ -61,7 +61,7 @@ static CstChainRow *add_row(Tree *tree, unsigned level, const char *name)
     return row;
 }
 
-static CstChainRow *add_node(Tree *tree, const VolumeNode *node, unsigned level)
+static CstChainRow *tree_add_node(Tree *tree, const VolumeNode *node, unsigned level)
 {
     CstChainRow *row = add_row(tree, level, node->name);
 
@@ -106,16 +106,16 @@ static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const c
 }
 
 /* Returns the key of a node in sets: "pool/volume", or its path. The caller frees it. */
-static char *key_of(const VolumeNode *node)
+static char *volume_node_key(const VolumeNode *node)
 {
     return node->pool ? g_strconcat(cst_pool_name(node->pool), "/", node->name, NULL)
                       : g_strdup(node->name);
 }
 
-static int by_key(gconstpointer a, gconstpointer b)
+static int compare_node_keys(gconstpointer a, gconstpointer b)
 {
-    g_autofree char *left = key_of(*(const VolumeNode *const *)a);
-    g_autofree char *right = key_of(*(const VolumeNode *const *)b);
+    g_autofree char *left = volume_node_key(*(const VolumeNode *const *)a);
+    g_autofree char *right = volume_node_key(*(const VolumeNode *const *)b);
 
     return strcmp(left, right);
 }
@@ -126,7 +126,7 @@ static int by_key(gconstpointer a, gconstpointer b)
  */
 static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 {
-    if (g_hash_table_add(found, key_of(node)))
+    if (g_hash_table_add(found, volume_node_key(node)))
         g_ptr_array_add(nodes, node);
     else
         volume_node_free(node);
@@ -163,7 +163,7 @@ static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char 
         add_child(found, nodes, node_of_child(tree, state, g_ptr_array_index(paths, i)));
     for (guint i = 0; i < tree->pools->len; i++)
         add_overlays(found, nodes, g_ptr_array_index(tree->pools, i), path);
-    g_ptr_array_sort(nodes, by_key);
+    g_ptr_array_sort(nodes, compare_node_keys);
     return nodes;
 }
 
@@ -182,7 +182,7 @@ static gboolean may_add(const Tree *tree, const VolumeNode *node)
 }
 
 /*
- * Returns the chain's own node if @node is in the chain, else @node. add_node() identifies the
+ * Returns the chain's own node if @node is in the chain, else @node. tree_add_node() identifies the
  * requested volume by the address of its node.
  */
 static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
@@ -228,9 +228,9 @@ static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, 
 /* Adds @node and its subtree, at most LEVELS_MAX deep. */
 static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error)
 {
-    CstChainRow *row = add_node(tree, node, level);
+    CstChainRow *row = tree_add_node(tree, node, level);
 
-    if (!g_hash_table_add(tree->seen, key_of(node))) {
+    if (!g_hash_table_add(tree->seen, volume_node_key(node))) {
         set_problem(row, _("what it is based on leads back to itself"));
         return TRUE;
     }

@@ -32,7 +32,7 @@ VolumeBases *volume_bases_new(void)
  * Returns the format (static) of the volume at @path. Returns nowhere if the volume does not exist.
  * May scan the volume if its pool does not know it yet.
  */
-static const char *look_up_format(CstService *service, const char *path)
+static const char *problem_find_format(CstService *service, const char *path)
 {
     g_autoptr(CstPool) pool = NULL;
     g_autoptr(CstPoolState) state = NULL;
@@ -51,7 +51,7 @@ static const char *look_up_format(CstService *service, const char *path)
 
 const char *volume_format_at(CstService *service, const char *path)
 {
-    const char *format = look_up_format(service, path);
+    const char *format = problem_find_format(service, path);
 
     return format == nowhere ? NULL : format;
 }
@@ -66,7 +66,7 @@ static const char *format_at(CstService *service, const char *path, VolumeBases 
 
     if (format)
         return format;
-    format = look_up_format(service, path);
+    format = problem_find_format(service, path);
     if (bases)
         g_hash_table_insert(bases, g_strdup(path), (char *)format);
     return format;
@@ -144,7 +144,7 @@ char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases)
     return problem ? problem : data_problem(extra);
 }
 
-static void add(GPtrArray *problems, char *problem)
+static void problems_append(GPtrArray *problems, char *problem)
 {
     if (problem)
         g_ptr_array_add(problems, problem);
@@ -162,14 +162,15 @@ GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
     problems = g_ptr_array_new_with_free_func(g_free);
     if (!extra)
         return problems;
-    add(problems, g_strdup(extra->problem));
+    problems_append(problems, g_strdup(extra->problem));
     if (extra->content && !cst_volume_header_is_lost(volume))
-        add(problems, g_strdup_printf(_("its content looks like %s, but it is declared to be %s "
-                                        "(vol-trust --format %s, if that is meant)"),
-                                      extra->content, volume->format, extra->content));
+        problems_append(problems,
+                        g_strdup_printf(_("its content looks like %s, but it is declared to be %s "
+                                          "(vol-trust --format %s, if that is meant)"),
+                                        extra->content, volume->format, extra->content));
     if (volume->type == CST_VOL_FILE) {
-        add(problems, backing_problem(pool, extra, NULL));
-        add(problems, data_problem(extra));
+        problems_append(problems, backing_problem(pool, extra, NULL));
+        problems_append(problems, data_problem(extra));
     }
     return problems;
 }

@@ -82,8 +82,8 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *o
 }
 
 /* Returns whether the overlay certainly does not exist any more. */
-static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
-                        const CstOverlay *overlay)
+static gboolean overlay_file_is_gone(const OverlayPlace *place, const GPtrArray *mounts,
+                                     const CstOverlay *overlay)
 {
     g_autofree char *path = g_build_filename(overlay->dir, overlay->volume, NULL);
     struct stat st;
@@ -117,8 +117,8 @@ static gboolean is_itself(const VolumeClaim *claim, const CstOverlay *overlay)
            g_strcmp0(claim->state->def->target_path, overlay->dir) == 0;
 }
 
-static gboolean counts(const OverlayPlace *place, const CstOverlay *overlay, const char *own_path,
-                       RememberedImages which)
+static gboolean overlay_is_counted(const OverlayPlace *place, const CstOverlay *overlay,
+                                   const char *own_path, RememberedImages which)
 {
     if (place->state != OVERLAY_SEEN)
         return place->state != OVERLAY_OUTDATED;
@@ -138,8 +138,8 @@ static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
         const CstOverlay *overlay = g_ptr_array_index(overlays, i);
         const OverlayPlace place = place_of_overlay(pools, overlay);
 
-        if (is_itself(claim, overlay) || !counts(&place, overlay, own_path, which) ||
-            is_gone(&place, mounts, overlay))
+        if (is_itself(claim, overlay) || !overlay_is_counted(&place, overlay, own_path, which) ||
+            overlay_file_is_gone(&place, mounts, overlay))
             continue;
         if (count++ < NAMED_AT_MOST)
             append_line(lines, &place, overlay);

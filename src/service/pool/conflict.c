@@ -81,8 +81,8 @@ static gboolean same_directory(const CstPoolDef *a, const CstPoolDef *b, const G
 /*
  * Resolves each device once, because a document of 1 MiB may contain tens of thousands of devices.
  */
-static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b,
-                             const GPtrArray *mounts)
+static gboolean sources_share_device(const CstPoolSource *a, const CstPoolSource *b,
+                                     const GPtrArray *mounts)
 {
     g_autoptr(GHashTable) ids = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
     CstStorageId id;
@@ -171,7 +171,7 @@ static gboolean same_by_identity(const Check *check, CstPool *pool, const CstPoo
     CstStorageId id;
 
     if (conflict_of(other) == CST_CONFLICT_DEVICE)
-        return share_device(&other->source, &check->def->source, check->mounts);
+        return sources_share_device(&other->source, &check->def->source, check->mounts);
     storage_identify(other->target_path, check->mounts, &id);
     keep_identity(pool, other->target_path, &id);
     return id_equal(&id, &check->id) && same_directory(other, check->def, check->mounts);

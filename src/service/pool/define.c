@@ -53,8 +53,8 @@ static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
  * Rejects a definition with another pool's name or UUID. *ret_same: the pool that is redefined, or
  * NULL.
  */
-static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean must_be_inactive,
-                            CstPool **ret_same, GError **error)
+static gboolean define_check_names(CstService *service, const CstPoolDef *def,
+                                   gboolean must_be_inactive, CstPool **ret_same, GError **error)
 {
     g_autoptr(CstPool) pool = find_namesake(service, def);
     char uuid[CST_UUID_TEXT_LEN];
@@ -80,7 +80,7 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
  * Definitions of types without a backend are kept unchanged, because their volumes are never
  * deleted.
  */
-static gboolean check_trash(CstService *service, const CstPoolDef *def, GError **error)
+static gboolean define_check_trash(CstService *service, const CstPoolDef *def, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
@@ -96,7 +96,7 @@ static gboolean check_trash(CstService *service, const CstPoolDef *def, GError *
  * Sets the definition, and consumes @def. If the pool is active or starting, the old definition
  * stays in force until the pool is stopped.
  */
-static void redefine(CstPool *pool, CstPoolDef *def)
+static void pool_set_definition(CstPool *pool, CstPoolDef *def)
 {
     g_mutex_lock(&pool->lock);
     if (pool->active || pool->starting) {
@@ -114,17 +114,17 @@ static void redefine(CstPool *pool, CstPoolDef *def)
  * Consumes @parsed. Saving the file is the last step that can fail. A definition of a type without
  * a backend is kept and shown, as in libvirt; operations that need the backend fail.
  */
-static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError **error)
+static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
     g_autoptr(CstPool) pool = NULL;
 
-    if (!check_names(service, def, FALSE, &pool, error) ||
-        !pool_check_sources(service, def, FALSE, error) || !check_trash(service, def, error) ||
-        !cst_pool_file_save(service->paths, def, error))
+    if (!define_check_names(service, def, FALSE, &pool, error) ||
+        !pool_check_sources(service, def, FALSE, error) ||
+        !define_check_trash(service, def, error) || !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
-        redefine(pool, g_steal_pointer(&def));
+        pool_set_definition(pool, g_steal_pointer(&def));
     } else {
         pool = pool_new(service, g_steal_pointer(&def));
         pool->persistent = TRUE;
@@ -148,7 +148,7 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
         cst_pool_def_free(def);
         return NULL;
     }
-    pool = define_entered(service, def, error);
+    pool = pool_define_entered(service, def, error);
     definitions_leave(service);
     if (pool) {
         cst_log(CST_LOG_INFO, "pool '%s' defined", pool->name);
@@ -170,9 +170,9 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolD
     g_autoptr(CstPool) pool = NULL;
 
     *ret_def = NULL;
-    if (!check_names(service, def, TRUE, &pool, error) ||
-        !pool_check_sources(service, def, FALSE, error) || !check_trash(service, def, error) ||
-        !cst_backend_for(def->type, error))
+    if (!define_check_names(service, def, TRUE, &pool, error) ||
+        !pool_check_sources(service, def, FALSE, error) ||
+        !define_check_trash(service, def, error) || !cst_backend_for(def->type, error))
         return NULL;
     /* A dry run uses a pool that is not in the tables. */
     if (cst_dry_run())
@@ -285,7 +285,7 @@ static gboolean undefine_changing(CstPool *pool, GError **error)
  * No process expires this trash any more. Defining a pool with the same UUID makes it accessible
  * again.
  */
-static void warn_of_trash(const CstPool *pool)
+static void undefine_warn_trash(const CstPool *pool)
 {
     g_autoptr(GPtrArray) trash = cst_trash_list(pool->service->paths, &pool->uuid, NULL);
     char uuid[CST_UUID_TEXT_LEN];
@@ -310,7 +310,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
     done = undefine_changing(pool, error);
     pool_change_end(pool);
     if (done) {
-        warn_of_trash(pool);
+        undefine_warn_trash(pool);
         cst_log(CST_LOG_INFO, "pool '%s' undefined", pool->name);
         event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_UNDEFINED);
     }

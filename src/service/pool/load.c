@@ -54,7 +54,7 @@ static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
  * Consumes the definition. For an active pool it is kept for the next start, unless it equals the
  * definition in force.
  */
-static void take_definition(CstPool *pool, CstPoolFile *file)
+static void pool_load_definition(CstPool *pool, CstPoolFile *file)
 {
     g_mutex_lock(&pool->lock);
     if (pool->active || pool->starting) {
@@ -75,7 +75,7 @@ static void take_definition(CstPool *pool, CstPoolFile *file)
  * Sets the definition from the state file. Returns TRUE if the pool has to be adopted. Returns
  * FALSE if it is active or being started already; its state file then contains no news.
  */
-static gboolean take_state(CstPool *pool, CstPoolFile *file)
+static gboolean pool_load_state(CstPool *pool, CstPoolFile *file)
 {
     g_mutex_lock(&pool->lock);
     if (pool->active || pool->starting) {
@@ -122,7 +122,7 @@ static void adopt_all(CstService *service, GPtrArray *pools)
 }
 
 /* Removes the pools that have no file any more. @seen: the names of the pools with files. */
-static void forget_others(CstService *service, GHashTable *seen)
+static void pools_remove_missing(CstService *service, GHashTable *seen)
 {
     g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     GHashTableIter iter;
@@ -142,7 +142,7 @@ static void forget_others(CstService *service, GHashTable *seen)
  * Applies the absence of a file: another process has stopped or undefined the pool since the last
  * load (embedded mode).
  */
-static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_state)
+static void pool_apply_missing_files(CstPool *pool, gboolean has_definition, gboolean has_state)
 {
     gboolean stopped;
 
@@ -170,7 +170,7 @@ void pools_load(CstService *service)
         CstPool *pool = find_or_add(service, file->def);
 
         g_hash_table_add(defined, g_strdup(pool->name));
-        take_definition(pool, file);
+        pool_load_definition(pool, file);
         g_ptr_array_add(pools, pool);
     }
     for (guint i = 0; i < states->len; i++) {
@@ -178,7 +178,7 @@ void pools_load(CstService *service)
         CstPool *pool = find_or_add(service, file->def);
 
         g_hash_table_add(active, g_strdup(pool->name));
-        if (take_state(pool, file))
+        if (pool_load_state(pool, file))
             g_ptr_array_add(adopted, pool);
         g_ptr_array_add(pools, pool);
     }
@@ -186,10 +186,11 @@ void pools_load(CstService *service)
     for (guint i = 0; i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
 
-        take_vanished(pool, g_hash_table_contains(defined, pool->name),
-                      g_hash_table_contains(active, pool->name));
-        /* From here on "active" contains the names of all pools with files, for forget_others(). */
+        pool_apply_missing_files(pool, g_hash_table_contains(defined, pool->name),
+                                 g_hash_table_contains(active, pool->name));
+        /* From here on "active" contains the names of all pools with files, for
+         * pools_remove_missing(). */
         g_hash_table_add(active, g_strdup(pool->name));
     }
-    forget_others(service, active);
+    pools_remove_missing(service, active);
 }

@@ -14,7 +14,7 @@
  * Returns NULL if the definition in @path would be loaded and its type has a backend. The caller
  * frees the result.
  */
-static char *problem_of(const char *path)
+static char *takeover_problem(const char *path)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(CstPoolDef) def = cst_pool_file_read(path, &error);
@@ -42,7 +42,7 @@ GPtrArray *cst_takeover_definitions(const CstPaths *paths, guint *ret_count)
         if (!g_str_has_suffix(name, ".xml") || !g_file_test(path, G_FILE_TEST_IS_REGULAR))
             continue;
         ++*ret_count;
-        problem = problem_of(path);
+        problem = takeover_problem(path);
         if (problem)
             g_ptr_array_add(problems, problem);
     }

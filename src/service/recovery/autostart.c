@@ -54,7 +54,7 @@ static void task_free(AutostartTask *task)
  * Returns whether the storage of an inactive pool is available. When libvirt starts, it considers
  * such a pool active. Only with like_libvirt, and not for remote storage, which may not answer.
  */
-static gboolean is_there(CstPool *pool)
+static gboolean autostart_storage_exists(CstPool *pool)
 {
     g_autoptr(CstPoolState) state = NULL;
     gboolean there = FALSE;
@@ -71,7 +71,7 @@ static gboolean is_there(CstPool *pool)
  * Returns whether the pool has to be started. Checked before each try, because autostart may have
  * been disabled since.
  */
-static gboolean wanted(CstPool *pool)
+static gboolean autostart_is_wanted(CstPool *pool)
 {
     gboolean autostart, startable;
 
@@ -79,7 +79,7 @@ static gboolean wanted(CstPool *pool)
     autostart = pool->autostart;
     startable = pool->persistent && !pool->active && !pool->removed;
     g_mutex_unlock(&pool->lock);
-    return startable && (autostart || is_there(pool));
+    return startable && (autostart || autostart_storage_exists(pool));
 }
 
 /* Returns whether a try may have work to do, from memory only. */
@@ -134,14 +134,14 @@ static gboolean bring_up(AutostartTask *task, GError **error)
 
     if (state)
         return bring_back(task, state);
-    return !wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
+    return !autostart_is_wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
 }
 
 /*
  * Ends the pool's task. Returns TRUE if recovery became necessary while this task ended and
  * prevented the addition of another one.
  */
-static gboolean finish(CstPool *pool)
+static gboolean autostart_finish_task(CstPool *pool)
 {
     gboolean again;
 
@@ -153,7 +153,7 @@ static gboolean finish(CstPool *pool)
     return again;
 }
 
-static void add(Autostart *autostart, AutostartTask *task)
+static void autostart_add_task(Autostart *autostart, AutostartTask *task)
 {
     g_mutex_lock(&autostart->lock);
     g_ptr_array_add(autostart->waiting, task);
@@ -191,13 +191,13 @@ static void run_task(gpointer data, gpointer autostart_data)
     CST_TEST_POINT("autostart.task.tried");
     if (!done)
         put_off(task, error);
-    else if (finish(task->pool))
+    else if (autostart_finish_task(task->pool))
         autostart_add(autostart, task->pool);
     cst_log_pop(&task->log);
     if (done)
         task_free(task);
     else
-        add(autostart, task);
+        autostart_add_task(autostart, task);
 }
 
 /*
@@ -222,7 +222,7 @@ static gint64 dispatch_due(Autostart *autostart)
 }
 
 /* The scheduler thread: sleeps until a task is due or added. */
-static gpointer schedule(gpointer data)
+static gpointer autostart_thread(gpointer data)
 {
     Autostart *autostart = data;
 
@@ -248,7 +248,7 @@ Autostart *autostart_new(void)
     g_cond_init(&autostart->cond);
     autostart->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)task_free);
     autostart->workers = g_thread_pool_new(run_task, autostart, WORKERS_MAX, FALSE, NULL);
-    autostart->scheduler = g_thread_new("autostart", schedule, autostart);
+    autostart->scheduler = g_thread_new("autostart", autostart_thread, autostart);
     return autostart;
 }
 
@@ -273,7 +273,7 @@ void autostart_free(Autostart *autostart)
 }
 
 /* Returns TRUE for the first caller until the pool's task has ended. */
-static gboolean claim(CstPool *pool)
+static gboolean autostart_claim_pool(CstPool *pool)
 {
     gboolean free;
 
@@ -292,11 +292,11 @@ void autostart_add(Autostart *autostart, CstPool *pool)
      * Runs in the caller's thread, which may be starting the daemon. Therefore no storage is
      * accessed.
      */
-    if (!may_be_wanted(pool) || !claim(pool))
+    if (!may_be_wanted(pool) || !autostart_claim_pool(pool))
         return;
     task = g_new0(AutostartTask, 1);
     task->pool = cst_pool_ref(pool);
     task->delay_s = FIRST_RETRY_S;
     cst_log_context_copy(&task->log);
-    add(autostart, task);
+    autostart_add_task(autostart, task);
 }

@@ -71,7 +71,7 @@ static guint mounts_of(Monitor *monitor)
 }
 
 /* Makes the thread's poll() return. */
-static void wake(Monitor *monitor)
+static void monitor_wake_thread(Monitor *monitor)
 {
     uint64_t one = 1;
 
@@ -121,7 +121,7 @@ static void return_watch(Monitor *monitor, Watch *watch)
     g_mutex_lock(&monitor->lock);
     watch->busy = FALSE;
     g_mutex_unlock(&monitor->lock);
-    wake(monitor);
+    monitor_wake_thread(monitor);
 }
 
 /* Runs on a worker. */
@@ -294,7 +294,7 @@ void monitor_free(Monitor *monitor)
     g_mutex_lock(&monitor->lock);
     monitor->stop = TRUE;
     g_mutex_unlock(&monitor->lock);
-    wake(monitor);
+    monitor_wake_thread(monitor);
     g_thread_join(monitor->thread);
     CST_TEST_POINT("monitor.free.joined");
     /* Drop watches that no worker has begun. */
@@ -316,11 +316,11 @@ void monitor_watch(Monitor *monitor, CstPool *pool)
     g_mutex_lock(&monitor->lock);
     g_ptr_array_add(monitor->watches, watch);
     g_mutex_unlock(&monitor->lock);
-    wake(monitor);
+    monitor_wake_thread(monitor);
 }
 
 void monitor_unwatch(Monitor *monitor)
 {
     if (monitor)
-        wake(monitor);
+        monitor_wake_thread(monitor);
 }

@@ -66,7 +66,7 @@ static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record
 }
 
 /* Implements VolumeOpenPool. */
-static CstPoolState *open_pool(CstService *service, const char *name, GError **error)
+static CstPoolState *replay_open_pool(CstService *service, const char *name, GError **error)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(service, name, error);
     g_autoptr(CstPoolState) state = pool ? pool_state_open(pool, error) : NULL;
@@ -82,11 +82,11 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
                                  const CstIntentRecord *record, GError **error)
 {
     if (strcmp(record->operation, VOLUME_RENAME) == 0)
-        return volume_rename_replay(service, state, open_pool, record, error);
+        return volume_rename_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, VOLUME_MOVE) == 0)
-        return volume_move_replay(service, state, open_pool, record, error);
+        return volume_move_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, VOLUME_MOVE_RENAME) == 0)
-        return volume_move_rename_replay(service, state, open_pool, record, error);
+        return volume_move_rename_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, SNAPSHOT_SET) == 0)
         return snapshot_set_replay(state, record, error);
     return drop_recorded(state, record, error);
@@ -99,8 +99,8 @@ typedef struct {
 } LoadReplay;
 
 /* Each pool is waited for once. A healthy pool gets some time even after the load's deadline. */
-static gboolean storage_answers(const LoadReplay *replay, CstPoolState *state,
-                                const CstIntentRecord *record)
+static gboolean replay_await_storage(const LoadReplay *replay, CstPoolState *state,
+                                     const CstIntentRecord *record)
 {
     const char *name = g_hash_table_lookup(record->fields, "pool");
     gint64 until = MAX(replay->service->load_until, g_get_monotonic_time() + LEAST_WAIT_US);
@@ -115,7 +115,7 @@ static gboolean storage_answers(const LoadReplay *replay, CstPoolState *state,
 }
 
 /* Keeps the intents of a pool until its storage answers. */
-static void postpone(CstService *service, const CstIntentRecord *record)
+static void replay_postpone(CstService *service, const CstIntentRecord *record)
 {
     const char *name = g_hash_table_lookup(record->fields, "pool");
     g_autoptr(CstPool) pool = name ? cst_service_pool_by_name(service, name, NULL) : NULL;
@@ -141,12 +141,12 @@ static gboolean replay_local(const CstIntentRecord *record, gpointer data, GErro
     /* Remote storage may be unresponsive for long. replay_pool() replays its records later. */
     if (!state || cst_pool_state_is_remote(state))
         return !state;
-    if (storage_answers(replay, state, record) &&
+    if (replay_await_storage(replay, state, record) &&
         recover_recorded(replay->service, state, record, &why))
         return TRUE;
-    /* Another pool of the record may be the one that does not answer (open_pool()). */
+    /* Another pool of the record may be the one that does not answer (replay_open_pool()). */
     if (!why || g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
-        postpone(replay->service, record);
+        replay_postpone(replay->service, record);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }

@@ -38,22 +38,22 @@ static gboolean invalid_record(GError **error)
     return cst_fail(error, CST_ERROR_FAILED, _("what is to be done can't be told any more"));
 }
 
-static gboolean flatten(CstPool *pool, const char *volume, const char *how, CstTask *task,
-                        GError **error)
+static gboolean resume_flatten(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                               GError **error)
 {
     return cst_vol_flatten(pool, volume, task, error);
 }
 
-static gboolean sparsify(CstPool *pool, const char *volume, const char *how, CstTask *task,
-                         GError **error)
+static gboolean resume_sparsify(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                                GError **error)
 {
     uint64_t given_back;
 
     return cst_vol_sparsify(pool, volume, task, &given_back, error);
 }
 
-static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask *task,
-                     GError **error)
+static gboolean resume_wipe(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                            GError **error)
 {
     unsigned algorithm;
 
@@ -63,8 +63,8 @@ static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask
 }
 
 /* "FLAGS BASE", as written by cst_vol_commit(). The base may be empty. */
-static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTask *task,
-                       GError **error)
+static gboolean resume_commit(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                              GError **error)
 {
     const char *base = strchr(how, ' ');
     unsigned flags;
@@ -80,10 +80,10 @@ typedef struct {
 } Resumable;
 
 static const Resumable resumables[] = {
-    {"wipe", wipe},
-    {"flatten", flatten},
-    {"commit", commit},
-    {"sparsify", sparsify},
+    {"wipe", resume_wipe},
+    {"flatten", resume_flatten},
+    {"commit", resume_commit},
+    {"sparsify", resume_sparsify},
 };
 
 /* Returns NULL if a job of this kind cannot be resumed. */
@@ -147,7 +147,7 @@ static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char *
  * Implements CstJobResumeFunc: adopts the job. Marks it as interrupted if it cannot be resumed, for
  * example because its file was written by another version.
  */
-static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
+static void resume_adopt_job(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
     Resumption *resumption = data;
     const Resumable *kind = resumable_find(info->kind);
@@ -228,7 +228,7 @@ Resumption *resumption_new(CstService *service)
     resumption->service = service;
     resumption->jobs = g_ptr_array_new();
     /* An embedded process leaves resumable jobs to the next daemon. */
-    cst_job_files_recover(service->paths, daemon ? take_over : NULL, resumption);
+    cst_job_files_recover(service->paths, daemon ? resume_adopt_job : NULL, resumption);
     return resumption;
 }
 

@@ -109,7 +109,7 @@ static gboolean is_changing(const Watch *watch)
  * Scans the whole pool. The watch is renewed before the scan, so that no change is missed in
  * between.
  */
-static gboolean rescan(Watch *watch)
+static gboolean watch_rescan_pool(Watch *watch)
 {
     gboolean watched = !watch->lost || renew_watch(watch);
     gint64 started = g_get_monotonic_time();
@@ -152,8 +152,8 @@ static gboolean rescan_changed(Watch *watch)
         if (volume_defer_rescan(watch->pool, name))
             continue;
         /*
-         * The storage may be missing. catch_up() scans the whole pool, and records that the storage
-         * is lost.
+         * The storage may be missing. watch_read_changes() scans the whole pool, and records that
+         * the storage is lost.
          */
         if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
@@ -174,7 +174,7 @@ static gboolean many_changed(const Watch *watch)
 }
 
 /* Reads the reports since the last call, and updates the table accordingly. */
-static void catch_up(Watch *watch)
+static void watch_read_changes(Watch *watch)
 {
     gboolean was_lost = watch->lost;
     gboolean changed;
@@ -189,7 +189,7 @@ static void catch_up(Watch *watch)
     watch->due = watch->unnamed_due;
     if (watch->all) {
         watch->unnamed_due = 0;
-        watch->all = !rescan(watch);
+        watch->all = !watch_rescan_pool(watch);
         watch->due = watch->all ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
         /* Missing storage was reported already. */
         changed = !was_lost || !watch->lost;
@@ -238,7 +238,7 @@ static void check_space(Watch *watch)
     watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
 }
 
-static void check_trash(Watch *watch)
+static void watch_expire_trash(Watch *watch)
 {
     gboolean changing = is_changing(watch);
 
@@ -332,13 +332,13 @@ void watch_check(Watch *watch, guint mounts)
         check_storage(watch);
     watch->mounts = mounts_for(watch, mounts);
     if (watch->due && watch->due <= g_get_monotonic_time())
-        catch_up(watch);
+        watch_read_changes(watch);
     check_usage(watch);
     if (watch->space_due <= g_get_monotonic_time())
         check_space(watch);
     if (watch->health_due <= g_get_monotonic_time())
         check_health(watch);
     if (watch->trash_due <= g_get_monotonic_time())
-        check_trash(watch);
+        watch_expire_trash(watch);
     cst_log_pop(&log);
 }

@@ -35,7 +35,7 @@ typedef struct {
     gboolean found;
 } Looking;
 
-static void is_it(CstSecretFile *secret, gpointer data)
+static void secret_match_uuid(CstSecretFile *secret, gpointer data)
 {
     Looking *looking = data;
 
@@ -43,13 +43,14 @@ static void is_it(CstSecretFile *secret, gpointer data)
 }
 
 /* Adds @pool if @def uses the secret. Requires the locks of the tables and the pool. */
-static void add_user(CstPool *pool, const CstPoolDef *def, const CstUuid *uuid, GPtrArray *users)
+static void secret_add_user(CstPool *pool, const CstPoolDef *def, const CstUuid *uuid,
+                            GPtrArray *users)
 {
     Looking looking = {uuid, FALSE};
     SecretUser *user;
 
     if (def)
-        secret_def_each(pool->service, def, is_it, &looking);
+        secret_def_each(pool->service, def, secret_match_uuid, &looking);
     if (!looking.found)
         return;
     user = g_new0(SecretUser, 1);
@@ -79,8 +80,8 @@ GPtrArray *secret_users(CstService *service, const CstUuid *uuid, gboolean activ
 
         g_mutex_lock(&pool->lock);
         if (pool->active || !active_only) {
-            add_user(pool, pool->def, uuid, users);
-            add_user(pool, pool->new_def, uuid, users);
+            secret_add_user(pool, pool->def, uuid, users);
+            secret_add_user(pool, pool->new_def, uuid, users);
         }
         g_mutex_unlock(&pool->lock);
     }
@@ -110,7 +111,8 @@ gboolean secret_user_same(const SecretUser *a, const SecretUser *b)
 /* --- logins ----------------------------------------------------------------------------------- */
 
 /* Implements CstPoolHost.secret. For other secrets of the pool it returns the present value. */
-static gboolean lend(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data, GError **error)
+static gboolean secret_lend_value(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
+                                  GError **error)
 {
     const SecretLogin *login = data;
     const CstSecretFile *secret;
@@ -129,13 +131,13 @@ gboolean secret_with_state(const SecretLogin *login, const SecretUser *user,
                            gboolean (*run)(CstPoolState *state, gpointer data, GError **error),
                            gpointer data, GError **error)
 {
-    const CstPoolHost host = {.secret = lend, .data = (gpointer)login};
+    const CstPoolHost host = {.secret = secret_lend_value, .data = (gpointer)login};
     g_autoptr(CstPoolState) state = cst_pool_state_open(user->def, &host, error);
 
     return state && run(state, data, error);
 }
 
-static gboolean prove(CstPoolState *state, gpointer unused, GError **error)
+static gboolean secret_verify_login(CstPoolState *state, gpointer unused, GError **error)
 {
     return cst_pool_state_prove(state, error);
 }
@@ -147,14 +149,14 @@ typedef struct {
     gint next; /* atomic */
 } Proving;
 
-static gpointer prove_some(gpointer data)
+static gpointer secret_verify_thread(gpointer data)
 {
     Proving *proving = data;
     guint i;
 
     while ((i = (guint)g_atomic_int_add(&proving->next, 1)) < proving->users->len)
-        secret_with_state(proving->login, g_ptr_array_index(proving->users, i), prove, NULL,
-                          &proving->errors[i]);
+        secret_with_state(proving->login, g_ptr_array_index(proving->users, i), secret_verify_login,
+                          NULL, &proving->errors[i]);
     return NULL;
 }
 
@@ -162,7 +164,7 @@ void secret_prove(const SecretLogin *login, GPtrArray *users, GError **ret_error
 {
     Proving proving = {login, users, ret_errors, 0};
 
-    cst_threads_run(prove_some, &proving, MIN(MAX(users->len, 1), LOGINS_MAX));
+    cst_threads_run(secret_verify_thread, &proving, MIN(MAX(users->len, 1), LOGINS_MAX));
 }
 
 SecretVerdict secret_verdict(const GError *error)

@@ -123,7 +123,7 @@ static gboolean find_users(Rotation *rotation, GError **error)
                     text);
 }
 
-static gboolean take_lock(Rotation *rotation, GError **error)
+static gboolean rotation_acquire_lock(Rotation *rotation, GError **error)
 {
     const CstUuid *uuid = &rotation->args->uuid;
     char text[CST_UUID_TEXT_LEN];
@@ -140,14 +140,14 @@ static gboolean take_lock(Rotation *rotation, GError **error)
  * Does the checks that need no login, and acquires the lock of rotations. From here on no other
  * process changes the secret.
  */
-static gboolean prepare(Rotation *rotation, GError **error)
+static gboolean rotation_prepare(Rotation *rotation, GError **error)
 {
     gboolean done;
 
     if (!secrets_enter(rotation->service, error))
         return FALSE;
-    done =
-        find_secret(rotation, error) && find_users(rotation, error) && take_lock(rotation, error);
+    done = find_secret(rotation, error) && find_users(rotation, error) &&
+           rotation_acquire_lock(rotation, error);
     secrets_leave(rotation->service);
     return done;
 }
@@ -232,7 +232,7 @@ static gboolean change_server(Rotation *rotation, GError **error)
 /* --- verification ----------------------------------------------------------------------------- */
 
 /* Retries a refused login while the server may not have applied the new value yet. */
-static gboolean prove_new(const Rotation *rotation, GPtrArray *users, GError **error)
+static gboolean rotation_verify_new(const Rotation *rotation, GPtrArray *users, GError **error)
 {
     const SecretLogin login = login_with(rotation, rotation->args->value);
     gint64 wait =
@@ -254,7 +254,7 @@ static gboolean prove_new(const Rotation *rotation, GPtrArray *users, GError **e
     }
 }
 
-static gboolean prove_present(const Rotation *rotation, GError **error)
+static gboolean rotation_verify_present(const Rotation *rotation, GError **error)
 {
     const SecretLogin login = login_with(rotation, NULL);
 
@@ -265,7 +265,7 @@ static gboolean prove_present(const Rotation *rotation, GError **error)
 }
 
 /* Returns the present users that were not verified. */
-static GPtrArray *unproved(const Rotation *rotation)
+static GPtrArray *rotation_unverified_users(const Rotation *rotation)
 {
     GPtrArray *users = users_now(rotation);
 
@@ -299,7 +299,7 @@ static gboolean save_new(Rotation *rotation, GError **error)
 }
 
 /* Checks that no other program has changed the value. Called inside secrets_enter(). */
-static gboolean check_unchanged(const Rotation *rotation, GError **error)
+static gboolean rotation_check_unchanged(const Rotation *rotation, GError **error)
 {
     g_auto(CstSecretBytes) now = {0};
     char text[CST_UUID_TEXT_LEN];
@@ -318,13 +318,13 @@ static gboolean check_unchanged(const Rotation *rotation, GError **error)
  */
 static gboolean switch_entered(Rotation *rotation, GPtrArray **ret_users, GError **error)
 {
-    g_autoptr(GPtrArray) users = unproved(rotation);
+    g_autoptr(GPtrArray) users = rotation_unverified_users(rotation);
 
     if (users->len > 0) {
         *ret_users = g_steal_pointer(&users);
         return TRUE;
     }
-    if (!check_unchanged(rotation, error))
+    if (!rotation_check_unchanged(rotation, error))
         return FALSE;
     return rotation->ephemeral
                ? secret_keep_in_memory(rotation->service, &rotation->args->uuid,
@@ -333,7 +333,7 @@ static gboolean switch_entered(Rotation *rotation, GPtrArray **ret_users, GError
 }
 
 /* Verifies and switches. Also verifies pools that were defined during the verification. */
-static gboolean prove_and_switch(Rotation *rotation, GError **error)
+static gboolean rotation_verify_and_switch(Rotation *rotation, GError **error)
 {
     g_autoptr(GPtrArray) users = g_ptr_array_ref(rotation->users);
 
@@ -341,7 +341,7 @@ static gboolean prove_and_switch(Rotation *rotation, GError **error)
         gboolean done;
 
         job_set_step(rotation->job, "rotate: prove");
-        if (!prove_new(rotation, users, error))
+        if (!rotation_verify_new(rotation, users, error))
             return FALSE;
         CST_CRASH_POINT("secret.rotate.proved");
         if (users != rotation->users)
@@ -375,7 +375,7 @@ static void remove_new(Rotation *rotation)
 }
 
 /* Restores the old value on the server. Returns whether the server certainly has it again. */
-static gboolean take_back(Rotation *rotation, GError **error)
+static gboolean rotation_restore_server(Rotation *rotation, GError **error)
 {
     g_autofree char *account = NULL;
     g_autoptr(GError) why = NULL;
@@ -394,9 +394,9 @@ static gboolean take_back(Rotation *rotation, GError **error)
 }
 
 /* Reverts the steps before the switch, even if the task was cancelled. */
-static void undo(Rotation *rotation, GError **error)
+static void rotation_undo(Rotation *rotation, GError **error)
 {
-    gboolean clean = take_back(rotation, error);
+    gboolean clean = rotation_restore_server(rotation, error);
 
     CST_CRASH_POINT("secret.rotate.taken_back");
     if (!rotation->saved)
@@ -409,7 +409,7 @@ static void undo(Rotation *rotation, GError **error)
 
 /* --- after the switch ------------------------------------------------------------------------- */
 
-static gboolean renew(Rotation *rotation, GError **error)
+static gboolean rotation_renew_pools(Rotation *rotation, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -447,7 +447,7 @@ static gboolean verify_old_refused(const Rotation *rotation, GError **error)
 
 /* --- the call --------------------------------------------------------------------------------- */
 
-static gboolean check_args(const CstSecretRotate *args, GError **error)
+static gboolean rotation_check_args(const CstSecretRotate *args, GError **error)
 {
     return cst_flags_check(args->flags, CST_SECRET_ROTATE_ACTIVE, "secretRotate", error) &&
            (args->value->len > 0 ||
@@ -455,37 +455,38 @@ static gboolean check_args(const CstSecretRotate *args, GError **error)
 }
 
 /* Does the checks before the first change. First recovers an interrupted rotation. */
-static gboolean check_all(Rotation *rotation, GError **error)
+static gboolean rotation_check_all(Rotation *rotation, GError **error)
 {
     gboolean admin = rotation->admin.user != NULL;
 
     return (cst_dry_run() || secret_settle(rotation->service, &rotation->args->uuid, error)) &&
            read_old(rotation, error) && (!admin || check_account(rotation, error)) &&
-           ((!admin && !cst_dry_run()) || prove_present(rotation, error)) && cst_may_change(error);
+           ((!admin && !cst_dry_run()) || rotation_verify_present(rotation, error)) &&
+           cst_may_change(error);
 }
 
-static gboolean rotate(Rotation *rotation, GError **error)
+static gboolean rotation_run_steps(Rotation *rotation, GError **error)
 {
-    if (!prepare(rotation, error) || !check_all(rotation, error))
+    if (!rotation_prepare(rotation, error) || !rotation_check_all(rotation, error))
         return FALSE;
     job_set_step(rotation->job, "rotate: save");
     if (!save_new(rotation, error))
         return FALSE;
     job_set_step(rotation->job, "rotate: change");
     if ((rotation->admin.user && !change_server(rotation, error)) ||
-        !prove_and_switch(rotation, error)) {
-        undo(rotation, error);
+        !rotation_verify_and_switch(rotation, error)) {
+        rotation_undo(rotation, error);
         return FALSE;
     }
     secret_emit(rotation->service, rotation->row, CST_EVENT_SECRET_VALUE, 0);
     job_set_step(rotation->job, "rotate: renew");
-    if (!renew(rotation, error))
+    if (!rotation_renew_pools(rotation, error))
         return FALSE;
     job_set_step(rotation->job, "rotate: verify");
     return !rotation->admin.user || verify_old_refused(rotation, error);
 }
 
-static GPtrArray *names_of(const GPtrArray *users)
+static GPtrArray *secret_user_names(const GPtrArray *users)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
 
@@ -502,7 +503,7 @@ static GPtrArray *names_of(const GPtrArray *users)
 static char *pools_text(CstService *service, const CstUuid *uuid)
 {
     g_autoptr(GPtrArray) users = secret_users(service, uuid, FALSE);
-    g_autoptr(GPtrArray) names = names_of(users);
+    g_autoptr(GPtrArray) names = secret_user_names(users);
 
     g_ptr_array_add(names, NULL);
     return g_strjoinv(", ", (char **)names->pdata);
@@ -515,7 +516,7 @@ gboolean cst_service_secret_rotate(CstService *service, const CstSecretRotate *a
     g_autofree char *pools = NULL;
     gboolean done;
 
-    if (!check_args(args, error) || !secrets_sync(service, error))
+    if (!rotation_check_args(args, error) || !secrets_sync(service, error))
         return FALSE;
     pools = pools_text(service, &args->uuid);
     job_begin_service(&job, service, "rotate: check", pools, &task);
@@ -527,9 +528,9 @@ gboolean cst_service_secret_rotate(CstService *service, const CstSecretRotate *a
                                      .lock = -1,
                                      .admin = {args->admin_user, args->admin_key}};
 
-        done = rotate(&rotation, error);
+        done = rotation_run_steps(&rotation, error);
         if (done)
-            *ret_pools = names_of(rotation.users);
+            *ret_pools = secret_user_names(rotation.users);
     }
     return job_end(&job, done, error);
 }

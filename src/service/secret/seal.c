@@ -75,7 +75,7 @@ static GArray *select_secrets(CstService *service, const CstSecretSealArgs *args
     return uuids;
 }
 
-static gboolean check_readable(const CstService *service, const GArray *uuids, GError **error)
+static gboolean seal_check_readable(const CstService *service, const GArray *uuids, GError **error)
 {
     for (guint i = 0; i < uuids->len; i++) {
         g_auto(CstSecretBytes) value = {0};
@@ -107,7 +107,7 @@ static gboolean seal_entered(CstService *service, const CstSecretSealArgs *args,
 {
     g_autoptr(GArray) uuids = select_secrets(service, args, error);
 
-    if (!uuids || !check_readable(service, uuids, error) || !cst_may_change(error))
+    if (!uuids || !seal_check_readable(service, uuids, error) || !cst_may_change(error))
         return FALSE;
     if (args->flags & CST_SECRET_SEAL_REKEY)
         return cst_secret_values_rekey(service->paths, ret_count, error);
@@ -123,14 +123,14 @@ static gboolean unseal_entered(CstService *service, const CstSecretSealArgs *arg
 {
     g_autoptr(GArray) uuids = select_secrets(service, args, error);
 
-    return uuids && check_readable(service, uuids, error) && cst_may_change(error) &&
+    return uuids && seal_check_readable(service, uuids, error) && cst_may_change(error) &&
            change_forms(service, uuids, FALSE, ret_count, error) &&
            (!(args->flags & CST_SECRET_SEAL_ALL) ||
             cst_secret_keys_drop_unused(service->paths, TRUE, error));
 }
 
-static gboolean check_args(const CstSecretSealArgs *args, unsigned allowed, const char *name,
-                           GError **error)
+static gboolean seal_check_args(const CstSecretSealArgs *args, unsigned allowed, const char *name,
+                                GError **error)
 {
     if (!cst_flags_check(args->flags, allowed, name, error))
         return FALSE;
@@ -144,7 +144,7 @@ gboolean cst_service_secrets_seal(CstService *service, const CstSecretSealArgs *
     guint count = 0;
     gboolean done;
 
-    if (!check_args(args, SEAL_FLAGS, "secretSeal", error) || !secrets_enter(service, error))
+    if (!seal_check_args(args, SEAL_FLAGS, "secretSeal", error) || !secrets_enter(service, error))
         return FALSE;
     done = seal_entered(service, args, &count, error);
     secrets_leave(service);
@@ -173,7 +173,7 @@ gboolean cst_service_secrets_unseal(CstService *service, const CstSecretSealArgs
     guint count = 0;
     gboolean done;
 
-    if (!check_args(args, CST_SECRET_SEAL_ALL, "secretUnseal", error) ||
+    if (!seal_check_args(args, CST_SECRET_SEAL_ALL, "secretUnseal", error) ||
         !secrets_enter(service, error))
         return FALSE;
     done = unseal_entered(service, args, &count, error);

@@ -21,7 +21,7 @@
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-static int compare_rows(gconstpointer a, gconstpointer b)
+static int compare_secret_rows(gconstpointer a, gconstpointer b)
 {
     const CstSecretRow *const *left = a, *const *right = b;
 
@@ -51,7 +51,7 @@ GPtrArray *cst_service_secrets(CstService *service, unsigned filter, GError **er
             g_ptr_array_add(rows, secret_row_new(def));
     }
     g_mutex_unlock(&service->tables);
-    g_ptr_array_sort(rows, compare_rows);
+    g_ptr_array_sort(rows, compare_secret_rows);
     return rows;
 }
 
@@ -107,8 +107,8 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
  * Checks a new or changed definition by libvirt's rules. *ret_was_stored: the replaced definition
  * has a file. Requires the tables' lock.
  */
-static gboolean check_definition(CstService *service, const CstSecretDef *def,
-                                 gboolean *ret_was_stored, GError **error)
+static gboolean secret_check_definition(CstService *service, const CstSecretDef *def,
+                                        gboolean *ret_was_stored, GError **error)
 {
     CstSecretFile *old = g_hash_table_lookup(service->secrets, &def->uuid);
     CstSecretFile *rival = secret_find_usage(service, def->usage, def->usage_id);
@@ -172,7 +172,8 @@ static gboolean store_definition(CstService *service, const CstSecretDef *def, g
  * Consumes @parsed. The tables are not locked during the write. Because the definitions are
  * entered, no other thread or process changes secrets.
  */
-static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, GError **error)
+static CstSecretRow *secret_define_entered(CstService *service, CstSecretDef *parsed,
+                                           GError **error)
 {
     g_autoptr(CstSecretDef) def = parsed;
     g_auto(CstSecretBytes) kept = {0}, unstored = {0};
@@ -181,7 +182,7 @@ static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, G
     gboolean fits, was_stored;
 
     g_mutex_lock(&service->tables);
-    fits = check_definition(service, def, &was_stored, error);
+    fits = secret_check_definition(service, def, &was_stored, error);
     old = fits && !def->ephemeral ? g_hash_table_lookup(service->secrets, &def->uuid) : NULL;
     if (old && old->value.data)
         fits = cst_secret_bytes_copy(&kept, old->value.data, old->value.len, error);
@@ -219,7 +220,7 @@ CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, un
         cst_secret_def_free(def);
         return NULL;
     }
-    row = define_entered(service, def, error);
+    row = secret_define_entered(service, def, error);
     secrets_leave(service);
     if (row)
         secret_emit(service, row, CST_EVENT_SECRET_LIFECYCLE, CST_SECRET_EVENT_DEFINED);

@@ -75,8 +75,8 @@ static gboolean is_fresh(const CstService *service, const CstUuid *uuid)
     return age >= 0 && age < SETTLED_S;
 }
 
-static Decision decide(CstService *service, const CstUuid *uuid, const CstSecretBytes *next,
-                       GError **error)
+static Decision secret_recovery_decide(CstService *service, const CstUuid *uuid,
+                                       const CstSecretBytes *next, GError **error)
 {
     g_autoptr(GPtrArray) users = secret_users(service, uuid, FALSE);
     SecretLogin login = {service, *uuid, NULL};
@@ -150,7 +150,7 @@ gboolean secret_settle(CstService *service, const CstUuid *uuid, GError **error)
         return TRUE;
     if (!cst_secret_next_load(service->paths, uuid, &next, error))
         return FALSE;
-    decision = decide(service, uuid, &next, error);
+    decision = secret_recovery_decide(service, uuid, &next, error);
     if (decision == SETTLE_LATER || !carry_out(service, uuid, decision, error))
         return FALSE;
     cst_log(CST_LOG_WARNING,
@@ -164,7 +164,7 @@ gboolean secret_settle(CstService *service, const CstUuid *uuid, GError **error)
 }
 
 /* Recovers a secret unless another process has locked it. */
-static gboolean settle_unlocked(CstService *service, const CstUuid *uuid, GError **error)
+static gboolean secret_recover_unlocked(CstService *service, const CstUuid *uuid, GError **error)
 {
     int lock = cst_rotation_lock(service->paths, uuid, error);
     gboolean done = lock >= 0 && secret_settle(service, uuid, error);
@@ -185,7 +185,7 @@ struct SecretSettler {
 };
 
 /* Returns FALSE if recovery is incomplete. Logs failures if @first is set. */
-static gboolean settle_all(SecretSettler *settler, gboolean first)
+static gboolean secret_recover_all(SecretSettler *settler, gboolean first)
 {
     g_autoptr(GArray) uuids = cst_secret_next_list(settler->service->paths);
     gboolean all = TRUE;
@@ -193,7 +193,7 @@ static gboolean settle_all(SecretSettler *settler, gboolean first)
     for (guint i = 0; i < uuids->len && !g_atomic_int_get(&settler->stopping); i++) {
         g_autoptr(GError) error = NULL;
 
-        if (settle_unlocked(settler->service, &g_array_index(uuids, CstUuid, i), &error))
+        if (secret_recover_unlocked(settler->service, &g_array_index(uuids, CstUuid, i), &error))
             continue;
         all = FALSE;
         if (first && cst_error_code(error) != CST_ERROR_BUSY)
@@ -212,7 +212,7 @@ static gpointer settler_thread(gpointer data)
     while (!settler->stopping) {
         settler->woken = FALSE;
         g_mutex_unlock(&settler->lock);
-        all = settle_all(settler, delay_s == FIRST_RETRY_S);
+        all = secret_recover_all(settler, delay_s == FIRST_RETRY_S);
         CST_TEST_POINT("secret.settler.tried");
         g_mutex_lock(&settler->lock);
         if (settler->woken || settler->stopping)
@@ -325,7 +325,7 @@ static gboolean is_refused(CstPool *pool, const CstUuid *uuid)
 }
 
 /* Waits for a running rotation as long as the task may wait, then recovers. */
-static void settle_or_wait(CstPool *pool, const CstUuid *uuid, CstTask *task)
+static void secret_wait_and_recover(CstPool *pool, const CstUuid *uuid, CstTask *task)
 {
     gint64 max = cst_task_max_wait(task), began = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
@@ -337,7 +337,7 @@ static void settle_or_wait(CstPool *pool, const CstUuid *uuid, CstTask *task)
         g_usleep(WAIT_STEP_US);
     }
     cst_task_set_waiting(task, FALSE);
-    if (!settle_unlocked(pool->service, uuid, &error))
+    if (!secret_recover_unlocked(pool->service, uuid, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
@@ -349,6 +349,6 @@ void secret_before_start(CstPool *pool, CstTask *task)
         const CstUuid *uuid = &g_array_index(uuids, CstUuid, i);
 
         if (is_refused(pool, uuid))
-            settle_or_wait(pool, uuid, task);
+            secret_wait_and_recover(pool, uuid, task);
     }
 }

@@ -25,7 +25,7 @@
  * storage driver's lock, and libvirt's driver would not release it. A dry run creates no directory;
  * without the directory no process holds the lock.
  */
-static gboolean take_lock(CstService *service, GError **error)
+static gboolean secrets_acquire_lock(CstService *service, GError **error)
 {
     if (cst_driver_lock_is_held(service->secret_lock))
         return TRUE;
@@ -52,7 +52,7 @@ static void release_lock(CstService *service)
  */
 static void drop_leftovers(CstService *service)
 {
-    if (!cst_secret_files_have_leftovers(service->paths) || !take_lock(service, NULL))
+    if (!cst_secret_files_have_leftovers(service->paths) || !secrets_acquire_lock(service, NULL))
         return;
     cst_secret_files_drop_leftovers(service->paths);
     release_lock(service);
@@ -98,7 +98,7 @@ void secrets_refresh(CstService *service)
     if (service->secret_depth == 0) {
         /* The program that held the lock may have ended. */
         if (service->manages_secrets && !cst_dry_run())
-            take_lock(service, NULL);
+            secrets_acquire_lock(service, NULL);
         secrets_load(service);
     }
     g_rec_mutex_unlock(&service->secret_files);
@@ -125,7 +125,7 @@ gboolean secrets_enter(CstService *service, GError **error)
     g_rec_mutex_lock(&service->secret_files);
     was_held = cst_driver_lock_is_held(service->secret_lock);
     service->secret_depth++;
-    if (!take_lock(service, error)) {
+    if (!secrets_acquire_lock(service, error)) {
         service->secret_depth--;
         g_rec_mutex_unlock(&service->secret_files);
         definitions_leave(service);
@@ -160,7 +160,7 @@ gboolean cst_service_manage_secrets(CstService *service, GError **error)
     g_rec_mutex_lock(&service->secret_files);
     /* Set this even if the lock cannot be acquired: secrets_refresh() retries. */
     service->manages_secrets = TRUE;
-    taken = take_lock(service, error);
+    taken = secrets_acquire_lock(service, error);
     if (taken)
         secrets_load(service);
     g_rec_mutex_unlock(&service->secret_files);

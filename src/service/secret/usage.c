@@ -59,7 +59,7 @@ static void note_definition(CstService *service, const CstPoolDef *def, GHashTab
     secret_def_each(service, def, note_user, &noting);
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
+static int compare_user_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -82,7 +82,7 @@ static void note_pools(CstService *service, GHashTable *users)
     }
     g_hash_table_iter_init(&iter, users);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        g_ptr_array_sort(((CstSecretUse *)value)->pools, compare_names);
+        g_ptr_array_sort(((CstSecretUse *)value)->pools, compare_user_names);
 }
 
 /*
@@ -113,7 +113,7 @@ static gboolean note_volumes(CstService *service, CstSecretUse *use, gboolean lo
 /* --- its value -------------------------------------------------------------------------------- */
 
 /* Opens the value, because only that shows that its key is available and the file is intact. */
-static void look_at_value(const CstService *service, CstSecretUse *use)
+static void secret_use_read_value(const CstService *service, CstSecretUse *use)
 {
     g_auto(CstSecretBytes) value = {0};
     CstSecretValueInfo info = {0};
@@ -186,7 +186,7 @@ static GPtrArray *list_uses(CstService *service, gboolean look, GError **error)
     for (guint i = 0; i < uses->len; i++) {
         CstSecretUse *use = g_ptr_array_index(uses, i);
 
-        look_at_value(service, use);
+        secret_use_read_value(service, use);
         use->overdue = is_overdue(service, use);
         if (!note_volumes(service, use, look, error))
             return NULL;
@@ -219,7 +219,7 @@ static char *stamp_path(const CstService *service)
  * Returns whether the last warnings are a day old. A time in the future means that the clock was
  * wrong.
  */
-static gboolean is_due(const char *stamp)
+static gboolean usage_warning_is_due(const char *stamp)
 {
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     struct stat st;
@@ -240,7 +240,7 @@ static char *users_text(const CstSecretUse *use)
     return names->len > 1 ? g_strjoinv(", ", (char **)names->pdata) : g_strdup("-");
 }
 
-static void warn(const CstService *service, const CstSecretUse *use)
+static void usage_warn_old_value(const CstService *service, const CstSecretUse *use)
 {
     gint64 days = (g_get_real_time() / G_USEC_PER_SEC - use->changed) / DAY;
     char uuid[CST_UUID_TEXT_LEN];
@@ -258,7 +258,8 @@ static void warn(const CstService *service, const CstSecretUse *use)
 static void warn_if_due(CstService *service)
 {
     g_autofree char *stamp = stamp_path(service);
-    g_autoptr(GPtrArray) uses = is_due(stamp) ? list_uses(service, FALSE, NULL) : NULL;
+    g_autoptr(GPtrArray) uses =
+        usage_warning_is_due(stamp) ? list_uses(service, FALSE, NULL) : NULL;
     guint overdue = 0;
 
     for (guint i = 0; uses && i < uses->len; i++)
@@ -271,7 +272,7 @@ static void warn_if_due(CstService *service)
         const CstSecretUse *use = g_ptr_array_index(uses, i);
 
         if (use->overdue)
-            warn(service, use);
+            usage_warn_old_value(service, use);
     }
 }
 

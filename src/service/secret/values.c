@@ -57,8 +57,8 @@ static gboolean found(const CstSecretFile *secret, Found *ret_found, GError **er
 }
 
 /* Fails with NO_SECRET if the secret has no value, as in libvirt. */
-static gboolean read_value(const CstService *service, Found *found, CstSecretBytes *ret_value,
-                           GError **error)
+static gboolean secret_read_value(const CstService *service, Found *found,
+                                  CstSecretBytes *ret_value, GError **error)
 {
     char text[CST_UUID_TEXT_LEN];
 
@@ -96,7 +96,7 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
     else
         done = found(secret, &it, error);
     g_mutex_unlock(&service->tables);
-    return done && read_value(service, &it, ret_value, error);
+    return done && secret_read_value(service, &it, ret_value, error);
 }
 
 /*
@@ -114,7 +114,7 @@ gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointe
     g_mutex_lock(&service->tables);
     done = found(secret_find_auth(service, auth, error), &it, error);
     g_mutex_unlock(&service->tables);
-    return done && read_value(service, &it, ret_value, error);
+    return done && secret_read_value(service, &it, ret_value, error);
 }
 
 gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretBytes *ret_value,
@@ -126,7 +126,7 @@ gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretByte
     g_mutex_lock(&service->tables);
     done = found(secret_find(service, uuid, error), &it, error);
     g_mutex_unlock(&service->tables);
-    return done && read_value(service, &it, ret_value, error);
+    return done && secret_read_value(service, &it, ret_value, error);
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */

@@ -36,8 +36,8 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
     return def;
 }
 
-static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *volume,
-                                        const char *name, GError **error)
+static const CstSnapshot *clone_find_snapshot(const GPtrArray *snapshots, const char *volume,
+                                              const char *name, GError **error)
 {
     const CstSnapshot *snapshot = volume_snapshot_find(snapshots, name);
 
@@ -62,7 +62,8 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
     const SnapshotProvider *provider =
         snapshot_claim(&target, pool, volume, CLAIM_READ, NULL, error);
     g_autoptr(GPtrArray) snapshots = provider ? snapshot_list_all(provider, &target, error) : NULL;
-    const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
+    const CstSnapshot *snapshot =
+        snapshots ? clone_find_snapshot(snapshots, volume, name, error) : NULL;
     const CstVolume *source = target.volume;
     VolumeClone clone = {.snapshot = name, .task = task};
     g_autoptr(CstVolDef) def = NULL;

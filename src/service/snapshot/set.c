@@ -136,7 +136,7 @@ static gboolean claim_all(Set *set, GError **error)
     }
 }
 
-static gboolean check_names(Set *set, GError **error)
+static gboolean snapshot_set_check_names(Set *set, GError **error)
 {
     for (guint i = 0; i < set->members->len; i++) {
         Member *member = member_at(set, i);
@@ -174,20 +174,20 @@ static gboolean make_in_one_step(Set *set, GError **error)
 
 /* --- one after another ------------------------------------------------------------------------ */
 
-static char *field_of(const char *what, guint i)
+static char *snapshot_set_field(const char *what, guint i)
 {
     return g_strdup_printf("%s%u", what, i);
 }
 
-static gboolean record(Set *set, GError **error)
+static gboolean snapshot_set_record(Set *set, GError **error)
 {
     g_autoptr(GHashTable) fields = intent_fields_new();
 
     intent_put(fields, "snapshot", set->name);
     for (guint i = 0; i < set->members->len; i++) {
         const Member *member = member_at(set, i);
-        g_autofree char *volume = field_of("volume", i);
-        g_autofree char *inside = field_of("inside", i);
+        g_autofree char *volume = snapshot_set_field("volume", i);
+        g_autofree char *inside = snapshot_set_field("inside", i);
 
         intent_put(fields, volume, member->target.volume->name);
         intent_put(fields, inside, member->provider == &snapshot_image_provider ? "yes" : NULL);
@@ -209,7 +209,7 @@ static gboolean remove_tried(const Set *set, Member *member, GError **error)
 /*
  * Snapshots that cannot be removed now are removed by the next start, or when the storage answers.
  */
-static void take_back(Set *set)
+static void snapshot_set_undo(Set *set)
 {
     g_autoptr(GError) why = NULL;
 
@@ -255,12 +255,12 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
 {
     gint64 began;
 
-    if (!check_names(set, error) || !record(set, error))
+    if (!snapshot_set_check_names(set, error) || !snapshot_set_record(set, error))
         return FALSE;
     began = g_get_monotonic_time();
     for (guint i = 0; i < set->members->len; i++) {
         if (!make_one(set, member_at(set, i), error)) {
-            take_back(set);
+            snapshot_set_undo(set);
             return FALSE;
         }
         CST_CRASH_POINT("vol.snapshots.one");
@@ -271,15 +271,15 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
         return TRUE;
     /* The record may already be removed, and writing it again may fail, too. */
     cst_intent_end(g_steal_pointer(&set->intent));
-    record(set, NULL);
-    take_back(set);
+    snapshot_set_record(set, NULL);
+    snapshot_set_undo(set);
     return FALSE;
 }
 
 /* --- the call --------------------------------------------------------------------------------- */
 
-static gboolean make_set(CstPool *pool, const GPtrArray *volumes, const char *name, CstTask *task,
-                         CstSnapshotSet *ret_set, GError **error)
+static gboolean snapshot_set_make(CstPool *pool, const GPtrArray *volumes, const char *name,
+                                  CstTask *task, CstSnapshotSet *ret_set, GError **error)
 {
     g_auto(Set) set = {.pool = pool, .name = name, .task = task};
     gboolean done;
@@ -304,7 +304,7 @@ gboolean cst_vol_snapshot_create_set(CstPool *pool, const GPtrArray *volumes, co
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "snapshot", NULL, &task);
-    return job_end(&job, make_set(pool, volumes, name, task, ret_set, error), error);
+    return job_end(&job, snapshot_set_make(pool, volumes, name, task, ret_set, error), error);
 }
 
 /* --- after a crash ---------------------------------------------------------------------------- */
@@ -343,8 +343,8 @@ gboolean snapshot_set_replay(CstPoolState *state, const CstIntentRecord *record,
     if (!name || !cst_pool_state_settle(state, error))
         return !name;
     for (guint i = 0;; i++) {
-        g_autofree char *field = field_of("volume", i);
-        g_autofree char *inside = field_of("inside", i);
+        g_autofree char *field = snapshot_set_field("volume", i);
+        g_autofree char *inside = snapshot_set_field("inside", i);
         const char *of = g_hash_table_lookup(record->fields, field);
         g_autoptr(CstVolume) volume = NULL;
 

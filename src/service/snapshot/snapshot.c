@@ -64,8 +64,8 @@ static gboolean change_claimed(CstPool *pool, const char *volume, const Snapshot
     return done;
 }
 
-static gboolean run_change(CstPool *pool, const char *volume, const SnapshotChange *change,
-                           CstTask *task, GError **error)
+static gboolean snapshot_change_run(CstPool *pool, const char *volume, const SnapshotChange *change,
+                                    CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
 
@@ -73,8 +73,8 @@ static gboolean run_change(CstPool *pool, const char *volume, const SnapshotChan
     return job_end(&job, change_claimed(pool, volume, change, task, error), error);
 }
 
-static gboolean run_create(const SnapshotProvider *provider, SnapshotTarget *target,
-                           const SnapshotChange *change, CstTask *task, GError **error)
+static gboolean snapshot_change_create(const SnapshotProvider *provider, SnapshotTarget *target,
+                                       const SnapshotChange *change, CstTask *task, GError **error)
 {
     return cst_name_check(change->name, _("snapshot"), error) &&
            cst_text_name_check(change->name, _("snapshot"), error) &&
@@ -84,9 +84,10 @@ static gboolean run_create(const SnapshotProvider *provider, SnapshotTarget *tar
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error)
 {
-    const SnapshotChange change = {"snapshot", run_create, .name = name, .limit = limit};
+    const SnapshotChange change = {"snapshot", snapshot_change_create, .name = name,
+                                   .limit = limit};
 
-    return run_change(pool, volume, &change, task, error);
+    return snapshot_change_run(pool, volume, &change, task, error);
 }
 
 gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
@@ -147,8 +148,8 @@ static GPtrArray *agreed_loss(const SnapshotProvider *provider, SnapshotTarget *
 }
 
 /* A revert changes the content for guests, and for images based on this one. */
-static gboolean run_revert(const SnapshotProvider *provider, SnapshotTarget *target,
-                           const SnapshotChange *change, CstTask *task, GError **error)
+static gboolean snapshot_change_revert(const SnapshotProvider *provider, SnapshotTarget *target,
+                                       const SnapshotChange *change, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) lost = volume_not_shown(&target->claim, error)
                                     ? agreed_loss(provider, target, change, error)
@@ -160,13 +161,14 @@ static gboolean run_revert(const SnapshotProvider *provider, SnapshotTarget *tar
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,
                                  const char *const *agreed, CstTask *task, GError **error)
 {
-    const SnapshotChange change = {"revert", run_revert, .name = name, .agreed = agreed};
+    const SnapshotChange change = {"revert", snapshot_change_revert, .name = name,
+                                   .agreed = agreed};
 
-    return run_change(pool, volume, &change, task, error);
+    return snapshot_change_run(pool, volume, &change, task, error);
 }
 
-static gboolean run_delete(const SnapshotProvider *provider, SnapshotTarget *target,
-                           const SnapshotChange *change, CstTask *task, GError **error)
+static gboolean snapshot_change_delete(const SnapshotProvider *provider, SnapshotTarget *target,
+                                       const SnapshotChange *change, CstTask *task, GError **error)
 {
     return volume_not_held(&target->claim, error) &&
            provider->remove(target, change->name, task, error);
@@ -175,9 +177,9 @@ static gboolean run_delete(const SnapshotProvider *provider, SnapshotTarget *tar
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error)
 {
-    const SnapshotChange change = {"delete", run_delete, .name = name};
+    const SnapshotChange change = {"delete", snapshot_change_delete, .name = name};
 
-    return run_change(pool, volume, &change, task, error);
+    return snapshot_change_run(pool, volume, &change, task, error);
 }
 
 /*
@@ -200,8 +202,8 @@ static gboolean check_name_free(const SnapshotProvider *provider, SnapshotTarget
     return TRUE;
 }
 
-static gboolean run_rename(const SnapshotProvider *provider, SnapshotTarget *target,
-                           const SnapshotChange *change, CstTask *task, GError **error)
+static gboolean snapshot_change_rename(const SnapshotProvider *provider, SnapshotTarget *target,
+                                       const SnapshotChange *change, CstTask *task, GError **error)
 {
     const char *name = change->new_name;
 
@@ -217,7 +219,8 @@ static gboolean run_rename(const SnapshotProvider *provider, SnapshotTarget *tar
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
                                  const char *new_name, CstTask *task, GError **error)
 {
-    const SnapshotChange change = {"rename", run_rename, .name = name, .new_name = new_name};
+    const SnapshotChange change = {"rename", snapshot_change_rename, .name = name,
+                                   .new_name = new_name};
 
-    return run_change(pool, volume, &change, task, error);
+    return snapshot_change_run(pool, volume, &change, task, error);
 }

@@ -24,8 +24,9 @@ typedef struct {
     CstTask *task;
 } Work;
 
-/* check() has validated all actions before the first step. They are parsed again here. */
-static gboolean do_steps(const Work *work, GError **error)
+/* bitmap_check_steps() has validated all actions before the first step. They are parsed again here.
+ */
+static gboolean bitmap_apply_steps(const Work *work, GError **error)
 {
     const CstBitmapChange *change = work->change;
 
@@ -46,7 +47,7 @@ static gboolean do_steps(const Work *work, GError **error)
  * Checks all steps before any file is opened, so that a misspelt step does not leave a partial
  * change.
  */
-static gboolean check(const CstBitmapChange *change, GError **error)
+static gboolean bitmap_check_steps(const CstBitmapChange *change, GError **error)
 {
     if (change->steps->len == 0 || change->steps->len > CST_BITMAP_STEPS_MAX)
         return cst_fail(error, CST_ERROR_INVALID,
@@ -66,8 +67,8 @@ static gboolean check(const CstBitmapChange *change, GError **error)
  * An operation that holds a volume for writing must not wait for another volume, because an
  * operation on that volume may wait for it. Therefore this fails with BUSY (at_once).
  */
-static gboolean open_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
-                            const char *name, Work *work, GError **error)
+static gboolean bitmap_open_merge_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
+                                         const char *name, Work *work, GError **error)
 {
     chain->after = image_chain_last_claim(target);
     chain->at_once = TRUE;
@@ -86,14 +87,14 @@ static gboolean change_bitmap(CstPool *pool, const char *name, const CstBitmapCh
     g_auto(ImageChain) other = {.task = task, .alone = TRUE};
     Work work = {.change = change, .task = task};
 
-    if (!check(change, error) || !image_chain_open(&chain, pool, name, error) ||
+    if (!bitmap_check_steps(change, error) || !image_chain_open(&chain, pool, name, error) ||
         !cst_chain_open_images(chain.chain, CST_IMAGE_WRITE, NULL, error))
         return FALSE;
     work.image = work.source = cst_chain_image(chain.chain);
     if (source && (source_pool != pool || strcmp(source, name) != 0) &&
-        !open_source(&other, &chain, source_pool, source, &work, error))
+        !bitmap_open_merge_source(&other, &chain, source_pool, source, &work, error))
         return FALSE;
-    return do_steps(&work, error);
+    return bitmap_apply_steps(&work, error);
 }
 
 gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,

@@ -87,9 +87,9 @@ gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
 
 /* --- rename ----------------------------------------------------------------------------------- */
 
-static gboolean move_file(CstService *service, CstPoolState *state, const char *name,
-                          const CstVolume *volume, const CstDeclaration *declaration,
-                          GError **error)
+static gboolean declaration_move_file(CstService *service, CstPoolState *state, const char *name,
+                                      const CstVolume *volume, const CstDeclaration *declaration,
+                                      GError **error)
 {
     const CstDeclaredFile file = trust_file(state, volume->name, cst_volume_file_id(volume));
 
@@ -131,7 +131,7 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
         return kept_move_device(service, state, name, state, volume, kept, error);
     return !trust_applies(state) ||
            (overlays_rename(service, state, name, volume, error) &&
-            move_file(service, state, name, volume, kept->declaration, error));
+            declaration_move_file(service, state, name, volume, kept->declaration, error));
 }
 
 /* --- intents ---------------------------------------------------------------------------------- */

@@ -13,7 +13,8 @@
 #include "open.h"
 
 /* Consumes the list of findings. */
-static void fill_report(const CstImageCheck *check, CstFindings *findings, CstCheckReport *report)
+static void check_fill_report(const CstImageCheck *check, CstFindings *findings,
+                              CstCheckReport *report)
 {
     *report = (CstCheckReport){
         .errors = check->errors,
@@ -29,8 +30,8 @@ static void fill_report(const CstImageCheck *check, CstFindings *findings, CstCh
     };
 }
 
-static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, CstTask *task,
-                             CstCheckReport *ret_report, GError **error)
+static gboolean vol_check_image(CstPool *pool, const char *name, unsigned repair, CstTask *task,
+                                CstCheckReport *ret_report, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
     /* Repairing everything includes leaks. */
@@ -51,7 +52,7 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
     if (!format ||
         !cst_image_check_list(link->blob, format, flags, &files, findings, &check, task, error))
         return FALSE;
-    fill_report(&check, g_steal_pointer(&findings), ret_report);
+    check_fill_report(&check, g_steal_pointer(&findings), ret_report);
     g_strlcpy(ret_report->format, link->volume->format, sizeof(ret_report->format));
     return TRUE;
 }
@@ -62,5 +63,5 @@ gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "check", name, &task);
-    return job_end(&job, check_volume(pool, name, repair, task, ret_report, error), error);
+    return job_end(&job, vol_check_image(pool, name, repair, task, ret_report, error), error);
 }

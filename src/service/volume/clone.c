@@ -45,7 +45,7 @@ gboolean volume_keeps_snapshots(const CstVolume *volume)
 }
 
 /* Returns whether the source has the wanted property (NULL: any). */
-static gboolean same_text(const char *wanted, const char *have)
+static gboolean clone_property_fits(const char *wanted, const char *have)
 {
     return !wanted || g_strcmp0(wanted, have) == 0;
 }
@@ -54,7 +54,7 @@ static gboolean same_text(const char *wanted, const char *have)
  * Documents and the engine may use different names for a format. A document without a format means
  * raw.
  */
-static gboolean same_format(const char *asked, const char *have)
+static gboolean clone_format_fits(const char *asked, const char *have)
 {
     const CstImageFormat *format = cst_image_format_find(have, NULL);
     const char *wanted = asked ? asked : "raw";
@@ -73,11 +73,11 @@ static gboolean bytes_will_do(const VolumeClone *clone)
     /* Two volumes with the same data file would overwrite each other's data. */
     if (extra && extra->data_file)
         return FALSE;
-    if (!same_format(def->format, clone->source->format) || (extra && extra->problem) ||
+    if (!clone_format_fits(def->format, clone->source->format) || (extra && extra->problem) ||
         (clone->snapshot && volume_keeps_snapshots(clone->source)))
         return FALSE;
     return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
-           same_text(def->compat, extra ? extra->compat : NULL) &&
+           clone_property_fits(def->compat, extra ? extra->compat : NULL) &&
            (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
 }
 
@@ -147,7 +147,7 @@ static gboolean open_for_room(CstPool *pool, const VolumeClone *clone, CstBlob *
  * Fails with BUSY while a process writes to the source, unless the caller has permitted that. The
  * bytes of a snapshot do not change.
  */
-static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
+static gboolean clone_check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
 {
     return clone->snapshot || (clone->flags & CST_VOL_CREATE_FORCE_SHARE) ||
            volume_not_written(clone->source, from, error);
@@ -185,14 +185,14 @@ static gboolean watches_source(const VolumeClone *clone)
            !clone->from->pool->service->like_libvirt;
 }
 
-static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GError **error)
+static gboolean clone_copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GError **error)
 {
     g_autoptr(CstBlob) from = NULL;
     CstFileStamp stamp = {0};
 
     if (!txn->shared) {
         from = txn->copy.from ? cst_blob_ref(txn->copy.from) : open_bytes(clone, error);
-        if (!from || !check_at_rest(clone, from, error))
+        if (!from || !clone_check_at_rest(clone, from, error))
             return FALSE;
         if (watches_source(clone))
             stamp = cst_image_stamp(from);
@@ -205,8 +205,8 @@ static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GErro
 }
 
 /* Copies the guest-visible content, for another format or other properties. */
-static gboolean copy_content(CstBlob *from, const CstVolDraft *draft, const VolumeClone *clone,
-                             GError **error)
+static gboolean clone_copy_content(CstBlob *from, const CstVolDraft *draft,
+                                   const VolumeClone *clone, GError **error)
 {
     g_autoptr(CstBlob) to = NULL;
     CstImageCreate options = clone->plan.options;
@@ -251,7 +251,7 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
                                   clone->snapshot, error) &&
-           copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
+           clone_copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
 /*
@@ -284,7 +284,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     txn.copy = (SpaceCopy){.from = from, .whole = image_takes_all_space(&clone->plan.options)};
     txn.claim.after = image_chain_last_claim(&source);
     return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
-           copy_content(from, &txn.draft, clone, error) &&
+           clone_copy_content(from, &txn.draft, clone, error) &&
            image_chain_is_as_before(&source, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
@@ -343,7 +343,7 @@ static gboolean link_device(CstPool *pool, VolumeClone *clone, GError **error)
                         _("volume '%s' can't have linked clones in pool '%s': all of it would be "
                           "copied"),
                         clone->source->name, cst_pool_name(pool));
-    return copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
+    return clone_copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
 static gboolean volume_link(CstPool *pool, VolumeClone *clone, GError **error)
@@ -374,9 +374,9 @@ static void fit_to_source(CstVolDef *def, const CstVolume *source)
     def->has_allocation = FALSE;
 }
 
-static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool,
-                            const char *source, unsigned flags, Job *job, CstTask *task,
-                            char **ret_name, GError **error)
+static gboolean clone_create_volume(CstPool *pool, const char *xml, CstPool *source_pool,
+                                    const char *source, unsigned flags, Job *job, CstTask *task,
+                                    char **ret_name, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
@@ -436,7 +436,8 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "clone", NULL, &task);
-    return job_end(&job,
-                   create_from(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
-                   error);
+    return job_end(
+        &job,
+        clone_create_volume(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
+        error);
 }

@@ -25,7 +25,7 @@
 #include "image_chain.h"
 
 /* Returns whether @name is the volume's name or path. */
-static gboolean is_named(const ImageLink *link, const char *name)
+static gboolean image_link_is_named(const ImageLink *link, const char *name)
 {
     return strcmp(link->volume->name, name) == 0 || g_strcmp0(link->path, name) == 0;
 }
@@ -34,8 +34,8 @@ static gboolean is_named(const ImageLink *link, const char *name)
  * Finds the depth of @base (NULL: the direct backing file). Closes the chain again, because the
  * claims depend on the depth.
  */
-static gboolean find_base(CstPool *pool, const char *name, const char *base, CstTask *task,
-                          guint *ret_depth, GError **error)
+static gboolean commit_find_base_depth(CstPool *pool, const char *name, const char *base,
+                                       CstTask *task, guint *ret_depth, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task};
 
@@ -44,7 +44,7 @@ static gboolean find_base(CstPool *pool, const char *name, const char *base, Cst
     if (chain.links->len == 1)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is based on nothing"), name);
     for (guint i = 1; i < chain.links->len; i++)
-        if (!base || is_named(image_chain_link(&chain, i), base)) {
+        if (!base || image_link_is_named(image_chain_link(&chain, i), base)) {
             *ret_depth = i;
             return TRUE;
         }
@@ -55,7 +55,7 @@ static gboolean find_base(CstPool *pool, const char *name, const char *base, Cst
  * Fails with BUSY if an image outside of this chain is based on the base or on an image between.
  * Each of them may have one dependent, which is the next image of the chain.
  */
-static gboolean check_nobody_else(const ImageChain *chain, GError **error)
+static gboolean commit_check_dependents(const ImageChain *chain, GError **error)
 {
     for (guint i = 1; i <= chain->base; i++) {
         const ImageLink *link = image_chain_link(chain, i);
@@ -90,16 +90,16 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
     gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
 
     if (!cst_flags_check(flags, CST_VOL_COMMIT_KEEP, "storageVolCommit", error) ||
-        !find_base(pool, name, base, task, &chain.base, error))
+        !commit_find_base_depth(pool, name, base, task, &chain.base, error))
         return FALSE;
     CST_TEST_POINT("vol.commit.found");
     if (!image_chain_open(&chain, pool, name, error))
         return FALSE;
     if (chain.links->len <= chain.base ||
-        (base && !is_named(image_chain_link(&chain, chain.base), base)))
+        (base && !image_link_is_named(image_chain_link(&chain, chain.base), base)))
         return cst_fail(error, CST_ERROR_STATE,
                         _("what volume '%s' is based on has changed meanwhile"), name);
-    if (!check_nobody_else(&chain, error) ||
+    if (!commit_check_dependents(&chain, error) ||
         !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
         !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
         return FALSE;

@@ -31,12 +31,12 @@ typedef struct {
     CstTask *task;
 } Conversion;
 
-static void conversion_clear(Conversion *conversion)
+static void vol_conversion_clear(Conversion *conversion)
 {
     cst_image_options_clear(&conversion->options);
     g_clear_pointer(&conversion->def, cst_vol_def_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, vol_conversion_clear)
 
 /*
  * Returns whether the pool fills existing volumes instead of creating new ones. Such a volume
@@ -53,7 +53,7 @@ static gboolean fills_volumes(CstPool *pool)
  * Sets type and format of the new volume's definition, as in documents of the pool. If these have
  * no format, only raw volumes can be created.
  */
-static gboolean take_format(CstPool *pool, Conversion *conversion, GError **error)
+static gboolean conversion_set_format(CstPool *pool, Conversion *conversion, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(pool->def->type);
     const char *name = cst_image_format_name(conversion->format);
@@ -67,7 +67,8 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     return TRUE;
 }
 
-static gboolean fill(CstBlob *guest, const VolumeTxn *txn, Conversion *conversion, GError **error)
+static gboolean conversion_write_image(CstBlob *guest, const VolumeTxn *txn, Conversion *conversion,
+                                       GError **error)
 {
     unsigned flags =
         (conversion->how->flags & CST_VOL_CONVERT_COMPRESS ? CST_CONVERT_COMPRESS : 0) |
@@ -80,8 +81,8 @@ static gboolean fill(CstBlob *guest, const VolumeTxn *txn, Conversion *conversio
                              &conversion->options.create, flags, conversion->task, error);
 }
 
-static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
-                        Conversion *conversion, GError **error)
+static gboolean conversion_run(CstPool *pool, CstPool *source_pool, const char *source,
+                               Conversion *conversion, GError **error)
 {
     g_auto(ImageChain) chain = {
         .task = conversion->task,
@@ -98,7 +99,7 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
     CstBlob *guest;
 
     def->name = g_strdup(conversion->how->name);
-    if (!take_format(pool, conversion, error) ||
+    if (!conversion_set_format(pool, conversion, error) ||
         !image_chain_open(&chain, source_pool, source, error))
         return FALSE;
     guest = image_chain_guest(&chain, NULL, error);
@@ -109,8 +110,8 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
             (SpaceCopy){.from = guest, .whole = image_takes_all_space(&conversion->options.create)};
     return guest && cst_blob_get_size(guest, &def->capacity, error) &&
            volume_txn_begin(&txn, pool, def, "convert", error) &&
-           fill(guest, &txn, conversion, error) && image_chain_is_as_before(&chain, error) &&
-           volume_txn_commit(&txn, def, error);
+           conversion_write_image(guest, &txn, conversion, error) &&
+           image_chain_is_as_before(&chain, error) && volume_txn_commit(&txn, def, error);
 }
 
 static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *source,
@@ -129,7 +130,7 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
     return state &&
            volume_copy_options(how->format, how->options, &conversion.format, &conversion.options,
                                error) &&
-           convert(pool, source_pool, source, &conversion, error);
+           conversion_run(pool, source_pool, source, &conversion, error);
 }
 
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,

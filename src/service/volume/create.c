@@ -79,7 +79,7 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
 }
 
 /* Returns whether the volume is complete once it has its size: no image in it, no allocation. */
-static gboolean is_empty(const CstVolDef *def, const VolumePlan *plan, unsigned flags)
+static gboolean vol_def_is_empty(const CstVolDef *def, const VolumePlan *plan, unsigned flags)
 {
     return !plan->format ||
            (volume_is_raw(def) &&
@@ -96,7 +96,7 @@ static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeCla
     if (!volume_flags_fit(def, flags, error) ||
         !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)))
         return FALSE;
-    txn.empty = is_empty(def, &plan, flags);
+    txn.empty = vol_def_is_empty(def, &plan, flags);
     if (!volume_txn_begin(&txn, pool, def, "create", error))
         return FALSE;
     if (plan.format && !txn.made &&

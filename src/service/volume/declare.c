@@ -33,7 +33,7 @@
 #include "core/trust_device.h"
 #include "image_record.h"
 
-static CstDeclarations *store_of(const CstPool *pool)
+static CstDeclarations *declare_declarations(const CstPool *pool)
 {
     return pool->service->declarations;
 }
@@ -101,7 +101,7 @@ static gboolean keep_format(const VolumeClaim *claim, const CstDeclaredFile *fil
     g_autoptr(CstDeclaration) seen = cst_declaration_new(NULL, FALSE);
 
     seen->seen_format = g_strdup(format);
-    return cst_declarations_set(store_of(claim->pool), file, seen, FALSE, error);
+    return cst_declarations_set(declare_declarations(claim->pool), file, seen, FALSE, error);
 }
 
 gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
@@ -121,7 +121,7 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
     /* In a directory that other users can write, an image's references are declared one by one. */
     kept->restricted |= draft->shared;
     carried = cst_pool_state_vol_declare(claim->state, draft->blob, kept);
-    return cst_declarations_set(store_of(claim->pool), &file, kept, !carried, error);
+    return cst_declarations_set(declare_declarations(claim->pool), &file, kept, !carried, error);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -146,12 +146,12 @@ static CstDeclaration *declared_now(const CstVolume *volume)
  * Records a declaration durably. A draft is different, because its sync covers the record in its
  * attributes. Here the restriction must be durable before the untrusted bytes are.
  */
-static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
-                       const CstDeclaration *declaration, GError **error)
+static gboolean declaration_record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
+                                   const CstDeclaration *declaration, GError **error)
 {
     const CstDeclaredFile file = trust_file(claim->state, claim->name, cst_volume_file_id(volume));
 
-    if (!cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error))
+    if (!cst_declarations_set(declare_declarations(claim->pool), &file, declaration, TRUE, error))
         return FALSE;
     /*
      * Set the attribute after the database. Otherwise a failed call would restrict the volume by
@@ -170,7 +170,7 @@ gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBl
     if (!trust_applies(claim->state) || volume->type != CST_VOL_FILE)
         return TRUE;
     declaration = declared_now(volume);
-    return record(claim, volume, blob, declaration, error);
+    return declaration_record(claim, volume, blob, declaration, error);
 }
 
 /*
@@ -201,15 +201,15 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     g_autoptr(GError) error = NULL;
 
     if (!trust_applies(claim->state) ||
-        !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
+        !cst_declarations_find(declare_declarations(claim->pool), &file, TRUE, &before, &error))
         return;
     /* If the earlier file has a record in its attributes, the scan now uses it. */
-    cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
+    cst_declarations_remove(declare_declarations(claim->pool), file.dir, file.name, NULL);
     volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))
         return;
     file.id = cst_volume_file_id(volume);
-    if (!cst_declarations_set(store_of(claim->pool), &file, before, TRUE, &error))
+    if (!cst_declarations_set(declare_declarations(claim->pool), &file, before, TRUE, &error))
         cst_log(CST_LOG_WARNING, "volume '%s/%s': %s", file.dir, file.name, error->message);
     g_clear_pointer(&volume, cst_volume_unref);
     volume = rescan_as_new(claim);
@@ -232,7 +232,7 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
         return;
     declaration = declared_now(volume);
     cst_declaration_set_backing(declaration, path, format);
-    if (!record(claim, volume, NULL, declaration, &error))
+    if (!declaration_record(claim, volume, NULL, declaration, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", claim->pool->name, claim->name,
                 error->message);
     g_clear_pointer(&volume, cst_volume_unref);
@@ -244,8 +244,8 @@ void trust_forget(const VolumeClaim *claim, const CstVolume *volume)
 {
     trust_device_declare(claim->pool, claim->state, volume, NULL, NULL);
     if (trust_applies(claim->state))
-        cst_declarations_remove(store_of(claim->pool), claim->state->def->target_path, claim->name,
-                                NULL);
+        cst_declarations_remove(declare_declarations(claim->pool), claim->state->def->target_path,
+                                claim->name, NULL);
 }
 
 /* --- declarations by the administrator -------------------------------------------------------- */
@@ -275,8 +275,8 @@ static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wa
  * Returns the requested declaration. A backing name that is not a path is a volume of the same
  * pool.
  */
-static CstDeclaration *wanted_of(const VolumeClaim *claim, const CstVolume *volume,
-                                 const CstVolDeclare *how)
+static CstDeclaration *declaration_wanted(const VolumeClaim *claim, const CstVolume *volume,
+                                          const CstVolDeclare *how)
 {
     CstDeclaration *wanted =
         cst_declaration_new(how->format ? engine_name(how->format) : volume->format, TRUE);
@@ -350,7 +350,7 @@ static gboolean declare_device(const VolumeClaim *claim, const CstVolume *volume
                         _("volume '%s' is no file, so its content says nothing by itself; say what "
                           "it holds (--format)"),
                         claim->name);
-    wanted = wanted_of(claim, volume, &nothing);
+    wanted = declaration_wanted(claim, volume, &nothing);
     image = image_record_as(claim->state, volume, how->format, error);
     if (!image)
         return FALSE;
@@ -359,7 +359,8 @@ static gboolean declare_device(const VolumeClaim *claim, const CstVolume *volume
            trust_device_declare(claim->pool, claim->state, volume, wanted->format, error);
 }
 
-static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GError **error)
+static gboolean vol_declare_claimed(const VolumeClaim *claim, const CstVolDeclare *how,
+                                    GError **error)
 {
     g_autoptr(CstVolume) before = pool_volume_now(claim->pool, claim->state, claim->name, error);
     g_autoptr(CstVolume) volume = NULL;
@@ -374,11 +375,11 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' is no image file; there is nothing to declare of it"),
                         claim->name);
-    wanted = wanted_of(claim, before, how);
+    wanted = declaration_wanted(claim, before, how);
     blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);
     /* The record is the only change, so that a failed call keeps the previous declaration. */
     if (!blob || !complete_wanted(claim, before, blob, how->flags, wanted, error) ||
-        !cst_may_change(error) || !record(claim, before, blob, wanted, error))
+        !cst_may_change(error) || !declaration_record(claim, before, blob, wanted, error))
         return FALSE;
     volume = rescan_as_new(claim);
     return TRUE;
@@ -395,9 +396,10 @@ gboolean cst_vol_declare(CstPool *pool, const char *name, const CstVolDeclare *h
         return FALSE;
     job_begin(&job, pool, "declare", name, &task);
     claim.task = task;
-    return job_end(
-        &job, volume_claim(&claim, pool, name, CLAIM_WRITE, error) && declare(&claim, how, error),
-        error);
+    return job_end(&job,
+                   volume_claim(&claim, pool, name, CLAIM_WRITE, error) &&
+                       vol_declare_claimed(&claim, how, error),
+                   error);
 }
 
 gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **error)
@@ -405,7 +407,8 @@ gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **erro
     if (!pool->def->target_path)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volumes of pool '%s' name no other files"),
                         pool->name);
-    return cst_declarations_follow(store_of(pool), pool->def->target_path, ret_follow, error);
+    return cst_declarations_follow(declare_declarations(pool), pool->def->target_path, ret_follow,
+                                   error);
 }
 
 gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error)
@@ -413,5 +416,6 @@ gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error)
     CstFollow before;
 
     return cst_pool_get_follow(pool, &before, error) && cst_may_change(error) &&
-           cst_declarations_set_follow(store_of(pool), pool->def->target_path, follow, error);
+           cst_declarations_set_follow(declare_declarations(pool), pool->def->target_path, follow,
+                                       error);
 }

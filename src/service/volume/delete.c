@@ -32,7 +32,7 @@
  * descriptor, unlike a device or an object. Called before the claim, because the claim depends on
  * the result.
  */
-static gboolean is_file(CstPool *pool, const char *name)
+static gboolean vol_is_file(CstPool *pool, const char *name)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
     g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, NULL) : NULL;
@@ -47,8 +47,9 @@ static gboolean refuses_by_itself(CstPoolState *state, unsigned flags)
            !(flags & CST_VOL_DELETE_WITH_SNAPSHOTS);
 }
 
-static gboolean claim_volume(VolumeClaim *claim, CstPool *pool, const char *name, gboolean kept,
-                             unsigned flags, CstVolume **ret_volume, GError **error)
+static gboolean delete_claim_volume(VolumeClaim *claim, CstPool *pool, const char *name,
+                                    gboolean kept, unsigned flags, CstVolume **ret_volume,
+                                    GError **error)
 {
     if (!volume_claim(claim, pool, name, CLAIM_WRITE, error))
         return FALSE;
@@ -89,15 +90,15 @@ void volume_is_gone(const VolumeClaim *claim, const CstVolume *volume)
     pool_usage_update(claim->pool, claim->state, NULL);
 }
 
-static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
-                              GError **error)
+static gboolean vol_claim_and_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
+                                     GError **error)
 {
-    g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
+    g_auto(VolumeClaim) claim = {.task = task, .past_readers = vol_is_file(pool, name)};
     guint days = flags & CST_VOL_DELETE_AT_ONCE ? 0 : trash_days(pool);
     g_autoptr(CstVolume) volume = NULL;
 
     flags &= ~(unsigned)CST_VOL_DELETE_AT_ONCE;
-    if (!claim_volume(&claim, pool, name, days > 0, flags, &volume, error) ||
+    if (!delete_claim_volume(&claim, pool, name, days > 0, flags, &volume, error) ||
         !volume_not_protected(pool, name, error) ||
         !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
         return FALSE;
@@ -121,5 +122,5 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "delete", name, &task);
-    return job_end(&job, delete_volume(pool, name, flags, task, error), error);
+    return job_end(&job, vol_claim_and_delete(pool, name, flags, task, error), error);
 }

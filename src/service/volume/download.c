@@ -31,7 +31,8 @@ struct CstDownload {
 };
 
 /* Without a length, or with one beyond the end, the range ends with the volume. */
-static gboolean set_range(CstDownload *download, uint64_t offset, uint64_t length, GError **error)
+static gboolean download_set_range(CstDownload *download, uint64_t offset, uint64_t length,
+                                   GError **error)
 {
     uint64_t size;
 
@@ -64,10 +65,11 @@ static gboolean open_download(CstDownload *download, CstPool *pool, const char *
     return download->blob &&
            ((flags & CST_VOL_STREAM_FORCE_SHARE) ||
             volume_not_written(volume, download->blob, error)) &&
-           set_range(download, offset, length, error);
+           download_set_range(download, offset, length, error);
 }
 
-static CstDownload *begin(CstPool *pool, const char *operation, const char *name, CstTask *task)
+static CstDownload *download_begin(CstPool *pool, const char *operation, const char *name,
+                                   CstTask *task)
 {
     CstDownload *download = g_new0(CstDownload, 1);
 
@@ -77,7 +79,7 @@ static CstDownload *begin(CstPool *pool, const char *operation, const char *name
     return download;
 }
 
-static CstDownload *opened(CstDownload *download, gboolean ok, GError **error)
+static CstDownload *download_finish_open(CstDownload *download, gboolean ok, GError **error)
 {
     if (stream_step(&download->job, ok, error))
         return download;
@@ -88,10 +90,10 @@ static CstDownload *opened(CstDownload *download, gboolean ok, GError **error)
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                               unsigned flags, CstTask *task, GError **error)
 {
-    CstDownload *download = begin(pool, "download", name, task);
+    CstDownload *download = download_begin(pool, "download", name, task);
 
-    return opened(download, open_download(download, pool, name, offset, length, flags, error),
-                  error);
+    return download_finish_open(
+        download, open_download(download, pool, name, offset, length, flags, error), error);
 }
 
 static gboolean open_view(CstDownload *download, CstPool *pool, const char *name,
@@ -111,13 +113,13 @@ static gboolean open_view(CstDownload *download, CstPool *pool, const char *name
     return ok;
 }
 
-static gboolean open_content(CstDownload *download, CstPool *pool, const char *name,
-                             const CstVolSend *what, GError **error)
+static gboolean download_open_content(CstDownload *download, CstPool *pool, const char *name,
+                                      const CstVolSend *what, GError **error)
 {
     if (!open_view(download, pool, name, what, "cisternVolSend", error))
         return FALSE;
     download->blob = cst_blob_ref(download->view.blob);
-    return set_range(download, what->offset, what->length, error);
+    return download_set_range(download, what->offset, what->length, error);
 }
 
 static gboolean open_digests(CstDownload *download, CstPool *pool, const char *name,
@@ -131,38 +133,38 @@ static gboolean open_digests(CstDownload *download, CstPool *pool, const char *n
     if (what->offset % chunk != 0)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("digests are asked for from the beginning of a chunk on"));
-    return set_range(download, what->offset / chunk * CST_DIGEST_BYTES,
-                     cst_div_up(what->length, chunk) * CST_DIGEST_BYTES, error);
+    return download_set_range(download, what->offset / chunk * CST_DIGEST_BYTES,
+                              cst_div_up(what->length, chunk) * CST_DIGEST_BYTES, error);
 }
 
 CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
                           uint64_t *ret_capacity, GError **error)
 {
-    CstDownload *download = begin(pool, "send", name, task);
+    CstDownload *download = download_begin(pool, "send", name, task);
 
-    return opened(download,
-                  open_content(download, pool, name, what, error) &&
-                      cst_blob_get_size(download->view.blob, ret_capacity, error),
-                  error);
+    return download_finish_open(download,
+                                download_open_content(download, pool, name, what, error) &&
+                                    cst_blob_get_size(download->view.blob, ret_capacity, error),
+                                error);
 }
 
 CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *what,
                              uint64_t chunk, CstTask *task, uint64_t *ret_capacity, GError **error)
 {
-    CstDownload *download = begin(pool, "digests", name, task);
+    CstDownload *download = download_begin(pool, "digests", name, task);
 
-    return opened(download,
-                  open_digests(download, pool, name, what, chunk, error) &&
-                      cst_blob_get_size(download->view.blob, ret_capacity, error),
-                  error);
+    return download_finish_open(download,
+                                open_digests(download, pool, name, what, chunk, error) &&
+                                    cst_blob_get_size(download->view.blob, ret_capacity, error),
+                                error);
 }
 
 /*
  * *ret_len: bytes that can be read at once: all remaining bytes or, if sparse, the rest of the
  * extent at the offset. In a download zero data are data: only holes are skipped.
  */
-static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
-                         GError **error)
+static gboolean download_next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
+                                  GError **error)
 {
     uint64_t left = download->end - download->offset;
 
@@ -178,13 +180,13 @@ static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret
     return TRUE;
 }
 
-static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t *ret_len,
-                           uint64_t *ret_hole, GError **error)
+static gboolean download_read_piece(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                                    uint64_t *ret_hole, GError **error)
 {
     uint64_t run;
     gboolean hole;
 
-    if (!cst_task_check(download->task, error) || !next_run(download, &run, &hole, error))
+    if (!cst_task_check(download->task, error) || !download_next_run(download, &run, &hole, error))
         return FALSE;
     if (hole) {
         *ret_hole = run;
@@ -208,7 +210,8 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     *ret_hole = 0;
     if (download->offset < download->end)
         return stream_step(&download->job,
-                           read_piece(download, buf, size, ret_len, ret_hole, error), error);
+                           download_read_piece(download, buf, size, ret_len, ret_hole, error),
+                           error);
     if (!download->job.entry)
         return TRUE;
     return job_end(&download->job, image_chain_is_as_before(&download->view.chain, error), error);

@@ -87,8 +87,8 @@ static gboolean make_empty(VolumeTxn *txn, uint64_t size, uint64_t needed, GErro
  * Declares the copy before its first byte is written, so that former content is not mistaken for
  * it.
  */
-static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, const CstVolume *volume,
-                        GError **error)
+static gboolean fill_prepare_target(VolumeTxn *txn, const CstVolDef *def, const CstVolume *volume,
+                                    GError **error)
 {
     uint64_t needed = txn->image ? 0 : def->capacity;
     uint64_t size;
@@ -111,7 +111,8 @@ static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, const CstVolume *v
     return make_empty(txn, size, needed, error);
 }
 
-static gboolean is_there(CstPool *pool, const char *name, gboolean *ret_there, GError **error)
+static gboolean fill_volume_exists(CstPool *pool, const char *name, gboolean *ret_there,
+                                   GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(CstVolume) volume = NULL;
@@ -131,7 +132,7 @@ gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
 {
     g_autoptr(CstVolume) volume = NULL;
 
-    if (!is_there(pool, def->name, &txn->fills, error))
+    if (!fill_volume_exists(pool, def->name, &txn->fills, error))
         return FALSE;
     if (!txn->fills)
         return TRUE;
@@ -144,7 +145,7 @@ gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
         !volume_not_shown(&txn->claim, error))
         return FALSE;
     txn->draft.blob = cst_pool_state_vol_open(txn->claim.state, def->name, TRUE, error);
-    return txn->draft.blob && prepare(txn, def, volume, error);
+    return txn->draft.blob && fill_prepare_target(txn, def, volume, error);
 }
 
 gboolean volume_fill_commit(VolumeTxn *txn, GError **error)

@@ -62,7 +62,7 @@ static const CstSnapshot *snapshot_at(const VolumeHistory *history, guint index)
     return g_ptr_array_index(history->snapshots, index);
 }
 
-static const ImageLink *volume_of(const VolumeHistory *history)
+static const ImageLink *history_first_link(const VolumeHistory *history)
 {
     return image_chain_link(history->chain, 0);
 }
@@ -99,7 +99,7 @@ gboolean volume_history_read(VolumeHistory *history, ImageChain *chain, GError *
  * Returns the reason why a raw copy cannot have snapshots, if the pool's technology has to keep
  * them. Returns NULL if it can.
  */
-static const char *why_none_raw(CstPoolState *to, GError **error)
+static const char *history_raw_problem(CstPoolState *to, GError **error)
 {
     gboolean can;
 
@@ -114,15 +114,15 @@ static const char *why_none_raw(CstPoolState *to, GError **error)
  * Returns the reason why the destination cannot have any of the snapshots. Returns NULL without an
  * error if it can. The caller frees it.
  */
-static char *why_none(const VolumeHistory *history, CstPoolState *to, const CstImageFormat *format,
-                      GError **error)
+static char *history_problem(const VolumeHistory *history, CstPoolState *to,
+                             const CstImageFormat *format, GError **error)
 {
-    const CstVolume *volume = volume_of(history)->volume;
+    const CstVolume *volume = history_first_link(history)->volume;
 
     if (!history->inside && volume->format && !cst_image_name_is_plain(volume->format))
         return g_strdup_printf(_("they are outside of a %s image"), volume->format);
     if (cst_image_format_is_plain(format))
-        return g_strdup(why_none_raw(to, error));
+        return g_strdup(history_raw_problem(to, error));
     return cst_image_format_has_snapshots(format)
                ? NULL
                : g_strdup_printf(_("format '%s' keeps none"), cst_image_format_name(format));
@@ -150,8 +150,8 @@ static char *why_not(const CstSnapshot *snapshot, GHashTable *names, CstPoolStat
     return NULL;
 }
 
-static gboolean refuse(const VolumeHistory *history, const CstPool *pool, const char *why,
-                       GError **error)
+static gboolean history_refuse_copy(const VolumeHistory *history, const CstPool *pool,
+                                    const char *why, GError **error)
 {
     g_autoptr(GString) list = g_string_new(NULL);
 
@@ -162,7 +162,7 @@ static gboolean refuse(const VolumeHistory *history, const CstPool *pool, const 
     return cst_fail(error, CST_ERROR_BUSY,
                     _("snapshots of volume '%s' can't be taken along to pool '%s' (%s); delete "
                       "them, or make volumes of them (snap-clone), first:%s"),
-                    volume_of(history)->volume->name, cst_pool_name(pool), why, list->str);
+                    history_first_link(history)->volume->name, cst_pool_name(pool), why, list->str);
 }
 
 gboolean volume_history_fits(const VolumeHistory *history, const CstPool *pool, CstPoolState *to,
@@ -174,20 +174,20 @@ gboolean volume_history_fits(const VolumeHistory *history, const CstPool *pool, 
 
     if (history->snapshots->len == 0)
         return TRUE;
-    why = why_none(history, to, format, &trouble);
+    why = history_problem(history, to, format, &trouble);
     if (trouble) {
         g_propagate_error(error, g_steal_pointer(&trouble));
         return FALSE;
     }
     for (guint i = 0; !why && i < history->snapshots->len; i++)
         why = why_not(snapshot_at(history, i), names, to, format);
-    return !why || refuse(history, pool, why, error);
+    return !why || history_refuse_copy(history, pool, why, error);
 }
 
 uint64_t volume_history_first_size(const VolumeHistory *history)
 {
     return history->snapshots->len > 0 ? snapshot_at(history, 0)->capacity
-                                       : volume_of(history)->volume->capacity;
+                                       : history_first_link(history)->volume->capacity;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -198,9 +198,9 @@ static const char *name_at(const VolumeHistory *history, guint index)
     return index < history->snapshots->len ? snapshot_at(history, index)->name : NULL;
 }
 
-static CstBlob *open_content(const VolumeHistory *history, guint index, GError **error)
+static CstBlob *history_open_content(const VolumeHistory *history, guint index, GError **error)
 {
-    const ImageLink *link = volume_of(history);
+    const ImageLink *link = history_first_link(history);
     const char *name = name_at(history, index);
 
     if (name && !history->inside)
@@ -211,7 +211,7 @@ static CstBlob *open_content(const VolumeHistory *history, guint index, GError *
 static gboolean ask_changed(const VolumeHistory *history, guint index, CstTask *task,
                             CstChanged *changed, GError **error)
 {
-    const ImageLink *link = volume_of(history);
+    const ImageLink *link = history_first_link(history);
     const char *since = name_at(history, index - 1), *until = name_at(history, index);
 
     return history->inside ? cst_image_changed(cst_chain_image(history->chain->chain), since, until,
@@ -265,19 +265,19 @@ static gboolean is_image(const Writer *writer)
 }
 
 /* NO_BARRIERS: no other volume depends on a draft, and the commit syncs it. */
-static CstImage *open_image(const Writer *writer, GError **error)
+static CstImage *writer_open_image(const Writer *writer, GError **error)
 {
     return cst_image_open(writer->txn->draft.blob, writer->format,
                           CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
 }
 
-static gboolean open_guest(Writer *writer, GError **error)
+static gboolean writer_open_guest(Writer *writer, GError **error)
 {
     CstImage *image;
 
     if (writer->guest)
         return TRUE;
-    image = open_image(writer, error);
+    image = writer_open_image(writer, error);
     writer->guest = image ? cst_image_guest_blob(image) : NULL;
     return writer->guest != NULL;
 }
@@ -294,9 +294,9 @@ static gboolean close_guest(Writer *writer, GError **error)
     return flushed;
 }
 
-static gboolean resize_image(const Writer *writer, uint64_t size, GError **error)
+static gboolean writer_resize_image(const Writer *writer, uint64_t size, GError **error)
 {
-    g_autoptr(CstImage) image = open_image(writer, error);
+    g_autoptr(CstImage) image = writer_open_image(writer, error);
 
     return image && (cst_image_capacity(image) == size ||
                      (cst_image_resize(image, size, CST_PREALLOC_OFF, writer->task, error) &&
@@ -321,17 +321,17 @@ static gboolean resize_draft(const Writer *writer, uint64_t size, GError **error
     return draft->blob != NULL;
 }
 
-static gboolean set_size(Writer *writer, uint64_t size, GError **error)
+static gboolean writer_set_size(Writer *writer, uint64_t size, GError **error)
 {
     gboolean by_pool = !is_image(writer) && cst_pool_state_can_resize(writer->txn->claim.state);
 
     return close_guest(writer, error) &&
-           (by_pool ? resize_draft(writer, size, error) : resize_image(writer, size, error));
+           (by_pool ? resize_draft(writer, size, error) : writer_resize_image(writer, size, error));
 }
 
 static gboolean snapshot_image(const Writer *writer, const char *name, GError **error)
 {
-    g_autoptr(CstImage) image = open_image(writer, error);
+    g_autoptr(CstImage) image = writer_open_image(writer, error);
 
     return image && cst_image_snapshot_create(image, name, writer->task, error) &&
            cst_image_flush(image, error);
@@ -341,7 +341,7 @@ static gboolean snapshot_image(const Writer *writer, const char *name, GError **
  * Returns the time of the next snapshot. Several snapshots may have the same second, or a clock may
  * have been set back. The times are increasing, so that the order is kept.
  */
-static int64_t next_taken_us(Writer *writer, const CstSnapshot *snapshot)
+static int64_t writer_next_created_us(Writer *writer, const CstSnapshot *snapshot)
 {
     int64_t told = MIN(snapshot->created, G_MAXUINT32) * G_USEC_PER_SEC;
 
@@ -358,14 +358,14 @@ static gboolean snapshot_draft(Writer *writer, guint index, GError **error)
     const CstSnapshot *snapshot = snapshot_at(writer->history, index);
     const CstSnapshotCreate how = {
         .room = snapshot->limit ? snapshot->limit : snapshot->capacity,
-        .taken_us = next_taken_us(writer, snapshot),
+        .taken_us = writer_next_created_us(writer, snapshot),
     };
 
     return cst_pool_state_snapshot_create(writer->txn->claim.state, writer->txn->draft.name,
                                           snapshot->name, &how, writer->task, error);
 }
 
-static gboolean make_snapshot(Writer *writer, guint index, GError **error)
+static gboolean writer_make_snapshot(Writer *writer, guint index, GError **error)
 {
     if (!close_guest(writer, error) ||
         !(is_image(writer) ? snapshot_image(writer, name_at(writer->history, index), error)
@@ -392,8 +392,8 @@ static gboolean write_first(Writer *writer, CstBlob *content, GError **error)
  * Writes the changes from @offset on that the source reports at once. *ret_next: begin of the
  * remaining part.
  */
-static gboolean write_part(const Writer *writer, guint index, CstBlob *content, uint64_t offset,
-                           uint64_t *ret_next, GError **error)
+static gboolean writer_write_part(const Writer *writer, guint index, CstBlob *content,
+                                  uint64_t offset, uint64_t *ret_next, GError **error)
 {
     g_auto(CstChanged) changed = {.offset = offset, .max = RANGES_MAX};
     uint64_t size;
@@ -412,7 +412,7 @@ static gboolean write_changes(const Writer *writer, guint index, CstBlob *conten
     uint64_t offset = 0;
 
     while (offset < UINT64_MAX)
-        if (!write_part(writer, index, content, offset, &offset, error))
+        if (!writer_write_part(writer, index, content, offset, &offset, error))
             return FALSE;
     return TRUE;
 }
@@ -422,12 +422,12 @@ static gboolean write_next(Writer *writer, guint index, CstBlob *content, GError
 {
     uint64_t size;
 
-    return cst_blob_get_size(content, &size, error) && set_size(writer, size, error) &&
-           open_guest(writer, error) && write_changes(writer, index, content, error);
+    return cst_blob_get_size(content, &size, error) && writer_set_size(writer, size, error) &&
+           writer_open_guest(writer, error) && write_changes(writer, index, content, error);
 }
 
 /* A snapshot is lost if more data were overwritten than it has room for. */
-static gboolean check_whole(const Writer *writer, GError **error)
+static gboolean writer_check_snapshots(const Writer *writer, GError **error)
 {
     g_autoptr(GPtrArray) made = NULL;
 
@@ -446,13 +446,14 @@ static gboolean check_whole(const Writer *writer, GError **error)
 
 static gboolean write_content(Writer *writer, guint index, GError **error)
 {
-    g_autoptr(CstBlob) content =
-        cst_task_check(writer->task, error) ? open_content(writer->history, index, error) : NULL;
+    g_autoptr(CstBlob) content = cst_task_check(writer->task, error)
+                                     ? history_open_content(writer->history, index, error)
+                                     : NULL;
 
     if (!content || !(index == 0 ? write_first(writer, content, error)
                                  : write_next(writer, index, content, error)))
         return FALSE;
-    return index == writer->history->snapshots->len || make_snapshot(writer, index, error);
+    return index == writer->history->snapshots->len || writer_make_snapshot(writer, index, error);
 }
 
 gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
@@ -469,7 +470,7 @@ gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
     for (guint i = 0; i <= history->snapshots->len; i++)
         if (!write_content(&writer, i, error))
             return FALSE;
-    return close_guest(&writer, error) && check_whole(&writer, error);
+    return close_guest(&writer, error) && writer_check_snapshots(&writer, error);
 }
 
 /* --- after the copy --------------------------------------------------------------------------- */
@@ -486,7 +487,7 @@ char *volume_history_names(const VolumeHistory *history)
     return g_string_free(g_steal_pointer(&names), FALSE);
 }
 
-static gboolean has_name(char *const *words, const char *name)
+static gboolean history_has_name(char *const *words, const char *name)
 {
     g_autofree char *word = g_uri_escape_string(name, NULL, FALSE);
 
@@ -505,7 +506,7 @@ gboolean volume_history_remove(CstPoolState *state, const char *name, const char
     for (guint i = 0; present && i < present->len; i++) {
         const CstSnapshot *snapshot = g_ptr_array_index(present, i);
 
-        if (!has_name(words, snapshot->name))
+        if (!history_has_name(words, snapshot->name))
             return cst_fail(error, CST_ERROR_STATE,
                             _("volume '%s' has got snapshot '%s' meanwhile"), name, snapshot->name);
     }

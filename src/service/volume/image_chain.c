@@ -31,7 +31,7 @@
  * Closes the file before the rescan, and rescans before the release, so that the next claim finds a
  * correct table.
  */
-static void link_free(ImageLink *link)
+static void image_link_free(ImageLink *link)
 {
     g_clear_pointer(&link->blob, cst_blob_unref);
     if (link->claim.pool && link->claim.kind == CLAIM_WRITE)
@@ -62,8 +62,8 @@ static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, con
  * Rejects a volume that this operation has already claimed, because the claim would deadlock. Also
  * rejects a volume that the partner chain has claimed for writing.
  */
-static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
-                              GError **error)
+static gboolean image_chain_check_loop(const ImageChain *chain, CstPool *pool, const char *name,
+                                       GError **error)
 {
     if (chain->partner && chain->partner->write && is_link(chain->partner, 0, pool, name))
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't be based on itself"), name);
@@ -76,7 +76,8 @@ static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char
 }
 
 /* Opens a claimed volume, after a check that no other use conflicts. */
-static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
+static gboolean image_link_open(ImageLink *link, gboolean writable, gboolean at_rest,
+                                GError **error)
 {
     const VolumeClaim *claim = &link->claim;
     g_autoptr(CstVolume) listed = pool_volume_now(claim->pool, claim->state, claim->name, error);
@@ -122,20 +123,21 @@ static ImageLink *link_new(ImageChain *chain)
 }
 
 /* Claims and opens a volume as the next link. */
-static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+static const ImageLink *image_chain_add_link(ImageChain *chain, CstPool *pool, const char *name,
+                                             GError **error)
 {
     guint depth = chain->links->len;
     gboolean writable = depth == 0 ? chain->write : depth == chain->base;
     ImageLink *link;
 
-    if (!check_no_loop(chain, pool, name, error))
+    if (!image_chain_check_loop(chain, pool, name, error))
         return NULL;
     link = link_new(chain);
     link->claim.task = chain->task;
     link->claim.at_once = chain->at_once;
     link->claim.stream = chain->stream;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
-        !open_link(link, writable, chain->at_rest, error))
+        !image_link_open(link, writable, chain->at_rest, error))
         return NULL;
     return link;
 }
@@ -144,7 +146,8 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
  * Fails with INVALID if the overlay records another format of its base than the base has. The guest
  * would read wrong bytes.
  */
-static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GError **error)
+static gboolean image_link_check_format(const ImageLink *overlay, const ImageLink *base,
+                                        GError **error)
 {
     const char *said = overlay->volume->extra->backing_format;
 
@@ -195,7 +198,8 @@ static CstPool *pool_of(const ImageChain *chain)
  * function uses the reference in the record of the volume, so that the checked file is the opened
  * one.
  */
-static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer data, GError **error)
+static CstBlob *image_chain_open_backing(CstBlob *owner, const char *reference, gpointer data,
+                                         GError **error)
 {
     ImageChain *chain = data;
     const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
@@ -220,8 +224,9 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     }
     if (!trust_check_backing(rules, last->volume, !inside, error))
         return NULL;
-    link = inside ? add_link(chain, pool, name, error) : open_outside(chain, last, error);
-    if (!link || !check_format(last, link, error))
+    link =
+        inside ? image_chain_add_link(chain, pool, name, error) : open_outside(chain, last, error);
+    if (!link || !image_link_check_format(last, link, error))
         return NULL;
     return cst_blob_ref(link->blob);
 }
@@ -236,8 +241,8 @@ static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
 }
 
 /* Implements CstChainFiles.open_part: opens a further data file of an image in the chain. */
-static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
-                          GError **error)
+static CstBlob *image_chain_open_part(CstBlob *owner, const char *name, gboolean writable,
+                                      gpointer data, GError **error)
 {
     const ImageChain *chain = data;
 
@@ -266,17 +271,17 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
 static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char *name,
                                    GError **error)
 {
-    chain->links = g_ptr_array_new_with_free_func((GDestroyNotify)link_free);
-    return add_link(chain, pool, name, error);
+    chain->links = g_ptr_array_new_with_free_func((GDestroyNotify)image_link_free);
+    return image_chain_add_link(chain, pool, name, error);
 }
 
 /* Opens the backing chain of the first link. */
 static gboolean open_backing_chain(ImageChain *chain, GError **error)
 {
     const CstChainFiles files = {
-        .open_backing = chain->alone ? NULL : open_backing,
+        .open_backing = chain->alone ? NULL : image_chain_open_backing,
         .format_of = format_of,
-        .open_part = open_part,
+        .open_part = image_chain_open_part,
         .data = chain,
     };
     const ImageLink *link = image_chain_link(chain, 0);
@@ -304,7 +309,7 @@ static void claim_free(VolumeClaim *claim)
  * Claims a volume that the chain will open later. Claims for reading are shared, so the link can
  * claim it again.
  */
-static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
+static gboolean image_chain_preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
 {
     VolumeClaim *claim = g_new0(VolumeClaim, 1);
 
@@ -328,7 +333,7 @@ static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtr
         if (is_link(chain, 0, node->pool, node->name))
             continue;
         if (volume_nodes_have(others, node->pool, node->name) == in_both &&
-            !preclaim(chain, node, error))
+            !image_chain_preclaim(chain, node, error))
             return FALSE;
     }
     return TRUE;

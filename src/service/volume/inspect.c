@@ -91,7 +91,7 @@ typedef struct {
 } Page;
 
 /* Implements CstMapFunc. The error stops the walk, and is not returned to the caller. */
-static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
+static gboolean map_page_add_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Page *page = data;
     const CstVolMapRun row = CST_VOL_MAP_RUN(run);
@@ -115,7 +115,7 @@ static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, gu
 
     if (!image_chain_open(&chain, pool, name, error))
         return NULL;
-    if (!cst_chain_map_range(chain.chain, start, UINT64_MAX, add_run, &page, task, &why) &&
+    if (!cst_chain_map_range(chain.chain, start, UINT64_MAX, map_page_add_run, &page, task, &why) &&
         !map->more) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;

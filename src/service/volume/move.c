@@ -94,7 +94,7 @@ static const ImageLink *original(const Move *move)
 /* --- the copy --------------------------------------------------------------------------------- */
 
 /* Another name for the same format is not a change. */
-static gboolean keeps_format(const Move *move, const CstVolume *volume)
+static gboolean move_keeps_format(const Move *move, const CstVolume *volume)
 {
     return !move->how->format || cst_volume_same_format(move->how->format, volume->format);
 }
@@ -113,7 +113,7 @@ static gboolean check_reference(const Move *move, GError **error)
                     move->name, backing, cst_pool_name(move->to));
 }
 
-static gboolean check_may_go(const Move *move, GError **error)
+static gboolean move_check_removable(const Move *move, GError **error)
 {
     const VolumeClaim *claim = &original(move)->claim;
 
@@ -129,12 +129,12 @@ static gboolean open_original(Move *move, GError **error)
 
     if (!to_state)
         return FALSE;
-    move->same = keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
+    move->same = move_keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
     move->bytes = move->same && volume->format && !cst_image_name_is_plain(volume->format);
     move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
     if (!image_chain_open(&move->chain, move->pool, move->name, error) ||
-        !check_may_go(move, error) || !check_reference(move, error) ||
+        !move_check_removable(move, error) || !check_reference(move, error) ||
         !cst_chain_open_images(move->chain.chain, 0, NULL, error))
         return FALSE;
     move->stamp = cst_file_stamp(cst_blob_file_fd(original(move)->blob));
@@ -209,7 +209,7 @@ static gboolean plan_definition(Move *move, GError **error)
     return TRUE;
 }
 
-static gboolean copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
+static gboolean move_copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
 {
     CstBlob *from = original(move)->blob;
     uint64_t size;
@@ -221,7 +221,7 @@ static gboolean copy_bytes(const Move *move, const VolumeTxn *txn, GError **erro
                          txn->draft.zeroed ? CST_COPY_DST_ZERO : 0, move->task, error);
 }
 
-static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
+static gboolean move_convert_content(Move *move, const VolumeTxn *txn, GError **error)
 {
     move->options.create.file_name = move->def->name;
     return cst_image_convert(cst_chain_guest(move->chain.chain), txn->draft.blob, move->format,
@@ -233,7 +233,7 @@ static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
  * With snapshots the draft begins with the size of the oldest content, and ends with the present
  * size.
  */
-static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
+static gboolean move_fill_draft(Move *move, VolumeTxn *txn, GError **error)
 {
     uint64_t capacity = move->def->capacity;
 
@@ -242,7 +242,8 @@ static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
     if (!volume_txn_begin(txn, move->to, move->def, VOLUME_MOVE "-copy", error))
         return FALSE;
     if (!has_history(move))
-        return move->bytes ? copy_bytes(move, txn, error) : copy_content(move, txn, error);
+        return move->bytes ? move_copy_bytes(move, txn, error)
+                           : move_convert_content(move, txn, error);
     move->def->capacity = capacity;
     move->options.create.file_name = move->def->name;
     return volume_history_write(&move->history, txn, move->format, &move->options.create,
@@ -261,7 +262,7 @@ static gboolean fail_half(const Move *move, const GError *why, GError **error)
 }
 
 /* Records the intent. @copy: the identity of the copy's storage. */
-static gboolean record(Move *move, const char *copy, GError **error)
+static gboolean move_record_intent(Move *move, const char *copy, GError **error)
 {
     const ImageLink *link = original(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
@@ -289,7 +290,7 @@ static gboolean record_before(Move *move, const VolumeTxn *txn, GError **error)
 {
     g_autofree char *copy = cst_file_id_text(&txn->draft.id);
 
-    return !*copy || record(move, copy, error);
+    return !*copy || move_record_intent(move, copy, error);
 }
 
 static gboolean record_after(Move *move, CstPoolState *to, GError **error)
@@ -302,13 +303,13 @@ static gboolean record_after(Move *move, CstPoolState *to, GError **error)
         cst_fail_no_volume(move->def->name, &why);
     if (copy)
         identity = cst_pool_state_vol_identity(to, copy, &why);
-    return (identity && record(move, identity, &why)) || fail_half(move, why, error);
+    return (identity && move_record_intent(move, identity, &why)) || fail_half(move, why, error);
 }
 
 /* --- move of the file ------------------------------------------------------------------------- */
 
 /* Declares the file at its new place, with at most the trust of a copy. */
-static gboolean declare_there(const Move *move, CstPoolState *state, GError **error)
+static gboolean move_declare_target(const Move *move, CstPoolState *state, GError **error)
 {
     g_autoptr(CstDeclaration) declaration = trust_of_copy(move->def, original(move)->volume);
     g_autoptr(CstVolume) volume = NULL;
@@ -326,7 +327,7 @@ static gboolean declare_there(const Move *move, CstPoolState *state, GError **er
 }
 
 /* Leaves the completion of the move to the next start, or to the time when the storage answers. */
-static void leave_to_replay(Move *move, const GError *why)
+static void move_leave_to_replay(Move *move, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
             cst_pool_name(move->pool), move->name, cst_pool_name(move->to), why->message);
@@ -335,7 +336,7 @@ static void leave_to_replay(Move *move, const GError *why)
 }
 
 /* Removes the file's name in @state again, if the failed call has created it. */
-static void drop_taken(Move *move, CstPoolState *state)
+static void move_unlink_adopted(Move *move, CstPoolState *state)
 {
     const CstFileId wanted = cst_volume_file_id(original(move)->volume);
     g_autoptr(CstVolume) volume = NULL;
@@ -348,10 +349,10 @@ static void drop_taken(Move *move, CstPoolState *state)
     if (cst_file_id_equal(&found, &wanted))
         cst_pool_state_delete(state, move->def->name, 0, &why);
     if (why)
-        leave_to_replay(move, why);
+        move_leave_to_replay(move, why);
 }
 
-static gboolean take_file(Move *move, CstPoolState *state, GError **error)
+static gboolean move_adopt_file(Move *move, CstPoolState *state, GError **error)
 {
     const ImageLink *link = original(move);
     const CstFileId file = cst_volume_file_id(link->volume);
@@ -360,18 +361,18 @@ static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 
     if (!*identity || !cst_pool_state_can_take(state, link->claim.state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' is no file"), move->name);
-    if (!record(move, identity, error))
+    if (!move_record_intent(move, identity, error))
         return FALSE;
     move->linked = cst_pool_state_take(state, link->claim.state, move->name, link->blob,
                                        move->def->name, &why);
     if (move->linked) {
         CST_CRASH_POINT("vol.move.linked");
-        if (declare_there(move, state, &why))
+        if (move_declare_target(move, state, &why))
             return TRUE;
     }
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) &&
         !g_error_matches(why, CST_ERROR, CST_ERROR_VOL_EXISTS))
-        drop_taken(move, state);
+        move_unlink_adopted(move, state);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
@@ -381,7 +382,7 @@ static gboolean take_file(Move *move, CstPoolState *state, GError **error)
  * original name is removed later. *ret_done FALSE: the volume has to be copied, also because
  * snapshots are separate files.
  */
-static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
+static gboolean move_link_target(Move *move, gboolean *ret_done, GError **error)
 {
     g_auto(VolumeClaim) claim = {
         .task = move->task, .after = image_chain_last_claim(&move->chain), .creating = TRUE};
@@ -394,7 +395,7 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
         !cst_pool_state_volume_name_check(claim.state, move->def->name, error) ||
         !cst_pool_state_check_create(claim.state, error))
         return FALSE;
-    *ret_done = take_file(move, claim.state, &why);
+    *ret_done = move_adopt_file(move, claim.state, &why);
     if (!*ret_done) {
         g_clear_pointer(&move->intent, cst_intent_end);
         if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
@@ -411,7 +412,7 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 /* --- the original ----------------------------------------------------------------------------- */
 
 /* Returns TRUE if the volume exists, or if the scan failed. */
-static gboolean is_there(CstPoolState *state, const char *name)
+static gboolean move_volume_exists(CstPoolState *state, const char *name)
 {
     g_autoptr(CstVolume) volume = NULL;
 
@@ -425,12 +426,12 @@ static gboolean is_there(CstPoolState *state, const char *name)
 static gboolean deletion_failed(Move *move, const GError *why, GError **error)
 {
     const VolumeClaim *claim = &original(move)->claim;
-    gboolean aside = move->aside && is_there(claim->state, move->aside);
-    gboolean there = is_there(claim->state, move->name);
+    gboolean aside = move->aside && move_volume_exists(claim->state, move->aside);
+    gboolean there = move_volume_exists(claim->state, move->name);
 
     CST_TEST_POINT("vol.move.deletion_failed");
     if (aside || !there || move->linked)
-        leave_to_replay(move, why);
+        move_leave_to_replay(move, why);
     if (!aside && !there)
         return TRUE;
     volume_rescan(claim);
@@ -469,7 +470,7 @@ static CstBlob *open_counted(Move *move, GError **error)
                        : cst_chain_view(move->chain.chain, NULL, error);
 }
 
-static gboolean make_copy(Move *move, GError **error)
+static gboolean move_make_copy(Move *move, GError **error)
 {
     g_autoptr(CstBlob) counted = open_counted(move, error);
     g_auto(VolumeTxn) txn = {
@@ -486,7 +487,7 @@ static gboolean make_copy(Move *move, GError **error)
         return FALSE;
     if (move->bytes)
         txn.declaration = trust_of_copy(move->def, original(move)->volume);
-    if (!fill(move, &txn, error) || !check_unwritten(move, error) ||
+    if (!move_fill_draft(move, &txn, error) || !check_unwritten(move, error) ||
         !record_before(move, &txn, error) || !volume_txn_commit(&txn, move->def, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.copied");
@@ -518,8 +519,8 @@ static gboolean check_room_of_dry_run(Move *move, GError **error)
                                       &(SpaceCopy){.from = counted}, move->task, error);
 }
 
-static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
-                            CstTask *task, GError **error)
+static gboolean vol_move_run(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                             CstTask *task, GError **error)
 {
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
     gboolean renamed, linked;
@@ -535,8 +536,8 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
         return FALSE;
     return renamed || (open_original(&move, error) && plan_definition(&move, error) &&
                        check_history(&move, error) && check_room_of_dry_run(&move, error) &&
-                       link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
-                       delete_original(&move, error));
+                       move_link_target(&move, &linked, error) &&
+                       (linked || move_make_copy(&move, error)) && delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
@@ -546,7 +547,7 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
     gboolean done;
 
     job_begin(&job, pool, "move", name, &task);
-    done = move_volume(pool, name, to, how, task, error);
+    done = vol_move_run(pool, name, to, how, task, error);
     if (done) {
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
         event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);

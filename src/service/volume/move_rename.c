@@ -65,7 +65,7 @@ static gboolean claim_both(MoveRename *move, CstPoolState *to, GError **error)
            pool_check_free(move->to, to, move->new_name, error);
 }
 
-static gboolean check_may_go(MoveRename *move, GError **error)
+static gboolean move_rename_check(MoveRename *move, GError **error)
 {
     return volume_not_protected(move->pool, move->name, error) &&
            volume_not_held(&move->claim, error) &&
@@ -74,7 +74,7 @@ static gboolean check_may_go(MoveRename *move, GError **error)
 }
 
 /* Another name for the same format is not a change. */
-static gboolean keeps_format(const MoveRename *move, const char *format)
+static gboolean move_rename_keeps_format(const MoveRename *move, const char *format)
 {
     const CstDeclaration *declaration = move->kept.declaration;
     const char *now = declaration ? declaration->format : move->volume->format;
@@ -82,7 +82,7 @@ static gboolean keeps_format(const MoveRename *move, const char *format)
     return !format || cst_volume_same_format(format, now ? now : "raw");
 }
 
-static gboolean record(MoveRename *move, GError **error)
+static gboolean move_rename_record(MoveRename *move, GError **error)
 {
     g_autoptr(GHashTable) fields = intent_fields_new();
 
@@ -100,7 +100,7 @@ static gboolean record(MoveRename *move, GError **error)
 /* --- the move --------------------------------------------------------------------------------- */
 
 /* Leaves the completion to the next start. */
-static void leave_to_replay(MoveRename *move, const GError *why)
+static void move_rename_leave_to_replay(MoveRename *move, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
             move->pool->name, move->name, move->to->name, why->message);
@@ -108,7 +108,7 @@ static void leave_to_replay(MoveRename *move, const GError *why)
     pool_recover_later(move->pool, move->claim.state);
 }
 
-static void show(const MoveRename *move, GPtrArray *children)
+static void move_rename_update_tables(const MoveRename *move, GPtrArray *children)
 {
     CstPool *const pools[] = {move->pool, move->to};
     CstPoolState *const states[] = {move->claim.state, move->new_claim.state};
@@ -131,7 +131,7 @@ static void show(const MoveRename *move, GPtrArray *children)
  * Moves the volume. A failed call may have moved it, for example after a timeout. UNSUPPORTED means
  * that no change was made and a copy is needed.
  */
-static gboolean rename_there(MoveRename *move, gboolean *ret_done, GError **error)
+static gboolean move_rename_storage(MoveRename *move, gboolean *ret_done, GError **error)
 {
     g_autoptr(CstVolume) still = NULL;
     g_autoptr(GError) why = NULL;
@@ -142,16 +142,17 @@ static gboolean rename_there(MoveRename *move, gboolean *ret_done, GError **erro
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN) &&
         (!cst_pool_state_scan_one(move->claim.state, move->name, NULL, &still, NULL) || !still)) {
-        leave_to_replay(move, why);
-        show(move, NULL);
+        move_rename_leave_to_replay(move, why);
+        move_rename_update_tables(move, NULL);
     }
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
 
 /* Moves the declaration of its content. */
-static gboolean settle(CstService *service, CstPoolState *from, const char *name, CstPoolState *to,
-                       const char *new_name, const KeptByName *kept, GError **error)
+static gboolean move_rename_move_device(CstService *service, CstPoolState *from, const char *name,
+                                        CstPoolState *to, const char *new_name,
+                                        const KeptByName *kept, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
 
@@ -160,39 +161,39 @@ static gboolean settle(CstService *service, CstPoolState *from, const char *name
     return !volume || kept_move_device(service, from, name, to, volume, kept, error);
 }
 
-static gboolean perform_steps(MoveRename *move, gboolean *ret_done, GError **error)
+static gboolean move_rename_run_steps(MoveRename *move, gboolean *ret_done, GError **error)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!record(move, error))
+    if (!move_rename_record(move, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.rename.recorded");
-    if (!rename_there(move, ret_done, error))
+    if (!move_rename_storage(move, ret_done, error))
         return FALSE;
     if (!*ret_done)
         return TRUE;
     CST_CRASH_POINT("vol.move.rename.renamed");
     /* The volume has its new name. From here on the operation must not fail. */
     volume_is_new(move->to, move->new_name);
-    if (!settle(move->pool->service, move->claim.state, move->name, move->new_claim.state,
-                move->new_name, &move->kept, &why))
-        leave_to_replay(move, why);
+    if (!move_rename_move_device(move->pool->service, move->claim.state, move->name,
+                                 move->new_claim.state, move->new_name, &move->kept, &why))
+        move_rename_leave_to_replay(move, why);
     CST_CRASH_POINT("vol.move.rename.settled");
     children = cst_pool_state_vol_children(move->new_claim.state, move->new_name, NULL);
-    show(move, children);
+    move_rename_update_tables(move, children);
     return TRUE;
 }
 
 /*
  * The references of the volume stay in force, although the volume is in no pool's table in between.
  */
-static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
+static gboolean move_rename_run(MoveRename *move, gboolean *ret_done, GError **error)
 {
     gboolean done;
 
     pool_table_begin_move(move->pool, move->volume);
-    done = perform_steps(move, ret_done, error);
+    done = move_rename_run_steps(move, ret_done, error);
     pool_table_end_move(move->pool, move->name);
     return done;
 }
@@ -213,8 +214,9 @@ gboolean volume_move_by_rename(CstPool *pool, const char *name, CstPool *to, con
         return FALSE;
     if (!cst_pool_state_can_rename_from(to_state, state))
         return TRUE;
-    return claim_both(&move, to_state, error) && check_may_go(&move, error) &&
-           (!keeps_format(&move, how->format) || perform(&move, ret_done, error));
+    return claim_both(&move, to_state, error) && move_rename_check(&move, error) &&
+           (!move_rename_keeps_format(&move, how->format) ||
+            move_rename_run(&move, ret_done, error));
 }
 
 /* --- after a crash ---------------------------------------------------------------------------- */
@@ -240,5 +242,5 @@ gboolean volume_move_rename_replay(CstService *service, CstPoolState *state,
         return TRUE;
     kept_load(record->fields, &kept);
     there = open_pool(service, to_pool, error);
-    return there && settle(service, state, name, there, new_name, &kept, error);
+    return there && move_rename_move_device(service, state, name, there, new_name, &kept, error);
 }

@@ -22,8 +22,8 @@
  * Deletes the original under its unique temporary name. Fails if it has snapshots that were not
  * copied.
  */
-static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
-                             CstTask *task, GError **error)
+static gboolean replay_delete_original(CstPoolState *state, const char *aside,
+                                       const char *snapshots, CstTask *task, GError **error)
 {
     return volume_history_remove(state, aside, snapshots, task, error) &&
            cst_pool_state_delete(state, aside, 0, error);
@@ -39,7 +39,7 @@ gboolean move_delete_by_name(CstPoolState *state, const char *name, const char *
 {
     if (cst_pool_state_rename(state, name, aside, error)) {
         CST_CRASH_POINT("vol.move.aside");
-        if (delete_aside(state, aside, snapshots, task, error))
+        if (replay_delete_original(state, aside, snapshots, task, error))
             return TRUE;
     }
     /* A failed rename may have happened. */
@@ -60,7 +60,7 @@ static gboolean delete_moved(CstPoolState *state, const CstIntentRecord *record,
 
     if (!aside)
         return cst_pool_state_delete(state, name, 0, error);
-    if (taken ? delete_aside(state, aside, snapshots, NULL, &why)
+    if (taken ? replay_delete_original(state, aside, snapshots, NULL, &why)
               : move_delete_by_name(state, name, aside, snapshots, NULL, &why))
         return cst_pool_state_settle(state, error);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_STATE)) {

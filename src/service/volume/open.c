@@ -75,7 +75,8 @@ static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
  * Implements CstImageFiles.open: opens a data file of the image, if it is declared and a volume of
  * the same pool.
  */
-static CstBlob *part_open(const char *reference, gboolean writable, gpointer data, GError **error)
+static CstBlob *claim_open_part(const char *reference, gboolean writable, gpointer data,
+                                GError **error)
 {
     VolumeClaim *claim = data;
     g_autofree char *name = name_of_part(claim, reference);
@@ -97,7 +98,7 @@ CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume)
 {
     cst_volume_unref(claim->image);
     claim->image = cst_volume_ref((CstVolume *)volume);
-    return (CstImageFiles){.open = part_open, .data = claim};
+    return (CstImageFiles){.open = claim_open_part, .data = claim};
 }
 
 CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,

@@ -32,7 +32,7 @@ static gboolean open_patch(Patch *patch, CstPool *pool, const char *name, uint64
            cst_blob_get_size(patch->view.blob, &patch->capacity, error);
 }
 
-static gboolean check_fits(const Patch *patch, uint64_t length, GError **error)
+static gboolean patch_check_fits(const Patch *patch, uint64_t length, GError **error)
 {
     if (patch->offset <= patch->capacity && length <= patch->capacity - patch->offset)
         return cst_task_check(patch->base.task, error);
@@ -44,7 +44,7 @@ static gboolean patch_write(CstUpload *base, const void *data, size_t len, GErro
 {
     Patch *patch = (Patch *)base;
 
-    if (!check_fits(patch, len, error) ||
+    if (!patch_check_fits(patch, len, error) ||
         !cst_blob_pwrite(patch->view.blob, data, len, patch->offset, error))
         return FALSE;
     patch->offset += len;
@@ -52,11 +52,11 @@ static gboolean patch_write(CstUpload *base, const void *data, size_t len, GErro
     return TRUE;
 }
 
-static gboolean patch_hole(CstUpload *base, uint64_t length, GError **error)
+static gboolean patch_write_hole(CstUpload *base, uint64_t length, GError **error)
 {
     Patch *patch = (Patch *)base;
 
-    if (!check_fits(patch, length, error) ||
+    if (!patch_check_fits(patch, length, error) ||
         !cst_blob_zero_steps(patch->view.blob, patch->offset, length, CST_ZERO_MAY_UNMAP,
                              base->task, error))
         return FALSE;
@@ -80,7 +80,7 @@ static void patch_close(CstUpload *base)
     volume_view_close(&((Patch *)base)->view);
 }
 
-static const UploadClass patch_class = {patch_write, patch_hole, patch_finish, patch_ends,
+static const UploadClass patch_class = {patch_write, patch_write_hole, patch_finish, patch_ends,
                                         patch_close};
 
 CstUpload *cst_vol_patch(CstPool *pool, const char *name, uint64_t offset, unsigned flags,

@@ -30,7 +30,7 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
 }
 
 /* As in libvirt, a volume without a format is raw. */
-static gboolean is_plain(const CstVolDef *def)
+static gboolean vol_def_is_plain(const CstVolDef *def)
 {
     return !def->format || cst_image_name_is_plain(def->format);
 }
@@ -48,13 +48,13 @@ gboolean volume_is_raw(const CstVolDef *def)
  */
 static gboolean is_medium(const CstVolDef *def)
 {
-    return is_plain(def) && !volume_is_raw(def);
+    return vol_def_is_plain(def) && !volume_is_raw(def);
 }
 
 /* Also called for copies, which plan no image. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
 {
-    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
+    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !vol_def_is_plain(def))
         return TRUE;
     return cst_fail(error, CST_ERROR_CONFIG,
                     is_medium(def) ? _("metadata preallocation only available with qcow2")
@@ -73,7 +73,7 @@ static gboolean refuse_raw_backing(const CstVolDef *def, GError **error)
 }
 
 /* As in libvirt, an overlay cannot be preallocated (CONFIG). */
-static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
+static gboolean plan_check_backing(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!def->backing)
         return TRUE;
@@ -108,7 +108,7 @@ gboolean volume_base_format(const char *have, const char *path, char **format, G
  * volume reserves its space if the allocation covers the capacity. So does a volume with
  * preallocated metadata.
  */
-static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
+static CstPreallocation plan_preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
 {
     gboolean covered = def->allocation >= def->capacity && def->capacity > 0;
 
@@ -143,7 +143,7 @@ static gboolean refuse_format(const char *name, const char *more, GError **error
 }
 
 /* Returns a format that can be created. Returns NULL with CONFIG, naming the creatable formats. */
-static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
+static const CstImageFormat *plan_find_format(const char *name, const char *more, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);
 
@@ -157,29 +157,30 @@ gboolean volume_copy_options(const char *format, const char *text,
                              const CstImageFormat **ret_format, CstImageOptions *ret_options,
                              GError **error)
 {
-    *ret_format = find_format(format, NULL, error);
+    *ret_format = plan_find_format(format, NULL, error);
     return *ret_format &&
            cst_image_options_parse(ret_options, *ret_format, text ? text : "", error) &&
            cst_image_options_for_copy(ret_options, error);
 }
 
-static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
+static gboolean vol_plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan,
+                               GError **error)
 {
-    gboolean plain = is_plain(def);
+    gboolean plain = vol_def_is_plain(def);
 
     if (g_strcmp0(def->format, "ploop") == 0)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("a new volume of format 'ploop' is a directory that the tool 'ploop' "
                           "makes, which is not used here; format 'parallels' makes one image "
                           "file of that kind"));
-    plan->format = find_format(plain ? "raw" : def->format, "iso, dir", error);
+    plan->format = plan_find_format(plain ? "raw" : def->format, "iso, dir", error);
     if (!plan->format)
         return FALSE;
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("encrypted volumes can't be created by this version; create the volume "
                           "without <encryption>"));
-    if (plain ? !refuse_raw_backing(def, error) : !check_backing(def, flags, error))
+    if (plain ? !refuse_raw_backing(def, error) : !plan_check_backing(def, flags, error))
         return FALSE;
     if (def->lazy_refcounts && g_strcmp0(def->compat, "0.10") == 0)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -187,7 +188,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
     plan->options = (CstImageCreate){
         .capacity = def->capacity,
         .file_name = def->name,
-        .preallocation = preallocation(def, flags, volume_is_raw(def)),
+        .preallocation = plan_preallocation(def, flags, volume_is_raw(def)),
         .backing = def->backing ? def->backing->path : NULL,
         .backing_format = def->backing ? def->backing->format : NULL,
         .compat = def->compat,
@@ -202,7 +203,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
 {
     if (def->type != CST_VOL_DIR)
-        return plan_image(def, flags, ret_plan, error);
+        return vol_plan_image(def, flags, ret_plan, error);
     if (!cst_flags_check(flags & CST_VOL_CREATE_PREALLOC_FLAGS, 0, "createFileDir", error))
         return FALSE;
     if (def->backing)

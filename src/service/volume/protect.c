@@ -34,7 +34,8 @@ void volume_is_new(CstPool *pool, const char *name)
         cst_log(CST_LOG_WARNING, "volume '%s' may still be protected: %s", name, error->message);
 }
 
-static gboolean protect(CstPool *pool, const char *name, gboolean on, CstTask *task, GError **error)
+static gboolean vol_claim_and_protect(CstPool *pool, const char *name, gboolean on, CstTask *task,
+                                      GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
@@ -54,7 +55,7 @@ gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, on ? "protect" : "unprotect", name, &task);
-    return job_end(&job, protect(pool, name, on, task, error), error);
+    return job_end(&job, vol_claim_and_protect(pool, name, on, task, error), error);
 }
 
 GPtrArray *cst_pool_protected(CstPool *pool, GError **error)

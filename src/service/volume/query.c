@@ -26,7 +26,7 @@
  * Returns whether the backend can only estimate the allocation, which it records in the volume's
  * options.
  */
-static gboolean is_estimated(const CstVolume *volume)
+static gboolean allocation_is_estimated(const CstVolume *volume)
 {
     const GPtrArray *options = volume->extra ? volume->extra->options : NULL;
 
@@ -40,7 +40,7 @@ static void volume_info(const CstPool *pool, const CstVolume *volume, CstVolInfo
         .capacity = volume->capacity,
         .allocation = volume->allocation,
         .physical = volume->physical,
-        .estimated = is_estimated(volume),
+        .estimated = allocation_is_estimated(volume),
     };
 }
 
@@ -56,7 +56,7 @@ typedef struct {
 } Listing;
 
 /* The sizes of a draft are read from its file now. */
-static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
+static CstVolRow *vol_row_new(const Listing *listing, const CstVolume *volume)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
 
@@ -89,7 +89,7 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
  * while a guest writes. With like_libvirt, the last refresh determines the sizes. A pool without
  * its storage is left to the monitor.
  */
-static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
+static gboolean listing_rescan_pool(CstPool *pool, CstPoolState *state, GError **error)
 {
     gboolean fresh;
 
@@ -134,7 +134,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!state)
         return NULL;
-    if (!(listing.details && !after ? freshen(pool, state, error)
+    if (!(listing.details && !after ? listing_rescan_pool(pool, state, error)
                                     : pool_scan_if_new(pool, state, error)))
         return NULL;
     sorted = pool_table_sorted(pool);
@@ -143,7 +143,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     end = limit && sorted->len - start > limit ? start + limit : sorted->len;
     rows = g_ptr_array_new_full(end - start, (GDestroyNotify)cst_vol_row_free);
     for (guint i = start; i < end; i++)
-        g_ptr_array_add(rows, row_new(&listing, g_ptr_array_index(sorted, i)));
+        g_ptr_array_add(rows, vol_row_new(&listing, g_ptr_array_index(sorted, i)));
     return rows;
 }
 

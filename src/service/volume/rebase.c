@@ -157,13 +157,13 @@ typedef struct {
     CstTask *task;
 } Rebase;
 
-static void rebase_clear(Rebase *rebase)
+static void vol_rebase_clear(Rebase *rebase)
 {
     g_clear_pointer(&rebase->base_pool, cst_pool_unref);
     g_clear_pointer(&rebase->base, g_free);
     g_clear_pointer(&rebase->format, g_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, vol_rebase_clear)
 
 /* Uses the base's own format. CONFIG if the caller has specified another one. */
 static gboolean take_format(Rebase *rebase, GError **error)
@@ -179,7 +179,7 @@ static gboolean take_format(Rebase *rebase, GError **error)
            volume_base_format(format, rebase->how->backing, &rebase->format, error);
 }
 
-static gboolean find_base(Rebase *rebase, GError **error)
+static gboolean rebase_find_base(Rebase *rebase, GError **error)
 {
     const CstVolRebase *how = rebase->how;
 
@@ -201,7 +201,8 @@ static gboolean find_base(Rebase *rebase, GError **error)
     return take_format(rebase, error);
 }
 
-static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
+static gboolean rebase_change_image(ImageChain *chain, const CstImageRebase *how, CstTask *task,
+                                    GError **error)
 {
     const ImageLink *link = image_chain_link(chain, 0);
 
@@ -228,7 +229,7 @@ static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError *
         chain = {.task = rebase->task, .write = TRUE, .alone = how->unsafe, .at_rest = TRUE};
 
     return image_chain_open(&chain, rebase->pool, rebase->name, error) &&
-           change(&chain, how, rebase->task, error);
+           rebase_change_image(&chain, how, rebase->task, error);
 }
 
 /*
@@ -246,7 +247,7 @@ static gboolean rebase_upon(const Rebase *rebase, CstImageRebase *how, GError **
                                rebase->base, error))
         return FALSE;
     how->guest = image_chain_guest(&below, NULL, error);
-    return how->guest && change(&chain, how, rebase->task, error);
+    return how->guest && rebase_change_image(&chain, how, rebase->task, error);
 }
 
 static gboolean rebase_volume(CstPool *pool, const char *name, const CstVolRebase *how,
@@ -258,7 +259,7 @@ static gboolean rebase_volume(CstPool *pool, const char *name, const CstVolRebas
                             .unsafe = (how->flags & CST_VOL_REBASE_UNSAFE) != 0};
 
     if (!cst_flags_check(how->flags, CST_VOL_REBASE_UNSAFE, "storageVolRebase", error) ||
-        !find_base(&rebase, error))
+        !rebase_find_base(&rebase, error))
         return FALSE;
     image.backing_format = rebase.format;
     if (rebase.base) {

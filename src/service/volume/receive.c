@@ -30,7 +30,7 @@ typedef struct {
 /* --- the new volume --------------------------------------------------------------------------- */
 
 /* NO_BARRIERS: no other volume depends on a draft, and the commit syncs it. */
-static gboolean make_image(Receive *receive, GError **error)
+static gboolean receive_make_image(Receive *receive, GError **error)
 {
     const CstVolDraft *draft = &receive->txn.draft;
     const VolumePlan *plan = &receive->plan;
@@ -48,7 +48,7 @@ static gboolean make_image(Receive *receive, GError **error)
     return TRUE;
 }
 
-static gboolean check_definition(const CstVolDef *def, unsigned flags, GError **error)
+static gboolean receive_check_def(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (def->backing)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -65,13 +65,13 @@ static gboolean open_receive(Receive *receive, CstPool *pool, unsigned flags, GE
                                .claim.stream = TRUE,
                                .copies = TRUE,
                                .overwrite = (flags & CST_VOL_CREATE_OVERWRITE) != 0};
-    if (!check_definition(receive->def, flags, error) ||
+    if (!receive_check_def(receive->def, flags, error) ||
         !volume_plan(receive->def, flags, &receive->plan, error))
         return FALSE;
     receive->txn.copy = (SpaceCopy){.whole = image_takes_all_space(&receive->plan.options),
                                     .capacity = receive->def->capacity};
     if (!volume_txn_begin(&receive->txn, pool, receive->def, "receive", error) ||
-        !make_image(receive, error))
+        !receive_make_image(receive, error))
         return FALSE;
     if (cst_task_progress(receive->base.task).total == 0)
         cst_task_set_total(receive->base.task, receive->def->capacity);
@@ -80,7 +80,7 @@ static gboolean open_receive(Receive *receive, CstPool *pool, unsigned flags, GE
 
 /* --- writes ----------------------------------------------------------------------------------- */
 
-static gboolean check_fits(const Receive *receive, uint64_t length, GError **error)
+static gboolean receive_check_fits(const Receive *receive, uint64_t length, GError **error)
 {
     if (length <= receive->def->capacity - receive->offset)
         return cst_task_check(receive->base.task, error);
@@ -100,7 +100,7 @@ static gboolean receive_write(CstUpload *base, const void *data, size_t len, GEr
 {
     Receive *receive = (Receive *)base;
 
-    if (!check_fits(receive, len, error) ||
+    if (!receive_check_fits(receive, len, error) ||
         !(cst_bytes_are_zero(data, len)
               ? make_zero(receive, len, error)
               : cst_blob_pwrite(receive->guest, data, len, receive->offset, error)))
@@ -110,11 +110,11 @@ static gboolean receive_write(CstUpload *base, const void *data, size_t len, GEr
     return TRUE;
 }
 
-static gboolean receive_hole(CstUpload *base, uint64_t length, GError **error)
+static gboolean receive_write_hole(CstUpload *base, uint64_t length, GError **error)
 {
     Receive *receive = (Receive *)base;
 
-    if (!check_fits(receive, length, error) || !make_zero(receive, length, error))
+    if (!receive_check_fits(receive, length, error) || !make_zero(receive, length, error))
         return FALSE;
     receive->offset += length;
     cst_task_skip(base->task, length);
@@ -144,8 +144,8 @@ static void receive_close(CstUpload *base)
     cst_vol_def_free(receive->def);
 }
 
-static const UploadClass receive_class = {receive_write, receive_hole, receive_finish, receive_ends,
-                                          receive_close};
+static const UploadClass receive_class = {receive_write, receive_write_hole, receive_finish,
+                                          receive_ends, receive_close};
 
 CstUpload *cst_vol_receive(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
                            char **ret_name, GError **error)

@@ -42,8 +42,8 @@ static char *replace_name(const char *reference, const char *name, const char *n
 }
 
 /* Inspects the image, using the format in the pool's record. */
-static gboolean inspect(const CstVolume *volume, CstBlob *blob, CstImageInfo *ret_info,
-                        GError **error)
+static gboolean relink_inspect_image(const CstVolume *volume, CstBlob *blob, CstImageInfo *ret_info,
+                                     GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
 
@@ -66,7 +66,8 @@ static gboolean set_reference(CstBlob *blob, const CstImageFormat *format, const
 
 /* --- plan ------------------------------------------------------------------------------------- */
 
-static gboolean check_format(const CstVolume *overlay, const CstImageFormat *format, GError **error)
+static gboolean relink_check_format(const CstVolume *overlay, const CstImageFormat *format,
+                                    GError **error)
 {
     return (cst_image_format_can_rebase(format) && !cst_image_format_minds_changes(format)) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -90,8 +91,8 @@ gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVol
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(state, overlay->name, FALSE, error);
     g_auto(CstImageInfo) info = {0};
 
-    if (!blob || !inspect(overlay, blob, &info, error) ||
-        !check_format(overlay, info.format, error))
+    if (!blob || !relink_inspect_image(overlay, blob, &info, error) ||
+        !relink_check_format(overlay, info.format, error))
         return FALSE;
     ret_link->from = g_strdup(info.backing);
     ret_link->to = info.backing ? replace_name(info.backing, base->name, new_name) : NULL;
@@ -132,8 +133,9 @@ static void find_paths(const CstVolume *overlay, const Relink *link, gboolean fo
  * Changes the declaration of the old reference to the new one. Failures are returned, because an
  * undeclared reference would not be followed.
  */
-static gboolean declare(CstService *service, CstPoolState *state, const CstVolume *overlay,
-                        CstBlob *blob, const char *from, const char *to, GError **error)
+static gboolean relink_update_declaration(CstService *service, CstPoolState *state,
+                                          const CstVolume *overlay, CstBlob *blob, const char *from,
+                                          const char *to, GError **error)
 {
     const CstDeclaredFile file = trust_file(state, overlay->name, cst_volume_file_id(overlay));
     g_autoptr(CstDeclaration) declared = NULL;
@@ -165,7 +167,7 @@ gboolean relink_overlay(CstService *service, CstPoolState *state, const char *na
     if (!overlay)
         return TRUE;
     blob = cst_pool_state_vol_open(state, name, TRUE, error);
-    if (!blob || !inspect(overlay, blob, &info, error))
+    if (!blob || !relink_inspect_image(overlay, blob, &info, error))
         return FALSE;
     follows = g_strcmp0(info.backing, link->to) == 0;
     if (!follows && g_strcmp0(info.backing, link->from) != 0) {
@@ -177,5 +179,5 @@ gboolean relink_overlay(CstService *service, CstPoolState *state, const char *na
     }
     find_paths(overlay, link, follows, &from, &to);
     return (follows || set_reference(blob, info.format, link->to, link->format, error)) &&
-           declare(service, state, overlay, blob, from, to, error);
+           relink_update_declaration(service, state, overlay, blob, from, to, error);
 }

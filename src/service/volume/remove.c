@@ -15,8 +15,8 @@
  * Deletes the newest snapshot first, so that a failure leaves the volume with its oldest snapshots,
  * in their order.
  */
-static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
-                                 GError **error)
+static gboolean vol_remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
+                                     GError **error)
 {
     CstIntent *intent = volume_intent(claim, "delete", error);
     gboolean done = intent != NULL;
@@ -68,7 +68,7 @@ gboolean volume_drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsi
     if (!snapshots)
         return FALSE;
     *flags &= ~(unsigned)CST_VOL_DELETE_WITH_SNAPSHOTS;
-    return snapshots->len == 0 || remove_snapshots(claim, snapshots, task, error);
+    return snapshots->len == 0 || vol_remove_snapshots(claim, snapshots, task, error);
 }
 
 gboolean volume_remove(VolumeClaim *claim, const CstVolume *volume, unsigned flags, CstTask *task,

@@ -214,7 +214,7 @@ static gboolean claim_both(Rename *rename, CstPoolState *state, GError **error)
            pool_check_free(rename->pool, state, rename->new_name, error);
 }
 
-static gboolean prepare(Rename *rename, GError **error)
+static gboolean rename_prepare(Rename *rename, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(rename->pool, error);
 
@@ -249,7 +249,7 @@ static const char *get_overlay(GHashTable *fields, guint i, const char *key)
     return g_hash_table_lookup(fields, name);
 }
 
-static gboolean record(Rename *rename, GError **error)
+static gboolean rename_record_intent(Rename *rename, GError **error)
 {
     g_autoptr(GHashTable) fields = intent_fields_new();
 
@@ -275,7 +275,7 @@ static gboolean record(Rename *rename, GError **error)
 /* --- the change ------------------------------------------------------------------------------- */
 
 /* Leaves the completion to the next start, or to the time when the storage answers. */
-static void leave_to_replay(Rename *rename, const GError *why)
+static void rename_leave_to_replay(Rename *rename, const GError *why)
 {
     cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' is half renamed: %s", rename->pool->name,
             rename->name, why->message);
@@ -286,7 +286,7 @@ static void leave_to_replay(Rename *rename, const GError *why)
 }
 
 /* Reverts the steps of a rename with overlays. The volume has both names. */
-static void take_back(Rename *rename)
+static void rename_undo_overlays(Rename *rename)
 {
     CstService *service = rename->pool->service;
     g_autoptr(GError) why = NULL;
@@ -306,7 +306,7 @@ static void take_back(Rename *rename)
     if (!why)
         cst_pool_state_rename(rename->claim.state, rename->new_name, rename->name, &why);
     if (why)
-        leave_to_replay(rename, why);
+        rename_leave_to_replay(rename, why);
 }
 
 static gboolean relink_all(Rename *rename, GError **error)
@@ -316,7 +316,7 @@ static gboolean relink_all(Rename *rename, GError **error)
     for (guint i = 0; i < rename->overlays->len; i++) {
         Overlay *overlay = g_ptr_array_index(rename->overlays, i);
 
-        /* An error may follow the write of the header. take_back() checks the header. */
+        /* An error may follow the write of the header. rename_undo_overlays() checks the header. */
         overlay->done = TRUE;
         if (!cst_task_check(rename->task, error) ||
             !relink_overlay(service, overlay->claim.state, overlay->claim.name, &overlay->link,
@@ -329,7 +329,7 @@ static gboolean relink_all(Rename *rename, GError **error)
 }
 
 /* Fails if an overlay created since the check references the old name. */
-static gboolean check_none_left(const Rename *rename, GError **error)
+static gboolean rename_check_overlays(const Rename *rename, GError **error)
 {
     g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
 
@@ -354,15 +354,15 @@ static gboolean change_with_overlays(Rename *rename, GError **error)
 
     if (!cst_pool_state_link(state, rename->name, rename->new_name, &why)) {
         if (!is_without_change(why))
-            take_back(rename);
+            rename_undo_overlays(rename);
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
     CST_CRASH_POINT("vol.rename.linked");
-    if (relink_all(rename, error) && check_none_left(rename, error) &&
+    if (relink_all(rename, error) && rename_check_overlays(rename, error) &&
         cst_pool_state_rename(state, rename->name, rename->new_name, error))
         return TRUE;
-    take_back(rename);
+    rename_undo_overlays(rename);
     return FALSE;
 }
 
@@ -377,14 +377,14 @@ static gboolean change_alone(Rename *rename, GError **error)
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN) &&
         (!cst_pool_state_scan_any(state, rename->name, NULL, &still, NULL) || !still))
-        leave_to_replay(rename, why);
+        rename_leave_to_replay(rename, why);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
 
 /* Moves the data kept by name to the volume's new name. */
-static gboolean settle(CstService *service, CstPoolState *state, const char *name,
-                       const char *new_name, const KeptByName *kept, GError **error)
+static gboolean rename_move_kept(CstService *service, CstPoolState *state, const char *name,
+                                 const char *new_name, const KeptByName *kept, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
 
@@ -410,7 +410,7 @@ static void rescan_children(CstPool *pool, CstPoolState *state, const char *name
  * The new name enters the table before the old one is removed, so that the base of the volume
  * always has this overlay.
  */
-static void show(const Rename *rename)
+static void rename_update_tables(const Rename *rename)
 {
     CstPool *pool = rename->pool;
 
@@ -438,11 +438,11 @@ static gboolean record_trashed(const Rename *rename, GError **error)
 }
 
 /* Performs the prepared rename. The caller clears @rename, which ends the intent. */
-static gboolean perform_steps(Rename *rename, GError **error)
+static gboolean rename_run_steps(Rename *rename, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (!record(rename, error))
+    if (!rename_record_intent(rename, error))
         return FALSE;
     CST_CRASH_POINT("vol.rename.recorded");
     if (!record_trashed(rename, error))
@@ -452,31 +452,31 @@ static gboolean perform_steps(Rename *rename, GError **error)
         return FALSE;
     CST_CRASH_POINT("vol.rename.renamed");
     /* The volume has its new name. From here on the operation must not fail. */
-    if (!settle(rename->pool->service, rename->claim.state, rename->name, rename->new_name,
-                &rename->kept, &why))
-        leave_to_replay(rename, why);
+    if (!rename_move_kept(rename->pool->service, rename->claim.state, rename->name,
+                          rename->new_name, &rename->kept, &why))
+        rename_leave_to_replay(rename, why);
     CST_CRASH_POINT("vol.rename.settled");
-    show(rename);
+    rename_update_tables(rename);
     return TRUE;
 }
 
 /* The references of the volume stay in force, although the volume is in no table in between. */
-static gboolean perform(Rename *rename, GError **error)
+static gboolean rename_run(Rename *rename, GError **error)
 {
     gboolean done;
 
     pool_table_begin_move(rename->pool, rename->volume);
-    done = perform_steps(rename, error);
+    done = rename_run_steps(rename, error);
     pool_table_end_move(rename->pool, rename->name);
     return done;
 }
 
-static gboolean rename_volume(CstPool *pool, const char *name, const char *new_name, CstTask *task,
-                              GError **error)
+static gboolean vol_rename_run(CstPool *pool, const char *name, const char *new_name, CstTask *task,
+                               GError **error)
 {
     g_auto(Rename) rename = {.pool = pool, .name = name, .new_name = new_name, .task = task};
 
-    return prepare(&rename, error) && perform(&rename, error);
+    return rename_prepare(&rename, error) && rename_run(&rename, error);
 }
 
 gboolean volume_rename_claimed(const VolumeClaim *claim, CstVolume *volume, const char *new_name,
@@ -493,7 +493,7 @@ gboolean volume_rename_claimed(const VolumeClaim *claim, CstVolume *volume, cons
         .volume = volume,
         .kept = *kept,
     };
-    gboolean done = perform(&rename, error);
+    gboolean done = rename_run(&rename, error);
 
     cst_intent_end(rename.intent);
     return done;
@@ -506,7 +506,7 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
     gboolean done;
 
     job_begin(&job, pool, "rename", name, &task);
-    done = rename_volume(pool, name, new_name, task, error);
+    done = vol_rename_run(pool, name, new_name, task, error);
     /* libvirt has no event for renames. Clients reload the list of volumes after this event. */
     if (done)
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
@@ -591,7 +591,7 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
                cst_trash_set(service->paths, &state->def->uuid, kept.trashed, error);
     if (!relink_recorded(service, state, open_pool, record->fields, error) ||
         !cst_pool_state_rename(state, name, new_name, error) ||
-        !settle(service, state, name, new_name, &kept, error))
+        !rename_move_kept(service, state, name, new_name, &kept, error))
         return FALSE;
     show_replayed(service, state, name, new_name);
     return TRUE;

@@ -71,8 +71,8 @@ static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, 
     return TRUE;
 }
 
-static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
-                             unsigned flags, CstTask *task, GError **error)
+static gboolean vol_resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                                 unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image = NULL;
 
@@ -119,7 +119,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
         !check_resize(&claim, volume, target, flags, error) ||
         (target < volume->capacity && !volume_not_shown(&claim, error)))
         return FALSE;
-    done = resize_image(&claim, volume, target, flags, task, error);
+    done = vol_resize_image(&claim, volume, target, flags, task, error);
     volume_rescan(&claim);
     return done;
 }

@@ -35,7 +35,7 @@ static gboolean serve_view(const char *name, const CstVolServe *how, const Volum
 
 /* --- the use case ----------------------------------------------------------------------------- */
 
-static gboolean check(const CstVolServe *how, GError **error)
+static gboolean serve_check_args(const CstVolServe *how, GError **error)
 {
     if (how->snapshot && !how->read_only)
         return cst_fail(error, CST_ERROR_INVALID, _("a snapshot is served for reading only"));
@@ -51,8 +51,8 @@ static gboolean check(const CstVolServe *how, GError **error)
 }
 
 /* Written data are flushed before the end of the export is reported. */
-static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, const Job *job,
-                      CstTask *task, GError **error)
+static gboolean vol_serve_view(CstPool *pool, const char *name, const CstVolServe *how,
+                               const Job *job, CstTask *task, GError **error)
 {
     g_auto(VolumeView) view = {.task = task,
                                .snapshot = how->snapshot,
@@ -61,7 +61,7 @@ static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, c
                                .ask_bitmaps = TRUE};
     gboolean done;
 
-    if (!check(how, error) || !volume_view_open(&view, pool, name, error) ||
+    if (!serve_check_args(how, error) || !volume_view_open(&view, pool, name, error) ||
         (how->read_only && !cst_may_change(error)))
         return FALSE;
     job_list_now(job);
@@ -75,5 +75,5 @@ gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, 
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "serve", name, &task);
-    return job_end(&job, serve(pool, name, how, &job, task, error), error);
+    return job_end(&job, vol_serve_view(pool, name, how, &job, task, error), error);
 }

@@ -53,7 +53,7 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
  * Returns whether the creation itself reports an existing name: a creation in one step replaces no
  * volume. A known name, and any name in a dry run, is checked separately.
  */
-static gboolean is_told_by_making(const VolumeTxn *txn, CstPool *pool, const char *name)
+static gboolean create_reports_existing(const VolumeTxn *txn, CstPool *pool, const char *name)
 {
     g_autoptr(CstVolume) known = NULL;
 
@@ -126,7 +126,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     if (!claim_name(txn, pool, def, error))
         return FALSE;
     /* Checked under the claim: from here on no other operation of this service creates the name. */
-    told = is_told_by_making(txn, pool, def->name);
+    told = create_reports_existing(txn, pool, def->name);
     if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
         (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
@@ -239,7 +239,7 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
  * Drops the draft and ends the intent. If that fails, the intent stays in the journal for the next
  * start or, on remote storage, until the storage answers.
  */
-static void roll_back(VolumeTxn *txn, CstPool *pool)
+static void volume_txn_roll_back(VolumeTxn *txn, CstPool *pool)
 {
     g_autoptr(GError) error = NULL;
 
@@ -266,7 +266,7 @@ void volume_txn_end(VolumeTxn *txn)
         volume_draft_hide(pool, txn->claim.name);
     g_clear_pointer(&txn->draft.blob, cst_blob_unref);
     if (pool && txn->intent)
-        roll_back(txn, pool);
+        volume_txn_roll_back(txn, pool);
     /* The content of an existing volume was changed, and the copy is incomplete. */
     if (pool && filled)
         volume_rescan(&txn->claim);

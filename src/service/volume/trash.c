@@ -79,7 +79,7 @@ char *trash_name_of(const char *name)
                            (int)(end - last), last, text + strlen(text) - ID_LEN);
 }
 
-static const char *id_of(const CstTrashed *trashed)
+static const char *trashed_id(const CstTrashed *trashed)
 {
     const char *dash = strrchr(trashed->hidden, '-');
 
@@ -92,7 +92,7 @@ static GPtrArray *records_of(CstPool *pool, GError **error)
 }
 
 /* Returns TRUE if the volume exists, or if the scan failed; its next user reports that error. */
-static gboolean is_there(CstPoolState *state, const CstTrashed *trashed)
+static gboolean trashed_exists(CstPoolState *state, const CstTrashed *trashed)
 {
     g_autoptr(CstVolume) volume = NULL;
 
@@ -100,8 +100,8 @@ static gboolean is_there(CstPoolState *state, const CstTrashed *trashed)
 }
 
 /* Finds a record by id, or by an unambiguous former name. Borrowed. */
-static const CstTrashed *find(CstPoolState *state, const GPtrArray *records, const char *which,
-                              GError **error)
+static const CstTrashed *trash_find_record(CstPoolState *state, const GPtrArray *records,
+                                           const char *which, GError **error)
 {
     g_autoptr(GString) ids = g_string_new(NULL);
     const CstTrashed *found = NULL;
@@ -110,12 +110,12 @@ static const CstTrashed *find(CstPoolState *state, const GPtrArray *records, con
     for (guint i = 0; i < records->len; i++) {
         const CstTrashed *trashed = g_ptr_array_index(records, i);
 
-        if (strcmp(id_of(trashed), which) == 0)
+        if (strcmp(trashed_id(trashed), which) == 0)
             return trashed;
-        if (strcmp(trashed->name, which) != 0 || !is_there(state, trashed))
+        if (strcmp(trashed->name, which) != 0 || !trashed_exists(state, trashed))
             continue;
         found = trashed;
-        g_string_append_printf(ids, "%s%s", count++ ? ", " : "", id_of(trashed));
+        g_string_append_printf(ids, "%s%s", count++ ? ", " : "", trashed_id(trashed));
     }
     if (count == 0)
         cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"), which);
@@ -181,11 +181,11 @@ gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, gui
 
 /* --- list ------------------------------------------------------------------------------------- */
 
-static CstTrashRow *row_new(CstPool *pool, const CstTrashed *trashed, const CstVolume *volume)
+static CstTrashRow *trash_row_new(CstPool *pool, const CstTrashed *trashed, const CstVolume *volume)
 {
     CstTrashRow *row = g_new0(CstTrashRow, 1);
 
-    row->id = g_strdup(id_of(trashed));
+    row->id = g_strdup(trashed_id(trashed));
     row->name = g_strdup(trashed->name);
     row->hidden = g_strdup(trashed->hidden);
     row->pool = g_strdup(pool->name);
@@ -211,7 +211,7 @@ GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
         if (state && !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, error))
             return NULL;
         if (volume || !state)
-            g_ptr_array_add(rows, row_new(pool, trashed, volume));
+            g_ptr_array_add(rows, trash_row_new(pool, trashed, volume));
     }
     return records ? g_steal_pointer(&rows) : NULL;
 }
@@ -232,8 +232,8 @@ static gboolean claim_trashed(VolumeClaim *claim, CstPool *pool, const char *hid
 
 /* --- out of the trash ------------------------------------------------------------------------- */
 
-static gboolean restore(CstPool *pool, const CstTrashed *trashed, const char *name, CstTask *task,
-                        GError **error)
+static gboolean trash_restore_volume(CstPool *pool, const CstTrashed *trashed, const char *name,
+                                     CstTask *task, GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_auto(VolumeClaim) new_claim = {.task = task, .after = &claim, .creating = TRUE};
@@ -260,11 +260,11 @@ static gboolean restore_found(CstPool *pool, const char *which, const char *new_
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
-    const CstTrashed *trashed = records ? find(state, records, which, error) : NULL;
+    const CstTrashed *trashed = records ? trash_find_record(state, records, which, error) : NULL;
     const char *name = trashed && !new_name ? trashed->name : new_name;
 
     CST_TEST_POINT("trash.restore.found");
-    if (!trashed || !restore(pool, trashed, name, task, error))
+    if (!trashed || !trash_restore_volume(pool, trashed, name, task, error))
         return FALSE;
     *ret_name = g_strdup(name);
     return TRUE;
@@ -416,12 +416,13 @@ static gboolean empty_all(Emptying *emptying, GPtrArray *records, GError **error
     }
 }
 
-static gboolean empty(Emptying *emptying, const char *which, GError **error)
+static gboolean trash_empty_records(Emptying *emptying, const char *which, GError **error)
 {
     CstPool *pool = emptying->pool;
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
-    const CstTrashed *one = records && which ? find(state, records, which, error) : NULL;
+    const CstTrashed *one =
+        records && which ? trash_find_record(state, records, which, error) : NULL;
     gboolean done;
 
     if (!records || (which && !one))
@@ -442,7 +443,7 @@ gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_th
 
     job_begin(&job, pool, "trash-empty", which, &task);
     emptying.task = task;
-    done = job_end(&job, empty(&emptying, which, error), error);
+    done = job_end(&job, trash_empty_records(&emptying, which, error), error);
     *ret_count = emptying.count;
     *ret_bytes = emptying.bytes;
     return done;

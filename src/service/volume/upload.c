@@ -29,7 +29,8 @@ typedef struct {
     gboolean dirty;
 } RawUpload;
 
-static gboolean claim_volume(RawUpload *upload, CstPool *pool, const char *name, GError **error)
+static gboolean upload_claim_volume(RawUpload *upload, CstPool *pool, const char *name,
+                                    GError **error)
 {
     upload->claim.task = upload->base.task;
     upload->claim.stream = TRUE;
@@ -43,7 +44,7 @@ static gboolean open_upload(RawUpload *upload, CstPool *pool, const char *name, 
     CstTask *task = upload->base.task;
 
     if (!cst_flags_check(flags, CST_VOL_STREAM_SPARSE, "storageVolUpload", error) ||
-        !claim_volume(upload, pool, name, error))
+        !upload_claim_volume(upload, pool, name, error))
         return FALSE;
     upload->blob = cst_pool_state_vol_open(upload->claim.state, name, TRUE, error);
     if (!upload->blob || !cst_blob_get_size(upload->blob, &upload->size, error))
@@ -99,7 +100,7 @@ static gboolean raw_write(CstUpload *base, const void *data, size_t len, GError 
 }
 
 /* Fails before any write if the hole exceeds the end. */
-static gboolean raw_hole(CstUpload *base, uint64_t length, GError **error)
+static gboolean raw_write_hole(CstUpload *base, uint64_t length, GError **error)
 {
     RawUpload *upload = (RawUpload *)base;
     uint64_t end;
@@ -158,7 +159,7 @@ static void raw_close(CstUpload *base)
     volume_release(&upload->claim);
 }
 
-static const UploadClass raw_class = {raw_write, raw_hole, raw_finish, raw_ends, raw_close};
+static const UploadClass raw_class = {raw_write, raw_write_hole, raw_finish, raw_ends, raw_close};
 
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                           unsigned flags, CstTask *task, GError **error)

@@ -75,7 +75,7 @@ static void read_bitmaps(VolumeView *view, CstImage *image)
         add_bitmap(view, image, g_ptr_array_index(list, i), &ranges_left);
 }
 
-static gboolean open_image(VolumeView *view, CstPool *pool, const char *name, GError **error)
+static gboolean view_open_image(VolumeView *view, CstPool *pool, const char *name, GError **error)
 {
     view->chain = (ImageChain){.task = view->task,
                                .write = view->writable,
@@ -93,7 +93,8 @@ static gboolean open_image(VolumeView *view, CstPool *pool, const char *name, GE
 }
 
 /* Opens a snapshot that the pool's technology keeps: its bytes, in the volume's format. */
-static gboolean open_snapshot(VolumeView *view, CstPool *pool, const char *name, GError **error)
+static gboolean view_open_snapshot(VolumeView *view, CstPool *pool, const char *name,
+                                   GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
     const CstImageFormat *format;
@@ -134,7 +135,8 @@ gboolean volume_view_open(VolumeView *view, CstPool *pool, const char *name, GEr
 
     if (view->snapshot && !keeps_snapshots(pool, name, &inside, error))
         return FALSE;
-    return inside ? open_image(view, pool, name, error) : open_snapshot(view, pool, name, error);
+    return inside ? view_open_image(view, pool, name, error)
+                  : view_open_snapshot(view, pool, name, error);
 }
 
 void volume_view_ends(const VolumeView *view)

@@ -95,7 +95,7 @@ void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWire
 }
 
 /* Returns the detail in @text if it matches @format, which contains one %s; otherwise NULL. */
-static char *strip_format(const char *text, const char *format)
+static char *error_strip_format(const char *text, const char *format)
 {
     const char *mark = strstr(format, "%s");
     size_t head = mark - format, tail = strlen(mark + 2), len = strlen(text);
@@ -117,7 +117,7 @@ static CstErrorCode bare_class(CstErrorCode code)
     }
 }
 
-static CstErrorCode code_from_errno(int err)
+static CstErrorCode wire_code_from_errno(int err)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(system_errors); i++)
         if (system_errors[i].err == err)
@@ -133,7 +133,7 @@ static CstErrorCode code_of(const wire_error *wire)
         cst_error_info(code)->wire == wire->code)
         return code;
     if (wire->code == SYSTEM_ERROR)
-        return code_from_errno(wire->int1);
+        return wire_code_from_errno(wire->int1);
     /* LIMIT has this number, too, but a stock server uses it for protocol errors. */
     if (wire->code == cst_error_info(CST_ERROR_RPC)->wire)
         return CST_ERROR_RPC;
@@ -148,11 +148,11 @@ static void set_error(const wire_error *wire, GError **error)
 {
     CstErrorCode code = code_of(wire);
     const char *text = wire->message ? *wire->message : _("the server gave no error message");
-    g_autofree char *detail = strip_format(text, _(cst_error_info(code)->format));
+    g_autofree char *detail = error_strip_format(text, _(cst_error_info(code)->format));
 
     for (int other = 0; !detail && other < CST_ERROR_LAST; other++)
         if (cst_error_info(other)->wire == wire->code) {
-            detail = strip_format(text, _(cst_error_info(other)->format));
+            detail = error_strip_format(text, _(cst_error_info(other)->format));
             code = detail ? (CstErrorCode)other : code;
         }
     /* No sentence matches: keep the whole text, and the exit status of the number. */

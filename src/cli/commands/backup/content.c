@@ -50,8 +50,8 @@ static gboolean begin_whole(uint64_t capacity, gpointer data, GError **error)
     return begin_volume(data, capacity, error);
 }
 
-static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
+static gboolean backup_write_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                   GError **error)
 {
     const BackupCreate *create = data;
 
@@ -59,10 +59,10 @@ static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointe
                    : cst_writer_hole(create->writer, hole, error);
 }
 
-static gboolean read_whole(BackupCreate *create, CstTask *task, GError **error)
+static gboolean backup_source_read_all(BackupCreate *create, CstTask *task, GError **error)
 {
     const CstVolSend what = {.snapshot = create->current->snapshot, .flags = create->flags};
-    const CstConnSink sink = {begin_whole, take_piece, create};
+    const CstConnSink sink = {begin_whole, backup_write_piece, create};
 
     return cst_conn_vol_send(create->ctl->conn, create->current->ref, &what, &sink, task, error) &&
            cst_writer_volume_end(create->writer, error);
@@ -91,8 +91,8 @@ static void mark_end(CliChanged *changed, uint64_t size_then)
  * Query the changes from the base to the new snapshot (in a dry run: until now). ret->dirty is NULL
  * if the complete source must be read.
  */
-static gboolean ask(const BackupCreate *create, uint64_t capacity, CstTask *task, CliChanged *ret,
-                    GError **error)
+static gboolean backup_query_changes(const BackupCreate *create, uint64_t capacity, CstTask *task,
+                                     CliChanged *ret, GError **error)
 {
     BackupSource *source = create->current;
     const CstBackupVolume *then = source->previous;
@@ -122,7 +122,7 @@ static gboolean ask(const BackupCreate *create, uint64_t capacity, CstTask *task
     return TRUE;
 }
 
-static gboolean check_capacity(uint64_t capacity, gpointer data, GError **error)
+static gboolean backup_check_capacity(uint64_t capacity, gpointer data, GError **error)
 {
     const BackupSource *source = ((const BackupCreate *)data)->current;
 
@@ -132,7 +132,7 @@ static gboolean check_capacity(uint64_t capacity, gpointer data, GError **error)
 static gboolean read_runs(BackupCreate *create, const GArray *runs, CstTask *task, GError **error)
 {
     const BackupSource *source = create->current;
-    const CstConnSink sink = {check_capacity, take_piece, create};
+    const CstConnSink sink = {backup_check_capacity, backup_write_piece, create};
     CstVolSend what = {.snapshot = source->snapshot};
     uint64_t at = 0;
 
@@ -166,7 +166,7 @@ static gboolean read_increment(BackupCreate *create, CstTask *task, gboolean *re
     g_autoptr(GError) why = NULL;
 
     *ret_done = FALSE;
-    if (!ask(create, source->capacity, task, &changed, error))
+    if (!backup_query_changes(create, source->capacity, task, &changed, error))
         return FALSE;
     if (!changed.dirty)
         return TRUE;
@@ -185,7 +185,7 @@ static gboolean read_increment(BackupCreate *create, CstTask *task, gboolean *re
 /* --- full or incremental ---------------------------------------------------------------------- */
 
 /* Get the identity of the new snapshot, with which the next backup can query changes. */
-static gboolean identify(BackupCreate *create, GError **error)
+static gboolean backup_snapshot_identify(BackupCreate *create, GError **error)
 {
     BackupSource *source = create->current;
     g_autofree char *mark = NULL;
@@ -201,7 +201,7 @@ static gboolean identify(BackupCreate *create, GError **error)
 }
 
 /* Fail with BUSY if the snapshot named in the manifest is not the one that was read. */
-static gboolean check_snapshot(const BackupCreate *create, GError **error)
+static gboolean backup_check_snapshot(const BackupCreate *create, GError **error)
 {
     const BackupSource *source = create->current;
     g_autofree char *mark = NULL;
@@ -221,12 +221,12 @@ gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
     BackupSource *source = create->current;
     gboolean done = FALSE;
 
-    if (create->incremental && source->snapshot && !identify(create, error))
+    if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
         return FALSE;
     if (source->mark && !read_increment(create, task, &done, error))
         return FALSE;
-    return (done || read_whole(create, task, error)) &&
-           (!source->mark || check_snapshot(create, error));
+    return (done || backup_source_read_all(create, task, error)) &&
+           (!source->mark || backup_check_snapshot(create, error));
 }
 
 gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error)
@@ -237,7 +237,7 @@ gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error
     CstVolInfo info;
 
     if (!cst_conn_vol_info(create->ctl->conn, source->ref, FALSE, &info, error) ||
-        !ask(create, info.capacity, task, &changed, error))
+        !backup_query_changes(create, info.capacity, task, &changed, error))
         return FALSE;
     if (!changed.dirty)
         return TRUE;

@@ -25,7 +25,7 @@
 #include "seen.h"
 #include "snapshots.h"
 
-static void source_free(gpointer data)
+static void backup_source_free(gpointer data)
 {
     BackupSource *source = data;
 
@@ -53,7 +53,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupCreate, create_clear)
 /* --- sources ---------------------------------------------------------------------------------- */
 
 /* Add a volume, unless it is already a source. Takes ownership of @ref. */
-static gboolean add_source(BackupCreate *create, CstVolRef *ref, GError **error)
+static gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, GError **error)
 {
     BackupSource *source;
 
@@ -72,14 +72,14 @@ static gboolean add_source(BackupCreate *create, CstVolRef *ref, GError **error)
     source->xml = cst_conn_vol_xml(create->ctl->conn, ref, 0, error);
     source->format = source->xml ? cli_xml_text(source->xml, "/volume/target/format/@type") : NULL;
     if (!source->xml) {
-        source_free(source);
+        backup_source_free(source);
         return FALSE;
     }
     g_ptr_array_add(create->sources, source);
     return TRUE;
 }
 
-static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **error)
+static gboolean backup_add_pool(BackupCreate *create, const CstPoolRef *pool, GError **error)
 {
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(create->ctl->conn, pool, TRUE, error);
 
@@ -91,8 +91,8 @@ static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **
         if (row->info.type == CST_VOL_DIR || row->info.type == CST_VOL_NETDIR)
             continue;
         /* Ignore a volume that was deleted after the listing. */
-        if (!add_source(create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why),
-                        &why) &&
+        if (!backup_add_source(
+                create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why), &why) &&
             cst_error_code(why) != CST_ERROR_NO_VOL) {
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
@@ -101,26 +101,27 @@ static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **
     return rows != NULL;
 }
 
-static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError **error)
+static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, GError **error)
 {
     CliCtl *ctl = create->ctl;
     g_autoptr(GPtrArray) names = cli_args_rest(args);
     g_autoptr(CstPoolRef) pool = NULL;
 
-    create->sources = g_ptr_array_new_with_free_func(source_free);
-    create->missing = g_ptr_array_new_with_free_func(source_free);
+    create->sources = g_ptr_array_new_with_free_func(backup_source_free);
+    create->missing = g_ptr_array_new_with_free_func(backup_source_free);
     if (!cli_conn(ctl, error))
         return FALSE;
     create->named = names->len > 0;
     for (guint i = 0; i < names->len; i++)
-        if (!add_source(create, cli_vol_named(ctl, args, names->pdata[i], "pool", error), error))
+        if (!backup_add_source(create, cli_vol_named(ctl, args, names->pdata[i], "pool", error),
+                               error))
             return FALSE;
     if (create->named)
         return TRUE;
     if (!cli_args_has(args, "pool"))
         return cst_fail(error, CST_ERROR_USAGE, _("name vols, or a pool whose vols are meant"));
     pool = cli_pool(ctl, args, "pool", NULL, error);
-    if (!pool || !add_pool(create, pool, error))
+    if (!pool || !backup_add_pool(create, pool, error))
         return FALSE;
     return create->sources->len > 0 ||
            cst_fail(error, CST_ERROR_NO_VOL, _("pool '%s' has no volumes"), pool->name);
@@ -129,7 +130,7 @@ static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError *
 /* --- snapshots -------------------------------------------------------------------------------- */
 
 /* Find the newest backup of the volume with a snapshot in @names. */
-static void find_base(const BackupCreate *create, BackupSource *source, GPtrArray *names)
+static void backup_find_base(const BackupCreate *create, BackupSource *source, GPtrArray *names)
 {
     const CstVolRef *ref = source->ref;
 
@@ -167,15 +168,15 @@ static gboolean go_without(const BackupCreate *create, BackupSource *source, GEr
 }
 
 /* Find the base of an increment. *ret_names are the snapshots of earlier backups. */
-static gboolean look_back(const BackupCreate *create, BackupSource *source, GPtrArray **ret_names,
-                          GError **error)
+static gboolean backup_find_increment(const BackupCreate *create, BackupSource *source,
+                                      GPtrArray **ret_names, GError **error)
 {
     GError *why = NULL;
 
     *ret_names = backup_snapshots(create->ctl->conn, create->repo, source->ref, &why);
     if (!*ret_names)
         return go_without(create, source, why, error);
-    find_base(create, source, *ret_names);
+    backup_find_base(create, source, *ret_names);
     if (!create->incremental)
         backup_read_whole(source, NULL);
     return TRUE;
@@ -190,7 +191,7 @@ static gboolean read_backups(BackupCreate *create, GError **error)
 }
 
 /* Leaves source->snapshot NULL if the volume does not support snapshots, and they are optional. */
-static gboolean make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
+static gboolean backup_make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
     GError *why = NULL;
 
@@ -206,7 +207,7 @@ static gboolean tidy_source(BackupCreate *create, BackupSource *source, GError *
 {
     g_autoptr(GPtrArray) names = NULL;
 
-    if (!look_back(create, source, &names, error))
+    if (!backup_find_increment(create, source, &names, error))
         return FALSE;
     if (names)
         backup_snapshots_tidy(create->ctl, create->repo, source->ref, names, source->old);
@@ -221,14 +222,14 @@ static gboolean make_snapshots(BackupCreate *create, GError **error)
 {
     return read_backups(create, error) && backup_each(create, tidy_source, error) &&
            (create->together ? backup_snapshots_together(create, error)
-                             : backup_each(create, make_snapshot, error));
+                             : backup_each(create, backup_make_snapshot, error));
 }
 
 /*
  * Delete snapshots that the next backup does not need. If the backup failed (!@done), delete all
  * new ones.
  */
-static void drop_snapshots(const BackupCreate *create, gboolean done)
+static void backup_drop_snapshots(const BackupCreate *create, gboolean done)
 {
     for (guint i = 0; i < create->sources->len; i++) {
         const BackupSource *source = create->sources->pdata[i];
@@ -275,9 +276,9 @@ static gboolean try_snapshot(BackupCreate *create, BackupSource *source, GError 
     GError *why = NULL;
     gboolean done;
 
-    if (!look_back(create, source, &names, error))
+    if (!backup_find_increment(create, source, &names, error))
         return FALSE;
-    done = make_snapshot(create, source, &why);
+    done = backup_make_snapshot(create, source, &why);
     g_clear_pointer(&source->snapshot, g_free);
     return would_do(done, why, error);
 }
@@ -312,7 +313,7 @@ static gboolean try_all(BackupCreate *create, GError **error)
 }
 
 /* Reset the data about earlier backups, so that it is read again. */
-static void look_anew(BackupCreate *create)
+static void backup_reset_sources(BackupCreate *create)
 {
     g_clear_pointer(&create->backups, g_ptr_array_unref);
     for (guint i = 0; i < create->sources->len; i++) {
@@ -324,7 +325,7 @@ static void look_anew(BackupCreate *create)
 }
 
 /* Dry run before a background command detaches from the terminal. It checks each volume. */
-static gboolean check_all(BackupCreate *create, GError **error)
+static gboolean backup_check_sources(BackupCreate *create, GError **error)
 {
     CstConn *conn = create->ctl->conn;
     gboolean fine;
@@ -338,7 +339,7 @@ static gboolean check_all(BackupCreate *create, GError **error)
     create->checking = FALSE;
     while (create->missing->len > 0) /* the backup tries them again, and reports failures */
         g_ptr_array_add(create->sources, g_ptr_array_steal_index(create->missing, 0));
-    look_anew(create);
+    backup_reset_sources(create);
     return cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL) && fine;
 }
 
@@ -360,7 +361,7 @@ static gboolean begin_job(const BackupCreate *create, GError **error)
     return cli_job_begin(create->ctl, "backup-create", pools->str, volumes->str, error);
 }
 
-static void plan(const BackupCreate *create)
+static void backup_print_plan(const BackupCreate *create)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
@@ -399,13 +400,13 @@ static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError *
     return create->writer != NULL;
 }
 
-static gboolean run(BackupCreate *create, char *ret_id, GError **error)
+static gboolean backup_run_create(BackupCreate *create, char *ret_id, GError **error)
 {
     gboolean done = (!create->snapshot || make_snapshots(create, error)) &&
                     backup_each(create, read_source, error) &&
                     cst_writer_commit(create->writer, ret_id, error);
 
-    drop_snapshots(create, done);
+    backup_drop_snapshots(create, done);
     return done;
 }
 
@@ -425,7 +426,7 @@ static gboolean check_rollback(const BackupCreate *create, const CliArgs *args, 
     return FALSE;
 }
 
-static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(BackupCreate) create = {.ctl = ctl};
     g_autoptr(CstBackup) backup = NULL;
@@ -437,19 +438,19 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     create.repo = cli_repo(ctl, args, error);
     if (!create.repo || !check_rollback(&create, args, error) ||
-        !find_sources(&create, args, error))
+        !backup_find_sources(&create, args, error))
         return FALSE;
     if (create.must || create.incremental)
         create.snapshot = backup_snapshot_name(create.repo);
     if (ctl->settings.dry_run) {
         if (!try_all(&create, error))
             return FALSE;
-        plan(&create);
+        backup_print_plan(&create);
         if (create.missing->len > 0)
             return backup_missing_fail(&create, NULL, error);
     }
-    if (!check_all(&create, error) || !begin_job(&create, error) ||
-        !begin_writer(&create, args, error) || !run(&create, id, error))
+    if (!backup_check_sources(&create, error) || !begin_job(&create, error) ||
+        !begin_writer(&create, args, error) || !backup_run_create(&create, id, error))
         return FALSE;
     backup = cst_repo_backup(create.repo, id, error);
     if (!backup)
@@ -499,6 +500,6 @@ const CliCommand cli_backup_create_command = {
            "not at all. A vol that cannot be read is left out and named, the others are backed up, "
            "and the exit status is 8."),
     .options = create_options,
-    .handler = cmd_create,
+    .handler = cmd_backup_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

@@ -44,8 +44,8 @@ static gboolean keeps_anything(const CstKeep *keep)
  * Return: the reason why each backup is kept: a rule, or because it is not named. NULL elements are
  * removed.
  */
-static GPtrArray *decide(CstRepo *repo, const GPtrArray *backups, const GPtrArray *named,
-                         const CstKeep *keep, GError **error)
+static GPtrArray *forget_decide_backups(CstRepo *repo, const GPtrArray *backups,
+                                        const GPtrArray *named, const CstKeep *keep, GError **error)
 {
     g_autoptr(GPtrArray) reasons = NULL;
 
@@ -113,7 +113,7 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
     backups = repo ? cst_repo_backups(repo, NULL, error) : NULL;
     if (!backups)
         return FALSE;
-    reasons = decide(repo, backups, named, &keep, error);
+    reasons = forget_decide_backups(repo, backups, named, &keep, error);
     if (!reasons)
         return FALSE;
     for (guint i = 0; i < backups->len; i++)
@@ -241,7 +241,7 @@ typedef struct {
     CstRepoReport report;
 } Check;
 
-static gboolean run_check(CstTask *task, gpointer data, GError **error)
+static gboolean run_repo_check(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;
 
@@ -258,7 +258,7 @@ static void print_words(CliSheet *sheet, const char *key, const char *label, con
     cli_sheet_end_list(sheet);
 }
 
-static void print_report(CliCtl *ctl, const CstRepoReport *report)
+static void print_repo_check(CliCtl *ctl, const CstRepoReport *report)
 {
     g_auto(CliSheet) sheet = {0};
     const CliFact facts[] = {
@@ -275,7 +275,7 @@ static void print_report(CliCtl *ctl, const CstRepoReport *report)
     cli_sheet_end(&sheet);
 }
 
-static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = cli_repo(ctl, args, error);
     Check check = {.repo = repo, .how = {cli_args_has(args, "read-data")}};
@@ -290,11 +290,11 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    done = cli_run_task(ctl, _("Checking"), run_check, &check, error);
+    done = cli_run_task(ctl, _("Checking"), run_repo_check, &check, error);
     if (done && !seen)
         g_ptr_array_add(check.report.problems, cst_error_text(why));
     if (done)
-        print_report(ctl, &check.report);
+        print_repo_check(ctl, &check.report);
     problems = done ? check.report.problems->len : 0;
     cst_repo_report_clear(&check.report);
     return done && (problems == 0 || cst_fail(error, CST_ERROR_MISMATCH,
@@ -317,7 +317,7 @@ const CliCommand cli_backup_check_command = {
     .description = N_("Check that everything that the backups of a repository need is there and "
                       "sound. Exit status 7 says that something is missing or damaged."),
     .options = check_options,
-    .handler = cmd_check,
+    .handler = cmd_backup_check,
     .flags = CLI_CMD_OURS | CLI_CMD_WORKS,
 };
 

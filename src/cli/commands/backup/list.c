@@ -29,7 +29,7 @@ static const CliColumn columns[] = {
     {N_("One moment"), "one_moment", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
 };
 
-static char *names_of(const CstBackup *backup)
+static char *backup_volume_names(const CstBackup *backup)
 {
     GString *names = g_string_new(NULL);
 
@@ -59,7 +59,7 @@ CstBackupVolume cli_backup_sum(const CstBackup *backup)
 
 static void add_backup(CliTable *table, const CstBackup *backup)
 {
-    g_autofree char *names = names_of(backup);
+    g_autofree char *names = backup_volume_names(backup);
     g_autofree char *tags = g_strjoinv(",", backup->tags);
     char short_id[CLI_BACKUP_SHORT + 1];
     CstBackupVolume sum = cli_backup_sum(backup);
@@ -89,7 +89,7 @@ static gboolean has_volume(const CstBackup *backup, const char *name)
 }
 
 /* List all readable backups, even if the repository is damaged. */
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
@@ -116,7 +116,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_backup_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
@@ -124,7 +124,7 @@ static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 static const CliOption list_options[] = {
     REPO,
     CLI_NAMED("vol", N_("only backups of this volume (NAME or POOL/NAME)")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_backup_columns),
     REPO_OPTIONS,
     {0},
 };
@@ -134,7 +134,7 @@ const CliCommand cli_backup_list_command = {
     .summary = N_("list backups"),
     .description = N_("List the backups of a repository, oldest first."),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_backup_list,
     .flags = CLI_CMD_OURS,
 };
 
@@ -187,7 +187,7 @@ gboolean cli_backup_one_moment(const CstBackup *backup)
            (backup->moment == CST_BACKUP_IN_TURN && backup->volumes->len == 1);
 }
 
-static char *moment_text(const CstBackup *backup)
+static char *backup_point_in_time_text(const CstBackup *backup)
 {
     if (cli_backup_one_moment(backup))
         return g_strdup(_("yes"));
@@ -199,7 +199,7 @@ static char *moment_text(const CstBackup *backup)
                            (double)backup->span_us / G_USEC_PER_SEC);
 }
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
     g_autoptr(CstBackup) backup = cli_repo_backup(ctl, args, &repo, error);
@@ -214,7 +214,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     time = ctl->settings.json ? cli_json_time(backup->time_us / G_USEC_PER_SEC)
                               : cli_time_text(backup->time_us / G_USEC_PER_SEC);
     tags = g_strjoinv(",", backup->tags);
-    moment = moment_text(backup);
+    moment = backup_point_in_time_text(backup);
     table = cli_backup_volumes(ctl, backup);
     {
         const CliFact facts[] = {
@@ -248,6 +248,6 @@ const CliCommand cli_backup_info_command = {
     .summary = N_("what a backup holds"),
     .description = N_("Show a backup: when it was made, and its vols."),
     .options = info_options,
-    .handler = cmd_info,
+    .handler = cmd_backup_info,
     .flags = CLI_CMD_OURS,
 };

@@ -20,14 +20,14 @@ typedef struct {
     const char *uri;
 } Mount;
 
-static void say_serving(CliCtl *ctl, gpointer data)
+static void mount_report_serving(CliCtl *ctl, gpointer data)
 {
     const Mount *mount = data;
 
     cli_serving_say(ctl, mount->name, mount->uri);
 }
 
-static gboolean run_mount(CstTask *task, gpointer data, GError **error)
+static gboolean run_backup_mount(CstTask *task, gpointer data, GError **error)
 {
     const Mount *mount = data;
     const CstNbdExport export = {.name = mount->name, .blob = mount->blob};
@@ -60,8 +60,9 @@ static gboolean cmd_mount(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     uri = cli_serving_uri(&place);
     mount = (Mount){blob, volume->name, &place.how, uri};
-    return cli_outcome(ctl, cli_run_service(ctl, run_mount, say_serving, &mount, error), "uri", uri,
-                       _("Vol %s is served no more"), _("Failed to serve vol %s"), volume->name);
+    return cli_outcome(
+        ctl, cli_run_service(ctl, run_backup_mount, mount_report_serving, &mount, error), "uri",
+        uri, _("Vol %s is served no more"), _("Failed to serve vol %s"), volume->name);
 }
 
 static const CliOption mount_options[] = {

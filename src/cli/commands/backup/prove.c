@@ -46,15 +46,15 @@ typedef struct {
     CstGuestLife life;
 } Prove;
 
-static void prove_clear(Prove *prove)
+static void verification_clear(Prove *prove)
 {
     g_clear_pointer(&prove->how.expect, g_regex_unref);
     g_clear_pointer(&prove->table, cli_table_free);
     g_free(prove->dir);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Prove, prove_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Prove, verification_clear)
 
-static void volume_clear(Prove *prove)
+static void verification_reset_volume(Prove *prove)
 {
     g_clear_pointer(&prove->disk, cst_guest_disk_free);
     g_clear_pointer(&prove->proof, cst_proof_free);
@@ -86,8 +86,8 @@ static const char *const verdicts[] = {
 };
 
 /* @part NULL: the row is about the complete volume. */
-static void add_row(Prove *prove, const char *check, const CstGuestPart *part,
-                    CstGuestVerdict verdict, const char *detail, const char *console)
+static void verification_add_row(Prove *prove, const char *check, const CstGuestPart *part,
+                                 CstGuestVerdict verdict, const char *detail, const char *console)
 {
     const CstBackupVolume *volume = prove->volume;
     g_autofree char *name = g_strdup_printf("%s/%s", volume->pool, volume->name);
@@ -125,8 +125,8 @@ static gboolean compare_piece(const void *bytes, size_t len, uint64_t hole, gpoi
 }
 
 /* Write the content read from the pool to the scratch disk, and compare it. */
-static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
+static gboolean verification_write_piece(const void *bytes, size_t len, uint64_t hole,
+                                         gpointer data, GError **error)
 {
     Prove *prove = data;
 
@@ -141,7 +141,7 @@ static gboolean run_compare_vol(CstTask *task, gpointer data, GError **error)
 {
     Prove *prove = data;
     const CstVolSend what = {.length = prove->volume->size};
-    const CstConnSink sink = {begin_proof, take_piece, prove};
+    const CstConnSink sink = {begin_proof, verification_write_piece, prove};
 
     return cst_conn_vol_send(prove->scratch.ctl->conn, prove->vol, &what, &sink, task, error);
 }
@@ -195,7 +195,7 @@ static gboolean run_compare_disk(CstTask *task, gpointer data, GError **error)
                            &compare, error);
 }
 
-static gboolean straight(Prove *prove, GError **error)
+static gboolean verify_without_pool(Prove *prove, GError **error)
 {
     CliCtl *ctl = prove->scratch.ctl;
 
@@ -208,7 +208,7 @@ static gboolean straight(Prove *prove, GError **error)
  * Verify the content. *@ret_whole is TRUE if the scratch disk has all content. Else the row reports
  * the damage.
  */
-static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
+static gboolean verify_content(Prove *prove, gboolean *ret_whole, GError **error)
 {
     g_autofree char *detail = NULL;
     g_autoptr(GError) why = NULL;
@@ -217,13 +217,13 @@ static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
     *ret_whole = FALSE;
     prove->proof = cst_proof_new(prove->scratch.repo, prove->volume, &why);
     if (!prove->proof ||
-        !(prove->scratch.pool ? through_pool(prove, &why) : straight(prove, &why)) ||
+        !(prove->scratch.pool ? through_pool(prove, &why) : verify_without_pool(prove, &why)) ||
         !cst_proof_end(prove->proof, &differ, &first, &why)) {
         if (cst_error_code(why) != CST_ERROR_CORRUPT) {
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
         }
-        add_row(prove, N_("content"), NULL, CST_GUEST_DAMAGED, why->message, NULL);
+        verification_add_row(prove, N_("content"), NULL, CST_GUEST_DAMAGED, why->message, NULL);
         return TRUE;
     }
     *ret_whole = TRUE;
@@ -231,14 +231,14 @@ static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
         detail = g_strdup_printf(
             _("differs from the backup in %" PRIu64 " bytes, from byte %" PRIu64 " on"), differ,
             first);
-    add_row(prove, N_("content"), NULL, differ > 0 ? CST_GUEST_DAMAGED : CST_GUEST_SOUND, detail,
-            NULL);
+    verification_add_row(prove, N_("content"), NULL,
+                         differ > 0 ? CST_GUEST_DAMAGED : CST_GUEST_SOUND, detail, NULL);
     return TRUE;
 }
 
 /* --- file systems and boot -------------------------------------------------------------------- */
 
-static gboolean run_check(CstTask *task, gpointer data, GError **error)
+static gboolean run_disk_check(CstTask *task, gpointer data, GError **error)
 {
     Prove *prove = data;
 
@@ -246,14 +246,14 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
     return prove->parts != NULL;
 }
 
-static gboolean prove_parts(Prove *prove, GError **error)
+static gboolean verify_file_systems(Prove *prove, GError **error)
 {
-    if (!cli_run_task(prove->scratch.ctl, _("Checking file systems"), run_check, prove, error))
+    if (!cli_run_task(prove->scratch.ctl, _("Checking file systems"), run_disk_check, prove, error))
         return FALSE;
     for (guint i = 0; i < prove->parts->len; i++) {
         const CstGuestPart *part = prove->parts->pdata[i];
 
-        add_row(prove, N_("file system"), part, part->verdict, part->detail, NULL);
+        verification_add_row(prove, N_("file system"), part, part->verdict, part->detail, NULL);
     }
     return TRUE;
 }
@@ -265,13 +265,13 @@ static gboolean run_boot(CstTask *task, gpointer data, GError **error)
     return cst_guest_disk_boot(prove->disk, &prove->how, task, &prove->life, error);
 }
 
-static gboolean prove_boot(Prove *prove, GError **error)
+static gboolean verify_boot(Prove *prove, GError **error)
 {
     const CstGuestLife *life = &prove->life;
 
     if (!cli_run_task(prove->scratch.ctl, _("Booting"), run_boot, prove, error))
         return FALSE;
-    add_row(prove, N_("boot"), NULL, life->verdict, life->detail, life->console);
+    verification_add_row(prove, N_("boot"), NULL, life->verdict, life->detail, life->console);
     if (life->verdict != CST_GUEST_SOUND && *life->console) {
         g_auto(GStrv) lines = g_strsplit(life->console, "\n", -1);
 
@@ -283,7 +283,7 @@ static gboolean prove_boot(Prove *prove, GError **error)
     return TRUE;
 }
 
-static gboolean prove_volume(Prove *prove, GError **error)
+static gboolean verify_backup_volume(Prove *prove, GError **error)
 {
     const CstBackupVolume *volume = prove->volume;
     gboolean whole;
@@ -293,10 +293,10 @@ static gboolean prove_volume(Prove *prove, GError **error)
         if (!prove->disk)
             return FALSE;
     }
-    if (!prove_content(prove, &whole, error))
+    if (!verify_content(prove, &whole, error))
         return FALSE;
-    return !whole || ((prove->content_only || prove_parts(prove, error)) &&
-                      (!prove->boot || prove_boot(prove, error)));
+    return !whole || ((prove->content_only || verify_file_systems(prove, error)) &&
+                      (!prove->boot || verify_boot(prove, error)));
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -343,7 +343,7 @@ static gboolean read_boot(Prove *prove, const CliArgs *args, GError **error)
            (!prove->boot || cli_args_exclusive(args, "boot", "content-only", error));
 }
 
-static gboolean read_place(Prove *prove, const CliArgs *args, GError **error)
+static gboolean read_scratch_dir(Prove *prove, const CliArgs *args, GError **error)
 {
     const char *scratch;
 
@@ -358,8 +358,8 @@ static gboolean read_place(Prove *prove, const CliArgs *args, GError **error)
     return prove->dir != NULL;
 }
 
-static gboolean prove_all(Prove *prove, const CstBackup *backup, const CstBackupVolume *one,
-                          GError **error)
+static gboolean verify_backup_volumes(Prove *prove, const CstBackup *backup,
+                                      const CstBackupVolume *one, GError **error)
 {
     CliCtl *ctl = prove->scratch.ctl;
 
@@ -370,15 +370,15 @@ static gboolean prove_all(Prove *prove, const CstBackup *backup, const CstBackup
         if (one && prove->volume != one)
             continue;
         cli_plan(ctl, _("Would prove the backup of vol %s"), prove->volume->name);
-        done = prove_volume(prove, error);
-        volume_clear(prove);
+        done = verify_backup_volume(prove, error);
+        verification_reset_volume(prove);
         if (!done)
             return cli_failed(ctl, _("Failed to prove the backup of vol %s"), prove->volume->name);
     }
     return TRUE;
 }
 
-static gboolean print_result(Prove *prove, const CstBackup *backup, GError **error)
+static gboolean print_verification(Prove *prove, const CstBackup *backup, GError **error)
 {
     CliCtl *ctl = prove->scratch.ctl;
     g_auto(CliSheet) sheet = {0};
@@ -407,7 +407,7 @@ static gboolean print_result(Prove *prove, const CstBackup *backup, GError **err
     return TRUE;
 }
 
-static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_verify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Prove) prove = {.scratch.ctl = ctl,
                            .content_only = cli_args_has(args, "content-only"),
@@ -421,7 +421,7 @@ static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_args_string(args, "format", &prove.format, error) ||
         !cli_args_string(args, "vol", &name, error) || !read_boot(&prove, args, error) ||
-        !read_place(&prove, args, error))
+        !read_scratch_dir(&prove, args, error))
         return FALSE;
     backup = cli_repo_backup(ctl, args, &repo, error);
     if (!backup)
@@ -438,7 +438,8 @@ static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     g_strlcpy(id, backup->id, sizeof(id));
     return cli_repo_job_begin(ctl, args, "backup-prove", id, error) &&
-           prove_all(&prove, backup, one, error) && print_result(&prove, backup, error);
+           verify_backup_volumes(&prove, backup, one, error) &&
+           print_verification(&prove, backup, error);
 }
 
 static const CliOption prove_options[] = {
@@ -490,6 +491,6 @@ const CliCommand cli_backup_prove_command = {
            "nothing is damaged, but a check could not be made on this host: a tool, memory or "
            "firmware is missing, a checker was killed, or QEMU does not run the guest."),
     .options = prove_options,
-    .handler = cmd_prove,
+    .handler = cmd_backup_verify,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

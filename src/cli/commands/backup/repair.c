@@ -51,7 +51,7 @@ static char *repair_plan(const CliCtl *ctl, const CliArgs *args, const CstRepair
 /*
  * JSON is one document with the plan as a member. In text, cli_print_plan() prints the plan last.
  */
-static void print_report(CliCtl *ctl, const CstRepairReport *report, const char *plan)
+static void print_repair_report(CliCtl *ctl, const CstRepairReport *report, const char *plan)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_auto(CliSheet) sheet = {0};
@@ -106,7 +106,7 @@ static gboolean cmd_repair(CliCtl *ctl, const CliArgs *args, GError **error)
     if (done) {
         g_autofree char *plan = repair_plan(ctl, args, &repair.report);
 
-        print_report(ctl, &repair.report, plan);
+        print_repair_report(ctl, &repair.report, plan);
     }
     cst_repair_report_clear(&repair.report);
     return done;

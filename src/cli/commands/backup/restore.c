@@ -108,29 +108,31 @@ typedef struct {
     uint64_t size;
 } RestoredContent;
 
-static gboolean give_content(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+static gboolean restore_give_content(CstPieceFunc piece, gpointer piece_data, gpointer data,
+                                     GError **error)
 {
     const RestoredContent *content = data;
 
     return cli_backup_give(content->blob, content->size, piece, piece_data, error);
 }
 
-static gboolean check_room(const Restore *restore, CstBlob *blob, CstTask *task, GError **error)
+static gboolean restore_check_room(const Restore *restore, CstBlob *blob, CstTask *task,
+                                   GError **error)
 {
     RestoredContent content = {blob, restore->volume->size};
     CliRoomCopy copy = {
-        .name = restore->how->name, .give = give_content, .user = &content, .task = task};
+        .name = restore->how->name, .give = restore_give_content, .user = &content, .task = task};
 
     return cst_blob_data_size(blob, task, &copy.data, error) &&
            cli_room_check_pool(restore->ctl->conn, restore->how->pool, &copy, error);
 }
 
-static gboolean run_restore(CstTask *task, gpointer data, GError **error)
+static gboolean run_backup_restore(CstTask *task, gpointer data, GError **error)
 {
     Restore *restore = data;
     g_autoptr(CstBlob) blob = cst_backup_open(restore->repo, restore->volume, error);
     g_autoptr(CstConnReceive) receive =
-        blob && check_room(restore, blob, task, error)
+        blob && restore_check_room(restore, blob, task, error)
             ? cst_conn_vol_receive(restore->ctl->conn, restore->how->pool, restore->xml, 0, task,
                                    error)
             : NULL;
@@ -146,7 +148,7 @@ CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume
 {
     Restore restore = {.ctl = ctl, .repo = repo, .volume = volume, .how = how};
     gboolean done = write_document(&restore, error) &&
-                    cli_run_task(ctl, _("Restoring"), run_restore, &restore, error);
+                    cli_run_task(ctl, _("Restoring"), run_backup_restore, &restore, error);
 
     g_free(restore.xml);
     return done ? restore.made : NULL;
@@ -247,7 +249,7 @@ static gboolean restore_volumes(CliCtl *ctl, const GPtrArray *volumes, RestoreWo
     return words->job_runs && cli_each(ctl, &restore_each, volumes, words, error);
 }
 
-static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_backup_restore(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
     g_autoptr(CstBackup) backup = NULL;
@@ -300,6 +302,6 @@ const CliCommand cli_backup_restore_command = {
            "make all vols of the backup, each in its pool; one that fails does not stop "
            "the others, and the exit status is 8."),
     .options = restore_options,
-    .handler = cmd_restore,
+    .handler = cmd_backup_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

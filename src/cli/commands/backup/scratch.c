@@ -21,7 +21,7 @@ static char *name_prefix(const CstRepo *repo)
     return g_strdup_printf("cistern-prove-%.8s-", cst_repo_id(repo));
 }
 
-static char *new_name(CstRepo *repo, GError **error)
+static char *scratch_new_name(CstRepo *repo, GError **error)
 {
     g_autofree char *lock = cst_repo_lock_id(repo, error);
     g_autofree char *prefix = name_prefix(repo);
@@ -79,7 +79,7 @@ gboolean cli_scratch_drop_stale(const CliScratch *scratch, GError **error)
 CstVolRef *cli_scratch_restore(const CliScratch *scratch, const CstBackupVolume *volume,
                                const char *format, GError **error)
 {
-    g_autofree char *name = new_name(scratch->repo, error);
+    g_autofree char *name = scratch_new_name(scratch->repo, error);
     const CliRestore how = {.pool = scratch->pool, .name = name, .format = format};
 
     return name ? cli_restore(scratch->ctl, scratch->repo, volume, &how, error) : NULL;

@@ -90,7 +90,7 @@ static gboolean seen_load(const char *path, CstBackupMark *ret_mark, GError **er
 }
 
 /* Remove the oldest files, so that @dir has room for one more. */
-static void make_room(const char *dir)
+static void seen_make_room(const char *dir)
 {
     for (;;) {
         g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
@@ -135,15 +135,15 @@ static gboolean seen_write(const char *path, const CstBackupMark *mark, GError *
     g_string_append_c(text, '\n');
     cst_file_drop_temporaries(dir);
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
-        make_room(dir);
+        seen_make_room(dir);
     return cst_file_replace(path, text->str, text->len, 0600, error);
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
 /* Read the backups, compare them with @seen, and set *ret_mark to the newest one. */
-static gboolean check_once(CstRepo *repo, const CstBackupMark *seen, CstBackupMark *ret_mark,
-                           GError **error)
+static gboolean seen_check_backups(CstRepo *repo, const CstBackupMark *seen,
+                                   CstBackupMark *ret_mark, GError **error)
 {
     g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) backups = cst_repo_backups(repo, damaged, error);
@@ -154,7 +154,7 @@ static gboolean check_once(CstRepo *repo, const CstBackupMark *seen, CstBackupMa
     return *seen->id == '\0' || cst_repo_check_seen(repo, backups, seen, error);
 }
 
-static gboolean is_newer(const CstBackupMark *mark, const CstBackupMark *than)
+static gboolean mark_is_newer(const CstBackupMark *mark, const CstBackupMark *than)
 {
     return *mark->id && (*than->id == '\0' || mark->number > than->number);
 }
@@ -172,7 +172,7 @@ gboolean backup_seen_check(CstRepo *repo, GError **error)
     for (;;) {
         GError *why = NULL;
 
-        if (check_once(repo, &seen, &newest, &why))
+        if (seen_check_backups(repo, &seen, &newest, &why))
             break;
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_STATE) || !seen_load(path, &again, NULL) ||
             strcmp(again.id, seen.id) == 0) {
@@ -185,7 +185,7 @@ gboolean backup_seen_check(CstRepo *repo, GError **error)
     /*
      * Ignore an error: if the mark cannot be stored, the next check compares with an older backup.
      */
-    if (path && is_newer(&newest, &seen))
+    if (path && mark_is_newer(&newest, &seen))
         (void)seen_write(path, &newest, NULL);
     return TRUE;
 }
@@ -205,7 +205,7 @@ gboolean backup_seen_accept(CstRepo *repo, GError **error)
     CstBackupMark newest;
     GError *why = NULL;
 
-    if (!check_once(repo, &none, &newest, error))
+    if (!seen_check_backups(repo, &none, &newest, error))
         return FALSE;
     if (!path || seen_write(path, &newest, &why))
         return TRUE;
@@ -226,7 +226,7 @@ void backup_seen_note(CliCtl *ctl, CstRepo *repo, const CstBackup *backup)
     g_strlcpy(mark.id, backup->id, sizeof(mark.id));
     memcpy(mark.digest, backup->digest, sizeof(mark.digest));
     if (!path || (seen_load(path, &seen, &why) &&
-                  (!is_newer(&mark, &seen) || seen_write(path, &mark, &why))))
+                  (!mark_is_newer(&mark, &seen) || seen_write(path, &mark, &why))))
         return;
     cli_warn(ctl, _("warning: cannot note that backup %.8s is the newest one: %s\n"), backup->id,
              why->message);

@@ -8,14 +8,14 @@
 
 #include "output/text.h"
 
-static char *prefix_of(const CstRepo *repo)
+static char *snapshot_name_prefix(const CstRepo *repo)
 {
     return g_strdup_printf("cistern-backup-%.8s", cst_repo_id(repo));
 }
 
 char *backup_snapshot_name(const CstRepo *repo)
 {
-    g_autofree char *prefix = prefix_of(repo);
+    g_autofree char *prefix = snapshot_name_prefix(repo);
 
     return g_strdup_printf("%s-%08x", prefix, g_random_int());
 }
@@ -30,7 +30,7 @@ GPtrArray *backup_snapshots(CstConn *conn, const CstRepo *repo, const CstVolRef 
                             GError **error)
 {
     g_autoptr(GPtrArray) all = cst_conn_snapshot_list(conn, vol, error);
-    g_autofree char *prefix = prefix_of(repo);
+    g_autofree char *prefix = snapshot_name_prefix(repo);
     size_t len = strlen(prefix);
     GPtrArray *ours;
 
@@ -84,7 +84,7 @@ void backup_snapshots_tidy(CliCtl *ctl, CstRepo *repo, const CstVolRef *vol, con
 
 /* --- snapshots of forgotten backups ----------------------------------------------------------- */
 
-static gboolean is_named(const GPtrArray *backups, const char *snapshot)
+static gboolean snapshot_is_in_backups(const GPtrArray *backups, const char *snapshot)
 {
     for (guint i = 0; i < backups->len; i++) {
         const CstBackup *backup = backups->pdata[i];
@@ -98,7 +98,7 @@ static gboolean is_named(const GPtrArray *backups, const char *snapshot)
 }
 
 /* Return: NULL if the volume no longer exists or cannot be found. */
-static CstVolRef *find(CstConn *conn, const CstBackupVolume *volume)
+static CstVolRef *find_backed_up_vol(CstConn *conn, const CstBackupVolume *volume)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(conn, volume->pool, NULL);
     CstVolRef *vol = pool ? cst_conn_vol_by_name(conn, pool, volume->name, NULL) : NULL;
@@ -111,11 +111,11 @@ static CstVolRef *find(CstConn *conn, const CstBackupVolume *volume)
 static void forget_of(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume,
                       const GPtrArray *backups)
 {
-    g_autoptr(CstVolRef) vol = find(ctl->conn, volume);
+    g_autoptr(CstVolRef) vol = find_backed_up_vol(ctl->conn, volume);
     g_autoptr(GPtrArray) names = vol ? backup_snapshots(ctl->conn, repo, vol, NULL) : NULL;
 
     for (guint i = names ? names->len : 0; i-- > 0;)
-        if (is_named(backups, names->pdata[i]))
+        if (snapshot_is_in_backups(backups, names->pdata[i]))
             g_ptr_array_remove_index(names, i);
     if (names)
         backup_snapshots_tidy(ctl, repo, vol, names, NULL);

@@ -27,8 +27,8 @@ static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GErro
 }
 
 /* Create the snapshots of all members or of no member. */
-static gboolean make_set(BackupCreate *create, const GPtrArray *members, CstSnapshotSet *ret_set,
-                         GError **error)
+static gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members,
+                                         CstSnapshotSet *ret_set, GError **error)
 {
     const char *pool_name = ((const BackupSource *)members->pdata[0])->ref->pool;
     g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(create->ctl->conn, pool_name, error);
@@ -137,7 +137,7 @@ gboolean backup_snapshots_together(BackupCreate *create, GError **error)
 
         if (members->len == 0)
             break;
-        if (make_set(create, members, &set, &why))
+        if (backup_make_snapshot_set(create, members, &set, &why))
             sets++;
         else if (!leave_out_refusing(create, why, error))
             return FALSE;

@@ -49,7 +49,7 @@ static const CliCommand hostname_command = {
     .handler = cmd_hostname,
 };
 
-static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_host_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
     g_autofree char *xml = conn ? cst_conn_capabilities(conn, error) : NULL;
@@ -65,7 +65,7 @@ static const CliCommand capabilities_command = {
     .name = "capabilities",
     .summary = N_("capabilities"),
     .description = N_("Returns capabilities of hypervisor/driver."),
-    .handler = cmd_capabilities,
+    .handler = cmd_host_capabilities,
 };
 
 /** The values that `version` prints. */
@@ -83,7 +83,7 @@ static void versions_clear(Versions *versions)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Versions, versions_clear)
 
-static char *dotted(uint64_t version)
+static char *format_dotted_version(uint64_t version)
 {
     return g_strdup_printf("%u.%u.%u", (unsigned)(version / 1000000),
                            (unsigned)(version / 1000 % 1000), (unsigned)(version % 1000));
@@ -101,9 +101,9 @@ static gboolean read_versions(CliCtl *ctl, Versions *versions, GError **error)
         return cli_failed(ctl, "%s", _("failed to get hypervisor type"));
     if (!cst_conn_lib_version(conn, &number, error))
         return cli_failed(ctl, "%s", _("failed to get the library version"));
-    versions->library = dotted(number);
+    versions->library = format_dotted_version(number);
     if (cst_conn_hv_version(conn, &number, NULL) && number)
-        versions->hypervisor = dotted(number);
+        versions->hypervisor = format_dotted_version(number);
     return TRUE;
 }
 

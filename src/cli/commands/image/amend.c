@@ -36,8 +36,8 @@ static gboolean run_amending(CstTask *task, gpointer data, GError **error)
 }
 
 /** Parse the options. *ret_help is TRUE if -o requested help, which depends only on the format. */
-static gboolean read_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
-                             Amending *amending, gboolean *ret_help, GError **error)
+static gboolean read_amend_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
+                                   Amending *amending, gboolean *ret_help, GError **error)
 {
     const char *text = NULL;
 
@@ -87,7 +87,7 @@ static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "file", &path, error))
         return FALSE;
     blob = cli_image_changing(ctl, args, &format, error);
-    if (!blob || !read_options(ctl, args, format, &amending, &help, error))
+    if (!blob || !read_amend_options(ctl, args, format, &amending, &help, error))
         return FALSE;
     if (help)
         return TRUE;

@@ -52,7 +52,7 @@ typedef struct {
     GError *error;     /**< the first one */
 } Bench;
 
-static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
+static gboolean bench_next_request(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
 {
     gboolean more;
 
@@ -76,7 +76,7 @@ static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
 }
 
 /* Wait until the flushing request is the only one in flight. */
-static void drain(Bench *bench)
+static void bench_drain_requests(Bench *bench)
 {
     g_mutex_lock(&bench->lock);
     while (bench->drain && bench->under_way > 1)
@@ -86,7 +86,7 @@ static void drain(Bench *bench)
 
 static gboolean flush_all(Bench *bench, GError **error)
 {
-    drain(bench);
+    bench_drain_requests(bench);
     return cst_blob_flush(bench->guest, error);
 }
 
@@ -104,7 +104,8 @@ static void end_request(Bench *bench, gboolean flushed, GError *error)
     g_mutex_unlock(&bench->lock);
 }
 
-static gboolean request(Bench *bench, void *buf, uint64_t offset, gboolean flush, GError **error)
+static gboolean bench_run_request(Bench *bench, void *buf, uint64_t offset, gboolean flush,
+                                  GError **error)
 {
     size_t len = (size_t)bench->buffer_size;
 
@@ -114,7 +115,7 @@ static gboolean request(Bench *bench, void *buf, uint64_t offset, gboolean flush
            (!flush || flush_all(bench, error));
 }
 
-static gpointer work(gpointer data)
+static gpointer bench_thread_main(gpointer data)
 {
     Bench *bench = data;
     void *buf = g_malloc(bench->buffer_size);
@@ -122,10 +123,10 @@ static gpointer work(gpointer data)
     uint64_t offset = 0;
 
     memset(buf, (int)bench->pattern, bench->buffer_size);
-    while (draw(bench, &offset, &flush)) {
+    while (bench_next_request(bench, &offset, &flush)) {
         GError *error = NULL;
 
-        if (request(bench, buf, offset, flush, &error))
+        if (bench_run_request(bench, buf, offset, flush, &error))
             cst_task_advance(bench->task, bench->buffer_size);
         end_request(bench, flush, error);
     }
@@ -144,7 +145,7 @@ static gboolean run_bench(CstTask *task, gpointer data, GError **error)
     cst_task_set_total(task, bench->count * bench->buffer_size);
     g_mutex_init(&bench->lock);
     g_cond_init(&bench->changed);
-    cst_threads_run(work, bench, bench->depth);
+    cst_threads_run(bench_thread_main, bench, bench->depth);
     g_mutex_clear(&bench->lock);
     g_cond_clear(&bench->changed);
     if (bench->error) {
@@ -201,7 +202,7 @@ static gboolean check_numbers(const CliArgs *args, Bench *bench, GError **error)
     return TRUE;
 }
 
-static void report(CliCtl *ctl, const Bench *bench)
+static void bench_print_report(CliCtl *ctl, const Bench *bench)
 {
     double seconds = MAX(bench->seconds, 1e-6);
     const CliFact facts[] = {
@@ -218,7 +219,8 @@ static void report(CliCtl *ctl, const Bench *bench)
 }
 
 /** Open the image, for writing with --write. */
-static CstChain *open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench, GError **error)
+static CstChain *bench_open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench,
+                                  GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
@@ -243,7 +245,7 @@ static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_args_string(args, "file", &path, error) || !read_numbers(args, &bench, error))
         return FALSE;
-    chain = open_image(ctl, args, &bench, error);
+    chain = bench_open_image(ctl, args, &bench, error);
     if (!chain)
         return FALSE;
     bench.guest = cst_chain_guest(chain);
@@ -258,7 +260,7 @@ static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_run_task(ctl, _("Measuring"), run_bench, &bench, error) ||
         (bench.write && !cst_blob_flush(bench.guest, error)))
         return cli_failed(ctl, _("Failed to measure image %s"), path);
-    report(ctl, &bench);
+    bench_print_report(ctl, &bench);
     return TRUE;
 }
 

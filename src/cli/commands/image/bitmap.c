@@ -41,7 +41,8 @@ static gboolean run_actions(CstTask *task, gpointer data, GError **error)
     return cst_image_flush(work->image, error);
 }
 
-static gboolean needs(const CliArgs *args, const char *option, const char *other, GError **error)
+static gboolean check_option_needs(const CliArgs *args, const char *option, const char *other,
+                                   GError **error)
 {
     return !cli_args_has(args, option) || cli_args_has(args, other) ||
            cst_fail(error, CST_ERROR_USAGE, _("--%s needs --%s"), option, other);
@@ -64,14 +65,16 @@ gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("give one or more of --add, --remove, --clear, --enable, --disable and "
                           "--merge"));
-    return needs(args, "granularity", "add", error) && needs(args, source, "merge", error) &&
-           needs(args, detail, source, error) &&
+    return check_option_needs(args, "granularity", "add", error) &&
+           check_option_needs(args, source, "merge", error) &&
+           check_option_needs(args, detail, source, error) &&
            cli_args_string(args, "bitmap", &ret_change->name, error) &&
            cli_args_size(args, "granularity", 1, &ret_change->granularity, error);
 }
 
 /** Open the source image of --merge. Its backing images are not needed. */
-static gboolean open_source(CliCtl *ctl, const CliArgs *args, CstImage **ret_source, GError **error)
+static gboolean bitmap_open_source(CliCtl *ctl, const CliArgs *args, CstImage **ret_source,
+                                   GError **error)
 {
     const char *path = NULL;
     const CstImageFormat *format = NULL;
@@ -92,7 +95,7 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
     const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = cli_image_open_changing(ctl, args, &files, error);
 
-    if (!chain || !open_source(ctl, args, &work->source, error))
+    if (!chain || !bitmap_open_source(ctl, args, &work->source, error))
         return FALSE;
     cli_plan(ctl, _("Would change bitmap %s of image %s"), work->change.name, path);
     work->image = cst_chain_image(chain);
@@ -101,7 +104,7 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
                        _("Failed to change bitmap %s of image %s"), work->change.name, path);
 }
 
-static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
     Work work = {.change.steps = steps};
@@ -138,6 +141,6 @@ const CliCommand cli_image_bitmap_command = {
         N_("For incremental backups of qcow2 images. What is asked for is done in the order given, "
            "each step whole or not at all."),
     .options = bitmap_options,
-    .handler = cmd_bitmap,
+    .handler = cmd_image_bitmap,
     .flags = OURS | CLI_CMD_MUTATES,
 };

@@ -24,7 +24,7 @@ typedef struct {
 } Check;
 
 /* The extent files of a multi-file image are in the same directory. */
-static gboolean run_check(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_check(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;
     const CstImageFiles files = cst_path_parts(check->blob);
@@ -33,7 +33,7 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
                                 &check->result, task, error);
 }
 
-static void print_result(CliCtl *ctl, const Check *check)
+static void print_image_check(CliCtl *ctl, const Check *check)
 {
     const CliCheckRow rows[] = CLI_CHECK_ROWS(&check->result);
     g_auto(CliSheet) sheet = {0};
@@ -44,7 +44,7 @@ static void print_result(CliCtl *ctl, const Check *check)
     cli_sheet_end(&sheet);
 }
 
-static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
@@ -61,9 +61,9 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
         cli_plan(ctl, _("Would check and repair image %s"), path);
     check.blob = blob =
         cli_image_open(ctl, args, path, "format", check.flags != 0, &check.format, error);
-    if (!blob || !cli_run_task(ctl, _("Checking"), run_check, &check, error))
+    if (!blob || !cli_run_task(ctl, _("Checking"), run_image_check, &check, error))
         return FALSE;
-    print_result(ctl, &check);
+    print_image_check(ctl, &check);
     return cli_check_judge(blob->name, check.result.errors, check.result.leaks, error);
 }
 
@@ -86,6 +86,6 @@ const CliCommand cli_image_check_command = {
         N_("The exit status is 0 when the image is sound, 7 when errors or leaked space were found "
            "(and are left after a repair), 1 when it can't be checked."),
     .options = check_options,
-    .handler = cmd_check,
+    .handler = cmd_image_check,
     .flags = OURS | CLI_CMD_MUTATES,
 };

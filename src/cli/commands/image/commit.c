@@ -30,13 +30,13 @@ typedef struct {
     unsigned flags; /**< CstCommitFlags */
 } Commit;
 
-static void commit_clear(Commit *commit)
+static void image_commit_clear(Commit *commit)
 {
     cst_chain_free(commit->chain);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, image_commit_clear)
 
-static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_commit(CstTask *task, gpointer data, GError **error)
 {
     Commit *commit = data;
 
@@ -52,7 +52,7 @@ static gboolean is_changed(const Commit *commit, guint index)
  * Open a backing file. They are opened from the top down. The base is opened for writing once it is
  * known.
  */
-static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+static CstBlob *commit_open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
     Commit *commit = data;
     g_autofree char *path = cst_path_named(owner->name, name);
@@ -67,20 +67,21 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
 }
 
-static CstBlob *open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
-                          GError **error)
+static CstBlob *commit_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                                 GError **error)
 {
     Commit *commit = data;
 
     return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
 }
 
-static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
+static gboolean commit_read_chain(Commit *commit, CstBlob *blob, const CstImageFormat *format,
+                                  GError **error)
 {
     CstChainFiles files = cst_path_files(0);
 
-    files.open_backing = open_backing;
-    files.open_data = open_data;
+    files.open_backing = commit_open_backing;
+    files.open_data = commit_open_data;
     files.data = commit;
     commit->opened = 0;
     cst_chain_free(commit->chain);
@@ -100,7 +101,7 @@ static gboolean is_base(const CstChain *chain, guint index, const char *name)
            named.st_dev == there.st_dev && named.st_ino == there.st_ino;
 }
 
-static gboolean find_base(Commit *commit, const char *name, GError **error)
+static gboolean commit_find_base(Commit *commit, const char *name, GError **error)
 {
     guint length = cst_chain_length(commit->chain);
     const char *top = cst_chain_blob(commit->chain, 0)->name;
@@ -122,18 +123,19 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
         name, top);
 }
 
-static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, GError **error)
+static gboolean commit_open_images(const CliArgs *args, Commit *commit, const char *base,
+                                   GError **error)
 {
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = cli_image_changing(commit->ctl, args, &format, error);
 
     return blob && cli_image_may_follow(args, blob, format, error) &&
-           look(commit, blob, format, error) && find_base(commit, base, error) &&
-           look(commit, blob, format, error);
+           commit_read_chain(commit, blob, format, error) &&
+           commit_find_base(commit, base, error) && commit_read_chain(commit, blob, format, error);
 }
 
 /** Confirm the commit. After a commit to a deeper base, the images above it are invalid. */
-static gboolean confirm(Commit *commit, GError **error)
+static gboolean commit_confirm_overwrite(Commit *commit, GError **error)
 {
     const char *base = cst_chain_blob(commit->chain, commit->base)->name;
 
@@ -144,21 +146,22 @@ static gboolean confirm(Commit *commit, GError **error)
                              cst_chain_blob(commit->chain, 0)->name, base);
 }
 
-static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Commit) commit = {.ctl = ctl};
     const char *path = NULL, *base = NULL;
 
     if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "base", &base, error) || !open_all(args, &commit, base, error))
+        !cli_args_string(args, "base", &base, error) ||
+        !commit_open_images(args, &commit, base, error))
         return FALSE;
     if (base || cli_args_has(args, "keep"))
         commit.flags = CST_COMMIT_KEEP;
     base = cst_chain_blob(commit.chain, commit.base)->name;
     cli_plan(ctl, _("Would commit image %s to %s"), path, base);
-    if (!confirm(&commit, error))
+    if (!commit_confirm_overwrite(&commit, error))
         return FALSE;
-    if (!cli_run_task(ctl, _("Committing"), run_commit, &commit, error))
+    if (!cli_run_task(ctl, _("Committing"), run_image_commit, &commit, error))
         return cli_failed(ctl, _("Failed to commit image %s"), path);
     cli_done(ctl, "image", path, _("Image %s committed to %s"), path, base);
     return TRUE;
@@ -191,6 +194,6 @@ const CliCommand cli_image_commit_command = {
         "before, or needs --yes. What the image shows is the same at every moment; a "
         "cancelled commit can be done again. Other images on the same backing file are lost."),
     .options = commit_options,
-    .handler = cmd_commit,
+    .handler = cmd_image_commit,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };

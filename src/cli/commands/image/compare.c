@@ -38,7 +38,7 @@ static gboolean run_comparison(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Comparison) comparison = {0};
 
@@ -67,6 +67,6 @@ const CliCommand cli_image_compare_command = {
         "Where one image is longer, the rest must be zero. The exit status is 0 when they are the "
         "same, 7 when they differ, another one when they can't be compared."),
     .options = compare_options,
-    .handler = cmd_compare,
+    .handler = cmd_image_compare,
     .flags = OURS,
 };

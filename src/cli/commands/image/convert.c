@@ -46,7 +46,7 @@ typedef struct {
     uint64_t zero_run;
 } Conversion;
 
-static void conversion_clear(Conversion *conversion)
+static void image_conversion_clear(Conversion *conversion)
 {
     g_clear_pointer(&conversion->paths, g_ptr_array_unref);
     if (conversion->from)
@@ -59,7 +59,7 @@ static void conversion_clear(Conversion *conversion)
     cli_image_target_clear(&conversion->target);
     g_free(conversion->names);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, image_conversion_clear)
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
@@ -110,7 +110,7 @@ static gboolean read_paths(const CliArgs *args, Conversion *conversion, GError *
     return TRUE;
 }
 
-static gboolean read_backing(const CliArgs *args, Conversion *conversion, GError **error)
+static gboolean convert_read_backing(const CliArgs *args, Conversion *conversion, GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
     const char *backing = NULL, *format = NULL;
@@ -131,8 +131,8 @@ static gboolean read_backing(const CliArgs *args, Conversion *conversion, GError
            cli_backing_format_given(create->backing_format, "backing-format", error);
 }
 
-static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
-                               gboolean *ret_help, GError **error)
+static gboolean convert_read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                                       gboolean *ret_help, GError **error)
 {
     if (cli_args_has(args, "compress"))
         conversion->flags |= CST_CONVERT_COMPRESS;
@@ -145,7 +145,7 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
            check_combination(args, error) && cli_image_cache(args, &conversion->unsafe, error) &&
-           read_zero_run(args, conversion, error) && read_backing(args, conversion, error);
+           read_zero_run(args, conversion, error) && convert_read_backing(args, conversion, error);
 }
 
 /* --- sources --------------------------------------------------------------------------------- */
@@ -255,8 +255,8 @@ static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conve
 /**
  * Open the backing file relative to the target's directory, as readers of the reference will do.
  */
-static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
-                             GError **error)
+static gboolean convert_open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                                     GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
     const CstChainFiles files = cli_image_files(args);
@@ -279,7 +279,7 @@ static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conve
     return TRUE;
 }
 
-static gboolean is_same_file(CstBlob *a, CstBlob *b)
+static gboolean blobs_are_same_file(CstBlob *a, CstBlob *b)
 {
     struct stat one, other;
 
@@ -294,7 +294,7 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
         const CstChain *chain = g_ptr_array_index(conversion->chains, i);
 
         for (guint k = 0; k < cst_chain_length(chain); k++)
-            if (is_same_file(target, cst_chain_blob(chain, k)))
+            if (blobs_are_same_file(target, cst_chain_blob(chain, k)))
                 return cst_fail(
                     error, CST_ERROR_INVALID,
                     _("'%s' is read and can't be written to at the same time; give another target"),
@@ -304,7 +304,8 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 }
 
 /** Open the existing image for writing. */
-static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
+static gboolean convert_open_existing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                                      GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstBlob) blob = cli_image_blob(ctl, conversion->path, TRUE, error);
@@ -323,7 +324,8 @@ static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversio
 {
     const gboolean whole = conversion->scans && conversion->zero_run == 0;
 
-    if ((conversion->options.create.backing && !open_backing(ctl, args, conversion, error)) ||
+    if ((conversion->options.create.backing &&
+         !convert_open_backing(ctl, args, conversion, error)) ||
         (!(conversion->flags & CST_CONVERT_COMPRESS) &&
          !cli_image_check_room(conversion->path, conversion->from, &conversion->options.create,
                                whole, error)) ||
@@ -386,12 +388,12 @@ static gboolean sources_are_as_before(const Conversion *conversion, GError **err
     return TRUE;
 }
 
-static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Conversion) conversion = {0};
     gboolean help, there = cli_args_has(args, "no-create");
 
-    if (!read_arguments(ctl, args, &conversion, &help, error))
+    if (!convert_read_arguments(ctl, args, &conversion, &help, error))
         return FALSE;
     if (help)
         return TRUE;
@@ -399,7 +401,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     cli_plan(ctl, _("Would convert image %s to %s, format %s"), conversion.names, conversion.path,
              cst_image_format_name(conversion.format));
-    if (!(there ? open_there(ctl, args, &conversion, error)
+    if (!(there ? convert_open_existing(ctl, args, &conversion, error)
                 : open_new(ctl, args, &conversion, error)) ||
         !cli_run_task(ctl, _("Converting"), run_conversion, &conversion, error) ||
         !sources_are_as_before(&conversion, error) ||
@@ -464,6 +466,6 @@ const CliCommand cli_image_convert_command = {
         "writing to is not copied, unless "
         "--force-share asks for it: the copy would mix what was there at different times."),
     .options = convert_options,
-    .handler = cmd_convert,
+    .handler = cmd_image_convert,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };

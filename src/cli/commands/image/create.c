@@ -94,16 +94,16 @@ typedef struct {
     CstChain *backing; /**< NULL: standalone, or not opened */
 } Creation;
 
-static void creation_clear(Creation *creation)
+static void image_creation_clear(Creation *creation)
 {
     cst_chain_free(creation->backing);
     cst_image_options_clear(&creation->options);
     cli_image_target_clear(&creation->target);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, image_creation_clear)
 
 /** Check that the backing file exists, and get its size. Its own backing file is not opened. */
-static gboolean look_at_backing(Creation *creation, GError **error)
+static gboolean creation_check_backing(Creation *creation, GError **error)
 {
     CstImageCreate *create = &creation->options.create;
     const CstChainFiles files = cst_path_files(0);
@@ -128,7 +128,7 @@ static gboolean look_at_backing(Creation *creation, GError **error)
     return TRUE;
 }
 
-static gboolean read_arguments(const CliArgs *args, Creation *creation, GError **error)
+static gboolean create_read_arguments(const CliArgs *args, Creation *creation, GError **error)
 {
     CstImageCreate *create = &creation->options.create;
     const char *backing = NULL, *backing_format = NULL;
@@ -151,14 +151,15 @@ static gboolean read_arguments(const CliArgs *args, Creation *creation, GError *
     }
     if (create->backing_format && !cst_image_format_find(create->backing_format, error))
         return FALSE;
-    if (create->backing && !cli_args_has(args, "unsafe") && !look_at_backing(creation, error))
+    if (create->backing && !cli_args_has(args, "unsafe") &&
+        !creation_check_backing(creation, error))
         return FALSE;
     return creation->options.has_size ||
            cst_fail(error, CST_ERROR_USAGE, "%s",
                     _("an image without backing file needs a <size>"));
 }
 
-static gboolean run_creation(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_creation(CstTask *task, gpointer data, GError **error)
 {
     Creation *creation = data;
     CstImageOptions *options = &creation->options;
@@ -172,7 +173,7 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
            cst_blob_flush(creation->target.blob, error);
 }
 
-static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Creation) creation = {0};
     g_autofree char *size = NULL;
@@ -187,13 +188,13 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!creation.path)
         return cst_fail(error, CST_ERROR_USAGE, _("command '%s' requires <%s> option"),
                         args->command->name, "file");
-    if (!read_arguments(args, &creation, error))
+    if (!create_read_arguments(args, &creation, error))
         return FALSE;
     size = cli_image_size_text(ctl, creation.options.create.capacity);
     cli_plan(ctl, _("Would create image %s of format %s, %s"), creation.path,
              cst_image_format_name(creation.format), size);
     if (!cli_image_target_open(ctl, creation.path, &creation.target, error) ||
-        !cli_run_task(ctl, _("Creating"), run_creation, &creation, error) ||
+        !cli_run_task(ctl, _("Creating"), run_image_creation, &creation, error) ||
         !cli_image_target_commit(&creation.target, error))
         return cli_failed(ctl, _("Failed to create image %s"), creation.path);
     cli_done(ctl, "image", creation.path, _("Image %s created"), creation.path);
@@ -227,6 +228,6 @@ const CliCommand cli_image_create_command = {
         "holds is overwritten in place. The backing file must exist, and what it points to itself "
         "is not opened."),
     .options = create_options,
-    .handler = cmd_create,
+    .handler = cmd_image_create,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };

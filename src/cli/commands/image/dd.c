@@ -90,7 +90,7 @@ static gboolean read_operands(const CliArgs *args, Copying *copying, GError **er
 }
 
 /** Restrict the source to count= blocks from skip= on, or to the rest of the image. */
-static gboolean cut(Copying *copying, GError **error)
+static gboolean dd_restrict_source(Copying *copying, GError **error)
 {
     CstBlobPart part = {.blob = cst_chain_guest(copying->source)};
     uint64_t size;
@@ -131,7 +131,8 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     copying.source = cli_image_source_path(ctl, args, copying.input, "source-format", NULL, error);
     stamps = copying.source ? cli_image_stamps(args, copying.source) : NULL;
-    if (!stamps || !cli_image_check_at_rest(args, copying.source, error) || !cut(&copying, error))
+    if (!stamps || !cli_image_check_at_rest(args, copying.source, error) ||
+        !dd_restrict_source(&copying, error))
         return FALSE;
     cli_plan(ctl, _("Would convert image %s to %s, format %s"), copying.input, copying.output,
              cst_image_format_name(copying.format));

@@ -219,7 +219,7 @@ static gboolean check_data(const CliArgs *args, CstBlob *blob, const CstImageInf
            deny_data(blob, info->data_file, error);
 }
 
-static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+static CstBlob *image_part_open(const char *name, gboolean writable, gpointer data, GError **error)
 {
     CliImageParts *parts = data;
     const CstImageFiles beside = cst_path_parts(parts->blob);
@@ -234,13 +234,13 @@ gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
 {
     g_auto(CstImageInfo) info = {0};
 
-    *ret_files = (CstImageFiles){.open = open_part, .data = parts};
+    *ret_files = (CstImageFiles){.open = image_part_open, .data = parts};
     return cst_image_inspect(parts->blob, format, &info, error) &&
            check_data(parts->args, parts->blob, &info, error);
 }
 
-static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
-                                   GError **error)
+static gboolean check_image_standalone(const CliArgs *args, CstBlob *blob,
+                                       const CstImageFormat *format, GError **error)
 {
     g_auto(CstImageInfo) info = {0};
     g_autofree char *shown = NULL;
@@ -255,8 +255,8 @@ static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const Cst
     return check_data(args, blob, &info, error);
 }
 
-static CstChain *open_source(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
-                             const char *snapshot, GError **error)
+static CstChain *open_source_chain(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                                   const char *snapshot, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
@@ -290,13 +290,13 @@ CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *pa
     const CstImageFormat *found = NULL;
     g_autoptr(CstBlob) blob = cli_image_open(ctl, args, path, format, FALSE, &found, error);
 
-    return blob ? open_source(args, blob, found, snapshot, error) : NULL;
+    return blob ? open_source_chain(args, blob, found, snapshot, error) : NULL;
 }
 
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error)
 {
-    return cli_args_has(args, "backing-chain") || check_stands_alone(args, blob, format, error);
+    return cli_args_has(args, "backing-chain") || check_image_standalone(args, blob, format, error);
 }
 
 CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,

@@ -80,7 +80,8 @@ static void name_parts(Shown *shown)
     }
 }
 
-static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, GError **error)
+static gboolean shown_read_image(CstBlob *blob, const CstImageFormat *format, Shown *shown,
+                                 GError **error)
 {
     struct stat st;
 
@@ -211,11 +212,11 @@ static void end_image(Run *run)
     cli_sheet_end_object(&run->sheet);
 }
 
-static gboolean show(Run *run, CstBlob *blob, const CstImageFormat *format, GError **error)
+static gboolean show_image(Run *run, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
     g_auto(Shown) shown = {0};
 
-    if (!look(blob, format, &shown, error))
+    if (!shown_read_image(blob, format, &shown, error))
         return FALSE;
     if (run->shown > 0)
         cli_print(run->ctl, "\n");
@@ -237,7 +238,7 @@ static gboolean show_chain(Run *run, CstBlob *blob, GError **error)
     g_autoptr(CstChain) chain = cst_chain_look(blob, run->format, &files, error);
 
     for (guint i = 0; chain && i < cst_chain_length(chain); i++)
-        if (!show(run, cst_chain_blob(chain, i), cst_chain_info(chain, i)->format, error))
+        if (!show_image(run, cst_chain_blob(chain, i), cst_chain_info(chain, i)->format, error))
             return FALSE;
     return chain != NULL;
 }
@@ -248,7 +249,7 @@ static gboolean show_path(Run *run, const char *path, gboolean follow, GError **
 
     if (!blob)
         return FALSE;
-    return follow ? show_chain(run, blob, error) : show(run, blob, run->format, error);
+    return follow ? show_chain(run, blob, error) : show_image(run, blob, run->format, error);
 }
 
 static void report_failure(Run *run, const char *path, const GError *why)
@@ -269,7 +270,7 @@ static void report_failure(Run *run, const char *path, const GError *why)
 }
 
 /** Show all files. If one of several fails, the other files are still shown. */
-static void show_all(Run *run, const GPtrArray *paths, gboolean chain)
+static void show_images(Run *run, const GPtrArray *paths, gboolean chain)
 {
     for (guint i = 0; i < paths->len; i++) {
         g_autoptr(GError) why = NULL;
@@ -284,7 +285,7 @@ static void show_all(Run *run, const GPtrArray *paths, gboolean chain)
     }
 }
 
-static gboolean finish(Run *run, guint total, GError **error)
+static gboolean info_run_finish(Run *run, guint total, GError **error)
 {
     g_autoptr(GError) last = run->last;
 
@@ -300,7 +301,7 @@ static gboolean finish(Run *run, guint total, GError **error)
                     total);
 }
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) paths = cli_args_rest(args);
     Run run = {.ctl = ctl};
@@ -309,13 +310,13 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     cli_sheet_begin(&run.sheet, ctl);
     cli_sheet_begin_list(&run.sheet, "images", NULL, "");
-    show_all(&run, paths, cli_args_has(args, "backing-chain"));
+    show_images(&run, paths, cli_args_has(args, "backing-chain"));
     cli_sheet_end_list(&run.sheet);
     if (run.shown || paths->len > 1)
         cli_sheet_end(&run.sheet);
     else
         cli_sheet_clear(&run.sheet);
-    return finish(&run, paths->len, error);
+    return info_run_finish(&run, paths->len, error);
 }
 
 static const CliOption info_options[] = {
@@ -338,6 +339,6 @@ const CliCommand cli_image_info_command = {
         "and query. A damaged image is described as far as it can be read, and the exit status is "
         "then 1."),
     .options = info_options,
-    .handler = cmd_info,
+    .handler = cmd_image_info,
     .flags = OURS,
 };

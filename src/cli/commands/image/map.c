@@ -26,7 +26,7 @@ static void mapping_clear(Mapping *mapping)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mapping, mapping_clear)
 
-static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
+static gboolean mapping_add_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Mapping *mapping = data;
     const CstVolMapRun row = CST_VOL_MAP_RUN(run);
@@ -39,11 +39,11 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 {
     Mapping *mapping = data;
 
-    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, add_run, mapping,
-                               task, error);
+    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, mapping_add_run,
+                               mapping, task, error);
 }
 
-static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     const char *path = NULL;
@@ -92,6 +92,6 @@ const CliCommand cli_image_map_command = {
         "Offset, length and state of each run of what the guest sees, and which image of the chain "
         "it comes from. Without --backing-chain, what is not in the image itself is \"below\"."),
     .options = map_options,
-    .handler = cmd_map,
+    .handler = cmd_image_map,
     .flags = OURS,
 };

@@ -80,7 +80,7 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
     return TRUE;
 }
 
-static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     return cli_image_measure(ctl, args, "file", error);
 }
@@ -103,6 +103,6 @@ const CliCommand cli_image_measure_command = {
     .summary = N_("tell how large an image file will be"),
     .description = N_("For an empty image of --size, or a copy of <file> in another format."),
     .options = measure_options,
-    .handler = cmd_measure,
+    .handler = cmd_image_measure,
     .flags = OURS,
 };

@@ -25,21 +25,21 @@ typedef struct {
     CstImageRebase how;
 } Rebase;
 
-static void rebase_clear(Rebase *rebase)
+static void image_rebase_clear(Rebase *rebase)
 {
     cst_chain_free(rebase->chain);
     cst_chain_free(rebase->below);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, image_rebase_clear)
 
-static gboolean run_rebase(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_rebase(CstTask *task, gpointer data, GError **error)
 {
     Rebase *rebase = data;
 
     return cst_chain_rebase(rebase->chain, &rebase->how, task, error);
 }
 
-static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_flatten(CstTask *task, gpointer data, GError **error)
 {
     Rebase *rebase = data;
 
@@ -63,7 +63,7 @@ static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Re
 }
 
 /** Fail if the image is in its new backing chain, because it could never be opened again. */
-static gboolean check_no_loop(const Rebase *rebase, GError **error)
+static gboolean rebase_check_no_loop(const Rebase *rebase, GError **error)
 {
     CstBlob *top = cst_chain_blob(rebase->chain, 0);
     struct stat own, other;
@@ -98,13 +98,13 @@ static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GEr
     if (!blob || !cli_image_may_follow(args, blob, format, error))
         return FALSE;
     rebase->below = cst_chain_open(blob, format, 0, &files, error);
-    if (!rebase->below || !check_no_loop(rebase, error))
+    if (!rebase->below || !rebase_check_no_loop(rebase, error))
         return FALSE;
     rebase->how.guest = cst_chain_guest(rebase->below);
     return TRUE;
 }
 
-static gboolean read_arguments(const CliArgs *args, CstImageRebase *how, GError **error)
+static gboolean rebase_read_arguments(const CliArgs *args, CstImageRebase *how, GError **error)
 {
     if (!cli_args_string(args, "backing", &how->backing, error) ||
         !cli_args_string(args, "backing-format", &how->backing_format, error))
@@ -118,13 +118,14 @@ static gboolean read_arguments(const CliArgs *args, CstImageRebase *how, GError 
            cst_image_format_find(how->backing_format, error) != NULL;
 }
 
-static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Rebase) rebase = {0};
     const char *path = NULL, *backing;
     gboolean looks;
 
-    if (!cli_args_string(args, "file", &path, error) || !read_arguments(args, &rebase.how, error) ||
+    if (!cli_args_string(args, "file", &path, error) ||
+        !rebase_read_arguments(args, &rebase.how, error) ||
         !open_chain(ctl, args, !rebase.how.unsafe, &rebase, error))
         return FALSE;
     /* with --unsafe, open the backing file only if the image records its state */
@@ -134,7 +135,7 @@ static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     backing = rebase.how.backing ? rebase.how.backing : _("nothing");
     cli_plan(ctl, _("Would base image %s on %s"), path, backing);
-    if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
+    if (!cli_run_task(ctl, _("Rebasing"), run_image_rebase, &rebase, error))
         return cli_failed(ctl, _("Failed to rebase image %s"), path);
     cli_done(ctl, "image", path, _("Image %s is based on %s"), path, backing);
     return TRUE;
@@ -163,11 +164,11 @@ const CliCommand cli_image_rebase_command = {
         "reference changes, so that it shows the same at every moment. With --unsafe nothing is "
         "looked at: for a backing file that has moved."),
     .options = rebase_options,
-    .handler = cmd_rebase,
+    .handler = cmd_image_rebase,
     .flags = OURS | CLI_CMD_MUTATES,
 };
 
-static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Rebase) rebase = {0};
     const char *path = NULL;
@@ -176,7 +177,7 @@ static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
         !open_chain(ctl, args, TRUE, &rebase, error))
         return FALSE;
     cli_plan(ctl, _("Would flatten image %s"), path);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &rebase, error),
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_image_flatten, &rebase, error),
                        "image", path, _("Image %s holds all of its content"),
                        _("Failed to flatten image %s"), path);
 }
@@ -192,6 +193,6 @@ const CliCommand cli_image_flatten_command = {
         N_("Copies up what the image shows of its backing file, then drops the reference. When "
            "cancelled, the image is as good as before, and the next time goes on from there."),
     .options = flatten_options,
-    .handler = cmd_flatten,
+    .handler = cmd_image_flatten,
     .flags = OURS | CLI_CMD_MUTATES,
 };

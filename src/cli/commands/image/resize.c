@@ -30,7 +30,8 @@ static gboolean run_resizing(CstTask *task, gpointer data, GError **error)
 }
 
 /** Parse "10G", or "+1G" and "-1G" relative to the current size. */
-static gboolean read_size(const CliArgs *args, uint64_t old, uint64_t *ret_size, GError **error)
+static gboolean resize_read_size(const CliArgs *args, uint64_t old, uint64_t *ret_size,
+                                 GError **error)
 {
     const char *text = NULL;
     uint64_t size = 0;
@@ -46,12 +47,12 @@ static gboolean read_size(const CliArgs *args, uint64_t old, uint64_t *ret_size,
     return TRUE;
 }
 
-static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resizing,
-                               GError **error)
+static gboolean resize_read_arguments(const CliArgs *args, uint64_t old, Resizing *resizing,
+                                      GError **error)
 {
     const char *mode = NULL;
 
-    if (!read_size(args, old, &resizing->capacity, error) ||
+    if (!resize_read_size(args, old, &resizing->capacity, error) ||
         !cli_args_string(args, "preallocation", &mode, error))
         return FALSE;
     if (mode && !cst_preallocation_parse(mode, &resizing->preallocation))
@@ -67,7 +68,7 @@ static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resi
     return TRUE;
 }
 
-static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
@@ -79,7 +80,7 @@ static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     chain = resizing.chain = cli_image_open_changing(ctl, args, &files, error);
     if (!chain ||
-        !read_arguments(args, cst_image_capacity(cst_chain_image(chain)), &resizing, error))
+        !resize_read_arguments(args, cst_image_capacity(cst_chain_image(chain)), &resizing, error))
         return FALSE;
     size = cli_image_size_text(ctl, resizing.capacity);
     cli_plan(ctl, _("Would resize image %s to %s"), path, size);
@@ -110,6 +111,6 @@ const CliCommand cli_image_resize_command = {
         "What is added reads as zeroes. Making an image smaller needs --shrink, and asks before, "
         "or needs --yes."),
     .options = resize_options,
-    .handler = cmd_resize,
+    .handler = cmd_image_resize,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };

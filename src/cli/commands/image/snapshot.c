@@ -41,7 +41,7 @@ typedef struct {
     CstImage *image;
 } Change;
 
-static gboolean run_change(CstTask *task, gpointer data, GError **error)
+static gboolean run_snapshot_change(CstTask *task, gpointer data, GError **error)
 {
     Change *change = data;
 
@@ -60,8 +60,8 @@ static GPtrArray *read_snapshots(CliCtl *ctl, const CliArgs *args, const char *p
 }
 
 /* Check that the snapshot exists, before a question about it. */
-static gboolean check_snapshot(CliCtl *ctl, const CliArgs *args, const char *path, const char *name,
-                               GError **error)
+static gboolean check_image_snapshot(CliCtl *ctl, const CliArgs *args, const char *path,
+                                     const char *name, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = read_snapshots(ctl, args, path, error);
 
@@ -75,7 +75,8 @@ static gboolean check_snapshot(CliCtl *ctl, const CliArgs *args, const char *pat
            cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), path, name);
 }
 
-static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
+static gboolean list_image_snapshots(CliCtl *ctl, const CliArgs *args, const char *path,
+                                     GError **error)
 {
     g_autoptr(GPtrArray) snapshots = read_snapshots(ctl, args, path, error);
     g_autoptr(CliTable) table = NULL;
@@ -104,8 +105,8 @@ static gboolean find_action(const CliArgs *args, const Action **ret_action, GErr
     return TRUE;
 }
 
-static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
-                                const char *path, GError **error)
+static gboolean change_image_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
+                                      const char *path, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     Change change = {.action = action};
@@ -116,14 +117,14 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     cli_plan(ctl, _(action->plan), change.name, path);
-    if (action->question && (!check_snapshot(ctl, args, path, change.name, error) ||
+    if (action->question && (!check_image_snapshot(ctl, args, path, change.name, error) ||
                              !cli_confirm(ctl, error, _(action->question), change.name, path)))
         return FALSE;
     chain = cli_image_open_changing(ctl, args, &files, error);
     if (!chain)
         return FALSE;
     change.image = cst_chain_image(chain);
-    if (!cli_run_task(ctl, _("Working"), run_change, &change, error))
+    if (!cli_run_task(ctl, _("Working"), run_snapshot_change, &change, error))
         return FALSE;
     cli_done(ctl, "snapshot", change.name, _(action->done), change.name, path);
 #pragma GCC diagnostic pop
@@ -137,7 +138,8 @@ static gboolean cmd_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_args_string(args, "file", &path, error) || !find_action(args, &action, error))
         return FALSE;
-    return action ? change_snapshot(ctl, args, action, path, error) : list(ctl, args, path, error);
+    return action ? change_image_snapshot(ctl, args, action, path, error)
+                  : list_image_snapshots(ctl, args, path, error);
 }
 
 static const CliOption snapshot_options[] = {

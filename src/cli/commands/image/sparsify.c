@@ -21,7 +21,7 @@ typedef struct {
     uint64_t given_back;
 } Sparsify;
 
-static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+static gboolean run_image_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Sparsify *sparsify = data;
     CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
@@ -32,7 +32,7 @@ static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
                               error);
 }
 
-static void report(CliCtl *ctl, const char *path, uint64_t bytes)
+static void report_image_sparsified(CliCtl *ctl, const char *path, uint64_t bytes)
 {
     g_autofree char *size = cli_image_size_text(ctl, bytes);
     const CliFact facts[] = {
@@ -45,7 +45,7 @@ static void report(CliCtl *ctl, const char *path, uint64_t bytes)
     cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
 }
 
-static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
@@ -57,9 +57,9 @@ static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!blob)
         return FALSE;
     cli_plan(ctl, _("Would sparsify image %s"), path);
-    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &sparsify, error))
+    if (!cli_run_task(ctl, _("Sparsifying"), run_image_sparsify, &sparsify, error))
         return cli_failed(ctl, _("Failed to sparsify image %s"), path);
-    report(ctl, path, sparsify.given_back);
+    report_image_sparsified(ctl, path, sparsify.given_back);
     return TRUE;
 }
 
@@ -77,6 +77,6 @@ const CliCommand cli_image_sparsify_command = {
         "In place: what the image holds of zeroes becomes holes, and so does what it does not use "
         "of its file. The backing file is not opened."),
     .options = sparsify_options,
-    .handler = cmd_sparsify,
+    .handler = cmd_image_sparsify,
     .flags = OURS | CLI_CMD_MUTATES,
 };

@@ -12,7 +12,7 @@
 
 #define FACTS 12u
 
-static void collect(const CstImageInfo *info, CliFact *ret_facts)
+static void specific_facts_collect(const CstImageInfo *info, CliFact *ret_facts)
 {
     gboolean is_qcow2 = info->compat != NULL, is_v3 = g_strcmp0(info->compat, "1.1") == 0;
     const char *compression = is_qcow2 ? info->compression : NULL;
@@ -109,7 +109,7 @@ static void add_luks(CliSheet *sheet, const CliImageSpecific *specific)
     cli_sheet_end_object(sheet);
 }
 
-static void begin(CliSheet *sheet, const CstImageInfo *info)
+static void specific_begin_object(CliSheet *sheet, const CstImageInfo *info)
 {
     const CliFact type = cli_fact_text("type", NULL, cst_image_format_name(info->format));
 
@@ -120,7 +120,7 @@ static void begin(CliSheet *sheet, const CstImageInfo *info)
     sheet->depth--; /* text shows only one of the two levels */
 }
 
-static void end(CliSheet *sheet)
+static void specific_end_object(CliSheet *sheet)
 {
     sheet->depth++;
     cli_sheet_end_object(sheet);
@@ -137,12 +137,12 @@ void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific)
     gboolean has_luks = specific->luks && specific->luks->version != 0;
     CliFact facts[FACTS];
 
-    collect(specific->info, facts);
+    specific_facts_collect(specific->info, facts);
     /* A single extent file of a VMDK image may have no facts except its extent. */
     if (!cli_facts_any_known(facts, FACTS) && !has_luks && !is_any(specific->bitmaps) &&
         !is_any(specific->parts))
         return;
-    begin(sheet, specific->info);
+    specific_begin_object(sheet, specific->info);
     cli_sheet_add(sheet, facts, FACTS);
     if (has_luks)
         add_luks(sheet, specific);
@@ -150,5 +150,5 @@ void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific)
         add_bitmaps(sheet, specific->bitmaps);
     if (is_any(specific->parts))
         add_extents(sheet, specific->parts);
-    end(sheet);
+    specific_end_object(sheet);
 }

@@ -134,7 +134,7 @@ static CstBlob *create_in_draft(CliImageTarget *target, const char *name, GError
     return part_blob(target, fd, path, TRUE, error);
 }
 
-static gboolean open_draft(CliImageTarget *target, GError **error)
+static gboolean target_open_draft(CliImageTarget *target, GError **error)
 {
     cli_interrupt_begin();
     target->guarded = TRUE;
@@ -174,7 +174,7 @@ static void warn_of_path(CliCtl *ctl, const CliImageTarget *target)
                  target->place.exchanged, target->path);
 }
 
-static gboolean find_place(CliImageTarget *target, GError **error)
+static gboolean target_find_place(CliImageTarget *target, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -215,7 +215,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
         .draft = -1,
         .most = 0666,
     };
-    if (!find_place(target, error) || !cst_name_check(target->place.name, _("image"), error))
+    if (!target_find_place(target, error) || !cst_name_check(target->place.name, _("image"), error))
         return FALSE;
     target->name = target->place.name;
     warn_of_path(ctl, target);
@@ -223,7 +223,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
         return FALSE;
     if (device)
         return open_device(target, error);
-    return ctl->settings.dry_run ? open_nowhere(target, error) : open_draft(target, error);
+    return ctl->settings.dry_run ? open_nowhere(target, error) : target_open_draft(target, error);
 }
 
 void cli_image_target_skip_sync(CliImageTarget *target)
@@ -267,7 +267,7 @@ static gboolean may_have_parts(const CliImageTarget *target, const char *name, G
                                            _("'%s' can't have the part '%s'"), target->path, name));
 }
 
-static CstBlob *create_part(const char *name, gpointer data, GError **error)
+static CstBlob *target_create_part(const char *name, gpointer data, GError **error)
 {
     CliImageTarget *target = data;
 
@@ -278,7 +278,7 @@ static CstBlob *create_part(const char *name, gpointer data, GError **error)
     return create_in_draft(target, name, error);
 }
 
-static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+static CstBlob *target_open_part(const char *name, gboolean writable, gpointer data, GError **error)
 {
     CliImageTarget *target = data;
     g_autofree char *path = path_beside(target, name);
@@ -300,7 +300,7 @@ static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GE
 
 CstImageFiles cli_image_target_files(CliImageTarget *target)
 {
-    return (CstImageFiles){.open = open_part, .create = create_part, .data = target};
+    return (CstImageFiles){.open = target_open_part, .create = target_create_part, .data = target};
 }
 
 /* --- commit ----------------------------------------------------------------------------------- */
@@ -340,7 +340,7 @@ static void keep_mode(const CliImageTarget *target, int fd)
 }
 
 /* Fail if the file that the user agreed to replace is no longer the same file. */
-static gboolean check_unchanged(const CliImageTarget *target, GError **error)
+static gboolean target_check_unchanged(const CliImageTarget *target, GError **error)
 {
     return !target->old || cst_place_is(&target->place, &target->old_st) ||
            cst_fail(error, CST_ERROR_EXISTS,
@@ -403,7 +403,7 @@ static gboolean move_parts(const CliImageTarget *target, GError **error)
     return TRUE;
 }
 
-static void drop_draft(CliImageTarget *target)
+static void target_drop_draft(CliImageTarget *target)
 {
     cst_place_drop_draft(&target->place, target->draft, target->dir);
     cst_fd_clear(&target->draft);
@@ -416,12 +416,12 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
     /* the data file must be synced before the image that refers to it */
     if (target->data && !sync_elsewhere(target, error))
         return FALSE;
-    if (target->dir && (!check_unchanged(target, error) || !move_parts(target, error)))
+    if (target->dir && (!target_check_unchanged(target, error) || !move_parts(target, error)))
         return FALSE;
     g_clear_pointer(&target->data, cst_blob_unref);
     if (!target->dir)
         return TRUE;
-    drop_draft(target);
+    target_drop_draft(target);
     return target->unsafe || cst_place_sync(&target->place, error);
 }
 
@@ -441,7 +441,7 @@ void cli_image_target_clear(CliImageTarget *target)
     if (target->dir) {
         for (guint i = 0; i < target->parts->len; i++)
             unlinkat(target->draft, g_ptr_array_index(target->parts, i), 0);
-        drop_draft(target);
+        target_drop_draft(target);
     }
     if (target->guarded)
         cli_interrupt_end();

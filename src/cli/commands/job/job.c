@@ -18,7 +18,7 @@
 
 #define JOB(completer) CLI_REQUIRED("job", N_("number of the job"), .complete = completer)
 
-static void complete(CliCtl *ctl, GPtrArray *words, gboolean ended)
+static void complete_job_ids(CliCtl *ctl, GPtrArray *words, gboolean ended)
 {
     g_autoptr(GPtrArray) jobs =
         cli_conn(ctl, NULL) ? cst_conn_job_list(ctl->conn, ended, NULL) : NULL;
@@ -35,15 +35,15 @@ static void complete(CliCtl *ctl, GPtrArray *words, gboolean ended)
 
 static void complete_live(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    complete(ctl, words, FALSE);
+    complete_job_ids(ctl, words, FALSE);
 }
 
 static void complete_any(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    complete(ctl, words, TRUE);
+    complete_job_ids(ctl, words, TRUE);
 }
 
-static gboolean id_of(const char *text, uint64_t *ret_id, GError **error)
+static gboolean job_id_parse(const char *text, uint64_t *ret_id, GError **error)
 {
     char *end;
 
@@ -54,18 +54,18 @@ static gboolean id_of(const char *text, uint64_t *ret_id, GError **error)
     return TRUE;
 }
 
-static gboolean read_id(const CliArgs *args, uint64_t *ret_id, GError **error)
+static gboolean read_job_id(const CliArgs *args, uint64_t *ret_id, GError **error)
 {
     const char *text;
 
-    return cli_args_string(args, "job", &text, error) && id_of(text, ret_id, error);
+    return cli_args_string(args, "job", &text, error) && job_id_parse(text, ret_id, error);
 }
 
 static CstJobInfo *find_job(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     uint64_t id;
 
-    return read_id(args, &id, error) && cli_conn(ctl, error)
+    return read_job_id(args, &id, error) && cli_conn(ctl, error)
                ? cst_conn_job_info(ctl->conn, id, error)
                : NULL;
 }
@@ -124,7 +124,7 @@ static const CliColumn info_columns[] = {
     JSON_ONLY(N_("Error code"), "error_code", CLI_CELL_TEXT),
 };
 
-static const char *state_word(int state)
+static const char *job_state_word(int state)
 {
     static const char *const words[] = {N_("running"), N_("waiting"),   N_("done"),
                                         N_("failed"),  N_("cancelled"), N_("interrupted")};
@@ -132,13 +132,13 @@ static const char *state_word(int state)
     return state >= 0 && state < (int)G_N_ELEMENTS(words) ? words[state] : N_("unknown");
 }
 
-static void add_job(CliTable *table, const CstJobInfo *job)
+static void job_row_add(CliTable *table, const CstJobInfo *job)
 {
     int64_t left = cst_job_seconds_left(job);
     double percent = job->total ? 100.0 * (double)job->done / (double)job->total : 0;
 
     cli_table_add_number(table, job->id);
-    cli_table_add_word(table, state_word(job->state));
+    cli_table_add_word(table, job_state_word(job->state));
     cli_table_add_text(table, job->kind);
     cli_table_add_text(table, job->pool);
     cli_table_add_text(table, job->volume);
@@ -157,7 +157,7 @@ static void add_job(CliTable *table, const CstJobInfo *job)
     cli_table_add_text(table, job->error_word);
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_job_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(list_columns, G_N_ELEMENTS(list_columns));
     g_autoptr(GPtrArray) jobs = NULL;
@@ -170,19 +170,19 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!jobs)
         return FALSE;
     for (guint i = 0; i < jobs->len; i++)
-        add_job(table, g_ptr_array_index(jobs, i));
+        job_row_add(table, g_ptr_array_index(jobs, i));
     cli_view_print(ctl, &view, table, "jobs");
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_job_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(list_columns, G_N_ELEMENTS(list_columns), words);
 }
 
 static const CliOption list_options[] = {
     CLI_SWITCH("all", N_("those of the last hour that are over, too")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_job_columns),
     {0},
 };
 
@@ -193,18 +193,18 @@ static const CliCommand list_command = {
         N_("List the operations that have lasted a moment, whoever started them and in whichever "
            "process they run."),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_job_list,
     .flags = CLI_CMD_OURS,
 };
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_job_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
     g_autoptr(CstJobInfo) job = find_job(ctl, args, error);
 
     if (!job)
         return FALSE;
-    add_job(table, job);
+    job_row_add(table, job);
     cli_table_print_listing(ctl, table, "job", 15);
     return TRUE;
 }
@@ -220,7 +220,7 @@ static const CliCommand info_command = {
     .description =
         N_("Show a job: what it does, how far it is, how fast it goes and how it ended."),
     .options = info_options,
-    .handler = cmd_info,
+    .handler = cmd_job_info,
     .flags = CLI_CMD_OURS,
 };
 
@@ -281,7 +281,7 @@ static const CliCommand wait_command = {
     .flags = CLI_CMD_OURS,
 };
 
-static void name_of(gconstpointer thing, const char **ret_pool, const char **ret_name)
+static void job_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name)
 {
     *ret_name = thing;
 }
@@ -291,7 +291,7 @@ static gboolean cancel_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
     const char *text = thing;
     uint64_t id;
 
-    if (!id_of(text, &id, error))
+    if (!job_id_parse(text, &id, error))
         return FALSE;
     cli_plan(ctl, _("Would cancel job %s"), text);
     return cli_outcome(ctl, cst_conn_job_cancel(ctl->conn, id, error), "job", text,
@@ -299,7 +299,7 @@ static gboolean cancel_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
 }
 
 static const CliEach cancel_each = {
-    .list = "jobs", .kind = "job", .name = name_of, .run = cancel_one};
+    .list = "jobs", .kind = "job", .name = job_arg_name, .run = cancel_one};
 
 static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -307,7 +307,7 @@ static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
     uint64_t id;
 
     for (guint i = 0; ids && i < ids->len; i++)
-        if (!id_of(ids->pdata[i], &id, error))
+        if (!job_id_parse(ids->pdata[i], &id, error))
             return FALSE;
     return ids && cli_conn(ctl, error) && cli_each(ctl, &cancel_each, ids, NULL, error);
 }
@@ -333,7 +333,7 @@ static gboolean cmd_rate(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autofree char *text = NULL;
     uint64_t id, limit = 0;
 
-    if (!read_id(args, &id, error) || !cli_args_size(args, "rate", 1, &limit, error) ||
+    if (!read_job_id(args, &id, error) || !cli_args_size(args, "rate", 1, &limit, error) ||
         !cli_conn(ctl, error))
         return FALSE;
     text = g_strdup_printf("%" G_GUINT64_FORMAT, id);

@@ -89,7 +89,7 @@ static const CliCommand build_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autofree char *xml = NULL;
@@ -121,11 +121,11 @@ static const CliCommand create_command = {
     .summary = N_("create a pool from an XML file"),
     .description = N_("Create a pool."),
     .options = create_options,
-    .handler = cmd_create,
+    .handler = cmd_pool_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autofree char *xml = NULL;
@@ -158,11 +158,11 @@ static const CliCommand create_as_command = {
     .summary = N_("create a pool from a set of args"),
     .description = N_("Create a pool."),
     .options = create_as_options,
-    .handler = cmd_create_as,
+    .handler = cmd_pool_create_as,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_define(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "validate") ? CST_POOL_DEFINE_VALIDATE : 0;
     g_autoptr(CstPoolRef) pool = NULL;
@@ -194,7 +194,7 @@ static const CliCommand define_command = {
         "XML file"),
     .description = N_("Define or modify a persistent storage pool."),
     .options = define_options,
-    .handler = cmd_define,
+    .handler = cmd_pool_define,
     .flags = CLI_CMD_MUTATES,
 };
 
@@ -275,7 +275,7 @@ static const CliCommand define_as_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
@@ -297,11 +297,11 @@ static const CliCommand delete_command = {
     .summary = N_("delete a pool"),
     .description = N_("Delete a given pool."),
     .options = inactive_pool_options,
-    .handler = cmd_delete,
+    .handler = cmd_pool_delete,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "inactive") ? CST_STORAGE_XML_INACTIVE : 0;
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
@@ -325,10 +325,10 @@ static const CliCommand dumpxml_command = {
     .summary = N_("pool information in XML"),
     .description = N_("Output the pool information as an XML dump to stdout."),
     .options = dumpxml_options,
-    .handler = cmd_dumpxml,
+    .handler = cmd_pool_dumpxml,
 };
 
-static gboolean cmd_name(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_name(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool_by_uuid(ctl, args, "pool", error);
 
@@ -345,7 +345,7 @@ static const CliCommand name_command = {
     .summary = N_("convert a pool UUID to pool name"),
     .description = "",
     .options = any_pool_options,
-    .handler = cmd_name,
+    .handler = cmd_pool_name,
 };
 
 static gboolean cmd_uuid(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -409,7 +409,7 @@ static const CliCommand start_command = {
 };
 
 /* Warn, because without the pool no command lists or removes these volumes. */
-static void warn_of_trash(CliCtl *ctl, const CstPoolRef *pool, const GPtrArray *trash)
+static void warn_of_pool_trash(CliCtl *ctl, const CstPoolRef *pool, const GPtrArray *trash)
 {
     char uuid[CST_UUID_TEXT_LEN];
 
@@ -424,7 +424,7 @@ static void warn_of_trash(CliCtl *ctl, const CstPoolRef *pool, const GPtrArray *
              trash->len, cst_uuid_format(&pool->uuid, uuid));
 }
 
-static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) trash = NULL;
     const char *name;
@@ -437,7 +437,7 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
     trash = cst_conn_trash_list(ctl->conn, pool, NULL);
     done = cst_conn_pool_undefine(ctl->conn, pool, error);
     if (done && !ctl->settings.dry_run)
-        warn_of_trash(ctl, pool, trash);
+        warn_of_pool_trash(ctl, pool, trash);
     return cli_outcome(ctl, done, "pool", pool->name, _("Pool %s has been undefined"),
                        _("Failed to undefine pool %s"), name);
 }
@@ -447,11 +447,11 @@ static const CliCommand undefine_command = {
     .summary = N_("undefine an inactive pool"),
     .description = N_("Undefine the configuration for an inactive pool."),
     .options = inactive_pool_options,
-    .handler = cmd_undefine,
+    .handler = cmd_pool_undefine,
     .flags = CLI_CMD_MUTATES,
 };
 
-static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
     g_autofree char *xml = conn ? cst_conn_pool_capabilities(conn, error) : NULL;
@@ -467,10 +467,10 @@ static const CliCommand capabilities_command = {
     .name = "pool-capabilities",
     .summary = N_("storage pool capabilities"),
     .description = N_("Returns capabilities of storage pool support."),
-    .handler = cmd_capabilities,
+    .handler = cmd_pool_capabilities,
 };
 
-static gboolean find_sources(CliCtl *ctl, const char *type, const char *spec, GError **error)
+static gboolean print_pool_sources(CliCtl *ctl, const char *type, const char *spec, GError **error)
 {
     g_autofree char *xml = cst_conn_find_sources(ctl->conn, type, spec, error);
 
@@ -490,7 +490,7 @@ static gboolean cmd_find_sources(CliCtl *ctl, const CliArgs *args, GError **erro
         !cli_args_string(args, "srcSpec", &file, error) ||
         (file && !cli_read_xml(file, &spec, error)))
         return FALSE;
-    return find_sources(ctl, type, spec, error);
+    return print_pool_sources(ctl, type, spec, error);
 }
 
 static const CliOption find_sources_options[] = {
@@ -543,7 +543,8 @@ static gboolean cmd_find_sources_as(CliCtl *ctl, const CliArgs *args, GError **e
         !cli_args_string(args, "port", &port, error) ||
         !cli_args_string(args, "initiator", &initiator, error))
         return FALSE;
-    return source_spec(host, port, initiator, &spec, error) && find_sources(ctl, type, spec, error);
+    return source_spec(host, port, initiator, &spec, error) &&
+           print_pool_sources(ctl, type, spec, error);
 }
 
 static const CliOption find_sources_as_options[] = {

@@ -27,7 +27,7 @@ typedef struct {
     const char *trash; /**< in the namespace of Cistern */
 } Fields;
 
-static gboolean read_fields(const CliArgs *args, Fields *fields, GError **error)
+static gboolean read_pool_fields(const CliArgs *args, Fields *fields, GError **error)
 {
     const struct {
         const char *option;
@@ -157,7 +157,7 @@ gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_n
     g_autofree char *target = NULL;
     Fields fields = {0};
 
-    if (!read_fields(args, &fields, error) || !check_pool_name(fields.name, error) ||
+    if (!read_pool_fields(args, &fields, error) || !check_pool_name(fields.name, error) ||
         !resolve_target(ctl, fields.target, &target, error))
         return FALSE;
     ctl->blame |= CLI_BLAME_DOCUMENT;

@@ -28,7 +28,7 @@ static char *definition_of(const char *xml)
     return text ? text : g_strdup(xml);
 }
 
-static gboolean is_same(const char *xml, const char *other)
+static gboolean pool_xml_is_same(const char *xml, const char *other)
 {
     g_autofree char *a = definition_of(xml);
     g_autofree char *b = definition_of(other);
@@ -36,7 +36,7 @@ static gboolean is_same(const char *xml, const char *other)
     return g_str_equal(a, b);
 }
 
-static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **error)
+static gboolean pool_edit_apply(CliCtl *ctl, const char *xml, gpointer data, GError **error)
 {
     Edit *edit = data;
     g_autofree char *now = NULL;
@@ -45,7 +45,7 @@ static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **erro
     now = cst_conn_pool_xml(ctl->conn, edit->pool, CST_STORAGE_XML_INACTIVE, error);
     if (!now)
         return FALSE;
-    if (!is_same(now, edit->original))
+    if (!pool_xml_is_same(now, edit->original))
         return cst_fail(error, CST_ERROR_EXISTS, "%s",
                         _("the XML configuration was changed by another user"));
     edit->edited = cst_conn_pool_define(ctl->conn, xml, 0, &why);
@@ -73,7 +73,7 @@ static gboolean cmd_edit(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!xml)
         return FALSE;
     edit.original = xml;
-    if (!cli_edit(ctl, xml, apply, &edit, &changed, error))
+    if (!cli_edit(ctl, xml, pool_edit_apply, &edit, &changed, error))
         return cli_failed(ctl, _("Failed to edit pool %s"), pool->name);
     edited = edit.edited;
     if (changed && !edited) {

@@ -75,7 +75,7 @@ static gboolean run_editor(const char *path, GError **error)
 }
 
 /** Return: TRUE to edit again. */
-static gboolean ask_again(CliCtl *ctl)
+static gboolean editor_ask_again(CliCtl *ctl)
 {
     char answer[16] = "";
 
@@ -102,7 +102,7 @@ static gboolean edit_file(CliCtl *ctl, const char *path, const char *xml, CliEdi
             return FALSE;
         }
         cli_report(ctl, refused);
-        if (!ask_again(ctl)) {
+        if (!editor_ask_again(ctl)) {
             g_propagate_error(error, g_steal_pointer(&refused));
             return FALSE;
         }

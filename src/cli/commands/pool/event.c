@@ -22,8 +22,8 @@ static const CliEventType event_types[] = {
     {0},
 };
 
-static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
-                        const char *stamp)
+static void print_pool_event(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
+                             const char *stamp)
 {
     if (type->kinds)
         cli_print(ctl, _("%sevent 'lifecycle' for storage pool %s: %s\n"), stamp, event->pool,
@@ -32,7 +32,7 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent 'refresh' for storage pool %s\n"), stamp, event->pool);
 }
 
-static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error)
+static gboolean find_event_pool(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
 
@@ -41,9 +41,9 @@ static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError
     return pool != NULL;
 }
 
-static const CliEvents events = {event_types, "pool", find, print_event};
+static const CliEvents events = {event_types, "pool", find_event_pool, print_pool_event};
 
-static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     return cli_event_command(ctl, args, &events, error);
 }
@@ -62,7 +62,7 @@ const CliCommand cli_pool_event_command = {
     .summary = N_("Storage Pool Events"),
     .description = N_("List event types, or wait for storage pool events to occur"),
     .options = event_options,
-    .handler = cmd_event,
+    .handler = cmd_pool_event,
 };
 
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)

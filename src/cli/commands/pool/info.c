@@ -136,7 +136,7 @@ static void attach_trash(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     cli_table_attach(table, "trash", trash);
 }
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
@@ -163,5 +163,5 @@ const CliCommand cli_pool_info_command = {
     .summary = N_("storage pool information"),
     .description = N_("Returns basic information about the storage pool."),
     .options = info_options,
-    .handler = cmd_info,
+    .handler = cmd_pool_info,
 };

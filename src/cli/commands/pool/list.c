@@ -64,7 +64,7 @@ static gboolean add_types(const CliArgs *args, unsigned *filter, GError **error)
     return TRUE;
 }
 
-static gboolean read_request(const CliArgs *args, Request *request, GError **error)
+static gboolean read_pool_list_request(const CliArgs *args, Request *request, GError **error)
 {
     static const struct {
         const char *option;
@@ -124,7 +124,7 @@ static const CliColumn columns[] = {
 #define DETAIL_COLUMNS SHORT_COLUMNS ",persistent,capacity,allocation,available,health"
 
 /* An active pool with inaccessible storage gets another word than "active". */
-static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
+static const char *pool_activity_word(CliCtl *ctl, const CstPoolRef *pool)
 {
     CstPoolInfo info = {0};
     gboolean active = FALSE;
@@ -205,8 +205,8 @@ static void add_on_request(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
  * Add a row. With @details, the state comes from the pool's info. *ret_health is set to TRUE if the
  * pool reports its health.
  */
-static void add_pool(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboolean details,
-                     unsigned needs, gboolean *ret_health)
+static void pool_row_add(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboolean details,
+                         unsigned needs, gboolean *ret_health)
 {
     g_autofree char *health = needs & NEEDS_HEALTH ? health_text(ctl, pool) : NULL;
     CstPoolInfo info = {0};
@@ -219,7 +219,7 @@ static void add_pool(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gbool
     known = details && cst_conn_pool_info(ctl->conn, pool, &info, NULL);
     if (details && !known)
         cli_complain(ctl, "%s", _("Could not retrieve pool information"));
-    cli_table_add_word(table, !details ? state_word(ctl, pool)
+    cli_table_add_word(table, !details ? pool_activity_word(ctl, pool)
                               : known  ? cli_pool_state_word(info.state)
                                        : NULL);
     known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
@@ -239,7 +239,7 @@ static void print_view(CliCtl *ctl, const GPtrArray *pools, gboolean details, Cl
     gboolean health = FALSE;
 
     for (guint i = 0; i < pools->len; i++)
-        add_pool(table, ctl, g_ptr_array_index(pools, i), details, view->needs, &health);
+        pool_row_add(table, ctl, g_ptr_array_index(pools, i), details, view->needs, &health);
     /* virsh has no such column. It is shown only if a pool reports its health. */
     if (!health)
         cli_view_hide(view, "health");
@@ -273,13 +273,13 @@ static gboolean check_bare(const CliArgs *args, const Request *request, GError *
     return TRUE;
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
     g_auto(CliView) view = {0};
     Request request;
 
-    if (!read_request(args, &request, error) || !check_bare(args, &request, error) ||
+    if (!read_pool_list_request(args, &request, error) || !check_bare(args, &request, error) ||
         !cli_view_read(&view, args, columns, G_N_ELEMENTS(columns),
                        request.details ? DETAIL_COLUMNS : SHORT_COLUMNS, error))
         return FALSE;
@@ -293,7 +293,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_pool_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
@@ -313,7 +313,7 @@ static const CliOption list_options[] = {
     CLI_SWITCH("details", N_("display extended details for pools")),
     CLI_SWITCH("uuid", N_("list UUID of active pools only")),
     CLI_SWITCH("name", N_("list name of active pools only")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_pool_columns),
     {0},
 };
 
@@ -322,5 +322,5 @@ const CliCommand cli_pool_list_command = {
     .summary = N_("list pools"),
     .description = N_("Returns list of pools."),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_pool_list,
 };

@@ -66,7 +66,7 @@ static void suggest_pool(CliCtl *ctl, const char *name)
 }
 
 /* Detect a wrong order of words: another plain word is the name of a pool. */
-static void look_for_pool(CliCtl *ctl, const CliArgs *args, const char *name)
+static void find_misplaced_pool(CliCtl *ctl, const CliArgs *args, const char *name)
 {
     for (guint i = 0; i < args->items->len; i++) {
         const CliArg *item = &g_array_index(args->items, CliArg, i);
@@ -88,7 +88,7 @@ static void fail_pool(CliCtl *ctl, const CliArgs *args, const char *option, cons
 
     cli_failed(ctl, _("failed to get pool '%s'"), name);
     suggest_pool(ctl, name);
-    look_for_pool(ctl, args, name);
+    find_misplaced_pool(ctl, args, name);
     if (origin)
         cli_hint(ctl, _("no pool was named, and '%s' is the default of %s"), name, origin);
 }
@@ -141,7 +141,7 @@ void cli_pool_arg_name(gconstpointer thing, const char **ret_pool, const char **
     *ret_name = ((const CliPoolArg *)thing)->pool->name;
 }
 
-static gboolean is_same(gconstpointer one, gconstpointer other)
+static gboolean pool_arg_is_same(gconstpointer one, gconstpointer other)
 {
     return g_str_equal(((const CliPoolArg *)one)->pool->name,
                        ((const CliPoolArg *)other)->pool->name);
@@ -161,7 +161,7 @@ gboolean cli_pool_each(CliCtl *ctl, const CliArgs *args, const CliEach *each, gp
             return FALSE;
         arg = g_new0(CliPoolArg, 1);
         *arg = (CliPoolArg){pool, g_strdup(words->pdata[i])};
-        if (g_ptr_array_find_with_equal_func(pools, arg, is_same, NULL))
+        if (g_ptr_array_find_with_equal_func(pools, arg, pool_arg_is_same, NULL))
             pool_arg_free(arg);
         else
             g_ptr_array_add(pools, arg);

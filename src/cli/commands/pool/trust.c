@@ -28,7 +28,7 @@ static void print_follow(CliCtl *ctl, const char *pool, CstFollow follow)
     cli_print(ctl, "%s\n", cst_follow_name(follow));
 }
 
-static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name, *word = NULL;
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
@@ -69,6 +69,6 @@ const CliCommand cli_pool_trust_command = {
         "root can write where they lie, is followed to volumes of active pools, to none, or "
         "anywhere. Without --follow, shows which."),
     .options = trust_options,
-    .handler = cmd_trust,
+    .handler = cmd_pool_trust,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };

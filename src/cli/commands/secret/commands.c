@@ -17,7 +17,7 @@
 #include "output/view.h"
 #include "secret.h"
 
-static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_secret_define(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "validate") ? CST_SECRET_DEFINE_VALIDATE : 0;
     g_autoptr(CstConnSecret) secret = NULL;
@@ -48,11 +48,11 @@ static const CliCommand define_command = {
     .summary = N_("define or modify a secret from an XML file"),
     .description = N_("Define or modify a secret."),
     .options = define_options,
-    .handler = cmd_define,
+    .handler = cmd_secret_define,
     .flags = CLI_CMD_MUTATES,
 };
 
-static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_secret_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
     g_autofree char *xml = secret ? cst_conn_secret_xml(ctl->conn, secret, error) : NULL;
@@ -71,10 +71,10 @@ static const CliCommand dumpxml_command = {
     .summary = N_("secret attributes in XML"),
     .description = N_("Output attributes of a secret as an XML dump to stdout."),
     .options = dumpxml_options,
-    .handler = cmd_dumpxml,
+    .handler = cmd_secret_dumpxml,
 };
 
-static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_secret_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, &name, error);
@@ -95,7 +95,7 @@ static const CliCommand undefine_command = {
     .summary = N_("undefine a secret"),
     .description = N_("Undefine a secret."),
     .options = undefine_options,
-    .handler = cmd_undefine,
+    .handler = cmd_secret_undefine,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
@@ -148,7 +148,7 @@ static unsigned list_filter(const CliArgs *args)
     return filter;
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_secret_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(list_columns, G_N_ELEMENTS(list_columns));
     g_autoptr(GPtrArray) secrets = NULL;
@@ -169,7 +169,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_secret_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     if (cli_args_has(args, "usage"))
         cli_secret_complete_usage_columns(words);
@@ -185,7 +185,7 @@ static const CliOption list_options[] = {
     CLI_SWITCH("usage",
                N_("list all secrets with the pools and volumes that use them, how old their values "
                   "are and whether they are sealed")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_secret_columns),
     {0},
 };
 
@@ -194,7 +194,7 @@ static const CliCommand list_command = {
     .summary = N_("list secrets"),
     .description = N_("Returns a list of secrets"),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_secret_list,
 };
 
 const CliCommand *const cli_secret_commands[] = {

@@ -19,8 +19,8 @@ static const CliEventType event_types[] = {
     {0},
 };
 
-static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
-                        const char *stamp)
+static void print_secret_event(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
+                               const char *stamp)
 {
     char uuid[CST_UUID_TEXT_LEN];
 
@@ -32,7 +32,8 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent '%s' for secret %s\n"), stamp, type->name, uuid);
 }
 
-static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error)
+static gboolean find_event_secret(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid,
+                                  GError **error)
 {
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
 
@@ -41,9 +42,9 @@ static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError
     return secret != NULL;
 }
 
-static const CliEvents events = {event_types, "secret", find, print_event};
+static const CliEvents events = {event_types, "secret", find_event_secret, print_secret_event};
 
-static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_secret_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     return cli_event_command(ctl, args, &events, error);
 }
@@ -62,7 +63,7 @@ const CliCommand cli_secret_event_command = {
     .summary = N_("Secret Events"),
     .description = N_("List event types, or wait for secret events to occur"),
     .options = event_options,
-    .handler = cmd_event,
+    .handler = cmd_secret_event,
 };
 
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)

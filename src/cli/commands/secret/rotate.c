@@ -35,7 +35,7 @@ typedef struct {
 /* --- the value -------------------------------------------------------------------------------- */
 
 /* Save the value in a new file that only this user can read, before the value is used. */
-static gboolean keep_text(const char *path, const CstSecretBytes *text, GError **error)
+static gboolean secret_value_save(const char *path, const CstSecretBytes *text, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     g_auto(CstFd) fd = -1;
@@ -51,8 +51,8 @@ static gboolean keep_text(const char *path, const CstSecretBytes *text, GError *
     return fsync(fd) == 0 || cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
 }
 
-static gboolean generate(CliCtl *ctl, const char *save, CstSecretUsage usage,
-                         CstSecretBytes *ret_value, GError **error)
+static gboolean secret_value_generate(CliCtl *ctl, const char *save, CstSecretUsage usage,
+                                      CstSecretBytes *ret_value, GError **error)
 {
     g_auto(CstSecretBytes) text = {0};
 
@@ -60,16 +60,17 @@ static gboolean generate(CliCtl *ctl, const char *save, CstSecretUsage usage,
         return FALSE;
     if (!save || ctl->settings.dry_run)
         return TRUE;
-    return cst_credential_to_text(usage, ret_value, &text, error) && keep_text(save, &text, error);
+    return cst_credential_to_text(usage, ret_value, &text, error) &&
+           secret_value_save(save, &text, error);
 }
 
-static gboolean read_value(CliCtl *ctl, const CliArgs *args, const Options *options,
-                           CstSecretUsage usage, CstSecretBytes *ret_value, GError **error)
+static gboolean read_rotated_value(CliCtl *ctl, const CliArgs *args, const Options *options,
+                                   CstSecretUsage usage, CstSecretBytes *ret_value, GError **error)
 {
     g_auto(CstSecretBytes) text = {0};
 
     if (cli_args_has(args, "generate"))
-        return generate(ctl, options->save, usage, ret_value, error);
+        return secret_value_generate(ctl, options->save, usage, ret_value, error);
     if (!(options->file || cli_args_has(args, "stdin")
               ? cli_secret_read_file(options->file, &text, error)
               : cli_secret_read_prompt(ctl, &text, error)))
@@ -130,7 +131,7 @@ static gboolean check_generate(const CliArgs *args, GError **error)
                       "or --save and --wait and set it on the server meanwhile"));
 }
 
-static gboolean read_options(const CliArgs *args, Options *options, GError **error)
+static gboolean read_rotate_options(const CliArgs *args, Options *options, GError **error)
 {
     if (!cli_args_string(args, "file", &options->file, error) ||
         !cli_args_string(args, "save", &options->save, error) ||
@@ -149,7 +150,7 @@ static gboolean read_options(const CliArgs *args, Options *options, GError **err
     return TRUE;
 }
 
-static void report(CliCtl *ctl, const char *name, GPtrArray *pools)
+static void report_secret_rotated(CliCtl *ctl, const char *name, GPtrArray *pools)
 {
     g_autofree char *list = NULL;
 
@@ -167,7 +168,7 @@ static gboolean cmd_rotate(CliCtl *ctl, const CliArgs *args, GError **error)
     Options options = {0};
     const char *name;
 
-    if (!read_options(args, &options, error))
+    if (!read_rotate_options(args, &options, error))
         return FALSE;
     work.how.wait_s = options.wait_s;
     secret = cli_secret(ctl, args, &name, error);
@@ -175,7 +176,7 @@ static gboolean cmd_rotate(CliCtl *ctl, const CliArgs *args, GError **error)
         !read_admin(&options, &work.how.admin_user, &admin_key, error))
         return FALSE;
     cli_plan(ctl, _("Would rotate secret %s"), name);
-    if (!read_value(ctl, args, &options, secret->usage, &value, error))
+    if (!read_rotated_value(ctl, args, &options, secret->usage, &value, error))
         return FALSE;
     work.conn = ctl->conn;
     work.secret = secret;
@@ -183,7 +184,7 @@ static gboolean cmd_rotate(CliCtl *ctl, const CliArgs *args, GError **error)
     work.how.admin_key = work.how.admin_user ? &admin_key : NULL;
     if (!cli_run_task(ctl, _("Rotating"), run_rotate, &work, error))
         return cli_failed(ctl, _("Failed to rotate secret %s"), name);
-    report(ctl, name, work.pools);
+    report_secret_rotated(ctl, name, work.pools);
     g_ptr_array_unref(work.pools);
     return TRUE;
 }

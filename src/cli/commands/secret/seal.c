@@ -43,8 +43,8 @@ static GPtrArray *named_secrets(CliCtl *ctl, const CliArgs *args, unsigned flags
     return g_steal_pointer(&secrets);
 }
 
-static gboolean change_seals(CliCtl *ctl, const CliArgs *args, unsigned flags, SealFunc change,
-                             guint *ret_count, GError **error)
+static gboolean cli_secret_change_seals(CliCtl *ctl, const CliArgs *args, unsigned flags,
+                                        SealFunc change, guint *ret_count, GError **error)
 {
     g_autoptr(GPtrArray) secrets =
         cli_conn(ctl, error) ? named_secrets(ctl, args, flags, error) : NULL;
@@ -63,7 +63,7 @@ static gboolean cmd_seal(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, "%s",
              flags & CST_CONN_SEAL_REKEY ? _("Would seal values with a new key")
                                          : _("Would seal values"));
-    if (!change_seals(ctl, args, flags, cst_conn_secrets_seal, &count, error))
+    if (!cli_secret_change_seals(ctl, args, flags, cst_conn_secrets_seal, &count, error))
         return cli_failed(ctl, "%s", _("Failed to seal values"));
     cli_done(ctl, NULL, NULL, ngettext("%u value sealed", "%u values sealed", count), count);
     return TRUE;
@@ -97,7 +97,7 @@ static gboolean cmd_unseal(CliCtl *ctl, const CliArgs *args, GError **error)
     guint count = 0;
 
     cli_plan(ctl, "%s", _("Would make sealed values plain"));
-    if (!change_seals(ctl, args, flags, cst_conn_secrets_unseal, &count, error))
+    if (!cli_secret_change_seals(ctl, args, flags, cst_conn_secrets_unseal, &count, error))
         return cli_failed(ctl, "%s", _("Failed to unseal values"));
     cli_done(ctl, NULL, NULL, ngettext("%u value unsealed", "%u values unsealed", count), count);
     return TRUE;
@@ -137,7 +137,7 @@ static const CliColumn use_columns[] = {
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
 };
 
-static const char *state_of(const CstSecretUse *use)
+static const char *secret_state_word(const CstSecretUse *use)
 {
     if (use->problem)
         return N_("unreadable");
@@ -149,7 +149,7 @@ static const char *state_of(const CstSecretUse *use)
 }
 
 /* Add a cell with the names. It is absent for an empty list. */
-static void add_names(CliTable *table, const GPtrArray *names)
+static void secret_add_names_cell(CliTable *table, const GPtrArray *names)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
@@ -167,11 +167,11 @@ static void add_use(CliTable *table, const CstSecretUse *use)
 
     cli_table_add_text(table, cst_uuid_format(&use->uuid, uuid));
     cli_table_add_text(table, usage);
-    cli_table_add_word(table, state_of(use));
+    cli_table_add_word(table, secret_state_word(use));
     cli_table_add_time(table, use->changed);
     cli_table_add_bool(table, use->overdue);
-    add_names(table, use->pools);
-    add_names(table, use->volumes);
+    secret_add_names_cell(table, use->pools);
+    secret_add_names_cell(table, use->volumes);
     cli_table_add_text(table, use->key_id);
     cli_table_add_bool(table, use->is_private);
     cli_table_add_text(table, use->problem);

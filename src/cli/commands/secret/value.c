@@ -42,7 +42,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Value, value_clear)
 /**
  * Read all of @fd, which is open on @path. Does not use stdio, because its buffers are not wiped.
  */
-static gboolean read_all(int fd, const char *path, Value *value, GError **error)
+static gboolean value_read_all(int fd, const char *path, Value *value, GError **error)
 {
     while (value->len < value->room.len) {
         ssize_t n = read(fd, value->room.data + value->len, value->room.len - value->len);
@@ -58,16 +58,16 @@ static gboolean read_all(int fd, const char *path, Value *value, GError **error)
     return cst_fail_errno(error, EOVERFLOW, _("Failed to read file '%s'"), path);
 }
 
-static gboolean read_file(const char *path, Value *value, GError **error)
+static gboolean value_load_file(const char *path, Value *value, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("Failed to open file '%s'"), path);
     g_auto(CstFd) fd = cst_input_open(path, complaint, error);
 
-    return fd >= 0 && read_all(fd, path, value, error);
+    return fd >= 0 && value_read_all(fd, path, value, error);
 }
 
 /** Read a line. @stop (-1: not used) ends it with FALSE. It is ^C, because ISIG is disabled. */
-static gboolean read_line(int fd, int stop, Value *value)
+static gboolean value_read_line(int fd, int stop, Value *value)
 {
     while (value->len < value->room.len) {
         ssize_t n = read(fd, value->room.data + value->len, 1);
@@ -87,7 +87,7 @@ static gboolean read_line(int fd, int stop, Value *value)
     return FALSE;
 }
 
-static void ask(CliCtl *ctl, int tty)
+static void value_print_prompt(CliCtl *ctl, int tty)
 {
     /* With JSON on both streams, only the terminal itself can show a question. */
     if (ctl->settings.json && tty >= 0)
@@ -108,8 +108,8 @@ static gboolean read_unseen(CliCtl *ctl, int fd, const struct termios *seen, Val
     unseen.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     unseen.c_cc[VEOL] = seen->c_cc[VINTR];
     tcsetattr(fd, TCSAFLUSH, &unseen);
-    ask(ctl, fd);
-    ok = read_line(fd, seen->c_cc[VINTR], value);
+    value_print_prompt(ctl, fd);
+    ok = value_read_line(fd, seen->c_cc[VINTR], value);
     tcsetattr(fd, TCSAFLUSH, seen);
     /* The newline was not echoed either. */
     return write(fd, "\n", 1) == 1 && ok;
@@ -125,8 +125,8 @@ static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
     if (tty >= 0 && tcgetattr(tty, &seen) == 0) {
         ok = read_unseen(ctl, tty, &seen, value);
     } else {
-        ask(ctl, tty);
-        ok = read_line(STDIN_FILENO, -1, value);
+        value_print_prompt(ctl, tty);
+        ok = value_read_line(STDIN_FILENO, -1, value);
     }
     if (!ok)
         return cst_fail(error, CST_ERROR_IO, "%s", _("Failed to read secret"));
@@ -134,7 +134,7 @@ static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
 }
 
 /** Move the value to the caller. */
-static void hand_over(Value *value, CstSecretBytes *ret_text)
+static void value_steal_bytes(Value *value, CstSecretBytes *ret_text)
 {
     value->room.len = value->len;
     *ret_text = value->room;
@@ -146,9 +146,10 @@ gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError
     g_auto(Value) value = {0};
 
     if (!cst_secret_bytes_alloc(&value.room, FILE_MAX, error) ||
-        !(path ? read_file(path, &value, error) : read_all(STDIN_FILENO, "-", &value, error)))
+        !(path ? value_load_file(path, &value, error)
+               : value_read_all(STDIN_FILENO, "-", &value, error)))
         return FALSE;
-    hand_over(&value, ret_text);
+    value_steal_bytes(&value, ret_text);
     return TRUE;
 }
 
@@ -175,12 +176,12 @@ gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **
     if (!cst_secret_bytes_alloc(&value.room, CST_SECRET_VALUE_MAX, error) ||
         !read_prompt(ctl, &value, error))
         return FALSE;
-    hand_over(&value, ret_text);
+    value_steal_bytes(&value, ret_text);
     return TRUE;
 }
 
 /** Decode in place. As in virsh, characters that are not base64 are skipped. */
-static void decode(Value *value)
+static void value_decode_base64(Value *value)
 {
     gint state = 0;
     guint save = 0;
@@ -189,7 +190,7 @@ static void decode(Value *value)
                                       &state, &save);
 }
 
-static gboolean check_options(const CliArgs *args, GError **error)
+static gboolean check_value_options(const CliArgs *args, GError **error)
 {
     return cli_args_exclusive(args, "file", "base64", error) &&
            cli_args_exclusive(args, "plain", "base64", error) &&
@@ -198,7 +199,7 @@ static gboolean check_options(const CliArgs *args, GError **error)
            cli_args_exclusive(args, "interactive", "file", error);
 }
 
-static gboolean read_value(CliCtl *ctl, const CliArgs *args, Value *value, GError **error)
+static gboolean read_secret_value(CliCtl *ctl, const CliArgs *args, Value *value, GError **error)
 {
     const char *base64;
     const char *file;
@@ -213,7 +214,7 @@ static gboolean read_value(CliCtl *ctl, const CliArgs *args, Value *value, GErro
         value->len = value->room.len;
     } else if (file) {
         if (!cst_secret_bytes_alloc(&value->room, FILE_MAX, error) ||
-            !read_file(file, value, error))
+            !value_load_file(file, value, error))
             return FALSE;
     } else if (cli_args_has(args, "interactive")) {
         return cst_secret_bytes_alloc(&value->room, CST_SECRET_VALUE_MAX, error) &&
@@ -222,12 +223,12 @@ static gboolean read_value(CliCtl *ctl, const CliArgs *args, Value *value, GErro
         return cst_fail(error, CST_ERROR_USAGE, "%s", _("Input secret value is missing"));
     }
     if (!cli_args_has(args, "plain"))
-        decode(value);
+        value_decode_base64(value);
     return TRUE;
 }
 
-static gboolean set_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret *secret,
-                          const Value *value, GError **error)
+static gboolean set_secret_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret *secret,
+                                 const Value *value, GError **error)
 {
     gboolean ok;
 
@@ -247,13 +248,14 @@ static gboolean cmd_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
     const char *name;
     gboolean ok;
 
-    if (!check_options(args, error))
+    if (!check_value_options(args, error))
         return FALSE;
     secret = cli_secret(ctl, args, &name, error);
     if (!secret)
         return FALSE;
     cli_plan(ctl, _("Would set the value of secret %s"), name);
-    ok = read_value(ctl, args, &value, error) && set_value(ctl, args, secret, &value, error);
+    ok = read_secret_value(ctl, args, &value, error) &&
+         set_secret_value(ctl, args, secret, &value, error);
     if (ok)
         cli_done(ctl, "secret", name, "%s", _("Secret value set"));
     return ok;
@@ -287,7 +289,7 @@ static gboolean print_text(CliCtl *ctl, const CstSecretBytes *text)
     return cli_write_unbuffered(ctl->out, text->data, text->len);
 }
 
-static gboolean print_json(CliCtl *ctl, const CstSecretBytes *base64)
+static gboolean print_value_json(CliCtl *ctl, const CstSecretBytes *base64)
 {
     g_auto(CliJson) json = {0};
 
@@ -310,7 +312,7 @@ static gboolean print_value(CliCtl *ctl, const CliArgs *args, const CstSecretByt
     else if (!cst_secret_bytes_to_base64(&base64, value, error))
         return FALSE;
     else
-        done = ctl->settings.json ? print_json(ctl, &base64) : print_text(ctl, &base64);
+        done = ctl->settings.json ? print_value_json(ctl, &base64) : print_text(ctl, &base64);
     return done || cst_fail_errno(error, errno, "%s", _("failed to write secret"));
 }
 

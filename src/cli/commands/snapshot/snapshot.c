@@ -65,7 +65,7 @@ static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
     cli_warn(ctl, _("warning: snapshot '%s': %s\n"), snapshot->name, snapshot->problem);
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_autoptr(GPtrArray) snapshots = NULL;
@@ -88,24 +88,25 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_snapshot_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
 
-static const CliOption list_options[] = {VOL, POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
+static const CliOption list_options[] = {
+    VOL, POOL, CLI_VIEW_OPTIONS(complete_snapshot_columns), {0}};
 
 static const CliCommand list_command = {
     .name = "snap-list",
     .summary = N_("list the snapshots of a volume"),
     .description = "",
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_snapshot_list,
     .flags = CLI_CMD_OURS,
 };
 
-static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const CstVolRef *vol,
-                                        const char *name, GError **error)
+static const CstSnapshot *find_listed_snapshot(const GPtrArray *snapshots, const CstVolRef *vol,
+                                               const char *name, GError **error)
 {
     for (guint i = 0; i < snapshots->len; i++) {
         const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
@@ -117,7 +118,7 @@ static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const CstVol
     return NULL;
 }
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -128,7 +129,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!vol || !cli_args_string(args, "name", &name, error))
         return FALSE;
     snapshots = cst_conn_snapshot_list(ctl->conn, vol, error);
-    snapshot = snapshots ? find_snapshot(snapshots, vol, name, error) : NULL;
+    snapshot = snapshots ? find_listed_snapshot(snapshots, vol, name, error) : NULL;
     if (!snapshot)
         return cli_failed(ctl, _("Failed to get snapshot %s of vol %s"), name, vol->name);
     add_snapshot(table, snapshot);
@@ -144,7 +145,7 @@ static const CliCommand info_command = {
     .summary = N_("show one snapshot"),
     .description = "",
     .options = name_options,
-    .handler = cmd_info,
+    .handler = cmd_snapshot_info,
     .flags = CLI_CMD_OURS,
 };
 
@@ -160,11 +161,11 @@ typedef struct {
     GStrv lost; /**< snapshots that the change removes; NULL: not queried */
 } Change;
 
-static void change_clear(Change *change)
+static void snapshot_change_clear(Change *change)
 {
     g_strfreev(change->lost);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, snapshot_change_clear)
 
 /**
  * The call and the texts of a change. All texts have the arguments snapshot, volume and third word.
@@ -251,8 +252,8 @@ static gboolean make_change(CliCtl *ctl, const ChangeKind *kind, Change *change,
                        change->vol->name, change->other);
 }
 
-static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
-                                GError **error)
+static gboolean change_vol_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
+                                    GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_auto(Change) change = {.conn = ctl->conn, .vol = vol};
@@ -263,7 +264,7 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKi
 
 #pragma GCC diagnostic pop
 
-static gboolean run_create(CstTask *task, gpointer data, GError **error)
+static gboolean run_snapshot_create(CstTask *task, gpointer data, GError **error)
 {
     const Change *c = data;
 
@@ -276,12 +277,12 @@ static const ChangeKind create_kind = {
     .label = N_("Taking snapshot"),
     .done = N_("Snapshot %s of vol %s created"),
     .failed = N_("Failed to create snapshot %s of vol %s"),
-    .run = run_create,
+    .run = run_snapshot_create,
 };
 
-static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return change_snapshot(ctl, args, &create_kind, error);
+    return change_vol_snapshot(ctl, args, &create_kind, error);
 }
 
 static const CliOption create_options[] = {
@@ -297,11 +298,11 @@ static const CliCommand create_command = {
         N_("Remembers what a volume holds now, under a name. A qcow2 volume keeps its snapshots "
            "itself; for others the pool's technology does: shared extents (XFS, Btrfs), LVM, RBD."),
     .options = create_options,
-    .handler = cmd_create,
+    .handler = cmd_snapshot_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
-static gboolean run_revert(CstTask *task, gpointer data, GError **error)
+static gboolean run_snapshot_revert(CstTask *task, gpointer data, GError **error)
 {
     const Change *c = data;
 
@@ -316,12 +317,12 @@ static const ChangeKind revert_kind = {
     .label = N_("Reverting"),
     .done = N_("Reverted to snapshot %s of vol %s"),
     .failed = N_("Failed to revert to snapshot %s of vol %s"),
-    .run = run_revert,
+    .run = run_snapshot_revert,
 };
 
 static gboolean cmd_revert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return change_snapshot(ctl, args, &revert_kind, error);
+    return change_vol_snapshot(ctl, args, &revert_kind, error);
 }
 
 static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
@@ -339,7 +340,7 @@ static const CliCommand revert_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
 };
 
-static gboolean run_delete(CstTask *task, gpointer data, GError **error)
+static gboolean run_snapshot_delete(CstTask *task, gpointer data, GError **error)
 {
     const Change *c = data;
 
@@ -352,15 +353,16 @@ static const ChangeKind delete_kind = {
     .label = N_("Deleting snapshot"),
     .done = N_("Snapshot %s of vol %s deleted"),
     .failed = N_("Failed to delete snapshot %s of vol %s"),
-    .run = run_delete,
+    .run = run_snapshot_delete,
 };
 
-static void name_of(gconstpointer thing, const char **ret_pool, const char **ret_name)
+static void snapshot_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name)
 {
     *ret_name = thing;
 }
 
-static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+static gboolean delete_named_snapshot(CliCtl *ctl, gconstpointer thing, gpointer data,
+                                      GError **error)
 {
     Change change = {.conn = ctl->conn, .vol = data, .name = thing};
 
@@ -371,8 +373,8 @@ static const CliEach delete_each = {
     .list = "snapshots",
     .kind = "snapshot",
     .question = N_("Delete these %u snapshots: %s?"),
-    .name = name_of,
-    .run = delete_one,
+    .name = snapshot_arg_name,
+    .run = delete_named_snapshot,
 };
 
 /*
@@ -386,7 +388,7 @@ static gboolean names_its_pool(const CliArgs *args)
            *word != '/' && strchr(word, '/');
 }
 
-static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean no_pool = names_its_pool(args);
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, no_pool ? NULL : "pool", NULL, error);
@@ -410,11 +412,11 @@ static const CliCommand delete_command = {
     .description =
         N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
     .options = delete_options,
-    .handler = cmd_delete,
+    .handler = cmd_snapshot_delete,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
 };
 
-static gboolean run_rename(CstTask *task, gpointer data, GError **error)
+static gboolean run_snapshot_rename(CstTask *task, gpointer data, GError **error)
 {
     const Change *c = data;
 
@@ -427,12 +429,12 @@ static const ChangeKind rename_kind = {
     .label = N_("Renaming snapshot"),
     .done = N_("Snapshot %s of vol %s renamed to %s"),
     .failed = N_("Failed to rename snapshot %s of vol %s to %s"),
-    .run = run_rename,
+    .run = run_snapshot_rename,
 };
 
-static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_rename(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return change_snapshot(ctl, args, &rename_kind, error);
+    return change_vol_snapshot(ctl, args, &rename_kind, error);
 }
 
 static const CliOption rename_options[] = {
@@ -444,7 +446,7 @@ static const CliCommand rename_command = {
     .summary = N_("give a snapshot another name"),
     .description = "",
     .options = rename_options,
-    .handler = cmd_rename,
+    .handler = cmd_snapshot_rename,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
@@ -465,9 +467,9 @@ static const ChangeKind clone_kind = {
     .run = run_clone,
 };
 
-static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return change_snapshot(ctl, args, &clone_kind, error);
+    return change_vol_snapshot(ctl, args, &clone_kind, error);
 }
 
 static const CliOption clone_options[] = {
@@ -482,7 +484,7 @@ static const CliCommand clone_command = {
     .description =
         N_("Makes a new volume, in the same pool and format, that holds what a snapshot does."),
     .options = clone_options,
-    .handler = cmd_clone,
+    .handler = cmd_snapshot_clone,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 

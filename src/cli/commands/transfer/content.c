@@ -34,8 +34,8 @@
 
 /* --- after the volume's end ------------------------------------------------------------------- */
 
-static gboolean take_tail(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                          GError **error)
+static gboolean tail_check_zero(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                GError **error)
 {
     const Copy *copy = data;
 
@@ -51,7 +51,7 @@ static gboolean run_check_tail(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
     const CstVolSend tail = {.offset = copy->capacity,
                              .length = copy->there_bytes - copy->capacity};
-    const CstConnSink sink = {.piece = take_tail, .data = copy};
+    const CstConnSink sink = {.piece = tail_check_zero, .data = copy};
 
     return tail.length == 0 || cst_conn_vol_send(copy->far, copy->there, &tail, &sink, task, error);
 }
@@ -78,8 +78,8 @@ static uint64_t digests_total(const Copy *copy)
 }
 
 /* Add a piece, and fail if the server sends more than requested. */
-static gboolean take_last(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                          GError **error)
+static gboolean last_chunk_add_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                     GError **error)
 {
     Chunks *chunks = data;
 
@@ -98,7 +98,7 @@ static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, G
     uint64_t inside = copy->capacity % CHUNK, last = copy->capacity - inside;
     const CstVolSend part = {.offset = last, .length = inside};
     g_auto(Chunks) chunks = {0};
-    const CstConnSink sink = {.piece = take_last, .data = &chunks};
+    const CstConnSink sink = {.piece = last_chunk_add_piece, .data = &chunks};
 
     if (copy->there_bytes <= copy->capacity || inside == 0 || far->offset + far->length <= last)
         return TRUE;
@@ -114,17 +114,18 @@ static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, G
 }
 
 /* Get digests from the destination. The caller clears *ret, also after a failure. */
-static gboolean ask_far(const Copy *copy, const CstVolSend *part, CstTask *task, CstVolDigests *ret,
-                        GError **error)
+static gboolean query_destination_digests(const Copy *copy, const CstVolSend *part, CstTask *task,
+                                          CstVolDigests *ret, GError **error)
 {
     return cst_conn_vol_digests(copy->far, copy->there, part, CHUNK, task, ret, error) &&
            trim_last(copy, ret, task, error);
 }
 
-static gboolean digest_far(Copy *copy, CstTask *task, GError **error)
+static gboolean digest_destination(Copy *copy, CstTask *task, GError **error)
 {
     cst_vol_digests_clear(&copy->distant);
-    return ask_far(copy, &(CstVolSend){.length = copy->capacity}, task, &copy->distant, error);
+    return query_destination_digests(copy, &(CstVolSend){.length = copy->capacity}, task,
+                                     &copy->distant, error);
 }
 
 typedef struct {
@@ -134,11 +135,11 @@ typedef struct {
     GError *error;
 } FarDigests;
 
-static gpointer far_thread(gpointer data)
+static gpointer destination_digest_thread(gpointer data)
 {
     FarDigests *digests = data;
 
-    digests->ok = digest_far(digests->copy, digests->task, &digests->error);
+    digests->ok = digest_destination(digests->copy, digests->task, &digests->error);
     g_atomic_int_set(&digests->ended, TRUE);
     return NULL;
 }
@@ -153,7 +154,7 @@ static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, G
 
     cst_vol_digests_clear(&copy->near);
     cst_task_set_total(task, digests_total(copy));
-    thread = g_thread_new("digests", far_thread, &digests);
+    thread = g_thread_new("digests", destination_digest_thread, &digests);
     ok = cst_conn_vol_digests(copy->conn, copy->vol, what, CHUNK, task, &copy->near, error);
     if (!ok)
         cst_task_cancel(far_task);
@@ -252,7 +253,7 @@ static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-static gboolean run_compare(CstTask *task, gpointer data, GError **error)
+static gboolean run_copy_compare(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
 
@@ -285,7 +286,7 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
 
     cst_task_set_total(task, digests_total(copy));
-    return digest_far(copy, task, error) && same_size(copy, error) &&
+    return digest_destination(copy, task, error) && same_size(copy, error) &&
            copy_check_is_there(copy, error) && run_check_tail(task, copy, error);
 }
 
@@ -295,7 +296,7 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
  * Query the changes since the snapshot. With --force-share and without --snapshot, a program may
  * write to the volume, so the changes cannot be determined.
  */
-static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)
+static gboolean copy_query_changes(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)
 {
     if (copy->what.flags && !copy->what.snapshot)
         return TRUE;
@@ -304,7 +305,7 @@ static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **e
 }
 
 /* Return: the identity of the snapshot; "" if unknown. The caller frees it. */
-static char *identify(const Copy *copy, const char *snapshot)
+static char *copy_snapshot_identity(const Copy *copy, const char *snapshot)
 {
     char *identity = NULL;
     uint64_t capacity;
@@ -316,9 +317,9 @@ static char *identify(const Copy *copy, const char *snapshot)
 }
 
 /* Cache the digests of a snapshot, if its identity has not changed since @identity was read. */
-static void keep(const Copy *copy, const char *snapshot, const char *identity)
+static void copy_cache_digests(const Copy *copy, const char *snapshot, const char *identity)
 {
-    g_autofree char *now = identify(copy, snapshot);
+    g_autofree char *now = copy_snapshot_identity(copy, snapshot);
 
     if (strcmp(now, identity) == 0)
         known_save(copy->vol, identity, &copy->near);
@@ -337,7 +338,7 @@ static gboolean digest_then(Copy *copy, const char *identity, CstTask *task, gbo
     if (*ret_read)
         return digest_both(copy, &then, task, error);
     cst_task_set_total(task, digests_total(copy));
-    return digest_far(copy, task, error);
+    return digest_destination(copy, task, error);
 }
 
 /* Refuse to overwrite a volume that is not the copy of the snapshot. */
@@ -346,18 +347,18 @@ static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
     gboolean read;
 
-    if (!ask(copy, task, &copy->changed, error) ||
+    if (!copy_query_changes(copy, task, &copy->changed, error) ||
         !digest_then(copy, copy->changed.dirty ? copy->changed.identity : "", task, &read, error) ||
         !same_size(copy, error) || !check_is_then(copy, error))
         return FALSE;
     if (read && copy->changed.dirty)
-        keep(copy, copy->since, copy->changed.identity);
+        copy_cache_digests(copy, copy->since, copy->changed.identity);
     return TRUE;
 }
 
 /* Replace the digests of a part (@now) in the digests of the complete volume @name (@all). */
-static gboolean renew(CstVolDigests *all, const CstVolDigests *now, const char *name,
-                      GError **error)
+static gboolean digests_replace_part(CstVolDigests *all, const CstVolDigests *now, const char *name,
+                                     GError **error)
 {
     if (!cli_check_size(name, all->capacity, now->capacity, error))
         return FALSE;
@@ -366,26 +367,26 @@ static gboolean renew(CstVolDigests *all, const CstVolDigests *now, const char *
     return TRUE;
 }
 
-static gboolean renew_near(Copy *copy, const CstRange *run, CstTask *task, GError **error)
+static gboolean digests_renew_source(Copy *copy, const CstRange *run, CstTask *task, GError **error)
 {
     const CstVolSend part = {copy->what.snapshot, run->offset, run->length, copy->what.flags};
     g_auto(CstVolDigests) now = {0};
 
     return cst_conn_vol_digests(copy->conn, copy->vol, &part, CHUNK, task, &now, error) &&
-           renew(&copy->near, &now, copy->vol->name, error);
+           digests_replace_part(&copy->near, &now, copy->vol->name, error);
 }
 
-static gboolean renew_far(Copy *copy, const CstRange *run, GError **error)
+static gboolean digests_renew_destination(Copy *copy, const CstRange *run, GError **error)
 {
     const CstVolSend part = {.offset = run->offset, .length = run->length};
     g_auto(CstVolDigests) now = {0};
 
-    return ask_far(copy, &part, NULL, &now, error) &&
-           renew(&copy->distant, &now, copy->there->name, error);
+    return query_destination_digests(copy, &part, NULL, &now, error) &&
+           digests_replace_part(&copy->distant, &now, copy->there->name, error);
 }
 
 /* Read the changed runs. All other chunks keep the digests of the snapshot. */
-static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
+static gboolean run_compare_changed(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
     g_autoptr(GArray) runs = cli_changed_runs(&copy->changed, GAP_TOLD);
@@ -393,7 +394,7 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
     copy->read = cli_runs_total(runs);
     cst_task_set_total(task, copy->read / CHUNK * CST_VOL_DIGEST_SIZE);
     for (guint i = 0; i < runs->len; i++)
-        if (!renew_near(copy, &g_array_index(runs, CstRange, i), task, error))
+        if (!digests_renew_source(copy, &g_array_index(runs, CstRange, i), task, error))
             return FALSE;
     return TRUE;
 }
@@ -402,11 +403,11 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
  * Detect writes to the volume since the first query: the second answer must be equal. The answer
  * does not show a write to a chunk that had already changed, but these chunks were read.
  */
-static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error)
+static gboolean check_changes_stable(const Copy *copy, CstTask *task, GError **error)
 {
     g_auto(CliChanged) again = {0};
 
-    if (!ask(copy, task, &again, error))
+    if (!copy_query_changes(copy, task, &again, error))
         return FALSE;
     return cli_changed_equal(&again, &copy->changed) ||
            cst_fail(error, CST_ERROR_BUSY,
@@ -416,32 +417,32 @@ static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error
 }
 
 /* Send the differing runs, and verify that the destination has stored them. */
-static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
+static gboolean run_send_changed(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
     g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, GAP_TOLD);
 
-    if (!send_runs(copy, runs, task, error) || !check_told_again(copy, task, error))
+    if (!send_runs(copy, runs, task, error) || !check_changes_stable(copy, task, error))
         return FALSE;
     for (guint i = 0; i < runs->len; i++)
-        if (!renew_far(copy, &g_array_index(runs, CstRange, i), error))
+        if (!digests_renew_destination(copy, &g_array_index(runs, CstRange, i), error))
             return FALSE;
     return copy_check_is_there(copy, error);
 }
 
-static gboolean send_told(Copy *copy, GError **error)
+static gboolean send_changed_runs(Copy *copy, GError **error)
 {
     CliCtl *ctl = copy->ctl;
     g_autofree char *all = cli_size_text(ctl, copy->capacity);
     g_autofree char *read = NULL;
 
-    if (!cli_run_task(ctl, _("Comparing"), run_compare_told, copy, error))
+    if (!cli_run_task(ctl, _("Comparing"), run_compare_changed, copy, error))
         return FALSE;
     read = cli_size_text(ctl, copy->read);
     if (!ctl->settings.quiet)
         cli_warn(ctl, _("The storage tells what has changed since '%s': %s of %s are read\n"),
                  copy->since, read, all);
-    return cli_run_task(ctl, _("Copying"), run_send_told, copy, error);
+    return cli_run_task(ctl, _("Copying"), run_send_changed, copy, error);
 }
 
 /* --- complete copies -------------------------------------------------------------------------- */
@@ -452,7 +453,7 @@ static gboolean send_whole(Copy *copy, GError **error)
     /* If the source computes no digests, the copy cannot be compared and is sent completely. */
     gboolean done = copy->fresh || !copy->near_can.digests
                         ? cli_run_task(ctl, _("Copying"), run_send_all, copy, error)
-                        : cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
+                        : cli_run_task(ctl, _("Comparing"), run_copy_compare, copy, error) &&
                               cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);
 
     return done && clear_tail(copy, error) &&
@@ -461,7 +462,7 @@ static gboolean send_whole(Copy *copy, GError **error)
 
 gboolean copy_content(Copy *copy, GError **error)
 {
-    g_autofree char *identity = identify(copy, copy->what.snapshot);
+    g_autofree char *identity = copy_snapshot_identity(copy, copy->what.snapshot);
 
     /* Verify first that the existing volume is a copy of this one, and not another disk. */
     if ((copy->update || copy->since) && copy->there_bytes > copy->capacity &&
@@ -469,9 +470,9 @@ gboolean copy_content(Copy *copy, GError **error)
         return FALSE;
     if (copy->since && !cli_run_task(copy->ctl, _("Comparing"), run_check_since, copy, error))
         return FALSE;
-    if (copy->changed.dirty ? !send_told(copy, error) : !send_whole(copy, error))
+    if (copy->changed.dirty ? !send_changed_runs(copy, error) : !send_whole(copy, error))
         return FALSE;
     if (copy->what.snapshot)
-        keep(copy, copy->what.snapshot, identity);
+        copy_cache_digests(copy, copy->what.snapshot, identity);
     return TRUE;
 }

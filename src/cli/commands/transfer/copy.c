@@ -53,7 +53,7 @@ static void copy_clear(Copy *copy)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copy, copy_clear)
 
-static gboolean updates(const Copy *copy)
+static gboolean copy_is_update(const Copy *copy)
 {
     return copy->update || copy->since;
 }
@@ -62,12 +62,12 @@ static gboolean updates(const Copy *copy)
 static gboolean is_patched(const Copy *copy)
 {
     return copy->far_can.patches &&
-           (updates(copy) || !cst_pool_type_info(copy->pool_type)->placed_names);
+           (copy_is_update(copy) || !cst_pool_type_info(copy->pool_type)->placed_names);
 }
 
 /* --- source ----------------------------------------------------------------------------------- */
 
-static gboolean read_options(Copy *copy, const CliArgs *args, GError **error)
+static gboolean read_copy_options(Copy *copy, const CliArgs *args, GError **error)
 {
     copy->update = cli_args_has(args, "update");
     copy->moves = cli_args_has(args, "move");
@@ -98,7 +98,7 @@ static gboolean check_no_snapshots(const Copy *copy, GError **error)
 }
 
 /* Check now that the original can be deleted at the end. */
-static gboolean check_may_go(const Copy *copy, GError **error)
+static gboolean check_original_deletable(const Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
     gboolean dry;
@@ -120,7 +120,7 @@ static gboolean check_may_go(const Copy *copy, GError **error)
  * libvirt's daemons and older cisternds do not support all checks. Refuse options that depend on
  * them.
  */
-static gboolean check_near(const Copy *copy, GError **error)
+static gboolean check_source_abilities(const Copy *copy, GError **error)
 {
     if (copy->what.snapshot && !copy->near_can.sends)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
@@ -137,7 +137,7 @@ static gboolean check_near(const Copy *copy, GError **error)
     return TRUE;
 }
 
-static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
+static gboolean open_copy_source(Copy *copy, const CliArgs *args, GError **error)
 {
     const CstImportHow how = {.note = cli_note, .note_data = copy->ctl};
     CstVolInfo info;
@@ -146,7 +146,8 @@ static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
     if (!copy->vol)
         return FALSE;
     copy->conn = copy->ctl->conn;
-    if (!cst_conn_abilities(copy->conn, &copy->near_can, error) || !check_near(copy, error) ||
+    if (!cst_conn_abilities(copy->conn, &copy->near_can, error) ||
+        !check_source_abilities(copy, error) ||
         !cst_conn_vol_info(copy->conn, copy->vol, FALSE, &info, error))
         return FALSE;
     copy->content = cli_vol_content_open(copy->conn, copy->vol, copy->name, &how, error);
@@ -154,12 +155,12 @@ static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
         return FALSE;
     copy->capacity = info.capacity;
     copy->allocation = info.allocation;
-    return check_may_go(copy, error);
+    return check_original_deletable(copy, error);
 }
 
 /* --- destination ------------------------------------------------------------------------------ */
 
-static gboolean reach(Copy *copy, GError **error)
+static gboolean connect_destination(Copy *copy, GError **error)
 {
     const CstConnOptions options = {.must_exist = TRUE, .unattended = copy->ctl->background >= 0};
 
@@ -171,7 +172,7 @@ static gboolean reach(Copy *copy, GError **error)
            cst_conn_set_dry_run(copy->far, copy->ctl->settings.dry_run, error);
 }
 
-static gboolean find_type(Copy *copy, GError **error)
+static gboolean find_destination_type(Copy *copy, GError **error)
 {
     g_autofree char *xml = cst_conn_pool_xml(copy->far, copy->pool, 0, error);
     g_autofree char *name = xml ? cli_xml_text(xml, "/pool/@type") : NULL;
@@ -183,21 +184,21 @@ static gboolean find_type(Copy *copy, GError **error)
                     copy->pool->name, copy->to);
 }
 
-static gboolean find_pool(Copy *copy, GError **error)
+static gboolean find_destination_pool(Copy *copy, GError **error)
 {
     CstPoolInfo info;
     uint64_t wanted;
 
     copy->pool =
         cst_conn_pool_by_name(copy->far, copy->new_pool ? copy->new_pool : copy->vol->pool, error);
-    if (!copy->pool || !find_type(copy, error) ||
+    if (!copy->pool || !find_destination_type(copy, error) ||
         !cst_conn_pool_info(copy->far, copy->pool, &info, error))
         return FALSE;
     if (info.state == CST_POOL_INACTIVE)
         return cst_fail(error, CST_ERROR_STATE, _("pool '%s' at '%s' is not active"),
                         copy->pool->name, copy->to);
     wanted = is_patched(copy) ? copy->allocation : copy_peer_space(copy);
-    return info.available >= wanted || updates(copy) ||
+    return info.available >= wanted || copy_is_update(copy) ||
            cst_fail(error, CST_ERROR_NO_SPACE,
                     _("pool '%s' at '%s' has %" PRIu64 " bytes left, and vol %s takes %" PRIu64),
                     copy->pool->name, copy->to, info.available, copy->name, wanted);
@@ -231,7 +232,7 @@ static gboolean is_rounded(const Copy *copy)
            copy->there_bytes - copy->capacity <= COPY_EXTENT_MAX;
 }
 
-static gboolean check_size(Copy *copy, const char *name, GError **error)
+static gboolean check_destination_size(Copy *copy, const char *name, GError **error)
 {
     CstVolInfo info;
 
@@ -246,7 +247,8 @@ static gboolean check_size(Copy *copy, const char *name, GError **error)
 }
 
 /* Find a volume. If it does not exist, *ret_vol is NULL and no error is set. */
-static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol, GError **error)
+static gboolean find_destination_vol(const Copy *copy, const char *name, CstVolRef **ret_vol,
+                                     GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -257,7 +259,7 @@ static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol
     return FALSE;
 }
 
-static gboolean refuse_existing(const Copy *copy, GError **error)
+static gboolean fail_destination_exists(const Copy *copy, GError **error)
 {
     g_autofree char *command = copy_delete_command(copy);
 
@@ -274,31 +276,31 @@ static gboolean refuse_existing(const Copy *copy, GError **error)
 }
 
 /* Find the existing copy that is updated, or an interrupted copy that is continued. */
-static gboolean look_at_target(Copy *copy, GError **error)
+static gboolean find_existing_copy(Copy *copy, GError **error)
 {
     g_autoptr(CstVolRef) done = NULL;
 
-    if (updates(copy) && !copy->far_can.patches)
+    if (copy_is_update(copy) && !copy->far_can.patches)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("what serves '%s' is libvirt's, or an older cisternd: to bring a copy up "
                           "to date needs a cisternd of this version there; a new copy does not"),
                         copy->to);
-    if (!look_for(copy, copy->new_name, &done, error))
+    if (!find_destination_vol(copy, copy->new_name, &done, error))
         return FALSE;
-    if (updates(copy) && !done)
+    if (copy_is_update(copy) && !done)
         return cst_fail(error, CST_ERROR_NO_VOL,
                         _("pool '%s' at '%s' has no vol '%s' to bring up to date"),
                         copy->pool->name, copy->to, copy->new_name);
-    if (!updates(copy) && done)
-        return refuse_existing(copy, error);
-    if (updates(copy)) {
+    if (!copy_is_update(copy) && done)
+        return fail_destination_exists(copy, error);
+    if (copy_is_update(copy)) {
         copy->there = g_steal_pointer(&done);
-        return check_size(copy, copy->new_name, error);
+        return check_destination_size(copy, copy->new_name, error);
     }
     if (!is_patched(copy))
         return TRUE;
-    return look_for(copy, copy->partial, &copy->there, error) &&
-           (!copy->there || check_size(copy, copy->partial, error));
+    return find_destination_vol(copy, copy->partial, &copy->there, error) &&
+           (!copy->there || check_destination_size(copy, copy->partial, error));
 }
 
 static gboolean make_partial(Copy *copy, GError **error)
@@ -309,7 +311,7 @@ static gboolean make_partial(Copy *copy, GError **error)
         return FALSE;
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
     copy->fresh = TRUE;
-    return copy->there && check_size(copy, copy->partial, error);
+    return copy->there && check_destination_size(copy, copy->partial, error);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -317,7 +319,7 @@ static gboolean make_partial(Copy *copy, GError **error)
 /* Rename the complete copy to its final name. */
 static gboolean name_copy(const Copy *copy, GError **error)
 {
-    return updates(copy) ||
+    return copy_is_update(copy) ||
            cst_conn_vol_rename(copy->far, copy->there, copy->new_name, NULL, error);
 }
 
@@ -330,39 +332,40 @@ static gboolean run_fetch(CstTask *task, gpointer data, GError **error)
  * Fetch an image that the source's server can only send as a file. Its content may have another
  * size than the server has reported.
  */
-static gboolean fetch(Copy *copy, GError **error)
+static gboolean fetch_source_image(Copy *copy, GError **error)
 {
     if (!cli_vol_content_is_fetched(copy->content))
         return TRUE;
     if (!cli_run_task(copy->ctl, _("Fetching"), run_fetch, copy, error))
         return FALSE;
     copy->capacity = cli_vol_content_capacity(copy->content);
-    return !copy->there || check_size(copy, copy->there->name, error);
+    return !copy->there || check_destination_size(copy, copy->there->name, error);
 }
 
 static gboolean patch_copy(Copy *copy, GError **error)
 {
     if (copy->there ? !cst_may_change(error) : !make_partial(copy, error))
         return FALSE;
-    if (!copy->fresh && !updates(copy) && !copy->ctl->settings.quiet)
+    if (!copy->fresh && !copy_is_update(copy) && !copy->ctl->settings.quiet)
         cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
     return copy_content(copy, error) && name_copy(copy, error);
 }
 
-static gboolean make_copy(Copy *copy, GError **error)
+static gboolean copy_transfer_vol(Copy *copy, GError **error)
 {
-    if (updates(copy) && !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"),
-                                      copy->new_name, copy->to))
+    if (copy_is_update(copy) &&
+        !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"), copy->new_name,
+                     copy->to))
         return FALSE;
     return cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) &&
-           fetch(copy, error) &&
+           fetch_source_image(copy, error) &&
            (is_patched(copy) ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
 
 /* Parse the destination. Its pool is given by name only. */
-static gboolean read_place(Copy *copy, const CliArgs *args, GError **error)
+static gboolean read_copy_place(Copy *copy, const CliArgs *args, GError **error)
 {
     const char *word, *pool, *name;
 
@@ -379,17 +382,17 @@ static gboolean read_place(Copy *copy, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)
+static gboolean copy_prepare(Copy *copy, const CliArgs *args, GError **error)
 {
-    if (!read_options(copy, args, error) || !look_at_source(copy, args, error) ||
-        !read_place(copy, args, error))
+    if (!read_copy_options(copy, args, error) || !open_copy_source(copy, args, error) ||
+        !read_copy_place(copy, args, error))
         return FALSE;
     copy->partial = g_strconcat(copy->new_name, PARTIAL, NULL);
     cli_plan(copy->ctl,
              copy->moves ? _("Would move vol %s to '%s'") : _("Would copy vol %s to '%s'"),
              copy->name, copy->to);
-    return reach(copy, error) && find_pool(copy, error) && look_at_target(copy, error) &&
-           (copy->there || choose_format(copy, error)) &&
+    return connect_destination(copy, error) && find_destination_pool(copy, error) &&
+           find_existing_copy(copy, error) && (copy->there || choose_format(copy, error)) &&
            (is_patched(copy) || copy_check_peer(copy, error));
 }
 
@@ -397,7 +400,7 @@ static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Copy) copy = {.ctl = ctl};
 
-    if (!prepare(&copy, args, error) || !make_copy(&copy, error)) {
+    if (!copy_prepare(&copy, args, error) || !copy_transfer_vol(&copy, error)) {
         if (copy.fresh && copy.there && !ctl->settings.dry_run)
             cli_hint(ctl, _("the same command goes on with '%s' at '%s'"), copy.partial, copy.to);
         return copy.name && copy.to

@@ -128,8 +128,8 @@ static gboolean read_checksum(const CliArgs *args, Export *export, GError **erro
     return TRUE;
 }
 
-static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export, gboolean *ret_help,
-                               GError **error)
+static gboolean export_read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
+                                      gboolean *ret_help, GError **error)
 {
     g_autofree char *base = NULL;
 
@@ -188,7 +188,7 @@ static gboolean keep_sector_size(CliCtl *ctl, const CliArgs *args, Export *expor
 /* --- target ----------------------------------------------------------------------------------- */
 
 /* An image that is not written sequentially needs a temporary file. */
-static gboolean open_spool(CliCtl *ctl, Export *export, GError **error)
+static gboolean export_open_spool(CliCtl *ctl, Export *export, GError **error)
 {
     const char *dir = cst_spool_dir(NULL);
     int fd = cst_spool_open(dir);
@@ -206,18 +206,18 @@ static gboolean open_spool(CliCtl *ctl, Export *export, GError **error)
     return TRUE;
 }
 
-static gboolean open_stdout(CliCtl *ctl, Export *export, GError **error)
+static gboolean export_open_stdout(CliCtl *ctl, Export *export, GError **error)
 {
     ctl->out_is_data = !ctl->settings.dry_run;
     if (isatty(fileno(ctl->out)) && ctl->out_is_data)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("an image is nothing for a terminal; send it to a file or a pipe"));
     return (export->format && cst_image_format_is_plain(export->format)) ||
-           open_spool(ctl, export, error);
+           export_open_spool(ctl, export, error);
 }
 
 /* An image has no defined length on a device, so only raw content can have a checksum. */
-static gboolean check_device(const Export *export, GError **error)
+static gboolean export_check_device(const Export *export, GError **error)
 {
     if (!export->format)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -244,7 +244,8 @@ static gboolean confirm_checksum(CliCtl *ctl, Export *export, GError **error)
            cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), export->checksum_path);
 }
 
-static gboolean give_content(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+static gboolean export_give_content(CstPieceFunc piece, gpointer piece_data, gpointer data,
+                                    GError **error)
 {
     const Export *export = data;
     const CstConnSink sink = {.piece = piece, .data = piece_data};
@@ -272,7 +273,7 @@ static uint64_t content_size(const Export *export, uint64_t capacity)
 }
 
 /* Skip the check with compression, because the compressed size is unknown. */
-static gboolean check_room(const Export *export, GError **error)
+static gboolean export_check_room(const Export *export, GError **error)
 {
     CstImageCreate create = export->options.create;
     CliRoomCopy copy = {.name = export->path, .user = (gpointer) export};
@@ -285,7 +286,7 @@ static gboolean check_room(const Export *export, GError **error)
         return FALSE;
     copy.data = info.capacity;
     if (create.preallocation != CST_PREALLOC_FALLOC && create.preallocation != CST_PREALLOC_FULL) {
-        copy.give = give_content;
+        copy.give = export_give_content;
         copy.data = content_size(export, info.capacity);
     }
     return cli_room_check_file(&copy, error);
@@ -294,8 +295,8 @@ static gboolean check_room(const Export *export, GError **error)
 static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
 {
     if (export->to_stdout)
-        return open_stdout(ctl, export, error);
-    if (!check_room(export, error) ||
+        return export_open_stdout(ctl, export, error);
+    if (!export_check_room(export, error) ||
         !cli_image_target_open(ctl, export->path, &export->target, error) ||
         !confirm_checksum(ctl, export, error))
         return FALSE;
@@ -303,14 +304,14 @@ static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
     export->target.most &= cli_vol_copy_mode(ctl, export->vol);
     if (export->target.dir)
         export->flags |= CST_CONVERT_TARGET_ZERO;
-    else if (!ctl->settings.dry_run && !check_device(export, error))
+    else if (!ctl->settings.dry_run && !export_check_device(export, error))
         return FALSE;
     return TRUE;
 }
 
 /* --- transfer --------------------------------------------------------------------------------- */
 
-static gboolean write_image(CstBlob *content, gpointer data, GError **error)
+static gboolean export_write_image(CstBlob *content, gpointer data, GError **error)
 {
     Export *export = data;
     CstImageCreate *create = &export->options.create;
@@ -326,14 +327,14 @@ static gboolean write_image(CstBlob *content, gpointer data, GError **error)
                              error);
 }
 
-static gboolean begin(uint64_t capacity, gpointer data, GError **error)
+static gboolean export_begin_content(uint64_t capacity, gpointer data, GError **error)
 {
     Export *export = data;
 
     cst_task_set_total(export->task, capacity);
     if (!cst_may_change(error))
         return FALSE;
-    export->writer = cli_image_writer_new(export->name, capacity, write_image, export);
+    export->writer = cli_image_writer_new(export->name, capacity, export_write_image, export);
     return TRUE;
 }
 
@@ -361,7 +362,7 @@ static gboolean add_checksum(Export *export, GError **error)
 static gboolean run_export(CstTask *task, gpointer data, GError **error)
 {
     Export *export = data;
-    const CstConnSink sink = {begin, give_piece, export};
+    const CstConnSink sink = {export_begin_content, give_piece, export};
     gboolean sent;
 
     export->task = task;
@@ -412,7 +413,7 @@ static gboolean write_checksum(const Export *export, GError **error)
                              export->checksum_replaces || export->target.replace, error);
 }
 
-static gboolean commit(const CliCtl *ctl, Export *export, GError **error)
+static gboolean export_commit_target(const CliCtl *ctl, Export *export, GError **error)
 {
     if (export->to_stdout)
         return !export->to || copy_out(export, ctl->out, error);
@@ -426,7 +427,7 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
     gboolean help, plain;
     unsigned sector_size;
 
-    if (!read_arguments(ctl, args, &export, &help, error))
+    if (!export_read_arguments(ctl, args, &export, &help, error))
         return FALSE;
     if (help)
         return TRUE;
@@ -440,7 +441,7 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     plain = export.to_stdout && !export.to && !ctl->settings.dry_run;
     if (!cli_run_task(ctl, _("Exporting"), plain ? run_send : run_export, &export, error) ||
-        !commit(ctl, &export, error))
+        !export_commit_target(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
     cli_vol_warn_of(ctl, export.name, writers);
     if (sector_size != CST_SECTOR_SIZE)

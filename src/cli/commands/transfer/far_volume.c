@@ -11,8 +11,8 @@ struct CliFarVolume {
     CliVolContent *content;
 };
 
-static gboolean look_at(CliFarVolume *far, const CliCtl *ctl, const char *uri, const char *source,
-                        const CstImportHow *how, GError **error)
+static gboolean remote_volume_open(CliFarVolume *far, const CliCtl *ctl, const char *uri,
+                                   const char *source, const CstImportHow *how, GError **error)
 {
     const CstConnOptions options = {.must_exist = TRUE, .unattended = ctl->background >= 0};
     const char *name = cli_full_name(source);
@@ -38,7 +38,7 @@ CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char
 {
     g_autoptr(CliFarVolume) far = g_new0(CliFarVolume, 1);
 
-    return look_at(far, ctl, uri, source, how, error) ? g_steal_pointer(&far) : NULL;
+    return remote_volume_open(far, ctl, uri, source, how, error) ? g_steal_pointer(&far) : NULL;
 }
 
 void cli_far_volume_free(CliFarVolume *far)

@@ -158,8 +158,8 @@ static gboolean give_disks(CstPieceFunc piece, gpointer piece_data, gpointer dat
 }
 
 /* Check the space for all disks together. The service checks the space for preallocation. */
-static gboolean check_room(const Importing *importing, CstImport *import, CstTask *task,
-                           GError **error)
+static gboolean import_check_room(const Importing *importing, CstImport *import, CstTask *task,
+                                  GError **error)
 {
     CliRoomCopy copy = {.name = importing->name, .give = give_disks, .user = import, .task = task};
 
@@ -191,7 +191,7 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
         total += cst_import_capacity(import, i);
     }
     cli_plan_lines(importing->ctl, plan->str);
-    if (!check_room(importing, import, task, error))
+    if (!import_check_room(importing, import, task, error))
         return FALSE;
     /* The unpacked bytes are done. The content of all disks is still to be sent. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
@@ -201,7 +201,8 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-static gboolean give_far(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+static gboolean give_remote_content(CstPieceFunc piece, gpointer piece_data, gpointer data,
+                                    GError **error)
 {
     g_autoptr(CstTask) own = cst_task_new(); /* the import's task counts only the copy */
 
@@ -229,7 +230,7 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
     if (!cli_room_check_pool(importing->ctl->conn, importing->pool,
                              &(CliRoomCopy){.name = importing->name,
                                             .data = size,
-                                            .give = give_far,
+                                            .give = give_remote_content,
                                             .user = content,
                                             .task = task},
                              error))
@@ -265,7 +266,8 @@ static gboolean check_stdin(const CliArgs *args, const char *source, GError **er
                       "file first"));
 }
 
-static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *importing, GError **error)
+static gboolean read_import_options(CliCtl *ctl, const CliArgs *args, Importing *importing,
+                                    GError **error)
 {
     CstImportHow *how = &importing->how;
     const char *resize;
@@ -350,7 +352,7 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     const CstVolRef *vol;
 
     if (!cli_vol_new(ctl, args, "newname", "pool", &place, error) ||
-        !read_options(ctl, args, &importing, error))
+        !read_import_options(ctl, args, &importing, error))
         return FALSE;
     pool = place.pool;
     importing.name = place.name;

@@ -21,7 +21,7 @@
 #include <base/units.h>
 
 /* Return: NULL if this user has no cache directory. */
-static char *path_of(const CstVolRef *vol)
+static char *known_digests_path(const CstVolRef *vol)
 {
     g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, vol->key, -1);
     g_autofree char *dir = cst_place_cache_dir("digests");
@@ -57,7 +57,7 @@ gboolean known_load(const CstVolRef *vol, const char *identity, uint64_t capacit
 {
     g_autoptr(GByteArray) head = head_of(vol, identity, capacity, chunk);
     uint64_t count = cst_div_up(capacity, chunk) * CST_VOL_DIGEST_SIZE;
-    g_autofree char *path = path_of(vol);
+    g_autofree char *path = known_digests_path(vol);
     g_autofree char *content = NULL;
     uint8_t digest[CST_DIGEST_BYTES];
     const uint8_t *at;
@@ -79,7 +79,7 @@ gboolean known_load(const CstVolRef *vol, const char *identity, uint64_t capacit
 void known_save(const CstVolRef *vol, const char *identity, const CstVolDigests *digests)
 {
     g_autoptr(GByteArray) content = head_of(vol, identity, digests->capacity, digests->chunk);
-    g_autofree char *path = path_of(vol);
+    g_autofree char *path = known_digests_path(vol);
     uint8_t digest[CST_DIGEST_BYTES];
 
     if (identity[0] == '\0' || !path)

@@ -46,7 +46,7 @@ typedef struct {
     CstVolDigests digests[2];
 } Check;
 
-static void side_clear(Side *side)
+static void migrate_side_clear(Side *side)
 {
     g_clear_pointer(&side->vol, cst_vol_ref_free);
     g_free(side->pool_xml);
@@ -56,8 +56,8 @@ static void side_clear(Side *side)
 
 static void check_clear(Check *check)
 {
-    side_clear(&check->here);
-    side_clear(&check->there);
+    migrate_side_clear(&check->here);
+    migrate_side_clear(&check->there);
     cst_conn_free(check->far);
     cli_table_free(check->table);
     for (guint i = 0; i < G_N_ELEMENTS(check->digests); i++)
@@ -74,8 +74,8 @@ static const CliColumn columns[] = {
     {N_("Result"), "result", CLI_CELL_WORD, NULL, 0},
 };
 
-static void add_row(Check *check, const char *what, const char *here, const char *there,
-                    gboolean good)
+static void migrate_add_row(Check *check, const char *what, const char *here, const char *there,
+                            gboolean good)
 {
     cli_table_add_word(check->table, what);
     cli_table_add_text(check->table, here);
@@ -87,7 +87,7 @@ static void add_row(Check *check, const char *what, const char *here, const char
 /* Compare two values. Two missing values are equal. */
 static void compare_texts(Check *check, const char *what, const char *here, const char *there)
 {
-    add_row(check, what, here, there, g_strcmp0(here, there) == 0);
+    migrate_add_row(check, what, here, there, g_strcmp0(here, there) == 0);
 }
 
 static void compare_xml(Check *check, const char *what, const char *here, const char *there,
@@ -102,7 +102,7 @@ static void compare_xml(Check *check, const char *what, const char *here, const 
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-static gboolean look(Side *side, const CstPoolRef *pool, GError **error)
+static gboolean migrate_side_read(Side *side, const CstPoolRef *pool, GError **error)
 {
     side->pool_xml = cst_conn_pool_xml(side->conn, pool, 0, error);
     side->vol_xml = side->pool_xml ? cst_conn_vol_xml(side->conn, side->vol, 0, error) : NULL;
@@ -110,7 +110,7 @@ static gboolean look(Side *side, const CstPoolRef *pool, GError **error)
     return side->path != NULL;
 }
 
-static gboolean look_here(Check *check, const CliArgs *args, GError **error)
+static gboolean migrate_read_source(Check *check, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
 
@@ -119,14 +119,14 @@ static gboolean look_here(Check *check, const CliArgs *args, GError **error)
         return FALSE;
     check->here.conn = check->ctl->conn;
     pool = cst_conn_pool_of_vol(check->here.conn, check->here.vol, error);
-    return pool && look(&check->here, pool, error);
+    return pool && migrate_side_read(&check->here, pool, error);
 }
 
 /*
  * Find the volume by its path, because the machine's definition has the path. A missing volume is a
  * row, and not an error.
  */
-static gboolean look_there(Check *check, const char *uri, GError **error)
+static gboolean migrate_read_destination(Check *check, const char *uri, GError **error)
 {
     const CstConnOptions options = {.must_exist = TRUE};
     g_autoptr(CstPoolRef) pool = NULL;
@@ -137,11 +137,11 @@ static gboolean look_there(Check *check, const char *uri, GError **error)
         return FALSE;
     check->there.vol = cst_conn_vol_by_path(check->far, check->here.path, &why);
     if (!check->there.vol) {
-        add_row(check, N_("path"), check->here.path, why->message, FALSE);
+        migrate_add_row(check, N_("path"), check->here.path, why->message, FALSE);
         return TRUE;
     }
     pool = cst_conn_pool_of_vol(check->far, check->there.vol, error);
-    return pool && look(&check->there, pool, error);
+    return pool && migrate_side_read(&check->there, pool, error);
 }
 
 static void compare_definitions(Check *check)
@@ -181,7 +181,7 @@ static void compare_base(Check *check)
     g_autoptr(CstVolRef) vol = base ? cst_conn_vol_by_path(check->far, base, NULL) : NULL;
 
     if (base)
-        add_row(check, N_("base there"), base, vol ? base : NULL, vol != NULL);
+        migrate_add_row(check, N_("base there"), base, vol ? base : NULL, vol != NULL);
 }
 
 /* Check that the volume is unused at the other host. The machine uses it on this host. */
@@ -193,7 +193,7 @@ static void compare_holders(Check *check)
     if (!holders)
         cli_note(_("the server there does not tell who has the vol open"), check->ctl);
     else
-        add_row(check, N_("open there"), NULL, first ? first->what : NULL, first == NULL);
+        migrate_add_row(check, N_("open there"), NULL, first ? first->what : NULL, first == NULL);
 }
 
 /* --- content ---------------------------------------------------------------------------------- */
@@ -227,7 +227,8 @@ static gboolean run_sample(CstTask *task, gpointer data, GError **error)
     if (!read_sample(&check->here, mine, &len, error) ||
         !read_sample(&check->there, its, &other, error))
         return FALSE;
-    add_row(check, N_("first bytes"), NULL, NULL, len == other && memcmp(mine, its, len) == 0);
+    migrate_add_row(check, N_("first bytes"), NULL, NULL,
+                    len == other && memcmp(mine, its, len) == 0);
     return TRUE;
 }
 
@@ -252,11 +253,11 @@ static gboolean run_full(CstTask *task, gpointer data, GError **error)
         return FALSE;
     if (check->digests[0].capacity == check->digests[1].capacity)
         runs = chunks_compare(&check->digests[0], &check->digests[1], 0);
-    add_row(check, N_("content"), NULL, NULL, runs && runs->len == 0);
+    migrate_add_row(check, N_("content"), NULL, NULL, runs && runs->len == 0);
     return TRUE;
 }
 
-static gboolean compare_content(Check *check, const CliArgs *args, GError **error)
+static gboolean migrate_compare_content(Check *check, const CliArgs *args, GError **error)
 {
     return cli_run_task(check->ctl, _("Comparing"),
                         cli_args_has(args, "full") ? run_full : run_sample, check, error);
@@ -271,16 +272,16 @@ static gboolean cmd_migrate(CliCtl *ctl, const CliArgs *args, GError **error)
     const char *uri;
 
     if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error) ||
-        !cli_args_string(args, "to", &uri, error) || !look_here(&check, args, error))
+        !cli_args_string(args, "to", &uri, error) || !migrate_read_source(&check, args, error))
         return FALSE;
     check.table = cli_table_new(columns, G_N_ELEMENTS(columns));
-    if (!look_there(&check, uri, error))
+    if (!migrate_read_destination(&check, uri, error))
         return FALSE;
     if (check.there.vol) {
         compare_definitions(&check);
         compare_base(&check);
         compare_holders(&check);
-        if (!compare_content(&check, args, error))
+        if (!migrate_compare_content(&check, args, error))
             return FALSE;
     }
     cli_view_print(ctl, &view, check.table, "checks");
@@ -290,7 +291,7 @@ static gboolean cmd_migrate(CliCtl *ctl, const CliArgs *args, GError **error)
                     check.here.vol->name, uri, check.failed);
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_migrate_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
@@ -303,7 +304,7 @@ static const CliOption migrate_options[] = {
      .help = N_("connection URI of the daemon on the other host")},
     POOL,
     CLI_SWITCH("full", N_("compare all of the content, of a vol that nobody writes to")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_migrate_columns),
     {0},
 };
 

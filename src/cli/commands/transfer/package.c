@@ -65,7 +65,7 @@ typedef struct {
 G_STATIC_ASSERT(sizeof(TarHeader) == BLOCK);
 
 /* Write a size of more than eleven octal digits in binary, as GNU tar and libarchive do. */
-static void set_size(TarHeader *header, uint64_t size)
+static void ova_tar_set_size(TarHeader *header, uint64_t size)
 {
     if (size < UINT64_C(1) << 33) {
         g_snprintf(header->size, sizeof(header->size), "%011" PRIo64, size);
@@ -78,8 +78,8 @@ static void set_size(TarHeader *header, uint64_t size)
     }
 }
 
-static gboolean put_header(CstBlob *to, uint64_t at, const char *name, uint64_t size,
-                           GError **error)
+static gboolean ova_tar_put_header(CstBlob *to, uint64_t at, const char *name, uint64_t size,
+                                   GError **error)
 {
     TarHeader header = {.type = '0', .magic = "ustar", .version = {'0', '0'}};
     const uint8_t *bytes = (const uint8_t *)&header;
@@ -90,7 +90,7 @@ static gboolean put_header(CstBlob *to, uint64_t at, const char *name, uint64_t 
     g_strlcpy(header.mode, "0000644", sizeof(header.mode));
     g_strlcpy(header.uid, "0000000", sizeof(header.uid));
     g_strlcpy(header.gid, "0000000", sizeof(header.gid));
-    set_size(&header, size);
+    ova_tar_set_size(&header, size);
     g_snprintf(header.mtime, sizeof(header.mtime), "%011" PRIo64,
                (uint64_t)(g_get_real_time() / G_USEC_PER_SEC));
     memset(header.sum, ' ', sizeof(header.sum));
@@ -180,7 +180,7 @@ static gboolean put_descriptor(CstBlob *to, const char *name, const char *disk_n
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is too long a name for an OVA"), name);
     memset(room, '\n', sizeof(room));
     memcpy(room, text, len);
-    return put_header(to, 0, file_name, OVF_ROOM, error) &&
+    return ova_tar_put_header(to, 0, file_name, OVF_ROOM, error) &&
            cst_blob_pwrite(to, room, sizeof(room), BLOCK, error);
 }
 
@@ -204,7 +204,7 @@ static gboolean put_manifest(CstBlob *to, uint64_t at, const char *name, const c
     padded = (len + BLOCK - 1) / BLOCK * BLOCK + 2 * BLOCK;
     blocks = g_malloc0(padded);
     memcpy(blocks, text, len);
-    return put_header(to, at, file_name, len, error) &&
+    return ova_tar_put_header(to, at, file_name, len, error) &&
            cst_blob_pwrite(to, blocks, padded, at + BLOCK, error);
 }
 
@@ -218,7 +218,7 @@ static gboolean put_disk(CstBlob *disk, CstBlob *to, const char *disk_name, uint
     return vmdk && cst_image_convert(disk, image, vmdk, NULL, CST_CONVERT_COMPRESS, NULL, error) &&
            cst_blob_get_size(image, ret_size, error) &&
            cst_blob_pwrite(image, zeroes, (size_t)(-*ret_size % BLOCK), *ret_size, error) &&
-           put_header(to, DISK_AT - BLOCK, disk_name, *ret_size, error);
+           ova_tar_put_header(to, DISK_AT - BLOCK, disk_name, *ret_size, error);
 }
 
 gboolean cli_package_write(CstBlob *disk, CstBlob *to, const char *name, GError **error)

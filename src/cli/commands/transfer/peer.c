@@ -90,7 +90,7 @@ char *copy_delete_command(const Copy *copy)
 
 /* --- image file ------------------------------------------------------------------------------- */
 
-static gboolean open_spool(Peer *peer, GError **error)
+static gboolean peer_open_spool(Peer *peer, GError **error)
 {
     const char *dir = cst_spool_dir(NULL);
     int fd = cst_spool_open(dir);
@@ -111,7 +111,7 @@ static gboolean open_spool(Peer *peer, GError **error)
                     dir, room, peer->copy->name, peer->copy->allocation);
 }
 
-static gboolean write_image(CstBlob *content, gpointer data, GError **error)
+static gboolean peer_write_image(CstBlob *content, gpointer data, GError **error)
 {
     const Peer *peer = data;
 
@@ -126,10 +126,10 @@ static gboolean run_make_image(CstTask *task, gpointer data, GError **error)
     CliImageWriter *writer;
     gboolean sent;
 
-    if (!open_spool(peer, error))
+    if (!peer_open_spool(peer, error))
         return FALSE;
     cst_task_set_total(task, copy->capacity);
-    writer = cli_image_writer_new(copy->name, copy->capacity, write_image, peer);
+    writer = cli_image_writer_new(copy->name, copy->capacity, peer_write_image, peer);
     sent =
         cli_vol_content_send(copy->content, &copy->what, cli_image_writer_put, writer, task, error);
     return cli_image_writer_end(writer, sent, error) &&
@@ -154,7 +154,7 @@ char *copy_document(const Copy *copy, const char *name, GError **error)
  * image file created by the server). Zeroes follow the content up to its end, so that all former
  * bytes are replaced.
  */
-static gboolean measure(Peer *peer, GError **error)
+static gboolean peer_set_length(Peer *peer, GError **error)
 {
     const Copy *copy = peer->copy;
     uint64_t size;
@@ -182,7 +182,7 @@ static gboolean make_vol(Peer *peer, GError **error)
     if (!peer->format)
         peer->length = copy->capacity;
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
-    return copy->there && measure(peer, error);
+    return copy->there && peer_set_length(peer, error);
 }
 
 static gboolean pass_zeroes(Copy *copy, uint64_t length, GError **error)
@@ -232,7 +232,7 @@ static gboolean pass_content(const Peer *peer, CstTask *task, GError **error)
            (tail == 0 || copy_pass_piece(NULL, 0, tail, copy, error));
 }
 
-static gboolean run_upload(CstTask *task, gpointer data, GError **error)
+static gboolean run_peer_upload(CstTask *task, gpointer data, GError **error)
 {
     const Peer *peer = data;
     Copy *copy = peer->copy;
@@ -323,7 +323,7 @@ static gboolean digest_back(Peer *peer, CstTask *task, GError **error)
  * Get the digests from the server. If the volume is larger than the sent bytes, read it back
  * instead, because the bytes after them must be checked.
  */
-static gboolean digest_there(Peer *peer, CstTask *task, GError **error)
+static gboolean digest_remote_vol(Peer *peer, CstTask *task, GError **error)
 {
     Copy *copy = peer->copy;
 
@@ -337,10 +337,10 @@ static gboolean digest_there(Peer *peer, CstTask *task, GError **error)
     return digest_back(peer, task, error);
 }
 
-static gboolean run_prove(CstTask *task, gpointer data, GError **error)
+static gboolean run_verify_copy(CstTask *task, gpointer data, GError **error)
 {
     Peer *peer = data;
-    gboolean told = peer->copy->far_can.digests ? digest_there(peer, task, error)
+    gboolean told = peer->copy->far_can.digests ? digest_remote_vol(peer, task, error)
                                                 : digest_back(peer, task, error);
 
     return told && copy_check_is_there(peer->copy, error);
@@ -348,7 +348,7 @@ static gboolean run_prove(CstTask *task, gpointer data, GError **error)
 
 /* --- all steps -------------------------------------------------------------------------------- */
 
-static gboolean make_and_prove(Peer *peer, GError **error)
+static gboolean make_and_verify(Peer *peer, GError **error)
 {
     const Copy *copy = peer->copy;
     CliCtl *ctl = copy->ctl;
@@ -358,8 +358,9 @@ static gboolean make_and_prove(Peer *peer, GError **error)
         made = cli_run_task(ctl, _("Copying"), run_give, peer, error);
     else
         made = (!peer->format || cli_run_task(ctl, _("Converting"), run_make_image, peer, error)) &&
-               make_vol(peer, error) && cli_run_task(ctl, _("Copying"), run_upload, peer, error);
-    return made && cli_run_task(ctl, _("Verifying"), run_prove, peer, error);
+               make_vol(peer, error) &&
+               cli_run_task(ctl, _("Copying"), run_peer_upload, peer, error);
+    return made && cli_run_task(ctl, _("Verifying"), run_verify_copy, peer, error);
 }
 
 static void hint_at_rest(const Copy *copy)
@@ -374,19 +375,19 @@ static void hint_at_rest(const Copy *copy)
 }
 
 /* Return: TRUE if the answer of the server was lost, so that its state is unknown. */
-static gboolean is_lost(const GError *why)
+static gboolean is_answer_lost(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE) ||
            g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT);
 }
 
-static void take_back(const Copy *copy, const GError *why)
+static void delete_failed_copy(const Copy *copy, const GError *why)
 {
     g_autoptr(GError) stays = NULL;
 
     if (copy->there
             ? !cst_conn_vol_delete(copy->far, copy->there, CST_VOL_DELETE_AT_ONCE, NULL, &stays)
-            : is_lost(why))
+            : is_answer_lost(why))
         hint_at_rest(copy);
     else if (copy->there)
         cli_hint(copy->ctl, _("nothing of it is left at '%s', and the copy begins anew"), copy->to);
@@ -406,9 +407,9 @@ gboolean copy_to_peer(Copy *copy, GError **error)
         return FALSE;
     /* Defer interrupts, also between two tasks, until a failed copy was deleted. */
     cli_interrupt_begin();
-    done = make_and_prove(&peer, &why);
+    done = make_and_verify(&peer, &why);
     if (!done)
-        take_back(copy, why);
+        delete_failed_copy(copy, why);
     cli_interrupt_end();
     chunks_clear(&peer.back);
     if (peer.image)

@@ -58,7 +58,7 @@ gboolean cli_vol_content_is_fetched(const CliVolContent *content)
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* Devices are raw, even if their documents report a format. */
-static gboolean find_format(CliVolContent *content, GError **error)
+static gboolean vol_content_find_format(CliVolContent *content, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(content->conn, content->vol, error);
     g_autofree char *pool_xml = pool ? cst_conn_pool_xml(content->conn, pool, 0, error) : NULL;
@@ -78,7 +78,7 @@ static gboolean find_format(CliVolContent *content, GError **error)
     return TRUE;
 }
 
-static gboolean check_readable(const CliVolContent *content, GError **error)
+static gboolean vol_content_check_readable(const CliVolContent *content, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(content->format, NULL);
 
@@ -101,10 +101,10 @@ static gboolean choose_way(CliVolContent *content, GError **error)
                                  _("--source-format is for images; this server gives what is in "
                                    "them"));
     content->format = g_strdup(content->how.format);
-    if (!said && !find_format(content, error))
+    if (!said && !vol_content_find_format(content, error))
         return FALSE;
     content->way = !content->format || cst_image_name_is_plain(content->format) ? STORED : IMAGE;
-    return content->way == STORED || check_readable(content, error);
+    return content->way == STORED || vol_content_check_readable(content, error);
 }
 
 static void note_writers(const CliVolContent *content)
@@ -150,8 +150,8 @@ typedef struct {
 } Fetching;
 
 /* Store a piece, and fail if the server sends more bytes than it has reported. */
-static gboolean keep_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
+static gboolean fetch_store_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                  GError **error)
 {
     Fetching *fetching = data;
 
@@ -166,7 +166,7 @@ static gboolean keep_piece(const void *bytes, size_t len, uint64_t hole, gpointe
 }
 
 /* Holes need no space in a spool, so the allocation is compared. */
-static gboolean check_room(const char *dir, int fd, uint64_t wanted, GError **error)
+static gboolean fetch_check_room(const char *dir, int fd, uint64_t wanted, GError **error)
 {
     uint64_t room;
 
@@ -186,12 +186,12 @@ static gboolean fetch_file(Fetching *fetching, int fd, const char *dir, CstTask 
 
     if (!cst_conn_vol_info(content->conn, content->vol, FALSE, &stored, error) ||
         !cst_conn_vol_info(content->conn, content->vol, TRUE, &physical, error) ||
-        !check_room(dir, fd, stored.allocation, error))
+        !fetch_check_room(dir, fd, stored.allocation, error))
         return FALSE;
     fetching->size = physical.allocation;
     cst_task_set_total(task, fetching->size);
     return cst_conn_vol_download_pieces(content->conn, content->vol, 0, 0, CST_VOL_STREAM_SPARSE,
-                                        keep_piece, fetching, task, error) &&
+                                        fetch_store_piece, fetching, task, error) &&
            cst_blob_resize(fetching->spool, fetching->done, error);
 }
 
@@ -234,14 +234,15 @@ typedef struct {
     uint64_t wanted, done; /* bytes */
 } Passing;
 
-static gboolean begin(uint64_t capacity, gpointer data, GError **error)
+static gboolean vol_content_begin(uint64_t capacity, gpointer data, GError **error)
 {
     const CliVolContent *content = ((const Passing *)data)->content;
 
     return cli_check_size(content->how.source, content->capacity, capacity, error);
 }
 
-static gboolean pass(const void *bytes, size_t len, uint64_t hole, gpointer data, GError **error)
+static gboolean vol_content_pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                       GError **error)
 {
     const Passing *passing = data;
 
@@ -288,7 +289,7 @@ gboolean cli_vol_content_send(CliVolContent *content, const CstVolSend *what, Cs
                               gpointer data, CstTask *task, GError **error)
 {
     Passing passing = {.content = content, .piece = piece, .data = data, .task = task};
-    const CstConnSink sink = {begin, pass, &passing};
+    const CstConnSink sink = {vol_content_begin, vol_content_pass_piece, &passing};
 
     if (content->way == SENT)
         return cst_conn_vol_send(content->conn, content->vol, what, &sink, task, error);

@@ -52,15 +52,15 @@ static gboolean read_pattern(const char *text, Pattern *ret, GError **error)
            fail_pattern(text, error);
 }
 
-static char *numbered(const Pattern *pattern, guint number)
+static char *clone_numbered_name(const Pattern *pattern, guint number)
 {
     return g_strdup_printf("%.*s%0*u%s", (int)pattern->before_len, pattern->before,
                            (int)pattern->width, number, pattern->after);
 }
 
 /* Return: the names of the requested clones; NULL with an error. *ret_many: --count was given. */
-static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
-                             gboolean *ret_many, GError **error)
+static GPtrArray *clone_read_names(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                                   gboolean *ret_many, GError **error)
 {
     const char *elsewhere = _("vol-convert copies a vol to another pool");
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -92,7 +92,7 @@ static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, const CstPoolRef 
     if (!read_pattern(newname, &pattern, error))
         return NULL;
     for (guint i = 0; i < count; i++)
-        g_ptr_array_add(names, numbered(&pattern, first + i));
+        g_ptr_array_add(names, clone_numbered_name(&pattern, first + i));
     return g_steal_pointer(&names);
 }
 
@@ -116,7 +116,7 @@ static CstVolRef *clone_as(const Cloning *cloning, const char *name, GError **er
                : NULL;
 }
 
-static gboolean clone_one(const Cloning *cloning, const char *name, GError **error)
+static gboolean clone_vol(const Cloning *cloning, const char *name, GError **error)
 {
     const CstVolRef *source = cloning->source;
     CliCtl *ctl = cloning->ctl;
@@ -190,7 +190,7 @@ static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GErro
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static gboolean check_options(const CliArgs *args, gboolean many, GError **error)
+static gboolean check_clone_options(const CliArgs *args, gboolean many, GError **error)
 {
     static const char *const one_only[] = {"detach", "print-xml"};
 
@@ -200,7 +200,7 @@ static gboolean check_options(const CliArgs *args, gboolean many, GError **error
     return TRUE;
 }
 
-static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CstPoolRef) pool = NULL;
@@ -214,14 +214,14 @@ static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     cloning.pool = pool = cst_conn_pool_of_vol(ctl->conn, source, error);
     if (!pool)
         return cli_failed(ctl, "%s", _("failed to get parent pool"));
-    names = read_names(ctl, args, pool, &many, error);
-    if (!names || !check_options(args, many, error))
+    names = clone_read_names(ctl, args, pool, &many, error);
+    if (!names || !check_clone_options(args, many, error))
         return FALSE;
     cloning.xml = xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
     if (!xml)
         return FALSE;
     return many ? clone_many(&cloning, names, error)
-                : clone_one(&cloning, g_ptr_array_index(names, 0), error);
+                : clone_vol(&cloning, g_ptr_array_index(names, 0), error);
 }
 
 static const CliOption clone_options[] = {
@@ -260,6 +260,6 @@ const CliCommand cli_vol_clone_command = {
     .summary = N_("clone a volume."),
     .description = N_("Clone an existing volume within the parent pool."),
     .options = clone_options,
-    .handler = cmd_clone,
+    .handler = cmd_vol_clone,
     .flags = CLI_CMD_MUTATES,
 };

@@ -156,7 +156,7 @@ static void hint_at_delta(CliCtl *ctl, const char *size, const GError *why)
                  size, size);
 }
 
-static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     Change change = {.conn = ctl->conn, .vol = vol};
@@ -207,13 +207,13 @@ static const CliCommand resize_command = {
         "Resizes a storage volume. This is safe only for storage volumes not in use by an active "
         "guest.\nSee blockresize for live resizing."),
     .options = resize_options,
-    .handler = cmd_resize,
+    .handler = cmd_vol_resize,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
 /* --- queries --------------------------------------------------------------------------------- */
 
-static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autofree char *xml = vol ? cst_conn_vol_xml(ctl->conn, vol, 0, error) : NULL;
@@ -233,7 +233,7 @@ static const CliCommand dumpxml_command = {
     .summary = N_("vol information in XML"),
     .description = N_("Output the vol information as an XML dump to stdout."),
     .options = dumpxml_options,
-    .handler = cmd_dumpxml,
+    .handler = cmd_vol_dumpxml,
 };
 
 static gboolean cmd_key(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -260,7 +260,7 @@ static const CliCommand key_command = {
     .handler = cmd_key,
 };
 
-static gboolean cmd_name(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_name(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, NULL, NULL, error);
 
@@ -277,7 +277,7 @@ static const CliCommand name_command = {
     .summary = N_("returns the volume name for a given volume key or path"),
     .description = "",
     .options = name_options,
-    .handler = cmd_name,
+    .handler = cmd_vol_name,
 };
 
 static gboolean cmd_path(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -354,7 +354,7 @@ static void add_size(CliSheet *sheet, const char *key, const char *label, uint64
 }
 
 /* The call for sizes is libvirt's and does not report this. The XML document does. */
-static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
+static gboolean vol_is_estimated(CliCtl *ctl, const CstVolRef *vol)
 {
     g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
 
@@ -375,7 +375,7 @@ static void add_both_sizes(CliSheet *sheet, const CstVolRef *vol, const CstVolIn
     add_size(sheet, "allocation", N_("Allocation:"), info->allocation);
     if (ctl->settings.json) {
         const CliFact estimated =
-            cli_fact_bool("allocation_estimated", NULL, TRUE, is_estimated(ctl, vol));
+            cli_fact_bool("allocation_estimated", NULL, TRUE, vol_is_estimated(ctl, vol));
 
         cli_sheet_add(sheet, &estimated, 1);
         known = cst_conn_vol_info(ctl->conn, vol, TRUE, &also, NULL);
@@ -450,7 +450,7 @@ static const CliEach info_each = {
     .label_width = 15,
 };
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
 
@@ -471,7 +471,7 @@ static const CliCommand info_command = {
     .summary = N_("storage vol information"),
     .description = N_("Returns basic information about the storage vol."),
     .options = info_options,
-    .handler = cmd_info,
+    .handler = cmd_vol_info,
 };
 
 /* Without a terminal, virsh's commands do not ask, because scripts run them without --yes. */

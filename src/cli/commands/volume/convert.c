@@ -33,7 +33,7 @@ static gboolean run_convert(CstTask *task, gpointer data, GError **error)
     return conversion->vol != NULL;
 }
 
-static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GError **error)
+static gboolean convert_vol(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", &name, error);
@@ -62,7 +62,7 @@ static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GE
     return TRUE;
 }
 
-static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstVolConvert how = {
         .flags = (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
@@ -74,7 +74,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "format", &how.format, error) ||
         !cli_image_option_help(ctl, args, how.format, &how.options, &help, error))
         return FALSE;
-    return help || convert(ctl, args, &how, error);
+    return help || convert_vol(ctl, args, &how, error);
 }
 
 static const CliOption convert_options[] = {
@@ -104,7 +104,7 @@ const CliCommand cli_vol_convert_command = {
     .description =
         N_("The copy is a volume of its own, with all that the guest sees of the first one."),
     .options = convert_options,
-    .handler = cmd_convert,
+    .handler = cmd_vol_convert,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
@@ -116,7 +116,7 @@ typedef struct {
     CstVolRebase how;
 } Rebase;
 
-static gboolean run_rebase(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_rebase(CstTask *task, gpointer data, GError **error)
 {
     Rebase *rebase = data;
 
@@ -144,7 +144,7 @@ static gboolean find_backing(CliCtl *ctl, const CliArgs *args, const CstVolRef *
     return backing && *ret_path;
 }
 
-static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name, *backing = NULL;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -160,7 +160,7 @@ static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!find_backing(ctl, args, vol, how, &path, error))
         return FALSE;
     cli_plan(ctl, _("Would base vol %s on %s"), name, backing);
-    if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
+    if (!cli_run_task(ctl, _("Rebasing"), run_vol_rebase, &rebase, error))
         return cli_failed(ctl, _("Failed to rebase vol %s"), name);
     cli_done(ctl, "volume", vol->name, _("Vol %s is based on %s"), name, backing);
     return TRUE;
@@ -195,7 +195,7 @@ const CliCommand cli_vol_rebase_command = {
         "content first, so that it shows the same at every moment. With --unsafe only the "
         "reference changes, without a look at any content."),
     .options = rebase_options,
-    .handler = cmd_rebase,
+    .handler = cmd_vol_rebase,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
@@ -207,7 +207,7 @@ typedef struct {
     CstCompareReport report;
 } Comparison;
 
-static gboolean run_compare(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_compare(CstTask *task, gpointer data, GError **error)
 {
     Comparison *comparison = data;
 
@@ -215,14 +215,14 @@ static gboolean run_compare(CstTask *task, gpointer data, GError **error)
                                 &comparison->report, error);
 }
 
-static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) other =
         vol ? cli_vol_other(ctl, args, "other", "otherpool", vol, error) : NULL;
     Comparison comparison = {.conn = ctl->conn, .vol = vol, .other = other};
 
-    return other && cli_run_task(ctl, _("Comparing"), run_compare, &comparison, error) &&
+    return other && cli_run_task(ctl, _("Comparing"), run_vol_compare, &comparison, error) &&
            cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
 }
 
@@ -244,6 +244,6 @@ const CliCommand cli_vol_compare_command = {
         "Where one volume is longer, the rest must be zero. The exit status is 0 when they are the "
         "same, 7 when they differ, another one when they can't be compared."),
     .options = compare_options,
-    .handler = cmd_compare,
+    .handler = cmd_vol_compare,
     .flags = CLI_CMD_OURS,
 };

@@ -29,7 +29,7 @@ typedef struct {
     CstVolRef *vol; /**< the result */
 } Creation;
 
-static gboolean run_creation(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_creation(CstTask *task, gpointer data, GError **error)
 {
     Creation *creation = data;
 
@@ -95,7 +95,7 @@ CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool
     if (!cli_vol_create_flags(args, &creation.flags, error))
         return NULL;
     writers = source ? cli_vol_writers(ctl, source) : NULL;
-    if (!cli_run_task(ctl, label, run_creation, &creation, error))
+    if (!cli_run_task(ctl, label, run_vol_creation, &creation, error))
         return NULL;
     if (source)
         cli_vol_warn_of(ctl, source->name, writers);
@@ -127,7 +127,7 @@ void cli_vol_note_bytes(CliCtl *ctl, const char *text)
     cli_note(note, ctl);
 }
 
-static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) vol = NULL;
@@ -162,7 +162,7 @@ const CliCommand cli_vol_create_command = {
     .summary = N_("create a vol from an XML file"),
     .description = N_("Create a vol."),
     .options = create_options,
-    .handler = cmd_create,
+    .handler = cmd_vol_create,
     .flags = CLI_CMD_MUTATES,
 };
 
@@ -234,7 +234,7 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
            cli_args_string(args, "backing-vol-format", &spec->backing_format, error);
 }
 
-static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(CliNewVol) place = {0};
     g_autoptr(CstVolRef) vol = NULL;
@@ -300,7 +300,7 @@ const CliCommand cli_vol_create_as_command = {
     .summary = N_("create a volume from a set of args"),
     .description = N_("Create a vol."),
     .options = create_as_options,
-    .handler = cmd_create_as,
+    .handler = cmd_vol_create_as,
     .flags = CLI_CMD_MUTATES,
 };
 

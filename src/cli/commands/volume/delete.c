@@ -24,7 +24,7 @@ typedef struct {
     unsigned flags;
 } Deletion;
 
-static gboolean run_delete(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_delete(CstTask *task, gpointer data, GError **error)
 {
     const Deletion *deletion = data;
 
@@ -42,7 +42,7 @@ static gboolean uses_trash(const Deletion *deletion)
     return def && def->trash_days > 0 && !(deletion->flags & CST_VOL_DELETE_AT_ONCE);
 }
 
-static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+static gboolean delete_vol(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
 {
     const CliVolArg *arg = thing;
     Deletion deletion = {ctl->conn, arg->vol, *(const unsigned *)data};
@@ -51,7 +51,7 @@ static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
     cli_plan(ctl, _("Would delete vol %s"), arg->typed);
     if (!cli_confirm(ctl, error, _("Delete vol %s?"), arg->typed))
         return FALSE;
-    done = cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error);
+    done = cli_run_task(ctl, _("Deleting"), run_vol_delete, &deletion, error);
     /* A volume in the trash needs a record, which needs space. */
     if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE) && uses_trash(&deletion))
         cli_hint(ctl, "%s", _("--no-trash deletes it for good, without a record"));
@@ -64,10 +64,10 @@ static const CliEach delete_each = {
     .kind = "volume",
     .question = N_("Delete these %u vols: %s?"),
     .name = cli_vol_arg_name,
-    .run = delete_one,
+    .run = delete_vol,
 };
 
-static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = (cli_args_has(args, "delete-snapshots") ? CST_VOL_DELETE_WITH_SNAPSHOTS : 0) |
                      (cli_args_has(args, "no-trash") ? CST_VOL_DELETE_AT_ONCE : 0);
@@ -93,6 +93,6 @@ const CliCommand cli_vol_delete_command = {
     .summary = N_("delete a vol"),
     .description = N_("Delete a given vol."),
     .options = delete_options,
-    .handler = cmd_delete,
+    .handler = cmd_vol_delete,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };

@@ -63,7 +63,7 @@ static xmlNode *child_named(xmlNode *parent, const char *name)
  * because scripts may write them. An '&' that starts no entity is literal; virsh would lose the
  * name.
  */
-static void set_name(xmlNode *node, const char *name)
+static void set_clone_name(xmlNode *node, const char *name)
 {
     const char *ampersand = strchr(name, '&');
 
@@ -95,7 +95,7 @@ char *cli_vol_clone_xml(const char *xml, const char *name, GError **error)
         cst_fail(error, CST_ERROR_XML, "%s", _("the volume's definition has no name"));
         return NULL;
     }
-    set_name(node, name);
+    set_clone_name(node, name);
     buffer = xmlBufferCreate();
     xmlNodeDump(buffer, doc, root, 0, 1);
     result = g_strdup((const char *)xmlBufferContent(buffer));

@@ -27,7 +27,7 @@ static char *job_text(const CstJobInfo *job)
                            (int)job->pid, (unsigned)job->uid);
 }
 
-static void append(GString *text, const char *what)
+static void append_holder_text(GString *text, const char *what)
 {
     g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", what);
 }
@@ -38,12 +38,12 @@ char *cli_vol_holders_text(const GPtrArray *holders, const GPtrArray *jobs, cons
     GString *text = g_string_new(NULL);
 
     for (guint i = 0; holders && i < holders->len; i++)
-        append(text, ((const CstVolHolder *)holders->pdata[i])->what);
+        append_holder_text(text, ((const CstVolHolder *)holders->pdata[i])->what);
     for (guint i = 0; jobs && i < jobs->len; i++)
         if (works_on(jobs->pdata[i], pool, volume)) {
             g_autofree char *job = job_text(jobs->pdata[i]);
 
-            append(text, job);
+            append_holder_text(text, job);
         }
     return g_string_free(text, text->len == 0);
 }
@@ -56,14 +56,14 @@ static const CliColumn columns[] = {
     {N_("Job"), "job", CLI_CELL_NUMBER, "-", 0},
 };
 
-static void add_holder(CliTable *table, const CstVolHolder *holder)
+static void holder_row_add(CliTable *table, const CstVolHolder *holder)
 {
     cli_table_add_text(table, holder->what);
     cli_table_add_word(table, holder->reads_only ? N_("reads") : N_("may write"));
     cli_table_add_known_number(table, FALSE, 0);
 }
 
-static void add_job(CliTable *table, const CstJobInfo *job)
+static void holder_job_row_add(CliTable *table, const CstJobInfo *job)
 {
     g_autofree char *text = job_text(job);
 
@@ -89,20 +89,21 @@ static gboolean cmd_holders(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!jobs)
         return cli_failed(ctl, _("Failed to find out who has vol %s open"), vol->name);
     for (guint i = 0; i < holders->len; i++)
-        add_holder(table, holders->pdata[i]);
+        holder_row_add(table, holders->pdata[i]);
     for (guint i = 0; i < jobs->len; i++)
         if (works_on(jobs->pdata[i], vol->pool, vol->name))
-            add_job(table, jobs->pdata[i]);
+            holder_job_row_add(table, jobs->pdata[i]);
     cli_view_print(ctl, &view, table, "holders");
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_holder_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
 
-static const CliOption holders_options[] = {VOL, POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
+static const CliOption holders_options[] = {
+    VOL, POOL, CLI_VIEW_OPTIONS(complete_holder_columns), {0}};
 
 const CliCommand cli_vol_holders_command = {
     .name = "vol-holders",

@@ -28,7 +28,7 @@ typedef struct {
 
 /* --- check ----------------------------------------------------------------------------------- */
 
-static gboolean run_check(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_check(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
 
@@ -47,7 +47,7 @@ static gboolean show_check(CliSheet *sheet, gconstpointer thing, gpointer data, 
     if (work.flags)
         cli_plan(ctl, _("Would check and repair vol %s"), arg->typed);
     path = cst_conn_vol_path(ctl->conn, arg->vol, error);
-    if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
+    if (!path || !cli_run_task(ctl, _("Checking"), run_vol_check, &work, error))
         return FALSE;
     problems = cli_vol_problems(ctl, arg->vol);
     {
@@ -67,7 +67,7 @@ static gboolean show_check(CliSheet *sheet, gconstpointer thing, gpointer data, 
 static const CliEach check_each = {
     .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .show = show_check};
 
-static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
     unsigned flags;
@@ -86,13 +86,13 @@ const CliCommand cli_vol_check_command = {
     .summary = N_("verify a vol's image"),
     .description = N_("Verify the metadata of a volume's image, and repair it on request."),
     .options = check_options,
-    .handler = cmd_check,
+    .handler = cmd_vol_check,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
 /* --- flatten, commit, sparsify --------------------------------------------------------------- */
 
-static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_flatten(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
 
@@ -105,15 +105,15 @@ static gboolean flatten_one(CliCtl *ctl, gconstpointer thing, gpointer data, GEr
     Work work = {.conn = ctl->conn, .vol = arg->vol};
 
     cli_plan(ctl, _("Would flatten vol %s"), arg->typed);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &work, error), "volume",
-                       arg->vol->name, _("Vol %s holds all of its content"),
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_vol_flatten, &work, error),
+                       "volume", arg->vol->name, _("Vol %s holds all of its content"),
                        _("Failed to flatten vol %s"), arg->typed);
 }
 
 static const CliEach flatten_each = {
     .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = flatten_one};
 
-static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
 
@@ -127,11 +127,11 @@ const CliCommand cli_vol_flatten_command = {
     .summary = N_("make a vol independent of what it is based on"),
     .description = N_("Copy into a volume what it reads from others. It is valid at every moment."),
     .options = flatten_options,
-    .handler = cmd_flatten,
+    .handler = cmd_vol_flatten,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
-static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_commit(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
 
@@ -139,8 +139,8 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
 }
 
 /* Convert POOL/VOL to a path, because servers accept only the name or the path of a base. */
-static gboolean find_base(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
-                          GError **error)
+static gboolean find_commit_base(CliCtl *ctl, const CstVolRef *vol, const char *base,
+                                 char **ret_path, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) found = NULL;
@@ -154,7 +154,7 @@ static gboolean find_base(CliCtl *ctl, const CstVolRef *vol, const char *base, c
     return *ret_path != NULL;
 }
 
-static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -163,7 +163,7 @@ static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     Work work = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !cli_args_string(args, "base", &base, error) ||
-        !find_base(ctl, vol, base, &path, error))
+        !find_commit_base(ctl, vol, base, &path, error))
         return FALSE;
     work.base = path ? path : base;
     if (cli_args_has(args, "keep"))
@@ -174,8 +174,9 @@ static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
                              base)
                : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
         return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_commit, &work, error), "volume",
-                       vol->name, _("Vol %s committed"), _("Failed to commit vol %s"), name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_vol_commit, &work, error),
+                       "volume", vol->name, _("Vol %s committed"), _("Failed to commit vol %s"),
+                       name);
 }
 
 static const CliOption commit_options[] = {
@@ -193,11 +194,11 @@ const CliCommand cli_vol_commit_command = {
     .summary = N_("push a vol's content down into what it is based on"),
     .description = N_("Write what a volume holds into the volume it is based on."),
     .options = commit_options,
-    .handler = cmd_commit,
+    .handler = cmd_vol_commit,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
 };
 
-static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
 
@@ -211,7 +212,7 @@ static gboolean sparsify_one(CliCtl *ctl, gconstpointer thing, gpointer data, GE
     Work work = {.conn = ctl->conn, .vol = arg->vol};
 
     cli_plan(ctl, _("Would sparsify vol %s"), arg->typed);
-    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
+    if (!cli_run_task(ctl, _("Sparsifying"), run_vol_sparsify, &work, error))
         return cli_failed(ctl, _("Failed to sparsify vol %s"), arg->typed);
     size = cli_size_text(ctl, work.given_back);
     cli_done(ctl, "volume", arg->vol->name, _("Vol %s gave back %s"), arg->typed, size);
@@ -221,7 +222,7 @@ static gboolean sparsify_one(CliCtl *ctl, gconstpointer thing, gpointer data, GE
 static const CliEach sparsify_each = {
     .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = sparsify_one};
 
-static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
 
@@ -233,7 +234,7 @@ const CliCommand cli_vol_sparsify_command = {
     .summary = N_("give a vol's zeroes and unused space back"),
     .description = N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
     .options = flatten_options,
-    .handler = cmd_sparsify,
+    .handler = cmd_vol_sparsify,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
@@ -252,7 +253,7 @@ static const CliColumn chain_columns[] = {
 };
 
 /** A star marks the volume of the command line. */
-static void add_row(CliTable *table, const CstChainRow *row)
+static void chain_row_add(CliTable *table, const CstChainRow *row)
 {
     g_autofree char *name = cst_reference_shown(row->name);
     g_autofree char *path = row->path ? cst_reference_shown(row->path) : NULL;
@@ -281,7 +282,7 @@ static gboolean cmd_chain(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!rows)
         return FALSE;
     for (guint i = 0; i < rows->len; i++)
-        add_row(table, g_ptr_array_index(rows, i));
+        chain_row_add(table, g_ptr_array_index(rows, i));
     cli_table_print_tree(ctl, table, "chain");
     return TRUE;
 }

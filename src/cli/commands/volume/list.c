@@ -53,7 +53,7 @@ static const CliColumn columns[] = {
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static int compare_rows(gconstpointer a, gconstpointer b)
+static int compare_vol_rows(gconstpointer a, gconstpointer b)
 {
     const CstVolRow *const *one = a;
     const CstVolRow *const *two = b;
@@ -65,8 +65,8 @@ static int compare_rows(gconstpointer a, gconstpointer b)
 static void sort_rows(GPtrArray *rows)
 {
     for (guint i = 1; i < rows->len; i++)
-        if (compare_rows(&rows->pdata[i - 1], &rows->pdata[i]) > 0) {
-            g_ptr_array_sort(rows, compare_rows);
+        if (compare_vol_rows(&rows->pdata[i - 1], &rows->pdata[i]) > 0) {
+            g_ptr_array_sort(rows, compare_vol_rows);
             return;
         }
 }
@@ -113,7 +113,7 @@ static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
     cli_table_add_known_size(table, known, MAX(info->capacity, info->allocation));
 }
 
-static void add_row(const Listing *listing, const PoolVolumes *volumes, guint i)
+static void vol_row_add(const Listing *listing, const PoolVolumes *volumes, guint i)
 {
     const CstVolRow *row = g_ptr_array_index(volumes->rows, i);
     const CstVolMore *more = volumes->more ? g_ptr_array_index(volumes->more, i) : NULL;
@@ -159,7 +159,7 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
 }
 
 /* Query the data that the view needs. Return: FALSE with an error. */
-static gboolean ask_pool(const Listing *listing, PoolVolumes *volumes, GError **error)
+static gboolean listing_query_pool(const Listing *listing, PoolVolumes *volumes, GError **error)
 {
     CstConn *conn = listing->ctl->conn;
     unsigned needs = listing->view->needs, wants = wants_of(listing->view);
@@ -178,15 +178,15 @@ static gboolean ask_pool(const Listing *listing, PoolVolumes *volumes, GError **
 }
 
 /* Add the pool's volumes. *ret_rows receives the rows, for warnings after the table. */
-static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArray **ret_rows,
-                         GError **error)
+static gboolean listing_add_pool(const Listing *listing, const CstPoolRef *pool,
+                                 GPtrArray **ret_rows, GError **error)
 {
     g_auto(PoolVolumes) volumes = {.pool = pool};
 
-    if (!ask_pool(listing, &volumes, error))
+    if (!listing_query_pool(listing, &volumes, error))
         return FALSE;
     for (guint i = 0; i < volumes.rows->len; i++)
-        add_row(listing, &volumes, i);
+        vol_row_add(listing, &volumes, i);
     *ret_rows = g_steal_pointer(&volumes.rows);
     return TRUE;
 }
@@ -194,8 +194,8 @@ static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArr
 /* --- the command ------------------------------------------------------------------------------ */
 
 /* If one pool fails, the other pools are still listed. */
-static gboolean list_pools(const Listing *listing, const GPtrArray *pools, gboolean all,
-                           GError **error)
+static gboolean list_vols_of_pools(const Listing *listing, const GPtrArray *pools, gboolean all,
+                                   GError **error)
 {
     g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
     g_autoptr(GString) failed = g_string_new(NULL);
@@ -205,7 +205,7 @@ static gboolean list_pools(const Listing *listing, const GPtrArray *pools, gbool
         g_autoptr(GError) why = NULL;
         GPtrArray *rows = NULL;
 
-        if (add_pool(listing, pool, &rows, all ? &why : error))
+        if (listing_add_pool(listing, pool, &rows, all ? &why : error))
             g_ptr_array_add(lists, rows);
         else if (all)
             g_string_append_printf(failed, "%s%s: %s", failed->len ? "; " : "", pool->name,
@@ -229,7 +229,7 @@ static const char *usual_columns(gboolean details, gboolean all)
     return all ? "pool," SHORT_COLUMNS : SHORT_COLUMNS;
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean all = !cli_args_has(args, "pool");
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -245,10 +245,10 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (view.needs & NEEDS_HOLDERS)
         listing.jobs = jobs = cst_conn_job_list(ctl->conn, FALSE, NULL);
-    return list_pools(&listing, pools, all, error);
+    return list_vols_of_pools(&listing, pools, all, error);
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_vol_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
@@ -260,7 +260,7 @@ static const CliOption list_options[] = {
      .help = N_("pool name or uuid; default: all active pools"),
      .complete = cli_complete_active_pools},
     CLI_SWITCH("details", N_("display extended details for volumes")),
-    CLI_VIEW_OPTIONS(complete_columns),
+    CLI_VIEW_OPTIONS(complete_vol_columns),
     {0},
 };
 
@@ -270,5 +270,5 @@ const CliCommand cli_vol_list_command = {
     .summary = N_("list vols"),
     .description = N_("Returns list of vols by pool."),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_vol_list,
 };

@@ -47,8 +47,8 @@ static gboolean find_named_pool(CliCtl *ctl, const char *word, gboolean required
 }
 
 /* Split @word into pool and name if the pool exists, and store both in *ret_place. */
-static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
-                          const char *pool_option, CliNewVol *ret_place, GError **error)
+static gboolean new_vol_split_word(CliCtl *ctl, const CliArgs *args, const char *word,
+                                   const char *pool_option, CliNewVol *ret_place, GError **error)
 {
     const char *name = cli_full_name(word);
 
@@ -74,7 +74,7 @@ gboolean cli_vol_new(CliCtl *ctl, const CliArgs *args, const char *option, const
         if (!pool)
             return FALSE;
     }
-    if (word && !read_word(ctl, args, word, pool_option, ret_place, error))
+    if (word && !new_vol_split_word(ctl, args, word, pool_option, ret_place, error))
         return FALSE;
     if (pool && ret_place->pool && !cst_uuid_equal(&pool->uuid, &ret_place->pool->uuid))
         return cst_fail(error, CST_ERROR_USAGE,

@@ -60,7 +60,7 @@ static gboolean protect_one(CliCtl *ctl, gconstpointer thing, gpointer data, GEr
 static const CliEach protect_each = {
     .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = protect_one};
 
-static gboolean protect(CliCtl *ctl, const CliArgs *args, gboolean on, GError **error)
+static gboolean protect_vols(CliCtl *ctl, const CliArgs *args, gboolean on, GError **error)
 {
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, on ? NULL : find_marked, error);
 
@@ -69,12 +69,12 @@ static gboolean protect(CliCtl *ctl, const CliArgs *args, gboolean on, GError **
 
 static gboolean cmd_protect(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return protect(ctl, args, TRUE, error);
+    return protect_vols(ctl, args, TRUE, error);
 }
 
 static gboolean cmd_unprotect(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return protect(ctl, args, FALSE, error);
+    return protect_vols(ctl, args, FALSE, error);
 }
 
 static const CliOption protect_options[] = {VOL, POOL, FURTHER_VOLS, {0}};

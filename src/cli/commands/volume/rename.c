@@ -12,7 +12,7 @@ typedef struct {
     const char *new_name;
 } Renaming;
 
-static gboolean run_rename(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_rename(CstTask *task, gpointer data, GError **error)
 {
     const Renaming *renaming = data;
 
@@ -38,7 +38,7 @@ static gboolean leaves_pool(CliCtl *ctl, const CliArgs *args, const CstVolRef *v
            !g_str_equal(place.pool->name, vol->pool);
 }
 
-static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_rename(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name = "", *new_name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -54,7 +54,7 @@ static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     renaming.new_name = new_name;
     cli_plan(ctl, _("Would rename vol %s to %s"), name, new_name);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Renaming"), run_rename, &renaming, error),
+    return cli_outcome(ctl, cli_run_task(ctl, _("Renaming"), run_vol_rename, &renaming, error),
                        "volume", new_name, _("Vol %s renamed to %s"),
                        _("Failed to rename vol %s to %s"), name, new_name);
 }
@@ -72,6 +72,6 @@ const CliCommand cli_vol_rename_command = {
            "if one of them can't be, nothing is changed. Domains that name the vol are not looked "
            "at: it must not be in use, and they have to be told."),
     .options = rename_options,
-    .handler = cmd_rename,
+    .handler = cmd_vol_rename,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };

@@ -18,7 +18,7 @@ typedef struct {
     const char *name, *uri;
 } Serving;
 
-static void say_serving(CliCtl *ctl, gpointer data)
+static void vol_report_serving(CliCtl *ctl, gpointer data)
 {
     const Serving *serving = data;
 
@@ -72,9 +72,9 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would serve vol %s at %s"), name, uri);
     serving.name = name;
     serving.uri = uri;
-    done = cli_run_service(ctl, run_serve, say_serving, &serving, error);
+    done = cli_run_service(ctl, run_serve, vol_report_serving, &serving, error);
     if (ctl->detached && job_listens(ctl->conn, ctl->detached))
-        say_serving(ctl, &serving);
+        vol_report_serving(ctl, &serving);
     return cli_outcome(ctl, done, "uri", uri, _("Vol %s is served no more"),
                        _("Failed to serve vol %s"), name);
 }

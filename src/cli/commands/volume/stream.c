@@ -44,8 +44,8 @@ typedef struct {
  * Parse a number of bytes. As in virsh, --length may be negative and then wraps around ("-1": up to
  * the end of the stream).
  */
-static gboolean read_number(const CliArgs *args, const char *option, gboolean wraps,
-                            uint64_t *ret_value, GError **error)
+static gboolean read_stream_number(const CliArgs *args, const char *option, gboolean wraps,
+                                   uint64_t *ret_value, GError **error)
 {
     const char *text;
     const char *start;
@@ -75,8 +75,8 @@ static gboolean is_standard(const char *file)
 static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transfer, GError **error)
 {
     *transfer = (Transfer){.fd = -1};
-    if (!read_number(args, "offset", FALSE, &transfer->offset, error) ||
-        !read_number(args, "length", TRUE, &transfer->length, error))
+    if (!read_stream_number(args, "offset", FALSE, &transfer->offset, error) ||
+        !read_stream_number(args, "length", TRUE, &transfer->length, error))
         return FALSE;
     transfer->vol = cli_vol(ctl, args, "pool", &transfer->name, error);
     transfer->conn = ctl->conn;
@@ -88,7 +88,7 @@ static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transf
 }
 
 /** For a finished transfer, virsh prints no text. Print only JSON. */
-static void print_json(CliCtl *ctl, const Transfer *transfer)
+static void print_transfer_json(CliCtl *ctl, const Transfer *transfer)
 {
     const CliFact facts[] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
@@ -119,7 +119,7 @@ static gboolean file_place_init(CstPlace *place, const char *file, const char *c
 
 /* --- upload ---------------------------------------------------------------------------------- */
 
-static gboolean run_upload(CstTask *task, gpointer data, GError **error)
+static gboolean run_vol_upload(CstTask *task, gpointer data, GError **error)
 {
     Transfer *transfer = data;
     gboolean ok = cst_conn_vol_upload(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
@@ -147,7 +147,7 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
-static int open_input(const char *file, const char *complaint, GError **error)
+static int open_upload_input(const char *file, const char *complaint, GError **error)
 {
     int fd;
 
@@ -159,10 +159,10 @@ static int open_input(const char *file, const char *complaint, GError **error)
     return fd;
 }
 
-static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
+static gboolean upload_vol(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
-    g_auto(CstFd) fd = open_input(transfer->file, complaint, error);
+    g_auto(CstFd) fd = open_upload_input(transfer->file, complaint, error);
 
     if (fd < 0)
         return FALSE;
@@ -173,7 +173,7 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
         return FALSE;
     transfer->fd = fd;
     transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* for the file only */
-    if (!cli_run_task(ctl, _("Uploading"), run_upload, transfer, error))
+    if (!cli_run_task(ctl, _("Uploading"), run_vol_upload, transfer, error))
         return cli_failed(ctl,
                           transfer->progress.done ? _("cannot send data to volume %s")
                                                   : _("cannot upload to volume %s"),
@@ -182,7 +182,7 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
         !cli_vol_declare(ctl, transfer->vol, &transfer->content, error))
         return FALSE;
     warn_of_content(ctl, transfer);
-    print_json(ctl, transfer);
+    print_transfer_json(ctl, transfer);
     return TRUE;
 }
 
@@ -211,7 +211,7 @@ static gboolean cmd_upload(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Transfer transfer;
     gboolean ok = read_transfer(ctl, args, &transfer, error) &&
-                  read_content(ctl, args, &transfer, error) && upload(ctl, &transfer, error);
+                  read_content(ctl, args, &transfer, error) && upload_vol(ctl, &transfer, error);
 
     cst_vol_ref_free(transfer.vol);
     g_free(transfer.backing_path);
@@ -265,7 +265,7 @@ typedef struct {
     struct stat st;
 } Output;
 
-static int open_stdout(CliCtl *ctl, GError **error)
+static int open_download_stdout(CliCtl *ctl, GError **error)
 {
     int fd;
 
@@ -316,7 +316,7 @@ static int check_output(CliCtl *ctl, const Transfer *transfer, const Output *out
     return -1;
 }
 
-static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
+static gboolean receive_vol_content(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     int fd = transfer->fd;
     g_autofree char *writers = cli_vol_writers(ctl, transfer->vol);
@@ -361,7 +361,7 @@ static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error
         check_unused(ctl, transfer->file, &output.place, error)) {
         transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
                                              : open_output(ctl, transfer, &output, error);
-        ok = transfer->fd >= 0 && receive(ctl, transfer, error);
+        ok = transfer->fd >= 0 && receive_vol_content(ctl, transfer, error);
         if (!ok && output.created)
             cst_place_remove(&output.place, &output.st);
     }
@@ -369,27 +369,27 @@ static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error
     return ok;
 }
 
-static gboolean download(CliCtl *ctl, Transfer *transfer, GError **error)
+static gboolean download_vol(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     gboolean standard = is_standard(transfer->file);
 
     ctl->out_is_data = standard && !ctl->settings.dry_run;
     cli_plan(ctl, _("Would download vol %s to %s"), transfer->name, transfer->file);
     if (standard) {
-        transfer->fd = open_stdout(ctl, error);
-        if (transfer->fd < 0 || !receive(ctl, transfer, error))
+        transfer->fd = open_download_stdout(ctl, error);
+        if (transfer->fd < 0 || !receive_vol_content(ctl, transfer, error))
             return FALSE;
     } else if (!download_to_file(ctl, transfer, error)) {
         return FALSE;
     }
-    print_json(ctl, transfer);
+    print_transfer_json(ctl, transfer);
     return TRUE;
 }
 
 static gboolean cmd_download(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Transfer transfer;
-    gboolean ok = read_transfer(ctl, args, &transfer, error) && download(ctl, &transfer, error);
+    gboolean ok = read_transfer(ctl, args, &transfer, error) && download_vol(ctl, &transfer, error);
 
     cst_vol_ref_free(transfer.vol);
     return ok;

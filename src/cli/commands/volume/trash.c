@@ -32,7 +32,7 @@ static const CliColumn columns[] = {
 
 /* --- trash-list ------------------------------------------------------------------------------- */
 
-static void add_row(CliTable *table, const CstTrashRow *row)
+static void trash_row_add(CliTable *table, const CstTrashRow *row)
 {
     cli_table_add_text(table, row->pool);
     cli_table_add_text(table, row->name);
@@ -45,7 +45,7 @@ static void add_row(CliTable *table, const CstTrashRow *row)
     cli_table_add_text(table, row->hidden);
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_trash_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_autoptr(GPtrArray) pools = NULL;
@@ -64,20 +64,21 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
             return cli_failed(ctl, _("Failed to list the trash of pool %s"),
                               ((CstPoolRef *)g_ptr_array_index(pools, i))->name);
         for (guint j = 0; j < rows->len; j++)
-            add_row(table, g_ptr_array_index(rows, j));
+            trash_row_add(table, g_ptr_array_index(rows, j));
     }
     cli_view_print(ctl, &view, table, "trash");
     return TRUE;
 }
 
-static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static void complete_trash_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
 
 #define ACTIVE_POOL POOL_OPTION("pool", N_("pool name or uuid; default: all active pools"))
 
-static const CliOption list_options[] = {ACTIVE_POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
+static const CliOption list_options[] = {
+    ACTIVE_POOL, CLI_VIEW_OPTIONS(complete_trash_columns), {0}};
 
 const CliCommand cli_trash_list_command = {
     .name = "trash-list",
@@ -86,13 +87,13 @@ const CliCommand cli_trash_list_command = {
         N_("List what was deleted in pools with a trash (pool-define-as --trash DAYS), until when "
            "it is kept, and the space that it takes."),
     .options = list_options,
-    .handler = cmd_list,
+    .handler = cmd_trash_list,
     .flags = CLI_CMD_OURS,
 };
 
 /* --- finding a deleted volume ----------------------------------------------------------------- */
 
-static gboolean is_it(const CstTrashRow *row, const char *which)
+static gboolean trash_row_matches(const CstTrashRow *row, const char *which)
 {
     return strcmp(row->id, which) == 0 || strcmp(row->name, which) == 0;
 }
@@ -114,7 +115,7 @@ static const CstPoolRef *find_pool_of(CliCtl *ctl, const GPtrArray *pools, const
         if (!rows)
             return NULL;
         for (guint j = 0; j < rows->len && !here; j++)
-            here = is_it(g_ptr_array_index(rows, j), which);
+            here = trash_row_matches(g_ptr_array_index(rows, j), which);
         if (here && found) {
             cst_fail(
                 error, CST_ERROR_USAGE,
@@ -151,7 +152,7 @@ typedef struct {
     CstVolRef *vol; /* the restored volume */
 } Restoring;
 
-static gboolean run_restore(CstTask *task, gpointer data, GError **error)
+static gboolean run_trash_restore(CstTask *task, gpointer data, GError **error)
 {
     Restoring *restoring = data;
 
@@ -160,7 +161,7 @@ static gboolean run_restore(CstTask *task, gpointer data, GError **error)
     return restoring->vol != NULL;
 }
 
-static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_trash_restore(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
     g_autoptr(CstVolRef) vol = NULL;
@@ -178,7 +179,7 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     restoring.conn = ctl->conn;
     cli_plan(ctl, _("Would restore vol %s in pool %s"), restoring.which, restoring.pool->name);
-    done = cli_run_task(ctl, _("Restoring"), run_restore, &restoring, error);
+    done = cli_run_task(ctl, _("Restoring"), run_trash_restore, &restoring, error);
     vol = restoring.vol;
     if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_VOL_EXISTS))
         cli_hint(ctl, "%s", _("--name restores it by another name"));
@@ -211,7 +212,7 @@ const CliCommand cli_trash_restore_command = {
     .description = N_("Take a vol out of its pool's trash, with the snapshots that it had and what "
                       "was declared of it."),
     .options = restore_options,
-    .handler = cmd_restore,
+    .handler = cmd_trash_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 

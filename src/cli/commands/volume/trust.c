@@ -42,7 +42,7 @@ static gboolean run_declare(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_declare(declaring->conn, declaring->vol, &declaring->how, task, error);
 }
 
-static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean revoke = cli_args_has(args, "revoke");
     const char *name;
@@ -84,7 +84,7 @@ const CliCommand cli_vol_trust_command = {
         "on a device (a LUN, a logical volume, an RBD image) holds an image only if that is "
         "declared so; what such an image names is not followed."),
     .options = trust_options,
-    .handler = cmd_trust,
+    .handler = cmd_vol_trust,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 

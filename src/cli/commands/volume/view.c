@@ -21,7 +21,7 @@ typedef struct {
 } Mapping;
 
 /** Add a page and advance *start past it. */
-static void add_page(Mapping *mapping, const CstVolMap *page, uint64_t *start)
+static void map_add_page(Mapping *mapping, const CstVolMap *page, uint64_t *start)
 {
     for (guint i = 0; i < page->runs->len; i++) {
         const CstVolMapRun *run = &g_array_index(page->runs, CstVolMapRun, i);
@@ -46,13 +46,13 @@ static gboolean run_map(CstTask *task, gpointer data, GError **error)
         if (!page)
             return FALSE;
         before = start;
-        add_page(mapping, page, &start);
+        map_add_page(mapping, page, &start);
         more = page->more && start > before;
     }
     return TRUE;
 }
 
-static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_map_table();
@@ -74,7 +74,7 @@ const CliCommand cli_vol_map_command = {
            "chain "
            "it comes from."),
     .options = map_options,
-    .handler = cmd_map,
+    .handler = cmd_vol_map,
     .flags = CLI_CMD_OURS,
 };
 
@@ -95,7 +95,7 @@ static gboolean run_measure(CstTask *task, gpointer data, GError **error)
                                 measuring->options, task, &measuring->report, error);
 }
 
-static gboolean measure(CliCtl *ctl, const CliArgs *args, Measuring *measuring, GError **error)
+static gboolean measure_vol(CliCtl *ctl, const CliArgs *args, Measuring *measuring, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
 
@@ -107,7 +107,7 @@ static gboolean measure(CliCtl *ctl, const CliArgs *args, Measuring *measuring, 
     return TRUE;
 }
 
-static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Measuring measuring = {0};
     gboolean help;
@@ -120,7 +120,7 @@ static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "target-format", &measuring.format, error) ||
         !cli_image_option_help(ctl, args, measuring.format, &measuring.options, &help, error))
         return FALSE;
-    return help || measure(ctl, args, &measuring, error);
+    return help || measure_vol(ctl, args, &measuring, error);
 }
 
 static const CliOption measure_options[] = {
@@ -146,7 +146,7 @@ const CliCommand cli_vol_measure_command = {
     .summary = N_("tell how large an image of a vol's content will be"),
     .description = N_("For a copy of <vol> in another format, or an empty image of --size."),
     .options = measure_options,
-    .handler = cmd_measure,
+    .handler = cmd_vol_measure,
     .flags = CLI_CMD_OURS,
 };
 
@@ -174,7 +174,7 @@ static gboolean find_source(CliCtl *ctl, const CliArgs *args, const CstVolRef *v
     return *ret_vol != NULL;
 }
 
-static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
     BitmapWork work = {.change.steps = steps};
@@ -219,6 +219,6 @@ const CliCommand cli_vol_bitmap_command = {
         "For incremental backups of qcow2 volumes. What is asked for is done in the order given, "
         "each step whole or not at all."),
     .options = bitmap_options,
-    .handler = cmd_bitmap,
+    .handler = cmd_vol_bitmap,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };

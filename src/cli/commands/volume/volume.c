@@ -97,8 +97,8 @@ static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
 }
 
 /** Get the pool of a volume command. *ret_pool is NULL if no pool was given. */
-static gboolean find_pool(CliCtl *ctl, const CliArgs *args, const char *option,
-                          CstPoolRef **ret_pool, GError **error)
+static gboolean find_vol_pool(CliCtl *ctl, const CliArgs *args, const char *option,
+                              CstPoolRef **ret_pool, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     gboolean active = FALSE;
@@ -343,7 +343,7 @@ CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) vol = NULL;
 
-    if (!find_pool(ctl, args, pool_option, &pool, error))
+    if (!find_vol_pool(ctl, args, pool_option, &pool, error))
         return NULL;
     vol = find_vol(ctl, pool, name, pool ? NULL : pool_option, error);
     if (!vol)
@@ -508,7 +508,7 @@ static void collect_names(CliCtl *ctl, const CstPoolRef *pool, VolNames *names)
  * Add the keys, if a path is being typed or only keys are valid. Else add POOL/NAME, if the typed
  * word has a slash or several pools have the name. Else add the plain name.
  */
-static void add_names(const char *typed, gboolean keys, const VolNames *names, GPtrArray *words)
+static void add_vol_names(const char *typed, gboolean keys, const VolNames *names, GPtrArray *words)
 {
     gboolean full = typed && strchr(typed, '/');
 
@@ -545,7 +545,7 @@ static void add_vols(CliCtl *ctl, const CliArgs *args, const char *pool_option, 
         collect_names(ctl, pool, &names);
     for (guint i = 0; pools && i < pools->len; i++)
         collect_names(ctl, g_ptr_array_index(pools, i), &names);
-    add_names(ctl->typed, keys, &names, words);
+    add_vol_names(ctl->typed, keys, &names, words);
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);
     g_hash_table_unref(names.counts);
