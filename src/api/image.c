@@ -272,7 +272,7 @@ static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
     };
 }
 
-/* One page of the service fits into a reply. Larger maps need several calls (more). */
+/* A page of the service fits into a reply. Larger maps need several calls (more). */
 G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
 
 static gboolean api_vol_map(CstApiCall *call, const void *data, void *ret_data, GError **error)

@@ -120,7 +120,7 @@ static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GE
     pool = cst_api_pool(call->service, &args->pool, error);
     if (!pool)
         return FALSE;
-    /* One extra row shows whether there is a next page. */
+    /* An extra row shows whether there is a next page. */
     rows = cst_pool_list_volumes(
         pool, cst_api_opt_text(args->after), limit + 1,
         args->flags & WIRE_PAGE_DETAILS ? CST_VOL_ROWS_DETAILS : CST_VOL_ROWS_BRIEF, error);

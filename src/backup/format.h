@@ -71,7 +71,7 @@ void repo_head_format(RepoFileKind kind, const uint8_t repo[REPO_ID], const uint
 
 typedef enum { CHUNK_DATA, CHUNK_LIST } ChunkKind;
 
-/** One chunk in a pack. */
+/** A chunk in a pack. */
 typedef struct {
     uint8_t hash[REPO_HASH];
     uint32_t offset;

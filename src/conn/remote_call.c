@@ -232,7 +232,7 @@ static void clear_initial_rate(Watch *watch)
                             xdr_wire_int, &found, NULL);
 }
 
-/* One step of watching. FALSE: stop waiting for the reply. */
+/* A step of watching. FALSE: stop waiting for the reply. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
     if (!identify_peer(watch->remote, error))

@@ -7,7 +7,7 @@
 
 #include <base/library.h>
 
-/** One compression, as used by unpack.c. */
+/** A compression, as used by unpack.c. */
 
 typedef enum {
     CODEC_MORE, /**< needs more input, or has more output */

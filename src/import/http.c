@@ -41,7 +41,7 @@ struct ImportHttp {
     ImportRedirect redirect; /* addresses that the requests may reach */
 };
 
-/* One request, which may take several attempts. */
+/* A request, which may take several attempts. */
 typedef struct {
     ImportHttp *http;
     ImportReply reply;

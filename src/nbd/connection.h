@@ -7,7 +7,7 @@
 #include "proto.h"
 #include "tls.h"
 
-/** One client: the negotiated state, and sending and receiving. */
+/** A client: the negotiated state, and sending and receiving. */
 
 /* Bytes received in advance, so that many short requests need one call. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One connection: its socket, its unhandled and unsent bytes, its accounts, its end. All functions
+ * A connection: its socket, its unhandled and unsent bytes, its accounts, its end. All functions
  * run in the thread of its loop, so there are no locks.
  *
  * Reading: bytes are read into the loop's scratch buffer, and whole packets are handled in place.

@@ -11,7 +11,7 @@
 #include "loop.h"
 
 /**
- * One upload or download. The loop's thread owns it. A worker has it for one job at a time: read a
+ * An upload or download. The loop's thread owns it. A worker has it for one job at a time: read a
  * chunk, write received data, finish, or close. The loop does not access the job's fields until the
  * job returns. A download has two chunks: one is read while the other is sent.
  */
@@ -33,7 +33,7 @@ typedef struct {
     gboolean queued; /**< in the socket's queue */
 } Chunk;
 
-/** One packet of an upload. */
+/** A packet of an upload. */
 typedef struct {
     uint64_t hole; /**< bytes of hole; 0: data */
     size_t len;

@@ -16,7 +16,7 @@ typedef enum {
 } WorkClass;
 #define WORK_CLASSES 2
 
-/** One user's turns in one class. Guarded by the workers' lock. Initialize with zeros. */
+/** A user's turns in one class. Guarded by the workers' lock. Initialize with zeros. */
 typedef struct {
     GQueue lanes; /**< lanes with calls to start, by Lane.link */
     GList link;   /**< in the workers' ring while @lanes is not empty */
@@ -26,7 +26,7 @@ typedef struct {
 
 struct User;
 
-/** One connection's calls of one class. Guarded by the workers' lock. */
+/** A connection's calls of one class. Guarded by the workers' lock. */
 typedef struct {
     struct User *user; /**< set by the owner, which outlives its calls */
     GQueue calls;      /**< of WorkItem *, not started yet */
@@ -36,7 +36,7 @@ typedef struct {
     guint running, waiting;
 } Lane;
 
-/** One call; the caller embeds it in a larger struct. */
+/** A call; the caller embeds it in a larger struct. */
 typedef struct {
     Lane *lane;
     size_t cost;      /**< bytes that the call may use until it is answered */

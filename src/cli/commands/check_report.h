@@ -8,7 +8,7 @@
 
 /** The output of image-check and vol-check. */
 
-/** One number of a check's result. */
+/** A number of a check's result. */
 typedef struct {
     const char *label; /**< marked with N_() */
     const char *key;   /**< JSON member; qemu-img's name with underscores */

@@ -5,7 +5,7 @@
 
 #include "core/ctl.h"
 
-/** One kind of event, for --event. */
+/** A kind of event, for --event. */
 typedef struct {
     const char *name; /**< NAME of --event NAME; NULL ends a table */
     CstConnEventType type;

@@ -5,7 +5,7 @@
 
 #include "command.h"
 
-/** One option of a command line. */
+/** An option of a command line. */
 typedef struct {
     const CliOption *option;
     char *value;        /**< NULL for switches */

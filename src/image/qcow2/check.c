@@ -28,7 +28,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/* One pass over an image. */
+/* A pass over an image. */
 typedef struct {
     Qcow2 *q;
     Qcow2Walk walk;

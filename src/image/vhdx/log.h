@@ -48,7 +48,7 @@ CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner, GError **err
 VhdxPatches *vhdx_log_read(CstBlob *blob, const VhdxHeader *header, GError **error);
 
 /**
- * One entry that is a complete log: its tail is its own start, because all earlier changes are
+ * An entry that is a complete log: its tail is its own start, because all earlier changes are
  * durable in their places. Sectors have VHDX_SECTOR bytes each; @count is at most VHDX_LOG_PAGES.
  */
 typedef struct {

@@ -271,7 +271,7 @@ static gboolean lv_remove_snapshot(CstPoolState *state, const char *volume, cons
            logical_remove_lv(LOGICAL(state), found.snapshot->name, error);
 }
 
-/* One change of the group's metadata, so that the snapshot always has a name. */
+/* A single change of the group's metadata, so that the snapshot always has a name. */
 static gboolean lv_rename_snapshot(CstPoolState *state, const char *volume, const char *name,
                                    const char *new_name, GError **error)
 {

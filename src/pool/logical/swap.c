@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One LV replaces another LV under its name, in steps that a crash may interrupt at any point:
+ * An LV replaces another LV under its name, in steps that a crash may interrupt at any point:
  *
  * - the old LV gets a tag with its name ("was");
  * - it is renamed to a hidden name, so that for a short time no LV has the name;

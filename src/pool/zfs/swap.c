@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One volume replaces another volume under its name, in steps that a crash may interrupt at any
+ * A volume replaces another volume under its name, in steps that a crash may interrupt at any
  * point:
  *
  * - the draft was created with the mark ZFS_REPLACES, which has the future hidden name of the old

@@ -25,7 +25,7 @@ void jobs_free(Jobs *jobs);
 void jobs_stop(Jobs *jobs);
 
 /**
- * One operation as a job:
+ * An operation as a job:
  *
  *     g_auto(Job) job = {0};
  *

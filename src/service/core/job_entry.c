@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One job of this process: its record, its file and its end (see job.c). The lock of an entry
+ * A job of this process: its record, its file and its end (see job.c). The lock of an entry
  * guards both, and is held during file I/O.
  */
 #include "job_entry.h"

@@ -8,7 +8,7 @@
 
 #include "job.h"
 
-/** One job of this process, and the state shared by all jobs. Only for job.c. */
+/** A job of this process, and the state shared by all jobs. Only for job.c. */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */

@@ -18,7 +18,7 @@ typedef struct {
 } CstStorageId;
 
 /**
- * One pool of the service. The lock guards every field below it and is never held during storage
+ * A pool of the service. The lock guards every field below it and is never held during storage
  * I/O. Three kinds of use:
  *
  * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, without

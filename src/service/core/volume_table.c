@@ -28,7 +28,7 @@ typedef struct {
     char path[];
 } Base;
 
-/* One reference of an image. */
+/* A reference of an image. */
 struct Reference {
     Base *base;
     CstVolume *overlay;         /* borrowed from by_name */

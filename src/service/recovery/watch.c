@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One watched pool: pending reports, and their processing by a worker.
+ * A watched pool: pending reports, and their processing by a worker.
  */
 #include "watch.h"
 

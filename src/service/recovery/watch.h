@@ -5,7 +5,7 @@
 #include <pool/pool.h>
 #include <service/pools.h>
 
-/** One watched pool. Used by the worker while it is busy, else by the monitor's thread. */
+/** A watched pool. Used by the worker while it is busy, else by the monitor's thread. */
 typedef struct {
     CstPool *pool;       /* referenced */
     CstPoolState *state; /* referenced */

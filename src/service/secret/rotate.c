@@ -197,7 +197,7 @@ static char *set_on_server(const Rotation *rotation, guint i, const CstSecretByt
 }
 
 /*
- * One change on the server must apply to all pools. Otherwise a kill between two changes would
+ * A change on the server must apply to all pools. Otherwise a kill between two changes would
  * leave both values in use.
  */
 static gboolean check_account(const Rotation *rotation, GError **error)

@@ -30,7 +30,7 @@ GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, G
     return provider ? snapshot_list_all(provider, &target, error) : NULL;
 }
 
-/** One change of a volume's snapshots. */
+/** A change of a volume's snapshots. */
 typedef struct SnapshotChange SnapshotChange;
 
 struct SnapshotChange {

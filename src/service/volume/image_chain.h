@@ -6,7 +6,7 @@
 
 #include "core/claim.h"
 
-/** One open image of a chain: a claimed volume, or a declared file outside of all pools. */
+/** An open image of a chain: a claimed volume, or a declared file outside of all pools. */
 typedef struct {
     VolumeClaim claim; /* without a pool: a file outside of all pools */
     CstVolume *volume; /* its record; for a file outside of all pools created by inspection */

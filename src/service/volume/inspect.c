@@ -84,7 +84,7 @@ gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, co
 
 /* --- map -------------------------------------------------------------------------------------- */
 
-/* One page of a map, and its maximal size. */
+/* A page of a map, and its maximal size. */
 typedef struct {
     CstVolMap *map;
     guint limit;

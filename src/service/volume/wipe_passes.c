@@ -18,7 +18,7 @@
 
 typedef enum { PASS_END, PASS_PATTERN, PASS_RANDOM } PassKind;
 
-/* One pass: a pattern of one to three bytes, repeated, or random bytes. */
+/* A pass: a pattern of one to three bytes, repeated, or random bytes. */
 typedef struct {
     PassKind kind;
     uint8_t len;

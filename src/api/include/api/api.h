@@ -31,7 +31,7 @@ typedef struct {
 
 typedef struct CstProcedure CstProcedure;
 
-/** One call. */
+/** A call. */
 typedef struct {
     CstService *service;
     const CstApiSession *session;

@@ -66,7 +66,7 @@ gboolean cst_repo_is_encrypted(const CstRepo *repo);
 
 /* --- backups ---------------------------------------------------------------------------------- */
 
-/** One volume in a backup. */
+/** A volume in a backup. */
 typedef struct {
     char *pool;
     char *name;

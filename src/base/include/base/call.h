@@ -9,7 +9,7 @@
 #include <base/log.h>
 
 /**
- * One call through a vtable, for the dispatchers of storage backends, blobs and image formats. A
+ * A call through a vtable, for the dispatchers of storage backends, blobs and image formats. A
  * dispatcher enforces the callee's contract and logs the call when it ends.
  *
  * The contract: a callee that fails sets its error. A callee that succeeds sets no error and

@@ -14,7 +14,7 @@
 #include "output/progress.h"
 #include "output/report.h"
 
-/** One change of an image's options. */
+/** A change of an image's options. */
 typedef struct {
     CstChain *chain;
     CstImageOptions options;

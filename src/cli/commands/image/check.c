@@ -14,7 +14,7 @@
 #include "options.h"
 #include "output/progress.h"
 
-/** One check, or a repair and the check after it. */
+/** A check, or a repair and the check after it. */
 typedef struct {
     CstBlob *blob;
     const CstImageFormat *format;

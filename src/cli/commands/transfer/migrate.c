@@ -30,7 +30,7 @@
 #define SAMPLE (1 << 20)
 #define CHUNK  (UINT64_C(1) << 20)
 
-/* One side. Strings are NULL if unknown. */
+/* The source or the destination of a migration. Strings are NULL if unknown. */
 typedef struct {
     CstConn *conn;
     CstVolRef *vol;

@@ -26,7 +26,7 @@
 #include "output/sheet.h"
 #include "volume.h"
 
-/** One upload or download. */
+/** An upload or download. */
 typedef struct {
     CstConn *conn;
     CstVolRef *vol;

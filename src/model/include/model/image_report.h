@@ -117,7 +117,7 @@ CstVolMap *cst_vol_map_new(void);
 void cst_vol_map_free(CstVolMap *map);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolMap, cst_vol_map_free)
 
-/** One action on a dirty bitmap. Strings are borrowed. */
+/** An action on a dirty bitmap. Strings are borrowed. */
 typedef struct {
     const char *action; /**< "add", "remove", "clear", "enable", "disable", "merge" */
     const char *from;   /**< merge: the source bitmap; else NULL */

@@ -18,7 +18,7 @@ typedef enum {
      * Long-lived: holds the driver lock of the host, starts autostart pools, watches directories.
      */
     CST_SERVICE_DAEMON,
-    /** One command: acquires the driver lock around each access to definitions and state. */
+    /** A command: acquires the driver lock around each access to definitions and state. */
     CST_SERVICE_EMBEDDED
 } CstServiceMode;
 

@@ -38,7 +38,7 @@ typedef struct {
 gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
                                gboolean by_name, CstDeclaration **ret_declaration, GError **error);
 
-/** One query of cst_declarations_find_many(). */
+/** A query of cst_declarations_find_many(). */
 typedef struct {
     CstDeclaredFile file;
     gboolean by_name;            /**< as for cst_declarations_find() */
