@@ -24,7 +24,9 @@ typedef struct {
     CstTask *task;
 } Work;
 
-/* bitmap_check_steps() has validated all actions before the first step. They are parsed again here.
+/*
+ * bitmap_check_steps() has validated all actions before the first step. They are parsed again
+ * here.
  */
 static gboolean bitmap_apply_steps(const Work *work, GError **error)
 {

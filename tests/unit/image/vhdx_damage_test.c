@@ -388,10 +388,7 @@ static void assert_written(CstBlob *guest)
     assert_byte(guest, 7 * CST_MIB + 3, 700, 2);
 }
 
-/*
- * The @nth call of a kind fails or is torn. The failure is reported, older data is kept, and work
- * can continue.
- */
+/* The @nth call of a kind fails or is torn: older data is kept, and work can continue. */
 static gboolean fail_once(CstFaultKind kind, unsigned nth, CstBlob *parent)
 {
     g_autoptr(CstBlob) inner = make(&child), fault = cst_blob_fault_new(inner);
@@ -466,10 +463,7 @@ static void every_failing_read_is_reported_and_harmless(void **state)
     assert_true(nth > 5);
 }
 
-/*
- * From the @nth call on every call fails, as if the storage was removed. The remaining image is
- * sound.
- */
+/* From the @nth call on every call fails. The remaining image is sound. */
 static void removed_storage_leaves_a_sound_image(void **state)
 {
     g_autoptr(CstBlob) parent = cst_blob_sparse_new(0);
@@ -556,9 +550,7 @@ static void power_cut_while_the_table_moves_keeps_the_content(void **state)
     }
 }
 
-/*
- * The bytes after the last entry of a region table have no meaning. Here they look like an entry.
- */
+/* Bytes after the last entry of a region table have no meaning. Here they look like one. */
 static void bytes_after_the_region_table_entries_are_kept(void **state)
 {
     enum { BEHIND = 16 + 2 * 32 };

@@ -477,22 +477,19 @@ static void monitor_does_not_poll_without_a_change(void **state)
     assert_noticed(pool, 1, 1);
     /* A busy loop would poll far more often. */
     assert_true(point_passed("monitor.thread.poll") < MOST_POLLS);
-    points_clear();
 }
 
 /* Each start of a pool wakes the thread. A walk over the watches serves all wakes of 20 ms. */
 static void many_wakes_cause_few_walks(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
-    gint64 begun = g_get_monotonic_time();
-    guint most;
+    gint64 begun = g_get_monotonic_time(), took;
 
     point_watch("monitor.thread.poll");
     for (guint i = 0; i < WAKES; i++)
         recovery_pool_stopped(pool);
-    most = (guint)((g_get_monotonic_time() - begun) / (20 * G_TIME_SPAN_MILLISECOND)) + 2;
-    assert_in_range(point_passed("monitor.thread.poll"), 0, most);
-    points_clear();
+    took = (g_get_monotonic_time() - begun) / G_TIME_SPAN_MILLISECOND;
+    assert_in_range(point_passed("monitor.thread.poll"), 0, took / 20 + 2);
 }
 
 /* Repeats the query until the usage is no estimate, and then stops. */
@@ -526,10 +523,9 @@ static gpointer end_service(gpointer data)
 static void end_waits_only_for_running_scans(void **state)
 {
     Fixture *f = *state;
-    GPtrArray *pools = hang_many(f, AT_ONCE + 6);
     GThread *thread;
 
-    g_ptr_array_unref(pools);
+    g_ptr_array_unref(hang_many(f, AT_ONCE + 6));
     point_watch("monitor.free.joined");
     thread = g_thread_new("end", end_service, f);
     point_await("monitor.free.joined", 1);
@@ -537,7 +533,6 @@ static void end_waits_only_for_running_scans(void **state)
     release();
     g_thread_join(thread);
     assert_int_equal(counted(&fake.begun), AT_ONCE);
-    points_clear();
 }
 
 static void close_watcher(gpointer fd)
@@ -563,6 +558,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     release();
+    points_clear();
     fixture_teardown(state);
     g_atomic_int_set(&fake.may_hang, FALSE);
     cst_memory_clear();
