@@ -214,17 +214,18 @@ static CstBlob *open_made(LogicalState *state, const char *lv, const CstVolDef *
     return NULL;
 }
 
-/* Opens the draft for its maker. */
-static gboolean lv_open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
-                              CstVolDraft *draft, GError **error)
+/* Opens the draft for its maker. A draft with a tag has the name of the volume. */
+static gboolean lv_open_draft(LogicalState *state, const NewLv *lv, CstVolDraft *draft,
+                              GError **error)
 {
-    g_autoptr(CstBlob) blob = open_made(state, lv, def, TRUE, error);
+    g_autoptr(CstBlob) blob = open_made(state, lv->lv, lv->def, TRUE, error);
 
     if (!blob)
         return FALSE;
     if (fchmod(logical_blob_fd(blob), 0600) < 0)
-        return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv, 0600);
+        return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv->lv, 0600);
     draft->blob = g_steal_pointer(&blob);
+    draft->name = lv->tag ? g_strdup(lv->lv) : NULL;
     return TRUE;
 }
 
@@ -311,7 +312,7 @@ static gboolean lv_reserve_draft(LogicalState *state, const NewLv *lv, CstVolDra
     if (!make_lv(state, lv, &why))
         return lv_fail_create(lv->def, why, error);
     CST_CRASH_POINT("logical.reserve.created");
-    if (!lv_open_draft(state, lv->lv, lv->def, draft, error))
+    if (!lv_open_draft(state, lv, draft, error))
         return FALSE;
     draft->zeroed = lv->kind == KIND_THIN || lv->kind == KIND_SPARSE;
     return TRUE;
@@ -336,10 +337,7 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 
     if (!logical_tags_drafts(logical))
         return logical_reserve_hidden(logical, def, draft, error);
-    if (!lv_reserve_draft(logical, &lv, draft, error))
-        return FALSE;
-    draft->name = g_strdup(def->name);
-    return TRUE;
+    return lv_reserve_draft(logical, &lv, draft, error);
 }
 
 /* --- clones ----------------------------------------------------------------------------------- */
@@ -411,10 +409,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     if (!clone_thin(logical, from, &lv, error))
         return FALSE;
     CST_CRASH_POINT("logical.clone.created");
-    if (!lv_open_draft(logical, lv.lv, def, draft, error))
-        return FALSE;
-    draft->name = tagged ? g_strdup(def->name) : NULL;
-    return TRUE;
+    return lv_open_draft(logical, &lv, draft, error);
 }
 
 /* --- commit and abandon ----------------------------------------------------------------------- */
