@@ -411,8 +411,10 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 static gboolean rbd_read_image_id(RbdJob *job, rbd_image_t image, GError **error)
 {
-    int result = cst_rbd_image_id(job, image, (char **)&job->out);
+    char *id = NULL;
+    int result = cst_rbd_image_id(job, image, &id);
 
+    job->out = id;
     job->out_free = g_free;
     return result >= 0 || cst_ceph_fail(error, result, _("failed to open %s"), job->what);
 }
