@@ -375,7 +375,7 @@ static void remove_new(Rotation *rotation)
 }
 
 /* Restores the old value on the server. Returns whether the server certainly has it again. */
-static gboolean rotation_restore_server(Rotation *rotation, GError **error)
+static gboolean rotation_undo_server(Rotation *rotation, GError **error)
 {
     g_autofree char *account = NULL;
     g_autoptr(GError) why = NULL;
@@ -396,7 +396,7 @@ static gboolean rotation_restore_server(Rotation *rotation, GError **error)
 /* Reverts the steps before the switch, even if the task was cancelled. */
 static void rotation_undo(Rotation *rotation, GError **error)
 {
-    gboolean clean = rotation_restore_server(rotation, error);
+    gboolean clean = rotation_undo_server(rotation, error);
 
     CST_CRASH_POINT("secret.rotate.taken_back");
     if (!rotation->saved)
