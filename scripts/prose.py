@@ -15,6 +15,9 @@ import re
 import subprocess
 import sys
 
+import c_functions
+import documents
+
 VAGUE = re.compile(r"\b(?:what|whatever|who|whose|whom|whoever|nobody|somebody|none|nothing|others|"
                    r"those|behind|beside|meanwhile)\b", re.I)
 WORD = re.compile(r"[A-Za-z][A-Za-z']+")
@@ -76,13 +79,11 @@ def test_names(text):
 
 def paragraphs(text):
     """Pairs of the first line and the text of each paragraph, item and row, without code."""
-    in_fence, start, part = False, 0, []
-    for number, line in enumerate(text.split("\n") + [""], 1):
-        if line.lstrip().startswith("```"):
-            in_fence = not in_fence
-        elif in_fence or line.startswith("    "):
+    start, part = 0, []
+    for number, (line, kind) in enumerate(documents.lines_with_kind(text), 1):
+        if kind == "code":
             continue
-        elif line.startswith(("|", "- ")) or not line.strip():
+        if kind in ("blank", "table", "item"):
             if part:
                 yield start, " ".join(part)
             start, part = number, [line] if line.strip() else []
@@ -95,11 +96,6 @@ def paragraphs(text):
 
 def without_code_spans(pairs):
     return ((line, re.sub(r"`[^`]*`", " ", text)) for line, text in pairs)
-
-
-def code_only(text):
-    """@text without its comments and literals."""
-    return COMMENT.sub(" ", text)
 
 
 def measure(paths, read):
@@ -118,7 +114,7 @@ def measure(paths, read):
         if path.startswith("src/") and is_c:
             add("comments of " + "/".join(path.split("/")[:2]), COMMENTS, path, comments(text))
             add("messages", MESSAGES, path, messages(text))
-            for name in STATIC.findall(code_only(text)):
+            for name in STATIC.findall(c_functions.blank(text)):
                 statics[name].add(path)
         elif path.endswith(".md"):
             add("documents", DOCUMENTS, path, without_code_spans(paragraphs(text)))
