@@ -39,19 +39,21 @@ static gboolean check_owner(const CstPlace *place, const struct stat *st, GError
                     place->path, (unsigned)st->st_uid);
 }
 
-static gboolean await_writer(int fd, const char *complaint, GError **error)
+gboolean cst_input_await(int fd, const char *complaint, GError **error)
 {
     struct pollfd fifo = {.fd = fd, .events = POLLIN};
 
     return poll(&fifo, 1, -1) > 0 || cst_fail_errno(error, errno, "%s", complaint);
 }
 
-int cst_input_open(const char *path, const char *complaint, GError **error)
+int cst_input_open_no_wait(const char *path, gboolean *ret_await, const char *complaint,
+                           GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     g_auto(CstFd) fd = -1;
     struct stat st;
 
+    *ret_await = FALSE;
     /* "/" and "." have no name to resolve. read() reports the error, as for any directory. */
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
@@ -63,15 +65,25 @@ int cst_input_open(const char *path, const char *complaint, GError **error)
         cst_fail_errno(error, errno, "%s", complaint);
         return -1;
     }
-    /*
-     * A pipe that is inherited as a descriptor already has its writer, or read() reports its end.
-     */
-    if (!check_owner(&place, &st, error) ||
-        (S_ISFIFO(st.st_mode) && !place.magic && !await_writer(fd, complaint, error)))
+    if (!check_owner(&place, &st, error))
         return -1;
     if (fcntl(fd, F_SETFL, 0) < 0) {
         cst_fail_errno(error, errno, "%s", complaint);
         return -1;
     }
+    /*
+     * A pipe that is inherited as a descriptor already has its writer, or read() reports its end.
+     */
+    *ret_await = S_ISFIFO(st.st_mode) && !place.magic;
+    return g_steal_fd(&fd);
+}
+
+int cst_input_open(const char *path, const char *complaint, GError **error)
+{
+    gboolean await;
+    g_auto(CstFd) fd = cst_input_open_no_wait(path, &await, complaint, error);
+
+    if (fd < 0 || (await && !cst_input_await(fd, complaint, error)))
+        return -1;
     return g_steal_fd(&fd);
 }

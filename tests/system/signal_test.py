@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One SIGINT or SIGTERM ends a command, whichever call it blocks in, with an exit status of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,6 +36,23 @@ class Signals(WithDaemon):
         self.addCleanup(child.kill)
         return child
 
+    def waits_for_fifo(self, child):
+        """Whether CHILD has the FIFO open, and its thread for the task waits in poll()."""
+        fds = f"/proc/{child.pid}/fd"
+        with contextlib.suppress(FileNotFoundError):
+            return any(os.readlink(os.path.join(fds, fd)) == self.fifo for fd in os.listdir(fds)) \
+                and any(name == "task" and "poll_schedule" in wchan
+                        for name, wchan in wait.threads(child.pid))
+        return False
+
+    def end_waiting(self, child, number):
+        """Sends one signal NUMBER, once CHILD waits for data of the FIFO."""
+        self.wait_until(lambda: self.waits_for_fifo(child), "the task waits for data",
+                        lambda: (child.poll(), wait.threads(child.pid)))
+        child.send_signal(number)
+        _, err = child.communicate(timeout=wait.LIMIT_S)
+        return child.returncode, err
+
     def end_blocked(self, child, blocked_in, number):
         """Sends one signal NUMBER, once a thread of CHILD blocks in the kernel's BLOCKED_IN."""
         self.wait_until(lambda: any(blocked_in in wchan for _, wchan in wait.threads(child.pid)),
@@ -50,7 +68,7 @@ class Signals(WithDaemon):
                 with self.subTest(place=place, number=number):
                     writer = os.open(self.fifo, os.O_RDWR)
                     child = self.start(place, "vol-upload", "v", self.fifo, "--pool", "p")
-                    status, err = self.end_blocked(child, "pipe_read", number)
+                    status, err = self.end_waiting(child, number)
                     os.close(writer)
                     self.assertEqual(128 + number, status, err)
                     self.assertIn("cancelled by request", err)
@@ -67,7 +85,7 @@ class Signals(WithDaemon):
 
     def test_import_from_a_fifo_without_a_writer_ends_with_one_signal(self):
         child = self.start("embedded", "vol-import", self.fifo, "new", "--pool", "p")
-        status, err = self.end_blocked(child, "wait_for_partner", signal.SIGTERM)
+        status, err = self.end_waiting(child, signal.SIGTERM)
         self.assertEqual(128 + signal.SIGTERM, status, err)
         self.assertFalse(os.path.exists(self.at("q", "new")))
 

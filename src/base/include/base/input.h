@@ -14,3 +14,12 @@
  * descriptor, or -1: DENIED if the file may not be opened, CANCELLED after a signal.
  */
 int cst_input_open(const char *path, const char *complaint, GError **error);
+
+/**
+ * Like cst_input_open(), but does not wait. *ret_await: call cst_input_await() before the first
+ * read(), which would report the end of the file before the writer has opened it.
+ */
+int cst_input_open_no_wait(const char *path, gboolean *ret_await, const char *complaint,
+                           GError **error);
+/** Waits until the FIFO @fd has data, or its writer has closed it. FALSE: CANCELLED by a signal. */
+gboolean cst_input_await(int fd, const char *complaint, GError **error);

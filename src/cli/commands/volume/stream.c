@@ -33,6 +33,7 @@ typedef struct {
     const char *name; /**< of the volume, as in the command line */
     const char *file;
     int fd;
+    gboolean await; /**< wait for the data of a FIFO before the first read */
     uint64_t offset, length;
     unsigned flags;
     CstVolDeclare content; /**< declaration of the uploaded content */
@@ -119,10 +120,24 @@ static gboolean file_place_init(CstPlace *place, const char *file, const char *c
 
 /* --- upload ---------------------------------------------------------------------------------- */
 
+/* Wait for the data of a FIFO, until @task is cancelled. */
+static gboolean await_data(const Transfer *transfer, CstTask *task, GError **error)
+{
+    g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
+    g_autoptr(GError) why = NULL;
+
+    if (cst_input_await(transfer->fd, complaint, &why))
+        return TRUE;
+    if (cst_task_check(task, error))
+        g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean run_vol_upload(CstTask *task, gpointer data, GError **error)
 {
     Transfer *transfer = data;
-    gboolean ok = cst_conn_vol_upload(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
+    gboolean ok = (!transfer->await || await_data(transfer, task, error)) &&
+                  cst_conn_vol_upload(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
                                       transfer->length, transfer->flags, task, error);
 
     transfer->progress = cst_task_progress(task);
@@ -147,12 +162,14 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
-static int open_upload_input(const char *file, const char *complaint, GError **error)
+static int open_upload_input(const char *file, gboolean *ret_await, const char *complaint,
+                             GError **error)
 {
     int fd;
 
+    *ret_await = FALSE;
     if (!is_standard(file))
-        return cst_input_open(file, complaint, error);
+        return cst_input_open_no_wait(file, ret_await, complaint, error);
     fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0)
         cst_fail_errno(error, errno, "%s", complaint);
@@ -162,7 +179,7 @@ static int open_upload_input(const char *file, const char *complaint, GError **e
 static gboolean upload_vol(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
-    g_auto(CstFd) fd = open_upload_input(transfer->file, complaint, error);
+    g_auto(CstFd) fd = open_upload_input(transfer->file, &transfer->await, complaint, error);
 
     if (fd < 0)
         return FALSE;
