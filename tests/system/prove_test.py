@@ -364,7 +364,7 @@ class Hostile(Proofs):
             status, rows = self.results(env={**tools, "SECRET": "of ours"}, groups="0,4,6")
         self.assertEqual(7, status)
         self.assertIn("uid True groups [] key no pool no tmp no tcp no unix no kill no own no "
-                      "root [] processes [1] left yes env False fds []", rows[0][2])
+                      "root [] processes [1, 2] left yes env False fds []", rows[0][2])
         self.assertEqual([], self.processes(b"cistern-hijacked"))
         self.assertFalse(os.path.exists("/tmp/cistern-hijacked"))
 

@@ -306,15 +306,17 @@ class Meanwhile(WithDaemon):
         self.assertEqual(["v", "x"], sorted(os.listdir(self.at("p"))))
 
     def test_copy_of_image_file_that_is_written_to_is_refused(self):
+        """The kernel copies by runs of 8 MiB. The rate limit applies between two runs."""
         source, where = os.path.join(self.peer.files, "in.raw"), os.path.join(self.peer.files, "out")
         os.makedirs(where)
         with open(source, "wb") as stream:
-            stream.write(os.urandom(8 * MIB))
+            stream.write(os.urandom(64 * MIB))
         target = os.path.join(where, "x")
         for words in (("image-convert", "-f", "raw", source, target),
                       ("image-dd", "-f", "raw", f"if={source}", f"of={target}")):
             with self.subTest(words=words):
-                status, err = self.change_when(lambda: os.listdir(where), source, *words)
+                status, err = self.change_when(lambda: os.listdir(where), source, *words,
+                                               "--rate-limit", "8M")
                 self.assertEqual(5, status, err)
                 self.assertIn(f"another program has written to '{source}'", err)
                 self.assertEqual([], os.listdir(where))
