@@ -41,7 +41,10 @@ build-tests: ## build everything into build/, tests and benchmarks too
 	@$(DEPS) build
 	$(call meson_build,$(BUILD),)
 
-# As scripts/test builds them.
+# As scripts/test builds them, with its linker.
+ifneq ($(shell command -v ld.gold),)
+build-tests build-asan build-crash: export CC_LD ?= gold
+endif
 LIGHT := -Doptimization=1 -Ddebug=false -Dc_args=-g1
 build-asan: export CC := $(CC) -no-pie
 build-asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import os
 import tempfile
+import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -110,6 +111,24 @@ class Runner(unittest.TestCase):
         self.assertEqual(["failed", "passed"], sorted(path.split(".")[-1] for path in stored))
         self.assertIn("a moment too late",
                       next(text for path, text in stored.items() if path.endswith(".failed")))
+
+    def test_second_run_begins_after_the_time_of_the_run(self):
+        now = time.time()
+        os.environ["TEST_UNTIL"] = str(now - 100)
+        self.addCleanup(os.environ.pop, "TEST_UNTIL")
+        late = load_runner(os.path.join(self.folder, "build"))
+        late.WORDS["planted"] = late.test_id
+        late.UNTIL.set(str(now + 3600))  # the first run begins in time
+        self.runner = late
+
+        def action():
+            command = [os.path.join(self.folder, "suite/run")]
+            self.write("suite/planted_test.py", FAILS_ONCE.format(folder=self.folder, reason="late"))
+            count = late.run_counted(command, {"BUILD": "build"}.items())
+            late.UNTIL.set(str(now - 200))  # the share of the suite is over
+            late.finish("planted", count, late.second_counted_run(command, late.test_id, {}))
+        said = self.play(action)
+        self.assertEqual("2 passed, 0 failed", said.splitlines()[-1], said)
 
     def test_test_that_fails_twice_fails_the_run(self):
         said = self.play_python(FAILS_ALWAYS)
