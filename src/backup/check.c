@@ -184,9 +184,11 @@ static gboolean note_leftovers(Check *check, GError **error)
         if (!names)
             return FALSE;
         if (others > 0)
-            g_ptr_array_add(check->report->notes,
-                            g_strdup_printf(_("directory '%s' holds what is not of a repository"),
-                                            folder_name(kind)));
+            g_ptr_array_add(
+                check->report->notes,
+                g_strdup_printf(
+                    _("directory '%s' has a file that does not belong to the repository"),
+                    folder_name(kind)));
     }
     return locks != NULL;
 }

@@ -143,7 +143,7 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
     if (secret && !config->wrapped)
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
                         _("repository '%s' is not encrypted, although a secret is given for it: "
-                          "somebody may have replaced its config"),
+                          "its config may have been replaced"),
                         name);
     if (!secret && config->wrapped)
         return cst_fail(error, CST_ERROR_INVALID_SECRET,

@@ -93,8 +93,8 @@ static gboolean may_trust(int fd, const char *path, gboolean shared_ok, GError *
     if (shared_ok || (cst_owner_is_us(st.st_uid) && cst_only_we_write(&st)))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
-                    _("others than you may write to directory '%s' (owner %u, mode %04o); say "
-                      "--shared if that is meant"),
+                    _("other users may write to directory '%s' (owner %u, mode %04o); say --shared "
+                      "if that is intended"),
                     path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
 }
 

@@ -204,7 +204,8 @@ static gboolean take_part(Running *run, gboolean *ret_end, GError **error)
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return TRUE;
     if (n < 0)
-        return cst_fail_errno(error, errno, _("cannot read what '%s' prints"), run->child->argv[0]);
+        return cst_fail_errno(error, errno, _("cannot read the output of '%s'"),
+                              run->child->argv[0]);
     *ret_end = n == 0;
     return n == 0 || stream->take(run->part, (size_t)n, stream->data, &run->enough, error);
 }
@@ -256,7 +257,7 @@ static gboolean may_go_on(const Running *run, GError **error)
         return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' did not finish in %u seconds"),
                         run->child->argv[0], run->child->timeout_s);
     if (run->silent && g_get_monotonic_time() > run->silent)
-        return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' printed nothing for %u seconds"),
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' printed no output for %u seconds"),
                         run->child->argv[0], run->child->stream->silence_s);
     return TRUE;
 }

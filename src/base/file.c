@@ -177,8 +177,8 @@ static gboolean check_access(const struct stat *st, const char *path, ReadAccess
 {
     if (access == READ_TRUSTED && !cst_only_we_write(st))
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("others may write to '%s': it must be yours or root's, without write "
-                          "permission for group and others"),
+                        _("other users may write to '%s': the file must be yours or root's, "
+                          "without write permission for group and world"),
                         path);
     if (access == READ_PRIVATE &&
         (!cst_owner_is_us(st->st_uid) || (st->st_mode & (S_IRWXG | S_IRWXO))))

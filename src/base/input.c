@@ -33,9 +33,8 @@ static gboolean check_owner(const CstPlace *place, const struct stat *st, GError
         cst_owner_is_us(st->st_uid))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
-                    _("cannot read '%s': it is a FIFO or device of user %u, who could let the "
-                      "command wait; copy its content to a file of your own, or pass it as "
-                      "/dev/stdin"),
+                    _("cannot read '%s': it is a FIFO or device of user %u, which could block the "
+                      "command; copy its content to a file of your own, or pass it as /dev/stdin"),
                     place->path, (unsigned)st->st_uid);
 }
 

@@ -449,9 +449,10 @@ gboolean cst_place_adopt(const CstPlace *place, int draft, const char *name, con
         renameat(draft, name, place->dir, final) == 0)
         return TRUE;
     if (errno == EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS,
-                        _("'%s' has been made by somebody else meanwhile, and was not overwritten"),
-                        place->path);
+        return cst_fail(
+            error, CST_ERROR_EXISTS,
+            _("'%s' was created by another program in the meantime, and was not overwritten"),
+            place->path);
     return cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
 }
 

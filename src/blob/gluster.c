@@ -137,7 +137,7 @@ static gboolean gluster_pread(CstBlob *blob, void *buf, size_t len, uint64_t off
         if (done == 0)
             return cst_fail(
                 error, CST_ERROR_IO,
-                _("volume '%s' ends at %" PRIu64 " bytes: somebody has made it shorter"),
+                _("volume '%s' ends at %" PRIu64 " bytes: another program has truncated it"),
                 blob->name, offset);
         at += done;
         offset += (uint64_t)done;

@@ -170,7 +170,7 @@ static gboolean check_same(Asking *asking, wire_vol_changed_ret *ret, CstVolChan
     }
     return (strcmp(asking->identity, ret->identity) == 0 && all->capacity == ret->capacity) ||
            cst_fail(error, CST_ERROR_BUSY,
-                    _("snapshot '%s' or the volume was changed meanwhile; try again"),
+                    _("snapshot '%s' or the volume changed during the operation; try again"),
                     asking->args.since);
 }
 

@@ -70,8 +70,8 @@ static gboolean daemon_parse_options(int *argc, char ***argv, Options *options, 
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config,
          N_("Read FILE instead of etc/cistern/cisternd.conf"), N_("FILE")},
         {"check-takeover", 0, 0, G_OPTION_ARG_NONE, &options->check_takeover,
-         N_("Say what stands in the way of a start in libvirt's place; change nothing"), NULL},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, N_("Log what happens"), NULL},
+         N_("List the obstacles to a start in libvirt's place; change no file"), NULL},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, N_("Log every operation"), NULL},
         {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, N_("Log everything"), NULL},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, N_("Print the version"), NULL},
         {0},
@@ -145,8 +145,7 @@ static void daemon_reload_config(const char *path, const Options *options, const
     cst_log(CST_LOG_INFO, _("read %s again"), path);
     changes = daemon_config_changes(used, &config);
     if (changes)
-        cst_log(CST_LOG_WARNING, _("%s: a restart puts in force what has changed: %s"), path,
-                changes);
+        cst_log(CST_LOG_WARNING, _("%s: these changes need a restart: %s"), path, changes);
 }
 
 static void wait_for_end(const sigset_t *signals, const char *path, const Options *options,
@@ -191,9 +190,8 @@ static gpointer end_late(gpointer data)
     g_autoptr(CstPaths) paths = data;
 
     g_usleep(STOP_SECONDS * G_USEC_PER_SEC);
-    cst_log(
-        CST_LOG_WARNING,
-        _("storage does not answer: stopping without it; the next start finishes what is left"));
+    cst_log(CST_LOG_WARNING, _("storage does not answer: stopping without it; the next start "
+                               "finishes the interrupted work"));
     end_connections();
     cst_driver_locks_give_up(paths);
     /* Use _exit(), because exit handlers would wait for the hanging threads. */

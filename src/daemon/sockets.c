@@ -148,7 +148,7 @@ static gboolean check_stale(const char *path, GError **error)
                           "virtstoraged, virtsecretd or cisternd)"),
                         path);
     if (errno != ECONNREFUSED && errno != ENOENT)
-        return cst_fail_errno(error, errno, _("cannot look who owns '%s'"), path);
+        return cst_fail_errno(error, errno, _("cannot determine the owner of '%s'"), path);
     return TRUE;
 }
 

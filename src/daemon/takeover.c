@@ -58,7 +58,7 @@ static void check_lock(Check *check)
                              holder, check->paths->pool_run_dir);
     else
         takeover_report_line(check, "ok",
-                             _("nobody manages the storage: '%s/driver.pid' is not locked"),
+                             _("no daemon manages the storage: '%s/driver.pid' is not locked"),
                              check->paths->pool_run_dir);
 }
 
@@ -110,7 +110,7 @@ static void check_socket(Check *check, const char *path, gboolean ours)
                              (int)pid, command, path);
     else if (pid == BUSY_LISTENER && ours)
         takeover_report_line(check, "problem",
-                             _("somebody listens at '%s' and is too busy to answer; stop it"),
+                             _("a program listens at '%s' and is too busy to answer; stop it"),
                              path);
     else if (pid > 0)
         takeover_report_line(
@@ -119,8 +119,9 @@ static void check_socket(Check *check, const char *path, gboolean ours)
               "once the storage is Cistern's; they find them at storage:///system"),
             (int)pid, command, path);
     else if (ours && access(path, F_OK) == 0)
-        takeover_report_line(check, "ok",
-                             _("'%s' is left over, nobody answers; it would be replaced"), path);
+        takeover_report_line(
+            check, "ok", _("'%s' is stale, because no program answers; a start would replace it"),
+            path);
     else if (ours)
         takeover_report_line(check, "ok", _("'%s' is free"), path);
 }
@@ -245,7 +246,7 @@ gboolean daemon_check_takeover(const CstPaths *paths, FILE *out)
     check_definitions(&check);
     check_secrets(&check);
     if (check.problems == 0)
-        fprintf(out, "%s\n", _("Nothing stands in the way."));
+        fprintf(out, "%s\n", _("No obstacle was found."));
     else
         fprintf(out, _("%u problems stand in the way.\n"), check.problems);
     return check.problems == 0;

@@ -100,7 +100,7 @@ static gboolean part_find_type(CstGuestDisk *disk, CstGuestPart *part, CstTask *
     if (!run_for(disk, argv, task, part, &result, error))
         return FALSE;
     if (result.status == BLKID_NOTHING)
-        guest_part_judge(part, CST_GUEST_UNKNOWN, g_strdup(_("nothing that is known")));
+        guest_part_judge(part, CST_GUEST_UNKNOWN, g_strdup(_("no known content")));
     else if (result.status == BLKID_AMBIGUOUS)
         guest_part_judge(part, CST_GUEST_UNKNOWN, g_strdup(_("signatures of several things")));
     else if (result.status != 0)

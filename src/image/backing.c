@@ -33,7 +33,7 @@ gboolean cst_image_set_backing(CstImage *image, const char *name, const char *fo
 {
     if (!image->format->set_backing)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("what an image of format '%s' is based on can't be changed"),
+                        _("the backing file of an image of format '%s' cannot be changed"),
                         image->format->name);
     if ((name != NULL) != (format != NULL) || (name && *name == '\0'))
         return cst_fail(error, CST_ERROR_INVALID,

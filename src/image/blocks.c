@@ -80,10 +80,9 @@ static gboolean read_backing(CstBlocks *blocks, uint8_t *buf, size_t len, uint64
     size_t there = (size_t)backing_there(blocks, offset, len);
 
     if (blocks->lacks_backing)
-        return cst_fail(
-            error, CST_ERROR_INVALID,
-            _("'%s' is opened without its backing image, which holds what is asked for"),
-            blocks->blob->name);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is opened without its backing image, which has the requested data"),
+                        blocks->blob->name);
     memset(buf + there, 0, len - there);
     return there == 0 ||
            cst_blob_pread(blocks->backing, buf, there, blocks->backing_start + offset, error);

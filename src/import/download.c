@@ -71,8 +71,8 @@ static gboolean download_make_dir(ImportDownload *download, GError **error)
         return download_fail_errno(download->dir, error);
     return (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 0077)) ||
            cst_fail(error, CST_ERROR_DENIED,
-                    _("'%s' is no directory of yours that nobody else may look into; remove it, or "
-                      "say with --spool-dir where to download to"),
+                    _("'%s' is not a private directory of yours; remove it, or name a directory "
+                      "for the download with --spool-dir"),
                     download->dir);
 }
 
@@ -133,7 +133,7 @@ static gboolean download_open_part(ImportDownload *download, gboolean *ret_busy,
         return download_fail_errno(download->part, error);
     return (S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) ||
            cst_fail(error, CST_ERROR_DENIED,
-                    _("'%s' is not what an earlier download has left; remove it"), download->part);
+                    _("'%s' is not the file of an earlier download; remove it"), download->part);
 }
 
 /* Syncs the file and records its length, so that a power failure does not lose it. */

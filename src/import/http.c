@@ -332,11 +332,10 @@ static gboolean http_fail_request(Request *request, CURLcode code, GError **erro
         return cst_fail(error, CST_ERROR_LIMIT, _("the server of '%s' redirects over %ld times"),
                         http->name, REDIRECTS);
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
-        return cst_fail(
-            error, CST_ERROR_DENIED,
-            _("'%s' is redirected to where it must not lead: not to http from https, and "
-              "to nothing else"),
-            http->name);
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("'%s' is redirected to a forbidden address: redirections lead only to "
+                          "http or https, and never from https to http"),
+                        http->name);
     return cst_fail(error, CST_ERROR_UNREACHABLE, _("cannot get '%s': %s"), http->name,
                     http->curl->curl_easy_strerror(code));
 }

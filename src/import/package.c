@@ -138,8 +138,7 @@ static gboolean package_read_manifest(Package *package, const char *descriptor, 
                         _("'%s' is cut off: it has neither a manifest nor the mark that ends an "
                           "archive"),
                         package->shown);
-    import_note(package->context,
-                _("there is no manifest '%s': nothing shows whether the disks are whole"),
+    import_note(package->context, _("there is no manifest '%s': the disks cannot be verified"),
                 package->manifest);
     return TRUE;
 }
@@ -356,8 +355,8 @@ static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtr
 
     if (import_is_standard(package->context))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
-                        _("what comes from standard input has no files beside it; import the "
-                          "descriptor as a file, or an OVA"));
+                        _("a descriptor from standard input cannot refer to its disk files; import "
+                          "the descriptor as a file, or an OVA"));
     if (!ends_in(name, OVF_ENDING))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("'%s' has an OVF descriptor in it, which refers to other files, and is "
@@ -365,8 +364,8 @@ static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtr
                         package->shown);
     if (how->checksum || how->checksum_file || how->checksum_url)
         return cst_fail(error, CST_ERROR_USAGE,
-                        _("the checksum of the descriptor '%s' says nothing of its disks, which "
-                          "are other files; import it without, or an OVA"),
+                        _("the checksum of the descriptor '%s' does not cover its disks, which are "
+                          "other files; import it without a checksum, or import an OVA"),
                         package->shown);
     return open_package(package, name, blob, ret_disks, error);
 }

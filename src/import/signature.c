@@ -148,12 +148,10 @@ static gboolean find_signature(const ImportContext *context, const List *list, K
     for (size_t i = 0; i < G_N_ELEMENTS(endings) && !ret_signature->path; i++)
         if (!find_signature_file(context, list, endings[i], ret_signature, error))
             return FALSE;
-    return ret_signature->path ||
-           cst_fail(
-               error, CST_ERROR_MISMATCH,
-               _("'%s' is not signed: there is no signature in it, nor beside it (.gpg, .sign, "
-                 ".asc, .sig)"),
-               list->name);
+    return ret_signature->path || cst_fail(error, CST_ERROR_MISMATCH,
+                                           _("'%s' is not signed: there is no signature in it, and "
+                                             "no file with one (.gpg, .sign, .asc, .sig)"),
+                                           list->name);
 }
 
 /* Verifies the signature and returns the signed text. Consumes the text of @list. */

@@ -184,8 +184,8 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
         return TRUE;
     if (import_is_standard(context))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("what comes from standard input has no name that a list of checksums "
-                          "could have; use --checksum"));
+                        _("data from standard input has no name to search for in a list of "
+                          "checksums; use --checksum"));
     if (how->checksum_url && !import_is_url(where))
         return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no URL; --checksum-file reads files"),
                         where);
@@ -363,8 +363,8 @@ static char *source_sibling_url(const char *url, const char *name, GError **erro
     char *beside = g_uri_resolve_relative(url, relative, G_URI_FLAGS_ENCODED, NULL);
 
     if (!beside)
-        cst_fail(error, CST_ERROR_INVALID, _("'%s' is no URL that '%s' could be beside"), shown,
-                 name);
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' is no URL, so '%s' cannot be relative to it"),
+                 shown, name);
     return beside;
 }
 
@@ -404,7 +404,8 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
         g_autofree char *shown = cst_text_escape(name);
 
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("cannot read '%s': it is not a file beside the descriptor"), shown);
+                        _("cannot read '%s': it is not a file in the directory of the descriptor"),
+                        shown);
     }
     if (!import_is_url(context->how->source))
         return open_file_beside(source, context, name, error);

@@ -240,9 +240,10 @@ static gboolean tar_read_entry(ImportTar *tar, uint64_t *offset, gboolean *ret_m
         length = tar->long_size;
     at += BLOCK;
     if (length > tar->size - at)
-        return cst_fail(error, CST_ERROR_CORRUPT,
-                        _("'%s' is damaged: the entry at byte %" PRIu64 " goes on behind its end"),
-                        tar->blob->name, *offset);
+        return cst_fail(
+            error, CST_ERROR_CORRUPT,
+            _("'%s' is damaged: the entry at byte %" PRIu64 " extends past the end of the file"),
+            tar->blob->name, *offset);
     if (!tar_parse_entry(tar, header, at, length, error))
         return FALSE;
     if (!extra) {

@@ -95,7 +95,7 @@ static gboolean next_member(Unpacker *self, gboolean *ret_more, GError **error)
     if (self->have == 0)
         return TRUE;
     if (self->input[self->used] != self->codec->magic[0] && self->codec != &import_codec_zstd)
-        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' has something else behind its %s data"),
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' has other data after its %s data"),
                         self->head.name, self->codec->name);
     if (!self->codec->reset(self->state))
         return cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory to unpack '%s'"), self->head.name);

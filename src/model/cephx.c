@@ -54,9 +54,9 @@ gboolean cst_cephx_key_check(const CstSecretBytes *key, GError **error)
 
     if (fits && get_le16(key->data) == KEY_AES)
         fits = key->len == KEY_HEAD + AES_LEN;
-    return fits || cst_fail(error, CST_ERROR_INVALID,
-                            _("the value is no key of cephx; it is what 'ceph auth print-key' "
-                              "prints"));
+    return fits ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("the value is not a cephx key; 'ceph auth print-key' prints the key"));
 }
 
 static gboolean is_base64(const char *text, size_t len)

@@ -83,8 +83,8 @@ static const Kind *kind_of(CstSecretUsage usage, GError **error)
     if (usage == CST_SECRET_ISCSI)
         return &chap;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
-             _("a secret of usage '%s' can't be rotated: only those of usages 'ceph' and 'iscsi' "
-               "are what a pool logs in with; see secret-set-value"),
+             _("a secret of usage '%s' cannot be rotated, because pools log in only with usages "
+               "'ceph' and 'iscsi'; see secret-set-value"),
              name ? name : "none");
     return NULL;
 }

@@ -89,9 +89,10 @@ static gboolean check_file(const CstOvfDisk *disk, xmlNode *file, const char *wh
     g_autofree char *shown = cst_text_escape(disk->file ? disk->file : "");
 
     if (!disk->file || !cst_reference_is_below(disk->file))
-        return cst_fail(error, CST_ERROR_DENIED,
-                        _("%s: disk '%s' is in '%s', which is not a file beside the descriptor"),
-                        what, disk->id, shown);
+        return cst_fail(
+            error, CST_ERROR_DENIED,
+            _("%s: disk '%s' is in '%s', which is not a file in the directory of the descriptor"),
+            what, disk->id, shown);
     if (chunks)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("%s: '%s' comes in pieces, which is not supported"), what, shown);

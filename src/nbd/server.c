@@ -183,7 +183,7 @@ static gboolean remove_stale(const CstPlace *place, GError **error)
     if (!is_answered(place, &answered, error))
         return FALSE;
     if (answered)
-        return cst_fail(error, CST_ERROR_EXISTS, _("somebody listens at '%s' already"),
+        return cst_fail(error, CST_ERROR_EXISTS, _("another program already listens at '%s'"),
                         place->path);
     cst_place_remove(place, &found);
     return TRUE;

@@ -47,7 +47,7 @@ static guint fullness_level(const CstSpaceUsage *space)
 static char *fullness_describe(const CstSpaceUsage *space)
 {
     if (space->lost)
-        return g_strdup_printf(_("%s ran out: what was in it is lost"), space->what);
+        return g_strdup_printf(_("%s ran out of space: its content is lost"), space->what);
     return g_strdup_printf(_("%s is full by %u.%02u%%"), space->what, space->hundredths / 100,
                            space->hundredths % 100);
 }

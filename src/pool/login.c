@@ -34,7 +34,8 @@ gboolean cst_pool_state_set_credential(CstPoolState *state, const CstLoginAdmin 
 
     if (!state->backend->set_credential)
         return pool_unsupported(
-            state, _("what the server of this pool lets in can't be changed from here"), error);
+            state, _("the permissions on the server of this pool cannot be changed from here"),
+            error);
     if (value && !cst_may_change(error))
         return FALSE;
     call = pool_call_begin(state, "set_credential", NULL);

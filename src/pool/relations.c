@@ -86,10 +86,10 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error)
 gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error)
 {
     return state->backend->vol_rename ||
-           pool_unsupported(
-               state,
-               _("storage pool does not support renaming of volumes, whose names are their places"),
-               error);
+           pool_unsupported(state,
+                            _("storage pool does not support renaming of volumes, because their "
+                              "names are their positions"),
+                            error);
 }
 
 gboolean cst_pool_state_check_trash(CstPoolState *state, GError **error)

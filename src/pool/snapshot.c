@@ -175,8 +175,7 @@ gboolean cst_pool_state_snapshot_changed(CstPoolState *state, const char *volume
         return FALSE;
     if (!ops->changed)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("storage pools of type '%s' do not tell what has changed since a "
-                          "snapshot"),
+                        _("storage pools of type '%s' do not report the changes since a snapshot"),
                         cst_pool_type_name(state->backend->type));
     return SNAPSHOT_CALL(state, ops, changed, error, volume, since, until, task, changed);
 }

@@ -52,7 +52,7 @@ static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GErr
     const char *token = "";
 
     if (!client->trusted)
-        return cst_fail(error, CST_ERROR_AUTH, _("only root may speak for somebody else"));
+        return cst_fail(error, CST_ERROR_AUTH, _("only root may act for another user"));
     if (!cst_flags_check(args->flags, 0, "virConnectSetIdentity", error))
         return FALSE;
     for (guint i = 0; i < args->params.params_len; i++) {

@@ -56,8 +56,8 @@ static void open_declarations(CstService *service)
 
     if (!cst_declarations_open(service->declarations, &error))
         cst_log(CST_LOG_ERROR,
-                _("%s; until that is mended, no image's references are followed. Once the file is "
-                  "moved away, what was declared has to be declared again (vol-trust)"),
+                _("%s; until that is repaired, no image's references are followed. If the file is "
+                  "moved away, all declarations must be made again (vol-trust)"),
                 error->message);
 }
 

@@ -133,7 +133,7 @@ static CstIntent *intent_create(const CstJournal *journal, GKeyFile *record, GEr
     CstIntent *intent;
 
     if (strlen(text) > RECORD_LIMIT) {
-        cst_fail(error, CST_ERROR_LIMIT, _("what is to be changed is too much for one record"));
+        cst_fail(error, CST_ERROR_LIMIT, _("the change is too large for one record"));
         return NULL;
     }
     if (!cst_dir_ensure(journal->dir, 0700, error))

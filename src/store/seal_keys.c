@@ -52,8 +52,8 @@ static gboolean seal_key_read(const char *path, mode_t others, CstSecretBytes *r
                         _("'%s' is not used: a key is a file of %d bytes"), path, SEAL_KEY_BYTES);
     if (!cst_owner_is_us(st.st_uid) || (st.st_mode & others))
         return cst_fail(error, CST_ERROR_INVALID_SECRET,
-                        _("'%s' is not used: it is user %u's, mode %04o, so others may know or "
-                          "change it; its owner alone may have access to a key"),
+                        _("'%s' is not used: it is user %u's, mode %04o, so other users may know "
+                          "or change it; only its owner may have access to a key"),
                         path, (unsigned)st.st_uid, st.st_mode & 07777);
     /* The caller needs the library for the key's id. */
     return cst_library_load(&cst_gnutls_library, error) &&
@@ -101,7 +101,7 @@ static void seal_keys_load_files(SealKeys *keys, const char *dir)
 
     if (listing && (stat(dir, &st) < 0 || !cst_only_we_write(&st))) {
         g_ptr_array_add(keys->refused,
-                        g_strdup_printf(_("'%s' is not used: others may change it"), dir));
+                        g_strdup_printf(_("'%s' is not used: other users may change it"), dir));
         g_dir_close(listing);
         return;
     }
@@ -207,7 +207,7 @@ const SealKey *seal_keys_current(const SealKeys *keys, GError **error)
     g_autofree char *reasons = seal_keys_refusals(keys);
 
     if (keys->refused->len > 0) {
-        cst_fail(error, CST_ERROR_INVALID_SECRET, _("nothing can be sealed%s"), reasons);
+        cst_fail(error, CST_ERROR_INVALID_SECRET, _("no secret can be sealed%s"), reasons);
         return NULL;
     }
     return keys->keys->len > 0 ? g_ptr_array_index(keys->keys, keys->keys->len - 1) : NULL;

@@ -124,7 +124,7 @@ static void assert_refused(Site *site, CstPool *to)
 
     assert_false(cst_vol_move(site->pool, "v", to, &how, NULL, &error));
     assert_error_says(&error, CST_ERROR_BUSY,
-                      "(format 'vdi' keeps none); delete them, or make volumes of them "
+                      "(format 'vdi' cannot store snapshots); delete them, or make volumes of them "
                       "(snap-clone), first:\n  one\n  two\n  three");
     after = site_native(site, "p");
     assert_string_equal(after, before);

@@ -159,7 +159,7 @@ def commit_refuses():
     words = ("image-commit", "-f", "qcow2", "top")
     refused(*words, status=4, words=CHAIN)
     refused(*words, CHAIN, "-b", "other", status=3, words="not among")
-    refused("image-commit", "-f", "raw", "base", CHAIN, status=1, words="nothing to commit")
+    refused("image-commit", "-f", "raw", "base", CHAIN, status=1, words="no backing file")
     qemu_img("snapshot", "-c", "s", "mid")
     refused("image-commit", CHAIN, "-f", "qcow2", "mid", "--yes", status=5, words="snapshots")
 

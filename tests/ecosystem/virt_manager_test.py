@@ -131,6 +131,6 @@ class VirtManager(WithDaemon):
         if "CST_SELF_CHECK" in os.environ:
             return
         self.delete("base")
-        self.eventually(lambda: "what others are based on" in screen.dump(), "the refusal")
+        self.eventually(lambda: "the base of other volumes" in screen.dump(), "the refusal")
         screen.picture("virt-manager-refused")
         self.assertEqual(["base", "over"], self.entries("p"))

@@ -300,7 +300,7 @@ def chap_opens_the_target_both_ways():
         expect_nothing_left()
     define_safe(auth=auth("right"),
                 options={"mutual-username": USER_IN, "mutual-secret": "false"})
-    expect_in("can't prove who it is", OURS.fails("pool-start s"))
+    expect_in("cannot authenticate itself", OURS.fails("pool-start s"))
     expect_nothing_left()
 
 

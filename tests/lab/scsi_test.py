@@ -62,7 +62,7 @@ SCSI_STEPS = [
     ("pool-define {none}", None),
     ("pool-start none", "there is no SCSI host 'host99'"),
     ("pool-define {fc}", None),
-    ("pool-start fc", "this machine has none"),
+    ("pool-start fc", "this machine does not have one"),
 ]
 
 MPATH_STEPS = [

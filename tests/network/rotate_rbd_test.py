@@ -106,7 +106,7 @@ class Rotations(Rotating):
     def test_what_is_no_key_is_refused_before_anything_is_asked(self):
         before = self.files()
         for text in ("", "no key", base64.b64encode(b"no key either").decode()):
-            self.assertIn("is no key of cephx",
+            self.assertIn("is not a cephx key",
                           self.rotate("--file", self.file("new", text), status=USAGE))
         self.assertIn("is the present one",
                       self.rotate("--file", self.file("new", self.ceph.key), status=USAGE))

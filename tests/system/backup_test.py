@@ -474,7 +474,7 @@ class Keeping(Repository):
                               for row in report["losses"]])
         self.assertEqual(7, self.cistern("backup-check", self.repo, "--read-data", *self.key)[0])
         self.backup("p/a")
-        self.assertIn("Would change nothing",
+        self.assertIn("Would change no file",
                       self.fine("backup-repair", self.repo, "--dry-run", *self.key))
         self.fine("backup-check", self.repo, "--read-data", *self.key)
         self.fine("backup-restore", self.repo, backup, "--newname", "b", *self.key)

@@ -159,7 +159,7 @@ class Listed(ByTheDaemon):
         self.assertEqual([], json.loads(self.fine(*check))["problems"])
         status, out, err = self.command(*check, "--detach")
         self.assertEqual((4, ""), (status, out))
-        self.assertIn("has to be listed as a job", err)
+        self.assertIn("must be listed as a job", err)
         self.assertEqual([], self.begun())
 
 

@@ -180,7 +180,7 @@ class LikeLibvirt(BesideStock):
         self.ok("vol-create-as", "p", "base", "1M")
         self.ok("vol-create-as", "p", "over", "1M", "--format", "qcow2", "--backing-vol", "base",
                 "--backing-vol-format", "raw")
-        self.fails("vol-wipe", "base", "--pool", "p", text="others show")
+        self.fails("vol-wipe", "base", "--pool", "p", text="content of other volumes")
         self.ok("vol-create-as", "p", "up", "1M", "--format", "qcow2")
         image = self.file("image")
         peers.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.at("p", "base"), "-F",

@@ -71,7 +71,7 @@ class Whose(Patient):
             status, out, err = self.run_it("pool-list")
             self.assertEqual((1, ""), (status, out))
             self.assertIn(f"{SYSTEM}: line 2: ", err)
-            self.assertIn("only a user's own file may say", err)
+            self.assertIn("only a user's own file may set this", err)
             self.assertEqual(0, self.run_it("--no-config", "pool-list")[0])
 
     def test_another_users_home_is_not_read(self):
@@ -88,7 +88,7 @@ class Whose(Patient):
         os.chown(self.own, 65534, 65534)
         status, _, err = self.run_it("pool-list")
         self.assertEqual(4, status)
-        self.assertIn(f"others may write to '{self.own}'", err)
+        self.assertIn(f"other users may write to '{self.own}'", err)
 
     def test_the_example_holds_all_settings(self):
         with open(os.path.join(SOURCE, "packaging/client.conf"), encoding="utf-8") as stream:

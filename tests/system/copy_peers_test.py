@@ -174,7 +174,7 @@ class ToStock(WithStock):
         status, out, err = self.cistern(*words)
         self.assertEqual(0, status, out + err)
         self.assertRegex(out, "first bytes +.* ok")
-        self.assertIn("does not tell who has the vol open", err)
+        self.assertIn("does not report who has the vol open", err)
         status, _, err = self.cistern(*words, "--full")
         self.assertEqual(1, status)
         self.assertIn("needs a cisternd", err)
@@ -197,7 +197,7 @@ class ToStock(WithStock):
                 "--backing-vol-format", "qcow2")
         for fmt in ("raw", "qcow2"):
             _, err = self.copy("disk", "--newpool", "small", "--format", fmt, code=1, text="space")
-            self.assertIn("nothing of it is left", err)
+            self.assertIn("no partial result is left", err)
             self.assertEqual([], os.listdir(where))
 
     def test_no_space_for_the_image_here(self):
@@ -206,7 +206,7 @@ class ToStock(WithStock):
         self.addCleanup(space.unmount, where)
         self.make_disk("disk", "qcow2")
         self.fill(self.at("p", "disk"), "qcow2", "write -P 3 10M 20M")
-        self.copy("disk", code=1, text="--format raw needs none", env={"TMPDIR": where})
+        self.copy("disk", code=1, text="--format raw needs no temporary file", env={"TMPDIR": where})
         self.copy("disk", "--format", "raw", env={"TMPDIR": where})
         self.assert_same("disk", with_fmt="qcow2")
 
@@ -226,7 +226,7 @@ class ToStock(WithStock):
                     self.make_disk("disk", fmt)
                     between = self.through(self.far, damage=once(wanted))
                     _, err = self.copy("disk", "--move", to=between.uri, code=7, text="differs")
-                    self.assertIn("nothing of it is left", err)
+                    self.assertIn("no partial result is left", err)
                     self.assertEqual([], self.names())
                     self.assertEqual(["disk"], self.entries("p"))
 
@@ -280,7 +280,7 @@ class ToStock(WithStock):
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=40)
         self.assertNotEqual(0, child.returncode)
-        self.assertIn("begins anew", err)
+        self.assertIn("starts from the beginning", err)
         self.assertEqual([], self.names())
         self.assertEqual(["big"], self.entries("p"))
         self.assertNotIn("big", self.far_ok("vol-list", "p"))
@@ -302,7 +302,7 @@ class ToStock(WithStock):
         _, err = child.communicate(timeout=40)
         self.assertEqual(["disk"], made)
         self.assertNotEqual(0, child.returncode)
-        self.assertIn("begins anew", err)
+        self.assertIn("starts from the beginning", err)
         self.assertEqual([], self.names())
 
     def test_killed(self):

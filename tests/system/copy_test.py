@@ -135,7 +135,7 @@ class Copying(WithTwoDaemons):
         self.assert_same()
         # What somebody has changed there is not lost.
         self.io("write -P 8 63M 64k", image=self.there("disk"))
-        self.copy_fails("disk", "--since", "then", "--yes", text="is not what snapshot", code=7)
+        self.copy_fails("disk", "--since", "then", "--yes", text="differs from snapshot", code=7)
         self.io("read -P 8 63M 64k", image=self.there("disk"))
 
     def bytes_read(self):
@@ -213,14 +213,14 @@ class Copying(WithTwoDaemons):
         self.io("write -P 3 20M 12M")
         for attempt in range(5):
             child = self.begin("disk", "--since", "then", "--yes", "--rate-limit", "2M")
-            self.wait_for_line(child.stderr, "The storage tells")
+            self.wait_for_line(child.stderr, "The storage reports")
             self.io(f"write -P 9 {5 + attempt}M 64k")
             _, err = child.communicate(timeout=60)
             self.assertEqual(5, child.returncode, err)
             # Where the writer was met, that was said.
             if "is open for writing" not in err:
                 break
-        self.assertRegex(err, "was changed meanwhile|has written to")
+        self.assertRegex(err, "changed during the operation|has written to")
         self.copy("disk", "--update", "--yes")
         self.assert_same()
 

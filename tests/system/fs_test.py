@@ -267,7 +267,7 @@ class Mounts(Disks):
         os.chown(self.at("home"), TENANT, TENANT)
         self.ok("pool-define-as", "m", "fs", "--source-dev", self.device, "--target",
                 self.at("home", "m"))
-        self.refused("pool-start", "m", text="others than root can put another directory",
+        self.refused("pool-start", "m", text="users other than root can replace the directory",
                      status=4)
         with open("/proc/self/mountinfo", encoding="utf-8") as table:
             self.assertNotIn(self.device, table.read())

@@ -201,7 +201,7 @@ class Headers(Ground):
         self.succeeds("pool-refresh", "p")
         shown, problems = self.shown("named")
         self.assertEqual("qcow2", shown)
-        self.assertIn("nobody has declared", "".join(problems))
+        self.assertIn("is not declared", "".join(problems))
 
     def test_attribute_that_restricts_counts_beside_a_record_of_the_format(self):
         self.overlay(self.file_at("evil"))
@@ -209,7 +209,7 @@ class Headers(Ground):
         os.setxattr(path, "user.cistern.format", b"qcow2 restricted")
         self.write(path, self.read(self.file_at("evil")))
         self.succeeds("pool-refresh", "p")
-        self.assertIn("nobody has declared", "".join(self.shown("v")[1]))
+        self.assertIn("is not declared", "".join(self.shown("v")[1]))
 
 
 class EmbeddedHeaders(Headers):

@@ -66,7 +66,7 @@ class From(WithTwoDaemons):
         self.assertEqual(["base.qcow2"], self.entries())
         self.take("p/base.qcow2", "larger", "--resize", "40M")
         self.assertEqual(40 * MIB, os.stat(self.at("p", "larger")).st_size)
-        self.take("p/base.qcow2", "smaller", "--resize", "1M", text="would be cut off", status=2)
+        self.take("p/base.qcow2", "smaller", "--resize", "1M", text="a smaller size would discard content", status=2)
 
     def test_a_dry_run_changes_nothing_and_refuses_what_would_be(self):
         out = self.take("p/top", "--dry-run")

@@ -64,7 +64,7 @@ class Packages(Importing):
         self.assertEqual(self.contents[number], read(self.at("p", name)))
 
     def no_manifest(self, name="vm.mf"):
-        return f"there is no manifest '{name}': nothing shows whether the disks are whole"
+        return f"there is no manifest '{name}': the disks cannot be verified"
 
 
 class Whole(Packages):
@@ -192,8 +192,8 @@ class Whole(Packages):
         self.assertEqual(0, self.run_import(path)[0])
         for number in range(3):
             self.assert_disk(f"vm-disk{number + 1}", number)
-        self.refused(path, "x", "--checksum", digest(read(path)), text="says nothing of its disks", code=2)
-        self.refused("-", "x", stdin=read(path), text="has no files beside it")
+        self.refused(path, "x", "--checksum", digest(read(path)), text="does not cover its disks", code=2)
+        self.refused("-", "x", stdin=read(path), text="cannot refer to its disk files")
         self.file("d2.vmdk", self.disks["d2.vmdk"][:-1] + b"x")
         self.refused(path, "x", text="d2.vmdk' has the sha256 checksum", code=7)
         os.unlink(os.path.join(self.peer.files, "d2.vmdk"))
@@ -379,7 +379,7 @@ class Hostile(Packages):
     def test_damaged_archives(self):
         whole = read(self.ova(self.package(self.one)))
         start = whole.index(b"d0.vmdk\0")
-        self.refused(self.file("cut.ova", whole[:start + 5000]), "x", text="goes on behind its end", code=1)
+        self.refused(self.file("cut.ova", whole[:start + 5000]), "x", text="extends past the end of the file", code=1)
         self.refused(self.file("sum.ova", whole[:start + 10] + b"x" + whole[start + 11:]), "x",
                      text="there is no valid entry at byte", code=1)
         self.refused(self.ova({**self.package(self.one), "b.ovf": b"x"}), "x", text="has two descriptors")
@@ -395,7 +395,7 @@ class Hostile(Packages):
         huge = tarfile.TarInfo("d0.vmdk")
         huge.size = 1 << 62
         archive = huge.tobuf(tarfile.GNU_FORMAT)
-        self.refused(self.file("huge.ova", archive), "x", text="goes on behind its end")
+        self.refused(self.file("huge.ova", archive), "x", text="extends past the end of the file")
         negative = bytearray(tarfile.TarInfo("d0.vmdk").tobuf())
         negative[124:136] = b"\xff" * 12
         negative[148:156] = b"%06o\0 " % (sum(negative) - sum(negative[148:156]) + 8 * 32)
@@ -464,4 +464,4 @@ class ByUrl(Packages):
                          {path.split("/")[-1] for path, _ in Handler.log})
         Handler.files["vm.ovf"] = descriptor("http://127.0.0.1:1/x")
         del Handler.files["vm.mf"]
-        self.refused(url, "x", text="which is not a file beside the descriptor", code=4)
+        self.refused(url, "x", text="which is not a file in the directory of the descriptor", code=4)

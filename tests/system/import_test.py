@@ -705,7 +705,7 @@ class Checks(Importing):
                          (status, out), err)
         self.assertEqual((before, []), (self.entries("p"), os.listdir(self.spool)))
         self.refused(packed, "--dry-run", "--checksum", digest(b""), code=7, text="and not")
-        self.refused(packed, "--dry-run", "--resize", "1M", text="would be cut off")
+        self.refused(packed, "--dry-run", "--resize", "1M", text="a smaller size would discard content")
         self.refused(packed, "--dry-run", "--format", "nothing", text="nothing")
         self.made(packed, note=self.spooled(packed))
         self.refused(packed, "--dry-run", text="'disk' exists already")

@@ -98,7 +98,7 @@ class Reading(Increments):
             told = self.increment("--pool", "p")
             by_name = dict(zip(("a", "r", "top"), told["notes"]))
             self.assertIn("can't have snapshots", by_name["r"])
-            self.assertIn("can't tell what has changed", by_name["top"])
+            self.assertIn("cannot report changes", by_name["top"])
             self.assertEqual([[], 1], [self.snapshots("top"), len(self.snapshots())])
         self.assertIn("taken from backup", by_name["a"])
         self.assert_restored(name="top")
@@ -217,7 +217,7 @@ class Identity(Increments):
         for name, pattern in (("one", 1), ("two", 2)):
             self.make(name, "qcow2", f"write -P {pattern} 0 16M")
             self.fine("vol-rebase", "a", "--pool", "p", "--backing-vol", name, "--unsafe")
-            self.assert_whole("can't tell what has changed")
+            self.assert_whole("cannot report changes")
 
 
 class Ends(Increments):

@@ -176,11 +176,11 @@ class Jobs(WithDaemon):
     def test_an_orderly_stop(self):
         """What can't be gone on with is undone, and says so; nobody is said to have cancelled it."""
         for words, left in ((("convert", "new", "vol-convert", "big", "new", "--format", "qcow2"),
-                             "nothing of it is left"),
+                             "no partial result is left"),
                             (("upload", "big", "vol-upload", "big", self.file("up", os.urandom(SIZE))),
-                             "holds what was written until then"),
+                             "has the data that was written until then"),
                             (("download", "big", "vol-download", "big", self.file("down")),
-                             "it changed nothing")):
+                             "it made no change")):
             number = self.in_the_middle(*words)
             self.assertEqual(0, self.peer.restart())
             job = self.job(number)

@@ -71,7 +71,7 @@ class Moving(WithDaemon):
         self.elsewhere()
         self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
         self.is_refused("p/disk", "--newpool", "far", "--format", "raw",
-                        text="(a raw volume there takes none over; one of format 'qcow2' would)")
+                        text="(a raw volume there cannot receive snapshots; a volume of format 'qcow2' can)")
 
     def test_in_one_file_system_it_is_a_rename(self):
         before = os.stat(self.at("p", "disk"))

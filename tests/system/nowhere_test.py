@@ -166,7 +166,7 @@ class Nowhere(WithValues):
         self.ok("secret-set-value", self.planted["ceph"], "--plain", "--file",
                 self.file("value", self.values["no key"]))
         os.unlink(self.file("value"))
-        self.search.bytes(self.fails("pool-start", "images", text="is no key of Ceph's").encode(),
+        self.search.bytes(self.fails("pool-start", "images", text="is not a Ceph key").encode(),
                           "an error")
         self.search.bytes(self.fails("secret-get-value", self.planted["private"],
                                      text="private").encode(), "a refusal")

@@ -168,7 +168,7 @@ class FileSystems(Proofs):
         expected = [(kind, "sound", "") for kind in SIZES]
         expected += [("swap", "unknown", "not looked into"),
                      ("LVM2_member", "unknown", "not looked into"),
-                     (None, "unknown", "nothing that is known")]
+                     (None, "unknown", "no known content")]
         self.disk(*files)
         self.assertEqual((0, expected), self.results())
         self.assertEqual((0, expected), self.results("--pool", "p"))

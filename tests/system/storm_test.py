@@ -31,16 +31,16 @@ BYTES = range(1, 9)
 
 # What another client has done meanwhile makes of some requests a mistake (2), of others a failure.
 CANNOT_BE = (
-    "is based on nothing", "cancelled", "can't be shrunk", "shrink", "smaller", "snapshot",
-    "leads back", "can't be based on", "has changed meanwhile", "cannot be cancelled",
+    "has no backing volume", "cancelled", "can't be shrunk", "shrink", "smaller", "snapshot",
+    "is a loop", "can't be based on", "changed during the operation", "cannot be cancelled",
     "has ended", "same size", "can't be checked")
 # Statuses of what is refused, with a word that its reason has to have.
 REFUSALS = (
     (3, ("no storage vol", "no snapshot", "no job", "no volume of an active pool")),
     # Streams and creations are not waited for.
     (5, ("already", "in use", "is held by 'upload'", "is held by 'download'", "is held by 'create'",
-         "is held by 'clone'", "is held by 'convert'", "what others are based on",
-         "holds what others show", "has snapshots", "snapshots,", "others than this chain", "has ended")),
+         "is held by 'clone'", "is held by 'convert'", "the base of other volumes",
+         "has content of other volumes", "has snapshots", "snapshots,", "volumes outside this chain", "has ended")),
     (1, CANNOT_BE),
     (2, CANNOT_BE),
 )

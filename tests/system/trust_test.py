@@ -93,7 +93,7 @@ class Ground(WithDaemon):
     def assert_not_followed(self, volume, pool="p"):
         for verb in ("vol-convert", "vol-create-from"):
             self.assertFalse(self.copy(volume, pool, verb), verb)
-        self.assertTrue(any("nobody has declared" in text for text in self.problems(volume, pool)))
+        self.assertTrue(any("is not declared" in text for text in self.problems(volume, pool)))
 
     def assert_followed(self, volume, pool="p"):
         for verb in ("vol-convert", "vol-create-from"):

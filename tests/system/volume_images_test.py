@@ -91,7 +91,7 @@ class Images(WithDaemon):
         for i in range(25):
             self.make(f"over{i:02}", "side")
         _, _, err = self.cistern("vol-delete", "side", "--pool", "p")
-        self.assertIn("  p/over19\n  5 more, and what is based on them\n", err)
+        self.assertIn("  p/over19\n  5 more, and volumes based on them\n", err)
         self.assertIn("p/over19", self.fails("vol-delete", "side", "p"))
         self.assertTrue(os.path.exists(self.at("p", "side")))
 
@@ -134,7 +134,7 @@ class Images(WithDaemon):
         self.make("other", "mid")
         status, _, err = self.cistern("vol-commit", "top", "--pool", "p", "--yes")
         self.assertEqual(5, status)
-        self.assertIn("others than this chain are based on volume 'mid'", err)
+        self.assertIn("volumes outside this chain are based on volume 'mid'", err)
 
     def test_what_a_machine_has_open(self):
         sock = self.file("nbd.sock")
@@ -197,17 +197,17 @@ class Images(WithDaemon):
                       ["vol-compare", "top", "top"], ["vol-convert", "top", "new", "--format", "raw"]):
             status, _, err = self.cistern(*words, "--pool", "p")
             self.assertEqual(1, status)
-            self.assertIn("leads back to itself", err)
+            self.assertIn("is a loop", err)
         self.make("loose", "top")
         self.assertEqual([(0, "top", False), (1, "base", False), (2, "mid", True),
                           (3, "top", False), (1, "loose", False)], self.chain("mid"))
         self.assertEqual([(0, "base", False), (1, "mid", False), (2, "top", False),
                           (3, "base", False), (3, "loose", True)], self.chain("loose"))
         family = self.family("loose")
-        self.assertIn("leads back to itself", family["problem"])
+        self.assertIn("is a loop", family["problem"])
         again = family["children"][0]["children"][0]["children"][0]
         self.assertEqual(("base", []), (again["name"], again["children"]))
-        self.assertIn("leads back to itself", again["problem"])
+        self.assertIn("is a loop", again["problem"])
         self.assertEqual(5, self.cistern("vol-delete", "mid", "--pool", "p")[0])
 
     # --- copies of another shape --------------------------------------------------------------

@@ -66,7 +66,7 @@ static gboolean check_answer(const LunBlob *blob, const CstIscsiRequest *request
     }
     if (request->command.direction == CST_SCSI_READ && request->got == 0 &&
         request->command.length > 0)
-        return cst_fail(error, CST_ERROR_IO, _("the target sent nothing of volume '%s'"),
+        return cst_fail(error, CST_ERROR_IO, _("the target sent no data of volume '%s'"),
                         blob->blob.name);
     return TRUE;
 }

@@ -69,7 +69,7 @@ gboolean cst_iscsi_list_luns(CstIscsi *iscsi, GArray *numbers, GError **error)
         g_array_set_size(numbers, 0);
         whole = cst_scsi_parse_luns(buf, got, numbers);
         if (whole == 0)
-            return cst_fail(error, CST_ERROR_CORRUPT, _("the target's list of LUNs is none"));
+            return cst_fail(error, CST_ERROR_CORRUPT, _("the target's list of LUNs is malformed"));
         if (whole <= len) {
             sort_once(numbers);
             return TRUE;
@@ -150,12 +150,12 @@ static void take_answers(const CstIscsiRequest *requests, CstIscsiLun *lun)
 
     if (!is_good(inquiry)) {
         lun->exists = !cst_scsi_no_unit(&inquiry->sense) && !cst_scsi_unknown(&inquiry->sense);
-        cst_scsi_fail(&lun->error, &inquiry->sense, _("LUN %u says nothing of itself"), lun->lun);
+        cst_scsi_fail(&lun->error, &inquiry->sense, _("INQUIRY failed for LUN %u"), lun->lun);
         return;
     }
     if (!cst_scsi_parse_inquiry(inquiry->buf, inquiry->got, unit)) {
         lun->exists = TRUE;
-        cst_fail(&lun->error, CST_ERROR_CORRUPT, _("LUN %u says nothing of itself"), lun->lun);
+        cst_fail(&lun->error, CST_ERROR_CORRUPT, _("INQUIRY failed for LUN %u"), lun->lun);
         return;
     }
     lun->exists = unit->connected;

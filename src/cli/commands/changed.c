@@ -63,8 +63,9 @@ static gboolean is_change_unsupported(GError **why, GError **error)
 
 gboolean cli_check_size(const char *name, uint64_t before, uint64_t now, GError **error)
 {
-    return now == before || cst_fail(error, CST_ERROR_BUSY,
-                                     _("vol %s has changed its size meanwhile; try again"), name);
+    return now == before ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("vol %s changed its size during the operation; try again"), name);
 }
 
 gboolean cli_changed_ask(CstConn *conn, const CstVolRef *vol, const char *since, const char *until,

@@ -16,7 +16,7 @@ static const CliOption common_options[] = {
     CLI_SWITCH("bytes", N_("print sizes in bytes")),
     {.name = "dry-run",
      .kind = CLI_OPT_BOOL,
-     .help = N_("say what would be done, change nothing"),
+     .help = N_("show the actions, change no data"),
      .needs = CLI_CMD_MUTATES},
     {.name = "yes",
      .kind = CLI_OPT_BOOL,

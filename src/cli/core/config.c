@@ -147,7 +147,7 @@ static gboolean config_apply_setting(const char *group, const char *key, const c
             continue;
         if (settings[i].is_output && !loading->is_own)
             return cst_fail(error, CST_ERROR_CONFIG, "%s",
-                            _("scripts rely on what is printed: only a user's own file may say"));
+                            _("scripts rely on the output: only a user's own file may set this"));
         return settings[i].set(loading, key, value, error);
     }
     return cst_fail(error, CST_ERROR_CONFIG, "%s", _("there is no such setting"));

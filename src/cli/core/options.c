@@ -21,7 +21,7 @@ static const CliGlobalOption options[] = {
     {"readonly", 'r', NULL, FALSE, N_("connect readonly")},
     {"json", 0, NULL, FALSE, N_("print JSON instead of text")},
     {"bytes", 0, NULL, FALSE, N_("print sizes in bytes")},
-    {"dry-run", 0, NULL, FALSE, N_("say what would be done, change nothing")},
+    {"dry-run", 0, NULL, FALSE, N_("show the actions, change no data")},
     {"yes", 0, NULL, FALSE, N_("destroy data without asking")},
     {"no-input", 0, NULL, FALSE, N_("never ask anything")},
     {"no-config", 0, NULL, FALSE, N_("do not read client.conf")},

@@ -168,7 +168,7 @@ static gboolean filter_set_value(const Parser *parser, CliFilter *test, const ch
 
     if (matches && !cell_kind_is_text(test->column->kind))
         return cst_fail(error, CST_ERROR_USAGE,
-                        _("'~' compares texts, and column '%s' has none in it"), test->column->key);
+                        _("'~' compares texts, and column '%s' has no text"), test->column->key);
     if (matches) {
         test->regex = g_regex_new(value, 0, 0, &why);
         return test->regex || cst_fail(error, CST_ERROR_USAGE,

@@ -338,8 +338,9 @@ gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const ch
     if (!join_group(ctl, job, &why) || (job->background >= 0 && !job_get_connection(job, &why))) {
         if (job->background < 0)
             return TRUE;
-        g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s",
-                                   _("what goes on in the background has to be listed as a job: "));
+        g_propagate_prefixed_error(
+            error, g_steal_pointer(&why), "%s",
+            _("cannot run in the background, because the work must be listed as a job: "));
         return FALSE;
     }
     job->thread = g_thread_new("job", job_reporter_thread, job);
@@ -371,6 +372,7 @@ gboolean cli_job_end(CliCtl *ctl, gboolean ok, GError **error)
         return ok;
     g_clear_error(error);
     g_propagate_error(error, g_steal_pointer(&job->refused));
-    g_prefix_error(error, "%s", _("what goes on in the background has to be listed as a job: "));
+    g_prefix_error(error, "%s",
+                   _("cannot run in the background, because the work must be listed as a job: "));
     return FALSE;
 }

@@ -38,9 +38,9 @@ void cli_job_enter(CliCtl *ctl, CstTask *task);
 void cli_job_leave(CliCtl *ctl);
 
 /** Rows of option tables of commands with CLI_CMD_WORKS. */
-#define CLI_DETACH                                                                          \
-    CLI_SWITCH("detach", N_("go on in the background, and print the number of the job")),   \
-    {                                                                                       \
-        .name = "report", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_FILE,    \
-        .help = N_("with --detach: write to this file what the command would have printed") \
+#define CLI_DETACH                                                                        \
+    CLI_SWITCH("detach", N_("go on in the background, and print the number of the job")), \
+    {                                                                                     \
+        .name = "report", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_FILE,  \
+        .help = N_("with --detach: write the output of the command to this file")         \
     }

@@ -150,7 +150,7 @@ static const char *hint_for(CstErrorCode code)
     case CST_ERROR_NO_POOL: return _("`cistern pool-list --all` lists the pools that exist");
     case CST_ERROR_NO_VOL: return _("`cistern vol-list POOL` lists the volumes of a pool");
     case CST_ERROR_NO_SECRET: return _("`cistern secret-list` lists the secrets that exist");
-    case CST_ERROR_USAGE: return _("`cistern help COMMAND` shows what a command takes");
+    case CST_ERROR_USAGE: return _("`cistern help COMMAND` shows the arguments of a command");
     case CST_ERROR_READ_ONLY: return _("connect without --readonly to change things");
     case CST_ERROR_UNREACHABLE:
         return _("check that the server is running and that the URI names its socket");
@@ -165,7 +165,7 @@ static char *next_step_for(const CliCtl *ctl, CstErrorCode code)
     if (ctl->next_step)
         return g_strdup(ctl->next_step);
     if (code == CST_ERROR_USAGE && ctl->current)
-        return g_strdup_printf(_("`cistern help %s` shows what the command takes"),
+        return g_strdup_printf(_("`cistern help %s` shows the arguments of the command"),
                                ctl->current->command->name);
     return g_strdup(hint_for(code));
 }

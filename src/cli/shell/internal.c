@@ -29,7 +29,7 @@ static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     ctl->silent = TRUE;
     return words->len > 0 || !files ||
-           cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));
+           cst_fail(error, CST_ERROR_FAILED, "%s", _("the line has no completion"));
 }
 
 static const CliOption complete_options[] = {

@@ -253,7 +253,8 @@ void cli_next_step_help(CliCtl *ctl, const char *first, const char *second)
     if (!command && second)
         command = cli_command_find_joined(ctl->groups, first, second);
     if (command)
-        cli_next_step(ctl, _("`cistern help %s` shows what the command takes"), command->name);
+        cli_next_step(ctl, _("`cistern help %s` shows the arguments of the command"),
+                      command->name);
 }
 
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text)

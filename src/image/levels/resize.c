@@ -180,7 +180,7 @@ gboolean cst_levels_resize(CstImage *image, uint64_t capacity, CstPreallocation 
     if (preallocation != CST_PREALLOC_OFF &&
         (levels->blocks.backing || levels->blocks.lacks_backing))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' has a backing image: nothing can be preallocated in it"),
+                        _("'%s' has a backing image: preallocation is not supported"),
                         levels->blocks.blob->name);
     if (capacity < old)
         return shrink(levels, capacity, task, error);

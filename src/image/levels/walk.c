@@ -215,7 +215,7 @@ static void count_leaks(CstLevelsWalk *walk)
         if (!cst_levels_walk_is_free(walk, i))
             continue;
         walk->check->leaks++;
-        cst_check_run_add(&run, CST_FINDING_LEAK, i, N_("nothing refers to them"));
+        cst_check_run_add(&run, CST_FINDING_LEAK, i, N_("no table refers to them"));
     }
     cst_check_run_end(&run);
 }

@@ -116,17 +116,17 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
     if (!link->declared) {
         g_autofree char *shown = cst_reference_shown(link->info.backing);
 
-        cst_fail(error, CST_ERROR_DENIED,
-                 _("'%s' is based on '%s', but its own format was only guessed, and its guest "
-                   "may have made it look so; give the format of each image that points to others"),
-                 link->blob->name, shown);
+        cst_fail(
+            error, CST_ERROR_DENIED,
+            _("'%s' is based on '%s', but its own format was only guessed, and its guest may have "
+              "written such content; give the format of each image that refers to other images"),
+            link->blob->name, shown);
         return NULL;
     }
     if (chain->links->len >= CST_CHAIN_MAX) {
         cst_fail(error, CST_ERROR_LIMIT,
-                 _("the chain of backing files of '%s' is longer than %d images, or comes back to "
-                   "itself; look what each of them is based on, and base the one that is wrong on "
-                   "another"),
+                 _("the chain of backing files of '%s' is longer than %d images, or is a loop; "
+                   "check the backing file of each image, and rebase the wrong one"),
                  cst_chain_blob(chain, 0)->name, CST_CHAIN_MAX);
         return NULL;
     }
@@ -208,7 +208,7 @@ gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **er
     for (guint i = 0; i < end; i++)
         if (cst_chain_info(chain, i)->snapshots > 0)
             return cst_fail(error, CST_ERROR_STATE,
-                            _("'%s' has snapshots, whose content depends on its backing image; "
+                            _("'%s' has snapshots, and their content depends on its backing image; "
                               "delete them first"),
                             cst_chain_blob(chain, i)->name);
     return TRUE;

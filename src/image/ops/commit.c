@@ -42,7 +42,7 @@ static gboolean check(CstChain *chain, guint base, GError **error)
 {
     if (base == 0 || base >= cst_chain_length(chain))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' is based on no other image, so there is nothing to commit to"),
+                        _("'%s' has no backing file, so its content cannot be committed"),
                         cst_chain_blob(chain, 0)->name);
     for (guint i = 0; i < base; i++)
         if (!cst_image_format_can_empty(cst_chain_info(chain, i)->format))

@@ -35,8 +35,8 @@ static gboolean check_sector_size(CstBlob *from, unsigned target, unsigned flags
 
     return source == target || (flags & CST_CONVERT_DROP_SECTOR_SIZE) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("cannot convert '%s': its sectors have %u bytes, and those of the copy %u, "
-                      "so a guest would find no partitions; convert it to vhdx, or with "
+                    _("cannot convert '%s': its sectors have %u bytes, and the sectors of the copy "
+                      "%u, so a guest would find no partitions; convert it to vhdx, or with "
                       "--drop-sector-size"),
                     from->name, source, target);
 }

@@ -133,8 +133,8 @@ CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const 
     }
     shown = cst_reference_shown(path ? path : name);
     cst_fail(error, CST_ERROR_DENIED,
-             _("'%s' keeps its data in '%s', which is not the data file that was named for it; "
-               "nothing was opened"),
+             _("'%s' keeps its data in '%s', but another data file was named for it; no file was "
+               "opened"),
              owner->name, shown);
     return NULL;
 }

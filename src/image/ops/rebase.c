@@ -34,14 +34,14 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     if (!cst_image_format_can_rebase(info->format))
         return cst_fail(
             error, CST_ERROR_UNSUPPORTED,
-            _("'%s' is of format '%s', where what it is based on can't be changed; convert it"),
-            name, cst_image_format_name(info->format));
+            _("'%s' is of format '%s', which cannot change its backing file; convert it"), name,
+            cst_image_format_name(info->format));
     if (!cst_chain_check_writable(chain, 0, error))
         return FALSE;
     if (how->backing && !how->guest && cst_image_format_minds_changes(info->format))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' remembers what it is based on, so the new backing image '%s' must "
-                          "be opened"),
+                        _("'%s' records the state of its backing image, so the new backing image "
+                          "'%s' must be opened"),
                         name, how->backing);
     if (how->unsafe)
         return TRUE;

@@ -30,7 +30,7 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
         cst_le64(parallels->raw + PARALLELS_AT_EXTENSION) != 0)
         return TRUE;
     cst_check_leaks(check, cst_div_up(size - check->image_end, parallels->cluster_size),
-                    _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"),
+                    _("bytes %" PRIu64 " to %" PRIu64 " of the file: no table refers to them"),
                     check->image_end, size - 1);
     if (flags == 0 || check->errors > check->errors_fixed)
         return TRUE;

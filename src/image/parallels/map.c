@@ -88,7 +88,7 @@ gboolean parallels_find_end(Parallels *parallels, GError **error)
     if (check.errors > 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"),
                         parallels->blocks.blob->name,
-                        _("clusters lie over others, or outside the file; a check can repair it"));
+                        _("clusters overlap, or lie outside the file; a check can repair it"));
     parallels->end = check.image_end;
     parallels->end_known = TRUE;
     return TRUE;

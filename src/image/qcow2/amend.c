@@ -92,7 +92,7 @@ static gboolean plan_data_file(Amend *job, GError **error)
 
     if (amend->data_file && !(job->to.incompatible & QCOW2_INCOMPAT_DATA_FILE))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' has no data file, so there is none to be named"),
+                        _("'%s' has no data file, so no name for it can be set"),
                         job->q->blocks.blob->name);
     if (amend->data_file_raw == CST_AMEND_ON && !qcow2_is_raw(job->q))
         return cst_fail(error, CST_ERROR_INVALID,
@@ -123,7 +123,7 @@ static gboolean check_backing(Amend *job, GError **error)
     return ((!amend->backing || is_text(head.name, amend->backing)) &&
             (!amend->backing_format || (format && is_text(format->data, amend->backing_format)))) ||
            cst_fail(error, CST_ERROR_INVALID,
-                    _("what '%s' is based on can't be amended: it has to be rebased"),
+                    _("the backing file of '%s' cannot be amended; use rebase"),
                     job->q->blocks.blob->name);
 }
 

@@ -111,7 +111,7 @@ typedef struct {
 } Comparison;
 
 static const char *const too_low =
-    N_("in use, and counted too low: the next writes may go over what is there");
+    N_("in use, and the refcount is too low: the next writes may overwrite the cluster");
 static const char *const too_high = N_("counted as in use more often than they are");
 
 static void compare_count(Comparison *c, uint64_t cluster, uint64_t index)

@@ -61,8 +61,8 @@ gboolean qcow2_walk_mark(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GErro
         return TRUE;
     if (!is_inside(walk, offset, bytes)) {
         cst_check_errors(&walk->found, 1,
-                         _("%" PRIu64 " bytes that are in use can't lie at "
-                           "%" PRIu64 ", behind the end of the file"),
+                         _("%" PRIu64 " bytes that are in use can't lie at %" PRIu64
+                           ", past the end of the file"),
                          bytes, offset);
         return TRUE;
     }
@@ -230,12 +230,12 @@ static void scan_packed(Worker *worker, const Qcow2WalkTable *table, const Qcow2
         found_error(worker, table, TRUE, N_("bits are set that compressed data can't have"));
     if (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) {
         found_error(worker, table, FALSE,
-                    N_("compressed data in an image whose data are in another file"));
+                    N_("compressed data in an image with an external data file"));
         return;
     }
     qcow2_packed_place(q, entry->word, &host, &bytes);
     if (!is_inside(worker->walk, host, bytes)) {
-        found_error(worker, table, FALSE, N_("its compressed data lie behind the end of the file"));
+        found_error(worker, table, FALSE, N_("its compressed data lie past the end of the file"));
         return;
     }
     for (uint64_t at = host >> q->cluster_bits; at <= (host + bytes - 1) >> q->cluster_bits; at++)
@@ -266,7 +266,7 @@ static void scan_place(Worker *worker, const Qcow2WalkTable *table, uint64_t hos
     gboolean aligned = (host & (q->cluster_size - 1)) == 0;
 
     if (!is_inside(worker->walk, host, aligned ? q->cluster_size : 1)) {
-        found_error(worker, table, FALSE, N_("its data lie behind the end of the file"));
+        found_error(worker, table, FALSE, N_("its data lie past the end of the file"));
         return;
     }
     worker->clusters[worker->count++] = host >> q->cluster_bits;

@@ -41,9 +41,8 @@ static void note_entry(Walk *walk, uint32_t index, uint32_t entry)
 {
     if (entry >= walk->room)
         cst_check_errors(walk->check, 1,
-                         _("block %u is said to be the file's block %u, which is "
-                           "behind its end"),
-                         index, entry);
+                         _("block %u refers to block %u of the file, which is past its end"), index,
+                         entry);
     else
         cst_check_errors(walk->check, 1,
                          _("block %u is said to be the file's block %u, which "

@@ -72,7 +72,7 @@ static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, C
         if (zero)
             continue;
         found->leaks++;
-        cst_check_run_add(&run, CST_FINDING_LEAK, unit, N_("nothing refers to them"));
+        cst_check_run_add(&run, CST_FINDING_LEAK, unit, N_("no table refers to them"));
         if (repair && !cst_blob_zero(vhdx->file, offset, length, CST_ZERO_MAY_UNMAP, error))
             return FALSE;
         found->leaks_fixed += repair;

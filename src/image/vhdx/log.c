@@ -226,7 +226,7 @@ static gboolean collect_entry(Log *log, CstBlob *blob, uint32_t position, VhdxPa
         uint8_t page[VHDX_SECTOR];
 
         if (!range_is_fine(log->header, offset, length))
-            return log_corrupt(blob, error, _("it changes what it must not"));
+            return log_corrupt(blob, error, _("it changes a protected region"));
         vhdx_patches_set_size(patches, offset + length);
         if (is_zero) {
             if (length > 0)

@@ -292,7 +292,7 @@ static gboolean grow(VmdkSparse *sparse, uint64_t length, CstPreallocation preal
                         sparse->blocks.blob->name);
     if (sparse->blocks.lacks_backing)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' is opened without its backing image, whose length matters"),
+                        _("'%s' is opened without its backing image, whose length is needed"),
                         sparse->blocks.blob->name);
     if (!clear_beyond(sparse, task, error) ||
         (vmdk_header_tables(&header) > vmdk_header_tables(&old) &&

@@ -241,7 +241,7 @@ static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError *
         if (!cst_blob_pread(blob, buf, (size_t)n, at, error))
             return FALSE;
         if (!cst_bytes_are_zero(buf, (size_t)n)) {
-            cst_check_leaks(&walk->check, 1, _("'%s': nothing refers to what lies at %" PRIu64),
+            cst_check_leaks(&walk->check, 1, _("'%s': no table refers to the data at %" PRIu64),
                             blob->name, at);
             leaks = TRUE;
             n = MIN(unit - at % unit, to - at); /* count the rest of the unit only once */

@@ -75,8 +75,7 @@ static gboolean look_at_entries(Walk *walk, GError **error)
         before = host;
     }
     cst_check_leaks(walk->check, walk->fallen_off,
-                    _("%" PRIu64 " blocks are for what lies behind the disk's end"),
-                    walk->fallen_off);
+                    _("%" PRIu64 " blocks lie past the end of the disk"), walk->fallen_off);
     walk->check->total_clusters = needed;
     return TRUE;
 }
@@ -102,7 +101,7 @@ static gboolean look_at_places(Walk *walk, GError **error)
         } else if (piece->host > end) {
             cst_check_leaks(
                 walk->check, (piece->host - end) / stride,
-                _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"), end,
+                _("bytes %" PRIu64 " to %" PRIu64 " of the file: no table refers to them"), end,
                 piece->host - 1);
         }
         end = MAX(end, piece->host + piece->length);

@@ -236,7 +236,7 @@ static void device_search_holders(Search *search)
         return;
     search->named++;
     search->passing++;
-    cst_holders_add(search->holders, 0, _("the kernel counts %d who have it open"),
+    cst_holders_add(search->holders, 0, _("the kernel counts %d openers"),
                     count - (int)search->ours)
         ->passing = TRUE;
 }

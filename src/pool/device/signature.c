@@ -66,8 +66,8 @@ gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
         return FALSE;
     if (probe_fd(fd, ret_name) != 0)
         return cst_fail(error, CST_ERROR_PROBE,
-                        _("cannot tell what device '%s' carries; look with 'wipefs %s'"), path,
-                        path);
+                        _("cannot identify the content of device '%s'; check it with 'wipefs %s'"),
+                        path, path);
     return TRUE;
 }
 

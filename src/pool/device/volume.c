@@ -144,8 +144,8 @@ gboolean cst_device_refuse_written(const char *path, const char *volume, uint64_
                                    GError **error)
 {
     return cst_device_count_writes(path) == before ||
-           cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' was written to while it was copied; flatten it while nobody "
-                      "uses it"),
-                    volume);
+           cst_fail(
+               error, CST_ERROR_BUSY,
+               _("volume '%s' was written to during the copy; flatten it while no program uses it"),
+               volume);
 }

@@ -109,8 +109,8 @@ static gboolean walk_follow_link(Walk *walk, const char *part, int fd, const str
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
     if (!cst_owner_is_us(link->st_uid) || !cst_only_we_write(&above))
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("'%s' in the path '%s' is a symbolic link that others than root can have "
-                          "made; use the path that it leads to, if that is what is meant"),
+                        _("'%s' in the path '%s' is a symbolic link that users other than root can "
+                          "have made; use the path that it leads to, if that is intended"),
                         part, walk->path);
     if (++walk->links > LINKS_MAX)
         return cst_fail_errno(error, ELOOP, _("cannot open directory '%s'"), walk->path);
@@ -148,9 +148,8 @@ static gboolean walk_check_fixed(const Walk *walk, const char *part, const struc
         (cst_owner_is_us(above.st_uid) && above.st_mode & S_ISVTX && cst_owner_is_us(st->st_uid)))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
-                    _("nothing is mounted on '%s', because others than root can put another "
-                      "directory in the place of '%s' in that path; use a path that only root can "
-                      "change"),
+                    _("cannot mount on '%s', because users other than root can replace the "
+                      "directory '%s' in that path; use a path that only root can change"),
                     walk->path, part);
 }
 
@@ -281,8 +280,8 @@ gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st)
 static gboolean not_ours(const char *path, GError **error)
 {
     return cst_fail(error, CST_ERROR_DENIED,
-                    _("'%s' was not made by this program: it is no directory, belongs to another "
-                      "user, or others may write to it; look what it is, and remove it"),
+                    _("'%s' was not made by this program: it is not a directory, belongs to "
+                      "another user, or other users may write to it; check it, and remove it"),
                     path);
 }
 
@@ -336,21 +335,21 @@ char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEnt
     if (S_ISLNK(owner->mode)) {
         if (dir->is_private && cst_owner_is_us(owner->uid))
             return NULL;
-        return g_strdup_printf(_("'%s' is a symbolic link that others than root can have made, so "
-                                 "it is not followed; put the file itself into '%s', or let only "
-                                 "root own and write that directory and the link"),
+        return g_strdup_printf(_("'%s' is a symbolic link that users other than root can have "
+                                 "made, so it is not followed; put the file itself into '%s', or "
+                                 "let only root own and write that directory and the link"),
                                name, dir->path);
     }
     if (dir->is_private)
         return NULL;
     if (S_ISREG(owner->mode) && owner->nlink > 1)
-        return g_strdup_printf(_("'%s' has %u names (hard links) and others may write to '%s', so "
-                                 "it may be somebody else's file and is not opened; put a copy in "
-                                 "its place, or let only root write to the directory"),
+        return g_strdup_printf(_("'%s' has %u names (hard links) and other users may write to "
+                                 "'%s', so it may be another user's file and is not opened; "
+                                 "replace it by a copy, or let only root write to the directory"),
                                name, owner->nlink, dir->path);
     if (S_ISBLK(owner->mode))
-        return g_strdup_printf(_("'%s' is a device node and others may write to '%s', so it is not "
-                                 "opened; let only root write to the directory"),
+        return g_strdup_printf(_("'%s' is a device node and other users may write to '%s', so it "
+                                 "is not opened; let only root write to the directory"),
                                name, dir->path);
     return NULL;
 }

@@ -277,8 +277,8 @@ static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, in
         return FALSE;
     if (!cst_entry_is(target, volume, now) || !cst_entry_is(target, draft, copy))
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("somebody put something else in the place of volume '%s' while it was "
-                          "reverted; see who may write to '%s'"),
+                        _("volume '%s' was replaced by another file during the revert; check who "
+                          "may write to '%s'"),
                         volume, target->path);
     if (!cst_entry_rename_over(target, draft, volume))
         return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);

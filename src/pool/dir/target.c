@@ -85,8 +85,8 @@ static gboolean dir_identity_compare(const CstDirIdentity *must, const CstDirIde
         return TRUE;
     if (must->mounted && !is->mounted)
         return cst_fail(error, CST_ERROR_STATE,
-                        _("'%s' was the root of a mounted file system and nothing is mounted "
-                          "there now; mount it, or run pool-build to accept the directory"),
+                        _("'%s' was the root of a mounted file system and has no mount now; mount "
+                          "it, or run pool-build to accept the directory"),
                         path);
     if (must->mounted && must->type != is->type)
         return cst_fail(error, CST_ERROR_STATE,

@@ -136,8 +136,8 @@ static gboolean dir_draft_rename(CstPoolState *state, const CstDirHandle *target
     CST_CRASH_POINT("vol.commit.renamed");
     if (!cst_entry_is(target, name, fd))
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("somebody put something else in the place of volume '%s' while it was "
-                          "made; see who may write to '%s'"),
+                        _("volume '%s' was replaced by another file during its creation; check who "
+                          "may write to '%s'"),
                         name, target->path);
     if (cst_dir_names_sync(state, target, error))
         return TRUE;

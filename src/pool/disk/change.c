@@ -233,10 +233,10 @@ static gboolean disk_check_end(const DiskAccess *access, const DiskPartition *pa
     uint64_t room = room_behind(access, partition);
 
     if (end > room)
-        return cst_fail(error, CST_ERROR_NO_SPACE,
-                        _("volume '%s' can grow to %" PRIu64
-                          " bytes where it is; behind that the disk is in use"),
-                        name, room - partition->start);
+        return cst_fail(
+            error, CST_ERROR_NO_SPACE,
+            _("volume '%s' can grow to %" PRIu64 " bytes in place; the disk is in use after that"),
+            name, room - partition->start);
     if (end < least_end(access, partition))
         return cst_fail(
             error, CST_ERROR_INVALID,

@@ -72,7 +72,7 @@ static gboolean disk_claim_lock(int fd, uint64_t start, uint64_t end, GError **e
         return TRUE;
     if (errno == EAGAIN || errno == EACCES)
         return cst_fail(error, CST_ERROR_BUSY,
-                        _("somebody else holds a lock on this part of the disk"));
+                        _("another process holds a lock on this part of the disk"));
     return cst_fail_errno(error, errno, _("cannot claim a part of the disk"));
 }
 

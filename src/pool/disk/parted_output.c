@@ -41,7 +41,7 @@ static const struct {
 
 static gboolean not_understood(const char *line, GError **error)
 {
-    return cst_fail(error, CST_ERROR_CORRUPT, _("parted says what can't be understood: '%.100s'"),
+    return cst_fail(error, CST_ERROR_CORRUPT, _("cannot parse the output of parted: '%.100s'"),
                     line);
 }
 

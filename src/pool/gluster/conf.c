@@ -45,8 +45,8 @@ static gboolean read_transport(const CstPoolDef *def, const char **ret_transport
 
         if ((host->name[0] == '/') != is_unix || (name && (strcmp(name, "unix") == 0) != is_unix))
             return cst_fail(error, CST_ERROR_CONFIG,
-                            _("pool '%s': the hosts of a pool with transport unix are paths of "
-                              "sockets, those of others names or addresses"),
+                            _("pool '%s': a host of a pool with transport unix is the path of a "
+                              "socket; with other transports it is a name or an address"),
                             def->name);
     }
     return TRUE;

@@ -196,8 +196,8 @@ static gboolean gluster_draft_link(const GlusterConn *conn, glfs_fd_t *fd, const
     CST_CRASH_POINT("gluster.commit.linked");
     if (!gluster_path_is_file(conn, path, fd))
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("somebody put something else in the place of volume '%s' while it was "
-                          "made; see who may write to '%s'"),
+                        _("volume '%s' was replaced by another file during its creation; check who "
+                          "may write to '%s'"),
                         def->name, path);
     conn->gluster->glfs_unlink(conn->fs, hidden);
     CST_CRASH_POINT("gluster.commit.named");

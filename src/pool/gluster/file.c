@@ -98,7 +98,7 @@ CstBlob *gluster_file_create(GlusterConn *conn, const char *path, const char *na
     if (!blob || gluster_file_lock(blob))
         return blob;
     cst_fail(error, CST_ERROR_BUSY,
-             _("another process drops what is being made of volume '%s'; try again"), name);
+             _("another process deletes the draft of volume '%s'; try again"), name);
     cst_blob_unref(blob);
     return NULL;
 }

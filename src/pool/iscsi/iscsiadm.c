@@ -31,7 +31,7 @@ static const CstToolStatus statuses[] = {
     {13, CST_ERROR_DENIED, NULL},
     {15, CST_ERROR_EXISTS, NULL}, /* the session exists */
     {18, CST_ERROR_STATE, N_("iscsid does not answer; see 'systemctl status iscsid'")},
-    {19, CST_ERROR_AUTH, N_("the target refuses the login, or can't prove who it is")},
+    {19, CST_ERROR_AUTH, N_("the target refuses the login, or cannot authenticate itself")},
     {20, CST_ERROR_STATE, N_("iscsid does not run; start it with 'systemctl start iscsid'")},
     {21, CST_ERROR_NOT_FOUND, NULL}, /* no such records */
     {23, CST_ERROR_UNREACHABLE, NULL},

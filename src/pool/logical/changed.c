@@ -51,10 +51,10 @@ static gboolean check_thin(const Question *question, const LvmVolume *older, con
 {
     return (lv_thin_device_id(older) && lv_thin_device_id(newer) &&
             g_strcmp0(older->pool, newer->pool) == 0) ||
-           cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("what has changed since a snapshot is told of thin volumes only, and '%s' "
-                      "is none"),
-                    question->volume);
+           cst_fail(
+               error, CST_ERROR_UNSUPPORTED,
+               _("changes since a snapshot are known of thin volumes only, and '%s' is not thin"),
+               question->volume);
 }
 
 static gboolean lv_is_same_thin(const LvmVolume *a, const LvmVolume *b)
@@ -114,7 +114,7 @@ static gboolean thin_changed_read(CstPoolState *state, const Question *question,
         return FALSE;
     if (!lv_is_same_thin(before.snapshot, after.snapshot) || !lv_is_same_thin(was, is))
         return cst_fail(error, CST_ERROR_BUSY,
-                        _("volume '%s' or its snapshots were changed meanwhile; try again"),
+                        _("volume '%s' or its snapshots changed during the operation; try again"),
                         question->volume);
     return run_delta(&metadata, after.snapshot, is, task, changed, error);
 }

@@ -45,7 +45,7 @@ struct LvmDelta {
 
 static gboolean delta_fail_corrupt(GError **error)
 {
-    return cst_fail(error, CST_ERROR_CORRUPT, _("what 'thin_delta' says is not to be believed"));
+    return cst_fail(error, CST_ERROR_CORRUPT, _("cannot parse the output of 'thin_delta'"));
 }
 
 static gboolean delta_parse_number(const char **names, const char **values, const char *wanted,

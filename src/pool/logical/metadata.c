@@ -107,12 +107,11 @@ static gboolean metadata_fail_held(const LogicalMetadata *metadata, GError **err
 
     if (!find_readers(metadata, &readers, error))
         return FALSE;
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("another program has reserved the metadata of thin pool '%s' (%s); when "
-                      "nobody needs that any more, 'dmsetup message %s 0 release_metadata_snap' "
-                      "ends it"),
-                    metadata->pool, *readers ? readers : _("which one is not known"),
-                    metadata->node);
+    return cst_fail(
+        error, CST_ERROR_BUSY,
+        _("another program has reserved the metadata of thin pool '%s' (%s); if no program needs "
+          "it any more, 'dmsetup message %s 0 release_metadata_snap' releases it"),
+        metadata->pool, *readers ? readers : _("which one is not known"), metadata->node);
 }
 
 /* A condition that is polled until it is TRUE, or until a time limit. */

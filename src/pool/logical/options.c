@@ -64,7 +64,7 @@ static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError *
         o->thin_size = lvm_size("-L", bytes);
     else
         return option_fail_value("thin-pool-size", size,
-                                 _("a size or a percentage of what is free"), error);
+                                 _("a size, or a percentage of the free space"), error);
     if (!metadata)
         return TRUE;
     if (!cst_units_parse(metadata, 1, &bytes, NULL) || bytes == 0)

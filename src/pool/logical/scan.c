@@ -41,7 +41,7 @@ static gboolean map_piece(Mapping *mapping, const char *piece, uint64_t size, un
         number[strlen(number) - 1] = '\0';
     if (!number || !g_ascii_string_to_unsigned(
                        number, 10, 0, G_MAXINT64 / mapping->group->extent_size, &extent, NULL))
-        return cst_fail(error, CST_ERROR_CORRUPT, _("LVM tells a place that is none: '%s'"), piece);
+        return cst_fail(error, CST_ERROR_CORRUPT, _("LVM reports an invalid place: '%s'"), piece);
     if (where[0] == '/') {
         uint64_t start = extent * mapping->group->extent_size;
 

@@ -146,11 +146,10 @@ static gboolean lv_create_snapshot(CstPoolState *state, const char *volume, cons
     if (!lv_refuse_snapshot_name(state, volume, name, &found, error))
         return FALSE;
     if (lvm_is_cow(found.volume))
-        return cst_fail(
-            error, CST_ERROR_UNSUPPORTED,
-            _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of those "
-              "only when they are thin"),
-            volume);
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of such "
+                          "volumes only if they are thin"),
+                        volume);
     /*
      * LVM sets the tags in the same change of the metadata as it creates the LV, so that no crash
      * leaves a snapshot without its name.

@@ -153,9 +153,9 @@ static gboolean thin_fail_pool_problem(const LvmGroup *group, const LvmVolume *p
 {
     if (lvm_needs_check(pool))
         cst_fail(error, CST_ERROR_STATE,
-                 _("thin pool '%s' of volume group '%s' needs a check: stop what uses its volumes, "
-                   "'lvchange -an %s' and 'lvchange -ay %s'; when that finds it broken, 'lvconvert "
-                   "--repair %s/%s'"),
+                 _("thin pool '%s' of volume group '%s' needs a check: stop the users of its "
+                   "volumes, 'lvchange -an %s' and 'lvchange -ay %s'; if that finds it damaged, "
+                   "'lvconvert --repair %s/%s'"),
                  pool->name, group->name, group->name, group->name, group->name, pool->name);
     else if (!lvm_is_active(pool))
         return FALSE;

@@ -264,7 +264,7 @@ static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why
         !logical_has_node(state, def->name, &node))
         return lv_fail_create(def, why, error);
     cst_fail(error, CST_ERROR_FAILED,
-             _("%s; but there is a volume '%s' now: delete it if nobody else has made it"),
+             _("%s; but volume '%s' exists now: delete it if no other program has made it"),
              why->message, def->name);
     g_clear_error(&why);
     return FALSE;

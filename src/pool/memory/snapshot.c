@@ -86,9 +86,9 @@ static gboolean memory_snapshot_remove(CstPoolState *state, const char *volume, 
     if (clones->len == 0)
         g_ptr_array_remove(disk->below, snapshot);
     memory_unlock();
-    return clones->len == 0 || cst_fail(error, CST_ERROR_BUSY,
-                                        _("snapshot '%s' of volume '%s' is what '%s' is based on"),
-                                        name, volume, (const char *)clones->pdata[0]);
+    return clones->len == 0 ||
+           cst_fail(error, CST_ERROR_BUSY, _("snapshot '%s' of volume '%s' is the base of '%s'"),
+                    name, volume, (const char *)clones->pdata[0]);
 }
 
 /* Updates the name of the snapshot in its clones. The caller holds the lock. */

@@ -148,7 +148,7 @@ static gboolean rbd_diff_image(RbdJob *job, rbd_image_t image, GError **error)
     if (result == -ECANCELED && !cst_task_check(job->task, error))
         return FALSE;
     return result >= 0 ||
-           cst_ceph_fail(error, result, _("cannot tell what has changed in %s since snapshot '%s'"),
+           cst_ceph_fail(error, result, _("cannot determine the changes in %s since snapshot '%s'"),
                          job->what, job->other);
 }
 

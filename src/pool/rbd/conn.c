@@ -270,8 +270,8 @@ static gboolean rbd_read_key(RbdState *state, Connecting *c, GError **error)
         return FALSE;
     return (is_cephx_key(&value) ||
             cst_fail(error, CST_ERROR_INVALID_SECRET,
-                     _("the secret for Ceph user '%s' is no key of Ceph's: it has to be what 'ceph "
-                       "auth print-key' prints, which is base64"),
+                     _("the secret for Ceph user '%s' is not a Ceph key: the value must be the "
+                       "base64 text that 'ceph auth print-key' prints"),
                      c->user)) &&
            cst_secret_bytes_to_base64(&c->key, &value, error);
 }

@@ -97,7 +97,7 @@ static gboolean change_now(CstWork *work, GError **error)
     int result = change->conn->ceph->rados_cluster_fsid(change->conn->cluster, fsid, sizeof(fsid));
 
     if (result < 0)
-        return cst_ceph_fail(error, result, _("cannot ask the Ceph cluster who it is"));
+        return cst_ceph_fail(error, result, _("cannot read the identity of the Ceph cluster"));
     change->account = g_strdup_printf("%s@%s", change->entity, fsid);
     if (!ask_monitors(change, get, NULL, &keyring, error) ||
         !cst_cephx_keyring_find(&keyring, change->entity, &known, error))

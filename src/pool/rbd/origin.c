@@ -56,7 +56,7 @@ gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_orig
     if (result == -ENOENT)
         return TRUE;
     if (result < 0)
-        return cst_ceph_fail(error, result, _("cannot tell what '%s' was cloned from"), job->what);
+        return cst_ceph_fail(error, result, _("cannot determine the origin of '%s'"), job->what);
     ret_origin->pool = g_strdup(parent.pool_name);
     ret_origin->namespace = g_strdup(parent.pool_namespace);
     ret_origin->image = g_strdup(parent.image_name);
@@ -222,5 +222,6 @@ gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error)
         result = drop_helper(job, source, helper);
     if (result >= 0)
         result = cst_rbd_note_remove(job, HELPER_NOTE, token);
-    return result >= 0 || cst_ceph_fail(error, result, _("cannot drop what a failed clone left"));
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot remove the remains of a failed clone"));
 }

@@ -182,8 +182,8 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
         result = cst_rbd_snapshot_protected_by_us(job, image, job->other);
         if (result == 0)
             return cst_fail(error, CST_ERROR_BUSY,
-                            _("snapshot '%s' of volume '%s' is protected; whoever protected it "
-                              "can unprotect it (rbd snap unprotect)"),
+                            _("snapshot '%s' of volume '%s' is protected; unprotect it first (rbd "
+                              "snap unprotect)"),
                             job->other, job->name);
         if (result > 0)
             result = cst_rbd_snapshot_unprotect(job, image, job->other);
@@ -239,8 +239,8 @@ static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume,
 static gboolean name_ok(const char *name, GError **error)
 {
     if (g_str_has_prefix(name, RBD_HIDDEN_PREFIX))
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is a name for what clones hang on"),
-                        name);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is a reserved name for snapshots with clones"), name);
     return cst_rbd_name_check(name, _("snapshot"), error);
 }
 
@@ -458,7 +458,7 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
         return TRUE;
     }
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("a volume whose revert was cut short is open somewhere; the revert is "
+                    _("a volume with an interrupted revert is open in a program; the revert is "
                       "finished when it is closed"));
 }
 

@@ -296,7 +296,7 @@ gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holder
     if (result >= 0)
         job->ceph->rbd_watchers_list_cleanup(watchers, count);
     return result >= 0 ||
-           cst_ceph_fail(error, result, _("cannot tell who has volume '%s' open"), job->name);
+           cst_ceph_fail(error, result, _("cannot find the users of volume '%s'"), job->name);
 }
 
 static gboolean rbd_list_watchers_job(RbdJob *job, rbd_image_t image, GError **error)

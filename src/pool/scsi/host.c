@@ -169,7 +169,7 @@ static gboolean find_by_name(const char *name, const char *pool, unsigned *ret_h
             pool);
     return scsi_host_exists(*ret_host) ||
            cst_fail(error, CST_ERROR_NOT_FOUND,
-                    _("there is no SCSI host '%s'; /sys/class/scsi_host has those that are there"),
+                    _("there is no SCSI host '%s'; /sys/class/scsi_host lists the existing ones"),
                     name);
 }
 

@@ -75,8 +75,9 @@ static gboolean find_parent(const CstAdapter *adapter, const char *pool, unsigne
             return TRUE;
     }
     if (hosts->len == 0)
-        return cst_fail(error, CST_ERROR_NOT_FOUND,
-                        _("pool '%s' needs a Fibre Channel host, and this machine has none"), pool);
+        return cst_fail(
+            error, CST_ERROR_NOT_FOUND,
+            _("pool '%s' needs a Fibre Channel host, and this machine does not have one"), pool);
     return cst_fail(error, CST_ERROR_NOT_FOUND,
                     _("no Fibre Channel host of this machine can have the virtual port of pool "
                       "'%s': its parent is not there, not online, or has no port left"),

@@ -107,12 +107,11 @@ gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const 
         return FALSE;
     if (block && block != from->block)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("a clone has the block size of what it is cloned from"));
+                        _("a clone has the block size of its origin"));
     if (snapshot && !size_of(from->name, source, snapshot, &size, error))
         return FALSE;
     if (def->capacity < size)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("a clone is not smaller than what it is cloned from"));
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("a clone is not smaller than its origin"));
     if (!cst_may_change(error))
         return FALSE;
     if (whole ? !clone_for(ZFS(state), def, whole, dataset, error)

@@ -154,7 +154,7 @@ static gboolean run_once(gpointer data, gboolean *ret_busy, GError **error)
         return FALSE;
     *ret_busy = answer_starts_with(run->answer, "busy", &what);
     /* The caller replaces this error, because it knows the object. */
-    return !*ret_busy || cst_fail(error, CST_ERROR_BUSY, _("ZFS says that somebody has it in use"));
+    return !*ret_busy || cst_fail(error, CST_ERROR_BUSY, _("ZFS reports that it is in use"));
 }
 
 /*
@@ -198,7 +198,7 @@ static gboolean fail_by(const ZfsState *state, const char *answer, const char *d
                         _("'%s' is another dataset than it was; refresh the pool to see it"),
                         dataset);
     if (answer_starts_with(answer, "busy", &what))
-        return cst_fail(error, CST_ERROR_BUSY, _("somebody has '%s' open"), dataset);
+        return cst_fail(error, CST_ERROR_BUSY, _("a program has '%s' open"), dataset);
     if (answer_starts_with(answer, "error", &what)) {
         int number = (int)g_ascii_strtoll(what, NULL, 10);
 
@@ -253,14 +253,11 @@ gboolean zfs_program_revert(const ZfsState *state, const ZfsRevert *revert, GErr
         return TRUE;
     if (answer_starts_with(run.answer, "newer", &what))
         return cst_fail(error, CST_ERROR_BUSY,
-                        _("somebody has just made '%s', which would be removed; nothing was "
-                          "changed"),
-                        what);
+                        _("'%s' was just created, and would be removed; no change was made"), what);
     if (answer_starts_with(run.answer, "kept", &what))
-        return cst_fail(error, CST_ERROR_BUSY,
-                        _("'%s' would be removed, and is kept by a hold or a clone; nothing was "
-                          "changed"),
-                        what);
+        return cst_fail(
+            error, CST_ERROR_BUSY,
+            _("'%s' would be removed, and is kept by a hold or a clone; no change was made"), what);
     if (answer_starts_with(run.answer, "lost", &what))
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("snapshot '%s' of '%s' is gone, or another one"), revert->snapshot->name,

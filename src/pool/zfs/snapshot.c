@@ -260,8 +260,8 @@ static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, co
 {
     if (*newer->clones)
         return cst_fail(error, CST_ERROR_BUSY,
-                        _("'%s' is a clone of what volume '%s' held after snapshot '%s'; "
-                          "flatten it first"),
+                        _("'%s' is a clone of content of volume '%s' that is newer than snapshot "
+                          "'%s'; flatten it first"),
                         *newer->clones, volume, to->name);
     if (newer->bookmark)
         return cst_fail(error, CST_ERROR_BUSY,
@@ -271,10 +271,10 @@ static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, co
     if (cst_draft_is(newer->name) && cst_draft_maker_lives(newer->name))
         return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is being cloned"), volume);
     return may_go(newer, agreed) ||
-           cst_fail(error, CST_ERROR_BUSY,
-                    _("snapshot '%s' of volume '%s' is new, and would be removed; nothing was "
-                      "changed"),
-                    newer->name, volume);
+           cst_fail(
+               error, CST_ERROR_BUSY,
+               _("snapshot '%s' of volume '%s' is new, and would be removed; no change was made"),
+               newer->name, volume);
 }
 
 /*

@@ -62,7 +62,8 @@ enum {
 
 static gboolean stream_fail_corrupt(GError **error)
 {
-    return cst_fail(error, CST_ERROR_CORRUPT, _("what 'zfs send' says is no stream of a volume"));
+    return cst_fail(error, CST_ERROR_CORRUPT,
+                    _("the output of 'zfs send' is no stream of a volume"));
 }
 
 static uint64_t stream_get_u64(const ZfsStream *stream, size_t at)
@@ -127,7 +128,8 @@ static gboolean stream_parse_begin(ZfsStream *stream, GError **error)
                         _("'zfs send' makes streams that are not known here (features %#x)"),
                         (unsigned)FEATURES(version));
     if (stream_get_u64(stream, 40) != stream->to || stream_get_u64(stream, 48) != stream->from)
-        return cst_fail(error, CST_ERROR_STATE, _("the snapshots have been replaced meanwhile"));
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("the snapshots have been replaced in the meantime"));
     stream->begun = TRUE;
     stream->skip = stream_get_u32(stream, 4);
     return TRUE;
@@ -239,8 +241,7 @@ gboolean zfs_stream_end(ZfsStream *stream, uint64_t older, GError **error)
     if (stream->full)
         return TRUE;
     if (!stream->ended || stream->skip > 0 || stream->have > 0)
-        return cst_fail(error, CST_ERROR_CORRUPT,
-                        _("'zfs send' ended in the middle of what it had to say"));
+        return cst_fail(error, CST_ERROR_CORRUPT, _("the output of 'zfs send' is truncated"));
     if (!stream->was_cut || stream->cut >= changed->capacity ||
         cst_changed_add(changed, stream->cut, changed->capacity - stream->cut))
         cst_changed_end(changed, older);

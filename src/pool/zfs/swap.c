@@ -104,10 +104,10 @@ gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, cons
     g_autofree char *dataset = NULL;
 
     if (!successor || !zfs_name_check(state, name, NULL))
-        return cst_fail(error, CST_ERROR_STATE,
-                        _("'%s' was a volume, whose name is not known any more; give it one by "
-                          "'zfs rename'"),
-                        old->name);
+        return cst_fail(
+            error, CST_ERROR_STATE,
+            _("'%s' was a volume, and its name is unknown; rename it with 'zfs rename'"),
+            old->name);
     dataset = zfs_dataset_of(state, name);
     if (strcmp(successor->name, dataset) == 0)
         return zfs_destroy_dataset(state, old->name, error);

@@ -55,16 +55,16 @@ gboolean zfs_check_parent(const ZfsState *state, const char *name, GError **erro
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("there is no ZFS dataset '%s'; 'zfs create %s' makes one"), parent,
                         parent);
-    return !found->is_volume ||
-           cst_fail(error, CST_ERROR_INVALID, _("'%s' is a volume, and can't hold others"), parent);
+    return !found->is_volume || cst_fail(error, CST_ERROR_INVALID,
+                                         _("'%s' is a volume, and cannot have children"), parent);
 }
 
 gboolean zfs_check_def(const ZfsState *state, const CstVolDef *def, GError **error)
 {
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
-                        _("storage pool does not support encrypted volumes; those of an encrypted "
-                          "ZFS dataset are encrypted without being told"));
+                        _("storage pool does not support encrypted volumes; volumes of an "
+                          "encrypted ZFS dataset are always encrypted"));
     if (def->capacity == 0 || def->capacity > G_MAXINT64 / 2)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
                         def->name, def->capacity);

@@ -121,7 +121,7 @@ static gboolean client_job_check(const CstClientJob *what, CstClientJob *ret, GE
     return (client_text_is_valid(what->pool, CST_CLIENT_JOB_NAME) &&
             (!what->volume || client_text_is_valid(what->volume, CST_CLIENT_JOB_NAME))) ||
            cst_fail(error, CST_ERROR_INVALID, "%s",
-                    _("what a job is about is a line of 255 bytes of UTF-8 at most"));
+                    _("the description of a job is a line of at most 255 bytes of UTF-8"));
 }
 
 /* Counts a job that will be begun. Fails if a limit is reached. */

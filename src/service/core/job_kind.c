@@ -11,17 +11,18 @@
 #include <base/i18n.h>
 #include <store/job_files.h>
 
-#define NOTHING_LEFT    N_("nothing of it is left")
-#define WRITTEN_TILL    N_("the volume holds what was written until then")
-#define NOTHING_CHANGED N_("it changed nothing")
+#define NOTHING_LEFT    N_("no partial result is left")
+#define WRITTEN_TILL    N_("the volume has the data that was written until then")
+#define NOTHING_CHANGED N_("it made no change")
 #define STILL_LOGS_IN \
     N_("both values are kept until the storage says which one it accepts; that one stays")
-#define NO_FILE     N_("the file is not there, or what it was; a hidden draft may be left beside it")
-#define GOES_ON     N_("the same command goes on with what is there")
-#define NO_BACKUP   N_("there is no backup of it; the next backup takes what was stored already")
+#define NO_FILE N_("the file is absent or unchanged; a hidden draft may be left in its directory")
+#define GOES_ON N_("the same command resumes with the existing data")
+#define NO_BACKUP \
+    N_("there is no backup of it; the next backup uses the data that was stored already")
 #define PRUNED      N_("backups are whole; begin it again")
 #define IN_ONE_POOL N_("the volume is in one of the pools, and whole")
-#define STILL_WHOLE N_("the volume is whole, and holds what it did; begin it again")
+#define STILL_WHOLE N_("the volume is valid and unchanged in content; start it again")
 
 static const struct {
     const char *kind;
@@ -103,6 +104,6 @@ const char *job_left(const CstJobInfo *info, gboolean killed)
     if (cst_job_file_can_resume(info))
         return _("the next daemon goes on with it");
     if (!left || (killed && strcmp(left, NOTHING_LEFT) == 0))
-        return _("what it had half done is finished or taken back when its pool is there");
+        return _("the interrupted work is finished or undone when its pool becomes active");
     return _(left);
 }

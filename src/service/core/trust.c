@@ -159,14 +159,14 @@ static gboolean trust_fail_undeclared(const CstVolume *volume, const char *refer
     g_autofree char *shown = cst_reference_shown(reference);
 
     if (volume->type != CST_VOL_FILE)
-        return cst_fail(error, CST_ERROR_DENIED,
-                        _("volume '%s' names the file '%s'; what images on devices name is not "
-                          "followed"),
-                        volume->name, shown);
+        return cst_fail(
+            error, CST_ERROR_DENIED,
+            _("volume '%s' names the file '%s'; references of images on devices are not followed"),
+            volume->name, shown);
     return cst_fail(error, CST_ERROR_DENIED,
-                    _("volume '%s' names the file '%s', and nobody but its content says so: it was "
-                      "uploaded, or lies where others can write; if that is meant, declare it "
-                      "(vol-trust %s)"),
+                    _("volume '%s' names the file '%s', and only its content says so: it was "
+                      "uploaded, or lies in a directory that other users can write; if that is "
+                      "intended, declare it (vol-trust %s)"),
                     volume->name, shown, volume->name);
 }
 

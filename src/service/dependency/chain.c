@@ -137,7 +137,7 @@ GPtrArray *volume_backing_chain(CstPool *pool, const char *name, GError **error)
     }
     if (nodes && endless) {
         cst_fail(error, CST_ERROR_LIMIT,
-                 _("what volume '%s' is based on leads back to itself, or is too deep"), name);
+                 _("the backing chain of volume '%s' is a loop, or too deep"), name);
         return NULL;
     }
     return g_steal_pointer(&nodes);

@@ -220,7 +220,7 @@ static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, 
         CstChainRow *row = add_row(tree, level, VOLUME_MORE);
 
         tree->cut = TRUE;
-        row->problem = g_strdup_printf(_("%u more, and what is based on them"), left);
+        row->problem = g_strdup_printf(_("%u more, and volumes based on them"), left);
     }
     return TRUE;
 }
@@ -231,11 +231,11 @@ static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, G
     CstChainRow *row = tree_add_node(tree, node, level);
 
     if (!g_hash_table_add(tree->seen, volume_node_key(node))) {
-        set_problem(row, _("what it is based on leads back to itself"));
+        set_problem(row, _("its backing chain is a loop"));
         return TRUE;
     }
     if (level >= LEVELS_MAX) {
-        set_problem(row, _("what is based on it is not shown: that is too deep"));
+        set_problem(row, _("its overlays are not shown: the tree is too deep"));
         return TRUE;
     }
     return add_branches(tree, node->volume ? node->state : NULL, node->name, row->path, level + 1,
@@ -314,8 +314,7 @@ GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
         !add_branch(&tree, g_ptr_array_index(chain, chain->len - 1), 0, error))
         return NULL;
     if (endless)
-        set_problem(g_ptr_array_index(tree.rows, 0),
-                    _("what it is based on leads back to itself, or is too deep"));
+        set_problem(g_ptr_array_index(tree.rows, 0), _("its backing chain is a loop, or too deep"));
     return g_steal_pointer(&tree.rows);
 }
 

@@ -66,9 +66,8 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
         return holders != NULL;
     who = cst_holders_describe(writers);
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is open for writing: %s; what is written there would damage "
-                      "what is based on it; stop that first, clone without --linked, or say "
-                      "--force-share"),
+                    _("volume '%s' is open for writing: %s; writes would damage the volumes based "
+                      "on it; stop the writer first, clone without --linked, or say --force-share"),
                     claim->name, who);
 }
 
@@ -81,8 +80,8 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
         !cst_image_is_written(blob, &who))
         return TRUE;
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is open for writing in %s: a copy would mix what the image held "
-                      "at different times; stop that first, or say --force-share"),
+                    _("volume '%s' is open for writing in %s: a copy would mix content of "
+                      "different points in time; stop the writer first, or say --force-share"),
                     volume->name, who);
 }
 
@@ -152,7 +151,7 @@ static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError 
     if (!tree || !*tree)
         return tree && volume_not_remembered(claim, REMEMBERED_ALL, error);
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is what others are based on; delete them or make them "
+                    _("volume '%s' is the base of other volumes; delete them or make them "
                       "independent (vol-flatten) first:%s"),
                     claim->name, tree);
 }
@@ -189,7 +188,7 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
     if (!tree || !*tree)
         return tree && volume_not_remembered(claim, REMEMBERED_ALL, error);
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' holds what others show; make them independent (vol-flatten) or "
-                      "delete them first:%s"),
+                    _("volume '%s' has content of other volumes; make them independent "
+                      "(vol-flatten) or delete them first:%s"),
                     claim->name, tree);
 }

@@ -77,8 +77,8 @@ static char *undeclared_problem(const char *what, const char *reference)
 {
     g_autofree char *shown = cst_reference_shown(reference);
 
-    return g_strdup_printf(_("its content names '%s' as its %s, which nobody has declared; it is "
-                             "not followed (vol-trust)"),
+    return g_strdup_printf(_("its content names '%s' as its %s, which is not declared; it is not "
+                             "followed (vol-trust)"),
                            shown, what);
 }
 

@@ -35,7 +35,7 @@ typedef gboolean (*ResumeFunc)(CstPool *pool, const char *volume, const char *ho
 
 static gboolean invalid_record(GError **error)
 {
-    return cst_fail(error, CST_ERROR_FAILED, _("what is to be done can't be told any more"));
+    return cst_fail(error, CST_ERROR_FAILED, _("the interrupted operation is unknown"));
 }
 
 static gboolean resume_flatten(CstPool *pool, const char *volume, const char *how, CstTask *task,

@@ -114,13 +114,12 @@ static gboolean find_users(Rotation *rotation, GError **error)
     cst_uuid_format(&rotation->args->uuid, text);
     if (rotation->args->flags & CST_SECRET_ROTATE_ACTIVE)
         return cst_fail(error, CST_ERROR_STATE,
-                        _("no active pool uses secret '%s', so nothing can prove a new value; see "
+                        _("no active pool uses secret '%s', so a new value cannot be tested; see "
                           "secret-set-value"),
                         text);
-    return cst_fail(error, CST_ERROR_STATE,
-                    _("no pool uses secret '%s', so nothing can prove a new value; see "
-                      "secret-set-value"),
-                    text);
+    return cst_fail(
+        error, CST_ERROR_STATE,
+        _("no pool uses secret '%s', so a new value cannot be tested; see secret-set-value"), text);
 }
 
 static gboolean rotation_acquire_lock(Rotation *rotation, GError **error)

@@ -21,8 +21,7 @@ gboolean volume_changed_outside(const VolumeClaim *claim, const CstVolume *volum
 
     if (volume->format && !cst_image_name_is_plain(volume->format))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("what has changed in a %s image since a snapshot outside of it is not "
-                          "told"),
+                        _("the changes in a %s image since an external snapshot are unknown"),
                         volume->format);
     intent = volume_intent(claim, "changed", error);
     told = intent && cst_pool_state_snapshot_changed(claim->state, volume->name, since, until, task,

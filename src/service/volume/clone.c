@@ -357,8 +357,8 @@ static gboolean volume_link(CstPool *pool, VolumeClone *clone, GError **error)
                         _("cannot copy from volume to a directory volume"));
     if (clone->flags & (CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a linked clone holds nothing itself: nothing is preallocated in it, nor "
-                          "shared by the file system"));
+                        _("a linked clone stores no content of its own, so preallocation and "
+                          "sharing of extents are not possible"));
     return cst_pool_state_holds_images(state) ? link_image(pool, clone, error)
                                               : link_device(pool, clone, error);
 }

@@ -42,7 +42,7 @@ static gboolean commit_find_base_depth(CstPool *pool, const char *name, const ch
     if (!image_chain_open(&chain, pool, name, error))
         return FALSE;
     if (chain.links->len == 1)
-        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is based on nothing"), name);
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' has no backing volume"), name);
     for (guint i = 1; i < chain.links->len; i++)
         if (!base || image_link_is_named(image_chain_link(&chain, i), base)) {
             *ret_depth = i;
@@ -63,14 +63,14 @@ static gboolean commit_check_dependents(const ImageChain *chain, GError **error)
 
         if (!link->claim.pool)
             return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                            _("'%s' is no volume of an active pool, and what else is based on it "
-                              "is not known; define and start a pool that holds it"),
+                            _("'%s' is no volume of an active pool, and its other overlays are "
+                              "unknown; define and start a pool that contains it"),
                             link->path);
         if (!volume_count_dependents(&link->claim, &children, error))
             return FALSE;
         if (children > 1)
             return cst_fail(error, CST_ERROR_BUSY,
-                            _("others than this chain are based on volume '%s'; make them "
+                            _("volumes outside this chain are based on volume '%s'; make them "
                               "independent (vol-flatten) first"),
                             link->claim.name);
         if (!volume_not_remembered(&link->claim, REMEMBERED_UNSEEN, error))
@@ -98,7 +98,7 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
     if (chain.links->len <= chain.base ||
         (base && !image_link_is_named(image_chain_link(&chain, chain.base), base)))
         return cst_fail(error, CST_ERROR_STATE,
-                        _("what volume '%s' is based on has changed meanwhile"), name);
+                        _("the backing chain of volume '%s' changed during the operation"), name);
     if (!commit_check_dependents(&chain, error) ||
         !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
         !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))

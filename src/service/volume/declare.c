@@ -339,17 +339,17 @@ static gboolean declare_device(const VolumeClaim *claim, const CstVolume *volume
     g_autoptr(CstVolume) image = NULL;
 
     if (how->backing)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("volume '%s' is no file, and what images on devices are based on is not "
-                          "followed"),
-                        claim->name);
+        return cst_fail(
+            error, CST_ERROR_UNSUPPORTED,
+            _("volume '%s' is no file, and references of images on devices are not followed"),
+            claim->name);
     if (how->flags & CST_VOL_DECLARE_NOTHING)
         return trust_device_declare(claim->pool, claim->state, volume, NULL, error);
     if (!how->format)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("volume '%s' is no file, so its content says nothing by itself; say what "
-                          "it holds (--format)"),
-                        claim->name);
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("volume '%s' is no file, so its format is not detected; give its format (--format)"),
+            claim->name);
     wanted = declaration_wanted(claim, volume, &nothing);
     image = image_record_as(claim->state, volume, how->format, error);
     if (!image)
@@ -373,7 +373,7 @@ static gboolean vol_declare_claimed(const VolumeClaim *claim, const CstVolDeclar
         return declare_device(claim, before, how, error);
     if (before->type != CST_VOL_FILE || !trust_applies(claim->state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("volume '%s' is no image file; there is nothing to declare of it"),
+                        _("volume '%s' is no image file, so no reference of it can be declared"),
                         claim->name);
     wanted = declaration_wanted(claim, before, how);
     blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);

@@ -106,8 +106,8 @@ static const char *history_raw_problem(CstPoolState *to, GError **error)
     if (!cst_pool_state_snapshots_of_drafts(to, &can, error) || can)
         return NULL;
     return cst_pool_volume_format_ok(to->def->type, "qcow2")
-               ? _("a raw volume there takes none over; one of format 'qcow2' would")
-               : _("its type of pool takes none over");
+               ? _("a raw volume there cannot receive snapshots; a volume of format 'qcow2' can")
+               : _("its type of pool cannot receive snapshots");
 }
 
 /*
@@ -125,7 +125,8 @@ static char *history_problem(const VolumeHistory *history, CstPoolState *to,
         return g_strdup(history_raw_problem(to, error));
     return cst_image_format_has_snapshots(format)
                ? NULL
-               : g_strdup_printf(_("format '%s' keeps none"), cst_image_format_name(format));
+               : g_strdup_printf(_("format '%s' cannot store snapshots"),
+                                 cst_image_format_name(format));
 }
 
 /*
@@ -465,7 +466,7 @@ gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
 
     if (cst_image_format_is_plain(format) && !txn->draft.name)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("what is being made in pool '%s' can't have snapshots yet"),
+                        _("the draft in pool '%s' cannot have snapshots yet"),
                         cst_pool_name(txn->claim.pool));
     for (guint i = 0; i <= history->snapshots->len; i++)
         if (!write_content(&writer, i, error))
@@ -508,7 +509,8 @@ gboolean volume_history_remove(CstPoolState *state, const char *name, const char
 
         if (!history_has_name(words, snapshot->name))
             return cst_fail(error, CST_ERROR_STATE,
-                            _("volume '%s' has got snapshot '%s' meanwhile"), name, snapshot->name);
+                            _("snapshot '%s' of volume '%s' was created in the meantime"), name,
+                            snapshot->name);
     }
     for (guint i = present ? present->len : 0; i-- > 0;) {
         const CstSnapshot *snapshot = g_ptr_array_index(present, i);

@@ -69,8 +69,8 @@ static gboolean image_chain_check_loop(const ImageChain *chain, CstPool *pool, c
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't be based on itself"), name);
     for (guint i = 0; i < chain->links->len; i++) {
         if (is_link(chain, i, pool, name))
-            return cst_fail(error, CST_ERROR_LIMIT,
-                            _("what volume '%s' is based on leads back to itself"), name);
+            return cst_fail(error, CST_ERROR_LIMIT, _("the backing chain of volume '%s' is a loop"),
+                            name);
     }
     return TRUE;
 }
@@ -153,12 +153,12 @@ static gboolean image_link_check_format(const ImageLink *overlay, const ImageLin
 
     if (!said || cst_volume_same_format(said, base->volume->format))
         return TRUE;
-    return cst_fail(
-        error, CST_ERROR_INVALID,
-        _("volume '%s' says that its backing store '%s' is %s, but that is %s; mend the "
-          "reference (vol-rebase --unsafe --backing-vol-format %s), or declare what the "
-          "backing store is (vol-trust --format)"),
-        overlay->volume->name, base->path, said, base->volume->format, base->volume->format);
+    return cst_fail(error, CST_ERROR_INVALID,
+                    _("volume '%s' records that its backing store '%s' is %s, but that is %s; "
+                      "correct the reference (vol-rebase --unsafe --backing-vol-format %s), or "
+                      "declare the format of the backing store (vol-trust --format)"),
+                    overlay->volume->name, base->path, said, base->volume->format,
+                    base->volume->format);
 }
 
 /* A file outside of all pools is opened only for reading, so it cannot be the image to change. */
@@ -212,7 +212,8 @@ static CstBlob *image_chain_open_backing(CstBlob *owner, const char *reference, 
     gboolean inside;
 
     if (last->blob != owner || !path) {
-        cst_fail(error, CST_ERROR_BUSY, _("volume '%s' was changed meanwhile by another program"),
+        cst_fail(error, CST_ERROR_BUSY,
+                 _("volume '%s' was changed by another program during the operation"),
                  last->volume->name);
         return NULL;
     }

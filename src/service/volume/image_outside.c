@@ -35,8 +35,8 @@ gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **er
 
     if (shared && extra->backing_trust != CST_TRUST_NAMED)
         return cst_fail(error, CST_ERROR_DENIED,
-                        _("volume '%s' is based on '%s', which lies in no active pool and where "
-                          "others can write; declare it if that is meant (vol-trust %s)"),
+                        _("volume '%s' is based on '%s', which is not in an active pool, and other "
+                          "users can write there; declare it if that is intended (vol-trust %s)"),
                         owner->volume->name, shown, owner->volume->name);
     /*
      * Without a declared format the content is probed. That is safe, because either only this user

@@ -107,9 +107,9 @@ static gboolean check_reference(const Move *move, GError **error)
     if (!move->bytes || !backing || g_path_is_absolute(backing))
         return TRUE;
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("volume '%s' names what it is based on as '%s', which is another file from "
-                      "pool '%s'; have it named by its path first (vol-rebase --unsafe), or make "
-                      "the volume independent (vol-flatten)"),
+                    _("volume '%s' names its backing file as '%s', which is another file from pool "
+                      "'%s'; let it refer to the path first (vol-rebase --unsafe), or make the "
+                      "volume independent (vol-flatten)"),
                     move->name, backing, cst_pool_name(move->to));
 }
 

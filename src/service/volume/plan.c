@@ -138,8 +138,8 @@ static gboolean refuse_format(const char *name, const char *more, GError **error
     if (more)
         g_string_append_printf(can, ", %s", more);
     return cst_fail(error, CST_ERROR_CONFIG,
-                    _("volumes of format '%s' can't be created; those of these formats can: %s"),
-                    name, can->str);
+                    _("volumes of format '%s' cannot be created; possible formats are: %s"), name,
+                    can->str);
 }
 
 /* Returns a format that can be created. Returns NULL with CONFIG, naming the creatable formats. */

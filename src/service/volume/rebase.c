@@ -207,10 +207,10 @@ static gboolean rebase_change_image(ImageChain *chain, const CstImageRebase *how
     const ImageLink *link = image_chain_link(chain, 0);
 
     if (how->backing && link->volume->type != CST_VOL_FILE)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("volume '%s' is no file, and what images on devices are based on is not "
-                          "followed"),
-                        link->claim.name);
+        return cst_fail(
+            error, CST_ERROR_UNSUPPORTED,
+            _("volume '%s' is no file, and references of images on devices are not followed"),
+            link->claim.name);
     CST_CRASH_POINT("vol.rebase.opened");
     if (!cst_chain_rebase(chain->chain, how, task, error))
         return FALSE;

@@ -71,7 +71,7 @@ static gboolean relink_check_format(const CstVolume *overlay, const CstImageForm
 {
     return (cst_image_format_can_rebase(format) && !cst_image_format_minds_changes(format)) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("what an image of format '%s' is based on can't be changed in one step"),
+                    _("the backing file of an image of format '%s' cannot be changed in one step"),
                     overlay->format);
 }
 

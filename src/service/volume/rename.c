@@ -146,9 +146,10 @@ static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolSta
     g_autoptr(GString) reasons = g_string_new(NULL);
 
     if (found->len > OVERLAYS_MAX)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("volume '%s' is what %u others are based on; at most %u can follow it"),
-                        rename->name, found->len, OVERLAYS_MAX);
+        return cst_fail(
+            error, CST_ERROR_LIMIT,
+            _("volume '%s' is the base of %u volumes; at most %u can be changed with it"),
+            rename->name, found->len, OVERLAYS_MAX);
     for (guint i = 0; i < found->len; i++) {
         const VolumeOverlay *one = g_ptr_array_index(found, i);
         g_autoptr(GError) why = NULL;
@@ -161,9 +162,10 @@ static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolSta
             note_reason(reasons, one, why);
     }
     return reasons->len == 0 ||
-           cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' can't be renamed, as what is based on it can't follow:%s"),
-                    rename->name, reasons->str);
+           cst_fail(
+               error, CST_ERROR_BUSY,
+               _("volume '%s' cannot be renamed, because volumes based on it cannot be changed:%s"),
+               rename->name, reasons->str);
 }
 
 /* --- claims and checks ------------------------------------------------------------------------ */
@@ -181,8 +183,7 @@ static gboolean check_same_overlays(const Rename *rename, GError **error)
         same = one->pool == claim->pool && strcmp(one->volume->name, claim->name) == 0;
     }
     return same || (found && cst_fail(error, CST_ERROR_BUSY,
-                                      _("what is based on volume '%s' has changed just now; try "
-                                        "again"),
+                                      _("the overlays of volume '%s' have just changed; try again"),
                                       rename->name));
 }
 

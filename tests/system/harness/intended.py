@@ -159,7 +159,7 @@ INTENDED = [
     ("what QEMU has open is not changed under it", "change_what_qemu_has_open",
      "vol-(resize|wipe|upload|delete)", ours_is((1, 5), stderr=r"in use.*process \d+")),
     ("a volume that others are based on is kept", "", "vol-delete base --pool p",
-     ours_is((1, 5), stderr=r"is what others are based on; delete them .* first:\n +p/")),
+     ours_is((1, 5), stderr=r"is the base of other volumes; delete them .* first:\n +p/")),
     ("volumes of a directory may have snapshots, so it knows the flag", "delete_and_delete_again",
      "vol-delete e --pool p --delete-snapshots", ours_is(0)),
 
@@ -200,7 +200,7 @@ INTENDED = [
      "vol-create-as p v[0-9]+ '(1|007)' ", masked(r"^note: the size .*\n", "")),
     ("a format that nobody can create is refused with those that there are",
      "formats_that_libvirt_names", "vol-create-as p (bochs|cloop|dmg|fat|cow) ",
-     unlike("can't be created; those of these formats can: ")),
+     unlike("cannot be created; possible formats are: ")),
     ("a new image takes only the blocks it needs, and whole ones", "formats_that_libvirt_names",
      "vol-dumpxml (iso|vdi|vmdk) ",
      masked(r"<(allocation|physical) unit='bytes'>\d+<", r"<\1 unit='bytes'>N<")),

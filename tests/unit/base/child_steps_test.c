@@ -215,7 +215,7 @@ static void silence_counts_from_the_last_part(void **state)
     point_run("child.run.wait", pass_time, &more);
     assert_false(run_script("exec sleep infinity", 0, &stream, &error));
     points_clear();
-    assert_string_equal(error->message, "'sh' printed nothing for 3600 seconds");
+    assert_string_equal(error->message, "'sh' printed no output for 3600 seconds");
 }
 
 int main(void)

@@ -250,7 +250,7 @@ static void a_stream_ends_when_it_is_enough_or_wrong_or_silent(void **state)
     taken = (Taken){.most = SIZE_MAX};
     assert_false(stream("echo 1; exec sleep infinity", 1, &taken, &result, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
-    assert_string_equal(error->message, "'sh' printed nothing for 1 seconds");
+    assert_string_equal(error->message, "'sh' printed no output for 1 seconds");
     assert_int_equal(taken.total, 2);
 }
 

@@ -309,7 +309,7 @@ static void snapshot_replaced_during_the_backup_is_refused(void **state)
     meddle(world, BEFORE_READING, replace_what_is_read);
     assert_int_equal(play(world, "backup-create %s/repo0 p/a --incremental", world->dir),
                      CST_EXIT_CONFLICT);
-    assert_non_null(strstr(world->err, "was changed meanwhile"));
+    assert_non_null(strstr(world->err, "changed during the operation"));
     assert_int_equal(look_at_snapshots(world, volume), 1);
     assert_true(increment(world, NULL));
 }

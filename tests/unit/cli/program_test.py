@@ -404,7 +404,7 @@ class GlobalOptions(unittest.TestCase):
             self.assertEqual(0, run(*words)[0])
             status, out, err = run(*words, "--detach")
         self.assertEqual((1, ""), (status, out.strip()))
-        self.assertIn("what goes on in the background has to be listed as a job: ", err)
+        self.assertIn("cannot run in the background, because the work must be listed as a job: ", err)
 
     def test_timing_is_told(self):
         self.assertRegex(run("-t", "uri")[1], r"\n\n\(Time: \d+\.\d{3} ms\)\n\n$")

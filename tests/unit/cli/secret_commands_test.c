@@ -323,7 +323,7 @@ static void contradictory_options_of_a_rotation_are_refused(void **state)
     }
     says(state, "secret-rotate " B " --stdin", CST_EXIT_FAILED, "\n",
          "error: Operation not supported: a secret of usage 'none' "
-         "can't be rotated: only those of usages 'ceph' and 'iscsi' are what a pool logs in with; "
+         "cannot be rotated, because pools log in only with usages 'ceph' and 'iscsi'; "
          "see secret-set-value\n");
     assert_int_equal(fake_secrets.changes, 0);
 }

@@ -61,7 +61,7 @@ static void test_changes(void **state)
     says(state, "snap-revert disk broken --pool images --yes", CST_EXIT_OK,
          "Reverted to snapshot broken of vol disk\n\n", "");
     says(state, "snap-revert disk broken --pool images", CST_EXIT_USAGE, "\n",
-         "error: What is newer than snapshot broken of vol disk is lost, and so are these "
+         "error: Content newer than snapshot broken of vol disk is lost, and so are these "
          "snapshots: one, two. Go on? There is no terminal to ask at: --yes says yes\n");
     says(state, "snap-revert disk gone --pool images --yes", CST_EXIT_NOT_FOUND, "\n",
          "error: Failed to revert to snapshot gone of vol disk\n"

@@ -174,8 +174,8 @@ static void file_created_at_the_same_time_is_not_overwritten(void **state)
              i ? "error: Failed to create image a\n"
                  "error: cannot create 'a': Invalid argument\n"
                : "error: Failed to create image a\n"
-                 "error: operation failed: 'a' has been made by somebody else meanwhile, and was "
-                 "not overwritten\n");
+                 "error: operation failed: 'a' was created by another program in the meantime, and "
+                 "was not overwritten\n");
         assert_true(g_file_get_contents("a", &content, NULL, NULL));
         assert_string_equal(content, "theirs");
         assert_files("a far");

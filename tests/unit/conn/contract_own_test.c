@@ -427,8 +427,8 @@ static void play_rotation(Side *side)
 
 static void rotations_behave_the_same(void **state)
 {
-    const char *const must[] = {"no user: state", "no active pool uses secret", "no key of cephx",
-                                "usage 'none' can't be rotated", NULL};
+    const char *const must[] = {"no user: state", "no active pool uses secret", "not a cephx key",
+                                "usage 'none' cannot be rotated", NULL};
 
     compare(play_rotation, must);
 }

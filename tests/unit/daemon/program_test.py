@@ -167,7 +167,7 @@ class Options(WithRoot):
     def test_the_check_before_taking_over_changes_nothing(self):
         status, out, _ = run("--root", self.root, "--check-takeover")
         self.assertEqual(OK, status)
-        self.assertTrue(out.endswith("Nothing stands in the way.\n"))
+        self.assertTrue(out.endswith("No obstacle was found.\n"))
         self.assertEqual([], os.listdir(self.root))
         self.listener(f"{RUN}/virtstoraged-sock")
         status, out, _ = run("--root", self.root, "--check-takeover")
@@ -305,8 +305,8 @@ class Logs(WithRoot):
         daemon = Daemon(self).start()
         for text, words in (
                 ("[log]\nlevel = loud\n", "error: the configuration is not read again: "),
-                ("[limits]\nworkers = 9\n", "warning: {}: a restart puts in force what has "
-                                            "changed: workers\n"),
+                ("[limits]\nworkers = 9\n", "warning: {}: these changes need a restart: "
+                                            "workers\n"),
                 ("[log]\nlevel = info\n[limits]\nworkers = 7\n", "info: read {} again\n")):
             self.settings(text)
             daemon.process.send_signal(signal.SIGHUP)

@@ -207,7 +207,7 @@ static void path_that_is_not_a_daemon_socket_is_reported(void **state)
 
     make_run_dir(place);
     other = listener(place->paths->socket, SOCK_DGRAM, 0);
-    assert_not_opened(place, CST_ERROR_IO, "cannot look who owns '");
+    assert_not_opened(place, CST_ERROR_IO, "cannot determine the owner of '");
     close(other);
     unlink(place->paths->socket);
     assert_int_equal(mkdir(place->paths->socket, 0755), 0);

@@ -24,12 +24,12 @@
 #include <takeover.h>
 
 #define NO_LOCK \
-    "ok      nobody manages the storage: 'ROOT/run/libvirt/storage/driver.pid' is not locked\n"
+    "ok      no daemon manages the storage: 'ROOT/run/libvirt/storage/driver.pid' is not locked\n"
 #define FREE     "ok      'ROOT/run/libvirt/virtstoraged-sock' is free\n"
 #define FREE_RO  "ok      'ROOT/run/libvirt/virtstoraged-sock-ro' is free\n"
 #define NO_UNITS "ok      no unit of libvirt's is enabled that would take the storage back\n"
 #define NO_POOLS "ok      0 of 0 pool definitions in 'ROOT/etc/libvirt/storage' would be there\n"
-#define CLEAR    "Nothing stands in the way.\n"
+#define CLEAR    "No obstacle was found.\n"
 
 static int setup(void **state)
 {
@@ -207,7 +207,7 @@ static void a_listener_that_is_too_busy_to_answer_is_a_problem(void **state)
     }
     assert_says(paths, FALSE,
                 NO_LOCK
-                "problem somebody listens at 'ROOT/run/libvirt/virtstoraged-sock' and is too busy "
+                "problem a program listens at 'ROOT/run/libvirt/virtstoraged-sock' and is too busy "
                 "to answer; stop it\n" FREE_RO NO_UNITS NO_POOLS "1 problems stand in the way.\n");
     for (size_t i = 0; i < G_N_ELEMENTS(clients); i++)
         close(clients[i]);
@@ -221,10 +221,10 @@ static void a_name_without_a_listener_is_left_over(void **state)
     close(listen_at(paths->socket, 8));
     close(listen_at(paths->socket_ro, 8));
     assert_says(paths, TRUE,
-                NO_LOCK "ok      'ROOT/run/libvirt/virtstoraged-sock' is left over, nobody "
-                        "answers; it would be replaced\n"
-                        "ok      'ROOT/run/libvirt/virtstoraged-sock-ro' is left over, nobody "
-                        "answers; it would be replaced\n" NO_UNITS NO_POOLS CLEAR);
+                NO_LOCK "ok      'ROOT/run/libvirt/virtstoraged-sock' is stale, because no "
+                        "program answers; a start would replace it\n"
+                        "ok      'ROOT/run/libvirt/virtstoraged-sock-ro' is stale, because no "
+                        "program answers; a start would replace it\n" NO_UNITS NO_POOLS CLEAR);
 }
 
 static void a_listener_at_libvirtds_socket_is_only_to_be_known(void **state)

@@ -152,7 +152,7 @@ static void content_that_blkid_does_not_know_is_not_damage(void **state)
 {
     g_autoptr(CstGuestDisk) disk = new_disk();
     static const char *const cases[][2] = {
-        {"exit 2", "nothing that is known"},
+        {"exit 2", "no known content"},
         {"exit 8", "signatures of several things"},
         {"echo TYPE=swap; echo USAGE=other", "not looked into"},
         {"echo TYPE=minix; echo USAGE=filesystem", "not looked into"},

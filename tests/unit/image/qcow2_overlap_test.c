@@ -103,7 +103,7 @@ static void bitmap_after_the_end_of_the_file_is_reported(void **state)
         put64(blob, find_bitmap(blob), size + (uint64_t)behind);
         assert_true(check_listed(blob, qcow2(), 0).errors > 0); /* the last one is in use already */
         assert_true(cst_image_check_list(blob, qcow2(), 0, NULL, findings, &found, NULL, NULL));
-        assert_int_equal(is_told(findings, "behind the end of the file"), behind >= 0);
+        assert_int_equal(is_told(findings, "past the end of the file"), behind >= 0);
     }
 }
 

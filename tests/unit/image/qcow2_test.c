@@ -108,7 +108,7 @@ static void errors_and_leaks_are_listed(void **state)
     assert_int_equal(found.leaks, 2);
     assert_int_equal(cst_findings_length(findings), 2);
     entry = g_strdup_printf("entry 1 of the L2 table at %" G_GUINT64_FORMAT
-                            ": its data lie behind the end of the file",
+                            ": its data lie past the end of the file",
                             at.l2);
     leaks = g_strdup_printf("bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
                             " of the file: counted as in use more often than they are",

@@ -619,7 +619,7 @@ class Sockets(Served):
         server = self.serve()
         refused = subprocess.run([CST_NBD, server.socket, server.path], stderr=subprocess.PIPE,
                                  text=True, check=False, timeout=20)
-        self.assertIn("somebody listens", refused.stderr)
+        self.assertIn("another program already listens", refused.stderr)
         server.process.kill()
         server.process.wait()
         server.process.stdout.close()

@@ -317,7 +317,7 @@ static void unidentified_holders_are_counted(void **state)
 
     kernel_put(ours, "8:16");
     open_count = 3;
-    assert_holders("/dev/sdb", "the kernel counts 2 who have it open; ");
+    assert_holders("/dev/sdb", "the kernel counts 2 openers; ");
     assert_true(now - start >= 3 * G_TIME_SPAN_SECOND);
     assert_true(looks > 10);
     /* With a known holder there is no wait. */

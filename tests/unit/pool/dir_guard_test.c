@@ -370,7 +370,7 @@ static void unreadable_record_expects_no_directory(void **unused)
         assert_true(is_used(pool, ""));
     }
     assert_true(cst_dir_backend.expect(pool, "mounted=1 type=1 inode=2 device=3\n", FALSE, NULL));
-    assert_false(is_used(pool, "nothing is mounted there now"));
+    assert_false(is_used(pool, "has no mount now"));
 }
 
 /* /proc is a separate file system on every host. */

@@ -122,7 +122,7 @@ static void commit_is_denied_when_the_name_becomes_another_file(void **unused)
     point_run("vol.commit.renamed", put_theirs_over, (gpointer) "pool/new");
     assert_false(cst_pool_state_commit(pool, &draft, def, &error));
     points_clear();
-    assert_error(&error, CST_ERROR_DENIED, "in the place of volume 'new'");
+    assert_error(&error, CST_ERROR_DENIED, "volume 'new' was replaced by another file");
     assert_content("pool/new", "theirs");
 }
 

@@ -421,7 +421,7 @@ static const struct {
     {call_rescan_bus, SLOT(rescan_bus), NULL, CALLED, FALSE},
     {call_prove, SLOT(prove), "has no login that could be tried", CALLED, FALSE},
     {call_renew, SLOT(renew), NULL, CALLED, FALSE},
-    {call_set_credential, SLOT(set_credential), "can't be changed from here", CST_ERROR_DRY_RUN,
+    {call_set_credential, SLOT(set_credential), "cannot be changed from here", CST_ERROR_DRY_RUN,
      FALSE},
     {call_expect, SLOT(expect), NULL, CALLED, FALSE},
     {call_discover, SLOT(discover), "does not support source discovery", CALLED, FALSE},

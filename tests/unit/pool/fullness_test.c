@@ -38,7 +38,7 @@ static void each_level_is_reported_once(void **unused)
     expect_news(fullness, 8999, FALSE, "");
     expect_news(fullness, 9876, FALSE, "room 'r' is full by 98.76%");
     expect_news(fullness, 9900, FALSE, "");
-    expect_news(fullness, 10000, TRUE, "room 'r' ran out: what was in it is lost");
+    expect_news(fullness, 10000, TRUE, "room 'r' ran out of space: its content is lost");
     expect_news(fullness, 10000, TRUE, "");
     cst_fullness_free(fullness);
 }

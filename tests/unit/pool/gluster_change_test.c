@@ -68,7 +68,7 @@ static void name_replaced_by_another_client_is_kept(void **state)
 
     point_run("gluster.commit.linked", put_another, NULL);
     site_assert_failed(site_make("v", "raw", &error), &error, CST_ERROR_DENIED,
-                       "somebody put something else in the place of volume 'v'");
+                       "volume 'v' was replaced by another file");
     points_clear();
     assert_content("v", "theirs");
     assert_content(".cistern-v.part", "content");
@@ -115,7 +115,7 @@ static void draft_that_another_process_has_locked_is_busy(void **state)
 
     fake_gluster_fail("glfs_posix_lock", 0, 1, EAGAIN);
     site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
-                       CST_ERROR_BUSY, "another process drops what is being made of volume 'v'");
+                       CST_ERROR_BUSY, "another process deletes the draft of volume 'v'");
     assert_content(".cistern-v.part", "-");
     assert_int_equal(fake_gluster_files(), 0);
     assert_true(cst_pool_state_reserve(site_pool, def, &draft, NULL));

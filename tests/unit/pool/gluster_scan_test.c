@@ -142,7 +142,7 @@ static void file_that_other_users_may_have_planted_is_not_opened(void **state)
     assert_int_equal(chmod(dir, 0777), 0);
     is = site_scan(NULL);
     assert_non_null(strstr(is, "link file raw"));
-    assert_non_null(strstr(is, "symbolic link that others than root can have made"));
+    assert_non_null(strstr(is, "symbolic link that users other than root can have made"));
     assert_non_null(strstr(is, "'second' has 2 names (hard links)"));
     assert_int_equal(fake_gluster_calls("glfs_open"), 0);
     assert_null(cst_pool_state_vol_open(site_pool, "link", FALSE, NULL));

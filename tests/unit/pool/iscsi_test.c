@@ -193,7 +193,7 @@ static void test_failures_of_a_start(void **state)
         {"make", "7", CST_ERROR_FAILED, "status 7"},
         {"update", "6", CST_ERROR_FAILED, "status 6"},
         {"login", "24", CST_ERROR_AUTH, "refuses the user or the secret"},
-        {"login", "19", CST_ERROR_AUTH, "can't prove who it is"},
+        {"login", "19", CST_ERROR_AUTH, "cannot authenticate itself"},
         {"login", "8", CST_ERROR_UNREACHABLE, "this is how it fails"},
         {"login", "20", CST_ERROR_STATE, "iscsid does not run"},
         {"login", "12", CST_ERROR_UNSUPPORTED, "iscsi_tcp"},

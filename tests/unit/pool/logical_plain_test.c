@@ -272,8 +272,8 @@ static void creation_without_a_report_is_verified_by_the_kernel(void **unused)
         {"hang", CST_ERROR_TIMEOUT, "lvcreate", FALSE},
         {"nothing", CST_ERROR_FAILED, "claims success, but volume 'new' is not there", FALSE},
         /* The LV may belong to another program: it stays, and is reported. */
-        {"failing", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
-        {"dying", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
+        {"failing", CST_ERROR_FAILED, "but volume 'new' exists now", TRUE},
+        {"dying", CST_ERROR_FAILED, "but volume 'new' exists now", TRUE},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

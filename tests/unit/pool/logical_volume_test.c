@@ -468,9 +468,9 @@ static void a_volume_lies_where_its_parts_lie(void **unused)
         {"/dev/sda(2),/dev/sdb(5)", "/dev/sda 2-4, /dev/sdb 5-7, ", NULL},
         {"r_rimage_0(0),r_rimage_1(0)", "/dev/sda 2-6, /dev/sdc 9-13, ", NULL},
         {"[unknown](0)", "a device of the volume group is missing", NULL},
-        {"/dev/sda", NULL, "a place that is none: '/dev/sda'"},
-        {"/dev/sda(x)", NULL, "a place that is none"},
-        {"/dev/sda(2199023255552)", NULL, "a place that is none"},
+        {"/dev/sda", NULL, "an invalid place: '/dev/sda'"},
+        {"/dev/sda(x)", NULL, "an invalid place"},
+        {"/dev/sda(2199023255552)", NULL, "an invalid place"},
         {"r(0)", NULL, "go round in circles"},
         {"/dev/sda(2)", "/dev/sda 2-6, ", NULL},
     };

@@ -182,7 +182,7 @@ static void invalid_key_is_never_sent_to_ceph(void **unused)
         secret = bad[i].bytes;
         secret_len = bad[i].len;
         assert_refused(open_with(&host, WITH_AUTH), CST_ERROR_INVALID_SECRET,
-                       "the secret for Ceph user 'u' is no key of Ceph's");
+                       "the secret for Ceph user 'u' is not a Ceph key");
         assert_null(fake_ceph_option("key"));
     }
     secret_len = KEY_LEN;

@@ -452,7 +452,7 @@ static void helper_of_an_abandoned_clone_is_dropped_at_the_next_attempt(void **u
         leave_failed_clone();
         point_run("rbd.draft.abandon", arm, &faults[i]);
         site_assert_failed(cst_pool_state_abandon(site_pool, "c", &error), &error, CST_ERROR_IO,
-                           "cannot drop what a failed clone left");
+                           "cannot remove the remains of a failed clone");
         points_clear();
         dump = fake_ceph_dump("libvirt", "");
         assert_non_null(strstr(dump, "[cistern_clone_c=v]"));

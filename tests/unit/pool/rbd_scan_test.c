@@ -300,7 +300,7 @@ static void a_volume_that_fails_has_a_problem(void **unused)
     }
     fake_ceph_fail("OSD", 0, 1, -EIO);
     fake_ceph_fail("rbd_get_parent", 0, 1, -EIO);
-    assert_scan("a 0 0 - cannot tell what 'volume 'a'' was cloned from: Input/output error\n");
+    assert_scan("a 0 0 - cannot determine the origin of 'volume 'a'': Input/output error\n");
     fake_ceph_fail("OSD", 0, 1, -EIO);
     fake_ceph_fail("rbd_open_read_only", 0, 1, -EACCES);
     assert_null(site_scan_one(site_pool, "a", &error));

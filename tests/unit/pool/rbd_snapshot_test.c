@@ -51,13 +51,13 @@ static void missing_or_existing_snapshots_are_refused(void **unused)
                        &error, CST_ERROR_EXISTS, "volume 'v' has a snapshot 's' already");
     site_assert_failed(
         cst_pool_state_snapshot_create(site_pool, "v", ".cistern-s", &how, NULL, &error), &error,
-        CST_ERROR_INVALID, "is a name for what clones hang on");
+        CST_ERROR_INVALID, "is a reserved name for snapshots with clones");
     site_assert_failed(cst_pool_state_snapshot_create(site_pool, "v", "a@b", &how, NULL, &error),
                        &error, CST_ERROR_INVALID, "name of a snapshot");
     site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "s", "t", &error), &error,
                        CST_ERROR_EXISTS, "volume 'v' has a snapshot 't' already");
     site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "s", ".cistern-s", &error),
-                       &error, CST_ERROR_INVALID, "is a name for what clones hang on");
+                       &error, CST_ERROR_INVALID, "is a reserved name for snapshots with clones");
     site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "none", "u", &error), &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
     site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "none", NULL, &error), &error,
@@ -116,7 +116,7 @@ static void snapshot_protected_by_another_program_is_kept(void **unused)
     assert_int_equal(conn->ceph->rbd_snap_protect(image, "s"), 0);
     conn->ceph->rbd_close(image);
     site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, &error), &error,
-                       CST_ERROR_BUSY, "whoever protected it can unprotect it");
+                       CST_ERROR_BUSY, "unprotect it first");
     /* Making and deleting a clone leaves it unchanged. */
     fake_ceph_require_release(12);
     assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", "s", NULL));
@@ -144,7 +144,7 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     /* Another client has it open, and may be running the revert. */
     image = site_open_elsewhere(conn, "v");
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY,
-                       "a volume whose revert was cut short is open somewhere");
+                       "a volume with an interrupted revert is open in a program");
     conn->ceph->rbd_close(image);
     for (int i = 0; i < 2; i++) {
         fake_ceph_fail(i ? "rbd_snap_rollback_with_progress" : "rbd_open_by_id", 0, 1, -EIO);

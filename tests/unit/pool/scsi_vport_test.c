@@ -319,7 +319,7 @@ static void test_machine_without_fibre_channel(void **state)
     kernel_drop("/sys/class/fc_host");
     assert_false(cst_pool_state_start(pool, &error));
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
-    assert_non_null(strstr(error->message, "this machine has none"));
+    assert_non_null(strstr(error->message, "this machine does not have one"));
 }
 
 int main(void)

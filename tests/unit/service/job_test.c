@@ -154,15 +154,15 @@ static void test_state_of_an_interrupted_job_is_reported(void **state)
     static const struct {
         const char *kind, *left;
     } jobs[] = {
-        {"create", "finished or taken back"},  {"clone", "finished or taken back"},
-        {"convert", "finished or taken back"}, {"snapshot", "finished or taken back"},
-        {"upload", "written until then"},      {"wipe", "written until then"},
-        {"flatten", "the volume is whole"},    {"commit", "the volume is whole"},
-        {"sparsify", "the volume is whole"},   {"resize", "the volume is whole"},
-        {"rebase", "the volume is whole"},     {"check", "the volume is whole"},
-        {"bitmap", "the volume is whole"},     {"download", "it changed nothing"},
-        {"compare", "it changed nothing"},     {"measure", "it changed nothing"},
-        {"map", "it changed nothing"},         {"refresh", "it changed nothing"},
+        {"create", "finished or undone"},    {"clone", "finished or undone"},
+        {"convert", "finished or undone"},   {"snapshot", "finished or undone"},
+        {"upload", "written until then"},    {"wipe", "written until then"},
+        {"flatten", "the volume is valid"},  {"commit", "the volume is valid"},
+        {"sparsify", "the volume is valid"}, {"resize", "the volume is valid"},
+        {"rebase", "the volume is valid"},   {"check", "the volume is valid"},
+        {"bitmap", "the volume is valid"},   {"download", "it made no change"},
+        {"compare", "it made no change"},    {"measure", "it made no change"},
+        {"map", "it made no change"},        {"refresh", "it made no change"},
     };
     Fixture *f = *state;
 
@@ -206,7 +206,7 @@ static void test_state_after_a_stop_is_reported(void **state)
     wipe_end(&clone);
     assert_error(&clone.error, CST_ERROR_CANCELLED);
     job = wait_for(f, id, CST_JOB_INTERRUPTED);
-    assert_string_equal(job->error, "the daemon was stopped; nothing of it is left");
+    assert_string_equal(job->error, "the daemon was stopped; no partial result is left");
     assert_string_equal(job->error_word, "failed");
     assert_false(fixture_exists(f, "p", "copy"));
 }

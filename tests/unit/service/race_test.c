@@ -52,7 +52,7 @@ static void rename_checks_its_dependents_again(void **state)
     make_overlay((char *)"one");
     point_run("vol.rename.planned", make_overlay, (char *)"two");
     assert_false(cst_vol_rename(p, "base", "renamed", NULL, &error));
-    assert_non_null(strstr(error->message, "has changed just now"));
+    assert_non_null(strstr(error->message, "have just changed"));
     assert_error(&error, CST_ERROR_BUSY);
     points_clear();
     assert_true(cst_vol_rename(p, "base", "renamed", NULL, &error));
@@ -437,7 +437,7 @@ static void commit_into_a_replaced_base_is_refused(void **state)
     assert_true(g_file_get_contents(path, &before, &length, NULL));
     point_run("vol.commit.found", rebase_middle, NULL);
     assert_false(cst_vol_commit(p, "top", "first", 0, NULL, &error));
-    assert_non_null(strstr(error->message, "has changed meanwhile"));
+    assert_non_null(strstr(error->message, "changed during the operation"));
     assert_error(&error, CST_ERROR_STATE);
     points_clear();
     assert_true(g_file_get_contents(path, &after, &new_length, NULL));

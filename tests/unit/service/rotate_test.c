@@ -232,7 +232,7 @@ static void secret_that_cannot_be_rotated_is_refused_by_name(void **state)
     assert_refused(f, SECRET, &(How){.value = NEW, .flags = CST_SECRET_ROTATE_ACTIVE},
                    CST_ERROR_STATE, "no active pool");
     assert_refused(f, SECRET, &(How){.value = OLD}, CST_ERROR_INVALID, "is the present one");
-    assert_refused(f, SECRET, &(How){.value = "bm8ga2V5"}, CST_ERROR_INVALID, "no key of cephx");
+    assert_refused(f, SECRET, &(How){.value = "bm8ga2V5"}, CST_ERROR_INVALID, "not a cephx key");
     assert_refused(f, SECRET, &(How){.value = ""}, CST_ERROR_USAGE, "must not be NULL");
     assert_refused(f, SECRET, &(How){.value = NEW, .flags = 2}, CST_ERROR_FLAGS, "");
     assert_int_equal(fake_ceph_calls("rados_connect"), 0);

@@ -106,8 +106,8 @@ static void a_circle_has_an_end(void **state)
     fixture_write_qcow(f, "p", "y", x);
     refresh(pool);
     assert_tree(pool, "x",
-                "p:y qcow what it is based on leads back to itself, or is too deep\n.p:x qcow*\n"
-                "..p:y qcow what it is based on leads back to itself\n");
+                "p:y qcow its backing chain is a loop, or is too deep\n.p:x qcow*\n"
+                "..p:y qcow its backing chain is a loop\n");
 }
 
 /* An error message names the dependants, but not hundreds of them. */
@@ -117,7 +117,7 @@ static void a_refusal_names_the_first_twenty(void **state)
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
     g_autofree char *base = path_of(f, "p", "base");
     g_autoptr(GString) wanted = g_string_new(
-        "volume 'base' is what others are based on; delete them or make them independent "
+        "volume 'base' is the base of other volumes; delete them or make them independent "
         "(vol-flatten) first:");
 
     fixture_create(pool, "base", "qcow2", "");
@@ -131,7 +131,7 @@ static void a_refusal_names_the_first_twenty(void **state)
         if (i < 20)
             g_string_append_printf(wanted, "\n  p/%s", name);
         if (i >= 20) {
-            g_autofree char *more = g_strdup_printf("%u more, and what is based on them", i - 19);
+            g_autofree char *more = g_strdup_printf("%u more, and volumes based on them", i - 19);
 
             assert_true(g_str_has_suffix(error->message, more));
             assert_non_null(strstr(error->message, wanted->str));

@@ -235,7 +235,7 @@ static void assert_problems(CstPool *pool, const char *name, const char *wanted)
 }
 
 #define NOT_DECLARED \
-    "its content names '%s' as its %s, which nobody has declared; it is not followed (vol-trust)"
+    "its content names '%s' as its %s, which is not declared; it is not followed (vol-trust)"
 
 static void problem_of_a_base_is_reported(void **state)
 {

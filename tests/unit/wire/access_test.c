@@ -433,7 +433,7 @@ static void untrusted_user_cannot_set_another_identity(void **state)
     g_autofree char *text =
         probe_call_error(&reader, WIRE_PROC_CONNECT_SET_IDENTITY, XDR_OF(identity_args), &args, 45);
 
-    assert_non_null(strstr(text, "only root may speak for somebody else"));
+    assert_non_null(strstr(text, "only root may act for another user"));
     probe_close(&reader);
 }
 

@@ -77,10 +77,10 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
     CLI_NAMED("secret", N_("UUID of the secret that protects the repository's key")),      \
     {                                                                                      \
         .name = "key-file", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_FILE, \
-        .help = N_("file whose bytes protect the repository's key")                        \
+        .help = N_("file with the key that protects the repository")                       \
     }
 #define REPO_OPTIONS \
-    KEY_OPTIONS, CLI_SWITCH("shared", N_("others may write to the repository's directory"))
+    KEY_OPTIONS, CLI_SWITCH("shared", N_("other users may write to the repository's directory"))
 #define BACKUP                                                                                 \
     CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest: the newest with the " \
                               "vol"))

@@ -112,7 +112,7 @@ static gboolean backup_query_changes(const BackupCreate *create, uint64_t capaci
         return TRUE;
     }
     if (!ret->dirty) {
-        backup_read_whole(source, _("its storage can't tell what has changed"));
+        backup_read_whole(source, _("its storage cannot report changes"));
     } else if (strcmp(ret->identity, then->mark) != 0) {
         backup_read_whole(source, _("the snapshot is another one than that of the backup before"));
         cli_changed_clear(ret);
@@ -196,7 +196,7 @@ static gboolean backup_snapshot_identify(BackupCreate *create, GError **error)
     if (*mark && strlen(mark) <= MARK_MAX && g_utf8_validate(mark, -1, NULL))
         source->mark = g_steal_pointer(&mark);
     else
-        backup_read_whole(source, _("its storage can't tell what has changed"));
+        backup_read_whole(source, _("its storage cannot report changes"));
     return TRUE;
 }
 
@@ -212,7 +212,7 @@ static gboolean backup_check_snapshot(const BackupCreate *create, GError **error
         return FALSE;
     return strcmp(mark, source->mark) == 0 ||
            cst_fail(error, CST_ERROR_BUSY,
-                    _("snapshot '%s' or the volume was changed meanwhile; try again"),
+                    _("snapshot '%s' or the volume changed during the operation; try again"),
                     source->snapshot);
 }
 

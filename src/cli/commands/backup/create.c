@@ -119,7 +119,7 @@ static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, G
     if (create->named)
         return TRUE;
     if (!cli_args_has(args, "pool"))
-        return cst_fail(error, CST_ERROR_USAGE, _("name vols, or a pool whose vols are meant"));
+        return cst_fail(error, CST_ERROR_USAGE, _("name the vols, or a pool with --pool"));
     pool = cli_pool(ctl, args, "pool", NULL, error);
     if (!pool || !backup_add_pool(create, pool, error))
         return FALSE;
@@ -465,7 +465,7 @@ static const CliOption create_options[] = {
     {.name = "pool",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("pool of the vols; all of them if none is named"),
+     .help = N_("pool of the vols; all vols of the pool if no vol is named"),
      .complete = cli_complete_active_pools},
     {.name = "tag",
      .kind = CLI_OPT_STRING,
@@ -474,12 +474,12 @@ static const CliOption create_options[] = {
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
     CLI_SWITCH("together", N_("make all snapshots before anything is read, in one step where the "
                               "storage can")),
-    CLI_SWITCH("incremental", N_("read what has changed since the backup before; its snapshots "
+    CLI_SWITCH("incremental", N_("read only the changes since the previous backup; its snapshots "
                                  "stay until the next one")),
     {.name = "force-share",
      .kind = CLI_OPT_BOOL,
      .letter = 'U',
-     .help = N_("read also what another program is writing to")},
+     .help = N_("read a volume that another program is writing to, too")},
     CLI_SWITCH("accept-rollback", N_("add to a repository that was put back to an earlier state")),
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
@@ -494,11 +494,10 @@ static const CliOption create_options[] = {
 const CliCommand cli_backup_create_command = {
     .name = "backup-create",
     .summary = N_("back up vols"),
-    .description =
-        N_("Back up what guests see of vols, whatever their pools and formats. What the repository "
-           "has already is not stored again. The backup is there when the command has ended, or "
-           "not at all. A vol that cannot be read is left out and named, the others are backed up, "
-           "and the exit status is 8."),
+    .description = N_("Back up the guest-visible content of vols of any pool and format. Data that "
+                      "the repository already has is not stored again. The backup appears when it "
+                      "is complete. A vol that cannot be read is named and left out, the other "
+                      "vols are backed up, and the exit status is 8."),
     .options = create_options,
     .handler = cmd_backup_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

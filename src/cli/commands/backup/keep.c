@@ -154,7 +154,7 @@ static const CliOption forget_options[] = {
     {.name = "keep-tag",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
-     .help = N_("keep those with one of these tags, with commas")},
+     .help = N_("keep backups with one of these tags, separated by commas")},
     REPO_OPTIONS,
     {.name = "backup", .kind = CLI_OPT_ARGV, .help = N_("ids of backups, or how they begin")},
     {0},
@@ -163,10 +163,9 @@ static const CliOption forget_options[] = {
 const CliCommand cli_backup_forget_command = {
     .name = "backup-forget",
     .summary = N_("drop backups, named or by age"),
-    .description =
-        N_("Drop the backups that are named, or all that no --keep option wants, for each set of "
-           "vols and each host. Shows which stay and why; --dry-run only shows. What only they "
-           "used is freed by backup-prune."),
+    .description = N_("Drop the named backups, or all backups that no --keep option selects, for "
+                      "each set of vols and each host. Shows which backups stay and why; --dry-run "
+                      "only shows this. backup-prune frees their space."),
     .options = forget_options,
     .handler = cmd_forget,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
@@ -225,9 +224,9 @@ static const CliOption prune_options[] = {REPO, REPO_OPTIONS, CLI_DETACH, {0}};
 
 const CliCommand cli_backup_prune_command = {
     .name = "backup-prune",
-    .summary = N_("free what no backup uses"),
-    .description = N_("Free what no backup of a repository uses any more. Nobody else can use the "
-                      "repository meanwhile."),
+    .summary = N_("free the space that no backup uses"),
+    .description = N_("Free the space that no backup of a repository uses any more. The repository "
+                      "is locked until the command ends."),
     .options = prune_options,
     .handler = cmd_prune,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
@@ -331,9 +330,10 @@ static gboolean cmd_unlock(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!repo)
         return FALSE;
-    cli_plan(ctl, "%s", _("Would remove locks that nobody needs"));
-    if ((all && !cli_confirm(ctl, error, "%s",
-                             _("Remove the locks of other hosts, whatever these do now?"))) ||
+    cli_plan(ctl, "%s", _("Would remove the locks of dead processes"));
+    if ((all &&
+         !cli_confirm(ctl, error, "%s",
+                      _("Remove the locks of other hosts, even if their processes still work?"))) ||
         !cst_repo_unlock(repo, all, &count, error))
         return FALSE;
     cli_done(ctl, NULL, NULL, ngettext("%u lock removed", "%u locks removed", count), count);
@@ -342,7 +342,8 @@ static gboolean cmd_unlock(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption unlock_options[] = {
     REPO,
-    CLI_SWITCH("all", N_("those of other hosts, too, whatever these do")),
+    CLI_SWITCH("all",
+               N_("remove the locks of other hosts, too, even if their processes still work")),
     REPO_OPTIONS,
     {0},
 };
@@ -350,9 +351,9 @@ static const CliOption unlock_options[] = {
 const CliCommand cli_backup_unlock_command = {
     .name = "backup-unlock",
     .summary = N_("remove locks that were left"),
-    .description =
-        N_("Remove the locks that dead processes of this host have left on a repository; with "
-           "--all also those of other hosts, of which nobody here knows whether they work."),
+    .description = N_(
+        "Remove the locks that dead processes of this host have left on a repository. With --all, "
+        "remove the locks of other hosts, too; the command cannot check their processes."),
     .options = unlock_options,
     .handler = cmd_unlock,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,

@@ -245,7 +245,7 @@ static const CliOption info_options[] = {
 
 const CliCommand cli_backup_info_command = {
     .name = "backup-info",
-    .summary = N_("what a backup holds"),
+    .summary = N_("content of a backup"),
     .description = N_("Show a backup: when it was made, and its vols."),
     .options = info_options,
     .handler = cmd_backup_info,

@@ -73,8 +73,8 @@ const CliCommand cli_backup_mount_command = {
     .name = "backup-mount",
     .summary = N_("serve a vol of a backup by NBD, read only"),
     .description =
-        N_("Make a vol of a backup an NBD export at once, without restoring it, for QEMU, "
-           "qemu-img, nbdcopy and others, until the command is interrupted."),
+        N_("Export a vol of a backup over NBD without restoring it, for QEMU, qemu-img, nbdcopy "
+           "and other clients. The export ends when the command is interrupted."),
     .options = mount_options,
     .handler = cmd_mount,
     .flags = CLI_CMD_OURS,

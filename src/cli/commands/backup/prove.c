@@ -485,11 +485,11 @@ const CliCommand cli_backup_prove_command = {
     .name = "backup-prove",
     .summary = N_("restore a backup onto a scratch disk and look at it"),
     .description =
-        N_("Restore each vol of a backup onto a scratch disk, read that back, compare it with what "
-           "was backed up, check its file systems and, if asked, boot it. Nothing of it stays. "
-           "Exit status 7 says that something differs, is damaged or does not boot; 75 that "
-           "nothing is damaged, but a check could not be made on this host: a tool, memory or "
-           "firmware is missing, a checker was killed, or QEMU does not run the guest."),
+        N_("Restore each vol of a backup onto a scratch disk, read it back, compare it with the "
+           "backup, check its file systems and, with --boot, boot it. The scratch disk is deleted. "
+           "Exit status 7: content differs, is damaged or does not boot. Exit status 75: no damage "
+           "was found, but this host cannot run a check, because a tool, memory or firmware is "
+           "missing, a checker was killed, or QEMU does not run the guest."),
     .options = prove_options,
     .handler = cmd_backup_verify,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

@@ -43,9 +43,8 @@ static char *repair_plan(const CliCtl *ctl, const CliArgs *args, const CstRepair
         return NULL;
     return report->packs > 0 || report->manifests->len > 0
                ? g_strdup_printf(_("Would repair repository %s"), path)
-               : g_strdup_printf(_("Would change nothing in repository %s, because it has no "
-                                   "damage"),
-                                 path);
+               : g_strdup_printf(
+                     _("Would change no file of repository %s, because it has no damage"), path);
 }
 
 /*
@@ -116,12 +115,11 @@ static const CliOption repair_options[] = {REPO, REPO_OPTIONS, CLI_DETACH, {0}};
 
 const CliCommand cli_backup_repair_command = {
     .name = "backup-repair",
-    .summary = N_("drop what is damaged in a repository"),
-    .description =
-        N_("Read all content of a repository, drop the chunks and the manifests that are damaged, "
-           "and report which backups have lost which range of which vol. The next backup of a vol "
-           "that still holds the content stores it again, and those backups are whole again. "
-           "Nobody else can use the repository meanwhile; --dry-run only reports."),
+    .summary = N_("drop the damaged parts of a repository"),
+    .description = N_("Read all content of a repository, drop the damaged chunks and manifests, "
+                      "and report the lost ranges of each vol. The next backup of a vol that still "
+                      "has the content stores it again and repairs these backups. The repository "
+                      "is locked until the command ends; --dry-run only reports."),
     .options = repair_options,
     .handler = cmd_repair,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

@@ -182,7 +182,8 @@ static gboolean cmd_init(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption init_options[] = {
     REPO,
     KEY_OPTIONS,
-    CLI_SWITCH("no-encryption", N_("let whoever can read the repository read what is in it")),
+    CLI_SWITCH("no-encryption",
+               N_("do not encrypt: every reader of the repository can read the backups")),
     CLI_NAMED("chunk", N_("size of a chunk, 64k to 1M; 64k without it")),
     {0},
 };
@@ -191,9 +192,8 @@ const CliCommand cli_backup_init_command = {
     .name = "backup-init",
     .summary = N_("make a repository of backups"),
     .description =
-        N_("Make a repository in a directory, which is made or has to be empty, or in a hidden "
-           "directory of a pool of files. Whoever loses the secret, or the file with the key, has "
-           "lost the backups."),
+        N_("Create a repository in a new or empty directory, or in a hidden directory of a pool of "
+           "files. If the secret, or the file with the key, is lost, the backups are lost."),
     .options = init_options,
     .handler = cmd_init,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

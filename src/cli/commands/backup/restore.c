@@ -279,7 +279,7 @@ static const CliOption restore_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("pool of the new vol; default: where the vol was"),
      .complete = cli_complete_active_pools},
-    CLI_SWITCH("all", N_("restore all vols of the backup; with a name, those of that pool")),
+    CLI_SWITCH("all", N_("restore all vols of the backup; with a name, all vols of that pool")),
     {.name = "newname",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
@@ -297,10 +297,9 @@ const CliCommand cli_backup_restore_command = {
     .name = "backup-restore",
     .summary = N_("restore a vol from a backup"),
     .description =
-        N_("Make a vol, in any pool and format, that holds what the vol held when it "
-           "was backed up. It is there when the command has ended, or not at all. With --all, "
-           "make all vols of the backup, each in its pool; one that fails does not stop "
-           "the others, and the exit status is 8."),
+        N_("Create a vol, in any pool and format, with the content of a backup. It appears when it "
+           "is complete. With --all, create all vols of the backup, each in its pool. A vol that "
+           "fails does not stop the other vols, and the exit status is 8."),
     .options = restore_options,
     .handler = cmd_backup_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

@@ -71,8 +71,8 @@ static gboolean may_shrink(CliCtl *ctl, const CliArgs *args, const Amending *ame
         return TRUE;
     if (!cli_args_has(args, "shrink"))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("shrinking cuts off what is at the end of the image; say --shrink"));
-    return cli_confirm(ctl, error, _("Cut off what is at the end of image %s?"), path);
+                        _("shrinking discards the end of the image; say --shrink"));
+    return cli_confirm(ctl, error, _("Discard the end of image %s?"), path);
 }
 
 static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -109,7 +109,7 @@ static const CliOption amend_options[] = {
      .flags = CLI_OPT_NAMED | CLI_OPT_LIST | CLI_OPT_REQUIRED,
      .letter = 'o',
      .help = N_("name=value,... that the image shall have; -o help lists them")},
-    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    CLI_SWITCH("shrink", N_("discard the end of the image")),
     FOLLOW,
     DATA_FILE,
     {0},
@@ -120,9 +120,9 @@ const CliCommand cli_image_amend_command = {
     .summary = N_("change options that an image was made with"),
     .description = N_(
         "For qcow2 images: compat, lazy_refcounts, refcount_bits, size, data_file and "
-        "data_file_raw=off. What compat=0.10 lacks is converted, as entries for zeroes are, or "
-        "refused. A power cut leaves the old image or the new one; a size is changed in a step of "
-        "its own. A smaller size needs --shrink, and asks before, or needs --yes."),
+        "data_file_raw=off. Features that compat=0.10 lacks are converted, for example zero "
+        "clusters, or refused. A power cut leaves the old image or the new one; a size is changed "
+        "in a separate step. A smaller size needs --shrink, and a confirmation or --yes."),
     .options = amend_options,
     .handler = cmd_amend,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -230,7 +230,7 @@ static CstChain *bench_open_image(CliCtl *ctl, const CliArgs *args, const Bench 
         return cli_image_source(ctl, args, "file", "format", error);
     blob = cli_image_changing(ctl, args, &format, error);
     if (!blob || !cli_image_may_follow(args, blob, format, error) ||
-        !cli_confirm(ctl, error, _("Overwrite what is in image '%s'?"), blob->name))
+        !cli_confirm(ctl, error, _("Overwrite the content of image '%s'?"), blob->name))
         return NULL;
     if (bench->unsafe)
         cst_blob_file_skip_sync(blob);
@@ -256,7 +256,7 @@ static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
                           : _("Sending %u read requests, %u bytes each, %u in parallel\n"),
               (unsigned)bench.count, (unsigned)bench.buffer_size, bench.depth);
     if (bench.write)
-        cli_plan(ctl, _("Would overwrite what is in image %s"), path);
+        cli_plan(ctl, _("Would overwrite the content of image %s"), path);
     if (!cli_run_task(ctl, _("Measuring"), run_bench, &bench, error) ||
         (bench.write && !cst_blob_flush(bench.guest, error)))
         return cli_failed(ctl, _("Failed to measure image %s"), path);
@@ -277,8 +277,9 @@ static const CliOption bench_options[] = {
      .letter = 'w',
      .help = N_("write, which overwrites the content; else read")},
     CLI_NAMED("pattern", N_("with --write: the byte that is written; default: 0")),
-    CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: none")),
-    CLI_SWITCH("no-drain", N_("with --flush-interval: let other requests go on meanwhile")),
+    CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: no flush")),
+    CLI_SWITCH("no-drain",
+               N_("with --flush-interval: do not wait for other requests before a flush")),
     CACHE,
     FOLLOW,
     DATA_FILE,
@@ -289,10 +290,9 @@ static const CliOption bench_options[] = {
 const CliCommand cli_image_bench_command = {
     .name = "image-bench",
     .summary = N_("measure how fast an image is read or written"),
-    .description = N_(
-        "Sends requests through the image's format and tells how long they took. What is read or "
-        "written goes through the page cache. With --write the content is overwritten, after "
-        "asking, or with --yes."),
+    .description =
+        N_("Send requests through the image's format and report how long they took. The page cache "
+           "is used. With --write the content is overwritten, after a question or with --yes."),
     .options = bench_options,
     .handler = cmd_bench,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -137,9 +137,8 @@ static const CliOption bitmap_options[] = {
 const CliCommand cli_image_bitmap_command = {
     .name = "image-bitmap",
     .summary = N_("change the dirty bitmaps inside an image"),
-    .description =
-        N_("For incremental backups of qcow2 images. What is asked for is done in the order given, "
-           "each step whole or not at all."),
+    .description = N_("Change the bitmaps of a qcow2 image, for incremental backups. The steps are "
+                      "done in the order given, each completely or not at all."),
     .options = bitmap_options,
     .handler = cmd_image_bitmap,
     .flags = OURS | CLI_CMD_MUTATES,

@@ -108,8 +108,7 @@ static gboolean commit_find_base(Commit *commit, const char *name, GError **erro
 
     if (length == 1)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' is based on no other image, so there is nothing to commit to"),
-                        top);
+                        _("'%s' has no backing file, so its content cannot be committed"), top);
     for (guint i = 1; i < length; i++)
         if (!name || is_base(commit->chain, i, name)) {
             commit->base = i;
@@ -140,9 +139,9 @@ static gboolean commit_confirm_overwrite(Commit *commit, GError **error)
     const char *base = cst_chain_blob(commit->chain, commit->base)->name;
 
     return commit->base == 1
-               ? cli_confirm(commit->ctl, error, _("Overwrite what %s holds?"), base)
+               ? cli_confirm(commit->ctl, error, _("Overwrite the content of %s?"), base)
                : cli_confirm(commit->ctl, error,
-                             _("What is between %s and %s can't be used any more. Go on?"),
+                             _("The images between %s and %s become invalid. Go on?"),
                              cst_chain_blob(commit->chain, 0)->name, base);
 }
 
@@ -168,7 +167,7 @@ static gboolean cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **erro
 }
 
 static const CliOption commit_options[] = {
-    CLI_REQUIRED("file", N_("image whose content goes down into its backing file")),
+    CLI_REQUIRED("file", N_("image whose content is written into its backing file")),
     SOURCE_FORMAT,
     {.name = "base",
      .kind = CLI_OPT_STRING,
@@ -189,10 +188,10 @@ const CliCommand cli_image_commit_command = {
     .name = "image-commit",
     .summary = N_("push an image's content down into its backing file"),
     .description = N_(
-        "A smaller backing file grows. When it is safe on the disk, the image is emptied, unless "
-        "--keep or --base is given. A --base further down leaves what is between of no use. Asks "
-        "before, or needs --yes. What the image shows is the same at every moment; a "
-        "cancelled commit can be done again. Other images on the same backing file are lost."),
+        "A smaller backing file grows. When the data is on the disk, the image is emptied, unless "
+        "--keep or --base is given. With a --base further down, the images in between become "
+        "invalid. Needs a confirmation or --yes. The content that the image shows never changes, "
+        "and a cancelled commit can be repeated. Other images on the same backing file are lost."),
     .options = commit_options,
     .handler = cmd_image_commit,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

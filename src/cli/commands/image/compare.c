@@ -62,7 +62,7 @@ static const CliOption compare_options[] = {
 
 const CliCommand cli_image_compare_command = {
     .name = "image-compare",
-    .summary = N_("compare what guests see of two images"),
+    .summary = N_("compare the guest-visible content of two images"),
     .description = N_(
         "Where one image is longer, the rest must be zero. The exit status is 0 when they are the "
         "same, 7 when they differ, another one when they can't be compared."),

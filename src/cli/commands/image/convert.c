@@ -312,7 +312,7 @@ static gboolean convert_open_existing(CliCtl *ctl, const CliArgs *args, Conversi
 
     if (!blob || !check_apart(conversion, blob, error) ||
         !cli_image_may_follow(args, blob, conversion->format, error) ||
-        !cli_confirm(ctl, error, _("Overwrite what is in image '%s'?"), conversion->path))
+        !cli_confirm(ctl, error, _("Overwrite the content of image '%s'?"), conversion->path))
         return FALSE;
     if (conversion->unsafe)
         cst_blob_file_skip_sync(blob);
@@ -418,7 +418,7 @@ static const CliOption convert_options[] = {
     CLI_REQUIRED("target", N_("image file or block device to write")),
     {.name = "more",
      .kind = CLI_OPT_ARGV,
-     .help = N_("further images, copied one behind the other; the last plain word is the target")},
+     .help = N_("further images, copied one after the other; the last plain word is the target")},
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
     CLI_IMAGE_OPTIONS,
@@ -426,8 +426,8 @@ static const CliOption convert_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .letter = 'B',
-     .help = N_("image that the new one is based on, as seen from its directory; only what differs "
-                "is copied")},
+     .help = N_("backing file of the new image, as seen from its directory; only the differences "
+                "are copied")},
     FORMAT("backing-format", 'F', N_("format of that image")),
     CLI_COMPRESS,
     CLI_DROP_SECTOR_SIZE,
@@ -458,13 +458,12 @@ const CliCommand cli_image_convert_command = {
     .name = "image-convert",
     .summary = N_("copy an image into another format"),
     .description = N_(
-        "The copy has all that the guest sees of the source. A source with backing files needs "
-        "--backing-chain. The target is made as by image-create; what is zero takes no space in "
-        "it, and data is shared with the source where both are raw files and the file system can. "
-        "With --backing it gets only what its backing file does not show. With --no-create the "
-        "content of an image that is there is overwritten in place. What another program is "
-        "writing to is not copied, unless "
-        "--force-share asks for it: the copy would mix what was there at different times."),
+        "The copy has all guest-visible content of the source. A source with backing files needs "
+        "--backing-chain. The target is created as by image-create. Zeroes take no space in it, "
+        "and two raw files share data if the file system can. With --backing only the differences "
+        "from the backing file are copied. With --no-create the content of an existing image is "
+        "overwritten in place. An image that another program is writing to is refused unless "
+        "--force-share is given, because the copy would mix content of different points in time."),
     .options = convert_options,
     .handler = cmd_image_convert,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

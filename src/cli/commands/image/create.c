@@ -222,11 +222,10 @@ static const CliOption create_options[] = {
 const CliCommand cli_image_create_command = {
     .name = "image-create",
     .summary = N_("make an empty image"),
-    .description = N_(
-        "The image grows in a directory beside its name and moves there when it is whole. A file "
-        "that is there already is replaced after asking, or with --yes; whatever a block device "
-        "holds is overwritten in place. The backing file must exist, and what it points to itself "
-        "is not opened."),
+    .description = N_("The image is written in a temporary directory and renamed when it is "
+                      "complete. An existing file is replaced after a confirmation, or with --yes; "
+                      "a block device is overwritten in place. The backing file must exist, and "
+                      "its own backing file is not opened."),
     .options = create_options,
     .handler = cmd_image_create,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -82,7 +82,7 @@ static gboolean read_operands(const CliArgs *args, Copying *copying, GError **er
             return FALSE;
     if (!copying->input || !*copying->input || !copying->output || !*copying->output)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("say what to copy with if=FILE, and where to with of=FILE"));
+                        _("give the source with if=FILE and the target with of=FILE"));
     if (copying->block_size == 0 || copying->block_size > BLOCK_SIZE_MAX)
         return cst_fail(error, CST_ERROR_USAGE, _("bs= must be from 1 to %d bytes"),
                         BLOCK_SIZE_MAX);
@@ -167,10 +167,9 @@ static const CliOption dd_options[] = {
 const CliCommand cli_image_dd_command = {
     .name = "image-dd",
     .summary = N_("copy a part of an image"),
-    .description =
-        N_("count= blocks of bs= bytes (512), from block skip= on, of what the guest sees of if=, "
-           "become the new image of=. Numbers may have units, as 1M. The target is made as by "
-           "image-create."),
+    .description = N_("Copy count= blocks of bs= bytes (512), from block skip= on, of the "
+                      "guest-visible content of if= into the new image of=. Numbers may have "
+                      "units, as 1M. The target is created as by image-create."),
     .options = dd_options,
     .handler = cmd_dd,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

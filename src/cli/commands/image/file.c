@@ -28,7 +28,8 @@ static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
         !cst_image_is_written(blob, &who))
         return;
     cli_warn(ctl,
-             _("warning: '%s' is being written by %s; what is read may be stale or look damaged\n"),
+             _("warning: '%s' is being written by %s; the content that is read may be stale or "
+               "inconsistent\n"),
              blob->name, who);
 }
 

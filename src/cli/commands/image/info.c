@@ -296,7 +296,7 @@ static gboolean info_run_finish(Run *run, guint total, GError **error)
         return FALSE;
     }
     if (run->failed == total)
-        return cst_fail(error, cst_error_code(last), _("none of %u images could be shown"), total);
+        return cst_fail(error, cst_error_code(last), _("no image of %u could be shown"), total);
     return cst_fail(error, CST_ERROR_PARTIAL, _("%u of %u images could not be shown"), run->failed,
                     total);
 }
@@ -333,11 +333,10 @@ static const CliOption info_options[] = {
 const CliCommand cli_image_info_command = {
     .name = "image-info",
     .summary = N_("describe image files"),
-    .description = N_(
-        "Shows what images say of themselves. Nothing that an image points to is opened, unless "
-        "--backing-chain asks for it. URLs that an image names are shown without user, password "
-        "and query. A damaged image is described as far as it can be read, and the exit status is "
-        "then 1."),
+    .description =
+        N_("Show the metadata of images. Files that an image refers to are opened only with "
+           "--backing-chain. URLs in an image are shown without user, password and query. A "
+           "damaged image is described as far as it can be read, and the exit status is then 1."),
     .options = info_options,
     .handler = cmd_image_info,
     .flags = OURS,

@@ -89,8 +89,8 @@ const CliCommand cli_image_map_command = {
     .name = "image-map",
     .summary = N_("show which parts of an image hold data"),
     .description = N_(
-        "Offset, length and state of each run of what the guest sees, and which image of the chain "
-        "it comes from. Without --backing-chain, what is not in the image itself is \"below\"."),
+        "Offset, length and state of each run of guest-visible content, and its image in the "
+        "chain. Without --backing-chain, a run that the image itself does not hold is \"below\"."),
     .options = map_options,
     .handler = cmd_image_map,
     .flags = OURS,

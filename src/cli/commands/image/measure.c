@@ -86,7 +86,7 @@ static gboolean cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **err
 }
 
 static const CliOption measure_options[] = {
-    CLI_STRING("file", N_("image whose copy is measured")),
+    CLI_STRING("file", N_("image to measure the copy of")),
     TARGET_FORMAT("target-format", 'O'),
     CLI_IMAGE_OPTIONS,
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),

@@ -23,10 +23,10 @@
         .help = N_("file that a qcow2 image may keep its data in, wherever it lies; must be the " \
                    "one that the image names")                                                    \
     }
-#define FORCE_SHARE                                                             \
-    {                                                                           \
-        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',             \
-        .help = N_("read without a warning what another program is writing to") \
+#define FORCE_SHARE                                                                      \
+    {                                                                                    \
+        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',                      \
+        .help = N_("read without a warning an image that another program is writing to") \
     }
 /* Positional options come first, in qemu-img's order. */
 #define TARGET_FORMAT(option, short_name)                                                  \

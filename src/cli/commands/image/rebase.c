@@ -148,7 +148,7 @@ static const CliOption rebase_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
      .letter = 'b',
-     .help = N_("new backing file, as seen from the image's directory; \"\": none")},
+     .help = N_("new backing file, as seen from the image's directory; \"\": no backing file")},
     FORMAT("backing-format", 'F', N_("format of that image")),
     CLI_UNSAFE,
     FOLLOW,
@@ -159,10 +159,10 @@ static const CliOption rebase_options[] = {
 const CliCommand cli_image_rebase_command = {
     .name = "image-rebase",
     .summary = N_("base an image on another backing file"),
-    .description = N_(
-        "Where the old and the new backing file differ, the image gets the old content before its "
-        "reference changes, so that it shows the same at every moment. With --unsafe nothing is "
-        "looked at: for a backing file that has moved."),
+    .description =
+        N_("Where the old and the new backing file differ, the image gets the old content before "
+           "its reference changes, so its visible content never changes. With --unsafe no content "
+           "is read, for example because the backing file has moved."),
     .options = rebase_options,
     .handler = cmd_image_rebase,
     .flags = OURS | CLI_CMD_MUTATES,
@@ -190,8 +190,8 @@ const CliCommand cli_image_flatten_command = {
     .name = "image-flatten",
     .summary = N_("make an image independent of its backing file"),
     .description =
-        N_("Copies up what the image shows of its backing file, then drops the reference. When "
-           "cancelled, the image is as good as before, and the next time goes on from there."),
+        N_("Copy the content of the backing file into the image, then drop the reference. If "
+           "cancelled, the image stays valid, and the next run continues from there."),
     .options = flatten_options,
     .handler = cmd_image_flatten,
     .flags = OURS | CLI_CMD_MUTATES,

@@ -60,11 +60,11 @@ static gboolean resize_read_arguments(const CliArgs *args, uint64_t old, Resizin
                         _("unknown preallocation '%s': use off, metadata, falloc or full"), mode);
     if (resizing->capacity < old && !cli_args_has(args, "shrink"))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("shrinking cuts off what is at the end of the image; say --shrink"));
+                        _("shrinking discards the end of the image; say --shrink"));
     if (resizing->capacity <= old && resizing->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("the image does not grow, so --preallocation has nothing to take space "
-                          "for; leave it out"));
+        return cst_fail(
+            error, CST_ERROR_USAGE, "%s",
+            _("the image does not grow, so --preallocation has no effect; leave it out"));
     return TRUE;
 }
 
@@ -85,7 +85,7 @@ static gboolean cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **erro
     size = cli_image_size_text(ctl, resizing.capacity);
     cli_plan(ctl, _("Would resize image %s to %s"), path, size);
     if (resizing.capacity < cst_image_capacity(cst_chain_image(chain)) &&
-        !cli_confirm(ctl, error, _("Cut off what is at the end of image %s?"), path))
+        !cli_confirm(ctl, error, _("Discard the end of image %s?"), path))
         return FALSE;
     if (!cli_run_task(ctl, _("Resizing"), run_resizing, &resizing, error))
         return cli_failed(ctl, _("Failed to resize image %s"), path);
@@ -97,8 +97,8 @@ static const CliOption resize_options[] = {
     IMAGE_FILE,
     CLI_REQUIRED("size", N_("new capacity, as 10G; +1G and -1G are relative")),
     SOURCE_FORMAT,
-    CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),
-    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    CLI_NAMED("preallocation", N_("off, metadata, falloc or full: allocation of the added space")),
+    CLI_SWITCH("shrink", N_("discard the end of the image")),
     FOLLOW,
     DATA_FILE,
     {0},
@@ -107,9 +107,8 @@ static const CliOption resize_options[] = {
 const CliCommand cli_image_resize_command = {
     .name = "image-resize",
     .summary = N_("change the capacity of an image"),
-    .description = N_(
-        "What is added reads as zeroes. Making an image smaller needs --shrink, and asks before, "
-        "or needs --yes."),
+    .description = N_("Added space reads as zeroes. Shrinking an image needs --shrink, and a "
+                      "confirmation or --yes."),
     .options = resize_options,
     .handler = cmd_image_resize,
     .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -28,7 +28,7 @@ typedef struct {
 static const Action actions[] = {
     {"create", NULL, N_("Would take snapshot %s of image %s"), N_("Snapshot %s of image %s taken"),
      cst_image_snapshot_create},
-    {"apply", N_("Revert to snapshot %s? What image %s holds now is lost."),
+    {"apply", N_("Revert to snapshot %s? The present content of image %s is lost."),
      N_("Would revert to snapshot %s of image %s"), N_("Reverted to snapshot %s of image %s"),
      cst_image_snapshot_revert},
     {"delete", N_("Delete snapshot %s of image %s?"), N_("Would delete snapshot %s of image %s"),
@@ -147,7 +147,7 @@ static const CliOption snapshot_options[] = {
     SOURCE_FORMAT,
     {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
     SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
-    SNAPSHOT_NAME("apply", 'a', N_("make the image what it was then")),
+    SNAPSHOT_NAME("apply", 'a', N_("revert the image to the snapshot")),
     SNAPSHOT_NAME("delete", 'd', N_("remove the one of this name")),
     DATA_FILE,
     {0},

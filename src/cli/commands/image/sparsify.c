@@ -73,9 +73,8 @@ static const CliOption sparsify_options[] = {
 const CliCommand cli_image_sparsify_command = {
     .name = "image-sparsify",
     .summary = N_("give the space of zeroes back to the file system"),
-    .description = N_(
-        "In place: what the image holds of zeroes becomes holes, and so does what it does not use "
-        "of its file. The backing file is not opened."),
+    .description = N_("Turn zeroes in the image and unused space of its file into holes, in place. "
+                      "The backing file is not opened."),
     .options = sparsify_options,
     .handler = cmd_image_sparsify,
     .flags = OURS | CLI_CMD_MUTATES,

@@ -62,12 +62,12 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
 #define CLI_UNSAFE                                                           \
     {                                                                        \
         .name = "unsafe", .kind = CLI_OPT_BOOL, .letter = 'u',               \
-        .help = N_("change the reference and nothing else, without looking") \
+        .help = N_("change only the reference, without reading any content") \
     }
 /** The actions, in the order of `help`. */
 #define CLI_BITMAP_ACTIONS                                                                      \
     CLI_SWITCH("add", N_("make it, empty and enabled")), CLI_SWITCH("remove", N_("remove it")), \
-        CLI_SWITCH("clear", N_("set none of its bits")),                                        \
+        CLI_SWITCH("clear", N_("clear the bitmap")),                                            \
         CLI_SWITCH("enable", N_("let it track writes")),                                        \
         CLI_SWITCH("disable", N_("let it stay as it is")),                                      \
         CLI_NAMED("merge", N_("add the bits of the bitmap of this name")),                      \

@@ -181,7 +181,7 @@ static void complete_job_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *wo
 }
 
 static const CliOption list_options[] = {
-    CLI_SWITCH("all", N_("those of the last hour that are over, too")),
+    CLI_SWITCH("all", N_("list jobs that ended in the last hour, too")),
     CLI_VIEW_OPTIONS(complete_job_columns),
     {0},
 };
@@ -190,8 +190,7 @@ static const CliCommand list_command = {
     .name = "job-list",
     .summary = N_("list the work that goes on"),
     .description =
-        N_("List the operations that have lasted a moment, whoever started them and in whichever "
-           "process they run."),
+        N_("List the operations of all processes and users that have run for more than a moment."),
     .options = list_options,
     .handler = cmd_job_list,
     .flags = CLI_CMD_OURS,
@@ -217,8 +216,7 @@ static const CliOption info_options[] = {
 static const CliCommand info_command = {
     .name = "job-info",
     .summary = N_("how far a job is, or how it ended"),
-    .description =
-        N_("Show a job: what it does, how far it is, how fast it goes and how it ended."),
+    .description = N_("Show the progress, the rate and the result of a job."),
     .options = info_options,
     .handler = cmd_job_info,
     .flags = CLI_CMD_OURS,
@@ -321,8 +319,7 @@ static const CliOption cancel_options[] = {
 static const CliCommand cancel_command = {
     .name = "job-cancel",
     .summary = N_("ask a job to stop"),
-    .description =
-        N_("Ask a job to stop. What it had half made is taken back; see job-wait for its end."),
+    .description = N_("Ask a job to stop. Partial results are removed; see job-wait for its end."),
     .options = cancel_options,
     .handler = cmd_cancel,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

@@ -52,7 +52,7 @@
 
 static gboolean confirm_overwrite(CliCtl *ctl, const char *name, GError **error)
 {
-    return cli_confirm(ctl, error, _("Overwrite whatever is on the devices of pool %s?"), name);
+    return cli_confirm(ctl, error, _("Overwrite the content of the devices of pool %s?"), name);
 }
 
 static gboolean cmd_build(CliCtl *ctl, const CliArgs *args, GError **error)

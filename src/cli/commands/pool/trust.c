@@ -40,14 +40,14 @@ static gboolean cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error)
         return cst_fail(error, CST_ERROR_USAGE,
                         _("--follow takes pools, none or anywhere, not '%s'"), word);
     if (word)
-        cli_plan(ctl, _("Would follow what volumes of pool %s name: %s"), name, word);
+        cli_plan(ctl, _("Would follow references from volumes of pool %s to: %s"), name, word);
     if (!cst_conn_pool_follow(ctl->conn, pool, word ? &follow : NULL, &follow, error))
         return FALSE;
     if (!word)
         print_follow(ctl, pool->name, follow);
     else
-        cli_done(ctl, "pool", pool->name, _("What volumes of pool %s name is followed: %s"), name,
-                 word);
+        cli_done(ctl, "pool", pool->name,
+                 _("References from volumes of pool %s are followed to: %s"), name, word);
     return TRUE;
 }
 
@@ -64,10 +64,10 @@ static const CliOption trust_options[] = {
 const CliCommand cli_pool_trust_command = {
     .name = "pool-trust",
     .summary = N_("say which references of a pool's vols are followed"),
-    .description = N_(
-        "What images of a pool name, when nobody has declared it one by one (vol-trust) and only "
-        "root can write where they lie, is followed to volumes of active pools, to none, or "
-        "anywhere. Without --follow, shows which."),
+    .description =
+        N_("Images of a pool in a directory that only root can write may refer to other images. If "
+           "a reference is not declared (vol-trust), it is followed to volumes of active pools, to "
+           "none, or anywhere. Without --follow, show the present setting."),
     .options = trust_options,
     .handler = cmd_pool_trust,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

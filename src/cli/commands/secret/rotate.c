@@ -127,8 +127,8 @@ static gboolean check_generate(const CliArgs *args, GError **error)
     return cli_args_has(args, "admin-keyring") ||
            (cli_args_has(args, "save") && cli_args_has(args, "wait")) ||
            cst_fail(error, CST_ERROR_USAGE, "%s",
-                    _("the server has to learn a value that is generated: give --admin-keyring, "
-                      "or --save and --wait and set it on the server meanwhile"));
+                    _("the server must learn a generated value: give --admin-keyring, or --save "
+                      "and --wait and set it on the server before the wait ends"));
 }
 
 static gboolean read_rotate_options(const CliArgs *args, Options *options, GError **error)
@@ -199,22 +199,22 @@ static const CliOption rotate_options[] = {
     CLI_NUMBER("wait",
                N_("seconds for which the server may refuse the new value, until it was told")),
     CLI_SWITCH("active", N_("prove the new value on active pools only")),
-    CLI_NAMED("admin-keyring", N_("keyring of a Ceph administrator, who changes the key on the "
-                                  "cluster as well")),
+    CLI_NAMED("admin-keyring",
+              N_("keyring of a Ceph administrator, to change the key on the cluster as well")),
     CLI_NAMED("admin-id", N_("name of that administrator (client.admin)")),
     {0},
 };
 
 const CliCommand cli_secret_rotate_command = {
     .name = "secret-rotate",
-    .summary = N_("replace what pools log in with"),
+    .summary = N_("replace the value that pools log in with"),
     .description =
         N_("Replace the value of a secret that pools log in with (usages ceph and iscsi). The new "
-           "value is asked for, or comes from a file or stdin, or is generated. It is kept beside "
-           "the old one until every pool that uses the secret has logged in with it; only then it "
-           "takes the old one's place, and active pools use it from their next login on. A login "
-           "that fails changes nothing. With the keyring of a Ceph administrator the key is also "
-           "changed on the cluster, which then has to refuse the old one."),
+           "value is asked for, comes from a file or stdin, or is generated. The old value stays "
+           "valid until every pool that uses the secret has logged in with the new one. Then the "
+           "new value replaces it, and active pools use it from their next login on. A failed "
+           "login changes no secret. With the keyring of a Ceph administrator the key is also "
+           "changed on the cluster, which must then refuse the old one."),
     .options = rotate_options,
     .handler = cmd_rotate,
     .flags = CLI_CMD_OURS | CLI_CMD_MUTATES,

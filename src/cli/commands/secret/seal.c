@@ -29,7 +29,7 @@ static GPtrArray *named_secrets(CliCtl *ctl, const CliArgs *args, unsigned flags
 
     if ((flags != 0) == (words->len > 0)) {
         cst_fail(error, CST_ERROR_USAGE,
-                 flags ? _("all secrets are meant, so none can be named")
+                 flags ? _("--all names all secrets, so no other name is possible")
                        : _("name secrets, or use --all"));
         return NULL;
     }
@@ -71,7 +71,7 @@ static gboolean cmd_seal(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption seal_options[] = {
     CLI_SWITCH("all", N_("all secrets")),
-    CLI_SWITCH("rekey", N_("make a new key and seal with it what is sealed")),
+    CLI_SWITCH("rekey", N_("make a new key and seal all sealed secrets with it")),
     {.name = "secret",
      .kind = CLI_OPT_ARGV,
      .help = N_("secret UUID"),

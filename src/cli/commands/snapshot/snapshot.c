@@ -287,16 +287,16 @@ static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **e
 
 static const CliOption create_options[] = {
     VOL,  CLI_REQUIRED("name", N_("name of the new snapshot"), ),
-    POOL, CLI_NAMED("size", N_("room for what will differ, where snapshots have a size (LVM)")),
+    POOL, CLI_NAMED("size", N_("space for the differences, if snapshots have a size (LVM)")),
     {0},
 };
 
 static const CliCommand create_command = {
     .name = "snap-create",
     .summary = N_("take a snapshot of a volume"),
-    .description =
-        N_("Remembers what a volume holds now, under a name. A qcow2 volume keeps its snapshots "
-           "itself; for others the pool's technology does: shared extents (XFS, Btrfs), LVM, RBD."),
+    .description = N_("Preserve the present content of a volume under a name. A qcow2 volume keeps "
+                      "its snapshots inside the image. For other volumes the pool uses shared "
+                      "extents (XFS, Btrfs), LVM, RBD or ZFS."),
     .options = create_options,
     .handler = cmd_snapshot_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -310,9 +310,9 @@ static gboolean run_snapshot_revert(CstTask *task, gpointer data, GError **error
 }
 
 static const ChangeKind revert_kind = {
-    .question = N_("What is newer than snapshot %s of vol %s is lost. Go on?"),
-    .question_lost = N_("What is newer than snapshot %s of vol %s is lost, and so are these "
-                        "snapshots: %s. Go on?"),
+    .question = N_("Content newer than snapshot %s of vol %s is lost. Go on?"),
+    .question_lost = N_(
+        "Content newer than snapshot %s of vol %s is lost, and so are these snapshots: %s. Go on?"),
     .plan = N_("Would revert to snapshot %s of vol %s"),
     .label = N_("Reverting"),
     .done = N_("Reverted to snapshot %s of vol %s"),
@@ -330,11 +330,9 @@ static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
 static const CliCommand revert_command = {
     .name = "snap-revert",
     .summary = N_("take a volume back to a snapshot"),
-    .description = N_(
-        "The volume holds what it did when the snapshot was taken. What was written since is lost, "
-        "unless it is in another snapshot. ZFS removes the snapshots that are newer; they are "
-        "named "
-        "before."),
+    .description = N_("Restore the content that the volume had when the snapshot was taken. Later "
+                      "changes are lost, unless another snapshot has them. ZFS removes newer "
+                      "snapshots; the question names them."),
     .options = change_options,
     .handler = cmd_revert,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
@@ -409,8 +407,8 @@ static const CliOption delete_options[] = {
 static const CliCommand delete_command = {
     .name = "snap-delete",
     .summary = N_("delete a snapshot"),
-    .description =
-        N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
+    .description = N_(
+        "Delete a snapshot. The content of the volume and the other snapshots stay as they are."),
     .options = delete_options,
     .handler = cmd_snapshot_delete,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
@@ -482,7 +480,7 @@ static const CliCommand clone_command = {
     .name = "snap-clone",
     .summary = N_("make a volume of a snapshot"),
     .description =
-        N_("Makes a new volume, in the same pool and format, that holds what a snapshot does."),
+        N_("Create a new volume with the content of a snapshot, in the same pool and format."),
     .options = clone_options,
     .handler = cmd_snapshot_clone,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

@@ -42,7 +42,7 @@ static gboolean tail_check_zero(const void *bytes, size_t len, uint64_t hole, gp
     return cst_bytes_are_zero(bytes, len) ||
            cst_fail(error, CST_ERROR_MISMATCH,
                     _("'%s' at '%s' has %" PRIu64 " bytes and vol %s %" PRIu64
-                      ", and what is behind these is not zeroes: it is no copy of this one"),
+                      ", and the additional bytes are not zeroes: it is no copy of this vol"),
                     copy->there->name, copy->to, copy->there_bytes, copy->name, copy->capacity);
 }
 
@@ -184,9 +184,9 @@ static gboolean check_is_then(const Copy *copy, GError **error)
 
     return runs->len == 0 ||
            cst_fail(error, CST_ERROR_MISMATCH,
-                    _("'%s' at '%s' is not what snapshot '%s' holds: it differs at byte %" PRIu64
-                      "; it was changed there, or is a copy of something else; --update makes it "
-                      "the same whatever it holds"),
+                    _("'%s' at '%s' differs from snapshot '%s' at byte %" PRIu64
+                      ": it was changed there, or is a copy of another volume; --update overwrites "
+                      "the differences"),
                     copy->new_name, copy->to, copy->since, g_array_index(runs, CstRange, 0).offset);
 }
 
@@ -275,8 +275,8 @@ gboolean copy_check_is_there(const Copy *copy, GError **error)
     return runs->len == 0 ||
            cst_fail(error, CST_ERROR_MISMATCH,
                     _("the copy at '%s' differs from vol %s at byte %" PRIu64
-                      ": one of them was changed meanwhile, or the far side does not keep what it "
-                      "gets; the original was left as it is"),
+                      ": one of them changed during the copy, or the destination does not store "
+                      "data reliably; the original was left as it is"),
                     copy->to, copy->name, g_array_index(runs, CstRange, 0).offset);
 }
 
@@ -411,8 +411,8 @@ static gboolean check_changes_stable(const Copy *copy, CstTask *task, GError **e
         return FALSE;
     return cli_changed_equal(&again, &copy->changed) ||
            cst_fail(error, CST_ERROR_BUSY,
-                    _("vol %s or its snapshot '%s' was changed meanwhile; --update makes the copy "
-                      "the same"),
+                    _("vol %s or its snapshot '%s' changed during the copy; --update makes the "
+                      "copy identical"),
                     copy->name, copy->since);
 }
 
@@ -440,7 +440,7 @@ static gboolean send_changed_runs(Copy *copy, GError **error)
         return FALSE;
     read = cli_size_text(ctl, copy->read);
     if (!ctl->settings.quiet)
-        cli_warn(ctl, _("The storage tells what has changed since '%s': %s of %s are read\n"),
+        cli_warn(ctl, _("The storage reports the changes since '%s': %s of %s are read\n"),
                  copy->since, read, all);
     return cli_run_task(ctl, _("Copying"), run_send_changed, copy, error);
 }

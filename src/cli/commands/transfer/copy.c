@@ -128,12 +128,12 @@ static gboolean check_source_abilities(const Copy *copy, GError **error)
     if (copy->since && !copy->near_can.digests)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
                         _("--since needs a cisternd of this version here; --update makes a copy "
-                          "the same whatever it holds"));
+                          "identical, whatever its content"));
     if (copy->moves && !copy->near_can.dry_runs)
-        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
-                        _("--move needs a cisternd here: this server does not tell who uses the "
-                          "vol and what is based on it; copy it, and delete it with vol-delete "
-                          "once nobody needs it"));
+        return cst_fail(
+            error, CST_ERROR_NO_SUPPORT, "%s",
+            _("--move needs a cisternd here: this server does not report the users and overlays of "
+              "the vol; copy it, and delete it with vol-delete once it is no longer needed"));
     return TRUE;
 }
 
@@ -269,8 +269,8 @@ static gboolean fail_destination_exists(const Copy *copy, GError **error)
                  copy->new_name, copy->name);
     else
         cli_hint(copy->ctl,
-                 _("--name copies to another name; what a copy that was killed has left can't be "
-                   "gone on with: %s"),
+                 _("cannot resume the interrupted copy: %s; remove the partial copy first, or give "
+                   "--name to copy to another name"),
                  command);
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
 }
@@ -282,8 +282,8 @@ static gboolean find_existing_copy(Copy *copy, GError **error)
 
     if (copy_is_update(copy) && !copy->far_can.patches)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
-                        _("what serves '%s' is libvirt's, or an older cisternd: to bring a copy up "
-                          "to date needs a cisternd of this version there; a new copy does not"),
+                        _("the server of '%s' is libvirt's, or an older cisternd: an update of a "
+                          "copy needs a cisternd of this version there; a new copy does not"),
                         copy->to);
     if (!find_destination_vol(copy, copy->new_name, &done, error))
         return FALSE;
@@ -354,7 +354,7 @@ static gboolean patch_copy(Copy *copy, GError **error)
 static gboolean copy_transfer_vol(Copy *copy, GError **error)
 {
     if (copy_is_update(copy) &&
-        !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"), copy->new_name,
+        !cli_confirm(copy->ctl, error, _("Overwrite the content of '%s' at '%s'?"), copy->new_name,
                      copy->to))
         return FALSE;
     return cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) &&
@@ -427,9 +427,9 @@ static const CliOption copy_options[] = {
      .help = N_("name of the copy; default: the same"),
      .names_pool = "newpool"},
     FORMAT_OPTION("format", N_("format of the copy; default: the same, where that pool has it")),
-    CLI_NAMED("snapshot", N_("what this snapshot holds")),
-    CLI_NAMED("since", N_("bring up to date a copy that holds what this snapshot does")),
-    CLI_SWITCH("update", N_("make a vol that is there the same, whatever it holds")),
+    CLI_NAMED("snapshot", N_("use the content of this snapshot")),
+    CLI_NAMED("since", N_("update a copy that has the content of this snapshot")),
+    CLI_SWITCH("update", N_("make an existing vol identical, whatever its content")),
     CLI_SWITCH("move", N_("delete the vol here once the copy is proven")),
     RATE_LIMIT,
     FORCE_SHARE,
@@ -441,11 +441,11 @@ const CliCommand cli_vol_copy_command = {
     .name = "vol-copy",
     .summary = N_("copy a vol to another host"),
     .description =
-        N_("Copy what a guest sees of a vol, or of its snapshot, to another daemon. Zeroes are not "
-           "sent. The copy is proven by checksums that the other side computes, and appears under "
-           "its name then; one that was interrupted goes on where it was. libvirt's own daemons "
-           "and older cisternds have it under its name from the beginning, it is proven by reading "
-           "it back, and one that was interrupted is deleted."),
+        N_("Copy the guest-visible content of a vol, or of its snapshot, to another daemon. Zeroes "
+           "are not sent. The other daemon computes checksums, and the copy appears under its name "
+           "when they match; an interrupted copy is resumed. On libvirt's own daemons and older "
+           "cisternds the copy has its name from the beginning and is verified by reading it back; "
+           "an interrupted copy is deleted."),
     .options = copy_options,
     .handler = cmd_copy,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS | CLI_CMD_WORKS,

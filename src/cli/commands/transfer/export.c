@@ -122,8 +122,9 @@ static gboolean read_checksum(const CliArgs *args, Export *export, GError **erro
     if (!path && !cli_args_has(args, "checksum"))
         return TRUE;
     if (export->to_stdout)
-        return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("what goes to stdout gets no checksum; send it through sha256sum(1)"));
+        return cst_fail(
+            error, CST_ERROR_USAGE, "%s",
+            _("no checksum file can be written for stdout; pipe the output through sha256sum(1)"));
     export->checksum_path = path ? g_strdup(path) : g_strconcat(export->path, ".sha256", NULL);
     return TRUE;
 }
@@ -138,7 +139,8 @@ static gboolean export_read_arguments(CliCtl *ctl, const CliArgs *args, Export *
     export->to_stdout = g_str_equal(export->path, "-");
     if (export->to_stdout && cli_args_has(args, "detach"))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("what goes to stdout ends with it: leave --detach out, or name a file"));
+                        _("an export to stdout cannot run in the background: leave --detach out, "
+                          "or name a file"));
     if (!read_format(ctl, args, export, ret_help, error))
         return FALSE;
     if (*ret_help)
@@ -211,7 +213,7 @@ static gboolean export_open_stdout(CliCtl *ctl, Export *export, GError **error)
     ctl->out_is_data = !ctl->settings.dry_run;
     if (isatty(fileno(ctl->out)) && ctl->out_is_data)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("an image is nothing for a terminal; send it to a file or a pipe"));
+                        _("cannot write an image to a terminal; send it to a file or a pipe"));
     return (export->format && cst_image_format_is_plain(export->format)) ||
            export_open_spool(ctl, export, error);
 }
@@ -462,13 +464,13 @@ static const CliOption export_options[] = {
     {.name = "format",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("format of the image, or ova; default: what the file's name ends with, else raw"),
+     .help = N_("format of the image, or ova; default: by the ending of the file's name, else raw"),
      .complete = cli_complete_image_formats},
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
     CLI_DROP_SECTOR_SIZE,
-    CLI_NAMED("snapshot", N_("what this snapshot holds")),
-    CLI_SWITCH("checksum", N_("write the SHA-256 of the file beside it, as FILE.sha256")),
+    CLI_NAMED("snapshot", N_("use the content of this snapshot")),
+    CLI_SWITCH("checksum", N_("write the SHA-256 of the file to FILE.sha256")),
     {.name = "checksum-file",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
@@ -484,9 +486,9 @@ const CliCommand cli_vol_export_command = {
     .alias = "export",
     .summary = N_("write a vol into an image file"),
     .description =
-        N_("Write what a guest sees of a vol, or of its snapshot, as an image of any format that "
-           "depends on nothing else. An OVA has the disk, compressed, a description of the least "
-           "of a machine, and a manifest. A file appears when it is complete."),
+        N_("Write the guest-visible content of a vol, or of its snapshot, as an independent image "
+           "of any format. An OVA has the compressed disk, a description of a minimal machine, and "
+           "a manifest. A file appears when it is complete."),
     .options = export_options,
     .handler = cmd_export,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS | CLI_CMD_WORKS,

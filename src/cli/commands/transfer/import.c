@@ -91,7 +91,7 @@ static gboolean plan_disk(const Importing *importing, const char *format, uint64
                            importing->shown, format, value, unit, name, importing->pool->name);
     return importing->resize == 0 || importing->resize >= size ||
            cst_fail(error, CST_ERROR_INVALID,
-                    _("'%s' has %.2f %s, and what it holds would be cut off by a smaller size"),
+                    _("'%s' has %.2f %s, and a smaller size would discard content"),
                     importing->shown, value, unit);
 }
 
@@ -262,8 +262,8 @@ static gboolean check_stdin(const CliArgs *args, const char *source, GError **er
 {
     return !cli_args_has(args, "detach") || !g_str_equal(source, "-") ||
            cst_fail(error, CST_ERROR_USAGE, "%s",
-                    _("what comes from stdin ends with it: leave --detach out, or put it into a "
-                      "file first"));
+                    _("an import from stdin cannot run in the background: leave --detach out, or "
+                      "put the data into a file first"));
 }
 
 static gboolean read_import_options(CliCtl *ctl, const CliArgs *args, Importing *importing,
@@ -394,7 +394,7 @@ static const CliOption import_options[] = {
     {.name = "source-format",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("format of the source; default: what its content shows"),
+     .help = N_("format of the source; default: by its content"),
      .complete = cli_complete_image_formats},
     CLI_NAMED("from", N_("URI of another daemon: the source is a volume of it, as POOL/VOLUME")),
     {.name = "disk",
@@ -402,7 +402,8 @@ static const CliOption import_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("of an OVA or OVF with several disks, import this one only: 1, 2, ...")},
     CLI_NAMED("resize", N_("make the volume larger than the image, as scaled integer")),
-    CLI_NAMED("checksum", N_("what the source must have: sha256:HEX, sha384:HEX or sha512:HEX")),
+    CLI_NAMED("checksum",
+              N_("required checksum of the source: sha256:HEX, sha384:HEX or sha512:HEX")),
     {.name = "checksum-file",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
@@ -411,7 +412,8 @@ static const CliOption import_options[] = {
     {.name = "keyring",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
-     .help = N_("keys of which one must have signed that list, in it or beside it (gpgv)")},
+     .help = N_("keyring with a key that must have signed that list, inside or in a separate file "
+                "(gpgv)")},
     {.name = "ca-file",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
@@ -420,7 +422,7 @@ static const CliOption import_options[] = {
      .kind = CLI_OPT_INT,
      .flags = CLI_OPT_NAMED,
      .help = N_("seconds for which a server may be silent, or nearly so (30)")},
-    CLI_NAMED("max-size", N_("refuse what is larger, as scaled integer (16T)")),
+    CLI_NAMED("max-size", N_("refuse larger disks; a scaled integer (16T)")),
     {.name = "spool-dir",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
@@ -441,13 +443,13 @@ const CliCommand cli_vol_import_command = {
     .alias = "import",
     .summary = N_("make a vol of a disk image from elsewhere"),
     .description =
-        N_("Make a vol of a disk image in any format, compressed with gzip, xz, zstd or bzip2 or "
-           "not, in the format of the pool or another one. The vol appears when all of it is "
-           "there and the checksum was verified. An image that refers to other files is refused. "
-           "Of an OVA or OVF with several disks, each becomes a vol: NEWNAME-disk1 and so on; "
-           "what is used is verified by the manifest. "
-           "What is compressed or comes from a pipe is spooled first, into a file without a name. "
-           "The command reads the source itself; with --detach it goes on in the background."),
+        N_("Create a vol from a disk image of any format, also compressed with gzip, xz, zstd or "
+           "bzip2, in the format of the pool or another one. The vol appears when it is complete "
+           "and its checksum is verified. An image that refers to other files is refused. Each "
+           "disk of an OVA or OVF with several disks becomes a vol: NEWNAME-disk1 and so on; the "
+           "manifest verifies the imported disks. Compressed data and pipes are spooled first, "
+           "into a file without a name. The command reads the source itself; with --detach it runs "
+           "in the background."),
     .options = import_options,
     .handler = cmd_import,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

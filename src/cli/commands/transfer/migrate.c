@@ -191,7 +191,7 @@ static void compare_holders(Check *check)
     const CstVolHolder *first = holders && holders->len > 0 ? holders->pdata[0] : NULL;
 
     if (!holders)
-        cli_note(_("the server there does not tell who has the vol open"), check->ctl);
+        cli_note(_("the server there does not report who has the vol open"), check->ctl);
     else
         migrate_add_row(check, N_("open there"), NULL, first ? first->what : NULL, first == NULL);
 }
@@ -303,7 +303,7 @@ static const CliOption migrate_options[] = {
      .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
      .help = N_("connection URI of the daemon on the other host")},
     POOL,
-    CLI_SWITCH("full", N_("compare all of the content, of a vol that nobody writes to")),
+    CLI_SWITCH("full", N_("compare the complete content; the vol must have no writer")),
     CLI_VIEW_OPTIONS(complete_migrate_columns),
     {0},
 };
@@ -311,11 +311,11 @@ static const CliOption migrate_options[] = {
 const CliCommand cli_migrate_check_command = {
     .name = "migrate-check",
     .summary = N_("tell whether another host has the same vol"),
-    .description = N_(
-        "Before a live migration on shared storage: is the vol's path there, in a pool with the "
-        "same source, with the same size, format, base and permissions, with the same bytes, and "
-        "does nobody have it open there? Machines that migrate want the disk's cache mode to be "
-        "none or directsync unless the storage is Ceph's or a cluster file system."),
+    .description =
+        N_("Before a live migration on shared storage, verify that the other host has the vol's "
+           "path in a pool with the same source. Its size, format, base, permissions and bytes "
+           "must be equal, and no program may have it open there. Migration needs the disk's cache "
+           "mode none or directsync, except on Ceph or a cluster file system."),
     .options = migrate_options,
     .handler = cmd_migrate,
     .flags = CLI_CMD_OURS,

@@ -75,8 +75,8 @@ gboolean copy_check_peer(const Copy *copy, GError **error)
                         copy->pool->name, copy->to, cst_pool_type_name(copy->pool_type), format);
     return can_make(format) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("what serves '%s' takes images as files only, and those of format '%s' are "
-                      "not made; give --format qcow2 or raw"),
+                    _("the server of '%s' takes images only as files, and it does not create files "
+                      "of format '%s'; give --format qcow2 or raw"),
                     copy->to, format);
 }
 
@@ -107,7 +107,7 @@ static gboolean peer_open_spool(Peer *peer, GError **error)
     return room >= peer->copy->allocation ||
            cst_fail(error, CST_ERROR_NO_SPACE,
                     _("'%s' (TMPDIR) has room for %" PRIu64 " bytes, and vol %s takes %" PRIu64
-                      "; --format raw needs none"),
+                      "; --format raw needs no temporary file"),
                     dir, room, peer->copy->name, peer->copy->allocation);
 }
 
@@ -280,8 +280,9 @@ static gboolean run_give(CstTask *task, gpointer data, GError **error)
 static gboolean fail_size(const Copy *copy, uint64_t length, GError **error)
 {
     return cst_fail(error, CST_ERROR_MISMATCH,
-                    _("the copy at '%s' does not have the %" PRIu64 " bytes that were sent: the "
-                      "far side does not keep what it gets; the original was left as it is"),
+                    _("the copy at '%s' does not have the %" PRIu64
+                      " bytes that were sent: the destination does not store data reliably; the "
+                      "original was left as it is"),
                     copy->to, length);
 }
 
@@ -367,11 +368,8 @@ static void hint_at_rest(const Copy *copy)
 {
     g_autofree char *command = copy_delete_command(copy);
 
-    cli_hint(
-        copy->ctl,
-        _("what was made of the copy may still be there, and can't be gone on with; delete it: "
-          "%s"),
-        command);
+    cli_hint(copy->ctl, _("a partial copy may still exist and cannot be resumed; delete it: %s"),
+             command);
 }
 
 /* Return: TRUE if the answer of the server was lost, so that its state is unknown. */
@@ -390,7 +388,9 @@ static void delete_failed_copy(const Copy *copy, const GError *why)
             : is_answer_lost(why))
         hint_at_rest(copy);
     else if (copy->there)
-        cli_hint(copy->ctl, _("nothing of it is left at '%s', and the copy begins anew"), copy->to);
+        cli_hint(copy->ctl,
+                 _("no partial copy is left at '%s', and the next copy starts from the beginning"),
+                 copy->to);
 }
 
 gboolean copy_to_peer(Copy *copy, GError **error)

@@ -97,9 +97,10 @@ static gboolean choose_way(CliVolContent *content, GError **error)
     if (!cst_conn_abilities(content->conn, &can, error))
         return FALSE;
     if (can.sends)
-        return !said || cst_fail(error, CST_ERROR_USAGE, "%s",
-                                 _("--source-format is for images; this server gives what is in "
-                                   "them"));
+        return !said ||
+               cst_fail(
+                   error, CST_ERROR_USAGE, "%s",
+                   _("--source-format is for images; this server sends the guest-visible content"));
     content->format = g_strdup(content->how.format);
     if (!said && !vol_content_find_format(content, error))
         return FALSE;
@@ -156,9 +157,10 @@ static gboolean fetch_store_piece(const void *bytes, size_t len, uint64_t hole, 
     Fetching *fetching = data;
 
     if (len + hole > fetching->size - fetching->done)
-        return cst_fail(error, CST_ERROR_BUSY,
-                        _("vol '%s' has grown since it was looked at: somebody writes to it"),
-                        fetching->content->how.source);
+        return cst_fail(
+            error, CST_ERROR_BUSY,
+            _("vol '%s' has grown since the start of the operation: another program writes to it"),
+            fetching->content->how.source);
     if (len > 0 && !cst_blob_pwrite(fetching->spool, bytes, len, fetching->done, error))
         return FALSE;
     fetching->done += len + hole;

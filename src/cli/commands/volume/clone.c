@@ -237,7 +237,7 @@ static const CliOption clone_options[] = {
     PREALLOCATION,
     REFLINK,
     CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
-    CLI_SWITCH("linked", N_("hold only what will differ, and depend on the volume")),
+    CLI_SWITCH("linked", N_("store only the differences, and depend on the volume")),
     {.name = "count",
      .kind = CLI_OPT_INT,
      .flags = CLI_OPT_NAMED,

@@ -171,7 +171,7 @@ static gboolean cmd_vol_resize(CliCtl *ctl, const CliArgs *args, GError **error)
                    : _("Would change size of volume '%s' to %s"),
              vol->name, size);
     if ((change.what & CST_VOL_RESIZE_SHRINK) &&
-        !cli_confirm(ctl, error, _("Cut off what is at the end of vol %s?"), vol->name))
+        !cli_confirm(ctl, error, _("Discard the end of vol %s?"), vol->name))
         return FALSE;
     if (!cli_run_task(ctl, _("Resizing"), run_resize, &change, error)) {
         if (!(change.what & (CST_VOL_RESIZE_SHRINK | CST_VOL_RESIZE_DELTA)))

@@ -173,7 +173,7 @@ static const CliOption rebase_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
      .letter = 'b',
-     .help = N_("volume that it is to be based on; \"\": none"),
+     .help = N_("new backing volume; \"\": no backing volume"),
      .complete = cli_complete_vols},
     {.name = "backing-vol-format",
      .kind = CLI_OPT_STRING,
@@ -190,10 +190,9 @@ static const CliOption rebase_options[] = {
 const CliCommand cli_vol_rebase_command = {
     .name = "vol-rebase",
     .summary = N_("base a vol on another one"),
-    .description = N_(
-        "Where what it was based on and what it is to be based on differ, the volume gets the old "
-        "content first, so that it shows the same at every moment. With --unsafe only the "
-        "reference changes, without a look at any content."),
+    .description = N_("Where the old and the new backing volume differ, the volume gets the old "
+                      "content first, so its visible content never changes. With --unsafe only the "
+                      "reference changes, and no content is read."),
     .options = rebase_options,
     .handler = cmd_vol_rebase,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -239,7 +238,7 @@ static const CliOption compare_options[] = {
 
 const CliCommand cli_vol_compare_command = {
     .name = "vol-compare",
-    .summary = N_("compare what guests see of two vols"),
+    .summary = N_("compare the guest-visible content of two vols"),
     .description = N_(
         "Where one volume is longer, the rest must be zero. The exit status is 0 when they are the "
         "same, 7 when they differ, another one when they can't be compared."),

@@ -87,7 +87,7 @@ static gboolean cmd_holders(CliCtl *ctl, const CliArgs *args, GError **error)
     holders = cst_conn_vol_holders(ctl->conn, vol, error);
     jobs = holders ? cst_conn_job_list(ctl->conn, FALSE, error) : NULL;
     if (!jobs)
-        return cli_failed(ctl, _("Failed to find out who has vol %s open"), vol->name);
+        return cli_failed(ctl, _("Failed to find the programs that have vol %s open"), vol->name);
     for (guint i = 0; i < holders->len; i++)
         holder_row_add(table, holders->pdata[i]);
     for (guint i = 0; i < jobs->len; i++)
@@ -107,7 +107,7 @@ static const CliOption holders_options[] = {
 
 const CliCommand cli_vol_holders_command = {
     .name = "vol-holders",
-    .summary = N_("tell who has a vol open"),
+    .summary = N_("list the programs that have a vol open"),
     .description =
         N_("Name everything that has a vol open: machines, other processes, loop devices, device "
            "mapper, mounts, clients of its server as far as they are known, and jobs of our own."),

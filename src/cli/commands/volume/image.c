@@ -77,7 +77,7 @@ static gboolean cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption check_options[] = {
-    VOL,        POOL,         CLI_NAMED("repair", N_("what to repair: leaks or all")),
+    VOL,        POOL,         CLI_NAMED("repair", N_("faults to repair: leaks or all")),
     RATE_LIMIT, FURTHER_VOLS, {0},
 };
 
@@ -124,8 +124,9 @@ static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, FURTH
 
 const CliCommand cli_vol_flatten_command = {
     .name = "vol-flatten",
-    .summary = N_("make a vol independent of what it is based on"),
-    .description = N_("Copy into a volume what it reads from others. It is valid at every moment."),
+    .summary = N_("make a vol independent of its backing volumes"),
+    .description = N_("Copy the content of the backing volumes into a volume. It is valid at every "
+                      "point in time."),
     .options = flatten_options,
     .handler = cmd_vol_flatten,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -169,10 +170,9 @@ static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     if (cli_args_has(args, "keep"))
         work.flags = CST_VOL_COMMIT_KEEP;
     cli_plan(ctl, _("Would commit vol %s"), name);
-    if (!(base ? cli_confirm(ctl, error,
-                             _("What is between %s and %s can't be used any more. Go on?"), name,
-                             base)
-               : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
+    if (!(base ? cli_confirm(ctl, error, _("The images between %s and %s become invalid. Go on?"),
+                             name, base)
+               : cli_confirm(ctl, error, _("Overwrite the backing volume of vol %s?"), name)))
         return FALSE;
     return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_vol_commit, &work, error),
                        "volume", vol->name, _("Vol %s committed"), _("Failed to commit vol %s"),
@@ -191,8 +191,8 @@ static const CliOption commit_options[] = {
 
 const CliCommand cli_vol_commit_command = {
     .name = "vol-commit",
-    .summary = N_("push a vol's content down into what it is based on"),
-    .description = N_("Write what a volume holds into the volume it is based on."),
+    .summary = N_("write a vol's content into its backing volume"),
+    .description = N_("Write the content of a volume into its backing volume."),
     .options = commit_options,
     .handler = cmd_vol_commit,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
@@ -232,7 +232,7 @@ static gboolean cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **erro
 const CliCommand cli_vol_sparsify_command = {
     .name = "vol-sparsify",
     .summary = N_("give a vol's zeroes and unused space back"),
-    .description = N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
+    .description = N_("Turn the zeroes of a volume, and unused space of its image, into holes."),
     .options = flatten_options,
     .handler = cmd_vol_sparsify,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -291,11 +291,10 @@ static const CliOption chain_options[] = {VOL, POOL, {0}};
 
 const CliCommand cli_vol_chain_command = {
     .name = "vol-chain",
-    .summary = N_("what a vol is based on, and what is based on it"),
-    .description =
-        N_("Show the tree of backing files, overlays, origins and clones that a volume is part of, "
-           "across pools, from what is based on nothing down; a star marks the volume itself. With "
-           "--json each volume has its own in \"children\"."),
+    .summary = N_("backing volumes and overlays of a vol"),
+    .description = N_("Show the tree of backing files, overlays, origins and clones of a volume, "
+                      "across pools, from the root down. A star marks the volume itself. With "
+                      "--json each volume has its overlays in \"children\"."),
     .options = chain_options,
     .handler = cmd_chain,
     .flags = CLI_CMD_OURS,

@@ -69,12 +69,11 @@ static const CliOption move_options[] = {
 const CliCommand cli_vol_move_command = {
     .name = "vol-move",
     .summary = N_("move a vol to another pool"),
-    .description = N_(
-        "Copy a vol into another pool, of whatever type, and delete it when the copy is "
-        "complete and on disk; interrupted or killed, it is in one of the pools, and whole. An "
-        "image that keeps its format is copied as it is; else snapshots come along wherever both "
-        "sides can keep some. Refused, with a list, when something is based on the vol, or "
-        "it has snapshots that can't be taken along."),
+    .description = N_("Copy a vol into another pool of any type, and delete it when the copy is "
+                      "complete and on disk. After an interruption or a kill, the complete vol is "
+                      "in one of the pools. An image that keeps its format is copied as it is; "
+                      "else snapshots are copied if both pools support them. The command refuses, "
+                      "with a list, a vol with overlays or with snapshots that cannot be copied."),
     .options = move_options,
     .handler = cmd_move,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

@@ -32,12 +32,12 @@
 /* Not in virsh, so never positional. */
 #define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
 #define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
-#define FORCE_SHARE                                                 \
-    {                                                               \
-        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U', \
-        .help = N_("copy also what another program is writing to")  \
+#define FORCE_SHARE                                                         \
+    {                                                                       \
+        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',         \
+        .help = N_("copy a volume that another program is writing to, too") \
     }
-#define OVERWRITE CLI_SWITCH("overwrite", N_("copy onto a LUN, whatever that holds"))
+#define OVERWRITE CLI_SWITCH("overwrite", N_("overwrite a LUN, whatever its content"))
 #define FORMAT_OPTION(option, text)                                                        \
     {                                                                                      \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \
@@ -56,12 +56,12 @@
     CLI_SWITCH("prealloc-metadata", \
                N_("preallocate metadata (for qcow2 instead of full allocation)"))
 #define PREALLOCATION \
-    CLI_NAMED("preallocation", N_("what to reserve: off, metadata, falloc or full"))
+    CLI_NAMED("preallocation", N_("space to reserve: off, metadata, falloc or full"))
 #define REFLINK CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
-#define CONTENT_FORMAT                                                         \
-    {                                                                          \
-        .name = "format", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED,      \
-        .help = N_("what the content is; default: what the vol is listed as"), \
-        .complete = cli_complete_vol_formats                                   \
+#define CONTENT_FORMAT                                                                    \
+    {                                                                                     \
+        .name = "format", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED,                 \
+        .help = N_("format of the content; default: the format in the vol's list entry"), \
+        .complete = cli_complete_vol_formats                                              \
     }
 #define SPARSE CLI_SWITCH("sparse", N_("preserve sparseness of volume"))

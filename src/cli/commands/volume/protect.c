@@ -83,8 +83,8 @@ const CliCommand cli_vol_protect_command = {
     .name = "vol-protect",
     .summary = N_("refuse the deletion of a vol"),
     .description =
-        N_("Nobody deletes the vol through Cistern until vol-unprotect, whichever client asks; its "
-           "pool is not deleted either. It can be written to, wiped and resized as before."),
+        N_("Cistern refuses to delete the vol until vol-unprotect, for every client, and refuses "
+           "to delete its pool. The vol can be written to, wiped and resized as before."),
     .options = protect_options,
     .handler = cmd_protect,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

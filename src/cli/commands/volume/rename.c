@@ -66,11 +66,10 @@ const CliCommand cli_vol_rename_command = {
     .name = "vol-rename",
     .alias = "mv",
     .summary = N_("give a vol another name"),
-    .description =
-        N_("The vol keeps its snapshots and what is declared of it. Images that are based on it "
-           "are made to refer to the new name, in an order that leaves them valid at every moment; "
-           "if one of them can't be, nothing is changed. Domains that name the vol are not looked "
-           "at: it must not be in use, and they have to be told."),
+    .description = N_("The vol keeps its snapshots and declarations. Images based on it refer to "
+                      "the new name afterwards, and each chain is valid at every point in time; if "
+                      "one image cannot be changed, no image is. Definitions of domains are not "
+                      "changed: the vol must not be in use, and the domains must be edited."),
     .options = rename_options,
     .handler = cmd_vol_rename,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

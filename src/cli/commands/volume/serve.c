@@ -82,13 +82,13 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption serve_options[] = {
     VOL,
     POOL,
-    CLI_NAMED("snapshot", N_("what this snapshot holds, read only")),
-    CLI_SWITCH("read-only", N_("nobody may write")),
+    CLI_NAMED("snapshot", N_("export this snapshot, read only")),
+    CLI_SWITCH("read-only", N_("refuse writes")),
     CLI_SERVING_OPTIONS,
     {.name = "force-share",
      .kind = CLI_OPT_BOOL,
      .letter = 'U',
-     .help = N_("read also what another program is writing to")},
+     .help = N_("read a volume that another program is writing to, too")},
     DETACH,
     {0},
 };
@@ -96,10 +96,9 @@ static const CliOption serve_options[] = {
 const CliCommand cli_vol_serve_command = {
     .name = "vol-serve",
     .summary = N_("serve a vol to other programs by NBD"),
-    .description =
-        N_("Make what a guest sees of a vol, whatever its pool and format, an NBD export for QEMU, "
-           "qemu-img, nbdcopy and others, until the command is interrupted or its job cancelled. "
-           "While it may be written to, nobody else uses the vol."),
+    .description = N_("Export the guest-visible content of a vol of any pool and format over NBD, "
+                      "for QEMU, qemu-img, nbdcopy and other clients, until the command is "
+                      "interrupted or its job cancelled. A writable export locks the vol."),
     .options = serve_options,
     .handler = cmd_serve,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

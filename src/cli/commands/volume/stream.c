@@ -186,7 +186,7 @@ static gboolean upload_vol(CliCtl *ctl, Transfer *transfer, GError **error)
     if (!refuse_writer(ctl->current, transfer->file, fd, error))
         return FALSE;
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
-    if (!cli_confirm(ctl, error, _("Overwrite what vol %s holds?"), transfer->name))
+    if (!cli_confirm(ctl, error, _("Overwrite the content of vol %s?"), transfer->name))
         return FALSE;
     transfer->fd = fd;
     transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* for the file only */
@@ -247,7 +247,7 @@ static const CliOption upload_options[] = {
     {.name = "backing-vol",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("what the content is based on; default: it may name nothing"),
+     .help = N_("backing volume of the content; default: the content may refer to no file"),
      .complete = cli_complete_vols},
     RATE_LIMIT,
     {0},

@@ -83,9 +83,8 @@ static const CliOption list_options[] = {
 const CliCommand cli_trash_list_command = {
     .name = "trash-list",
     .summary = N_("list deleted vols that pools keep"),
-    .description =
-        N_("List what was deleted in pools with a trash (pool-define-as --trash DAYS), until when "
-           "it is kept, and the space that it takes."),
+    .description = N_("List the deleted vols of pools with a trash (pool-define-as --trash DAYS), "
+                      "the end of their retention, and the space that they take."),
     .options = list_options,
     .handler = cmd_trash_list,
     .flags = CLI_CMD_OURS,
@@ -209,8 +208,7 @@ static const CliOption restore_options[] = {
 const CliCommand cli_trash_restore_command = {
     .name = "trash-restore",
     .summary = N_("make a deleted vol a vol again"),
-    .description = N_("Take a vol out of its pool's trash, with the snapshots that it had and what "
-                      "was declared of it."),
+    .description = N_("Restore a vol from its pool's trash, with its snapshots and declarations."),
     .options = restore_options,
     .handler = cmd_trash_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -257,7 +255,7 @@ static gboolean read_empty(const CliArgs *args, Emptying *emptying, GError **err
         return FALSE;
     return !age || cli_read_seconds(age, &emptying->older_than) ||
            cst_fail(error, CST_ERROR_USAGE,
-                    _("--older-than '%s' is no time; it is a number with s, m, h or d behind it"),
+                    _("--older-than '%s' is no duration; give a number followed by s, m, h or d"),
                     age);
 }
 
@@ -281,7 +279,7 @@ static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
     if (emptying.which)
         cli_plan(ctl, _("Would remove vol %s from the trash for good"), emptying.which);
     else
-        cli_plan(ctl, "%s", _("Would remove what is in the trash for good"));
+        cli_plan(ctl, "%s", _("Would delete the content of the trash for good"));
     if (!(emptying.which ? cli_confirm(ctl, error, _("Remove vol %s for good?"), emptying.which)
                          : cli_confirm(ctl, error, "%s", _("Remove the deleted vols for good?"))))
         return FALSE;
@@ -298,15 +296,15 @@ static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption empty_options[] = {
     TRASHED(CLI_OPT_OFFERED),
     ACTIVE_POOL,
-    CLI_NAMED("older-than", N_("only what was deleted so long ago: 90m, 12h, 7d")),
+    CLI_NAMED("older-than", N_("only vols that were deleted before this time: 90m, 12h, 7d")),
     {0},
 };
 
 const CliCommand cli_trash_empty_command = {
     .name = "trash-empty",
     .summary = N_("remove deleted vols for good"),
-    .description = N_("Remove what pools keep of deleted vols, or one of these, before its days "
-                      "are over."),
+    .description = N_(
+        "Delete all vols in the trash of pools, or one of these vols, before its retention ends."),
     .options = empty_options,
     .handler = cmd_empty,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,

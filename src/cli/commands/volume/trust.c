@@ -53,14 +53,14 @@ static gboolean cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     declaring.how.flags = revoke ? CST_VOL_DECLARE_NOTHING : CST_VOL_DECLARE_CONTENT;
     cli_plan(ctl,
-             revoke ? _("Would follow nothing that vol %s names")
-                    : _("Would declare what vol %s names"),
+             revoke ? _("Would follow no reference of vol %s")
+                    : _("Would declare the references of vol %s"),
              name);
     if (!cli_run_task(ctl, _("Declaring"), run_declare, &declaring, error))
         return FALSE;
     cli_done(ctl, "volume", vol->name,
-             revoke ? _("Nothing that vol %s names is followed")
-                    : _("What vol %s names is declared"),
+             revoke ? _("No reference of vol %s is followed")
+                    : _("The references of vol %s are declared"),
              name);
     return TRUE;
 }
@@ -69,20 +69,19 @@ static const CliOption trust_options[] = {
     VOL,
     POOL,
     CONTENT_FORMAT,
-    CLI_SWITCH("revoke", N_("nothing that the content names is declared any more")),
+    CLI_SWITCH("revoke", N_("drop the declarations of the vol's references")),
     {0},
 };
 
 const CliCommand cli_vol_trust_command = {
     .name = "vol-trust",
-    .summary = N_("declare what a vol's image names"),
-    .description = N_(
-        "Content that was uploaded, or lies where others can write, may name any file as its "
-        "backing "
-        "store or data file; that is shown (vol-info) and not followed until it is declared here. "
-        "With --format the volume is of that format from now on, whatever its content. A volume "
-        "on a device (a LUN, a logical volume, an RBD image) holds an image only if that is "
-        "declared so; what such an image names is not followed."),
+    .summary = N_("declare the references of a vol's image"),
+    .description =
+        N_("Content that was uploaded, or lies in a directory that other users can write, may name "
+           "any file as its backing store or data file. vol-info shows such a reference, and it is "
+           "not followed until it is declared here. With --format the volume has that format from "
+           "now on, whatever its content. A volume on a device (a LUN, a logical volume, an RBD "
+           "image) is an image only if it is declared so; its references are not followed."),
     .options = trust_options,
     .handler = cmd_vol_trust,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

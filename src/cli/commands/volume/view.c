@@ -69,10 +69,8 @@ static const CliOption map_options[] = {VOL, POOL, {0}};
 const CliCommand cli_vol_map_command = {
     .name = "vol-map",
     .summary = N_("show which parts of a vol hold data"),
-    .description =
-        N_("Offset, length and state of each run of what the guest sees, and which volume of the "
-           "chain "
-           "it comes from."),
+    .description = N_("Offset, length and state of each run of guest-visible content, and its "
+                      "volume in the chain."),
     .options = map_options,
     .handler = cmd_vol_map,
     .flags = CLI_CMD_OURS,
@@ -126,7 +124,7 @@ static gboolean cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error
 static const CliOption measure_options[] = {
     {.name = "vol",
      .kind = CLI_OPT_STRING,
-     .help = N_("volume whose copy is measured"),
+     .help = N_("volume to measure the copy of"),
      .complete = cli_complete_vols},
     {.name = "target-format",
      .kind = CLI_OPT_STRING,
@@ -215,9 +213,8 @@ static const CliOption bitmap_options[] = {
 const CliCommand cli_vol_bitmap_command = {
     .name = "vol-bitmap",
     .summary = N_("change the dirty bitmaps inside a vol's image"),
-    .description = N_(
-        "For incremental backups of qcow2 volumes. What is asked for is done in the order given, "
-        "each step whole or not at all."),
+    .description = N_("Change the bitmaps of a qcow2 volume, for incremental backups. The steps "
+                      "are done in the order given, each completely or not at all."),
     .options = bitmap_options,
     .handler = cmd_vol_bitmap,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

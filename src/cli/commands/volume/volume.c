@@ -407,7 +407,7 @@ static void hint_at_pool(CliCtl *ctl, const CliArgs *args, const GError *why)
 {
     if (cli_args_is_plain(args, "pool") && g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL))
         cli_hint(ctl, "%s",
-                 _("the second word is the pool, as with virsh; write more vols behind it, or as "
+                 _("the second word is the pool, as with virsh; add more vols after it, or as "
                    "POOL/VOL"));
 }
 
