@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Plays the tour of README.md, which so is the only list of its commands: `make demo` shows it, and
-tests/system/tour_test.py compares what the commands print with what README.md says.
+"""Plays the tour of README.md, which is the only list of its commands. `make demo` shows it.
+tests/system/tour_test.py compares the output of the commands with README.md, and the output of the
+commands in docs/coming-from-libvirt.md with that page.
 
 usage: tour.py README PROGRAM DIR    plays it with DIR in place of /srv, and prints it
 """
@@ -11,17 +12,21 @@ import re
 import subprocess
 import sys
 
-# The examples of the section that need no other files, pools or daemons.
-FIRST = ("pool-define-as vm-images", "snap-create copy.qcow2")
+# The examples of README.md that need no other files, pools or daemons begin with these lines.
+FIRST = ("# cistern pool-define-as vm-images", "# cistern snap-create copy.qcow2")
 
 
-def steps(readme):
-    """(command line, what it prints) of each step, in order."""
-    with open(readme, encoding="utf-8") as stream:
+def steps(document, first=FIRST):
+    """
+    Pairs of a command line and its lines of output, in order.
+
+    FIRST: the beginnings of the first lines of the blocks that are played.
+    """
+    with open(document, encoding="utf-8") as stream:
         text = stream.read()
     for block in re.findall(r"(?:^ {4}.*\n)+", text, re.M):
         lines = [line[4:] for line in block.splitlines()]
-        if not any(lines[0].startswith(f"# cistern {first}") for first in FIRST):
+        if not lines[0].startswith(first):
             continue
         step = None
         for line in lines:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""README.md's tour, word for word: its commands print what it says."""
+"""The commands in README.md's tour and in docs/coming-from-libvirt.md print the output given there."""
 
 import importlib.util
 import os
 import re
+import subprocess
 import unittest
 
 from harness import peers, space
 
 README = os.path.join(space.TOP, "README.md")
+COMING = os.path.join(space.TOP, "docs/coming-from-libvirt.md")
 
 
 def load_tour():
@@ -19,11 +21,12 @@ def load_tour():
 
 
 def normal(lines):
-    """Without what differs between two machines: times, and what a file system allocates."""
+    """LINES without the differences between two machines: times, allocations, process numbers."""
     text = "\n".join(line.rstrip() for line in lines)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4}", "TIME", text)
     text = re.sub(r"[0-9.]+ (KiB|B)\b *$", "ALLOCATION", text, flags=re.M)
-    # Columns are as wide as these.
+    text = re.sub(r"\bprocess \d+", "process N", text)
+    # The width of a column depends on its cells.
     return re.sub(r" {2,}", "  ", re.sub(r"-{5,}", "-----", text)).splitlines()
 
 
@@ -31,8 +34,7 @@ def normal(lines):
 class Tour(unittest.TestCase):
     maxDiff = None
 
-    def test_each_command_prints_what_the_readme_says(self):
-        tour = load_tour()
+    def setUp(self):
         space.tmpfs("/srv", "64M")
         self.addCleanup(space.unmount, "/srv")
         uri = f"storage:///embed?root={space.path('tour-root')}"
@@ -41,15 +43,32 @@ class Tour(unittest.TestCase):
             os.environ[name] = value
             self.addCleanup(os.environ.pop, name) if before is None else \
                 self.addCleanup(os.environ.__setitem__, name, before)
+
+    def play(self, document, *first):
+        """Plays the commands of DOCUMENT and compares their output; returns their number."""
+        tour = load_tour()
         count = 0
-        for command, expected in tour.steps(README):
+        for command, expected in tour.steps(document, *first):
             status, lines = tour.play(command, space.CISTERN, "/srv")
             with self.subTest(command=command):
                 self.assertEqual(0, status, lines)
                 self.assertEqual(normal(expected), normal(lines))
             count += 1
-        self.assertGreater(count, 11)
-        # What the tour has made is there, and sound.
+        return count
+
+    def test_each_command_prints_what_the_readme_says(self):
+        self.assertGreater(self.play(README), 11)
+        # The images of the tour exist and are sound.
         for image in ("disk", "overlay", "copy"):
             self.assertEqual(0, peers.run(["qemu-img", "check", "-q",
                                            f"/srv/vm-images/{image}.qcow2"])[0])
+
+    def test_commands_for_users_of_libvirt_print_the_output_of_the_page(self):
+        image = space.path("coming.img")
+        with open(image, "wb") as stream:
+            stream.truncate(512 << 20)
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
+        os.mkdir("/srv/images")
+        subprocess.run(["mount", "-o", "loop", image, "/srv/images"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-q", "/srv/images"], check=False)
+        self.assertGreater(self.play(COMING, "# "), 15)
