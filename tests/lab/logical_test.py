@@ -195,7 +195,7 @@ def a_copy_whose_size_is_no_number_of_extents_ends_with_zeroes():
         run("cmp", "-n", str(size), file, "/dev/vglab/odd")
         run("cmp", "-n", str(4 * MIB - size), "-i", f"{size}:0", "/dev/vglab/odd", "/dev/zero")
     write_at("/dev/vglab/odd", "another's", 4 * MIB - 4096)
-    expect_in("no copy of this one", bring("--update", "--yes", status=7))
+    expect_in("no copy of this vol", bring("--update", "--yes", status=7))
     expect(read_at("/dev/vglab/odd", 4 * MIB - 4096) == "another's", "it was written over")
     OURS.virsh("vol-delete odd lv")
     here("pool-destroy", "near")

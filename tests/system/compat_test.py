@@ -211,7 +211,7 @@ class Default(WithDaemon):
         self.ok("vol-create-as", "p", "base", "1M")
         self.ok("vol-create-as", "p", "over", "1M", "--format", "qcow2", "--backing-vol", "base",
                 "--backing-vol-format", "raw")
-        self.fails("vol-delete", "base", "--pool", "p", text="based on")
+        self.fails("vol-delete", "base", "--pool", "p", text="is the base of")
         os.truncate(os.open(self.at("p", "found"), os.O_CREAT | os.O_WRONLY), 7 << 20)
         self.ok("vol-info", "found", "--pool", "p")
         self.ok("pool-destroy", "p")

@@ -117,7 +117,7 @@ class ToStock(WithStock):
         self.copy("disk", "--format", "vmdk")
         self.assert_same("disk", "vmdk")
         self.copy("disk", "--name", "odd", "--format", "ext4", code=1, text="no format 'ext4'")
-        self.copy("disk", "--name", "odd", "--format", "cloop", code=1, text="not made")
+        self.copy("disk", "--name", "odd", "--format", "cloop", code=1, text="does not create")
         # An empty image may be shorter than what the server has made of the volume.
         self.ok("vol-create-as", "p", "empty", "8M", "--format", "qcow2")
         self.copy("empty")

@@ -386,7 +386,7 @@ static void settle_of_another(gpointer other)
     GError *error = NULL;
 
     site_assert_failed(cst_pool_state_settle(other, &error), &error, CST_ERROR_BUSY,
-                       "is open somewhere");
+                       "is open in a program");
 }
 
 /* While one process finishes the revert, another process does not. */

@@ -106,7 +106,7 @@ static void a_circle_has_an_end(void **state)
     fixture_write_qcow(f, "p", "y", x);
     refresh(pool);
     assert_tree(pool, "x",
-                "p:y qcow its backing chain is a loop, or is too deep\n.p:x qcow*\n"
+                "p:y qcow its backing chain is a loop, or too deep\n.p:x qcow*\n"
                 "..p:y qcow its backing chain is a loop\n");
 }
 
