@@ -46,7 +46,7 @@ class Reload(Service):
         self.peer.restart()
         self.settings("[limits]\nworkers = 9\nmax_wait = 5\n[log]\nlevel = info\n")
         self.peer.process.send_signal(signal.SIGHUP)
-        self.wait_for("a restart puts in force what has changed: workers, max_wait\n")
+        self.wait_for("these changes need a restart: workers, max_wait\n")
         self.wait_for("cisternd.conf again\n")  # said at level info, which has just been read
         self.assert_alive()
 

@@ -315,7 +315,7 @@ class Logs(WithRoot):
         os.unlink(self.path("etc/cistern/cisternd.conf"))
         self.assertEqual(1, daemon.said().count(" again\n"))
         daemon.process.send_signal(signal.SIGHUP)  # the defaults, since nobody asked for the file
-        daemon.wait_for("changed: workers\n")
+        daemon.wait_for("need a restart: workers\n")
         daemon.stop()
         self.assertEqual(1, daemon.said().count("is not read again"))
 
