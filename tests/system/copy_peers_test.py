@@ -197,7 +197,7 @@ class ToStock(WithStock):
                 "--backing-vol-format", "qcow2")
         for fmt in ("raw", "qcow2"):
             _, err = self.copy("disk", "--newpool", "small", "--format", fmt, code=1, text="space")
-            self.assertIn("no partial result is left", err)
+            self.assertIn("no partial copy is left", err)
             self.assertEqual([], os.listdir(where))
 
     def test_no_space_for_the_image_here(self):
@@ -226,7 +226,7 @@ class ToStock(WithStock):
                     self.make_disk("disk", fmt)
                     between = self.through(self.far, damage=once(wanted))
                     _, err = self.copy("disk", "--move", to=between.uri, code=7, text="differs")
-                    self.assertIn("no partial result is left", err)
+                    self.assertIn("no partial copy is left", err)
                     self.assertEqual([], self.names())
                     self.assertEqual(["disk"], self.entries("p"))
 

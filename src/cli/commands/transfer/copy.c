@@ -268,10 +268,11 @@ static gboolean fail_destination_exists(const Copy *copy, GError **error)
                  _("--update makes '%s' there the same as vol %s; --name copies to another name"),
                  copy->new_name, copy->name);
     else
-        cli_hint(copy->ctl,
-                 _("cannot resume the interrupted copy: %s; remove the partial copy first, or give "
-                   "--name to copy to another name"),
-                 command);
+        cli_hint(
+            copy->ctl,
+            _("--name copies to another name; an interrupted copy cannot be resumed, so delete it "
+              "first: %s"),
+            command);
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
 }
 
