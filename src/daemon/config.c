@@ -153,6 +153,17 @@ static gboolean set_core_dumps(const char *value, DaemonConfig *config, GError *
     return TRUE;
 }
 
+static gboolean set_serve_secrets(const char *value, DaemonConfig *config, GError **error)
+{
+    static const char *const words[] = {"no", "yes", NULL};
+    guint number;
+
+    if (!parse_word(value, words, &number, error))
+        return FALSE;
+    config->leave_secrets = number == 0;
+    return TRUE;
+}
+
 static gboolean set_seal_secrets(const char *value, DaemonConfig *config, GError **error)
 {
     static const char *const words[] = {
@@ -203,6 +214,7 @@ static const struct {
     {"limits", "max_user_memory", set_max_user_memory},
     {"service", "compatibility", set_compatibility},
     {"service", "core_dumps", set_core_dumps},
+    {"secrets", "serve", set_serve_secrets},
     {"secrets", "seal_secrets", set_seal_secrets},
     {"secrets", "secret_max_age", set_secret_max_age},
     {"log", "level", config_set_log_level},
@@ -278,6 +290,7 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"max_wait", used->has_max_wait != read->has_max_wait || used->max_wait != read->max_wait},
         {"max_user_memory", used->max_user_memory != read->max_user_memory},
         {"core_dumps", used->core_dumps != read->core_dumps},
+        {"serve", used->leave_secrets != read->leave_secrets},
         {"seal_secrets", used->secrets.seal != read->secrets.seal},
         {"secret_max_age", used->secrets.max_age_days != read->secrets.max_age_days},
     };

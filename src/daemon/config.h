@@ -16,14 +16,15 @@
 typedef struct {
     gboolean has_group; /**< [access] group is set: its members may use the read-write socket */
     gid_t group;
-    mode_t mode;           /**< [access] socket_mode, of the read-write socket */
-    mode_t mode_ro;        /**< [access] socket_ro_mode */
-    guint max_clients;     /**< [limits]; 0: the built-in default */
-    guint max_requests;    /**< [limits] calls in flight of one client; 0: the built-in default */
-    guint workers;         /**< [limits]; 0: the built-in default */
-    gboolean has_max_wait; /**< [limits] max_wait is set: @max_wait is valid */
-    guint max_wait;        /**< seconds that a call waits for another operation; 0: no limit */
-    guint max_user_memory; /**< [limits] MiB held for an untrusted user; 0: the built-in default */
+    mode_t mode;            /**< [access] socket_mode, of the read-write socket */
+    mode_t mode_ro;         /**< [access] socket_ro_mode */
+    guint max_clients;      /**< [limits]; 0: the built-in default */
+    guint max_requests;     /**< [limits] calls in flight of one client; 0: the built-in default */
+    guint workers;          /**< [limits]; 0: the built-in default */
+    gboolean has_max_wait;  /**< [limits] max_wait is set: @max_wait is valid */
+    guint max_wait;         /**< seconds that a call waits for another operation; 0: no limit */
+    guint max_user_memory;  /**< [limits] MiB held for an untrusted user; 0: the built-in default */
+    gboolean leave_secrets; /**< [secrets] serve is "no": no lock and no sockets of secrets */
     CstSecretPolicy secrets; /**< [secrets] seal_secrets, secret_max_age */
     gboolean core_dumps;     /**< [service] core_dumps: memory may be dumped and read */
     gboolean like_libvirt;   /**< [service] compatibility is "libvirt" */

@@ -213,7 +213,9 @@ static void end_in_time(const CstPaths *paths)
 
 /*
  * Serves virtsecretd's sockets and manages the secrets, because libvirt's daemons connect there for
- * secrets. If another program already does so, the daemon starts without secrets.
+ * secrets. If another program already does so, the daemon starts without secrets. With
+ * [secrets] serve = no the daemon never acquires the lock, because libvirtd refuses to start while
+ * another process holds it.
  */
 static void offer_secrets(CstService *service, const CstPaths *paths, const DaemonConfig *config,
                           GPtrArray *sockets)
@@ -221,6 +223,13 @@ static void offer_secrets(CstService *service, const CstPaths *paths, const Daem
     DaemonSecrets from = daemon_sockets_secrets(sockets);
     g_autoptr(GError) error = NULL;
 
+    if (config->leave_secrets) {
+        if (daemon_sockets_drop_secrets(sockets))
+            cst_log(CST_LOG_WARNING, "%s",
+                    _("[secrets] serve is \"no\", so the passed sockets of secrets are not served; "
+                      "mask cisternd-secret.socket and cisternd-secret-ro.socket"));
+        return;
+    }
     if (from == DAEMON_SECRETS_LEFT)
         return;
     if (cst_service_manage_secrets(service, &error) &&
@@ -347,9 +356,14 @@ int main(int argc, char **argv)
         return CST_EXIT_OK;
     }
     paths = cst_paths_new(options.root);
-    if (options.check_takeover)
-        return daemon_check_takeover(paths, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
     config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
+    if (options.check_takeover) {
+        DaemonConfig config;
+
+        if (!daemon_config_load(config_path, options.config != NULL, &config, &error))
+            return daemon_report_failure(error);
+        return daemon_check_takeover(paths, &config, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
+    }
     status = daemon_run_service(paths, config_path, &options, &error)
                  ? CST_EXIT_OK
                  : daemon_report_failure(error);

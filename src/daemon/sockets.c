@@ -279,6 +279,21 @@ gboolean daemon_sockets_add_secrets(const CstPaths *paths, const DaemonConfig *c
     return TRUE;
 }
 
+gboolean daemon_sockets_drop_secrets(GPtrArray *sockets)
+{
+    guint before = sockets->len;
+
+    for (guint i = before; i-- > 0;) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        if (s->secrets) {
+            close(s->fd);
+            g_ptr_array_remove_index(sockets, i);
+        }
+    }
+    return sockets->len < before;
+}
+
 void daemon_sockets_remove(GPtrArray *sockets)
 {
     for (guint i = 0; i < sockets->len; i++) {

@@ -41,5 +41,11 @@ DaemonSecrets daemon_sockets_secrets(GPtrArray *sockets);
 gboolean daemon_sockets_add_secrets(const CstPaths *paths, const DaemonConfig *config,
                                     GPtrArray *sockets, GError **error);
 
+/**
+ * Removes the secrets' sockets that systemd has passed from @sockets and closes them. Returns
+ * whether there were any.
+ */
+gboolean daemon_sockets_drop_secrets(GPtrArray *sockets);
+
 /** Removes the socket files that cisternd has made. The server owns the descriptors. */
 void daemon_sockets_remove(GPtrArray *sockets);

@@ -27,9 +27,11 @@
 
 typedef struct {
     const CstPaths *paths;
+    const DaemonConfig *config;
     const char *root; /* "/" without --root */
     FILE *out;
     guint problems;
+    gboolean reported_secrets; /* check_secret_driver() has reported its problem */
 } Check;
 
 static void takeover_report_line(Check *check, const char *word, const char *format, ...)
@@ -50,7 +52,7 @@ static void takeover_report_line(Check *check, const char *word, const char *for
 
 static void check_lock(Check *check)
 {
-    g_autofree char *holder = cst_driver_lock_holder(check->paths);
+    g_autofree char *holder = cst_driver_lock_holder(check->paths, CST_DRIVER_STORAGE);
 
     if (holder)
         takeover_report_line(check, "problem",
@@ -139,26 +141,41 @@ static void check_sockets(Check *check)
 /* --- enabled units ---------------------------------------------------------------------------- */
 
 /*
- * Returns whether libvirt's storage driver is installed. Without that module libvirtd runs guests
- * but manages no storage, so there is no conflict. The directory below usr/lib depends on the
- * architecture.
+ * Returns whether libvirt's driver @kind is installed ("storage", "secret"). Without the storage
+ * driver libvirtd runs guests but manages no storage, so there is no conflict. The directory below
+ * usr/lib depends on the architecture.
  */
-static gboolean has_storage_driver(const Check *check)
+static gboolean has_libvirt_driver(const Check *check, const char *kind)
 {
+    g_autofree char *file = g_strdup_printf("libvirt/connection-driver/libvirt_driver_%s.so", kind);
     g_autofree char *base = g_build_filename(check->root, "usr/lib", NULL);
     GDir *dir = g_dir_open(base, 0, NULL);
     const char *name;
     gboolean found = FALSE;
 
     while (dir && !found && (name = g_dir_read_name(dir))) {
-        g_autofree char *module = g_build_filename(
-            base, name, "libvirt/connection-driver/libvirt_driver_storage.so", NULL);
+        g_autofree char *module = g_build_filename(base, name, file, NULL);
 
         found = access(module, F_OK) == 0;
     }
     if (dir)
         g_dir_close(dir);
     return found;
+}
+
+/*
+ * libvirtd refuses to start while another process holds the lock of the secrets. Reports that once,
+ * however many units of libvirtd are enabled.
+ */
+static void check_secret_driver(Check *check)
+{
+    if (check->config->leave_secrets || check->reported_secrets ||
+        !has_libvirt_driver(check, "secret"))
+        return;
+    check->reported_secrets = TRUE;
+    takeover_report_line(check, "problem",
+                         _("libvirtd manages the secrets, and does not start while cisternd holds "
+                           "their lock; set serve = no under [secrets] in cisternd.conf"));
 }
 
 static void check_unit(Check *check, const char *target, const char *unit)
@@ -168,7 +185,9 @@ static void check_unit(Check *check, const char *target, const char *unit)
 
     if (!g_file_test(link, G_FILE_TEST_IS_SYMLINK))
         return;
-    if (libvirtd && !has_storage_driver(check))
+    if (libvirtd)
+        check_secret_driver(check);
+    if (libvirtd && !has_libvirt_driver(check, "storage"))
         takeover_report_line(
             check, "note", _("%s is enabled; libvirtd has no storage driver, so that is no matter"),
             unit);
@@ -222,10 +241,22 @@ static void check_definitions(Check *check)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
-/* For a return to libvirt, which ignores sealed values. */
+/*
+ * The lock of the secrets: with serve = yes cisternd and libvirt's daemons exclude each other.
+ * Sealed values matter for a return to libvirt, which ignores them.
+ */
 static void check_secrets(Check *check)
 {
     guint sealed = cst_secret_values_sealed(check->paths);
+    g_autofree char *holder = check->config->leave_secrets
+                                  ? NULL
+                                  : cst_driver_lock_holder(check->paths, CST_DRIVER_SECRET);
+
+    if (holder)
+        takeover_report_line(check, "problem",
+                             _("%s manages the secrets (it holds '%s/driver.pid'); stop it, or set "
+                               "serve = no under [secrets] in cisternd.conf"),
+                             holder, check->paths->secret_run_dir);
 
     if (sealed > 0)
         takeover_report_line(
@@ -235,9 +266,10 @@ static void check_secrets(Check *check)
             sealed);
 }
 
-gboolean daemon_check_takeover(const CstPaths *paths, FILE *out)
+gboolean daemon_check_takeover(const CstPaths *paths, const DaemonConfig *config, FILE *out)
 {
-    Check check = {.paths = paths, .root = paths->root ? paths->root : "/", .out = out};
+    Check check = {
+        .paths = paths, .config = config, .root = paths->root ? paths->root : "/", .out = out};
 
     check_lock(&check);
     check_sockets(&check);

@@ -6,8 +6,10 @@
 
 #include <store/paths.h>
 
+#include "config.h"
+
 /**
- * Writes to @out one line for each finding about a start of cisternd in libvirt's place at @paths.
- * Changes nothing. Returns FALSE if a finding is a "problem"; notes do not count.
+ * Writes to @out one line for each finding about a start of cisternd in libvirt's place at @paths
+ * with @config. Changes nothing. Returns FALSE if a finding is a "problem"; notes do not count.
  */
-gboolean daemon_check_takeover(const CstPaths *paths, FILE *out);
+gboolean daemon_check_takeover(const CstPaths *paths, const DaemonConfig *config, FILE *out);

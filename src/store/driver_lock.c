@@ -81,11 +81,12 @@ static char *describe_holder(int fd)
     return cst_process_describe(query.l_pid);
 }
 
-/* Returns the pid of the holder of the storage driver's lock, 0 if it is unknown; -1: no holder. */
-static int64_t holder_pid(const CstPaths *paths)
+/* Returns the pid of the holder of the lock of @driver, 0 if it is unknown; -1: no holder. */
+static int64_t holder_pid(const CstPaths *paths, CstDriver driver)
 {
+    const char *dir = driver == CST_DRIVER_SECRET ? paths->secret_run_dir : paths->pool_run_dir;
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    g_autofree char *path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    g_autofree char *path = g_build_filename(dir, "driver.pid", NULL);
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 || fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK)
@@ -93,16 +94,16 @@ static int64_t holder_pid(const CstPaths *paths)
     return query.l_pid;
 }
 
-char *cst_driver_lock_holder(const CstPaths *paths)
+char *cst_driver_lock_holder(const CstPaths *paths, CstDriver driver)
 {
-    int64_t pid = holder_pid(paths);
+    int64_t pid = holder_pid(paths, driver);
 
     return pid < 0 ? NULL : cst_process_describe(pid);
 }
 
 gboolean cst_driver_lock_is_of_daemon(const CstPaths *paths)
 {
-    int64_t pid = holder_pid(paths);
+    int64_t pid = holder_pid(paths, CST_DRIVER_STORAGE);
     g_autofree char *command = pid > 0 ? cst_process_command(pid) : NULL;
 
     return command && !cst_process_is_ending(pid) &&

@@ -149,6 +149,21 @@ class Socket(WithSecrets):
         self.peer.start()
 
 
+class NotServed(WithSecrets):
+    CONFIG = "[secrets]\nserve = no\n"
+
+    def test_serve_no_leaves_lock_and_sockets_of_secrets_free(self):
+        self.assertEqual([], [n for n in os.listdir(self.run_dir) if "virtsecretd" in n])
+        with self.rival() as pid:
+            self.assertTrue(pid)
+            self.ok("secret-list")
+            self.assertIn(f"process {pid} (", self.fails(
+                "secret-define", self.file("new.xml", "<secret/>"), text="manages the secrets"))
+        self.secret()
+        with self.rival() as pid:
+            self.assertTrue(pid, "the lock is still held after the change")
+
+
 class Units(unittest.TestCase):
     def test_systemd_accepts_them(self):
         if not shutil.which("systemd-analyze"):
@@ -222,6 +237,22 @@ class Activated(WithSecrets):
         self.assertEqual((0, ""), self.define()[::2])
         with self.rival() as pid:
             self.assertFalse(pid)
+
+    def test_passed_socket_of_secrets_is_not_served_with_serve_no(self):
+        path = os.path.join(self.peer.root, "etc/cistern/cisternd.conf")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("[secrets]\nserve = no\n")
+        self.addCleanup(os.unlink, path)
+        self.start("virtstoraged-sock", "virtsecretd-sock")
+        self.addCleanup(os.unlink, self.sock)
+        self.ok("secret-list")
+        with self.rival() as pid:
+            self.assertTrue(pid)
+        with socket.socket(socket.AF_UNIX) as client, self.assertRaises(ConnectionRefusedError):
+            client.connect(self.sock)
+        with open(space.path("activated.log"), encoding="utf-8") as log:
+            self.assertIn("mask cisternd-secret.socket", log.read())
 
     def test_secrets_whose_socket_is_not_passed_are_left_alone(self):
         self.start("virtstoraged-sock")

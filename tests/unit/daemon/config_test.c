@@ -33,6 +33,7 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_false(config.has_group);
     assert_false(config.like_libvirt);
     assert_false(config.core_dumps);
+    assert_false(config.leave_secrets);
     assert_int_equal(config.secrets.seal, CST_SEAL_AUTO);
     assert_int_equal(config.secrets.max_age_days, 0);
     assert_false(daemon_config_load(path, TRUE, &config, &error));
@@ -47,11 +48,12 @@ static void every_setting_is_read(void **state)
                      "[limits]\nmax_clients=7\nmax_requests=8\nworkers=9\nmax_wait=0\n"
                      "max_user_memory=10\n"
                      "[service]\ncompatibility = \"libvirt\"\ncore_dumps = yes\n"
-                     "[secrets]\nseal_secrets = no\nsecret_max_age = 90\n"
+                     "[secrets]\nserve = no\nseal_secrets = no\nsecret_max_age = 90\n"
                      "[log]\nlevel = debug\n",
                      &config, NULL));
     assert_true(config.like_libvirt);
     assert_true(config.core_dumps);
+    assert_true(config.leave_secrets);
     assert_int_equal(config.secrets.seal, CST_SEAL_NEVER);
     assert_int_equal(config.secrets.max_age_days, 90);
     assert_true(config.has_group);
@@ -85,6 +87,7 @@ static void mistakes_name_the_file_and_the_setting(void **state)
         {"[log]\ngroup=root\n", "[log] group: there is no such setting"},
         {"[secrets]\nseal_secrets=maybe\n",
          "[secrets] seal_secrets: 'maybe' is not one of auto, yes, no"},
+        {"[secrets]\nserve=maybe\n", "[secrets] serve: 'maybe' is not one of no, yes"},
         {"[secrets]\nsecret_max_age=0\n", "[secrets] secret_max_age: '0' is not a number from 1"},
         {"[service]\ncore_dumps=\"\n", "[service] core_dumps: '\"' is not one of no, yes"},
         {"[access]\nsocket_mode=rw\n", "[access] socket_mode: 'rw' is not an octal mode"},
@@ -295,6 +298,7 @@ static void changes_that_need_a_restart_are_reported(void **state)
         {"[limits]\nworkers = 9\n", "workers"},
         {"[limits]\nmax_wait = 0\n", "max_wait"},
         {"[limits]\nmax_user_memory = 10\n", "max_user_memory"},
+        {"[secrets]\nserve = no\n", "serve"},
         {"[log]\nlevel = debug\n", NULL},
     };
     DaemonConfig used, read;

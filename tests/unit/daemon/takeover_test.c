@@ -31,11 +31,14 @@
 #define NO_POOLS "ok      0 of 0 pool definitions in 'ROOT/etc/libvirt/storage' would be there\n"
 #define CLEAR    "No obstacle was found.\n"
 
+static DaemonConfig config; /* of the checked daemon */
+
 static int setup(void **state)
 {
     g_autofree char *root = g_dir_make_tmp("cst-takeover-XXXXXX", NULL);
     CstPaths *paths = cst_paths_new(root);
 
+    config = (DaemonConfig){0};
     assert_true(cst_dir_ensure(paths->run_dir, 0755, NULL));
     *state = paths;
     return 0;
@@ -61,7 +64,7 @@ static char *check(const CstPaths *paths, gboolean *ret_clear)
     FILE *out = open_memstream(&text, &len);
     g_auto(GStrv) parts = NULL;
 
-    *ret_clear = daemon_check_takeover(paths, out);
+    *ret_clear = daemon_check_takeover(paths, &config, out);
     fclose(out);
     parts = g_strsplit(text, paths->root, -1);
     free(text);
@@ -108,15 +111,16 @@ static void a_session_has_no_socket_for_reading_and_no_units(void **state)
 }
 
 /* Locks as a manager does until its standard input ends. */
-static pid_t start_manager(const CstPaths *paths, int *ret_end)
+static pid_t start_manager(const char *dir, int *ret_end)
 {
-    g_autofree char *path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    g_autofree char *path = g_build_filename(dir, "driver.pid", NULL);
     struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     int ready[2], end[2];
     char byte;
     pid_t pid;
 
-    put(paths, "run/libvirt/storage/driver.pid", "");
+    assert_int_equal(g_mkdir_with_parents(dir, 0755), 0);
+    assert_true(g_file_set_contents(path, "", -1, NULL));
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     assert_int_equal(pipe2(end, O_CLOEXEC), 0);
     pid = fork();
@@ -140,7 +144,7 @@ static void holder_of_the_lock_is_a_problem(void **state)
 {
     const CstPaths *paths = *state;
     int end, status;
-    pid_t pid = start_manager(paths, &end);
+    pid_t pid = start_manager(paths->pool_run_dir, &end);
     g_autofree char *wanted = g_strdup_printf(
         "problem process %d (manager) manages the storage (it holds "
         "'ROOT/run/libvirt/storage/driver.pid'); stop it\n" FREE FREE_RO NO_UNITS NO_POOLS
@@ -151,6 +155,29 @@ static void holder_of_the_lock_is_a_problem(void **state)
     close(end);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
+}
+
+static void holder_of_the_secrets_lock_is_a_problem_unless_serve_is_no(void **state)
+{
+    const CstPaths *paths = *state;
+    int end, status;
+    pid_t pid = start_manager(paths->secret_run_dir, &end);
+    g_autofree char *wanted = g_strdup_printf(
+        NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS
+        "problem process %d (manager) manages the secrets (it holds "
+        "'ROOT/run/libvirt/secrets/driver.pid'); stop it, or set serve = no under [secrets] in "
+        "cisternd.conf\n"
+        "1 problems stand in the way.\n",
+        (int)pid);
+
+    assert_says(paths, FALSE, wanted);
+    config.leave_secrets = TRUE;
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
+    close(end);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    config.leave_secrets = FALSE;
     assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
 }
 
@@ -324,7 +351,8 @@ static void a_name_too_long_for_a_socket_is_nobodys(void **state)
 
 /* --- units ----------------------------------------------------------------------------------- */
 
-#define DRIVER "usr/lib/any-triplet/libvirt/connection-driver/libvirt_driver_storage.so"
+#define DRIVER        "usr/lib/any-triplet/libvirt/connection-driver/libvirt_driver_storage.so"
+#define SECRET_DRIVER "usr/lib/any-triplet/libvirt/connection-driver/libvirt_driver_secret.so"
 
 static void enable(const CstPaths *paths, const char *target, const char *unit)
 {
@@ -395,6 +423,24 @@ static void enabled_units_of_libvirt_are_problems(void **state)
     }
 }
 
+static void enabled_libvirtd_with_secrets_is_a_problem_unless_serve_is_no(void **state)
+{
+    const CstPaths *paths = *state;
+    g_autofree char *without = libvirtd_note("libvirtd.socket");
+
+    put(paths, SECRET_DRIVER, "");
+    enable(paths, "sockets.target.wants", "libvirtd.socket");
+    enable(paths, "multi-user.target.wants", "virtsecretd.service");
+    assert_says(paths, FALSE,
+                NO_LOCK FREE FREE_RO
+                "problem libvirtd manages the secrets, and does not start while cisternd holds "
+                "their lock; set serve = no under [secrets] in cisternd.conf\n"
+                "note    libvirtd.socket is enabled; libvirtd has no storage driver, so that is "
+                "no matter\n" NO_POOLS "1 problems stand in the way.\n");
+    config.leave_secrets = TRUE;
+    assert_says(paths, TRUE, without);
+}
+
 static void other_files_and_units_are_no_matter(void **state)
 {
     const CstPaths *paths = *state;
@@ -437,6 +483,7 @@ int main(void)
         ROOT_TEST(empty_root_has_no_problem),
         ROOT_TEST(a_session_has_no_socket_for_reading_and_no_units),
         ROOT_TEST(holder_of_the_lock_is_a_problem),
+        ROOT_TEST(holder_of_the_secrets_lock_is_a_problem_unless_serve_is_no),
         ROOT_TEST(a_listener_at_a_socket_of_ours_is_a_problem),
         ROOT_TEST(a_listener_that_is_too_busy_to_answer_is_a_problem),
         ROOT_TEST(a_name_without_a_listener_is_left_over),
@@ -444,6 +491,7 @@ int main(void)
         ROOT_TEST(a_socket_of_systemds_may_be_meant_for_us),
         ROOT_TEST(a_name_too_long_for_a_socket_is_nobodys),
         ROOT_TEST(enabled_units_of_libvirt_are_problems),
+        ROOT_TEST(enabled_libvirtd_with_secrets_is_a_problem_unless_serve_is_no),
         ROOT_TEST(other_files_and_units_are_no_matter),
         ROOT_TEST(unreadable_definitions_are_problems),
     };

@@ -156,7 +156,7 @@ static void holder_of_the_lock_is_named(void **state)
         Holder holder = start_holder(s, driver);
         CstDriverLock *lock = cst_driver_lock_new(s->paths, driver);
         g_autofree char *pid = g_strdup_printf("process %d (", (int)holder.pid);
-        g_autofree char *described = cst_driver_lock_holder(s->paths);
+        g_autofree char *described = cst_driver_lock_holder(s->paths, CST_DRIVER_STORAGE);
         g_autoptr(GError) error = NULL;
 
         point_run_always("driver_lock.acquire.wait", pass_10_ms, NULL);
@@ -261,7 +261,7 @@ static void a_link_has_no_holder(void **state)
 
     assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
     assert_int_equal(symlink(secret, path), 0);
-    assert_null(cst_driver_lock_holder(s->paths));
+    assert_null(cst_driver_lock_holder(s->paths, CST_DRIVER_STORAGE));
     end_holder(&holder);
 }
 
@@ -432,9 +432,9 @@ static void missing_or_unlocked_file_has_no_holder(void **state)
     Scratch *s = *state;
     g_autoptr(GError) error = NULL;
 
-    assert_null(cst_driver_lock_holder(s->paths));
+    assert_null(cst_driver_lock_holder(s->paths, CST_DRIVER_STORAGE));
     scratch_put(s->paths->pool_run_dir, FILE_NAME, "1");
-    assert_null(cst_driver_lock_holder(s->paths));
+    assert_null(cst_driver_lock_holder(s->paths, CST_DRIVER_STORAGE));
 }
 
 int main(void)

@@ -47,11 +47,11 @@ gboolean cst_driver_lock_is_held(const CstDriverLock *lock);
 void cst_driver_locks_give_up(const CstPaths *paths);
 
 /**
- * Describes the holder of the storage driver's lock ("process 123 (libvirtd)") without acquiring
- * it. Returns NULL if the lock is free. The caller frees the text. A process that holds the lock
- * must not call it, because closing the file would release the lock.
+ * Describes the holder of the lock of @driver ("process 123 (libvirtd)") without acquiring it.
+ * Returns NULL if the lock is free. The caller frees the text. A process that holds the lock must
+ * not call it, because closing the file would release the lock.
  */
-char *cst_driver_lock_holder(const CstPaths *paths);
+char *cst_driver_lock_holder(const CstPaths *paths, CstDriver driver);
 /**
  * Whether a daemon that listens at this root's sockets (cisternd, virtstoraged) holds the storage
  * driver's lock. Returns FALSE also if this user may not read the file. A process that holds the
