@@ -253,9 +253,9 @@ static void check_secrets(Check *check)
                                   : cst_driver_lock_holder(check->paths, CST_DRIVER_SECRET);
 
     if (holder)
-        takeover_report_line(check, "problem",
-                             _("%s manages the secrets (it holds '%s/driver.pid'); stop it, or set "
-                               "serve = no under [secrets] in cisternd.conf"),
+        takeover_report_line(check, "note",
+                             _("%s manages the secrets (it holds '%s/driver.pid'), and cisternd "
+                               "would start without them"),
                              holder, check->paths->secret_run_dir);
 
     if (sealed > 0)

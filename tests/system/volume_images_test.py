@@ -118,7 +118,7 @@ class Images(WithDaemon):
                 ("image", self.offline, ["image-check", "-f", "qcow2", path])):
             status, out, err = run(*words)
             self.assertEqual(7, status, err)
-            self.assertIn(f"error: entry 48 of the L2 table at {l2}: its data lie behind", out)
+            self.assertIn(f"error: entry 48 of the L2 table at {l2}: its data lie past", out)
             self.assertIn("leak: bytes ", out)
             status, listed, err = run(*words, "--json")
             self.assertEqual(7, status, err)
