@@ -42,21 +42,55 @@ static gboolean api_vol_chain(CstApiCall *call, const void *args, void *ret_data
     return TRUE;
 }
 
+/* Moves the holders (CstVolHolder *) to a list of the protocol. Returns its length. */
+static u_int api_holders_fill(const GPtrArray *holders, wire_holder **ret_holders)
+{
+    u_int count = MIN(holders->len, WIRE_LIST_MAX);
+
+    *ret_holders = g_new0(wire_holder, count + 1);
+    for (u_int i = 0; i < count; i++) {
+        CstVolHolder *holder = g_ptr_array_index(holders, i);
+
+        (*ret_holders)[i] =
+            (wire_holder){cst_api_text(g_steal_pointer(&holder->what)), holder->reads_only};
+    }
+    return count;
+}
+
 static gboolean api_vol_holders(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_holders_ret *ret = ret_data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
-    g_autoptr(GPtrArray) rows = pool ? cst_vol_holders(pool, vol->name, error) : NULL;
+    g_autoptr(GPtrArray) holders = pool ? cst_vol_holders(pool, vol->name, error) : NULL;
 
-    if (!rows)
+    if (!holders)
         return FALSE;
-    ret->holders.holders_val = g_new0(wire_holder, rows->len + 1);
-    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++) {
-        CstVolHolder *row = g_ptr_array_index(rows, i);
+    ret->holders.holders_len = api_holders_fill(holders, &ret->holders.holders_val);
+    return TRUE;
+}
 
-        ret->holders.holders_val[ret->holders.holders_len++] =
-            (wire_holder){cst_api_text(g_steal_pointer(&row->what)), row->reads_only};
+static gboolean api_vol_holders_page(CstApiCall *call, const void *data, void *ret_data,
+                                     GError **error)
+{
+    const wire_vol_names_args *args = data;
+    wire_vol_holders_page_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autoptr(GPtrArray) lists =
+        pool ? cst_pool_vols_holders(pool, (const char *const *)args->names.names_val,
+                                     args->names.names_len, call->task, error)
+             : NULL;
+
+    if (!lists)
+        return FALSE;
+    ret->rows.rows_val = g_new0(wire_vol_holders_row, lists->len + 1);
+    ret->rows.rows_len = lists->len;
+    for (guint i = 0; i < lists->len; i++) {
+        wire_vol_holders_row *row = &ret->rows.rows_val[i];
+
+        row->known = lists->pdata[i] != NULL;
+        if (row->known)
+            row->holders.holders_len = api_holders_fill(lists->pdata[i], &row->holders.holders_val);
     }
     return TRUE;
 }
@@ -328,6 +362,8 @@ const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, api_vol_chain),
     CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
                       api_vol_holders),
+    CST_OWN_PROCEDURE(VOL_HOLDERS_PAGE, LONG, WRITE, "cisternVolHoldersPage", vol_names_args,
+                      vol_holders_page_ret, api_vol_holders_page),
     /* VOL_CHECK reports numbers only, for clients that do not know VOL_CHECK_LIST. */
     CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret,
                       api_vol_check),

@@ -154,6 +154,40 @@ static gboolean api_vol_changed(CstApiCall *call, const void *data, void *ret, G
     return TRUE;
 }
 
+G_STATIC_ASSERT(WIRE_PROPERTIES_BACKING == (int)CST_VOL_PROPERTY_BACKING &&
+                WIRE_PROPERTIES_SNAPSHOTS == (int)CST_VOL_PROPERTY_SNAPSHOTS &&
+                WIRE_PROPERTIES_RESCAN == (int)CST_VOL_PROPERTIES_RESCAN);
+
+static gboolean api_vol_properties_page(CstApiCall *call, const void *data, void *ret_data,
+                                        GError **error)
+{
+    const wire_vol_properties_args *args = data;
+    wire_vol_properties_page_ret *ret = ret_data;
+    g_autoptr(GArray) all = NULL;
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!cst_flags_check(args->flags,
+                         WIRE_PROPERTIES_BACKING | WIRE_PROPERTIES_SNAPSHOTS |
+                             WIRE_PROPERTIES_RESCAN,
+                         "cisternVolPropertiesPage", error))
+        return FALSE;
+    pool = cst_api_pool(call->service, &args->pool, error);
+    all = pool ? cst_pool_vols_properties(pool, (const char *const *)args->names.names_val,
+                                          args->names.names_len, args->flags, call->task, error)
+               : NULL;
+    if (!all)
+        return FALSE;
+    ret->rows.rows_val = g_new0(wire_vol_properties_row, all->len + 1);
+    ret->rows.rows_len = all->len;
+    for (guint i = 0; i < all->len; i++) {
+        CstVolProperties *properties = &g_array_index(all, CstVolProperties, i);
+
+        ret->rows.rows_val[i] = (wire_vol_properties_row){
+            cst_api_opt(g_steal_pointer(&properties->backing)), properties->snapshots};
+    }
+    return TRUE;
+}
+
 #define ROW(number, needs, ...) CST_OWN_PROCEDURE(SNAPSHOT_##number, LONG, needs, __VA_ARGS__)
 
 const CstProcedure cst_api_snapshot_procedures[] = {
@@ -167,6 +201,8 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, api_snapshot_delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, api_snapshot_rename),
     ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, api_snapshot_clone),
+    CST_OWN_PROCEDURE(VOL_PROPERTIES_PAGE, LONG, READ, "cisternVolPropertiesPage",
+                      vol_properties_args, vol_properties_page_ret, api_vol_properties_page),
     CST_OWN_PROCEDURE(VOL_CHANGED, LONG, WRITE, "cisternVolChanged", vol_changed_args,
                       vol_changed_ret, api_vol_changed),
     {0},

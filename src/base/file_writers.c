@@ -8,10 +8,7 @@
  * sends a signal to this process. The signal is SIGURG, which is ignored by default, and not SIGIO,
  * which ends the process by default.
  *
- * The lease does not name the writer. The search for its process reads /proc/PID/fdinfo, which has
- * the access mode and the inode number of each descriptor, and /proc/PID/maps for files that are
- * mapped and closed. Only descriptors with the right number are examined further, with the
- * attributes that the kernel has in memory (AT_STATX_DONT_SYNC).
+ * The lease does not name the writer. Its process is searched in /proc (base/file_users.h).
  */
 #include <base/file_writers.h>
 
@@ -21,11 +18,8 @@
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/file.h>
@@ -49,145 +43,67 @@ static LeaseAnswer lease_ask(int fd)
 
 /* --- the search ------------------------------------------------------------------------------- */
 
-/* The file that the search is for. */
-typedef struct {
-    uint64_t inode;
-    unsigned major, minor; /* device of its file system */
-} WantedFile;
-
-static gboolean wanted_file_of(int fd, WantedFile *ret_file)
-{
-    struct statx st;
-
-    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0 ||
-        !S_ISREG(st.stx_mode))
-        return FALSE;
-    *ret_file = (WantedFile){st.stx_ino, st.stx_dev_major, st.stx_dev_minor};
-    return TRUE;
-}
-
-/*
- * Returns the number in a line "NAME:\tVALUE" of @text, in @base; @fallback if the line is missing.
- */
-static uint64_t field_of(const char *text, const char *name, int base, uint64_t fallback)
-{
-    const char *line = strstr(text, name);
-
-    return line ? g_ascii_strtoull(line + strlen(name), NULL, (guint)base) : fallback;
-}
-
-/* Compares the device too, because another file system may have a file with the same number. */
-static gboolean is_on_file_system(const char *descriptor, const WantedFile *file)
-{
-    struct statx st;
-
-    return statx(AT_FDCWD, descriptor, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) == 0 &&
-           S_ISREG(st.stx_mode) && st.stx_ino == file->inode && st.stx_dev_major == file->major &&
-           st.stx_dev_minor == file->minor;
-}
-
-/*
- * Whether descriptor @name of process @pid can write to @file. Kernels before 5.15 report no inode.
- */
-static gboolean descriptor_writes(const char *pid, const char *name, const WantedFile *file)
-{
-    g_autofree char *info = g_strdup_printf("/proc/%s/fdinfo/%s", pid, name);
-    g_autofree char *descriptor = g_strdup_printf("/proc/%s/fd/%s", pid, name);
-    g_autofree char *text = NULL, *target = NULL;
-
-    target = cst_kernel_link(descriptor);
-    if (!target || *target != '/')
-        return FALSE; /* a pipe, a socket, "anon_inode:…" */
-    text = cst_kernel_read(info);
-    return text && (field_of(text, "flags:", 8, O_RDWR) & O_ACCMODE) != O_RDONLY &&
-           field_of(text, "ino:", 10, file->inode) == file->inode &&
-           is_on_file_system(descriptor, file);
-}
-
-/*
- * Whether a line of proc_pid_maps(5), "START-END rw-s OFFSET 08:01 INODE PATH", is a writable
- * shared mapping of @file. On file systems with a device number for each subvolume (btrfs), the
- * line has another number than statx(2), and the major number of statx(2) is 0.
- */
-static gboolean mapping_writes(const char *line, const WantedFile *file)
-{
-    unsigned device_major, device_minor;
-    uint64_t inode;
-    char mode[5];
-
-    if (sscanf(line, "%*s %4s %*s %x:%x %" SCNu64, mode, &device_major, &device_minor, &inode) != 4)
-        return FALSE;
-    return mode[1] == 'w' && mode[3] == 's' && inode == file->inode &&
-           (file->major == 0 || (device_major == file->major && device_minor == file->minor));
-}
-
-static gboolean process_maps(const char *pid, const WantedFile *file)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%s/maps", pid);
-    g_autofree char *text = cst_kernel_read(path);
-    g_auto(GStrv) lines = text && strstr(text, "w-s ") ? g_strsplit(text, "\n", -1) : NULL;
-
-    for (char **line = lines; line && *line; line++)
-        if (mapping_writes(*line, file))
-            return TRUE;
-    return FALSE;
-}
-
-static gboolean process_writes(const char *pid, const WantedFile *file)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
-    g_auto(GStrv) names = cst_kernel_list(path);
-
-    for (char **name = names; *name; name++)
-        if (descriptor_writes(pid, *name, file))
-            return TRUE;
-    return process_maps(pid, file);
-}
-
-/*
- * Returns the writers except this process. *ret_self: this process has the file open for writing.
- */
-static GArray *find_processes(const WantedFile *file, gboolean *ret_self)
+/* Returns the writers except this process. *ret_self: this process can write to the file. */
+static GArray *file_writers_from(const GArray *users, gboolean *ret_self)
 {
     GArray *writers = g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
-    g_auto(GStrv) pids = cst_kernel_list("/proc");
 
     *ret_self = FALSE;
-    for (char **pid = pids; *pid; pid++) {
-        int64_t number = g_ascii_isdigit(**pid) ? g_ascii_strtoll(*pid, NULL, 10) : 0;
-        CstFileWriter writer = {number, FALSE};
+    for (guint i = 0; users && i < users->len; i++) {
+        const CstFileUser *user = &g_array_index(users, CstFileUser, i);
+        CstFileWriter writer = {user->pid, FALSE};
 
-        if (number == 0 || !process_writes(*pid, file))
+        if (!user->writes)
             continue;
-        if (number == getpid()) {
+        if (user->pid == getpid()) {
             *ret_self = TRUE;
             continue;
         }
-        writer.ending = cst_process_parent(number) == getpid();
+        writer.ending = cst_process_parent(user->pid) == getpid();
         g_array_append_val(writers, writer);
     }
     return writers;
 }
 
-GArray *cst_file_writers(int fd)
+static gboolean is_regular(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+gboolean cst_file_has_no_writer(int fd)
+{
+    return !is_regular(fd) || lease_ask(fd) == LEASE_FREE;
+}
+
+GArray *cst_file_writers_among(int fd, const CstFileUsers *users)
 {
     const CstFileWriter unnamed = {0, TRUE};
+    LeaseAnswer answer = is_regular(fd) ? lease_ask(fd) : LEASE_FREE;
+    g_autoptr(CstFileUsers) searched = NULL;
     GArray *writers;
-    WantedFile file;
-    LeaseAnswer answer;
     gboolean self;
 
-    if (fd < 0 || !wanted_file_of(fd, &file))
-        return g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
-    answer = lease_ask(fd);
     if (answer == LEASE_FREE)
         return g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
-    CST_TEST_POINT("file.writers.search");
-    writers = find_processes(&file, &self);
+    if (!users) {
+        CST_TEST_POINT("file.writers.search");
+        users = searched = cst_file_users_new(NULL);
+        cst_file_users_want(searched, fd);
+        /* Beyond the limit, the writers that were found are sufficient. */
+        cst_file_users_search(searched, NULL, NULL);
+    }
+    writers = file_writers_from(cst_file_users_of(users, fd), &self);
     /* The writer may have closed the file during the search, so ask the kernel again. */
     if (writers->len == 0 && !self && answer == LEASE_REFUSED && lease_ask(fd) == LEASE_REFUSED)
         g_array_append_val(writers, unnamed);
     return writers;
+}
+
+GArray *cst_file_writers(int fd)
+{
+    return cst_file_writers_among(fd, NULL);
 }
 
 /*

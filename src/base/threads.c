@@ -39,3 +39,29 @@ void cst_threads_run(GThreadFunc func, gpointer data, unsigned count)
             g_thread_join(threads[i]);
     cst_log_context_clear(&work.log);
 }
+
+/* The items of cst_threads_each(). */
+typedef struct {
+    void (*func)(guint i, gpointer data);
+    gpointer data;
+    guint items;
+    gint next; /* atomic */
+} Items;
+
+static gpointer run_items(gpointer data)
+{
+    Items *items = data;
+    guint i;
+
+    while ((i = (guint)g_atomic_int_add(&items->next, 1)) < items->items)
+        items->func(i, items->data);
+    return NULL;
+}
+
+void cst_threads_each(void (*func)(guint i, gpointer data), gpointer data, guint items,
+                      unsigned count)
+{
+    Items work = {.func = func, .data = data, .items = items};
+
+    cst_threads_run(run_items, &work, MAX(MIN(count, items), 1));
+}

@@ -64,5 +64,5 @@ CstPoolRef *cst_pool_ref_take(wire_pool *pool);
 CstVolRef *cst_vol_ref_take(wire_vol *vol);
 /** Takes an optional string out of a reply; NULL: absent. */
 char *cst_opt_take(wire_opt_string text);
-/** Makes an array of CstVolHolder * from a reply, and frees the reply. */
-GPtrArray *cst_holders_take(wire_holders_ret *ret);
+/** Makes an array of CstVolHolder * from @count holders of a reply, and moves their texts to it. */
+GPtrArray *cst_holders_take(wire_holder *wire, u_int count);

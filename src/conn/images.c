@@ -45,18 +45,17 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
-GPtrArray *cst_holders_take(wire_holders_ret *ret)
+GPtrArray *cst_holders_take(wire_holder *wire, u_int count)
 {
     GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
 
-    for (guint i = 0; i < ret->holders.holders_len; i++) {
+    for (u_int i = 0; i < count; i++) {
         CstVolHolder *holder = g_new0(CstVolHolder, 1);
 
-        holder->what = g_steal_pointer(&ret->holders.holders_val[i].what);
-        holder->reads_only = ret->holders.holders_val[i].reads_only;
+        holder->what = g_steal_pointer(&wire[i].what);
+        holder->reads_only = wire[i].reads_only;
         g_ptr_array_add(holders, holder);
     }
-    xdr_free((xdrproc_t)xdr_wire_holders_ret, (char *)ret);
     return holders;
 }
 
@@ -64,10 +63,13 @@ GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **er
 {
     wire_vol_args args = {cst_vol_arg(vol)};
     wire_holders_ret ret = {0};
+    GPtrArray *holders;
 
-    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_HOLDERS, &args, &ret, NULL, error)
-               ? cst_holders_take(&ret)
-               : NULL;
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_HOLDERS, &args, &ret, NULL, error))
+        return NULL;
+    holders = cst_holders_take(ret.holders.holders_val, ret.holders.holders_len);
+    xdr_free((xdrproc_t)xdr_wire_holders_ret, (char *)&ret);
+    return holders;
 }
 
 static void check_report_from_wire(const wire_check_ret *wire, CstCheckReport *ret)

@@ -151,6 +151,7 @@ static void volume_set_image_info(const CstFiles *files, CstVolume *volume,
     extra->compat = g_strdup(info->compat);
     extra->problem = g_strdup(info->problem);
     extra->cluster_size = info->compat ? info->cluster_size : 0; /* libvirt: of qcow2 only */
+    extra->snapshots = info->snapshots;
     extra->lazy_refcounts = info->lazy_refcounts;
     extra->extended_l2 = info->extended_l2;
     if (info->sector_size > CST_SECTOR_SIZE) {

@@ -9,8 +9,11 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/threads.h>
 
 #include "dispatch.h"
+
+#define HOLDERS_THREADS 16 /* volumes that are queried at once */
 
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error)
 {
@@ -19,6 +22,67 @@ GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GEr
     if (state->backend->vol_holders && !POOL_CALL(state, vol_holders, name, error, name, holders))
         return NULL;
     return g_steal_pointer(&holders);
+}
+
+/* The volumes of a list, whose holders are queried one by one. */
+typedef struct {
+    CstPoolState *state;
+    const char *const *names;
+    CstTask *task;
+    GPtrArray **holders;
+} HoldersList;
+
+/* Implements the function of cst_threads_each(). A failure leaves the element NULL. */
+static void holders_list_query(guint i, gpointer data)
+{
+    const HoldersList *list = data;
+
+    if (cst_task_check(list->task, NULL))
+        list->holders[i] = cst_pool_state_vol_holders(list->state, list->names[i], NULL);
+}
+
+static guint holders_count(const GPtrArray *lists)
+{
+    guint64 count = 0;
+
+    for (guint i = 0; i < lists->len; i++)
+        count += lists->pdata[i] ? ((const GPtrArray *)lists->pdata[i])->len : 0;
+    return (guint)MIN(count, G_MAXUINT);
+}
+
+static void holders_list_free(gpointer holders)
+{
+    if (holders)
+        g_ptr_array_unref(holders);
+}
+
+GPtrArray *cst_pool_state_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                                       CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func(holders_list_free);
+    HoldersList list = {.state = state, .names = names, .task = task};
+
+    g_ptr_array_set_size(lists, (int)count);
+    list.holders = (GPtrArray **)lists->pdata;
+    if (state->backend->vols_holders) {
+        for (guint i = 0; i < count; i++)
+            list.holders[i] = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+        if (!POOL_CALL(state, vols_holders, NULL, error, names, count, task, list.holders))
+            return NULL;
+    } else {
+        /* The storage of these types answers over a network, or by a tool. */
+        cst_threads_each(holders_list_query, &list, count, HOLDERS_THREADS);
+        if (!cst_task_check(task, error))
+            return NULL;
+    }
+    if (holders_count(lists) > CST_HOLDERS_MAX) {
+        cst_fail(error, CST_ERROR_LIMIT,
+                 _("%u volumes have more than %u holders; list each volume by itself "
+                   "(vol-holders)"),
+                 count, CST_HOLDERS_MAX);
+        return NULL;
+    }
+    return g_steal_pointer(&lists);
 }
 
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error)

@@ -63,6 +63,25 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
     return g_steal_pointer(&list);
 }
 
+gboolean cst_pool_state_snapshot_volumes(CstPoolState *state, GHashTable **ret_names,
+                                         GError **error)
+{
+    const CstSnapshotBackend *ops = state->backend->snapshots;
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    gboolean listed;
+    CstCall call;
+
+    *ret_names = NULL;
+    if (!ops || !ops->volumes)
+        return TRUE;
+    call = pool_call_begin(state, "snapshots.volumes", NULL);
+    listed = cst_call_enter(&call, pool_liveness(state)) && ops->volumes(state, names, &call.why);
+    if (!cst_call_end(&call, listed, error))
+        return FALSE;
+    *ret_names = g_steal_pointer(&names);
+    return TRUE;
+}
+
 /* Checks in a dry run that snapshot @name exists (@wanted TRUE) or does not exist. */
 static gboolean snapshot_check_name(CstPoolState *state, const char *volume, const char *name,
                                     gboolean wanted, GError **error)

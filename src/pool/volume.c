@@ -139,6 +139,15 @@ gboolean cst_volume_header_is_lost(const CstVolume *volume)
            cst_image_name_is_plain(volume->extra->content);
 }
 
+char *cst_volume_backing(const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    return extra && extra->backing_path && extra->backing_trust != CST_TRUST_NONE
+               ? g_strdup(extra->backing_path)
+               : NULL;
+}
+
 const char *cst_volume_problem(const CstVolume *volume)
 {
     return volume->extra ? volume->extra->problem : NULL;

@@ -7,19 +7,17 @@
  * F_OFD_GETLK with a write lock tests whether another description holds a byte.
  *
  * The kernel does not report the process of such a lock. For the error message the process is
- * searched in /proc/PID/fdinfo, which shows other users' processes only to root. The result of the
- * search affects only the message.
+ * searched in /proc (base/file_users.h), which shows other users' processes only to root. The
+ * result of the search affects only the message.
  */
 #include <image/hold.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/file_users.h>
 #include <base/file_writers.h>
 #include <base/i18n.h>
 #include <base/process.h>
@@ -29,22 +27,17 @@ enum { READ, WRITE, WRITE_UNCHANGED, RESIZE };
 #define DOES    100
 #define FORBIDS 200
 
-typedef struct {
-    size_t count;
-    off_t at[6];
-} Bytes;
-
-static const Bytes claimed = {
+static const CstFileBytes claimed = {
     5, {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE, FORBIDS + RESIZE}};
 /* Bytes that conflict with our open mode if another process locks them. */
-static const Bytes refused = {
+static const CstFileBytes refused = {
     5, {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE, DOES + RESIZE}};
 /* Bytes that a process locks if it has the file open in any mode. */
-static const Bytes using = {
+static const CstFileBytes using = {
     6,
     {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + READ, DOES + WRITE, DOES + RESIZE}};
 /* Bytes that a process locks if it changes the file. */
-static const Bytes changing = {2, {DOES + WRITE, DOES + RESIZE}};
+static const CstFileBytes changing = {2, {DOES + WRITE, DOES + RESIZE}};
 
 static int lock_byte(CstBlob *blob, int command, short type, off_t byte, short *ret_type)
 {
@@ -65,142 +58,97 @@ static void let_go(CstBlob *blob)
 
 /* --- holders of locks ------------------------------------------------------------------------- */
 
-/* Matches a line of proc_pid_fdinfo(5):
- * "lock:\t1: OFDLCK  ADVISORY  READ -1 08:01:INODE FIRST LAST". */
-static gboolean is_lock_on(const char *line, const char *inode, const Bytes *bytes)
+/* Returns the bits of CstFileUser.locked for those of the bytes of "using" that are in @bytes. */
+static uint8_t lock_mask(const CstFileBytes *bytes)
 {
-    const char *at = strstr(line, "OFDLCK") ? strstr(line, inode) : NULL;
-    char *end;
-    gint64 first, last;
+    uint8_t mask = 0;
 
-    if (!at)
-        return FALSE;
-    first = g_ascii_strtoll(at + strlen(inode), &end, 10);
-    last = g_str_has_prefix(end, " EOF") ? G_MAXINT64 : g_ascii_strtoll(end, NULL, 10);
-    for (size_t i = 0; i < bytes->count; i++)
-        if (bytes->at[i] >= first && bytes->at[i] <= last)
-            return TRUE;
-    return FALSE;
+    for (guint i = 0; i < using.count; i++)
+        for (guint k = 0; k < bytes->count; k++)
+            if (using.at[i] == bytes->at[k])
+                mask |= (uint8_t)(1U << i);
+    return mask;
 }
 
-static gboolean has_lock(const char *path, const char *inode, const Bytes *bytes)
+CstFileUsers *cst_image_file_users_new(void)
 {
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL) || !strstr(text, inode))
-        return FALSE;
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++)
-        if (is_lock_on(*line, inode, bytes))
-            return TRUE;
-    return FALSE;
+    return cst_file_users_new(&using);
 }
 
-/* The file of the blob: its inode in the kernel's notation, and its identity. */
-typedef struct {
-    char *inode;
-    struct stat st;
-} File;
-
-static void file_clear(File *file)
+/* Searches for the processes that have the blob's file open. */
+static CstFileUsers *blob_users_search(CstBlob *blob)
 {
-    g_free(file->inode);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(File, file_clear)
+    CstFileUsers *users = cst_image_file_users_new();
 
-static gboolean file_of(CstBlob *blob, File *ret_file)
-{
-    int fd = cst_blob_file_fd(blob);
-
-    if (fd < 0 || fstat(fd, &ret_file->st) < 0)
-        return FALSE;
-    ret_file->inode = g_strdup_printf(":%ju ", (uintmax_t)ret_file->st.st_ino);
-    return TRUE;
-}
-
-/* Compares the file of a descriptor, because other file systems may have the same inode number. An
- * unreadable descriptor counts as a match. */
-static gboolean is_file(const char *pid, const char *descriptor, const File *file)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%s/fd/%s", pid, descriptor);
-    struct stat st;
-
-    return stat(path, &st) < 0 || (st.st_dev == file->st.st_dev && st.st_ino == file->st.st_ino);
-}
-
-static gboolean process_holds(const char *pid, const File *file, const Bytes *bytes)
-{
-    g_autofree char *dir_name = g_strdup_printf("/proc/%s/fdinfo", pid);
-    GDir *dir = g_dir_open(dir_name, 0, NULL);
-    gboolean found = FALSE;
-    const char *name;
-
-    while (dir && !found && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(dir_name, name, NULL);
-
-        found = has_lock(path, file->inode, bytes) && is_file(pid, name, file);
-    }
-    if (dir)
-        g_dir_close(dir);
-    return found;
-}
-
-/* Returns the other processes that lock one of @bytes, at most @max. */
-static GArray *holders(CstBlob *blob, const Bytes *bytes, guint max)
-{
-    g_autofree char *self = g_strdup_printf("%d", getpid());
-    GArray *users = g_array_new(FALSE, FALSE, sizeof(CstImageUser));
-    GDir *dir = g_dir_open("/proc", 0, NULL);
-    g_auto(File) file = {0};
-    const char *name;
-
-    if (dir && file_of(blob, &file))
-        while (users->len < max && (name = g_dir_read_name(dir)))
-            if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 &&
-                process_holds(name, &file, bytes)) {
-                const CstImageUser user = {g_ascii_strtoll(name, NULL, 10),
-                                           process_holds(name, &file, &changing)};
-
-                g_array_append_val(users, user);
-            }
-    if (dir)
-        g_dir_close(dir);
+    cst_file_users_want(users, cst_blob_file_fd(blob));
+    /* Beyond the limit, the users that were found are sufficient. */
+    cst_file_users_search(users, NULL, NULL);
     return users;
 }
 
 /*
- * Returns the process that locks one of @bytes; 0 when it is unknown, because only root can read
- * the descriptors of other users, or because it is on another host.
+ * Returns another process that locks one of @bytes. Returns 0 when it is unknown, because only root
+ * can read the descriptors of other users, or because it is on another host. *ret_self (may be
+ * NULL): this process holds a lock.
  */
-static int64_t holder(CstBlob *blob, const Bytes *bytes)
+static int64_t lock_holder(CstBlob *blob, const CstFileBytes *bytes, gboolean *ret_self)
 {
-    g_autoptr(GArray) one = holders(blob, bytes, 1);
+    g_autoptr(CstFileUsers) users = blob_users_search(blob);
+    const GArray *found = cst_file_users_of(users, cst_blob_file_fd(blob));
+    int64_t holder = 0;
 
-    return one->len > 0 ? g_array_index(one, CstImageUser, 0).pid : 0;
+    for (guint i = 0; found && i < found->len; i++) {
+        const CstFileUser *user = &g_array_index(found, CstFileUser, i);
+
+        if (user->pid == getpid() && ret_self)
+            *ret_self |= user->locked != 0;
+        else if (user->pid != getpid() && !holder && (user->locked & lock_mask(bytes)))
+            holder = user->pid;
+    }
+    return holder;
 }
 
-GArray *cst_image_users(CstBlob *blob)
+GArray *cst_image_users(CstBlob *blob, const CstFileUsers *users, gboolean *ret_self)
 {
-    return holders(blob, &using, G_MAXUINT);
+    const GArray *found = cst_file_users_of(users, cst_blob_file_fd(blob));
+    GArray *others = g_array_new(FALSE, FALSE, sizeof(CstImageUser));
+
+    *ret_self = FALSE;
+    for (guint i = 0; found && i < found->len; i++) {
+        const CstFileUser *user = &g_array_index(found, CstFileUser, i);
+        const CstImageUser other = {user->pid, (user->locked & lock_mask(&changing)) != 0};
+
+        if (!user->locked)
+            continue;
+        if (user->pid == getpid())
+            *ret_self = TRUE;
+        else
+            g_array_append_val(others, other);
+    }
+    return others;
 }
 
 /* --- claiming --------------------------------------------------------------------------------- */
 
-/* Returns whether this process holds such a lock through another descriptor than the blob's, which
- * has no lock. */
-static gboolean is_ours(CstBlob *blob, const Bytes *bytes)
+/* Returns whether another open file description locks a byte that QEMU's locks use. */
+static gboolean is_any_byte_locked(CstBlob *blob)
 {
-    g_auto(File) file = {0};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = DOES, .l_len = 2 * (FORBIDS - DOES)};
 
-    return file_of(blob, &file) && process_holds("self", &file, bytes);
+    return cst_blob_lock(blob, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
-/* Returns whether another open file description locks one of @bytes. */
-static gboolean is_locked(CstBlob *blob, const Bytes *bytes)
+/*
+ * Returns whether another open file description locks one of @bytes. The first query covers all
+ * bytes, because most files have no lock.
+ */
+static gboolean is_locked(CstBlob *blob, const CstFileBytes *bytes)
 {
     short type;
 
+    if (!is_any_byte_locked(blob))
+        return FALSE;
     for (size_t i = 0; i < bytes->count; i++)
         if (lock_byte(blob, F_OFD_GETLK, F_WRLCK, bytes->at[i], &type) == 0 && type != F_UNLCK)
             return TRUE;
@@ -219,7 +167,7 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
             return TRUE; /* the file system has no locks */
     if (!is_locked(blob, &refused))
         return TRUE;
-    who = cst_process_describe(holder(blob, &refused));
+    who = cst_process_describe(lock_holder(blob, &refused, NULL));
     let_go(blob);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("'%s' is in use by %s; stop it before the image is changed"), blob->name,
@@ -228,12 +176,22 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
 
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
 {
+    gboolean self = FALSE;
+
     if (!is_locked(blob, &using))
         return FALSE;
-    *ret_pid = holder(blob, is_locked(blob, &changing) ? &changing : &using);
-    if (*ret_pid == 0 && is_ours(blob, &using))
+    *ret_pid = lock_holder(blob, is_locked(blob, &changing) ? &changing : &using, &self);
+    if (*ret_pid == 0 && self)
         *ret_pid = getpid();
     return TRUE;
+}
+
+gboolean cst_image_is_locked(CstBlob *blob, gboolean *ret_changing)
+{
+    gboolean locked = is_locked(blob, &using);
+
+    *ret_changing = locked && is_locked(blob, &changing);
+    return locked;
 }
 
 static gboolean is_written_without_lock(CstBlob *blob, char **ret_who)
@@ -252,7 +210,7 @@ gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
     if (!is_locked(blob, &changing))
         return is_written_without_lock(blob, ret_who);
     if (ret_who)
-        *ret_who = cst_process_describe(holder(blob, &changing));
+        *ret_who = cst_process_describe(lock_holder(blob, &changing, NULL));
     return TRUE;
 }
 

@@ -31,28 +31,56 @@ static void add_loop(const char *name, GPtrArray *holders)
     loop->reads_only = cst_loop_reads_only(name);
 }
 
-static void file_add_loops(const struct stat *file, GPtrArray *holders)
-{
-    g_auto(GStrv) names = cst_loops_upon(file);
+struct CstKernelUses {
+    GPtrArray *loops; /* of CstLoop * */
+    GArray *swaps;    /* of struct stat */
+};
 
-    for (char **name = names; *name; name++)
-        add_loop(*name, holders);
+/* For cst_is_swap(): adds each swap space to the array @data. */
+static gboolean swap_collect(const struct stat *st, gconstpointer data)
+{
+    g_array_append_val((GArray *)data, *st);
+    return FALSE;
 }
 
-static gboolean stat_is_file(const struct stat *st, gconstpointer file)
+CstKernelUses *cst_kernel_uses_read(void)
 {
-    const struct stat *asked = file;
+    CstKernelUses *uses = g_new0(CstKernelUses, 1);
 
-    return st->st_dev == asked->st_dev && st->st_ino == asked->st_ino;
+    uses->loops = cst_loops_read();
+    uses->swaps = g_array_new(FALSE, FALSE, sizeof(struct stat));
+    cst_is_swap(swap_collect, uses->swaps);
+    return uses;
 }
 
-void cst_file_holders(int fd, GPtrArray *holders)
+void cst_kernel_uses_free(CstKernelUses *uses)
+{
+    if (!uses)
+        return;
+    g_ptr_array_unref(uses->loops);
+    g_array_unref(uses->swaps);
+    g_free(uses);
+}
+
+void cst_file_holders(int fd, const CstKernelUses *uses, GPtrArray *holders)
 {
     struct stat st;
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if ((uses->loops->len == 0 && uses->swaps->len == 0) || fstat(fd, &st) < 0 ||
+        !S_ISREG(st.st_mode))
         return;
-    file_add_loops(&st, holders);
-    if (cst_is_swap(stat_is_file, &st))
-        cst_holders_add(holders, 0, "%s", _("swap space"));
+    for (guint i = 0; i < uses->loops->len; i++) {
+        const CstLoop *loop = g_ptr_array_index(uses->loops, i);
+
+        if (cst_loop_is_upon(loop, &st))
+            add_loop(loop->name, holders);
+    }
+    for (guint i = 0; i < uses->swaps->len; i++) {
+        const struct stat *swap = &g_array_index(uses->swaps, struct stat, i);
+
+        if (swap->st_dev == st.st_dev && swap->st_ino == st.st_ino) {
+            cst_holders_add(holders, 0, "%s", _("swap space"));
+            return;
+        }
+    }
 }

@@ -100,12 +100,16 @@ static void device_find_mounts(Search *search)
 static void device_find_loops(Search *search)
 {
     const struct stat device = {.st_mode = S_IFBLK, .st_rdev = search->device};
-    g_auto(GStrv) names = cst_loops_upon(&device);
+    g_autoptr(GPtrArray) loops = cst_loops_read();
 
-    for (char **name = names; *name; name++) {
+    for (guint i = 0; i < loops->len; i++) {
+        const CstLoop *loop = g_ptr_array_index(loops, i);
+
+        if (!cst_loop_is_upon(loop, &device))
+            continue;
         search->named++;
-        cst_holders_add(search->holders, 0, _("loop device /dev/%s"), *name)->reads_only =
-            cst_loop_reads_only(*name);
+        cst_holders_add(search->holders, 0, _("loop device /dev/%s"), loop->name)->reads_only =
+            cst_loop_reads_only(loop->name);
     }
 }
 

@@ -35,31 +35,32 @@ gboolean cst_loop_reads_only(const char *name)
     return cst_sysfs_number(dir, "ro", &read_only) && read_only;
 }
 
-/* Compares by the name of the backing file if the device has no node to query (in a container). */
-static gboolean loop_backs_by_name(const char *name, const struct stat *below)
+/* Stats the backing file by its name if the device has no node to query (in a container). */
+static gboolean loop_stat_by_name(const char *name, struct stat *ret_below)
 {
     g_autofree char *dir = g_build_filename("/sys/block", name, NULL);
     g_autofree char *path = cst_sysfs_read(dir, "loop/backing_file");
-    struct stat st;
 
-    return path && cst_node_stat(path, &st) && loop_stat_is_same(&st, below);
+    return path && cst_node_stat(path, ret_below);
 }
 
 /*
- * Returns whether loop device @name is on the file or device of @below. LOOP_GET_STATUS64 reports
- * device and inode of a file, and the number of a block device (0 for a file).
+ * Identifies the file or device that loop device @name is on. LOOP_GET_STATUS64 reports device and
+ * inode of a file, and the number of a block device (0 for a file).
  */
-static gboolean is_upon(const char *name, const struct stat *below)
+static gboolean loop_stat_below(const char *name, struct stat *ret_below)
 {
     g_autofree char *node = g_strconcat("/dev/", name, NULL);
     g_auto(CstFd) fd = cst_node_open(node, O_RDONLY);
     struct loop_info64 info;
 
     if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-        return loop_backs_by_name(name, below);
-    if (S_ISBLK(below->st_mode))
-        return info.lo_rdevice == below->st_rdev;
-    return info.lo_device == below->st_dev && info.lo_inode == below->st_ino;
+        return loop_stat_by_name(name, ret_below);
+    *ret_below = (struct stat){.st_mode = info.lo_rdevice ? S_IFBLK : S_IFREG,
+                               .st_dev = info.lo_device,
+                               .st_ino = info.lo_inode,
+                               .st_rdev = info.lo_rdevice};
+    return TRUE;
 }
 
 /*
@@ -78,20 +79,36 @@ static const char *loop_of(const char *line)
     return strchr(name + 5, 'p') ? NULL : name + 1;
 }
 
-GStrv cst_loops_upon(const struct stat *below)
+static void loop_free(gpointer data)
 {
-    g_autoptr(GStrvBuilder) found = g_strv_builder_new();
+    CstLoop *loop = data;
+
+    g_free(loop->name);
+    g_free(loop);
+}
+
+GPtrArray *cst_loops_read(void)
+{
+    GPtrArray *loops = g_ptr_array_new_with_free_func(loop_free);
     g_autofree char *table = cst_kernel_read("/proc/partitions");
     g_auto(GStrv) lines = NULL;
 
     if (!table || !strstr(table, " loop"))
-        return g_strv_builder_end(found);
+        return loops;
     lines = g_strsplit(table, "\n", -1);
     for (char **line = lines; *line; line++) {
         const char *name = loop_of(*line);
+        CstLoop loop = {0};
 
-        if (name && is_upon(name, below))
-            g_strv_builder_add(found, name);
+        if (!name || !loop_stat_below(name, &loop.below))
+            continue;
+        loop.name = g_strdup(name);
+        g_ptr_array_add(loops, g_memdup2(&loop, sizeof(loop)));
     }
-    return g_strv_builder_end(found);
+    return loops;
+}
+
+gboolean cst_loop_is_upon(const CstLoop *loop, const struct stat *below)
+{
+    return loop_stat_is_same(&loop->below, below);
 }

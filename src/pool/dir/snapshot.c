@@ -130,6 +130,27 @@ static gboolean dir_snapshot_list(CstPoolState *state, const char *volume, GPtrA
     return TRUE;
 }
 
+static gboolean dir_snapshot_volumes(CstPoolState *state, GHashTable *names, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
+    const struct dirent *entry;
+    DIR *dir;
+
+    if (!cst_dir_target_open(state, &target, error) ||
+        !cst_handle_open_own(&target, CST_SNAPSHOT_DIR, FALSE, &all, error))
+        return FALSE;
+    if (all.fd < 0)
+        return TRUE;
+    dir = cst_handle_list(&all);
+    if (!dir)
+        return cst_fail_errno(error, errno, _("cannot read dir '%s'"), all.path);
+    while ((entry = readdir(dir)))
+        g_hash_table_add(names, g_strdup(entry->d_name));
+    closedir(dir);
+    return TRUE;
+}
+
 /* --- copying ---------------------------------------------------------------------------------- */
 
 /* Maps all errors that mean "this file system cannot share extents" to UNSUPPORTED. */
@@ -383,6 +404,7 @@ const CstSnapshotBackend cst_dir_snapshots = {
     .of_drafts = TRUE,
     .can_make = dir_snapshot_can_make,
     .list = dir_snapshot_list,
+    .volumes = dir_snapshot_volumes,
     .create = dir_snapshot_create,
     .revert = dir_snapshot_revert,
     .remove = dir_snapshot_remove,

@@ -32,6 +32,9 @@
 #include "trust.h"
 #include "trust_sweep.h"
 
+/* Maximal age of sizes in a list with details. Older sizes are scanned again. */
+#define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
+
 /* Interval at which a wait checks that the storage still answers. */
 #define LOOK_US (100 * G_TIME_SPAN_MILLISECOND)
 
@@ -352,6 +355,19 @@ gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
         return FALSE;
     rescan_stale(pool, state, stale);
     return TRUE;
+}
+
+gboolean pool_rescan_aged(CstPool *pool, CstPoolState *state, GError **error)
+{
+    gboolean fresh;
+
+    if (!pool_scan_if_new(pool, state, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    fresh = pool->inaccessible || pool->service->like_libvirt ||
+            g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
+    g_mutex_unlock(&pool->lock);
+    return fresh || pool_rescan(pool, state, NULL, error);
 }
 
 /* --- single volumes --------------------------------------------------------------------------- */

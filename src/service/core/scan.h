@@ -17,6 +17,12 @@ gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError *
 /** Scans the pool if its volumes are not known yet. Else rescans the stale names. */
 gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error);
 /**
+ * Scans the pool if its last scan is older than a second, because no watch reports files that grow
+ * while a guest writes. With like_libvirt, the last refresh determines the sizes. A pool without
+ * its storage is left to the monitor.
+ */
+gboolean pool_rescan_aged(CstPool *pool, CstPoolState *state, GError **error);
+/**
  * Updates the pool's capacity, allocation and available space from the backend. Warns about space
  * that fills up (space.h).
  */

@@ -85,27 +85,6 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
                     volume->name, who);
 }
 
-GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
-{
-    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
-    g_autoptr(GPtrArray) found = volume ? cst_pool_state_vol_holders(state, name, error) : NULL;
-    GPtrArray *holders;
-
-    if (!found)
-        return NULL;
-    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
-    for (guint i = 0; i < found->len; i++) {
-        const CstHolder *from = g_ptr_array_index(found, i);
-        CstVolHolder *to = g_new0(CstVolHolder, 1);
-
-        to->what = g_strdup(from->what);
-        to->reads_only = from->reads_only;
-        g_ptr_array_add(holders, to);
-    }
-    return holders;
-}
-
 /* Formats one line for each row, indented by its level. */
 static char *tree_of(const GPtrArray *rows)
 {

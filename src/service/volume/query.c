@@ -19,9 +19,6 @@
 #include "core/table.h"
 #include "dependency/problem.h"
 
-/* Maximal age of sizes in a list with details. Older sizes are scanned again. */
-#define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
-
 /*
  * Returns whether the backend can only estimate the allocation, which it records in the volume's
  * options.
@@ -84,24 +81,6 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
     return TRUE;
 }
 
-/*
- * Rescans before the first page of a list with sizes, because no watch reports files that grow
- * while a guest writes. With like_libvirt, the last refresh determines the sizes. A pool without
- * its storage is left to the monitor.
- */
-static gboolean listing_rescan_pool(CstPool *pool, CstPoolState *state, GError **error)
-{
-    gboolean fresh;
-
-    if (!pool_scan_if_new(pool, state, error))
-        return FALSE;
-    g_mutex_lock(&pool->lock);
-    fresh = pool->inaccessible || pool->service->like_libvirt ||
-            g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
-    g_mutex_unlock(&pool->lock);
-    return fresh || pool_rescan(pool, state, NULL, error);
-}
-
 /* Returns the index of the first volume with a name after @after, which need not exist. */
 static guint first_after(GPtrArray *sorted, const char *after)
 {
@@ -134,7 +113,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!state)
         return NULL;
-    if (!(listing.details && !after ? listing_rescan_pool(pool, state, error)
+    if (!(listing.details && !after ? pool_rescan_aged(pool, state, error)
                                     : pool_scan_if_new(pool, state, error)))
         return NULL;
     sorted = pool_table_sorted(pool);

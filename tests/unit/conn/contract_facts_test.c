@@ -80,8 +80,8 @@ static void lock_as_qemu(const char *path)
         _exit(1);
 }
 
-/* Another process that has the volume open, until let_go(). */
-static pid_t hold(const Side *side, const char *name)
+/* Starts another process that runs @act on the volume, and has it open until let_go(). */
+static pid_t hold_by(const Side *side, const char *name, void (*act)(const char *path))
 {
     g_autofree char *path = g_build_filename(side->root, "images", name, NULL);
     int ready[2];
@@ -91,7 +91,7 @@ static pid_t hold(const Side *side, const char *name)
     assert_int_equal(pipe(ready), 0);
     pid = fork();
     if (pid == 0) {
-        lock_as_qemu(path);
+        act(path);
         if (write(ready[1], "", 1) == 1)
             pause();
         _exit(1);
@@ -100,6 +100,22 @@ static pid_t hold(const Side *side, const char *name)
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return pid;
+}
+
+static pid_t hold(const Side *side, const char *name)
+{
+    return hold_by(side, name, lock_as_qemu);
+}
+
+static void open_for_writing(const char *path)
+{
+    if (open(path, O_RDWR | O_CLOEXEC) < 0)
+        _exit(1);
+}
+
+static pid_t write_without_lock(const Side *side, const char *name)
+{
+    return hold_by(side, name, open_for_writing);
 }
 
 static void let_go(pid_t pid)
@@ -139,6 +155,48 @@ static void note_more(Side *side, const CstPoolRef *pool, unsigned wants)
     }
 }
 
+static guint holder_texts_length(const GPtrArray *holders)
+{
+    guint length = 0;
+
+    for (guint i = 0; holders && i < holders->len; i++)
+        length += (guint)strlen(((const CstVolHolder *)holders->pdata[i])->what);
+    return length;
+}
+
+/* The list answers as the calls for each volume do. One name is of no volume. */
+static void assert_list_equals_single_calls(Side *side, const CstPoolRef *pool)
+{
+    const unsigned all = CST_VOL_MORE_BACKING | CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS;
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(side->conn, pool, FALSE, &side->error);
+    CstVolRow missing = {.name = (char *)"missing", .key = (char *)"missing"};
+    g_autoptr(GPtrArray) asked = g_ptr_array_new(), more = NULL;
+
+    assert_non_null(rows);
+    for (guint i = 0; i < rows->len; i++)
+        g_ptr_array_add(asked, rows->pdata[i]);
+    g_ptr_array_insert(asked, 3, &missing);
+    more = cst_conn_vol_list_more(side->conn, pool, asked, all, &side->error);
+    assert_non_null(more);
+    assert_int_equal(more->len, asked->len);
+    for (guint i = 0; i < asked->len; i++) {
+        const CstVolRow *row = asked->pdata[i];
+        const CstVolRef vol = {pool->name, row->name, row->key};
+        const CstVolMore *one = more->pdata[i];
+        g_autoptr(GPtrArray) holders = cst_conn_vol_holders(side->conn, &vol, NULL);
+        g_autoptr(GPtrArray) snapshots = cst_conn_snapshot_list(side->conn, &vol, NULL);
+        g_autofree char *xml = cst_conn_vol_xml(side->conn, &vol, 0, NULL);
+        g_autoptr(CstVolDef) def = xml ? cst_vol_def_parse(xml, CST_POOL_DIR, 0, NULL) : NULL;
+
+        assert_int_equal(one->holders != NULL, holders != NULL);
+        assert_int_equal(holders ? one->holders->len : 0, holders ? holders->len : 0);
+        assert_int_equal(holder_texts_length(one->holders), holder_texts_length(holders));
+        assert_int_equal(one->snapshots, snapshots ? (int)snapshots->len : -1);
+        assert_int_equal(g_strcmp0(one->backing, def && def->backing ? def->backing->path : NULL),
+                         0);
+    }
+}
+
 /* More volumes than one batch holds. The facts of one volume are unknown. */
 static void play_more(Side *side)
 {
@@ -151,7 +209,7 @@ static void play_more(Side *side)
         side->root);
     g_autoptr(CstVolRef) top = cst_conn_vol_create(side->conn, pool, xml, 0, NULL, &side->error);
     g_autoptr(CstVolRef) gone = make_volume(side, pool, "c-gone", "qcow2");
-    pid_t holder = hold(side, "a-base");
+    pid_t holder = hold(side, "a-base"), writer;
 
     assert_non_null(top);
     for (int i = 0; i < 260; i++) {
@@ -164,7 +222,11 @@ static void play_more(Side *side)
     assert_true(cst_conn_snapshot_create(side->conn, base, "one", 0, NULL, NULL));
     holder = hold(side, "a-base");
     put(side, "images/c-gone", "QFI\xfb and no more of it");
+    assert_true(cst_conn_pool_refresh(side->conn, pool, 0, NULL));
     note_more(side, pool, CST_VOL_MORE_BACKING | CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS);
+    writer = write_without_lock(side, "v007");
+    assert_list_equals_single_calls(side, pool);
+    let_go(writer);
     let_go(holder);
 }
 

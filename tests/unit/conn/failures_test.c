@@ -290,11 +290,83 @@ static void list_whose_connection_fails_before_the_replies_fails(void **state)
     g_autoptr(GError) error = NULL;
 
     transport.call = xml_call;
-    knows = KNOWS_ALL;
+    knows = KNOWS_LIBVIRTS;
     conn = cst_conn_new(&transport, NULL, NULL, FALSE);
     g_ptr_array_add(rows, &row);
     assert_null(cst_conn_vol_list_more(conn, &pool, rows, CST_VOL_MORE_BACKING, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
+/* A server that answers pages with @page_rows rows, and fails for one procedure. */
+static int failing_procedure;
+static guint page_rows;
+
+static gboolean page_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
+                          CstTask *task, GError **error)
+{
+    if (procedure->number == failing_procedure)
+        return refuse(error);
+    if (procedure->number == WIRE_CISTERN_VOL_HOLDERS_PAGE) {
+        wire_vol_holders_page_ret *page = ret;
+
+        page->rows.rows_val = calloc(page_rows, sizeof(*page->rows.rows_val));
+        page->rows.rows_len = page_rows;
+    } else {
+        wire_vol_properties_page_ret *page = ret;
+
+        page->rows.rows_val = calloc(page_rows, sizeof(*page->rows.rows_val));
+        page->rows.rows_len = page_rows;
+    }
+    return TRUE;
+}
+
+/* Lists two volumes. Returns the code of the error; 0: success. */
+static int list_more_code(unsigned wants)
+{
+    CstVolRow row = {.name = name, .key = name};
+    g_autoptr(GPtrArray) rows = g_ptr_array_new(), more = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_ptr_array_add(rows, &row);
+    g_ptr_array_add(rows, &row);
+    more = cst_conn_vol_list_more(conn, &pool, rows, wants, &error);
+    assert_int_equal(more == NULL, error != NULL);
+    return error ? error->code : 0;
+}
+
+static void failed_page_fails_the_list_with_its_reason(void **state)
+{
+    const unsigned all = CST_VOL_MORE_BACKING | CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS;
+    CstTransport transport = bad_transport;
+
+    transport.call = page_call;
+    knows = KNOWS_ALL;
+    conn = cst_conn_new(&transport, NULL, NULL, FALSE);
+    page_rows = 2;
+    failing_procedure = 0;
+    assert_int_equal(list_more_code(all), 0);
+    failing_procedure = WIRE_CISTERN_VOL_HOLDERS_PAGE;
+    assert_int_equal(list_more_code(all), CST_ERROR_BUSY);
+    assert_int_equal(list_more_code(CST_VOL_MORE_BACKING), 0);
+    failing_procedure = WIRE_CISTERN_VOL_PROPERTIES_PAGE;
+    assert_int_equal(list_more_code(CST_VOL_MORE_SNAPSHOTS), CST_ERROR_BUSY);
+    assert_int_equal(list_more_code(CST_VOL_MORE_HOLDERS), 0);
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
+static void page_with_another_number_of_rows_is_refused(void **state)
+{
+    CstTransport transport = bad_transport;
+
+    transport.call = page_call;
+    knows = KNOWS_ALL;
+    conn = cst_conn_new(&transport, NULL, NULL, FALSE);
+    failing_procedure = 0;
+    for (page_rows = 1; page_rows <= 3; page_rows += 2) {
+        assert_int_equal(list_more_code(CST_VOL_MORE_BACKING), CST_ERROR_RPC);
+        assert_int_equal(list_more_code(CST_VOL_MORE_HOLDERS), CST_ERROR_RPC);
+    }
     g_clear_pointer(&conn, cst_conn_free);
 }
 
@@ -305,6 +377,8 @@ int main(void)
         cmocka_unit_test(of_an_older_server),
         cmocka_unit_test(failure_reaches_the_caller_if_the_features_are_unknown),
         cmocka_unit_test(list_whose_connection_fails_before_the_replies_fails),
+        cmocka_unit_test(failed_page_fails_the_list_with_its_reason),
+        cmocka_unit_test(page_with_another_number_of_rows_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,9 +361,10 @@ static void process_of_udev_is_a_short_lived_holder(void **state)
 static void assert_file_holders(int fd, const char *expected)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autoptr(CstKernelUses) uses = cst_kernel_uses_read();
     g_autofree char *text = NULL;
 
-    cst_file_holders(fd, holders);
+    cst_file_holders(fd, uses, holders);
     text = told(holders);
     assert_string_equal(text, expected);
 }

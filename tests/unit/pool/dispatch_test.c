@@ -183,6 +183,18 @@ static gboolean call_watch_open(GError **error)
         return expression;                      \
     }
 
+static const char *const two_names[] = {"v", "w"};
+
+/* Returns TRUE if the names of volumes with snapshots are listed, or need not be. */
+static gboolean drop_names(GError **error)
+{
+    GHashTable *listed;
+    gboolean done = cst_pool_state_snapshot_volumes(pool, &listed, error);
+
+    g_clear_pointer(&listed, g_hash_table_unref);
+    return done;
+}
+
 CALL(rescan_bus, cst_pool_state_rescan_bus(pool, NULL, error))
 CALL(scan, cst_pool_state_scan(pool, NULL, NULL, error))
 CALL(build, cst_pool_state_build(pool, 0, error))
@@ -200,11 +212,13 @@ CALL(vol_check_wipe, cst_pool_state_vol_check_wipe(pool, "v", error))
 CALL(vol_open, drop_blob(cst_pool_state_vol_open(pool, "v", FALSE, error)))
 CALL(vol_resize, cst_pool_state_vol_resize(pool, "v", 1, NULL, error))
 CALL(vol_holders, drop(cst_pool_state_vol_holders(pool, "v", error)))
+CALL(vols_holders, drop(cst_pool_state_vols_holders(pool, two_names, 2, NULL, error)))
 CALL(vol_children, drop(cst_pool_state_vol_children(pool, "v", error)))
 CALL(vol_flatten, cst_pool_state_vol_flatten(pool, "v", NULL, error))
 CALL(thin, drop(cst_pool_state_thin(pool, error)))
 CALL(space_usage, drop(cst_pool_state_space_usage(pool, error)))
 CALL(snapshots_list, drop(cst_pool_state_snapshots(pool, "v", error)))
+CALL(snapshots_volumes, drop_names(error))
 CALL(snapshots_create, cst_pool_state_snapshot_create(pool, "v", "s", NULL, NULL, error))
 CALL(snapshots_revert, cst_pool_state_snapshot_revert(pool, "v", "s", NULL, NULL, error))
 CALL(snapshots_remove, cst_pool_state_snapshot_remove(pool, "v", "s", NULL, error))
@@ -240,11 +254,13 @@ static const OddCall calls[] = {
     {"vol_resize", call_vol_resize, "v"},
     {"vol_reserve_clone", call_reserve_clone, "v"},
     {"vol_holders", call_vol_holders, "v"},
+    {"vols_holders", call_vols_holders, NULL},
     {"vol_children", call_vol_children, "v"},
     {"vol_flatten", call_vol_flatten, "v"},
     {"thin", call_thin, NULL},
     {"space_usage", call_space_usage, NULL},
     {"snapshots.list", call_snapshots_list, "v"},
+    {"snapshots.volumes", call_snapshots_volumes, NULL},
     {"snapshots.create", call_snapshots_create, "v"},
     {"snapshots.revert", call_snapshots_revert, "v"},
     {"snapshots.remove", call_snapshots_remove, "v"},
@@ -436,12 +452,14 @@ static const struct {
     {call_vol_resize, SLOT(vol_resize), "does not support changing of volume capacity",
      CST_ERROR_DRY_RUN, FALSE},
     {call_vol_holders, SLOT(vol_holders), NULL, CALLED, FALSE},
+    {call_vols_holders, SLOT(vols_holders), NULL, CALLED, FALSE},
     {call_vol_children, SLOT(vol_children), NULL, CALLED, FALSE},
     {call_vol_flatten, SLOT(vol_flatten), "has no volumes that share content", CST_ERROR_DRY_RUN,
      FALSE},
     {call_thin, SLOT(thin), NULL, CALLED, FALSE},
     {call_space_usage, SLOT(space_usage), NULL, CALLED, FALSE},
     {call_snapshots_list, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_volumes, SLOT(snapshots), NULL, CALLED, FALSE},
     {call_snapshots_create, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
     {call_snapshots_revert, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
     {call_snapshots_remove, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
@@ -508,6 +526,68 @@ static void pool_without_declarations_reports_it(void **unused)
     odd_backend.vol_declare = NULL;
 }
 
+/* --- holders of many volumes ------------------------------------------------------------------ */
+
+static guint many; /* holders of each volume */
+
+static gboolean hold_many(CstPoolState *state, const char *const *names, guint count, CstTask *task,
+                          GPtrArray *const *holders, GError **error)
+{
+    for (guint i = 0; i < count; i++)
+        for (guint k = 0; k < many; k++)
+            cst_holders_add(holders[i], k + 1, "%s", names[i]);
+    return TRUE;
+}
+
+static void list_with_too_many_holders_is_refused(void **unused)
+{
+    gpointer real = (gpointer)odd_backend.vols_holders;
+    g_autoptr(GPtrArray) lists = NULL, none = NULL;
+    g_autoptr(GError) error = NULL;
+
+    odd_backend.vols_holders = hold_many;
+    many = CST_HOLDERS_MAX / 2;
+    lists = cst_pool_state_vols_holders(pool, two_names, 2, NULL, &error);
+    assert_non_null(lists);
+    assert_int_equal(((GPtrArray *)lists->pdata[1])->len, many);
+    many++;
+    none = cst_pool_state_vols_holders(pool, two_names, 2, NULL, &error);
+    assert_null(none);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT));
+    odd_backend.vols_holders = real;
+}
+
+static gboolean hold_first(CstPoolState *state, const char *name, GPtrArray *holders,
+                           GError **error)
+{
+    if (strcmp(name, two_names[0]) != 0)
+        return cst_fail(error, CST_ERROR_BUSY, "no answer");
+    cst_holders_add(holders, 1, "one");
+    return TRUE;
+}
+
+static void holders_of_a_volume_that_fails_are_unknown(void **unused)
+{
+    gpointer real = (gpointer)odd_backend.vols_holders, one = (gpointer)odd_backend.vol_holders;
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GPtrArray) lists = NULL, none = NULL;
+    g_autoptr(GError) error = NULL;
+
+    odd_backend.vols_holders = NULL;
+    odd_backend.vol_holders = hold_first;
+    lists = cst_pool_state_vols_holders(pool, two_names, 2, task, &error);
+    assert_non_null(lists);
+    assert_int_equal(lists->len, 2);
+    assert_int_equal(((GPtrArray *)lists->pdata[0])->len, 1);
+    assert_null(lists->pdata[1]);
+    cst_task_cancel(task);
+    none = cst_pool_state_vols_holders(pool, two_names, 2, task, &error);
+    assert_null(none);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+    odd_backend.vols_holders = real;
+    odd_backend.vol_holders = one;
+}
+
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
 #define HANGS "the storage of pool 'p' has not answered for "
@@ -568,6 +648,8 @@ int main(void)
         TEST(missing_callback_is_reported_or_not_needed),
         TEST(dry_run_calls_no_changing_callback),
         TEST(pool_without_declarations_reports_it),
+        TEST(list_with_too_many_holders_is_refused),
+        TEST(holders_of_a_volume_that_fails_are_unknown),
         HANGING(no_callback_is_called_while_the_storage_hangs),
         TEST(calls_are_logged_when_debug_is_on),
     };

@@ -158,6 +158,17 @@ static gboolean fake_list_of_volume(CstPoolState *state, const char *name, GPtrA
     return odd_act(error);
 }
 
+static gboolean fake_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                                  CstTask *task, GPtrArray *const *holders, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_snapshot_volumes(CstPoolState *state, GHashTable *names, GError **error)
+{
+    return odd_act(error);
+}
+
 static gboolean fake_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
     return odd_act(error);
@@ -216,6 +227,7 @@ static gboolean fake_touch(const CstPoolDef *def, GError **error)
 
 static const CstSnapshotBackend snapshots = {
     .list = fake_list_of_volume,
+    .volumes = fake_snapshot_volumes,
     .create = fake_snapshot_create,
     .revert = fake_snapshot_revert,
     .remove = fake_snapshot_task,
@@ -257,6 +269,7 @@ CstBackend odd_backend = {
     .vol_resize = fake_resize,
     .vol_reserve_clone = fake_reserve_clone,
     .vol_holders = fake_list_of_volume,
+    .vols_holders = fake_vols_holders,
     .vol_children = fake_list_of_volume,
     .vol_flatten = fake_flatten,
     .thin = fake_list,

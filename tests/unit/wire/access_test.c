@@ -175,6 +175,8 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_BITMAP, "cisternVolBitmap"},
     {WIRE_CISTERN_POOL_THIN, NULL},
     {WIRE_CISTERN_POOL_ROOM, NULL},
+    {WIRE_CISTERN_VOL_HOLDERS_PAGE, "cisternVolHoldersPage"},
+    {WIRE_CISTERN_VOL_PROPERTIES_PAGE, NULL},
     {WIRE_CISTERN_CALL_DETACH, "cisternCallDetach"},
     {WIRE_CISTERN_VOL_DECLARE, "cisternVolDeclare"},
     {WIRE_CISTERN_VOL_PROBLEMS, NULL},

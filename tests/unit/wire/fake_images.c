@@ -119,6 +119,19 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
     return holders;
 }
 
+GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
+                                 CstTask *task, GError **error)
+{
+    GPtrArray *lists;
+
+    if (!fake_works(error))
+        return NULL;
+    lists = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+    for (guint i = 0; i < count; i++)
+        g_ptr_array_add(lists, cst_vol_holders(pool, names[i], NULL));
+    return lists;
+}
+
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error)
 {

@@ -6,6 +6,18 @@
 
 /* Every volume has one snapshot, "s", and every pool one thin pool, "tp". */
 
+GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint count,
+                                 unsigned wants, CstTask *task, GError **error)
+{
+    GArray *all;
+
+    if (!fake_works(error))
+        return NULL;
+    all = g_array_new(FALSE, TRUE, sizeof(CstVolProperties));
+    g_array_set_size(all, count);
+    return all;
+}
+
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
     GPtrArray *snapshots;

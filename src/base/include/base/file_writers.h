@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/file_users.h>
+
 /** Programs of this host that can write to a regular file, with or without locks. */
 
 /** A process that has the file open, or mapped, for writing. */
@@ -27,6 +29,18 @@ typedef struct {
  * it opens the file with O_NONBLOCK, it may fail with EWOULDBLOCK; see cst_open_again().
  */
 GArray *cst_file_writers(int fd);
+
+/**
+ * Like cst_file_writers(), but finds the processes in @users (base/file_users.h), which was
+ * searched with the file wanted. NULL: searches /proc.
+ */
+GArray *cst_file_writers_among(int fd, const CstFileUsers *users);
+
+/**
+ * Returns whether cst_file_writers() is empty without a search of /proc. FALSE means that only a
+ * search can answer.
+ */
+gboolean cst_file_has_no_writer(int fd);
 
 /**
  * Describes for a message a program of this host that can write to the file of @fd. For a file this

@@ -12,3 +12,10 @@
  * pieces of shared work until all are done. The threads log with the caller's context.
  */
 void cst_threads_run(GThreadFunc func, gpointer data, unsigned count);
+
+/**
+ * Calls @func(i, @data) once for each i below @items, on at most @count threads including the
+ * calling one, and returns when all calls have returned.
+ */
+void cst_threads_each(void (*func)(guint i, gpointer data), gpointer data, guint items,
+                      unsigned count);

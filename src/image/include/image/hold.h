@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/file_users.h>
 #include <base/file_writers.h>
 #include <blob/blob.h>
 
@@ -43,10 +44,20 @@ typedef struct {
 } CstImageUser;
 
 /**
- * Returns the other processes whose locks show that they have the file open, as an array of
- * CstImageUser. The caller frees the array. Unknown processes (cst_image_is_open()) are left out.
+ * Returns whether another open file description holds one of QEMU's locks, without a search for its
+ * process. *ret_changing: a lock shows that the file is open for writing.
  */
-GArray *cst_image_users(CstBlob *blob);
+gboolean cst_image_is_locked(CstBlob *blob, gboolean *ret_changing);
+
+/** Returns an index of users (base/file_users.h) that includes QEMU's locks. */
+CstFileUsers *cst_image_file_users_new(void);
+
+/**
+ * Returns the other processes whose locks show that they have the blob's file open, as an array of
+ * CstImageUser. The caller frees the array. @users: an index of cst_image_file_users_new() that was
+ * searched with the file wanted. *ret_self: this process holds such a lock.
+ */
+GArray *cst_image_users(CstBlob *blob, const CstFileUsers *users, gboolean *ret_self);
 
 /**
  * Fails with BUSY when another process has the file open for writing and holds no lock of QEMU; the

@@ -161,6 +161,8 @@ CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, 
 char *cst_holders_describe(const GPtrArray *holders);
 /** Whether @holders is not empty and each holder is passing. */
 gboolean cst_holders_pass(const GPtrArray *holders);
+/** Maximal number of holders in a list for many volumes. */
+#define CST_HOLDERS_MAX 65536u
 /** Maximum wait for passing holders before the work on a volume is refused, in µs. */
 #define CST_HOLDERS_PASS_US (20 * G_TIME_SPAN_SECOND)
 /**
@@ -211,6 +213,11 @@ typedef struct {
     gboolean (*can_make)(CstPoolState *state, gboolean *ret_can, GError **error);
     /** Appends CstSnapshot to @snapshots, oldest first. The dispatcher sets kept_by. */
     gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
+    /**
+     * Adds the names of all volumes that may have snapshots to the set @names, at the cost of
+     * listing one volume. NULL: not supported.
+     */
+    gboolean (*volumes)(CstPoolState *state, GHashTable *names, GError **error);
     /** Creates the snapshot atomically. The snapshot is durable on return. */
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
@@ -531,6 +538,13 @@ struct CstBackend {
     /** Appends a CstHolder for each user that has the volume open, without this process. */
     gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
                             GError **error);
+    /**
+     * Like vol_holders for @count volumes: appends the holders of @names[i] to @holders[i]. May
+     * stop when it has appended more than CST_HOLDERS_MAX. NULL: the dispatcher calls vol_holders
+     * for each volume.
+     */
+    gboolean (*vols_holders)(CstPoolState *state, const char *const *names, guint count,
+                             CstTask *task, GPtrArray *const *holders, GError **error);
     /**
      * Appends the path, in the form of vol_path, of each volume that shares content with this
      * volume and would be lost with it, also in other places of the technology (another Ceph pool).

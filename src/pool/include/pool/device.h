@@ -86,16 +86,33 @@ gboolean cst_device_refuse_written(const char *path, const char *volume, uint64_
  */
 void cst_device_uses(const char *name, GPtrArray *holders);
 
-/** Returns the names ("loop3") of the loop devices on the file, or block device, @below. */
-GStrv cst_loops_upon(const struct stat *below);
+/** A loop device that is attached. */
+typedef struct {
+    char *name;        /**< "loop3" */
+    struct stat below; /**< identity of the file or block device that it is on; no other members */
+} CstLoop;
+
+/** Returns the attached loop devices, as CstLoop *. The array owns them. */
+GPtrArray *cst_loops_read(void);
+/** Whether @loop is on the file, or block device, of @below. */
+gboolean cst_loop_is_upon(const CstLoop *loop, const struct stat *below);
 /** Whether the loop device called @name is read-only. */
 gboolean cst_loop_reads_only(const char *name);
+
+/** The loop devices and swap spaces of this host, read once for many files. */
+typedef struct CstKernelUses CstKernelUses;
+
+/** Reads the kernel's tables. */
+CstKernelUses *cst_kernel_uses_read(void);
+/** NULL is accepted. */
+void cst_kernel_uses_free(CstKernelUses *uses);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstKernelUses, cst_kernel_uses_free)
 
 /**
  * Appends a CstHolder for each loop device on the open regular file @fd, with its users, and for
  * swap space in the file. Does not append a holder if @fd is not a regular file.
  */
-void cst_file_holders(int fd, GPtrArray *holders);
+void cst_file_holders(int fd, const CstKernelUses *uses, GPtrArray *holders);
 
 /**
  * Identifies the content of a block device with libblkid: the name of a file system, RAID or

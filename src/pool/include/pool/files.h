@@ -146,6 +146,8 @@ gboolean cst_dir_vol_take(CstPoolState *state, CstPoolState *from, const char *n
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
+gboolean cst_dir_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                              CstTask *task, GPtrArray *const *holders, GError **error);
 extern const CstSnapshotBackend cst_dir_snapshots;
 
 gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
@@ -170,5 +172,6 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
     .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,                         \
     .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_take = cst_dir_vol_take, \
     .vol_open = cst_dir_vol_open, .vol_holders = cst_dir_vol_holders,                             \
-    .snapshots = &cst_dir_snapshots, .watch_open = cst_dir_watch_open,                            \
-    .watch_close = cst_dir_watch_close, .watch_read = cst_dir_watch_read
+    .vols_holders = cst_dir_vols_holders, .snapshots = &cst_dir_snapshots,                        \
+    .watch_open = cst_dir_watch_open, .watch_close = cst_dir_watch_close,                         \
+    .watch_read = cst_dir_watch_read

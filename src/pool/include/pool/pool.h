@@ -187,6 +187,13 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
 
 /** Lists the holders of the volume, as CstHolder; empty if the backend cannot report them. */
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
+/**
+ * Lists the holders of @count volumes. Returns one array of CstHolder for each of @names; an
+ * element is NULL if the backend failed for that volume. Fails with LIMIT if there are more than
+ * CST_HOLDERS_MAX holders, and with CANCELLED by @task (may be NULL).
+ */
+GPtrArray *cst_pool_state_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                                       CstTask *task, GError **error);
 /** Lists the paths (char *) of the volume's dependents; empty if the type has no dependents. */
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);
 /** Whether vol_delete itself checks for dependents of the volume (CstBackend.delete_refuses). */
@@ -214,6 +221,12 @@ gboolean cst_pool_state_has_snapshots(CstPoolState *state);
 gboolean cst_pool_state_snapshots_of_drafts(CstPoolState *state, gboolean *ret_can, GError **error);
 /** Lists the volume's snapshots, as CstSnapshot, oldest first. */
 GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GError **error);
+/**
+ * CstSnapshotBackend.volumes: returns the set of the names of volumes that may have snapshots.
+ * *ret_names is NULL if the backend cannot list them.
+ */
+gboolean cst_pool_state_snapshot_volumes(CstPoolState *state, GHashTable **ret_names,
+                                         GError **error);
 /** Whether snapshots of several volumes can be created atomically (create_many). */
 gboolean cst_pool_state_can_snapshot_many(CstPoolState *state);
 /** CstSnapshotBackend.create_many. */

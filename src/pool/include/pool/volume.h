@@ -45,6 +45,7 @@ typedef struct {
     char *compat;         /**< qcow2: "1.1"; NULL: not applicable */
     char *problem;        /**< why the volume cannot be used; NULL: it can */
     uint64_t cluster_size;
+    uint32_t snapshots;    /**< number of snapshots in the image's header */
     uint8_t backing_trust; /**< CstTrust */
     uint8_t data_trust;    /**< of data_file, and of the extents of an image of several files */
     gboolean lazy_refcounts;
@@ -107,6 +108,12 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration);
  * Whether both are names of one format, including aliases ("vhd", "vpc"). FALSE for unknown names.
  */
 gboolean cst_volume_same_format(const char *a, const char *b);
+
+/**
+ * Returns the path of the base as the volume's document shows it. Returns NULL if there is no base,
+ * or if its reference is not declared. The caller frees it.
+ */
+char *cst_volume_backing(const CstVolume *volume);
 
 /** Returns why the volume cannot be used, borrowed; NULL if it can. */
 const char *cst_volume_problem(const CstVolume *volume);

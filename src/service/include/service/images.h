@@ -88,6 +88,14 @@ gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *
  * Returns the processes that have the volume open, as CstVolHolder *. This process is not included.
  */
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
+/**
+ * cst_vol_holders() of @count volumes in one call. Returns one array of CstVolHolder * for each of
+ * @names; an element is NULL if the holders are unknown, because the volume does not exist or its
+ * storage failed. Errors: LIMIT if the volumes have more than 65536 holders; CANCELLED by @task
+ * (may be NULL); failures of the pool as a whole.
+ */
+GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
+                                 CstTask *task, GError **error);
 
 /**
  * Returns the whole dependency tree as CstChainRow *: the base images of the volume, the volume,

@@ -20,6 +20,28 @@
  */
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
 
+/** Properties of cst_pool_vols_properties(), as bits. */
+typedef enum {
+    CST_VOL_PROPERTY_BACKING = 1 << 0,
+    CST_VOL_PROPERTY_SNAPSHOTS = 1 << 1,
+    CST_VOL_PROPERTIES_RESCAN =
+        1 << 2 /**< scan the pool first if its last scan is older than 1 s */
+} CstVolPropertyFlags;
+
+typedef struct {
+    char *backing; /**< path of the base, as the volume's XML has it; NULL: no base, or unknown */
+    int64_t snapshots; /**< number of snapshots; -1: unknown or not supported */
+} CstVolProperties;
+
+/**
+ * Returns properties of @count volumes of @pool, as one CstVolProperties for each of @names. The
+ * array frees its elements. @wants: CstVolPropertyFlags. An unknown property of a volume is not a
+ * failure. A volume may have changed since the last scan of the pool. Errors: CANCELLED by @task
+ * (may be NULL); failures of the pool as a whole.
+ */
+GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint count,
+                                 unsigned wants, CstTask *task, GError **error);
+
 /**
  * Reports the parts of the guest-visible content that may differ between the snapshots @since and
  * @until (NULL: the current content). The implementation of the snapshots reports them without

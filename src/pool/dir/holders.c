@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Holders of files, found in three ways. Locks show QEMU and processes of this program. Loop
+ * devices and swap show uses by the kernel. The search for writers shows all other programs that
+ * can change the file. Readers without a lock are unknown.
+ *
+ * A page of volumes takes two passes over its files. The first pass asks the kernel whether a file
+ * has a lock or a writer, which most files have not. Then /proc is searched once for the users of
+ * the remaining files. The second pass lists the holders of these files. A single volume is a page
+ * of one.
+ */
+#include "dir.h"
+
+#include <fcntl.h>
+
+#include <base/error.h>
+#include <base/file_writers.h>
+#include <base/i18n.h>
+#include <base/process.h>
+#include <base/test_point.h>
+#include <image/hold.h>
+#include <pool/device.h>
+
+typedef struct {
+    const CstDirHandle *target;
+    CstKernelUses *uses;
+    CstFileUsers *users;
+} HoldersPage;
+
+static void holders_page_clear(HoldersPage *page)
+{
+    g_clear_pointer(&page->uses, cst_kernel_uses_free);
+    g_clear_pointer(&page->users, cst_file_users_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HoldersPage, holders_page_clear)
+
+/* Returns NULL for a volume that cannot be opened, or is no file: its holders cannot be found. */
+static CstBlob *holders_page_open(const HoldersPage *page, const char *name)
+{
+    int fd = cst_dir_name_is_volume(name) ? cst_entry_open(page->target, name, O_RDONLY, NULL) : -1;
+
+    return fd < 0 ? NULL : cst_blob_file_new(fd, name, FALSE, NULL);
+}
+
+static void add_lock_holder(int64_t pid, gboolean writes, GPtrArray *holders)
+{
+    g_autofree char *who = cst_process_describe(pid);
+
+    cst_holders_add(holders, pid, "%s", who)->reads_only = !writes;
+}
+
+/*
+ * Adds the processes that lock the image. Several machines may read one volume. The core already
+ * knows the uses of this process. Another host holds a lock if no process here does.
+ */
+static void add_lock_holders(const HoldersPage *page, CstBlob *blob, GPtrArray *holders)
+{
+    g_autoptr(GArray) users = NULL, writers = NULL;
+    gboolean self, changing;
+
+    if (!cst_image_is_locked(blob, &changing))
+        return;
+    users = cst_image_users(blob, page->users, &self);
+    for (guint i = 0; i < users->len; i++) {
+        const CstImageUser *user = &g_array_index(users, CstImageUser, i);
+
+        add_lock_holder(user->pid, user->writes, holders);
+    }
+    if (users->len > 0 || self)
+        return;
+    writers = cst_file_writers_among(cst_blob_file_fd(blob), page->users);
+    add_lock_holder(0, changing || writers->len > 0, holders);
+}
+
+static gboolean has_holder(const GPtrArray *holders, int64_t pid)
+{
+    for (guint i = 0; i < holders->len; i++)
+        if (((const CstHolder *)g_ptr_array_index(holders, i))->pid == pid)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean has_writer(const GPtrArray *holders)
+{
+    for (guint i = 0; i < holders->len; i++)
+        if (!((const CstHolder *)g_ptr_array_index(holders, i))->reads_only)
+            return TRUE;
+    return FALSE;
+}
+
+/*
+ * Adds the processes that can write to the file and hold no lock of QEMU. The kernel's count
+ * includes loop devices and unknown processes, so an unnamed writer is listed only if no other
+ * writer is.
+ */
+static void add_writers_without_lock(const HoldersPage *page, int fd, GPtrArray *holders)
+{
+    g_autoptr(GArray) writers = cst_file_writers_among(fd, page->users);
+
+    for (guint i = 0; i < writers->len; i++) {
+        const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
+        g_autofree char *who = cst_process_describe(writer->pid);
+
+        if (writer->pid ? has_holder(holders, writer->pid) : has_writer(holders))
+            continue;
+        cst_holders_add(holders, writer->pid, _("%s, which writes without a lock"), who)->passing =
+            writer->ending;
+    }
+}
+
+/*
+ * First pass. Returns TRUE if the second pass must list the holders, with the file added to the
+ * files that the search is for. Otherwise only the kernel can hold the file.
+ */
+static gboolean holders_page_ask(HoldersPage *page, const char *name, GPtrArray *holders)
+{
+    g_autoptr(CstBlob) blob = holders_page_open(page, name);
+    int fd = blob ? cst_blob_file_fd(blob) : -1;
+    gboolean changing;
+
+    if (!blob)
+        return FALSE;
+    if (cst_image_is_locked(blob, &changing) || !cst_file_has_no_writer(fd)) {
+        cst_file_users_want(page->users, fd);
+        return TRUE;
+    }
+    cst_file_holders(fd, page->uses, holders);
+    return FALSE;
+}
+
+/* Second pass. */
+static void holders_page_add(const HoldersPage *page, const char *name, GPtrArray *holders)
+{
+    g_autoptr(CstBlob) blob = holders_page_open(page, name);
+
+    if (!blob)
+        return;
+    add_lock_holders(page, blob, holders);
+    cst_file_holders(cst_blob_file_fd(blob), page->uses, holders);
+    add_writers_without_lock(page, cst_blob_file_fd(blob), holders);
+}
+
+static gboolean holders_page_fill(HoldersPage *page, const char *const *names, guint count,
+                                  CstTask *task, GPtrArray *const *holders, GError **error)
+{
+    g_autoptr(GArray) busy = g_array_new(FALSE, FALSE, sizeof(guint));
+    guint found = 0;
+
+    for (guint i = 0; i < count; i++) {
+        if (!cst_task_check(task, error))
+            return FALSE;
+        if (holders_page_ask(page, names[i], holders[i]))
+            g_array_append_val(busy, i);
+    }
+    CST_TEST_POINT("dir.holders.asked");
+    if (!cst_file_users_search(page->users, task, error))
+        return FALSE;
+    for (guint i = 0; i < busy->len && found <= CST_HOLDERS_MAX; i++) {
+        guint volume = g_array_index(busy, guint, i);
+
+        if (!cst_task_check(task, error))
+            return FALSE;
+        holders_page_add(page, names[volume], holders[volume]);
+        found += holders[volume]->len;
+    }
+    return TRUE;
+}
+
+gboolean cst_dir_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                              CstTask *task, GPtrArray *const *holders, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_auto(HoldersPage) page = {.target = &target};
+
+    if (!cst_dir_target_open(state, &target, error))
+        return FALSE;
+    page.uses = cst_kernel_uses_read();
+    page.users = cst_image_file_users_new();
+    return holders_page_fill(&page, names, count, task, holders, error);
+}
+
+/* A volume whose directory cannot be opened has no holders that could be found. */
+gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error)
+{
+    cst_dir_vols_holders(state, &name, 1, NULL, &holders, NULL);
+    return TRUE;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Properties of many volumes in one call: the base and the number of snapshots. The answer comes
+ * from the pool's table. A volume is queried by itself only if it may have snapshots. So the cost
+ * of other volumes is a lookup in a table.
+ */
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/threads.h>
+#include <service/snapshots.h>
+
+#include "core/pool.h"
+#include "core/scan.h"
+#include "provider.h"
+#include "volume/clone.h"
+
+#define SNAPSHOT_THREADS 16 /* volumes whose snapshots are listed at once */
+
+typedef struct {
+    CstPool *pool;
+    CstPoolState *state;
+    const char *const *names;
+    GHashTable *with_snapshots; /* names of volumes of which the pool keeps some; NULL: unknown */
+    CstTask *task;
+    CstVolProperties *properties;
+    GArray *unknown; /* guint: places of the volumes whose snapshots must be listed */
+} Query;
+
+static void vol_properties_clear(gpointer data)
+{
+    g_free(((CstVolProperties *)data)->backing);
+}
+
+/*
+ * Returns the number of snapshots: 0 if the table shows that there are none, -1 if the volume
+ * cannot have snapshots, and -2 if they must be listed. A header that records snapshots is no
+ * evidence that their table can be read.
+ */
+static int64_t known_snapshots(const Query *query, const CstVolume *volume)
+{
+    gboolean in_image = volume_keeps_snapshots(volume);
+    gboolean in_pool =
+        cst_pool_state_has_snapshots(query->state) && (in_image || volume->type != CST_VOL_DIR);
+
+    if (!in_image && !in_pool)
+        return -1;
+    if (in_pool &&
+        (!query->with_snapshots || g_hash_table_contains(query->with_snapshots, volume->name)))
+        return -2;
+    if (!in_image)
+        return 0;
+    return cst_pool_state_holds_images(query->state) && !cst_volume_problem(volume) &&
+                   (!volume->extra || volume->extra->snapshots == 0)
+               ? 0
+               : -2;
+}
+
+static void query_volume(Query *query, guint i, unsigned wants)
+{
+    g_autoptr(CstVolume) volume = pool_volume(query->pool, query->state, query->names[i], NULL);
+    CstVolProperties *properties = &query->properties[i];
+
+    properties->snapshots = -1;
+    if (!volume)
+        return;
+    if (wants & CST_VOL_PROPERTY_BACKING)
+        properties->backing = cst_volume_backing(volume);
+    if (!(wants & CST_VOL_PROPERTY_SNAPSHOTS))
+        return;
+    properties->snapshots = known_snapshots(query, volume);
+    if (properties->snapshots == -2)
+        g_array_append_val(query->unknown, i);
+}
+
+/* Implements the function of cst_threads_each(). */
+static void query_snapshots(guint i, gpointer data)
+{
+    const Query *query = data;
+    guint place = g_array_index(query->unknown, guint, i);
+    g_autoptr(GPtrArray) snapshots =
+        cst_task_check(query->task, NULL)
+            ? cst_vol_snapshots(query->pool, query->names[place], query->task, NULL)
+            : NULL;
+
+    query->properties[place].snapshots = snapshots ? (int64_t)snapshots->len : -1;
+}
+
+GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint count,
+                                 unsigned wants, CstTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GArray) all = g_array_new(FALSE, TRUE, sizeof(CstVolProperties));
+    g_autoptr(GArray) unknown = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_autoptr(GHashTable) with_snapshots = NULL;
+    Query query = {.pool = pool, .state = state, .names = names, .task = task, .unknown = unknown};
+
+    if (!state || !(wants & CST_VOL_PROPERTIES_RESCAN ? pool_rescan_aged(pool, state, error)
+                                                      : pool_scan_if_new(pool, state, error)))
+        return NULL;
+    g_array_set_clear_func(all, vol_properties_clear);
+    g_array_set_size(all, count);
+    query.properties = (CstVolProperties *)all->data;
+    /* After a failure, the snapshots of each volume are listed, and fail by themselves. */
+    if (wants & CST_VOL_PROPERTY_SNAPSHOTS)
+        cst_pool_state_snapshot_volumes(state, &with_snapshots, NULL);
+    query.with_snapshots = with_snapshots;
+    for (guint i = 0; i < count; i++) {
+        if (!cst_task_check(task, error))
+            return NULL;
+        query_volume(&query, i, wants);
+    }
+    cst_threads_each(query_snapshots, &query, unknown->len, SNAPSHOT_THREADS);
+    return cst_task_check(task, error) ? g_steal_pointer(&all) : NULL;
+}
