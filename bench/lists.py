@@ -32,6 +32,7 @@ class Rows:
     def __init__(self, bench):
         self.bench = bench
         self.seconds = {}
+        self.trashed = bench.COUNT // 10
 
     def register(self):
         row, count = self.bench.row, self.bench.COUNT
@@ -41,6 +42,9 @@ class Rows:
         row("vol-list --columns all, growth with the volumes", "exp", None)(
             lambda _: (None, self.exponent(self.all_columns(count),
                                            self.all_columns(10 * count), 10)))
+
+        row(f"pool-info of a pool with {self.trashed} volumes in the trash, processor", "s", None)(
+            lambda _: (None, self.trash_totals()))
 
     @staticmethod
     def exponent(small, large, factor):
@@ -71,3 +75,20 @@ class Rows:
                                         for _ in range(3))
             pool.destroy()
         return self.seconds[volumes]
+
+    def trash_totals(self):
+        """The second call: the first one examines each volume."""
+        place, name = self.bench.OURS, "trashed"
+        directory, own = os.path.join(place.dir, name), [space.CISTERN, "-c", place.peer.uri]
+        source, command = space.path("trashed.qcow2"), self.bench.command
+        command("qemu-img", "create", "-q", "-f", "qcow2", source, "10G")
+        fill_sparse(directory, source, self.trashed)
+        command(*own, "pool-define-as", name, "dir", "--target", directory, "--trash", "7")
+        command(*own, "pool-start", name)
+        for first in range(0, self.trashed, 500):
+            volumes = [f"v{number:06}.qcow2"
+                       for number in range(first, min(first + 500, self.trashed))]
+            further = [word for volume in volumes[1:] for word in ("--further", volume)]
+            command(*own, "vol-delete", "--pool", name, "--yes", volumes[0], *further)
+        command(*own, "pool-info", name)
+        return min(self.spent("pool-info", name) for _ in range(3))

@@ -34,6 +34,19 @@ static gboolean api_trash_list(CstApiCall *call, const void *args, void *data, G
     return TRUE;
 }
 
+static gboolean api_trash_totals(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    CstTrashTotals totals = {0};
+
+    if (!pool || !cst_pool_trash_totals(pool, call->task, &totals, error))
+        return FALSE;
+    *(wire_trash_totals_ret *)data =
+        (wire_trash_totals_ret){totals.volumes, totals.has_size, totals.allocation};
+    return TRUE;
+}
+
 static gboolean api_trash_restore(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_trash_restore_args *args = data;
@@ -66,6 +79,8 @@ static gboolean api_trash_empty(CstApiCall *call, const void *data, void *ret, G
 const CstProcedure cst_api_trash_procedures[] = {
     CST_OWN_PROCEDURE(TRASH_LIST, LONG, READ, "cisternTrashList", pool_args, trash_ret,
                       api_trash_list),
+    CST_OWN_PROCEDURE(TRASH_TOTALS, LONG, READ, "cisternTrashTotals", pool_args, trash_totals_ret,
+                      api_trash_totals),
     CST_OWN_PROCEDURE(TRASH_RESTORE, LONG, WRITE, "cisternTrashRestore", trash_restore_args,
                       vol_args, api_trash_restore),
     CST_OWN_PROCEDURE(TRASH_EMPTY, LONG, WRITE, "cisternTrashEmpty", trash_empty_args,

@@ -40,6 +40,18 @@ GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **e
     return rows;
 }
 
+gboolean cst_conn_trash_totals(CstConn *conn, const CstPoolRef *pool, CstTrashTotals *ret_totals,
+                               GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_trash_totals_ret ret = {0};
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_TRASH_TOTALS, &args, &ret, NULL, error))
+        return FALSE;
+    *ret_totals = (CstTrashTotals){ret.volumes, ret.has_size != 0, ret.allocation};
+    return TRUE;
+}
+
 CstVolRef *cst_conn_trash_restore(CstConn *conn, const CstPoolRef *pool, const char *which,
                                   const char *new_name, CstTask *task, GError **error)
 {

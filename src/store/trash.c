@@ -6,6 +6,7 @@
 #include <store/trash.h>
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
@@ -156,4 +157,29 @@ GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **e
     }
     g_ptr_array_sort(list, compare_trashed);
     return g_steal_pointer(&list);
+}
+
+GPtrArray *cst_trash_names(const CstPaths *paths, const CstUuid *pool, GError **error)
+{
+    g_autofree char *dir = trash_record_dir(paths, pool);
+
+    return volume_files_list(dir, error);
+}
+
+/* File systems record times with a resolution of 1 s at most, FAT excepted. */
+#define SETTLED_US (2 * G_TIME_SPAN_SECOND)
+
+char *cst_trash_stamp(const CstPaths *paths, const CstUuid *pool, gboolean *ret_settled)
+{
+    g_autofree char *dir = trash_record_dir(paths, pool);
+    struct stat st;
+    int64_t age_us;
+
+    *ret_settled = TRUE;
+    if (stat(dir, &st) < 0)
+        return g_strdup("none");
+    age_us = g_get_real_time() - (int64_t)st.st_mtim.tv_sec * G_USEC_PER_SEC;
+    *ret_settled = age_us > SETTLED_US;
+    return g_strdup_printf("%ju %ju %jd.%09ld", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
+                           (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }

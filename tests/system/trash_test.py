@@ -5,6 +5,7 @@ what it was, also from an interrupted daemon, and goes by itself when its days a
 import glob
 import json
 import os
+import signal
 import subprocess
 
 from harness import peers, space
@@ -80,6 +81,29 @@ class Trash(WithDaemon):
         status, out, _err = self.cistern("pool-info", "k", "--json")
         self.assertEqual(0, status)
         self.assertEqual([{"allocation": taken, "volumes": 1}], json.loads(out)["pool"]["trash"])
+
+    def totals(self):
+        trash = json.loads(self.ok("pool-info", "k", "--json"))["pool"].get("trash")
+        rows = self.listed("--pool", "k")
+        self.assertEqual([sum(row["allocation"] for row in rows), len(rows)],
+                         [trash[0]["allocation"], trash[0]["volumes"]] if trash else [0, 0])
+        return len(rows)
+
+    def test_totals_are_right_after_a_kill_and_after_an_embedded_command(self):
+        for name in ("v", "w", "x"):
+            self.make(name, form="raw")
+            self.ok("vol-delete", name, "--pool", "k")
+        self.assertEqual(3, self.totals())
+        self.peer.restart(signal.SIGKILL)
+        self.assertEqual(3, self.totals())
+        self.peer.stop()
+        status, out, err = peers.run([space.CISTERN, "--root", self.peer.root, "--embedded",
+                                      "trash-empty", "--pool", "k", "--vol", "w", "--yes"])
+        self.assertEqual(0, status, out + err)
+        self.peer.start()
+        self.assertEqual(2, self.totals())
+        self.ok("trash-empty", "--pool", "k", "--yes")
+        self.assertEqual(0, self.totals())
 
     def test_definitions_show_the_setting(self):
         document = self.virsh("pool-dumpxml", "k")[1]

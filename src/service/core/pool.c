@@ -11,6 +11,7 @@
 #include <base/test_point.h>
 
 #include "service.h"
+#include "trash_table.h"
 
 void pool_draft_free(VolumeDraft *draft)
 {
@@ -59,6 +60,7 @@ void cst_pool_unref(CstPool *pool)
         return;
     volume_table_free(pool->volumes);
     volume_table_free(pool->moving);
+    trash_totals_unref(pool->trash_totals);
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);

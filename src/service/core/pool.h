@@ -17,6 +17,9 @@ typedef struct {
     ino_t inode;
 } CstStorageId;
 
+/** The totals of a pool's trash (trash_table.h). */
+typedef struct TrashTotals TrashTotals;
+
 /**
  * A pool of the service. The lock guards every field below it and is never held during storage
  * I/O. Three kinds of use:
@@ -66,7 +69,8 @@ struct CstPool {
     GHashTable *touched;   /* names changed during the running scan; NULL without a scan */
     GPtrArray *name_scans; /* of NameScan * (owned by the scanning threads): scans of one name */
     gint64 scanned_at;     /* monotonic */
-    gint64 swept_at;       /* monotonic: last sweep of its declarations; of the scanning thread */
+    TrashTotals *trash_totals; /* NULL: not counted */
+    gint64 swept_at; /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */
     GPtrArray *orphans; /* of VolumeHolder *: streams that read deleted files */

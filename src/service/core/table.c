@@ -15,6 +15,7 @@
 #include <base/test_point.h>
 
 #include "pool.h"
+#include "trash_totals.h"
 
 void pool_table_unsort(CstPool *pool)
 {
@@ -60,6 +61,7 @@ void pool_table_clear(CstPool *pool)
 {
     VolumeTable *old;
 
+    trash_totals_forget(pool);
     g_mutex_lock(&pool->lock);
     old = pool->volumes;
     pool->volumes = volume_table_new();

@@ -34,6 +34,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/table.h"
+#include "core/trash_totals.h"
 
 /* --- start ------------------------------------------------------------------------------------ */
 
@@ -507,6 +508,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
         g_propagate_error(error, why);
         return FALSE;
     }
+    trash_totals_forget(pool);
     pool->service->hooks->refreshed(pool, state);
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return TRUE;

@@ -30,6 +30,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/trash_totals.h"
 #include "declare.h"
 #include "dependency/guard.h"
 #include "remove.h"
@@ -307,7 +308,11 @@ static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolea
     trust_forget(&claim, volume);
     *ret_gone = TRUE;
     *ret_bytes = volume->allocation;
-    return cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error);
+    if (cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error))
+        return TRUE;
+    /* The record remains without a volume. */
+    trash_totals_forget(pool);
+    return FALSE;
 }
 
 /* Every further volume would wait for the same unreachable storage. */

@@ -272,6 +272,13 @@ GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **e
     return g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
 }
 
+gboolean cst_conn_trash_totals(CstConn *conn, const CstPoolRef *pool, CstTrashTotals *ret_totals,
+                               GError **error)
+{
+    *ret_totals = (CstTrashTotals){0};
+    return TRUE;
+}
+
 CstVolRef *cst_conn_trash_restore(CstConn *conn, const CstPoolRef *pool, const char *which,
                                   const char *new_name, CstTask *task, GError **error)
 {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Another operation, or another program, acts between two steps of an operation. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -175,6 +178,129 @@ static void emptying_keeps_a_volume_restored_during_it(void **state)
     points_clear();
     assert_true(cst_pool_has_volume(p, "v", NULL));
     assert_int_equal(count_records(), 0);
+}
+
+static CstTrashTotals totals_of_trash(void)
+{
+    CstTrashTotals totals;
+
+    assert_true(cst_pool_trash_totals(p, NULL, &totals, NULL));
+    return totals;
+}
+
+static void assert_totals_equal_list(guint volumes)
+{
+    g_autoptr(GPtrArray) rows = cst_pool_trash_list(p, NULL);
+    const CstTrashTotals totals = totals_of_trash();
+    uint64_t allocation = 0;
+
+    for (guint i = 0; i < rows->len; i++)
+        allocation += ((const CstTrashRow *)rows->pdata[i])->allocation;
+    assert_true(totals.has_size);
+    assert_int_equal(rows->len, volumes);
+    assert_int_equal(totals.volumes, volumes);
+    assert_int_equal(totals.allocation, allocation);
+}
+
+/* Returns the hidden name of the oldest deleted volume. The caller frees it. */
+static char *oldest_hidden_name(void)
+{
+    g_autoptr(GPtrArray) rows = cst_pool_trash_list(p, NULL);
+
+    assert_true(rows->len > 0);
+    return g_strdup(((const CstTrashRow *)rows->pdata[0])->hidden);
+}
+
+static void delete_new(const char *name)
+{
+    fixture_create(p, name, "raw", "<allocation>65536</allocation>");
+    assert_true(cst_vol_delete(p, name, 0, NULL, NULL));
+}
+
+static void totals_of_the_trash_follow_each_change(void **state)
+{
+    g_autofree char *hidden = NULL, *path = NULL, *restored = NULL;
+
+    assert_totals_equal_list(0);
+    use_trash();
+    assert_totals_equal_list(1);
+    delete_new("w");
+    delete_new("x");
+    assert_totals_equal_list(3);
+    assert_true(cst_pool_trash_restore(p, "w", NULL, NULL, &restored, NULL));
+    assert_totals_equal_list(2);
+    /* Another program removes a volume with its record. */
+    hidden = oldest_hidden_name();
+    path = g_build_filename(fixture->images, "p", hidden, NULL);
+    assert_int_equal(unlink(path), 0);
+    assert_true(cst_trash_remove(fixture->paths, cst_pool_uuid(p), hidden, NULL));
+    assert_totals_equal_list(1);
+    assert_int_equal(empty(), 1);
+    assert_totals_equal_list(0);
+}
+
+/* A deletion, of another process too, writes the record before the volume has its hidden name. */
+static void record_counts_once_its_volume_exists(void **state)
+{
+    CstTrashed record = {.name = (char *)"late", .deleted = 1, .until = G_MAXINT64};
+    g_autofree char *hidden = NULL;
+
+    use_trash();
+    hidden = oldest_hidden_name();
+    hidden[strlen(hidden) - 1] = g_str_has_suffix(hidden, "0") ? '1' : '0';
+    record.hidden = hidden;
+    assert_true(cst_trash_set(fixture->paths, cst_pool_uuid(p), &record, NULL));
+    assert_totals_equal_list(1);
+    assert_totals_equal_list(1);
+    fixture_write(fixture, "p", hidden, "content");
+    assert_totals_equal_list(2);
+}
+
+/* The directory of the records counts as changed long ago. */
+static void records_age(void)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *dir = g_build_filename(fixture->paths->data_dir, "trash",
+                                            cst_uuid_format(cst_pool_uuid(p), uuid), NULL);
+    const struct timespec times[] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    assert_int_equal(utimensat(AT_FDCWD, dir, times, 0), 0);
+}
+
+static void totals_of_an_unchanged_trash_examine_no_volume(void **state)
+{
+    use_trash();
+    delete_new("w");
+    point_watch("trash.totals.listed");
+    point_watch("trash.totals.examine");
+    totals_of_trash();
+    assert_int_equal(point_passed("trash.totals.examine"), 2);
+    delete_new("x");
+    assert_int_equal(totals_of_trash().volumes, 3);
+    assert_int_equal(point_passed("trash.totals.examine"), 3);
+    records_age();
+    totals_of_trash();
+    assert_int_equal(point_passed("trash.totals.listed"), 3);
+    assert_int_equal(totals_of_trash().volumes, 3);
+    assert_int_equal(point_passed("trash.totals.listed"), 3);
+    assert_int_equal(point_passed("trash.totals.examine"), 3);
+    /* After a refresh, the volumes are examined again. */
+    assert_true(cst_pool_refresh(p, 0, NULL, NULL));
+    assert_int_equal(totals_of_trash().volumes, 3);
+    assert_int_equal(point_passed("trash.totals.examine"), 6);
+    points_clear();
+}
+
+static void totals_of_an_inactive_pool_have_no_size(void **state)
+{
+    CstTrashTotals totals;
+
+    use_trash();
+    assert_true(totals_of_trash().has_size);
+    assert_true(cst_pool_stop(p, NULL, NULL));
+    totals = totals_of_trash();
+    assert_false(totals.has_size);
+    assert_int_equal(totals.volumes, 1);
 }
 
 /* --- sets of snapshots ------------------------------------------------------------------------ */
@@ -455,6 +581,10 @@ int main(void)
         TEST(rename_does_not_replace_a_file_created_during_it),
         TEST(restore_of_a_volume_removed_during_it_fails),
         TEST(emptying_keeps_a_volume_restored_during_it),
+        TEST(totals_of_the_trash_follow_each_change),
+        TEST(record_counts_once_its_volume_exists),
+        TEST(totals_of_an_unchanged_trash_examine_no_volume),
+        TEST(totals_of_an_inactive_pool_have_no_size),
         TEST(a_set_holds_no_volume_while_it_waits_for_another),
         TEST(a_volume_is_restricted_before_the_first_byte),
         TEST(a_listing_has_a_new_volume_at_each_step),

@@ -177,6 +177,7 @@ static const Row own[] = {
     {WIRE_CISTERN_POOL_ROOM, NULL},
     {WIRE_CISTERN_VOL_HOLDERS_PAGE, "cisternVolHoldersPage"},
     {WIRE_CISTERN_VOL_PROPERTIES_PAGE, NULL},
+    {WIRE_CISTERN_TRASH_TOTALS, NULL},
     {WIRE_CISTERN_CALL_DETACH, "cisternCallDetach"},
     {WIRE_CISTERN_VOL_DECLARE, "cisternVolDeclare"},
     {WIRE_CISTERN_VOL_PROBLEMS, NULL},

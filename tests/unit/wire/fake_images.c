@@ -47,6 +47,12 @@ GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
     return fake_works(error) ? g_ptr_array_new() : NULL;
 }
 
+gboolean cst_pool_trash_totals(CstPool *pool, CstTask *task, CstTrashTotals *ret_totals,
+                               GError **error)
+{
+    return fake_works(error);
+}
+
 gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *new_name,
                                 CstTask *task, char **ret_name, GError **error)
 {

@@ -117,22 +117,14 @@ static const CliColumn trash_columns[] = {
 /* The space of deleted volumes is part of the pool's allocation. */
 static void attach_trash(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
-    g_autoptr(GPtrArray) rows = cst_conn_trash_list(ctl->conn, pool, NULL);
-    uint64_t allocation = 0;
-    gboolean known = TRUE;
+    CstTrashTotals totals;
     CliTable *trash;
 
-    if (!rows || rows->len == 0)
+    if (!cst_conn_trash_totals(ctl->conn, pool, &totals, NULL) || totals.volumes == 0)
         return;
-    for (guint i = 0; i < rows->len; i++) {
-        const CstTrashRow *row = g_ptr_array_index(rows, i);
-
-        known &= row->has_size;
-        allocation += row->allocation;
-    }
     trash = cli_table_new(trash_columns, G_N_ELEMENTS(trash_columns));
-    cli_table_add_known_size(trash, known, allocation);
-    cli_table_add_number(trash, rows->len);
+    cli_table_add_known_size(trash, totals.has_size, totals.allocation);
+    cli_table_add_number(trash, totals.volumes);
     cli_table_attach(table, "trash", trash);
 }
 

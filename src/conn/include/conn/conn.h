@@ -265,6 +265,12 @@ GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GErro
 /** Returns the deleted volumes in the pool's trash, CstTrashRow *, the oldest first. */
 GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **error);
 /**
+ * Returns the number of the deleted volumes in the pool's trash, and their allocation, at a cost
+ * that does not depend on their number.
+ */
+gboolean cst_conn_trash_totals(CstConn *conn, const CstPoolRef *pool, CstTrashTotals *ret_totals,
+                               GError **error);
+/**
  * Restores a deleted volume. @which is its id, or a name that only one deleted volume had.
  * @new_name NULL: its original name.
  */

@@ -52,6 +52,13 @@ typedef struct {
     uint64_t allocation;
 } CstTrashRow;
 
+/** All deleted volumes in the trash of a pool. */
+typedef struct {
+    guint volumes;
+    gboolean has_size;   /**< FALSE: the pool is not active */
+    uint64_t allocation; /**< bytes */
+} CstTrashTotals;
+
 /** NULL is accepted. */
 void cst_trash_row_free(CstTrashRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTrashRow, cst_trash_row_free)

@@ -13,6 +13,14 @@
 /** Returns CstTrashRow *, oldest first. Sizes are missing while the pool is not active. */
 GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error);
 /**
+ * Returns the number and the allocation of the volumes that cst_pool_trash_list() returns. After
+ * the first call, the cost depends on the changes since the last call only. The allocation of a
+ * volume is that of its first query, until the pool is refreshed or stopped. @task (may be NULL)
+ * cancels.
+ */
+gboolean cst_pool_trash_totals(CstPool *pool, CstTask *task, CstTrashTotals *ret_totals,
+                               GError **error);
+/**
  * Restores the deleted volume @which with its snapshots and declarations. @which: its id, or an
  * unambiguous name. @new_name: the name of the restored volume; NULL: its former name. The caller
  * frees *ret_name. Errors: NO_VOL; VOL_EXISTS when the name is in use; INVALID when several deleted

@@ -35,6 +35,14 @@ gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char
 /** Reads a record. *ret_trashed is NULL if the record does not exist. The caller frees it. */
 gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                         CstTrashed **ret_trashed, GError **error);
+/** Returns the hidden names of the records of the pool, sorted. The caller drops the reference. */
+GPtrArray *cst_trash_names(const CstPaths *paths, const CstUuid *pool, GError **error);
+/**
+ * Returns a text that differs after a record was added or removed, by any process. The caller frees
+ * it. *ret_settled: the last change is older than the resolution of the file system's clock, so
+ * each later change gives another text.
+ */
+char *cst_trash_stamp(const CstPaths *paths, const CstUuid *pool, gboolean *ret_settled);
 /**
  * Returns all records of the pool (CstTrashed *), the oldest first. A record that cannot be read is
  * logged and left out. The caller drops the reference.
