@@ -15,7 +15,7 @@ import layers
 
 # All but schemas and tools.
 MODULES = ("base", "model", "blob", "image", "import", "pool", "store", "service", "wire", "api",
-           "server", "conn", "daemon", "cli")
+           "server", "conn", "daemon", "cli", "libvirtd")
 
 
 def symbols(path):

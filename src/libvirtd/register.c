@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storageRegister(), the only exported function. libvirtd calls it after it has loaded the module.
+ * Any failure here, or of the loader, would keep libvirtd from starting. So each refusal returns 0:
+ * libvirtd then runs without storage, and a line of the log has the reason.
+ *
+ * virt-aa-helper and the daemons of users load the module as well. It registers no driver there,
+ * and makes no thread, no socket and no file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "pool.h"
+#include "stream.h"
+#include "symbols.h"
+#include "volume.h"
+
+#define NEWEST_TESTED \
+    9000000UL /* as virGetVersion(): major * 1,000,000 + minor * 1,000 + release */
+#define ANY_VERSION   "/etc/cistern/libvirt-any"
+#define LIBVIRTD_CONF "/etc/libvirt/libvirtd.conf"
+
+int storageRegister(void);
+
+static StorageDriver storage_driver = {.name = "cistern"};
+
+static int connection_open(virConnectPtr conn, void *auth, void *conf, unsigned flags)
+{
+    return 0; /* VIR_DRV_OPEN_SUCCESS */
+}
+
+static int connection_close(virConnectPtr conn)
+{
+    return 0;
+}
+
+static HypervisorDriver hypervisor_driver = {
+    .name = "storage", .connect_open = connection_open, .connect_close = connection_close};
+static const char *uri_schemes[] = {"storage", NULL};
+static ConnectDriver connect_driver = {.local_only = true,
+                                       .uri_schemes = uri_schemes,
+                                       .hypervisor = &hypervisor_driver,
+                                       .storage = &storage_driver};
+
+/* --- refusals -------------------------------------------------------------------------------- */
+
+/* Returns the configuration file of this libvirtd: the argument of -f, or the default. */
+static char *configuration_path(void)
+{
+    g_autofree char *words = NULL;
+    const char *path = LIBVIRTD_CONF;
+    gsize len = 0;
+
+    if (!g_file_get_contents("/proc/self/cmdline", &words, &len, NULL))
+        return g_strdup(path);
+    for (const char *word = words; word < words + len; word += strlen(word) + 1) {
+        const char *next = word + strlen(word) + 1;
+
+        if (g_str_has_prefix(word, "--config="))
+            path = word + strlen("--config=");
+        else if ((strcmp(word, "-f") == 0 || strcmp(word, "--config") == 0) && next < words + len)
+            path = next;
+        else if (g_str_has_prefix(word, "-f"))
+            path = word + strlen("-f");
+    }
+    return g_strdup(path);
+}
+
+/* Whether @text of libvirtd.conf sets access_drivers to a list that is not empty. */
+static gboolean sets_access_drivers(const char *text)
+{
+    g_autoptr(GRegex) setting =
+        g_regex_new("^\\s*access_drivers\\s*+=\\s*+(?!\\[\\s*\\])", G_REGEX_MULTILINE, 0, NULL);
+
+    return g_regex_match(setting, text, 0, NULL);
+}
+
+static gboolean has_access_drivers(void)
+{
+    g_autofree char *path = configuration_path();
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, &error)) {
+        if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+            return FALSE;
+        module_log("no storage driver: %s", error->message);
+        return TRUE;
+    }
+    if (!sets_access_drivers(text))
+        return FALSE;
+    module_log("no storage driver: '%s' sets access_drivers, whose checks this module does not "
+               "make; remove the setting",
+               path);
+    return TRUE;
+}
+
+static gboolean is_known_version(void)
+{
+    unsigned long version = 0;
+
+    if (virGetVersion(&version, NULL, NULL) < 0) {
+        module_log("no storage driver: cannot get the version of libvirt");
+        return FALSE;
+    }
+    if (version <= NEWEST_TESTED || access(ANY_VERSION, F_OK) == 0)
+        return TRUE;
+    module_log("no storage driver: libvirt %lu.%lu.%lu is newer than the newest tested version, "
+               "%lu.%lu.%lu; create '%s' to use it all the same",
+               version / 1000000, version / 1000 % 1000, version % 1000, NEWEST_TESTED / 1000000,
+               NEWEST_TESTED / 1000 % 1000, NEWEST_TESTED % 1000, ANY_VERSION);
+    return FALSE;
+}
+
+static gboolean may_register(void)
+{
+    const char *missing;
+
+    if (geteuid() != 0 || strcmp(program_invocation_short_name, "virt-aa-helper") == 0) {
+        module_log("no storage driver: only libvirtd of the system, run by root, uses cisternd");
+        return FALSE;
+    }
+    missing = symbols_load();
+    if (missing) {
+        module_log("no storage driver: this libvirt has no function %s", missing);
+        return FALSE;
+    }
+    return is_known_version() && !has_access_drivers();
+}
+
+__attribute__((visibility("default"))) int storageRegister(void)
+{
+    if (!may_register())
+        return 0;
+    pool_fill_driver(&storage_driver);
+    volume_fill_driver(&storage_driver);
+    stream_fill_driver(&storage_driver);
+    events_fill_driver(&storage_driver);
+    /* libvirtd gives the shared driver to the drivers that it loads later. */
+    if (symbols.register_connect_driver(&connect_driver, false) < 0 ||
+        symbols.share_storage_driver(&storage_driver) < 0)
+        module_log("no storage driver: libvirtd refuses it: %s", virGetLastErrorMessage());
+    return 0;
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Stock libvirtd with Cistern's storage module in the place of its storage driver."""
+
+import glob
+import os
+import shutil
+import unittest
+
+from . import modular, peers, space
+
+MODULE = os.path.join(space.BUILD, "libvirt_driver_storage.so")
+DRIVERS = "/usr/lib/*/libvirt/connection-driver"
+SECRETS = "[secrets]\nserve = no\n"  # of the cisternd that runs beside libvirtd
+
+# Mounts the module over libvirt's storage driver in the namespace of peers.IN_PLACE.
+MOUNT = 'mount --bind "$1" "$2"; shift 2; exec "$@"'
+
+
+def stock_driver(kind):
+    """The path of libvirt's driver of that kind; None: it is not installed."""
+    return next(iter(glob.glob(f"{DRIVERS}/libvirt_driver_{kind}.so")), None)
+
+
+def needed():
+    """Skips the test that cannot run here."""
+    if not peers.Libvirtd.available():
+        raise unittest.SkipTest("needs libvirtd and a private mount namespace")
+    for kind in ("storage", "qemu"):
+        if not stock_driver(kind):
+            raise unittest.SkipTest(f"needs libvirt's {kind} driver")
+    if not os.path.exists(MODULE):
+        raise unittest.SkipTest("this build has no libvirt_driver_storage.so")
+
+
+class LibvirtdWithModule(peers.Libvirtd):
+    """
+    libvirtd whose libvirt directories are those of the root of @beside, a cisternd. preload: a
+    library for LD_PRELOAD. conf: more lines of libvirtd.conf.
+    """
+
+    def __init__(self, beside, name="libvirtd"):  # pylint: disable=super-init-not-called
+        self.name = name
+        self.root = beside.root
+        self.process = None
+        self.preload = None
+        self.conf = ""
+        self.sock_dir = space.path(name + "-sock")
+        os.makedirs(self.sock_dir, exist_ok=True)
+        self.sock = os.path.join(self.sock_dir, "libvirt-sock")
+        self.sock_ro = os.path.join(self.sock_dir, "libvirt-sock-ro")
+
+    @property
+    def uri(self):
+        return f"qemu+unix:///system?socket={self.sock}"
+
+    @property
+    def uri_ro(self):
+        return f"qemu+unix:///system?socket={self.sock_ro}"
+
+    def write_configuration(self):
+        path = os.path.join(self.root, "libvirtd.conf")
+        with open(path, "w", encoding="utf-8") as conf:
+            conf.write(f'unix_sock_dir = "{self.sock_dir}"\nunix_sock_group = "root"\n'
+                       'unix_sock_ro_perms = "0777"\nunix_sock_rw_perms = "0777"\n'
+                       'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+                       'log_outputs = "3:stderr"\n' + self.conf)
+        qemu = os.path.join(self.root, "etc/libvirt/qemu.conf")
+        os.makedirs(os.path.dirname(qemu), exist_ok=True)
+        with open(qemu, "w", encoding="utf-8") as conf:
+            conf.write(modular.QEMU_CONF)
+        return path
+
+    def launch(self):
+        """Starts libvirtd; returns once it listens, which is before its drivers are ready."""
+        conf = self.write_configuration()
+        for leftover in (self.sock, self.sock_ro):
+            if os.path.exists(leftover):
+                os.unlink(leftover)
+        # A copy, because mount --bind would pin the file of the build.
+        module = shutil.copy(MODULE, space.path("libvirt_driver_storage.so"))
+        preload = ["env", "LD_PRELOAD=" + self.preload] if self.preload else []
+        self.spawn(peers.in_place(
+            self.root, "sh", "-ec", MOUNT, "sh", module, stock_driver("storage"), *preload,
+            "libvirtd", "-f", conf, "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
+
+    def start(self):
+        self.launch()
+        self.wait_for_drivers()
+
+    def domain_pid(self, domain):
+        with open(os.path.join(self.root, "run/libvirt/qemu", domain + ".pid"),
+                  encoding="ascii") as stream:
+            return int(stream.read())
+
+    end_domains = modular.Modular.end_domains
