@@ -41,13 +41,19 @@ static void holders_list_query(guint i, gpointer data)
         list->holders[i] = cst_pool_state_vol_holders(list->state, list->names[i], NULL);
 }
 
-static guint holders_count(const GPtrArray *lists)
+/* Drops each array that would exceed the limit for all volumes together. */
+static void holders_list_limit(const HoldersList *list, guint count)
 {
-    guint64 count = 0;
+    guint left = CST_HOLDERS_MAX;
 
-    for (guint i = 0; i < lists->len; i++)
-        count += lists->pdata[i] ? ((const GPtrArray *)lists->pdata[i])->len : 0;
-    return (guint)MIN(count, G_MAXUINT);
+    for (guint i = 0; i < count; i++) {
+        guint found = list->holders[i] ? list->holders[i]->len : 0;
+
+        if (found > left)
+            g_clear_pointer(&list->holders[i], g_ptr_array_unref);
+        else
+            left -= found;
+    }
 }
 
 static void holders_list_free(gpointer holders)
@@ -75,13 +81,7 @@ GPtrArray *cst_pool_state_vols_holders(CstPoolState *state, const char *const *n
         if (!cst_task_check(task, error))
             return NULL;
     }
-    if (holders_count(lists) > CST_HOLDERS_MAX) {
-        cst_fail(error, CST_ERROR_LIMIT,
-                 _("%u volumes have more than %u holders; list each volume by itself "
-                   "(vol-holders)"),
-                 count, CST_HOLDERS_MAX);
-        return NULL;
-    }
+    holders_list_limit(&list, count);
     return g_steal_pointer(&lists);
 }
 

@@ -140,10 +140,29 @@ static void holders_page_add(const HoldersPage *page, const char *name, GPtrArra
     add_writers_without_lock(page, cst_blob_file_fd(blob), holders);
 }
 
+/* Searches /proc. *ret_complete: FALSE if the index has reached its limit. */
+static gboolean holders_page_search(HoldersPage *page, CstTask *task, gboolean *ret_complete,
+                                    GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    *ret_complete = cst_file_users_search(page->users, task, &why);
+    if (*ret_complete || g_error_matches(why, CST_ERROR, CST_ERROR_LIMIT))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/*
+ * If the index reaches its limit, the holders in a page are unknown. But a single volume must not
+ * seem to be unused. The second pass then lists an unnamed holder for each lock and writer that has
+ * no process in the index.
+ */
 static gboolean holders_page_fill(HoldersPage *page, const char *const *names, guint count,
-                                  CstTask *task, GPtrArray *const *holders, GError **error)
+                                  CstTask *task, GPtrArray **holders, GError **error)
 {
     g_autoptr(GArray) busy = g_array_new(FALSE, FALSE, sizeof(guint));
+    gboolean complete;
     guint found = 0;
 
     for (guint i = 0; i < count; i++) {
@@ -153,36 +172,48 @@ static gboolean holders_page_fill(HoldersPage *page, const char *const *names, g
             g_array_append_val(busy, i);
     }
     CST_TEST_POINT("dir.holders.asked");
-    if (!cst_file_users_search(page->users, task, error))
+    if (!holders_page_search(page, task, &complete, error))
         return FALSE;
-    for (guint i = 0; i < busy->len && found <= CST_HOLDERS_MAX; i++) {
+    for (guint i = 0; i < busy->len; i++) {
         guint volume = g_array_index(busy, guint, i);
 
         if (!cst_task_check(task, error))
             return FALSE;
+        if ((!complete && count > 1) || found > CST_HOLDERS_MAX) {
+            g_clear_pointer(&holders[volume], g_ptr_array_unref);
+            continue;
+        }
         holders_page_add(page, names[volume], holders[volume]);
         found += holders[volume]->len;
     }
     return TRUE;
 }
 
-gboolean cst_dir_vols_holders(CstPoolState *state, const char *const *names, guint count,
-                              CstTask *task, GPtrArray *const *holders, GError **error)
+static gboolean holders_of_target(const CstDirHandle *target, const char *const *names, guint count,
+                                  CstTask *task, GPtrArray **holders, GError **error)
 {
-    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(HoldersPage) page = {.target = &target};
+    g_auto(HoldersPage) page = {.target = target};
 
-    if (!cst_dir_target_open(state, &target, error))
-        return FALSE;
     page.uses = cst_kernel_uses_read();
     page.users = cst_image_file_users_new();
     return holders_page_fill(&page, names, count, task, holders, error);
+}
+
+gboolean cst_dir_vols_holders(CstPoolState *state, const char *const *names, guint count,
+                              CstTask *task, GPtrArray **holders, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+
+    return cst_dir_target_open(state, &target, error) &&
+           holders_of_target(&target, names, count, task, holders, error);
 }
 
 /* A volume whose directory cannot be opened has no holders that could be found. */
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {
-    cst_dir_vols_holders(state, &name, 1, NULL, &holders, NULL);
-    return TRUE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+
+    return !cst_dir_target_open(state, &target, NULL) ||
+           holders_of_target(&target, &name, 1, NULL, &holders, error);
 }

@@ -133,9 +133,19 @@ static void one_search_finds_the_users_of_all_wanted_files(void **state)
     assert_non_null(user);
     assert_true(user->writes);
     assert_int_equal(user->locked, 0);
-    user = user_find(users, fixture->fd[WANTED], getpid());
-    assert_non_null(user);
-    assert_false(user->writes);
+}
+
+/* The test itself reads both files. Other users must not be able to fill the index as it does. */
+static void reader_without_lock_has_no_entry(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(CstFileUsers) users = NULL;
+
+    child_start(fixture, lock_and_write);
+    users = users_search(fixture);
+    assert_null(user_find(users, fixture->fd[WANTED], getpid()));
+    assert_int_equal(cst_file_users_of(users, fixture->fd[WANTED])->len, 1);
+    assert_int_equal(cst_file_users_of(users, fixture->fd[WANTED_TOO])->len, 1);
 }
 
 static gboolean open_often(const Fixture *fixture)
@@ -155,7 +165,7 @@ static void process_with_many_descriptors_has_one_entry_for_each_wanted_file(voi
     child_start(fixture, open_often);
     users = users_search(fixture);
     assert_true(user_find(users, fixture->fd[WANTED], fixture->child)->writes);
-    assert_int_equal(cst_file_users_of(users, fixture->fd[WANTED])->len, 2);
+    assert_int_equal(cst_file_users_of(users, fixture->fd[WANTED])->len, 1);
     assert_null(cst_file_users_of(users, fixture->fd[UNWANTED]));
     assert_int_equal(cst_file_users_wanted(users), 2);
 }
@@ -196,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_search_finds_the_users_of_all_wanted_files, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(reader_without_lock_has_no_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             process_with_many_descriptors_has_one_entry_for_each_wanted_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mapping_without_descriptor_is_found, set_up, tear_down),

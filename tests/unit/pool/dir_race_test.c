@@ -12,16 +12,11 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <base/error.h>
-#include <base/file_writers.h>
 #include <dir/dir.h>
 #include <pool/pool.h>
 
@@ -247,112 +242,6 @@ static void only_the_opened_file_is_adopted(void **unused)
     assert_false(is_there("other/new"));
 }
 
-/* --- holders of many volumes ------------------------------------------------------------------ */
-
-#define BUSY_VOLUMES 20
-
-/* Makes volumes, and opens each for writing. */
-static void busy_volumes_make(char names[][8], const char *listed[], int fds[])
-{
-    for (guint i = 0; i < BUSY_VOLUMES; i++) {
-        g_autofree char *path = NULL, *name = NULL;
-
-        g_snprintf(names[i], sizeof(names[i]), "busy%02u", i);
-        listed[i] = names[i];
-        name = g_strconcat("pool/", names[i], NULL);
-        path = at(name);
-        put(name, "content");
-        fds[i] = open(path, O_RDWR | O_CLOEXEC);
-        assert_true(fds[i] >= 0);
-    }
-}
-
-static void busy_volumes_close(const int fds[])
-{
-    for (guint i = 0; i < BUSY_VOLUMES; i++)
-        close(fds[i]);
-}
-
-/* Returns the process, which has inherited all of @fds. */
-static pid_t child_start(void)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        pause();
-        _exit(1);
-    }
-    return pid;
-}
-
-static void one_search_of_proc_is_for_all_volumes_of_a_list(void **unused)
-{
-    char names[BUSY_VOLUMES][8];
-    const char *listed[BUSY_VOLUMES];
-    int fds[BUSY_VOLUMES];
-    g_autoptr(GPtrArray) lists = NULL;
-    g_autoptr(GArray) writers = NULL;
-    g_autoptr(GError) error = NULL;
-    pid_t child;
-
-    busy_volumes_make(names, listed, fds);
-    child = child_start();
-    point_watch("file.writers.search");
-    point_watch("dir.holders.asked");
-    lists = cst_pool_state_vols_holders(pool, listed, BUSY_VOLUMES, NULL, &error);
-    assert_non_null(lists);
-    assert_int_equal(point_passed("dir.holders.asked"), 1);
-    assert_int_equal(point_passed("file.writers.search"), 0);
-    for (guint i = 0; i < BUSY_VOLUMES; i++) {
-        const GPtrArray *holders = lists->pdata[i];
-
-        assert_int_equal(holders->len, 1);
-        assert_int_equal(((const CstHolder *)holders->pdata[0])->pid, child);
-    }
-    writers = cst_file_writers(fds[0]);
-    assert_int_equal(point_passed("file.writers.search"), 1);
-    points_clear();
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    busy_volumes_close(fds);
-}
-
-static void cancel_task(gpointer task)
-{
-    cst_task_cancel(task);
-}
-
-static void list_that_is_cancelled_before_the_search_fails(void **unused)
-{
-    char names[BUSY_VOLUMES][8];
-    const char *listed[BUSY_VOLUMES];
-    int fds[BUSY_VOLUMES];
-    g_autoptr(CstTask) task = cst_task_new();
-    g_autoptr(GPtrArray) lists = NULL;
-    g_autoptr(GError) error = NULL;
-
-    busy_volumes_make(names, listed, fds);
-    point_run("dir.holders.asked", cancel_task, task);
-    lists = cst_pool_state_vols_holders(pool, listed, BUSY_VOLUMES, task, &error);
-    assert_null(lists);
-    assert_error(&error, CST_ERROR_CANCELLED, "");
-    points_clear();
-    busy_volumes_close(fds);
-}
-
-static void list_of_an_exchanged_directory_fails(void **unused)
-{
-    const char *const listed[] = {"disk"};
-    g_autoptr(GPtrArray) lists = NULL;
-    g_autoptr(GError) error = NULL;
-    g_autofree char *from = at("pool"), *to = at("away");
-
-    assert_int_equal(rename(from, to), 0);
-    lists = cst_pool_state_vols_holders(pool, listed, 1, NULL, &error);
-    assert_null(lists);
-    assert_error(&error, CST_ERROR_NOT_FOUND, "pool");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -365,9 +254,6 @@ int main(void)
         TEST(rename_is_undone_when_snapshots_of_the_new_name_appear),
         TEST(second_name_removed_during_a_rename_is_dropped),
         TEST(only_the_opened_file_is_adopted),
-        TEST(one_search_of_proc_is_for_all_volumes_of_a_list),
-        TEST(list_that_is_cancelled_before_the_search_fails),
-        TEST(list_of_an_exchanged_directory_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,7 +159,7 @@ static gboolean fake_list_of_volume(CstPoolState *state, const char *name, GPtrA
 }
 
 static gboolean fake_vols_holders(CstPoolState *state, const char *const *names, guint count,
-                                  CstTask *task, GPtrArray *const *holders, GError **error)
+                                  CstTask *task, GPtrArray **holders, GError **error)
 {
     return odd_act(error);
 }

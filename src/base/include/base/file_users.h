@@ -8,8 +8,8 @@
 #include <base/task.h>
 
 /**
- * The processes of this host that use some regular files, found by one search of /proc. The search
- * stores users of the wanted files only.
+ * The processes of this host that lock some regular files or can write to them, found by one search
+ * of /proc. The search stores users of the wanted files only.
  */
 typedef struct CstFileUsers CstFileUsers;
 
@@ -24,7 +24,7 @@ typedef struct {
     off_t at[CST_FILE_BYTES_MAX];
 } CstFileBytes;
 
-/** A process that has a file open, or mapped for writing. */
+/** A process that has a lock on a file, or has it open or mapped for writing. */
 typedef struct {
     int64_t pid;     /**< this process is included */
     gboolean writes; /**< has a descriptor or a shared mapping that can write */

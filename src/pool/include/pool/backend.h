@@ -539,12 +539,13 @@ struct CstBackend {
     gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
                             GError **error);
     /**
-     * Like vol_holders for @count volumes: appends the holders of @names[i] to @holders[i]. May
-     * stop when it has appended more than CST_HOLDERS_MAX. NULL: the dispatcher calls vol_holders
-     * for each volume.
+     * Like vol_holders for @count volumes: appends the holders of @names[i] to @holders[i]. Frees
+     * the array and sets the element to NULL if the holders of a volume cannot be found. May do so
+     * for the remaining volumes when it has appended more than CST_HOLDERS_MAX. NULL: the
+     * dispatcher calls vol_holders for each volume.
      */
     gboolean (*vols_holders)(CstPoolState *state, const char *const *names, guint count,
-                             CstTask *task, GPtrArray *const *holders, GError **error);
+                             CstTask *task, GPtrArray **holders, GError **error);
     /**
      * Appends the path, in the form of vol_path, of each volume that shares content with this
      * volume and would be lost with it, also in other places of the technology (another Ceph pool).

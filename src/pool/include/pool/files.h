@@ -147,7 +147,7 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
 gboolean cst_dir_vols_holders(CstPoolState *state, const char *const *names, guint count,
-                              CstTask *task, GPtrArray *const *holders, GError **error);
+                              CstTask *task, GPtrArray **holders, GError **error);
 extern const CstSnapshotBackend cst_dir_snapshots;
 
 gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);

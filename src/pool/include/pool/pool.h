@@ -189,8 +189,8 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
 /**
  * Lists the holders of @count volumes. Returns one array of CstHolder for each of @names; an
- * element is NULL if the backend failed for that volume. Fails with LIMIT if there are more than
- * CST_HOLDERS_MAX holders, and with CANCELLED by @task (may be NULL).
+ * element is NULL if the backend failed for that volume, or if the array would exceed
+ * CST_HOLDERS_MAX holders of all volumes together. Fails with CANCELLED by @task (may be NULL).
  */
 GPtrArray *cst_pool_state_vols_holders(CstPoolState *state, const char *const *names, guint count,
                                        CstTask *task, GError **error);

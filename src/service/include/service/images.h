@@ -90,9 +90,9 @@ gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
 /**
  * cst_vol_holders() of @count volumes in one call. Returns one array of CstVolHolder * for each of
- * @names; an element is NULL if the holders are unknown, because the volume does not exist or its
- * storage failed. Errors: LIMIT if the volumes have more than 65536 holders; CANCELLED by @task
- * (may be NULL); failures of the pool as a whole.
+ * @names; an element is NULL if the holders are unknown: the volume does not exist, its storage
+ * failed, or a limit was reached (65536 holders in the answer, 65536 uses of files that are locked
+ * or open for writing). Errors: CANCELLED by @task (may be NULL); failures of the pool as a whole.
  */
 GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
                                  CstTask *task, GError **error);
