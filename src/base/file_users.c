@@ -24,6 +24,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/process.h>
 #include <base/test_point.h>
 
 /* A wanted file. Several files of one inode number are on different file systems. */
@@ -134,7 +135,8 @@ const GArray *cst_file_users_of(const CstFileUsers *users, int fd)
 
 /*
  * Adds what a descriptor or mapping of process @pid shows. The entry of the current process is the
- * last one of the file, because the search visits one process after another.
+ * last one of the file, because the search visits one process after another. The parent of a writer
+ * is read at once. At the end of the search a child may have ended already.
  */
 static void file_user_add(CstFileUsers *users, WantedFile *file, int64_t pid, gboolean writes,
                           uint8_t locked)
@@ -142,13 +144,16 @@ static void file_user_add(CstFileUsers *users, WantedFile *file, int64_t pid, gb
     CstFileUser *last = file->users->len > 0
                             ? &g_array_index(file->users, CstFileUser, file->users->len - 1)
                             : NULL;
-    const CstFileUser user = {pid, writes, locked};
+    CstFileUser user = {.pid = pid, .writes = writes, .locked = locked};
 
     if (!writes && !locked)
         return;
+    if (writes && !(last && last->pid == pid && last->writes))
+        user.child = cst_process_parent(pid) == getpid();
     if (last && last->pid == pid) {
         last->writes |= writes;
         last->locked |= locked;
+        last->child |= user.child;
     } else if (users->found <= CST_FILE_USERS_MAX) {
         g_array_append_val(file->users, user);
         users->found++;

@@ -51,7 +51,7 @@ static GArray *file_writers_from(const GArray *users, gboolean *ret_self)
     *ret_self = FALSE;
     for (guint i = 0; users && i < users->len; i++) {
         const CstFileUser *user = &g_array_index(users, CstFileUser, i);
-        CstFileWriter writer = {user->pid, FALSE};
+        const CstFileWriter writer = {user->pid, user->child};
 
         if (!user->writes)
             continue;
@@ -59,7 +59,6 @@ static GArray *file_writers_from(const GArray *users, gboolean *ret_self)
             *ret_self = TRUE;
             continue;
         }
-        writer.ending = cst_process_parent(user->pid) == getpid();
         g_array_append_val(writers, writer);
     }
     return writers;

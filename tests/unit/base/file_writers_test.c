@@ -153,6 +153,30 @@ static void test_writer_that_closes_during_the_search_is_not_reported(void **sta
     points_clear();
 }
 
+/* A guard waits for a writer that is ending, and refuses for another writer. */
+static void test_child_that_ends_after_the_search_counts_as_ending(void **state)
+{
+    const Fixture *fixture = *state;
+    int fd = open(fixture->path, O_RDWR | O_CLOEXEC);
+    g_autoptr(CstFileUsers) users = cst_file_users_new(NULL);
+    g_autoptr(GArray) writers = NULL;
+    pid_t child = fork();
+
+    if (child == 0) {
+        pause();
+        _exit(1);
+    }
+    cst_file_users_want(users, fixture->fd);
+    assert_true(cst_file_users_search(users, NULL, NULL));
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    writers = cst_file_writers_among(fixture->fd, users);
+    assert_int_equal(writers->len, 1);
+    assert_int_equal(g_array_index(writers, CstFileWriter, 0).pid, child);
+    assert_true(g_array_index(writers, CstFileWriter, 0).ending);
+    close(fd);
+}
+
 static void test_open_is_repeated_only_for_a_lease(void **state)
 {
     unsigned tries = 0;
@@ -196,6 +220,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_without_writer_costs_no_search, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_writer_that_closes_during_the_search_is_not_reported,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_child_that_ends_after_the_search_counts_as_ending,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_is_repeated_only_for_a_lease, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stamp_differs_after_a_write_and_not_after_a_read,

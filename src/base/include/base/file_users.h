@@ -29,6 +29,7 @@ typedef struct {
     int64_t pid;     /**< this process is included */
     gboolean writes; /**< has a descriptor or a shared mapping that can write */
     uint8_t locked;  /**< bit N: holds a lock on byte N of CstFileBytes */
+    gboolean child;  /**< writes, and was a child of this process when that was found */
 } CstFileUser;
 
 /** Returns an index without files. @bytes is copied; NULL: locks are not searched. */
