@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The dry-run flag of a thread (see the header). A thread that is made inside a dry run starts with
- * it off.
+ * it off. cst_threads_run() passes the flag on.
  */
 #include <base/dry_run.h>
 

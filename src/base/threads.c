@@ -5,12 +5,14 @@
  */
 #include <base/threads.h>
 
+#include <base/dry_run.h>
 #include <base/log_context.h>
 
 typedef struct {
     GThreadFunc func;
     gpointer data;
     CstLogContext log; /* the caller's */
+    gboolean dry_run;  /* the caller's */
 } Work;
 
 static gpointer run(gpointer data)
@@ -19,6 +21,7 @@ static gpointer run(gpointer data)
     /* A shallow copy: the caller waits for this thread and keeps the task. */
     CstLogContext log = work->log;
 
+    cst_dry_run_set(work->dry_run);
     cst_log_push(&log);
     work->func(work->data);
     cst_log_pop(&log);
@@ -28,7 +31,7 @@ static gpointer run(gpointer data)
 void cst_threads_run(GThreadFunc func, gpointer data, unsigned count)
 {
     GThread *threads[CST_THREADS_MAX] = {NULL};
-    Work work = {.func = func, .data = data};
+    Work work = {.func = func, .data = data, .dry_run = cst_dry_run()};
 
     cst_log_context_copy(&work.log);
     for (unsigned i = 1; i < MIN(count, CST_THREADS_MAX); i++)

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <base/dry_run.h>
 #include <base/log_context.h>
 #include <base/threads.h>
 
@@ -62,6 +63,32 @@ static void test_threads_that_do_not_start_are_replaced_by_fewer(void **state)
     assert_works(4, 0, 1);
 }
 
+/* Counts the threads that are in a dry run. All of them must take part. */
+static gpointer note_dry_run(gpointer data)
+{
+    Work *done = data;
+
+    work(done);
+    if (cst_dry_run())
+        g_atomic_int_dec_and_test(&done->ended);
+    return NULL;
+}
+
+static void test_threads_are_in_a_dry_run_if_the_caller_is(void **state)
+{
+    Work real = {.together = 8}, dry = {.together = 8};
+
+    may_have = CST_THREADS_MAX;
+    cst_threads_run(note_dry_run, &real, 8);
+    assert_int_equal(real.ended, 8);
+    cst_dry_run_set(TRUE);
+    cst_threads_run(note_dry_run, &dry, 8);
+    assert_true(cst_dry_run());
+    cst_dry_run_set(FALSE);
+    assert_int_equal(dry.begun, 8);
+    assert_int_equal(dry.ended, 0);
+}
+
 static gpointer note_request(gpointer data)
 {
     const CstLogContext *context = cst_log_context();
@@ -89,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_work_at_once),
         cmocka_unit_test(test_threads_that_do_not_start_are_replaced_by_fewer),
+        cmocka_unit_test(test_threads_are_in_a_dry_run_if_the_caller_is),
         cmocka_unit_test(test_they_log_for_the_same_request),
     };
 

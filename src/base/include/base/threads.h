@@ -9,7 +9,8 @@
 /**
  * Runs @func(@data) on @count threads (1 to CST_THREADS_MAX), including the calling one, and
  * returns when all have returned. If fewer threads can be created, fewer run. So @func must consume
- * pieces of shared work until all are done. The threads log with the caller's context.
+ * pieces of shared work until all are done. The threads log with the caller's context, and are in
+ * a dry run if the caller is.
  */
 void cst_threads_run(GThreadFunc func, gpointer data, unsigned count);
 
