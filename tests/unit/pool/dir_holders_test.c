@@ -105,6 +105,38 @@ static int tear_down(void **unused)
     return 0;
 }
 
+/* Starts a process that opens all volumes for writing. The descriptors of the test are closed. */
+static void writer_start(gpointer unused)
+{
+    int ready[2];
+    char byte;
+
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        gboolean opened = TRUE;
+
+        for (guint i = 0; i < BUSY_VOLUMES; i++) {
+            g_autofree char *name = g_strconcat("pool/", names[i], NULL);
+            g_autofree char *path = at(name);
+
+            opened = opened && open(path, O_RDWR | O_CLOEXEC) >= 0;
+        }
+        if (opened && write(ready[1], "", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+}
+
+static void users_end(gpointer unused)
+{
+    child_end();
+    busy_volumes_close();
+}
+
 /* Starts a process that inherits the descriptors of all volumes. */
 static void child_start(void)
 {
@@ -134,6 +166,23 @@ static void one_search_of_proc_is_for_all_volumes_of_a_list(void **unused)
     lists = cst_pool_state_vols_holders(pool, listed, BUSY_VOLUMES, NULL, NULL);
     assert_non_null(lists);
     assert_int_equal(point_passed("file.users.search"), 1);
+    points_clear();
+    for (guint i = 0; i < BUSY_VOLUMES; i++)
+        assert_int_equal(only_holder(lists->pdata[i])->pid, child);
+}
+
+/* The former users end before the search, and the new user is found by a second search. */
+static void user_that_appears_after_the_search_has_its_name(void **unused)
+{
+    g_autoptr(GPtrArray) lists = NULL;
+
+    child_start();
+    point_watch("file.users.search");
+    point_run("dir.holders.asked", users_end, NULL);
+    point_run("dir.holders.searched", writer_start, NULL);
+    lists = cst_pool_state_vols_holders(pool, listed, BUSY_VOLUMES, NULL, NULL);
+    assert_non_null(lists);
+    assert_int_equal(point_passed("file.users.search"), 2);
     points_clear();
     for (guint i = 0; i < BUSY_VOLUMES; i++)
         assert_int_equal(only_holder(lists->pdata[i])->pid, child);
@@ -222,6 +271,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(one_search_of_proc_is_for_all_volumes_of_a_list),
+        TEST(user_that_appears_after_the_search_has_its_name),
         TEST(list_without_busy_volumes_costs_no_search),
         TEST(busy_volumes_of_a_list_are_unknown_if_the_index_is_full),
         TEST(list_that_is_cancelled_before_the_search_fails),
