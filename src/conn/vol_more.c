@@ -129,6 +129,14 @@ static gboolean query_pages(CstConn *conn, const CstPoolRef *pool, const GPtrArr
     return TRUE;
 }
 
+/* Fails before the first call, because that may scan the pool. */
+static gboolean check_pages_access(CstConn *conn, unsigned wants, GError **error)
+{
+    const CstProcedure *holders = cst_api_find(WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_HOLDERS_PAGE);
+
+    return !(wants & CST_VOL_MORE_HOLDERS) || cst_conn_check_access(conn, holders, error);
+}
+
 /* --- libvirtd: the document of each volume ---------------------------------------------------- */
 
 static char *backing_in(const char *xml, CstPoolType type)
@@ -190,6 +198,8 @@ GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const G
     g_autoptr(GPtrArray) all = more_list_new(rows->len);
     gboolean pages;
 
+    if (!wants)
+        return g_steal_pointer(&all);
     if (!cst_conn_supports(conn, WIRE_CISTERN_VOL_PROPERTIES_PAGE, &pages, error))
         return NULL;
     if (!pages && (wants & ~(unsigned)CST_VOL_MORE_BACKING)) {
@@ -197,8 +207,9 @@ GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const G
                                   error);
         return NULL;
     }
-    if (!(pages ? query_pages(conn, pool, rows, wants, all, error)
-                : !wants || query_all_documents(conn, pool, rows, all, error)))
+    if (!(pages ? check_pages_access(conn, wants, error) &&
+                      query_pages(conn, pool, rows, wants, all, error)
+                : query_all_documents(conn, pool, rows, all, error)))
         return NULL;
     return g_steal_pointer(&all);
 }

@@ -367,6 +367,8 @@ static gboolean lists_volumes(const CstProcedure *procedure)
 {
     return procedure->ret_func == (xdrproc_t)xdr_wire_vols_ret ||
            procedure->ret_func == (xdrproc_t)xdr_wire_vol_page_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_vol_holders_page_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_vol_properties_page_ret ||
            procedure->ret_func == (xdrproc_t)xdr_wire_names;
 }
 

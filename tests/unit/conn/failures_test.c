@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -370,6 +371,86 @@ static void page_with_another_number_of_rows_is_refused(void **state)
     g_clear_pointer(&conn, cst_conn_free);
 }
 
+/* A server that knows one number for each volume: the number in its name. */
+static guint page_calls;
+
+static gboolean numbers_call(gpointer self, const CstProcedure *procedure, const void *args,
+                             void *ret, CstTask *task, GError **error)
+{
+    const wire_vol_properties_args *asked = args;
+    wire_vol_properties_page_ret *page = ret;
+
+    assert_int_equal(procedure->number, WIRE_CISTERN_VOL_PROPERTIES_PAGE);
+    assert_in_range(asked->names.names_len, 1, WIRE_PAGE_MAX);
+    assert_int_equal((asked->flags & WIRE_PROPERTIES_RESCAN) != 0, page_calls == 0);
+    page_calls++;
+    page->rows.rows_len = asked->names.names_len;
+    page->rows.rows_val = calloc(page->rows.rows_len, sizeof(*page->rows.rows_val));
+    for (guint i = 0; i < page->rows.rows_len; i++)
+        page->rows.rows_val[i].snapshots = atoi(asked->names.names_val[i]);
+    return TRUE;
+}
+
+static void row_free(gpointer row)
+{
+    g_free(((CstVolRow *)row)->name);
+    g_free(row);
+}
+
+/* Lists volumes whose names are numbers of @digits digits. Returns the number of calls. */
+static guint list_numbers(guint count, int digits)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free), more = NULL;
+
+    for (guint i = 0; i < count; i++) {
+        CstVolRow *row = g_new0(CstVolRow, 1);
+
+        row->name = g_strdup_printf("%0*u", digits, i);
+        g_ptr_array_add(rows, row);
+    }
+    page_calls = 0;
+    more = cst_conn_vol_list_more(conn, &pool, rows, CST_VOL_MORE_SNAPSHOTS, NULL);
+    assert_non_null(more);
+    assert_int_equal(more->len, count);
+    for (guint i = 0; i < count; i++)
+        assert_int_equal(((const CstVolMore *)more->pdata[i])->snapshots, i);
+    return page_calls;
+}
+
+static void list_is_divided_into_pages_without_gap(void **state)
+{
+    CstTransport transport = bad_transport;
+
+    transport.call = numbers_call;
+    knows = KNOWS_ALL;
+    conn = cst_conn_new(&transport, NULL, NULL, FALSE);
+    assert_int_equal(list_numbers(0, 1), 0);
+    assert_int_equal(list_numbers(WIRE_PAGE_MAX, 1), 1);
+    assert_int_equal(list_numbers(WIRE_PAGE_MAX + 1, 1), 2);
+    assert_int_equal(list_numbers(2 * WIRE_PAGE_MAX + 1, 1), 3);
+    /* Names of 256 bytes with their overhead: 1024 of them fill a page of 256 KiB. */
+    assert_int_equal(list_numbers(2047, 248), 2);
+    assert_int_equal(list_numbers(2049, 248), 3);
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
+/* The first page would scan the pool. */
+static void list_of_holders_is_refused_read_only_before_the_first_call(void **state)
+{
+    CstTransport transport = bad_transport;
+
+    transport.call = numbers_call;
+    knows = KNOWS_ALL;
+    conn = cst_conn_new(&transport, NULL, NULL, TRUE);
+    page_calls = 0;
+    assert_int_equal(list_more_code(CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS),
+                     CST_ERROR_READ_ONLY);
+    assert_int_equal(page_calls, 0);
+    knows = CANNOT_TELL;
+    assert_int_equal(list_more_code(0), 0);
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +460,8 @@ int main(void)
         cmocka_unit_test(list_whose_connection_fails_before_the_replies_fails),
         cmocka_unit_test(failed_page_fails_the_list_with_its_reason),
         cmocka_unit_test(page_with_another_number_of_rows_is_refused),
+        cmocka_unit_test(list_is_divided_into_pages_without_gap),
+        cmocka_unit_test(list_of_holders_is_refused_read_only_before_the_first_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
