@@ -107,6 +107,18 @@ CstVolume *pool_table_known(CstPool *pool, const char *name)
     return volume;
 }
 
+GPtrArray *pool_table_known_page(CstPool *pool, const char *const *names, guint count)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GPtrArray *page = g_ptr_array_new_full(count, (GDestroyNotify)cst_volume_unref);
+
+    for (guint i = 0; i < count; i++)
+        g_ptr_array_add(page, g_hash_table_add(seen, (gpointer)names[i])
+                                  ? pool_table_known(pool, names[i])
+                                  : NULL);
+    return page;
+}
+
 /* --- listing ---------------------------------------------------------------------------------- */
 
 /* Byte order, because the pages of cst_pool_list_volumes() continue after a name. */

@@ -29,6 +29,12 @@ CstVolume *pool_table_find(CstPool *pool, const char *name);
  */
 CstVolume *pool_table_known(CstPool *pool, const char *name);
 
+/**
+ * Calls pool_table_known() for each of @count names. Returns an array of CstVolume *, with NULL for
+ * an unknown name, and for a name that occurs earlier in @names. The caller unrefs the array.
+ */
+GPtrArray *pool_table_known_page(CstPool *pool, const char *const *names, guint count);
+
 /** Counts the known volumes, including volumes that are being created. */
 guint pool_table_count(CstPool *pool);
 /**

@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/table.h"
 
 static GPtrArray *vol_holders_new(const GPtrArray *found)
 {
@@ -41,21 +42,20 @@ static void optional_array_free(gpointer array)
         g_ptr_array_unref(array);
 }
 
-/* Returns the names of volumes that exist. Their positions in @names are added to @ret_places. */
-static GPtrArray *existing_names(CstPool *pool, CstPoolState *state, const char *const *names,
-                                 guint count, GArray *ret_places)
+/* Returns the names of known volumes. Their positions in @names are added to @ret_places. */
+static GPtrArray *known_names(CstPool *pool, const char *const *names, guint count,
+                              GArray *ret_places)
 {
-    GPtrArray *existing = g_ptr_array_new();
+    g_autoptr(GPtrArray) volumes = pool_table_known_page(pool, names, count);
+    GPtrArray *known = g_ptr_array_new();
 
     for (guint i = 0; i < count; i++) {
-        g_autoptr(CstVolume) volume = pool_volume(pool, state, names[i], NULL);
-
-        if (!volume)
+        if (!volumes->pdata[i])
             continue;
-        g_ptr_array_add(existing, (gpointer)names[i]);
+        g_ptr_array_add(known, (gpointer)names[i]);
         g_array_append_val(ret_places, i);
     }
-    return existing;
+    return known;
 }
 
 GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
@@ -63,13 +63,13 @@ GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint 
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(guint));
-    g_autoptr(GPtrArray) existing = NULL, found = NULL;
+    g_autoptr(GPtrArray) known = NULL, found = NULL;
     GPtrArray *lists;
 
     if (!state || !pool_scan_if_new(pool, state, error))
         return NULL;
-    existing = existing_names(pool, state, names, count, places);
-    found = cst_pool_state_vols_holders(state, (const char *const *)existing->pdata, existing->len,
+    known = known_names(pool, names, count, places);
+    found = cst_pool_state_vols_holders(state, (const char *const *)known->pdata, known->len,
                                         task, error);
     if (!found)
         return NULL;

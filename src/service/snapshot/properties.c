@@ -3,6 +3,9 @@
  * Properties of many volumes in one call: the base and the number of snapshots. The answer comes
  * from the pool's table. A volume is queried by itself only if it may have snapshots. So the cost
  * of other volumes is a lookup in a table.
+ *
+ * The threads that list snapshots share the task of the call, which has one state "waiting". They
+ * do not wait for a volume that is claimed by another operation. Its snapshots are unknown.
  */
 #include <base/error.h>
 #include <base/flags.h>
@@ -11,6 +14,7 @@
 
 #include "core/pool.h"
 #include "core/scan.h"
+#include "core/table.h"
 #include "provider.h"
 #include "volume/clone.h"
 
@@ -55,9 +59,8 @@ static int64_t known_snapshots(const Query *query, const CstVolume *volume)
                : -2;
 }
 
-static void query_volume(Query *query, guint i, unsigned wants)
+static void query_volume(Query *query, guint i, const CstVolume *volume, unsigned wants)
 {
-    g_autoptr(CstVolume) volume = pool_volume(query->pool, query->state, query->names[i], NULL);
     CstVolProperties *properties = &query->properties[i];
 
     properties->snapshots = -1;
@@ -77,10 +80,12 @@ static void query_snapshots(guint i, gpointer data)
 {
     const Query *query = data;
     guint place = g_array_index(query->unknown, guint, i);
-    g_autoptr(GPtrArray) snapshots =
+    g_auto(SnapshotTarget) target = {.claim.task = query->task, .claim.at_once = TRUE};
+    const SnapshotProvider *provider =
         cst_task_check(query->task, NULL)
-            ? cst_vol_snapshots(query->pool, query->names[place], query->task, NULL)
+            ? snapshot_claim(&target, query->pool, query->names[place], CLAIM_READ, NULL, NULL)
             : NULL;
+    g_autoptr(GPtrArray) snapshots = provider ? snapshot_list_all(provider, &target, NULL) : NULL;
 
     query->properties[place].snapshots = snapshots ? (int64_t)snapshots->len : -1;
 }
@@ -92,6 +97,7 @@ GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint 
     g_autoptr(GArray) all = g_array_new(FALSE, TRUE, sizeof(CstVolProperties));
     g_autoptr(GArray) unknown = g_array_new(FALSE, FALSE, sizeof(guint));
     g_autoptr(GHashTable) with_snapshots = NULL;
+    g_autoptr(GPtrArray) volumes = NULL;
     Query query = {.pool = pool, .state = state, .names = names, .task = task, .unknown = unknown};
 
     if (!state || !(wants & CST_VOL_PROPERTIES_RESCAN ? pool_rescan_aged(pool, state, error)
@@ -104,11 +110,9 @@ GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint 
     if (wants & CST_VOL_PROPERTY_SNAPSHOTS)
         cst_pool_state_snapshot_volumes(state, &with_snapshots, NULL);
     query.with_snapshots = with_snapshots;
-    for (guint i = 0; i < count; i++) {
-        if (!cst_task_check(task, error))
-            return NULL;
-        query_volume(&query, i, wants);
-    }
+    volumes = pool_table_known_page(pool, names, count);
+    for (guint i = 0; i < count; i++)
+        query_volume(&query, i, volumes->pdata[i], wants);
     cst_threads_each(query_snapshots, &query, unknown->len, SNAPSHOT_THREADS);
     return cst_task_check(task, error) ? g_steal_pointer(&all) : NULL;
 }

@@ -92,7 +92,9 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
  * cst_vol_holders() of @count volumes in one call. Returns one array of CstVolHolder * for each of
  * @names; an element is NULL if the holders are unknown: the volume does not exist, its storage
  * failed, or a limit was reached (65536 holders in the answer, 65536 uses of files that are locked
- * or open for writing). Errors: CANCELLED by @task (may be NULL); failures of the pool as a whole.
+ * or open for writing). Only known volumes are queried, and a repeated name only at its first
+ * place. A file that does not answer fails the whole call, like a pool that hangs. Errors:
+ * CANCELLED by @task (may be NULL); failures of the pool as a whole.
  */
 GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
                                  CstTask *task, GError **error);

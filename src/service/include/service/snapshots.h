@@ -36,8 +36,10 @@ typedef struct {
 /**
  * Returns properties of @count volumes of @pool, as one CstVolProperties for each of @names. The
  * array frees its elements. @wants: CstVolPropertyFlags. An unknown property of a volume is not a
- * failure. A volume may have changed since the last scan of the pool. Errors: CANCELLED by @task
- * (may be NULL); failures of the pool as a whole.
+ * failure. A volume may have changed since the last scan of the pool. Only known volumes are
+ * queried, and a repeated name only at its first place. The number of snapshots is unknown while
+ * another operation has claimed the volume. Errors: CANCELLED by @task (may be NULL); failures of
+ * the pool as a whole.
  */
 GArray *cst_pool_vols_properties(CstPool *pool, const char *const *names, guint count,
                                  unsigned wants, CstTask *task, GError **error);
