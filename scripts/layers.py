@@ -17,6 +17,7 @@ import subprocess
 MAY_INCLUDE = {
     "base": set(),
     "model": {"base"},
+    "hypervisor": {"model", "base"},
     "blob": {"base"},
     "backup": {"blob", "base"},
     "guest": {"blob", "base"},

@@ -16,6 +16,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 TABLES = os.path.join(TOP, "src/base/libraries")
 # A library that only some commands need does not belong here but into src/base/libraries.
 ALLOWED = {"libc", "libm", "libglib-2.0", "libpcre2-8", "libz", "libdeflate", "libzstd", "libuuid"}
+# A program works without these: their packages are suggested.
+OPTIONAL = {"libvirt0"}
 # Of the loader, the kernel and builds with sanitizers or coverage.
 ALWAYS = {"linux-vdso", "ld-linux-x86-64", "ld-linux-aarch64", "libasan", "libubsan", "libtsan",
           "libgcc_s", "libpthread", "libdl", "librt"}
@@ -44,12 +46,12 @@ def used_by(program):
     return set(re.findall(r" cst_(\w+)_library$", text, re.M))
 
 
-def depends():
-    """{package of ours: what it depends on}."""
+def related(field):
+    """{package of ours: the packages in its @field, Depends or Suggests}."""
     with open(os.path.join(TOP, "packaging/debian/control"), encoding="utf-8") as stream:
         text = re.sub(r",\n\s+", ", ", stream.read())
     return {name: set(re.findall(r"[a-z0-9.+-]+", words)) for name, words in
-            re.findall(r"^Package: (\S+)$.*?^Depends: (.*?)$", text, re.M | re.S)}
+            re.findall(rf"^Package: (\S+)$.*?^{field}: (.*?)$", text, re.M | re.S)}
 
 
 class Needed(unittest.TestCase):
@@ -65,13 +67,16 @@ class Needed(unittest.TestCase):
         self.assertEqual(ALLOWED - together, set())
 
     def test_packages_depend_on_the_libraries_that_their_program_loads(self):
-        packages, wanted = tables(), depends()
+        packages, wanted, suggested = tables(), related("Depends"), related("Suggests")
         for program in PROGRAMS:
             name = os.path.basename(program)
             used = used_by(program)
             self.assertTrue(used & set(packages), program)
             for table in used & set(packages):
-                self.assertIn(packages[table], wanted[name], f"Depends of {name}")
+                if packages[table] in OPTIONAL:
+                    self.assertIn(packages[table], suggested[name], f"Suggests of {name}")
+                else:
+                    self.assertIn(packages[table], wanted[name], f"Depends of {name}")
 
 
 if __name__ == "__main__":

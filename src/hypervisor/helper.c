@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The helper process: one question to libvirt at one URI.
+ *
+ * It reads the question, loads the libraries, sets an alarm and then calls libvirt. The alarm ends
+ * the process by its default action, in whatever call it is. The answer is written at the end in
+ * one message, so a killed helper has sent no answer.
+ *
+ *   1. virConnectListAllDomains() for domains with a managed save, and for active domains.
+ * libvirtd's priority workers answer it. Without such domains the helper asks no further.
+ *   2. virDomainManagedSaveGetXMLDesc() of each domain with a managed save: the disks that belong
+ * to its saved memory. If it fails, the definition of the domain is used. A domain that starts
+ *      meanwhile is active in the next step.
+ *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of
+ *      disks with type='volume'. The call does not wait for the job of a domain.
+ *   4. virDomainGetXMLDesc() of the domains that were found: agent, <readonly/>, <shareable/>.
+ *
+ * Paths are only opened by stat(2) and compared by device and inode number, because a domain may
+ * name an image by a symbolic link or by another mount. A hanging path ends with the alarm.
+ */
+#include <hypervisor/hypervisor.h>
+
+#include <errno.h>
+#include <libvirt_library.h>
+#include <libxml2_library.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/text.h>
+
+#include "protocol.h"
+
+#define ACTIVE_STATS                                                                       \
+    (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | \
+     VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING)
+#define BLOCKS_MAX     4096 /* layers of a domain's disks */
+#define NAME_MAX_BYTES 1024 /* of a domain or target in the answer */
+
+typedef struct {
+    CstHypervisorVolume volume; /* its texts are those of @question */
+    GVariant *question;
+    virConnectPtr conn;
+    GVariantBuilder rows;
+    guint n_rows;
+    HypervisorOutcome outcome;
+    char *message; /* of a failure */
+} Helper;
+
+/* A disk of a domain that shows the volume. */
+typedef struct {
+    char *target;
+    guint level;
+} Match;
+
+static void match_free(Match *match)
+{
+    g_free(match->target);
+    g_free(match);
+}
+
+static void match_add(GPtrArray *matches, const char *target, guint level)
+{
+    Match *match = g_new0(Match, 1);
+
+    match->target = g_strdup(target ? target : "");
+    match->level = level;
+    g_ptr_array_add(matches, match);
+}
+
+/* Always returns FALSE. */
+static gboolean helper_fail(Helper *helper, const char *message)
+{
+    helper->outcome = HYPERVISOR_FAILED;
+    g_free(helper->message);
+    helper->message = g_strdup(message ? message : "?");
+    return FALSE;
+}
+
+/* --- errors of libvirt ------------------------------------------------------------------------ */
+
+static int libvirt_code(void)
+{
+    virErrorPtr failure = virGetLastError();
+
+    return failure ? failure->code : VIR_ERR_OK;
+}
+
+static gboolean helper_fail_libvirt(Helper *helper)
+{
+    virErrorPtr failure = virGetLastError();
+
+    return helper_fail(helper, failure ? failure->message : NULL);
+}
+
+/*
+ * Whether a failed connection means that no libvirt with this driver runs: no socket, no listener,
+ * or no driver for the URI.
+ */
+static gboolean libvirt_is_absent(void)
+{
+    virErrorPtr failure = virGetLastError();
+
+    if (!failure)
+        return FALSE;
+    return failure->code == VIR_ERR_NO_CONNECT ||
+           (failure->code == VIR_ERR_SYSTEM_ERROR &&
+            (failure->int1 == ENOENT || failure->int1 == ECONNREFUSED));
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static gboolean path_is_volume(const Helper *helper, const char *path)
+{
+    const CstHypervisorVolume *volume = &helper->volume;
+    struct stat st;
+
+    if (!volume->has_file || !path || !g_path_is_absolute(path) || !cst_node_stat(path, &st))
+        return FALSE;
+    if (volume->is_device)
+        return S_ISBLK(st.st_mode) && st.st_rdev == volume->device;
+    return !S_ISBLK(st.st_mode) && st.st_dev == volume->device && st.st_ino == volume->inode;
+}
+
+static gboolean layer_is_volume(const Helper *helper, const CstDomainLayer *layer)
+{
+    return path_is_volume(helper, layer->path) ||
+           (layer->pool && layer->volume && strcmp(layer->pool, helper->volume.pool) == 0 &&
+            strcmp(layer->volume, helper->volume.volume) == 0);
+}
+
+static GPtrArray *matches_of_def(const Helper *helper, const CstDomainDef *def)
+{
+    GPtrArray *matches = g_ptr_array_new_with_free_func((GDestroyNotify)match_free);
+
+    for (guint i = 0; def && i < def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        if (layer_is_volume(helper, layer))
+            match_add(matches, layer->target, layer->level);
+    }
+    return matches;
+}
+
+/* Returns "block.N.KEY" of a record, borrowed, or NULL. */
+static const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key)
+{
+    g_autofree char *name = g_strdup_printf("block.%u.%s", number, key);
+    const char *text = NULL;
+
+    return virTypedParamsGetString(record->params, record->nparams, name, &text) == 1 ? text : NULL;
+}
+
+/* The layers of a disk follow each other from the top down, with the same target. */
+static GPtrArray *matches_of_record(const Helper *helper, virDomainStatsRecordPtr record)
+{
+    GPtrArray *matches = g_ptr_array_new_with_free_func((GDestroyNotify)match_free);
+    const char *above = NULL;
+    unsigned count = 0;
+    guint level = 0;
+
+    if (virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count) != 1)
+        return matches;
+    for (guint i = 0; i < MIN(count, BLOCKS_MAX); i++) {
+        const char *target = record_text(record, i, "name");
+
+        level = above && g_strcmp0(above, target) == 0 ? level + 1 : 0;
+        above = target;
+        if (path_is_volume(helper, record_text(record, i, "path")))
+            match_add(matches, target, level);
+    }
+    return matches;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target)
+{
+    for (guint i = 0; def && i < def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        if (g_strcmp0(layer->target, target) == 0)
+            return layer;
+    }
+    return NULL;
+}
+
+/* Returns a copy of @text as valid, short UTF-8. */
+static char *answer_text(const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
+
+    if (strlen(valid) > NAME_MAX_BYTES) {
+        char *end = g_utf8_find_prev_char(valid, valid + NAME_MAX_BYTES);
+
+        *(end ? end : valid) = '\0';
+    }
+    return g_steal_pointer(&valid);
+}
+
+static CstDomainState domain_state(virDomainPtr domain, gboolean saved)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+
+    if (saved)
+        return CST_DOMAIN_SAVED;
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return CST_DOMAIN_RUNNING;
+    switch (state) {
+    case VIR_DOMAIN_PAUSED:
+        return reason == VIR_DOMAIN_PAUSED_IOERROR ? CST_DOMAIN_IO_ERROR : CST_DOMAIN_PAUSED;
+    case VIR_DOMAIN_SHUTDOWN:
+    case VIR_DOMAIN_SHUTOFF:
+    case VIR_DOMAIN_CRASHED: return CST_DOMAIN_ENDING;
+    default: return CST_DOMAIN_RUNNING;
+    }
+}
+
+static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, gboolean saved,
+                                const CstDomainDef *def, const GPtrArray *matches)
+{
+    g_autofree char *name = answer_text(virDomainGetName(domain));
+    CstDomainState state = matches->len > 0 ? domain_state(domain, saved) : CST_DOMAIN_RUNNING;
+    char uuid[VIR_UUID_STRING_BUFLEN] = "";
+
+    virDomainGetUUIDString(domain, uuid);
+    for (guint i = 0; i < matches->len; i++) {
+        const Match *match = g_ptr_array_index(matches, i);
+        const CstDomainLayer *layer = layer_of_target(def, match->target);
+        g_autofree char *target = answer_text(match->target);
+
+        if (helper->n_rows++ >= HYPERVISOR_ROWS_MAX)
+            return helper_fail(helper, _("too many disks show the volume"));
+        g_variant_builder_add(&helper->rows, HYPERVISOR_ROW, name, uuid, target, (guint32)state,
+                              (guint32)(def ? def->agent : CST_DOMAIN_AGENT_NONE),
+                              match->level > 0 || (layer && layer->read_only),
+                              layer && layer->shareable, (guint32)match->level);
+    }
+    return TRUE;
+}
+
+/* --- the domains ------------------------------------------------------------------------------ */
+
+/*
+ * Parses the document of a domain and frees @xml. *ret_def is NULL if the domain no longer exists.
+ * Returns FALSE if the disks cannot be read.
+ */
+static gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml,
+                                CstDomainDef **ret_def)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *message = NULL;
+
+    *ret_def = NULL;
+    if (!xml)
+        return libvirt_code() == VIR_ERR_NO_DOMAIN || helper_fail_libvirt(helper);
+    *ret_def = cst_domain_def_parse(xml, &error);
+    free(xml); /* NOLINT: libvirt allocates it with malloc() */
+    if (*ret_def)
+        return TRUE;
+    message = g_strdup_printf("%s: %s", virDomainGetName(domain), error->message);
+    return helper_fail(helper, message);
+}
+
+/* @record: the domain's disks; NULL: they are read from its document. */
+static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
+                                  virDomainStatsRecordPtr record)
+{
+    g_autoptr(GPtrArray) matches = record ? matches_of_record(helper, record) : NULL;
+    g_autoptr(CstDomainDef) def = NULL;
+
+    if (matches && matches->len == 0)
+        return TRUE;
+    if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
+        return FALSE;
+    if (!matches)
+        matches = matches_of_def(helper, def);
+    return helper_add_rows(helper, domain, FALSE, def, matches);
+}
+
+static gboolean helper_add_saved(Helper *helper, virDomainPtr domain)
+{
+    char *xml = virDomainManagedSaveGetXMLDesc(domain, 0);
+    g_autoptr(CstDomainDef) def = NULL;
+    g_autoptr(GPtrArray) matches = NULL;
+
+    if (!xml)
+        xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+    if (!helper_read_def(helper, domain, xml, &def))
+        return FALSE;
+    matches = matches_of_def(helper, def);
+    return helper_add_rows(helper, domain, TRUE, def, matches);
+}
+
+static void domains_free(virDomainPtr *domains, int count)
+{
+    for (int i = 0; i < count; i++)
+        virDomainFree(domains[i]);
+    free(domains); /* NOLINT: libvirt allocates it with malloc() */
+}
+
+/* Calls libvirt for a list of domains with @flags. Returns their number; -1: the helper failed. */
+static int helper_list(Helper *helper, unsigned flags, virDomainPtr **ret_domains)
+{
+    int count = virConnectListAllDomains(helper->conn, ret_domains, flags);
+
+    if (count < 0)
+        helper_fail_libvirt(helper);
+    return count;
+}
+
+static gboolean helper_find_saved(Helper *helper)
+{
+    virDomainPtr *domains = NULL;
+    int count = helper_list(
+        helper, VIR_CONNECT_LIST_DOMAINS_INACTIVE | VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, &domains);
+    gboolean ok = count >= 0;
+
+    for (int i = 0; ok && i < count; i++)
+        ok = helper_add_saved(helper, domains[i]);
+    domains_free(domains, count);
+    return ok;
+}
+
+/* For a driver of libvirt without statistics: reads the document of each domain. */
+static gboolean helper_find_active_by_def(Helper *helper, virDomainPtr *domains, int count)
+{
+    gboolean ok = TRUE;
+
+    for (int i = 0; ok && i < count; i++)
+        ok = helper_add_active(helper, domains[i], NULL);
+    return ok;
+}
+
+static gboolean helper_find_active_by_stats(Helper *helper, virDomainPtr *domains, int n_domains)
+{
+    virDomainStatsRecordPtr *records = NULL;
+    int count =
+        virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records, ACTIVE_STATS);
+    gboolean ok = TRUE;
+
+    if (count < 0 &&
+        (libvirt_code() == VIR_ERR_NO_SUPPORT || libvirt_code() == VIR_ERR_INVALID_ARG))
+        return helper_find_active_by_def(helper, domains, n_domains);
+    if (count < 0)
+        return helper_fail_libvirt(helper);
+    for (int i = 0; ok && i < count; i++)
+        ok = helper_add_active(helper, records[i]->dom, records[i]);
+    virDomainStatsRecordListFree(records);
+    return ok;
+}
+
+static gboolean helper_find_active(Helper *helper)
+{
+    virDomainPtr *domains = NULL;
+    int count = helper_list(helper, VIR_CONNECT_LIST_DOMAINS_ACTIVE, &domains);
+    gboolean ok = count == 0;
+
+    if (count > 0)
+        ok = helper_find_active_by_stats(helper, domains, count);
+    domains_free(domains, count);
+    return ok;
+}
+
+/* --- the process ------------------------------------------------------------------------------ */
+
+/* Loads the libraries before the deadline begins. */
+static gboolean helper_find(Helper *helper, const char *uri, unsigned deadline_s)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_library_load(&cst_libxml2_library, &error))
+        return helper_fail(helper, error->message);
+    if (!cst_library_load(&cst_libvirt_library, NULL)) {
+        helper->outcome = HYPERVISOR_ABSENT;
+        return TRUE;
+    }
+    alarm(deadline_s);
+    helper->conn = virConnectOpenReadOnly(uri);
+    if (helper->conn)
+        return helper_find_saved(helper) && helper_find_active(helper);
+    if (!libvirt_is_absent())
+        return helper_fail_libvirt(helper);
+    helper->outcome = HYPERVISOR_ABSENT;
+    return TRUE;
+}
+
+static gboolean helper_read_question(Helper *helper)
+{
+    g_autofree char *buf = g_malloc(HYPERVISOR_QUESTION_MAX);
+    g_autoptr(GBytes) bytes = NULL;
+    size_t len = fread(buf, 1, HYPERVISOR_QUESTION_MAX, stdin);
+    guint64 device, inode;
+
+    bytes = g_bytes_new(buf, len);
+    helper->question = g_variant_ref_sink(
+        g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_QUESTION), bytes, FALSE));
+    if (!g_variant_is_normal_form(helper->question))
+        return FALSE;
+    g_variant_get(helper->question, "(bbtt&s&s)", &helper->volume.has_file,
+                  &helper->volume.is_device, &device, &inode, &helper->volume.pool,
+                  &helper->volume.volume);
+    helper->volume.device = device;
+    helper->volume.inode = inode;
+    return TRUE;
+}
+
+/* Writes the answer. A failure has no disks, because their list may be incomplete. */
+static gboolean helper_write_answer(Helper *helper)
+{
+    GVariant *rows = g_variant_builder_end(&helper->rows);
+    g_autofree char *message = answer_text(helper->message);
+    g_autofree char *plain = cst_text_escape(message);
+    g_autoptr(GVariant) found = g_variant_ref_sink(rows);
+    g_autoptr(GVariant) answer = g_variant_ref_sink(
+        helper->outcome == HYPERVISOR_ANSWERED
+            ? g_variant_new("(us@a" HYPERVISOR_ROW ")", helper->outcome, plain, found)
+            : g_variant_new(HYPERVISOR_ANSWER, helper->outcome, plain, NULL));
+
+    return fwrite(g_variant_get_data(answer), 1, g_variant_get_size(answer), stdout) ==
+               g_variant_get_size(answer) &&
+           fflush(stdout) == 0;
+}
+
+void cst_hypervisor_run_helper(int argc, char **argv)
+{
+    Helper helper = {0};
+    guint64 deadline_s;
+
+    if (argc != 4 || strcmp(argv[1], HYPERVISOR_HELPER) != 0)
+        return;
+    if (!g_ascii_string_to_unsigned(argv[3], 10, 1, G_MAXINT, &deadline_s, NULL) ||
+        !helper_read_question(&helper))
+        _exit(EXIT_FAILURE);
+    /* A session's daemon that the helper started would end with it. */
+    g_setenv("LIBVIRT_AUTOSTART", "0", TRUE);
+    g_variant_builder_init(&helper.rows, G_VARIANT_TYPE("a" HYPERVISOR_ROW));
+    helper_find(&helper, argv[2], (unsigned)deadline_s);
+    /* Exit handlers of libvirt could wait for its connection. */
+    _exit(helper_write_answer(&helper) ? EXIT_SUCCESS : EXIT_FAILURE);
+}

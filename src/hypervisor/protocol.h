@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/**
+ * The messages between this process and the helper: one GVariant each, on the helper's stdin and
+ * stdout. Both are in the byte order of the host.
+ */
+
+/** argv[1] of the helper; the URI and the deadline in seconds follow. */
+#define HYPERVISOR_HELPER "--hypervisor-helper"
+
+/** has_file, is_device, device, inode, pool, volume */
+#define HYPERVISOR_QUESTION "(bbttss)"
+
+/** outcome, message, and for each disk: domain, UUID, target, state, agent, reads only, shareable,
+ * level */
+#define HYPERVISOR_ROW    "(sssuubbu)"
+#define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW ")"
+
+#define HYPERVISOR_QUESTION_MAX 65536     /* bytes */
+#define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */
+#define HYPERVISOR_ROWS_MAX     1024
+
+typedef enum {
+    HYPERVISOR_ANSWERED,
+    HYPERVISOR_ABSENT, /* libvirt is not installed, not running, or has no driver for the URI */
+    HYPERVISOR_FAILED  /* the message has the reason */
+} HypervisorOutcome;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The disks of libvirt's domains. A domain's document comes from libvirt and from the administrator
+ * who defined the domain, so it is untrusted. The XML reader bounds its size. The backing files of
+ * a disk are nested <backingStore> elements, and the reader bounds their depth.
+ */
+#include <model/domain.h>
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+#include "xml_read.h"
+
+/* The name of the channel is fixed by QEMU's guest agent. */
+#define AGENT_CHANNEL "org.qemu.guest_agent.0"
+
+const char *cst_domain_state_word(int state)
+{
+    static const char *const words[CST_DOMAIN_STATE_LAST] = {
+        [CST_DOMAIN_RUNNING] = N_("running"),
+        [CST_DOMAIN_PAUSED] = N_("paused"),
+        [CST_DOMAIN_IO_ERROR] = N_("paused by an I/O error"),
+        [CST_DOMAIN_ENDING] = N_("ending"),
+        [CST_DOMAIN_SAVED] = N_("saved"),
+    };
+
+    return state >= 0 && state < CST_DOMAIN_STATE_LAST ? words[state] : "unknown";
+}
+
+const char *cst_domain_agent_word(int agent)
+{
+    static const char *const words[CST_DOMAIN_AGENT_LAST] = {
+        [CST_DOMAIN_AGENT_NONE] = N_("none"),
+        [CST_DOMAIN_AGENT_DISCONNECTED] = N_("disconnected"),
+        [CST_DOMAIN_AGENT_CONNECTED] = N_("connected"),
+    };
+
+    return agent >= 0 && agent < CST_DOMAIN_AGENT_LAST ? words[agent] : "unknown";
+}
+
+void cst_domain_disk_free(CstDomainDisk *disk)
+{
+    if (!disk)
+        return;
+    g_free(disk->domain);
+    g_free(disk->uuid);
+    g_free(disk->target);
+    g_free(disk);
+}
+
+/* --- the document ----------------------------------------------------------------------------- */
+
+static void domain_layer_free(CstDomainLayer *layer)
+{
+    g_free(layer->target);
+    g_free(layer->path);
+    g_free(layer->pool);
+    g_free(layer->volume);
+    g_free(layer);
+}
+
+void cst_domain_def_free(CstDomainDef *def)
+{
+    if (!def)
+        return;
+    g_ptr_array_unref(def->layers);
+    g_free(def);
+}
+
+/* @node is the <disk>, or a <backingStore> in it. */
+static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, guint level)
+{
+    CstDomainLayer *layer = g_new0(CstDomainLayer, 1);
+
+    layer->target = cst_xml_path_attr(disk, "target", "dev");
+    layer->path = cst_xml_path_attr(node, "source", "file");
+    if (!layer->path)
+        layer->path = cst_xml_path_attr(node, "source", "dev");
+    layer->pool = cst_xml_path_attr(node, "source", "pool");
+    layer->volume = cst_xml_path_attr(node, "source", "volume");
+    layer->read_only = cst_xml_find(disk, "readonly") != NULL;
+    layer->shareable = cst_xml_find(disk, "shareable") != NULL;
+    layer->level = level;
+    g_ptr_array_add(def->layers, layer);
+}
+
+static void domain_disk_add(CstDomainDef *def, xmlNode *disk)
+{
+    guint level = 0;
+
+    for (xmlNode *node = disk; node && def->layers->len <= CST_DOMAIN_LAYERS_MAX;
+         node = cst_xml_find(node, "backingStore"))
+        domain_layer_add(def, disk, node, level++);
+}
+
+static CstDomainAgent domain_agent(xmlNode *root)
+{
+    for (xmlNode *channel = cst_xml_find(root, "devices/channel"); channel;
+         channel = cst_xml_next(channel)) {
+        g_autofree char *name = cst_xml_path_attr(channel, "target", "name");
+        g_autofree char *state = cst_xml_path_attr(channel, "target", "state");
+
+        if (g_strcmp0(name, AGENT_CHANNEL) == 0)
+            return g_strcmp0(state, "connected") == 0 ? CST_DOMAIN_AGENT_CONNECTED
+                                                      : CST_DOMAIN_AGENT_DISCONNECTED;
+    }
+    return CST_DOMAIN_AGENT_NONE;
+}
+
+CstDomainDef *cst_domain_def_parse(const char *xml, GError **error)
+{
+    g_autoptr(xmlDoc) doc = cst_xml_parse(xml, "domain", _("(domain_definition)"), error);
+    g_autoptr(CstDomainDef) def = NULL;
+    xmlNode *root;
+
+    if (!doc)
+        return NULL;
+    root = xmlDocGetRootElement(doc);
+    def = g_new0(CstDomainDef, 1);
+    def->layers = g_ptr_array_new_with_free_func((GDestroyNotify)domain_layer_free);
+    def->agent = domain_agent(root);
+    for (xmlNode *disk = cst_xml_find(root, "devices/disk"); disk; disk = cst_xml_next(disk))
+        domain_disk_add(def, disk);
+    if (def->layers->len > CST_DOMAIN_LAYERS_MAX) {
+        cst_fail(error, CST_ERROR_LIMIT, _("the domain has more than %d disks and backing files"),
+                 CST_DOMAIN_LAYERS_MAX);
+        return NULL;
+    }
+    return g_steal_pointer(&def);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** libvirt's domains, as far as they use volumes. */
+
+/** States of a domain that keeps its disks. Their numbers are part of the protocol. */
+typedef enum {
+    CST_DOMAIN_RUNNING,
+    CST_DOMAIN_PAUSED,
+    CST_DOMAIN_IO_ERROR, /**< paused, because a write of the guest failed */
+    CST_DOMAIN_ENDING,   /**< shutting down, or crashed and kept */
+    CST_DOMAIN_SAVED,    /**< off, with a managed save: no process has its disks open */
+    CST_DOMAIN_STATE_LAST
+} CstDomainState;
+
+/** Connection of the domain's guest agent. Its numbers are part of the protocol. */
+typedef enum {
+    CST_DOMAIN_AGENT_NONE, /**< the domain has no channel for an agent */
+    CST_DOMAIN_AGENT_DISCONNECTED,
+    CST_DOMAIN_AGENT_CONNECTED,
+    CST_DOMAIN_AGENT_LAST
+} CstDomainAgent;
+
+/** Returns the name of a state: "running", …, "unknown". Stable, not translated. */
+const char *cst_domain_state_word(int state);
+/** Returns the name of an agent's connection: "none", …, "unknown". Stable, not translated. */
+const char *cst_domain_agent_word(int agent);
+
+/** A disk of a domain that shows a volume. The texts are libvirt's: untrusted, valid UTF-8. */
+typedef struct {
+    char *domain; /**< its name */
+    char *uuid;
+    char *target; /**< of the disk: "vda" */
+    CstDomainState state;
+    CstDomainAgent agent;
+    gboolean reads_only; /**< the guest cannot write to the volume */
+    gboolean shareable;  /**< <shareable/>: other domains may use it at the same time */
+    guint level;         /**< 0: the disk's image itself; n: its nth backing file */
+} CstDomainDisk;
+
+/** NULL is accepted. */
+void cst_domain_disk_free(CstDomainDisk *disk);
+
+/* --- the document of a domain ----------------------------------------------------------------- */
+
+/** A layer of a disk: its image or a backing file. @path or @pool and @volume are set, or none. */
+typedef struct {
+    char *target; /**< of the disk; NULL: missing in the document */
+    char *path;   /**< of a file or device */
+    char *pool, *volume;
+    gboolean read_only, shareable; /**< of the disk */
+    guint level;                   /**< as in CstDomainDisk */
+} CstDomainLayer;
+
+typedef struct {
+    GPtrArray *layers; /**< of CstDomainLayer *; the layers of a disk from the top down */
+    CstDomainAgent agent;
+} CstDomainDef;
+
+/**
+ * Parses the document of a domain, which is untrusted. Only disks and the agent's channel are read.
+ * Fails with the errors of the XML reader, and with LIMIT for more than CST_DOMAIN_LAYERS_MAX
+ * layers.
+ */
+CstDomainDef *cst_domain_def_parse(const char *xml, GError **error);
+/** NULL is accepted. */
+void cst_domain_def_free(CstDomainDef *def);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDomainDef, cst_domain_def_free)
+
+/** Maximum number of layers of all disks of a domain. */
+#define CST_DOMAIN_LAYERS_MAX 4096

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fake libvirt.so.0 for tests. FAKE_LIBVIRT names a key file with its state, which is read anew
+ * by each process:
+ *
+ *     [calls]
+ *     log = FILE             each call appends its name to FILE, a connection also its URI
+ *     virConnectOpenReadOnly = fail CODE INT1 MESSAGE      or: hang
+ *     [domain 1]
+ *     name = web1            escapes as in all key files
+ *     state = running        or: paused, ioerror, crashed, saved
+ *     blocks = vda:/a;vda:/b the layers in the statistics
+ *     xml = FILE             the document of the domain; of its managed save: saved-xml
+ *
+ * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+struct _virConnect {
+    GKeyFile *state;
+};
+
+struct _virDomain {
+    virConnectPtr conn;
+    char *group;
+};
+
+static struct _virConnect connection;
+static virError failure;
+
+static GKeyFile *fake_state(void)
+{
+    const char *path = g_getenv("FAKE_LIBVIRT");
+
+    if (!connection.state) {
+        connection.state = g_key_file_new();
+        if (path)
+            g_key_file_load_from_file(connection.state, path, G_KEY_FILE_NONE, NULL);
+    }
+    return connection.state;
+}
+
+static void fake_fail(int code, int number, const char *message)
+{
+    failure = (virError){.code = code, .int1 = number, .message = g_strdup(message)};
+}
+
+static void fake_log(const char *call)
+{
+    g_autofree char *path = g_key_file_get_string(fake_state(), "calls", "log", NULL);
+    g_autofree char *line = g_strdup_printf("%s\n", call);
+    int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    if (write(fd, line, strlen(line)) < 0)
+        abort();
+    close(fd);
+}
+
+/* Returns FALSE if the call fails. */
+static gboolean fake_enter(const char *call)
+{
+    g_autofree char *how = g_key_file_get_string(fake_state(), "calls", call, NULL);
+    g_auto(GStrv) words = how ? g_strsplit(how, " ", 4) : NULL;
+
+    fake_log(call);
+    while (how && strcmp(how, "hang") == 0)
+        pause();
+    if (!words || g_strv_length(words) < 4)
+        return TRUE;
+    fake_fail(atoi(words[1]), atoi(words[2]), words[3]);
+    return FALSE;
+}
+
+/* Returns a text of a domain, which the caller frees with free(); NULL: not set. */
+static char *fake_text(virDomainPtr domain, const char *key)
+{
+    return g_key_file_get_string(fake_state(), domain->group, key, NULL);
+}
+
+static gboolean fake_is_saved(virDomainPtr domain)
+{
+    g_autofree char *state = fake_text(domain, "state");
+
+    return g_strcmp0(state, "saved") == 0;
+}
+
+virErrorPtr virGetLastError(void)
+{
+    return &failure;
+}
+
+virConnectPtr virConnectOpenReadOnly(const char *name)
+{
+    if (!fake_enter(__func__))
+        return NULL;
+    fake_log(name);
+    if (g_getenv("FAKE_LIBVIRT"))
+        return &connection;
+    fake_fail(VIR_ERR_SYSTEM_ERROR, ECONNREFUSED, "Failed to connect socket: Connection refused");
+    return NULL;
+}
+
+static virDomainPtr fake_domain(virConnectPtr conn, const char *group)
+{
+    virDomainPtr domain = g_new0(struct _virDomain, 1);
+
+    domain->conn = conn;
+    domain->group = g_strdup(group);
+    return domain;
+}
+
+int virDomainFree(virDomainPtr domain)
+{
+    g_free(domain->group);
+    g_free(domain);
+    return 0;
+}
+
+/* Returns the domains with or without a managed save, with a NULL after the last. */
+static virDomainPtr *fake_domains(virConnectPtr conn, gboolean saved, int *ret_count)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(fake_state(), NULL);
+    GPtrArray *domains = g_ptr_array_new();
+
+    for (char **group = groups; *group; group++) {
+        virDomainPtr domain = fake_domain(conn, *group);
+
+        if (g_str_has_prefix(*group, "domain ") && fake_is_saved(domain) == saved)
+            g_ptr_array_add(domains, domain);
+        else
+            virDomainFree(domain);
+    }
+    *ret_count = (int)domains->len;
+    g_ptr_array_add(domains, NULL);
+    return (virDomainPtr *)g_ptr_array_free(domains, FALSE);
+}
+
+int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **ret_domains, unsigned int flags)
+{
+    int count;
+
+    if (!fake_enter(__func__))
+        return -1;
+    *ret_domains = fake_domains(conn, (flags & VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE) != 0, &count);
+    return count;
+}
+
+const char *virDomainGetName(virDomainPtr domain)
+{
+    return fake_text(domain, "name"); /* leaked: libvirt's name belongs to the domain */
+}
+
+int virDomainGetUUIDString(virDomainPtr domain, char *buf)
+{
+    g_strlcpy(buf, "c7a5fdbd-cdaf-9455-926a-d65c16db1809", VIR_UUID_STRING_BUFLEN);
+    return 0;
+}
+
+int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
+{
+    g_autofree char *word = fake_text(domain, "state");
+
+    if (!fake_enter(__func__))
+        return -1;
+    *state = VIR_DOMAIN_RUNNING;
+    *reason = 0;
+    if (g_strcmp0(word, "paused") == 0 || g_strcmp0(word, "ioerror") == 0)
+        *state = VIR_DOMAIN_PAUSED;
+    if (g_strcmp0(word, "ioerror") == 0)
+        *reason = VIR_DOMAIN_PAUSED_IOERROR;
+    if (g_strcmp0(word, "crashed") == 0)
+        *state = VIR_DOMAIN_CRASHED;
+    return 0;
+}
+
+/* The caller frees the document with free(). */
+static char *fake_document(virDomainPtr domain, const char *key)
+{
+    g_autofree char *path = fake_text(domain, key);
+    char *xml = NULL;
+
+    if (!path || !g_file_get_contents(path, &xml, NULL, NULL))
+        fake_fail(VIR_ERR_OPERATION_FAILED, 0, "the fake domain has no document");
+    return xml;
+}
+
+char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
+{
+    return fake_enter(__func__) ? fake_document(domain, "xml") : NULL;
+}
+
+char *virDomainManagedSaveGetXMLDesc(virDomainPtr domain, unsigned int flags)
+{
+    return fake_enter(__func__) ? fake_document(domain, "saved-xml") : NULL;
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+/* @params: of virTypedParameter, with room. */
+static virTypedParameterPtr fake_param(virDomainStatsRecordPtr record, const char *name, int type)
+{
+    virTypedParameterPtr param = &record->params[record->nparams++];
+
+    g_strlcpy(param->field, name, VIR_TYPED_PARAM_FIELD_LENGTH);
+    param->type = type;
+    return param;
+}
+
+static void fake_param_text(virDomainStatsRecordPtr record, guint number, const char *key,
+                            const char *text)
+{
+    g_autofree char *name = g_strdup_printf("block.%u.%s", number, key);
+
+    fake_param(record, name, VIR_TYPED_PARAM_STRING)->value.s = g_strdup(text);
+}
+
+static virDomainStatsRecordPtr fake_record(virDomainPtr domain)
+{
+    virDomainStatsRecordPtr record = g_new0(virDomainStatsRecord, 1);
+    g_autofree char *text = fake_text(domain, "blocks");
+    g_auto(GStrv) blocks = g_strsplit(text ? text : "", ";", -1);
+    guint count = g_strv_length(blocks);
+
+    record->dom = domain;
+    record->params = g_new0(virTypedParameter, 2 * count + 1);
+    fake_param(record, "block.count", VIR_TYPED_PARAM_UINT)->value.ui = count;
+    for (guint i = 0; i < count; i++) {
+        char *path = strchr(blocks[i], ':');
+
+        if (path)
+            *path++ = '\0';
+        fake_param_text(record, i, "name", blocks[i]);
+        if (path)
+            fake_param_text(record, i, "path", path);
+    }
+    return record;
+}
+
+int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats,
+                                virDomainStatsRecordPtr **ret_records, unsigned int flags)
+{
+    virDomainPtr *domains;
+    int count;
+
+    if (!fake_enter(__func__))
+        return -1;
+    domains = fake_domains(conn, FALSE, &count);
+    *ret_records = g_new0(virDomainStatsRecordPtr, count + 1);
+    for (int i = 0; i < count; i++)
+        (*ret_records)[i] = fake_record(domains[i]);
+    g_free(domains);
+    return count;
+}
+
+void virDomainStatsRecordListFree(virDomainStatsRecordPtr *records)
+{
+    for (virDomainStatsRecordPtr *record = records; *record; record++) {
+        for (int i = 0; i < (*record)->nparams; i++)
+            if ((*record)->params[i].type == VIR_TYPED_PARAM_STRING)
+                g_free((*record)->params[i].value.s);
+        g_free((*record)->params);
+        virDomainFree((*record)->dom);
+        g_free(*record);
+    }
+    g_free(records);
+}
+
+static virTypedParameterPtr fake_find(virTypedParameterPtr params, int count, const char *name,
+                                      int type)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(params[i].field, name) == 0 && params[i].type == type)
+            return &params[i];
+    return NULL;
+}
+
+int virTypedParamsGetString(virTypedParameterPtr params, int nparams, const char *name,
+                            const char **value)
+{
+    virTypedParameterPtr param = fake_find(params, nparams, name, VIR_TYPED_PARAM_STRING);
+
+    if (param)
+        *value = param->value.s;
+    return param != NULL;
+}
+
+int virTypedParamsGetUInt(virTypedParameterPtr params, int nparams, const char *name,
+                          unsigned int *value)
+{
+    virTypedParameterPtr param = fake_find(params, nparams, name, VIR_TYPED_PARAM_UINT);
+
+    if (param)
+        *value = param->value.ui;
+    return param != NULL;
+}
