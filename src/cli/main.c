@@ -16,6 +16,7 @@
 #include <base/locale.h>
 #include <base/log.h>
 #include <base/url.h>
+#include <conn/domains.h>
 
 #include "core/background.h"
 #include "core/ctl.h"
@@ -163,7 +164,7 @@ static GStrv arguments_hide(char **argv)
     return words;
 }
 
-int main(int argc, char **argv)
+static int cli_main(int argc, char **argv)
 {
     g_auto(GStrv) words = arguments_hide(argv);
     g_autoptr(GError) error = NULL;
@@ -197,4 +198,10 @@ int main(int argc, char **argv)
         status = status == CST_EXIT_OK ? CST_EXIT_FAILED : status;
     cst_foreign_end(status);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    cst_conn_run_helper(argc, argv);
+    return cli_main(argc, argv);
 }

@@ -18,15 +18,9 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/settings.h>
+#include <hypervisor/hypervisor.h>
 
 #define CONFIG_MAX 65536 /* bytes */
-
-char *daemon_config_path(const CstPaths *paths)
-{
-    if (paths->session)
-        return g_build_filename(g_get_user_config_dir(), "cistern", "cisternd.conf", NULL);
-    return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
-}
 
 /* --- settings -------------------------------------------------------------------------------- */
 
@@ -142,6 +136,12 @@ static gboolean set_compatibility(const char *value, DaemonConfig *config, GErro
     return TRUE;
 }
 
+static gboolean set_hypervisor(const char *value, DaemonConfig *config, GError **error)
+{
+    g_clear_pointer(&config->hypervisor, g_strfreev);
+    return cst_hypervisor_parse_uris(value, &config->hypervisor, error);
+}
+
 static gboolean set_core_dumps(const char *value, DaemonConfig *config, GError **error)
 {
     static const char *const words[] = {"no", "yes", NULL};
@@ -215,6 +215,7 @@ static const struct {
     {"service", "compatibility", set_compatibility},
     {"service", "core_dumps", set_core_dumps},
     {"secrets", "serve", set_serve_secrets},
+    {"service", "hypervisor", set_hypervisor},
     {"secrets", "seal_secrets", set_seal_secrets},
     {"secrets", "secret_max_age", set_secret_max_age},
     {"log", "level", config_set_log_level},
@@ -246,6 +247,7 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
     }
     if (text && !cst_settings_read(text, len, daemon_config_apply, &config, error)) {
         g_prefix_error(error, "%s: ", path);
+        daemon_config_clear(&config);
         return FALSE;
     }
     if (config.mode == 0)
@@ -256,6 +258,11 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         config.mode = config.has_group ? 0770 : 0700;
     *ret_config = config;
     return TRUE;
+}
+
+void daemon_config_clear(DaemonConfig *config)
+{
+    g_clear_pointer(&config->hypervisor, g_strfreev);
 }
 
 void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
@@ -274,6 +281,12 @@ void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
         options->max_user_bytes = (size_t)config->max_user_memory * 1024 * 1024;
 }
 
+/* Whether two settings differ. NULL: not set. */
+static gboolean uris_differ(const char *const *used, const char *const *read)
+{
+    return used && read ? !g_strv_equal(used, read) : used != read;
+}
+
 char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
 {
     const struct {
@@ -289,6 +302,8 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"workers", used->workers != read->workers},
         {"max_wait", used->has_max_wait != read->has_max_wait || used->max_wait != read->max_wait},
         {"max_user_memory", used->max_user_memory != read->max_user_memory},
+        {"hypervisor",
+         uris_differ((const char *const *)used->hypervisor, (const char *const *)read->hypervisor)},
         {"core_dumps", used->core_dumps != read->core_dumps},
         {"serve", used->leave_secrets != read->leave_secrets},
         {"seal_secrets", used->secrets.seal != read->secrets.seal},

@@ -28,11 +28,9 @@ typedef struct {
     CstSecretPolicy secrets; /**< [secrets] seal_secrets, secret_max_age */
     gboolean core_dumps;     /**< [service] core_dumps: memory may be dumped and read */
     gboolean like_libvirt;   /**< [service] compatibility is "libvirt" */
+    GStrv hypervisor;        /**< [service] hypervisor: URIs of libvirt; NULL: the default */
     CstLogLevel log_level;   /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
-
-/** Returns the default path of the configuration for this root or session. The caller frees it. */
-char *daemon_config_path(const CstPaths *paths);
 
 /**
  * Reads @path into *@ret_config. A missing file means the defaults, unless @required. Fails with
@@ -41,6 +39,10 @@ char *daemon_config_path(const CstPaths *paths);
  */
 gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
                             GError **error);
+
+/** Frees the members of @config. */
+void daemon_config_clear(DaemonConfig *config);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DaemonConfig, daemon_config_clear)
 
 /**
  * Copies the group and the limits that are set in @config into @options. Other limits keep their

@@ -135,7 +135,7 @@ static void daemon_reload_config(const char *path, const Options *options, const
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *changes = NULL;
-    DaemonConfig config;
+    g_auto(DaemonConfig) config = {0};
 
     if (!daemon_config_load(path, options->config != NULL, &config, &error)) {
         cst_log(CST_LOG_ERROR, _("the configuration is not read again: %s"), error->message);
@@ -283,7 +283,7 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
     g_autoptr(CstService) service = NULL;
     g_autoptr(CstWireServer) server = NULL;
     g_autoptr(GPtrArray) sockets = NULL;
-    DaemonConfig config;
+    g_auto(DaemonConfig) config = {0};
     sigset_t signals;
 
     if (!daemon_config_load(config_path, options->config != NULL, &config, error))
@@ -302,6 +302,7 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
         return FALSE;
     /* Set these before pools start, because the first refresh depends on them. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
+    cst_service_set_hypervisor(service, (const char *const *)config.hypervisor);
     cst_service_set_secret_policy(service, &config.secrets);
     offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
     g_auto(Options) options = {0};
     int status;
 
+    cst_service_run_helper(argc, argv);
     setlocale(LC_ALL, "");
     cst_bind_locale();
     cst_log_init();
@@ -356,9 +358,9 @@ int main(int argc, char **argv)
         return CST_EXIT_OK;
     }
     paths = cst_paths_new(options.root);
-    config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
+    config_path = options.config ? g_strdup(options.config) : cst_paths_daemon_config(paths);
     if (options.check_takeover) {
-        DaemonConfig config;
+        g_auto(DaemonConfig) config = {0};
 
         if (!daemon_config_load(config_path, options.config != NULL, &config, &error))
             return daemon_report_failure(error);

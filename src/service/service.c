@@ -12,6 +12,7 @@
 #include <base/log.h>
 
 #include "core/definitions.h"
+#include "core/domains.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/service.h"
@@ -161,6 +162,7 @@ void cst_service_free(CstService *service)
     cst_driver_lock_free(service->secret_lock);
     cst_driver_lock_free(service->driver_lock);
     jobs_free(service->jobs);
+    domains_free(service);
     cst_journal_free(service->journal);
     cst_declarations_free(service->declarations);
     cst_paths_free(service->paths);

@@ -57,6 +57,13 @@ CstPaths *cst_paths_new(const char *root)
     return paths;
 }
 
+char *cst_paths_daemon_config(const CstPaths *paths)
+{
+    if (paths->session)
+        return g_build_filename(g_get_user_config_dir(), "cistern", "cisternd.conf", NULL);
+    return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
+}
+
 CstPaths *cst_paths_copy(const CstPaths *paths)
 {
     CstPaths *copy = g_new0(CstPaths, 1);

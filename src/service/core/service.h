@@ -10,6 +10,7 @@
 
 #include "job.h"
 
+typedef struct CstHypervisor CstHypervisor;
 typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
 typedef struct SecretWatch SecretWatch;
@@ -42,8 +43,9 @@ struct CstService {
     CstPaths *paths;
     CstServiceMode mode;
     const ServiceHooks *hooks;
-    Recovery *recovery;    /* state of the hooks */
-    gboolean like_libvirt; /* set before the start; see cst_service_set_like_libvirt() */
+    Recovery *recovery;        /* state of the hooks */
+    gboolean like_libvirt;     /* set before the start; see cst_service_set_like_libvirt() */
+    CstHypervisor *hypervisor; /* NULL: not needed yet; guarded by tables until it is set */
     CstJournal *journal;
     CstDeclarations *declarations;
     CstDriverLock *driver_lock;

@@ -19,6 +19,7 @@
 #include <service/images.h>
 
 #include "core/claim.h"
+#include "core/domains.h"
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
@@ -49,8 +50,15 @@ static GPtrArray *holders_that_stay(const VolumeClaim *claim, GError **error)
 gboolean volume_not_held(const VolumeClaim *claim, GError **error)
 {
     g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
+    g_autoptr(GError) why = NULL;
 
-    return holders && cst_holders_refuse(holders, claim->name, error);
+    if (!holders)
+        return FALSE;
+    if (cst_holders_refuse(holders, claim->name, &why))
+        return volume_not_in_domain(claim, error);
+    volume_explain_domains(claim, &why);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
@@ -58,6 +66,7 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
     g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
     g_autoptr(GPtrArray) writers = g_ptr_array_new();
     g_autofree char *who = NULL;
+    GError *why = NULL;
 
     for (guint i = 0; holders && i < holders->len; i++)
         if (!((const CstHolder *)g_ptr_array_index(holders, i))->reads_only)
@@ -65,24 +74,40 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
     if (writers->len == 0)
         return holders != NULL;
     who = cst_holders_describe(writers);
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is open for writing: %s; writes would damage the volumes based "
-                      "on it; stop the writer first, clone without --linked, or say --force-share"),
-                    claim->name, who);
+    cst_fail(&why, CST_ERROR_BUSY,
+             _("volume '%s' is open for writing: %s; writes would damage the volumes based "
+               "on it; stop the writer first, clone without --linked, or say --force-share"),
+             claim->name, who);
+    volume_explain_domains(claim, &why);
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
 /* The engine queries QEMU's image locks on the file, and acquires no locks. */
-gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error)
+gboolean volume_not_written(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
+                            GError **error)
 {
     g_autofree char *who = NULL;
+    GError *why = NULL;
 
     if (!volume->format || cst_image_name_is_plain(volume->format) ||
         !cst_image_is_written(blob, &who))
         return TRUE;
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is open for writing in %s: a copy would mix content of "
-                      "different points in time; stop the writer first, or say --force-share"),
-                    volume->name, who);
+    cst_fail(&why, CST_ERROR_BUSY,
+             _("volume '%s' is open for writing in %s: a copy would mix content of "
+               "different points in time; stop the writer first, or say --force-share"),
+             volume->name, who);
+    volume_explain_domains(claim, &why);
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
+GPtrArray *cst_vol_domains(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
+
+    return volume ? volume_domains(pool, state, name, task, error) : NULL;
 }
 
 /* Formats one line for each row, indented by its level. */

@@ -3,7 +3,10 @@
 
 #include "core/claim.h"
 
-/** Checks that no process has the volume open, including machines. BUSY names the holders. */
+/**
+ * Checks that no process has the volume open, including machines, and that no domain with a managed
+ * save has it. BUSY names the holders. Fails also if libvirt runs and does not answer.
+ */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
 /**
  * Checks that no process writes to a claimed volume, before an image is based on it. BUSY names the
@@ -16,7 +19,8 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error);
  * valid image. Raw volumes pass, because a guest must be able to start from their content at any
  * point in time.
  */
-gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error);
+gboolean volume_not_written(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
+                            GError **error);
 /**
  * Checks before a change of the content of a claimed volume (wipe, upload, shrink, revert). BUSY
  * names the holders of the volume, or shows the tree of images that are based on it and would

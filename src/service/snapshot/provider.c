@@ -95,7 +95,7 @@ static gboolean image_changed(SnapshotTarget *target, const char *since, const c
               : cst_pool_state_vol_open(target->claim.state, target->volume->name, FALSE, error);
     g_autoptr(CstImage) image = NULL;
 
-    if (!until && (!blob || !volume_not_written(target->volume, blob, error)))
+    if (!until && (!blob || !volume_not_written(&target->claim, target->volume, blob, error)))
         return FALSE;
     image = volume_open_image(&target->claim, target->volume, 0, error);
     return image && cst_image_changed(image, since, until, task, changed, error);

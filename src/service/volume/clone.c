@@ -150,7 +150,7 @@ static gboolean open_for_room(CstPool *pool, const VolumeClone *clone, CstBlob *
 static gboolean clone_check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
 {
     return clone->snapshot || (clone->flags & CST_VOL_CREATE_FORCE_SHARE) ||
-           volume_not_written(clone->source, from, error);
+           volume_not_written(clone->from, clone->source, from, error);
 }
 
 /*

@@ -64,7 +64,7 @@ static gboolean open_download(CstDownload *download, CstPool *pool, const char *
     download->blob = volume ? cst_pool_state_vol_open(claim->state, name, FALSE, error) : NULL;
     return download->blob &&
            ((flags & CST_VOL_STREAM_FORCE_SHARE) ||
-            volume_not_written(volume, download->blob, error)) &&
+            volume_not_written(claim, volume, download->blob, error)) &&
            download_set_range(download, offset, length, error);
 }
 

@@ -98,7 +98,7 @@ static gboolean image_link_open(ImageLink *link, gboolean writable, gboolean at_
     /* As in libvirt, a change of the volume during a copy is not an error. */
     if (!claim->pool->service->like_libvirt)
         link->stamp = cst_image_stamp(link->blob);
-    return volume_not_written(link->volume, link->blob, error);
+    return volume_not_written(claim, link->volume, link->blob, error);
 }
 
 /* Order of claims: the first link, the preclaimed volumes, the other links. */

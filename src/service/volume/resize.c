@@ -2,7 +2,8 @@
 /*
  * Changes the capacity of a volume. The image engine resizes images in files; the pool's technology
  * resizes raw bytes on other storage. Only shrinking can change the content for other users, so
- * only shrinking is guarded. The volume is claimed for writing, and the image is valid at every
+ * only shrinking is guarded. A domain with a managed save expects the old capacity, so neither is
+ * permitted then. The volume is claimed for writing, and the image is valid at every
  * point in time.
  */
 #include <service/volumes.h>
@@ -13,6 +14,7 @@
 #include <base/i18n.h>
 
 #include "core/claim.h"
+#include "core/domains.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/service.h"
@@ -103,6 +105,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) why = NULL;
     uint64_t target = 0;
     gboolean done;
 
@@ -117,11 +120,17 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     /* Growing adds zeroes after the old end. Overlays read zeroes in this range anyway. */
     if (!resize_target(volume, capacity, flags, &target, error) ||
         !check_resize(&claim, volume, target, flags, error) ||
-        (target < volume->capacity && !volume_not_shown(&claim, error)))
+        !(target < volume->capacity ? volume_not_shown(&claim, error)
+                                    : volume_not_saved(&claim, error)))
         return FALSE;
-    done = vol_resize_image(&claim, volume, target, flags, task, error);
+    done = vol_resize_image(&claim, volume, target, flags, task, &why);
     volume_rescan(&claim);
-    return done;
+    if (!why)
+        return done;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
+        volume_explain_domains(&claim, &why);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,

@@ -8,6 +8,8 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 
+#include <conn/domains.h>
+
 #include "fake_conn.h"
 
 FakeVols fake_vols;
@@ -184,6 +186,15 @@ GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const G
         g_ptr_array_add(all, more);
     }
     return all;
+}
+
+void cst_conn_run_helper(int argc, char **argv)
+{
+}
+
+GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *ref, GError **error)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
 }
 
 GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *ref, GError **error)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <conn/domains.h>
 #include <conn/secrets.h>
 
 #include "transport.h"
@@ -181,6 +182,7 @@ static CstSecretBytes value;
     X(vol_patch, cst_conn_vol_patch(conn, &vol, 0, NULL, error))                                 \
     X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
     X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
+    X(vol_domains, cst_conn_vol_domains(conn, &vol, error))                                      \
     X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \
     X(vol_flatten, cst_conn_vol_flatten(conn, &vol, NULL, error))                                \
     X(vol_commit, cst_conn_vol_commit(conn, &vol, NULL, 0, NULL, error))                         \

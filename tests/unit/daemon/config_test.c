@@ -34,6 +34,7 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_false(config.like_libvirt);
     assert_false(config.core_dumps);
     assert_false(config.leave_secrets);
+    assert_null(config.hypervisor);
     assert_int_equal(config.secrets.seal, CST_SEAL_AUTO);
     assert_int_equal(config.secrets.max_age_days, 0);
     assert_false(daemon_config_load(path, TRUE, &config, &error));
@@ -42,18 +43,21 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
 
 static void every_setting_is_read(void **state)
 {
-    DaemonConfig config;
+    g_auto(DaemonConfig) config = {0};
 
     assert_true(load("[access]\ngroup = root\nsocket_ro_mode = 0770\n"
                      "[limits]\nmax_clients=7\nmax_requests=8\nworkers=9\nmax_wait=0\n"
                      "max_user_memory=10\n"
                      "[service]\ncompatibility = \"libvirt\"\ncore_dumps = yes\n"
+                     "hypervisor = qemu:///system lxc:///\n"
                      "[secrets]\nserve = no\nseal_secrets = no\nsecret_max_age = 90\n"
                      "[log]\nlevel = debug\n",
                      &config, NULL));
     assert_true(config.like_libvirt);
     assert_true(config.core_dumps);
     assert_true(config.leave_secrets);
+    assert_int_equal(g_strv_length(config.hypervisor), 2);
+    assert_string_equal(config.hypervisor[1], "lxc:///");
     assert_int_equal(config.secrets.seal, CST_SEAL_NEVER);
     assert_int_equal(config.secrets.max_age_days, 90);
     assert_true(config.has_group);
@@ -90,6 +94,8 @@ static void mistakes_name_the_file_and_the_setting(void **state)
         {"[secrets]\nserve=maybe\n", "[secrets] serve: 'maybe' is not one of no, yes"},
         {"[secrets]\nsecret_max_age=0\n", "[secrets] secret_max_age: '0' is not a number from 1"},
         {"[service]\ncore_dumps=\"\n", "[service] core_dumps: '\"' is not one of no, yes"},
+        {"[service]\nhypervisor = qemu+ssh://host/system\n",
+         "[service] hypervisor: 'qemu+ssh://host/system' is not a URI of libvirt on this host"},
         {"[access]\nsocket_mode=rw\n", "[access] socket_mode: 'rw' is not an octal mode"},
         {"[access]\nsocket_mode=\n", "[access] socket_mode: '' is not an octal mode"},
         {"[access]\nsocket_mode=0778\n", "[access] socket_mode: '0778' is not an octal mode"},
@@ -224,17 +230,17 @@ static void a_file_that_is_no_configuration_is_refused(void **state)
 static void configuration_is_below_the_root(void **state)
 {
     g_autoptr(CstPaths) paths = cst_paths_new("/some/root");
-    g_autofree char *below = daemon_config_path(paths);
+    g_autofree char *below = cst_paths_daemon_config(paths);
     g_autofree char *session =
         g_build_filename(g_get_user_config_dir(), "cistern/cisternd.conf", NULL);
     g_autofree char *without_root = NULL, *of_session = NULL;
 
     assert_string_equal(below, "/some/root/etc/cistern/cisternd.conf");
     g_clear_pointer(&paths->root, g_free);
-    without_root = daemon_config_path(paths);
+    without_root = cst_paths_daemon_config(paths);
     assert_string_equal(without_root, "/etc/cistern/cisternd.conf");
     paths->session = TRUE;
-    of_session = daemon_config_path(paths);
+    of_session = cst_paths_daemon_config(paths);
     assert_string_equal(of_session, session);
 }
 
@@ -299,13 +305,15 @@ static void changes_that_need_a_restart_are_reported(void **state)
         {"[limits]\nmax_wait = 0\n", "max_wait"},
         {"[limits]\nmax_user_memory = 10\n", "max_user_memory"},
         {"[secrets]\nserve = no\n", "serve"},
+        {"[service]\nhypervisor = lxc:///\n", "hypervisor"},
         {"[log]\nlevel = debug\n", NULL},
     };
-    DaemonConfig used, read;
+    DaemonConfig used;
 
     assert_true(load("", &used, NULL));
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autofree char *changes = NULL;
+        g_auto(DaemonConfig) read = {0};
 
         assert_true(load(lines[i][0], &read, NULL));
         changes = daemon_config_changes(&used, &read);

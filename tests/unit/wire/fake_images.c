@@ -138,6 +138,18 @@ GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint 
     return lists;
 }
 
+GPtrArray *cst_vol_domains(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    GPtrArray *disks;
+
+    if (!fake_works(error))
+        return NULL;
+    disks = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    for (guint i = 0; i < fake_rows(0); i++)
+        g_ptr_array_add(disks, g_new0(CstDomainDisk, 1));
+    return disks;
+}
+
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error)
 {

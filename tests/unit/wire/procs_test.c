@@ -52,6 +52,7 @@ static const struct {
     OWN(VOL, VOL_HOLDERS),
     OWN(POOL, VOL_HOLDERS_PAGE),
     OWN(POOL, VOL_PROPERTIES_PAGE),
+    OWN(VOL, VOL_DOMAINS),
     OWN(VOL, VOL_CHECK),
     OWN(VOL, VOL_CHECK_LIST),
     OWN(VOL, VOL_FLATTEN),
@@ -298,6 +299,7 @@ static void a_list_is_as_long_as_a_reply_may_be(void **state)
     } lists[] = {
         {WIRE_CISTERN_VOL_CHAIN, TRUE, TRUE, XDR_OF(chain_ret)},
         {WIRE_CISTERN_VOL_HOLDERS, TRUE, TRUE, XDR_OF(holders_ret)},
+        {WIRE_CISTERN_VOL_DOMAINS, TRUE, TRUE, XDR_OF(domains_ret)},
         {WIRE_CISTERN_VOL_PROBLEMS, TRUE, TRUE, XDR_OF(vol_problems_ret)},
         {WIRE_CISTERN_JOB_LIST, FALSE, TRUE, XDR_OF(job_list_ret)},
         {WIRE_CISTERN_SNAPSHOT_LIST, TRUE, FALSE, XDR_OF(snapshot_list_ret)},

@@ -10,6 +10,7 @@
 #include "commands/commands.h"
 #include "commands/transfer/transfer.h"
 #include "commands/xml.h"
+#include "domains.h"
 #include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
@@ -438,6 +439,7 @@ static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, G
         add_both_sizes(sheet, vol, &info);
     add_sector_size(sheet, vol);
     add_problems(sheet, problems);
+    cli_vol_domains_add(sheet, vol);
     return TRUE;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/task.h>
+#include <model/domain.h>
 #include <model/image_report.h>
 #include <service/pools.h>
 
@@ -98,6 +99,13 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
  */
 GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint count,
                                  CstTask *task, GError **error);
+
+/**
+ * Returns the disks of libvirt's domains that show the volume, as CstDomainDisk *, also of domains
+ * with a managed save. Empty without libvirt. Asks libvirt, which may take seconds. Fails with
+ * TIMEOUT if libvirt does not answer.
+ */
+GPtrArray *cst_vol_domains(CstPool *pool, const char *name, CstTask *task, GError **error);
 
 /**
  * Returns the whole dependency tree as CstChainRow *: the base images of the volume, the volume,

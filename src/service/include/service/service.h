@@ -37,6 +37,19 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 
 /**
+ * Sets the connections to libvirt on this host (hypervisor/hypervisor.h). An empty list: libvirt is
+ * not used. NULL: the default. Call it before cst_service_start(). An embedded service reads the
+ * setting from cisternd's configuration.
+ */
+void cst_service_set_hypervisor(CstService *service, const char *const *uris);
+
+/**
+ * Call it first in main(): the service starts this program again as a helper. Returns if the
+ * arguments do not ask for a helper.
+ */
+void cst_service_run_helper(int argc, char **argv);
+
+/**
  * Restores the active pools and starts the autostart pools. Works in parallel and retries with
  * backoff.
  */

@@ -27,6 +27,8 @@ typedef struct {
 
 /** Computes the paths below @root (NULL: this user's default). Accesses no file. */
 CstPaths *cst_paths_new(const char *root);
+/** Returns the path of cisternd's configuration. The caller frees it. */
+char *cst_paths_daemon_config(const CstPaths *paths);
 /** A deep copy, owned by the caller. */
 CstPaths *cst_paths_copy(const CstPaths *paths);
 /** NULL is accepted. */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libvirt's domains that use a volume, in the output of commands about one volume. */
+#include "domains.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/text.h>
+#include <conn/domains.h>
+
+#include "output/text.h"
+
+GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autoptr(GError) why = NULL;
+    GPtrArray *disks = cst_conn_vol_domains(ctl->conn, vol, &why);
+
+    if (disks)
+        return disks;
+    /* A connection for reading may not ask, as for vol-holders. */
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_DENIED) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_READ_ONLY))
+        cli_warn(ctl, _("warning: cannot find the domains that use vol '%s': %s\n"), vol->name,
+                 why->message);
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+}
+
+/* In text: one line for each disk. */
+static void domain_fact_add(CliSheet *sheet, const CstDomainDisk *disk)
+{
+    const char *state = _(cst_domain_state_word(disk->state));
+    const char *agent = _(cst_domain_agent_word(disk->agent));
+    g_autofree char *text =
+        disk->state == CST_DOMAIN_SAVED
+            ? g_strdup_printf(_("%s (managed save), disk %s"), disk->domain, disk->target)
+            : g_strdup_printf(_("%s (%s), disk %s, guest agent: %s"), disk->domain, state,
+                              disk->target, agent);
+    g_autofree char *plain = cst_text_escape(text);
+    const CliFact fact = cli_fact_text(NULL, N_("Domain:"), plain);
+
+    cli_sheet_add(sheet, &fact, 1);
+}
+
+static void domain_item_add(CliSheet *sheet, guint index, const CstDomainDisk *disk)
+{
+    const CliFact facts[] = {
+        cli_fact_text("domain", NULL, disk->domain),
+        cli_fact_text("uuid", NULL, disk->uuid),
+        cli_fact_text("state", NULL, cst_domain_state_word(disk->state)),
+        cli_fact_text("target", NULL, disk->target),
+        cli_fact_text("agent", NULL, cst_domain_agent_word(disk->agent)),
+        cli_fact_bool("reads_only", NULL, TRUE, disk->reads_only),
+        cli_fact_bool("shareable", NULL, TRUE, disk->shareable),
+        cli_fact_number("level", NULL, TRUE, disk->level),
+    };
+
+    cli_sheet_begin_item(sheet, index);
+    cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+    cli_sheet_end_object(sheet);
+}
+
+void cli_vol_domains_add(CliSheet *sheet, const CstVolRef *vol)
+{
+    g_autoptr(GPtrArray) disks = cli_vol_domains(sheet->ctl, vol);
+
+    if (disks->len == 0)
+        return;
+    if (!sheet->json.text) {
+        for (guint i = 0; i < disks->len; i++)
+            domain_fact_add(sheet, disks->pdata[i]);
+        return;
+    }
+    cli_sheet_begin_list(sheet, "domains", NULL, "");
+    for (guint i = 0; i < disks->len; i++)
+        domain_item_add(sheet, i, disks->pdata[i]);
+    cli_sheet_end_list(sheet);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls about libvirt's domains that use volumes. A stock server does not support them. */
+#include <conn/domains.h>
+
+#include <service/service.h>
+
+#include "conn_private.h"
+
+/* Makes a disk from a reply. Takes ownership of its strings. */
+static CstDomainDisk *domain_disk_from_wire(wire_domain_disk *wire)
+{
+    CstDomainDisk *disk = g_new0(CstDomainDisk, 1);
+
+    *disk = (CstDomainDisk){
+        .domain = g_steal_pointer(&wire->domain),
+        .uuid = g_steal_pointer(&wire->uuid),
+        .target = g_steal_pointer(&wire->target),
+        .state = (CstDomainState)wire->state,
+        .agent = (CstDomainAgent)wire->agent,
+        .level = wire->level,
+        .reads_only = (wire->flags & WIRE_DOMAIN_READS_ONLY) != 0,
+        .shareable = (wire->flags & WIRE_DOMAIN_SHAREABLE) != 0,
+    };
+    return disk;
+}
+
+GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    wire_vol_args args = {cst_vol_arg(vol)};
+    wire_domains_ret ret = {0};
+    GPtrArray *disks;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_DOMAINS, &args, &ret, NULL, error))
+        return NULL;
+    disks = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    for (guint i = 0; i < ret.disks.disks_len; i++)
+        g_ptr_array_add(disks, domain_disk_from_wire(&ret.disks.disks_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_domains_ret, (char *)&ret);
+    return disks;
+}
+
+void cst_conn_run_helper(int argc, char **argv)
+{
+    cst_service_run_helper(argc, argv);
+}

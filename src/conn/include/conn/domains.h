@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <conn/conn.h>
+#include <model/domain.h>
+
+/**
+ * Returns the disks of libvirt's domains that show the volume, as CstDomainDisk *, also of domains
+ * with a managed save. The host of the server is asked, which may take seconds. Fails with TIMEOUT
+ * if libvirt does not answer there, and with NO_SUPPORT by a stock server.
+ */
+GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *vol, GError **error);
+
+/**
+ * Call it first in main(): an embedded service starts this program again as a helper. Returns if
+ * the arguments do not ask for a helper.
+ */
+void cst_conn_run_helper(int argc, char **argv);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirt's domains that use a volume: the setting, the questions (src/hypervisor), and the
+ * messages.
+ *
+ * cisternd gets the setting from its configuration at start. An embedded command reads the same
+ * file when it needs the setting, so that other commands do not depend on the file.
+ * service->hypervisor is set once, under the lock of the tables.
+ */
+#include "domains.h"
+
+#include <hypervisor/hypervisor.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/settings.h>
+#include <base/text.h>
+
+#include "pool.h"
+#include "service.h"
+
+#define CONFIG_MAX    65536 /* bytes */
+#define NAMED_DISKS   5     /* in a message */
+#define SETTING_GROUP "service"
+#define SETTING_KEY   "hypervisor"
+
+/* --- the setting ------------------------------------------------------------------------------ */
+
+/* Implements CstSettingFunc; @data is a GStrv *. Other settings are cisternd's. */
+static gboolean domains_set_uris(const char *group, const char *key, const char *value,
+                                 unsigned line, gpointer data, GError **error)
+{
+    GStrv *uris = data;
+
+    if (!g_str_equal(group, SETTING_GROUP) || !g_str_equal(key, SETTING_KEY))
+        return TRUE;
+    g_clear_pointer(uris, g_strfreev);
+    return cst_hypervisor_parse_uris(value, uris, error);
+}
+
+/* *ret_uris is NULL if the configuration does not have the setting. */
+static gboolean domains_read_setting(const CstPaths *paths, GStrv *ret_uris, GError **error)
+{
+    g_autofree char *path = cst_paths_daemon_config(paths);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) why = NULL;
+    g_auto(GStrv) uris = NULL;
+    size_t len;
+
+    *ret_uris = NULL;
+    if (!cst_file_read(path, CONFIG_MAX, &text, &len, &why)) {
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!cst_settings_read(text, len, domains_set_uris, &uris, error)) {
+        g_prefix_error(error, "%s: ", path);
+        return FALSE;
+    }
+    *ret_uris = g_steal_pointer(&uris);
+    return TRUE;
+}
+
+/* Sets service->hypervisor unless it is set. @uris NULL: the default. */
+static void domains_set(CstService *service, const char *const *uris)
+{
+    const char *run_dir = service->paths->session ? NULL : service->paths->run_dir;
+
+    g_mutex_lock(&service->tables);
+    if (!service->hypervisor)
+        service->hypervisor = cst_hypervisor_new(uris, run_dir, CST_HYPERVISOR_DEADLINE_S);
+    g_mutex_unlock(&service->tables);
+}
+
+void cst_service_set_hypervisor(CstService *service, const char *const *uris)
+{
+    domains_set(service, uris);
+}
+
+/* Returns the connection to libvirt, which is borrowed; NULL with an error. */
+static CstHypervisor *domains_hypervisor(CstService *service, GError **error)
+{
+    g_auto(GStrv) uris = NULL;
+    CstHypervisor *hypervisor;
+
+    g_mutex_lock(&service->tables);
+    hypervisor = service->hypervisor;
+    g_mutex_unlock(&service->tables);
+    if (hypervisor)
+        return hypervisor;
+    if (service->mode == CST_SERVICE_EMBEDDED &&
+        !domains_read_setting(service->paths, &uris, error))
+        return NULL;
+    domains_set(service, (const char *const *)uris);
+    return service->hypervisor;
+}
+
+void domains_free(CstService *service)
+{
+    cst_hypervisor_free(service->hypervisor);
+}
+
+void cst_service_run_helper(int argc, char **argv)
+{
+    cst_hypervisor_run_helper(argc, argv);
+}
+
+/* --- the question ----------------------------------------------------------------------------- */
+
+GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, CstTask *task,
+                          GError **error)
+{
+    CstHypervisor *hypervisor = domains_hypervisor(pool->service, error);
+    CstHypervisorVolume volume = {.pool = pool->name, .volume = name};
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!hypervisor)
+        return NULL;
+    if (!cst_hypervisor_is_used(hypervisor))
+        return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    /* A volume that is not a file or device, or cannot be opened, is compared by name only. */
+    blob = cst_pool_state_vol_open(state, name, FALSE, NULL);
+    if (blob && cst_blob_file_fd(blob) >= 0)
+        cst_hypervisor_volume_set_file(&volume, cst_blob_file_fd(blob));
+    return cst_hypervisor_find(hypervisor, &volume, task, error);
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+/* Describes how a domain uses the volume. The caller frees the text. */
+static char *domain_disk_text(const CstDomainDisk *disk)
+{
+    g_autofree char *domain = cst_text_escape(disk->domain);
+    g_autofree char *target = cst_text_escape(disk->target);
+    const char *state = _(cst_domain_state_word(disk->state));
+    const char *agent = _(cst_domain_agent_word(disk->agent));
+
+    if (disk->state == CST_DOMAIN_SAVED)
+        return g_strdup_printf(_("domain '%s' has a managed save, whose memory belongs to the "
+                                 "content of disk '%s'"),
+                               domain, target);
+    if (disk->level > 0)
+        return g_strdup_printf(_("domain '%s' (%s, guest agent: %s) has it below disk '%s'"),
+                               domain, state, agent, target);
+    return g_strdup_printf(_("domain '%s' (%s, guest agent: %s) has it as disk '%s'"), domain,
+                           state, agent, target);
+}
+
+/* Returns what an administrator can do about the use by a domain. The caller frees the text. */
+static char *domain_next_step(const CstDomainDisk *disk)
+{
+    g_autofree char *plain = cst_text_escape(disk->domain);
+    g_autofree char *domain = g_shell_quote(plain);
+
+    if (disk->state == CST_DOMAIN_SAVED)
+        return g_strdup_printf(_("start the domain and shut it down, or drop the saved memory "
+                                 "(virsh managedsave-remove %s)"),
+                               domain);
+    if (disk->state == CST_DOMAIN_RUNNING)
+        return g_strdup_printf(_("shut the domain down (virsh shutdown %s)"), domain);
+    return g_strdup_printf(_("resume the domain and shut it down, or stop it (virsh destroy %s)"),
+                           domain);
+}
+
+/* Describes @disks, which are not empty, with the next step for the first. */
+static char *domains_text(const GPtrArray *disks)
+{
+    g_autofree char *step = domain_next_step(disks->pdata[0]);
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < MIN(disks->len, NAMED_DISKS); i++) {
+        g_autofree char *disk = domain_disk_text(disks->pdata[i]);
+
+        g_string_append_printf(text, "%s; ", disk);
+    }
+    g_string_append(text, step);
+    return g_string_free(text, FALSE);
+}
+
+/* Removes the disks of domains without a managed save. */
+static void domains_keep_saved(GPtrArray *disks)
+{
+    for (guint i = disks->len; i-- > 0;)
+        if (((const CstDomainDisk *)disks->pdata[i])->state != CST_DOMAIN_SAVED)
+            g_ptr_array_remove_index(disks, i);
+}
+
+static gboolean domains_refuse(const VolumeClaim *claim, gboolean saved_only, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) disks =
+        volume_domains(claim->pool, claim->state, claim->name, claim->task, &why);
+    g_autofree char *text = NULL;
+
+    if (disks && saved_only)
+        domains_keep_saved(disks);
+    if (disks && disks->len == 0)
+        return TRUE;
+    if (disks) {
+        text = domains_text(disks);
+        return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text);
+    }
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    return cst_fail(error, cst_error_code(why),
+                    _("cannot verify that no domain has volume '%s' in a managed save: %s; try "
+                      "again when libvirt answers, or set hypervisor = none in cisternd.conf"),
+                    claim->name, why->message);
+}
+
+gboolean volume_not_in_domain(const VolumeClaim *claim, GError **error)
+{
+    return domains_refuse(claim, FALSE, error);
+}
+
+gboolean volume_not_saved(const VolumeClaim *claim, GError **error)
+{
+    return domains_refuse(claim, TRUE, error);
+}
+
+void volume_explain_domains(const VolumeClaim *claim, GError **why)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(GPtrArray) disks =
+        volume_domains(claim->pool, claim->state, claim->name, claim->task, &problem);
+    g_autofree char *text = disks && disks->len > 0 ? domains_text(disks) : NULL;
+    GError *longer;
+
+    if (!disks)
+        cst_log(CST_LOG_WARNING, _("cannot find the domains that use volume '%s': %s"), claim->name,
+                problem->message);
+    if (!text)
+        return;
+    longer = g_error_new((*why)->domain, (*why)->code, "%s; %s", (*why)->message, text);
+    g_error_free(*why);
+    *why = longer;
+}

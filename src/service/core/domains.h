@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <model/domain.h>
+
+#include "claim.h"
+
+/*
+ * libvirt's domains that use a volume. A question starts a helper process and may take seconds, so
+ * lists do not ask. The caller holds no lock. It may hold claims, because libvirt's look-ups of
+ * volumes do not need claims.
+ */
+
+/**
+ * Returns the disks that show the volume, as CstDomainDisk *; empty without libvirt. Fails as
+ * cst_hypervisor_find(), and with CONFIG if the setting "hypervisor" of cisternd.conf is wrong.
+ */
+GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, CstTask *task,
+                          GError **error);
+
+/**
+ * Checks that no domain uses a claimed volume, before its content or its name changes. Call it
+ * after a check for processes: a domain with a managed save has none. BUSY names the domain and the
+ * next step. Fails also if libvirt runs and does not answer.
+ */
+gboolean volume_not_in_domain(const VolumeClaim *claim, GError **error);
+/** Like volume_not_in_domain(), for a change that running domains permit: ignores these. */
+gboolean volume_not_saved(const VolumeClaim *claim, GError **error);
+
+/**
+ * Appends the domains that use a claimed volume, and the next step, to the message of *@why, a
+ * refusal because the volume is open. Leaves the message unchanged if there is no domain.
+ */
+void volume_explain_domains(const VolumeClaim *claim, GError **why);
+
+/** Frees the state of this file. */
+void domains_free(CstService *service);
