@@ -222,6 +222,14 @@ class Domains(WithDaemon):
         self.assertEqual(before, self.content())
         self.restart()
 
+    def test_trash_is_emptied_without_questions(self):
+        self.done("pool-trash", "p", "--days", "7")
+        self.done("vol-delete", "v", "--pool", "p")
+        self.assertTrue(self.fake.calls())
+        self.fake.set(virConnectOpenReadOnly="fail 1 0 broken")
+        self.done("trash-empty", "--pool", "p", "--yes")
+        self.assertEqual([], self.fake.calls())
+
     def test_names_of_libvirt_are_escaped(self):
         self.fake.set(self.fake.domain(self.path, name="a\\tb\u202e\u001b[31m", state="saved"))
         for words in (["vol-holders", "v"], ["vol-info", "v"], ["vol-delete", "v"]):

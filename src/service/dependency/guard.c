@@ -47,7 +47,7 @@ static GPtrArray *holders_that_stay(const VolumeClaim *claim, GError **error)
     return holders;
 }
 
-gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+gboolean volume_not_open(const VolumeClaim *claim, GError **error)
 {
     g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
     g_autoptr(GError) why = NULL;
@@ -55,10 +55,15 @@ gboolean volume_not_held(const VolumeClaim *claim, GError **error)
     if (!holders)
         return FALSE;
     if (cst_holders_refuse(holders, claim->name, &why))
-        return volume_not_in_domain(claim, error);
+        return TRUE;
     volume_explain_domains(claim, &why);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
+}
+
+gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+{
+    return volume_not_open(claim, error) && volume_not_in_domain(claim, error);
 }
 
 gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)

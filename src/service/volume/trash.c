@@ -9,6 +9,9 @@
  * without a volume is left over from a crash. A function that finds one, with the hidden name
  * claimed, removes it. The retention is decided at the deletion: a later change of the pool's
  * setting does not apply to volumes that are already in the trash.
+ *
+ * Domains are checked at the deletion. They name no volume by its hidden name, so that a removal of
+ * many volumes does not ask libvirt for each.
  */
 #include "trash.h"
 
@@ -249,7 +252,7 @@ static gboolean trash_restore_volume(CstPool *pool, const CstTrashed *trashed, c
     if (!cst_pool_state_volume_name_check(claim.state, name, error) ||
         !pool_check_free(pool, claim.state, name, error) ||
         !volume_claim(&new_claim, pool, name, CLAIM_WRITE, error) ||
-        !pool_check_free(pool, claim.state, name, error) || !volume_not_held(&claim, error) ||
+        !pool_check_free(pool, claim.state, name, error) || !volume_not_open(&claim, error) ||
         !kept_read(pool, claim.state, volume, &kept, error))
         return FALSE;
     g_clear_pointer(&kept.trashed, cst_trashed_free);
@@ -301,7 +304,7 @@ static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolea
         return FALSE;
     if (!volume)
         return TRUE;
-    if (!volume_not_held(&claim, error) ||
+    if (!volume_not_open(&claim, error) ||
         !volume_remove(&claim, volume, CST_VOL_DELETE_WITH_SNAPSHOTS, task, error))
         return FALSE;
     CST_CRASH_POINT("trash.remove.deleted");
