@@ -14,6 +14,8 @@
  *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of
  *      disks with type='volume'. The call does not wait for the job of a domain.
  *   4. virDomainGetXMLDesc() of the domains that were found: agent, <readonly/>, <shareable/>.
+ *   5. Steps 1 and 2 again for domains with a managed save. A domain that is saved during the
+ *      question may be missing in both lists before.
  *
  * Paths are only opened by stat(2) and compared by device and inode number, because a domain may
  * name an image by a symbolic link or by another mount. A hanging path ends with the alarm.
@@ -47,7 +49,7 @@ typedef struct {
     GVariant *question;
     virConnectPtr conn;
     GVariantBuilder rows;
-    guint n_rows;
+    GHashTable *row_keys; /* of the UUID and the target of each row */
     HypervisorOutcome outcome;
     char *message; /* of a failure */
 } Helper;
@@ -203,29 +205,26 @@ static char *answer_text(const char *text)
     return g_steal_pointer(&valid);
 }
 
-static CstDomainState domain_state(virDomainPtr domain, gboolean saved)
+/* Returns FALSE if an active domain has ended. An unknown state counts as running. */
+static gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
-    if (saved)
-        return CST_DOMAIN_SAVED;
+    *ret_state = CST_DOMAIN_RUNNING;
     if (virDomainGetState(domain, &state, &reason, 0) < 0)
-        return CST_DOMAIN_RUNNING;
-    switch (state) {
-    case VIR_DOMAIN_PAUSED:
-        return reason == VIR_DOMAIN_PAUSED_IOERROR ? CST_DOMAIN_IO_ERROR : CST_DOMAIN_PAUSED;
-    case VIR_DOMAIN_SHUTDOWN:
-    case VIR_DOMAIN_SHUTOFF:
-    case VIR_DOMAIN_CRASHED: return CST_DOMAIN_ENDING;
-    default: return CST_DOMAIN_RUNNING;
-    }
+        return libvirt_code() != VIR_ERR_NO_DOMAIN;
+    if (state == VIR_DOMAIN_PAUSED)
+        *ret_state = reason == VIR_DOMAIN_PAUSED_IOERROR ? CST_DOMAIN_IO_ERROR : CST_DOMAIN_PAUSED;
+    if (state == VIR_DOMAIN_SHUTDOWN || state == VIR_DOMAIN_CRASHED)
+        *ret_state = CST_DOMAIN_ENDING;
+    return state != VIR_DOMAIN_SHUTOFF;
 }
 
-static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, gboolean saved,
+/* A domain with a managed save is listed twice, so a disk that has a row gets no second one. */
+static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, CstDomainState state,
                                 const CstDomainDef *def, const GPtrArray *matches)
 {
     g_autofree char *name = answer_text(virDomainGetName(domain));
-    CstDomainState state = matches->len > 0 ? domain_state(domain, saved) : CST_DOMAIN_RUNNING;
     char uuid[VIR_UUID_STRING_BUFLEN] = "";
 
     virDomainGetUUIDString(domain, uuid);
@@ -234,7 +233,9 @@ static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, gboolean sa
         const CstDomainLayer *layer = layer_of_target(def, match->target);
         g_autofree char *target = answer_text(match->target);
 
-        if (helper->n_rows++ >= HYPERVISOR_ROWS_MAX)
+        if (!g_hash_table_add(helper->row_keys, g_strconcat(uuid, " ", target, NULL)))
+            continue;
+        if (g_hash_table_size(helper->row_keys) > HYPERVISOR_ROWS_MAX)
             return helper_fail(helper, _("too many disks show the volume"));
         g_variant_builder_add(&helper->rows, HYPERVISOR_ROW, name, uuid, target, (guint32)state,
                               (guint32)(def ? def->agent : CST_DOMAIN_AGENT_NONE),
@@ -273,14 +274,18 @@ static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
 {
     g_autoptr(GPtrArray) matches = record ? matches_of_record(helper, record) : NULL;
     g_autoptr(CstDomainDef) def = NULL;
+    CstDomainState state;
 
     if (matches && matches->len == 0)
         return TRUE;
     if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
         return FALSE;
+    if (!def)
+        return TRUE;
     if (!matches)
         matches = matches_of_def(helper, def);
-    return helper_add_rows(helper, domain, FALSE, def, matches);
+    return matches->len == 0 || !domain_active_state(domain, &state) ||
+           helper_add_rows(helper, domain, state, def, matches);
 }
 
 static gboolean helper_add_saved(Helper *helper, virDomainPtr domain)
@@ -294,7 +299,7 @@ static gboolean helper_add_saved(Helper *helper, virDomainPtr domain)
     if (!helper_read_def(helper, domain, xml, &def))
         return FALSE;
     matches = matches_of_def(helper, def);
-    return helper_add_rows(helper, domain, TRUE, def, matches);
+    return helper_add_rows(helper, domain, CST_DOMAIN_SAVED, def, matches);
 }
 
 static void domains_free(virDomainPtr *domains, int count)
@@ -383,7 +388,7 @@ static gboolean helper_find(Helper *helper, const char *uri, unsigned deadline_s
     alarm(deadline_s);
     helper->conn = virConnectOpenReadOnly(uri);
     if (helper->conn)
-        return helper_find_saved(helper) && helper_find_active(helper);
+        return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
     if (!libvirt_is_absent())
         return helper_fail_libvirt(helper);
     helper->outcome = HYPERVISOR_ABSENT;
@@ -440,6 +445,7 @@ void cst_hypervisor_run_helper(int argc, char **argv)
     /* A session's daemon that the helper started would end with it. */
     g_setenv("LIBVIRT_AUTOSTART", "0", TRUE);
     g_variant_builder_init(&helper.rows, G_VARIANT_TYPE("a" HYPERVISOR_ROW));
+    helper.row_keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     helper_find(&helper, argv[2], (unsigned)deadline_s);
     /* Exit handlers of libvirt could wait for its connection. */
     _exit(helper_write_answer(&helper) ? EXIT_SUCCESS : EXIT_FAILURE);

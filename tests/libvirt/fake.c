@@ -6,9 +6,11 @@
  *     [calls]
  *     log = FILE             each call appends its name to FILE, a connection also its URI
  *     virConnectOpenReadOnly = fail CODE INT1 MESSAGE      or: hang
+ *     after virConnectListAllDomains = 1 state saved
+ *                            after this call, "state" of [domain 1] is "saved"
  *     [domain 1]
  *     name = web1            escapes as in all key files
- *     state = running        or: paused, ioerror, crashed, saved
+ *     state = running        or: paused, ioerror, crashed, saved, off
  *     blocks = vda:/a;vda:/b the layers in the statistics
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
  *
@@ -64,6 +66,20 @@ static void fake_log(const char *call)
     if (write(fd, line, strlen(line)) < 0)
         abort();
     close(fd);
+}
+
+/* Changes a domain at the end of a call. */
+static void fake_leave(const char *call)
+{
+    g_autofree char *key = g_strconcat("after ", call, NULL);
+    g_autofree char *change = g_key_file_get_string(fake_state(), "calls", key, NULL);
+    g_auto(GStrv) words = change ? g_strsplit(change, " ", 3) : NULL;
+    g_autofree char *group = NULL;
+
+    if (!words || g_strv_length(words) < 3)
+        return;
+    group = g_strconcat("domain ", words[0], NULL);
+    g_key_file_set_string(fake_state(), group, words[1], words[2]);
 }
 
 /* Returns FALSE if the call fails. */
@@ -152,6 +168,7 @@ int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **ret_domains, uns
     if (!fake_enter(__func__))
         return -1;
     *ret_domains = fake_domains(conn, (flags & VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE) != 0, &count);
+    fake_leave(__func__);
     return count;
 }
 
@@ -180,6 +197,8 @@ int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int
         *reason = VIR_DOMAIN_PAUSED_IOERROR;
     if (g_strcmp0(word, "crashed") == 0)
         *state = VIR_DOMAIN_CRASHED;
+    if (g_strcmp0(word, "off") == 0)
+        *state = VIR_DOMAIN_SHUTOFF;
     return 0;
 }
 
@@ -259,6 +278,7 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats,
     for (int i = 0; i < count; i++)
         (*ret_records)[i] = fake_record(domains[i]);
     g_free(domains);
+    fake_leave(__func__);
     return count;
 }
 

@@ -302,14 +302,41 @@ static void saved_domain_without_a_readable_save_is_found_by_its_definition(void
     disks = find(1);
 }
 
-static void domain_that_ends_during_the_question_is_left_out(void **unused)
+/* The domain leaves the list of active domains after the first list of saved ones. */
+static void domain_that_is_saved_during_the_question_is_found(void **unused)
 {
     g_autoptr(GPtrArray) disks = NULL;
 
-    add("virDomainGetXMLDesc = fail 42 0 Domain not found\n");
-    add("virDomainManagedSaveGetXMLDesc = fail 42 0 Domain not found\n");
-    add_domain("saved");
+    add("after virConnectListAllDomains = 1 state saved\n");
+    add_domain("running");
+    disks = find(1);
+    assert_int_equal(((const CstDomainDisk *)disks->pdata[0])->state, CST_DOMAIN_SAVED);
+}
+
+static void domain_that_ends_during_the_question_is_left_out(void **unused)
+{
+    static const char *const states[] = {"running", "saved"};
+    g_autofree char *begin = g_strdup(state->str);
+
+    for (guint i = 0; i < G_N_ELEMENTS(states); i++) {
+        g_autoptr(GPtrArray) disks = NULL;
+
+        g_string_assign(state, begin);
+        add("virDomainGetXMLDesc = fail 42 0 Domain not found\n");
+        add("virDomainManagedSaveGetXMLDesc = fail 42 0 Domain not found\n");
+        add_domain(states[i]);
+        disks = find(0);
+    }
+}
+
+static void domain_that_is_off_after_the_statistics_is_left_out(void **unused)
+{
+    g_autoptr(GPtrArray) disks = NULL;
+
+    add("after virConnectGetAllDomainStats = 1 state off\n");
+    add_domain("running");
     disks = find(0);
+    assert_int_equal(calls("virDomainGetState"), 1);
 }
 
 static void libvirt_that_does_not_run_has_no_domains(void **unused)
@@ -490,7 +517,9 @@ int main(int argc, char **argv)
         CASE(saved_domain_is_found_by_the_disks_of_its_memory),
         CASE(saved_domain_is_found_by_pool_and_volume),
         CASE(saved_domain_without_a_readable_save_is_found_by_its_definition),
+        CASE(domain_that_is_saved_during_the_question_is_found),
         CASE(domain_that_ends_during_the_question_is_left_out),
+        CASE(domain_that_is_off_after_the_statistics_is_left_out),
         CASE(libvirt_that_does_not_run_has_no_domains),
         CASE(error_of_each_call_is_reported),
         CASE(each_call_that_hangs_ends_at_the_deadline),
