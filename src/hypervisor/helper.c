@@ -13,7 +13,9 @@
  *      meanwhile is active in the next step.
  *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of
  *      disks with type='volume'. The call does not wait for the job of a domain.
- *   4. virDomainGetXMLDesc() of the domains that were found: agent, <readonly/>, <shareable/>.
+ *   4. virDomainGetXMLDesc() of the domains that were found: agent, levels, <readonly/>,
+ *      <shareable/>. Also of domains whose statistics lack a path: the document of a domain has
+ *      the pools and volumes of its disks.
  *   5. Steps 1 and 2 again for domains with a managed save. A domain that is saved during the
  *      question may be missing in both lists before.
  *
@@ -158,25 +160,37 @@ static const char *record_text(virDomainStatsRecordPtr record, guint number, con
     return virTypedParamsGetString(record->params, record->nparams, name, &text) == 1 ? text : NULL;
 }
 
-/* The layers of a disk follow each other from the top down, with the same target. */
-static GPtrArray *matches_of_record(const Helper *helper, virDomainStatsRecordPtr record)
+static gboolean matches_have(const GPtrArray *matches, const char *target)
 {
-    GPtrArray *matches = g_ptr_array_new_with_free_func((GDestroyNotify)match_free);
-    const char *above = NULL;
+    for (guint i = 0; i < matches->len; i++)
+        if (strcmp(((const Match *)g_ptr_array_index(matches, i))->target, target) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+/*
+ * Adds the targets of disks with a layer that shows the volume, at level 0. *ret_complete: the
+ * record has all disks, and each has a path. Only the document of the domain identifies other
+ * disks, such as a disk on the network. Returns FALSE if the record has too many layers.
+ */
+static gboolean helper_match_record(Helper *helper, virDomainStatsRecordPtr record,
+                                    GPtrArray *matches, gboolean *ret_complete)
+{
     unsigned count = 0;
-    guint level = 0;
 
-    if (virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count) != 1)
-        return matches;
-    for (guint i = 0; i < MIN(count, BLOCKS_MAX); i++) {
+    *ret_complete =
+        virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count) == 1;
+    if (count > BLOCKS_MAX)
+        return helper_fail(helper, _("a domain has too many disks and backing files"));
+    for (guint i = 0; i < count; i++) {
         const char *target = record_text(record, i, "name");
+        const char *path = record_text(record, i, "path");
 
-        level = above && g_strcmp0(above, target) == 0 ? level + 1 : 0;
-        above = target;
-        if (path_is_volume(helper, record_text(record, i, "path")))
-            match_add(matches, target, level);
+        *ret_complete = *ret_complete && path;
+        if (path_is_volume(helper, path) && !matches_have(matches, target ? target : ""))
+            match_add(matches, target, 0);
     }
-    return matches;
+    return TRUE;
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
@@ -186,7 +200,7 @@ static const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char
     for (guint i = 0; def && i < def->layers->len; i++) {
         const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
 
-        if (g_strcmp0(layer->target, target) == 0)
+        if (strcmp(layer->target ? layer->target : "", target) == 0)
             return layer;
     }
     return NULL;
@@ -239,7 +253,7 @@ static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, CstDomainSt
             return helper_fail(helper, _("too many disks show the volume"));
         g_variant_builder_add(&helper->rows, HYPERVISOR_ROW, name, uuid, target, (guint32)state,
                               (guint32)(def ? def->agent : CST_DOMAIN_AGENT_NONE),
-                              match->level > 0 || (layer && layer->read_only),
+                              layer && (layer->read_only || (match->level > 0 && !layer->mirrored)),
                               layer && layer->shareable, (guint32)match->level);
     }
     return TRUE;
@@ -268,22 +282,34 @@ static gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml,
     return helper_fail(helper, message);
 }
 
-/* @record: the domain's disks; NULL: they are read from its document. */
+/*
+ * @record: NULL if the driver has no statistics. The level of a layer is that in the document. A
+ * match of the record alone may be the target of a block job or a backup, which QEMU writes.
+ */
 static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
                                   virDomainStatsRecordPtr record)
 {
-    g_autoptr(GPtrArray) matches = record ? matches_of_record(helper, record) : NULL;
+    g_autoptr(GPtrArray) used = g_ptr_array_new_with_free_func((GDestroyNotify)match_free);
+    g_autoptr(GPtrArray) matches = NULL;
     g_autoptr(CstDomainDef) def = NULL;
+    gboolean complete = FALSE;
     CstDomainState state;
 
-    if (matches && matches->len == 0)
+    if (record && !helper_match_record(helper, record, used, &complete))
+        return FALSE;
+    if (complete && used->len == 0)
         return TRUE;
     if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
         return FALSE;
     if (!def)
         return TRUE;
-    if (!matches)
-        matches = matches_of_def(helper, def);
+    matches = matches_of_def(helper, def);
+    for (guint i = 0; i < used->len; i++) {
+        const Match *match = g_ptr_array_index(used, i);
+
+        if (!matches_have(matches, match->target))
+            match_add(matches, match->target, 0);
+    }
     return matches->len == 0 || !domain_active_state(domain, &state) ||
            helper_add_rows(helper, domain, state, def, matches);
 }

@@ -81,6 +81,7 @@ static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, gu
     layer->volume = cst_xml_path_attr(node, "source", "volume");
     layer->read_only = cst_xml_find(disk, "readonly") != NULL;
     layer->shareable = cst_xml_find(disk, "shareable") != NULL;
+    layer->mirrored = cst_xml_find(disk, "mirror") != NULL;
     layer->level = level;
     g_ptr_array_add(def->layers, layer);
 }

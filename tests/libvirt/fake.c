@@ -11,7 +11,8 @@
  *     [domain 1]
  *     name = web1            escapes as in all key files
  *     state = running        or: paused, ioerror, crashed, saved, off
- *     blocks = vda:/a;vda:/b the layers in the statistics
+ *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
+ *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
  *
  * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).
@@ -247,12 +248,15 @@ static virDomainStatsRecordPtr fake_record(virDomainPtr domain)
 {
     virDomainStatsRecordPtr record = g_new0(virDomainStatsRecord, 1);
     g_autofree char *text = fake_text(domain, "blocks");
+    g_autofree char *number = fake_text(domain, "count");
     g_auto(GStrv) blocks = g_strsplit(text ? text : "", ";", -1);
     guint count = g_strv_length(blocks);
 
     record->dom = domain;
     record->params = g_new0(virTypedParameter, 2 * count + 1);
-    fake_param(record, "block.count", VIR_TYPED_PARAM_UINT)->value.ui = count;
+    if (text)
+        fake_param(record, "block.count", VIR_TYPED_PARAM_UINT)->value.ui =
+            number ? (unsigned)strtoul(number, NULL, 10) : count;
     for (guint i = 0; i < count; i++) {
         char *path = strchr(blocks[i], ':');
 

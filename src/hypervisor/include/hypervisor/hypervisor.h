@@ -48,7 +48,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstHypervisor, cst_hypervisor_free)
 /** Whether there is a connection to ask. If not, cst_hypervisor_find() finds no domains. */
 gboolean cst_hypervisor_is_used(const CstHypervisor *hypervisor);
 
-/** Identity of a volume. Names are compared only with disks that libvirt knows by a name. */
+/**
+ * Identity of a volume. The names are compared with disks with type='volume'. A disk with
+ * type='network' has another name, so an image of rbd or gluster is not found there.
+ */
 typedef struct {
     gboolean has_file;  /**< @device and @inode are set */
     gboolean is_device; /**< a block device; @device is its number (st_rdev) */

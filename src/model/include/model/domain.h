@@ -51,6 +51,7 @@ typedef struct {
     char *path;   /**< of a file or device */
     char *pool, *volume;
     gboolean read_only, shareable; /**< of the disk */
+    gboolean mirrored;             /**< a block job of the disk may write any layer */
     guint level;                   /**< as in CstDomainDisk */
 } CstDomainLayer;
 

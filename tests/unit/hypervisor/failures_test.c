@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Failures and foreign content of a fake libvirt.so.0. The clock can be set forward, so that a
+ * remembered failure becomes old.
+ */
+#include <hypervisor/hypervisor.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+#include "fixture.h"
+
+static gint64 ahead; /* microseconds that the clock was set forward */
+
+gint64 __real_g_get_monotonic_time(void);
+gint64 __wrap_g_get_monotonic_time(void);
+
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    return __real_g_get_monotonic_time() + ahead;
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *call;
+    const char *domain_state; /* of the domain in whose search the call occurs */
+} Call;
+
+static const Call failing[] = {
+    {"virConnectOpenReadOnly", "running"},
+    {"virConnectListAllDomains", "running"},
+    {"virConnectGetAllDomainStats", "running"},
+    {"virDomainGetXMLDesc", "running"},
+};
+
+static void error_of_each_call_is_reported(void **unused)
+{
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    for (guint i = 0; i < G_N_ELEMENTS(failing); i++) {
+        g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+        g_autoptr(GError) error = NULL;
+
+        g_string_assign(fake_state, begin);
+        fake_add("%s = fail 1 0 the \\x1b[31mreason\n", failing[i].call);
+        fake_add_domain(failing[i].domain_state);
+        assert_null(fake_ask(hypervisor, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_FAILED));
+        assert_non_null(strstr(error->message, "libvirt at 'qemu:///system' failed: the "));
+        assert_null(strchr(error->message, '\033'));
+    }
+}
+
+/* The fake stays hung, so only the deadline can end the call. */
+static void each_call_that_hangs_ends_at_the_deadline(void **unused)
+{
+    static const Call hanging[] = {
+        {"virConnectOpenReadOnly", "running"},      {"virConnectListAllDomains", "running"},
+        {"virConnectGetAllDomainStats", "running"}, {"virDomainGetState", "running"},
+        {"virDomainGetXMLDesc", "running"},         {"virDomainManagedSaveGetXMLDesc", "saved"},
+    };
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    for (guint i = 0; i < G_N_ELEMENTS(hanging); i++) {
+        g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(1);
+        g_autoptr(GError) error = NULL;
+
+        g_string_assign(fake_state, begin);
+        fake_add("%s = hang\n", hanging[i].call);
+        fake_add_domain(hanging[i].domain_state);
+        assert_null(fake_ask(hypervisor, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
+        assert_string_equal(error->message,
+                            "libvirt at 'qemu:///system' did not answer within 1 s");
+    }
+}
+
+static void failure_is_remembered_for_some_seconds(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+    g_autofree char *begin = g_strdup(fake_state->str);
+    g_autoptr(GError) first = NULL, second = NULL;
+    g_autoptr(GPtrArray) disks = NULL;
+
+    fake_add("virConnectOpenReadOnly = fail 1 0 broken\n");
+    assert_null(fake_ask(hypervisor, &first));
+    ahead -= 3600 * G_TIME_SPAN_SECOND; /* no time passes for the memory, however slow this is */
+    assert_null(fake_ask(hypervisor, &second));
+    assert_string_equal(first->message, second->message);
+    assert_int_equal(first->code, second->code);
+    assert_int_equal(fake_calls("virConnectOpenReadOnly"), 1);
+    ahead += (3600 + CST_HYPERVISOR_FAILURE_S) * G_TIME_SPAN_SECOND;
+    g_string_assign(fake_state, begin);
+    fake_add_domain("running");
+    disks = fake_ask(hypervisor, NULL);
+    assert_int_equal(disks->len, 1);
+    assert_int_equal(fake_calls("virConnectOpenReadOnly"), 2);
+}
+
+/* --- foreign content -------------------------------------------------------------------------- */
+
+static void absurd_names_are_cut_and_remain_valid(void **unused)
+{
+    g_autofree char *name = g_strnfill(100000, 'x');
+    g_autoptr(GPtrArray) disks = NULL;
+    const CstDomainDisk *found;
+
+    fake_add_domain("running");
+    fake_add("name = \\t%s\n", name);
+    disks = fake_find(1);
+    found = disks->pdata[0];
+    assert_int_equal(found->domain[0], '\t');
+    assert_true(strlen(found->domain) <= 1024);
+}
+
+static void document_that_is_no_domain_fails(void **unused)
+{
+    g_autofree char *blanks = g_strnfill(2 << 20, ' ');
+    g_autofree char *large = g_strconcat("<domain>", blanks, "</domain>", NULL);
+    const char *const documents[] = {"", "<domain>", "<network/>", large,
+                                     "<!DOCTYPE domain [<!ENTITY a 'b'>]><domain>&a;</domain>"};
+    g_autofree char *begin = NULL;
+
+    fake_add_domain("saved");
+    begin = g_strdup(fake_state->str);
+    for (guint i = 0; i < G_N_ELEMENTS(documents); i++) {
+        g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+        g_autoptr(GError) error = NULL;
+
+        g_string_assign(fake_state, begin);
+        fake_write_file("web1.xml", documents[i]);
+        assert_null(fake_ask(hypervisor, &error));
+        assert_non_null(strstr(error->message, "failed: web1: "));
+    }
+}
+
+static void too_many_layers_fail(void **unused)
+{
+    g_autoptr(GString) xml = g_string_new("<domain><devices>");
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i <= CST_DOMAIN_LAYERS_MAX; i++)
+        g_string_append_printf(xml, "<disk><target dev='vd%u'/></disk>", i);
+    g_string_append(xml, "</devices></domain>");
+    fake_add_domain("saved");
+    fake_write_file("web1.xml", xml->str);
+    assert_null(fake_ask(hypervisor, &error));
+    assert_non_null(strstr(error->message, "more than 4096 disks"));
+}
+
+static void disk_without_target_or_source_is_harmless(void **unused)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<domain><devices><disk/><disk><source/></disk><disk><source file='relative'/></disk>"
+        "<disk><source file='/nowhere'/><backingStore><source dev='%s/disk'/></backingStore>"
+        "</disk></devices></domain>",
+        fake_dir);
+    g_autoptr(GPtrArray) disks = NULL;
+    const CstDomainDisk *found;
+
+    fake_add_domain("saved");
+    fake_write_file("web1.xml", xml);
+    disks = fake_find(1);
+    found = disks->pdata[0];
+    assert_string_equal(found->target, "");
+    assert_int_equal(found->level, 1);
+    assert_true(found->reads_only);
+}
+
+static void absurd_number_of_layers_in_the_statistics_fails(void **unused)
+{
+    static const char *const counts[] = {"4097", "4294967295"};
+    g_autofree char *begin = NULL;
+
+    fake_add_domain("running");
+    begin = g_strdup(fake_state->str);
+    for (guint i = 0; i < G_N_ELEMENTS(counts); i++) {
+        g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+        g_autoptr(GError) error = NULL;
+
+        g_string_assign(fake_state, begin);
+        fake_add("count = %s\n", counts[i]);
+        assert_null(fake_ask(hypervisor, &error));
+        assert_non_null(strstr(error->message, "too many disks and backing files"));
+    }
+}
+
+int main(int argc, char **argv)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(absurd_number_of_layers_in_the_statistics_fails),
+        CASE(error_of_each_call_is_reported),
+        CASE(each_call_that_hangs_ends_at_the_deadline),
+        CASE(failure_is_remembered_for_some_seconds),
+        CASE(absurd_names_are_cut_and_remain_valid),
+        CASE(document_that_is_no_domain_fails),
+        CASE(too_many_layers_fail),
+        CASE(disk_without_target_or_source_is_harmless),
+    };
+
+    cst_hypervisor_run_helper(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
