@@ -9,8 +9,9 @@
  *   1. virConnectListAllDomains() for domains with a managed save, and for active domains.
  * libvirtd's priority workers answer it. Without such domains the helper asks no further.
  *   2. virDomainManagedSaveGetXMLDesc() of each domain with a managed save: the disks that belong
- * to its saved memory. If it fails, the definition of the domain is used. A domain that starts
- *      meanwhile is active in the next step.
+ * to its saved memory. If it fails, the definition of the domain is used. If the definition
+ *      does not show the volume, the question fails, because the saved memory may. A domain that
+ *      starts meanwhile is active in the next step.
  *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of
  *      disks with type='volume'. The call does not wait for the job of a domain.
  *   4. virDomainGetXMLDesc() of the domains that were found: agent, levels, <readonly/>,
@@ -47,7 +48,7 @@
 #define NAME_MAX_BYTES 1024 /* of a domain or target in the answer */
 
 typedef struct {
-    CstHypervisorVolume volume; /* its texts are those of @question */
+    CstHypervisorVolume volume; /* borrows its texts from @question */
     GVariant *question;
     virConnectPtr conn;
     GVariantBuilder rows;
@@ -314,17 +315,46 @@ static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
            helper_add_rows(helper, domain, state, def, matches);
 }
 
+/*
+ * Checks a domain whose managed save has no readable document, and whose definition does not show
+ * the volume. The saved memory may belong to further disks. A driver that has no such document
+ * (NO_SUPPORT) saves a domain as it is defined.
+ */
+static gboolean helper_check_unread_save(Helper *helper, virDomainPtr domain, int code,
+                                         const char *reason)
+{
+    int saved = code == VIR_ERR_NO_SUPPORT ? 0 : virDomainHasManagedSaveImage(domain, 0);
+    g_autofree char *message = NULL;
+
+    if (saved == 0)
+        return TRUE;
+    if (saved < 0)
+        return libvirt_code() == VIR_ERR_NO_DOMAIN || helper_fail_libvirt(helper);
+    message = g_strdup_printf(_("cannot read the managed save of domain '%s': %s"),
+                              virDomainGetName(domain), reason);
+    return helper_fail(helper, message);
+}
+
 static gboolean helper_add_saved(Helper *helper, virDomainPtr domain)
 {
     char *xml = virDomainManagedSaveGetXMLDesc(domain, 0);
+    gboolean unread = !xml;
     g_autoptr(CstDomainDef) def = NULL;
     g_autoptr(GPtrArray) matches = NULL;
+    g_autofree char *reason = NULL;
+    int code = libvirt_code();
 
-    if (!xml)
+    if (unread) {
+        reason = g_strdup(virGetLastError() ? virGetLastError()->message : "?");
         xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+    }
     if (!helper_read_def(helper, domain, xml, &def))
         return FALSE;
+    if (!def)
+        return TRUE;
     matches = matches_of_def(helper, def);
+    if (unread && matches->len == 0)
+        return helper_check_unread_save(helper, domain, code, reason);
     return helper_add_rows(helper, domain, CST_DOMAIN_SAVED, def, matches);
 }
 

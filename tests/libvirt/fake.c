@@ -221,7 +221,15 @@ char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 
 char *virDomainManagedSaveGetXMLDesc(virDomainPtr domain, unsigned int flags)
 {
-    return fake_enter(__func__) ? fake_document(domain, "saved-xml") : NULL;
+    char *xml = fake_enter(__func__) ? fake_document(domain, "saved-xml") : NULL;
+
+    fake_leave(__func__);
+    return xml;
+}
+
+int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
+{
+    return fake_enter(__func__) ? fake_is_saved(domain) : -1;
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -214,6 +214,34 @@ static void saved_domain_without_a_readable_save_is_found_by_its_definition(void
     fake_add("virDomainManagedSaveGetXMLDesc = fail 9 0 failed to read qemu header\n");
     fake_add_domain("saved");
     disks = fake_find(1);
+    assert_int_equal(((const CstDomainDisk *)disks->pdata[0])->state, CST_DOMAIN_SAVED);
+}
+
+/* The definition has no disk. A save that is removed meanwhile, or cannot differ, is no problem. */
+static void save_that_cannot_be_read_fails_without_a_disk_in_the_definition(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) removed = NULL, unsupported = NULL;
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    fake_add("virDomainManagedSaveGetXMLDesc = fail 9 0 failed to read qemu header\n");
+    fake_add_domain("saved");
+    fake_write_document("web1.xml", "");
+    assert_null(fake_ask(hypervisor, &error));
+    assert_non_null(strstr(error->message, "cannot read the managed save of domain 'web1': failed "
+                                           "to read qemu header"));
+    g_string_assign(fake_state, begin);
+    fake_add("virDomainManagedSaveGetXMLDesc = fail 9 0 failed to read qemu header\n"
+             "after virDomainManagedSaveGetXMLDesc = 1 state off\n");
+    fake_add_domain("saved");
+    fake_write_document("web1.xml", "");
+    removed = fake_find(0);
+    g_string_assign(fake_state, begin);
+    fake_add("virDomainManagedSaveGetXMLDesc = fail 3 0 not supported\n");
+    fake_add_domain("saved");
+    fake_write_document("web1.xml", "");
+    unsupported = fake_find(0);
 }
 
 /* The domain leaves the list of active domains after the first list of saved ones. */
@@ -285,6 +313,7 @@ int main(int argc, char **argv)
         CASE(saved_domain_is_found_by_the_disks_of_its_memory),
         CASE(saved_domain_is_found_by_pool_and_volume),
         CASE(saved_domain_without_a_readable_save_is_found_by_its_definition),
+        CASE(save_that_cannot_be_read_fails_without_a_disk_in_the_definition),
         CASE(domain_that_is_saved_during_the_question_is_found),
         CASE(domain_that_ends_during_the_question_is_left_out),
         CASE(domain_that_is_off_after_the_statistics_is_left_out),
