@@ -7,16 +7,19 @@
  * one message, so a killed helper has sent no answer.
  *
  *   1. virConnectListAllDomains() for domains with a managed save, and for active domains.
- * libvirtd's priority workers answer it. Without such domains the helper asks no further.
+ *      libvirtd's priority workers answer it, but it waits for the lock of each domain. A domain
+ *      that starts may hold its lock while libvirt waits for this service. So the caller of a
+ *      question holds no lock that a look-up needs (see the header). Without such domains the
+ *      helper asks no further.
  *   2. virDomainManagedSaveGetXMLDesc() of each domain with a managed save: the disks that belong
  * to its saved memory. If it fails, the definition of the domain is used. If the definition
  *      does not show the volume, the question fails, because the saved memory may. A domain that
- *      starts meanwhile is active in the next step.
+ *      starts now is active in the next step.
  *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of
  *      disks with type='volume'. The call does not wait for the job of a domain.
  *   4. virDomainGetXMLDesc() of the domains that were found: agent, levels, <readonly/>,
- *      <shareable/>. Also of domains whose statistics lack a path: the document of a domain has
- *      the pools and volumes of its disks.
+ *      <shareable/>. Also if the statistics of a domain lack a path: the document has the pools and
+ *      volumes of its disks.
  *   5. Steps 1 and 2 again for domains with a managed save. A domain that is saved during the
  *      question may be missing in both lists before.
  *
@@ -79,12 +82,18 @@ static void match_add(GPtrArray *matches, const char *target, guint level)
 }
 
 /* Always returns FALSE. */
-static gboolean helper_fail(Helper *helper, const char *message)
+static gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message)
 {
-    helper->outcome = HYPERVISOR_FAILED;
+    helper->outcome = outcome;
     g_free(helper->message);
     helper->message = g_strdup(message ? message : "?");
     return FALSE;
+}
+
+/* Always returns FALSE. */
+static gboolean helper_fail(Helper *helper, const char *message)
+{
+    return helper_end(helper, HYPERVISOR_FAILED, message);
 }
 
 /* --- errors of libvirt ------------------------------------------------------------------------ */
@@ -96,26 +105,31 @@ static int libvirt_code(void)
     return failure ? failure->code : VIR_ERR_OK;
 }
 
-static gboolean helper_fail_libvirt(Helper *helper)
+static const char *libvirt_message(void)
 {
     virErrorPtr failure = virGetLastError();
 
-    return helper_fail(helper, failure ? failure->message : NULL);
+    return failure ? failure->message : NULL;
 }
 
-/*
- * Whether a failed connection means that no libvirt with this driver runs: no socket, no listener,
- * or no driver for the URI.
- */
-static gboolean libvirt_is_absent(void)
+/* After a call for one domain. */
+static gboolean helper_fail_libvirt(Helper *helper)
+{
+    return helper_fail(helper, libvirt_message());
+}
+
+/* Returns the reason why there is no connection. */
+static HypervisorOutcome libvirt_absence(void)
 {
     virErrorPtr failure = virGetLastError();
 
-    if (!failure)
-        return FALSE;
-    return failure->code == VIR_ERR_NO_CONNECT ||
-           (failure->code == VIR_ERR_SYSTEM_ERROR &&
-            (failure->int1 == ENOENT || failure->int1 == ECONNREFUSED));
+    if (failure && failure->code == VIR_ERR_NO_CONNECT)
+        return HYPERVISOR_NO_DRIVER;
+    if (!failure || failure->code != VIR_ERR_SYSTEM_ERROR)
+        return HYPERVISOR_UNUSABLE;
+    if (failure->int1 == ENOENT)
+        return HYPERVISOR_NO_SOCKET;
+    return failure->int1 == ECONNREFUSED ? HYPERVISOR_ABSENT : HYPERVISOR_UNUSABLE;
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -316,7 +330,7 @@ static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
 }
 
 /*
- * Checks a domain whose managed save has no readable document, and whose definition does not show
+ * Checks a domain if its managed save has no readable document, and its definition does not show
  * the volume. The saved memory may belong to further disks. A driver that has no such document
  * (NO_SUPPORT) saves a domain as it is defined.
  */
@@ -371,7 +385,7 @@ static int helper_list(Helper *helper, unsigned flags, virDomainPtr **ret_domain
     int count = virConnectListAllDomains(helper->conn, ret_domains, flags);
 
     if (count < 0)
-        helper_fail_libvirt(helper);
+        helper_end(helper, HYPERVISOR_UNUSABLE, libvirt_message());
     return count;
 }
 
@@ -409,7 +423,7 @@ static gboolean helper_find_active_by_stats(Helper *helper, virDomainPtr *domain
         (libvirt_code() == VIR_ERR_NO_SUPPORT || libvirt_code() == VIR_ERR_INVALID_ARG))
         return helper_find_active_by_def(helper, domains, n_domains);
     if (count < 0)
-        return helper_fail_libvirt(helper);
+        return helper_end(helper, HYPERVISOR_UNUSABLE, libvirt_message());
     for (int i = 0; ok && i < count; i++)
         ok = helper_add_active(helper, records[i]->dom, records[i]);
     virDomainStatsRecordListFree(records);
@@ -437,18 +451,13 @@ static gboolean helper_find(Helper *helper, const char *uri, unsigned deadline_s
 
     if (!cst_library_load(&cst_libxml2_library, &error))
         return helper_fail(helper, error->message);
-    if (!cst_library_load(&cst_libvirt_library, NULL)) {
-        helper->outcome = HYPERVISOR_ABSENT;
-        return TRUE;
-    }
+    if (!cst_library_load(&cst_libvirt_library, &error))
+        return helper_end(helper, HYPERVISOR_NO_LIBRARY, error->message);
     alarm(deadline_s);
     helper->conn = virConnectOpenReadOnly(uri);
     if (helper->conn)
         return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
-    if (!libvirt_is_absent())
-        return helper_fail_libvirt(helper);
-    helper->outcome = HYPERVISOR_ABSENT;
-    return TRUE;
+    return helper_end(helper, libvirt_absence(), libvirt_message());
 }
 
 static gboolean helper_read_question(Helper *helper)
@@ -488,11 +497,19 @@ static gboolean helper_write_answer(Helper *helper)
            fflush(stdout) == 0;
 }
 
+static gboolean main_has_helper; /* set before threads start */
+
+gboolean hypervisor_has_helper(void)
+{
+    return main_has_helper;
+}
+
 void cst_hypervisor_run_helper(int argc, char **argv)
 {
     Helper helper = {0};
     guint64 deadline_s;
 
+    main_has_helper = TRUE;
     if (argc != 4 || strcmp(argv[1], HYPERVISOR_HELPER) != 0)
         return;
     if (!g_ascii_string_to_unsigned(argv[3], 10, 1, G_MAXINT, &deadline_s, NULL) ||

@@ -7,9 +7,10 @@
  * read. An answer is bounded, and it is checked before it is used: its type, its length, the range
  * of each number, and the encoding of each text.
  *
- * A failure is remembered for each URI, so that a libvirt that hangs delays one caller in
- * CST_HYPERVISOR_FAILURE_S seconds and not each of them. The lock guards this memory only, and is
- * not held during a question.
+ * One helper runs for each URI. Further callers wait for it in hypervisor_begin(), so that a
+ * libvirt that hangs occupies one process. Its failure is remembered for each URI, and the waiting
+ * callers fail with it at once. A failure of one question only is not remembered. The lock guards
+ * this state, and is not held during a question.
  */
 #include <hypervisor/hypervisor.h>
 
@@ -24,7 +25,8 @@
 #include "protocol.h"
 
 #define PROGRAM "/proc/self/exe"
-#define START_S 60
+#define START_S 10
+#define POLL_US (100 * G_TIME_SPAN_MILLISECOND) /* for a cancelled task */
 
 #define SYSTEM_URI     "qemu:///system"
 #define SYSTEM_RUN_DIR "/run/libvirt"
@@ -39,8 +41,10 @@ struct CstHypervisor {
     GStrv uris; /* NULL: the default */
     char *run_dir;
     unsigned deadline_s;
-    GMutex lock;          /* guards @failures */
+    GMutex lock;          /* guards the members below */
+    GCond ended;          /* a question ended */
     GHashTable *failures; /* char * (a URI) to Failure * */
+    GHashTable *asked;    /* of char *: the URIs with a helper */
 };
 
 static void failure_free(Failure *failure)
@@ -57,6 +61,8 @@ CstHypervisor *cst_hypervisor_new(const char *const *uris, const char *run_dir, 
     hypervisor->run_dir = g_strdup(run_dir);
     hypervisor->deadline_s = deadline_s;
     g_mutex_init(&hypervisor->lock);
+    g_cond_init(&hypervisor->ended);
+    hypervisor->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     hypervisor->failures =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)failure_free);
     return hypervisor;
@@ -69,6 +75,8 @@ void cst_hypervisor_free(CstHypervisor *hypervisor)
     g_strfreev(hypervisor->uris);
     g_free(hypervisor->run_dir);
     g_hash_table_unref(hypervisor->failures);
+    g_hash_table_unref(hypervisor->asked);
+    g_cond_clear(&hypervisor->ended);
     g_mutex_clear(&hypervisor->lock);
     g_free(hypervisor);
 }
@@ -127,33 +135,61 @@ void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd)
     volume->inode = volume->is_device ? 0 : st.st_ino;
 }
 
-/* --- remembered failures ---------------------------------------------------------------------- */
+/* --- one question at a time ------------------------------------------------------------------- */
 
-/* Returns FALSE with the remembered failure of @uri, if there is one. */
+/* Reports the remembered failure of @uri, if there is one. The caller holds the lock. */
 static gboolean hypervisor_check_failure(CstHypervisor *hypervisor, const char *uri, GError **error)
 {
-    const Failure *failure;
-    gboolean failed;
+    const Failure *failure = g_hash_table_lookup(hypervisor->failures, uri);
 
-    g_mutex_lock(&hypervisor->lock);
-    failure = g_hash_table_lookup(hypervisor->failures, uri);
-    failed = failure && g_get_monotonic_time() < failure->until;
-    if (failed)
-        cst_fail(error, failure->code, "%s", failure->message);
-    g_mutex_unlock(&hypervisor->lock);
-    return !failed;
+    if (!failure || g_get_monotonic_time() >= failure->until)
+        return TRUE;
+    return cst_fail(error, failure->code, "%s", failure->message);
 }
 
-static void hypervisor_remember_failure(CstHypervisor *hypervisor, const char *uri,
-                                        const GError *why)
+/*
+ * Waits until no helper asks @uri, and registers the helper of this caller. Fails with the
+ * remembered failure of @uri, and with TIMEOUT or CANCELLED. End it with hypervisor_end().
+ */
+static gboolean hypervisor_begin(CstHypervisor *hypervisor, const char *uri, CstTask *task,
+                                 GError **error)
 {
-    Failure *failure = g_new0(Failure, 1);
+    gint64 until = g_get_monotonic_time() + (hypervisor->deadline_s + START_S) * G_TIME_SPAN_SECOND;
+    gboolean waits = TRUE, ok = TRUE;
 
-    failure->until = g_get_monotonic_time() + CST_HYPERVISOR_FAILURE_S * G_TIME_SPAN_SECOND;
-    failure->code = cst_error_code(why);
-    failure->message = g_strdup(why->message);
     g_mutex_lock(&hypervisor->lock);
-    g_hash_table_insert(hypervisor->failures, g_strdup(uri), failure);
+    while (ok && waits) {
+        ok = hypervisor_check_failure(hypervisor, uri, error);
+        waits = g_hash_table_contains(hypervisor->asked, uri);
+        if (ok && waits && cst_task_cancelled(task))
+            ok = cst_task_check(task, error);
+        if (ok && waits && g_get_monotonic_time() >= until)
+            ok = cst_fail(error, CST_ERROR_TIMEOUT,
+                          _("libvirt at '%s' is busy with earlier questions"), uri);
+        if (ok && waits)
+            g_cond_wait_until(&hypervisor->ended, &hypervisor->lock,
+                              g_get_monotonic_time() + POLL_US);
+    }
+    if (ok)
+        g_hash_table_add(hypervisor->asked, g_strdup(uri));
+    g_mutex_unlock(&hypervisor->lock);
+    return ok;
+}
+
+/* @failure: to remember for @uri; NULL: no failure of libvirt. */
+static void hypervisor_end(CstHypervisor *hypervisor, const char *uri, const GError *failure)
+{
+    g_mutex_lock(&hypervisor->lock);
+    g_hash_table_remove(hypervisor->asked, uri);
+    if (failure) {
+        Failure *remembered = g_new0(Failure, 1);
+
+        remembered->until = g_get_monotonic_time() + CST_HYPERVISOR_FAILURE_S * G_TIME_SPAN_SECOND;
+        remembered->code = cst_error_code(failure);
+        remembered->message = g_strdup(failure->message);
+        g_hash_table_insert(hypervisor->failures, g_strdup(uri), remembered);
+    }
+    g_cond_broadcast(&hypervisor->ended);
     g_mutex_unlock(&hypervisor->lock);
 }
 
@@ -192,13 +228,19 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
     g_autoptr(GByteArray) answer = g_byte_array_new();
     const CstChildStream stream = {.take = answer_keep, .data = answer};
     g_autoptr(GBytes) question = question_encode(volume);
-    CstChild child = {.argv = argv, .timeout_s = START_S, .stream = &stream};
+    CstChild child = {
+        .argv = argv, .timeout_s = hypervisor->deadline_s + START_S, .stream = &stream};
     g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) why = NULL;
+    gboolean ran;
 
     child.input = g_bytes_get_data(question, &child.input_len);
-    if (!cst_child_run(&child, task, &result, error))
+    ran = cst_child_run(&child, task, &result, &why);
+    if (!ran && !g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
+        g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
-    if (result.status == 128 + SIGALRM) {
+    }
+    if (!ran || result.status == 128 + SIGALRM) {
         cst_fail(error, CST_ERROR_TIMEOUT, _("libvirt at '%s' did not answer within %u s"), uri,
                  hypervisor->deadline_s);
         return NULL;
@@ -240,26 +282,48 @@ static gboolean answer_add_rows(GPtrArray *disks, GVariant *rows)
     return valid;
 }
 
-/* Appends the disks of the answer to @disks. */
-static gboolean answer_decode(GBytes *bytes, const char *uri, GPtrArray *disks, GError **error)
+/*
+ * Whether a missing part of libvirt is a failure. A socket of libvirt, or a URI in the setting,
+ * shows that libvirt is used here.
+ */
+static gboolean absence_is_failure(const CstHypervisor *hypervisor, const char *uri,
+                                   HypervisorOutcome outcome)
+{
+    g_autofree char *present = default_connection(hypervisor->run_dir);
+    gboolean has_socket = g_strcmp0(present, uri) == 0;
+
+    switch (outcome) {
+    case HYPERVISOR_NO_SOCKET: return has_socket;
+    case HYPERVISOR_NO_DRIVER: return hypervisor->uris != NULL;
+    case HYPERVISOR_NO_LIBRARY: return has_socket || hypervisor->uris;
+    default: return FALSE;
+    }
+}
+
+/*
+ * Appends the disks of the answer to @disks. *ret_remember: a failure is that of all questions.
+ */
+static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, GBytes *bytes,
+                              GPtrArray *disks, gboolean *ret_remember, GError **error)
 {
     g_autoptr(GVariant) answer = g_variant_ref_sink(
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_ANSWER), bytes, FALSE));
     g_autoptr(GVariant) rows = NULL;
-    const char *message;
-    guint32 outcome;
+    guint32 outcome = HYPERVISOR_OUTCOME_LAST;
+    const char *message = "";
 
-    if (!g_variant_is_normal_form(answer))
+    if (g_variant_is_normal_form(answer))
+        g_variant_get(answer, "(u&s@a" HYPERVISOR_ROW ")", &outcome, &message, &rows);
+    if (outcome >= HYPERVISOR_OUTCOME_LAST ||
+        (outcome == HYPERVISOR_ANSWERED && !answer_add_rows(disks, rows)))
         return cst_fail(error, CST_ERROR_FAILED,
                         _("the helper for libvirt at '%s' sent a malformed answer"), uri);
-    g_variant_get(answer, "(u&s@a" HYPERVISOR_ROW ")", &outcome, &message, &rows);
-    if (outcome == HYPERVISOR_ABSENT)
-        return TRUE;
-    if (outcome == HYPERVISOR_FAILED)
+    *ret_remember = outcome != HYPERVISOR_FAILED;
+    if (outcome == HYPERVISOR_UNUSABLE || outcome == HYPERVISOR_FAILED)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' failed: %s"), uri, message);
-    return (outcome == HYPERVISOR_ANSWERED && answer_add_rows(disks, rows)) ||
-           cst_fail(error, CST_ERROR_FAILED,
-                    _("the helper for libvirt at '%s' sent a malformed answer"), uri);
+    return !absence_is_failure(hypervisor, uri, outcome) ||
+           cst_fail(error, CST_ERROR_FAILED, _("cannot connect to libvirt at '%s': %s"), uri,
+                    message);
 }
 
 static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
@@ -268,16 +332,17 @@ static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GBytes) bytes = NULL;
+    gboolean remember = FALSE, ok;
 
-    if (!hypervisor_check_failure(hypervisor, uri, error))
+    if (!hypervisor_begin(hypervisor, uri, task, error))
         return FALSE;
     bytes = hypervisor_run_helper(hypervisor, uri, volume, task, &why);
-    if (bytes && answer_decode(bytes, uri, disks, &why))
-        return TRUE;
-    if (!g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED))
-        hypervisor_remember_failure(hypervisor, uri, why);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    ok = bytes && answer_decode(hypervisor, uri, bytes, disks, &remember, &why);
+    remember = remember || g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT);
+    hypervisor_end(hypervisor, uri, !ok && remember ? why : NULL);
+    if (!ok)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return ok;
 }
 
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
@@ -287,6 +352,11 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
     g_autoptr(GPtrArray) disks =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
 
+    /* Without the helper, main() would run this whole program again. */
+    if (uris[0] && !hypervisor_has_helper()) {
+        cst_fail(error, CST_ERROR_FAILED, "%s", _("this program has no helper for libvirt"));
+        return NULL;
+    }
     for (char **uri = uris; *uri; uri++)
         if (!hypervisor_ask(hypervisor, *uri, volume, task, disks, error))
             return NULL;

@@ -21,8 +21,17 @@
 #define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */
 #define HYPERVISOR_ROWS_MAX     1024
 
+/** All but the first two have a message. */
 typedef enum {
     HYPERVISOR_ANSWERED,
-    HYPERVISOR_ABSENT, /* libvirt is not installed, not running, or has no driver for the URI */
-    HYPERVISOR_FAILED  /* the message has the reason */
+    HYPERVISOR_ABSENT,     /* no libvirt listens at its socket */
+    HYPERVISOR_NO_SOCKET,  /* libvirt's socket does not exist */
+    HYPERVISOR_NO_DRIVER,  /* libvirt has no driver for the URI */
+    HYPERVISOR_NO_LIBRARY, /* the library of libvirt cannot be loaded */
+    HYPERVISOR_UNUSABLE,   /* libvirt does not connect, or does not list its domains */
+    HYPERVISOR_FAILED,     /* a question failed, for example because of one domain */
+    HYPERVISOR_OUTCOME_LAST
 } HypervisorOutcome;
+
+/** Whether main() called cst_hypervisor_run_helper(). */
+gboolean hypervisor_has_helper(void);

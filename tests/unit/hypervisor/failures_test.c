@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,6 +106,125 @@ static void failure_is_remembered_for_some_seconds(void **unused)
     assert_int_equal(fake_calls("virConnectOpenReadOnly"), 2);
 }
 
+/* Expects that the question fails with @text in its message, or finds no disk if @text is NULL. */
+static void expect(CstHypervisor *hypervisor, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) disks = fake_ask(hypervisor, &error);
+
+    if (!text) {
+        assert_non_null(disks);
+        assert_int_equal(disks->len, 0);
+        return;
+    }
+    assert_null(disks);
+    assert_non_null(strstr(error->message, text));
+}
+
+/* The fake has the socket and no socket for reading only. */
+static void missing_part_of_libvirt_fails_only_where_libvirt_is_used(void **unused)
+{
+    static const struct {
+        const char *failure; /* of the connection; NULL: the library cannot be loaded */
+        const char *by_default, *by_setting; /* in the messages; NULL: no domains */
+    } cases[] = {
+        {"38 111 refused", NULL, NULL},
+        {"38 2 no file", "cannot connect to libvirt at 'qemu:///system?socket=", NULL},
+        {"5 0 no driver", NULL, "cannot connect to libvirt at 'qemu:///system': no driver"},
+        {NULL, "cannot load a library", "cannot load a library"},
+    };
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    fake_write_file("libvirt-sock", "");
+    fake_write_file("libvirt.so.0", "no library");
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(CstHypervisor) by_default = cst_hypervisor_new(NULL, fake_dir, 60);
+        g_autoptr(CstHypervisor) by_setting = fake_hypervisor(60);
+
+        g_string_assign(fake_state, begin);
+        if (cases[i].failure)
+            fake_add("virConnectOpenReadOnly = fail %s\n", cases[i].failure);
+        else
+            g_setenv("LD_LIBRARY_PATH", fake_dir, TRUE);
+        expect(by_default, cases[i].by_default);
+        expect(by_setting, cases[i].by_setting);
+    }
+}
+
+/* A failure of one domain does not stop questions about volumes that it does not use. */
+static void failure_of_one_domain_is_not_remembered(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+
+    fake_add("virDomainGetXMLDesc = fail 1 0 broken\n");
+    fake_add_domain("running");
+    expect(hypervisor, "broken");
+    fake_add("blocks = vda:%s/x\n", fake_dir);
+    expect(hypervisor, NULL);
+}
+
+#define CALLERS 4
+
+typedef struct {
+    CstHypervisor *hypervisor;
+    CstTask *task;
+} Asked;
+
+/* Returns the error of a question that fails. */
+static gpointer asked_run(gpointer data)
+{
+    const Asked *asked = data;
+    const CstHypervisorVolume volume = {.pool = "p", .volume = "v"};
+    GError *error = NULL;
+    g_autoptr(GPtrArray) disks =
+        cst_hypervisor_find(asked->hypervisor, &volume, asked->task, &error);
+
+    return error;
+}
+
+/* The later callers get the failure of the first, whether they wait for it or begin after it. */
+static void hang_occupies_one_helper(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(1);
+    Asked asked = {hypervisor, NULL};
+    GThread *callers[CALLERS];
+
+    fake_add("virConnectOpenReadOnly = hang\n");
+    fake_write_file("fake", fake_state->str);
+    for (guint i = 0; i < CALLERS; i++)
+        callers[i] = g_thread_new("caller", asked_run, &asked);
+    for (guint i = 0; i < CALLERS; i++) {
+        g_autoptr(GError) error = g_thread_join(callers[i]);
+
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
+    }
+    assert_int_equal(fake_calls("virConnectOpenReadOnly"), 1);
+}
+
+/* The first question hangs until its caller is cancelled, so the second waits. */
+static void cancelled_caller_does_not_wait_for_the_helper_of_another(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(300);
+    g_autoptr(CstTask) first = cst_task_new(), second = cst_task_new();
+    Asked asked[] = {{hypervisor, first}, {hypervisor, second}};
+    GThread *callers[2];
+
+    fake_add("virConnectOpenReadOnly = hang\n");
+    fake_write_file("fake", fake_state->str);
+    callers[0] = g_thread_new("first", asked_run, &asked[0]);
+    while (fake_calls("virConnectOpenReadOnly") == 0)
+        g_usleep(1000);
+    callers[1] = g_thread_new("second", asked_run, &asked[1]);
+    for (guint i = G_N_ELEMENTS(callers); i-- > 0;) {
+        g_autoptr(GError) error = NULL;
+
+        cst_task_cancel(asked[i].task);
+        error = g_thread_join(callers[i]);
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+    }
+    assert_int_equal(fake_calls("virConnectOpenReadOnly"), 1);
+}
+
 /* --- foreign content -------------------------------------------------------------------------- */
 
 static void absurd_names_are_cut_and_remain_valid(void **unused)
@@ -194,6 +314,14 @@ static void absurd_number_of_layers_in_the_statistics_fails(void **unused)
     }
 }
 
+static void program_without_the_helper_asks_no_question(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+
+    expect(hypervisor, "this program has no helper for libvirt");
+    assert_int_equal(fake_calls("virConnectOpenReadOnly"), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
@@ -201,6 +329,10 @@ int main(int argc, char **argv)
         CASE(absurd_number_of_layers_in_the_statistics_fails),
         CASE(error_of_each_call_is_reported),
         CASE(each_call_that_hangs_ends_at_the_deadline),
+        CASE(missing_part_of_libvirt_fails_only_where_libvirt_is_used),
+        CASE(failure_of_one_domain_is_not_remembered),
+        CASE(hang_occupies_one_helper),
+        CASE(cancelled_caller_does_not_wait_for_the_helper_of_another),
         CASE(failure_is_remembered_for_some_seconds),
         CASE(absurd_names_are_cut_and_remain_valid),
         CASE(document_that_is_no_domain_fails),
@@ -208,6 +340,12 @@ int main(int argc, char **argv)
         CASE(disk_without_target_or_source_is_harmless),
     };
 
+    const struct CMUnitTest without_helper[] = {
+        CASE(program_without_the_helper_asks_no_question),
+    };
+
+    if (argc == 1 && cmocka_run_group_tests(without_helper, NULL, NULL) != 0)
+        return EXIT_FAILURE;
     cst_hypervisor_run_helper(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

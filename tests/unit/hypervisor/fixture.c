@@ -18,6 +18,7 @@
 
 char *fake_dir;
 GString *fake_state;
+static char *library_path; /* LD_LIBRARY_PATH, which a test may change */
 
 char *fake_at(const char *name)
 {
@@ -35,6 +36,7 @@ int fake_setup(void **unused)
 {
     g_autofree char *path = NULL;
 
+    library_path = g_strdup(g_getenv("LD_LIBRARY_PATH"));
     fake_dir = g_dir_make_tmp("hypervisor-XXXXXX", NULL);
     path = fake_at("fake");
     g_setenv("FAKE_LIBVIRT", path, TRUE);
@@ -55,6 +57,8 @@ int fake_teardown(void **unused)
         g_unlink(path);
     }
     g_dir_close(open);
+    g_setenv("LD_LIBRARY_PATH", library_path, TRUE);
+    g_free(library_path);
     g_rmdir(fake_dir);
     g_free(fake_dir);
     g_string_free(fake_state, TRUE);

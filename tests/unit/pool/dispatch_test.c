@@ -526,69 +526,6 @@ static void pool_without_declarations_reports_it(void **unused)
     odd_backend.vol_declare = NULL;
 }
 
-/* --- holders of many volumes ------------------------------------------------------------------ */
-
-static guint many; /* holders of each volume */
-
-static gboolean hold_many(CstPoolState *state, const char *const *names, guint count, CstTask *task,
-                          GPtrArray **holders, GError **error)
-{
-    for (guint i = 0; i < count; i++)
-        for (guint k = 0; k < many; k++)
-            cst_holders_add(holders[i], k + 1, "%s", names[i]);
-    return TRUE;
-}
-
-/* The holders of the other volumes are listed. */
-static void volume_whose_holders_exceed_the_limit_of_a_list_is_unknown(void **unused)
-{
-    gpointer real = (gpointer)odd_backend.vols_holders;
-    g_autoptr(GPtrArray) lists = NULL, beyond = NULL;
-
-    odd_backend.vols_holders = hold_many;
-    many = CST_HOLDERS_MAX / 2;
-    lists = cst_pool_state_vols_holders(pool, two_names, 2, NULL, NULL);
-    assert_non_null(lists);
-    assert_int_equal(((GPtrArray *)lists->pdata[1])->len, many);
-    many++;
-    beyond = cst_pool_state_vols_holders(pool, two_names, 2, NULL, NULL);
-    assert_non_null(beyond);
-    assert_int_equal(((GPtrArray *)beyond->pdata[0])->len, many);
-    assert_null(beyond->pdata[1]);
-    odd_backend.vols_holders = real;
-}
-
-static gboolean hold_first(CstPoolState *state, const char *name, GPtrArray *holders,
-                           GError **error)
-{
-    if (strcmp(name, two_names[0]) != 0)
-        return cst_fail(error, CST_ERROR_BUSY, "no answer");
-    cst_holders_add(holders, 1, "one");
-    return TRUE;
-}
-
-static void holders_of_a_volume_that_fails_are_unknown(void **unused)
-{
-    gpointer real = (gpointer)odd_backend.vols_holders, one = (gpointer)odd_backend.vol_holders;
-    g_autoptr(CstTask) task = cst_task_new();
-    g_autoptr(GPtrArray) lists = NULL, none = NULL;
-    g_autoptr(GError) error = NULL;
-
-    odd_backend.vols_holders = NULL;
-    odd_backend.vol_holders = hold_first;
-    lists = cst_pool_state_vols_holders(pool, two_names, 2, task, &error);
-    assert_non_null(lists);
-    assert_int_equal(lists->len, 2);
-    assert_int_equal(((GPtrArray *)lists->pdata[0])->len, 1);
-    assert_null(lists->pdata[1]);
-    cst_task_cancel(task);
-    none = cst_pool_state_vols_holders(pool, two_names, 2, task, &error);
-    assert_null(none);
-    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
-    odd_backend.vols_holders = real;
-    odd_backend.vol_holders = one;
-}
-
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
 #define HANGS "the storage of pool 'p' has not answered for "
@@ -649,8 +586,6 @@ int main(void)
         TEST(missing_callback_is_reported_or_not_needed),
         TEST(dry_run_calls_no_changing_callback),
         TEST(pool_without_declarations_reports_it),
-        TEST(volume_whose_holders_exceed_the_limit_of_a_list_is_unknown),
-        TEST(holders_of_a_volume_that_fails_are_unknown),
         HANGING(no_callback_is_called_while_the_storage_hangs),
         TEST(calls_are_logged_when_debug_is_on),
     };

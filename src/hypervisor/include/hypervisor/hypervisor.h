@@ -65,11 +65,13 @@ void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd);
 
 /**
  * Returns the disks of running, paused and saved domains that show @volume, as CstDomainDisk *.
- * Saved are domains with a managed save. The result is empty if libvirt is not installed, not
- * running, or has no domains. @task may be NULL. Any thread; blocks for up to the deadline.
+ * Saved are domains with a managed save. The result is empty if libvirt does not run, has no
+ * domains, or has no driver for the default connection. @task may be NULL. Any thread. Questions at
+ * one connection wait for each other. Blocks for up to twice the deadline and 20 s.
  *
- * Return: NULL with TIMEOUT if libvirt does not answer, with FAILED if it reports an error. The
- * failure is remembered for CST_HYPERVISOR_FAILURE_S. CANCELLED if the task was cancelled.
+ * Return: NULL with TIMEOUT if libvirt does not answer. FAILED if it reports an error, if its
+ * library cannot be loaded, or if it has no driver for a URI of the setting. A failure of libvirt
+ * as a whole is remembered for CST_HYPERVISOR_FAILURE_S. CANCELLED if the task was cancelled.
  */
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                CstTask *task, GError **error);
