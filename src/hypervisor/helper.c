@@ -134,26 +134,45 @@ static HypervisorOutcome libvirt_absence(void)
 
 /* --- comparing -------------------------------------------------------------------------------- */
 
-static gboolean path_is_volume(const Helper *helper, const char *path)
+/*
+ * A path that cannot exist for this process is another file. After any other failure, such as
+ * ESTALE, the file is unknown, and the question fails.
+ */
+static void helper_check_path(Helper *helper, const char *path, int code)
+{
+    g_autofree char *message = NULL;
+
+    if (code == ENOENT || code == ENOTDIR || code == EACCES || code == ELOOP ||
+        code == ENAMETOOLONG)
+        return;
+    message = g_strdup_printf("%s: %s", path, g_strerror(code));
+    helper_fail(helper, message);
+}
+
+static gboolean path_is_volume(Helper *helper, const char *path)
 {
     const CstHypervisorVolume *volume = &helper->volume;
     struct stat st;
 
-    if (!volume->has_file || !path || !g_path_is_absolute(path) || !cst_node_stat(path, &st))
+    if (!volume->has_file || !path || !g_path_is_absolute(path))
         return FALSE;
+    if (!cst_node_stat(path, &st)) {
+        helper_check_path(helper, path, errno);
+        return FALSE;
+    }
     if (volume->is_device)
         return S_ISBLK(st.st_mode) && st.st_rdev == volume->device;
     return !S_ISBLK(st.st_mode) && st.st_dev == volume->device && st.st_ino == volume->inode;
 }
 
-static gboolean layer_is_volume(const Helper *helper, const CstDomainLayer *layer)
+static gboolean layer_is_volume(Helper *helper, const CstDomainLayer *layer)
 {
     return path_is_volume(helper, layer->path) ||
            (layer->pool && layer->volume && strcmp(layer->pool, helper->volume.pool) == 0 &&
             strcmp(layer->volume, helper->volume.volume) == 0);
 }
 
-static GPtrArray *matches_of_def(const Helper *helper, const CstDomainDef *def)
+static GPtrArray *matches_of_def(Helper *helper, const CstDomainDef *def)
 {
     GPtrArray *matches = g_ptr_array_new_with_free_func((GDestroyNotify)match_free);
 

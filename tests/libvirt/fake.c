@@ -4,7 +4,8 @@
  * by each process:
  *
  *     [calls]
- *     log = FILE             each call appends its name to FILE, a connection also its URI
+ *     log = FILE             each call appends its name to FILE, a connection also its URI, and
+ *                            some calls "NAME 0xFLAGS"
  *     virConnectOpenReadOnly = fail CODE INT1 MESSAGE      or: hang
  *     after virConnectListAllDomains = 1 state saved
  *                            after this call, "state" of [domain 1] is "saved"
@@ -67,6 +68,14 @@ static void fake_log(const char *call)
     if (write(fd, line, strlen(line)) < 0)
         abort();
     close(fd);
+}
+
+/* Logs the flags of a call after its name. */
+static void fake_log_flags(const char *call, unsigned flags)
+{
+    g_autofree char *line = g_strdup_printf("%s 0x%x", call, flags);
+
+    fake_log(line);
 }
 
 /* Changes a domain at the end of a call. */
@@ -166,6 +175,7 @@ int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **ret_domains, uns
 {
     int count;
 
+    fake_log_flags(__func__, flags);
     if (!fake_enter(__func__))
         return -1;
     *ret_domains = fake_domains(conn, (flags & VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE) != 0, &count);
@@ -216,6 +226,7 @@ static char *fake_document(virDomainPtr domain, const char *key)
 
 char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 {
+    fake_log_flags(__func__, flags);
     return fake_enter(__func__) ? fake_document(domain, "xml") : NULL;
 }
 
@@ -283,6 +294,7 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats,
     virDomainPtr *domains;
     int count;
 
+    fake_log_flags(__func__, flags);
     if (!fake_enter(__func__))
         return -1;
     domains = fake_domains(conn, FALSE, &count);

@@ -5,11 +5,13 @@
  */
 #include <hypervisor/hypervisor.h>
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,6 +28,17 @@ gint64 __wrap_g_get_monotonic_time(void);
 gint64 __wrap_g_get_monotonic_time(void)
 {
     return __real_g_get_monotonic_time() + ahead;
+}
+
+gboolean __real_cst_node_stat(const char *path, struct stat *ret_st);
+gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st);
+
+gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
+{
+    if (!g_str_has_suffix(path, "/stale"))
+        return __real_cst_node_stat(path, ret_st);
+    errno = ESTALE;
+    return FALSE;
 }
 
 /* --- failures --------------------------------------------------------------------------------- */
@@ -161,6 +174,18 @@ static void failure_of_one_domain_is_not_remembered(void **unused)
     expect(hypervisor, "broken");
     fake_add("blocks = vda:%s/x\n", fake_dir);
     expect(hypervisor, NULL);
+}
+
+/* A stale file handle of NFS does not show its file. A missing file is another one. */
+static void path_with_an_unknown_file_fails(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+
+    fake_add_domain("running");
+    fake_add("blocks = vda:%s/missing\n", fake_dir);
+    expect(hypervisor, NULL);
+    fake_add("blocks = vda:%s/stale\n", fake_dir);
+    expect(hypervisor, "/stale: Stale file handle");
 }
 
 #define CALLERS 4
@@ -331,6 +356,7 @@ int main(int argc, char **argv)
         CASE(each_call_that_hangs_ends_at_the_deadline),
         CASE(missing_part_of_libvirt_fails_only_where_libvirt_is_used),
         CASE(failure_of_one_domain_is_not_remembered),
+        CASE(path_with_an_unknown_file_fails),
         CASE(hang_occupies_one_helper),
         CASE(cancelled_caller_does_not_wait_for_the_helper_of_another),
         CASE(failure_is_remembered_for_some_seconds),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <libvirt/libvirt.h>
 
 #include <base/error.h>
 
@@ -119,6 +120,38 @@ static void equal_path_of_another_file_is_not_found(void **unused)
     fake_write_file("fake", fake_state->str);
     disks = cst_hypervisor_find(hypervisor, &volume, NULL, NULL);
     assert_int_equal(disks->len, 0);
+    assert_int_equal(fake_calls("virConnectGetAllDomainStats"), 1);
+}
+
+/* With NOWAIT, libvirt does not wait for the job of a domain. */
+static void calls_have_the_flags_for_states_and_backing_files(void **unused)
+{
+    static const struct {
+        const char *call;
+        unsigned flags;
+        guint times;
+    } flags[] = {
+        {"virConnectListAllDomains",
+         VIR_CONNECT_LIST_DOMAINS_INACTIVE | VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, 2},
+        {"virConnectListAllDomains", VIR_CONNECT_LIST_DOMAINS_ACTIVE, 1},
+        {"virConnectGetAllDomainStats",
+         VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT |
+             VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING,
+         1},
+        {"virDomainGetXMLDesc", 0, 1},
+        {"virDomainGetXMLDesc", VIR_DOMAIN_XML_INACTIVE, 2},
+    };
+    g_autoptr(GPtrArray) disks = NULL;
+
+    fake_add("virDomainManagedSaveGetXMLDesc = fail 9 0 failed to read qemu header\n");
+    fake_add_domain("running");
+    fake_add("[domain 2]\nname = web2\nstate = saved\nxml = %s/web1.xml\n", fake_dir);
+    disks = fake_find(1);
+    for (guint i = 0; i < G_N_ELEMENTS(flags); i++) {
+        g_autofree char *line = g_strdup_printf("%s 0x%x", flags[i].call, flags[i].flags);
+
+        assert_int_equal(fake_calls(line), flags[i].times);
+    }
 }
 
 static void domain_without_statistics_is_found_by_its_document(void **unused)
@@ -305,6 +338,7 @@ int main(int argc, char **argv)
         CASE(default_connection_needs_a_socket),
         CASE(running_domain_is_found_by_inode),
         CASE(equal_path_of_another_file_is_not_found),
+        CASE(calls_have_the_flags_for_states_and_backing_files),
         CASE(domain_without_statistics_is_found_by_its_document),
         CASE(domain_whose_statistics_have_no_disks_is_found_by_its_document),
         CASE(volume_on_the_network_is_found_by_pool_and_volume),
