@@ -351,14 +351,17 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
     g_auto(GStrv) uris = hypervisor_connections(hypervisor);
     g_autoptr(GPtrArray) disks =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    gboolean ok = TRUE;
 
     /* Without the helper, main() would run this whole program again. */
     if (uris[0] && !hypervisor_has_helper()) {
         cst_fail(error, CST_ERROR_FAILED, "%s", _("this program has no helper for libvirt"));
         return NULL;
     }
-    for (char **uri = uris; *uri; uri++)
-        if (!hypervisor_ask(hypervisor, *uri, volume, task, disks, error))
-            return NULL;
-    return g_steal_pointer(&disks);
+    /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
+    cst_task_set_waiting(task, uris[0] != NULL);
+    for (char **uri = uris; ok && *uri; uri++)
+        ok = hypervisor_ask(hypervisor, *uri, volume, task, disks, error);
+    cst_task_set_waiting(task, FALSE);
+    return ok ? g_steal_pointer(&disks) : NULL;
 }

@@ -195,7 +195,7 @@ typedef struct {
     CstTask *task;
 } Asked;
 
-/* Returns the error of a question that fails. */
+/* Returns the error of a question; NULL: it had an answer. */
 static gpointer asked_run(gpointer data)
 {
     const Asked *asked = data;
@@ -224,6 +224,27 @@ static void hang_occupies_one_helper(void **unused)
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
     }
     assert_int_equal(fake_calls("virConnectOpenReadOnly"), 1);
+}
+
+/* Implements the function of cst_task_on_wait(): records the state and the connections so far. */
+static void wait_record(gboolean waiting, gpointer record)
+{
+    g_string_append_printf(record, "%c%u", waiting ? 'T' : 'F',
+                           fake_calls("virConnectOpenReadOnly"));
+}
+
+/* A waiting task gives its worker back. libvirt may need it to look up volumes. */
+static void task_waits_during_the_question(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GString) record = g_string_new(NULL);
+    Asked asked = {hypervisor, task};
+
+    cst_task_on_wait(task, wait_record, record);
+    fake_write_file("fake", fake_state->str);
+    assert_null(asked_run(&asked));
+    assert_string_equal(record->str, "T0F1");
 }
 
 /* The first question hangs until its caller is cancelled, so the second waits. */
@@ -358,6 +379,7 @@ int main(int argc, char **argv)
         CASE(failure_of_one_domain_is_not_remembered),
         CASE(path_with_an_unknown_file_fails),
         CASE(hang_occupies_one_helper),
+        CASE(task_waits_during_the_question),
         CASE(cancelled_caller_does_not_wait_for_the_helper_of_another),
         CASE(failure_is_remembered_for_some_seconds),
         CASE(absurd_names_are_cut_and_remain_valid),

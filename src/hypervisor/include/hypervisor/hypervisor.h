@@ -67,7 +67,8 @@ void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd);
  * Returns the disks of running, paused and saved domains that show @volume, as CstDomainDisk *.
  * Saved are domains with a managed save. The result is empty if libvirt does not run, has no
  * domains, or has no driver for the default connection. @task may be NULL. Any thread. Questions at
- * one connection wait for each other. Blocks for up to twice the deadline and 20 s.
+ * one connection wait for each other. @task waits during the question, so that its worker is free
+ * for the look-ups of libvirt. Blocks for up to twice the deadline and 20 s.
  *
  * Return: NULL with TIMEOUT if libvirt does not answer. FAILED if it reports an error, if its
  * library cannot be loaded, or if it has no driver for a URI of the setting. A failure of libvirt
