@@ -3,6 +3,8 @@
  * Typed calls for deleted volumes in the trash of pools. All belong to Cistern's own program, so a
  * stock server rejects them with NO_SUPPORT.
  */
+#include <conn/trash.h>
+
 #include "conn_private.h"
 
 /* Makes a row from a reply. Takes ownership of its strings. */

@@ -69,8 +69,8 @@ GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint 
     if (!state || !pool_scan_if_new(pool, state, error))
         return NULL;
     known = known_names(pool, names, count, places);
-    found = cst_pool_state_vols_holders(state, (const char *const *)known->pdata, known->len,
-                                        task, error);
+    found = cst_pool_state_vols_holders(state, (const char *const *)known->pdata, known->len, task,
+                                        error);
     if (!found)
         return NULL;
     lists = g_ptr_array_new_with_free_func(optional_array_free);

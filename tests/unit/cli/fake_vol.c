@@ -9,6 +9,7 @@
 #include <base/error.h>
 
 #include <conn/domains.h>
+#include <conn/trash.h>
 
 #include "fake_conn.h"
 

@@ -106,8 +106,8 @@ static void holders_of_a_volume_that_fails_are_unknown(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            volume_whose_holders_exceed_the_limit_of_a_list_is_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(volume_whose_holders_exceed_the_limit_of_a_list_is_unknown,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(holders_of_a_volume_that_fails_are_unknown, set_up,
                                         tear_down),
     };

@@ -5,6 +5,7 @@
  */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <conn/trash.h>
 #include <model/xml_write.h>
 
 #include "commands/commands.h"

@@ -5,6 +5,7 @@
  * virsh.
  */
 #include <base/i18n.h>
+#include <conn/trash.h>
 
 #include "output/table.h"
 #include "pool.h"

@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <conn/trash.h>
 
 #include "options.h"
 #include "output/confirm.h"
