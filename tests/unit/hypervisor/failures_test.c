@@ -259,7 +259,7 @@ static void cancelled_caller_does_not_wait_for_the_helper_of_another(void **unus
     fake_write_file("fake", fake_state->str);
     callers[0] = g_thread_new("first", asked_run, &asked[0]);
     while (fake_calls("virConnectOpenReadOnly") == 0)
-        g_usleep(1000);
+        g_usleep(1000); /* paced: until the helper is in its call */
     callers[1] = g_thread_new("second", asked_run, &asked[1]);
     for (guint i = G_N_ELEMENTS(callers); i-- > 0;) {
         g_autoptr(GError) error = NULL;
