@@ -4,8 +4,9 @@
  * Any failure here, or of the loader, would keep libvirtd from starting. So each refusal returns 0:
  * libvirtd then runs without storage, and a line of the log has the reason.
  *
- * virt-aa-helper and the daemons of users load the module as well. It registers no driver there,
- * and makes no thread, no socket and no file.
+ * virt-aa-helper, virtstoraged and the daemons of users load the module as well. It registers no
+ * driver there, and makes no thread, no socket and no file. In virtstoraged it would connect to
+ * that daemon's own socket.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -119,8 +120,11 @@ static gboolean may_register(void)
 {
     const char *missing;
 
-    if (geteuid() != 0 || strcmp(program_invocation_short_name, "virt-aa-helper") == 0) {
-        module_log("no storage driver: only libvirtd of the system, run by root, uses cisternd");
+    if (geteuid() != 0 || strcmp(program_invocation_short_name, "libvirtd") != 0) {
+        module_log(
+            "no storage driver: only libvirtd of the system, run by root, uses cisternd; this "
+            "is '%s'",
+            program_invocation_short_name);
         return FALSE;
     }
     missing = symbols_load();

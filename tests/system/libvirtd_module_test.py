@@ -594,10 +594,10 @@ class Refused(WithModule):
     def clear(self):
         self.libvirtd.stop()
 
-    def start(self, conf="", preload=None):
+    def start(self, conf="", preload=None, program="libvirtd"):
         """Starts libvirtd; returns its log."""
         self.libvirtd.stop()
-        self.libvirtd.conf, self.libvirtd.preload = conf, None
+        self.libvirtd.conf, self.libvirtd.preload, self.libvirtd.program = conf, None, program
         if preload:
             source = space.path("preload.c")
             with open(source, "w", encoding="ascii") as out:
@@ -639,3 +639,9 @@ class Refused(WithModule):
         status, out, err = peers.run([sys.executable, "-c", REGISTER, module], user=NOBODY)
         self.assertEqual((0, "0\n"), (status, out), err)
         self.assertIn("only libvirtd of the system, run by root", err)
+
+    def test_another_daemon_is_refused(self):
+        program = shutil.copy(shutil.which("libvirtd", path=space.ENV["PATH"]),
+                              space.path("virtstoraged"))
+        self.assert_refused("only libvirtd of the system, run by root, uses cisternd; this is "
+                            "'virtstoraged'", program=program)

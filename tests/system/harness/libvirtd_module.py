@@ -35,7 +35,7 @@ def needed():
 class LibvirtdWithModule(peers.Libvirtd):
     """
     libvirtd whose libvirt directories are those of the root of @beside, a cisternd. preload: a
-    library for LD_PRELOAD. conf: more lines of libvirtd.conf.
+    library for LD_PRELOAD. conf: more lines of libvirtd.conf. program: the executable.
     """
 
     def __init__(self, beside, name="libvirtd"):  # pylint: disable=super-init-not-called
@@ -44,6 +44,7 @@ class LibvirtdWithModule(peers.Libvirtd):
         self.process = None
         self.preload = None
         self.conf = ""
+        self.program = "libvirtd"
         self.sock_dir = space.path(name + "-sock")
         os.makedirs(self.sock_dir, exist_ok=True)
         self.sock = os.path.join(self.sock_dir, "libvirt-sock")
@@ -81,7 +82,7 @@ class LibvirtdWithModule(peers.Libvirtd):
         preload = ["env", "LD_PRELOAD=" + self.preload] if self.preload else []
         self.spawn(peers.in_place(
             self.root, "sh", "-ec", MOUNT, "sh", module, stock_driver("storage"), *preload,
-            "libvirtd", "-f", conf, "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
+            self.program, "-f", conf, "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
 
     def start(self):
         self.launch()
