@@ -8,7 +8,8 @@
  *
  * libvirtd kills a running guest if any call fails while it reconnects to the guest. Such calls are
  * made on the connection "storage:" by a thread without a client. They wait for cisternd without a
- * limit, and are made again however often the connection breaks.
+ * limit, and are made again however often the connection breaks. The start of a guest by libvirtd
+ * itself has a limit, because libvirtd accepts no client before its end.
  */
 #include "call.h"
 
@@ -56,8 +57,8 @@ gboolean call_begin(Call *call)
 {
     if (call->ended)
         return FALSE;
-    call->waits = link_caller_is_libvirtd() && is_own_connection(call->caller);
-    call->link = link_acquire(call->waits);
+    call->purpose = is_own_connection(call->caller) ? link_own_purpose() : LINK_FOR_CLIENT;
+    call->link = link_acquire(call->purpose);
     if (!call->link) {
         call->ended = TRUE;
         return FALSE;
@@ -89,7 +90,8 @@ void call_end(Call *call, gboolean ok)
     call->vol = NULL;
     call->conn = NULL;
     call->link = NULL;
-    call->ended = !(broken && call->kind == CALL_READS && (call->waits || call->retries++ == 0));
+    call->ended = !(broken && call->kind == CALL_READS &&
+                    (call->purpose != LINK_FOR_CLIENT || call->retries++ == 0));
     restore_error(error);
 }
 

@@ -26,7 +26,7 @@ typedef struct {
     virStorageVolPtr vol;   /**< NULL if the caller has no volume */
     /* Private. */
     Link *link;
-    gboolean waits; /* for cisternd without a limit: a call of libvirtd itself */
+    LinkPurpose purpose;
     gboolean ended;
     guint retries;
 } Call;

@@ -18,6 +18,7 @@
 #include "link.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,6 +28,7 @@
 
 #define SOCKET          "/run/libvirt/virtstoraged-sock"
 #define LINK_URI        "storage+unix:///system?socket=" SOCKET
+#define START_WAIT_S    30 /* of all calls with LINK_FOR_START */
 #define IDLE_MAX        8
 #define OPENINGS_MAX    16
 #define KEEPALIVE_S     5
@@ -49,6 +51,7 @@ static struct {
     GMutex lock;
     GQueue idle; /* of Link */
     guint openings;
+    gint64 start_deadline; /* of calls with LINK_FOR_START, monotonic µs; 0: no such call yet */
 } links = {.idle = G_QUEUE_INIT};
 
 /* --- identity -------------------------------------------------------------------------------- */
@@ -126,11 +129,20 @@ static gboolean identity_send(const Identity *identity, virConnectPtr conn)
     return done == 0;
 }
 
-gboolean link_caller_is_libvirtd(void)
+/*
+ * A thread works for libvirtd itself and not for a client if it has no identity, or the identity of
+ * this process. The thread "daemon-init" autostarts guests before libvirtd accepts clients. Each
+ * running guest has its own thread for the reconnection.
+ */
+LinkPurpose link_own_purpose(void)
 {
     g_auto(Identity) identity = identity_of_thread();
+    char thread[16] = "";
 
-    return !identity.known || identity.pid == getpid();
+    if (identity.known && identity.pid != getpid())
+        return LINK_FOR_CLIENT;
+    pthread_getname_np(pthread_self(), thread, sizeof(thread));
+    return strcmp(thread, "daemon-init") == 0 ? LINK_FOR_START : LINK_FOR_GUEST;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -277,8 +289,7 @@ static virConnectPtr open_until(const Identity *identity, gint64 deadline)
     if (opening->error)
         symbols.set_error(opening->error);
     else if (!conn)
-        module_fail(VIR_ERR_RPC, "cisternd does not answer at '%s' within %d s", SOCKET,
-                    CLIENT_WAIT_S);
+        module_fail(VIR_ERR_RPC, "cisternd does not answer at '%s' in time", SOCKET);
     g_mutex_unlock(&opening->lock);
     opening_unref(opening);
     return conn;
@@ -319,10 +330,27 @@ static Link *link_take_idle(const Identity *identity)
     return found;
 }
 
-Link *link_acquire(gboolean wait)
+/* Returns the monotonic time in µs at which a call fails; 0: no limit. */
+static gint64 deadline_for(LinkPurpose purpose)
+{
+    gint64 now = g_get_monotonic_time(), deadline = 0;
+
+    if (purpose == LINK_FOR_CLIENT)
+        return now + CLIENT_WAIT_S * G_USEC_PER_SEC;
+    if (purpose == LINK_FOR_GUEST)
+        return 0;
+    g_mutex_lock(&links.lock);
+    if (!links.start_deadline)
+        links.start_deadline = now + START_WAIT_S * G_USEC_PER_SEC;
+    deadline = links.start_deadline;
+    g_mutex_unlock(&links.lock);
+    return deadline;
+}
+
+Link *link_acquire(LinkPurpose purpose)
 {
     g_auto(Identity) identity = identity_of_thread();
-    gint64 deadline = wait ? 0 : g_get_monotonic_time() + CLIENT_WAIT_S * G_USEC_PER_SEC;
+    gint64 deadline = deadline_for(purpose);
     Link *link = link_take_idle(&identity);
     gboolean logged = FALSE;
 
@@ -336,7 +364,7 @@ Link *link_acquire(gboolean wait)
         } else if (deadline && g_get_monotonic_time() >= deadline) {
             return NULL;
         } else {
-            if (wait && !logged)
+            if (purpose != LINK_FOR_CLIENT && !logged)
                 module_log("libvirtd waits for cisternd: %s", virGetLastErrorMessage());
             logged = TRUE;
             g_usleep(PAUSE_US);

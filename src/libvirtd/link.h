@@ -7,21 +7,24 @@
 /** Seconds that the call of a client waits for a connection to cisternd. */
 #define CLIENT_WAIT_S 5
 
+/** Decides how long a call waits for cisternd. */
+typedef enum {
+    LINK_FOR_CLIENT, /**< a client waits: CLIENT_WAIT_S */
+    LINK_FOR_START,  /**< libvirtd starts, and accepts no client until the call ends: 30 s */
+    LINK_FOR_GUEST   /**< an error would kill a running guest: no limit */
+} LinkPurpose;
+
 /** A connection to cisternd, which has the identity of one caller. Used by one call at a time. */
 typedef struct Link Link;
 
-/**
- * Whether the calling thread works for libvirtd itself and not for a client: it has no identity, or
- * the identity of this process. Such threads reconnect and autostart guests.
- */
-gboolean link_caller_is_libvirtd(void);
+/** Returns the purpose of a call that the calling thread makes on libvirtd's own connection. */
+LinkPurpose link_own_purpose(void);
 
 /**
- * Returns a link with the identity of the calling thread: an idle one, or a new one. A client's
- * call waits at most CLIENT_WAIT_S seconds for cisternd. @wait: waits without a limit. Returns NULL
- * and sets an error. Never call it in the event loop.
+ * Returns a link with the identity of the calling thread: an idle one, or a new one. Waits for
+ * cisternd as @purpose allows. Returns NULL and sets an error. Never call it in the event loop.
  */
-Link *link_acquire(gboolean wait);
+Link *link_acquire(LinkPurpose purpose);
 
 /** Returns the connection. The link owns it. */
 virConnectPtr link_connection(const Link *link);

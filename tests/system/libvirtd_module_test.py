@@ -574,6 +574,18 @@ class Guest(WithModule):
         self.peer.start()
         self.assert_survives(pid)
 
+    def test_autostart_of_a_guest_without_cisternd_fails_and_libvirtd_serves(self):
+        self.start_guest()
+        self.ok("destroy", "d")
+        self.ok("autostart", "d")
+        self.kill_cisternd()
+        # libvirtd autostarts guests once after each boot.
+        os.unlink(os.path.join(self.libvirtd.root, "run/libvirt/qemu/autostarted"))
+        self.relaunch_before_cisternd()
+        self.assertEqual("shut off", self.ok("domstate", "d").strip())
+        self.peer.start()
+        self.ok("start", "d")
+
     def test_libvirtd_that_waits_for_cisternd_can_be_stopped(self):
         pid = self.start_guest()
         self.kill_cisternd()
