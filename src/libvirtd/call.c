@@ -58,7 +58,7 @@ gboolean call_begin(Call *call)
     if (call->ended)
         return FALSE;
     call->purpose = is_own_connection(call->caller) ? link_own_purpose() : LINK_FOR_CLIENT;
-    call->link = link_acquire(call->purpose);
+    call->link = link_acquire(call->purpose, call->retries > 0);
     if (!call->link) {
         call->ended = TRUE;
         return FALSE;
@@ -91,7 +91,7 @@ void call_end(Call *call, gboolean ok)
     call->conn = NULL;
     call->link = NULL;
     call->ended = !(broken && call->kind == CALL_READS &&
-                    (call->purpose != LINK_FOR_CLIENT || call->retries++ == 0));
+                    (call->retries++ == 0 || call->purpose != LINK_FOR_CLIENT));
     restore_error(error);
 }
 

@@ -10,8 +10,11 @@
  * virConnectOpen() has no limit of time: a stopped cisternd accepts the connection and does not
  * answer. So a thread opens it (Opening), and a client's call stops waiting after CLIENT_WAIT_S.
  * The thread closes a connection that its caller no longer wants. OPENINGS_MAX bounds these
- * threads. An open link has keepalive, so that a call to a stopped cisternd ends with an error
- * after KEEPALIVE_S * (KEEPALIVE_COUNT + 1) seconds.
+ * threads. A client's call waits for its turn while other openings end, and fails at once when no
+ * opening has ended for STALLED_US: a stopped cisternd must not occupy each worker of libvirtd. An
+ * open link has keepalive, so that a call to a stopped cisternd ends with an error after
+ * KEEPALIVE_S * (KEEPALIVE_COUNT + 1) seconds. A call that is made again has a new link, because
+ * idle links may be of the same stopped cisternd.
  *
  * The lock of links guards the list and the number of threads. No call is made while it is held.
  */
@@ -30,7 +33,8 @@
 #define LINK_URI        "storage+unix:///system?socket=" SOCKET
 #define START_WAIT_S    30 /* of all calls with LINK_FOR_START */
 #define IDLE_MAX        8
-#define OPENINGS_MAX    16
+#define OPENINGS_MAX    4       /* for clients */
+#define STALLED_US      2000000 /* no opening ends in this time: cisternd does not answer */
 #define KEEPALIVE_S     5
 #define KEEPALIVE_COUNT 3
 #define PAUSE_US        100000 /* between two attempts to connect */
@@ -50,7 +54,9 @@ struct Link {
 static struct {
     GMutex lock;
     GQueue idle; /* of Link */
-    guint openings;
+    GCond opening_ended;
+    guint openings;        /* for clients, under way */
+    gint64 last_change;    /* monotonic µs at which an opening for a client last began or ended */
     gint64 start_deadline; /* of calls with LINK_FOR_START, monotonic µs; 0: no such call yet */
 } links = {.idle = G_QUEUE_INIT};
 
@@ -196,11 +202,43 @@ typedef struct {
     GMutex lock;
     GCond ended;
     Identity identity;
+    gboolean counted;  /* in the number of openings for clients */
     gboolean unwanted; /* the caller no longer waits */
     gboolean done;
     virConnectPtr conn; /* valid if done; NULL: error has the reason */
     virErrorPtr error;
 } Opening;
+
+/* Waits for room for an opening for a client, and counts it. Returns FALSE and sets an error. */
+static gboolean openings_enter(gint64 deadline)
+{
+    gboolean room;
+
+    g_mutex_lock(&links.lock);
+    while (links.openings >= OPENINGS_MAX)
+        if (!g_cond_wait_until(&links.opening_ended, &links.lock,
+                               MIN(deadline, links.last_change + STALLED_US)))
+            break;
+    room = links.openings < OPENINGS_MAX;
+    if (room) {
+        links.openings++;
+        links.last_change = g_get_monotonic_time();
+    }
+    g_mutex_unlock(&links.lock);
+    if (!room)
+        module_fail(VIR_ERR_RPC, "cisternd does not answer at '%s', and %d calls wait for it",
+                    SOCKET, OPENINGS_MAX);
+    return room;
+}
+
+static void openings_leave(void)
+{
+    g_mutex_lock(&links.lock);
+    links.openings--;
+    links.last_change = g_get_monotonic_time();
+    g_cond_broadcast(&links.opening_ended);
+    g_mutex_unlock(&links.lock);
+}
 
 static void opening_unref(Opening *opening)
 {
@@ -217,7 +255,7 @@ static gpointer opening_run(gpointer data)
 {
     Opening *opening = data;
     virConnectPtr conn = open_connection(&opening->identity);
-    gboolean unwanted;
+    gboolean unwanted, counted;
 
     g_mutex_lock(&opening->lock);
     opening->done = TRUE;
@@ -228,31 +266,21 @@ static gpointer opening_run(gpointer data)
     g_mutex_unlock(&opening->lock);
     if (unwanted && conn)
         virConnectClose(conn);
+    counted = opening->counted;
     opening_unref(opening);
-    g_mutex_lock(&links.lock);
-    links.openings--;
-    g_mutex_unlock(&links.lock);
+    if (counted)
+        openings_leave();
     return NULL;
 }
 
-/* Starts the thread. Returns NULL and sets an error if too many threads wait already. */
-static Opening *opening_start(const Identity *identity, gboolean wait)
+/* Starts the thread. Returns NULL and sets an error if that fails. */
+static Opening *opening_start(const Identity *identity, gboolean counted)
 {
-    Opening *opening;
+    Opening *opening = g_new0(Opening, 1);
     GThread *thread;
-    gboolean room;
 
-    g_mutex_lock(&links.lock);
-    room = wait || links.openings < OPENINGS_MAX;
-    links.openings += room;
-    g_mutex_unlock(&links.lock);
-    if (!room) {
-        module_fail(VIR_ERR_RPC, "cisternd does not answer at '%s', and %d calls wait for it",
-                    SOCKET, OPENINGS_MAX);
-        return NULL;
-    }
-    opening = g_new0(Opening, 1);
     opening->refs = 2;
+    opening->counted = counted;
     g_mutex_init(&opening->lock);
     g_cond_init(&opening->ended);
     opening->identity = identity_copy(identity);
@@ -263,19 +291,22 @@ static Opening *opening_start(const Identity *identity, gboolean wait)
     }
     opening->refs = 1;
     opening_unref(opening);
-    g_mutex_lock(&links.lock);
-    links.openings--;
-    g_mutex_unlock(&links.lock);
+    if (counted)
+        openings_leave();
     module_fail(VIR_ERR_INTERNAL_ERROR, "%s", "cannot start a thread");
     return NULL;
 }
 
 /* Opens a connection. @deadline: monotonic time in µs; 0: no limit. */
-static virConnectPtr open_until(const Identity *identity, gint64 deadline)
+static virConnectPtr open_until(const Identity *identity, LinkPurpose purpose, gint64 deadline)
 {
-    Opening *opening = opening_start(identity, deadline == 0);
+    gboolean counted = purpose == LINK_FOR_CLIENT;
+    Opening *opening;
     virConnectPtr conn;
 
+    if (counted && !openings_enter(deadline))
+        return NULL;
+    opening = opening_start(identity, counted);
     if (!opening)
         return NULL;
     g_mutex_lock(&opening->lock);
@@ -347,21 +378,22 @@ static gint64 deadline_for(LinkPurpose purpose)
     return deadline;
 }
 
-Link *link_acquire(LinkPurpose purpose)
+Link *link_acquire(LinkPurpose purpose, gboolean fresh)
 {
     g_auto(Identity) identity = identity_of_thread();
     gint64 deadline = deadline_for(purpose);
-    Link *link = link_take_idle(&identity);
+    Link *link = fresh ? NULL : link_take_idle(&identity);
     gboolean logged = FALSE;
 
     while (!link) {
-        virConnectPtr conn = link_socket_answers() ? open_until(&identity, deadline) : NULL;
+        virConnectPtr conn =
+            link_socket_answers() ? open_until(&identity, purpose, deadline) : NULL;
 
         if (conn) {
             link = g_new0(Link, 1);
             link->conn = conn;
             link->identity = identity_copy(&identity);
-        } else if (deadline && g_get_monotonic_time() >= deadline) {
+        } else if (purpose == LINK_FOR_CLIENT || (deadline && g_get_monotonic_time() >= deadline)) {
             return NULL;
         } else {
             if (purpose != LINK_FOR_CLIENT && !logged)

@@ -4,12 +4,12 @@
 #include <glib.h>
 #include <libvirt/libvirt.h>
 
-/** Seconds that the call of a client waits for a connection to cisternd. */
+/** Seconds that the call of a client waits for a connection to a cisternd that listens. */
 #define CLIENT_WAIT_S 5
 
 /** Decides how long a call waits for cisternd. */
 typedef enum {
-    LINK_FOR_CLIENT, /**< a client waits: CLIENT_WAIT_S */
+    LINK_FOR_CLIENT, /**< a client waits: CLIENT_WAIT_S; no wait if cisternd does not listen */
     LINK_FOR_START,  /**< libvirtd starts, and accepts no client until the call ends: 30 s */
     LINK_FOR_GUEST   /**< an error would kill a running guest: no limit */
 } LinkPurpose;
@@ -21,10 +21,11 @@ typedef struct Link Link;
 LinkPurpose link_own_purpose(void);
 
 /**
- * Returns a link with the identity of the calling thread: an idle one, or a new one. Waits for
- * cisternd as @purpose allows. Returns NULL and sets an error. Never call it in the event loop.
+ * Returns a link with the identity of the calling thread: an idle one, or a new one. @fresh: always
+ * a new one, because the last one has broken. Waits for cisternd as @purpose allows. Returns NULL
+ * and sets an error. Never call it in the event loop.
  */
-Link *link_acquire(LinkPurpose purpose);
+Link *link_acquire(LinkPurpose purpose, gboolean fresh);
 
 /** Returns the connection. The link owns it. */
 virConnectPtr link_connection(const Link *link);
