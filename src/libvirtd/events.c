@@ -172,28 +172,44 @@ static void events_refresh_all(virConnectPtr conn)
         g_ptr_array_unref(pools);
 }
 
-/* Opens a connection with the events of all pools. Returns NULL on failure. */
-static virConnectPtr events_open(void)
-{
-    virConnectPtr conn = link_open_own();
+/* The connection of the thread. */
+typedef struct {
+    virConnectPtr conn;
+    int lifecycle, refresh; /* numbers of the callbacks; -1: not registered */
+} Source;
 
-    if (!conn)
-        return NULL;
+/* Removes the callbacks also of a lost connection, because each has a reference to it. */
+static void source_close(Source *source)
+{
+    if (source->lifecycle >= 0)
+        virConnectStoragePoolEventDeregisterAny(source->conn, source->lifecycle);
+    if (source->refresh >= 0)
+        virConnectStoragePoolEventDeregisterAny(source->conn, source->refresh);
+    virConnectUnregisterCloseCallback(source->conn, on_close);
+    virConnectClose(source->conn);
+}
+
+/* Opens a connection with the events of all pools. Returns FALSE on failure. */
+static gboolean source_open(Source *source)
+{
+    *source = (Source){.conn = link_open_own(), .lifecycle = -1, .refresh = -1};
+    if (!source->conn)
+        return FALSE;
     g_mutex_lock(&events.lock);
     events.connected = TRUE;
     g_mutex_unlock(&events.lock);
-    if (virConnectRegisterCloseCallback(conn, on_close, NULL, NULL) == 0 &&
-        virConnectStoragePoolEventRegisterAny(conn, NULL, VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE,
-                                              VIR_STORAGE_POOL_EVENT_CALLBACK(on_lifecycle), NULL,
-                                              NULL) >= 0 &&
-        virConnectStoragePoolEventRegisterAny(conn, NULL, VIR_STORAGE_POOL_EVENT_ID_REFRESH,
-                                              on_refresh, NULL, NULL) >= 0 &&
-        virConnectIsAlive(conn) == 1)
-        return conn;
-    virConnectUnregisterCloseCallback(conn, on_close);
-    virConnectClose(conn);
+    if (virConnectRegisterCloseCallback(source->conn, on_close, NULL, NULL) == 0) {
+        source->lifecycle = virConnectStoragePoolEventRegisterAny(
+            source->conn, NULL, VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE,
+            VIR_STORAGE_POOL_EVENT_CALLBACK(on_lifecycle), NULL, NULL);
+        source->refresh = virConnectStoragePoolEventRegisterAny(
+            source->conn, NULL, VIR_STORAGE_POOL_EVENT_ID_REFRESH, on_refresh, NULL, NULL);
+    }
+    if (source->lifecycle >= 0 && source->refresh >= 0 && virConnectIsAlive(source->conn) == 1)
+        return TRUE;
+    source_close(source);
     on_close(NULL, 0, NULL);
-    return NULL;
+    return FALSE;
 }
 
 /* Thread function: keeps one connection open for as long as libvirtd runs. */
@@ -202,9 +218,9 @@ static gpointer events_run(gpointer data)
     gboolean lost = FALSE; /* events may have been lost */
 
     for (;;) {
-        virConnectPtr conn = events_open();
+        Source source;
 
-        if (!conn) {
+        if (!source_open(&source)) {
             lost = TRUE;
             g_usleep(PAUSE_US);
             continue;
@@ -214,15 +230,14 @@ static gpointer events_run(gpointer data)
         g_cond_broadcast(&events.changed);
         g_mutex_unlock(&events.lock);
         if (lost)
-            events_refresh_all(conn);
+            events_refresh_all(source.conn);
         g_mutex_lock(&events.lock);
         while (events.connected)
             g_cond_wait(&events.changed, &events.lock);
         events.ready = FALSE;
         g_mutex_unlock(&events.lock);
         lost = TRUE;
-        virConnectUnregisterCloseCallback(conn, on_close);
-        virConnectClose(conn);
+        source_close(&source);
     }
     return NULL;
 }

@@ -427,6 +427,21 @@ class Events(WithModule):
                         lambda: listener.seen)
         self.assertLess(listener.seen.index("p refresh"), listener.seen.index("p lifecycle 3 0"))
 
+    def test_restarts_of_cisternd_leave_no_descriptor(self):
+        listener = self.listen()
+
+        def restart():
+            seen = listener.seen.count("p refresh")
+            self.peer.restart(signal.SIGKILL)
+            self.wait_until(lambda: listener.seen.count("p refresh") > seen,
+                            "a refresh event of the pool", lambda: listener.seen)
+        restart()
+        descriptors = self.libvirtd.fd_count()
+        for _ in range(5):
+            restart()
+        self.wait_until(lambda: self.libvirtd.fd_count() < descriptors + 5,
+                        f"fewer than {descriptors + 5} descriptors", self.libvirtd.fd_count)
+
     def test_events_come_again_after_a_restart_of_cisternd(self):
         listener = self.listen()
         self.kill_cisternd()
