@@ -8,7 +8,8 @@
  *   download   thread: virStreamRecvFlags(), virStreamFinish() -> queue -> event loop: recv() pops
  *
  * The thread finishes a download as soon as cisternd reports the end, so that finish() of libvirtd
- * need not wait. An error of the thread is kept and reported once the queue is empty.
+ * need not wait. An error of the thread is kept, and reported once. On a download, the queue is
+ * then empty.
  *
  * A watch is a timer of the event loop. It is disabled (-1) while the stream is not ready, and
  * enabled (0) by relay_notify(). The callback is called without the lock. The timer keeps
@@ -53,15 +54,16 @@ void relay_abort(Relay *relay)
 /* The events to report to the watch. The lock is held. */
 static int relay_ready_events(const Relay *relay)
 {
+    gboolean empty = data_queue_is_empty(&relay->queue);
     int ready = 0;
 
     /* On a download, libvirtd handles the client's finish and abort as if it were writable. */
     if (!relay->upload || relay->error || !data_queue_is_full(&relay->queue))
         ready |= VIR_STREAM_EVENT_WRITABLE;
-    if (!relay->upload && (!data_queue_is_empty(&relay->queue) || relay->done))
+    if (!relay->upload && (!empty || (relay->done && !relay->error)))
         ready |= VIR_STREAM_EVENT_READABLE;
     ready &= relay->watch->events;
-    if (relay->upload && relay->error && !relay->reported)
+    if (relay->error && !relay->reported && (relay->upload || empty))
         ready |= VIR_STREAM_EVENT_ERROR;
     return ready;
 }

@@ -16,7 +16,7 @@ from events_test import Listener, start_event_loop
 from harness import cases, libvirtd_module, peers, proxy, space, wait, wire
 
 NOBODY = 65534
-SET_IDENTITY, VOL_RESIZE = 419, 260
+SET_IDENTITY, VOL_RESIZE, GET_HOSTNAME = 419, 260, 59
 MIB = 1 << 20
 
 DOMAIN = """<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
@@ -127,6 +127,12 @@ class WithModule(cases.Patient):
         process.send_signal(signal.SIGSTOP)
         self.addCleanup(process.send_signal, signal.SIGCONT)
         self.wait_until(lambda: wait.process_state(process.pid) == "T", "cisternd is stopped")
+
+    def held(self, **options):
+        """A proxy in the place of the socket of cisternd."""
+        server = libvirtd_module.HoldingProxy(self.peer, **options)
+        self.addCleanup(server.close)
+        return server
 
     def kill_cisternd(self):
         self.peer.stop(signal.SIGKILL)
@@ -362,6 +368,28 @@ class Streams(WithModule):
             os.unlink(os.path.join(self.peer.files, "pipe"))
             self.wait_until(lambda: self.virsh("vol-delete", "v", "--pool", "p")[0] == 0,
                             "the volume is free")
+
+    def test_error_of_a_download_is_sent_once(self):
+        self.volume(16 * MIB)
+        server = self.held(most=MIB)
+        client = wire.Wire(self.libvirtd.sock)
+        self.addCleanup(client.close)
+        client.open("qemu:///system")
+        volume = wire.vol_arg("p", "v", self.at("p", "v"))
+        client.call(proxy.DOWNLOAD, volume + wire.u64(0) + wire.u64(0) + wire.u32(0))
+        while sum(len(packet.payload) for packet in client.kept) < MIB:
+            client.kept.append(client.receive())
+        server.hang_up()
+
+        def is_error(packet):
+            return packet.type == wire.STREAM and packet.status == wire.ERROR
+        first = client.wait_for(is_error)
+        self.assertRaises(wire.RemoteError, first.reader)
+        # Another error would come before these answers.
+        for _ in range(3):
+            client.call(GET_HOSTNAME)
+        self.assertEqual(0, sum(is_error(packet) for packet in client.kept))
+        self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
     def test_killed_cisternd_ends_an_upload_with_an_error(self):
         child = self.held_upload()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Stock libvirtd with Cistern's storage module in the place of its storage driver."""
 
+import contextlib
 import glob
 import os
 import shutil
+import socket
+import threading
 import unittest
 
-from . import modular, peers, space
+from . import modular, peers, proxy, space, wire
 
 MODULE = os.path.join(space.BUILD, "libvirt_driver_storage.so")
 DRIVERS = "/usr/lib/*/libvirt/connection-driver"
@@ -30,6 +33,63 @@ def needed():
             raise unittest.SkipTest(f"needs libvirt's {kind} driver")
     if not os.path.exists(MODULE):
         raise unittest.SkipTest("this build has no libvirt_driver_storage.so")
+
+
+class HoldingProxy(proxy.Proxy):
+    """
+    A proxy in the place of the socket of a cisternd. It withholds packets for good, and keepalive
+    goes on, so that the caller has no reason to end.
+
+    call: the procedure whose calls are not passed on. most: bytes after which the data of a stream
+    is not passed on.
+    """
+
+    PAUSE_S = 1  # between two signs of life; libvirt's keepalive ends after 20 s
+
+    def __init__(self, peer, call=None, most=None):
+        self.held_call, self.limit = call, most
+        self.calls = 0  # that were withheld
+        self.passed = 0  # bytes of streams
+        self.released = threading.Event()
+        self.local = threading.local()
+        super().__init__(peer)
+        self.place = peer.sock
+        self.target = peer.sock + ".moved"
+        os.rename(self.place, self.target)
+        os.rename(self.sock, self.place)
+
+    def close(self):
+        self.released.set()
+        os.rename(self.place, self.sock)
+        if os.path.exists(self.place + ".moved"):
+            os.rename(self.target, self.place)
+        super().close()
+
+    def hang_up(self):
+        """Ends each connection."""
+        self.released.set()
+        for one in self.open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _pass(self, one, other, sent):
+        self.local.source = one
+        super()._pass(one, other, sent)
+
+    def _packet(self, head, payload, sent):
+        proc, kind = head[2], head[3]
+        if sent and kind == wire.CALL and proc == self.held_call:
+            self.calls += 1
+            return b""
+        if self.limit is not None and kind == wire.STREAM:
+            if self.passed >= self.limit and not sent:
+                return b""
+            # The data of an upload stays unread.
+            while self.passed >= self.limit and not self.released.wait(self.PAUSE_S):
+                self.local.source.sendall(wire.packet(wire.PONG, kind=wire.MESSAGE,
+                                                      prog=wire.KEEPALIVE))
+            self.passed += len(payload)
+        return super()._packet(head, payload, sent)
 
 
 class LibvirtdWithModule(peers.Libvirtd):
