@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import unittest
 
 import libvirt
@@ -17,6 +16,7 @@ from harness import cases, libvirtd_module, peers, proxy, space, wait, wire
 
 NOBODY = 65534
 SET_IDENTITY, VOL_RESIZE, GET_HOSTNAME = 419, 260, 59
+WORKERS = 20  # max_workers of libvirtd
 MIB = 1 << 20
 
 DOMAIN = """<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
@@ -400,9 +400,9 @@ class Streams(WithModule):
         self.assertEqual(1, child.returncode)
         self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
-    def test_stopped_cisternd_in_an_upload_does_not_delay_other_clients(self):
+    def test_upload_without_progress_does_not_delay_other_clients(self):
+        server = self.held(most=MIB)
         child = self.held_upload()
-        self.stop_cisternd()
         # Then the queue of the module is full. A pipe that is full too early hides a stall only.
         full = 0
 
@@ -411,10 +411,16 @@ class Streams(WithModule):
             full = 0 if self.pipe.write(b"x" * 65536) else full + 1
             return full > 100
         self.wait_until(is_full, "the client reads no more from the pipe")
+        self.assert_delays_no_client(child, server)
+
+    def assert_delays_no_client(self, child, server):
+        """The client CHILD of a stream that SERVER holds for good delays no other client."""
         self.assertEqual([], self.ok("list", "--name").split())
+        self.assertIsNone(child.poll(), "the client has ended")
         child.kill()
         self.assertEqual([], self.ok("list", "--name").split())
-        self.peer.process.send_signal(signal.SIGCONT)
+        self.assertEqual(1, self.stream_threads(), "the stream has ended")
+        server.hang_up()
         self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
     def test_stopped_cisternd_at_the_end_of_an_upload_gives_an_error(self):
@@ -425,14 +431,14 @@ class Streams(WithModule):
         self.assertEqual(1, child.returncode)
         self.assertEqual([], self.ok("list", "--name").split())
 
-    def test_stopped_cisternd_in_a_download_does_not_delay_other_clients(self):
-        child = self.held_download()
-        self.stop_cisternd()
-        self.assertEqual([], self.ok("list", "--name").split())
-        child.kill()
-        self.assertEqual([], self.ok("list", "--name").split())
-        self.peer.process.send_signal(signal.SIGCONT)
-        self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
+    def test_download_without_progress_does_not_delay_other_clients(self):
+        self.volume(64 * MIB)
+        server = self.held(most=4 * MIB)
+        path = self.file("down")
+        child = self.start_virsh("vol-download", "v", path, "--pool", "p")
+        self.wait_until(lambda: os.path.getsize(path) >= 4 * MIB, "the client waits for more",
+                        lambda: os.path.getsize(path))
+        self.assert_delays_no_client(child, server)
 
 
 class Events(WithModule):
@@ -512,24 +518,9 @@ class Away(WithModule):
     def held_call(self):
         """A call of vol-resize that cisternd never receives."""
         self.ok("vol-create-as", "p", "v", "1M")
-        reached, release = threading.Event(), threading.Event()
-
-        def message(proc, by_client, payload):
-            if proc == VOL_RESIZE and by_client:
-                reached.set()
-                release.wait()
-            return payload
-        server = proxy.Proxy(self.peer, message=message)
-        self.addCleanup(server.close)
-        self.addCleanup(release.set)
-        moved = self.peer.sock + ".moved"
-        os.rename(self.peer.sock, moved)
-        self.addCleanup(os.rename, moved, self.peer.sock)
-        server.target = moved
-        os.rename(server.sock, self.peer.sock)
-        open(server.sock, "wb").close()
+        server = self.held(call=VOL_RESIZE)
         child = self.start_virsh("vol-resize", "v", "2M", "--pool", "p")
-        self.assertTrue(reached.wait(wait.LIMIT_S), "the call was not sent")
+        self.wait_until(lambda: server.calls, "the call is sent")
         return child
 
     def test_killed_cisternd_ends_a_call_with_an_error(self):
@@ -538,11 +529,20 @@ class Away(WithModule):
         self.assertIn("error: ", child.communicate(timeout=wait.LIMIT_S)[1])
         self.assertEqual(1, child.returncode)
 
-    def test_call_without_an_answer_ends_with_an_error(self):
+    def test_stopped_cisternd_ends_a_call_with_an_error(self):
         child = self.held_call()
-        self.assertEqual([], self.ok("list", "--name").split())
+        self.stop_cisternd()
         self.assertIn("error: ", child.communicate(timeout=wait.LIMIT_S)[1])
         self.assertEqual(1, child.returncode)
+
+    def test_calls_without_an_answer_do_not_delay_the_list_of_guests(self):
+        self.ok("vol-create-as", "p", "v", "1M")
+        server = self.held(call=VOL_RESIZE)
+        children = [self.start_virsh("vol-resize", "v", "2M", "--pool", "p") for _ in range(25)]
+        self.wait_until(lambda: server.calls == WORKERS, "each worker of libvirtd waits for a call",
+                        lambda: server.calls)
+        self.assertEqual([], self.ok("list", "--name").split())
+        self.assertEqual([None] * 25, [child.poll() for child in children])
 
     def test_no_descriptor_and_no_thread_is_left(self):
         path = self.file("data", os.urandom(MIB))

@@ -55,15 +55,19 @@ class HoldingProxy(proxy.Proxy):
         super().__init__(peer)
         self.place = peer.sock
         self.target = peer.sock + ".moved"
+        self.inode = os.stat(self.sock).st_ino
         os.rename(self.place, self.target)
         os.rename(self.sock, self.place)
 
     def close(self):
         self.released.set()
-        os.rename(self.place, self.sock)
-        if os.path.exists(self.place + ".moved"):
+        if os.stat(self.place).st_ino == self.inode:
+            os.unlink(self.place)
             os.rename(self.target, self.place)
-        super().close()
+        else:  # of a cisternd that has started meanwhile
+            os.unlink(self.target)
+        with contextlib.suppress(FileNotFoundError):
+            super().close()
 
     def hang_up(self):
         """Ends each connection."""
