@@ -9,6 +9,7 @@
  * that daemon's own socket.
  */
 #include <errno.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,26 +49,47 @@ static ConnectDriver connect_driver = {.local_only = true,
 
 /* --- refusals -------------------------------------------------------------------------------- */
 
-/* Returns the configuration file of this libvirtd: the argument of -f, or the default. */
+/* Returns the argument of -f or --config in @count @words, or the default. Moves the words. */
+static const char *configuration_option(int count, char **words)
+{
+    /* The options of libvirtd with an argument, and its flags. getopt_long() accepts "-vf FILE". */
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'f'},
+        {"pid-file", required_argument, NULL, 'p'},
+        {"timeout", required_argument, NULL, 't'},
+        {"daemon", no_argument, NULL, 'd'},
+        {"listen", no_argument, NULL, 'l'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL},
+    };
+    const char *path = LIBVIRTD_CONF;
+    int found, index = optind, errors = opterr;
+
+    optind = 0; /* a new scan */
+    opterr = 0;
+    while ((found = getopt_long(count, words, "ldf:p:t:vVh", options, NULL)) != -1)
+        if (found == 'f')
+            path = optarg;
+    optind = index;
+    opterr = errors;
+    return path;
+}
+
+/* Returns the configuration file of this libvirtd. libvirtd has one thread at this time. */
 static char *configuration_path(void)
 {
-    g_autofree char *words = NULL;
-    const char *path = LIBVIRTD_CONF;
+    g_autofree char *text = NULL;
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
     gsize len = 0;
 
-    if (!g_file_get_contents("/proc/self/cmdline", &words, &len, NULL))
-        return g_strdup(path);
-    for (const char *word = words; word < words + len; word += strlen(word) + 1) {
-        const char *next = word + strlen(word) + 1;
-
-        if (g_str_has_prefix(word, "--config="))
-            path = word + strlen("--config=");
-        else if ((strcmp(word, "-f") == 0 || strcmp(word, "--config") == 0) && next < words + len)
-            path = next;
-        else if (g_str_has_prefix(word, "-f"))
-            path = word + strlen("-f");
-    }
-    return g_strdup(path);
+    if (!g_file_get_contents("/proc/self/cmdline", &text, &len, NULL))
+        return g_strdup(LIBVIRTD_CONF);
+    for (char *word = text; word < text + len; word += strlen(word) + 1)
+        g_ptr_array_add(words, word);
+    g_ptr_array_add(words, NULL);
+    return g_strdup(configuration_option((int)words->len - 1, (char **)words->pdata));
 }
 
 /* Whether @text of libvirtd.conf sets access_drivers to a list that is not empty. */

@@ -690,6 +690,14 @@ class Refused(WithModule):
         path = os.path.join(self.peer.root, "libvirtd.conf")
         self.assert_refused(f"'{path}' sets access_drivers", conf='access_drivers = [\n  "none" ]\n')
 
+    def test_configuration_is_found_in_each_form_of_the_option(self):
+        path = os.path.join(self.peer.root, "libvirtd.conf")
+        self.addCleanup(setattr, self.libvirtd, "config_option", self.libvirtd.config_option)
+        for option in (("-vf", ""), ("-vf",), ("--conf=",), ("--config", "")):
+            with self.subTest(option):
+                self.libvirtd.config_option = option
+                self.assert_refused(f"'{path}' sets access_drivers", conf='access_drivers = ["none"]\n')
+
     def test_empty_access_drivers_are_accepted(self):
         self.assertNotIn("no storage driver", self.start(conf="access_drivers = [ ]\n"))
         self.ok("pool-list")

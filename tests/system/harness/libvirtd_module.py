@@ -100,6 +100,7 @@ class LibvirtdWithModule(peers.Libvirtd):
     """
     libvirtd whose libvirt directories are those of the root of @beside, a cisternd. preload: a
     library for LD_PRELOAD. conf: more lines of libvirtd.conf. program: the executable.
+    config_option: the words before the name of libvirtd.conf; the name follows the last one.
     """
 
     def __init__(self, beside, name="libvirtd"):  # pylint: disable=super-init-not-called
@@ -109,6 +110,7 @@ class LibvirtdWithModule(peers.Libvirtd):
         self.preload = None
         self.conf = ""
         self.program = "libvirtd"
+        self.config_option = ("-f", "")
         self.sock_dir = space.path(name + "-sock")
         os.makedirs(self.sock_dir, exist_ok=True)
         self.sock = os.path.join(self.sock_dir, "libvirt-sock")
@@ -146,7 +148,7 @@ class LibvirtdWithModule(peers.Libvirtd):
         preload = ["env", "LD_PRELOAD=" + self.preload] if self.preload else []
         self.spawn(peers.in_place(
             self.root, "sh", "-ec", MOUNT, "sh", module, stock_driver("storage"), *preload,
-            self.program, "-f", conf, "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
+            self.program, *self.config_option[:-1], self.config_option[-1] + conf, "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
 
     def start(self):
         self.launch()
