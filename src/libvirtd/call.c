@@ -19,6 +19,20 @@
 #include "layout.h"
 #include "symbols.h"
 
+static char *refusal; /* the reason to serve no client, or NULL; constant after registration */
+
+void call_refuse_clients(const char *reason)
+{
+    refusal = g_strdup(reason);
+}
+
+gboolean call_refuses_clients(void)
+{
+    if (refusal)
+        module_fail(VIR_ERR_ACCESS_DENIED, "access denied: %s", refusal);
+    return refusal != NULL;
+}
+
 /* Sets the error that was saved before a clean-up, and frees it. */
 static void restore_error(virErrorPtr error)
 {
@@ -58,7 +72,8 @@ gboolean call_begin(Call *call)
     if (call->ended)
         return FALSE;
     call->purpose = is_own_connection(call->caller) ? link_own_purpose() : LINK_FOR_CLIENT;
-    call->link = link_acquire(call->purpose, call->retries > 0);
+    if (call->purpose != LINK_FOR_CLIENT || !call_refuses_clients())
+        call->link = link_acquire(call->purpose, call->retries > 0);
     if (!call->link) {
         call->ended = TRUE;
         return FALSE;

@@ -31,6 +31,15 @@ typedef struct {
     guint retries;
 } Call;
 
+/**
+ * Has all calls of clients refused because of @reason. Calls of libvirtd itself are made. Call it
+ * before the driver is registered.
+ */
+void call_refuse_clients(const char *reason);
+
+/** Whether clients are refused. Sets an error if so. */
+gboolean call_refuses_clients(void);
+
 /** Set the object of a new call. */
 void call_of_connection(Call *call, virConnectPtr conn);
 void call_of_pool(Call *call, virStoragePoolPtr pool);

@@ -276,6 +276,8 @@ static int events_register(virConnectPtr conn, virStoragePoolPtr pool, int event
     Registration *registration;
     int id;
 
+    if (call_refuses_clients())
+        return -1;
     if (event != VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE &&
         event != VIR_STORAGE_POOL_EVENT_ID_REFRESH) {
         module_fail(VIR_ERR_NO_SUPPORT, "cisternd has no pool event with the number %d", event);

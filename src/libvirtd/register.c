@@ -2,7 +2,9 @@
 /*
  * storageRegister(), the only exported function. libvirtd calls it after it has loaded the module.
  * Any failure here, or of the loader, would keep libvirtd from starting. So each refusal returns 0:
- * libvirtd then runs without storage, and a line of the log has the reason.
+ * libvirtd then runs without storage, and a line of the log has the reason. libvirtd also ends each
+ * running guest with a volume disk then. So access_drivers are no reason for a refusal: the driver
+ * is registered, and refuses the calls of clients.
  *
  * virt-aa-helper, virtstoraged and the daemons of users load the module as well. It registers no
  * driver there, and makes no thread, no socket and no file. In virtstoraged it would connect to
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "events.h"
 #include "pool.h"
 #include "stream.h"
@@ -101,7 +104,8 @@ static gboolean sets_access_drivers(const char *text)
     return g_regex_match(setting, text, 0, NULL);
 }
 
-static gboolean has_access_drivers(void)
+/* Returns the reason to serve no client, or NULL. */
+static char *reason_to_refuse_clients(void)
 {
     g_autofree char *path = configuration_path();
     g_autofree char *text = NULL;
@@ -109,16 +113,14 @@ static gboolean has_access_drivers(void)
 
     if (!g_file_get_contents(path, &text, NULL, &error)) {
         if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-            return FALSE;
-        module_log("no storage driver: %s", error->message);
-        return TRUE;
+            return NULL;
+        return g_strdup(error->message);
     }
     if (!sets_access_drivers(text))
-        return FALSE;
-    module_log("no storage driver: '%s' sets access_drivers, whose checks this module does not "
-               "make; remove the setting",
-               path);
-    return TRUE;
+        return NULL;
+    return g_strdup_printf("'%s' sets access_drivers, whose checks this module does not make; "
+                           "remove the setting",
+                           path);
 }
 
 static gboolean is_known_version(void)
@@ -154,13 +156,20 @@ static gboolean may_register(void)
         module_log("no storage driver: this libvirt has no function %s", missing);
         return FALSE;
     }
-    return is_known_version() && !has_access_drivers();
+    return is_known_version();
 }
 
 __attribute__((visibility("default"))) int storageRegister(void)
 {
+    g_autofree char *reason = NULL;
+
     if (!may_register())
         return 0;
+    reason = reason_to_refuse_clients();
+    if (reason) {
+        module_log("no storage for clients: %s", reason);
+        call_refuse_clients(reason);
+    }
     pool_fill_driver(&storage_driver);
     volume_fill_driver(&storage_driver);
     stream_fill_driver(&storage_driver);
