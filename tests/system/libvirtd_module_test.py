@@ -360,6 +360,7 @@ class Streams(WithModule):
         self.wait_for_stream(child)
         return child
 
+    @cases.long("test_download_without_progress has a held stream")
     def test_killed_client_leaves_no_thread(self):
         for start in (self.held_upload, self.held_download):
             child = start()
@@ -391,6 +392,7 @@ class Streams(WithModule):
         self.assertEqual(0, sum(is_error(packet) for packet in client.kept))
         self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
+    @cases.long("test_download_without_progress has a held stream")
     def test_killed_cisternd_ends_an_upload_with_an_error(self):
         child = self.held_upload()
         self.kill_cisternd()
@@ -400,6 +402,7 @@ class Streams(WithModule):
         self.assertEqual(1, child.returncode)
         self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
+    @cases.long("test_download_without_progress has a held stream")
     def test_upload_without_progress_does_not_delay_other_clients(self):
         server = self.held(most=MIB)
         child = self.held_upload()
@@ -423,6 +426,7 @@ class Streams(WithModule):
         server.hang_up()
         self.wait_until(lambda: self.stream_threads() == 0, "the thread of the stream ends")
 
+    @cases.long("test_download_without_progress has a held stream")
     def test_stopped_cisternd_at_the_end_of_an_upload_gives_an_error(self):
         child = self.held_upload()
         self.stop_cisternd()
@@ -461,6 +465,7 @@ class Events(WithModule):
                         lambda: listener.seen)
         self.assertLess(listener.seen.index("p refresh"), listener.seen.index("p lifecycle 3 0"))
 
+    @cases.long("test_events_come_again has one restart")
     def test_restarts_of_cisternd_leave_no_descriptor(self):
         listener = self.listen()
 
@@ -501,6 +506,7 @@ class Away(WithModule):
     def opening_threads(self):
         return sum(name == "cistern-open" for name, _ in wait.threads(self.libvirtd.process.pid))
 
+    @cases.long("test_calls_without_an_answer has hung calls")
     def test_stopped_cisternd_occupies_few_workers(self):
         self.stop_cisternd()
         children = [self.start_virsh("pool-list") for _ in range(25)]
@@ -529,6 +535,7 @@ class Away(WithModule):
         self.assertIn("error: ", child.communicate(timeout=wait.LIMIT_S)[1])
         self.assertEqual(1, child.returncode)
 
+    @cases.long("test_calls_without_an_answer has hung calls")
     def test_stopped_cisternd_ends_a_call_with_an_error(self):
         child = self.held_call()
         self.stop_cisternd()
@@ -608,6 +615,7 @@ class Guest(WithModule):
         self.peer.restart()
         self.assert_survives(pid)
 
+    @cases.long("test_guest_survives_restarts_of_both has a restart")
     def test_guest_survives_access_drivers_that_refuse_clients(self):
         pid = self.start_guest()
         self.addCleanup(self.libvirtd.restart)
@@ -622,6 +630,7 @@ class Guest(WithModule):
                 self.assertRegex(error, "access denied: '.*' sets access_drivers, whose checks")
         self.assertEqual(["p"], self.storage("pool-list", "--all", "--name")[1].split())
 
+    @cases.long("test_guest_survives_restarts_of_both has a restart")
     def test_guest_survives_a_cisternd_that_starts_late(self):
         pid = self.start_guest()
         self.peer.stop()
@@ -630,6 +639,7 @@ class Guest(WithModule):
         self.peer.start()
         self.assert_survives(pid)
 
+    @cases.long("test_guest_survives_restarts_of_both has a restart")
     def test_guest_survives_a_killed_cisternd(self):
         pid = self.start_guest()
         self.kill_cisternd()
@@ -637,6 +647,7 @@ class Guest(WithModule):
         self.peer.start()
         self.assert_survives(pid)
 
+    @cases.long("test_guest_survives_restarts_of_both has a restart")
     def test_autostart_of_a_guest_without_cisternd_fails_and_libvirtd_serves(self):
         self.start_guest()
         self.ok("destroy", "d")
@@ -649,6 +660,7 @@ class Guest(WithModule):
         self.peer.start()
         self.ok("start", "d")
 
+    @cases.long("test_guest_survives_restarts_of_both has a restart")
     def test_libvirtd_that_waits_for_cisternd_can_be_stopped(self):
         pid = self.start_guest()
         self.kill_cisternd()
@@ -693,9 +705,11 @@ class Refused(WithModule):
     def test_missing_symbol_is_refused(self):
         self.assert_refused("this libvirt has no function virGetStorageVol", preload=MISSING_SYMBOL)
 
+    @cases.long("test_another_daemon and test_missing_symbol have refusals")
     def test_newer_version_is_refused(self):
         self.assert_refused("libvirt 99.1.2 is newer", preload=NEWER_VERSION)
 
+    @cases.long("test_another_daemon and test_missing_symbol have refusals")
     def test_newer_version_is_accepted_with_the_file(self):
         self.assertNotIn("no storage driver", self.start(preload=ANY_VERSION))
         self.ok("pool-list")
@@ -709,6 +723,7 @@ class Refused(WithModule):
                 log = self.start(conf='access_drivers = [\n  "none" ]\n')
                 self.assertIn(f"Cistern: no storage for clients: '{path}' sets access_drivers", log)
 
+    @cases.long("test_another_daemon and test_missing_symbol have refusals")
     def test_empty_access_drivers_are_accepted(self):
         self.assertNotIn("no storage for clients", self.start(conf="access_drivers = [ ]\n"))
         self.ok("pool-list")
