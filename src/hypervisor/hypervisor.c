@@ -20,6 +20,7 @@
 
 #include <base/child.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 
 #include "protocol.h"
@@ -83,6 +84,16 @@ void cst_hypervisor_free(CstHypervisor *hypervisor)
 
 /* --- connections ------------------------------------------------------------------------------ */
 
+/* Whether @socket is a link to the socket of the storage daemon, which has no domains. */
+static gboolean is_storage_socket(const char *run_dir, const char *socket)
+{
+    g_autofree char *storage = g_build_filename(run_dir, "virtstoraged-sock", NULL);
+    struct stat own, other;
+
+    return cst_node_stat(storage, &own) && cst_node_stat(socket, &other) &&
+           own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
 /*
  * Returns the URI of the default connection, or NULL if no socket of libvirt exists. Below another
  * root than "/" the URI names the socket.
@@ -95,7 +106,7 @@ static char *default_connection(const char *run_dir)
         g_autofree char *socket = g_build_filename(run_dir, names[i], NULL);
         g_autofree char *escaped = NULL;
 
-        if (!g_file_test(socket, G_FILE_TEST_EXISTS))
+        if (!g_file_test(socket, G_FILE_TEST_EXISTS) || is_storage_socket(run_dir, socket))
             continue;
         if (strcmp(run_dir, SYSTEM_RUN_DIR) == 0)
             return g_strdup(SYSTEM_URI);

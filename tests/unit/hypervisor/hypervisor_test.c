@@ -74,6 +74,19 @@ static void default_connection_needs_a_socket(void **unused)
     assert_int_equal(fake_calls(line), 1);
 }
 
+static void link_to_the_socket_of_the_storage_daemon_is_no_connection(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = cst_hypervisor_new(NULL, fake_dir, 60);
+    g_autofree char *link = fake_at("libvirt-sock"), *storage = fake_at("virtstoraged-sock");
+
+    fake_write_file("virtstoraged-sock", "");
+    assert_int_equal(symlink(storage, link), 0);
+    assert_false(cst_hypervisor_is_used(hypervisor));
+    assert_int_equal(unlink(link), 0);
+    fake_write_file("libvirt-sock", "");
+    assert_true(cst_hypervisor_is_used(hypervisor));
+}
+
 /* --- answers ---------------------------------------------------------------------------------- */
 
 static void running_domain_is_found_by_inode(void **unused)
@@ -336,6 +349,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(setting_accepts_uris_of_this_host),
         cmocka_unit_test(setting_refuses_other_hosts_and_other_words),
         CASE(default_connection_needs_a_socket),
+        CASE(link_to_the_socket_of_the_storage_daemon_is_no_connection),
         CASE(running_domain_is_found_by_inode),
         CASE(equal_path_of_another_file_is_not_found),
         CASE(calls_have_the_flags_for_states_and_backing_files),
