@@ -245,7 +245,7 @@ class Formats(Importing):
         self.assertEqual(content + bytes(34 * MIB), read(self.at("p", "grown")))
         self.made(path, "same", "--resize", "6M", "--format", "qcow2")
         self.assert_content("same", content, "qcow2")
-        self.refused(path, "x", "--resize", "5M", text="has 6.00 MiB, and what it holds would be cut off")
+        self.refused(path, "x", "--resize", "5M", text="has 6.00 MiB, and a smaller size would discard content")
         self.refused(path, "x", "--resize", "many", text="many", code=2)
 
     def test_another_pool(self):
