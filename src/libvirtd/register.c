@@ -65,7 +65,7 @@ static const char *configuration_option(int count, char **words)
         {"verbose", no_argument, NULL, 'v'},
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
-        {NULL},
+        {0},
     };
     const char *path = LIBVIRTD_CONF;
     int found, index = optind, errors = opterr;

@@ -139,6 +139,7 @@ GPtrArray *fake_find(guint count)
 
     if (!disks)
         fail_msg("%s", error->message);
-    assert_int_equal(disks->len, count);
+    else
+        assert_int_equal(disks->len, count);
     return disks;
 }
