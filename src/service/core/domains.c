@@ -223,20 +223,23 @@ gboolean volume_not_saved(const VolumeClaim *claim, GError **error)
     return domains_refuse(claim, TRUE, error);
 }
 
-void volume_explain_domains(const VolumeClaim *claim, GError **why)
+void volume_explain_domains(const VolumeClaim *claim, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(GPtrArray) disks =
-        volume_domains(claim->pool, claim->state, claim->name, claim->task, &problem);
-    g_autofree char *text = disks && disks->len > 0 ? domains_text(disks) : NULL;
+    g_autoptr(GPtrArray) disks = NULL;
+    g_autofree char *text = NULL;
     GError *longer;
 
+    if (!error)
+        return;
+    disks = volume_domains(claim->pool, claim->state, claim->name, claim->task, &problem);
     if (!disks)
         cst_log(CST_LOG_WARNING, _("cannot find the domains that use volume '%s': %s"), claim->name,
                 problem->message);
-    if (!text)
+    if (!disks || disks->len == 0)
         return;
-    longer = g_error_new((*why)->domain, (*why)->code, "%s; %s", (*why)->message, text);
-    g_error_free(*why);
-    *why = longer;
+    text = domains_text(disks);
+    longer = g_error_new((*error)->domain, (*error)->code, "%s; %s", (*error)->message, text);
+    g_error_free(*error);
+    *error = longer;
 }

@@ -28,10 +28,11 @@ gboolean volume_not_in_domain(const VolumeClaim *claim, GError **error);
 gboolean volume_not_saved(const VolumeClaim *claim, GError **error);
 
 /**
- * Appends the domains that use a claimed volume, and the next step, to the message of *@why, a
- * refusal because the volume is open. Leaves the message unchanged if there is no domain.
+ * Appends the domains that use a claimed volume, and the next step, to the message of *@error, a
+ * refusal because the volume is open. Leaves the message unchanged if there is no domain. Like
+ * g_prefix_error(), does nothing if @error is NULL.
  */
-void volume_explain_domains(const VolumeClaim *claim, GError **why);
+void volume_explain_domains(const VolumeClaim *claim, GError **error);
 
 /** Frees the state of this file. */
 void domains_free(CstService *service);

@@ -50,14 +50,12 @@ static GPtrArray *holders_that_stay(const VolumeClaim *claim, GError **error)
 gboolean volume_not_open(const VolumeClaim *claim, GError **error)
 {
     g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
-    g_autoptr(GError) why = NULL;
 
     if (!holders)
         return FALSE;
-    if (cst_holders_refuse(holders, claim->name, &why))
+    if (cst_holders_refuse(holders, claim->name, error))
         return TRUE;
-    volume_explain_domains(claim, &why);
-    g_propagate_error(error, g_steal_pointer(&why));
+    volume_explain_domains(claim, error);
     return FALSE;
 }
 
@@ -71,7 +69,6 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
     g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
     g_autoptr(GPtrArray) writers = g_ptr_array_new();
     g_autofree char *who = NULL;
-    GError *why = NULL;
 
     for (guint i = 0; holders && i < holders->len; i++)
         if (!((const CstHolder *)g_ptr_array_index(holders, i))->reads_only)
@@ -79,12 +76,11 @@ gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
     if (writers->len == 0)
         return holders != NULL;
     who = cst_holders_describe(writers);
-    cst_fail(&why, CST_ERROR_BUSY,
+    cst_fail(error, CST_ERROR_BUSY,
              _("volume '%s' is open for writing: %s; writes would damage the volumes based "
                "on it; stop the writer first, clone without --linked, or say --force-share"),
              claim->name, who);
-    volume_explain_domains(claim, &why);
-    g_propagate_error(error, why);
+    volume_explain_domains(claim, error);
     return FALSE;
 }
 
@@ -93,17 +89,15 @@ gboolean volume_not_written(const VolumeClaim *claim, const CstVolume *volume, C
                             GError **error)
 {
     g_autofree char *who = NULL;
-    GError *why = NULL;
 
     if (!volume->format || cst_image_name_is_plain(volume->format) ||
         !cst_image_is_written(blob, &who))
         return TRUE;
-    cst_fail(&why, CST_ERROR_BUSY,
+    cst_fail(error, CST_ERROR_BUSY,
              _("volume '%s' is open for writing in %s: a copy would mix content of "
                "different points in time; stop the writer first, or say --force-share"),
              volume->name, who);
-    volume_explain_domains(claim, &why);
-    g_propagate_error(error, why);
+    volume_explain_domains(claim, error);
     return FALSE;
 }
 

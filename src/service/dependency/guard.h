@@ -6,8 +6,8 @@
 /** Checks that no process has the volume open, including machines. BUSY names the holders. */
 gboolean volume_not_open(const VolumeClaim *claim, GError **error);
 /**
- * Like volume_not_open(), and checks that no domain with a managed
- * save has it. BUSY names the holders. Fails also if libvirt runs and does not answer.
+ * Like volume_not_open(), and checks that no domain with a managed save has it. BUSY names the
+ * holders. Fails also if libvirt runs and does not answer.
  */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
 /**

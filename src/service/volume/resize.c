@@ -105,7 +105,6 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
-    g_autoptr(GError) why = NULL;
     uint64_t target = 0;
     gboolean done;
 
@@ -123,14 +122,11 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
         !(target < volume->capacity ? volume_not_shown(&claim, error)
                                     : volume_not_saved(&claim, error)))
         return FALSE;
-    done = vol_resize_image(&claim, volume, target, flags, task, &why);
+    done = vol_resize_image(&claim, volume, target, flags, task, error);
     volume_rescan(&claim);
-    if (!why)
-        return done;
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
-        volume_explain_domains(&claim, &why);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    if (!done && error && g_error_matches(*error, CST_ERROR, CST_ERROR_BUSY))
+        volume_explain_domains(&claim, error);
+    return done;
 }
 
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
