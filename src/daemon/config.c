@@ -142,25 +142,29 @@ static gboolean set_hypervisor(const char *value, DaemonConfig *config, GError *
     return cst_hypervisor_parse_uris(value, &config->hypervisor, error);
 }
 
-static gboolean set_core_dumps(const char *value, DaemonConfig *config, GError **error)
+static gboolean parse_yes_no(const char *value, gboolean *ret_yes, GError **error)
 {
     static const char *const words[] = {"no", "yes", NULL};
     guint number;
 
     if (!parse_word(value, words, &number, error))
         return FALSE;
-    config->core_dumps = number == 1;
+    *ret_yes = number == 1;
     return TRUE;
+}
+
+static gboolean set_core_dumps(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_yes_no(value, &config->core_dumps, error);
 }
 
 static gboolean set_serve_secrets(const char *value, DaemonConfig *config, GError **error)
 {
-    static const char *const words[] = {"no", "yes", NULL};
-    guint number;
+    gboolean serve;
 
-    if (!parse_word(value, words, &number, error))
+    if (!parse_yes_no(value, &serve, error))
         return FALSE;
-    config->leave_secrets = number == 0;
+    config->leave_secrets = !serve;
     return TRUE;
 }
 
