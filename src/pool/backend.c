@@ -114,6 +114,20 @@ GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error)
                                 : g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
+static void holder_list_free(gpointer list)
+{
+    if (list)
+        g_ptr_array_unref(list);
+}
+
+GPtrArray *cst_holder_lists_new(guint count)
+{
+    GPtrArray *lists = g_ptr_array_new_with_free_func(holder_list_free);
+
+    g_ptr_array_set_size(lists, (int)count);
+    return lists;
+}
+
 gboolean cst_holders_pass(const GPtrArray *holders)
 {
     for (guint i = 0; i < holders->len; i++)

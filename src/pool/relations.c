@@ -56,19 +56,12 @@ static void holders_list_limit(const HoldersList *list, guint count)
     }
 }
 
-static void holders_list_free(gpointer holders)
-{
-    if (holders)
-        g_ptr_array_unref(holders);
-}
-
 GPtrArray *cst_pool_state_vols_holders(CstPoolState *state, const char *const *names, guint count,
                                        CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func(holders_list_free);
+    g_autoptr(GPtrArray) lists = cst_holder_lists_new(count);
     HoldersList list = {.state = state, .names = names, .task = task};
 
-    g_ptr_array_set_size(lists, (int)count);
     list.holders = (GPtrArray **)lists->pdata;
     if (state->backend->vols_holders) {
         for (guint i = 0; i < count; i++)

@@ -36,12 +36,6 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
     return found ? vol_holders_new(found) : NULL;
 }
 
-static void optional_array_free(gpointer array)
-{
-    if (array)
-        g_ptr_array_unref(array);
-}
-
 /* Returns the names of known volumes. Their positions in @names are added to @ret_places. */
 static GPtrArray *known_names(CstPool *pool, const char *const *names, guint count,
                               GArray *ret_places)
@@ -73,8 +67,7 @@ GPtrArray *cst_pool_vols_holders(CstPool *pool, const char *const *names, guint 
                                         error);
     if (!found)
         return NULL;
-    lists = g_ptr_array_new_with_free_func(optional_array_free);
-    g_ptr_array_set_size(lists, (int)count);
+    lists = cst_holder_lists_new(count);
     for (guint i = 0; i < found->len; i++)
         if (found->pdata[i])
             lists->pdata[g_array_index(places, guint, i)] = vol_holders_new(found->pdata[i]);

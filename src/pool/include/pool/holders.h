@@ -25,6 +25,8 @@ CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, 
 char *cst_holders_describe(const GPtrArray *holders);
 /** Whether @holders is not empty and each holder is passing. */
 gboolean cst_holders_pass(const GPtrArray *holders);
+/** Returns an array of @count lists (GPtrArray *), each NULL at first. It frees its lists. */
+GPtrArray *cst_holder_lists_new(guint count);
 /** Maximal number of holders in a list for many volumes. */
 #define CST_HOLDERS_MAX 65536u
 /** Maximum wait for passing holders before the work on a volume is refused, in µs. */
