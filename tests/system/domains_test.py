@@ -289,7 +289,7 @@ class Embedded(Domains):
         self.done("vol-list", "p", "--columns", "all")
         self.assertEqual([], self.fake.calls())
 
-    def test_none_asks_no_libvirt(self):
+    def test_disabled_setting_asks_no_libvirt(self):
         self.peer.configure("[service]\nhypervisor = none\n")
         self.fake.set(self.fake.domain(self.path, state="saved"))
         self.done("vol-wipe", "v", "--pool", "p")

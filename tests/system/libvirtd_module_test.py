@@ -57,7 +57,7 @@ int access(const char *path, int mode)
 REGISTER = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).storageRegister())"
 
 
-class WithModule(cases.Patient):
+class WithModule(cases.OnPeer):
     """cisternd and libvirtd for the class, and an active directory pool "p" for each test."""
 
     maxDiff = None
@@ -85,15 +85,6 @@ class WithModule(cases.Patient):
             self.storage("pool-undefine", name)
         peers.empty(self.peer.dir)
         peers.empty(self.peer.files)
-
-    def at(self, *parts):
-        return os.path.join(self.peer.dir, *parts)
-
-    def file(self, name, content=b""):
-        path = os.path.join(self.peer.files, name)
-        with open(path, "wb") as out:
-            out.write(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def storage(self, *words):
         """virsh at cisternd."""
@@ -220,7 +211,7 @@ class Calls(WithModule):
         uri = f"storage+unix:///system?socket={self.libvirtd.sock}"
         self.assertIn("active", peers.run(["virsh", "-c", uri, "pool-list"])[1])
 
-    def test_read_only_socket_reads_and_changes_nothing(self):
+    def test_read_only_socket_reads_and_refuses_changes(self):
         virsh = ["virsh", "-c", self.libvirtd.uri_ro]
         self.assertIn("active", peers.run([*virsh, "pool-list"])[1])
         status, _, err = peers.run([*virsh, "vol-create-as", "p", "v", "1M"])

@@ -56,7 +56,7 @@ class Tour(unittest.TestCase):
             count += 1
         return count
 
-    def test_each_command_prints_what_the_readme_says(self):
+    def test_commands_print_the_output_of_the_readme(self):
         self.assertGreater(self.play(README), 11)
         # The images of the tour exist and are sound.
         for image in ("disk", "overlay", "copy"):

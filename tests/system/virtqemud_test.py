@@ -59,7 +59,7 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory
 LUKS = "<encryption format='luks'><secret type='passphrase' uuid='{0}'/></encryption>"
 
 
-class OnCisternd(cases.Patient):
+class OnCisternd(cases.OnPeer):
     maxDiff = None
 
     @classmethod
@@ -88,9 +88,6 @@ class OnCisternd(cases.Patient):
         self.play(self.peer.uri, "pool-undefine", "p")
         peers.empty(self.peer.dir)
         peers.empty(self.peer.files)
-
-    def at(self, *parts):
-        return os.path.join(self.peer.dir, *parts)
 
     def file(self, name, content=""):
         path = os.path.join(self.peer.files, name)

@@ -32,7 +32,20 @@ class Patient(unittest.TestCase):
     wait_until = staticmethod(wait.until)
 
 
-class WithDaemon(Patient):
+class OnPeer(Patient):
+    """Makes paths and files in the directories of the daemon "peer" of the class."""
+
+    def at(self, *parts):
+        return os.path.join(self.peer.dir, *parts)
+
+    def file(self, name, content=b""):
+        path = os.path.join(self.peer.files, name)
+        with open(path, "wb") as out:
+            out.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+
+class WithDaemon(OnPeer):
     """One cisternd for the class, with an active directory pool "p" made anew for each test."""
 
     maxDiff = None
@@ -62,15 +75,6 @@ class WithDaemon(Patient):
                                  for name in map(shlex.quote, pools)))
         peers.empty(self.peer.dir)
         peers.empty(self.peer.files)
-
-    def at(self, *parts):
-        return os.path.join(self.peer.dir, *parts)
-
-    def file(self, name, content=b""):
-        path = os.path.join(self.peer.files, name)
-        with open(path, "wb") as out:
-            out.write(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def virsh(self, *words, **options):
         return peers.virsh(self.peer, *words, **options)
