@@ -12,7 +12,7 @@
  *      question holds no lock that a look-up needs (see the header). Without such domains the
  *      helper asks no further.
  *   2. virDomainManagedSaveGetXMLDesc() of each domain with a managed save: the disks that belong
- * to its saved memory. If it fails, the definition of the domain is used. If the definition
+ *      to its saved memory. If it fails, the definition of the domain is used. If the definition
  *      does not show the volume, the question fails, because the saved memory may. A domain that
  *      starts now is active in the next step.
  *   3. virConnectGetAllDomainStats(ACTIVE|NOWAIT): the paths of all layers of all disks, also of

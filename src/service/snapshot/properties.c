@@ -18,7 +18,11 @@
 #include "provider.h"
 #include "volume/clone.h"
 
-#define SNAPSHOT_THREADS 16 /* volumes whose snapshots are listed at once */
+#define SNAPSHOT_THREADS 16 /* concurrent lists of the snapshots of a volume */
+
+/* Values in place of a number of snapshots. */
+#define NO_SNAPSHOTS_POSSIBLE (-1)
+#define SNAPSHOTS_UNKNOWN     (-2) /* the snapshots must be listed */
 
 typedef struct {
     CstPool *pool;
@@ -27,7 +31,7 @@ typedef struct {
     GHashTable *with_snapshots; /* names of volumes of which the pool keeps some; NULL: unknown */
     CstTask *task;
     CstVolProperties *properties;
-    GArray *unknown; /* guint: places of the volumes whose snapshots must be listed */
+    GArray *unknown; /* guint: places of the volumes with SNAPSHOTS_UNKNOWN */
 } Query;
 
 static void vol_properties_clear(gpointer data)
@@ -36,9 +40,8 @@ static void vol_properties_clear(gpointer data)
 }
 
 /*
- * Returns the number of snapshots: 0 if the table shows that there are none, -1 if the volume
- * cannot have snapshots, and -2 if they must be listed. A header that records snapshots is no
- * evidence that their table can be read.
+ * Returns the number of snapshots, or one of the values above. It is 0 if the table shows a volume
+ * without snapshots. A header that records snapshots is no evidence that their table can be read.
  */
 static int64_t known_snapshots(const Query *query, const CstVolume *volume)
 {
@@ -47,16 +50,16 @@ static int64_t known_snapshots(const Query *query, const CstVolume *volume)
         cst_pool_state_has_snapshots(query->state) && (in_image || volume->type != CST_VOL_DIR);
 
     if (!in_image && !in_pool)
-        return -1;
+        return NO_SNAPSHOTS_POSSIBLE;
     if (in_pool &&
         (!query->with_snapshots || g_hash_table_contains(query->with_snapshots, volume->name)))
-        return -2;
+        return SNAPSHOTS_UNKNOWN;
     if (!in_image)
         return 0;
     return cst_pool_state_holds_images(query->state) && !cst_volume_problem(volume) &&
                    (!volume->extra || volume->extra->snapshots == 0)
                ? 0
-               : -2;
+               : SNAPSHOTS_UNKNOWN;
 }
 
 static void query_volume(Query *query, guint i, const CstVolume *volume, unsigned wants)
@@ -71,7 +74,7 @@ static void query_volume(Query *query, guint i, const CstVolume *volume, unsigne
     if (!(wants & CST_VOL_PROPERTY_SNAPSHOTS))
         return;
     properties->snapshots = known_snapshots(query, volume);
-    if (properties->snapshots == -2)
+    if (properties->snapshots == SNAPSHOTS_UNKNOWN)
         g_array_append_val(query->unknown, i);
 }
 

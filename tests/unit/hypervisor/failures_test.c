@@ -45,7 +45,7 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
 
 typedef struct {
     const char *call;
-    const char *domain_state; /* of the domain in whose search the call occurs */
+    const char *domain_state; /* of the domain that the call is for */
 } Call;
 
 static const Call failing[] = {

@@ -178,7 +178,7 @@ static void domain_without_statistics_is_found_by_its_document(void **unused)
 }
 
 /* Such as the driver "test". */
-static void domain_whose_statistics_have_no_disks_is_found_by_its_document(void **unused)
+static void domain_with_statistics_without_disks_is_found_by_its_document(void **unused)
 {
     g_autoptr(GPtrArray) disks = NULL;
 
@@ -354,7 +354,7 @@ int main(int argc, char **argv)
         CASE(equal_path_of_another_file_is_not_found),
         CASE(calls_have_the_flags_for_states_and_backing_files),
         CASE(domain_without_statistics_is_found_by_its_document),
-        CASE(domain_whose_statistics_have_no_disks_is_found_by_its_document),
+        CASE(domain_with_statistics_without_disks_is_found_by_its_document),
         CASE(volume_on_the_network_is_found_by_pool_and_volume),
         CASE(layers_of_a_block_job_may_be_written),
         CASE(saved_domain_is_found_by_the_disks_of_its_memory),

@@ -54,7 +54,7 @@ static gboolean hold_many(CstPoolState *state, const char *const *names, guint c
 }
 
 /* The holders of the other volumes are listed. */
-static void volume_whose_holders_exceed_the_limit_of_a_list_is_unknown(void **unused)
+static void volume_with_holders_over_the_limit_of_a_list_is_unknown(void **unused)
 {
     gpointer real = (gpointer)odd_backend.vols_holders;
     g_autoptr(GPtrArray) lists = NULL, beyond = NULL;
@@ -106,7 +106,7 @@ static void holders_of_a_volume_that_fails_are_unknown(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(volume_whose_holders_exceed_the_limit_of_a_list_is_unknown,
+        cmocka_unit_test_setup_teardown(volume_with_holders_over_the_limit_of_a_list_is_unknown,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(holders_of_a_volume_that_fails_are_unknown, set_up,
                                         tear_down),

@@ -167,7 +167,7 @@ static gboolean cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **erro
 }
 
 static const CliOption commit_options[] = {
-    CLI_REQUIRED("file", N_("image whose content is written into its backing file")),
+    CLI_REQUIRED("file", N_("image to write into its backing file")),
     SOURCE_FORMAT,
     {.name = "base",
      .kind = CLI_OPT_STRING,

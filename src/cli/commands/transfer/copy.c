@@ -430,7 +430,7 @@ static const CliOption copy_options[] = {
     FORMAT_OPTION("format", N_("format of the copy; default: the same, where that pool has it")),
     CLI_NAMED("snapshot", N_("use the content of this snapshot")),
     CLI_NAMED("since", N_("update a copy that has the content of this snapshot")),
-    CLI_SWITCH("update", N_("make an existing vol identical, whatever its content")),
+    CLI_SWITCH("update", N_("overwrite an existing vol until it is identical")),
     CLI_SWITCH("move", N_("delete the vol here once the copy is proven")),
     RATE_LIMIT,
     FORCE_SHARE,

@@ -37,7 +37,7 @@
         .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',         \
         .help = N_("copy a volume that another program is writing to, too") \
     }
-#define OVERWRITE CLI_SWITCH("overwrite", N_("overwrite a LUN, whatever its content"))
+#define OVERWRITE CLI_SWITCH("overwrite", N_("overwrite a LUN, even if it has content"))
 #define FORMAT_OPTION(option, text)                                                        \
     {                                                                                      \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \
