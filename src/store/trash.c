@@ -64,8 +64,6 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
     g_key_file_set_int64(keys, GROUP, "until", trashed->until);
     g_key_file_set_uint64(keys, GROUP, "uid", trashed->uid);
     text = g_key_file_to_data(keys, &length, NULL);
-    /* After a crash here the same record is set again (service/volume/rename.c). */
-    cst_file_drop_temporaries_of(path);
     return cst_file_replace(path, text, length, 0600, error);
 }
 
@@ -76,6 +74,14 @@ gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char
     g_autofree char *path = volume_file_path(dir, hidden);
 
     return access(path, F_OK) != 0 || (cst_may_change(error) && cst_file_remove(path, error));
+}
+
+void cst_trash_drop_temporaries(const CstPaths *paths, const CstUuid *pool, const char *hidden)
+{
+    g_autofree char *dir = trash_record_dir(paths, pool);
+    g_autofree char *path = volume_file_path(dir, hidden);
+
+    cst_file_drop_temporaries_of(path);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */

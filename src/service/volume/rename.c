@@ -582,6 +582,8 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
         !intent_keep_if_same(record->fields, "identity", state, &after, error))
         return FALSE;
     kept_load(record->fields, &kept);
+    if (kept.trashed)
+        cst_trash_drop_temporaries(service->paths, &state->def->uuid, kept.trashed->hidden);
     /* The rename has not happened: the new name is missing, or belongs to another file. */
     if (!after)
         return !kept.trashed ||

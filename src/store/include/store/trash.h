@@ -32,6 +32,8 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
 /** Removes a record, durably. Succeeds if it does not exist. */
 gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                           GError **error);
+/** Removes files that a crash in cst_trash_set() left. Reads the whole directory of the records. */
+void cst_trash_drop_temporaries(const CstPaths *paths, const CstUuid *pool, const char *hidden);
 /** Reads a record. *ret_trashed is NULL if the record does not exist. The caller frees it. */
 gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                         CstTrashed **ret_trashed, GError **error);
