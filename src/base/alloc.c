@@ -24,7 +24,7 @@ static size_t bytes_of(uint64_t count, size_t size)
 }
 
 /* Returns @memory. Sets the error if it is NULL. */
-static gpointer checked(gpointer memory, size_t bytes, const char *name, GError **error)
+static gpointer memory_checked(gpointer memory, size_t bytes, const char *name, GError **error)
 {
     if (!memory)
         cst_fail(error, CST_ERROR_NO_MEMORY, _("'%s' needs %zu bytes of memory at once"), name,
@@ -41,14 +41,15 @@ gpointer cst_alloc0(uint64_t count, size_t size, const char *name, GError **erro
 {
     size_t bytes = bytes_of(count, size);
 
-    return checked(bytes < G_MAXSIZE ? g_try_malloc0(bytes) : NULL, bytes, name, error);
+    return memory_checked(bytes < G_MAXSIZE ? g_try_malloc0(bytes) : NULL, bytes, name, error);
 }
 
 gpointer cst_realloc(gpointer memory, uint64_t count, size_t size, const char *name, GError **error)
 {
     size_t bytes = bytes_of(count, size);
 
-    return checked(bytes < G_MAXSIZE ? g_try_realloc(memory, bytes) : NULL, bytes, name, error);
+    return memory_checked(bytes < G_MAXSIZE ? g_try_realloc(memory, bytes) : NULL, bytes, name,
+                          error);
 }
 
 gpointer cst_grow(gpointer list, uint64_t count, size_t size, const char *name, GError **error)

@@ -16,14 +16,14 @@ gboolean cst_call_enter(CstCall *call, CstLiveness *liveness)
     return TRUE;
 }
 
-static void leave(CstCall *call)
+static void call_leave(CstCall *call)
 {
     cst_liveness_leave(call->liveness, &call->inside);
     call->liveness = NULL;
 }
 
 /* Writes the line in the debug log. */
-static void trace(const CstCall *call, gboolean done)
+static void call_trace(const CstCall *call, gboolean done)
 {
     g_autoptr(GString) text = NULL;
 
@@ -48,8 +48,8 @@ static void trace(const CstCall *call, gboolean done)
 
 void cst_call_trace(CstCall *call, gboolean done)
 {
-    leave(call);
-    trace(call, done);
+    call_leave(call);
+    call_trace(call, done);
 }
 
 gboolean cst_call_broken(CstCall *call, const char *what, GError **error)

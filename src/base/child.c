@@ -75,7 +75,7 @@ static void running_clear(Running *run)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
 /* LC_ALL=C, because output is parsed and must be the same in every locale. */
-static GStrv environment(const CstChild *child)
+static GStrv child_environment(const CstChild *child)
 {
     const char *path = child->search_path ? child->search_path : g_getenv("PATH");
     GStrv env = child->confine ? g_new0(char *, 1) : g_get_environ();
@@ -101,7 +101,7 @@ static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
 }
 
 /* Waits for the end of the child. Returns its wait status. */
-static int reap(GPid pid)
+static int child_reap(GPid pid)
 {
     int status = 0;
 
@@ -126,10 +126,10 @@ static gboolean make_pipe(int *ret_ours, int *ret_theirs, const char *program, G
     return TRUE;
 }
 
-static gboolean spawn(Running *run, GError **error)
+static gboolean child_spawn(Running *run, GError **error)
 {
     const char *program = run->child->argv[0];
-    g_auto(GStrv) env = environment(run->child);
+    g_auto(GStrv) env = child_environment(run->child);
     g_auto(CstFd) in = -1, out = -1, err = -1;
 
     if (!open_input(run->child, &in, error) || !make_pipe(&run->out_fd, &out, program, error) ||
@@ -154,7 +154,7 @@ static gboolean spawn(Running *run, GError **error)
  * Appends the available bytes of @fd to @into. Returns FALSE at the end of @fd. Bytes beyond @keep
  * are read and dropped, so that the child does not block on a full pipe, and *@over is set.
  */
-static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
+static gboolean pipe_drain(int fd, GString *into, size_t keep, gboolean *over)
 {
     char buf[16384];
     ssize_t n = read(fd, buf, sizeof(buf));
@@ -218,7 +218,7 @@ static gboolean take_output(Running *run, gboolean *ret_end, GError **error)
 
     if (run->child->stream)
         return take_part(run, ret_end, error);
-    *ret_end = !drain(run->out_fd, run->out, limit, &over);
+    *ret_end = !pipe_drain(run->out_fd, run->out, limit, &over);
     return !over || cst_fail(error, CST_ERROR_LIMIT, _("'%s' printed more than %zu bytes"),
                              run->child->argv[0], limit);
 }
@@ -234,7 +234,7 @@ static gboolean seen_enough(Running *run)
 /* --- to the end ------------------------------------------------------------------------------ */
 
 /* Returns the earlier one of two points in time. 0 means that the time is not set. */
-static gint64 earlier(gint64 a, gint64 b)
+static gint64 earlier_time(gint64 a, gint64 b)
 {
     return !a || (b && b < a) ? b : a;
 }
@@ -242,7 +242,7 @@ static gint64 earlier(gint64 a, gint64 b)
 /* Returns the milliseconds until the task or the clock must be checked; -1: never. */
 static int longest_poll(const Running *run)
 {
-    gint64 end = earlier(run->deadline, run->silent);
+    gint64 end = earlier_time(run->deadline, run->silent);
 
     if (run->task || (run->child->stream && run->child->stream->enough))
         return POLL_STEP_MS;
@@ -266,7 +266,7 @@ static gboolean may_go_on(const Running *run, GError **error)
  * Collects the output until the child has ended and all ends of the pipes are closed. Either may
  * come first: a child can close its output and continue, or leave a grandchild that writes.
  */
-static gboolean gather(Running *run, GError **error)
+static gboolean output_gather(Running *run, GError **error)
 {
     enum { OUT, ERR, END, FDS };
     struct pollfd fds[FDS] = {[OUT] = {.fd = run->out_fd, .events = POLLIN},
@@ -290,7 +290,7 @@ static gboolean gather(Running *run, GError **error)
             return FALSE;
         if (ended)
             fds[OUT].fd = -1;
-        if (fds[ERR].revents && !drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
+        if (fds[ERR].revents && !pipe_drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
             fds[ERR].fd = -1;
         if (fds[END].revents)
             fds[END].fd = -1;
@@ -300,7 +300,7 @@ static gboolean gather(Running *run, GError **error)
 
 static gpointer reap_late(gpointer pid)
 {
-    reap(GPOINTER_TO_INT(pid));
+    child_reap(GPOINTER_TO_INT(pid));
     return NULL;
 }
 
@@ -308,13 +308,13 @@ static gpointer reap_late(gpointer pid)
  * Reaps a killed child. A child that hangs in the kernel (a disk that does not answer) may end much
  * later, so a separate thread waits for it.
  */
-static void bury(const Running *run)
+static void child_reap_killed(const Running *run)
 {
     struct pollfd end = {.fd = run->pid_fd, .events = POLLIN};
     GThread *reaper;
 
     if (poll(&end, 1, PATIENCE_MS) > 0) {
-        reap(run->pid);
+        child_reap(run->pid);
         return;
     }
     /* Without a thread the child remains a zombie until this process ends, which does no harm. */
@@ -331,7 +331,7 @@ static gboolean run_to_end(Running *run, GError **error)
     run->pid_fd = pidfd_open(run->pid, 0);
     if (run->pid_fd < 0)
         return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
-    return gather(run, error);
+    return output_gather(run, error);
 }
 
 static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *ret_result,
@@ -341,15 +341,15 @@ static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *
     gboolean done;
     int status = 0;
 
-    if (!spawn(&run, error))
+    if (!child_spawn(&run, error))
         return FALSE;
     done = run_to_end(&run, error);
     if (!done || run.enough) {
         /* The whole group, including helpers of the program. */
         kill(-run.pid, SIGKILL);
-        bury(&run);
+        child_reap_killed(&run);
     } else {
-        status = reap(run.pid);
+        status = child_reap(run.pid);
     }
     if (!done)
         return FALSE;

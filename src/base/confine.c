@@ -61,7 +61,7 @@ void cst_confine_choose_user(CstConfine *confine)
     }
 }
 
-static gboolean limit(int resource, uint64_t most)
+static gboolean resource_limit(int resource, uint64_t most)
 {
     const struct rlimit both = {most, most};
 
@@ -70,8 +70,9 @@ static gboolean limit(int resource, uint64_t most)
 
 static gboolean set_limits(const CstConfine *confine)
 {
-    return limit(RLIMIT_CORE, 0) && (!confine->memory || limit(RLIMIT_AS, confine->memory)) &&
-           (!confine->uid || limit(RLIMIT_NPROC, PROCESSES));
+    return resource_limit(RLIMIT_CORE, 0) &&
+           (!confine->memory || resource_limit(RLIMIT_AS, confine->memory)) &&
+           (!confine->uid || resource_limit(RLIMIT_NPROC, PROCESSES));
 }
 
 /* --- root directory --------------------------------------------------------------------------- */
@@ -236,7 +237,7 @@ static gboolean deny_connections(void)
 
 /* --- rights ----------------------------------------------------------------------------------- */
 
-static gboolean become(const CstConfine *confine, const char *program)
+static gboolean confine_self(const CstConfine *confine, const char *program)
 {
     uid_t uid = confine->uid;
     gid_t group = confine->group;
@@ -256,13 +257,13 @@ static gboolean give_up(const CstConfine *confine, const char *program)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !set_limits(confine))
         return FALSE;
     if (confine->uid)
-        return become(confine, program) && deny_connections();
+        return confine_self(confine, program) && deny_connections();
     /* A failure is ignored, because these are rights that the unprivileged user has anyway. */
     (void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
     return deny_connections();
 }
 
-static void say(const char *text)
+static void write_error(const char *text)
 {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
 
@@ -313,8 +314,8 @@ void cst_confine_enter(const CstConfine *confine, const char *program, int paren
         if (!confine->uid || fork_from_init())
             return;
     }
-    say("cannot give up rights: ");
-    say(strerrordesc_np(errno));
-    say("\n");
+    write_error("cannot give up rights: ");
+    write_error(strerrordesc_np(errno));
+    write_error("\n");
     _exit(CST_CONFINE_FAILED);
 }

@@ -40,7 +40,7 @@ void cst_findings_free(CstFindings *findings)
 }
 
 /* Truncates between two characters, because the text is shown in terminals and in JSON. */
-static char *bounded(const char *text)
+static char *text_truncated(const char *text)
 {
     gsize length = strlen(text);
 
@@ -64,7 +64,7 @@ void cst_findings_add_v(CstFindings *findings, CstFindingKind kind, uint64_t cou
         g_autofree char *text = g_strdup_vprintf(format, args);
         CstFinding *finding = g_new(CstFinding, 1);
 
-        *finding = (CstFinding){kind, count, bounded(text)};
+        *finding = (CstFinding){kind, count, text_truncated(text)};
         g_ptr_array_add(findings->list, finding);
     }
     g_mutex_unlock(&findings->lock);

@@ -50,7 +50,7 @@ static gboolean take_descriptors(const Launch *how, const int *high)
  * children. Files that the program creates are private until we change their mode. Signals have
  * their default action. Returns if the program cannot be run.
  */
-static void become(const Launch *how, const int *high, const char *program, int parent)
+static void child_exec(const Launch *how, const int *high, const char *program, int parent)
 {
     sigset_t none;
 
@@ -83,7 +83,8 @@ static GPid copy_process(const CstConfine *confine)
  * @said: the descriptor to which the child writes an errno. POSIX allows a child of vfork() only
  * exec() and _exit(); Linux also allows system calls.
  */
-static GPid start(const Launch *how, const int *high, const char *program, int parent, int said)
+static GPid child_fork(const Launch *how, const int *high, const char *program, int parent,
+                       int said)
 {
     sigset_t all, before;
     GPid pid;
@@ -96,7 +97,7 @@ static GPid start(const Launch *how, const int *high, const char *program, int p
     else
         pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
     if (pid == 0) {
-        become(how, high, program, parent); /* NOLINT(clang-analyzer-unix.Vfork) */
+        child_exec(how, high, program, parent); /* NOLINT(clang-analyzer-unix.Vfork) */
         (void)!write(said, &errno, sizeof(errno));
         _exit(127);
     }
@@ -131,7 +132,7 @@ static GPid start_with(const Launch *how, const int *high)
         if (parent < 0)
             return -1;
     }
-    pid = says < 0 ? -1 : start(how, high, program, parent, says);
+    pid = says < 0 ? -1 : child_fork(how, high, program, parent, says);
     if (pid < 0)
         return -1;
     cst_fd_clear(&says);

@@ -115,7 +115,7 @@ static void log_change(const CstLiveness *liveness, const GError *failure)
         cst_log(CST_LOG_INFO, "%s works again", liveness->what);
 }
 
-static gpointer probe(gpointer data)
+static gpointer probe_thread(gpointer data)
 {
     CstLiveness *liveness = data;
     GError *failure = NULL;
@@ -285,14 +285,14 @@ static void await_period(CstLiveness *liveness)
     while (!liveness->ended && g_cond_wait_until(&liveness->cond, &liveness->lock, until));
 }
 
-static gpointer keep(gpointer data)
+static gpointer keep_probing(gpointer data)
 {
     CstLiveness *liveness = data;
 
     g_mutex_lock(&liveness->lock);
     while (!liveness->ended) {
         liveness->asked_at = g_get_monotonic_time();
-        if (!start_thread(liveness, "prober", probe))
+        if (!start_thread(liveness, "prober", probe_thread))
             liveness->asked_at = 0;
         await_probe(liveness);
         tell_overdue_calls(liveness);
@@ -306,10 +306,10 @@ static gpointer keep(gpointer data)
 /* --- calls ------------------------------------------------------------------------------------ */
 
 /* Starts the keeper if necessary. Called with the lock held. */
-static gboolean answers(CstLiveness *liveness, GError **error)
+static gboolean storage_answers(CstLiveness *liveness, GError **error)
 {
     if (!liveness->kept)
-        liveness->kept = start_thread(liveness, "keeper", keep);
+        liveness->kept = start_thread(liveness, "keeper", keep_probing);
     return !liveness->silent || fail_silent(liveness, error);
 }
 
@@ -320,7 +320,7 @@ gboolean cst_liveness_check(CstLiveness *liveness, GError **error)
     if (!liveness)
         return TRUE;
     g_mutex_lock(&liveness->lock);
-    ok = answers(liveness, error);
+    ok = storage_answers(liveness, error);
     g_mutex_unlock(&liveness->lock);
     return ok;
 }
@@ -332,7 +332,7 @@ gboolean cst_liveness_await(CstLiveness *liveness, gint64 until, GError **error)
     if (!liveness)
         return TRUE;
     g_mutex_lock(&liveness->lock);
-    ok = answers(liveness, error);
+    ok = storage_answers(liveness, error);
     while (ok && (!liveness->probed || liveness->asked_at)) {
         CST_TEST_POINT("liveness.answer.wait");
         if (g_cond_wait_until(&liveness->cond, &liveness->lock, until))
@@ -353,7 +353,7 @@ gboolean cst_liveness_works(CstLiveness *liveness, GError **error)
     if (!liveness)
         return TRUE;
     g_mutex_lock(&liveness->lock);
-    ok = answers(liveness, error);
+    ok = storage_answers(liveness, error);
     if (ok && liveness->failure) {
         g_propagate_error(error, g_error_copy(liveness->failure));
         ok = FALSE;
@@ -372,7 +372,7 @@ gboolean cst_liveness_enter(CstLiveness *liveness, CstLivenessCall *call, GError
     *call = (CstLivenessCall){.task = context ? context->task : NULL, .thread = gettid()};
     call->link.data = call;
     g_mutex_lock(&liveness->lock);
-    ok = answers(liveness, error);
+    ok = storage_answers(liveness, error);
     if (ok)
         g_queue_push_tail_link(&liveness->calls, &call->link);
     g_mutex_unlock(&liveness->lock);

@@ -45,7 +45,7 @@ typedef struct {
 } Entry;
 
 /* Adds a field, unless @value is NULL or "". */
-static void add(Entry *entry, const char *key, const char *value)
+static void entry_add(Entry *entry, const char *key, const char *value)
 {
     if (!value || !*value)
         return;
@@ -58,7 +58,7 @@ static void add_number(Entry *entry, const char *key, uint64_t number)
     char text[24];
 
     g_snprintf(text, sizeof(text), "%" G_GUINT64_FORMAT, number);
-    add(entry, key, g_string_chunk_insert(entry->texts, text));
+    entry_add(entry, key, g_string_chunk_insert(entry->texts, text));
 }
 
 static void add_context(Entry *entry, const CstLogContext *context)
@@ -69,13 +69,13 @@ static void add_context(Entry *entry, const CstLogContext *context)
     if (context->connection) {
         g_snprintf(request, sizeof(request), "%" G_GUINT64_FORMAT ".%u", context->connection,
                    (unsigned)context->serial);
-        add(entry, "REQUEST", g_string_chunk_insert(entry->texts, request));
+        entry_add(entry, "REQUEST", g_string_chunk_insert(entry->texts, request));
         add_number(entry, "CLIENT", (uint64_t)context->pid);
         add_number(entry, "CLIENT_UID", context->uid);
     }
-    add(entry, "PROCEDURE", context->procedure);
-    add(entry, "POOL", context->pool);
-    add(entry, "VOLUME", context->volume);
+    entry_add(entry, "PROCEDURE", context->procedure);
+    entry_add(entry, "POOL", context->pool);
+    entry_add(entry, "VOLUME", context->volume);
     if (job)
         add_number(entry, "JOB", job);
 }
@@ -107,9 +107,9 @@ void cst_log_write(CstLogLevel level, const char *function, const char *format, 
     add_number(&entry, "PRIORITY", level);
     /* Added even if empty: GLib's own writer requires a message. */
     entry.fields[entry.count++] = (GLogField){"MESSAGE", message, -1};
-    add(&entry, "CODE_FUNC", function);
-    add(&entry, "GLIB_DOMAIN", DOMAIN);
-    add(&entry, "SYSLOG_IDENTIFIER", g_get_prgname());
+    entry_add(&entry, "CODE_FUNC", function);
+    entry_add(&entry, "GLIB_DOMAIN", DOMAIN);
+    entry_add(&entry, "SYSLOG_IDENTIFIER", g_get_prgname());
     if (context)
         add_context(&entry, context);
     g_log_structured_array(glib_level(level), entry.fields, entry.count);

@@ -22,7 +22,7 @@
 #define PID     ".pid"
 
 /* Replaces characters that are not printable. Takes ownership of @text. */
-static char *clean(char *text)
+static char *command_clean(char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(g_strchomp(text), -1);
     GString *printable = g_string_new(NULL);
@@ -41,7 +41,7 @@ char *cst_process_command(int64_t pid)
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/comm", pid);
     char *command = NULL;
 
-    return g_file_get_contents(path, &command, NULL, NULL) ? clean(command) : NULL;
+    return g_file_get_contents(path, &command, NULL, NULL) ? command_clean(command) : NULL;
 }
 
 int64_t cst_process_parent(int64_t pid)
@@ -110,7 +110,7 @@ static char *domain_of(int64_t pid)
 
     while (dir && (file = g_dir_read_name(dir)))
         if (g_str_has_suffix(file, PID) && holds_pid(file, pid))
-            return clean(g_strndup(file, strlen(file) - strlen(PID)));
+            return command_clean(g_strndup(file, strlen(file) - strlen(PID)));
     return NULL;
 }
 

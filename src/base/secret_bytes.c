@@ -147,7 +147,7 @@ static uint8_t *take_shared(size_t size)
     return area->data + (size_t)at * UNIT;
 }
 
-static uint8_t *take(size_t size)
+static uint8_t *bytes_allocate(size_t size)
 {
     Area *area;
     uint8_t *data;
@@ -189,7 +189,7 @@ static void give_back(uint8_t *data)
 
 gboolean cst_secret_bytes_alloc(CstSecretBytes *ret_bytes, size_t len, GError **error)
 {
-    uint8_t *data = len < G_MAXSIZE / 2 ? take(len + 1) : NULL;
+    uint8_t *data = len < G_MAXSIZE / 2 ? bytes_allocate(len + 1) : NULL;
 
     if (!data)
         return cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory for a secret of %zu bytes"), len);

@@ -55,7 +55,7 @@ static void round_unref(Round *round)
 }
 
 /* Syncs for @round. Called with the lock held, which is released during the sync. */
-static void lead(CstSyncGroup *group, Round *round, int fd, const char *name)
+static void round_lead(CstSyncGroup *group, Round *round, int fd, const char *name)
 {
     GError *error = NULL;
 
@@ -88,7 +88,7 @@ gboolean cst_sync_group_wait(CstSyncGroup *group, int fd, const char *name_for_e
             CST_TEST_POINT("sync_group.wait");
             g_cond_wait(&group->cond, &group->lock);
         } else {
-            lead(group, round, fd, name_for_errors);
+            round_lead(group, round, fd, name_for_errors);
         }
     }
     synced = round->error == NULL;

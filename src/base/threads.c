@@ -15,7 +15,7 @@ typedef struct {
     gboolean dry_run;  /* the caller's */
 } Work;
 
-static gpointer run(gpointer data)
+static gpointer thread_run(gpointer data)
 {
     const Work *work = data;
     /* A shallow copy: the caller waits for this thread and keeps the task. */
@@ -35,7 +35,7 @@ void cst_threads_run(GThreadFunc func, gpointer data, unsigned count)
 
     cst_log_context_copy(&work.log);
     for (unsigned i = 1; i < MIN(count, CST_THREADS_MAX); i++)
-        threads[i] = g_thread_try_new("work", run, &work, NULL);
+        threads[i] = g_thread_try_new("work", thread_run, &work, NULL);
     func(data);
     for (unsigned i = 1; i < CST_THREADS_MAX; i++)
         if (threads[i])

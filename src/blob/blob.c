@@ -93,7 +93,7 @@ void cst_blob_unref(CstBlob *blob)
 
 /* --- checks --------------------------------------------------------------------------------- */
 
-static gboolean unsupported(CstBlob *blob, const char *what, GError **error)
+static gboolean blob_unsupported(CstBlob *blob, const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' cannot %s"), blob->name, what);
 }
@@ -149,7 +149,7 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
     if (!check_writable(blob, error))
         return FALSE;
     if (!blob->ops->pwrite)
-        return unsupported(blob, _("be written to"), error);
+        return blob_unsupported(blob, _("be written to"), error);
     /* A write may go past the end, but the kernel's offsets are signed. */
     if (offset > G_MAXINT64 || len > G_MAXINT64 - offset)
         return cst_fail(error, CST_ERROR_INVALID, _("write to '%s' is out of range"), blob->name);
@@ -219,7 +219,7 @@ gboolean cst_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned
         }
     }
     if (flags & CST_ZERO_FAST)
-        return unsupported(blob, _("be zeroed without writing"), error);
+        return blob_unsupported(blob, _("be zeroed without writing"), error);
     return write_zeroes(blob, offset, length, error);
 }
 
@@ -245,7 +245,7 @@ gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GErr
     if (length == 0)
         return TRUE;
     if (!blob->ops->allocate)
-        return unsupported(blob, _("reserve space"), error);
+        return blob_unsupported(blob, _("reserve space"), error);
     return CALL(blob, allocate, offset, length, error, offset, length);
 }
 
@@ -288,7 +288,7 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
     if (!check_writable(blob, error))
         return FALSE;
     if (!blob->ops->resize)
-        return unsupported(blob, _("change its size"), error);
+        return blob_unsupported(blob, _("change its size"), error);
     if (size > G_MAXINT64)
         return cst_fail(error, CST_ERROR_INVALID, _("size of '%s' is out of range"), blob->name);
     return CALL(blob, resize, 0, size, error, size);
@@ -334,7 +334,7 @@ gboolean cst_blob_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst, ui
     if (length == 0)
         return TRUE;
     if (!src->ops->copy_range)
-        return unsupported(src, _("be copied by the kernel"), error);
+        return blob_unsupported(src, _("be copied by the kernel"), error);
     return CALL(src, copy_range, src_offset, length, error, src_offset, dst, dst_offset, length,
                 share_only);
 }
@@ -351,7 +351,7 @@ gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_
                     length);
     if (dst->ops->share_unit)
         return cst_blob_copy_range(src, src_offset, dst, dst_offset, length, TRUE, error);
-    return unsupported(dst, _("share data"), error);
+    return blob_unsupported(dst, _("share data"), error);
 }
 
 /* --- zeroes --------------------------------------------------------------------------------- */

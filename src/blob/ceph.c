@@ -13,7 +13,7 @@
 
 /* --- the libraries ---------------------------------------------------------------------------- */
 
-/* Written once, by load(); read-only from then on. */
+/* Written once, by ceph_load(); read-only from then on. */
 static struct {
     CstCeph table;
     CstForeign libraries;
@@ -101,7 +101,7 @@ static int open_by_id_read_only(rados_ioctx_t io, const char *id, rbd_image_t *i
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static gpointer load(gpointer data)
+static gpointer ceph_load(gpointer data)
 {
     static const char *const names[] = {"librados.so.2", "librbd.so.1", NULL};
 
@@ -124,7 +124,7 @@ const CstCeph *cst_ceph(GError **error)
 {
     static GOnce once = G_ONCE_INIT;
 
-    g_once(&once, load, NULL);
+    g_once(&once, ceph_load, NULL);
     if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,

@@ -23,8 +23,8 @@ typedef struct {
 } DigestsBlob;
 
 /* Computes the digest of one chunk; zeroes for a chunk of zeroes. */
-static gboolean compute(const DigestsBlob *digests, uint64_t index, uint8_t *buf, CstDigest *digest,
-                        uint8_t ret_bytes[CST_DIGEST_BYTES], GError **error)
+static gboolean block_digest(const DigestsBlob *digests, uint64_t index, uint8_t *buf,
+                             CstDigest *digest, uint8_t ret_bytes[CST_DIGEST_BYTES], GError **error)
 {
     uint64_t start = index * digests->chunk;
     size_t len = (size_t)MIN(digests->chunk, digests->content - start);
@@ -55,7 +55,7 @@ static gboolean digests_pread(CstBlob *blob, void *buf, size_t len, uint64_t off
         size_t inside = (size_t)(offset % CST_DIGEST_BYTES);
         size_t n = MIN(len, CST_DIGEST_BYTES - inside);
 
-        if (!compute(digests, offset / CST_DIGEST_BYTES, chunk, digest, one, error))
+        if (!block_digest(digests, offset / CST_DIGEST_BYTES, chunk, digest, one, error))
             return FALSE;
         memcpy(to, one + inside, n);
         to += n;

@@ -144,7 +144,7 @@ static gboolean change_should_fail(CstFaultBlob *fault, CstFaultKind kind)
     return hit;
 }
 
-static gboolean fail(CstBlob *blob, GError **error)
+static gboolean fault_fail(CstBlob *blob, GError **error)
 {
     return cst_fail(error, CST_ERROR_IO, "injected fault in '%s'", blob->name);
 }
@@ -154,7 +154,7 @@ static gboolean fault_pread(CstBlob *blob, void *buf, size_t len, uint64_t offse
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (should_fail(fault, CST_FAULT_READ))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     return cst_blob_pread(fault->inner, buf, len, offset, error);
 }
 
@@ -163,7 +163,7 @@ static gboolean fault_get_size(CstBlob *blob, uint64_t *ret_size, GError **error
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (should_fail(fault, CST_FAULT_QUERY))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     return cst_blob_get_size(fault->inner, ret_size, error);
 }
 
@@ -185,14 +185,14 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (change_should_fail(fault, CST_FAULT_WRITE))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     /*
      * Half of the sectors, as whole sectors, because a disk writes a sector completely or not at
      * all.
      */
     if (should_fail(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
-        return fail(blob, error);
+        return fault_fail(blob, error);
     }
     /*
      * Recorded first, because a write that fails in the inner blob may have changed a part of the
@@ -208,7 +208,7 @@ static gboolean fault_flush(CstBlob *blob, GError **error)
     gboolean ok = TRUE;
 
     if (change_should_fail(fault, CST_FAULT_FLUSH))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     g_mutex_lock(&fault->lock);
     if (fault->stable)
         ok = save_stable(fault, error);
@@ -222,7 +222,7 @@ static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (should_fail(fault, CST_FAULT_QUERY))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     return cst_blob_extent(fault->inner, offset, length, ret_extent, error);
 }
 
@@ -232,7 +232,7 @@ static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (change_should_fail(fault, CST_FAULT_WRITE))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     record_write(fault, offset, NULL, length, 0);
     return cst_blob_zero(fault->inner, offset, length, flags, error);
 }
@@ -250,7 +250,7 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (change_should_fail(fault, CST_FAULT_DISCARD))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     /* Junk reveals code that relies on discarded content. */
     if (!record_write(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
@@ -262,7 +262,7 @@ static gboolean fault_allocate(CstBlob *blob, uint64_t offset, uint64_t length, 
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     return change_should_fail(fault, CST_FAULT_WRITE)
-               ? fail(blob, error)
+               ? fault_fail(blob, error)
                : cst_blob_allocate(fault->inner, offset, length, error);
 }
 
@@ -271,7 +271,7 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     if (change_should_fail(fault, CST_FAULT_WRITE))
-        return fail(blob, error);
+        return fault_fail(blob, error);
     record_resize(fault, size);
     return cst_blob_resize(fault->inner, size, error);
 }

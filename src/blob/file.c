@@ -419,7 +419,7 @@ static uint64_t share_unit_of(const struct stat *st)
 }
 
 /* Reads type, size and share unit of @fd. */
-static gboolean measure(int fd, const char *name, CstFileBlob *file, GError **error)
+static gboolean file_measure(int fd, const char *name, CstFileBlob *file, GError **error)
 {
     struct stat st;
     uint64_t size;
@@ -446,7 +446,7 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
     g_autofree CstFileBlob *made = g_new0(CstFileBlob, 1);
     CstFileBlob *file;
 
-    if (!measure(fd, name, made, error))
+    if (!file_measure(fd, name, made, error))
         return NULL;
     file = g_steal_pointer(&made);
     cst_blob_init(&file->head, &file_ops, name, writable);

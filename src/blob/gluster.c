@@ -31,13 +31,13 @@
 
 /* --- the library ------------------------------------------------------------------------------ */
 
-/* Written once, by load(); read-only from then on. */
+/* Written once, by gluster_load(); read-only from then on. */
 static struct {
     CstGluster table;
     CstForeign libraries;
 } loaded;
 
-static gpointer load(gpointer data)
+static gpointer gluster_load(gpointer data)
 {
     static const char *const names[] = {"libgfapi.so.0", NULL};
 
@@ -55,7 +55,7 @@ const CstGluster *cst_gluster(GError **error)
 {
     static GOnce once = G_ONCE_INIT;
 
-    g_once(&once, load, NULL);
+    g_once(&once, gluster_load, NULL);
     if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -157,7 +157,7 @@ static gboolean gluster_get_size(CstBlob *blob, uint64_t *ret_size, GError **err
 }
 
 /* Records a change of the file, which has at least @end bytes now. */
-static void changed(GlusterBlob *g, uint64_t end)
+static void gluster_note_end(GlusterBlob *g, uint64_t end)
 {
     g_mutex_lock(&g->lock);
     g->size = MAX(g->size, end);
@@ -180,7 +180,7 @@ static gboolean gluster_pwrite(CstBlob *blob, const void *buf, size_t len, uint6
         at += done;
         offset += (uint64_t)done;
         len -= (size_t)done;
-        changed(g, offset);
+        gluster_note_end(g, offset);
     }
     return TRUE;
 }
@@ -267,7 +267,7 @@ static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, Releas
         result = step(g, (off_t)offset, (size_t)piece);
         reason = errno;
         /* A failed step may also have changed a part of the range. */
-        changed(g, 0);
+        gluster_note_end(g, 0);
         if (result < 0)
             return io_failed(blob, reason, error);
         offset += piece;
@@ -350,7 +350,7 @@ static gboolean gluster_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *d
             return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot share data"),
                             src->name, dst->name);
         length -= MIN(length, (uint64_t)done);
-        changed(to, (uint64_t)out);
+        gluster_note_end(to, (uint64_t)out);
     }
     return TRUE;
 }

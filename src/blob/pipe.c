@@ -57,7 +57,7 @@ static int compare_start(gconstpointer a, gconstpointer b, gpointer data)
 
 /* --- reading; lock held ----------------------------------------------------------------------- */
 
-static void drop(PipeBlob *pipe, GSequenceIter *at)
+static void piece_drop(PipeBlob *pipe, GSequenceIter *at)
 {
     const Piece *piece = g_sequence_get(at);
 
@@ -77,7 +77,7 @@ static void drop_far_behind(PipeBlob *pipe, uint64_t offset)
 
         if (piece->start + piece->length + FAR >= pipe->reached)
             return;
-        drop(pipe, first);
+        piece_drop(pipe, first);
         first = g_sequence_get_begin_iter(pipe->pieces);
     }
 }
@@ -102,7 +102,7 @@ static gboolean wait_for(PipeBlob *pipe, uint64_t end, GError **error)
 }
 
 /* Finds the piece that contains @offset. */
-static gboolean find(PipeBlob *pipe, uint64_t offset, GSequenceIter **ret_at, GError **error)
+static gboolean piece_find(PipeBlob *pipe, uint64_t offset, GSequenceIter **ret_at, GError **error)
 {
     Piece key = {.start = offset};
     GSequenceIter *after = g_sequence_search(pipe->pieces, &key, compare_start, NULL);
@@ -117,14 +117,14 @@ static gboolean find(PipeBlob *pipe, uint64_t offset, GSequenceIter **ret_at, GE
 }
 
 /* Copies up to @len bytes from the piece at @offset and marks them read. */
-static gboolean take(PipeBlob *pipe, uint8_t *buf, size_t len, uint64_t offset, size_t *ret_taken,
-                     GError **error)
+static gboolean piece_read(PipeBlob *pipe, uint8_t *buf, size_t len, uint64_t offset,
+                           size_t *ret_taken, GError **error)
 {
     GSequenceIter *at;
     uint64_t inside;
     Piece *piece;
 
-    if (!find(pipe, offset, &at, error))
+    if (!piece_find(pipe, offset, &at, error))
         return FALSE;
     piece = g_sequence_get(at);
     inside = offset - piece->start;
@@ -136,7 +136,7 @@ static gboolean take(PipeBlob *pipe, uint8_t *buf, size_t len, uint64_t offset, 
     memcpy(buf, piece->data + inside, *ret_taken);
     piece->unread -= MIN(piece->unread, *ret_taken);
     if (piece->unread == 0)
-        drop(pipe, at);
+        piece_drop(pipe, at);
     return TRUE;
 }
 
@@ -151,7 +151,7 @@ static gboolean pipe_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset
     while (ok && len > 0) {
         size_t n = 0;
 
-        ok = take(pipe, to, len, offset, &n, error);
+        ok = piece_read(pipe, to, len, offset, &n, error);
         to += n;
         offset += n;
         len -= n;
@@ -170,7 +170,7 @@ static gboolean pipe_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 
     g_mutex_lock(&pipe->lock);
     drop_far_behind(pipe, offset);
-    ok = wait_for(pipe, offset + 1, error) && find(pipe, offset, &at, error);
+    ok = wait_for(pipe, offset + 1, error) && piece_find(pipe, offset, &at, error);
     if (ok) {
         const Piece *piece = g_sequence_get(at);
 
@@ -222,7 +222,7 @@ CstBlob *cst_blob_pipe_new(const char *name, uint64_t size)
 /* --- writing ---------------------------------------------------------------------------------- */
 
 /* Appends a piece. A hole after a hole extends the earlier one. */
-static void append(PipeBlob *pipe, const void *bytes, uint64_t length)
+static void pipe_append(PipeBlob *pipe, const void *bytes, uint64_t length)
 {
     GSequenceIter *last = g_sequence_iter_prev(g_sequence_get_end_iter(pipe->pieces));
     Piece *piece = g_sequence_iter_is_end(last) ? NULL : g_sequence_get(last);
@@ -267,7 +267,7 @@ gboolean cst_blob_pipe_put(CstBlob *blob, const void *bytes, size_t len, uint64_
     else
         ok = TRUE;
     if (ok)
-        append(pipe, hole ? NULL : bytes, length);
+        pipe_append(pipe, hole ? NULL : bytes, length);
     g_mutex_unlock(&pipe->lock);
     return ok;
 }

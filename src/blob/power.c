@@ -47,8 +47,8 @@ static void clear_step(gpointer step)
 }
 
 /* Called with the lock held. */
-static void record(CstPowerBlob *power, StepKind kind, uint64_t offset, uint64_t length,
-                   const void *data)
+static void power_record(CstPowerBlob *power, StepKind kind, uint64_t offset, uint64_t length,
+                         const void *data)
 {
     Step step = {kind, offset, length, data ? g_memdup2(data, length) : NULL,
                  (unsigned)g_atomic_int_add(&clock_ticks, 1)};
@@ -90,7 +90,7 @@ static gboolean power_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
     else
         ok = cst_blob_pwrite(power->inner, buf, len, offset, error);
     if (ok)
-        record(power, STEP_WRITE, offset, len, buf);
+        power_record(power, STEP_WRITE, offset, len, buf);
     g_mutex_unlock(&power->lock);
     return ok;
 }
@@ -103,7 +103,7 @@ static gboolean power_flush(CstBlob *blob, GError **error)
     g_mutex_lock(&power->lock);
     ok = cst_blob_flush(power->inner, error);
     if (ok)
-        record(power, STEP_FLUSH, 0, 0, NULL);
+        power_record(power, STEP_FLUSH, 0, 0, NULL);
     g_mutex_unlock(&power->lock);
     return ok;
 }
@@ -123,7 +123,7 @@ static gboolean power_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
     g_mutex_lock(&power->lock);
     ok = cst_blob_zero(power->inner, offset, length, flags, error);
     if (ok)
-        record(power, STEP_ZERO, offset, length, NULL);
+        power_record(power, STEP_ZERO, offset, length, NULL);
     g_mutex_unlock(&power->lock);
     return ok;
 }
@@ -142,7 +142,7 @@ static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
     g_mutex_lock(&power->lock);
     ok = cst_blob_resize(power->inner, size, error);
     if (ok)
-        record(power, STEP_RESIZE, size, 0, NULL);
+        power_record(power, STEP_RESIZE, size, 0, NULL);
     g_mutex_unlock(&power->lock);
     return ok;
 }
@@ -272,7 +272,7 @@ static void survival_init(Survival *survival, uint32_t seed, unsigned floor, uns
     survival->longer = survival->policy == LOSE_ALL ? 0 : 0.5;
 }
 
-static gboolean survives(Survival *survival, unsigned step)
+static gboolean step_survives(Survival *survival, unsigned step)
 {
     switch (survival->policy) {
     case LOSE_ALL: return FALSE;
@@ -286,8 +286,8 @@ static gboolean survives(Survival *survival, unsigned step)
 }
 
 /* Applies a step to @state, or its part in [@offset, @offset + @length). */
-static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
-                      GError **error)
+static gboolean step_apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
+                           GError **error)
 {
     switch (step->kind) {
     case STEP_WRITE:
@@ -315,7 +315,7 @@ static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GErr
 
     for (uint64_t at = step->offset, next; at < end; at = next) {
         next = MIN((at / piece + 1) * piece, end);
-        if (g_rand_boolean(chance) && !apply(state, step, at, next - at, error))
+        if (g_rand_boolean(chance) && !step_apply(state, step, at, next - at, error))
             return FALSE;
     }
     return TRUE;
@@ -337,13 +337,13 @@ static gboolean apply_lost(CstBlob *state, const Step *step, Survival *survival,
 static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned number,
                                 Survival *survival, GError **error)
 {
-    gboolean keep = survives(survival, number);
+    gboolean keep = step_survives(survival, number);
 
     if (survival->policy == RANDOM && step->kind != STEP_RESIZE &&
         g_rand_int_range(survival->chance, 0, 4) == 0)
         return apply_torn(state, step, survival->chance, error);
     if (keep)
-        return apply(state, step, step->offset, step->length, error);
+        return step_apply(state, step, step->offset, step->length, error);
     return apply_lost(state, step, survival, error);
 }
 
@@ -358,7 +358,7 @@ static unsigned flushed_steps(const CstPowerBlob *power, unsigned end)
 }
 
 /* Generates the state after the first @end steps. Called with the lock held. Clears @survival. */
-static CstBlob *replay(CstPowerBlob *power, unsigned end, Survival *survival, GError **error)
+static CstBlob *steps_replay(CstPowerBlob *power, unsigned end, Survival *survival, GError **error)
 {
     const Step *steps = (const Step *)power->steps->data;
     g_autoptr(CstBlob) state = cst_blob_sparse_copy(power->base);
@@ -366,7 +366,7 @@ static CstBlob *replay(CstPowerBlob *power, unsigned end, Survival *survival, GE
     gboolean ok = TRUE;
 
     for (unsigned i = 0; ok && i < floor; i++)
-        ok = apply(state, &steps[i], steps[i].offset, steps[i].length, error);
+        ok = step_apply(state, &steps[i], steps[i].offset, steps[i].length, error);
     for (unsigned i = floor; ok && i < end; i++)
         ok = apply_unflushed(state, &steps[i], i, survival, error);
     g_rand_free(survival->chance);
@@ -382,7 +382,7 @@ CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GErr
     g_mutex_lock(&power->lock);
     steps = MIN(steps, power->steps->len);
     survival_init(&survival, seed, flushed_steps(power, steps), steps);
-    state = replay(power, steps, &survival, error);
+    state = steps_replay(power, steps, &survival, error);
     g_mutex_unlock(&power->lock);
     return state;
 }
@@ -408,7 +408,7 @@ CstBlob *cst_blob_power_crash_one(CstBlob *blob, unsigned steps, unsigned step, 
     CstBlob *state;
 
     g_mutex_lock(&power->lock);
-    state = replay(power, MIN(steps, power->steps->len), &survival, error);
+    state = steps_replay(power, MIN(steps, power->steps->len), &survival, error);
     g_mutex_unlock(&power->lock);
     return state;
 }

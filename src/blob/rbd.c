@@ -450,7 +450,7 @@ static int resize_progress(uint64_t done, uint64_t total, void *data)
     return 0;
 }
 
-static gboolean resize(CstWork *work, GError **error)
+static gboolean rbd_resize_work(CstWork *work, GError **error)
 {
     Resizing *resizing = (Resizing *)work;
     int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
@@ -464,7 +464,7 @@ static gboolean resize(CstWork *work, GError **error)
 static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Resizing *resizing = cst_work_new(sizeof(*resizing), resize, resizing_clear);
+    Resizing *resizing = cst_work_new(sizeof(*resizing), rbd_resize_work, resizing_clear);
     gboolean done;
 
     resizing->rbd = (RbdBlob *)cst_blob_ref(blob);

@@ -50,8 +50,8 @@ static uint64_t in_block(const CstBlocks *blocks, uint64_t offset, uint64_t leng
     return MIN(length, blocks->block_size - offset % blocks->block_size);
 }
 
-static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
-                    GError **error)
+static gboolean blocks_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
+                           GError **error)
 {
     gboolean ok;
 
@@ -102,9 +102,9 @@ static gboolean read_run(CstBlocks *blocks, const CstRun *run, uint8_t *buf, uin
 }
 
 /*
- * Maps the range like map(), and joins runs of data that are adjacent in the file, so that adjacent
- * small blocks are one read. @next is the run after the returned one if it has been mapped already,
- * else its length is 0. Set its length to 0 before the first call.
+ * Maps the range like blocks_map(), and joins runs of data that are adjacent in the file, so that
+ * adjacent small blocks are one read. @next is the run after the returned one if it has been mapped
+ * already, else its length is 0. Set its length to 0 before the first call.
  */
 static gboolean map_joined(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *next,
                            CstRun *ret_run, GError **error)
@@ -112,10 +112,10 @@ static gboolean map_joined(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     CstRun run = *next;
 
     next->length = 0;
-    if (run.length == 0 && !map(blocks, offset, length, &run, error))
+    if (run.length == 0 && !blocks_map(blocks, offset, length, &run, error))
         return FALSE;
     while (run.kind == CST_RUN_DATA && run.length < length) {
-        if (!map(blocks, offset + run.length, length - run.length, next, error))
+        if (!blocks_map(blocks, offset + run.length, length - run.length, next, error))
             return FALSE;
         if (next->kind != CST_RUN_DATA || next->host != run.host + run.length)
             break;
@@ -208,7 +208,7 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
     CstBlocks *blocks = blocks_of(image);
     CstRun run;
 
-    return map(blocks, offset, length, &run, error) &&
+    return blocks_map(blocks, offset, length, &run, error) &&
            cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
 }
 
@@ -219,7 +219,7 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
     uint64_t there;
     CstRun run;
 
-    if (!map(blocks, offset, length, &run, error))
+    if (!blocks_map(blocks, offset, length, &run, error))
         return FALSE;
     there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
     if (run.kind == CST_RUN_DATA)
@@ -312,8 +312,8 @@ static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t lengt
 }
 
 /* Writes the guest's content at @offset, around the bytes of @step, to @host. */
-static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
-                     const CstStep *step, GError **error)
+static gboolean blocks_fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
+                            const CstStep *step, GError **error)
 {
     uint8_t buf[MAX_SECTOR];
 
@@ -333,8 +333,8 @@ static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **err
     if (step->fresh && !step->backed)
         return TRUE;
     return (before == 0 ||
-            fill(blocks, step->host - before, before, step->offset - before, step, error)) &&
-           (after == 0 || fill(blocks, step->host + step->length, after, end, step, error));
+            blocks_fill(blocks, step->host - before, before, step->offset - before, step, error)) &&
+           (after == 0 || blocks_fill(blocks, step->host + step->length, after, end, step, error));
 }
 
 /* Writes the data of a step and fills in the bytes around. @buf NULL: zeroes. */
@@ -477,7 +477,7 @@ gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **erro
     CstRun run;
 
     for (uint64_t at = offset; at < end; at += run.length)
-        if (!map(blocks, at, end - at, &run, error) ||
+        if (!blocks_map(blocks, at, end - at, &run, error) ||
             (run.kind == CST_RUN_BACKING &&
              !cst_blocks_write_zeroes(blocks, at, run.length, CST_ZERO_MAY_UNMAP, error)))
             return FALSE;
@@ -493,7 +493,7 @@ gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
         uint64_t n;
         CstRun run;
 
-        if (!map(blocks, offset, length, &run, error))
+        if (!blocks_map(blocks, offset, length, &run, error))
             return FALSE;
         n = run.length;
         if (run.kind != CST_RUN_ZERO && !cst_blocks_write_zeroes(blocks, offset, n, flags, error))
@@ -512,7 +512,7 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
         uint64_t there = 0;
         CstRun run;
 
-        if (!map(blocks, offset, length, &run, error))
+        if (!blocks_map(blocks, offset, length, &run, error))
             return FALSE;
         if (run.kind == CST_RUN_DATA &&
             !cst_blocks_host_bytes(blocks, run.host, run.length, &there, error))

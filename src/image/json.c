@@ -27,7 +27,7 @@ static void skip_space(Walk *walk)
     walk->at += strspn(walk->at, " \t\r\n");
 }
 
-static gboolean take(Walk *walk, char wanted)
+static gboolean json_accept(Walk *walk, char wanted)
 {
     skip_space(walk);
     if (*walk->at != wanted)
@@ -41,7 +41,7 @@ static char *take_string(Walk *walk)
 {
     const char *start;
 
-    if (!take(walk, '"'))
+    if (!json_accept(walk, '"'))
         return NULL;
     start = walk->at;
     while (*walk->at && *walk->at != '"')
@@ -63,29 +63,29 @@ static gboolean walk_member(Walk *walk, const char *name)
 
 static gboolean walk_object(Walk *walk)
 {
-    if (take(walk, '}'))
+    if (json_accept(walk, '}'))
         return TRUE;
     do {
         g_autofree char *name = take_string(walk);
 
-        if (!name || !take(walk, ':') || !walk_member(walk, name))
+        if (!name || !json_accept(walk, ':') || !walk_member(walk, name))
             return FALSE;
-    } while (take(walk, ','));
-    return take(walk, '}');
+    } while (json_accept(walk, ','));
+    return json_accept(walk, '}');
 }
 
 static gboolean walk_array(Walk *walk)
 {
-    if (take(walk, ']'))
+    if (json_accept(walk, ']'))
         return TRUE;
-    for (unsigned i = 0; i == 0 || take(walk, ','); i++) {
+    for (unsigned i = 0; i == 0 || json_accept(walk, ','); i++) {
         char name[16];
 
         g_snprintf(name, sizeof(name), "%u", i);
         if (!walk_member(walk, name))
             return FALSE;
     }
-    return take(walk, ']');
+    return json_accept(walk, ']');
 }
 
 static gboolean walk_word(Walk *walk)

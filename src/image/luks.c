@@ -24,7 +24,7 @@
 #define V2_BINARY_LEN 4096u
 #define V2_MAX_LEN    (4u << 20)
 
-static void note(CstImageLuks *luks, const char *problem)
+static void luks_note_problem(CstImageLuks *luks, const char *problem)
 {
     if (!luks->problem)
         luks->problem = g_strdup(problem);
@@ -60,7 +60,7 @@ static void split_mode(CstImageLuks *luks, const char *text)
 static void set_key_bytes(CstImageLuks *luks, uint32_t bytes)
 {
     if (bytes > 512)
-        note(luks, _("the LUKS key has a bad size"));
+        luks_note_problem(luks, _("the LUKS key has a bad size"));
     else
         luks->key_bits = bytes * 8 / (g_strcmp0(luks->mode, "xts") == 0 ? 2 : 1);
 }
@@ -77,7 +77,7 @@ static void read_slot(CstImageLuks *luks, const uint8_t *raw)
     CstLuksSlot *slot = &luks->slots[luks->slot_count++];
 
     if (cst_be32(raw) != ENABLED && cst_be32(raw) != DISABLED)
-        note(luks, _("a LUKS key slot has an unknown state"));
+        luks_note_problem(luks, _("a LUKS key slot has an unknown state"));
     slot->active = cst_be32(raw) == ENABLED;
     slot->offset = cst_be32(raw + 40) * UINT64_C(512);
     if (!slot->active)
@@ -151,7 +151,7 @@ static void take_slot(Reading *reading, int number, const char *key, const char 
         reading->key_bytes = (uint32_t)MIN(g_ascii_strtoull(value, NULL, 10), UINT32_MAX);
 }
 
-static void visit(const char *path, const char *value, gpointer data)
+static void luks_visit(const char *path, const char *value, gpointer data)
 {
     Reading *reading = data;
     CstImageLuks *luks = reading->luks;
@@ -177,16 +177,16 @@ static void read_v2(CstInspection *inspection, uint64_t offset, uint64_t length,
     luks->label = text_at(raw + 24, 48);
     luks->uuid = text_at(raw + 168, 40);
     if (size <= V2_BINARY_LEN || size > V2_MAX_LEN || size > length) {
-        note(luks, _("the LUKS header has a bad size"));
+        luks_note_problem(luks, _("the LUKS header has a bad size"));
         return;
     }
     json = cst_inspection_string(inspection, offset + V2_BINARY_LEN, size - V2_BINARY_LEN);
-    if (!json || !cst_json_walk(json, visit, &reading)) {
-        note(luks, _("the LUKS header has no sound JSON"));
+    if (!json || !cst_json_walk(json, luks_visit, &reading)) {
+        luks_note_problem(luks, _("the LUKS header has no sound JSON"));
         return;
     }
     if (luks->payload_offset > inspection->size)
-        note(luks, _("the LUKS payload lies outside the file"));
+        luks_note_problem(luks, _("the LUKS payload lies outside the file"));
     set_key_bytes(luks, reading.key_bytes);
 }
 
@@ -200,7 +200,7 @@ void cst_luks_read(CstInspection *inspection, uint64_t offset, uint64_t length, 
     if (offset > inspection->size || length > inspection->size - offset || length < V1_LEN ||
         !cst_inspection_read(inspection, offset, raw, sizeof(raw)) ||
         memcmp(raw, "LUKS\xba\xbe", 6) != 0) {
-        note(luks, _("the LUKS header is missing"));
+        luks_note_problem(luks, _("the LUKS header is missing"));
         return;
     }
     luks->version = cst_be16(raw + 6);
@@ -209,5 +209,5 @@ void cst_luks_read(CstInspection *inspection, uint64_t offset, uint64_t length, 
     else if (luks->version == 2)
         read_v2(inspection, offset, length, raw, luks);
     else
-        note(luks, _("the LUKS header has an unknown version"));
+        luks_note_problem(luks, _("the LUKS header has an unknown version"));
 }

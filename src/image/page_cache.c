@@ -72,7 +72,7 @@ CstPage *cst_page_cache_look_up(CstPageCache *cache, uint64_t key, unsigned grou
 }
 
 /* Removes a page from the hash table. */
-static void forget(CstPageCache *cache, CstPage *page)
+static void page_forget(CstPageCache *cache, CstPage *page)
 {
     if (page->cached)
         g_hash_table_remove(cache->pages, &page->id);
@@ -81,7 +81,7 @@ static void forget(CstPageCache *cache, CstPage *page)
         cache->last[page->id.group] = NULL;
 }
 
-static gboolean spill(CstPageCache *cache, GError **error)
+static gboolean pages_write_back(CstPageCache *cache, GError **error)
 {
     if (cache->hooks.spill)
         return cache->hooks.spill(cache->hooks.owner, error);
@@ -96,7 +96,7 @@ static gboolean make_room(CstPageCache *cache, GError **error)
 {
     if (cache->count < cache->max_pages || cache->clean.length > 0)
         return TRUE;
-    return spill(cache, error) &&
+    return pages_write_back(cache, error) &&
            (cache->clean.length > 0 ||
             cst_fail(error, CST_ERROR_INTERNAL, _("the table cache is full of changes")));
 }
@@ -130,7 +130,7 @@ static CstPage *take_page(CstPageCache *cache, const CstPageId *id, GError **err
         cache->count++;
     } else {
         page = pop_unused(cache);
-        forget(cache, page);
+        page_forget(cache, page);
     }
     page->id = *id;
     page->dirty_first = UINT32_MAX;
@@ -138,7 +138,7 @@ static CstPage *take_page(CstPageCache *cache, const CstPageId *id, GError **err
     return page;
 }
 
-static void insert(CstPageCache *cache, CstPage *page)
+static void page_insert(CstPageCache *cache, CstPage *page)
 {
     page->cached = TRUE;
     g_hash_table_insert(cache->pages, &page->id, page);
@@ -178,7 +178,7 @@ CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **e
         g_queue_push_tail_link(&cache->clean, &page->link);
         return NULL;
     }
-    insert(cache, page);
+    page_insert(cache, page);
     return page;
 }
 
@@ -193,7 +193,7 @@ CstPage *cst_page_cache_add(CstPageCache *cache, const CstPageId *id, GError **e
         return NULL;
     cst_page_cache_drop(cache, id->key, id->group);
     memset(page->data, 0, id->length);
-    insert(cache, page);
+    page_insert(cache, page);
     return cst_page_cache_dirty(cache, page, error) ? page : NULL;
 }
 
@@ -238,7 +238,7 @@ void cst_page_cache_drop(CstPageCache *cache, uint64_t key, unsigned group)
     if (!page)
         return;
     unlink_page(cache, page);
-    forget(cache, page);
+    page_forget(cache, page);
     page->used = FALSE;
     /* not freed, because the caller may use the page until the next one is loaded */
     g_queue_push_tail_link(&cache->clean, &page->link);

@@ -23,7 +23,7 @@ static const CstImageFormat *const formats[] = {
     &cst_format_cloop, &cst_format_dmg,  &cst_format_raw,  NULL,
 };
 
-static const CstImageFormat *find(const char *name)
+static const CstImageFormat *format_find(const char *name)
 {
     for (size_t i = 0; formats[i]; i++)
         if (strcmp(formats[i]->name, name) == 0 || g_strcmp0(formats[i]->alias, name) == 0)
@@ -33,7 +33,7 @@ static const CstImageFormat *find(const char *name)
 
 const CstImageFormat *cst_image_format_find(const char *name, GError **error)
 {
-    const CstImageFormat *format = find(name);
+    const CstImageFormat *format = format_find(name);
 
     if (!format)
         cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
@@ -42,7 +42,7 @@ const CstImageFormat *cst_image_format_find(const char *name, GError **error)
 
 gboolean cst_image_name_is_plain(const char *name)
 {
-    const CstImageFormat *format = name ? find(name) : NULL;
+    const CstImageFormat *format = name ? format_find(name) : NULL;
 
     return format && format->is_plain;
 }

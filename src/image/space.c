@@ -56,8 +56,8 @@ static gboolean write_zeroes(CstBlob *blob, uint64_t offset, uint64_t length, GE
 
 /* Reserves a range. *ret_write is set when the blob cannot reserve, so the range must be
  * written. */
-static gboolean reserve(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
-                        gboolean *ret_write, GError **error)
+static gboolean space_reserve(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
+                              gboolean *ret_write, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -77,7 +77,7 @@ gboolean cst_space_preallocate(CstBlob *blob, uint64_t offset, uint64_t length,
 
     if (preallocation != CST_PREALLOC_FALLOC && !write)
         return TRUE;
-    if (!write && !reserve(blob, offset, length, task, &write, error))
+    if (!write && !space_reserve(blob, offset, length, task, &write, error))
         return FALSE;
     for (uint64_t done = 0; done < length;) {
         uint64_t n = MIN(STEP, length - done);

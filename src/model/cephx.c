@@ -101,7 +101,7 @@ static gboolean is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-static Line trimmed(const char *text, size_t len)
+static Line line_trimmed(const char *text, size_t len)
 {
     while (len > 0 && is_blank(*text)) {
         text++;
@@ -122,7 +122,7 @@ static gboolean next_line(const CstSecretBytes *keyring, size_t *at, Line *ret_l
 
     if (left == 0)
         return FALSE;
-    *ret_line = trimmed(begin, len);
+    *ret_line = line_trimmed(begin, len);
     *at += len + (end ? 1 : 0);
     return TRUE;
 }
@@ -146,8 +146,8 @@ static gboolean is_key(const Line *line, Line *ret_value)
 
     if (!sign)
         return FALSE;
-    name = trimmed(line->text, (size_t)(sign - line->text));
-    *ret_value = trimmed(sign + 1, line->len - (size_t)(sign + 1 - line->text));
+    name = line_trimmed(line->text, (size_t)(sign - line->text));
+    *ret_value = line_trimmed(sign + 1, line->len - (size_t)(sign + 1 - line->text));
     return name.len == 3 && memcmp(name.text, "key", 3) == 0;
 }
 
@@ -186,7 +186,7 @@ gboolean cst_cephx_keyring_find(const CstSecretBytes *keyring, const char *user,
     return cst_fail(error, CST_ERROR_NOT_FOUND, _("the keyring has no key of user '%s'"), user);
 }
 
-static size_t append(CstSecretBytes *to, size_t at, const char *text, size_t len)
+static size_t secret_append(CstSecretBytes *to, size_t at, const char *text, size_t len)
 {
     memcpy(to->data + at, text, len);
     return at + len;
@@ -194,7 +194,7 @@ static size_t append(CstSecretBytes *to, size_t at, const char *text, size_t len
 
 static size_t append_text(CstSecretBytes *to, size_t at, const char *text)
 {
-    return append(to, at, text, strlen(text));
+    return secret_append(to, at, text, strlen(text));
 }
 
 /*
@@ -216,12 +216,12 @@ gboolean cst_cephx_keyring_with(const CstSecretBytes *keyring, const char *user,
     to = append_text(&made, to, "[");
     to = append_text(&made, to, user);
     to = append_text(&made, to, "]\nkey = ");
-    to = append(&made, to, (const char *)base64.data, base64.len);
+    to = secret_append(&made, to, (const char *)base64.data, base64.len);
     to = append_text(&made, to, "\n");
     while (next_line(keyring, &from, &line) && !is_section(&line)) {
         if (!is_caps(&line))
             continue;
-        to = append(&made, to, line.text, line.len);
+        to = secret_append(&made, to, line.text, line.len);
         to = append_text(&made, to, "\n");
     }
     made.len = to;

@@ -39,7 +39,7 @@ static xmlNode *child_of(xmlNode *node, const char *name)
     return NULL;
 }
 
-static char *attribute(xmlNode *node, const char *name)
+static char *ovf_attribute(xmlNode *node, const char *name)
 {
     for (xmlAttr *attr = node->properties; attr; attr = attr->next)
         if (strcmp((const char *)attr->name, name) == 0) {
@@ -61,7 +61,7 @@ static xmlNode *disk_section_of(xmlNode *root)
     xmlNode *section = child_of(root, "DiskSection");
 
     for (xmlNode *child = root->children; child && !section; child = child->next) {
-        g_autofree char *type = is_called(child, "Section") ? attribute(child, "type") : NULL;
+        g_autofree char *type = is_called(child, "Section") ? ovf_attribute(child, "type") : NULL;
         const char *local = type ? strrchr(type, ':') : NULL;
 
         if (type && g_str_equal(local ? local + 1 : type, "DiskSection_Type"))
@@ -74,7 +74,7 @@ static xmlNode *disk_section_of(xmlNode *root)
 static xmlNode *file_of(xmlNode *references, const char *id)
 {
     for (xmlNode *file = references ? references->children : NULL; file; file = file->next) {
-        g_autofree char *found = is_called(file, "File") ? attribute(file, "id") : NULL;
+        g_autofree char *found = is_called(file, "File") ? ovf_attribute(file, "id") : NULL;
 
         if (found && g_str_equal(found, id))
             return file;
@@ -84,8 +84,8 @@ static xmlNode *file_of(xmlNode *references, const char *id)
 
 static gboolean check_file(const CstOvfDisk *disk, xmlNode *file, const char *what, GError **error)
 {
-    g_autofree char *chunks = attribute(file, "chunkSize");
-    g_autofree char *compression = attribute(file, "compression");
+    g_autofree char *chunks = ovf_attribute(file, "chunkSize");
+    g_autofree char *compression = ovf_attribute(file, "compression");
     g_autofree char *shown = cst_text_escape(disk->file ? disk->file : "");
 
     if (!disk->file || !cst_reference_is_below(disk->file))
@@ -121,7 +121,7 @@ static gboolean check_once(const GPtrArray *disks, const CstOvfDisk *disk, const
 /* Returns the path of a <File>, without a leading "./", or NULL. */
 static char *path_of(xmlNode *file)
 {
-    g_autofree char *href = attribute(file, "href");
+    g_autofree char *href = ovf_attribute(file, "href");
 
     return href && g_str_has_prefix(href, "./") ? g_strdup(href + strlen("./"))
                                                 : g_steal_pointer(&href);
@@ -130,9 +130,9 @@ static char *path_of(xmlNode *file)
 static gboolean add_disk(xmlNode *node, xmlNode *references, const char *what, GPtrArray *disks,
                          guint *empty, GError **error)
 {
-    g_autofree char *name = attribute(node, "diskId"), *ref = attribute(node, "fileRef");
+    g_autofree char *name = ovf_attribute(node, "diskId"), *ref = ovf_attribute(node, "fileRef");
     g_autofree char *id = cst_text_escape(name ? name : "");
-    g_autofree char *parent = attribute(node, "parentRef");
+    g_autofree char *parent = ovf_attribute(node, "parentRef");
     xmlNode *file;
     CstOvfDisk *disk;
 

@@ -46,7 +46,7 @@ static void collect(void *data, xmlError *err)
  * Compiles a schema. The first compilation initialises libxml2's global tables of data types
  * without a lock, so it needs the mutex.
  */
-static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
+static xmlRelaxNG *schema_compile(xmlRelaxNGParserCtxt *parser)
 {
     static GMutex lock;
     xmlRelaxNG *schema;
@@ -57,7 +57,7 @@ static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
     return schema;
 }
 
-static xmlRelaxNG *load(const char *path, GError **error)
+static xmlRelaxNG *schema_load(const char *path, GError **error)
 {
     g_autoptr(GString) problems = g_string_new(NULL);
     g_autoptr(xmlRelaxNGParserCtxt) parser = NULL;
@@ -73,7 +73,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
     parser = xmlRelaxNGNewParserCtxt(path);
     if (parser) {
         xmlRelaxNGSetParserStructuredErrors(parser, collect, problems);
-        schema = compile(parser);
+        schema = schema_compile(parser);
     }
     if (!schema)
         cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate: schema '%s': %s"), path,
@@ -101,7 +101,7 @@ gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **e
     g_autofree char *path =
         g_build_filename(schema_dir ? schema_dir : CST_SCHEMA_DIR, schema, NULL);
     g_autoptr(GString) problems = g_string_new(NULL);
-    g_autoptr(xmlRelaxNG) compiled = load(path, error);
+    g_autoptr(xmlRelaxNG) compiled = schema_load(path, error);
     g_autoptr(xmlRelaxNGValidCtxt) validator = NULL;
     g_autoptr(xmlDoc) doc = NULL;
 

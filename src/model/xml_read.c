@@ -169,7 +169,7 @@ static gboolean is_element(const xmlNode *node, const char *name, size_t len)
 }
 
 /* Searches depth first, so the second of two <target>s is searched if the first has no match. */
-static xmlNode *find(xmlNode *node, const char *path, const char *attr)
+static xmlNode *node_find(xmlNode *node, const char *path, const char *attr)
 {
     size_t len = strcspn(path, "/");
 
@@ -179,7 +179,7 @@ static xmlNode *find(xmlNode *node, const char *path, const char *attr)
         if (!is_element(child, path, len))
             continue;
         if (path[len] == '/')
-            found = find(child, path + len + 1, attr);
+            found = node_find(child, path + len + 1, attr);
         else if (!attr || xmlHasNsProp(child, BAD_CAST attr, NULL))
             found = child;
         if (found)
@@ -190,7 +190,7 @@ static xmlNode *find(xmlNode *node, const char *path, const char *attr)
 
 xmlNode *cst_xml_find(xmlNode *node, const char *path)
 {
-    return find(node, path, NULL);
+    return node_find(node, path, NULL);
 }
 
 xmlNode *cst_xml_next(xmlNode *node)
@@ -207,7 +207,7 @@ xmlNode *cst_xml_next(xmlNode *node)
  * Copies a libxml2 string into GLib's memory and frees it, because the two may have different
  * allocators. An empty string counts as NULL unless @keep_empty.
  */
-static char *take(xmlChar *text, gboolean keep_empty)
+static char *xml_text_steal(xmlChar *text, gboolean keep_empty)
 {
     char *copy = NULL;
 
@@ -221,19 +221,19 @@ char *cst_xml_text(xmlNode *node, const char *path)
 {
     xmlNode *found = cst_xml_find(node, path);
 
-    return found ? take(xmlNodeGetContent(found), FALSE) : NULL;
+    return found ? xml_text_steal(xmlNodeGetContent(found), FALSE) : NULL;
 }
 
 char *cst_xml_path_attr(xmlNode *node, const char *path, const char *attr)
 {
-    xmlNode *found = find(node, path, attr);
+    xmlNode *found = node_find(node, path, attr);
 
-    return found ? take(xmlGetNoNsProp(found, BAD_CAST attr), FALSE) : NULL;
+    return found ? xml_text_steal(xmlGetNoNsProp(found, BAD_CAST attr), FALSE) : NULL;
 }
 
 char *cst_xml_attr(xmlNode *node, const char *attr)
 {
-    return take(xmlGetNoNsProp(node, BAD_CAST attr), TRUE);
+    return xml_text_steal(xmlGetNoNsProp(node, BAD_CAST attr), TRUE);
 }
 
 gboolean(cst_xml_bad_attr)(xmlNode *node, const char *attr, const char *value, const char *expected,

@@ -44,7 +44,7 @@ static ssize_t receive_some(NbdConnection *connection, uint8_t *data, size_t len
     return got;
 }
 
-static gboolean fill(NbdConnection *connection, NbdAhead *ahead)
+static gboolean ahead_fill(NbdConnection *connection, NbdAhead *ahead)
 {
     ssize_t got = receive_some(connection, ahead->data, sizeof(ahead->data));
 
@@ -55,7 +55,7 @@ static gboolean fill(NbdConnection *connection, NbdAhead *ahead)
     return TRUE;
 }
 
-static ssize_t take(NbdAhead *ahead, uint8_t *data, size_t len)
+static ssize_t ahead_take(NbdAhead *ahead, uint8_t *data, size_t len)
 {
     size_t taken = MIN(len, ahead->len);
 
@@ -74,9 +74,10 @@ gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
     while (len > 0) {
         ssize_t got;
 
-        if (ahead && ahead->len == 0 && len < sizeof(ahead->data) && !fill(connection, ahead))
+        if (ahead && ahead->len == 0 && len < sizeof(ahead->data) && !ahead_fill(connection, ahead))
             return FALSE;
-        got = ahead && ahead->len > 0 ? take(ahead, at, len) : receive_some(connection, at, len);
+        got = ahead && ahead->len > 0 ? ahead_take(ahead, at, len)
+                                      : receive_some(connection, at, len);
         if (got <= 0)
             return FALSE;
         at += got;

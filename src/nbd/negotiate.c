@@ -23,7 +23,7 @@ typedef enum { NEXT, TRANSMIT, CLOSE } Verdict;
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
-static gboolean reply(const Option *option, uint32_t type, const void *data, size_t len)
+static gboolean option_reply(const Option *option, uint32_t type, const void *data, size_t len)
 {
     uint8_t head[20];
     uint8_t *at = nbd_put64(head, NBD_OPT_REPLY_MAGIC);
@@ -35,14 +35,14 @@ static gboolean reply(const Option *option, uint32_t type, const void *data, siz
 }
 
 /* Sends an error reply. The text is for users of the client, so it is not translated. */
-static Verdict refuse(const Option *option, uint32_t type, const char *why)
+static Verdict option_refuse(const Option *option, uint32_t type, const char *why)
 {
-    return reply(option, type, why, strlen(why)) ? NEXT : CLOSE;
+    return option_reply(option, type, why, strlen(why)) ? NEXT : CLOSE;
 }
 
-static Verdict acknowledge(const Option *option)
+static Verdict option_acknowledge(const Option *option)
 {
-    return reply(option, NBD_REP_ACK, NULL, 0) ? NEXT : CLOSE;
+    return option_reply(option, NBD_REP_ACK, NULL, 0) ? NEXT : CLOSE;
 }
 
 uint16_t nbd_transmission_flags(const NbdConnection *connection)
@@ -103,7 +103,7 @@ static gboolean is_export(const Option *option, const char *name)
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-static gboolean prove(NbdConnection *connection)
+static gboolean connection_prove(NbdConnection *connection)
 {
     return !connection->prove || connection->prove(connection->client);
 }
@@ -114,7 +114,7 @@ static gboolean prove(NbdConnection *connection)
  */
 static gboolean may_transmit(NbdConnection *connection)
 {
-    return connection->session || prove(connection);
+    return connection->session || connection_prove(connection);
 }
 
 /* The only option without an option reply: its data is the name. */
@@ -132,16 +132,16 @@ static Verdict export_name(Option *option)
                : CLOSE;
 }
 
-static Verdict list(Option *option)
+static Verdict option_list(Option *option)
 {
     const char *name = option->connection->export->name;
     size_t len = strlen(name);
     g_autofree uint8_t *data = g_malloc(4 + len);
 
     if (option->left > 0)
-        return refuse(option, NBD_REP_ERR_INVALID, "the list of exports takes no data");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "the list of exports takes no data");
     memcpy(nbd_put32(data, (uint32_t)len), name, len);
-    return reply(option, NBD_REP_SERVER, data, 4 + len) ? acknowledge(option) : CLOSE;
+    return option_reply(option, NBD_REP_SERVER, data, 4 + len) ? option_acknowledge(option) : CLOSE;
 }
 
 static gboolean tell_text(const Option *option, uint16_t type, const char *text)
@@ -150,7 +150,7 @@ static gboolean tell_text(const Option *option, uint16_t type, const char *text)
     g_autofree uint8_t *data = g_malloc(2 + len);
 
     memcpy(nbd_put16(data, type), text, len);
-    return reply(option, NBD_REP_INFO, data, 2 + len);
+    return option_reply(option, NBD_REP_INFO, data, 2 + len);
 }
 
 /* Sends size and flags, and the names only on request. */
@@ -163,13 +163,13 @@ static gboolean tell_export(const Option *option, gboolean named, gboolean descr
 
     at = nbd_put64(at, connection->size);
     nbd_put16(at, nbd_transmission_flags(connection));
-    if (!reply(option, NBD_REP_INFO, data, 12))
+    if (!option_reply(option, NBD_REP_INFO, data, 12))
         return FALSE;
     at = nbd_put16(data, NBD_INFO_BLOCK_SIZE);
     at = nbd_put32(at, 1);
     at = nbd_put32(at, PREFERRED);
     nbd_put32(at, NBD_PAYLOAD_MAX);
-    if (!reply(option, NBD_REP_INFO, data, 14))
+    if (!option_reply(option, NBD_REP_INFO, data, 14))
         return FALSE;
     return (!named || tell_text(option, NBD_INFO_NAME, export->name)) &&
            (!described || !export->description ||
@@ -184,9 +184,9 @@ static Verdict info_or_go(Option *option)
     uint16_t count = 0;
 
     if (!name || !take16(option, &count) || option->left != 2 * (size_t)count)
-        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
     if (!is_export(option, name))
-        return refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+        return option_refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
     for (uint16_t i = 0; i < count; i++) {
         uint16_t type = 0;
 
@@ -195,7 +195,7 @@ static Verdict info_or_go(Option *option)
         described |= type == NBD_INFO_DESCRIPTION;
     }
     if ((go && !may_transmit(option->connection)) || !tell_export(option, named, described) ||
-        acknowledge(option) == CLOSE)
+        option_acknowledge(option) == CLOSE)
         return CLOSE;
     return go ? TRANSMIT : NEXT;
 }
@@ -206,23 +206,23 @@ static Verdict start_tls(Option *option)
     NbdConnection *connection = option->connection;
 
     if (option->left > 0 || connection->session)
-        return refuse(option, NBD_REP_ERR_INVALID, "TLS takes no data, and begins once");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "TLS takes no data, and begins once");
     if (!connection->tls)
-        return refuse(option, NBD_REP_ERR_UNSUP, "there is no TLS here");
+        return option_refuse(option, NBD_REP_ERR_UNSUP, "there is no TLS here");
     connection->structured = FALSE;
     connection->contexts = 0;
-    if (acknowledge(option) == CLOSE)
+    if (option_acknowledge(option) == CLOSE)
         return CLOSE;
     connection->session = nbd_session_new(connection->tls, connection->fd, &connection->failure);
-    return connection->session && prove(connection) ? NEXT : CLOSE;
+    return connection->session && connection_prove(connection) ? NEXT : CLOSE;
 }
 
 static Verdict structured_reply(Option *option)
 {
     if (option->left > 0)
-        return refuse(option, NBD_REP_ERR_INVALID, "structured replies take no data");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "structured replies take no data");
     option->connection->structured = TRUE;
-    return acknowledge(option);
+    return option_acknowledge(option);
 }
 
 /* --- contexts of block status ----------------------------------------------------------------- */
@@ -275,7 +275,7 @@ static gboolean tell_context(const Option *option, guint index)
     gboolean set = option->number == NBD_OPT_SET_META_CONTEXT;
 
     memcpy(nbd_put32(data, set ? nbd_context_id(index) : 0), name, len);
-    return reply(option, NBD_REP_META_CONTEXT, data, 4 + len);
+    return option_reply(option, NBD_REP_META_CONTEXT, data, 4 + len);
 }
 
 static Verdict tell_contexts(Option *option, uint64_t wanted)
@@ -283,7 +283,7 @@ static Verdict tell_contexts(Option *option, uint64_t wanted)
     for (guint i = 0; i < nbd_context_count(option->connection->export); i++)
         if ((wanted & UINT64_C(1) << i) && !tell_context(option, i))
             return CLOSE;
-    return acknowledge(option);
+    return option_acknowledge(option);
 }
 
 static Verdict meta_context(Option *option)
@@ -297,21 +297,22 @@ static Verdict meta_context(Option *option)
     if (set)
         connection->contexts = 0;
     if (!name || !take32(option, &count))
-        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
     if (set && !connection->structured)
-        return refuse(option, NBD_REP_ERR_INVALID, "contexts need structured replies");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "contexts need structured replies");
     if (!is_export(option, name))
-        return refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+        return option_refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
     wanted = !set && count == 0 ? UINT64_MAX : 0;
     for (uint32_t i = 0; i < count; i++) {
         g_autofree char *query = take_string(option);
 
         if (!query)
-            return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+            return option_refuse(option, NBD_REP_ERR_INVALID,
+                                 "the lengths in the option do not fit");
         wanted |= contexts_of(option, query);
     }
     if (option->left > 0)
-        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+        return option_refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
     if (set)
         connection->contexts = wanted;
     return tell_contexts(option, wanted);
@@ -322,9 +323,9 @@ static Verdict serve_closed(Option *option)
 {
     switch (option->number) {
     case NBD_OPT_EXPORT_NAME: return CLOSE;
-    case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
+    case NBD_OPT_ABORT: option_acknowledge(option); return CLOSE;
     case NBD_OPT_STARTTLS: return start_tls(option);
-    default: return refuse(option, NBD_REP_ERR_TLS_REQD, "TLS is needed here");
+    default: return option_refuse(option, NBD_REP_ERR_TLS_REQD, "TLS is needed here");
     }
 }
 
@@ -334,21 +335,21 @@ static Verdict serve_option(Option *option)
         return serve_closed(option);
     switch (option->number) {
     case NBD_OPT_EXPORT_NAME: return export_name(option);
-    case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
-    case NBD_OPT_LIST: return list(option);
+    case NBD_OPT_ABORT: option_acknowledge(option); return CLOSE;
+    case NBD_OPT_LIST: return option_list(option);
     case NBD_OPT_STARTTLS: return start_tls(option);
     case NBD_OPT_INFO:
     case NBD_OPT_GO: return info_or_go(option);
     case NBD_OPT_STRUCTURED_REPLY: return structured_reply(option);
     case NBD_OPT_LIST_META_CONTEXT:
     case NBD_OPT_SET_META_CONTEXT: return meta_context(option);
-    default: return refuse(option, NBD_REP_ERR_UNSUP, "unknown option");
+    default: return option_refuse(option, NBD_REP_ERR_UNSUP, "unknown option");
     }
 }
 
 /* --- the handshake ---------------------------------------------------------------------------- */
 
-static gboolean greet(NbdConnection *connection)
+static gboolean connection_greet(NbdConnection *connection)
 {
     uint8_t greeting[18];
     uint8_t answer[4];
@@ -389,7 +390,7 @@ static Verdict next_option(NbdConnection *connection)
 
 gboolean nbd_negotiate(NbdConnection *connection)
 {
-    Verdict verdict = greet(connection) ? NEXT : CLOSE;
+    Verdict verdict = connection_greet(connection) ? NEXT : CLOSE;
 
     for (guint i = 0; i < OPTIONS_MAX && verdict == NEXT; i++)
         verdict = next_option(connection);

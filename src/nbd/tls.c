@@ -139,7 +139,8 @@ static gboolean load_key(gnutls_certificate_credentials_t x509, const char *dir,
 }
 
 /* Loads the files of @dir. */
-static gboolean load(gnutls_certificate_credentials_t x509, const char *dir, GError **error)
+static gboolean certificates_load(gnutls_certificate_credentials_t x509, const char *dir,
+                                  GError **error)
 {
     g_autofree char *ca = g_build_filename(dir, "ca-cert.pem", NULL);
     g_autofree char *crl = g_build_filename(dir, "ca-crl.pem", NULL);
@@ -166,7 +167,7 @@ CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
         fail_certificates(dir, result, error);
         return NULL;
     }
-    if (!load(tls->x509, dir, error))
+    if (!certificates_load(tls->x509, dir, error))
         return NULL;
     return g_steal_pointer(&tls);
 }
@@ -208,7 +209,7 @@ static int set_up(NbdSession *session, const CstNbdTls *tls, int fd)
  * its purpose is a client. A server's certificate is not accepted, because it is often stored on a
  * host that should not read disks.
  */
-static int verify(const NbdSession *session, const CstNbdTls *tls)
+static int certificate_verify(const NbdSession *session, const CstNbdTls *tls)
 {
     gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
                                      .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT};
@@ -232,7 +233,7 @@ NbdSession *nbd_session_new(const CstNbdTls *tls, int fd, const char **ret_failu
         while (result == GNUTLS_E_INTERRUPTED || result == GNUTLS_E_WARNING_ALERT_RECEIVED);
     }
     if (result == 0)
-        result = verify(session, tls);
+        result = certificate_verify(session, tls);
     if (result == 0)
         return session;
     *ret_failure = gnutls_strerror(result);

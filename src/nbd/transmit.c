@@ -394,7 +394,7 @@ static void serve_change(const Request *request)
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-static gboolean changes(uint16_t type)
+static gboolean command_changes(uint16_t type)
 {
     return type == NBD_CMD_WRITE || type == NBD_CMD_TRIM || type == NBD_CMD_WRITE_ZEROES;
 }
@@ -412,7 +412,7 @@ static uint16_t flags_of(uint16_t type)
 }
 
 /* Returns the error of an invalid request; 0: the request is valid. */
-static uint32_t check(const Request *request, const char **ret_why)
+static uint32_t request_check(const Request *request, const char **ret_why)
 {
     const NbdConnection *connection = request->flight->connection;
     gboolean ranged = request->type != NBD_CMD_FLUSH;
@@ -423,13 +423,13 @@ static uint32_t check(const Request *request, const char **ret_why)
         *ret_why = "a flag does not go with the request";
         return NBD_EINVAL;
     }
-    if (changes(request->type) && !connection->export->writable) {
+    if (command_changes(request->type) && !connection->export->writable) {
         *ret_why = "the export is read only";
         return NBD_EPERM;
     }
     if (ranged && beyond) {
         *ret_why = "the range goes beyond the end of the export";
-        return changes(request->type) ? NBD_ENOSPC : NBD_EINVAL;
+        return command_changes(request->type) ? NBD_ENOSPC : NBD_EINVAL;
     }
     if (request->type == NBD_CMD_READ && request->len > NBD_PAYLOAD_MAX) {
         *ret_why = "the read is too long";
@@ -446,10 +446,10 @@ static uint32_t check(const Request *request, const char **ret_why)
     return 0;
 }
 
-static void serve(const Request *request)
+static void request_serve(const Request *request)
 {
     const char *why;
-    uint32_t refused = check(request, &why);
+    uint32_t refused = request_check(request, &why);
 
     if (refused)
         send_error(request, refused, why);
@@ -462,7 +462,7 @@ static void serve(const Request *request)
 }
 
 /* Returns the bytes that the request may hold while it is in flight. */
-static uint64_t cost(const Request *request)
+static uint64_t request_cost(const Request *request)
 {
     switch (request->type) {
     case NBD_CMD_READ:
@@ -476,15 +476,15 @@ static uint64_t cost(const Request *request)
 /* Ends and frees @request. */
 static void request_end(Request *request)
 {
-    nbd_flight_end(&request->flight->in_flight, cost(request), request->common);
+    nbd_flight_end(&request->flight->in_flight, request_cost(request), request->common);
     g_free(request);
 }
 
-static void work(gpointer data, gpointer unused)
+static void request_work(gpointer data, gpointer unused)
 {
     Request *request = data;
 
-    serve(request);
+    request_serve(request);
     g_free(request->data);
     request_end(request);
 }
@@ -496,7 +496,7 @@ static gboolean is_short(const Request *request)
 }
 
 /* Returns how often this thread has waited. */
-static long waits(void)
+static long thread_count_waits(void)
 {
     struct rusage usage;
 
@@ -511,14 +511,14 @@ static long waits(void)
 static void work_here(Flight *flight, Request *request)
 {
     gint64 began = g_get_monotonic_time();
-    long before = waits();
+    long before = thread_count_waits();
 
-    work(request, NULL);
-    if (g_get_monotonic_time() - began > QUICK_US && waits() != before)
+    request_work(request, NULL);
+    if (g_get_monotonic_time() - began > QUICK_US && thread_count_waits() != before)
         flight->slow = SLOW_SPELL;
 }
 
-static void dispatch(Flight *flight, GThreadPool *workers, Request *request)
+static void request_dispatch(Flight *flight, GThreadPool *workers, Request *request)
 {
     if (is_short(request) && flight->slow == 0) {
         work_here(flight, request);
@@ -535,7 +535,7 @@ static void dispatch(Flight *flight, GThreadPool *workers, Request *request)
  */
 static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *request)
 {
-    request->common = nbd_flight_begin(&flight->in_flight, cost(request));
+    request->common = nbd_flight_begin(&flight->in_flight, request_cost(request));
     if (request->type == NBD_CMD_WRITE) {
         request->data = request->len <= NBD_PAYLOAD_MAX
                             ? cst_alloc(request->len, 1, flight->connection->export->name, NULL)
@@ -546,7 +546,7 @@ static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *re
             return FALSE;
         }
     }
-    dispatch(flight, workers, request);
+    request_dispatch(flight, workers, request);
     return TRUE;
 }
 
@@ -573,7 +573,7 @@ void nbd_transmit(NbdConnection *connection)
 {
     Flight flight = {.connection = connection};
     NbdAhead ahead = {0};
-    GThreadPool *workers = g_thread_pool_new(work, NULL, WORKERS, FALSE, NULL);
+    GThreadPool *workers = g_thread_pool_new(request_work, NULL, WORKERS, FALSE, NULL);
 
     g_mutex_init(&flight.send_lock);
     nbd_flight_init(&flight.in_flight, connection->budget);

@@ -71,7 +71,7 @@ static gboolean check_answer(const LunBlob *blob, const CstIscsiRequest *request
     return TRUE;
 }
 
-static void swap(CstIscsiRequest *a, CstIscsiRequest *b)
+static void requests_swap(CstIscsiRequest *a, CstIscsiRequest *b)
 {
     CstIscsiRequest kept = *a;
 
@@ -87,7 +87,7 @@ static int keep_stale(const LunBlob *blob, CstIscsiRequest *requests, guint coun
 
     for (guint i = 0; i < count; i++) {
         if (requests[i].outcome == CST_ISCSI_STALE)
-            swap(&requests[kept++], &requests[i]);
+            requests_swap(&requests[kept++], &requests[i]);
         else if (!check_answer(blob, &requests[i], ret_unknown, error))
             return -1;
     }

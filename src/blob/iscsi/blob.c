@@ -63,8 +63,8 @@ static uint32_t piece_blocks(const LunBlob *blob)
 }
 
 /* Reads or writes whole blocks: @len bytes at @offset, both multiples of a block. */
-static gboolean transfer(LunBlob *blob, CstScsiDirection direction, uint8_t *buf, size_t len,
-                         uint64_t offset, GError **error)
+static gboolean lun_transfer(LunBlob *blob, CstScsiDirection direction, uint8_t *buf, size_t len,
+                             uint64_t offset, GError **error)
 {
     uint32_t block_size = blob->unit.block_size;
     uint32_t most = piece_blocks(blob);
@@ -136,9 +136,9 @@ static gboolean read_part(LunBlob *blob, uint8_t *buf, size_t len, uint64_t offs
     g_autofree uint8_t *blocks = NULL;
 
     if (is_whole(blob, offset, len))
-        return transfer(blob, CST_SCSI_READ, buf, len, offset, error);
+        return lun_transfer(blob, CST_SCSI_READ, buf, len, offset, error);
     blocks = cst_alloc(span.len, 1, blob->blob.name, error);
-    if (!blocks || !transfer(blob, CST_SCSI_READ, blocks, span.len, span.offset, error))
+    if (!blocks || !lun_transfer(blob, CST_SCSI_READ, blocks, span.len, span.offset, error))
         return FALSE;
     memcpy(buf, blocks + (offset - span.offset), len);
     return TRUE;
@@ -165,17 +165,17 @@ static gboolean write_edges(LunBlob *blob, const uint8_t *buf, size_t len, uint6
     size_t end = span.len - block_size;
 
     if (!blocks ||
-        (first && !transfer(blob, CST_SCSI_READ, blocks, block_size, span.offset, error)) ||
+        (first && !lun_transfer(blob, CST_SCSI_READ, blocks, block_size, span.offset, error)) ||
         (last &&
-         !transfer(blob, CST_SCSI_READ, blocks + end, block_size, span.offset + end, error)))
+         !lun_transfer(blob, CST_SCSI_READ, blocks + end, block_size, span.offset + end, error)))
         return FALSE;
     memcpy(blocks + (offset - span.offset), buf, len);
-    return transfer(blob, CST_SCSI_WRITE, blocks, span.len, span.offset, error);
+    return lun_transfer(blob, CST_SCSI_WRITE, blocks, span.len, span.offset, error);
 }
 
 static gboolean write_part(LunBlob *blob, uint8_t *buf, size_t len, uint64_t offset, GError **error)
 {
-    return is_whole(blob, offset, len) ? transfer(blob, CST_SCSI_WRITE, buf, len, offset, error)
+    return is_whole(blob, offset, len) ? lun_transfer(blob, CST_SCSI_WRITE, buf, len, offset, error)
                                        : write_edges(blob, buf, len, offset, error);
 }
 
@@ -329,7 +329,7 @@ static gboolean write_whole(LunBlob *blob, uint8_t *buf, size_t len, uint64_t of
         }
     }
     g_rw_lock_reader_lock(&blob->edges);
-    done = transfer(blob, CST_SCSI_WRITE, buf, len, offset, error);
+    done = lun_transfer(blob, CST_SCSI_WRITE, buf, len, offset, error);
     g_rw_lock_reader_unlock(&blob->edges);
     return done;
 }

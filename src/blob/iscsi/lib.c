@@ -6,13 +6,13 @@
 #include <base/foreign.h>
 #include <base/i18n.h>
 
-/* Written once, by load(); read-only from then on. */
+/* Written once, by libiscsi_load(); read-only from then on. */
 static struct {
     IscsiLib table;
     CstForeign libraries;
 } loaded;
 
-static gpointer load(gpointer data)
+static gpointer libiscsi_load(gpointer data)
 {
     static const char *const names[] = {"libiscsi.so.7", NULL};
 
@@ -29,7 +29,7 @@ const IscsiLib *iscsi_lib(GError **error)
 {
     static GOnce once = G_ONCE_INIT;
 
-    g_once(&once, load, NULL);
+    g_once(&once, libiscsi_load, NULL);
     if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED, _("cannot load libiscsi (%s); install package '%s'"),

@@ -104,7 +104,7 @@ typedef struct {
     uint8_t provisioning[64];
 } Answers;
 
-static void ask(CstIscsiRequest *requests, uint16_t lun, Answers *answers)
+static void lun_ask(CstIscsiRequest *requests, uint16_t lun, Answers *answers)
 {
     const CstIscsiRequest questions[QUESTIONS] = {
         [ASK_INQUIRY] = {.command = cst_scsi_inquiry(sizeof(answers->inquiry)),
@@ -180,7 +180,7 @@ static gboolean look_at_some(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GE
     uint64_t epoch = cst_iscsi_epoch(iscsi);
 
     for (guint i = 0; i < count; i++)
-        ask(&requests[i * QUESTIONS], luns[i].lun, &answers[i]);
+        lun_ask(&requests[i * QUESTIONS], luns[i].lun, &answers[i]);
     if (!cst_iscsi_run(iscsi, requests, count * QUESTIONS, error))
         return FALSE;
     CST_TEST_POINT("iscsi.look.answered");

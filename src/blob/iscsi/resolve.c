@@ -25,7 +25,7 @@ char *cst_iscsi_portal(const char *host, uint16_t port)
 }
 
 /* "[::1]:3260" to "::1" and 3260. Without a port, *port stays unchanged. */
-static char *split(const char *portal, uint16_t *port)
+static char *portal_split(const char *portal, uint16_t *port)
 {
     const char *end = strrchr(portal, ':');
     const char *bracket = strrchr(portal, ']');
@@ -89,7 +89,7 @@ gboolean iscsi_resolve(const char *portal, gint64 deadline, gint *closing, GPtrA
                        GError **error)
 {
     uint16_t port = CST_ISCSI_PORT;
-    g_autofree char *host = split(portal, &port);
+    g_autofree char *host = portal_split(portal, &port);
     Lookup lookup = {0};
     guint count = 0;
 

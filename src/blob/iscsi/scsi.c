@@ -133,8 +133,8 @@ gboolean cst_scsi_fail(GError **error, const CstScsiSense *sense, const char *fo
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-static CstScsiCommand command(uint8_t opcode, uint8_t len, CstScsiDirection direction,
-                              uint32_t length)
+static CstScsiCommand scsi_command(uint8_t opcode, uint8_t len, CstScsiDirection direction,
+                                   uint32_t length)
 {
     CstScsiCommand made = {.cdb_len = len, .direction = direction, .length = length};
 
@@ -144,12 +144,12 @@ static CstScsiCommand command(uint8_t opcode, uint8_t len, CstScsiDirection dire
 
 CstScsiCommand cst_scsi_test_ready(void)
 {
-    return command(OP_TEST_UNIT_READY, 6, CST_SCSI_NONE, 0);
+    return scsi_command(OP_TEST_UNIT_READY, 6, CST_SCSI_NONE, 0);
 }
 
 CstScsiCommand cst_scsi_report_luns(uint32_t length)
 {
-    CstScsiCommand made = command(OP_REPORT_LUNS, 12, CST_SCSI_READ, length);
+    CstScsiCommand made = scsi_command(OP_REPORT_LUNS, 12, CST_SCSI_READ, length);
 
     put32(made.cdb + 6, length);
     return made;
@@ -157,7 +157,7 @@ CstScsiCommand cst_scsi_report_luns(uint32_t length)
 
 CstScsiCommand cst_scsi_inquiry(uint16_t length)
 {
-    CstScsiCommand made = command(OP_INQUIRY, 6, CST_SCSI_READ, length);
+    CstScsiCommand made = scsi_command(OP_INQUIRY, 6, CST_SCSI_READ, length);
 
     put16(made.cdb + 3, length);
     return made;
@@ -177,7 +177,8 @@ CstScsiCommand cst_scsi_inquiry_page(uint8_t page, uint16_t length)
 
 CstScsiCommand cst_scsi_read_capacity16(void)
 {
-    CstScsiCommand made = command(OP_SERVICE_ACTION_IN16, 16, CST_SCSI_READ, CAPACITY16_LENGTH);
+    CstScsiCommand made =
+        scsi_command(OP_SERVICE_ACTION_IN16, 16, CST_SCSI_READ, CAPACITY16_LENGTH);
 
     made.cdb[1] = ACTION_READ_CAPACITY16;
     put32(made.cdb + 10, CAPACITY16_LENGTH);
@@ -186,14 +187,14 @@ CstScsiCommand cst_scsi_read_capacity16(void)
 
 CstScsiCommand cst_scsi_read_capacity10(void)
 {
-    return command(OP_READ_CAPACITY10, 10, CST_SCSI_READ, CAPACITY10_LENGTH);
+    return scsi_command(OP_READ_CAPACITY10, 10, CST_SCSI_READ, CAPACITY10_LENGTH);
 }
 
 CstScsiCommand cst_scsi_transfer(CstScsiDirection direction, uint64_t block, uint32_t blocks,
                                  uint32_t block_size)
 {
-    CstScsiCommand made = command(direction == CST_SCSI_WRITE ? OP_WRITE16 : OP_READ16, 16,
-                                  direction, blocks * block_size);
+    CstScsiCommand made = scsi_command(direction == CST_SCSI_WRITE ? OP_WRITE16 : OP_READ16, 16,
+                                       direction, blocks * block_size);
 
     put64(made.cdb + 2, block);
     put32(made.cdb + 10, blocks);
@@ -203,7 +204,7 @@ CstScsiCommand cst_scsi_transfer(CstScsiDirection direction, uint64_t block, uin
 CstScsiCommand cst_scsi_write_same(uint64_t block, uint32_t blocks, uint32_t block_size,
                                    gboolean unmap)
 {
-    CstScsiCommand made = command(OP_WRITE_SAME16, 16, CST_SCSI_WRITE, block_size);
+    CstScsiCommand made = scsi_command(OP_WRITE_SAME16, 16, CST_SCSI_WRITE, block_size);
 
     made.cdb[1] = unmap ? 1 << 3 : 0;
     put64(made.cdb + 2, block);
@@ -213,7 +214,7 @@ CstScsiCommand cst_scsi_write_same(uint64_t block, uint32_t blocks, uint32_t blo
 
 CstScsiCommand cst_scsi_unmap(uint64_t block, uint32_t blocks, uint8_t list[CST_SCSI_UNMAP_LENGTH])
 {
-    CstScsiCommand made = command(OP_UNMAP, 10, CST_SCSI_WRITE, CST_SCSI_UNMAP_LENGTH);
+    CstScsiCommand made = scsi_command(OP_UNMAP, 10, CST_SCSI_WRITE, CST_SCSI_UNMAP_LENGTH);
 
     put16(made.cdb + 7, CST_SCSI_UNMAP_LENGTH);
     memset(list, 0, CST_SCSI_UNMAP_LENGTH);
@@ -227,12 +228,12 @@ CstScsiCommand cst_scsi_unmap(uint64_t block, uint32_t blocks, uint8_t list[CST_
 /* An empty range means all blocks. */
 CstScsiCommand cst_scsi_sync(void)
 {
-    return command(OP_SYNCHRONIZE_CACHE16, 16, CST_SCSI_NONE, 0);
+    return scsi_command(OP_SYNCHRONIZE_CACHE16, 16, CST_SCSI_NONE, 0);
 }
 
 CstScsiCommand cst_scsi_lba_status(uint64_t block, uint32_t length)
 {
-    CstScsiCommand made = command(OP_SERVICE_ACTION_IN16, 16, CST_SCSI_READ, length);
+    CstScsiCommand made = scsi_command(OP_SERVICE_ACTION_IN16, 16, CST_SCSI_READ, length);
 
     made.cdb[1] = ACTION_GET_LBA_STATUS;
     put64(made.cdb + 2, block);

@@ -82,8 +82,8 @@ typedef struct {
 /* --- requests --------------------------------------------------------------------------------- */
 
 /* Consumes @error. The batch keeps the first error. */
-static void finish(CstIscsi *iscsi, CstIscsiRequest *request, CstIscsiOutcome outcome,
-                   GError *error)
+static void request_finish(CstIscsi *iscsi, CstIscsiRequest *request, CstIscsiOutcome outcome,
+                           GError *error)
 {
     CstIscsiBatch *batch = request->batch;
 
@@ -134,25 +134,25 @@ static GError *late_error(const CstIscsi *iscsi)
 }
 
 /* Handles a request after the loss of its connection. */
-static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
+static void request_handle_loss(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     if (++request->losses < LOSSES_MAX && !g_atomic_int_get(&iscsi->leaving) &&
         g_get_monotonic_time() - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
         queue_again(iscsi, request, 0);
     else
-        finish(iscsi, request, CST_ISCSI_LOST, late_error(iscsi));
+        request_finish(iscsi, request, CST_ISCSI_LOST, late_error(iscsi));
 }
 
 /* --- answers (in callbacks of libiscsi) ------------------------------------------------------- */
 
 /* Begins a new epoch. Requests of an older epoch are refused before they are sent. */
-static void attend(CstIscsi *iscsi, CstIscsiRequest *request)
+static void request_queue_in_new_epoch(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     cst_iscsi_next_epoch(iscsi);
     if (++request->attentions <= ATTENTIONS_MAX)
         queue_again(iscsi, request, 0);
     else
-        finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
+        request_finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
 }
 
 static gboolean is_busy(const CstIscsiRequest *request)
@@ -163,17 +163,17 @@ static gboolean is_busy(const CstIscsiRequest *request)
            request->sense.status == CST_SCSI_TASK_ABORTED;
 }
 
-static void answer(CstIscsi *iscsi, CstIscsiRequest *request)
+static void request_answer(CstIscsi *iscsi, CstIscsiRequest *request)
 {
     const CstScsiSense *sense = &request->sense;
     gint64 now = g_get_monotonic_time();
 
     if (sense->status == CST_SCSI_CHECK_CONDITION && sense->key == CST_SENSE_UNIT_ATTENTION)
-        attend(iscsi, request);
+        request_queue_in_new_epoch(iscsi, request);
     else if (is_busy(request) && now - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
         queue_again(iscsi, request, now + BUSY_US);
     else
-        finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
+        request_finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
 }
 
 static void command_done(struct iscsi_context *context, int status, void *command, void *data)
@@ -196,7 +196,7 @@ static void command_done(struct iscsi_context *context, int status, void *comman
     g_queue_remove(&iscsi->sent, sent);
     iscsi->lib->scsi_free_scsi_task(task);
     g_free(sent);
-    answer(iscsi, request);
+    request_answer(iscsi, request);
 }
 
 static void ping_done(struct iscsi_context *context, int status, void *command, void *data)
@@ -210,7 +210,7 @@ static void ping_done(struct iscsi_context *context, int status, void *command, 
 /* --- the connection --------------------------------------------------------------------------- */
 
 /* Frees the connection and handles pending commands as lost. */
-static void drop(CstIscsi *iscsi)
+static void connection_drop(CstIscsi *iscsi)
 {
     Sent *sent;
 
@@ -220,11 +220,11 @@ static void drop(CstIscsi *iscsi)
 
         iscsi->lib->scsi_free_scsi_task(sent->task);
         g_free(sent);
-        lose(iscsi, request);
+        request_handle_loss(iscsi, request);
     }
 }
 
-static void leave(CstIscsi *iscsi)
+static void session_logout(CstIscsi *iscsi)
 {
     iscsi_log_out(iscsi->lib, g_steal_pointer(&iscsi->context), g_get_monotonic_time() + LOGOUT_US);
 }
@@ -242,7 +242,7 @@ static void fail_queue(CstIscsi *iscsi, const GError *why)
     g_mutex_unlock(&iscsi->lock);
     CST_TEST_POINT("iscsi.queue.failed");
     while ((request = g_queue_pop_head(&failed)))
-        finish(iscsi, request, CST_ISCSI_LOST, g_error_copy(why));
+        request_finish(iscsi, request, CST_ISCSI_LOST, g_error_copy(why));
 }
 
 static void connect_anywhere(CstIscsi *iscsi)
@@ -273,7 +273,7 @@ static void lose_portal(CstIscsi *iscsi)
     cst_log(CST_LOG_INFO, "the session with target '%s' at '%s' is lost", iscsi->target.target,
             iscsi->target.portals[iscsi->portal]);
     iscsi->portal = (iscsi->portal + 1) % count;
-    drop(iscsi);
+    connection_drop(iscsi);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -340,7 +340,7 @@ static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
         if (!request)
             return TRUE;
         if (request->epoch && request->epoch != cst_iscsi_epoch(iscsi))
-            finish(iscsi, request, CST_ISCSI_STALE, NULL);
+            request_finish(iscsi, request, CST_ISCSI_STALE, NULL);
         else if (!send_request(iscsi, request))
             return FALSE;
     }
@@ -350,7 +350,7 @@ static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
 /* --- liveness --------------------------------------------------------------------------------- */
 
 /* FALSE: the target is dead, or a command has taken too long. *again: time of the next check. */
-static gboolean watch(CstIscsi *iscsi, gint64 *again)
+static gboolean session_is_alive(CstIscsi *iscsi, gint64 *again)
 {
     gint64 now = g_get_monotonic_time(), patience = patience_of(iscsi);
     const Sent *oldest = g_queue_peek_head(&iscsi->sent);
@@ -369,7 +369,7 @@ static gboolean watch(CstIscsi *iscsi, gint64 *again)
     return TRUE;
 }
 
-static void drain(int fd)
+static void wakeups_drain(int fd)
 {
     uint64_t count;
 
@@ -381,7 +381,7 @@ static void drain(int fd)
  * FALSE: the connection is lost. libiscsi does not always report this: it cancels pending commands,
  * or loses a command after a failure.
  */
-static gboolean serve(CstIscsi *iscsi, int revents)
+static gboolean session_serve(CstIscsi *iscsi, int revents)
 {
     if (revents & POLLIN) {
         iscsi->heard_at = g_get_monotonic_time();
@@ -409,8 +409,8 @@ static gboolean wait_for_events(CstIscsi *iscsi, gint64 again)
         0)
         return TRUE;
     if (fds[0].revents)
-        drain(iscsi->wake);
-    return !iscsi->context || serve(iscsi, fds[1].revents);
+        wakeups_drain(iscsi->wake);
+    return !iscsi->context || session_serve(iscsi, fds[1].revents);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -426,14 +426,14 @@ static gboolean has_queued(CstIscsi *iscsi)
 }
 
 /* Logs out of a session that is idle for too long. */
-static void rest(CstIscsi *iscsi, gint64 *again)
+static void session_log_out_if_idle(CstIscsi *iscsi, gint64 *again)
 {
     gint64 now = g_get_monotonic_time();
 
     if (!g_queue_is_empty(&iscsi->sent) || has_queued(iscsi))
         iscsi->idle_since = now;
     else if (iscsi->context && now - iscsi->idle_since >= IDLE_US)
-        leave(iscsi);
+        session_logout(iscsi);
     if (iscsi->context)
         *again = MIN(*again, iscsi->idle_since + IDLE_US);
 }
@@ -444,9 +444,9 @@ static void end_session(CstIscsi *iscsi)
     g_autoptr(GError) closed = late_error(iscsi);
 
     if (iscsi->context)
-        leave(iscsi);
+        session_logout(iscsi);
     if (iscsi->lib)
-        drop(iscsi);
+        connection_drop(iscsi);
     fail_queue(iscsi, closed);
     CST_TEST_POINT("iscsi.session.ended");
     g_mutex_lock(&iscsi->lock);
@@ -461,11 +461,11 @@ static void serve_once(CstIscsi *iscsi)
 
     if (!iscsi->context && has_queued(iscsi))
         connect_anywhere(iscsi);
-    if (iscsi->context && (!send_queued(iscsi, &again) || !watch(iscsi, &again))) {
+    if (iscsi->context && (!send_queued(iscsi, &again) || !session_is_alive(iscsi, &again))) {
         lose_portal(iscsi);
         return;
     }
-    rest(iscsi, &again);
+    session_log_out_if_idle(iscsi, &again);
     if (!wait_for_events(iscsi, again))
         lose_portal(iscsi);
 }

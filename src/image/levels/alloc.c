@@ -24,7 +24,7 @@ static gboolean find_end(CstLevels *levels, GError **error)
     return TRUE;
 }
 
-static gboolean take(CstLevels *levels, uint64_t host, uint64_t length, GError **error)
+static gboolean levels_use(CstLevels *levels, uint64_t host, uint64_t length, GError **error)
 {
     if (host > MAX_FILE - length)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more data"),
@@ -35,7 +35,7 @@ static gboolean take(CstLevels *levels, uint64_t host, uint64_t length, GError *
 
 gboolean cst_levels_leave(CstLevels *levels, uint64_t length, GError **error)
 {
-    return find_end(levels, error) && take(levels, levels->end, length, error);
+    return find_end(levels, error) && levels_use(levels, levels->end, length, error);
 }
 
 /* Allocates the last @count spare clusters, if they are consecutive in the file. */
@@ -66,7 +66,7 @@ gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host
         return TRUE;
     }
     host = cst_round_up(MIN(levels->end, MAX_FILE), levels->cluster_size);
-    if (!take(levels, host, cst_round_up(length, levels->cluster_size), error))
+    if (!levels_use(levels, host, cst_round_up(length, levels->cluster_size), error))
         return FALSE;
     *ret_host = host;
     *ret_fresh = host >= levels->old_size;
@@ -81,14 +81,14 @@ gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *r
     if (!find_end(levels, error))
         return FALSE;
     host = levels->end;
-    if (!take(levels, host, length, error))
+    if (!levels_use(levels, host, length, error))
         return FALSE;
     *ret_host = host;
     return TRUE;
 }
 
 /* Extends the file to @end, if it is shorter. */
-static gboolean reach(CstLevels *levels, uint64_t end, GError **error)
+static gboolean levels_extend_to(CstLevels *levels, uint64_t end, GError **error)
 {
     static const uint8_t zeroes[8];
     uint64_t size = 0;
@@ -115,7 +115,7 @@ gboolean cst_levels_new_table(CstLevels *levels, uint64_t l1_index, uint64_t *re
         return FALSE;
     if ((!fresh &&
          !cst_blocks_zero_host(&levels->blocks, table, bytes, CST_ZERO_MAY_UNMAP, error)) ||
-        !reach(levels, table + bytes, error) ||
+        !levels_extend_to(levels, table + bytes, error) ||
         !cst_levels_l1_set(levels, l1_index, table, error)) {
         give_back(levels, table, bytes);
         return FALSE;

@@ -84,7 +84,7 @@ static gboolean repair_leaks(CstLevelsWalk *walk, GError **error)
     return TRUE;
 }
 
-static gboolean repair(CstLevelsWalk *walk, unsigned flags, GError **error)
+static gboolean levels_repair(CstLevelsWalk *walk, unsigned flags, GError **error)
 {
     CstImageCheck *check = walk->check;
     gboolean errors = (flags & (CST_CHECK_REPAIR_ALL | CST_LEVELS_REPAIR_ERRORS)) != 0;
@@ -99,7 +99,7 @@ gboolean cst_levels_check(CstLevels *levels, unsigned flags, CstImageCheck *ret_
                           CstTask *task, GError **error)
 {
     CstLevelsWalk walk = {.levels = levels, .check = ret_check, .task = task};
-    gboolean ok = cst_levels_walk(&walk, error) && repair(&walk, flags, error);
+    gboolean ok = cst_levels_walk(&walk, error) && levels_repair(&walk, flags, error);
 
     cst_levels_walk_clear(&walk);
     return ok;

@@ -19,7 +19,7 @@
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
-static gboolean meets(const CstLevels *levels, uint64_t host)
+static gboolean overlaps_metadata(const CstLevels *levels, uint64_t host)
 {
     uint64_t end = host + levels->cluster_size, l1_end = levels->l1_offset + levels->l1_entries * 8;
 
@@ -37,7 +37,7 @@ static gboolean check_place(const CstLevels *levels, const CstLevelsEntry *entry
     if (entry->host >= size)
         return cst_levels_corrupt(levels, error, _("data lies outside the file"));
     if (!cst_levels_is_read_only(levels) && entry->kind == CST_RUN_DATA &&
-        meets(levels, entry->host))
+        overlaps_metadata(levels, entry->host))
         return cst_levels_corrupt(levels, error, _("data lies over other parts of the image"));
     return TRUE;
 }

@@ -126,7 +126,7 @@ static gboolean prepare_tables(CstLevels *levels, uint64_t capacity, CstTask *ta
     return ok;
 }
 
-static gboolean grow(CstLevels *levels, uint64_t capacity, CstTask *task, GError **error)
+static gboolean levels_grow(CstLevels *levels, uint64_t capacity, CstTask *task, GError **error)
 {
     uint64_t old = levels->blocks.image.capacity;
 
@@ -143,7 +143,7 @@ static gboolean grow(CstLevels *levels, uint64_t capacity, CstTask *task, GError
 
 /* --- shrinking -------------------------------------------------------------------------------- */
 
-static gboolean shrink(CstLevels *levels, uint64_t capacity, CstTask *task, GError **error)
+static gboolean levels_shrink(CstLevels *levels, uint64_t capacity, CstTask *task, GError **error)
 {
     uint64_t old = levels->blocks.image.capacity;
     CstImageCheck check = {0};
@@ -183,8 +183,8 @@ gboolean cst_levels_resize(CstImage *image, uint64_t capacity, CstPreallocation 
                         _("'%s' has a backing image: preallocation is not supported"),
                         levels->blocks.blob->name);
     if (capacity < old)
-        return shrink(levels, capacity, task, error);
-    if (capacity > old && !grow(levels, capacity, task, error))
+        return levels_shrink(levels, capacity, task, error);
+    if (capacity > old && !levels_grow(levels, capacity, task, error))
         return FALSE;
     return preallocation == CST_PREALLOC_OFF ||
            cst_levels_preallocate(levels, clusters_of(levels, old), clusters_of(levels, capacity),

@@ -60,15 +60,15 @@ static CstPage *page_of(CstLevels *levels, uint64_t table, uint64_t bytes, uint6
     return page ? page : load_page(levels, table, bytes, inside, group, error);
 }
 
-static uint64_t get(const CstLevels *levels, const CstPage *page, uint64_t index)
+static uint64_t entry_get(const CstLevels *levels, const CstPage *page, uint64_t index)
 {
     const uint8_t *entry = page->data + index * 8 % PAGE;
 
     return levels->format->big_endian ? cst_be64(entry) : cst_le64(entry);
 }
 
-static gboolean set(CstLevels *levels, CstPage *page, uint64_t index, uint64_t value,
-                    GError **error)
+static gboolean entry_set(CstLevels *levels, CstPage *page, uint64_t index, uint64_t value,
+                          GError **error)
 {
     size_t at = (size_t)(index * 8 % PAGE);
 
@@ -173,7 +173,7 @@ gboolean cst_levels_l1_get(CstLevels *levels, uint64_t index, uint64_t *ret_entr
     const CstPage *page = l1_page(levels, index, error);
 
     if (page)
-        *ret_entry = get(levels, page, index);
+        *ret_entry = entry_get(levels, page, index);
     return page != NULL;
 }
 
@@ -181,7 +181,7 @@ gboolean cst_levels_l1_set(CstLevels *levels, uint64_t index, uint64_t entry, GE
 {
     CstPage *page = l1_page(levels, index, error);
 
-    return page && set(levels, page, index, entry, error);
+    return page && entry_set(levels, page, index, entry, error);
 }
 
 gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, uint64_t *ret_entry,
@@ -190,7 +190,7 @@ gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, ui
     const CstPage *page = l2_page(levels, table, index, error);
 
     if (page)
-        *ret_entry = get(levels, page, index);
+        *ret_entry = entry_get(levels, page, index);
     return page != NULL;
 }
 
@@ -199,5 +199,5 @@ gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, ui
 {
     CstPage *page = l2_page(levels, table, index, error);
 
-    return page && set(levels, page, index, entry, error);
+    return page && entry_set(levels, page, index, entry, error);
 }

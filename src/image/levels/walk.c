@@ -22,8 +22,8 @@ static gboolean is_set(const uint8_t *bits, uint64_t bit)
 }
 
 /* Returns whether a unit of the range is set. Units beyond the end of the file count as not set. */
-static gboolean meets(const CstLevelsWalk *walk, const uint8_t *bits, uint64_t offset,
-                      uint64_t length)
+static gboolean bits_overlap(const CstLevelsWalk *walk, const uint8_t *bits, uint64_t offset,
+                             uint64_t length)
 {
     uint64_t unit = walk->levels->align, end = MIN(cst_div_up(offset + length, unit), walk->units);
 
@@ -46,11 +46,11 @@ gboolean cst_levels_walk_is_free(const CstLevelsWalk *walk, uint64_t number)
 {
     uint64_t size = walk->levels->cluster_size;
 
-    return !meets(walk, walk->used, number * size, size) &&
-           !meets(walk, walk->packed, number * size, size);
+    return !bits_overlap(walk, walk->used, number * size, size) &&
+           !bits_overlap(walk, walk->packed, number * size, size);
 }
 
-static void take(CstLevelsWalk *walk, uint8_t *bits, uint64_t offset, uint64_t length)
+static void bits_mark(CstLevelsWalk *walk, uint8_t *bits, uint64_t offset, uint64_t length)
 {
     cst_levels_walk_mark(walk, bits, offset, length);
     walk->check->image_end = MAX(walk->check->image_end, offset + length);
@@ -65,10 +65,11 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
     gboolean sound = cst_levels_table_is_sound(levels, table, walk->file_size);
     uint64_t bytes = cst_levels_l2_bytes(levels);
     /* a table that is not aligned to units may share its units */
-    gboolean shared = sound && table % levels->align == 0 && meets(walk, walk->used, table, bytes);
+    gboolean shared =
+        sound && table % levels->align == 0 && bits_overlap(walk, walk->used, table, bytes);
 
     if (sound && !shared) {
-        take(walk, walk->used, table, bytes);
+        bits_mark(walk, walk->used, table, bytes);
         return TRUE;
     }
     if (sound)
@@ -101,20 +102,20 @@ static gboolean walk_tables(CstLevelsWalk *walk, GError **error)
 
 /* --- clusters --------------------------------------------------------------------------------- */
 
-static void count(CstLevelsWalk *walk, const CstLevelsEntry *entry)
+static void entry_count(CstLevelsWalk *walk, const CstLevelsEntry *entry)
 {
     CstImageCheck *check = walk->check;
 
     check->allocated_clusters++;
     if (entry->kind == CST_RUN_PACKED) {
         check->compressed_clusters++;
-        take(walk, walk->packed, entry->host, entry->packed);
+        bits_mark(walk, walk->packed, entry->host, entry->packed);
         return;
     }
     if (walk->before != 0 && entry->host != walk->before + walk->levels->cluster_size)
         check->fragmented_clusters++;
     walk->before = entry->host;
-    take(walk, walk->used, entry->host, walk->levels->cluster_size);
+    bits_mark(walk, walk->used, entry->host, walk->levels->cluster_size);
 }
 
 /* Checks one entry that refers to a cluster. */
@@ -130,8 +131,8 @@ static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t insi
         (sound && entry.kind != CST_RUN_PACKED && entry.kind != CST_RUN_DATA))
         return TRUE;
     sound = sound && entry.host < walk->file_size;
-    if (sound && !meets(walk, walk->used, entry.host, length)) {
-        count(walk, &entry);
+    if (sound && !bits_overlap(walk, walk->used, entry.host, length)) {
+        entry_count(walk, &entry);
         return TRUE;
     }
     if (sound)
@@ -179,7 +180,7 @@ static gboolean walk_clusters(CstLevelsWalk *walk, gboolean packed, GError **err
 
 /* --- the whole walk --------------------------------------------------------------------------- */
 
-static gboolean prepare(CstLevelsWalk *walk, GError **error)
+static gboolean walk_prepare(CstLevelsWalk *walk, GError **error)
 {
     CstLevels *levels = walk->levels;
     CstBlob *blob = levels->blocks.blob;
@@ -196,13 +197,13 @@ static gboolean prepare(CstLevelsWalk *walk, GError **error)
         return FALSE;
     walk->bad = g_hash_table_new(NULL, NULL);
     walk->before = 0;
-    take(walk, walk->used, 0, levels->header.length);
-    take(walk, walk->used, levels->l1_offset, levels->l1_entries * 8);
+    bits_mark(walk, walk->used, 0, levels->header.length);
+    bits_mark(walk, walk->used, levels->l1_offset, levels->l1_entries * 8);
     /* QEMU writes whole sectors from the table's start on */
     cst_levels_walk_mark(walk, walk->packed, levels->l1_offset,
                          cst_round_up(levels->l1_entries * 8, CST_LEVELS_SECTOR));
     if (levels->name.length > 0)
-        take(walk, walk->used, levels->name.offset, levels->name.length);
+        bits_mark(walk, walk->used, levels->name.offset, levels->name.length);
     return TRUE;
 }
 
@@ -225,7 +226,8 @@ gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error)
     CstLevels *levels = walk->levels;
 
     *walk->check = (CstImageCheck){.findings = walk->check->findings};
-    if (!prepare(walk, error) || !walk_tables(walk, error) || !walk_clusters(walk, FALSE, error) ||
+    if (!walk_prepare(walk, error) || !walk_tables(walk, error) ||
+        !walk_clusters(walk, FALSE, error) ||
         (levels->format->packed && !walk_clusters(walk, TRUE, error)))
         return FALSE;
     walk->check->total_clusters = cst_div_up(levels->blocks.image.capacity, levels->cluster_size);

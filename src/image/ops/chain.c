@@ -142,7 +142,7 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
     return blob ? add_backing(chain, link, blob, format, error) : NULL;
 }
 
-static gboolean collect(CstChain *chain, Link *link, GError **error)
+static gboolean chain_collect(CstChain *chain, Link *link, GError **error)
 {
     while (link && link->info.backing && chain->files.open_backing)
         link = next_link(chain, link, error);
@@ -259,7 +259,7 @@ CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstC
     /* The caller has named the top image, so its format counts as declared even if it was
      * probed. */
     top->declared = TRUE;
-    return collect(chain, top, error) ? g_steal_pointer(&chain) : NULL;
+    return chain_collect(chain, top, error) ? g_steal_pointer(&chain) : NULL;
 }
 
 CstChain *cst_chain_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,

@@ -38,7 +38,7 @@ static void commit_clear(Commit *commit)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
 
-static gboolean check(CstChain *chain, guint base, GError **error)
+static gboolean commit_check(CstChain *chain, guint base, GError **error)
 {
     if (base == 0 || base >= cst_chain_length(chain))
         return cst_fail(error, CST_ERROR_INVALID,
@@ -70,7 +70,8 @@ static gboolean open_child(CstChain *chain, guint base, Commit *commit, GError *
     return commit->child != NULL;
 }
 
-static gboolean grow(CstImage *image, const Commit *commit, CstTask *task, GError **error)
+static gboolean commit_grow_base(CstImage *image, const Commit *commit, CstTask *task,
+                                 GError **error)
 {
     return cst_image_capacity(image) >= commit->size ||
            cst_image_resize(image, commit->size, CST_PREALLOC_OFF, task, error);
@@ -94,15 +95,15 @@ static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *t
     if (!image)
         return FALSE;
     if (!cst_image_format_minds_changes(cst_chain_info(chain, base - 1)->format))
-        ok = grow(image, commit, task, error);
+        ok = commit_grow_base(image, commit, task, error);
     commit->base = cst_image_guest_blob(image);
     return ok && open_child(chain, base, commit, error);
 }
 
 /** Sets *ret_length to the length of the run at @offset that is the base's own content, or is not
  * (*ret_own). */
-static gboolean measure(const Commit *commit, uint64_t offset, gboolean *ret_own,
-                        uint64_t *ret_length, GError **error)
+static gboolean commit_measure(const Commit *commit, uint64_t offset, gboolean *ret_own,
+                               uint64_t *ret_length, GError **error)
 {
     uint64_t at = offset;
 
@@ -129,7 +130,7 @@ static gboolean push_down(const Commit *commit, CstTask *task, GError **error)
         uint64_t length = 0;
         gboolean own = FALSE;
 
-        if (!cst_task_check(task, error) || !measure(commit, at, &own, &length, error))
+        if (!cst_task_check(task, error) || !commit_measure(commit, at, &own, &length, error))
             return FALSE;
         if (own)
             cst_task_skip(task, length);
@@ -140,7 +141,7 @@ static gboolean push_down(const Commit *commit, CstTask *task, GError **error)
     return cst_blob_flush(commit->base, error);
 }
 
-static gboolean empty(CstChain *chain, CstTask *task, GError **error)
+static gboolean commit_empty_top(CstChain *chain, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) marker = cst_marker_new(NULL);
     CstImage *image =
@@ -165,8 +166,9 @@ static gboolean push_with_child(const Commit *commit, CstTask *task, GError **er
 
     if (!commit->child || !base)
         return push_down(commit, task, error);
-    return cst_image_expect(commit->child, base, error) && grow(base, commit, task, error) &&
-           push_down(commit, task, error) && cst_image_follow(commit->child, base, error);
+    return cst_image_expect(commit->child, base, error) &&
+           commit_grow_base(base, commit, task, error) && push_down(commit, task, error) &&
+           cst_image_follow(commit->child, base, error);
 }
 
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
@@ -174,7 +176,7 @@ gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *
 {
     g_auto(Commit) commit = {0};
 
-    if (!check(chain, base, error) || !open_all(chain, base, &commit, task, error))
+    if (!commit_check(chain, base, error) || !open_all(chain, base, &commit, task, error))
         return FALSE;
     cst_task_add_total(task, commit.size);
     if (!cst_may_change(error) || !push_with_child(&commit, task, error))
@@ -183,5 +185,5 @@ gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *
         return TRUE;
     g_clear_pointer(&commit.child, cst_image_free);
     g_clear_pointer(&commit.above, cst_blob_unref);
-    return empty(chain, task, error);
+    return commit_empty_top(chain, task, error);
 }

@@ -41,7 +41,7 @@ static gboolean look_ahead(Compare *compare, Side *side, GError **error)
     return TRUE;
 }
 
-static gboolean differs(Compare *compare)
+static gboolean difference_is_found(Compare *compare)
 {
     gboolean found;
 
@@ -51,13 +51,13 @@ static gboolean differs(Compare *compare)
     return found;
 }
 
-static gboolean draw(gpointer job, CstPiece *piece, GError **error)
+static gboolean compare_next_piece(gpointer job, CstPiece *piece, GError **error)
 {
     Compare *compare = job;
     Side *a = &compare->sides[0], *b = &compare->sides[1];
 
-    if (compare->cursor >= compare->length || differs(compare) || !look_ahead(compare, a, error) ||
-        !look_ahead(compare, b, error))
+    if (compare->cursor >= compare->length || difference_is_found(compare) ||
+        !look_ahead(compare, a, error) || !look_ahead(compare, b, error))
         return FALSE;
     piece->offset = compare->cursor;
     piece->length = MIN(a->run.length, b->run.length);
@@ -87,7 +87,8 @@ static size_t first_difference(const uint8_t *a, const uint8_t *b, size_t len)
     return i;
 }
 
-static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+static gboolean compare_piece_work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2],
+                                   GError **error)
 {
     Compare *compare = job;
     size_t n = (size_t)piece->length;
@@ -108,7 +109,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstWorkersOps compare_ops = {.draw = draw, .work = work};
+static const CstWorkersOps compare_ops = {.draw = compare_next_piece, .work = compare_piece_work};
 
 gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference, CstTask *task,
                            GError **error)

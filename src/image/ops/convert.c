@@ -51,7 +51,7 @@ gboolean cst_image_keep_sector_size(CstBlob *from, const CstImageFormat *format,
     return TRUE;
 }
 
-static gboolean make(Conversion *conversion, CstTask *task, GError **error)
+static gboolean target_create(Conversion *conversion, CstTask *task, GError **error)
 {
     CstImageCreate *create = &conversion->create;
 
@@ -104,8 +104,8 @@ static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, const uint64
 }
 
 /** Copies all of @from over the guest's view. */
-static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gboolean zero,
-                     CstTask *task, GError **error)
+static gboolean guest_copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gboolean zero,
+                           CstTask *task, GError **error)
 {
     unsigned flags = zero ? CST_COPY_DST_ZERO : 0;
     uint64_t size;
@@ -117,14 +117,14 @@ static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gb
 }
 
 /** Fills the new image. */
-static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GError **error)
+static gboolean target_fill(Conversion *conversion, CstBlob *guest, CstTask *task, GError **error)
 {
     /* A new image reads as zeroes; a bare device keeps its old content. */
     gboolean zero = guest != conversion->to || (conversion->flags & CST_CONVERT_TARGET_ZERO);
     g_autoptr(CstBlob) endless = NULL;
 
     if (!conversion->create.backing)
-        return copy(conversion->from, guest, conversion->zero_run, zero, task, error) &&
+        return guest_copy(conversion->from, guest, conversion->zero_run, zero, task, error) &&
                cst_blob_flush(guest, error);
     endless = cst_marker_new(conversion->from);
     return cst_may_change(error) &&
@@ -132,7 +132,7 @@ static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GErr
            cst_blob_flush(guest, error);
 }
 
-static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
+static gboolean conversion_perform(Conversion *conversion, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
                               .files = conversion->create.files,
@@ -145,7 +145,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
         conversion->create.subformat = packs_itself;
     if (!cst_image_keep_sector_size(conversion->from, conversion->format, &conversion->create,
                                     conversion->flags, error) ||
-        !make(conversion, task, error))
+        !target_create(conversion, task, error))
         return FALSE;
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
     if (!image)
@@ -159,7 +159,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
         return ok;
     }
     guest = cst_image_guest_blob(image);
-    return fill(conversion, guest, task, error);
+    return target_fill(conversion, guest, task, error);
 }
 
 static gboolean check_target_size(CstBlob *from, CstBlob *guest, CstTask *task, GError **error)
@@ -184,7 +184,7 @@ gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero
            check_target_size(from, guest, task, error) &&
            (flags & CST_CONVERT_COMPRESS
                 ? overwrite_compressed(from, guest, zero_run, zero, task, error)
-                : copy(from, guest, zero_run, zero, task, error)) &&
+                : guest_copy(from, guest, zero_run, zero, task, error)) &&
            cst_blob_flush(guest, error);
 }
 
@@ -197,7 +197,7 @@ gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageForm
 
     if (options)
         conversion.create = *options;
-    return convert(&conversion, task, error);
+    return conversion_perform(&conversion, task, error);
 }
 
 gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *format,
@@ -208,5 +208,5 @@ gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *for
 
     if (options)
         conversion.create = *options;
-    return convert(&conversion, task, error);
+    return conversion_perform(&conversion, task, error);
 }

@@ -69,7 +69,7 @@ static gboolean next_run(Difference *diff, uint64_t left, CstPiece *piece, GErro
     return TRUE;
 }
 
-static gboolean draw(gpointer job, CstPiece *piece, GError **error)
+static gboolean difference_next_piece(gpointer job, CstPiece *piece, GError **error)
 {
     Difference *diff = job;
     uint64_t left;
@@ -103,7 +103,7 @@ static gboolean read_side(CstBlob *blob, const CstPiece *piece, unsigned zero, u
 
 typedef enum { SAME, ZERO, DATA } Verdict;
 
-static Verdict judge(const uint8_t *old, const uint8_t *new, size_t len)
+static Verdict bytes_judge(const uint8_t *old, const uint8_t *new, size_t len)
 {
     if (memcmp(old, new, len) == 0)
         return SAME;
@@ -120,7 +120,8 @@ static gboolean write_run(const Difference *diff, Verdict verdict, const uint8_t
 }
 
 /** Compares a piece, and writes consecutive units with the same result together. */
-static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+static gboolean difference_piece_work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2],
+                                      GError **error)
 {
     const Difference *diff = job;
     size_t start = 0, at = 0, end = (size_t)piece->length;
@@ -131,7 +132,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
         return FALSE;
     while (at < end) {
         size_t n = (size_t)MIN(diff->unit - (piece->offset + at) % diff->unit, end - at);
-        Verdict verdict = judge(bufs[0] + at, bufs[1] + at, n);
+        Verdict verdict = bytes_judge(bufs[0] + at, bufs[1] + at, n);
 
         if (verdict != last) {
             if (!write_run(diff, last, bufs[0] + start, at - start, piece->offset + start, error))
@@ -147,7 +148,8 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstWorkersOps difference_ops = {.draw = draw, .work = work};
+static const CstWorkersOps difference_ops = {.draw = difference_next_piece,
+                                             .work = difference_piece_work};
 
 /* @below may be the image's own view. In that case the image is changed to show the content of
  * @from. */

@@ -72,7 +72,7 @@ static gboolean add_layers(Map *map, CstChain *chain, GError **error)
     return ok;
 }
 
-static gboolean put(Map *map, const CstMapRun *run, GError **error)
+static gboolean map_put(Map *map, const CstMapRun *run, GError **error)
 {
     CstMapRun *last = &map->run;
 
@@ -110,14 +110,14 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
         run.length = location.length;
         run.has_offset = location.blob != NULL;
         run.offset = location.offset;
-        if (!put(map, &run, error))
+        if (!map_put(map, &run, error))
             return FALSE;
     }
     return TRUE;
 }
 
 /* Finds the layer that provides the bytes at @start and emits its run. Cuts *length to the run. */
-static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **error)
+static gboolean map_resolve(Map *map, uint64_t start, uint64_t *length, GError **error)
 {
     CstMapRun run = {.start = start};
 
@@ -137,10 +137,10 @@ static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **err
             return put_extent(map, layer, i, &extent, error);
     }
     run.length = *length;
-    return put(map, &run, error);
+    return map_put(map, &run, error);
 }
 
-static gboolean walk(Map *map, uint64_t start, uint64_t length, CstTask *task, GError **error)
+static gboolean map_walk(Map *map, uint64_t start, uint64_t length, CstTask *task, GError **error)
 {
     uint64_t size = g_array_index(map->layers, Layer, 0).size, end;
 
@@ -149,7 +149,7 @@ static gboolean walk(Map *map, uint64_t start, uint64_t length, CstTask *task, G
     cst_task_add_total(task, end - start);
     for (uint64_t at = start; at < end; at += length) {
         length = end - at;
-        if (!cst_task_check(task, error) || !resolve(map, at, &length, error))
+        if (!cst_task_check(task, error) || !map_resolve(map, at, &length, error))
             return FALSE;
         cst_task_skip(task, length);
     }
@@ -170,7 +170,7 @@ gboolean cst_chain_map_range(CstChain *chain, uint64_t start, uint64_t length, C
 
     map.layers = g_array_new(FALSE, FALSE, sizeof(Layer));
     g_array_set_clear_func(map.layers, layer_clear);
-    ok = add_layers(&map, chain, error) && walk(&map, start, length, task, error);
+    ok = add_layers(&map, chain, error) && map_walk(&map, start, length, task, error);
     g_array_unref(map.layers);
     return ok;
 }

@@ -228,7 +228,7 @@ gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallo
 /** The purpose of parsing. */
 typedef enum { TO_CREATE, TO_AMEND } Purpose;
 
-static gboolean has(const CstImageFormat *format, Purpose purpose, const Row *row)
+static gboolean format_has_option(const CstImageFormat *format, Purpose purpose, const Row *row)
 {
     if (purpose == TO_AMEND && !row->bit)
         return format->amend && row->set == set_capacity;
@@ -236,24 +236,24 @@ static gboolean has(const CstImageFormat *format, Purpose purpose, const Row *ro
            0;
 }
 
-static GPtrArray *list(const CstImageFormat *format, Purpose purpose)
+static GPtrArray *options_list(const CstImageFormat *format, Purpose purpose)
 {
     GPtrArray *options = g_ptr_array_new();
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (has(format, purpose, &rows[i]))
+        if (format_has_option(format, purpose, &rows[i]))
             g_ptr_array_add(options, (gpointer)&rows[i].option);
     return options;
 }
 
 GPtrArray *cst_image_options_of(const CstImageFormat *format)
 {
-    return list(format, TO_CREATE);
+    return options_list(format, TO_CREATE);
 }
 
 GPtrArray *cst_image_amend_options_of(const CstImageFormat *format)
 {
-    return list(format, TO_AMEND);
+    return options_list(format, TO_AMEND);
 }
 
 void cst_image_options_clear(CstImageOptions *options)
@@ -281,15 +281,16 @@ static char *next_word(const char **text)
     return g_string_free(word, FALSE);
 }
 
-static const Row *find(const CstImageFormat *format, Purpose purpose, const char *name,
-                       GError **error)
+static const Row *option_find(const CstImageFormat *format, Purpose purpose, const char *name,
+                              GError **error)
 {
     const Row *known = NULL;
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows) && !known; i++)
-        if (strcmp(rows[i].option.name, name) == 0 && has(format, TO_CREATE, &rows[i]))
+        if (strcmp(rows[i].option.name, name) == 0 &&
+            format_has_option(format, TO_CREATE, &rows[i]))
             known = &rows[i];
-    if (known && has(format, purpose, known))
+    if (known && format_has_option(format, purpose, known))
         return known;
     if (known)
         cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
@@ -305,13 +306,13 @@ static const Row *find(const CstImageFormat *format, Purpose purpose, const char
     return NULL;
 }
 
-static gboolean take(CstImageOptions *options, const CstImageFormat *format, Purpose purpose,
-                     const char *word, GError **error)
+static gboolean option_parse(CstImageOptions *options, const CstImageFormat *format,
+                             Purpose purpose, const char *word, GError **error)
 {
     const char *equals = strchr(word, '=');
     g_autofree char *name = equals ? g_strndup(word, (gsize)(equals - word)) : g_strdup(word);
     const char *value = equals ? equals + 1 : "on";
-    const Row *row = find(format, purpose, name, error);
+    const Row *row = option_find(format, purpose, name, error);
 
     if (!row)
         return FALSE;
@@ -322,15 +323,15 @@ static gboolean take(CstImageOptions *options, const CstImageFormat *format, Pur
     return TRUE;
 }
 
-static gboolean parse(CstImageOptions *options, const CstImageFormat *format, Purpose purpose,
-                      const char *text, GError **error)
+static gboolean options_parse(CstImageOptions *options, const CstImageFormat *format,
+                              Purpose purpose, const char *text, GError **error)
 {
     if (!options->texts)
         options->texts = g_ptr_array_new_with_free_func(g_free);
     while (*text) {
         g_autofree char *word = next_word(&text);
 
-        if (!take(options, format, purpose, word, error))
+        if (!option_parse(options, format, purpose, word, error))
             return FALSE;
     }
     return TRUE;
@@ -339,13 +340,13 @@ static gboolean parse(CstImageOptions *options, const CstImageFormat *format, Pu
 gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
                                  const char *text, GError **error)
 {
-    return parse(options, format, TO_CREATE, text, error);
+    return options_parse(options, format, TO_CREATE, text, error);
 }
 
 gboolean cst_image_amend_parse(CstImageOptions *options, const CstImageFormat *format,
                                const char *text, GError **error)
 {
-    return parse(options, format, TO_AMEND, text, error);
+    return options_parse(options, format, TO_AMEND, text, error);
 }
 
 /** Returns @value as a switch if the option that sets @member was given, else CST_AMEND_KEEP. */

@@ -67,7 +67,7 @@ static gboolean skip_zeroes(Pack *pack, GError **error)
     return TRUE;
 }
 
-static gboolean draw(gpointer data, CstPiece *piece, GError **error)
+static gboolean pack_next_piece(gpointer data, CstPiece *piece, GError **error)
 {
     Pack *pack = data;
 
@@ -96,7 +96,8 @@ static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint6
 
 /* Compresses a unit. Does not use the buffers of the worker threads, because a unit may be
  * longer. */
-static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+static gboolean pack_piece_work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2],
+                                GError **error)
 {
     Pack *pack = data;
     size_t there = (size_t)piece->length;
@@ -115,7 +116,8 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
     return TRUE;
 }
 
-static const CstWorkersOps pack_ops = {.per_processor = TRUE, .draw = draw, .work = work};
+static const CstWorkersOps pack_ops = {
+    .per_processor = TRUE, .draw = pack_next_piece, .work = pack_piece_work};
 
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *task, GError **error)
 {

@@ -54,8 +54,8 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
 }
 
 /** Opens or creates @name in the image's own directory. Refuses links that lead out of it. */
-static CstBlob *beside(CstBlob *owner, const char *name, int flags, gboolean writable,
-                       GError **error)
+static CstBlob *open_by_relative_name(CstBlob *owner, const char *name, int flags,
+                                      gboolean writable, GError **error)
 {
     g_autofree char *dir = g_path_get_dirname(owner->name);
     g_autofree char *full = g_build_filename(dir, name, NULL);
@@ -76,13 +76,14 @@ static CstBlob *beside(CstBlob *owner, const char *name, int flags, gboolean wri
 static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error)
 {
-    return beside(owner, name, writable ? O_RDWR : O_RDONLY, writable, error);
+    return open_by_relative_name(owner, name, writable ? O_RDWR : O_RDONLY, writable, error);
 }
 
 static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
-    return cst_may_change(error) ? beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error)
-                                 : NULL;
+    return cst_may_change(error)
+               ? open_by_relative_name(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error)
+               : NULL;
 }
 
 static gboolean is_same_file(const struct stat *a, const struct stat *b)

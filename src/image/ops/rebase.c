@@ -26,7 +26,7 @@ static gboolean keep_content(CstBlob *guest, CstBlob *below, CstTask *task, GErr
            cst_blob_flush(guest, error);
 }
 
-static gboolean check(const CstChain *chain, const CstImageRebase *how, GError **error)
+static gboolean rebase_check(const CstChain *chain, const CstImageRebase *how, GError **error)
 {
     const CstImageInfo *info = cst_chain_info(chain, 0);
     const char *name = cst_chain_blob(chain, 0)->name;
@@ -85,7 +85,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     g_autoptr(GError) why = NULL;
     CstImage *image;
 
-    if (!check(chain, how, error) ||
+    if (!rebase_check(chain, how, error) ||
         (!how->unsafe &&
          (!cst_chain_open_below(chain, 0, &old, error) || !check_old(chain, old, error))))
         return FALSE;

@@ -37,7 +37,7 @@ typedef struct {
  * entirely or not at all. Therefore a piece never ends inside a unit, and a unit that is only
  * partly known to be zero is read.
  */
-static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
+static void piece_cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
 {
     uint64_t at = run->offset, unit = sparsify->unit;
 
@@ -54,7 +54,7 @@ static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
         piece->length = MIN(piece->length, (at / CST_PIECE_MAX + 1) * CST_PIECE_MAX - at);
 }
 
-static gboolean draw(gpointer job, CstPiece *piece, GError **error)
+static gboolean sparsify_next_piece(gpointer job, CstPiece *piece, GError **error)
 {
     Sparsify *sparsify = job;
 
@@ -65,7 +65,7 @@ static gboolean draw(gpointer job, CstPiece *piece, GError **error)
         if (!cst_task_check(sparsify->task, error) ||
             !cst_blob_extent(sparsify->guest, at, sparsify->size - at, &run, error))
             return FALSE;
-        cut(sparsify, &run, piece);
+        piece_cut(sparsify, &run, piece);
         sparsify->cursor += piece->length;
         if (!(run.flags & CST_EXTENT_BELOW))
             return TRUE;
@@ -90,7 +90,8 @@ static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end,
     return FALSE;
 }
 
-static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+static gboolean sparsify_piece_work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2],
+                                    GError **error)
 {
     const Sparsify *sparsify = job;
     uint64_t end = piece->offset + piece->length, start = piece->offset;
@@ -121,7 +122,8 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstWorkersOps sparsify_ops = {.draw = draw, .work = work};
+static const CstWorkersOps sparsify_ops = {.draw = sparsify_next_piece,
+                                           .work = sparsify_piece_work};
 
 /* --- space of the files ----------------------------------------------------------------------- */
 
@@ -175,7 +177,8 @@ static gboolean space_taken(const Files *files, uint64_t *ret_space, GError **er
 
 /* --- the whole operation ---------------------------------------------------------------------- */
 
-static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task, GError **error)
+static gboolean sparsify_check(CstBlob *blob, const CstImageFormat *format, CstTask *task,
+                               GError **error)
 {
     CstImageCheck found = {0};
 
@@ -238,7 +241,8 @@ gboolean cst_image_sparsify(CstBlob *blob, const CstImageFormat *format, const C
     gboolean ok;
 
     g_ptr_array_add(all.blobs, cst_blob_ref(blob));
-    ok = check(blob, format, task, error) && (image = open_image(blob, format, &all, error)) &&
+    ok = sparsify_check(blob, format, task, error) &&
+         (image = open_image(blob, format, &all, error)) &&
          give_back(image, &all, ret_given_back, task, error);
     g_ptr_array_unref(all.blobs);
     return ok;

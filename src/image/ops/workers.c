@@ -10,12 +10,12 @@ typedef struct {
     const CstWorkersOps *ops;
     gpointer job;
     CstTask *task;
-    GMutex lock; /* guards draw() and the next members */
+    GMutex lock; /* guards workers_next_piece() and the next members */
     gboolean done;
     GError *error;
 } WorkerPool;
 
-static gboolean draw(WorkerPool *pool, CstPiece *piece)
+static gboolean workers_next_piece(WorkerPool *pool, CstPiece *piece)
 {
     gboolean more;
 
@@ -27,7 +27,7 @@ static gboolean draw(WorkerPool *pool, CstPiece *piece)
     return more;
 }
 
-static void fail(WorkerPool *pool, GError *error)
+static void workers_fail(WorkerPool *pool, GError *error)
 {
     g_mutex_lock(&pool->lock);
     pool->done = TRUE;
@@ -38,17 +38,17 @@ static void fail(WorkerPool *pool, GError *error)
     g_mutex_unlock(&pool->lock);
 }
 
-static void *worker(void *data)
+static void *worker_thread(void *data)
 {
     WorkerPool *pool = data;
     uint8_t *const bufs[2] = {g_malloc(CST_PIECE_MAX), g_malloc(CST_PIECE_MAX)};
     CstPiece piece = {0};
 
-    while (draw(pool, &piece)) {
+    while (workers_next_piece(pool, &piece)) {
         GError *error = NULL;
 
         if (!pool->ops->work(pool->job, &piece, bufs, &error))
-            fail(pool, error);
+            workers_fail(pool, error);
     }
     g_free(bufs[0]);
     g_free(bufs[1]);
@@ -60,7 +60,7 @@ gboolean cst_workers_run(const CstWorkersOps *ops, gpointer job, CstTask *task, 
     WorkerPool pool = {.ops = ops, .job = job, .task = task};
 
     g_mutex_init(&pool.lock);
-    cst_threads_run(worker, &pool,
+    cst_threads_run(worker_thread, &pool,
                     ops->per_processor ? MIN(g_get_num_processors(), THREADS_MAX) : THREADS);
     g_mutex_clear(&pool.lock);
     if (pool.error) {

@@ -69,8 +69,9 @@ static gboolean write_head(CstBlob *blob, uint64_t capacity, const Plan *plan, G
     return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
 }
 
-static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
-                            CstPreallocation preallocation, CstTask *task, GError **error)
+static gboolean parallels_preallocate_new(const CstImageFormat *format, CstBlob *blob,
+                                          CstPreallocation preallocation, CstTask *task,
+                                          GError **error)
 {
     g_autoptr(CstImage) image =
         cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
@@ -91,5 +92,5 @@ gboolean parallels_create(const CstImageFormat *format, CstBlob *blob,
            (zeroed || cst_blob_zero(blob, 0, plan.data, CST_ZERO_MAY_UNMAP, error)) &&
            write_head(blob, options->capacity, &plan, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            preallocate(format, blob, options->preallocation, task, error));
+            parallels_preallocate_new(format, blob, options->preallocation, task, error));
 }

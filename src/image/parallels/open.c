@@ -73,7 +73,7 @@ void parallels_free(Parallels *parallels)
     g_free(parallels);
 }
 
-static gboolean repair(Parallels *parallels, GError **error)
+static gboolean parallels_repair(Parallels *parallels, GError **error)
 {
     CstImageCheck check = {0};
 
@@ -89,7 +89,7 @@ CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstI
     if (!parallels)
         return NULL;
     if ((how->flags & CST_IMAGE_WRITE) && parallels_is_in_use(parallels) &&
-        !repair(parallels, error)) {
+        !parallels_repair(parallels, error)) {
         parallels_free(parallels);
         return NULL;
     }

@@ -108,8 +108,8 @@ static gboolean lengthen_table(Parallels *parallels, uint64_t entries, CstTask *
     return TRUE;
 }
 
-static gboolean grow(Parallels *parallels, uint64_t capacity, CstPreallocation preallocation,
-                     CstTask *task, GError **error)
+static gboolean parallels_grow(Parallels *parallels, uint64_t capacity,
+                               CstPreallocation preallocation, CstTask *task, GError **error)
 {
     uint64_t size = parallels->cluster_size;
     uint64_t old = cst_div_up(parallels->blocks.image.capacity, size);
@@ -130,7 +130,8 @@ static gboolean grow(Parallels *parallels, uint64_t capacity, CstPreallocation p
  * Clears the removed entries first, so that growing again finds zeroes. Free clusters at the end of
  * the file are truncated; free clusters between used ones are returned to the file system.
  */
-static gboolean shrink(Parallels *parallels, uint64_t capacity, CstTask *task, GError **error)
+static gboolean parallels_shrink(Parallels *parallels, uint64_t capacity, CstTask *task,
+                                 GError **error)
 {
     uint64_t entries = cst_div_up(capacity, parallels->cluster_size);
 
@@ -151,9 +152,9 @@ gboolean parallels_resize(CstImage *image, uint64_t capacity, CstPreallocation p
     g_mutex_lock(&parallels->blocks.lock);
     ok = parallels_begin(parallels, error) && write_out(parallels, error);
     if (ok && capacity > image->capacity)
-        ok = grow(parallels, capacity, preallocation, task, error);
+        ok = parallels_grow(parallels, capacity, preallocation, task, error);
     else if (ok && capacity < image->capacity)
-        ok = shrink(parallels, capacity, task, error);
+        ok = parallels_shrink(parallels, capacity, task, error);
     g_mutex_unlock(&parallels->blocks.lock);
     return ok;
 }

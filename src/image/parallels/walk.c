@@ -44,7 +44,7 @@ gboolean parallels_walk_init(ParallelsWalk *walk, GError **error)
     return walk->used != NULL;
 }
 
-static void count(ParallelsWalk *walk, uint64_t host)
+static void cluster_count(ParallelsWalk *walk, uint64_t host)
 {
     CstImageCheck *check = walk->check;
     uint64_t size = walk->parallels->cluster_size;
@@ -68,7 +68,7 @@ static gboolean look_at(ParallelsWalk *walk, uint64_t index, uint64_t host, GErr
     if (!outside && !parallels_walk_uses(walk, first) && !parallels_walk_uses(walk, last)) {
         walk->used[first / 8] |= (uint8_t)(1 << first % 8);
         walk->used[last / 8] |= (uint8_t)(1 << last % 8);
-        count(walk, host);
+        cluster_count(walk, host);
         return TRUE;
     }
     if (outside)

@@ -6,7 +6,7 @@
 #include "parallels.h"
 #include "space.h"
 
-static gboolean begin(CstImage *image, GError **error)
+static gboolean parallels_begin_write(CstImage *image, GError **error)
 {
     Parallels *parallels = (Parallels *)image;
     gboolean ok;
@@ -20,18 +20,19 @@ static gboolean begin(CstImage *image, GError **error)
 gboolean parallels_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
                           GError **error)
 {
-    return begin(image, error) && cst_blocks_pwrite(image, buf, len, offset, error);
+    return parallels_begin_write(image, error) && cst_blocks_pwrite(image, buf, len, offset, error);
 }
 
 gboolean parallels_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                         GError **error)
 {
-    return begin(image, error) && cst_blocks_zero(image, offset, length, flags, error);
+    return parallels_begin_write(image, error) &&
+           cst_blocks_zero(image, offset, length, flags, error);
 }
 
 gboolean parallels_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error)
 {
-    return begin(image, error) && cst_blocks_discard(image, offset, length, error);
+    return parallels_begin_write(image, error) && cst_blocks_discard(image, offset, length, error);
 }
 
 /* --- preallocation ---------------------------------------------------------------------------- */
@@ -51,7 +52,7 @@ static gboolean give_place(Parallels *parallels, uint64_t index, CstPreallocatio
 }
 
 /* Extends the file so that it has room for @missing more clusters. */
-static gboolean lengthen(Parallels *parallels, uint64_t missing, GError **error)
+static gboolean parallels_lengthen(Parallels *parallels, uint64_t missing, GError **error)
 {
     CstBlob *blob = parallels->blocks.blob;
     uint64_t size = 0, wanted;
@@ -73,7 +74,7 @@ gboolean parallels_preallocate(Parallels *parallels, uint64_t first, uint64_t en
             return FALSE;
         missing += entry == 0;
     }
-    if (!parallels_begin(parallels, error) || !lengthen(parallels, missing, error))
+    if (!parallels_begin(parallels, error) || !parallels_lengthen(parallels, missing, error))
         return FALSE;
     for (uint64_t i = first; i < end; i++)
         if (!cst_task_check(task, error) || !cst_table_get(parallels->bat, i, &entry, error) ||

@@ -44,7 +44,7 @@ static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
     return TRUE;
 }
 
-static gboolean hits(const Qcow2 *q, uint64_t cluster, uint64_t offset, uint64_t length)
+static gboolean cluster_overlaps(const Qcow2 *q, uint64_t cluster, uint64_t offset, uint64_t length)
 {
     uint64_t first = offset >> q->cluster_bits;
 
@@ -56,10 +56,11 @@ static gboolean check_is_free(Qcow2 *q, uint64_t cluster, GError **error)
 {
     const Qcow2Header *header = &q->header;
 
-    if (cluster == 0 || hits(q, cluster, header->l1_offset, (uint64_t)header->l1_size * 8) ||
-        hits(q, cluster, header->reftable_offset,
-             (uint64_t)header->reftable_clusters << q->cluster_bits) ||
-        hits(q, cluster, header->snapshots_offset, (uint64_t)header->snapshots * 40))
+    if (cluster == 0 ||
+        cluster_overlaps(q, cluster, header->l1_offset, (uint64_t)header->l1_size * 8) ||
+        cluster_overlaps(q, cluster, header->reftable_offset,
+                         (uint64_t)header->reftable_clusters << q->cluster_bits) ||
+        cluster_overlaps(q, cluster, header->snapshots_offset, (uint64_t)header->snapshots * 40))
         return qcow2_corrupt(q, error, _("metadata in use is not counted"));
     return TRUE;
 }

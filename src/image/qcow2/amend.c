@@ -2,7 +2,7 @@
 
 /*
  * Changes the options of an existing image: version, refcount width, lazy refcounts, data file,
- * size. plan() refuses impossible changes before the first write.
+ * size. amend_plan() refuses impossible changes before the first write.
  *
  * One write of the header makes all options but the size valid. head.h makes the write if only the
  * first cluster changes, switch.h if tables change as well (a downgrade, another refcount width, an
@@ -144,7 +144,7 @@ static gboolean check_snapshots(Amend *job, GError **error)
     return TRUE;
 }
 
-static gboolean plan(Amend *job, GError **error)
+static gboolean amend_plan(Amend *job, GError **error)
 {
     job->to = job->q->header;
     job->to.autoclear &= QCOW2_AUTOCLEAR_KEPT;
@@ -247,7 +247,7 @@ gboolean qcow2_amend(CstImage *image, const CstImageAmend *amend, CstTask *task,
 {
     g_auto(Amend) job = {.q = qcow2_of(image), .amend = amend, .task = task};
 
-    if (!qcow2_flush(image, error) || !plan(&job, error))
+    if (!qcow2_flush(image, error) || !amend_plan(&job, error))
         return FALSE;
     return (goes_down(&job) ? amend_size(&job, error) && amend_all_but_size(&job, error)
                             : amend_all_but_size(&job, error) && amend_size(&job, error)) &&

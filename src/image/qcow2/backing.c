@@ -10,7 +10,7 @@
 #include "qcow2.h"
 
 /* Rewrites the reference: the name, its position, the extension with the format. Lock held. */
-static gboolean change(Qcow2 *q, const char *name, const char *format, GError **error)
+static gboolean backing_change(Qcow2 *q, const char *name, const char *format, GError **error)
 {
     g_auto(Qcow2Head) head = {0};
 
@@ -34,7 +34,7 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
     if (!qcow2_flush(image, error))
         return FALSE;
     g_mutex_lock(&q->blocks.lock);
-    ok = change(q, name, format, error);
+    ok = backing_change(q, name, format, error);
     g_mutex_unlock(&q->blocks.lock);
     return ok && cst_blob_flush(q->blocks.blob, error);
 }

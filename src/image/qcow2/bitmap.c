@@ -28,7 +28,7 @@ static void free_public(void *bitmap)
     cst_image_bitmap_free(bitmap);
 }
 
-static GPtrArray *list(CstImage *image, GError **error)
+static GPtrArray *bitmap_list(CstImage *image, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
     g_autoptr(GArray) bitmaps = NULL;
@@ -53,7 +53,7 @@ static GPtrArray *list(CstImage *image, GError **error)
     return out;
 }
 
-static Qcow2Bitmap *find(GArray *bitmaps, const char *name)
+static Qcow2Bitmap *bitmap_find(GArray *bitmaps, const char *name)
 {
     for (guint i = 0; i < bitmaps->len; i++)
         if (strcmp(g_array_index(bitmaps, Qcow2Bitmap, i).name, name) == 0)
@@ -63,7 +63,7 @@ static Qcow2Bitmap *find(GArray *bitmaps, const char *name)
 
 static Qcow2Bitmap *find_usable(Qcow2 *q, GArray *bitmaps, const char *name, GError **error)
 {
-    Qcow2Bitmap *bitmap = find(bitmaps, name);
+    Qcow2Bitmap *bitmap = bitmap_find(bitmaps, name);
 
     if (!bitmap)
         cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no bitmap '%s'"), q->blocks.blob->name,
@@ -102,7 +102,7 @@ static gboolean edit_locked(Qcow2 *q, Change change, const Request *request, GEr
 }
 
 /* Claims all guest clusters during the edit, because a new bitmap would miss concurrent writes. */
-static gboolean edit(Qcow2 *q, Change change, const Request *request, GError **error)
+static gboolean bitmap_edit(Qcow2 *q, Change change, const Request *request, GError **error)
 {
     CstBlockClaim claim;
     gboolean ok;
@@ -132,7 +132,7 @@ static gboolean do_add(Qcow2BitmapEdit *edit, const Request *request, GError **e
         .granularity_bits = (uint8_t)request->granularity_bits,
     };
 
-    if (find(edit->bitmaps, request->name))
+    if (bitmap_find(edit->bitmaps, request->name))
         return cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a bitmap '%s' already"),
                         edit->q->blocks.blob->name, request->name);
     if (entries > QCOW2_MAX_BITMAP_TABLE)
@@ -148,7 +148,7 @@ static gboolean do_add(Qcow2BitmapEdit *edit, const Request *request, GError **e
 
 static gboolean do_remove(Qcow2BitmapEdit *edit, const Request *request, GError **error)
 {
-    Qcow2Bitmap *bitmap = find(edit->bitmaps, request->name);
+    Qcow2Bitmap *bitmap = bitmap_find(edit->bitmaps, request->name);
 
     if (!bitmap)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no bitmap '%s'"),
@@ -205,8 +205,8 @@ static gboolean do_merge(Qcow2BitmapEdit *edit, const Request *request, GError *
 
 /* --- callbacks ----------------------------------------------------------------------------- */
 
-static gboolean add(CstImage *image, const char *name, uint64_t granularity, gboolean enabled,
-                    GError **error)
+static gboolean bitmap_add(CstImage *image, const char *name, uint64_t granularity,
+                           gboolean enabled, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
     uint64_t chosen =
@@ -218,23 +218,23 @@ static gboolean add(CstImage *image, const char *name, uint64_t granularity, gbo
         .enabled = enabled,
     };
 
-    return edit(q, do_add, &request, error);
+    return bitmap_edit(q, do_add, &request, error);
 }
 
 static gboolean remove_one(CstImage *image, const char *name, GError **error)
 {
-    return edit(qcow2_of(image), do_remove, &(const Request){.name = name}, error);
+    return bitmap_edit(qcow2_of(image), do_remove, &(const Request){.name = name}, error);
 }
 
-static gboolean clear(CstImage *image, const char *name, GError **error)
+static gboolean bitmap_clear(CstImage *image, const char *name, GError **error)
 {
-    return edit(qcow2_of(image), do_clear, &(const Request){.name = name}, error);
+    return bitmap_edit(qcow2_of(image), do_clear, &(const Request){.name = name}, error);
 }
 
-static gboolean enable(CstImage *image, const char *name, gboolean enabled, GError **error)
+static gboolean bitmap_enable(CstImage *image, const char *name, gboolean enabled, GError **error)
 {
-    return edit(qcow2_of(image), do_enable, &(const Request){.name = name, .enabled = enabled},
-                error);
+    return bitmap_edit(qcow2_of(image), do_enable,
+                       &(const Request){.name = name, .enabled = enabled}, error);
 }
 
 /* The dirty ranges found so far, at most @max. */
@@ -262,7 +262,8 @@ static gboolean add_range(gpointer data, uint64_t from, uint64_t to, GError **er
     return cst_task_check(found->task, error);
 }
 
-static GArray *ranges(CstImage *image, const char *name, guint max, CstTask *task, GError **error)
+static GArray *bitmap_ranges(CstImage *image, const char *name, guint max, CstTask *task,
+                             GError **error)
 {
     Qcow2 *q = qcow2_of(image);
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(CstRange));
@@ -279,8 +280,8 @@ static GArray *ranges(CstImage *image, const char *name, guint max, CstTask *tas
     return ok ? g_steal_pointer(&all) : NULL;
 }
 
-static gboolean merge(CstImage *image, const char *name, CstImage *source, const char *source_name,
-                      GError **error)
+static gboolean bitmap_merge(CstImage *image, const char *name, CstImage *source,
+                             const char *source_name, GError **error)
 {
     Request request = {.name = name, .source = qcow2_of(source)};
     g_autoptr(GArray) bitmaps = NULL;
@@ -291,15 +292,15 @@ static gboolean merge(CstImage *image, const char *name, CstImage *source, const
     if (!bitmaps)
         return FALSE;
     request.from = find_usable(request.source, bitmaps, source_name, error);
-    return request.from && edit(qcow2_of(image), do_merge, &request, error);
+    return request.from && bitmap_edit(qcow2_of(image), do_merge, &request, error);
 }
 
 const CstBitmapOps qcow2_bitmap_ops = {
-    .list = list,
-    .add = add,
+    .list = bitmap_list,
+    .add = bitmap_add,
     .remove = remove_one,
-    .clear = clear,
-    .enable = enable,
-    .merge = merge,
-    .ranges = ranges,
+    .clear = bitmap_clear,
+    .enable = bitmap_enable,
+    .merge = bitmap_merge,
+    .ranges = bitmap_ranges,
 };

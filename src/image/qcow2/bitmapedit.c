@@ -45,7 +45,7 @@ void qcow2_bitmap_edit_clear(Qcow2BitmapEdit *edit)
     edit->q = NULL;
 }
 
-static void note(GArray *clusters, uint64_t first, uint64_t count)
+static void clusters_note(GArray *clusters, uint64_t first, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t cluster = first + i;
@@ -54,8 +54,8 @@ static void note(GArray *clusters, uint64_t first, uint64_t count)
     }
 }
 
-static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uint64_t *ret_offset,
-                    GError **error)
+static gboolean edit_put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes,
+                         uint64_t *ret_offset, GError **error)
 {
     Qcow2 *q = edit->q;
     uint64_t clusters = cst_div_up(bytes, q->cluster_size), first = 0, got = 0;
@@ -70,7 +70,7 @@ static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uin
     if (!(clusters == 1 ? qcow2_alloc(q, 1, &first, &got, error)
                         : qcow2_alloc_region(q, clusters, &first, error)))
         return FALSE;
-    note(edit->fresh, first, clusters);
+    clusters_note(edit->fresh, first, clusters);
     memcpy(padded, data, bytes);
     *ret_offset = first << q->cluster_bits;
     return cst_blob_pwrite(q->blocks.blob, padded, clusters << q->cluster_bits, *ret_offset, error);
@@ -79,7 +79,7 @@ static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uin
 gboolean qcow2_bitmap_edit_put_bits(Qcow2BitmapEdit *edit, const uint8_t *bits, uint64_t *entry,
                                     GError **error)
 {
-    return put(edit, bits, edit->q->cluster_size, entry, error);
+    return edit_put(edit, bits, edit->q->cluster_size, entry, error);
 }
 
 gboolean qcow2_bitmap_edit_put_table(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap,
@@ -92,15 +92,15 @@ gboolean qcow2_bitmap_edit_put_table(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap,
         return FALSE;
     for (uint32_t i = 0; table && i < bitmap->table_size; i++)
         cst_put_be64(raw + i * UINT64_C(8), table[i]);
-    return put(edit, raw, bytes, &bitmap->table_offset, error);
+    return edit_put(edit, raw, bytes, &bitmap->table_offset, error);
 }
 
 void qcow2_bitmap_edit_drop_table(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap)
 {
     const Qcow2 *q = edit->q;
 
-    note(edit->stale, bitmap->table_offset >> q->cluster_bits,
-         cst_div_up(bitmap->table_size * UINT64_C(8), q->cluster_size));
+    clusters_note(edit->stale, bitmap->table_offset >> q->cluster_bits,
+                  cst_div_up(bitmap->table_size * UINT64_C(8), q->cluster_size));
 }
 
 gboolean qcow2_bitmap_edit_drop_bits(Qcow2BitmapEdit *edit, uint64_t entry, GError **error)
@@ -111,7 +111,7 @@ gboolean qcow2_bitmap_edit_drop_bits(Qcow2BitmapEdit *edit, uint64_t entry, GErr
     if (place & (q->cluster_size - 1))
         return qcow2_corrupt(q, error, _("a bitmap's table is damaged"));
     if (place != 0)
-        note(edit->stale, place >> q->cluster_bits, 1);
+        clusters_note(edit->stale, place >> q->cluster_bits, 1);
     return TRUE;
 }
 
@@ -156,9 +156,9 @@ gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError *
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many bitmaps"),
                         q->blocks.blob->name);
     if (qcow2_bitmaps_are_valid(q))
-        note(edit->stale, q->header.bitmaps_offset >> q->cluster_bits,
-             cst_div_up(q->header.bitmaps_bytes, q->cluster_size));
-    if (!stale_is_counted(edit, error) || !put(edit, raw, bytes, &offset, error) ||
+        clusters_note(edit->stale, q->header.bitmaps_offset >> q->cluster_bits,
+                      cst_div_up(q->header.bitmaps_bytes, q->cluster_size));
+    if (!stale_is_counted(edit, error) || !edit_put(edit, raw, bytes, &offset, error) ||
         !qcow2_bitmaps_switch(q, edit->bitmaps->len, offset, bytes, size, error))
         return FALSE;
     g_array_set_size(edit->fresh, 0);

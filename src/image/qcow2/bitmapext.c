@@ -22,7 +22,8 @@
 #define EXT_HEAD  8u
 #define EXT_BYTES 32u /* with its head */
 
-static gboolean put(Qcow2 *q, uint64_t offset, const void *data, size_t len, GError **error)
+static gboolean bitmap_bytes_put(Qcow2 *q, uint64_t offset, const void *data, size_t len,
+                                 GError **error)
 {
     return cst_blob_pwrite(q->blocks.blob, data, len, offset, error) && qcow2_barrier(q, error);
 }
@@ -32,13 +33,13 @@ static gboolean put_autoclear(Qcow2 *q, uint64_t value, GError **error)
     uint8_t raw[8];
 
     cst_put_be64(raw, value);
-    if (!put(q, QCOW2_AT_AUTOCLEAR, raw, sizeof(raw), error))
+    if (!bitmap_bytes_put(q, QCOW2_AT_AUTOCLEAR, raw, sizeof(raw), error))
         return FALSE;
     q->header.autoclear = value;
     return TRUE;
 }
 
-static void encode(uint8_t *raw, uint32_t count, uint64_t offset, uint64_t bytes)
+static void extension_encode(uint8_t *raw, uint32_t count, uint64_t offset, uint64_t bytes)
 {
     cst_put_be32(raw, QCOW2_EXT_BITMAPS);
     cst_put_be32(raw + 4, EXT_BYTES - 8);
@@ -49,12 +50,13 @@ static void encode(uint8_t *raw, uint32_t count, uint64_t offset, uint64_t bytes
 }
 
 /* Writes the extension. It is not valid yet, because the autoclear bit is cleared. */
-static gboolean place(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t size, GError **error)
+static gboolean extension_place(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t size,
+                                GError **error)
 {
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
 
     if (old)
-        return put(q, old->at, ext, EXT_BYTES, error);
+        return bitmap_bytes_put(q, old->at, ext, EXT_BYTES, error);
     head->header = q->header;
     head->header.size = size;
     qcow2_head_set(head, QCOW2_EXT_BITMAPS, ext + EXT_HEAD, EXT_BYTES - EXT_HEAD);
@@ -73,7 +75,7 @@ static gboolean take_away(Qcow2 *q, const Qcow2Head *head, GError **error)
         return TRUE;
     cst_put_be32(raw, QCOW2_EXT_FILLER);
     cst_put_be32(raw + 4, EXT_BYTES - EXT_HEAD);
-    return put(q, old->at, raw, sizeof(raw), error);
+    return bitmap_bytes_put(q, old->at, raw, sizeof(raw), error);
 }
 
 static gboolean is_in_one_sector(uint64_t offset, uint64_t len)
@@ -86,7 +88,7 @@ static gboolean put_size(Qcow2 *q, uint64_t size, GError **error)
     uint8_t raw[8];
 
     cst_put_be64(raw, size);
-    return size == q->header.size || put(q, QCOW2_AT_SIZE, raw, sizeof(raw), error);
+    return size == q->header.size || bitmap_bytes_put(q, QCOW2_AT_SIZE, raw, sizeof(raw), error);
 }
 
 /* Writes size and extension, which are both in the first sector. The bytes between them are
@@ -96,7 +98,8 @@ static gboolean put_both(Qcow2 *q, const Qcow2Head *head, uint64_t at, const uin
 {
     cst_put_be64(head->raw + QCOW2_AT_SIZE, size);
     memcpy(head->raw + at, ext, EXT_BYTES);
-    return put(q, QCOW2_AT_SIZE, head->raw + QCOW2_AT_SIZE, at + EXT_BYTES - QCOW2_AT_SIZE, error);
+    return bitmap_bytes_put(q, QCOW2_AT_SIZE, head->raw + QCOW2_AT_SIZE,
+                            at + EXT_BYTES - QCOW2_AT_SIZE, error);
 }
 
 static gboolean switch_to(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t size,
@@ -109,11 +112,11 @@ static gboolean switch_to(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_
      * first sector. */
     if (qcow2_bitmaps_are_valid(q) && old && size == q->header.size &&
         is_in_one_sector(old->at + EXT_HEAD, EXT_BYTES - EXT_HEAD))
-        return put(q, old->at + EXT_HEAD, ext + EXT_HEAD, EXT_BYTES - EXT_HEAD, error);
+        return bitmap_bytes_put(q, old->at + EXT_HEAD, ext + EXT_HEAD, EXT_BYTES - EXT_HEAD, error);
     if (qcow2_bitmaps_are_valid(q) && old && old->at + EXT_BYTES <= QCOW2_SECTOR)
         return put_both(q, head, old->at, ext, size, error);
     return (!(q->header.autoclear & bit) || put_autoclear(q, q->header.autoclear & ~bit, error)) &&
-           put_size(q, size, error) && place(q, head, ext, size, error) &&
+           put_size(q, size, error) && extension_place(q, head, ext, size, error) &&
            put_autoclear(q, q->header.autoclear | bit, error);
 }
 
@@ -131,7 +134,7 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
     uint8_t ext[EXT_BYTES];
     GError *why = NULL;
 
-    encode(ext, count, offset, bytes);
+    extension_encode(ext, count, offset, bytes);
     if (!qcow2_sync(q, error) || !qcow2_barrier(q, error) || !qcow2_head_read(&head, q, error))
         return FALSE;
     if (!(count ? switch_to(q, &head, ext, size, &why)

@@ -56,8 +56,8 @@ static gboolean cut_tail(Fit *fit, GError **error)
             qcow2_bitmap_edit_put_bits(fit->edit, bits, &fit->table[index], error));
 }
 
-static gboolean refit(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint32_t entries, uint64_t bits,
-                      GError **error)
+static gboolean bitmap_refit(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint32_t entries,
+                             uint64_t bits, GError **error)
 {
     Qcow2 *q = edit->q;
     g_autofree uint64_t *old = qcow2_bitmap_table(q, bitmap, error);
@@ -102,8 +102,9 @@ static gboolean fit_one(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint64_t siz
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("the bitmap '%s' of '%s' would be too large: remove it first"),
                         bitmap->name, q->blocks.blob->name);
-    return refit(edit, bitmap, (uint32_t)entries,
-                 cst_div_up(MIN(size, q->header.size), UINT64_C(1) << granularity_bits), error);
+    return bitmap_refit(edit, bitmap, (uint32_t)entries,
+                        cst_div_up(MIN(size, q->header.size), UINT64_C(1) << granularity_bits),
+                        error);
 }
 
 static gboolean drop_all(Qcow2BitmapEdit *edit, GError **error)

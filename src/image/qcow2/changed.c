@@ -105,8 +105,8 @@ static gboolean compare_tables(const Qcow2 *q, const uint8_t *older, const uint8
 }
 
 /* Adds the differences between @since and @until. Sets *ret_full when @changed has no more room. */
-static gboolean compare(Qcow2 *q, const Side *since, const Side *until, CstTask *task,
-                        CstChanged *changed, gboolean *ret_full, GError **error)
+static gboolean sides_compare(Qcow2 *q, const Side *since, const Side *until, CstTask *task,
+                              CstChanged *changed, gboolean *ret_full, GError **error)
 {
     uint64_t span = qcow2_l1_span(&q->header), end = MIN(since->capacity, until->capacity);
     gboolean in_use = !until->l1;
@@ -130,7 +130,7 @@ static gboolean compare(Qcow2 *q, const Side *since, const Side *until, CstTask 
 
 /* Identifies the snapshot. Time and clock distinguish it from a deleted snapshot with the same
  * id. */
-static char *identity(const Qcow2 *q, const Qcow2Snapshot *snapshot)
+static char *snapshot_identity(const Qcow2 *q, const Qcow2Snapshot *snapshot)
 {
     if (q->header.backing_offset != 0)
         return NULL; /* content of the backing image is not the snapshot's */
@@ -140,16 +140,16 @@ static char *identity(const Qcow2 *q, const Qcow2Snapshot *snapshot)
                            snapshot->l1_offset);
 }
 
-static gboolean tell(Qcow2 *q, const Qcow2Snapshot *since, const Qcow2Snapshot *until,
-                     CstTask *task, CstChanged *changed, GError **error)
+static gboolean changed_fill(Qcow2 *q, const Qcow2Snapshot *since, const Qcow2Snapshot *until,
+                             CstTask *task, CstChanged *changed, GError **error)
 {
     g_auto(Side) older = {0}, newer = {0};
     gboolean full = FALSE;
 
     if (!open_side(q, since, &older, error) || !open_side(q, until, &newer, error))
         return FALSE;
-    cst_changed_begin(changed, newer.capacity, identity(q, since));
-    if (!compare(q, &older, &newer, task, changed, &full, error))
+    cst_changed_begin(changed, newer.capacity, snapshot_identity(q, since));
+    if (!sides_compare(q, &older, &newer, task, changed, &full, error))
         return FALSE;
     if (!full)
         cst_changed_end(changed, older.capacity);
@@ -173,7 +173,7 @@ gboolean qcow2_snapshot_changed(CstImage *image, const char *since, const char *
     older = snapshots ? qcow2_snapshot_find(q, snapshots, since, error) : NULL;
     if (older && until)
         newer = qcow2_snapshot_find(q, snapshots, until, error);
-    ok = older && (newer || !until) && tell(q, older, newer, task, changed, error);
+    ok = older && (newer || !until) && changed_fill(q, older, newer, task, changed, error);
     g_mutex_unlock(&q->blocks.lock);
     return ok;
 }

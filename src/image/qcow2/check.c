@@ -218,7 +218,7 @@ static gboolean walk_refs(Check *check, GError **error)
 /* --- repairing ------------------------------------------------------------------------------ */
 
 /* Writes a new refcount structure after the end of the file. The old one becomes free space. */
-static gboolean rebuild(Check *check, GError **error)
+static gboolean refcounts_rebuild(Check *check, GError **error)
 {
     Qcow2 *q = check->q;
     Qcow2Sum sum = {q->header.refcount_order, &check->walk.counts, NULL, NULL};
@@ -251,7 +251,7 @@ static unsigned allowed_fixes(const Check *check)
     return fix & CST_CHECK_REPAIR_ALL ? fix | CST_CHECK_REPAIR_LEAKS : fix;
 }
 
-static gboolean compare(Check *check, CstImageCheck *result, GError **error)
+static gboolean refcounts_compare(Check *check, CstImageCheck *result, GError **error)
 {
     uint64_t damage = check->walk.found.errors;
     Qcow2RefsReport report;
@@ -259,7 +259,7 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
     if (!qcow2_refs_compare(&check->walk, allowed_fixes(check), &report, check->task, error))
         return FALSE;
     if (!check->refs_sound && check->complete && (check->flags & CST_CHECK_REPAIR_ALL)) {
-        if (!rebuild(check, error))
+        if (!refcounts_rebuild(check, error))
             return FALSE;
         report.errors_fixed = report.errors;
         report.leaks_fixed = report.leaks;
@@ -340,7 +340,7 @@ static gboolean may_fix_flags(const Check *check, const CstImageCheck *result)
             result->leaks == result->leaks_fixed);
 }
 
-static gboolean run(Check *check, CstImageCheck *result, GError **error)
+static gboolean check_run(Check *check, CstImageCheck *result, GError **error)
 {
     Qcow2Review review = {&check->walk, FALSE, FALSE};
 
@@ -355,7 +355,7 @@ static gboolean run(Check *check, CstImageCheck *result, GError **error)
         .compressed_clusters = check->walk.found.compressed_clusters,
         .findings = check->walk.found.findings,
     };
-    if (!compare(check, result, error))
+    if (!refcounts_compare(check, result, error))
         return FALSE;
     check->again =
         check->snapshots_wrong > 0 && check->counted && (check->flags & CST_CHECK_REPAIR_ALL) != 0;
@@ -381,7 +381,7 @@ static gboolean check_once(CstBlob *blob, unsigned flags, CstImageCheck *ret_che
         return FALSE;
     ok = qcow2_walk_init(&check.walk, check.q, error);
     check.walk.found.findings = ret_check->findings;
-    ok = ok && run(&check, ret_check, error);
+    ok = ok && check_run(&check, ret_check, error);
     *ret_again = check.again;
     qcow2_walk_clear(&check.walk);
     qcow2_state_free(check.q);

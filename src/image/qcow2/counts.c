@@ -22,7 +22,7 @@
 #define CHUNKS_MAX (UINT64_C(1) << 21) /* 64 Gi clusters, 16 MiB of pointers */
 #define BYTES_MAX  CST_GIB             /* 512 Mi counted clusters: 32 TiB of 64 KiB ones */
 
-static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
+static gboolean counts_extend(Qcow2Counts *counts, uint64_t clusters, GError **error)
 {
     uint64_t chunks = clusters / CHUNK + 1;
 
@@ -46,7 +46,7 @@ static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
 gboolean qcow2_counts_init(Qcow2Counts *counts, uint64_t clusters, const char *name, GError **error)
 {
     *counts = (Qcow2Counts){.name = name};
-    if (!reach(counts, clusters, error))
+    if (!counts_extend(counts, clusters, error))
         return FALSE;
     counts->more = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     return TRUE;
@@ -148,7 +148,7 @@ gboolean qcow2_counts_take(Qcow2Counts *counts, uint64_t from, uint64_t wanted,
             break;
         first = hit + 1;
     }
-    if (!reach(counts, MAX(counts->clusters, first + wanted), error))
+    if (!counts_extend(counts, MAX(counts->clusters, first + wanted), error))
         return FALSE;
     for (uint64_t i = 0; i < wanted; i++)
         if (!qcow2_counts_add(counts, first + i, 1, error))

@@ -119,7 +119,8 @@ static gboolean parse_data_file(const CstImageCreate *options, Qcow2Header *head
     return TRUE;
 }
 
-static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout, GError **error)
+static gboolean layout_plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout,
+                            GError **error)
 {
     uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
     uint64_t entries = (cluster_size * 8) >> header->refcount_order;
@@ -152,7 +153,7 @@ static gboolean plan_image(const CstImageCreate *options, Qcow2Header *header, L
 {
     return parse_version(options, header, error) && parse_cluster_size(options, header, error) &&
            parse_features(options, header, error) && parse_data_file(options, header, error) &&
-           plan(header, options->capacity, ret_layout, error);
+           layout_plan(header, options->capacity, ret_layout, error);
 }
 
 gboolean qcow2_plan(const CstImageCreate *options, Qcow2Header *ret_header, GError **error)
@@ -212,7 +213,7 @@ static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstI
            cst_blob_pwrite(blob, head, len, 0, error);
 }
 
-static CstBlob *give(const char *name, gboolean writable, gpointer data, GError **error)
+static CstBlob *data_file_give(const char *name, gboolean writable, gpointer data, GError **error)
 {
     return cst_blob_ref(data);
 }
@@ -232,10 +233,10 @@ static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data
 }
 
 /* Preallocates all clusters. Opens the empty image for this, because it is valid. */
-static gboolean preallocate(const CstImageFormat *format, CstBlob *blob, CstBlob *data,
-                            CstPreallocation preallocation, CstTask *task, GError **error)
+static gboolean qcow2_preallocate_new(const CstImageFormat *format, CstBlob *blob, CstBlob *data,
+                                      CstPreallocation preallocation, CstTask *task, GError **error)
 {
-    const CstImageFiles files = {.open = give, .data = data};
+    const CstImageFiles files = {.open = data_file_give, .data = data};
     const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, .files = &files};
     g_autoptr(CstImage) image = cst_image_open_as(blob, format, &how, error);
 
@@ -258,5 +259,5 @@ gboolean qcow2_create(const CstImageFormat *format, CstBlob *blob, const CstImag
     if (options->data_file_raw) /* a raw data file needs a table entry for each cluster */
         preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
     return preallocation == CST_PREALLOC_OFF ||
-           preallocate(format, blob, data, preallocation, task, error);
+           qcow2_preallocate_new(format, blob, data, preallocation, task, error);
 }

@@ -4,11 +4,11 @@
  * Reads, composes and writes the first cluster of an image. head.h describes the state of the disk
  * after each step.
  *
- * compose() lays out fields, extensions and the backing image's name in memory. lay_out() compares
- * the result with the first cluster on the disk. After the first sector, bytes that the old header
- * uses must not change before that sector does. A name in such bytes is moved first, by a change of
- * its own. An extension in such bytes makes the change impossible. put() writes the content after
- * the first sector, then that sector between two barriers.
+ * head_compose() lays out fields, extensions and the backing image's name in memory. lay_out()
+ * compares the result with the first cluster on the disk. After the first sector, bytes that the
+ * old header uses must not change before that sector does. A name in such bytes is moved first, by
+ * a change of its own. An extension in such bytes makes the change impossible. head_put() writes
+ * the content after the first sector, then that sector between two barriers.
  */
 #include "head.h"
 
@@ -71,7 +71,7 @@ void qcow2_head_clear(Qcow2Head *head)
     g_clear_pointer(&head->name, g_bytes_unref);
 }
 
-static void append(Qcow2Head *head, uint32_t type, const void *data, size_t len, uint64_t at)
+static void head_append(Qcow2Head *head, uint32_t type, const void *data, size_t len, uint64_t at)
 {
     const Qcow2HeadExtension extension = {type, g_bytes_new(data, len), at};
 
@@ -91,7 +91,7 @@ static gboolean read_extensions(Qcow2Head *head, GError **error)
 
         if (cst_round_up(len, 8) > limit - at - EXTENSION_HEAD)
             return qcow2_corrupt(head->q, error, _("a header extension is too long"));
-        append(head, cst_be32(head->raw + at), head->raw + at + EXTENSION_HEAD, len, at);
+        head_append(head, cst_be32(head->raw + at), head->raw + at + EXTENSION_HEAD, len, at);
         at += EXTENSION_HEAD + cst_round_up(len, 8);
     }
     head->old_end = at;
@@ -165,7 +165,7 @@ void qcow2_head_name_features(Qcow2Head *head)
 {
     remove_all(head, QCOW2_EXT_FEATURES);
     if (head->header.version >= 3)
-        append(head, QCOW2_EXT_FEATURES, features, sizeof(features), 0);
+        head_append(head, QCOW2_EXT_FEATURES, features, sizeof(features), 0);
 }
 
 void qcow2_head_set_backing(Qcow2Head *head, const char *name)
@@ -263,7 +263,7 @@ static gboolean fail_layout(const Qcow2Head *head, GError **error)
 
 /* Composes the first cluster. Writes the name's position last, because it depends on the
  * extensions. */
-static gboolean compose(Qcow2Head *head, Layout *layout, GError **error)
+static gboolean head_compose(Qcow2Head *head, Layout *layout, GError **error)
 {
     Qcow2Header *header = &head->header;
 
@@ -303,10 +303,10 @@ uint8_t *qcow2_head_pack(Qcow2Head *head, size_t *ret_len, GError **error)
 {
     g_auto(Layout) layout = {0};
 
-    if (!compose(head, &layout, NULL)) {
+    if (!head_compose(head, &layout, NULL)) {
         layout_clear(&layout);
         remove_all(head, QCOW2_EXT_FEATURES);
-        if (!compose(head, &layout, error))
+        if (!head_compose(head, &layout, error))
             return NULL;
     }
     *ret_len = MAX(layout.end, layout.name_at + layout.name_len);
@@ -372,19 +372,19 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
 /* Composes the layout. Fails if it would overwrite bytes that the old header uses. */
 static gboolean lay_out(Qcow2Head *head, Layout *layout, GError **error)
 {
-    if (!compose(head, layout, error))
+    if (!head_compose(head, layout, error))
         return FALSE;
     if (in_the_way(head, layout) == THE_NAME) {
         if (!move_name(head, layout->end, error))
             return FALSE;
         layout_clear(layout);
-        if (!compose(head, layout, error))
+        if (!head_compose(head, layout, error))
             return FALSE;
     }
     return in_the_way(head, layout) == NOTHING || fail_layout(head, error);
 }
 
-static gboolean put(Qcow2Head *head, const Layout *layout, GError **error)
+static gboolean head_put(Qcow2Head *head, const Layout *layout, GError **error)
 {
     Qcow2 *q = head->q;
 
@@ -411,9 +411,10 @@ static gboolean append_names(Qcow2 *q, GBytes *names, GError **error)
 
     if (!qcow2_head_read(&head, q, error))
         return FALSE;
-    append(&head, QCOW2_EXT_FEATURES, g_bytes_get_data(names, NULL), g_bytes_get_size(names), 0);
+    head_append(&head, QCOW2_EXT_FEATURES, g_bytes_get_data(names, NULL), g_bytes_get_size(names),
+                0);
     if (lay_out(&head, &layout, &why))
-        return put(&head, &layout, error);
+        return head_put(&head, &layout, error);
     if (was_refused(why))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
@@ -427,7 +428,7 @@ static gboolean write_without_names(Qcow2Head *head, GError **error)
     g_auto(Layout) layout = {0};
 
     remove_all(head, QCOW2_EXT_FEATURES);
-    return lay_out(head, &layout, error) && put(head, &layout, error) &&
+    return lay_out(head, &layout, error) && head_put(head, &layout, error) &&
            append_names(head->q, names, error);
 }
 
@@ -438,7 +439,7 @@ gboolean qcow2_head_write(Qcow2Head *head, GError **error)
 
     remove_all(head, QCOW2_EXT_FILLER);
     if (lay_out(head, &layout, &why))
-        return put(head, &layout, error);
+        return head_put(head, &layout, error);
     if (was_refused(why) && qcow2_head_find(head, QCOW2_EXT_FEATURES))
         return write_without_names(head, error);
     g_propagate_error(error, g_steal_pointer(&why));

@@ -20,7 +20,7 @@
 
 #define MAX_EXTENSIONS 256
 
-static void decode(const uint8_t *raw, Qcow2Header *header)
+static void header_decode(const uint8_t *raw, Qcow2Header *header)
 {
     header->version = cst_be32(raw + 4);
     header->backing_offset = cst_be64(raw + 8);
@@ -49,7 +49,7 @@ static void decode_v3(const uint8_t *raw, Qcow2Header *header)
         header->compression = raw[104];
 }
 
-static gboolean bad(CstInspection *inspection, const char *what)
+static gboolean header_bad(CstInspection *inspection, const char *what)
 {
     cst_inspection_problem(inspection, _("the qcow2 header has a bad %s"), what);
     return FALSE;
@@ -62,17 +62,17 @@ static gboolean check_frame(CstInspection *inspection, const Qcow2Header *header
 
     if (header->cluster_bits < QCOW2_MIN_CLUSTER_BITS ||
         header->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
-        return bad(inspection, "cluster size");
+        return header_bad(inspection, "cluster size");
     cluster_size = UINT64_C(1) << header->cluster_bits;
     if (header->version >= 3 && (header->length < QCOW2_V3_LENGTH || header->length % 8 != 0 ||
                                  header->length > cluster_size))
-        return bad(inspection, "header length");
+        return header_bad(inspection, "header length");
     if (header->backing_offset > cluster_size)
-        return bad(inspection, "backing file offset");
+        return header_bad(inspection, "backing file offset");
     if (header->backing_offset != 0 &&
         (header->backing_size > QCOW2_MAX_BACKING_NAME ||
          header->backing_size > cluster_size - header->backing_offset))
-        return bad(inspection, "backing file name length");
+        return header_bad(inspection, "backing file name length");
     return TRUE;
 }
 
@@ -94,24 +94,24 @@ static gboolean check_tables(CstInspection *inspection, const Qcow2Header *heade
     uint64_t needed = cst_div_up(header->size, span);
 
     if (header->size > G_MAXINT64)
-        return bad(inspection, "size");
+        return header_bad(inspection, "size");
     if (header->l1_size > QCOW2_MAX_L1_BYTES / 8 || needed > QCOW2_MAX_L1_BYTES / 8)
-        return bad(inspection, "L1 table size: it is too large");
+        return header_bad(inspection, "L1 table size: it is too large");
     if (header->l1_size < needed)
-        return bad(inspection, "L1 table size: it is too small for the image");
+        return header_bad(inspection, "L1 table size: it is too small for the image");
     if (!table_is_sane(inspection, header, header->l1_offset, (uint64_t)header->l1_size * 8))
-        return bad(inspection, "L1 table offset");
+        return header_bad(inspection, "L1 table offset");
     if (reftable_bytes == 0 || reftable_bytes > QCOW2_MAX_REFTABLE_BYTES)
-        return bad(inspection, "refcount table size");
+        return header_bad(inspection, "refcount table size");
     if (!table_is_sane(inspection, header, header->reftable_offset, reftable_bytes))
-        return bad(inspection, "refcount table offset");
+        return header_bad(inspection, "refcount table offset");
     if (header->snapshots > QCOW2_MAX_SNAPSHOTS) {
-        bad(inspection, "number of snapshots");
+        header_bad(inspection, "number of snapshots");
         return TRUE; /* a repair removes the snapshots beyond the limit */
     }
     if (!table_is_sane(inspection, header, header->snapshots_offset,
                        (uint64_t)header->snapshots * 40))
-        return bad(inspection, "snapshot table offset");
+        return header_bad(inspection, "snapshot table offset");
     return TRUE;
 }
 
@@ -120,9 +120,9 @@ static gboolean check_features(CstInspection *inspection, const Qcow2Header *hea
     gboolean compression_bit = (header->incompatible & QCOW2_INCOMPAT_COMPRESSION) != 0;
 
     if (header->refcount_order > 6)
-        return bad(inspection, "refcount width");
+        return header_bad(inspection, "refcount width");
     if (header->crypt > QCOW2_CRYPT_LUKS)
-        return bad(inspection, "encryption method");
+        return header_bad(inspection, "encryption method");
     if (header->incompatible & QCOW2_INCOMPAT_CORRUPT)
         cst_inspection_problem(inspection, _("the image is marked as corrupt"));
     if (header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)
@@ -130,16 +130,16 @@ static gboolean check_features(CstInspection *inspection, const Qcow2Header *hea
                                    header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN);
     if ((header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) &&
         header->cluster_bits < QCOW2_MIN_EXT_CLUSTER_BITS)
-        return bad(inspection, "cluster size for extended L2 entries");
+        return header_bad(inspection, "cluster size for extended L2 entries");
     if (compression_bit != (header->compression != 0))
-        return bad(inspection, "compression type");
+        return header_bad(inspection, "compression type");
     if (header->compression > QCOW2_ZSTD)
         cst_inspection_unsupported(inspection, _("the image has the unknown compression type %u"),
                                    header->compression);
     return TRUE;
 }
 
-static void describe(CstInspection *inspection, const Qcow2Header *header)
+static void header_describe(CstInspection *inspection, const Qcow2Header *header)
 {
     static const char *const crypts[] = {NULL, "aes", "luks"};
     CstImageInfo *info = inspection->info;
@@ -193,7 +193,7 @@ static gboolean read_extension(CstInspection *inspection, Qcow2Header *header, u
     if (!field)
         return TRUE;
     if (len > QCOW2_MAX_EXTENSION_NAME)
-        return bad(inspection, "header extension");
+        return header_bad(inspection, "header extension");
     g_free(*field);
     *field = cst_inspection_string(inspection, offset, len);
     return *field != NULL;
@@ -218,7 +218,7 @@ static gboolean read_extensions(CstInspection *inspection, Qcow2Header *header)
         if (cst_be32(raw) == QCOW2_EXT_END)
             break;
         if (len > end - at)
-            return bad(inspection, "header extension");
+            return header_bad(inspection, "header extension");
         if (!read_extension(inspection, header, cst_be32(raw), at, len))
             return FALSE;
         at += (len + UINT64_C(7)) / 8 * 8;
@@ -255,7 +255,7 @@ gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header)
 
     if (!cst_inspection_read(inspection, 0, raw, QCOW2_V2_LENGTH))
         return FALSE;
-    decode(raw, &header);
+    header_decode(raw, &header);
     if (cst_be32(raw) != QCOW2_MAGIC || header.version < 2 || header.version > 3) {
         cst_inspection_problem(inspection, _("this is no qcow2 image of version 2 or 3"));
         return FALSE;
@@ -270,7 +270,7 @@ gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header)
     }
     if (!check_frame(inspection, &header))
         return FALSE;
-    describe(inspection, &header);
+    header_describe(inspection, &header);
     /* Read the names first, so that a damaged image reports its references too. */
     if (!read_names(inspection, &header) || !check_features(inspection, &header) ||
         !check_tables(inspection, &header))

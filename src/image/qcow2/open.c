@@ -40,7 +40,7 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
  * Repairs an image with lazy refcounts that was not closed cleanly before the first write, as QEMU
  * does. The repair clears the mark "dirty".
  */
-static gboolean repair(const CstImageFormat *format, CstBlob *blob, GError **error)
+static gboolean qcow2_repair(const CstImageFormat *format, CstBlob *blob, GError **error)
 {
     CstImageCheck check = {0};
 
@@ -91,7 +91,7 @@ static gboolean read_clean_header(const CstImageFormat *format, CstBlob *blob,
     if (!(how->flags & CST_IMAGE_WRITE) || !(ret_header->incompatible & QCOW2_INCOMPAT_DIRTY))
         return TRUE;
     g_clear_pointer(ret_data_file, g_free);
-    return repair(format, blob, error) &&
+    return qcow2_repair(format, blob, error) &&
            read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error);
 }
 

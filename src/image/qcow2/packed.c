@@ -26,12 +26,12 @@ uint64_t qcow2_packed_unit(CstImage *image)
     return q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE ? 0 : q->cluster_size;
 }
 
-static uint64_t touched(const Qcow2 *q, uint64_t host, size_t len)
+static uint64_t packed_clusters(const Qcow2 *q, uint64_t host, size_t len)
 {
     return ((host + len - 1) >> q->cluster_bits) - (host >> q->cluster_bits) + 1;
 }
 
-static void uncount(Qcow2 *q, uint64_t cluster)
+static void cluster_uncount(Qcow2 *q, uint64_t cluster)
 {
     uint64_t count = 0;
 
@@ -41,10 +41,10 @@ static void uncount(Qcow2 *q, uint64_t cluster)
 }
 
 /* Lock held. */
-static void unplace(Qcow2 *q, uint64_t host, size_t len)
+static void packed_unplace(Qcow2 *q, uint64_t host, size_t len)
 {
-    for (uint64_t i = 0; i < touched(q, host, len); i++)
-        uncount(q, (host >> q->cluster_bits) + i);
+    for (uint64_t i = 0; i < packed_clusters(q, host, len); i++)
+        cluster_uncount(q, (host >> q->cluster_bits) + i);
     q->packed_at =
         0; /* another writer may have appended data after it; the rest of the cluster is unused */
 }
@@ -83,7 +83,7 @@ static gboolean place_behind(Qcow2 *q, size_t len, uint64_t *ret_host, GError **
         return FALSE;
     if (count == 0 || count == qcow2_refcount_max(q->header.refcount_order))
         return TRUE;
-    if (touched(q, at, len) > 1) {
+    if (packed_clusters(q, at, len) > 1) {
         if (!new_cluster(q, &next, error))
             return FALSE;
         if (next != cluster + 1) {
@@ -98,7 +98,7 @@ static gboolean place_behind(Qcow2 *q, size_t len, uint64_t *ret_host, GError **
 }
 
 /* Lock held. Reserves @len bytes and adds one reference to each cluster that they touch. */
-static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
+static gboolean packed_place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 {
     unsigned limit = MIN(62 - (q->cluster_bits - 8), 56);
     uint64_t host = 0, cluster = 0;
@@ -111,7 +111,7 @@ static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
         host = cluster << q->cluster_bits;
     }
     if ((host + len - 1) >> limit) {
-        unplace(q, host, len);
+        packed_unplace(q, host, len);
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more compressed clusters"),
                         q->blocks.blob->name);
     }
@@ -121,7 +121,7 @@ static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 }
 
 /* Lock held. */
-static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GError **error)
+static gboolean packed_commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GError **error)
 {
     uint64_t index = qcow2_l2_index(q, offset);
     CstPage *table = qcow2_l2_for_write(q, offset, error);
@@ -160,17 +160,17 @@ static gboolean write_claimed(Qcow2 *q, const uint8_t *packed, size_t len, uint6
     gboolean ok;
 
     g_mutex_lock(&q->blocks.lock);
-    ok =
-        qcow2_begin_writing(q, error) && check_old(q, offset, error) && place(q, len, &host, error);
+    ok = qcow2_begin_writing(q, error) && check_old(q, offset, error) &&
+         packed_place(q, len, &host, error);
     g_mutex_unlock(&q->blocks.lock);
     if (!ok)
         return FALSE;
     ok = cst_blob_pwrite(q->blocks.blob, packed, len, host, error);
     g_mutex_lock(&q->blocks.lock);
     if (ok)
-        ok = commit(q, offset, host, len, error);
+        ok = packed_commit(q, offset, host, len, error);
     else
-        unplace(q, host, len);
+        packed_unplace(q, host, len);
     g_mutex_unlock(&q->blocks.lock);
     return ok;
 }

@@ -123,7 +123,7 @@ static gboolean preallocate_step(Qcow2 *q, uint64_t offset, uint64_t end, uint64
     return ok;
 }
 
-static uint64_t cut(const Qcow2 *q, uint64_t host, uint64_t length)
+static uint64_t length_in_data_file(const Qcow2 *q, uint64_t host, uint64_t length)
 {
     return q->data ? MIN(length, q->blocks.image.capacity - MIN(host, q->blocks.image.capacity))
                    : length;
@@ -140,7 +140,8 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
 
         if (!cst_task_check(task, error) ||
             !preallocate_step(q, offset, end, &done, &host, &count, error) ||
-            !cst_space_preallocate(q->blocks.data, host, cut(q, host, count << q->cluster_bits),
+            !cst_space_preallocate(q->blocks.data, host,
+                                   length_in_data_file(q, host, count << q->cluster_bits),
                                    preallocation, NULL, error))
             return FALSE;
         cst_task_skip(task, done);

@@ -20,8 +20,8 @@ gboolean qcow2_backing_shows(const Qcow2 *q, uint64_t offset)
     return q->blocks.lacks_backing || (q->blocks.backing && offset < q->blocks.backing_size);
 }
 
-static gboolean unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_t len,
-                       uint64_t offset, GError **error)
+static gboolean blocks_unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_t len,
+                              uint64_t offset, GError **error)
 {
     Qcow2 *q = (Qcow2 *)blocks;
     uint64_t host = 0, length = 0, inside = offset & (q->cluster_size - 1);
@@ -41,8 +41,8 @@ static gboolean unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_
     return TRUE;
 }
 
-static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
-                    GError **error)
+static gboolean blocks_run_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                               GError **error)
 {
     static const CstRunKind kinds[] = {[QCOW2_UNALLOCATED] = CST_RUN_BACKING,
                                        [QCOW2_ZERO] = CST_RUN_ZERO,
@@ -56,7 +56,7 @@ static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun 
     return TRUE;
 }
 
-const CstBlocksOps qcow2_blocks_ops = {.map = map, .unpack = unpack};
+const CstBlocksOps qcow2_blocks_ops = {.map = blocks_run_map, .unpack = blocks_unpack};
 
 gboolean qcow2_check_content(const Qcow2 *q, GError **error)
 {

@@ -150,8 +150,8 @@ static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
     return FALSE;
 }
 
-static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
-                     CstPreallocation preallocation, CstTask *task, GError **error)
+static gboolean qcow2_grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
+                           CstPreallocation preallocation, CstTask *task, GError **error)
 {
     uint64_t old = q->blocks.image.capacity,
              entries = cst_div_up(capacity, qcow2_l1_span(&q->header));
@@ -252,7 +252,7 @@ gboolean qcow2_cut_file(Qcow2 *q, GError **error)
     return FALSE;
 }
 
-static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
+static gboolean qcow2_shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
 {
     gboolean ok;
 
@@ -278,7 +278,7 @@ static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GE
  * the bitmaps do not record that. They are marked as in use first, and valid ones are written with
  * the new size. Lock held.
  */
-static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
+static gboolean resize_begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
 {
     gboolean shrinks = capacity < q->header.size;
 
@@ -295,7 +295,7 @@ static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GEr
 }
 
 /* Ends the edit. The next write marks the bitmaps as in use again. Lock held. */
-static void finish(Qcow2 *q, Qcow2BitmapEdit *bitmaps)
+static void resize_finish(Qcow2 *q, Qcow2BitmapEdit *bitmaps)
 {
     if (!bitmaps->q)
         return;
@@ -318,12 +318,13 @@ gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preal
                           "must have its size"),
                         q->blocks.blob->name);
     g_mutex_lock(&q->blocks.lock);
-    ok = begin(q, &bitmaps, capacity, error);
+    ok = resize_begin(q, &bitmaps, capacity, error);
     g_mutex_unlock(&q->blocks.lock);
-    ok = ok && (capacity > image->capacity ? grow(q, &bitmaps, capacity, preallocation, task, error)
-                                           : shrink(q, &bitmaps, capacity, error));
+    ok = ok &&
+         (capacity > image->capacity ? qcow2_grow(q, &bitmaps, capacity, preallocation, task, error)
+                                     : qcow2_shrink(q, &bitmaps, capacity, error));
     g_mutex_lock(&q->blocks.lock);
-    finish(q, &bitmaps);
+    resize_finish(q, &bitmaps);
     g_mutex_unlock(&q->blocks.lock);
     if (!ok && !q->lost)
         qcow2_write_back(q, NULL); /* frees the clusters of the failed resize */

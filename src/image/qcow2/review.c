@@ -89,7 +89,7 @@ static uint64_t with_flag(uint64_t word, gboolean copied)
 }
 
 /* Reports a wrong COPIED flag of an entry that refers to @place. */
-static void note(const Qcow2Review *review, uint64_t place, CstImageCheck *result)
+static void review_note(const Qcow2Review *review, uint64_t place, CstImageCheck *result)
 {
     cst_check_errors(
         result, 1, _("the flag that says whether the cluster at %" PRIu64 " is used once is wrong"),
@@ -113,7 +113,7 @@ static gboolean review_l1(const Qcow2Review *review, CstImageCheck *result, GErr
         wanted = with_flag(q->l1[i], count == 1);
         if (wanted == q->l1[i])
             continue;
-        note(review, place, result);
+        review_note(review, place, result);
         if (!review->fix)
             continue;
         q->l1[i] = wanted;
@@ -165,7 +165,7 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
         if (wanted.word == entry.word && wanted.bitmap == entry.bitmap)
             continue;
         if ((wanted.word ^ entry.word) == QCOW2_COPIED && !(entry.word & QCOW2_COMPRESSED))
-            note(review, qcow2_entry_host(&entry), result);
+            review_note(review, qcow2_entry_host(&entry), result);
         else
             result->errors_fixed += table->uses; /* the walk has counted the errors */
         cst_put_be64(at, wanted.word);

@@ -102,7 +102,7 @@ Qcow2Snapshot *qcow2_snapshot_find(const Qcow2 *q, GArray *snapshots, const char
     return found;
 }
 
-static Qcow2Snapshot *find(const Job *job, const char *name, GError **error)
+static Qcow2Snapshot *snapshot_find(const Job *job, const char *name, GError **error)
 {
     return qcow2_snapshot_find(job->q, job->snapshots, name, error);
 }
@@ -116,7 +116,7 @@ static gboolean name_is_free(const Job *job, const char *name, GError **error)
 
 /* --- common parts of all changes ----------------------------------------------------------- */
 
-static gboolean begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
+static gboolean snapshot_job_begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
 {
     memset(job, 0, sizeof(*job));
     job->q = q;
@@ -130,7 +130,7 @@ static gboolean begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
     return job->l1 != NULL;
 }
 
-static void end(Job *job)
+static void snapshot_job_end(Job *job)
 {
     qcow2_switch_clear(&job->change);
     g_clear_pointer(&job->snapshots, g_array_unref);
@@ -148,7 +148,7 @@ static uint64_t l1_bytes(uint32_t entries)
 }
 
 /* Returns the entry with the COPIED flag that its refcount demands. */
-static uint64_t flagged(const Job *job, uint64_t word, gboolean shared)
+static uint64_t entry_with_copied_flag(const Job *job, uint64_t word, gboolean shared)
 {
     uint64_t host = word & QCOW2_OFFSET_MASK;
 
@@ -165,7 +165,7 @@ static gboolean set_flags(const Job *job, uint8_t *table, gboolean shared)
     gboolean changed = FALSE;
 
     for (uint8_t *at = table; at < table + job->q->cluster_size; at += job->q->entry_size) {
-        uint64_t word = cst_be64(at), wanted = flagged(job, word, shared);
+        uint64_t word = cst_be64(at), wanted = entry_with_copied_flag(job, word, shared);
 
         if (wanted == word)
             continue;
@@ -236,7 +236,7 @@ static char *new_id(const GArray *snapshots)
     return g_strdup_printf("%" G_GUINT64_FORMAT, most + 1);
 }
 
-static void append(Job *job, const char *name)
+static void snapshot_append(Job *job, const char *name)
 {
     const Qcow2Header *header = &job->q->header;
     gint64 now = g_get_real_time();
@@ -254,7 +254,7 @@ static void append(Job *job, const char *name)
 }
 
 /* The snapshot adopts the L1 table. Each cluster that the table reaches gets one more reference. */
-static gboolean create(Job *job, const char *name, GError **error)
+static gboolean snapshot_create(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
     uint64_t clusters = cst_div_up(l1_bytes(header->l1_size), job->q->cluster_size);
@@ -266,7 +266,7 @@ static gboolean create(Job *job, const char *name, GError **error)
     for (uint64_t i = 0; i < clusters; i++)
         qcow2_counts_subtract(&job->change.plus, (header->l1_offset >> job->q->cluster_bits) + i,
                               1);
-    append(job, name);
+    snapshot_append(job, name);
     return renew_tables(job, TRUE, error) &&
            qcow2_switch_put_l1(&job->change, job->l1, job->l1_size, error) &&
            put_snapshots(job, error) && qcow2_switch_commit(&job->change, error);
@@ -353,10 +353,10 @@ static gboolean outdate_bitmaps(Qcow2 *q, uint64_t size, GError **error)
     return ok;
 }
 
-static gboolean revert(Job *job, const char *name, GError **error)
+static gboolean snapshot_revert(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
-    const Qcow2Snapshot *snapshot = find(job, name, error);
+    const Qcow2Snapshot *snapshot = snapshot_find(job, name, error);
     Qcow2Switch *change = &job->change;
     uint64_t clusters;
 
@@ -376,10 +376,10 @@ static gboolean revert(Job *job, const char *name, GError **error)
 
 /* --- deleting ------------------------------------------------------------------------------ */
 
-static gboolean delete (Job *job, const char *name, GError **error)
+static gboolean snapshot_delete(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
-    const Qcow2Snapshot *snapshot = find(job, name, error);
+    const Qcow2Snapshot *snapshot = snapshot_find(job, name, error);
     Qcow2Switch *change = &job->change;
 
     if (!snapshot || !qcow2_switch_add(change, header->l1_offset, header->l1_size, NULL, error) ||
@@ -400,7 +400,7 @@ static gboolean delete (Job *job, const char *name, GError **error)
 
 static gboolean rename_one(Job *job, const char *name, GError **error)
 {
-    Qcow2Snapshot *snapshot = find(job, name, error);
+    Qcow2Snapshot *snapshot = snapshot_find(job, name, error);
 
     if (!snapshot || !name_is_free(job, job->new_name, error))
         return FALSE;
@@ -431,8 +431,10 @@ gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
 
 /* --- callbacks ------------------------------------------------------------------------------ */
 
-static gboolean run(CstImage *image, const char *name, const char *new_name, CstTask *task,
-                    gboolean (*what)(Job *job, const char *name, GError **error), GError **error)
+static gboolean snapshot_job_run(CstImage *image, const char *name, const char *new_name,
+                                 CstTask *task,
+                                 gboolean (*what)(Job *job, const char *name, GError **error),
+                                 GError **error)
 {
     Qcow2 *q = qcow2_of(image);
     CstBlockClaim claim;
@@ -446,10 +448,10 @@ static gboolean run(CstImage *image, const char *name, const char *new_name, Cst
     ok = qcow2_begin_changing(q, error);
     g_mutex_unlock(&q->blocks.lock);
     if (ok) {
-        ok = begin(&job, q, task, error);
+        ok = snapshot_job_begin(&job, q, task, error);
         job.new_name = new_name;
         ok = ok && what(&job, name, error);
-        end(&job);
+        snapshot_job_end(&job);
     }
     qcow2_release(q, &claim);
     return ok;
@@ -457,21 +459,21 @@ static gboolean run(CstImage *image, const char *name, const char *new_name, Cst
 
 gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, create, error);
+    return snapshot_job_run(image, name, NULL, task, snapshot_create, error);
 }
 
 gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, revert, error);
+    return snapshot_job_run(image, name, NULL, task, snapshot_revert, error);
 }
 
 gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, delete, error);
+    return snapshot_job_run(image, name, NULL, task, snapshot_delete, error);
 }
 
 gboolean qcow2_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                GError **error)
 {
-    return run(image, name, new_name, NULL, rename_one, error);
+    return snapshot_job_run(image, name, new_name, NULL, rename_one, error);
 }

@@ -57,7 +57,7 @@ static void reader_clear(Reader *reader)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Reader, reader_clear)
 
-static gboolean need(Reader *reader, uint64_t len, GError **error)
+static gboolean reader_need(Reader *reader, uint64_t len, GError **error)
 {
     uint64_t had = reader->len, want = MIN(len + READ_AHEAD, reader->room);
     uint8_t *grown;
@@ -106,14 +106,14 @@ static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot
     const uint8_t *raw;
     uint64_t extra, len;
 
-    if (!need(reader, *at + FIXED, error))
+    if (!reader_need(reader, *at + FIXED, error))
         return FALSE;
     raw = reader->bytes + *at;
     extra = cst_be32(raw + 36);
     if (extra > QCOW2_MAX_SNAPSHOT_EXTRA)
         return qcow2_corrupt(reader->q, error, _("a snapshot's entry is too long"));
     len = FIXED + extra + cst_be16(raw + 12) + cst_be16(raw + 14);
-    if (!need(reader, *at + len, error))
+    if (!reader_need(reader, *at + len, error))
         return FALSE;
     parse_entry(reader->q, reader->bytes + *at, snapshot);
     *at += (len + 7) / 8 * 8;

@@ -69,7 +69,7 @@ gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
     return TRUE;
 }
 
-static gboolean spill(void *owner, GError **error)
+static gboolean caches_write_back(void *owner, GError **error)
 {
     return qcow2_sync(owner, error);
 }
@@ -93,7 +93,7 @@ void qcow2_state_free(Qcow2 *q)
 
 static void make_caches(Qcow2 *q)
 {
-    CstPageCacheHooks hooks = {.spill = spill, .owner = q};
+    CstPageCacheHooks hooks = {.spill = caches_write_back, .owner = q};
 
     q->l2s =
         cst_page_cache_new(q->blocks.blob, q->cluster_size, tables_in(q, L2_CACHE_BYTES), &hooks);

@@ -106,7 +106,7 @@ static gboolean add_table(Qcow2Walk *walk, uint64_t place, gboolean active, GErr
 
 /* Collects the L2 table of an L1 entry. At this stage the walk counts references to L2 tables
  * only. */
-static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError **error)
+static gboolean walk_gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError **error)
 {
     uint64_t place = entry & QCOW2_OFFSET_MASK, cluster = place >> walk->q->cluster_bits;
 
@@ -156,7 +156,7 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
         if (!qcow2_walk_read(walk, buf, offset + at, n, error))
             return FALSE;
         for (uint64_t i = 0; i < n; i += 8)
-            if (!gather(walk, cst_be64(buf + i), active, error))
+            if (!walk_gather(walk, cst_be64(buf + i), active, error))
                 return FALSE;
     }
     return TRUE;
@@ -370,7 +370,7 @@ static void add_figures(WorkerPool *pool, const Worker *worker)
     pool->walk->fixable += worker->fixable;
 }
 
-static void *work(void *data)
+static void *walk_thread(void *data)
 {
     WorkerPool *pool = data;
     const Qcow2 *q = pool->walk->q;
@@ -402,7 +402,7 @@ static int by_place(const void *a, const void *b)
     return left->place < right->place ? -1 : left->place > right->place;
 }
 
-static void prepare(Qcow2Walk *walk)
+static void walk_prepare_tables(Qcow2Walk *walk)
 {
     for (guint i = 0; i < walk->table_count; i++) {
         Qcow2WalkTable *table = &walk->tables[i];
@@ -429,11 +429,11 @@ gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error)
     WorkerPool pool = {.walk = walk, .task = task};
     gboolean few = walk->table_count * walk->q->cluster_size < THREADED_BYTES;
 
-    prepare(walk);
+    walk_prepare_tables(walk);
     if (!mark_areas(walk, error))
         return FALSE;
     g_mutex_init(&pool.lock);
-    cst_threads_run(work, &pool, few ? 1 : MIN(g_get_num_processors(), THREADS_MAX));
+    cst_threads_run(walk_thread, &pool, few ? 1 : MIN(g_get_num_processors(), THREADS_MAX));
     g_mutex_clear(&pool.lock);
     if (pool.error) {
         g_propagate_error(error, pool.error);

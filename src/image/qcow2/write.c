@@ -83,7 +83,7 @@ typedef struct {
     uint64_t at; /* in the blob */
 } Source;
 
-static uint64_t piece(const Qcow2 *q, uint64_t offset, uint64_t length)
+static uint64_t cluster_piece(const Qcow2 *q, uint64_t offset, uint64_t length)
 {
     return MIN(length, q->cluster_size - (offset & (q->cluster_size - 1)));
 }
@@ -92,11 +92,11 @@ static uint64_t piece(const Qcow2 *q, uint64_t offset, uint64_t length)
 static void plan_in_place(Qcow2 *q, const uint8_t *table, uint64_t end, Step *step)
 {
     Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, step->offset));
-    uint64_t at = step->offset + piece(q, step->offset, end - step->offset);
+    uint64_t at = step->offset + cluster_piece(q, step->offset, end - step->offset);
 
     step->host = qcow2_entry_host(&entry) + (step->offset & (q->cluster_size - 1));
     while (at < end) {
-        uint64_t length = piece(q, at, end - at);
+        uint64_t length = cluster_piece(q, at, end - at);
 
         entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
         if (!is_in_place(q, &entry, 0, length) ||
@@ -163,7 +163,7 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
 static gboolean check_entries(Qcow2 *q, const uint8_t *table, uint64_t offset, uint64_t end,
                               GError **error)
 {
-    for (uint64_t at = offset; at < end; at += piece(q, at, end - at)) {
+    for (uint64_t at = offset; at < end; at += cluster_piece(q, at, end - at)) {
         Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
 
         for (unsigned sub = 0; sub < q->sub_count; sub++)
@@ -190,7 +190,7 @@ static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step
     table = page->data;
     *step = (Step){.offset = offset};
     entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
-    first = piece(q, offset, end - offset);
+    first = cluster_piece(q, offset, end - offset);
     if (is_in_place(q, &entry, offset & (q->cluster_size - 1), first)) {
         plan_in_place(q, table, end, step);
         return TRUE;

@@ -19,7 +19,7 @@
 
 /* --- the header ------------------------------------------------------------------------------- */
 
-static uint64_t features(const Qed *qed)
+static uint64_t qed_features(const Qed *qed)
 {
     return cst_le64(qed->raw + QED_AT_FEATURES);
 }
@@ -34,10 +34,10 @@ static gboolean write_header(CstLevels *levels, GError **error)
 }
 
 /* Sets "need check". The bit is durable before any change that depends on it. */
-static gboolean begin(CstLevels *levels, GError **error)
+static gboolean qed_begin_write(CstLevels *levels, GError **error)
 {
     Qed *qed = (Qed *)levels;
-    uint64_t old = features(qed);
+    uint64_t old = qed_features(qed);
 
     if (old & QED_NEED_CHECK)
         return TRUE;
@@ -51,9 +51,9 @@ static gboolean begin(CstLevels *levels, GError **error)
 }
 
 /* Clears "need check". All writes must be durable. */
-static gboolean end(Qed *qed, GError **error)
+static gboolean qed_end_write(Qed *qed, GError **error)
 {
-    uint64_t old = features(qed);
+    uint64_t old = qed_features(qed);
 
     if (!(old & QED_NEED_CHECK))
         return TRUE;
@@ -94,7 +94,7 @@ static uint64_t place_for_name(const Qed *qed, uint64_t len)
     uint64_t used = cst_le32(qed->raw + QED_AT_NAME), end = used;
     uint64_t at = QED_HEADER_LEN;
 
-    if (features(qed) & QED_BACKING)
+    if (qed_features(qed) & QED_BACKING)
         end += cst_le32(qed->raw + QED_AT_NAME_LEN);
     if (used < at + len && at < end)
         at = QED_MIN_CLUSTER / 2;
@@ -107,7 +107,7 @@ static gboolean set_name(CstLevels *levels, const char *name, const char *format
 {
     Qed *qed = (Qed *)levels;
     CstBlob *blob = levels->blocks.blob;
-    uint64_t bits = features(qed) & ~(uint64_t)(QED_BACKING | QED_BACKING_NO_PROBE);
+    uint64_t bits = qed_features(qed) & ~(uint64_t)(QED_BACKING | QED_BACKING_NO_PROBE);
     uint64_t len = name ? strlen(name) : 0, at = len > 0 ? place_for_name(qed, len) : 0;
 
     if (len > 0) {
@@ -124,7 +124,7 @@ static gboolean set_name(CstLevels *levels, const char *name, const char *format
 
 static const CstLevelsFormat qed_levels = {
     .zero_entries = TRUE,
-    .begin = begin,
+    .begin = qed_begin_write,
     .write_header = write_header,
     .l1_entries = l1_entries,
     .check_capacity = check_capacity,
@@ -163,7 +163,7 @@ static void qed_free(Qed *qed)
 }
 
 /* Repairs the image before it is used. STATE if errors remain. */
-static gboolean repair(Qed *qed, GError **error)
+static gboolean qed_repair(Qed *qed, GError **error)
 {
     CstBlob *blob = qed->levels.blocks.blob;
     CstImageCheck check = {0};
@@ -173,7 +173,7 @@ static gboolean repair(Qed *qed, GError **error)
     if (check.errors > check.errors_fixed)
         return cst_fail(error, CST_ERROR_STATE, _("'%s' was not closed cleanly and is damaged"),
                         blob->name);
-    return cst_blob_flush(blob, error) && end(qed, error);
+    return cst_blob_flush(blob, error) && qed_end_write(qed, error);
 }
 
 CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
@@ -183,7 +183,8 @@ CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
 
     if (!qed)
         return NULL;
-    if ((how->flags & CST_IMAGE_WRITE) && (features(qed) & QED_NEED_CHECK) && !repair(qed, error)) {
+    if ((how->flags & CST_IMAGE_WRITE) && (qed_features(qed) & QED_NEED_CHECK) &&
+        !qed_repair(qed, error)) {
         qed_free(qed);
         return NULL;
     }
@@ -196,8 +197,8 @@ void qed_close(CstImage *image)
     Qed *qed = (Qed *)image;
 
     if (image->writable && cst_blocks_write_back(&qed->levels.blocks, NULL) &&
-        (!(features(qed) & QED_NEED_CHECK) || cst_blocks_barrier(&qed->levels.blocks, NULL)))
-        end(qed, NULL);
+        (!(qed_features(qed) & QED_NEED_CHECK) || cst_blocks_barrier(&qed->levels.blocks, NULL)))
+        qed_end_write(qed, NULL);
     qed_free(qed);
 }
 
@@ -211,7 +212,8 @@ gboolean qed_check(const CstImageFormat *format, CstBlob *blob, const CstImageFi
     gboolean ok = qed && cst_levels_check(&qed->levels, flags, ret_check, task, error);
 
     if (ok && flags && ret_check->errors == ret_check->errors_fixed)
-        ok = cst_blob_flush(blob, error) && end(qed, error) && cst_blob_flush(blob, error);
+        ok =
+            cst_blob_flush(blob, error) && qed_end_write(qed, error) && cst_blob_flush(blob, error);
     if (qed)
         qed_free(qed);
     return ok;

@@ -18,7 +18,7 @@ static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
 }
 
 /* @raw: the header; @cluster: its cluster size. */
-static gboolean check(CstInspection *inspection, const uint8_t *raw, uint64_t cluster)
+static gboolean qed_check_header(CstInspection *inspection, const uint8_t *raw, uint64_t cluster)
 {
     uint64_t capacity = inspection->info->capacity;
     uint64_t table = cst_le32(raw + QED_AT_TABLE), header = cst_le32(raw + QED_AT_HEADER);
@@ -56,7 +56,7 @@ static void qed_inspect(CstInspection *inspection)
     info->capacity = cst_le64(raw + QED_AT_SIZE);
     info->cluster_size = cluster;
     info->dirty = (features & QED_NEED_CHECK) != 0;
-    if (!check(inspection, raw, cluster))
+    if (!qed_check_header(inspection, raw, cluster))
         return;
     if (features & ~(uint64_t)QED_KNOWN)
         cst_inspection_unsupported(inspection, _("the QED image has unknown features"));

@@ -32,7 +32,7 @@ static gboolean is_set(const uint8_t *bits, uint32_t bit)
     return (bits[bit / 8] & 1 << bit % 8) != 0;
 }
 
-static void set(uint8_t *bits, uint32_t bit)
+static void block_bit_set(uint8_t *bits, uint32_t bit)
 {
     bits[bit / 8] |= (uint8_t)(1 << bit % 8);
 }
@@ -70,7 +70,7 @@ static gboolean look_through(Walk *walk, GError **error)
             note_entry(walk, i, entry);
             continue;
         }
-        set(vdi->used, entry);
+        block_bit_set(vdi->used, entry);
         vdi->high = MAX(vdi->high, entry + 1);
         walk->check->allocated_clusters++;
         if (before < VDI_ZERO && entry != before + 1)
@@ -126,7 +126,7 @@ static gboolean repair_errors(Walk *walk, GError **error)
         if (entry >= VDI_ZERO)
             continue;
         if (entry < walk->room && !is_set(seen, entry)) {
-            set(seen, entry);
+            block_bit_set(seen, entry);
             continue;
         }
         if (!repair_entry(walk, i, entry, error))
@@ -140,7 +140,7 @@ static gboolean repair_errors(Walk *walk, GError **error)
     return TRUE;
 }
 
-static gboolean repair(Walk *walk, unsigned flags, GError **error)
+static gboolean vdi_repair(Walk *walk, unsigned flags, GError **error)
 {
     CstImageCheck *check = walk->check;
 
@@ -170,7 +170,7 @@ gboolean vdi_check(const CstImageFormat *format, CstBlob *blob, const CstImageFi
     ok = vdi_room(walk.vdi, &walk.room, error) && look_through(&walk, error);
     if (ok) {
         count_rest(&walk);
-        ok = repair(&walk, flags, error);
+        ok = vdi_repair(&walk, flags, error);
     }
     vdi_free(walk.vdi);
     return ok;

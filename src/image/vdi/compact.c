@@ -33,7 +33,7 @@ static uint32_t count_used(const Vdi *vdi)
 }
 
 /* Enters @moves into the map. The copies are durable before; the old blocks stay until the end. */
-static gboolean enter(Vdi *vdi, GArray *moves, GError **error)
+static gboolean moves_enter(Vdi *vdi, GArray *moves, GError **error)
 {
     for (guint i = 0; i < moves->len; i++) {
         const Move *move = &g_array_index(moves, Move, i);
@@ -63,10 +63,10 @@ static gboolean move_blocks(Vdi *vdi, uint32_t kept, CstTask *task, GError **err
             return FALSE;
         g_array_append_val(moves, ((Move){i, gap}));
         gap++;
-        if (moves->len == BATCH && !enter(vdi, moves, error))
+        if (moves->len == BATCH && !moves_enter(vdi, moves, error))
             return FALSE;
     }
-    return enter(vdi, moves, error);
+    return moves_enter(vdi, moves, error);
 }
 
 gboolean vdi_compact(Vdi *vdi, CstTask *task, GError **error)

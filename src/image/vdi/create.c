@@ -25,7 +25,7 @@ static gboolean is_static(const CstImageCreate *options)
            g_strcmp0(options->subformat, "fixed") == 0;
 }
 
-static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **error)
+static gboolean vdi_plan(const CstImageCreate *options, VdiHeader *header, GError **error)
 {
     uint64_t blocks = cst_div_up(options->capacity, BLOCK_SIZE);
 
@@ -52,8 +52,8 @@ static gboolean is_filled(const VdiHeader *header, const CstImageCreate *options
     return header->kind == VDI_STATIC || options->preallocation != CST_PREALLOC_OFF;
 }
 
-static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
-                            CstPreallocation preallocation, CstTask *task, GError **error)
+static gboolean vdi_preallocate_new(const CstImageFormat *format, CstBlob *blob,
+                                    CstPreallocation preallocation, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image =
         cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
@@ -68,7 +68,7 @@ gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure
     VdiHeader header = {0};
     uint64_t used = 0;
 
-    if (!plan(measuring->options, &header, error) ||
+    if (!vdi_plan(measuring->options, &header, error) ||
         !cst_measuring_count(measuring, header.block_size, &used, error))
         return FALSE;
     if (is_filled(&header, measuring->options))
@@ -83,7 +83,7 @@ gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageC
     gboolean zeroed = FALSE;
     VdiHeader header = {0};
 
-    if (!plan(options, &header, error) ||
+    if (!vdi_plan(options, &header, error) ||
         !cst_space_reset(blob, header.offset_data, &zeroed, error))
         return FALSE;
     vdi_header_update(&header);
@@ -91,5 +91,5 @@ gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageC
         !cst_blob_pwrite(blob, header.raw, sizeof(header.raw), 0, error))
         return FALSE;
     return !is_filled(&header, options) ||
-           preallocate(format, blob, options->preallocation, task, error);
+           vdi_preallocate_new(format, blob, options->preallocation, task, error);
 }

@@ -46,7 +46,7 @@ static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocat
 }
 
 /* Extends the file so that it has room for blocks of all entries of [@first, @end). */
-static gboolean lengthen(Vdi *vdi, uint32_t first, uint32_t end, GError **error)
+static gboolean vdi_lengthen(Vdi *vdi, uint32_t first, uint32_t end, GError **error)
 {
     uint32_t entry = 0, missing = 0;
     uint64_t size = 0, wanted;
@@ -66,7 +66,7 @@ static gboolean lengthen(Vdi *vdi, uint32_t first, uint32_t end, GError **error)
 gboolean vdi_preallocate(Vdi *vdi, uint32_t first, uint32_t end, CstPreallocation preallocation,
                          CstTask *task, GError **error)
 {
-    if (!lengthen(vdi, first, end, error))
+    if (!vdi_lengthen(vdi, first, end, error))
         return FALSE;
     for (uint32_t i = first; i < end; i++) {
         uint32_t entry = 0;
@@ -203,8 +203,8 @@ static gboolean clear_spare_entries(Vdi *vdi, GError **error)
     return vdi_sync(&vdi->blocks, error);
 }
 
-static gboolean grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                     GError **error)
+static gboolean vdi_grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                         GError **error)
 {
     uint32_t old = vdi->header.blocks, blocks = MAX(blocks_for(vdi, capacity), old);
     VdiHeader before = vdi->header;
@@ -230,7 +230,7 @@ static gboolean grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation
 }
 
 /* Clears the removed entries first, so that growing again finds zeroes. */
-static gboolean shrink(Vdi *vdi, uint64_t capacity, CstTask *task, GError **error)
+static gboolean vdi_shrink(Vdi *vdi, uint64_t capacity, CstTask *task, GError **error)
 {
     uint32_t blocks = blocks_for(vdi, capacity);
 
@@ -258,9 +258,9 @@ gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallo
     g_mutex_lock(&vdi->blocks.lock);
     ok = vdi_sync(&vdi->blocks, error);
     if (ok && capacity > vdi->header.capacity)
-        ok = grow(vdi, capacity, preallocation, task, error);
+        ok = vdi_grow(vdi, capacity, preallocation, task, error);
     else if (ok && capacity < vdi->header.capacity)
-        ok = shrink(vdi, capacity, task, error);
+        ok = vdi_shrink(vdi, capacity, task, error);
     g_mutex_unlock(&vdi->blocks.lock);
     return ok;
 }

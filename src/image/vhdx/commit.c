@@ -26,7 +26,7 @@
 #define MANY_CHANGES 96
 _Static_assert(MANY_CHANGES + 18 <= VHDX_LOG_PAGES, "a step's changes go into one entry");
 
-static gboolean barrier(Vhdx *vhdx, GError **error)
+static gboolean vhdx_barrier(Vhdx *vhdx, GError **error)
 {
     return cst_blocks_barrier(&vhdx->blocks, error);
 }
@@ -65,7 +65,8 @@ static gboolean repair_regions(Vhdx *vhdx, GError **error)
         return TRUE;
     raw = g_malloc(VHDX_REGIONS_LEN);
     if (!cst_blob_pread(vhdx->file, raw, VHDX_REGIONS_LEN, vhdx->layout.regions_at, error) ||
-        !cst_blob_pwrite(vhdx->file, raw, VHDX_REGIONS_LEN, other, error) || !barrier(vhdx, error))
+        !cst_blob_pwrite(vhdx->file, raw, VHDX_REGIONS_LEN, other, error) ||
+        !vhdx_barrier(vhdx, error))
         return FALSE;
     vhdx->layout.regions_differ = FALSE;
     return TRUE;

@@ -21,7 +21,7 @@ const uint8_t vhdx_guid_bat[16] = {0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x4
 const uint8_t vhdx_guid_metadata[16] = {0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b,
                                         0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e};
 
-static uint32_t checksum(const uint8_t *raw, size_t len)
+static uint32_t header_checksum(const uint8_t *raw, size_t len)
 {
     static const uint8_t zero[4];
     uint32_t crc = cst_crc32c(0, raw, 4);
@@ -32,12 +32,12 @@ static uint32_t checksum(const uint8_t *raw, size_t len)
 
 gboolean vhdx_checksum_holds(const uint8_t *raw, size_t len)
 {
-    return checksum(raw, len) == cst_le32(raw + 4);
+    return header_checksum(raw, len) == cst_le32(raw + 4);
 }
 
 void vhdx_checksum_set(uint8_t *raw, size_t len)
 {
-    cst_put_le32(raw + 4, checksum(raw, len));
+    cst_put_le32(raw + 4, header_checksum(raw, len));
 }
 
 static gboolean read_checked(CstInspection *inspection, uint64_t offset, const char *signature,

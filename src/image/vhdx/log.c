@@ -42,7 +42,7 @@ typedef struct {
     uint64_t budget; /* remaining bytes to checksum; bounds the time for overlaps */
 } Log;
 
-static const uint8_t *sector(const Log *log, uint64_t position)
+static const uint8_t *log_sector(const Log *log, uint64_t position)
 {
     return log->bytes + position % log->length;
 }
@@ -53,11 +53,11 @@ static uint32_t descriptor_sectors(uint32_t count)
                       VHDX_SECTOR);
 }
 
-static const uint8_t *descriptor(const Log *log, uint32_t position, uint32_t i)
+static const uint8_t *log_descriptor(const Log *log, uint32_t position, uint32_t i)
 {
     uint64_t at = ENTRY_LEN + (uint64_t)i * DESCRIPTOR_LEN;
 
-    return sector(log, position + at / VHDX_SECTOR * VHDX_SECTOR) + at % VHDX_SECTOR;
+    return log_sector(log, position + at / VHDX_SECTOR * VHDX_SECTOR) + at % VHDX_SECTOR;
 }
 
 /* --- validation of entries -------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static gboolean descriptors_hold(const Log *log, uint32_t position, const Entry 
     uint64_t data = descriptor_sectors(entry->count);
 
     for (uint32_t i = 0; i < entry->count; i++) {
-        const uint8_t *raw = descriptor(log, position, i);
+        const uint8_t *raw = log_descriptor(log, position, i);
 
         if (cst_le64(raw + 24) != entry->sequence || cst_le64(raw + 16) % VHDX_SECTOR != 0)
             return FALSE;
@@ -83,7 +83,7 @@ static gboolean descriptors_hold(const Log *log, uint32_t position, const Entry 
             continue;
         }
         if (memcmp(raw, "desc", 4) != 0 || data >= entry->length / VHDX_SECTOR ||
-            !data_sector_holds(sector(log, position + data * VHDX_SECTOR), entry->sequence))
+            !data_sector_holds(log_sector(log, position + data * VHDX_SECTOR), entry->sequence))
             return FALSE;
         data++;
     }
@@ -93,7 +93,7 @@ static gboolean descriptors_hold(const Log *log, uint32_t position, const Entry 
 static gboolean sum_holds(Log *log, uint32_t position, const Entry *entry)
 {
     static const uint8_t zero[4];
-    const uint8_t *first = sector(log, position);
+    const uint8_t *first = log_sector(log, position);
     uint32_t crc = cst_crc32c(0, first, 4);
 
     if (entry->length > log->budget)
@@ -102,13 +102,13 @@ static gboolean sum_holds(Log *log, uint32_t position, const Entry *entry)
     crc = cst_crc32c(crc, zero, sizeof(zero));
     crc = cst_crc32c(crc, first + 8, VHDX_SECTOR - 8);
     for (uint32_t at = VHDX_SECTOR; at < entry->length; at += VHDX_SECTOR)
-        crc = cst_crc32c(crc, sector(log, (uint64_t)position + at), VHDX_SECTOR);
+        crc = cst_crc32c(crc, log_sector(log, (uint64_t)position + at), VHDX_SECTOR);
     return crc == cst_le32(first + 4);
 }
 
 static gboolean is_entry(Log *log, uint32_t position, Entry *entry)
 {
-    const uint8_t *raw = sector(log, position);
+    const uint8_t *raw = log_sector(log, position);
 
     if (memcmp(raw, "loge", 4) != 0 || memcmp(raw + 32, log->header->log_guid, 16) != 0)
         return FALSE;
@@ -220,7 +220,7 @@ static gboolean collect_entry(Log *log, CstBlob *blob, uint32_t position, VhdxPa
     uint64_t data = descriptor_sectors(entry->count);
 
     for (uint32_t i = 0; i < entry->count; i++) {
-        const uint8_t *raw = descriptor(log, position, i);
+        const uint8_t *raw = log_descriptor(log, position, i);
         gboolean is_zero = memcmp(raw, "zero", 4) == 0;
         uint64_t offset = cst_le64(raw + 16), length = is_zero ? cst_le64(raw + 8) : VHDX_SECTOR;
         uint8_t page[VHDX_SECTOR];
@@ -234,7 +234,7 @@ static gboolean collect_entry(Log *log, CstBlob *blob, uint32_t position, VhdxPa
             continue;
         }
         memcpy(page, raw + 8, 8);
-        memcpy(page + 8, sector(log, position + data++ * VHDX_SECTOR) + 8, VHDX_SECTOR - 12);
+        memcpy(page + 8, log_sector(log, position + data++ * VHDX_SECTOR) + 8, VHDX_SECTOR - 12);
         memcpy(page + VHDX_SECTOR - 4, raw + 4, 4);
         vhdx_patches_add(patches, offset, length, page);
     }
@@ -244,7 +244,7 @@ static gboolean collect_entry(Log *log, CstBlob *blob, uint32_t position, VhdxPa
 static gboolean check_sizes(Log *log, CstBlob *blob, const Sequence *active, VhdxPatches *patches,
                             GError **error)
 {
-    const uint8_t *head = sector(log, active->head);
+    const uint8_t *head = log_sector(log, active->head);
     uint64_t flushed = cst_le64(head + 48), last = cst_le64(head + 56), size = 0;
 
     if (!cst_blob_get_size(blob, &size, error))
@@ -259,7 +259,7 @@ static gboolean check_sizes(Log *log, CstBlob *blob, const Sequence *active, Vhd
     return TRUE;
 }
 
-static VhdxPatches *collect(Log *log, CstBlob *blob, GError **error)
+static VhdxPatches *log_collect(Log *log, CstBlob *blob, GError **error)
 {
     g_autoptr(VhdxPatches) patches = vhdx_patches_new();
     Sequence active = find_active(log);
@@ -303,7 +303,7 @@ VhdxPatches *vhdx_log_read(CstBlob *blob, const VhdxHeader *header, GError **err
     log.entries = entries = cst_alloc0(log.length / VHDX_SECTOR, sizeof(Entry), blob->name, error);
     if (!entries || !cst_blob_pread(blob, bytes, log.length, header->log_offset, error))
         return NULL;
-    return collect(&log, blob, error);
+    return log_collect(&log, blob, error);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

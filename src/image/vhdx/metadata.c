@@ -68,7 +68,7 @@ char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted)
 }
 
 /* The first three parts of a GUID are numbers, which are stored in little endian. */
-static CstUuid swapped(const CstUuid *guid)
+static CstUuid guid_swapped(const CstUuid *guid)
 {
     static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
     CstUuid out;
@@ -80,7 +80,7 @@ static CstUuid swapped(const CstUuid *guid)
 
 char *vhdx_guid_text(const CstUuid *guid)
 {
-    const CstUuid text_order = swapped(guid);
+    const CstUuid text_order = guid_swapped(guid);
     char text[CST_UUID_TEXT_LEN];
 
     return g_strdup_printf("{%s}", cst_uuid_format(&text_order, text));
@@ -95,7 +95,7 @@ static CstUuid guid_of_text(const char *text)
         g_autofree char *inner = g_strndup(text + 1, len - 2);
 
         if (cst_uuid_parse(inner, &guid))
-            return swapped(&guid);
+            return guid_swapped(&guid);
     }
     return (CstUuid){0};
 }

@@ -55,8 +55,8 @@ static gboolean read_layout(CstBlob *blob, const VhdxHeader *header, VhdxLayout 
  * The specification requires a header with a new GUID before any change. The log stays active until
  * all its changes are in place, so a power cut during the replay leads to another replay.
  */
-static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, gboolean barriers,
-                       GError **error)
+static gboolean log_replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches,
+                           gboolean barriers, GError **error)
 {
     CstUuid uuid;
 
@@ -84,7 +84,7 @@ static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *h
         return NULL;
     if (!(how->flags & CST_IMAGE_WRITE))
         return vhdx_patches_overlay(g_steal_pointer(&patches), blob, error);
-    if (!replay(blob, header, patches, !(how->flags & CST_IMAGE_NO_BARRIERS), error))
+    if (!log_replay(blob, header, patches, !(how->flags & CST_IMAGE_NO_BARRIERS), error))
         return NULL;
     return cst_blob_ref(blob);
 }

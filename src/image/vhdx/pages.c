@@ -41,7 +41,7 @@ static const uint8_t *find_logged(const Logged *logged, uint64_t offset)
     return NULL;
 }
 
-static gboolean load(void *owner, const CstPageId *id, uint8_t *data, GError **error)
+static gboolean vhdx_load_page(void *owner, const CstPageId *id, uint8_t *data, GError **error)
 {
     VhdxPages *pages = owner;
     const uint8_t *logged = find_logged(&pages->logged, id->offset);
@@ -71,7 +71,7 @@ static gboolean refuse_to_spill(void *owner, GError **error)
 VhdxPages *vhdx_pages_new(CstBlob *blob)
 {
     VhdxPages *pages = g_new0(VhdxPages, 1);
-    CstPageCacheHooks hooks = {.spill = refuse_to_spill, .load = load, .owner = pages};
+    CstPageCacheHooks hooks = {.spill = refuse_to_spill, .load = vhdx_load_page, .owner = pages};
 
     pages->blob = blob;
     pages->cache = cst_page_cache_new(blob, VHDX_SECTOR, MAX_PAGES, &hooks);

@@ -17,7 +17,7 @@ struct VhdxPatches {
     uint64_t size;
 };
 
-static int compare(gconstpointer a, gconstpointer b, gpointer unused)
+static int patches_compare(gconstpointer a, gconstpointer b, gpointer unused)
 {
     uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
 
@@ -36,7 +36,7 @@ VhdxPatches *vhdx_patches_new(void)
 {
     VhdxPatches *patches = g_new0(VhdxPatches, 1);
 
-    patches->by_offset = g_tree_new_full(compare, NULL, NULL, free_patch);
+    patches->by_offset = g_tree_new_full(patches_compare, NULL, NULL, free_patch);
     return patches;
 }
 
@@ -48,7 +48,8 @@ void vhdx_patches_free(VhdxPatches *patches)
     g_free(patches);
 }
 
-static void insert(VhdxPatches *patches, uint64_t offset, uint64_t length, const uint8_t *data)
+static void patches_insert(VhdxPatches *patches, uint64_t offset, uint64_t length,
+                           const uint8_t *data)
 {
     Patch *patch = g_new(Patch, 1);
 
@@ -79,11 +80,11 @@ void vhdx_patches_add(VhdxPatches *patches, uint64_t offset, uint64_t length, co
 
         g_tree_remove(patches->by_offset, &old_offset);
         if (old_offset < offset)
-            insert(patches, old_offset, offset - old_offset, NULL);
+            patches_insert(patches, old_offset, offset - old_offset, NULL);
         if (old_end > end)
-            insert(patches, end, old_end - end, NULL);
+            patches_insert(patches, end, old_end - end, NULL);
     }
-    insert(patches, offset, length, data);
+    patches_insert(patches, offset, length, data);
 }
 
 void vhdx_patches_set_size(VhdxPatches *patches, uint64_t size)

@@ -89,7 +89,8 @@ static gboolean write_locator(Vhdx *vhdx, const VhdxParent *parent, GError **err
 }
 
 /* Rewrites the locator with the same paths and other linkages. */
-static gboolean relink(Vhdx *vhdx, const uint8_t *linkage, const uint8_t *linkage2, GError **error)
+static gboolean vhdx_relink(Vhdx *vhdx, const uint8_t *linkage, const uint8_t *linkage2,
+                            GError **error)
 {
     uint64_t len = vhdx->layout.parent.length;
     g_autofree uint8_t *raw = cst_alloc(len, 1, vhdx->file->name, error);
@@ -116,7 +117,7 @@ static gboolean locked_relink(Vhdx *vhdx, const uint8_t *linkage, const uint8_t 
     gboolean ok;
 
     g_mutex_lock(&vhdx->blocks.lock);
-    ok = relink(vhdx, linkage, linkage2, error);
+    ok = vhdx_relink(vhdx, linkage, linkage2, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     return ok;
 }
@@ -216,7 +217,7 @@ static gboolean change_parent(Vhdx *vhdx, const char *name, const uint8_t *linka
     VhdxParent new = {0};
 
     vhdx_parent_name(&new, name);
-    if (!relink(vhdx, old.bytes, linkage, error))
+    if (!vhdx_relink(vhdx, old.bytes, linkage, error))
         return FALSE;
     /* a zero linkage accepts any parent and is kept */
     if (!cst_uuid_is_zero(&old)) {
@@ -225,7 +226,7 @@ static gboolean change_parent(Vhdx *vhdx, const char *name, const uint8_t *linka
     }
     if (!write_locator(vhdx, &new, error))
         return FALSE;
-    return relink(vhdx, linkage, NULL, error);
+    return vhdx_relink(vhdx, linkage, NULL, error);
 }
 
 gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
@@ -251,7 +252,8 @@ gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format,
 
 /* --- dropping all blocks ---------------------------------------------------------------------- */
 
-static gboolean forget(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data, GError **error)
+static gboolean block_forget(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
+                             GError **error)
 {
     return cst_task_check(data, error) && vhdx_relieve(vhdx, error) &&
            vhdx_bat_set(vhdx, index, 0, error);
@@ -266,7 +268,7 @@ static gboolean is_bitmap(const Vhdx *vhdx, uint64_t index)
 static gboolean forget_block(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {
-    return is_bitmap(vhdx, index) || forget(vhdx, index, entry, data, error);
+    return is_bitmap(vhdx, index) || block_forget(vhdx, index, entry, data, error);
 }
 
 gboolean vhdx_empty(CstImage *image, CstTask *task, GError **error)
@@ -281,7 +283,7 @@ gboolean vhdx_empty(CstImage *image, CstTask *task, GError **error)
     g_mutex_lock(&vhdx->blocks.lock);
     ok = vhdx_begin_writing(vhdx, error) && vhdx_commit(vhdx, error) &&
          vhdx_bat_walk(vhdx, 0, entries, forget_block, task, error) && vhdx_commit(vhdx, error) &&
-         vhdx_bat_walk(vhdx, 0, entries, forget, task, error) && vhdx_empty_log(vhdx, error);
+         vhdx_bat_walk(vhdx, 0, entries, block_forget, task, error) && vhdx_empty_log(vhdx, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     return ok;
 }

@@ -210,8 +210,8 @@ static gboolean grow_tables(Vhdx *vhdx, uint64_t capacity, gboolean allocate, GE
     return !allocate || allocate_blocks(vhdx, capacity, error);
 }
 
-static gboolean preallocate(Vhdx *vhdx, uint64_t offset, CstPreallocation preallocation,
-                            CstTask *task, GError **error)
+static gboolean vhdx_preallocate(Vhdx *vhdx, uint64_t offset, CstPreallocation preallocation,
+                                 CstTask *task, GError **error)
 {
     uint64_t end = vhdx->layout.capacity;
 
@@ -233,8 +233,8 @@ static gboolean preallocate(Vhdx *vhdx, uint64_t offset, CstPreallocation preall
     return TRUE;
 }
 
-static gboolean grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                     GError **error)
+static gboolean vhdx_grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocation,
+                          CstTask *task, GError **error)
 {
     uint64_t old = vhdx->layout.capacity;
     gboolean allocate = (vhdx->layout.flags & VHDX_FLAG_FIXED) || preallocation != CST_PREALLOC_OFF;
@@ -249,7 +249,7 @@ static gboolean grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocati
     g_mutex_lock(&vhdx->blocks.lock);
     ok = grow_tables(vhdx, capacity, allocate, error) && commit_capacity(vhdx, capacity, error);
     g_mutex_unlock(&vhdx->blocks.lock);
-    return ok && preallocate(vhdx, old, preallocation, task, error);
+    return ok && vhdx_preallocate(vhdx, old, preallocation, task, error);
 }
 
 /* --- shrinking -------------------------------------------------------------------------------- */
@@ -306,7 +306,7 @@ static gboolean give_back(Vhdx *vhdx, const VhdxUnits *gone, GError **error)
     return TRUE;
 }
 
-static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
+static gboolean vhdx_shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint64_t last = blocks_for(vhdx, capacity), first = vhdx_bat_index(vhdx, last);
     uint64_t end = entries_for(vhdx, vhdx->layout.capacity);
@@ -344,9 +344,9 @@ gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preall
     g_mutex_lock(&vhdx->blocks.lock);
     ok = vhdx_begin_writing(vhdx, error);
     if (ok && capacity < vhdx->layout.capacity)
-        ok = shrink(vhdx, capacity, error);
+        ok = vhdx_shrink(vhdx, capacity, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     if (ok && capacity > vhdx->layout.capacity)
-        ok = grow(vhdx, capacity, preallocation, task, error);
+        ok = vhdx_grow(vhdx, capacity, preallocation, task, error);
     return ok;
 }

@@ -60,7 +60,7 @@ typedef struct {
     uint64_t file_size;
 } Walk;
 
-static void note(VhdxSurvey *survey, uint64_t index, uint64_t entry, VhdxDamageKind kind)
+static void survey_note(VhdxSurvey *survey, uint64_t index, uint64_t entry, VhdxDamageKind kind)
 {
     VhdxDamage damage = {index, entry, kind};
 
@@ -69,16 +69,16 @@ static void note(VhdxSurvey *survey, uint64_t index, uint64_t entry, VhdxDamageK
         g_array_append_val(survey->damage, damage);
 }
 
-static gboolean claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, uint64_t length,
-                      GError **error)
+static gboolean survey_claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry,
+                             uint64_t length, GError **error)
 {
     VhdxSurvey *survey = walk->survey;
     uint64_t place = VHDX_PLACE(entry), units = length / CST_MIB;
 
     if (!vhdx_place_is_sound(vhdx, place, length, walk->file_size))
-        note(survey, index, entry, VHDX_BAD_PLACE);
+        survey_note(survey, index, entry, VHDX_BAD_PLACE);
     else if (vhdx_units_test(&survey->units, place, units))
-        note(survey, index, entry, VHDX_BAD_SHARED);
+        survey_note(survey, index, entry, VHDX_BAD_SHARED);
     else
         return vhdx_units_set(&survey->units, place, units, vhdx->file->name, error);
     return TRUE;
@@ -90,9 +90,9 @@ static gboolean visit_bitmap(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t en
     if (!vhdx->is_diff)
         return TRUE;
     if (VHDX_STATE(entry) == VHDX_PRESENT)
-        return claim(vhdx, walk, index, entry, CST_MIB, error);
+        return survey_claim(vhdx, walk, index, entry, CST_MIB, error);
     if (VHDX_STATE(entry) != VHDX_NOT_PRESENT)
-        note(walk->survey, index, entry, VHDX_BAD_STATE);
+        survey_note(walk->survey, index, entry, VHDX_BAD_STATE);
     return TRUE;
 }
 
@@ -103,7 +103,7 @@ static gboolean visit_payload(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t e
     VhdxSurvey *survey = walk->survey;
 
     if (state == VHDX_PRESENT || (state == VHDX_PARTIAL && vhdx->is_diff)) {
-        if (!claim(vhdx, walk, index, entry, vhdx->blocks.block_size, error))
+        if (!survey_claim(vhdx, walk, index, entry, vhdx->blocks.block_size, error))
             return FALSE;
         survey->allocated++;
         if (survey->last_place != 0 &&
@@ -111,12 +111,13 @@ static gboolean visit_payload(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t e
             survey->fragmented++;
         survey->last_place = VHDX_PLACE(entry);
     } else if (state > VHDX_UNMAPPED) {
-        note(survey, index, entry, VHDX_BAD_STATE);
+        survey_note(survey, index, entry, VHDX_BAD_STATE);
     }
     return TRUE;
 }
 
-static gboolean visit(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data, GError **error)
+static gboolean survey_visit(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
+                             GError **error)
 {
     uint64_t group = vhdx->chunk_ratio + 1;
     Walk *walk = data;
@@ -141,7 +142,7 @@ static gboolean visit_partial(Vhdx *vhdx, uint64_t index, uint64_t entry, gpoint
     if (!vhdx_bat_get(vhdx, index / group * group + vhdx->chunk_ratio, &bitmap, error))
         return FALSE;
     if (VHDX_STATE(bitmap) != VHDX_PRESENT)
-        note(walk->survey, index, entry, VHDX_BAD_STATE);
+        survey_note(walk->survey, index, entry, VHDX_BAD_STATE);
     return TRUE;
 }
 
@@ -169,7 +170,7 @@ gboolean vhdx_survey(Vhdx *vhdx, VhdxSurvey *ret_survey, CstTask *task, GError *
 
     if (!claim_ranges(vhdx, &survey.units, error) ||
         !cst_blob_get_size(vhdx->file, &walk.file_size, error) ||
-        !vhdx_bat_walk(vhdx, 0, end, visit, &walk, error) ||
+        !vhdx_bat_walk(vhdx, 0, end, survey_visit, &walk, error) ||
         (vhdx->is_diff && !vhdx_bat_walk(vhdx, 0, end, visit_partial, &walk, error))) {
         vhdx_survey_clear(&survey);
         return FALSE;

@@ -8,7 +8,7 @@
 #include "state.h"
 #include "vhdx.h"
 
-static gboolean begin(Vhdx *vhdx, GError **error)
+static gboolean vhdx_begin_write(Vhdx *vhdx, GError **error)
 {
     gboolean ok;
 
@@ -20,7 +20,8 @@ static gboolean begin(Vhdx *vhdx, GError **error)
 
 gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)
 {
-    return begin(vhdx_of(image), error) && cst_blocks_pwrite(image, buf, len, offset, error);
+    return vhdx_begin_write(vhdx_of(image), error) &&
+           cst_blocks_pwrite(image, buf, len, offset, error);
 }
 
 /*
@@ -60,7 +61,7 @@ gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 {
     Vhdx *vhdx = vhdx_of(image);
 
-    if (!begin(vhdx, error))
+    if (!vhdx_begin_write(vhdx, error))
         return FALSE;
     while (length > 0) {
         uint64_t n = MIN(length, vhdx->blocks.block_size - offset % vhdx->blocks.block_size);
@@ -75,5 +76,6 @@ gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 
 gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error)
 {
-    return begin(vhdx_of(image), error) && cst_blocks_discard(image, offset, length, error);
+    return vhdx_begin_write(vhdx_of(image), error) &&
+           cst_blocks_discard(image, offset, length, error);
 }

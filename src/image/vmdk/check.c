@@ -14,7 +14,7 @@
 #include "check.h"
 
 /* Leaves image_end 0, because the end of one file is not the end of the image. */
-static void add(CstImageCheck *sum, const CstImageCheck *part)
+static void check_add(CstImageCheck *sum, const CstImageCheck *part)
 {
     sum->errors += part->errors;
     sum->leaks += part->leaks;
@@ -81,7 +81,7 @@ static gboolean check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check
 
         if (!check_part(vmdk, i, flags, &part, task, error))
             return FALSE;
-        add(ret_check, &part);
+        check_add(ret_check, &part);
     }
     return TRUE;
 }

@@ -139,8 +139,8 @@ static const VmdkExtentOps cowd_ops = {
     .close = cowd_close,
 };
 
-static gboolean check(const CstBlob *blob, const uint8_t *raw, const VmdkExtentHow *how,
-                      GError **error)
+static gboolean cowd_check(const CstBlob *blob, const uint8_t *raw, const VmdkExtentHow *how,
+                           GError **error)
 {
     VmdkHeader header = {.version = cst_le32(raw + 4),
                          .capacity = cst_le32(raw + 12),
@@ -169,12 +169,12 @@ static gboolean check(const CstBlob *blob, const uint8_t *raw, const VmdkExtentH
                     blob->name);
 }
 
-static gboolean init(Cowd *cowd, CstBlob *blob, const VmdkExtentHow *how, GError **error)
+static gboolean cowd_init(Cowd *cowd, CstBlob *blob, const VmdkExtentHow *how, GError **error)
 {
     uint8_t raw[COWD_HEADER_LEN];
     uint64_t length, tables;
 
-    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error) || !check(blob, raw, how, error) ||
+    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error) || !cowd_check(blob, raw, how, error) ||
         !cst_blob_get_size(blob, &cowd->file_size, error) ||
         !cst_blocks_init(&cowd->blocks, &cowd_blocks, blob, &how->image, error))
         return FALSE;
@@ -196,7 +196,7 @@ VmdkExtent *vmdk_cowd_open(CstBlob *blob, const VmdkExtentHow *how, GError **err
 {
     Cowd *cowd = g_new0(Cowd, 1);
 
-    if (init(cowd, blob, how, error))
+    if (cowd_init(cowd, blob, how, error))
         return &cowd->extent;
     cst_blob_unref(blob);
     g_free(cowd);

@@ -77,7 +77,7 @@ static int access_of(const char *line, const char **ret_rest)
     return -1;
 }
 
-static void note(VmdkDescriptor *d, const char *problem)
+static void descriptor_note_problem(VmdkDescriptor *d, const char *problem)
 {
     if (!d->problem)
         d->problem = problem;
@@ -140,12 +140,12 @@ static void parse_extent(VmdkDescriptor *d, gboolean keep, int access, const cha
     line.sectors = g_ascii_strtoull(at, &end, 10);
     if (end == at || line.sectors > VMDK_MAX_SECTORS - d->sectors ||
         d->extents >= VMDK_MAX_EXTENTS) {
-        note(d, _("the VMDK descriptor has a bad extent"));
+        descriptor_note_problem(d, _("the VMDK descriptor has a bad extent"));
         return;
     }
     d->sectors += line.sectors;
     if (!parse_place(end + strspn(end, " \t"), &line))
-        note(d, _("the VMDK descriptor has a bad extent"));
+        descriptor_note_problem(d, _("the VMDK descriptor has a bad extent"));
     if (d->extents++ == 0 || keep)
         g_array_append_val(d->lines, line);
     else
@@ -205,7 +205,7 @@ void vmdk_descriptor_parse(const char *text, gboolean keep, VmdkDescriptor *ret_
     if (d.parent && (*d.parent == '\0' || strlen(d.parent) >= 4096))
         g_clear_pointer(&d.parent, g_free);
     if (d.parent_cid != VMDK_NO_PARENT && !d.parent)
-        note(&d, _("the VMDK image has a parent but does not name it"));
+        descriptor_note_problem(&d, _("the VMDK image has a parent but does not name it"));
     *ret_descriptor = d;
 }
 

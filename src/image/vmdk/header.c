@@ -81,7 +81,7 @@ const char *vmdk_header_problem(const VmdkHeader *header)
     return NULL;
 }
 
-static gboolean hits(uint64_t sector, uint64_t count, uint64_t start, uint64_t len)
+static gboolean sectors_overlap(uint64_t sector, uint64_t count, uint64_t start, uint64_t len)
 {
     return sector < start + len && start < sector + count;
 }
@@ -92,9 +92,10 @@ gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, ui
 
     return sector == 0 ||
            (header->descriptor &&
-            hits(sector, count, header->descriptor, header->descriptor_len)) ||
-           hits(sector, count, header->gd, directory) ||
-           ((header->flags & VMDK_FLAG_REDUNDANT) && hits(sector, count, header->rgd, directory));
+            sectors_overlap(sector, count, header->descriptor, header->descriptor_len)) ||
+           sectors_overlap(sector, count, header->gd, directory) ||
+           ((header->flags & VMDK_FLAG_REDUNDANT) &&
+            sectors_overlap(sector, count, header->rgd, directory));
 }
 
 gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,

@@ -25,7 +25,7 @@ static VmdkExtent *extent_at(const Vmdk *vmdk, uint64_t offset)
     return vmdk_extent(vmdk, low);
 }
 
-static uint64_t piece(const VmdkExtent *extent, uint64_t offset, uint64_t length)
+static uint64_t extent_piece(const VmdkExtent *extent, uint64_t offset, uint64_t length)
 {
     return MIN(length, extent->start + extent->length - offset);
 }
@@ -50,7 +50,7 @@ gboolean vmdk_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GEr
 
     while (len > 0) {
         VmdkExtent *extent = extent_at(vmdk_of(image), offset);
-        size_t n = (size_t)piece(extent, offset, len);
+        size_t n = (size_t)extent_piece(extent, offset, len);
 
         if (!check_readable(vmdk_of(image), extent, error) ||
             !extent->ops->pread(extent, at, n, offset - extent->start, error))
@@ -68,7 +68,7 @@ gboolean vmdk_guest_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
     VmdkExtent *extent = extent_at(vmdk_of(image), offset);
 
     if (!check_readable(vmdk_of(image), extent, error) ||
-        !extent->ops->extent(extent, offset - extent->start, piece(extent, offset, length),
+        !extent->ops->extent(extent, offset - extent->start, extent_piece(extent, offset, length),
                              ret_extent, error))
         return FALSE;
     ret_extent->offset = offset;
@@ -79,7 +79,7 @@ gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length,
                      CstBlobLocation *ret_location, GError **error)
 {
     VmdkExtent *extent = extent_at(vmdk_of(image), offset);
-    uint64_t n = piece(extent, offset, length);
+    uint64_t n = extent_piece(extent, offset, length);
 
     *ret_location = (CstBlobLocation){NULL, 0, n};
     return !extent->ops->locate ||
@@ -93,7 +93,7 @@ gboolean vmdk_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offs
 
     while (len > 0) {
         VmdkExtent *extent = extent_at(vmdk_of(image), offset);
-        size_t n = (size_t)piece(extent, offset, len);
+        size_t n = (size_t)extent_piece(extent, offset, len);
 
         if (!check_writable(vmdk_of(image), extent, error) ||
             !vmdk_begin_writing(vmdk_of(image), error) ||
@@ -111,7 +111,7 @@ gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 {
     while (length > 0) {
         VmdkExtent *extent = extent_at(vmdk_of(image), offset);
-        uint64_t n = piece(extent, offset, length);
+        uint64_t n = extent_piece(extent, offset, length);
 
         if (!check_writable(vmdk_of(image), extent, error) ||
             !vmdk_begin_writing(vmdk_of(image), error) ||
@@ -127,7 +127,7 @@ gboolean vmdk_discard(CstImage *image, uint64_t offset, uint64_t length, GError 
 {
     while (length > 0) {
         VmdkExtent *extent = extent_at(vmdk_of(image), offset);
-        uint64_t n = piece(extent, offset, length);
+        uint64_t n = extent_piece(extent, offset, length);
 
         if (!check_writable(vmdk_of(image), extent, error) ||
             !vmdk_begin_writing(vmdk_of(image), error) ||

@@ -79,7 +79,7 @@ VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **e
 
 /* --- the list of extents ---------------------------------------------------------------------- */
 
-static VmdkExtent *add(Vmdk *vmdk, VmdkExtent *extent)
+static VmdkExtent *extent_add(Vmdk *vmdk, VmdkExtent *extent)
 {
     if (extent) {
         vmdk->image.capacity += extent->length;
@@ -171,7 +171,7 @@ static VmdkExtent *open_extent(Vmdk *vmdk, guint index, GError **error)
 static gboolean open_extents(Vmdk *vmdk, GError **error)
 {
     for (guint i = 0; i < vmdk->descriptor.lines->len; i++)
-        if (!add(vmdk, open_extent(vmdk, i, error)))
+        if (!extent_add(vmdk, open_extent(vmdk, i, error)))
             return FALSE;
     return TRUE;
 }
@@ -236,7 +236,7 @@ static gboolean open_sparse_file(Vmdk *vmdk, GError **error)
     return (is_cowd || (vmdk_read_header(vmdk->blob, &header, error) &&
                         read_embedded(vmdk, &header, size, error))) &&
            check_parent(vmdk, error) &&
-           add(vmdk, vmdk_sparse_open(cst_blob_ref(vmdk->blob), &vmdk->how, error)) != NULL;
+           extent_add(vmdk, vmdk_sparse_open(cst_blob_ref(vmdk->blob), &vmdk->how, error)) != NULL;
 }
 
 gboolean vmdk_read_descriptor(Vmdk *vmdk, gboolean *ret_is_text, GError **error)

@@ -112,8 +112,8 @@ static gboolean grow_last(Vmdk *vmdk, uint64_t length, CstPreallocation prealloc
     return TRUE;
 }
 
-static gboolean grow(Vmdk *vmdk, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                     GError **error)
+static gboolean vmdk_grow(Vmdk *vmdk, uint64_t capacity, CstPreallocation preallocation,
+                          CstTask *task, GError **error)
 {
     uint64_t most = is_split(vmdk) ? VMDK_SPLIT_SECTORS * UINT64_C(512) : G_MAXINT64;
 
@@ -142,7 +142,7 @@ static gboolean grow(Vmdk *vmdk, uint64_t capacity, CstPreallocation preallocati
 
 /* --- shrinking -------------------------------------------------------------------------------- */
 
-static gboolean shrink(Vmdk *vmdk, uint64_t capacity, CstTask *task, GError **error)
+static gboolean vmdk_shrink(Vmdk *vmdk, uint64_t capacity, CstTask *task, GError **error)
 {
     VmdkExtent *extent = last_extent(vmdk);
     uint64_t length = capacity - MIN(capacity, extent->start);
@@ -177,6 +177,6 @@ gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preall
                         vmdk->blob->name);
     if (!vmdk_begin_writing(vmdk, error))
         return FALSE;
-    return capacity > image->capacity ? grow(vmdk, capacity, preallocation, task, error)
-                                      : shrink(vmdk, capacity, task, error);
+    return capacity > image->capacity ? vmdk_grow(vmdk, capacity, preallocation, task, error)
+                                      : vmdk_shrink(vmdk, capacity, task, error);
 }

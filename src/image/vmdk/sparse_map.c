@@ -139,7 +139,7 @@ static gboolean sparse_hide(CstBlocks *blocks, uint64_t offset, gboolean *ret_do
            vmdk_tables_set(sparse->tables, grain, VMDK_GTE_ZERO, error);
 }
 
-static gboolean barrier(void *owner, GError **error)
+static gboolean sparse_barrier(void *owner, GError **error)
 {
     return cst_blocks_barrier(owner, error);
 }
@@ -149,7 +149,8 @@ static gboolean sparse_sync(CstBlocks *blocks, GError **error)
     VmdkSparse *sparse = sparse_of(blocks);
 
     return !vmdk_tables_are_dirty(sparse->tables) ||
-           (cst_blocks_barrier(blocks, error) && vmdk_tables_write(sparse->tables, barrier, error));
+           (cst_blocks_barrier(blocks, error) &&
+            vmdk_tables_write(sparse->tables, sparse_barrier, error));
 }
 
 const CstBlocksOps vmdk_sparse_blocks = {

@@ -113,7 +113,7 @@ static gboolean zero_tail(VmdkSparse *sparse, uint64_t length, GError **error)
 /* --- the header ------------------------------------------------------------------------------- */
 
 /* Makes @header the active one in memory; on failure the old header stays. */
-static gboolean adopt(VmdkSparse *sparse, const VmdkHeader *header, GError **error)
+static gboolean sparse_adopt_header(VmdkSparse *sparse, const VmdkHeader *header, GError **error)
 {
     VmdkHeader old = sparse->header;
 
@@ -189,7 +189,7 @@ static gboolean trim_directories(VmdkSparse *sparse, uint64_t old_sectors, GErro
                                  CST_ZERO_MAY_UNMAP, error));
 }
 
-static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GError **error)
+static gboolean sparse_shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GError **error)
 {
     uint64_t size = sparse->blocks.block_size;
     uint64_t grains = cst_div_up(sparse->header.capacity, sparse->header.grain);
@@ -201,7 +201,7 @@ static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GErro
         !forget_grains(sparse, cst_div_up(length, size), grains, task, error))
         return FALSE;
     header.capacity = length / VMDK_SECTOR;
-    return adopt(sparse, &header, error) && write_header(sparse, error) &&
+    return sparse_adopt_header(sparse, &header, error) && write_header(sparse, error) &&
            trim_directories(sparse, directory, error) && cut_file(sparse, error);
 }
 
@@ -280,8 +280,8 @@ static gboolean clear_beyond(VmdkSparse *sparse, CstTask *task, GError **error)
            forget_grains(sparse, grains, end, task, error);
 }
 
-static gboolean grow(VmdkSparse *sparse, uint64_t length, CstPreallocation preallocation,
-                     CstTask *task, GError **error)
+static gboolean sparse_grow(VmdkSparse *sparse, uint64_t length, CstPreallocation preallocation,
+                            CstTask *task, GError **error)
 {
     VmdkHeader old = sparse->header, header = old;
     uint64_t from = old.capacity * VMDK_SECTOR;
@@ -297,14 +297,14 @@ static gboolean grow(VmdkSparse *sparse, uint64_t length, CstPreallocation preal
     if (!clear_beyond(sparse, task, error) ||
         (vmdk_header_tables(&header) > vmdk_header_tables(&old) &&
          !move_directories(sparse, &header, error)) ||
-        !adopt(sparse, &header, error))
+        !sparse_adopt_header(sparse, &header, error))
         return FALSE;
     if (hide_backing(sparse, from, length, error) &&
         (preallocation == CST_PREALLOC_OFF ||
          vmdk_sparse_preallocate(sparse, from, length - from, preallocation, task, error)) &&
         write_header(sparse, error))
         return drop_old_directories(sparse, &old, error);
-    adopt(sparse, &old, NULL);
+    sparse_adopt_header(sparse, &old, NULL);
     return FALSE;
 }
 
@@ -368,8 +368,8 @@ gboolean vmdk_sparse_resize(VmdkExtent *extent, uint64_t length, CstPreallocatio
     VmdkSparse *sparse = vmdk_sparse_of(extent);
     uint64_t now = sparse->header.capacity * VMDK_SECTOR;
 
-    if (length < now ? !shrink(sparse, length, task, error)
-                     : length > now && !grow(sparse, length, preallocation, task, error))
+    if (length < now ? !sparse_shrink(sparse, length, task, error)
+                     : length > now && !sparse_grow(sparse, length, preallocation, task, error))
         return FALSE;
     extent->length = length;
     return TRUE;

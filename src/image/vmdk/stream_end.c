@@ -32,7 +32,7 @@ typedef struct {
     gboolean failed;
 } End;
 
-static gboolean put(End *end, const void *buf, size_t len)
+static gboolean end_put(End *end, const void *buf, size_t len)
 {
     if (end->at + len > VMDK_FILE_SECTORS * VMDK_SECTOR)
         cst_fail(end->error, CST_ERROR_LIMIT,
@@ -53,7 +53,7 @@ static gboolean put_marker(End *end, uint64_t sectors, uint32_t type)
 
     cst_put_le64(marker, sectors);
     cst_put_le32(marker + 12, type);
-    return put(end, marker, sizeof(marker));
+    return end_put(end, marker, sizeof(marker));
 }
 
 static gboolean is_empty(const VmdkStream *stream, const uint32_t *entries)
@@ -79,7 +79,7 @@ static gboolean put_table(gpointer key, gpointer value, gpointer data)
         return TRUE;
     place = (uint32_t)(end->at / VMDK_SECTOR);
     g_array_append_val(end->places, place);
-    return !put(end, table, (size_t)len * VMDK_SECTOR);
+    return !end_put(end, table, (size_t)len * VMDK_SECTOR);
 }
 
 typedef struct {
@@ -118,7 +118,7 @@ static gboolean put_directory(End *end)
 
         memset(bytes, 0, (size_t)room * 4);
         g_tree_foreach(end->stream->map, fill_entry, &chunk);
-        if (!put(end, bytes, (size_t)chunk.count * 4))
+        if (!end_put(end, bytes, (size_t)chunk.count * 4))
             return FALSE;
     }
     return TRUE;
@@ -130,7 +130,7 @@ static gboolean put_footer(End *end)
 
     vmdk_header_encode(&end->stream->header, raw);
     end->footer = end->at;
-    return put_marker(end, 1, VMDK_MARKER_FOOTER) && put(end, raw, sizeof(raw)) &&
+    return put_marker(end, 1, VMDK_MARKER_FOOTER) && end_put(end, raw, sizeof(raw)) &&
            put_marker(end, 0, VMDK_MARKER_END);
 }
 
@@ -150,7 +150,7 @@ static gboolean cut_file(VmdkStream *stream, uint64_t end, GError **error)
     return ok;
 }
 
-static gboolean barrier(VmdkStream *stream, GError **error)
+static gboolean stream_barrier(VmdkStream *stream, GError **error)
 {
     return !stream->barriers || cst_blob_flush(stream->extent.blob, error);
 }
@@ -160,7 +160,7 @@ static gboolean write_front(VmdkStream *stream, GError **error)
     VmdkHeader front = stream->header;
 
     front.gd = VMDK_GD_AT_END;
-    return barrier(stream, error) && vmdk_write_header(stream->extent.blob, &front, error);
+    return stream_barrier(stream, error) && vmdk_write_header(stream->extent.blob, &front, error);
 }
 
 /*
@@ -172,7 +172,7 @@ static gboolean hide_footer(VmdkStream *stream, uint64_t footer, GError **error)
     End end = {.stream = stream, .at = footer, .error = error};
 
     return footer == 0 || !stream->barriers ||
-           (barrier(stream, error) && put_marker(&end, 2, VMDK_MARKER_TABLE));
+           (stream_barrier(stream, error) && put_marker(&end, 2, VMDK_MARKER_TABLE));
 }
 
 /* Writes tables, directory and footer at stream->tail, and sets *ret_end to their end. */
@@ -202,16 +202,17 @@ static gboolean move_down(VmdkStream *stream, uint64_t end, GError **error)
         return FALSE;
     if (stream->tail + (end - from) > from)
         return TRUE;
-    if (!put_end(stream, &new_end, &footer, error) || !barrier(stream, error) ||
+    if (!put_end(stream, &new_end, &footer, error) || !stream_barrier(stream, error) ||
         !vmdk_write_header(stream->extent.blob, &stream->header, error) ||
-        !barrier(stream, error) || !cut_file(stream, new_end, error) || !write_front(stream, error))
+        !stream_barrier(stream, error) || !cut_file(stream, new_end, error) ||
+        !write_front(stream, error))
         return FALSE;
     stream->footer = footer;
     return TRUE;
 }
 
 /* Lock held. */
-static gboolean finish(VmdkStream *stream, GError **error)
+static gboolean stream_write_end(VmdkStream *stream, GError **error)
 {
     uint64_t old_footer = stream->footer, footer = 0, end = 0;
     gboolean dropped;
@@ -240,7 +241,7 @@ gboolean vmdk_stream_write_back(VmdkExtent *extent, GError **error)
     gboolean ok;
 
     g_mutex_lock(&stream->lock);
-    ok = finish(stream, error);
+    ok = stream_write_end(stream, error);
     g_mutex_unlock(&stream->lock);
     return ok;
 }
@@ -288,7 +289,7 @@ gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
     stream.started = TRUE;
     g_rw_lock_init(&stream.file);
     vmdk_stream_init_map(&stream);
-    ok = finish(&stream, error);
+    ok = stream_write_end(&stream, error);
     vmdk_stream_clear_map(&stream);
     g_rw_lock_clear(&stream.file);
     return ok;

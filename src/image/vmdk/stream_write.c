@@ -20,8 +20,8 @@
 
 /* --- appending to the file; lock held --------------------------------------------------------- */
 
-static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packed, size_t len,
-                       GError **error)
+static gboolean stream_append(VmdkStream *stream, uint64_t number, const uint8_t *packed,
+                              size_t len, GError **error)
 {
     uint64_t lba = number * stream->header.grain;
     uint64_t room = cst_div_up(VMDK_MARKER_LEN + len, VMDK_SECTOR) * VMDK_SECTOR;
@@ -43,7 +43,8 @@ static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packe
     return TRUE;
 }
 
-static gboolean emit(VmdkStream *stream, uint64_t number, VmdkPending *pending, GError **error)
+static gboolean stream_emit(VmdkStream *stream, uint64_t number, VmdkPending *pending,
+                            GError **error)
 {
     if (pending->packed_len == 0) {
         uint8_t *packed;
@@ -59,7 +60,7 @@ static gboolean emit(VmdkStream *stream, uint64_t number, VmdkPending *pending, 
         g_free(pending->data);
         pending->data = packed;
     }
-    return append(stream, number, pending->data, pending->packed_len, error);
+    return stream_append(stream, number, pending->data, pending->packed_len, error);
 }
 
 /* Grains leave the queue in the order of the disk. */
@@ -69,7 +70,7 @@ static gboolean leave_waiting(VmdkStream *stream, gint most, GError **error)
         GTreeNode *node = g_tree_node_first(stream->pending);
         gpointer key = g_tree_node_key(node);
 
-        if (!emit(stream, GPOINTER_TO_SIZE(key), g_tree_node_value(node), error))
+        if (!stream_emit(stream, GPOINTER_TO_SIZE(key), g_tree_node_value(node), error))
             return FALSE;
         g_tree_remove(stream->pending, key);
     }
@@ -99,7 +100,7 @@ static gboolean keep_end(VmdkStream *stream, GError **error)
                                    cst_blob_flush(stream->extent.blob, error));
 }
 
-static gboolean begin(VmdkStream *stream, GError **error)
+static gboolean stream_begin(VmdkStream *stream, GError **error)
 {
     if (!vmdk_stream_start(stream, error) || (!stream->dirty && !keep_end(stream, error)))
         return FALSE;
@@ -151,7 +152,7 @@ static gboolean write_whole(VmdkStream *stream, const uint8_t *buf, uint64_t num
                                          &packed_len, error)))
         return FALSE;
     g_mutex_lock(&stream->lock);
-    ok = begin(stream, error);
+    ok = stream_begin(stream, error);
     if (ok && is_zero) {
         g_tree_remove(stream->pending, GSIZE_TO_POINTER(number));
         vmdk_stream_map_set(stream, number, 0);
@@ -173,7 +174,7 @@ static gboolean write_part(VmdkStream *stream, const uint8_t *buf, size_t len, u
     gboolean ok;
 
     g_mutex_lock(&stream->lock);
-    ok = begin(stream, error) && (data = grain_for_change(stream, number, error)) != NULL;
+    ok = stream_begin(stream, error) && (data = grain_for_change(stream, number, error)) != NULL;
     if (ok) {
         if (buf)
             memcpy(data + inside, buf, len);
@@ -210,7 +211,7 @@ static gboolean zero_whole(VmdkStream *stream, uint64_t number, GError **error)
     gboolean ok;
 
     g_mutex_lock(&stream->lock);
-    ok = begin(stream, error);
+    ok = stream_begin(stream, error);
     if (ok) {
         g_tree_remove(stream->pending, GSIZE_TO_POINTER(number));
         vmdk_stream_map_set(stream, number, 0);
@@ -285,7 +286,7 @@ gboolean vmdk_stream_resize(VmdkExtent *extent, uint64_t length, CstPreallocatio
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be as large as that"),
                         extent->blob->name);
     g_mutex_lock(&stream->lock);
-    ok = begin(stream, error) && zero_tail(stream, MIN(length, extent->length), error);
+    ok = stream_begin(stream, error) && zero_tail(stream, MIN(length, extent->length), error);
     if (ok) {
         vmdk_stream_map_cut(stream, cst_div_up(length, stream->grain));
         stream->header.capacity = header.capacity;

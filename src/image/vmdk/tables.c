@@ -26,7 +26,7 @@ struct VmdkTables {
     void *owner;
 };
 
-static gboolean corrupt(const VmdkTables *t, GError **error, const char *what)
+static gboolean tables_corrupt(const VmdkTables *t, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), t->blob->name, what);
 }
@@ -45,7 +45,7 @@ static gboolean open_directory(VmdkTables *t, uint64_t sector, const CstPageCach
         return FALSE;
     size = MIN(size, VMDK_FILE_SECTORS * VMDK_SECTOR);
     if (sector == 0 || sector > size / VMDK_SECTOR || entries * 4 > size - sector * VMDK_SECTOR)
-        return corrupt(t, error, _("the grain directory lies outside the file"));
+        return tables_corrupt(t, error, _("the grain directory lies outside the file"));
     *ret_table =
         cst_table_new(t->blob, sector * VMDK_SECTOR, entries, FALSE, hooks->spill, hooks->owner);
     return TRUE;
@@ -130,7 +130,8 @@ static gboolean find_table(VmdkTables *t, uint64_t index, CstPage **ret_table, G
     if (!vmdk_tables_place_holds(t, place, &holds, error))
         return FALSE;
     if (!holds)
-        return corrupt(t, error, _("a grain table lies outside the file or over other tables"));
+        return tables_corrupt(t, error,
+                              _("a grain table lies outside the file or over other tables"));
     id = page_id(t, index, place, redundant);
     *ret_table = cst_page_cache_get(t->grain_tables, &id, error);
     return *ret_table != NULL;
@@ -207,8 +208,9 @@ static gboolean check_redundant(VmdkTables *tables, const CstPage *table, GError
     if (redundant != 0 && table->id.mirror != table->id.offset &&
         !vmdk_tables_place_holds(tables, redundant, &holds, error))
         return FALSE;
-    return holds || corrupt(tables, error,
-                            _("the redundant grain directory is wrong and must be repaired first"));
+    return holds ||
+           tables_corrupt(tables, error,
+                          _("the redundant grain directory is wrong and must be repaired first"));
 }
 
 gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GError **error)
@@ -218,7 +220,7 @@ gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GEr
     if (!find_table(tables, grain / tables->header->gtes, &table, error))
         return FALSE;
     if (!table)
-        return corrupt(tables, error, _("a grain table is missing"));
+        return tables_corrupt(tables, error, _("a grain table is missing"));
     if (!check_redundant(tables, table, error))
         return FALSE;
     cst_put_le32(table->data + grain % tables->header->gtes * 4, entry);

@@ -51,7 +51,8 @@ static void take_ids(CstImageInfo *info, const VmdkDescriptor *d)
 }
 
 /* @is_extent: the text is embedded in the single extent, so its extent line is not followed. */
-static void describe(CstInspection *inspection, uint64_t offset, uint64_t len, gboolean is_extent)
+static void vmdk_describe(CstInspection *inspection, uint64_t offset, uint64_t len,
+                          gboolean is_extent)
 {
     g_autofree char *text =
         cst_inspection_string(inspection, offset, (size_t)MIN(len, VMDK_MAX_DESCRIPTOR));
@@ -106,8 +107,8 @@ static void inspect_kdmv(CstInspection *inspection)
         cst_inspection_set(&inspection->info->compression, "zlib");
     if (header.descriptor != 0 && header.descriptor <= VMDK_MAX_SECTORS / 2 &&
         header.descriptor_len <= VMDK_MAX_SECTORS / 2)
-        describe(inspection, header.descriptor * VMDK_SECTOR, header.descriptor_len * VMDK_SECTOR,
-                 TRUE);
+        vmdk_describe(inspection, header.descriptor * VMDK_SECTOR,
+                      header.descriptor_len * VMDK_SECTOR, TRUE);
 }
 
 static void inspect_cowd(CstInspection *inspection)
@@ -127,7 +128,7 @@ static void inspect_cowd(CstInspection *inspection)
 static void vmdk_inspect(CstInspection *inspection)
 {
     if (is_descriptor(inspection->head, inspection->head_len))
-        describe(inspection, 0, inspection->size, FALSE);
+        vmdk_describe(inspection, 0, inspection->size, FALSE);
     else if (inspection->head_len >= 4 && memcmp(inspection->head, "KDMV", 4) == 0)
         inspect_kdmv(inspection);
     else if (inspection->head_len >= 4 && memcmp(inspection->head, "COWD", 4) == 0)

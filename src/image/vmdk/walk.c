@@ -30,7 +30,7 @@ static gboolean is_set(const uint8_t *bits, uint64_t bit)
     return (bits[bit / 8] & 1 << bit % 8) != 0;
 }
 
-static void set(uint8_t *bits, uint64_t bit)
+static void sector_bit_set(uint8_t *bits, uint64_t bit)
 {
     bits[bit / 8] |= (uint8_t)(1 << bit % 8);
 }
@@ -44,7 +44,7 @@ static int by_sector(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-static void use(VmdkWalk *walk, uint32_t sector, VmdkUseKind kind, uint64_t index)
+static void walk_use(VmdkWalk *walk, uint32_t sector, VmdkUseKind kind, uint64_t index)
 {
     VmdkUse entry = {sector, kind, index};
 
@@ -73,8 +73,8 @@ static void mark_shared(VmdkWalk *walk)
         const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
 
         if (before && entry->sector < before->sector + length_of(walk, before)) {
-            set(walk->bad, before->index);
-            set(walk->bad, entry->index);
+            sector_bit_set(walk->bad, before->index);
+            sector_bit_set(walk->bad, entry->index);
         }
         before = entry;
     }
@@ -100,12 +100,12 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
              !vmdk_tables_place_holds(sparse->tables, redundant, &redundant_holds, error)))
             return FALSE;
         if (!holds || !redundant_holds) {
-            set(walk->bad, i);
+            sector_bit_set(walk->bad, i);
             continue;
         }
-        use(walk, place, VMDK_USE_TABLE, i);
+        walk_use(walk, place, VMDK_USE_TABLE, i);
         if (is_redundant)
-            use(walk, redundant, VMDK_USE_REDUNDANT, i);
+            walk_use(walk, redundant, VMDK_USE_REDUNDANT, i);
     }
     mark_shared(walk);
     for (uint64_t i = 0; i < count; i++)
@@ -152,7 +152,7 @@ static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GE
                          walk->sparse->blocks.blob->name, grain, entry);
         return TRUE;
     }
-    use(walk, entry, VMDK_USE_GRAIN, grain);
+    walk_use(walk, entry, VMDK_USE_GRAIN, grain);
     walk->check.allocated_clusters++;
     if (walk->before != 0 && entry != walk->before + walk->sparse->header.grain)
         walk->check.fragmented_clusters++;
@@ -263,11 +263,11 @@ static gboolean find_leaks(VmdkWalk *walk, GError **error)
 
     /* directories may be after the grains, and other programs place the text anywhere */
     for (uint64_t i = 0; header->descriptor && i < MIN(header->descriptor_len, TEXT_SECTORS); i++)
-        use(walk, (uint32_t)(header->descriptor + i), VMDK_USE_TABLE, 0);
+        walk_use(walk, (uint32_t)(header->descriptor + i), VMDK_USE_TABLE, 0);
     for (uint64_t i = 0; i < directory; i++) {
-        use(walk, (uint32_t)(header->gd + i), VMDK_USE_TABLE, 0);
+        walk_use(walk, (uint32_t)(header->gd + i), VMDK_USE_TABLE, 0);
         if (header->flags & VMDK_FLAG_REDUNDANT)
-            use(walk, (uint32_t)(header->rgd + i), VMDK_USE_TABLE, 0);
+            walk_use(walk, (uint32_t)(header->rgd + i), VMDK_USE_TABLE, 0);
     }
     g_array_sort(walk->uses, by_sector);
     if (!cst_blob_get_size(walk->sparse->blocks.blob, &size, error))

@@ -67,7 +67,7 @@ typedef struct {
  * Enters the moves into the table. The copies are durable before; the old blocks stay until the
  * end.
  */
-static gboolean enter(Mover *mover, GError **error)
+static gboolean mover_enter(Mover *mover, GError **error)
 {
     Vpc *vpc = mover->vpc;
 
@@ -109,7 +109,7 @@ static gboolean fill_gap(Mover *mover, uint64_t gap_end, GError **error)
         g_array_append_val(mover->moves, move);
         mover->gap += stride;
         mover->high--;
-        if (mover->moves->len == BATCH && !enter(mover, error))
+        if (mover->moves->len == BATCH && !mover_enter(mover, error))
             return FALSE;
     }
     return TRUE;
@@ -141,7 +141,7 @@ static gboolean move_blocks(Vpc *vpc, CstTask *task, GError **error)
             return FALSE;
         mover.gap = MAX(mover.gap, sector_up(piece->host + piece->length));
     }
-    return enter(&mover, error);
+    return mover_enter(&mover, error);
 }
 
 gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error)

@@ -148,8 +148,8 @@ static gboolean write_empty(const CstImageFormat *format, CstBlob *blob, VpcHead
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN, error);
 }
 
-static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
-                            CstPreallocation preallocation, CstTask *task, GError **error)
+static gboolean vpc_preallocate_new(const CstImageFormat *format, CstBlob *blob,
+                                    CstPreallocation preallocation, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image =
         cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
@@ -159,7 +159,8 @@ static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
            cst_blocks_write_back(&vpc->blocks, error);
 }
 
-static gboolean choose(VpcHeader *header, const CstImageCreate *options, GError **error)
+static gboolean vpc_choose_geometry(VpcHeader *header, const CstImageCreate *options,
+                                    GError **error)
 {
     header->header_offset = VPC_FOOTER_LEN;
     if (!choose_kind(options, &header->kind, error))
@@ -175,7 +176,7 @@ gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure
     uint64_t used = 0;
     size_t len = 0;
 
-    if (!choose(&header, measuring->options, error) ||
+    if (!vpc_choose_geometry(&header, measuring->options, error) ||
         !cst_measuring_count(measuring, BLOCK_SIZE, &used, error))
         return FALSE;
     if (header.kind == VPC_FIXED) {
@@ -197,11 +198,11 @@ gboolean vpc_create(const CstImageFormat *format, CstBlob *blob, const CstImageC
 {
     VpcHeader header = {0};
 
-    if (!choose(&header, options, error))
+    if (!vpc_choose_geometry(&header, options, error))
         return FALSE;
     if (header.kind == VPC_FIXED)
         return create_fixed(blob, &header, options, task, error);
     return write_empty(format, blob, &header, options, task, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            preallocate(format, blob, options->preallocation, task, error));
+            vpc_preallocate_new(format, blob, options->preallocation, task, error));
 }

@@ -235,8 +235,8 @@ static gboolean zero_added(Vpc *vpc, uint64_t capacity, GError **error)
     return ok && vpc_sync(&vpc->blocks, error);
 }
 
-static gboolean grow(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                     GError **error)
+static gboolean vpc_grow(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                         GError **error)
 {
     uint32_t old = blocks_for(vpc, vpc->header.capacity), blocks = blocks_for(vpc, capacity);
     uint32_t padded = (vpc->header.entries + 127) / 128 * 128; /* whole sectors */
@@ -258,14 +258,14 @@ static gboolean grow(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation
            vpc_preallocate(vpc, old, blocks, preallocation, task, error);
 }
 
-static gboolean shrink(Vpc *vpc, uint64_t capacity, CstTask *task, GError **error)
+static gboolean vpc_shrink(Vpc *vpc, uint64_t capacity, CstTask *task, GError **error)
 {
     return write_footers(vpc, capacity, error) &&
            clear_entries(vpc, blocks_for(vpc, capacity), error) && vpc_compact(vpc, task, error);
 }
 
-static gboolean resize(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                       GError **error)
+static gboolean vpc_resize_locked(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
+                                  CstTask *task, GError **error)
 {
     gboolean grows = capacity > vpc->header.capacity;
 
@@ -274,8 +274,8 @@ static gboolean resize(Vpc *vpc, uint64_t capacity, CstPreallocation preallocati
                      : shrink_fixed(vpc, capacity, error);
     if (!vpc_sync(&vpc->blocks, error) || !cst_blocks_barrier(&vpc->blocks, error))
         return FALSE;
-    return grows ? grow(vpc, capacity, preallocation, task, error)
-                 : shrink(vpc, capacity, task, error);
+    return grows ? vpc_grow(vpc, capacity, preallocation, task, error)
+                 : vpc_shrink(vpc, capacity, task, error);
 }
 
 gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
@@ -290,7 +290,7 @@ gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallo
     if (capacity == vpc->header.capacity)
         return TRUE;
     g_mutex_lock(&vpc->blocks.lock);
-    ok = resize(vpc, capacity, preallocation, task, error);
+    ok = vpc_resize_locked(vpc, capacity, preallocation, task, error);
     g_mutex_unlock(&vpc->blocks.lock);
     return ok;
 }

@@ -20,7 +20,7 @@ typedef struct libmnt_iter MountIter;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
 
 /* Returns @made, an object of libmount. Like GLib's allocators, aborts if memory is exhausted. */
-static gpointer checked(gpointer made)
+static gpointer libmount_object_checked(gpointer made)
 {
     if (!made)
         g_error("no memory for a table of mounts");
@@ -33,7 +33,7 @@ static gpointer checked(gpointer made)
  */
 static MountTable *mount_table_read(const char *path)
 {
-    MountTable *table = checked(mnt_new_table());
+    MountTable *table = libmount_object_checked(mnt_new_table());
     g_autofree char *text = cst_kernel_read(path);
     FILE *stream = text && *text ? fmemopen(text, strlen(text), "r") : NULL;
 
@@ -74,7 +74,7 @@ static CstMount *mount_new(struct libmnt_fs *row)
 GPtrArray *cst_mounts_read(void)
 {
     g_autoptr(MountTable) table = mount_table_read("/proc/self/mountinfo");
-    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    g_autoptr(MountIter) iter = libmount_object_checked(mnt_new_iter(MNT_ITER_FORWARD));
     GPtrArray *mounts = g_ptr_array_new_with_free_func(mount_free);
     struct libmnt_fs *row;
 
@@ -185,8 +185,8 @@ static gboolean is_same_path(const char *a, const char *b)
 
 gboolean cst_fstab_mounts(const char *target)
 {
-    g_autoptr(MountTable) table = checked(mnt_new_table());
-    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    g_autoptr(MountTable) table = libmount_object_checked(mnt_new_table());
+    g_autoptr(MountIter) iter = libmount_object_checked(mnt_new_iter(MNT_ITER_FORWARD));
     struct libmnt_fs *row;
 
     mnt_table_parse_fstab(table, NULL);
@@ -205,7 +205,7 @@ gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data
                      gconstpointer data)
 {
     g_autoptr(MountTable) table = mount_table_read("/proc/swaps");
-    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    g_autoptr(MountIter) iter = libmount_object_checked(mnt_new_iter(MNT_ITER_FORWARD));
     struct libmnt_fs *swap;
 
     while (mnt_table_next_fs(table, iter, &swap) == 0) {

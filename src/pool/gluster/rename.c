@@ -39,8 +39,8 @@ static void names_clear(Names *names)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Names, names_clear)
 
 /* Stats both names. @from is the pool of @name. */
-static gboolean look(CstPoolState *state, CstPoolState *from, const char *name,
-                     const char *new_name, Names *names, GError **error)
+static gboolean rename_look_up(CstPoolState *state, CstPoolState *from, const char *name,
+                               const char *new_name, Names *names, GError **error)
 {
     names->name = name;
     names->new_name = new_name;
@@ -166,7 +166,7 @@ gboolean gluster_vol_take(CstPoolState *state, CstPoolState *from, const char *n
     g_autoptr(GlusterConn) there = gluster_connect(from, error);
     g_auto(Names) names = {0};
 
-    if (!there || !look(state, from, name, new_name, &names, error))
+    if (!there || !rename_look_up(state, from, name, new_name, &names, error))
         return FALSE;
     if (!same_volume(there, names.conn))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -182,7 +182,7 @@ gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new
 {
     g_auto(Names) names = {0};
 
-    if (!look(state, state, name, new_name, &names, error))
+    if (!rename_look_up(state, state, name, new_name, &names, error))
         return FALSE;
     return names.is_there ? add_free_name(&names, names.conn, error)
                           : cst_fail_no_volume(name, error);
@@ -194,7 +194,7 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
     g_auto(Names) names = {0};
     gboolean done;
 
-    if (!look(state, state, name, new_name, &names, error))
+    if (!rename_look_up(state, state, name, new_name, &names, error))
         return FALSE;
     /*
      * If the old name is missing, the volume was already renamed. The sync of the rename may have

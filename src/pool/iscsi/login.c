@@ -294,7 +294,7 @@ typedef GSocketConnection SocketConnection;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SocketConnection, g_object_unref)
 
 /* Returns whether the host accepts connections. A login to a silent host may take minutes. */
-static gboolean answers(const CstHost *host)
+static gboolean portal_answers(const CstHost *host)
 {
     g_autoptr(SocketClient) client = g_socket_client_new();
     g_autoptr(SocketConnection) connection = NULL;
@@ -331,7 +331,8 @@ static gboolean log_in_again(CstPoolState *state, GError **error)
     for (guint i = 0; iface && i < def->source.hosts->len; i++) {
         g_autoptr(GError) why = NULL;
 
-        if (answers(host_of(def, i)) && !log_in_to_host(def, host_of(def, i), iface, &chap, &why))
+        if (portal_answers(host_of(def, i)) &&
+            !log_in_to_host(def, host_of(def, i), iface, &chap, &why))
             cst_log(CST_LOG_WARNING, "pool '%s': host '%s': %s", def->name, host_of(def, i)->name,
                     why->message);
     }

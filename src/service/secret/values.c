@@ -46,7 +46,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
  * Copies the result of a lookup. @secret NULL: the lookup has failed and set its error. Requires
  * the tables' lock.
  */
-static gboolean found(const CstSecretFile *secret, Found *ret_found, GError **error)
+static gboolean found_copy(const CstSecretFile *secret, Found *ret_found, GError **error)
 {
     if (!secret)
         return FALSE;
@@ -94,7 +94,7 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
     if (secret && secret->def->is_private && !elevated)
         cst_fail(error, CST_ERROR_INVALID_SECRET, _("secret is private"));
     else
-        done = found(secret, &it, error);
+        done = found_copy(secret, &it, error);
     g_mutex_unlock(&service->tables);
     return done && secret_read_value(service, &it, ret_value, error);
 }
@@ -112,7 +112,7 @@ gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointe
 
     secrets_refresh(service);
     g_mutex_lock(&service->tables);
-    done = found(secret_find_auth(service, auth, error), &it, error);
+    done = found_copy(secret_find_auth(service, auth, error), &it, error);
     g_mutex_unlock(&service->tables);
     return done && secret_read_value(service, &it, ret_value, error);
 }
@@ -124,7 +124,7 @@ gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretByte
     gboolean done;
 
     g_mutex_lock(&service->tables);
-    done = found(secret_find(service, uuid, error), &it, error);
+    done = found_copy(secret_find(service, uuid, error), &it, error);
     g_mutex_unlock(&service->tables);
     return done && secret_read_value(service, &it, ret_value, error);
 }

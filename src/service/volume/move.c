@@ -86,7 +86,7 @@ static void move_clear(Move *move)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_clear)
 
-static const ImageLink *original(const Move *move)
+static const ImageLink *move_original(const Move *move)
 {
     return image_chain_link(&move->chain, 0);
 }
@@ -115,7 +115,7 @@ static gboolean check_reference(const Move *move, GError **error)
 
 static gboolean move_check_removable(const Move *move, GError **error)
 {
-    const VolumeClaim *claim = &original(move)->claim;
+    const VolumeClaim *claim = &move_original(move)->claim;
 
     return volume_not_protected(move->pool, move->name, error) &&
            cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error);
@@ -137,7 +137,7 @@ static gboolean open_original(Move *move, GError **error)
         !move_check_removable(move, error) || !check_reference(move, error) ||
         !cst_chain_open_images(move->chain.chain, 0, NULL, error))
         return FALSE;
-    move->stamp = cst_file_stamp(cst_blob_file_fd(original(move)->blob));
+    move->stamp = cst_file_stamp(cst_blob_file_fd(move_original(move)->blob));
     return volume_history_read(&move->history, &move->chain, error);
 }
 
@@ -148,7 +148,7 @@ static gboolean open_original(Move *move, GError **error)
  */
 static gboolean check_unwritten(const Move *move, GError **error)
 {
-    const CstFileStamp now = cst_file_stamp(cst_blob_file_fd(original(move)->blob));
+    const CstFileStamp now = cst_file_stamp(cst_blob_file_fd(move_original(move)->blob));
 
     if (!now.counted)
         return TRUE;
@@ -157,7 +157,7 @@ static gboolean check_unwritten(const Move *move, GError **error)
                         _("another program has written to volume '%s' while it was copied; stop it "
                           "and move the volume again"),
                         move->name);
-    return volume_not_held(&original(move)->claim, error);
+    return volume_not_held(&move_original(move)->claim, error);
 }
 
 /* Returns whether the volume has snapshots that are not copied with its bytes. */
@@ -179,7 +179,7 @@ static gboolean check_history(const Move *move, GError **error)
 /* Returns the requested format; else the original's format, if the pool supports it; else raw. */
 static const char *wanted_format(const Move *move)
 {
-    const char *format = original(move)->volume->format;
+    const char *format = move_original(move)->volume->format;
 
     if (move->how->format)
         return move->how->format;
@@ -188,7 +188,7 @@ static const char *wanted_format(const Move *move)
 
 static gboolean plan_definition(Move *move, GError **error)
 {
-    const CstVolume *volume = original(move)->volume;
+    const CstVolume *volume = move_original(move)->volume;
     const CstVolumeExtra *extra = volume->extra;
     CstVolDef *def = move->def = cst_vol_def_new();
     const char *format = wanted_format(move);
@@ -211,7 +211,7 @@ static gboolean plan_definition(Move *move, GError **error)
 
 static gboolean move_copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
 {
-    CstBlob *from = original(move)->blob;
+    CstBlob *from = move_original(move)->blob;
     uint64_t size;
 
     if (!cst_blob_get_size(from, &size, error))
@@ -264,7 +264,7 @@ static gboolean fail_half(const Move *move, const GError *why, GError **error)
 /* Records the intent. @copy: the identity of the copy's storage. */
 static gboolean move_record_intent(Move *move, const char *copy, GError **error)
 {
-    const ImageLink *link = original(move);
+    const ImageLink *link = move_original(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
     g_autofree char *snapshots = volume_history_names(&move->history);
     g_autofree char *stamp = cst_file_stamp_format(&move->stamp);
@@ -311,7 +311,7 @@ static gboolean record_after(Move *move, CstPoolState *to, GError **error)
 /* Declares the file at its new place, with at most the trust of a copy. */
 static gboolean move_declare_target(const Move *move, CstPoolState *state, GError **error)
 {
-    g_autoptr(CstDeclaration) declaration = trust_of_copy(move->def, original(move)->volume);
+    g_autoptr(CstDeclaration) declaration = trust_of_copy(move->def, move_original(move)->volume);
     g_autoptr(CstVolume) volume = NULL;
     CstDeclaredFile file;
 
@@ -332,13 +332,13 @@ static void move_leave_to_replay(Move *move, const GError *why)
     cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
             cst_pool_name(move->pool), move->name, cst_pool_name(move->to), why->message);
     cst_intent_keep(g_steal_pointer(&move->intent));
-    pool_recover_later(move->pool, original(move)->claim.state);
+    pool_recover_later(move->pool, move_original(move)->claim.state);
 }
 
 /* Removes the file's name in @state again, if the failed call has created it. */
 static void move_unlink_adopted(Move *move, CstPoolState *state)
 {
-    const CstFileId wanted = cst_volume_file_id(original(move)->volume);
+    const CstFileId wanted = cst_volume_file_id(move_original(move)->volume);
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(GError) why = NULL;
     CstFileId found = {0};
@@ -354,7 +354,7 @@ static void move_unlink_adopted(Move *move, CstPoolState *state)
 
 static gboolean move_adopt_file(Move *move, CstPoolState *state, GError **error)
 {
-    const ImageLink *link = original(move);
+    const ImageLink *link = move_original(move);
     const CstFileId file = cst_volume_file_id(link->volume);
     g_autofree char *identity = cst_file_id_text(&file);
     g_autoptr(GError) why = NULL;
@@ -425,7 +425,7 @@ static gboolean move_volume_exists(CstPoolState *state, const char *name)
  */
 static gboolean deletion_failed(Move *move, const GError *why, GError **error)
 {
-    const VolumeClaim *claim = &original(move)->claim;
+    const VolumeClaim *claim = &move_original(move)->claim;
     gboolean aside = move->aside && move_volume_exists(claim->state, move->aside);
     gboolean there = move_volume_exists(claim->state, move->name);
 
@@ -466,7 +466,7 @@ static gboolean delete_original(Move *move, GError **error)
 /* Returns a new reference to the content of the copy, for the check of its size. */
 static CstBlob *open_counted(Move *move, GError **error)
 {
-    return move->bytes ? cst_blob_ref(original(move)->blob)
+    return move->bytes ? cst_blob_ref(move_original(move)->blob)
                        : cst_chain_view(move->chain.chain, NULL, error);
 }
 
@@ -486,7 +486,7 @@ static gboolean move_make_copy(Move *move, GError **error)
     if (!counted)
         return FALSE;
     if (move->bytes)
-        txn.declaration = trust_of_copy(move->def, original(move)->volume);
+        txn.declaration = trust_of_copy(move->def, move_original(move)->volume);
     if (!move_fill_draft(move, &txn, error) || !check_unwritten(move, error) ||
         !record_before(move, &txn, error) || !volume_txn_commit(&txn, move->def, error))
         return FALSE;
@@ -511,7 +511,7 @@ static gboolean check_room_of_dry_run(Move *move, GError **error)
     if (!state)
         return FALSE;
     room = pool_room(state);
-    if (room.known && fstat(cst_blob_file_fd(original(move)->blob), &st) == 0 &&
+    if (room.known && fstat(cst_blob_file_fd(move_original(move)->blob), &st) == 0 &&
         st.st_dev == room.device)
         return TRUE;
     counted = open_counted(move, error);

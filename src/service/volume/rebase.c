@@ -82,8 +82,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Enlisted, enlisted_clear)
  * Adds the entry and copies the list under one lock, so that exactly one of two concurrent rebases
  * sees the other as earlier.
  */
-static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool *base_pool,
-                   const char *base)
+static void overlay_enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool *base_pool,
+                           const char *base)
 {
     CstService *service = pool->service;
 
@@ -263,7 +263,7 @@ static gboolean rebase_volume(CstPool *pool, const char *name, const CstVolRebas
         return FALSE;
     image.backing_format = rebase.format;
     if (rebase.base) {
-        enlist(&enlisted, pool, name, rebase.base_pool, rebase.base);
+        overlay_enlist(&enlisted, pool, name, rebase.base_pool, rebase.base);
         if (!check_no_ring(&enlisted, error))
             return FALSE;
     }
