@@ -130,9 +130,9 @@ def check_compiled(build):
 
 def may_include_privately(path, name, exists=os.path.exists):
     """
-    Whether @path may say #include "@name": a neighbour or something below; in a module whose folders
-    have an order, what a lower folder has; elsewhere what the module's own folder has; what the
-    build generates.
+    Whether @path may say #include "@name". Allowed are headers of its folder and of folders below,
+    and generated headers. A module whose folders have an order adds headers of lower folders. Other
+    modules add headers of their own folder and of the same folder, with its sub-folders.
     """
     here = os.path.dirname(path)
     top = "/".join(path.split("/")[:2])
@@ -143,16 +143,20 @@ def may_include_privately(path, name, exists=os.path.exists):
         return True
     if exists(os.path.join(top, name)):
         folder = os.path.dirname(os.path.relpath(path, top))
-        return may_use(rows, folder, os.path.dirname(name)) if rows else "/" not in name
+        if rows:
+            return may_use(rows, folder, os.path.dirname(name))
+        return "/" not in name or folder.split("/")[0] == name.split("/")[0]
     return "/" not in name
 
 
 def check_private(paths):
-    """Quoted includes go one way, and never to a folder beside."""
-    files = {"src/service/core/a.h", "src/service/volume/b.h", "src/service/c.h"}
-    allowed = [("src/service/volume/b.c", "core/a.h"), ("src/service/d.c", "volume/b.h")]
+    """Quoted includes go one way, and never to a neighbouring folder."""
+    files = {"src/service/core/a.h", "src/service/volume/b.h", "src/service/c.h",
+             "src/image/x/d/e.h", "src/image/x/f.h"}
+    allowed = [("src/service/volume/b.c", "core/a.h"), ("src/service/d.c", "volume/b.h"),
+               ("src/image/x/g/h.c", "x/d/e.h"), ("src/image/x/d/h.c", "x/f.h")]
     refused = [("src/service/core/a.c", "volume/b.h"), ("src/service/core/a.c", "c.h"),
-               ("src/service/core/a.c", "../volume/b.h")]
+               ("src/service/core/a.c", "../volume/b.h"), ("src/image/y/h.c", "x/f.h")]
     for path, name in allowed + refused:
         if may_include_privately(path, name, files.__contains__) != ((path, name) in allowed):
             return [f'{path}: "{name}", which was planted, was judged wrongly']

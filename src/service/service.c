@@ -23,7 +23,7 @@
 #include "secret/secret.h"
 #include "secret/settle.h"
 #include "secret/usage.h"
-#include "volume/trash.h"
+#include "volume/delete/trash.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 

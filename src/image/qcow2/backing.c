@@ -6,8 +6,8 @@
  * that they refer to, so that the backing image shows everywhere. Both flush all earlier writes
  * first, and flush the change itself.
  */
-#include "head.h"
 #include "qcow2.h"
+#include "qcow2/header/head.h"
 
 /* Rewrites the reference: the name, its position, the extension with the format. Lock held. */
 static gboolean backing_change(Qcow2 *q, const char *name, const char *format, GError **error)

@@ -9,8 +9,8 @@
 #include "blocks.h"
 #include "bytes.h"
 #include "format.h"
-#include "header.h"
 #include "luksheader.h"
+#include "qcow2/header/header.h"
 
 static int qcow2_probe(const uint8_t *head, size_t len, uint64_t size)
 {

@@ -18,9 +18,9 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "bitmapedit.h"
 #include "bytes.h"
 #include "qcow2.h"
+#include "qcow2/bitmap/bitmapedit.h"
 #include "state.h"
 
 /* --- growing ------------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
 #include <base/error.h>
 
 #include "blocks.h"
-#include "header.h"
 #include "page_cache.h"
+#include "qcow2/header/header.h"
 
 /**
  * An opened qcow2 image.

@@ -63,7 +63,7 @@ struct VolumeClaim {
     char *name;
     ClaimKind kind;
 
-    /* Set when the volume's image is opened (volume/open.c), cleared by the release: */
+    /* Set when the volume's image is opened (volume/image/open.c), cleared by the release: */
     CstVolume *image; /* the record of the volume at that time; NULL: not opened */
     GPtrArray *parts; /* of VolumeClaim *: claims on further files of the image; NULL: no files */
 };

@@ -22,9 +22,9 @@
 #include "core/service.h"
 #include "pool/lifecycle.h"
 #include "snapshot/set.h"
-#include "volume/move.h"
-#include "volume/move_rename.h"
-#include "volume/rename.h"
+#include "volume/rename/move.h"
+#include "volume/rename/move_rename.h"
+#include "volume/rename/rename.h"
 
 /* Minimal time for storage to answer. It is probed in another thread. */
 #define LEAST_WAIT_US (200 * G_TIME_SPAN_MILLISECOND)

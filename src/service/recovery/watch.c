@@ -15,7 +15,7 @@
 #include "core/service.h"
 #include "core/space.h"
 #include "core/table.h"
-#include "volume/trash.h"
+#include "volume/delete/trash.h"
 
 /*
  * A report without a name requires a scan of the whole pool. Often its cause is a change by this

@@ -15,7 +15,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "provider.h"
-#include "volume/clone.h"
+#include "volume/create/clone.h"
 
 /*
  * Returns the definition of the clone: that of the volume, with the capacity of the snapshot. A

@@ -16,7 +16,7 @@
 #include "core/scan.h"
 #include "core/table.h"
 #include "provider.h"
-#include "volume/clone.h"
+#include "volume/create/clone.h"
 
 #define SNAPSHOT_THREADS 16 /* concurrent lists of the snapshots of a volume */
 

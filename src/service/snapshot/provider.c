@@ -14,11 +14,11 @@
 
 #include "core/scan.h"
 #include "dependency/guard.h"
-#include "volume/changed.h"
-#include "volume/clone.h"
+#include "volume/create/clone.h"
+#include "volume/create/history.h"
 #include "volume/declare.h"
-#include "volume/history.h"
-#include "volume/open.h"
+#include "volume/image/changed.h"
+#include "volume/image/open.h"
 
 void snapshot_target_clear(SnapshotTarget *target)
 {

@@ -31,7 +31,7 @@
 #include "core/table.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
-#include "image_record.h"
+#include "volume/image/image_record.h"
 
 static CstDeclarations *declare_declarations(const CstPool *pool)
 {

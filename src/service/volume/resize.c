@@ -19,7 +19,7 @@
 #include "core/pool.h"
 #include "core/service.h"
 #include "dependency/guard.h"
-#include "open.h"
+#include "volume/image/open.h"
 
 /*
  * Computes the new capacity from @capacity and @flags. A negative delta larger than the capacity

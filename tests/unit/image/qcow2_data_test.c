@@ -6,7 +6,7 @@
 #include <image/snapshot.h>
 
 #include "backing_guest.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 
 enum { SIZE = 3 * 1024 * 1024 + 512, CLUSTER = 65536 };

@@ -11,7 +11,7 @@
 #include <image/snapshot.h>
 
 #include "listed.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 #include "stale_bytes.h"
 

@@ -9,7 +9,7 @@
 #include <blob/sparse.h>
 #include <image/amend.h>
 
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 
 enum { CLUSTER = 65536, END = 64 * 1024 * 1024 }; /* of the file, which is mostly a hole */

@@ -10,7 +10,7 @@
 
 #include "../blob_size.h"
 #include "no_memory.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 #include "same.h"
 

@@ -9,7 +9,7 @@
 #include <image/snapshot.h>
 
 #include "listed.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 
 enum { CLUSTER = 65536, SIZE = 1024 * 1024, FIXED = 40, ROOM = 2 * CLUSTER };

@@ -8,8 +8,8 @@
 #include <image/snapshot.h>
 
 #include "listed.h"
-#include "qcow2/counts.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
+#include "qcow2/refcount/counts.h"
 #include "qcow2_images.h"
 
 enum { SIZE = 4 * 1024 * 1024, CLUSTER = 65536 };

@@ -10,7 +10,7 @@
 #include <image/snapshot.h>
 
 #include "format.h"
-#include "qcow2/header.h"
+#include "qcow2/header/header.h"
 #include "qcow2_images.h"
 
 enum { CLUSTER = 16384, COUNT = 24, SIZE = COUNT * CLUSTER - 512, SHORT = 17 * CLUSTER + 512 };

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The trash: deleted volumes that are kept. A volume enters and leaves the trash by a rename, to
+ * and from a name that is not a volume's name (CST_TRASH_PREFIX). The data kept by name move with
+ * it (by_name.c); in the trash they include the record of its former name. So the intent of the
+ * rename and its replay also recover the trash after a crash (rename.c).
+ *
+ * The record is written before the rename (rename.c), and removed after the volume. A record
+ * without a volume is left over from a crash. A function that finds one, with the hidden name
+ * claimed, removes it. The retention is decided at the deletion: a later change of the pool's
+ * setting does not apply to volumes that are already in the trash.
+ *
+ * Domains are checked at the deletion. They name no volume by its hidden name, so that a removal of
+ * many volumes does not ask libvirt for each.
+ */
+#include "trash.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/test_point.h>
+#include <service/trash.h>
+#include <store/trash.h>
+
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/trash_totals.h"
+#include "dependency/guard.h"
+#include "remove.h"
+#include "volume/declare.h"
+#include "volume/rename/by_name.h"
+#include "volume/rename/rename.h"
+
+#define DAY_S  (24 * 3600)
+#define ID_LEN 12
+/*
+ * Maximal length of the volume's name in the hidden name, which lets administrators recognise it on
+ * the storage. It is enough for a UUID with a short prefix. LVM and ZFS have little more room.
+ */
+#define SHOWN_MAX 40
+
+static int64_t now_s(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+/*
+ * The definition for the pool's next start applies immediately, because the setting does not affect
+ * the storage.
+ */
+guint trash_days(CstPool *pool)
+{
+    guint days;
+
+    g_mutex_lock(&pool->lock);
+    days = pool->new_def ? pool->new_def->trash_days : pool->def->trash_days;
+    g_mutex_unlock(&pool->lock);
+    return days;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* The hidden name ends with the id, so it never ends like the name of a draft. */
+char *trash_name_of(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash ? slash + 1 : name, *end;
+    char text[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+
+    cst_uuid_generate(&uuid);
+    cst_uuid_format(&uuid, text);
+    g_utf8_validate(last, (gssize)MIN(strlen(last), SHOWN_MAX), &end);
+    return g_strdup_printf("%.*s" CST_TRASH_PREFIX "%.*s-%s", (int)(last - name), name,
+                           (int)(end - last), last, text + strlen(text) - ID_LEN);
+}
+
+static const char *trashed_id(const CstTrashed *trashed)
+{
+    const char *dash = strrchr(trashed->hidden, '-');
+
+    return dash ? dash + 1 : trashed->hidden;
+}
+
+static GPtrArray *records_of(CstPool *pool, GError **error)
+{
+    return cst_trash_list(pool->service->paths, &pool->uuid, error);
+}
+
+/* Returns TRUE if the volume exists, or if the scan failed; its next user reports that error. */
+static gboolean trashed_exists(CstPoolState *state, const CstTrashed *trashed)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    return !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, NULL) || volume;
+}
+
+/* Finds a record by id, or by an unambiguous former name. Borrowed. */
+static const CstTrashed *trash_find_record(CstPoolState *state, const GPtrArray *records,
+                                           const char *which, GError **error)
+{
+    g_autoptr(GString) ids = g_string_new(NULL);
+    const CstTrashed *found = NULL;
+    guint count = 0;
+
+    for (guint i = 0; i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+
+        if (strcmp(trashed_id(trashed), which) == 0)
+            return trashed;
+        if (strcmp(trashed->name, which) != 0 || !trashed_exists(state, trashed))
+            continue;
+        found = trashed;
+        g_string_append_printf(ids, "%s%s", count++ ? ", " : "", trashed_id(trashed));
+    }
+    if (count == 0)
+        cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"), which);
+    else if (count > 1)
+        cst_fail(error, CST_ERROR_INVALID,
+                 _("there are %u volumes '%s' in the trash; say which by its id: %s"), count, which,
+                 ids->str);
+    return count == 1 ? found : NULL;
+}
+
+/* --- into the trash --------------------------------------------------------------------------- */
+
+static CstTrashed *record_new(const VolumeClaim *claim, const char *hidden, guint days)
+{
+    CstTrashed *trashed = g_new0(CstTrashed, 1);
+    uid_t uid;
+    pid_t pid;
+
+    cst_task_owner(claim->task, &uid, &pid);
+    trashed->hidden = g_strdup(hidden);
+    trashed->name = g_strdup(claim->name);
+    trashed->deleted = now_s();
+    trashed->until = trashed->deleted + (int64_t)days * DAY_S;
+    trashed->uid = uid;
+    return trashed;
+}
+
+/*
+ * Drops the record of a volume that has kept its name. If that fails, the record has no volume,
+ * which is harmless.
+ */
+static void drop_unused_record(const VolumeClaim *hidden)
+{
+    CstPool *pool = hidden->pool;
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (cst_pool_state_scan_any(hidden->state, hidden->name, NULL, &volume, NULL) && !volume)
+        cst_trash_remove(pool->service->paths, &pool->uuid, hidden->name, NULL);
+}
+
+gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, guint days,
+                      GError **error)
+{
+    g_auto(VolumeClaim) hidden_claim = {.task = claim->task, .after = claim};
+    g_autofree char *hidden = trash_name_of(claim->name);
+    g_auto(KeptByName) kept = {0};
+
+    if (!cst_flags_check(flags, CST_VOL_DELETE_WITH_SNAPSHOTS, "virStorageVolDelete", error) ||
+        !cst_pool_state_check_trash(claim->state, error) ||
+        !volume_not_needed_outside_trash(claim, error) ||
+        !volume_snapshots_agreed(claim, volume, flags, error) ||
+        !volume_claim(&hidden_claim, claim->pool, hidden, CLAIM_WRITE, error) ||
+        !kept_read(claim->pool, claim->state, volume, &kept, error))
+        return FALSE;
+    kept.trashed = record_new(claim, hidden, days);
+    if (!volume_rename_claimed(claim, volume, hidden, &kept, error)) {
+        drop_unused_record(&hidden_claim);
+        return FALSE;
+    }
+    volume_orphan_readers(claim);
+    return TRUE;
+}
+
+/* --- list ------------------------------------------------------------------------------------- */
+
+static CstTrashRow *trash_row_new(CstPool *pool, const CstTrashed *trashed, const CstVolume *volume)
+{
+    CstTrashRow *row = g_new0(CstTrashRow, 1);
+
+    row->id = g_strdup(trashed_id(trashed));
+    row->name = g_strdup(trashed->name);
+    row->hidden = g_strdup(trashed->hidden);
+    row->pool = g_strdup(pool->name);
+    row->deleted = trashed->deleted;
+    row->until = trashed->until;
+    row->uid = trashed->uid;
+    row->has_size = volume != NULL;
+    row->capacity = volume ? volume->capacity : 0;
+    row->allocation = volume ? volume->allocation : 0;
+    return row;
+}
+
+GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
+    g_autoptr(GPtrArray) records = records_of(pool, error);
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    for (guint i = 0; records && i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+        g_autoptr(CstVolume) volume = NULL;
+
+        if (state && !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, error))
+            return NULL;
+        if (volume || !state)
+            g_ptr_array_add(rows, trash_row_new(pool, trashed, volume));
+    }
+    return records ? g_steal_pointer(&rows) : NULL;
+}
+
+/*
+ * Claims a deleted volume. *ret_volume is NULL if it was removed or restored by another operation,
+ * or if a crash has left its record, which is removed then.
+ */
+static gboolean claim_trashed(VolumeClaim *claim, CstPool *pool, const char *hidden,
+                              CstVolume **ret_volume, GError **error)
+{
+    if (!volume_claim(claim, pool, hidden, CLAIM_WRITE, error) ||
+        !cst_pool_state_scan_any(claim->state, hidden, NULL, ret_volume, error))
+        return FALSE;
+    return *ret_volume || cst_dry_run() ||
+           cst_trash_remove(pool->service->paths, &pool->uuid, hidden, error);
+}
+
+/* --- out of the trash ------------------------------------------------------------------------- */
+
+static gboolean trash_restore_volume(CstPool *pool, const CstTrashed *trashed, const char *name,
+                                     CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_auto(VolumeClaim) new_claim = {.task = task, .after = &claim, .creating = TRUE};
+    g_autoptr(CstVolume) volume = NULL;
+    g_auto(KeptByName) kept = {0};
+
+    if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
+        return FALSE;
+    if (!volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"),
+                        trashed->name);
+    if (!cst_pool_state_volume_name_check(claim.state, name, error) ||
+        !pool_check_free(pool, claim.state, name, error) ||
+        !volume_claim(&new_claim, pool, name, CLAIM_WRITE, error) ||
+        !pool_check_free(pool, claim.state, name, error) || !volume_not_open(&claim, error) ||
+        !kept_read(pool, claim.state, volume, &kept, error))
+        return FALSE;
+    g_clear_pointer(&kept.trashed, cst_trashed_free);
+    return volume_rename_claimed(&claim, volume, name, &kept, error);
+}
+
+static gboolean restore_found(CstPool *pool, const char *which, const char *new_name, CstTask *task,
+                              char **ret_name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
+    const CstTrashed *trashed = records ? trash_find_record(state, records, which, error) : NULL;
+    const char *name = trashed && !new_name ? trashed->name : new_name;
+
+    CST_TEST_POINT("trash.restore.found");
+    if (!trashed || !trash_restore_volume(pool, trashed, name, task, error))
+        return FALSE;
+    *ret_name = g_strdup(name);
+    return TRUE;
+}
+
+gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *new_name,
+                                CstTask *task, char **ret_name, GError **error)
+{
+    g_auto(Job) job = {0};
+    gboolean done;
+
+    job_begin(&job, pool, "trash-restore", new_name ? new_name : which, &task);
+    done = restore_found(pool, which, new_name, task, ret_name, error);
+    /* libvirt has no event for this. Clients reload the list of volumes after this event. */
+    if (done)
+        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+    return job_end(&job, done, error);
+}
+
+/* --- removal ---------------------------------------------------------------------------------- */
+
+/* *ret_bytes: its allocation; *ret_gone: this call has removed it. */
+static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolean at_once,
+                               CstTask *task, gboolean *ret_gone, uint64_t *ret_bytes,
+                               GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task, .at_once = at_once};
+    g_autoptr(CstVolume) volume = NULL;
+
+    *ret_gone = FALSE;
+    CST_TEST_POINT("trash.remove.found");
+    if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
+        return FALSE;
+    if (!volume)
+        return TRUE;
+    if (!volume_not_open(&claim, error) ||
+        !volume_remove(&claim, volume, CST_VOL_DELETE_WITH_SNAPSHOTS, task, error))
+        return FALSE;
+    CST_CRASH_POINT("trash.remove.deleted");
+    trust_forget(&claim, volume);
+    *ret_gone = TRUE;
+    *ret_bytes = volume->allocation;
+    if (cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error))
+        return TRUE;
+    /* The record remains without a volume. */
+    trash_totals_forget(pool);
+    return FALSE;
+}
+
+/* Every further volume would wait for the same unreachable storage. */
+static gboolean is_out_of_reach(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
+}
+
+void trash_expire(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GPtrArray) records = cst_dry_run() ? NULL : records_of(pool, NULL);
+    int64_t now = now_s();
+    gboolean any = FALSE;
+
+    for (guint i = 0; records && i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+        g_autoptr(GError) why = NULL;
+        gboolean gone = FALSE;
+        uint64_t bytes;
+
+        if (trashed->until > now)
+            continue;
+        if (!remove_trashed(pool, trashed, TRUE, NULL, &gone, &bytes, &why))
+            cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' stays in the trash: %s", pool->name,
+                    trashed->name, why->message);
+        else if (gone)
+            cst_log(CST_LOG_INFO, "pool '%s': volume '%s' was kept for its days and is removed",
+                    pool->name, trashed->name);
+        any |= gone;
+        if (is_out_of_reach(why))
+            break;
+    }
+    if (any)
+        pool_usage_update(pool, state, NULL);
+}
+
+typedef struct {
+    CstPool *pool;
+    int64_t before; /* only volumes deleted at this time or earlier */
+    CstTask *task;
+    guint count;
+    uint64_t bytes;
+} Emptying;
+
+/* In a dry run the removal of the first volume ends with DRY_RUN. */
+static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError **error)
+{
+    uint64_t bytes;
+    gboolean gone = FALSE, done;
+
+    if (trashed->deleted > emptying->before)
+        return TRUE;
+    done = remove_trashed(emptying->pool, trashed, FALSE, emptying->task, &gone, &bytes, error);
+    if (gone) {
+        emptying->count++;
+        emptying->bytes += bytes;
+    }
+    return done;
+}
+
+/*
+ * Tries to remove each of @records once, and returns the remaining ones. *ret_why: the first error.
+ */
+static GPtrArray *empty_each(Emptying *emptying, const GPtrArray *records, GError **ret_why)
+{
+    GPtrArray *left = g_ptr_array_new();
+    gboolean stop = FALSE;
+
+    for (guint i = 0; i < records->len; i++) {
+        CstTrashed *trashed = g_ptr_array_index(records, i);
+        g_autoptr(GError) why = NULL;
+
+        if (!stop && cst_task_check(emptying->task, &why) && empty_one(emptying, trashed, &why))
+            cst_task_advance(emptying->task, 1);
+        else
+            g_ptr_array_add(left, trashed);
+        stop = stop || is_out_of_reach(why);
+        if (why && !*ret_why)
+            *ret_why = g_steal_pointer(&why);
+    }
+    return left;
+}
+
+/*
+ * Base images can be removed only after their overlays in the trash. Therefore it repeats while any
+ * volume was removed.
+ */
+static gboolean empty_all(Emptying *emptying, GPtrArray *records, GError **error)
+{
+    g_autoptr(GPtrArray) left = g_ptr_array_ref(records);
+
+    cst_task_set_total(emptying->task, records->len);
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        guint before = emptying->count;
+        GPtrArray *still = empty_each(emptying, left, &why);
+
+        g_ptr_array_unref(left);
+        left = still;
+        if (left->len == 0)
+            return TRUE;
+        if (emptying->count == before) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+}
+
+static gboolean trash_empty_records(Emptying *emptying, const char *which, GError **error)
+{
+    CstPool *pool = emptying->pool;
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
+    const CstTrashed *one =
+        records && which ? trash_find_record(state, records, which, error) : NULL;
+    gboolean done;
+
+    if (!records || (which && !one))
+        return FALSE;
+    done = one ? empty_one(emptying, one, error) : empty_all(emptying, records, error);
+    if (emptying->count > 0)
+        pool_usage_update(pool, state, NULL);
+    return done;
+}
+
+gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_than, CstTask *task,
+                              guint *ret_count, uint64_t *ret_bytes, GError **error)
+{
+    g_auto(Job) job = {0};
+    /* "All" includes volumes that were deleted before the clock was set back. */
+    Emptying emptying = {.pool = pool, .before = older_than ? now_s() - older_than : G_MAXINT64};
+    gboolean done;
+
+    job_begin(&job, pool, "trash-empty", which, &task);
+    emptying.task = task;
+    done = job_end(&job, trash_empty_records(&emptying, which, error), error);
+    *ret_count = emptying.count;
+    *ret_bytes = emptying.bytes;
+    return done;
+}
