@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include <base/error.h>
-#include <base/i18n.h>
 #include <base/units.h>
 
 #define BLOCK (64 * CST_KIB)
@@ -292,7 +291,7 @@ static gboolean memory_blob_pwrite(CstBlob *blob, const void *buf, size_t len, u
     if (fits)
         memory_disk_write(disk, offset, buf, len);
     g_mutex_unlock(&disk->lock);
-    return fits || cst_fail(error, CST_ERROR_NO_SPACE, _("'%s' ends before that"), blob->name);
+    return fits || cst_fail(error, CST_ERROR_NO_SPACE, "'%s' ends before that", blob->name);
 }
 
 static gboolean memory_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)

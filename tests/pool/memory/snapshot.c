@@ -7,7 +7,6 @@
 #include "memory.h"
 
 #include <base/error.h>
-#include <base/i18n.h>
 
 /* The list is sorted by age, because snapshots are appended. */
 static gboolean memory_snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
@@ -87,8 +86,8 @@ static gboolean memory_snapshot_remove(CstPoolState *state, const char *volume, 
         g_ptr_array_remove(disk->below, snapshot);
     memory_unlock();
     return clones->len == 0 ||
-           cst_fail(error, CST_ERROR_BUSY, _("snapshot '%s' of volume '%s' is the base of '%s'"),
-                    name, volume, (const char *)clones->pdata[0]);
+           cst_fail(error, CST_ERROR_BUSY, "snapshot '%s' of volume '%s' is the base of '%s'", name,
+                    volume, (const char *)clones->pdata[0]);
 }
 
 /* Updates the name of the snapshot in its clones. The caller holds the lock. */

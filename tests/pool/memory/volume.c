@@ -8,7 +8,6 @@
 
 #include <base/error.h>
 #include <base/flags.h>
-#include <base/i18n.h>
 #include <base/units.h>
 
 #define METADATA_SIZE (16 * CST_MIB)
@@ -29,11 +28,11 @@ static void memory_add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *
 static gboolean check_new(const MemoryStore *store, const CstVolDef *def, GError **error)
 {
     if (def->type == CST_VOL_DIR)
-        return cst_fail(error, CST_ERROR_CONFIG, _("a store has no directory volumes"));
+        return cst_fail(error, CST_ERROR_CONFIG, "a store has no directory volumes");
     if (g_hash_table_contains(store->disks, def->name))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     if (def->capacity > CST_MEMORY_STORE_SIZE - memory_store_used(store))
-        return cst_fail(error, CST_ERROR_NO_SPACE, _("store '%s' has no room for volume '%s'"),
+        return cst_fail(error, CST_ERROR_NO_SPACE, "store '%s' has no room for volume '%s'",
                         store->name, def->name);
     return TRUE;
 }
@@ -209,8 +208,7 @@ gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capac
     if (fits)
         memory_disk_resize(disk, capacity);
     memory_unlock();
-    return fits ||
-           cst_fail(error, CST_ERROR_NO_SPACE, _("volume '%s' can't become so large"), name);
+    return fits || cst_fail(error, CST_ERROR_NO_SPACE, "volume '%s' cannot become so large", name);
 }
 
 /* --- sharing ---------------------------------------------------------------------------------- */

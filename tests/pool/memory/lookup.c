@@ -7,7 +7,6 @@
 #include "memory.h"
 
 #include <base/error.h>
-#include <base/i18n.h>
 
 char *memory_vol_path(CstPoolState *state, const char *name)
 {
@@ -26,7 +25,7 @@ MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GErro
     if (store)
         return store;
     memory_unlock();
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no store '%s'; pool-build makes it"),
+    cst_fail(error, CST_ERROR_NOT_FOUND, "there is no store '%s'; pool-build makes it",
              state->def->source.name);
     return NULL;
 }

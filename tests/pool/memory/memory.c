@@ -10,7 +10,6 @@
 
 #include <base/error.h>
 #include <base/flags.h>
-#include <base/i18n.h>
 
 #include "memory.h"
 
@@ -182,7 +181,7 @@ static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **err
     if (left == 0)
         memory_store_remove(state->def->source.name);
     memory_unlock();
-    return left == 0 || cst_fail(error, CST_ERROR_BUSY, _("store '%s' still has %u volumes"),
+    return left == 0 || cst_fail(error, CST_ERROR_BUSY, "store '%s' still has %u volumes",
                                  state->def->source.name, left);
 }
 
