@@ -78,7 +78,7 @@ def test_the_file_has_a_soname_of_its_version(lib):
     assert os.path.exists(os.path.join(lib.libdir, wanted))
 
 
-def test_exactly_what_the_header_declares_is_exported(lib):
+def test_library_exports_exactly_the_declarations_of_the_header(lib):
     symbols = run("nm", "-D", "--defined-only", os.path.join(lib.libdir, "libcistern-image.so"))
     exported = {line.split()[2].split("@")[0] for line in symbols.splitlines()}
     declared = set(lib.declared())

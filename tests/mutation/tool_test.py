@@ -177,7 +177,7 @@ class InFolder(unittest.TestCase):
 
 
 class Operators(InFolder):
-    def test_each_operator_makes_what_it_says(self):
+    def test_each_operator_makes_its_mutants(self):
         for text, wanted in OPERATORS.items():
             with self.subTest(text):
                 found = [f"{m.operator}: {m.after}" for m in self.mutants(text)]
@@ -197,7 +197,7 @@ class Operators(InFolder):
         (mutant,) = [m for m in self.mutants(text) if m.operator == "return"]
         self.assertEqual((mutant.last_line - mutant.first_line), 3)
 
-    def test_what_does_not_compile_is_said(self):
+    def test_source_that_does_not_compile_is_reported(self):
         with self.assertRaises(ValueError):
             self.mutants("int f(void) { return unknown; }")
 
@@ -297,7 +297,7 @@ int main(void) { return demo_count(3) != 3 || demo_unused(2) || !demo_unused(3);
         self.assertIn("no longer a mutant", output)
         self.assertEqual(status, 1)
 
-    def test_a_mutant_reaches_nothing_outside(self):
+    def test_a_mutant_changes_no_file_outside_of_its_folder(self):
         """One that hangs is ended; what it deletes and writes is its own."""
         outside = write(self.folder, "outside", "kept")
         write(self.source, "src/demo/demo.c", f"""#include <stdio.h>
@@ -384,7 +384,7 @@ class SystemTests(OfProject):
     def noticed_by(self):
         return {r["test"] for r in self.records() if r["status"] == "killed"}
 
-    def test_they_notice_what_no_unit_test_does(self):
+    def test_system_tests_notice_mutants_that_unit_tests_miss(self):
         self.set_tests("a_test", Prints__test_both=self.GOOD)
         output = self.run_tool("--stage", "unit")[1]
         self.assertEqual(self.row(output)["uncovered"], 7)
@@ -397,7 +397,7 @@ class SystemTests(OfProject):
         self.assertEqual(self.noticed_by(), {"system/a_test.Prints"})
         self.assertIn(" 0 to try", self.run_tool("--stage", "system")[1])
 
-    def test_what_they_reach_is_found_out_once_a_day(self):
+    def test_coverage_of_system_tests_is_measured_once_a_day(self):
         """Until then lines may have moved, and only those of the changed function count."""
         self.set_tests("a_test", Prints__test_both=self.GOOD)
         write(self.source, "src/demo/main.c", "int unused(int a);\nint unused(int a)\n{\n"
@@ -455,7 +455,7 @@ class SystemTests(OfProject):
 
 
 class RealScript(unittest.TestCase):
-    def test_it_lists_what_a_pattern_picks(self):
+    def test_runner_lists_the_tests_of_a_pattern(self):
         script = os.path.join(os.path.dirname(HERE), "system/run")
         done = subprocess.run([script, "--list", "user_test.Demo."], stdout=subprocess.PIPE,
                               text=True, check=True)

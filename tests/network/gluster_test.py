@@ -54,7 +54,7 @@ class OnGluster(OnServer):
 
 
 class Volumes(OnGluster):
-    def test_qemu_reads_and_writes_what_was_created(self):
+    def test_qemu_reads_and_writes_created_images(self):
         """All at once: the library takes QEMU ten seconds to end."""
         forms = ("raw", "qcow2", "qed", "vdi", "vmdk", "vpc", "qcow", "vhdx", "parallels")
         for form in forms:
@@ -71,7 +71,7 @@ class Volumes(OnGluster):
                 if form != "raw":
                     self.cistern("vol-check", f"v.{form}", "--pool", "g")
 
-    def test_what_changes_an_image_leaves_one_that_qemu_reads(self):
+    def test_qemu_reads_an_image_after_each_change(self):
         """Sizes that are no multiple of a sector are read by nobody over libgfapi."""
         self.ok("vol-create-as", "g", "a", "8M", "--format", "qcow2")
         self.qemu_io("a", "write -P 7 1M 64k")
@@ -172,7 +172,7 @@ class Volumes(OnGluster):
         self.ok("pool-refresh", "g")
         self.assertEqual(200, len(self.names()))
 
-    def test_nobody_waits_for_the_library_to_end(self):
+    def test_daemon_and_commands_end_without_waiting_for_libgfapi(self):
         self.ok("pool-destroy", "g")
         threads = [name for name, _where in wait.threads(self.peer.process.pid)]
         self.assertTrue([name for name in threads if name.startswith("glfs")], threads)

@@ -127,7 +127,7 @@ class Faults(Beside, OnTarget):
         self.ok("pool-undefine", "i")
         self.server.thaw()
 
-    def test_a_full_store_behind_a_thin_lun(self):
+    def test_upload_fails_when_the_store_of_a_thin_lun_is_full(self):
         place = space.path("small")
         space.tmpfs(place, "8m")
         self.addCleanup(space.unmount, place)
@@ -139,7 +139,7 @@ class Faults(Beside, OnTarget):
         self.assertEqual(3, len(self.names()))
         self.upload(noise(MIB))
 
-    def test_a_portal_that_accepts_and_says_nothing(self):
+    def test_pool_start_ends_when_a_portal_accepts_and_stays_silent(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             xml = self.target.pool_xml("s").replace("port='3260'", f"port='{port}'")
@@ -269,7 +269,7 @@ class Lies(OnTarget):
                 self.ok("pool-start", "h")
                 self.fails("vol-download", "unit:0:0:1", "/dev/null", "--pool", "h")
 
-    def test_data_that_is_promised_and_not_sent_is_none_of_our_memory(self):
+    def test_missing_data_of_a_reply_reads_as_zeroes(self):
         self.lie({**self.ONE, READ16: b""})
         self.ok("pool-start", "h")
         self.assertEqual(bytes(MIB), self.download("unit:0:0:1", "h"))
@@ -297,7 +297,7 @@ class Lies(OnTarget):
         self.lie({}, login=False)
         self.cistern("pool-start", "h", status=UNREACHABLE)
 
-    def test_many_pools_on_a_silent_target_cost_nothing_but_themselves(self):
+    def test_pools_on_a_silent_target_do_not_delay_other_pools(self):
         self.lie({}, login=False)
         # More than once where this machine takes as long as a login waits for its answer.
         self.wait_until(self.refreshed_before_starts_end, "a refresh ends before starts that hang")

@@ -105,7 +105,7 @@ class Volumes(OnTarget):
         part = self.download("unit:0:0:5", words=("--offset", "4097", "--length", "70001"))
         self.assertEqual(bytes(wanted[4097:74098]), part)
 
-    def test_qemu_reads_what_was_written_and_we_what_qemu_wrote(self):
+    def test_qemu_and_cistern_read_the_data_of_each_other(self):
         self.upload(noise(3 * MIB))
         self.tool("qemu-io", "-f", "raw", "-c", "write -P 0x5a 1M 64k", self.target.url(1))
         wanted = bytearray(noise(3 * MIB))
@@ -138,7 +138,7 @@ class Volumes(OnTarget):
         self.assertEqual(bytes(64 * MIB), self.held())
         self.assertEqual(64 * MIB, self.allocated())
 
-    def test_allocation_is_what_the_target_says(self):
+    def test_allocation_is_the_targets(self):
         self.assertEqual(("64.00 MiB", "0.00 B"), self.details()["unit:0:0:1"])
         self.upload(noise(2 * MIB))
         self.assertEqual(("64.00 MiB", "2.00 MiB"), self.details()["unit:0:0:1"])
@@ -157,7 +157,7 @@ class Volumes(OnTarget):
         self.ok("pool-refresh", "i")
         self.assertEqual("40.00 MiB", self.details()["unit:0:0:2"][0])
 
-    def test_nothing_is_made_or_removed(self):
+    def test_luns_are_not_created_deleted_or_resized(self):
         self.fails("vol-create-as", "i", "new", "1M", text="does not support volume creation")
         self.fails("vol-clone", "unit:0:0:1", "new", "--pool", "i", text="volume creation")
         self.fails("vol-delete", "unit:0:0:1", "--pool", "i", text="not support")
@@ -193,7 +193,7 @@ class Cloning(OnTarget):
         self.assertIn(f"has {32 * MIB} bytes, and {64 * MIB} are needed", err)
         self.assertEqual(bytes(32 * MIB), self.held(2))
 
-    def test_a_dry_run_changes_nothing_and_refuses_what_would_be(self):
+    def test_a_dry_run_refuses_the_same_and_changes_no_byte(self):
         self.upload(noise(MIB))
         self.target.add(64 * MIB, unit=3)
         self.cistern("vol-clone", "unit:0:0:1", "unit:0:0:3", "--pool", "i", "--dry-run")
@@ -221,7 +221,7 @@ class Identity(OnTarget):
         self.target.drop(unit)
         self.target.add(self.SIZES[unit - 1], unit=unit)
 
-    def test_another_unit_behind_the_number_is_not_written_to(self):
+    def test_another_unit_with_the_same_number_is_not_written_to(self):
         self.replace()
         payload = self.file("payload", noise(MIB))
         self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
@@ -318,7 +318,7 @@ class Images(OnTarget):
         self.assertEqual("32.00 MiB", self.details()["unit:0:0:2"][0])
         self.assertEqual(self.held(2), self.download("unit:0:0:2"))
 
-    def test_what_it_holds_is_converted_into_pools_of_images(self):
+    def test_an_image_on_a_lun_is_converted_into_other_pools(self):
         self.theirs()
         self.lun("vol-trust", "--format", "qcow2")
         for name, form, words in (("a", "vdi", ("vol-convert", "unit:0:0:2", "a", "-O", "vdi",
@@ -368,7 +368,7 @@ class Images(OnTarget):
         self.lun("vol-trust", "--format", "raw", unit=1)
         self.assertIn("'raw' can't be checked", self.lun("vol-check", unit=1, status=1))
 
-    def test_what_we_convert_onto_a_lun_is_declared(self):
+    def test_an_image_that_is_converted_onto_a_lun_is_declared(self):
         self.upload(noise(3 * MIB))
         self.target.add(64 * MIB, unit=3)
         self.ok("pool-refresh", "i")
@@ -404,7 +404,7 @@ class Images(OnTarget):
         self.lun("vol-trust", "--revoke")
         self.assertIn("'raw' can't be checked", self.lun("vol-check", status=1))
 
-    def test_what_such_an_image_names_is_not_followed(self):
+    def test_references_of_an_image_on_a_lun_are_not_followed(self):
         victim = self.file("victim", noise(8 * MIB))
         for words in (("-b", victim, "-F", "raw"), ("-o", f"data_file={self.file('data', b'')}")):
             with self.subTest(words[0]):

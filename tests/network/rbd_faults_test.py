@@ -23,7 +23,7 @@ class Faults(Beside, OnCeph):
     def back(self):
         self.wait_until(lambda: "running" in self.ok("pool-info", "r"), "the pool runs again")
 
-    def test_a_frozen_osd_costs_its_own_volumes_their_deadline_and_nobody_else(self):
+    def test_a_frozen_osd_delays_only_its_own_volumes(self):
         self.put("a", noise(4 * MIB))
         with self.beside(hangs=True):
             self.ceph.freeze()
@@ -155,7 +155,7 @@ class Faults(Beside, OnCeph):
         self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
                                             "r")[0] == 0, "the volume can be uploaded")
 
-    def test_what_hangs_the_lab_fails_one_test_and_not_the_next(self):
+    def test_a_hanging_lab_fails_one_test_and_not_the_next(self):
         self.ok("vol-create-as", "r", "a", "1M")
         self.ceph.freeze()
         with self.assertRaisesRegex(AssertionError, "(?s)timed out.*osd.0: T"):

@@ -56,7 +56,7 @@ class Snapshots(OnCeph):
         self.cli("vol-upload", name, self.file("payload", data), "--pool", "r", "--offset",
                  str(offset), "--length", str(len(data)))
 
-    def test_each_gives_back_what_was_there(self):
+    def test_each_snapshot_restores_its_content(self):
         first, second, third = (noise(3 * MIB, n) for n in (1, 2, 3))
         self.make("a", first, 3 * MIB)
         self.snap("create", "a", "one")
@@ -102,7 +102,7 @@ class Snapshots(OnCeph):
         self.assertEqual(1, len([n for n in self.snap("list", "a") if "cistern-backup" in n]))
         return volume
 
-    def test_backups_read_what_has_changed(self):
+    def test_backups_read_only_changed_data(self):
         repo = os.path.join(self.peer.files, "repo")
         self.cli("backup-init", repo, "--no-encryption")
         chance = random.Random(17)
@@ -159,7 +159,7 @@ class Snapshots(OnCeph):
             self.ceph.run("ceph", "osd", "set-require-min-compat-client", "luminous",
                           "--yes-i-really-mean-it")
 
-    def test_what_shares_nothing_cannot_be_flattened(self):
+    def test_a_volume_without_a_base_cannot_be_flattened(self):
         self.make("a", noise(MIB), MIB)
         self.snap("flatten", "a", fails="shares content with no other")
 

@@ -95,7 +95,7 @@ class Volumes(OnCeph):
             self.fails("vol-create", "r", xml, text=text)
         self.assertEqual(["a"], self.ceph.images())
 
-    def test_what_is_uploaded_is_what_rbd_exports_and_what_is_downloaded(self):
+    def test_rbd_export_and_download_give_the_uploaded_bytes(self):
         data = noise(9 * MIB + 12345)
         self.put("a", data, 16 * MIB)
         self.assertEqual(data + bytes(16 * MIB - len(data)), self.content("a"))
@@ -118,7 +118,7 @@ class Volumes(OnCeph):
         self.assertLess(os.stat(out).st_blocks * 512, 8 * MIB)
         self.assertEqual(0, subprocess.run(["cmp", path, out], check=False).returncode)
 
-    def test_allocation_is_what_objects_there_are(self):
+    def test_allocation_is_the_size_of_the_objects(self):
         self.put("a", noise(8 * MIB), 64 * MIB)
         self.assertEqual(("64.00 MiB", "8.00 MiB"), self.details()["a"])
         self.assertIn("<allocation unit='bytes'>8388608<", self.ok("vol-dumpxml", "a", "--pool",
@@ -170,7 +170,7 @@ class Volumes(OnCeph):
         self.assertIn("<format type='raw'/>", self.ok("vol-dumpxml", "a", "--pool", "r"))
         self.assertEqual(data, self.content("a")[:len(data)])
 
-    def test_what_others_change_is_seen_after_a_refresh(self):
+    def test_a_refresh_shows_changes_by_the_rbd_command(self):
         for name in ("keep", "gone", "old", "grow"):
             self.ok("vol-create-as", "r", name, "4M")
         self.ceph.rbd("rm", "--no-progress", "gone")
@@ -278,7 +278,7 @@ class Clones(OnCeph):
         self.assertNotIn("parent:", self.ceph.rbd("info", "b"))
         self.assertEqual({"a", "b"}, set(self.ceph.images()))
 
-    def test_a_snapshot_of_others_is_not_ours_to_delete(self):
+    def test_a_volume_with_a_foreign_snapshot_is_not_deleted(self):
         self.put("a", noise(MIB))
         self.ceph.rbd("snap", "create", "--no-progress", "a@mine")
         self.ceph.rbd("snap", "protect", "a@mine")
@@ -334,7 +334,7 @@ class ClonesOfMany(OnCeph):
 
 
 class Holders(OnCeph):
-    def test_who_has_it_open_is_named(self):
+    def test_the_watcher_of_an_image_is_named(self):
         self.put("a", noise(MIB))
         with subprocess.Popen(["rbd", "-p", "libvirt", "bench", "--io-type", "write", "--io-size",
                                "4K", "--io-threads", "1", "--io-total", "100G", "a"],
@@ -457,7 +457,7 @@ class Pools(OnCeph):
             self.undefine("t")
             self.ceph.run("rbd", "namespace", "remove", "libvirt/team")
 
-    def test_the_definition_decides_what_allocation_is(self):
+    def test_the_definition_decides_how_allocation_is_measured(self):
         self.put("a", noise(MIB), 16 * MIB)
         self.define("c", refresh="<refresh><volume allocation='capacity'/></refresh>")
         self.assertEqual(("16.00 MiB", "16.00 MiB"), self.details("c")["a"])

@@ -61,14 +61,14 @@ class Passwords(Rotating):
         self.assertEqual({".xml", ".base64"}, set(self.stored()))
         self.restarts()
 
-    def test_one_that_the_target_does_not_know_changes_nothing(self):
+    def test_a_password_that_the_target_does_not_know_is_not_stored(self):
         before = self.stored()
         err = self.rotate(NEW, status=DENIED)
         self.assertIn("pool 'c': portal '127.0.0.1:3260' does not let this initiator in", err)
         self.assertEqual(before, self.stored())
         self.restarts()
 
-    def test_what_is_no_password_is_refused(self):
+    def test_an_invalid_password_is_refused(self):
         for text in ("", "two\nlines", "x" * 256):
             self.assertIn("is no password for CHAP", self.rotate(text, status=USAGE))
 

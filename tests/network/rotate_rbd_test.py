@@ -95,7 +95,7 @@ class Rotations(Rotating):
             self.ok("pool-destroy", name)
             self.ok("pool-start", name)
 
-    def test_a_key_that_the_cluster_does_not_know_changes_nothing(self):
+    def test_a_key_that_the_cluster_does_not_know_is_not_stored(self):
         before = self.files()
         err = self.rotate("--file", self.file("new", self.new_key()), status=DENIED)
         self.assertRegex(err, "pool 'o': .*refused user 'libvirt'.*; pool 'r': ")
@@ -103,7 +103,7 @@ class Rotations(Rotating):
         self.assertEqual(self.ceph.key, self.key_on_cluster())
         self.ok("pool-refresh", "r")
 
-    def test_what_is_no_key_is_refused_before_anything_is_asked(self):
+    def test_an_invalid_key_is_refused_before_the_monitor_is_asked(self):
         before = self.files()
         for text in ("", "no key", base64.b64encode(b"no key either").decode()):
             self.assertIn("is not a cephx key",
@@ -127,7 +127,7 @@ class Rotations(Rotating):
         self.ok("pool-refresh", "r")
         self.assertNotIn(key, self.peer.log())
 
-    def test_an_administrator_without_the_right_changes_nothing(self):
+    def test_an_administrator_without_the_right_is_refused(self):
         self.ceph.run("ceph", "auth", "get-or-create", "client.reader", "mon", "allow r")
         keyring = self.file("reader.keyring", self.ceph.run("ceph", "auth", "get", "client.reader"))
         before = self.files()
@@ -151,7 +151,7 @@ class Rotations(Rotating):
         finally:
             self.undefine("gone")
 
-    def test_a_dry_run_proves_the_present_key_and_changes_nothing(self):
+    def test_a_dry_run_checks_the_present_key_only(self):
         before = self.files()
         self.as_admin("--generate", "--dry-run")
         self.assertEqual((before, self.ceph.key), (self.files(), self.key_on_cluster()))
@@ -182,7 +182,7 @@ class Rotations(Rotating):
         with open(out, "rb") as stream:
             self.assertEqual(data, stream.read())
 
-    def test_the_server_may_learn_the_key_meanwhile(self):
+    def test_the_server_may_learn_the_key_during_the_rotation(self):
         path = os.path.join(self.peer.files, "generated")
         done = []
         rotating = threading.Thread(target=lambda: done.append(self.try_rotate(

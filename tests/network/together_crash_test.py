@@ -28,7 +28,7 @@ class Together(Repository):
         self.assertEqual(0, status, err)
         return [row["name"] for row in json.loads(out)["snapshots"]]
 
-    def test_all_or_none(self):
+    def test_all_snapshots_exist_or_no_snapshot(self):
         for name in ("a", "b"):
             self.make(name, "qcow2", "write -P 1 0 1M")
         self.peer.stop()

@@ -99,7 +99,7 @@ class Attached(WithDaemon):
             self.ok("vol-create-as", "p", "w", "4M")
             self.ok("vol-delete", "w", "--pool", "p")
 
-    def test_what_lies_upon_it_is_named(self):
+    def test_the_stacked_device_is_named(self):
         tool("mkfs.ext4", "-q", self.path)
         self.ok("pool-refresh", "p")
         with attached(self.path) as device:
@@ -116,7 +116,7 @@ class Attached(WithDaemon):
             with mounted(device, self.at("mnt")):
                 self.refused(f"loop device {device} (mounted on '{self.at('mnt')}')")
 
-    def test_only_what_writes_to_it_keeps_it_from_being_a_base(self):
+    def test_only_a_writer_keeps_a_volume_from_being_a_base(self):
         clone = "vol-clone v copy --pool p --linked".split()
         with attached(self.path) as device:
             status, _, err = self.cistern(*clone)

@@ -85,7 +85,7 @@ class Content(Repository):
         self.assertFalse([name for name in self.entries("p") if "prove" in name])
         self.fine("backup-check", self.repo, "--read-data", *self.key)
 
-    def test_what_is_there_is_not_stored_again(self):
+    def test_stored_chunks_are_not_stored_again(self):
         self.make("a", "qcow2", "write -P 1 0 64k")
         with open(self.file("random"), "wb") as stream:
             stream.write(os.urandom(8 * MIB))
@@ -151,7 +151,7 @@ class Content(Repository):
         self.assertIn("lacks 1 vol: p/c", err)
         self.assertNotIn("cistern-backup", self.fine("snap-list", "a", "--pool", "p"))
 
-    def test_what_is_written_after_the_moment_is_not_in_it(self):
+    def test_later_writes_are_not_in_the_backup(self):
         self.make("a", "qcow2")
         with open(self.file("random"), "wb") as stream:
             stream.write(os.urandom(12 * MIB))
@@ -174,7 +174,7 @@ class Content(Repository):
         with open(os.path.join(self.repo, "config"), "rb") as stream:
             return stream.read()[12:16].hex()
 
-    def test_what_is_being_written_is_refused(self):
+    def test_a_volume_with_a_writer_is_refused(self):
         self.make("a", "qcow2", "write -P 1 0 1M")
         with subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "a")], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as holder:
@@ -195,7 +195,7 @@ class Content(Repository):
             stream.seek(int.from_bytes(stream.read(8), "big"))
             stream.write(b"\x80\x7f\xff\xff\xff\xff\x01\xff")
 
-    def test_bad_image_of_pool_does_not_stop_the_others(self):
+    def test_bad_image_of_pool_does_not_stop_the_other_volumes(self):
         for name in ("a", "b", "c"):
             self.make(name, "qcow2", f"write -P {ord(name)} 0 4M")
         self.break_tables("b")
@@ -214,7 +214,7 @@ class Content(Repository):
             self.same(self.at("p", name), "qcow2", self.at("p", f"r{name}"), "qcow2")
         self.fine("backup-check", self.repo, "--read-data", *self.key)
 
-    def test_volume_without_snapshots_does_not_stop_the_others(self):
+    def test_volume_without_snapshots_does_not_stop_the_other_volumes(self):
         self.make("a", "qcow2", "write -P 1 0 1M")
         self.make("b", "raw", "write -P 2 0 1M")
         self.make("c", "qcow2", "write -P 3 0 1M")
@@ -374,7 +374,7 @@ class Keeping(Repository):
         self.assertIn("secret is private", err)
         self.assertIn("a daemon gives the value of a private secret to no client", err)
 
-    def test_key_file_that_others_may_read_is_refused(self):
+    def test_key_file_that_other_users_may_read_is_refused(self):
         for mode in (0o640, 0o604, 0o620, 0o644):
             with self.subTest(mode=oct(mode)):
                 key = self.key_file("open", b"k" * 32, mode)
@@ -480,7 +480,7 @@ class Keeping(Repository):
         self.fine("backup-restore", self.repo, backup, "--newname", "b", *self.key)
         self.same(self.at("p", "a"), "raw", self.at("p", "b"), "raw")
 
-    def test_a_killed_backup_is_none(self):
+    def test_a_killed_backup_is_not_listed(self):
         self.make("a", "raw")
         with open(self.at("p", "a"), "r+b") as stream:
             stream.write(os.urandom(16 * MIB))
@@ -496,7 +496,7 @@ class Keeping(Repository):
         self.backup("p/a")
         self.fine("backup-prove", self.repo, "latest", *self.key)
 
-    def test_a_full_disk_leaves_what_was_there(self):
+    def test_a_full_disk_leaves_earlier_backups_intact(self):
         small = os.path.join(self.peer.files, "small")
         os.makedirs(small)
         status, _, err = peers.run(["mount", "-t", "tmpfs", "-o", "size=8M", "none", small])
@@ -610,7 +610,7 @@ class PutBack(Repository):
         self.fine("backup-check", self.repo, *self.key)
         self.backup("p/a")
 
-    def test_dry_runs_note_nothing(self):
+    def test_dry_runs_write_no_state(self):
         before = open(self.state_file(), "rb").read()
         os.remove(self.state_file())
         self.fine("backup-create", self.repo, "p/a", "--dry-run", *self.key)

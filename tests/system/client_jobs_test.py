@@ -187,7 +187,7 @@ class Detached(ByTheDaemon):
             self.assertIn("Vol v imported", out)
         self.assertEqual(b"x" * 4096, self.read(self.at("p", "v")))
 
-    def test_what_is_wrong_is_said_at_once(self):
+    def test_wrong_arguments_are_refused_at_once(self):
         self.begin()
         for words, text, code in (
                 (["vol-import", self.source, "big", "--pool", "p"], "exists already", 5),
@@ -214,7 +214,7 @@ class Detached(ByTheDaemon):
         self.assertEqual(SIZE, self.end_of(job["id"])["done"])
         self.assertEqual(self.content, self.read(target))
 
-    def test_a_failure_is_found_by_who_waits(self):
+    def test_a_waiting_client_gets_the_failure(self):
         self.begin()
         job = self.detach("vol-export", "big", os.path.join(self.peer.files, "out"), "--pool", "p",
                           "--rate-limit", "1M")
@@ -451,7 +451,7 @@ class Strangers(ByTheDaemon):
         self.assertEqual(("failed", "a reason", "no-space"),
                          tuple(job[key] for key in ("state", "error", "error_code")))
 
-    def test_handles_of_others(self):
+    def test_handles_of_other_users(self):
         """Known or guessed, a handle is worth nothing on another connection."""
         owner, thief = self.client(), self.client()
         handle, number = self.begin_job(owner)

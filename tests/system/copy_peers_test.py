@@ -257,7 +257,7 @@ class ToStock(WithStock):
         self.assertEqual(65 * MIB, os.stat(self.there("disk")).st_size)
         self.assert_same()
 
-    def test_bytes_behind_what_was_sent(self):
+    def test_extra_bytes_after_the_data_are_found(self):
         self.make_end()
         for more, code in ((b"\0" * 512, 0), (b"\0" * 511 + b"1", 7)):
             between = self.through(self.far, damage=lambda proc, sent, payload, more=more:

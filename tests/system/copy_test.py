@@ -69,7 +69,7 @@ class Copying(WithTwoDaemons):
         self.assert_same("other", "raw")
         self.copy_fails("disk", text="exists already", code=5)
 
-    def test_what_it_is_based_on_comes_along(self):
+    def test_the_backing_chain_is_copied_too(self):
         self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",
                 "--backing-vol-format", "qcow2")
         self.io("write -P 1 2M 1M", image=self.at("p", "top"))
@@ -101,7 +101,7 @@ class Copying(WithTwoDaemons):
         self.assert_same(with_name="saved")
         self.assertNotIn(" disk ", self.ok("vol-list", "p"))
 
-    def test_what_can_not_be_deleted_is_not_moved(self):
+    def test_a_volume_that_cannot_be_deleted_is_not_moved(self):
         """And not a byte is sent."""
         self.cistern("vol-protect", "disk", "--pool", "p")
         self.copy_fails("disk", "--move", text="protected", code=5)
@@ -196,7 +196,7 @@ class Copying(WithTwoDaemons):
         self.assert_same()
         self.assertTrue(38 * MIB < read < 60 * MIB, read)
 
-    def test_what_was_changed_there_is_found_although_little_is_read(self):
+    def test_changes_at_the_target_are_found_with_few_reads(self):
         self.fill()
         self.snapshot("snap-create", "disk", "then")
         self.copy("disk", "--snapshot", "then")
@@ -243,7 +243,7 @@ class Copying(WithTwoDaemons):
         self.copy("disk", "--update", "--yes")
         self.assert_same()
 
-    def test_since_a_snapshot_that_nobody_can_tell_of(self):
+    def test_since_a_snapshot_without_a_list_of_changes(self):
         """A base of the image is not the snapshot's: all of it is read, each time."""
         self.fill()
         self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",

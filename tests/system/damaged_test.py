@@ -36,7 +36,7 @@ class Damaged(WithDaemon):
         self.assertEqual(0, status, err)
         return next(row for row in json.loads(out)["volumes"] if row["name"] == name)
 
-    def test_it_keeps_its_format_and_says_what_is_wrong(self):
+    def test_a_damaged_volume_keeps_its_format_and_shows_the_problem(self):
         for form in VERSIONS:
             with self.subTest(form=form):
                 before = self.damage(form)

@@ -401,7 +401,7 @@ class DryRun(WithDaemon):
                     for command in group["commands"] if command.get("mutates")}
         self.assertEqual(changing, set(CASES) | ELSEWHERE)
 
-    def test_what_would_succeed_does_and_changes_nothing(self):
+    def test_dry_runs_succeed_and_change_no_file(self):
         self.begin_job()
         before, told = self.files(), self.told()
         for commands, _ in CASES.values():
@@ -413,7 +413,7 @@ class DryRun(WithDaemon):
                     self.unchanged(before)
         self.assertEqual(told, self.told())
 
-    def test_what_would_fail_fails_alike(self):
+    def test_dry_runs_fail_with_the_same_errors(self):
         before, told = self.files(), self.told()
         for _, commands in CASES.values():
             for command in commands:
@@ -426,7 +426,7 @@ class DryRun(WithDaemon):
                     self.unchanged(before)
         self.assertEqual(told, self.told())
 
-    @cases.long("test_what_would_fail_fails_alike has the other half")
+    @cases.long("test_dry_runs_fail_with_the_same_errors has the other half")
     def test_the_same_commands_succeed(self):
         """What the dry run said is true: each one on what it was said of."""
         for name, (commands, _) in CASES.items():
@@ -486,7 +486,7 @@ class DryRun(WithDaemon):
             self.assertEqual((wanted, not wanted), (status, "Would redefine" in out), out + err)
             self.unchanged(before)
 
-    def test_a_preallocation_writes_nothing(self):
+    def test_a_dry_run_of_a_preallocation_writes_no_byte(self):
         before = self.files()
         for mode in ("metadata", "falloc", "full"):
             form = "raw" if mode != "metadata" else "qcow2"

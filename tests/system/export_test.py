@@ -77,7 +77,7 @@ class Exporting(WithDaemon):
         self.export_fails("disk", self.out("disk.raw"), "--compress", text="compressed", code=1)
         self.assertFalse(os.path.lexists(self.out("disk.raw")))
 
-    def test_a_volume_larger_than_what_is_kept_in_memory(self):
+    def test_a_volume_larger_than_the_memory_buffer(self):
         """Through the window of the pipe, on all processors, out of order."""
         self.ok("vol-create-as", "p", "big", "300M", "--format", "raw", "--allocation", "0")
         with open(self.at("p", "big"), "r+b") as stream:
@@ -92,7 +92,7 @@ class Exporting(WithDaemon):
                 self.assert_same(target, target.rsplit(".", 1)[1], self.at("p", "big"), "raw")
                 os.unlink(target)
 
-    def test_what_it_is_based_on_comes_along(self):
+    def test_the_backing_chain_is_exported_too(self):
         self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",
                 "--backing-vol-format", "qcow2")
         self.io("write -P 1 2M 1M", image=self.at("p", "top"))
@@ -245,7 +245,7 @@ class Exporting(WithDaemon):
         self.assertFalse(os.path.lexists(self.out("no")))
         self.export("disk", self.out("anyway"), "--force-share")
 
-    def test_nobody_reads_the_copy_who_could_not_read_the_volume(self):
+    def test_users_without_access_to_the_volume_cannot_read_the_copy(self):
         self.export("disk", self.out("disk.qcow2"))
         self.assertEqual(0o600, stat.S_IMODE(os.stat(self.out("disk.qcow2")).st_mode))
         self.assertNotEqual(0, peers.run(["cat", self.out("disk.qcow2")], user=TENANT)[0])

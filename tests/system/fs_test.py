@@ -101,7 +101,7 @@ class Build(Disks):
                     self.assertEqual("", self.row())
                 self.ok("pool-undefine", "m")
 
-    def test_nothing_is_formatted_unasked(self):
+    def test_only_pool_build_formats_a_device(self):
         self.define("ext4")
         self.ok("pool-build", "m")
         self.assertEqual("", signature(self.device))
@@ -121,7 +121,7 @@ class Build(Disks):
         self.done("pool-build", "m", "--overwrite")
         self.assertEqual("ext4", signature(self.device))
 
-    def test_a_device_in_use_is_refused_whatever_the_flags(self):
+    def test_a_device_in_use_is_refused_with_any_flags(self):
         self.define()
         run("mkfs.ext4", "-q", self.device)
         space.mount(self.at("elsewhere"), self.device)
@@ -139,7 +139,7 @@ class Build(Disks):
             run("swapoff", self.device)
         self.done("pool-build", "m", "--overwrite")
 
-    def test_what_can_not_be_made_is_said_before_anything_is_done(self):
+    def test_an_impossible_file_system_is_refused_before_any_change(self):
         self.define("auto")
         self.refused("pool-build", "m", "--overwrite", text="no file system of type 'auto'",
                      status=1)
@@ -150,7 +150,7 @@ class Build(Disks):
             self.refused("pool-build", "m", "--overwrite", text="install package 'gfs2-utils'",
                          status=1)
 
-    def test_a_dry_run_checks_and_changes_nothing(self):
+    def test_a_dry_run_checks_and_leaves_the_device_unchanged(self):
         self.define()
         self.done("--dry-run", "pool-build", "m", "--overwrite")
         self.assertEqual("", signature(self.device))
@@ -165,7 +165,7 @@ class Build(Disks):
 class Mounts(Disks):
     """What is mounted when, and what is not touched."""
 
-    def test_options_are_those_of_the_definition(self):
+    def test_mount_options_come_from_the_definition(self):
         run("mkfs.ext4", "-q", self.device)
         self.ok("pool-define", self.file("m.xml", OPTIONS % (self.device, self.at("m"))))
         self.ok("pool-build", "m")
@@ -223,7 +223,7 @@ class Mounts(Disks):
         self.assertEqual(["real"], [name for name in os.listdir(self.at())
                                     if name == "real" and not os.listdir(self.at(name))])
 
-    def test_what_fstab_mounts_stays_mounted(self):
+    def test_a_mount_of_fstab_stays(self):
         self.make()
         self.ok("vol-create-as", "m", "v", "1M")
         if not os.path.exists("/etc/fstab"):
@@ -241,7 +241,7 @@ class Mounts(Disks):
         self.ok("pool-destroy", "m")
         self.assertEqual("", self.row())
 
-    def test_who_keeps_it_busy_is_named(self):
+    def test_the_process_that_keeps_a_mount_busy_is_named(self):
         self.make()
         self.ok("vol-create-as", "m", "v", "1M")
         with subprocess.Popen(["sh", "-c", 'exec sleep infinity <"$1"', "sh", self.at("m", "v")]) as guest:
@@ -261,7 +261,7 @@ class Mounts(Disks):
         self.assertIn("running", self.ok("pool-info", "m"))
         self.ok("pool-destroy", "m")
 
-    def test_nothing_is_mounted_where_others_can_exchange_a_directory(self):
+    def test_mount_is_refused_where_other_users_can_replace_a_directory(self):
         run("mkfs.ext4", "-q", self.device)
         os.makedirs(self.at("home", "m"))
         os.chown(self.at("home"), TENANT, TENANT)
@@ -295,7 +295,7 @@ class Identity(Disks):
         self.define(device=self.at("none"))
         self.refused("pool-start", "m", text="cannot find device", status=3)
 
-    def test_unmounted_and_mounted_again_behind_our_back(self):
+    def test_unmounted_and_mounted_again_by_another_program(self):
         space.umount(self.at("m"))
         self.wait_until(self.problem, "a problem")
         for words in (("vol-create-as", "m", "n", "64k"), ("vol-delete", "v", "--pool", "m"),
@@ -306,7 +306,7 @@ class Identity(Disks):
         self.wait_until(lambda: not self.problem(), "the end of the problem")
         self.ok("vol-create-as", "m", "n", "64k")
 
-    def test_another_one_mounted_behind_our_back(self):
+    def test_another_file_system_mounted_by_another_program(self):
         other = self.disk("other")
         run("mkfs.ext4", "-q", other)
         space.umount(self.at("m"))

@@ -190,7 +190,7 @@ class Headers(Ground):
                     self.succeeds("pool-refresh", "p")
                 os.unlink(path)
 
-    def test_reference_in_a_file_that_named_none_before_stays_undeclared(self):
+    def test_first_reference_in_a_file_stays_undeclared(self):
         """A record of the format alone must not stand in the way of the restriction."""
         os.chmod(self.at("p"), 0o777)
         path = self.image("named", "qcow2")
@@ -203,7 +203,7 @@ class Headers(Ground):
         self.assertEqual("qcow2", shown)
         self.assertIn("is not declared", "".join(problems))
 
-    def test_attribute_that_restricts_counts_beside_a_record_of_the_format(self):
+    def test_attribute_that_restricts_is_honoured_with_a_record_of_the_format(self):
         self.overlay(self.file_at("evil"))
         path = self.image("v", "qcow2")
         os.setxattr(path, "user.cistern.format", b"qcow2 restricted")

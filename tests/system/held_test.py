@@ -94,7 +94,7 @@ class Held(WithDaemon):
         self.assertNotEqual(0, status, f"{what} went through: {out}")
         self.assertIn(f"process {pid}", err, what)
 
-    def test_no_image_command_changes_what_qemu_has_open(self):
+    def test_no_image_command_changes_an_image_that_qemu_has_open(self):
         self.image("base")
         self.image("other")
         top = self.image("top", "-b", "base", "-F", "qcow2")
@@ -144,7 +144,7 @@ class Held(WithDaemon):
         status, _, err = self.local(command, top)
         self.assertEqual((0, ""), (status, err))
 
-    def test_no_volume_command_changes_what_qemu_has_open(self):
+    def test_no_volume_command_changes_a_volume_that_qemu_has_open(self):
         data = self.file("data", b"x" * 4096)
         for form in ("raw", "qcow2"):
             self.ok("vol-create-as", "p", "v", "4M", "--format", form)
@@ -240,7 +240,7 @@ class Held(WithDaemon):
                 self.assertEqual(5, status, err)
                 self.assertIn(f"process {pid}", err)
 
-    def test_what_is_written_to_becomes_no_base(self):
+    def test_a_volume_with_a_writer_becomes_no_base(self):
         """A clone that is based on it would be damaged with the machine's next write."""
         clone = "vol-clone v copy --pool p --linked".split()
         for form in ("raw", "qcow2"):
@@ -260,7 +260,7 @@ class Held(WithDaemon):
             self.forget_copy()
             self.ok("vol-delete", "v", "--pool", "p")
 
-    def test_everybody_who_has_it_open_is_listed(self):
+    def test_each_process_that_has_the_volume_open_is_listed(self):
         """Machines that share a volume, and the column of the list with details."""
         self.ok("vol-create-as", "p", "v", "4M")
         self.ok("vol-create-as", "p", "other", "4M")
@@ -315,7 +315,7 @@ class Held(WithDaemon):
             self.assertIn(f"process {pid} (qemu-io, domain 'web1')",
                           self.fails("vol-delete", "v", "--pool", "p"))
 
-    def test_qemu_does_not_open_what_we_change(self):
+    def test_qemu_does_not_open_a_volume_during_a_change(self):
         self.ok("vol-create-as", "p", "v", "4M", "--format", "raw")
         path = self.at("p", "v")
         fifo = self.at("fifo")

@@ -239,7 +239,7 @@ class Memory(Importing):
         self.assertIn("needs too much memory to be unpacked", err)
         self.assertLess(peak, 272 + 128)
 
-    def test_zip_whose_method_has_no_bound_is_refused(self):
+    def test_zip_with_an_unbounded_method_is_refused(self):
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
             archive.writestr("d.raw", self.content())

@@ -52,7 +52,7 @@ class From(WithTwoDaemons):
     def entries(self):
         return sorted(os.listdir(self.at("p")))
 
-    def test_with_what_it_is_based_on(self):
+    def test_an_overlay_is_imported_with_its_base(self):
         self.assertIn("Vol top imported", self.take("p/top", "--format", "qcow2"))
         self.assert_same("top", "qcow2")
         self.assertNotIn("backing", peers.run(["qemu-img", "info", self.at("p", "top")])[1])
@@ -68,7 +68,7 @@ class From(WithTwoDaemons):
         self.assertEqual(40 * MIB, os.stat(self.at("p", "larger")).st_size)
         self.take("p/base.qcow2", "smaller", "--resize", "1M", text="a smaller size would discard content", status=2)
 
-    def test_a_dry_run_changes_nothing_and_refuses_what_would_be(self):
+    def test_a_dry_run_creates_no_volume_and_fails_alike(self):
         out = self.take("p/top", "--dry-run")
         self.assertIn("Would import p/top", out)
         self.assertEqual([], self.entries())

@@ -208,7 +208,7 @@ class Servers(WithServer):
             self.refused(self.url(f"{way}/disk.raw"), "x", "--checksum", digest(b""), code=7,
                          text="and not")
 
-    def test_what_is_broken_is_repeated(self):
+    def test_a_broken_download_is_continued(self):
         """From where it ended; a server that is busy is asked again."""
         self.made(self.url("short/disk.raw"), "short")
         self.assert_disk("short")
@@ -217,12 +217,12 @@ class Servers(WithServer):
         for way in ("never", "shortwhole"):
             self.refused(self.url(way + "/disk.raw"), "x", text="ends it after")
 
-    def test_what_changes_meanwhile(self):
+    def test_a_source_that_changes_during_the_download_is_refused(self):
         for way, text in (("changing", "has changed on the server"), ("resized", "has changed on the"),
                           ("shifted", "gives another part")):
             self.refused(self.url(way + "/disk.raw"), "x", text=text)
 
-    def test_what_servers_say(self):
+    def test_statuses_of_the_server(self):
         for status, code in ((404, 3), (403, 4), (410, 3), (500, None), (418, None)):
             self.refused(self.url(f"error/{status}"), "x", code=code, text=f"answers with status {status}")
         self.refused("http://127.0.0.1:1/x", text="cannot get 'http://127.0.0.1:1/x'")
@@ -240,13 +240,13 @@ class Servers(WithServer):
         for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
             self.refused(self.url("to/x?" + target), "x", text="redirected to a forbidden address", code=4)
 
-    def test_what_is_too_much(self):
+    def test_downloads_that_are_too_large_are_refused(self):
         self.refused(self.url("endless/x"), "x", "--max-size", "5M", text="is larger than 5.00 MiB")
         self.refused(self.url("huge/x"), "x", text="is larger than 16.00 TiB")
         self.refused(self.url("headers/x"), "x", text="too many headers")
         self.refused(self.url("whole/disk.raw"), "x", "--max-size", "1M", text="is larger than 1.00 MiB")
 
-    def test_what_is_too_slow(self):
+    def test_downloads_that_are_too_slow_are_refused(self):
         for way in ("drip", "silent"):
             self.refused(self.url(way + "/disk.raw"), "x", "--timeout", "1",
                          text="was silent, or nearly so, for 1 s")
@@ -372,7 +372,7 @@ class Servers(WithServer):
         Handler.etag = '"2"'
         self.gone_on_with(words, 0)
 
-    def test_what_is_left_may_be_damaged(self):
+    def test_damaged_parts_are_not_continued(self):
         words = self.big()
         for damage in (lambda part, info: os.truncate(part, MIB), lambda part, info: os.unlink(info),
                        lambda part, info: open(info, "w", encoding="utf-8").close(),
@@ -388,7 +388,7 @@ class Servers(WithServer):
         self.assertEqual([], self.left())
         self.gone_on_with(words, 0)
 
-    def test_what_goes_straight_into_the_pool_is_downloaded_on_request(self):
+    def test_option_download_keeps_the_part_of_a_raw_image(self):
         words = [self.big()[0], "--download"]
         self.stopped(words, lambda child: child.send_signal(signal.SIGINT))
         self.gone_on_with(words, 36 * MIB)
@@ -404,7 +404,7 @@ class Servers(WithServer):
         child.terminate()
         child.communicate(timeout=20)
 
-    def test_a_directory_of_somebody_else(self):
+    def test_a_spool_directory_of_another_user_is_refused(self):
         words = self.big(MIB)
         place = os.path.join(self.spool, f"cistern-{os.geteuid()}")
         for uid, mode in ((65534, 0o700), (os.geteuid(), 0o777)):
@@ -417,7 +417,7 @@ class Servers(WithServer):
         self.refused(*words, text="not a private directory of yours")
         os.unlink(place)
 
-    def test_what_nobody_comes_back_for(self):
+    def test_old_parts_are_removed(self):
         words = self.big()
         self.stopped(words, lambda child: child.kill())
         old = self.part()

@@ -145,7 +145,7 @@ class Whole(Packages):
         self.refused(path, "x", "--resize", "1G", text="say which with --disk", code=2)
         self.refused(path, "vm", text="'vm-disk1' exists already")
 
-    def test_several_disks_all_or_none(self):
+    def test_several_disks_are_imported_completely_or_not_at_all(self):
         """When the last one can't be made, those before it go as well, and not into the trash."""
         os.makedirs(self.at("q"))
         space.tmpfs(self.at("q"), "11m")
@@ -185,7 +185,7 @@ class Whole(Packages):
         files["d0.vmdk.gz"] += bytes(1)
         self.refused(self.ova(files), "x", text="'d0.vmdk.gz' has the sha256 checksum", code=7)
 
-    def test_an_ovf_with_files_beside_it(self):
+    def test_an_ovf_with_files_in_its_directory(self):
         for name, data in self.package(self.disks).items():
             self.file(name, data)
         path = os.path.join(self.peer.files, "vm.ovf")
@@ -221,7 +221,7 @@ class Whole(Packages):
         self.assertNotIn("stays", err)
         self.wait_until(lambda: self.entries("p") == before, "nothing is there")
 
-    def test_what_vol_export_makes(self):
+    def test_an_export_is_imported_again(self):
         """There and back."""
         self.made(self.file("disk.raw", self.contents[0]))
         path = os.path.join(self.peer.files, "out.ova")

@@ -74,7 +74,7 @@ class Redirects(Importing):
                             f"http://{PUBLIC}/to?http://10.1.2.3/SUMS")
         self.assertNotIn("10.1.2.3", self.connections())
 
-    def test_url_of_the_user_may_have_a_private_address_and_redirect_to_others(self):
+    def test_url_of_the_user_may_have_a_private_address_and_redirect_to_another(self):
         for number, url in enumerate(("http://10.1.2.3/disk.raw", "http://inner.example/disk.raw",
                                       "http://[fd00::1]/disk.raw",
                                       "http://10.1.2.3/to?http://192.168.1.1/disk.raw",

@@ -134,7 +134,7 @@ class Links(Tenants):
                            ("hard", "hard links")):
             self.assertRegex(warnings, f"'{name}'.*{text}")
 
-    def test_nothing_is_read_or_written_through_them(self):
+    def test_links_are_not_followed_for_reading_or_writing(self):
         self.plant()
         payload = self.file("payload", b"evil" * 1000)
         out = self.file("out")
@@ -220,7 +220,7 @@ class Snapshots(Tenants):
             self.refuses("snap-rename", "cron.d", "job", "--newname", "x", "--pool", pool)
             self.assertNotIn("copy", self.entries(pool))
 
-    def test_the_read_only_socket_lists_nothing_outside(self):
+    def test_the_read_only_socket_lists_no_file_outside(self):
         self.ok("vol-create-as", "t", "private", "64k")
         os.mkdir(os.path.join(self.outside, "private"), 0o700)
         with open(os.path.join(self.outside, "private", "name-of-a-secret"), "wb"):
@@ -257,7 +257,7 @@ class Snapshots(Tenants):
             with open(self.at(pool, "v"), "rb") as stream:
                 self.assertEqual(b"mine\n", stream.read())
 
-    def test_a_revert_gives_nobody_the_right_to_run_as_the_owner(self):
+    def test_a_revert_sets_no_set_user_id_bit(self):
         with self.sharing() as pool:
             self.ok("vol-create-as", pool, "v", "64k")
             self.done("snap-create", "v", "s", "--pool", pool)
@@ -265,7 +265,7 @@ class Snapshots(Tenants):
             self.done("snap-revert", "v", "s", "--pool", pool)
             self.assertEqual(0o755, stat.S_IMODE(os.stat(self.at(pool, "v")).st_mode))
 
-    def test_fifos_hang_nobody(self):
+    def test_fifos_block_no_client(self):
         with self.sharing() as pool:
             self.ok("vol-create-as", pool, "v", "64k")
             self.ok("vol-create-as", pool, "w", "64k")
@@ -315,7 +315,7 @@ class Snapshots(Tenants):
 class Builds(Tenants):
     """Directories that root makes, gives away, or removes."""
 
-    def test_build_does_not_give_away_what_a_link_leads_to(self):
+    def test_build_does_not_change_the_owner_of_the_target_of_a_link(self):
         home = self.at("home")
         os.mkdir(home)
         os.chown(home, TENANT, TENANT)

@@ -96,7 +96,7 @@ class Snapshots(WithDaemon):
         self.refuses(2, "--yes", "--no-input", "snap-delete", "v", "s", "--pool", "p")
         self.assertEqual(["s"], self.names("v"))
 
-    def test_a_file_system_that_shares_nothing_says_what_would_work(self):
+    def test_a_file_system_without_reflinks_is_refused_with_the_alternative(self):
         with self.mounted("mkfs.ext4", "-q") as pool:
             self.create("v", "raw", pool)
             self.refuses(1, "qcow2", "snap-create", "v", "s", "--pool", pool)

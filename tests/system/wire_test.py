@@ -171,7 +171,7 @@ class Framing(WithDaemon):
 
 
 class Dispatch(WithDaemon):
-    def test_nothing_but_the_handshake_before_open(self):
+    def test_only_the_handshake_is_accepted_before_open(self):
         client = self.wire()
         client.call(66)
         self.refused(client, 71)
@@ -185,7 +185,7 @@ class Dispatch(WithDaemon):
         client.call(1, opt_string("storage:///system") + u32(0))
         client.call(71)
 
-    def test_second_open_is_refused_and_harms_nothing(self):
+    def test_second_open_is_refused_and_the_first_stays(self):
         client = self.wire().open()
         self.refused(client, 1, opt_string("storage:///system") + u32(0), code=1)
         client.call(71)
@@ -229,7 +229,7 @@ class Dispatch(WithDaemon):
                 error = self.refused(client, proc, payload, code=8)
                 self.assertIn("unsupported flags (0x", error.text)
 
-    def test_a_stale_uuid_is_not_found_whatever_the_name(self):
+    def test_a_stale_uuid_is_not_found_with_any_name(self):
         client = self.wire().open()
         self.refused(client, 87, string("p") + b"\x77" * 16, code=49)
         good = client.pool("p")
@@ -438,7 +438,7 @@ class Streams(WithDaemon):
                 self.assert_alive()
         self.assertLess(os.stat(self.at("p", "v")).st_size, 1 << 50)
 
-    def test_sparse_download_says_where_nothing_is(self):
+    def test_sparse_download_reports_holes(self):
         self.ok("vol-create-as", "p", "s", "64M", "--allocation", "0")
         with open(self.at("p", "s"), "r+b") as out:
             out.seek(32 << 20)
@@ -483,7 +483,7 @@ class Streams(WithDaemon):
             self.assertEqual(hashlib.sha256(self.data).digest(),
                              hashlib.sha256(done.read()).digest())
 
-    def test_a_client_that_stops_reading_holds_nobody_and_no_memory(self):
+    def test_a_client_that_stops_reading_delays_no_client_and_takes_no_memory(self):
         os.truncate(self.at("p", "v"), 256 << 20)
         before = self.peer.rss()
         self.begin(209)

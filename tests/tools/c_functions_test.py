@@ -33,7 +33,7 @@ class Complexity(unittest.TestCase):
                           "while (a)\n        b++;", "switch (a) {\n    case 1: break;\n    }"):
             self.assertEqual(measured(f"    {statement}\n    return b;\n")[1], 2, statement)
 
-    def test_switch_counts_once_whatever_its_cases(self):
+    def test_switch_counts_once_with_any_number_of_cases(self):
         cases = "".join(f"    case {n}: return {n};\n" for n in range(9))
         self.assertEqual(measured("    switch (a) {\n" + cases + "    }\n")[1], 2)
 

@@ -55,7 +55,7 @@ class Help(unittest.TestCase):
                     self.assertRegex(out, rf"(--|<){re.escape(option['name'])}\b")
                 self.assertEqual(out, run(name, "--help")[1])
 
-    def test_json_tells_what_an_option_takes(self):
+    def test_json_has_the_argument_of_each_option(self):
         options = {o["name"]: o for o in ours()["vol-rebase"]["options"]}
         facts = {name: [options[name].get(k) for k in ("kind", "letter", "required", "positional")]
                  for name in ("vol", "backing-vol", "unsafe")}
@@ -79,7 +79,7 @@ class Help(unittest.TestCase):
     def test_two_words_find_help_too(self):
         self.assertEqual(run("help", "pool-list"), run("pool", "list", "--help"))
 
-    def test_formats_listed_are_those_that_can_be_created(self):
+    def test_listed_formats_can_be_created(self):
         formats = creatable()
         self.assertIn(f"    --format <string>  file format type {','.join(formats)}\n",
                       run("help", "vol-create-as")[1])
@@ -482,7 +482,7 @@ class Spanish(unittest.TestCase):
         self.assertIn("Asignación:     15,92 GiB\n", out)
         self.assertIn("Persistente:    sí\n", out)
 
-    def test_columns_are_aligned_by_what_the_eye_sees(self):
+    def test_columns_are_aligned_by_their_width_on_the_screen(self):
         lines = self.spanish("pool-list", "--all", "--details")[1].splitlines()
         self.assertEqual(lines[0].index("Capacidad"), lines[2].index("-"))
         self.assertEqual(lines[0].index("Disponible"), lines[3].index("236,05"))
@@ -520,7 +520,7 @@ class Spanish(unittest.TestCase):
         self.assertIn("  DESCRIPCIÓN\n", out)
         self.assertIn("    --timeout <número>  segundos", out)
 
-    def test_nothing_is_left_untranslated(self):
+    def test_each_message_is_translated(self):
         done = subprocess.run(["msgfmt", "--statistics", "-o", os.devnull,
                                os.path.join(SOURCE, "po/es.po")], text=True, check=True,
                               stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"})

@@ -248,7 +248,7 @@ class Serving(WithRoot):
             self.assertEqual(mode, stat.S_IMODE(found))
             daemon.stop()
 
-    def test_limits_are_those_of_the_configuration(self):
+    def test_limits_come_from_the_configuration(self):
         self.settings("[limits]\nmax_clients = 2\n")
         daemon = Daemon(self).start()
         path = self.path(f"{RUN}/virtstoraged-sock")

@@ -357,7 +357,7 @@ class Requests(Served):
         self.assertEqual(client.status(0, 40 * MIB), [(65536 * 512, 0)])
         self.assertEqual(client.status(65536 * 512, 8 * MIB), [(8 * MIB, 0)])
 
-    def test_what_can_be_read_before_an_error_is_sent(self):
+    def test_readable_data_before_an_error_are_sent(self):
         """Data, a hole, and a compressed cluster that is none; the connection goes on."""
         image = os.path.join(self.folder, "image")
         run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
@@ -615,7 +615,7 @@ class Sockets(Served):
         server.stop()
         self.assertFalse(os.path.lexists(server.socket))
 
-    def test_a_dead_socket_is_replaced_and_nothing_else(self):
+    def test_only_a_dead_socket_is_replaced(self):
         server = self.serve()
         refused = subprocess.run([CST_NBD, server.socket, server.path], stderr=subprocess.PIPE,
                                  text=True, check=False, timeout=20)
@@ -871,7 +871,7 @@ class Hostile(Served):
                 client.option(LIST)
         self.assert_serves(server)
 
-    def test_who_reads_nothing_keeps_nobody_waiting(self):
+    def test_a_client_that_reads_no_reply_delays_no_client(self):
         server = self.serve(64 * MIB)
         idle = self.raw(server).go(structured=False)
         idle.socket.setblocking(False)
@@ -888,7 +888,7 @@ class Hostile(Served):
         self.assert_serves(server)
         server.stop()
 
-    def test_who_says_nothing_or_drips_is_sent_away(self):
+    def test_a_silent_or_slow_client_is_disconnected(self):
         server = self.serve()
         silent = [self.raw(server, flags=None) for _ in range(63)]
         dripping = self.raw(server)

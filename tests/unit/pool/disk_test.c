@@ -211,7 +211,7 @@ static void impossible_partition_is_refused(void **state)
 }
 
 /* Two makers, each with its own state, like two processes. */
-static void concurrent_creators_see_each_others_claims(void **state)
+static void concurrent_creators_see_the_claims_of_each_other(void **state)
 {
     g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
     g_auto(CstVolDraft) one = {0}, two = {0}, three = {0};
@@ -573,7 +573,7 @@ int main(void)
         TEST(volume_exists_from_its_commit_on),
         TEST(another_name_than_the_kernels_is_refused),
         TEST(impossible_partition_is_refused),
-        TEST(concurrent_creators_see_each_others_claims),
+        TEST(concurrent_creators_see_the_claims_of_each_other),
         TEST(logical_partitions_are_made_one_after_the_other),
         TEST(partition_made_by_another_tool_during_a_commit_is_not_overwritten),
         TEST(old_signatures_are_wiped),

@@ -406,7 +406,7 @@ static void undeclared_reference_is_reported(void **unused)
     }
 }
 
-static void backend_with_half_a_watch_has_none_at_all(void **unused)
+static void backend_with_half_a_watch_has_no_watch(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -582,7 +582,7 @@ int main(void)
         TEST(a_volume_always_has_a_path),
         TEST(a_volume_without_a_key_of_its_own_has_its_path_as_key),
         TEST(undeclared_reference_is_reported),
-        TEST(backend_with_half_a_watch_has_none_at_all),
+        TEST(backend_with_half_a_watch_has_no_watch),
         TEST(missing_callback_is_reported_or_not_needed),
         TEST(dry_run_calls_no_changing_callback),
         TEST(pool_without_declarations_reports_it),

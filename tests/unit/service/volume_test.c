@@ -390,7 +390,7 @@ static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
     points_clear();
 }
 
-static void two_clones_onto_each_others_source_fail_at_once(void **state)
+static void two_clones_onto_the_source_of_the_other_fail_at_once(void **state)
 {
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autofree char *n = create(pool, "n", "raw");
@@ -438,7 +438,7 @@ int main(void)
         CASE(a_file_without_a_base_is_flat),
         CASE(canceled_clone_leaves_no_volume),
         CASE(a_stop_waits_for_work_that_still_needs_a_volume),
-        CASE(two_clones_onto_each_others_source_fail_at_once),
+        CASE(two_clones_onto_the_source_of_the_other_fail_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
