@@ -170,17 +170,15 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
     return sync_change(path, error);
 }
 
-typedef enum { READ_ANY, READ_TRUSTED, READ_PRIVATE } ReadAccess;
-
-static gboolean check_access(const struct stat *st, const char *path, ReadAccess access,
+static gboolean check_access(const struct stat *st, const char *path, CstFileAccess access,
                              GError **error)
 {
-    if (access == READ_TRUSTED && !cst_only_we_write(st))
+    if (access == CST_FILE_TRUSTED && !cst_only_we_write(st))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("other users may write to '%s': the file must be yours or root's, "
                           "without write permission for group and world"),
                         path);
-    if (access == READ_PRIVATE &&
+    if (access == CST_FILE_PRIVATE &&
         (!cst_owner_is_us(st->st_uid) || (st->st_mode & (S_IRWXG | S_IRWXO))))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("cannot use '%s': user %u owns it and its mode is %04o, so other users "
@@ -190,18 +188,13 @@ static gboolean check_access(const struct stat *st, const char *path, ReadAccess
     return TRUE;
 }
 
-static gboolean read_file(const char *path, ReadAccess access, size_t limit, char **ret_data,
-                          size_t *ret_len, GError **error)
+gboolean cst_file_read_open(int fd, const char *path, CstFileAccess access, size_t limit,
+                            char **ret_data, size_t *ret_len, GError **error)
 {
-    /*
-     * O_NONBLOCK and O_NOCTTY: a FIFO at this path must not block, and a terminal must not become
-     * the controlling one, before S_ISREG rejects it.
-     */
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *data = NULL;
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
     if (!S_ISREG(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
@@ -219,22 +212,30 @@ static gboolean read_file(const char *path, ReadAccess access, size_t limit, cha
     return TRUE;
 }
 
+static gboolean read_file(const char *path, CstFileAccess access, size_t limit, char **ret_data,
+                          size_t *ret_len, GError **error)
+{
+    /*
+     * O_NONBLOCK and O_NOCTTY: a FIFO at this path must not block, and a terminal must not become
+     * the controlling one, before S_ISREG rejects it.
+     */
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+    return cst_file_read_open(fd, path, access, limit, ret_data, ret_len, error);
+}
+
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error)
 {
-    return read_file(path, READ_ANY, limit, ret_data, ret_len, error);
+    return read_file(path, CST_FILE_ANY, limit, ret_data, ret_len, error);
 }
 
 gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                                GError **error)
 {
-    return read_file(path, READ_TRUSTED, limit, ret_data, ret_len, error);
-}
-
-gboolean cst_file_read_private(const char *path, size_t limit, char **ret_data, size_t *ret_len,
-                               GError **error)
-{
-    return read_file(path, READ_PRIVATE, limit, ret_data, ret_len, error);
+    return read_file(path, CST_FILE_TRUSTED, limit, ret_data, ret_len, error);
 }
 
 gboolean cst_file_remove(const char *path, GError **error)

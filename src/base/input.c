@@ -38,6 +38,19 @@ static gboolean check_owner(const CstPlace *place, const struct stat *st, GError
                     place->path, (unsigned)st->st_uid);
 }
 
+/* Opens the name with O_NONBLOCK, so that the call does not wait for a FIFO. */
+static int open_checked(const CstPlace *place, struct stat *ret_st, const char *complaint,
+                        GError **error)
+{
+    g_auto(CstFd) fd = cst_place_open(place, O_RDONLY | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, ret_st) < 0) {
+        cst_fail_errno(error, errno, "%s", complaint);
+        return -1;
+    }
+    return cst_place_check_links(place, ret_st, error) ? g_steal_fd(&fd) : -1;
+}
+
 gboolean cst_input_await(int fd, const char *complaint, GError **error)
 {
     struct pollfd fifo = {.fd = fd, .events = POLLIN};
@@ -45,26 +58,21 @@ gboolean cst_input_await(int fd, const char *complaint, GError **error)
     return poll(&fifo, 1, -1) > 0 || cst_fail_errno(error, errno, "%s", complaint);
 }
 
-int cst_input_open_no_wait(const char *path, gboolean *ret_await, const char *complaint,
-                           GError **error)
+/* As cst_input_open_no_wait(), and returns the place. */
+static int open_no_wait(CstPlace *ret_place, const char *path, gboolean *ret_await,
+                        const char *complaint, GError **error)
 {
-    g_auto(CstPlace) place = CST_PLACE_INIT;
-    g_auto(CstFd) fd = -1;
+    /* "/" and "." have no name to resolve. read() reports the error, as for any directory. */
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat st;
 
     *ret_await = FALSE;
-    /* "/" and "." have no name to resolve. read() reports the error, as for any directory. */
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
         return g_steal_fd(&fd);
-    if (!find_place(&place, path, complaint, error))
+    if (!find_place(ret_place, path, complaint, error))
         return -1;
-    fd = cst_place_open(&place, O_RDONLY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        cst_fail_errno(error, errno, "%s", complaint);
-        return -1;
-    }
-    if (!check_owner(&place, &st, error))
+    fd = open_checked(ret_place, &st, complaint, error);
+    if (fd < 0 || !check_owner(ret_place, &st, error))
         return -1;
     if (fcntl(fd, F_SETFL, 0) < 0) {
         cst_fail_errno(error, errno, "%s", complaint);
@@ -73,16 +81,46 @@ int cst_input_open_no_wait(const char *path, gboolean *ret_await, const char *co
     /*
      * A pipe that is inherited as a descriptor already has its writer, or read() reports its end.
      */
-    *ret_await = S_ISFIFO(st.st_mode) && !place.magic;
+    *ret_await = S_ISFIFO(st.st_mode) && !ret_place->magic;
+    return g_steal_fd(&fd);
+}
+
+int cst_input_open_no_wait(const char *path, gboolean *ret_await, const char *complaint,
+                           GError **error)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    return open_no_wait(&place, path, ret_await, complaint, error);
+}
+
+int cst_input_open_place(CstPlace *ret_place, const char *path, const char *complaint,
+                         GError **error)
+{
+    gboolean await;
+    g_auto(CstFd) fd = open_no_wait(ret_place, path, &await, complaint, error);
+
+    if (fd < 0 || (await && !cst_input_await(fd, complaint, error)))
+        return -1;
     return g_steal_fd(&fd);
 }
 
 int cst_input_open(const char *path, const char *complaint, GError **error)
 {
-    gboolean await;
-    g_auto(CstFd) fd = cst_input_open_no_wait(path, &await, complaint, error);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
 
-    if (fd < 0 || (await && !cst_input_await(fd, complaint, error)))
-        return -1;
-    return g_steal_fd(&fd);
+    return cst_input_open_place(&place, path, complaint, error);
+}
+
+gboolean cst_input_read(const char *path, CstFileAccess access, size_t limit, char **ret_data,
+                        size_t *ret_len, GError **error)
+{
+    g_autofree char *complaint = g_strdup_printf(_("cannot open '%s'"), path);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    if (!find_place(&place, path, complaint, error))
+        return FALSE;
+    fd = open_checked(&place, &st, complaint, error);
+    return fd >= 0 && cst_file_read_open(fd, path, access, limit, ret_data, ret_len, error);
 }

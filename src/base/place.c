@@ -291,6 +291,17 @@ int cst_place_open(const CstPlace *place, int flags)
     return fd;
 }
 
+gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error)
+{
+    if (place->trusted || place->magic || !S_ISREG(st->st_mode) || st->st_nlink < 2 ||
+        st->st_uid == place->owner)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("cannot open '%s': it is a file of user %u with another name, and another "
+                      "user can have made this name; copy it to a directory of your own"),
+                    place->path, (unsigned)st->st_uid);
+}
+
 int cst_place_create(const CstPlace *place, mode_t mode)
 {
     return openat(place->dir, place->name,

@@ -30,6 +30,7 @@
 #include <base/file.h>
 #include <base/file_writers.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/test_point.h>
 #include <base/units.h>
 
@@ -458,16 +459,20 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
 
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 {
-    /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
-    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    unsigned tries = 0;
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    struct stat st;
     int fd;
 
-    do {
-        fd = open(path, flags);
-    } while (cst_open_again(fd, &tries));
+    if (!cst_place_init(&place, path, error))
+        return NULL;
+    /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
+    fd = cst_place_open(&place, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+        return NULL;
+    }
+    if (fstat(fd, &st) == 0 && !cst_place_check_links(&place, &st, error)) {
+        close(fd);
         return NULL;
     }
     return cst_blob_file_new(fd, path, writable, error);

@@ -10,6 +10,7 @@
 #include <blob/room.h>
 
 #include "disk.h"
+#include "memory_file.h"
 #include "package.h"
 #include "source.h"
 
@@ -33,6 +34,7 @@ typedef struct {
 struct CstImport {
     CstImportHow how;
     ImportContext context;
+    ImportMemoryFile authorities; /* the content of how.ca_file */
     ImportSource source;
     GPtrArray *parts; /* ImportSource, of a package; NULL: not a package */
     GArray *disks;    /* Disk */
@@ -89,6 +91,11 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
     if (!import->context.bounded)
         import->context.max_size = CST_IMPORT_MAX_SIZE;
     import->disks = g_array_new(FALSE, FALSE, sizeof(Disk));
+    import->authorities.fd = -1;
+    if (how->ca_file && !import_memory_file_load(&import->authorities, how->ca_file, error))
+        return NULL;
+    if (how->ca_file)
+        import->how.ca_file = import->authorities.path;
     return import_source_open(&import->source, &import->context, error) &&
                    import_open_disks(import, error)
                ? g_steal_pointer(&import)
@@ -112,6 +119,7 @@ void cst_import_free(CstImport *import)
     if (import->parts)
         g_ptr_array_unref(import->parts);
     import_source_clear(&import->source);
+    import_memory_file_clear(&import->authorities);
     g_free(import);
 }
 

@@ -8,16 +8,15 @@
  */
 #include "signature.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <base/child.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/input.h>
 
 #include "fetch.h"
+#include "memory_file.h"
 #include "name.h"
 
 #define LIST_MAX      (1u << 20)
@@ -32,42 +31,6 @@ typedef struct {
     size_t len;
 } List;
 
-/* Bytes in a memory file that gpgv opens by path. gpgv itself opens no file of another user. */
-typedef struct {
-    char *path; /* NULL: empty */
-    CstFd fd;
-} Kept;
-
-static void kept_clear(Kept *kept)
-{
-    g_free(kept->path);
-    cst_fd_clear(&kept->fd);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Kept, kept_clear)
-
-/* Copies the bytes to a memory file. @name is for messages. */
-static gboolean keep_bytes(const char *name, const char *bytes, size_t len, Kept *ret_kept,
-                           GError **error)
-{
-    ret_kept->fd = memfd_create("gpgv", MFD_CLOEXEC);
-    if (ret_kept->fd < 0)
-        return cst_fail_errno(error, errno, _("cannot keep '%s' in memory"), name);
-    if (!cst_pwrite_full(ret_kept->fd, bytes, len, 0, name, error))
-        return FALSE;
-    ret_kept->path = g_strdup_printf("/proc/%ld/fd/%d", (long)getpid(), ret_kept->fd);
-    return TRUE;
-}
-
-/* Copies the file @path to memory. Refuses a FIFO or a device. */
-static gboolean keep_file(const char *path, Kept *ret_kept, GError **error)
-{
-    g_autofree char *bytes = NULL;
-    size_t len;
-
-    return cst_file_read(path, LIST_MAX, &bytes, &len, error) &&
-           keep_bytes(path, bytes, len, ret_kept, error);
-}
-
 /*
  * Runs gpgv on @list. @signature NULL: the list is clear-signed. *ret_out receives the output of
  * gpgv.
@@ -78,9 +41,9 @@ static gboolean keep_file(const char *path, Kept *ret_kept, GError **error)
 static gboolean run_gpgv(const ImportContext *context, const char *signature, const List *list,
                          char **ret_out, GError **error)
 {
-    g_auto(Kept) keys = {.fd = -1};
+    g_auto(ImportMemoryFile) keys = IMPORT_MEMORY_FILE_INIT;
     const char *keyring = context->how->keyring;
-    gboolean kept = keep_file(keyring, &keys, error);
+    gboolean kept = import_memory_file_load(&keys, keyring, error);
     const char *beside[] = {"gpgv", "--keyring", keys.path, "--", signature, "-", NULL};
     const char *inside[] = {"gpgv", "--keyring", keys.path, "--output", "-", "--", "-", NULL};
     CstChild child = {.argv = signature ? beside : inside,
@@ -118,7 +81,8 @@ static char *signature_url(const char *url, const char *ending)
  * Searches a signature with the suffix @ending. A missing file is no error, any other failure is.
  */
 static gboolean find_signature_file(const ImportContext *context, const List *list,
-                                    const char *ending, Kept *ret_signature, GError **error)
+                                    const char *ending, ImportMemoryFile *ret_signature,
+                                    GError **error)
 {
     g_autofree char *name = import_is_url(list->path) ? signature_url(list->path, ending)
                                                       : g_strconcat(list->path, ending, NULL);
@@ -127,21 +91,21 @@ static gboolean find_signature_file(const ImportContext *context, const List *li
     size_t len;
 
     if (!import_is_url(list->path)) {
-        if (access(name, F_OK) == 0)
-            return keep_file(name, ret_signature, error);
-        return TRUE;
+        if (import_memory_file_load(ret_signature, name, &problem))
+            return TRUE;
+    } else {
+        bytes = import_fetch(context, name, SIGNATURE_MAX, &len, &problem);
+        if (bytes)
+            return import_memory_file_fill(ret_signature, list->name, bytes, len, error);
     }
-    bytes = import_fetch(context, name, SIGNATURE_MAX, &len, &problem);
-    if (bytes)
-        return keep_bytes(list->name, bytes, len, ret_signature, error);
     if (cst_error_code(problem) == CST_ERROR_NOT_FOUND)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
 }
 
-static gboolean find_signature(const ImportContext *context, const List *list, Kept *ret_signature,
-                               GError **error)
+static gboolean find_signature(const ImportContext *context, const List *list,
+                               ImportMemoryFile *ret_signature, GError **error)
 {
     static const char *const endings[] = {".gpg", ".sign", ".asc", ".sig"};
 
@@ -158,7 +122,7 @@ static gboolean find_signature(const ImportContext *context, const List *list, K
 static char *verify_signed_text(const ImportContext *context, const List *list, GError **error)
 {
     g_autofree char *text = list->text;
-    g_auto(Kept) signature = {.fd = -1};
+    g_auto(ImportMemoryFile) signature = IMPORT_MEMORY_FILE_INIT;
     char *out = NULL;
 
     if (strstr(text, CLEAR_SIGN))
@@ -177,7 +141,7 @@ static char *verify_signed_text(const ImportContext *context, const List *list, 
 static gboolean read_list(const ImportContext *context, List *list, GError **error)
 {
     if (!import_is_url(list->path))
-        return cst_file_read(list->path, LIST_MAX, &list->text, &list->len, error);
+        return cst_input_read(list->path, CST_FILE_ANY, LIST_MAX, &list->text, &list->len, error);
     if (!context->how->keyring && g_ascii_strncasecmp(list->path, "https:", strlen("https:")) != 0)
         import_note(context,
                     _("'%s' comes by http and without a signature: it shows damage, not forgery"),

@@ -9,11 +9,11 @@
 #include <errno.h>
 #include <gnutls_library.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/input.h>
 #include <base/log.h>
 
 /* As in QEMU. */
@@ -55,7 +55,7 @@ static int psk_find(gnutls_session_t session, const char *name, gnutls_datum_t *
     char *text = NULL;
     int result = 1;
 
-    if (!cst_file_read_private(tls->psk_path, CREDENTIAL_MAX, &text, &len, &error)) {
+    if (!cst_input_read(tls->psk_path, CST_FILE_PRIVATE, CREDENTIAL_MAX, &text, &len, &error)) {
         cst_log(CST_LOG_WARNING, "%s", error->message);
         return -1;
     }
@@ -77,6 +77,7 @@ static int psk_find(gnutls_session_t session, const char *name, gnutls_datum_t *
 CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
 {
     g_autoptr(CstNbdTls) tls = g_new0(CstNbdTls, 1);
+    g_autoptr(GError) why = NULL;
     char *text = NULL;
     size_t len = 0;
     int result;
@@ -87,12 +88,13 @@ CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
     /*
      * The file is read for each client. Check it now, so that an unusable file is reported early.
      */
-    if (access(path, R_OK) < 0) {
-        cst_fail_errno(error, errno, _("cannot read the keys in '%s'"), path);
+    if (!cst_input_read(path, CST_FILE_PRIVATE, CREDENTIAL_MAX, &text, &len, &why)) {
+        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+            cst_fail_errno(error, ENOENT, _("cannot read the keys in '%s'"), path);
+        else
+            g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
-    if (!cst_file_read_private(path, CREDENTIAL_MAX, &text, &len, error))
-        return NULL;
     key_text_clear(text, len);
     tls->psk_path = g_strdup(path);
     if (result == 0)
@@ -113,46 +115,62 @@ static gboolean fail_certificates(const char *dir, int result, GError **error)
                     dir, gnutls_strerror(result));
 }
 
-/*
- * Loads the certificate and the key. The key is read from the descriptor whose owner and mode were
- * checked.
- */
-static gboolean load_key(gnutls_certificate_credentials_t x509, const char *dir,
-                         const char *certificate, const char *key, GError **error)
-{
-    gnutls_datum_t chain = {0}, secret_text;
-    char *secret = NULL;
-    size_t secret_len = 0;
-    int result = gnutls_load_file(certificate, &chain);
+typedef enum { TLS_AUTHORITY, TLS_REVOKED, TLS_CERTIFICATE, TLS_KEY, TLS_N_FILES } TlsFile;
 
-    if (result < 0)
-        return fail_certificates(dir, result, error);
-    if (!cst_file_read_private(key, CREDENTIAL_MAX, &secret, &secret_len, error)) {
-        gnutls_free(chain.data);
-        return FALSE;
+static const char *const tls_files[TLS_N_FILES] = {"ca-cert.pem", "ca-crl.pem", "server-cert.pem",
+                                                   "server-key.pem"};
+
+typedef struct {
+    gnutls_datum_t texts[TLS_N_FILES]; /* data NULL: the file does not exist */
+} TlsTexts;
+
+static void tls_texts_clear(TlsTexts *texts)
+{
+    for (guint i = 0; i < TLS_N_FILES; i++)
+        key_text_clear((char *)texts->texts[i].data, texts->texts[i].size);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TlsTexts, tls_texts_clear)
+
+/* Reads the file @file of @dir. The list of revoked certificates may be missing. */
+static gboolean tls_read_file(const char *dir, TlsFile file, gnutls_datum_t *ret_text,
+                              GError **error)
+{
+    g_autofree char *path = g_build_filename(dir, tls_files[file], NULL);
+    const CstFileAccess access = file == TLS_KEY ? CST_FILE_PRIVATE : CST_FILE_ANY;
+    g_autoptr(GError) why = NULL;
+    char *text = NULL;
+    size_t len = 0;
+
+    if (cst_input_read(path, access, CREDENTIAL_MAX, &text, &len, &why)) {
+        *ret_text = (gnutls_datum_t){(unsigned char *)text, (unsigned)len};
+        return TRUE;
     }
-    secret_text = (gnutls_datum_t){(unsigned char *)secret, (unsigned)secret_len};
-    result = gnutls_certificate_set_x509_key_mem(x509, &chain, &secret_text, GNUTLS_X509_FMT_PEM);
-    key_text_clear(secret, secret_len);
-    gnutls_free(chain.data);
-    return result >= 0 || fail_certificates(dir, result, error);
+    if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+        return file == TLS_REVOKED || fail_certificates(dir, GNUTLS_E_FILE_ERROR, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
-/* Loads the files of @dir. */
-static gboolean certificates_load(gnutls_certificate_credentials_t x509, const char *dir,
-                                  GError **error)
+/* Loads the files of @dir. GnuTLS gets their content, so that it opens no path. */
+static gboolean tls_load_directory(gnutls_certificate_credentials_t x509, const char *dir,
+                                   GError **error)
 {
-    g_autofree char *ca = g_build_filename(dir, "ca-cert.pem", NULL);
-    g_autofree char *crl = g_build_filename(dir, "ca-crl.pem", NULL);
-    g_autofree char *certificate = g_build_filename(dir, "server-cert.pem", NULL);
-    g_autofree char *key = g_build_filename(dir, "server-key.pem", NULL);
-    int result = gnutls_certificate_set_x509_trust_file(x509, ca, GNUTLS_X509_FMT_PEM);
+    g_auto(TlsTexts) all = {0};
+    const gnutls_datum_t *texts = all.texts;
+    int result;
 
-    if (result >= 0 && access(crl, F_OK) == 0)
-        result = gnutls_certificate_set_x509_crl_file(x509, crl, GNUTLS_X509_FMT_PEM);
-    if (result < 0)
-        return fail_certificates(dir, result, error);
-    return load_key(x509, dir, certificate, key, error);
+    for (guint i = 0; i < TLS_N_FILES; i++)
+        if (!tls_read_file(dir, i, &all.texts[i], error))
+            return FALSE;
+    result =
+        gnutls_certificate_set_x509_trust_mem(x509, &texts[TLS_AUTHORITY], GNUTLS_X509_FMT_PEM);
+    if (result >= 0 && texts[TLS_REVOKED].data)
+        result =
+            gnutls_certificate_set_x509_crl_mem(x509, &texts[TLS_REVOKED], GNUTLS_X509_FMT_PEM);
+    if (result >= 0)
+        result = gnutls_certificate_set_x509_key_mem(x509, &texts[TLS_CERTIFICATE], &texts[TLS_KEY],
+                                                     GNUTLS_X509_FMT_PEM);
+    return result >= 0 || fail_certificates(dir, result, error);
 }
 
 CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
@@ -167,7 +185,7 @@ CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
         fail_certificates(dir, result, error);
         return NULL;
     }
-    if (!certificates_load(tls->x509, dir, error))
+    if (!tls_load_directory(tls->x509, dir, error))
         return NULL;
     return g_steal_pointer(&tls);
 }

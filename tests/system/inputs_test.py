@@ -14,6 +14,8 @@ from harness import space, wait
 
 TENANT = 12345
 UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+CEPH = "6f9619ff-8b86-d011-b42d-00c04fc964fe"
+HINT = "is a symbolic link that another user can change"
 VOLUME = "<volume><name>n</name><capacity>4096</capacity></volume>"
 # By command and option: the rest of a command line that reads the file. {f} is the file.
 READERS = {
@@ -34,6 +36,12 @@ READERS = {
     ("backup-mount", "tls-psk"): "backup-mount {at}/repo latest --socket {at}/s --tls-psk {f}",
     ("backup-mount", "tls-certificates"): "backup-mount {at}/repo latest --socket {at}/s "
                                           "--tls-certificates {f}",
+    ("secret-rotate", "file"): "secret-rotate " + CEPH + " --file {f}",
+    ("secret-rotate", "admin-keyring"): "secret-rotate " + CEPH + " --generate --admin-keyring {f}",
+    ("image-dd", "operand"): "image-dd if={f} of={at}/out",
+    ("image-create", "backing"): "image-create -f qcow2 {at}/out -b {f} -F raw",
+    ("image-bitmap", "source-file"): "image-bitmap {at}/bitmap.qcow2 b --merge c --source-file {f} "
+                                     "--source-format qcow2 --format qcow2",
     ("image-info", "file"): "image-info {f}",
     ("image-check", "file"): "image-check {f}",
     ("image-map", "file"): "image-map {f}",
@@ -42,6 +50,18 @@ READERS = {
     ("image-compare", "a"): "image-compare {f} {at}/data",
     ("image-compare", "b"): "image-compare {at}/data {f}",
     ("backup-list", "key-file"): "backup-list {at}/sealed --key-file {f}",
+}
+
+# As READERS; commands that a FIFO does not reach.
+LINKED = {
+    **READERS,
+    ("vol-import", "ca-file"): "vol-import {at}/data new --pool p --ca-file {f}",
+    ("backup-prove", "firmware"): "backup-prove {at}/repo latest --boot --firmware {f}",
+    ("image-convert", "data-file"): "image-convert {f} {at}/out",
+    **{(command, "file"): command + " {f} " + rest for command, rest in {
+        "image-resize": "2M", "image-amend": "-o compat=v3", "image-snapshot": "-l",
+        "image-commit": "", "image-rebase": "-b x -F raw -u", "image-flatten": "",
+        "image-sparsify": "", "image-bench": ""}.items()},
 }
 
 
@@ -63,6 +83,11 @@ class Inputs(unittest.TestCase):
         self.ok("vol-create-as", "p", "v", "1M")
         self.write("secret.xml", f"<secret ephemeral='no'><uuid>{UUID}</uuid></secret>")
         self.ok("secret-define", self.at("secret.xml"))
+        self.write("ceph.xml", f"<secret ephemeral='no'><uuid>{CEPH}</uuid><usage type='ceph'>"
+                               "<name>c</name></usage></secret>")
+        self.ok("secret-define", self.at("ceph.xml"))
+        self.ok("image-create", "-f", "qcow2", self.at("bitmap.qcow2"), "1M")
+        self.ok("image-bitmap", self.at("bitmap.qcow2"), "b", "--add", "--format", "qcow2")
         self.write("data", "x" * 4096)
         self.write("sums", "0" * 64 + "  data\n")
         self.write("sums.asc", "not a signature\n")
@@ -133,6 +158,72 @@ class Inputs(unittest.TestCase):
             done = self.run_in(*command.split(), self.at("home", "link"))
             self.assertEqual(4, done.returncode, (command, done.stderr))
 
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_planted_links_are_refused_by_each_command(self):
+        """The name itself is a link, or a directory above it. The file is root's, and readable."""
+        self.make_repositories()
+        self.write("input", VOLUME)
+        os.chmod(self.at("input"), 0o600)
+        os.mkdir(self.at("certificates"))
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('ln -s "$1/input" "$1/home/link"; ln -s "$1" "$1/home/dir"; '
+                  'ln -s "$1/certificates" "$1/home/certificates"', self.where)
+        for (command, option), line in LINKED.items():
+            names = ("certificates", "dir/certificates") if option == "tls-certificates" \
+                else ("link", "dir/input")
+            for name in names:
+                with self.subTest(command=command, option=option, name=name):
+                    words = line.format(f=self.at("home", name), at=self.where).split()
+                    done = self.run_in(*words)
+                    self.assertNotEqual(0, done.returncode, done.stderr)
+                    self.assertIn(HINT, done.stderr)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_own_links_and_links_of_root_are_followed(self):
+        """The tenant's own links in the tenant's own directory, and root's links for both."""
+        os.chown(self.at("home"), TENANT, TENANT)
+        self.write("input", VOLUME)
+        os.symlink(self.where, self.at("rootlink"))
+        as_tenant('echo secret > "$1/home/key"; chmod 600 "$1/home/key"; '
+                  'ln -s key "$1/home/link"; ln -s . "$1/home/dir"', self.where)
+        for path in ("home/link", "home/dir/key", "rootlink/home/key"):
+            as_tenant('HOME="$1/home" "$3" image-info -f raw "$1/$2"', self.where, path,
+                      space.CISTERN)
+        self.ok("vol-create", "p", self.at("rootlink", "input"))
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_key_of_the_tenant_can_not_be_a_link_to_a_key_of_root(self):
+        self.make_repositories()
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('ln -s "$1" "$2"', self.at("key"), self.at("home", "key"))
+        done = self.run_in("backup-list", self.at("sealed"), "--key-file", self.at("home", "key"))
+        self.assertEqual(4, done.returncode, done.stderr)
+        self.ok("backup-list", self.at("sealed"), "--key-file", self.at("key"))
+        with open(self.at("key"), encoding="utf-8") as key:
+            self.ok("backup-list", self.at("sealed"), "--key-file", "/dev/stdin", stdin=key)
+        program = subprocess.list2cmdline(self.argv("backup-list", self.at("sealed")))
+        subprocess.run(["bash", "-c", f"{program} --key-file <(cat {self.at('key')})"], check=True,
+                       timeout=wait.LIMIT_S, stdout=subprocess.DEVNULL)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_data_file_and_backing_file_are_no_links_of_the_tenant(self):
+        os.chown(self.at("home"), TENANT, TENANT)
+        self.write("victim", "v" * (1 << 20))
+        os.chmod(self.at("victim"), 0o600)
+        as_tenant('ln -s "$1/victim" "$1/home/data"; cd "$1/home"; '
+                  'qemu-img create -q -f qcow2 -o data_file="$1/home/own",data_file_raw=on i 1M; '
+                  'rm own; ln -s "$1/victim" own', self.where)
+        done = self.run_in("image-resize", "-f", "qcow2", self.at("home", "i"), "2M",
+                           "--data-file", self.at("home", "data"))
+        self.assertIn(HINT, done.stderr)
+        self.assertEqual(1 << 20, os.path.getsize(self.at("victim")))
+        subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b",
+                        self.at("home", "data"), self.at("top"), "1M"], check=True)
+        done = self.run_in("image-convert", "--backing-chain", "-f", "qcow2", self.at("top"),
+                           self.at("out"))
+        self.assertIn(HINT, done.stderr)
+        self.assertFalse(os.path.exists(self.at("out")))
+
     def test_own_fifo_is_read(self):
         os.mkfifo(self.at("own"))
         child = subprocess.Popen(self.argv("vol-create", "p", self.at("own")),
@@ -197,14 +288,13 @@ class Inputs(unittest.TestCase):
                 name = (command["name"], option["name"])
                 if not option["file"] or option["name"] == "root":
                     continue
-                self.assertTrue(name in READERS or is_output(*name), name)
+                self.assertTrue(name in LINKED or is_output(*name), name)
 
 
 # Directories, outputs, images that a command changes, and options that READERS have once.
 OUTPUTS = {("vol-download", "file"), ("vol-export", "target"), ("vol-export", "checksum-file"),
            ("image-convert", "target"), ("image-create", "file"), ("vol-import", "spool-dir"),
-           ("vol-import", "ca-file"),  # curl opens it, for a server only
-           ("backup-prove", "scratch"), ("backup-prove", "firmware")}
+           ("backup-prove", "scratch")}
 
 
 def is_output(command, option):

@@ -14,11 +14,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/url.h>
 #include <image/hold.h>
 
@@ -59,17 +61,16 @@ static CstBlob *open_by_relative_name(CstBlob *owner, const char *name, int flag
 {
     g_autofree char *dir = g_path_get_dirname(owner->name);
     g_autofree char *full = g_build_filename(dir, name, NULL);
-    g_auto(CstFd) dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
     int fd;
 
-    if (!cst_name_check(name, _("part of an image"), error))
+    if (!cst_name_check(name, _("part of an image"), error) ||
+        !cst_place_init_for(&place, full, geteuid(), FALSE, error))
         return NULL;
-    if (dirfd < 0) {
-        cst_fail_errno(error, errno, _("cannot open '%s'"), dir);
-        return NULL;
-    }
-    fd = cst_open_beneath(dirfd, name, flags | O_NOCTTY | O_NONBLOCK, flags & O_CREAT ? 0666 : 0,
-                          error);
+    /* Where other users can create a name, they can have created the link. */
+    fd = cst_open_beneath(place.dir, name,
+                          flags | O_NOCTTY | O_NONBLOCK | (place.closed ? 0 : O_NOFOLLOW),
+                          flags & O_CREAT ? 0666 : 0, error);
     return fd < 0 ? NULL : cst_blob_file_new(fd, full, writable, error);
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/input.h>
 #include <base/place.h>
 #include <glib/gstdio.h>
 
@@ -123,6 +124,36 @@ static void trusted_links_are_followed(void **state)
     assert_name("sticky/ours", "victim");
     assert_name("./private/../private//victim/", "victim");
     assert_name("theirs/new", "new");
+}
+
+static void assert_read(const char *path, CstFileAccess access, CstErrorCode code)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+
+    assert_int_equal(cst_input_read(path, access, 100, &text, NULL, &error), code == 0);
+    if (code != 0 && !g_error_matches(error, CST_ERROR, code))
+        fail_msg("%s: %s", path, error->message);
+}
+
+static void input_is_no_link_of_another_user(void **state)
+{
+    their_link("../private", "theirs/dir");
+    their_link("../private/victim", "theirs/file");
+    assert_int_equal(symlink("private/victim", "ours"), 0);
+    assert_read("ours", CST_FILE_PRIVATE, 0);
+    assert_read("theirs/file", CST_FILE_PRIVATE, CST_ERROR_DENIED);
+    assert_read("theirs/dir/victim", CST_FILE_PRIVATE, CST_ERROR_DENIED);
+    assert_read("theirs/none", CST_FILE_PRIVATE, CST_ERROR_NOT_FOUND);
+    assert_int_equal(link("private/victim", "theirs/hard"), 0);
+    assert_read("theirs/hard", CST_FILE_PRIVATE, CST_ERROR_DENIED);
+    assert_read("ours", CST_FILE_PRIVATE, 0);
+    assert_int_equal(unlink("theirs/hard"), 0);
+    assert_int_equal(mkfifo("theirs/fifo", 0666), 0);
+    assert_read("theirs/fifo", CST_FILE_ANY, CST_ERROR_INVALID);
+    assert_int_equal(chmod("private/victim", 0640), 0);
+    assert_read("ours", CST_FILE_PRIVATE, CST_ERROR_DENIED);
+    assert_read("ours", CST_FILE_ANY, 0);
 }
 
 static void a_link_may_be_the_place_itself(void **state)
@@ -413,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(links_that_another_user_can_change_are_refused),
         TEST(trusted_links_are_followed),
+        TEST(input_is_no_link_of_another_user),
         TEST(a_link_may_be_the_place_itself),
         TEST(the_own_links_of_a_served_user_are_followed),
         TEST(loops_and_nameless_paths_end),

@@ -129,6 +129,28 @@ static void parts_come_from_the_images_own_folder(void **state)
 }
 
 /* A directory that can be searched but not listed, for a user who is not its owner. */
+/* Another user owns the image's directory, and exchanges it or links a part in it. */
+static void part_is_no_file_that_another_user_leads_to(void **state)
+{
+    g_autofree char *in = at("in"), *moved = at("moved"), *out = at("out"), *part = at("in/part");
+    g_autofree char *named = at("out/part");
+
+    if (geteuid() != 0)
+        skip();
+    put("out/part", "secret");
+    assert_int_equal(chown(in, NOBODY, NOBODY), 0);
+    assert_int_equal(try_part("part", TRUE), 0);
+    assert_int_equal(try_part("near", TRUE), CST_ERROR_IO);
+    assert_int_equal(rename(in, moved), 0);
+    assert_int_equal(symlink(out, in), 0);
+    assert_int_equal(try_part("part", TRUE), 0); /* the link is root's */
+    assert_int_equal(lchown(in, NOBODY, NOBODY), 0);
+    assert_int_equal(try_part("part", TRUE), CST_ERROR_DENIED);
+    assert_int_equal(unlink(in), 0);
+    assert_int_equal(rename(moved, in), 0);
+    assert_int_equal(unlink(named), 0);
+}
+
 static void a_folder_needs_not_be_listed(void **state)
 {
     g_autofree char *in = at("in");
@@ -285,6 +307,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(name_means_a_file_in_the_directory_of_the_image),
         cmocka_unit_test_setup_teardown(parts_come_from_the_images_own_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(part_is_no_file_that_another_user_leads_to, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_folder_needs_not_be_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(new_part_replaces_no_existing_file, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pipe_is_no_part_and_is_not_waited_for, setup, teardown),

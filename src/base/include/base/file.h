@@ -63,12 +63,20 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
 gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                                GError **error);
 
+/** The users that may have access to a file that is read. */
+typedef enum {
+    CST_FILE_ANY,     /**< all users */
+    CST_FILE_TRUSTED, /**< only root and this process's user can write to it */
+    CST_FILE_PRIVATE, /**< a key or a password: root or this process's user owns it, and group and
+                         other users have no access */
+} CstFileAccess;
+
 /**
- * As cst_file_read(), for a file with a key or a password. Fails with DENIED if its owner is
- * neither root nor this process's user, or if its mode grants group or other users any access.
+ * As cst_file_read(), for the open file @fd. @path is for messages. Fails with DENIED if more users
+ * than @access have access to the file.
  */
-gboolean cst_file_read_private(const char *path, size_t limit, char **ret_data, size_t *ret_len,
-                               GError **error);
+gboolean cst_file_read_open(int fd, const char *path, CstFileAccess access, size_t limit,
+                            char **ret_data, size_t *ret_len, GError **error);
 
 /** Removes @path and syncs its directory. Succeeds if the file does not exist. */
 gboolean cst_file_remove(const char *path, GError **error);

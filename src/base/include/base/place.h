@@ -68,6 +68,11 @@ gboolean cst_place_stat(const CstPlace *place, struct stat *ret_st);
  */
 int cst_place_open(const CstPlace *place, int flags);
 /**
+ * Fails with DENIED if another user can have made the name of the open file @st as a hard link: the
+ * directory is not trusted, and the file has several names and another owner than the directory.
+ */
+gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error);
+/**
  * Creates the name as a regular file for reading and writing, with @mode less the umask. Returns -1
  * with errno set: EEXIST if the name exists.
  */

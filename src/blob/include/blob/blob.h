@@ -246,7 +246,8 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
  */
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
 /**
- * Open the file or block device at @path, which becomes the blob's name. Follows symbolic links.
+ * Open the file or block device at @path, which becomes the blob's name. Links are followed as by
+ * cst_place_init().
  */
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
 /** Create an empty file at @path and open it for writing; EXISTS if @path exists already. */

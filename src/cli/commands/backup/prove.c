@@ -16,6 +16,7 @@
 
 #include <base/dry_run.h>
 #include <base/error.h>
+#include <base/place.h>
 #include <base/spool.h>
 #include <base/units.h>
 #include <guest/guest.h>
@@ -310,6 +311,33 @@ static gboolean known_word(const char *option, const char *word, const char *con
            cst_fail(error, CST_ERROR_USAGE, _("--%s is one of: %s"), option, all);
 }
 
+/*
+ * The confined child opens the firmware by its path, and its guest can read it. Fails with DENIED
+ * if another user can exchange the file. A missing file is reported by the check.
+ */
+static gboolean check_firmware(const char *path, GError **error)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(GError) why = NULL;
+    struct stat st;
+
+    if (strcmp(path, "bios") == 0 || strcmp(path, "uefi") == 0)
+        return TRUE;
+    if (!cst_place_init(&place, path, &why)) {
+        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!cst_place_stat(&place, &st) ||
+        (place.trusted && !place.exchanged && (place.closed || cst_owner_is_us(st.st_uid))))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("cannot use the firmware '%s': another user can exchange it; copy it to a "
+                      "directory that only you or root can write to"),
+                    path);
+}
+
 static gboolean read_boot(Prove *prove, const CliArgs *args, GError **error)
 {
     static const char *const only_boot[] = {"expect", "wait", "memory", "cpus", "firmware", "bus"};
@@ -329,6 +357,8 @@ static gboolean read_boot(Prove *prove, const CliArgs *args, GError **error)
         !cli_args_uint(args, "cpus", &how->cpus, error) ||
         !cli_args_string(args, "firmware", &firmware, error) ||
         !cli_args_string(args, "bus", &bus, error))
+        return FALSE;
+    if (firmware && !check_firmware(firmware, error))
         return FALSE;
     how->firmware = firmware ? firmware : "bios";
     how->bus = bus ? bus : buses[0];

@@ -35,18 +35,8 @@ static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
 
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error)
 {
-    g_auto(CstPlace) place = CST_PLACE_INIT;
-    g_autoptr(CstBlob) blob = NULL;
-    int fd;
+    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, error);
 
-    if (!cst_place_init(&place, path, error))
-        return NULL;
-    fd = cst_place_open(&place, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
-    if (fd < 0) {
-        cst_fail_errno(error, errno, _("cannot open '%s'"), path);
-        return NULL;
-    }
-    blob = cst_blob_file_new(fd, path, writable, error);
     if (!blob ||
         (writable && (!cst_image_hold(blob, error) || !cst_image_refuse_writer(blob, error))))
         return NULL;

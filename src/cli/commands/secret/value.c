@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -58,12 +59,11 @@ static gboolean value_read_all(int fd, const char *path, Value *value, GError **
     return cst_fail_errno(error, EOVERFLOW, _("Failed to read file '%s'"), path);
 }
 
-static gboolean value_load_file(const char *path, Value *value, GError **error)
+static int value_open_file(const char *path, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("Failed to open file '%s'"), path);
-    g_auto(CstFd) fd = cst_input_open(path, complaint, error);
 
-    return fd >= 0 && value_read_all(fd, path, value, error);
+    return cst_input_open(path, complaint, error);
 }
 
 /** Read a line. @stop (-1: not used) ends it with FALSE. It is ^C, because ISIG is disabled. */
@@ -141,28 +141,42 @@ static void value_steal_bytes(Value *value, CstSecretBytes *ret_text)
     value->room = (CstSecretBytes){0};
 }
 
-gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error)
+/** Read all of @fd, which is open on @path. */
+static gboolean secret_read_open(int fd, const char *path, CstSecretBytes *ret_text, GError **error)
 {
     g_auto(Value) value = {0};
 
     if (!cst_secret_bytes_alloc(&value.room, FILE_MAX, error) ||
-        !(path ? value_load_file(path, &value, error)
-               : value_read_all(STDIN_FILENO, "-", &value, error)))
+        !value_read_all(fd, path, &value, error))
         return FALSE;
     value_steal_bytes(&value, ret_text);
     return TRUE;
 }
 
+gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+
+    if (!path)
+        return secret_read_open(STDIN_FILENO, "-", ret_text, error);
+    fd = value_open_file(path, error);
+    return fd >= 0 && secret_read_open(fd, path, ret_text, error);
+}
+
 gboolean cli_secret_read_private_file(const char *path, CstSecretBytes *ret_text, GError **error)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *complaint = g_strdup_printf(_("cannot open '%s'"), path), *text = NULL;
+    g_auto(CstFd) fd = cst_input_open(path, complaint, error);
+    struct stat st;
     size_t len;
     gboolean done;
 
+    if (fd < 0)
+        return FALSE;
     /* A pipe, such as the shell's <(COMMAND), has no other readers. */
-    if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR))
-        return cli_secret_read_file(path, ret_text, error);
-    if (!cst_file_read_private(path, FILE_MAX, &text, &len, error))
+    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+        return secret_read_open(fd, path, ret_text, error);
+    if (!cst_file_read_open(fd, path, CST_FILE_PRIVATE, FILE_MAX, &text, &len, error))
         return FALSE;
     done = cst_secret_bytes_copy(ret_text, text, len, error);
     explicit_bzero(text, len);
@@ -213,8 +227,10 @@ static gboolean read_secret_value(CliCtl *ctl, const CliArgs *args, Value *value
             return FALSE;
         value->len = value->room.len;
     } else if (file) {
-        if (!cst_secret_bytes_alloc(&value->room, FILE_MAX, error) ||
-            !value_load_file(file, value, error))
+        g_auto(CstFd) fd = value_open_file(file, error);
+
+        if (fd < 0 || !cst_secret_bytes_alloc(&value->room, FILE_MAX, error) ||
+            !value_read_all(fd, file, value, error))
             return FALSE;
     } else if (cli_args_has(args, "interactive")) {
         return cst_secret_bytes_alloc(&value->room, CST_SECRET_VALUE_MAX, error) &&
