@@ -34,12 +34,13 @@
 
 typedef struct {
     const ImportContext *context;
-    ImportTar *tar;    /* NULL: the files are in a directory */
-    CstBlob *archive;  /* of the tar; borrowed */
-    char *manifest;    /* the manifest's name, for messages; NULL: not searched yet */
-    char *digests;     /* its text; NULL: there is no manifest */
-    const char *shown; /* the source's name; borrowed */
-    char *dir;         /* of the descriptor in the archive, with a trailing slash; NULL: the root */
+    const ImportSource *source; /* the descriptor or the archive; borrowed */
+    ImportTar *tar;             /* NULL: the files are in a directory */
+    CstBlob *archive;           /* of the tar; borrowed */
+    char *manifest;             /* the manifest's name, for messages; NULL: not searched yet */
+    char *digests;              /* its text; NULL: there is no manifest */
+    const char *shown;          /* the source's name; borrowed */
+    char *dir; /* of the descriptor in the archive, with a trailing slash; NULL: the root */
 } Package;
 
 static void package_clear(Package *package)
@@ -67,7 +68,7 @@ static gboolean package_open_file(const Package *package, const char *name, Impo
     g_autofree char *shown = cst_text_escape(name), *path = NULL;
 
     if (!package->tar)
-        return import_source_open_beside(ret_file, package->context, name, error);
+        return import_source_open_beside(ret_file, package->context, package->source, name, error);
     path = g_strconcat(package->dir ? package->dir : "", name, NULL);
     entry = import_tar_find(package->tar, path);
     if (!entry)
@@ -401,7 +402,7 @@ static gboolean check_not_called_package(const Package *package, const char *nam
 gboolean import_package_open(const ImportContext *context, ImportSource *source,
                              GPtrArray **ret_disks, GError **error)
 {
-    g_auto(Package) package = {.context = context, .shown = source->name};
+    g_auto(Package) package = {.context = context, .source = source, .shown = source->name};
     g_autofree char *name = import_file_of(context->how->source);
     uint8_t head[HEAD];
     uint64_t size;

@@ -43,6 +43,7 @@ void import_source_clear(ImportSource *source)
     import_download_free(source->download);
     import_http_free(source->http);
     g_free(source->name);
+    cst_place_clear(&source->place);
     *source = (ImportSource){.fd = -1};
 }
 
@@ -62,7 +63,7 @@ static int import_open_source(const ImportContext *context, ImportSource *source
         g_strdup(import_is_standard(context) ? _("(standard input)") : context->how->source);
     complaint = g_strdup_printf(_("cannot read '%s'"), source->name);
     if (!import_is_standard(context)) {
-        fd = cst_input_open(context->how->source, complaint, error);
+        fd = cst_input_open_place(&source->place, context->how->source, complaint, error);
         if (fd < 0)
             return -1;
     } else {
@@ -368,17 +369,23 @@ static char *source_sibling_url(const char *url, const char *name, GError **erro
     return beside;
 }
 
-/* Fails unless the path stays below the directory and contains no link. */
-static gboolean open_file_beside(ImportSource *source, const ImportContext *context,
-                                 const char *name, GError **error)
+/*
+ * Fails unless the path stays below the directory and contains no link. The directory is the one
+ * that the descriptor was opened in, also if another user has exchanged its name since.
+ */
+static gboolean open_file_beside(ImportSource *source, const CstPlace *place, const char *name,
+                                 GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(context->how->source);
+    g_autofree char *dir = g_path_get_dirname(place->path ? place->path : ".");
     g_autofree char *shown = cst_text_escape(name), *path = g_build_filename(dir, shown, NULL);
-    g_auto(CstFd) dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+    g_auto(CstFd) fd = -1;
 
-    if (dirfd < 0)
-        return cst_fail_errno(error, errno, _("cannot read '%s'"), dir);
-    fd = cst_openat2(dirfd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0,
+    if (!place->path)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot read '%s': it is not a file in the directory of the descriptor"),
+                        shown);
+    CST_TEST_POINT("import_source.beside");
+    fd = cst_openat2(place->dir, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0,
                      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
     if (fd < 0 && errno == ELOOP)
         return cst_fail(error, CST_ERROR_DENIED, _("'%s' is a link, which is not followed"), path);
@@ -388,6 +395,8 @@ static gboolean open_file_beside(ImportSource *source, const ImportContext *cont
         return cst_fail_errno(error, errno, _("cannot read '%s'"), path);
     if (!S_ISREG(source->before.st_mode))
         return cst_fail(error, CST_ERROR_DENIED, _("'%s' is no regular file"), path);
+    if (!cst_place_check_links(place, &source->before, error))
+        return FALSE;
     source->name = g_strdup(path);
     source->fd = fd;
     source->blob = cst_blob_file_new(g_steal_fd(&fd), path, FALSE, error);
@@ -395,7 +404,7 @@ static gboolean open_file_beside(ImportSource *source, const ImportContext *cont
 }
 
 gboolean import_source_open_beside(ImportSource *source, const ImportContext *context,
-                                   const char *name, GError **error)
+                                   const ImportSource *descriptor, const char *name, GError **error)
 {
     g_autofree char *url = NULL;
 
@@ -408,7 +417,7 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
                         shown);
     }
     if (!import_is_url(context->how->source))
-        return open_file_beside(source, context, name, error);
+        return open_file_beside(source, &descriptor->place, name, error);
     url = source_sibling_url(context->how->source, name, error);
     return url && open_url(context, url, source, error);
 }

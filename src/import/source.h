@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <base/place.h>
+
 #include "checksum.h"
 #include "download.h"
 #include "http.h"
@@ -16,6 +18,7 @@ typedef struct {
     CstBlob *blob;            /**< the content, unpacked */
     ImportHttp *http;         /**< the server's file; NULL: the source is local */
     ImportDownload *download; /**< the downloaded file; NULL: read by ranges, or spooled */
+    CstPlace place;           /**< of the local file that the user named; else zeroed */
     int fd;                   /**< of a file that is read in place, borrowed from @blob; else -1 */
     struct stat before;       /**< its attributes when it was opened */
     uint64_t packed; /**< bytes that @blob was unpacked or spooled from; 0: @blob is unpacked */
@@ -27,12 +30,13 @@ gboolean import_is_standard(const ImportContext *context);
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error);
 void import_source_clear(ImportSource *source);
 /**
- * Opens the file @name in the directory of the source of @context, local or on its server. Does not
- * read the content. Fails with DENIED for a name that leaves the directory and for links, with
- * INVALID for a URL that cannot be resolved, and with NOT_FOUND.
+ * Opens the file @name in the directory of @descriptor: beneath its opened directory, or on its
+ * server. Does not read the content. Fails with DENIED for a name that leaves the directory and for
+ * links, with INVALID for a URL that cannot be resolved, and with NOT_FOUND.
  */
 gboolean import_source_open_beside(ImportSource *source, const ImportContext *context,
-                                   const char *name, GError **error);
+                                   const ImportSource *descriptor, const char *name,
+                                   GError **error);
 /**
  * Verifies the bytes of an open source against @wanted, and unpacks them if they are compressed.
  * @wanted NULL: no verification.

@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tarfile
+import unittest
 
 from harness import peers, space
 from import_http_test import Handler, Server
@@ -357,6 +359,26 @@ class Hostile(Packages):
         self.file("link.raw", self.contents[0])
         os.symlink("/etc/passwd", os.path.join(self.peer.files, "vm.mf"))
         self.refused(path, "x", text="vm.mf' is a link, which is not followed", code=4)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_disks_beside_the_descriptor_of_another_user_are_no_files_of_root(self):
+        """The tenant owns the directory, and plants a link, a directory that is a link, and a name
+        with ".."."""
+        self.file("elsewhere", b"the victim's" + bytes(MIB))
+        os.chmod(self.peer.files, 0o755)
+        home = os.path.join(self.peer.files, "home")
+        os.mkdir(home)
+        os.chown(home, 12345, 12345)
+        script = 'ln -s "$1/elsewhere" "$1/home/link.raw"; ln -s "$1" "$1/home/dir"'
+        subprocess.run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "sh",
+                        "-ec", script, "sh", self.peer.files], check=True)
+        for href in ("link.raw", "dir/elsewhere", "../elsewhere"):
+            path = self.file("home/vm.ovf", descriptor(href))
+            os.chown(path, 12345, 12345)
+            self.refused(path, "x", text="elsewhere" if "elsewhere" in href else "link.raw", code=4)
+            # A directory of the path is a link.
+            self.refused(os.path.join(home, "dir", "home", "vm.ovf"), "x",
+                         text="is a symbolic link that another user can change", code=4)
 
     def test_entries_that_no_ova_has(self):
         files = {"vm.ovf": descriptor("d0.vmdk"), **self.one}

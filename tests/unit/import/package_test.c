@@ -18,9 +18,11 @@
 #include <import/import.h>
 
 #include "archive.h"
+#include "points.h"
 
 #define DISKS 3
 #define SIZE  2048
+#define OTHER 12345 /* a user who is neither root nor the user of this process */
 
 typedef struct {
     char *dir, *ova, *ovf;
@@ -200,6 +202,58 @@ static void each_disk_has_its_own_content(void **state)
     assert_imported(package, package->ovf);
 }
 
+typedef struct {
+    const Package *package;
+    char *moved;
+} Exchange;
+
+/* The owner of the directory puts another one in its place, with other disks and no manifest. */
+static void exchange_directory(gpointer data)
+{
+    const Exchange *exchange = data;
+    const Package *package = exchange->package;
+
+    assert_int_equal(rename(package->dir, exchange->moved), 0);
+    assert_int_equal(mkdir(package->dir, 0700), 0);
+    for (guint i = 0; i < DISKS; i++) {
+        g_autofree char *path = g_build_filename(package->dir, names[i], NULL);
+
+        save_bytes(path, package->content[0], SIZE);
+    }
+}
+
+static void disks_come_from_the_opened_directory_of_the_descriptor(void **state)
+{
+    Package *package = *state;
+    g_autofree char *moved = g_strconcat(package->dir, ".moved", NULL);
+    Exchange exchange = {package, moved};
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", package->dir);
+
+    save_ovf(package);
+    point_run("import_source.beside", exchange_directory, &exchange);
+    assert_imported(package, package->ovf);
+    points_clear();
+    assert_int_equal(system(command), 0);
+    assert_int_equal(rename(moved, package->dir), 0);
+}
+
+static void disk_that_another_user_linked_is_refused(void **state)
+{
+    Package *package = *state;
+    g_autofree char *disk = g_build_filename(package->dir, names[0], NULL);
+    g_autofree char *other = g_build_filename(package->dir, "other", NULL);
+
+    if (geteuid() != 0)
+        skip();
+    save_ovf(package);
+    assert_int_equal(link(disk, other), 0);
+    assert_imported(package, package->ovf);
+    assert_int_equal(chown(package->dir, OTHER, OTHER), 0);
+    assert_refused(&(CstImportHow){.source = package->ovf}, CST_ERROR_DENIED);
+    assert_int_equal(chown(disk, OTHER, OTHER), 0);
+    assert_imported(package, package->ovf);
+}
+
 static void requested_disk_is_the_only_one_imported(void **state)
 {
     Package *package = *state;
@@ -336,6 +390,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         package_test(each_disk_has_its_own_content),
+        package_test(disks_come_from_the_opened_directory_of_the_descriptor),
+        package_test(disk_that_another_user_linked_is_refused),
         package_test(requested_disk_is_the_only_one_imported),
         package_test(damage_of_each_disk_is_noticed),
         package_test(disk_that_the_manifest_lacks_is_refused),
