@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The helper process: one question to libvirt at one URI.
+ * The helper process: one question to libvirt at one URI. The growth of a disk is in resize.c.
  *
  * It reads the question, loads the libraries, sets an alarm and then calls libvirt. The alarm ends
  * the process by its default action, in whatever call it is. The answer is written at the end in
@@ -26,10 +26,7 @@
  * Paths are only opened by stat(2) and compared by device and inode number, because a domain may
  * name an image by a symbolic link or by another mount. A hanging path ends with the alarm.
  */
-#include <hypervisor/hypervisor.h>
-
 #include <errno.h>
-#include <libvirt_library.h>
 #include <libxml2_library.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,23 +39,13 @@
 #include <base/i18n.h>
 #include <base/text.h>
 
-#include "protocol.h"
+#include "helper.h"
 
 #define ACTIVE_STATS                                                                       \
     (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | \
      VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING)
 #define BLOCKS_MAX     4096 /* layers of a domain's disks */
 #define NAME_MAX_BYTES 1024 /* of a domain or target in the answer */
-
-typedef struct {
-    CstHypervisorVolume volume; /* borrows its texts from @question */
-    GVariant *question;
-    virConnectPtr conn;
-    GVariantBuilder rows;
-    GHashTable *row_keys; /* of the UUID and the target of each row */
-    HypervisorOutcome outcome;
-    char *message; /* of a failure */
-} Helper;
 
 /* A disk of a domain that shows the volume. */
 typedef struct {
@@ -81,8 +68,7 @@ static void match_add(GPtrArray *matches, const char *target, guint level)
     g_ptr_array_add(matches, match);
 }
 
-/* Always returns FALSE. */
-static gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message)
+gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message)
 {
     helper->outcome = outcome;
     g_free(helper->message);
@@ -90,15 +76,14 @@ static gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char
     return FALSE;
 }
 
-/* Always returns FALSE. */
-static gboolean helper_fail(Helper *helper, const char *message)
+gboolean helper_fail(Helper *helper, const char *message)
 {
     return helper_end(helper, HYPERVISOR_FAILED, message);
 }
 
 /* --- errors of libvirt ------------------------------------------------------------------------ */
 
-static int libvirt_code(void)
+int libvirt_code(void)
 {
     virErrorPtr failure = virGetLastError();
 
@@ -112,8 +97,7 @@ static const char *libvirt_message(void)
     return failure ? failure->message : NULL;
 }
 
-/* After a call for one domain. */
-static gboolean helper_fail_libvirt(Helper *helper)
+gboolean helper_fail_libvirt(Helper *helper)
 {
     return helper_fail(helper, libvirt_message());
 }
@@ -149,7 +133,7 @@ static void helper_check_path(Helper *helper, const char *path, int code)
     helper_fail(helper, message);
 }
 
-static gboolean path_is_volume(Helper *helper, const char *path)
+gboolean helper_path_is_volume(Helper *helper, const char *path)
 {
     const CstHypervisorVolume *volume = &helper->volume;
     struct stat st;
@@ -167,7 +151,7 @@ static gboolean path_is_volume(Helper *helper, const char *path)
 
 static gboolean layer_is_volume(Helper *helper, const CstDomainLayer *layer)
 {
-    return path_is_volume(helper, layer->path) ||
+    return helper_path_is_volume(helper, layer->path) ||
            (layer->pool && layer->volume && strcmp(layer->pool, helper->volume.pool) == 0 &&
             strcmp(layer->volume, helper->volume.volume) == 0);
 }
@@ -185,8 +169,7 @@ static GPtrArray *matches_of_def(Helper *helper, const CstDomainDef *def)
     return matches;
 }
 
-/* Returns "block.N.KEY" of a record, borrowed, or NULL. */
-static const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key)
+const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key)
 {
     g_autofree char *name = g_strdup_printf("block.%u.%s", number, key);
     const char *text = NULL;
@@ -221,7 +204,7 @@ static gboolean helper_match_record(Helper *helper, virDomainStatsRecordPtr reco
         const char *path = record_text(record, i, "path");
 
         *ret_complete = *ret_complete && path;
-        if (path_is_volume(helper, path) && !matches_have(matches, target ? target : ""))
+        if (helper_path_is_volume(helper, path) && !matches_have(matches, target ? target : ""))
             match_add(matches, target, 0);
     }
     return TRUE;
@@ -229,7 +212,7 @@ static gboolean helper_match_record(Helper *helper, virDomainStatsRecordPtr reco
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-static const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target)
+const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target)
 {
     for (guint i = 0; def && i < def->layers->len; i++) {
         const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
@@ -253,8 +236,7 @@ static char *answer_text(const char *text)
     return g_steal_pointer(&valid);
 }
 
-/* Returns FALSE if an active domain has ended. An unknown state counts as running. */
-static gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
+gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
@@ -295,12 +277,7 @@ static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, CstDomainSt
 
 /* --- the domains ------------------------------------------------------------------------------ */
 
-/*
- * Parses the document of a domain and frees @xml. *ret_def is NULL if the domain no longer exists.
- * Returns FALSE if the disks cannot be read.
- */
-static gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml,
-                                CstDomainDef **ret_def)
+gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml, CstDomainDef **ret_def)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *message = NULL;
@@ -464,7 +441,7 @@ static gboolean helper_find_active(Helper *helper)
 /* --- the process ------------------------------------------------------------------------------ */
 
 /* Loads the libraries before the deadline begins. */
-static gboolean helper_find(Helper *helper, const char *uri, unsigned deadline_s)
+static gboolean helper_run(Helper *helper, const char *uri, unsigned deadline_s)
 {
     g_autoptr(GError) error = NULL;
 
@@ -472,11 +449,14 @@ static gboolean helper_find(Helper *helper, const char *uri, unsigned deadline_s
         return helper_fail(helper, error->message);
     if (!cst_library_load(&cst_libvirt_library, &error))
         return helper_end(helper, HYPERVISOR_NO_LIBRARY, error->message);
+    helper->deadline_s = deadline_s;
     alarm(deadline_s);
-    helper->conn = virConnectOpenReadOnly(uri);
-    if (helper->conn)
-        return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
-    return helper_end(helper, libvirt_absence(), libvirt_message());
+    helper->conn = helper->resize ? virConnectOpen(uri) : virConnectOpenReadOnly(uri);
+    if (!helper->conn)
+        return helper_end(helper, libvirt_absence(), libvirt_message());
+    if (helper->resize)
+        return helper_resize(helper);
+    return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
 }
 
 static gboolean helper_read_question(Helper *helper)
@@ -484,16 +464,18 @@ static gboolean helper_read_question(Helper *helper)
     g_autofree char *buf = g_malloc(HYPERVISOR_QUESTION_MAX);
     g_autoptr(GBytes) bytes = NULL;
     size_t len = fread(buf, 1, HYPERVISOR_QUESTION_MAX, stdin);
-    guint64 device, inode;
+    guint64 device, inode, size;
 
     bytes = g_bytes_new(buf, len);
     helper->question = g_variant_ref_sink(
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_QUESTION), bytes, FALSE));
     if (!g_variant_is_normal_form(helper->question))
         return FALSE;
-    g_variant_get(helper->question, "(bbtt&s&s)", &helper->volume.has_file,
+    g_variant_get(helper->question, "(bbtt&s&s(bb&s&s&st))", &helper->volume.has_file,
                   &helper->volume.is_device, &device, &inode, &helper->volume.pool,
-                  &helper->volume.volume);
+                  &helper->volume.volume, &helper->resize, &helper->disk.change, &helper->disk.uuid,
+                  &helper->disk.target, &helper->disk.format, &size);
+    helper->disk.bytes = size;
     helper->volume.device = device;
     helper->volume.inode = inode;
     return TRUE;
@@ -508,8 +490,9 @@ static gboolean helper_write_answer(Helper *helper)
     g_autoptr(GVariant) found = g_variant_ref_sink(rows);
     g_autoptr(GVariant) answer = g_variant_ref_sink(
         helper->outcome == HYPERVISOR_ANSWERED
-            ? g_variant_new("(us@a" HYPERVISOR_ROW ")", helper->outcome, plain, found)
-            : g_variant_new(HYPERVISOR_ANSWER, helper->outcome, plain, NULL));
+            ? g_variant_new("(us@a" HYPERVISOR_ROW "ut)", helper->outcome, plain, found,
+                            (guint32)helper->fitness, (guint64)helper->capacity)
+            : g_variant_new(HYPERVISOR_ANSWER, helper->outcome, plain, NULL, 0, (guint64)0));
 
     return fwrite(g_variant_get_data(answer), 1, g_variant_get_size(answer), stdout) ==
                g_variant_get_size(answer) &&
@@ -538,7 +521,7 @@ void cst_hypervisor_run_helper(int argc, char **argv)
     g_setenv("LIBVIRT_AUTOSTART", "0", TRUE);
     g_variant_builder_init(&helper.rows, G_VARIANT_TYPE("a" HYPERVISOR_ROW));
     helper.row_keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    helper_find(&helper, argv[2], (unsigned)deadline_s);
+    helper_run(&helper, argv[2], (unsigned)deadline_s);
     /* Exit handlers of libvirt could wait for its connection. */
     _exit(helper_write_answer(&helper) ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -219,28 +219,33 @@ static gboolean answer_keep(const void *bytes, size_t length, gpointer data, gbo
     return TRUE;
 }
 
-static GBytes *question_encode(const CstHypervisorVolume *volume)
+/* @disk NULL: the question is for the domains of the volume. */
+static GBytes *question_encode(const CstHypervisorVolume *volume, const CstHypervisorDisk *disk)
 {
-    g_autoptr(GVariant) question = g_variant_ref_sink(
-        g_variant_new(HYPERVISOR_QUESTION, volume->has_file, volume->is_device,
-                      (guint64)volume->device, (guint64)volume->inode,
-                      volume->pool ? volume->pool : "", volume->volume ? volume->volume : ""));
+    static const CstHypervisorDisk none = {.uuid = "", .target = "", .format = ""};
+    const CstHypervisorDisk *asked = disk ? disk : &none;
+    g_autoptr(GVariant) question = g_variant_ref_sink(g_variant_new(
+        HYPERVISOR_QUESTION, volume->has_file, volume->is_device, (guint64)volume->device,
+        (guint64)volume->inode, volume->pool ? volume->pool : "",
+        volume->volume ? volume->volume : "", disk != NULL, asked->change, asked->uuid,
+        asked->target, asked->format, (guint64)asked->bytes));
 
     return g_variant_get_data_as_bytes(question);
 }
 
 /* Runs the helper. Returns its answer, or NULL with an error. */
 static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char *uri,
-                                     const CstHypervisorVolume *volume, CstTask *task,
-                                     GError **error)
+                                     const CstHypervisorVolume *volume,
+                                     const CstHypervisorDisk *disk, CstTask *task, GError **error)
 {
     g_autofree char *deadline = g_strdup_printf("%u", hypervisor->deadline_s);
     const char *const argv[] = {PROGRAM, HYPERVISOR_HELPER, uri, deadline, NULL};
     g_autoptr(GByteArray) answer = g_byte_array_new();
     const CstChildStream stream = {.take = answer_keep, .data = answer};
-    g_autoptr(GBytes) question = question_encode(volume);
-    CstChild child = {
-        .argv = argv, .timeout_s = hypervisor->deadline_s + START_S, .stream = &stream};
+    g_autoptr(GBytes) question = question_encode(volume, disk);
+    CstChild child = {.argv = argv,
+                      .timeout_s = (disk ? 2 : 1) * hypervisor->deadline_s + START_S,
+                      .stream = &stream};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
     gboolean ran;
@@ -264,14 +269,15 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
     return g_byte_array_free_to_bytes(g_steal_pointer(&answer));
 }
 
-/* Takes the next row of the answer. Returns FALSE if a number is out of its range. */
-static gboolean answer_add_row(GPtrArray *disks, GVariant *row)
+/* Consumes the next row of the answer. Returns FALSE if a number is out of its range. */
+static gboolean answer_add_row(GPtrArray *disks, const char *uri, GVariant *row)
 {
     CstDomainDisk *disk = g_new0(CstDomainDisk, 1);
     guint32 state, agent, level;
 
     g_variant_get(row, HYPERVISOR_ROW, &disk->domain, &disk->uuid, &disk->target, &state, &agent,
                   &disk->reads_only, &disk->shareable, &level);
+    disk->uri = g_strdup(uri);
     disk->state = (CstDomainState)state;
     disk->agent = (CstDomainAgent)agent;
     disk->level = level;
@@ -280,7 +286,7 @@ static gboolean answer_add_row(GPtrArray *disks, GVariant *row)
            level < CST_DOMAIN_LAYERS_MAX;
 }
 
-static gboolean answer_add_rows(GPtrArray *disks, GVariant *rows)
+static gboolean answer_add_rows(GPtrArray *disks, const char *uri, GVariant *rows)
 {
     gsize count = g_variant_n_children(rows);
     gboolean valid = count <= HYPERVISOR_ROWS_MAX;
@@ -288,7 +294,7 @@ static gboolean answer_add_rows(GPtrArray *disks, GVariant *rows)
     for (gsize i = 0; valid && i < count; i++) {
         g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
 
-        valid = answer_add_row(disks, row);
+        valid = answer_add_row(disks, uri, row);
     }
     return valid;
 }
@@ -311,22 +317,42 @@ static gboolean absence_is_failure(const CstHypervisor *hypervisor, const char *
     }
 }
 
-/*
- * Appends the disks of the answer to @disks. *ret_remember: a failure is that of all questions.
- */
+/* An answer to one question. */
+typedef struct {
+    GPtrArray *disks;  /* of CstDomainDisk *, borrowed: the answer's disks are appended */
+    gboolean answered; /* FALSE: libvirt does not run, or is not used */
+    CstDiskFitness fitness;
+    uint64_t capacity;
+} Answer;
+
+/* Returns FALSE if a value is out of its range. @rows is the list of disks. */
+static gboolean answer_accept(Answer *answer, const char *uri, GVariant *rows, guint32 fitness,
+                              guint64 capacity)
+{
+    answer->answered = TRUE;
+    answer->fitness = (CstDiskFitness)fitness;
+    answer->capacity = capacity;
+    return fitness < CST_DISK_FITNESS_LAST && capacity <= G_MAXINT64 &&
+           answer_add_rows(answer->disks, uri, rows);
+}
+
+/* *ret_remember: a failure is that of all questions. */
 static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, GBytes *bytes,
-                              GPtrArray *disks, gboolean *ret_remember, GError **error)
+                              Answer *ret_answer, gboolean *ret_remember, GError **error)
 {
     g_autoptr(GVariant) answer = g_variant_ref_sink(
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_ANSWER), bytes, FALSE));
     g_autoptr(GVariant) rows = NULL;
-    guint32 outcome = HYPERVISOR_OUTCOME_LAST;
+    guint32 outcome = HYPERVISOR_OUTCOME_LAST, fitness = 0;
+    guint64 capacity = 0;
     const char *message = "";
 
     if (g_variant_is_normal_form(answer))
-        g_variant_get(answer, "(u&s@a" HYPERVISOR_ROW ")", &outcome, &message, &rows);
+        g_variant_get(answer, "(u&s@a" HYPERVISOR_ROW "ut)", &outcome, &message, &rows, &fitness,
+                      &capacity);
     if (outcome >= HYPERVISOR_OUTCOME_LAST ||
-        (outcome == HYPERVISOR_ANSWERED && !answer_add_rows(disks, rows)))
+        (outcome == HYPERVISOR_ANSWERED &&
+         !answer_accept(ret_answer, uri, rows, fitness, capacity)))
         return cst_fail(error, CST_ERROR_FAILED,
                         _("the helper for libvirt at '%s' sent a malformed answer"), uri);
     *ret_remember = outcome != HYPERVISOR_FAILED;
@@ -338,22 +364,31 @@ static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, 
 }
 
 static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
-                               const CstHypervisorVolume *volume, CstTask *task, GPtrArray *disks,
-                               GError **error)
+                               const CstHypervisorVolume *volume, const CstHypervisorDisk *disk,
+                               CstTask *task, Answer *ret_answer, GError **error)
 {
+    CstTask *cancels = disk && disk->change ? NULL : task;
     g_autoptr(GError) why = NULL;
     g_autoptr(GBytes) bytes = NULL;
     gboolean remember = FALSE, ok;
 
     if (!hypervisor_begin(hypervisor, uri, task, error))
         return FALSE;
-    bytes = hypervisor_run_helper(hypervisor, uri, volume, task, &why);
-    ok = bytes && answer_decode(hypervisor, uri, bytes, disks, &remember, &why);
-    remember = remember || g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT);
+    bytes = hypervisor_run_helper(hypervisor, uri, volume, disk, cancels, &why);
+    ok = bytes && answer_decode(hypervisor, uri, bytes, ret_answer, &remember, &why);
+    /* A disk may hang because of the guest's storage. */
+    remember = !disk && (remember || g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT));
     hypervisor_end(hypervisor, uri, !ok && remember ? why : NULL);
     if (!ok)
         g_propagate_error(error, g_steal_pointer(&why));
     return ok;
+}
+
+/* Without the helper, main() would run this whole program again. */
+static gboolean check_has_helper(GError **error)
+{
+    return hypervisor_has_helper() ||
+           cst_fail(error, CST_ERROR_FAILED, "%s", _("this program has no helper for libvirt"));
 }
 
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
@@ -362,17 +397,37 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
     g_auto(GStrv) uris = hypervisor_connections(hypervisor);
     g_autoptr(GPtrArray) disks =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    Answer answer = {.disks = disks};
     gboolean ok = TRUE;
 
-    /* Without the helper, main() would run this whole program again. */
-    if (uris[0] && !hypervisor_has_helper()) {
-        cst_fail(error, CST_ERROR_FAILED, "%s", _("this program has no helper for libvirt"));
+    if (uris[0] && !check_has_helper(error))
         return NULL;
-    }
     /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
     cst_task_set_waiting(task, uris[0] != NULL);
     for (char **uri = uris; ok && *uri; uri++)
-        ok = hypervisor_ask(hypervisor, *uri, volume, task, disks, error);
+        ok = hypervisor_ask(hypervisor, *uri, volume, NULL, task, &answer, error);
     cst_task_set_waiting(task, FALSE);
     return ok ? g_steal_pointer(&disks) : NULL;
+}
+
+gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
+                               const CstHypervisorDisk *disk, CstTask *task,
+                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity, GError **error)
+{
+    g_autoptr(GPtrArray) none =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    Answer answer = {.disks = none};
+    gboolean ok;
+
+    if (!check_has_helper(error))
+        return FALSE;
+    cst_task_set_waiting(task, TRUE);
+    ok = hypervisor_ask(hypervisor, disk->uri, volume, disk, task, &answer, error);
+    cst_task_set_waiting(task, FALSE);
+    if (ok && !answer.answered)
+        return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' does not run any more"),
+                        disk->uri);
+    *ret_fitness = answer.fitness;
+    *ret_capacity = answer.capacity;
+    return ok;
 }

@@ -9,13 +9,16 @@
 /** argv[1] of the helper; the URI and the deadline in seconds follow. */
 #define HYPERVISOR_HELPER "--hypervisor-helper"
 
-/** has_file, is_device, device, inode, pool, volume */
-#define HYPERVISOR_QUESTION "(bbttss)"
+/**
+ * has_file, is_device, device, inode, pool, volume; then of a disk: it is the question, change,
+ * UUID, target, format, bytes
+ */
+#define HYPERVISOR_QUESTION "(bbttss(bbssst))"
 
 /** outcome, message, and for each disk: domain, UUID, target, state, agent, reads only, shareable,
- * level */
+ * level. Then of a disk: fitness, capacity. */
 #define HYPERVISOR_ROW    "(sssuubbu)"
-#define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW ")"
+#define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "ut)"
 
 #define HYPERVISOR_QUESTION_MAX 65536     /* bytes */
 #define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */

@@ -46,6 +46,7 @@ void cst_domain_disk_free(CstDomainDisk *disk)
     g_free(disk->domain);
     g_free(disk->uuid);
     g_free(disk->target);
+    g_free(disk->uri);
     g_free(disk);
 }
 
@@ -57,6 +58,7 @@ static void domain_layer_free(CstDomainLayer *layer)
     g_free(layer->path);
     g_free(layer->pool);
     g_free(layer->volume);
+    g_free(layer->format);
     g_free(layer);
 }
 
@@ -79,6 +81,7 @@ static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, gu
         layer->path = cst_xml_path_attr(node, "source", "dev");
     layer->pool = cst_xml_path_attr(node, "source", "pool");
     layer->volume = cst_xml_path_attr(node, "source", "volume");
+    layer->format = level == 0 ? cst_xml_path_attr(disk, "driver", "type") : NULL;
     layer->read_only = cst_xml_find(disk, "readonly") != NULL;
     layer->shareable = cst_xml_find(disk, "shareable") != NULL;
     layer->mirrored = cst_xml_find(disk, "mirror") != NULL;

@@ -9,12 +9,19 @@
  *     virConnectOpenReadOnly = fail CODE INT1 MESSAGE      or: hang
  *     after virConnectListAllDomains = 1 state saved
  *                            after this call, "state" of [domain 1] is "saved"
+ *     after virDomainBlockResize = hang
+ *                            this call has its effect and does not return
  *     [domain 1]
  *     name = web1            escapes as in all key files
  *     state = running        or: paused, ioerror, crashed, saved, off
  *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
  *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
+ *     job = yes              the domain has a job
+ *     block-job = vda        the disk has a block job
+ *     disk = FILE            virDomainBlockResize() truncates FILE, also to a smaller size
+ *     capacity = BYTES       of the guest's disk; absent: that of FILE
+ *     keeps-size = yes       virDomainBlockResize() has no effect
  *
  * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).
  */
@@ -22,6 +29,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -86,6 +94,8 @@ static void fake_leave(const char *call)
     g_auto(GStrv) words = change ? g_strsplit(change, " ", 3) : NULL;
     g_autofree char *group = NULL;
 
+    while (change && strcmp(change, "hang") == 0)
+        pause();
     if (!words || g_strv_length(words) < 3)
         return;
     group = g_strconcat("domain ", words[0], NULL);
@@ -125,15 +135,24 @@ virErrorPtr virGetLastError(void)
     return &failure;
 }
 
-virConnectPtr virConnectOpenReadOnly(const char *name)
+/* The name of the call was logged. */
+static virConnectPtr fake_connect(const char *name)
 {
-    if (!fake_enter(__func__))
-        return NULL;
     fake_log(name);
     if (g_getenv("FAKE_LIBVIRT"))
         return &connection;
     fake_fail(VIR_ERR_SYSTEM_ERROR, ECONNREFUSED, "Failed to connect socket: Connection refused");
     return NULL;
+}
+
+virConnectPtr virConnectOpenReadOnly(const char *name)
+{
+    return fake_enter(__func__) ? fake_connect(name) : NULL;
+}
+
+virConnectPtr virConnectOpen(const char *name)
+{
+    return fake_enter(__func__) ? fake_connect(name) : NULL;
 }
 
 static virDomainPtr fake_domain(virConnectPtr conn, const char *group)
@@ -208,7 +227,7 @@ int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int
         *reason = VIR_DOMAIN_PAUSED_IOERROR;
     if (g_strcmp0(word, "crashed") == 0)
         *state = VIR_DOMAIN_CRASHED;
-    if (g_strcmp0(word, "off") == 0)
+    if (g_strcmp0(word, "off") == 0 || g_strcmp0(word, "saved") == 0)
         *state = VIR_DOMAIN_SHUTOFF;
     return 0;
 }
@@ -241,6 +260,74 @@ char *virDomainManagedSaveGetXMLDesc(virDomainPtr domain, unsigned int flags)
 int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
 {
     return fake_enter(__func__) ? fake_is_saved(domain) : -1;
+}
+
+/* --- resize ----------------------------------------------------------------------------------- */
+
+/* All domains of the fake have one UUID. Returns the first. */
+virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(fake_state(), NULL);
+
+    if (!fake_enter(__func__))
+        return NULL;
+    for (char **group = groups; *group; group++)
+        if (g_str_has_prefix(*group, "domain "))
+            return fake_domain(conn, *group);
+    fake_fail(VIR_ERR_NO_DOMAIN, 0, "Domain not found");
+    return NULL;
+}
+
+int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
+{
+    g_autofree char *job = fake_text(domain, "job");
+
+    if (!fake_enter(__func__))
+        return -1;
+    info->type = job ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
+    return 0;
+}
+
+int virDomainGetBlockJobInfo(virDomainPtr domain, const char *disk, virDomainBlockJobInfoPtr info,
+                             unsigned int flags)
+{
+    g_autofree char *job = fake_text(domain, "block-job");
+
+    return fake_enter(__func__) ? g_strcmp0(job, disk) == 0 : -1;
+}
+
+int virDomainGetBlockInfo(virDomainPtr domain, const char *disk, virDomainBlockInfoPtr info,
+                          unsigned int flags)
+{
+    g_autofree char *capacity = fake_text(domain, "capacity");
+    g_autofree char *path = fake_text(domain, "disk");
+    struct stat st = {0};
+
+    if (!fake_enter(__func__))
+        return -1;
+    if (!capacity && path && stat(path, &st) < 0)
+        abort();
+    info->capacity =
+        capacity ? g_ascii_strtoull(capacity, NULL, 10) : (unsigned long long)st.st_size;
+    return 0;
+}
+
+int virDomainBlockResize(virDomainPtr domain, const char *disk, unsigned long long size,
+                         unsigned int flags)
+{
+    g_autofree char *line = g_strdup_printf("resize %s %llu 0x%x", disk, size, flags);
+    g_autofree char *path = fake_text(domain, "disk"), *capacity = fake_text(domain, "capacity"),
+                    *keeps = fake_text(domain, "keeps-size"), *text = g_strdup_printf("%llu", size);
+
+    if (!fake_enter(__func__))
+        return -1;
+    fake_log(line);
+    if (!keeps && path && truncate(path, (off_t)size) < 0)
+        abort();
+    if (!keeps && capacity)
+        g_key_file_set_string(fake_state(), domain->group, "capacity", text);
+    fake_leave(__func__);
+    return 0;
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */

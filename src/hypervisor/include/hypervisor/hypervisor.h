@@ -11,7 +11,8 @@
 /**
  * Finds the domains of this host's libvirt that use a volume. Each question is answered by a helper
  * process, because calls of libvirt can hang and cannot be cancelled. The helper is this program
- * (/proc/self/exe), ends at its deadline, and connects for reading only.
+ * (/proc/self/exe) and ends at its deadline. It connects for reading only, except for
+ * cst_hypervisor_resize().
  *
  * libvirtd may itself wait for this process while it starts a domain. So no question is asked while
  * a lock is held that a look-up of pools and volumes needs.
@@ -76,6 +77,44 @@ void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd);
  */
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                CstTask *task, GError **error);
+
+/** Whether a disk of a running domain can grow with the volume. */
+typedef enum {
+    CST_DISK_FIT,
+    CST_DISK_GONE,    /**< the domain does not run any more, or its disk is another volume */
+    CST_DISK_STOPPED, /**< the domain is paused by an I/O error, or is ending */
+    CST_DISK_SHAREABLE,
+    CST_DISK_READ_ONLY,
+    CST_DISK_ABOVE_VOLUME, /**< the volume is a backing file of the disk */
+    CST_DISK_OTHER_FORMAT, /**< the domain uses the volume in another format */
+    CST_DISK_DOMAIN_HAS_JOB,
+    CST_DISK_HAS_BLOCK_JOB,
+    CST_DISK_LARGER, /**< the guest's disk has more bytes than requested */
+    CST_DISK_FITNESS_LAST
+} CstDiskFitness;
+
+/** A disk that is to grow. The texts are borrowed. */
+typedef struct {
+    const char *uri, *uuid, *target; /**< as cst_hypervisor_find() returned them */
+    const char *format;              /**< of the volume, as in the document of a domain */
+    uint64_t bytes;                  /**< the new size of the disk */
+    gboolean change;                 /**< FALSE: check only */
+} CstHypervisorDisk;
+
+/**
+ * Checks whether a disk of a running domain is @volume, which must have a file, and can grow to
+ * @disk->bytes. Then grows it if @disk->change is set. *ret_fitness is the result of the check;
+ * nothing was changed unless it is CST_DISK_FIT. *ret_capacity is the size of the disk afterwards,
+ * in bytes; set for CST_DISK_FIT and CST_DISK_LARGER. The limits of waiting are those of
+ * cst_hypervisor_find(); the change itself has the same deadline again. @task cannot cancel a
+ * change.
+ *
+ * Return: FALSE with the errors of cst_hypervisor_find(). After TIMEOUT, and after any failure of a
+ * change, it is unknown whether the disk has grown. A repetition is harmless.
+ */
+gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
+                               const CstHypervisorDisk *disk, CstTask *task,
+                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity, GError **error);
 
 /**
  * Runs the helper if the arguments of main() ask for it. Call it first in main(), because the

@@ -33,6 +33,7 @@ typedef struct {
     char *domain; /**< its name */
     char *uuid;
     char *target; /**< of the disk: "vda" */
+    char *uri;    /**< libvirt's connection; NULL: not known to a client */
     CstDomainState state;
     CstDomainAgent agent;
     gboolean reads_only; /**< the guest cannot write to the volume */
@@ -42,6 +43,7 @@ typedef struct {
 
 /** NULL is accepted. */
 void cst_domain_disk_free(CstDomainDisk *disk);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDomainDisk, cst_domain_disk_free)
 
 /* --- the document of a domain ----------------------------------------------------------------- */
 
@@ -50,6 +52,7 @@ typedef struct {
     char *target; /**< of the disk; NULL: missing in the document */
     char *path;   /**< of a file or device */
     char *pool, *volume;
+    char *format;                  /**< of the top layer; NULL: a backing file, or not shown */
     gboolean read_only, shareable; /**< of the disk */
     gboolean mirrored;             /**< a block job of the disk may write any layer */
     guint level;                   /**< as in CstDomainDisk */

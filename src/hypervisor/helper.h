@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <libvirt_library.h>
+
+#include <hypervisor/hypervisor.h>
+
+#include "protocol.h"
+
+/** The helper process has one thread and one question. */
+typedef struct {
+    CstHypervisorVolume volume; /**< borrows its texts from @question, as does @disk */
+    gboolean resize;            /**< the question is @disk */
+    CstHypervisorDisk disk;
+    GVariant *question;
+    unsigned deadline_s;
+    virConnectPtr conn;
+    GVariantBuilder rows;
+    GHashTable *row_keys; /**< of the UUID and the target of each row */
+    HypervisorOutcome outcome;
+    char *message;          /**< of a failure */
+    CstDiskFitness fitness; /**< answer for @disk */
+    uint64_t capacity;      /**< of @disk as libvirt reports it, in bytes; 0: not known */
+} Helper;
+
+/** Sets the answer. Always returns FALSE. */
+gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message);
+/** Sets the answer to a failure of this question. Always returns FALSE. */
+gboolean helper_fail(Helper *helper, const char *message);
+/** Like helper_fail(), with libvirt's message, after a call for one domain. */
+gboolean helper_fail_libvirt(Helper *helper);
+/** Returns the code of libvirt's last error; VIR_ERR_OK: none. */
+int libvirt_code(void);
+/** Whether @path, which may be NULL, is the volume's file or device. May set a failure. */
+gboolean helper_path_is_volume(Helper *helper, const char *path);
+/** Returns "block.N.KEY" of a record, borrowed, or NULL. */
+const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key);
+/** Returns the top layer of a disk, or NULL. */
+const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target);
+/** Returns FALSE if an active domain has ended. An unknown state counts as running. */
+gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state);
+/**
+ * Parses the document of a domain and frees @xml. *ret_def is NULL if the domain no longer exists.
+ * Returns FALSE if the disks cannot be read.
+ */
+gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml, CstDomainDef **ret_def);
+
+/** Checks or resizes @disk (resize.c). Returns FALSE after a failure. */
+gboolean helper_resize(Helper *helper);

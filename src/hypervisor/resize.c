@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The helper's second question: may the disk of a running domain grow, and its growth.
+ *
+ * All checks and virDomainBlockResize() are in one process, because the domain may have stopped, or
+ * may have another file as its disk, since it was found. libvirt identifies the disk by its target,
+ * so the helper compares the file of that target with the volume before the call.
+ *
+ *   1. virDomainLookupByUUIDString(), virDomainGetState(): it runs, or an administrator paused it.
+ *   2. virDomainGetXMLDesc(): the top layer of the target is the volume. A disk with type='volume'
+ *      has no path there, and its pool may be a different pool of libvirt with the same name.
+ *      virConnectGetAllDomainStats() has the path.
+ *   3. virDomainGetJobInfo(), virDomainGetBlockJobInfo(): with a job, virDomainBlockResize() would
+ *      wait up to 30 s for a lock of libvirt.
+ *   4. virDomainGetBlockInfo(): libvirt 9.0 shrinks without an error, so a larger disk is refused.
+ *   5. virDomainBlockResize(), and virDomainGetBlockInfo() again.
+ *
+ * The alarm is set anew before step 5. A kill there leaves the disk with its old or its new size.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "helper.h"
+
+#define STATS_FLAGS \
+    (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+
+/* Always returns FALSE: the checks end here, without a failure. */
+static gboolean disk_unfit(Helper *helper, CstDiskFitness fitness)
+{
+    helper->fitness = fitness;
+    return FALSE;
+}
+
+/* Returns the path of the top layer in the record, borrowed; NULL: not shown. */
+static const char *record_disk_path(virDomainStatsRecordPtr record, const char *target)
+{
+    unsigned count = 0;
+
+    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count);
+    for (guint i = 0; i < count && i < CST_DOMAIN_LAYERS_MAX; i++)
+        if (g_strcmp0(record_text(record, i, "name"), target) == 0)
+            return record_text(record, i, "path");
+    return NULL;
+}
+
+/* Whether the statistics show the volume as the disk. May set a failure. */
+static gboolean disk_stats_show_volume(Helper *helper)
+{
+    virDomainStatsRecordPtr *records = NULL;
+    int count =
+        virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records, STATS_FLAGS);
+    gboolean shown = FALSE;
+
+    if (count < 0)
+        return helper_fail_libvirt(helper);
+    for (int i = 0; !shown && i < count; i++) {
+        char uuid[VIR_UUID_STRING_BUFLEN] = "";
+
+        virDomainGetUUIDString(records[i]->dom, uuid);
+        shown = strcmp(uuid, helper->disk.uuid) == 0 &&
+                helper_path_is_volume(helper, record_disk_path(records[i], helper->disk.target));
+    }
+    virDomainStatsRecordListFree(records);
+    return shown;
+}
+
+/* Whether a layer below the top of the disk is the volume. */
+static gboolean disk_is_above_volume(Helper *helper, const CstDomainDef *def)
+{
+    for (guint i = 0; i < def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        if (layer->level > 0 && g_strcmp0(layer->target, helper->disk.target) == 0 &&
+            helper_path_is_volume(helper, layer->path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean disk_check_def(Helper *helper, const CstDomainDef *def)
+{
+    const CstDomainLayer *top = layer_of_target(def, helper->disk.target);
+    gboolean shown = top && (top->path ? helper_path_is_volume(helper, top->path)
+                                       : disk_stats_show_volume(helper));
+
+    if (top && top->mirrored)
+        return disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
+    if (!shown)
+        return disk_unfit(helper, disk_is_above_volume(helper, def) ? CST_DISK_ABOVE_VOLUME
+                                                                    : CST_DISK_GONE);
+    if (top->shareable)
+        return disk_unfit(helper, CST_DISK_SHAREABLE);
+    if (top->read_only)
+        return disk_unfit(helper, CST_DISK_READ_ONLY);
+    if (top->format && strcmp(top->format, helper->disk.format) != 0)
+        return disk_unfit(helper, CST_DISK_OTHER_FORMAT);
+    return TRUE;
+}
+
+/* A driver of libvirt without jobs fails with NO_SUPPORT. */
+static gboolean disk_check_jobs(Helper *helper, virDomainPtr domain)
+{
+    virDomainJobInfo job = {.type = VIR_DOMAIN_JOB_NONE};
+    virDomainBlockJobInfo block_job;
+    int found;
+
+    if (virDomainGetJobInfo(domain, &job) < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
+        return helper_fail_libvirt(helper);
+    if (job.type != VIR_DOMAIN_JOB_NONE)
+        return disk_unfit(helper, CST_DISK_DOMAIN_HAS_JOB);
+    found = virDomainGetBlockJobInfo(domain, helper->disk.target, &block_job, 0);
+    if (found < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
+        return helper_fail_libvirt(helper);
+    return found <= 0 || disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
+}
+
+static gboolean disk_read_capacity(Helper *helper, virDomainPtr domain)
+{
+    virDomainBlockInfo info = {0};
+
+    if (virDomainGetBlockInfo(domain, helper->disk.target, &info, 0) < 0)
+        return helper_fail_libvirt(helper);
+    helper->capacity = info.capacity;
+    return TRUE;
+}
+
+/* Returns FALSE if the disk is unfit, and after a failure. */
+static gboolean disk_check(Helper *helper, virDomainPtr domain)
+{
+    g_autoptr(CstDomainDef) def = NULL;
+    CstDomainState state;
+
+    if (!domain_active_state(domain, &state))
+        return disk_unfit(helper, CST_DISK_GONE);
+    if (state != CST_DOMAIN_RUNNING && state != CST_DOMAIN_PAUSED)
+        return disk_unfit(helper, CST_DISK_STOPPED);
+    if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
+        return FALSE;
+    if (!def)
+        return disk_unfit(helper, CST_DISK_GONE);
+    if (!disk_check_def(helper, def) || !disk_check_jobs(helper, domain) ||
+        !disk_read_capacity(helper, domain))
+        return FALSE;
+    return helper->capacity <= helper->disk.bytes || disk_unfit(helper, CST_DISK_LARGER);
+}
+
+static void disk_resize(Helper *helper, virDomainPtr domain)
+{
+    alarm(helper->deadline_s);
+    if (virDomainBlockResize(domain, helper->disk.target, helper->disk.bytes,
+                             VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
+        helper_fail_libvirt(helper);
+    else
+        disk_read_capacity(helper, domain);
+}
+
+gboolean helper_resize(Helper *helper)
+{
+    virDomainPtr domain = virDomainLookupByUUIDString(helper->conn, helper->disk.uuid);
+
+    helper->fitness = CST_DISK_FIT;
+    if (!domain && libvirt_code() != VIR_ERR_NO_DOMAIN)
+        return helper_fail_libvirt(helper);
+    if (!domain)
+        disk_unfit(helper, CST_DISK_GONE);
+    else if (disk_check(helper, domain) && helper->disk.change)
+        disk_resize(helper, domain);
+    if (domain)
+        virDomainFree(domain);
+    return helper->outcome == HYPERVISOR_ANSWERED;
+}
