@@ -2,15 +2,20 @@
 """Domains of a stock libvirtd that use volumes of cisternd. The guests are QEMU under TCG without a
 system: their disks are open, and that is enough here."""
 
+import json
 import os
+import re
 import unittest
 
+from attached_test import attached, can_attach, tool
 from harness import cases, modular, peers, space
+
+MIB = 1024 * 1024
 
 DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{path}'/>
+<disk type='{kind}' device='disk'><driver name='qemu' type='{form}'/><source {source}='{path}'/>
 <target dev='vda' bus='virtio'/></disk>
 <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 <memballoon model='none'/></devices></domain>"""
@@ -64,10 +69,11 @@ class RealDomains(cases.Patient):
         self.assertEqual(0, status, f"virsh {' '.join(words)}: {err}\n{self.libvirt.log()[-2000:]}")
         return out
 
-    def start(self, path):
+    def start(self, path, form="qcow2", kind="file", source="file"):
         xml = os.path.join(self.peer.files, "web1.xml")
         with open(xml, "w", encoding="utf-8") as out:
-            out.write(DOMAIN.format(name="web1", path=path))
+            out.write(DOMAIN.format(name="web1", path=path, form=form, kind=kind,
+                                    source=source))
         self.domain("define", xml)
         self.domain("start", "web1")
 
@@ -116,6 +122,92 @@ class RealDomains(cases.Patient):
             self.assertEqual(before, volume.read())
         self.domain("managedsave-remove", "web1")
         self.done("snap-revert", "v", "s", "--yes", "--pool", "p")
+
+    def guest_size(self):
+        """Bytes of the disk that QEMU gives the guest."""
+        answer = self.domain("qemu-monitor-command", "web1", '{"execute": "query-block"}')
+        sizes = [row["inserted"]["image"]["virtual-size"] for row in json.loads(answer)["return"]
+                 if row.get("qdev", "").endswith("/virtio-backend")]
+        self.assertEqual(1, len(sizes), answer)
+        return sizes[0]
+
+    def holder(self):
+        """The process that has the volume open."""
+        rows = [line.split("\t")[0] for line in
+                self.done("vol-holders", "v", "--pool", "p", "-H").splitlines()]
+        return [row for row in rows if row.startswith("process ")]
+
+    def capacity(self):
+        info = self.done("--json", "vol-info", "v", "--pool", "p")
+        return int(re.search(r'"capacity":\s*(\d+)', info).group(1))
+
+    def test_disk_of_a_running_domain_grows_with_its_volume(self):
+        for form in ("qcow2", "raw"):
+            with self.subTest(format=form):
+                self.done("vol-delete", "v", "--pool", "p")
+                self.done("vol-create-as", "p", "v", "8M", "--format", form)
+                self.start(self.path, form)
+                process = self.holder()
+                self.assertEqual(1, len(process))
+                self.done("vol-resize", "v", "16M", "--pool", "p")
+                self.assertEqual((16 * MIB, 16 * MIB), (self.guest_size(), self.capacity()))
+                self.domain("suspend", "web1")
+                self.done("vol-resize", "v", "+4M", "--pool", "p")
+                self.assertEqual((20 * MIB, 20 * MIB), (self.guest_size(), self.capacity()))
+                status, _, err = self.cistern("vol-resize", "v", "10M", "--pool", "p", "--shrink",
+                                              "--yes")
+                self.assertNotEqual(0, status)
+                self.assertIn("domain 'web1' (paused, guest agent: disconnected) has it", err)
+                self.assertEqual((20 * MIB, 20 * MIB), (self.guest_size(), self.capacity()))
+                self.assertEqual(process, self.holder())
+                self.domain("destroy", "web1")
+                self.domain("undefine", "web1")
+                if form == "qcow2":
+                    self.done("vol-check", "v", "--pool", "p")
+
+    @unittest.skipUnless(can_attach(), "needs loop devices")
+    def test_partition_grows_before_the_disk_of_its_domain(self):
+        backing = os.path.join(self.peer.files, "backing")
+        with open(backing, "wb") as out:
+            out.truncate(64 * MIB)
+        with attached(backing, "--partscan") as loop:
+            name = os.path.basename(loop) + "p1"
+            self.done("pool-define-as", "d", "disk", "--source-dev", loop, "--target", "/dev",
+                      "--source-format", "gpt")
+            self.addCleanup(self.cistern, "pool-undefine", "d")
+            self.done("pool-build", "d")
+            self.done("pool-start", "d")
+            try:
+                self.done("vol-create-as", "d", name, "8M")
+                self.grow_partition(loop, name)
+            finally:
+                self.domain("destroy", "web1")
+                self.done("pool-destroy", "d")
+
+    def grow_partition(self, loop, name):
+        self.start(f"/dev/{name}", "raw", kind="block", source="dev")
+        self.done("vol-resize", name, "16M", "--pool", "d")
+        self.assertEqual(16 * MIB, self.guest_size())
+        self.done("vol-resize", name, "16M", "--pool", "d")
+        # As after a kill of cisternd between the growth of the partition and that of the disk.
+        tool("parted", "--script", loop, "resizepart", "1", f"{25 * MIB - 1}B")
+        tool("partx", "--update", loop)
+        self.done("pool-refresh", "d")
+        self.assertEqual(16 * MIB, self.guest_size())
+        self.done("vol-resize", name, "24M", "--pool", "d")
+        self.assertEqual(24 * MIB, self.guest_size())
+
+    def test_disk_with_a_block_job_does_not_grow(self):
+        self.start(self.path)
+        copy = os.path.join(self.peer.files, "copy")
+        self.domain("blockcopy", "web1", "vda", copy, "--transient-job")
+        status, _, err = self.cistern("vol-resize", "v", "16M", "--pool", "p")
+        self.assertNotEqual(0, status)
+        self.assertIn("virsh blockjob 'web1' 'vda' --abort", err)
+        self.assertEqual(8 * MIB, self.guest_size())
+        self.domain("blockjob", "web1", "vda", "--abort")
+        self.done("vol-resize", "v", "16M", "--pool", "p")
+        self.assertEqual(16 * MIB, self.guest_size())
 
     def test_stopped_libvirtd_has_no_domains(self):
         self.libvirt.stop()

@@ -42,14 +42,14 @@ class Fake:
         with open(self.state, "w", encoding="utf-8") as out:
             out.write("\n".join([*lines, *groups]) + "\n")
 
-    def domain(self, path, name="web1", state="running", target="vda", agent="connected"):
-        """The group of a domain whose disk is the file @path."""
+    def domain(self, path, name="web1", state="running", target="vda", agent="connected", more=""):
+        """The group of a domain whose disk is the file @path; @more is XML in the disk."""
         xml = os.path.join(self.dir, "xml")
         channel = ("<channel><target type='virtio' name='org.qemu.guest_agent.0' "
                    f"state='{agent}'/></channel>" if agent else "")
         with open(xml, "w", encoding="utf-8") as out:
             out.write(f"<domain><devices>{channel}<disk><source file='{path}'/>"
-                      f"<target dev='{target}'/></disk></devices></domain>")
+                      f"<target dev='{target}'/>{more}</disk></devices></domain>")
         return (f"[domain 1]\nname = {name}\nstate = {state}\nblocks = {target}:{path}\n"
                 f"xml = {xml}\nsaved-xml = {xml}")
 
@@ -64,8 +64,10 @@ class Fake:
         return found
 
 
-class Domains(WithDaemon):
-    """With a daemon."""
+class FakeDomains(WithDaemon):
+    """Volume "v" of pool "p", 4 MiB, and the fake libvirt. Has no tests itself."""
+
+    VOLUME_FORMAT = "qcow2"
 
     @classmethod
     def setUpClass(cls):
@@ -81,7 +83,7 @@ class Domains(WithDaemon):
     def setUp(self):
         self.fake.reset()
         super().setUp()
-        self.ok("vol-create-as", "p", "v", "4M", "--format", "qcow2")
+        self.ok("vol-create-as", "p", "v", "4M", "--format", self.VOLUME_FORMAT)
         self.path = self.at("p", "v")
         self.fake.calls()
 
@@ -101,6 +103,14 @@ class Domains(WithDaemon):
     def content(self):
         with open(self.path, "rb") as stream:
             return stream.read()
+
+    def restart(self):
+        """Forgets a failure of libvirt."""
+        self.peer.restart()
+
+
+class Domains(FakeDomains):
+    """With a daemon."""
 
     def changes(self):
         data = self.file("data", b"x" * 4096)
@@ -151,12 +161,12 @@ class Domains(WithDaemon):
             self.assertNotIn("omain", with_libvirt)
 
     def test_refusal_names_domain_state_target_agent_and_next_step(self):
-        self.fake.set(self.fake.domain(self.path))
+        self.fake.set(self.fake.domain(self.path) + "\ncapacity = 4194304")
         wanted = ("domain 'web1' (running, guest agent: connected) has it as disk 'vda'; shut the "
                   "domain down (virsh shutdown 'web1')")
         with qemu_system(self.path, "qcow2") as pid:
             before = self.content()
-            for command in ("vol-resize v 8M", "vol-wipe v", "vol-delete v",
+            for command in ("vol-resize v 4M", "vol-wipe v", "vol-delete v",
                             "vol-clone v copy", "vol-clone v copy --linked", "vol-rename v other"):
                 with self.subTest(command=command):
                     err = self.refused(*command.split(), "--pool", "p")
@@ -210,10 +220,6 @@ class Domains(WithDaemon):
             self.assertIn("warning: cannot find the domains that use vol 'v'", err)
         self.restart()
 
-    def restart(self):
-        """Forgets the failure."""
-        self.peer.restart()
-
     def test_libvirt_that_hangs_is_left_at_the_deadline(self):
         before = self.content()
         self.fake.set(virConnectListAllDomains="hang")
@@ -263,8 +269,8 @@ class Configured(peers.Embedded):
         self.configure(self.config)
 
 
-class Embedded(Domains):
-    """Without a daemon: the command reads cisternd's configuration."""
+class WithoutDaemon:
+    """The command reads cisternd's configuration. Precedes FakeDomains in the bases of a class."""
 
     @classmethod
     def make_peer(cls, config):
@@ -283,6 +289,10 @@ class Embedded(Domains):
 
     def restart(self):
         pass
+
+
+class Embedded(WithoutDaemon, Domains):
+    """Without a daemon."""
 
     def test_lists_do_not_ask_libvirt(self):
         self.fake.set(virConnectOpenReadOnly="hang")

@@ -9,8 +9,6 @@
  */
 #include "domains.h"
 
-#include <hypervisor/hypervisor.h>
-
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -110,22 +108,47 @@ void cst_service_run_helper(int argc, char **argv)
 
 /* --- the question ----------------------------------------------------------------------------- */
 
+/* A volume that is not a file or device, or cannot be opened, is compared by name only. */
+static CstHypervisorVolume volume_identity(CstPool *pool, CstPoolState *state, const char *name)
+{
+    CstHypervisorVolume volume = {.pool = pool->name, .volume = name};
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(state, name, FALSE, NULL);
+
+    if (blob && cst_blob_file_fd(blob) >= 0)
+        cst_hypervisor_volume_set_file(&volume, cst_blob_file_fd(blob));
+    return volume;
+}
+
 GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, CstTask *task,
                           GError **error)
 {
     CstHypervisor *hypervisor = domains_hypervisor(pool->service, error);
-    CstHypervisorVolume volume = {.pool = pool->name, .volume = name};
-    g_autoptr(CstBlob) blob = NULL;
+    CstHypervisorVolume volume;
 
     if (!hypervisor)
         return NULL;
     if (!cst_hypervisor_is_used(hypervisor))
         return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
-    /* A volume that is not a file or device, or cannot be opened, is compared by name only. */
-    blob = cst_pool_state_vol_open(state, name, FALSE, NULL);
-    if (blob && cst_blob_file_fd(blob) >= 0)
-        cst_hypervisor_volume_set_file(&volume, cst_blob_file_fd(blob));
+    volume = volume_identity(pool, state, name);
     return cst_hypervisor_find(hypervisor, &volume, task, error);
+}
+
+gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
+                              CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
+                              uint64_t *ret_capacity, GError **error)
+{
+    CstHypervisor *hypervisor = domains_hypervisor(claim->pool->service, error);
+    CstHypervisorVolume volume;
+
+    if (!hypervisor)
+        return FALSE;
+    *ret_fitness = CST_DISK_GONE;
+    volume = volume_identity(claim->pool, claim->state, claim->name);
+    disk->uri = found->uri;
+    disk->uuid = found->uuid;
+    disk->target = found->target;
+    return !volume.has_file || cst_hypervisor_resize(hypervisor, &volume, disk, claim->task,
+                                                     ret_fitness, ret_capacity, error);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
@@ -180,23 +203,26 @@ static char *domains_text(const GPtrArray *disks)
     return g_string_free(text, FALSE);
 }
 
-/* Removes the disks of domains without a managed save. */
-static void domains_keep_saved(GPtrArray *disks)
+/* Moves the disks of domains without a managed save to @ret_running. */
+static void domains_split(GPtrArray *disks, GPtrArray *ret_running)
 {
-    for (guint i = disks->len; i-- > 0;)
-        if (((const CstDomainDisk *)disks->pdata[i])->state != CST_DOMAIN_SAVED)
-            g_ptr_array_remove_index(disks, i);
+    for (guint i = 0; i < disks->len;)
+        if (((const CstDomainDisk *)disks->pdata[i])->state == CST_DOMAIN_SAVED)
+            i++;
+        else
+            g_ptr_array_add(ret_running, g_ptr_array_steal_index(disks, i));
 }
 
-static gboolean domains_refuse(const VolumeClaim *claim, gboolean saved_only, GError **error)
+/* @ret_running: gets the disks of running domains, which are permitted. NULL: they are not. */
+static gboolean domains_refuse(const VolumeClaim *claim, GPtrArray *ret_running, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(GPtrArray) disks =
         volume_domains(claim->pool, claim->state, claim->name, claim->task, &why);
     g_autofree char *text = NULL;
 
-    if (disks && saved_only)
-        domains_keep_saved(disks);
+    if (disks && ret_running)
+        domains_split(disks, ret_running);
     if (disks && disks->len == 0)
         return TRUE;
     if (disks) {
@@ -215,12 +241,13 @@ static gboolean domains_refuse(const VolumeClaim *claim, gboolean saved_only, GE
 
 gboolean volume_not_in_domain(const VolumeClaim *claim, GError **error)
 {
-    return domains_refuse(claim, FALSE, error);
+    return domains_refuse(claim, NULL, error);
 }
 
-gboolean volume_not_saved(const VolumeClaim *claim, GError **error)
+gboolean volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error)
 {
-    return domains_refuse(claim, TRUE, error);
+    *ret_running = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    return domains_refuse(claim, *ret_running, error);
 }
 
 void volume_explain_domains(const VolumeClaim *claim, GError **error)

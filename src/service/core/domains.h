@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <hypervisor/hypervisor.h>
 #include <model/domain.h>
 
 #include "claim.h"
@@ -24,8 +25,20 @@ GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, 
  * next step. Fails also if libvirt runs and does not answer.
  */
 gboolean volume_not_in_domain(const VolumeClaim *claim, GError **error);
-/** Like volume_not_in_domain(), for a change that running domains permit: ignores these. */
-gboolean volume_not_saved(const VolumeClaim *claim, GError **error);
+/**
+ * Like volume_not_in_domain(), for a change that running domains permit. *ret_running has their
+ * disks, as CstDomainDisk *. The caller frees it.
+ */
+gboolean volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error);
+
+/**
+ * Checks whether a disk of a running domain can grow with the claimed volume, or grows it, as
+ * cst_hypervisor_resize(). Sets disk->uri, uuid and target from @found. A volume without a file or
+ * device of this host is CST_DISK_GONE.
+ */
+gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
+                              CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
+                              uint64_t *ret_capacity, GError **error);
 
 /**
  * Appends the domains that use a claimed volume, and the next step, to the message of *@error, a

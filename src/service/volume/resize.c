@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Changes the capacity of a volume. The image engine resizes images in files; the pool's technology
- * resizes raw bytes on other storage. Only shrinking can change the content for other users, so
+ * resizes raw bytes on other storage. A volume that a running domain has as a disk grows together
+ * with the disk (running.c). Only shrinking can change the content for other users, so
  * only shrinking is guarded. A domain with a managed save expects the old capacity, so neither is
  * permitted then. The volume is claimed for writing, and the image is valid at every
  * point in time.
@@ -19,6 +20,7 @@
 #include "core/pool.h"
 #include "core/service.h"
 #include "dependency/guard.h"
+#include "running.h"
 #include "volume/image/open.h"
 
 /*
@@ -105,6 +107,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstDomainDisk) disk = NULL;
     uint64_t target = 0;
     gboolean done;
 
@@ -119,12 +122,14 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     /* Growing adds zeroes after the old end. Overlays read zeroes in this range anyway. */
     if (!resize_target(volume, capacity, flags, &target, error) ||
         !check_resize(&claim, volume, target, flags, error) ||
-        !(target < volume->capacity ? volume_not_shown(&claim, error)
-                                    : volume_not_saved(&claim, error)))
+        !(target < volume->capacity
+              ? volume_not_shown(&claim, error)
+              : running_disk_find(&claim, volume, target, flags, &disk, error)))
         return FALSE;
-    done = vol_resize_image(&claim, volume, target, flags, task, error);
+    done = disk ? running_disk_grow(&claim, volume, disk, target, error)
+                : vol_resize_image(&claim, volume, target, flags, task, error);
     volume_rescan(&claim);
-    if (!done && error && g_error_matches(*error, CST_ERROR, CST_ERROR_BUSY))
+    if (!done && !disk && error && g_error_matches(*error, CST_ERROR, CST_ERROR_BUSY))
         volume_explain_domains(&claim, error);
     return done;
 }

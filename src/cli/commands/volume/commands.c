@@ -205,8 +205,9 @@ static const CliCommand resize_command = {
     .name = "vol-resize",
     .summary = N_("resize a vol"),
     .description = N_(
-        "Resizes a storage volume. This is safe only for storage volumes not in use by an active "
-        "guest.\nSee blockresize for live resizing."),
+        "Resizes a storage volume. If a running domain has it as a disk, the disk grows with it. "
+        "After an interruption, the same command finishes the work. A volume that is open does not "
+        "shrink."),
     .options = resize_options,
     .handler = cmd_vol_resize,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Growth of a volume that a running domain has as a disk.
+ *
+ * QEMU has an image in a file open, so QEMU changes it, and libvirt's virDomainBlockResize() is the
+ * whole change. A device grows first, by the pool's technology, and then the guest learns its exact
+ * size by the same call. The checks are made before the device grows, and again by the helper
+ * process right before the call (src/hypervisor/resize.c). A kill between both steps leaves a guest
+ * with a smaller disk. The next call with the same capacity notices that and tells the domain.
+ *
+ * libvirt may shrink a disk without an error. So the capacities are compared here, with the volume
+ * claimed, and the helper compares the new size with the guest's disk. The volume's capacity is
+ * read again afterwards.
+ */
+#include "running.h"
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/test_point.h>
+#include <base/text.h>
+#include <base/units.h>
+#include <image/image.h>
+#include <service/volumes.h>
+
+#include "core/domains.h"
+#include "core/scan.h"
+#include "core/service.h"
+
+#define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
+
+/* --- refusals --------------------------------------------------------------------------------- */
+
+/* Returns the reason and the next step, which the caller frees. @domain is a word of a shell. */
+static char *disk_unfit_text(CstDiskFitness fitness, const char *domain, const char *target)
+{
+    switch (fitness) {
+    case CST_DISK_STOPPED:
+        return g_strdup_printf(_("the domain is ending, or an I/O error paused it (virsh "
+                                 "domblkerror %s); resume it or stop it first"),
+                               domain);
+    case CST_DISK_SHAREABLE:
+        return g_strdup_printf(_("the disk is shareable, and further guests would not see the new "
+                                 "size; shut the domain down first (virsh shutdown %s)"),
+                               domain);
+    case CST_DISK_READ_ONLY:
+        return g_strdup_printf(
+            _("the disk is read-only; shut the domain down first (virsh shutdown %s)"), domain);
+    case CST_DISK_ABOVE_VOLUME:
+        return g_strdup(_("the volume is a backing file of the disk; resize the volume on top"));
+    case CST_DISK_OTHER_FORMAT:
+        return g_strdup_printf(_("the domain uses the volume in another format; shut it down first "
+                                 "(virsh shutdown %s)"),
+                               domain);
+    case CST_DISK_DOMAIN_HAS_JOB:
+        return g_strdup_printf(_("the domain has a job (virsh domjobinfo %s); wait for its end, or "
+                                 "end it (virsh domjobabort %s)"),
+                               domain, domain);
+    case CST_DISK_HAS_BLOCK_JOB:
+        return g_strdup_printf(_("the disk has a block job; wait for its end, or end it (virsh "
+                                 "blockjob %s %s --abort)"),
+                               domain, target);
+    case CST_DISK_LARGER:
+        return g_strdup(_("the guest's disk is larger than that; request a larger size"));
+    default:
+        return g_strdup(_("the domain has stopped, or has another volume as this disk; run the "
+                          "command again"));
+    }
+}
+
+/* Always returns FALSE. */
+static gboolean disk_refuse(const CstDomainDisk *disk, const char *volume, CstDiskFitness fitness,
+                            GError **error)
+{
+    g_autofree char *domain = cst_text_escape(disk->domain);
+    g_autofree char *target = cst_text_escape(disk->target);
+    g_autofree char *domain_word = g_shell_quote(domain);
+    g_autofree char *target_word = g_shell_quote(target);
+    g_autofree char *text = disk_unfit_text(fitness, domain_word, target_word);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("cannot grow volume '%s', which domain '%s' has as disk '%s': %s"), volume,
+                    domain, target, text);
+}
+
+/* Decides by the answer to the first question, so that most refusals need no second one. */
+static CstDiskFitness disk_fitness(const CstDomainDisk *disk)
+{
+    if (disk->level > 0)
+        return CST_DISK_ABOVE_VOLUME;
+    if (disk->shareable)
+        return CST_DISK_SHAREABLE;
+    if (disk->reads_only)
+        return CST_DISK_READ_ONLY;
+    return disk->state == CST_DOMAIN_RUNNING || disk->state == CST_DOMAIN_PAUSED ? CST_DISK_FIT
+                                                                                 : CST_DISK_STOPPED;
+}
+
+static gboolean disks_refuse_several(const GPtrArray *disks, const char *volume, GError **error)
+{
+    const CstDomainDisk *first = disks->pdata[0], *second = disks->pdata[1];
+    g_autofree char *first_name = cst_text_escape(first->domain);
+    g_autofree char *second_name = cst_text_escape(second->domain);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("cannot grow volume '%s', which is %u disks of running domains, such as '%s' "
+                      "and '%s'; shut the domains down first"),
+                    volume, disks->len, first_name, second_name);
+}
+
+/* --- the checks ------------------------------------------------------------------------------- */
+
+static CstHypervisorDisk disk_question(const CstVolume *volume, uint64_t bytes, gboolean change)
+{
+    gboolean plain =
+        volume->type != CST_VOL_FILE || !volume->format || cst_image_name_is_plain(volume->format);
+
+    return (CstHypervisorDisk){
+        .format = plain ? "raw" : volume->format, .bytes = bytes, .change = change};
+}
+
+/* The device may be larger than @capacity afterwards, so the check compares a lower bound. */
+static gboolean running_disk_check(const VolumeClaim *claim, const CstVolume *volume,
+                                   const CstDomainDisk *found, uint64_t capacity,
+                                   CstDiskFitness *ret_fitness, uint64_t *ret_guest, GError **error)
+{
+    CstHypervisorDisk disk = disk_question(volume, cst_round_up(capacity, SECTOR), FALSE);
+
+    *ret_fitness = disk_fitness(found);
+    return *ret_fitness != CST_DISK_FIT ||
+           volume_domain_resize(claim, found, &disk, ret_fitness, ret_guest, error);
+}
+
+/* A volume on the network, or a device with an image in another format, grows without the guest. */
+static gboolean volume_grows_alone(const CstVolume *volume, CstDiskFitness fitness)
+{
+    return volume->type == CST_VOL_NETWORK ||
+           (volume->type != CST_VOL_FILE && fitness == CST_DISK_OTHER_FORMAT);
+}
+
+gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                           unsigned flags, CstDomainDisk **ret_disk, GError **error)
+{
+    g_autoptr(GPtrArray) disks = NULL;
+    CstDiskFitness fitness;
+    uint64_t guest = 0;
+    gboolean larger = capacity > volume->capacity;
+
+    *ret_disk = NULL;
+    if (!volume_not_saved(claim, &disks, error))
+        return FALSE;
+    if (disks->len == 0 || volume->type == CST_VOL_NETWORK || (!larger && disks->len > 1))
+        return TRUE;
+    if (disks->len > 1)
+        return disks_refuse_several(disks, claim->name, error);
+    if (!running_disk_check(claim, volume, disks->pdata[0], capacity, &fitness, &guest, error)) {
+        g_prefix_error(error,
+                       _("cannot grow volume '%s' of a running domain; try again when "
+                         "libvirt answers, or shut the domain down first: "),
+                       claim->name);
+        return FALSE;
+    }
+    if (volume_grows_alone(volume, fitness) ||
+        (!larger && (fitness != CST_DISK_FIT || guest >= capacity)))
+        return TRUE;
+    if (fitness != CST_DISK_FIT)
+        return disk_refuse(disks->pdata[0], claim->name, fitness, error);
+    if (volume->type == CST_VOL_FILE && (flags & CST_VOL_RESIZE_ALLOCATE))
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("cannot allocate the space of volume '%s' while a domain has it open; "
+                          "leave out --allocate, or shut the domain down first"),
+                        claim->name);
+    *ret_disk = g_ptr_array_steal_index(disks, 0);
+    return TRUE;
+}
+
+/* --- the growth ------------------------------------------------------------------------------- */
+
+/* Grows the disk. *ret_gone: the domain has stopped meanwhile. */
+static gboolean running_disk_tell(const VolumeClaim *claim, const CstVolume *volume,
+                                  const CstDomainDisk *found, uint64_t bytes, gboolean *ret_gone,
+                                  GError **error)
+{
+    CstHypervisorDisk disk = disk_question(volume, bytes, TRUE);
+    CstDiskFitness fitness;
+    uint64_t guest = 0;
+
+    *ret_gone = FALSE;
+    if (!volume_domain_resize(claim, found, &disk, &fitness, &guest, error)) {
+        g_prefix_error(error, "%s",
+                       error && g_error_matches(*error, CST_ERROR, CST_ERROR_TIMEOUT)
+                           ? _("it is not known whether the disk of the domain has grown; run the "
+                               "command again: ")
+                           : _("cannot grow the disk of the domain; run the command again, or shut "
+                               "the domain down first: "));
+        return FALSE;
+    }
+    *ret_gone = fitness == CST_DISK_GONE;
+    if (fitness != CST_DISK_FIT)
+        return disk_refuse(found, claim->name, fitness, error);
+    return guest >= bytes ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("libvirt claims to have grown the disk of volume '%s', but it has %" PRIu64
+                      " bytes"),
+                    claim->name, guest);
+}
+
+/* Reads the capacity of the volume again. */
+static gboolean volume_verify_capacity(const VolumeClaim *claim, uint64_t bytes, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    volume_rescan(claim);
+    volume = pool_volume(claim->pool, claim->state, claim->name, error);
+    if (!volume)
+        return FALSE;
+    return volume->capacity == bytes ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("libvirt claims to have grown volume '%s' to %" PRIu64
+                      " bytes, but it has %" PRIu64 " bytes"),
+                    claim->name, bytes, volume->capacity);
+}
+
+static gboolean running_file_grow(const VolumeClaim *claim, const CstVolume *volume,
+                                  const CstDomainDisk *found, uint64_t capacity, GError **error)
+{
+    uint64_t bytes = cst_round_up(capacity, SECTOR);
+    gboolean gone;
+
+    return cst_may_change(error) && running_disk_tell(claim, volume, found, bytes, &gone, error) &&
+           volume_verify_capacity(claim, bytes, error);
+}
+
+static gboolean running_device_size(const VolumeClaim *claim, uint64_t *ret_bytes, GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);
+
+    return blob && cst_blob_get_size(blob, ret_bytes, error);
+}
+
+static gboolean running_device_grow(const VolumeClaim *claim, const CstVolume *volume,
+                                    const CstDomainDisk *found, uint64_t capacity, GError **error)
+{
+    gboolean larger = capacity > volume->capacity, gone = FALSE;
+    g_autoptr(GError) why = NULL;
+    uint64_t bytes = 0;
+
+    if (larger ? !cst_pool_state_vol_resize(claim->state, claim->name, capacity, claim->task, error)
+               : !cst_may_change(error))
+        return FALSE;
+    CST_TEST_POINT("volume.grow.device");
+    if (running_device_size(claim, &bytes, &why) &&
+        running_disk_tell(claim, volume, found, bytes, &gone, &why))
+        return TRUE;
+    if (gone) {
+        cst_log(CST_LOG_INFO, "%s", why->message);
+        return TRUE;
+    }
+    g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                               _("volume '%s' has its new capacity, but the guest may not see it; "
+                                 "run the command again: "),
+                               claim->name);
+    return FALSE;
+}
+
+gboolean running_disk_grow(const VolumeClaim *claim, const CstVolume *volume,
+                           const CstDomainDisk *found, uint64_t capacity, GError **error)
+{
+    return volume->type == CST_VOL_FILE
+               ? running_file_grow(claim, volume, found, capacity, error)
+               : running_device_grow(claim, volume, found, capacity, error);
+}
