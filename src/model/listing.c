@@ -2,6 +2,8 @@
 /* Rows of lists of volumes, and of deleted volumes. */
 #include <model/listing.h>
 
+#include <string.h>
+
 void cst_vol_row_free(CstVolRow *row)
 {
     if (!row)
@@ -23,4 +25,18 @@ void cst_trash_row_free(CstTrashRow *row)
     g_free(row->hidden);
     g_free(row->pool);
     g_free(row);
+}
+
+static int trash_row_compare(gconstpointer a, gconstpointer b)
+{
+    const CstTrashRow *one = *(CstTrashRow *const *)a, *other = *(CstTrashRow *const *)b;
+
+    if (one->deleted != other->deleted)
+        return one->deleted < other->deleted ? -1 : 1;
+    return strcmp(one->hidden, other->hidden);
+}
+
+void cst_trash_rows_sort(GPtrArray *rows)
+{
+    g_ptr_array_sort(rows, trash_row_compare);
 }

@@ -390,6 +390,9 @@ static size_t cost_of(Call *call)
             cst_pool_get_info(pool, &info);
         cost += (size_t)MIN(info.volumes, WIRE_LIST_MAX) * LISTED_COST;
     }
+    /* The number of deleted volumes is in no table that is always in memory. */
+    if (call->api.procedure->ret_func == (xdrproc_t)xdr_wire_trash_page_ret)
+        cost += (size_t)WIRE_PAGE_MAX * LISTED_COST;
     return cost;
 }
 

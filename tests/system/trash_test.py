@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 
-from harness import peers, space
+from harness import peers, space, wire
 from harness.cases import WithDaemon
 from harness.pictures import qcow2_of
 
 MIB = 1 << 20
+CISTERN, TRASH_LIST = 0x43495354, 55
 
 
 class Trash(WithDaemon):
@@ -104,6 +105,36 @@ class Trash(WithDaemon):
         self.assertEqual(2, self.totals())
         self.ok("trash-empty", "--pool", "k", "--yes")
         self.assertEqual(0, self.totals())
+
+    def plant(self, count):
+        """Makes the files and the records of deleted volumes without deletions. Returns names."""
+        directory = os.path.join(self.peer.root, "var/lib/cistern/trash",
+                                 self.ok("pool-uuid", "k").strip())
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        names = [f"v{number:05d}" for number in range(count)]
+        for number, name in enumerate(names):
+            hidden = f".cistern-trash-{name}-{number:012x}"
+            with open(self.at("k", hidden), "wb"):
+                pass
+            with open(os.path.join(directory, "=" + hidden), "w", encoding="utf-8") as out:
+                out.write(f"[trash]\nname={name}\ndeleted={count - number}\nuntil={1 << 33}\n"
+                          "uid=0\n")
+        return names
+
+    def test_20_000_deleted_volumes_are_listed_once_each_over_both_transports(self):
+        """The oldest first: the records have times that decrease with their names."""
+        names = self.plant(20000)
+        self.assertEqual(names[::-1], [row["name"] for row in self.listed("--pool", "k")])
+        with self.assertRaises(wire.RemoteError) as caught:  # the call without pages is not cut
+            client = self.wire().open()
+            client.call(TRASH_LIST, client.pool("k"), prog=CISTERN)
+        self.assertIn("20000", caught.exception.text)
+        self.peer.stop()
+        status, out, err = peers.run([space.CISTERN, "--root", self.peer.root, "--embedded",
+                                      "trash-list", "--pool", "k", "--format", "json"])
+        self.peer.start()
+        self.assertEqual(0, status, err)
+        self.assertEqual(names[::-1], [row["name"] for row in json.loads(out)["trash"]])
 
     def test_definitions_show_the_setting(self):
         document = self.virsh("pool-dumpxml", "k")[1]

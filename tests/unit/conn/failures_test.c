@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <conn/domains.h>
 #include <conn/secrets.h>
+#include <conn/trash.h>
 
 #include "transport.h"
 
@@ -436,6 +437,70 @@ static void list_is_divided_into_pages_without_gap(void **state)
     g_clear_pointer(&conn, cst_conn_free);
 }
 
+/*
+ * A server with a page of one deleted volume for each letter of @trash_letters. The last letter has
+ * no next page.
+ */
+static const char *trash_letters;
+
+static gboolean trash_call(gpointer self, const CstProcedure *procedure, const void *args,
+                           void *ret_data, CstTask *task, GError **error)
+{
+    const wire_trash_page_args *asked = args;
+    wire_trash_page_ret *ret = ret_data;
+    char letter = trash_letters[page_calls++];
+
+    assert_int_equal(procedure->number, WIRE_CISTERN_TRASH_LIST_PAGE);
+    assert_true(page_calls == 1 ? !asked->after
+                                : (*asked->after)[0] == trash_letters[page_calls - 2]);
+    ret->rows.rows_val = calloc(1, sizeof(*ret->rows.rows_val));
+    ret->rows.rows_len = 1;
+    ret->rows.rows_val[0] = (wire_trash_row){.id = strdup("id"),
+                                             .name = strdup("v"),
+                                             .hidden = g_strdup_printf("%c", letter),
+                                             .deleted = 'z' - letter};
+    if (trash_letters[page_calls]) {
+        ret->next = calloc(1, sizeof(*ret->next));
+        *ret->next = g_strdup_printf("%c", letter);
+    }
+    return TRUE;
+}
+
+static GPtrArray *list_trash_pages(const char *letters, GError **error)
+{
+    CstTransport transport = bad_transport;
+    GPtrArray *rows;
+
+    transport.call = trash_call;
+    knows = KNOWS_ALL;
+    trash_letters = letters;
+    page_calls = 0;
+    conn = cst_conn_new(&transport, NULL, NULL, FALSE);
+    rows = cst_conn_trash_list(conn, &pool, error);
+    g_clear_pointer(&conn, cst_conn_free);
+    return rows;
+}
+
+static void pages_of_the_trash_are_joined_the_oldest_first(void **state)
+{
+    g_autoptr(GPtrArray) rows = list_trash_pages("abc", NULL);
+
+    assert_non_null(rows);
+    assert_int_equal(page_calls, 3);
+    assert_int_equal(rows->len, 3);
+    for (guint i = 0; i < 3; i++)
+        assert_int_equal(((const CstTrashRow *)rows->pdata[i])->hidden[0], 'c' - i);
+}
+
+static void repeated_page_of_the_trash_is_refused(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_null(list_trash_pages("abbbbbbbbb", &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_RPC));
+    assert_int_equal(page_calls, 3);
+}
+
 /* The first page would scan the pool. */
 static void list_of_holders_is_refused_read_only_before_the_first_call(void **state)
 {
@@ -458,6 +523,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_server_that_knows_every_call),
         cmocka_unit_test(of_an_older_server),
+        cmocka_unit_test(pages_of_the_trash_are_joined_the_oldest_first),
+        cmocka_unit_test(repeated_page_of_the_trash_is_refused),
         cmocka_unit_test(failure_reaches_the_caller_if_the_features_are_unknown),
         cmocka_unit_test(list_whose_connection_fails_before_the_replies_fails),
         cmocka_unit_test(failed_page_fails_the_list_with_its_reason),

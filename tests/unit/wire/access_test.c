@@ -197,6 +197,7 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_PATCH, "cisternVolPatch"},
     {WIRE_CISTERN_VOL_RENAME, "cisternVolRename"},
     {WIRE_CISTERN_TRASH_LIST, NULL},
+    {WIRE_CISTERN_TRASH_LIST_PAGE, NULL},
     {WIRE_CISTERN_TRASH_RESTORE, "cisternTrashRestore"},
     {WIRE_CISTERN_TRASH_EMPTY, "cisternTrashEmpty"},
 };

@@ -47,6 +47,13 @@ GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
     return fake_works(error) ? g_ptr_array_new() : NULL;
 }
 
+GPtrArray *cst_pool_trash_page(CstPool *pool, const char *after, guint limit, char **ret_next,
+                               GError **error)
+{
+    *ret_next = NULL;
+    return cst_pool_trash_list(pool, error);
+}
+
 gboolean cst_pool_trash_totals(CstPool *pool, CstTask *task, CstTrashTotals *ret_totals,
                                GError **error)
 {

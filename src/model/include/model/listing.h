@@ -52,6 +52,9 @@ typedef struct {
     uint64_t allocation;
 } CstTrashRow;
 
+/** Sorts CstTrashRow *: the oldest deletion first, and then by the name on the storage. */
+void cst_trash_rows_sort(GPtrArray *rows);
+
 /** All deleted volumes in the trash of a pool. */
 typedef struct {
     guint volumes;

@@ -13,6 +13,14 @@
 /** Returns CstTrashRow *, oldest first. Sizes are missing while the pool is not active. */
 GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error);
 /**
+ * Returns a part of the same rows, CstTrashRow *, in byte order of their names on the storage. It
+ * reads at most @limit (> 0) records whose names are after @after (NULL: from the beginning). The
+ * caller frees *ret_next, which is @after of the next page; NULL: this is the last page. A page
+ * before the last one may be empty, because a record without a volume has no row.
+ */
+GPtrArray *cst_pool_trash_page(CstPool *pool, const char *after, guint limit, char **ret_next,
+                               GError **error);
+/**
  * Returns the number and the allocation of the volumes that cst_pool_trash_list() returns. After
  * the first call, the cost depends on the changes since the last call only. The allocation of a
  * volume is that of its first query, until the pool is refreshed or stopped. @task (may be NULL)

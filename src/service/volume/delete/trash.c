@@ -202,22 +202,59 @@ static CstTrashRow *trash_row_new(CstPool *pool, const CstTrashed *trashed, cons
     return row;
 }
 
-GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
+/*
+ * Adds the row of a volume. Does nothing if the volume or its record does not exist, or if the
+ * record cannot be read. @state NULL: the pool is not active, and the record decides.
+ */
+static gboolean trash_row_add(CstPool *pool, CstPoolState *state, const char *hidden,
+                              GPtrArray *rows, GError **error)
+{
+    g_autoptr(CstTrashed) trashed = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_trash_find(pool->service->paths, &pool->uuid, hidden, &trashed, &why))
+        cst_log(CST_LOG_WARNING, "%s", why->message);
+    if (!trashed)
+        return TRUE;
+    if (state && !cst_pool_state_scan_any(state, hidden, NULL, &volume, error))
+        return FALSE;
+    if (volume || !state)
+        g_ptr_array_add(rows, trash_row_new(pool, trashed, volume));
+    return TRUE;
+}
+
+/* The names are sorted. Therefore a volume is on one page only, also while other volumes change. */
+GPtrArray *cst_pool_trash_page(CstPool *pool, const char *after, guint limit, char **ret_next,
+                               GError **error)
 {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
-    g_autoptr(GPtrArray) records = records_of(pool, error);
+    g_autoptr(GPtrArray) names = cst_trash_names(pool->service->paths, &pool->uuid, error);
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    guint first = 0, end;
 
-    for (guint i = 0; records && i < records->len; i++) {
-        const CstTrashed *trashed = g_ptr_array_index(records, i);
-        g_autoptr(CstVolume) volume = NULL;
-
-        if (state && !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, error))
+    *ret_next = NULL;
+    if (!names)
+        return NULL;
+    while (after && first < names->len && strcmp(names->pdata[first], after) <= 0)
+        first++;
+    end = first + MIN(limit, names->len - first);
+    for (guint i = first; i < end; i++)
+        if (!trash_row_add(pool, state, names->pdata[i], rows, error))
             return NULL;
-        if (volume || !state)
-            g_ptr_array_add(rows, trash_row_new(pool, trashed, volume));
-    }
-    return records ? g_steal_pointer(&rows) : NULL;
+    if (end < names->len)
+        *ret_next = g_strdup(names->pdata[end - 1]);
+    return g_steal_pointer(&rows);
+}
+
+GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
+{
+    g_autofree char *next = NULL;
+    GPtrArray *rows = cst_pool_trash_page(pool, NULL, G_MAXUINT, &next, error);
+
+    if (rows)
+        cst_trash_rows_sort(rows);
+    return rows;
 }
 
 /*
