@@ -93,6 +93,21 @@ gboolean cst_pool_state_delete_refuses(CstPoolState *state)
     return state->backend->delete_refuses;
 }
 
+gboolean cst_pool_state_groups_deletions(CstPoolState *state)
+{
+    return state->backend->vols_delete && !cst_dry_run();
+}
+
+gboolean cst_pool_state_delete_many(CstPoolState *state, CstVolDeletion *deletions, guint count,
+                                    GError **error)
+{
+    if (cst_pool_state_groups_deletions(state))
+        return POOL_CALL(state, vols_delete, NULL, error, deletions, count);
+    for (guint i = 0; i < count; i++)
+        cst_pool_state_delete(state, deletions[i].name, deletions[i].flags, &deletions[i].error);
+    return TRUE;
+}
+
 gboolean cst_pool_state_flattens_at_rest(CstPoolState *state)
 {
     return state->backend->flattens_at_rest;

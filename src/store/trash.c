@@ -5,10 +5,12 @@
  */
 #include <store/trash.h>
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -74,6 +76,26 @@ gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char
     g_autofree char *path = volume_file_path(dir, hidden);
 
     return access(path, F_OK) != 0 || (cst_may_change(error) && cst_file_remove(path, error));
+}
+
+gboolean cst_trash_remove_many(const CstPaths *paths, const CstUuid *pool,
+                               const char *const *hidden, guint count, GError **error)
+{
+    g_autofree char *dir = trash_record_dir(paths, pool);
+    g_autofree char *any = count > 0 ? volume_file_path(dir, hidden[0]) : NULL;
+
+    if (count == 0 || access(dir, F_OK) != 0)
+        return TRUE;
+    if (!cst_may_change(error))
+        return FALSE;
+    for (guint i = 0; i < count; i++) {
+        g_autofree char *path = volume_file_path(dir, hidden[i]);
+
+        if (unlink(path) < 0 && errno != ENOENT)
+            return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
+        CST_CRASH_POINT("trash.records.unlinked");
+    }
+    return cst_parent_sync(any, error);
 }
 
 void cst_trash_drop_temporaries(const CstPaths *paths, const CstUuid *pool, const char *hidden)

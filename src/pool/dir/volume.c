@@ -210,40 +210,78 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- existing volumes ------------------------------------------------------------------------- */
 
-/* Removes the entry. A missing file is success. For a symbolic link, only the link is removed. */
-gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+/*
+ * Unlinks the entry, without a sync. A missing file is success. For a symbolic link, only the link
+ * is removed.
+ */
+static gboolean dir_vol_unlink(const CstDirHandle *target, const char *name, unsigned flags,
+                               GError **error)
 {
-    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st = {0};
     gboolean is_dir;
 
-    if (!cst_flags_check(flags, 0, "virStorageBackendVolDeleteLocal", error) ||
-        !cst_dir_target_open(state, &target, error))
+    if (!cst_flags_check(flags, 0, "virStorageBackendVolDeleteLocal", error))
         return FALSE;
-    if (!cst_entry_stat(&target, name, FALSE, &st) && errno != ENOENT)
+    if (!cst_entry_stat(target, name, FALSE, &st) && errno != ENOENT)
         return cst_fail_errno(error, errno, _("cannot stat file '%s'"), name);
     is_dir = S_ISDIR(st.stx_mode);
-    if (cst_dry_run() && is_dir && !cst_entry_is_empty(&target, name))
-        return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target.path,
+    if (cst_dry_run() && is_dir && !cst_entry_is_empty(target, name))
+        return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target->path,
                               name);
-    if (!cst_handle_may_change(&target))
-        return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target.path, name);
+    if (!cst_handle_may_change(target))
+        return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target->path, name);
     if (!cst_may_change(error))
         return FALSE;
     CST_CRASH_POINT("vol.delete.before_unlink");
-    if (!cst_entry_remove(&target, name, is_dir) && errno != ENOENT) {
+    if (!cst_entry_remove(target, name, is_dir) && errno != ENOENT) {
         if (is_dir)
-            return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target.path,
+            return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target->path,
                                   name);
-        return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target.path, name);
+        return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target->path, name);
     }
     CST_CRASH_POINT("vol.delete.unlinked");
-    if (cst_dir_names_sync(state, &target, error))
-        return TRUE;
+    return TRUE;
+}
+
+static void dir_deletion_explain(const char *name, GError **error)
+{
     g_prefix_error(error,
                    _("volume '%s' is deleted, but a power cut may undo that (check the disk, then "
                      "run sync): "),
                    name);
+}
+
+gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+
+    if (!cst_dir_target_open(state, &target, error) || !dir_vol_unlink(&target, name, flags, error))
+        return FALSE;
+    if (cst_dir_names_sync(state, &target, error))
+        return TRUE;
+    dir_deletion_explain(name, error);
+    return FALSE;
+}
+
+gboolean cst_dir_vols_delete(CstPoolState *state, CstVolDeletion *deletions, guint count,
+                             GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_dir_target_open(state, &target, error))
+        return FALSE;
+    for (guint i = 0; i < count; i++)
+        dir_vol_unlink(&target, deletions[i].name, deletions[i].flags, &deletions[i].error);
+    if (cst_dir_names_sync(state, &target, &why))
+        return TRUE;
+    for (guint i = 0; i < count; i++) {
+        if (deletions[i].error)
+            continue;
+        deletions[i].error = g_error_copy(why);
+        dir_deletion_explain(deletions[i].name, &deletions[i].error);
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
 

@@ -61,6 +61,7 @@ SHOTS_INSIDE = ["snap-create cow one --pool p", "!qemu-io -f qcow2 -c 'write -P 
 KEEPING = ["pool-define {f}/kept.xml", "pool-build n", "pool-start n", "vol-create-as n v 1M",
            "vol-upload v {f}/payload --pool n"]
 KEPT = KEEPING + ["vol-delete v --pool n"]
+KEPT_TWO = KEPT + ["vol-create-as n w 1M", "vol-delete w --pool n"]
 IN_TRASH = "trash-list --pool n --columns name --parsable"
 SECRET = ["secret-define {f}/secret.xml"]
 VALUED = SECRET + [f"secret-set-value {UUID} --file {{f}}/value"]
@@ -170,6 +171,7 @@ OPERATIONS = [
     Operation("trash-restore", "trash-restore v --pool n", KEPT, shows=IN_TRASH),
     Operation("trash-restore-as", "trash-restore v --pool n --name w", KEPT, shows=IN_TRASH),
     Operation("trash-empty", "trash-empty v --pool n --yes", KEPT, partway=True, shows=IN_TRASH),
+    Operation("trash-empty-all", "trash-empty --pool n --yes", KEPT_TWO, partway=True),
     Operation("define", "pool-define {f}/pool.xml"),
     Operation("redefine", "pool-define {f}/again.xml", DEFINED),
     Operation("undefine", "pool-undefine n", DEFINED),

@@ -138,6 +138,13 @@ typedef struct {
     gboolean zeroed; /**< bytes that were never written read as zeroes */
 } CstVolDraft;
 
+/** A volume to remove, and the outcome. */
+typedef struct {
+    const char *name; /**< borrowed */
+    unsigned flags;   /**< CstVolDeleteFlags */
+    GError *error;    /**< NULL: removed. The caller frees it. */
+} CstVolDeletion;
+
 /** Frees the strings and drops the reference to the blob. The draft on the storage stays. */
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
@@ -448,6 +455,14 @@ struct CstBackend {
      * if the volume does not exist. @flags: CstVolDeleteFlags; FLAGS for unknown flags.
      */
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
+    /**
+     * Like vol_delete for @count (0 and more) volumes, with one sync, which is made for 0, too.
+     * Sets the error of a volume that it cannot remove, and goes on. FALSE: any removal may be
+     * undone by a power loss. Not called in a dry run. NULL: a removal costs no sync of a
+     * directory; the dispatcher calls vol_delete for each volume.
+     */
+    gboolean (*vols_delete)(CstPoolState *state, CstVolDeletion *deletions, guint count,
+                            GError **error);
     /**
      * Renames volume @name, which is not open, to @new_name, with its snapshots. Its dependents in
      * the technology are kept. The step itself fails with VOL_EXISTS if another volume has the

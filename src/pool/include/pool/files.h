@@ -137,6 +137,8 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error);
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean cst_dir_vols_delete(CstPoolState *state, CstVolDeletion *deletions, guint count,
+                             GError **error);
 gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *new_name,
                             GError **error);
 gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new_name,
@@ -163,15 +165,15 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
  * with a CstDirState. vol_resize and vol_children are missing: the image engine resizes the images,
  * and the core's tables have their references.
  */
-#define CST_DIR_VOLUMES                                                                           \
-    .on_mounts = TRUE, .keeps_trash = TRUE, .reserved_prefix = CST_DRAFT_PREFIX,                  \
-    .ends_dry_runs = TRUE, .scan = cst_dir_scan, .scan_one = cst_dir_scan_one,                    \
-    .usage = cst_dir_usage, .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve,     \
-    .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,                       \
-    .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,                         \
-    .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,                         \
-    .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_take = cst_dir_vol_take, \
-    .vol_open = cst_dir_vol_open, .vol_holders = cst_dir_vol_holders,                             \
-    .vols_holders = cst_dir_vols_holders, .snapshots = &cst_dir_snapshots,                        \
-    .watch_open = cst_dir_watch_open, .watch_close = cst_dir_watch_close,                         \
-    .watch_read = cst_dir_watch_read
+#define CST_DIR_VOLUMES                                                                       \
+    .on_mounts = TRUE, .keeps_trash = TRUE, .reserved_prefix = CST_DRAFT_PREFIX,              \
+    .ends_dry_runs = TRUE, .scan = cst_dir_scan, .scan_one = cst_dir_scan_one,                \
+    .usage = cst_dir_usage, .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve, \
+    .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,                   \
+    .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,                     \
+    .vol_delete = cst_dir_vol_delete, .vols_delete = cst_dir_vols_delete,                     \
+    .vol_declare = cst_dir_vol_declare, .vol_rename = cst_dir_vol_rename,                     \
+    .vol_link = cst_dir_vol_link, .vol_take = cst_dir_vol_take, .vol_open = cst_dir_vol_open, \
+    .vol_holders = cst_dir_vol_holders, .vols_holders = cst_dir_vols_holders,                 \
+    .snapshots = &cst_dir_snapshots, .watch_open = cst_dir_watch_open,                        \
+    .watch_close = cst_dir_watch_close, .watch_read = cst_dir_watch_read

@@ -137,6 +137,14 @@ gboolean cst_pool_state_check_delete(CstPoolState *state, GError **error);
 /** CstBackend.vol_delete. */
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
+/** Returns whether a removal of many volumes has one sync. FALSE in a dry run. */
+gboolean cst_pool_state_groups_deletions(CstPoolState *state);
+/**
+ * CstBackend.vols_delete, or vol_delete for each volume. Sets the error of each volume that is not
+ * removed. FALSE: any removal may be undone by a power loss.
+ */
+gboolean cst_pool_state_delete_many(CstPoolState *state, CstVolDeletion *deletions, guint count,
+                                    GError **error);
 /** Fails with NO_SUPPORT if volumes of this pool cannot be renamed. */
 gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error);
 /** Fails with NO_SUPPORT if this pool cannot keep deleted volumes in the trash. */

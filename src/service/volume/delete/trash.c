@@ -7,8 +7,8 @@
  *
  * The record is written before the rename (rename.c), and removed after the volume. A record
  * without a volume is left over from a crash. A function that finds one, with the hidden name
- * claimed, removes it. The retention is decided at the deletion: a later change of the pool's
- * setting does not apply to volumes that are already in the trash.
+ * claimed, removes it. trash_empty.c removes volumes. The retention is decided at the deletion: a
+ * later change of the pool's setting does not apply to volumes that are already in the trash.
  *
  * Domains are checked at the deletion. They name no volume by its hidden name, so that a removal of
  * many volumes does not ask libvirt for each.
@@ -17,7 +17,6 @@
 
 #include <string.h>
 
-#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
@@ -32,7 +31,6 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
-#include "core/trash_totals.h"
 #include "dependency/guard.h"
 #include "remove.h"
 #include "volume/declare.h"
@@ -47,7 +45,7 @@
  */
 #define SHOWN_MAX 40
 
-static int64_t now_s(void)
+int64_t trash_now_s(void)
 {
     return g_get_real_time() / G_USEC_PER_SEC;
 }
@@ -90,7 +88,7 @@ static const char *trashed_id(const CstTrashed *trashed)
     return dash ? dash + 1 : trashed->hidden;
 }
 
-static GPtrArray *records_of(CstPool *pool, GError **error)
+GPtrArray *trash_records(CstPool *pool, GError **error)
 {
     return cst_trash_list(pool->service->paths, &pool->uuid, error);
 }
@@ -103,9 +101,8 @@ static gboolean trashed_exists(CstPoolState *state, const CstTrashed *trashed)
     return !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, NULL) || volume;
 }
 
-/* Finds a record by id, or by an unambiguous former name. Borrowed. */
-static const CstTrashed *trash_find_record(CstPoolState *state, const GPtrArray *records,
-                                           const char *which, GError **error)
+const CstTrashed *trash_find_record(CstPoolState *state, const GPtrArray *records,
+                                    const char *which, GError **error)
 {
     g_autoptr(GString) ids = g_string_new(NULL);
     const CstTrashed *found = NULL;
@@ -141,7 +138,7 @@ static CstTrashed *record_new(const VolumeClaim *claim, const char *hidden, guin
     cst_task_owner(claim->task, &uid, &pid);
     trashed->hidden = g_strdup(hidden);
     trashed->name = g_strdup(claim->name);
-    trashed->deleted = now_s();
+    trashed->deleted = trash_now_s();
     trashed->until = trashed->deleted + (int64_t)days * DAY_S;
     trashed->uid = uid;
     return trashed;
@@ -300,7 +297,7 @@ static gboolean restore_found(CstPool *pool, const char *which, const char *new_
                               char **ret_name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
+    g_autoptr(GPtrArray) records = state ? trash_records(pool, error) : NULL;
     const CstTrashed *trashed = records ? trash_find_record(state, records, which, error) : NULL;
     const char *name = trashed && !new_name ? trashed->name : new_name;
 
@@ -323,173 +320,4 @@ gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *ne
     if (done)
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return job_end(&job, done, error);
-}
-
-/* --- removal ---------------------------------------------------------------------------------- */
-
-/* *ret_bytes: its allocation; *ret_gone: this call has removed it. */
-static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolean at_once,
-                               CstTask *task, gboolean *ret_gone, uint64_t *ret_bytes,
-                               GError **error)
-{
-    g_auto(VolumeClaim) claim = {.task = task, .at_once = at_once};
-    g_autoptr(CstVolume) volume = NULL;
-
-    *ret_gone = FALSE;
-    CST_TEST_POINT("trash.remove.found");
-    if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
-        return FALSE;
-    if (!volume)
-        return TRUE;
-    if (!volume_not_open(&claim, error) ||
-        !volume_remove(&claim, volume, CST_VOL_DELETE_WITH_SNAPSHOTS, task, error))
-        return FALSE;
-    CST_CRASH_POINT("trash.remove.deleted");
-    trust_forget(&claim, volume);
-    *ret_gone = TRUE;
-    *ret_bytes = volume->allocation;
-    if (cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error))
-        return TRUE;
-    /* The record remains without a volume. */
-    trash_totals_forget(pool);
-    return FALSE;
-}
-
-/* Every further volume would wait for the same unreachable storage. */
-static gboolean is_out_of_reach(const GError *why)
-{
-    return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
-}
-
-void trash_expire(CstPool *pool, CstPoolState *state)
-{
-    g_autoptr(GPtrArray) records = cst_dry_run() ? NULL : records_of(pool, NULL);
-    int64_t now = now_s();
-    gboolean any = FALSE;
-
-    for (guint i = 0; records && i < records->len; i++) {
-        const CstTrashed *trashed = g_ptr_array_index(records, i);
-        g_autoptr(GError) why = NULL;
-        gboolean gone = FALSE;
-        uint64_t bytes;
-
-        if (trashed->until > now)
-            continue;
-        if (!remove_trashed(pool, trashed, TRUE, NULL, &gone, &bytes, &why))
-            cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' stays in the trash: %s", pool->name,
-                    trashed->name, why->message);
-        else if (gone)
-            cst_log(CST_LOG_INFO, "pool '%s': volume '%s' was kept for its days and is removed",
-                    pool->name, trashed->name);
-        any |= gone;
-        if (is_out_of_reach(why))
-            break;
-    }
-    if (any)
-        pool_usage_update(pool, state, NULL);
-}
-
-typedef struct {
-    CstPool *pool;
-    int64_t before; /* only volumes deleted at this time or earlier */
-    CstTask *task;
-    guint count;
-    uint64_t bytes;
-} Emptying;
-
-/* In a dry run the removal of the first volume ends with DRY_RUN. */
-static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError **error)
-{
-    uint64_t bytes;
-    gboolean gone = FALSE, done;
-
-    if (trashed->deleted > emptying->before)
-        return TRUE;
-    done = remove_trashed(emptying->pool, trashed, FALSE, emptying->task, &gone, &bytes, error);
-    if (gone) {
-        emptying->count++;
-        emptying->bytes += bytes;
-    }
-    return done;
-}
-
-/*
- * Tries to remove each of @records once, and returns the remaining ones. *ret_why: the first error.
- */
-static GPtrArray *empty_each(Emptying *emptying, const GPtrArray *records, GError **ret_why)
-{
-    GPtrArray *left = g_ptr_array_new();
-    gboolean stop = FALSE;
-
-    for (guint i = 0; i < records->len; i++) {
-        CstTrashed *trashed = g_ptr_array_index(records, i);
-        g_autoptr(GError) why = NULL;
-
-        if (!stop && cst_task_check(emptying->task, &why) && empty_one(emptying, trashed, &why))
-            cst_task_advance(emptying->task, 1);
-        else
-            g_ptr_array_add(left, trashed);
-        stop = stop || is_out_of_reach(why);
-        if (why && !*ret_why)
-            *ret_why = g_steal_pointer(&why);
-    }
-    return left;
-}
-
-/*
- * Base images can be removed only after their overlays in the trash. Therefore it repeats while any
- * volume was removed.
- */
-static gboolean empty_all(Emptying *emptying, GPtrArray *records, GError **error)
-{
-    g_autoptr(GPtrArray) left = g_ptr_array_ref(records);
-
-    cst_task_set_total(emptying->task, records->len);
-    for (;;) {
-        g_autoptr(GError) why = NULL;
-        guint before = emptying->count;
-        GPtrArray *still = empty_each(emptying, left, &why);
-
-        g_ptr_array_unref(left);
-        left = still;
-        if (left->len == 0)
-            return TRUE;
-        if (emptying->count == before) {
-            g_propagate_error(error, g_steal_pointer(&why));
-            return FALSE;
-        }
-    }
-}
-
-static gboolean trash_empty_records(Emptying *emptying, const char *which, GError **error)
-{
-    CstPool *pool = emptying->pool;
-    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
-    const CstTrashed *one =
-        records && which ? trash_find_record(state, records, which, error) : NULL;
-    gboolean done;
-
-    if (!records || (which && !one))
-        return FALSE;
-    done = one ? empty_one(emptying, one, error) : empty_all(emptying, records, error);
-    if (emptying->count > 0)
-        pool_usage_update(pool, state, NULL);
-    return done;
-}
-
-gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_than, CstTask *task,
-                              guint *ret_count, uint64_t *ret_bytes, GError **error)
-{
-    g_auto(Job) job = {0};
-    /* "All" includes volumes that were deleted before the clock was set back. */
-    Emptying emptying = {.pool = pool, .before = older_than ? now_s() - older_than : G_MAXINT64};
-    gboolean done;
-
-    job_begin(&job, pool, "trash-empty", which, &task);
-    emptying.task = task;
-    done = job_end(&job, trash_empty_records(&emptying, which, error), error);
-    *ret_count = emptying.count;
-    *ret_bytes = emptying.bytes;
-    return done;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <store/trash.h>
+
 #include "core/claim.h"
 
 /**
@@ -16,6 +18,16 @@ char *trash_name_of(const char *name);
  */
 gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, guint days,
                       GError **error);
+/** Returns the present time, in seconds since 1970. */
+int64_t trash_now_s(void);
+/** Returns the records of the pool (CstTrashed *), the oldest first. */
+GPtrArray *trash_records(CstPool *pool, GError **error);
+/**
+ * Finds a record by id, or by an unambiguous former name. NO_VOL, or INVALID if several volumes
+ * had the name. The result is borrowed from @records.
+ */
+const CstTrashed *trash_find_record(CstPoolState *state, const GPtrArray *records,
+                                    const char *which, GError **error);
 /**
  * Removes the volumes after the end of their retention, and logs failures. Does nothing in a dry
  * run.

@@ -32,6 +32,12 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
 /** Removes a record, durably. Succeeds if it does not exist. */
 gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char *hidden,
                           GError **error);
+/**
+ * Like cst_trash_remove() for @count records, with one sync. On failure any of them may remain, and
+ * each removed one may come back after a power loss.
+ */
+gboolean cst_trash_remove_many(const CstPaths *paths, const CstUuid *pool,
+                               const char *const *hidden, guint count, GError **error);
 /** Removes files that a crash in cst_trash_set() left. Reads the whole directory of the records. */
 void cst_trash_drop_temporaries(const CstPaths *paths, const CstUuid *pool, const char *hidden);
 /** Reads a record. *ret_trashed is NULL if the record does not exist. The caller frees it. */
