@@ -281,9 +281,6 @@ static void call_done(Loop *loop, Message *message)
 
 /* --- at the workers -------------------------------------------------------------------------- */
 
-/* Bytes for a listed volume: its row, two copies of its strings, and its part of the reply. */
-#define LISTED_COST 640u
-#define CALL_COST   4096u
 /* More than twice the longest value of a secret, because the encoder doubles the array. */
 #define SECRET_REPLY (4u * 65536u)
 
@@ -363,39 +360,6 @@ static void call_on_stuck(const GError *why, gpointer data)
     loop_post(call->client->loop, &call->stuck);
 }
 
-static gboolean lists_volumes(const CstProcedure *procedure)
-{
-    return procedure->ret_func == (xdrproc_t)xdr_wire_vols_ret ||
-           procedure->ret_func == (xdrproc_t)xdr_wire_vol_page_ret ||
-           procedure->ret_func == (xdrproc_t)xdr_wire_vol_holders_page_ret ||
-           procedure->ret_func == (xdrproc_t)xdr_wire_vol_properties_page_ret ||
-           procedure->ret_func == (xdrproc_t)xdr_wire_names;
-}
-
-/*
- * Estimates the bytes that the call needs until it is answered. Reads memory only, because the
- * loop's thread must not wait for storage.
- */
-static size_t cost_of(Call *call)
-{
-    size_t cost = CALL_COST + 2 * call->size;
-    CstPoolInfo info = {0};
-
-    /* The first argument of all these procedures is the pool. */
-    if (call->api.procedure->run == CST_RUN_LONG && lists_volumes(call->api.procedure)) {
-        g_autoptr(CstPool) pool =
-            cst_api_pool(call->api.service, (const wire_pool *)call->args, NULL);
-
-        if (pool)
-            cst_pool_get_info(pool, &info);
-        cost += (size_t)MIN(info.volumes, WIRE_LIST_MAX) * LISTED_COST;
-    }
-    /* The number of deleted volumes is in no table that is always in memory. */
-    if (call->api.procedure->ret_func == (xdrproc_t)xdr_wire_trash_page_ret)
-        cost += (size_t)WIRE_PAGE_MAX * LISTED_COST;
-    return cost;
-}
-
 static void add_task(Call *call)
 {
     Client *client = call->client;
@@ -427,7 +391,7 @@ static void call_submit(const Call *from, size_t size)
     call->message.func = call_done;
     call->size = size;
     call->item.lane = &client->lanes[class];
-    call->item.cost = cost_of(call);
+    call->item.cost = call_cost(call);
     if (class == WORK_LONG)
         add_task(call);
     client->in_flight++;

@@ -36,6 +36,12 @@ typedef struct {
     uint64_t args[CST_API_STRUCT_MAX / sizeof(uint64_t)];
 } Call;
 
+/**
+ * Estimates the bytes that the call needs until it is answered. Reads memory only, because the
+ * loop's thread must not wait for storage.
+ */
+size_t call_cost(const Call *call);
+
 /** Returns the client of @call. For the handlers of this module, which run inline. */
 static inline Client *client_of(CstApiCall *call)
 {
