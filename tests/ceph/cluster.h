@@ -7,8 +7,8 @@
 #include "fake_ceph.h"
 
 /**
- * What the fake cluster consists of. One lock guards all of it: a call takes it with fake_begin()
- * and gives it back with fake_end().
+ * The state of the fake cluster. One lock guards all of it: fake_begin() acquires it for a call,
+ * and fake_end() releases it.
  */
 
 #define FEATURE_LAYERING     (UINT64_C(1) << 0)
@@ -23,7 +23,7 @@
 typedef struct Image Image;
 typedef struct Snap Snap;
 
-/** What an image is now, or was when a snapshot was taken. */
+/** The content of an image, now or at a snapshot. */
 typedef struct {
     uint64_t size;
     GHashTable *pieces; /**< number to GBytes */

@@ -45,14 +45,14 @@ guint fake_ceph_calls(const char *function);
  * it.
  */
 void fake_ceph_await_clients(guint count);
-/** What is open. */
+/** Open handles. */
 guint fake_ceph_open_images(void);
 /** Pools that were opened (rados_ioctx_create) and not closed. */
 guint fake_ceph_open_pools(void);
 /** Completions that somebody has not released yet, the cluster itself among them. */
 guint fake_ceph_completions(void);
 
-/* What is in the cluster; @namespace "": none. */
+/* Objects in the cluster. @namespace "": the default namespace. */
 
 /** "image" and "image@snapshot", in order; without what is in the trash. Freed by the caller. */
 char **fake_ceph_list(const char *pool, const char *namespace);

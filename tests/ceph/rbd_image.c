@@ -293,7 +293,7 @@ int rbd_close(rbd_image_t image)
     return fake_end(began, 0);
 }
 
-/* Whoever only reads does not watch. */
+/* A reader registers no watch. */
 int rbd_watchers_list(rbd_image_t image, rbd_image_watcher_t *watchers, size_t *max)
 {
     int began = fake_begin(__func__);

@@ -269,7 +269,7 @@ static void append(char *texts, size_t *len, const char *text)
     *len += size;
 }
 
-/* Those behind @start, each with its end; -ENOENT where nobody ever noted anything. */
+/* Entries after @start, each with its end. -ENOENT: the object has no entries. */
 int rbd_pool_metadata_list(rados_ioctx_t io, const char *start, uint64_t max, char *keys,
                            size_t *keys_len, char *values, size_t *values_len)
 {

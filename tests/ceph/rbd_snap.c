@@ -67,7 +67,7 @@ int rbd_snap_create2(rbd_image_t handle, const char *name, uint32_t flags,
     return fake_end(began, began < 0 ? began : create(handle, name));
 }
 
-/* What clones hang on goes to the trash, and from there with the last of them. */
+/* A snapshot with clones goes to the trash, and is removed with its last clone. */
 static int remove_snap(Handle *handle, const char *name)
 {
     Image *image = handle->image;

@@ -47,7 +47,7 @@ static const Native iscsi_direct = {
     .clean = ":",
 };
 
-/* What was detached is found again by the host's next scan. */
+/* The next scan of the host finds a detached device again. */
 static const Native scsi = {
     .node = "node=/dev/$(ls \"/sys/class/scsi_device/$1:${2#unit:}/device/block\")",
     .list = "ls /sys/class/scsi_device | "
@@ -164,7 +164,7 @@ static void run_with_node(const char *line, const char *pool, const char *volume
     run(whole, pool, volume);
 }
 
-/* Nothing to clean is fine. */
+/* A missing file is no failure. */
 static void clean(const char *pool)
 {
     g_autofree char *line = g_strdup_printf("%s; true", native->clean);

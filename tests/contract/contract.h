@@ -20,7 +20,7 @@
  * grounds. A ground is a technology with its storage prepared for tests.
  */
 
-/** What a ground has. What it lacks is tested as well: for the one clear error. */
+/** The abilities of a ground. For a missing ability the tests expect one clear error. */
 typedef enum {
     GROUND_NEEDS_BUILD = 1 << 0,      /**< a pool that was never built does not start */
     GROUND_DELETES = 1 << 1,          /**< pool-delete removes the storage of an empty pool */
@@ -110,7 +110,7 @@ struct Ground {
     /** Opens a volume's file as another client does; NULL: by its path. */
     CstBlob *(*open)(const char *pool, const char *volume, gboolean writable, GError **error);
 
-    /** What tells the volume from any copy of it, whatever its name; the caller frees it. */
+    /** Returns the identity of the volume, which no copy has. The caller frees it. */
     char *(*identity)(const char *pool, const char *volume);
 
     /** Tests that it alone has, ended as the tables below; NULL: none. */
@@ -180,7 +180,7 @@ void assert_error_says(GError **error, int code, const char *words);
 
 /** XML of a volume of the ground's format. */
 char *volume_xml(const Site *site, const char *name, uint64_t size);
-/** What vol-clone sends: the source's own XML under another name. */
+/** Returns the document that vol-clone sends: the source's XML with another name. */
 char *volume_clone_xml(Site *site, const char *source, const char *name);
 void volume_make(Site *site, const char *name, uint64_t size);
 uint64_t volume_size(Site *site, const char *name);
@@ -194,7 +194,7 @@ char *snapshot_names(Site *site, const char *volume);
 /** Content is written and compared by the block; the same tag gives the same bytes, 0: zeroes. */
 #define TAG_BLOCK (64 * CST_KIB)
 void tag_fill(uint8_t *block, uint32_t tag);
-/** What the guest sees becomes @tag in @count blocks from @first on. */
+/** Writes @tag to @count blocks of the guest's content, beginning at @first. */
 void content_write(Site *site, const char *volume, guint first, guint count, uint32_t tag);
 /** Each block must hold its tag, and there are no more. */
 void content_assert(Site *site, const char *volume, const uint32_t *tags, guint count);

@@ -252,7 +252,7 @@ static void clean_fs(const char *pool)
     g_hash_table_remove(loops, pool);
 }
 
-/* What a stopped pool has is seen where it is mounted for the moment. */
+/* The content of a stopped pool is read from a temporary mount. */
 static char **native_list_fs(const char *pool)
 {
     g_autofree char *path = path_of(pool, NULL);

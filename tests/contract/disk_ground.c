@@ -36,7 +36,7 @@ static char *partition_of(const char *pool, const char *volume)
     return g_strdup(name ? name : volume);
 }
 
-/* What the tests call a partition; NULL: nobody has named it. */
+/* Returns the name that the tests use for a partition; NULL: no name. */
 static char *volume_of(const char *pool, const char *partition)
 {
     g_autofree char *prefix = key_of(pool, "");
@@ -50,7 +50,7 @@ static char *volume_of(const char *pool, const char *partition)
     return NULL;
 }
 
-/* Whatever was called so before is gone. */
+/* A former partition with this name no longer exists. */
 static void give(const char *pool, const char *volume, const char *partition)
 {
     g_autofree char *old = volume_of(pool, partition);
@@ -246,7 +246,7 @@ static guint disk_of(const char *pool)
 /* paced: a pause between two looks */
 #define AGAIN "again() { until \"$@\" 2>/dev/null; do sleep 0.02; done; }; "
 
-/* One word of what the shell prints; NULL: it failed. */
+/* Returns the first word of the shell's output; NULL: the command failed. */
 static char *word(const char *line, const char *one, const char *two)
 {
     g_auto(GStrv) words = site_shell(line, one, two);

@@ -302,7 +302,7 @@ static void note_event(const CstEvent *event, gpointer data)
 
 /* --- one run ---------------------------------------------------------------------------------- */
 
-/** What an operation leaves behind. */
+/** The state after an operation. */
 typedef struct {
     char *facts;
     GString *events;
@@ -412,7 +412,7 @@ static void assert_facts(const Case *c, Site *site, const char *wanted, FaultPar
                  c->nth, c->callback, c->class, what, now, wanted);
 }
 
-/* What is known of the storage is what is there. */
+/* The service's tables equal the storage. */
 static void assert_known(const Case *c, Site *site, const char *wanted, FaultParts but)
 {
     assert_facts(c, site, wanted, but, "known is");
@@ -431,7 +431,7 @@ static gboolean is_left(Site *site)
     return text->len > 0;
 }
 
-/* What a failed operation has left is undone or completed by the next start. TRUE: completed. */
+/* The next start undoes or completes a failed operation. Returns TRUE if it completed it. */
 static gboolean is_completed_by_start(const Case *c, Site *site)
 {
     g_autofree char *now = NULL;

@@ -95,7 +95,7 @@ static char **native_list(const char *pool)
     g_auto(GStrv) found = fake_ceph_list("libvirt", pool);
     GPtrArray *names = g_ptr_array_new();
 
-    /* What clones of version 1 hang on stays where it is seen. */
+    /* A snapshot with clones of version 1 stays visible. */
     for (char **name = found; *name; name++)
         if (!strstr(*name, "@.cistern-"))
             g_ptr_array_add(names, g_strdup(*name));

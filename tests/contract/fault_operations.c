@@ -4,7 +4,7 @@
 #include <service/images.h>
 #include <service/trash.h>
 
-/* What is done to the pool of each_fault.c while its backend fails. */
+/* The operations on the pool of each_fault.c while its backend fails. */
 
 #define SIZE   FAULT_VOLUME_SIZE
 #define BLOCKS FAULT_VOLUME_BLOCKS
@@ -22,7 +22,7 @@ static gboolean do_create(Site *site, CstTask *task, GError **error)
     return create(site, 0, task, error);
 }
 
-/* What has to be written is written to a draft. */
+/* Data are written to a draft. */
 static gboolean do_create_written(Site *site, CstTask *task, GError **error)
 {
     return create(site, CST_VOL_CREATE_PREALLOC_FULL, task, error);

@@ -8,7 +8,7 @@
 
 #include "await.h"
 
-/* What the service makes of callbacks that fail, or don't come back. */
+/* Reactions of the service to callbacks that fail or hang. */
 
 static void a_pool_does_not_start(Site *site)
 {
@@ -65,7 +65,7 @@ static void a_name_that_is_taken_meanwhile(Site *site)
     assert_error(&error, CST_ERROR_VOL_EXISTS);
 }
 
-/* What can't even be cleaned up now is left to the journal. */
+/* A failed cleanup is left to the journal. */
 static void a_draft_that_sticks(Site *site)
 {
     g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
@@ -116,7 +116,7 @@ static void a_change_that_cannot_be_looked_at(Site *site)
     g_autoptr(GPtrArray) rows = NULL;
     g_autoptr(GError) error = NULL;
 
-    /* What is made in one step is not looked for before. */
+    /* A creation in one step makes no query before it. */
     cst_memory_fault("scan_one", 1);
     cst_vol_create(site->pool, xml, 0, NULL, &made, &error);
     assert_no_error(error);

@@ -13,7 +13,7 @@ extern const ContractTest fault_tests[];
 
 typedef gboolean (*FaultRun)(Site *site, CstTask *task, GError **error);
 
-/** What of the volume "v" a failure may leave neither as it was nor as it should become. */
+/** Parts of volume "v" that a failure may leave in a third state. */
 typedef enum {
     FAULT_WHOLE = 0,
     FAULT_CONTENT = 1 << 0,   /**< it is being overwritten */

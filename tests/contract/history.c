@@ -11,7 +11,7 @@
 
 static const char *const contents[] = {"one", "two", "three", NULL}; /* NULL: now */
 
-/* What the volume held, and holds, as it is sent: of GByteArray. */
+/* The former and the present content of the volume (GByteArray), in the order of sending. */
 static GPtrArray *history_sent(Site *site, CstPool *pool, const char *volume)
 {
     GPtrArray *sent = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);

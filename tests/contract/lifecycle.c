@@ -286,7 +286,7 @@ static void maker_begin(Maker *maker, Site *site)
     assert_true(cst_blob_pwrite(maker->draft.blob, "half", 4, 0, NULL));
 }
 
-/* What a process that is killed leaves, with its intent in the journal or without. */
+/* The state after a kill, with or without an intent in the journal. */
 static void maker_die(Maker *maker, Site *site, gboolean with_intent)
 {
     if (with_intent) {

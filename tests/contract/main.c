@@ -100,7 +100,7 @@ static GPtrArray *collect(const char *pattern)
     return cases;
 }
 
-/* What a technology may be without, in words. */
+/* Names of the abilities that a technology may lack. */
 static const struct {
     unsigned flag;
     const char *words;

@@ -107,7 +107,7 @@ static void zeroes_follow_what_is_received(Site *site)
     assert_true(cst_bytes_are_zero(content->data + size, content->len - size));
 }
 
-/* What there is of a volume before its end: nobody's, and a name that is taken. */
+/* An unfinished volume is not listed, and its name is reserved. */
 static void half_of_it_is_nothing(Site *site)
 {
     g_autofree char *xml = volume_xml(site, "v", VOLUME_SIZE);
@@ -236,7 +236,7 @@ static void patch(Site *site, uint32_t block, uint32_t tag, gboolean finish)
     assert_no_error(error);
 }
 
-/* What lies beside the part stays, and so does what was written before an early end. */
+/* Bytes outside of the part stay, and so do bytes before an early end. */
 static void a_part_is_written_over(Site *site)
 {
     g_autofree uint8_t *bytes = g_malloc0(TAG_BLOCK);
@@ -264,7 +264,7 @@ static void a_part_is_written_over(Site *site)
 
 /* --- other pools ------------------------------------------------------------------------------ */
 
-/* What the guest of @volume sees is sent from wherever it is now. */
+/* Sends the guest's content of @volume from its present place. */
 static void assert_holds(Site *site, CstPool *pool, const char *volume, const uint32_t *tags)
 {
     CstPool *own = site->pool;
@@ -327,7 +327,7 @@ static void a_move_on_one_storage_is_a_rename(Site *site)
     assert_holds(site, other, "w", tags);
     mine = site_native(site, "p");
     assert_string_equal(mine, "");
-    /* What has the name is not replaced. */
+    /* A volume with the name is not replaced. */
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 5);
     assert_false(cst_vol_move(other, "w", site->pool, &taken, NULL, &error));
@@ -384,7 +384,7 @@ static void its_snapshots_and_clones_stay(Site *site)
     cst_vol_snapshot_revert(other, "v", "one", NULL, NULL, &error);
     assert_no_error(error);
     assert_holds(site, other, "v", tags);
-    /* What hangs on it still does. */
+    /* The dependent volumes still depend on it. */
     assert_false(cst_vol_delete(other, "v", site_delete_flags(site), NULL, &error));
     assert_error(&error, CST_ERROR_BUSY);
     site->pool = own;

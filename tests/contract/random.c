@@ -138,7 +138,7 @@ static void step_create(World *world)
         return;
     add_vol(world, fresh_name(world, "v"), NULL);
     volume_make(world->site, ((Vol *)world->vols->pdata[world->vols->len - 1])->name, SIZE);
-    /* What a new volume holds is nobody's promise on every technology. */
+    /* Not every technology defines the content of a new volume. */
     content_write(world->site, ((Vol *)world->vols->pdata[world->vols->len - 1])->name, 0, BLOCKS,
                   0);
 }

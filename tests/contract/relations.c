@@ -7,7 +7,7 @@
 
 #include "await.h"
 
-/* Who uses a volume at the same time, what hangs on it, what it draws from. */
+/* Concurrent users of a volume, its dependents, and its stores. */
 
 /* --- claims ----------------------------------------------------------------------------------- */
 

@@ -122,7 +122,7 @@ static void its_protection_goes_along(Site *site)
     delete_it(site, "v");
     assert_true(cst_vol_protect(site->pool, "new", FALSE, NULL, NULL));
     delete_it(site, "new");
-    /* What was marked once says nothing of another volume of that name. */
+    /* A mark does not apply to another volume with the same name. */
     volume_make(site, "w", VOLUME_SIZE);
     assert_true(cst_vol_protect(site->pool, "w", TRUE, NULL, NULL));
     site->ground->native_delete("p", "w");

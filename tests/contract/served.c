@@ -145,7 +145,7 @@ static void a_volume_is_served(Site *site)
     request(&served, 1, last * TAG_BLOCK, block, TAG_BLOCK);
     request(&served, 3, 0, NULL, 0);
     assert_block(&served, 1, 2);
-    /* Who wants it otherwise is told so at once. */
+    /* Other requests are refused at once. */
     cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error);
     assert_error_says(&error, CST_ERROR_BUSY, "serve");
     end(&served);

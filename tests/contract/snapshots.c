@@ -145,7 +145,7 @@ static void assert_not_reverted(Site *site, const char *const *agreed, const cha
     expect(site, "v", 3, 3, 2);
 }
 
-/* Who hangs on something newer stops it; what would be lost otherwise has to be agreed to. */
+/* A dependent of a newer snapshot prevents the revert. Other losses need the caller's consent. */
 static void a_revert_drops_what_is_newer(Site *site)
 {
     static const char *const agreed[] = {"two", NULL};
@@ -364,7 +364,7 @@ static void they_are_no_volumes(Site *site)
     assert_string_equal(names, "v");
 }
 
-/* What a clone is made of can't be pulled away from under it. */
+/* The base of a clone cannot be removed. */
 static void clones_keep_their_snapshot(Site *site)
 {
     g_autoptr(GError) error = NULL;
@@ -401,7 +401,7 @@ static void clones_outlive_their_snapshot(Site *site)
 
 /* --- kept by two ------------------------------------------------------------------------------ */
 
-/* What somebody uploads makes an image of it, and that is declared. */
+/* An upload makes the volume an image, and its format is declared. */
 static void becomes_qcow2(Site *site, const char *name)
 {
     static const char xml[] = "<volume><name>image</name><capacity unit='MiB'>4</capacity>"
@@ -422,7 +422,7 @@ static void becomes_qcow2(Site *site, const char *name)
     assert_true(cst_vol_declare(site->pool, name, &how, NULL, NULL));
 }
 
-/* What the pool keeps of it stays in reach; the image keeps what is taken from then on. */
+/* Snapshots of the pool remain reachable; later snapshots are inside of the image. */
 static void a_volume_becomes_an_image(Site *site)
 {
     g_autoptr(GError) error = NULL;
@@ -480,7 +480,7 @@ static void all_have_one_or_none(Site *site)
     content_write(site, "b", 0, BLOCKS, 2);
     take_set(site, "b a", "s", &set, &error);
     assert_no_error(error);
-    /* What is claimed of the moment is what the storage can. */
+    /* The reported consistency equals the ability of the storage. */
     assert_int_equal(set.one_step, site_has(site, GROUND_ONE_STEP));
     assert_true(set.one_step || set.span_us > 0);
     content_write(site, "a", 0, BLOCKS, 3);

@@ -73,7 +73,7 @@ static GPtrArray *listed(Site *site)
     return rows;
 }
 
-/* What is in the trash, by the names that it had, in the order of its deletion. */
+/* Returns the former names of the volumes in the trash, in the order of their deletion. */
 static void assert_trash(Site *site, const char *wanted)
 {
     g_autoptr(GPtrArray) rows = listed(site);
@@ -257,7 +257,7 @@ static void its_days_pass(Site *site)
     assert_trash(site, "v w");
     assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     assert_trash(site, "w");
-    /* Nobody has to refresh: the daemon looks when the pool starts, and from time to time. */
+    /* No refresh is needed: the daemon checks when the pool starts, and at intervals. */
     let_days_pass(site, "w");
     assert_true(cst_pool_stop(site->pool, NULL, NULL));
     assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
@@ -301,7 +301,7 @@ static void its_snapshots_come_back(Site *site)
     assert_native(site, before);
 }
 
-/* What was cloned refers to its source by an id, whatever that is called. */
+/* A clone refers to its source by an id, independently of the name. */
 static void it_stays_below_its_clones(Site *site)
 {
     g_autofree char *before = NULL, *xml = NULL, *made = NULL;
@@ -481,7 +481,7 @@ static void a_pool_with_it_is_not_deleted(Site *site)
     assert_no_error(error);
 }
 
-/* What somebody else has removed is not there, and in nobody's way. */
+/* A volume that another program removed is not listed and prevents no operation. */
 static void others_may_remove_it(Site *site)
 {
     g_autoptr(GPtrArray) rows = NULL;

@@ -12,7 +12,7 @@
  * (1000: all), CISTERN_CONTRACT_SEED which they are.
  */
 
-/** What a kill may leave besides the state before and the one after. */
+/** States that a kill may leave in addition to the states before and after. */
 typedef enum {
     VERB_SOME = 1 << 0, /**< some of what it makes, each whole; an interrupt does so, too */
     VERB_BOTH = 1 << 1, /**< the source beside the target, where that is no local file */
@@ -75,7 +75,10 @@ char *stage_picture(Stage *stage);
 /** Removes what a killed command may leave outside of pools. */
 void stage_sweep(Stage *stage);
 
-/** What the stage has in the place of what is in braces. The caller frees it. */
+/**
+ * Returns the text with the stage's values in the place of the names in braces. The caller frees
+ * it.
+ */
 char *stage_text(Stage *stage, const char *text);
 
 /** Plays the verb, with all kills and interrupts. */

@@ -8,7 +8,7 @@
 
 /* A verb played on a stage: once undisturbed, killed, and interrupted. */
 
-/* What a dead process has open on a network is closed when the server has waited for it. */
+/* A server closes the network files of a dead process after its timeout. */
 #define PATIENCE_US        (20 * G_TIME_SPAN_SECOND)
 #define PATIENCE_SHARED_US (120 * G_TIME_SPAN_SECOND)
 /* So much longer takes what is slowed. */
@@ -78,9 +78,7 @@ static gboolean is_between(const char *now, const char *before, const char *afte
     return all_in(before, now, NULL) && all_in(now, before, after);
 }
 
-/*
- * What is said of it is there, or not any more, and of what else holds something all is as before.
- */
+/* Its records exist or are removed, and the records of other volumes are unchanged. */
 static void assert_done(const Play *play)
 {
     g_autofree char *makes = stage_text(play->stage, play->verb->makes);
@@ -112,7 +110,7 @@ static gboolean is_whole(const Play *play, const char *now, gboolean between)
            (between && is_between(now, play->before, play->after));
 }
 
-/* What there is once the next program has seen to what the killed one left; free it. */
+/* Returns the state after the next program has recovered from the kill. The caller frees it. */
 static char *settled(const Play *play, const char *killed)
 {
     gint64 end = g_get_monotonic_time() + play->patience_us;
@@ -166,7 +164,7 @@ static void undisturbed(Play *play, GStrv *ret_passages)
 
 /* --- kills ------------------------------------------------------------------------------------ */
 
-/* Those of @passages that are worth a kill, in order. */
+/* Returns the selected passages for a kill, in order. */
 static GPtrArray *worth_killing(GStrv passages)
 {
     g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -140,7 +140,7 @@ gboolean stage_type_until(Stage *stage, const char *line, const char *passage)
     g_autofree char *said = NULL;
     int status = run(stage, line, variable, 0, 0, &said);
 
-    /* What is soon done is no job. */
+    /* A short operation is no job. */
     if (status == 0 && g_str_has_prefix(passage, "job."))
         return FALSE;
     if (status != -SIGKILL)
@@ -223,7 +223,7 @@ static int compare(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* What a copy to another daemon has begun is there for the next one to go on with. */
+/* The next copy to another daemon continues a partial copy. */
 static gboolean is_begun(const char *name)
 {
     return g_str_has_suffix(name, ".partial");
@@ -241,7 +241,7 @@ static char *joined(GPtrArray *lines)
     return g_strjoinv("\n", (char **)lines->pdata);
 }
 
-/* What is in the trash is there under another hidden name each time. */
+/* A volume in the trash has another hidden name each time. */
 static void add_natives(Stage *stage, GPtrArray *lines)
 {
     g_auto(GStrv) names = stage->site->ground->native_list("p");
@@ -369,7 +369,7 @@ static void add_volumes(Stage *stage, GPtrArray *lines)
     site_stop_service(site);
 }
 
-/* What the command lists. */
+/* The output of the list command. */
 static void add_listed(Stage *stage, GPtrArray *lines, const char *what, const char *line)
 {
     g_autofree char *said = NULL;
@@ -497,7 +497,7 @@ static void fill_source(Stage *stage)
     content_write(site, volume, TAIL, BLOCKS - TAIL, 101);
 }
 
-/* What is attached has its name already. */
+/* An attached volume has its name already. */
 static void make_source(Stage *stage)
 {
     Site *site = stage->site;

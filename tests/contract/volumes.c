@@ -74,7 +74,7 @@ static CstVolType directory_type(const Site *site)
     return site_has(site, GROUND_URLS) ? CST_VOL_NETDIR : CST_VOL_DIR;
 }
 
-/* Whatever its mode, it is listed as a directory, before and after a refresh. */
+/* With any mode it is listed as a directory, before and after a refresh. */
 static void a_directory_of_any_mode(Site *site)
 {
     static const char *const modes[] = {"00", "0600", "0755", "0777"};
@@ -213,7 +213,7 @@ static void upload_and_download(Site *site)
     content_assert_all(site, "v", 0);
 }
 
-/* What is behind the end: a file has it then, a device has no room for it. */
+/* Bytes after the end extend a file. A device has no room for them. */
 static void writing_behind_the_end(Site *site, gboolean grows)
 {
     g_autofree char *piece = g_malloc0(TAG_BLOCK);
@@ -339,7 +339,7 @@ static void cloning_refused(Site *site)
     assert_false(copy(site, "nobody", "c", VOLUME_SIZE, NULL, &error));
     assert_error(&error, CST_ERROR_NO_VOL);
     cst_task_cancel(task);
-    /* Who shares is done before anybody could cancel. */
+    /* A copy by reflinks ends before a cancellation could arrive. */
     if (!copy(site, "a", "c", VOLUME_SIZE, task, &error))
         assert_error(&error, CST_ERROR_CANCELLED);
     else

@@ -5,7 +5,7 @@
 
 extern const Ground zfs_ground;
 
-/** What ZFS can, real or played. */
+/** The abilities of ZFS, real or simulated. */
 #define ZFS_GROUND_FLAGS                                                                           \
     (GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_SNAPSHOTS | \
      GROUND_CLONES_DEPEND | GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH | GROUND_TELLS |    \

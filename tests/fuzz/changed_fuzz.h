@@ -15,7 +15,7 @@
  */
 typedef gboolean (*ChangedRead)(const uint8_t *data, size_t size, size_t step, CstChanged *changed);
 
-/** What is told is in order, inside of the volume, and not more than there is room for. */
+/** The reported ranges are in order, inside of the volume, and fit into the array. */
 static inline void changed_check(const CstChanged *changed)
 {
     uint64_t last = 0;

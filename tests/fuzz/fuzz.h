@@ -4,5 +4,5 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** What every target defines; called by libFuzzer or by replay_main.c. Returns 0. */
+/** Each target defines this function. libFuzzer or replay_main.c calls it. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What partx and blkid print: parts that may be looked into are inside of the disk and disjoint. */
+/* Output of partx and blkid: accepted parts are inside of the disk and disjoint. */
 #include <stdlib.h>
 
 #include "fuzz.h"

@@ -72,7 +72,7 @@ static inline void work_resize(CstBlob *blob, const char *format, CstBlob *backi
     cst_image_flush(image, NULL);
 }
 
-/* What a repair has gone through with is sound afterwards. */
+/* An image is valid after a successful repair. */
 static inline void work_check(CstBlob *blob, const char *name)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What iscsiadm prints, a target's own words among it, and its records. */
+/* Output of iscsiadm, which contains text of the target, and its records. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-/* What is taken from the text becomes arguments and names of directories. */
+/* Parsed text becomes arguments and names of directories. */
 static gboolean is_word(const char *text)
 {
     return *text && *text != '-' && *text != '.' && !strpbrk(text, "/ \n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a client of the NBD server sends, from its first byte on. */
+/* Input of the NBD server from a client, from its first byte on. */
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What parted may say; whatever is believed lies on the disk. */
+/* Output of parted: accepted partitions lie on the disk. */
 #include <base/error.h>
 
 #include "disk/label.h"

@@ -9,7 +9,7 @@
 #include "image_work.h"
 #include "sparse.h"
 
-/* What has changed since each snapshot, until now and until the first one. */
+/* The changes since each snapshot, until now and until the first snapshot. */
 static void tell_changes(CstImage *image, const GPtrArray *snapshots)
 {
     for (guint i = 0; i < MIN(snapshots->len, 3); i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a target answers to questions about its LUNs; the first byte picks the question. */
+/* Answers of a target about its LUNs. The first byte selects the question. */
 #include <stdlib.h>
 #include <string.h>
 

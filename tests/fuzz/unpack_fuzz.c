@@ -11,7 +11,7 @@
 #define LIMIT (4u << 20)
 #define DEPTH 4
 
-/* What comes out in reads of @step; NULL: it fails. */
+/* Returns the output, in reads of @step bytes; NULL: it fails. */
 static GByteArray *unpack_all(const uint8_t *data, size_t size, size_t step)
 {
     const CstImportHow how = {0};

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* What a callback will be told. */
+/* The arguments of a callback. */
 typedef struct {
     iscsi_command_cb call;
     int status;

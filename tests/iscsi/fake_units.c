@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a target does with commands. */
+/* Execution of commands by a target. */
 #include "fake_iscsi.h"
 
 #include <string.h>

@@ -299,7 +299,7 @@ int posix_fallocate(int fd, off_t offset, off_t len)
     return fallocate(fd, 0, offset, len) == 0 ? 0 : errno;
 }
 
-/* What the kernel has copied: all of the file's data between @from and @end. */
+/* Records data that the kernel copied: all data of the file between @from and @end. */
 static void note_content(int fd, off_t from, off_t end)
 {
     static char piece[PIECE];

@@ -225,7 +225,7 @@ static void *use_and_release(void *data)
     return data;
 }
 
-/* Whoever is last frees. */
+/* The last user frees it. */
 static void reference_count(void)
 {
     shared = g_bytes_new("shared", 6);
