@@ -48,11 +48,16 @@ static gboolean is_trusted_owner(const CstPlace *place, uid_t uid)
     return cst_owner_is_us(uid) || uid == place->user;
 }
 
-/* The owner of a sticky directory can exchange its entries, so the owner has to be trusted. */
+/*
+ * The owner of a sticky directory can exchange its entries, so the owner has to be trusted. With
+ * the umask 002 of many distributions, the group of a user's own directory has no other member.
+ */
 static gboolean is_trusted(const CstPlace *place, const struct stat *dir)
 {
+    const gboolean own = dir->st_uid != 0 && dir->st_uid == geteuid();
+
     return is_trusted_owner(place, dir->st_uid) &&
-           ((dir->st_mode & S_ISVTX) || !(dir->st_mode & (S_IWGRP | S_IWOTH)));
+           ((dir->st_mode & S_ISVTX) || !(dir->st_mode & (own ? S_IWOTH : S_IWGRP | S_IWOTH)));
 }
 
 /* Makes @fd the current directory. Takes ownership of @fd. */

@@ -224,6 +224,47 @@ class Inputs(unittest.TestCase):
         self.assertIn(HINT, done.stderr)
         self.assertFalse(os.path.exists(self.at("out")))
 
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_backing_files_above_the_image_and_own_links_are_opened(self):
+        """The group of the tenant can write to each directory, as with the umask 002."""
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('umask 002; chmod 775 "$1"; cd "$1"; mkdir below other other/dir; '
+                  'qemu-img create -q -f qcow2 base 1M; ln -s base linked; ln -s other/dir dirlink; '
+                  'qemu-img create -q -f qcow2 other/base 2M; '
+                  'make() { qemu-img create -q -u -f qcow2 -F qcow2 -b "$2" "$1" 1M; }; '
+                  'make below/up ../base; make link linked; make other/dir/up ../base',
+                  self.at("home"))
+        line = 'cd "$2"; shift 2; HOME=$PWD "$@"'
+        for image in ("below/up", "link", "dirlink/up"):
+            for words in (["image-info", "-f", "qcow2", "--backing-chain", image],
+                          ["image-commit", "--yes", "-f", "qcow2", "--backing-chain", image]):
+                with self.subTest(words=words):
+                    as_tenant(line, "-", self.at("home"), space.CISTERN, *words)
+        self.ok("image-info", "-f", "qcow2", "--backing-chain", self.at("home", "below", "up"))
+        self.ok("image-commit", "--yes", "-f", "qcow2", "--backing-chain", self.at("home", "below", "up"))
+        for command in ("image-convert", "image-commit"):
+            done = self.run_in(command, "-f", "qcow2", "--backing-chain", self.at("home", "link"),
+                               *([self.at("out")] if command == "image-convert" else ["--yes"]))
+            self.assertEqual(4, done.returncode, done.stderr)
+            self.assertIn(HINT, done.stderr)
+            self.assertIn("image-rebase -u", done.stderr)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_parent_directory_is_that_of_the_opened_directory(self):
+        """The image is opened through a link to its directory. A file of the same name is above
+        the link."""
+        for name in ("real/dir", "links"):
+            os.makedirs(self.at(name))
+        os.symlink(self.at("real", "dir"), self.at("links", "dir"))
+        self.ok("image-create", "-f", "qcow2", self.at("real", "base"), "3M")
+        self.ok("image-create", "-f", "qcow2", self.at("links", "base"), "5M")
+        subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b",
+                        "../base", self.at("real", "dir", "up"), "2M"], check=True)
+        shown = self.ok("image-info", "-f", "qcow2", "--backing-chain", "--bytes",
+                        self.at("links", "dir", "up"))
+        self.assertIn(str(3 << 20), shown)
+        self.assertNotIn(str(5 << 20), shown)
+
     def test_own_fifo_is_read(self):
         os.mkfifo(self.at("own"))
         child = subprocess.Popen(self.argv("vol-create", "p", self.at("own")),

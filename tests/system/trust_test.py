@@ -291,6 +291,16 @@ class Trust(Ground):
         self.assertEqual(0, self.cistern("vol-trust", "vol", "--pool", "p")[0])
         self.assert_followed("vol")
 
+    def test_declared_link_of_another_user_is_followed(self):
+        outside = self.file("outside", (SECRET * 40000)[:1 << 20])
+        os.symlink(outside, self.at("link"))
+        os.chown(self.at("link"), 65534, 65534, follow_symlinks=False)
+        self.overlay(self.at("p", "vol"), self.at("link"))
+        self.ok("pool-refresh", "p")
+        self.assertFalse(self.copy("vol"))
+        self.assertEqual(0, self.cistern("vol-trust", "vol", "--pool", "p")[0])
+        self.assert_followed("vol")
+
     def test_a_pool_that_follows_nothing_undeclared(self):
         self.overlay(self.at("p", "vol"))
         self.ok("pool-refresh", "p")

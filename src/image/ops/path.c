@@ -40,9 +40,22 @@ char *cst_path_named(const char *owner, const char *name)
     return g_build_filename(dir, path, NULL);
 }
 
-static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+static gboolean is_same_file(const struct stat *a, const struct stat *b)
 {
-    g_autofree char *path = cst_path_named(owner->name, name);
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static gboolean has_parent_component(const char *path)
+{
+    g_auto(GStrv) components = g_strsplit(path, "/", -1);
+
+    return g_strv_contains((const char *const *)components, "..");
+}
+
+char *cst_path_backing(CstBlob *owner, const char *name, GError **error)
+{
+    g_autofree char *path = cst_path_named(owner->name, name), *clean = NULL;
+    struct stat named, cleaned;
 
     if (!path) {
         g_autofree char *shown = cst_reference_shown(name);
@@ -52,7 +65,37 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
                  owner->name, shown);
         return NULL;
     }
-    return cst_blob_file_open(path, FALSE, error);
+    if (!has_parent_component(path))
+        return g_steal_pointer(&path);
+    /*
+     * A place refuses ".." in a directory that another user can move. The path without ".." leads
+     * to another file if a directory before ".." is a link.
+     */
+    clean = g_canonicalize_filename(path, NULL);
+    return stat(path, &named) == 0 && stat(clean, &cleaned) == 0 && is_same_file(&named, &cleaned)
+               ? g_steal_pointer(&clean)
+               : g_steal_pointer(&path);
+}
+
+void cst_path_explain_backing(CstBlob *owner, const char *name, GError **error)
+{
+    g_autofree char *shown = NULL;
+
+    if (!error || cst_error_code(*error) != CST_ERROR_DENIED)
+        return;
+    shown = cst_reference_shown(name);
+    g_prefix_error(error, _("'%s' is based on '%s', which 'cistern image-rebase -u' changes: "),
+                   owner->name, shown);
+}
+
+static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    g_autofree char *path = cst_path_backing(owner, name, error);
+    CstBlob *blob = path ? cst_blob_file_open(path, FALSE, error) : NULL;
+
+    if (path && !blob)
+        cst_path_explain_backing(owner, name, error);
+    return blob;
 }
 
 /** Opens or creates @name in the image's own directory. Refuses links that lead out of it. */
@@ -85,11 +128,6 @@ static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GEr
     return cst_may_change(error)
                ? open_by_relative_name(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error)
                : NULL;
-}
-
-static gboolean is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /**

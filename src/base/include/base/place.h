@@ -14,8 +14,9 @@
  * The directory is opened once, component by component, and every later step is relative to its
  * descriptor. A symbolic link is followed only if no other user can have made or exchanged it: root
  * or this process's user owns it, and its directory is trusted. A directory is trusted if only they
- * can create or rename entries in it, or if it is theirs and sticky (/tmp). Links of /proc
- * (/dev/stdout, /dev/fd/N) lead to descriptors of this process, and are followed.
+ * can create or rename entries in it, or if it is theirs and sticky (/tmp). The own directory of a
+ * user other than root is also trusted if its group can write to it. Links of /proc (/dev/stdout,
+ * /dev/fd/N) lead to descriptors of this process, and are followed.
  *
  * Not for concurrent use. The functions acquire no lock.
  */

@@ -55,16 +55,16 @@ static gboolean is_changed(const Commit *commit, guint index)
 static CstBlob *commit_open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
     Commit *commit = data;
-    g_autofree char *path = cst_path_named(owner->name, name);
+    g_autofree char *path = cst_path_backing(owner, name, error);
+    CstBlob *blob;
 
     commit->opened++;
-    if (!path) {
-        cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("'%s' is based on '%s', which is no file; only files can be followed"),
-                 owner->name, name);
+    if (!path)
         return NULL;
-    }
-    return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
+    blob = cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
+    if (!blob)
+        cst_path_explain_backing(owner, name, error);
+    return blob;
 }
 
 static CstBlob *commit_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,

@@ -43,6 +43,16 @@ CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const 
 char *cst_path_named(const char *owner, const char *name);
 
 /**
+ * As cst_path_named(), for the backing file @name of the image @owner. Removes ".." from the path,
+ * because cst_blob_file_open() refuses it in a directory that another user can move. Keeps ".." if
+ * the path without it leads to another file. A protocol is UNSUPPORTED. g_free() the result.
+ */
+char *cst_path_backing(CstBlob *owner, const char *name, GError **error);
+
+/** Prepends both names and the next step to a DENIED *@error of opening that backing file. */
+void cst_path_explain_backing(CstBlob *owner, const char *name, GError **error);
+
+/**
  * Opens the image at @path as @format with @open_flags (CstImageOpenFlags) and @path_flags. A NULL
  * @format is probed, which is unsafe if a guest can write a raw image. For writing the image is
  * claimed first, as by cst_image_hold(). DENIED when it has a backing file that must not be
