@@ -11,10 +11,12 @@
 
 #include "disk.h"
 #include "memory_file.h"
+#include "name.h"
 #include "package.h"
 #include "source.h"
 
-#define TIMEOUT_S 30u
+#define TIMEOUT_S   30u
+#define CA_FILE_MAX (16u << 20) /* bytes */
 
 typedef struct {
     const ImportSource *source; /* borrowed */
@@ -78,6 +80,11 @@ static gboolean import_open_disks(CstImport *import, GError **error)
     return TRUE;
 }
 
+static gboolean uses_server(const CstImportHow *how)
+{
+    return import_is_url(how->source) || how->checksum_url;
+}
+
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error)
 {
     g_autoptr(CstImport) import = g_new0(CstImport, 1);
@@ -92,10 +99,11 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
         import->context.max_size = CST_IMPORT_MAX_SIZE;
     import->disks = g_array_new(FALSE, FALSE, sizeof(Disk));
     import->authorities.fd = -1;
-    if (how->ca_file && !import_memory_file_load(&import->authorities, how->ca_file, error))
-        return NULL;
-    if (how->ca_file)
+    if (how->ca_file && uses_server(how)) {
+        if (!import_memory_file_load_any(&import->authorities, how->ca_file, CA_FILE_MAX, error))
+            return NULL;
         import->how.ca_file = import->authorities.path;
+    }
     return import_source_open(&import->source, &import->context, error) &&
                    import_open_disks(import, error)
                ? g_steal_pointer(&import)

@@ -274,6 +274,16 @@ class Servers(WithServer):
                 continue
             self.made(base + "/ranges/disk.raw", "tls", "--ca-file", cert)
             self.assert_disk("tls")
+            with open(cert, "rb") as short:
+                text = short.read()
+            self.made(base + "/ranges/disk.raw", "piped", "--ca-file", "/dev/stdin", stdin=text)
+            self.made(base + "/ranges/disk.raw", "large", "--ca-file",
+                      self.file("large.pem", (b"#" * 79 + b"\n") * 26215 + text))
+            self.refused(base + "/ranges/disk.raw", "x", "--ca-file",
+                         self.file("huge.pem", bytes((16 << 20) + 1)),
+                         text="is larger than 16777216 bytes")
+            self.made(self.file("local.raw", Handler.files["disk.raw"]), "local", "--ca-file",
+                      "/nosuch")
             self.made(self.url("to/x?" + base + "/ranges/disk.raw"), "up", "--ca-file", cert)
             self.refused(base + "/to/x?" + self.url("ranges/disk.raw"), "x", "--ca-file", cert, code=4,
                          text="redirected to a forbidden address")

@@ -49,13 +49,13 @@ READERS = {
     ("image-convert", "source"): "image-convert {f} {at}/out",
     ("image-compare", "a"): "image-compare {f} {at}/data",
     ("image-compare", "b"): "image-compare {at}/data {f}",
+    ("vol-import", "ca-file"): "vol-import https://127.0.0.1:1/x new --pool p --ca-file {f}",
     ("backup-list", "key-file"): "backup-list {at}/sealed --key-file {f}",
 }
 
 # As READERS; commands that a FIFO does not reach.
 LINKED = {
     **READERS,
-    ("vol-import", "ca-file"): "vol-import {at}/data new --pool p --ca-file {f}",
     ("backup-prove", "firmware"): "backup-prove {at}/repo latest --boot --firmware {f}",
     ("image-convert", "data-file"): "image-convert {f} {at}/out",
     **{(command, "file"): command + " {f} " + rest for command, rest in {
