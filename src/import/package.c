@@ -4,10 +4,10 @@
  * in a tar archive (OVA). The paths in a descriptor are resolved only below the descriptor's own
  * directory, in the archive or in the file system.
  *
- * The manifest has the descriptor's name with the suffix .mf. If it exists, it must contain the
- * descriptor and each file that is used. A manifest detects damage but not forgery, because an
- * attacker who changes a disk can change its digest as well. Only a checksum of the whole OVA
- * (--checksum) detects forgery.
+ * The manifest has the descriptor's name with the suffix .mf, in the directory of the opened file.
+ * If it exists, it must contain the descriptor and each file that is used. A manifest detects
+ * damage but not forgery, because an attacker who changes a disk can change its digest as well.
+ * Only a checksum of the whole OVA (--checksum) detects forgery.
  */
 #include "package.h"
 
@@ -114,25 +114,59 @@ static char *utf8_of(const char *text, size_t len)
     return end ? g_strdup(end + strlen("?>")) : g_steal_pointer(&plain);
 }
 
+static gboolean ends_in(const char *name, const char *ending)
+{
+    size_t len = strlen(name);
+
+    return len > strlen(ending) && g_ascii_strcasecmp(name + len - strlen(ending), ending) == 0;
+}
+
 /* --- the manifest ----------------------------------------------------------------------------- */
 
-/* Reads the manifest of the descriptor with the name @descriptor. */
-static gboolean package_read_manifest(Package *package, const char *descriptor, GError **error)
+/*
+ * Reads the manifest of the descriptor with the name @descriptor. package->digests stays NULL if it
+ * is missing.
+ */
+static gboolean package_find_manifest(Package *package, const char *descriptor, GError **error)
 {
     size_t stem = strlen(descriptor) - strlen(OVF_ENDING);
     g_autofree char *name = g_strdup_printf("%.*s" MANIFEST_ENDING, (int)stem, descriptor);
     g_autoptr(GError) missing = NULL;
     g_auto(ImportSource) file = {.fd = -1};
 
+    g_free(package->manifest);
     package->manifest = cst_text_escape(name);
     if (package_open_file(package, name, &file, &missing)) {
         package->digests = package_read_text(file.blob, MANIFEST_MAX, error);
         return package->digests != NULL;
     }
-    if (cst_error_code(missing) != CST_ERROR_NOT_FOUND) {
-        g_propagate_error(error, g_steal_pointer(&missing));
-        return FALSE;
+    if (cst_error_code(missing) == CST_ERROR_NOT_FOUND)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&missing));
+    return FALSE;
+}
+
+/*
+ * Reads the manifest. If links lead to the descriptor, the name of the opened file takes precedence
+ * over the name that the user gave. *name becomes the name to which the manifest belongs.
+ */
+static gboolean package_read_manifest(Package *package, const char **name, GError **error)
+{
+    const char *given = *name, *opened = package->tar ? NULL : package->source->place.name;
+
+    if (opened && !g_str_equal(opened, given) && ends_in(opened, OVF_ENDING)) {
+        *name = opened;
+        if (!package_find_manifest(package, opened, error))
+            return FALSE;
     }
+    if (!package->digests) {
+        if (!package_find_manifest(package, given, error))
+            return FALSE;
+        if (package->digests)
+            *name = given;
+    }
+    if (package->digests)
+        return TRUE;
     /* The manifest is often the last entry, so a truncated archive may lack only the manifest. */
     if (package->tar && !import_tar_is_complete(package->tar))
         return cst_fail(error, CST_ERROR_CORRUPT,
@@ -232,16 +266,17 @@ static gboolean open_package(Package *package, const char *name, CstBlob *blob,
                              GPtrArray **ret_disks, GError **error)
 {
     g_autofree char *text = package_read_text(blob, CST_XML_MAX_BYTES, error);
-    g_autofree char *shown = cst_text_escape(name), *plain = NULL;
+    g_autofree char *shown = NULL, *plain = NULL;
     g_autoptr(GPtrArray) found = NULL;
     uint64_t len;
     guint empty = 0;
 
     if (!text || !cst_blob_get_size(blob, &len, error))
         return FALSE;
-    if (!package_read_manifest(package, name, error) ||
+    if (!package_read_manifest(package, &name, error) ||
         !verify_descriptor(package, name, text, (size_t)len, error))
         return FALSE;
+    shown = cst_text_escape(name);
     plain = utf8_of(text, (size_t)len);
     found = cst_ovf_disks(plain ? plain : text, shown, &empty, error);
     if (!found || !package_open_disks(package, found, ret_disks, error))
@@ -255,13 +290,6 @@ static gboolean open_package(Package *package, const char *name, CstBlob *blob,
 }
 
 /* --- recognising them ------------------------------------------------------------------------- */
-
-static gboolean ends_in(const char *name, const char *ending)
-{
-    size_t len = strlen(name);
-
-    return len > strlen(ending) && g_ascii_strcasecmp(name + len - strlen(ending), ending) == 0;
-}
 
 static gboolean is_called_package(const char *name)
 {

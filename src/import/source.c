@@ -370,13 +370,31 @@ static char *source_sibling_url(const char *url, const char *name, GError **erro
 }
 
 /*
+ * Returns the path of the directory that @place has opened: the directory in the path that the user
+ * gave, or the target of the link that the path ends in. g_free() it.
+ */
+static char *source_directory(const CstPlace *place)
+{
+    g_autofree char *given = g_path_get_dirname(place->path);
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", place->dir);
+    struct stat named, opened;
+    char *real;
+
+    if (stat(given, &named) == 0 && fstat(place->dir, &opened) == 0 &&
+        cst_stat_is_same(&named, &opened))
+        return g_steal_pointer(&given);
+    real = cst_kernel_link(link);
+    return real ? real : g_steal_pointer(&given);
+}
+
+/*
  * Fails unless the path stays below the directory and contains no link. The directory is the one
  * that the descriptor was opened in, also if another user has exchanged its name since.
  */
 static gboolean open_file_beside(ImportSource *source, const CstPlace *place, const char *name,
                                  GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(place->path ? place->path : ".");
+    g_autofree char *dir = place->path ? source_directory(place) : g_strdup(".");
     g_autofree char *shown = cst_text_escape(name), *path = g_build_filename(dir, shown, NULL);
     g_auto(CstFd) fd = -1;
 

@@ -348,6 +348,30 @@ class Hostile(Packages):
                      text="is cut off: it has neither a manifest nor the mark that ends an archive", code=1)
         self.made(self.file("end.ova", whole[:whole.rindex(b"\n") // 512 * 512 + 512]), "whole")
 
+    def test_linked_descriptor_is_verified_by_its_manifest(self):
+        """The link has another name and another directory than the descriptor."""
+        good = self.package(self.one)
+        at = os.path.join(self.peer.files, "package")
+        os.mkdir(at)
+        link = os.path.join(self.peer.files, "link.ovf")
+        os.symlink("package/vm.ovf", link)
+        for files, text in ((good, None),
+                            ({**good, "d0.vmdk": good["d0.vmdk"][:-1] + b"x"},
+                             at + "/d0.vmdk' has the sha256 checksum"),
+                            ({**good, "vm.ovf": good["vm.ovf"] + b"\n"}, "'vm.ovf' has the sha256")):
+            for manifest_name in ("vm.mf", "link.mf"):
+                with self.subTest(text=text, manifest=manifest_name):
+                    peers.empty(at)
+                    for name, content in files.items():
+                        name = manifest_name if name == "vm.mf" else name
+                        content = content if name != "link.mf" else content.replace(b"vm.ovf", b"link.ovf")
+                        self.file("package/" + name, content)
+                    if text:
+                        name = "'vm.ovf'" if manifest_name == "vm.mf" else "'link.ovf'"
+                        self.refused(link, "x", text=text.replace("'vm.ovf'", name))
+                    else:
+                        self.made(link, "linked-" + manifest_name)
+
     def test_links_beside_a_descriptor(self):
         secret = self.file("elsewhere", b"the victim's" + bytes(MIB))
         path = self.file("vm.ovf", descriptor("link.raw"))
