@@ -98,6 +98,31 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return blob;
 }
 
+/*
+ * Opens the existing part @name, of the path @full, in the directory of @image. Refuses a link that
+ * another user can change, a link that leads out of the directory, and a hard link of another user.
+ */
+static int part_open(const CstPlace *image, const char *name, const char *full, int flags,
+                     GError **error)
+{
+    g_auto(CstPlace) part = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
+    struct stat st, named;
+
+    if (!cst_place_init(&part, full, error))
+        return -1;
+    fd = cst_open_beneath(image->dir, name, flags, 0, error);
+    if (fd < 0)
+        return -1;
+    /* The part must be the file to which the trusted links lead. */
+    if (fstat(fd, &st) < 0 || !cst_place_stat(&part, &named) || !is_same_file(&st, &named)) {
+        cst_fail(error, CST_ERROR_DENIED,
+                 _("cannot open '%s': another user exchanges names in its directory"), full);
+        return -1;
+    }
+    return cst_place_check_links(&part, &st, error) ? g_steal_fd(&fd) : -1;
+}
+
 /** Opens or creates @name in the image's own directory. Refuses links that lead out of it. */
 static CstBlob *open_by_relative_name(CstBlob *owner, const char *name, int flags,
                                       gboolean writable, GError **error)
@@ -107,13 +132,12 @@ static CstBlob *open_by_relative_name(CstBlob *owner, const char *name, int flag
     g_auto(CstPlace) place = CST_PLACE_INIT;
     int fd;
 
+    flags |= O_NOCTTY | O_NONBLOCK;
     if (!cst_name_check(name, _("part of an image"), error) ||
         !cst_place_init_for(&place, full, geteuid(), FALSE, error))
         return NULL;
-    /* Where other users can create a name, they can have created the link. */
-    fd = cst_open_beneath(place.dir, name,
-                          flags | O_NOCTTY | O_NONBLOCK | (place.closed ? 0 : O_NOFOLLOW),
-                          flags & O_CREAT ? 0666 : 0, error);
+    fd = flags & O_CREAT ? cst_open_beneath(place.dir, name, flags, 0666, error)
+                         : part_open(&place, name, full, flags, error);
     return fd < 0 ? NULL : cst_blob_file_new(fd, full, writable, error);
 }
 

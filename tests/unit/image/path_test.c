@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,19 +129,22 @@ static void parts_come_from_the_images_own_folder(void **state)
         }
 }
 
-/* A directory that can be searched but not listed, for a user who is not its owner. */
 /* Another user owns the image's directory, and exchanges it or links a part in it. */
 static void part_is_no_file_that_another_user_leads_to(void **state)
 {
     g_autofree char *in = at("in"), *moved = at("moved"), *out = at("out"), *part = at("in/part");
-    g_autofree char *named = at("out/part");
+    g_autofree char *named = at("out/part"), *hard = at("in/hard");
 
     if (geteuid() != 0)
         skip();
     put("out/part", "secret");
     assert_int_equal(chown(in, NOBODY, NOBODY), 0);
     assert_int_equal(try_part("part", TRUE), 0);
-    assert_int_equal(try_part("near", TRUE), CST_ERROR_IO);
+    assert_int_equal(try_part("near", TRUE), CST_ERROR_DENIED);
+    assert_int_equal(link(named, hard), 0);
+    for (int writable = 0; writable < 2; writable++)
+        assert_int_equal(try_part("hard", writable), CST_ERROR_DENIED);
+    assert_int_equal(unlink(hard), 0);
     assert_int_equal(rename(in, moved), 0);
     assert_int_equal(symlink(out, in), 0);
     assert_int_equal(try_part("part", TRUE), 0); /* the link is root's */
@@ -151,6 +155,27 @@ static void part_is_no_file_that_another_user_leads_to(void **state)
     assert_int_equal(unlink(named), 0);
 }
 
+/* The image is in a directory like /tmp. Another user cannot exchange the link of root there. */
+static void link_of_a_trusted_user_in_a_sticky_directory_is_a_part(void **state)
+{
+    g_autofree char *in = at("in"), *near = at("in/near");
+    g_autofree char *hint = g_strdup_printf("cannot use '%s'", near);
+    const CstImageFiles files = cst_path_parts(owner);
+    g_autoptr(GError) error = NULL;
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(in, 01777), 0);
+    assert_int_equal(try_part("near", TRUE), 0);
+    assert_int_equal(try_part("far", TRUE), CST_ERROR_DENIED);
+    assert_int_equal(lchown(near, NOBODY, NOBODY), 0);
+    assert_null(files.open("near", TRUE, files.data, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
+    assert_non_null(strstr(error->message, hint));
+    assert_non_null(strstr(error->message, "is a symbolic link that another user can change"));
+}
+
+/* A directory that can be searched but not listed, for a user who is not its owner. */
 static void a_folder_needs_not_be_listed(void **state)
 {
     g_autofree char *in = at("in");
@@ -309,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_come_from_the_images_own_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(part_is_no_file_that_another_user_leads_to, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(link_of_a_trusted_user_in_a_sticky_directory_is_a_part,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_needs_not_be_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(new_part_replaces_no_existing_file, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pipe_is_no_part_and_is_not_waited_for, setup, teardown),
