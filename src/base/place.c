@@ -72,6 +72,7 @@ static gboolean enter_directory(Walk *walk, int fd, GError **error)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
     place->trusted = is_trusted(place, &st);
     place->closed = place->trusted && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    place->shared = (st.st_mode & S_ISVTX) && (st.st_mode & (S_IWGRP | S_IWOTH));
     place->owner = st.st_uid;
     return TRUE;
 }
@@ -296,10 +297,21 @@ int cst_place_open(const CstPlace *place, int flags)
     return fd;
 }
 
+/*
+ * Whether the open file @st has no other name than that of @place. The count in @st is from before
+ * an unlink(2), or after one: only a name that still leads to the file shows that it is the one.
+ */
+static gboolean has_one_name(const CstPlace *place, const struct stat *st)
+{
+    struct stat named;
+
+    return cst_place_stat(place, &named) && cst_stat_is_same(&named, st) && named.st_nlink < 2;
+}
+
 gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error)
 {
-    if (place->trusted || place->magic || !S_ISREG(st->st_mode) || st->st_nlink < 2 ||
-        st->st_uid == place->owner)
+    if (place->closed || place->magic || !S_ISREG(st->st_mode) ||
+        (!place->shared && st->st_uid == place->owner) || has_one_name(place, st))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
                     _("cannot open '%s': it is a file of user %u with another name, and another "
@@ -331,10 +343,10 @@ static gboolean refuse_output(const CstPlace *place, const struct stat *st, GErr
                          _("cannot write '%s': it belongs to user %u, and its directory does not; "
                            "remove it first"),
                          place->path, (unsigned)st->st_uid);
-    if (!place->trusted && st->st_nlink > 1)
+    if (!place->closed && !place->magic && !has_one_name(place, st))
         return !cst_fail(error, CST_ERROR_DENIED,
-                         _("cannot write '%s': it has another name, and its directory belongs to "
-                           "another user"),
+                         _("cannot write '%s': it has another name, and another user can have made "
+                           "this name; remove it first"),
                          place->path);
     return FALSE;
 }

@@ -156,6 +156,33 @@ static void input_is_no_link_of_another_user(void **state)
     assert_read("ours", CST_FILE_ANY, 0);
 }
 
+static void hard_link_that_another_user_can_have_made_is_refused(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    assert_int_equal(link("private/victim", "sticky/hard"), 0);
+    assert_read("sticky/hard", CST_FILE_ANY, CST_ERROR_DENIED);
+    assert_read("private/victim", CST_FILE_ANY, 0);
+    assert_int_equal(unlink("sticky/hard"), 0);
+    assert_true(g_file_set_contents("sticky/single", "x", 1, NULL));
+    assert_read("sticky/single", CST_FILE_ANY, 0);
+    /* The owner of the directory can only have linked the owner's own file. */
+    assert_true(g_file_set_contents("theirs/own", "x", 1, NULL));
+    assert_int_equal(chown("theirs/own", OTHER, OTHER), 0);
+    assert_int_equal(link("theirs/own", "theirs/second"), 0);
+    assert_read("theirs/second", CST_FILE_ANY, 0);
+    /* The name is removed after the open, so that the file has one name at fstat(). */
+    assert_int_equal(link("private/victim", "theirs/hard"), 0);
+    assert_true(cst_place_init(&place, "theirs/hard", NULL));
+    fd = cst_place_open(&place, O_RDONLY);
+    assert_int_equal(unlink("theirs/hard"), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_nlink, 1);
+    assert_false(cst_place_check_links(&place, &st, NULL));
+}
+
 static void a_link_may_be_the_place_itself(void **state)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
@@ -366,6 +393,8 @@ static void output_never_opens_files_of_another_user(void **state)
     assert_true(g_file_set_contents("sticky/made", "", 0, NULL));
     assert_int_equal(chown("sticky/made", OTHER, OTHER), 0);
     assert_output_refused("sticky/made");
+    assert_int_equal(link("private/victim", "sticky/hard"), 0);
+    assert_output_refused("sticky/hard");
     assert_int_equal(link("private/victim", "theirs/link"), 0);
     assert_output_refused("theirs/link");
     fd = open_output("theirs/new", &created, NULL);
@@ -446,6 +475,7 @@ int main(void)
         TEST(trusted_links_are_followed),
         TEST(input_is_no_link_of_another_user),
         TEST(a_link_may_be_the_place_itself),
+        TEST(hard_link_that_another_user_can_have_made_is_refused),
         TEST(the_own_links_of_a_served_user_are_followed),
         TEST(loops_and_nameless_paths_end),
         TEST(a_directory_that_can_be_exchanged_is_named),

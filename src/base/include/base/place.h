@@ -26,6 +26,7 @@ typedef struct {
     char *name;       /**< the last component, after links were followed */
     gboolean trusted; /**< the directory is trusted */
     gboolean closed;  /**< trusted, and no other user can create entries in the directory */
+    gboolean shared;  /**< the directory is sticky, and several users create entries (/tmp) */
     uid_t owner;      /**< of the directory */
     uid_t user;       /**< an additional user with trusted directories and links */
     char *exchanged;  /**< a directory of the path that another user can exchange; NULL: no such
@@ -69,8 +70,9 @@ gboolean cst_place_stat(const CstPlace *place, struct stat *ret_st);
  */
 int cst_place_open(const CstPlace *place, int flags);
 /**
- * Fails with DENIED if another user can have made the name of the open file @st as a hard link: the
- * directory is not trusted, and the file has several names and another owner than the directory.
+ * Fails with DENIED if another user can have made the name of the open file @st as a hard link:
+ * other users can create entries in the directory, and the name does not lead to the file any more
+ * or is not its only one. In a directory that is not sticky, its owner may have several names.
  */
 gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error);
 /**
