@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -266,6 +267,22 @@ gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **e
     Walk walk = {.follow = TRUE, .make = TRUE};
 
     return init_by_walk(ret_place, path, geteuid(), &walk, error);
+}
+
+gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, const char *name,
+                                const char *path)
+{
+    g_autofree char *parent = g_path_get_dirname(name);
+    Walk walk = {.place = ret_place};
+
+    *ret_place = (CstPlace){.dir = -1,
+                            .path = g_strdup(path),
+                            .name = g_path_get_basename(name),
+                            .user = above->user};
+    return enter_directory(&walk,
+                           cst_openat2(above->dir, parent, O_PATH | O_DIRECTORY, 0,
+                                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
+                           NULL);
 }
 
 void cst_place_clear(CstPlace *place)

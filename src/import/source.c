@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
@@ -396,6 +395,7 @@ static gboolean open_file_beside(ImportSource *source, const CstPlace *place, co
 {
     g_autofree char *dir = place->path ? source_directory(place) : g_strdup(".");
     g_autofree char *shown = cst_text_escape(name), *path = g_build_filename(dir, shown, NULL);
+    g_auto(CstPlace) parent = CST_PLACE_INIT;
     g_auto(CstFd) fd = -1;
 
     if (!place->path)
@@ -403,8 +403,8 @@ static gboolean open_file_beside(ImportSource *source, const CstPlace *place, co
                         _("cannot read '%s': it is not a file in the directory of the descriptor"),
                         shown);
     CST_TEST_POINT("import_source.beside");
-    fd = cst_openat2(place->dir, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0,
-                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    if (cst_place_init_beneath(&parent, place, name, path))
+        fd = cst_place_open(&parent, O_RDONLY | O_NONBLOCK);
     if (fd < 0 && errno == ELOOP)
         return cst_fail(error, CST_ERROR_DENIED, _("'%s' is a link, which is not followed"), path);
     if (fd < 0)
@@ -413,7 +413,7 @@ static gboolean open_file_beside(ImportSource *source, const CstPlace *place, co
         return cst_fail_errno(error, errno, _("cannot read '%s'"), path);
     if (!S_ISREG(source->before.st_mode))
         return cst_fail(error, CST_ERROR_DENIED, _("'%s' is no regular file"), path);
-    if (!cst_place_check_links(place, &source->before, error))
+    if (!cst_place_check_links(&parent, &source->before, error))
         return FALSE;
     source->name = g_strdup(path);
     source->fd = fd;

@@ -404,6 +404,20 @@ class Hostile(Packages):
             self.refused(os.path.join(home, "dir", "home", "vm.ovf"), "x",
                          text="is a symbolic link that another user can change", code=4)
 
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_hard_link_in_a_directory_of_another_user_is_no_disk(self):
+        """The descriptor and its directory are root's, the directory below is the tenant's."""
+        secret = self.file("secret.raw", b"the victim's" + bytes(MIB))
+        disks = os.path.join(self.peer.files, "disks")
+        os.mkdir(disks)
+        path = self.file("vm.ovf", descriptor("disks/d.raw"))
+        os.link(secret, os.path.join(disks, "d.raw"))
+        os.chown(disks, 12345, 12345)
+        self.refused(path, "x", text="disks/d.raw': it is a file of user 0 with another name", code=4)
+        os.unlink(os.path.join(disks, "d.raw"))
+        self.file("disks/d.raw", self.contents[0])
+        self.made(path, note=self.no_manifest())
+
     def test_entries_that_no_ova_has(self):
         files = {"vm.ovf": descriptor("d0.vmdk"), **self.one}
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE):

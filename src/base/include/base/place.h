@@ -57,6 +57,12 @@ gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error);
  * synced before the next one is created.
  */
 gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **error);
+/**
+ * Opens the directory of @name, a relative path, beneath the directory of @above. Follows no link.
+ * @path is for messages. Returns FALSE with errno set. Clear *ret_place in any case.
+ */
+gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, const char *name,
+                                const char *path);
 /** Closes the directory and frees the strings. */
 void cst_place_clear(CstPlace *place);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstPlace, cst_place_clear)
