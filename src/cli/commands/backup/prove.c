@@ -11,6 +11,7 @@
  */
 #include "backup.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -313,24 +314,21 @@ static gboolean known_word(const char *option, const char *word, const char *con
 
 /*
  * The confined child opens the firmware by its path, and its guest can read it. Fails with DENIED
- * if another user can exchange the file. A missing file is reported by the check.
+ * if another user can exchange the file, and with NOT_FOUND if it is missing, because another user
+ * could create it before the child opens it.
  */
 static gboolean check_firmware(const char *path, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
-    g_autoptr(GError) why = NULL;
     struct stat st;
 
     if (strcmp(path, "bios") == 0 || strcmp(path, "uefi") == 0)
         return TRUE;
-    if (!cst_place_init(&place, path, &why)) {
-        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&why));
+    if (!cst_place_init(&place, path, error))
         return FALSE;
-    }
-    if (!cst_place_stat(&place, &st) ||
-        (place.trusted && !place.exchanged && (place.closed || cst_owner_is_us(st.st_uid))))
+    if (!cst_place_stat(&place, &st))
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+    if (place.trusted && !place.exchanged && (place.closed || cst_owner_is_us(st.st_uid)))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
                     _("cannot use the firmware '%s': another user can exchange it; copy it to a "
