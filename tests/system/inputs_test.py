@@ -329,18 +329,25 @@ class Inputs(unittest.TestCase):
                 name = (command["name"], option["name"])
                 if not option["file"] or option["name"] == "root":
                     continue
-                self.assertTrue(name in LINKED or is_output(*name), name)
+                self.assertTrue(name in LINKED or name in OUTPUTS, name)
 
 
-# Directories, outputs, images that a command changes, and options that READERS have once.
-OUTPUTS = {("vol-download", "file"), ("vol-export", "target"), ("vol-export", "checksum-file"),
-           ("image-convert", "target"), ("image-create", "file"), ("vol-import", "spool-dir"),
-           ("backup-prove", "scratch")}
-
-
-def is_output(command, option):
-    return ((command, option) in OUTPUTS or option in ("report", "socket", "data-file", "key-file")
-            or command.startswith("pool-") or (command.startswith("image-") and option == "file"))
+# Directories, outputs, images that a command changes, and options that READERS have once. By option:
+# the commands.
+OTHER = {
+    "source-path": "pool-create-as pool-define-as", "source-dev": "pool-create-as pool-define-as",
+    "target": "pool-create-as pool-define-as vol-export", "spool-dir": "vol-import",
+    "scratch": "backup-prove", "file": "vol-download", "checksum-file": "vol-export",
+    "socket": "vol-serve backup-mount",
+    "report": "vol-import vol-copy vol-export backup-create backup-restore backup-check backup-prove "
+              "backup-prune backup-repair",
+    "key-file": "backup-init backup-create backup-info backup-restore backup-mount backup-check "
+                "backup-prove backup-forget backup-prune backup-repair backup-unlock",
+    "data-file": "image-compare image-map image-measure image-resize image-amend image-snapshot "
+                 "image-commit image-rebase image-flatten image-sparsify image-bitmap image-dd "
+                 "image-bench",
+}
+OUTPUTS = {(command, option) for option, commands in OTHER.items() for command in commands.split()}
 
 
 if __name__ == "__main__":
