@@ -51,6 +51,7 @@
 typedef struct {
     char *target;
     guint level;
+    gboolean by_name; /* the names of pool and volume match, and no path does */
 } Match;
 
 static void match_free(Match *match)
@@ -59,12 +60,13 @@ static void match_free(Match *match)
     g_free(match);
 }
 
-static void match_add(GPtrArray *matches, const char *target, guint level)
+static void match_add(GPtrArray *matches, const char *target, guint level, gboolean by_name)
 {
     Match *match = g_new0(Match, 1);
 
     match->target = g_strdup(target ? target : "");
     match->level = level;
+    match->by_name = by_name;
     g_ptr_array_add(matches, match);
 }
 
@@ -149,11 +151,10 @@ gboolean helper_path_is_volume(Helper *helper, const char *path)
     return !S_ISBLK(st.st_mode) && st.st_dev == volume->device && st.st_ino == volume->inode;
 }
 
-static gboolean layer_is_volume(Helper *helper, const CstDomainLayer *layer)
+static gboolean layer_has_name(const Helper *helper, const CstDomainLayer *layer)
 {
-    return helper_path_is_volume(helper, layer->path) ||
-           (layer->pool && layer->volume && strcmp(layer->pool, helper->volume.pool) == 0 &&
-            strcmp(layer->volume, helper->volume.volume) == 0);
+    return layer->pool && layer->volume && strcmp(layer->pool, helper->volume.pool) == 0 &&
+           strcmp(layer->volume, helper->volume.volume) == 0;
 }
 
 static GPtrArray *matches_of_def(Helper *helper, const CstDomainDef *def)
@@ -163,8 +164,10 @@ static GPtrArray *matches_of_def(Helper *helper, const CstDomainDef *def)
     for (guint i = 0; def && i < def->layers->len; i++) {
         const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
 
-        if (layer_is_volume(helper, layer))
-            match_add(matches, layer->target, layer->level);
+        if (helper_path_is_volume(helper, layer->path))
+            match_add(matches, layer->target, layer->level, FALSE);
+        else if (layer_has_name(helper, layer))
+            match_add(matches, layer->target, layer->level, TRUE);
     }
     return matches;
 }
@@ -177,12 +180,18 @@ const char *record_text(virDomainStatsRecordPtr record, guint number, const char
     return virTypedParamsGetString(record->params, record->nparams, name, &text) == 1 ? text : NULL;
 }
 
-static gboolean matches_have(const GPtrArray *matches, const char *target)
+/* Adds a match by the path of a layer. An existing match of the target keeps its level. */
+static void matches_add_path(GPtrArray *matches, const char *target)
 {
-    for (guint i = 0; i < matches->len; i++)
-        if (strcmp(((const Match *)g_ptr_array_index(matches, i))->target, target) == 0)
-            return TRUE;
-    return FALSE;
+    for (guint i = 0; i < matches->len; i++) {
+        Match *match = g_ptr_array_index(matches, i);
+
+        if (strcmp(match->target, target) == 0) {
+            match->by_name = FALSE;
+            return;
+        }
+    }
+    match_add(matches, target, 0, FALSE);
 }
 
 /*
@@ -204,8 +213,8 @@ static gboolean helper_match_record(Helper *helper, virDomainStatsRecordPtr reco
         const char *path = record_text(record, i, "path");
 
         *ret_complete = *ret_complete && path;
-        if (helper_path_is_volume(helper, path) && !matches_have(matches, target ? target : ""))
-            match_add(matches, target, 0);
+        if (helper_path_is_volume(helper, path))
+            matches_add_path(matches, target ? target : "");
     }
     return TRUE;
 }
@@ -270,7 +279,7 @@ static gboolean helper_add_rows(Helper *helper, virDomainPtr domain, CstDomainSt
         g_variant_builder_add(&helper->rows, HYPERVISOR_ROW, name, uuid, target, (guint32)state,
                               (guint32)(def ? def->agent : CST_DOMAIN_AGENT_NONE),
                               layer && (layer->read_only || (match->level > 0 && !layer->mirrored)),
-                              layer && layer->shareable, (guint32)match->level);
+                              layer && layer->shareable, (guint32)match->level, match->by_name);
     }
     return TRUE;
 }
@@ -315,12 +324,8 @@ static gboolean helper_add_active(Helper *helper, virDomainPtr domain,
     if (!def)
         return TRUE;
     matches = matches_of_def(helper, def);
-    for (guint i = 0; i < used->len; i++) {
-        const Match *match = g_ptr_array_index(used, i);
-
-        if (!matches_have(matches, match->target))
-            match_add(matches, match->target, 0);
-    }
+    for (guint i = 0; i < used->len; i++)
+        matches_add_path(matches, ((const Match *)g_ptr_array_index(used, i))->target);
     return matches->len == 0 || !domain_active_state(domain, &state) ||
            helper_add_rows(helper, domain, state, def, matches);
 }

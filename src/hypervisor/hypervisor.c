@@ -276,7 +276,7 @@ static gboolean answer_add_row(GPtrArray *disks, const char *uri, GVariant *row)
     guint32 state, agent, level;
 
     g_variant_get(row, HYPERVISOR_ROW, &disk->domain, &disk->uuid, &disk->target, &state, &agent,
-                  &disk->reads_only, &disk->shareable, &level);
+                  &disk->reads_only, &disk->shareable, &level, &disk->by_name);
     disk->uri = g_strdup(uri);
     disk->state = (CstDomainState)state;
     disk->agent = (CstDomainAgent)agent;

@@ -16,8 +16,8 @@
 #define HYPERVISOR_QUESTION "(bbttss(bbssst))"
 
 /** outcome, message, and for each disk: domain, UUID, target, state, agent, reads only, shareable,
- * level. Then of a disk: fitness, capacity. */
-#define HYPERVISOR_ROW    "(sssuubbu)"
+ * level, by name. Then of a disk: fitness, capacity. */
+#define HYPERVISOR_ROW    "(sssuubbub)"
 #define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "ut)"
 
 #define HYPERVISOR_QUESTION_MAX 65536     /* bytes */

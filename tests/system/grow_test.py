@@ -100,6 +100,21 @@ class Grow(FakeDomains):
         self.assertIn("which is 2 disks of running domains, such as 'web1' and 'web2'",
                       self.kept("8M"))
 
+    def test_disk_of_another_pool_with_the_same_name_is_no_refusal(self):
+        elsewhere = self.file("elsewhere", b"x" * 512)
+        xml = os.path.join(self.fake.dir, "named")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write("<domain><devices><disk type='volume'><source pool='p' volume='v'/>"
+                      "<target dev='vda'/><shareable/></disk><disk/></devices></domain>")
+        # The record lacks a disk, so the document is read.
+        named = [f"[domain {i}]\nname = web{i}\nstate = running\nblocks = vda:{elsewhere};vdb\n"
+                 f"xml = {xml}" for i in (1, 2)]
+        self.fake.set(*named)
+        self.assertIn("\tweb1\t", self.done("vol-holders", "v", "--pool", "p", "-H"))
+        self.resize("8M")
+        self.assertEqual(8 * MIB, self.size())
+        self.assertEqual([], self.resizes())
+
     def test_space_cannot_be_allocated_meanwhile(self):
         self.running()
         self.assertIn("leave out --allocate", self.kept("8M", "--allocate"))

@@ -139,6 +139,17 @@ static gboolean volume_grows_alone(const CstVolume *volume, CstDiskFitness fitne
            (volume->type != CST_VOL_FILE && fitness == CST_DISK_OTHER_FORMAT);
 }
 
+/*
+ * Removes the disks that are not known to be this volume. Another pool of libvirt may have the same
+ * name. If a domain has the volume nevertheless, the lock of QEMU forbids the change of a file.
+ */
+static void disks_remove_by_name(GPtrArray *disks)
+{
+    for (guint i = disks->len; i > 0; i--)
+        if (((const CstDomainDisk *)disks->pdata[i - 1])->by_name)
+            g_ptr_array_remove_index(disks, i - 1);
+}
+
 gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                            unsigned flags, CstDomainDisk **ret_disk, GError **error)
 {
@@ -150,6 +161,7 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
     *ret_disk = NULL;
     if (!volume_not_saved(claim, &disks, error))
         return FALSE;
+    disks_remove_by_name(disks);
     if (disks->len == 0 || volume->type == CST_VOL_NETWORK || (!larger && disks->len > 1))
         return TRUE;
     if (disks->len > 1)
@@ -161,7 +173,7 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
                        claim->name);
         return FALSE;
     }
-    if (volume_grows_alone(volume, fitness) ||
+    if (fitness == CST_DISK_GONE || volume_grows_alone(volume, fitness) ||
         (!larger && (fitness != CST_DISK_FIT || guest >= capacity)))
         return TRUE;
     if (fitness != CST_DISK_FIT)

@@ -113,6 +113,7 @@ static void running_domain_is_found_by_inode(void **unused)
     assert_int_equal(found->agent, CST_DOMAIN_AGENT_CONNECTED);
     assert_false(found->reads_only || found->shareable);
     assert_int_equal(found->level, 0);
+    assert_false(found->by_name);
     found = disks->pdata[1];
     assert_string_equal(found->domain, "other");
     assert_string_equal(found->target, "sdb");
@@ -199,6 +200,7 @@ static void volume_on_the_network_is_found_by_pool_and_volume(void **unused)
              fake_dir, fake_dir);
     disks = fake_find(1);
     assert_string_equal(((const CstDomainDisk *)disks->pdata[0])->target, "vdb");
+    assert_true(((const CstDomainDisk *)disks->pdata[0])->by_name);
 }
 
 /* QEMU writes the target of a copy, and the base of a commit. */

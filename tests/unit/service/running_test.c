@@ -76,6 +76,7 @@ static uint64_t guest;                 /* bytes of its disk */
 static CstDiskFitness first, second;   /* of the check, and of the change */
 static const CstErrorCode *fails_with; /* error of the change after its work; NULL: success */
 static guint changes;
+static guint disks_by_name; /* further disks of the domain, each with the names of the volume */
 
 gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error);
 gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
@@ -90,6 +91,13 @@ gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_runni
     disk->target = g_strdup("vda");
     *ret_running = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
     g_ptr_array_add(*ret_running, disk);
+    for (guint i = 0; i < disks_by_name; i++) {
+        disk = g_new0(CstDomainDisk, 1);
+        disk->domain = g_strdup("web2");
+        disk->target = g_strdup("vdb");
+        disk->by_name = disk->shareable = TRUE;
+        g_ptr_array_add(*ret_running, disk);
+    }
     return TRUE;
 }
 
@@ -131,7 +139,7 @@ static int set_up(void **state)
     guest = SMALL;
     first = second = CST_DISK_FIT;
     fails_with = NULL;
-    changes = 0;
+    changes = disks_by_name = 0;
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
     pool = cst_service_pool_define(fixture->service,
@@ -178,9 +186,9 @@ static void device_grows_before_the_disk(void **unused)
 
 static void unfit_disk_leaves_the_device_as_it_is(void **unused)
 {
-    static const CstDiskFitness unfit[] = {CST_DISK_GONE,           CST_DISK_STOPPED,
-                                           CST_DISK_DOMAIN_HAS_JOB, CST_DISK_HAS_BLOCK_JOB,
-                                           CST_DISK_SHAREABLE,      CST_DISK_LARGER};
+    static const CstDiskFitness unfit[] = {CST_DISK_STOPPED, CST_DISK_DOMAIN_HAS_JOB,
+                                           CST_DISK_HAS_BLOCK_JOB, CST_DISK_SHAREABLE,
+                                           CST_DISK_LARGER};
 
     for (guint i = 0; i < G_N_ELEMENTS(unfit); i++) {
         g_autoptr(GError) error = NULL;
@@ -192,6 +200,27 @@ static void unfit_disk_leaves_the_device_as_it_is(void **unused)
         assert_int_equal(device_bytes(), SMALL);
     }
     assert_int_equal(changes, 0);
+}
+
+static void device_that_is_no_disk_any_more_grows_alone(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    first = CST_DISK_GONE;
+    grow(&error);
+    assert_no_error(error);
+    assert_int_equal(device_bytes(), LARGE);
+    assert_int_equal(changes, 0);
+}
+
+static void disks_with_the_same_names_do_not_forbid_the_growth(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    disks_by_name = 2;
+    grow(&error);
+    assert_no_error(error);
+    assert_int_equal(guest, LARGE);
 }
 
 static void device_with_an_image_grows_without_the_disk(void **unused)
@@ -270,6 +299,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(device_grows_before_the_disk),
         CASE(unfit_disk_leaves_the_device_as_it_is),
+        CASE(device_that_is_no_disk_any_more_grows_alone),
+        CASE(disks_with_the_same_names_do_not_forbid_the_growth),
         CASE(device_with_an_image_grows_without_the_disk),
         CASE(domain_that_stops_meanwhile_is_no_failure),
         CASE(repetition_tells_the_guest_the_size_of_the_device),

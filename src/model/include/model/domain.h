@@ -39,6 +39,7 @@ typedef struct {
     gboolean reads_only; /**< the guest cannot write to the volume */
     gboolean shareable;  /**< <shareable/>: other domains may use it at the same time */
     guint level;         /**< 0: the disk's image itself; n: its nth backing file */
+    gboolean by_name;    /**< only the names of pool and volume match; not known to a client */
 } CstDomainDisk;
 
 /** NULL is accepted. */
