@@ -245,7 +245,8 @@ static char *answer_text(const char *text)
     return g_steal_pointer(&valid);
 }
 
-gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
+/* Returns FALSE if an active domain has ended. An unknown state counts as running. */
+static gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 

@@ -37,8 +37,6 @@ gboolean helper_path_is_volume(Helper *helper, const char *path);
 const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key);
 /** Returns the top layer of a disk, or NULL. */
 const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target);
-/** Returns FALSE if an active domain has ended. An unknown state counts as running. */
-gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state);
 /**
  * Parses the document of a domain and frees @xml. *ret_def is NULL if the domain no longer exists.
  * Returns FALSE if the disks cannot be read.

@@ -7,9 +7,9 @@
  * so the helper compares the file of that target with the volume before the call.
  *
  *   1. virDomainLookupByUUIDString(), virDomainGetState(): it runs, or an administrator paused it.
- *   2. virDomainGetXMLDesc(): the top layer of the target is the volume. A disk with type='volume'
- *      has no path there, and its pool may be a different pool of libvirt with the same name.
- *      virConnectGetAllDomainStats() has the path.
+ *   2. virDomainGetXMLDesc(): the top layer of the target is the volume, in its format. A disk with
+ * type='volume' has no path there, and its pool may be a different pool of libvirt with the same
+ * name. virConnectGetAllDomainStats() has the path.
  *   3. virDomainGetJobInfo(), virDomainGetBlockJobInfo(): with a job, virDomainBlockResize() would
  *      wait up to 30 s for a lock of libvirt.
  *   4. virDomainGetBlockInfo(): libvirt 9.0 shrinks without an error, so a larger disk is refused.
@@ -24,6 +24,7 @@
 
 #define STATS_FLAGS \
     (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+#define DEFAULT_FORMAT "raw" /* of a disk without a format in its document */
 
 /* Always returns FALSE: the checks end here, without a failure. */
 static gboolean disk_unfit(Helper *helper, CstDiskFitness fitness)
@@ -78,24 +79,54 @@ static gboolean disk_is_above_volume(Helper *helper, const CstDomainDef *def)
     return FALSE;
 }
 
-static gboolean disk_check_def(Helper *helper, const CstDomainDef *def)
+/*
+ * Whether the guest's bytes differ from those of the volume. An encrypted image in another format
+ * than raw has the size of the guest's disk in its header. libvirt's default format is raw.
+ */
+static gboolean disk_is_other_format(const Helper *helper, const CstDomainLayer *top)
+{
+    const char *format = top->format ? top->format : DEFAULT_FORMAT;
+
+    return strcmp(format, helper->disk.format) != 0 ||
+           (top->translated && strcmp(format, DEFAULT_FORMAT) == 0);
+}
+
+/*
+ * Compares the disk with the volume. The format is compared before the state of the domain and of
+ * the disk, because a device in another format may grow in any state.
+ */
+static gboolean disk_check_identity(Helper *helper, const CstDomainDef *def)
 {
     const CstDomainLayer *top = layer_of_target(def, helper->disk.target);
     gboolean shown = top && (top->path ? helper_path_is_volume(helper, top->path)
                                        : disk_stats_show_volume(helper));
 
+    if (shown && disk_is_other_format(helper, top))
+        return disk_unfit(helper, CST_DISK_OTHER_FORMAT);
     if (top && top->mirrored)
         return disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
-    if (!shown)
-        return disk_unfit(helper, disk_is_above_volume(helper, def) ? CST_DISK_ABOVE_VOLUME
-                                                                    : CST_DISK_GONE);
+    return shown || disk_unfit(helper, disk_is_above_volume(helper, def) ? CST_DISK_ABOVE_VOLUME
+                                                                         : CST_DISK_GONE);
+}
+
+static gboolean disk_check_access(Helper *helper, const CstDomainDef *def)
+{
+    const CstDomainLayer *top = layer_of_target(def, helper->disk.target);
+
     if (top->shareable)
         return disk_unfit(helper, CST_DISK_SHAREABLE);
-    if (top->read_only)
-        return disk_unfit(helper, CST_DISK_READ_ONLY);
-    if (top->format && strcmp(top->format, helper->disk.format) != 0)
-        return disk_unfit(helper, CST_DISK_OTHER_FORMAT);
-    return TRUE;
+    return !top->read_only || disk_unfit(helper, CST_DISK_READ_ONLY);
+}
+
+/*
+ * Permitted are a domain that runs, and one that an administrator paused. Other reasons of a pause,
+ * such as a migration or an I/O error, may have requests on the disk.
+ */
+static gboolean domain_state_is_fit(int state, int reason)
+{
+    if (state == VIR_DOMAIN_PAUSED)
+        return reason == VIR_DOMAIN_PAUSED_USER || reason == VIR_DOMAIN_PAUSED_UNKNOWN;
+    return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
 }
 
 /* A driver of libvirt without jobs fails with NO_SUPPORT. */
@@ -120,7 +151,9 @@ static gboolean disk_read_capacity(Helper *helper, virDomainPtr domain)
     virDomainBlockInfo info = {0};
 
     if (virDomainGetBlockInfo(domain, helper->disk.target, &info, 0) < 0)
-        return helper_fail_libvirt(helper);
+        return libvirt_code() == VIR_ERR_NO_SUPPORT && helper->volume.is_device
+                   ? disk_unfit(helper, CST_DISK_NO_SIZE)
+                   : helper_fail_libvirt(helper);
     helper->capacity = info.capacity;
     return TRUE;
 }
@@ -129,17 +162,22 @@ static gboolean disk_read_capacity(Helper *helper, virDomainPtr domain)
 static gboolean disk_check(Helper *helper, virDomainPtr domain)
 {
     g_autoptr(CstDomainDef) def = NULL;
-    CstDomainState state;
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
-    if (!domain_active_state(domain, &state))
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return libvirt_code() == VIR_ERR_NO_DOMAIN ? disk_unfit(helper, CST_DISK_GONE)
+                                                   : helper_fail_libvirt(helper);
+    if (state == VIR_DOMAIN_SHUTOFF)
         return disk_unfit(helper, CST_DISK_GONE);
-    if (state != CST_DOMAIN_RUNNING && state != CST_DOMAIN_PAUSED)
-        return disk_unfit(helper, CST_DISK_STOPPED);
     if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
         return FALSE;
     if (!def)
         return disk_unfit(helper, CST_DISK_GONE);
-    if (!disk_check_def(helper, def) || !disk_check_jobs(helper, domain) ||
+    if (!disk_check_identity(helper, def))
+        return FALSE;
+    if (!domain_state_is_fit(state, reason))
+        return disk_unfit(helper, CST_DISK_STOPPED);
+    if (!disk_check_access(helper, def) || !disk_check_jobs(helper, domain) ||
         !disk_read_capacity(helper, domain))
         return FALSE;
     return helper->capacity <= helper->disk.bytes || disk_unfit(helper, CST_DISK_LARGER);

@@ -70,6 +70,13 @@ void cst_domain_def_free(CstDomainDef *def)
     g_free(def);
 }
 
+/* Whether an image is encrypted or only a slice of the file. */
+static gboolean domain_layer_is_translated(xmlNode *node)
+{
+    return cst_xml_find(node, "encryption") || cst_xml_find(node, "source/encryption") ||
+           cst_xml_find(node, "source/slices");
+}
+
 /* @node is the <disk>, or a <backingStore> in it. */
 static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, guint level)
 {
@@ -85,6 +92,7 @@ static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, gu
     layer->read_only = cst_xml_find(disk, "readonly") != NULL;
     layer->shareable = cst_xml_find(disk, "shareable") != NULL;
     layer->mirrored = cst_xml_find(disk, "mirror") != NULL;
+    layer->translated = domain_layer_is_translated(node);
     layer->level = level;
     g_ptr_array_add(def->layers, layer);
 }

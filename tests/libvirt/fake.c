@@ -13,7 +13,7 @@
  *                            this call has its effect and does not return
  *     [domain 1]
  *     name = web1            escapes as in all key files
- *     state = running        or: paused, ioerror, crashed, saved, off
+ *     state = running        or: paused, ioerror, migrating, crashed, saved, off
  *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
  *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
@@ -225,6 +225,10 @@ int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int
         *state = VIR_DOMAIN_PAUSED;
     if (g_strcmp0(word, "ioerror") == 0)
         *reason = VIR_DOMAIN_PAUSED_IOERROR;
+    if (g_strcmp0(word, "migrating") == 0) {
+        *state = VIR_DOMAIN_PAUSED;
+        *reason = VIR_DOMAIN_PAUSED_MIGRATION;
+    }
     if (g_strcmp0(word, "crashed") == 0)
         *state = VIR_DOMAIN_CRASHED;
     if (g_strcmp0(word, "off") == 0 || g_strcmp0(word, "saved") == 0)

@@ -37,8 +37,9 @@ static char *disk_unfit_text(CstDiskFitness fitness, const char *domain, const c
 {
     switch (fitness) {
     case CST_DISK_STOPPED:
-        return g_strdup_printf(_("the domain is ending, or an I/O error paused it (virsh "
-                                 "domblkerror %s); resume it or stop it first"),
+        return g_strdup_printf(_("the domain is ending, or it is paused by an I/O error (virsh "
+                                 "domblkerror %s) or by another operation; resume it or stop it "
+                                 "first"),
                                domain);
     case CST_DISK_SHAREABLE:
         return g_strdup_printf(_("the disk is shareable, and further guests would not see the new "
@@ -127,27 +128,36 @@ static gboolean running_disk_check(const VolumeClaim *claim, const CstVolume *vo
 {
     CstHypervisorDisk disk = disk_question(volume, cst_round_up(capacity, SECTOR), FALSE);
 
-    *ret_fitness = disk_fitness(found);
+    /* A device in another format may grow in any state, so the helper reads the format first. */
+    *ret_fitness = volume->type == CST_VOL_FILE ? disk_fitness(found) : CST_DISK_FIT;
     return *ret_fitness != CST_DISK_FIT ||
            volume_domain_resize(claim, found, &disk, ret_fitness, ret_guest, error);
 }
 
-/* A volume on the network, or a device with an image in another format, grows without the guest. */
+/*
+ * A device grows without the guest if it has an image in another format, if it is a backing file,
+ * or if libvirt cannot report the size of the disk.
+ */
 static gboolean volume_grows_alone(const CstVolume *volume, CstDiskFitness fitness)
 {
-    return volume->type == CST_VOL_NETWORK ||
-           (volume->type != CST_VOL_FILE && fitness == CST_DISK_OTHER_FORMAT);
+    return volume->type != CST_VOL_FILE &&
+           (fitness == CST_DISK_OTHER_FORMAT || fitness == CST_DISK_ABOVE_VOLUME ||
+            fitness == CST_DISK_NO_SIZE);
 }
 
 /*
  * Removes the disks that are not known to be this volume. Another pool of libvirt may have the same
  * name. If a domain has the volume nevertheless, the lock of QEMU forbids the change of a file.
+ * A device that is a backing file grows alone.
  */
-static void disks_remove_by_name(GPtrArray *disks)
+static void disks_remove_unrelated(GPtrArray *disks, const CstVolume *volume)
 {
-    for (guint i = disks->len; i > 0; i--)
-        if (((const CstDomainDisk *)disks->pdata[i - 1])->by_name)
+    for (guint i = disks->len; i > 0; i--) {
+        const CstDomainDisk *disk = disks->pdata[i - 1];
+
+        if (disk->by_name || (disk->level > 0 && volume->type != CST_VOL_FILE))
             g_ptr_array_remove_index(disks, i - 1);
+    }
 }
 
 gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
@@ -161,7 +171,7 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
     *ret_disk = NULL;
     if (!volume_not_saved(claim, &disks, error))
         return FALSE;
-    disks_remove_by_name(disks);
+    disks_remove_unrelated(disks, volume);
     if (disks->len == 0 || volume->type == CST_VOL_NETWORK || (!larger && disks->len > 1))
         return TRUE;
     if (disks->len > 1)

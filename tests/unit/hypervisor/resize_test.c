@@ -153,6 +153,24 @@ static void unfit_disk_is_not_resized(void **unused)
         {"state = off", NULL, CST_DISK_GONE},
         {"state = ioerror", NULL, CST_DISK_STOPPED},
         {"state = crashed", NULL, CST_DISK_STOPPED},
+        {"state = migrating", NULL, CST_DISK_STOPPED},
+        {"state = ioerror",
+         "<disk><source file='DIR/disk'/><target dev='vda'/><driver type='qcow2'/></disk>",
+         CST_DISK_OTHER_FORMAT},
+        {"",
+         "<disk><source file='DIR/disk'/><target dev='vda'/><driver type='qcow2'/>"
+         "<shareable/><readonly/><mirror/></disk>",
+         CST_DISK_OTHER_FORMAT},
+        {"",
+         "<disk><source file='DIR/disk'><encryption format='luks'/></source>"
+         "<driver type='raw'/><target dev='vda'/></disk>",
+         CST_DISK_OTHER_FORMAT},
+        {"", "<disk><source file='DIR/disk'/><encryption format='luks'/><target dev='vda'/></disk>",
+         CST_DISK_OTHER_FORMAT},
+        {"",
+         "<disk><source file='DIR/disk'><slices><slice type='storage' offset='0' size='1'/>"
+         "</slices></source><target dev='vda'/></disk>",
+         CST_DISK_OTHER_FORMAT},
         {"job = yes", NULL, CST_DISK_DOMAIN_HAS_JOB},
         {"block-job = vda", NULL, CST_DISK_HAS_BLOCK_JOB},
         {"", "<disk><source file='DIR/disk'/><target dev='vda'/><shareable/></disk>",
@@ -185,6 +203,29 @@ static void unfit_disk_is_not_resized(void **unused)
             fake_write_document("web1.xml", cases[i].disks);
         growth_check(&growth, cases[i].fitness);
     }
+    assert_int_equal(fake_calls("virDomainBlockResize"), 0);
+}
+
+/* An encrypted qcow2 image has the size of the guest's disk. */
+static void encrypted_image_grows(void **unused)
+{
+    Growth growth = growth_of(LARGER);
+
+    growth.format = "qcow2";
+    fake_add_growing("running");
+    fake_write_document("web1.xml", "<disk><source file='DIR/disk'><encryption format='luks'/>"
+                                    "</source><driver type='qcow2'/><target dev='vda'/></disk>");
+    growth_check(&growth, CST_DISK_FIT);
+    assert_int_equal(disk_size(), LARGER);
+}
+
+static void disk_without_a_format_is_raw(void **unused)
+{
+    Growth growth = growth_of(LARGER);
+
+    growth.format = "qcow2";
+    fake_add_growing("running");
+    growth_check(&growth, CST_DISK_OTHER_FORMAT);
     assert_int_equal(fake_calls("virDomainBlockResize"), 0);
 }
 
@@ -231,9 +272,9 @@ static void domain_that_no_longer_exists_is_gone(void **unused)
 /* --- failures --------------------------------------------------------------------------------- */
 
 static const char *const calls[] = {
-    "virConnectOpen",       "virDomainLookupByUUIDString", "virDomainGetXMLDesc",
-    "virDomainGetJobInfo",  "virDomainGetBlockJobInfo",    "virDomainGetBlockInfo",
-    "virDomainBlockResize",
+    "virConnectOpen",        "virDomainLookupByUUIDString", "virDomainGetState",
+    "virDomainGetXMLDesc",   "virDomainGetJobInfo",         "virDomainGetBlockJobInfo",
+    "virDomainGetBlockInfo", "virDomainBlockResize",
 };
 
 static void error_of_each_call_is_reported(void **unused)
@@ -332,6 +373,8 @@ int main(int argc, char **argv)
         CASE(disk_never_shrinks),
         CASE(size_after_the_change_is_that_of_libvirt),
         CASE(unfit_disk_is_not_resized),
+        CASE(encrypted_image_grows),
+        CASE(disk_without_a_format_is_raw),
         CASE(disk_of_a_pool_is_compared_by_its_path),
         CASE(domain_that_no_longer_exists_is_gone),
         CASE(error_of_each_call_is_reported),

@@ -76,6 +76,9 @@ static uint64_t guest;                 /* bytes of its disk */
 static CstDiskFitness first, second;   /* of the check, and of the change */
 static const CstErrorCode *fails_with; /* error of the change after its work; NULL: success */
 static guint changes;
+static guint disk_level;
+static gboolean disk_shareable;
+static CstDomainState disk_state;
 static guint disks_by_name; /* further disks of the domain, each with the names of the volume */
 
 gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error);
@@ -89,6 +92,9 @@ gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_runni
 
     disk->domain = g_strdup("web1");
     disk->target = g_strdup("vda");
+    disk->level = disk_level;
+    disk->shareable = disk_shareable;
+    disk->state = disk_state;
     *ret_running = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
     g_ptr_array_add(*ret_running, disk);
     for (guint i = 0; i < disks_by_name; i++) {
@@ -139,7 +145,9 @@ static int set_up(void **state)
     guest = SMALL;
     first = second = CST_DISK_FIT;
     fails_with = NULL;
-    changes = disks_by_name = 0;
+    changes = disks_by_name = disk_level = 0;
+    disk_shareable = FALSE;
+    disk_state = CST_DOMAIN_RUNNING;
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
     pool = cst_service_pool_define(fixture->service,
@@ -223,14 +231,36 @@ static void disks_with_the_same_names_do_not_forbid_the_growth(void **unused)
     assert_int_equal(guest, LARGE);
 }
 
-static void device_with_an_image_grows_without_the_disk(void **unused)
+static void device_whose_size_is_not_that_of_the_disk_grows_alone(void **unused)
 {
-    g_autoptr(GError) error = NULL;
+    static const CstDiskFitness alone[] = {CST_DISK_OTHER_FORMAT, CST_DISK_ABOVE_VOLUME,
+                                           CST_DISK_NO_SIZE};
 
-    first = CST_DISK_OTHER_FORMAT;
-    grow(&error);
-    assert_no_error(error);
-    assert_int_equal(device_bytes(), LARGE);
+    for (guint i = 0; i < G_N_ELEMENTS(alone); i++) {
+        g_autoptr(GError) error = NULL;
+
+        first = alone[i];
+        cst_vol_resize(pool, "v", LARGE + i * SMALL, 0, NULL, &error);
+        assert_no_error(error);
+        assert_int_equal(device_bytes(), LARGE + i * SMALL);
+    }
+    assert_int_equal(changes, 0);
+}
+
+/* The format of the disk decides, which only the second question reads. */
+static void device_that_is_no_plain_disk_grows_alone(void **unused)
+{
+    for (guint i = 0; i < 3; i++) {
+        g_autoptr(GError) error = NULL;
+
+        first = CST_DISK_OTHER_FORMAT;
+        disk_level = i == 0;
+        disk_shareable = i == 1;
+        disk_state = i == 2 ? CST_DOMAIN_IO_ERROR : CST_DOMAIN_RUNNING;
+        cst_vol_resize(pool, "v", LARGE + i * SMALL, 0, NULL, &error);
+        assert_no_error(error);
+        assert_int_equal(device_bytes(), LARGE + i * SMALL);
+    }
     assert_int_equal(changes, 0);
 }
 
@@ -301,7 +331,8 @@ int main(void)
         CASE(unfit_disk_leaves_the_device_as_it_is),
         CASE(device_that_is_no_disk_any_more_grows_alone),
         CASE(disks_with_the_same_names_do_not_forbid_the_growth),
-        CASE(device_with_an_image_grows_without_the_disk),
+        CASE(device_whose_size_is_not_that_of_the_disk_grows_alone),
+        CASE(device_that_is_no_plain_disk_grows_alone),
         CASE(domain_that_stops_meanwhile_is_no_failure),
         CASE(repetition_tells_the_guest_the_size_of_the_device),
         CASE(job_that_begins_meanwhile_asks_for_a_repetition),

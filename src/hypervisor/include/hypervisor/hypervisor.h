@@ -86,7 +86,10 @@ typedef enum {
     CST_DISK_SHAREABLE,
     CST_DISK_READ_ONLY,
     CST_DISK_ABOVE_VOLUME, /**< the volume is a backing file of the disk */
-    CST_DISK_OTHER_FORMAT, /**< the domain uses the volume in another format */
+    /** The domain uses the volume in another format, encrypted, or as a slice of it. A device may
+     * grow. Its disk does not have its size. */
+    CST_DISK_OTHER_FORMAT,
+    CST_DISK_NO_SIZE, /**< a device: libvirt's driver cannot report the size of a disk */
     CST_DISK_DOMAIN_HAS_JOB,
     CST_DISK_HAS_BLOCK_JOB,
     CST_DISK_LARGER, /**< the guest's disk has more bytes than requested */

@@ -56,6 +56,7 @@ typedef struct {
     char *format;                  /**< of the top layer; NULL: a backing file, or not shown */
     gboolean read_only, shareable; /**< of the disk */
     gboolean mirrored;             /**< a block job of the disk may write any layer */
+    gboolean translated;           /**< encrypted, or a slice: the guest sees other bytes */
     guint level;                   /**< as in CstDomainDisk */
 } CstDomainLayer;
 
