@@ -477,10 +477,10 @@ static gboolean helper_read_question(Helper *helper)
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_QUESTION), bytes, FALSE));
     if (!g_variant_is_normal_form(helper->question))
         return FALSE;
-    g_variant_get(helper->question, "(bbtt&s&s(bb&s&s&st))", &helper->volume.has_file,
+    g_variant_get(helper->question, "(bbtt&s&s(bb&s&s&stb))", &helper->volume.has_file,
                   &helper->volume.is_device, &device, &inode, &helper->volume.pool,
                   &helper->volume.volume, &helper->resize, &helper->disk.change, &helper->disk.uuid,
-                  &helper->disk.target, &helper->disk.format, &size);
+                  &helper->disk.target, &helper->disk.format, &size, &helper->disk.is_empty);
     helper->disk.bytes = size;
     helper->volume.device = device;
     helper->volume.inode = inode;

@@ -228,7 +228,7 @@ static GBytes *question_encode(const CstHypervisorVolume *volume, const CstHyper
         HYPERVISOR_QUESTION, volume->has_file, volume->is_device, (guint64)volume->device,
         (guint64)volume->inode, volume->pool ? volume->pool : "",
         volume->volume ? volume->volume : "", disk != NULL, asked->change, asked->uuid,
-        asked->target, asked->format, (guint64)asked->bytes));
+        asked->target, asked->format, (guint64)asked->bytes, asked->is_empty));
 
     return g_variant_get_data_as_bytes(question);
 }

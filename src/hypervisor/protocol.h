@@ -11,9 +11,9 @@
 
 /**
  * has_file, is_device, device, inode, pool, volume; then of a disk: it is the question, change,
- * UUID, target, format, bytes
+ * UUID, target, format, bytes, the volume is empty
  */
-#define HYPERVISOR_QUESTION "(bbttss(bbssst))"
+#define HYPERVISOR_QUESTION "(bbttss(bbssstb))"
 
 /** outcome, message, and for each disk: domain, UUID, target, state, agent, reads only, shareable,
  * level, by name. Then of a disk: fitness, capacity. */

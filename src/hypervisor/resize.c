@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <base/i18n.h>
+
 #include "helper.h"
 
 #define STATS_FLAGS \
@@ -154,6 +156,8 @@ static gboolean disk_read_capacity(Helper *helper, virDomainPtr domain)
         return libvirt_code() == VIR_ERR_NO_SUPPORT && helper->volume.is_device
                    ? disk_unfit(helper, CST_DISK_NO_SIZE)
                    : helper_fail_libvirt(helper);
+    if (info.capacity == 0 && !helper->disk.is_empty)
+        return helper_fail(helper, _("the size of the disk is not known"));
     helper->capacity = info.capacity;
     return TRUE;
 }

@@ -27,6 +27,7 @@
 #include "core/domains.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/trust.h"
 
 #define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
 
@@ -117,8 +118,10 @@ static CstHypervisorDisk disk_question(const CstVolume *volume, uint64_t bytes, 
     gboolean plain =
         volume->type != CST_VOL_FILE || !volume->format || cst_image_name_is_plain(volume->format);
 
-    return (CstHypervisorDisk){
-        .format = plain ? "raw" : volume->format, .bytes = bytes, .change = change};
+    return (CstHypervisorDisk){.format = plain ? "raw" : volume->format,
+                               .bytes = bytes,
+                               .is_empty = volume->capacity == 0,
+                               .change = change};
 }
 
 /* The device may be larger than @capacity afterwards, so the check compares a lower bound. */
@@ -188,6 +191,8 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
         return TRUE;
     if (fitness != CST_DISK_FIT)
         return disk_refuse(disks->pdata[0], claim->name, fitness, error);
+    if (volume->type == CST_VOL_FILE && !trust_check_header(volume, error))
+        return FALSE;
     if (volume->type == CST_VOL_FILE && (flags & CST_VOL_RESIZE_ALLOCATE))
         return cst_fail(error, CST_ERROR_BUSY,
                         _("cannot allocate the space of volume '%s' while a domain has it open; "

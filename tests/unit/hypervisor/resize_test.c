@@ -22,7 +22,7 @@
 /* A request and its answer. */
 typedef struct {
     uint64_t bytes;
-    gboolean change;
+    gboolean change, is_empty;
     const char *uuid, *format;
     unsigned deadline_s;
     CstTask *task;
@@ -49,6 +49,7 @@ static gboolean growth_run(Growth *growth)
                               .target = "vda",
                               .format = growth->format,
                               .bytes = growth->bytes,
+                              .is_empty = growth->is_empty,
                               .change = growth->change};
     g_autofree char *path = fake_at("disk");
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -128,6 +129,23 @@ static void disk_never_shrinks(void **unused)
     growth_check(&growth, CST_DISK_LARGER);
     assert_int_equal(growth.capacity, before);
     assert_int_equal(disk_size(), before);
+}
+
+/* With a size of 0, the comparison of the sizes would permit each request. */
+static void unknown_size_of_the_disk_is_a_failure(void **unused)
+{
+    Growth growth = growth_of(LARGER);
+
+    fake_add_growing("running");
+    fake_add("capacity = 0\n");
+    assert_false(growth_run(&growth));
+    assert_string_equal(growth.error->message,
+                        "libvirt at 'qemu:///system' failed: the size of the disk is not known");
+    g_clear_error(&growth.error);
+    assert_int_equal(fake_calls("virDomainBlockResize"), 0);
+    growth.is_empty = TRUE;
+    growth_check(&growth, CST_DISK_FIT);
+    assert_int_equal(fake_calls("virDomainBlockResize"), 1);
 }
 
 static void size_after_the_change_is_that_of_libvirt(void **unused)
@@ -371,6 +389,7 @@ int main(int argc, char **argv)
         CASE(disk_grows_in_bytes_by_its_target),
         CASE(check_reports_the_size_and_changes_nothing),
         CASE(disk_never_shrinks),
+        CASE(unknown_size_of_the_disk_is_a_failure),
         CASE(size_after_the_change_is_that_of_libvirt),
         CASE(unfit_disk_is_not_resized),
         CASE(encrypted_image_grows),

@@ -101,6 +101,7 @@ typedef struct {
     const char *uri, *uuid, *target; /**< as cst_hypervisor_find() returned them */
     const char *format;              /**< of the volume, as in the document of a domain */
     uint64_t bytes;                  /**< the new size of the disk */
+    gboolean is_empty;               /**< the volume has 0 bytes now */
     gboolean change;                 /**< FALSE: check only */
 } CstHypervisorDisk;
 
