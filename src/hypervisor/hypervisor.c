@@ -233,10 +233,20 @@ static GBytes *question_encode(const CstHypervisorVolume *volume, const CstHyper
     return g_variant_get_data_as_bytes(question);
 }
 
-/* Runs the helper. Returns its answer, or NULL with an error. */
+/* Returns whether the helper has sent the change of a disk. Removes that mark from @answer. */
+static gboolean answer_remove_sent(GByteArray *answer)
+{
+    if (answer->len == 0 || answer->data[0] != HYPERVISOR_SENT)
+        return FALSE;
+    g_byte_array_remove_index(answer, 0);
+    return TRUE;
+}
+
+/* Runs the helper. Returns its answer, or NULL with an error. *ret_sent is set in both cases. */
 static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char *uri,
                                      const CstHypervisorVolume *volume,
-                                     const CstHypervisorDisk *disk, CstTask *task, GError **error)
+                                     const CstHypervisorDisk *disk, CstTask *task,
+                                     gboolean *ret_sent, GError **error)
 {
     g_autofree char *deadline = g_strdup_printf("%u", hypervisor->deadline_s);
     const char *const argv[] = {PROGRAM, HYPERVISOR_HELPER, uri, deadline, NULL};
@@ -252,6 +262,7 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
 
     child.input = g_bytes_get_data(question, &child.input_len);
     ran = cst_child_run(&child, task, &result, &why);
+    *ret_sent = answer_remove_sent(answer);
     if (!ran && !g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
@@ -323,6 +334,7 @@ typedef struct {
     gboolean answered; /* FALSE: libvirt does not run, or is not used */
     CstDiskFitness fitness;
     uint64_t capacity;
+    gboolean sent; /* the change of the disk, which libvirt did not refuse */
 } Answer;
 
 /* Returns FALSE if a value is out of its range. @rows is the list of disks. */
@@ -356,7 +368,10 @@ static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, 
         return cst_fail(error, CST_ERROR_FAILED,
                         _("the helper for libvirt at '%s' sent a malformed answer"), uri);
     *ret_remember = outcome != HYPERVISOR_FAILED;
-    if (outcome == HYPERVISOR_UNUSABLE || outcome == HYPERVISOR_FAILED)
+    if (outcome == HYPERVISOR_FAILED)
+        ret_answer->sent = FALSE;
+    if (outcome == HYPERVISOR_UNUSABLE || outcome == HYPERVISOR_FAILED ||
+        outcome == HYPERVISOR_UNVERIFIED)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' failed: %s"), uri, message);
     return !absence_is_failure(hypervisor, uri, outcome) ||
            cst_fail(error, CST_ERROR_FAILED, _("cannot connect to libvirt at '%s': %s"), uri,
@@ -374,7 +389,7 @@ static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
 
     if (!hypervisor_begin(hypervisor, uri, task, error))
         return FALSE;
-    bytes = hypervisor_run_helper(hypervisor, uri, volume, disk, cancels, &why);
+    bytes = hypervisor_run_helper(hypervisor, uri, volume, disk, cancels, &ret_answer->sent, &why);
     ok = bytes && answer_decode(hypervisor, uri, bytes, ret_answer, &remember, &why);
     /* A disk may hang because of the guest's storage. */
     remember = !disk && (remember || g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT));
@@ -412,18 +427,21 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
 
 gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                const CstHypervisorDisk *disk, CstTask *task,
-                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity, GError **error)
+                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity,
+                               gboolean *ret_sent, GError **error)
 {
     g_autoptr(GPtrArray) none =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
     Answer answer = {.disks = none};
     gboolean ok;
 
+    *ret_sent = FALSE;
     if (!check_has_helper(error))
         return FALSE;
     cst_task_set_waiting(task, TRUE);
     ok = hypervisor_ask(hypervisor, disk->uri, volume, disk, task, &answer, error);
     cst_task_set_waiting(task, FALSE);
+    *ret_sent = answer.sent;
     if (ok && !answer.answered)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' does not run any more"),
                         disk->uri);

@@ -20,6 +20,13 @@
 #define HYPERVISOR_ROW    "(sssuubbub)"
 #define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "ut)"
 
+/**
+ * Precedes the answer if the helper has sent the change of a disk. It is written before the change,
+ * so it is received from a killed helper as well. No answer begins with this byte, because an
+ * outcome is less.
+ */
+#define HYPERVISOR_SENT 0xff
+
 #define HYPERVISOR_QUESTION_MAX 65536     /* bytes */
 #define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */
 #define HYPERVISOR_ROWS_MAX     1024
@@ -33,6 +40,7 @@ typedef enum {
     HYPERVISOR_NO_LIBRARY, /* the library of libvirt cannot be loaded */
     HYPERVISOR_UNUSABLE,   /* libvirt does not connect, or does not list its domains */
     HYPERVISOR_FAILED,     /* a question failed, for example because of one domain */
+    HYPERVISOR_UNVERIFIED, /* a disk may have changed, and its size is not known */
     HYPERVISOR_OUTCOME_LAST
 } HypervisorOutcome;
 

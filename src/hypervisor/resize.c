@@ -15,8 +15,10 @@
  *   4. virDomainGetBlockInfo(): libvirt 9.0 shrinks without an error, so a larger disk is refused.
  *   5. virDomainBlockResize(), and virDomainGetBlockInfo() again.
  *
- * The alarm is set anew before step 5. A kill there leaves the disk with its old or its new size.
+ * Before step 5 the helper writes HYPERVISOR_SENT, and the alarm is set anew. A kill there leaves
+ * the disk with its old or its new size.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -169,14 +171,14 @@ static gboolean disk_check(Helper *helper, virDomainPtr domain)
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
     if (virDomainGetState(domain, &state, &reason, 0) < 0)
-        return libvirt_code() == VIR_ERR_NO_DOMAIN ? disk_unfit(helper, CST_DISK_GONE)
+        return libvirt_code() == VIR_ERR_NO_DOMAIN ? disk_unfit(helper, CST_DISK_INACTIVE)
                                                    : helper_fail_libvirt(helper);
     if (state == VIR_DOMAIN_SHUTOFF)
-        return disk_unfit(helper, CST_DISK_GONE);
+        return disk_unfit(helper, CST_DISK_INACTIVE);
     if (!helper_read_def(helper, domain, virDomainGetXMLDesc(domain, 0), &def))
         return FALSE;
     if (!def)
-        return disk_unfit(helper, CST_DISK_GONE);
+        return disk_unfit(helper, CST_DISK_INACTIVE);
     if (!disk_check_identity(helper, def))
         return FALSE;
     if (!domain_state_is_fit(state, reason))
@@ -187,14 +189,27 @@ static gboolean disk_check(Helper *helper, virDomainPtr domain)
     return helper->capacity <= helper->disk.bytes || disk_unfit(helper, CST_DISK_LARGER);
 }
 
+/* After an error of the connection, libvirt may still make the change. */
+static gboolean disk_request(Helper *helper, virDomainPtr domain)
+{
+    if (virDomainBlockResize(domain, helper->disk.target, helper->disk.bytes,
+                             VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0)
+        return TRUE;
+    helper_fail_libvirt(helper);
+    if (virGetLastError() && virGetLastError()->domain == VIR_FROM_RPC)
+        helper->outcome = HYPERVISOR_UNVERIFIED;
+    return FALSE;
+}
+
 static void disk_resize(Helper *helper, virDomainPtr domain)
 {
+    if (putchar(HYPERVISOR_SENT) == EOF || fflush(stdout) != 0) {
+        helper_fail(helper, "stdout");
+        return;
+    }
     alarm(helper->deadline_s);
-    if (virDomainBlockResize(domain, helper->disk.target, helper->disk.bytes,
-                             VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
-        helper_fail_libvirt(helper);
-    else
-        disk_read_capacity(helper, domain);
+    if (disk_request(helper, domain) && !disk_read_capacity(helper, domain))
+        helper->outcome = HYPERVISOR_UNVERIFIED;
 }
 
 gboolean helper_resize(Helper *helper)
@@ -205,7 +220,7 @@ gboolean helper_resize(Helper *helper)
     if (!domain && libvirt_code() != VIR_ERR_NO_DOMAIN)
         return helper_fail_libvirt(helper);
     if (!domain)
-        disk_unfit(helper, CST_DISK_GONE);
+        disk_unfit(helper, CST_DISK_INACTIVE);
     else if (disk_check(helper, domain) && helper->disk.change)
         disk_resize(helper, domain);
     if (domain)

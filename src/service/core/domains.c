@@ -135,7 +135,7 @@ GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, 
 
 gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                               CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
-                              uint64_t *ret_capacity, GError **error)
+                              uint64_t *ret_capacity, gboolean *ret_sent, GError **error)
 {
     CstHypervisor *hypervisor = domains_hypervisor(claim->pool->service, error);
     CstHypervisorVolume volume;
@@ -143,12 +143,16 @@ gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *fou
     if (!hypervisor)
         return FALSE;
     *ret_fitness = CST_DISK_GONE;
+    *ret_sent = FALSE;
     volume = volume_identity(claim->pool, claim->state, claim->name);
     disk->uri = found->uri;
     disk->uuid = found->uuid;
     disk->target = found->target;
-    return !volume.has_file || cst_hypervisor_resize(hypervisor, &volume, disk, claim->task,
-                                                     ret_fitness, ret_capacity, error);
+    if (!volume.has_file)
+        return !disk->change ||
+               cst_fail(error, CST_ERROR_FAILED, _("cannot open volume '%s'"), claim->name);
+    return cst_hypervisor_resize(hypervisor, &volume, disk, claim->task, ret_fitness, ret_capacity,
+                                 ret_sent, error);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */

@@ -34,11 +34,11 @@ gboolean volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GEr
 /**
  * Checks whether a disk of a running domain can grow with the claimed volume, or grows it, as
  * cst_hypervisor_resize(). Sets disk->uri, uuid and target from @found. A volume without a file or
- * device of this host is CST_DISK_GONE.
+ * device of this host is CST_DISK_GONE. A change fails then.
  */
 gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                               CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
-                              uint64_t *ret_capacity, GError **error);
+                              uint64_t *ret_capacity, gboolean *ret_sent, GError **error);
 
 /**
  * Appends the domains that use a claimed volume, and the next step, to the message of *@error, a

@@ -6,7 +6,7 @@
  * whole change. A device grows first, by the pool's technology, and then the guest learns its exact
  * size by the same call. The checks are made before the device grows, and again by the helper
  * process right before the call (src/hypervisor/resize.c). A kill between both steps leaves a guest
- * with a smaller disk. The next call with the same capacity notices that and tells the domain.
+ * with a smaller disk. The next call with the present capacity notices that and tells the domain.
  *
  * libvirt may shrink a disk without an error. So the capacities are compared here, with the volume
  * claimed, and the helper compares the new size with the guest's disk. The volume's capacity is
@@ -65,9 +65,8 @@ static char *disk_unfit_text(CstDiskFitness fitness, const char *domain, const c
                                domain, target);
     case CST_DISK_LARGER:
         return g_strdup(_("the guest's disk is larger than that; request a larger size"));
-    default:
-        return g_strdup(_("the domain has stopped, or has another volume as this disk; run the "
-                          "command again"));
+    case CST_DISK_INACTIVE: return g_strdup(_("the domain is not active any more"));
+    default: return g_strdup(_("the domain has another volume as this disk"));
     }
 }
 
@@ -130,11 +129,12 @@ static gboolean running_disk_check(const VolumeClaim *claim, const CstVolume *vo
                                    CstDiskFitness *ret_fitness, uint64_t *ret_guest, GError **error)
 {
     CstHypervisorDisk disk = disk_question(volume, cst_round_up(capacity, SECTOR), FALSE);
+    gboolean sent;
 
     /* A device in another format may grow in any state, so the helper reads the format first. */
     *ret_fitness = volume->type == CST_VOL_FILE ? disk_fitness(found) : CST_DISK_FIT;
     return *ret_fitness != CST_DISK_FIT ||
-           volume_domain_resize(claim, found, &disk, ret_fitness, ret_guest, error);
+           volume_domain_resize(claim, found, &disk, ret_fitness, ret_guest, &sent, error);
 }
 
 /*
@@ -180,13 +180,15 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
     if (disks->len > 1)
         return disks_refuse_several(disks, claim->name, error);
     if (!running_disk_check(claim, volume, disks->pdata[0], capacity, &fitness, &guest, error)) {
-        g_prefix_error(error,
-                       _("cannot grow volume '%s' of a running domain; try again when "
-                         "libvirt answers, or shut the domain down first: "),
-                       claim->name);
+        if (error && !g_error_matches(*error, CST_ERROR, CST_ERROR_CANCELLED))
+            g_prefix_error(error,
+                           _("cannot grow volume '%s' of a running domain; try again when "
+                             "libvirt answers, or shut the domain down first: "),
+                           claim->name);
         return FALSE;
     }
-    if (fitness == CST_DISK_GONE || volume_grows_alone(volume, fitness) ||
+    if (fitness == CST_DISK_GONE || fitness == CST_DISK_INACTIVE ||
+        volume_grows_alone(volume, fitness) ||
         (!larger && (fitness != CST_DISK_FIT || guest >= capacity)))
         return TRUE;
     if (fitness != CST_DISK_FIT)
@@ -204,33 +206,55 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
 
 /* --- the growth ------------------------------------------------------------------------------- */
 
-/* Grows the disk. *ret_gone: the domain has stopped meanwhile. */
-static gboolean running_disk_tell(const VolumeClaim *claim, const CstVolume *volume,
-                                  const CstDomainDisk *found, uint64_t bytes, gboolean *ret_gone,
-                                  GError **error)
+/* Returns the command that finishes the work, which the caller frees. */
+static char *resize_command(const VolumeClaim *claim, uint64_t bytes)
+{
+    g_autofree char *volume = g_shell_quote(claim->name);
+    g_autofree char *pool = g_shell_quote(claim->pool->name);
+
+    return g_strdup_printf("vol-resize %s %" PRIu64 "B --pool %s", volume, bytes, pool);
+}
+
+/* Result of a request to libvirt. */
+typedef enum {
+    GROWTH_DONE,
+    GROWTH_INACTIVE, /* the domain has stopped, with an error */
+    GROWTH_NOT_SENT, /* the disk is as before, with an error */
+    GROWTH_REFUSED,  /* like GROWTH_NOT_SENT; the error has the next step */
+    GROWTH_UNKNOWN   /* the disk may have grown, with an error */
+} GrowthResult;
+
+static GrowthResult growth_result(CstDiskFitness fitness)
+{
+    switch (fitness) {
+    case CST_DISK_INACTIVE: return GROWTH_INACTIVE;
+    case CST_DISK_GONE: return GROWTH_NOT_SENT;
+    default: return GROWTH_REFUSED;
+    }
+}
+
+/* Grows the disk, and compares its size. */
+static GrowthResult running_disk_tell(const VolumeClaim *claim, const CstVolume *volume,
+                                      const CstDomainDisk *found, uint64_t bytes, GError **error)
 {
     CstHypervisorDisk disk = disk_question(volume, bytes, TRUE);
     CstDiskFitness fitness;
+    gboolean sent = FALSE;
     uint64_t guest = 0;
 
-    *ret_gone = FALSE;
-    if (!volume_domain_resize(claim, found, &disk, &fitness, &guest, error)) {
-        g_prefix_error(error, "%s",
-                       error && g_error_matches(*error, CST_ERROR, CST_ERROR_TIMEOUT)
-                           ? _("it is not known whether the disk of the domain has grown; run the "
-                               "command again: ")
-                           : _("cannot grow the disk of the domain; run the command again, or shut "
-                               "the domain down first: "));
-        return FALSE;
+    if (!volume_domain_resize(claim, found, &disk, &fitness, &guest, &sent, error))
+        return sent ? GROWTH_UNKNOWN : GROWTH_NOT_SENT;
+    if (fitness != CST_DISK_FIT) {
+        disk_refuse(found, claim->name, fitness, error);
+        return growth_result(fitness);
     }
-    *ret_gone = fitness == CST_DISK_GONE;
-    if (fitness != CST_DISK_FIT)
-        return disk_refuse(found, claim->name, fitness, error);
-    return guest >= bytes ||
-           cst_fail(error, CST_ERROR_FAILED,
-                    _("libvirt claims to have grown the disk of volume '%s', but it has %" PRIu64
-                      " bytes"),
-                    claim->name, guest);
+    if (guest >= bytes)
+        return GROWTH_DONE;
+    cst_fail(
+        error, CST_ERROR_FAILED,
+        _("libvirt claims to have grown the disk of volume '%s', but it has %" PRIu64 " bytes"),
+        claim->name, guest);
+    return GROWTH_REFUSED;
 }
 
 /* Reads the capacity of the volume again. */
@@ -253,10 +277,25 @@ static gboolean running_file_grow(const VolumeClaim *claim, const CstVolume *vol
                                   const CstDomainDisk *found, uint64_t capacity, GError **error)
 {
     uint64_t bytes = cst_round_up(capacity, SECTOR);
-    gboolean gone;
+    g_autofree char *command = resize_command(claim, bytes);
+    g_autoptr(GError) why = NULL;
+    GrowthResult result;
 
-    return cst_may_change(error) && running_disk_tell(claim, volume, found, bytes, &gone, error) &&
-           volume_verify_capacity(claim, bytes, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    result = running_disk_tell(claim, volume, found, bytes, &why);
+    if (result == GROWTH_DONE)
+        return volume_verify_capacity(claim, bytes, error);
+    if (result == GROWTH_UNKNOWN)
+        g_prefix_error(
+            &why, _("it is not known whether the disk of the domain has grown; run %s: "), command);
+    else if (result != GROWTH_REFUSED && !g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED))
+        g_prefix_error(&why,
+                       _("cannot grow the disk of the domain; run %s, or shut the domain "
+                         "down first: "),
+                       command);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 static gboolean running_device_size(const VolumeClaim *claim, uint64_t *ret_bytes, GError **error)
@@ -269,25 +308,29 @@ static gboolean running_device_size(const VolumeClaim *claim, uint64_t *ret_byte
 static gboolean running_device_grow(const VolumeClaim *claim, const CstVolume *volume,
                                     const CstDomainDisk *found, uint64_t capacity, GError **error)
 {
-    gboolean larger = capacity > volume->capacity, gone = FALSE;
+    gboolean larger = capacity > volume->capacity;
+    GrowthResult result = GROWTH_NOT_SENT;
+    g_autofree char *command = NULL;
     g_autoptr(GError) why = NULL;
-    uint64_t bytes = 0;
+    uint64_t bytes = capacity;
 
     if (larger ? !cst_pool_state_vol_resize(claim->state, claim->name, capacity, claim->task, error)
                : !cst_may_change(error))
         return FALSE;
     CST_TEST_POINT("volume.grow.device");
-    if (running_device_size(claim, &bytes, &why) &&
-        running_disk_tell(claim, volume, found, bytes, &gone, &why))
+    if (running_device_size(claim, &bytes, &why))
+        result = running_disk_tell(claim, volume, found, bytes, &why);
+    if (result == GROWTH_DONE)
         return TRUE;
-    if (gone) {
+    if (result == GROWTH_INACTIVE) {
         cst_log(CST_LOG_INFO, "%s", why->message);
         return TRUE;
     }
+    command = resize_command(claim, bytes);
     g_propagate_prefixed_error(error, g_steal_pointer(&why),
                                _("volume '%s' has its new capacity, but the guest may not see it; "
-                                 "run the command again: "),
-                               claim->name);
+                                 "run %s: "),
+                               claim->name, command);
     return FALSE;
 }
 

@@ -18,7 +18,9 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
 
 /**
  * Grows a claimed volume and the disk of the domain that has it. Returns FALSE with the step that
- * failed. After a failure, or a kill at any time, the same call finishes the work.
+ * failed. After a failure, or a kill at any time, a call with the capacity that the error names
+ * finishes the work: that of a file is rounded up to sectors, and that of a device is its present
+ * size. A difference would be added twice.
  */
 gboolean running_disk_grow(const VolumeClaim *claim, const CstVolume *volume,
                            const CstDomainDisk *found, uint64_t capacity, GError **error);

@@ -84,7 +84,7 @@ static guint disks_by_name; /* further disks of the domain, each with the names 
 gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error);
 gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                                      CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
-                                     uint64_t *ret_capacity, GError **error);
+                                     uint64_t *ret_capacity, gboolean *ret_sent, GError **error);
 
 gboolean __wrap_volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GError **error)
 {
@@ -118,7 +118,7 @@ static uint64_t device_bytes(void)
 
 gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                                      CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
-                                     uint64_t *ret_capacity, GError **error)
+                                     uint64_t *ret_capacity, gboolean *ret_sent, GError **error)
 {
     assert_string_equal(disk->format, "raw");
     *ret_fitness = disk->change ? second : first;
@@ -127,6 +127,7 @@ gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDi
         guest = disk->bytes;
     }
     *ret_capacity = guest;
+    *ret_sent = disk->change && second == CST_DISK_FIT;
     return !disk->change || !fails_with || cst_fail(error, *fails_with, "no answer");
 }
 
@@ -212,12 +213,16 @@ static void unfit_disk_leaves_the_device_as_it_is(void **unused)
 
 static void device_that_is_no_disk_any_more_grows_alone(void **unused)
 {
-    g_autoptr(GError) error = NULL;
+    static const CstDiskFitness gone[] = {CST_DISK_GONE, CST_DISK_INACTIVE};
 
-    first = CST_DISK_GONE;
-    grow(&error);
-    assert_no_error(error);
-    assert_int_equal(device_bytes(), LARGE);
+    for (guint i = 0; i < G_N_ELEMENTS(gone); i++) {
+        g_autoptr(GError) error = NULL;
+
+        first = gone[i];
+        cst_vol_resize(pool, "v", LARGE + i * SMALL, 0, NULL, &error);
+        assert_no_error(error);
+        assert_int_equal(device_bytes(), LARGE + i * SMALL);
+    }
     assert_int_equal(changes, 0);
 }
 
@@ -269,7 +274,7 @@ static void domain_that_stops_meanwhile_is_no_failure(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    second = CST_DISK_GONE;
+    second = CST_DISK_INACTIVE;
     grow(&error);
     assert_no_error(error);
     assert_int_equal(device_bytes(), LARGE);
@@ -284,7 +289,7 @@ static void repetition_tells_the_guest_the_size_of_the_device(void **unused)
     fails_with = &timeout;
     assert_false(grow(&error));
     assert_non_null(strstr(error->message, "volume 'v' has its new capacity, but the guest may not "
-                                           "see it; run the command again: "));
+                                           "see it; run vol-resize 'v' 131072B --pool 'p': "));
     assert_error(&error, CST_ERROR_TIMEOUT);
     assert_int_equal(device_bytes(), LARGE);
     fails_with = NULL;
@@ -304,7 +309,20 @@ static void job_that_begins_meanwhile_asks_for_a_repetition(void **unused)
 
     second = CST_DISK_DOMAIN_HAS_JOB;
     assert_false(grow(&error));
-    assert_non_null(strstr(error->message, "run the command again: "));
+    assert_non_null(strstr(error->message, "run vol-resize 'v' 131072B --pool 'p': "));
+    assert_error(&error, CST_ERROR_BUSY);
+}
+
+/* The domain runs, so that its guest has the old size until the next start. */
+static void device_that_is_replaced_meanwhile_is_a_failure(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    second = CST_DISK_GONE;
+    assert_false(grow(&error));
+    assert_non_null(strstr(error->message, "volume 'v' has its new capacity, but the guest may not "
+                                           "see it; run vol-resize 'v' 131072B --pool 'p': "));
+    assert_non_null(strstr(error->message, "the domain has another volume as this disk"));
     assert_error(&error, CST_ERROR_BUSY);
 }
 
@@ -336,6 +354,7 @@ int main(void)
         CASE(domain_that_stops_meanwhile_is_no_failure),
         CASE(repetition_tells_the_guest_the_size_of_the_device),
         CASE(job_that_begins_meanwhile_asks_for_a_repetition),
+        CASE(device_that_is_replaced_meanwhile_is_a_failure),
         CASE(dry_run_makes_the_checks_and_changes_nothing),
     };
 

@@ -206,8 +206,8 @@ static const CliCommand resize_command = {
     .summary = N_("resize a vol"),
     .description = N_(
         "Resizes a storage volume. If a running domain has it as a disk, the disk grows with it. "
-        "After an interruption, the same command finishes the work. A volume that is open does not "
-        "shrink."),
+        "After an interruption, vol-resize to the size that the error names finishes the work. A "
+        "volume that is open does not shrink."),
     .options = resize_options,
     .handler = cmd_vol_resize,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,

@@ -81,8 +81,9 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
 /** Whether a disk of a running domain can grow with the volume. */
 typedef enum {
     CST_DISK_FIT,
-    CST_DISK_GONE,    /**< the domain does not run any more, or its disk is another volume */
-    CST_DISK_STOPPED, /**< the domain is paused by an I/O error, or is ending */
+    CST_DISK_INACTIVE, /**< the domain does not run any more */
+    CST_DISK_GONE,     /**< the disk does not exist, or is another volume */
+    CST_DISK_STOPPED,  /**< the domain is paused by an I/O error, or is ending */
     CST_DISK_SHAREABLE,
     CST_DISK_READ_ONLY,
     CST_DISK_ABOVE_VOLUME, /**< the volume is a backing file of the disk */
@@ -109,16 +110,18 @@ typedef struct {
  * Checks whether a disk of a running domain is @volume, which must have a file, and can grow to
  * @disk->bytes. Then grows it if @disk->change is set. *ret_fitness is the result of the check;
  * nothing was changed unless it is CST_DISK_FIT. *ret_capacity is the size of the disk afterwards,
- * in bytes; set for CST_DISK_FIT and CST_DISK_LARGER. The limits of waiting are those of
+ * in bytes; set for CST_DISK_FIT and CST_DISK_LARGER. *ret_sent is set if the change was sent to
+ * libvirt, and libvirt did not refuse it. The limits of waiting are those of
  * cst_hypervisor_find(); the change itself has the same deadline again. @task cannot cancel a
  * change.
  *
- * Return: FALSE with the errors of cst_hypervisor_find(). After TIMEOUT, and after any failure of a
- * change, it is unknown whether the disk has grown. A repetition is harmless.
+ * Return: FALSE with the errors of cst_hypervisor_find(). If *ret_sent is set then, it is unknown
+ * whether the disk has grown. If not, it has not grown. A repetition is harmless.
  */
 gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                const CstHypervisorDisk *disk, CstTask *task,
-                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity, GError **error);
+                               CstDiskFitness *ret_fitness, uint64_t *ret_capacity,
+                               gboolean *ret_sent, GError **error);
 
 /**
  * Runs the helper if the arguments of main() ask for it. Call it first in main(), because the
