@@ -18,6 +18,7 @@
 #include "core/domains.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/scan.h"
 #include "core/service.h"
 #include "dependency/guard.h"
 #include "running.h"
@@ -102,6 +103,24 @@ static gboolean vol_resize_image(VolumeClaim *claim, const CstVolume *volume, ui
     return TRUE;
 }
 
+/*
+ * Checks that the capacity is still that of @volume. A claim does not stop other programs, such as
+ * virsh blockresize, and the questions to libvirt may have waited.
+ */
+static gboolean check_capacity_is_present(const VolumeClaim *claim, const CstVolume *volume,
+                                          GError **error)
+{
+    g_autoptr(CstVolume) now = pool_volume_now(claim->pool, claim->state, claim->name, error);
+
+    if (!now)
+        return FALSE;
+    return now->capacity == volume->capacity ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("another program changed the capacity of volume '%s' to %" PRIu64
+                      " bytes; run the command again"),
+                    claim->name, now->capacity);
+}
+
 static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                               CstTask *task, GError **error)
 {
@@ -124,7 +143,8 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
         !check_resize(&claim, volume, target, flags, error) ||
         !(target < volume->capacity
               ? volume_not_shown(&claim, error)
-              : running_disk_find(&claim, volume, target, flags, &disk, error)))
+              : running_disk_find(&claim, volume, target, flags, &disk, error)) ||
+        (disk && !check_capacity_is_present(&claim, volume, error)))
         return FALSE;
     done = disk ? running_disk_grow(&claim, volume, disk, target, error)
                 : vol_resize_image(&claim, volume, target, flags, task, error);

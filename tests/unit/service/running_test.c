@@ -76,6 +76,7 @@ static uint64_t guest;                 /* bytes of its disk */
 static CstDiskFitness first, second;   /* of the check, and of the change */
 static const CstErrorCode *fails_with; /* error of the change after its work; NULL: success */
 static guint changes;
+static gboolean grows_meanwhile; /* another program grows the device during the check */
 static guint disk_level;
 static gboolean disk_shareable;
 static CstDomainState disk_state;
@@ -126,6 +127,8 @@ gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDi
         changes++;
         guest = disk->bytes;
     }
+    if (!disk->change && grows_meanwhile)
+        assert_true(cst_pool_state_vol_resize(claim->state, "v", 2 * LARGE, NULL, NULL));
     *ret_capacity = guest;
     *ret_sent = disk->change && second == CST_DISK_FIT;
     return !disk->change || !fails_with || cst_fail(error, *fails_with, "no answer");
@@ -147,7 +150,7 @@ static int set_up(void **state)
     first = second = CST_DISK_FIT;
     fails_with = NULL;
     changes = disks_by_name = disk_level = 0;
-    disk_shareable = FALSE;
+    disk_shareable = grows_meanwhile = FALSE;
     disk_state = CST_DOMAIN_RUNNING;
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
@@ -303,6 +306,19 @@ static void repetition_tells_the_guest_the_size_of_the_device(void **unused)
     assert_int_equal(changes, 2);
 }
 
+/* The requested size, which was larger at first, would shrink it. */
+static void device_that_grows_during_the_check_is_not_changed(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    grows_meanwhile = TRUE;
+    assert_false(grow(&error));
+    assert_non_null(strstr(error->message, "changed the capacity of volume 'v' to 262144 bytes"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_int_equal(device_bytes(), 2 * LARGE);
+    assert_int_equal(changes, 0);
+}
+
 static void job_that_begins_meanwhile_asks_for_a_repetition(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -353,6 +369,7 @@ int main(void)
         CASE(device_that_is_no_plain_disk_grows_alone),
         CASE(domain_that_stops_meanwhile_is_no_failure),
         CASE(repetition_tells_the_guest_the_size_of_the_device),
+        CASE(device_that_grows_during_the_check_is_not_changed),
         CASE(job_that_begins_meanwhile_asks_for_a_repetition),
         CASE(device_that_is_replaced_meanwhile_is_a_failure),
         CASE(dry_run_makes_the_checks_and_changes_nothing),
