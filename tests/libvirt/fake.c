@@ -13,6 +13,7 @@
  *                            this call has its effect and does not return
  *     [domain 1]
  *     name = web1            escapes as in all key files
+ *     uuid = UUID            absent: that of "domain 1" ends with 809, of "domain 2" with 80a, …
  *     state = running        or: paused, ioerror, migrating, crashed, saved, off
  *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
  *     count = 5              block.count, if it is not the number of layers
@@ -209,7 +210,14 @@ const char *virDomainGetName(virDomainPtr domain)
 
 int virDomainGetUUIDString(virDomainPtr domain, char *buf)
 {
-    g_strlcpy(buf, "c7a5fdbd-cdaf-9455-926a-d65c16db1809", VIR_UUID_STRING_BUFLEN);
+    g_autofree char *text = fake_text(domain, "uuid");
+    unsigned number = (unsigned)strtoul(domain->group + strlen("domain "), NULL, 10);
+
+    if (text)
+        g_strlcpy(buf, text, VIR_UUID_STRING_BUFLEN);
+    else
+        g_snprintf(buf, VIR_UUID_STRING_BUFLEN, "c7a5fdbd-cdaf-9455-926a-d65c16db1%03x",
+                   0x808 + number);
     return 0;
 }
 
@@ -268,7 +276,6 @@ int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
-/* All domains of the fake have one UUID. Returns the first. */
 virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
 {
     g_auto(GStrv) groups = g_key_file_get_groups(fake_state(), NULL);
@@ -276,8 +283,15 @@ virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
     if (!fake_enter(__func__))
         return NULL;
     for (char **group = groups; *group; group++)
-        if (g_str_has_prefix(*group, "domain "))
-            return fake_domain(conn, *group);
+        if (g_str_has_prefix(*group, "domain ")) {
+            virDomainPtr domain = fake_domain(conn, *group);
+            char found[VIR_UUID_STRING_BUFLEN];
+
+            virDomainGetUUIDString(domain, found);
+            if (strcmp(found, uuid) == 0)
+                return domain;
+            virDomainFree(domain);
+        }
     fake_fail(VIR_ERR_NO_DOMAIN, 0, "Domain not found");
     return NULL;
 }

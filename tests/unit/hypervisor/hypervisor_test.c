@@ -160,7 +160,7 @@ static void calls_have_the_flags_for_states_and_backing_files(void **unused)
     fake_add("virDomainManagedSaveGetXMLDesc = fail 9 0 failed to read qemu header\n");
     fake_add_domain("running");
     fake_add("[domain 2]\nname = web2\nstate = saved\nxml = %s/web1.xml\n", fake_dir);
-    disks = fake_find(1);
+    disks = fake_find(2);
     for (guint i = 0; i < G_N_ELEMENTS(flags); i++) {
         g_autofree char *line = g_strdup_printf("%s 0x%x", flags[i].call, flags[i].flags);
 

@@ -289,6 +289,16 @@ static void domain_that_no_longer_exists_is_inactive(void **unused)
     assert_int_equal(fake_calls("virDomainBlockResize"), 0);
 }
 
+static void domain_is_that_of_the_uuid(void **unused)
+{
+    Growth growth = growth_of(LARGER);
+
+    fake_add_growing("running");
+    fake_add("uuid = c7a5fdbd-cdaf-9455-926a-d65c16db1fff\n");
+    growth_check(&growth, CST_DISK_INACTIVE);
+    assert_int_equal(fake_calls("virDomainBlockResize"), 0);
+}
+
 /* --- failures --------------------------------------------------------------------------------- */
 
 static const char *const calls[] = {
@@ -430,6 +440,7 @@ int main(int argc, char **argv)
         CASE(disk_without_a_format_is_raw),
         CASE(disk_of_a_pool_is_compared_by_its_path),
         CASE(domain_that_no_longer_exists_is_inactive),
+        CASE(domain_is_that_of_the_uuid),
         CASE(error_of_each_call_is_reported),
         CASE(unknown_size_after_the_change_may_be_either),
         CASE(each_call_that_hangs_ends_at_the_deadline),
