@@ -22,6 +22,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/text.h>
 
 #include "protocol.h"
 
@@ -38,6 +39,12 @@ typedef struct {
     char *message;
 } Failure;
 
+/* A change of a disk that libvirt may still make. */
+typedef struct {
+    gint64 until; /* monotonic microseconds */
+    uint64_t bytes;
+} LateChange;
+
 struct CstHypervisor {
     GStrv uris; /* NULL: the default */
     char *run_dir;
@@ -46,6 +53,7 @@ struct CstHypervisor {
     GCond ended;          /* a question ended */
     GHashTable *failures; /* char * (a URI) to Failure * */
     GHashTable *asked;    /* of char *: the URIs with a helper */
+    GHashTable *late;     /* char * (late_key()) to LateChange * */
 };
 
 static void failure_free(Failure *failure)
@@ -64,6 +72,7 @@ CstHypervisor *cst_hypervisor_new(const char *const *uris, const char *run_dir, 
     g_mutex_init(&hypervisor->lock);
     g_cond_init(&hypervisor->ended);
     hypervisor->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    hypervisor->late = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     hypervisor->failures =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)failure_free);
     return hypervisor;
@@ -77,6 +86,7 @@ void cst_hypervisor_free(CstHypervisor *hypervisor)
     g_free(hypervisor->run_dir);
     g_hash_table_unref(hypervisor->failures);
     g_hash_table_unref(hypervisor->asked);
+    g_hash_table_unref(hypervisor->late);
     g_cond_clear(&hypervisor->ended);
     g_mutex_clear(&hypervisor->lock);
     g_free(hypervisor);
@@ -425,6 +435,51 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
     return ok ? g_steal_pointer(&disks) : NULL;
 }
 
+/* --- changes that may be late ----------------------------------------------------------------- */
+
+static char *late_key(const CstHypervisorDisk *disk)
+{
+    return g_strdup_printf("%s %s %s", disk->uri, disk->uuid, disk->target);
+}
+
+/* Remembers a change that was sent and has no answer. */
+static void late_add(CstHypervisor *hypervisor, const CstHypervisorDisk *disk)
+{
+    LateChange *late = g_new0(LateChange, 1);
+
+    late->until = g_get_monotonic_time() + CST_HYPERVISOR_LATE_S * G_TIME_SPAN_SECOND;
+    late->bytes = disk->bytes;
+    g_mutex_lock(&hypervisor->lock);
+    g_hash_table_insert(hypervisor->late, late_key(disk), late);
+    g_mutex_unlock(&hypervisor->lock);
+}
+
+/*
+ * Checks that no change to another size is late. @capacity: of the disk; if it has that size, the
+ * change is forgotten.
+ */
+static gboolean late_check(CstHypervisor *hypervisor, const CstHypervisorDisk *disk,
+                           uint64_t capacity, GError **error)
+{
+    g_autofree char *target = cst_text_escape(disk->target);
+    g_autofree char *key = late_key(disk);
+    const LateChange *late;
+    uint64_t bytes = 0;
+
+    g_mutex_lock(&hypervisor->lock);
+    late = g_hash_table_lookup(hypervisor->late, key);
+    if (late && (g_get_monotonic_time() >= late->until || capacity >= late->bytes))
+        g_hash_table_remove(hypervisor->late, key);
+    else if (late)
+        bytes = late->bytes;
+    g_mutex_unlock(&hypervisor->lock);
+    return bytes == 0 || bytes == disk->bytes ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("libvirt may still change disk '%s' to %" PRIu64
+                      " bytes; request that size, or try again in %d s"),
+                    target, bytes, CST_HYPERVISOR_LATE_S);
+}
+
 gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                const CstHypervisorDisk *disk, CstTask *task,
                                CstDiskFitness *ret_fitness, uint64_t *ret_capacity,
@@ -436,16 +491,19 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
     gboolean ok;
 
     *ret_sent = FALSE;
-    if (!check_has_helper(error))
+    if (!check_has_helper(error) || (disk->change && !late_check(hypervisor, disk, 0, error)))
         return FALSE;
     cst_task_set_waiting(task, TRUE);
     ok = hypervisor_ask(hypervisor, disk->uri, volume, disk, task, &answer, error);
     cst_task_set_waiting(task, FALSE);
     *ret_sent = answer.sent;
+    if (!ok && answer.sent)
+        late_add(hypervisor, disk);
     if (ok && !answer.answered)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' does not run any more"),
                         disk->uri);
     *ret_fitness = answer.fitness;
     *ret_capacity = answer.capacity;
-    return ok;
+    return ok && (disk->change || answer.fitness != CST_DISK_FIT ||
+                  late_check(hypervisor, disk, answer.capacity, error));
 }

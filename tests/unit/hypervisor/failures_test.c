@@ -6,6 +6,7 @@
 #include <hypervisor/hypervisor.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <base/file.h>
 
 #include "fixture.h"
 
@@ -368,10 +370,84 @@ static void program_without_the_helper_asks_no_question(void **unused)
     assert_int_equal(fake_calls("virConnectOpenReadOnly"), 0);
 }
 
+/* --- late changes ----------------------------------------------------------------------------- */
+
+static gboolean disk_resize(CstHypervisor *hypervisor, uint64_t bytes, gboolean change,
+                            GError **error)
+{
+    CstHypervisorVolume volume = {.pool = "p", .volume = "v"};
+    const CstHypervisorDisk disk = {.uri = "qemu:///system",
+                                    .uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809",
+                                    .target = "vda",
+                                    .format = "raw",
+                                    .bytes = bytes,
+                                    .change = change};
+    g_autofree char *path = fake_at("disk");
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+    CstDiskFitness fitness;
+    uint64_t capacity;
+    gboolean sent;
+
+    fake_write_file("fake", fake_state->str);
+    cst_hypervisor_volume_set_file(&volume, fd);
+    return cst_hypervisor_resize(hypervisor, &volume, &disk, NULL, &fitness, &capacity, &sent,
+                                 error) &&
+           fitness == CST_DISK_FIT;
+}
+
+/* Makes a change of 4096 bytes end in an error that leaves its result unknown. */
+static void make_late_change(CstHypervisor *hypervisor, const char *disk)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    fake_add("after virDomainBlockResize = 1 capacity 0\n");
+    fake_add_domain("running");
+    fake_add("disk = %s/%s\n", fake_dir, disk);
+    assert_false(disk_resize(hypervisor, 4096, TRUE, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_FAILED));
+    g_string_assign(fake_state, begin);
+    fake_add_domain("running");
+    fake_add("disk = %s/%s\n", fake_dir, disk);
+}
+
+/* The change may be made after a later one, and shrink the disk then. */
+static void late_change_forbids_other_sizes_until_it_is_old(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+
+    fake_write_file("unchanged", "content");
+    ahead = 0;
+    make_late_change(hypervisor, "unchanged");
+    fake_write_file("unchanged", "content");
+    for (int change = FALSE; change <= TRUE; change++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(disk_resize(hypervisor, 8192, change, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+        assert_non_null(strstr(error->message, "disk 'vda' to 4096 bytes"));
+    }
+    assert_true(disk_resize(hypervisor, 4096, FALSE, NULL));
+    ahead = (CST_HYPERVISOR_LATE_S + 1) * G_TIME_SPAN_SECOND;
+    assert_true(disk_resize(hypervisor, 8192, TRUE, NULL));
+    ahead = 0;
+}
+
+static void late_change_that_was_made_forbids_no_size(void **unused)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(60);
+
+    make_late_change(hypervisor, "disk");
+    assert_true(disk_resize(hypervisor, 8192, FALSE, NULL));
+    assert_true(disk_resize(hypervisor, 8192, TRUE, NULL));
+}
+
 int main(int argc, char **argv)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
+        CASE(late_change_forbids_other_sizes_until_it_is_old),
+        CASE(late_change_that_was_made_forbids_no_size),
         CASE(absurd_number_of_layers_in_the_statistics_fails),
         CASE(error_of_each_call_is_reported),
         CASE(each_call_that_hangs_ends_at_the_deadline),

@@ -25,6 +25,12 @@ typedef struct CstHypervisor CstHypervisor;
 /** Seconds for which a failure of libvirt is remembered. Further questions fail at once. */
 #define CST_HYPERVISOR_FAILURE_S 10
 
+/**
+ * Seconds in which libvirt may make a change whose helper was killed. It waits up to 30 s for the
+ * job of a domain.
+ */
+#define CST_HYPERVISOR_LATE_S 40
+
 /** Maximum number of URIs in the setting. */
 #define CST_HYPERVISOR_URIS_MAX 8
 
@@ -114,6 +120,10 @@ typedef struct {
  * libvirt, and libvirt did not refuse it. The limits of waiting are those of
  * cst_hypervisor_find(); the change itself has the same deadline again. @task cannot cancel a
  * change.
+ *
+ * After a change with TIMEOUT, another size of that disk fails with BUSY for CST_HYPERVISOR_LATE_S,
+ * because libvirt might make the earlier change last. A check which finds that the disk has at
+ * least the earlier size ends that. Only this CstHypervisor remembers it.
  *
  * Return: FALSE with the errors of cst_hypervisor_find(). If *ret_sent is set then, it is unknown
  * whether the disk has grown. If not, it has not grown. A repetition is harmless.
