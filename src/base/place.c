@@ -275,10 +275,8 @@ gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, cons
     g_autofree char *parent = g_path_get_dirname(name);
     Walk walk = {.place = ret_place};
 
-    *ret_place = (CstPlace){.dir = -1,
-                            .path = g_strdup(path),
-                            .name = g_path_get_basename(name),
-                            .user = above->user};
+    *ret_place = (CstPlace){
+        .dir = -1, .path = g_strdup(path), .name = g_path_get_basename(name), .user = above->user};
     return enter_directory(&walk,
                            cst_openat2(above->dir, parent, O_PATH | O_DIRECTORY, 0,
                                        RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
