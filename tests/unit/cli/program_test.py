@@ -96,7 +96,12 @@ class Help(unittest.TestCase):
 OUR_HELP = {"vol-clone": (("<newname>", "[--newname <string>]"),
                           ("[--newname] <string>", "--newname <string>")),
             "vol-list": (("<pool>", "[--pool <string>]"), ("[--pool] <string>", "--pool <string>"),
-                         ("pool name or uuid", "pool name or uuid; default: all active pools"))}
+                         ("pool name or uuid", "pool name or uuid; default: all active pools")),
+            "vol-resize": (("This is safe only for storage volumes not in use by an active guest.\n"
+                            "See blockresize for live resizing.",
+                            "If a running domain has it as a disk, the disk grows with it. After an "
+                            "interruption, vol-resize to the size that the error names finishes the "
+                            "work. A volume that is open does not shrink."),)}
 
 
 @unittest.skipUnless(shutil.which("virsh"), "virsh is not installed")

@@ -403,15 +403,18 @@ static void trash_record_that_is_removed_during_the_list_is_skipped(void **state
 }
 
 /* An interrupted call for the same volume; the other volume's may be in progress. */
-static void trash_record_replaces_temporary_files_of_its_own(void **state)
+static void temporary_files_of_one_trash_record_are_removed(void **state)
 {
     const Scratch *s = *state;
+    const CstUuid uuid = the_uuid();
     g_autofree char *dir = g_build_filename(s->paths->data_dir, "trash", UUID, NULL);
 
     scratch_put(dir, "=v.0123abcd.new", "half");
     scratch_put(dir, "=w.0123abcd.new", "half");
     assert_true(save_trash(s->paths, OLD, NULL));
+    cst_trash_drop_temporaries(s->paths, &uuid, "v");
     assert_int_equal(scratch_mode(dir, "=v.0123abcd.new"), -1);
+    assert_int_not_equal(scratch_mode(dir, "=v"), -1);
     assert_int_not_equal(scratch_mode(dir, "=w.0123abcd.new"), -1);
 }
 
@@ -500,7 +503,7 @@ int main(void)
         scratch_test(trash_record_that_is_removed_during_the_list_is_skipped),
         scratch_test(dry_run_changes_no_file),
         scratch_test(load_removes_temporary_files),
-        scratch_test(trash_record_replaces_temporary_files_of_its_own),
+        scratch_test(temporary_files_of_one_trash_record_are_removed),
         scratch_test(records_that_cannot_be_read_are_an_error),
         scratch_test(records_that_are_read_in_part_are_an_error),
         scratch_test(protected_volumes_are_listed_by_name),
