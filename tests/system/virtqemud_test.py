@@ -168,9 +168,9 @@ class Domains(OnCisternd):
         self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         before = self.content()
         copy = self.file("copy.xml", "<volume><name>c</name><capacity>0</capacity></volume>")
-        for command in ("vol-resize v 8M --pool p", "vol-delete v --pool p", "vol-wipe v --pool p",
-                        f"vol-upload v {data} --pool p", "vol-clone v c --pool p",
-                        f"vol-download v {copy}.raw --pool p"):
+        for command in ("vol-resize v 1M --shrink --pool p", "vol-delete v --pool p",
+                        "vol-wipe v --pool p", f"vol-upload v {data} --pool p",
+                        "vol-clone v c --pool p", f"vol-download v {copy}.raw --pool p"):
             for client, (status, _, err) in {
                     "virsh": self.play(self.peer.uri, *command.split()),
                     "cistern": self.cistern(*command.split(), *(
@@ -193,6 +193,8 @@ class Domains(OnCisternd):
     def test_resize_snapshot_and_commit_under_a_running_domain(self):
         self.volume()
         holder = self.start()
+        self.storage("vol-resize", "v", "8M", "--pool", "p")
+        self.assertIn("8388608", self.domain("domblkinfo", "d", "vda"))
         self.domain("blockresize", "d", "vda", "16M")
         self.wait_until(lambda: "16777216" in self.storage("vol-info", "v", "--pool", "p",
                                                            "--bytes"), "the new size is seen")
