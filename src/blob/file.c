@@ -459,6 +459,12 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
 
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 {
+    return cst_blob_file_open_named(path, path, writable, error);
+}
+
+CstBlob *cst_blob_file_open_named(const char *path, const char *name, gboolean writable,
+                                  GError **error)
+{
     g_auto(CstPlace) place = CST_PLACE_INIT;
     struct stat st;
     int fd;
@@ -468,14 +474,14 @@ CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
     /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
     fd = cst_place_open(&place, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
     if (fd < 0) {
-        cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+        cst_fail_errno(error, errno, _("cannot open '%s'"), name);
         return NULL;
     }
     if (fstat(fd, &st) == 0 && !cst_place_check_links(&place, &st, error)) {
         close(fd);
         return NULL;
     }
-    return cst_blob_file_new(fd, path, writable, error);
+    return cst_blob_file_new(fd, name, writable, error);
 }
 
 CstBlob *cst_blob_file_create(const char *path, GError **error)

@@ -91,7 +91,8 @@ void cst_path_explain_backing(CstBlob *owner, const char *name, GError **error)
 static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
     g_autofree char *path = cst_path_backing(owner, name, error);
-    CstBlob *blob = path ? cst_blob_file_open(path, FALSE, error) : NULL;
+    g_autofree char *named = path ? cst_path_named(owner->name, name) : NULL;
+    CstBlob *blob = path ? cst_blob_file_open_named(path, named, FALSE, error) : NULL;
 
     if (path && !blob)
         cst_path_explain_backing(owner, name, error);

@@ -250,6 +250,9 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
  * cst_place_init().
  */
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
+/** As cst_blob_file_open(), with another name for the blob and for messages. */
+CstBlob *cst_blob_file_open_named(const char *path, const char *name, gboolean writable,
+                                  GError **error);
 /** Create an empty file at @path and open it for writing; EXISTS if @path exists already. */
 CstBlob *cst_blob_file_create(const char *path, GError **error);
 /**
