@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backups that read only what has changed, of real images, with QEMU's programs as judges."""
 
+import contextlib
 import json
 import os
 import random
@@ -348,6 +349,9 @@ class Tap:
         except OSError:
             pass
         finally:
+            # close() alone ends no connection that back() reads from.
+            with contextlib.suppress(OSError):
+                daemon.shutdown(socket.SHUT_RDWR)
             daemon.close()
 
     def kill(self, packet, daemon):
