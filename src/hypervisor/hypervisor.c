@@ -12,6 +12,8 @@
  * callers fail with it at once. A failure of one question only is not remembered. The lock guards
  * this state, and is not held during a question.
  */
+#include <inttypes.h>
+
 #include <hypervisor/hypervisor.h>
 
 #include <signal.h>

@@ -283,13 +283,17 @@ static gboolean is_loopback(const struct sockaddr *address)
 
 static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return cst_fail_errno(error, errno, _("cannot find out the port"));
-    *ret_port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                    : ((struct sockaddr_in *)&address)->sin_port);
+    *ret_port =
+        ntohs(address.any.ss_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
     return TRUE;
 }
 

@@ -155,7 +155,7 @@ class Faults(Beside, OnCeph):
         self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
                                             "r")[0] == 0, "the volume can be uploaded")
 
-    def test_a_hanging_lab_fails_one_test_and_not_the_next(self):
+    def test_the_lab_that_hangs_fails_one_test_and_not_the_next(self):
         self.ok("vol-create-as", "r", "a", "1M")
         self.ceph.freeze()
         with self.assertRaisesRegex(AssertionError, "(?s)timed out.*osd.0: T"):

@@ -7,6 +7,8 @@
  * permitted then. The volume is claimed for writing, and the image is valid at every
  * point in time.
  */
+#include <inttypes.h>
+
 #include <service/volumes.h>
 
 #include <base/crash.h>

@@ -14,6 +14,8 @@
  */
 #include "running.h"
 
+#include <inttypes.h>
+
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>

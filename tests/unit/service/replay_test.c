@@ -91,7 +91,7 @@ typedef struct {
 static void write_in_place(Fixture *f, const char *content)
 {
     g_autofree char *path = g_build_filename(f->images, "p", "v", NULL);
-    int fd = open(path, O_WRONLY);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
 
     assert_int_equal(write(fd, content, strlen(content)), strlen(content));
     close(fd);
