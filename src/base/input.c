@@ -38,19 +38,6 @@ static gboolean check_owner(const CstPlace *place, const struct stat *st, GError
                     place->path, (unsigned)st->st_uid);
 }
 
-/* Opens the name with O_NONBLOCK, so that the call does not wait for a FIFO. */
-static int open_checked(const CstPlace *place, struct stat *ret_st, const char *complaint,
-                        GError **error)
-{
-    g_auto(CstFd) fd = cst_place_open(place, O_RDONLY | O_NONBLOCK);
-
-    if (fd < 0 || fstat(fd, ret_st) < 0) {
-        cst_fail_errno(error, errno, "%s", complaint);
-        return -1;
-    }
-    return cst_place_check_links(place, ret_st, error) ? g_steal_fd(&fd) : -1;
-}
-
 gboolean cst_input_await(int fd, const char *complaint, GError **error)
 {
     struct pollfd fifo = {.fd = fd, .events = POLLIN};
@@ -71,7 +58,7 @@ static int open_no_wait(CstPlace *ret_place, const char *path, gboolean *ret_awa
         return g_steal_fd(&fd);
     if (!find_place(ret_place, path, complaint, error))
         return -1;
-    fd = open_checked(ret_place, &st, complaint, error);
+    fd = cst_place_open_input(ret_place, O_RDONLY, &st, complaint, error);
     if (fd < 0 || !check_owner(ret_place, &st, error))
         return -1;
     if (fcntl(fd, F_SETFL, 0) < 0) {
@@ -121,6 +108,6 @@ gboolean cst_input_read(const char *path, CstFileAccess access, size_t limit, ch
 
     if (!find_place(&place, path, complaint, error))
         return FALSE;
-    fd = open_checked(&place, &st, complaint, error);
+    fd = cst_place_open_input(&place, O_RDONLY, &st, complaint, error);
     return fd >= 0 && cst_file_read_open(fd, path, access, limit, ret_data, ret_len, error);
 }

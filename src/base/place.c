@@ -334,6 +334,18 @@ gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GEr
                     place->path, (unsigned)st->st_uid);
 }
 
+int cst_place_open_input(const CstPlace *place, int flags, struct stat *ret_st,
+                         const char *complaint, GError **error)
+{
+    g_auto(CstFd) fd = cst_place_open(place, flags | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, ret_st) < 0) {
+        cst_fail_errno(error, errno, "%s", complaint);
+        return -1;
+    }
+    return cst_place_check_links(place, ret_st, error) ? g_steal_fd(&fd) : -1;
+}
+
 int cst_place_create(const CstPlace *place, mode_t mode)
 {
     return openat(place->dir, place->name,

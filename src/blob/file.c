@@ -465,23 +465,16 @@ CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 CstBlob *cst_blob_file_open_named(const char *path, const char *name, gboolean writable,
                                   GError **error)
 {
+    g_autofree char *complaint = g_strdup_printf(_("cannot open '%s'"), name);
     g_auto(CstPlace) place = CST_PLACE_INIT;
     struct stat st;
     int fd;
 
     if (!cst_place_init(&place, path, error))
         return NULL;
-    /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
-    fd = cst_place_open(&place, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
-    if (fd < 0) {
-        cst_fail_errno(error, errno, _("cannot open '%s'"), name);
-        return NULL;
-    }
-    if (fstat(fd, &st) == 0 && !cst_place_check_links(&place, &st, error)) {
-        close(fd);
-        return NULL;
-    }
-    return cst_blob_file_new(fd, name, writable, error);
+    /* A FIFO must not block; cst_blob_file_new() refuses it. */
+    fd = cst_place_open_input(&place, writable ? O_RDWR : O_RDONLY, &st, complaint, error);
+    return fd < 0 ? NULL : cst_blob_file_new(fd, name, writable, error);
 }
 
 CstBlob *cst_blob_file_create(const char *path, GError **error)

@@ -70,7 +70,8 @@ static void match_add(GPtrArray *matches, const char *target, guint level, gbool
     g_ptr_array_add(matches, match);
 }
 
-gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message)
+/* Sets the answer. Always returns FALSE. */
+static gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message)
 {
     helper->outcome = outcome;
     g_free(helper->message);

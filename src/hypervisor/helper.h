@@ -23,13 +23,11 @@ typedef struct {
     uint64_t capacity;      /**< of @disk as libvirt reports it, in bytes; 0: not known */
 } Helper;
 
-/** Sets the answer. Always returns FALSE. */
-gboolean helper_end(Helper *helper, HypervisorOutcome outcome, const char *message);
 /** Sets the answer to a failure of this question. Always returns FALSE. */
 gboolean helper_fail(Helper *helper, const char *message);
 /** Like helper_fail(), with libvirt's message, after a call for one domain. */
 gboolean helper_fail_libvirt(Helper *helper);
-/** Returns the code of libvirt's last error; VIR_ERR_OK: none. */
+/** Returns the code of libvirt's last error; VIR_ERR_OK: no error. */
 int libvirt_code(void);
 /** Whether @path, which may be NULL, is the volume's file or device. May set a failure. */
 gboolean helper_path_is_volume(Helper *helper, const char *path);

@@ -116,11 +116,11 @@ class Grow(FakeDomains):
         self.assertEqual(8 * MIB, self.size())
         self.assertEqual([], self.resizes())
 
-    def test_space_cannot_be_allocated_meanwhile(self):
+    def test_allocate_is_refused_for_a_running_domain(self):
         self.running()
         self.assertIn("leave out --allocate", self.kept("8M", "--allocate"))
 
-    def test_dry_run_makes_the_checks_and_changes_nothing(self):
+    def test_dry_run_makes_the_checks_and_leaves_the_size(self):
         self.running("job = yes")
         self.assertIn("the domain has a job", self.kept("8M", "--dry-run"))
         self.running()

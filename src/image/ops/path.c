@@ -40,11 +40,6 @@ char *cst_path_named(const char *owner, const char *name)
     return g_build_filename(dir, path, NULL);
 }
 
-static gboolean is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static gboolean has_parent_component(const char *path)
 {
     g_auto(GStrv) components = g_strsplit(path, "/", -1);
@@ -72,7 +67,8 @@ char *cst_path_backing(CstBlob *owner, const char *name, GError **error)
      * to another file if a directory before ".." is a link.
      */
     clean = g_canonicalize_filename(path, NULL);
-    return stat(path, &named) == 0 && stat(clean, &cleaned) == 0 && is_same_file(&named, &cleaned)
+    return stat(path, &named) == 0 && stat(clean, &cleaned) == 0 &&
+                   cst_stat_is_same(&named, &cleaned)
                ? g_steal_pointer(&clean)
                : g_steal_pointer(&path);
 }
@@ -116,7 +112,7 @@ static int part_open(const CstPlace *image, const char *name, const char *full, 
     if (fd < 0)
         return -1;
     /* The part must be the file to which the trusted links lead. */
-    if (fstat(fd, &st) < 0 || !cst_place_stat(&part, &named) || !is_same_file(&st, &named)) {
+    if (fstat(fd, &st) < 0 || !cst_place_stat(&part, &named) || !cst_stat_is_same(&st, &named)) {
         cst_fail(error, CST_ERROR_DENIED,
                  _("cannot open '%s': another user exchanges names in its directory"), full);
         return -1;
@@ -165,14 +161,14 @@ static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean
     g_autoptr(CstBlob) blob = NULL;
     struct stat st;
 
-    *ret_same = stat(path, &st) == 0 && is_same_file(&st, file);
+    *ret_same = stat(path, &st) == 0 && cst_stat_is_same(&st, file);
     if (!*ret_same)
         return NULL;
     blob = cst_blob_file_open(path, writable, error);
     if (!blob)
         return NULL;
     /* names may change concurrently, so compare the opened file */
-    *ret_same = fstat(cst_blob_file_fd(blob), &st) == 0 && is_same_file(&st, file);
+    *ret_same = fstat(cst_blob_file_fd(blob), &st) == 0 && cst_stat_is_same(&st, file);
     return *ret_same && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
 }
 

@@ -2,10 +2,9 @@
 /*
  * Changes the capacity of a volume. The image engine resizes images in files; the pool's technology
  * resizes raw bytes on other storage. A volume that a running domain has as a disk grows together
- * with the disk (running.c). Only shrinking can change the content for other users, so
- * only shrinking is guarded. A domain with a managed save expects the old capacity, so neither is
- * permitted then. The volume is claimed for writing, and the image is valid at every
- * point in time.
+ * with the disk (running.c). Only shrinking can change the content for other users, so only
+ * shrinking is guarded. A domain with a managed save expects the old capacity, so neither is
+ * permitted then. The volume is claimed for writing, and the image is valid at every point in time.
  */
 #include <inttypes.h>
 

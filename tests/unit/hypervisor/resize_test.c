@@ -107,7 +107,7 @@ static void disk_grows_in_bytes_by_its_target(void **unused)
     assert_int_equal(fake_calls("virConnectOpenReadOnly"), 0);
 }
 
-static void check_reports_the_size_and_changes_nothing(void **unused)
+static void check_reports_the_size_and_leaves_it(void **unused)
 {
     Growth growth = growth_of(LARGER);
     guint64 before = disk_size();
@@ -431,7 +431,7 @@ int main(int argc, char **argv)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
         CASE(disk_grows_in_bytes_by_its_target),
-        CASE(check_reports_the_size_and_changes_nothing),
+        CASE(check_reports_the_size_and_leaves_it),
         CASE(disk_never_shrinks),
         CASE(unknown_size_of_the_disk_is_a_failure),
         CASE(size_after_the_change_is_that_of_libvirt),

@@ -136,7 +136,7 @@ gboolean __wrap_volume_domain_resize(const VolumeClaim *claim, const CstDomainDi
 
 /* --- the tests -------------------------------------------------------------------------------- */
 
-/* Makes the device "v", and a domain whose disk it is. */
+/* Makes the device "v", and a domain that has it as its disk. */
 static int set_up(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -239,7 +239,7 @@ static void disks_with_the_same_names_do_not_forbid_the_growth(void **unused)
     assert_int_equal(guest, LARGE);
 }
 
-static void device_whose_size_is_not_that_of_the_disk_grows_alone(void **unused)
+static void device_with_another_size_than_its_disk_grows_alone(void **unused)
 {
     static const CstDiskFitness alone[] = {CST_DISK_OTHER_FORMAT, CST_DISK_ABOVE_VOLUME,
                                            CST_DISK_NO_SIZE};
@@ -273,7 +273,7 @@ static void device_that_is_no_plain_disk_grows_alone(void **unused)
 }
 
 /* The domain that stopped starts with the new size. */
-static void domain_that_stops_meanwhile_is_no_failure(void **unused)
+static void domain_that_stops_during_the_growth_is_no_failure(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -319,7 +319,7 @@ static void device_that_grows_during_the_check_is_not_changed(void **unused)
     assert_int_equal(changes, 0);
 }
 
-static void job_that_begins_meanwhile_asks_for_a_repetition(void **unused)
+static void job_that_begins_during_the_growth_asks_for_a_repetition(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -330,7 +330,7 @@ static void job_that_begins_meanwhile_asks_for_a_repetition(void **unused)
 }
 
 /* The domain runs, so that its guest has the old size until the next start. */
-static void device_that_is_replaced_meanwhile_is_a_failure(void **unused)
+static void device_that_is_replaced_during_the_growth_is_a_failure(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -342,7 +342,7 @@ static void device_that_is_replaced_meanwhile_is_a_failure(void **unused)
     assert_error(&error, CST_ERROR_BUSY);
 }
 
-static void dry_run_makes_the_checks_and_changes_nothing(void **unused)
+static void dry_run_makes_the_checks_and_leaves_the_size(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -365,14 +365,14 @@ int main(void)
         CASE(unfit_disk_leaves_the_device_as_it_is),
         CASE(device_that_is_no_disk_any_more_grows_alone),
         CASE(disks_with_the_same_names_do_not_forbid_the_growth),
-        CASE(device_whose_size_is_not_that_of_the_disk_grows_alone),
+        CASE(device_with_another_size_than_its_disk_grows_alone),
         CASE(device_that_is_no_plain_disk_grows_alone),
-        CASE(domain_that_stops_meanwhile_is_no_failure),
+        CASE(domain_that_stops_during_the_growth_is_no_failure),
         CASE(repetition_tells_the_guest_the_size_of_the_device),
         CASE(device_that_grows_during_the_check_is_not_changed),
-        CASE(job_that_begins_meanwhile_asks_for_a_repetition),
-        CASE(device_that_is_replaced_meanwhile_is_a_failure),
-        CASE(dry_run_makes_the_checks_and_changes_nothing),
+        CASE(job_that_begins_during_the_growth_asks_for_a_repetition),
+        CASE(device_that_is_replaced_during_the_growth_is_a_failure),
+        CASE(dry_run_makes_the_checks_and_leaves_the_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

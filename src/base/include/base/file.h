@@ -153,9 +153,9 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
 /* --- the host's own trees: device nodes, /proc, /sys ------------------------------------------ */
 
 /**
- * Opens the device node at @path (below /dev, or a device that a definition names). Follows links,
- * because udev's names are links. O_CLOEXEC and O_NONBLOCK are added to @flags. Returns -1 with
- * errno set.
+ * Opens the device node at @path (below /dev, or a device or file that an administrator names).
+ * Follows links, because udev's names are links. O_CLOEXEC and O_NONBLOCK are added to @flags.
+ * Returns -1 with errno set.
  */
 int cst_node_open(const char *path, int flags);
 

@@ -82,6 +82,12 @@ int cst_place_open(const CstPlace *place, int flags);
  */
 gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error);
 /**
+ * Opens an existing file as cst_place_open(), without a wait for a FIFO, and checks its links.
+ * Returns -1 with an error, whose text is @complaint if the file cannot be opened.
+ */
+int cst_place_open_input(const CstPlace *place, int flags, struct stat *ret_st,
+                         const char *complaint, GError **error);
+/**
  * Creates the name as a regular file for reading and writing, with @mode less the umask. Returns -1
  * with errno set: EEXIST if the name exists.
  */

@@ -42,7 +42,7 @@
 typedef struct {
     CstPool *pool;
     int64_t deleted_before; /* only volumes deleted at this time or earlier */
-    int64_t kept_until;     /* only volumes whose retention ends at this time or earlier */
+    int64_t kept_until;     /* only volumes with an end of retention at this time or earlier */
     gboolean at_once;       /* fail with BUSY instead of waiting for other operations */
     CstTask *task;
     guint count;

@@ -22,12 +22,8 @@
 /* Follows each link in @path, because an administrator has declared it. */
 static CstBlob *open_declared(const char *path, GError **error)
 {
-    unsigned tries = 0;
-    int fd;
+    int fd = cst_node_open(path, O_RDONLY | O_NOCTTY);
 
-    do {
-        fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    } while (cst_open_again(fd, &tries));
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot open '%s'"), path);
         return NULL;
