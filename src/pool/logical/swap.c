@@ -88,7 +88,12 @@ gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const 
 {
     g_autofree char *name = logical_tag_value(old, "was");
 
-    if (!name || !logical_name_check(name, error))
+    if (!name)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("cannot recover logical volume '%s': its tag with the former name is "
+                          "missing; rename the volume or remove it"),
+                        old->name);
+    if (!logical_name_check(name, error))
         return FALSE;
     if (lvm_group_find(group, name))
         return logical_remove_lv(state, old->name, error);

@@ -10,6 +10,7 @@
 #include <base/error.h>
 #include <pool/pool.h>
 
+#include "../captured.h"
 #include "fake_lvm.h"
 
 /* --- lookups ---------------------------------------------------------------------------------- */
@@ -303,6 +304,26 @@ static void a_swap_that_was_cut_short_is_ended(void **unused)
     assert_int_equal(fake_count(), 1);
 }
 
+static void pool_recover_drafts(gconstpointer unused)
+{
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+}
+
+/* The other LVs are recovered, and the log names the LV without a former name. */
+static void swap_without_a_tag_is_reported_and_kept(void **unused)
+{
+    const char *old = ".cistern-0123456789abcdef0123456789abcdef.0000_1_1.old";
+    g_autofree char *log = NULL;
+
+    fake_add(old, 8 * MIB, "Vwi-a-tz--", "", "");
+    fake_add(".cistern-0123456789abcdef0123456789abcdef.0000_1_2.old", 8 * MIB, "Vwi-a-tz--", "",
+             "cistern:was=disk");
+    log = captured(pool_recover_drafts, NULL);
+    assert_non_null(strstr(log, old));
+    assert_non_null(strstr(log, "its tag with the former name is missing"));
+    assert_true(fake_has(old) && fake_has("disk"));
+}
+
 /* --- snapshots -------------------------------------------------------------------------------- */
 
 static void snapshots_are_kept_by_tags(void **unused)
@@ -483,6 +504,7 @@ int main(void)
         TEST(resize_without_effect_is_reported),
         TEST(lvm_drafts_of_dead_processes_are_removed_and_of_live_ones_kept),
         TEST(a_swap_that_was_cut_short_is_ended),
+        TEST(swap_without_a_tag_is_reported_and_kept),
         TEST(snapshots_are_kept_by_tags),
         TEST(invalid_snapshot_is_reported_and_not_reverted_to),
         TEST(snapshot_that_has_just_become_invalid_is_reported),
