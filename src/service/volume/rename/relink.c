@@ -181,3 +181,12 @@ gboolean relink_overlay(CstService *service, CstPoolState *state, const char *na
     return (follows || set_reference(blob, info.format, link->to, link->format, error)) &&
            relink_update_declaration(service, state, overlay, blob, from, to, error);
 }
+
+gboolean relink_restore_name(CstPoolState *state, const char *name, const char *new_name,
+                             GError **error)
+{
+    g_autoptr(CstVolume) still = NULL;
+
+    return cst_pool_state_scan_any(state, name, NULL, &still, error) &&
+           (still || cst_pool_state_link(state, new_name, name, error));
+}

@@ -286,13 +286,14 @@ static void rename_leave_to_replay(Rename *rename, const GError *why)
     pool_rescan_volume(rename->pool, rename->claim.state, rename->new_name);
 }
 
-/* Reverts the steps of a rename with overlays. The volume has both names. */
+/* Reverts the steps of a rename with overlays. */
 static void rename_undo_overlays(Rename *rename)
 {
     CstService *service = rename->pool->service;
     g_autoptr(GError) why = NULL;
 
     CST_TEST_POINT("vol.rename.take_back");
+    relink_restore_name(rename->claim.state, rename->name, rename->new_name, &why);
     for (guint i = 0; !why && i < rename->overlays->len; i++) {
         Overlay *overlay = g_ptr_array_index(rename->overlays, i);
         const Relink back = {
