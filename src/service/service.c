@@ -16,6 +16,7 @@
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 #include "core/trust.h"
 #include "pool/load.h"
 #include "recovery/recovery.h"
@@ -36,6 +37,7 @@ static void init_tables(CstService *service)
     service->rebases = g_ptr_array_new();
     service->pools_by_name =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_pool_unref);
+    service->storage_index = storage_index_new();
     service->pools_by_uuid = g_hash_table_new(cst_uuid_hash, cst_uuid_hash_equal);
     service->secrets = g_hash_table_new_full(cst_uuid_hash, cst_uuid_hash_equal, NULL,
                                              (GDestroyNotify)cst_secret_file_free);
@@ -145,6 +147,7 @@ static void drop_pools(CstService *service)
     }
     g_hash_table_unref(service->pools_by_uuid);
     g_hash_table_unref(service->pools_by_name);
+    storage_index_free(service->storage_index);
 }
 
 void cst_service_free(CstService *service)

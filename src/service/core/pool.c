@@ -11,6 +11,7 @@
 #include <base/test_point.h>
 
 #include "service.h"
+#include "storage_index.h"
 #include "trash_table.h"
 
 void pool_draft_free(VolumeDraft *draft)
@@ -44,6 +45,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->name_scans = g_ptr_array_new();
     pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pool->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    storage_index_update(pool);
     return pool;
 }
 
@@ -58,6 +60,7 @@ void cst_pool_unref(CstPool *pool)
 {
     if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
         return;
+    storage_index_remove(pool);
     volume_table_free(pool->volumes);
     volume_table_free(pool->moving);
     trash_totals_unref(pool->trash_totals);

@@ -52,6 +52,7 @@ struct CstPool {
     char *problem;
     char *storage_path; /* the path from which storage was read (pool/conflict.c); NULL: not read */
     CstStorageId storage;
+    char *definition_key, *directory_key; /* of storage_index.c, guarded by the index's lock */
     CstPoolUsage usage;
     CstHealthLevel health;    /* health level at the last query */
     guint limited_spaces;     /* thin pools and other stores that may fill up, at the last check */

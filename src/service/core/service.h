@@ -15,6 +15,7 @@ typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
 typedef struct SecretWatch SecretWatch;
 typedef struct SecretSettler SecretSettler;
+typedef struct StorageIndex StorageIndex;
 
 /**
  * Functions by which the use cases call the recovery module above them. Set by cst_service_new().
@@ -72,6 +73,8 @@ struct CstService {
     SecretSettler *secret_settler; /* NULL: embedded process */
     gint secret_epoch;             /* atomic: number of replaced values */
     gint secrets_held;             /* atomic: secret_lock is held permanently, no reread needed */
+
+    StorageIndex *storage_index; /* of the pools; has its own lock */
 
     /* Guards the members below. Held only briefly, and never during I/O. */
     GMutex tables;

@@ -7,7 +7,8 @@
  *
  * The identity of a pool's directory is read once and cached in the pool (CstPool.storage), so that
  * a start among thousands of pools reads one directory. A match with a cached identity is confirmed
- * by reading it again, because file systems reuse inode numbers.
+ * by reading it again, because file systems reuse inode numbers. An index (core/storage_index.h)
+ * finds the pools to compare with.
  *
  * The callers hold the lock of the definitions, so this code must not wait for a server. A path is
  * resolved from the kernel's dentry cache, and with storage I/O only on local file systems. Host
@@ -26,8 +27,11 @@
 #include <base/i18n.h>
 #include <pool/mounts.h>
 
+#include "core/definitions.h"
 #include "core/pool.h"
+#include "core/registry.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 
 /* --- identities ------------------------------------------------------------------------------- */
 
@@ -163,6 +167,7 @@ static void keep_identity(CstPool *pool, const char *path, const CstStorageId *i
     g_free(pool->storage_path);
     pool->storage_path = g_strdup(path);
     pool->storage = *id;
+    storage_index_update(pool);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -188,25 +193,39 @@ static gboolean has_same_storage(const Check *check, CstPool *pool)
     return same || (other && same_by_identity(check, pool, other));
 }
 
+/* Reads the identity of the directory, and caches it in the pool that @def defines, if it exists. */
+static void check_identify(Check *check, CstService *service)
+{
+    g_autoptr(CstPool) pool = NULL;
+
+    if (conflict_of(check->def) != CST_CONFLICT_TARGET)
+        return;
+    storage_identify(check->def->target_path, check->mounts, &check->id);
+    if (!check->id.device)
+        return;
+    pool = cst_service_pool_by_uuid(service, &check->def->uuid, NULL);
+    if (pool)
+        keep_identity(pool, check->def->target_path, &check->id);
+}
+
 gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean active,
                             GError **error)
 {
-    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, error);
-    g_autoptr(GPtrArray) mounts = cst_mounts_read();
-    Check check = {.def = def, .mounts = mounts, .active = active};
+    g_autoptr(GPtrArray) mounts = NULL;
+    g_autoptr(GPtrArray) names = NULL;
+    Check check = {.def = def, .active = active};
 
-    if (conflict_of(def) == CST_CONFLICT_TARGET)
-        storage_identify(def->target_path, mounts, &check.id);
-    for (guint i = 0; pools && i < pools->len; i++) {
-        CstPool *pool = g_ptr_array_index(pools, i);
+    if (!definitions_sync(service, error))
+        return FALSE;
+    check.mounts = mounts = cst_mounts_read();
+    check_identify(&check, service);
+    names = storage_index_find(service->storage_index, def, &check.id, active);
+    for (guint i = 0; i < names->len; i++) {
+        g_autoptr(CstPool) pool = registry_find(service, g_ptr_array_index(names, i));
 
-        if (cst_uuid_equal(&pool->uuid, &def->uuid)) {
-            if (check.id.device)
-                keep_identity(pool, def->target_path, &check.id);
-        } else if (has_same_storage(&check, pool)) {
+        if (pool && !cst_uuid_equal(&pool->uuid, &def->uuid) && has_same_storage(&check, pool))
             return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
                             pool->name);
-        }
     }
-    return pools != NULL;
+    return TRUE;
 }

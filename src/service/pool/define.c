@@ -29,6 +29,7 @@
 #include "core/pool.h"
 #include "core/registry.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 #include "lifecycle.h"
 
 /*
@@ -107,6 +108,7 @@ static void pool_set_definition(CstPool *pool, CstPoolDef *def)
         pool->def = def;
     }
     pool->persistent = TRUE;
+    storage_index_update(pool);
     g_mutex_unlock(&pool->lock);
 }
 

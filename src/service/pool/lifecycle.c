@@ -33,6 +33,7 @@
 #include "core/registry.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 #include "core/table.h"
 #include "core/trash_totals.h"
 
@@ -91,6 +92,7 @@ void pool_set_active(CstPool *pool, CstPoolState *state)
     pool->active = TRUE;
     pool->starting = FALSE;
     pool->inaccessible = FALSE;
+    storage_index_update(pool);
     g_clear_pointer(&pool->problem, g_free);
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
@@ -111,6 +113,7 @@ static void forget_storage(CstPool *pool)
         cst_pool_def_free(pool->def);
         pool->def = g_steal_pointer(&pool->new_def);
     }
+    storage_index_update(pool);
 }
 
 /* The state is freed without the lock, because that may close connections. */
@@ -171,6 +174,7 @@ void pool_set_starting(CstPool *pool, CstPoolDef *def)
         cst_pool_def_free(pool->def);
         pool->def = def;
     }
+    storage_index_update(pool);
     g_mutex_unlock(&pool->lock);
 }
 

@@ -20,6 +20,7 @@
 #include "core/pool.h"
 #include "core/registry.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 #include "lifecycle.h"
 
 /* Sockets must be open within a second of a daemon's start. */
@@ -68,6 +69,7 @@ static void pool_load_definition(CstPool *pool, CstPoolFile *file)
     }
     pool->persistent = TRUE;
     pool->autostart = file->autostart;
+    storage_index_update(pool);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -92,6 +94,7 @@ static gboolean pool_load_state(CstPool *pool, CstPoolFile *file)
         pool->new_def = g_steal_pointer(&pool->def);
     cst_pool_def_free(pool->def);
     pool->def = g_steal_pointer(&file->def);
+    storage_index_update(pool);
     g_mutex_unlock(&pool->lock);
     return TRUE;
 }

@@ -79,6 +79,130 @@ static void second_of_two_definitions_does_not_start_or_build(void **state)
     assert_error(&error, CST_ERROR_EXISTS);
 }
 
+static void assert_conflict(Fixture *f, const char *xml)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_null(cst_service_pool_define(f->service, xml, 0, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+}
+
+static CstPool *define_on(Fixture *f, const char *name, const char *path)
+{
+    g_autofree char *xml = xml_on(f, name, path);
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_define(f->service, xml, 0, &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+static void conflict_follows_a_definition_that_the_stop_puts_in_force(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *second = xml_on(f, "two", "new");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) one = fixture_pool(f, "one");
+    g_autoptr(CstPool) free_now = NULL;
+    g_autoptr(CstPool) same = NULL;
+    g_autofree char *again = NULL;
+    char uuid[CST_UUID_TEXT_LEN];
+
+    again = g_strdup_printf("<pool type='dir'><name>one</name><uuid>%s</uuid><target><path>%s/new"
+                            "</path></target></pool>",
+                            cst_uuid_format(cst_pool_uuid(one), uuid), f->images);
+    same = cst_service_pool_define(f->service, again, 0, &error);
+    assert_no_error(error);
+    cst_pool_stop(one, NULL, &error);
+    assert_no_error(error);
+    assert_conflict(f, second);
+    free_now = define_on(f, "three", "one");
+}
+
+static void adopted_pool_whose_directory_was_not_read_conflicts(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *link = g_build_filename(f->images, "link", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) one = fixture_pool(f, "one");
+    g_autoptr(CstPool) two = define_on(f, "two", "link");
+
+    g_clear_pointer(&one, cst_pool_unref);
+    g_clear_pointer(&two, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_int_equal(symlink("one", link), 0);
+    two = cst_service_pool_by_name(f->service, "two", &error);
+    assert_no_error(error);
+    assert_false(cst_pool_start(two, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+}
+
+/* The end of the removed pool must not remove the entry of the pool that has its name now. */
+static void pool_that_was_defined_again_conflicts(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *second = xml_on(f, "two", "one");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) removed = define_on(f, "one", "one");
+    g_autoptr(CstPool) again = NULL;
+
+    cst_pool_undefine(removed, NULL, &error);
+    assert_no_error(error);
+    again = define_on(f, "one", "one");
+    g_clear_pointer(&removed, cst_pool_unref);
+    assert_conflict(f, second);
+    cst_pool_undefine(again, NULL, &error);
+    assert_no_error(error);
+    removed = define_on(f, "two", "one");
+}
+
+static char *xml_of(const char *type, const char *name, const char *source)
+{
+    return g_strdup_printf("<pool type='%s'><name>%s</name><source>%s</source>"
+                           "<target><path>/%s</path></target></pool>",
+                           type, name, source, name);
+}
+
+static void same_source_of_each_kind_is_refused(void **state)
+{
+    static const struct {
+        const char *type, *source, *other_type, *other_source;
+    } cases[] = {
+        {"netfs", "<host name='h'/><dir path='/d'/><format type='nfs'/>", "netfs",
+         "<host name='h'/><dir path='/d'/><format type='nfs'/>"},
+        {"logical", "<device path='/dev/cistern-none'/><name>vg</name>", "logical",
+         "<device path='/dev/cistern-none'/><name>vg</name>"},
+        {"disk", "<device path='/dev/cistern-none'/><format type='gpt'/>", "disk",
+         "<device path='/dev/cistern-none'/><format type='gpt'/>"},
+        {"disk", "<device path='/dev/cistern-none'/><format type='gpt'/>", "fs",
+         "<device path='/dev/cistern-none'/>"},
+        {"iscsi", "<host name='h'/><device path='iqn.2020-01.org.example:a'/>", "iscsi",
+         "<host name='h'/><device path='iqn.2020-01.org.example:a'/>"},
+        {"scsi", "<adapter name='host3'/>", "scsi", "<adapter name='host3'/>"},
+        {"mpath", "", "mpath", ""},
+        {"zfs", "<name>tank</name><device path='/dev/cistern-none'/>", "zfs",
+         "<name>other</name><device path='/dev/cistern-none'/>"},
+        {"sheepdog", "<host name='h'/><name>s</name>", "sheepdog",
+         "<host name='h'/><name>t</name>"},
+        {"vstorage", "<name>c</name>", "vstorage", "<name>c</name>"},
+        {"gluster", "<host name='h'/><dir path='/d'/><name>v</name>", "gluster",
+         "<host name='h'/><dir path='/d'/><name>v</name>"},
+    };
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *first = xml_of(cases[i].type, "first", cases[i].source);
+        g_autofree char *second = xml_of(cases[i].other_type, "second", cases[i].other_source);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstPool) pool = cst_service_pool_define(f->service, first, 0, &error);
+
+        assert_no_error(error);
+        assert_conflict(f, second);
+        cst_pool_undefine(pool, NULL, &error);
+        assert_no_error(error);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -86,6 +210,10 @@ int main(void)
         TEST(same_directory_by_another_path_is_refused),
         TEST(absent_directory_is_compared_by_its_normalised_path),
         TEST(second_of_two_definitions_does_not_start_or_build),
+        TEST(conflict_follows_a_definition_that_the_stop_puts_in_force),
+        TEST(adopted_pool_whose_directory_was_not_read_conflicts),
+        TEST(pool_that_was_defined_again_conflicts),
+        TEST(same_source_of_each_kind_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
