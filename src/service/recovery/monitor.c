@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <base/file.h>
@@ -44,6 +45,9 @@
  * ends wakes the thread, so without it the start of many pools costs the square of their number.
  */
 #define WALK_MS 20
+/* A walk over many watches takes longer. The interval is WALK_SHARE times its processor time. */
+#define WALK_SHARE  20
+#define WALK_MAX_MS 200
 /*
  * A scan may block on storage that hangs, and occupies its worker for that time. Workers are
  * started on demand, up to this number: as many pools may hang without delaying another one. Beyond
@@ -62,6 +66,7 @@ struct Monitor {
     gint mounts;       /* atomic: number of changes of mounts */
     gint64 answers_at; /* used by the thread: next liveness query; 0: no storage may hang */
     gint64 walked_at;  /* used by the thread: start of the last walk over all watches */
+    gint64 walk_cpu;   /* used by the thread: its processor time at that moment, in us */
     gboolean stop;
 };
 
@@ -241,14 +246,25 @@ static void push_watch(Monitor *monitor, Watch *watch)
     g_thread_pool_push(monitor->workers, watch, NULL);
 }
 
-/* Waits until the last walk is WALK_MS ago. Wakes in this time cause one walk. */
+static gint64 thread_cpu_us(void)
+{
+    struct timespec used = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return used.tv_sec * G_USEC_PER_SEC + used.tv_nsec / 1000;
+}
+
+/* Waits until the interval since the last walk is over. Wakes in this time cause one walk. */
 static void pace_walk(Monitor *monitor)
 {
-    gint64 next = monitor->walked_at + WALK_MS * 1000, now = g_get_monotonic_time();
+    gint64 interval = CLAMP(WALK_SHARE * (thread_cpu_us() - monitor->walk_cpu), WALK_MS * 1000,
+                            WALK_MAX_MS * 1000);
+    gint64 next = monitor->walked_at + interval, now = g_get_monotonic_time();
 
     if (monitor->walked_at && now < next)
         g_usleep((gulong)(next - now));
     monitor->walked_at = g_get_monotonic_time();
+    monitor->walk_cpu = thread_cpu_us();
 }
 
 /* The thread: waits, then passes due watches to workers. */
