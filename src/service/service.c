@@ -147,7 +147,7 @@ static void drop_pools(CstService *service)
     }
     g_hash_table_unref(service->pools_by_uuid);
     g_hash_table_unref(service->pools_by_name);
-    storage_index_free(service->storage_index);
+    storage_index_unref(service->storage_index);
 }
 
 void cst_service_free(CstService *service)

@@ -45,6 +45,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->name_scans = g_ptr_array_new();
     pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pool->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->storage_index = storage_index_ref(service->storage_index);
     storage_index_update(pool);
     return pool;
 }
@@ -61,6 +62,7 @@ void cst_pool_unref(CstPool *pool)
     if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
         return;
     storage_index_remove(pool);
+    storage_index_unref(pool->storage_index);
     volume_table_free(pool->volumes);
     volume_table_free(pool->moving);
     trash_totals_unref(pool->trash_totals);

@@ -20,6 +20,9 @@ typedef struct {
 /** The totals of a pool's trash (trash_table.h). */
 typedef struct TrashTotals TrashTotals;
 
+/** The index from storage to pools (storage_index.h). */
+typedef struct StorageIndex StorageIndex;
+
 /**
  * A pool of the service. The lock guards every field below it and is never held during storage
  * I/O. Three kinds of use:
@@ -52,6 +55,7 @@ struct CstPool {
     char *problem;
     char *storage_path; /* the path from which storage was read (pool/conflict.c); NULL: not read */
     CstStorageId storage;
+    StorageIndex *storage_index;          /* a reference */
     char *definition_key, *directory_key; /* of storage_index.c, guarded by the index's lock */
     CstPoolUsage usage;
     CstHealthLevel health;    /* health level at the last query */

@@ -24,7 +24,7 @@ struct StorageIndex {
 
 StorageIndex *storage_index_new(void)
 {
-    StorageIndex *index = g_new0(StorageIndex, 1);
+    StorageIndex *index = g_atomic_rc_box_new0(StorageIndex);
 
     g_mutex_init(&index->lock);
     index->buckets =
@@ -32,11 +32,20 @@ StorageIndex *storage_index_new(void)
     return index;
 }
 
-void storage_index_free(StorageIndex *index)
+StorageIndex *storage_index_ref(StorageIndex *index)
+{
+    return g_atomic_rc_box_acquire(index);
+}
+
+static void storage_index_clear(StorageIndex *index)
 {
     g_hash_table_unref(index->buckets);
     g_mutex_clear(&index->lock);
-    g_free(index);
+}
+
+void storage_index_unref(StorageIndex *index)
+{
+    g_atomic_rc_box_release_full(index, (GDestroyNotify)storage_index_clear);
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
@@ -128,7 +137,7 @@ static void bucket_replace(StorageIndex *index, CstPool *pool, char **key, char 
 
 void storage_index_update(CstPool *pool)
 {
-    StorageIndex *index = pool->service->storage_index;
+    StorageIndex *index = pool->storage_index;
     char *definition = definition_key(pool->def), *directory = directory_key(pool);
 
     g_mutex_lock(&index->lock);
@@ -139,7 +148,7 @@ void storage_index_update(CstPool *pool)
 
 void storage_index_remove(CstPool *pool)
 {
-    StorageIndex *index = pool->service->storage_index;
+    StorageIndex *index = pool->storage_index;
 
     g_mutex_lock(&index->lock);
     bucket_remove(index, pool, &pool->definition_key);

@@ -11,8 +11,9 @@
 typedef struct StorageIndex StorageIndex;
 
 StorageIndex *storage_index_new(void);
-/** The index must have no pools. */
-void storage_index_free(StorageIndex *index);
+/** Returns @index with a new reference. Each pool has one, so it may outlive the service. */
+StorageIndex *storage_index_ref(StorageIndex *index);
+void storage_index_unref(StorageIndex *index);
 
 /**
  * Enters the pool with its present definition, identity and state, and removes its former entry.
