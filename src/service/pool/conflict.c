@@ -193,7 +193,8 @@ static gboolean has_same_storage(const Check *check, CstPool *pool)
     return same || (other && same_by_identity(check, pool, other));
 }
 
-/* Reads the identity of the directory, and caches it in the pool that @def defines, if it exists.
+/*
+ * Reads the identity of the directory. Caches it in the pool that @def defines, if there is one.
  */
 static void check_identify(Check *check, CstService *service)
 {
