@@ -19,6 +19,7 @@
 #include <base/i18n.h>
 #include <base/place.h>
 #include <base/test_point.h>
+#include <base/text.h>
 
 #include "crypt.h"
 
@@ -292,11 +293,6 @@ gboolean folder_sync(const Folders *folders, FolderKind kind, GError **error)
     return cst_dir_sync(folders->fds[kind], folders->path, error);
 }
 
-static int compare_folder_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GPtrArray *folder_list(const Folders *folders, FolderKind kind, guint *ret_others, GError **error)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
@@ -326,7 +322,7 @@ GPtrArray *folder_list(const Folders *folders, FolderKind kind, guint *ret_other
         return NULL;
     }
     closedir(dir);
-    g_ptr_array_sort(found, compare_folder_names);
+    g_ptr_array_sort(found, cst_text_compare);
     if (ret_others)
         *ret_others = others;
     return g_steal_pointer(&found);

@@ -11,6 +11,7 @@
 #include <backup/backup.h>
 
 #include <base/i18n.h>
+#include <base/text.h>
 
 enum { HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY, N_PERIODS };
 
@@ -55,11 +56,6 @@ static GroupCount *keep_group_new(const CstKeep *keep)
     return group;
 }
 
-static int compare_volume_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 char *cst_backup_group(const CstBackup *backup)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -69,7 +65,7 @@ char *cst_backup_group(const CstBackup *backup)
 
         g_ptr_array_add(names, g_strdup_printf("%s/%s", volume->pool, volume->name));
     }
-    g_ptr_array_sort(names, compare_volume_names);
+    g_ptr_array_sort(names, cst_text_compare);
     /* Names contain no newline. */
     g_ptr_array_insert(names, 0, g_strdup(backup->host));
     g_ptr_array_add(names, NULL);

@@ -180,3 +180,8 @@ char *cst_text_format(const char *format, ...)
     va_end(args);
     return text;
 }
+
+int cst_text_compare(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}

@@ -33,22 +33,28 @@ static gboolean same_host(const CstPoolSource *a, const CstPoolSource *b)
     return one->port == other->port && g_strcmp0(one->name, other->name) == 0;
 }
 
+CstConflict cst_pool_def_conflict(const CstPoolDef *def)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
+
+    return info ? info->conflict : CST_CONFLICT_NONE;
+}
+
 gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b)
 {
-    const CstPoolTypeInfo *info = cst_pool_type_info(a->type);
-    const CstPoolTypeInfo *other = cst_pool_type_info(b->type);
+    CstConflict conflict = cst_pool_def_conflict(a);
     const CstPoolSource *x = &a->source;
     const CstPoolSource *y = &b->source;
 
-    if (!info || !other || info->conflict != other->conflict)
+    if (conflict != cst_pool_def_conflict(b))
         return FALSE;
     /*
      * A device conflicts between types, too: one disk cannot be partitioned by a pool and be part
      * of a volume group.
      */
-    if (info->conflict != CST_CONFLICT_DEVICE && a->type != b->type)
+    if (conflict != CST_CONFLICT_DEVICE && a->type != b->type)
         return FALSE;
-    switch (info->conflict) {
+    switch (conflict) {
     case CST_CONFLICT_NONE: return FALSE;
     case CST_CONFLICT_TARGET: return g_strcmp0(a->target_path, b->target_path) == 0;
     case CST_CONFLICT_HOST: return same_host(x, y);

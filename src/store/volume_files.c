@@ -4,11 +4,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <string.h>
 
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/text.h>
 
 char *volume_files_dir(const CstPaths *paths, const char *kind, const CstUuid *pool)
 {
@@ -23,11 +23,6 @@ char *volume_file_path(const char *dir, const char *volume)
     g_autofree char *escaped = g_uri_escape_string(volume, NULL, FALSE);
 
     return g_strdup_printf("%s/=%s", dir, escaped);
-}
-
-static int compare_file_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 GPtrArray *volume_files_list(const char *dir, GError **error)
@@ -56,6 +51,6 @@ GPtrArray *volume_files_list(const char *dir, GError **error)
         cst_fail_errno(error, failure, _("cannot read '%s'"), dir);
         return NULL;
     }
-    g_ptr_array_sort(names, compare_file_names);
+    g_ptr_array_sort(names, cst_text_compare);
     return g_steal_pointer(&names);
 }

@@ -2,18 +2,19 @@
 /*
  * The index from storage to pools.
  *
- * A pool has up to two keys. The first one is the text of its definition that must be equal in two
- * pools that conflict. The second one exists for pools that conflict by their directory: its
- * identity, or a mark that it has not been read. A bucket maps pools, which are only compared by
- * address, to their names. So a pool that was replaced by another one of its name does not remove
- * the entry of the other one.
+ * A pool has up to two keys. The first key is a text of its definition. Two pools that conflict by
+ * their definitions have the same text. Pools of types that conflict by directory have the second
+ * key: the identity of the directory, or a mark that the directory has not been read.
+ *
+ * A bucket maps the address of a pool to its name. An address is only compared. A pool that has
+ * replaced a pool of the same name therefore keeps its entry when the old pool is freed.
  */
 #include "storage_index.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-#include <model/pool_type.h>
+#include <base/text.h>
+#include <model/pool_def.h>
 
 #include "service.h"
 
@@ -50,13 +51,6 @@ void storage_index_unref(StorageIndex *index)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static CstConflict index_conflict(const CstPoolDef *def)
-{
-    const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
-
-    return info ? info->conflict : CST_CONFLICT_NONE;
-}
-
 /*
  * Returns the key of a definition. Two definitions with the same source have the same key. Devices
  * are resolved when they are compared, so all pools on devices share one key. NULL: pools of the
@@ -64,7 +58,7 @@ static CstConflict index_conflict(const CstPoolDef *def)
  */
 static char *definition_key(const CstPoolDef *def)
 {
-    CstConflict conflict = index_conflict(def);
+    CstConflict conflict = cst_pool_def_conflict(def);
     int type = conflict == CST_CONFLICT_DEVICE ? 0 : (int)def->type;
     g_autofree char *path = NULL;
     const char *text = NULL;
@@ -96,7 +90,7 @@ static char *unread_key(const CstPoolDef *def, gboolean active)
 /* Returns the key of the pool's directory. NULL: no key. */
 static char *directory_key(const CstPool *pool)
 {
-    if (index_conflict(pool->def) != CST_CONFLICT_TARGET || !pool->def->target_path)
+    if (cst_pool_def_conflict(pool->def) != CST_CONFLICT_TARGET || !pool->def->target_path)
         return NULL;
     return g_strcmp0(pool->storage_path, pool->def->target_path) == 0
                ? identity_key(&pool->storage)
@@ -178,11 +172,6 @@ static void bucket_collect(StorageIndex *index, char *key, GHashTable *names)
     g_free(key);
 }
 
-static int compare_texts(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const CstStorageId *id,
                               gboolean active)
 {
@@ -193,8 +182,8 @@ GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const 
 
     bucket_collect(index, definition_key(def), names);
     /*
-     * A pool leaves the unread ones only for the bucket of its identity. So that bucket comes last,
-     * and no pool is missed that is read meanwhile.
+     * A thread that reads the directory of a pool moves it from an unread bucket to the bucket of
+     * its identity. The bucket of the identity is searched last, so the search finds the pool.
      */
     if (id->device) {
         bucket_collect(index, unread_key(def, TRUE), names);
@@ -207,6 +196,6 @@ GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const 
         g_hash_table_iter_steal(&iter);
         g_ptr_array_add(sorted, name);
     }
-    g_ptr_array_sort(sorted, compare_texts);
+    g_ptr_array_sort(sorted, cst_text_compare);
     return sorted;
 }

@@ -3,12 +3,11 @@
 
 #include "pool.h"
 
-/**
- * The pools of a service by their storage, so that a check for pools with the same storage does not
- * compare with each pool. The index has a lock of its own. It may be taken while a pool's lock is
- * held, and no lock is taken under it.
+/*
+ * The pools of a service by their storage. A check for a pool with the same storage compares only
+ * the pools that the index returns. The index has its own lock, which may be acquired under the
+ * lock of a pool. No lock is acquired under the lock of the index.
  */
-typedef struct StorageIndex StorageIndex;
 
 StorageIndex *storage_index_new(void);
 /** Returns @index with a new reference. Each pool has one, so it may outlive the service. */
@@ -25,10 +24,10 @@ void storage_index_update(CstPool *pool);
 void storage_index_remove(CstPool *pool);
 
 /**
- * Returns the names of all pools that may have the same storage as @def, sorted, once each; the
- * caller frees them. The caller compares each of these pools. @id: identity of the directory of
- * @def; zero if it is not known. With @active, inactive pools whose directory has not been read
- * may be left out.
+ * Returns the names of all pools that may have the same storage as @def, sorted, without
+ * duplicates. The caller frees them and compares each of these pools. @id: identity of the
+ * directory of @def; zero: not known. @active: inactive pools with an unread directory are left
+ * out.
  */
 GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const CstStorageId *id,
                               gboolean active);

@@ -106,13 +106,6 @@ static gboolean sources_share_device(const CstPoolSource *a, const CstPoolSource
 
 /* --- comparison with one pool ----------------------------------------------------------------- */
 
-static CstConflict conflict_of(const CstPoolDef *def)
-{
-    const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
-
-    return info ? info->conflict : CST_CONFLICT_NONE;
-}
-
 static gboolean same_clean_path(const char *left, const char *right)
 {
     g_autofree char *one = NULL, *two = NULL;
@@ -140,7 +133,7 @@ typedef struct {
 static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef **ret_def)
 {
     const CstPoolDef *other = pool->def;
-    CstConflict conflict = conflict_of(check->def);
+    CstConflict conflict = cst_pool_def_conflict(check->def);
     gboolean kept;
 
     *ret_def = NULL;
@@ -148,7 +141,7 @@ static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef
         return FALSE;
     if (cst_pool_def_same_source(other, check->def))
         return TRUE;
-    if (conflict != conflict_of(other))
+    if (conflict != cst_pool_def_conflict(other))
         return FALSE;
     if (conflict == CST_CONFLICT_DEVICE)
         *ret_def = cst_pool_def_copy(other);
@@ -175,7 +168,7 @@ static gboolean same_by_identity(const Check *check, CstPool *pool, const CstPoo
 {
     CstStorageId id;
 
-    if (conflict_of(other) == CST_CONFLICT_DEVICE)
+    if (cst_pool_def_conflict(other) == CST_CONFLICT_DEVICE)
         return sources_share_device(&other->source, &check->def->source, check->mounts);
     storage_identify(other->target_path, check->mounts, &id);
     keep_identity(pool, other->target_path, &id);
@@ -200,7 +193,7 @@ static void check_identify(Check *check, CstService *service)
 {
     g_autoptr(CstPool) pool = NULL;
 
-    if (conflict_of(check->def) != CST_CONFLICT_TARGET)
+    if (cst_pool_def_conflict(check->def) != CST_CONFLICT_TARGET)
         return;
     storage_identify(check->def->target_path, check->mounts, &check->id);
     if (!check->id.device)

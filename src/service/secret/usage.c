@@ -21,6 +21,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/test_point.h>
+#include <base/text.h>
 #include <service/pools.h>
 #include <store/secret_values.h>
 
@@ -59,11 +60,6 @@ static void note_definition(CstService *service, const CstPoolDef *def, GHashTab
     secret_def_each(service, def, note_user, &noting);
 }
 
-static int compare_user_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* @users: CstUuid * to CstSecretUse *. Requires the tables' lock. */
 static void note_pools(CstService *service, GHashTable *users)
 {
@@ -82,7 +78,7 @@ static void note_pools(CstService *service, GHashTable *users)
     }
     g_hash_table_iter_init(&iter, users);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        g_ptr_array_sort(((CstSecretUse *)value)->pools, compare_user_names);
+        g_ptr_array_sort(((CstSecretUse *)value)->pools, cst_text_compare);
 }
 
 /*

@@ -69,11 +69,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Set, set_clear)
 
 /* --- claims and checks ------------------------------------------------------------------------ */
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
 {
     set->volumes = g_ptr_array_new();
@@ -81,7 +76,7 @@ static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
     set->members = g_array_sized_new(FALSE, TRUE, sizeof(Member), volumes->len);
     for (guint i = 0; i < volumes->len; i++)
         g_ptr_array_add(set->volumes, g_ptr_array_index(volumes, i));
-    g_ptr_array_sort(set->volumes, compare_names);
+    g_ptr_array_sort(set->volumes, cst_text_compare);
     for (guint i = 1; i < volumes->len; i++)
         if (strcmp(g_ptr_array_index(set->volumes, i - 1), g_ptr_array_index(set->volumes, i)) == 0)
             return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is named twice"),

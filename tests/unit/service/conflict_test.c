@@ -97,7 +97,7 @@ static CstPool *define_on(Fixture *f, const char *name, const char *path)
     return pool;
 }
 
-static void conflict_follows_a_definition_that_the_stop_puts_in_force(void **state)
+static void stopped_pool_conflicts_by_its_new_definition(void **state)
 {
     Fixture *f = *state;
     g_autofree char *second = xml_on(f, "two", "new");
@@ -119,7 +119,7 @@ static void conflict_follows_a_definition_that_the_stop_puts_in_force(void **sta
     free_now = define_on(f, "three", "one");
 }
 
-static void adopted_pool_whose_directory_was_not_read_conflicts(void **state)
+static void adopted_pool_with_an_unread_directory_conflicts(void **state)
 {
     Fixture *f = *state;
     g_autofree char *link = g_build_filename(f->images, "link", NULL);
@@ -138,7 +138,7 @@ static void adopted_pool_whose_directory_was_not_read_conflicts(void **state)
 }
 
 /* The end of the removed pool must not remove the entry of the pool that has its name now. */
-static void pool_that_was_defined_again_conflicts(void **state)
+static void redefined_pool_conflicts_after_the_release_of_the_old_pool(void **state)
 {
     Fixture *f = *state;
     g_autofree char *second = xml_on(f, "two", "one");
@@ -210,9 +210,9 @@ int main(void)
         TEST(same_directory_by_another_path_is_refused),
         TEST(absent_directory_is_compared_by_its_normalised_path),
         TEST(second_of_two_definitions_does_not_start_or_build),
-        TEST(conflict_follows_a_definition_that_the_stop_puts_in_force),
-        TEST(adopted_pool_whose_directory_was_not_read_conflicts),
-        TEST(pool_that_was_defined_again_conflicts),
+        TEST(stopped_pool_conflicts_by_its_new_definition),
+        TEST(adopted_pool_with_an_unread_directory_conflicts),
+        TEST(redefined_pool_conflicts_after_the_release_of_the_old_pool),
         TEST(same_source_of_each_kind_is_refused),
     };
 

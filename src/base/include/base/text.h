@@ -31,3 +31,6 @@ char *cst_text_escape_lines(const char *text);
 /** Formats a message. The arguments are escaped, @format is not. g_free() it. */
 char *cst_text_format(const char *format, ...) G_GNUC_PRINTF(1, 2);
 char *cst_text_vformat(const char *format, va_list args) G_GNUC_PRINTF(1, 0);
+
+/** Compares two texts byte by byte, for g_ptr_array_sort() of an array of char *. */
+int cst_text_compare(gconstpointer a, gconstpointer b);

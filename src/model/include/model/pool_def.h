@@ -186,6 +186,9 @@ char *cst_pool_state_format(const CstPoolDef *def, GError **error);
 /** Parses a state file, with or without the head comment. Errors as for cst_pool_def_parse(). */
 CstPoolDef *cst_pool_state_parse(const char *xml, GError **error);
 
+/** Returns the part of @def that no other pool may share. An unknown type has CST_CONFLICT_NONE. */
+CstConflict cst_pool_def_conflict(const CstPoolDef *def);
+
 /**
  * Whether two definitions describe the same storage, so that only one may be defined ("Storage
  * source conflict with pool: '…'"). Compares definitions only: adapters given by address are not

@@ -29,9 +29,9 @@ gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVol
 gboolean relink_overlay(CstService *service, CstPoolState *state, const char *name,
                         const Relink *link, GError **error);
 /**
- * Undoes the removal of the old name: links volume @new_name as @name, unless @name exists. The
- * caller then gives the overlays their old references. In this order, no reference leads to a
- * missing name if the storage fails again. Errors: those of cst_pool_state_link().
+ * Links volume @new_name as @name, unless @name exists. An undo calls it before it gives overlays
+ * their old references. If the storage fails again, each reference still leads to an existing
+ * name. Errors: the errors of cst_pool_state_link().
  */
 gboolean relink_restore_name(CstPoolState *state, const char *name, const char *new_name,
                              GError **error);
