@@ -9,5 +9,6 @@ void cst_snapshot_free(CstSnapshot *snapshot)
     g_free(snapshot->name);
     g_free(snapshot->kept_by);
     g_free(snapshot->problem);
+    g_free(snapshot->consistency_reason);
     g_free(snapshot);
 }

@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <model/consistency.h>
+
 #define CST_SNAPSHOT_UNKNOWN UINT64_MAX
 
 /** A snapshot of a volume. */
@@ -16,6 +18,8 @@ typedef struct {
     uint64_t limit;         /**< allocation at which it becomes invalid; 0: no limit */
     uint64_t machine_state; /**< bytes of saved machine state; 0: no state */
     char *problem;          /**< why it cannot be used; NULL: usable */
+    CstConsistency consistency;
+    char *consistency_reason; /**< why it is not better; NULL: not recorded */
 } CstSnapshot;
 
 /** NULL is accepted. */

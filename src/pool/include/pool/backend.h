@@ -174,7 +174,16 @@ typedef struct {
      * record a time other than the creation time.
      */
     int64_t taken_us;
+    /**
+     * Consistency of the content, to be recorded with the snapshot; UNKNOWN: record none. The
+     * record is lost with the snapshot, and is not copied to volumes made from it.
+     */
+    CstConsistency consistency;
+    const char *consistency_reason; /**< why it is not better; NULL: no reason */
 } CstSnapshotCreate;
+
+/** A snapshot in preparation; see CstSnapshotBackend.draft_begin. The backend defines it. */
+typedef struct CstSnapshotDraft CstSnapshotDraft;
 
 /**
  * Snapshots made by the pool's technology. For each change the core has claimed the volume for
@@ -200,6 +209,27 @@ typedef struct {
     /** Creates the snapshot atomically. The snapshot is durable on return. */
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
+    /**
+     * A snapshot in two steps, so that a guest stands for a short time only. draft_begin copies the
+     * volume while a guest writes to it. The copy becomes useful by draft_update, which is called
+     * again until it is quick, and at last while the guest stands. draft_commit makes it the
+     * snapshot, atomically and durably, as create. NULL: create is called while the guest stands.
+     *
+     * EXISTS if snapshot @name exists. The draft of a dead process is removed like a draft of
+     * create.
+     */
+    gboolean (*draft_begin)(CstPoolState *state, const char *volume, const char *name,
+                            CstSnapshotDraft **ret_draft, GError **error);
+    /**
+     * Makes the content of the draft equal to that of the volume's file. Fails with BUSY if the
+     * volume's name has another file than at draft_begin. Writes nothing through to the storage.
+     */
+    gboolean (*draft_update)(CstPoolState *state, CstSnapshotDraft *draft, GError **error);
+    /** Uses only the consistency of @how. */
+    gboolean (*draft_commit)(CstPoolState *state, CstSnapshotDraft *draft,
+                             const CstSnapshotCreate *how, GError **error);
+    /** Frees the draft, and removes its copy unless it was committed. */
+    void (*draft_end)(CstPoolState *state, CstSnapshotDraft *draft);
     /**
      * Creates snapshot @name of each of @volumes (NULL-terminated, at least two) atomically, at one
      * point in time. If a snapshot contains a write, the snapshots contain all earlier writes to

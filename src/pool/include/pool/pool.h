@@ -244,6 +244,20 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,
                                         GError **error);
+/**
+ * Whether snapshots can be created in two steps (CstSnapshotBackend.draft_begin). The calls below
+ * are those of the backend. The volume is claimed for all of them.
+ */
+gboolean cst_pool_state_can_draft_snapshot(CstPoolState *state);
+/** Returns NULL with an error. Free the draft with cst_pool_state_snapshot_draft_end(). */
+CstSnapshotDraft *cst_pool_state_snapshot_draft_begin(CstPoolState *state, const char *volume,
+                                                      const char *name, GError **error);
+gboolean cst_pool_state_snapshot_draft_update(CstPoolState *state, CstSnapshotDraft *draft,
+                                              GError **error);
+gboolean cst_pool_state_snapshot_draft_commit(CstPoolState *state, CstSnapshotDraft *draft,
+                                              const CstSnapshotCreate *how, GError **error);
+/** NULL: no-op. */
+void cst_pool_state_snapshot_draft_end(CstPoolState *state, CstSnapshotDraft *draft);
 /** Lists the names of the snapshots that a revert to @name would remove; empty if it keeps all. */
 GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
                                                 const char *name, GError **error);
