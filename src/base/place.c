@@ -438,7 +438,7 @@ char *cst_place_reach(const CstPlace *place)
  * neither owner nor mode (vfat, CIFS), and an NFS server may map root to another user. There a new
  * file in the directory shows the owner and the mode that this process's files get. If another user
  * has exchanged the directory, its owner differs from the file's owner, or the file keeps its mode
- * 0600.
+ * 0600. Returns FALSE with errno 0 then, or with the errno of a failed call.
  */
 static gboolean is_private_directory(int fd)
 {
@@ -446,24 +446,38 @@ static gboolean is_private_directory(int fd)
     struct stat dir, file;
     g_auto(CstFd) probe = -1;
 
-    if (fstat(fd, &dir) < 0 || !S_ISDIR(dir.st_mode))
+    if (fstat(fd, &dir) < 0)
         return FALSE;
-    if (dir.st_uid == geteuid() && !(dir.st_mode & others))
+    if (S_ISDIR(dir.st_mode) && dir.st_uid == geteuid() && !(dir.st_mode & others))
         return TRUE;
     probe =
         openat(fd, DRAFT_PREFIX "probe", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (probe < 0)
+    if (probe < 0 || unlinkat(fd, DRAFT_PREFIX "probe", 0) < 0 || fstat(probe, &file) < 0)
         return FALSE;
-    (void)unlinkat(fd, DRAFT_PREFIX "probe", 0);
-    return fstat(probe, &file) == 0 && file.st_uid == dir.st_uid &&
-           (!(dir.st_mode & others) || file.st_mode & others);
+    errno = 0;
+    return file.st_uid == dir.st_uid && (!(dir.st_mode & others) || file.st_mode & others);
+}
+
+/* Whether another user who exchanges the draft directory can cause @err. */
+static gboolean is_exchange(int err)
+{
+    return err == 0 || err == ENOENT || err == ENOTDIR || err == ELOOP || err == EEXIST ||
+           err == EACCES || err == EPERM;
+}
+
+/* Opens the new directory @name. Returns -1 with errno; is_exchange() then permits another try. */
+static int draft_open(const CstPlace *place, const char *name)
+{
+    g_auto(CstFd) fd = openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd >= 0 && is_private_directory(fd) ? g_steal_fd(&fd) : -1;
 }
 
 int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error)
 {
     for (guint i = 0; i < DRAFT_TRIES; i++) {
         g_autofree char *name = g_strdup_printf(DRAFT_PREFIX "%08x", g_random_int());
-        g_auto(CstFd) fd = -1;
+        int fd;
 
         if (mkdirat(place->dir, name, 0700) < 0) {
             if (errno == EEXIST)
@@ -472,10 +486,16 @@ int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error)
             return -1;
         }
         CST_TEST_POINT("place.draft.made");
-        fd = openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && is_private_directory(fd)) {
+        fd = draft_open(place, name);
+        if (fd >= 0) {
             *ret_name = g_steal_pointer(&name);
-            return g_steal_fd(&fd);
+            return fd;
+        }
+        if (!is_exchange(errno)) {
+            cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
+            CST_TEST_POINT("place.draft.undo");
+            (void)unlinkat(place->dir, name, AT_REMOVEDIR);
+            return -1;
         }
     }
     cst_fail(error, CST_ERROR_DENIED,
@@ -483,13 +503,29 @@ int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error)
     return -1;
 }
 
-void cst_place_drop_draft(const CstPlace *place, int fd, const char *name)
+/* Returns FALSE with errno if a file or the directory remains. */
+static gboolean draft_remove(const CstPlace *place, int fd, const char *name,
+                             const GPtrArray *files)
 {
     struct stat named, ours;
 
-    if (fstat(fd, &ours) == 0 && fstatat(place->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-        cst_stat_is_same(&named, &ours))
-        unlinkat(place->dir, name, AT_REMOVEDIR);
+    for (guint i = 0; files && i < files->len; i++)
+        if (unlinkat(fd, g_ptr_array_index(files, i), 0) < 0 && errno != ENOENT)
+            return FALSE;
+    if (fstat(fd, &ours) < 0 || fstatat(place->dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !cst_stat_is_same(&named, &ours))
+        return TRUE;
+    return unlinkat(place->dir, name, AT_REMOVEDIR) == 0;
+}
+
+gboolean cst_place_drop_draft(const CstPlace *place, int fd, const char *name,
+                              const GPtrArray *files, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(place->path);
+
+    return draft_remove(place, fd, name, files) ||
+           cst_fail_errno(error, errno, _("cannot remove directory '%s/%s' (remove it by hand)"),
+                          dir, name);
 }
 
 gboolean cst_place_adopt(const CstPlace *place, int draft, const char *name, const char *final,
@@ -514,6 +550,7 @@ gboolean cst_place_adopt(const CstPlace *place, int draft, const char *name, con
 gboolean cst_place_replace(const CstPlace *place, const void *data, size_t len, mode_t mode,
                            gboolean replace, GError **error)
 {
+    g_autoptr(GPtrArray) files = g_ptr_array_new();
     g_autofree char *name = NULL;
     g_auto(CstFd) draft = -1, fd = -1;
     gboolean ok;
@@ -530,8 +567,8 @@ gboolean cst_place_replace(const CstPlace *place, const void *data, size_t len, 
           cst_fail_errno(error, errno, _("cannot write '%s'"), place->path)) &&
          cst_place_adopt(place, draft, place->name, place->name, replace, error);
     if (!ok && fd >= 0)
-        unlinkat(draft, place->name, 0);
-    cst_place_drop_draft(place, draft, name);
+        g_ptr_array_add(files, place->name);
+    ok = cst_place_drop_draft(place, draft, name, files, ok ? error : NULL) && ok;
     return ok && cst_place_sync(place, error);
 }
 

@@ -48,6 +48,39 @@ int __wrap_fstat64(int fd, struct stat *st)
     return result;
 }
 
+/* Opening names that begin with open_fails, or removing directories, fails with this error. */
+static const char *open_fails;
+static gboolean remove_fails;
+static int fail_errno;
+
+int __real_openat64(int dirfd, const char *name, int flags, ...);
+int __wrap_openat64(int dirfd, const char *name, int flags, ...);
+int __real_unlinkat(int dirfd, const char *name, int flags);
+int __wrap_unlinkat(int dirfd, const char *name, int flags);
+
+int __wrap_openat64(int dirfd, const char *name, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list rest;
+
+    va_start(rest, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(rest, mode_t);
+    va_end(rest);
+    if (!open_fails || !g_str_has_prefix(name, open_fails))
+        return __real_openat64(dirfd, name, flags, mode);
+    errno = fail_errno;
+    return -1;
+}
+
+int __wrap_unlinkat(int dirfd, const char *name, int flags)
+{
+    if (!remove_fails)
+        return __real_unlinkat(dirfd, name, flags);
+    errno = fail_errno;
+    return -1;
+}
+
 static int setup(void **state)
 {
     char *dir = g_dir_make_tmp("base-place-XXXXXX", NULL);
@@ -247,7 +280,7 @@ static void steps_stay_in_the_directory_that_was_opened(void **state)
     assert_int_equal(renameat(place.dir, name, place.dir, "elsewhere"), 0);
     assert_int_equal(symlinkat("../private", place.dir, name), 0);
     assert_true(cst_place_adopt(&place, draft, "victim", "victim", FALSE, &error));
-    cst_place_drop_draft(&place, draft, name);
+    assert_true(cst_place_drop_draft(&place, draft, name, NULL, NULL));
     assert_int_equal(access("moved/victim", F_OK), 0);
     assert_int_equal(access("private/victim", F_OK), 0);
     assert_int_equal(g_remove("moved/elsewhere"), 0);
@@ -290,7 +323,7 @@ static void assert_draft_is_made(const CstPlace *place)
     g_auto(CstFd) draft = cst_place_make_draft(place, &name, NULL);
 
     assert_true(draft >= 0);
-    cst_place_drop_draft(place, draft, name);
+    assert_true(cst_place_drop_draft(place, draft, name, NULL, NULL));
 }
 
 static void a_draft_is_made_where_owner_or_mode_are_not_kept(void **state)
@@ -346,6 +379,63 @@ static void always_exchanged_drafts_are_an_error(void **state)
     assert_int_equal(cst_place_make_draft(&place, &name, &error), -1);
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
     points_clear();
+}
+
+static void assert_makes_no_draft(const CstPlace *place, const char *text)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    point_watch("place.draft.undo");
+    assert_int_equal(cst_place_make_draft(place, &name, &error), -1);
+    assert_non_null(strstr(error->message, text));
+    assert_int_equal(point_passed("place.draft.undo"), 1);
+    points_clear();
+    assert_int_equal(unlink("private/victim"), 0);
+    assert_int_equal(rmdir("private"), 0); /* it is empty */
+}
+
+static void draft_that_cannot_be_opened_is_removed(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    assert_true(cst_place_init(&place, "private/new", NULL));
+    open_fails = ".cistern-";
+    fail_errno = EMFILE;
+    assert_makes_no_draft(&place, "'private/new': Too many open files");
+    open_fails = NULL;
+}
+
+static void draft_without_space_for_its_probe_is_removed(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    assert_true(cst_place_init(&place, "private/new", NULL));
+    keeps_no_mode = TRUE;
+    open_fails = ".cistern-probe";
+    fail_errno = ENOSPC;
+    assert_makes_no_draft(&place, "'private/new': No space left on device");
+    open_fails = NULL;
+    keeps_no_mode = FALSE;
+}
+
+static void draft_that_cannot_be_removed_is_named(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autofree char *name = NULL, *path = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) draft = -1;
+
+    assert_true(cst_place_init(&place, "private/new", NULL));
+    draft = cst_place_make_draft(&place, &name, NULL);
+    remove_fails = TRUE;
+    fail_errno = EIO;
+    assert_false(cst_place_drop_draft(&place, draft, name, NULL, &error));
+    remove_fails = FALSE;
+    path = g_strdup_printf("'private/%s'", name);
+    assert_non_null(strstr(error->message, path));
+    assert_non_null(strstr(error->message, "Input/output error"));
+    assert_true(cst_place_drop_draft(&place, draft, name, NULL, NULL));
 }
 
 static void only_the_file_that_was_meant_is_removed(void **state)
@@ -484,6 +574,9 @@ int main(void)
         TEST(always_exchanged_drafts_are_an_error),
         TEST(a_draft_is_made_where_owner_or_mode_are_not_kept),
         TEST(a_draft_that_another_user_can_enter_is_not_used),
+        TEST(draft_that_cannot_be_opened_is_removed),
+        TEST(draft_without_space_for_its_probe_is_removed),
+        TEST(draft_that_cannot_be_removed_is_named),
         TEST(only_the_file_that_was_meant_is_removed),
         TEST(output_never_opens_files_of_another_user),
         TEST(new_name_replaces_no_existing_file),

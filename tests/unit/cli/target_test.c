@@ -73,6 +73,19 @@ int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigne
     return __real_renameat2(from, old, to, new, flags);
 }
 
+static gboolean keeps_directories; /* no directory can be removed */
+
+int __real_unlinkat(int dirfd, const char *name, int flags);
+int __wrap_unlinkat(int dirfd, const char *name, int flags);
+
+int __wrap_unlinkat(int dirfd, const char *name, int flags)
+{
+    if (!keeps_directories || !(flags & AT_REMOVEDIR))
+        return __real_unlinkat(dirfd, name, flags);
+    errno = EIO;
+    return -1;
+}
+
 /* --- the folder ------------------------------------------------------------------------------- */
 
 static char *folder;
@@ -233,6 +246,29 @@ static void a_replaced_file_keeps_its_mode_without_set_user_id(void **state)
     assert_int_equal(st.st_size, 1 << 20);
 }
 
+/* After a success and after a failure. The files in it are removed. */
+static void draft_directory_that_remains_is_named(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *left = NULL, *warning = NULL;
+
+        fault_at = i ? 0 : -1;
+        fault_errno = ENOSPC;
+        keeps_directories = TRUE;
+        session_run(*state, "image-create -f raw a 1M");
+        keeps_directories = FALSE;
+        assert_int_equal(((Session *)*state)->status, i ? CST_EXIT_FAILED : CST_EXIT_OK);
+        left = output_of("echo -n .cistern-*");
+        warning = g_strdup_printf("warning: cannot remove directory './%s' (remove it by hand): "
+                                  "Input/output error\n",
+                                  left);
+        assert_non_null(strstr(((Session *)*state)->err, warning));
+        assert_int_equal(rmdir(left), 0);
+        assert_files(i ? "far" : "a far");
+        (void)unlink("a");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -243,6 +279,7 @@ int main(void)
         TEST(names_are_given_without_flags_of_renaming),
         TEST(of_an_image_that_fails_no_part_is_left),
         TEST(a_part_that_was_exchanged_is_not_removed_after_a_failure),
+        TEST(draft_directory_that_remains_is_named),
         TEST(a_replaced_file_keeps_its_mode_without_set_user_id),
     };
 

@@ -120,8 +120,13 @@ char *cst_place_reach(const CstPlace *place);
  * user can enter it. Returns its descriptor and *ret_name, which the caller frees; -1 with @error.
  */
 int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error);
-/** Removes the directory @fd of cst_place_make_draft() if it is empty and still has its name. */
-void cst_place_drop_draft(const CstPlace *place, int fd, const char *name);
+/**
+ * Removes the files @files (char *; NULL: no file) from the directory @fd of
+ * cst_place_make_draft(), and the directory if it still has its name. Missing files are no error.
+ * Fails with the path of the directory, which the user has to remove then.
+ */
+gboolean cst_place_drop_draft(const CstPlace *place, int fd, const char *name,
+                              const GPtrArray *files, GError **error);
 /**
  * Moves the file @name in the directory @draft to the name @final in the directory of @place. With
  * @replace it replaces a file of that name; otherwise it fails with EXISTS if there is one. Some

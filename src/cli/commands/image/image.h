@@ -73,6 +73,7 @@ CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
  * written in place.
  */
 typedef struct {
+    CliCtl *ctl;        /**< for warnings */
     char *path;         /**< path in the command line */
     CstPlace place;     /**< parent directory of the final files */
     const char *name;   /**< name of the image in that directory; borrowed from place */

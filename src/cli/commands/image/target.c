@@ -3,8 +3,8 @@
  * The image that a command creates. It is written in a hidden draft directory next to its final
  * name, so that its parts have their final names. When it is complete and synced, its parts and
  * then the image are moved. With --cache unsafe, files and directories are not synced. If the
- * command ends early, the directory is removed, and interrupts are deferred until then. Only a kill
- * leaves it. A block device is written in place.
+ * command ends early, the directory is removed, and interrupts are deferred until then. A kill
+ * leaves it; a directory that cannot be removed is reported. A block device is written in place.
  *
  * A file that is replaced is claimed, so that no virtual machine continues to use it. The new file
  * gets its mode and owner, but no set-user-ID bits. A new image never replaces a file that another
@@ -209,6 +209,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
     gboolean device = FALSE;
 
     *target = (CliImageTarget){
+        .ctl = ctl,
         .path = g_strdup(path),
         .data_place = CST_PLACE_INIT,
         .parts = g_ptr_array_new_with_free_func(g_free),
@@ -403,9 +404,13 @@ static gboolean move_parts(const CliImageTarget *target, GError **error)
     return TRUE;
 }
 
-static void target_drop_draft(CliImageTarget *target)
+/* The image has its name already, or the command fails for another reason. So this only warns. */
+static void target_drop_draft(CliImageTarget *target, const GPtrArray *files)
 {
-    cst_place_drop_draft(&target->place, target->draft, target->dir);
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_place_drop_draft(&target->place, target->draft, target->dir, files, &why))
+        cli_warn(target->ctl, _("warning: %s\n"), why->message);
     cst_fd_clear(&target->draft);
     g_clear_pointer(&target->dir, g_free);
 }
@@ -421,7 +426,7 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
     g_clear_pointer(&target->data, cst_blob_unref);
     if (!target->dir)
         return TRUE;
-    target_drop_draft(target);
+    target_drop_draft(target, NULL);
     return target->unsafe || cst_place_sync(&target->place, error);
 }
 
@@ -438,11 +443,8 @@ void cli_image_target_clear(CliImageTarget *target)
             cst_place_remove(&target->data_place, &st);
         cst_blob_unref(target->data);
     }
-    if (target->dir) {
-        for (guint i = 0; i < target->parts->len; i++)
-            unlinkat(target->draft, g_ptr_array_index(target->parts, i), 0);
-        target_drop_draft(target);
-    }
+    if (target->dir)
+        target_drop_draft(target, target->parts);
     if (target->guarded)
         cli_interrupt_end();
     g_clear_pointer(&target->parts, g_ptr_array_unref);
