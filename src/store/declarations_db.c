@@ -100,15 +100,29 @@ void db_close(CstDeclarations *declarations)
     g_clear_pointer(&declarations->db, sqlite3_close);
 }
 
+/* Returns the errno of the last failed call on the file that @op finds; 0: no call has failed. */
+static int db_file_errno(sqlite3 *db, int op)
+{
+    sqlite3_file *file = NULL;
+    int err = 0;
+
+    if (sqlite3_file_control(db, NULL, op, &file) == SQLITE_OK && file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &err);
+    return err;
+}
+
 /*
  * Returns the errno of the failed system call; 0: SQLite failed for another reason. SQLite's own
- * messages for it are only "disk I/O error" and "unable to open database file".
+ * messages for it are only "disk I/O error" and "unable to open database file". A failed commit
+ * records the errno of its call only in the log file.
  */
 static int failed_call_errno(sqlite3 *db)
 {
     int result = db ? sqlite3_errcode(db) & 0xff : SQLITE_OK;
     int err = db ? sqlite3_system_errno(db) : 0;
 
+    if (result == SQLITE_IOERR && err == 0)
+        err = db_file_errno(db, SQLITE_FCNTL_JOURNAL_POINTER);
     if (result == SQLITE_FULL)
         return err == EDQUOT ? EDQUOT : ENOSPC;
     return result == SQLITE_IOERR || result == SQLITE_CANTOPEN ? err : 0;

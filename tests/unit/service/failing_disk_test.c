@@ -41,7 +41,8 @@ static struct {
     GMutex lock;
     char *path; /* NULL: the disk works */
     unsigned faults;
-    guint after; /* calls that succeed before the faults begin */
+    guint after;     /* calls that succeed before the faults begin */
+    int write_errno; /* of failed writes; 0: ENOSPC */
 } disk;
 
 static void disk_fail(const char *path, unsigned faults, guint after)
@@ -86,7 +87,7 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
     gboolean grows = fstat(fd, &st) == 0 && offset + (off_t)len > st.st_size;
 
     if (fails(fd, NO_WRITES | (grows ? NO_GROWTH : 0), FALSE)) {
-        errno = ENOSPC;
+        errno = disk.write_errno ? disk.write_errno : ENOSPC;
         return -1;
     }
     return syscall(SYS_pwrite64, fd, buf, len, offset);
@@ -211,6 +212,24 @@ static void test_mismatching_declaration_is_not_recorded(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
     assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     assert_base_is_needed(pool);
+}
+
+static void test_declaration_over_quota_is_refused_with_the_reason(void **state)
+{
+    static const CstVolDeclare other = {.format = "raw"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    create_overlay(f, pool);
+    disk_fail(f->paths->data_dir, NO_WRITES, 0);
+    disk.write_errno = EDQUOT;
+    assert_false(cst_vol_declare(pool, "over", &other, NULL, &error));
+    disk.write_errno = 0;
+    disk_repair();
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+    assert_says(error, "declarations.db");
+    assert_says(error, g_strerror(EDQUOT));
 }
 
 /* --- deletions -------------------------------------------------------------------------------- */
@@ -376,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_upload_without_space_for_its_record_keeps_the_declaration),
         TEST(test_declaration_without_space_keeps_the_former_one),
+        TEST(test_declaration_over_quota_is_refused_with_the_reason),
         TEST(test_mismatching_declaration_is_not_recorded),
         TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
         TEST(test_unsynced_deletion_reports_that_it_is_done),
