@@ -6,8 +6,12 @@ The operations of tests/crash come from tests/system/harness/operations.py. The 
 verbs that tests/crash does not play. ELSEWHERE has a reason for each verb without an operation.
 """
 
-from harness.operations import OPERATIONS, OVERLAY, Operation
+import os
 
+from harness.operations import OPERATIONS, OVERLAY, WORK, Operation
+
+# Records and caches of the user, which are restored with the other files.
+USER = os.path.join(WORK, "user")
 REPO = ["backup-init {w}/repo --no-encryption", "backup-create {w}/repo p/raw",
         "vol-upload raw {f}/payload --pool p", "backup-create {w}/repo p/raw"]
 IMAGES = ["image-convert {p}/cow {w}/image -f qcow2 -O qcow2"]
@@ -30,7 +34,7 @@ MORE = [
     Operation("backup-create", "backup-create {w}/repo p/raw", REPO, content="repository"),
     Operation("backup-restore", "backup-restore {w}/repo latest --newname new", REPO,
               content="repository"),
-    Operation("backup-prove", "backup-prove {w}/repo latest --content-only", REPO,
+    Operation("backup-prove", "backup-prove {w}/repo latest --content-only --pool p", REPO,
               content="repository"),
     Operation("backup-forget", "backup-forget {w}/repo latest --yes", REPO, content="repository"),
     Operation("backup-prune", "backup-prune {w}/repo",
@@ -80,6 +84,12 @@ ELSEWHERE = {
     "job-cancel": "needs a job of a daemon: tests/system/jobs_test.py",
     "job-rate": "needs a job of a daemon: tests/system/jobs_test.py",
 }
+
+# Operations that make a pool "n" whose UUID is random.
+RANDOM_UUIDS = {"define-as", "create-pool-as"}
+
+# By operation: variables of the environment.
+ENVIRONMENTS = {}
 
 # By operation and kind of call: a failure that leaves what the suite refuses, and the reason.
 EXEMPT = {}
