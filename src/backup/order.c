@@ -44,6 +44,11 @@ gboolean cst_repo_has_manifest(CstRepo *repo, const char *id)
     return repo_id_parse(id, bytes) && folder_has(&repo->folders, FOLDER_BACKUPS, id);
 }
 
+gboolean cst_repo_sync_backups(CstRepo *repo, GError **error)
+{
+    return folder_sync(&repo->folders, FOLDER_BACKUPS, error);
+}
+
 static gboolean mark_is_predecessor(const GPtrArray *backups, const CstBackupMark *mark)
 {
     for (guint i = 0; i < backups->len; i++) {

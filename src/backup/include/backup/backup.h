@@ -151,6 +151,8 @@ const CstBackupVolume *cst_backup_volume(const CstBackup *backup, const char *na
 CstBackupMark cst_backups_newest(const GPtrArray *backups);
 /** Returns whether the repository has a manifest @id, even if it is damaged. */
 gboolean cst_repo_has_manifest(CstRepo *repo, const char *id);
+/** Syncs the list of backups, so that a power cut removes no manifest that was read before. */
+gboolean cst_repo_sync_backups(CstRepo *repo, GError **error);
 /**
  * Checks that the repository, which contains @backups, was not rolled back to a state before the
  * backup @seen was made. Fails with STATE if the manifest of @seen is missing and no later backup

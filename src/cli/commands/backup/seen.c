@@ -6,8 +6,8 @@
  *     NUMBER ID DIGEST
  *
  * If the repository lacks that backup, it was replaced by an earlier state. A file is replaced
- * atomically and synced, under a lock on the directory. After a crash it may name an older backup,
- * which is harmless. Before a backup is removed on purpose, the file is set to the newest remaining
+ * atomically and synced, under a lock on the directory. The backup that it names is durable. After a
+ * crash the file may name an older backup, which is harmless. Before a backup is removed on purpose, the file is set to the newest remaining
  * backup.
  */
 #include "seen.h"
@@ -117,7 +117,12 @@ static void seen_make_room(const char *dir)
     }
 }
 
-static gboolean seen_write(const char *path, const CstBackupMark *mark, GError **error)
+/*
+ * A backup whose commit failed in its last step is listed, but a power cut can remove it. Therefore
+ * the list of backups is synced before the file names one.
+ */
+static gboolean seen_write(CstRepo *repo, const char *path, const CstBackupMark *mark,
+                           GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     g_autofree char *dir = g_path_get_dirname(path);
@@ -129,6 +134,8 @@ static gboolean seen_write(const char *path, const CstBackupMark *mark, GError *
         return cst_fail_errno(error, errno, _("cannot lock directory '%s'"), dir);
     if (*mark->id == '\0')
         return cst_file_remove(path, error);
+    if (!cst_repo_sync_backups(repo, error))
+        return FALSE;
     g_string_printf(text, "%" PRIu64 " %s ", mark->number, mark->id);
     for (guint i = 0; i < CST_BACKUP_DIGEST; i++)
         g_string_append_printf(text, "%02x", mark->digest[i]);
@@ -186,7 +193,7 @@ gboolean backup_seen_check(CstRepo *repo, GError **error)
      * Ignore an error: if the mark cannot be stored, the next check compares with an older backup.
      */
     if (path && mark_is_newer(&newest, &seen))
-        (void)seen_write(path, &newest, NULL);
+        (void)seen_write(repo, path, &newest, NULL);
     return TRUE;
 }
 
@@ -207,7 +214,7 @@ gboolean backup_seen_accept(CstRepo *repo, GError **error)
 
     if (!seen_check_backups(repo, &none, &newest, error))
         return FALSE;
-    if (!path || seen_write(path, &newest, &why))
+    if (!path || seen_write(repo, path, &newest, &why))
         return TRUE;
     if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
         g_error_free(why);
@@ -226,7 +233,7 @@ void backup_seen_note(CliCtl *ctl, CstRepo *repo, const CstBackup *backup)
     g_strlcpy(mark.id, backup->id, sizeof(mark.id));
     memcpy(mark.digest, backup->digest, sizeof(mark.digest));
     if (!path || (seen_load(path, &seen, &why) &&
-                  (!mark_is_newer(&mark, &seen) || seen_write(path, &mark, &why))))
+                  (!mark_is_newer(&mark, &seen) || seen_write(repo, path, &mark, &why))))
         return;
     cli_warn(ctl, _("warning: cannot note that backup %.8s is the newest one: %s\n"), backup->id,
              why->message);
@@ -244,5 +251,5 @@ gboolean backup_seen_before_removal(CstRepo *repo, const GPtrArray *staying, GEr
     for (guint i = 0; i < staying->len; i++)
         if (strcmp(((const CstBackup *)staying->pdata[i])->id, seen.id) == 0)
             return TRUE;
-    return seen_write(path, &newest, error);
+    return seen_write(repo, path, &newest, error);
 }
