@@ -8,12 +8,27 @@ verbs that tests/crash does not play. ELSEWHERE has a reason for each verb witho
 
 import os
 
-from harness.operations import OPERATIONS, OVERLAY, WORK, Operation
+from harness import space
+from harness.operations import DEFINED, EMBED, OPERATIONS, OVERLAY, WORK, Operation
 
 # Records and caches of the user, which are restored with the other files.
 USER = os.path.join(WORK, "user")
+# Another host, whose root is a directory of its own.
+FAR = "storage:///embed?root={w}/far/root"
+FAR_POOL = ["!mkdir -p {w}/far/pool",
+            f"-c {FAR} pool-define-as far dir --target {{w}}/far/pool", f"-c {FAR} pool-start far"]
 REPO = ["backup-init {w}/repo --no-encryption", "backup-create {w}/repo p/raw",
         "vol-upload raw {f}/payload --pool p", "backup-create {w}/repo p/raw"]
+# Each pack is damaged.
+DAMAGED_REPO = [*REPO, "!sh -c 'for f in {w}/repo/packs/*; do printf damage | "
+                "dd of=$f bs=1 seek=200 conv=notrunc; done'"]
+# A process that held the lock was killed.
+LOCKED_REPO = [*REPO, f"!sh -c '{space.CISTERN} -c {EMBED} backup-prove {{w}}/repo latest "
+               "--content-only --pool p --rate-limit 1k & until ls {w}/repo/locks | grep -q .; "
+               "do kill -0 $! || exit 1; done; kill -9 $!; wait; true'"]
+# The cluster after the last one is counted.
+LEAK = ("!python3 -c \"import os; f = open('{image}', 'r+b'); n = os.fstat(f.fileno()).st_size; "
+        "f.seek(0x20000 + 2 * -(-n // 65536)); f.write(b'\\0\\1')\"")
 IMAGES = ["image-convert {p}/cow {w}/image -f qcow2 -O qcow2"]
 OVER_IMAGE = IMAGES + ["image-create {w}/over --format qcow2 -b {w}/image -F qcow2"]
 SHOT_IMAGE = IMAGES + ["image-snapshot {w}/image -f qcow2 --create s"]
@@ -22,11 +37,15 @@ MORE = [
     Operation("define-as", "pool-define-as n dir --target {w}/n"),
     Operation("create-pool-as", "pool-create-as n dir --target {w}/n --build", partway=True),
     Operation("pool-trash", "pool-trash p --days 7"),
+    Operation("pool-edit", "pool-edit n", DEFINED),
     Operation("pool-trust", "pool-trust p --follow none"),
     Operation("create-document", "vol-create p {f}/toraw.xml"),
     Operation("trust", "vol-trust over --pool p", OVERLAY),
     Operation("bitmap", "vol-bitmap cow b --pool p --add", content="images"),
-    Operation("check-repair", "vol-check cow --pool p --repair all", content="images"),
+    Operation("check-repair", "vol-check cow --pool p --repair all",
+              [LEAK.replace("{image}", "{p}/cow")], content="images"),
+    Operation("vol-copy", f"vol-copy raw --pool p --to {FAR} --newpool far", FAR_POOL,
+              shows=f"-c {FAR} vol-list far --columns name --filter name=raw"),
     Operation("import", "vol-import {f}/payload new --pool p --source-format raw"),
     Operation("download", "vol-download raw {w}/copy --pool p", content="any"),
     Operation("export", "vol-export cow {w}/copy --pool p --format raw"),
@@ -39,14 +58,15 @@ MORE = [
     Operation("backup-forget", "backup-forget {w}/repo latest --yes", REPO, content="repository"),
     Operation("backup-prune", "backup-prune {w}/repo",
               REPO + ["backup-forget {w}/repo latest --yes"], content="repository"),
-    Operation("backup-repair", "backup-repair {w}/repo", REPO, content="repository"),
-    Operation("backup-unlock", "backup-unlock {w}/repo", REPO, content="repository"),
+    Operation("backup-repair", "backup-repair {w}/repo", DAMAGED_REPO, content="repository"),
+    Operation("backup-unlock", "backup-unlock {w}/repo", LOCKED_REPO, content="repository"),
     Operation("image-create", "image-create {w}/image 1M --format qcow2", content="images"),
     Operation("image-convert", "image-convert {p}/cow {w}/image -f qcow2 -O raw", content="images"),
     Operation("image-dd", "image-dd -f qcow2 -O raw if={p}/cow of={w}/image", content="images"),
     Operation("image-bench", "image-bench {w}/image -f qcow2 -w -c 4 -s 512 --yes", IMAGES,
               content="any"),
-    Operation("image-check", "image-check {w}/image -f qcow2 --repair all", IMAGES,
+    Operation("image-check", "image-check {w}/image -f qcow2 --repair all",
+              [*IMAGES, LEAK.replace("{image}", "{w}/image")],
               content="images"),
     Operation("image-amend", "image-amend {w}/image -f qcow2 -o lazy_refcounts=on", IMAGES,
               content="images"),
@@ -71,25 +91,27 @@ CRASH = ("create-raw", "create-qcow2", "create-overlay", "clone-qcow2", "create-
          "rename", "rename-base", "trash", "trash-restore", "trash-empty", "define", "undefine",
          "autostart", "protect", "unprotect", "build", "start", "create-transient", "destroy",
          "pool-delete", "secret-define", "secret-set", "secret-undefine", "secret-seal",
-         "secret-unseal")
+         "snap-create", "snap-revert", "snap-delete", "snap-rename", "snap-clone",
+         "move-with-snapshots", "delete-with-snapshots", "trash-with-snapshots",
+         "secret-unseal", "secret-rotate", "secret-rotate-sealed", "wipe-slow")
 
 PLAYED = [one for one in OPERATIONS if one.name in CRASH] + MORE
 
 # Verbs without an operation here, and the reason.
 ELSEWHERE = {
-    "pool-edit": "defines what an editor has written: pool-define",
-    "secret-rotate": "needs a server: tests/network",
-    "vol-copy": "needs a second host: tests/system/copy_test.py",
     "vol-serve": "lasts until it is ended: tests/unit/nbd",
-    "job-cancel": "needs a job of a daemon: tests/system/jobs_test.py",
-    "job-rate": "needs a job of a daemon: tests/system/jobs_test.py",
+    "job-cancel": "needs a job of a daemon: tests/unit/store/job_steps_test.c",
+    "job-rate": "needs a job of a daemon: tests/unit/store/job_steps_test.c",
 }
 
 # Operations that make a pool "n" whose UUID is random.
 RANDOM_UUIDS = {"define-as", "create-pool-as"}
 
+# By operation: files that a failure leaves, with which a repetition continues.
+RESUMED = {"vol-copy": ["far/pool/raw.partial"]}
+
 # By operation: variables of the environment.
-ENVIRONMENTS = {}
+ENVIRONMENTS = {"pool-edit": {"VISUAL": "sed -i s,/work/n<,/work/m<,"}}
 
 # By operation and kind of call: a failure that leaves what the suite refuses, and the reason.
 EXEMPT = {}

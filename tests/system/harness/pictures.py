@@ -11,8 +11,8 @@ from .operations import WORK, expect
 from .peers import run
 
 # Not state: sockets, the locks, and what only tells who runs or ran.
-IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
-                     r"|root/var/lib/cistern/(lock$|jobs(/|$))")
+IGNORED = re.compile(r"(far/)?root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
+                     r"|(far/)?root/var/lib/cistern/(lock$|jobs(/|$))")
 
 # What tells deleted volumes apart that had one name.
 TRASH_ID = re.compile(r"(\.cistern-trash-[^/]*-)[0-9a-f]{12}")
@@ -118,7 +118,7 @@ def is_volume(name):
 
 def is_private(name):
     """Our own data: its names count, its bytes may differ (counters, times, random numbers)."""
-    return name.startswith("root/var/") or name.endswith(".sealed")
+    return name.startswith(("root/var/", "far/root/var/")) or name.endswith(".sealed")
 
 
 def unlike(operation, found, wanted):
