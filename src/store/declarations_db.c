@@ -10,6 +10,7 @@
 #include "declarations_db.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/file.h>
@@ -174,17 +175,34 @@ static int db_upgrade_schema(sqlite3 *db)
 }
 
 /*
- * SQLite's own mutex is off, because our lock guards the connection. The page cache is small,
- * because it is kept between calls. Pages that a transaction changes are not spilled to the disk
- * before its end. The first scan of a large pool adds records in random order, and would otherwise
- * write and read each page many times.
+ * If SQLite cannot open the file for writing, it opens the file for reading only and keeps no errno.
+ * The connection would stay read-only after a temporary failure, for example a lack of descriptors.
+ * So the open is repeated once if the permissions allow writing.
+ *
+ * SQLite's own mutex is off, because our lock guards the connection.
+ */
+static int db_connect(CstDeclarations *declarations)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
+
+    if (result != SQLITE_OK || sqlite3_db_readonly(declarations->db, "main") != 1 ||
+        access(declarations->path, W_OK) < 0)
+        return result;
+    db_close(declarations);
+    return sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
+}
+
+/*
+ * The page cache is small, because it is kept between calls. Pages that a transaction changes are
+ * not spilled to the disk before its end. The first scan of a large pool adds records in random
+ * order, and would otherwise write and read each page many times.
  */
 static int db_try_open(CstDeclarations *declarations)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                                    "PRAGMA cache_size = -128; PRAGMA cache_spill = OFF;";
-    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
+    int result = db_connect(declarations);
 
     if (result == SQLITE_OK)
         result = sqlite3_busy_timeout(declarations->db, BUSY_TIMEOUT_MS);

@@ -32,14 +32,21 @@ static int sync_step(sqlite3_file *on, int flags)
     return ++steps == failing_step ? SQLITE_IOERR_FSYNC : real_sync(on, flags);
 }
 
+static guint read_only_opens; /* so many opens for writing fail, and SQLite opens for reading */
+
 /* Files of the database and its log have methods of their own. */
 static int open_with_steps(sqlite3_vfs *vfs, const char *name, sqlite3_file *on, int flags,
                            int *ret_flags)
 {
     static sqlite3_io_methods methods[2];
     sqlite3_io_methods *own = &methods[flags & SQLITE_OPEN_MAIN_DB ? 1 : 0];
-    int result = real_open(vfs, name, on, flags, ret_flags);
+    int result;
 
+    if ((flags & SQLITE_OPEN_MAIN_DB) && read_only_opens > 0) {
+        read_only_opens--;
+        flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
+    }
+    result = real_open(vfs, name, on, flags, ret_flags);
     if (result != SQLITE_OK || !on->pMethods)
         return result;
     real_write = on->pMethods->xWrite;
@@ -218,6 +225,19 @@ static void refused_record_rolls_back_the_whole_change(void **state)
     assert_true(add_many(root, NULL));
 }
 
+static void database_is_writable_after_a_failed_open_for_writing(void **state)
+{
+    Root *root = *state;
+
+    prepare(root);
+    cst_declarations_free(root->store);
+    root->store = cst_declarations_new(root->paths);
+    read_only_opens = 1;
+    assert_format(root, file("/p", "a", 7, 5), TRUE, "qcow2");
+    assert_int_equal(read_only_opens, 0);
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+}
+
 /* --- other processes -------------------------------------------------------------------------- */
 
 static gboolean gives_up; /* as after the busy timeout */
@@ -352,6 +372,7 @@ int main(void)
         cmocka_unit_test(change_with_a_failed_write_or_sync_has_no_effect),
         TEST(failed_transaction_is_rolled_back_once),
         TEST(refused_record_rolls_back_the_whole_change),
+        TEST(database_is_writable_after_a_failed_open_for_writing),
         TEST(change_waits_for_the_lock_or_has_no_effect),
         TEST(database_in_the_making_is_waited_for),
         TEST(sweep_keeps_a_record_that_was_changed_during_it),
