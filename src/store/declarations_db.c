@@ -175,34 +175,17 @@ static int db_upgrade_schema(sqlite3 *db)
 }
 
 /*
- * If SQLite cannot open the file for writing, it opens the file for reading only and keeps no errno.
- * The connection would stay read-only after a temporary failure, for example a lack of descriptors.
- * So the open is repeated once if the permissions allow writing.
- *
- * SQLite's own mutex is off, because our lock guards the connection.
- */
-static int db_connect(CstDeclarations *declarations)
-{
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
-
-    if (result != SQLITE_OK || sqlite3_db_readonly(declarations->db, "main") != 1 ||
-        access(declarations->path, W_OK) < 0)
-        return result;
-    db_close(declarations);
-    return sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
-}
-
-/*
- * The page cache is small, because it is kept between calls. Pages that a transaction changes are
- * not spilled to the disk before its end. The first scan of a large pool adds records in random
- * order, and would otherwise write and read each page many times.
+ * SQLite's own mutex is off, because our lock guards the connection. The page cache is small,
+ * because it is kept between calls. Pages that a transaction changes are not spilled to the disk
+ * before its end. The first scan of a large pool adds records in random order, and would otherwise
+ * write and read each page many times.
  */
 static int db_try_open(CstDeclarations *declarations)
 {
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                                    "PRAGMA cache_size = -128; PRAGMA cache_spill = OFF;";
-    int result = db_connect(declarations);
+    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
 
     if (result == SQLITE_OK)
         result = sqlite3_busy_timeout(declarations->db, BUSY_TIMEOUT_MS);
@@ -213,6 +196,32 @@ static int db_try_open(CstDeclarations *declarations)
     if (result == SQLITE_OK)
         result = db_upgrade_schema(declarations->db);
     return result;
+}
+
+/*
+ * Whether SQLite has hidden a failed open for writing, for example because of a lack of descriptors.
+ * SQLite then opens the file for reading, so that the connection is read-only, or a new file is not
+ * found. The directory of the files exists.
+ */
+static gboolean db_open_is_hidden(const CstDeclarations *declarations, int result)
+{
+    sqlite3 *db = declarations->db;
+
+    if (!db)
+        return FALSE;
+    if (sqlite3_db_readonly(db, "main") == 1)
+        return access(declarations->path, W_OK) == 0;
+    return (result & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(db) == ENOENT;
+}
+
+static int db_open_once(CstDeclarations *declarations)
+{
+    int result = db_try_open(declarations);
+
+    if (!db_open_is_hidden(declarations, result))
+        return result;
+    db_close(declarations);
+    return db_try_open(declarations);
 }
 
 /*
@@ -230,7 +239,7 @@ gboolean db_open(CstDeclarations *declarations, GError **error)
         return FALSE;
     if (!cst_dir_ensure(declarations->dir, 0700, error))
         return FALSE;
-    while ((result = db_try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
+    while ((result = db_open_once(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
         db_close(declarations);
         CST_TEST_POINT("declarations.open.wait");
         g_usleep(5 * G_TIME_SPAN_MILLISECOND);

@@ -5,6 +5,7 @@
 #include "../descriptors.h"
 #include "declared.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 
 #include <base/library.h>
@@ -32,7 +33,8 @@ static int sync_step(sqlite3_file *on, int flags)
     return ++steps == failing_step ? SQLITE_IOERR_FSYNC : real_sync(on, flags);
 }
 
-static guint read_only_opens; /* so many opens for writing fail, and SQLite opens for reading */
+/* So many opens for writing fail, and SQLite opens the database for reading; of new logs. */
+static guint read_only_opens, missing_logs;
 
 /* Files of the database and its log have methods of their own. */
 static int open_with_steps(sqlite3_vfs *vfs, const char *name, sqlite3_file *on, int flags,
@@ -47,6 +49,14 @@ static int open_with_steps(sqlite3_vfs *vfs, const char *name, sqlite3_file *on,
         flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
     }
     result = real_open(vfs, name, on, flags, ret_flags);
+    if ((flags & SQLITE_OPEN_WAL) && missing_logs > 0) {
+        missing_logs--;
+        if (result == SQLITE_OK)
+            on->pMethods->xClose(on);
+        on->pMethods = NULL;
+        errno = ENOENT;
+        return SQLITE_CANTOPEN;
+    }
     if (result != SQLITE_OK || !on->pMethods)
         return result;
     real_write = on->pMethods->xWrite;
@@ -238,6 +248,16 @@ static void database_is_writable_after_a_failed_open_for_writing(void **state)
     set(root, file("/p", "a", 7, 5), "raw", FALSE);
 }
 
+static void log_is_created_after_a_failed_open(void **state)
+{
+    Root *root = *state;
+
+    missing_logs = 1;
+    prepare(root);
+    assert_int_equal(missing_logs, 0);
+    assert_format(root, file("/p", "a", 7, 5), TRUE, "qcow2");
+}
+
 /* --- other processes -------------------------------------------------------------------------- */
 
 static gboolean gives_up; /* as after the busy timeout */
@@ -373,6 +393,7 @@ int main(void)
         TEST(failed_transaction_is_rolled_back_once),
         TEST(refused_record_rolls_back_the_whole_change),
         TEST(database_is_writable_after_a_failed_open_for_writing),
+        TEST(log_is_created_after_a_failed_open),
         TEST(change_waits_for_the_lock_or_has_no_effect),
         TEST(database_in_the_making_is_waited_for),
         TEST(sweep_keeps_a_record_that_was_changed_during_it),
