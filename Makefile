@@ -65,7 +65,7 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@$(DEPS) demo
 	@BUILD=$(BUILD) scripts/demo
 
-test: ## the short run: unit, sanitizers, clients, crashes, power cuts, lint; ends with the count
+test: ## the short run: unit, sanitizers, clients, crashes, power cuts, faults, lint; ends with the count
 	@$(DEPS) build test lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
