@@ -50,7 +50,8 @@ static gboolean claim_backing(VolumeClaim *claim, CstPool *owner, CstVolDef *def
     if (!def->backing)
         return TRUE;
     if (!cst_service_volume_by_path(owner->service, def->backing->path, &pool, &name, &why)) {
-        if (def->has_capacity)
+        /* If the lookup failed for another reason, the file may be a volume, and needs a claim. */
+        if (def->has_capacity && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;

@@ -182,6 +182,7 @@ static gboolean take_format(Rebase *rebase, GError **error)
 static gboolean rebase_find_base(Rebase *rebase, GError **error)
 {
     const CstVolRebase *how = rebase->how;
+    g_autoptr(GError) why = NULL;
 
     if (!how->backing)
         return TRUE;
@@ -193,11 +194,15 @@ static gboolean rebase_find_base(Rebase *rebase, GError **error)
                         _("volume '%s' can't be based on '%s', which has no path"), rebase->name,
                         how->backing);
     if (!cst_service_volume_by_path(rebase->pool->service, how->backing, &rebase->base_pool,
-                                    &rebase->base, NULL))
-        return cst_fail(error, CST_ERROR_NOT_FOUND,
-                        _("volume '%s' can't be based on '%s', which is no volume of an active "
-                          "pool; define and start a pool that holds it"),
-                        rebase->name, how->backing);
+                                    &rebase->base, &why)) {
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+            return cst_fail(error, CST_ERROR_NOT_FOUND,
+                            _("volume '%s' can't be based on '%s', which is no volume of an active "
+                              "pool; define and start a pool that holds it"),
+                            rebase->name, how->backing);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
     return take_format(rebase, error);
 }
 
