@@ -107,6 +107,9 @@ ELSEWHERE = {
 # Operations that make a pool "n" whose UUID is random.
 RANDOM_UUIDS = {"define-as", "create-pool-as"}
 
+# Operations that keep the guest's content at every moment, and copy clusters into the image first.
+SAME_GUEST = {"rebase", "flatten", "image-rebase", "image-flatten"}
+
 # By operation: files that a failure leaves, with which a repetition continues.
 RESUMED = {"vol-copy": ["far/pool/raw.partial"]}
 

@@ -79,7 +79,8 @@ START = "pool-start r; pool-destroy r"
 
 class Operation:
     """content: "same" = files are byte for byte those before or after; "images" = new images only
-    have to be whole and equal in content; "any" = data of volumes may be in between.
+    have to be whole and equal in content; "guest" = and their allocation may differ; "any" = data of
+    volumes may be in between.
     partway: some files may be as before and others as after already.
     shares: on a file system that shares extents.
     shows: a command whose output is what it was before, or what it is after.

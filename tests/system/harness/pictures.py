@@ -72,6 +72,10 @@ def qcow2_of(path):
     return info["virtual-size"], found
 
 
+def backing_of(path):
+    return json.loads(run(["qemu-img", "info", "--output=json", path])[1]).get("backing-filename")
+
+
 def format_of(path):
     return json.loads(run(["qemu-img", "info", "--output=json", path])[1])["format"]
 
@@ -79,10 +83,11 @@ def format_of(path):
 CLEAN = (0, 3, 63)  # what qemu-img check ends with; 3: space that nothing uses, 63: it can't tell
 
 
-def same_image(path, content):
+def same_image(path, content, strict=True):
     """
     Whether the image at PATH is clean and has the same data as the image with the bytes CONTENT.
-    Both are compared in copies without holes, because the strict comparison sees holes of a file.
+    STRICT: and the same allocation; else the same backing file. Both are compared in copies without
+    holes, because the strict comparison sees holes of a file.
     """
     with open(path, "rb") as stream:
         copies = {path + ".found": stream.read(), path + ".wanted": content}
@@ -90,13 +95,13 @@ def same_image(path, content):
         for name, data in copies.items():
             with open(name, "wb") as out:
                 out.write(data)
-        return same_copies(*copies)
+        return same_copies(*copies, strict)
     finally:
         for name in copies:
             os.unlink(name)
 
 
-def same_copies(found, wanted):
+def same_copies(found, wanted, strict):
     form = format_of(wanted)
     # A VHDX includes the content of its log; qemu-img wants the log to be replayed first.
     replay = ["-r", "all"] if form == "vhdx" else []
@@ -105,7 +110,10 @@ def same_copies(found, wanted):
         return False
     if form == "qcow2" and qcow2_of(found) != qcow2_of(wanted):
         return False
-    return run(["qemu-img", "compare", "-q", "-s", "-f", form, "-F", form, found, wanted])[0] == 0
+    if not strict and backing_of(found) != backing_of(wanted):
+        return False
+    return run(["qemu-img", "compare", "-q", *["-s"] * strict, "-f", form, "-F", form, found,
+                wanted])[0] == 0
 
 
 # Images outside of pools: of tests/faults and tests/power.
@@ -132,8 +140,8 @@ def unlike(operation, found, wanted):
             continue
         if is_volume(name) and operation.content == "any":
             continue
-        if is_volume(name) and operation.content == "images" and same_image(
-                os.path.join(WORK, name), wanted[name]):
+        if is_volume(name) and operation.content in ("images", "guest") and same_image(
+                os.path.join(WORK, name), wanted[name], operation.content == "images"):
             continue
         return f"{name} has other content"
     return None
