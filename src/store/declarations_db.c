@@ -199,9 +199,9 @@ static int db_try_open(CstDeclarations *declarations)
 }
 
 /*
- * Whether SQLite has hidden a failed open for writing, for example because of a lack of descriptors.
- * SQLite then opens the file for reading, so that the connection is read-only, or a new file is not
- * found. The directory of the files exists.
+ * Whether SQLite has hidden a failed open for writing, for example because of a lack of
+ * descriptors. SQLite then opens the file for reading, so that the connection is read-only, or a
+ * new file is not found. The directory of the files exists.
  */
 static gboolean db_open_is_hidden(const CstDeclarations *declarations, int result)
 {

@@ -25,7 +25,10 @@ static gboolean is_storage_failure(const GError *why)
            !g_error_matches(why, CST_ERROR, CST_ERROR_STATE);
 }
 
-/* Returns TRUE if @path is a volume of this pool that exists. FALSE without @error: no such path. */
+/*
+ * Returns TRUE if @path is a volume of this pool that exists. Returns FALSE without @error if the
+ * pool does not resolve @path.
+ */
 static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);

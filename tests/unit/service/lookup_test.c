@@ -52,10 +52,9 @@ static void lookup_fails_with_the_error_of_the_storage(void **state)
 /* The definition has all properties of the base, so that it needs no volume. */
 static gboolean create_overlay(CstPool *pool, const char *base, GError **error)
 {
-    g_autofree char *xml =
-        g_strdup_printf("<volume><name>new</name><capacity>512</capacity>"
-                        "<backingStore><path>%s</path></backingStore></volume>",
-                        base);
+    g_autofree char *xml = g_strdup_printf("<volume><name>new</name><capacity>512</capacity>"
+                                           "<backingStore><path>%s</path></backingStore></volume>",
+                                           base);
     g_autofree char *made = NULL;
 
     return cst_vol_create(pool, xml, 0, NULL, &made, error);

@@ -6,9 +6,9 @@
  *     NUMBER ID DIGEST
  *
  * If the repository lacks that backup, it was replaced by an earlier state. A file is replaced
- * atomically and synced, under a lock on the directory. The backup that it names is durable. After a
- * crash the file may name an older backup, which is harmless. Before a backup is removed on purpose, the file is set to the newest remaining
- * backup.
+ * atomically and synced, under a lock on the directory. The backup that it names is durable. After
+ * a crash the file may name an older backup, which is harmless. Before a backup is removed on
+ * purpose, the file is set to the newest remaining backup.
  */
 #include "seen.h"
 
