@@ -12,3 +12,9 @@ void cst_snapshot_free(CstSnapshot *snapshot)
     g_free(snapshot->consistency_reason);
     g_free(snapshot);
 }
+
+void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record)
+{
+    g_free(snapshot->consistency_reason);
+    cst_consistency_record_parse(record, &snapshot->consistency, &snapshot->consistency_reason);
+}

@@ -25,6 +25,11 @@ typedef struct {
 /** NULL is accepted. */
 void cst_snapshot_free(CstSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)
+/**
+ * Sets the consistency and its reason from @record (cst_consistency_record_parse()). NULL is
+ * accepted.
+ */
+void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record);
 
 /** Whether the snapshots of several volumes have the same point in time. */
 typedef struct {
