@@ -17,16 +17,16 @@ OTHERS = ("extent", "blocks")
 @dataclasses.dataclass
 class Table:
     """A vtable: who may call through it, and how its callers get at it."""
-    header: str
+    headers: tuple
     structs: tuple  # declared there
-    folders: tuple  # of sources that see the header
+    folders: tuple  # of sources that see the headers
     holders: tuple  # members and variables that point to one of the structs
     dispatchers: tuple
     pending: tuple = ()  # sources that are still to use the dispatcher: to be emptied
 
     def slots(self, read):
         """Names of the callbacks in the structs."""
-        text = re.sub(r"/\*.*?\*/", "", read(self.header), flags=re.S)
+        text = re.sub(r"/\*.*?\*/", "", "".join(map(read, self.headers)), flags=re.S)
         found = set()
         for name in self.structs:
             body = (re.search(r"^struct %s \{\n(.*?)^\};" % name, text, re.M | re.S)
@@ -45,15 +45,16 @@ class Table:
 
 
 TABLES = (
-    Table("src/pool/include/pool/backend.h", ("CstBackend", "CstSnapshotBackend"),
+    Table(("src/pool/include/pool/backend.h", "src/pool/include/pool/snapshots.h"),
+          ("CstBackend", "CstSnapshotBackend"),
           ("src/pool/", "src/service/", "src/api/", "src/server/", "src/daemon/", "src/conn/"),
           ("backend", "snapshots", "ops"),
           # the last one for the close of a state that nobody holds any more
           ("src/pool/login.c", "src/pool/pool.c", "src/pool/relations.c", "src/pool/snapshot.c",
            "src/pool/backend.c")),
-    Table("src/blob/include/blob/blob.h", ("CstBlobOps",), ("src/",), ("ops",),
+    Table(("src/blob/include/blob/blob.h",), ("CstBlobOps",), ("src/",), ("ops",),
           ("src/blob/blob.c",)),
-    Table("src/image/format.h", ("CstImageFormat", "CstSnapshotOps", "CstBitmapOps"),
+    Table(("src/image/format.h",), ("CstImageFormat", "CstSnapshotOps", "CstBitmapOps"),
           ("src/image/",), ("format", "ops", "snapshots", "bitmaps"),
           # registry.c asks each format whether a head is its own; guest.c is called by blob.c,
           # which checks and traces it

@@ -12,7 +12,8 @@ import sys
 
 TOP, COMPILER = sys.argv[1], sys.argv[2:]
 GUIDE = os.path.join(TOP, "docs", "backend.md")
-HEADER = os.path.join(TOP, "src/pool/include/pool/backend.h")
+HEADERS = [os.path.join(TOP, "src/pool/include/pool", name)
+           for name in ("backend.h", "snapshots.h")]
 PRELUDE = "#include <pool/backend.h>\n#include <base/error.h>\n#include <base/i18n.h>\n"
 
 
@@ -50,7 +51,7 @@ def members(header, name):
 
 
 def cases():
-    text, header = read(GUIDE), read(HEADER)
+    text, header = read(GUIDE), "".join(read(path) for path in HEADERS)
     for line, path, code in snippets(text):
         yield f"the code at line {line}", check_snippet(path, code)
     for name in ("CstBackend", "CstSnapshotBackend"):

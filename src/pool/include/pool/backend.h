@@ -4,7 +4,6 @@
 #include <glib.h>
 #include <stdint.h>
 
-#include <base/changed.h>
 #include <base/error.h>
 #include <base/liveness.h>
 #include <base/room.h>
@@ -14,10 +13,10 @@
 #include <model/flags.h>
 #include <model/pool_def.h>
 #include <model/pool_health.h>
-#include <model/snapshot.h>
 #include <model/thin_store.h>
 #include <model/vol_def.h>
 #include <pool/holders.h>
+#include <pool/snapshots.h>
 #include <pool/volume.h>
 
 /**
@@ -41,7 +40,6 @@
  */
 
 typedef struct CstBackend CstBackend;
-typedef struct CstPoolState CstPoolState;
 
 /** Callbacks of the core, valid as long as the state. Any thread; they hold no lock for long. */
 typedef struct {
@@ -164,114 +162,6 @@ void cst_space_usage_free(CstSpaceUsage *usage);
 /** Appends an entry to @usage, an array that frees its elements (cst_space_usage_free). */
 void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
-
-/** Parameters of a new snapshot. */
-typedef struct {
-    uint64_t limit; /**< bytes reserved for differing data; 0: default of the technology */
-    uint64_t room;  /**< that default, if space must be reserved; 0: the backend's own default */
-    /**
-     * Time of the content in microseconds since the epoch; 0: now. Only used if the technology can
-     * record a time other than the creation time.
-     */
-    int64_t taken_us;
-    /**
-     * Consistency of the content, to be recorded with the snapshot; UNKNOWN: record none. The
-     * record is lost with the snapshot, and is not copied to volumes made from it.
-     */
-    CstConsistency consistency;
-    const char *consistency_reason; /**< why it is not better; NULL: no reason */
-} CstSnapshotCreate;
-
-/** A snapshot in preparation; see CstSnapshotBackend.draft_begin. The backend defines it. */
-typedef struct CstSnapshotDraft CstSnapshotDraft;
-
-/**
- * Snapshots made by the pool's technology. For each change the core has claimed the volume for
- * writing and has checked the names. For revert and delete it has also checked that the volume is
- * not open. NOT_FOUND and EXISTS name the snapshot; BUSY names its dependents.
- */
-typedef struct {
-    /**
-     * A draft can have snapshots. They become the volume's with the commit, and are dropped with
-     * the draft. vol_reserve and vol_reserve_clone set CstVolDraft.name, which create and
-     * vol_resize use for the draft.
-     */
-    gboolean of_drafts;
-    /** With of_drafts: whether this pool's storage supports snapshots of drafts. NULL: it does. */
-    gboolean (*can_make)(CstPoolState *state, gboolean *ret_can, GError **error);
-    /** Appends CstSnapshot to @snapshots, oldest first. The dispatcher sets kept_by. */
-    gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
-    /**
-     * Adds the names of all volumes that may have snapshots to the set @names, at the cost of
-     * listing one volume. NULL: not supported.
-     */
-    gboolean (*volumes)(CstPoolState *state, GHashTable *names, GError **error);
-    /** Creates the snapshot atomically. The snapshot is durable on return. */
-    gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
-                       const CstSnapshotCreate *how, CstTask *task, GError **error);
-    /**
-     * A snapshot in two steps, so that a guest stands for a short time only. draft_begin copies the
-     * volume while a guest writes to it. The copy becomes useful by draft_update, which is called
-     * again until it is quick, and at last while the guest stands. draft_commit makes it the
-     * snapshot, atomically and durably, as create. NULL: create is called while the guest stands.
-     *
-     * EXISTS if snapshot @name exists. The draft of a dead process is removed like a draft of
-     * create.
-     */
-    gboolean (*draft_begin)(CstPoolState *state, const char *volume, const char *name,
-                            CstSnapshotDraft **ret_draft, GError **error);
-    /**
-     * Makes the content of the draft equal to that of the volume's file. Fails with BUSY if the
-     * volume's name has another file than at draft_begin. Writes nothing through to the storage.
-     */
-    gboolean (*draft_update)(CstPoolState *state, CstSnapshotDraft *draft, GError **error);
-    /** Uses only the consistency of @how. */
-    gboolean (*draft_commit)(CstPoolState *state, CstSnapshotDraft *draft,
-                             const CstSnapshotCreate *how, GError **error);
-    /** Frees the draft, and removes its copy unless it was committed. */
-    void (*draft_end)(CstPoolState *state, CstSnapshotDraft *draft);
-    /**
-     * Creates snapshot @name of each of @volumes (NULL-terminated, at least two) atomically, at one
-     * point in time. If a snapshot contains a write, the snapshots contain all earlier writes to
-     * the other volumes. Creates all snapshots or no snapshot, even if the process is killed;
-     * durable on return. Before any change it fails with EXISTS if a volume has a snapshot of that
-     * name, and with NO_VOL if a volume is missing. NULL: not supported.
-     */
-    gboolean (*create_many)(CstPoolState *state, const char *const *volumes, const char *name,
-                            CstTask *task, GError **error);
-    /**
-     * Appends the names of the snapshots that a revert to @name would remove, oldest first. NULL:
-     * it never removes one.
-     */
-    gboolean (*revert_loses)(CstPoolState *state, const char *volume, const char *name,
-                             GPtrArray *names, GError **error);
-    /**
-     * Restores the content of the snapshot to the volume. The snapshot stays; the snapshots listed
-     * by revert_loses are removed. The user agreed to lose only @agreed (names; NULL: an empty
-     * list). A snapshot created since then makes the call fail with BUSY and no change. If the
-     * process is killed, the volume has the old content or the snapshot's. A technology that
-     * consumes the snapshot and creates it anew may lose the snapshot in this case. BUSY if the
-     * volume was opened since the core's check.
-     */
-    gboolean (*revert)(CstPoolState *state, const char *volume, const char *name,
-                       const GPtrArray *agreed, CstTask *task, GError **error);
-    /** Removes the snapshot, or leaves it intact. BUSY, naming them, if clones need it. */
-    gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
-                       GError **error);
-    /** Renames the snapshot atomically. EXISTS if the name is in use. Clones are not affected. */
-    gboolean (*rename)(CstPoolState *state, const char *volume, const char *name,
-                       const char *new_name, GError **error);
-    /** Opens the content of the snapshot for reading. Returns a new reference. */
-    CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
-    /**
-     * Reports the ranges of the stored bytes that may differ between snapshot @since and snapshot
-     * @until (NULL: the current volume), without reading all of them; see base/changed.h. Its
-     * temporary objects are removed on return or, after a kill, by drop_drafts. UNSUPPORTED if the
-     * technology cannot compare this volume, or if @until is older. NULL: not supported.
-     */
-    gboolean (*changed)(CstPoolState *state, const char *volume, const char *since,
-                        const char *until, CstTask *task, CstChanged *changed, GError **error);
-} CstSnapshotBackend;
 
 struct CstBackend {
     CstPoolType type;
