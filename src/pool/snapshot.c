@@ -126,7 +126,8 @@ gboolean cst_pool_state_can_snapshot_many(CstPoolState *state)
 }
 
 gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *const *volumes,
-                                             const char *name, CstTask *task, GError **error)
+                                             const char *name, const CstSnapshotCreate *how,
+                                             CstTask *task, GError **error)
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
     gboolean done;
@@ -141,7 +142,7 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
         return FALSE;
     call = pool_call_begin(state, "snapshots.create_many", volumes[0]);
     done = cst_call_enter(&call, pool_liveness(state)) &&
-           ops->create_many(state, volumes, name, task, &call.why);
+           ops->create_many(state, volumes, name, how, task, &call.why);
     return cst_call_end(&call, done, error);
 }
 

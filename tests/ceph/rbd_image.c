@@ -92,6 +92,13 @@ int rbd_create4(rados_ioctx_t io, const char *name, uint64_t size, rbd_image_opt
     return fake_end(began, result);
 }
 
+static gboolean copy_pair(gpointer key, gpointer value, gpointer data)
+{
+    g_tree_insert(data, g_strdup(key), g_strdup(value));
+    return FALSE;
+}
+
+/* A clone gets a copy of the metadata. */
 static int clone_image(Space *from, const char *source, const char *snapshot, Space *to,
                        const char *name, const Options *options)
 {
@@ -110,6 +117,7 @@ static int clone_image(Space *from, const char *source, const char *snapshot, Sp
     clone->head.parent = image;
     clone->head.parent_snap = snap->id;
     clone->head.overlap = snap->layer.size;
+    g_tree_foreach(image->metadata, copy_pair, clone->metadata);
     return 0;
 }
 

@@ -212,6 +212,37 @@ static int set(GTree *tree, const char *key, const char *value)
     return 0;
 }
 
+static void append(char *texts, size_t *len, const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    memcpy(texts + *len, text, size);
+    *len += size;
+}
+
+/* Entries after @start, each with its end. */
+static int list_from(GTree *tree, const char *start, uint64_t max, char *keys, size_t *keys_len,
+                     char *values, size_t *values_len)
+{
+    *keys_len = *values_len = 0;
+    for (GTreeNode *node = g_tree_upper_bound(tree, start); node && max-- > 0;
+         node = g_tree_node_next(node)) {
+        append(keys, keys_len, g_tree_node_key(node));
+        append(values, values_len, g_tree_node_value(node));
+    }
+    return 0;
+}
+
+int rbd_metadata_list(rbd_image_t image, const char *start, uint64_t max, char *keys,
+                      size_t *keys_len, char *values, size_t *values_len)
+{
+    int began = fake_begin(__func__);
+
+    return fake_end(began, began < 0 ? began
+                                     : list_from(image_of(image)->metadata, start, max, keys,
+                                                 keys_len, values, values_len));
+}
+
 int rbd_metadata_get(rbd_image_t image, const char *key, char *value, size_t *len)
 {
     int began = fake_begin(__func__);
@@ -261,30 +292,15 @@ int rbd_pool_metadata_remove(rados_ioctx_t io, const char *key)
     return fake_end(began, began < 0 ? began : g_tree_remove(notes_of(io), key) ? 0 : -ENOENT);
 }
 
-static void append(char *texts, size_t *len, const char *text)
-{
-    size_t size = strlen(text) + 1;
-
-    memcpy(texts + *len, text, size);
-    *len += size;
-}
-
-/* Entries after @start, each with its end. -ENOENT: the object has no entries. */
+/* -ENOENT: the object has no entries. */
 int rbd_pool_metadata_list(rados_ioctx_t io, const char *start, uint64_t max, char *keys,
                            size_t *keys_len, char *values, size_t *values_len)
 {
     int began = fake_begin(__func__);
-    GTreeNode *node;
 
-    if (began < 0)
-        return began;
-    *keys_len = *values_len = 0;
-    if (g_tree_nnodes(notes_of(io)) == 0)
+    if (began >= 0 && g_tree_nnodes(notes_of(io)) == 0)
         return fake_end(began, -ENOENT);
-    for (node = g_tree_upper_bound(notes_of(io), start); node && max-- > 0;
-         node = g_tree_node_next(node)) {
-        append(keys, keys_len, g_tree_node_key(node));
-        append(values, values_len, g_tree_node_value(node));
-    }
-    return fake_end(began, 0);
+    return fake_end(
+        began, began < 0 ? began
+                         : list_from(notes_of(io), start, max, keys, keys_len, values, values_len));
 }

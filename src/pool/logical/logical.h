@@ -37,7 +37,7 @@
  * names (pool/device.h) are for other drafts, for volumes that another LV replaces (the tag "was"
  * has their name), for volumes in the trash (CST_TRASH_PREFIX), and for
  *
- *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
+ *     .cistern-HEX.snap         a snapshot; tags "of", "snap", "at", "consistency" (snapshot.c)
  *
  * A thin pool has the tag "delta" while its metadata is read (metadata.c).
  */

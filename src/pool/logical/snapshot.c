@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A snapshot is an LV with a hidden name. All its properties are in its tags: "of" (the volume's
- * id), "snap" (its name), "at" (its time). A thin snapshot has no size. A classic snapshot has a
- * size, and is lost if more of the volume is overwritten than fits.
+ * id), "snap" (its name), "at" (its time), and "consistency" (the record of its consistency, if it
+ * has one). LVM does not copy tags to an LV that is made from another LV. A thin snapshot has no
+ * size. A classic snapshot has a size, and is lost if more of the volume is overwritten than fits.
  *
  * A revert keeps the snapshot. A thin revert makes a writable thin snapshot of the snapshot, which
  * gets the volume's name (swap.c). A classic revert merges the snapshot, which consumes it, and
@@ -18,6 +19,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/uuid.h>
+
+/* Tag of the record of a snapshot's consistency. */
+#define RECORD_TAG "consistency"
 
 /* Fails with EXISTS if a snapshot has that name. */
 static gboolean lv_refuse_snapshot_name(CstPoolState *state, const char *volume, const char *name,
@@ -41,12 +45,14 @@ static CstSnapshot *lv_snapshot_describe(const LvmGroup *group, const LvmVolume 
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
     char *name = logical_tag_value(lv, "snap");
+    g_autofree char *record = logical_tag_value(lv, RECORD_TAG);
 
     snapshot->name = name ? name : g_strdup(lv->name);
     snapshot->created = logical_snapshot_taken_us(lv) / G_USEC_PER_SEC;
     snapshot->capacity = logical_capacity(group, lv);
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = lv_snapshot_problem(lv);
+    cst_snapshot_set_record(snapshot, record);
     if (lvm_is_cow(lv)) {
         snapshot->limit = lv->size;
         if (lv->data != LVM_PERCENT_UNKNOWN)
@@ -74,7 +80,8 @@ static gboolean lv_list_snapshots(CstPoolState *state, const char *volume, GPtrA
 
 /* --- create ----------------------------------------------------------------------------------- */
 
-static char **make_tags(const char *id, const char *name, int64_t taken_us)
+/* @record: of the consistency; NULL: no record. */
+static char **make_tags(const char *id, const char *name, int64_t taken_us, const char *record)
 {
     g_autoptr(GStrvBuilder) tags = g_strv_builder_new();
     g_autofree char *time = g_strdup_printf("%" PRId64 ".%06" PRId64, taken_us / G_USEC_PER_SEC,
@@ -82,8 +89,9 @@ static char **make_tags(const char *id, const char *name, int64_t taken_us)
     g_autofree char *of = logical_tag("of", id);
     g_autofree char *snap = logical_tag("snap", name);
     g_autofree char *when = logical_tag("at", time);
+    g_autofree char *consistency = record ? logical_tag(RECORD_TAG, record) : NULL;
 
-    g_strv_builder_add_many(tags, of, snap, when, NULL);
+    g_strv_builder_add_many(tags, of, snap, when, consistency, NULL);
     return g_strv_builder_end(tags);
 }
 
@@ -105,10 +113,18 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
 {
     g_autofree char *target = logical_target(state, volume);
     g_autofree char *size = lvm_size("-L", room);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *const head[] = {"lvcreate", "-y", "-s", size, "-n", lv, "--permission", "r"};
 
-    return logical_change(state, NULL, error, "lvcreate", "-y", "-s", size, "-n", lv,
-                          "--permission", "r", "--addtag", tags[0], "--addtag", tags[1], "--addtag",
-                          tags[2], target, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(head); i++)
+        g_ptr_array_add(argv, (gpointer)head[i]);
+    for (; *tags; tags++) {
+        g_ptr_array_add(argv, (gpointer) "--addtag");
+        g_ptr_array_add(argv, *tags);
+    }
+    g_ptr_array_add(argv, target);
+    g_ptr_array_add(argv, NULL);
+    return logical_changev(state, (const char *const *)argv->pdata, NULL, error);
 }
 
 /*
@@ -141,6 +157,8 @@ static gboolean lv_create_snapshot(CstPoolState *state, const char *volume, cons
     g_auto(LogicalLookup) found = {0};
     g_auto(GStrv) tags = NULL;
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
+    g_autofree char *record =
+        how ? cst_consistency_record(how->consistency, how->consistency_reason) : NULL;
     g_autoptr(GError) why = NULL;
 
     if (!lv_refuse_snapshot_name(state, volume, name, &found, error))
@@ -154,7 +172,8 @@ static gboolean lv_create_snapshot(CstPoolState *state, const char *volume, cons
      * LVM sets the tags in the same change of the metadata as it creates the LV, so that no crash
      * leaves a snapshot without its name.
      */
-    tags = make_tags(found.id, name, how && how->taken_us ? how->taken_us : g_get_real_time());
+    tags =
+        make_tags(found.id, name, how && how->taken_us ? how->taken_us : g_get_real_time(), record);
     CST_CRASH_POINT("logical.snapshot.before");
     if (lvm_is_thin(found.volume))
         logical_thin_snapshot(logical, volume, lv, FALSE, tags, &why);
@@ -224,7 +243,8 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
 {
     const LvmVolume *snapshot = found->snapshot;
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
-    g_auto(GStrv) tags = make_tags(found->id, name, logical_snapshot_taken_us(snapshot));
+    g_autofree char *record = logical_tag_value(snapshot, RECORD_TAG);
+    g_auto(GStrv) tags = make_tags(found->id, name, logical_snapshot_taken_us(snapshot), record);
     g_autoptr(GError) why = NULL;
 
     if (lvm_is_lost(snapshot))

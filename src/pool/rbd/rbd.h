@@ -13,6 +13,7 @@
  *     conf.c  names.c                options and names
  *     conn.c  job.c  login.c         the connection; calls with a deadline; users and their keys
  *     note.c  image.c  protect.c     notes for recovery; opening images; protected snapshots
+ *     record.c                       records of the consistency of snapshots
  *     origin.c  header.c  query.c    origins of clones; properties of images, queried in bulk
  *     changed.c                      changes since a snapshot
  *     scan.c  snapshot.c  volume.c   records; snapshots; existing volumes
@@ -239,6 +240,23 @@ int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapsho
 int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot);
 /** Returns 1 if we protected @snapshot for a clone, 0 if not, or a negative errno. */
 int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
+
+/* --- record.c --------------------------------------------------------------------------------- */
+
+/**
+ * Stores the record of @snapshot, which was just created. A failure is only logged. @image is open
+ * for writing.
+ */
+void cst_rbd_record_set(RbdJob *job, rbd_image_t image, const char *snapshot, const char *record);
+/** Removes the record of the removed snapshot with number @id, if it has one. */
+void cst_rbd_record_remove(RbdJob *job, rbd_image_t image, uint64_t id);
+/**
+ * Reads the records of the image's snapshots, for cst_rbd_record_of(). The table is empty if they
+ * cannot be read. The caller unrefs it.
+ */
+GHashTable *cst_rbd_records(RbdJob *job, rbd_image_t image);
+/** Returns the record of the snapshot with number @id, borrowed from @records; NULL: no record. */
+const char *cst_rbd_record_of(GHashTable *records, uint64_t id);
 
 /* --- origin.c --------------------------------------------------------------------------------- */
 

@@ -80,7 +80,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
 
 /* The bytes of a snapshot alone are unknown, because only the OSDs know them, object by object. */
 static CstSnapshot *rbd_snapshot_describe(RbdJob *job, rbd_image_t image,
-                                          const rbd_snap_info_t *info)
+                                          const rbd_snap_info_t *info, GHashTable *records)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
     struct timespec made = {0};
@@ -90,19 +90,23 @@ static CstSnapshot *rbd_snapshot_describe(RbdJob *job, rbd_image_t image,
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     if (job->ceph->rbd_snap_get_timestamp(image, info->id, &made) >= 0)
         snapshot->created = made.tv_sec;
+    cst_snapshot_set_record(snapshot, cst_rbd_record_of(records, info->id));
     return snapshot;
 }
 
 static gboolean list_of_image(RbdJob *job, rbd_image_t image, GError **error)
 {
+    g_autoptr(GHashTable) records = NULL;
     rbd_snap_info_t *infos = NULL;
     int count = 0;
 
     if (!cst_rbd_snapshot_infos(job, image, &infos, &count, error))
         return FALSE;
+    if (count > 0)
+        records = cst_rbd_records(job, image);
     for (int i = 0; i < count; i++)
         if (cst_rbd_snapshot_is_users(job, image, &infos[i]))
-            g_ptr_array_add(job->out, rbd_snapshot_describe(job, image, &infos[i]));
+            g_ptr_array_add(job->out, rbd_snapshot_describe(job, image, &infos[i], records));
     job->ceph->rbd_snap_list_end(infos);
     g_free(infos);
     return TRUE;
@@ -123,6 +127,7 @@ static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArra
 
 /* --- create, remove, rename ------------------------------------------------------------------- */
 
+/* job->in: the record; NULL: no record. */
 static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result =
@@ -131,9 +136,12 @@ static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
     CST_CRASH_POINT("rbd.snapshot.created");
     if (result == -EEXIST)
         return cst_fail_snapshot_exists(job->name, job->other, error);
-    return result >= 0 ||
-           cst_ceph_fail(error, result, _("cannot make snapshot '%s' of volume '%s'"), job->other,
-                         job->name);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot make snapshot '%s' of volume '%s'"),
+                             job->other, job->name);
+    if (job->in)
+        cst_rbd_record_set(job, image, job->other, job->in);
+    return TRUE;
 }
 
 static gboolean rbd_snapshot_create_job(RbdJob *job, GError **error)
@@ -174,10 +182,13 @@ static gboolean rbd_refuse_clones(RbdJob *job, rbd_image_t image, GError **error
 static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result, is_protected = 0;
+    uint64_t id = 0;
 
     if (!rbd_refuse_clones(job, image, error))
         return FALSE;
-    result = job->ceph->rbd_snap_is_protected(image, job->other, &is_protected);
+    result = job->ceph->rbd_snap_get_id(image, job->other, &id);
+    if (result >= 0)
+        result = job->ceph->rbd_snap_is_protected(image, job->other, &is_protected);
     if (result >= 0 && is_protected) {
         result = cst_rbd_snapshot_protected_by_us(job, image, job->other);
         if (result == 0)
@@ -194,9 +205,11 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
     CST_CRASH_POINT("rbd.snapshot.removed");
     if (result == -ENOENT)
         return cst_fail_no_snapshot(job->name, job->other, error);
-    return result >= 0 ||
-           cst_ceph_fail(error, result, _("cannot remove snapshot '%s' of volume '%s'"), job->other,
-                         job->name);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot remove snapshot '%s' of volume '%s'"),
+                             job->other, job->name);
+    cst_rbd_record_remove(job, image, id);
+    return TRUE;
 }
 
 static gboolean rbd_snapshot_remove_job(RbdJob *job, GError **error)
@@ -252,7 +265,11 @@ static gboolean snapshots_create(CstPoolState *state, const char *volume, const 
     if (!name_ok(name, error))
         return FALSE;
     job = snapshot_job(state, rbd_snapshot_create_job, volume, name, task, error);
-    return job && cst_rbd_job_wait(job, error);
+    if (!job)
+        return FALSE;
+    job->in = how ? cst_consistency_record(how->consistency, how->consistency_reason) : NULL;
+    job->in_free = g_free;
+    return cst_rbd_job_wait(job, error);
 }
 
 static gboolean snapshots_remove(CstPoolState *state, const char *volume, const char *name,

@@ -267,9 +267,10 @@ static GPtrArray *zfs_list_run_snapshots(const char *dataset, const char *types,
     return zfs_report(argv, NULL, &out, error) ? zfs_snapshots_parse(out, error) : NULL;
 }
 
+/* The line of the volume shows whether its snapshots have inherited a record. */
 GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error)
 {
-    return zfs_list_run_snapshots(dataset, "snapshot", all, error);
+    return zfs_list_run_snapshots(dataset, all ? "snapshot" : "volume,snapshot", all, error);
 }
 
 GPtrArray *zfs_read_history(const char *dataset, GError **error)

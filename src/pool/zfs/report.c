@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Parses reports of zfs and zpool (report.h). Names have no tabs and newlines, because ZFS does not
- * allow them. Properties that any user may set are not requested, except our own mark.
+ * allow them. Properties that any user may set are not requested, except our own mark
+ * and records.
  *
  * Each line ends with a newline, so a report that was cut within a line is detected.
  */
@@ -176,6 +177,7 @@ enum {
     SNAPSHOT_SIZE,
     SNAPSHOT_USED,
     SNAPSHOT_CLONES,
+    SNAPSHOT_CONSISTENCY,
     SNAPSHOT_COUNT
 };
 
@@ -186,10 +188,12 @@ static void snapshot_free(gpointer data)
     g_free(snapshot->dataset);
     g_free(snapshot->name);
     g_free(snapshot->guid);
+    g_free(snapshot->consistency);
     g_strfreev(snapshot->clones);
     g_free(snapshot);
 }
 
+/* The volume itself is a line without the name of a snapshot. */
 static gboolean zfs_parse_snapshot(char **fields, GPtrArray *into, GError **error)
 {
     ZfsSnapshot *snapshot = g_new0(ZfsSnapshot, 1);
@@ -199,11 +203,12 @@ static gboolean zfs_parse_snapshot(char **fields, GPtrArray *into, GError **erro
 
     g_ptr_array_add(into, snapshot);
     snapshot->clones = g_strsplit(strcmp(clones, NOTHING) == 0 ? "" : clones, ",", -1);
-    if (!at || at == name || !at[1])
+    snapshot->consistency = zfs_parse_text(fields[SNAPSHOT_CONSISTENCY]);
+    if (!*name || at == name || (at && !at[1]))
         return zfs_fail_field("name", error);
-    snapshot->dataset = g_strndup(name, (gsize)(at - name));
-    snapshot->name = g_strdup(at + 1);
-    snapshot->bookmark = *at == '#';
+    snapshot->dataset = at ? g_strndup(name, (gsize)(at - name)) : g_strdup(name);
+    snapshot->name = at ? g_strdup(at + 1) : NULL;
+    snapshot->bookmark = at && *at == '#';
     if (!zfs_parse_guid(fields[SNAPSHOT_GUID], &snapshot->guid, error) ||
         !zfs_parse_number(fields[SNAPSHOT_TXG], "createtxg", &snapshot->txg, error) ||
         !zfs_parse_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
@@ -214,10 +219,34 @@ static gboolean zfs_parse_snapshot(char **fields, GPtrArray *into, GError **erro
     return TRUE;
 }
 
+/*
+ * Removes the line of the volume. If the volume has a value of the property, its snapshots may have
+ * inherited their values, so they have no record.
+ */
+static void zfs_snapshots_drop_volume(GPtrArray *snapshots)
+{
+    gboolean inherited = FALSE;
+
+    for (guint i = snapshots->len; i-- > 0;) {
+        const ZfsSnapshot *line = g_ptr_array_index(snapshots, i);
+
+        if (line->name)
+            continue;
+        inherited |= line->consistency != NULL;
+        g_ptr_array_remove_index(snapshots, i);
+    }
+    for (guint i = 0; inherited && i < snapshots->len; i++)
+        g_clear_pointer(&((ZfsSnapshot *)snapshots->pdata[i])->consistency, g_free);
+}
+
 GPtrArray *zfs_snapshots_parse(const char *text, GError **error)
 {
-    return parse_lines(text, SNAPSHOT_COUNT, zfs_parse_snapshot,
-                       g_ptr_array_new_with_free_func(snapshot_free), error);
+    GPtrArray *snapshots = parse_lines(text, SNAPSHOT_COUNT, zfs_parse_snapshot,
+                                       g_ptr_array_new_with_free_func(snapshot_free), error);
+
+    if (snapshots)
+        zfs_snapshots_drop_volume(snapshots);
+    return snapshots;
 }
 
 /* --- a pool ----------------------------------------------------------------------------------- */

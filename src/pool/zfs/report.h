@@ -47,16 +47,22 @@ typedef struct {
     char *name;        /**< after the '@' or the '#' */
     gboolean bookmark; /**< it has no content; sizes are 0 */
     char *guid;
-    uint64_t txg;    /**< transaction group of the creation; unique within a dataset */
-    int64_t created; /**< seconds since the epoch */
-    uint64_t size;   /**< of the device, in bytes */
-    uint64_t used;   /**< bytes that are not shared */
-    GStrv clones;    /**< datasets; empty instead of NULL */
+    uint64_t txg;      /**< transaction group of the creation; unique within a dataset */
+    int64_t created;   /**< seconds since the epoch */
+    uint64_t size;     /**< of the device, in bytes */
+    uint64_t used;     /**< bytes that are not shared */
+    GStrv clones;      /**< datasets; empty instead of NULL */
+    char *consistency; /**< record of the consistency; NULL: no record */
 } ZfsSnapshot;
 
-#define ZFS_SNAPSHOT_FIELDS "name,guid,createtxg,creation,volsize,used,clones"
+#define ZFS_SNAPSHOT_FIELDS "name,guid,createtxg,creation,volsize,used,clones," ZFS_CONSISTENCY
+/** The property of the record. */
+#define ZFS_CONSISTENCY "cistern:consistency"
 
-/** Like zfs_datasets_parse(), for lines of ZFS_SNAPSHOT_FIELDS. */
+/**
+ * Like zfs_datasets_parse(), for lines of ZFS_SNAPSHOT_FIELDS. The text may have the line of the
+ * volume, which is left out. Without it, inherited records are taken for the snapshots' own.
+ */
 GPtrArray *zfs_snapshots_parse(const char *text, GError **error);
 
 /** A ZFS pool. */

@@ -7,6 +7,11 @@
  * snapshots, and it cannot do so while a clone depends on one of them. So a revert lists them in
  * advance.
  *
+ * The record of a snapshot's consistency is the user property ZFS_CONSISTENCY, set in the change
+ * that creates the snapshot. ZFS keeps it with a rename, and does not copy it to clones. Root can
+ * set it, and users to whom the administrator has delegated "userprop". A snapshot would inherit
+ * the property of its volume; report.c accepts no record then.
+ *
  * A snapshot has no device of its own, unless the volume's snapdev property makes them visible to
  * the host. It is read through a clone with a hidden name. The clone is removed when the blob is
  * closed or, after a crash, by drop_drafts.
@@ -42,6 +47,7 @@ static gboolean zfs_snapshot_list(CstPoolState *state, const char *volume, GPtrA
         to->created = from->created;
         to->capacity = from->size;
         to->allocation = from->used;
+        cst_snapshot_set_record(to, from->consistency);
         g_ptr_array_add(snapshots, to);
     }
     return TRUE;
@@ -76,11 +82,38 @@ static gboolean check_done(CstPoolState *state, const char *volume, const char *
     return FALSE;
 }
 
+/*
+ * Runs, for one snapshot or several:
+ *
+ *     zfs snapshot -o cistern:consistency=RECORD DATASET@NAME…
+ *
+ * ZFS creates the snapshots of one command in one transaction group, completely or not at all.
+ */
+static gboolean zfs_snapshot_run(const ZfsState *state, const GPtrArray *wanted,
+                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    g_autofree char *record =
+        how ? cst_consistency_record(how->consistency, how->consistency_reason) : NULL;
+    g_autofree char *property = g_strdup_printf(ZFS_CONSISTENCY "=%s", record ? record : "");
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+    g_ptr_array_add(argv, (gpointer) "zfs");
+    g_ptr_array_add(argv, (gpointer) "snapshot");
+    if (record) {
+        g_ptr_array_add(argv, (gpointer) "-o");
+        g_ptr_array_add(argv, property);
+    }
+    for (guint i = 0; i < wanted->len; i++)
+        g_ptr_array_add(argv, g_ptr_array_index(wanted, i));
+    g_ptr_array_add(argv, NULL);
+    return zfs_change_vector(state, argv, task, error);
+}
+
 static gboolean zfs_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                     const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
+    g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_free);
     g_auto(ZfsLookup) found = {0};
-    g_autofree char *whole = NULL;
     g_autoptr(GError) why = NULL;
 
     if (how && how->limit)
@@ -89,9 +122,9 @@ static gboolean zfs_snapshot_create(CstPoolState *state, const char *volume, con
     if (!zfs_snapshot_name_check(name, error) || !zfs_look_up(state, volume, name, &found, error) ||
         !zfs_refuse_snapshot_name(&found, volume, error))
         return FALSE;
-    whole = zfs_snapshot_of(found.volume, name);
+    g_ptr_array_add(wanted, zfs_snapshot_of(found.volume, name));
     CST_CRASH_POINT("zfs.snapshot.before");
-    zfs_change(ZFS(state), task, &why, "zfs", "snapshot", whole, NULL);
+    zfs_snapshot_run(ZFS(state), wanted, how, task, &why);
     CST_CRASH_POINT("zfs.snapshot.made");
     return check_done(state, volume, name, TRUE, &why, error);
 }
@@ -147,25 +180,19 @@ static gboolean check_all_free(CstPoolState *state, const char *const *volumes, 
            (count == 0 || cst_fail_snapshot_exists(volumes[first], name, error));
 }
 
-/* ZFS creates the snapshots of one command in one transaction group, completely or not at all. */
 static gboolean zfs_snapshots_create(CstPoolState *state, const char *const *volumes,
-                                     const char *name, CstTask *task, GError **error)
+                                     const char *name, const CstSnapshotCreate *how, CstTask *task,
+                                     GError **error)
 {
     g_autoptr(GPtrArray) wanted = zfs_snapshot_full_names(ZFS(state), volumes, name);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) why = NULL;
     guint count, first;
 
     if (!zfs_snapshot_name_check(name, error) ||
         !check_all_free(state, volumes, name, wanted, error))
         return FALSE;
-    g_ptr_array_add(argv, (gpointer) "zfs");
-    g_ptr_array_add(argv, (gpointer) "snapshot");
-    for (guint i = 0; i < wanted->len; i++)
-        g_ptr_array_add(argv, g_ptr_array_index(wanted, i));
-    g_ptr_array_add(argv, NULL);
     CST_CRASH_POINT("zfs.snapshots.before");
-    zfs_change_vector(ZFS(state), argv, task, &why);
+    zfs_snapshot_run(ZFS(state), wanted, how, task, &why);
     CST_CRASH_POINT("zfs.snapshots.made");
     if (!zfs_count_existing(ZFS(state), wanted, &count, &first, error))
         return FALSE;

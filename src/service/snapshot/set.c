@@ -162,9 +162,9 @@ static gboolean make_in_one_step(Set *set, GError **error)
     const VolumeClaim *claim = &member_at(set, 0)->target.claim;
 
     set->intent = volume_intent(claim, "snapshot", error);
-    return set->intent &&
-           cst_pool_state_snapshot_create_many(
-               claim->state, (const char *const *)set->volumes->pdata, set->name, set->task, error);
+    return set->intent && cst_pool_state_snapshot_create_many(
+                              claim->state, (const char *const *)set->volumes->pdata, set->name,
+                              &(CstSnapshotCreate){0}, set->task, error);
 }
 
 /* --- one after another ------------------------------------------------------------------------ */

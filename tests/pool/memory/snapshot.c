@@ -24,6 +24,7 @@ static gboolean memory_snapshot_list(CstPoolState *state, const char *volume, GP
         to->created = from->created;
         to->capacity = from->size;
         to->allocation = CST_SNAPSHOT_UNKNOWN;
+        cst_snapshot_set_record(to, from->record);
         g_ptr_array_add(snapshots, to);
     }
     memory_unlock();
@@ -39,8 +40,12 @@ static gboolean memory_snapshot_create(CstPoolState *state, const char *volume, 
     if (!disk)
         return FALSE;
     fresh = memory_disk_find(disk, name) < 0;
-    if (fresh)
-        g_ptr_array_add(disk->below, memory_disk_copy(disk, name));
+    if (fresh) {
+        MemoryDisk *snapshot = memory_disk_copy(disk, name);
+
+        snapshot->record = cst_consistency_record(how->consistency, how->consistency_reason);
+        g_ptr_array_add(disk->below, snapshot);
+    }
     memory_unlock();
     return fresh || cst_fail_snapshot_exists(volume, name, error);
 }

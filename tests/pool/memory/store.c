@@ -79,6 +79,7 @@ void memory_disk_unref(MemoryDisk *disk)
     g_mutex_clear(&disk->lock);
     g_free(disk->origin);
     g_free(disk->origin_at);
+    g_free(disk->record);
     g_free(disk->name);
     g_free(disk);
 }

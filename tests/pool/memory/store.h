@@ -18,6 +18,7 @@ typedef struct {
     int64_t created;  /* seconds since the epoch */
     char *origin;     /* disk that it was cloned from; NULL: no clone */
     char *origin_at;  /* snapshot that it was cloned from; NULL: the disk's content at that time */
+    char *record;     /* of the consistency, for a snapshot; NULL: no record */
     GPtrArray *below; /* its snapshots, oldest first: MemoryDisk */
     GPtrArray *users; /* char *: users of the open disk */
 

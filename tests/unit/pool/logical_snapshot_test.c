@@ -42,7 +42,40 @@ static void assert_snapshots(const char *expected)
     assert_string_equal(names, expected);
 }
 
+/* @reason NULL: no reason. */
+static void assert_record(guint at, CstConsistency consistency, const char *reason)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(fake_state, "disk", NULL);
+    const CstSnapshot *snapshot = g_ptr_array_index(list, at);
+
+    assert_int_equal(snapshot->consistency, consistency);
+    if (g_strcmp0(snapshot->consistency_reason, reason) != 0)
+        fail_msg("'%s' instead of '%s'", snapshot->consistency_reason, reason);
+}
+
 /* --- snapshots -------------------------------------------------------------------------------- */
+
+/* A revert to a classic snapshot creates it anew. A snapshot after that has no record. */
+static void record_survives_a_rename_and_a_revert(void **unused)
+{
+    const CstSnapshotCreate how = {.consistency = CST_CONSISTENCY_CRASH,
+                                   .consistency_reason = "no agent, 100%"};
+
+    for (int thin = 0; thin < 2; thin++) {
+        fake_add_disk(thin);
+        assert_true(cst_pool_state_snapshot_create(fake_state, "disk", "s", &how, NULL, NULL));
+        assert_record(0, CST_CONSISTENCY_CRASH, "no agent, 100%");
+        assert_true(cst_pool_state_snapshot_rename(fake_state, "disk", "s", "t", NULL));
+        assert_record(0, CST_CONSISTENCY_CRASH, "no agent, 100%");
+        assert_true(cst_pool_state_snapshot_revert(fake_state, "disk", "t", NULL, NULL, NULL));
+        assert_record(0, CST_CONSISTENCY_CRASH, "no agent, 100%");
+        snap("u");
+        assert_record(1, CST_CONSISTENCY_UNKNOWN, NULL);
+        assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "u", NULL, NULL));
+        assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "t", NULL, NULL));
+        assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    }
+}
 
 static void a_revert_brings_the_content_back_and_keeps_the_snapshot(void **unused)
 {
@@ -380,6 +413,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_revert_brings_the_content_back_and_keeps_the_snapshot),
+        TEST(record_survives_a_rename_and_a_revert),
         TEST(a_revert_keeps_owner_and_time),
         TEST(a_revert_that_fails_leaves_the_volume),
         TEST(revert_is_refused_if_a_guest_starts_during_it),

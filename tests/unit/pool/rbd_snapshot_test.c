@@ -39,6 +39,129 @@ static void snapshots_are_listed_with_their_size_and_time(void **unused)
     }
 }
 
+/* --- records ---------------------------------------------------------------------------------- */
+
+static void snap_with_record(const char *name, CstConsistency consistency)
+{
+    const CstSnapshotCreate how = {.consistency = consistency, .consistency_reason = "why"};
+
+    assert_true(cst_pool_state_snapshot_create(site_pool, "v", name, &how, NULL, NULL));
+}
+
+static void assert_record(const char *volume, guint at, CstConsistency consistency)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(site_pool, volume, NULL);
+    const CstSnapshot *snapshot = g_ptr_array_index(list, at);
+
+    assert_int_equal(snapshot->consistency, consistency);
+    assert_true(g_strcmp0(snapshot->consistency_reason, consistency ? "why" : NULL) == 0);
+}
+
+/* More records than are read at once. */
+static void records_of_many_snapshots_are_listed(void **unused)
+{
+    site_make_plain("v");
+    for (guint i = 0; i < 80; i++) {
+        g_autofree char *name = g_strdup_printf("s%02u", i);
+
+        snap_with_record(name, i % CST_CONSISTENCY_LAST);
+    }
+    for (guint i = 0; i < 80; i++)
+        assert_record("v", i, i % CST_CONSISTENCY_LAST);
+}
+
+#define RECORD_KEY "cistern_consistency_"
+
+/* Returns the keys of the image's records, also of those copied from another image. */
+static GPtrArray *record_keys(RbdConn *conn, const char *volume)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    rbd_image_t image = site_open_elsewhere(conn, volume);
+    char keys[4096], values[4096];
+    size_t keys_len = sizeof(keys), values_len = sizeof(values);
+
+    assert_int_equal(
+        conn->ceph->rbd_metadata_list(image, RECORD_KEY, 64, keys, &keys_len, values, &values_len),
+        0);
+    conn->ceph->rbd_close(image);
+    for (size_t at = 0; at < keys_len; at += strlen(keys + at) + 1)
+        if (g_str_has_prefix(keys + at, RECORD_KEY))
+            g_ptr_array_add(list, g_strdup(keys + at));
+    return list;
+}
+
+static guint count_records(RbdConn *conn, const char *volume)
+{
+    g_autoptr(GPtrArray) keys = record_keys(conn, volume);
+
+    return keys->len;
+}
+
+static void record_survives_a_rename_and_a_revert_and_is_removed_with_the_snapshot(void **unused)
+{
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+
+    site_make_plain("v");
+    snap_with_record("s", CST_CONSISTENCY_CRASH);
+    assert_true(cst_pool_state_snapshot_rename(site_pool, "v", "s", "t", NULL));
+    assert_record("v", 0, CST_CONSISTENCY_CRASH);
+    assert_true(cst_pool_state_rename(site_pool, "v", "w", NULL));
+    assert_true(cst_pool_state_snapshot_revert(site_pool, "w", "t", NULL, NULL, NULL));
+    assert_record("w", 0, CST_CONSISTENCY_CRASH);
+    assert_int_equal(count_records(conn, "w"), 1);
+    assert_true(cst_pool_state_snapshot_remove(site_pool, "w", "t", NULL, NULL));
+    assert_int_equal(count_records(conn, "w"), 0);
+    site_snap(site_pool, "w", "t");
+    assert_record("w", 0, CST_CONSISTENCY_UNKNOWN);
+}
+
+/*
+ * Sets a record that differs from the copied one only in the number of the snapshot: it is that of
+ * snapshot "s" of "c". Another Ceph pool may have given out the same number.
+ */
+static void give_clone_the_number(RbdConn *conn)
+{
+    g_autoptr(GPtrArray) keys = record_keys(conn, "c");
+    rbd_image_t image = site_open_elsewhere(conn, "c");
+    const char *copied = g_ptr_array_index(keys, 0);
+    g_autofree char *key = NULL;
+    uint64_t number;
+
+    assert_int_equal(conn->ceph->rbd_snap_get_id(image, "s", &number), 0);
+    key = g_strdup_printf("%.*s_%" G_GUINT64_FORMAT, (int)(strrchr(copied, '_') - copied), copied,
+                          number);
+    assert_int_equal(conn->ceph->rbd_metadata_set(image, key, "offline why"), 0);
+    conn->ceph->rbd_close(image);
+}
+
+static void record_copied_to_a_clone_is_ignored(void **unused)
+{
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+
+    site_make_plain("v");
+    snap_with_record("s", CST_CONSISTENCY_OFFLINE);
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", "s", NULL));
+    assert_int_equal(count_records(conn, "c"), 1);
+    site_snap(site_pool, "c", "s");
+    give_clone_the_number(conn);
+    assert_record("c", 0, CST_CONSISTENCY_UNKNOWN);
+    assert_record("v", 0, CST_CONSISTENCY_OFFLINE);
+}
+
+static void snapshot_whose_record_fails_is_kept_without_it(void **unused)
+{
+    static const char *const functions[] = {"rbd_metadata_set", "rbd_metadata_list", "rbd_get_id"};
+
+    site_make_plain("v");
+    for (guint i = 0; i < G_N_ELEMENTS(functions); i++) {
+        fake_ceph_fail(functions[i], 0, 1, -EIO);
+        snap_with_record(functions[i], CST_CONSISTENCY_OFFLINE);
+        assert_record("v", i, CST_CONSISTENCY_UNKNOWN);
+    }
+}
+
+/* --- refused calls ---------------------------------------------------------------------------- */
+
 static void missing_or_existing_snapshots_are_refused(void **unused)
 {
     CstSnapshotCreate how = {0};
@@ -317,6 +440,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         volume_test(snapshots_are_listed_with_their_size_and_time),
+        volume_test(records_of_many_snapshots_are_listed),
+        volume_test(record_survives_a_rename_and_a_revert_and_is_removed_with_the_snapshot),
+        volume_test(record_copied_to_a_clone_is_ignored),
+        volume_test(snapshot_whose_record_fails_is_kept_without_it),
         volume_test(missing_or_existing_snapshots_are_refused),
         volume_test(error_of_a_snapshot_names_the_object),
         volume_test(snapshot_protected_by_another_program_is_kept),

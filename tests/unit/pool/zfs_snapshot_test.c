@@ -64,6 +64,61 @@ static void snapshots_are_listed_by_age_and_ours_are_hidden(void **unused)
     assert_true(first->created > 0);
 }
 
+static gboolean take_with_record(const char *name, CstConsistency consistency, const char *reason)
+{
+    const CstSnapshotCreate how = {.consistency = consistency, .consistency_reason = reason};
+
+    return cst_pool_state_snapshot_create(fake_state, "disk", name, &how, NULL, NULL);
+}
+
+/* @reason NULL: no reason. */
+static void assert_record(const char *volume, guint at, CstConsistency consistency,
+                          const char *reason)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(fake_state, volume, NULL);
+    const CstSnapshot *snapshot = g_ptr_array_index(list, at);
+
+    assert_int_equal(snapshot->consistency, consistency);
+    if (g_strcmp0(snapshot->consistency_reason, reason) != 0)
+        fail_msg("'%s' instead of '%s'", snapshot->consistency_reason, reason);
+}
+
+static void record_is_made_with_the_snapshot_and_survives_a_rename(void **unused)
+{
+    fake_add("tank/disk");
+    assert_true(take_with_record("s", CST_CONSISTENCY_CRASH, "no agent, 100%"));
+    assert_true(take("t", NULL));
+    assert_true(cst_pool_state_snapshot_rename(fake_state, "disk", "s", "u", NULL));
+    assert_record("disk", 0, CST_CONSISTENCY_CRASH, "no agent, 100%");
+    assert_record("disk", 1, CST_CONSISTENCY_UNKNOWN, NULL);
+    assert_true(revert("u", NULL));
+    assert_record("disk", 0, CST_CONSISTENCY_CRASH, "no agent, 100%");
+    assert_true(take("v", NULL));
+    assert_record("disk", 1, CST_CONSISTENCY_UNKNOWN, NULL);
+}
+
+static void inherited_property_is_no_record(void **unused)
+{
+    g_autofree char *path = fake_path("inherited");
+
+    fake_add("tank/disk");
+    assert_true(take("s", NULL));
+    assert_true(g_file_set_contents(path, "application\n", -1, NULL));
+    assert_record("disk", 0, CST_CONSISTENCY_UNKNOWN, NULL);
+}
+
+static void each_snapshot_of_a_set_has_the_record(void **unused)
+{
+    static const char *const volumes[] = {"disk", "more", NULL};
+    const CstSnapshotCreate how = {.consistency = CST_CONSISTENCY_FILESYSTEM};
+
+    fake_add("tank/disk");
+    fake_add("tank/more");
+    assert_true(cst_pool_state_snapshot_create_many(fake_state, volumes, "s", &how, NULL, NULL));
+    assert_record("disk", 0, CST_CONSISTENCY_FILESYSTEM, NULL);
+    assert_record("more", 0, CST_CONSISTENCY_FILESYSTEM, NULL);
+}
+
 static void names_and_limits_are_checked(void **unused)
 {
     static const char *const bad[] = {"a/b", "a@b", "a%", "..", ".cistern-1"};
@@ -359,6 +414,9 @@ int main(void)
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(snapshots_are_listed_by_age_and_ours_are_hidden),
+        FAKE_TEST(record_is_made_with_the_snapshot_and_survives_a_rename),
+        FAKE_TEST(inherited_property_is_no_record),
+        FAKE_TEST(each_snapshot_of_a_set_has_the_record),
         FAKE_TEST(names_and_limits_are_checked),
         FAKE_TEST(snapshot_change_is_verified_after_any_result_of_the_tool),
         FAKE_TEST(missing_object_is_named),

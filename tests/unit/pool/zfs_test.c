@@ -69,14 +69,15 @@ static void a_line_of_another_form_is_not_believed(void **unused)
 static void line_of_a_snapshot_has_its_clones(void **unused)
 {
     static const char *const bad[] = {
-        "tank/a\t8\t9\t1\t2\t3\t-\n",   "@s\t8\t9\t1\t2\t3\t-\n",
-        "tank/a@\t8\t9\t1\t2\t3\t-\n",  "tank/a@s\tx\t9\t1\t2\t3\t-\n",
-        "tank/a@s\t-\t9\t1\t2\t3\t-\n", "tank/a@s\t8\tx\t1\t2\t3\t-\n",
-        "tank/a@s\t8\t9\tx\t2\t3\t-\n", "tank/a@s\t8\t9\t1\tx\t3\t-\n",
-        "tank/a@s\t8\t9\t1\t2\tx\t-\n", "tank/a@s\t8\t9\t1\t2\t3\n"};
+        "\t8\t9\t1\t2\t3\t-\t-\n",         "@s\t8\t9\t1\t2\t3\t-\t-\n",
+        "tank/a@\t8\t9\t1\t2\t3\t-\t-\n",  "tank/a@s\tx\t9\t1\t2\t3\t-\t-\n",
+        "tank/a@s\t-\t9\t1\t2\t3\t-\t-\n", "tank/a@s\t8\tx\t1\t2\t3\t-\t-\n",
+        "tank/a@s\t8\t9\tx\t2\t3\t-\t-\n", "tank/a@s\t8\t9\t1\tx\t3\t-\t-\n",
+        "tank/a@s\t8\t9\t1\t2\tx\t-\t-\n", "tank/a@s\t8\t9\t1\t2\t3\t-\n",
+        "tank/a\tx\t9\t1\t2\t3\t-\t-\n"};
     g_autoptr(GPtrArray) snapshots =
-        zfs_snapshots_parse("tank/a@s\t8\t9\t1\t2\t3\ttank/b,tank/c\n"
-                            "tank/a#t\t18446744073709551615\t10\t4\t-\t-\t-\n",
+        zfs_snapshots_parse("tank/a@s\t8\t9\t1\t2\t3\ttank/b,tank/c\tcrash why\n"
+                            "tank/a#t\t18446744073709551615\t10\t4\t-\t-\t-\t-\n",
                             NULL);
     const ZfsSnapshot *first = g_ptr_array_index(snapshots, 0);
     const ZfsSnapshot *second = g_ptr_array_index(snapshots, 1);
@@ -96,11 +97,33 @@ static void line_of_a_snapshot_has_its_clones(void **unused)
     assert_int_equal(g_strv_length(first->clones), 2);
     assert_string_equal(first->clones[1], "tank/c");
     assert_int_equal(g_strv_length(second->clones), 0);
+    assert_string_equal(first->consistency, "crash why");
+    assert_null(second->consistency);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
 
         assert_null(zfs_snapshots_parse(bad[i], &error));
         fake_assert_error(&error, CST_ERROR_CORRUPT);
+    }
+}
+
+/* ZFS shows the value that a snapshot inherits like its own. */
+static void record_that_may_be_inherited_is_ignored(void **unused)
+{
+    static const char snapshot[] = "tank/a@s\t8\t9\t1\t2\t3\t-\tcrash\n";
+
+    for (int inherited = 0; inherited < 2; inherited++) {
+        g_autofree char *text = g_strdup_printf("%stank/a\t7\t1\t1\t2\t3\t-\t%s\n%s", snapshot,
+                                                inherited ? "offline" : "-", snapshot);
+        g_autoptr(GPtrArray) snapshots = zfs_snapshots_parse(text, NULL);
+
+        assert_int_equal(snapshots->len, 2);
+        for (guint i = 0; i < 2; i++) {
+            const ZfsSnapshot *found = g_ptr_array_index(snapshots, i);
+
+            assert_string_equal(found->name, "s");
+            assert_int_equal(found->consistency == NULL, inherited);
+        }
     }
 }
 
@@ -297,6 +320,7 @@ int main(void)
         cmocka_unit_test(line_has_all_fields_of_a_volume),
         cmocka_unit_test(a_line_of_another_form_is_not_believed),
         cmocka_unit_test(line_of_a_snapshot_has_its_clones),
+        cmocka_unit_test(record_that_may_be_inherited_is_ignored),
         cmocka_unit_test(an_answer_is_one_text),
         cmocka_unit_test(a_pool_is_one_line),
         FAKE_TEST(a_listing_shows_volumes_and_hides_ours),

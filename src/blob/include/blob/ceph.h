@@ -57,6 +57,7 @@
     X(rbd_pool_metadata_list)             \
     X(rbd_namespace_exists)               \
     X(rbd_metadata_get)                   \
+    X(rbd_metadata_list)                  \
     X(rbd_metadata_set)                   \
     X(rbd_metadata_remove)                \
     X(rbd_pool_metadata_get)              \

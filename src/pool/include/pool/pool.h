@@ -239,7 +239,8 @@ gboolean cst_pool_state_snapshot_volumes(CstPoolState *state, GHashTable **ret_n
 gboolean cst_pool_state_can_snapshot_many(CstPoolState *state);
 /** CstSnapshotBackend.create_many. */
 gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *const *volumes,
-                                             const char *name, CstTask *task, GError **error);
+                                             const char *name, const CstSnapshotCreate *how,
+                                             CstTask *task, GError **error);
 /** CstSnapshotBackend.create. */
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,

@@ -26,8 +26,10 @@ typedef struct {
      */
     int64_t taken_us;
     /**
-     * Consistency of the content, to be recorded with the snapshot; UNKNOWN: record none. The
-     * record is lost with the snapshot, and is not copied to volumes made from it.
+     * Consistency of the content, to be recorded with the snapshot if the technology can record it;
+     * UNKNOWN: no record. A rename of the snapshot and a revert to it keep the record. The record
+     * is removed with the snapshot, and is not copied to volumes made from it. list reports UNKNOWN
+     * for a snapshot without a valid record.
      */
     CstConsistency consistency;
     const char *consistency_reason; /**< why it is not better; NULL: no reason */
@@ -86,10 +88,11 @@ typedef struct {
      * point in time. If a snapshot contains a write, the snapshots contain all earlier writes to
      * the other volumes. Creates all snapshots or no snapshot, even if the process is killed;
      * durable on return. Before any change it fails with EXISTS if a volume has a snapshot of that
-     * name, and with NO_VOL if a volume is missing. NULL: not supported.
+     * name, and with NO_VOL if a volume is missing. Uses only the consistency of @how. NULL: not
+     * supported.
      */
     gboolean (*create_many)(CstPoolState *state, const char *const *volumes, const char *name,
-                            CstTask *task, GError **error);
+                            const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
      * Appends the names of the snapshots that a revert to @name would remove, oldest first. NULL:
      * it never removes one.

@@ -360,6 +360,8 @@ static gboolean snapshot_draft(Writer *writer, guint index, GError **error)
     const CstSnapshotCreate how = {
         .room = snapshot->limit ? snapshot->limit : snapshot->capacity,
         .taken_us = writer_next_created_us(writer, snapshot),
+        .consistency = snapshot->consistency,
+        .consistency_reason = snapshot->consistency_reason,
     };
 
     return cst_pool_state_snapshot_create(writer->txn->claim.state, writer->txn->draft.name,
