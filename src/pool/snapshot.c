@@ -120,6 +120,76 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
            SNAPSHOT_CALL(state, ops, create, error, volume, name, how, task);
 }
 
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+/* Calls ops->SLOT(state, …, error) for a draft, checked and traced. */
+#define SNAPSHOT_DRAFT_CALL(state, slot, error, ...)                                        \
+    ({                                                                                      \
+        CstCall call_ = pool_call_begin(state, "snapshots." #slot, NULL);                   \
+        gboolean done_ = cst_call_enter(&call_, pool_liveness(state)) &&                    \
+                         (state)->backend->snapshots->slot(state, __VA_ARGS__, &call_.why); \
+                                                                                            \
+        cst_call_end(&call_, done_, error);                                                 \
+    })
+
+gboolean cst_pool_state_can_draft_snapshot(CstPoolState *state)
+{
+    return state->backend->snapshots && state->backend->snapshots->draft_begin;
+}
+
+CstSnapshotDraft *cst_pool_state_snapshot_draft_begin(CstPoolState *state, const char *volume,
+                                                      const char *name, GError **error)
+{
+    const CstSnapshotBackend *ops = snapshots_of(state, error);
+    CstSnapshotDraft *draft = NULL;
+    gboolean begun;
+    CstCall call;
+
+    if (!ops)
+        return NULL;
+    if (!ops->draft_begin) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("storage pools of type '%s' do not create snapshots in two steps"),
+                 cst_pool_type_name(state->backend->type));
+        return NULL;
+    }
+    if (!snapshot_may_change(state, volume, NULL, name, error))
+        return NULL;
+    call = pool_call_begin(state, "snapshots.draft_begin", volume);
+    begun = cst_call_enter(&call, pool_liveness(state)) &&
+            ops->draft_begin(state, volume, name, &draft, &call.why);
+    if (begun && !draft)
+        cst_call_broken(&call, "returned no draft", error);
+    else if (!cst_call_end(&call, begun, error))
+        cst_pool_state_snapshot_draft_end(state, g_steal_pointer(&draft));
+    return draft;
+}
+
+gboolean cst_pool_state_snapshot_draft_update(CstPoolState *state, CstSnapshotDraft *draft,
+                                              GError **error)
+{
+    return SNAPSHOT_DRAFT_CALL(state, draft_update, error, draft);
+}
+
+gboolean cst_pool_state_snapshot_draft_commit(CstPoolState *state, CstSnapshotDraft *draft,
+                                              const CstSnapshotCreate *how, GError **error)
+{
+    return SNAPSHOT_DRAFT_CALL(state, draft_commit, error, draft, how);
+}
+
+/* Also called while the storage does not answer, because the draft must be freed. */
+void cst_pool_state_snapshot_draft_end(CstPoolState *state, CstSnapshotDraft *draft)
+{
+    CstCall call = pool_call_begin(state, "snapshots.draft_end", NULL);
+
+    if (!draft)
+        return;
+    state->backend->snapshots->draft_end(state, draft);
+    cst_call_trace(&call, TRUE);
+}
+
+/* --- several volumes -------------------------------------------------------------------------- */
+
 gboolean cst_pool_state_can_snapshot_many(CstPoolState *state)
 {
     return state->backend->snapshots && state->backend->snapshots->create_many;
@@ -145,6 +215,8 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
            ops->create_many(state, volumes, name, how, task, &call.why);
     return cst_call_end(&call, done, error);
 }
+
+/* --- the other changes ------------------------------------------------------------------------ */
 
 GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
                                                 const char *name, GError **error)

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <base/child.h>
@@ -21,6 +22,8 @@
  * Directories: with raw files, with qcow2 images, on a file system that shares extents, and those
  * that a pool mounts itself: a device's, a server's.
  */
+
+#define SNAPSHOT_FLAGS (GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_DRAFTS)
 
 static char *base; /* directory of the pools' directories */
 static gboolean mounted;
@@ -64,7 +67,7 @@ static char *set_up_plain(const char *dir)
 {
     set_up_in(dir);
     if (shares_extents())
-        dir_ground.flags |= GROUND_SNAPSHOTS | GROUND_REVERTS_ANY;
+        dir_ground.flags |= SNAPSHOT_FLAGS;
     return NULL;
 }
 
@@ -350,6 +353,61 @@ static void native_delete_netfs(const char *pool, const char *name)
     AWAIT(!g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
+/* --- records of snapshots --------------------------------------------------------------------- */
+
+static void set_attribute(const char *name, const char *value)
+{
+    g_autofree char *path = path_of("p", "v");
+
+    assert_int_equal(setxattr(path, name, value, strlen(value), 0), 0);
+}
+
+/* @expected NULL: the volume's file has no such attribute. */
+static void assert_attribute(const char *name, const char *expected)
+{
+    g_autofree char *path = path_of("p", "v");
+    char value[64];
+    ssize_t len = getxattr(path, name, value, sizeof(value));
+
+    assert_int_equal(len, expected ? (ssize_t)strlen(expected) : -1);
+    if (expected)
+        assert_memory_equal(value, expected, (size_t)len);
+}
+
+static void assert_newest(CstPoolState *state, CstConsistency consistency)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, "v", NULL);
+
+    assert_true(list && list->len > 0);
+    assert_int_equal(((const CstSnapshot *)list->pdata[list->len - 1])->consistency, consistency);
+}
+
+/* The owner of the file could set the attribute. Other attributes are copied in both directions. */
+static void attribute_of_the_volume_is_no_record(Site *site)
+{
+    const CstSnapshotCreate crash = {.consistency = CST_CONSISTENCY_CRASH};
+    g_autoptr(CstPoolState) state = site_open_state(site);
+
+    volume_make(site, "v", VOLUME_SIZE);
+    set_attribute("user.cistern.consistency", "application");
+    set_attribute("user.note", "kept");
+    assert_true(
+        cst_pool_state_snapshot_create(state, "v", "s", &(CstSnapshotCreate){0}, NULL, NULL));
+    assert_newest(state, CST_CONSISTENCY_UNKNOWN);
+    assert_true(cst_pool_state_snapshot_create(state, "v", "t", &crash, NULL, NULL));
+    assert_newest(state, CST_CONSISTENCY_CRASH);
+    set_attribute("user.note", "lost");
+    assert_true(cst_pool_state_snapshot_revert(state, "v", "t", NULL, NULL, NULL));
+    assert_attribute("user.cistern.consistency", NULL);
+    assert_attribute("user.note", "kept");
+}
+
+static const ContractTest record_tests[] = {
+    {"an attribute of the volume is no record of a snapshot", attribute_of_the_volume_is_no_record,
+     GROUND_SNAPSHOTS, NULL},
+    {0},
+};
+
 #define FILE_FLAGS                                                                     \
     (GROUND_NEEDS_BUILD | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_GROWS_BY_WRITE | \
      GROUND_DIRECTORIES | GROUND_RENAMES | GROUND_TRASH)
@@ -377,14 +435,15 @@ const Ground dir_qcow2_ground = {.name = "dir-qcow2",
 
 const Ground dir_reflink_ground = {.name = "dir-reflink",
                                    .format = "raw",
-                                   .flags = DIR_FLAGS | GROUND_SNAPSHOTS | GROUND_REVERTS_ANY,
+                                   .flags = DIR_FLAGS | SNAPSHOT_FLAGS,
+                                   .own_tests = record_tests,
                                    .set_up = set_up_xfs,
                                    DIR_CALLS};
 
 const Ground fs_ground = {.name = "fs",
                           .format = "raw",
-                          .flags =
-                              FILE_FLAGS | GROUND_MOUNTS | GROUND_SNAPSHOTS | GROUND_REVERTS_ANY,
+                          .flags = FILE_FLAGS | GROUND_MOUNTS | SNAPSHOT_FLAGS,
+                          .own_tests = record_tests,
                           .set_up = set_up_fs,
                           .tear_down = tear_down_fs,
                           .pool_xml = fs_xml,

@@ -34,7 +34,7 @@ from services import iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
 CHOSEN = ["tool did", "dead process", "zeroes follow", "its source's content", "content before",
           "renamed has its snapshots", "renamed volume follows", "trash keeps its snapshots",
-          "snapshots are moved"]
+          "snapshots are moved", "record of a snapshot"]
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened", "clones is kept in the trash"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all. What a revert

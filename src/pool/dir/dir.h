@@ -19,7 +19,9 @@
  *     declare.c                    declarations kept with the content
  *     scan.c                       volume records
  *     shelf.c                      directories of the snapshots
- *     snapshot.c                   snapshots
+ *     copy.c                       copies that share extents, and records of snapshots
+ *     snapshot_draft.c             creation of snapshots
+ *     snapshot.c                   the other changes of snapshots, and their list
  *     volume.c  rename.c  build.c  watch.c  state.c   the other callbacks
  *     dir.c                        the backend's table
  *
@@ -163,3 +165,40 @@ void cst_dir_drop_snapshots_of(const CstDirHandle *target, const char *draft);
  * drafts that still exist, and empty directories of snapshots.
  */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);
+
+/* --- copy.c ----------------------------------------------------------------------------------- */
+
+/**
+ * Makes @to share all extents of @from, a volume's file, without a sync. Bytes of @to after the end
+ * of @from stay. UNSUPPORTED if the file system cannot do it.
+ */
+gboolean cst_dir_copy_share(int from, int to, const char *volume, GError **error);
+/**
+ * Creates a locked draft in @dir that shares the content of @from. Stores its name in *ret_draft;
+ * the caller frees it. Returns the descriptor of the draft, or -1 without a draft.
+ */
+int cst_dir_copy_to_draft(int from, const CstDirHandle *dir, const char *volume, char **ret_draft,
+                          GError **error);
+/** Syncs a copy, @fd. */
+gboolean cst_dir_copy_sync(int fd, const char *volume, GError **error);
+/**
+ * Copies labels, the declaration and the other extended attributes, without capabilities and the
+ * record of a snapshot.
+ */
+void cst_dir_copy_attributes(int from, int to);
+/** Stores the consistency in @how with the snapshot @fd, if the file system can do it. */
+void cst_dir_record_write(int fd, const CstSnapshotCreate *how, const char *volume);
+/** Returns the record of snapshot @name; the caller frees it. NULL: it has no record. */
+char *cst_dir_record_read(const CstDirHandle *dir, const char *name);
+
+/* --- snapshot_draft.c: callbacks of CstSnapshotBackend ---------------------------------------- */
+
+gboolean cst_dir_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                 const CstSnapshotCreate *how, CstTask *task, GError **error);
+gboolean cst_dir_snapshot_draft_begin(CstPoolState *state, const char *volume, const char *name,
+                                      CstSnapshotDraft **ret_draft, GError **error);
+gboolean cst_dir_snapshot_draft_update(CstPoolState *state, CstSnapshotDraft *draft,
+                                       GError **error);
+gboolean cst_dir_snapshot_draft_commit(CstPoolState *state, CstSnapshotDraft *draft,
+                                       const CstSnapshotCreate *how, GError **error);
+void cst_dir_snapshot_draft_end(CstPoolState *state, CstSnapshotDraft *draft);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Snapshots of files on a file system that shares extents. TARGET/.cistern-snapshots/VOLUME/NAME is
- * a reflink copy of the whole file. No other record of a snapshot exists. A copy in progress has
- * the name and the lock of a draft. Therefore the copy of a dead process is not mistaken for a
- * snapshot.
+ * a reflink copy of the whole file, with its record in an extended attribute (copy.c). No other
+ * record of a snapshot exists. snapshot_draft.c creates snapshots.
  *
- * create: copy to a draft, sync, rename without replacing, sync the directory. revert: the same
- * steps with a draft in the target, which replaces the volume's file. A crash leaves the old or the
- * new file, and a draft that replay removes. The core holds a claim on the volume during the
- * revert.
+ * revert: copy to a draft in the target, sync, rename over the volume's file, sync the directory. A
+ * crash leaves the old or the new file, and a draft that replay removes. The core holds a claim on
+ * the volume during the revert.
  */
 #include "dir.h"
 
@@ -18,15 +16,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/uuid.h>
-
-#define XATTR_LIST_MAX 65536
 
 /*
  * Opens the directory of @volume's snapshots. Fails with NOT_FOUND for snapshot @name if it is
@@ -74,6 +68,7 @@ typedef struct {
 static gboolean snapshot_file_describe(const CstDirHandle *dir, const char *name, Found *ret_found)
 {
     g_autoptr(CstVolume) file = cst_dir_probe(NULL, dir, name, NULL);
+    g_autofree char *record = NULL;
     CstSnapshot *snapshot;
 
     if (!file)
@@ -86,6 +81,8 @@ static gboolean snapshot_file_describe(const CstDirHandle *dir, const char *name
     snapshot->capacity = file->capacity;
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = g_strdup(cst_volume_problem(file));
+    record = cst_dir_record_read(dir, name);
+    cst_snapshot_set_record(snapshot, record);
     return TRUE;
 }
 
@@ -151,127 +148,7 @@ static gboolean dir_snapshot_volumes(CstPoolState *state, GHashTable *names, GEr
     return TRUE;
 }
 
-/* --- copying ---------------------------------------------------------------------------------- */
-
-/* Maps all errors that mean "this file system cannot share extents" to UNSUPPORTED. */
-static gboolean snapshot_file_reflink(int from, int to, const char *volume, GError **error)
-{
-    if (ioctl(to, FICLONE, from) == 0)
-        return TRUE;
-    if (errno == EOPNOTSUPP || errno == EXDEV || errno == EINVAL || errno == ENOTTY)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("volume '%s' can't have snapshots: its file system does not share "
-                          "extents (XFS with reflink and Btrfs do), and of the formats only qcow2 "
-                          "keeps snapshots inside of the image"),
-                        volume);
-    return cst_fail_errno(error, errno, _("cannot copy volume '%s'"), volume);
-}
-
-/*
- * Copies labels, the declaration and all other extended attributes. Ignores failures, because the
- * copy of the content is sufficient. Omits capabilities, because they would give rights to each
- * user that runs the file.
- */
-static void copy_attributes(int from, int to)
-{
-    g_autofree char *names = g_malloc(XATTR_LIST_MAX);
-    g_autofree char *value = g_malloc(XATTR_LIST_MAX);
-    ssize_t len = flistxattr(from, names, XATTR_LIST_MAX);
-
-    for (const char *name = names; len > 0 && name < names + len; name += strlen(name) + 1) {
-        ssize_t size = strcmp(name, "security.capability") == 0
-                           ? -1
-                           : fgetxattr(from, name, value, XATTR_LIST_MAX);
-
-        if (size >= 0 && fsetxattr(to, name, value, (size_t)size, 0) < 0)
-            continue; /* this process may not set it */
-    }
-}
-
-/*
- * Creates a locked draft in @dir that shares the content of @from. Stores its name in *ret_draft.
- */
-static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, char **ret_draft,
-                         GError **error)
-{
-    char token[CST_UUID_TEXT_LEN];
-    g_autofree char *draft = NULL;
-    g_auto(CstFd) fd = -1;
-    CstUuid id;
-
-    cst_uuid_generate(&id);
-    draft = cst_dir_draft_name(cst_uuid_format(&id, token));
-    fd = cst_dir_create_draft(dir, draft);
-    if (fd < 0) {
-        cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);
-        return -1;
-    }
-    CST_CRASH_POINT("snapshot.draft.created");
-    if (!snapshot_file_reflink(from, fd, volume, error)) {
-        cst_entry_remove(dir, draft, FALSE);
-        return -1;
-    }
-    copy_attributes(from, fd);
-    *ret_draft = g_steal_pointer(&draft);
-    return g_steal_fd(&fd);
-}
-
-/* --- the changes ------------------------------------------------------------------------------ */
-
-/* The content must be durable before the rename makes it visible. */
-static gboolean sync_draft(int fd, const char *volume, GError **error)
-{
-    if (fsync(fd) < 0)
-        return cst_fail_errno(error, errno, _("cannot sync a copy of volume '%s'"), volume);
-    CST_CRASH_POINT("snapshot.draft.synced");
-    return TRUE;
-}
-
-/*
- * Renames the draft to a snapshot, and syncs the change. Fails with EXISTS if the name is in use.
- */
-static gboolean snapshot_draft_commit(const CstDirShelf *shelf, int fd, const char *draft,
-                                      const char *name, const char *volume, GError **error)
-{
-    if (!sync_draft(fd, volume, error))
-        return FALSE;
-    if (!cst_entry_rename_new(&shelf->volume, draft, name)) {
-        if (errno == EEXIST)
-            return cst_fail_snapshot_exists(volume, name, error);
-        return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);
-    }
-    CST_CRASH_POINT("snapshot.draft.renamed");
-    if (cst_dir_sync(shelf->volume.fd, volume, error))
-        return TRUE;
-    cst_entry_remove(&shelf->volume, name, FALSE);
-    return FALSE;
-}
-
-static gboolean dir_snapshot_create(CstPoolState *state, const char *volume, const char *name,
-                                    const CstSnapshotCreate *how, CstTask *task, GError **error)
-{
-    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
-    g_autofree char *draft = NULL;
-    g_auto(CstFd) from = -1;
-    g_auto(CstFd) copy = -1;
-
-    if (how->limit)
-        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
-                        _("snapshots of files have no size of their own"));
-    if (!cst_dir_target_open(state, &target, error))
-        return FALSE;
-    from = cst_entry_open_file(&target, volume, O_RDONLY, error);
-    if (from < 0 || !cst_dir_shelf_open(state, &target, volume, TRUE, &shelf, error))
-        return FALSE;
-    copy = copy_to_draft(from, &shelf.volume, volume, &draft, error);
-    if (copy >= 0 && snapshot_draft_commit(&shelf, copy, draft, name, volume, error))
-        return TRUE;
-    if (copy >= 0)
-        cst_entry_remove(&shelf.volume, draft, FALSE);
-    cst_dir_shelf_tidy(&target, &shelf.all, volume);
-    return FALSE;
-}
+/* --- revert ----------------------------------------------------------------------------------- */
 
 /*
  * Gives the copy the current owner and mode of the volume, because the owner may have changed since
@@ -294,7 +171,7 @@ static gboolean snapshot_copy_owner(int from, int to, const char *volume, GError
 static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, int now, int copy,
                              const char *draft, const char *volume, GError **error)
 {
-    if (!snapshot_copy_owner(now, copy, volume, error) || !sync_draft(copy, volume, error))
+    if (!snapshot_copy_owner(now, copy, volume, error) || !cst_dir_copy_sync(copy, volume, error))
         return FALSE;
     if (!cst_entry_is(target, volume, now) || !cst_entry_is(target, draft, copy))
         return cst_fail(error, CST_ERROR_DENIED,
@@ -326,11 +203,13 @@ static gboolean dir_snapshot_revert(CstPoolState *state, const char *volume, con
     now = from < 0 ? -1 : cst_entry_open_file(&target, volume, O_RDONLY, error);
     if (now < 0)
         return FALSE;
-    copy = copy_to_draft(from, &target, volume, &draft, error);
-    if (copy >= 0 && put_in_place(state, &target, now, copy, draft, volume, error))
+    copy = cst_dir_copy_to_draft(from, &target, volume, &draft, error);
+    if (copy < 0)
+        return FALSE;
+    cst_dir_copy_attributes(from, copy);
+    if (put_in_place(state, &target, now, copy, draft, volume, error))
         return TRUE;
-    if (copy >= 0)
-        cst_entry_remove(&target, draft, FALSE);
+    cst_entry_remove(&target, draft, FALSE);
     return FALSE;
 }
 
@@ -405,7 +284,11 @@ const CstSnapshotBackend cst_dir_snapshots = {
     .can_make = dir_snapshot_can_make,
     .list = dir_snapshot_list,
     .volumes = dir_snapshot_volumes,
-    .create = dir_snapshot_create,
+    .create = cst_dir_snapshot_create,
+    .draft_begin = cst_dir_snapshot_draft_begin,
+    .draft_update = cst_dir_snapshot_draft_update,
+    .draft_commit = cst_dir_snapshot_draft_commit,
+    .draft_end = cst_dir_snapshot_draft_end,
     .revert = dir_snapshot_revert,
     .remove = dir_snapshot_remove,
     .rename = dir_snapshot_rename,

@@ -210,6 +210,18 @@ static gboolean snapshot(GError **error)
                                           error);
 }
 
+static gboolean snapshot_in_steps(GError **error)
+{
+    CstSnapshotDraft *draft = cst_pool_state_snapshot_draft_begin(pool, "disk", "new", error);
+    gboolean done =
+        draft && cst_pool_state_snapshot_draft_update(pool, draft, error) &&
+        cst_pool_state_snapshot_draft_commit(pool, draft, &(CstSnapshotCreate){0}, error);
+
+    fault_at = 0;
+    cst_pool_state_snapshot_draft_end(pool, draft);
+    return done;
+}
+
 static gboolean revert(GError **error)
 {
     return cst_pool_state_snapshot_revert(pool, "disk", "old", NULL, NULL, error);
@@ -262,6 +274,10 @@ static const Operation operations[] = {
      "fsync SNAPS/disk/DRAFT\nrename SNAPS/disk/DRAFT SNAPS/disk/new\nfsync SNAPS/disk\n"},
     {"another snapshot", snapshot, TRUE, FALSE,
      "mkdir SNAPS\nmkdir SNAPS/disk\nfsync SNAPS\nfsync .\nshare SNAPS/disk/DRAFT\n"
+     "fsync SNAPS/disk/DRAFT\nrename SNAPS/disk/DRAFT SNAPS/disk/new\nfsync SNAPS/disk\n"},
+    {"snapshot in two steps", snapshot_in_steps, FALSE, FALSE,
+     "mkdir SNAPS\nmkdir SNAPS/disk\nfsync SNAPS\nfsync .\nshare SNAPS/disk/DRAFT\n"
+     "share SNAPS/disk/DRAFT\n"
      "fsync SNAPS/disk/DRAFT\nrename SNAPS/disk/DRAFT SNAPS/disk/new\nfsync SNAPS/disk\n"},
     {"revert", revert, TRUE, TRUE,
      "share DRAFT\nfchown DRAFT\nfchmod DRAFT\nfsync DRAFT\nreplace DRAFT disk\nfsync .\n"},

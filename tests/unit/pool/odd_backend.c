@@ -11,6 +11,8 @@ guint odd_closed;
 const char *odd_found;
 gboolean odd_gives_blob = TRUE;
 gint odd_hangs;
+gboolean odd_gives_draft = TRUE;
+guint odd_drafts_ended;
 
 static CstPoolState *fake_open(const CstPoolDef *def, GError **error)
 {
@@ -219,16 +221,53 @@ static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, cons
     return fake_vol_open(state, name, FALSE, error);
 }
 
+static char fake_draft; /* its address is the draft */
+
+static gboolean fake_draft_begin(CstPoolState *state, const char *volume, const char *name,
+                                 CstSnapshotDraft **ret_draft, GError **error)
+{
+    *ret_draft = odd_gives_draft ? (CstSnapshotDraft *)&fake_draft : NULL;
+    return odd_act(error);
+}
+
+static gboolean fake_draft_update(CstPoolState *state, CstSnapshotDraft *draft, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_draft_commit(CstPoolState *state, CstSnapshotDraft *draft,
+                                  const CstSnapshotCreate *how, GError **error)
+{
+    return odd_act(error);
+}
+
+static void fake_draft_end(CstPoolState *state, CstSnapshotDraft *draft)
+{
+    g_assert((char *)draft == &fake_draft);
+    odd_drafts_ended++;
+}
+
+static gboolean fake_create_many(CstPoolState *state, const char *const *volumes, const char *name,
+                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    return odd_act(error);
+}
+
 static gboolean fake_touch(const CstPoolDef *def, GError **error)
 {
     AWAIT(!g_atomic_int_get(&odd_hangs));
     return TRUE;
 }
 
-static const CstSnapshotBackend snapshots = {
+CstSnapshotBackend odd_snapshots = {
     .list = fake_list_of_volume,
     .volumes = fake_snapshot_volumes,
     .create = fake_snapshot_create,
+    .draft_begin = fake_draft_begin,
+    .draft_update = fake_draft_update,
+    .draft_commit = fake_draft_commit,
+    .draft_end = fake_draft_end,
+    .create_many = fake_create_many,
     .revert = fake_snapshot_revert,
     .remove = fake_snapshot_task,
     .rename = fake_snapshot_rename,
@@ -274,7 +313,7 @@ CstBackend odd_backend = {
     .vol_flatten = fake_flatten,
     .thin = fake_list,
     .space_usage = fake_list,
-    .snapshots = &snapshots,
+    .snapshots = &odd_snapshots,
     .watch_open = fake_watch_open,
     .watch_read = fake_watch_read,
 };
