@@ -233,8 +233,7 @@ const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *targe
     return NULL;
 }
 
-/* Returns a copy of @text as valid, short UTF-8. */
-static char *answer_text(const char *text)
+char *answer_text(const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
 
@@ -506,22 +505,12 @@ static gboolean helper_write_answer(Helper *helper)
            fflush(stdout) == 0;
 }
 
-static gboolean main_has_helper; /* set before threads start */
-
-gboolean hypervisor_has_helper(void)
-{
-    return main_has_helper;
-}
-
-void cst_hypervisor_run_helper(int argc, char **argv)
+void helper_main(int argc, char **argv)
 {
     Helper helper = {0};
     guint64 deadline_s;
 
-    main_has_helper = TRUE;
-    if (argc != 4 || strcmp(argv[1], HYPERVISOR_HELPER) != 0)
-        return;
-    if (!g_ascii_string_to_unsigned(argv[3], 10, 1, G_MAXINT, &deadline_s, NULL) ||
+    if (argc != 4 || !g_ascii_string_to_unsigned(argv[3], 10, 1, G_MAXINT, &deadline_s, NULL) ||
         !helper_read_question(&helper))
         _exit(EXIT_FAILURE);
     /* A session's daemon that the helper started would end with it. */

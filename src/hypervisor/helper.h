@@ -29,6 +29,8 @@ gboolean helper_fail(Helper *helper, const char *message);
 gboolean helper_fail_libvirt(Helper *helper);
 /** Returns the code of libvirt's last error; VIR_ERR_OK: no error. */
 int libvirt_code(void);
+/** Returns a copy of @text, which may be NULL, as valid, short UTF-8. */
+char *answer_text(const char *text);
 /** Whether @path, which may be NULL, is the volume's file or device. May set a failure. */
 gboolean helper_path_is_volume(Helper *helper, const char *path);
 /** Returns "block.N.KEY" of a record, borrowed, or NULL. */
@@ -40,6 +42,9 @@ const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *targe
  * Returns FALSE if the disks cannot be read.
  */
 gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml, CstDomainDef **ret_def);
+
+/** Runs the helper process. The arguments are those of main(). */
+void helper_main(int argc, char **argv) G_GNUC_NORETURN;
 
 /** Checks or resizes @disk (resize.c). Returns FALSE after a failure. */
 gboolean helper_resize(Helper *helper);

@@ -24,62 +24,14 @@
 
 #include <base/i18n.h>
 
-#include "helper.h"
+#include "disk.h"
 
-#define STATS_FLAGS \
-    (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 #define DEFAULT_FORMAT "raw" /* of a disk without a format in its document */
 
 /* Always returns FALSE: the checks end here, without a failure. */
 static gboolean disk_unfit(Helper *helper, CstDiskFitness fitness)
 {
     helper->fitness = fitness;
-    return FALSE;
-}
-
-/* Returns the path of the top layer in the record, borrowed; NULL: not shown. */
-static const char *record_disk_path(virDomainStatsRecordPtr record, const char *target)
-{
-    unsigned count = 0;
-
-    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count);
-    for (guint i = 0; i < count && i < CST_DOMAIN_LAYERS_MAX; i++)
-        if (g_strcmp0(record_text(record, i, "name"), target) == 0)
-            return record_text(record, i, "path");
-    return NULL;
-}
-
-/* Whether the statistics show the volume as the disk. May set a failure. */
-static gboolean disk_stats_show_volume(Helper *helper)
-{
-    virDomainStatsRecordPtr *records = NULL;
-    int count =
-        virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records, STATS_FLAGS);
-    gboolean shown = FALSE;
-
-    if (count < 0)
-        return helper_fail_libvirt(helper);
-    for (int i = 0; !shown && i < count; i++) {
-        char uuid[VIR_UUID_STRING_BUFLEN] = "";
-
-        virDomainGetUUIDString(records[i]->dom, uuid);
-        shown = strcmp(uuid, helper->disk.uuid) == 0 &&
-                helper_path_is_volume(helper, record_disk_path(records[i], helper->disk.target));
-    }
-    virDomainStatsRecordListFree(records);
-    return shown;
-}
-
-/* Whether a layer below the top of the disk is the volume. */
-static gboolean disk_is_above_volume(Helper *helper, const CstDomainDef *def)
-{
-    for (guint i = 0; i < def->layers->len; i++) {
-        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
-
-        if (layer->level > 0 && g_strcmp0(layer->target, helper->disk.target) == 0 &&
-            helper_path_is_volume(helper, layer->path))
-            return TRUE;
-    }
     return FALSE;
 }
 
@@ -103,14 +55,16 @@ static gboolean disk_check_identity(Helper *helper, const CstDomainDef *def)
 {
     const CstDomainLayer *top = layer_of_target(def, helper->disk.target);
     gboolean shown = top && (top->path ? helper_path_is_volume(helper, top->path)
-                                       : disk_stats_show_volume(helper));
+                                       : helper_stats_show_volume(helper, helper->disk.uuid,
+                                                                  helper->disk.target));
 
     if (shown && disk_is_other_format(helper, top))
         return disk_unfit(helper, CST_DISK_OTHER_FORMAT);
     if (top && top->mirrored)
         return disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
-    return shown || disk_unfit(helper, disk_is_above_volume(helper, def) ? CST_DISK_ABOVE_VOLUME
-                                                                         : CST_DISK_GONE);
+    return shown || disk_unfit(helper, helper_volume_is_below(helper, def, helper->disk.target)
+                                           ? CST_DISK_ABOVE_VOLUME
+                                           : CST_DISK_GONE);
 }
 
 static gboolean disk_check_access(Helper *helper, const CstDomainDef *def)
@@ -133,21 +87,16 @@ static gboolean domain_state_is_fit(int state, int reason)
     return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
 }
 
-/* A driver of libvirt without jobs fails with NO_SUPPORT. */
 static gboolean disk_check_jobs(Helper *helper, virDomainPtr domain)
 {
-    virDomainJobInfo job = {.type = VIR_DOMAIN_JOB_NONE};
-    virDomainBlockJobInfo block_job;
-    int found;
+    int job = domain_has_job(domain);
+    int block_job = job == 0 ? domain_has_block_job(domain, helper->disk.target) : 0;
 
-    if (virDomainGetJobInfo(domain, &job) < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
+    if (job < 0 || block_job < 0)
         return helper_fail_libvirt(helper);
-    if (job.type != VIR_DOMAIN_JOB_NONE)
+    if (job > 0)
         return disk_unfit(helper, CST_DISK_DOMAIN_HAS_JOB);
-    found = virDomainGetBlockJobInfo(domain, helper->disk.target, &block_job, 0);
-    if (found < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
-        return helper_fail_libvirt(helper);
-    return found <= 0 || disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
+    return block_job == 0 || disk_unfit(helper, CST_DISK_HAS_BLOCK_JOB);
 }
 
 static gboolean disk_read_capacity(Helper *helper, virDomainPtr domain)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Checks of the disks of one running domain.
+ *
+ * A disk with type='volume' has no path in the document of its domain, and its pool may be a
+ * different pool of libvirt with the same name. virConnectGetAllDomainStats() has the path. With a
+ * job, many calls of libvirt would wait up to 30 s for a lock of libvirt.
+ */
+#include "disk.h"
+
+#include <string.h>
+
+#define STATS_FLAGS \
+    (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+
+/* Returns the path of the top layer in the record, borrowed; NULL: not shown. */
+static const char *record_disk_path(virDomainStatsRecordPtr record, const char *target)
+{
+    unsigned count = 0;
+
+    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count);
+    for (guint i = 0; i < count && i < CST_DOMAIN_LAYERS_MAX; i++)
+        if (g_strcmp0(record_text(record, i, "name"), target) == 0)
+            return record_text(record, i, "path");
+    return NULL;
+}
+
+gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target)
+{
+    virDomainStatsRecordPtr *records = NULL;
+    int count =
+        virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records, STATS_FLAGS);
+    gboolean shown = FALSE;
+
+    if (count < 0)
+        return helper_fail_libvirt(helper);
+    for (int i = 0; !shown && i < count; i++) {
+        char found[VIR_UUID_STRING_BUFLEN] = "";
+
+        virDomainGetUUIDString(records[i]->dom, found);
+        shown = strcmp(found, uuid) == 0 &&
+                helper_path_is_volume(helper, record_disk_path(records[i], target));
+    }
+    virDomainStatsRecordListFree(records);
+    return shown;
+}
+
+gboolean helper_volume_is_below(Helper *helper, const CstDomainDef *def, const char *target)
+{
+    for (guint i = 0; i < def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        if (layer->level > 0 && (!target || g_strcmp0(layer->target, target) == 0) &&
+            helper_path_is_volume(helper, layer->path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+int domain_has_job(virDomainPtr domain)
+{
+    virDomainJobInfo job = {.type = VIR_DOMAIN_JOB_NONE};
+
+    if (virDomainGetJobInfo(domain, &job) < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
+        return -1;
+    return job.type != VIR_DOMAIN_JOB_NONE;
+}
+
+int domain_has_block_job(virDomainPtr domain, const char *target)
+{
+    virDomainBlockJobInfo job;
+    int found = virDomainGetBlockJobInfo(domain, target, &job, 0);
+
+    if (found < 0)
+        return libvirt_code() == VIR_ERR_NO_SUPPORT ? 0 : -1;
+    return found > 0;
+}

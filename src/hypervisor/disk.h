@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "helper.h"
+
+/** Checks of the disks of one running domain: for its growth and for its pause. */
+
+/**
+ * Whether libvirt's statistics of domain @uuid show the volume as the top layer of disk @target. A
+ * disk with type='volume' has no path in the document of its domain. May set a failure.
+ */
+gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target);
+/** Whether a layer below the top of disk @target is the volume. @target NULL: of any disk. */
+gboolean helper_volume_is_below(Helper *helper, const CstDomainDef *def, const char *target);
+/**
+ * Whether the domain has a job. Return: -1 after an error of libvirt; 0 also for a driver of
+ * libvirt that has no jobs.
+ */
+int domain_has_job(virDomainPtr domain);
+/** Like domain_has_job(), for a block job of disk @target. */
+int domain_has_block_job(virDomainPtr domain, const char *target);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs the processes of this module that are this program with other arguments. */
+#include <hypervisor/hypervisor.h>
+
+#include <string.h>
+
+#include "helper.h"
+
+static gboolean main_has_helper; /* set before threads start */
+
+gboolean hypervisor_has_helper(void)
+{
+    return main_has_helper;
+}
+
+void cst_hypervisor_run_helper(int argc, char **argv)
+{
+    main_has_helper = TRUE;
+    if (argc >= 2 && strcmp(argv[1], HYPERVISOR_HELPER) == 0)
+        helper_main(argc, argv);
+}
