@@ -2,10 +2,10 @@
 /*
  * Questions to libvirt, by a helper process for each question (see the header and helper.c).
  *
- * The helper ends at its own deadline, which begins when it has loaded its libraries. START_S is an
- * additional limit for a helper that does not get as far, for example because its file cannot be
- * read. An answer is bounded, and it is checked before it is used: its type, its length, the range
- * of each number, and the encoding of each text.
+ * The helper ends at its own deadline, which begins when it has loaded its libraries.
+ * HYPERVISOR_START_S is an additional limit for a helper that does not get as far, for example
+ * because its file cannot be read. An answer is bounded, and it is checked before it is used: its
+ * type, its length, the range of each number, and the encoding of each text.
  *
  * One helper runs for each URI. Further callers wait for it in hypervisor_begin(), so that a
  * libvirt that hangs occupies one process. Its failure is remembered for each URI, and the waiting
@@ -26,10 +26,9 @@
 #include <base/i18n.h>
 #include <base/text.h>
 
+#include "connection.h"
 #include "protocol.h"
 
-#define PROGRAM "/proc/self/exe"
-#define START_S 10
 #define POLL_US (100 * G_TIME_SPAN_MILLISECOND) /* for a cancelled task */
 
 #define SYSTEM_URI     "qemu:///system"
@@ -146,6 +145,11 @@ gboolean cst_hypervisor_is_used(const CstHypervisor *hypervisor)
     return uris[0] != NULL;
 }
 
+unsigned hypervisor_deadline(const CstHypervisor *hypervisor)
+{
+    return hypervisor->deadline_s;
+}
+
 void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd)
 {
     struct stat st;
@@ -170,14 +174,10 @@ static gboolean hypervisor_check_failure(CstHypervisor *hypervisor, const char *
     return cst_fail(error, failure->code, "%s", failure->message);
 }
 
-/*
- * Waits until no helper asks @uri, and registers the helper of this caller. Fails with the
- * remembered failure of @uri, and with TIMEOUT or CANCELLED. End it with hypervisor_end().
- */
-static gboolean hypervisor_begin(CstHypervisor *hypervisor, const char *uri, CstTask *task,
-                                 GError **error)
+gboolean hypervisor_begin(CstHypervisor *hypervisor, const char *uri, CstTask *task, GError **error)
 {
-    gint64 until = g_get_monotonic_time() + (hypervisor->deadline_s + START_S) * G_TIME_SPAN_SECOND;
+    gint64 until =
+        g_get_monotonic_time() + (hypervisor->deadline_s + HYPERVISOR_START_S) * G_TIME_SPAN_SECOND;
     gboolean waits = TRUE, ok = TRUE;
 
     g_mutex_lock(&hypervisor->lock);
@@ -199,8 +199,7 @@ static gboolean hypervisor_begin(CstHypervisor *hypervisor, const char *uri, Cst
     return ok;
 }
 
-/* @failure: to remember for @uri; NULL: no failure of libvirt. */
-static void hypervisor_end(CstHypervisor *hypervisor, const char *uri, const GError *failure)
+void hypervisor_end(CstHypervisor *hypervisor, const char *uri, const GError *failure)
 {
     g_mutex_lock(&hypervisor->lock);
     g_hash_table_remove(hypervisor->asked, uri);
@@ -261,12 +260,12 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
                                      gboolean *ret_sent, GError **error)
 {
     g_autofree char *deadline = g_strdup_printf("%u", hypervisor->deadline_s);
-    const char *const argv[] = {PROGRAM, HYPERVISOR_HELPER, uri, deadline, NULL};
+    const char *const argv[] = {HYPERVISOR_PROGRAM, HYPERVISOR_HELPER, uri, deadline, NULL};
     g_autoptr(GByteArray) answer = g_byte_array_new();
     const CstChildStream stream = {.take = answer_keep, .data = answer};
     g_autoptr(GBytes) question = question_encode(volume, disk);
     CstChild child = {.argv = argv,
-                      .timeout_s = (disk ? 2 : 1) * hypervisor->deadline_s + START_S,
+                      .timeout_s = (disk ? 2 : 1) * hypervisor->deadline_s + HYPERVISOR_START_S,
                       .stream = &stream};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
@@ -411,8 +410,7 @@ static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
     return ok;
 }
 
-/* Without the helper, main() would run this whole program again. */
-static gboolean check_has_helper(GError **error)
+gboolean hypervisor_check_helper(GError **error)
 {
     return hypervisor_has_helper() ||
            cst_fail(error, CST_ERROR_FAILED, "%s", _("this program has no helper for libvirt"));
@@ -427,7 +425,7 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
     Answer answer = {.disks = disks};
     gboolean ok = TRUE;
 
-    if (uris[0] && !check_has_helper(error))
+    if (uris[0] && !hypervisor_check_helper(error))
         return NULL;
     /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
     cst_task_set_waiting(task, uris[0] != NULL);
@@ -493,7 +491,8 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
     gboolean ok;
 
     *ret_sent = FALSE;
-    if (!check_has_helper(error) || (disk->change && !late_check(hypervisor, disk, 0, error)))
+    if (!hypervisor_check_helper(error) ||
+        (disk->change && !late_check(hypervisor, disk, 0, error)))
         return FALSE;
     cst_task_set_waiting(task, TRUE);
     ok = hypervisor_ask(hypervisor, disk->uri, volume, disk, task, &answer, error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "helper.h"
+#include "pause_watchdog.h"
 
 static gboolean main_has_helper; /* set before threads start */
 
@@ -18,4 +19,6 @@ void cst_hypervisor_run_helper(int argc, char **argv)
     main_has_helper = TRUE;
     if (argc >= 2 && strcmp(argv[1], HYPERVISOR_HELPER) == 0)
         helper_main(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], HYPERVISOR_PAUSE) == 0)
+        pause_watchdog_main(argc, argv);
 }

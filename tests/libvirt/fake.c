@@ -11,6 +11,12 @@
  *                            after this call, "state" of [domain 1] is "saved"
  *     after virDomainBlockResize = hang
  *                            this call has its effect and does not return
+ *     virDomainResume = lose MESSAGE
+ *                            the connection fails, also for all later calls of the process
+ *     virDomainResume = wait FILE
+ *                            the call begins when FILE exists; also after a call
+ *     virDomainResume = once FILE ACTION
+ *                            the action applies to one call of all processes, which creates FILE
  *     [domain 1]
  *     name = web1            escapes as in all key files
  *     uuid = UUID            absent: that of "domain 1" ends with 809, of "domain 2" with 80a, …
@@ -23,6 +29,7 @@
  *     disk = FILE            virDomainBlockResize() truncates FILE, also to a smaller size
  *     capacity = BYTES       of the guest's disk; absent: that of FILE
  *     keeps-size = yes       virDomainBlockResize() has no effect
+ *     live = FILE            state that all processes share, for a pause (live.h)
  *
  * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).
  */
@@ -31,25 +38,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include <glib.h>
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
-struct _virConnect {
-    GKeyFile *state;
-};
-
-struct _virDomain {
-    virConnectPtr conn;
-    char *group;
-};
+#include "fake.h"
+#include "live.h"
 
 static struct _virConnect connection;
 static virError failure;
 
-static GKeyFile *fake_state(void)
+GKeyFile *fake_state(void)
 {
     const char *path = g_getenv("FAKE_LIBVIRT");
 
@@ -61,12 +59,12 @@ static GKeyFile *fake_state(void)
     return connection.state;
 }
 
-static void fake_fail(int code, int number, const char *message)
+void fake_fail(int code, int number, const char *message)
 {
     failure = (virError){.code = code, .int1 = number, .message = g_strdup(message)};
 }
 
-static void fake_log(const char *call)
+void fake_log(const char *call)
 {
     g_autofree char *path = g_key_file_get_string(fake_state(), "calls", "log", NULL);
     g_autofree char *line = g_strdup_printf("%s\n", call);
@@ -87,39 +85,71 @@ static void fake_log_flags(const char *call, unsigned flags)
     fake_log(line);
 }
 
-/* Changes a domain at the end of a call. */
-static void fake_leave(const char *call)
+/* Returns the action for a call, or NULL. The caller frees it. */
+static char *fake_action(const char *key)
+{
+    char *action = g_key_file_get_string(fake_state(), "calls", key, NULL);
+    g_auto(GStrv) words = NULL;
+    int fd;
+
+    if (!action || !g_str_has_prefix(action, "once "))
+        return action;
+    words = g_strsplit(action, " ", 3);
+    g_free(action);
+    fd = open(words[1], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return NULL;
+    close(fd);
+    return g_strdup(words[2]);
+}
+
+static void fake_block(const char *action)
+{
+    const struct timespec rest = {.tv_nsec = 1000000};
+
+    while (action && strcmp(action, "hang") == 0)
+        pause();
+    while (action && g_str_has_prefix(action, "wait ") &&
+           access(action + strlen("wait "), F_OK) < 0)
+        nanosleep(&rest, NULL); /* paced: a pause between two checks */
+}
+
+void fake_leave(const char *call)
 {
     g_autofree char *key = g_strconcat("after ", call, NULL);
-    g_autofree char *change = g_key_file_get_string(fake_state(), "calls", key, NULL);
+    g_autofree char *change = fake_action(key);
     g_auto(GStrv) words = change ? g_strsplit(change, " ", 3) : NULL;
     g_autofree char *group = NULL;
 
-    while (change && strcmp(change, "hang") == 0)
-        pause();
+    fake_block(change);
     if (!words || g_strv_length(words) < 3)
         return;
     group = g_strconcat("domain ", words[0], NULL);
     g_key_file_set_string(fake_state(), group, words[1], words[2]);
 }
 
-/* Returns FALSE if the call fails. */
-static gboolean fake_enter(const char *call)
+gboolean fake_enter(const char *call)
 {
-    g_autofree char *how = g_key_file_get_string(fake_state(), "calls", call, NULL);
-    g_auto(GStrv) words = how ? g_strsplit(how, " ", 4) : NULL;
+    g_autofree char *how = fake_action(call);
+    g_auto(GStrv) words = NULL;
 
     fake_log(call);
-    while (how && strcmp(how, "hang") == 0)
-        pause();
-    if (!words || g_strv_length(words) < 4)
+    fake_block(how);
+    if (how && g_str_has_prefix(how, "lose "))
+        connection.lost = g_strdup(how + strlen("lose "));
+    if (connection.lost) {
+        fake_fail(VIR_ERR_INTERNAL_ERROR, 0, connection.lost);
+        failure.domain = VIR_FROM_RPC;
+        return FALSE;
+    }
+    words = how ? g_strsplit(how, " ", 4) : NULL;
+    if (!words || strcmp(words[0], "fail") != 0 || g_strv_length(words) < 4)
         return TRUE;
     fake_fail(atoi(words[1]), atoi(words[2]), words[3]);
     return FALSE;
 }
 
-/* Returns a text of a domain, which the caller frees with free(); NULL: not set. */
-static char *fake_text(virDomainPtr domain, const char *key)
+char *fake_text(virDomainPtr domain, const char *key)
 {
     return g_key_file_get_string(fake_state(), domain->group, key, NULL);
 }
@@ -223,12 +253,13 @@ int virDomainGetUUIDString(virDomainPtr domain, char *buf)
 
 int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
 {
-    g_autofree char *word = fake_text(domain, "state");
+    g_autofree char *live = fake_text(domain, "live");
+    g_autofree char *word = live ? live_get(live, "state") : fake_text(domain, "state");
 
     if (!fake_enter(__func__))
         return -1;
     *state = VIR_DOMAIN_RUNNING;
-    *reason = 0;
+    *reason = live ? VIR_DOMAIN_PAUSED_USER : 0;
     if (g_strcmp0(word, "paused") == 0 || g_strcmp0(word, "ioerror") == 0)
         *state = VIR_DOMAIN_PAUSED;
     if (g_strcmp0(word, "ioerror") == 0)

@@ -12,7 +12,7 @@
  * Finds the domains of this host's libvirt that use a volume. Each question is answered by a helper
  * process, because calls of libvirt can hang and cannot be cancelled. The helper is this program
  * (/proc/self/exe) and ends at its deadline. It connects for reading only, except for
- * cst_hypervisor_resize().
+ * cst_hypervisor_resize() and for a pause (hypervisor/pause.h).
  *
  * libvirtd may itself wait for this process while it starts a domain. So no question is asked while
  * a lock is held that a look-up of pools and volumes needs.
@@ -134,7 +134,8 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
                                gboolean *ret_sent, GError **error);
 
 /**
- * Runs the helper if the arguments of main() ask for it. Call it first in main(), because the
- * helper shares no state with the rest of the program. Does not return then.
+ * Runs the helper, or the watchdog of a pause, if the arguments of main() ask for it. Call it first
+ * in main(), because these processes share no state with the rest of the program, and the watchdog
+ * forks. Does not return then.
  */
 void cst_hypervisor_run_helper(int argc, char **argv);

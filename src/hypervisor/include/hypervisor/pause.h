@@ -23,26 +23,25 @@ typedef struct CstHypervisorPause CstHypervisorPause;
 
 /** Seconds after which the watchdog resumes a domain that this program suspended. */
 #define CST_HYPERVISOR_PAUSE_S 5
-/**
- * Seconds after which the watchdog thaws the file systems. Windows' shadow copies end after 10 s.
- */
+/** Seconds after which the watchdog ends a freeze. Shadow copies of Windows end after 10 s. */
 #define CST_HYPERVISOR_FREEZE_S 8
 
 /** All members are borrowed. */
 typedef struct {
-    const char *uri, *uuid;             /**< of the domain, as cst_hypervisor_find() returned them */
-    const CstHypervisorVolume *volumes; /**< each one must have a file, and be the top layer of a
-                                             disk of the domain */
-    guint n_volumes;
-    gboolean freeze;       /**< freeze the file systems first, if the guest has an agent */
-    const char *directory; /**< of the entries; created with mode 0700 if it is missing */
+    const char *uri, *uuid; /**< of the domain, as cst_hypervisor_find() returned them */
+    /** Each one must have a file, and be the top layer of a disk of the domain. */
+    const CstHypervisorVolume *volumes;
+    guint n_volumes; /**< at least 1 */
+    gboolean freeze; /**< freeze the file systems first, if the guest has an agent */
+    /** Of the entries: on a file system in memory, such as below /run. Created with mode 0700. */
+    const char *directory;
 } CstHypervisorPauseRequest;
 
 typedef struct {
     CstConsistency consistency; /**< CST_CONSISTENCY_FILESYSTEM or CST_CONSISTENCY_CRASH */
-    char *reason;               /**< why it is not FILESYSTEM; NULL if it is. The caller frees it. */
-    uint64_t paused_us;         /**< microseconds for which the guest stood; 0: it was paused before */
-    uint64_t frozen_us;         /**< microseconds for which its file systems were frozen; 0: never */
+    char *reason;       /**< why it is not FILESYSTEM; NULL if it is. The caller frees it. */
+    uint64_t paused_us; /**< microseconds for which the guest stood; 0: it was paused before */
+    uint64_t frozen_us; /**< microseconds for which its file systems were frozen; 0: never */
 } CstHypervisorPauseResult;
 
 /**
@@ -51,9 +50,11 @@ typedef struct {
  * cst_hypervisor_find(). The caller holds no lock that a look-up of pools and volumes needs.
  *
  * Return: NULL with BUSY if the domain has a job, is stopped by an I/O error, is ending, or is
- * paused by another Cistern. NOT_FOUND if it does not run, or a volume is not a disk of it. INVALID
- * for a shareable disk, and for a volume below the top of a disk. TIMEOUT and FAILED as
- * cst_hypervisor_find(). Each message names the domain and the reason.
+ * paused by another Cistern. A domain that ended processes have left paused is BUSY, too; this call
+ * starts its repair. NOT_FOUND if it does not run, or a volume is not a disk of it. INVALID
+ * for a shareable disk, and for a volume below the top of a disk. DENIED if other users can write
+ * to the directory. TIMEOUT and FAILED as cst_hypervisor_find(). Each message names the domain and
+ * the reason.
  */
 CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
                                                const CstHypervisorPauseRequest *request,
@@ -64,8 +65,8 @@ CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
  * libvirt flushes the caches of all disks before this returns. The guest stands from here on, for
  * at most CST_HYPERVISOR_PAUSE_S. A freeze that fails is no error; the result has its reason.
  *
- * Return: FALSE with TIMEOUT, FAILED or BUSY. The domain is then running, or it is being resumed by
- * the watchdog.
+ * Return: FALSE with TIMEOUT, FAILED or BUSY, and with NOT_FOUND if the domain has ended. The
+ * domain is then running, or the watchdog resumes it.
  */
 gboolean cst_hypervisor_pause_suspend(CstHypervisorPause *pause, GError **error);
 
@@ -78,7 +79,10 @@ gboolean cst_hypervisor_pause_suspend(CstHypervisorPause *pause, GError **error)
 gboolean cst_hypervisor_pause_resume(CstHypervisorPause *pause,
                                      CstHypervisorPauseResult *ret_result, GError **error);
 
-/** Ends the pause; resumes and thaws if that was not done. Blocks for up to a second. NULL: no-op. */
+/**
+ * Ends the pause; resumes and thaws if that was not done. Blocks for up to a second; the watchdog
+ * goes on if it needs longer. NULL is accepted.
+ */
 void cst_hypervisor_pause_end(CstHypervisorPause *pause);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstHypervisorPause, cst_hypervisor_pause_end)
 

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The caller's side of a pause (see the header): starts the watchdog, sends it commands and
+ * receives an answer to each.
+ *
+ * The program that is started forks and ends at once (pause_watchdog.c), so that no process remains
+ * that this one must reap. The watchdog has one end of a socket. A call that fails, and the end of
+ * this process, close the other end, and the watchdog undoes the pause.
+ */
+#include <hypervisor/pause.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <base/child.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/uuid.h>
+
+#include "connection.h"
+#include "pause_entry.h"
+#include "pause_protocol.h"
+
+#define TASK_POLL_MS 100   /* for a cancelled task */
+#define ANSWER_MS    60000 /* with the deadline of a question more than all limits of a command */
+#define END_MS       1000
+
+struct CstHypervisorPause {
+    int fd;             /* to the watchdog; -1: an error has ended the pause */
+    char *name;         /* of the domain; its UUID until the domain is known */
+    gboolean suspended; /* the next call is to resume */
+    unsigned answer_ms; /* limit of an answer of the watchdog */
+};
+
+/* --- texts ------------------------------------------------------------------------------------ */
+
+static const struct {
+    CstErrorCode code;
+    const char *reason;
+} outcomes[PAUSE_OUTCOME_LAST] = {
+    [PAUSE_ENDED] = {CST_ERROR_NOT_FOUND, N_("it does not run any more")},
+    [PAUSE_NO_DISK] = {CST_ERROR_NOT_FOUND, N_("a volume is not a disk of it")},
+    [PAUSE_BELOW_TOP] = {CST_ERROR_INVALID, N_("a volume is a backing file of a disk; name the "
+                                               "volume of the disk itself")},
+    [PAUSE_SHAREABLE] = {CST_ERROR_INVALID, N_("other domains may write to its shareable disk")},
+    [PAUSE_HAS_JOB] = {CST_ERROR_BUSY, N_("it has a job (virsh domjobinfo); try again later")},
+    [PAUSE_HAS_BLOCK_JOB] = {CST_ERROR_BUSY, N_("a disk has a block job (virsh blockjob); try "
+                                                "again later")},
+    [PAUSE_IO_ERROR] = {CST_ERROR_BUSY, N_("an I/O error has paused it (virsh domblkerror)")},
+    [PAUSE_STOPPED] = {CST_ERROR_BUSY, N_("another program has stopped it, or it is ending")},
+    [PAUSE_LOCKED] = {CST_ERROR_BUSY, N_("another process pauses it, or undoes an earlier pause; "
+                                         "try again later")},
+    [PAUSE_FROZEN] = {CST_ERROR_BUSY, N_("another program has frozen its file systems; try again "
+                                         "later")},
+    [PAUSE_INTERRUPTED] = {CST_ERROR_BUSY, N_("another program resumed it; try again")},
+    [PAUSE_UNVERIFIED] = {CST_ERROR_FAILED, N_("libvirt has not reported that it was resumed; try "
+                                               "again")},
+    [PAUSE_EXPIRED] = {CST_ERROR_TIMEOUT, N_("the time limit has passed, and it was resumed; try "
+                                             "again")},
+    [PAUSE_TIMEOUT] = {CST_ERROR_TIMEOUT, N_("libvirt did not answer")},
+    [PAUSE_LOST] = {CST_ERROR_FAILED, N_("the connection to libvirt was lost; try again")},
+    [PAUSE_REFUSED] = {CST_ERROR_FAILED, N_("libvirt failed")},
+    [PAUSE_FAILED] = {CST_ERROR_FAILED, N_("libvirt failed")},
+};
+
+static const char *const gaps[PAUSE_GAP_LAST] = {
+    [PAUSE_GAP_NOT_REQUESTED] = N_("a freeze of the file systems was not requested"),
+    [PAUSE_GAP_STOOD] = N_("the domain was paused before"),
+    [PAUSE_GAP_NO_AGENT] = N_("the domain has no channel for a guest agent"),
+    [PAUSE_GAP_DISCONNECTED] = N_("the guest agent is not connected"),
+    [PAUSE_GAP_PING] = N_("the guest agent does not answer"),
+    [PAUSE_GAP_FREEZE] = N_("the file systems could not be frozen"),
+    [PAUSE_GAP_EMPTY] = N_("the guest agent froze no file system"),
+    [PAUSE_GAP_THAW] = N_("the file systems could not be thawed"),
+    [PAUSE_GAP_THAWED] = N_("file systems were thawed before the copy was complete"),
+};
+
+/* Returns "REASON: DETAIL", or "REASON" without a detail. The caller frees it. */
+static char *reason_text(const char *reason, const char *detail)
+{
+    return detail ? g_strdup_printf("%s: %s", _(reason), detail) : g_strdup(_(reason));
+}
+
+/* Always returns FALSE. */
+static gboolean answer_report(const CstHypervisorPause *pause, const PauseAnswer *answer,
+                              GError **error)
+{
+    g_autofree char *reason = reason_text(outcomes[answer->outcome].reason, answer->message);
+
+    if (pause->suspended)
+        return cst_fail(error, outcomes[answer->outcome].code,
+                        _("domain '%s' did not stay paused, or that is not known: %s"), pause->name,
+                        reason);
+    return cst_fail(error, outcomes[answer->outcome].code, _("cannot pause domain '%s': %s"),
+                    pause->name, reason);
+}
+
+/* --- the watchdog ----------------------------------------------------------------------------- */
+
+/* Starts this program as a watchdog with @fds, and waits until the watchdog has detached. */
+static gboolean watchdog_start(const char *const *argv, const int *fds, guint n_fds, GError **error)
+{
+    const CstChild child = {
+        .argv = argv, .timeout_s = HYPERVISOR_START_S, .fds = fds, .n_fds = n_fds};
+    g_auto(CstChildResult) result = {0};
+
+    if (!cst_child_run(&child, NULL, &result, error))
+        return FALSE;
+    return result.status == 0 ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("the watchdog of a paused domain ended with status %d"), result.status);
+}
+
+/* Returns the socket to a new watchdog, or -1. */
+static int watchdog_begin(CstHypervisor *hypervisor, int dirfd, GError **error)
+{
+    unsigned limits[PAUSE_LIMIT_LAST];
+    g_autofree char *text = NULL;
+    g_auto(CstFd) ours = -1, theirs = -1;
+    int ends[2];
+
+    memcpy(limits, hypervisor_pause_limits, sizeof(limits));
+    limits[PAUSE_LIMIT_CHECK] += hypervisor_deadline(hypervisor) * 1000;
+    text = pause_limits_format(limits);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        cst_fail_errno(error, errno, "%s", _("cannot create a socket"));
+        return -1;
+    }
+    ours = ends[0];
+    theirs = ends[1];
+    if (!watchdog_start(
+            (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_BEGIN, text, NULL},
+            (const int[]){dirfd, theirs}, 2, error))
+        return -1;
+    return g_steal_fd(&ours);
+}
+
+/* Waits for a packet. @task: may cancel the wait; NULL: cannot be cancelled. */
+static gboolean pause_await(const CstHypervisorPause *pause, CstTask *task, unsigned limit_ms,
+                            GError **error)
+{
+    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
+    struct pollfd fd = {.fd = pause->fd, .events = POLLIN};
+
+    while (poll(&fd, 1, TASK_POLL_MS) <= 0) {
+        if (!cst_task_check(task, error))
+            return FALSE;
+        if (g_get_monotonic_time() >= until)
+            return cst_fail(error, CST_ERROR_TIMEOUT,
+                            _("the watchdog of domain '%s' did not answer within %u s"),
+                            pause->name, limit_ms / 1000);
+    }
+    return TRUE;
+}
+
+/* Receives an answer. Returns FALSE without a valid answer. */
+static gboolean pause_receive(const CstHypervisorPause *pause, CstTask *task,
+                              PauseAnswer *ret_answer, GError **error)
+{
+    g_autofree char *packet = g_malloc(PAUSE_PACKET_MAX);
+    size_t len;
+
+    if (!pause_await(pause, task, pause->answer_ms, error))
+        return FALSE;
+    len = pause_packet_receive(pause->fd, packet);
+    if (len == 0)
+        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of domain '%s' has ended"),
+                        pause->name);
+    return pause_answer_decode(packet, len, ret_answer) ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("the watchdog of domain '%s' sent a malformed answer"), pause->name);
+}
+
+/* Sends a command and receives its answer. After a failure the watchdog undoes the pause. */
+static gboolean pause_command(CstHypervisorPause *pause, PauseCommand command,
+                              PauseAnswer *ret_answer, GError **error)
+{
+    pause_byte_send(pause->fd, command);
+    if (!pause_receive(pause, NULL, ret_answer, error)) {
+        cst_fd_clear(&pause->fd);
+        return FALSE;
+    }
+    return ret_answer->outcome == PAUSE_DONE || answer_report(pause, ret_answer, error);
+}
+
+/* --- the interface ---------------------------------------------------------------------------- */
+
+static gboolean pause_check_request(const CstHypervisorPauseRequest *request, CstUuid *ret_uuid,
+                                    GError **error)
+{
+    gboolean files = request->n_volumes > 0;
+
+    for (guint i = 0; i < request->n_volumes; i++)
+        files = files && request->volumes[i].has_file;
+    if (!cst_uuid_parse(request->uuid, ret_uuid))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not the UUID of a domain"),
+                        request->uuid);
+    if (!files)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("cannot pause domain '%s': a volume is not a file or device of this "
+                          "host"),
+                        request->uuid);
+    return request->n_volumes <= PAUSE_VOLUMES_MAX ||
+           cst_fail(error, CST_ERROR_LIMIT, _("cannot pause domain '%s' for more than %d volumes"),
+                    request->uuid, PAUSE_VOLUMES_MAX);
+}
+
+/* Sends the request and receives the result of the checks. */
+static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPauseRequest *request,
+                              CstTask *task, GError **error)
+{
+    const PauseRequest sent = {.uri = (char *)request->uri,
+                               .uuid = pause->name,
+                               .freeze = request->freeze,
+                               .volumes = (CstHypervisorVolume *)request->volumes,
+                               .n_volumes = request->n_volumes};
+    g_autoptr(GBytes) packet = pause_request_encode(&sent);
+    g_auto(PauseAnswer) answer = {.id = -1};
+    gsize len;
+    gconstpointer data = g_bytes_get_data(packet, &len);
+
+    if (len > PAUSE_PACKET_MAX || send(pause->fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of domain '%s' has ended"),
+                        pause->name);
+    if (!pause_receive(pause, task, &answer, error))
+        return FALSE;
+    if (answer.name) {
+        g_free(pause->name);
+        pause->name = g_strdup(answer.name);
+    }
+    return answer.outcome == PAUSE_DONE || answer_report(pause, &answer, error);
+}
+
+/* One helper asks libvirt at a time, as in hypervisor.c. */
+static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor,
+                            const CstHypervisorPauseRequest *request, CstTask *task, GError **error)
+{
+    g_auto(CstFd) dirfd = pause_directory_open(request->directory, TRUE, error);
+    gboolean ok;
+
+    if (dirfd < 0 || !hypervisor_begin(hypervisor, request->uri, task, error))
+        return FALSE;
+    pause->fd = watchdog_begin(hypervisor, dirfd, error);
+    ok = pause->fd >= 0 && pause_request(pause, request, task, error);
+    hypervisor_end(hypervisor, request->uri, NULL);
+    return ok;
+}
+
+static void pause_free(CstHypervisorPause *pause)
+{
+    cst_fd_clear(&pause->fd);
+    g_free(pause->name);
+    g_free(pause);
+}
+
+CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
+                                               const CstHypervisorPauseRequest *request,
+                                               CstTask *task, GError **error)
+{
+    CstHypervisorPause *pause = NULL;
+    char text[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+    gboolean ok;
+
+    if (!hypervisor_check_helper(error) || !pause_check_request(request, &uuid, error))
+        return NULL;
+    pause = g_new0(CstHypervisorPause, 1);
+    pause->fd = -1;
+    pause->answer_ms = ANSWER_MS + hypervisor_deadline(hypervisor) * 1000;
+    pause->name = g_strdup(cst_uuid_format(&uuid, text));
+    /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
+    cst_task_set_waiting(task, TRUE);
+    ok = pause_start(pause, hypervisor, request, task, error);
+    cst_task_set_waiting(task, FALSE);
+    if (ok)
+        return pause;
+    pause_free(pause);
+    return NULL;
+}
+
+/* Checks the order of the calls, on which the answers of the watchdog depend. */
+static gboolean pause_expect(const CstHypervisorPause *pause, gboolean suspended, GError **error)
+{
+    if (pause->suspended != suspended)
+        return cst_fail(error, CST_ERROR_INTERNAL,
+                        _("the calls for the pause of domain '%s' are in a wrong order"),
+                        pause->name);
+    return pause->fd >= 0 || cst_fail(error, CST_ERROR_FAILED,
+                                      _("the watchdog of domain '%s' has ended"), pause->name);
+}
+
+gboolean cst_hypervisor_pause_suspend(CstHypervisorPause *pause, GError **error)
+{
+    g_auto(PauseAnswer) answer = {.id = -1};
+
+    if (!pause_expect(pause, FALSE, error))
+        return FALSE;
+    pause->suspended = pause_command(pause, PAUSE_SUSPEND, &answer, error);
+    return pause->suspended;
+}
+
+gboolean cst_hypervisor_pause_resume(CstHypervisorPause *pause,
+                                     CstHypervisorPauseResult *ret_result, GError **error)
+{
+    g_auto(PauseAnswer) answer = {.id = -1};
+
+    if (!pause_expect(pause, TRUE, error))
+        return FALSE;
+    if (!pause_command(pause, PAUSE_RESUME, &answer, error))
+        return FALSE;
+    ret_result->consistency =
+        answer.gap == PAUSE_GAP_NONE ? CST_CONSISTENCY_FILESYSTEM : CST_CONSISTENCY_CRASH;
+    ret_result->reason =
+        answer.gap == PAUSE_GAP_NONE ? NULL : reason_text(gaps[answer.gap], answer.gap_message);
+    ret_result->paused_us = answer.paused_us;
+    ret_result->frozen_us = answer.frozen_us;
+    return TRUE;
+}
+
+void cst_hypervisor_pause_end(CstHypervisorPause *pause)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!pause)
+        return;
+    if (pause->fd >= 0) {
+        pause_byte_send(pause->fd, PAUSE_END);
+        if (!pause_await(pause, NULL, END_MS, &error))
+            cst_log(CST_LOG_WARNING,
+                    "domain '%s' is not resumed and thawed yet; its watchdog goes on", pause->name);
+    }
+    pause_free(pause);
+}
+
+/* --- recovery --------------------------------------------------------------------------------- */
+
+/* Starts a repair with the lock that is held. */
+static gboolean entry_repair(int dirfd, const char *uuid, int lock, GError **error)
+{
+    g_autofree char *limits = pause_limits_format(hypervisor_pause_limits);
+
+    return watchdog_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_REPAIR,
+                                                limits, uuid, NULL},
+                          (const int[]){dirfd, lock}, 2, error);
+}
+
+/* Removes the files of a domain without an entry. Does nothing while another process runs. */
+static gboolean entry_recover(int dirfd, const char *uuid, GError **error)
+{
+    g_auto(PauseEntry) entry = {0};
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) lock = pause_entry_lock(dirfd, uuid, &why);
+
+    if (lock < 0 && cst_error_code(why) == CST_ERROR_BUSY)
+        return TRUE;
+    if (lock >= 0 && pause_entry_read(dirfd, uuid, &entry, &why))
+        return entry_repair(dirfd, uuid, lock, error);
+    if (lock >= 0 && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
+        pause_entry_remove(dirfd, uuid);
+        g_clear_error(&why);
+    }
+    if (lock >= 0)
+        pause_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
+    if (!why)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean cst_hypervisor_pause_recover(const char *directory, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) dirfd = pause_directory_open(directory, FALSE, &why);
+    g_autoptr(GPtrArray) uuids = NULL;
+    gboolean ok = TRUE;
+
+    if (dirfd < 0) {
+        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    uuids = pause_directory_list(dirfd);
+    if (uuids->len > 0 && !hypervisor_check_helper(error))
+        return FALSE;
+    for (guint i = 0; i < uuids->len; i++)
+        ok = entry_recover(dirfd, uuids->pdata[i], ok ? error : NULL) && ok;
+    return ok;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * State of a domain of the fake libvirt that all processes share: a key file with one group. Each
+ * access locks it. The keys:
+ *
+ *     state = running        or: paused, and the other words of fake.c
+ *     id = 7
+ *     filesystems = 2        of the guest
+ *     frozen = 0             file systems that are frozen
+ *     agent = ok             or: hung. It does not answer, and executes a freeze when it wakes up
+ *                            hung-later: so from the next freeze on
+ *     pending = yes          a freeze that the agent has not executed
+ *     events = SR            S: the domain was suspended; R: it was resumed
+ *     silent = yes           there are no events
+ *     timeout = 5            virDomainAgentSetResponseTimeout()
+ */
+
+/** Returns a value, or NULL. The caller frees it. */
+char *live_get(const char *path, const char *key);
+int live_get_number(const char *path, const char *key);
+/** @value NULL: removes the key. */
+void live_set(const char *path, const char *key, const char *value);
+void live_set_number(const char *path, const char *key, int value);
+
+/** Suspends a running domain, with its event. Returns FALSE if it does not run. */
+gboolean live_suspend(const char *path);
+/** Resumes a paused domain, with its event. Returns FALSE if it is not paused. */
+gboolean live_resume(const char *path);
+/** Returns the number of file systems that are frozen now; -1: the agent hangs; -2: it refuses. */
+int live_freeze(const char *path);
+/** Returns the number of file systems that were frozen; -1: the agent hangs. */
+int live_thaw(const char *path);
+/** A hung agent wakes up, and executes the freeze that it has received. */
+void live_wake_agent(const char *path);
