@@ -20,6 +20,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/text.h>
 #include <base/uuid.h>
 
 #include "connection.h"
@@ -227,6 +228,10 @@ static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPaus
     if (len > PAUSE_PACKET_MAX || send(pause->fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
         return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of domain '%s' has ended"),
                         pause->name);
+    if (request->name) {
+        g_free(pause->name);
+        pause->name = cst_text_escape(request->name);
+    }
     if (!pause_receive(pause, task, &answer, error))
         return FALSE;
     if (answer.name) {

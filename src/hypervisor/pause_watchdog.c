@@ -441,9 +441,10 @@ static gboolean watchdog_accept(Watchdog *watchdog)
     watchdog->link.lock = pause_entry_lock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, &error);
     if (watchdog->link.lock >= 0)
         return TRUE;
-    pause_answer_set(&watchdog->answer,
-                     cst_error_code(error) == CST_ERROR_BUSY ? PAUSE_LOCKED : PAUSE_FAILED,
-                     error->message);
+    if (cst_error_code(error) == CST_ERROR_BUSY)
+        pause_answer_set(&watchdog->answer, PAUSE_LOCKED, NULL);
+    else
+        pause_answer_set(&watchdog->answer, PAUSE_FAILED, error->message);
     return FALSE;
 }
 

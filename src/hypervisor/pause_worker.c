@@ -431,6 +431,9 @@ static void step_suspend(PauseWorker *worker, PauseAnswer *answer)
         answer_fail(answer, PAUSE_STOPPED, NULL);
         return;
     }
+    /* The caller has copied the disks since the first check, which may have taken minutes. */
+    if (!worker_check_disks(worker, answer) || !worker_check_jobs(worker, answer))
+        return;
     worker->resumptions = 0;
     worker->suspended_at = g_get_monotonic_time();
     if (virDomainSuspend(worker->domain) < 0)

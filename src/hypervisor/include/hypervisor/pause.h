@@ -29,6 +29,7 @@ typedef struct CstHypervisorPause CstHypervisorPause;
 /** All members are borrowed. */
 typedef struct {
     const char *uri, *uuid; /**< of the domain, as cst_hypervisor_find() returned them */
+    const char *name;       /**< of the domain, for messages; NULL: its UUID */
     /** Each one must have a file, and be the top layer of a disk of the domain. */
     const CstHypervisorVolume *volumes;
     guint n_volumes; /**< at least 1 */
