@@ -4,7 +4,9 @@
  * snapshots of storage volumes. All are LONG, because a list requires reading the image or querying
  * the storage technology.
  */
+#include <base/error.h>
 #include <base/flags.h>
+#include <base/i18n.h>
 #include <service/snapshots.h>
 
 #include "api_private.h"
@@ -19,6 +21,8 @@ static void fill_snapshot(wire_snapshot *wire, CstSnapshot *snapshot)
     wire->limit = snapshot->limit;
     wire->machine_state = snapshot->machine_state;
     wire->problem = cst_api_opt(g_steal_pointer(&snapshot->problem));
+    wire->consistency = snapshot->consistency;
+    wire->consistency_reason = cst_api_opt(g_steal_pointer(&snapshot->consistency_reason));
 }
 
 static gboolean api_snapshot_list(CstApiCall *call, const void *args, void *data, GError **error)
@@ -48,23 +52,52 @@ static gboolean api_snapshot_create(CstApiCall *call, const void *data, void *re
                                            call->task, error);
 }
 
-static gboolean create_set(CstApiCall *call, const void *data, void *result, GError **error)
+/* Finds the pool of each volume. The caller unrefs the pools. */
+static gboolean snapshot_set_find_pools(CstApiCall *call, const wire_snapshot_set_args *args,
+                                        GPtrArray *pools, GArray *volumes, GError **error)
+{
+    for (guint i = 0; i < args->volumes.volumes_len; i++) {
+        const wire_vol *vol = &args->volumes.volumes_val[i];
+        CstPool *pool = cst_api_vol_pool(call->service, vol, error);
+        const CstSnapshotVolume volume = {.pool = pool, .volume = vol->name};
+
+        if (!pool)
+            return FALSE;
+        g_ptr_array_add(pools, pool);
+        g_array_append_val(volumes, volume);
+    }
+    return TRUE;
+}
+
+static gboolean api_snapshot_create_set(CstApiCall *call, const void *data, void *result,
+                                        GError **error)
 {
     const wire_snapshot_set_args *args = data;
+    const CstSnapshotRequest request = {.name = args->name,
+                                        .limit = args->limit,
+                                        .minimum = (CstConsistency)args->consistency,
+                                        .max_pause_ms = args->max_pause_ms};
+    g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    g_autoptr(GArray) volumes = g_array_new(FALSE, FALSE, sizeof(CstSnapshotVolume));
     wire_snapshot_set_ret *ret = result;
-    g_autoptr(CstPool) pool = NULL;
-    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
-    CstSnapshotSet set;
+    g_auto(CstSnapshotSet) set = {0};
 
     if (!cst_flags_check(args->flags, 0, "cisternVolSnapshotCreateSet", error))
         return FALSE;
-    for (guint i = 0; i < args->volumes.volumes_len; i++)
-        g_ptr_array_add(volumes, args->volumes.volumes_val[i]);
-    pool = cst_api_pool(call->service, &args->pool, error);
-    if (!pool || !cst_vol_snapshot_create_set(pool, volumes, args->name, call->task, &set, error))
+    if (args->consistency >= CST_CONSISTENCY_LAST || args->max_pause_ms > CST_SNAPSHOT_PAUSE_MAX_MS)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the consistency or the limit of the pause is out of range"));
+    if (!snapshot_set_find_pools(call, args, pools, volumes, error) ||
+        !cst_vol_snapshot_create_set((const CstSnapshotVolume *)(void *)volumes->data, volumes->len,
+                                     &request, call->task, &set, error))
         return FALSE;
     ret->one_step = set.one_step;
     ret->span_us = set.span_us;
+    ret->consistency = set.consistency;
+    ret->reason = cst_api_opt(g_steal_pointer(&set.reason));
+    ret->domain = cst_api_opt(g_steal_pointer(&set.domain));
+    ret->paused_us = set.paused_us;
+    ret->frozen_us = set.frozen_us;
     return TRUE;
 }
 
@@ -194,7 +227,7 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, api_snapshot_list),
     ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, api_snapshot_create),
     ROW(CREATE_SET, WRITE, "cisternVolSnapshotCreateSet", snapshot_set_args, snapshot_set_ret,
-        create_set),
+        api_snapshot_create_set),
     ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret,
         api_snapshot_revert_losses),
     ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, api_snapshot_revert),

@@ -23,6 +23,8 @@ static CstSnapshot *snapshot_from_wire(wire_snapshot *wire)
         .limit = wire->limit,
         .machine_state = wire->machine_state,
         .problem = cst_opt_take(wire->problem),
+        .consistency = (CstConsistency)MIN(wire->consistency, CST_CONSISTENCY_LAST),
+        .consistency_reason = cst_opt_take(wire->consistency_reason),
     };
     return snapshot;
 }
@@ -62,17 +64,30 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
                                 error);
 }
 
-gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
-                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
-                                      GError **error)
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                      const CstSnapshotRequest *request, CstTask *task,
+                                      CstSnapshotSet *ret_set, GError **error)
 {
-    wire_snapshot_set_args args = {
-        cst_pool_arg(pool), {volumes->len, (char **)volumes->pdata}, (char *)name, 0};
+    g_autofree wire_vol *volumes = g_new0(wire_vol, vols->len + 1);
+    wire_snapshot_set_args args = {.volumes = {vols->len, volumes},
+                                   .name = (char *)request->name,
+                                   .limit = request->limit,
+                                   .consistency = request->minimum,
+                                   .max_pause_ms = request->max_pause_ms};
     wire_snapshot_set_ret ret = {0};
 
+    for (guint i = 0; i < vols->len; i++)
+        volumes[i] = cst_vol_arg(vols->pdata[i]);
     if (!cst_conn_own_call(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args, &ret, task, error))
         return FALSE;
-    *ret_set = (CstSnapshotSet){.one_step = ret.one_step != 0, .span_us = ret.span_us};
+    *ret_set =
+        (CstSnapshotSet){.one_step = ret.one_step != 0,
+                         .span_us = ret.span_us,
+                         .consistency = (CstConsistency)MIN(ret.consistency, CST_CONSISTENCY_LAST),
+                         .reason = cst_opt_take(ret.reason),
+                         .domain = cst_opt_take(ret.domain),
+                         .paused_us = ret.paused_us,
+                         .frozen_us = ret.frozen_us};
     return TRUE;
 }
 

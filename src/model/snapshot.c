@@ -13,6 +13,12 @@ void cst_snapshot_free(CstSnapshot *snapshot)
     g_free(snapshot);
 }
 
+void cst_snapshot_set_clear(CstSnapshotSet *set)
+{
+    g_clear_pointer(&set->reason, g_free);
+    g_clear_pointer(&set->domain, g_free);
+}
+
 void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record)
 {
     g_free(snapshot->consistency_reason);

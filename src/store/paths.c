@@ -64,6 +64,13 @@ char *cst_paths_daemon_config(const CstPaths *paths)
     return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
 }
 
+char *cst_paths_pause_dir(const CstPaths *paths)
+{
+    g_autofree char *parent = g_path_get_dirname(paths->run_dir);
+
+    return g_build_filename(parent, "cistern", "pause", NULL);
+}
+
 CstPaths *cst_paths_copy(const CstPaths *paths)
 {
     CstPaths *copy = g_new0(CstPaths, 1);

@@ -226,13 +226,13 @@ static gboolean do_move_with_snapshots(Site *site, CstTask *task, GError **error
 
 static gboolean do_snapshot_set(Site *site, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    CstSnapshotSet made;
+    const CstSnapshotVolume volumes[] = {
+        {site->pool, "v"}, {site->pool, "w"}, {site->pool, "third"}};
+    const CstSnapshotRequest request = {.name = "t"};
+    g_auto(CstSnapshotSet) made = {0};
 
-    g_ptr_array_add(names, (char *)"v");
-    g_ptr_array_add(names, (char *)"w");
-    g_ptr_array_add(names, (char *)"third");
-    return cst_vol_snapshot_create_set(site->pool, names, "t", task, &made, error);
+    return cst_vol_snapshot_create_set(volumes, G_N_ELEMENTS(volumes), &request, task, &made,
+                                       error);
 }
 
 static CstUpload *receive_half(Site *site, CstTask *task, GError **error)

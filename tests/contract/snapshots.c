@@ -461,12 +461,14 @@ static void a_volume_becomes_an_image(Site *site)
 static gboolean take_set(Site *site, const char *words, const char *name, CstSnapshotSet *ret_set,
                          GError **error)
 {
-    g_auto(GStrv) volumes = g_strsplit(words, " ", -1);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_auto(GStrv) names = g_strsplit(words, " ", -1);
+    guint count = g_strv_length(names);
+    g_autofree CstSnapshotVolume *volumes = g_new0(CstSnapshotVolume, count + 1);
+    const CstSnapshotRequest request = {.name = name};
 
-    for (char **volume = volumes; *volume; volume++)
-        g_ptr_array_add(names, *volume);
-    return cst_vol_snapshot_create_set(site->pool, names, name, NULL, ret_set, error);
+    for (guint i = 0; i < count; i++)
+        volumes[i] = (CstSnapshotVolume){site->pool, names[i]};
+    return cst_vol_snapshot_create_set(volumes, count, &request, NULL, ret_set, error);
 }
 
 static void all_have_one_or_none(Site *site)

@@ -9,6 +9,9 @@
  */
 #include "domains.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -132,6 +135,54 @@ GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, 
     volume = volume_identity(pool, state, name);
     return cst_hypervisor_find(hypervisor, &volume, task, error);
 }
+
+CstHypervisorVolume volume_domain_identity(const VolumeClaim *claim)
+{
+    return volume_identity(claim->pool, claim->state, claim->name);
+}
+
+/* --- pauses ----------------------------------------------------------------------------------- */
+
+/* Creates the parent of @directory, which other files of Cistern may share. */
+static gboolean domains_make_parent(const char *directory, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(directory);
+
+    return mkdir(parent, 0755) == 0 || errno == EEXIST ||
+           cst_fail_errno(error, errno, _("cannot create directory '%s'"), parent);
+}
+
+CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                        const CstHypervisorVolume *volumes, guint count,
+                                        GError **error)
+{
+    CstService *service = claim->pool->service;
+    CstHypervisor *hypervisor = domains_hypervisor(service, error);
+    g_autofree char *directory = cst_paths_pause_dir(service->paths);
+    const CstHypervisorPauseRequest request = {.uri = disk->uri,
+                                               .uuid = disk->uuid,
+                                               .name = disk->domain,
+                                               .volumes = volumes,
+                                               .n_volumes = count,
+                                               .freeze = TRUE,
+                                               .directory = directory};
+
+    if (!hypervisor || !domains_make_parent(directory, error))
+        return NULL;
+    return cst_hypervisor_pause_begin(hypervisor, &request, claim->task, error);
+}
+
+void domains_recover(CstService *service)
+{
+    g_autofree char *directory = cst_paths_pause_dir(service->paths);
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_hypervisor_pause_recover(directory, &why))
+        cst_log(CST_LOG_WARNING, _("cannot resume the domains of a dead process: %s"),
+                why->message);
+}
+
+/* --- growth ----------------------------------------------------------------------------------- */
 
 gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                               CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypervisor/hypervisor.h>
+#include <hypervisor/pause.h>
 #include <model/domain.h>
 
 #include "claim.h"
@@ -39,6 +39,20 @@ gboolean volume_not_saved(const VolumeClaim *claim, GPtrArray **ret_running, GEr
 gboolean volume_domain_resize(const VolumeClaim *claim, const CstDomainDisk *found,
                               CstHypervisorDisk *disk, CstDiskFitness *ret_fitness,
                               uint64_t *ret_capacity, gboolean *ret_sent, GError **error);
+
+/** Returns the identity of a claimed volume. Its texts are borrowed from @claim. */
+CstHypervisorVolume volume_domain_identity(const VolumeClaim *claim);
+
+/**
+ * Begins a pause of the domain that has @disk. @volumes: the identities of @count claimed volumes,
+ * which are disks of the domain. The task of @claim may wait. Fails as
+ * cst_hypervisor_pause_begin().
+ */
+CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                        const CstHypervisorVolume *volumes, guint count,
+                                        GError **error);
+/** Resumes and thaws the domains that a dead process has left suspended. Logs failures. */
+void domains_recover(CstService *service);
 
 /**
  * Appends the domains that use a claimed volume, and the next step, to the message of *@error, a

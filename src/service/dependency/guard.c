@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/test_point.h>
+#include <base/url.h>
 #include <image/hold.h>
 #include <image/image.h>
 #include <service/images.h>
@@ -194,4 +195,39 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
                     _("volume '%s' has content of other volumes; make them independent "
                       "(vol-flatten) or delete them first:%s"),
                     claim->name, tree);
+}
+
+char *volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name)
+{
+    const CstImageFormat *format = cst_image_format_find(volume->format, NULL);
+    g_autoptr(CstBlob) blob = cst_pool_state_snapshot_open(state, volume->name, name, NULL);
+    g_auto(CstImageInfo) info = {0};
+
+    if (!blob || !format || !cst_image_inspect(blob, format, &info, NULL))
+        return NULL;
+    return g_strdup(info.backing);
+}
+
+/* The content of a raw volume belongs to its guest, so a header in it has no meaning. */
+gboolean volume_backing_not_kept(CstPoolState *state, const CstVolume *volume, const char *after,
+                                 GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (volume->type != CST_VOL_FILE || !volume->format ||
+        cst_image_name_is_plain(volume->format) || !cst_pool_state_has_snapshots(state))
+        return TRUE;
+    snapshots = cst_pool_state_snapshots(state, volume->name, error);
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const char *name = ((const CstSnapshot *)snapshots->pdata[i])->name;
+        g_autofree char *backing = volume_kept_backing(state, volume, name);
+        g_autofree char *shown = backing ? cst_reference_shown(backing) : NULL;
+
+        if (backing && g_strcmp0(backing, after) != 0)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("snapshot '%s' of volume '%s', which the pool keeps, needs the "
+                              "backing file '%s'; delete the snapshot first (snap-delete)"),
+                            name, volume->name, shown);
+    }
+    return snapshots != NULL;
 }

@@ -29,6 +29,20 @@ gboolean volume_not_written(const VolumeClaim *claim, const CstVolume *volume, C
  * change as well.
  */
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
+/**
+ * Checks, before the reference of an image to its backing file changes, or that file does, that the
+ * pool keeps no snapshot which needs the backing file. Such a snapshot is a copy of the image's
+ * file with the reference of that time. After the change, no volume would protect that backing
+ * file. @after: the reference that the image will have (as in its header); NULL: no reference. BUSY
+ * names a snapshot. Snapshots inside of the image are no obstacle.
+ */
+gboolean volume_backing_not_kept(CstPoolState *state, const CstVolume *volume, const char *after,
+                                 GError **error);
+/**
+ * Returns the reference to the backing file in snapshot @name, which the pool keeps; NULL: no
+ * reference, or it cannot be read. The caller frees it.
+ */
+char *volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name);
 /** Like volume_not_shown(), for a volume that the operation itself has open, with QEMU's locks. */
 gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error);
 /**

@@ -4,12 +4,14 @@
  * autostart with its retries, the monitor of active pools, and the resumption of jobs of dead
  * processes. The use cases call them through the hooks of the service (ServiceHooks).
  *
- * Order of a start: definitions are loaded; the journal is replayed before any other use of the
+ * Order of a start: definitions are loaded; domains that a dead process suspended are resumed; the
+ * journal is replayed before any other use of the
  * storage; interrupted jobs are adopted; cst_service_start() starts pools and jobs.
  */
 #include "recovery.h"
 
 #include "autostart.h"
+#include "core/domains.h"
 #include "core/pool.h"
 #include "core/service.h"
 #include "monitor.h"
@@ -29,6 +31,7 @@ Recovery *recovery_new(void)
 
 void recovery_load(CstService *service)
 {
+    domains_recover(service);
     replay_journal(service);
     service->recovery->resumption = resumption_new(service);
     if (service->mode == CST_SERVICE_DAEMON)

@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/test_point.h>
+#include <image/image.h>
 
 #include "core/claim.h"
 #include "core/job.h"
@@ -22,7 +23,8 @@
  * clone of a snapshot inside an image is read through its whole chain and has no backing file.
  */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
-                                 const CstSnapshot *snapshot, const char *new_name)
+                                 const CstSnapshot *snapshot, gboolean in_pool,
+                                 const char *new_name)
 {
     CstVolDef *def = cst_volume_describe(source->state, volume);
 
@@ -31,7 +33,7 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
     def->capacity = snapshot->capacity;
     def->allocation = 0;
     def->has_allocation = FALSE;
-    if (volume_keeps_snapshots(volume))
+    if (volume_keeps_snapshots(volume) && !in_pool)
         g_clear_pointer(&def->backing, cst_backing_def_free);
     return def;
 }
@@ -46,13 +48,30 @@ static const CstSnapshot *clone_find_snapshot(const GPtrArray *snapshots, const 
     return snapshot;
 }
 
-/*
- * Returns whether the pool keeps the snapshot from a time before the volume became an image that
- * keeps its own snapshots. The snapshot then has another format than the volume.
- */
-static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot *snapshot)
+/* Whether the pool keeps the snapshot, although the volume's format has snapshots inside. */
+static gboolean snapshot_is_in_pool(const CstVolume *volume, const CstSnapshot *snapshot)
 {
     return volume_keeps_snapshots(volume) && strcmp(snapshot->kept_by, volume->format) != 0;
+}
+
+/* Fails if the pool keeps the snapshot from a time before the volume had its present format. */
+static gboolean snapshot_check_format(const SnapshotTarget *target, const char *name,
+                                      GError **error)
+{
+    const CstVolume *volume = target->volume;
+    const CstImageOpen how = {.flags = CST_IMAGE_NO_DATA};
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    g_autoptr(CstBlob) blob =
+        format ? cst_pool_state_snapshot_open(target->claim.state, volume->name, name, error)
+               : NULL;
+    g_autoptr(CstImage) image = blob ? cst_image_open_as(blob, format, &how, NULL) : NULL;
+
+    if (!blob || image)
+        return image != NULL;
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("snapshot '%s' was taken before volume '%s' became %s; it can be reverted "
+                      "to, or deleted"),
+                    name, volume->name, volume->format);
 }
 
 static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
@@ -74,12 +93,10 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
     /* Otherwise the transaction would wait for the claim of this call. */
     if (strcmp(volume, new_volume) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
-    if (is_of_another_format(source, snapshot))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("snapshot '%s' was taken before volume '%s' became %s; it can be "
-                          "reverted to, or deleted"),
-                        name, volume, source->format);
-    def = describe_clone(&target.claim, source, snapshot, new_volume);
+    clone.in_pool = snapshot_is_in_pool(source, snapshot);
+    if (clone.in_pool && !snapshot_check_format(&target, name, error))
+        return FALSE;
+    def = describe_clone(&target.claim, source, snapshot, clone.in_pool, new_volume);
     clone.def = def;
     clone.source = source;
     clone.from = &target.claim;

@@ -42,12 +42,12 @@ static CstImage *open_to_change(SnapshotTarget *target, GError **error)
 }
 
 /* The image's operations are atomic. Writes after them may be lost without damage. */
-static gboolean image_create(SnapshotTarget *target, const char *name, uint64_t limit,
+static gboolean image_create(SnapshotTarget *target, const char *name, const CstSnapshotCreate *how,
                              CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image = NULL;
 
-    if (limit)
+    if (how->limit)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
                         _("snapshots inside of a %s image have no size of their own"),
                         target->volume->format);
@@ -117,12 +117,10 @@ static GPtrArray *pool_list(SnapshotTarget *target, GError **error)
     return cst_pool_state_snapshots(target->claim.state, target->volume->name, error);
 }
 
-static gboolean pool_create(SnapshotTarget *target, const char *name, uint64_t limit, CstTask *task,
-                            GError **error)
+static gboolean pool_create(SnapshotTarget *target, const char *name, const CstSnapshotCreate *how,
+                            CstTask *task, GError **error)
 {
-    const CstSnapshotCreate how = {.limit = limit};
-
-    return cst_pool_state_snapshot_create(target->claim.state, target->volume->name, name, &how,
+    return cst_pool_state_snapshot_create(target->claim.state, target->volume->name, name, how,
                                           task, error);
 }
 
@@ -227,6 +225,62 @@ const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, co
         !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error))
         return NULL;
     return provider;
+}
+
+/* Returns the snapshots inside of snapshot @name, which the pool keeps. NULL: no such image. */
+static GPtrArray *kept_snapshots_inside(SnapshotTarget *target, const char *name)
+{
+    const CstImageOpen how = {.flags = CST_IMAGE_NO_DATA};
+    const CstImageFormat *format = cst_image_format_find(target->volume->format, NULL);
+    g_autoptr(CstBlob) blob =
+        cst_pool_state_snapshot_open(target->claim.state, target->volume->name, name, NULL);
+    g_autoptr(CstImage) image = blob && format ? cst_image_open_as(blob, format, &how, NULL) : NULL;
+
+    return image ? volume_snapshots_inside(image, target->volume->format, NULL) : NULL;
+}
+
+gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArray *lost,
+                              GError **error)
+{
+    g_autoptr(GPtrArray) present = NULL, kept = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!volume_keeps_snapshots(target->volume))
+        return TRUE;
+    /* A damaged image is a reason to revert. The snapshots inside of it cannot be named. */
+    present = image_list(target, &why);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    kept = kept_snapshots_inside(target, name);
+    for (guint i = 0; present && i < present->len; i++) {
+        const CstSnapshot *snapshot = present->pdata[i];
+        const CstSnapshot *same = kept ? volume_snapshot_find(kept, snapshot->name) : NULL;
+
+        if (!same || same->created != snapshot->created)
+            g_ptr_array_add(lost, g_strdup(snapshot->name));
+    }
+    return TRUE;
+}
+
+gboolean snapshot_check_name_free(SnapshotTarget *target, const char *name, GError **error)
+{
+    gboolean image = volume_keeps_snapshots(target->volume);
+    g_autoptr(GPtrArray) inside = image ? image_list(target, error) : NULL;
+    g_autoptr(GPtrArray) outside = NULL;
+
+    if (image && !inside)
+        return FALSE;
+    if (cst_pool_state_has_snapshots(target->claim.state)) {
+        outside = pool_list(target, error);
+        if (!outside)
+            return FALSE;
+    }
+    if ((inside && volume_snapshot_find(inside, name)) ||
+        (outside && volume_snapshot_find(outside, name)))
+        return cst_fail_snapshot_exists(target->volume->name, name, error);
+    return TRUE;
 }
 
 GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,

@@ -23,8 +23,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapshotTarget, snapshot_target_clear)
 /** Implementation of a volume's snapshots: by its image, or by its pool's technology. */
 typedef struct {
     GPtrArray *(*list)(SnapshotTarget *target, GError **error);
-    gboolean (*create)(SnapshotTarget *target, const char *name, uint64_t limit, CstTask *task,
-                       GError **error);
+    gboolean (*create)(SnapshotTarget *target, const char *name, const CstSnapshotCreate *how,
+                       CstTask *task, GError **error);
     /** @lost: names of the snapshots that are destroyed with the user's consent */
     gboolean (*revert)(SnapshotTarget *target, const char *name, const GPtrArray *lost,
                        CstTask *task, GError **error);
@@ -49,5 +49,13 @@ const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, co
 /** Returns all snapshots of the volume. The pool's older ones come first. */
 GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,
                              GError **error);
+/**
+ * Appends to @lost the names of the snapshots inside of the volume's image that snapshot @name,
+ * which the pool keeps, does not contain. None, if the volume's format keeps no snapshots.
+ */
+gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArray *lost,
+                              GError **error);
+/** Fails with EXISTS if the volume has a snapshot @name, in the image or in the pool. */
+gboolean snapshot_check_name_free(SnapshotTarget *target, const char *name, GError **error);
 /** Returns the snapshot @name of a list, borrowed. Returns NULL if the list does not contain it. */
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);

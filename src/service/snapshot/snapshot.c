@@ -40,7 +40,6 @@ struct SnapshotChange {
     const char *name;          /* of the snapshot */
     const char *new_name;      /* rename */
     const char *const *agreed; /* revert: snapshots that may be destroyed; NULL: no snapshots */
-    uint64_t limit;            /* create: bytes to reserve for changes; 0: the default */
 };
 
 /* If the intent cannot be recorded, the change does not begin. */
@@ -73,23 +72,6 @@ static gboolean snapshot_change_run(CstPool *pool, const char *volume, const Sna
     return job_end(&job, change_claimed(pool, volume, change, task, error), error);
 }
 
-static gboolean snapshot_change_create(const SnapshotProvider *provider, SnapshotTarget *target,
-                                       const SnapshotChange *change, CstTask *task, GError **error)
-{
-    return cst_name_check(change->name, _("snapshot"), error) &&
-           cst_text_name_check(change->name, _("snapshot"), error) &&
-           provider->create(target, change->name, change->limit, task, error);
-}
-
-gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
-                                 uint64_t limit, CstTask *task, GError **error)
-{
-    const SnapshotChange change = {"snapshot", snapshot_change_create, .name = name,
-                                   .limit = limit};
-
-    return snapshot_change_run(pool, volume, &change, task, error);
-}
-
 gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
                          CstTask *task, CstChanged *changed, GError **error)
 {
@@ -101,15 +83,20 @@ gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, c
 }
 
 /*
- * Returns the snapshots that a revert would destroy. A revert keeps all snapshots inside an image.
+ * Returns the snapshots that a revert would destroy. A revert by the image keeps all snapshots
+ * inside of it. The pool replaces the whole file, so the snapshots that were made inside of the
+ * image since then are lost.
  */
 static GPtrArray *lost_by_revert(const SnapshotProvider *provider, SnapshotTarget *target,
                                  const char *name, GError **error)
 {
+    g_autoptr(GPtrArray) lost = NULL;
+
     if (provider != &snapshot_pool_provider)
         return g_ptr_array_new();
-    return cst_pool_state_snapshot_revert_loses(target->claim.state, target->volume->name, name,
+    lost = cst_pool_state_snapshot_revert_loses(target->claim.state, target->volume->name, name,
                                                 error);
+    return lost && snapshot_inside_lost(target, name, lost, error) ? g_steal_pointer(&lost) : NULL;
 }
 
 GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, const char *name,
@@ -147,11 +134,24 @@ static GPtrArray *agreed_loss(const SnapshotProvider *provider, SnapshotTarget *
     return NULL;
 }
 
+/* The pool replaces the file, and so the reference to the backing file. */
+static gboolean revert_keeps_backing(const SnapshotProvider *provider, SnapshotTarget *target,
+                                     const char *name, GError **error)
+{
+    g_autofree char *after = NULL;
+
+    if (provider != &snapshot_pool_provider)
+        return TRUE;
+    after = volume_kept_backing(target->claim.state, target->volume, name);
+    return volume_backing_not_kept(target->claim.state, target->volume, after, error);
+}
+
 /* A revert changes the content for guests, and for images based on this one. */
 static gboolean snapshot_change_revert(const SnapshotProvider *provider, SnapshotTarget *target,
                                        const SnapshotChange *change, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) lost = volume_not_shown(&target->claim, error)
+    g_autoptr(GPtrArray) lost = volume_not_shown(&target->claim, error) &&
+                                        revert_keeps_backing(provider, target, change->name, error)
                                     ? agreed_loss(provider, target, change, error)
                                     : NULL;
 
@@ -167,10 +167,14 @@ gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *
     return snapshot_change_run(pool, volume, &change, task, error);
 }
 
+/*
+ * A snapshot that the pool keeps does not share tables with the volume, so a guest may have the
+ * volume open.
+ */
 static gboolean snapshot_change_delete(const SnapshotProvider *provider, SnapshotTarget *target,
                                        const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return volume_not_held(&target->claim, error) &&
+    return (provider == &snapshot_pool_provider || volume_not_held(&target->claim, error)) &&
            provider->remove(target, change->name, task, error);
 }
 
@@ -180,26 +184,6 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
     const SnapshotChange change = {"delete", snapshot_change_delete, .name = name};
 
     return snapshot_change_run(pool, volume, &change, task, error);
-}
-
-/*
- * Fails with EXISTS if the other provider has a snapshot of that name. Each provider checks its own
- * snapshots.
- */
-static gboolean check_name_free(const SnapshotProvider *provider, SnapshotTarget *target,
-                                const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) inside = NULL;
-
-    if (target->older && provider == &snapshot_pool_provider) {
-        inside = snapshot_image_provider.list(target, error);
-        if (!inside)
-            return FALSE;
-    }
-    if ((target->older && volume_snapshot_find(target->older, name)) ||
-        (inside && volume_snapshot_find(inside, name)))
-        return cst_fail_snapshot_exists(target->volume->name, name, error);
-    return TRUE;
 }
 
 static gboolean snapshot_change_rename(const SnapshotProvider *provider, SnapshotTarget *target,
@@ -212,7 +196,7 @@ static gboolean snapshot_change_rename(const SnapshotProvider *provider, Snapsho
             : !(cst_name_check(name, _("snapshot"), error) &&
                 cst_text_name_check(name, _("snapshot"), error)))
         return FALSE;
-    return check_name_free(provider, target, name, error) &&
+    return snapshot_check_name_free(target, name, error) &&
            provider->rename(target, change->name, name, error);
 }
 

@@ -20,6 +20,8 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
         snapshot->allocation = i ? CST_SNAPSHOT_UNKNOWN : 4096;
         snapshot->limit = i ? 0 : 1 << 20;
         snapshot->problem = i ? g_strdup("it is full") : NULL;
+        snapshot->consistency = i ? CST_CONSISTENCY_UNKNOWN : CST_CONSISTENCY_FILESYSTEM;
+        snapshot->consistency_reason = i ? NULL : g_strdup("no VSS");
         g_ptr_array_add(snapshots, snapshot);
     }
     return snapshots;
@@ -40,12 +42,27 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
 }
 
-gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
-                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
-                                      GError **error)
+/* A limit of the pause means a running domain. A minimum is never reached. */
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                      const CstSnapshotRequest *request, CstTask *task,
+                                      CstSnapshotSet *ret_set, GError **error)
 {
-    *ret_set = (CstSnapshotSet){.one_step = TRUE};
-    return cst_may_change(error);
+    *ret_set = (CstSnapshotSet){.one_step = TRUE, .consistency = CST_CONSISTENCY_OFFLINE};
+    if (request->minimum)
+        return cst_fail(error, CST_ERROR_STATE, "it would have consistency 'offline', not '%s'",
+                        cst_consistency_word(request->minimum));
+    if (!cst_may_change(error))
+        return FALSE;
+    for (guint i = 0; i < vols->len; i++)
+        if (find(vols->pdata[i], request->name, NULL))
+            return cst_fail(error, CST_ERROR_EXISTS, "there is one already");
+    if (request->max_pause_ms > 0) {
+        ret_set->consistency = CST_CONSISTENCY_CRASH;
+        ret_set->reason = g_strdup("no guest agent");
+        ret_set->domain = g_strdup("web");
+        ret_set->paused_us = 35000;
+    }
+    return TRUE;
 }
 
 /* Two are newer than "broken". */

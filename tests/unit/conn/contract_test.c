@@ -505,14 +505,15 @@ static void tell_changes(Side *side, const CstVolRef *vol, const char *since, co
 /* A snapshot set of one volume. */
 static void take_set(Side *side, const CstPoolRef *pool, const char *name)
 {
-    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
-    CstSnapshotSet set = {0};
+    CstVolRef vol = {.pool = pool->name, .name = (char *)"v", .key = (char *)"v"};
+    const CstSnapshotRequest request = {.name = name};
+    g_autoptr(GPtrArray) vols = g_ptr_array_new();
+    g_auto(CstSnapshotSet) set = {0};
 
-    g_ptr_array_add(volumes, (gpointer) "v");
-    outcome(
-        side, "set",
-        cst_conn_snapshot_create_set(side->conn, pool, volumes, name, NULL, &set, &side->error));
-    note(side, "%d", set.one_step);
+    g_ptr_array_add(vols, &vol);
+    outcome(side, "set",
+            cst_conn_snapshot_create_set(side->conn, vols, &request, NULL, &set, &side->error));
+    note(side, "%d %s", set.one_step, cst_consistency_word(set.consistency));
 }
 
 static void play_snapshots(Side *side)

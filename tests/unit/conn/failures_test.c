@@ -118,6 +118,7 @@ static union {
     CstSnapshotSet set;
 } result;
 static GPtrArray names;
+static const CstSnapshotRequest snapshot_request = {.name = "n"};
 static CstSecretBytes value;
 
 #define CALL(what, expression)                  \
@@ -205,7 +206,7 @@ static CstSecretBytes value;
     X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
     X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
     X(snapshot_set,                                                                              \
-      cst_conn_snapshot_create_set(conn, &pool, &names, name, NULL, &result.set, error))         \
+      cst_conn_snapshot_create_set(conn, &names, &snapshot_request, NULL, &result.set, error))   \
     X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \
     X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))            \
     X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \

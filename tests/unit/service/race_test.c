@@ -307,13 +307,12 @@ static void totals_of_an_inactive_pool_have_no_size(void **state)
 
 static gpointer snapshot_both(gpointer unused)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    CstSnapshotSet set;
+    const CstSnapshotVolume volumes[] = {{p, "a"}, {p, "b"}};
+    const CstSnapshotRequest request = {.name = "s"};
+    g_auto(CstSnapshotSet) set = {0};
     GError *error = NULL;
 
-    g_ptr_array_add(names, (char *)"a");
-    g_ptr_array_add(names, (char *)"b");
-    cst_vol_snapshot_create_set(p, names, "s", NULL, &set, &error);
+    cst_vol_snapshot_create_set(volumes, G_N_ELEMENTS(volumes), &request, NULL, &set, &error);
     return error;
 }
 

@@ -346,13 +346,11 @@ static gboolean clone_plain(CstPool *p, CstPool *q, GError **error)
 
 static gboolean snapshot_set(CstPool *p, CstPool *q, GError **error)
 {
-    static const char *const volumes[] = {"base", "snapped", "over"};
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    CstSnapshotSet set;
+    const CstSnapshotVolume volumes[] = {{p, "base"}, {p, "snapped"}, {p, "over"}};
+    const CstSnapshotRequest request = {.name = "t"};
+    g_auto(CstSnapshotSet) set = {0};
 
-    for (size_t i = 0; i < G_N_ELEMENTS(volumes); i++)
-        g_ptr_array_add(names, (char *)volumes[i]);
-    return cst_vol_snapshot_create_set(p, names, "t", NULL, &set, error);
+    return cst_vol_snapshot_create_set(volumes, G_N_ELEMENTS(volumes), &request, NULL, &set, error);
 }
 
 static gboolean receive(CstPool *p, CstPool *q, GError **error)

@@ -193,12 +193,11 @@ static void a_rename_that_was_late_is_completed_by_the_next_start(void **state)
 
 static gboolean snapshot_both(GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    CstSnapshotSet set;
+    const CstSnapshotVolume volumes[] = {{p, "v"}, {p, "w"}};
+    const CstSnapshotRequest request = {.name = "s"};
+    g_auto(CstSnapshotSet) set = {0};
 
-    g_ptr_array_add(names, (char *)"v");
-    g_ptr_array_add(names, (char *)"w");
-    return cst_vol_snapshot_create_set(p, names, "s", NULL, &set, error);
+    return cst_vol_snapshot_create_set(volumes, G_N_ELEMENTS(volumes), &request, NULL, &set, error);
 }
 
 static void fail_callback(gpointer callback)

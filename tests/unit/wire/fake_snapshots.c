@@ -42,8 +42,9 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
     return fake_changed(error);
 }
 
-gboolean cst_vol_snapshot_create_set(CstPool *pool, const GPtrArray *volumes, const char *name,
-                                     CstTask *task, CstSnapshotSet *ret_set, GError **error)
+gboolean cst_vol_snapshot_create_set(const CstSnapshotVolume *volumes, guint count,
+                                     const CstSnapshotRequest *request, CstTask *task,
+                                     CstSnapshotSet *ret_set, GError **error)
 {
     *ret_set = (CstSnapshotSet){.one_step = TRUE};
     return fake_changed(error);

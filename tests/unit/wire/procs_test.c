@@ -10,7 +10,7 @@
 
 enum { NO_POOL = 49, SYSTEM_ERROR = 38 };
 
-typedef enum { NOTHING, POOL, VOL, VOLS } First;
+typedef enum { NOTHING, POOL, VOL, VOLS, VOL_LIST } First;
 
 static const struct {
     First first;
@@ -77,7 +77,7 @@ static const struct {
     OWN(VOL, SNAPSHOT_LIST),
     OWN(VOL, SNAPSHOT_LOST),
     OWN(VOL, SNAPSHOT_CREATE),
-    OWN(POOL, SNAPSHOT_CREATE_SET),
+    OWN(VOL_LIST, SNAPSHOT_CREATE_SET),
     OWN(VOL, SNAPSHOT_REVERT),
     OWN(VOL, SNAPSHOT_DELETE),
     OWN(VOL, SNAPSHOT_RENAME),
@@ -101,6 +101,7 @@ static Packet ask(Probe *probe, size_t i, const char *pool)
     static const uint8_t zeros[256];
     g_autoptr(GByteArray) payload = g_byte_array_new(), packet = g_byte_array_new();
     wire_pool first = {.name = (char *)"nobody"};
+    u_int one = 1;
     wire_vol vol = {(char *)(pool ? pool : "nobody"), (char *)"vol00000", (char *)""};
     CstWireHeader header = {.program = rows[i].program,
                             .version = WIRE_VERSION,
@@ -112,7 +113,9 @@ static Packet ask(Probe *probe, size_t i, const char *pool)
         first = probe_pool(pool);
     if (rows[i].first == POOL)
         append(payload, XDR_OF(pool), &first);
-    if (rows[i].first == VOL || rows[i].first == VOLS)
+    if (rows[i].first == VOL_LIST)
+        append(payload, (xdrproc_t)xdr_u_int, &one);
+    if (rows[i].first >= VOL)
         append(payload, XDR_OF(vol), &vol);
     if (rows[i].first == VOLS)
         append(payload, XDR_OF(vol), &vol);

@@ -30,17 +30,13 @@ static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GErro
 static gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members,
                                          CstSnapshotSet *ret_set, GError **error)
 {
-    const char *pool_name = ((const BackupSource *)members->pdata[0])->ref->pool;
-    g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(create->ctl->conn, pool_name, error);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const CstSnapshotRequest request = {.name = create->snapshot};
+    g_autoptr(GPtrArray) vols = g_ptr_array_new();
     g_autoptr(GError) why = NULL;
 
-    if (!pool)
-        return FALSE;
     for (guint i = 0; i < members->len; i++)
-        g_ptr_array_add(names, ((BackupSource *)members->pdata[i])->ref->name);
-    if (!cst_conn_snapshot_create_set(create->ctl->conn, pool, names, create->snapshot, NULL,
-                                      ret_set, &why)) {
+        g_ptr_array_add(vols, ((BackupSource *)members->pdata[i])->ref);
+    if (!cst_conn_snapshot_create_set(create->ctl->conn, vols, &request, NULL, ret_set, &why)) {
         *ret_set = (CstSnapshotSet){.one_step = members->len == 1};
         if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
             return one_by_one(create, members, error);
@@ -127,7 +123,7 @@ static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **e
 gboolean backup_snapshots_together(BackupCreate *create, GError **error)
 {
     gint64 began = g_get_monotonic_time();
-    CstSnapshotSet set = {0};
+    g_auto(CstSnapshotSet) set = {0};
     uint64_t span_us;
     guint sets = 0;
 
@@ -137,6 +133,7 @@ gboolean backup_snapshots_together(BackupCreate *create, GError **error)
 
         if (members->len == 0)
             break;
+        cst_snapshot_set_clear(&set);
         if (backup_make_snapshot_set(create, members, &set, &why))
             sets++;
         else if (!leave_out_refusing(create, why, error))

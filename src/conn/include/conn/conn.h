@@ -501,13 +501,14 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
 /** Maximum number of snapshots in a set. */
 #define CST_CONN_SNAPSHOT_SET_MAX 1024
 /**
- * Creates snapshots @name of @volumes (of const char *), names of volumes in the pool: all or no
- * snapshots. @ret_set reports whether they have the same point in time. NO_SUPPORT by a stock
- * server or an older one.
+ * Creates snapshots request->name of @vols (of CstVolRef *): all or no snapshots. @ret_set is set
+ * on success; the caller clears it. Fails with STATE if the consistency would be worse than
+ * request->minimum, and with BUSY if a running domain cannot be suspended. NO_SUPPORT by a stock
+ * server.
  */
-gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
-                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
-                                      GError **error);
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                      const CstSnapshotRequest *request, CstTask *task,
+                                      CstSnapshotSet *ret_set, GError **error);
 /**
  * Returns the names of the snapshots that reverting to @name would remove; the caller frees them.
  * NO_SUPPORT by a server without the procedure; such a server removes no snapshots.

@@ -31,8 +31,30 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)
  */
 void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record);
 
-/** Whether the snapshots of several volumes have the same point in time. */
+/** Default of CstSnapshotRequest.max_pause_ms. */
+#define CST_SNAPSHOT_PAUSE_MS 1000
+/** Maximum of CstSnapshotRequest.max_pause_ms. A domain is resumed after this time in any case. */
+#define CST_SNAPSHOT_PAUSE_MAX_MS 5000
+
+/** Parameters of new snapshots of one or several volumes. */
 typedef struct {
-    gboolean one_step; /**< the storage created them in one step */
+    const char *name;       /**< of each snapshot; borrowed */
+    uint64_t limit;         /**< of one volume: bytes reserved for changes; 0: the default */
+    CstConsistency minimum; /**< fail if it is worse; UNKNOWN: any */
+    uint32_t max_pause_ms;  /**< for which a running domain may be suspended; 0: the default */
+} CstSnapshotRequest;
+
+/** The snapshots of one or several volumes, and the domain that was suspended for them. */
+typedef struct {
+    gboolean one_step; /**< all have the same point in time */
     uint64_t span_us;  /**< microseconds from before the first to after the last snapshot */
+    CstConsistency consistency; /**< of the worst one */
+    char *reason;               /**< why it is not better; NULL: no reason */
+    char *domain;               /**< which was suspended, or was paused already; NULL: no domain */
+    uint64_t paused_us;         /**< for which its guest stood; 0: it was paused already */
+    uint64_t frozen_us;         /**< for which its file systems were frozen; 0: never */
 } CstSnapshotSet;
+
+/** Frees the texts of @set. */
+void cst_snapshot_set_clear(CstSnapshotSet *set);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstSnapshotSet, cst_snapshot_set_clear)

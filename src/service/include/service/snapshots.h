@@ -59,14 +59,29 @@ gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, c
  */
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error);
+/** A volume of a set, both borrowed. */
+typedef struct {
+    CstPool *pool;
+    const char *volume;
+} CstSnapshotVolume;
+
 /**
- * Creates a snapshot @name of each of @volumes (const char *). The snapshots are created in one
- * step if the technology can, else one after the other. After a failure or a crash either all
- * snapshots exist or no snapshot. Errors: EXISTS when a volume has a snapshot of that name; INVALID
- * when the set is empty or names a volume twice.
+ * Creates a snapshot request->name of each of the @count @volumes. If a running domain of libvirt
+ * has volumes of the set as its disks, it is suspended for the snapshots, so that all have the same
+ * point in time. Its file systems are frozen if its agent answers. Otherwise the snapshots are
+ * created in one step if the technology can, else one after the other.
+ *
+ * After a failure or a crash either all snapshots exist or no snapshot. A crash at the very end,
+ * with volumes of several pools, may leave the snapshots of some pools.
+ *
+ * Errors: EXISTS when a volume has a snapshot of that name; INVALID when the set is empty or names
+ * a volume twice; BUSY when an image is being written and cannot be copied, when the domain cannot
+ * be suspended, when several domains would have to be, and when the pause would take longer than
+ * request->max_pause_ms. STATE when the consistency would be worse than request->minimum.
  */
-gboolean cst_vol_snapshot_create_set(CstPool *pool, const GPtrArray *volumes, const char *name,
-                                     CstTask *task, CstSnapshotSet *ret_set, GError **error);
+gboolean cst_vol_snapshot_create_set(const CstSnapshotVolume *volumes, guint count,
+                                     const CstSnapshotRequest *request, CstTask *task,
+                                     CstSnapshotSet *ret_set, GError **error);
 /**
  * Returns the names (char *) of the snapshots that a revert to @name would destroy. The array owns
  * them. It is empty if the technology keeps all snapshots.

@@ -35,7 +35,8 @@ static gboolean upload_claim_volume(RawUpload *upload, CstPool *pool, const char
     upload->claim.task = upload->base.task;
     upload->claim.stream = TRUE;
     return volume_claim_now(&upload->claim, pool, name, CLAIM_WRITE, &upload->volume, error) &&
-           volume_not_shown(&upload->claim, error);
+           volume_not_shown(&upload->claim, error) &&
+           volume_backing_not_kept(upload->claim.state, upload->volume, NULL, error);
 }
 
 static gboolean open_upload(RawUpload *upload, CstPool *pool, const char *name, uint64_t offset,

@@ -4,6 +4,8 @@
  */
 #include "view.h"
 
+#include <string.h>
+
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -117,23 +119,34 @@ static gboolean view_open_snapshot(VolumeView *view, CstPool *pool, const char *
     return view->of_snapshot != NULL;
 }
 
-/* Finds out whether the image itself keeps the volume's snapshots. */
-static gboolean keeps_snapshots(CstPool *pool, const char *name, gboolean *ret_keeps,
-                                GError **error)
+/*
+ * Finds out whether the image itself keeps @snapshot. The pool may keep snapshots of an image, too,
+ * and has precedence by name.
+ */
+static gboolean image_keeps_snapshot(CstPool *pool, const char *name, const char *snapshot,
+                                     gboolean *ret_keeps, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
+    g_autoptr(GPtrArray) kept = NULL;
 
-    if (volume)
-        *ret_keeps = volume_keeps_snapshots(volume);
-    return volume != NULL;
+    if (!volume)
+        return FALSE;
+    *ret_keeps = volume_keeps_snapshots(volume);
+    if (!*ret_keeps || !cst_pool_state_has_snapshots(state))
+        return TRUE;
+    kept = cst_pool_state_snapshots(state, name, error);
+    for (guint i = 0; kept && i < kept->len; i++)
+        if (strcmp(((const CstSnapshot *)kept->pdata[i])->name, snapshot) == 0)
+            *ret_keeps = FALSE;
+    return kept != NULL;
 }
 
 gboolean volume_view_open(VolumeView *view, CstPool *pool, const char *name, GError **error)
 {
     gboolean inside = TRUE;
 
-    if (view->snapshot && !keeps_snapshots(pool, name, &inside, error))
+    if (view->snapshot && !image_keeps_snapshot(pool, name, view->snapshot, &inside, error))
         return FALSE;
     return inside ? view_open_image(view, pool, name, error)
                   : view_open_snapshot(view, pool, name, error);

@@ -39,6 +39,7 @@ static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, uns
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool doesn't support volume wiping"));
     if (!job_left_alone(job, volume, error) || !volume_not_shown(&claim, error) ||
+        !volume_backing_not_kept(claim.state, volume, NULL, error) ||
         !cst_pool_state_vol_check_wipe(claim.state, name, error))
         return FALSE;
     blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);

@@ -74,7 +74,7 @@ static gboolean bytes_will_do(const VolumeClone *clone)
     if (extra && extra->data_file)
         return FALSE;
     if (!clone_format_fits(def->format, clone->source->format) || (extra && extra->problem) ||
-        (clone->snapshot && volume_keeps_snapshots(clone->source)))
+        (clone->snapshot && !clone->in_pool && volume_keeps_snapshots(clone->source)))
         return FALSE;
     return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
            clone_property_fits(def->compat, extra ? extra->compat : NULL) &&

@@ -14,6 +14,7 @@ typedef struct {
     const VolumeClaim *from; /* claims the source */
     const CstVolume *source;
     const char *snapshot; /* of the source; NULL: its current content */
+    gboolean in_pool;     /* the pool keeps @snapshot, as a file in the format of the source */
     unsigned flags;       /* CstVolCreateFlags */
     CstTask *task;
 } VolumeClone;

@@ -100,6 +100,7 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
         return cst_fail(error, CST_ERROR_STATE,
                         _("the backing chain of volume '%s' changed during the operation"), name);
     if (!commit_check_dependents(&chain, error) ||
+        !image_chain_backing_not_kept(&chain, chain.base, error) ||
         !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
         !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
         return FALSE;

@@ -57,7 +57,8 @@ static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, G
         return FALSE;
     if (handled)
         return TRUE;
-    if (!image_chain_open(&chain, pool, name, error))
+    if (!image_chain_open(&chain, pool, name, error) ||
+        !image_chain_backing_not_kept(&chain, 1, error))
         return FALSE;
     CST_CRASH_POINT("vol.flatten.opened");
     if (!cst_chain_flatten(chain.chain, task, error))

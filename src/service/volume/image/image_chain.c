@@ -298,6 +298,18 @@ gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GE
     return open_first(chain, pool, name, error) && open_backing_chain(chain, error);
 }
 
+gboolean image_chain_backing_not_kept(const ImageChain *chain, guint count, GError **error)
+{
+    for (guint i = 0; i < MIN(count, chain->links->len); i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+
+        if (link->claim.pool &&
+            !volume_backing_not_kept(link->claim.state, link->volume, NULL, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* --- pairs of chains -------------------------------------------------------------------------- */
 
 static void claim_free(VolumeClaim *claim)

@@ -56,6 +56,9 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
 void image_chain_close(ImageChain *chain);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageChain, image_chain_close)
 
+/** Calls volume_backing_not_kept() for the first @count volumes of an open chain. */
+gboolean image_chain_backing_not_kept(const ImageChain *chain, guint count, GError **error);
+
 /**
  * Returns the guest-visible content, for reading; borrowed from the chain. @snapshot: of the
  * volume's image; NULL: the present content.

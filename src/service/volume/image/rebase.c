@@ -216,6 +216,8 @@ static gboolean rebase_change_image(ImageChain *chain, const CstImageRebase *how
             error, CST_ERROR_UNSUPPORTED,
             _("volume '%s' is no file, and references of images on devices are not followed"),
             link->claim.name);
+    if (!image_chain_backing_not_kept(chain, 1, error))
+        return FALSE;
     CST_CRASH_POINT("vol.rebase.opened");
     if (!cst_chain_rebase(chain->chain, how, task, error))
         return FALSE;

@@ -19,6 +19,7 @@
 
 #include "core/service.h"
 #include "core/trust.h"
+#include "dependency/guard.h"
 
 void relink_clear(Relink *link)
 {
@@ -91,7 +92,8 @@ gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVol
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(state, overlay->name, FALSE, error);
     g_auto(CstImageInfo) info = {0};
 
-    if (!blob || !relink_inspect_image(overlay, blob, &info, error) ||
+    if (!blob || !volume_backing_not_kept(state, overlay, NULL, error) ||
+        !relink_inspect_image(overlay, blob, &info, error) ||
         !relink_check_format(overlay, info.format, error))
         return FALSE;
     ret_link->from = g_strdup(info.backing);

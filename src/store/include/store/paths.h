@@ -29,6 +29,11 @@ typedef struct {
 CstPaths *cst_paths_new(const char *root);
 /** Returns the path of cisternd's configuration. The caller frees it. */
 char *cst_paths_daemon_config(const CstPaths *paths);
+/**
+ * Returns the directory of the entries of suspended domains, which the caller frees. It is below
+ * /run, because a domain does not survive a restart of the host.
+ */
+char *cst_paths_pause_dir(const CstPaths *paths);
 /** A deep copy, owned by the caller. */
 CstPaths *cst_paths_copy(const CstPaths *paths);
 /** NULL is accepted. */

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of the disks of a running domain, which is suspended for them.
+ *
+ *   1. cst_hypervisor_pause_begin(): the domain can be suspended. Nothing is changed.
+ *   2. A draft of each file: a copy that shares the extents of the file. The guest writes
+ * meanwhile, so the drafts are torn. They are updated until an update is quick. The last one
+ * predicts the time for which the guest will stand, because both share the same number of new
+ * extents.
+ *   3. cst_hypervisor_pause_suspend(): freezes the file systems and suspends the domain. QEMU
+ *      flushes its caches and tables to the files.
+ *   4. The last update of each draft. Devices get their snapshots by the pool's technology.
+ *   5. cst_hypervisor_pause_resume(): resumes and thaws the domain, and verifies that it stood.
+ *   6. Each draft is synced and becomes the snapshot.
+ *
+ * A failure or a kill before step 6 leaves drafts, which are removed by their end or by the
+ * recovery of the pool, and snapshots of devices, which the intent of the set names. The watchdog
+ * of the pause resumes the domain in each case.
+ *
+ * The file of a snapshot is complete only when the drafts have been synced, so the sync is not part
+ * of the pause.
+ */
+#include "set_private.h"
+
+#include <inttypes.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/text.h>
+
+#include "core/domains.h"
+
+#define UPDATES_MAX 6    /* of the drafts while the guest runs */
+#define MS          1000 /* microseconds */
+
+static gboolean domain_fail(const SnapshotSet *set, CstErrorCode code, const char *reason,
+                            GError **error)
+{
+    g_autofree char *domain = cst_text_escape(set->disk->domain);
+
+    return cst_fail(error, code, _("cannot make a snapshot of the disks of domain '%s': %s"),
+                    domain, reason);
+}
+
+/* Fails if the requested consistency is impossible while the domain runs. */
+static gboolean domain_can_reach(const SnapshotSet *set, GError **error)
+{
+    CstConsistency minimum = set->request->minimum;
+
+    if (minimum == CST_CONSISTENCY_OFFLINE)
+        return domain_fail(set, CST_ERROR_STATE,
+                           _("it runs, so they are not offline; shut it down first, or request "
+                             "consistency 'filesystem'"),
+                           error);
+    if (minimum == CST_CONSISTENCY_APPLICATION)
+        return domain_fail(set, CST_ERROR_STATE,
+                           _("a guest agent does not report whether applications have written "
+                             "their data; request consistency 'filesystem'"),
+                           error);
+    if (minimum != CST_CONSISTENCY_FILESYSTEM || set->disk->agent == CST_DOMAIN_AGENT_CONNECTED)
+        return TRUE;
+    return domain_fail(set, CST_ERROR_STATE,
+                       _("its guest agent is not connected, so its file systems cannot be frozen; "
+                         "start qemu-guest-agent in the guest, or request consistency 'crash'"),
+                       error);
+}
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+static gboolean snapshot_set_begin_drafts(SnapshotSet *set, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+        CstPoolState *state = member->target.claim.state;
+
+        if (member->provider != &snapshot_pool_provider ||
+            !cst_pool_state_can_draft_snapshot(state))
+            continue;
+        member->draft = cst_pool_state_snapshot_draft_begin(state, member->target.volume->name,
+                                                            set->request->name, error);
+        if (!member->draft)
+            return FALSE;
+        CST_CRASH_POINT("vol.snapshots.draft");
+    }
+    return TRUE;
+}
+
+/* Updates all drafts. *ret_us: how long it took, in microseconds. */
+static gboolean snapshot_set_update_drafts(SnapshotSet *set, uint64_t *ret_us, GError **error)
+{
+    gint64 began = g_get_monotonic_time();
+
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+
+        if (member->draft &&
+            !cst_pool_state_snapshot_draft_update(member->target.claim.state, member->draft, error))
+            return FALSE;
+    }
+    *ret_us = (uint64_t)(g_get_monotonic_time() - began);
+    return TRUE;
+}
+
+/*
+ * Updates the drafts until a further update would not be much quicker. Fails with BUSY if the guest
+ * would stand for longer than permitted.
+ */
+static gboolean snapshot_set_catch_up(SnapshotSet *set, GError **error)
+{
+    uint32_t ms = set->request->max_pause_ms ? set->request->max_pause_ms : CST_SNAPSHOT_PAUSE_MS;
+    uint64_t limit = (uint64_t)ms * MS, last = UINT64_MAX, took = 0;
+    g_autofree char *reason = NULL;
+
+    for (guint i = 0; i < UPDATES_MAX; i++) {
+        if (!cst_task_check(set->task, error) || !snapshot_set_update_drafts(set, &took, error))
+            return FALSE;
+        if (took <= limit / 8 || took > last / 4 * 3)
+            break;
+        last = took;
+    }
+    if (took <= limit)
+        return TRUE;
+    reason = g_strdup_printf(_("its guest would stand for about %" PRIu64
+                               " ms, and the limit is %" PRIu32
+                               " ms; try again when it writes less, permit more (--max-pause), or "
+                               "shut it down first"),
+                             took / MS, ms);
+    return domain_fail(set, CST_ERROR_BUSY, reason, error);
+}
+
+static gboolean snapshot_set_commit_drafts(SnapshotSet *set, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+        const CstSnapshotCreate how = {.consistency = member->consistency,
+                                       .consistency_reason = member->reason};
+
+        g_autoptr(GError) why = NULL;
+
+        if (!member->draft)
+            continue;
+        if (!cst_pool_state_snapshot_draft_commit(member->target.claim.state, member->draft, &how,
+                                                  &why)) {
+            member->tried = !g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        member->tried = TRUE;
+        CST_CRASH_POINT("vol.snapshots.draft.done");
+    }
+    return TRUE;
+}
+
+void snapshot_set_end_drafts(SnapshotSet *set)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+
+        cst_pool_state_snapshot_draft_end(member->target.claim.state, member->draft);
+        member->draft = NULL;
+    }
+}
+
+/* --- the pause -------------------------------------------------------------------------------- */
+
+/* The volumes that are disks of the domain. The caller frees the result. */
+static CstHypervisorVolume *snapshot_set_disks(const SnapshotSet *set, guint *ret_count)
+{
+    CstHypervisorVolume *disks = g_new0(CstHypervisorVolume, set->members->len);
+
+    *ret_count = 0;
+    for (guint i = 0; i < set->members->len; i++) {
+        const SnapshotMember *member = snapshot_set_member(set, i);
+
+        if (member->disks->len > 0)
+            disks[(*ret_count)++] = volume_domain_identity(&member->target.claim);
+    }
+    return disks;
+}
+
+/*
+ * The worst consistency may be that of a volume that the pause does not cover. The content of such
+ * a volume has another point in time, unless no process writes to it.
+ */
+static void snapshot_set_put_result(SnapshotSet *set, CstHypervisorPauseResult *pause)
+{
+    CstSnapshotSet *result = set->result;
+
+    result->one_step = TRUE;
+    result->domain = g_strdup(set->disk->domain);
+    result->paused_us = pause->paused_us;
+    result->frozen_us = pause->frozen_us;
+    result->consistency = pause->consistency;
+    result->reason = g_strdup(pause->reason);
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+
+        if (member->disks->len > 0 && member->consistency > pause->consistency) {
+            member->consistency = pause->consistency;
+            g_free(member->reason);
+            member->reason = g_strdup(pause->reason);
+        }
+        if (member->disks->len == 0 && member->consistency != CST_CONSISTENCY_OFFLINE)
+            result->one_step = FALSE;
+        if (member->consistency >= result->consistency)
+            continue;
+        result->consistency = member->consistency;
+        g_free(result->reason);
+        result->reason = g_strdup(member->reason);
+    }
+}
+
+/* Fails if the verified consistency is worse than the request demands. */
+static gboolean snapshot_set_check_result(const SnapshotSet *set, GError **error)
+{
+    const CstSnapshotSet *result = set->result;
+    g_autofree char *reason = NULL;
+
+    if (result->consistency >= set->request->minimum)
+        return TRUE;
+    reason = g_strdup_printf(_("the consistency was '%s', not '%s': %s; no snapshot was made"),
+                             cst_consistency_word(result->consistency),
+                             cst_consistency_word(set->request->minimum), result->reason);
+    return domain_fail(set, CST_ERROR_STATE, reason, error);
+}
+
+/* Steps 3 to 5. */
+static gboolean snapshot_set_create_suspended(SnapshotSet *set, CstHypervisorPause *pause,
+                                              gboolean (*create)(SnapshotSet *set, GError **error),
+                                              GError **error)
+{
+    CstHypervisorPauseResult result = {0};
+    g_autoptr(GError) why = NULL;
+    uint64_t took;
+    gboolean done;
+
+    CST_CRASH_POINT("vol.snapshots.suspend");
+    if (!cst_hypervisor_pause_suspend(pause, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.snapshots.suspended");
+    done = snapshot_set_update_drafts(set, &took, &why) && create(set, &why);
+    if (!cst_hypervisor_pause_resume(pause, &result, done ? error : NULL) || !done) {
+        g_free(result.reason);
+        if (!done)
+            g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    CST_CRASH_POINT("vol.snapshots.resumed");
+    snapshot_set_put_result(set, &result);
+    g_free(result.reason);
+    return snapshot_set_check_result(set, error);
+}
+
+CstHypervisorPause *snapshot_set_begin_pause(SnapshotSet *set, GError **error)
+{
+    g_autofree CstHypervisorVolume *disks = NULL;
+    guint count;
+
+    if (!domain_can_reach(set, error))
+        return NULL;
+    disks = snapshot_set_disks(set, &count);
+    return volume_domain_pause(&snapshot_set_member(set, 0)->target.claim, set->disk, disks, count,
+                               error);
+}
+
+gboolean snapshot_set_prepare_drafts(SnapshotSet *set, GError **error)
+{
+    return snapshot_set_begin_drafts(set, error) && snapshot_set_catch_up(set, error);
+}
+
+gboolean snapshot_set_create_paused(SnapshotSet *set, CstHypervisorPause *pause,
+                                    gboolean (*create)(SnapshotSet *set, GError **error),
+                                    GError **error)
+{
+    return snapshot_set_create_suspended(set, pause, create, error) &&
+           snapshot_set_commit_drafts(set, error);
+}
