@@ -10,6 +10,7 @@ static int setup(void **state)
 {
     session_setup(state);
     fake_vols_add("images", "disk", 4096, 4096);
+    fake_vols_add("images", "other", 4096, 4096);
     return 0;
 }
 
@@ -17,13 +18,13 @@ static void test_list(void **state)
 {
     says(state, "snap-list disk --pool images", CST_EXIT_OK,
          " Name     Created                    Capacity   Own data   Limit      Used    Kept by   "
-         "State\n"
+         "State   Consistency\n"
          "----------------------------------------------------------------------------------------"
-         "-------\n"
+         "---------------------\n"
          " old      2023-11-14 22:13:20+0000   1.00 GiB   4.00 KiB   1.00 MiB   0.39%   logical   "
-         "good\n"
+         "good    filesystem\n"
          " broken   -                          1.00 GiB   -          -          -       logical   "
-         "lost\n\n",
+         "lost    -\n\n",
          "warning: snapshot 'broken': it is full\n");
 }
 
@@ -36,8 +37,9 @@ static void test_info(void **state)
                         "{\"schema\":1,\"snapshot\":{\"name\":\"old\",\"created\":"
                         "\"2023-11-14T22:13:20Z\",\"capacity\":1073741824,\"allocation\":4096,"
                         "\"limit\":1048576,\"used_percent\":0.39,\"kept_by\":\"logical\","
-                        "\"state\":\"good\",\"machine_state\":null,"
-                        "\"problem\":null}}\n");
+                        "\"state\":\"good\",\"consistency\":\"filesystem\","
+                        "\"machine_state\":null,\"problem\":null,"
+                        "\"consistency_reason\":\"no VSS\"}}\n");
     says(state, "snap-info disk nobody --pool images", CST_EXIT_NOT_FOUND, "\n",
          "error: Failed to get snapshot nobody of vol disk\n"
          "error: volume 'disk' has no snapshot 'nobody'\n");
@@ -47,6 +49,9 @@ static void test_changes(void **state)
 {
     says(state, "snap-create disk new --pool images --size 1M", CST_EXIT_OK,
          "Snapshot new of vol disk created\n\n", "");
+    says(state, "snap-create disk old --pool images", CST_EXIT_CONFLICT, "\n",
+         "error: Failed to create snapshot old of vol disk\n"
+         "error: operation failed: there is one already\n");
     says(state, "snap-rename disk old older --pool images", CST_EXIT_OK,
          "Snapshot old of vol disk renamed to older\n\n", "");
     says(state, "snap-clone disk old copy --pool images", CST_EXIT_OK,
@@ -71,6 +76,52 @@ static void test_changes(void **state)
          "error: volume 'disk' has no snapshot 'gone'\n");
 }
 
+/* The fake connection suspends domain "web" for a request with a limit of the pause. */
+static void test_create_shows_consistency_and_pause(void **state)
+{
+    Session *session = *state;
+
+    says(state, "snap-create disk new --pool images --with other --max-pause 500ms", CST_EXIT_OK,
+         "Snapshot new of 2 vols created\n"
+         "Consistency: crash (no guest agent)\n"
+         "Domain web was suspended for 35 ms\n\n",
+         "");
+    session_run(session, "snap-create disk new --pool images --max-pause 2s --json");
+    assert_string_equal(session->out,
+                        "{\"schema\":1,\"command\":\"snap-create\",\"snapshot\":\"new\","
+                        "\"message\":\"Snapshot new of vol disk created\","
+                        "\"consistency\":\"crash\",\"reason\":\"no guest agent\","
+                        "\"one_moment\":true,\"domain\":\"web\",\"paused_ms\":35,"
+                        "\"frozen_ms\":0}\n");
+}
+
+static void test_create_passes_consistency_to_service(void **state)
+{
+    says(state, "snap-create disk new --pool images --consistency filesystem", CST_EXIT_CONFLICT,
+         "\n",
+         "error: Failed to create snapshot new of vol disk\n"
+         "error: Requested operation is not valid: it would have consistency 'offline', not "
+         "'filesystem'\n");
+    says(state, "snap-create disk new --pool images --consistency best", CST_EXIT_OK,
+         "Snapshot new of vol disk created\n\n", "");
+}
+
+static void test_create_refuses_bad_values(void **state)
+{
+    says(state, "snap-create disk new --pool images --consistency torn", CST_EXIT_USAGE, "\n",
+         "error: --consistency 'torn' is not crash, filesystem, application, offline or best\n");
+    for (const char *const *word = (const char *const[]){"0s", "6s", "5001ms", "1", "s", "-1s",
+                                                         "1s ", "99999999999999999999s", NULL};
+         *word; word++) {
+        g_autofree char *line =
+            g_strdup_printf("snap-create disk new --pool images --max-pause '%s'", *word);
+        g_autofree char *text = g_strdup_printf(
+            "error: --max-pause '%s' is not a time from 1ms to 5s, such as 500ms or 2s\n", *word);
+
+        says(state, line, CST_EXIT_USAGE, "\n", text);
+    }
+}
+
 static void test_destructive_command_needs_yes(void **state)
 {
     Session *session = *state;
@@ -86,6 +137,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list, setup, session_teardown),
         cmocka_unit_test_setup_teardown(test_info, setup, session_teardown),
         cmocka_unit_test_setup_teardown(test_changes, setup, session_teardown),
+        cmocka_unit_test_setup_teardown(test_create_shows_consistency_and_pause, setup,
+                                        session_teardown),
+        cmocka_unit_test_setup_teardown(test_create_passes_consistency_to_service, setup,
+                                        session_teardown),
+        cmocka_unit_test_setup_teardown(test_create_refuses_bad_values, setup, session_teardown),
         cmocka_unit_test_setup_teardown(test_destructive_command_needs_yes, setup,
                                         session_teardown),
     };

@@ -17,6 +17,7 @@
 #include "output/table.h"
 #include "output/text.h"
 #include "output/view.h"
+#include "snapshot.h"
 
 #define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
 
@@ -38,8 +39,10 @@ static const CliColumn columns[] = {
     {N_("Used"), "used_percent", CLI_CELL_PERCENT, "-", 0},
     {N_("Kept by"), "kept_by", CLI_CELL_TEXT, NULL, 0},
     {N_("State"), "state", CLI_CELL_WORD, NULL, 0},
+    {N_("Consistency"), "consistency", CLI_CELL_TEXT, "-", 0},
     {N_("Machine state"), "machine_state", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Reason"), "consistency_reason", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
 };
 
 static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
@@ -54,8 +57,12 @@ static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
                           snapshot->allocation == CST_SNAPSHOT_UNKNOWN ? 0 : snapshot->limit);
     cli_table_add_text(table, snapshot->kept_by);
     cli_table_add_word(table, snapshot->problem ? N_("lost") : N_("good"));
+    cli_table_add_text(table, snapshot->consistency == CST_CONSISTENCY_UNKNOWN
+                                  ? NULL
+                                  : cst_consistency_word(snapshot->consistency));
     cli_table_add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
     cli_table_add_text(table, snapshot->problem);
+    cli_table_add_text(table, snapshot->consistency_reason);
 }
 
 static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
@@ -157,8 +164,7 @@ typedef struct {
     const CstVolRef *vol;
     const char *name;
     const char *other; /**< the third word; NULL: not used */
-    uint64_t limit;
-    GStrv lost; /**< snapshots that the change removes; NULL: not queried */
+    GStrv lost;        /**< snapshots that the change removes; NULL: not queried */
 } Change;
 
 static void snapshot_change_clear(Change *change)
@@ -173,7 +179,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, snapshot_change_clear)
 typedef struct {
     const char *other;     /**< option of the third word; may be NULL */
     gboolean other_is_vol; /**< the third word names a new volume of the same pool */
-    gboolean takes_size;   /**< option --size limits the growth of the snapshot */
     const char *question;  /**< asked before data is lost; NULL: no data is lost */
     /**
      * Asked instead if the change removes snapshots, which are the third argument; NULL: no such
@@ -197,15 +202,11 @@ static gboolean read_new_vol(CliCtl *ctl, const CliArgs *args, const ChangeKind 
 static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
                             Change *change, GError **error)
 {
-    const char *limit = NULL;
-
-    if (!cli_args_string(args, "name", &change->name, error) ||
-        (kind->other_is_vol && !read_new_vol(ctl, args, kind, change, error)) ||
-        (kind->other && !kind->other_is_vol &&
-         !cli_args_string(args, kind->other, &change->other, error)) ||
-        (kind->takes_size && !cli_args_string(args, "size", &limit, error)))
+    if (!cli_args_string(args, "name", &change->name, error))
         return FALSE;
-    return !limit || cli_vol_size(ctl, limit, &change->limit, error);
+    if (kind->other_is_vol)
+        return read_new_vol(ctl, args, kind, change, error);
+    return !kind->other || cli_args_string(args, kind->other, &change->other, error);
 }
 
 #pragma GCC diagnostic push
@@ -263,44 +264,6 @@ static gboolean change_vol_snapshot(CliCtl *ctl, const CliArgs *args, const Chan
 }
 
 #pragma GCC diagnostic pop
-
-static gboolean run_snapshot_create(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_create(c->conn, c->vol, c->name, c->limit, task, error);
-}
-
-static const ChangeKind create_kind = {
-    .takes_size = TRUE,
-    .plan = N_("Would take snapshot %s of vol %s"),
-    .label = N_("Taking snapshot"),
-    .done = N_("Snapshot %s of vol %s created"),
-    .failed = N_("Failed to create snapshot %s of vol %s"),
-    .run = run_snapshot_create,
-};
-
-static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    return change_vol_snapshot(ctl, args, &create_kind, error);
-}
-
-static const CliOption create_options[] = {
-    VOL,  CLI_REQUIRED("name", N_("name of the new snapshot"), ),
-    POOL, CLI_NAMED("size", N_("space for the differences, if snapshots have a size (LVM)")),
-    {0},
-};
-
-static const CliCommand create_command = {
-    .name = "snap-create",
-    .summary = N_("take a snapshot of a volume"),
-    .description = N_("Preserve the present content of a volume under a name. A qcow2 volume keeps "
-                      "its snapshots inside the image. For other volumes the pool uses shared "
-                      "extents (XFS, Btrfs), LVM, RBD or ZFS."),
-    .options = create_options,
-    .handler = cmd_snapshot_create,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
-};
 
 static gboolean run_snapshot_revert(CstTask *task, gpointer data, GError **error)
 {
@@ -487,6 +450,6 @@ static const CliCommand clone_command = {
 };
 
 const CliCommand *const cli_snap_commands[] = {
-    &clone_command, &create_command, &delete_command, &info_command,
-    &list_command,  &rename_command, &revert_command, NULL,
+    &clone_command, &cli_snap_create, &delete_command, &info_command,
+    &list_command,  &rename_command,  &revert_command, NULL,
 };

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * snap-create: a snapshot of one or several volumes. The service suspends the domain that has them
+ * as disks. The result shows the consistency that was verified, and for how long the guest stood.
+ */
+#include "snapshot.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/volume/options.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/sheet.h"
+#include "output/text.h"
+
+#define MS 1000 /* microseconds */
+
+/* The snapshots to create, and the result. */
+typedef struct {
+    CstConn *conn;
+    GPtrArray *vols; /* of CstVolRef *, owned */
+    CstSnapshotRequest request;
+    CstSnapshotSet set;
+} SnapCreate;
+
+static void snap_create_clear(SnapCreate *create)
+{
+    g_clear_pointer(&create->vols, g_ptr_array_unref);
+    cst_snapshot_set_clear(&create->set);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapCreate, snap_create_clear)
+
+/* --- the request ------------------------------------------------------------------------------ */
+
+static gboolean consistency_read(const CliArgs *args, CstConsistency *ret_minimum, GError **error)
+{
+    const char *word = NULL;
+
+    if (!cli_args_string(args, "consistency", &word, error))
+        return FALSE;
+    return !word || strcmp(word, "best") == 0 || cst_consistency_parse(word, ret_minimum) ||
+           cst_fail(error, CST_ERROR_USAGE,
+                    _("--consistency '%s' is not crash, filesystem, application, offline or best"),
+                    word);
+}
+
+/* Parses "500ms" or "2s". */
+static gboolean pause_parse(const char *word, uint32_t *ret_ms)
+{
+    guint64 number;
+    char *unit;
+
+    if (!g_ascii_isdigit(*word))
+        return FALSE;
+    number = g_ascii_strtoull(word, &unit, 10);
+    if (number == 0 || number > CST_SNAPSHOT_PAUSE_MAX_MS)
+        return FALSE;
+    if (strcmp(unit, "s") == 0)
+        number *= 1000;
+    else if (strcmp(unit, "ms") != 0)
+        return FALSE;
+    *ret_ms = (uint32_t)number;
+    return number <= CST_SNAPSHOT_PAUSE_MAX_MS;
+}
+
+static gboolean pause_read(const CliArgs *args, uint32_t *ret_ms, GError **error)
+{
+    const char *word = NULL;
+
+    if (!cli_args_string(args, "max-pause", &word, error))
+        return FALSE;
+    return !word || pause_parse(word, ret_ms) ||
+           cst_fail(error, CST_ERROR_USAGE,
+                    _("--max-pause '%s' is not a time from 1ms to 5s, such as 500ms or 2s"), word);
+}
+
+static gboolean vols_read(CliCtl *ctl, const CliArgs *args, SnapCreate *create, GError **error)
+{
+    CstVolRef *vol = cli_vol(ctl, args, "pool", NULL, error);
+    const char *with = NULL;
+    g_auto(GStrv) names = NULL;
+
+    create->vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
+    if (!vol)
+        return FALSE;
+    g_ptr_array_add(create->vols, vol);
+    if (!cli_args_string(args, "with", &with, error))
+        return FALSE;
+    names = g_strsplit(with ? with : "", ",", -1);
+    for (char **name = names; *name; name++) {
+        vol = cli_vol_named(ctl, args, *name, "pool", error);
+        if (!vol)
+            return FALSE;
+        g_ptr_array_add(create->vols, vol);
+    }
+    create->conn = ctl->conn;
+    return TRUE;
+}
+
+static gboolean request_read(CliCtl *ctl, const CliArgs *args, CstSnapshotRequest *request,
+                             GError **error)
+{
+    const char *limit = NULL;
+
+    return cli_args_string(args, "name", &request->name, error) &&
+           consistency_read(args, &request->minimum, error) &&
+           pause_read(args, &request->max_pause_ms, error) &&
+           cli_args_string(args, "size", &limit, error) &&
+           (!limit || cli_vol_size(ctl, limit, &request->limit, error));
+}
+
+/* --- the result ------------------------------------------------------------------------------- */
+
+/* Prints the consistency, unless no process had the volumes open. */
+static void consistency_print(CliCtl *ctl, const CstSnapshotSet *set)
+{
+    if (ctl->settings.json || set->consistency == CST_CONSISTENCY_OFFLINE ||
+        set->consistency == CST_CONSISTENCY_UNKNOWN)
+        return;
+    cli_extra(ctl, _("Consistency: %s"), cst_consistency_word(set->consistency));
+    if (set->reason)
+        cli_extra(ctl, " (%s)", set->reason);
+    cli_extra(ctl, "\n");
+    if (set->domain && set->paused_us > 0)
+        cli_extra(ctl, _("Domain %s was suspended for %.0f ms\n"), set->domain,
+                  (double)set->paused_us / MS);
+    else if (set->domain)
+        cli_extra(ctl, _("Domain %s was paused already, and stays paused\n"), set->domain);
+}
+
+static void snap_create_report(CliCtl *ctl, const SnapCreate *create)
+{
+    const CstSnapshotSet *set = &create->set;
+    const char *name = create->request.name;
+    const char *vol = ((const CstVolRef *)create->vols->pdata[0])->name;
+    g_autofree char *message =
+        create->vols->len == 1
+            ? g_strdup_printf(_("Snapshot %s of vol %s created"), name, vol)
+            : g_strdup_printf(_("Snapshot %s of %u vols created"), name, create->vols->len);
+    const gboolean paused = set->domain != NULL;
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("snapshot", NULL, name),
+        cli_fact_text("message", NULL, message),
+        cli_fact_text("consistency", NULL, cst_consistency_word(set->consistency)),
+        cli_fact_text("reason", NULL, set->reason),
+        cli_fact_bool("one_moment", NULL, TRUE, set->one_step),
+        cli_fact_text("domain", NULL, set->domain),
+        cli_fact_number("paused_ms", NULL, paused, set->paused_us / MS),
+        cli_fact_number("frozen_ms", NULL, paused, set->frozen_us / MS),
+    };
+
+    if (ctl->plan)
+        return;
+    cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
+    cli_extra(ctl, "%s\n", message);
+    consistency_print(ctl, set);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static gboolean run_snapshot_create(CstTask *task, gpointer data, GError **error)
+{
+    SnapCreate *create = data;
+
+    return cst_conn_snapshot_create_set(create->conn, create->vols, &create->request, task,
+                                        &create->set, error);
+}
+
+static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(SnapCreate) create = {0};
+    const char *vol;
+
+    if (!request_read(ctl, args, &create.request, error) || !vols_read(ctl, args, &create, error))
+        return FALSE;
+    vol = ((const CstVolRef *)create.vols->pdata[0])->name;
+    cli_plan(ctl, _("Would take snapshot %s of vol %s"), create.request.name, vol);
+    if (!cli_run_task(ctl, _("Taking snapshot"), run_snapshot_create, &create, error))
+        return cli_failed(ctl, _("Failed to create snapshot %s of vol %s"), create.request.name,
+                          vol);
+    snap_create_report(ctl, &create);
+    return TRUE;
+}
+
+static void complete_consistency(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_ptr_array_add(words, g_strdup("best"));
+    for (int i = CST_CONSISTENCY_CRASH; i < CST_CONSISTENCY_LAST; i++)
+        g_ptr_array_add(words, g_strdup(cst_consistency_word(i)));
+}
+
+static const CliOption create_options[] = {
+    VOL,
+    CLI_REQUIRED("name", N_("name of the new snapshot"), ),
+    POOL,
+    CLI_NAMED("size", N_("space for the differences, if snapshots have a size (LVM)")),
+    {.name = "with",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
+     .help = N_("more vols of the pool, or POOL/VOL, for the same point in time"),
+     .complete = cli_complete_vols,
+     .complete_by_list = TRUE},
+    {.name = "consistency",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_HELP_LISTS,
+     .help = N_("fail if it would be worse: %s"),
+     .complete = complete_consistency},
+    CLI_NAMED("max-pause", N_("longest pause of a running guest, at most 5s (default: 1s)")),
+    {0},
+};
+
+const CliCommand cli_snap_create = {
+    .name = "snap-create",
+    .summary = N_("take a snapshot of a volume"),
+    .description = N_(
+        "Preserve the present content of a volume under a name. A qcow2 volume keeps its snapshots "
+        "inside the image. For other volumes the pool uses shared extents (XFS, Btrfs), LVM, RBD "
+        "or ZFS. A running domain of libvirt that has the volume as a disk is suspended for some "
+        "milliseconds. Its file systems are frozen if its guest agent answers."),
+    .options = create_options,
+    .handler = cmd_snapshot_create,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
