@@ -450,7 +450,12 @@ static void a_volume_becomes_an_image(Site *site)
     remove_snapshot(site, "v", "other");
     assert_false(cst_vol_delete(site->pool, "v", 0, NULL, &error));
     assert_error_says(&error, CST_ERROR_BUSY, "has 1 snapshots");
-    revert(site, "v", "old");
+    /* The file is replaced, and the snapshot inside of it is lost. */
+    assert_false(cst_vol_snapshot_revert(site->pool, "v", "old", NULL, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "'inside'");
+    assert_snapshots(site, "v", "old inside");
+    assert_true(cst_vol_snapshot_revert(site->pool, "v", "old",
+                                        (const char *const[]){"inside", NULL}, NULL, NULL));
     expect(site, "v", 1, 1, 1);
     assert_snapshots(site, "v", "old");
 }

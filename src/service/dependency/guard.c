@@ -197,32 +197,65 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
                     claim->name, tree);
 }
 
-char *volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name)
+gboolean volume_content_is_odd(const GError *error)
 {
-    const CstImageFormat *format = cst_image_format_find(volume->format, NULL);
-    g_autoptr(CstBlob) blob = cst_pool_state_snapshot_open(state, volume->name, name, NULL);
-    g_auto(CstImageInfo) info = {0};
-
-    if (!blob || !format || !cst_image_inspect(blob, format, &info, NULL))
-        return NULL;
-    return g_strdup(info.backing);
+    switch (cst_error_code(error)) {
+    case CST_ERROR_CORRUPT:
+    case CST_ERROR_PROBE:
+    case CST_ERROR_INVALID:
+    case CST_ERROR_UNSUPPORTED: return TRUE;
+    default: return FALSE;
+    }
 }
 
 /* The content of a raw volume belongs to its guest, so a header in it has no meaning. */
+static gboolean volume_is_image(const CstVolume *volume)
+{
+    return volume->type == CST_VOL_FILE && volume->format &&
+           !cst_image_name_is_plain(volume->format);
+}
+
+gboolean volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name,
+                             char **ret_backing, GError **error)
+{
+    const CstImageFormat *format;
+    g_autoptr(CstBlob) blob = NULL;
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(GError) why = NULL;
+
+    *ret_backing = NULL;
+    if (!volume_is_image(volume))
+        return TRUE;
+    format = cst_image_format_find(volume->format, error);
+    blob = format ? cst_pool_state_snapshot_open(state, volume->name, name, error) : NULL;
+    if (!blob)
+        return FALSE;
+    if (cst_image_inspect(blob, format, &info, &why)) {
+        *ret_backing = g_strdup(info.backing);
+        return TRUE;
+    }
+    if (volume_content_is_odd(why))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 gboolean volume_backing_not_kept(CstPoolState *state, const CstVolume *volume, const char *after,
                                  GError **error)
 {
     g_autoptr(GPtrArray) snapshots = NULL;
 
-    if (volume->type != CST_VOL_FILE || !volume->format ||
-        cst_image_name_is_plain(volume->format) || !cst_pool_state_has_snapshots(state))
+    if (!volume_is_image(volume) || !cst_pool_state_has_snapshots(state))
         return TRUE;
     snapshots = cst_pool_state_snapshots(state, volume->name, error);
     for (guint i = 0; snapshots && i < snapshots->len; i++) {
         const char *name = ((const CstSnapshot *)snapshots->pdata[i])->name;
-        g_autofree char *backing = volume_kept_backing(state, volume, name);
-        g_autofree char *shown = backing ? cst_reference_shown(backing) : NULL;
+        g_autofree char *backing = NULL;
+        g_autofree char *shown = NULL;
 
+        if (!volume_kept_backing(state, volume, name, &backing, error))
+            return FALSE;
+        shown = backing ? cst_reference_shown(backing) : NULL;
         if (backing && g_strcmp0(backing, after) != 0)
             return cst_fail(error, CST_ERROR_BUSY,
                             _("snapshot '%s' of volume '%s', which the pool keeps, needs the "

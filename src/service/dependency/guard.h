@@ -39,10 +39,13 @@ gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
 gboolean volume_backing_not_kept(CstPoolState *state, const CstVolume *volume, const char *after,
                                  GError **error);
 /**
- * Returns the reference to the backing file in snapshot @name, which the pool keeps; NULL: no
- * reference, or it cannot be read. The caller frees it.
+ * Reads the reference to the backing file in snapshot @name, which the pool keeps. *ret_backing:
+ * NULL if it has none, or is not an image of the volume's format. The caller frees it.
  */
-char *volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name);
+gboolean volume_kept_backing(CstPoolState *state, const CstVolume *volume, const char *name,
+                             char **ret_backing, GError **error);
+/** Whether @error means that the content is damaged or of another format, and was read. */
+gboolean volume_content_is_odd(const GError *error);
 /** Like volume_not_shown(), for a volume that the operation itself has open, with QEMU's locks. */
 gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error);
 /**

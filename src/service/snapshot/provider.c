@@ -227,16 +227,30 @@ const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, co
     return provider;
 }
 
-/* Returns the snapshots inside of snapshot @name, which the pool keeps. NULL: no such image. */
-static GPtrArray *kept_snapshots_inside(SnapshotTarget *target, const char *name)
+/*
+ * Reads the snapshots inside of snapshot @name, which the pool keeps. *ret_list: NULL if it is not
+ * an image of the volume's format.
+ */
+static gboolean kept_snapshots_inside(SnapshotTarget *target, const char *name,
+                                      GPtrArray **ret_list, GError **error)
 {
     const CstImageOpen how = {.flags = CST_IMAGE_NO_DATA};
-    const CstImageFormat *format = cst_image_format_find(target->volume->format, NULL);
+    const CstImageFormat *format = cst_image_format_find(target->volume->format, error);
     g_autoptr(CstBlob) blob =
-        cst_pool_state_snapshot_open(target->claim.state, target->volume->name, name, NULL);
-    g_autoptr(CstImage) image = blob && format ? cst_image_open_as(blob, format, &how, NULL) : NULL;
+        format
+            ? cst_pool_state_snapshot_open(target->claim.state, target->volume->name, name, error)
+            : NULL;
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(GError) why = NULL;
 
-    return image ? volume_snapshots_inside(image, target->volume->format, NULL) : NULL;
+    if (!blob)
+        return FALSE;
+    image = cst_image_open_as(blob, format, &how, &why);
+    *ret_list = image ? volume_snapshots_inside(image, target->volume->format, &why) : NULL;
+    if (*ret_list || volume_content_is_odd(why))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArray *lost,
@@ -249,11 +263,12 @@ gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArra
         return TRUE;
     /* A damaged image is a reason to revert. The snapshots inside of it cannot be named. */
     present = image_list(target, &why);
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED)) {
+    if (!present && !volume_content_is_odd(why)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    kept = kept_snapshots_inside(target, name);
+    if (!kept_snapshots_inside(target, name, &kept, error))
+        return FALSE;
     for (guint i = 0; present && i < present->len; i++) {
         const CstSnapshot *snapshot = present->pdata[i];
         const CstSnapshot *same = kept ? volume_snapshot_find(kept, snapshot->name) : NULL;

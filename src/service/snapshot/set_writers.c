@@ -237,8 +237,8 @@ static gboolean member_select_provider(SnapshotMember *member, const char *name,
     CstPoolState *state = member->target.claim.state;
     gboolean can =
         member->target.volume->type == CST_VOL_BLOCK && cst_pool_state_has_snapshots(state);
-    const CstDomainDisk *disk;
-    g_autofree char *domain = NULL;
+    g_autofree char *domain = NULL, *users = NULL;
+    g_autoptr(GPtrArray) holders = NULL;
 
     if (member->disks->len == 0 || member->provider == &snapshot_pool_provider)
         return TRUE;
@@ -254,13 +254,17 @@ static gboolean member_select_provider(SnapshotMember *member, const char *name,
         member->provider = &snapshot_pool_provider;
         return cst_pool_state_name_check(state, name, _("snapshot"), error);
     }
-    disk = member->disks->pdata[0];
-    domain = cst_text_escape(disk->domain);
+    holders = cst_pool_state_vol_holders(state, member->target.volume->name, error);
+    if (!holders)
+        return FALSE;
+    domain = cst_text_escape(((const CstDomainDisk *)member->disks->pdata[0])->domain);
+    users = cst_holders_describe(holders);
     return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is in use by domain '%s', so the image cannot keep a new "
+                    _("volume '%s' is in use by domain '%s' (%s), so the image cannot keep a new "
                       "snapshot, and the storage of the pool cannot keep it (XFS with reflink and "
                       "Btrfs can); shut the domain down first"),
-                    member->target.volume->name, domain);
+                    member->target.volume->name, domain,
+                    *users ? users : cst_domain_state_word(CST_DOMAIN_RUNNING));
 }
 
 /* Without a pause, the consistency is known before the snapshots are made. */

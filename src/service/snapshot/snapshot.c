@@ -142,7 +142,8 @@ static gboolean revert_keeps_backing(const SnapshotProvider *provider, SnapshotT
 
     if (provider != &snapshot_pool_provider)
         return TRUE;
-    after = volume_kept_backing(target->claim.state, target->volume, name);
+    if (!volume_kept_backing(target->claim.state, target->volume, name, &after, error))
+        return FALSE;
     return volume_backing_not_kept(target->claim.state, target->volume, after, error);
 }
 
