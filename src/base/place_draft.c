@@ -47,7 +47,7 @@ static gboolean is_private_directory(int fd)
     return file.st_uid == dir.st_uid && (!(dir.st_mode & others) || file.st_mode & others);
 }
 
-/* Whether another user who exchanges the draft directory can cause @err. */
+/* Whether @err may come from the exchange of the draft directory by another user. */
 static gboolean is_exchange(int err)
 {
     return err == 0 || err == ENOENT || err == ENOTDIR || err == ELOOP || err == EEXIST ||

@@ -43,7 +43,7 @@ const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *targe
  */
 gboolean helper_read_def(Helper *helper, virDomainPtr domain, char *xml, CstDomainDef **ret_def);
 
-/** Runs the helper process. The arguments are those of main(). */
+/** Runs the helper process. @argc and @argv: of main(). */
 void helper_main(int argc, char **argv) G_GNUC_NORETURN;
 
 /** Checks or resizes @disk (resize.c). Returns FALSE after a failure. */

@@ -241,7 +241,7 @@ static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPaus
     return answer.outcome == PAUSE_DONE || answer_report(pause, &answer, error);
 }
 
-/* One helper asks libvirt at a time, as in hypervisor.c. */
+/* Only one helper process asks libvirt at a time (hypervisor.c). */
 static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor,
                             const CstHypervisorPauseRequest *request, CstTask *task, GError **error)
 {

@@ -3,5 +3,5 @@
 
 #include "pause_protocol.h"
 
-/** Runs the watchdog of a pause. The arguments are those of main(). */
+/** Runs the watchdog of a pause. @argc and @argv: of main(). */
 void pause_watchdog_main(int argc, char **argv) G_GNUC_NORETURN;

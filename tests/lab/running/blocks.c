@@ -84,6 +84,7 @@ static int write_blocks(int count, char **paths)
             while (pwrite(disks[i], block, BLOCK,
                           (off_t)(place_of(n, places) * CLUSTER + BLOCK * (n % SLOTS))) != BLOCK) {
                 printf("WRITER ERROR block %" PRIu64 ": %s\n", n, strerror(errno));
+                /* paced: a failed write is repeated once in a second */
                 sleep(1);
             }
         for (int i = 0; i < count && n > places / 2; i++) {
