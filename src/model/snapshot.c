@@ -2,6 +2,8 @@
 /* Snapshots of volumes, as listed. */
 #include <model/snapshot.h>
 
+#include <string.h>
+
 void cst_snapshot_free(CstSnapshot *snapshot)
 {
     if (!snapshot)
@@ -13,13 +15,24 @@ void cst_snapshot_free(CstSnapshot *snapshot)
     g_free(snapshot);
 }
 
+const CstSnapshot *cst_snapshot_find(const GPtrArray *snapshots, const char *name)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0)
+            return snapshot;
+    }
+    return NULL;
+}
+
 void cst_snapshot_set_clear(CstSnapshotSet *set)
 {
     g_clear_pointer(&set->reason, g_free);
     g_clear_pointer(&set->domain, g_free);
 }
 
-void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record)
+void cst_snapshot_read_record(CstSnapshot *snapshot, const char *record)
 {
     g_free(snapshot->consistency_reason);
     cst_consistency_record_parse(record, &snapshot->consistency, &snapshot->consistency_reason);

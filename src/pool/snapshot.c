@@ -87,11 +87,8 @@ static gboolean snapshot_check_name(CstPoolState *state, const char *volume, con
                                     gboolean wanted, GError **error)
 {
     g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, volume, error);
-    gboolean found = FALSE;
 
-    for (guint i = 0; list && i < list->len; i++)
-        found |= strcmp(((const CstSnapshot *)list->pdata[i])->name, name) == 0;
-    if (!list || found == wanted)
+    if (!list || (cst_snapshot_find(list, name) != NULL) == wanted)
         return list != NULL;
     return wanted ? cst_fail_no_snapshot(volume, name, error)
                   : cst_fail_snapshot_exists(volume, name, error);

@@ -82,7 +82,7 @@ static gboolean snapshot_file_describe(const CstDirHandle *dir, const char *name
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = g_strdup(cst_volume_problem(file));
     record = cst_dir_record_read(dir, name);
-    cst_snapshot_set_record(snapshot, record);
+    cst_snapshot_read_record(snapshot, record);
     return TRUE;
 }
 

@@ -52,7 +52,7 @@ static CstSnapshot *lv_snapshot_describe(const LvmGroup *group, const LvmVolume 
     snapshot->capacity = logical_capacity(group, lv);
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = lv_snapshot_problem(lv);
-    cst_snapshot_set_record(snapshot, record);
+    cst_snapshot_read_record(snapshot, record);
     if (lvm_is_cow(lv)) {
         snapshot->limit = lv->size;
         if (lv->data != LVM_PERCENT_UNKNOWN)

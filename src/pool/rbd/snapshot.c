@@ -90,7 +90,7 @@ static CstSnapshot *rbd_snapshot_describe(RbdJob *job, rbd_image_t image,
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     if (job->ceph->rbd_snap_get_timestamp(image, info->id, &made) >= 0)
         snapshot->created = made.tv_sec;
-    cst_snapshot_set_record(snapshot, cst_rbd_record_of(records, info->id));
+    cst_snapshot_read_record(snapshot, cst_rbd_record_of(records, info->id));
     return snapshot;
 }
 

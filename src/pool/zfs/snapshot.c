@@ -47,7 +47,7 @@ static gboolean zfs_snapshot_list(CstPoolState *state, const char *volume, GPtrA
         to->created = from->created;
         to->capacity = from->size;
         to->allocation = from->used;
-        cst_snapshot_set_record(to, from->consistency);
+        cst_snapshot_read_record(to, from->consistency);
         g_ptr_array_add(snapshots, to);
     }
     return TRUE;

@@ -11,7 +11,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/test_point.h>
-#include <image/image.h>
 
 #include "core/claim.h"
 #include "core/job.h"
@@ -41,7 +40,7 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
 static const CstSnapshot *clone_find_snapshot(const GPtrArray *snapshots, const char *volume,
                                               const char *name, GError **error)
 {
-    const CstSnapshot *snapshot = volume_snapshot_find(snapshots, name);
+    const CstSnapshot *snapshot = cst_snapshot_find(snapshots, name);
 
     if (!snapshot)
         cst_fail_no_snapshot(volume, name, error);
@@ -55,23 +54,16 @@ static gboolean snapshot_is_in_pool(const CstVolume *volume, const CstSnapshot *
 }
 
 /* Fails if the pool keeps the snapshot from a time before the volume had its present format. */
-static gboolean snapshot_check_format(const SnapshotTarget *target, const char *name,
-                                      GError **error)
+static gboolean snapshot_check_format(SnapshotTarget *target, const char *name, GError **error)
 {
-    const CstVolume *volume = target->volume;
-    const CstImageOpen how = {.flags = CST_IMAGE_NO_DATA};
-    const CstImageFormat *format = cst_image_format_find(volume->format, error);
-    g_autoptr(CstBlob) blob =
-        format ? cst_pool_state_snapshot_open(target->claim.state, volume->name, name, error)
-               : NULL;
-    g_autoptr(CstImage) image = blob ? cst_image_open_as(blob, format, &how, NULL) : NULL;
+    g_autoptr(CstImage) image = NULL;
 
-    if (!blob || image)
-        return image != NULL;
-    return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("snapshot '%s' was taken before volume '%s' became %s; it can be reverted "
-                      "to, or deleted"),
-                    name, volume->name, volume->format);
+    if (!snapshot_open_kept(target, name, &image, error))
+        return FALSE;
+    return image || cst_fail(error, CST_ERROR_UNSUPPORTED,
+                             _("snapshot '%s' was taken before volume '%s' became %s; it can be "
+                               "reverted to, or deleted"),
+                             name, target->volume->name, target->volume->format);
 }
 
 static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,

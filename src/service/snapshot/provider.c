@@ -183,17 +183,6 @@ static const SnapshotProvider *provider_of(const SnapshotTarget *target, GError 
     return NULL;
 }
 
-const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name)
-{
-    for (guint i = 0; i < snapshots->len; i++) {
-        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-
-        if (strcmp(snapshot->name, name) == 0)
-            return snapshot;
-    }
-    return NULL;
-}
-
 /*
  * Returns the provider for a volume that is an image: the image, unless the pool keeps @name from
  * before the volume was an image. Stores the pool's snapshots in the target.
@@ -206,8 +195,8 @@ static const SnapshotProvider *provider_by_name(SnapshotTarget *target, const ch
     target->older = pool_list(target, error);
     if (!target->older)
         return NULL;
-    return name && volume_snapshot_find(target->older, name) ? &snapshot_pool_provider
-                                                             : &snapshot_image_provider;
+    return name && cst_snapshot_find(target->older, name) ? &snapshot_pool_provider
+                                                          : &snapshot_image_provider;
 }
 
 const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, const char *volume,
@@ -227,27 +216,21 @@ const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, co
     return provider;
 }
 
-/*
- * Reads the snapshots inside of snapshot @name, which the pool keeps. *ret_list: NULL if it is not
- * an image of the volume's format.
- */
-static gboolean kept_snapshots_inside(SnapshotTarget *target, const char *name,
-                                      GPtrArray **ret_list, GError **error)
+gboolean snapshot_open_kept(SnapshotTarget *target, const char *name, CstImage **ret_image,
+                            GError **error)
 {
     const CstImageOpen how = {.flags = CST_IMAGE_NO_DATA};
     const CstImageFormat *format = cst_image_format_find(target->volume->format, error);
-    g_autoptr(CstBlob) blob =
-        format
-            ? cst_pool_state_snapshot_open(target->claim.state, target->volume->name, name, error)
-            : NULL;
-    g_autoptr(CstImage) image = NULL;
+    g_autoptr(CstBlob) blob = NULL;
     g_autoptr(GError) why = NULL;
 
+    *ret_image = NULL;
+    if (format)
+        blob = cst_pool_state_snapshot_open(target->claim.state, target->volume->name, name, error);
     if (!blob)
         return FALSE;
-    image = cst_image_open_as(blob, format, &how, &why);
-    *ret_list = image ? volume_snapshots_inside(image, target->volume->format, &why) : NULL;
-    if (*ret_list || volume_content_is_odd(why))
+    *ret_image = cst_image_open_as(blob, format, &how, &why);
+    if (*ret_image || volume_content_is_odd(why))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -257,6 +240,7 @@ gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArra
                               GError **error)
 {
     g_autoptr(GPtrArray) present = NULL, kept = NULL;
+    g_autoptr(CstImage) image = NULL;
     g_autoptr(GError) why = NULL;
 
     if (!volume_keeps_snapshots(target->volume))
@@ -267,11 +251,17 @@ gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArra
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!kept_snapshots_inside(target, name, &kept, error))
+    g_clear_error(&why);
+    if (!snapshot_open_kept(target, name, &image, error))
         return FALSE;
+    kept = image ? volume_snapshots_inside(image, target->volume->format, &why) : NULL;
+    if (why && !volume_content_is_odd(why)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
     for (guint i = 0; present && i < present->len; i++) {
         const CstSnapshot *snapshot = present->pdata[i];
-        const CstSnapshot *same = kept ? volume_snapshot_find(kept, snapshot->name) : NULL;
+        const CstSnapshot *same = kept ? cst_snapshot_find(kept, snapshot->name) : NULL;
 
         if (!same || same->created != snapshot->created)
             g_ptr_array_add(lost, g_strdup(snapshot->name));
@@ -292,8 +282,8 @@ gboolean snapshot_check_name_free(SnapshotTarget *target, const char *name, GErr
         if (!outside)
             return FALSE;
     }
-    if ((inside && volume_snapshot_find(inside, name)) ||
-        (outside && volume_snapshot_find(outside, name)))
+    if ((inside && cst_snapshot_find(inside, name)) ||
+        (outside && cst_snapshot_find(outside, name)))
         return cst_fail_snapshot_exists(target->volume->name, name, error);
     return TRUE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <image/image.h>
 #include <service/snapshots.h>
 
 #include "core/claim.h"
@@ -50,6 +51,12 @@ const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, co
 GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,
                              GError **error);
 /**
+ * Opens snapshot @name, which the pool keeps, as an image of the volume's format, without data.
+ * *ret_image: NULL if it is damaged or has another format. The caller unrefs it.
+ */
+gboolean snapshot_open_kept(SnapshotTarget *target, const char *name, CstImage **ret_image,
+                            GError **error);
+/**
  * Appends to @lost the names of the snapshots inside of the volume's image that snapshot @name,
  * which the pool keeps, does not contain. None, if the volume's format keeps no snapshots.
  */
@@ -57,5 +64,3 @@ gboolean snapshot_inside_lost(SnapshotTarget *target, const char *name, GPtrArra
                               GError **error);
 /** Fails with EXISTS if the volume has a snapshot @name, in the image or in the pool. */
 gboolean snapshot_check_name_free(SnapshotTarget *target, const char *name, GError **error);
-/** Returns the snapshot @name of a list, borrowed. Returns NULL if the list does not contain it. */
-const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);

@@ -35,11 +35,6 @@
 /* Reason in the record of a snapshot that is made during a pause. Not translated. */
 #define PAUSE_RECORD "made before the pause of the domain was verified"
 
-SnapshotMember *snapshot_set_member(const SnapshotSet *set, guint i)
-{
-    return &g_array_index(set->members, SnapshotMember, i);
-}
-
 /* Releases the claims in reverse order. */
 static void release_all(SnapshotSet *set)
 {
@@ -103,9 +98,8 @@ static gboolean set_begin(SnapshotSet *set, const CstSnapshotVolume *volumes, gu
                             snapshot_set_volume(set, i)->volume);
     if (count > 1 && set->request->limit)
         return cst_fail(error, CST_ERROR_INVALID, _("a size applies to one snapshot only"));
-    return count > 0 ? cst_name_check(set->request->name, _("snapshot"), error) &&
-                           cst_text_name_check(set->request->name, _("snapshot"), error)
-                     : cst_fail(error, CST_ERROR_INVALID, _("no volume is named"));
+    return cst_name_check(set->request->name, _("snapshot"), error) &&
+           cst_text_name_check(set->request->name, _("snapshot"), error);
 }
 
 /* Claims all volumes without waiting. *ret_volume: the volume that failed. */
@@ -349,7 +343,7 @@ static gboolean remove_tried(const SnapshotSet *set, SnapshotMember *member, GEr
 {
     g_autoptr(GPtrArray) list = member->provider->list(&member->target, error);
 
-    return list && (!volume_snapshot_find(list, set->request->name) ||
+    return list && (!cst_snapshot_find(list, set->request->name) ||
                     member->provider->remove(&member->target, set->request->name, NULL, error));
 }
 
@@ -568,7 +562,7 @@ static gboolean remove_outside(CstPoolState *state, const char *volume, const ch
 {
     g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, volume, error);
 
-    return list && (!volume_snapshot_find(list, name) ||
+    return list && (!cst_snapshot_find(list, name) ||
                     cst_pool_state_snapshot_remove(state, volume, name, NULL, error));
 }
 

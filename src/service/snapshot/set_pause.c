@@ -3,10 +3,9 @@
  * Snapshots of the disks of a running domain, which is suspended for them.
  *
  *   1. cst_hypervisor_pause_begin(): the domain can be suspended. Nothing is changed.
- *   2. A draft of each file: a copy that shares the extents of the file. The guest writes
- * meanwhile, so the drafts are torn. They are updated until an update is quick. The last one
- * predicts the time for which the guest will stand, because both share the same number of new
- * extents.
+ *   2. A draft of each file: a copy that shares the extents of the file. Drafts are torn, because
+ *      the guest writes meanwhile. They are updated until an update is quick. The last one predicts
+ *      the time for which the guest will stand, because both share the same number of new extents.
  *   3. cst_hypervisor_pause_suspend(): freezes the file systems and suspends the domain. QEMU
  *      flushes its caches and tables to the files.
  *   4. The last update of each draft. Devices get their snapshots by the pool's technology.
@@ -74,7 +73,8 @@ static gboolean snapshot_set_begin_drafts(SnapshotSet *set, GError **error)
         SnapshotMember *member = snapshot_set_member(set, i);
         CstPoolState *state = member->target.claim.state;
 
-        if (member->provider != &snapshot_pool_provider ||
+        /* The snapshot of a volume at rest is made before the pause. */
+        if (member->disks->len == 0 || member->provider != &snapshot_pool_provider ||
             !cst_pool_state_can_draft_snapshot(state))
             continue;
         member->draft = cst_pool_state_snapshot_draft_begin(state, member->target.volume->name,
@@ -135,7 +135,6 @@ static gboolean snapshot_set_commit_drafts(SnapshotSet *set, GError **error)
         SnapshotMember *member = snapshot_set_member(set, i);
         const CstSnapshotCreate how = {.consistency = member->consistency,
                                        .consistency_reason = member->reason};
-
         g_autoptr(GError) why = NULL;
 
         if (!member->draft)

@@ -30,14 +30,17 @@ typedef struct {
     CstSnapshotSet *result;
 } SnapshotSet;
 
-SnapshotMember *snapshot_set_member(const SnapshotSet *set, guint i);
+static inline SnapshotMember *snapshot_set_member(const SnapshotSet *set, guint i)
+{
+    return &g_array_index(set->members, SnapshotMember, i);
+}
 
 /**
  * Finds the processes and the domains that write to each volume. Sets disks, consistency and reason
  * of each member, and set->disk. Selects the provider of images that a domain has open. Fails with
- * BUSY if several domains, or a domain and another process, write to the volumes of the set, and
- * if an image that is being written cannot be copied. STATE if the consistency is known to be
- * worse than that of the request (set_writers.c).
+ * BUSY if an image is being written and cannot be copied: by several domains, by another process,
+ * or where the storage does not share extents. STATE if the consistency is known to be worse than
+ * that of the request (set_writers.c).
  */
 gboolean snapshot_set_find_writers(SnapshotSet *set, GError **error);
 

@@ -24,7 +24,7 @@ static gboolean memory_snapshot_list(CstPoolState *state, const char *volume, GP
         to->created = from->created;
         to->capacity = from->size;
         to->allocation = CST_SNAPSHOT_UNKNOWN;
-        cst_snapshot_set_record(to, from->record);
+        cst_snapshot_read_record(to, from->record);
         g_ptr_array_add(snapshots, to);
     }
     memory_unlock();

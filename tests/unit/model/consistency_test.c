@@ -78,10 +78,10 @@ static void each_record_is_parsed_again(void **state)
         g_autofree char *plain = cst_consistency_record(i, NULL);
         g_autoptr(CstSnapshot) snapshot = g_new0(CstSnapshot, 1);
 
-        cst_snapshot_set_record(snapshot, record);
+        cst_snapshot_read_record(snapshot, record);
         assert_int_equal(snapshot->consistency, i);
         assert_string_equal(snapshot->consistency_reason, "the agent did not answer");
-        cst_snapshot_set_record(snapshot, plain);
+        cst_snapshot_read_record(snapshot, plain);
         assert_int_equal(snapshot->consistency, i);
         assert_null(snapshot->consistency_reason);
     }
@@ -98,8 +98,8 @@ static void a_text_that_is_no_record_means_unknown(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(CstSnapshot) snapshot = g_new0(CstSnapshot, 1);
 
-        cst_snapshot_set_record(snapshot, "crash before");
-        cst_snapshot_set_record(snapshot, texts[i]);
+        cst_snapshot_read_record(snapshot, "crash before");
+        cst_snapshot_read_record(snapshot, texts[i]);
         assert_int_equal(snapshot->consistency, CST_CONSISTENCY_UNKNOWN);
         assert_null(snapshot->consistency_reason);
     }

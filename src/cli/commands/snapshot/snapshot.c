@@ -115,14 +115,12 @@ static const CliCommand list_command = {
 static const CstSnapshot *find_listed_snapshot(const GPtrArray *snapshots, const CstVolRef *vol,
                                                const char *name, GError **error)
 {
-    for (guint i = 0; i < snapshots->len; i++) {
-        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+    const CstSnapshot *snapshot = cst_snapshot_find(snapshots, name);
 
-        if (strcmp(snapshot->name, name) == 0)
-            return snapshot;
-    }
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), vol->name, name);
-    return NULL;
+    if (!snapshot)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), vol->name,
+                 name);
+    return snapshot;
 }
 
 static gboolean cmd_snapshot_info(CliCtl *ctl, const CliArgs *args, GError **error)

@@ -592,9 +592,7 @@ gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *n
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    for (guint i = 0; i < snapshots->len; i++)
-        if (g_str_equal(((const CstSnapshot *)snapshots->pdata[i])->name, name))
-            return TRUE;
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), vol->name,
+    return cst_snapshot_find(snapshots, name) ||
+           cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), vol->name,
                     name);
 }

@@ -25,11 +25,13 @@ typedef struct {
 /** NULL is accepted. */
 void cst_snapshot_free(CstSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)
+/** Returns the snapshot @name of @snapshots (of CstSnapshot *), borrowed; NULL: it is not there. */
+const CstSnapshot *cst_snapshot_find(const GPtrArray *snapshots, const char *name);
 /**
  * Sets the consistency and its reason from @record (cst_consistency_record_parse()). NULL is
  * accepted.
  */
-void cst_snapshot_set_record(CstSnapshot *snapshot, const char *record);
+void cst_snapshot_read_record(CstSnapshot *snapshot, const char *record);
 
 /** Default of CstSnapshotRequest.max_pause_ms. */
 #define CST_SNAPSHOT_PAUSE_MS 1000

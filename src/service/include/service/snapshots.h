@@ -75,9 +75,10 @@ typedef struct {
  * with volumes of several pools, may leave the snapshots of some pools.
  *
  * Errors: EXISTS when a volume has a snapshot of that name; INVALID when the set is empty or names
- * a volume twice; BUSY when an image is being written and cannot be copied, when the domain cannot
- * be suspended, when several domains would have to be, and when the pause would take longer than
- * request->max_pause_ms. STATE when the consistency would be worse than request->minimum.
+ * a volume twice; BUSY when an image is being written and cannot be copied: the domain cannot be
+ * suspended, several domains would have to be, or the pause would take longer than
+ * request->max_pause_ms. Raw volumes get snapshots without a pause then. STATE when the consistency
+ * would be worse than request->minimum.
  */
 gboolean cst_vol_snapshot_create_set(const CstSnapshotVolume *volumes, guint count,
                                      const CstSnapshotRequest *request, CstTask *task,

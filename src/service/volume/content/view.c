@@ -4,8 +4,6 @@
  */
 #include "view.h"
 
-#include <string.h>
-
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -136,9 +134,7 @@ static gboolean image_keeps_snapshot(CstPool *pool, const char *name, const char
     if (!*ret_keeps || !cst_pool_state_has_snapshots(state))
         return TRUE;
     kept = cst_pool_state_snapshots(state, name, error);
-    for (guint i = 0; kept && i < kept->len; i++)
-        if (strcmp(((const CstSnapshot *)kept->pdata[i])->name, snapshot) == 0)
-            *ret_keeps = FALSE;
+    *ret_keeps = kept && !cst_snapshot_find(kept, snapshot);
     return kept != NULL;
 }
 
