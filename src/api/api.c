@@ -10,17 +10,10 @@
 #include "api_private.h"
 
 static const CstProcedure *const tables[] = {
-    cst_api_pool_procedures,
-    cst_api_volume_procedures,
-    cst_api_image_procedures,
-    cst_api_snapshot_procedures,
-    cst_api_stream_procedures,
-    cst_api_job_procedures,
-    cst_api_secret_procedures,
-    cst_api_host_procedures,
-    cst_api_trash_procedures,
-    cst_api_empty_procedures,
-    NULL,
+    cst_api_pool_procedures,     cst_api_volume_procedures, cst_api_image_procedures,
+    cst_api_snapshot_procedures, cst_api_stream_procedures, cst_api_job_procedures,
+    cst_api_secret_procedures,   cst_api_host_procedures,   cst_api_trash_procedures,
+    cst_api_domain_procedures,   cst_api_empty_procedures,  NULL,
 };
 
 void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table)

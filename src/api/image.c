@@ -95,35 +95,6 @@ static gboolean api_vol_holders_page(CstApiCall *call, const void *data, void *r
     return TRUE;
 }
 
-static void api_domain_disk_fill(wire_domain_disk *ret, CstDomainDisk *disk)
-{
-    *ret = (wire_domain_disk){
-        .domain = cst_api_text(g_steal_pointer(&disk->domain)),
-        .uuid = cst_api_text(g_steal_pointer(&disk->uuid)),
-        .target = cst_api_text(g_steal_pointer(&disk->target)),
-        .state = disk->state,
-        .agent = disk->agent,
-        .level = disk->level,
-        .flags = (disk->reads_only ? WIRE_DOMAIN_READS_ONLY : 0) |
-                 (disk->shareable ? WIRE_DOMAIN_SHAREABLE : 0),
-    };
-}
-
-static gboolean api_vol_domains(CstApiCall *call, const void *args, void *ret_data, GError **error)
-{
-    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
-    wire_domains_ret *ret = ret_data;
-    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
-    g_autoptr(GPtrArray) disks = pool ? cst_vol_domains(pool, vol->name, call->task, error) : NULL;
-
-    if (!disks)
-        return FALSE;
-    ret->disks.disks_val = g_new0(wire_domain_disk, disks->len + 1);
-    for (guint i = 0; i < disks->len && i < WIRE_LIST_MAX; i++)
-        api_domain_disk_fill(&ret->disks.disks_val[ret->disks.disks_len++], disks->pdata[i]);
-    return TRUE;
-}
-
 static gboolean api_check_run(CstApiCall *call, const wire_vol_flags_args *args,
                               CstCheckReport *ret_report, GError **error)
 {
@@ -393,8 +364,6 @@ const CstProcedure cst_api_image_procedures[] = {
                       api_vol_holders),
     CST_OWN_PROCEDURE(VOL_HOLDERS_PAGE, LONG, WRITE, "cisternVolHoldersPage", vol_names_args,
                       vol_holders_page_ret, api_vol_holders_page),
-    CST_OWN_PROCEDURE(VOL_DOMAINS, LONG, WRITE, "cisternVolDomains", vol_args, domains_ret,
-                      api_vol_domains),
     /* VOL_CHECK reports numbers only, for clients that do not know VOL_CHECK_LIST. */
     CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret,
                       api_vol_check),

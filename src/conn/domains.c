@@ -39,6 +39,52 @@ GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *vol, GError **er
     return disks;
 }
 
+static void domain_add_drive(CstDomain *domain, wire_domain_drive *wire)
+{
+    CstDomainDrive *drive = g_new0(CstDomainDrive, 1);
+
+    *drive = (CstDomainDrive){
+        .target = g_steal_pointer(&wire->target),
+        .path = cst_opt_take(wire->path),
+        .pool = cst_opt_take(wire->pool),
+        .volume = cst_opt_take(wire->volume),
+        .problem = cst_opt_take(wire->problem),
+        .reads_only = (wire->flags & WIRE_DOMAIN_READS_ONLY) != 0,
+        .shareable = (wire->flags & WIRE_DOMAIN_SHAREABLE) != 0,
+    };
+    g_ptr_array_add(domain->drives, drive);
+}
+
+static CstDomain *domain_from_wire(wire_domain_row *wire)
+{
+    CstDomain *domain = cst_domain_new();
+
+    domain->name = g_steal_pointer(&wire->name);
+    domain->uuid = g_steal_pointer(&wire->uuid);
+    domain->document = g_steal_pointer(&wire->document);
+    domain->state = (CstDomainState)wire->state;
+    domain->agent = (CstDomainAgent)wire->agent;
+    for (guint i = 0; i < wire->drives.drives_len; i++)
+        domain_add_drive(domain, &wire->drives.drives_val[i]);
+    return domain;
+}
+
+GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error)
+{
+    char *text = (char *)name;
+    wire_domain_list_args args = {cst_opt_arg(&text)};
+    wire_domain_list_ret ret = {0};
+    GPtrArray *domains;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_DOMAIN_LIST, &args, &ret, NULL, error))
+        return NULL;
+    domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
+    for (guint i = 0; i < ret.domains.domains_len; i++)
+        g_ptr_array_add(domains, domain_from_wire(&ret.domains.domains_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_domain_list_ret, (char *)&ret);
+    return domains;
+}
+
 void cst_conn_run_helper(int argc, char **argv)
 {
     cst_service_run_helper(argc, argv);

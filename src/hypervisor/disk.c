@@ -13,8 +13,7 @@
 #define STATS_FLAGS \
     (VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 
-/* Returns the path of the top layer in the record, borrowed; NULL: not shown. */
-static const char *record_disk_path(virDomainStatsRecordPtr record, const char *target)
+const char *record_disk_path(virDomainStatsRecordPtr record, const char *target)
 {
     unsigned count = 0;
 
@@ -25,22 +24,36 @@ static const char *record_disk_path(virDomainStatsRecordPtr record, const char *
     return NULL;
 }
 
-gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target)
+int helper_get_stats(Helper *helper, virDomainStatsRecordPtr **ret_records)
 {
-    virDomainStatsRecordPtr *records = NULL;
-    int count =
-        virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records, STATS_FLAGS);
-    gboolean shown = FALSE;
+    return virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, ret_records,
+                                       STATS_FLAGS);
+}
 
-    if (count < 0)
-        return helper_fail_libvirt(helper);
-    for (int i = 0; !shown && i < count; i++) {
+virDomainStatsRecordPtr helper_record_of(virDomainStatsRecordPtr *records, int count,
+                                         const char *uuid)
+{
+    for (int i = 0; i < count; i++) {
         char found[VIR_UUID_STRING_BUFLEN] = "";
 
         virDomainGetUUIDString(records[i]->dom, found);
-        shown = strcmp(found, uuid) == 0 &&
-                helper_path_is_volume(helper, record_disk_path(records[i], target));
+        if (strcmp(found, uuid) == 0)
+            return records[i];
     }
+    return NULL;
+}
+
+gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target)
+{
+    virDomainStatsRecordPtr *records = NULL;
+    int count = helper_get_stats(helper, &records);
+    virDomainStatsRecordPtr record;
+    gboolean shown;
+
+    if (count < 0)
+        return helper_fail_libvirt(helper);
+    record = helper_record_of(records, count, uuid);
+    shown = record && helper_path_is_volume(helper, record_disk_path(record, target));
     virDomainStatsRecordListFree(records);
     return shown;
 }

@@ -3,7 +3,18 @@
 
 #include "helper.h"
 
-/** Checks of the disks of one running domain: for its growth and for its pause. */
+/** Checks of the disks of running domains: for their growth, their pause and their description. */
+
+/**
+ * Calls libvirt for the statistics of the disks of running domains. Returns the number of records;
+ * -1 after an error of libvirt. Does not wait for the job of a domain.
+ */
+int helper_get_stats(Helper *helper, virDomainStatsRecordPtr **ret_records);
+/** Returns the record of domain @uuid, borrowed; NULL: not in the list. */
+virDomainStatsRecordPtr helper_record_of(virDomainStatsRecordPtr *records, int count,
+                                         const char *uuid);
+/** Returns the path of the top layer in the record, borrowed; NULL: not shown. */
+const char *record_disk_path(virDomainStatsRecordPtr record, const char *target);
 
 /**
  * Whether libvirt's statistics of domain @uuid show the volume as the top layer of disk @target. A

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The helper process: one question to libvirt at one URI. The growth of a disk is in resize.c.
+ * The helper process: one question to libvirt at one URI. The growth of a disk is in resize.c, the
+ * description of domains in describe.c. The steps below find the disks that show a volume.
  *
  * It reads the question, loads the libraries, sets an alarm and then calls libvirt. The alarm ends
  * the process by its default action, in whatever call it is. The answer is written at the end in
@@ -245,8 +246,7 @@ char *answer_text(const char *text)
     return g_steal_pointer(&valid);
 }
 
-/* Returns FALSE if an active domain has ended. An unknown state counts as running. */
-static gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
+gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
@@ -374,15 +374,14 @@ static gboolean helper_add_saved(Helper *helper, virDomainPtr domain)
     return helper_add_rows(helper, domain, CST_DOMAIN_SAVED, def, matches);
 }
 
-static void domains_free(virDomainPtr *domains, int count)
+void helper_free_domains(virDomainPtr *domains, int count)
 {
     for (int i = 0; i < count; i++)
         virDomainFree(domains[i]);
     free(domains); /* NOLINT: libvirt allocates it with malloc() */
 }
 
-/* Calls libvirt for a list of domains with @flags. Returns their number; -1: the helper failed. */
-static int helper_list(Helper *helper, unsigned flags, virDomainPtr **ret_domains)
+int helper_list_domains(Helper *helper, unsigned flags, virDomainPtr **ret_domains)
 {
     int count = virConnectListAllDomains(helper->conn, ret_domains, flags);
 
@@ -394,13 +393,13 @@ static int helper_list(Helper *helper, unsigned flags, virDomainPtr **ret_domain
 static gboolean helper_find_saved(Helper *helper)
 {
     virDomainPtr *domains = NULL;
-    int count = helper_list(
+    int count = helper_list_domains(
         helper, VIR_CONNECT_LIST_DOMAINS_INACTIVE | VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, &domains);
     gboolean ok = count >= 0;
 
     for (int i = 0; ok && i < count; i++)
         ok = helper_add_saved(helper, domains[i]);
-    domains_free(domains, count);
+    helper_free_domains(domains, count);
     return ok;
 }
 
@@ -435,12 +434,12 @@ static gboolean helper_find_active_by_stats(Helper *helper, virDomainPtr *domain
 static gboolean helper_find_active(Helper *helper)
 {
     virDomainPtr *domains = NULL;
-    int count = helper_list(helper, VIR_CONNECT_LIST_DOMAINS_ACTIVE, &domains);
+    int count = helper_list_domains(helper, VIR_CONNECT_LIST_DOMAINS_ACTIVE, &domains);
     gboolean ok = count == 0;
 
     if (count > 0)
         ok = helper_find_active_by_stats(helper, domains, count);
-    domains_free(domains, count);
+    helper_free_domains(domains, count);
     return ok;
 }
 
@@ -457,11 +456,14 @@ static gboolean helper_run(Helper *helper, const char *uri, unsigned deadline_s)
         return helper_end(helper, HYPERVISOR_NO_LIBRARY, error->message);
     helper->deadline_s = deadline_s;
     alarm(deadline_s);
-    helper->conn = helper->resize ? virConnectOpen(uri) : virConnectOpenReadOnly(uri);
+    helper->conn =
+        helper->kind == HYPERVISOR_RESIZE ? virConnectOpen(uri) : virConnectOpenReadOnly(uri);
     if (!helper->conn)
         return helper_end(helper, libvirt_absence(), libvirt_message());
-    if (helper->resize)
+    if (helper->kind == HYPERVISOR_RESIZE)
         return helper_resize(helper);
+    if (helper->kind == HYPERVISOR_DESCRIBE)
+        return helper_describe(helper);
     return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
 }
 
@@ -471,20 +473,23 @@ static gboolean helper_read_question(Helper *helper)
     g_autoptr(GBytes) bytes = NULL;
     size_t len = fread(buf, 1, HYPERVISOR_QUESTION_MAX, stdin);
     guint64 device, inode, size;
+    guint32 kind;
 
     bytes = g_bytes_new(buf, len);
     helper->question = g_variant_ref_sink(
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_QUESTION), bytes, FALSE));
     if (!g_variant_is_normal_form(helper->question))
         return FALSE;
-    g_variant_get(helper->question, "(bbtt&s&s(bb&s&s&stb))", &helper->volume.has_file,
+    g_variant_get(helper->question, "(ubbtt&s&s(b&s&s&stb)&s)", &kind, &helper->volume.has_file,
                   &helper->volume.is_device, &device, &inode, &helper->volume.pool,
-                  &helper->volume.volume, &helper->resize, &helper->disk.change, &helper->disk.uuid,
-                  &helper->disk.target, &helper->disk.format, &size, &helper->disk.is_empty);
+                  &helper->volume.volume, &helper->disk.change, &helper->disk.uuid,
+                  &helper->disk.target, &helper->disk.format, &size, &helper->disk.is_empty,
+                  &helper->domain);
+    helper->kind = (HypervisorKind)kind;
     helper->disk.bytes = size;
     helper->volume.device = device;
     helper->volume.inode = inode;
-    return TRUE;
+    return kind < HYPERVISOR_KIND_LAST;
 }
 
 /* Writes the answer. A failure has no disks, because their list may be incomplete. */
@@ -494,11 +499,13 @@ static gboolean helper_write_answer(Helper *helper)
     g_autofree char *message = answer_text(helper->message);
     g_autofree char *plain = cst_text_escape(message);
     g_autoptr(GVariant) found = g_variant_ref_sink(rows);
+    g_autoptr(GVariant) domains = g_variant_ref_sink(g_variant_builder_end(&helper->domains));
     g_autoptr(GVariant) answer = g_variant_ref_sink(
         helper->outcome == HYPERVISOR_ANSWERED
-            ? g_variant_new("(us@a" HYPERVISOR_ROW "ut)", helper->outcome, plain, found,
-                            (guint32)helper->fitness, (guint64)helper->capacity)
-            : g_variant_new(HYPERVISOR_ANSWER, helper->outcome, plain, NULL, 0, (guint64)0));
+            ? g_variant_new("(us@a" HYPERVISOR_ROW "ut@a" HYPERVISOR_DOMAIN ")", helper->outcome,
+                            plain, found, (guint32)helper->fitness, (guint64)helper->capacity,
+                            domains)
+            : g_variant_new(HYPERVISOR_ANSWER, helper->outcome, plain, NULL, 0, (guint64)0, NULL));
 
     return fwrite(g_variant_get_data(answer), 1, g_variant_get_size(answer), stdout) ==
                g_variant_get_size(answer) &&
@@ -516,6 +523,7 @@ void helper_main(int argc, char **argv)
     /* A session's daemon that the helper started would end with it. */
     g_setenv("LIBVIRT_AUTOSTART", "0", TRUE);
     g_variant_builder_init(&helper.rows, G_VARIANT_TYPE("a" HYPERVISOR_ROW));
+    g_variant_builder_init(&helper.domains, G_VARIANT_TYPE("a" HYPERVISOR_DOMAIN));
     helper.row_keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     helper_run(&helper, argv[2], (unsigned)deadline_s);
     /* Exit handlers of libvirt could wait for its connection. */

@@ -9,14 +9,16 @@
 
 /** The helper process has one thread and one question. */
 typedef struct {
-    CstHypervisorVolume volume; /**< borrows its texts from @question, as does @disk */
-    gboolean resize;            /**< the question is @disk */
-    CstHypervisorDisk disk;
+    CstHypervisorVolume volume; /**< borrows its texts from @question, as do @disk and @domain */
+    HypervisorKind kind;
+    CstHypervisorDisk disk; /**< for HYPERVISOR_RESIZE */
+    const char *domain;     /**< for HYPERVISOR_DESCRIBE: a name or UUID; "": all domains */
     GVariant *question;
     unsigned deadline_s;
     virConnectPtr conn;
     GVariantBuilder rows;
-    GHashTable *row_keys; /**< of the UUID and the target of each row */
+    GVariantBuilder domains; /**< answer for HYPERVISOR_DESCRIBE */
+    GHashTable *row_keys;    /**< of the UUID and the target of each row */
     HypervisorOutcome outcome;
     char *message;          /**< of a failure */
     CstDiskFitness fitness; /**< answer for @disk */
@@ -35,6 +37,14 @@ char *answer_text(const char *text);
 gboolean helper_path_is_volume(Helper *helper, const char *path);
 /** Returns "block.N.KEY" of a record, borrowed, or NULL. */
 const char *record_text(virDomainStatsRecordPtr record, guint number, const char *key);
+/**
+ * Calls libvirt for a list of domains with @flags. Returns their number; -1: the helper failed.
+ * Free the list with helper_free_domains().
+ */
+int helper_list_domains(Helper *helper, unsigned flags, virDomainPtr **ret_domains);
+void helper_free_domains(virDomainPtr *domains, int count);
+/** Returns FALSE if the domain does not run. An unknown state counts as running. */
+gboolean domain_active_state(virDomainPtr domain, CstDomainState *ret_state);
 /** Returns the top layer of a disk, or NULL. */
 const CstDomainLayer *layer_of_target(const CstDomainDef *def, const char *target);
 /**
@@ -48,3 +58,5 @@ void helper_main(int argc, char **argv) G_GNUC_NORETURN;
 
 /** Checks or resizes @disk (resize.c). Returns FALSE after a failure. */
 gboolean helper_resize(Helper *helper);
+/** Reads @domain, or all domains (describe.c). Returns FALSE after a failure. */
+gboolean helper_describe(Helper *helper);

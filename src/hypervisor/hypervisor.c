@@ -4,8 +4,8 @@
  *
  * The helper ends at its own deadline, which begins when it has loaded its libraries.
  * HYPERVISOR_START_S is an additional limit for a helper that does not get as far, for example
- * because its file cannot be read. An answer is bounded, and it is checked before it is used: its
- * type, its length, the range of each number, and the encoding of each text.
+ * because its file cannot be read. An answer is bounded, and it is checked before it is used
+ * (question.c).
  *
  * One helper runs for each URI. Further callers wait for it in hypervisor_begin(), so that a
  * libvirt that hangs occupies one process. Its failure is remembered for each URI, and the waiting
@@ -27,7 +27,7 @@
 #include <base/text.h>
 
 #include "connection.h"
-#include "protocol.h"
+#include "question.h"
 
 #define POLL_US (100 * G_TIME_SPAN_MILLISECOND) /* for a cancelled task */
 
@@ -230,20 +230,6 @@ static gboolean answer_keep(const void *bytes, size_t length, gpointer data, gbo
     return TRUE;
 }
 
-/* @disk NULL: the question is for the domains of the volume. */
-static GBytes *question_encode(const CstHypervisorVolume *volume, const CstHypervisorDisk *disk)
-{
-    static const CstHypervisorDisk none = {.uuid = "", .target = "", .format = ""};
-    const CstHypervisorDisk *asked = disk ? disk : &none;
-    g_autoptr(GVariant) question = g_variant_ref_sink(g_variant_new(
-        HYPERVISOR_QUESTION, volume->has_file, volume->is_device, (guint64)volume->device,
-        (guint64)volume->inode, volume->pool ? volume->pool : "",
-        volume->volume ? volume->volume : "", disk != NULL, asked->change, asked->uuid,
-        asked->target, asked->format, (guint64)asked->bytes, asked->is_empty));
-
-    return g_variant_get_data_as_bytes(question);
-}
-
 /* Returns whether the helper has sent the change of a disk. Removes that mark from @answer. */
 static gboolean answer_remove_sent(GByteArray *answer)
 {
@@ -255,23 +241,23 @@ static gboolean answer_remove_sent(GByteArray *answer)
 
 /* Runs the helper. Returns its answer, or NULL with an error. *ret_sent is set in both cases. */
 static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char *uri,
-                                     const CstHypervisorVolume *volume,
-                                     const CstHypervisorDisk *disk, CstTask *task,
+                                     const HypervisorQuestion *question, CstTask *task,
                                      gboolean *ret_sent, GError **error)
 {
     g_autofree char *deadline = g_strdup_printf("%u", hypervisor->deadline_s);
     const char *const argv[] = {HYPERVISOR_PROGRAM, HYPERVISOR_HELPER, uri, deadline, NULL};
     g_autoptr(GByteArray) answer = g_byte_array_new();
     const CstChildStream stream = {.take = answer_keep, .data = answer};
-    g_autoptr(GBytes) question = question_encode(volume, disk);
+    g_autoptr(GBytes) input = hypervisor_question_encode(question);
     CstChild child = {.argv = argv,
-                      .timeout_s = (disk ? 2 : 1) * hypervisor->deadline_s + HYPERVISOR_START_S,
+                      .timeout_s =
+                          (question->disk ? 2 : 1) * hypervisor->deadline_s + HYPERVISOR_START_S,
                       .stream = &stream};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
     gboolean ran;
 
-    child.input = g_bytes_get_data(question, &child.input_len);
+    child.input = g_bytes_get_data(input, &child.input_len);
     ran = cst_child_run(&child, task, &result, &why);
     *ret_sent = answer_remove_sent(answer);
     if (!ran && !g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
@@ -289,36 +275,6 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
         return NULL;
     }
     return g_byte_array_free_to_bytes(g_steal_pointer(&answer));
-}
-
-/* Consumes the next row of the answer. Returns FALSE if a number is out of its range. */
-static gboolean answer_add_row(GPtrArray *disks, const char *uri, GVariant *row)
-{
-    CstDomainDisk *disk = g_new0(CstDomainDisk, 1);
-    guint32 state, agent, level;
-
-    g_variant_get(row, HYPERVISOR_ROW, &disk->domain, &disk->uuid, &disk->target, &state, &agent,
-                  &disk->reads_only, &disk->shareable, &level, &disk->by_name);
-    disk->uri = g_strdup(uri);
-    disk->state = (CstDomainState)state;
-    disk->agent = (CstDomainAgent)agent;
-    disk->level = level;
-    g_ptr_array_add(disks, disk);
-    return state < CST_DOMAIN_STATE_LAST && agent < CST_DOMAIN_AGENT_LAST &&
-           level < CST_DOMAIN_LAYERS_MAX;
-}
-
-static gboolean answer_add_rows(GPtrArray *disks, const char *uri, GVariant *rows)
-{
-    gsize count = g_variant_n_children(rows);
-    gboolean valid = count <= HYPERVISOR_ROWS_MAX;
-
-    for (gsize i = 0; valid && i < count; i++) {
-        g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
-
-        valid = answer_add_row(disks, uri, row);
-    }
-    return valid;
 }
 
 /*
@@ -339,48 +295,10 @@ static gboolean absence_is_failure(const CstHypervisor *hypervisor, const char *
     }
 }
 
-/* An answer to one question. */
-typedef struct {
-    GPtrArray *disks;  /* of CstDomainDisk *, borrowed: the answer's disks are appended */
-    gboolean answered; /* FALSE: libvirt does not run, or is not used */
-    CstDiskFitness fitness;
-    uint64_t capacity;
-    gboolean sent; /* the change of the disk, which libvirt did not refuse */
-} Answer;
-
-/* Returns FALSE if a value is out of its range. @rows is the list of disks. */
-static gboolean answer_accept(Answer *answer, const char *uri, GVariant *rows, guint32 fitness,
-                              guint64 capacity)
+/* Reports an outcome that is a failure. */
+static gboolean outcome_check(const CstHypervisor *hypervisor, const char *uri,
+                              HypervisorOutcome outcome, const char *message, GError **error)
 {
-    answer->answered = TRUE;
-    answer->fitness = (CstDiskFitness)fitness;
-    answer->capacity = capacity;
-    return fitness < CST_DISK_FITNESS_LAST && capacity <= G_MAXINT64 &&
-           answer_add_rows(answer->disks, uri, rows);
-}
-
-/* *ret_remember: a failure is that of all questions. */
-static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, GBytes *bytes,
-                              Answer *ret_answer, gboolean *ret_remember, GError **error)
-{
-    g_autoptr(GVariant) answer = g_variant_ref_sink(
-        g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_ANSWER), bytes, FALSE));
-    g_autoptr(GVariant) rows = NULL;
-    guint32 outcome = HYPERVISOR_OUTCOME_LAST, fitness = 0;
-    guint64 capacity = 0;
-    const char *message = "";
-
-    if (g_variant_is_normal_form(answer))
-        g_variant_get(answer, "(u&s@a" HYPERVISOR_ROW "ut)", &outcome, &message, &rows, &fitness,
-                      &capacity);
-    if (outcome >= HYPERVISOR_OUTCOME_LAST ||
-        (outcome == HYPERVISOR_ANSWERED &&
-         !answer_accept(ret_answer, uri, rows, fitness, capacity)))
-        return cst_fail(error, CST_ERROR_FAILED,
-                        _("the helper for libvirt at '%s' sent a malformed answer"), uri);
-    *ret_remember = outcome != HYPERVISOR_FAILED;
-    if (outcome == HYPERVISOR_FAILED)
-        ret_answer->sent = FALSE;
     if (outcome == HYPERVISOR_UNUSABLE || outcome == HYPERVISOR_FAILED ||
         outcome == HYPERVISOR_UNVERIFIED)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' failed: %s"), uri, message);
@@ -389,10 +307,27 @@ static gboolean answer_decode(const CstHypervisor *hypervisor, const char *uri, 
                     message);
 }
 
-static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
-                               const CstHypervisorVolume *volume, const CstHypervisorDisk *disk,
-                               CstTask *task, Answer *ret_answer, GError **error)
+/* *ret_remember: a failure is that of all questions. */
+static gboolean answer_read(const CstHypervisor *hypervisor, const char *uri, GBytes *bytes,
+                            HypervisorAnswer *ret_answer, gboolean *ret_remember, GError **error)
 {
+    HypervisorOutcome outcome = HYPERVISOR_OUTCOME_LAST;
+    g_autofree char *message = NULL;
+
+    if (!hypervisor_answer_decode(bytes, uri, ret_answer, &outcome, &message))
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("the helper for libvirt at '%s' sent a malformed answer"), uri);
+    *ret_remember = outcome != HYPERVISOR_FAILED;
+    if (outcome == HYPERVISOR_FAILED)
+        ret_answer->sent = FALSE;
+    return outcome_check(hypervisor, uri, outcome, message, error);
+}
+
+static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
+                               const HypervisorQuestion *question, CstTask *task,
+                               HypervisorAnswer *ret_answer, GError **error)
+{
+    const CstHypervisorDisk *disk = question->disk;
     CstTask *cancels = disk && disk->change ? NULL : task;
     g_autoptr(GError) why = NULL;
     g_autoptr(GBytes) bytes = NULL;
@@ -400,13 +335,30 @@ static gboolean hypervisor_ask(CstHypervisor *hypervisor, const char *uri,
 
     if (!hypervisor_begin(hypervisor, uri, task, error))
         return FALSE;
-    bytes = hypervisor_run_helper(hypervisor, uri, volume, disk, cancels, &ret_answer->sent, &why);
-    ok = bytes && answer_decode(hypervisor, uri, bytes, ret_answer, &remember, &why);
+    bytes = hypervisor_run_helper(hypervisor, uri, question, cancels, &ret_answer->sent, &why);
+    ok = bytes && answer_read(hypervisor, uri, bytes, ret_answer, &remember, &why);
     /* A disk may hang because of the guest's storage. */
     remember = !disk && (remember || g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT));
     hypervisor_end(hypervisor, uri, !ok && remember ? why : NULL);
     if (!ok)
         g_propagate_error(error, g_steal_pointer(&why));
+    return ok;
+}
+
+/* Asks all connections. libvirt may need the worker of @task, because it looks up the volumes of a
+ * domain that it starts. */
+static gboolean hypervisor_ask_all(CstHypervisor *hypervisor, const HypervisorQuestion *question,
+                                   CstTask *task, HypervisorAnswer *ret_answer, GError **error)
+{
+    g_auto(GStrv) uris = hypervisor_connections(hypervisor);
+    gboolean ok = TRUE;
+
+    if (uris[0] && !hypervisor_check_helper(error))
+        return FALSE;
+    cst_task_set_waiting(task, uris[0] != NULL);
+    for (char **uri = uris; ok && *uri; uri++)
+        ok = hypervisor_ask(hypervisor, *uri, question, task, ret_answer, error);
+    cst_task_set_waiting(task, FALSE);
     return ok;
 }
 
@@ -419,20 +371,26 @@ gboolean hypervisor_check_helper(GError **error)
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                CstTask *task, GError **error)
 {
-    g_auto(GStrv) uris = hypervisor_connections(hypervisor);
+    const HypervisorQuestion question = {.kind = HYPERVISOR_FIND, .volume = volume};
     g_autoptr(GPtrArray) disks =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
-    Answer answer = {.disks = disks};
-    gboolean ok = TRUE;
+    HypervisorAnswer answer = {.disks = disks};
 
-    if (uris[0] && !hypervisor_check_helper(error))
-        return NULL;
-    /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
-    cst_task_set_waiting(task, uris[0] != NULL);
-    for (char **uri = uris; ok && *uri; uri++)
-        ok = hypervisor_ask(hypervisor, *uri, volume, NULL, task, &answer, error);
-    cst_task_set_waiting(task, FALSE);
-    return ok ? g_steal_pointer(&disks) : NULL;
+    return hypervisor_ask_all(hypervisor, &question, task, &answer, error) ? g_steal_pointer(&disks)
+                                                                           : NULL;
+}
+
+GPtrArray *cst_hypervisor_domains(CstHypervisor *hypervisor, const char *name, CstTask *task,
+                                  GError **error)
+{
+    const HypervisorQuestion question = {.kind = HYPERVISOR_DESCRIBE, .domain = name ? name : ""};
+    g_autoptr(GPtrArray) domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
+    g_autoptr(GPtrArray) disks = g_ptr_array_new();
+    HypervisorAnswer answer = {.disks = disks, .domains = domains};
+
+    return hypervisor_ask_all(hypervisor, &question, task, &answer, error)
+               ? g_steal_pointer(&domains)
+               : NULL;
 }
 
 /* --- changes that may be late ----------------------------------------------------------------- */
@@ -487,7 +445,8 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
 {
     g_autoptr(GPtrArray) none =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
-    Answer answer = {.disks = none};
+    const HypervisorQuestion question = {.kind = HYPERVISOR_RESIZE, .volume = volume, .disk = disk};
+    HypervisorAnswer answer = {.disks = none};
     gboolean ok;
 
     *ret_sent = FALSE;
@@ -495,7 +454,7 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
         (disk->change && !late_check(hypervisor, disk, 0, error)))
         return FALSE;
     cst_task_set_waiting(task, TRUE);
-    ok = hypervisor_ask(hypervisor, disk->uri, volume, disk, task, &answer, error);
+    ok = hypervisor_ask(hypervisor, disk->uri, &question, task, &answer, error);
     cst_task_set_waiting(task, FALSE);
     *ret_sent = answer.sent;
     if (!ok && answer.sent)

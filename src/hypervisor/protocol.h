@@ -9,16 +9,28 @@
 /** argv[1] of the helper; the URI and the deadline in seconds follow. */
 #define HYPERVISOR_HELPER "--hypervisor-helper"
 
-/**
- * has_file, is_device, device, inode, pool, volume; then of a disk: it is the question, change,
- * UUID, target, format, bytes, the volume is empty
- */
-#define HYPERVISOR_QUESTION "(bbttss(bbssstb))"
+/** Kinds of questions. */
+typedef enum {
+    HYPERVISOR_FIND,     /* the disks that show a volume */
+    HYPERVISOR_RESIZE,   /* whether a disk can grow, and its growth */
+    HYPERVISOR_DESCRIBE, /* domains with their drives */
+    HYPERVISOR_KIND_LAST
+} HypervisorKind;
 
-/** outcome, message, and for each disk: domain, UUID, target, state, agent, reads only, shareable,
- * level, by name. Then of a disk: fitness, capacity. */
-#define HYPERVISOR_ROW    "(sssuubbub)"
-#define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "ut)"
+/**
+ * kind, has_file, is_device, device, inode, pool, volume; then of a disk: change, UUID, target,
+ * format, bytes, the volume is empty; then the name of a domain
+ */
+#define HYPERVISOR_QUESTION "(ubbttss(bssstb)s)"
+
+/** Of a disk: domain, UUID, target, state, agent, reads only, shareable, level, by name. */
+#define HYPERVISOR_ROW "(sssuubbub)"
+/** Of a drive: target, path, pool, volume, reads only, shareable. Unknown texts are empty. */
+#define HYPERVISOR_DRIVE "(ssssbb)"
+/** Of a domain: name, UUID, state, agent, document, drives. */
+#define HYPERVISOR_DOMAIN "(ssuusa" HYPERVISOR_DRIVE ")"
+/** outcome, message, disks; of a disk that grows: fitness, capacity; domains. */
+#define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "uta" HYPERVISOR_DOMAIN ")"
 
 /**
  * Precedes the answer if the helper has sent the change of a disk. It is written before the change,
@@ -30,6 +42,8 @@
 #define HYPERVISOR_QUESTION_MAX 65536     /* bytes */
 #define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */
 #define HYPERVISOR_ROWS_MAX     1024
+#define HYPERVISOR_DOMAINS_MAX  1024
+#define HYPERVISOR_DOCUMENT_MAX 524288 /* bytes */
 
 /** All but the first two have a message. */
 typedef enum {

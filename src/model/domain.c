@@ -23,6 +23,7 @@ const char *cst_domain_state_word(int state)
         [CST_DOMAIN_IO_ERROR] = N_("paused by an I/O error"),
         [CST_DOMAIN_ENDING] = N_("ending"),
         [CST_DOMAIN_SAVED] = N_("saved"),
+        [CST_DOMAIN_OFF] = N_("shut off"),
     };
 
     return state >= 0 && state < CST_DOMAIN_STATE_LAST ? words[state] : "unknown";
@@ -48,6 +49,36 @@ void cst_domain_disk_free(CstDomainDisk *disk)
     g_free(disk->target);
     g_free(disk->uri);
     g_free(disk);
+}
+
+static void domain_drive_free(CstDomainDrive *drive)
+{
+    g_free(drive->target);
+    g_free(drive->path);
+    g_free(drive->pool);
+    g_free(drive->volume);
+    g_free(drive->problem);
+    g_free(drive);
+}
+
+CstDomain *cst_domain_new(void)
+{
+    CstDomain *domain = g_new0(CstDomain, 1);
+
+    domain->drives = g_ptr_array_new_with_free_func((GDestroyNotify)domain_drive_free);
+    return domain;
+}
+
+void cst_domain_free(CstDomain *domain)
+{
+    if (!domain)
+        return;
+    g_free(domain->name);
+    g_free(domain->uuid);
+    g_free(domain->uri);
+    g_free(domain->document);
+    g_ptr_array_unref(domain->drives);
+    g_free(domain);
 }
 
 /* --- the document ----------------------------------------------------------------------------- */
@@ -77,6 +108,13 @@ static gboolean domain_layer_is_translated(xmlNode *node)
            cst_xml_find(node, "source/slices");
 }
 
+static gboolean domain_disk_is_removable(xmlNode *disk)
+{
+    g_autofree char *device = cst_xml_attr(disk, "device");
+
+    return g_strcmp0(device, "cdrom") == 0 || g_strcmp0(device, "floppy") == 0;
+}
+
 /* @node is the <disk>, or a <backingStore> in it. */
 static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, guint level)
 {
@@ -92,6 +130,7 @@ static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, gu
     layer->read_only = cst_xml_find(disk, "readonly") != NULL;
     layer->shareable = cst_xml_find(disk, "shareable") != NULL;
     layer->mirrored = cst_xml_find(disk, "mirror") != NULL;
+    layer->removable = domain_disk_is_removable(disk);
     layer->translated = domain_layer_is_translated(node);
     layer->level = level;
     g_ptr_array_add(def->layers, layer);

@@ -202,16 +202,20 @@ int virDomainFree(virDomainPtr domain)
     return 0;
 }
 
-/* Returns the domains with or without a managed save, with a NULL after the last. */
-static virDomainPtr *fake_domains(virConnectPtr conn, gboolean saved, int *ret_count)
+/*
+ * Returns the domains with a managed save, or without one, or all (@flags 0), with a NULL after the
+ * last.
+ */
+static virDomainPtr *fake_domains(virConnectPtr conn, unsigned int flags, int *ret_count)
 {
     g_auto(GStrv) groups = g_key_file_get_groups(fake_state(), NULL);
+    gboolean saved = (flags & VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE) != 0;
     GPtrArray *domains = g_ptr_array_new();
 
     for (char **group = groups; *group; group++) {
         virDomainPtr domain = fake_domain(conn, *group);
 
-        if (g_str_has_prefix(*group, "domain ") && fake_is_saved(domain) == saved)
+        if (g_str_has_prefix(*group, "domain ") && (flags == 0 || fake_is_saved(domain) == saved))
             g_ptr_array_add(domains, domain);
         else
             virDomainFree(domain);
@@ -228,7 +232,7 @@ int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **ret_domains, uns
     fake_log_flags(__func__, flags);
     if (!fake_enter(__func__))
         return -1;
-    *ret_domains = fake_domains(conn, (flags & VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE) != 0, &count);
+    *ret_domains = fake_domains(conn, flags, &count);
     fake_leave(__func__);
     return count;
 }
@@ -433,7 +437,7 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned int stats,
     fake_log_flags(__func__, flags);
     if (!fake_enter(__func__))
         return -1;
-    domains = fake_domains(conn, FALSE, &count);
+    domains = fake_domains(conn, VIR_CONNECT_LIST_DOMAINS_ACTIVE, &count);
     *ret_records = g_new0(virDomainStatsRecordPtr, count + 1);
     for (int i = 0; i < count; i++)
         (*ret_records)[i] = fake_record(domains[i]);

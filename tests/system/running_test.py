@@ -269,6 +269,51 @@ class Running(FakeDomains):
         self.assertIsNone(self.now("events"))
         self.assertEqual({}, self.listed("raw"))
 
+    def test_snapshot_of_a_machine_has_all_its_disks(self):
+        self.domain("raw", "img")
+        made = json.loads(self.done("snap-create", "--machine", "web1", "s", "--json"))
+        self.assertEqual(("Snapshot s of domain web1 (2 vols) created", True, "web1"),
+                         (made["message"], made["one_moment"], made["domain"]))
+        self.assertEqual("SR", self.now("events"))
+        self.assertEqual([{"s": "filesystem"}, {"s": "filesystem"}, {}],
+                         [self.listed(name) for name in ("raw", "img", "more")])
+        self.done("snap-create", "t", "--machine", "c7a5fdbd-cdaf-9455-926a-d65c16db1809")
+        self.assertIn("t", self.listed("img"))
+
+    def test_snapshot_of_a_machine_with_disks_in_two_pools(self):
+        os.mkdir(self.at("x", "second"))
+        self.done("pool-define-as", "y", "dir", "--target", self.at("x", "second"))
+        self.done("pool-start", "y")
+        self.addCleanup(lambda: (self.cistern("pool-destroy", "y"),
+                                 self.cistern("pool-undefine", "y")))
+        self.done("vol-create-as", "y", "data", "4M", "--format", "raw")
+        self.domain("raw", "second/data")
+        made = json.loads(self.done("snap-create", "--machine", "web1", "s", "--json"))
+        self.assertEqual(("filesystem", True), (made["consistency"], made["one_moment"]))
+        self.assertEqual("SR", self.now("events"))
+        self.assertEqual({"s": "filesystem"}, self.listed("raw"))
+        self.assertIn('"s"', self.done("snap-list", "data", "--pool", "y", "--json"))
+
+    def test_machine_with_a_disk_outside_of_all_pools_is_refused(self):
+        outside = self.file("outside")
+        with open(outside, "wb"):
+            pass
+        self.domain("raw")
+        with open(os.path.join(self.fake.dir, "xml1"), "r+", encoding="utf-8") as xml:
+            text = xml.read()
+            xml.seek(0)
+            xml.write(text.replace("</devices>", f"<disk><source file='{outside}'/><target "
+                                                 "dev='vdz'/></disk></devices>"))
+        err = self.kept("--machine", "web1", "s")
+        self.assertIn(f"disk 'vdz' of domain 'web1' is not usable: '{outside}' is no volume of an "
+                      "active pool", err)
+        self.assertIsNone(self.now("events"))
+
+    def test_machine_that_does_not_exist_is_refused(self):
+        self.domain("raw")
+        self.assertIn("libvirt has no domain 'web'", self.kept("--machine", "web", "s"))
+        self.assertIn("mutually exclusive", self.kept("--machine", "web1", "--vol", "raw", "s"))
+
     def test_image_on_a_file_system_without_shared_extents_is_refused(self):
         self.done("vol-create-as", "p", "img", "4M", "--format", "qcow2")
         xml = os.path.join(self.fake.dir, "xml1")

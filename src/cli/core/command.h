@@ -49,7 +49,7 @@ typedef struct {
     unsigned flags; /**< CliOptionFlags */
     const char *help;
     CliCompleter complete;     /**< NULL: no candidates, except files with CLI_OPT_FILE */
-    const char *unless;        /**< required unless this other option is given */
+    const char *unless;        /**< required unless this other option is given, which replaces it */
     const char *names_pool;    /**< a value POOL/NAME also sets this option */
     gboolean complete_by_list; /**< the value is a list with commas */
     char letter;               /**< "-f" is the same option; 0: no letter */

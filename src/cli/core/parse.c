@@ -206,20 +206,27 @@ static gboolean parse_letter_option(Parser *parser, const char *word, gboolean *
 }
 
 /**
- * Return: TRUE if the option is given by its name in a later word. virsh commands ignore this:
+ * Return: TRUE if option @name is given by its name in a later word. virsh commands ignore this:
  * there the plain word fills the option, and the later name is reported as a duplicate.
  */
-static gboolean is_named_ahead(const Parser *parser, const CliOption *option)
+static gboolean is_named_ahead(const Parser *parser, const char *name)
 {
-    size_t len = strlen(option->name);
+    size_t len = strlen(name);
 
     if (!(parser->args->command->flags & CLI_CMD_OURS))
         return FALSE;
     for (const char *const *word = parser->ahead; *word && !g_str_equal(*word, "--"); word++)
-        if (g_str_has_prefix(*word, "--") && strncmp(*word + 2, option->name, len) == 0 &&
+        if (g_str_has_prefix(*word, "--") && strncmp(*word + 2, name, len) == 0 &&
             ((*word)[2 + len] == '\0' || (*word)[2 + len] == '='))
             return TRUE;
     return FALSE;
+}
+
+/* Return: TRUE if another option that is given replaces @option. */
+static gboolean is_replaced(const Parser *parser, const CliOption *option)
+{
+    return option->unless &&
+           (cli_args_has(parser->args, option->unless) || is_named_ahead(parser, option->unless));
 }
 
 /**
@@ -231,7 +238,8 @@ static const CliOption *next_positional(const Parser *parser, const char *word)
     const CliArgs *args = parser->args;
 
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_args_takes_word(args, option, word) || is_named_ahead(parser, option))
+        if (!cli_args_takes_word(args, option, word) || is_named_ahead(parser, option->name) ||
+            is_replaced(parser, option))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;

@@ -9,6 +9,8 @@
  */
 #include "domains.h"
 
+#include <service/domains.h>
+
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -18,8 +20,10 @@
 #include <base/log.h>
 #include <base/settings.h>
 #include <base/text.h>
+#include <service/volumes.h>
 
 #include "pool.h"
+#include "scan.h"
 #include "service.h"
 
 #define CONFIG_MAX    65536 /* bytes */
@@ -139,6 +143,94 @@ GPtrArray *volume_domains(CstPool *pool, CstPoolState *state, const char *name, 
 CstHypervisorVolume volume_domain_identity(const VolumeClaim *claim)
 {
     return volume_identity(claim->pool, claim->state, claim->name);
+}
+
+/* --- domains with their drives ---------------------------------------------------------------- */
+
+/*
+ * Finds the volume by the path of a drive. *ret_pool is NULL if no active pool has it; *ret_problem
+ * is the reason.
+ */
+static void drive_find_by_path(CstService *service, const CstDomainDrive *drive, char **ret_pool,
+                               char **ret_volume, char **ret_problem)
+{
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (cst_service_volume_by_path(service, drive->path, &pool, ret_volume, &why))
+        *ret_pool = g_strdup(pool->name);
+    else if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        *ret_problem = g_strdup_printf(_("'%s' is no volume of an active pool"), drive->path);
+    else
+        *ret_problem = g_strdup(why->message);
+}
+
+/* For a disk with type='volume' of a domain that does not run. */
+static void drive_find_by_name(CstService *service, const CstDomainDrive *drive, char **ret_pool,
+                               char **ret_volume, char **ret_problem)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(service, drive->pool, &why);
+    g_autoptr(CstPoolState) state = pool ? pool_state_get(pool, &why) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, drive->volume, &why) : NULL;
+
+    if (!volume) {
+        *ret_problem = g_strdup(why->message);
+        return;
+    }
+    *ret_pool = g_strdup(drive->pool);
+    *ret_volume = g_strdup(drive->volume);
+}
+
+/* Replaces the names in the domain's document by the pool and the volume of this service. */
+static void drive_find_volume(CstService *service, CstDomainDrive *drive)
+{
+    char *pool = NULL, *volume = NULL;
+
+    if (drive->path)
+        drive_find_by_path(service, drive, &pool, &volume, &drive->problem);
+    else if (drive->pool && drive->volume)
+        drive_find_by_name(service, drive, &pool, &volume, &drive->problem);
+    else
+        drive->problem = g_strdup(_("it is no file and no device of this host"));
+    g_free(drive->pool);
+    g_free(drive->volume);
+    drive->pool = pool;
+    drive->volume = volume;
+}
+
+static gboolean domains_check_name(const GPtrArray *domains, const char *name, gboolean has_libvirt,
+                                   GError **error)
+{
+    g_autofree char *plain = cst_text_escape(name);
+
+    if (!has_libvirt)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("no domain '%s': libvirt does not run on this host"), plain);
+    if (domains->len == 0)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("libvirt has no domain '%s' (virsh list --all)"), plain);
+    return domains->len == 1 ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("several domains have the name '%s'; use the UUID (virsh domuuid)"), plain);
+}
+
+GPtrArray *cst_service_domains(CstService *service, const char *name, CstTask *task, GError **error)
+{
+    CstHypervisor *hypervisor = domains_hypervisor(service, error);
+    g_autoptr(GPtrArray) domains =
+        hypervisor ? cst_hypervisor_domains(hypervisor, name, task, error) : NULL;
+
+    if (!domains ||
+        (name && !domains_check_name(domains, name, cst_hypervisor_is_used(hypervisor), error)))
+        return NULL;
+    for (guint i = 0; i < domains->len; i++) {
+        const CstDomain *domain = domains->pdata[i];
+
+        for (guint j = 0; j < domain->drives->len; j++)
+            drive_find_volume(service, domain->drives->pdata[j]);
+    }
+    return g_steal_pointer(&domains);
 }
 
 /* --- pauses ----------------------------------------------------------------------------------- */

@@ -198,6 +198,17 @@ GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *ref, GError **er
     return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
 }
 
+GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
+
+    if (name) {
+        cst_fail(error, CST_ERROR_NOT_FOUND, "libvirt has no domain '%s'", name);
+        return NULL;
+    }
+    return g_steal_pointer(&domains);
+}
+
 GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *ref, GError **error)
 {
     GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);

@@ -20,7 +20,7 @@ GOOD = {"pool": "p", "vol": "a", "other": "a", "snapshot": "one", "name": "one",
 MORE = {"secret-event": "--event lifecycle", "pool-event": "--event lifecycle",
         "vol-bitmap": "--add --merge x --source-vol a",
         "image-bitmap": "--add --merge x --source-file image",
-        "backup-prove": "--boot", "vol-clone": "--newname x",
+        "backup-prove": "--boot", "vol-clone": "--newname x", "snap-create": "--vol a",
         "vol-commit": "--yes", "vol-measure": "--vol a", "image-create": "--file x --size 1M",
         "image-measure": "--file image", "image-rebase": "--backing-format raw",
         "image-dd": "of=x", "vol-create-as": "--format raw"}

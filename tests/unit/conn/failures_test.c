@@ -185,6 +185,7 @@ static CstSecretBytes value;
     X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
     X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
     X(vol_domains, cst_conn_vol_domains(conn, &vol, error))                                      \
+    X(domains, cst_conn_domains(conn, "web", error))                                             \
     X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \
     X(vol_flatten, cst_conn_vol_flatten(conn, &vol, NULL, error))                                \
     X(vol_commit, cst_conn_vol_commit(conn, &vol, NULL, 0, NULL, error))                         \

@@ -184,6 +184,7 @@ static const Row own[] = {
     {WIRE_CISTERN_POOL_FOLLOW, "cisternPoolFollow"},
     {WIRE_CISTERN_VOL_HOLDERS, "cisternVolHolders"},
     {WIRE_CISTERN_VOL_DOMAINS, "cisternVolDomains"},
+    {WIRE_CISTERN_DOMAIN_LIST, "cisternDomainList"},
     {WIRE_CISTERN_CALL_MODE, NULL},
     {WIRE_CISTERN_VOL_CHECK_LIST, "cisternVolCheck"},
     {WIRE_CISTERN_VOL_SERVE, "cisternVolServe"},

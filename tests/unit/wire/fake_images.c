@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <service/domains.h>
 #include <service/images.h>
 #include <service/trash.h>
 #include <service/trust.h>
@@ -155,6 +156,18 @@ GPtrArray *cst_vol_domains(CstPool *pool, const char *name, CstTask *task, GErro
     for (guint i = 0; i < fake_rows(0); i++)
         g_ptr_array_add(disks, g_new0(CstDomainDisk, 1));
     return disks;
+}
+
+GPtrArray *cst_service_domains(CstService *service, const char *name, CstTask *task, GError **error)
+{
+    GPtrArray *domains;
+
+    if (!fake_works(error))
+        return NULL;
+    domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
+    for (guint i = 0; i < fake_rows(0); i++)
+        g_ptr_array_add(domains, cst_domain_new());
+    return domains;
 }
 
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,

@@ -10,6 +10,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/volume/domains.h"
 #include "commands/volume/options.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -21,7 +22,8 @@
 /* The snapshots to create, and the result. */
 typedef struct {
     CstConn *conn;
-    GPtrArray *vols; /* of CstVolRef *, owned */
+    const char *machine; /* whose disks the volumes are; NULL: the command line names them */
+    GPtrArray *vols;     /* of CstVolRef *, owned */
     CstSnapshotRequest request;
     CstSnapshotSet set;
 } SnapCreate;
@@ -77,17 +79,31 @@ static gboolean pause_read(const CliArgs *args, uint32_t *ret_ms, GError **error
                     _("--max-pause '%s' is not a time from 1ms to 5s, such as 500ms or 2s"), word);
 }
 
+/* Adds the volume of the command line, or the disks of the machine. */
+static gboolean vols_read_first(CliCtl *ctl, const CliArgs *args, SnapCreate *create,
+                                GError **error)
+{
+    CstVolRef *vol;
+
+    if (!cli_args_string(args, "machine", &create->machine, error) ||
+        !cli_args_exclusive(args, "vol", "machine", error))
+        return FALSE;
+    if (create->machine)
+        return cli_domain_vols(ctl, create->machine, create->vols, NULL, error);
+    vol = cli_vol(ctl, args, "pool", NULL, error);
+    if (vol)
+        g_ptr_array_add(create->vols, vol);
+    return vol != NULL;
+}
+
 static gboolean vols_read(CliCtl *ctl, const CliArgs *args, SnapCreate *create, GError **error)
 {
-    CstVolRef *vol = cli_vol(ctl, args, "pool", NULL, error);
     const char *with = NULL;
     g_auto(GStrv) names = NULL;
+    CstVolRef *vol;
 
     create->vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
-    if (!vol)
-        return FALSE;
-    g_ptr_array_add(create->vols, vol);
-    if (!cli_args_string(args, "with", &with, error))
+    if (!vols_read_first(ctl, args, create, error) || !cli_args_string(args, "with", &with, error))
         return FALSE;
     names = g_strsplit(with ? with : "", ",", -1);
     for (char **name = names; *name; name++) {
@@ -131,15 +147,25 @@ static void consistency_print(CliCtl *ctl, const CstSnapshotSet *set)
         cli_extra(ctl, _("Domain %s was paused already, and stays paused\n"), set->domain);
 }
 
+/* Returns the object of a sentence: "vol a", "2 vols" or "domain web (2 vols)". */
+static char *vols_text(const SnapCreate *create)
+{
+    guint count = create->vols->len;
+
+    if (create->machine)
+        return g_strdup_printf(ngettext("domain %s (%u vol)", "domain %s (%u vols)", count),
+                               create->machine, count);
+    if (count == 1)
+        return g_strdup_printf(_("vol %s"), ((const CstVolRef *)create->vols->pdata[0])->name);
+    return g_strdup_printf(ngettext("%u vol", "%u vols", count), count);
+}
+
 static void snap_create_report(CliCtl *ctl, const SnapCreate *create)
 {
     const CstSnapshotSet *set = &create->set;
     const char *name = create->request.name;
-    const char *vol = ((const CstVolRef *)create->vols->pdata[0])->name;
-    g_autofree char *message =
-        create->vols->len == 1
-            ? g_strdup_printf(_("Snapshot %s of vol %s created"), name, vol)
-            : g_strdup_printf(_("Snapshot %s of %u vols created"), name, create->vols->len);
+    g_autofree char *vols = vols_text(create);
+    g_autofree char *message = g_strdup_printf(_("Snapshot %s of %s created"), name, vols);
     const gboolean paused = set->domain != NULL;
     const CliFact facts[] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
@@ -173,15 +199,14 @@ static gboolean run_snapshot_create(CstTask *task, gpointer data, GError **error
 static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(SnapCreate) create = {0};
-    const char *vol;
+    g_autofree char *vols = NULL;
 
     if (!request_read(ctl, args, &create.request, error) || !vols_read(ctl, args, &create, error))
         return FALSE;
-    vol = ((const CstVolRef *)create.vols->pdata[0])->name;
-    cli_plan(ctl, _("Would take snapshot %s of vol %s"), create.request.name, vol);
+    vols = vols_text(&create);
+    cli_plan(ctl, _("Would take snapshot %s of %s"), create.request.name, vols);
     if (!cli_run_task(ctl, _("Taking snapshot"), run_snapshot_create, &create, error))
-        return cli_failed(ctl, _("Failed to create snapshot %s of vol %s"), create.request.name,
-                          vol);
+        return cli_failed(ctl, _("Failed to create snapshot %s of %s"), create.request.name, vols);
     snap_create_report(ctl, &create);
     return TRUE;
 }
@@ -194,7 +219,11 @@ static void complete_consistency(CliCtl *ctl, const CliArgs *args, GPtrArray *wo
 }
 
 static const CliOption create_options[] = {
-    VOL,
+    {.name = "vol",
+     .kind = CLI_OPT_STRING,
+     .help = N_("vol name, key or path"),
+     .complete = cli_complete_vols,
+     .unless = "machine"},
     CLI_REQUIRED("name", N_("name of the new snapshot"), ),
     POOL,
     CLI_NAMED("size", N_("space for the differences, if snapshots have a size (LVM)")),
@@ -204,6 +233,11 @@ static const CliOption create_options[] = {
      .help = N_("more vols of the pool, or POOL/VOL, for the same point in time"),
      .complete = cli_complete_vols,
      .complete_by_list = TRUE},
+    {.name = "machine",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("instead of a vol: all disks of this domain of libvirt, at one point in time"),
+     .complete = cli_complete_domains},
     {.name = "consistency",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_HELP_LISTS,

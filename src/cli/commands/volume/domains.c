@@ -2,6 +2,8 @@
 /* libvirt's domains that use a volume, in the output of commands about one volume. */
 #include "domains.h"
 
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/text.h>
@@ -24,6 +26,77 @@ GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol)
                  why->message);
     return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
 }
+
+/* --- the disks of a domain -------------------------------------------------------------------- */
+
+static gboolean vols_have(const GPtrArray *vols, const CstVolRef *vol)
+{
+    for (guint i = 0; i < vols->len; i++) {
+        const CstVolRef *other = vols->pdata[i];
+
+        if (strcmp(other->pool, vol->pool) == 0 && strcmp(other->name, vol->name) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean drive_add_vol(CliCtl *ctl, const CstDomain *domain, const CstDomainDrive *drive,
+                              GPtrArray *vols, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+
+    if (!drive->volume)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("disk '%s' of domain '%s' is not usable: %s; define and start a pool for "
+                          "it, or name the vols instead of the domain"),
+                        drive->target, domain->name, drive->problem ? drive->problem : "?");
+    pool = cst_conn_pool_by_name(ctl->conn, drive->pool, error);
+    vol = pool ? cst_conn_vol_by_name(ctl->conn, pool, drive->volume, error) : NULL;
+    if (!vol)
+        return FALSE;
+    if (!vols_have(vols, vol))
+        g_ptr_array_add(vols, g_steal_pointer(&vol));
+    return TRUE;
+}
+
+gboolean cli_domain_vols(CliCtl *ctl, const char *name, GPtrArray *vols, CstDomain **ret_domain,
+                         GError **error)
+{
+    g_autoptr(GPtrArray) domains =
+        cli_conn(ctl, error) ? cst_conn_domains(ctl->conn, name, error) : NULL;
+    const CstDomain *domain = domains && domains->len == 1 ? domains->pdata[0] : NULL;
+    guint writable = 0;
+
+    if (!domain)
+        return !domains ? FALSE : cst_fail(error, CST_ERROR_NOT_FOUND, _("no domain '%s'"), name);
+    for (guint i = 0; i < domain->drives->len; i++) {
+        const CstDomainDrive *drive = domain->drives->pdata[i];
+
+        if (drive->reads_only)
+            continue;
+        if (!drive_add_vol(ctl, domain, drive, vols, error))
+            return FALSE;
+        writable++;
+    }
+    if (writable == 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("domain '%s' has no disk that it may write"),
+                        domain->name);
+    if (ret_domain)
+        *ret_domain = g_ptr_array_steal_index(domains, 0);
+    return TRUE;
+}
+
+void cli_complete_domains(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_autoptr(GPtrArray) domains =
+        cli_conn(ctl, NULL) ? cst_conn_domains(ctl->conn, NULL, NULL) : NULL;
+
+    for (guint i = 0; domains && i < domains->len; i++)
+        g_ptr_array_add(words, g_strdup(((const CstDomain *)domains->pdata[i])->name));
+}
+
+/* --- facts ------------------------------------------------------------------------------------ */
 
 /* In text: one line for each disk. */
 static void domain_fact_add(CliSheet *sheet, const CstDomainDisk *disk)

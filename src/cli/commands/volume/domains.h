@@ -13,5 +13,17 @@
  */
 GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol);
 
+/**
+ * Adds to @vols the volumes of the disks of domain @name, as CstVolRef *. @name is a name or a UUID
+ * of libvirt. Disks that the guest only reads are left out. A volume that @vols already has is not
+ * added. *ret_domain, which may be NULL, is the domain with its definition. Fails with INVALID if a
+ * disk is no volume of an active pool, because a part of the disks has no common point in time.
+ */
+gboolean cli_domain_vols(CliCtl *ctl, const char *name, GPtrArray *vols, CstDomain **ret_domain,
+                         GError **error);
+
+/** Completes the names of libvirt's domains. */
+void cli_complete_domains(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
 /** Adds the domains that use @vol to the facts about it. Adds no fact if there are none. */
 void cli_vol_domains_add(CliSheet *sheet, const CstVolRef *vol);

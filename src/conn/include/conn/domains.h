@@ -12,6 +12,14 @@
 GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *vol, GError **error);
 
 /**
+ * Returns libvirt's domains with the name or UUID @name, as CstDomain *; NULL: all domains. A drive
+ * has its pool and volume, or the reason why it has no volume. The document of a domain is set only
+ * if @name is. Fails with NOT_FOUND if there is no domain @name, and else as
+ * cst_conn_vol_domains().
+ */
+GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error);
+
+/**
  * Call it first in main(): an embedded service starts this program again as a helper. Returns if
  * the arguments do not ask for a helper.
  */

@@ -84,6 +84,15 @@ void cst_hypervisor_volume_set_file(CstHypervisorVolume *volume, int fd);
 GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVolume *volume,
                                CstTask *task, GError **error);
 
+/**
+ * Returns the domains with the name or UUID @name, as CstDomain *; NULL: all domains. Includes
+ * domains that do not run. CstDomain's document is set only if @name is. The drives are those of
+ * the running domain, of its managed save, or of its definition. The result is empty as in
+ * cst_hypervisor_find(), which has the errors and the limits of this call.
+ */
+GPtrArray *cst_hypervisor_domains(CstHypervisor *hypervisor, const char *name, CstTask *task,
+                                  GError **error);
+
 /** Whether a disk of a running domain can grow with the volume. */
 typedef enum {
     CST_DISK_FIT,

@@ -12,6 +12,7 @@ typedef enum {
     CST_DOMAIN_IO_ERROR, /**< paused, because a write of the guest failed */
     CST_DOMAIN_ENDING,   /**< shutting down, or crashed and kept */
     CST_DOMAIN_SAVED,    /**< off, with a managed save: no process has its disks open */
+    CST_DOMAIN_OFF,      /**< off; only in lists of domains */
     CST_DOMAIN_STATE_LAST
 } CstDomainState;
 
@@ -46,6 +47,31 @@ typedef struct {
 void cst_domain_disk_free(CstDomainDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDomainDisk, cst_domain_disk_free)
 
+/** A disk of a domain with its image. */
+typedef struct {
+    char *target;
+    char *path;                     /**< of a file or device; NULL: not known */
+    char *pool, *volume;            /**< as the domain or the service names them; NULL: not known */
+    char *problem;                  /**< why the service has no volume for it; NULL: it has one */
+    gboolean reads_only, shareable; /**< as in CstDomainDisk */
+} CstDomainDrive;
+
+/** A domain with its drives. The texts are libvirt's: untrusted, valid UTF-8. */
+typedef struct {
+    char *name, *uuid;
+    char *uri;      /**< libvirt's connection; NULL: not known to a client */
+    char *document; /**< the definition as XML; NULL or "": not requested */
+    CstDomainState state;
+    CstDomainAgent agent;
+    GPtrArray *drives; /**< of CstDomainDrive *; without CD-ROM and floppy drives */
+} CstDomain;
+
+/** Returns a domain without texts and drives. */
+CstDomain *cst_domain_new(void);
+/** NULL is accepted. */
+void cst_domain_free(CstDomain *domain);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDomain, cst_domain_free)
+
 /* --- the document of a domain ----------------------------------------------------------------- */
 
 /** A layer of a disk: its image or a backing file. @path or @pool and @volume are set, or none. */
@@ -56,6 +82,7 @@ typedef struct {
     char *format;                  /**< of the top layer; NULL: a backing file, or not shown */
     gboolean read_only, shareable; /**< of the disk */
     gboolean mirrored;             /**< a block job of the disk may write any layer */
+    gboolean removable;            /**< the disk is a CD-ROM or floppy drive */
     gboolean translated;           /**< encrypted, or a slice: the guest sees other bytes */
     guint level;                   /**< as in CstDomainDisk */
 } CstDomainLayer;
