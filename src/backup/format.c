@@ -233,6 +233,27 @@ static void put_order(GByteArray *body, const CstBackup *backup)
     g_byte_array_append(body, backup->predecessor.digest, REPO_HASH);
 }
 
+/* Appends the machines, and for each volume its consistency and its machine. */
+static void put_machines(GByteArray *body, const CstBackup *backup)
+{
+    put_32(body, backup->machines->len);
+    for (guint i = 0; i < backup->machines->len; i++) {
+        const CstBackupMachine *machine = backup->machines->pdata[i];
+
+        manifest_put_text(body, machine->name);
+        manifest_put_text(body, machine->uuid);
+        manifest_put_text(body, machine->document);
+        put_32(body, machine->one_moment ? 1 : 0);
+    }
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        manifest_put_text(body, volume->consistency);
+        manifest_put_text(body, volume->reason);
+        put_32(body, volume->machine);
+    }
+}
+
 GByteArray *repo_manifest_format(const CstBackup *backup)
 {
     GByteArray *body = g_byte_array_new();
@@ -265,8 +286,10 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
         put_32(body, volume->n_lists);
         g_byte_array_append(body, volume->lists, volume->n_lists * REPO_HASH);
     }
-    if (backup->number > 0)
+    if (backup->number > 0) {
         put_order(body, backup);
+        put_machines(body, backup);
+    }
     return body;
 }
 
@@ -327,8 +350,20 @@ static void volume_free(gpointer data)
     g_free(volume->mark);
     g_free(volume->identity);
     g_free(volume->base);
+    g_free(volume->consistency);
+    g_free(volume->reason);
     g_free(volume->lists);
     g_free(volume);
+}
+
+static void machine_free(gpointer data)
+{
+    CstBackupMachine *machine = data;
+
+    g_free(machine->name);
+    g_free(machine->uuid);
+    g_free(machine->document);
+    g_free(machine);
 }
 
 void cst_backup_free(CstBackup *backup)
@@ -338,6 +373,7 @@ void cst_backup_free(CstBackup *backup)
     g_free(backup->host);
     g_strfreev(backup->tags);
     g_ptr_array_unref(backup->volumes);
+    g_ptr_array_unref(backup->machines);
     g_free(backup);
 }
 
@@ -346,6 +382,7 @@ CstBackup *repo_backup_new(void)
     CstBackup *backup = g_new0(CstBackup, 1);
 
     backup->volumes = g_ptr_array_new_with_free_func(volume_free);
+    backup->machines = g_ptr_array_new_with_free_func(machine_free);
     return backup;
 }
 
@@ -406,6 +443,34 @@ static void manifest_read_order(Reading *reading, CstBackup *backup)
         repo_id_format(id, backup->predecessor.id);
 }
 
+static void manifest_read_machine(Reading *reading, CstBackup *backup)
+{
+    CstBackupMachine *machine = g_new0(CstBackupMachine, 1);
+
+    g_ptr_array_add(backup->machines, machine);
+    machine->name = manifest_read_text(reading, REPO_NAME_MAX);
+    machine->uuid = manifest_read_text(reading, REPO_NAME_MAX);
+    machine->document = manifest_read_text(reading, REPO_TEXT_MAX);
+    machine->one_moment = manifest_read_u32(reading, 1) == 1;
+}
+
+/* Manifests of older versions end before the machines. */
+static void manifest_read_machines(Reading *reading, CstBackup *backup)
+{
+    gboolean present = !reading->bad && reading->left > 0;
+    uint32_t count = present ? manifest_read_u32(reading, REPO_VOLUMES_MAX) : 0;
+
+    for (uint32_t i = 0; i < count && !reading->bad; i++)
+        manifest_read_machine(reading, backup);
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        volume->consistency = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
+        volume->reason = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
+        volume->machine = present ? manifest_read_u32(reading, backup->machines->len) : 0;
+    }
+}
+
 CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, const char *name,
                                GError **error)
 {
@@ -426,6 +491,7 @@ CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, 
     for (uint32_t i = 0; i < count && !reading.bad; i++)
         manifest_read_volume(&reading, chunk, backup);
     manifest_read_order(&reading, backup);
+    manifest_read_machines(&reading, backup);
     if (reading.bad || reading.left > 0 || backup->volumes->len == 0) {
         cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no description of a backup"), name);
         return NULL;

@@ -121,12 +121,37 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
 /* A manifest with other bytes could not be parsed, and would make the repository unusable. */
 static gboolean texts_are_utf8(const CstBackupVolume *volume)
 {
-    const char *const texts[] = {volume->pool,     volume->name, volume->format,   volume->xml,
-                                 volume->snapshot, volume->mark, volume->identity, volume->base};
+    const char *const texts[] = {volume->pool,        volume->name,  volume->format,   volume->xml,
+                                 volume->snapshot,    volume->mark,  volume->identity, volume->base,
+                                 volume->consistency, volume->reason};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         if (texts[i] && !g_utf8_validate(texts[i], -1, NULL))
             return FALSE;
+    return TRUE;
+}
+
+gboolean cst_writer_machine(CstBackupWriter *writer, const CstBackupMachine *machine,
+                            uint32_t *ret_number, GError **error)
+{
+    CstBackupMachine *copy;
+
+    if (!g_utf8_validate(machine->name, -1, NULL) || !g_utf8_validate(machine->uuid, -1, NULL) ||
+        !g_utf8_validate(machine->document, -1, NULL))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name or the definition of a machine is not UTF-8"));
+    if (strlen(machine->name) > REPO_NAME_MAX || strlen(machine->uuid) > REPO_NAME_MAX ||
+        strlen(machine->document) > REPO_TEXT_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("the definition of machine '%s' is larger than a backup can hold"),
+                        machine->name);
+    copy = g_new0(CstBackupMachine, 1);
+    copy->name = g_strdup(machine->name);
+    copy->uuid = g_strdup(machine->uuid);
+    copy->document = g_strdup(machine->document);
+    copy->one_moment = machine->one_moment;
+    g_ptr_array_add(writer->backup->machines, copy);
+    *ret_number = writer->backup->machines->len;
     return TRUE;
 }
 
@@ -154,6 +179,9 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->mark = backup_text_dup(volume->mark);
     writer->volume->identity = backup_text_dup(volume->identity);
     writer->volume->base = backup_text_dup(volume->base);
+    writer->volume->consistency = backup_text_dup(volume->consistency);
+    writer->volume->reason = backup_text_dup(volume->reason);
+    writer->volume->machine = volume->machine;
     writer->volume->size = volume->size;
     writer->position = 0;
     g_byte_array_set_size(writer->lists, 0);

@@ -46,7 +46,8 @@ static void fuzz_manifest(const uint8_t *data, size_t size)
 
     if (!backup)
         return;
-    if (!again || again->volumes->len != backup->volumes->len || body->len != size ||
+    /* A manifest of an older version lacks the end. */
+    if (!again || again->volumes->len != backup->volumes->len || body->len < size ||
         memcmp(body->data, data, size) != 0)
         abort();
 }

@@ -165,6 +165,72 @@ class Running(FakeDomains):
                               text=True)
         self.assertNotIn("verification failed", done.stdout)
 
+    def repository(self):
+        path = os.path.join(self.peer.files, "repository")
+        self.done("backup-init", path, "--no-encryption")
+        return path
+
+    def volumes(self, repository, backup="latest"):
+        """The consistency and the domain of each volume of the backup."""
+        info = json.loads(self.done("backup-info", repository, backup, "--json"))
+        return {row["name"]: (row.get("consistency"), row.get("domain"))
+                for row in info["volumes"]}
+
+    def test_backup_of_a_machine_has_its_disks_at_one_moment(self):
+        self.domain("raw", "img")
+        repository = self.repository()
+        out = self.done("backup-create", repository, "--machine", "web1")
+        self.assertIn("domain web1: consistency filesystem, all disks of one moment", out)
+        self.assertEqual("SR", self.now("events"))
+        self.assertEqual({"raw": ("filesystem", "web1"), "img": ("filesystem", "web1")},
+                         self.volumes(repository))
+        self.assertEqual([{}, {}], [self.listed("img"), self.listed("raw")])
+        with open(os.path.join(self.fake.dir, "xml1"), encoding="utf-8") as xml:
+            self.assertEqual(xml.read().strip(), self.done("backup-info", repository, "latest",
+                                                           "--definition", "web1").strip())
+        self.assertIn("has no domain 'web2'", self.refused("backup-info", repository, "latest",
+                                                           "--definition", "web2"))
+
+    def test_backup_of_all_machines_reports_the_machine_that_it_lacks(self):
+        first = self.domain("raw")
+        second = self.domain("img", number=2)
+        xml = os.path.join(self.fake.dir, "xml3")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write("<domain><devices><disk><source file='/nowhere'/><target dev='vda'/></disk>"
+                      "</devices></domain>")
+        self.fake.set(first, second, f"[domain 3]\nname = web3\nstate = off\nxml = {xml}")
+        repository = self.repository()
+        status, out, err = self.cistern("backup-create", repository, "--all-machines")
+        self.assertEqual(8, status, err)
+        self.assertIn("'/nowhere' is no volume of an active pool", err)
+        self.assertRegex(err, "backup [0-9a-f]{8} lacks these domains and vols: web3")
+        self.assertEqual({"raw": ("filesystem", "web1"), "img": ("filesystem", "web2")},
+                         self.volumes(repository))
+        self.assertEqual("SRSR", self.now("events"))
+
+    def test_backup_of_a_machine_that_is_off_needs_no_snapshot(self):
+        self.done("vol-create-as", "p", "rest", "4M", "--format", "raw")
+        xml = os.path.join(self.fake.dir, "xml1")
+        self.domain("raw")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write(f"<domain><devices><disk><source file='{self.at('p', 'rest')}'/>"
+                      f"<target dev='vda'/></disk><disk><source file='{self.at('x', 'raw')}'/>"
+                      "<target dev='vdb'/></disk></devices></domain>")
+        self.fake.set(f"[domain 1]\nname = web1\nstate = off\nxml = {xml}")
+        repository = self.repository()
+        out = self.done("backup-create", repository, "--machine", "web1")
+        self.assertIn("domain web1: consistency offline, disks not of one moment", out)
+        self.assertEqual({"rest": ("offline", "web1"), "raw": ("offline", "web1")},
+                         self.volumes(repository))
+        self.assertEqual({}, self.listed("raw"))
+
+    def test_dry_run_of_a_backup_of_a_machine_does_not_suspend_it(self):
+        self.domain("raw", "img")
+        repository = self.repository()
+        self.assertIn("Would back up 2 vols", self.done("backup-create", repository, "--machine",
+                                                        "web1", "--dry-run"))
+        self.assertIsNone(self.now("events"))
+
     def test_copy_of_an_overlay_keeps_its_backing_file(self):
         self.done("vol-create-as", "x", "top", "4M", "--format", "qcow2", "--backing-vol", "img",
                   "--backing-vol-format", "qcow2")

@@ -280,6 +280,52 @@ static void unchanged_content_is_not_read(void **state)
                      SCRATCH_CHUNK + 100 + SCRATCH_CHUNK);
 }
 
+static void machines_and_consistency_are_kept(void **state)
+{
+    Scratch *s = *state;
+    const CstBackupHow how = {0};
+    const CstBackupMachine web = {.name = (char *)"web",
+                                  .uuid = (char *)"u",
+                                  .document = (char *)"<domain/>",
+                                  .one_moment = TRUE};
+    CstBackupMachine wrong = web;
+    CstBackupVolume volume = scratch_volume("v", 0), other = scratch_volume("w", 0);
+    const CstBackupVolume *kept;
+    const CstBackupMachine *machine;
+    char id[CST_BACKUP_ID_TEXT];
+    GError *error = NULL;
+
+    scratch_init(s, TRUE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    g_autoptr(CstBackupWriter) writer = cst_writer_new(repo, &how, NULL);
+    wrong.name = (char *)"b\xff";
+    assert_false(cst_writer_machine(writer, &wrong, &volume.machine, &error));
+    assert_error(error, CST_ERROR_INVALID);
+    assert_true(cst_writer_machine(writer, &web, &volume.machine, NULL));
+    volume.consistency = (char *)"crash";
+    volume.reason = (char *)"no agent";
+    assert_true(cst_writer_volume(writer, &volume, NULL, NULL));
+    assert_true(cst_writer_volume_end(writer, NULL));
+    assert_true(cst_writer_volume(writer, &other, NULL, NULL));
+    assert_true(cst_writer_volume_end(writer, NULL));
+    assert_true(cst_writer_commit(writer, id, NULL));
+
+    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
+    assert_int_equal(backup->machines->len, 1);
+    machine = backup->machines->pdata[0];
+    assert_string_equal(machine->name, "web");
+    assert_string_equal(machine->uuid, "u");
+    assert_string_equal(machine->document, "<domain/>");
+    assert_true(machine->one_moment);
+    kept = backup->volumes->pdata[0];
+    assert_string_equal(kept->consistency, "crash");
+    assert_string_equal(kept->reason, "no agent");
+    assert_int_equal(kept->machine, 1);
+    kept = backup->volumes->pdata[1];
+    assert_string_equal(kept->consistency, "");
+    assert_int_equal(kept->machine, 0);
+}
+
 static void a_backup_is_one_when_it_is_committed(void **state)
 {
     Scratch *s = *state;
@@ -470,6 +516,7 @@ int main(void)
         scratch_test(content_of_several_packs_comes_back),
         scratch_test(holes_cost_no_space),
         scratch_test(unchanged_content_is_not_read),
+        scratch_test(machines_and_consistency_are_kept),
         scratch_test(a_backup_is_one_when_it_is_committed),
         scratch_test(a_name_that_is_not_utf8_is_refused_and_the_repository_stays_readable),
         scratch_test(dropped_volume_leaves_the_other_volumes_complete),

@@ -58,19 +58,22 @@ static void meddle_at(MeddleWhen when)
     with(meddling.world);
 }
 
-gboolean __real_cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
-                                         uint64_t limit, CstTask *task, GError **error);
-gboolean __wrap_cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
-                                         uint64_t limit, CstTask *task, GError **error);
+gboolean __real_cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                             const CstSnapshotRequest *request, CstTask *task,
+                                             CstSnapshotSet *ret_set, GError **error);
+gboolean __wrap_cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                             const CstSnapshotRequest *request, CstTask *task,
+                                             CstSnapshotSet *ret_set, GError **error);
 gboolean __real_cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                                   const CstConnSink *sink, CstTask *task, GError **error);
 gboolean __wrap_cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                                   const CstConnSink *sink, CstTask *task, GError **error);
 
-gboolean __wrap_cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
-                                         uint64_t limit, CstTask *task, GError **error)
+gboolean __wrap_cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                             const CstSnapshotRequest *request, CstTask *task,
+                                             CstSnapshotSet *ret_set, GError **error)
 {
-    gboolean made = __real_cst_conn_snapshot_create(conn, vol, name, limit, task, error);
+    gboolean made = __real_cst_conn_snapshot_create_set(conn, vols, request, task, ret_set, error);
 
     meddle_at(AFTER_THE_SNAPSHOT);
     return made;

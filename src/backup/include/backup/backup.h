@@ -70,22 +70,34 @@ gboolean cst_repo_is_encrypted(const CstRepo *repo);
 typedef struct {
     char *pool;
     char *name;
-    char *format;     /**< of the volume; the stored content is always the guest's view */
-    char *xml;        /**< the volume's XML document */
-    char *snapshot;   /**< on the volume, base for changed ranges of the next backup; "": not
-                           made */
-    char *mark;       /**< identity of that snapshot as reported by the storage; "": unknown */
-    char *identity;   /**< key of the volume, to which the snapshot belongs; "": unknown */
-    char *base;       /**< id of the backup that unchanged content was adopted from; "": all was
-                           read */
-    uint64_t size;    /**< guest-visible size in bytes */
-    uint64_t read;    /**< bytes that were read for this backup */
-    uint64_t taken;   /**< bytes of data adopted from the previous backup */
-    uint64_t data;    /**< bytes of data, without holes */
-    uint64_t stored;  /**< bytes that this backup added to the repository */
-    uint8_t *lists;   /**< names of the lists of chunks */
-    uint32_t n_lists; /**< how many */
+    char *format;      /**< of the volume; the stored content is always the guest's view */
+    char *xml;         /**< the volume's XML document */
+    char *snapshot;    /**< on the volume, base for changed ranges of the next backup; "": not
+                            made */
+    char *mark;        /**< identity of that snapshot as reported by the storage; "": unknown */
+    char *identity;    /**< key of the volume, to which the snapshot belongs; "": unknown */
+    char *base;        /**< id of the backup that unchanged content was adopted from; "": all was
+                            read */
+    char *consistency; /**< verified when it was read: "crash", "filesystem", "offline"; "": not
+                            recorded */
+    char *reason;      /**< why the consistency is not better; "": not recorded */
+    uint32_t machine;  /**< place in CstBackup.machines plus one; 0: not the disk of a machine */
+    uint64_t size;     /**< guest-visible size in bytes */
+    uint64_t read;     /**< bytes that were read for this backup */
+    uint64_t taken;    /**< bytes of data adopted from the previous backup */
+    uint64_t data;     /**< bytes of data, without holes */
+    uint64_t stored;   /**< bytes that this backup added to the repository */
+    uint8_t *lists;    /**< names of the lists of chunks */
+    uint32_t n_lists;  /**< how many */
 } CstBackupVolume;
+
+/** A virtual machine whose disks are volumes of a backup. */
+typedef struct {
+    char *name;
+    char *uuid;
+    char *document;      /**< its definition: libvirt's XML */
+    gboolean one_moment; /**< its volumes have the same point in time */
+} CstBackupMachine;
 
 /** The points in time of a backup's volumes. The values are stored in files. */
 typedef enum {
@@ -113,9 +125,10 @@ typedef struct {
     char *host;
     GStrv tags;
     CstBackupMoment moment;
-    uint64_t span_us;   /**< IN_TURN: duration from before the first snapshot to after the last; 0:
-                             unknown */
-    GPtrArray *volumes; /**< of CstBackupVolume * */
+    uint64_t span_us;    /**< IN_TURN: duration from before the first snapshot to after the last; 0:
+                              unknown */
+    GPtrArray *volumes;  /**< of CstBackupVolume * */
+    GPtrArray *machines; /**< of CstBackupMachine * */
 } CstBackup;
 
 /** NULL is accepted. */
@@ -191,9 +204,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBackupWriter, cst_writer_free)
  */
 void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t span_us);
 /**
- * Starts a volume. Copies its names, texts and size. @previous: an earlier backup of the volume for
- * cst_writer_same(), borrowed until the end of the volume; may be NULL. Fails with INVALID if a
- * text is not UTF-8, and with LIMIT if the volume is too large.
+ * Adds a machine to the backup. Copies its texts. *ret_number is the value for
+ * CstBackupVolume.machine. Fails with INVALID if a text is not UTF-8, and with LIMIT if one is too
+ * long.
+ */
+gboolean cst_writer_machine(CstBackupWriter *writer, const CstBackupMachine *machine,
+                            uint32_t *ret_number, GError **error);
+/**
+ * Starts a volume. Copies its names, texts, size and machine. @previous: an earlier backup of the
+ * volume for cst_writer_same(), borrowed until the end of the volume; may be NULL. Fails with
+ * INVALID if a text is not UTF-8, and with LIMIT if the volume is too large.
  */
 gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volume,
                            const CstBackupVolume *previous, GError **error);

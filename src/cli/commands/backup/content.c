@@ -32,6 +32,8 @@
 static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **error)
 {
     const BackupSource *source = create->current;
+    gboolean known = source->consistency != CST_CONSISTENCY_UNKNOWN;
+    char *consistency = known ? (char *)cst_consistency_word(source->consistency) : NULL;
     const CstBackupVolume volume = {.pool = source->ref->pool,
                                     .name = source->ref->name,
                                     .format = source->format,
@@ -40,6 +42,9 @@ static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **e
                                     .mark = source->mark,
                                     .identity = source->ref->key,
                                     .base = source->base ? (char *)source->base->id : NULL,
+                                    .consistency = consistency,
+                                    .reason = source->reason,
+                                    .machine = source->machine ? source->machine->number : 0,
                                     .size = capacity};
 
     return cst_writer_volume(create->writer, &volume, source->previous, error);
@@ -216,11 +221,39 @@ static gboolean backup_check_snapshot(const BackupCreate *create, GError **error
                     source->snapshot);
 }
 
+/*
+ * Sets the consistency of a volume that is read itself. The read fails if a process writes to it.
+ * The saved memory of a domain may have changes that the disk lacks.
+ */
+static void source_set_rest(const BackupCreate *create, BackupSource *source)
+{
+    g_autoptr(GPtrArray) disks = NULL;
+
+    source->consistency = CST_CONSISTENCY_UNKNOWN;
+    if (create->flags & CST_VOL_STREAM_FORCE_SHARE)
+        return;
+    disks = cst_conn_vol_domains(create->ctl->conn, source->ref, NULL);
+    if (!disks)
+        return;
+    source->consistency = CST_CONSISTENCY_OFFLINE;
+    for (guint i = 0; i < disks->len; i++) {
+        const CstDomainDisk *disk = disks->pdata[i];
+
+        if (disk->state != CST_DOMAIN_SAVED)
+            continue;
+        source->consistency = CST_CONSISTENCY_CRASH;
+        g_free(source->reason);
+        source->reason = g_strdup_printf(_("domain '%s' has a managed save"), disk->domain);
+    }
+}
+
 gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
 {
     BackupSource *source = create->current;
     gboolean done = FALSE;
 
+    if (!source->snapshot)
+        source_set_rest(create, source);
     if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
         return FALSE;
     if (source->mark && !read_increment(create, task, &done, error))

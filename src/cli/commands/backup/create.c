@@ -16,6 +16,7 @@
 #include <base/error.h>
 
 #include "commands/pool/pool.h"
+#include "commands/volume/domains.h"
 #include "commands/volume/volume.h"
 #include "commands/xml.h"
 #include "output/progress.h"
@@ -25,25 +26,12 @@
 #include "seen.h"
 #include "snapshots.h"
 
-static void backup_source_free(gpointer data)
-{
-    BackupSource *source = data;
-
-    cst_vol_ref_free(source->ref);
-    g_free(source->xml);
-    g_free(source->format);
-    g_free(source->snapshot);
-    g_free(source->mark);
-    g_free(source->whole);
-    g_clear_error(&source->failure);
-    g_free(source);
-}
-
 static void create_clear(BackupCreate *create)
 {
     cst_writer_free(create->writer);
     g_clear_pointer(&create->sources, g_ptr_array_unref);
     g_clear_pointer(&create->missing, g_ptr_array_unref);
+    g_clear_pointer(&create->machines, g_ptr_array_unref);
     g_clear_pointer(&create->backups, g_ptr_array_unref);
     g_free(create->snapshot);
     cst_repo_close(create->repo);
@@ -51,33 +39,6 @@ static void create_clear(BackupCreate *create)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupCreate, create_clear)
 
 /* --- sources ---------------------------------------------------------------------------------- */
-
-/* Add a volume, unless it is already a source. Takes ownership of @ref. */
-static gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, GError **error)
-{
-    BackupSource *source;
-
-    if (!ref)
-        return FALSE;
-    for (guint i = 0; i < create->sources->len; i++) {
-        const CstVolRef *other = ((BackupSource *)create->sources->pdata[i])->ref;
-
-        if (strcmp(other->pool, ref->pool) == 0 && strcmp(other->name, ref->name) == 0) {
-            cst_vol_ref_free(ref);
-            return TRUE;
-        }
-    }
-    source = g_new0(BackupSource, 1);
-    source->ref = ref;
-    source->xml = cst_conn_vol_xml(create->ctl->conn, ref, 0, error);
-    source->format = source->xml ? cli_xml_text(source->xml, "/volume/target/format/@type") : NULL;
-    if (!source->xml) {
-        backup_source_free(source);
-        return FALSE;
-    }
-    g_ptr_array_add(create->sources, source);
-    return TRUE;
-}
 
 static gboolean backup_add_pool(BackupCreate *create, const CstPoolRef *pool, GError **error)
 {
@@ -91,8 +52,9 @@ static gboolean backup_add_pool(BackupCreate *create, const CstPoolRef *pool, GE
         if (row->info.type == CST_VOL_DIR || row->info.type == CST_VOL_NETDIR)
             continue;
         /* Ignore a volume that was deleted after the listing. */
-        if (!backup_add_source(
-                create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why), &why) &&
+        if (!backup_add_source(create,
+                               cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why), NULL,
+                               &why) &&
             cst_error_code(why) != CST_ERROR_NO_VOL) {
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
@@ -109,17 +71,19 @@ static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, G
 
     create->sources = g_ptr_array_new_with_free_func(backup_source_free);
     create->missing = g_ptr_array_new_with_free_func(backup_source_free);
-    if (!cli_conn(ctl, error))
+    create->machines = g_ptr_array_new_with_free_func(backup_machine_free);
+    if (!cli_conn(ctl, error) || !backup_add_machines(create, args, error))
         return FALSE;
-    create->named = names->len > 0;
+    create->named = names->len > 0 || cli_args_has(args, "machine");
     for (guint i = 0; i < names->len; i++)
         if (!backup_add_source(create, cli_vol_named(ctl, args, names->pdata[i], "pool", error),
-                               error))
+                               NULL, error))
             return FALSE;
-    if (create->named)
+    if (create->named || cli_args_has(args, "all-machines"))
         return TRUE;
     if (!cli_args_has(args, "pool"))
-        return cst_fail(error, CST_ERROR_USAGE, _("name the vols, or a pool with --pool"));
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("name the vols, a pool with --pool, or machines with --machine"));
     pool = cli_pool(ctl, args, "pool", NULL, error);
     if (!pool || !backup_add_pool(create, pool, error))
         return FALSE;
@@ -153,15 +117,17 @@ static void backup_find_base(const BackupCreate *create, BackupSource *source, G
 
 /*
  * Read the volume without a snapshot if it does not support snapshots, unless create->must is set.
- * @why is the error of a call about its snapshots. Takes ownership of @why.
+ * The disk of a machine is read in any case: the machine may be shut off. @why is the error of a
+ * call about its snapshots. Takes ownership of @why.
  */
 static gboolean go_without(const BackupCreate *create, BackupSource *source, GError *why,
                            GError **error)
 {
-    if (create->must || !backup_no_snapshots(why)) {
+    if ((create->must && !source->machine) || !backup_no_snapshots(why)) {
         g_propagate_error(error, why);
         return FALSE;
     }
+    source->direct = create->must;
     backup_read_whole(source, why->message);
     g_error_free(why);
     return TRUE;
@@ -193,14 +159,15 @@ static gboolean read_backups(BackupCreate *create, GError **error)
 /* Leaves source->snapshot NULL if the volume does not support snapshots, and they are optional. */
 static gboolean backup_make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
+    g_autoptr(GPtrArray) members = g_ptr_array_new();
+    g_auto(CstSnapshotSet) set = {0};
     GError *why = NULL;
 
     if (source->whole)
         return TRUE;
-    if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, &why))
-        return go_without(create, source, why, error);
-    source->snapshot = g_strdup(create->snapshot);
-    return TRUE;
+    g_ptr_array_add(members, source);
+    return backup_make_snapshot_set(create, members, &set, &why) ||
+           go_without(create, source, why, error);
 }
 
 static gboolean tidy_source(BackupCreate *create, BackupSource *source, GError **error)
@@ -288,7 +255,7 @@ static gboolean try_content(CstTask *task, gpointer data, GError **error)
 {
     BackupCreate *create = data;
 
-    if (!create->snapshot || (!create->must && create->current->whole))
+    if (!create->snapshot || create->current->direct || (!create->must && create->current->whole))
         return backup_content(create, task, error);
     return !create->incremental || backup_content_plan(create, task, error);
 }
@@ -321,6 +288,7 @@ static void backup_reset_sources(BackupCreate *create)
 
         backup_read_whole(source, NULL);
         source->old = NULL;
+        source->direct = FALSE;
     }
 }
 
@@ -403,6 +371,7 @@ static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError *
 static gboolean backup_run_create(BackupCreate *create, char *ret_id, GError **error)
 {
     gboolean done = (!create->snapshot || make_snapshots(create, error)) &&
+                    backup_write_machines(create, error) &&
                     backup_each(create, read_source, error) &&
                     cst_writer_commit(create->writer, ret_id, error);
 
@@ -433,7 +402,8 @@ static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **err
     char id[CST_BACKUP_ID_TEXT];
 
     create.incremental = cli_args_has(args, "incremental");
-    create.together = cli_args_has(args, "together");
+    create.together = cli_args_has(args, "together") || cli_args_has(args, "machine") ||
+                      cli_args_has(args, "all-machines");
     create.must = create.together || cli_args_has(args, "snapshot");
     create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     create.repo = cli_repo(ctl, args, error);
@@ -446,8 +416,8 @@ static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **err
         if (!try_all(&create, error))
             return FALSE;
         backup_print_plan(&create);
-        if (create.missing->len > 0)
-            return backup_missing_fail(&create, NULL, error);
+        if (!backup_check_missing(&create, NULL, error))
+            return FALSE;
     }
     if (!backup_check_sources(&create, error) || !begin_job(&create, error) ||
         !begin_writer(&create, args, error) || !backup_run_create(&create, id, error))
@@ -457,7 +427,7 @@ static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **err
         return FALSE;
     backup_seen_note(ctl, create.repo, backup);
     backup_print_created(&create, backup);
-    return create.missing->len == 0 || backup_missing_fail(&create, backup, error);
+    return backup_check_missing(&create, backup, error);
 }
 
 static const CliOption create_options[] = {
@@ -471,6 +441,13 @@ static const CliOption create_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
      .help = N_("tags of the backup, with commas")},
+    {.name = "machine",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
+     .help = N_("all disks of these domains of libvirt, each domain at one point in time"),
+     .complete = cli_complete_domains,
+     .complete_by_list = TRUE},
+    CLI_SWITCH("all-machines", N_("all disks of all domains of libvirt")),
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
     CLI_SWITCH("together", N_("make all snapshots before anything is read, in one step where the "
                               "storage can")),

@@ -67,25 +67,59 @@ gboolean backup_each(BackupCreate *create, BackupStep step, GError **error)
     return TRUE;
 }
 
-gboolean backup_missing_fail(const BackupCreate *create, const CstBackup *backup, GError **error)
+/* Return: the names of the missing volumes. The caller frees them. */
+static char *missing_vols(const BackupCreate *create)
 {
-    g_autoptr(GString) names = g_string_new(NULL);
-    guint count = create->missing->len;
+    GString *names = g_string_new(NULL);
 
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; i < create->missing->len; i++) {
         const CstVolRef *ref = ((const BackupSource *)create->missing->pdata[i])->ref;
 
         g_string_append_printf(names, "%s%s/%s", i > 0 ? ", " : "", ref->pool, ref->name);
     }
+    return g_string_free(names, FALSE);
+}
+
+/* Return: the names of the missing machines; NULL: no machine is missing. The caller frees them. */
+static char *missing_machines(const BackupCreate *create)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (guint i = 0; i < create->machines->len; i++) {
+        const BackupMachine *machine = create->machines->pdata[i];
+
+        if (machine->failure)
+            g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "",
+                                   machine->domain->name);
+    }
+    return names->len > 0 ? g_strdup(names->str) : NULL;
+}
+
+gboolean backup_check_missing(const BackupCreate *create, const CstBackup *backup, GError **error)
+{
+    g_autofree char *vols = missing_vols(create);
+    g_autofree char *machines = missing_machines(create);
+    guint count = create->missing->len;
+
+    if (machines && backup)
+        return cst_fail(error, CST_ERROR_PARTIAL,
+                        _("backup %.8s lacks these domains and vols: %s%s%s"), backup->id, machines,
+                        count > 0 ? ", " : "", vols);
+    if (machines)
+        return cst_fail(error, CST_ERROR_PARTIAL,
+                        _("the backup would lack these domains and vols: %s%s%s"), machines,
+                        count > 0 ? ", " : "", vols);
+    if (count == 0)
+        return TRUE;
     if (!backup)
         return cst_fail(error, CST_ERROR_PARTIAL,
                         ngettext("the backup would lack %u vol: %s",
                                  "the backup would lack %u vols: %s", count),
-                        count, names->str);
+                        count, vols);
     return cst_fail(
         error, CST_ERROR_PARTIAL,
         ngettext("backup %.8s lacks %u vol: %s", "backup %.8s lacks %u vols: %s", count),
-        backup->id, count, names->str);
+        backup->id, count, vols);
 }
 
 /* --- the report ------------------------------------------------------------------------------- */
@@ -111,18 +145,60 @@ static void add_missing(const BackupCreate *create, CliSheet *sheet)
     cli_sheet_add_table(sheet, "missing", table);
 }
 
+/* Return: the worst consistency of the volumes of a machine; UNKNOWN: not recorded for each. */
+static CstConsistency machine_consistency(const CstBackup *backup, guint machine)
+{
+    CstConsistency worst = CST_CONSISTENCY_OFFLINE;
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+        CstConsistency consistency = CST_CONSISTENCY_UNKNOWN;
+
+        if (volume->machine != machine + 1)
+            continue;
+        (void)cst_consistency_parse(volume->consistency, &consistency);
+        worst = MIN(worst, consistency);
+    }
+    return worst;
+}
+
+static void backup_add_machine_notes(const CstBackup *backup, GPtrArray *notes)
+{
+    for (guint i = 0; i < backup->machines->len; i++) {
+        const CstBackupMachine *machine = backup->machines->pdata[i];
+        const char *word = cst_consistency_word(machine_consistency(backup, i));
+
+        g_ptr_array_add(notes, machine->one_moment
+                                   ? g_strdup_printf(_("domain %s: consistency %s, all disks of "
+                                                       "one moment"),
+                                                     machine->name, word)
+                                   : g_strdup_printf(_("domain %s: consistency %s, disks not of "
+                                                       "one moment"),
+                                                     machine->name, word));
+    }
+}
+
+/* The points in time of volumes that are not disks of machines. */
+static void backup_add_moment_note(const CstBackup *backup, GPtrArray *notes)
+{
+    if (backup->volumes->len < 2 || backup->machines->len > 0)
+        return;
+    if (backup->moment == CST_BACKUP_ONE_STEP)
+        g_ptr_array_add(notes, g_strdup(_("all vols are of one moment: their snapshots were made "
+                                          "in one step")));
+    if (backup->moment == CST_BACKUP_IN_TURN)
+        g_ptr_array_add(notes, g_strdup_printf(_("the vols are not of one moment: their snapshots "
+                                                 "were made one after the other, within %.3f s"),
+                                               (double)backup->span_us / G_USEC_PER_SEC));
+}
+
 /* Return: sentences about the points in time of the volumes, and about how each was read. */
 static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
 {
     GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
 
-    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_ONE_STEP)
-        g_ptr_array_add(notes, g_strdup(_("all vols are of one moment: their snapshots were made "
-                                          "in one step")));
-    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_IN_TURN)
-        g_ptr_array_add(notes, g_strdup_printf(_("the vols are not of one moment: their snapshots "
-                                                 "were made one after the other, within %.3f s"),
-                                               (double)backup->span_us / G_USEC_PER_SEC));
+    backup_add_machine_notes(backup, notes);
+    backup_add_moment_note(backup, notes);
     for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
         const CstBackupVolume *volume = backup->volumes->pdata[i];
         const BackupSource *source = create->sources->pdata[i];

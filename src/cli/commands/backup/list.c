@@ -150,6 +150,9 @@ static const CliColumn volume_columns[] = {
     {N_("Taken"), "taken", CLI_CELL_SIZE, "-", 0},
     {N_("From"), "base", CLI_CELL_TEXT, "-", 0},
     {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
+    {N_("Consistency"), "consistency", CLI_CELL_TEXT, "-", 0},
+    {N_("Reason"), "reason", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Domain"), "domain", CLI_CELL_TEXT, "-", 0},
     {N_("Snapshot"), "snapshot", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
 };
 
@@ -157,6 +160,15 @@ static const CliColumn volume_columns[] = {
 static char *id_text(const CliCtl *ctl, const char *id)
 {
     return *id ? g_strndup(id, ctl->settings.json ? strlen(id) : CLI_BACKUP_SHORT) : NULL;
+}
+
+/* Return: the name of the machine whose disk the volume is, borrowed; NULL: no machine. */
+static const char *machine_name(const CstBackup *backup, const CstBackupVolume *volume)
+{
+    const CstBackupMachine *machine =
+        volume->machine > 0 ? backup->machines->pdata[volume->machine - 1] : NULL;
+
+    return machine ? machine->name : NULL;
 }
 
 CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup)
@@ -176,6 +188,9 @@ CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup)
         cli_table_add_size(table, volume->taken);
         cli_table_add_text(table, base);
         cli_table_add_size(table, volume->stored);
+        cli_table_add_text(table, *volume->consistency ? volume->consistency : NULL);
+        cli_table_add_text(table, *volume->reason ? volume->reason : NULL);
+        cli_table_add_text(table, machine_name(backup, volume));
         cli_table_add_text(table, *volume->snapshot ? volume->snapshot : NULL);
     }
     return table;
@@ -199,18 +214,42 @@ static char *backup_point_in_time_text(const CstBackup *backup)
                            (double)backup->span_us / G_USEC_PER_SEC);
 }
 
+/* Prints the definition of machine @name, which is a name or a UUID. */
+static gboolean print_definition(CliCtl *ctl, const CstBackup *backup, const char *name,
+                                 GError **error)
+{
+    for (guint i = 0; i < backup->machines->len; i++) {
+        const CstBackupMachine *machine = backup->machines->pdata[i];
+
+        if (strcmp(machine->name, name) == 0 || strcmp(machine->uuid, name) == 0) {
+            cli_print(ctl, "%s\n", machine->document);
+            return TRUE;
+        }
+    }
+    return cst_fail(error, CST_ERROR_NOT_FOUND,
+                    _("backup '%.8s' has no domain '%s'; backup-info without --definition lists "
+                      "its domains"),
+                    backup->id, name);
+}
+
 static gboolean cmd_backup_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
-    g_autoptr(CstBackup) backup = cli_repo_backup(ctl, args, &repo, error);
+    g_autoptr(CstBackup) backup = NULL;
+    const char *definition;
     g_autoptr(CliTable) table = NULL;
     g_auto(CliSheet) sheet = {0};
     g_autofree char *time = NULL;
     g_autofree char *tags = NULL;
     g_autofree char *moment = NULL;
 
+    if (!cli_args_string(args, "definition", &definition, error))
+        return FALSE;
+    backup = cli_repo_backup(ctl, args, &repo, error);
     if (!backup)
         return FALSE;
+    if (definition)
+        return print_definition(ctl, backup, definition, error);
     time = ctl->settings.json ? cli_json_time(backup->time_us / G_USEC_PER_SEC)
                               : cli_time_text(backup->time_us / G_USEC_PER_SEC);
     tags = g_strjoinv(",", backup->tags);
@@ -239,6 +278,7 @@ static gboolean cmd_backup_info(CliCtl *ctl, const CliArgs *args, GError **error
 static const CliOption info_options[] = {
     REPO,
     BACKUP,
+    CLI_NAMED("definition", N_("print the definition of this domain: libvirt's XML")),
     REPO_OPTIONS,
     {0},
 };

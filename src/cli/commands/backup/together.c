@@ -12,45 +12,39 @@
 
 #include "snapshots.h"
 
-/* If the server does not support sets, create the snapshots in sequence. */
-static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GError **error)
-{
-    for (guint i = 0; i < members->len; i++) {
-        BackupSource *source = members->pdata[i];
-
-        if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL,
-                                      error))
-            return FALSE;
-        source->snapshot = g_strdup(create->snapshot);
-    }
-    return TRUE;
-}
-
-/* Create the snapshots of all members or of no member. */
-static gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members,
-                                         CstSnapshotSet *ret_set, GError **error)
+gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members,
+                                  CstSnapshotSet *ret_set, GError **error)
 {
     const CstSnapshotRequest request = {.name = create->snapshot};
     g_autoptr(GPtrArray) vols = g_ptr_array_new();
-    g_autoptr(GError) why = NULL;
 
     for (guint i = 0; i < members->len; i++)
         g_ptr_array_add(vols, ((BackupSource *)members->pdata[i])->ref);
-    if (!cst_conn_snapshot_create_set(create->ctl->conn, vols, &request, NULL, ret_set, &why)) {
-        *ret_set = (CstSnapshotSet){.one_step = members->len == 1};
-        if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
-            return one_by_one(create, members, error);
-        g_propagate_error(error, g_steal_pointer(&why));
+    if (!cst_conn_snapshot_create_set(create->ctl->conn, vols, &request, NULL, ret_set, error))
         return FALSE;
+    for (guint i = 0; i < members->len; i++) {
+        BackupSource *source = members->pdata[i];
+
+        source->snapshot = g_strdup(create->snapshot);
+        source->consistency = ret_set->consistency;
+        source->reason = g_strdup(ret_set->reason);
+        if (source->machine)
+            source->machine->one_moment = ret_set->one_step;
     }
-    for (guint i = 0; i < members->len; i++)
-        ((BackupSource *)members->pdata[i])->snapshot = g_strdup(create->snapshot);
     return TRUE;
 }
 
+/* Whether the snapshots of both are made by the same call. */
+static gboolean sources_belong_together(const BackupSource *a, const BackupSource *b)
+{
+    if (a->machine || b->machine)
+        return a->machine == b->machine;
+    return strcmp(a->ref->pool, b->ref->pool) == 0;
+}
+
 /*
- * Return: sources of the first pool that has sources without a snapshot, up to the maximum of a
- * set.
+ * Return: sources of the first machine or pool that has sources without a snapshot, up to the
+ * maximum of a set.
  */
 static GPtrArray *next_members(const BackupCreate *create)
 {
@@ -60,7 +54,7 @@ static GPtrArray *next_members(const BackupCreate *create)
         BackupSource *source = create->sources->pdata[i];
         const BackupSource *first = members->len > 0 ? members->pdata[0] : source;
 
-        if (!source->snapshot && strcmp(source->ref->pool, first->ref->pool) == 0 &&
+        if (!source->snapshot && !source->direct && sources_belong_together(source, first) &&
             members->len < CST_CONN_SNAPSHOT_SET_MAX)
             g_ptr_array_add(members, source);
     }
@@ -72,7 +66,7 @@ static gboolean check_member(BackupCreate *create, BackupSource *source, GError 
 {
     GError *why = NULL;
 
-    if (source->snapshot ||
+    if (source->snapshot || source->direct ||
         cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, &why))
         return TRUE;
     if (cst_error_code(why) == CST_ERROR_DRY_RUN) {
@@ -86,7 +80,7 @@ static gboolean check_member(BackupCreate *create, BackupSource *source, GError 
 /* A dry run cannot detect whether a file system can share extents. Only a snapshot shows it. */
 static gboolean try_member(BackupCreate *create, BackupSource *source, GError **error)
 {
-    if (source->snapshot)
+    if (source->snapshot || source->direct)
         return TRUE;
     if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, error))
         return FALSE;
@@ -120,6 +114,31 @@ static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **e
     return fine;
 }
 
+/*
+ * Read the disks of a machine without snapshots, because a part of them cannot have one. The
+ * machine may be shut off. A volume that a process writes is refused when it is read.
+ */
+static gboolean read_directly(const GPtrArray *members, const GError *why)
+{
+    if (!((const BackupSource *)members->pdata[0])->machine || !backup_no_snapshots(why))
+        return FALSE;
+    for (guint i = 0; i < members->len; i++) {
+        BackupSource *source = members->pdata[i];
+
+        source->direct = TRUE;
+        backup_read_whole(source, why->message);
+    }
+    return TRUE;
+}
+
+static gboolean backup_reads_directly(const BackupCreate *create)
+{
+    for (guint i = 0; i < create->sources->len; i++)
+        if (((const BackupSource *)create->sources->pdata[i])->direct)
+            return TRUE;
+    return FALSE;
+}
+
 gboolean backup_snapshots_together(BackupCreate *create, GError **error)
 {
     gint64 began = g_get_monotonic_time();
@@ -136,13 +155,15 @@ gboolean backup_snapshots_together(BackupCreate *create, GError **error)
         cst_snapshot_set_clear(&set);
         if (backup_make_snapshot_set(create, members, &set, &why))
             sets++;
+        else if (read_directly(members, why))
+            g_error_free(why);
         else if (!leave_out_refusing(create, why, error))
             return FALSE;
     }
     span_us = (uint64_t)(g_get_monotonic_time() - began);
     if (sets == 1 && set.span_us > 0)
         span_us = set.span_us;
-    if (sets == 1 && set.one_step)
+    if (sets == 1 && set.one_step && !backup_reads_directly(create))
         cst_writer_moment(create->writer, CST_BACKUP_ONE_STEP, 0);
     else
         cst_writer_moment(create->writer, CST_BACKUP_IN_TURN, span_us);
