@@ -11,12 +11,12 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 # libfdisk-dev: partition tables (parted: those that libfdisk lacks); libmount-dev: the kernel's tables
 # of mounts and swap space; libgnutls28-dev: AES-256-GCM for values of secrets; libudev-dev: devices that
-# come and go; uuid-dev: random uuids and their text; libvirt-dev: the module for libvirtd; ccache: the
-# builds of the tests, and those in other checkouts, compile no source again.
+# come and go; uuid-dev: random uuids and their text; libvirt-dev: the module for libvirtd; libnbd-dev: exports
+# of NBD servers; ccache: the builds of the tests, and those in other checkouts, compile no source again.
 build="gcc libc6-dev ccache meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libgnutls28-dev libzstd-dev liblzma-dev libbz2-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
-    libcurl4-gnutls-dev librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev libvirt-dev"
+    libcurl4-gnutls-dev librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev libvirt-dev libnbd-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
@@ -32,6 +32,8 @@ virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils li
 ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt php-cli php8.2-libvirt-php
     virt-manager xvfb imagemagick dbus-daemon at-spi2-core gir1.2-atspi-2.0 cockpit-ws cockpit-bridge
     cockpit-machines chromium python3-websocket"
+# nbdkit: an NBD server with other block sizes and replies than QEMU's.
+test="$test nbdkit"
 # What image-bench sends, and in which order, shows in its system calls only.
 test="$test strace"
 bench="$test zstd restic borgbackup"

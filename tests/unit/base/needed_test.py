@@ -17,7 +17,7 @@ TABLES = os.path.join(TOP, "src/base/libraries")
 # A library that only some commands need does not belong here but into src/base/libraries.
 ALLOWED = {"libc", "libm", "libglib-2.0", "libpcre2-8", "libz", "libdeflate", "libzstd", "libuuid"}
 # A program works without these: their packages are suggested.
-OPTIONAL = {"libvirt0"}
+OPTIONAL = {"libnbd0", "libvirt0"}
 # Of the loader, the kernel and builds with sanitizers or coverage.
 ALWAYS = {"linux-vdso", "ld-linux-x86-64", "ld-linux-aarch64", "libasan", "libubsan", "libtsan",
           "libgcc_s", "libpthread", "libdl", "librt"}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/blob.h>
+
+/**
+ * Opens the export @export_name ("": the server's default export) of the NBD server at the Unix
+ * socket @socket, for reading. @name is for messages. libnbd is loaded on first use. The content
+ * must not change while the blob is open, because the allocation map is cached and several
+ * connections may be used.
+ *
+ * No call waits without limit. Connecting and negotiating take at most @timeout_s seconds (at least
+ * 1). A request fails with TIMEOUT if the server sends no byte for @timeout_s seconds, or if the
+ * request takes longer than 20 times that.
+ *
+ * After a timeout, a lost connection or a malformed reply, the blob is dead: each later call fails
+ * at once with the error of the first failure. An error that the server reports for one request
+ * does not make the blob dead.
+ *
+ * Errors of the open: UNSUPPORTED if libnbd is not installed or the server requires TLS, NOT_FOUND
+ * if the socket or the export does not exist, UNREACHABLE if the connection is refused or lost,
+ * TIMEOUT, CORRUPT for a malformed reply after the negotiation, INVALID for a name that is too
+ * long. Reading has the same errors, and IO, DENIED or NO_MEMORY as the server reports them.
+ */
+CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, const char *name,
+                           unsigned timeout_s, GError **error);
