@@ -167,10 +167,15 @@ static gboolean session_start(NbdSession *session, int *fd, GError **error)
     session->handle = nbd_create();
     if (!session->handle)
         return session_fail(session, error);
-    /* Reads verify that the reply fills the buffer, so it need not be zeroed first. */
+    /*
+     * Reads verify that the reply fills the buffer, so it need not be zeroed first. If the size is
+     * no multiple of the minimal block size, the last request is not aligned; the server decides.
+     */
     if (nbd_set_export_name(session->handle, session->address.export_name) < 0 ||
         nbd_add_meta_context(session->handle, ALLOCATION) < 0 ||
-        nbd_set_pread_initialize(session->handle, FALSE) < 0)
+        nbd_set_pread_initialize(session->handle, FALSE) < 0 ||
+        nbd_set_strict_mode(session->handle, (uint32_t)(nbd_get_strict_mode(session->handle) &
+                                                        ~(int)LIBNBD_STRICT_ALIGN)) < 0)
         return session_fail(session, error);
     if (nbd_aio_connect_socket(session->handle, *fd) < 0)
         return session_fail(session, error);

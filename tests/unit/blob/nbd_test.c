@@ -415,14 +415,16 @@ static void test_stopped_server_times_out(void **state)
     g_autoptr(CstBlob) blob = NULL;
     g_autoptr(GError) error = NULL;
     g_autoptr(GError) again = NULL;
+    CstBlob *unused;
     char byte;
 
     QEMU_NBD("-x", "disk");
-    cst_blob_unref(server_open("disk"));
+    unused = server_open("disk");
     blob = cst_blob_nbd_open(socket_path, "disk", "the disk", SHORT, &error);
     if (!blob)
         fail_msg("%s", error->message);
     kill(server, SIGSTOP);
+    cst_blob_unref(unused); /* does not wait */
     assert_false(cst_blob_pread(blob, &byte, 1, 0, &error));
     assert_code(error, CST_ERROR_TIMEOUT);
     /* The blob is dead, also if the server continues. */
