@@ -135,6 +135,10 @@ static void test_malformed_block_status_is_refused(void **state)
     assert_pairs_are_refused();
     PAIRS(UINT32_MAX, 0, UINT32_MAX, 0);
     assert_pairs_are_refused();
+    /* This request ends before the export does. */
+    fake->size = UINT64_C(4) << 30;
+    PAIRS(1 << 30, 0, 4096, 0);
+    assert_pairs_are_refused();
     fake->answer = answer_status_twice;
     assert_status_kills(LONG, CST_ERROR_CORRUPT);
 }
