@@ -12,7 +12,7 @@
 #include "nbd_fake.h"
 
 /* Limit of calls that must time out, and of calls that must not, in seconds. */
-#define SHORT 1
+#define SHORT 2
 #define LONG  120
 
 #define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)

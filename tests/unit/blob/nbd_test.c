@@ -24,7 +24,7 @@
 
 #define SIZE (16 * CST_MIB + 512)
 /* Limit of calls that must time out, and of calls that must not, in seconds. */
-#define SHORT 1
+#define SHORT 2
 #define LONG  120
 
 #define assert_code(error, wanted)                           \
