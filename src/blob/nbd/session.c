@@ -284,9 +284,12 @@ static gboolean request_wait_done(NbdSession *session, int64_t cookie, const cha
     while (done == 0 && !*problem) {
         g_autoptr(GError) failure = NULL;
 
-        if (session_advance(session, MIN(g_get_monotonic_time() + patience, end), &failure)) {
-            done = nbd_aio_command_completed(session->handle, (uint64_t)cookie);
-        } else if (!*problem) {
+        /* Before the poll, because sending the request may have found the connection closed. */
+        done = nbd_aio_command_completed(session->handle, (uint64_t)cookie);
+        if (done != 0 || *problem)
+            break;
+        if (!session_advance(session, MIN(g_get_monotonic_time() + patience, end), &failure) &&
+            !*problem) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return session_lose(session);
         }

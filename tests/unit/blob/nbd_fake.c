@@ -133,8 +133,8 @@ static gboolean client_negotiate(const FakeClient *client, FakeStage stage)
 {
     uint8_t greeting[18], flags[4], header[16], data[8192];
 
-    if (stage != FAKE_SERVES && stage != FAKE_NO_OPTION)
-        return stage == FAKE_NO_GREETING ? client_hang(client) : FALSE;
+    if (stage == FAKE_NO_GREETING || stage == FAKE_ENDS)
+        return stage == FAKE_NO_GREETING && client_hang(client);
     nbd_put16(nbd_put64(nbd_put64(greeting, NBD_INIT_MAGIC), NBD_OPTION_MAGIC),
               NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES);
     if (!bytes_send(client->fd, greeting, sizeof(greeting)) ||
@@ -148,9 +148,11 @@ static gboolean client_negotiate(const FakeClient *client, FakeStage stage)
 
         if (len > sizeof(data) || !bytes_receive(client->fd, data, len))
             return FALSE;
+        if (option == NBD_OPT_GO && !client->fake->refusal)
+            return export_reply(client, option) && stage == FAKE_SERVES;
         if (option == NBD_OPT_GO)
-            return export_reply(client, option);
-        if (option == NBD_OPT_SET_META_CONTEXT)
+            sent = option_reply(client->fd, option, client->fake->refusal, NULL, 0);
+        else if (option == NBD_OPT_SET_META_CONTEXT)
             sent = context_reply(client, option);
         else
             sent = option_reply(
@@ -184,6 +186,7 @@ static gpointer client_serve(gpointer data)
         more = fake->answer(client, &request);
     }
     shutdown(client->fd, SHUT_RDWR);
+    g_atomic_int_inc(&fake->ended);
     return NULL;
 }
 

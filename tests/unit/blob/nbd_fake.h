@@ -20,8 +20,8 @@ typedef struct {
     uint32_t length;
 } FakeRequest;
 
-/** How far a fake server gets before it stops to answer. */
-typedef enum { FAKE_SERVES, FAKE_NO_GREETING, FAKE_NO_OPTION, FAKE_ENDS } FakeStage;
+/** How far a fake server gets before it stops to answer, or ends the connection. */
+typedef enum { FAKE_SERVES, FAKE_NO_GREETING, FAKE_NO_OPTION, FAKE_ENDS, FAKE_LEAVES } FakeStage;
 
 /**
  * An NBD server of one export for one test. It negotiates properly and lets the test answer. The
@@ -33,13 +33,15 @@ typedef struct FakeNbd {
     uint32_t minimum, maximum; /**< block sizes; 0: not sent */
     uint16_t flags;            /**< NBD_FLAG_… */
     gboolean no_status;        /**< has no context base:allocation */
-    FakeStage stage, further;  /**< of the first connection, and of later ones */
-    uint64_t further_size;     /**< size for later connections; 0: @size */
+    uint32_t refusal; /**< reply to the choice of the export, NBD_REP_ERR_…; 0: accepted */
+    FakeStage stage, further; /**< of the first connection, and of later ones */
+    uint64_t further_size;    /**< size for later connections; 0: @size */
     /** Answers reads and block status requests. FALSE: end the connection. */
     gboolean (*answer)(const FakeClient *client, const FakeRequest *request);
 
     char *dir, *socket;
     gint connections, reads, statuses; /**< atomic: counters */
+    gint ended;                        /**< atomic: connections that the server has ended */
     gint stopping;                     /**< atomic */
 
     /* Private. */

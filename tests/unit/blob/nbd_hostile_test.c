@@ -331,6 +331,23 @@ static void test_end_in_the_negotiation_is_reported(void **state)
     assert_open_fails(LONG, CST_ERROR_UNREACHABLE);
 }
 
+static void test_refused_export_is_reported(void **state)
+{
+    const struct {
+        uint32_t refusal;
+        int code;
+    } cases[] = {{NBD_REP_ERR_TLS_REQD, CST_ERROR_UNSUPPORTED},
+                 {NBD_REP_ERR_UNKNOWN, CST_ERROR_NOT_FOUND}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        if (i > 0)
+            fake_replace();
+        fake->refusal = cases[i].refusal;
+        fake_nbd_start(fake);
+        assert_open_fails(LONG, cases[i].code);
+    }
+}
+
 static void test_silence_in_a_read_times_out(void **state)
 {
     fake->answer = answer_with_silence;
@@ -363,6 +380,20 @@ static void test_end_in_a_read_is_reported(void **state)
     assert_read_kills(LONG, CST_ERROR_UNREACHABLE);
 }
 
+static void test_end_between_requests_is_reported(void **state)
+{
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(GError) error = NULL;
+    char byte;
+
+    fake->stage = FAKE_LEAVES;
+    blob = fake_open(LONG);
+    AWAIT(g_atomic_int_get(&fake->ended) == 1);
+    assert_false(cst_blob_pread(blob, &byte, 1, 0, &error));
+    assert_code(error, CST_ERROR_UNREACHABLE);
+    assert_dead(blob, error);
+}
+
 static void test_end_after_half_a_read_is_reported(void **state)
 {
     fake->answer = answer_half_and_end;
@@ -390,11 +421,13 @@ int main(void)
         TEST(test_silence_in_the_negotiation_times_out),
         TEST(test_full_queue_of_the_listener_times_out),
         TEST(test_end_in_the_negotiation_is_reported),
+        TEST(test_refused_export_is_reported),
         TEST(test_silence_in_a_read_times_out),
         TEST(test_slow_reply_times_out),
         TEST(test_silence_after_half_a_read_times_out),
         TEST(test_silence_in_a_block_status_times_out),
         TEST(test_end_in_a_read_is_reported),
+        TEST(test_end_between_requests_is_reported),
         TEST(test_end_after_half_a_read_is_reported),
         TEST(test_reply_without_end_is_refused),
     };

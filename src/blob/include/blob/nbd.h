@@ -15,12 +15,13 @@
  *
  * After a timeout, a lost connection or a malformed reply, the blob is dead: each later call fails
  * at once with the error of the first failure. An error that the server reports for one request
- * does not make the blob dead.
+ * does not make the blob dead, and neither does a reply to a read that lacks bytes (IO).
  *
  * Errors of the open: UNSUPPORTED if libnbd is not installed or the server requires TLS, NOT_FOUND
- * if the socket or the export does not exist, UNREACHABLE if the connection is refused or lost,
- * TIMEOUT, CORRUPT for a malformed reply after the negotiation, INVALID for a name that is too
- * long. Reading has the same errors, and IO, DENIED or NO_MEMORY as the server reports them.
+ * if the socket or the export does not exist, UNREACHABLE if the connection is refused or lost or
+ * the server is no NBD server, TIMEOUT, INVALID for a name that is too long, DENIED if another user
+ * can exchange a directory of @socket. Reading has the errors UNREACHABLE, TIMEOUT, CORRUPT for a
+ * malformed reply, and IO, DENIED or NO_MEMORY as the server reports them.
  */
 CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, const char *name,
                            unsigned timeout_s, GError **error);
