@@ -43,19 +43,28 @@ virDomainStatsRecordPtr helper_record_of(virDomainStatsRecordPtr *records, int c
     return NULL;
 }
 
-gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target)
+char *helper_stats_path(Helper *helper, const char *uuid, const char *target)
 {
     virDomainStatsRecordPtr *records = NULL;
     int count = helper_get_stats(helper, &records);
     virDomainStatsRecordPtr record;
-    gboolean shown;
+    char *path;
 
-    if (count < 0)
-        return helper_fail_libvirt(helper);
+    if (count < 0) {
+        helper_fail_libvirt(helper);
+        return NULL;
+    }
     record = helper_record_of(records, count, uuid);
-    shown = record && helper_path_is_volume(helper, record_disk_path(record, target));
+    path = record ? g_strdup(record_disk_path(record, target)) : NULL;
     virDomainStatsRecordListFree(records);
-    return shown;
+    return path;
+}
+
+gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target)
+{
+    g_autofree char *path = helper_stats_path(helper, uuid, target);
+
+    return path && helper_path_is_volume(helper, path);
 }
 
 gboolean helper_volume_is_below(Helper *helper, const CstDomainDef *def, const char *target)

@@ -17,6 +17,11 @@ virDomainStatsRecordPtr helper_record_of(virDomainStatsRecordPtr *records, int c
 const char *record_disk_path(virDomainStatsRecordPtr record, const char *target);
 
 /**
+ * Returns the path of the top layer of disk @target in libvirt's statistics, or NULL. May set a
+ * failure. The caller frees the path.
+ */
+char *helper_stats_path(Helper *helper, const char *uuid, const char *target);
+/**
  * Whether libvirt's statistics of domain @uuid show the volume as the top layer of disk @target. A
  * disk with type='volume' has no path in the document of its domain. May set a failure.
  */

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <base/child.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -24,6 +23,8 @@
 #include <base/uuid.h>
 
 #include "connection.h"
+#include "detached.h"
+#include "outcome.h"
 #include "pause_entry.h"
 #include "pause_protocol.h"
 
@@ -32,90 +33,31 @@
 #define END_MS       1000
 
 struct CstHypervisorPause {
-    int fd;             /* to the watchdog; -1: an error has ended the pause */
-    char *name;         /* of the domain; its UUID until the domain is known */
+    int fd;     /* to the watchdog; -1: an error has ended the pause */
+    char *name; /* of the domain; its UUID until the domain is known */
+    gboolean keep_running;
     gboolean suspended; /* the next call is to resume */
     unsigned answer_ms; /* limit of an answer of the watchdog */
 };
-
-/* --- texts ------------------------------------------------------------------------------------ */
-
-static const struct {
-    CstErrorCode code;
-    const char *reason;
-} outcomes[PAUSE_OUTCOME_LAST] = {
-    [PAUSE_ENDED] = {CST_ERROR_NOT_FOUND, N_("it does not run any more")},
-    [PAUSE_NO_DISK] = {CST_ERROR_NOT_FOUND, N_("a volume is not a disk of it")},
-    [PAUSE_BELOW_TOP] = {CST_ERROR_INVALID, N_("a volume is a backing file of a disk; name the "
-                                               "volume of the disk itself")},
-    [PAUSE_SHAREABLE] = {CST_ERROR_INVALID, N_("other domains may write to its shareable disk")},
-    [PAUSE_HAS_JOB] = {CST_ERROR_BUSY, N_("it has a job (virsh domjobinfo); try again later")},
-    [PAUSE_HAS_BLOCK_JOB] = {CST_ERROR_BUSY, N_("a disk has a block job (virsh blockjob); try "
-                                                "again later")},
-    [PAUSE_IO_ERROR] = {CST_ERROR_BUSY, N_("an I/O error has paused it (virsh domblkerror)")},
-    [PAUSE_STOPPED] = {CST_ERROR_BUSY, N_("another program has stopped it, or it is ending")},
-    [PAUSE_LOCKED] = {CST_ERROR_BUSY, N_("another process pauses it, or undoes an earlier pause; "
-                                         "try again later")},
-    [PAUSE_FROZEN] = {CST_ERROR_BUSY, N_("another program has frozen its file systems; try again "
-                                         "later")},
-    [PAUSE_INTERRUPTED] = {CST_ERROR_BUSY, N_("another program resumed it; try again")},
-    [PAUSE_UNVERIFIED] = {CST_ERROR_FAILED, N_("libvirt has not reported that it was resumed; try "
-                                               "again")},
-    [PAUSE_EXPIRED] = {CST_ERROR_TIMEOUT, N_("the time limit has passed, and it was resumed; try "
-                                             "again")},
-    [PAUSE_TIMEOUT] = {CST_ERROR_TIMEOUT, N_("libvirt did not answer")},
-    [PAUSE_LOST] = {CST_ERROR_FAILED, N_("the connection to libvirt was lost; try again")},
-    [PAUSE_REFUSED] = {CST_ERROR_FAILED, N_("libvirt failed")},
-    [PAUSE_FAILED] = {CST_ERROR_FAILED, N_("libvirt failed")},
-};
-
-static const char *const gaps[PAUSE_GAP_LAST] = {
-    [PAUSE_GAP_NOT_REQUESTED] = N_("a freeze of the file systems was not requested"),
-    [PAUSE_GAP_STOOD] = N_("the domain was paused before"),
-    [PAUSE_GAP_NO_AGENT] = N_("the domain has no channel for a guest agent"),
-    [PAUSE_GAP_DISCONNECTED] = N_("the guest agent is not connected"),
-    [PAUSE_GAP_PING] = N_("the guest agent does not answer"),
-    [PAUSE_GAP_FREEZE] = N_("the file systems could not be frozen"),
-    [PAUSE_GAP_EMPTY] = N_("the guest agent froze no file system"),
-    [PAUSE_GAP_THAW] = N_("the file systems could not be thawed"),
-    [PAUSE_GAP_THAWED] = N_("file systems were thawed before the copy was complete"),
-};
-
-/* Returns "REASON: DETAIL", or "REASON" without a detail. The caller frees it. */
-static char *reason_text(const char *reason, const char *detail)
-{
-    return detail ? g_strdup_printf("%s: %s", _(reason), detail) : g_strdup(_(reason));
-}
 
 /* Always returns FALSE. */
 static gboolean answer_report(const CstHypervisorPause *pause, const PauseAnswer *answer,
                               GError **error)
 {
-    g_autofree char *reason = reason_text(outcomes[answer->outcome].reason, answer->message);
+    g_autofree char *reason = pause_outcome_text(answer->outcome, answer->message);
 
+    if (pause->keep_running)
+        return cst_fail(error, pause_outcome_code(answer->outcome),
+                        _("cannot back up domain '%s': %s"), pause->name, reason);
     if (pause->suspended)
-        return cst_fail(error, outcomes[answer->outcome].code,
+        return cst_fail(error, pause_outcome_code(answer->outcome),
                         _("domain '%s' did not stay paused, or that is not known: %s"), pause->name,
                         reason);
-    return cst_fail(error, outcomes[answer->outcome].code, _("cannot pause domain '%s': %s"),
+    return cst_fail(error, pause_outcome_code(answer->outcome), _("cannot pause domain '%s': %s"),
                     pause->name, reason);
 }
 
 /* --- the watchdog ----------------------------------------------------------------------------- */
-
-/* Starts this program as a watchdog with @fds, and waits until the watchdog has detached. */
-static gboolean watchdog_start(const char *const *argv, const int *fds, guint n_fds, GError **error)
-{
-    const CstChild child = {
-        .argv = argv, .timeout_s = HYPERVISOR_START_S, .fds = fds, .n_fds = n_fds};
-    g_auto(CstChildResult) result = {0};
-
-    if (!cst_child_run(&child, NULL, &result, error))
-        return FALSE;
-    return result.status == 0 ||
-           cst_fail(error, CST_ERROR_FAILED,
-                    _("the watchdog of a paused domain ended with status %d"), result.status);
-}
 
 /* Returns the socket to a new watchdog, or -1. */
 static int watchdog_begin(CstHypervisor *hypervisor, int dirfd, GError **error)
@@ -134,7 +76,7 @@ static int watchdog_begin(CstHypervisor *hypervisor, int dirfd, GError **error)
     }
     ours = ends[0];
     theirs = ends[1];
-    if (!watchdog_start(
+    if (!detached_start(
             (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_BEGIN, text, NULL},
             (const int[]){dirfd, theirs}, 2, error))
         return -1;
@@ -218,6 +160,7 @@ static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPaus
     const PauseRequest sent = {.uri = (char *)request->uri,
                                .uuid = pause->name,
                                .freeze = request->freeze,
+                               .keep_running = request->keep_running,
                                .volumes = (CstHypervisorVolume *)request->volumes,
                                .n_volumes = request->n_volumes};
     g_autoptr(GBytes) packet = pause_request_encode(&sent);
@@ -245,7 +188,7 @@ static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPaus
 static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor,
                             const CstHypervisorPauseRequest *request, CstTask *task, GError **error)
 {
-    g_auto(CstFd) dirfd = pause_directory_open(request->directory, TRUE, error);
+    g_auto(CstFd) dirfd = domain_directory_open(request->directory, 0700, error);
     gboolean ok;
 
     if (dirfd < 0 || !hypervisor_begin(hypervisor, request->uri, task, error))
@@ -276,6 +219,7 @@ CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
         return NULL;
     pause = g_new0(CstHypervisorPause, 1);
     pause->fd = -1;
+    pause->keep_running = request->keep_running;
     pause->answer_ms = ANSWER_MS + hypervisor_deadline(hypervisor) * 1000;
     pause->name = g_strdup(cst_uuid_format(&uuid, text));
     /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
@@ -321,7 +265,7 @@ gboolean cst_hypervisor_pause_resume(CstHypervisorPause *pause,
     ret_result->consistency =
         answer.gap == PAUSE_GAP_NONE ? CST_CONSISTENCY_FILESYSTEM : CST_CONSISTENCY_CRASH;
     ret_result->reason =
-        answer.gap == PAUSE_GAP_NONE ? NULL : reason_text(gaps[answer.gap], answer.gap_message);
+        answer.gap == PAUSE_GAP_NONE ? NULL : pause_gap_text(answer.gap, answer.gap_message);
     ret_result->paused_us = answer.paused_us;
     ret_result->frozen_us = answer.frozen_us;
     return TRUE;
@@ -349,7 +293,7 @@ static gboolean entry_repair(int dirfd, const char *uuid, int lock, GError **err
 {
     g_autofree char *limits = pause_limits_format(hypervisor_pause_limits);
 
-    return watchdog_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_REPAIR,
+    return detached_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_REPAIR,
                                                 limits, uuid, NULL},
                           (const int[]){dirfd, lock}, 2, error);
 }
@@ -359,18 +303,18 @@ static gboolean entry_recover(int dirfd, const char *uuid, GError **error)
 {
     g_auto(PauseEntry) entry = {0};
     g_autoptr(GError) why = NULL;
-    g_auto(CstFd) lock = pause_entry_lock(dirfd, uuid, &why);
+    g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &why);
 
     if (lock < 0 && cst_error_code(why) == CST_ERROR_BUSY)
         return TRUE;
     if (lock >= 0 && pause_entry_read(dirfd, uuid, &entry, &why))
         return entry_repair(dirfd, uuid, lock, error);
     if (lock >= 0 && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
-        pause_entry_remove(dirfd, uuid);
+        domain_entry_remove(dirfd, uuid);
         g_clear_error(&why);
     }
     if (lock >= 0)
-        pause_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
+        domain_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
     if (!why)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
@@ -380,7 +324,7 @@ static gboolean entry_recover(int dirfd, const char *uuid, GError **error)
 gboolean cst_hypervisor_pause_recover(const char *directory, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    g_auto(CstFd) dirfd = pause_directory_open(directory, FALSE, &why);
+    g_auto(CstFd) dirfd = domain_directory_open(directory, 0, &why);
     g_autoptr(GPtrArray) uuids = NULL;
     gboolean ok = TRUE;
 
@@ -390,7 +334,7 @@ gboolean cst_hypervisor_pause_recover(const char *directory, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    uuids = pause_directory_list(dirfd);
+    uuids = domain_directory_list(dirfd);
     if (uuids->len > 0 && !hypervisor_check_helper(error))
         return FALSE;
     for (guint i = 0; i < uuids->len; i++)

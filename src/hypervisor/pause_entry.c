@@ -1,40 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The entry of a paused domain. Its directory has up to three files for a domain:
- *
- *   UUID       the entry: a key file, which an administrator can read
- *   UUID.new   the next entry, until it is renamed to UUID
- *   UUID.lock  flock(2) of the processes of the pause
- *
- * A watchdog writes the entry before each change of the domain, and removes it when all changes are
- * undone. So a missing entry means that the domain needs no repair. A complete entry is replaced by
- * a complete entry. Neither the files nor the directory are synced: after a power cut no domain is
- * paused, and the directory is on a file system in memory (/run).
- *
- * All files are opened beneath the descriptor of the directory, and no symbolic link is followed.
- * An entry that another user could have written is refused, because it names a domain to resume.
+ * The entry of a paused domain (domain_entry.c). A watchdog writes the entry before each change of
+ * the domain, and removes it when all changes are undone. So a missing entry means that the domain
+ * needs no repair.
  */
 #include "pause_entry.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/text.h>
-#include <base/uuid.h>
 
-#define GROUP          "pause"
-#define VERSION        1
-#define ENTRY_MAX      16384 /* bytes */
-#define NEW_SUFFIX     ".new"
-#define LOCK_SUFFIX    ".lock"
-#define UUID_CHARS     (CST_UUID_TEXT_LEN - 1)
-#define LOCK_TRIES_MAX 100
+#define GROUP   "pause"
+#define VERSION 1
 
 static const char *const step_words[PAUSE_ENTRY_LAST] = {
     [PAUSE_ENTRY_FREEZING] = "freezing",     [PAUSE_ENTRY_FROZEN] = "frozen",
@@ -49,138 +27,9 @@ void pause_entry_clear(PauseEntry *entry)
     g_clear_pointer(&entry->name, g_free);
 }
 
-/* --- the directory ---------------------------------------------------------------------------- */
-
-int pause_directory_open(const char *path, gboolean create, GError **error)
+static GKeyFile *pause_entry_encode(const PauseEntry *entry)
 {
-    struct stat st;
-    g_auto(CstFd) fd = -1;
-
-    /* A dry run checks the domain, too, and this directory is not part of its result. */
-    if (create && mkdir(path, 0700) < 0 && errno != EEXIST) {
-        cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
-        return -1;
-    }
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
-        return -1;
-    }
-    if (cst_only_we_write(&st))
-        return g_steal_fd(&fd);
-    cst_fail(error, CST_ERROR_DENIED, _("other users can write to directory '%s'; run chmod 0700"),
-             path);
-    return -1;
-}
-
-/* Returns the UUID of a file's name, or NULL for other files. The caller frees it. */
-static char *file_uuid(const char *name)
-{
-    g_autofree char *uuid = g_strndup(name, UUID_CHARS);
-    char canonical[CST_UUID_TEXT_LEN];
-    CstUuid parsed;
-
-    if (!cst_uuid_parse(uuid, &parsed) || strcmp(cst_uuid_format(&parsed, canonical), uuid) != 0)
-        return NULL;
-    name += UUID_CHARS;
-    if (*name && strcmp(name, NEW_SUFFIX) != 0 && strcmp(name, LOCK_SUFFIX) != 0)
-        return NULL;
-    return g_steal_pointer(&uuid);
-}
-
-GPtrArray *pause_directory_list(int dirfd)
-{
-    GPtrArray *uuids = g_ptr_array_new_with_free_func(g_free);
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *file;
-
-    while (dir && (file = readdir(dir))) {
-        char *uuid = file_uuid(file->d_name);
-
-        if (uuid && !g_ptr_array_find_with_equal_func(uuids, uuid, g_str_equal, NULL))
-            g_ptr_array_add(uuids, uuid);
-        else
-            g_free(uuid);
-    }
-    if (dir)
-        closedir(dir);
-    else if (fd >= 0)
-        close(fd);
-    g_ptr_array_sort(uuids, cst_text_compare);
-    return uuids;
-}
-
-/* --- the lock --------------------------------------------------------------------------------- */
-
-static gboolean lock_is_present(int dirfd, const char *name, int lock_fd)
-{
-    struct stat open_file, named;
-
-    return fstat(lock_fd, &open_file) == 0 &&
-           fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
-
-/*
- * Locks the file. Returns FALSE with errno set, and with ESTALE if its last holder has removed the
- * file.
- */
-static gboolean lock_try(int dirfd, const char *name, int *ret_fd)
-{
-    g_auto(CstFd) fd =
-        openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return FALSE;
-    errno = ESTALE;
-    if (!lock_is_present(dirfd, name, fd))
-        return FALSE;
-    *ret_fd = g_steal_fd(&fd);
-    return TRUE;
-}
-
-int pause_entry_lock(int dirfd, const char *uuid, GError **error)
-{
-    g_autofree char *name = g_strconcat(uuid, LOCK_SUFFIX, NULL);
-    int fd = -1;
-
-    for (guint i = 0; i < LOCK_TRIES_MAX; i++) {
-        if (lock_try(dirfd, name, &fd))
-            return fd;
-        if (errno != ESTALE)
-            break;
-    }
-    if (errno == EWOULDBLOCK || errno == ESTALE)
-        cst_fail(error, CST_ERROR_BUSY,
-                 _("another process pauses domain %s, or undoes its pause; try again later"), uuid);
-    else
-        cst_fail_errno(error, errno, _("cannot lock '%s'"), name);
-    return -1;
-}
-
-gboolean pause_entry_holds(int dirfd, const char *uuid, int lock_fd)
-{
-    g_autofree char *name = g_strconcat(uuid, LOCK_SUFFIX, NULL);
-
-    /* A descriptor that already has the lock acquires it again. */
-    return flock(lock_fd, LOCK_EX | LOCK_NB) == 0 && lock_is_present(dirfd, name, lock_fd);
-}
-
-void pause_entry_unlock(int dirfd, const char *uuid, int lock_fd)
-{
-    g_autofree char *name = g_strconcat(uuid, LOCK_SUFFIX, NULL);
-
-    unlinkat(dirfd, name, 0);
-    flock(lock_fd, LOCK_UN);
-    close(lock_fd);
-}
-
-/* --- the entry -------------------------------------------------------------------------------- */
-
-static char *entry_encode(const PauseEntry *entry, gsize *ret_len)
-{
-    g_autoptr(GKeyFile) file = g_key_file_new();
+    GKeyFile *file = g_key_file_new();
 
     g_key_file_set_integer(file, GROUP, "version", VERSION);
     g_key_file_set_string(file, GROUP, "uri", entry->uri);
@@ -191,32 +40,14 @@ static char *entry_encode(const PauseEntry *entry, gsize *ret_len)
     g_key_file_set_int64(file, GROUP, "late-until", entry->late_until);
     g_key_file_set_boolean(file, GROUP, "suspended", entry->suspended);
     g_key_file_set_boolean(file, GROUP, "thaw-owed", entry->thaw_owed);
-    return g_key_file_to_data(file, ret_len, NULL);
-}
-
-static gboolean entry_write_new(int dirfd, const char *name, const char *text, gsize len,
-                                GError **error)
-{
-    g_auto(CstFd) fd = -1;
-
-    unlinkat(dirfd, name, 0);
-    fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot create '%s'"), name);
-    return cst_pwrite_full(fd, text, len, 0, name, error);
+    return file;
 }
 
 gboolean pause_entry_write(int dirfd, const PauseEntry *entry, GError **error)
 {
-    g_autofree char *name = g_strconcat(entry->uuid, NEW_SUFFIX, NULL);
-    gsize len = 0;
-    g_autofree char *text = entry_encode(entry, &len);
+    g_autoptr(GKeyFile) file = pause_entry_encode(entry);
 
-    if (!entry_write_new(dirfd, name, text, len, error))
-        return FALSE;
-    if (renameat(dirfd, name, dirfd, entry->uuid) < 0)
-        return cst_fail_errno(error, errno, _("cannot rename '%s'"), name);
-    return TRUE;
+    return domain_entry_write(dirfd, entry->uuid, file, error);
 }
 
 /* Returns FALSE for an unknown word. */
@@ -231,7 +62,7 @@ static gboolean step_parse(const char *word, PauseEntryStep *ret_step)
 }
 
 /* Returns FALSE if a key is missing, or has a value out of its range. */
-static gboolean entry_decode(GKeyFile *file, const char *uuid, PauseEntry *ret_entry)
+static gboolean pause_entry_decode(GKeyFile *file, const char *uuid, PauseEntry *ret_entry)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *step = g_key_file_get_string(file, GROUP, "step", NULL);
@@ -257,26 +88,16 @@ static gboolean entry_decode(GKeyFile *file, const char *uuid, PauseEntry *ret_e
 gboolean pause_entry_read(int dirfd, const char *uuid, PauseEntry *ret_entry, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_auto(CstFd) fd = openat(dirfd, uuid, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    g_autofree char *text = NULL;
-    size_t len;
+    g_autoptr(GError) why = NULL;
+    gboolean read = domain_entry_read(dirfd, uuid, file, &why);
 
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot open the entry of paused domain %s"), uuid);
-    if (!cst_file_read_open(fd, uuid, CST_FILE_PRIVATE, ENTRY_MAX, &text, &len, error))
+    if (!read && cst_error_code(why) != CST_ERROR_CORRUPT) {
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
-    return (g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, NULL) &&
-            entry_decode(file, uuid, ret_entry)) ||
+    }
+    return (read && pause_entry_decode(file, uuid, ret_entry)) ||
            cst_fail(error, CST_ERROR_CORRUPT,
                     _("the entry of paused domain %s is damaged; run virsh resume %s and virsh "
                       "domfsthaw %s, then remove it"),
                     uuid, uuid, uuid);
-}
-
-void pause_entry_remove(int dirfd, const char *uuid)
-{
-    g_autofree char *name = g_strconcat(uuid, NEW_SUFFIX, NULL);
-
-    unlinkat(dirfd, name, 0);
-    unlinkat(dirfd, uuid, 0);
 }

@@ -8,8 +8,9 @@
 
 #include <hypervisor/pause.h>
 
+#include "detached.h"
+
 #define REQUEST_VOLUMES "a(btt)"
-#define REQUEST         "(ssb" REQUEST_VOLUMES ")"
 #define ANSWER          "(ussiubusuutt)"
 #define TEXT_MAX_BYTES  4096 /* of a text in an answer */
 #define MS              1000
@@ -32,27 +33,12 @@ unsigned hypervisor_pause_limits[PAUSE_LIMIT_LAST] = {
 
 char *pause_limits_format(const unsigned limits[PAUSE_LIMIT_LAST])
 {
-    GString *text = g_string_new(NULL);
-
-    for (guint i = 0; i < PAUSE_LIMIT_LAST; i++)
-        g_string_append_printf(text, "%s%u", i > 0 ? "," : "", limits[i]);
-    return g_string_free(text, FALSE);
+    return detached_limits_format(limits, PAUSE_LIMIT_LAST);
 }
 
 gboolean pause_limits_parse(const char *text, unsigned ret_limits[PAUSE_LIMIT_LAST])
 {
-    g_auto(GStrv) words = g_strsplit(text, ",", PAUSE_LIMIT_LAST + 1);
-
-    if (g_strv_length(words) != PAUSE_LIMIT_LAST)
-        return FALSE;
-    for (guint i = 0; i < PAUSE_LIMIT_LAST; i++) {
-        guint64 number;
-
-        if (!g_ascii_string_to_unsigned(words[i], 10, 0, G_MAXINT, &number, NULL))
-            return FALSE;
-        ret_limits[i] = (unsigned)number;
-    }
-    return TRUE;
+    return detached_limits_parse(text, ret_limits, PAUSE_LIMIT_LAST);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -65,9 +51,8 @@ void pause_request_clear(PauseRequest *request)
     request->n_volumes = 0;
 }
 
-GBytes *pause_request_encode(const PauseRequest *request)
+GVariant *pause_request_variant(const PauseRequest *request)
 {
-    g_autoptr(GVariant) variant = NULL;
     GVariantBuilder volumes;
 
     g_variant_builder_init(&volumes, G_VARIANT_TYPE(REQUEST_VOLUMES));
@@ -77,8 +62,14 @@ GBytes *pause_request_encode(const PauseRequest *request)
         g_variant_builder_add(&volumes, "(btt)", volume->is_device, (guint64)volume->device,
                               (guint64)volume->inode);
     }
-    variant = g_variant_ref_sink(
-        g_variant_new(REQUEST, request->uri, request->uuid, request->freeze, &volumes));
+    return g_variant_new(PAUSE_REQUEST, request->uri, request->uuid, request->freeze,
+                         request->keep_running, &volumes);
+}
+
+GBytes *pause_request_encode(const PauseRequest *request)
+{
+    g_autoptr(GVariant) variant = g_variant_ref_sink(pause_request_variant(request));
+
     return g_variant_get_data_as_bytes(variant);
 }
 
@@ -103,8 +94,7 @@ static gboolean request_volumes_decode(GVariant *list, PauseRequest *ret_request
     return TRUE;
 }
 
-/* Returns a variant in normal form, or NULL. */
-static GVariant *packet_parse(const char *type, const void *data, size_t len)
+GVariant *pause_packet_parse(const char *type, const void *data, size_t len)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(data, len);
     g_autoptr(GVariant) variant =
@@ -113,16 +103,20 @@ static GVariant *packet_parse(const char *type, const void *data, size_t len)
     return g_variant_is_normal_form(variant) ? g_steal_pointer(&variant) : NULL;
 }
 
-gboolean pause_request_decode(const void *data, size_t len, PauseRequest *ret_request)
+gboolean pause_request_from_variant(GVariant *variant, PauseRequest *ret_request)
 {
-    g_autoptr(GVariant) variant = packet_parse(REQUEST, data, len);
     g_autoptr(GVariant) volumes = NULL;
 
-    if (!variant)
-        return FALSE;
-    g_variant_get(variant, "(ssb@" REQUEST_VOLUMES ")", &ret_request->uri, &ret_request->uuid,
-                  &ret_request->freeze, &volumes);
+    g_variant_get(variant, "(ssbb@" REQUEST_VOLUMES ")", &ret_request->uri, &ret_request->uuid,
+                  &ret_request->freeze, &ret_request->keep_running, &volumes);
     return request_volumes_decode(volumes, ret_request);
+}
+
+gboolean pause_request_decode(const void *data, size_t len, PauseRequest *ret_request)
+{
+    g_autoptr(GVariant) variant = pause_packet_parse(PAUSE_REQUEST, data, len);
+
+    return variant && pause_request_from_variant(variant, ret_request);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -174,7 +168,7 @@ static char *answer_take_text(const char *text, gboolean *valid)
 
 gboolean pause_answer_decode(const void *data, size_t len, PauseAnswer *ret_answer)
 {
-    g_autoptr(GVariant) variant = packet_parse(ANSWER, data, len);
+    g_autoptr(GVariant) variant = pause_packet_parse(ANSWER, data, len);
     guint32 outcome, agent, gap, frozen, thawed;
     const char *message, *name, *gap_message;
     guint64 paused_us, frozen_us;

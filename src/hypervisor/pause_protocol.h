@@ -62,11 +62,18 @@ gboolean pause_limits_parse(const char *text, unsigned ret_limits[PAUSE_LIMIT_LA
 typedef struct {
     char *uri, *uuid;
     gboolean freeze;
+    gboolean keep_running;        /* freeze only */
     CstHypervisorVolume *volumes; /* without names */
     guint n_volumes;
 } PauseRequest;
 
 void pause_request_clear(PauseRequest *request);
+/** Type of pause_request_variant(). */
+#define PAUSE_REQUEST "(ssbba(btt))"
+/** Returns a floating variant. */
+GVariant *pause_request_variant(const PauseRequest *request);
+/** As pause_request_decode(). @variant is in normal form. */
+gboolean pause_request_from_variant(GVariant *variant, PauseRequest *ret_request);
 GBytes *pause_request_encode(const PauseRequest *request);
 /** Returns FALSE if the packet is malformed. *ret_request is cleared by the caller in any case. */
 gboolean pause_request_decode(const void *data, size_t len, PauseRequest *ret_request);
@@ -113,6 +120,12 @@ typedef enum {
     PAUSE_EXPIRED,       /* the limit of the pause has passed */
     PAUSE_TIMEOUT,       /* libvirt does not answer */
     PAUSE_LOST,          /* the connection to libvirt, or the worker, has ended */
+    PAUSE_BACKED_UP,     /* by another Cistern */
+    PAUSE_READ_ONLY,     /* a disk is read-only */
+    PAUSE_BAD_TARGET,    /* the name of a disk cannot be that of a file */
+    PAUSE_DENIED,        /* permission denied */
+    PAUSE_NO_SPACE,      /* for the scratch files of a backup */
+    PAUSE_ABORTED,       /* another program has ended the backup job */
     PAUSE_REFUSED,       /* the agent has answered with an error */
     PAUSE_FAILED,        /* libvirt has reported another error */
     PAUSE_OUTCOME_LAST
@@ -130,6 +143,8 @@ typedef enum {
     PAUSE_GAP_EMPTY,        /* no file system was frozen */
     PAUSE_GAP_THAW,         /* the thaw failed */
     PAUSE_GAP_THAWED,       /* file systems were thawed before the end */
+    PAUSE_GAP_EXPIRED,      /* the limit of the freeze has passed */
+    PAUSE_GAP_LOST,         /* the worker has ended during the freeze */
     PAUSE_GAP_LAST
 } PauseGap;
 
@@ -160,6 +175,8 @@ gboolean pause_answer_send(int fd, const PauseAnswer *answer);
 /** Returns FALSE if the packet is malformed: its type, a number or the length of a text. */
 gboolean pause_answer_decode(const void *data, size_t len, PauseAnswer *ret_answer);
 
+/** Returns the packet as a variant in normal form, or NULL. */
+GVariant *pause_packet_parse(const char *type, const void *data, size_t len);
 /**
  * Receives a packet of at most PAUSE_PACKET_MAX bytes. Returns its length; 0: the other side has
  * ended, or the packet is too long.

@@ -7,6 +7,7 @@
  *   suspend   PING; entry "freezing", FREEZE, entry "frozen"; entry "suspending", SUSPEND, entry
  *             "suspended"
  *   resume    entry "resuming", RESUME; VERIFY; entry "thawing", THAW; the entry is removed
+ *   With keep_running the domain is neither suspended nor resumed
  *   undo      as resume without VERIFY, repeated with growing pauses until libvirt confirms it, or
  *             until the domain has ended
  *
@@ -18,22 +19,16 @@
  * same holds for a freeze. An agent that hangs executes the freeze when it answers again. So a thaw
  * is owed from the entry "freezing" on, until a thaw has succeeded. The domain runs during that
  * time, and the caller does not wait for it.
- *
- * A new watchdog forks and its parent exits, so that init reaps it: the caller may end first, or
- * may no longer be interested. So the daemon needs no thread that waits for it. Its own session and
- * the ignored signals protect it from the signals of a terminal and of a service manager.
  */
 #include "pause_watchdog.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <base/error.h>
-#include <base/uuid.h>
 
+#include "detached.h"
 #include "pause_entry.h"
 #include "pause_link.h"
 
@@ -207,6 +202,10 @@ static gboolean watchdog_suspend(Watchdog *watchdog)
     }
     if (!watchdog_freeze(watchdog))
         return FALSE;
+    if (watchdog->request.keep_running) {
+        pause_answer_set(&watchdog->answer, PAUSE_DONE, NULL);
+        return TRUE;
+    }
     if (watchdog->answer.stood) {
         pause_link_step(&watchdog->link, PAUSE_STEP_HOLDS, &step);
         return watchdog_adopt(watchdog, &step);
@@ -274,12 +273,23 @@ static void watchdog_thaw(Watchdog *watchdog)
         pause_answer_set_gap(&watchdog->answer, PAUSE_GAP_THAWED, NULL);
 }
 
-/* Ends a pause that the caller has held, and sets the answer. A thaw that failed is still owed. */
+/* Thaws file systems that were frozen. A thaw that failed is still owed. */
+static void watchdog_end_freeze(Watchdog *watchdog)
+{
+    if (watchdog->frozen && watchdog->entry.thaw_owed)
+        watchdog_thaw(watchdog);
+}
+
+/* Ends a pause that the caller has held, and sets the answer. */
 static void watchdog_release(Watchdog *watchdog)
 {
     g_auto(PauseAnswer) step = {.id = -1};
     g_auto(PauseAnswer) verified = {.id = -1};
 
+    if (watchdog->request.keep_running) {
+        watchdog_end_freeze(watchdog);
+        return;
+    }
     if (watchdog->answer.stood) {
         pause_link_step(&watchdog->link, PAUSE_STEP_HOLDS, &step);
         watchdog_adopt(watchdog, &step);
@@ -290,8 +300,7 @@ static void watchdog_release(Watchdog *watchdog)
         pause_link_step(&watchdog->link, PAUSE_STEP_VERIFY, &verified);
         watchdog_adopt(watchdog, &verified);
     }
-    if (watchdog->frozen && watchdog->entry.thaw_owed)
-        watchdog_thaw(watchdog);
+    watchdog_end_freeze(watchdog);
 }
 
 /* --- undo ------------------------------------------------------------------------------------- */
@@ -378,7 +387,22 @@ static gint64 watchdog_limit(const Watchdog *watchdog)
 {
     if (!watchdog->frozen_until)
         return watchdog->paused_until;
+    if (!watchdog->paused_until)
+        return watchdog->frozen_until;
     return MIN(watchdog->paused_until, watchdog->frozen_until);
+}
+
+/*
+ * Records that a pause has ended before its caller ended it. A domain that was not suspended has
+ * only lost its freeze, so that is no failure.
+ */
+static void watchdog_lose(Watchdog *watchdog, PauseOutcome outcome)
+{
+    if (!watchdog->request.keep_running)
+        pause_answer_set(&watchdog->answer, outcome, NULL);
+    else if (watchdog->answer.gap == PAUSE_GAP_NONE)
+        pause_answer_set_gap(&watchdog->answer,
+                             outcome == PAUSE_LOST ? PAUSE_GAP_LOST : PAUSE_GAP_EXPIRED, NULL);
 }
 
 /* Waits until the caller has made its copies, and ends the pause. */
@@ -390,8 +414,8 @@ static void watchdog_hold(Watchdog *watchdog)
         pause_link_reply(&watchdog->link, &watchdog->answer);
         break;
     case PAUSE_END: watchdog->end_awaited = TRUE; break;
-    case PAUSE_WORKER_ENDED: pause_answer_set(&watchdog->answer, PAUSE_LOST, NULL); break;
-    default: pause_answer_set(&watchdog->answer, PAUSE_EXPIRED, NULL); break;
+    case PAUSE_WORKER_ENDED: watchdog_lose(watchdog, PAUSE_LOST); break;
+    default: watchdog_lose(watchdog, PAUSE_EXPIRED); break;
     }
 }
 
@@ -402,8 +426,8 @@ static void watchdog_unlock(Watchdog *watchdog)
     if (watchdog->link.lock < 0)
         return;
     if (!watchdog->keeps_entry)
-        pause_entry_remove(PAUSE_DIRECTORY_FD, watchdog->request.uuid);
-    pause_entry_unlock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, watchdog->link.lock);
+        domain_entry_remove(PAUSE_DIRECTORY_FD, watchdog->request.uuid);
+    domain_entry_unlock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, watchdog->link.lock);
     watchdog->link.lock = -1;
 }
 
@@ -416,15 +440,6 @@ static void watchdog_finish(Watchdog *watchdog)
     pause_link_reply(&watchdog->link, &watchdog->answer);
 }
 
-/* A UUID is the name of a file. */
-static gboolean uuid_is_canonical(const char *text)
-{
-    char canonical[CST_UUID_TEXT_LEN];
-    CstUuid uuid;
-
-    return cst_uuid_parse(text, &uuid) && strcmp(cst_uuid_format(&uuid, canonical), text) == 0;
-}
-
 /* Receives the request and locks the entry. Returns FALSE with an answer, or without a caller. */
 static gboolean watchdog_accept(Watchdog *watchdog)
 {
@@ -432,13 +447,13 @@ static gboolean watchdog_accept(Watchdog *watchdog)
     size_t len = pause_link_receive(&watchdog->link, pause_time_in(START_MS));
 
     if (len == 0 || !pause_request_decode(watchdog->link.packet, len, &watchdog->request) ||
-        !uuid_is_canonical(watchdog->request.uuid)) {
+        !domain_uuid_is_canonical(watchdog->request.uuid)) {
         pause_answer_set(&watchdog->answer, PAUSE_FAILED, NULL);
         return FALSE;
     }
     watchdog->entry.uri = g_strdup(watchdog->request.uri);
     watchdog->entry.uuid = g_strdup(watchdog->request.uuid);
-    watchdog->link.lock = pause_entry_lock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, &error);
+    watchdog->link.lock = domain_entry_lock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, &error);
     if (watchdog->link.lock >= 0)
         return TRUE;
     if (cst_error_code(error) == CST_ERROR_BUSY)
@@ -524,50 +539,13 @@ static void watchdog_run_pause(Watchdog *watchdog)
 static void watchdog_run_repair(Watchdog *watchdog, const char *uuid)
 {
     watchdog->request.uuid = g_strdup(uuid);
-    if (!uuid_is_canonical(uuid) || !pause_entry_holds(PAUSE_DIRECTORY_FD, uuid, PAUSE_LOCK_FD))
+    if (!domain_uuid_is_canonical(uuid) ||
+        !domain_entry_holds(PAUSE_DIRECTORY_FD, uuid, PAUSE_LOCK_FD))
         return;
     watchdog->link.lock = PAUSE_LOCK_FD;
     watchdog_adopt_entry(watchdog);
     watchdog_undo(watchdog);
     watchdog_finish(watchdog);
-}
-
-/* Ignored are the signals of a terminal, of a service manager, and of a socket without a peer. */
-static void process_detach(void)
-{
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT};
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    setsid();
-    for (guint i = 0; i < G_N_ELEMENTS(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (null < 0 || dup2(null, fd) < 0)
-            _exit(EXIT_FAILURE);
-    close(null);
-    if (chdir("/") < 0)
-        _exit(EXIT_FAILURE);
-}
-
-/*
- * Continues in a new process. A worker may have executed this program in the handler of a signal.
- * Without a new process a repair continues in this one.
- */
-static void process_fork(gboolean repairs)
-{
-    sigset_t none;
-    pid_t pid;
-
-    alarm(0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    close_range(PAUSE_SOCKET_FD + 1, ~0U, 0);
-    pid = fork();
-    if (pid > 0)
-        _exit(EXIT_SUCCESS);
-    if (pid < 0 && !repairs)
-        _exit(EXIT_FAILURE);
-    process_detach();
 }
 
 void pause_watchdog_main(int argc, char **argv)
@@ -580,7 +558,7 @@ void pause_watchdog_main(int argc, char **argv)
 
     if ((!repairs && !begins) || !pause_limits_parse(argv[3], watchdog.link.limits))
         _exit(EXIT_FAILURE);
-    process_fork(repairs);
+    detached_fork(PAUSE_SOCKET_FD, repairs);
     watchdog.link.request = &watchdog.request;
     watchdog.link.packet = g_malloc(PAUSE_PACKET_MAX);
     if (begins) {

@@ -33,11 +33,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <libxml2_library.h>
-
 #include <base/text.h>
 
-#include "disk.h"
+#include "domain_check.h"
+#include "helper.h"
+#include "pause_protocol.h"
 
 #define PROGRAM      "/proc/self/exe"
 #define FROZEN_WORDS "in frozen state" /* of QEMU's guest agent, not translated */
@@ -155,35 +155,13 @@ static void worker_await(PauseWorker *worker)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-/* Sets the outcome with a text of libvirt, which is untrusted. Always returns FALSE. */
-static gboolean answer_fail(PauseAnswer *answer, PauseOutcome outcome, const char *message)
-{
-    g_autofree char *valid = answer_text(message);
-    g_autofree char *plain = cst_text_escape(valid);
-
-    pause_answer_set(answer, outcome, plain);
-    return FALSE;
-}
-
-/* Sets the outcome to libvirt's last error. Always returns FALSE. */
-static gboolean answer_fail_libvirt(PauseAnswer *answer)
-{
-    virErrorPtr failure = virGetLastError();
-
-    if (failure && failure->code == VIR_ERR_NO_DOMAIN)
-        return answer_fail(answer, PAUSE_ENDED, NULL);
-    if (failure && failure->domain == VIR_FROM_RPC)
-        return answer_fail(answer, PAUSE_LOST, failure->message);
-    return answer_fail(answer, PAUSE_FAILED, failure ? failure->message : NULL);
-}
-
 /*
- * Like answer_fail_libvirt(), after a call for the agent. libvirt reports an answer of the agent
- * that is an error as VIR_ERR_INTERNAL_ERROR. A frozen agent refuses most questions.
+ * Like pause_answer_fail_libvirt(), after a call for the agent. libvirt reports an answer of the
+ * agent that is an error as VIR_ERR_INTERNAL_ERROR. A frozen agent refuses most questions.
  */
 static gboolean answer_fail_agent(PauseAnswer *answer)
 {
-    answer_fail_libvirt(answer);
+    pause_answer_fail_libvirt(answer);
     if (answer->outcome != PAUSE_FAILED || libvirt_code() != VIR_ERR_INTERNAL_ERROR)
         return FALSE;
     answer->outcome =
@@ -193,15 +171,6 @@ static gboolean answer_fail_agent(PauseAnswer *answer)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-static gboolean worker_load(PauseAnswer *answer)
-{
-    g_autoptr(GError) error = NULL;
-
-    return (cst_library_load(&cst_libxml2_library, &error) &&
-            cst_library_load(&cst_libvirt_library, &error)) ||
-           answer_fail(answer, PAUSE_FAILED, error->message);
-}
-
 /* Replaces the handle of the domain. Returns FALSE with PAUSE_ENDED if the domain does not run. */
 static gboolean worker_look_up(PauseWorker *worker, PauseAnswer *answer)
 {
@@ -209,87 +178,45 @@ static gboolean worker_look_up(PauseWorker *worker, PauseAnswer *answer)
         virDomainFree(worker->domain);
     worker->domain = virDomainLookupByUUIDString(worker->conn, worker->setup->request->uuid);
     if (!worker->domain)
-        return answer_fail_libvirt(answer);
+        return pause_answer_fail_libvirt(answer);
     answer->id = (gint32)virDomainGetID(worker->domain);
-    return answer->id >= 0 || answer_fail(answer, PAUSE_ENDED, NULL);
+    return answer->id >= 0 || pause_answer_fail(answer, PAUSE_ENDED, NULL);
 }
 
 /* Fails with PAUSE_ENDED if the domain was started again since it was checked. */
 static gboolean worker_find_same(PauseWorker *worker, PauseAnswer *answer)
 {
     return worker_look_up(worker, answer) &&
-           (answer->id == worker->id || answer_fail(answer, PAUSE_ENDED, NULL));
+           (answer->id == worker->id || pause_answer_fail(answer, PAUSE_ENDED, NULL));
 }
 
 static gboolean worker_connect(PauseWorker *worker, PauseAnswer *answer)
 {
-    if (!worker_load(answer))
+    if (!domain_load_libraries(answer))
         return FALSE;
     if (virEventRegisterDefaultImpl() < 0)
-        return answer_fail_libvirt(answer);
+        return pause_answer_fail_libvirt(answer);
     worker->conn = virConnectOpen(worker->setup->request->uri);
     if (!worker->conn)
-        return answer_fail_libvirt(answer);
+        return pause_answer_fail_libvirt(answer);
     return virEventAddHandle(worker->setup->socket,
                              VIR_EVENT_HANDLE_READABLE | VIR_EVENT_HANDLE_HANGUP, worker_on_socket,
                              worker, NULL) >= 0 ||
-           answer_fail_libvirt(answer);
+           pause_answer_fail_libvirt(answer);
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
-
-/* Returns the top layer of a disk that is the volume, or NULL. May set a failure of @helper. */
-static const CstDomainLayer *def_find_volume(Helper *helper, const char *uuid,
-                                             const CstDomainDef *def)
-{
-    for (guint i = 0; i < def->layers->len; i++) {
-        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
-
-        if (layer->level == 0 && layer->target &&
-            (layer->path ? helper_path_is_volume(helper, layer->path)
-                         : helper_stats_show_volume(helper, uuid, layer->target)))
-            return layer;
-    }
-    return NULL;
-}
-
-static gboolean worker_check_volume(PauseWorker *worker, const CstHypervisorVolume *volume,
-                                    const CstDomainDef *def, PauseAnswer *answer)
-{
-    Helper helper = {.volume = *volume, .conn = worker->conn};
-    const CstDomainLayer *top = def_find_volume(&helper, worker->setup->request->uuid, def);
-    gboolean below = !top && helper_volume_is_below(&helper, def, NULL);
-    g_autofree char *message = helper.message;
-    int job;
-
-    if (helper.outcome != HYPERVISOR_ANSWERED)
-        return answer_fail(answer, PAUSE_FAILED, message);
-    if (!top)
-        return answer_fail(answer, below ? PAUSE_BELOW_TOP : PAUSE_NO_DISK, NULL);
-    if (top->shareable)
-        return answer_fail(answer, PAUSE_SHAREABLE, top->target);
-    job = top->mirrored ? 1 : domain_has_block_job(worker->domain, top->target);
-    if (job < 0)
-        return answer_fail_libvirt(answer);
-    return job == 0 || answer_fail(answer, PAUSE_HAS_BLOCK_JOB, top->target);
-}
 
 static gboolean worker_check_disks(PauseWorker *worker, PauseAnswer *answer)
 {
     const PauseRequest *request = worker->setup->request;
     g_autoptr(CstDomainDef) def = NULL;
-    Helper helper = {.conn = worker->conn};
-    gboolean ok =
-        helper_read_def(&helper, worker->domain, virDomainGetXMLDesc(worker->domain, 0), &def);
-    g_autofree char *message = helper.message;
 
-    if (!ok)
-        return answer_fail(answer, PAUSE_FAILED, message);
-    if (!def)
-        return answer_fail(answer, PAUSE_ENDED, NULL);
+    if (!domain_read_def(worker->domain, &def, answer))
+        return FALSE;
     answer->agent = def->agent;
     for (guint i = 0; i < request->n_volumes; i++)
-        if (!worker_check_volume(worker, &request->volumes[i], def, answer))
+        if (!domain_check_volume(worker->conn, worker->domain, &request->volumes[i], def, answer))
             return FALSE;
     return TRUE;
 }
@@ -303,18 +230,18 @@ static gboolean worker_read_state(PauseWorker *worker, gboolean *ret_stands, Pau
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
     if (virDomainGetState(worker->domain, &state, &reason, 0) < 0)
-        return answer_fail_libvirt(answer);
+        return pause_answer_fail_libvirt(answer);
     worker_run_events(worker, 0);
     *ret_stands = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER;
     if (*ret_stands || state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED)
         return TRUE;
     if (state == VIR_DOMAIN_SHUTOFF)
-        return answer_fail(answer, PAUSE_ENDED, NULL);
-    return answer_fail(answer,
-                       state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR
-                           ? PAUSE_IO_ERROR
-                           : PAUSE_STOPPED,
-                       NULL);
+        return pause_answer_fail(answer, PAUSE_ENDED, NULL);
+    return pause_answer_fail(answer,
+                             state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR
+                                 ? PAUSE_IO_ERROR
+                                 : PAUSE_STOPPED,
+                             NULL);
 }
 
 /* libvirt reports the events of a domain to the connections that have registered for them. */
@@ -323,16 +250,7 @@ static gboolean worker_register(PauseWorker *worker, PauseAnswer *answer)
     return virConnectDomainEventRegisterAny(
                worker->conn, worker->domain, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                VIR_DOMAIN_EVENT_CALLBACK(worker_on_lifecycle), worker, NULL) >= 0 ||
-           answer_fail_libvirt(answer);
-}
-
-static gboolean worker_check_jobs(PauseWorker *worker, PauseAnswer *answer)
-{
-    int job = domain_has_job(worker->domain);
-
-    if (job < 0)
-        return answer_fail_libvirt(answer);
-    return job == 0 || answer_fail(answer, PAUSE_HAS_JOB, NULL);
+           pause_answer_fail_libvirt(answer);
 }
 
 /* The events are registered first, so that each change of the state is known. */
@@ -345,7 +263,7 @@ static void step_check(PauseWorker *worker, PauseAnswer *answer)
     name = answer_text(virDomainGetName(worker->domain));
     answer->name = cst_text_escape(name);
     if (!worker_register(worker, answer) || !worker_read_state(worker, &answer->stood, answer) ||
-        !worker_check_disks(worker, answer) || !worker_check_jobs(worker, answer))
+        !worker_check_disks(worker, answer) || !domain_check_job(worker->domain, answer))
         return;
     worker->resumptions = 0;
     worker->id = answer->id;
@@ -428,16 +346,16 @@ static void step_suspend(PauseWorker *worker, PauseAnswer *answer)
     if (!worker_find_same(worker, answer) || !worker_read_state(worker, &stands, answer))
         return;
     if (stands) {
-        answer_fail(answer, PAUSE_STOPPED, NULL);
+        pause_answer_fail(answer, PAUSE_STOPPED, NULL);
         return;
     }
     /* The caller has copied the disks since the first check, which may have taken minutes. */
-    if (!worker_check_disks(worker, answer) || !worker_check_jobs(worker, answer))
+    if (!worker_check_disks(worker, answer) || !domain_check_job(worker->domain, answer))
         return;
     worker->resumptions = 0;
     worker->suspended_at = g_get_monotonic_time();
     if (virDomainSuspend(worker->domain) < 0)
-        answer_fail_libvirt(answer);
+        pause_answer_fail_libvirt(answer);
 }
 
 /* Fails with PAUSE_INTERRUPTED if the domain runs, or ran since the suspension. */
@@ -451,7 +369,7 @@ static gboolean worker_check_holds(PauseWorker *worker, PauseAnswer *answer)
         return TRUE;
     if (answer->outcome == PAUSE_DONE || answer->outcome == PAUSE_IO_ERROR ||
         answer->outcome == PAUSE_STOPPED)
-        answer_fail(answer, PAUSE_INTERRUPTED, NULL);
+        pause_answer_fail(answer, PAUSE_INTERRUPTED, NULL);
     return FALSE;
 }
 
@@ -468,10 +386,10 @@ static void step_resume(PauseWorker *worker, PauseAnswer *answer)
     if (!worker_check_holds(worker, answer))
         return;
     if (virDomainResume(worker->domain) < 0) {
-        answer_fail_libvirt(answer);
+        pause_answer_fail_libvirt(answer);
         if (answer->outcome == PAUSE_FAILED && !worker_check_holds(worker, &again) &&
             again.outcome == PAUSE_INTERRUPTED)
-            answer_fail(answer, PAUSE_INTERRUPTED, NULL);
+            pause_answer_fail(answer, PAUSE_INTERRUPTED, NULL);
         pause_answer_clear(&again);
         return;
     }
@@ -484,16 +402,16 @@ static void step_verify(PauseWorker *worker, PauseAnswer *answer)
     gboolean stands;
 
     if (!worker->checked) {
-        answer_fail(answer, PAUSE_UNVERIFIED, NULL);
+        pause_answer_fail(answer, PAUSE_UNVERIFIED, NULL);
         return;
     }
     worker_run_events(worker, worker->setup->limits[PAUSE_LIMIT_EVENT]);
     if (!worker_read_state(worker, &stands, answer))
         pause_answer_set(answer, PAUSE_DONE, NULL);
     if (worker->resumptions == 0)
-        answer_fail(answer, PAUSE_UNVERIFIED, NULL);
+        pause_answer_fail(answer, PAUSE_UNVERIFIED, NULL);
     else if (worker->resumptions > 1)
-        answer_fail(answer, PAUSE_INTERRUPTED, NULL);
+        pause_answer_fail(answer, PAUSE_INTERRUPTED, NULL);
 }
 
 /* --- the process ------------------------------------------------------------------------------ */

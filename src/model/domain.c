@@ -159,6 +159,33 @@ static CstDomainAgent domain_agent(xmlNode *root)
     return CST_DOMAIN_AGENT_NONE;
 }
 
+/* Parses "+UID:+GID", the form of a label that libvirt has made. */
+static void domain_label_parse(CstDomainDef *def, const char *label)
+{
+    g_auto(GStrv) words = g_strsplit(label, ":", 3);
+    guint64 uid, gid;
+
+    if (g_strv_length(words) != 2 || words[0][0] != '+' || words[1][0] != '+' ||
+        !g_ascii_string_to_unsigned(words[0] + 1, 10, 0, G_MAXUINT32 - 1, &uid, NULL) ||
+        !g_ascii_string_to_unsigned(words[1] + 1, 10, 0, G_MAXUINT32 - 1, &gid, NULL))
+        return;
+    def->has_owner = TRUE;
+    def->uid = (uint32_t)uid;
+    def->gid = (uint32_t)gid;
+}
+
+static void domain_owner_read(CstDomainDef *def, xmlNode *root)
+{
+    for (xmlNode *seclabel = cst_xml_find(root, "seclabel"); seclabel;
+         seclabel = cst_xml_next(seclabel)) {
+        g_autofree char *model = cst_xml_attr(seclabel, "model");
+        g_autofree char *label = cst_xml_text(seclabel, "label");
+
+        if (g_strcmp0(model, "dac") == 0 && label)
+            domain_label_parse(def, label);
+    }
+}
+
 CstDomainDef *cst_domain_def_parse(const char *xml, GError **error)
 {
     g_autoptr(xmlDoc) doc = cst_xml_parse(xml, "domain", _("(domain_definition)"), error);
@@ -171,6 +198,7 @@ CstDomainDef *cst_domain_def_parse(const char *xml, GError **error)
     def = g_new0(CstDomainDef, 1);
     def->layers = g_ptr_array_new_with_free_func((GDestroyNotify)domain_layer_free);
     def->agent = domain_agent(root);
+    domain_owner_read(def, root);
     for (xmlNode *disk = cst_xml_find(root, "devices/disk"); disk; disk = cst_xml_next(disk))
         domain_disk_add(def, disk);
     if (def->layers->len > CST_DOMAIN_LAYERS_MAX) {

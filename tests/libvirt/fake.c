@@ -29,6 +29,7 @@
  *     disk = FILE            virDomainBlockResize() truncates FILE, also to a smaller size
  *     capacity = BYTES       of the guest's disk; absent: that of FILE
  *     keeps-size = yes       virDomainBlockResize() has no effect
+ *     backup-xml = FILE      gets the document of virDomainBackupBegin()
  *     live = FILE            state that all processes share, for a pause (live.h)
  *
  * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).
@@ -333,11 +334,12 @@ virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
 
 int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 {
-    g_autofree char *job = fake_text(domain, "job");
+    g_autofree char *job = fake_text(domain, "job"), *live = fake_text(domain, "live");
+    g_autofree char *backup = live ? live_get(live, "backup") : NULL;
 
     if (!fake_enter(__func__))
         return -1;
-    info->type = job ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
+    info->type = job || backup ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
     return 0;
 }
 

@@ -14,10 +14,11 @@
 #include "fake.h"
 #include "live.h"
 
-#define SLICE_MS    5 /* between two looks at the events */
-#define TIMERS_MAX  8
-#define FROZEN_TEXT "The command has been disabled: the agent is in frozen state"
-#define HANDLES_MAX 4
+#define SLICE_MS      5 /* between two looks at the events */
+#define TIMERS_MAX    8
+#define FROZEN_TEXT   "The command has been disabled: the agent is in frozen state"
+#define HANDLES_MAX   4
+#define EVENT_IDS_MAX 64
 
 typedef struct {
     int fd, events;
@@ -37,8 +38,8 @@ static int n_handles;
 static FakeTimer timers[TIMERS_MAX];
 static struct {
     virDomainPtr domain;
-    virConnectDomainEventCallback report;
-    void *data;
+    virConnectDomainEventGenericCallback reports[EVENT_IDS_MAX];
+    void *data[EVENT_IDS_MAX];
     size_t known, queued; /* events of "live" */
 } lifecycle;
 
@@ -81,19 +82,59 @@ static char *lifecycle_events(void)
     return events ? events : g_strdup("");
 }
 
+static void lifecycle_report(int event, int detail)
+{
+    virConnectDomainEventCallback report =
+        (virConnectDomainEventCallback)(void *)lifecycle.reports[VIR_DOMAIN_EVENT_ID_LIFECYCLE];
+
+    if (report)
+        report(lifecycle.domain->conn, lifecycle.domain, event, detail,
+               lifecycle.data[VIR_DOMAIN_EVENT_ID_LIFECYCLE]);
+}
+
+static void io_error_report(const char *reason)
+{
+    virConnectDomainEventIOErrorReasonCallback report =
+        (virConnectDomainEventIOErrorReasonCallback)(void *)
+            lifecycle.reports[VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON];
+
+    if (report)
+        report(lifecycle.domain->conn, lifecycle.domain, "", "", VIR_DOMAIN_EVENT_IO_ERROR_PAUSE,
+               reason, lifecycle.data[VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON]);
+}
+
+static void job_report(void)
+{
+    virConnectDomainEventJobCompletedCallback report =
+        (virConnectDomainEventJobCompletedCallback)(void *)
+            lifecycle.reports[VIR_DOMAIN_EVENT_ID_JOB_COMPLETED];
+
+    if (report)
+        report(lifecycle.domain->conn, lifecycle.domain, NULL, 0,
+               lifecycle.data[VIR_DOMAIN_EVENT_ID_JOB_COMPLETED]);
+}
+
+/* The letters of live.h. */
+static void event_report(char event)
+{
+    switch (event) {
+    case 'S': lifecycle_report(VIR_DOMAIN_EVENT_SUSPENDED, 0); break;
+    case 'R': lifecycle_report(VIR_DOMAIN_EVENT_RESUMED, 0); break;
+    case 'E': lifecycle_report(VIR_DOMAIN_EVENT_STOPPED, 0); break;
+    case 'N': io_error_report("enospc"); break;
+    case 'J': job_report(); break;
+    default: break;
+    }
+}
+
 /* Reports the queued events, and queues new ones. Returns whether there were some. */
 static gboolean lifecycle_run(void)
 {
     g_autofree char *events = lifecycle_events();
     gboolean any = lifecycle.queued > lifecycle.known || strlen(events) > lifecycle.queued;
 
-    while (lifecycle.known < lifecycle.queued) {
-        char event = events[lifecycle.known++];
-
-        lifecycle.report(lifecycle.domain->conn, lifecycle.domain,
-                         event == 'S' ? VIR_DOMAIN_EVENT_SUSPENDED : VIR_DOMAIN_EVENT_RESUMED, 0,
-                         lifecycle.data);
-    }
+    while (lifecycle.known < lifecycle.queued)
+        event_report(events[lifecycle.known++]);
     lifecycle.queued = strlen(events);
     return any;
 }
@@ -149,15 +190,17 @@ int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int e
 
     if (!fake_enter(__func__))
         return -1;
+    lifecycle.reports[eventID] = cb;
+    lifecycle.data[eventID] = opaque;
+    if (lifecycle.domain)
+        return eventID;
     /* Keeps a domain of its own, as libvirt does. */
     lifecycle.domain = g_new0(struct _virDomain, 1);
     lifecycle.domain->conn = conn;
     lifecycle.domain->group = g_strdup(dom->group);
-    lifecycle.report = (virConnectDomainEventCallback)(void *)cb;
-    lifecycle.data = opaque;
     events = lifecycle_events();
     lifecycle.known = lifecycle.queued = strlen(events);
-    return eventID == VIR_DOMAIN_EVENT_ID_LIFECYCLE ? 0 : -1;
+    return eventID;
 }
 
 /* --- the domain ------------------------------------------------------------------------------- */

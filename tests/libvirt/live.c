@@ -105,9 +105,40 @@ gboolean live_suspend(const char *path)
     return live_change(path, "running", "paused", "S");
 }
 
+/* The write of a guest that an I/O error has paused fails again while its backup is on. */
 gboolean live_resume(const char *path)
 {
-    return live_change(path, "paused", "running", "R");
+    g_autofree char *backup = live_get(path, "backup");
+
+    return live_change(path, "paused", "running", "R") ||
+           (!backup && live_change(path, "ioerror", "running", "R"));
+}
+
+void live_report(const char *path, const char *event)
+{
+    Live live = live_open(path);
+
+    live_add_event(&live, event);
+    live_close(&live, TRUE);
+}
+
+void live_io_error(const char *path)
+{
+    live_change(path, "running", "ioerror", "NS");
+}
+
+gboolean live_end_backup(const char *path)
+{
+    Live live = live_open(path);
+    gboolean on = g_key_file_remove_key(live.file, GROUP, "backup", NULL);
+    g_auto(GStrv) scratch = g_key_file_get_string_list(live.file, GROUP, "scratch", NULL, NULL);
+
+    for (char **file = scratch; on && file && *file; file++)
+        unlink(*file);
+    if (on)
+        live_add_event(&live, "J");
+    live_close(&live, on);
+    return on;
 }
 
 int live_freeze(const char *path)

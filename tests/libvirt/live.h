@@ -14,7 +14,10 @@
  *     agent = ok             or: hung. It does not answer, and executes a freeze when it wakes up
  *                            hung-later: so from the next freeze on
  *     pending = yes          a freeze that the agent has not executed
- *     events = SR            S: the domain was suspended; R: it was resumed
+ *     events = SR            S: the domain was suspended; R: it was resumed; E: it has ended;
+ *                            N: ENOSPC of a write; J: a job has ended
+ *     backup = /socket       the socket of the running backup job; absent: there is none
+ *     scratch = /a;/b        its scratch files
  *     silent = yes           there are no events
  *     timeout = 5            virDomainAgentSetResponseTimeout()
  */
@@ -30,6 +33,12 @@ void live_set_number(const char *path, const char *key, int value);
 gboolean live_suspend(const char *path);
 /** Resumes a paused domain, with its event. Returns FALSE if it is not paused. */
 gboolean live_resume(const char *path);
+/** Appends a letter to the events. */
+void live_report(const char *path, const char *event);
+/** A write of the guest has failed with ENOSPC, and pauses a running domain, with its event. */
+void live_io_error(const char *path);
+/** Removes the backup job and its scratch files, with its event. FALSE: there is no such job. */
+gboolean live_end_backup(const char *path);
 /** Returns the number of file systems that are frozen now; -1: the agent hangs; -2: it refuses. */
 int live_freeze(const char *path);
 /** Returns the number of file systems that were frozen; -1: the agent hangs. */

@@ -26,7 +26,7 @@ static int directory_make(void **unused)
     g_autofree char *parent = g_dir_make_tmp("pause-XXXXXX", NULL);
 
     directory = g_build_filename(parent, "entries", NULL);
-    entries_fd = pause_directory_open(directory, TRUE, NULL);
+    entries_fd = domain_directory_open(directory, 0700, NULL);
     return entries_fd < 0;
 }
 
@@ -122,20 +122,20 @@ static void entry_of_another_domain_is_damaged(void **unused)
 
 static void lock_is_exclusive_until_it_is_released(void **unused)
 {
-    int lock = pause_entry_lock(entries_fd, UUID, NULL), next;
+    int lock = domain_entry_lock(entries_fd, UUID, NULL), next;
 
     assert_true(lock >= 0);
-    assert_true(pause_entry_holds(entries_fd, UUID, lock));
-    assert_int_equal(pause_entry_lock(entries_fd, UUID, NULL), -1);
+    assert_true(domain_entry_holds(entries_fd, UUID, lock));
+    assert_int_equal(domain_entry_lock(entries_fd, UUID, NULL), -1);
     next = dup(lock);
-    pause_entry_unlock(entries_fd, UUID, lock);
+    domain_entry_unlock(entries_fd, UUID, lock);
     /* The copy of another process has no lock any more. */
-    lock = pause_entry_lock(entries_fd, UUID, NULL);
+    lock = domain_entry_lock(entries_fd, UUID, NULL);
     assert_true(lock >= 0);
-    assert_false(pause_entry_holds(entries_fd, UUID, next));
-    assert_true(pause_entry_holds(entries_fd, UUID, lock));
+    assert_false(domain_entry_holds(entries_fd, UUID, next));
+    assert_true(domain_entry_holds(entries_fd, UUID, lock));
     close(next);
-    pause_entry_unlock(entries_fd, UUID, lock);
+    domain_entry_unlock(entries_fd, UUID, lock);
 }
 
 static void directory_lists_each_domain_once(void **unused)
@@ -150,7 +150,7 @@ static void directory_lists_each_domain_once(void **unused)
 
         assert_true(g_file_set_contents(path, "", 0, NULL));
     }
-    uuids = pause_directory_list(entries_fd);
+    uuids = domain_directory_list(entries_fd);
     assert_int_equal(uuids->len, 1);
     assert_string_equal(uuids->pdata[0], UUID);
 }

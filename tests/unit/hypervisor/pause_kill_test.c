@@ -172,11 +172,11 @@ static void watchdog_that_is_killed_while_a_call_hangs_is_replaced(void **unused
 static void worker_without_a_watchdog_keeps_the_lock(void **unused)
 {
     Processes processes = pause_stop_in("after virDomainSuspend");
-    g_auto(CstFd) dirfd = pause_directory_open(pause_directory, FALSE, NULL);
+    g_auto(CstFd) dirfd = domain_directory_open(pause_directory, 0, NULL);
     GError *error = NULL;
 
     kill_process(processes.watchdog);
-    assert_int_equal(pause_entry_lock(dirfd, PAUSE_UUID, &error), -1);
+    assert_int_equal(domain_entry_lock(dirfd, PAUSE_UUID, &error), -1);
     assert_pause_error(error, CST_ERROR_BUSY, PAUSE_UUID);
     fake_write_file("go", "");
     await_undone();

@@ -34,6 +34,9 @@ typedef struct {
     const CstHypervisorVolume *volumes;
     guint n_volumes; /**< at least 1 */
     gboolean freeze; /**< freeze the file systems first, if the guest has an agent */
+    /** Freeze only: the domain is neither suspended nor resumed. Its caller copies the disks by a
+     * job of libvirt, which has a point in time of its own. */
+    gboolean keep_running;
     /** Of the entries: on a file system in memory, such as below /run. Created with mode 0700. */
     const char *directory;
 } CstHypervisorPauseRequest;
@@ -65,6 +68,7 @@ CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
  * Freezes the file systems if that was requested and the agent answers, then suspends the domain.
  * libvirt flushes the caches of all disks before this returns. The guest stands from here on, for
  * at most CST_HYPERVISOR_PAUSE_S. A freeze that fails is no error; the result has its reason.
+ * With keep_running the guest runs, and the call returns at once if there is no agent to ask.
  *
  * Return: FALSE with TIMEOUT, FAILED or BUSY, and with NOT_FOUND if the domain has ended. The
  * domain is then running, or the watchdog resumes it.
@@ -75,7 +79,8 @@ gboolean cst_hypervisor_pause_suspend(CstHypervisorPause *pause, GError **error)
  * Resumes and thaws the domain, and verifies that it stood since cst_hypervisor_pause_suspend().
  *
  * Return: FALSE if it did not, or if that is unknown. The copies must then be dropped. INTERRUPTED
- * is reported as BUSY: another program resumed the domain. TIMEOUT: the limit had passed.
+ * is reported as BUSY: another program resumed the domain. TIMEOUT: the limit had passed. With
+ * keep_running a passed limit is no failure, but the reason of the level CRASH.
  */
 gboolean cst_hypervisor_pause_resume(CstHypervisorPause *pause,
                                      CstHypervisorPauseResult *ret_result, GError **error);

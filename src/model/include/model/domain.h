@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdint.h>
 
 /** libvirt's domains, as far as they use volumes. */
 
@@ -90,6 +91,8 @@ typedef struct {
 typedef struct {
     GPtrArray *layers; /**< of CstDomainLayer *; the layers of a disk from the top down */
     CstDomainAgent agent;
+    gboolean has_owner; /**< @uid and @gid are set */
+    uint32_t uid, gid;  /**< of its process, by the label of libvirt's DAC driver */
 } CstDomainDef;
 
 /**

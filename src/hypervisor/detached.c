@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Processes that outlive their caller (see the header). Such a process forks and its parent exits,
+ * so that init reaps it: the caller may end first, or may no longer be interested. So the daemon
+ * needs no thread that waits for it. Its own session and the ignored signals protect it from the
+ * signals of a terminal and of a service manager.
+ */
+#include "detached.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <base/child.h>
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "connection.h"
+
+gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GError **error)
+{
+    const CstChild child = {
+        .argv = argv, .timeout_s = HYPERVISOR_START_S, .fds = fds, .n_fds = n_fds};
+    g_auto(CstChildResult) result = {0};
+
+    if (!cst_child_run(&child, NULL, &result, error))
+        return FALSE;
+    return result.status == 0 ||
+           cst_fail(error, CST_ERROR_FAILED, _("the process \"%s %s\" ended with status %d"),
+                    argv[0], argv[1], result.status);
+}
+
+/* Ignored are the signals of a terminal, of a service manager, and of a socket without a peer. */
+static void process_detach(void)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setsid();
+    for (guint i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (null < 0 || dup2(null, fd) < 0)
+            _exit(EXIT_FAILURE);
+    close(null);
+    if (chdir("/") < 0)
+        _exit(EXIT_FAILURE);
+}
+
+/* A process of this module may have executed this program in the handler of a signal. */
+void detached_fork(int last_fd, gboolean repairs)
+{
+    sigset_t none;
+    pid_t pid;
+
+    alarm(0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    close_range((unsigned)last_fd + 1, ~0U, 0);
+    pid = fork();
+    if (pid > 0)
+        _exit(EXIT_SUCCESS);
+    if (pid < 0 && !repairs)
+        _exit(EXIT_FAILURE);
+    process_detach();
+}
+
+char *detached_limits_format(const unsigned *limits, guint count)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < count; i++)
+        g_string_append_printf(text, "%s%u", i > 0 ? "," : "", limits[i]);
+    return g_string_free(text, FALSE);
+}
+
+gboolean detached_limits_parse(const char *text, unsigned *ret_limits, guint count)
+{
+    g_auto(GStrv) words = g_strsplit(text, ",", (int)count + 1);
+
+    if (g_strv_length(words) != count)
+        return FALSE;
+    for (guint i = 0; i < count; i++) {
+        guint64 number;
+
+        if (!g_ascii_string_to_unsigned(words[i], 10, 0, G_MAXINT, &number, NULL))
+            return FALSE;
+        ret_limits[i] = (unsigned)number;
+    }
+    return TRUE;
+}

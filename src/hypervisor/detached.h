@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** A process of this program that outlives its caller. Its limits are in its arguments. */
+
+/**
+ * Starts this program with the arguments @argv, and with @fds as its descriptors 3, 4 and so on.
+ * Waits until it has detached.
+ */
+gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GError **error);
+/**
+ * Continues in a new process with its own session. Closes the descriptors after @last_fd. @repairs:
+ * continues in this process if there can be no new one.
+ */
+void detached_fork(int last_fd, gboolean repairs);
+
+/** Formats @count numbers for a command line. The caller frees the text. */
+char *detached_limits_format(const unsigned *limits, guint count);
+/** Parses the text of detached_limits_format(). Returns FALSE for other texts. */
+gboolean detached_limits_parse(const char *text, unsigned *ret_limits, guint count);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include <base/file.h>
+
+/** The files of a directory by which processes that work on a domain are found again. */
+
+/** Whether @text is a UUID in the form of cst_uuid_format(), which is the name of a file. */
+gboolean domain_uuid_is_canonical(const char *text);
+
+/**
+ * Opens the directory of the entries. @mode: creates it if it is missing, and adds the bits of the
+ * mode that it has not. 0: changes nothing. Returns -1 with NOT_FOUND if it is missing, and with
+ * DENIED if other users can write to it.
+ */
+int domain_directory_open(const char *path, mode_t mode, GError **error);
+
+/** Returns the UUIDs of all files in the directory that belong to entries, sorted, as char *. */
+GPtrArray *domain_directory_list(int dirfd);
+
+/**
+ * Acquires the lock of a domain. Returns its descriptor, which is inherited by child processes, or
+ * -1 with BUSY if another process holds it. The lock is free when all processes with the descriptor
+ * have ended, or after domain_entry_unlock().
+ */
+int domain_entry_lock(int dirfd, const char *uuid, GError **error);
+/** Whether @lock_fd is the present lock of the domain, and this process holds it. */
+gboolean domain_entry_holds(int dirfd, const char *uuid, int lock_fd);
+/** Releases the lock for all processes that inherited it, removes its file and closes @lock_fd. */
+void domain_entry_unlock(int dirfd, const char *uuid, int lock_fd);
+
+/** Replaces the entry. The caller holds the lock. */
+gboolean domain_entry_write(int dirfd, const char *uuid, GKeyFile *file, GError **error);
+/**
+ * Reads an entry to @file. Fails with NOT_FOUND if there is none, with DENIED if another user could
+ * have written it, and with CORRUPT if it is not a key file.
+ */
+gboolean domain_entry_read(int dirfd, const char *uuid, GKeyFile *file, GError **error);
+/** Removes the entry, if there is one. The caller holds the lock. */
+void domain_entry_remove(int dirfd, const char *uuid);

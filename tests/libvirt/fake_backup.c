@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The part of the fake libvirt.so.0 that backs up domains. "live" of a domain (live.h) has the job.
+ * A backup creates the socket (a file) and the scratch files that its document names. "backup-xml"
+ * of the domain names a file that gets the document.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake.h"
+#include "live.h"
+
+/* Returns the values of an attribute in a document of this project's writer. */
+static GStrv document_values(const char *xml, const char *attribute)
+{
+    g_autofree char *begin = g_strconcat(" ", attribute, "='", NULL);
+    g_auto(GStrv) parts = g_strsplit(xml, begin, -1);
+    guint count = g_strv_length(parts);
+    GStrv values = g_new0(char *, count + 1);
+
+    for (guint i = 1; i < count; i++)
+        values[i - 1] = g_strndup(parts[i], strcspn(parts[i], "'"));
+    return values;
+}
+
+static gboolean file_make(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return FALSE;
+    close(fd);
+    return TRUE;
+}
+
+static int backup_fail(const char *message)
+{
+    fake_fail(VIR_ERR_OPERATION_FAILED, 0, message);
+    return -1;
+}
+
+static int backup_start(const char *live, const char *xml)
+{
+    g_auto(GStrv) sockets = document_values(xml, "socket"), files = document_values(xml, "file");
+    g_autofree char *list = g_strjoinv(";", files);
+    g_autofree char *present = live_get(live, "backup");
+
+    if (present)
+        return backup_fail("cannot acquire state change lock");
+    for (char **file = files; *file; file++)
+        if (!file_make(*file))
+            return backup_fail("Failed to create the scratch file");
+    if (!sockets[0] || !file_make(sockets[0]))
+        return backup_fail("Failed to bind socket");
+    live_set(live, "scratch", list);
+    live_set(live, "backup", sockets[0]);
+    return 0;
+}
+
+int virDomainBackupBegin(virDomainPtr domain, const char *xml, const char *checkpoint,
+                         unsigned int flags)
+{
+    g_autofree char *live = fake_text(domain, "live"), *copy = fake_text(domain, "backup-xml");
+
+    if (!fake_enter(__func__))
+        return -1;
+    if (checkpoint || flags || (copy && !g_file_set_contents(copy, xml, -1, NULL)))
+        abort();
+    if (backup_start(live, xml) < 0)
+        return -1;
+    fake_leave(__func__);
+    return 0;
+}
+
+char *virDomainBackupGetXMLDesc(virDomainPtr domain, unsigned int flags)
+{
+    g_autofree char *live = fake_text(domain, "live");
+    g_autofree char *socket = live ? live_get(live, "backup") : NULL;
+    g_autoptr(GString) xml = g_string_new("<domainbackup mode='pull'><server transport='unix'");
+
+    if (!fake_enter(__func__))
+        return NULL;
+    if (!socket) {
+        fake_fail(VIR_ERR_NO_DOMAIN_BACKUP, 0, "no domain backup job present");
+        return NULL;
+    }
+    g_string_append_printf(xml, " socket='%s'/></domainbackup>", socket);
+    return strdup(xml->str);
+}
+
+int virDomainAbortJob(virDomainPtr domain)
+{
+    g_autofree char *live = fake_text(domain, "live");
+
+    if (!fake_enter(__func__))
+        return -1;
+    if (!live_end_backup(live)) {
+        fake_fail(VIR_ERR_OPERATION_INVALID, 0, "no job is active on the domain");
+        return -1;
+    }
+    fake_leave(__func__);
+    return 0;
+}
