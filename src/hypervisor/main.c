@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "backup_keeper.h"
+#include "backup_protocol.h"
 #include "helper.h"
 #include "pause_watchdog.h"
 
@@ -21,4 +23,6 @@ void cst_hypervisor_run_helper(int argc, char **argv)
         helper_main(argc, argv);
     if (argc >= 2 && strcmp(argv[1], HYPERVISOR_PAUSE) == 0)
         pause_watchdog_main(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], HYPERVISOR_BACKUP) == 0)
+        backup_keeper_main(argc, argv);
 }

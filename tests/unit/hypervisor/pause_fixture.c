@@ -174,7 +174,8 @@ void await_processes(void)
     AWAIT(waitpid(-1, NULL, WNOHANG) < 0);
 }
 
-static gboolean process_is_watchdog(const char *pid)
+/* Whether @argument is in the command line of the process. */
+static gboolean process_has(const char *pid, const char *argument)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid);
     g_autofree char *text = NULL;
@@ -182,11 +183,10 @@ static gboolean process_is_watchdog(const char *pid)
 
     if (!g_file_get_contents(path, &text, &len, NULL))
         return FALSE;
-    return memmem(text, len, HYPERVISOR_PAUSE, strlen(HYPERVISOR_PAUSE)) != NULL;
+    return memmem(text, len, argument, strlen(argument)) != NULL;
 }
 
-/* Returns a child that is a watchdog or a worker. */
-static pid_t find_child(pid_t parent)
+pid_t find_child(pid_t parent, const char *argument)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", parent, parent);
     g_autofree char *text = NULL;
@@ -196,21 +196,21 @@ static pid_t find_child(pid_t parent)
         return 0;
     pids = g_strsplit(text, " ", -1);
     for (char **pid = pids; *pid; pid++)
-        if (process_is_watchdog(*pid))
+        if (process_has(*pid, argument))
             return atoi(*pid);
     return 0;
 }
 
 pid_t find_watchdog(void)
 {
-    return find_child(getpid());
+    return find_child(getpid(), HYPERVISOR_PAUSE);
 }
 
 pid_t find_worker(void)
 {
     pid_t watchdog = find_watchdog();
 
-    return watchdog ? find_child(watchdog) : 0;
+    return watchdog ? find_child(watchdog, HYPERVISOR_PAUSE) : 0;
 }
 
 void kill_process(pid_t pid)

@@ -45,6 +45,8 @@ void await_unlocked(void);
 /** Waits until all processes of pauses have ended. */
 void await_processes(void);
 
+/** Returns a child of @parent with @argument in its command line; 0: there is none. */
+pid_t find_child(pid_t parent, const char *argument);
 /** Returns the process of the watchdog, or of its worker; 0: there is none. */
 pid_t find_watchdog(void);
 pid_t find_worker(void);
