@@ -29,8 +29,8 @@ typedef struct {
     const char *pauses;
     /**
      * Absolute path of the directory of the entries and the sockets, on a file system in memory,
-     * such as below /run. Created with mode 0711. QEMU's user must be able to search its parents.
-     * Only one call of a host uses it with its @scratch.
+     * such as below /run. Created with mode 0711. QEMU's user must be able to search its parents,
+     * and libvirt must see it in its own mount namespace. Not the directory of @pauses.
      */
     const char *directory;
     /**
