@@ -152,12 +152,10 @@ static void killed_keeper_is_noticed_by_the_end(void **unused)
 static void session_abandon(void)
 {
     CstHypervisorBackup *backup = backup_begin_ok(CST_CONSISTENCY_FILESYSTEM, NULL);
-
-    kill_process(find_keeper());
-    live_set(pause_live, "held", "yes");
-    /* The recovery of the end finds no directory. */
     g_autofree char *aside = fake_at("aside");
 
+    kill_process(find_keeper());
+    /* The recovery of the end finds no directory. */
     assert_int_equal(g_rename(backup_directory, aside), 0);
     cst_hypervisor_backup_end(backup);
     assert_int_equal(g_rename(aside, backup_directory), 0);
