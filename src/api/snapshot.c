@@ -69,36 +69,72 @@ static gboolean snapshot_set_find_pools(CstApiCall *call, const wire_snapshot_se
     return TRUE;
 }
 
+static gboolean snapshot_set_read_request(const wire_snapshot_set_args *args, const char *call,
+                                          CstSnapshotRequest *ret_request, GError **error)
+{
+    *ret_request = (CstSnapshotRequest){.name = args->name,
+                                        .limit = args->limit,
+                                        .minimum = (CstConsistency)args->consistency,
+                                        .max_pause_ms = args->max_pause_ms};
+    if (!cst_flags_check(args->flags, 0, call, error))
+        return FALSE;
+    return (args->consistency < CST_CONSISTENCY_LAST &&
+            args->max_pause_ms <= CST_SNAPSHOT_PAUSE_MAX_MS) ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("the consistency or the limit of the pause is out of range"));
+}
+
+static void snapshot_set_fill(wire_snapshot_set_ret *ret, CstSnapshotSet *set)
+{
+    ret->one_step = set->one_step;
+    ret->span_us = set->span_us;
+    ret->consistency = set->consistency;
+    ret->reason = cst_api_opt(g_steal_pointer(&set->reason));
+    ret->domain = cst_api_opt(g_steal_pointer(&set->domain));
+    ret->paused_us = set->paused_us;
+    ret->frozen_us = set->frozen_us;
+}
+
 static gboolean api_snapshot_create_set(CstApiCall *call, const void *data, void *result,
                                         GError **error)
 {
     const wire_snapshot_set_args *args = data;
-    const CstSnapshotRequest request = {.name = args->name,
-                                        .limit = args->limit,
-                                        .minimum = (CstConsistency)args->consistency,
-                                        .max_pause_ms = args->max_pause_ms};
     g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     g_autoptr(GArray) volumes = g_array_new(FALSE, FALSE, sizeof(CstSnapshotVolume));
-    wire_snapshot_set_ret *ret = result;
     g_auto(CstSnapshotSet) set = {0};
+    CstSnapshotRequest request;
 
-    if (!cst_flags_check(args->flags, 0, "cisternVolSnapshotCreateSet", error))
-        return FALSE;
-    if (args->consistency >= CST_CONSISTENCY_LAST || args->max_pause_ms > CST_SNAPSHOT_PAUSE_MAX_MS)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the consistency or the limit of the pause is out of range"));
-    if (!snapshot_set_find_pools(call, args, pools, volumes, error) ||
+    if (!snapshot_set_read_request(args, "cisternVolSnapshotCreateSet", &request, error) ||
+        !snapshot_set_find_pools(call, args, pools, volumes, error) ||
         !cst_vol_snapshot_create_set((const CstSnapshotVolume *)(void *)volumes->data, volumes->len,
                                      &request, call->task, &set, error))
         return FALSE;
-    ret->one_step = set.one_step;
-    ret->span_us = set.span_us;
-    ret->consistency = set.consistency;
-    ret->reason = cst_api_opt(g_steal_pointer(&set.reason));
-    ret->domain = cst_api_opt(g_steal_pointer(&set.domain));
-    ret->paused_us = set.paused_us;
-    ret->frozen_us = set.frozen_us;
+    snapshot_set_fill(result, &set);
     return TRUE;
+}
+
+static gboolean api_live_create(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_snapshot_set_args *args = data;
+    g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    g_autoptr(GArray) volumes = g_array_new(FALSE, FALSE, sizeof(CstSnapshotVolume));
+    g_auto(CstSnapshotSet) set = {0};
+    CstSnapshotRequest request;
+
+    if (!snapshot_set_read_request(args, "cisternLiveCreate", &request, error) ||
+        !snapshot_set_find_pools(call, args, pools, volumes, error) ||
+        !cst_live_snapshots_create(call->session->live,
+                                   (const CstSnapshotVolume *)(void *)volumes->data, volumes->len,
+                                   &request, call->task, &set, error))
+        return FALSE;
+    snapshot_set_fill(result, &set);
+    return TRUE;
+}
+
+static gboolean api_live_end(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    return cst_live_snapshots_end(call->session->live, ((const wire_live_end_args *)data)->name,
+                                  error);
 }
 
 static gboolean api_snapshot_revert_losses(CstApiCall *call, const void *data, void *result,
@@ -234,6 +270,9 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, api_snapshot_delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, api_snapshot_rename),
     ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, api_snapshot_clone),
+    CST_OWN_PROCEDURE(LIVE_CREATE, LONG, WRITE, "cisternLiveCreate", snapshot_set_args,
+                      snapshot_set_ret, api_live_create),
+    CST_OWN_PROCEDURE(LIVE_END, LONG, WRITE, "cisternLiveEnd", live_end_args, void, api_live_end),
     CST_OWN_PROCEDURE(VOL_PROPERTIES_PAGE, LONG, READ, "cisternVolPropertiesPage",
                       vol_properties_args, vol_properties_page_ret, api_vol_properties_page),
     CST_OWN_PROCEDURE(VOL_CHANGED, LONG, WRITE, "cisternVolChanged", vol_changed_args,

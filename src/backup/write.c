@@ -112,6 +112,23 @@ static char *backup_text_dup(const char *text)
     return g_strdup(text ? text : "");
 }
 
+static gboolean backup_has_machine(const CstBackup *backup, uint32_t number)
+{
+    for (guint i = 0; i < backup->volumes->len; i++)
+        if (((const CstBackupVolume *)backup->volumes->pdata[i])->machine == number)
+            return TRUE;
+    return FALSE;
+}
+
+void cst_writer_machine_end(CstBackupWriter *writer, uint32_t number, gboolean one_moment)
+{
+    GPtrArray *machines = writer->backup->machines;
+
+    ((CstBackupMachine *)machines->pdata[number - 1])->one_moment = one_moment;
+    if (number == machines->len && !backup_has_machine(writer->backup, number))
+        g_ptr_array_remove_index(machines, number - 1);
+}
+
 void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t span_us)
 {
     writer->backup->moment = moment;
@@ -180,7 +197,8 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->identity = backup_text_dup(volume->identity);
     writer->volume->base = backup_text_dup(volume->base);
     writer->volume->consistency = backup_text_dup(volume->consistency);
-    writer->volume->reason = backup_text_dup(volume->reason);
+    writer->volume->reason = backup_text_dup(
+        volume->reason && strlen(volume->reason) <= REPO_NAME_MAX ? volume->reason : NULL);
     writer->volume->machine = volume->machine;
     writer->volume->size = volume->size;
     writer->position = 0;

@@ -264,6 +264,7 @@ gpointer cst_local_open(const CstPaths *paths, GError **error)
     local->session.driver = CST_API_STORAGE;
     local->session.uri = uri_of(paths->root);
     local->session.jobs = cst_client_jobs_new(local->service, geteuid(), getpid());
+    local->session.live = cst_live_snapshots_new(local->service);
     local->event_fd = -1;
     cst_event_queue_init(&local->events);
     return local;
@@ -276,6 +277,7 @@ static void local_close(gpointer self)
     events_clear(local);
     cst_client_jobs_close(local->session.jobs);
     cst_client_jobs_free(local->session.jobs);
+    cst_live_snapshots_free(local->session.live);
     cst_service_free(local->service);
     g_free(local->session.uri);
     g_free(local);

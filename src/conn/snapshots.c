@@ -64,9 +64,9 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
                                 error);
 }
 
-gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
-                                      const CstSnapshotRequest *request, CstTask *task,
-                                      CstSnapshotSet *ret_set, GError **error)
+static gboolean snapshot_call_set(CstConn *conn, int number, const GPtrArray *vols,
+                                  const CstSnapshotRequest *request, CstTask *task,
+                                  CstSnapshotSet *ret_set, GError **error)
 {
     g_autofree wire_vol *volumes = g_new0(wire_vol, vols->len + 1);
     wire_snapshot_set_args args = {.volumes = {vols->len, volumes},
@@ -78,7 +78,7 @@ gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
 
     for (guint i = 0; i < vols->len; i++)
         volumes[i] = cst_vol_arg(vols->pdata[i]);
-    if (!cst_conn_own_call(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args, &ret, task, error))
+    if (!cst_conn_own_call(conn, number, &args, &ret, task, error))
         return FALSE;
     *ret_set =
         (CstSnapshotSet){.one_step = ret.one_step != 0,
@@ -89,6 +89,28 @@ gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
                          .paused_us = ret.paused_us,
                          .frozen_us = ret.frozen_us};
     return TRUE;
+}
+
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
+                                      const CstSnapshotRequest *request, CstTask *task,
+                                      CstSnapshotSet *ret_set, GError **error)
+{
+    return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, vols, request, task, ret_set,
+                             error);
+}
+
+gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
+                              const CstSnapshotRequest *request, CstTask *task,
+                              CstSnapshotSet *ret_set, GError **error)
+{
+    return snapshot_call_set(conn, WIRE_CISTERN_LIVE_CREATE, vols, request, task, ret_set, error);
+}
+
+gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error)
+{
+    wire_live_end_args args = {(char *)name};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_LIVE_END, &args, NULL, NULL, error);
 }
 
 GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,

@@ -161,7 +161,7 @@ static char *backup_reason(const CstHypervisorBackup *backup, const BackupAnswer
     if (answer->outcome != PAUSE_NO_SPACE)
         return pause_outcome_text(answer->outcome, answer->message);
     return cst_text_format(_("the scratch space '%s' has only %s free, and %s must stay free; free "
-                             "space there, or set another scratch directory"),
+                             "space there, or back up when the guest writes less"),
                            backup->scratch, left, reserve);
 }
 

@@ -383,6 +383,7 @@ static gboolean keeper_look(Keeper *keeper)
 static void keeper_run_events(Keeper *keeper, guint *ticks)
 {
     if (virEventRunDefaultImpl() < 0) {
+        keeper_fail(keeper, PAUSE_FAILED, "virEventRunDefaultImpl");
         keeper->over = TRUE;
         return;
     }

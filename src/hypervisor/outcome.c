@@ -36,7 +36,7 @@ static const struct {
     [PAUSE_BAD_TARGET] = {CST_ERROR_INVALID, N_("the name of its disk cannot name a file")},
     [PAUSE_DENIED] = {CST_ERROR_DENIED, N_("permission denied")},
     [PAUSE_NO_SPACE] = {CST_ERROR_NO_SPACE, N_("the scratch space is too small; free space there, "
-                                               "or set another scratch directory")},
+                                               "or back up when the guest writes less")},
     [PAUSE_ABORTED] = {CST_ERROR_FAILED, N_("another program has ended its backup job; try again")},
     [PAUSE_REFUSED] = {CST_ERROR_FAILED, N_("libvirt failed")},
     [PAUSE_FAILED] = {CST_ERROR_FAILED, N_("libvirt failed")},

@@ -503,6 +503,7 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
         return NULL;
     }
     client->session.jobs = cst_client_jobs_new(loop->server->service, client->uid, client->pid);
+    client->session.live = cst_live_snapshots_new(loop->server->service);
     for (int i = 0; i < WORK_CLASSES; i++)
         client->lanes[i].user = client->user;
     client->link.data = client;
@@ -528,6 +529,7 @@ void client_unref(Client *client)
         user_put(client->loop->server, client->user);
     g_free(client->session.uri);
     cst_client_jobs_free(client->session.jobs);
+    cst_live_snapshots_free(client->session.live);
     g_free(client);
 }
 
@@ -567,6 +569,7 @@ void client_drop(Client *client, const char *why)
      */
     hooks_of(client)->gone(client);
     cst_client_jobs_close(client->session.jobs);
+    cst_live_snapshots_close(client->session.live);
     out_clear(&client->out);
     forget_kept(client);
     user_charge(loop->server, client->user, client->held, 0);

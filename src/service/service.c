@@ -35,6 +35,7 @@ static void init_tables(CstService *service)
     g_rec_mutex_init(&service->secret_files);
     g_mutex_init(&service->tables);
     service->rebases = g_ptr_array_new();
+    service->live_sets = g_ptr_array_new();
     service->pools_by_name =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_pool_unref);
     service->storage_index = storage_index_new();
@@ -162,6 +163,7 @@ void cst_service_free(CstService *service)
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);
     g_clear_pointer(&service->rebases, g_ptr_array_unref);
+    g_clear_pointer(&service->live_sets, g_ptr_array_unref);
     cst_driver_lock_free(service->secret_lock);
     cst_driver_lock_free(service->driver_lock);
     jobs_free(service->jobs);

@@ -64,11 +64,28 @@ char *cst_paths_daemon_config(const CstPaths *paths)
     return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
 }
 
-char *cst_paths_pause_dir(const CstPaths *paths)
+/* Returns a directory of Cistern below /run, which the caller frees. */
+static char *paths_run_dir(const CstPaths *paths, const char *name)
 {
     g_autofree char *parent = g_path_get_dirname(paths->run_dir);
 
-    return g_build_filename(parent, "cistern", "pause", NULL);
+    return g_build_filename(parent, "cistern", name, NULL);
+}
+
+char *cst_paths_pause_dir(const CstPaths *paths)
+{
+    return paths_run_dir(paths, "pause");
+}
+
+char *cst_paths_backup_dir(const CstPaths *paths)
+{
+    return paths_run_dir(paths, "backup");
+}
+
+char *cst_paths_scratch_dir(const CstPaths *paths)
+{
+    /* Not in data_dir, whose mode is 0700. */
+    return g_strconcat(paths->data_dir, "-scratch", NULL);
 }
 
 CstPaths *cst_paths_copy(const CstPaths *paths)

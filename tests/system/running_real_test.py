@@ -41,8 +41,9 @@ def guest_folder():
     return done.stdout.strip()
 
 
-@cases.long("running_test has the same calls with a fake libvirt")
-class RunningQcow2(cases.Patient):
+class Guest(cases.Patient):
+    """A guest that writes to the volumes of pool "p". Has no tests."""
+
     FORMAT, CACHE = "qcow2", "none"
 
     @classmethod
@@ -126,9 +127,10 @@ class RunningQcow2(cases.Patient):
         """The newest block that the guest has written."""
         return int(([0] + re.findall(r"WRITER block (\d+)", self.console()))[-1])
 
-    def boot(self, words=""):
+    def boot(self, words="", form_of_c=None):
         xml = os.path.join(self.peer.files, "web1.xml")
-        disks = "".join(DISK.format(form=self.FORMAT, cache=self.CACHE, letter=name,
+        forms = {**{name: self.FORMAT for name in DISKS}, **({"c": form_of_c} if form_of_c else {})}
+        disks = "".join(DISK.format(form=forms[name], cache=self.CACHE, letter=name,
                                     path=os.path.join(self.pool, name)) for name in DISKS)
         with open(xml, "w", encoding="utf-8") as out:
             out.write(DOMAIN.format(guest=self.guest, words=words, disks=disks, log=self.log))
@@ -170,15 +172,22 @@ class RunningQcow2(cases.Patient):
 
     def check_blocks(self, snapshot):
         """Both disks of blocks are of one point in time. Returns the newest block."""
-        done = subprocess.run([os.path.join(self.guest, "blocks"), "check",
-                               *[self.raw_copy(name, snapshot) for name in ("a", "b")]],
+        return self.check_block_files(snapshot, [self.raw_copy(name, snapshot)
+                                                 for name in ("a", "b")])
+
+    CHECK = "check"
+
+    def check_block_files(self, snapshot, copies):
+        done = subprocess.run([os.path.join(self.guest, "blocks"), self.CHECK, *copies],
                               stdout=subprocess.PIPE, text=True, check=False)
         self.assertEqual(0, done.returncode, f"{snapshot}: {done.stdout}")
         return int(done.stdout.split()[0])
 
     def check_files(self, snapshot, clean):
         """The file system is consistent; without its journal exactly if it was frozen."""
-        copy = self.raw_copy("c", snapshot)
+        self.check_file_system(snapshot, self.raw_copy("c", snapshot), clean)
+
+    def check_file_system(self, snapshot, copy, clean):
         header = subprocess.run(["dumpe2fs", "-h", copy], stdout=subprocess.PIPE, text=True,
                                 stderr=subprocess.DEVNULL, check=True).stdout
         self.assertEqual(clean, "needs_recovery" not in header, snapshot)
@@ -188,13 +197,14 @@ class RunningQcow2(cases.Patient):
                               stderr=subprocess.STDOUT, check=False)
         self.assertEqual(0, done.returncode, f"{snapshot}: {done.stdout}")
 
+
+@cases.long("running_test has the same calls with a fake libvirt")
+class RunningQcow2(Guest):
     def take(self, snapshot, *words):
         status, out, err = self.cistern("snap-create", "a", snapshot, "--pool", "p", "--with",
                                         "b,c", "--max-pause", "5s", "--json", *words)
         self.assertEqual(0, status, err)
         return json.loads(out)
-
-    # --- the tests ---
 
     def test_snapshots_with_an_agent_are_consistent_file_systems(self):
         self.boot()

@@ -224,6 +224,35 @@ class Running(FakeDomains):
                          self.volumes(repository))
         self.assertEqual({}, self.listed("raw"))
 
+    def test_backup_of_machines_that_share_a_disk_is_refused(self):
+        first = self.domain("raw", "img")
+        self.fake.set(first, self.domain("raw", number=2))
+        repository = self.repository()
+        self.assertIn("share vol 'raw'", self.refused("backup-create", repository, "--machine",
+                                                      "web1,web2"))
+        self.assertIn("the name of the domain is empty",
+                      self.refused("backup-create", repository, "--machine", "web1,"))
+        self.assertIsNone(self.now("events"))
+
+    def test_running_machine_without_snapshots_gets_a_backup_job_that_ends(self):
+        """The job of the fake has no NBD server, so nothing can be read."""
+        self.done("vol-create-as", "p", "rest", "4M", "--format", "raw")
+        self.domain("raw")
+        xml = os.path.join(self.fake.dir, "xml1")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write(f"<domain><devices><disk><source file='{self.at('p', 'rest')}'/>"
+                      "<target dev='vda'/></disk></devices></domain>")
+        document = os.path.join(self.fake.dir, "backup.xml")
+        self.fake.set(f"[domain 1]\nname = web1\nstate = running\nxml = {xml}\n"
+                      f"blocks = vda:{self.at('p', 'rest')}\nlive = {self.live}\n"
+                      f"backup-xml = {document}")
+        repository = self.repository()
+        self.assertIn("NBD server", self.refused("backup-create", repository, "--machine", "web1"))
+        with open(document, encoding="utf-8") as written:
+            self.assertIn("exportname='vda'", written.read())
+        self.wait_until(lambda: self.now("backup") is None, "the job has ended")
+        self.assertEqual([], json.loads(self.done("backup-list", repository, "--json"))["backups"])
+
     def test_dry_run_of_a_backup_of_a_machine_does_not_suspend_it(self):
         self.domain("raw", "img")
         repository = self.repository()

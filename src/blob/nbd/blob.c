@@ -280,8 +280,8 @@ static const CstBlobOps nbd_blob_ops = {
     .extent = nbd_blob_extent,
 };
 
-CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, const char *name,
-                           unsigned timeout_s, GError **error)
+CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, uid_t owner,
+                           const char *name, unsigned timeout_s, GError **error)
 {
     NbdSession *session;
     NbdBlob *nbd;
@@ -296,7 +296,7 @@ CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, const ch
         return NULL;
     }
     nbd = g_new0(NbdBlob, 1);
-    nbd->address = (NbdAddress){g_strdup(socket), g_strdup(export_name), timeout_s};
+    nbd->address = (NbdAddress){g_strdup(socket), g_strdup(export_name), timeout_s, owner};
     g_mutex_init(&nbd->lock);
     g_cond_init(&nbd->changed);
     cst_blob_init(&nbd->blob, &nbd_blob_ops, name, FALSE);

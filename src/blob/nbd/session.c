@@ -134,7 +134,7 @@ static int address_connect(const NbdAddress *address, guint limit_s, GError **er
     g_auto(CstFd) fd = -1;
     int connected;
 
-    if (!cst_place_init(&place, address->socket, error))
+    if (!cst_place_init_for(&place, address->socket, address->owner, TRUE, error))
         return -1;
     path = cst_place_reach(&place);
     if (g_strlcpy(to.sun_path, path, sizeof(to.sun_path)) >= sizeof(to.sun_path)) {

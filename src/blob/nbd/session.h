@@ -17,6 +17,7 @@ typedef struct {
     const char *socket;      /**< path of a Unix socket */
     const char *export_name; /**< "": the default export */
     guint timeout_s;         /**< longest time without progress of a request */
+    uid_t owner;             /**< may own the directory of the socket */
 } NbdAddress;
 
 /** Properties of an export, as the server has sent them. */

@@ -217,10 +217,16 @@ static gboolean domains_check_name(const GPtrArray *domains, const char *name, g
 
 GPtrArray *cst_service_domains(CstService *service, const char *name, CstTask *task, GError **error)
 {
-    CstHypervisor *hypervisor = domains_hypervisor(service, error);
-    g_autoptr(GPtrArray) domains =
-        hypervisor ? cst_hypervisor_domains(hypervisor, name, task, error) : NULL;
+    CstHypervisor *hypervisor;
+    g_autoptr(GPtrArray) domains = NULL;
 
+    if (name && *name == '\0') {
+        cst_fail(error, CST_ERROR_INVALID, _("the name of the domain is empty"));
+        return NULL;
+    }
+    hypervisor = domains_hypervisor(service, error);
+    if (hypervisor)
+        domains = cst_hypervisor_domains(hypervisor, name, task, error);
     if (!domains ||
         (name && !domains_check_name(domains, name, cst_hypervisor_is_used(hypervisor), error)))
         return NULL;
@@ -264,13 +270,80 @@ CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomai
     return cst_hypervisor_pause_begin(hypervisor, &request, claim->task, error);
 }
 
+/* --- backup jobs ------------------------------------------------------------------------------ */
+
+/* Bytes that stay free on the file system of the scratch files. Other data of Cistern is there. */
+#define SCRATCH_RESERVE (UINT64_C(256) << 20)
+
+/* Creates the directory of scratch files. QEMU's user must be able to search it. */
+static gboolean scratch_make(const char *directory, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(directory);
+
+    return (g_mkdir_with_parents(parent, 0755) == 0 &&
+            (mkdir(directory, 0711) == 0 || errno == EEXIST)) ||
+           cst_fail_errno(error, errno, _("cannot create directory '%s'"), directory);
+}
+
+/* Returns the identities of the volumes, which the caller frees. NULL with an error. */
+static CstHypervisorVolume *volumes_identify(const CstSnapshotVolume *volumes, guint count,
+                                             GError **error)
+{
+    g_autofree CstHypervisorVolume *identities = g_new0(CstHypervisorVolume, count);
+
+    for (guint i = 0; i < count; i++) {
+        g_autoptr(CstPoolState) state = pool_state_get(volumes[i].pool, error);
+
+        if (!state)
+            return NULL;
+        identities[i] = volume_identity(volumes[i].pool, state, volumes[i].volume);
+    }
+    return g_steal_pointer(&identities);
+}
+
+CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDisk *disk,
+                                         const CstSnapshotVolume *volumes, guint count,
+                                         CstTask *task, CstHypervisorPauseResult *ret_result,
+                                         GError **error)
+{
+    CstHypervisor *hypervisor = domains_hypervisor(service, error);
+    g_autofree char *pauses = cst_paths_pause_dir(service->paths);
+    g_autofree char *directory = cst_paths_backup_dir(service->paths);
+    g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
+    g_autofree CstHypervisorVolume *identities =
+        hypervisor ? volumes_identify(volumes, count, error) : NULL;
+    const CstHypervisorBackupRequest request = {.uri = disk->uri,
+                                                .uuid = disk->uuid,
+                                                .name = disk->domain,
+                                                .volumes = identities,
+                                                .n_volumes = count,
+                                                .freeze = TRUE,
+                                                .pauses = pauses,
+                                                .directory = directory,
+                                                .scratch = scratch,
+                                                .reserve = SCRATCH_RESERVE};
+
+    if (!identities || !domains_make_parent(directory, error) || !scratch_make(scratch, error))
+        return NULL;
+    return cst_hypervisor_backup_begin(hypervisor, &request, task, ret_result, error);
+}
+
+/* --- recovery --------------------------------------------------------------------------------- */
+
 void domains_recover(CstService *service)
 {
-    g_autofree char *directory = cst_paths_pause_dir(service->paths);
+    g_autofree char *pauses = cst_paths_pause_dir(service->paths);
+    g_autofree char *backups = cst_paths_backup_dir(service->paths);
+    g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
+    gboolean has_scratch = g_file_test(scratch, G_FILE_TEST_IS_DIR);
     g_autoptr(GError) why = NULL;
 
-    if (!cst_hypervisor_pause_recover(directory, &why))
+    if (!cst_hypervisor_pause_recover(pauses, &why))
         cst_log(CST_LOG_WARNING, _("cannot resume the domains of a dead process: %s"),
+                why->message);
+    g_clear_error(&why);
+    if (!cst_hypervisor_backup_recover(backups, has_scratch ? scratch : NULL, &why))
+        cst_log(CST_LOG_WARNING, _("cannot end the backup jobs of a dead process: %s"),
                 why->message);
 }
 

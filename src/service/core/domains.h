@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypervisor/pause.h>
+#include <hypervisor/backup.h>
 #include <model/domain.h>
+#include <service/snapshots.h>
 
 #include "claim.h"
 
@@ -51,6 +52,14 @@ CstHypervisorVolume volume_domain_identity(const VolumeClaim *claim);
 CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomainDisk *disk,
                                         const CstHypervisorVolume *volumes, guint count,
                                         GError **error);
+/**
+ * Begins a backup job of the running domain that has @disk and the @count @volumes as its disks.
+ * Errors as cst_hypervisor_backup_begin(). The caller holds no claim.
+ */
+CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDisk *disk,
+                                         const CstSnapshotVolume *volumes, guint count,
+                                         CstTask *task, CstHypervisorPauseResult *ret_result,
+                                         GError **error);
 /** Resumes and thaws the domains that a dead process has left suspended. Logs failures. */
 void domains_recover(CstService *service);
 

@@ -82,6 +82,7 @@ struct CstService {
     GHashTable *pools_by_uuid;
     GHashTable *secrets; /* CstUuid * (the file's) to CstSecretFile * (owned) */
     GPtrArray *subscribers;
-    GPtrArray *rebases; /* of Rebasing * (borrowed), ordered by begin */
+    GPtrArray *rebases;   /* of Rebasing * (borrowed), ordered by begin */
+    GPtrArray *live_sets; /* of LiveSet * (each with the reference of its connection) */
     guint next_subscriber;
 };

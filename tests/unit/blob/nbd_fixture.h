@@ -46,7 +46,7 @@ static inline CstBlob *fake_open(guint timeout_s)
     CstBlob *blob;
 
     fake_nbd_start(fake);
-    blob = cst_blob_nbd_open(fake->socket, "disk", "the disk", timeout_s, &error);
+    blob = cst_blob_nbd_open(fake->socket, "disk", geteuid(), "the disk", timeout_s, &error);
     if (!blob)
         fail_msg("%s", error->message);
     return blob;

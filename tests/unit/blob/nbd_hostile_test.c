@@ -34,7 +34,7 @@ static void assert_open_fails(guint timeout_s, int code)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_null(cst_blob_nbd_open(fake->socket, "disk", "the disk", timeout_s, &error));
+    assert_null(cst_blob_nbd_open(fake->socket, "disk", geteuid(), "the disk", timeout_s, &error));
     if (!g_error_matches(error, CST_ERROR, code))
         fail_msg("%d: %s", error->code, error->message);
     assert_non_null(strstr(error->message, fake->socket));
@@ -316,7 +316,7 @@ static void test_full_queue_of_the_listener_times_out(void **state)
         g_array_append_val(fds, fd);
         connected = connect(fd, (struct sockaddr *)&address, sizeof(address));
     } while (connected == 0);
-    assert_null(cst_blob_nbd_open(path, "disk", "the disk", SHORT, &error));
+    assert_null(cst_blob_nbd_open(path, "disk", geteuid(), "the disk", SHORT, &error));
     assert_code(error, CST_ERROR_TIMEOUT);
     for (guint i = 0; i < fds->len; i++)
         close(g_array_index(fds, int, i));

@@ -115,7 +115,8 @@ static int server_stop(void **state)
 static CstBlob *try_open(const char *export_name)
 {
     g_autoptr(GError) error = NULL;
-    CstBlob *blob = cst_blob_nbd_open(socket_path, export_name, "the disk", LONG, &error);
+    CstBlob *blob =
+        cst_blob_nbd_open(socket_path, export_name, geteuid(), "the disk", LONG, &error);
 
     if (!blob && !g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) &&
         !g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE))
@@ -189,7 +190,7 @@ static void test_missing_library_is_reported(void **state)
     g_autoptr(GError) error = NULL;
 
     cst_libnbd_library.file = "libnbd.so.absent";
-    assert_null(cst_blob_nbd_open(socket_path, "", "the disk", LONG, &error));
+    assert_null(cst_blob_nbd_open(socket_path, "", geteuid(), "the disk", LONG, &error));
     cst_libnbd_library.file = file;
     assert_code(error, CST_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error->message, "libnbd0"));
@@ -199,12 +200,12 @@ static void test_missing_socket_is_reported(void **state)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_null(cst_blob_nbd_open(socket_path, "", "the disk", LONG, &error));
+    assert_null(cst_blob_nbd_open(socket_path, "", geteuid(), "the disk", LONG, &error));
     assert_code(error, CST_ERROR_NOT_FOUND);
     assert_non_null(strstr(error->message, socket_path));
     g_clear_error(&error);
     /* A file that is no socket. */
-    assert_null(cst_blob_nbd_open(path, "", "the disk", LONG, &error));
+    assert_null(cst_blob_nbd_open(path, "", geteuid(), "the disk", LONG, &error));
     assert_code(error, CST_ERROR_UNREACHABLE);
 }
 
@@ -238,7 +239,7 @@ static void test_missing_export_is_reported(void **state)
 
     QEMU_NBD("-x", "one");
     cst_blob_unref(server_open("one"));
-    assert_null(cst_blob_nbd_open(socket_path, "two", "the disk", LONG, &error));
+    assert_null(cst_blob_nbd_open(socket_path, "two", geteuid(), "the disk", LONG, &error));
     assert_code(error, CST_ERROR_NOT_FOUND);
     assert_non_null(strstr(error->message, "'two'"));
     assert_non_null(strstr(error->message, socket_path));
@@ -251,7 +252,7 @@ static void test_export_name_that_is_too_long_is_refused(void **state)
 
     QEMU_NBD("-x", "one");
     cst_blob_unref(server_open("one"));
-    assert_null(cst_blob_nbd_open(socket_path, name, "the disk", LONG, &error));
+    assert_null(cst_blob_nbd_open(socket_path, name, geteuid(), "the disk", LONG, &error));
     assert_code(error, CST_ERROR_INVALID);
 }
 
@@ -420,7 +421,7 @@ static void test_stopped_server_times_out(void **state)
 
     QEMU_NBD("-x", "disk");
     unused = server_open("disk");
-    blob = cst_blob_nbd_open(socket_path, "disk", "the disk", SHORT, &error);
+    blob = cst_blob_nbd_open(socket_path, "disk", geteuid(), "the disk", SHORT, &error);
     if (!blob)
         fail_msg("%s", error->message);
     kill(server, SIGSTOP);
@@ -433,7 +434,7 @@ static void test_stopped_server_times_out(void **state)
     assert_string_equal(again->message, error->message);
     g_clear_error(&error);
     kill(server, SIGSTOP);
-    assert_null(cst_blob_nbd_open(socket_path, "disk", "the disk", SHORT, &error));
+    assert_null(cst_blob_nbd_open(socket_path, "disk", geteuid(), "the disk", SHORT, &error));
     assert_code(error, CST_ERROR_TIMEOUT);
 }
 

@@ -42,6 +42,19 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
 }
 
+/* No domain runs. */
+gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
+                              const CstSnapshotRequest *request, CstTask *task,
+                              CstSnapshotSet *ret_set, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, "no domain runs");
+}
+
+gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, "no live snapshot '%s'", name);
+}
+
 /* A limit of the pause means a running domain. A minimum is never reached. */
 gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
                                       const CstSnapshotRequest *request, CstTask *task,

@@ -206,6 +206,7 @@ static CstSecretBytes value;
     X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                      \
     X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
     X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
+    X(live_end, cst_conn_live_end(conn, name, error))                                            \
     X(snapshot_set,                                                                              \
       cst_conn_snapshot_create_set(conn, &names, &snapshot_request, NULL, &result.set, error))   \
     X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \

@@ -158,6 +158,8 @@ static const Row own[] = {
     {WIRE_CISTERN_CLIENT_JOB_END, "cisternClientJobEnd"},
     {WIRE_CISTERN_CLIENT_JOB_GROUP, "cisternClientJobGroup"},
     {WIRE_CISTERN_SNAPSHOT_CREATE_SET, "cisternVolSnapshotCreateSet"},
+    {WIRE_CISTERN_LIVE_CREATE, "cisternLiveCreate"},
+    {WIRE_CISTERN_LIVE_END, "cisternLiveEnd"},
     {WIRE_CISTERN_SNAPSHOT_REVERT, "cisternVolSnapshotRevert"},
     {WIRE_CISTERN_SNAPSHOT_DELETE, "cisternVolSnapshotDelete"},
     {WIRE_CISTERN_SNAPSHOT_RENAME, "cisternVolSnapshotRename"},

@@ -2,6 +2,7 @@
 #include "fake_service.h"
 
 #include <base/error.h>
+#include <service/live.h>
 #include <service/snapshots.h>
 
 /* Every volume has one snapshot, "s", and every pool one thin pool, "tp". */
@@ -38,6 +39,31 @@ GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, G
 
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error)
+{
+    return fake_changed(error);
+}
+
+CstLiveSnapshots *cst_live_snapshots_new(CstService *service)
+{
+    return NULL;
+}
+
+void cst_live_snapshots_close(CstLiveSnapshots *live)
+{
+}
+
+void cst_live_snapshots_free(CstLiveSnapshots *live)
+{
+}
+
+gboolean cst_live_snapshots_create(CstLiveSnapshots *live, const CstSnapshotVolume *volumes,
+                                   guint count, const CstSnapshotRequest *request, CstTask *task,
+                                   CstSnapshotSet *ret_set, GError **error)
+{
+    return fake_changed(error);
+}
+
+gboolean cst_live_snapshots_end(CstLiveSnapshots *live, const char *name, GError **error)
 {
     return fake_changed(error);
 }

@@ -5,6 +5,7 @@
 
 #include <base/task.h>
 #include <service/client_jobs.h>
+#include <service/live.h>
 #include <service/service.h>
 #include <service/volumes.h>
 #include <store/system_token.h>
@@ -25,8 +26,9 @@ typedef enum { CST_API_STORAGE, CST_API_SECRET, CST_API_QEMU } CstApiDriver;
 /** The calling connection. Borrowed; constant while calls run. */
 typedef struct {
     CstApiDriver driver;
-    char *uri;           /**< virConnectGetURI's answer; NULL until the connection is open */
-    CstClientJobs *jobs; /**< jobs that the client performs */
+    char *uri;              /**< virConnectGetURI's answer; NULL until the connection is open */
+    CstClientJobs *jobs;    /**< jobs that the client performs */
+    CstLiveSnapshots *live; /**< live snapshots of the client */
 } CstApiSession;
 
 typedef struct CstProcedure CstProcedure;

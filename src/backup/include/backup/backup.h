@@ -211,6 +211,11 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
 gboolean cst_writer_machine(CstBackupWriter *writer, const CstBackupMachine *machine,
                             uint32_t *ret_number, GError **error);
 /**
+ * Sets whether all volumes of a machine have the same point in time. Removes the machine if it is
+ * the last one and has no volume.
+ */
+void cst_writer_machine_end(CstBackupWriter *writer, uint32_t number, gboolean one_moment);
+/**
  * Starts a volume. Copies its names, texts, size and machine. @previous: an earlier backup of the
  * volume for cst_writer_same(), borrowed until the end of the volume; may be NULL. Fails with
  * INVALID if a text is not UTF-8, and with LIMIT if the volume is too large.

@@ -5,9 +5,10 @@
 
 /**
  * Opens the export @export_name ("": the server's default export) of the NBD server at the Unix
- * socket @socket, for reading. @name is for messages. libnbd is loaded on first use. The content
- * must not change while the blob is open, because the allocation map is cached and several
- * connections may be used.
+ * socket @socket, for reading. @owner may own the directory of @socket, in addition to root and
+ * this process's user. @name is for messages. libnbd is loaded on first use. The content must not
+ * change while the blob is open, because the allocation map is cached and several connections may
+ * be used.
  *
  * No call waits without limit. Connecting and negotiating take at most @timeout_s seconds (at least
  * 1). A request fails with TIMEOUT if the server sends no byte for @timeout_s seconds, or if the
@@ -23,5 +24,5 @@
  * can exchange a directory of @socket. Reading has the errors UNREACHABLE, TIMEOUT, CORRUPT for a
  * malformed reply, and IO, DENIED or NO_MEMORY as the server reports them.
  */
-CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, const char *name,
-                           unsigned timeout_s, GError **error);
+CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, uid_t owner,
+                           const char *name, unsigned timeout_s, GError **error);

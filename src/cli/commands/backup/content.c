@@ -66,10 +66,13 @@ static gboolean backup_write_piece(const void *bytes, size_t len, uint64_t hole,
 
 static gboolean backup_source_read_all(BackupCreate *create, CstTask *task, GError **error)
 {
-    const CstVolSend what = {.snapshot = create->current->snapshot, .flags = create->flags};
+    const BackupSource *source = create->current;
+    g_autofree char *live =
+        source->live ? g_strconcat(CST_LIVE_PREFIX, source->snapshot, NULL) : NULL;
+    const CstVolSend what = {.snapshot = live ? live : source->snapshot, .flags = create->flags};
     const CstConnSink sink = {begin_whole, backup_write_piece, create};
 
-    return cst_conn_vol_send(create->ctl->conn, create->current->ref, &what, &sink, task, error) &&
+    return cst_conn_vol_send(create->ctl->conn, source->ref, &what, &sink, task, error) &&
            cst_writer_volume_end(create->writer, error);
 }
 
@@ -222,29 +225,84 @@ static gboolean backup_check_snapshot(const BackupCreate *create, GError **error
 }
 
 /*
- * Sets the consistency of a volume that is read itself. The read fails if a process writes to it.
- * The saved memory of a domain may have changes that the disk lacks.
+ * Sets *ret_state to the state of a domain that can write to the volume; CST_DOMAIN_OFF: no domain.
+ * Return: the name of the domain, which the caller frees; NULL: no domain, or it is not known.
  */
-static void source_set_rest(const BackupCreate *create, BackupSource *source)
+static char *source_find_domain(const BackupCreate *create, const BackupSource *source,
+                                CstDomainState *ret_state, gboolean *ret_known)
 {
-    g_autoptr(GPtrArray) disks = NULL;
+    g_autoptr(GPtrArray) disks = cst_conn_vol_domains(create->ctl->conn, source->ref, NULL);
+    char *name = NULL;
 
-    source->consistency = CST_CONSISTENCY_UNKNOWN;
-    if (create->flags & CST_VOL_STREAM_FORCE_SHARE)
-        return;
-    disks = cst_conn_vol_domains(create->ctl->conn, source->ref, NULL);
-    if (!disks)
-        return;
-    source->consistency = CST_CONSISTENCY_OFFLINE;
-    for (guint i = 0; i < disks->len; i++) {
+    *ret_state = CST_DOMAIN_OFF;
+    *ret_known = disks != NULL;
+    for (guint i = 0; disks && i < disks->len; i++) {
         const CstDomainDisk *disk = disks->pdata[i];
 
-        if (disk->state != CST_DOMAIN_SAVED)
+        if (disk->reads_only || disk->state > *ret_state)
             continue;
+        *ret_state = disk->state;
+        g_free(name);
+        name = g_strdup(disk->domain);
+    }
+    return name;
+}
+
+/* Whether a process may write to the volume. An unknown answer counts as yes. */
+static gboolean source_has_writer(const BackupCreate *create, const BackupSource *source)
+{
+    g_autoptr(GPtrArray) holders = cst_conn_vol_holders(create->ctl->conn, source->ref, NULL);
+
+    for (guint i = 0; holders && i < holders->len; i++)
+        if (!((const CstVolHolder *)holders->pdata[i])->reads_only)
+            return TRUE;
+    return !holders;
+}
+
+/*
+ * Sets the consistency of the disk of a machine, which is read itself. Fails with BUSY if a running
+ * domain can write to it. The saved memory of a domain may have changes that the disk lacks.
+ */
+static gboolean source_set_rest(const BackupCreate *create, BackupSource *source, GError **error)
+{
+    CstDomainState state;
+    gboolean known;
+    g_autofree char *domain = NULL;
+
+    source->consistency = CST_CONSISTENCY_UNKNOWN;
+    if (!source->machine || create->flags & CST_VOL_STREAM_FORCE_SHARE)
+        return TRUE;
+    domain = source_find_domain(create, source, &state, &known);
+    if (state < CST_DOMAIN_SAVED)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("domain '%s' runs with vol '%s' as a disk, and its content cannot be "
+                          "kept; shut the domain down, or say --force-share"),
+                        domain, source->ref->name);
+    if (state == CST_DOMAIN_SAVED) {
         source->consistency = CST_CONSISTENCY_CRASH;
         g_free(source->reason);
-        source->reason = g_strdup_printf(_("domain '%s' has a managed save"), disk->domain);
+        source->reason = g_strdup_printf(_("domain '%s' has a managed save"), domain);
+    } else if (known && !source_has_writer(create, source)) {
+        source->consistency = CST_CONSISTENCY_OFFLINE;
     }
+    return TRUE;
+}
+
+/* Fails if the volume, which was at rest before it was read, may have been written meanwhile. */
+static gboolean source_check_rest(const BackupCreate *create, const BackupSource *source,
+                                  GError **error)
+{
+    CstDomainState state;
+    gboolean known;
+    g_autofree char *domain = NULL;
+
+    if (source->snapshot || source->consistency != CST_CONSISTENCY_OFFLINE)
+        return TRUE;
+    domain = source_find_domain(create, source, &state, &known);
+    return (known && state == CST_DOMAIN_OFF && !source_has_writer(create, source)) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("vol '%s' was opened for writing during the backup; try again"),
+                    source->ref->name);
 }
 
 gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
@@ -252,14 +310,17 @@ gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
     BackupSource *source = create->current;
     gboolean done = FALSE;
 
-    if (!source->snapshot)
-        source_set_rest(create, source);
-    if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
+    if (!source->snapshot && !source_set_rest(create, source, error))
+        return FALSE;
+    if (source->live && create->incremental)
+        backup_read_whole(source, _("libvirt keeps its content only during the backup"));
+    else if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
         return FALSE;
     if (source->mark && !read_increment(create, task, &done, error))
         return FALSE;
     return (done || backup_source_read_all(create, task, error)) &&
-           (!source->mark || backup_check_snapshot(create, error));
+           (!source->mark || backup_check_snapshot(create, error)) &&
+           source_check_rest(create, source, error);
 }
 
 gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error)

@@ -80,7 +80,9 @@ static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, G
                                NULL, error))
             return FALSE;
     if (create->named || cli_args_has(args, "all-machines"))
-        return TRUE;
+        return create->sources->len > 0 ||
+               cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("no disk of a domain of libvirt can be backed up"));
     if (!cli_args_has(args, "pool"))
         return cst_fail(error, CST_ERROR_USAGE,
                         _("name the vols, a pool with --pool, or machines with --machine"));
@@ -117,8 +119,8 @@ static void backup_find_base(const BackupCreate *create, BackupSource *source, G
 
 /*
  * Read the volume without a snapshot if it does not support snapshots, unless create->must is set.
- * The disk of a machine is read in any case: the machine may be shut off. @why is the error of a
- * call about its snapshots. Takes ownership of @why.
+ * For the disk of a machine, backup_machine_snapshots() decides. @why is the error of a call about
+ * its snapshots. Takes ownership of @why.
  */
 static gboolean go_without(const BackupCreate *create, BackupSource *source, GError *why,
                            GError **error)
@@ -127,7 +129,6 @@ static gboolean go_without(const BackupCreate *create, BackupSource *source, GEr
         g_propagate_error(error, why);
         return FALSE;
     }
-    source->direct = create->must;
     backup_read_whole(source, why->message);
     g_error_free(why);
     return TRUE;
@@ -160,13 +161,12 @@ static gboolean read_backups(BackupCreate *create, GError **error)
 static gboolean backup_make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
     g_autoptr(GPtrArray) members = g_ptr_array_new();
-    g_auto(CstSnapshotSet) set = {0};
     GError *why = NULL;
 
     if (source->whole)
         return TRUE;
     g_ptr_array_add(members, source);
-    return backup_make_snapshot_set(create, members, &set, &why) ||
+    return backup_make_snapshot_set(create, members, &why) ||
            go_without(create, source, why, error);
 }
 
@@ -187,21 +187,24 @@ static gboolean tidy_source(BackupCreate *create, BackupSource *source, GError *
  */
 static gboolean make_snapshots(BackupCreate *create, GError **error)
 {
-    return read_backups(create, error) && backup_each(create, tidy_source, error) &&
-           (create->together ? backup_snapshots_together(create, error)
-                             : backup_each(create, backup_make_snapshot, error));
+    if (create->began_us == 0)
+        create->began_us = g_get_monotonic_time();
+    if (create->group)
+        return backup_machine_snapshots(create, create->group, error);
+    return create->together ? backup_snapshots_together(create, error)
+                            : backup_each(create, backup_make_snapshot, error);
 }
 
 /*
  * Delete snapshots that the next backup does not need. If the backup failed (!@done), delete all
- * new ones.
+ * new ones. Live snapshots end with the reading of their machine.
  */
 static void backup_drop_snapshots(const BackupCreate *create, gboolean done)
 {
     for (guint i = 0; i < create->sources->len; i++) {
         const BackupSource *source = create->sources->pdata[i];
 
-        if (source->snapshot && !(done && source->mark))
+        if (source->snapshot && !source->live && !(done && source->mark))
             backup_snapshot_drop(create->ctl, source->ref, source->snapshot);
         if (source->old && done && create->incremental)
             backup_snapshot_drop(create->ctl, source->ref, source->old);
@@ -245,7 +248,8 @@ static gboolean try_snapshot(BackupCreate *create, BackupSource *source, GError 
 
     if (!backup_find_increment(create, source, &names, error))
         return FALSE;
-    done = backup_make_snapshot(create, source, &why);
+    done = source->machine ? backup_machine_try_disk(create, source, &why)
+                           : backup_make_snapshot(create, source, &why);
     g_clear_pointer(&source->snapshot, g_free);
     return would_do(done, why, error);
 }
@@ -368,13 +372,54 @@ static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError *
     return create->writer != NULL;
 }
 
+static gboolean backup_has_sources(const BackupCreate *create, const BackupMachine *machine)
+{
+    for (guint i = 0; i < create->sources->len; i++)
+        if (((const BackupSource *)create->sources->pdata[i])->machine == machine)
+            return TRUE;
+    return FALSE;
+}
+
+/* Makes the snapshots of one machine, or of the volumes of no machine, and reads them. */
+static gboolean backup_read_group(BackupCreate *create, BackupMachine *machine, GError **error)
+{
+    gboolean done;
+
+    if (!backup_has_sources(create, machine))
+        return TRUE;
+    create->group = machine;
+    create->grouped = TRUE;
+    done = (!create->snapshot || make_snapshots(create, error)) &&
+           backup_each(create, read_source, error);
+    if (machine)
+        backup_machine_end(create, machine);
+    create->grouped = FALSE;
+    return done;
+}
+
+/*
+ * Reads one machine after the other, so that a backup job of libvirt runs only while its own disks
+ * are read. The guest's writes during a job need scratch space.
+ */
+static gboolean backup_read_groups(BackupCreate *create, GError **error)
+{
+    if (!backup_read_group(create, NULL, error))
+        return FALSE;
+    for (guint i = 0; i < create->machines->len; i++)
+        if (!backup_read_group(create, create->machines->pdata[i], error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean backup_run_create(BackupCreate *create, char *ret_id, GError **error)
 {
-    gboolean done = (!create->snapshot || make_snapshots(create, error)) &&
-                    backup_write_machines(create, error) &&
-                    backup_each(create, read_source, error) &&
-                    cst_writer_commit(create->writer, ret_id, error);
+    gboolean done = (!create->snapshot ||
+                     (read_backups(create, error) && backup_each(create, tidy_source, error))) &&
+                    backup_read_groups(create, error);
 
+    if (done && create->together)
+        backup_put_moment(create);
+    done = done && cst_writer_commit(create->writer, ret_id, error);
     backup_drop_snapshots(create, done);
     return done;
 }

@@ -8,9 +8,8 @@
 /** A machine to back up. */
 typedef struct {
     CstDomain *domain;
-    gboolean one_moment; /**< the snapshots of all its volumes were made at one point in time */
-    uint32_t number;     /**< in the manifest; 0: not yet in it */
-    GError *failure;     /**< why the backup lacks the machine; NULL: its disks are sources */
+    uint32_t number; /**< in the manifest; 0: not in it */
+    GError *failure; /**< why the backup lacks the machine; NULL: its disks are sources */
 } BackupMachine;
 
 /** A volume to back up. */
@@ -32,6 +31,7 @@ typedef struct {
     uint64_t planned;           /**< bytes that an increment would read */
     CstConsistency consistency; /**< of the read content, as far as it was verified */
     char *reason;               /**< why the consistency is not better; NULL: no reason */
+    gboolean live;              /**< @snapshot is a live one: a backup job of libvirt keeps it */
     gboolean direct; /**< a disk at rest that cannot have a snapshot: the volume itself is read */
     GError *failure; /**< reason why the backup lacks the volume; NULL: not missing */
 } BackupSource;
@@ -51,6 +51,16 @@ typedef struct {
     gboolean checking;    /**< checks before the command detaches; no data is stored */
     char *snapshot;       /**< name of the new snapshots; NULL: no snapshots */
     BackupSource *current;
+    gboolean grouped;     /**< backup_each() passes only the sources of @group */
+    BackupMachine *group; /**< NULL: volumes that are no disks of a machine */
+    guint sets;           /**< number of sets of snapshots that were made */
+    gboolean one_step;    /**< the last set was made in one step */
+    uint64_t span_us;     /**< duration of making the last set, in microseconds; 0: unknown */
+    gint64 began_us;      /**< monotonic time before the first set */
+    gint64 ended_us;      /**< monotonic time after the last set */
+    gboolean has_live;    /**< live snapshots exist, and must end */
+    const GError
+        *refusal;   /**< why the sources of @group are left out; borrowed; NULL: they are not */
     unsigned flags; /**< CstVolStreamFlags for reading */
 } BackupCreate;
 
@@ -58,7 +68,8 @@ typedef struct {
 typedef gboolean (*BackupStep)(BackupCreate *create, BackupSource *source, GError **error);
 
 /**
- * Calls @step for each source. A source that fails is reported, loses its new snapshot and moves to
+ * Calls @step for each source, or each source of ->group. A source that fails is reported, loses
+ * its new snapshot and moves to
  * ->missing. Returns FALSE if the backup cannot continue: no source is left, the user has cancelled
  * it, or the repository cannot store more data.
  */
@@ -72,6 +83,8 @@ gboolean backup_check_missing(const BackupCreate *create, const CstBackup *backu
 void backup_print_created(const BackupCreate *create, const CstBackup *backup);
 
 void backup_source_free(gpointer source);
+/** Returns a source, borrowed; NULL: the volume is none. */
+BackupSource *backup_find_source(const BackupCreate *create, const char *pool, const char *name);
 /** Adds a volume unless it is a source already. Takes ownership of @ref; fails if it is NULL. */
 gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *machine,
                            GError **error);
@@ -80,16 +93,29 @@ gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *
  * reported, and the backup lacks it.
  */
 gboolean backup_add_machines(BackupCreate *create, const CliArgs *args, GError **error);
-/** Adds the machines of the sources to the manifest. */
-gboolean backup_write_machines(BackupCreate *create, GError **error);
 void backup_machine_free(gpointer machine);
 
+/** Returns the references of @members (of BackupSource *), borrowed. The caller frees the array. */
+GPtrArray *backup_vols_of(const GPtrArray *members);
+/** Makes a snapshot of all @members or of no member, and sets their snapshot and consistency. */
+gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members, GError **error);
+/** Sets snapshot and consistency of @members, whose snapshots exist. @live: they are live ones. */
+void backup_put_set(BackupCreate *create, const GPtrArray *members, gboolean live,
+                    const CstSnapshotSet *set);
 /**
- * Makes a snapshot of all @members (of BackupSource *) or of no member, and sets their snapshot and
- * consistency. *ret_set is the result of the connection.
+ * Makes the snapshots of all disks of a machine: by the pools, or by a backup job of libvirt. Marks
+ * the disks to be read themselves if the machine does not run and they cannot have snapshots. The
+ * machine is left out, and TRUE is returned, if that fails. Returns FALSE if the backup cannot
+ * continue.
  */
-gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members,
-                                  CstSnapshotSet *ret_set, GError **error);
+gboolean backup_machine_snapshots(BackupCreate *create, BackupMachine *machine, GError **error);
+/** In a dry run: checks one disk as backup_machine_snapshots() does. May fail with DRY_RUN. */
+gboolean backup_machine_try_disk(BackupCreate *create, BackupSource *source, GError **error);
+/**
+ * After the disks of a machine were read: ends its backup job, and sets whether the backup has all
+ * of its disks with one point in time.
+ */
+void backup_machine_end(BackupCreate *create, BackupMachine *machine);
 /**
  * Makes the backup read the complete volume. @why is the reason; NULL: no increment was requested.
  */
@@ -103,7 +129,9 @@ gboolean backup_content(BackupCreate *create, CstTask *task, GError **error);
 gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error);
 
 /**
- * Creates the snapshots of all sources. Uses one step if all are in a pool that supports it. Sets
- * their points in time in the writer.
+ * Creates the snapshots of the sources that are no disks of machines. Uses one step if all are in a
+ * pool that supports it.
  */
 gboolean backup_snapshots_together(BackupCreate *create, GError **error);
+/** Sets the points in time in the writer, from the sets that were made. */
+void backup_put_moment(BackupCreate *create);

@@ -43,7 +43,7 @@ static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError
         return FALSE;
     }
     cli_report_part(create->ctl, why);
-    if (source->snapshot)
+    if (source->snapshot && !source->live)
         backup_snapshot_drop(create->ctl, source->ref, source->snapshot);
     source->failure = why;
     g_ptr_array_add(create->missing, g_ptr_array_steal_index(create->sources, index));
@@ -57,9 +57,10 @@ static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError
 gboolean backup_each(BackupCreate *create, BackupStep step, GError **error)
 {
     for (guint i = 0; i < create->sources->len;) {
+        BackupSource *source = create->sources->pdata[i];
         GError *why = NULL;
 
-        if (step(create, create->sources->pdata[i], &why))
+        if ((create->grouped && source->machine != create->group) || step(create, source, &why))
             i++;
         else if (!leave_out(create, i, why, error))
             return FALSE;
@@ -201,15 +202,16 @@ static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
     backup_add_moment_note(backup, notes);
     for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
         const CstBackupVolume *volume = backup->volumes->pdata[i];
-        const BackupSource *source = create->sources->pdata[i];
+        const BackupSource *source = backup_find_source(create, volume->pool, volume->name);
         g_autofree char *read = cli_size_text(create->ctl, volume->read);
         g_autofree char *taken = cli_size_text(create->ctl, volume->taken);
 
-        g_ptr_array_add(
-            notes, *volume->base ? g_strdup_printf(_("vol %s: %s read, %s taken from backup %.8s"),
-                                                   volume->name, read, taken, volume->base)
-                                 : g_strdup_printf(_("vol %s: read whole, %s: %s"), volume->name,
-                                                   read, source->whole ? source->whole : ""));
+        g_ptr_array_add(notes,
+                        *volume->base
+                            ? g_strdup_printf(_("vol %s: %s read, %s taken from backup %.8s"),
+                                              volume->name, read, taken, volume->base)
+                            : g_strdup_printf(_("vol %s: read whole, %s: %s"), volume->name, read,
+                                              source && source->whole ? source->whole : ""));
     }
     return notes;
 }

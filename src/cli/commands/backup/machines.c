@@ -5,10 +5,15 @@
  */
 #include "create.h"
 
+#include <string.h>
+
 #include <base/error.h>
 
 #include "commands/volume/domains.h"
+#include "commands/xml.h"
 #include "output/report.h"
+#include "output/text.h"
+#include "snapshots.h"
 
 void backup_machine_free(gpointer data)
 {
@@ -17,6 +22,27 @@ void backup_machine_free(gpointer data)
     cst_domain_free(machine->domain);
     g_clear_error(&machine->failure);
     g_free(machine);
+}
+
+static GPtrArray *machine_sources(const BackupCreate *create, const BackupMachine *machine)
+{
+    GPtrArray *sources = g_ptr_array_new();
+
+    for (guint i = 0; i < create->sources->len; i++)
+        if (((BackupSource *)create->sources->pdata[i])->machine == machine)
+            g_ptr_array_add(sources, create->sources->pdata[i]);
+    return sources;
+}
+
+/* --- the machines of the options -------------------------------------------------------------- */
+
+/* Removes a machine that cannot be backed up, with its sources. */
+static void backup_remove_machine(BackupCreate *create, BackupMachine *machine)
+{
+    for (guint i = create->sources->len; i-- > 0;)
+        if (((const BackupSource *)create->sources->pdata[i])->machine == machine)
+            g_ptr_array_remove_index(create->sources, i);
+    g_ptr_array_remove(create->machines, machine);
 }
 
 /* @name: a name or a UUID. */
@@ -32,8 +58,10 @@ static gboolean backup_add_machine(BackupCreate *create, const char *name, GErro
     machine->domain = domain;
     g_ptr_array_add(create->machines, machine);
     while (vols->len > 0)
-        if (!backup_add_source(create, g_ptr_array_steal_index(vols, 0), machine, error))
+        if (!backup_add_source(create, g_ptr_array_steal_index(vols, 0), machine, error)) {
+            backup_remove_machine(create, machine);
             return FALSE;
+        }
     return TRUE;
 }
 
@@ -74,11 +102,13 @@ static gboolean backup_add_all_machines(BackupCreate *create, GError **error)
             g_propagate_error(error, why);
             return FALSE;
         }
-        backup_lose_machine(create, g_steal_pointer(&domain), why);
+        /* A transient domain may have ended since the list. */
+        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+            g_error_free(why);
+        else
+            backup_lose_machine(create, g_steal_pointer(&domain), why);
     }
-    return create->sources->len > 0 ||
-           cst_fail(error, CST_ERROR_NOT_FOUND,
-                    _("no disk of a domain of libvirt can be backed up"));
+    return TRUE;
 }
 
 gboolean backup_add_machines(BackupCreate *create, const CliArgs *args, GError **error)
@@ -96,20 +126,171 @@ gboolean backup_add_machines(BackupCreate *create, const CliArgs *args, GError *
     return !cli_args_has(args, "all-machines") || backup_add_all_machines(create, error);
 }
 
-gboolean backup_write_machines(BackupCreate *create, GError **error)
-{
-    for (guint i = 0; i < create->sources->len; i++) {
-        BackupMachine *machine = ((const BackupSource *)create->sources->pdata[i])->machine;
+/* --- snapshots of one machine ----------------------------------------------------------------- */
 
-        if (!machine || machine->number > 0)
-            continue;
-        if (!cst_writer_machine(create->writer,
-                                &(CstBackupMachine){.name = machine->domain->name,
-                                                    .uuid = machine->domain->uuid,
-                                                    .document = machine->domain->document,
-                                                    .one_moment = machine->one_moment},
-                                &machine->number, error))
-            return FALSE;
+/* Whether a snapshot by the pool cannot be read, because it lacks the data of a backing file. */
+static gboolean disks_have_backing(const GPtrArray *disks)
+{
+    for (guint i = 0; i < disks->len; i++)
+        if (cli_xml_has(((const BackupSource *)disks->pdata[i])->xml,
+                        "/volume/backingStore/path[. != '']"))
+            return TRUE;
+    return FALSE;
+}
+
+/* Whether libvirt has no running domain with the disks, so that another way is tried. */
+static gboolean is_not_running(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+           g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT);
+}
+
+/* Makes live snapshots. *ret_live is FALSE without an error if no running domain has the disks. */
+static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gboolean *ret_live,
+                                GError **error)
+{
+    g_autofree char *name = g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL);
+    const CstSnapshotRequest request = {.name = name};
+    g_autoptr(GPtrArray) vols = backup_vols_of(disks);
+    g_auto(CstSnapshotSet) set = {0};
+    g_autoptr(GError) why = NULL;
+
+    *ret_live = cst_conn_live_create(create->ctl->conn, vols, &request, NULL, &set, &why);
+    if (*ret_live) {
+        create->has_live = TRUE;
+        backup_put_set(create, disks, TRUE, &set);
+    }
+    if (*ret_live || is_not_running(why))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/*
+ * Makes the snapshots of all disks. A live snapshot is made if the pools cannot keep one. If no
+ * running domain has them, they are read themselves.
+ */
+static gboolean disks_make_snapshots(BackupCreate *create, const GPtrArray *disks, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean live = FALSE, none;
+
+    if (disks_have_backing(disks) && !disks_make_live(create, disks, &live, error))
+        return FALSE;
+    if (live || backup_make_snapshot_set(create, disks, &why))
+        return TRUE;
+    none = backup_no_snapshots(why);
+    if ((none || g_error_matches(why, CST_ERROR, CST_ERROR_BUSY)) &&
+        !disks_make_live(create, disks, &live, error))
+        return FALSE;
+    if (!live && !none) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    for (guint i = 0; !live && i < disks->len; i++) {
+        BackupSource *source = disks->pdata[i];
+
+        source->direct = TRUE;
+        backup_read_whole(source, why->message);
     }
     return TRUE;
+}
+
+gboolean backup_machine_try_disk(BackupCreate *create, BackupSource *source, GError **error)
+{
+    g_autoptr(GPtrArray) disks = g_ptr_array_new();
+
+    g_ptr_array_add(disks, source);
+    return disks_make_snapshots(create, disks, error);
+}
+
+/* Fails if the domain has other disks than at the begin of the command. Replaces its definition. */
+static gboolean machine_refresh(BackupCreate *create, BackupMachine *machine,
+                                const GPtrArray *disks, GError **error)
+{
+    g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
+    CstDomain *domain = NULL;
+    guint known = 0;
+
+    if (!cli_domain_vols(create->ctl, machine->domain->uuid, vols, &domain, error))
+        return FALSE;
+    for (guint i = 0; i < vols->len; i++)
+        for (guint j = 0; j < disks->len; j++) {
+            const CstVolRef *vol = vols->pdata[i];
+            const CstVolRef *disk = ((const BackupSource *)disks->pdata[j])->ref;
+
+            known += strcmp(vol->pool, disk->pool) == 0 && strcmp(vol->name, disk->name) == 0;
+        }
+    cst_domain_free(machine->domain);
+    machine->domain = domain;
+    return (known == vols->len && known == disks->len) ||
+           cst_fail(error, CST_ERROR_STATE,
+                    _("the disks of domain '%s' changed since the begin of the backup; try again"),
+                    domain->name);
+}
+
+static gboolean machine_begin(BackupCreate *create, BackupMachine *machine, GError **error)
+{
+    g_autoptr(GPtrArray) disks = machine_sources(create, machine);
+    CstBackupMachine written;
+
+    if (disks->len > CST_CONN_SNAPSHOT_SET_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT, _("domain '%s' has more than %d disks"),
+                        machine->domain->name, CST_CONN_SNAPSHOT_SET_MAX);
+    if (!machine_refresh(create, machine, disks, error) ||
+        !disks_make_snapshots(create, disks, error))
+        return FALSE;
+    written = (CstBackupMachine){.name = machine->domain->name,
+                                 .uuid = machine->domain->uuid,
+                                 .document = machine->domain->document};
+    return cst_writer_machine(create->writer, &written, &machine->number, error);
+}
+
+/* Implements BackupStep: fails with the refusal of the machine. */
+static gboolean refuse_source(BackupCreate *create, BackupSource *source, GError **error)
+{
+    g_propagate_error(error, g_error_copy(create->refusal));
+    return FALSE;
+}
+
+gboolean backup_machine_snapshots(BackupCreate *create, BackupMachine *machine, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean goes_on;
+
+    if (machine_begin(create, machine, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    create->refusal = why;
+    goes_on = backup_each(create, refuse_source, error);
+    create->refusal = NULL;
+    return goes_on;
+}
+
+static gboolean machine_is_missing_disks(const BackupCreate *create, const BackupMachine *machine)
+{
+    for (guint i = 0; i < create->missing->len; i++)
+        if (((const BackupSource *)create->missing->pdata[i])->machine == machine)
+            return TRUE;
+    return FALSE;
+}
+
+void backup_machine_end(BackupCreate *create, BackupMachine *machine)
+{
+    g_autofree char *name = g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL);
+    g_autoptr(GPtrArray) disks = machine_sources(create, machine);
+    g_autoptr(GError) why = NULL;
+    const BackupSource *first = disks->len > 0 ? disks->pdata[0] : NULL;
+
+    if (create->has_live && !cst_conn_live_end(create->ctl->conn, name, &why))
+        cli_warn(create->ctl, _("warning: the backup job of a domain may still run: %s\n"),
+                 why->message);
+    create->has_live = FALSE;
+    if (machine->number > 0)
+        cst_writer_machine_end(create->writer, machine->number,
+                               first && !first->direct && create->one_step &&
+                                   !machine_is_missing_disks(create, machine));
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <base/error.h>
+
 #include "commands/xml.h"
 
 void backup_source_free(gpointer data)
@@ -21,12 +23,12 @@ void backup_source_free(gpointer data)
     g_free(source);
 }
 
-static BackupSource *backup_find_source(const BackupCreate *create, const CstVolRef *ref)
+BackupSource *backup_find_source(const BackupCreate *create, const char *pool, const char *name)
 {
     for (guint i = 0; i < create->sources->len; i++) {
         BackupSource *source = create->sources->pdata[i];
 
-        if (strcmp(source->ref->pool, ref->pool) == 0 && strcmp(source->ref->name, ref->name) == 0)
+        if (strcmp(source->ref->pool, pool) == 0 && strcmp(source->ref->name, name) == 0)
             return source;
     }
     return NULL;
@@ -39,10 +41,14 @@ gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *
 
     if (!ref)
         return FALSE;
-    source = backup_find_source(create, ref);
+    source = backup_find_source(create, ref->pool, ref->name);
+    if (source && machine && source->machine) {
+        cst_fail(error, CST_ERROR_INVALID, _("domains '%s' and '%s' share vol '%s'"),
+                 source->machine->domain->name, machine->domain->name, ref->name);
+        cst_vol_ref_free(ref);
+        return FALSE;
+    }
     if (source) {
-        if (!source->machine)
-            source->machine = machine;
         cst_vol_ref_free(ref);
         return TRUE;
     }
@@ -57,4 +63,13 @@ gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *
     }
     g_ptr_array_add(create->sources, source);
     return TRUE;
+}
+
+GPtrArray *backup_vols_of(const GPtrArray *members)
+{
+    GPtrArray *vols = g_ptr_array_new();
+
+    for (guint i = 0; i < members->len; i++)
+        g_ptr_array_add(vols, ((BackupSource *)members->pdata[i])->ref);
+    return vols;
 }

@@ -208,13 +208,16 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
 {
     *ret_len = 0;
     *ret_hole = 0;
-    if (download->offset < download->end)
-        return stream_step(&download->job,
-                           download_read_piece(download, buf, size, ret_len, ret_hole, error),
-                           error);
+    if (download->offset < download->end) {
+        gboolean ok = download_read_piece(download, buf, size, ret_len, ret_hole, error);
+
+        if (!ok)
+            volume_view_explain(&download->view, error);
+        return stream_step(&download->job, ok, error);
+    }
     if (!download->job.entry)
         return TRUE;
-    return job_end(&download->job, image_chain_is_as_before(&download->view.chain, error), error);
+    return job_end(&download->job, volume_view_check(&download->view, error), error);
 }
 
 void cst_download_ends(CstDownload *download)

@@ -138,14 +138,41 @@ static gboolean image_keeps_snapshot(CstPool *pool, const char *name, const char
     return kept != NULL;
 }
 
+/* Opens a snapshot that QEMU keeps. It needs no claim, because it is no content of the volume. */
+static gboolean view_open_live(VolumeView *view, guint index, GError **error)
+{
+    view->stored = live_set_open(view->live, index, error);
+    view->blob = view->stored;
+    if (!view->stored)
+        live_set_explain(view->live, error);
+    return view->stored != NULL;
+}
+
 gboolean volume_view_open(VolumeView *view, CstPool *pool, const char *name, GError **error)
 {
     gboolean inside = TRUE;
+    guint index = 0;
 
+    if (view->snapshot)
+        view->live = live_set_find(pool->service, pool->name, name, view->snapshot, &index);
+    if (view->live)
+        return view_open_live(view, index, error);
     if (view->snapshot && !image_keeps_snapshot(pool, name, view->snapshot, &inside, error))
         return FALSE;
     return inside ? view_open_image(view, pool, name, error)
                   : view_open_snapshot(view, pool, name, error);
+}
+
+gboolean volume_view_check(const VolumeView *view, GError **error)
+{
+    return image_chain_is_as_before(&view->chain, error) &&
+           (!view->live || live_set_check(view->live, error));
+}
+
+void volume_view_explain(const VolumeView *view, GError **error)
+{
+    if (view->live)
+        live_set_explain(view->live, error);
 }
 
 void volume_view_ends(const VolumeView *view)
@@ -166,6 +193,7 @@ void volume_view_close(VolumeView *view)
     g_clear_pointer(&view->bitmaps, g_ptr_array_unref);
     g_clear_pointer(&view->of_snapshot, cst_chain_free);
     g_clear_pointer(&view->stored, cst_blob_unref);
+    g_clear_pointer(&view->live, live_set_unref);
     image_chain_close(&view->chain);
     volume_release(&view->claim);
 }

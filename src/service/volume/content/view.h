@@ -3,6 +3,7 @@
 
 #include <nbd/server.h>
 
+#include "core/live.h"
 #include "volume/image/image_chain.h"
 
 /**
@@ -33,6 +34,7 @@ typedef struct {
     VolumeClaim claim;
     CstBlob *stored;
     CstChain *of_snapshot;
+    LiveSet *live; /* the snapshot is a live one, and @stored is its content; NULL: it is not */
 } VolumeView;
 
 /**
@@ -42,6 +44,10 @@ typedef struct {
  * volume_view_close() in any case.
  */
 gboolean volume_view_open(VolumeView *view, CstPool *pool, const char *name, GError **error);
+/** Checks after the last read that the read content has one point in time. */
+gboolean volume_view_check(const VolumeView *view, GError **error);
+/** After a failed read: completes *@error by a reason that the view knows. May wait. */
+void volume_view_explain(const VolumeView *view, GError **error);
 /** Calls volume_stream_ends() for all claims of the view. */
 void volume_view_ends(const VolumeView *view);
 /** Closes the images and releases the claims. */

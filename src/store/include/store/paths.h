@@ -34,6 +34,13 @@ char *cst_paths_daemon_config(const CstPaths *paths);
  * /run, because a domain does not survive a restart of the host.
  */
 char *cst_paths_pause_dir(const CstPaths *paths);
+/** As cst_paths_pause_dir(), of the entries and sockets of backup jobs of running domains. */
+char *cst_paths_backup_dir(const CstPaths *paths);
+/**
+ * Returns the directory of the blocks that guests overwrite during a backup job. QEMU's user needs
+ * to search it and its parents. The caller frees it.
+ */
+char *cst_paths_scratch_dir(const CstPaths *paths);
 /** A deep copy, owned by the caller. */
 CstPaths *cst_paths_copy(const CstPaths *paths);
 /** NULL is accepted. */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/blob.h>
+#include <service/live.h>
+
+/** The live snapshots of all volumes of one call. It ends with the last reference. */
+typedef struct LiveSet LiveSet;
+
+/**
+ * Finds a live snapshot. *ret_index: of the volume in the set. Returns a reference, or NULL if
+ * there is none.
+ */
+LiveSet *live_set_find(CstService *service, const char *pool, const char *volume, const char *name,
+                       guint *ret_index);
+LiveSet *live_set_ref(LiveSet *set);
+/** Waits for up to five seconds if it is the last reference. NULL is accepted. */
+void live_set_unref(LiveSet *set);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LiveSet, live_set_unref)
+
+/** Opens the guest-visible content of a volume for reading. The caller unrefs it. */
+CstBlob *live_set_open(const LiveSet *set, guint index, GError **error);
+/**
+ * Checks that the point in time is still held. Content that was read before is valid only if this
+ * succeeds afterwards.
+ */
+gboolean live_set_check(const LiveSet *set, GError **error);
+/**
+ * After a failed read: replaces *@error, which is set, by the reason why the job has ended, if it
+ * has. Waits for that reason for up to two seconds.
+ */
+void live_set_explain(const LiveSet *set, GError **error);
