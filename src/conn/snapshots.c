@@ -3,6 +3,8 @@
  * Typed calls for snapshots of volumes, all of Cistern's own program. The server selects the
  * technology that keeps a volume's snapshots.
  */
+#include <conn/domains.h>
+
 #include <string.h>
 
 #include <base/error.h>

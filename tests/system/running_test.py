@@ -253,6 +253,18 @@ class Running(FakeDomains):
         self.wait_until(lambda: self.now("backup") is None, "the job has ended")
         self.assertEqual([], json.loads(self.done("backup-list", repository, "--json"))["backups"])
 
+    def test_backup_of_a_running_disk_without_a_snapshot_is_refused(self):
+        self.domain("raw")
+        repository = self.repository()
+        for words in ((), ("--dry-run",)):
+            with self.subTest(words=words):
+                self.assertIn("domain 'web1' runs with vol 'raw' as a disk",
+                              self.refused("backup-create", repository, "x/raw", *words))
+        self.done("backup-create", repository, "x/raw", "--force-share")
+        self.done("backup-create", repository, "x/more")
+        self.done("backup-create", repository, "x/raw", "--snapshot")
+        self.assertEqual({"raw": ("filesystem", None)}, self.volumes(repository))
+
     def test_dry_run_of_a_backup_of_a_machine_does_not_suspend_it(self):
         self.domain("raw", "img")
         repository = self.repository()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <conn/conn.h>
+#include <conn/domains.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>

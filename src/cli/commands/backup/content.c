@@ -259,19 +259,56 @@ static gboolean source_has_writer(const BackupCreate *create, const BackupSource
     return !holders;
 }
 
+static gboolean domain_writes_vol(const CstDomain *domain, const CstVolRef *ref)
+{
+    for (guint i = 0; domain->state < CST_DOMAIN_SAVED && i < domain->drives->len; i++) {
+        const CstDomainDrive *drive = domain->drives->pdata[i];
+
+        if (!drive->reads_only && g_strcmp0(drive->pool, ref->pool) == 0 &&
+            g_strcmp0(drive->volume, ref->name) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * Fails with BUSY if a domain that ran when the backup began can write to the volume. libvirt is
+ * asked once, because a pool may have many volumes. Without an answer the volume is read.
+ */
+static gboolean source_check_domains(BackupCreate *create, const BackupSource *source,
+                                     GError **error)
+{
+    if (!create->domains)
+        create->domains = cst_conn_domains(create->ctl->conn, NULL, NULL);
+    if (!create->domains)
+        create->domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
+    for (guint i = 0; i < create->domains->len; i++) {
+        const CstDomain *domain = create->domains->pdata[i];
+
+        if (domain_writes_vol(domain, source->ref))
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("domain '%s' runs with vol '%s' as a disk; back up the domain "
+                              "(--machine), or say --force-share"),
+                            domain->name, source->ref->name);
+    }
+    return TRUE;
+}
+
 /*
  * Sets the consistency of the disk of a machine, which is read itself. Fails with BUSY if a running
  * domain can write to it. The saved memory of a domain may have changes that the disk lacks.
  */
-static gboolean source_set_rest(const BackupCreate *create, BackupSource *source, GError **error)
+static gboolean source_set_rest(BackupCreate *create, BackupSource *source, GError **error)
 {
     CstDomainState state;
     gboolean known;
     g_autofree char *domain = NULL;
 
     source->consistency = CST_CONSISTENCY_UNKNOWN;
-    if (!source->machine || create->flags & CST_VOL_STREAM_FORCE_SHARE)
+    if (create->flags & CST_VOL_STREAM_FORCE_SHARE)
         return TRUE;
+    if (!source->machine)
+        return source_check_domains(create, source, error);
     domain = source_find_domain(create, source, &state, &known);
     if (state < CST_DOMAIN_SAVED)
         return cst_fail(error, CST_ERROR_BUSY,

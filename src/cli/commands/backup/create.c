@@ -8,6 +8,9 @@
  * then (content.c). They are deleted when the manifest of that backup is written. At any point in
  * time, the newest backup of a volume, or its predecessor, has its snapshot. Snapshots of a killed
  * command are deleted by the next one.
+ *
+ * Machines are backed up one after the other (machines.c). A backup job of libvirt may take the
+ * place of their snapshots. Then the next increment reads the whole volume.
  */
 #include "create.h"
 
@@ -32,6 +35,7 @@ static void create_clear(BackupCreate *create)
     g_clear_pointer(&create->sources, g_ptr_array_unref);
     g_clear_pointer(&create->missing, g_ptr_array_unref);
     g_clear_pointer(&create->machines, g_ptr_array_unref);
+    g_clear_pointer(&create->domains, g_ptr_array_unref);
     g_clear_pointer(&create->backups, g_ptr_array_unref);
     g_free(create->snapshot);
     cst_repo_close(create->repo);

@@ -43,6 +43,7 @@ typedef struct {
     GPtrArray *sources;   /**< of BackupSource * */
     GPtrArray *missing;   /**< of BackupSource *: volumes that could not be backed up */
     GPtrArray *machines;  /**< of BackupMachine * */
+    GPtrArray *domains;   /**< of CstDomain *: all of libvirt; NULL: not asked yet */
     GPtrArray *backups;   /**< of CstBackup *, oldest first; NULL: not loaded */
     gboolean incremental; /**< read only changes, and keep the snapshots */
     gboolean together;    /**< create all snapshots in one step if possible */

@@ -527,22 +527,6 @@ gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const cha
 /** Renames a snapshot. Fails with EXISTS if @new_name exists. */
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error);
-/** The names of live snapshots begin with this text (service/live.h). */
-#define CST_LIVE_PREFIX "live/"
-/**
- * Begins live snapshots: a backup job of libvirt keeps the content of @vols (of CstVolRef *), which
- * are disks of one running domain. They are read by cst_conn_vol_send(), are in no list, and end
- * with the connection or by cst_conn_live_end(). request->limit and max_pause_ms are ignored. Fails
- * with NOT_FOUND if a volume is no disk of a running domain, with INVALID for disks of several
- * domains, with STATE if the consistency is worse than requested, and with BUSY or NO_SPACE if the
- * job cannot begin. NO_SUPPORT by a stock server.
- */
-gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
-                              const CstSnapshotRequest *request, CstTask *task,
-                              CstSnapshotSet *ret_set, GError **error);
-/** Ends the live snapshots with this name of this connection. Fails with NOT_FOUND. */
-gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error);
-
 /** Receives a range that may have changed. FALSE with an error ends the call. */
 typedef gboolean (*CstChangedFunc)(uint64_t offset, uint64_t length, gpointer data, GError **error);
 /** The result of cst_conn_vol_changed(), in addition to the ranges. */

@@ -33,6 +33,9 @@ const CstSnapshot *cst_snapshot_find(const GPtrArray *snapshots, const char *nam
  */
 void cst_snapshot_read_record(CstSnapshot *snapshot, const char *record);
 
+/** Names of live snapshots begin with this text. Names of new kept snapshots have no slash. */
+#define CST_LIVE_PREFIX "live/"
+
 /** Default of CstSnapshotRequest.max_pause_ms. */
 #define CST_SNAPSHOT_PAUSE_MS 1000
 /** Maximum of CstSnapshotRequest.max_pause_ms. A domain is resumed after this time in any case. */

@@ -13,10 +13,6 @@
  * functions may be called from any thread.
  */
 
-/** The names of live snapshots begin with this text. Other snapshots that are made have no slash.
- */
-#define CST_LIVE_PREFIX "live/"
-
 /** The live snapshots of one connection. */
 typedef struct CstLiveSnapshots CstLiveSnapshots;
 
