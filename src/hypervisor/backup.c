@@ -36,8 +36,7 @@
 #include "detached.h"
 #include "outcome.h"
 
-#define TASK_POLL_MS 100   /* for a cancelled task */
-#define ANSWER_MS    10000 /* more than the limit of the keeper */
+#define ANSWER_MS 10000 /* more than the limit of the keeper */
 
 struct CstHypervisorBackup {
     GMutex lock;   /* guards @fd and @ended */
@@ -63,11 +62,13 @@ static gboolean backup_entry_repair(int dirfd, const char *uuid, int lock, GErro
 }
 
 /*
- * Repairs the session of a domain, or removes its files if it has no entry. Does nothing while
- * another process runs. Adds the session of an entry to @kept.
+ * Implements DomainRecoverFunc. Repairs the session of a domain, or removes its files if it has no
+ * entry. Does nothing while another process runs. @data: NULL, or a GHashTable that gets the
+ * session of an entry.
  */
-static gboolean backup_entry_recover(int dirfd, const char *uuid, GHashTable *kept, GError **error)
+static gboolean backup_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
 {
+    GHashTable *kept = data;
     g_auto(BackupEntry) entry = {0};
     g_autoptr(GError) why = NULL, busy = NULL;
     g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &busy);
@@ -94,32 +95,11 @@ static gboolean backup_entry_recover(int dirfd, const char *uuid, GHashTable *ke
     return FALSE;
 }
 
-static gboolean directory_recover(const char *directory, GHashTable *kept, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-    g_auto(CstFd) dirfd = domain_directory_open(directory, 0, &why);
-    g_autoptr(GPtrArray) uuids = NULL;
-    gboolean ok = TRUE;
-
-    if (dirfd < 0) {
-        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    uuids = domain_directory_list(dirfd);
-    if (uuids->len > 0 && !hypervisor_check_helper(error))
-        return FALSE;
-    for (guint i = 0; i < uuids->len; i++)
-        ok = backup_entry_recover(dirfd, uuids->pdata[i], kept, ok ? error : NULL) && ok;
-    return ok;
-}
-
 gboolean cst_hypervisor_backup_recover(const char *directory, const char *scratch, GError **error)
 {
     g_autoptr(GHashTable) kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GError) why = NULL;
-    gboolean ok = directory_recover(directory, kept, error);
+    gboolean ok = domain_directory_recover(directory, backup_entry_recover, kept, error);
     g_auto(CstFd) scratch_fd = scratch ? backup_scratch_open(scratch, &why) : -1;
 
     if (scratch_fd >= 0)
@@ -131,7 +111,7 @@ gboolean cst_hypervisor_backup_recover(const char *directory, const char *scratc
     return FALSE;
 }
 
-/* Starts a repair of this session, whose keeper has ended. */
+/* Starts a repair of this session after the end of its keeper. */
 static void backup_recover(const CstHypervisorBackup *backup)
 {
     g_autoptr(GError) error = NULL;
@@ -169,18 +149,16 @@ static char *backup_reason(const CstHypervisorBackup *backup, const BackupAnswer
 static gboolean backup_await(const CstHypervisorBackup *backup, CstTask *task, unsigned limit_ms,
                              GError **error)
 {
-    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
-    struct pollfd fd = {.fd = backup->fd, .events = POLLIN};
+    g_autoptr(GError) why = NULL;
 
-    while (poll(&fd, 1, TASK_POLL_MS) <= 0) {
-        if (!cst_task_check(task, error))
-            return FALSE;
-        if (g_get_monotonic_time() >= until)
-            return cst_fail(error, CST_ERROR_TIMEOUT,
-                            _("the backup process of domain '%s' did not answer within %u s"),
-                            backup->name, limit_ms / 1000);
-    }
-    return TRUE;
+    if (detached_await(backup->fd, task, limit_ms, &why))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_TIMEOUT,
+                        _("the backup process of domain '%s' did not answer within %u s"),
+                        backup->name, limit_ms / 1000);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 /* Receives a packet that is there. Returns FALSE if the keeper has ended. */
@@ -231,23 +209,13 @@ static int session_begin_keeper(CstHypervisor *hypervisor, int dirfd, GError **e
 {
     unsigned limits[BACKUP_LIMIT_LAST];
     g_autofree char *text = NULL;
-    g_auto(CstFd) ours = -1, theirs = -1;
-    int ends[2];
 
     memcpy(limits, hypervisor_backup_limits, sizeof(limits));
     limits[BACKUP_LIMIT_CHECK] += hypervisor_deadline(hypervisor) * 1000;
     text = detached_limits_format(limits, BACKUP_LIMIT_LAST);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        cst_fail_errno(error, errno, "%s", _("cannot create a socket"));
-        return -1;
-    }
-    ours = ends[0];
-    theirs = ends[1];
-    if (!detached_start(
-            (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BACKUP, BACKUP_BEGIN, text, NULL},
-            (const int[]){dirfd, theirs}, 2, error))
-        return -1;
-    return g_steal_fd(&ours);
+    return detached_connect(
+        (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BACKUP, BACKUP_BEGIN, text, NULL},
+        dirfd, error);
 }
 
 /* Sends the request and receives the result of the checks. */

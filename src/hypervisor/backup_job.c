@@ -186,19 +186,14 @@ static gboolean plan_write_document(BackupPlan *plan, const BackupRequest *reque
 static gboolean plan_read_state(BackupPlan *plan, BackupJob *job, PauseAnswer *answer)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
+    gboolean paused;
 
     if (virDomainGetState(job->domain, &state, &reason, 0) < 0)
         return pause_answer_fail_libvirt(answer);
-    plan->ran = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
-    if (plan->ran || (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER))
-        return TRUE;
-    if (state == VIR_DOMAIN_SHUTOFF)
-        return pause_answer_fail(answer, PAUSE_ENDED, NULL);
-    return pause_answer_fail(answer,
-                             state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR
-                                 ? PAUSE_IO_ERROR
-                                 : PAUSE_STOPPED,
-                             NULL);
+    if (!domain_check_state(state, reason, &paused, answer))
+        return FALSE;
+    plan->ran = !paused;
+    return TRUE;
 }
 
 gboolean backup_job_check(BackupJob *job, const BackupRequest *request, BackupPlan *ret_plan,

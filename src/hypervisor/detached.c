@@ -7,16 +7,22 @@
  */
 #include "detached.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <base/child.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 
 #include "connection.h"
+
+#define TASK_POLL_MS 100 /* for a cancelled task */
 
 gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GError **error)
 {
@@ -29,6 +35,31 @@ gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GE
     return result.status == 0 ||
            cst_fail(error, CST_ERROR_FAILED, _("the process \"%s %s\" ended with status %d"),
                     argv[0], argv[1], result.status);
+}
+
+int detached_connect(const char *const *argv, int dirfd, GError **error)
+{
+    g_auto(CstFd) ours = -1, theirs = -1;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        cst_fail_errno(error, errno, "%s", _("cannot create a socket"));
+        return -1;
+    }
+    ours = ends[0];
+    theirs = ends[1];
+    return detached_start(argv, (const int[]){dirfd, theirs}, 2, error) ? g_steal_fd(&ours) : -1;
+}
+
+gboolean detached_await(int fd, CstTask *task, unsigned limit_ms, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
+    struct pollfd event = {.fd = fd, .events = POLLIN};
+
+    while (poll(&event, 1, TASK_POLL_MS) <= 0)
+        if (!cst_task_check(task, error) || g_get_monotonic_time() >= until)
+            return FALSE;
+    return TRUE;
 }
 
 /* Ignored are the signals of a terminal, of a service manager, and of a socket without a peer. */

@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+#include <base/task.h>
+
 /** A process of this program that outlives its caller. Its limits are in its arguments. */
 
 /**
@@ -10,6 +12,16 @@
  * Waits until it has detached.
  */
 gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GError **error);
+/**
+ * Starts this program with @dirfd and one end of a socket pair as its descriptors 3 and 4. Returns
+ * the other end, of type SOCK_SEQPACKET, or -1.
+ */
+int detached_connect(const char *const *argv, int dirfd, GError **error);
+/**
+ * Waits until the other end has sent a packet, or has ended. @task: may cancel the wait; NULL:
+ * cannot be cancelled. Returns FALSE with CANCELLED, or without an error after @limit_ms.
+ */
+gboolean detached_await(int fd, CstTask *task, unsigned limit_ms, GError **error);
 /**
  * Continues in a new process with its own session. Closes the descriptors after @last_fd. @repairs:
  * continues in this process if there can be no new one.

@@ -106,3 +106,17 @@ gboolean domain_read_def(virDomainPtr domain, CstDomainDef **ret_def, PauseAnswe
         return pause_answer_fail(answer, PAUSE_FAILED, message);
     return *ret_def || pause_answer_fail(answer, PAUSE_ENDED, NULL);
 }
+
+gboolean domain_check_state(int state, int reason, gboolean *ret_paused, PauseAnswer *answer)
+{
+    *ret_paused = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER;
+    if (*ret_paused || state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED)
+        return TRUE;
+    if (state == VIR_DOMAIN_SHUTOFF)
+        return pause_answer_fail(answer, PAUSE_ENDED, NULL);
+    return pause_answer_fail(answer,
+                             state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR
+                                 ? PAUSE_IO_ERROR
+                                 : PAUSE_STOPPED,
+                             NULL);
+}

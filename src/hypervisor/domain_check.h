@@ -22,5 +22,10 @@ gboolean domain_read_def(virDomainPtr domain, CstDomainDef **ret_def, PauseAnswe
 const CstDomainLayer *domain_check_volume(virConnectPtr conn, virDomainPtr domain,
                                           const CstHypervisorVolume *volume,
                                           const CstDomainDef *def, PauseAnswer *answer);
+/**
+ * Fails if a domain with this state of virDomainGetState() neither runs nor is paused by an
+ * administrator. *ret_paused: it is paused.
+ */
+gboolean domain_check_state(int state, int reason, gboolean *ret_paused, PauseAnswer *answer);
 /** Fails if the domain has a job. */
 gboolean domain_check_job(virDomainPtr domain, PauseAnswer *answer);

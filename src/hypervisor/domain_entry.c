@@ -28,6 +28,8 @@
 #include <base/text.h>
 #include <base/uuid.h>
 
+#include "connection.h"
+
 #define ENTRY_MAX      16384 /* bytes */
 #define NEW_SUFFIX     ".new"
 #define LOCK_SUFFIX    ".lock"
@@ -106,6 +108,28 @@ GPtrArray *domain_directory_list(int dirfd)
         close(fd);
     g_ptr_array_sort(uuids, cst_text_compare);
     return uuids;
+}
+
+gboolean domain_directory_recover(const char *path, DomainRecoverFunc recover, gpointer data,
+                                  GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) dirfd = domain_directory_open(path, 0, &why);
+    g_autoptr(GPtrArray) uuids = NULL;
+    gboolean ok = TRUE;
+
+    if (dirfd < 0) {
+        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    uuids = domain_directory_list(dirfd);
+    if (uuids->len > 0 && !hypervisor_check_helper(error))
+        return FALSE;
+    for (guint i = 0; i < uuids->len; i++)
+        ok = recover(dirfd, uuids->pdata[i], data, ok ? error : NULL) && ok;
+    return ok;
 }
 
 /* --- the lock --------------------------------------------------------------------------------- */

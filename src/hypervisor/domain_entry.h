@@ -20,6 +20,15 @@ int domain_directory_open(const char *path, mode_t mode, GError **error);
 /** Returns the UUIDs of all files in the directory that belong to entries, sorted, as char *. */
 GPtrArray *domain_directory_list(int dirfd);
 
+/** Recovers the domain @uuid of an entry. */
+typedef gboolean (*DomainRecoverFunc)(int dirfd, const char *uuid, gpointer data, GError **error);
+/**
+ * Calls @recover for each domain of the directory @path. A missing directory is empty. A failure is
+ * reported at the end; the other domains are recovered nevertheless.
+ */
+gboolean domain_directory_recover(const char *path, DomainRecoverFunc recover, gpointer data,
+                                  GError **error);
+
 /**
  * Acquires the lock of a domain. Returns its descriptor, which is inherited by child processes, or
  * -1 with BUSY if another process holds it. The lock is free when all processes with the descriptor

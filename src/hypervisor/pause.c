@@ -10,7 +10,6 @@
 #include <hypervisor/pause.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,9 +27,8 @@
 #include "pause_entry.h"
 #include "pause_protocol.h"
 
-#define TASK_POLL_MS 100   /* for a cancelled task */
-#define ANSWER_MS    60000 /* with the deadline of a question more than all limits of a command */
-#define END_MS       1000
+#define ANSWER_MS 60000 /* with the deadline of a question more than all limits of a command */
+#define END_MS    1000
 
 struct CstHypervisorPause {
     int fd;     /* to the watchdog; -1: an error has ended the pause */
@@ -64,41 +62,29 @@ static int watchdog_begin(CstHypervisor *hypervisor, int dirfd, GError **error)
 {
     unsigned limits[PAUSE_LIMIT_LAST];
     g_autofree char *text = NULL;
-    g_auto(CstFd) ours = -1, theirs = -1;
-    int ends[2];
 
     memcpy(limits, hypervisor_pause_limits, sizeof(limits));
     limits[PAUSE_LIMIT_CHECK] += hypervisor_deadline(hypervisor) * 1000;
     text = pause_limits_format(limits);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        cst_fail_errno(error, errno, "%s", _("cannot create a socket"));
-        return -1;
-    }
-    ours = ends[0];
-    theirs = ends[1];
-    if (!detached_start(
-            (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_BEGIN, text, NULL},
-            (const int[]){dirfd, theirs}, 2, error))
-        return -1;
-    return g_steal_fd(&ours);
+    return detached_connect(
+        (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_PAUSE, PAUSE_BEGIN, text, NULL}, dirfd,
+        error);
 }
 
 /* Waits for a packet. @task: may cancel the wait; NULL: cannot be cancelled. */
 static gboolean pause_await(const CstHypervisorPause *pause, CstTask *task, unsigned limit_ms,
                             GError **error)
 {
-    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
-    struct pollfd fd = {.fd = pause->fd, .events = POLLIN};
+    g_autoptr(GError) why = NULL;
 
-    while (poll(&fd, 1, TASK_POLL_MS) <= 0) {
-        if (!cst_task_check(task, error))
-            return FALSE;
-        if (g_get_monotonic_time() >= until)
-            return cst_fail(error, CST_ERROR_TIMEOUT,
-                            _("the watchdog of domain '%s' did not answer within %u s"),
-                            pause->name, limit_ms / 1000);
-    }
-    return TRUE;
+    if (detached_await(pause->fd, task, limit_ms, &why))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_TIMEOUT,
+                        _("the watchdog of domain '%s' did not answer within %u s"), pause->name,
+                        limit_ms / 1000);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 /* Receives an answer. Returns FALSE without a valid answer. */
@@ -298,8 +284,11 @@ static gboolean entry_repair(int dirfd, const char *uuid, int lock, GError **err
                           (const int[]){dirfd, lock}, 2, error);
 }
 
-/* Removes the files of a domain without an entry. Does nothing while another process runs. */
-static gboolean entry_recover(int dirfd, const char *uuid, GError **error)
+/*
+ * Implements DomainRecoverFunc. Removes the files of a domain without an entry. Does nothing while
+ * another process runs.
+ */
+static gboolean pause_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
 {
     g_auto(PauseEntry) entry = {0};
     g_autoptr(GError) why = NULL;
@@ -323,21 +312,5 @@ static gboolean entry_recover(int dirfd, const char *uuid, GError **error)
 
 gboolean cst_hypervisor_pause_recover(const char *directory, GError **error)
 {
-    g_autoptr(GError) why = NULL;
-    g_auto(CstFd) dirfd = domain_directory_open(directory, 0, &why);
-    g_autoptr(GPtrArray) uuids = NULL;
-    gboolean ok = TRUE;
-
-    if (dirfd < 0) {
-        if (cst_error_code(why) == CST_ERROR_NOT_FOUND)
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    uuids = domain_directory_list(dirfd);
-    if (uuids->len > 0 && !hypervisor_check_helper(error))
-        return FALSE;
-    for (guint i = 0; i < uuids->len; i++)
-        ok = entry_recover(dirfd, uuids->pdata[i], ok ? error : NULL) && ok;
-    return ok;
+    return domain_directory_recover(directory, pause_entry_recover, NULL, error);
 }

@@ -232,16 +232,7 @@ static gboolean worker_read_state(PauseWorker *worker, gboolean *ret_stands, Pau
     if (virDomainGetState(worker->domain, &state, &reason, 0) < 0)
         return pause_answer_fail_libvirt(answer);
     worker_run_events(worker, 0);
-    *ret_stands = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER;
-    if (*ret_stands || state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED)
-        return TRUE;
-    if (state == VIR_DOMAIN_SHUTOFF)
-        return pause_answer_fail(answer, PAUSE_ENDED, NULL);
-    return pause_answer_fail(answer,
-                             state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR
-                                 ? PAUSE_IO_ERROR
-                                 : PAUSE_STOPPED,
-                             NULL);
+    return domain_check_state(state, reason, ret_stands, answer);
 }
 
 /* libvirt reports the events of a domain to the connections that have registered for them. */

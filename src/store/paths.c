@@ -84,7 +84,7 @@ char *cst_paths_backup_dir(const CstPaths *paths)
 
 char *cst_paths_scratch_dir(const CstPaths *paths)
 {
-    /* Not in data_dir, whose mode is 0700. */
+    /* QEMU's user cannot search data_dir, whose mode is 0700. */
     return g_strconcat(paths->data_dir, "-scratch", NULL);
 }
 

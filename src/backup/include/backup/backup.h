@@ -91,7 +91,7 @@ typedef struct {
     uint32_t n_lists;  /**< how many */
 } CstBackupVolume;
 
-/** A virtual machine whose disks are volumes of a backup. */
+/** A virtual machine. Its disks are volumes of a backup. */
 typedef struct {
     char *name;
     char *uuid;

@@ -84,7 +84,7 @@ gboolean backup_check_missing(const BackupCreate *create, const CstBackup *backu
 void backup_print_created(const BackupCreate *create, const CstBackup *backup);
 
 void backup_source_free(gpointer source);
-/** Returns a source, borrowed; NULL: the volume is none. */
+/** Returns the source of a volume, borrowed; NULL: the backup has no such source. */
 BackupSource *backup_find_source(const BackupCreate *create, const char *pool, const char *name);
 /** Adds a volume unless it is a source already. Takes ownership of @ref; fails if it is NULL. */
 gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *machine,
