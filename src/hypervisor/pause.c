@@ -9,7 +9,6 @@
  */
 #include <hypervisor/pause.h>
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
