@@ -51,7 +51,7 @@ static void test_content_of_the_fake_server_is_read(void **state)
     assert_true(cst_blob_pread(blob, buf, fake->size, 0, NULL));
     for (uint64_t i = 0; i < fake->size; i++)
         assert_int_equal(buf[i], fake_byte(i));
-    assert_int_equal(fake->reads, 1);
+    assert_int_equal(g_atomic_int_get(&fake->reads), 1);
 }
 
 static gboolean answer_in_reverse(const FakeClient *client, const FakeRequest *request)
@@ -85,7 +85,7 @@ static void test_reads_keep_the_server_s_block_sizes(void **state)
     assert_true(cst_blob_pread(blob, buf, 300000, 4095, NULL));
     for (uint64_t i = 0; i < 300000; i++)
         assert_int_equal(buf[i], fake_byte(4095 + i));
-    assert_true(fake->reads >= 5);
+    assert_true(g_atomic_int_get(&fake->reads) >= 5);
 }
 
 /* --- threads and connections ------------------------------------------------------------------ */
@@ -116,12 +116,12 @@ static void test_four_threads_have_a_connection_each(void **state)
     fake->answer = answer_together;
     hold_until = 4;
     blob = fake_open(LONG);
-    assert_int_equal(fake->connections, 1);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 1);
     for (guint i = 0; i < 4; i++)
         threads[i] = g_thread_new("read", byte_read, blob);
     for (guint i = 0; i < 4; i++)
         assert_true(GPOINTER_TO_INT(g_thread_join(threads[i])));
-    assert_int_equal(fake->connections, 4);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 4);
 }
 
 /* Starts a read, and another one that waits for its session, and asserts that both succeed. */
@@ -148,7 +148,7 @@ static void test_server_without_multi_conn_gets_one_connection(void **state)
     fake->answer = answer_together;
     blob = fake_open(LONG);
     assert_two_reads_share_a_session(blob);
-    assert_int_equal(fake->connections, 1);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 1);
 }
 
 static void test_refused_further_connection_leaves_the_first_one(void **state)
@@ -159,9 +159,9 @@ static void test_refused_further_connection_leaves_the_first_one(void **state)
     fake->answer = answer_together;
     blob = fake_open(LONG);
     assert_two_reads_share_a_session(blob);
-    assert_int_equal(fake->connections, 2);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 2);
     assert_true(GPOINTER_TO_INT(byte_read(blob)));
-    assert_int_equal(fake->connections, 2);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 2);
 }
 
 static void test_unanswered_further_connection_leaves_the_first_one(void **state)
@@ -172,7 +172,7 @@ static void test_unanswered_further_connection_leaves_the_first_one(void **state
     fake->answer = answer_together;
     blob = fake_open(LONG);
     assert_two_reads_share_a_session(blob);
-    assert_int_equal(fake->connections, 2);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 2);
 }
 
 static gint other_export_reads;
@@ -231,7 +231,7 @@ static void test_lost_session_ends_the_wait_of_other_threads(void **state)
 
         assert_code(error, CST_ERROR_UNREACHABLE);
     }
-    assert_int_equal(fake->connections, 1);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 1);
     points_clear();
 }
 

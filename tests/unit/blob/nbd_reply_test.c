@@ -160,12 +160,12 @@ static void test_flags_are_mapped_and_neighbours_joined(void **state)
     assert_extent(blob, 8192, 1 << 20 >> 1, 4096, CST_EXTENT_DATA);
     assert_extent(blob, 12289, 1 << 19, 4095, CST_EXTENT_HOLE);
     assert_extent(blob, 16384, 10, 10, CST_EXTENT_ZERO);
-    assert_int_equal(fake->statuses, 1);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 1);
     PAIRS(4096, 0);
     assert_extent(blob, 20480, 8192, 4096, CST_EXTENT_DATA);
-    assert_int_equal(fake->statuses, 2);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 2);
     assert_extent(blob, 16384, 10, 10, CST_EXTENT_ZERO);
-    assert_int_equal(fake->statuses, 2);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 2);
 }
 
 /* The protocol allows that the last extent is longer than the request. */
@@ -196,9 +196,9 @@ static void test_cached_extents_are_bounded(void **state)
     blob = fake_open(LONG);
     for (uint64_t i = 0; i < 4096; i++)
         assert_extent(blob, i * 512, 4096, 512, i % 2 ? HOLE : CST_EXTENT_DATA);
-    assert_int_equal(fake->statuses, 1);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 1);
     assert_extent(blob, 4096 * 512, 4096, 512, CST_EXTENT_DATA);
-    assert_int_equal(fake->statuses, 2);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 2);
 }
 
 /* The protocol leaves the end of such an export to the server. */
@@ -224,7 +224,7 @@ static void test_server_without_block_status_has_one_run_of_data(void **state)
     fake->no_status = TRUE;
     blob = fake_open(LONG);
     assert_extent(blob, 5, 100000, 100000, CST_EXTENT_DATA);
-    assert_int_equal(fake->statuses, 0);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 0);
 }
 
 static gboolean answer_with_error(const FakeClient *client, const FakeRequest *request)
@@ -248,7 +248,7 @@ static void test_error_of_the_server_fails_one_request(void **state)
     assert_false(cst_blob_pread(blob, &byte, 1, 4096, &error));
     assert_code(error, CST_ERROR_IO);
     assert_true(cst_blob_pread(blob, &byte, 1, 99, NULL));
-    assert_int_equal(fake->connections, 1);
+    assert_int_equal(g_atomic_int_get(&fake->connections), 1);
 }
 
 int main(void)
