@@ -21,13 +21,15 @@ static CstPool *p;
 
 /*
  * The recorded steps, a letter each: "v" and "r" remove a volume and a record; "V" and "R" sync the
- * directory of the volumes and of the records.
+ * directory of the volumes and of the records. They belong to the thread of the test: the pool's
+ * watch runs meanwhile in a thread of its own.
  */
-static GString *steps;
-static guint failing_step;       /* fails with EIO, counted from 1; 0: no step */
-static char failing_letter;      /* each step of this letter fails; 0: no step */
-static const char *failing_name; /* the removal of this volume fails: the begin of its name */
-static CstTask *cancelled_at_R;  /* is cancelled by step "R" */
+static _Thread_local GString *steps;
+static _Thread_local guint failing_step;  /* fails with EIO, counted from 1; 0: no step */
+static _Thread_local char failing_letter; /* each step of this letter fails; 0: no step */
+/* The removal of this volume fails: the begin of its name. */
+static _Thread_local const char *failing_name;
+static _Thread_local CstTask *cancelled_at_R; /* is cancelled by step "R" */
 
 static gboolean step_may_proceed(char letter)
 {
