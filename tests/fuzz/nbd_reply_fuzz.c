@@ -32,7 +32,7 @@ static void extents_check(const GArray *extents, uint64_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const NbdAddress address = {"socket", "disk", 1, 0};
+    const NbdAddress address = {"socket", "disk", 1, 0, NULL};
     g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(CstExtent));
     g_autoptr(GError) error = NULL;
     NbdSession *session;

@@ -296,7 +296,7 @@ CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, uid_t ow
         return NULL;
     }
     nbd = g_new0(NbdBlob, 1);
-    nbd->address = (NbdAddress){g_strdup(socket), g_strdup(export_name), timeout_s, owner};
+    nbd->address = (NbdAddress){g_strdup(socket), g_strdup(export_name), timeout_s, owner, NULL};
     g_mutex_init(&nbd->lock);
     g_cond_init(&nbd->changed);
     cst_blob_init(&nbd->blob, &nbd_blob_ops, name, FALSE);

@@ -29,7 +29,8 @@
 #include <base/units.h>
 #include <libnbd_library.h>
 
-#define ALLOCATION LIBNBD_CONTEXT_BASE_ALLOCATION
+/* Of a dirty bitmap: the extent has changed. */
+#define STATE_DIRTY 1
 /* Longest read. Servers accept 32 MiB; shorter reads are fairer to the threads of a session. */
 #define READ_MAX (8 * CST_MIB)
 /* The largest minimal block size that the protocol allows. */
@@ -67,6 +68,12 @@ static CstErrorCode libnbd_error_code(const NbdSession *session, int err)
     case ECONNRESET: return CST_ERROR_UNREACHABLE;
     default: return CST_ERROR_IO;
     }
+}
+
+/* Returns the context of the block status. */
+static const char *address_context(const NbdAddress *address)
+{
+    return address->bitmap ? address->bitmap : LIBNBD_CONTEXT_BASE_ALLOCATION;
 }
 
 /* Sets the error of this address. Always returns FALSE. */
@@ -172,7 +179,7 @@ static gboolean session_start(NbdSession *session, int *fd, GError **error)
      * no multiple of the minimal block size, the last request is not aligned; the server decides.
      */
     if (nbd_set_export_name(session->handle, session->address.export_name) < 0 ||
-        nbd_add_meta_context(session->handle, ALLOCATION) < 0 ||
+        nbd_add_meta_context(session->handle, address_context(&session->address)) < 0 ||
         nbd_set_pread_initialize(session->handle, FALSE) < 0 ||
         nbd_set_strict_mode(session->handle, (uint32_t)(nbd_get_strict_mode(session->handle) &
                                                         ~(int)LIBNBD_STRICT_ALIGN)) < 0)
@@ -191,7 +198,7 @@ static gboolean session_inspect(NbdSession *session, GError **error)
     int64_t minimum = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
     int64_t maximum = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
     int multi_conn = nbd_can_multi_conn(handle);
-    int block_status = nbd_can_meta_context(handle, ALLOCATION);
+    int block_status = nbd_can_meta_context(handle, address_context(&session->address));
 
     if (size < 0 || minimum < 0 || maximum < 0 || multi_conn < 0 || block_status < 0)
         return session_fail(session, error);
@@ -410,6 +417,7 @@ gboolean nbd_session_read(NbdSession *session, void *buf, size_t len, uint64_t o
 
 /* The reply to a block status request. */
 typedef struct {
+    const NbdAddress *address;
     GArray *extents;    /* of CstExtent */
     uint64_t at;        /* end of the extents so far */
     uint64_t end, size; /* of the request, and of the export */
@@ -430,13 +438,22 @@ static void status_reply_append(StatusReply *reply, uint64_t length, unsigned fl
         g_array_append_val(reply->extents, extent);
 }
 
+/* Returns the flags of an extent. @state: in the context of the address. */
+static unsigned state_flags(const NbdAddress *address, uint32_t state)
+{
+    if (address->bitmap)
+        return state & STATE_DIRTY ? NBD_EXTENT_DIRTY : 0;
+    return (state & LIBNBD_STATE_HOLE ? CST_EXTENT_HOLE : 0) |
+           (state & LIBNBD_STATE_ZERO ? CST_EXTENT_ZERO : 0);
+}
+
 /* @entries: pairs of a length and the context's flags. */
 static int status_reply_add(void *data, const char *context, uint64_t offset, uint32_t *entries,
                             size_t count, int *error)
 {
     StatusReply *reply = data;
 
-    if (strcmp(context, ALLOCATION) != 0)
+    if (strcmp(context, address_context(reply->address)) != 0)
         return 0;
     if (reply->extents->len > 0 || offset != reply->at)
         reply->problem = _("unexpected extents");
@@ -446,9 +463,7 @@ static int status_reply_add(void *data, const char *context, uint64_t offset, ui
         else if (reply->at >= reply->end || entries[i] > reply->size - reply->at)
             reply->problem = _("extent beyond the range");
         else
-            status_reply_append(reply, entries[i],
-                                (entries[i + 1] & LIBNBD_STATE_HOLE ? CST_EXTENT_HOLE : 0) |
-                                    (entries[i + 1] & LIBNBD_STATE_ZERO ? CST_EXTENT_ZERO : 0));
+            status_reply_append(reply, entries[i], state_flags(reply->address, entries[i + 1]));
         reply->at += entries[i];
     }
     return 0;
@@ -458,7 +473,8 @@ gboolean nbd_session_block_status(NbdSession *session, uint64_t offset, GArray *
                                   GError **error)
 {
     uint64_t length = MIN(NBD_STATUS_MAX, session->info.size - offset);
-    StatusReply reply = {extents, offset, offset + length, session->info.size, NULL};
+    StatusReply reply = {&session->address,  extents, offset, offset + length,
+                         session->info.size, NULL};
     const nbd_extent_callback add = {.callback = status_reply_add, .user_data = &reply};
     int64_t cookie =
         nbd_aio_block_status(session->handle, length, offset, add, NBD_NULL_COMPLETION, 0);

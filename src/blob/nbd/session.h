@@ -18,6 +18,7 @@ typedef struct {
     const char *export_name; /**< "": the default export */
     guint timeout_s;         /**< longest time without progress of a request */
     uid_t owner;             /**< may own the directory of the socket */
+    const char *bitmap; /**< context of the block status: a dirty bitmap; NULL: the allocation */
 } NbdAddress;
 
 /** Properties of an export, as the server has sent them. */
@@ -26,9 +27,12 @@ typedef struct {
     uint32_t minimum;      /**< offsets and lengths of requests are multiples; a power of two */
     uint32_t maximum;      /**< longest read in bytes; a multiple of @minimum */
     gboolean multi_conn;   /**< all connections see the same content */
-    gboolean block_status; /**< has the context "base:allocation" */
+    gboolean block_status; /**< has the context of the block status */
     pid_t server;          /**< process that listens at the socket; 0: not visible */
 } NbdExportInfo;
+
+/** Flag of an extent in the block status of a bitmap: the guest has changed it. */
+#define NBD_EXTENT_DIRTY 1
 
 /** The most extents that an answer has. */
 #define NBD_EXTENTS_MAX 4096
@@ -53,10 +57,11 @@ gboolean nbd_session_is_lost(const NbdSession *session);
 gboolean nbd_session_read(NbdSession *session, void *buf, size_t len, uint64_t offset,
                           GError **error);
 /**
- * Requests the allocation of at most NBD_STATUS_MAX bytes from @offset, which is inside the export
- * and a multiple of the minimal block size. Appends at least one extent and at most NBD_EXTENTS_MAX
- * to the empty array @extents (CstExtent); they are contiguous from @offset, and neighbours have
- * different flags.
+ * Requests the block status of at most NBD_STATUS_MAX bytes from @offset, which is inside the
+ * export and a multiple of the minimal block size. Appends at least one extent and at most
+ * NBD_EXTENTS_MAX to the empty array @extents (CstExtent); they are contiguous from @offset, and
+ * neighbours have different flags. The flags are those of an extent, or NBD_EXTENT_DIRTY if the
+ * context is a bitmap.
  */
 gboolean nbd_session_block_status(NbdSession *session, uint64_t offset, GArray *extents,
                                   GError **error);

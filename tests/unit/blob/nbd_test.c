@@ -438,6 +438,99 @@ static void test_stopped_server_times_out(void **state)
     assert_code(error, CST_ERROR_TIMEOUT);
 }
 
+/* --- dirty bitmaps ---------------------------------------------------------------------------- */
+
+#define BITMAP "qemu:dirty-bitmap:b0"
+
+static void run(const char *command)
+{
+    g_autoptr(GError) error = NULL;
+    int status;
+
+    if (!g_spawn_command_line_sync(command, NULL, NULL, &status, &error) || status != 0)
+        fail_msg("%s: %d", command, status);
+}
+
+/* Exports an image of 3 GiB, whose bitmap has three ranges. Returns its path. */
+static char *bitmap_serve(void)
+{
+    char *image = g_build_filename(dir, "image", NULL);
+    g_autofree char *command = g_strdup_printf("qemu-img create -q -f qcow2 %s 3G", image);
+
+    run(command);
+    g_free(command);
+    command = g_strdup_printf("qemu-img bitmap --add %s b0", image);
+    run(command);
+    g_free(command);
+    command = g_strdup_printf("qemu-io -f qcow2 -c 'write 0 1' -c 'write %uk 128k' "
+                              "-c 'write -z %uk 64k' %s",
+                              (1 << 20) - 64, (3 << 20) - 64, image);
+    run(command);
+    server_start((const char *const[]){"qemu-nbd", "-r", "-t", "-f", "qcow2", "-e", "8", "-k",
+                                       socket_path, "-B", "b0", "-x", "disk", image, NULL});
+    cst_blob_unref(server_open("disk"));
+    return image;
+}
+
+static void changes_ask(CstChanged *changed)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_blob_nbd_changes(socket_path, "disk", geteuid(), BITMAP, "me", LONG, changed, &error))
+        fail_msg("%s", error->message);
+    assert_int_equal(changed->capacity, 3 * CST_GIB);
+    assert_string_equal(changed->identity, "me");
+}
+
+static const CstRange dirty[] = {{0, 64 * CST_KIB},
+                                 {CST_GIB - 64 * CST_KIB, 128 * CST_KIB},
+                                 {3 * CST_GIB - 64 * CST_KIB, 64 * CST_KIB}};
+
+static void test_changes_are_the_bits_of_the_bitmap(void **state)
+{
+    g_autofree char *image = bitmap_serve();
+    g_auto(CstChanged) changed = {.max = 100};
+
+    changes_ask(&changed);
+    assert_int_equal(changed.next, changed.capacity);
+    assert_int_equal(changed.ranges->len, G_N_ELEMENTS(dirty));
+    assert_memory_equal(changed.ranges->data, dirty, sizeof(dirty));
+    g_unlink(image);
+}
+
+static void test_changes_are_reported_in_parts(void **state)
+{
+    g_autofree char *image = bitmap_serve();
+    g_auto(CstChanged) changed = {.max = 1};
+
+    for (guint i = 0; i < G_N_ELEMENTS(dirty); i++) {
+        const CstRange *range;
+
+        changes_ask(&changed);
+        assert_int_equal(changed.ranges->len, 1);
+        range = &g_array_index(changed.ranges, CstRange, 0);
+        assert_int_equal(range->offset, dirty[i].offset);
+        assert_int_equal(range->length, dirty[i].length);
+        assert_true(changed.next > changed.offset || i == 0);
+        changed.offset = changed.next;
+    }
+    assert_int_equal(changed.next, changed.capacity);
+    g_unlink(image);
+}
+
+static void test_missing_bitmap_is_reported(void **state)
+{
+    g_auto(CstChanged) changed = {.max = 100};
+    g_autoptr(GError) error = NULL;
+
+    QEMU_NBD("-x", "disk");
+    cst_blob_unref(server_open("disk"));
+    assert_false(
+        cst_blob_nbd_changes(socket_path, "disk", geteuid(), BITMAP, "me", LONG, &changed, &error));
+    assert_code(error, CST_ERROR_NOT_FOUND);
+    assert_non_null(strstr(error->message, "'" BITMAP "'"));
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, server_stop)
 
 int main(void)
@@ -455,6 +548,9 @@ int main(void)
         TEST(test_eight_threads_read_at_random),
         TEST(test_killed_server_fails_reads),
         TEST(test_stopped_server_times_out),
+        TEST(test_changes_are_the_bits_of_the_bitmap),
+        TEST(test_changes_are_reported_in_parts),
+        TEST(test_missing_bitmap_is_reported),
     };
 
     return cmocka_run_group_tests_name("nbd", tests, group_set_up, group_tear_down);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/changed.h>
 #include <blob/blob.h>
 
 /**
@@ -26,3 +27,13 @@
  */
 CstBlob *cst_blob_nbd_open(const char *socket, const char *export_name, uid_t owner,
                            const char *name, unsigned timeout_s, GError **error);
+
+/**
+ * Reports the parts of an export that its dirty bitmap @context ("qemu:dirty-bitmap:NAME") has,
+ * from changed->offset on. @identity becomes changed->identity; it is copied. All other parameters,
+ * time limits and errors are those of cst_blob_nbd_open(). A call makes a connection of its own.
+ * Further errors: NOT_FOUND if the export has no such bitmap, CORRUPT for a malformed reply.
+ */
+gboolean cst_blob_nbd_changes(const char *socket, const char *export_name, uid_t owner,
+                              const char *context, const char *identity, unsigned timeout_s,
+                              CstChanged *changed, GError **error);
