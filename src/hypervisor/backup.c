@@ -27,6 +27,7 @@
 #include <base/text.h>
 #include <base/units.h>
 #include <base/uuid.h>
+#include <model/domain_backup.h>
 
 #include "backup_entry.h"
 #include "backup_files.h"
@@ -45,7 +46,8 @@ struct CstHypervisorBackup {
     char *name; /* of the domain; its UUID until the domain is known */
     char *session, *directory, *scratch, *socket;
     uint64_t reserve;
-    GStrv targets; /* of the volumes' disks */
+    GStrv bases;        /* of the volumes; an empty text: without a base */
+    GPtrArray *exports; /* of BackupExport *: of the volumes; NULL: not known yet */
 };
 
 /* --- recovery --------------------------------------------------------------------------------- */
@@ -194,8 +196,8 @@ static gboolean backup_receive_answer(CstHypervisorBackup *backup, CstTask *task
         return FALSE;
     backup_adopt_name(backup, &answer);
     if (answer.outcome == PAUSE_DONE) {
-        g_strfreev(backup->targets);
-        backup->targets = g_steal_pointer(&answer.targets);
+        g_clear_pointer(&backup->exports, g_ptr_array_unref);
+        backup->exports = g_steal_pointer(&answer.exports);
         return TRUE;
     }
     reason = backup_reason(backup, &answer);
@@ -222,6 +224,7 @@ static gboolean session_request(CstHypervisorBackup *backup, CstHypervisor *hype
                                 const CstHypervisorBackupRequest *request, CstTask *task,
                                 GError **error)
 {
+    g_autofree BackupBase *bases = g_new0(BackupBase, request->n_volumes);
     const BackupRequest sent = {.domain = {.uri = (char *)request->uri,
                                            .uuid = backup->uuid,
                                            .volumes = (CstHypervisorVolume *)request->volumes,
@@ -229,13 +232,19 @@ static gboolean session_request(CstHypervisorBackup *backup, CstHypervisor *hype
                                 .session = backup->session,
                                 .directory = backup->directory,
                                 .scratch = backup->scratch,
-                                .reserve = backup->reserve};
-    g_autoptr(GBytes) packet = backup_request_encode(&sent);
+                                .reserve = backup->reserve,
+                                .checkpoint = (char *)request->checkpoint,
+                                .bases = bases};
+    g_autoptr(GBytes) packet = NULL;
     unsigned limit_ms = hypervisor_backup_limits[BACKUP_LIMIT_CHECK] + ANSWER_MS +
                         hypervisor_deadline(hypervisor) * 1000;
+    gconstpointer data;
     gsize len;
-    gconstpointer data = g_bytes_get_data(packet, &len);
 
+    for (guint i = 0; i < request->n_volumes; i++)
+        bases[i].name = *backup->bases[i] ? backup->bases[i] : NULL;
+    packet = backup_request_encode(&sent);
+    data = g_bytes_get_data(packet, &len);
     if (len > PAUSE_PACKET_MAX)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("the request for a backup of domain '%s' is too long"), backup->name);
@@ -278,8 +287,28 @@ static gboolean backup_check_request(const CstHypervisorBackup *backup,
                         _("cannot back up domain '%s': the path of its socket has more than %d "
                           "bytes: %s"),
                         backup->name, CST_HYPERVISOR_SOCKET_MAX, backup->socket);
+    for (guint i = 0; i < request->n_volumes; i++)
+        if (*backup->bases[i] && !cst_checkpoint_name_is_valid(backup->bases[i]))
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not the name of a checkpoint"),
+                            backup->bases[i]);
+    if (request->checkpoint && !cst_checkpoint_name_is_valid(request->checkpoint))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not the name of a checkpoint"),
+                        request->checkpoint);
     scratch_fd = backup_scratch_open(request->scratch, error);
     return scratch_fd >= 0;
+}
+
+/* Returns a base for each volume. */
+static GStrv bases_copy(const CstHypervisorBackupRequest *request)
+{
+    GStrv bases = g_new0(char *, request->n_volumes + 1);
+
+    for (guint i = 0; i < request->n_volumes; i++) {
+        const char *base = request->bases ? request->bases[i] : NULL;
+
+        bases[i] = g_strdup(base ? base : "");
+    }
+    return bases;
 }
 
 /* Returns NULL if the request has no UUID. */
@@ -303,6 +332,7 @@ static CstHypervisorBackup *backup_new(const CstHypervisorBackupRequest *request
     backup->scratch = g_strdup(request->scratch);
     backup->socket = backup_socket_path(backup->directory, backup->session);
     backup->reserve = request->reserve;
+    backup->bases = bases_copy(request);
     return backup;
 }
 
@@ -384,9 +414,47 @@ const char *cst_hypervisor_backup_socket(const CstHypervisorBackup *backup)
     return backup->socket;
 }
 
+static const BackupExport *backup_find_export(const CstHypervisorBackup *backup, guint volume)
+{
+    return backup->exports && volume < backup->exports->len ? backup->exports->pdata[volume] : NULL;
+}
+
 const char *cst_hypervisor_backup_export(const CstHypervisorBackup *backup, guint volume)
 {
-    return volume < g_strv_length(backup->targets) ? backup->targets[volume] : NULL;
+    const BackupExport *export = backup_find_export(backup, volume);
+
+    return export ? export->target : NULL;
+}
+
+gboolean cst_hypervisor_backup_is_tracked(const CstHypervisorBackup *backup, guint volume)
+{
+    const BackupExport *export = backup_find_export(backup, volume);
+
+    return export && export->tracked;
+}
+
+char *cst_hypervisor_backup_changes(const CstHypervisorBackup *backup, guint volume, GError **error)
+{
+    const BackupExport *export = backup_find_export(backup, volume);
+    const char *base = export ? backup->bases[volume] : "";
+
+    if (!*base)
+        cst_fail(error, CST_ERROR_NOT_FOUND, "%s", _("no checkpoint was named"));
+    else if (export->loss == BACKUP_LOSS_NONE)
+        return cst_domain_backup_context(export->target);
+    else if (export->loss == BACKUP_LOSS_MISSING)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("libvirt has no checkpoint '%s' of the domain"),
+                 base);
+    else if (export->loss == BACKUP_LOSS_BROKEN)
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("QEMU has lost the changes since checkpoint '%s'; it was killed, or another "
+                   "program has written to the image"),
+                 base);
+    else
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("libvirt does not report the changes since checkpoint '%s': %s"), base,
+                 export->message ? export->message : "?");
+    return NULL;
 }
 
 /* Sets @ended if the keeper has sent a reason, or has ended. The caller holds the lock. */
@@ -458,7 +526,8 @@ void cst_hypervisor_backup_end(CstHypervisorBackup *backup)
     cst_fd_clear(&backup->fd);
     g_clear_error(&backup->ended);
     g_mutex_clear(&backup->lock);
-    g_strfreev(backup->targets);
+    g_clear_pointer(&backup->exports, g_ptr_array_unref);
+    g_strfreev(backup->bases);
     g_free(backup->uuid);
     g_free(backup->name);
     g_free(backup->session);

@@ -29,8 +29,8 @@
 void backup_plan_clear(BackupPlan *plan)
 {
     g_clear_pointer(&plan->name, g_free);
-    g_clear_pointer(&plan->targets, g_ptr_array_unref);
-    g_clear_pointer(&plan->document, g_free);
+    g_clear_pointer(&plan->exports, g_ptr_array_unref);
+    g_clear_pointer(&plan->def, cst_domain_def_free);
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -109,12 +109,14 @@ gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer)
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-/* Adds the disk of the volume to the plan. Returns NULL with a failure. */
+/* Adds the disk of a volume to the plan. Returns NULL with a failure. */
 static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
-                                             const CstHypervisorVolume *volume,
-                                             const CstDomainDef *def, PauseAnswer *answer)
+                                             const BackupRequest *request, guint volume,
+                                             PauseAnswer *answer)
 {
-    const CstDomainLayer *disk = domain_check_volume(job->conn, job->domain, volume, def, answer);
+    const CstDomainLayer *disk = domain_check_volume(
+        job->conn, job->domain, &request->domain.volumes[volume], plan->def, answer);
+    BackupExport *export;
 
     if (!disk)
         return NULL;
@@ -126,7 +128,10 @@ static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
         pause_answer_fail(answer, PAUSE_READ_ONLY, disk->target);
         return NULL;
     }
-    g_ptr_array_add(plan->targets, g_strdup(disk->target));
+    export = g_new0(BackupExport, 1);
+    export->target = g_strdup(disk->target);
+    export->tracked = request->checkpoint && cst_domain_can_track(disk->format);
+    g_ptr_array_add(plan->exports, export);
     return disk;
 }
 
@@ -135,9 +140,10 @@ static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
  * libvirt without that driver keeps the owner of a disk's file. The node of a block device may have
  * another owner in QEMU's mount namespace.
  */
-static gboolean plan_find_owner(BackupPlan *plan, BackupJob *job, const CstDomainDef *def,
-                                const CstDomainLayer *disk, PauseAnswer *answer)
+static gboolean plan_find_owner(BackupPlan *plan, BackupJob *job, const CstDomainLayer *disk,
+                                PauseAnswer *answer)
 {
+    const CstDomainDef *def = plan->def;
     Helper helper = {.conn = job->conn};
     g_autofree char *shown =
         def->has_owner || disk->path ? NULL : helper_stats_path(&helper, job->uuid, disk->target);
@@ -154,32 +160,6 @@ static gboolean plan_find_owner(BackupPlan *plan, BackupJob *job, const CstDomai
     plan->uid = st.st_uid;
     plan->gid = st.st_gid;
     return TRUE;
-}
-
-/* Names each disk once: libvirt decides about a disk that is not named. */
-static gboolean plan_write_document(BackupPlan *plan, const BackupRequest *request,
-                                    const char *socket, const CstDomainDef *def,
-                                    PauseAnswer *answer)
-{
-    g_autoptr(GArray) disks = g_array_new(FALSE, TRUE, sizeof(CstDomainBackupDisk));
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GError) error = NULL;
-
-    for (guint i = 0; i < def->layers->len; i++) {
-        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
-        CstDomainBackupDisk disk = {.target = layer->target};
-
-        if (layer->level > 0 || !layer->target)
-            continue;
-        if (g_ptr_array_find_with_equal_func(plan->targets, layer->target, g_str_equal, NULL)) {
-            disk.scratch = backup_scratch_path(request->scratch, request->session, layer->target);
-            g_ptr_array_add(paths, (gpointer)disk.scratch);
-        }
-        g_array_append_val(disks, disk);
-    }
-    plan->document = cst_domain_backup_format(socket, (CstDomainBackupDisk *)(void *)disks->data,
-                                              disks->len, &error);
-    return plan->document || pause_answer_fail(answer, PAUSE_FAILED, error->message);
 }
 
 /* Fails if the domain neither runs nor is paused by an administrator. */
@@ -199,34 +179,126 @@ static gboolean plan_read_state(BackupPlan *plan, BackupJob *job, PauseAnswer *a
 gboolean backup_job_check(BackupJob *job, const BackupRequest *request, BackupPlan *ret_plan,
                           PauseAnswer *answer)
 {
-    g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *disk = NULL;
     g_autofree char *name = NULL;
 
     backup_plan_clear(ret_plan);
-    ret_plan->targets = g_ptr_array_new_with_free_func(g_free);
+    ret_plan->exports = g_ptr_array_new_with_free_func(backup_export_free);
     if (!job_find_domain(job, answer))
         return FALSE;
     name = answer_text(virDomainGetName(job->domain));
     ret_plan->name = cst_text_escape(name);
-    if (!plan_read_state(ret_plan, job, answer) || !domain_read_def(job->domain, &def, answer))
+    if (!plan_read_state(ret_plan, job, answer) ||
+        !domain_read_def(job->domain, &ret_plan->def, answer))
         return FALSE;
     for (guint i = 0; i < request->domain.n_volumes; i++) {
-        disk = plan_add_volume(ret_plan, job, &request->domain.volumes[i], def, answer);
+        disk = plan_add_volume(ret_plan, job, request, i, answer);
         if (!disk)
             return FALSE;
     }
-    return domain_check_job(job->domain, answer) &&
-           plan_find_owner(ret_plan, job, def, disk, answer) &&
-           plan_write_document(ret_plan, request, job->socket, def, answer);
+    return domain_check_job(job->domain, answer) && plan_find_owner(ret_plan, job, disk, answer);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
-gboolean backup_job_begin(BackupJob *job, const char *document, PauseAnswer *answer)
+/* Returns the index of the volume with this disk; -1: the request has no such volume. */
+static int plan_find_export(const BackupPlan *plan, const char *target)
 {
-    return virDomainBackupBegin(job->domain, document, NULL, 0) >= 0 ||
+    for (guint i = 0; i < plan->exports->len; i++)
+        if (strcmp(((const BackupExport *)plan->exports->pdata[i])->target, target) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Names each disk of the domain once: libvirt decides about a disk that is not named. */
+static GArray *plan_disks(const BackupPlan *plan, const BackupRequest *request, GPtrArray *paths)
+{
+    GArray *disks = g_array_new(FALSE, TRUE, sizeof(CstDomainBackupDisk));
+
+    for (guint i = 0; i < plan->def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(plan->def->layers, i);
+        CstDomainBackupDisk disk = {.target = layer->target};
+        int export;
+
+        if (layer->level > 0 || !layer->target)
+            continue;
+        export = plan_find_export(plan, layer->target);
+        if (export >= 0) {
+            const BackupBase *base = &request->bases[export];
+
+            disk.scratch = backup_scratch_path(request->scratch, request->session, layer->target);
+            disk.base = base->loss == BACKUP_LOSS_NONE ? base->name : NULL;
+            disk.tracked = ((const BackupExport *)plan->exports->pdata[export])->tracked;
+            g_ptr_array_add(paths, (gpointer)disk.scratch);
+        }
+        g_array_append_val(disks, disk);
+    }
+    return disks;
+}
+
+static gboolean plan_has_tracked(const BackupPlan *plan)
+{
+    for (guint i = 0; i < plan->exports->len; i++)
+        if (((const BackupExport *)plan->exports->pdata[i])->tracked)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean job_try_begin(BackupJob *job, const BackupRequest *request, const BackupPlan *plan,
+                              PauseAnswer *answer)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) array = plan_disks(plan, request, paths);
+    const CstDomainBackupDisk *disks = (CstDomainBackupDisk *)(void *)array->data;
+    g_autofree char *backup = NULL, *checkpoint = NULL;
+    g_autoptr(GError) error = NULL;
+
+    backup = cst_domain_backup_format(job->socket, disks, array->len, &error);
+    if (backup && plan_has_tracked(plan))
+        checkpoint = cst_domain_checkpoint_format(request->checkpoint, disks, array->len, &error);
+    if (error)
+        return pause_answer_fail(answer, PAUSE_FAILED, error->message);
+    return virDomainBackupBegin(job->domain, backup, checkpoint, 0) >= 0 ||
            pause_answer_fail_libvirt(answer);
+}
+
+/* Gives up the changes since the bases. Returns FALSE if there are none. */
+static gboolean request_lose_bases(BackupRequest *request, const char *message)
+{
+    gboolean lost = FALSE;
+
+    for (guint i = 0; i < request->domain.n_volumes; i++) {
+        BackupBase *base = &request->bases[i];
+
+        if (!base->name || base->loss != BACKUP_LOSS_NONE)
+            continue;
+        base->loss = BACKUP_LOSS_REFUSED;
+        base->message = g_strdup(message);
+        lost = TRUE;
+    }
+    return lost;
+}
+
+/* Gives up the new checkpoint. Returns FALSE if there is none. */
+static gboolean plan_lose_checkpoint(BackupPlan *plan)
+{
+    gboolean lost = plan_has_tracked(plan);
+
+    for (guint i = 0; i < plan->exports->len; i++)
+        ((BackupExport *)plan->exports->pdata[i])->tracked = FALSE;
+    return lost;
+}
+
+gboolean backup_job_begin(BackupJob *job, BackupRequest *request, BackupPlan *plan,
+                          PauseAnswer *answer)
+{
+    while (!job_try_begin(job, request, plan, answer)) {
+        if (answer->outcome != PAUSE_FAILED ||
+            (!request_lose_bases(request, answer->message) && !plan_lose_checkpoint(plan)))
+            return FALSE;
+        pause_answer_set(answer, PAUSE_DONE, NULL);
+    }
+    return TRUE;
 }
 
 /* Sets the outcome after a failure of virDomainBackupGetXMLDesc(). Always returns FALSE. */

@@ -24,8 +24,8 @@ typedef struct {
 /** The facts about a domain before its backup. */
 typedef struct {
     char *name;         /* of the domain */
-    GPtrArray *targets; /* of char *: the disks of the request's volumes */
-    char *document;     /* for virDomainBackupBegin() */
+    CstDomainDef *def;  /* of the domain */
+    GPtrArray *exports; /* of BackupExport *: the disks of the request's volumes */
     uid_t uid;          /* QEMU's user and group */
     gid_t gid;
     gboolean ran; /* no administrator has paused the domain */
@@ -41,7 +41,13 @@ gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer);
 /** Checks that the backup of the request may begin. */
 gboolean backup_job_check(BackupJob *job, const BackupRequest *request, BackupPlan *ret_plan,
                           PauseAnswer *answer);
-gboolean backup_job_begin(BackupJob *job, const char *document, PauseAnswer *answer);
+/**
+ * Begins the job, with the changes since the bases of the request and with its checkpoint. If
+ * libvirt refuses that, begins it without the changes, and then without the checkpoint, and sets
+ * the losses of the bases.
+ */
+gboolean backup_job_begin(BackupJob *job, BackupRequest *request, BackupPlan *plan,
+                          PauseAnswer *answer);
 /**
  * Checks that the job goes on. PAUSE_ENDED: the domain has ended, and the job with it.
  * PAUSE_ABORTED: the domain has no such job.

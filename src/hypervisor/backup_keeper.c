@@ -28,6 +28,7 @@
 
 #include <base/error.h>
 
+#include "backup_checkpoint.h"
 #include "backup_entry.h"
 #include "backup_files.h"
 #include "backup_guard.h"
@@ -99,21 +100,36 @@ static gboolean keeper_fail_error(Keeper *keeper, const GError *error)
     return keeper_fail(keeper, outcome, error->message);
 }
 
+/* Sets the exports in the answer, with the losses of their bases. */
+static void keeper_adopt_exports(Keeper *keeper)
+{
+    const GPtrArray *exports = keeper->plan.exports;
+
+    g_clear_pointer(&keeper->answer.exports, g_ptr_array_unref);
+    keeper->answer.exports = g_ptr_array_new_with_free_func(backup_export_free);
+    for (guint i = 0; i < exports->len; i++) {
+        const BackupExport *planned = exports->pdata[i];
+        const BackupBase *base = &keeper->request.bases[i];
+        BackupExport *export = g_new0(BackupExport, 1);
+
+        export->target = g_strdup(planned->target);
+        export->tracked = planned->tracked;
+        export->loss = base->loss;
+        export->message = g_strdup(base->message);
+        g_ptr_array_add(keeper->answer.exports, export);
+    }
+}
+
 /* Sets the facts about the domain in the answer and in the entry. */
 static void keeper_adopt_plan(Keeper *keeper)
 {
-    const GPtrArray *targets = keeper->plan.targets;
-
     keeper->entry.id = keeper->job.id;
     keeper->entry.ran = keeper->plan.ran;
     g_free(keeper->entry.name);
     keeper->entry.name = g_strdup(keeper->plan.name);
     g_free(keeper->answer.name);
     keeper->answer.name = g_strdup(keeper->plan.name);
-    g_strfreev(keeper->answer.targets);
-    keeper->answer.targets = g_new0(char *, targets->len + 1);
-    for (guint i = 0; i < targets->len; i++)
-        keeper->answer.targets[i] = g_strdup(targets->pdata[i]);
+    keeper_adopt_exports(keeper);
 }
 
 /* --- the scratch space ------------------------------------------------------------------------ */
@@ -303,6 +319,8 @@ static gboolean keeper_accept(Keeper *keeper)
         return FALSE;
     backup_guard_set(keeper->limits[BACKUP_LIMIT_CHECK]);
     ok = keeper_check_domain(keeper) && keeper_make_files(keeper);
+    if (ok)
+        backup_checkpoints_check(keeper->job.domain, &keeper->request, &keeper->plan);
     backup_guard_set(0);
     return ok;
 }
@@ -319,7 +337,8 @@ static gboolean keeper_send_begin(Keeper *keeper)
     if (!backup_entry_write(BACKUP_DIRECTORY_FD, &keeper->entry, &error))
         return keeper_fail_error(keeper, error);
     keeper->sent = TRUE;
-    begun = backup_job_begin(&keeper->job, keeper->plan.document, &step);
+    begun = backup_job_begin(&keeper->job, &keeper->request, &keeper->plan, &step);
+    keeper_adopt_exports(keeper);
     if (step.outcome == PAUSE_LOST)
         return keeper_fail_step(keeper, &step);
     keeper->entry.late_until = 0;

@@ -47,11 +47,29 @@ typedef enum {
     BACKUP_END,   /* end the session */
 } BackupCommand;
 
+/** Why the changes of a disk since a checkpoint are not exported. */
+typedef enum {
+    BACKUP_LOSS_NONE,    /* they are, or they were not requested */
+    BACKUP_LOSS_MISSING, /* libvirt has no such checkpoint */
+    BACKUP_LOSS_BROKEN,  /* QEMU has no valid bitmap since then */
+    BACKUP_LOSS_REFUSED, /* the job did not begin with them */
+    BACKUP_LOSS_LAST
+} BackupLoss;
+
+/** A checkpoint of an earlier backup. */
+typedef struct {
+    char *name; /* NULL: the changes of the disk are not requested */
+    BackupLoss loss;
+    char *message; /* detail of the loss, or NULL */
+} BackupBase;
+
 typedef struct {
     PauseRequest domain; /* without a freeze */
     char *session;       /* backup_session_make() */
     char *directory, *scratch;
     uint64_t reserve;
+    char *checkpoint;  /* name of the new checkpoint; NULL: without one */
+    BackupBase *bases; /* of the volumes; only their names are sent */
 } BackupRequest;
 
 void backup_request_clear(BackupRequest *request);
@@ -59,13 +77,23 @@ GBytes *backup_request_encode(const BackupRequest *request);
 /** Returns FALSE if the packet is malformed. *ret_request is cleared by the caller in any case. */
 gboolean backup_request_decode(const void *data, size_t len, BackupRequest *ret_request);
 
+/** The export of a disk. */
+typedef struct {
+    char *target;     /* of the disk */
+    gboolean tracked; /* the new checkpoint has the disk */
+    BackupLoss loss;  /* of its base */
+    char *message;    /* detail of the loss, or NULL */
+} BackupExport;
+
+void backup_export_free(gpointer export);
+
 typedef struct {
     PauseOutcome outcome;
-    char *message;   /* detail of the outcome, or NULL */
-    char *name;      /* of the domain; NULL: not known */
-    gboolean closed; /* the session has ended, and its files are removed */
-    uint64_t free;   /* PAUSE_NO_SPACE: bytes on the file system of the scratch files */
-    GStrv targets;   /* of the volumes' disks, in the order of the request; NULL: not known */
+    char *message;      /* detail of the outcome, or NULL */
+    char *name;         /* of the domain; NULL: not known */
+    gboolean closed;    /* the session has ended, and its files are removed */
+    uint64_t free;      /* PAUSE_NO_SPACE: bytes on the file system of the scratch files */
+    GPtrArray *exports; /* of BackupExport *, in the order of the request; NULL: not known */
 } BackupAnswer;
 
 void backup_answer_clear(BackupAnswer *answer);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fake.h"
+#include "fake_checkpoint.h"
 #include "live.h"
 
 /* Returns the values of an attribute in a document of this project's writer. */
@@ -66,10 +67,11 @@ int virDomainBackupBegin(virDomainPtr domain, const char *xml, const char *check
 
     if (!fake_enter(__func__))
         return -1;
-    if (checkpoint || flags || (copy && !g_file_set_contents(copy, xml, -1, NULL)))
+    if (flags || (copy && !g_file_set_contents(copy, xml, -1, NULL)))
         abort();
-    if (backup_start(live, xml) < 0)
+    if (!fake_checkpoint_begin(live, xml, checkpoint) || backup_start(live, xml) < 0)
         return -1;
+    fake_checkpoint_add(live, checkpoint);
     fake_leave(__func__);
     return 0;
 }

@@ -18,6 +18,10 @@
  *                            N: ENOSPC of a write; J: a job has ended
  *     backup = /socket       the socket of the running backup job; absent: there is none
  *     scratch = /a;/b        its scratch files
+ *     checkpoints = A;B      names of the checkpoints
+ *     broken = A/vda;B/vdb   checkpoints whose bitmap of a disk is lost
+ *     refuses = checkpoint   a backup with a new checkpoint does not begin; or: changes. So with
+ *                            the changes since a checkpoint
  *     silent = yes           there are no events
  *     timeout = 5            virDomainAgentSetResponseTimeout()
  */

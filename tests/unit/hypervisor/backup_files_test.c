@@ -284,24 +284,29 @@ static void request_is_decoded_as_it_was_encoded(void **unused)
 static void answer_with_values_out_of_range_is_refused(void **unused)
 {
     g_autofree char *text = g_strnfill(4097, 'x');
-    const char *targets[PAUSE_VOLUMES_MAX + 2] = {"vda"};
-    BackupAnswer answer = {.outcome = PAUSE_NO_SPACE, .free = 7, .targets = (GStrv)targets};
+    BackupExport export = {.target = (char *)"vda"};
+    g_autoptr(GPtrArray) exports = g_ptr_array_new();
+    BackupAnswer answer = {.outcome = PAUSE_NO_SPACE, .free = 7, .exports = exports};
 
-    for (guint i = 0; i < 4; i++) {
+    g_ptr_array_add(exports, &export);
+    for (guint i = 0; i < 6; i++) {
         g_autoptr(GBytes) packet = NULL;
         g_auto(BackupAnswer) read = {0};
         gboolean valid;
 
         answer.outcome = i == 1 ? PAUSE_OUTCOME_LAST : PAUSE_NO_SPACE;
         answer.message = i == 2 ? text : NULL;
-        for (guint k = 0; i == 3 && k <= PAUSE_VOLUMES_MAX; k++)
-            targets[k] = "vda";
+        export.loss = i == 3 ? BACKUP_LOSS_LAST : BACKUP_LOSS_BROKEN;
+        export.message = i == 4 ? text : NULL;
+        for (guint k = 0; i == 5 && k < PAUSE_VOLUMES_MAX; k++)
+            g_ptr_array_add(exports, &export);
         packet = backup_answer_encode(&answer);
         valid =
             backup_answer_decode(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), &read);
         assert_int_equal(valid, i == 0);
         if (valid)
-            assert_true(read.free == 7 && strcmp(read.targets[0], "vda") == 0);
+            assert_true(read.free == 7 &&
+                        strcmp(((BackupExport *)read.exports->pdata[0])->target, "vda") == 0);
     }
 }
 

@@ -40,6 +40,18 @@ typedef struct {
      */
     const char *scratch;
     uint64_t reserve; /**< bytes that must stay free on the file system of the scratch files */
+    /**
+     * Name of a new checkpoint of libvirt (cst_checkpoint_name_is_valid()), or NULL. QEMU records
+     * from then on which parts of the qcow2 images the guest changes. The checkpoint stays after
+     * the session. The next session with a checkpoint of the same repository deletes it, unless it
+     * is a base.
+     */
+    const char *checkpoint;
+    /**
+     * Checkpoints of earlier sessions, one for each volume; NULL: the changes of the volume since
+     * then are not exported. @bases NULL: of no volume.
+     */
+    const char *const *bases;
 } CstHypervisorBackupRequest;
 
 /**
@@ -70,6 +82,15 @@ CstHypervisorBackup *cst_hypervisor_backup_begin(CstHypervisor *hypervisor,
 const char *cst_hypervisor_backup_socket(const CstHypervisorBackup *backup);
 /** Returns the name of the export of a volume of the request, borrowed. */
 const char *cst_hypervisor_backup_export(const CstHypervisorBackup *backup, guint volume);
+/** Whether the new checkpoint has the disk of a volume. */
+gboolean cst_hypervisor_backup_is_tracked(const CstHypervisorBackup *backup, guint volume);
+/**
+ * Returns the name of the metadata context with the changes of a volume since its base
+ * (cst_blob_nbd_changes()). The caller frees it. Return: NULL with NOT_FOUND if libvirt or QEMU
+ * have lost the changes, or if libvirt refuses to export them.
+ */
+char *cst_hypervisor_backup_changes(const CstHypervisorBackup *backup, guint volume,
+                                    GError **error);
 
 /**
  * Checks that the session goes on. Any thread. Does not wait, except for the start of a recovery if
