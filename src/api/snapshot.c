@@ -113,15 +113,37 @@ static gboolean api_snapshot_create_set(CstApiCall *call, const void *data, void
     return TRUE;
 }
 
+/* Reads the checkpoints of the request. @bases borrows their names; NULL: no changes are wanted. */
+static gboolean live_read_checkpoints(const wire_live_create_args *args, GPtrArray *bases,
+                                      CstLiveRequest *request, GError **error)
+{
+    guint count = args->bases.bases_len;
+
+    if (count > 0 && count != args->snapshots.volumes.volumes_len)
+        return cst_fail(error, CST_ERROR_INVALID, "%s",
+                        _("the number of checkpoints is not that of the volumes"));
+    for (guint i = 0; i < count; i++) {
+        const char *base = args->bases.bases_val[i];
+
+        g_ptr_array_add(bases, *base ? (gpointer)base : NULL);
+    }
+    request->bases = count > 0 ? (const char *const *)bases->pdata : NULL;
+    request->checkpoint = *args->checkpoint ? args->checkpoint : NULL;
+    return TRUE;
+}
+
 static gboolean api_live_create(CstApiCall *call, const void *data, void *result, GError **error)
 {
-    const wire_snapshot_set_args *args = data;
+    const wire_live_create_args *live_args = data;
+    const wire_snapshot_set_args *args = &live_args->snapshots;
+    g_autoptr(GPtrArray) bases = g_ptr_array_new();
     g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     g_autoptr(GArray) volumes = g_array_new(FALSE, FALSE, sizeof(CstSnapshotVolume));
     g_auto(CstSnapshotSet) set = {0};
-    CstSnapshotRequest request;
+    CstLiveRequest request = {0};
 
-    if (!snapshot_set_read_request(args, "cisternLiveCreate", &request, error) ||
+    if (!snapshot_set_read_request(args, "cisternLiveCreate", &request.snapshot, error) ||
+        !live_read_checkpoints(live_args, bases, &request, error) ||
         !snapshot_set_find_pools(call, args, pools, volumes, error) ||
         !cst_live_snapshots_create(call->session->live,
                                    (const CstSnapshotVolume *)(void *)volumes->data, volumes->len,
@@ -270,7 +292,7 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, api_snapshot_delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, api_snapshot_rename),
     ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, api_snapshot_clone),
-    CST_OWN_PROCEDURE(LIVE_CREATE, LONG, WRITE, "cisternLiveCreate", snapshot_set_args,
+    CST_OWN_PROCEDURE(LIVE_CREATE, LONG, WRITE, "cisternLiveCreate", live_create_args,
                       snapshot_set_ret, api_live_create),
     CST_OWN_PROCEDURE(LIVE_END, LONG, WRITE, "cisternLiveEnd", live_end_args, void, api_live_end),
     CST_OWN_PROCEDURE(VOL_PROPERTIES_PAGE, LONG, READ, "cisternVolPropertiesPage",

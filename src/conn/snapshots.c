@@ -66,21 +66,27 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
                                 error);
 }
 
-static gboolean snapshot_call_set(CstConn *conn, int number, const GPtrArray *vols,
-                                  const CstSnapshotRequest *request, CstTask *task,
-                                  CstSnapshotSet *ret_set, GError **error)
+/* The caller frees the array of volumes, which borrows @vols. */
+static wire_snapshot_set_args snapshot_set_arg(const GPtrArray *vols,
+                                               const CstSnapshotRequest *request)
 {
-    g_autofree wire_vol *volumes = g_new0(wire_vol, vols->len + 1);
-    wire_snapshot_set_args args = {.volumes = {vols->len, volumes},
-                                   .name = (char *)request->name,
-                                   .limit = request->limit,
-                                   .consistency = request->minimum,
-                                   .max_pause_ms = request->max_pause_ms};
-    wire_snapshot_set_ret ret = {0};
+    wire_vol *volumes = g_new0(wire_vol, vols->len + 1);
 
     for (guint i = 0; i < vols->len; i++)
         volumes[i] = cst_vol_arg(vols->pdata[i]);
-    if (!cst_conn_own_call(conn, number, &args, &ret, task, error))
+    return (wire_snapshot_set_args){.volumes = {vols->len, volumes},
+                                    .name = (char *)request->name,
+                                    .limit = request->limit,
+                                    .consistency = request->minimum,
+                                    .max_pause_ms = request->max_pause_ms};
+}
+
+static gboolean snapshot_call_set(CstConn *conn, int number, void *args, CstTask *task,
+                                  CstSnapshotSet *ret_set, GError **error)
+{
+    wire_snapshot_set_ret ret = {0};
+
+    if (!cst_conn_own_call(conn, number, args, &ret, task, error))
         return FALSE;
     *ret_set =
         (CstSnapshotSet){.one_step = ret.one_step != 0,
@@ -97,15 +103,27 @@ gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
                                       const CstSnapshotRequest *request, CstTask *task,
                                       CstSnapshotSet *ret_set, GError **error)
 {
-    return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, vols, request, task, ret_set,
-                             error);
+    wire_snapshot_set_args args = snapshot_set_arg(vols, request);
+    g_autofree wire_vol *volumes = args.volumes.volumes_val;
+
+    return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args, task, ret_set, error);
 }
 
-gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
-                              const CstSnapshotRequest *request, CstTask *task,
-                              CstSnapshotSet *ret_set, GError **error)
+gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols, const CstLiveRequest *request,
+                              CstTask *task, CstSnapshotSet *ret_set, GError **error)
 {
-    return snapshot_call_set(conn, WIRE_CISTERN_LIVE_CREATE, vols, request, task, ret_set, error);
+    guint count = request->bases ? vols->len : 0;
+    wire_live_create_args args = {.snapshots = snapshot_set_arg(vols, &request->snapshot),
+                                  .checkpoint =
+                                      (char *)(request->checkpoint ? request->checkpoint : "")};
+    g_autofree wire_vol *volumes = args.snapshots.volumes.volumes_val;
+    g_autofree char **bases = g_new0(char *, count + 1);
+
+    for (guint i = 0; i < count; i++)
+        bases[i] = (char *)(request->bases[i] ? request->bases[i] : "");
+    args.bases.bases_len = count;
+    args.bases.bases_val = bases;
+    return snapshot_call_set(conn, WIRE_CISTERN_LIVE_CREATE, &args, task, ret_set, error);
 }
 
 gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error)

@@ -11,6 +11,7 @@ import running_real_test as running
 from harness import cases, peers, space, wait
 
 MIB = 1024 * 1024
+DISKS = running.DISKS
 
 
 @cases.long("hypervisor-backup has the same calls with a fake libvirt")
@@ -88,6 +89,115 @@ class BackupQcow2(running.Guest):
                 self.check_file_system(number, self.restored("c"), clean=True)
                 self.goes_on()
                 self.nothing_left()
+
+    def checkpoints(self):
+        return self.domain("checkpoint-list", "web1", "--name").split()
+
+    def compare_paused(self, number):
+        """Of the paused guest, an increment has the content of each disk."""
+        for name in DISKS:
+            now = os.path.join(self.peer.files, "now")
+            subprocess.run(["qemu-img", "convert", "-U", "-f", self.FORMAT, "-O", "raw",
+                            os.path.join(self.pool, name), now], check=True)
+            done = subprocess.run(["cmp", now, self.restored(name)], text=True, check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(0, done.returncode, f"{number} {name}: {done.stdout}")
+
+    def assert_read_whole(self, made, reason):
+        for name in DISKS:
+            self.assertTrue(any(f"vol {name}: read whole" in note and reason in note
+                                for note in made["notes"]), (reason, made["notes"]))
+
+    def test_increments_have_the_content_of_each_disk(self):
+        self.boot()
+        made = self.back_up("--incremental")
+        if self.FORMAT == "raw":
+            self.assert_read_whole(made, "libvirt does not record its changes")
+            self.assertEqual([], self.checkpoints())
+            return
+        self.assert_read_whole(made, "no backup has a checkpoint of it")
+        base, = self.checkpoints()
+        for number in range(3):
+            with self.subTest(number=number):
+                before = self.checkpoints()
+                if number == 2:
+                    self.domain("resume", "web1")
+                blocks = self.newest_block()
+                wait.until(lambda b=blocks: self.newest_block() > b + 50, "the guest writes")
+                if number == 1:
+                    self.domain("suspend", "web1")
+                made = self.back_up("--incremental")
+                self.assertEqual(3, sum(" taken from backup " in note for note in made["notes"]),
+                                 made["notes"])
+                if number == 1:
+                    self.compare_paused(number)
+                else:
+                    self.check_block_files(number, [self.restored(name) for name in "ab"])
+                    self.check_file_system(number, self.restored("c"), clean=True)
+                    self.goes_on()
+                self.nothing_left()
+                # The base of this backup stays until the next one.
+                new, = set(self.checkpoints()) - set(before)
+                self.assertEqual({base, new}, set(self.checkpoints()))
+                base = new
+
+    def test_increment_after_an_orderly_end_has_all_changes(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        self.boot()
+        self.back_up("--incremental")
+        self.domain("destroy", "web1")
+        self.domain("start", "web1", "--paused")
+        made = self.back_up("--incremental")
+        self.assertEqual(3, sum(" taken from backup " in note for note in made["notes"]),
+                         made["notes"])
+        self.compare_paused("started again")
+
+    def test_changes_that_qemu_has_lost_are_read_whole(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        self.boot()
+        self.back_up("--incremental")
+        with open(os.path.join(self.libvirt.root, "run/libvirt/qemu/web1.pid"),
+                  encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        wait.until(lambda: self.domain("domstate", "web1").strip() == "shut off", "QEMU has ended")
+        self.domain("start", "web1", "--paused")
+        self.assert_read_whole(self.back_up("--incremental"), "QEMU has lost the changes since")
+        self.compare_paused("killed")
+        made = self.back_up("--incremental")
+        self.assertEqual(3, sum(" taken from backup " in note for note in made["notes"]),
+                         made["notes"])
+        self.compare_paused("after the loss")
+
+    def test_checkpoint_that_is_deleted_is_read_whole(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        self.boot()
+        self.back_up("--incremental")
+        for name in self.checkpoints():
+            self.domain("checkpoint-delete", "web1", name)
+        self.assert_read_whole(self.back_up("--incremental"), "libvirt has no checkpoint")
+
+    def test_image_that_was_replaced_is_read_whole(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        self.boot()
+        self.back_up("--incremental")
+        self.domain("destroy", "web1")
+        a, b = (os.path.join(self.pool, name) for name in "ab")
+        os.rename(a, a + ".old")
+        os.rename(b, a)
+        os.rename(a + ".old", b)
+        self.done("pool-refresh", "p")
+        self.domain("start", "web1", "--paused")
+        made = self.back_up("--incremental")
+        for name in "ab":
+            self.assertTrue(any(f"vol {name}: read whole" in note and "its image is another one"
+                                in note for note in made["notes"]), made["notes"])
+        self.assertTrue(any("vol c: " in note and " taken from backup " in note
+                            for note in made["notes"]), made["notes"])
+        self.compare_paused("replaced")
 
     def test_backups_without_an_agent_are_of_one_point_in_time(self):
         self.boot("noagent")

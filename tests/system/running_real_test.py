@@ -94,7 +94,7 @@ class Guest(cases.Patient):
 
     def clear(self):
         peers.run(["virsh", "-c", self.uri, "destroy", "web1"])
-        peers.run(["virsh", "-c", self.uri, "undefine", "web1"])
+        peers.run(["virsh", "-c", self.uri, "undefine", "web1", "--checkpoints-metadata"])
         for name in DISKS:
             for snapshot in self.snapshots(name):
                 self.done("snap-delete", name, snapshot, "--pool", "p", "--yes")

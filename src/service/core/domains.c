@@ -285,9 +285,7 @@ static gboolean scratch_make(const char *directory, GError **error)
            cst_fail_errno(error, errno, _("cannot create directory '%s'"), directory);
 }
 
-/* Returns the identities of the volumes, which the caller frees. NULL with an error. */
-static CstHypervisorVolume *volumes_identify(const CstSnapshotVolume *volumes, guint count,
-                                             GError **error)
+CstHypervisorVolume *volumes_identify(const CstSnapshotVolume *volumes, guint count, GError **error)
 {
     g_autofree CstHypervisorVolume *identities = g_new0(CstHypervisorVolume, count);
 
@@ -302,28 +300,28 @@ static CstHypervisorVolume *volumes_identify(const CstSnapshotVolume *volumes, g
 }
 
 CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDisk *disk,
-                                         const CstSnapshotVolume *volumes, guint count,
-                                         CstTask *task, CstHypervisorPauseResult *ret_result,
-                                         GError **error)
+                                         const CstHypervisorVolume *volumes, guint count,
+                                         const CstLiveRequest *checkpoints, CstTask *task,
+                                         CstHypervisorPauseResult *ret_result, GError **error)
 {
     CstHypervisor *hypervisor = domains_hypervisor(service, error);
     g_autofree char *pauses = cst_paths_pause_dir(service->paths);
     g_autofree char *directory = cst_paths_backup_dir(service->paths);
     g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
-    g_autofree CstHypervisorVolume *identities =
-        hypervisor ? volumes_identify(volumes, count, error) : NULL;
     const CstHypervisorBackupRequest request = {.uri = disk->uri,
                                                 .uuid = disk->uuid,
                                                 .name = disk->domain,
-                                                .volumes = identities,
+                                                .volumes = volumes,
                                                 .n_volumes = count,
                                                 .freeze = TRUE,
                                                 .pauses = pauses,
                                                 .directory = directory,
                                                 .scratch = scratch,
-                                                .reserve = SCRATCH_RESERVE};
+                                                .reserve = SCRATCH_RESERVE,
+                                                .checkpoint = checkpoints->checkpoint,
+                                                .bases = checkpoints->bases};
 
-    if (!identities || !domains_make_parent(directory, error) || !scratch_make(scratch, error))
+    if (!hypervisor || !domains_make_parent(directory, error) || !scratch_make(scratch, error))
         return NULL;
     return cst_hypervisor_backup_begin(hypervisor, &request, task, ret_result, error);
 }

@@ -52,14 +52,18 @@ CstHypervisorVolume volume_domain_identity(const VolumeClaim *claim);
 CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomainDisk *disk,
                                         const CstHypervisorVolume *volumes, guint count,
                                         GError **error);
+/** Returns the identities of volumes, whose texts are borrowed. The caller frees the array. */
+CstHypervisorVolume *volumes_identify(const CstSnapshotVolume *volumes, guint count,
+                                      GError **error);
 /**
  * Begins a backup job of the running domain that has @disk and the @count @volumes as its disks.
- * Errors as cst_hypervisor_backup_begin(). The caller holds no claim.
+ * @checkpoints: its checkpoints. Errors as cst_hypervisor_backup_begin(). The caller holds no
+ * claim.
  */
 CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDisk *disk,
-                                         const CstSnapshotVolume *volumes, guint count,
-                                         CstTask *task, CstHypervisorPauseResult *ret_result,
-                                         GError **error);
+                                         const CstHypervisorVolume *volumes, guint count,
+                                         const CstLiveRequest *checkpoints, CstTask *task,
+                                         CstHypervisorPauseResult *ret_result, GError **error);
 /** Resumes and thaws the domains that a dead process has left suspended. Logs failures. */
 void domains_recover(CstService *service);
 

@@ -36,6 +36,9 @@
 
 typedef struct {
     char *pool, *volume;
+    char *base;          /* checkpoint, to query the changes since then; NULL: without one */
+    char *base_identity; /* of the base, with the image as it is now */
+    char *identity;      /* of the new checkpoint; NULL: it does not have the volume */
 } LiveMember;
 
 struct LiveSet {
@@ -58,6 +61,9 @@ static void live_member_clear(gpointer data)
 
     g_free(member->pool);
     g_free(member->volume);
+    g_free(member->base);
+    g_free(member->base_identity);
+    g_free(member->identity);
 }
 
 static LiveSet *live_set_new(const char *name, const CstSnapshotVolume *volumes, guint count)
@@ -69,7 +75,8 @@ static LiveSet *live_set_new(const char *name, const CstSnapshotVolume *volumes,
     set->members = g_array_new(FALSE, FALSE, sizeof(LiveMember));
     g_array_set_clear_func(set->members, live_member_clear);
     for (guint i = 0; i < count; i++) {
-        LiveMember member = {g_strdup(volumes[i].pool->name), g_strdup(volumes[i].volume)};
+        LiveMember member = {.pool = g_strdup(volumes[i].pool->name),
+                             .volume = g_strdup(volumes[i].volume)};
 
         g_array_append_val(set->members, member);
     }
@@ -116,20 +123,64 @@ LiveSet *live_set_find(CstService *service, const char *pool, const char *volume
     return found;
 }
 
+/* Finds QEMU's user, who owns the directory of the socket. Its parent belongs to this process. */
+static gboolean live_set_owner(const LiveSet *set, uid_t *ret_owner, GError **error)
+{
+    g_autofree char *directory = g_path_get_dirname(cst_hypervisor_backup_socket(set->backup));
+    struct stat st;
+
+    if (!cst_node_stat(directory, &st))
+        return cst_fail_errno(error, errno, _("cannot find '%s'"), directory);
+    *ret_owner = st.st_uid;
+    return TRUE;
+}
+
 CstBlob *live_set_open(const LiveSet *set, guint index, GError **error)
 {
     const LiveMember *member = &g_array_index(set->members, LiveMember, index);
-    const char *socket = cst_hypervisor_backup_socket(set->backup);
-    g_autofree char *directory = g_path_get_dirname(socket);
-    struct stat st;
+    uid_t owner;
 
-    /* The directory belongs to QEMU's user, and its parent to this process. */
-    if (!cst_node_stat(directory, &st)) {
-        cst_fail_errno(error, errno, _("cannot find '%s'"), directory);
+    if (!live_set_owner(set, &owner, error))
         return NULL;
-    }
-    return cst_blob_nbd_open(socket, cst_hypervisor_backup_export(set->backup, index), st.st_uid,
+    return cst_blob_nbd_open(cst_hypervisor_backup_socket(set->backup),
+                             cst_hypervisor_backup_export(set->backup, index), owner,
                              member->volume, LIVE_READ_S, error);
+}
+
+/* Reports no changes, the size of the volume and the identity of the new checkpoint. */
+static gboolean live_set_identify(const LiveSet *set, guint index, CstChanged *changed,
+                                  GError **error)
+{
+    const LiveMember *member = &g_array_index(set->members, LiveMember, index);
+    g_autoptr(CstBlob) blob = live_set_open(set, index, error);
+    uint64_t size;
+
+    if (!blob || !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    cst_changed_begin(changed, size, g_strdup(member->identity));
+    cst_changed_end(changed, size);
+    return TRUE;
+}
+
+gboolean live_set_changed(const LiveSet *set, guint index, const char *since, CstChanged *changed,
+                          GError **error)
+{
+    const LiveMember *member = &g_array_index(set->members, LiveMember, index);
+    g_autofree char *context = NULL;
+    uid_t owner;
+
+    if (strcmp(since, set->name) == 0)
+        return live_set_identify(set, index, changed, error);
+    if (!member->base || !g_str_has_prefix(since, CST_CHECKPOINT_PREFIX) ||
+        strcmp(since + strlen(CST_CHECKPOINT_PREFIX), member->base) != 0)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("the changes of volume '%s' since '%s' are not known"), member->volume,
+                        since);
+    context = cst_hypervisor_backup_changes(set->backup, index, error);
+    return context && live_set_owner(set, &owner, error) &&
+           cst_blob_nbd_changes(cst_hypervisor_backup_socket(set->backup),
+                                cst_hypervisor_backup_export(set->backup, index), owner, context,
+                                member->base_identity, LIVE_READ_S, changed, error);
 }
 
 gboolean live_set_check(const LiveSet *set, GError **error)
@@ -300,10 +351,48 @@ static gboolean live_put_result(const CstSnapshotRequest *request, const CstDoma
                     ret_set->reason ? ret_set->reason : "?");
 }
 
+/*
+ * Returns the identity of a checkpoint for one image of a domain. The bitmap is in the image, so
+ * the changes since the checkpoint are not known if the volume has another file now. The inode
+ * shows that. The file of a block device does not. NULL: the changes cannot be used.
+ */
+static char *checkpoint_identity(const char *domain, const char *checkpoint,
+                                 const CstHypervisorVolume *image)
+{
+    if (!checkpoint || !image->has_file || image->is_device)
+        return NULL;
+    return g_strdup_printf("%s %s %" G_GUINT64_FORMAT, domain, checkpoint, image->inode);
+}
+
+/* Begins the job, and sets the identities of the checkpoints. */
+static gboolean live_set_begin(LiveSet *set, CstService *service, const CstDomainDisk *disk,
+                               const CstSnapshotVolume *volumes, const CstLiveRequest *request,
+                               CstTask *task, CstHypervisorPauseResult *ret_result, GError **error)
+{
+    guint count = set->members->len;
+    g_autofree CstHypervisorVolume *images = volumes_identify(volumes, count, error);
+
+    if (!images)
+        return FALSE;
+    set->backup =
+        domain_backup_begin(service, disk, images, count, request, task, ret_result, error);
+    for (guint i = 0; set->backup && i < count; i++) {
+        LiveMember *member = &g_array_index(set->members, LiveMember, i);
+        const char *base = request->bases ? request->bases[i] : NULL;
+
+        member->base = g_strdup(base);
+        member->base_identity = checkpoint_identity(disk->uuid, base, &images[i]);
+        if (cst_hypervisor_backup_is_tracked(set->backup, i))
+            member->identity = checkpoint_identity(disk->uuid, request->checkpoint, &images[i]);
+    }
+    return set->backup != NULL;
+}
+
 gboolean cst_live_snapshots_create(CstLiveSnapshots *live, const CstSnapshotVolume *volumes,
-                                   guint count, const CstSnapshotRequest *request, CstTask *task,
+                                   guint count, const CstLiveRequest *request, CstTask *task,
                                    CstSnapshotSet *ret_set, GError **error)
 {
+    const char *name = request->snapshot.name;
     CstHypervisorPauseResult result = {0};
     g_autoptr(CstDomainDisk) disk = NULL;
     g_autoptr(LiveSet) set = NULL;
@@ -311,18 +400,18 @@ gboolean cst_live_snapshots_create(CstLiveSnapshots *live, const CstSnapshotVolu
     *ret_set = (CstSnapshotSet){0};
     if (count == 0)
         return cst_fail(error, CST_ERROR_INVALID, _("no volume is named"));
-    if (!g_str_has_prefix(request->name, CST_LIVE_PREFIX))
+    if (!g_str_has_prefix(name, CST_LIVE_PREFIX))
         return cst_fail(error, CST_ERROR_INVALID, _("the name of a live snapshot begins with '%s'"),
                         CST_LIVE_PREFIX);
-    if (!cst_name_check(request->name + strlen(CST_LIVE_PREFIX), _("snapshot"), error) ||
-        !live_check_name(live->service, volumes, count, request->name, error))
+    if (!cst_name_check(name + strlen(CST_LIVE_PREFIX), _("snapshot"), error) ||
+        !live_check_name(live->service, volumes, count, name, error))
         return FALSE;
     disk = live_find_disk(&volumes[0], task, error);
     if (!disk || !live_check_domain(disk, volumes, count, task, error) || !cst_may_change(error))
         return FALSE;
-    set = live_set_new(request->name, volumes, count);
-    set->backup = domain_backup_begin(live->service, disk, volumes, count, task, &result, error);
-    if (!set->backup || !live_put_result(request, disk, &result, ret_set, error)) {
+    set = live_set_new(name, volumes, count);
+    if (!live_set_begin(set, live->service, disk, volumes, request, task, &result, error) ||
+        !live_put_result(&request->snapshot, disk, &result, ret_set, error)) {
         g_free(result.reason);
         return FALSE;
     }

@@ -21,6 +21,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LiveSet, live_set_unref)
 /** Opens the guest-visible content of a volume for reading. The caller unrefs it. */
 CstBlob *live_set_open(const LiveSet *set, guint index, GError **error);
 /**
+ * Reports the changes of a volume since @since: the base of its checkpoint, with
+ * CST_CHECKPOINT_PREFIX. If @since is the name of the set, reports no changes, but the identity of
+ * the new checkpoint; it is "" if QEMU does not record the changes of the volume. Fails with
+ * NOT_FOUND if the changes are not known, and as cst_blob_nbd_changes().
+ */
+gboolean live_set_changed(const LiveSet *set, guint index, const char *since, CstChanged *changed,
+                          GError **error);
+/**
  * Checks that the point in time is still held. Content that was read before is valid only if this
  * succeeds afterwards.
  */

@@ -17,6 +17,7 @@
 
 #include "core/intent.h"
 #include "core/job.h"
+#include "core/live.h"
 #include "dependency/guard.h"
 
 /* --- the calls -------------------------------------------------------------------------------- */
@@ -72,13 +73,35 @@ static gboolean snapshot_change_run(CstPool *pool, const char *volume, const Sna
     return job_end(&job, change_claimed(pool, volume, change, task, error), error);
 }
 
+/* A live snapshot needs no claim, because it is no content of the volume. */
+static gboolean live_changed(LiveSet *live, guint index, const char *since, CstChanged *changed,
+                             GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (live_set_changed(live, index, since, changed, &why))
+        return live_set_check(live, error);
+    /* Lost changes are no reason for the end of the job. */
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        live_set_explain(live, &why);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
                          CstTask *task, CstChanged *changed, GError **error)
 {
     g_auto(SnapshotTarget) target = {.claim.task = task};
-    const SnapshotProvider *provider =
-        snapshot_claim(&target, pool, volume, CLAIM_READ, since, error);
+    const SnapshotProvider *provider;
+    g_autoptr(LiveSet) live = NULL;
+    guint index = 0;
 
+    if (until && g_str_has_prefix(until, CST_LIVE_PREFIX))
+        live = live_set_find(pool->service, pool->name, volume, until, &index);
+    if (live)
+        return live_changed(live, index, since, changed, error);
+    provider = snapshot_claim(&target, pool, volume, CLAIM_READ, since, error);
     return provider && provider->changed(&target, since, until, task, changed, error);
 }
 

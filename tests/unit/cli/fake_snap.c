@@ -43,9 +43,8 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
 }
 
 /* No domain runs. */
-gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
-                              const CstSnapshotRequest *request, CstTask *task,
-                              CstSnapshotSet *ret_set, GError **error)
+gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols, const CstLiveRequest *request,
+                              CstTask *task, CstSnapshotSet *ret_set, GError **error)
 {
     return cst_fail(error, CST_ERROR_NOT_FOUND, "no domain runs");
 }

@@ -57,7 +57,7 @@ void cst_live_snapshots_free(CstLiveSnapshots *live)
 }
 
 gboolean cst_live_snapshots_create(CstLiveSnapshots *live, const CstSnapshotVolume *volumes,
-                                   guint count, const CstSnapshotRequest *request, CstTask *task,
+                                   guint count, const CstLiveRequest *request, CstTask *task,
                                    CstSnapshotSet *ret_set, GError **error)
 {
     return fake_changed(error);

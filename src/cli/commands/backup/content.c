@@ -20,6 +20,7 @@
 #include <base/error.h>
 
 #include "commands/changed.h"
+#include "snapshots.h"
 
 /* Two changes with a gap of at most this many equal bytes are read together. */
 #define GAP (UINT64_C(256) << 10)
@@ -34,11 +35,14 @@ static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **e
     const BackupSource *source = create->current;
     gboolean known = source->consistency != CST_CONSISTENCY_UNKNOWN;
     char *consistency = known ? (char *)cst_consistency_word(source->consistency) : NULL;
+    g_autofree char *checkpoint =
+        source->live ? g_strconcat(CST_CHECKPOINT_PREFIX, create->snapshot, NULL) : NULL;
+    char *kept = checkpoint ? checkpoint : source->snapshot;
     const CstBackupVolume volume = {.pool = source->ref->pool,
                                     .name = source->ref->name,
                                     .format = source->format,
                                     .xml = source->xml,
-                                    .snapshot = source->mark ? source->snapshot : NULL,
+                                    .snapshot = source->mark ? kept : NULL,
                                     .mark = source->mark,
                                     .identity = source->ref->key,
                                     .base = source->base ? (char *)source->base->id : NULL,
@@ -67,9 +71,7 @@ static gboolean backup_write_piece(const void *bytes, size_t len, uint64_t hole,
 static gboolean backup_source_read_all(BackupCreate *create, CstTask *task, GError **error)
 {
     const BackupSource *source = create->current;
-    g_autofree char *live =
-        source->live ? g_strconcat(CST_LIVE_PREFIX, source->snapshot, NULL) : NULL;
-    const CstVolSend what = {.snapshot = live ? live : source->snapshot, .flags = create->flags};
+    const CstVolSend what = {.snapshot = source->snapshot, .flags = create->flags};
     const CstConnSink sink = {begin_whole, backup_write_piece, create};
 
     return cst_conn_vol_send(create->ctl->conn, source->ref, &what, &sink, task, error) &&
@@ -107,7 +109,9 @@ static gboolean backup_query_changes(const BackupCreate *create, uint64_t capaci
     g_autoptr(GError) why = NULL;
 
     if (!then) {
-        backup_read_whole(source, _("no backup has a snapshot of it that is still there"));
+        backup_read_whole(source, source->live
+                                      ? _("no backup has a checkpoint of it")
+                                      : _("no backup has a snapshot of it that is still there"));
         return TRUE;
     }
     if (!cli_changed_ask(create->ctl->conn, source->ref, then->snapshot, source->snapshot,
@@ -122,7 +126,9 @@ static gboolean backup_query_changes(const BackupCreate *create, uint64_t capaci
     if (!ret->dirty) {
         backup_read_whole(source, _("its storage cannot report changes"));
     } else if (strcmp(ret->identity, then->mark) != 0) {
-        backup_read_whole(source, _("the snapshot is another one than that of the backup before"));
+        backup_read_whole(
+            source, source->live ? _("its image is another one than that of the backup before")
+                                 : _("the snapshot is another one than that of the backup before"));
         cli_changed_clear(ret);
     } else {
         mark_end(ret, then->size);
@@ -204,7 +210,8 @@ static gboolean backup_snapshot_identify(BackupCreate *create, GError **error)
     if (*mark && strlen(mark) <= MARK_MAX && g_utf8_validate(mark, -1, NULL))
         source->mark = g_steal_pointer(&mark);
     else
-        backup_read_whole(source, _("its storage cannot report changes"));
+        backup_read_whole(source, source->live ? _("libvirt does not record its changes")
+                                               : _("its storage cannot report changes"));
     return TRUE;
 }
 
@@ -349,9 +356,7 @@ gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
 
     if (!source->snapshot && !source_set_rest(create, source, error))
         return FALSE;
-    if (source->live && create->incremental)
-        backup_read_whole(source, _("libvirt keeps its content only during the backup"));
-    else if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
+    if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
         return FALSE;
     if (source->mark && !read_increment(create, task, &done, error))
         return FALSE;
@@ -367,6 +372,8 @@ gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error
     g_autoptr(GArray) runs = NULL;
     CstVolInfo info;
 
+    if (source->previous && backup_volume_has_checkpoint(source->previous))
+        return TRUE;
     if (!cst_conn_vol_info(create->ctl->conn, source->ref, FALSE, &info, error) ||
         !backup_query_changes(create, info.capacity, task, &changed, error))
         return FALSE;

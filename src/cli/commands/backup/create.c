@@ -10,7 +10,7 @@
  * command are deleted by the next one.
  *
  * Machines are backed up one after the other (machines.c). A backup job of libvirt may take the
- * place of their snapshots. Then the next increment reads the whole volume.
+ * place of their snapshots. Then a checkpoint of libvirt remains until the next backup.
  */
 #include "create.h"
 
@@ -349,7 +349,12 @@ static void backup_print_plan(const BackupCreate *create)
         g_autofree char *size = cli_size_text(create->ctl, source->planned);
 
         g_string_append_c(text, '\n');
-        if (source->base)
+        if (source->base && backup_volume_has_checkpoint(source->previous))
+            g_string_append_printf(text,
+                                   _("vol %s: would read the changes since backup %.8s, as far as "
+                                     "QEMU has recorded them"),
+                                   source->ref->name, source->base->id);
+        else if (source->base)
             g_string_append_printf(text, _("vol %s: would read %s, changed since backup %.8s"),
                                    source->ref->name, size, source->base->id);
         else

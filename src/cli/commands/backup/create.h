@@ -19,14 +19,15 @@ typedef struct {
     char *xml;
     char *format;
 
-    char *snapshot;    /**< new snapshot, which is read; NULL: the volume itself is read */
+    /** New snapshot, which is read, with CST_LIVE_PREFIX if it is a live one; NULL: the volume. */
+    char *snapshot;
     char *mark;        /**< identity of the snapshot from the storage; NULL: not supported */
     uint64_t capacity; /**< size of the snapshot in bytes; valid with the mark */
 
-    /** An earlier backup of the volume, if its snapshot still exists; NULL: full read. */
+    /** An earlier backup of the volume with a snapshot or a checkpoint; NULL: full read. */
     const CstBackup *base;
     const CstBackupVolume *previous; /**< the volume in @base */
-    const char *old;                 /**< snapshot of @base; also set for a full read */
+    const char *old;                 /**< snapshot of an earlier backup; also set for a full read */
     char *whole;                /**< reason for a full read although an increment was requested */
     uint64_t planned;           /**< bytes that an increment would read */
     CstConsistency consistency; /**< of the read content, as far as it was verified */

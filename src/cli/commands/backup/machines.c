@@ -145,16 +145,49 @@ static gboolean is_not_running(const GError *why)
            g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT);
 }
 
+/*
+ * Makes the newest backup of the volume with a checkpoint its base. Only libvirt knows whether the
+ * checkpoint still exists. Returns the name of the checkpoint, borrowed; NULL: there is no base.
+ */
+static const char *source_find_checkpoint(const BackupCreate *create, BackupSource *source)
+{
+    const CstVolRef *ref = source->ref;
+
+    source->base = NULL;
+    source->previous = NULL;
+    for (guint i = create->backups->len; i-- > 0 && !source->base;) {
+        const CstBackup *backup = create->backups->pdata[i];
+
+        for (guint j = 0; j < backup->volumes->len; j++) {
+            const CstBackupVolume *volume = backup->volumes->pdata[j];
+
+            if (strcmp(volume->pool, ref->pool) == 0 && strcmp(volume->name, ref->name) == 0 &&
+                strcmp(volume->identity, ref->key) == 0 && *volume->mark != '\0' &&
+                backup_volume_has_checkpoint(volume)) {
+                source->base = backup;
+                source->previous = volume;
+            }
+        }
+    }
+    return source->base ? source->previous->snapshot + strlen(CST_CHECKPOINT_PREFIX) : NULL;
+}
+
 /* Makes live snapshots. *ret_live is FALSE without an error if no running domain has the disks. */
 static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gboolean *ret_live,
                                 GError **error)
 {
     g_autofree char *name = g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL);
-    const CstSnapshotRequest request = {.name = name};
-    g_autoptr(GPtrArray) vols = backup_vols_of(disks);
+    CstLiveRequest request = {.snapshot = {.name = name}};
+    g_autoptr(GPtrArray) vols = backup_vols_of(disks), bases = g_ptr_array_new();
     g_auto(CstSnapshotSet) set = {0};
     g_autoptr(GError) why = NULL;
 
+    for (guint i = 0; create->incremental && i < disks->len; i++)
+        g_ptr_array_add(bases, (gpointer)source_find_checkpoint(create, disks->pdata[i]));
+    if (create->incremental) {
+        request.checkpoint = create->snapshot;
+        request.bases = (const char *const *)bases->pdata;
+    }
     *ret_live = cst_conn_live_create(create->ctl->conn, vols, &request, NULL, &set, &why);
     if (*ret_live) {
         create->has_live = TRUE;

@@ -46,6 +46,11 @@ GPtrArray *backup_snapshots(CstConn *conn, const CstRepo *repo, const CstVolRef 
     return ours;
 }
 
+gboolean backup_volume_has_checkpoint(const CstBackupVolume *volume)
+{
+    return g_str_has_prefix(volume->snapshot, CST_CHECKPOINT_PREFIX);
+}
+
 static void say_left(CliCtl *ctl, const CstVolRef *vol, const char *snapshot, const GError *why)
 {
     cli_warn(ctl, _("warning: snapshot '%s' of vol '%s' is left: %s\n"), snapshot, vol->name,
@@ -134,7 +139,8 @@ void backup_snapshots_forget(CliCtl *ctl, CstRepo *repo, const GPtrArray *forgot
         for (guint j = 0; j < backup->volumes->len; j++) {
             const CstBackupVolume *volume = backup->volumes->pdata[j];
 
-            if (*volume->snapshot == '\0' || !g_hash_table_add(seen, volume->identity))
+            if (*volume->snapshot == '\0' || backup_volume_has_checkpoint(volume) ||
+                !g_hash_table_add(seen, volume->identity))
                 continue;
             if (!backups)
                 backups = cst_repo_backups(repo, damaged, &why);

@@ -19,6 +19,8 @@ GPtrArray *backup_snapshots(CstConn *conn, const CstRepo *repo, const CstVolRef 
                             GError **error);
 /** Return: TRUE if @error means that snapshots are not supported. */
 gboolean backup_no_snapshots(const GError *error);
+/** Whether a checkpoint of libvirt, instead of a snapshot, has the state of a backed up volume. */
+gboolean backup_volume_has_checkpoint(const CstBackupVolume *volume);
 /** Deletes a snapshot. On failure it reports the remaining snapshot, which is harmless. */
 void backup_snapshot_drop(CliCtl *ctl, const CstVolRef *vol, const char *snapshot);
 /**

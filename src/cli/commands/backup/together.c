@@ -22,7 +22,8 @@ void backup_put_set(BackupCreate *create, const GPtrArray *members, gboolean liv
     for (guint i = 0; i < members->len; i++) {
         BackupSource *source = members->pdata[i];
 
-        source->snapshot = g_strdup(create->snapshot);
+        source->snapshot = live ? g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL)
+                                : g_strdup(create->snapshot);
         source->live = live;
         source->consistency = set->consistency;
         g_free(source->reason);

@@ -22,14 +22,14 @@ GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error);
 /**
  * Begins live snapshots: a backup job of libvirt keeps the content of @vols (of CstVolRef *), which
  * are disks of one running domain. They are read by cst_conn_vol_send(), are in no list, and end
- * with the connection or by cst_conn_live_end(). request->limit and max_pause_ms are ignored. Fails
- * with NOT_FOUND if a volume is no disk of a running domain, with INVALID for disks of several
+ * with the connection or by cst_conn_live_end(). cst_conn_vol_changed() reports the changes of a
+ * volume since its base in the request, with CST_CHECKPOINT_PREFIX before the name. Fails with
+ * NOT_FOUND if a volume is no disk of a running domain, with INVALID for disks of several
  * domains, with STATE if the consistency is worse than requested, and with BUSY or NO_SPACE if the
  * job cannot begin. NO_SUPPORT by a stock server.
  */
-gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols,
-                              const CstSnapshotRequest *request, CstTask *task,
-                              CstSnapshotSet *ret_set, GError **error);
+gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols, const CstLiveRequest *request,
+                              CstTask *task, CstSnapshotSet *ret_set, GError **error);
 /** Ends the live snapshots with this name of this connection. Fails with NOT_FOUND. */
 gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error);
 

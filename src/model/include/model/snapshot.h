@@ -36,6 +36,9 @@ void cst_snapshot_read_record(CstSnapshot *snapshot, const char *record);
 /** Names of live snapshots begin with this text. Names of new kept snapshots have no slash. */
 #define CST_LIVE_PREFIX "live/"
 
+/** With this text before its name, a checkpoint of libvirt is the base of changes. */
+#define CST_CHECKPOINT_PREFIX "checkpoint/"
+
 /** Default of CstSnapshotRequest.max_pause_ms. */
 #define CST_SNAPSHOT_PAUSE_MS 1000
 /** Maximum of CstSnapshotRequest.max_pause_ms. A domain is resumed after this time in any case. */
@@ -48,6 +51,15 @@ typedef struct {
     CstConsistency minimum; /**< fail if it is worse; UNKNOWN: any */
     uint32_t max_pause_ms;  /**< for which a running domain may be suspended; 0: the default */
 } CstSnapshotRequest;
+
+/** Parameters of new live snapshots. All texts are borrowed. */
+typedef struct {
+    CstSnapshotRequest snapshot; /**< without a limit and a maximum of the pause */
+    /** Name of a new checkpoint of libvirt, from which on the changes are recorded; NULL: none. */
+    const char *checkpoint;
+    /** Checkpoints of the volumes, to query the changes since then; NULL: of no volume. */
+    const char *const *bases;
+} CstLiveRequest;
 
 /** The snapshots of one or several volumes, and the domain that was suspended for them. */
 typedef struct {

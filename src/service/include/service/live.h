@@ -27,18 +27,20 @@ void cst_live_snapshots_close(CstLiveSnapshots *live);
 void cst_live_snapshots_free(CstLiveSnapshots *live);
 
 /**
- * Begins live snapshots request->name, with CST_LIVE_PREFIX, of the @count @volumes, which must be
- * disks of one running domain. Its file systems are frozen meanwhile if its agent answers. The
+ * Begins live snapshots, whose name begins with CST_LIVE_PREFIX, of the @count @volumes, which must
+ * be disks of one running domain. Its file systems are frozen meanwhile if its agent answers. The
  * guest stands no longer than libvirt needs to begin the job. *ret_set: as of
- * cst_vol_snapshot_create_set(), with one_step. The caller holds no lock and no claim.
+ * cst_vol_snapshot_create_set(), with one_step. cst_vol_changed() reports the changes of a volume
+ * since its base, and the identity of the new checkpoint. A checkpoint that libvirt refuses does
+ * not make the call fail. The caller holds no lock and no claim.
  *
  * Return: FALSE with NOT_FOUND if a volume is no disk of a running domain, with INVALID if the
  * volumes are disks of several domains, with EXISTS if the name is in use, and with STATE if the
- * consistency is worse than request->minimum. BUSY, NO_SPACE, TIMEOUT and FAILED as
+ * consistency is worse than requested. BUSY, NO_SPACE, TIMEOUT and FAILED as
  * cst_hypervisor_backup_begin(). DRY_RUN in a dry run, after the domain was found.
  */
 gboolean cst_live_snapshots_create(CstLiveSnapshots *live, const CstSnapshotVolume *volumes,
-                                   guint count, const CstSnapshotRequest *request, CstTask *task,
+                                   guint count, const CstLiveRequest *request, CstTask *task,
                                    CstSnapshotSet *ret_set, GError **error);
 /**
  * Ends the live snapshots with this name, for all of their volumes. Waits for up to five seconds.
