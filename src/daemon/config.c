@@ -142,6 +142,11 @@ static gboolean set_hypervisor(const char *value, DaemonConfig *config, GError *
     return cst_hypervisor_parse_uris(value, &config->hypervisor, error);
 }
 
+static gboolean set_backup_scratch(const char *value, DaemonConfig *config, GError **error)
+{
+    return cst_hypervisor_parse_scratch(value, &config->backup_scratch, error);
+}
+
 static gboolean parse_yes_no(const char *value, gboolean *ret_yes, GError **error)
 {
     static const char *const words[] = {"no", "yes", NULL};
@@ -220,6 +225,7 @@ static const struct {
     {"service", "core_dumps", set_core_dumps},
     {"secrets", "serve", set_serve_secrets},
     {"service", "hypervisor", set_hypervisor},
+    {"service", "backup_scratch", set_backup_scratch},
     {"secrets", "seal_secrets", set_seal_secrets},
     {"secrets", "secret_max_age", set_secret_max_age},
     {"log", "level", config_set_log_level},
@@ -267,6 +273,7 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
 void daemon_config_clear(DaemonConfig *config)
 {
     g_clear_pointer(&config->hypervisor, g_strfreev);
+    g_clear_pointer(&config->backup_scratch, g_free);
 }
 
 void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
@@ -308,6 +315,7 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"max_user_memory", used->max_user_memory != read->max_user_memory},
         {"hypervisor",
          uris_differ((const char *const *)used->hypervisor, (const char *const *)read->hypervisor)},
+        {"backup_scratch", g_strcmp0(used->backup_scratch, read->backup_scratch) != 0},
         {"core_dumps", used->core_dumps != read->core_dumps},
         {"serve", used->leave_secrets != read->leave_secrets},
         {"seal_secrets", used->secrets.seal != read->secrets.seal},

@@ -29,6 +29,7 @@ typedef struct {
     gboolean core_dumps;     /**< [service] core_dumps: memory may be dumped and read */
     gboolean like_libvirt;   /**< [service] compatibility is "libvirt" */
     GStrv hypervisor;        /**< [service] hypervisor: URIs of libvirt; NULL: the default */
+    char *backup_scratch;    /**< [service] backup_scratch: a directory; NULL: the default */
     CstLogLevel log_level;   /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
 

@@ -302,7 +302,8 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
         return FALSE;
     /* Set these before pools start, because the first refresh depends on them. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
-    cst_service_set_hypervisor(service, (const char *const *)config.hypervisor);
+    cst_service_set_hypervisor(service, (const char *const *)config.hypervisor,
+                               config.backup_scratch);
     cst_service_set_secret_policy(service, &config.secrets);
     offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);

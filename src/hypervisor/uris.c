@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The setting "hypervisor". Volumes are found by device and inode numbers, which are valid on this
- * host only. So a URI must be of this host: it has no server, and no transport except "unix".
+ * The settings "hypervisor" and "backup_scratch". Volumes are found by device and inode numbers,
+ * which are valid on this host only. So a URI must be of this host: it has no server, and no
+ * transport except "unix".
  */
 #include <hypervisor/hypervisor.h>
 
@@ -57,5 +58,20 @@ gboolean cst_hypervisor_parse_uris(const char *value, GStrv *ret_uris, GError **
             return FALSE;
     g_ptr_array_add(uris, NULL);
     *ret_uris = (GStrv)g_ptr_array_free(g_steal_pointer(&uris), FALSE);
+    return TRUE;
+}
+
+gboolean cst_hypervisor_parse_scratch(const char *value, char **ret_path, GError **error)
+{
+    size_t len = strlen(value);
+    gboolean quoted =
+        len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0];
+    g_autofree char *path = quoted ? g_strndup(value + 1, len - 2) : g_strdup(value);
+
+    if (!g_path_is_absolute(path) || strcmp(path, "/") == 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not the absolute path of a directory"),
+                        path);
+    g_free(*ret_path);
+    *ret_path = g_steal_pointer(&path);
     return TRUE;
 }

@@ -234,8 +234,8 @@ class Running(FakeDomains):
                       self.refused("backup-create", repository, "--machine", "web1,"))
         self.assertIsNone(self.now("events"))
 
-    def test_running_machine_without_snapshots_gets_a_backup_job_that_ends(self):
-        """The job of the fake has no NBD server, so nothing can be read."""
+    def machine_without_snapshots(self):
+        """A running domain whose disk needs a backup job. Returns the file of its document."""
         self.done("vol-create-as", "p", "rest", "4M", "--format", "raw")
         self.domain("raw")
         xml = os.path.join(self.fake.dir, "xml1")
@@ -246,6 +246,11 @@ class Running(FakeDomains):
         self.fake.set(f"[domain 1]\nname = web1\nstate = running\nxml = {xml}\n"
                       f"blocks = vda:{self.at('p', 'rest')}\nlive = {self.live}\n"
                       f"backup-xml = {document}")
+        return document
+
+    def test_running_machine_without_snapshots_gets_a_backup_job_that_ends(self):
+        """The job of the fake has no NBD server, so nothing can be read."""
+        document = self.machine_without_snapshots()
         repository = self.repository()
         self.assertIn("NBD server", self.refused("backup-create", repository, "--machine", "web1"))
         with open(document, encoding="utf-8") as written:
@@ -437,3 +442,32 @@ class Running(FakeDomains):
 
 class EmbeddedRunning(WithoutDaemon, Running):
     """Without a daemon."""
+
+    def configure_scratch(self, path):
+        self.addCleanup(self.peer.configure, self.peer.config)
+        self.peer.configure(f"{self.peer.config}backup_scratch = {path}\n")
+
+    def test_scratch_files_are_in_the_directory_of_the_setting(self):
+        document = self.machine_without_snapshots()
+        place = os.path.join(self.peer.root, "my scratch")
+        self.addCleanup(shutil.rmtree, place, True)
+        # A session that an end of the host has left.
+        left = os.path.join(place, "cistern-backup-0123456789abcdef")
+        os.makedirs(left)
+        self.configure_scratch(place)
+        self.refused("backup-create", self.repository(), "--machine", "web1")
+        with open(document, encoding="utf-8") as written:
+            self.assertRegex(written.read(), f"<scratch file='{place}/cistern-backup-[0-9a-f]+/")
+        self.wait_until(lambda: not os.listdir(place), "no file is left")
+
+    def test_scratch_directory_that_another_user_can_exchange_is_refused(self):
+        document = self.machine_without_snapshots()
+        parent = os.path.join(self.peer.root, "theirs")
+        os.mkdir(parent)
+        self.addCleanup(shutil.rmtree, parent, True)
+        os.chown(parent, 1000, 1000)
+        self.configure_scratch(os.path.join(parent, "scratch"))
+        err = self.refused("backup-create", self.repository(), "--machine", "web1")
+        self.assertIn(f"another user can exchange the scratch directory '{parent}/scratch'", err)
+        self.assertEqual([], os.listdir(parent))
+        self.assertFalse(os.path.exists(document))

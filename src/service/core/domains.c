@@ -18,6 +18,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/place.h>
 #include <base/settings.h>
 #include <base/text.h>
 #include <service/volumes.h>
@@ -29,66 +30,89 @@
 #define CONFIG_MAX    65536 /* bytes */
 #define NAMED_DISKS   5     /* in a message */
 #define SETTING_GROUP "service"
-#define SETTING_KEY   "hypervisor"
 
-/* --- the setting ------------------------------------------------------------------------------ */
+/* --- the settings ----------------------------------------------------------------------------- */
 
-/* Implements CstSettingFunc; @data is a GStrv *. Other settings are cisternd's. */
-static gboolean domains_set_uris(const char *group, const char *key, const char *value,
-                                 unsigned line, gpointer data, GError **error)
+typedef struct {
+    GStrv uris;    /* NULL: the default */
+    char *scratch; /* the same */
+} DomainSettings;
+
+static void domain_settings_clear(DomainSettings *settings)
 {
-    GStrv *uris = data;
+    g_strfreev(settings->uris);
+    g_free(settings->scratch);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DomainSettings, domain_settings_clear)
 
-    if (!g_str_equal(group, SETTING_GROUP) || !g_str_equal(key, SETTING_KEY))
+/* Implements CstSettingFunc; @data is a DomainSettings *. Other settings are cisternd's. */
+static gboolean domain_settings_set(const char *group, const char *key, const char *value,
+                                    unsigned line, gpointer data, GError **error)
+{
+    DomainSettings *settings = data;
+
+    if (!g_str_equal(group, SETTING_GROUP))
         return TRUE;
-    g_clear_pointer(uris, g_strfreev);
-    return cst_hypervisor_parse_uris(value, uris, error);
+    if (g_str_equal(key, "hypervisor")) {
+        g_clear_pointer(&settings->uris, g_strfreev);
+        return cst_hypervisor_parse_uris(value, &settings->uris, error);
+    }
+    if (g_str_equal(key, "backup_scratch"))
+        return cst_hypervisor_parse_scratch(value, &settings->scratch, error);
+    return TRUE;
 }
 
-/* *ret_uris is NULL if the configuration does not have the setting. */
-static gboolean domains_read_setting(const CstPaths *paths, GStrv *ret_uris, GError **error)
+/* The default of a setting that the configuration does not have is NULL. */
+static gboolean domain_settings_read(const CstPaths *paths, DomainSettings *ret_settings,
+                                     GError **error)
 {
     g_autofree char *path = cst_paths_daemon_config(paths);
     g_autofree char *text = NULL;
     g_autoptr(GError) why = NULL;
-    g_auto(GStrv) uris = NULL;
     size_t len;
 
-    *ret_uris = NULL;
     if (!cst_file_read(path, CONFIG_MAX, &text, &len, &why)) {
         if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!cst_settings_read(text, len, domains_set_uris, &uris, error)) {
-        g_prefix_error(error, "%s: ", path);
-        return FALSE;
-    }
-    *ret_uris = g_steal_pointer(&uris);
-    return TRUE;
+    if (cst_settings_read(text, len, domain_settings_set, ret_settings, error))
+        return TRUE;
+    g_prefix_error(error, "%s: ", path);
+    return FALSE;
 }
 
-/* Sets service->hypervisor unless it is set. @uris NULL: the default. */
-static void domains_set(CstService *service, const char *const *uris)
+/* Ends the backup jobs of dead processes, and removes their files. Logs failures. */
+static void backups_recover(const CstPaths *paths, const char *scratch)
+{
+    g_autofree char *backups = cst_paths_backup_dir(paths);
+    gboolean has_scratch = g_file_test(scratch, G_FILE_TEST_IS_DIR);
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_hypervisor_backup_recover(backups, has_scratch ? scratch : NULL, &why))
+        cst_log(CST_LOG_WARNING, _("cannot end the backup jobs of a dead process: %s"),
+                why->message);
+}
+
+void cst_service_set_hypervisor(CstService *service, const char *const *uris, const char *scratch)
 {
     const char *run_dir = service->paths->session ? NULL : service->paths->run_dir;
 
     g_mutex_lock(&service->tables);
-    if (!service->hypervisor)
+    if (!service->hypervisor) {
+        service->scratch = g_strdup(scratch);
         service->hypervisor = cst_hypervisor_new(uris, run_dir, CST_HYPERVISOR_DEADLINE_S);
+    }
     g_mutex_unlock(&service->tables);
-}
-
-void cst_service_set_hypervisor(CstService *service, const char *const *uris)
-{
-    domains_set(service, uris);
+    if (scratch)
+        backups_recover(service->paths, scratch);
 }
 
 /* Returns the connection to libvirt, which is borrowed; NULL with an error. */
 static CstHypervisor *domains_hypervisor(CstService *service, GError **error)
 {
-    g_auto(GStrv) uris = NULL;
+    g_auto(DomainSettings) settings = {0};
     CstHypervisor *hypervisor;
 
     g_mutex_lock(&service->tables);
@@ -97,15 +121,16 @@ static CstHypervisor *domains_hypervisor(CstService *service, GError **error)
     if (hypervisor)
         return hypervisor;
     if (service->mode == CST_SERVICE_EMBEDDED &&
-        !domains_read_setting(service->paths, &uris, error))
+        !domain_settings_read(service->paths, &settings, error))
         return NULL;
-    domains_set(service, (const char *const *)uris);
+    cst_service_set_hypervisor(service, (const char *const *)settings.uris, settings.scratch);
     return service->hypervisor;
 }
 
 void domains_free(CstService *service)
 {
     cst_hypervisor_free(service->hypervisor);
+    g_free(service->scratch);
 }
 
 void cst_service_run_helper(int argc, char **argv)
@@ -275,13 +300,31 @@ CstHypervisorPause *volume_domain_pause(const VolumeClaim *claim, const CstDomai
 /* Bytes that stay free on the file system of the scratch files. Other data of Cistern is there. */
 #define SCRATCH_RESERVE (UINT64_C(256) << 20)
 
-/* Creates the directory of scratch files. QEMU's user must be able to search it. */
-static gboolean scratch_make(const char *directory, GError **error)
+/* Returns the directory of scratch files, which the caller frees. The hypervisor is set. */
+static char *scratch_directory(const CstService *service)
+{
+    return service->scratch ? g_strdup(service->scratch) : cst_paths_scratch_dir(service->paths);
+}
+
+/*
+ * Creates the directory of scratch files. QEMU's user must be able to search it. An administrator
+ * may have named a directory below that of another user, who could exchange it.
+ */
+static gboolean scratch_make(const CstService *service, const char *directory, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(directory);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
 
-    return (g_mkdir_with_parents(parent, 0755) == 0 &&
-            (mkdir(directory, 0711) == 0 || errno == EEXIST)) ||
+    if (!service->scratch && g_mkdir_with_parents(parent, 0755) < 0)
+        return cst_fail_errno(error, errno, _("cannot create directory '%s'"), parent);
+    if (!cst_place_init(&place, directory, error))
+        return FALSE;
+    if (!place.trusted || place.exchanged)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("another user can exchange the scratch directory '%s'; name one below "
+                          "directories of root"),
+                        directory);
+    return mkdirat(place.dir, place.name, 0711) == 0 || errno == EEXIST ||
            cst_fail_errno(error, errno, _("cannot create directory '%s'"), directory);
 }
 
@@ -307,7 +350,7 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
     CstHypervisor *hypervisor = domains_hypervisor(service, error);
     g_autofree char *pauses = cst_paths_pause_dir(service->paths);
     g_autofree char *directory = cst_paths_backup_dir(service->paths);
-    g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
+    g_autofree char *scratch = scratch_directory(service);
     const CstHypervisorBackupRequest request = {.uri = disk->uri,
                                                 .uuid = disk->uuid,
                                                 .name = disk->domain,
@@ -321,7 +364,7 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
                                                 .checkpoint = checkpoints->checkpoint,
                                                 .bases = checkpoints->bases};
 
-    if (!hypervisor || !domains_make_parent(directory, error) || !scratch_make(scratch, error))
+    if (!hypervisor || !domains_make_parent(directory, error) || !scratch_make(service, scratch, error))
         return NULL;
     return cst_hypervisor_backup_begin(hypervisor, &request, task, ret_result, error);
 }
@@ -331,18 +374,13 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
 void domains_recover(CstService *service)
 {
     g_autofree char *pauses = cst_paths_pause_dir(service->paths);
-    g_autofree char *backups = cst_paths_backup_dir(service->paths);
     g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
-    gboolean has_scratch = g_file_test(scratch, G_FILE_TEST_IS_DIR);
     g_autoptr(GError) why = NULL;
 
     if (!cst_hypervisor_pause_recover(pauses, &why))
         cst_log(CST_LOG_WARNING, _("cannot resume the domains of a dead process: %s"),
                 why->message);
-    g_clear_error(&why);
-    if (!cst_hypervisor_backup_recover(backups, has_scratch ? scratch : NULL, &why))
-        cst_log(CST_LOG_WARNING, _("cannot end the backup jobs of a dead process: %s"),
-                why->message);
+    backups_recover(service->paths, scratch);
 }
 
 /* --- growth ----------------------------------------------------------------------------------- */

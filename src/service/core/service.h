@@ -47,6 +47,7 @@ struct CstService {
     Recovery *recovery;        /* state of the hooks */
     gboolean like_libvirt;     /* set before the start; see cst_service_set_like_libvirt() */
     CstHypervisor *hypervisor; /* NULL: not needed yet; guarded by tables until it is set */
+    char *scratch;             /* of backup jobs; is set with @hypervisor; NULL: the default */
     CstJournal *journal;
     CstDeclarations *declarations;
     CstDriverLock *driver_lock;

@@ -49,7 +49,7 @@ static void every_setting_is_read(void **state)
                      "[limits]\nmax_clients=7\nmax_requests=8\nworkers=9\nmax_wait=0\n"
                      "max_user_memory=10\n"
                      "[service]\ncompatibility = \"libvirt\"\ncore_dumps = yes\n"
-                     "hypervisor = qemu:///system lxc:///\n"
+                     "hypervisor = qemu:///system lxc:///\nbackup_scratch = \"/srv/a b\"\n"
                      "[secrets]\nserve = no\nseal_secrets = no\nsecret_max_age = 90\n"
                      "[log]\nlevel = debug\n",
                      &config, NULL));
@@ -58,6 +58,7 @@ static void every_setting_is_read(void **state)
     assert_true(config.leave_secrets);
     assert_int_equal(g_strv_length(config.hypervisor), 2);
     assert_string_equal(config.hypervisor[1], "lxc:///");
+    assert_string_equal(config.backup_scratch, "/srv/a b");
     assert_int_equal(config.secrets.seal, CST_SEAL_NEVER);
     assert_int_equal(config.secrets.max_age_days, 90);
     assert_true(config.has_group);
@@ -96,6 +97,10 @@ static void mistakes_name_the_file_and_the_setting(void **state)
         {"[service]\ncore_dumps=\"\n", "[service] core_dumps: '\"' is not one of no, yes"},
         {"[service]\nhypervisor = qemu+ssh://host/system\n",
          "[service] hypervisor: 'qemu+ssh://host/system' is not a URI of libvirt on this host"},
+        {"[service]\nbackup_scratch = srv\n",
+         "[service] backup_scratch: 'srv' is not the absolute path of a directory"},
+        {"[service]\nbackup_scratch = \"/\"\n",
+         "[service] backup_scratch: '/' is not the absolute path of a directory"},
         {"[access]\nsocket_mode=rw\n", "[access] socket_mode: 'rw' is not an octal mode"},
         {"[access]\nsocket_mode=\n", "[access] socket_mode: '' is not an octal mode"},
         {"[access]\nsocket_mode=0778\n", "[access] socket_mode: '0778' is not an octal mode"},
@@ -306,6 +311,7 @@ static void changes_that_need_a_restart_are_reported(void **state)
         {"[limits]\nmax_user_memory = 10\n", "max_user_memory"},
         {"[secrets]\nserve = no\n", "serve"},
         {"[service]\nhypervisor = lxc:///\n", "hypervisor"},
+        {"[service]\nbackup_scratch = /srv\n", "backup_scratch"},
         {"[log]\nlevel = debug\n", NULL},
     };
     DaemonConfig used;

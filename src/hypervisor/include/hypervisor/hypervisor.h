@@ -40,6 +40,11 @@ typedef struct CstHypervisor CstHypervisor;
  * Fails with CONFIG for other values, such as a URI of another host.
  */
 gboolean cst_hypervisor_parse_uris(const char *value, GStrv *ret_uris, GError **error);
+/**
+ * Parses the setting "backup_scratch": the absolute path of a directory. The value may have quotes.
+ * The caller frees *ret_path. Fails with CONFIG for other values.
+ */
+gboolean cst_hypervisor_parse_scratch(const char *value, char **ret_path, GError **error);
 
 /**
  * @uris: the connections, copied. NULL: libvirt's system connection of this host whenever @run_dir

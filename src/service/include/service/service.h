@@ -38,10 +38,11 @@ void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 
 /**
  * Sets the connections to libvirt on this host (hypervisor/hypervisor.h). An empty list: libvirt is
- * not used. NULL: the default. Call it before cst_service_start(). An embedded service reads the
- * setting from cisternd's configuration.
+ * not used. NULL: the default. @scratch: absolute path of the directory for the scratch files of
+ * backup jobs; NULL: cst_paths_scratch_dir(). Call it before cst_service_start(). An embedded
+ * service reads both settings from cisternd's configuration.
  */
-void cst_service_set_hypervisor(CstService *service, const char *const *uris);
+void cst_service_set_hypervisor(CstService *service, const char *const *uris, const char *scratch);
 
 /**
  * Call it first in main(): the service starts this program again as a helper. Returns if the
