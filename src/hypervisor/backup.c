@@ -46,8 +46,11 @@ struct CstHypervisorBackup {
     char *name; /* of the domain; its UUID until the domain is known */
     char *session, *directory, *scratch, *socket;
     uint64_t reserve;
+    char *checkpoint;   /* of the request; NULL: without one */
     GStrv bases;        /* of the volumes; an empty text: without a base */
     GPtrArray *exports; /* of BackupExport *: of the volumes; NULL: not known yet */
+    char *refusal;      /* as in BackupAnswer */
+    gint64 created;     /* the same */
 };
 
 /* --- recovery --------------------------------------------------------------------------------- */
@@ -198,6 +201,9 @@ static gboolean backup_receive_answer(CstHypervisorBackup *backup, CstTask *task
     if (answer.outcome == PAUSE_DONE) {
         g_clear_pointer(&backup->exports, g_ptr_array_unref);
         backup->exports = g_steal_pointer(&answer.exports);
+        g_free(backup->refusal);
+        backup->refusal = g_steal_pointer(&answer.refusal);
+        backup->created = answer.created;
         return TRUE;
     }
     reason = backup_reason(backup, &answer);
@@ -333,6 +339,7 @@ static CstHypervisorBackup *backup_new(const CstHypervisorBackupRequest *request
     backup->socket = backup_socket_path(backup->directory, backup->session);
     backup->reserve = request->reserve;
     backup->bases = bases_copy(request);
+    backup->checkpoint = g_strdup(request->checkpoint);
     return backup;
 }
 
@@ -426,11 +433,32 @@ const char *cst_hypervisor_backup_export(const CstHypervisorBackup *backup, guin
     return export ? export->target : NULL;
 }
 
-gboolean cst_hypervisor_backup_is_tracked(const CstHypervisorBackup *backup, guint volume)
+/* Returns the identity of a checkpoint for one image; NULL: the time of the checkpoint is not
+ * known. */
+static char *checkpoint_identity(const CstHypervisorBackup *backup, const char *name,
+                                 gint64 created, const BackupExport *export)
+{
+    if (created == 0)
+        return NULL;
+    return g_strdup_printf("%s %s %" G_GINT64_FORMAT " %s", backup->uuid, name, created,
+                           export->chain);
+}
+
+char *cst_hypervisor_backup_identity(const CstHypervisorBackup *backup, guint volume)
 {
     const BackupExport *export = backup_find_export(backup, volume);
 
-    return export && export->tracked;
+    return export && export->tracked
+               ? checkpoint_identity(backup, backup->checkpoint, backup->created, export)
+               : NULL;
+}
+
+char *cst_hypervisor_backup_base_identity(const CstHypervisorBackup *backup, guint volume)
+{
+    const BackupExport *export = backup_find_export(backup, volume);
+
+    return export ? checkpoint_identity(backup, backup->bases[volume], export->created, export)
+                  : NULL;
 }
 
 char *cst_hypervisor_backup_changes(const CstHypervisorBackup *backup, guint volume, GError **error)
@@ -447,13 +475,17 @@ char *cst_hypervisor_backup_changes(const CstHypervisorBackup *backup, guint vol
                  base);
     else if (export->loss == BACKUP_LOSS_BROKEN)
         cst_fail(error, CST_ERROR_NOT_FOUND,
-                 _("QEMU has lost the changes since checkpoint '%s'; it was killed, or another "
-                   "program has written to the image"),
+                 _("QEMU has no record of the changes of disk '%s' since checkpoint '%s'; the disk "
+                   "is new, QEMU was killed, or another program has written to the image"),
+                 export->target, base);
+    else if (export->loss == BACKUP_LOSS_UNKNOWN)
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("libvirt failed to look at checkpoint '%s'; it is kept for the next backup"),
                  base);
     else
         cst_fail(error, CST_ERROR_NOT_FOUND,
                  _("libvirt does not report the changes since checkpoint '%s': %s"), base,
-                 export->message ? export->message : "?");
+                 backup->refusal ? backup->refusal : "?");
     return NULL;
 }
 
@@ -528,6 +560,8 @@ void cst_hypervisor_backup_end(CstHypervisorBackup *backup)
     g_mutex_clear(&backup->lock);
     g_clear_pointer(&backup->exports, g_ptr_array_unref);
     g_strfreev(backup->bases);
+    g_free(backup->refusal);
+    g_free(backup->checkpoint);
     g_free(backup->uuid);
     g_free(backup->name);
     g_free(backup->session);

@@ -4,9 +4,19 @@
 #include "backup_job.h"
 
 /**
- * Checks which bases of the request QEMU can still report the changes of, and sets the losses of
- * all others. Then deletes the checkpoints of the same repository that are no bases: backups that
- * failed or were killed, and older backups, have left them. Failures are no reason to refuse the
- * backup.
+ * Checks for each base of the request whether QEMU can still report the changes since then, and
+ * sets its loss. Then deletes the checkpoints of the same repository that are no bases: earlier
+ * backups have left them. A failure is a loss, and does not refuse the backup.
+ *
+ * Return: FALSE if the domain has so many checkpoints of backups that no further one may be made.
  */
-void backup_checkpoints_check(virDomainPtr domain, BackupRequest *request, const BackupPlan *plan);
+gboolean backup_checkpoints_check(virDomainPtr domain, BackupRequest *request,
+                                  const BackupPlan *plan);
+/** Returns the time at which libvirt has made a checkpoint, in seconds; 0: not known. */
+gint64 backup_checkpoint_created(virDomainPtr domain, const char *name);
+/**
+ * Identifies the backing files of a disk by their inodes, sizes and times of change. QEMU records
+ * no changes of them. *ret_chain, which the caller frees, is NULL if there is none. Return: FALSE,
+ * and *ret_chain is "-", if a layer is no regular file of this host.
+ */
+gboolean backup_chain_identify(const CstDomainDef *def, const char *target, char **ret_chain);

@@ -20,6 +20,7 @@
 #include <base/text.h>
 #include <model/domain_backup.h>
 
+#include "backup_checkpoint.h"
 #include "backup_files.h"
 #include "disk.h"
 #include "domain_check.h"
@@ -29,6 +30,7 @@
 void backup_plan_clear(BackupPlan *plan)
 {
     g_clear_pointer(&plan->name, g_free);
+    g_clear_pointer(&plan->refusal, g_free);
     g_clear_pointer(&plan->exports, g_ptr_array_unref);
     g_clear_pointer(&plan->def, cst_domain_def_free);
 }
@@ -117,6 +119,7 @@ static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
     const CstDomainLayer *disk = domain_check_volume(
         job->conn, job->domain, &request->domain.volumes[volume], plan->def, answer);
     BackupExport *export;
+    gboolean known;
 
     if (!disk)
         return NULL;
@@ -130,7 +133,8 @@ static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
     }
     export = g_new0(BackupExport, 1);
     export->target = g_strdup(disk->target);
-    export->tracked = request->checkpoint && cst_domain_can_track(disk->format);
+    known = backup_chain_identify(plan->def, disk->target, &export->chain);
+    export->tracked = request->checkpoint && cst_domain_can_track(disk->format) && known;
     g_ptr_array_add(plan->exports, export);
     return disk;
 }
@@ -263,7 +267,7 @@ static gboolean job_try_begin(BackupJob *job, const BackupRequest *request, cons
 }
 
 /* Gives up the changes since the bases. Returns FALSE if there are none. */
-static gboolean request_lose_bases(BackupRequest *request, const char *message)
+static gboolean request_lose_bases(BackupRequest *request)
 {
     gboolean lost = FALSE;
 
@@ -273,14 +277,12 @@ static gboolean request_lose_bases(BackupRequest *request, const char *message)
         if (!base->name || base->loss != BACKUP_LOSS_NONE)
             continue;
         base->loss = BACKUP_LOSS_REFUSED;
-        base->message = g_strdup(message);
         lost = TRUE;
     }
     return lost;
 }
 
-/* Gives up the new checkpoint. Returns FALSE if there is none. */
-static gboolean plan_lose_checkpoint(BackupPlan *plan)
+gboolean backup_plan_drop_checkpoint(BackupPlan *plan)
 {
     gboolean lost = plan_has_tracked(plan);
 
@@ -294,10 +296,14 @@ gboolean backup_job_begin(BackupJob *job, BackupRequest *request, BackupPlan *pl
 {
     while (!job_try_begin(job, request, plan, answer)) {
         if (answer->outcome != PAUSE_FAILED ||
-            (!request_lose_bases(request, answer->message) && !plan_lose_checkpoint(plan)))
+            (!request_lose_bases(request) && !backup_plan_drop_checkpoint(plan)))
             return FALSE;
+        g_free(plan->refusal);
+        plan->refusal = g_strdup(answer->message);
         pause_answer_set(answer, PAUSE_DONE, NULL);
     }
+    if (plan_has_tracked(plan))
+        plan->created = backup_checkpoint_created(job->domain, request->checkpoint);
     return TRUE;
 }
 

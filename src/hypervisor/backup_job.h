@@ -26,6 +26,8 @@ typedef struct {
     char *name;         /* of the domain */
     CstDomainDef *def;  /* of the domain */
     GPtrArray *exports; /* of BackupExport *: the disks of the request's volumes */
+    char *refusal;      /* as in BackupAnswer */
+    gint64 created;     /* the same */
     uid_t uid;          /* QEMU's user and group */
     gid_t gid;
     gboolean ran; /* no administrator has paused the domain */
@@ -41,6 +43,8 @@ gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer);
 /** Checks that the backup of the request may begin. */
 gboolean backup_job_check(BackupJob *job, const BackupRequest *request, BackupPlan *ret_plan,
                           PauseAnswer *answer);
+/** Gives up the new checkpoint. Returns FALSE if no disk was to be tracked. */
+gboolean backup_plan_drop_checkpoint(BackupPlan *plan);
 /**
  * Begins the job, with the changes since the bases of the request and with its checkpoint. If
  * libvirt refuses that, begins it without the changes, and then without the checkpoint, and sets

@@ -52,6 +52,7 @@ typedef struct {
     int lock;                 /* of the entry; -1: not held */
     int scratch_fd;           /* directory of all scratch files, or -1 */
     int session_fd;           /* holds the lock of the session's scratch files, or -1 */
+    gboolean may_track;       /* a new checkpoint may be made */
     gboolean has_entry, sent; /* the job may exist */
     gboolean tick, readable;  /* events of the loop */
     gboolean over;            /* the session ends */
@@ -115,9 +116,13 @@ static void keeper_adopt_exports(Keeper *keeper)
         export->target = g_strdup(planned->target);
         export->tracked = planned->tracked;
         export->loss = base->loss;
-        export->message = g_strdup(base->message);
+        export->created = base->created;
+        export->chain = g_strdup(planned->chain);
         g_ptr_array_add(keeper->answer.exports, export);
     }
+    keeper->answer.created = keeper->plan.created;
+    g_free(keeper->answer.refusal);
+    keeper->answer.refusal = g_strdup(keeper->plan.refusal);
 }
 
 /* Sets the facts about the domain in the answer and in the entry. */
@@ -320,7 +325,8 @@ static gboolean keeper_accept(Keeper *keeper)
     backup_guard_set(keeper->limits[BACKUP_LIMIT_CHECK]);
     ok = keeper_check_domain(keeper) && keeper_make_files(keeper);
     if (ok)
-        backup_checkpoints_check(keeper->job.domain, &keeper->request, &keeper->plan);
+        keeper->may_track =
+            backup_checkpoints_check(keeper->job.domain, &keeper->request, &keeper->plan);
     backup_guard_set(0);
     return ok;
 }
@@ -352,7 +358,10 @@ static gboolean keeper_start(Keeper *keeper)
     gboolean ok;
 
     backup_guard_set(keeper->limits[BACKUP_LIMIT_BEGIN]);
-    ok = keeper_check_domain(keeper) && keeper_check_space(keeper) && keeper_send_begin(keeper);
+    ok = keeper_check_domain(keeper) && keeper_check_space(keeper);
+    if (ok && !keeper->may_track)
+        backup_plan_drop_checkpoint(&keeper->plan);
+    ok = ok && keeper_send_begin(keeper);
     backup_guard_set(0);
     return ok;
 }

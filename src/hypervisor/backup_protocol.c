@@ -9,8 +9,8 @@
 #define REQUEST               \
     "(" PAUSE_REQUEST "sssts" \
     "as)"
-#define EXPORTS        "a(sbus)"
-#define ANSWER         "(ussbt" EXPORTS ")"
+#define EXPORTS        "a(sbuxs)"
+#define ANSWER         "(ussbtsx" EXPORTS ")"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
 
@@ -26,7 +26,6 @@ void backup_request_clear(BackupRequest *request)
 {
     for (guint i = 0; request->bases && i < request->domain.n_volumes; i++) {
         g_free(request->bases[i].name);
-        g_free(request->bases[i].message);
     }
     g_clear_pointer(&request->bases, g_free);
     g_clear_pointer(&request->checkpoint, g_free);
@@ -96,7 +95,7 @@ void backup_export_free(gpointer data)
     BackupExport *export = data;
 
     g_free(export->target);
-    g_free(export->message);
+    g_free(export->chain);
     g_free(export);
 }
 
@@ -104,6 +103,7 @@ void backup_answer_clear(BackupAnswer *answer)
 {
     g_clear_pointer(&answer->message, g_free);
     g_clear_pointer(&answer->name, g_free);
+    g_clear_pointer(&answer->refusal, g_free);
     g_clear_pointer(&answer->exports, g_ptr_array_unref);
 }
 
@@ -116,12 +116,14 @@ GBytes *backup_answer_encode(const BackupAnswer *answer)
     for (guint i = 0; answer->exports && i < answer->exports->len; i++) {
         const BackupExport *export = answer->exports->pdata[i];
 
-        g_variant_builder_add(&exports, "(sbus)", export->target, export->tracked,
-                              (guint32) export->loss, export->message ? export->message : "");
+        g_variant_builder_add(&exports, "(sbuxs)", export->target, export->tracked,
+                              (guint32) export->loss, export->created,
+                              export->chain ? export->chain : "");
     }
     variant = g_variant_ref_sink(g_variant_new(
-        "(ussbt" EXPORTS ")", (guint32)answer->outcome, answer->message ? answer->message : "",
-        answer->name ? answer->name : "", answer->closed, (guint64)answer->free, &exports));
+        "(ussbtsx" EXPORTS ")", (guint32)answer->outcome, answer->message ? answer->message : "",
+        answer->name ? answer->name : "", answer->closed, (guint64)answer->free,
+        answer->refusal ? answer->refusal : "", answer->created, &exports));
     return g_variant_get_data_as_bytes(variant);
 }
 
@@ -135,18 +137,20 @@ static char *backup_text_adopt(const char *text, gboolean *valid)
 static GPtrArray *backup_exports_read(GVariantIter *iter, gboolean *valid)
 {
     GPtrArray *exports = g_ptr_array_new_with_free_func(backup_export_free);
-    const char *target, *message;
+    const char *target, *chain;
     gboolean tracked;
+    gint64 created;
     guint32 loss;
 
-    while (g_variant_iter_next(iter, "(&sbu&s)", &target, &tracked, &loss, &message)) {
+    while (g_variant_iter_next(iter, "(&sbux&s)", &target, &tracked, &loss, &created, &chain)) {
         BackupExport *export = g_new0(BackupExport, 1);
 
-        *valid = *valid && loss < BACKUP_LOSS_LAST;
+        *valid = *valid && loss < BACKUP_LOSS_LAST && strlen(chain) <= BACKUP_CHAIN_LEN;
         export->target = g_strdup(target);
         export->tracked = tracked;
         export->loss = (BackupLoss)loss;
-        export->message = backup_text_adopt(message, valid);
+        export->created = created;
+        export->chain = g_strdup(chain);
         g_ptr_array_add(exports, export);
     }
     return exports;
@@ -156,19 +160,20 @@ gboolean backup_answer_decode(const void *data, size_t len, BackupAnswer *ret_an
 {
     g_autoptr(GVariant) variant = pause_packet_parse(ANSWER, data, len);
     g_autoptr(GVariantIter) exports = NULL;
-    const char *message, *name;
+    const char *message, *name, *refusal;
     gboolean valid = TRUE;
     guint32 outcome;
     guint64 free_bytes;
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(u&s&sbt" EXPORTS ")", &outcome, &message, &name, &ret_answer->closed,
-                  &free_bytes, &exports);
+    g_variant_get(variant, "(u&s&sbt&sx" EXPORTS ")", &outcome, &message, &name,
+                  &ret_answer->closed, &free_bytes, &refusal, &ret_answer->created, &exports);
     ret_answer->outcome = (PauseOutcome)outcome;
     ret_answer->free = free_bytes;
     ret_answer->message = backup_text_adopt(message, &valid);
     ret_answer->name = backup_text_adopt(name, &valid);
+    ret_answer->refusal = backup_text_adopt(refusal, &valid);
     ret_answer->exports = backup_exports_read(exports, &valid);
     return valid && outcome < PAUSE_OUTCOME_LAST && ret_answer->exports->len <= PAUSE_VOLUMES_MAX;
 }

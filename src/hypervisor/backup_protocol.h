@@ -49,10 +49,11 @@ typedef enum {
 
 /** Why the changes of a disk since a checkpoint are not exported. */
 typedef enum {
-    BACKUP_LOSS_NONE,    /* they are, or they were not requested */
+    BACKUP_LOSS_NONE,    /* the changes are exported, or were not requested */
     BACKUP_LOSS_MISSING, /* libvirt has no such checkpoint */
-    BACKUP_LOSS_BROKEN,  /* QEMU has no valid bitmap since then */
-    BACKUP_LOSS_REFUSED, /* the job did not begin with them */
+    BACKUP_LOSS_BROKEN,  /* QEMU has no valid bitmap of the disk since then */
+    BACKUP_LOSS_UNKNOWN, /* libvirt failed to answer that */
+    BACKUP_LOSS_REFUSED, /* the job did not begin with the changes */
     BACKUP_LOSS_LAST
 } BackupLoss;
 
@@ -60,7 +61,7 @@ typedef enum {
 typedef struct {
     char *name; /* NULL: the changes of the disk are not requested */
     BackupLoss loss;
-    char *message; /* detail of the loss, or NULL */
+    gint64 created; /* real time in seconds; 0: not known */
 } BackupBase;
 
 typedef struct {
@@ -77,12 +78,16 @@ GBytes *backup_request_encode(const BackupRequest *request);
 /** Returns FALSE if the packet is malformed. *ret_request is cleared by the caller in any case. */
 gboolean backup_request_decode(const void *data, size_t len, BackupRequest *ret_request);
 
+/** Length of BackupExport.chain: of a SHA-256 in hexadecimal digits. */
+#define BACKUP_CHAIN_LEN 64
+
 /** The export of a disk. */
 typedef struct {
     char *target;     /* of the disk */
     gboolean tracked; /* the new checkpoint has the disk */
     BackupLoss loss;  /* of its base */
-    char *message;    /* detail of the loss, or NULL */
+    gint64 created;   /* as in BackupBase */
+    char *chain;      /* identifies the backing files of the image; "": it has none */
 } BackupExport;
 
 void backup_export_free(gpointer export);
@@ -93,6 +98,8 @@ typedef struct {
     char *name;         /* of the domain; NULL: not known */
     gboolean closed;    /* the session has ended, and its files are removed */
     uint64_t free;      /* PAUSE_NO_SPACE: bytes on the file system of the scratch files */
+    char *refusal;      /* why the job did not begin with all checkpoints, or NULL */
+    gint64 created;     /* time of the new checkpoint, as in BackupBase */
     GPtrArray *exports; /* of BackupExport *, in the order of the request; NULL: not known */
 } BackupAnswer;
 

@@ -140,9 +140,11 @@ static void domain_disk_add(CstDomainDef *def, xmlNode *disk)
 {
     guint level = 0;
 
+    /* An empty <backingStore/> marks the end of the chain. */
     for (xmlNode *node = disk; node && def->layers->len <= CST_DOMAIN_LAYERS_MAX;
          node = cst_xml_find(node, "backingStore"))
-        domain_layer_add(def, disk, node, level++);
+        if (level == 0 || cst_xml_find(node, "source"))
+            domain_layer_add(def, disk, node, level++);
 }
 
 static CstDomainAgent domain_agent(xmlNode *root)

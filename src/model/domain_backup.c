@@ -80,19 +80,53 @@ char *cst_domain_checkpoint_format(const char *name, const CstDomainBackupDisk *
     return cst_xml_take(&xml, error);
 }
 
+static xmlDoc *checkpoint_parse(const char *xml)
+{
+    return cst_xml_parse(xml, "domaincheckpoint", _("(checkpoint)"), NULL);
+}
+
+/* Whether a disk is part of its checkpoint, and its changes are known. */
+static gboolean checkpoint_disk_has(xmlNode *disk, gboolean changes)
+{
+    g_autofree char *kind = cst_xml_attr(disk, "checkpoint"), *size = cst_xml_attr(disk, "size");
+
+    return g_strcmp0(kind, "bitmap") == 0 && (size != NULL) == changes;
+}
+
 gboolean cst_domain_checkpoint_has_changes(const char *xml, const char *target)
 {
-    g_autoptr(xmlDoc) doc = cst_xml_parse(xml, "domaincheckpoint", _("(checkpoint)"), NULL);
+    g_autoptr(xmlDoc) doc = checkpoint_parse(xml);
     xmlNode *disk = doc ? cst_xml_find(xmlDocGetRootElement(doc), "disks/disk") : NULL;
 
     for (; disk; disk = cst_xml_next(disk)) {
-        g_autofree char *name = cst_xml_attr(disk, "name"), *size = cst_xml_attr(disk, "size");
-        g_autofree char *kind = cst_xml_attr(disk, "checkpoint");
+        g_autofree char *name = cst_xml_attr(disk, "name");
 
         if (g_strcmp0(name, target) == 0)
-            return size && g_strcmp0(kind, "bitmap") == 0;
+            return checkpoint_disk_has(disk, TRUE);
     }
     return FALSE;
+}
+
+gboolean cst_domain_checkpoint_is_broken(const char *xml)
+{
+    g_autoptr(xmlDoc) doc = checkpoint_parse(xml);
+    xmlNode *disk = doc ? cst_xml_find(xmlDocGetRootElement(doc), "disks/disk") : NULL;
+
+    for (; disk; disk = cst_xml_next(disk))
+        if (checkpoint_disk_has(disk, FALSE))
+            return TRUE;
+    return FALSE;
+}
+
+gint64 cst_domain_checkpoint_created(const char *xml)
+{
+    g_autoptr(xmlDoc) doc = checkpoint_parse(xml);
+    g_autofree char *text = doc ? cst_xml_text(xmlDocGetRootElement(doc), "creationTime") : NULL;
+    gint64 created = 0;
+
+    if (text)
+        g_ascii_string_to_signed(text, 10, 1, G_MAXINT64, &created, NULL);
+    return created;
 }
 
 /* Whether @text begins with the digits of a number in lower case. */

@@ -68,13 +68,24 @@ static char *element_value(const char *element, const char *attribute)
     return at ? g_strndup(at + strlen(begin), strcspn(at + strlen(begin), "'")) : NULL;
 }
 
+/* Returns the name in the document of a checkpoint, which the caller frees; NULL is accepted. */
+static char *checkpoint_name(const char *xml)
+{
+    const char *begin = xml ? strstr(xml, "<name>") : NULL;
+
+    return begin ? g_strndup(begin + 6, strcspn(begin + 6, "<")) : NULL;
+}
+
 gboolean fake_checkpoint_begin(const char *live, const char *backup, const char *checkpoint)
 {
-    g_autofree char *refused = live_get(live, "refuses");
+    g_autofree char *refused = live_get(live, "refuses"), *name = NULL;
     g_auto(GStrv) disks = g_strsplit(backup, "<disk ", -1);
 
     if (checkpoint && g_strcmp0(refused, "checkpoint") == 0)
         return checkpoint_fail(VIR_ERR_OPERATION_FAILED, "no bitmaps in this image");
+    name = checkpoint_name(checkpoint);
+    if (name && checkpoint_exists(live, name))
+        return checkpoint_fail(VIR_ERR_OPERATION_INVALID, "the checkpoint exists already");
     for (guint i = 1; disks[0] && disks[i]; i++) {
         g_autofree char *element = g_strconcat(" ", disks[i], NULL);
         g_autofree char *base = element_value(element, "incremental");
@@ -94,11 +105,14 @@ gboolean fake_checkpoint_begin(const char *live, const char *backup, const char 
 
 void fake_checkpoint_add(const char *live, const char *checkpoint)
 {
-    const char *begin = checkpoint ? strstr(checkpoint, "<name>") : NULL;
-    g_autofree char *name = begin ? g_strndup(begin + 6, strcspn(begin + 6, "<")) : NULL;
+    g_autofree char *name = checkpoint_name(checkpoint);
+    g_autofree char *key = g_strconcat("time-", name, NULL);
 
-    if (name)
-        checkpoint_change(live, name, FALSE);
+    if (!name)
+        return;
+    live_set_number(live, "made", live_get_number(live, "made") + 1);
+    live_set_number(live, key, live_get_number(live, "made"));
+    checkpoint_change(live, name, FALSE);
 }
 
 static virDomainCheckpointPtr checkpoint_new(const char *live, const char *name)
@@ -155,17 +169,22 @@ int virDomainListAllCheckpoints(virDomainPtr domain, virDomainCheckpointPtr **re
 char *virDomainCheckpointGetXMLDesc(virDomainCheckpointPtr checkpoint, unsigned int flags)
 {
     static const char *const targets[] = {"vda", "vdb"};
-    g_autoptr(GString) xml = g_string_new("<domaincheckpoint><disks>");
+    g_autofree char *key = g_strconcat("time-", checkpoint->name, NULL);
+    g_autoptr(GString) xml = g_string_new("<domaincheckpoint>");
+    gboolean sizes = (flags & VIR_DOMAIN_CHECKPOINT_XML_SIZE) != 0;
 
-    if (flags != (VIR_DOMAIN_CHECKPOINT_XML_SIZE | VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN))
+    if (!(flags & VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN))
         abort();
+    g_string_append_printf(xml, "<creationTime>%d</creationTime><disks>",
+                           1000 + live_get_number(checkpoint->live, key));
     if (!fake_enter(__func__))
         return NULL;
     for (guint i = 0; i < G_N_ELEMENTS(targets); i++)
-        g_string_append_printf(xml, "<disk name='%s' checkpoint='bitmap'%s/>", targets[i],
-                               checkpoint_is_broken(checkpoint->live, checkpoint->name, targets[i])
-                                   ? ""
-                                   : " size='0'");
+        g_string_append_printf(
+            xml, "<disk name='%s' checkpoint='bitmap'%s/>", targets[i],
+            !sizes || checkpoint_is_broken(checkpoint->live, checkpoint->name, targets[i])
+                ? ""
+                : " size='0'");
     g_string_append(xml, "</disks></domaincheckpoint>");
     return strdup(xml->str);
 }
@@ -181,6 +200,8 @@ int virDomainCheckpointDelete(virDomainCheckpointPtr checkpoint, unsigned int fl
         fake_fail(VIR_ERR_INTERNAL_ERROR, 0, "bitmap not found in backing chain");
         return -1;
     }
+    if (!broken && flags == VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+        live_set(checkpoint->live, "orphans", "yes");
     checkpoint_change(checkpoint->live, checkpoint->name, TRUE);
     return 0;
 }

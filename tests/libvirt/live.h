@@ -20,6 +20,9 @@
  *     scratch = /a;/b        its scratch files
  *     checkpoints = A;B      names of the checkpoints
  *     broken = A/vda;B/vdb   checkpoints whose bitmap of a disk is lost
+ *     made = 3               number of checkpoints that were made; also the time of a new one
+ *     time-A = 3             time of checkpoint A
+ *     orphans = yes          a checkpoint was deleted without its bitmaps, although it has them
  *     refuses = checkpoint   a backup with a new checkpoint does not begin; or: changes. So with
  *                            the changes since a checkpoint
  *     silent = yes           there are no events

@@ -115,7 +115,7 @@ class BackupQcow2(running.Guest):
             self.assert_read_whole(made, "libvirt does not record its changes")
             self.assertEqual([], self.checkpoints())
             return
-        self.assert_read_whole(made, "no backup has a checkpoint of it")
+        self.assert_read_whole(made, "no backup has a checkpoint of the volume")
         base, = self.checkpoints()
         for number in range(3):
             with self.subTest(number=number):
@@ -158,17 +158,77 @@ class BackupQcow2(running.Guest):
             self.skipTest("QEMU records no changes of raw disks")
         self.boot()
         self.back_up("--incremental")
+        # QEMU writes the record to the images, and the next one loads it.
+        self.domain("destroy", "web1")
+        self.domain("start", "web1")
         with open(os.path.join(self.libvirt.root, "run/libvirt/qemu/web1.pid"),
                   encoding="ascii") as file:
             os.kill(int(file.read()), signal.SIGKILL)
         wait.until(lambda: self.domain("domstate", "web1").strip() == "shut off", "QEMU has ended")
         self.domain("start", "web1", "--paused")
-        self.assert_read_whole(self.back_up("--incremental"), "QEMU has lost the changes since")
+        self.assert_read_whole(self.back_up("--incremental"),
+                               "QEMU has no record of the changes of disk")
         self.compare_paused("killed")
         made = self.back_up("--incremental")
         self.assertEqual(3, sum(" taken from backup " in note for note in made["notes"]),
                          made["notes"])
         self.compare_paused("after the loss")
+        kept = set(self.checkpoints())
+        self.domain("destroy", "web1")
+        for name in DISKS:
+            self.assertEqual(kept, self.bitmaps(name))
+
+    def bitmaps(self, name):
+        """The names of the bitmaps in an image."""
+        out = subprocess.run(["qemu-img", "info", "--output=json", os.path.join(self.pool, name)],
+                             stdout=subprocess.PIPE, check=True).stdout
+        data = json.loads(out)["format-specific"]["data"]
+        return {bitmap["name"] for bitmap in data.get("bitmaps", [])}
+
+    def test_overlay_whose_base_was_replaced_is_read_whole(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        base = os.path.join(self.pool, "base")
+        other = os.path.join(self.pool, "other")
+        for path in (base, other):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "64M"], check=True)
+            self.addCleanup(os.unlink, path)
+        subprocess.run(["qemu-io", "-c", "write -P 7 60M 1M", other], check=True,
+                       stdout=subprocess.DEVNULL)
+        overlay = os.path.join(self.pool, "a")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2",
+                        overlay], check=True)
+        self.done("pool-refresh", "p")
+        self.boot()
+        self.back_up("--incremental")
+        made = self.back_up("--incremental")
+        self.assertEqual(3, sum(" taken from backup " in note for note in made["notes"]),
+                         made["notes"])
+        self.domain("destroy", "web1")
+        subprocess.run(["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", other, "-F", "qcow2",
+                        overlay], check=True)
+        self.done("pool-refresh", "p")
+        self.domain("start", "web1", "--paused")
+        made = self.back_up("--incremental")
+        self.assertTrue(any("vol a: read whole" in note and "its image is another one" in note
+                            for note in made["notes"]), made["notes"])
+        self.compare_paused("rebased")
+
+    def test_disk_that_was_cut_and_grown_again_is_read_whole(self):
+        if self.FORMAT == "raw":
+            self.skipTest("QEMU records no changes of raw disks")
+        self.boot()
+        self.back_up("--incremental")
+        self.domain("destroy", "web1")
+        for size in ("32M", "48M"):
+            subprocess.run(["qemu-img", "resize", "-q", "--shrink",
+                            os.path.join(self.pool, "a"), size], check=True)
+        self.done("pool-refresh", "p")
+        self.domain("start", "web1", "--paused")
+        made = self.back_up("--incremental")
+        self.assertTrue(any("vol a: read whole" in note and "size of the volume has changed" in note
+                            for note in made["notes"]), made["notes"])
+        self.compare_paused("resized")
 
     def test_checkpoint_that_is_deleted_is_read_whole(self):
         if self.FORMAT == "raw":

@@ -364,7 +364,8 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
                                                 .checkpoint = checkpoints->checkpoint,
                                                 .bases = checkpoints->bases};
 
-    if (!hypervisor || !domains_make_parent(directory, error) || !scratch_make(service, scratch, error))
+    if (!hypervisor || !domains_make_parent(directory, error) ||
+        !scratch_make(service, scratch, error))
         return NULL;
     return cst_hypervisor_backup_begin(hypervisor, &request, task, ret_result, error);
 }

@@ -352,16 +352,17 @@ static gboolean live_put_result(const CstSnapshotRequest *request, const CstDoma
 }
 
 /*
- * Returns the identity of a checkpoint for one image of a domain. The bitmap is in the image, so
- * the changes since the checkpoint are not known if the volume has another file now. The inode
- * shows that. The file of a block device does not. NULL: the changes cannot be used.
+ * Adds the image of the volume to the identity of a checkpoint, which is consumed. The bitmap is in
+ * the image, so the changes since the checkpoint are not known if the volume has another file now.
+ * The inode shows that. The file of a block device does not. NULL: the changes cannot be used.
  */
-static char *checkpoint_identity(const char *domain, const char *checkpoint,
-                                 const CstHypervisorVolume *image)
+static char *identity_add_image(char *checkpoint, const CstHypervisorVolume *image)
 {
+    g_autofree char *text = checkpoint;
+
     if (!checkpoint || !image->has_file || image->is_device)
         return NULL;
-    return g_strdup_printf("%s %s %" G_GUINT64_FORMAT, domain, checkpoint, image->inode);
+    return g_strdup_printf("%s %" G_GUINT64_FORMAT, text, image->inode);
 }
 
 /* Begins the job, and sets the identities of the checkpoints. */
@@ -381,9 +382,10 @@ static gboolean live_set_begin(LiveSet *set, CstService *service, const CstDomai
         const char *base = request->bases ? request->bases[i] : NULL;
 
         member->base = g_strdup(base);
-        member->base_identity = checkpoint_identity(disk->uuid, base, &images[i]);
-        if (cst_hypervisor_backup_is_tracked(set->backup, i))
-            member->identity = checkpoint_identity(disk->uuid, request->checkpoint, &images[i]);
+        member->base_identity =
+            identity_add_image(cst_hypervisor_backup_base_identity(set->backup, i), &images[i]);
+        member->identity =
+            identity_add_image(cst_hypervisor_backup_identity(set->backup, i), &images[i]);
     }
     return set->backup != NULL;
 }

@@ -109,12 +109,13 @@ static gboolean export_reply(const FakeClient *client, uint32_t option)
 
 static gboolean context_reply(const FakeClient *client, uint32_t option)
 {
-    static const char name[] = "base:allocation";
-    uint8_t context[4 + sizeof(name) - 1];
+    const char *name = client->fake->bitmap ? client->fake->bitmap : "base:allocation";
+    size_t len = strlen(name);
+    g_autofree uint8_t *context = g_malloc(4 + len);
 
-    memcpy(nbd_put32(context, CONTEXT_ID), name, sizeof(name) - 1);
+    memcpy(nbd_put32(context, CONTEXT_ID), name, len);
     return (client->fake->no_status ||
-            option_reply(client->fd, option, NBD_REP_META_CONTEXT, context, sizeof(context))) &&
+            option_reply(client->fd, option, NBD_REP_META_CONTEXT, context, 4 + len)) &&
            option_reply(client->fd, option, NBD_REP_ACK, NULL, 0);
 }
 

@@ -251,6 +251,85 @@ static void test_error_of_the_server_fails_one_request(void **state)
     assert_int_equal(g_atomic_int_get(&fake->connections), 1);
 }
 
+/* --- dirty bitmaps ---------------------------------------------------------------------------- */
+
+#define BITMAP "qemu:dirty-bitmap:b0"
+
+static gboolean changes_of_fake(CstChanged *changed, GError **error)
+{
+    fake->bitmap = BITMAP;
+    fake->minimum = fake->maximum = 4096;
+    fake_nbd_start(fake);
+    return cst_blob_nbd_changes(fake->socket, "disk", geteuid(), BITMAP, "me", LONG, changed,
+                                error);
+}
+
+/* The first answer ends inside of a block. An unaligned request ends the connection. */
+static gboolean answer_part_of_a_block(const FakeClient *client, const FakeRequest *request)
+{
+    const uint32_t first[] = {10000, 1}, rest[] = {request->length, 0};
+
+    if (request->offset % 4096 != 0)
+        return FALSE;
+    return fake_status(client, request, NBD_REPLY_FLAG_DONE, request->offset == 0 ? first : rest,
+                       1);
+}
+
+static void test_changes_that_end_inside_of_a_block_are_reported(void **state)
+{
+    const CstRange wanted = {0, 10000};
+    g_auto(CstChanged) changed = {.max = 10};
+    g_autoptr(GError) error = NULL;
+
+    fake->answer = answer_part_of_a_block;
+    if (!changes_of_fake(&changed, &error))
+        fail_msg("%s", error->message);
+    assert_int_equal(changed.ranges->len, 1);
+    assert_memory_equal(changed.ranges->data, &wanted, sizeof(wanted));
+    assert_int_equal(changed.next, changed.capacity);
+    assert_int_equal(g_atomic_int_get(&fake->statuses), 2);
+}
+
+static gboolean answer_dirty(const FakeClient *client, const FakeRequest *request)
+{
+    const uint32_t extent[] = {request->length, 1};
+
+    return request->offset % 4096 == 0 &&
+           fake_status(client, request, NBD_REPLY_FLAG_DONE, extent, 1);
+}
+
+/* The next part of a report begins where the last one has ended. */
+static void test_changes_from_the_inside_of_a_block_are_reported(void **state)
+{
+    const CstRange wanted = {9000, 1000};
+    g_auto(CstChanged) changed = {.max = 10, .offset = 9000};
+    g_autoptr(GError) error = NULL;
+
+    fake->size = 10000;
+    fake->answer = answer_dirty;
+    if (!changes_of_fake(&changed, &error))
+        fail_msg("%s", error->message);
+    assert_int_equal(changed.ranges->len, 1);
+    assert_memory_equal(changed.ranges->data, &wanted, sizeof(wanted));
+}
+
+static gboolean answer_less_than_a_block(const FakeClient *client, const FakeRequest *request)
+{
+    const uint32_t extent[] = {100, 1};
+
+    return fake_status(client, request, NBD_REPLY_FLAG_DONE, extent, 1);
+}
+
+static void test_changes_of_less_than_a_block_are_refused(void **state)
+{
+    g_auto(CstChanged) changed = {.max = 10};
+    g_autoptr(GError) error = NULL;
+
+    fake->answer = answer_less_than_a_block;
+    assert_false(changes_of_fake(&changed, &error));
+    assert_code(error, CST_ERROR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +343,9 @@ int main(void)
         TEST(test_size_that_is_no_multiple_of_blocks_is_read_to_its_end),
         TEST(test_server_without_block_status_has_one_run_of_data),
         TEST(test_error_of_the_server_fails_one_request),
+        TEST(test_changes_that_end_inside_of_a_block_are_reported),
+        TEST(test_changes_from_the_inside_of_a_block_are_reported),
+        TEST(test_changes_of_less_than_a_block_are_refused),
     };
 
     return cmocka_run_group_tests_name("nbd-reply", tests, NULL, NULL);

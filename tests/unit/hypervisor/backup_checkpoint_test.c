@@ -28,7 +28,7 @@ static void write_domain(const char *format_a, const char *format_b)
 {
     g_autofree char *disks =
         g_strdup_printf("<disk><driver type='%s'/><source file='DIR/disk'/><target dev='vda'/>"
-                        "</disk><disk><driver type='%s'/><source file='DIR/disk2'/>"
+                        "<backingStore/></disk><disk><driver type='%s'/><source file='DIR/disk2'/>"
                         "<target dev='vdb'/></disk>",
                         format_a, format_b);
 
@@ -78,6 +78,14 @@ static void assert_checkpoints(const char *expected)
     assert_string_equal(names, expected);
 }
 
+/* Whether the new checkpoint has the disk of a volume. */
+static gboolean is_tracked(const CstHypervisorBackup *backup, guint volume)
+{
+    g_autofree char *identity = cst_hypervisor_backup_identity(backup, volume);
+
+    return identity != NULL;
+}
+
 /* Whether the document of the last backup has the text. */
 static gboolean document_has(const char *text)
 {
@@ -116,7 +124,7 @@ static void session_without_a_checkpoint_changes_none(void **unused)
     backup_request.checkpoint = NULL;
     backup_request.bases = NULL;
     backup = begin();
-    assert_false(cst_hypervisor_backup_is_tracked(backup, 0));
+    assert_false(is_tracked(backup, 0));
     assert_lost(backup, 0, "no checkpoint was named");
     end(backup);
     assert_checkpoints(OLD);
@@ -126,9 +134,9 @@ static void new_checkpoint_stays_after_the_session(void **unused)
 {
     CstHypervisorBackup *backup = begin();
 
-    assert_true(cst_hypervisor_backup_is_tracked(backup, 0));
-    assert_true(cst_hypervisor_backup_is_tracked(backup, 1));
-    assert_false(cst_hypervisor_backup_is_tracked(backup, 2));
+    assert_true(is_tracked(backup, 0));
+    assert_true(is_tracked(backup, 1));
+    assert_false(is_tracked(backup, 2));
     assert_false(document_has("incremental"));
     end(backup);
     assert_checkpoints(NEW);
@@ -140,8 +148,8 @@ static void raw_disk_is_not_tracked(void **unused)
 
     write_domain("raw", "qcow2");
     backup = begin();
-    assert_false(cst_hypervisor_backup_is_tracked(backup, 0));
-    assert_true(cst_hypervisor_backup_is_tracked(backup, 1));
+    assert_false(is_tracked(backup, 0));
+    assert_true(is_tracked(backup, 1));
     end(backup);
 }
 
@@ -221,9 +229,9 @@ static void base_with_a_lost_bitmap_is_lost_for_its_disk_only(void **unused)
     bases[0] = bases[1] = OLD;
     live_set(pause_live, "broken", OLD "/vda");
     backup = begin();
-    assert_lost(backup, 0, "QEMU has lost the changes since checkpoint '" OLD "'");
+    assert_lost(backup, 0, "no record of the changes of disk 'vda' since checkpoint '" OLD "'");
     assert_changes_of(backup, 1, "qemu:dirty-bitmap:changes-vdb");
-    assert_true(cst_hypervisor_backup_is_tracked(backup, 0));
+    assert_true(is_tracked(backup, 0));
     assert_int_equal(fake_calls("virDomainBackupBegin"), 1);
     end(backup);
     assert_checkpoints(OLD ";" NEW);
@@ -236,17 +244,174 @@ static void checkpoint_without_bitmaps_is_deleted(void **unused)
     bases[0] = bases[1] = OLD;
     live_set(pause_live, "broken", OLD "/vda;" OLD "/vdb");
     backup = begin();
-    assert_lost(backup, 0, "QEMU has lost the changes");
-    assert_lost(backup, 1, "QEMU has lost the changes");
+    assert_lost(backup, 0, "QEMU has no record of the changes");
+    assert_lost(backup, 1, "QEMU has no record of the changes");
     end(backup);
     assert_checkpoints(NEW);
 }
 
-static void checkpoint_that_cannot_be_deleted_does_not_prevent_the_backup(void **unused)
+/* Its bitmaps could not be deleted any more if libvirt forgot it. */
+static void checkpoint_that_cannot_be_deleted_is_kept(void **unused)
 {
-    fake_add("[calls]\nvirDomainCheckpointDelete = fail 1 0 no\n");
+    g_autofree char *orphans = NULL;
+
+    fake_add("[calls]\nvirDomainCheckpointDelete = once %s/failed fail 1 0 no\n", fake_dir);
     end(begin());
     assert_checkpoints(OLD ";" NEW);
+    orphans = live_get(pause_live, "orphans");
+    assert_null(orphans);
+}
+
+static void base_that_libvirt_fails_to_describe_is_lost_and_kept(void **unused)
+{
+    static const char *const calls[] = {"virDomainCheckpointGetXMLDesc",
+                                        "virDomainCheckpointLookupByName"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
+        CstHypervisorBackup *backup;
+
+        live_set(pause_live, "checkpoints", OLD);
+        fake_add("[calls]\n%s = once %s/failed%u fail 68 0 cannot acquire the lock\n", calls[i],
+                 fake_dir, i);
+        bases[0] = OLD;
+        backup = begin();
+        assert_lost(backup, 0, "libvirt failed to look at checkpoint '" OLD "'");
+        end(backup);
+        assert_checkpoints(OLD ";" NEW);
+    }
+}
+
+/* Each of their bitmaps costs time with each write of the guest. */
+static void domain_with_many_checkpoints_gets_no_further_one(void **unused)
+{
+    g_autoptr(GString) names = g_string_new("mine");
+    CstHypervisorBackup *backup;
+
+    for (guint i = 0; i < 15; i++)
+        g_string_append_printf(names, ";cistern-backup-%08x-00000001", i);
+    live_set(pause_live, "checkpoints", names->str);
+    backup = begin();
+    assert_true(is_tracked(backup, 0));
+    end(backup);
+    backup_request.checkpoint = "cistern-backup-99999999-00000001";
+    backup = begin();
+    assert_false(is_tracked(backup, 0));
+    end(backup);
+    g_string_append(names, ";" NEW);
+    assert_checkpoints(names->str);
+}
+
+static void libvirt_is_asked_once_for_a_base_of_several_disks(void **unused)
+{
+    bases[0] = bases[1] = OLD;
+    end(begin());
+    /* Once for its sizes, and once for the time of the new checkpoint. */
+    assert_int_equal(fake_calls("virDomainCheckpointGetXMLDesc"), 2);
+}
+
+/* --- identities ------------------------------------------------------------------------------- */
+
+/* Makes NEW, and then a backup with it as the base. Returns whether both identities are equal. */
+static gboolean base_is_the_same(void (*between)(void))
+{
+    g_autofree char *as_new = NULL, *as_base = NULL;
+    CstHypervisorBackup *backup = begin();
+
+    as_new = cst_hypervisor_backup_identity(backup, 0);
+    assert_non_null(as_new);
+    end(backup);
+    if (between)
+        between();
+    bases[0] = NEW;
+    backup_request.checkpoint = "cistern-backup-0123abcd-00000004";
+    backup = begin();
+    as_base = cst_hypervisor_backup_base_identity(backup, 0);
+    end(backup);
+    return g_strcmp0(as_new, as_base) == 0;
+}
+
+static void base_has_the_identity_of_the_checkpoint(void **unused)
+{
+    assert_true(base_is_the_same(NULL));
+}
+
+static void checkpoint_remake(void)
+{
+    live_set(pause_live, "checkpoints", "");
+    bases[0] = NULL;
+    end(begin());
+}
+
+static void checkpoint_that_was_made_again_has_another_identity(void **unused)
+{
+    assert_false(base_is_the_same(checkpoint_remake));
+}
+
+/* The disk vda has a backing file. */
+static void write_overlay_of(const char *backing)
+{
+    g_autofree char *disks =
+        g_strdup_printf("<disk><driver type='qcow2'/><source file='DIR/disk'/><target dev='vda'/>"
+                        "<backingStore><source file='%s'/><backingStore/></backingStore></disk>"
+                        "<disk><driver type='qcow2'/><source file='DIR/disk2'/>"
+                        "<target dev='vdb'/></disk>",
+                        backing);
+
+    fake_write_file("below", "content");
+    fake_write_document("web1.xml", disks);
+}
+
+static void write_overlay(void)
+{
+    write_overlay_of("DIR/below");
+}
+
+static void below_change(void)
+{
+    fake_write_file("below", "other content");
+}
+
+static void overlay_whose_backing_file_changed_has_another_identity(void **unused)
+{
+    write_overlay();
+    assert_false(base_is_the_same(below_change));
+}
+
+static void overlay_that_got_a_backing_file_has_another_identity(void **unused)
+{
+    assert_false(base_is_the_same(write_overlay));
+}
+
+static void overlay_of_an_unchanged_file_has_the_same_identity(void **unused)
+{
+    write_overlay();
+    assert_true(base_is_the_same(NULL));
+}
+
+static void overlay_of_no_regular_file_is_not_tracked(void **unused)
+{
+    CstHypervisorBackup *backup;
+    g_autofree char *identity = NULL;
+
+    write_overlay_of("/dev/null");
+    bases[0] = OLD;
+    backup = begin();
+    assert_false(is_tracked(backup, 0));
+    assert_true(is_tracked(backup, 1));
+    identity = cst_hypervisor_backup_base_identity(backup, 0);
+    assert_true(g_str_has_suffix(identity, " -"));
+    end(backup);
+}
+
+static void checkpoint_with_the_name_of_an_existing_one_is_not_made(void **unused)
+{
+    CstHypervisorBackup *backup;
+
+    backup_request.checkpoint = OLD;
+    backup = begin();
+    assert_false(is_tracked(backup, 0));
+    end(backup);
+    assert_checkpoints(OLD);
 }
 
 /* --- refusals --------------------------------------------------------------------------------- */
@@ -259,7 +424,7 @@ static void refused_changes_are_lost_and_the_checkpoint_is_made(void **unused)
     live_set(pause_live, "refuses", "changes");
     backup = begin();
     assert_lost(backup, 0, "since checkpoint '" OLD "': no changes today");
-    assert_true(cst_hypervisor_backup_is_tracked(backup, 0));
+    assert_true(is_tracked(backup, 0));
     assert_int_equal(fake_calls("virDomainBackupBegin"), 2);
     end(backup);
     assert_checkpoints(OLD ";" NEW);
@@ -273,7 +438,7 @@ static void refused_checkpoint_does_not_prevent_the_backup(void **unused)
     live_set(pause_live, "refuses", "checkpoint");
     backup = begin();
     assert_lost(backup, 0, "no bitmaps in this image");
-    assert_false(cst_hypervisor_backup_is_tracked(backup, 0));
+    assert_false(is_tracked(backup, 0));
     assert_int_equal(fake_calls("virDomainBackupBegin"), 3);
     end(backup);
     assert_checkpoints(OLD);
@@ -335,7 +500,17 @@ int main(int argc, char **argv)
         CASE(base_that_libvirt_does_not_have_is_lost),
         CASE(base_with_a_lost_bitmap_is_lost_for_its_disk_only),
         CASE(checkpoint_without_bitmaps_is_deleted),
-        CASE(checkpoint_that_cannot_be_deleted_does_not_prevent_the_backup),
+        CASE(checkpoint_that_cannot_be_deleted_is_kept),
+        CASE(base_that_libvirt_fails_to_describe_is_lost_and_kept),
+        CASE(domain_with_many_checkpoints_gets_no_further_one),
+        CASE(libvirt_is_asked_once_for_a_base_of_several_disks),
+        CASE(base_has_the_identity_of_the_checkpoint),
+        CASE(checkpoint_that_was_made_again_has_another_identity),
+        CASE(overlay_whose_backing_file_changed_has_another_identity),
+        CASE(overlay_that_got_a_backing_file_has_another_identity),
+        CASE(overlay_of_an_unchanged_file_has_the_same_identity),
+        CASE(overlay_of_no_regular_file_is_not_tracked),
+        CASE(checkpoint_with_the_name_of_an_existing_one_is_not_made),
         CASE(refused_changes_are_lost_and_the_checkpoint_is_made),
         CASE(refused_checkpoint_does_not_prevent_the_backup),
         CASE(job_that_libvirt_refuses_is_tried_without_checkpoints_once),

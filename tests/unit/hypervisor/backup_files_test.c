@@ -252,17 +252,40 @@ static void directory_of_a_socket_is_removed_with_all_its_files(void **unused)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+static BackupRequest request_with(const char *checkpoint, BackupBase *base)
+{
+    return (BackupRequest){.domain = {.uri = (char *)"qemu:///system",
+                                      .uuid = (char *)PAUSE_UUID,
+                                      .volumes = (CstHypervisorVolume *)pause_request.volumes,
+                                      .n_volumes = 1},
+                           .session = (char *)SESSION,
+                           .directory = (char *)"/run",
+                           .scratch = (char *)"/var",
+                           .reserve = 5,
+                           .checkpoint = (char *)checkpoint,
+                           .bases = base};
+}
+
+static void request_with_a_wrong_name_of_a_checkpoint_is_refused(void **unused)
+{
+    static const char *const names[][2] = {{"cp1", ""}, {"", "cp1"}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        BackupBase base = {.name = (char *)names[i][1]};
+        const BackupRequest request = request_with(names[i][0], &base);
+        g_autoptr(GBytes) packet = backup_request_encode(&request);
+        BackupRequest read = {0};
+
+        assert_false(
+            backup_request_decode(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), &read));
+        backup_request_clear(&read);
+    }
+}
+
 static void request_is_decoded_as_it_was_encoded(void **unused)
 {
-    const BackupRequest request = {
-        .domain = {.uri = (char *)"qemu:///system",
-                   .uuid = (char *)PAUSE_UUID,
-                   .volumes = (CstHypervisorVolume *)pause_request.volumes,
-                   .n_volumes = 1},
-        .session = (char *)SESSION,
-        .directory = (char *)"/run",
-        .scratch = (char *)"/var",
-        .reserve = 5};
+    BackupBase base = {.name = (char *)"cistern-backup-0123abcd-00000002"};
+    const BackupRequest request = request_with("cistern-backup-0123abcd-00000001", &base);
     g_autoptr(GBytes) packet = backup_request_encode(&request);
     BackupRequest read = {0};
     gsize len;
@@ -274,6 +297,8 @@ static void request_is_decoded_as_it_was_encoded(void **unused)
     assert_string_equal(read.scratch, "/var");
     assert_true(read.reserve == 5 && read.domain.n_volumes == 1 && !read.domain.freeze);
     assert_true(read.domain.volumes[0].inode == pause_request.volumes[0].inode);
+    assert_string_equal(read.checkpoint, "cistern-backup-0123abcd-00000001");
+    assert_string_equal(read.bases[0].name, "cistern-backup-0123abcd-00000002");
     backup_request_clear(&read);
     for (gsize cut = 0; cut < len; cut++) {
         backup_request_decode(data, cut, &read);
@@ -297,7 +322,7 @@ static void answer_with_values_out_of_range_is_refused(void **unused)
         answer.outcome = i == 1 ? PAUSE_OUTCOME_LAST : PAUSE_NO_SPACE;
         answer.message = i == 2 ? text : NULL;
         export.loss = i == 3 ? BACKUP_LOSS_LAST : BACKUP_LOSS_BROKEN;
-        export.message = i == 4 ? text : NULL;
+        export.chain = i == 4 ? text : NULL;
         for (guint k = 0; i == 5 && k < PAUSE_VOLUMES_MAX; k++)
             g_ptr_array_add(exports, &export);
         packet = backup_answer_encode(&answer);
@@ -324,6 +349,7 @@ int main(int argc, char **argv)
         CASE(scratch_directory_of_other_users_is_not_swept),
         CASE(directory_of_a_socket_is_removed_with_all_its_files),
         CASE(request_is_decoded_as_it_was_encoded),
+        CASE(request_with_a_wrong_name_of_a_checkpoint_is_refused),
         CASE(answer_with_values_out_of_range_is_refused),
     };
 

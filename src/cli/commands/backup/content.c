@@ -11,7 +11,9 @@
  * - The chunks have the same boundaries. If the size of the volume has changed, the chunks at its
  *   former end are read.
  *
- * If one condition is not met, the complete volume is read.
+ * If one condition is not met, the complete volume is read. A checkpoint of libvirt takes the place
+ * of the snapshots for a disk of a running domain. Its mark identifies the checkpoint and the
+ * image.
  */
 #include "create.h"
 
@@ -98,6 +100,16 @@ static void mark_end(CliChanged *changed, uint64_t size_then)
 }
 
 /*
+ * Whether the complete volume is read after this failure. A live snapshot can be read without its
+ * bitmap. If its job has ended, the read fails, too.
+ */
+static gboolean changes_are_optional(const BackupSource *source, const GError *why)
+{
+    return source->live ? !g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED)
+                        : g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND);
+}
+
+/*
  * Query the changes from the base to the new snapshot (in a dry run: until now). ret->dirty is NULL
  * if the complete source must be read.
  */
@@ -110,13 +122,18 @@ static gboolean backup_query_changes(const BackupCreate *create, uint64_t capaci
 
     if (!then) {
         backup_read_whole(source, source->live
-                                      ? _("no backup has a checkpoint of it")
+                                      ? _("no backup has a checkpoint of the volume")
                                       : _("no backup has a snapshot of it that is still there"));
+        return TRUE;
+    }
+    if (source->live && capacity != then->size) {
+        /* QEMU records no change of a part that was cut off and added again. */
+        backup_read_whole(source, _("the size of the volume has changed"));
         return TRUE;
     }
     if (!cli_changed_ask(create->ctl->conn, source->ref, then->snapshot, source->snapshot,
                          cst_repo_chunk(create->repo), capacity, task, ret, &why)) {
-        if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+        if (!changes_are_optional(source, why)) {
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
         }

@@ -146,16 +146,16 @@ static gboolean is_not_running(const GError *why)
 }
 
 /*
- * Makes the newest backup of the volume with a checkpoint its base. Only libvirt knows whether the
- * checkpoint still exists. Returns the name of the checkpoint, borrowed; NULL: there is no base.
+ * Finds the newest backup of the volume with a checkpoint. Only libvirt knows whether the
+ * checkpoint still exists. Returns the volume in that backup, borrowed; NULL: there is none.
  */
-static const char *source_find_checkpoint(const BackupCreate *create, BackupSource *source)
+static const CstBackupVolume *source_find_checkpoint(const BackupCreate *create,
+                                                     const BackupSource *source,
+                                                     const CstBackup **ret_backup)
 {
     const CstVolRef *ref = source->ref;
 
-    source->base = NULL;
-    source->previous = NULL;
-    for (guint i = create->backups->len; i-- > 0 && !source->base;) {
+    for (guint i = create->backups->len; i-- > 0;) {
         const CstBackup *backup = create->backups->pdata[i];
 
         for (guint j = 0; j < backup->volumes->len; j++) {
@@ -164,12 +164,35 @@ static const char *source_find_checkpoint(const BackupCreate *create, BackupSour
             if (strcmp(volume->pool, ref->pool) == 0 && strcmp(volume->name, ref->name) == 0 &&
                 strcmp(volume->identity, ref->key) == 0 && *volume->mark != '\0' &&
                 backup_volume_has_checkpoint(volume)) {
-                source->base = backup;
-                source->previous = volume;
+                *ret_backup = backup;
+                return volume;
             }
         }
     }
-    return source->base ? source->previous->snapshot + strlen(CST_CHECKPOINT_PREFIX) : NULL;
+    return NULL;
+}
+
+/* Adds the checkpoint of each disk (char *, borrowed; NULL: without one). */
+static void disks_find_checkpoints(const BackupCreate *create, const GPtrArray *disks,
+                                   GPtrArray *bases)
+{
+    for (guint i = 0; i < disks->len; i++) {
+        const CstBackup *backup;
+        const CstBackupVolume *then = source_find_checkpoint(create, disks->pdata[i], &backup);
+
+        g_ptr_array_add(bases, then ? then->snapshot + strlen(CST_CHECKPOINT_PREFIX) : NULL);
+    }
+}
+
+/* Makes the backups with these checkpoints the bases of the disks, in place of their snapshots. */
+static void disks_set_bases(const BackupCreate *create, const GPtrArray *disks)
+{
+    for (guint i = 0; i < disks->len; i++) {
+        BackupSource *source = disks->pdata[i];
+
+        source->base = NULL;
+        source->previous = source_find_checkpoint(create, source, &source->base);
+    }
 }
 
 /* Makes live snapshots. *ret_live is FALSE without an error if no running domain has the disks. */
@@ -182,13 +205,14 @@ static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gb
     g_auto(CstSnapshotSet) set = {0};
     g_autoptr(GError) why = NULL;
 
-    for (guint i = 0; create->incremental && i < disks->len; i++)
-        g_ptr_array_add(bases, (gpointer)source_find_checkpoint(create, disks->pdata[i]));
     if (create->incremental) {
+        disks_find_checkpoints(create, disks, bases);
         request.checkpoint = create->snapshot;
         request.bases = (const char *const *)bases->pdata;
     }
     *ret_live = cst_conn_live_create(create->ctl->conn, vols, &request, NULL, &set, &why);
+    if (create->incremental && (*ret_live || cst_error_code(why) == CST_ERROR_DRY_RUN))
+        disks_set_bases(create, disks);
     if (*ret_live) {
         create->has_live = TRUE;
         backup_put_set(create, disks, TRUE, &set);

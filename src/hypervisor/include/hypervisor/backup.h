@@ -82,8 +82,17 @@ CstHypervisorBackup *cst_hypervisor_backup_begin(CstHypervisor *hypervisor,
 const char *cst_hypervisor_backup_socket(const CstHypervisorBackup *backup);
 /** Returns the name of the export of a volume of the request, borrowed. */
 const char *cst_hypervisor_backup_export(const CstHypervisorBackup *backup, guint volume);
-/** Whether the new checkpoint has the disk of a volume. */
-gboolean cst_hypervisor_backup_is_tracked(const CstHypervisorBackup *backup, guint volume);
+/**
+ * Returns the identity of the new checkpoint for the image of a volume: the domain, name and time
+ * of the checkpoint, and the backing files of the image. The caller frees it. NULL: the checkpoint
+ * does not have the disk, so its changes are not recorded.
+ */
+char *cst_hypervisor_backup_identity(const CstHypervisorBackup *backup, guint volume);
+/**
+ * Likewise for the base of a volume, with the backing files as they are now. The changes since the
+ * base are complete only if this is the identity that the base had as a new checkpoint.
+ */
+char *cst_hypervisor_backup_base_identity(const CstHypervisorBackup *backup, guint volume);
 /**
  * Returns the name of the metadata context with the changes of a volume since its base
  * (cst_blob_nbd_changes()). The caller frees it. Return: NULL with NOT_FOUND if libvirt or QEMU

@@ -45,6 +45,11 @@ char *cst_domain_checkpoint_format(const char *name, const CstDomainBackupDisk *
  */
 gboolean cst_domain_checkpoint_has_changes(const char *xml, const char *target);
 
+/** Whether such a document has a disk without the size of its changes. */
+gboolean cst_domain_checkpoint_is_broken(const char *xml);
+/** Returns the time of the checkpoint in seconds since the epoch; 0: not shown. */
+gint64 cst_domain_checkpoint_created(const char *xml);
+
 /** Whether a backup of Cistern may have a checkpoint with this name: "cistern-backup-ID-RANDOM". */
 gboolean cst_checkpoint_name_is_valid(const char *name);
 /** Whether two such names belong to the same repository. */
