@@ -30,6 +30,7 @@ void cst_conn_free(CstConn *conn)
     if (!conn)
         return;
     g_free(conn->stale_socket);
+    g_free(conn->root);
     conn->transport->close(conn->self);
     cst_conn_uri_clear(&conn->uri);
     g_free(conn->given_uri);

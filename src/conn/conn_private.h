@@ -13,6 +13,7 @@ struct CstConn {
     char *given_uri;    /**< the URI as the user gave it; NULL: not given */
     CstConnUri uri;     /**< URI of the server; empty if embedded */
     char *stale_socket; /**< see cst_conn_stale_socket() */
+    char *root;         /**< --root, or root= of the URI; NULL: this user's default */
     gboolean read_only;
     gboolean dry_run;
 };

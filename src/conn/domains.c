@@ -2,7 +2,10 @@
 /* Typed calls about libvirt's domains that use volumes. A stock server does not support them. */
 #include <conn/domains.h>
 
+#include <base/i18n.h>
+#include <service/domains.h>
 #include <service/service.h>
+#include <store/paths.h>
 
 #include "conn_private.h"
 
@@ -83,6 +86,21 @@ GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error)
         g_ptr_array_add(domains, domain_from_wire(&ret.domains.domains_val[i]));
     xdr_free((xdrproc_t)xdr_wire_domain_list_ret, (char *)&ret);
     return domains;
+}
+
+gboolean cst_conn_domain_define(CstConn *conn, const char *name, const char *uuid,
+                                const char *document, GError **error)
+{
+    g_autoptr(CstPaths) paths = cst_paths_new(conn->root);
+
+    if (conn->uri.target == CST_URI_SSH)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
+                        _("cannot define a domain on another host; run the command there, or "
+                          "define the domain of its output with virsh"));
+    if (document && conn->read_only)
+        return cst_fail(error, CST_ERROR_READ_ONLY, "%s",
+                        _("cannot define a domain over a read-only connection"));
+    return cst_service_define_domain(paths, name, uuid, conn->dry_run ? NULL : document, error);
 }
 
 void cst_conn_run_helper(int argc, char **argv)

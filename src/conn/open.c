@@ -34,6 +34,7 @@ static gint embedded_before;
 static CstConn *open_local(const char *root, const CstConnOptions *options, GError **error)
 {
     g_autoptr(CstPaths) paths = cst_paths_new(root);
+    CstConn *conn;
     gpointer self;
 
     if (root && options->must_exist && !g_file_test(root, G_FILE_TEST_IS_DIR)) {
@@ -45,7 +46,10 @@ static CstConn *open_local(const char *root, const CstConnOptions *options, GErr
     }
     g_atomic_int_set(&embedded_before, TRUE);
     self = cst_local_open(paths, error);
-    return self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
+    conn = self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
+    if (conn)
+        conn->root = g_strdup(root);
+    return conn;
 }
 
 /* On success the connection takes ownership of the members of @uri. */
@@ -92,6 +96,7 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
         .session_run = paths->session || options->root ? paths->run_dir : session,
     };
     g_auto(CstConnUri) uri = {0};
+    CstConn *conn;
     gboolean reached;
 
     if (!cst_conn_uri_parse(text, &dirs, options->read_only, &uri, error))
@@ -99,7 +104,10 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
     uri.unattended = options->unattended;
     if (uri.target == CST_URI_EMBEDDED)
         return open_local(uri.root ? uri.root : options->root, options, error);
-    return open_remote(&uri, text, options->read_only, &reached, error);
+    conn = open_remote(&uri, text, options->read_only, &reached, error);
+    if (conn)
+        conn->root = g_strdup(options->root);
+    return conn;
 }
 
 static gboolean daemon_is_starting(const CstPaths *paths)
@@ -126,8 +134,10 @@ static CstConn *open_daemon(const CstPaths *paths, const CstConnOptions *options
         uri.socket =
             g_strdup(options->read_only && paths->socket_ro ? paths->socket_ro : paths->socket);
         conn = open_remote(&uri, NULL, options->read_only, &reached, &why);
-        if (conn)
+        if (conn) {
+            conn->root = g_strdup(options->root);
             return conn;
+        }
         *ret_listens = reached || !g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
         is_starting = !*ret_listens && daemon_is_starting(paths);
         if (!is_starting || g_get_monotonic_time() >= until) {

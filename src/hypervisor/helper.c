@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The helper process: one question to libvirt at one URI. The growth of a disk is in resize.c, the
- * description of domains in describe.c. The steps below find the disks that show a volume.
+ * description of domains in describe.c, their definition in define.c. The steps below find the
+ * disks that show a volume.
  *
  * It reads the question, loads the libraries, sets an alarm and then calls libvirt. The alarm ends
  * the process by its default action, in whatever call it is. The answer is written at the end in
@@ -456,14 +457,17 @@ static gboolean helper_run(Helper *helper, const char *uri, unsigned deadline_s)
         return helper_end(helper, HYPERVISOR_NO_LIBRARY, error->message);
     helper->deadline_s = deadline_s;
     alarm(deadline_s);
-    helper->conn =
-        helper->kind == HYPERVISOR_RESIZE ? virConnectOpen(uri) : virConnectOpenReadOnly(uri);
+    helper->conn = helper->kind == HYPERVISOR_RESIZE || helper->kind == HYPERVISOR_DEFINE
+                       ? virConnectOpen(uri)
+                       : virConnectOpenReadOnly(uri);
     if (!helper->conn)
         return helper_end(helper, libvirt_absence(), libvirt_message());
     if (helper->kind == HYPERVISOR_RESIZE)
         return helper_resize(helper);
     if (helper->kind == HYPERVISOR_DESCRIBE)
         return helper_describe(helper);
+    if (helper->kind == HYPERVISOR_DEFINE)
+        return helper_define(helper);
     return helper_find_saved(helper) && helper_find_active(helper) && helper_find_saved(helper);
 }
 
@@ -480,11 +484,12 @@ static gboolean helper_read_question(Helper *helper)
         g_variant_new_from_bytes(G_VARIANT_TYPE(HYPERVISOR_QUESTION), bytes, FALSE));
     if (!g_variant_is_normal_form(helper->question))
         return FALSE;
-    g_variant_get(helper->question, "(ubbtt&s&s(b&s&s&stb)&s)", &kind, &helper->volume.has_file,
-                  &helper->volume.is_device, &device, &inode, &helper->volume.pool,
-                  &helper->volume.volume, &helper->disk.change, &helper->disk.uuid,
-                  &helper->disk.target, &helper->disk.format, &size, &helper->disk.is_empty,
-                  &helper->domain);
+    g_variant_get(helper->question, "(ubbtt&s&s(b&s&s&stb)&s(&s&s&s))", &kind,
+                  &helper->volume.has_file, &helper->volume.is_device, &device, &inode,
+                  &helper->volume.pool, &helper->volume.volume, &helper->disk.change,
+                  &helper->disk.uuid, &helper->disk.target, &helper->disk.format, &size,
+                  &helper->disk.is_empty, &helper->domain, &helper->definition.name,
+                  &helper->definition.uuid, &helper->definition.document);
     helper->kind = (HypervisorKind)kind;
     helper->disk.bytes = size;
     helper->volume.device = device;

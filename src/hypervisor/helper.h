@@ -9,10 +9,11 @@
 
 /** The helper process has one thread and one question. */
 typedef struct {
-    CstHypervisorVolume volume; /**< borrows its texts from @question, as do @disk and @domain */
+    CstHypervisorVolume volume; /**< borrows its texts from @question, as the members below */
     HypervisorKind kind;
     CstHypervisorDisk disk; /**< for HYPERVISOR_RESIZE */
     const char *domain;     /**< for HYPERVISOR_DESCRIBE: a name or UUID; "": all domains */
+    HypervisorDefinition definition; /**< for HYPERVISOR_DEFINE */
     GVariant *question;
     unsigned deadline_s;
     virConnectPtr conn;
@@ -60,3 +61,5 @@ void helper_main(int argc, char **argv) G_GNUC_NORETURN;
 gboolean helper_resize(Helper *helper);
 /** Reads @domain, or all domains (describe.c). Returns FALSE after a failure. */
 gboolean helper_describe(Helper *helper);
+/** Looks up @definition, and defines it if it has a document (define.c). FALSE after a failure. */
+gboolean helper_define(Helper *helper);

@@ -230,13 +230,19 @@ static gboolean answer_keep(const void *bytes, size_t length, gpointer data, gbo
     return TRUE;
 }
 
-/* Returns whether the helper has sent the change of a disk. Removes that mark from @answer. */
+/* Returns whether the helper has sent a change to libvirt. Removes that mark from @answer. */
 static gboolean answer_remove_sent(GByteArray *answer)
 {
     if (answer->len == 0 || answer->data[0] != HYPERVISOR_SENT)
         return FALSE;
     g_byte_array_remove_index(answer, 0);
     return TRUE;
+}
+
+/* The deadline of a change begins anew. */
+static gboolean question_may_change(const HypervisorQuestion *question)
+{
+    return question->disk || question->definition;
 }
 
 /* Runs the helper. Returns its answer, or NULL with an error. *ret_sent is set in both cases. */
@@ -251,7 +257,8 @@ static GBytes *hypervisor_run_helper(const CstHypervisor *hypervisor, const char
     g_autoptr(GBytes) input = hypervisor_question_encode(question);
     CstChild child = {.argv = argv,
                       .timeout_s =
-                          (question->disk ? 2 : 1) * hypervisor->deadline_s + HYPERVISOR_START_S,
+                          (question_may_change(question) ? 2 : 1) * hypervisor->deadline_s +
+                          HYPERVISOR_START_S,
                       .stream = &stream};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
@@ -299,6 +306,9 @@ static gboolean absence_is_failure(const CstHypervisor *hypervisor, const char *
 static gboolean outcome_check(const CstHypervisor *hypervisor, const char *uri,
                               HypervisorOutcome outcome, const char *message, GError **error)
 {
+    if (outcome == HYPERVISOR_DEFINED)
+        return cst_fail(error, CST_ERROR_EXISTS, _("libvirt at '%s' has domain '%s' already"), uri,
+                        message);
     if (outcome == HYPERVISOR_UNUSABLE || outcome == HYPERVISOR_FAILED ||
         outcome == HYPERVISOR_UNVERIFIED)
         return cst_fail(error, CST_ERROR_FAILED, _("libvirt at '%s' failed: %s"), uri, message);
@@ -317,7 +327,7 @@ static gboolean answer_read(const CstHypervisor *hypervisor, const char *uri, GB
     if (!hypervisor_answer_decode(bytes, uri, ret_answer, &outcome, &message))
         return cst_fail(error, CST_ERROR_FAILED,
                         _("the helper for libvirt at '%s' sent a malformed answer"), uri);
-    *ret_remember = outcome != HYPERVISOR_FAILED;
+    *ret_remember = outcome != HYPERVISOR_FAILED && outcome != HYPERVISOR_DEFINED;
     if (outcome == HYPERVISOR_FAILED)
         ret_answer->sent = FALSE;
     return outcome_check(hypervisor, uri, outcome, message, error);
@@ -391,6 +401,33 @@ GPtrArray *cst_hypervisor_domains(CstHypervisor *hypervisor, const char *name, C
     return hypervisor_ask_all(hypervisor, &question, task, &answer, error)
                ? g_steal_pointer(&domains)
                : NULL;
+}
+
+/* --- definitions ------------------------------------------------------------------------------ */
+
+gboolean cst_hypervisor_define(CstHypervisor *hypervisor, const char *name, const char *uuid,
+                               const char *document, GError **error)
+{
+    const HypervisorDefinition definition = {name, uuid ? uuid : "", document ? document : ""};
+    const HypervisorQuestion question = {.kind = HYPERVISOR_DEFINE, .definition = &definition};
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    g_auto(GStrv) uris = hypervisor_connections(hypervisor);
+    HypervisorAnswer answer = {.disks = none};
+
+    if (strlen(definition.document) >= HYPERVISOR_DOCUMENT_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("the definition of the domain has more than %d "
+                          "bytes"),
+                        HYPERVISOR_DOCUMENT_MAX);
+    if (uris[0] && (!hypervisor_check_helper(error) ||
+                    !hypervisor_ask(hypervisor, uris[0], &question, NULL, &answer, error))) {
+        if (answer.sent && error)
+            g_prefix_error(error, "%s", _("the domain may be defined (virsh list --all): "));
+        return FALSE;
+    }
+    return answer.answered || cst_fail(error, CST_ERROR_NOT_FOUND, "%s",
+                                       _("libvirt does not run on this host, or the setting "
+                                         "\"hypervisor\" of cisternd.conf does not use it"));
 }
 
 /* --- changes that may be late ----------------------------------------------------------------- */

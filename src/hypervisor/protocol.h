@@ -14,14 +14,16 @@ typedef enum {
     HYPERVISOR_FIND,     /* the disks that show a volume */
     HYPERVISOR_RESIZE,   /* whether a disk can grow, and its growth */
     HYPERVISOR_DESCRIBE, /* domains with their drives */
+    HYPERVISOR_DEFINE,   /* whether a domain exists, and the definition of a new one */
     HYPERVISOR_KIND_LAST
 } HypervisorKind;
 
 /**
  * kind, has_file, is_device, device, inode, pool, volume; then of a disk: change, UUID, target,
- * format, bytes, the volume is empty; then the name of a domain
+ * format, bytes, the volume is empty; then the name of a domain; then of a definition: name, UUID,
+ * document. Texts that a kind of question does not have are empty.
  */
-#define HYPERVISOR_QUESTION "(ubbttss(bssstb)s)"
+#define HYPERVISOR_QUESTION "(ubbttss(bssstb)s(sss))"
 
 /** Of a disk: domain, UUID, target, state, agent, reads only, shareable, level, by name. */
 #define HYPERVISOR_ROW "(sssuubbub)"
@@ -33,13 +35,13 @@ typedef enum {
 #define HYPERVISOR_ANSWER "(usa" HYPERVISOR_ROW "uta" HYPERVISOR_DOMAIN ")"
 
 /**
- * Precedes the answer if the helper has sent the change of a disk. It is written before the change,
+ * Precedes the answer if the helper has sent a change to libvirt. It is written before the change,
  * so it is received from a killed helper as well. No answer begins with this byte, because an
  * outcome is less.
  */
 #define HYPERVISOR_SENT 0xff
 
-#define HYPERVISOR_QUESTION_MAX 65536     /* bytes */
+#define HYPERVISOR_QUESTION_MAX (1 << 20) /* bytes */
 #define HYPERVISOR_ANSWER_MAX   (1 << 20) /* bytes */
 #define HYPERVISOR_ROWS_MAX     1024
 #define HYPERVISOR_DOMAINS_MAX  1024
@@ -54,9 +56,16 @@ typedef enum {
     HYPERVISOR_NO_LIBRARY, /* the library of libvirt cannot be loaded */
     HYPERVISOR_UNUSABLE,   /* libvirt does not connect, or does not list its domains */
     HYPERVISOR_FAILED,     /* a question failed, for example because of one domain */
-    HYPERVISOR_UNVERIFIED, /* a disk may have changed, and its size is not known */
+    HYPERVISOR_UNVERIFIED, /* a change was sent, and its result is not known */
+    HYPERVISOR_DEFINED,    /* libvirt has the domain already; the message is its name */
     HYPERVISOR_OUTCOME_LAST
 } HypervisorOutcome;
+
+/** A new domain. The texts are borrowed. @uuid and @document may be empty: libvirt makes a UUID,
+ * and the domain is only looked up. */
+typedef struct {
+    const char *name, *uuid, *document;
+} HypervisorDefinition;
 
 /** Whether main() called cst_hypervisor_run_helper(). */
 gboolean hypervisor_has_helper(void);

@@ -10,13 +10,17 @@ GBytes *hypervisor_question_encode(const HypervisorQuestion *question)
 {
     static const CstHypervisorDisk no_disk = {.uuid = "", .target = "", .format = ""};
     static const CstHypervisorVolume no_volume = {.pool = "", .volume = ""};
+    static const HypervisorDefinition no_definition = {.name = "", .uuid = "", .document = ""};
     const CstHypervisorDisk *disk = question->disk ? question->disk : &no_disk;
     const CstHypervisorVolume *volume = question->volume ? question->volume : &no_volume;
+    const HypervisorDefinition *definition =
+        question->definition ? question->definition : &no_definition;
     g_autoptr(GVariant) encoded = g_variant_ref_sink(g_variant_new(
         HYPERVISOR_QUESTION, (guint32)question->kind, volume->has_file, volume->is_device,
         (guint64)volume->device, (guint64)volume->inode, volume->pool ? volume->pool : "",
         volume->volume ? volume->volume : "", disk->change, disk->uuid, disk->target, disk->format,
-        (guint64)disk->bytes, disk->is_empty, question->domain ? question->domain : ""));
+        (guint64)disk->bytes, disk->is_empty, question->domain ? question->domain : "",
+        definition->name, definition->uuid, definition->document));
 
     return g_variant_get_data_as_bytes(encoded);
 }

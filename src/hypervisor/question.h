@@ -8,9 +8,10 @@
 /** A question to the helper process. All members are borrowed. */
 typedef struct {
     HypervisorKind kind;
-    const CstHypervisorVolume *volume; /**< NULL: for HYPERVISOR_DESCRIBE */
-    const CstHypervisorDisk *disk;     /**< for HYPERVISOR_RESIZE; else NULL */
-    const char *domain;                /**< for HYPERVISOR_DESCRIBE; else NULL */
+    const CstHypervisorVolume *volume;      /**< NULL: for DESCRIBE and DEFINE */
+    const CstHypervisorDisk *disk;          /**< for HYPERVISOR_RESIZE; else NULL */
+    const char *domain;                     /**< for HYPERVISOR_DESCRIBE; else NULL */
+    const HypervisorDefinition *definition; /**< for HYPERVISOR_DEFINE; else NULL */
 } HypervisorQuestion;
 
 /** The answers to one question at several connections. */
@@ -20,7 +21,7 @@ typedef struct {
     gboolean answered;  /**< FALSE: libvirt does not run, or is not used */
     CstDiskFitness fitness;
     uint64_t capacity;
-    gboolean sent; /**< the change of the disk, which libvirt did not refuse */
+    gboolean sent; /**< the change, which libvirt did not refuse */
 } HypervisorAnswer;
 
 /** Returns the question as the helper reads it. */

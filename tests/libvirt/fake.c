@@ -17,6 +17,7 @@
  *                            the call begins when FILE exists; also after a call
  *     virDomainResume = once FILE ACTION
  *                            the action applies to one call of all processes, which creates FILE
+ *     defined = FILE         gets the document of virDomainDefineXMLFlags()
  *     [domain 1]
  *     name = web1            escapes as in all key files
  *     uuid = UUID            absent: that of "domain 1" ends with 809, of "domain 2" with 80a, …
@@ -312,24 +313,50 @@ int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags)
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
-virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
+/* Returns the domain with @uuid, or with @name. NULL with NO_DOMAIN: there is none. */
+static virDomainPtr fake_lookup(virConnectPtr conn, const char *uuid, const char *name)
 {
     g_auto(GStrv) groups = g_key_file_get_groups(fake_state(), NULL);
 
-    if (!fake_enter(__func__))
-        return NULL;
     for (char **group = groups; *group; group++)
         if (g_str_has_prefix(*group, "domain ")) {
             virDomainPtr domain = fake_domain(conn, *group);
+            g_autofree char *found_name = fake_text(domain, "name");
             char found[VIR_UUID_STRING_BUFLEN];
 
             virDomainGetUUIDString(domain, found);
-            if (strcmp(found, uuid) == 0)
+            if (uuid ? strcmp(found, uuid) == 0 : g_strcmp0(found_name, name) == 0)
                 return domain;
             virDomainFree(domain);
         }
     fake_fail(VIR_ERR_NO_DOMAIN, 0, "Domain not found");
     return NULL;
+}
+
+virDomainPtr virDomainLookupByUUIDString(virConnectPtr conn, const char *uuid)
+{
+    return fake_enter(__func__) ? fake_lookup(conn, uuid, NULL) : NULL;
+}
+
+virDomainPtr virDomainLookupByName(virConnectPtr conn, const char *name)
+{
+    virDomainPtr domain = fake_enter(__func__) ? fake_lookup(conn, NULL, name) : NULL;
+
+    fake_leave(__func__);
+    return domain;
+}
+
+virDomainPtr virDomainDefineXMLFlags(virConnectPtr conn, const char *xml, unsigned int flags)
+{
+    g_autofree char *path = g_key_file_get_string(fake_state(), "calls", "defined", NULL);
+
+    fake_log_flags(__func__, flags);
+    if (!fake_enter(__func__))
+        return NULL;
+    if (path && !g_file_set_contents(path, xml, -1, NULL))
+        abort();
+    fake_leave(__func__);
+    return fake_domain(conn, "domain 0");
 }
 
 int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)

@@ -83,6 +83,13 @@ static gboolean domain_settings_read(const CstPaths *paths, DomainSettings *ret_
     return FALSE;
 }
 
+/* @uris NULL: the default. */
+static CstHypervisor *domains_connect(const CstPaths *paths, const char *const *uris)
+{
+    return cst_hypervisor_new(uris, paths->session ? NULL : paths->run_dir,
+                              CST_HYPERVISOR_DEADLINE_S);
+}
+
 /* Ends the backup jobs of dead processes, and removes their files. Logs failures. */
 static void backups_recover(const CstPaths *paths, const char *scratch)
 {
@@ -97,12 +104,10 @@ static void backups_recover(const CstPaths *paths, const char *scratch)
 
 void cst_service_set_hypervisor(CstService *service, const char *const *uris, const char *scratch)
 {
-    const char *run_dir = service->paths->session ? NULL : service->paths->run_dir;
-
     g_mutex_lock(&service->tables);
     if (!service->hypervisor) {
         service->scratch = g_strdup(scratch);
-        service->hypervisor = cst_hypervisor_new(uris, run_dir, CST_HYPERVISOR_DEADLINE_S);
+        service->hypervisor = domains_connect(service->paths, uris);
     }
     g_mutex_unlock(&service->tables);
     if (scratch)
@@ -136,6 +141,18 @@ void domains_free(CstService *service)
 void cst_service_run_helper(int argc, char **argv)
 {
     cst_hypervisor_run_helper(argc, argv);
+}
+
+gboolean cst_service_define_domain(const CstPaths *paths, const char *name, const char *uuid,
+                                   const char *document, GError **error)
+{
+    g_autoptr(CstHypervisor) hypervisor = NULL;
+    g_auto(DomainSettings) settings = {0};
+
+    if (!domain_settings_read(paths, &settings, error))
+        return FALSE;
+    hypervisor = domains_connect(paths, (const char *const *)settings.uris);
+    return cst_hypervisor_define(hypervisor, name, uuid, document, error);
 }
 
 /* --- the question ----------------------------------------------------------------------------- */

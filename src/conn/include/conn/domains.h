@@ -20,6 +20,16 @@ GPtrArray *cst_conn_vol_domains(CstConn *conn, const CstVolRef *vol, GError **er
 GPtrArray *cst_conn_domains(CstConn *conn, const char *name, GError **error);
 
 /**
+ * Checks that libvirt of this host has no domain with this name or UUID, and defines the domain of
+ * @document. A helper of this process asks libvirt, with the rights of its user, also if a daemon
+ * serves @conn. @uuid NULL: libvirt makes one. @document NULL, or a dry run: only the check. Fails
+ * with NO_SUPPORT if the server is on another host, EXISTS, NOT_FOUND without libvirt, TIMEOUT,
+ * FAILED, LIMIT, and with CONFIG if the setting "hypervisor" of cisternd.conf is wrong.
+ */
+gboolean cst_conn_domain_define(CstConn *conn, const char *name, const char *uuid,
+                                const char *document, GError **error);
+
+/**
  * Begins live snapshots: a backup job of libvirt keeps the content of @vols (of CstVolRef *), which
  * are disks of one running domain. They are read by cst_conn_vol_send(), are in no list, and end
  * with the connection or by cst_conn_live_end(). cst_conn_vol_changed() reports the changes of a

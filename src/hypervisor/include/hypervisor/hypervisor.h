@@ -12,7 +12,7 @@
  * Finds the domains of this host's libvirt that use a volume. Each question is answered by a helper
  * process, because calls of libvirt can hang and cannot be cancelled. The helper is this program
  * (/proc/self/exe) and ends at its deadline. It connects for reading only, except for
- * cst_hypervisor_resize() and for a pause (hypervisor/pause.h).
+ * cst_hypervisor_resize(), cst_hypervisor_define(), and a pause (hypervisor/pause.h).
  *
  * libvirtd may itself wait for this process while it starts a domain. So no question is asked while
  * a lock is held that a look-up of pools and volumes needs.
@@ -97,6 +97,18 @@ GPtrArray *cst_hypervisor_find(CstHypervisor *hypervisor, const CstHypervisorVol
  */
 GPtrArray *cst_hypervisor_domains(CstHypervisor *hypervisor, const char *name, CstTask *task,
                                   GError **error);
+
+/**
+ * Checks that libvirt has no domain with this name or UUID, and defines the domain of @document. It
+ * is validated against libvirt's schema. @uuid NULL: libvirt makes one. @document NULL: only the
+ * check. The first connection is used. The limits of waiting are those of cst_hypervisor_resize().
+ *
+ * Return: FALSE with EXISTS if there is such a domain. NOT_FOUND if libvirt does not run, or is not
+ * used. LIMIT if the document is too long. Else the errors of cst_hypervisor_find(). If libvirt may
+ * have defined the domain nevertheless, the message says so.
+ */
+gboolean cst_hypervisor_define(CstHypervisor *hypervisor, const char *name, const char *uuid,
+                               const char *document, GError **error);
 
 /** Whether a disk of a running domain can grow with the volume. */
 typedef enum {

@@ -3,6 +3,7 @@
 
 #include <base/task.h>
 #include <model/domain.h>
+#include <store/paths.h>
 
 #include <service/service.h>
 
@@ -18,3 +19,13 @@
  */
 GPtrArray *cst_service_domains(CstService *service, const char *name, CstTask *task,
                                GError **error);
+
+/**
+ * Checks that libvirt of this host has no domain with this name or UUID, and defines the domain of
+ * @document, with the rights of this process. @uuid NULL: libvirt makes one. @document NULL: only
+ * the check. The first connection of the setting "hypervisor" in the configuration of @paths is
+ * used. No service is needed. Fails with EXISTS, NOT_FOUND without libvirt, TIMEOUT, FAILED, LIMIT,
+ * and CONFIG.
+ */
+gboolean cst_service_define_domain(const CstPaths *paths, const char *name, const char *uuid,
+                                   const char *document, GError **error);
