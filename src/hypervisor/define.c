@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <base/i18n.h>
 
 #include "helper.h"
 

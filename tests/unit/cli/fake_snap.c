@@ -54,6 +54,12 @@ gboolean cst_conn_live_end(CstConn *conn, const char *name, GError **error)
     return cst_fail(error, CST_ERROR_NOT_FOUND, "no live snapshot '%s'", name);
 }
 
+gboolean cst_conn_domain_define(CstConn *conn, const char *name, const char *uuid,
+                                const char *document, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, "no libvirt for domain '%s'", name);
+}
+
 /* A limit of the pause means a running domain. A minimum is never reached. */
 gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
                                       const CstSnapshotRequest *request, CstTask *task,

@@ -12,12 +12,14 @@
 
 #include "commands/pool/pool.h"
 #include "commands/room.h"
+#include "commands/volume/domains.h"
 #include "commands/volume/volume.h"
 #include "commands/xml.h"
 #include "output/each.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
+#include "restore_machine.h"
 #include <model/xml_write.h>
 
 #define PIECE (1u << 20)
@@ -257,6 +259,10 @@ static gboolean cmd_backup_restore(CliCtl *ctl, const CliArgs *args, GError **er
     const CstBackupVolume *volume;
     RestoreWords words = {.args = args};
 
+    if (cli_args_has(args, "machine"))
+        return cli_restore_machine(ctl, args, error);
+    if (cli_args_has(args, "define"))
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--define needs --machine"));
     if (!cli_args_string(args, "format", &words.format, error) ||
         !cli_args_exclusive(args, "all", "newname", error))
         return FALSE;
@@ -283,10 +289,17 @@ static const CliOption restore_options[] = {
     {.name = "newname",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("name of the new vol; default: that of the backup"),
+     .help = N_("name of the new vol, default: that of the backup; with --machine, name of the new "
+                "domain"),
      .complete = cli_complete_new_vols,
      .names_pool = "pool"},
     FORMAT,
+    {.name = "machine",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("restore all vols of this domain of libvirt, and print its definition"),
+     .complete = cli_complete_domains},
+    CLI_SWITCH("define", N_("with --machine: define the domain in libvirt of this host")),
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
     CLI_DETACH,
@@ -296,10 +309,12 @@ static const CliOption restore_options[] = {
 const CliCommand cli_backup_restore_command = {
     .name = "backup-restore",
     .summary = N_("restore a vol from a backup"),
-    .description =
-        N_("Create a vol, in any pool and format, with the content of a backup. It appears when it "
-           "is complete. With --all, create all vols of the backup, each in its pool. A vol that "
-           "fails does not stop the other vols, and the exit status is 8."),
+    .description = N_(
+        "Create a vol, in any pool and format, with the content of a backup. It appears when it "
+        "is complete. With --all, create all vols of the backup, each in its pool. A vol that "
+        "fails does not stop the other vols, and the exit status is 8. With --machine, create the "
+        "vols of a domain, and print its definition with the paths of the new vols. With "
+        "--newname, the new domain can run next to the old one."),
     .options = restore_options,
     .handler = cmd_backup_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
