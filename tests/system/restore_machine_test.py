@@ -89,6 +89,14 @@ class RestoreMachine(FakeDomains):
                 else None)
         return found
 
+    def start_pool(self, name):
+        """A pool of files below the directory of the test."""
+        self.done("pool-define-as", name, "dir", "--target", self.at(name))
+        self.done("pool-build", name)
+        self.done("pool-start", name)
+        self.addCleanup(lambda: (self.cistern("pool-destroy", name),
+                                 self.cistern("pool-undefine", name)))
+
     def defined_document(self):
         with open(self.defined, encoding="utf-8") as stream:
             return stream.read()
@@ -114,11 +122,7 @@ class RestoreMachine(FakeDomains):
         self.assertEqual([], self.fake.calls())
 
     def test_same_domain_in_another_pool_keeps_its_identity(self):
-        self.done("pool-define-as", "other", "dir", "--target", self.at("other"))
-        self.done("pool-build", "other")
-        self.done("pool-start", "other")
-        self.addCleanup(lambda: (self.cistern("pool-destroy", "other"),
-                                 self.cistern("pool-undefine", "other")))
+        self.start_pool("other")
         out, _ = self.restored("--pool", "other", "--format", "raw", machine=UUID)
         self.assertEqual(("file", self.at("other", "web.qcow2"), "raw"), self.disks(out)["vda"])
         root = ElementTree.fromstring(out)
@@ -159,6 +163,20 @@ class RestoreMachine(FakeDomains):
         self.not_restored("Failed to restore vol web2-vda.qcow2", "--newname", "web2", "--format",
                           "nonsense")
 
+    def test_disk_that_does_not_fit_is_refused_before_the_first_volume(self):
+        """The first disk would fit."""
+        with open(self.at("p", "data"), "r+b") as disk:
+            disk.write(random.Random(2).randbytes(1 << 20))
+        self.fake.set(self.group)
+        self.done("backup-create", self.repository, "--machine", "web")
+        small = self.at("small")
+        os.mkdir(small)
+        space.mount(small, "-t", "tmpfs", "-o", "size=900k", "none")
+        self.addCleanup(space.umount, small)
+        self.start_pool("small")
+        self.not_restored("Failed to restore vol data in pool small", "--pool", "small")
+        self.assertEqual([], os.listdir(small))
+
     def test_latest_is_the_newest_backup_with_the_machine(self):
         self.done("backup-create", self.repository, "p/v")
         out, _ = self.restored("--newname", "web2")
@@ -168,22 +186,14 @@ class RestoreMachine(FakeDomains):
                           backup=newest["id"])
 
     def test_two_disks_with_one_name_in_one_pool_are_refused(self):
-        self.done("pool-define-as", "other", "dir", "--target", self.at("other"))
-        self.done("pool-build", "other")
-        self.done("pool-start", "other")
-        self.addCleanup(lambda: (self.cistern("pool-destroy", "other"),
-                                 self.cistern("pool-undefine", "other")))
+        self.start_pool("other")
         self.done("vol-create-as", "other", "data", "1M", "--format", "raw")
         with open(self.xml, "w", encoding="utf-8") as out:
             out.write(DOMAIN.format(uuid=UUID, web=self.at("other", "data"),
                                     data=self.at("p", "data")))
         self.fake.set(self.group)
         self.done("backup-create", self.repository, "--machine", "web")
-        self.done("pool-define-as", "third", "dir", "--target", self.at("third"))
-        self.done("pool-build", "third")
-        self.done("pool-start", "third")
-        self.addCleanup(lambda: (self.cistern("pool-destroy", "third"),
-                                 self.cistern("pool-undefine", "third")))
+        self.start_pool("third")
         self.not_restored("disks 'vda' and 'vdb' would both be vol 'data' of pool 'third'",
                           "--pool", "third")
         self.restored("--pool", "third", "--newname", "web2")
@@ -271,9 +281,9 @@ class RestoreMachine(FakeDomains):
         before = self.volumes()
         env = dict(self.fake.env)
         del env["FAKE_LIBVIRT"]
+        words = ("latest", "--machine", "web", "--newname", "web2", "--define")
         status, _, err = peers.run([space.CISTERN, "--root", self.peer.root, "backup-restore",
-                                    self.repository, "latest", "--machine", "web", "--newname",
-                                    "web2", "--define"], env=env.items())
+                                    self.repository, *words], env=env.items())
         self.assertNotEqual(0, status)
         self.assertIn("libvirt does not run on this host", err)
         self.assertEqual(before, self.volumes())
