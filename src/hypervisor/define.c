@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-
 #include "helper.h"
 
 /* Takes ownership of @domain, the result of a lookup. Returns FALSE unless there is no domain. */

@@ -187,6 +187,8 @@ static gboolean search_add_layers(VolumeSearch *search, const CstDomainDef *def,
             return cst_fail(error, CST_ERROR_XML, _("a disk of the domain has no <target dev>"));
         g_ptr_array_add(search->layers, layer);
     }
+    if (search->layers->len == 0)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("the domain has no disk that it may write"));
     return search_check_shared(search, error);
 }
 

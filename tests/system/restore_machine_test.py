@@ -251,6 +251,14 @@ class RestoreMachine(FakeDomains):
         self.assertIn("virDomainDefineXMLFlags", calls)
         self.assertTrue(self.defined_document().startswith("<domain type=\"kvm\">"))
 
+    def test_json_of_a_defined_domain_is_one_document(self):
+        out, _ = self.restored("--newname", "web2", "--define", "--json")
+        made = json.loads(out)
+        self.assertEqual(("web2", True, [True, True]),
+                         (made["domain"], made["defined"],
+                          [row["done"] for row in made["volumes"]]))
+        self.assertEqual(self.defined_document(), made["definition"])
+
     def test_existing_domain_is_refused_before_the_first_volume(self):
         self.fake.set(self.group, defined=self.defined)
         self.done("vol-delete", "web.qcow2", "--pool", "p", "--yes", "--no-trash")

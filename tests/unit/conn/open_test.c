@@ -21,6 +21,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
+#include <conn/domains.h>
 
 #include "side.h"
 
@@ -284,6 +285,18 @@ static void ssh_carries_a_connection(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* libvirt of this host would get the paths of the other host. */
+static void domain_is_not_defined_over_ssh(void **state)
+{
+    g_autoptr(CstConn) conn = cst_conn_open(SSH, NULL, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_non_null(conn);
+    assert_false(cst_conn_domain_define(conn, "web", NULL, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SUPPORT));
+    assert_non_null(strstr(error->message, "run the command there"));
+}
+
 /* For a thread, or for a process without a terminal: ssh could get no answer. */
 static void repeated_connection_over_ssh_does_not_prompt(void **state)
 {
@@ -417,6 +430,7 @@ int main(int argc, char **argv)
         PLACE_TEST(environment_variables_apply_only_without_a_uri),
         PLACE_TEST(a_connection_begins_with_no_dry_run),
         PLACE_TEST(ssh_carries_a_connection),
+        PLACE_TEST(domain_is_not_defined_over_ssh),
         PLACE_TEST(repeated_connection_over_ssh_does_not_prompt),
         PLACE_TEST(ssh_that_exits_at_once_is_reported_with_the_host),
         PLACE_TEST(refusal_of_the_server_over_ssh_is_reported_unchanged),

@@ -104,6 +104,7 @@ static void missing_volume_and_missing_disk_are_refused(void **unused)
                     CST_ERROR_NOT_FOUND, "lacks disk 'vdb'");
     assert_no_disks(DOMAIN(FILE_DISK("/p/a.img", "vda")), two_volumes, 2, CST_ERROR_NOT_FOUND,
                     "volume 'lv' of the backup");
+    assert_no_disks(DOMAIN(""), NULL, 0, CST_ERROR_NOT_FOUND, "no disk that it may write");
 }
 
 static void two_disks_of_one_file_are_refused(void **unused)

@@ -506,7 +506,7 @@ static void machine_print_definition(const MachineRestore *restore,
         cli_document(restore->ctl, "definition", definition->document);
 }
 
-/* Defines the domain. The definition is printed if libvirt refuses it, so that it can be mended. */
+/* Defines the domain. The definition is printed if libvirt refuses it. */
 static gboolean machine_define(const MachineRestore *restore, const CstDomainDefinition *definition,
                                GError **error)
 {

@@ -24,7 +24,8 @@ typedef struct {
  * disk and one volume remain, they belong together.
  *
  * Fails with the errors of the XML reader, with XML for a disk without a target, and with NOT_FOUND
- * if a disk has no volume, because the backup is then not complete, or a volume has no disk.
+ * if a disk has no volume, because the backup is then not complete, if a volume has no disk, or if
+ * there is no disk.
  * INVALID if two disks have one volume.
  */
 GPtrArray *cst_domain_volume_disks(const char *xml, const CstDomainVolume *volumes, guint n_volumes,
