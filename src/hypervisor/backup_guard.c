@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The time limit of a backup session's process (see the header). Everything that the handler needs
+ * The time limit of a session's process (see the header). Everything that the handler needs
  * is made before, because a handler may make system calls only.
  */
 #include "backup_guard.h"
@@ -18,11 +18,14 @@
 
 #define MS_PER_S  1000
 #define US_PER_MS 1000
+#define ARGS_MAX  7 /* with the NULL at the end */
 
-static char *guard_argv[7];
+static char *guard_argv[ARGS_MAX];
 static int guard_lock, guard_caller;
-static char guard_packet[256]; /* a BackupAnswer with PAUSE_TIMEOUT */
+static char guard_packet[256]; /* for the caller: PAUSE_TIMEOUT */
 static size_t guard_packet_len;
+static char *guard_answers;               /* mode of a repair that answers the caller */
+static volatile sig_atomic_t guard_keeps; /* the repair answers the caller */
 
 /* Makes system calls only, because a handler calls it. */
 void backup_guard_repair(void)
@@ -30,7 +33,9 @@ void backup_guard_repair(void)
     const struct itimerval never = {0};
 
     setitimer(ITIMER_REAL, &never, NULL);
-    /* Closes the caller's socket. */
+    if (guard_keeps && dup2(guard_caller, BACKUP_GUARD_CALLER_FD) == BACKUP_GUARD_CALLER_FD)
+        guard_argv[2] = guard_answers;
+    /* Closes the socket that the caller of a backup has sent its request to. */
     if (dup2(guard_lock, BACKUP_LOCK_FD) == BACKUP_LOCK_FD)
         execve(HYPERVISOR_PROGRAM, guard_argv, environ);
     _exit(EXIT_FAILURE);
@@ -38,24 +43,29 @@ void backup_guard_repair(void)
 
 static void guard_on_alarm(int number)
 {
-    if (guard_caller >= 0)
+    if (guard_caller >= 0 && !guard_keeps)
         send(guard_caller, guard_packet, guard_packet_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     backup_guard_repair();
 }
 
-static void guard_packet_make(void)
+static void guard_start(const char *const *argv, GBytes *timeout, int lock, int caller)
 {
-    const BackupAnswer answer = {.outcome = PAUSE_TIMEOUT};
-    g_autoptr(GBytes) packet = backup_answer_encode(&answer);
+    const struct sigaction action = {.sa_handler = guard_on_alarm, .sa_flags = SA_RESTART};
 
-    guard_packet_len = MIN(g_bytes_get_size(packet), sizeof(guard_packet));
-    memcpy(guard_packet, g_bytes_get_data(packet, NULL), guard_packet_len);
+    for (guint i = 0; i < ARGS_MAX - 1 && argv[i]; i++)
+        guard_argv[i] = (char *)argv[i];
+    guard_lock = lock;
+    guard_caller = caller;
+    guard_packet_len = MIN(g_bytes_get_size(timeout), sizeof(guard_packet));
+    memcpy(guard_packet, g_bytes_get_data(timeout, NULL), guard_packet_len);
+    sigaction(SIGALRM, &action, NULL);
 }
 
 void backup_guard_init(const unsigned *limits, const char *uuid, int lock, int caller,
                        unsigned round)
 {
-    const struct sigaction action = {.sa_handler = guard_on_alarm, .sa_flags = SA_RESTART};
+    const BackupAnswer answer = {.outcome = PAUSE_TIMEOUT};
+    g_autoptr(GBytes) packet = backup_answer_encode(&answer);
     const char *const argv[] = {HYPERVISOR_PROGRAM,
                                 HYPERVISOR_BACKUP,
                                 BACKUP_REPAIR,
@@ -64,11 +74,19 @@ void backup_guard_init(const unsigned *limits, const char *uuid, int lock, int c
                                 g_strdup_printf("%u", round + 1),
                                 NULL};
 
-    memcpy(guard_argv, argv, sizeof(argv));
-    guard_lock = lock;
-    guard_caller = caller;
-    guard_packet_make();
-    sigaction(SIGALRM, &action, NULL);
+    guard_start(argv, packet, lock, caller);
+}
+
+void backup_guard_init_program(const char *const *argv, GBytes *timeout, const char *answers,
+                               int lock, int caller)
+{
+    guard_answers = g_strdup(answers);
+    guard_start(argv, timeout, lock, caller);
+}
+
+void backup_guard_keep_caller(gboolean keep)
+{
+    guard_keeps = keep;
 }
 
 void backup_guard_set(unsigned ms)

@@ -96,15 +96,31 @@ gboolean domain_check_job(virDomainPtr domain, PauseAnswer *answer)
     return job == 0 || pause_answer_fail(answer, PAUSE_HAS_JOB, NULL);
 }
 
-gboolean domain_read_def(virDomainPtr domain, CstDomainDef **ret_def, PauseAnswer *answer)
+/* @flags: of virDomainGetXMLDesc(). */
+static gboolean domain_read_document(virDomainPtr domain, unsigned flags, CstDomainDef **ret_def,
+                                     PauseAnswer *answer)
 {
     Helper helper = {0};
-    gboolean ok = helper_read_def(&helper, domain, virDomainGetXMLDesc(domain, 0), ret_def);
-    g_autofree char *message = helper.message;
+    g_autofree char *message = NULL;
+    char *xml = virDomainGetXMLDesc(domain, flags);
+    gboolean ok;
 
-    if (!ok)
-        return pause_answer_fail(answer, PAUSE_FAILED, message);
-    return *ret_def || pause_answer_fail(answer, PAUSE_ENDED, NULL);
+    if (!xml)
+        return pause_answer_fail_libvirt(answer);
+    ok = helper_read_def(&helper, domain, xml, ret_def);
+    message = helper.message;
+    return ok || pause_answer_fail(answer, PAUSE_FAILED, message);
+}
+
+gboolean domain_read_def(virDomainPtr domain, CstDomainDef **ret_def, PauseAnswer *answer)
+{
+    return domain_read_document(domain, 0, ret_def, answer);
+}
+
+gboolean domain_read_persistent_def(virDomainPtr domain, CstDomainDef **ret_def,
+                                    PauseAnswer *answer)
+{
+    return domain_read_document(domain, VIR_DOMAIN_XML_INACTIVE, ret_def, answer);
 }
 
 gboolean domain_check_state(int state, int reason, gboolean *ret_paused, PauseAnswer *answer)

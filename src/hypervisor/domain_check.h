@@ -15,6 +15,9 @@ gboolean pause_answer_fail_libvirt(PauseAnswer *answer);
 gboolean domain_load_libraries(PauseAnswer *answer);
 /** Reads the document of the domain. */
 gboolean domain_read_def(virDomainPtr domain, CstDomainDef **ret_def, PauseAnswer *answer);
+/** Likewise for its persistent definition. */
+gboolean domain_read_persistent_def(virDomainPtr domain, CstDomainDef **ret_def,
+                                    PauseAnswer *answer);
 /**
  * Returns the disk of which the volume is the top layer. Returns NULL if there is no such disk, if
  * it is shareable, or if it has a block job.

@@ -6,6 +6,8 @@
 
 #include "backup_keeper.h"
 #include "backup_protocol.h"
+#include "block_keeper.h"
+#include "block_protocol.h"
 #include "helper.h"
 #include "pause_watchdog.h"
 
@@ -25,4 +27,6 @@ void cst_hypervisor_run_helper(int argc, char **argv)
         pause_watchdog_main(argc, argv);
     if (argc >= 2 && strcmp(argv[1], HYPERVISOR_BACKUP) == 0)
         backup_keeper_main(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], HYPERVISOR_BLOCK) == 0)
+        block_keeper_main(argc, argv);
 }

@@ -38,6 +38,19 @@ static const struct {
     [PAUSE_NO_SPACE] = {CST_ERROR_NO_SPACE, N_("the scratch space is too small; free space there, "
                                                "or back up when the guest writes less")},
     [PAUSE_ABORTED] = {CST_ERROR_FAILED, N_("another program has ended its backup job; try again")},
+    [PAUSE_SAVED] = {CST_ERROR_BUSY, N_("it has a managed save, which names its disks; run virsh "
+                                        "managedsave-remove")},
+    [PAUSE_TRANSIENT] = {CST_ERROR_INVALID, N_("it is transient: its owner starts it again with "
+                                               "the files of before")},
+    [PAUSE_FIXED] = {CST_ERROR_INVALID, N_("its disk is read-only; shut the domain down first")},
+    [PAUSE_NO_LAYER] = {CST_ERROR_NOT_FOUND, N_("the disk has no such backing file")},
+    [PAUSE_CHANGED] = {CST_ERROR_BUSY, N_("another process has a block job of its disk, or ends an "
+                                          "earlier one; try again later")},
+    [PAUSE_JOB_ENDED] = {CST_ERROR_FAILED, N_("another program has ended its block job; try "
+                                              "again")},
+    [PAUSE_JOB_FAILED] = {CST_ERROR_FAILED, N_("the block job failed; check the size and the free "
+                                               "space of its destination")},
+    [PAUSE_NOT_READY] = {CST_ERROR_INVALID, N_("the copy is not complete yet; wait for it first")},
     [PAUSE_REFUSED] = {CST_ERROR_FAILED, N_("libvirt failed")},
     [PAUSE_FAILED] = {CST_ERROR_FAILED, N_("libvirt failed")},
 };

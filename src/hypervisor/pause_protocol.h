@@ -126,6 +126,14 @@ typedef enum {
     PAUSE_DENIED,        /* permission denied */
     PAUSE_NO_SPACE,      /* for the scratch files of a backup */
     PAUSE_ABORTED,       /* another program has ended the backup job */
+    PAUSE_SAVED,         /* the domain has a managed save */
+    PAUSE_TRANSIENT,     /* the domain has no persistent definition */
+    PAUSE_FIXED,         /* a disk of a block job is read-only */
+    PAUSE_NO_LAYER,      /* the disk has no such layer below its top */
+    PAUSE_CHANGED,       /* another Cistern has a block job of the domain */
+    PAUSE_JOB_ENDED,     /* another program has ended the block job */
+    PAUSE_JOB_FAILED,    /* the block job */
+    PAUSE_NOT_READY,     /* the block job */
     PAUSE_REFUSED,       /* the agent has answered with an error */
     PAUSE_FAILED,        /* libvirt has reported another error */
     PAUSE_OUTCOME_LAST

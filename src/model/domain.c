@@ -90,6 +90,8 @@ static void domain_layer_free(CstDomainLayer *layer)
     g_free(layer->pool);
     g_free(layer->volume);
     g_free(layer->format);
+    g_free(layer->index);
+    g_free(layer->mirror_path);
     g_free(layer);
 }
 
@@ -115,15 +117,44 @@ static gboolean domain_disk_is_removable(xmlNode *disk)
     return g_strcmp0(device, "cdrom") == 0 || g_strcmp0(device, "floppy") == 0;
 }
 
+/* Returns the path of a file or device, or NULL. The caller frees it. */
+static char *domain_source_path(xmlNode *node)
+{
+    char *path = cst_xml_path_attr(node, "source", "file");
+
+    return path ? path : cst_xml_path_attr(node, "source", "dev");
+}
+
+/* libvirt shows the number of the top layer in its <source>, and others in their <backingStore>. */
+static char *domain_layer_index(xmlNode *node, guint level)
+{
+    return level == 0 ? cst_xml_path_attr(node, "source", "index") : cst_xml_attr(node, "index");
+}
+
+static void domain_mirror_read(CstDomainLayer *layer, xmlNode *disk)
+{
+    xmlNode *mirror = cst_xml_find(disk, "mirror");
+    g_autofree char *ready = mirror ? cst_xml_attr(mirror, "ready") : NULL;
+
+    if (!mirror)
+        return;
+    layer->mirror_path = domain_source_path(mirror);
+    layer->mirror = CST_DOMAIN_MIRROR_COPIES;
+    if (ready)
+        layer->mirror =
+            strcmp(ready, "yes") == 0 ? CST_DOMAIN_MIRROR_READY : CST_DOMAIN_MIRROR_ENDS;
+}
+
 /* @node is the <disk>, or a <backingStore> in it. */
 static void domain_layer_add(CstDomainDef *def, xmlNode *disk, xmlNode *node, guint level)
 {
     CstDomainLayer *layer = g_new0(CstDomainLayer, 1);
 
     layer->target = cst_xml_path_attr(disk, "target", "dev");
-    layer->path = cst_xml_path_attr(node, "source", "file");
-    if (!layer->path)
-        layer->path = cst_xml_path_attr(node, "source", "dev");
+    layer->path = domain_source_path(node);
+    layer->index = domain_layer_index(node, level);
+    if (level == 0)
+        domain_mirror_read(layer, disk);
     layer->pool = cst_xml_path_attr(node, "source", "pool");
     layer->volume = cst_xml_path_attr(node, "source", "volume");
     layer->format = level == 0 ? cst_xml_path_attr(disk, "driver", "type") : NULL;

@@ -12,7 +12,8 @@
  *     after virDomainBlockResize = hang
  *                            this call has its effect and does not return
  *     virDomainResume = lose MESSAGE
- *                            the connection fails, also for all later calls of the process
+ *                            the connection fails, also for all later calls of the process until
+ *                            virConnectOpen(); also after a call of fake_block.c
  *     virDomainResume = wait FILE
  *                            the call begins when FILE exists; also after a call
  *     virDomainResume = once FILE ACTION
@@ -25,6 +26,8 @@
  *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
  *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
+ *     transient = yes        the domain has no persistent definition
+ *     copy-xml = FILE        gets the document of virDomainBlockCopy()
  *     job = yes              the domain has a job
  *     block-job = vda        the disk has a block job
  *     disk = FILE            virDomainBlockResize() truncates FILE, also to a smaller size
@@ -116,6 +119,19 @@ static void fake_block(const char *action)
         nanosleep(&rest, NULL); /* paced: a pause between two checks */
 }
 
+/* Always returns -1. */
+static int fake_fail_lost(void)
+{
+    fake_fail(VIR_ERR_INTERNAL_ERROR, 0, connection.lost);
+    failure.domain = VIR_FROM_RPC;
+    return -1;
+}
+
+gboolean fake_is_lost(void)
+{
+    return connection.lost != NULL;
+}
+
 void fake_leave(const char *call)
 {
     g_autofree char *key = g_strconcat("after ", call, NULL);
@@ -124,10 +140,18 @@ void fake_leave(const char *call)
     g_autofree char *group = NULL;
 
     fake_block(change);
+    if (change && g_str_has_prefix(change, "lose "))
+        connection.lost = g_strdup(change + strlen("lose "));
     if (!words || g_strv_length(words) < 3)
         return;
     group = g_strconcat("domain ", words[0], NULL);
     g_key_file_set_string(fake_state(), group, words[1], words[2]);
+}
+
+int fake_result(const char *call)
+{
+    fake_leave(call);
+    return connection.lost ? fake_fail_lost() : 0;
 }
 
 gboolean fake_enter(const char *call)
@@ -139,11 +163,8 @@ gboolean fake_enter(const char *call)
     fake_block(how);
     if (how && g_str_has_prefix(how, "lose "))
         connection.lost = g_strdup(how + strlen("lose "));
-    if (connection.lost) {
-        fake_fail(VIR_ERR_INTERNAL_ERROR, 0, connection.lost);
-        failure.domain = VIR_FROM_RPC;
-        return FALSE;
-    }
+    if (connection.lost)
+        return fake_fail_lost() == 0;
     words = how ? g_strsplit(how, " ", 4) : NULL;
     if (!words || strcmp(words[0], "fail") != 0 || g_strv_length(words) < 4)
         return TRUE;
@@ -183,8 +204,11 @@ virConnectPtr virConnectOpenReadOnly(const char *name)
     return fake_enter(__func__) ? fake_connect(name) : NULL;
 }
 
+/* Another connection works again. */
 virConnectPtr virConnectOpen(const char *name)
 {
+    g_clear_pointer(&connection.lost, g_free);
+    fake_forget_events();
     return fake_enter(__func__) ? fake_connect(name) : NULL;
 }
 
@@ -294,8 +318,14 @@ static char *fake_document(virDomainPtr domain, const char *key)
 
 char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 {
+    g_autofree char *live = fake_text(domain, "live");
+    char *xml;
+
     fake_log_flags(__func__, flags);
-    return fake_enter(__func__) ? fake_document(domain, "xml") : NULL;
+    if (!fake_enter(__func__))
+        return NULL;
+    xml = live ? live_block_document(live, (flags & VIR_DOMAIN_XML_INACTIVE) != 0) : NULL;
+    return xml ? xml : fake_document(domain, "xml");
 }
 
 char *virDomainManagedSaveGetXMLDesc(virDomainPtr domain, unsigned int flags)
@@ -373,9 +403,17 @@ int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 int virDomainGetBlockJobInfo(virDomainPtr domain, const char *disk, virDomainBlockJobInfoPtr info,
                              unsigned int flags)
 {
-    g_autofree char *job = fake_text(domain, "block-job");
+    g_autofree char *job = fake_text(domain, "block-job"), *live = fake_text(domain, "live");
+    int type = live ? live_get_number(live, "block-type") : 0;
 
-    return fake_enter(__func__) ? g_strcmp0(job, disk) == 0 : -1;
+    if (!fake_enter(__func__))
+        return -1;
+    if (type == 0 || strcmp(disk, "vda") != 0)
+        return g_strcmp0(job, disk) == 0;
+    info->type = type;
+    info->cur = (unsigned long long)live_get_number(live, "block-cur");
+    info->end = (unsigned long long)live_get_number(live, "block-end");
+    return 1;
 }
 
 int virDomainGetBlockInfo(virDomainPtr domain, const char *disk, virDomainBlockInfoPtr info,

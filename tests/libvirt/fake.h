@@ -23,6 +23,12 @@ GKeyFile *fake_state(void);
 gboolean fake_enter(const char *call);
 /** Applies the action at the end of a call. */
 void fake_leave(const char *call);
+/** Likewise. Returns 0, or -1 if the connection is lost. */
+int fake_result(const char *call);
+/** Whether the connection has failed. */
+gboolean fake_is_lost(void);
+/** Drops the events before the next registration (fake_pause.c). */
+void fake_forget_events(void);
 /** Sets the last error. */
 void fake_fail(int code, int number, const char *message);
 void fake_log(const char *call);

@@ -114,6 +114,23 @@ static void job_report(void)
                lifecycle.data[VIR_DOMAIN_EVENT_ID_JOB_COMPLETED]);
 }
 
+static void block_report(int status)
+{
+    virConnectDomainEventBlockJobCallback report =
+        (virConnectDomainEventBlockJobCallback)(void *)
+            lifecycle.reports[VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2];
+    g_autofree char *live = fake_text(lifecycle.domain, "live");
+
+    if (report)
+        report(lifecycle.domain->conn, lifecycle.domain, "vda", live_get_number(live, "block-last"),
+               status, lifecycle.data[VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2]);
+}
+
+void fake_forget_events(void)
+{
+    memset(&lifecycle, 0, sizeof(lifecycle));
+}
+
 /* The letters of live.h. */
 static void event_report(char event)
 {
@@ -123,6 +140,10 @@ static void event_report(char event)
     case 'E': lifecycle_report(VIR_DOMAIN_EVENT_STOPPED, 0); break;
     case 'N': io_error_report("enospc"); break;
     case 'J': job_report(); break;
+    case 'Y': block_report(VIR_DOMAIN_BLOCK_JOB_READY); break;
+    case 'C': block_report(VIR_DOMAIN_BLOCK_JOB_COMPLETED); break;
+    case 'F': block_report(VIR_DOMAIN_BLOCK_JOB_FAILED); break;
+    case 'X': block_report(VIR_DOMAIN_BLOCK_JOB_CANCELED); break;
     default: break;
     }
 }
@@ -133,6 +154,8 @@ static gboolean lifecycle_run(void)
     g_autofree char *events = lifecycle_events();
     gboolean any = lifecycle.queued > lifecycle.known || strlen(events) > lifecycle.queued;
 
+    if (fake_is_lost())
+        return FALSE;
     while (lifecycle.known < lifecycle.queued)
         event_report(events[lifecycle.known++]);
     lifecycle.queued = strlen(events);

@@ -75,6 +75,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDomain, cst_domain_free)
 
 /* --- the document of a domain ----------------------------------------------------------------- */
 
+/** The <mirror> of a disk: the block job that copies or commits its top layer. */
+typedef enum {
+    CST_DOMAIN_MIRROR_NONE,
+    CST_DOMAIN_MIRROR_COPIES, /**< the copy is not complete */
+    CST_DOMAIN_MIRROR_READY,  /**< the copy is complete and kept so */
+    CST_DOMAIN_MIRROR_ENDS,   /**< libvirt switches to the copy, or aborts the job */
+} CstDomainMirror;
+
 /** A layer of a disk: its image or a backing file. @path or @pool and @volume are set, or none. */
 typedef struct {
     char *target; /**< of the disk; NULL: missing in the document */
@@ -82,6 +90,9 @@ typedef struct {
     char *pool, *volume;
     char *format;                  /**< of the top layer; NULL: a backing file, or not shown */
     gboolean read_only, shareable; /**< of the disk */
+    char *index;                   /**< libvirt's number of the layer; NULL: not shown */
+    char *mirror_path;             /**< of the copy, a file or device; only of the top layer */
+    CstDomainMirror mirror;        /**< only of the top layer */
     gboolean mirrored;             /**< a block job of the disk may write any layer */
     gboolean removable;            /**< the disk is a CD-ROM or floppy drive */
     gboolean translated;           /**< encrypted, or a slice: the guest sees other bytes */

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A block job, by libvirt:
+ *
+ *   check   virDomainGetXMLDesc(), virDomainGetState(), virDomainGetJobInfo() and
+ *           virDomainGetBlockJobInfo(). With a job the begin would wait 30 s for it
+ *   begin   virDomainBlockCopy(REUSE_EXT|TRANSIENT_JOB), virDomainBlockRebase() or
+ *           virDomainBlockCommit(). Then the disk is compared with the volume again, because a disk
+ *           without a job could have been replaced since the check
+ *   look    virDomainGetBlockJobInfo(), then virDomainGetXMLDesc(). A copy is this job if <mirror>
+ *           has its path. Other jobs have no name, so a job of the same kind is this one
+ *   pivot   virDomainBlockJobAbort(PIVOT), which waits for the end
+ *   end     look, virDomainBlockJobAbort(ASYNC), look, … until the job has ended
+ *
+ * libvirt removes a job only after it has changed the definition. So a look that finds no job reads
+ * a definition that shows its result. The event of libvirt only starts a look, and it tells a
+ * failure from an abort.
+ */
+#include "block_job.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include <base/text.h>
+#include <model/domain_copy.h>
+
+#include "disk.h"
+#include "domain_check.h"
+
+#define END_POLL_MS 20
+
+void block_plan_clear(BlockPlan *plan)
+{
+    g_clear_pointer(&plan->document, g_free);
+    g_clear_pointer(&plan->top_ref, g_free);
+    g_clear_pointer(&plan->base_ref, g_free);
+}
+
+/* --- the connection --------------------------------------------------------------------------- */
+
+/* Replaces the handle of the domain. Fails with PAUSE_ENDED if it was started again. */
+static gboolean block_find_domain(BlockJob *job, PauseAnswer *answer)
+{
+    if (job->domain)
+        virDomainFree(job->domain);
+    job->domain = virDomainLookupByUUIDString(job->conn, job->entry->uuid);
+    if (!job->domain)
+        return pause_answer_fail_libvirt(answer);
+    answer->id = (gint32)virDomainGetID(job->domain);
+    if (job->id < 0)
+        job->id = answer->id;
+    return (answer->id >= 0 && answer->id == job->id) ||
+           pause_answer_fail(answer, PAUSE_ENDED, NULL);
+}
+
+/* The type of the job in libvirt's events and reports. */
+static int block_job_type(const BlockEntry *entry)
+{
+    if (entry->kind == CST_HYPERVISOR_JOB_COPY)
+        return VIR_DOMAIN_BLOCK_JOB_TYPE_COPY;
+    if (entry->kind == CST_HYPERVISOR_JOB_PULL)
+        return VIR_DOMAIN_BLOCK_JOB_TYPE_PULL;
+    return entry->active ? VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT
+                         : VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT;
+}
+
+/* Implements virConnectDomainEventCallback. */
+static int block_on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail,
+                              void *data)
+{
+    ((BlockJob *)data)->event = TRUE;
+    return 0;
+}
+
+/* Implements virConnectDomainEventBlockJobCallback. */
+static void block_on_event(virConnectPtr conn, virDomainPtr domain, const char *disk, int type,
+                           int status, void *data)
+{
+    BlockJob *job = data;
+
+    if (g_strcmp0(disk, job->entry->target) != 0 || type != block_job_type(job->entry))
+        return;
+    job->event = TRUE;
+    job->finished = job->finished || status != VIR_DOMAIN_BLOCK_JOB_READY;
+    job->cancelled = status == VIR_DOMAIN_BLOCK_JOB_CANCELED;
+}
+
+static gboolean block_register(BlockJob *job, int event,
+                               virConnectDomainEventGenericCallback report)
+{
+    return virConnectDomainEventRegisterAny(job->conn, job->domain, event, report, job, NULL) >= 0;
+}
+
+static void block_disconnect(BlockJob *job)
+{
+    if (job->domain)
+        virDomainFree(job->domain);
+    if (job->conn)
+        virConnectClose(job->conn);
+    job->domain = NULL;
+    job->conn = NULL;
+}
+
+gboolean block_job_connect(BlockJob *job, PauseAnswer *answer)
+{
+    block_disconnect(job);
+    if (!domain_load_libraries(answer))
+        return FALSE;
+    if (!job->has_loop && virEventRegisterDefaultImpl() < 0)
+        return pause_answer_fail_libvirt(answer);
+    job->has_loop = TRUE;
+    job->conn = virConnectOpen(job->entry->uri);
+    if (!job->conn)
+        return pause_answer_fail_libvirt(answer);
+    return block_find_domain(job, answer) &&
+           ((block_register(job, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                            VIR_DOMAIN_EVENT_CALLBACK(block_on_lifecycle)) &&
+             block_register(job, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
+                            VIR_DOMAIN_EVENT_CALLBACK(block_on_event))) ||
+            pause_answer_fail_libvirt(answer));
+}
+
+/* --- layers ----------------------------------------------------------------------------------- */
+
+/* Returns the layer of the disk at a level; NULL: the chain ends above. */
+static const CstDomainLayer *chain_layer(const CstDomainDef *def, const char *target, guint level)
+{
+    for (guint i = 0; i < def->layers->len; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        /* The end of a chain is shown as an empty layer. */
+        if (g_strcmp0(layer->target, target) == 0 && layer->level == level)
+            return level == 0 || layer->path || layer->pool || layer->index ? layer : NULL;
+    }
+    return NULL;
+}
+
+/* Whether a layer of the disk at @level or below has the path. */
+static gboolean chain_has_path(const CstDomainDef *def, const char *target, guint level,
+                               const char *path)
+{
+    const CstDomainLayer *layer;
+
+    while ((layer = chain_layer(def, target, level++)))
+        if (g_strcmp0(layer->path, path) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+/* Returns the layer of the disk that is the volume. Returns NULL with a failure. */
+static const CstDomainLayer *chain_find_volume(const CstDomainDef *def, const char *target,
+                                               const CstHypervisorVolume *volume,
+                                               PauseAnswer *answer)
+{
+    Helper helper = {.volume = *volume};
+    const CstDomainLayer *layer;
+    guint level = 1;
+
+    while ((layer = chain_layer(def, target, level++)))
+        if (helper_path_is_volume(&helper, layer->path))
+            break;
+    if (layer)
+        return layer;
+    pause_answer_fail(answer, helper.message ? PAUSE_FAILED : PAUSE_NO_LAYER, helper.message);
+    g_free(helper.message);
+    return NULL;
+}
+
+/* Returns the name of a layer for libvirt, or NULL with a failure. The caller frees it. */
+static char *layer_ref(const CstDomainLayer *layer, PauseAnswer *answer)
+{
+    if (layer && layer->index && layer->path)
+        return g_strdup_printf("%s[%s]", layer->target, layer->index);
+    pause_answer_fail(answer, PAUSE_NO_LAYER, NULL);
+    return NULL;
+}
+
+/* --- check ------------------------------------------------------------------------------------ */
+
+static gboolean plan_copy(BlockPlan *plan, const BlockRequest *request, BlockEntry *entry,
+                          PauseAnswer *answer)
+{
+    const CstDomainCopy copy = {
+        .path = request->destination, .format = request->format, .is_device = request->is_device};
+    g_autoptr(GError) error = NULL;
+
+    entry->destination = g_strdup(request->destination);
+    plan->document = cst_domain_copy_format(&copy, &error);
+    return plan->document || pause_answer_fail(answer, PAUSE_FAILED, error->message);
+}
+
+/* A pull with the layer directly below as its base would copy no data. */
+static gboolean plan_pull(BlockPlan *plan, const BlockRequest *request, const CstDomainDef *def,
+                          BlockEntry *entry, PauseAnswer *answer)
+{
+    const CstDomainLayer *base;
+
+    if (!chain_layer(def, entry->target, 1))
+        return pause_answer_fail(answer, PAUSE_NO_LAYER, NULL);
+    if (!request->has_base)
+        return TRUE;
+    base = chain_find_volume(def, entry->target, &request->domain.volumes[1], answer);
+    if (!base)
+        return FALSE;
+    if (base->level < 2)
+        return pause_answer_fail(answer, PAUSE_NO_LAYER, NULL);
+    entry->base = g_strdup(base->path);
+    plan->base_ref = layer_ref(base, answer);
+    return plan->base_ref != NULL;
+}
+
+static gboolean plan_commit(BlockPlan *plan, const BlockRequest *request, const CstDomainDef *def,
+                            BlockEntry *entry, PauseAnswer *answer)
+{
+    const CstHypervisorVolume *volumes = request->domain.volumes;
+    const CstDomainLayer *top = chain_layer(def, entry->target, 0), *base;
+
+    if (request->has_top)
+        top = chain_find_volume(def, entry->target, &volumes[1], answer);
+    if (!top)
+        return FALSE;
+    base = chain_layer(def, entry->target, top->level + 1);
+    if (request->has_base) {
+        base = chain_find_volume(def, entry->target, &volumes[1 + request->has_top], answer);
+        if (!base)
+            return FALSE;
+    }
+    plan->base_ref = layer_ref(base, answer);
+    if (!plan->base_ref)
+        return FALSE;
+    if (base->level <= top->level)
+        return pause_answer_fail(answer, PAUSE_NO_LAYER, NULL);
+    entry->active = top->level == 0;
+    if (entry->active) {
+        entry->destination = g_strdup(base->path);
+        return TRUE;
+    }
+    entry->top = g_strdup(top->path);
+    plan->top_ref = layer_ref(top, answer);
+    return plan->top_ref != NULL;
+}
+
+/* Fails if the domain cannot keep the result of the job. */
+static gboolean block_check_domain(BlockJob *job, const BlockRequest *request, PauseAnswer *answer)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0, persistent, saved;
+    gboolean paused;
+
+    if (virDomainGetState(job->domain, &state, &reason, 0) < 0)
+        return pause_answer_fail_libvirt(answer);
+    if (!domain_check_state(state, reason, &paused, answer))
+        return FALSE;
+    persistent = virDomainIsPersistent(job->domain);
+    if (persistent < 0)
+        return pause_answer_fail_libvirt(answer);
+    if (!persistent && !request->transient)
+        return pause_answer_fail(answer, PAUSE_TRANSIENT, NULL);
+    saved = virDomainHasManagedSaveImage(job->domain, 0);
+    if (saved < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
+        return pause_answer_fail_libvirt(answer);
+    return saved <= 0 || pause_answer_fail(answer, PAUSE_SAVED, NULL);
+}
+
+/* Sets the layers of the job in the entry and in the plan. */
+static gboolean block_plan_layers(BlockPlan *plan, const BlockRequest *request,
+                                  const CstDomainDef *def, BlockEntry *entry, PauseAnswer *answer)
+{
+    entry->kind = request->kind;
+    switch (request->kind) {
+    case CST_HYPERVISOR_JOB_COPY: return plan_copy(plan, request, entry, answer);
+    case CST_HYPERVISOR_JOB_PULL: return plan_pull(plan, request, def, entry, answer);
+    default: return plan_commit(plan, request, def, entry, answer);
+    }
+}
+
+gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
+                         BlockPlan *ret_plan, PauseAnswer *answer)
+{
+    g_autofree char *name = answer_text(virDomainGetName(job->domain));
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *disk;
+
+    entry->name = cst_text_escape(name);
+    entry->id = job->id;
+    if (!block_check_domain(job, request, answer) || !domain_read_def(job->domain, &def, answer))
+        return FALSE;
+    disk = domain_check_volume(job->conn, job->domain, &request->domain.volumes[0], def, answer);
+    if (!disk || !domain_check_job(job->domain, answer))
+        return FALSE;
+    entry->target = g_strdup(disk->target);
+    if (disk->read_only)
+        return pause_answer_fail(answer, PAUSE_FIXED, disk->target);
+    return block_plan_layers(ret_plan, request, def, entry, answer);
+}
+
+gboolean block_job_verify(BlockJob *job, const CstHypervisorVolume *volume, PauseAnswer *answer)
+{
+    Helper helper = {.volume = *volume, .conn = job->conn};
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *top;
+    g_autofree char *message = NULL;
+    gboolean same;
+
+    if (!domain_read_def(job->domain, &def, answer))
+        return FALSE;
+    top = chain_layer(def, job->entry->target, 0);
+    same = top && (top->path ? helper_path_is_volume(&helper, top->path)
+                             : helper_stats_show_volume(&helper, job->entry->uuid, top->target));
+    message = helper.message;
+    return same || pause_answer_fail(answer, message ? PAUSE_FAILED : PAUSE_NO_DISK, message);
+}
+
+/* --- the job ---------------------------------------------------------------------------------- */
+
+static int block_begin_copy(BlockJob *job, const BlockPlan *plan, uint64_t rate)
+{
+    virTypedParameter bandwidth = {
+        .field = VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, .type = VIR_TYPED_PARAM_ULLONG, .value.ul = rate};
+
+    return virDomainBlockCopy(
+        job->domain, job->entry->target, plan->document, &bandwidth, rate > 0 ? 1 : 0,
+        VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB);
+}
+
+gboolean block_job_begin(BlockJob *job, const BlockPlan *plan, uint64_t rate, PauseAnswer *answer)
+{
+    const BlockEntry *entry = job->entry;
+    unsigned flags = VIR_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES;
+    int status;
+
+    if (entry->active)
+        flags |= VIR_DOMAIN_BLOCK_COMMIT_ACTIVE;
+    if (entry->kind == CST_HYPERVISOR_JOB_COPY)
+        status = block_begin_copy(job, plan, rate);
+    else if (entry->kind == CST_HYPERVISOR_JOB_PULL)
+        status = virDomainBlockRebase(job->domain, entry->target, plan->base_ref,
+                                      (unsigned long)rate, VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES);
+    else
+        status = virDomainBlockCommit(job->domain, entry->target, plan->base_ref, plan->top_ref,
+                                      (unsigned long)rate, flags);
+    return status >= 0 || pause_answer_fail_libvirt(answer);
+}
+
+/* Whether the top layer of the disk is the destination. A disk with type='volume' has no path. */
+static gboolean block_top_is_destination(BlockJob *job, const CstDomainLayer *top)
+{
+    Helper helper = {.conn = job->conn};
+    g_autofree char *shown =
+        top->path ? NULL : helper_stats_path(&helper, job->entry->uuid, top->target);
+
+    g_free(helper.message);
+    return g_strcmp0(top->path ? top->path : shown, job->entry->destination) == 0;
+}
+
+/* Whether the disk has the layers that the job is for. */
+static gboolean block_is_complete(BlockJob *job, const CstDomainDef *def)
+{
+    const BlockEntry *entry = job->entry;
+    const CstDomainLayer *top = chain_layer(def, entry->target, 0), *next;
+
+    if (!top)
+        return FALSE;
+    if (entry->destination)
+        return block_top_is_destination(job, top);
+    if (entry->kind == CST_HYPERVISOR_JOB_COMMIT)
+        return !chain_has_path(def, entry->target, 1, entry->top);
+    next = chain_layer(def, entry->target, 1);
+    return entry->base ? next && g_strcmp0(next->path, entry->base) == 0 : !next;
+}
+
+/* @found: the disk has a job of the type. */
+static BlockPhase block_phase(const BlockEntry *entry, const CstDomainDef *def, gboolean found)
+{
+    const CstDomainLayer *top = chain_layer(def, entry->target, 0);
+
+    if (!entry->destination)
+        return found ? BLOCK_PHASE_RUNS : BLOCK_PHASE_ABSENT;
+    if (!top || !top->mirrored || g_strcmp0(top->mirror_path, entry->destination) != 0)
+        return BLOCK_PHASE_ABSENT;
+    switch (top->mirror) {
+    case CST_DOMAIN_MIRROR_READY: return BLOCK_PHASE_READY;
+    case CST_DOMAIN_MIRROR_ENDS: return BLOCK_PHASE_ENDS;
+    default: return BLOCK_PHASE_RUNS;
+    }
+}
+
+/* Sets the outcome after a failure of a look. Always returns FALSE. */
+static gboolean block_fail_look(BlockJob *job, PauseAnswer *answer)
+{
+    int state = VIR_DOMAIN_NOSTATE;
+
+    pause_answer_fail_libvirt(answer);
+    if (answer->outcome == PAUSE_FAILED && virDomainGetState(job->domain, &state, NULL, 0) >= 0 &&
+        state == VIR_DOMAIN_SHUTOFF)
+        pause_answer_fail(answer, PAUSE_ENDED, NULL);
+    return FALSE;
+}
+
+/*
+ * While another call works on the domain, libvirt may report after 30 s that its lock is held. The
+ * job counts as running then.
+ */
+gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
+{
+    virDomainBlockJobInfo info = {0};
+    g_autoptr(CstDomainDef) def = NULL;
+    gboolean found;
+    int status;
+
+    if (!block_find_domain(job, answer))
+        return FALSE;
+    status = virDomainGetBlockJobInfo(job->domain, job->entry->target, &info,
+                                      VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES);
+    if (status < 0 && libvirt_code() != VIR_ERR_OPERATION_TIMEOUT)
+        return block_fail_look(job, answer);
+    found = status < 0 || (status > 0 && info.type == block_job_type(job->entry));
+    if (!domain_read_def(job->domain, &def, answer))
+        return FALSE;
+    ret_view->phase = block_phase(job->entry, def, found);
+    ret_view->complete = block_is_complete(job, def);
+    if (status > 0 && ret_view->phase != BLOCK_PHASE_ABSENT) {
+        ret_view->done = info.cur;
+        ret_view->total = info.end;
+    }
+    return TRUE;
+}
+
+gboolean block_job_set_rate(BlockJob *job, uint64_t rate, PauseAnswer *answer)
+{
+    return virDomainBlockJobSetSpeed(job->domain, job->entry->target, (unsigned long)rate,
+                                     VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES) >= 0 ||
+           pause_answer_fail_libvirt(answer);
+}
+
+gboolean block_job_switch(BlockJob *job, PauseAnswer *answer)
+{
+    return virDomainBlockJobAbort(job->domain, job->entry->target,
+                                  VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) >= 0 ||
+           pause_answer_fail_libvirt(answer);
+}
+
+/* After a commit libvirt may name the base by its pool and volume, as before the overlay. */
+gboolean block_job_is_persistent(BlockJob *job)
+{
+    const BlockEntry *entry = job->entry;
+    g_auto(PauseAnswer) answer = {.id = -1};
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *top;
+
+    if (!entry->destination || !job->domain || virDomainIsPersistent(job->domain) != 1 ||
+        !domain_read_persistent_def(job->domain, &def, &answer))
+        return FALSE;
+    top = chain_layer(def, entry->target, 0);
+    if (!top)
+        return FALSE;
+    return top->path ? strcmp(top->path, entry->destination) == 0
+                     : entry->kind == CST_HYPERVISOR_JOB_COMMIT && top->volume;
+}
+
+/* The time limit of the process ends the loop. */
+gboolean block_job_end(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
+{
+    gboolean ok;
+
+    while ((ok = block_job_look(job, ret_view, answer)) && ret_view->phase != BLOCK_PHASE_ABSENT) {
+        if (!job->aborted && ret_view->phase != BLOCK_PHASE_ENDS)
+            job->aborted = virDomainBlockJobAbort(job->domain, job->entry->target,
+                                                  VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC) >= 0;
+        poll(NULL, 0, END_POLL_MS);
+    }
+    return ok || answer->outcome == PAUSE_ENDED;
+}

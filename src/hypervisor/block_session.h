@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "block_job.h"
+
+/** The parts of a block job's session that its keeper and its repair have in common. */
+
+typedef struct {
+    unsigned limits[BLOCK_LIMIT_LAST];
+    BlockEntry entry;
+    BlockJob job;
+    BlockAnswer answer; /* the next one to the caller */
+    int caller;         /* its socket; -1: there is no caller */
+    int lock;           /* of the entry; -1: not held */
+    gboolean has_entry; /* the entry was written */
+} BlockSession;
+
+void block_session_init(BlockSession *session);
+/** Prepares the repair of this process (backup_guard.h). @round: repairs before this process. */
+void block_session_guard(BlockSession *session, unsigned round);
+
+/** Sends the answer with the type. Does nothing without a caller. */
+void block_session_reply(BlockSession *session, BlockMessage type);
+/** Sets the outcome of the answer. Always returns FALSE. */
+gboolean block_session_fail(BlockSession *session, PauseOutcome outcome, const char *message);
+
+/** Connects again, for up to BLOCK_LIMIT_LOST. Each attempt has a time limit. */
+gboolean block_session_reconnect(BlockSession *session, PauseAnswer *step);
+/**
+ * Reads the result of a pivot from the definitions of the domain, and sets it in the answer. It is
+ * CST_HYPERVISOR_PIVOT_UNKNOWN if it is not certain at @until (monotonic microseconds).
+ */
+void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *ret_view);
+/** Sets the pivot of the answer to a result of the view. The job of the view has ended. */
+void block_session_adopt_pivot(BlockSession *session, const BlockView *view);
+
+/** Removes the entry and the lock. */
+void block_session_remove(BlockSession *session);
+
+/** Runs a repair. @uuid: of the domain. @answers: its caller waits for the result of a pivot. */
+void block_repair_run(BlockSession *session, const char *uuid, unsigned round, gboolean answers);

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The caller's side of a block job (see the header).
+ *
+ *   begin    the keeper is started, checks the domain and begins the job
+ *   wait     receives the state. It asks for the progress, with one question at a time
+ *   pivot    BLOCK_SWITCH; the keeper answers with the result
+ *   end      BLOCK_END; the keeper answers when the job has ended
+ *
+ * Any thread may receive a packet that is for another one. It keeps the content in the job, where
+ * the other thread finds it. The end of this process closes the socket to the keeper, which ends
+ * the session then.
+ */
+#include <hypervisor/job.h>
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/text.h>
+#include <base/uuid.h>
+
+#include "block_entry.h"
+#include "block_protocol.h"
+#include "connection.h"
+#include "detached.h"
+#include "outcome.h"
+
+#define ANSWER_MS 10000 /* more than the limit of the keeper */
+#define POLL_MS   100   /* between two questions for the progress */
+
+struct CstHypervisorJob {
+    int fd; /* to the keeper */
+    char *uuid, *directory;
+    char *name; /* of the domain; its UUID until the job has begun */
+    char *target;
+    gboolean pivots_allowed; /* the job has a destination */
+    GMutex changes;          /* one change of the rate, or one pivot, at a time */
+    GMutex lock;             /* guards the members below */
+    gboolean lost;           /* the connection to the keeper has ended */
+    GError *ended;           /* why the session has ended; NULL: it goes on */
+    BlockState state;
+    CstProgress progress;
+    gboolean asked;             /* a question has no answer yet */
+    guint begun, rates, pivots; /* answers that were received */
+    PauseOutcome outcome;       /* of the last answer to a change of the rate, or to a pivot */
+    char *message;              /* its detail */
+    CstHypervisorPivotResult result;
+    gboolean closed; /* the keeper has ended the job */
+};
+
+/* --- recovery --------------------------------------------------------------------------------- */
+
+/* Starts a repair with the lock that is held. */
+static gboolean job_entry_repair(int dirfd, const char *uuid, int lock, GError **error)
+{
+    g_autofree char *limits = detached_limits_format(hypervisor_block_limits, BLOCK_LIMIT_LAST);
+
+    return detached_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BLOCK, BLOCK_REPAIR,
+                                                limits, uuid, "0", NULL},
+                          (const int[]){dirfd, lock}, 2, error);
+}
+
+/* Implements DomainRecoverFunc. Does nothing while another process runs. @data: unused. */
+static gboolean job_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
+{
+    g_auto(BlockEntry) entry = {0};
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &why);
+
+    if (lock < 0 && cst_error_code(why) == CST_ERROR_BUSY)
+        return TRUE;
+    if (lock >= 0 && block_entry_read(dirfd, uuid, &entry, &why))
+        return job_entry_repair(dirfd, uuid, lock, error);
+    if (lock >= 0 && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
+        domain_entry_remove(dirfd, uuid);
+        g_clear_error(&why);
+    }
+    if (lock >= 0)
+        domain_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
+    if (!why)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean cst_hypervisor_job_recover(const char *directory, GError **error)
+{
+    return domain_directory_recover(directory, job_entry_recover, NULL, error);
+}
+
+/* Starts a repair of this session after the end of its keeper. */
+static void job_recover(const CstHypervisorJob *job)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) dirfd = domain_directory_open(job->directory, 0, &error);
+
+    if (dirfd < 0 || !job_entry_recover(dirfd, job->uuid, NULL, &error))
+        cst_log(CST_LOG_WARNING, "cannot end the block job of domain '%s': %s", job->name,
+                error->message);
+}
+
+/* --- packets ---------------------------------------------------------------------------------- */
+
+/* Sets @ended, if it is not set. The caller holds the lock. */
+static void job_set_ended(CstHypervisorJob *job, PauseOutcome outcome, const char *detail)
+{
+    g_autofree char *reason = pause_outcome_text(outcome, detail);
+
+    if (!job->ended)
+        cst_fail(&job->ended, pause_outcome_code(outcome),
+                 _("the block job of domain '%s' has ended: %s"), job->name, reason);
+}
+
+/* The keeper was killed, or is a repair now. The caller holds the lock. */
+static void job_lose_keeper(CstHypervisorJob *job)
+{
+    job->lost = TRUE;
+    if (!job->ended)
+        cst_fail(&job->ended, CST_ERROR_FAILED,
+                 _("the process of the block job of domain '%s' was killed"), job->name);
+    if (!job->closed)
+        job_recover(job);
+}
+
+static void job_adopt_text(char **text, char **received)
+{
+    if (!*received)
+        return;
+    g_free(*text);
+    *text = g_steal_pointer(received);
+}
+
+/* A result that is known is not replaced by an unknown one. */
+static void job_adopt_result(CstHypervisorJob *job, const BlockAnswer *answer)
+{
+    if (answer->pivot == CST_HYPERVISOR_PIVOT_UNKNOWN &&
+        job->result.pivot == CST_HYPERVISOR_PIVOTED)
+        return;
+    job->result = (CstHypervisorPivotResult){answer->pivot, answer->live, answer->persistent};
+}
+
+/* The caller holds the lock. */
+static void job_adopt_answer(CstHypervisorJob *job, BlockAnswer *answer)
+{
+    if (answer->type == BLOCK_BEGUN) {
+        job_adopt_text(&job->name, &answer->name);
+        job_adopt_text(&job->target, &answer->target);
+    }
+    job->state = answer->state;
+    job->progress = (CstProgress){answer->done, answer->total};
+    job->asked = job->asked && answer->type != BLOCK_STATUS;
+    job->begun += answer->type == BLOCK_BEGUN;
+    job->rates += answer->type == BLOCK_RATE_SET;
+    job->pivots += answer->type == BLOCK_SWITCHED;
+    if (answer->type == BLOCK_OVER)
+        job_set_ended(job, answer->outcome, answer->message);
+    if (answer->type == BLOCK_SWITCHED || answer->type == BLOCK_CLOSED ||
+        answer->type == BLOCK_OVER || answer->state == BLOCK_DONE)
+        job_adopt_result(job, answer);
+    if (answer->type == BLOCK_BEGUN || answer->type == BLOCK_RATE_SET ||
+        answer->type == BLOCK_SWITCHED) {
+        job->outcome = answer->outcome;
+        g_free(job->message);
+        job->message = g_steal_pointer(&answer->message);
+    }
+    job->closed = job->closed || answer->type == BLOCK_CLOSED ||
+                  (answer->type == BLOCK_BEGUN && answer->outcome != PAUSE_DONE);
+}
+
+/* Receives all packets that are there. The caller holds the lock. */
+static void job_receive(CstHypervisorJob *job)
+{
+    struct pollfd fd = {.fd = job->fd, .events = POLLIN};
+    g_autofree char *packet = g_malloc(PAUSE_PACKET_MAX);
+
+    while (!job->lost && poll(&fd, 1, 0) > 0) {
+        g_auto(BlockAnswer) answer = {0};
+        size_t len = pause_packet_receive(fd.fd, packet);
+
+        if (len > 0 && block_answer_decode(packet, len, &answer))
+            job_adopt_answer(job, &answer);
+        else
+            job_lose_keeper(job);
+    }
+}
+
+/* Asks for the progress, if no question is open. The caller holds the lock. */
+static void job_ask(CstHypervisorJob *job)
+{
+    if (!job->asked && !job->lost && job->begun > 0)
+        job->asked = block_command_send(job->fd, BLOCK_ASK, 0);
+}
+
+/* Fails if the session has ended. The caller holds the lock. */
+static gboolean job_check(const CstHypervisorJob *job, GError **error)
+{
+    if (!job->ended)
+        return TRUE;
+    g_propagate_error(error, g_error_copy(job->ended));
+    return FALSE;
+}
+
+typedef gboolean (*JobIsFunc)(const CstHypervisorJob *job, guint before);
+
+static gboolean job_is_begun(const CstHypervisorJob *job, guint before)
+{
+    return job->begun > before;
+}
+
+static gboolean job_is_waited(const CstHypervisorJob *job, guint before)
+{
+    return job->state == BLOCK_DONE || (job->state == BLOCK_READY && !job->ended);
+}
+
+static gboolean job_has_rate(const CstHypervisorJob *job, guint before)
+{
+    return job->rates > before;
+}
+
+static gboolean job_has_pivot(const CstHypervisorJob *job, guint before)
+{
+    return job->pivots > before;
+}
+
+/* Reports the progress to the task, which may shrink neither. */
+static void job_report(const CstProgress *progress, CstTask *task)
+{
+    uint64_t known = cst_task_progress(task).done;
+
+    if (progress->total > 0)
+        cst_task_set_total(task, progress->total);
+    if (progress->done > known)
+        cst_task_skip(task, progress->done - known);
+}
+
+/* Receives and asks. Returns whether the wait ends; FALSE with an error if the session has. */
+static gboolean job_step(CstHypervisorJob *job, JobIsFunc is, guint before, CstTask *task,
+                         GError **error)
+{
+    gboolean found;
+    CstProgress progress;
+
+    g_mutex_lock(&job->lock);
+    job_receive(job);
+    found = is(job, before);
+    if (!found && job_check(job, error))
+        job_ask(job);
+    progress = job->progress;
+    g_mutex_unlock(&job->lock);
+    job_report(&progress, task);
+    return found;
+}
+
+/* Waits until @is holds. @limit_ms: 0: no limit. FALSE without an error: the limit has passed. */
+static gboolean job_await(CstHypervisorJob *job, JobIsFunc is, guint before, unsigned limit_ms,
+                          CstTask *task, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
+    g_autoptr(GError) why = NULL;
+
+    while (!job_step(job, is, before, task, &why)) {
+        struct pollfd fd = {.fd = job->fd, .events = POLLIN};
+
+        if (!why)
+            cst_task_check(task, &why);
+        if (why) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        if (limit_ms > 0 && g_get_monotonic_time() >= until)
+            return FALSE;
+        poll(&fd, 1, POLL_MS);
+    }
+    return TRUE;
+}
+
+/* Likewise, with TIMEOUT. */
+static gboolean job_await_answer(CstHypervisorJob *job, JobIsFunc is, guint before,
+                                 unsigned limit_ms, CstTask *task, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (job_await(job, is, before, limit_ms, task, &why))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_TIMEOUT,
+                        _("the process of the block job of domain '%s' did not answer within %u s"),
+                        job->name, limit_ms / 1000);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* --- begin ------------------------------------------------------------------------------------ */
+
+/* Returns the socket to a new keeper, or -1. */
+static int job_start_keeper(CstHypervisor *hypervisor, int dirfd, GError **error)
+{
+    unsigned limits[BLOCK_LIMIT_LAST];
+    g_autofree char *text = NULL;
+
+    memcpy(limits, hypervisor_block_limits, sizeof(limits));
+    limits[BLOCK_LIMIT_CHECK] += hypervisor_deadline(hypervisor) * 1000;
+    text = detached_limits_format(limits, BLOCK_LIMIT_LAST);
+    return detached_connect(
+        (const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BLOCK, BLOCK_BEGIN, text, NULL}, dirfd,
+        error);
+}
+
+/* @volumes: room for three. */
+static void job_fill_request(const CstHypervisorJob *job, const CstHypervisorJobRequest *request,
+                             CstHypervisorVolume *volumes, BlockRequest *ret_sent)
+{
+    guint count = 0;
+
+    volumes[count++] = *request->volume;
+    if (request->top)
+        volumes[count++] = *request->top;
+    if (request->base)
+        volumes[count++] = *request->base;
+    *ret_sent = (BlockRequest){
+        .domain = {.uri = (char *)request->uri,
+                   .uuid = job->uuid,
+                   .volumes = volumes,
+                   .n_volumes = count},
+        .kind = request->kind,
+        .has_top = request->top != NULL,
+        .has_base = request->base != NULL,
+        .is_device = request->is_device,
+        .transient = request->transient,
+        .destination = (char *)(request->destination ? request->destination : ""),
+        .format = (char *)(request->destination_format ? request->destination_format : ""),
+        .rate = request->rate};
+}
+
+/* Sends the request and receives the answer. */
+static gboolean job_request(CstHypervisorJob *job, CstHypervisor *hypervisor,
+                            const CstHypervisorJobRequest *request, CstTask *task, GError **error)
+{
+    unsigned limit_ms = hypervisor_block_limits[BLOCK_LIMIT_CHECK] +
+                        hypervisor_block_limits[BLOCK_LIMIT_BEGIN] + ANSWER_MS +
+                        hypervisor_deadline(hypervisor) * 1000;
+    CstHypervisorVolume volumes[3];
+    g_autoptr(GBytes) packet = NULL;
+    g_autofree char *reason = NULL;
+    BlockRequest sent;
+    gsize len;
+    gconstpointer data;
+
+    job_fill_request(job, request, volumes, &sent);
+    packet = block_request_encode(&sent);
+    data = g_bytes_get_data(packet, &len);
+    if (len > PAUSE_PACKET_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("the request for a block job of domain '%s' is too long"), job->name);
+    send(job->fd, data, len, MSG_NOSIGNAL);
+    if (!job_await_answer(job, job_is_begun, 0, limit_ms, task, error))
+        return FALSE;
+    if (job->outcome == PAUSE_DONE)
+        return TRUE;
+    reason = pause_outcome_text(job->outcome, job->message);
+    return cst_fail(error, pause_outcome_code(job->outcome),
+                    _("cannot begin a block job of domain '%s': %s"), job->name, reason);
+}
+
+static gboolean job_check_request(const CstHypervisorJobRequest *request, GError **error)
+{
+    gboolean copies = request->kind == CST_HYPERVISOR_JOB_COPY;
+
+    if (copies ? !request->destination || !g_path_is_absolute(request->destination) ||
+                     !request->destination_format || request->top || request->base
+               : request->destination || (request->kind == CST_HYPERVISOR_JOB_PULL && request->top))
+        return cst_fail(error, CST_ERROR_INVALID, "%s",
+                        _("cannot begin a block job: its kind does not have these images"));
+    return TRUE;
+}
+
+/* Returns NULL if the request has no UUID. */
+static CstHypervisorJob *job_new(const CstHypervisorJobRequest *request, GError **error)
+{
+    CstHypervisorJob *job;
+    char text[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+
+    if (!cst_uuid_parse(request->uuid, &uuid)) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' is not the UUID of a domain"), request->uuid);
+        return NULL;
+    }
+    job = g_new0(CstHypervisorJob, 1);
+    g_mutex_init(&job->lock);
+    g_mutex_init(&job->changes);
+    job->fd = -1;
+    job->result.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    job->uuid = g_strdup(cst_uuid_format(&uuid, text));
+    job->name = request->name ? cst_text_escape(request->name) : g_strdup(job->uuid);
+    job->directory = g_strdup(request->directory);
+    job->pivots_allowed = request->kind == CST_HYPERVISOR_JOB_COPY ||
+                          (request->kind == CST_HYPERVISOR_JOB_COMMIT && !request->top);
+    return job;
+}
+
+/* Only one helper process asks libvirt at a time (hypervisor.c). */
+static gboolean job_begin(CstHypervisorJob *job, CstHypervisor *hypervisor,
+                          const CstHypervisorJobRequest *request, CstTask *task, GError **error)
+{
+    g_auto(CstFd) dirfd = domain_directory_open(job->directory, 0700, error);
+    gboolean ok;
+
+    if (dirfd < 0 || !hypervisor_check_helper(error) ||
+        !hypervisor_begin(hypervisor, request->uri, task, error))
+        return FALSE;
+    job->fd = job_start_keeper(hypervisor, dirfd, error);
+    ok = job->fd >= 0 && job_request(job, hypervisor, request, task, error);
+    hypervisor_end(hypervisor, request->uri, NULL);
+    return ok;
+}
+
+CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
+                                           const CstHypervisorJobRequest *request, CstTask *task,
+                                           GError **error)
+{
+    CstHypervisorJob *job;
+    gboolean ok;
+
+    if (!job_check_request(request, error))
+        return NULL;
+    job = job_new(request, error);
+    if (!job)
+        return NULL;
+    /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
+    cst_task_set_waiting(task, TRUE);
+    ok = job_begin(job, hypervisor, request, task, error);
+    cst_task_set_waiting(task, FALSE);
+    if (ok)
+        return job;
+    cst_hypervisor_job_end(job);
+    return NULL;
+}
+
+const char *cst_hypervisor_job_target(const CstHypervisorJob *job)
+{
+    return job->target;
+}
+
+/* --- the job ---------------------------------------------------------------------------------- */
+
+gboolean cst_hypervisor_job_wait(CstHypervisorJob *job, CstTask *task, GError **error)
+{
+    gboolean ok;
+
+    cst_task_set_waiting(task, TRUE);
+    ok = job_await(job, job_is_waited, 0, 0, task, error);
+    cst_task_set_waiting(task, FALSE);
+    return ok;
+}
+
+CstProgress cst_hypervisor_job_progress(CstHypervisorJob *job)
+{
+    CstProgress progress;
+
+    g_mutex_lock(&job->lock);
+    job_receive(job);
+    job_ask(job);
+    progress = job->progress;
+    g_mutex_unlock(&job->lock);
+    return progress;
+}
+
+/* Sends a command. Returns the number of answers before. The caller holds @changes. */
+static guint job_send_change(CstHypervisorJob *job, BlockCommand command, uint64_t rate)
+{
+    guint before;
+
+    g_mutex_lock(&job->lock);
+    before = command == BLOCK_RATE ? job->rates : job->pivots;
+    block_command_send(job->fd, command, rate);
+    g_mutex_unlock(&job->lock);
+    return before;
+}
+
+gboolean cst_hypervisor_job_set_rate(CstHypervisorJob *job, uint64_t rate, GError **error)
+{
+    unsigned limit_ms = hypervisor_block_limits[BLOCK_LIMIT_LOOK] +
+                        hypervisor_block_limits[BLOCK_LIMIT_LOST] + ANSWER_MS;
+    gboolean ok;
+
+    g_mutex_lock(&job->changes);
+    ok = job_await_answer(job, job_has_rate, job_send_change(job, BLOCK_RATE, rate), limit_ms, NULL,
+                          error);
+    if (ok && job->outcome != PAUSE_DONE) {
+        g_autofree char *reason = pause_outcome_text(job->outcome, job->message);
+
+        ok = cst_fail(error, pause_outcome_code(job->outcome),
+                      _("cannot change the rate of the block job of domain '%s': %s"), job->name,
+                      reason);
+    }
+    g_mutex_unlock(&job->changes);
+    return ok;
+}
+
+/* Sets the error of a pivot without success. */
+static gboolean job_fail_pivot(const CstHypervisorJob *job, CstHypervisorPivot pivot,
+                               GError **error)
+{
+    PauseOutcome outcome = job->outcome == PAUSE_DONE ? PAUSE_JOB_FAILED : job->outcome;
+    g_autofree char *reason = pause_outcome_text(outcome, job->message);
+
+    if (pivot == CST_HYPERVISOR_PIVOT_UNKNOWN)
+        return cst_fail(error, pause_outcome_code(outcome),
+                        _("cannot find out which image domain '%s' uses: %s; compare the source of "
+                          "disk '%s' in virsh dumpxml"),
+                        job->name, reason, job->target);
+    return cst_fail(error, pause_outcome_code(outcome),
+                    _("cannot switch domain '%s' to the copy: %s"), job->name, reason);
+}
+
+/* Sends the pivot. Sets the result in any case. The caller holds @changes. */
+static gboolean job_pivot(CstHypervisorJob *job, CstHypervisorPivotResult *ret_result,
+                          GError **error)
+{
+    const unsigned *limits = hypervisor_block_limits;
+    unsigned limit_ms = limits[BLOCK_LIMIT_SWITCH] + 2 * limits[BLOCK_LIMIT_TRUTH] +
+                        2 * limits[BLOCK_LIMIT_LOOK] + ANSWER_MS;
+    guint before = job_send_change(job, BLOCK_SWITCH, 0);
+    gboolean ok = job_await_answer(job, job_has_pivot, before, limit_ms, NULL, error);
+
+    g_mutex_lock(&job->lock);
+    *ret_result = job->result;
+    g_mutex_unlock(&job->lock);
+    return ok && (ret_result->pivot == CST_HYPERVISOR_PIVOTED ||
+                  job_fail_pivot(job, ret_result->pivot, error));
+}
+
+gboolean cst_hypervisor_job_pivot(CstHypervisorJob *job, CstHypervisorPivotResult *ret_result,
+                                  GError **error)
+{
+    gboolean ok;
+
+    *ret_result = (CstHypervisorPivotResult){.pivot = CST_HYPERVISOR_NOT_PIVOTED};
+    if (!job->pivots_allowed)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("cannot switch domain '%s': its block job has no copy"), job->name);
+    g_mutex_lock(&job->changes);
+    ok = job_pivot(job, ret_result, error);
+    g_mutex_unlock(&job->changes);
+    return ok;
+}
+
+/* Waits until the keeper has ended the job. */
+static void job_await_closed(CstHypervisorJob *job)
+{
+    unsigned limit_ms = hypervisor_block_limits[BLOCK_LIMIT_END];
+    gint64 until = g_get_monotonic_time() + limit_ms * G_TIME_SPAN_MILLISECOND;
+    struct pollfd fd = {.fd = job->fd, .events = POLLIN};
+
+    for (job_receive(job); !job->lost && !job->closed; job_receive(job)) {
+        if (g_get_monotonic_time() >= until) {
+            cst_log(CST_LOG_WARNING,
+                    "the block job of domain '%s' has not ended yet; its process goes on",
+                    job->name);
+            return;
+        }
+        poll(&fd, 1, POLL_MS);
+    }
+}
+
+/* Only the calling thread uses the job. */
+CstHypervisorPivot cst_hypervisor_job_end(CstHypervisorJob *job)
+{
+    CstHypervisorPivot pivot;
+
+    if (!job)
+        return CST_HYPERVISOR_NOT_PIVOTED;
+    if (job->fd >= 0) {
+        block_command_send(job->fd, BLOCK_END, 0);
+        job_await_closed(job);
+    }
+    pivot = job->result.pivot;
+    if (!job->closed && pivot != CST_HYPERVISOR_PIVOTED)
+        pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    cst_fd_clear(&job->fd);
+    g_clear_error(&job->ended);
+    g_mutex_clear(&job->lock);
+    g_mutex_clear(&job->changes);
+    g_free(job->name);
+    g_free(job->target);
+    g_free(job->message);
+    g_free(job->uuid);
+    g_free(job->directory);
+    g_free(job);
+    return pivot;
+}
