@@ -41,6 +41,8 @@ void block_plan_clear(BlockPlan *plan)
 /* Replaces the handle of the domain. Fails with PAUSE_ENDED if it was started again. */
 static gboolean block_find_domain(BlockJob *job, PauseAnswer *answer)
 {
+    if (!job->conn)
+        return pause_answer_fail(answer, PAUSE_LOST, NULL);
     if (job->domain)
         virDomainFree(job->domain);
     job->domain = virDomainLookupByUUIDString(job->conn, job->entry->uuid);

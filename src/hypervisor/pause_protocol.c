@@ -194,10 +194,16 @@ gboolean pause_answer_decode(const void *data, size_t len, PauseAnswer *ret_answ
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
+/*
+ * If the other side has ended without reading all packets, the first call fails with ECONNRESET.
+ * Its own packets follow.
+ */
 size_t pause_packet_receive(int fd, void *buffer)
 {
     ssize_t len = TEMP_FAILURE_RETRY(recv(fd, buffer, PAUSE_PACKET_MAX, MSG_TRUNC));
 
+    if (len < 0 && errno == ECONNRESET)
+        len = TEMP_FAILURE_RETRY(recv(fd, buffer, PAUSE_PACKET_MAX, MSG_TRUNC));
     return len > 0 && len <= PAUSE_PACKET_MAX ? (size_t)len : 0;
 }
 

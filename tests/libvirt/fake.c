@@ -18,6 +18,8 @@
  *                            the call begins when FILE exists; also after a call
  *     virDomainResume = once FILE ACTION
  *                            the action applies to one call of all processes, which creates FILE
+ *     virConnectOpen = unless FILE ACTION
+ *                            the action applies while FILE is missing
  *     defined = FILE         gets the document of virDomainDefineXMLFlags()
  *     [domain 1]
  *     name = web1            escapes as in all key files
@@ -97,10 +99,12 @@ static char *fake_action(const char *key)
     g_auto(GStrv) words = NULL;
     int fd;
 
-    if (!action || !g_str_has_prefix(action, "once "))
+    if (!action || (!g_str_has_prefix(action, "once ") && !g_str_has_prefix(action, "unless ")))
         return action;
     words = g_strsplit(action, " ", 3);
     g_free(action);
+    if (strcmp(words[0], "unless") == 0)
+        return access(words[1], F_OK) < 0 ? g_strdup(words[2]) : NULL;
     fd = open(words[1], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return NULL;

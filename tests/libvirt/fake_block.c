@@ -105,10 +105,11 @@ int virDomainBlockCommit(virDomainPtr domain, const char *disk, const char *base
 static int block_pivot(const char *live)
 {
     static const char call[] = "virDomainBlockJobAbort PIVOT";
-    g_autofree char *ready = live_get(live, "block-ready");
+    g_autofree char *ready = NULL;
 
     if (!fake_enter(call))
         return -1;
+    ready = live_get(live, "block-ready");
     if (g_strcmp0(ready, "yes") != 0)
         return block_fail("block job on disk 'vda' is not ready to be pivoted");
     live_block_end(live, "C");

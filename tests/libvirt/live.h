@@ -16,9 +16,9 @@
  *     pending = yes          a freeze that the agent has not executed
  *     events = SR            S: the domain was suspended; R: it was resumed; E: it has ended;
  *                            N: ENOSPC of a write; J: a job has ended
+ *                            Y: the block job is ready; C: it is completed; F: failed; X: aborted
  *     backup = /socket       the socket of the running backup job; absent: there is none
  *     scratch = /a;/b        its scratch files
- *                            Y: the block job is ready; C: it is completed; F: failed; X: aborted
  *     checkpoints = A;B      names of the checkpoints
  *     broken = A/vda;B/vdb   checkpoints whose bitmap of a disk is lost
  *     made = 3               number of checkpoints that were made; also the time of a new one

@@ -155,6 +155,7 @@ void assert_block_fails(CstHypervisorJob *job, CstErrorCode code, const char *te
 {
     GError *error = NULL;
 
+    AWAIT(!cst_hypervisor_job_wait(job, NULL, NULL));
     assert_false(cst_hypervisor_job_wait(job, NULL, &error));
     assert_pause_error(error, code, text);
 }

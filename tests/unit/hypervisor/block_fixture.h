@@ -31,7 +31,7 @@ CstHypervisorJob *block_begin_ready(void);
 /** Fails unless a new job fails with the code, and @text in its message. */
 void assert_block_refused(CstErrorCode code, const char *text);
 void block_wait_ok(CstHypervisorJob *job);
-/** Fails unless the wait fails with the code, and @text in its message. */
+/** Waits until the wait fails. Fails unless it has the code, and @text in its message. */
 void assert_block_fails(CstHypervisorJob *job, CstErrorCode code, const char *text);
 /** Fails unless the pivot succeeds, with both definitions. */
 void block_pivot_ok(CstHypervisorJob *job);

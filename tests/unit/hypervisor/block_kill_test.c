@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kill -9 of the processes of a block job, at each call that they make. In the end there is no job,
+ * no entry and no process, and both definitions of the domain name the same images.
+ */
+#include "block_fixture.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib/gstdio.h>
+
+#include "../await.h"
+
+#define PIVOT "virDomainBlockJobAbort PIVOT"
+
+/* The calls of a session in their order, each before and after its effect. */
+static const struct {
+    const char *call;
+    gboolean pivots; /* the session has a pivot */
+} calls[] = {
+    {"virConnectOpen", TRUE},
+    {"virDomainGetXMLDesc", TRUE},
+    {"virDomainBlockCopy", TRUE},
+    {"after virDomainBlockCopy", TRUE},
+    {PIVOT, TRUE},
+    {"after " PIVOT, TRUE},
+    {"virDomainBlockJobAbort", FALSE},
+    {"after virDomainBlockJobAbort", FALSE},
+};
+
+/* Runs a complete session in a new process. */
+static pid_t caller_start(gboolean pivots)
+{
+    pid_t pid;
+
+    fake_write_file("fake", fake_state->str);
+    pid = fork();
+    if (pid == 0) {
+        CstHypervisorJob *job = block_begin(NULL);
+        CstHypervisorPivotResult result;
+
+        if (job && cst_hypervisor_job_wait(job, NULL, NULL) && pivots)
+            cst_hypervisor_job_pivot(job, &result, NULL);
+        cst_hypervisor_job_end(job);
+        _exit(0);
+    }
+    return pid;
+}
+
+static gboolean chain_is(const char *key, const char *name)
+{
+    g_autofree char *chain = live_get(pause_live, key);
+    g_auto(GStrv) layers = g_strsplit(chain, ";", -1);
+    g_autofree char *top = g_path_get_basename(layers[0]);
+
+    return strcmp(top, name) == 0;
+}
+
+/* The job is aborted, or the guest uses the complete copy. */
+static void assert_consistent(const char *call, const char *victims)
+{
+    gboolean switched = chain_is("chain", "copy");
+
+    assert_true(switched ? chain_is("config", "copy") : chain_is("config", "disk"));
+    if (strcmp(call, "after " PIVOT) == 0)
+        assert_true(switched);
+    if (strcmp(call, PIVOT) == 0)
+        assert_int_equal(switched, !strchr(victims, 'k'));
+    if (!strstr(call, PIVOT) && strchr(victims, 'c'))
+        assert_false(switched);
+}
+
+/* @victims: c: the caller, k: the keeper. */
+static void kill_at_each_call(const char *victims)
+{
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    live_set(pause_live, "block-fate", "ready");
+    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autofree char *go = fake_at("go"), *reached = fake_at("reached");
+        pid_t caller, keeper;
+
+        unlink(go);
+        unlink(reached);
+        block_set_chain("disk;middle;base");
+        g_string_assign(fake_state, begin);
+        fake_add("[calls]\n%s = once %s wait %s\n", calls[i].call, reached, go);
+        caller = caller_start(calls[i].pivots);
+        AWAIT(block_file_exists("reached"));
+        keeper = find_block_keeper();
+        if (strchr(victims, 'c'))
+            kill_process(caller);
+        if (strchr(victims, 'k'))
+            kill_process(keeper);
+        fake_write_file("go", "");
+        await_processes();
+        assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+        await_block_closed();
+        await_processes();
+        assert_consistent(calls[i].call, victims);
+    }
+}
+
+static void caller_that_is_killed_leaves_no_job(void **unused)
+{
+    kill_at_each_call("c");
+}
+
+static void keeper_that_is_killed_leaves_no_job(void **unused)
+{
+    kill_at_each_call("k");
+}
+
+static void caller_and_keeper_that_are_killed_leave_no_job(void **unused)
+{
+    kill_at_each_call("ck");
+}
+
+/* No recovery is called: the keeper itself notices the end of its caller. */
+static void end_of_the_caller_aborts_the_job_at_once(void **unused)
+{
+    pid_t caller;
+
+    live_set(pause_live, "block-fate", "ready");
+    fake_write_file("fake", fake_state->str);
+    caller = fork();
+    if (caller == 0) {
+        CstHypervisorJob *job = block_begin(NULL);
+
+        if (job && cst_hypervisor_job_wait(job, NULL, NULL))
+            fake_write_file("begun", "");
+        while (TRUE)
+            pause();
+    }
+    AWAIT(block_file_exists("begun"));
+    assert_true(block_job_exists());
+    kill_process(caller);
+    await_block_closed();
+    await_processes();
+    assert_chain("disk;middle;base");
+}
+
+/* The wait of the caller starts the recovery. */
+static void killed_keeper_is_noticed_by_the_wait(void **unused)
+{
+    CstHypervisorJob *job = block_begin_ok();
+
+    kill_process(find_block_keeper());
+    assert_true(block_job_exists());
+    assert_block_fails(job, CST_ERROR_FAILED,
+                       "the process of the block job of domain 'web1' was killed");
+    await_block_closed();
+    assert_int_equal(cst_hypervisor_job_end(job), CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+static void killed_keeper_is_noticed_by_a_pivot(void **unused)
+{
+    CstHypervisorJob *job = block_begin_ready();
+
+    kill_process(find_block_keeper());
+    assert_pivot_fails(job, CST_HYPERVISOR_PIVOT_UNKNOWN, CST_ERROR_FAILED, "was killed");
+    await_block_closed();
+    cst_hypervisor_job_end(job);
+    assert_chain("disk;middle;base");
+}
+
+static void killed_keeper_is_noticed_by_the_end(void **unused)
+{
+    CstHypervisorJob *job = block_begin_ready();
+
+    kill_process(find_block_keeper());
+    assert_int_equal(cst_hypervisor_job_end(job), CST_HYPERVISOR_PIVOT_UNKNOWN);
+    await_block_closed();
+}
+
+/* Leaves a job and its entry without a process. */
+static void session_abandon(CstHypervisorJob *job)
+{
+    g_autofree char *aside = fake_at("aside");
+
+    kill_process(find_block_keeper());
+    /* The recovery of the end finds no directory. */
+    assert_int_equal(g_rename(block_directory, aside), 0);
+    cst_hypervisor_job_end(job);
+    assert_int_equal(g_rename(aside, block_directory), 0);
+    await_processes();
+    assert_true(block_job_exists());
+}
+
+static void abandoned_job_is_aborted(void **unused)
+{
+    session_abandon(block_begin_ready());
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    assert_chain("disk;middle;base");
+}
+
+static void abandoned_pull_and_commit_are_aborted(void **unused)
+{
+    block_request_kind(CST_HYPERVISOR_JOB_PULL);
+    block_request.base = &block_base;
+    session_abandon(block_begin_ok());
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+    await_processes();
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    block_request.base = NULL;
+    block_request.top = &block_middle;
+    session_abandon(block_begin_ok());
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+}
+
+/* Changes the entry as the keeper does before a pivot. */
+static void entry_set_switching(void)
+{
+    g_autofree char *path = g_build_filename(block_directory, PAUSE_UUID, NULL), *text = NULL;
+    g_autoptr(GString) changed = NULL;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    changed = g_string_new(text);
+    assert_int_equal(g_string_replace(changed, "switching=false", "switching=true", 0), 1);
+    assert_true(g_file_set_contents(path, changed->str, -1, NULL));
+    g_chmod(path, 0600);
+}
+
+/* libvirt pivots for a client that was killed. */
+static void recovery_does_not_abort_a_pivot(void **unused)
+{
+    session_abandon(block_begin_ready());
+    entry_set_switching();
+    live_set(pause_live, "block-ready", "pivot");
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    AWAIT(fake_calls("virDomainGetBlockJobInfo") > 5);
+    assert_true(block_job_exists());
+    live_block_end(pause_live, "C");
+    await_block_closed();
+    assert_chain("copy");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+static void recovery_keeps_the_job_of_another_program(void **unused)
+{
+    session_abandon(block_begin_ready());
+    live_set(pause_live, "block-copy", "/elsewhere");
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_processes();
+    assert_true(block_job_exists());
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+    live_block_end(pause_live, "X");
+    await_block_closed();
+}
+
+static void recovery_of_a_domain_that_has_ended_removes_the_entry(void **unused)
+{
+    session_abandon(block_begin_ready());
+    live_set_number(pause_live, "id", 8);
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_processes();
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+    live_block_end(pause_live, "X");
+    await_block_closed();
+}
+
+/* A job that is done has no entry, so the job that another program begins later is kept. */
+static void recovery_after_the_end_of_a_job_keeps_a_later_one(void **unused)
+{
+    CstHypervisorJob *job;
+
+    block_request_kind(CST_HYPERVISOR_JOB_PULL);
+    job = block_begin_ok();
+    live_block_end(pause_live, "C");
+    block_wait_ok(job);
+    kill_process(find_block_keeper());
+    live_block_begin(pause_live, 1, NULL, NULL, NULL);
+    cst_hypervisor_job_end(job);
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_processes();
+    assert_true(block_job_exists());
+    live_block_end(pause_live, "X");
+    await_block_closed();
+}
+
+/* A new session finds the entry of a dead one. It starts the repair, and is BUSY. */
+static void new_session_repairs_an_abandoned_one(void **unused)
+{
+    session_abandon(block_begin_ready());
+    assert_block_refused(CST_ERROR_BUSY, "another process has a block job of its disk, or ends an "
+                                         "earlier one");
+    await_block_closed();
+    await_processes();
+    cst_hypervisor_job_end(block_begin_ready());
+}
+
+/* libvirt does not run for a while, and hangs later. */
+static void repair_is_repeated_until_libvirt_answers(void **unused)
+{
+    hypervisor_block_limits[BLOCK_LIMIT_CLOSE] = 500;
+    session_abandon(block_begin_ready());
+    fake_add("[calls]\nvirConnectOpen = once %s/refused fail 38 111 refused\n"
+             "virDomainBlockJobAbort = once %s/hang hang\n",
+             fake_dir, fake_dir);
+    fake_write_file("fake", fake_state->str);
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 2);
+}
+
+static guint directory_size(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    guint count = 0;
+
+    while (dir && g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+/* A terminal and a service manager do not end it. It has no descriptor of its caller. */
+static void keeper_of_a_job_is_independent_of_its_caller(void **unused)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+    CstHypervisorJob *job = block_begin_ready();
+    pid_t keeper = find_block_keeper();
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", keeper);
+
+    assert_int_equal(getsid(keeper), keeper);
+    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+        assert_int_equal(kill(keeper, numbers[i]), 0);
+    /* 0 to 2, the directory, the socket and the lock, the last two twice. */
+    assert_int_equal(directory_size(path), 8);
+    block_pivot_ok(job);
+    cst_hypervisor_job_end(job);
+    await_block_closed();
+}
+
+int main(int argc, char **argv)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, block_setup, block_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(caller_that_is_killed_leaves_no_job),
+        CASE(keeper_that_is_killed_leaves_no_job),
+        CASE(caller_and_keeper_that_are_killed_leave_no_job),
+        CASE(end_of_the_caller_aborts_the_job_at_once),
+        CASE(killed_keeper_is_noticed_by_the_wait),
+        CASE(killed_keeper_is_noticed_by_a_pivot),
+        CASE(killed_keeper_is_noticed_by_the_end),
+        CASE(abandoned_job_is_aborted),
+        CASE(abandoned_pull_and_commit_are_aborted),
+        CASE(recovery_does_not_abort_a_pivot),
+        CASE(recovery_keeps_the_job_of_another_program),
+        CASE(recovery_of_a_domain_that_has_ended_removes_the_entry),
+        CASE(recovery_after_the_end_of_a_job_keeps_a_later_one),
+        CASE(new_session_repairs_an_abandoned_one),
+        CASE(repair_is_repeated_until_libvirt_answers),
+        CASE(keeper_of_a_job_is_independent_of_its_caller),
+    };
+
+    cst_hypervisor_run_helper(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

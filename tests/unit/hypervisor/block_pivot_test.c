@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pivots that fail, hang, or lose their answer: the definition of the domain has the result. */
+#include "block_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../await.h"
+
+#define PIVOT "virDomainBlockJobAbort PIVOT"
+
+static void add_action(const char *call, const char *action)
+{
+    fake_add("[calls]\n%s = once %s/happened %s\n", call, fake_dir, action);
+}
+
+static void end_with(CstHypervisorJob *job, CstHypervisorPivot pivot)
+{
+    assert_int_equal(cst_hypervisor_job_end(job), pivot);
+    await_block_closed();
+    await_processes();
+}
+
+/* Pivots the job, and ends it. */
+static void pivot_and_end(CstHypervisorJob *job)
+{
+    block_pivot_ok(job);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+    assert_chain("copy");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+/* Runs @func in another process while a pivot waits for the file "go". */
+static CstHypervisorJob *job_begin_waiting(void (*func)(void))
+{
+    fake_add("[calls]\n" PIVOT " = wait %s/go\n", fake_dir);
+    if (fork() == 0) {
+        AWAIT(fake_calls(PIVOT) > 0);
+        func();
+        fake_write_file("go", "");
+        _exit(0);
+    }
+    return block_begin_ready();
+}
+
+static void pivot_that_libvirt_refuses_can_be_tried_again(void **unused)
+{
+    CstHypervisorJob *job;
+
+    add_action(PIVOT, "fail 55 0 busy\\x1b");
+    job = block_begin_ready();
+    assert_pivot_fails(job, CST_HYPERVISOR_NOT_PIVOTED, CST_ERROR_FAILED,
+                       "cannot switch domain 'web1' to the copy: libvirt failed: busy");
+    assert_true(block_job_exists());
+    pivot_and_end(job);
+}
+
+static void pivot_whose_answer_is_lost_is_found(void **unused)
+{
+    CstHypervisorJob *job;
+
+    hypervisor_block_limits[BLOCK_LIMIT_LATE] = 100000;
+    add_action("after " PIVOT, "lose client socket is closed");
+    job = block_begin_ready();
+    pivot_and_end(job);
+}
+
+/* libvirt was restarted before it received the call. */
+static void pivot_that_was_not_received_can_be_tried_again(void **unused)
+{
+    CstHypervisorJob *job;
+
+    add_action(PIVOT, "lose client socket is closed");
+    job = block_begin_ready();
+    assert_pivot_fails(job, CST_HYPERVISOR_NOT_PIVOTED, CST_ERROR_FAILED,
+                       "cannot switch domain 'web1' to the copy: the connection to libvirt was");
+    assert_true(block_job_exists());
+    pivot_and_end(job);
+}
+
+static void pivot_later(void)
+{
+    guint looks = fake_calls("virDomainGetBlockJobInfo");
+
+    AWAIT(fake_calls("virDomainGetBlockJobInfo") > looks + 3);
+    live_block_end(pause_live, "C");
+}
+
+/* libvirt executes a call whose client it has lost. */
+static void pivot_that_happens_late_is_found(void **unused)
+{
+    CstHypervisorJob *job;
+
+    hypervisor_block_limits[BLOCK_LIMIT_LATE] = 100000;
+    add_action(PIVOT, "lose client socket is closed");
+    job = block_begin_ready();
+    if (fork() == 0) {
+        AWAIT(fake_calls(PIVOT) > 0);
+        pivot_later();
+        _exit(0);
+    }
+    pivot_and_end(job);
+}
+
+/* A repair answers the caller. */
+static void pivot_that_hangs_after_its_effect_is_found(void **unused)
+{
+    CstHypervisorJob *job;
+
+    hypervisor_block_limits[BLOCK_LIMIT_SWITCH] = 500;
+    add_action("after " PIVOT, "hang");
+    job = block_begin_ready();
+    pivot_and_end(job);
+}
+
+/* After the time in which libvirt could pivot, the repair aborts the job. */
+static void pivot_that_hangs_before_its_effect_is_aborted(void **unused)
+{
+    CstHypervisorJob *job;
+
+    hypervisor_block_limits[BLOCK_LIMIT_SWITCH] = 500;
+    hypervisor_block_limits[BLOCK_LIMIT_LATE] = 1000;
+    add_action(PIVOT, "hang");
+    job = block_begin_ready();
+    assert_pivot_fails(job, CST_HYPERVISOR_NOT_PIVOTED, CST_ERROR_TIMEOUT,
+                       "cannot switch domain 'web1' to the copy: libvirt did not answer");
+    end_with(job, CST_HYPERVISOR_NOT_PIVOTED);
+    assert_chain("disk;middle;base");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 1);
+}
+
+static void mirror_ends(void)
+{
+    live_set(pause_live, "block-ready", "pivot");
+}
+
+/* libvirt pivots, and does not come to an end. The repair waits for it and aborts no job. */
+static void pivot_without_an_end_is_unknown(void **unused)
+{
+    CstHypervisorJob *job;
+
+    hypervisor_block_limits[BLOCK_LIMIT_TRUTH] = 200;
+    job = job_begin_waiting(mirror_ends);
+    assert_pivot_fails(job, CST_HYPERVISOR_PIVOT_UNKNOWN, CST_ERROR_FAILED,
+                       "cannot find out which image domain 'web1' uses: libvirt failed: block job "
+                       "on disk 'vda' is not ready to be pivoted; compare the source of disk "
+                       "'vda' in virsh dumpxml");
+    assert_int_equal(cst_hypervisor_job_end(job), CST_HYPERVISOR_PIVOT_UNKNOWN);
+    assert_true(block_job_exists());
+    live_block_end(pause_live, "C");
+    await_block_closed();
+    await_processes();
+    assert_chain("copy");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+static void mirror_fails(void)
+{
+    live_block_end(pause_live, "F");
+}
+
+static void job_that_fails_in_the_pivot_is_reported(void **unused)
+{
+    CstHypervisorJob *job = job_begin_waiting(mirror_fails);
+
+    assert_pivot_fails(job, CST_HYPERVISOR_NOT_PIVOTED, CST_ERROR_FAILED,
+                       "cannot switch domain 'web1' to the copy: libvirt failed");
+    end_with(job, CST_HYPERVISOR_NOT_PIVOTED);
+    assert_chain("disk;middle;base");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+static void domain_restarts(void)
+{
+    live_block_end(pause_live, "F");
+    live_set_number(pause_live, "id", 8);
+}
+
+/* QEMU may have pivoted before it ended. */
+static void domain_that_ends_in_the_pivot_is_unknown(void **unused)
+{
+    CstHypervisorJob *job = job_begin_waiting(domain_restarts);
+
+    assert_pivot_fails(job, CST_HYPERVISOR_PIVOT_UNKNOWN, CST_ERROR_NOT_FOUND,
+                       "it does not run any more");
+    end_with(job, CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+static void domain_pivots_and_ends(void)
+{
+    live_block_end(pause_live, "C");
+    live_set_number(pause_live, "id", 8);
+}
+
+/* Its persistent definition names the copy, with which it starts again. */
+static void domain_that_ends_after_the_pivot_is_pivoted(void **unused)
+{
+    CstHypervisorJob *job = job_begin_waiting(domain_pivots_and_ends);
+    CstHypervisorPivotResult result;
+
+    assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+    assert_true(result.persistent);
+    assert_false(result.live);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+/* Without "config" the fake reads the document of the domain. */
+static void persistent_definition_that_names_another_image_is_reported(void **unused)
+{
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
+
+    live_set(pause_live, "config", NULL);
+    job = block_begin_ready();
+    assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+    assert_int_equal(result.pivot, CST_HYPERVISOR_PIVOTED);
+    assert_true(result.live);
+    assert_false(result.persistent);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+/* A commit restores the volume that the overlay had replaced. */
+static void persistent_definition_may_name_the_base_by_its_volume(void **unused)
+{
+    CstHypervisorJob *job;
+
+    fake_write_document("web1.xml", "<disk type='volume'><source pool='p' volume='v'/>"
+                                    "<target dev='vda'/></disk>");
+    live_set(pause_live, "config", NULL);
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    job = block_begin_ready();
+    block_pivot_ok(job);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+/* The entry precedes the call. */
+static gboolean entry_has(const char *line)
+{
+    g_autofree char *path = g_build_filename(block_directory, PAUSE_UUID, NULL), *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, line);
+}
+
+static void entry_check(void)
+{
+    if (entry_has("switching=true"))
+        fake_write_file("recorded", "");
+}
+
+static void entry_records_the_pivot_before_the_call(void **unused)
+{
+    CstHypervisorJob *job = job_begin_waiting(entry_check);
+
+    assert_true(entry_has("switching=false"));
+    block_pivot_ok(job);
+    assert_true(block_file_exists("recorded"));
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+int main(int argc, char **argv)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, block_setup, block_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(pivot_that_libvirt_refuses_can_be_tried_again),
+        CASE(pivot_whose_answer_is_lost_is_found),
+        CASE(pivot_that_was_not_received_can_be_tried_again),
+        CASE(pivot_that_happens_late_is_found),
+        CASE(pivot_that_hangs_after_its_effect_is_found),
+        CASE(pivot_that_hangs_before_its_effect_is_aborted),
+        CASE(pivot_without_an_end_is_unknown),
+        CASE(job_that_fails_in_the_pivot_is_reported),
+        CASE(domain_that_ends_in_the_pivot_is_unknown),
+        CASE(domain_that_ends_after_the_pivot_is_pivoted),
+        CASE(persistent_definition_that_names_another_image_is_reported),
+        CASE(persistent_definition_may_name_the_base_by_its_volume),
+        CASE(entry_records_the_pivot_before_the_call),
+    };
+
+    cst_hypervisor_run_helper(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
