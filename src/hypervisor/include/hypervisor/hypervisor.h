@@ -161,7 +161,7 @@ gboolean cst_hypervisor_resize(CstHypervisor *hypervisor, const CstHypervisorVol
 
 /**
  * Runs the helper, the watchdog of a pause, or the keeper of a backup or of a block job, if the
- * arguments of main() ask for it. Call it first in main(), because these processes share no state with the rest of the
- * program, and some of them fork. Does not return then.
+ * arguments of main() ask for it. Call it first in main(), because these processes share no state
+ * with the rest of the program, and some of them fork. Does not return then.
  */
 void cst_hypervisor_run_helper(int argc, char **argv);
