@@ -137,6 +137,15 @@ class RunningJob(running.Guest):
         self.says(job, "begun")
         return job
 
+    def keeper(self):
+        """The process of the keeper, whose descriptor 3 is the directory of the entries."""
+        found = subprocess.run(["pgrep", "-f", "--", "--hypervisor-block-job begin"],
+                               stdout=subprocess.PIPE, text=True, check=True).stdout
+        mine = [int(pid) for pid in found.split()
+                if os.readlink(f"/proc/{pid}/fd/3") == self.entries]
+        self.assertEqual(1, len(mine))
+        return mine[0]
+
     def test_job_goes_on_after_a_restart_of_libvirtd(self):
         self.boot()
         job = self.begin_slowly()
@@ -159,10 +168,7 @@ class RunningJob(running.Guest):
                 if victim == "caller":
                     job.kill()
                 else:
-                    found = subprocess.run(["pgrep", "-f", "--", "--hypervisor-block-job begin"],
-                                           stdout=subprocess.PIPE, text=True, check=True).stdout
-                    for pid in found.split():
-                        os.kill(int(pid), signal.SIGKILL)
+                    os.kill(self.keeper(), signal.SIGKILL)
                     self.assertIn("killed", job.communicate()[1])
                 self.nothing_left()
                 self.assertEqual([self.path("a")], self.sources())

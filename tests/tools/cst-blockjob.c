@@ -27,10 +27,10 @@ static const char *const pivots[CST_HYPERVISOR_PIVOT_LAST] = {
     [CST_HYPERVISOR_PIVOT_UNKNOWN] = "unknown",
 };
 
-static void fail_on(gboolean failed, const GError *error)
+static void tool_fail(const GError *error) G_GNUC_NORETURN;
+
+static void tool_fail(const GError *error)
 {
-    if (!failed)
-        return;
     fprintf(stderr, "%s\n", error ? error->message : "failed");
     exit(EXIT_FAILURE);
 }
@@ -45,7 +45,8 @@ static void request_parse(int argc, char **argv, CstHypervisorJobRequest *ret_re
 {
     gboolean copies = argc == 9 && strcmp(argv[5], "copy") == 0;
 
-    fail_on(!copies && argc != 7, NULL);
+    if (!copies && argc != 7)
+        tool_fail(NULL);
     *ret_request = (CstHypervisorJobRequest){.uri = argv[1], .uuid = argv[2], .directory = argv[3]};
     ret_request->rate = g_ascii_strtoull(argv[argc - 1], NULL, 10);
     ret_request->kind =
@@ -64,11 +65,12 @@ static gboolean job_execute(CstHypervisorJob *job, const char *word)
     g_autoptr(GError) error = NULL;
 
     if (g_str_has_prefix(word, "rate ")) {
-        fail_on(!cst_hypervisor_job_set_rate(job, g_ascii_strtoull(word + 5, NULL, 10), &error),
-                error);
+        if (!cst_hypervisor_job_set_rate(job, g_ascii_strtoull(word + 5, NULL, 10), &error))
+            tool_fail(error);
         say("rate set");
     } else if (strcmp(word, "pivot") == 0) {
-        fail_on(!cst_hypervisor_job_pivot(job, &result, &error), error);
+        if (!cst_hypervisor_job_pivot(job, &result, &error))
+            tool_fail(error);
         printf("%s live %d persistent %d\n", pivots[result.pivot], result.live, result.persistent);
         fflush(stdout);
     } else {
@@ -90,19 +92,23 @@ int main(int argc, char **argv)
 
     cst_hypervisor_run_helper(argc, argv);
     if (argc == 6 && strcmp(argv[5], "recover") == 0) {
-        fail_on(!cst_hypervisor_job_recover(argv[3], &error), error);
+        if (!cst_hypervisor_job_recover(argv[3], &error))
+            tool_fail(error);
         return EXIT_SUCCESS;
     }
-    fail_on(argc < 7, NULL);
+    if (argc < 7)
+        tool_fail(NULL);
     request_parse(argc, argv, &request);
     fd = open(argv[4], O_RDONLY | O_CLOEXEC);
     cst_hypervisor_volume_set_file(&volume, fd);
     request.volume = &volume;
     hypervisor = cst_hypervisor_new((const char *const[]){argv[1], NULL}, NULL, 10);
     job = cst_hypervisor_job_begin(hypervisor, &request, NULL, &error);
-    fail_on(!job, error);
+    if (!job)
+        tool_fail(error);
     say("begun");
-    fail_on(!cst_hypervisor_job_wait(job, NULL, &error), error);
+    if (!cst_hypervisor_job_wait(job, NULL, &error))
+        tool_fail(error);
     say("waited");
     while (fgets(line, sizeof(line), stdin) && job_execute(job, g_strchomp(line)))
         continue;
