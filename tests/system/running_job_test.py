@@ -141,8 +141,8 @@ class RunningJob(running.Guest):
         """The process of the keeper, whose descriptor 3 is the directory of the entries."""
         found = subprocess.run(["pgrep", "-f", "--", "--hypervisor-block-job begin"],
                                stdout=subprocess.PIPE, text=True, check=True).stdout
-        mine = [int(pid) for pid in found.split()
-                if os.readlink(f"/proc/{pid}/fd/3") == self.entries]
+        mine = [int(pid) for pid in found.split() if os.path.exists(f"/proc/{pid}/fd/3") and
+                os.path.samefile(f"/proc/{pid}/fd/3", self.entries)]
         self.assertEqual(1, len(mine))
         return mine[0]
 
