@@ -258,6 +258,9 @@ void block_repair_run(BlockSession *session, const char *uuid, unsigned round, g
         backup_guard_repair();
     }
     backup_guard_keep_caller(FALSE);
+    /* The job was begun long ago, and its pivot has a result. */
+    if (session->entry.switching)
+        session->entry.late_until = 0;
     backup_guard_set(session->limits[BLOCK_LIMIT_CLOSE]);
     if (!block_repair_end(session))
         backup_guard_repair();

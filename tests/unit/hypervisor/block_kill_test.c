@@ -5,6 +5,7 @@
  */
 #include "block_fixture.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -219,15 +220,18 @@ static void abandoned_pull_and_commit_are_aborted(void **unused)
     await_block_closed();
 }
 
-/* Changes the entry as the keeper does before a pivot. */
-static void entry_set_switching(void)
+/* Changes the entry as the keeper does before a pivot. libvirt may pivot within @late_s seconds. */
+static void entry_set_switching(int late_s)
 {
+    g_autofree char *late = g_strdup_printf("late-until=%" PRId64 "\n",
+                                            g_get_monotonic_time() + late_s * G_TIME_SPAN_SECOND);
     g_autofree char *path = g_build_filename(block_directory, PAUSE_UUID, NULL), *text = NULL;
     g_autoptr(GString) changed = NULL;
 
     assert_true(g_file_get_contents(path, &text, NULL, NULL));
     changed = g_string_new(text);
     assert_int_equal(g_string_replace(changed, "switching=false", "switching=true", 0), 1);
+    assert_int_equal(g_string_replace(changed, "late-until=0\n", late, 0), 1);
     assert_true(g_file_set_contents(path, changed->str, -1, NULL));
     g_chmod(path, 0600);
 }
@@ -236,8 +240,23 @@ static void entry_set_switching(void)
 static void recovery_does_not_abort_a_pivot(void **unused)
 {
     session_abandon(block_begin_ready());
-    entry_set_switching();
+    entry_set_switching(0);
     live_set(pause_live, "block-ready", "pivot");
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    AWAIT(fake_calls("virDomainGetBlockJobInfo") > 5);
+    assert_true(block_job_exists());
+    live_block_end(pause_live, "C");
+    await_block_closed();
+    assert_chain("copy");
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+/* libvirt has received the pivot and has not begun it. */
+static void recovery_waits_for_a_late_pivot(void **unused)
+{
+    hypervisor_block_limits[BLOCK_LIMIT_LATE] = 100000;
+    session_abandon(block_begin_ready());
+    entry_set_switching(100);
     assert_true(cst_hypervisor_job_recover(block_directory, NULL));
     AWAIT(fake_calls("virDomainGetBlockJobInfo") > 5);
     assert_true(block_job_exists());
@@ -356,6 +375,7 @@ int main(int argc, char **argv)
         CASE(abandoned_job_is_aborted),
         CASE(abandoned_pull_and_commit_are_aborted),
         CASE(recovery_does_not_abort_a_pivot),
+        CASE(recovery_waits_for_a_late_pivot),
         CASE(recovery_keeps_the_job_of_another_program),
         CASE(recovery_of_a_domain_that_has_ended_removes_the_entry),
         CASE(recovery_after_the_end_of_a_job_keeps_a_later_one),
