@@ -30,6 +30,7 @@
 #include "detached.h"
 
 #define START_MS 10000 /* for the request of the caller */
+#define EVENT_MS 1000  /* until the event of a job that has ended */
 
 typedef struct {
     BlockSession session;
@@ -38,7 +39,7 @@ typedef struct {
     gboolean sent;           /* the job may exist */
     gboolean tick, readable; /* events of the loop */
     gboolean over;           /* the session ends */
-    gboolean gone;           /* the last look has found no job */
+    gint64 gone_since;       /* looks have found no job; monotonic microseconds, 0: there is one */
     gboolean uncertain;      /* the domain has ended during a pivot */
 } BlockKeeper;
 
@@ -224,14 +225,18 @@ static void block_keeper_adopt_end(BlockKeeper *keeper, const BlockView *view)
 static void block_keeper_adopt_view(BlockKeeper *keeper, const BlockView *view)
 {
     BlockAnswer *answer = &keeper->session.answer;
+    gint64 now = g_get_monotonic_time();
 
     if (view->phase == BLOCK_PHASE_ABSENT) {
         /* The event follows the end. After a lost connection it never comes. */
-        if (view->complete || keeper->session.job.finished || keeper->gone)
+        if (keeper->gone_since == 0)
+            keeper->gone_since = now;
+        if (view->complete || keeper->session.job.finished ||
+            now - keeper->gone_since >= EVENT_MS * G_TIME_SPAN_MILLISECOND)
             block_keeper_adopt_end(keeper, view);
-        keeper->gone = TRUE;
         return;
     }
+    keeper->gone_since = 0;
     if (view->total > 0) {
         answer->done = view->done;
         answer->total = view->total;
