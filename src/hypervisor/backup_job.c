@@ -40,6 +40,8 @@ void backup_plan_clear(BackupPlan *plan)
 /* Replaces the handle of the domain. Fails with PAUSE_ENDED if it was started again. */
 static gboolean job_find_domain(BackupJob *job, PauseAnswer *answer)
 {
+    if (!job->conn)
+        return pause_answer_fail(answer, PAUSE_LOST, NULL);
     if (job->domain)
         virDomainFree(job->domain);
     job->domain = virDomainLookupByUUIDString(job->conn, job->uuid);
@@ -56,8 +58,15 @@ gboolean backup_job_connect(BackupJob *job, const char *uri, PauseAnswer *answer
 {
     if (!domain_load_libraries(answer))
         return FALSE;
-    if (virEventRegisterDefaultImpl() < 0)
+    if (job->domain)
+        virDomainFree(job->domain);
+    if (job->conn)
+        virConnectClose(job->conn);
+    job->domain = NULL;
+    job->conn = NULL;
+    if (!job->has_loop && virEventRegisterDefaultImpl() < 0)
         return pause_answer_fail_libvirt(answer);
+    job->has_loop = TRUE;
     job->conn = virConnectOpen(uri);
     if (!job->conn)
         return pause_answer_fail_libvirt(answer);

@@ -19,6 +19,7 @@ typedef struct {
     gboolean event;     /* libvirt has reported an event since this was cleared */
     gboolean no_space;  /* libvirt has reported that a scratch file system is full */
     gboolean aborted;   /* backup_job_end() has aborted the job */
+    gboolean has_loop;  /* libvirt's event loop is registered */
 } BackupJob;
 
 /** The facts about a domain before its backup. */
@@ -36,7 +37,9 @@ typedef struct {
 void backup_plan_clear(BackupPlan *plan);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupPlan, backup_plan_clear)
 
-/** Connects to libvirt and its event loop, and finds the domain. */
+/**
+ * Connects to libvirt and its event loop, and finds the domain. Closes an earlier connection first.
+ */
 gboolean backup_job_connect(BackupJob *job, const char *uri, PauseAnswer *answer);
 /** Registers for the events of the domain. */
 gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer);

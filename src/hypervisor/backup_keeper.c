@@ -5,7 +5,8 @@
  *   begin    the lock; the checks; the entry; the directories of the socket and the scratch files.
  *            Then the caller freezes the guest, which may take seconds
  *   START    the checks again; the entry with @late_until; virDomainBackupBegin(); the entry
- *   watch    the free space at each tick; the domain and its job after an event, and once a second
+ *   watch    the free space at each tick; the domain and its job after an event, and once a second.
+ *            After the loss of its connection the keeper connects again
  *   close    the entry with @resume if the scratch space is full; the job is aborted and has ended;
  *            the domain is resumed if an I/O error has paused it; the files, then the entry
  *
@@ -54,6 +55,7 @@ typedef struct {
     int session_fd;           /* holds the lock of the session's scratch files, or -1 */
     gboolean may_track;       /* a new checkpoint may be made */
     gboolean has_entry, sent; /* the job may exist */
+    gint64 lost_at;           /* the connection to libvirt; monotonic microseconds; 0: it is not */
     gboolean tick, readable;  /* events of the loop */
     gboolean over;            /* the session ends */
 } Keeper;
@@ -388,15 +390,45 @@ static gboolean keeper_add_events(Keeper *keeper)
                               NULL) >= 0;
 }
 
+/* Connects again after the loss of the connection. */
+static gboolean keeper_find_job(Keeper *keeper, PauseAnswer *step)
+{
+    gboolean connected =
+        keeper->lost_at == 0 || (backup_job_connect(&keeper->job, keeper->entry.uri, step) &&
+                                 backup_job_watch(&keeper->job, step));
+
+    return connected && backup_job_look(&keeper->job, step);
+}
+
+/*
+ * Whether the session goes on after this failure: QEMU and its export do not need libvirt, which
+ * may have been restarted.
+ */
+static gboolean keeper_may_wait(Keeper *keeper, const PauseAnswer *step)
+{
+    gint64 now = g_get_monotonic_time(), limit_ms = keeper->limits[BACKUP_LIMIT_RECONNECT];
+
+    if (step->outcome != PAUSE_LOST && !(keeper->lost_at > 0 && step->outcome == PAUSE_FAILED))
+        return FALSE;
+    if (keeper->lost_at == 0)
+        keeper->lost_at = now;
+    return now - keeper->lost_at < limit_ms * G_TIME_SPAN_MILLISECOND;
+}
+
 /* Fails if the session cannot go on. An I/O error of a guest's own disk does not concern it. */
 static gboolean keeper_look(Keeper *keeper)
 {
     g_auto(PauseAnswer) step = {.id = -1};
-    gboolean ok;
+    gboolean ok, waits;
 
     keeper->job.event = FALSE;
     backup_guard_set(keeper->limits[BACKUP_LIMIT_LOOK]);
-    ok = backup_job_look(&keeper->job, &step) || keeper_fail_step(keeper, &step);
+    ok = keeper_find_job(keeper, &step);
+    if (ok)
+        keeper->lost_at = 0;
+    waits = !ok && keeper_may_wait(keeper, &step);
+    if (!ok && !waits)
+        keeper_fail_step(keeper, &step);
     if (ok && backup_job_has_io_error(&keeper->job) && keeper_is_full(keeper)) {
         /* A write has failed, although the file system may have free blocks. */
         keeper->answer.free =
@@ -404,7 +436,7 @@ static gboolean keeper_look(Keeper *keeper)
         ok = keeper_fail(keeper, PAUSE_NO_SPACE, NULL);
     }
     backup_guard_set(0);
-    return ok;
+    return ok || waits;
 }
 
 /* Runs one iteration of the event loop. @ticks: since the last look at the domain. */

@@ -15,11 +15,11 @@
 #define MS             1000
 
 unsigned hypervisor_backup_limits[BACKUP_LIMIT_LAST] = {
-    [BACKUP_LIMIT_CHECK] = 10 * MS, [BACKUP_LIMIT_BEGIN] = 20 * MS,
-    [BACKUP_LIMIT_LOOK] = 10 * MS,  [BACKUP_LIMIT_CLOSE] = 30 * MS,
-    [BACKUP_LIMIT_LATE] = 40 * MS,  [BACKUP_LIMIT_TICK] = 200,
-    [BACKUP_LIMIT_RETRY] = 1 * MS,  [BACKUP_LIMIT_RETRY_MAX] = 30 * MS,
-    [BACKUP_LIMIT_END] = 5 * MS,
+    [BACKUP_LIMIT_CHECK] = 10 * MS,     [BACKUP_LIMIT_BEGIN] = 20 * MS,
+    [BACKUP_LIMIT_LOOK] = 10 * MS,      [BACKUP_LIMIT_CLOSE] = 30 * MS,
+    [BACKUP_LIMIT_LATE] = 40 * MS,      [BACKUP_LIMIT_TICK] = 200,
+    [BACKUP_LIMIT_RETRY] = 1 * MS,      [BACKUP_LIMIT_RETRY_MAX] = 30 * MS,
+    [BACKUP_LIMIT_RECONNECT] = 60 * MS, [BACKUP_LIMIT_END] = 5 * MS,
 };
 
 void backup_request_clear(BackupRequest *request)

@@ -35,7 +35,8 @@ typedef enum {
     BACKUP_LIMIT_TICK,  /* between two looks at the free space */
     BACKUP_LIMIT_RETRY, /* first pause between two repairs; each further one is twice as long */
     BACKUP_LIMIT_RETRY_MAX,
-    BACKUP_LIMIT_END, /* for which cst_hypervisor_backup_end() waits */
+    BACKUP_LIMIT_RECONNECT, /* for which the session goes on without a connection to libvirt */
+    BACKUP_LIMIT_END,       /* for which cst_hypervisor_backup_end() waits */
     BACKUP_LIMIT_LAST
 } BackupLimit;
 

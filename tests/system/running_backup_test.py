@@ -318,6 +318,17 @@ class BackupQcow2(running.Guest):
                                                           "--json"))["backups"])
         self.back_up()
 
+    def test_backup_goes_on_after_a_restart_of_libvirtd(self):
+        self.boot()
+        client = self.begun()
+        self.libvirt.stop()
+        self.libvirt.start()
+        out, _ = client.communicate()
+        self.assertEqual(0, client.returncode, out)
+        self.nothing_left()
+        self.goes_on()
+        self.check_block_files("restart", [self.restored(name) for name in "ab"])
+
     def test_job_that_another_program_ends_fails_the_backup(self):
         self.boot()
         client = self.begun()

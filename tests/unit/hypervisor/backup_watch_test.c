@@ -181,10 +181,43 @@ static void look_that_hangs_is_overtaken(void **unused)
     session_end(backup);
 }
 
-static void lost_connection_ends_the_session(void **unused)
+static void session_goes_on_after_a_lost_connection(void **unused)
+{
+    CstHypervisorBackup *backup;
+    guint looks;
+
+    fake_add("[calls]\nvirDomainBackupGetXMLDesc = once %s/lost lose client socket is closed\n",
+             fake_dir);
+    backup = session_begin();
+    AWAIT(fake_calls("virConnectClose") > 0);
+    looks = fake_calls("virDomainBackupGetXMLDesc");
+    AWAIT(fake_calls("virDomainBackupGetXMLDesc") > looks);
+    assert_true(cst_hypervisor_backup_check(backup, NULL));
+    assert_true(backup_job_exists());
+    /* The new connection reports events. */
+    live_end_backup(pause_live);
+    assert_backup_ends(backup, CST_ERROR_FAILED, "another program has ended its backup job");
+    session_end(backup);
+}
+
+static void job_is_ended_after_a_lost_connection(void **unused)
 {
     CstHypervisorBackup *backup;
 
+    fake_add("[calls]\nvirDomainBackupGetXMLDesc = once %s/lost lose client socket is closed\n",
+             fake_dir);
+    backup = session_begin();
+    AWAIT(fake_calls("virConnectClose") > 0);
+    cst_hypervisor_backup_end(backup);
+    await_closed();
+    await_processes();
+}
+
+static void connection_that_stays_lost_ends_the_session(void **unused)
+{
+    CstHypervisorBackup *backup;
+
+    hypervisor_backup_limits[BACKUP_LIMIT_RECONNECT] = 0;
     fake_add("[calls]\nvirDomainBackupGetXMLDesc = once %s/lost lose client socket is closed\n",
              fake_dir);
     backup = session_begin();
@@ -236,7 +269,9 @@ int main(int argc, char **argv)
         CASE(job_of_another_program_is_kept),
         CASE(domain_that_ends_is_reported),
         CASE(look_that_hangs_is_overtaken),
-        CASE(lost_connection_ends_the_session),
+        CASE(session_goes_on_after_a_lost_connection),
+        CASE(job_is_ended_after_a_lost_connection),
+        CASE(connection_that_stays_lost_ends_the_session),
         CASE(abort_that_hangs_is_overtaken),
         CASE(resumption_that_fails_is_repeated),
     };
