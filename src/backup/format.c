@@ -233,7 +233,7 @@ static void put_order(GByteArray *body, const CstBackup *backup)
     g_byte_array_append(body, backup->predecessor.digest, REPO_HASH);
 }
 
-/* Appends the machines, and for each volume its consistency and its machine. */
+/* Appends the machines, and for each volume its consistency, its machine and its disk there. */
 static void put_machines(GByteArray *body, const CstBackup *backup)
 {
     put_32(body, backup->machines->len);
@@ -251,6 +251,7 @@ static void put_machines(GByteArray *body, const CstBackup *backup)
         manifest_put_text(body, volume->consistency);
         manifest_put_text(body, volume->reason);
         put_32(body, volume->machine);
+        manifest_put_text(body, volume->target);
     }
 }
 
@@ -352,6 +353,7 @@ static void volume_free(gpointer data)
     g_free(volume->base);
     g_free(volume->consistency);
     g_free(volume->reason);
+    g_free(volume->target);
     g_free(volume->lists);
     g_free(volume);
 }
@@ -468,6 +470,7 @@ static void manifest_read_machines(Reading *reading, CstBackup *backup)
         volume->consistency = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
         volume->reason = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
         volume->machine = present ? manifest_read_u32(reading, backup->machines->len) : 0;
+        volume->target = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
     }
 }
 

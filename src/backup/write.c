@@ -138,9 +138,10 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
 /* A manifest with other bytes could not be parsed, and would make the repository unusable. */
 static gboolean texts_are_utf8(const CstBackupVolume *volume)
 {
-    const char *const texts[] = {volume->pool,        volume->name,  volume->format,   volume->xml,
-                                 volume->snapshot,    volume->mark,  volume->identity, volume->base,
-                                 volume->consistency, volume->reason};
+    const char *const texts[] = {volume->pool,     volume->name,     volume->format,
+                                 volume->xml,      volume->snapshot, volume->mark,
+                                 volume->identity, volume->base,     volume->consistency,
+                                 volume->reason,   volume->target};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         if (texts[i] && !g_utf8_validate(texts[i], -1, NULL))
@@ -200,6 +201,7 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->reason = backup_text_dup(
         volume->reason && strlen(volume->reason) <= REPO_NAME_MAX ? volume->reason : NULL);
     writer->volume->machine = volume->machine;
+    writer->volume->target = backup_text_dup(volume->target);
     writer->volume->size = volume->size;
     writer->position = 0;
     g_byte_array_set_size(writer->lists, 0);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The caller's side of a block job (see the header).
- *
  *   begin    the keeper is started, checks the domain and begins the job
  *   wait     receives the state. It asks for the progress, with one question at a time
  *   pivot    BLOCK_SWITCH; the keeper answers with the result
  *   end      BLOCK_END; the keeper answers when the job has ended
  *
- * Any thread may receive a packet that is for another one. It keeps the content in the job, where
- * the other thread finds it. The end of this process closes the socket to the keeper, which ends
- * the session then.
+ * A thread may receive a packet for another one, and keeps the content in the job for it. The end
+ * of this process closes the socket to the keeper, which ends the session then.
  */
 #include <hypervisor/job.h>
 
@@ -114,7 +112,7 @@ static void job_set_ended(CstHypervisorJob *job, PauseOutcome outcome, const cha
 
     if (!job->ended)
         cst_fail(&job->ended, pause_outcome_code(outcome),
-                 _("the block job of domain '%s' has ended: %s"), job->name, reason);
+                 _("the session of the block job of domain '%s' has ended: %s"), job->name, reason);
 }
 
 /* The keeper was killed, or is a repair now. The caller holds the lock. */
@@ -136,11 +134,10 @@ static void job_adopt_text(char **text, char **received)
     *text = g_steal_pointer(received);
 }
 
-/* A result that is known is not replaced by an unknown one. */
+/* A pivot that was proven stays so, although a later snapshot may hide the copy. */
 static void job_adopt_result(CstHypervisorJob *job, const BlockAnswer *answer)
 {
-    if (answer->pivot == CST_HYPERVISOR_PIVOT_UNKNOWN &&
-        job->result.pivot == CST_HYPERVISOR_PIVOTED)
+    if (answer->pivot != CST_HYPERVISOR_PIVOTED && job->result.pivot == CST_HYPERVISOR_PIVOTED)
         return;
     job->result = (CstHypervisorPivotResult){answer->pivot, answer->live, answer->persistent};
 }
@@ -519,16 +516,22 @@ static gboolean job_fail_pivot(const CstHypervisorJob *job, CstHypervisorPivot p
                     _("cannot switch domain '%s' to the copy: %s"), job->name, reason);
 }
 
-/* Sends the pivot. Sets the result in any case. The caller holds @changes. */
+/* Sets the result in any case: unknown without an answer to this pivot. @changes is held. */
 static gboolean job_pivot(CstHypervisorJob *job, CstHypervisorPivotResult *ret_result,
                           GError **error)
 {
     const unsigned *limits = hypervisor_block_limits;
-    unsigned limit_ms = limits[BLOCK_LIMIT_SWITCH] + 2 * limits[BLOCK_LIMIT_TRUTH] +
-                        2 * limits[BLOCK_LIMIT_LOOK] + ANSWER_MS;
-    guint before = job_send_change(job, BLOCK_SWITCH, 0);
-    gboolean ok = job_await_answer(job, job_has_pivot, before, limit_ms, NULL, error);
+    unsigned limit_ms = limits[BLOCK_LIMIT_SWITCH] +
+                        2 * (limits[BLOCK_LIMIT_TRUTH] + limits[BLOCK_LIMIT_LOOK]) + ANSWER_MS;
+    guint before;
+    gboolean ok;
 
+    g_mutex_lock(&job->lock);
+    if (job->result.pivot != CST_HYPERVISOR_PIVOTED && !job->ended)
+        job->result.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    g_mutex_unlock(&job->lock);
+    before = job_send_change(job, BLOCK_SWITCH, 0);
+    ok = job_await_answer(job, job_has_pivot, before, limit_ms, NULL, error);
     g_mutex_lock(&job->lock);
     *ret_result = job->result;
     g_mutex_unlock(&job->lock);

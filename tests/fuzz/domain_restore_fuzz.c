@@ -8,7 +8,6 @@
 
 #include <model/domain.h>
 #include <model/domain_restore.h>
-#include <model/domain_volumes.h>
 
 #include "fuzz.h"
 
@@ -48,19 +47,6 @@ static void check_rewrite(const char *text, const CstDomainRestore *restore)
     check_document(definition.document);
 }
 
-static void check_volumes(const char *text)
-{
-    const CstDomainVolume volumes[] = {{"p", "a", text, "/a"}, {"p", "b", "", "/b"}};
-
-    for (guint count = 0; count <= G_N_ELEMENTS(volumes); count++) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GPtrArray) disks = cst_domain_volume_disks(text, volumes, count, &error);
-
-        if (!disks != (error != NULL) || (disks && disks->len != count))
-            abort();
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autofree char *text = g_strndup((const char *)data, size);
@@ -80,6 +66,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_rewrite(text, &restore);
     restore.name = "new";
     check_rewrite(text, &restore);
-    check_volumes(text);
     return 0;
 }

@@ -123,12 +123,19 @@ class RestoreMachine(FakeDomains):
 
     def test_same_domain_in_another_pool_keeps_its_identity(self):
         self.start_pool("other")
-        out, _ = self.restored("--pool", "other", "--format", "raw", machine=UUID)
+        out, err = self.restored("--pool", "other", "--format", "raw", machine=UUID)
+        self.assertNotIn("warning", err)
         self.assertEqual(("file", self.at("other", "web.qcow2"), "raw"), self.disks(out)["vda"])
         root = ElementTree.fromstring(out)
         self.assertEqual(("web", UUID, "52:54:00:00:00:01"),
                          (root.find("name").text, root.find("uuid").text,
                           root.find("devices/interface/mac").get("address")))
+
+    def test_existing_domain_that_the_definition_would_replace_is_named(self):
+        self.start_pool("other")
+        self.fake.set(self.group)
+        _, err = self.restored("--pool", "other")
+        self.assertIn("virsh define would replace the definition of the existing domain 'web'", err)
 
     def test_json_has_the_volumes_and_the_definition(self):
         out, _ = self.restored("--newname", "web2", "--json")
@@ -228,8 +235,10 @@ class RestoreMachine(FakeDomains):
         status, out, err = self.restore("--newname", "web2", "--define")
         self.assertEqual(8, status, err)
         self.assertIn("Failed to restore vol web2-vda.qcow2", err)
-        self.assertRegex(err, "1 of 2 vols failed; these vols are restored and stay: p/web2-vdb")
-        self.assertIn("Vol web2-vdb restored in pool p", out)
+        self.assertRegex(err, "1 of 2 vols failed; these vols are restored and stay, delete "
+                              "them before the next attempt: p/web2-vdb")
+        self.assertIn("Vol web2-vdb restored in pool p", err)
+        self.assertEqual("", out)
         self.assertFalse(os.path.exists(self.defined))
         self.assertEqual({"v", "web.qcow2", "data", "web2-vdb"}, self.volumes())
         self.done("vol-delete", "web2-vdb", "--pool", "p", "--yes")
@@ -241,9 +250,10 @@ class RestoreMachine(FakeDomains):
     # --- with --define ---
 
     def test_libvirt_gets_the_definition_of_the_new_domain(self):
-        out, _ = self.restored("--newname", "web2", "--define")
-        self.assertRegex(out, "Vol web2-vda.qcow2 restored in pool p\n"
-                              "Vol web2-vdb restored in pool p\nDomain web2 defined")
+        out, err = self.restored("--newname", "web2", "--define")
+        self.assertIn("Vol web2-vda.qcow2 restored in pool p\nVol web2-vdb restored in pool p\n",
+                      err)
+        self.assertEqual("Domain web2 defined\n", out)
         self.assertEqual(("file", self.at("p", "web2-vda.qcow2"), "qcow2"),
                          self.disks(self.defined_document())["vda"])
         calls = self.fake.calls()
@@ -282,8 +292,7 @@ class RestoreMachine(FakeDomains):
         self.assertNotEqual(0, status)
         self.assertIn("XML error: broken", err)
         self.assertIn("stay: p/web2-vda.qcow2, p/web2-vdb", err)
-        document = out[out.index("<domain"):]
-        self.assertEqual(self.at("p", "web2-vda.qcow2"), self.disks(document)["vda"][1])
+        self.assertEqual(self.at("p", "web2-vda.qcow2"), self.disks(out)["vda"][1])
 
     def test_host_without_libvirt_is_refused_before_the_first_volume(self):
         before = self.volumes()

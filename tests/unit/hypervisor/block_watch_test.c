@@ -119,9 +119,10 @@ static void job_that_fails_at_once_is_reported(void **unused)
 
     live_set(pause_live, "block-fate", "failed");
     job = block_begin_ok();
-    assert_block_fails(job, CST_ERROR_FAILED,
-                       "the block job of domain 'web1' has ended: the block job failed; check the "
-                       "size and the free space of its destination");
+    assert_block_fails(
+        job, CST_ERROR_FAILED,
+        "the session of the block job of domain 'web1' has ended: the block job failed; check the "
+        "size and the free space of its destination");
     end_unpivoted(job);
     assert_chain("disk;middle;base");
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);

@@ -82,6 +82,7 @@ typedef struct {
                             recorded */
     char *reason;      /**< why the consistency is not better; "": not recorded */
     uint32_t machine;  /**< place in CstBackup.machines plus one; 0: not the disk of a machine */
+    char *target;      /**< of the disk of the machine: "vda"; "": not the disk of a machine */
     uint64_t size;     /**< guest-visible size in bytes */
     uint64_t read;     /**< bytes that were read for this backup */
     uint64_t taken;    /**< bytes of data adopted from the previous backup */

@@ -32,6 +32,21 @@
 
 /* --- complete volumes ------------------------------------------------------------------------- */
 
+/* Returns the disk of the machine that the volume is, borrowed; NULL: not known. */
+static char *source_target(const BackupSource *source)
+{
+    const GPtrArray *drives = source->machine->domain->drives;
+
+    for (guint i = 0; i < drives->len; i++) {
+        const CstDomainDrive *drive = drives->pdata[i];
+
+        if (!drive->reads_only && g_strcmp0(drive->pool, source->ref->pool) == 0 &&
+            g_strcmp0(drive->volume, source->ref->name) == 0)
+            return drive->target;
+    }
+    return NULL;
+}
+
 static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **error)
 {
     const BackupSource *source = create->current;
@@ -51,6 +66,7 @@ static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **e
                                     .consistency = consistency,
                                     .reason = source->reason,
                                     .machine = source->machine ? source->machine->number : 0,
+                                    .target = source->machine ? source_target(source) : NULL,
                                     .size = capacity};
 
     return cst_writer_volume(create->writer, &volume, source->previous, error);

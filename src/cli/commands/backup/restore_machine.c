@@ -2,15 +2,14 @@
 /*
  * backup-restore --machine: restores the volumes of a domain and rewrites its definition.
  *
- *   1. Each disk of the definition gets its volume of the backup, and the name of a new volume.
- *   2. All checks: the definition, the names, the restore of each volume as a dry run, and with
- *      --define whether libvirt has the domain already. The command has changed no data so far.
- *   3. Each volume is restored. A failure does not stop the restore of the next one. After a
- *      failure the domain is not defined, and the restored volumes stay.
+ *   1. Each volume of the domain in the backup gets its disk, and the name of a new volume.
+ *   2. The definition, the names, the restore of each volume as a dry run, and with --define the
+ *      domains of libvirt are checked. The command has changed no data so far.
+ *   3. Each volume is restored, also after a failure. Then the domain is not defined, and the
+ *      restored volumes stay.
  *   4. The definition is rewritten with the paths of the new volumes. It is printed, or with
  *      --define a helper process of this command defines it in libvirt of this host.
- *
- * Without --define, stdout has only the definition, and the report of the volumes is on stderr.
+ * Stdout has only the definition, and the report of the volumes is on stderr.
  */
 #include "restore_machine.h"
 
@@ -19,7 +18,6 @@
 #include <base/error.h>
 #include <conn/domains.h>
 #include <model/domain_restore.h>
-#include <model/domain_volumes.h>
 #include <model/pool_type.h>
 
 #include "commands/xml.h"
@@ -152,14 +150,11 @@ static CstBackup *machine_find_backup(MachineRestore *restore, GError **error)
 static const char *volume_extension(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    size_t len = dot ? strlen(dot + 1) : 0;
+    size_t len = dot ? strlen(dot) - 1 : 0;
 
     if (len == 0 || len > EXTENSION_MAX || dot == name)
         return "";
-    for (const char *at = dot + 1; *at; at++)
-        if (!g_ascii_isalnum(*at))
-            return "";
-    return dot;
+    return strspn(dot + 1, G_CSET_DIGITS G_CSET_A_2_Z G_CSET_a_2_z) == len ? dot : "";
 }
 
 static gboolean machine_disk_place(MachineRestore *restore, MachineDisk *disk, GError **error)
@@ -191,40 +186,35 @@ static gboolean machine_disk_place(MachineRestore *restore, MachineDisk *disk, G
     return TRUE;
 }
 
+static gboolean machine_add_disk(MachineRestore *restore, const CstBackupVolume *volume,
+                                 GError **error)
+{
+    MachineDisk *disk = g_new0(MachineDisk, 1);
+
+    disk->volume = volume;
+    disk->target = g_strdup(volume->target);
+    g_ptr_array_add(restore->disks, disk);
+    return machine_disk_place(restore, disk, error);
+}
+
 static gboolean machine_add_disks(MachineRestore *restore, GError **error)
 {
-    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
-    g_autoptr(GArray) old = g_array_new(FALSE, FALSE, sizeof(CstDomainVolume));
-    g_autoptr(GPtrArray) found = NULL;
-
     for (guint i = 0; i < restore->backup->volumes->len; i++) {
         const CstBackupVolume *volume = restore->backup->volumes->pdata[i];
-        const CstDomainVolume row = {volume->pool, volume->name, volume->xml, volume->identity};
 
-        if (volume->machine == 0 ||
-            restore->backup->machines->pdata[volume->machine - 1] != restore->machine)
-            continue;
-        g_ptr_array_add(volumes, (gpointer)volume);
-        g_array_append_val(old, row);
-    }
-    found = cst_domain_volume_disks(restore->machine->document, (CstDomainVolume *)old->data,
-                                    old->len, error);
-    for (guint i = 0; found && i < found->len; i++) {
-        CstDomainVolumeDisk *match = found->pdata[i];
-        MachineDisk *disk = g_new0(MachineDisk, 1);
-
-        disk->volume = volumes->pdata[match->volume];
-        disk->target = g_steal_pointer(&match->target);
-        g_ptr_array_add(restore->disks, disk);
-        if (!machine_disk_place(restore, disk, error))
+        if (volume->machine > 0 &&
+            restore->backup->machines->pdata[volume->machine - 1] == restore->machine &&
+            !machine_add_disk(restore, volume, error))
             return FALSE;
     }
-    return found != NULL;
+    return restore->disks->len > 0 ||
+           cst_fail(error, CST_ERROR_NOT_FOUND, _("backup '%.8s' has no disk of domain '%s'"),
+                    restore->backup->id, restore->machine->name);
 }
 
 /* --- checks before the first change ----------------------------------------------------------- */
 
-/* Rewrites the definition. @checks: the volumes do not exist yet. */
+/* @checks: the volumes do not exist yet. */
 static gboolean machine_rewrite(const MachineRestore *restore, gboolean checks,
                                 CstDomainDefinition *ret_definition, GError **error)
 {
@@ -252,8 +242,8 @@ static gboolean machine_disk_is_free(const MachineRestore *restore, guint index,
 
     if (existing)
         return cst_fail(error, CST_ERROR_VOL_EXISTS,
-                        _("cannot restore disk '%s': pool '%s' has vol '%s' already; give the "
-                          "domain another name with --newname, or name another pool with --pool"),
+                        _("cannot restore disk '%s': pool '%s' has vol '%s' already; delete it if "
+                          "an earlier restore has left it, or use --newname or --pool"),
                         disk->target, disk->pool->name, disk->name);
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
         g_propagate_error(error, g_steal_pointer(&why));
@@ -309,19 +299,38 @@ static gboolean machine_try_disks(const MachineRestore *restore, GError **error)
     return cst_conn_set_dry_run(conn, FALSE, ok ? error : NULL) && ok;
 }
 
+/* Warns that the definition would replace a domain. Without libvirt there is none. */
+static void machine_warn_domain(const MachineRestore *restore,
+                                const CstDomainDefinition *definition)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!restore->new_name &&
+        !cst_conn_domain_define(restore->ctl->conn, definition->name, definition->uuid, NULL,
+                                &why) &&
+        g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
+        cli_warn(restore->ctl,
+                 _("warning: virsh define would replace the definition of the existing domain "
+                   "'%s'; use --newname for a new domain\n"),
+                 definition->name);
+}
+
 /* Whether libvirt can define the domain. */
 static gboolean machine_check_domain(const MachineRestore *restore,
                                      const CstDomainDefinition *definition, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (!restore->defines ||
-        cst_conn_domain_define(restore->ctl->conn, definition->name, definition->uuid, NULL, &why))
+    if (!restore->defines) {
+        machine_warn_domain(restore, definition);
+        return TRUE;
+    }
+    if (cst_conn_domain_define(restore->ctl->conn, definition->name, definition->uuid, NULL, &why))
         return TRUE;
     if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
         cli_hint(restore->ctl, "%s",
-                 _("restore it as a new domain with --newname, or remove the existing one with "
-                   "virsh undefine"));
+                 _("restore it as a new domain with --newname, or shut the existing one down and "
+                   "remove it with virsh undefine"));
     else
         cli_hint(restore->ctl, "%s",
                  _("leave out --define, and define the domain of the output with virsh define"));
@@ -381,15 +390,12 @@ static gboolean machine_disk_describe(CliCtl *ctl, MachineDisk *disk, GError **e
     return TRUE;
 }
 
-/* Without --define, stdout is kept for the definition. */
+/* Stdout is kept for the definition, which is printed also if libvirt refuses it. */
 static void machine_disk_report(const MachineRestore *restore, const MachineDisk *disk)
 {
     CliCtl *ctl = restore->ctl;
 
-    if (restore->defines)
-        cli_done_sized(ctl, "volume", disk->name, disk->volume->size,
-                       _("Vol %s restored in pool %s"), disk->name, disk->pool->name);
-    else if (!ctl->settings.json && !ctl->settings.quiet)
+    if (!ctl->settings.json && !ctl->settings.quiet)
         cli_warn(ctl, _("Vol %s restored in pool %s\n"), disk->name, disk->pool->name);
 }
 
@@ -452,7 +458,7 @@ static gboolean machine_fail_disks(const MachineRestore *restore, guint failed, 
     }
     return cst_fail(error, CST_ERROR_PARTIAL,
                     _("the domain is not restored, because %u of %u vols failed; these vols are "
-                      "restored and stay: %s"),
+                      "restored and stay, delete them before the next attempt: %s"),
                     failed, restore->disks->len, names);
 }
 
@@ -557,7 +563,7 @@ static gboolean machine_run(MachineRestore *restore, GError **error)
     }
     first = restore->disks->pdata[0];
     names = machine_vol_names(restore, FALSE);
-    restore->ctl->out_is_data = !restore->defines;
+    restore->ctl->out_is_data = TRUE;
     if (!cli_job_begin(restore->ctl, "backup-restore", first->pool->name, names, error))
         return FALSE;
     failed = machine_restore_disks(restore);

@@ -58,11 +58,12 @@ typedef struct {
  * The caller holds no lock that a look-up of pools and volumes needs.
  *
  * Return: NULL with BUSY if the domain or the disk has a job, if an I/O error has stopped the
- * domain, or if another session has the domain. That can be an ended one; this call starts its
- * repair. NOT_FOUND if the domain does not run, or a volume is not a layer of its disk. INVALID for
- * a shareable or read-only disk, for a volume below the top of a disk, and for a transient domain.
- * TIMEOUT and FAILED as cst_hypervisor_find(). After TIMEOUT and CANCELLED a process goes on that
- * aborts the job; the destination may still be in use.
+ * domain, or if another session has the domain. If the processes of that session were killed, this
+ * call starts their repair. NOT_FOUND if the domain does not run, or a volume is not a layer of its
+ * disk. INVALID for a shareable or read-only disk, for a volume below the top of a disk, and for a
+ * transient domain. TIMEOUT and FAILED as cst_hypervisor_find(). After TIMEOUT, FAILED and
+ * CANCELLED a process may go on that aborts the job; the destination may be in use until its entry
+ * is gone.
  */
 CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
                                            const CstHypervisorJobRequest *request, CstTask *task,
@@ -126,8 +127,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstHypervisorJob, cst_hypervisor_job_end)
 
 /**
  * Starts a process for each entry in @directory whose processes have ended. It aborts the job only
- * if it is the one of the entry, and never after a pivot. A missing directory has no entries.
- * Returns without waiting for the processes. Fails if an entry cannot be read; the other ones are
- * recovered nevertheless.
+ * if it is the one of the entry, and never after a pivot. A pull or a commit has no name in
+ * libvirt, so one that another program began on the disk meanwhile counts as that of the entry. A
+ * missing directory has no entries. Returns without waiting for the processes. Fails if an entry
+ * cannot be read; the other ones are recovered nevertheless.
  */
 gboolean cst_hypervisor_job_recover(const char *directory, GError **error);
