@@ -279,7 +279,7 @@ static void the_shipped_example_holds_the_defaults(void **state)
 {
     g_autofree char *text = NULL, *used = NULL;
     g_autoptr(GRegex) comment = g_regex_new("^#(?=[a-z_]+ = )", G_REGEX_MULTILINE, 0, NULL);
-    DaemonConfig config;
+    g_auto(DaemonConfig) config = {0};
 
     assert_true(g_file_get_contents(EXAMPLE, &text, NULL, NULL));
     assert_true(load(text, &config, NULL));
