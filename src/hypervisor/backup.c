@@ -65,38 +65,22 @@ static gboolean backup_entry_repair(int dirfd, const char *uuid, int lock, GErro
                           (const int[]){dirfd, lock}, 2, error);
 }
 
-/*
- * Implements DomainRecoverFunc. Repairs the session of a domain, or removes its files if it has no
- * entry. Does nothing while another process runs. @data: NULL, or a GHashTable that gets the
- * session of an entry.
- */
+static gboolean backup_entry_check(int dirfd, const char *uuid, GError **error)
+{
+    g_auto(BackupEntry) entry = {0};
+
+    return backup_entry_read(dirfd, uuid, &entry, error);
+}
+
+/* Implements DomainRecoverFunc. @data: NULL, or a GHashTable that gets the session of an entry. */
 static gboolean backup_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
 {
-    GHashTable *kept = data;
+    static const DomainRecovery recovery = {backup_entry_check, backup_entry_repair};
     g_auto(BackupEntry) entry = {0};
-    g_autoptr(GError) why = NULL, busy = NULL;
-    g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &busy);
-    gboolean found = backup_entry_read(dirfd, uuid, &entry, &why);
 
-    if (found && kept)
-        g_hash_table_add(kept, g_strdup(entry.session));
-    if (lock < 0 && cst_error_code(busy) == CST_ERROR_BUSY)
-        return TRUE;
-    if (lock < 0) {
-        g_propagate_error(error, g_steal_pointer(&busy));
-        return FALSE;
-    }
-    if (found)
-        return backup_entry_repair(dirfd, uuid, lock, error);
-    if (cst_error_code(why) == CST_ERROR_NOT_FOUND) {
-        domain_entry_remove(dirfd, uuid);
-        g_clear_error(&why);
-    }
-    domain_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
-    if (!why)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    if (data && backup_entry_read(dirfd, uuid, &entry, NULL))
+        g_hash_table_add(data, g_strdup(entry.session));
+    return domain_entry_recover(dirfd, uuid, &recovery, error);
 }
 
 gboolean cst_hypervisor_backup_recover(const char *directory, const char *scratch, GError **error)

@@ -37,40 +37,9 @@ void backup_plan_clear(BackupPlan *plan)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-/* Replaces the handle of the domain. Fails with PAUSE_ENDED if it was started again. */
-static gboolean job_find_domain(BackupJob *job, PauseAnswer *answer)
-{
-    if (!job->conn)
-        return pause_answer_fail(answer, PAUSE_LOST, NULL);
-    if (job->domain)
-        virDomainFree(job->domain);
-    job->domain = virDomainLookupByUUIDString(job->conn, job->uuid);
-    if (!job->domain)
-        return pause_answer_fail_libvirt(answer);
-    answer->id = (gint32)virDomainGetID(job->domain);
-    if (job->id < 0)
-        job->id = answer->id;
-    return (answer->id >= 0 && answer->id == job->id) ||
-           pause_answer_fail(answer, PAUSE_ENDED, NULL);
-}
-
 gboolean backup_job_connect(BackupJob *job, const char *uri, PauseAnswer *answer)
 {
-    if (!domain_load_libraries(answer))
-        return FALSE;
-    if (job->domain)
-        virDomainFree(job->domain);
-    if (job->conn)
-        virConnectClose(job->conn);
-    job->domain = NULL;
-    job->conn = NULL;
-    if (!job->has_loop && virEventRegisterDefaultImpl() < 0)
-        return pause_answer_fail_libvirt(answer);
-    job->has_loop = TRUE;
-    job->conn = virConnectOpen(uri);
-    if (!job->conn)
-        return pause_answer_fail_libvirt(answer);
-    return job_find_domain(job, answer);
+    return domain_link_open(&job->link, uri, job->uuid, answer);
 }
 
 /* Implements virConnectDomainEventCallback. */
@@ -102,20 +71,14 @@ static void job_on_io_error(virConnectPtr conn, virDomainPtr domain, const char 
         job->no_space = TRUE;
 }
 
-static gboolean job_register(BackupJob *job, int event, virConnectDomainEventGenericCallback report)
-{
-    return virConnectDomainEventRegisterAny(job->conn, job->domain, event, report, job, NULL) >= 0;
-}
-
 gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer)
 {
-    return (job_register(job, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                         VIR_DOMAIN_EVENT_CALLBACK(job_on_lifecycle)) &&
-            job_register(job, VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
-                         VIR_DOMAIN_EVENT_CALLBACK(job_on_io_error)) &&
-            job_register(job, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED,
-                         VIR_DOMAIN_EVENT_CALLBACK(job_on_completed))) ||
-           pause_answer_fail_libvirt(answer);
+    return domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                VIR_DOMAIN_EVENT_CALLBACK(job_on_lifecycle), job, answer) &&
+           domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
+                                VIR_DOMAIN_EVENT_CALLBACK(job_on_io_error), job, answer) &&
+           domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED,
+                                VIR_DOMAIN_EVENT_CALLBACK(job_on_completed), job, answer);
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -126,7 +89,7 @@ static const CstDomainLayer *plan_add_volume(BackupPlan *plan, BackupJob *job,
                                              PauseAnswer *answer)
 {
     const CstDomainLayer *disk = domain_check_volume(
-        job->conn, job->domain, &request->domain.volumes[volume], plan->def, answer);
+        job->link.conn, job->link.domain, &request->domain.volumes[volume], plan->def, answer);
     BackupExport *export;
     gboolean known;
 
@@ -157,7 +120,7 @@ static gboolean plan_find_owner(BackupPlan *plan, BackupJob *job, const CstDomai
                                 PauseAnswer *answer)
 {
     const CstDomainDef *def = plan->def;
-    Helper helper = {.conn = job->conn};
+    Helper helper = {.conn = job->link.conn};
     g_autofree char *shown =
         def->has_owner || disk->path ? NULL : helper_stats_path(&helper, job->uuid, disk->target);
     const char *path = disk->path ? disk->path : shown;
@@ -181,7 +144,7 @@ static gboolean plan_read_state(BackupPlan *plan, BackupJob *job, PauseAnswer *a
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
     gboolean paused;
 
-    if (virDomainGetState(job->domain, &state, &reason, 0) < 0)
+    if (virDomainGetState(job->link.domain, &state, &reason, 0) < 0)
         return pause_answer_fail_libvirt(answer);
     if (!domain_check_state(state, reason, &paused, answer))
         return FALSE;
@@ -197,19 +160,20 @@ gboolean backup_job_check(BackupJob *job, const BackupRequest *request, BackupPl
 
     backup_plan_clear(ret_plan);
     ret_plan->exports = g_ptr_array_new_with_free_func(backup_export_free);
-    if (!job_find_domain(job, answer))
+    if (!domain_link_find(&job->link, job->uuid, answer))
         return FALSE;
-    name = answer_text(virDomainGetName(job->domain));
+    name = answer_text(virDomainGetName(job->link.domain));
     ret_plan->name = cst_text_escape(name);
     if (!plan_read_state(ret_plan, job, answer) ||
-        !domain_read_def(job->domain, &ret_plan->def, answer))
+        !domain_read_def(job->link.domain, &ret_plan->def, answer))
         return FALSE;
     for (guint i = 0; i < request->domain.n_volumes; i++) {
         disk = plan_add_volume(ret_plan, job, request, i, answer);
         if (!disk)
             return FALSE;
     }
-    return domain_check_job(job->domain, answer) && plan_find_owner(ret_plan, job, disk, answer);
+    return domain_check_job(job->link.domain, answer) &&
+           plan_find_owner(ret_plan, job, disk, answer);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
@@ -271,7 +235,7 @@ static gboolean job_try_begin(BackupJob *job, const BackupRequest *request, cons
         checkpoint = cst_domain_checkpoint_format(request->checkpoint, disks, array->len, &error);
     if (error)
         return pause_answer_fail(answer, PAUSE_FAILED, error->message);
-    return virDomainBackupBegin(job->domain, backup, checkpoint, 0) >= 0 ||
+    return virDomainBackupBegin(job->link.domain, backup, checkpoint, 0) >= 0 ||
            pause_answer_fail_libvirt(answer);
 }
 
@@ -312,22 +276,16 @@ gboolean backup_job_begin(BackupJob *job, BackupRequest *request, BackupPlan *pl
         pause_answer_set(answer, PAUSE_DONE, NULL);
     }
     if (plan_has_tracked(plan))
-        plan->created = backup_checkpoint_created(job->domain, request->checkpoint);
+        plan->created = backup_checkpoint_created(job->link.domain, request->checkpoint);
     return TRUE;
 }
 
 /* Sets the outcome after a failure of virDomainBackupGetXMLDesc(). Always returns FALSE. */
 static gboolean job_fail_look(BackupJob *job, PauseAnswer *answer)
 {
-    int state = VIR_DOMAIN_NOSTATE;
-
     if (libvirt_code() == VIR_ERR_NO_DOMAIN_BACKUP)
         return pause_answer_fail(answer, PAUSE_ABORTED, NULL);
-    pause_answer_fail_libvirt(answer);
-    if (answer->outcome == PAUSE_FAILED && virDomainGetState(job->domain, &state, NULL, 0) >= 0 &&
-        state == VIR_DOMAIN_SHUTOFF)
-        pause_answer_fail(answer, PAUSE_ENDED, NULL);
-    return FALSE;
+    return domain_link_fail(&job->link, answer);
 }
 
 gboolean backup_job_look(BackupJob *job, PauseAnswer *answer)
@@ -335,9 +293,9 @@ gboolean backup_job_look(BackupJob *job, PauseAnswer *answer)
     g_autofree char *socket = NULL;
     char *xml;
 
-    if (!job_find_domain(job, answer))
+    if (!domain_link_find(&job->link, job->uuid, answer))
         return FALSE;
-    xml = virDomainBackupGetXMLDesc(job->domain, 0);
+    xml = virDomainBackupGetXMLDesc(job->link.domain, 0);
     if (!xml)
         return job_fail_look(job, answer);
     socket = cst_domain_backup_socket(xml);
@@ -349,8 +307,8 @@ gboolean backup_job_has_io_error(BackupJob *job)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
 
-    return virDomainGetState(job->domain, &state, &reason, 0) >= 0 && state == VIR_DOMAIN_PAUSED &&
-           reason == VIR_DOMAIN_PAUSED_IOERROR;
+    return virDomainGetState(job->link.domain, &state, &reason, 0) >= 0 &&
+           state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
 }
 
 /* The time limit of the process ends the loop. */
@@ -358,7 +316,7 @@ gboolean backup_job_end(BackupJob *job, PauseAnswer *answer)
 {
     while (backup_job_look(job, answer)) {
         if (!job->aborted)
-            job->aborted = virDomainAbortJob(job->domain) >= 0;
+            job->aborted = virDomainAbortJob(job->link.domain) >= 0;
         poll(NULL, 0, END_POLL_MS);
     }
     return answer->outcome == PAUSE_ABORTED || answer->outcome == PAUSE_ENDED;
@@ -366,6 +324,6 @@ gboolean backup_job_end(BackupJob *job, PauseAnswer *answer)
 
 gboolean backup_job_resume(BackupJob *job, PauseAnswer *answer)
 {
-    return !backup_job_has_io_error(job) || virDomainResume(job->domain) >= 0 ||
+    return !backup_job_has_io_error(job) || virDomainResume(job->link.domain) >= 0 ||
            pause_answer_fail_libvirt(answer);
 }

@@ -4,6 +4,7 @@
 #include <libvirt_library.h>
 
 #include "backup_protocol.h"
+#include "domain_link.h"
 
 /**
  * The backup job of a domain. All functions call libvirt and may hang. Each failure sets the
@@ -11,15 +12,12 @@
  */
 
 typedef struct {
-    virConnectPtr conn;
-    virDomainPtr domain;
+    DomainLink link;
     const char *uuid;
     const char *socket; /* of the job; no job of another program has it */
-    int id;             /* of the domain; -1: not known yet */
     gboolean event;     /* libvirt has reported an event since this was cleared */
     gboolean no_space;  /* libvirt has reported that a scratch file system is full */
     gboolean aborted;   /* backup_job_end() has aborted the job */
-    gboolean has_loop;  /* libvirt's event loop is registered */
 } BackupJob;
 
 /** The facts about a domain before its backup. */
@@ -37,9 +35,7 @@ typedef struct {
 void backup_plan_clear(BackupPlan *plan);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupPlan, backup_plan_clear)
 
-/**
- * Connects to libvirt and its event loop, and finds the domain. Closes an earlier connection first.
- */
+/** As domain_link_open(), for the domain of the job. */
 gboolean backup_job_connect(BackupJob *job, const char *uri, PauseAnswer *answer);
 /** Registers for the events of the domain. */
 gboolean backup_job_watch(BackupJob *job, PauseAnswer *answer);

@@ -36,10 +36,9 @@
 #include "backup_job.h"
 #include "detached.h"
 
-#define START_MS       10000             /* for the request of the caller */
-#define LATE_RETRY_MAX 2000              /* ms between two repairs, while a job may begin late */
-#define LOOK_TICKS     5                 /* between two looks at the domain without an event */
-#define FULL_BYTES     UINT64_C(1048576) /* with less a file system counts as full */
+#define START_MS   10000             /* for the request of the caller */
+#define LOOK_TICKS 5                 /* between two looks at the domain without an event */
+#define FULL_BYTES UINT64_C(1048576) /* with less a file system counts as full */
 
 typedef struct {
     unsigned limits[BACKUP_LIMIT_LAST];
@@ -63,7 +62,7 @@ typedef struct {
 static void keeper_init(Keeper *keeper)
 {
     keeper->caller = keeper->lock = keeper->scratch_fd = keeper->session_fd = -1;
-    keeper->entry.id = keeper->job.id = -1;
+    keeper->entry.id = keeper->job.link.id = -1;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -130,7 +129,7 @@ static void keeper_adopt_exports(Keeper *keeper)
 /* Sets the facts about the domain in the answer and in the entry. */
 static void keeper_adopt_plan(Keeper *keeper)
 {
-    keeper->entry.id = keeper->job.id;
+    keeper->entry.id = keeper->job.link.id;
     keeper->entry.ran = keeper->plan.ran;
     g_free(keeper->entry.name);
     keeper->entry.name = g_strdup(keeper->plan.name);
@@ -249,7 +248,7 @@ static void keeper_prepare(Keeper *keeper, unsigned round)
     keeper->socket = backup_socket_path(keeper->entry.directory, keeper->entry.session);
     keeper->job.uuid = keeper->entry.uuid;
     keeper->job.socket = keeper->socket;
-    keeper->job.id = keeper->entry.id;
+    keeper->job.link.id = keeper->entry.id;
     backup_guard_init(keeper->limits, keeper->entry.uuid, keeper->lock, keeper->caller, round);
 }
 
@@ -283,7 +282,7 @@ static gboolean keeper_acquire_lock(Keeper *keeper)
 static gboolean keeper_check_domain(Keeper *keeper)
 {
     g_auto(PauseAnswer) step = {.id = -1};
-    gboolean connected = keeper->job.conn != NULL;
+    gboolean connected = keeper->job.link.conn != NULL;
 
     if ((!connected && (!backup_job_connect(&keeper->job, keeper->entry.uri, &step) ||
                         !backup_job_watch(&keeper->job, &step))) ||
@@ -328,7 +327,7 @@ static gboolean keeper_accept(Keeper *keeper)
     ok = keeper_check_domain(keeper) && keeper_make_files(keeper);
     if (ok)
         keeper->may_track =
-            backup_checkpoints_check(keeper->job.domain, &keeper->request, &keeper->plan);
+            backup_checkpoints_check(keeper->job.link.domain, &keeper->request, &keeper->plan);
     backup_guard_set(0);
     return ok;
 }
@@ -505,20 +504,6 @@ static void keeper_run(Keeper *keeper)
     keeper_reply(keeper);
 }
 
-/* Rests before a repair that follows another one. */
-static void repair_rest(const Keeper *keeper, unsigned round)
-{
-    const unsigned *limits = keeper->limits;
-    unsigned rest_ms = 0;
-
-    for (unsigned i = 1; i < round && rest_ms < limits[BACKUP_LIMIT_RETRY_MAX]; i++)
-        rest_ms = rest_ms ? 2 * rest_ms : limits[BACKUP_LIMIT_RETRY];
-    rest_ms = MIN(rest_ms, limits[BACKUP_LIMIT_RETRY_MAX]);
-    if (g_get_monotonic_time() < keeper->entry.late_until)
-        rest_ms = MIN(rest_ms, LATE_RETRY_MAX);
-    poll(NULL, 0, (int)rest_ms);
-}
-
 /* Returns FALSE if the job may exist, or may begin late. */
 static gboolean repair_end_job(Keeper *keeper)
 {
@@ -552,7 +537,8 @@ static void keeper_run_repair(Keeper *keeper, const char *uuid, unsigned round)
     keeper->entry.late_until = MIN(keeper->entry.late_until, late_max);
     keeper->scratch_fd = backup_scratch_open(keeper->entry.scratch, NULL);
     keeper_prepare(keeper, round);
-    repair_rest(keeper, round);
+    detached_rest(round, keeper->limits[BACKUP_LIMIT_RETRY], keeper->limits[BACKUP_LIMIT_RETRY_MAX],
+                  keeper->entry.late_until);
     backup_guard_set(keeper->limits[BACKUP_LIMIT_CLOSE]);
     if (!repair_end_job(keeper))
         backup_guard_repair();

@@ -38,23 +38,6 @@ void block_plan_clear(BlockPlan *plan)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-/* Replaces the handle of the domain. Fails with PAUSE_ENDED if it was started again. */
-static gboolean block_find_domain(BlockJob *job, PauseAnswer *answer)
-{
-    if (!job->conn)
-        return pause_answer_fail(answer, PAUSE_LOST, NULL);
-    if (job->domain)
-        virDomainFree(job->domain);
-    job->domain = virDomainLookupByUUIDString(job->conn, job->entry->uuid);
-    if (!job->domain)
-        return pause_answer_fail_libvirt(answer);
-    answer->id = (gint32)virDomainGetID(job->domain);
-    if (job->id < 0)
-        job->id = answer->id;
-    return (answer->id >= 0 && answer->id == job->id) ||
-           pause_answer_fail(answer, PAUSE_ENDED, NULL);
-}
-
 /* The type of the job in libvirt's events and reports. */
 static int block_job_type(const BlockEntry *entry)
 {
@@ -87,39 +70,13 @@ static void block_on_event(virConnectPtr conn, virDomainPtr domain, const char *
     job->cancelled = status == VIR_DOMAIN_BLOCK_JOB_CANCELED;
 }
 
-static gboolean block_register(BlockJob *job, int event,
-                               virConnectDomainEventGenericCallback report)
-{
-    return virConnectDomainEventRegisterAny(job->conn, job->domain, event, report, job, NULL) >= 0;
-}
-
-static void block_disconnect(BlockJob *job)
-{
-    if (job->domain)
-        virDomainFree(job->domain);
-    if (job->conn)
-        virConnectClose(job->conn);
-    job->domain = NULL;
-    job->conn = NULL;
-}
-
 gboolean block_job_connect(BlockJob *job, PauseAnswer *answer)
 {
-    block_disconnect(job);
-    if (!domain_load_libraries(answer))
-        return FALSE;
-    if (!job->has_loop && virEventRegisterDefaultImpl() < 0)
-        return pause_answer_fail_libvirt(answer);
-    job->has_loop = TRUE;
-    job->conn = virConnectOpen(job->entry->uri);
-    if (!job->conn)
-        return pause_answer_fail_libvirt(answer);
-    return block_find_domain(job, answer) &&
-           ((block_register(job, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                            VIR_DOMAIN_EVENT_CALLBACK(block_on_lifecycle)) &&
-             block_register(job, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
-                            VIR_DOMAIN_EVENT_CALLBACK(block_on_event))) ||
-            pause_answer_fail_libvirt(answer));
+    return domain_link_open(&job->link, job->entry->uri, job->entry->uuid, answer) &&
+           domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                VIR_DOMAIN_EVENT_CALLBACK(block_on_lifecycle), job, answer) &&
+           domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
+                                VIR_DOMAIN_EVENT_CALLBACK(block_on_event), job, answer);
 }
 
 /* --- layers ----------------------------------------------------------------------------------- */
@@ -248,16 +205,16 @@ static gboolean block_check_domain(BlockJob *job, const BlockRequest *request, P
     int state = VIR_DOMAIN_NOSTATE, reason = 0, persistent, saved;
     gboolean paused;
 
-    if (virDomainGetState(job->domain, &state, &reason, 0) < 0)
+    if (virDomainGetState(job->link.domain, &state, &reason, 0) < 0)
         return pause_answer_fail_libvirt(answer);
     if (!domain_check_state(state, reason, &paused, answer))
         return FALSE;
-    persistent = virDomainIsPersistent(job->domain);
+    persistent = virDomainIsPersistent(job->link.domain);
     if (persistent < 0)
         return pause_answer_fail_libvirt(answer);
     if (!persistent && !request->transient)
         return pause_answer_fail(answer, PAUSE_TRANSIENT, NULL);
-    saved = virDomainHasManagedSaveImage(job->domain, 0);
+    saved = virDomainHasManagedSaveImage(job->link.domain, 0);
     if (saved < 0 && libvirt_code() != VIR_ERR_NO_SUPPORT)
         return pause_answer_fail_libvirt(answer);
     return saved <= 0 || pause_answer_fail(answer, PAUSE_SAVED, NULL);
@@ -278,16 +235,18 @@ static gboolean block_plan_layers(BlockPlan *plan, const BlockRequest *request,
 gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
                          BlockPlan *ret_plan, PauseAnswer *answer)
 {
-    g_autofree char *name = answer_text(virDomainGetName(job->domain));
+    g_autofree char *name = answer_text(virDomainGetName(job->link.domain));
     g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *disk;
 
     entry->name = cst_text_escape(name);
-    entry->id = job->id;
-    if (!block_check_domain(job, request, answer) || !domain_read_def(job->domain, &def, answer))
+    entry->id = job->link.id;
+    if (!block_check_domain(job, request, answer) ||
+        !domain_read_def(job->link.domain, &def, answer))
         return FALSE;
-    disk = domain_check_volume(job->conn, job->domain, &request->domain.volumes[0], def, answer);
-    if (!disk || !domain_check_job(job->domain, answer))
+    disk = domain_check_volume(job->link.conn, job->link.domain, &request->domain.volumes[0], def,
+                               answer);
+    if (!disk || !domain_check_job(job->link.domain, answer))
         return FALSE;
     entry->target = g_strdup(disk->target);
     if (disk->read_only)
@@ -297,13 +256,13 @@ gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry 
 
 gboolean block_job_verify(BlockJob *job, const CstHypervisorVolume *volume, PauseAnswer *answer)
 {
-    Helper helper = {.volume = *volume, .conn = job->conn};
+    Helper helper = {.volume = *volume, .conn = job->link.conn};
     g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *top;
     g_autofree char *message = NULL;
     gboolean same;
 
-    if (!domain_read_def(job->domain, &def, answer))
+    if (!domain_read_def(job->link.domain, &def, answer))
         return FALSE;
     top = chain_layer(def, job->entry->target, 0);
     same = top && (top->path ? helper_path_is_volume(&helper, top->path)
@@ -320,7 +279,7 @@ static int block_begin_copy(BlockJob *job, const BlockPlan *plan, uint64_t rate)
         .field = VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, .type = VIR_TYPED_PARAM_ULLONG, .value.ul = rate};
 
     return virDomainBlockCopy(
-        job->domain, job->entry->target, plan->document, &bandwidth, rate > 0 ? 1 : 0,
+        job->link.domain, job->entry->target, plan->document, &bandwidth, rate > 0 ? 1 : 0,
         VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB);
 }
 
@@ -335,18 +294,18 @@ gboolean block_job_begin(BlockJob *job, const BlockPlan *plan, uint64_t rate, Pa
     if (entry->kind == CST_HYPERVISOR_JOB_COPY)
         status = block_begin_copy(job, plan, rate);
     else if (entry->kind == CST_HYPERVISOR_JOB_PULL)
-        status = virDomainBlockRebase(job->domain, entry->target, plan->base_ref,
+        status = virDomainBlockRebase(job->link.domain, entry->target, plan->base_ref,
                                       (unsigned long)rate, VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES);
     else
-        status = virDomainBlockCommit(job->domain, entry->target, plan->base_ref, plan->top_ref,
-                                      (unsigned long)rate, flags);
+        status = virDomainBlockCommit(job->link.domain, entry->target, plan->base_ref,
+                                      plan->top_ref, (unsigned long)rate, flags);
     return status >= 0 || pause_answer_fail_libvirt(answer);
 }
 
 /* Whether the top layer of the disk is the destination. A disk with type='volume' has no path. */
 static gboolean block_top_is_destination(BlockJob *job, const CstDomainLayer *top)
 {
-    Helper helper = {.conn = job->conn};
+    Helper helper = {.conn = job->link.conn};
     g_autofree char *shown =
         top->path ? NULL : helper_stats_path(&helper, job->entry->uuid, top->target);
 
@@ -386,18 +345,6 @@ static BlockPhase block_phase(const BlockEntry *entry, const CstDomainDef *def, 
     }
 }
 
-/* Sets the outcome after a failure of a look. Always returns FALSE. */
-static gboolean block_fail_look(BlockJob *job, PauseAnswer *answer)
-{
-    int state = VIR_DOMAIN_NOSTATE;
-
-    pause_answer_fail_libvirt(answer);
-    if (answer->outcome == PAUSE_FAILED && virDomainGetState(job->domain, &state, NULL, 0) >= 0 &&
-        state == VIR_DOMAIN_SHUTOFF)
-        pause_answer_fail(answer, PAUSE_ENDED, NULL);
-    return FALSE;
-}
-
 /*
  * While another call works on the domain, libvirt may report after 30 s that its lock is held. The
  * job counts as running then.
@@ -409,14 +356,14 @@ gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
     gboolean found;
     int status;
 
-    if (!block_find_domain(job, answer))
+    if (!domain_link_find(&job->link, job->entry->uuid, answer))
         return FALSE;
-    status = virDomainGetBlockJobInfo(job->domain, job->entry->target, &info,
+    status = virDomainGetBlockJobInfo(job->link.domain, job->entry->target, &info,
                                       VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES);
     if (status < 0 && libvirt_code() != VIR_ERR_OPERATION_TIMEOUT)
-        return block_fail_look(job, answer);
+        return domain_link_fail(&job->link, answer);
     found = status < 0 || (status > 0 && info.type == block_job_type(job->entry));
-    if (!domain_read_def(job->domain, &def, answer))
+    if (!domain_read_def(job->link.domain, &def, answer))
         return FALSE;
     ret_view->phase = block_phase(job->entry, def, found);
     ret_view->complete = block_is_complete(job, def);
@@ -429,14 +376,14 @@ gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
 
 gboolean block_job_set_rate(BlockJob *job, uint64_t rate, PauseAnswer *answer)
 {
-    return virDomainBlockJobSetSpeed(job->domain, job->entry->target, (unsigned long)rate,
+    return virDomainBlockJobSetSpeed(job->link.domain, job->entry->target, (unsigned long)rate,
                                      VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES) >= 0 ||
            pause_answer_fail_libvirt(answer);
 }
 
 gboolean block_job_switch(BlockJob *job, PauseAnswer *answer)
 {
-    return virDomainBlockJobAbort(job->domain, job->entry->target,
+    return virDomainBlockJobAbort(job->link.domain, job->entry->target,
                                   VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) >= 0 ||
            pause_answer_fail_libvirt(answer);
 }
@@ -449,8 +396,8 @@ gboolean block_job_is_persistent(BlockJob *job)
     g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *top;
 
-    if (!entry->destination || !job->domain || virDomainIsPersistent(job->domain) != 1 ||
-        !domain_read_persistent_def(job->domain, &def, &answer))
+    if (!entry->destination || !job->link.domain || virDomainIsPersistent(job->link.domain) != 1 ||
+        !domain_read_persistent_def(job->link.domain, &def, &answer))
         return FALSE;
     top = chain_layer(def, entry->target, 0);
     if (!top)
@@ -466,7 +413,7 @@ gboolean block_job_end(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
 
     while ((ok = block_job_look(job, ret_view, answer)) && ret_view->phase != BLOCK_PHASE_ABSENT) {
         if (!job->aborted && ret_view->phase != BLOCK_PHASE_ENDS)
-            job->aborted = virDomainBlockJobAbort(job->domain, job->entry->target,
+            job->aborted = virDomainBlockJobAbort(job->link.domain, job->entry->target,
                                                   VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC) >= 0;
         poll(NULL, 0, END_POLL_MS);
     }

@@ -5,6 +5,7 @@
 
 #include "block_entry.h"
 #include "block_protocol.h"
+#include "domain_link.h"
 
 /**
  * The block job of a disk. All functions call libvirt and may hang. Each failure sets the answer;
@@ -12,11 +13,8 @@
  */
 
 typedef struct {
-    virConnectPtr conn;
-    virDomainPtr domain;
+    DomainLink link;
     const BlockEntry *entry; /* the job */
-    int id;                  /* of the domain; -1: not known yet */
-    gboolean has_loop;       /* libvirt's event loop is prepared */
     gboolean event;          /* libvirt has reported an event since this was cleared */
     gboolean finished;       /* libvirt has reported that a job of the type has ended */
     gboolean cancelled;      /* libvirt has reported that the job was aborted */
@@ -32,7 +30,7 @@ typedef struct {
 void block_plan_clear(BlockPlan *plan);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BlockPlan, block_plan_clear)
 
-/** Connects to libvirt, finds the domain and registers for its events. Closes a connection. */
+/** As domain_link_open(), for the domain of the job. Registers for its events. */
 gboolean block_job_connect(BlockJob *job, PauseAnswer *answer);
 /** Checks that the job of the request may begin. Sets the job in @entry, which is that of @job. */
 gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry *entry,

@@ -23,13 +23,12 @@
 #include "connection.h"
 #include "detached.h"
 
-#define POLL_MS        20   /* between two looks at a pivot */
-#define LATE_RETRY_MAX 2000 /* ms between two repairs, while libvirt may act late */
+#define POLL_MS 20 /* between two looks at a pivot */
 
 void block_session_init(BlockSession *session)
 {
     session->caller = session->lock = -1;
-    session->entry.id = session->job.id = -1;
+    session->entry.id = session->job.link.id = -1;
     session->job.entry = &session->entry;
     session->answer.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
@@ -117,7 +116,7 @@ static gboolean session_look(BlockSession *session, BlockView *ret_view, PauseAn
     gboolean ok;
 
     backup_guard_set(session->limits[BLOCK_LIMIT_LOOK]);
-    ok = (session->job.domain || block_job_connect(&session->job, step)) &&
+    ok = (session->job.link.domain || block_job_connect(&session->job, step)) &&
          block_job_look(&session->job, ret_view, step);
     if (!ok && step->outcome != PAUSE_ENDED)
         block_job_connect(&session->job, step);
@@ -179,20 +178,6 @@ void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *re
 
 /* --- repair ----------------------------------------------------------------------------------- */
 
-/* Rests before a repair that follows another one. */
-static void block_repair_rest(const BlockSession *session, unsigned round)
-{
-    const unsigned *limits = session->limits;
-    unsigned rest_ms = 0;
-
-    for (unsigned i = 1; i < round && rest_ms < limits[BLOCK_LIMIT_RETRY_MAX]; i++)
-        rest_ms = rest_ms ? 2 * rest_ms : limits[BLOCK_LIMIT_RETRY];
-    rest_ms = MIN(rest_ms, limits[BLOCK_LIMIT_RETRY_MAX]);
-    if (g_get_monotonic_time() < session->entry.late_until)
-        rest_ms = MIN(rest_ms, LATE_RETRY_MAX);
-    poll(NULL, 0, (int)rest_ms);
-}
-
 /* Returns FALSE if the result is not known. The job may then be pivoted later. */
 static gboolean block_repair_pivot(BlockSession *session)
 {
@@ -214,7 +199,7 @@ static gboolean block_repair_end(BlockSession *session)
     g_auto(PauseAnswer) step = {.id = -1};
     BlockView view = {0};
 
-    if (!session->job.domain && !block_job_connect(&session->job, &step))
+    if (!session->job.link.domain && !block_job_connect(&session->job, &step))
         return step.outcome == PAUSE_ENDED;
     if (!block_job_end(&session->job, &view, &step))
         return FALSE;
@@ -239,7 +224,7 @@ static gboolean block_repair_adopt(BlockSession *session, const char *uuid)
     }
     session->lock = BLOCK_LOCK_FD;
     session->has_entry = TRUE;
-    session->job.id = session->entry.id;
+    session->job.link.id = session->entry.id;
     session->entry.late_until = MIN(session->entry.late_until, late_max);
     return TRUE;
 }
@@ -251,7 +236,8 @@ void block_repair_run(BlockSession *session, const char *uuid, unsigned round, g
     if (answers)
         session->caller = BACKUP_GUARD_CALLER_FD;
     block_session_guard(session, round);
-    block_repair_rest(session, round);
+    detached_rest(round, session->limits[BLOCK_LIMIT_RETRY], session->limits[BLOCK_LIMIT_RETRY_MAX],
+                  session->entry.late_until);
     backup_guard_keep_caller(answers);
     if (session->entry.switching && !block_repair_pivot(session)) {
         backup_guard_keep_caller(FALSE);

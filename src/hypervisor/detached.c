@@ -23,6 +23,7 @@
 #include "connection.h"
 
 #define TASK_POLL_MS 100 /* for a cancelled task */
+#define LATE_REST_MS 2000
 
 gboolean detached_start(const char *const *argv, const int *fds, guint n_fds, GError **error)
 {
@@ -95,6 +96,18 @@ void detached_fork(int last_fd, gboolean repairs)
     if (pid < 0 && !repairs)
         _exit(EXIT_FAILURE);
     process_detach();
+}
+
+void detached_rest(unsigned round, unsigned retry_ms, unsigned max_ms, gint64 late_until)
+{
+    unsigned rest_ms = 0;
+
+    for (unsigned i = 1; i < round && rest_ms < max_ms; i++)
+        rest_ms = rest_ms ? 2 * rest_ms : retry_ms;
+    rest_ms = MIN(rest_ms, max_ms);
+    if (g_get_monotonic_time() < late_until)
+        rest_ms = MIN(rest_ms, LATE_REST_MS);
+    poll(NULL, 0, (int)rest_ms);
 }
 
 char *detached_limits_format(const unsigned *limits, guint count)

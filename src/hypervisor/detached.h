@@ -28,6 +28,14 @@ gboolean detached_await(int fd, CstTask *task, unsigned limit_ms, GError **error
  */
 void detached_fork(int last_fd, gboolean repairs);
 
+/**
+ * Rests before a repair. @round: repairs before this one. The second one begins at once, too. The
+ * third one rests for @retry_ms, and each further one twice as long, up to @max_ms. Until
+ * @late_until (monotonic microseconds) libvirt may begin a job late, and a rest has at most two
+ * seconds.
+ */
+void detached_rest(unsigned round, unsigned retry_ms, unsigned max_ms, gint64 late_until);
+
 /** Formats @count numbers for a command line. The caller frees the text. */
 char *detached_limits_format(const unsigned *limits, guint count);
 /** Parses the text of detached_limits_format(). Returns FALSE for other texts. */

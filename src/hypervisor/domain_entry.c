@@ -245,3 +245,25 @@ void domain_entry_remove(int dirfd, const char *uuid)
     unlinkat(dirfd, name, 0);
     unlinkat(dirfd, uuid, 0);
 }
+
+gboolean domain_entry_recover(int dirfd, const char *uuid, const DomainRecovery *recovery,
+                              GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &why);
+
+    if (lock < 0 && cst_error_code(why) == CST_ERROR_BUSY)
+        return TRUE;
+    if (lock >= 0 && recovery->check(dirfd, uuid, &why))
+        return recovery->repair(dirfd, uuid, lock, error);
+    if (lock >= 0 && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
+        domain_entry_remove(dirfd, uuid);
+        g_clear_error(&why);
+    }
+    if (lock >= 0)
+        domain_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
+    if (!why)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}

@@ -29,6 +29,20 @@ typedef gboolean (*DomainRecoverFunc)(int dirfd, const char *uuid, gpointer data
 gboolean domain_directory_recover(const char *path, DomainRecoverFunc recover, gpointer data,
                                   GError **error);
 
+/** Works of one kind on a domain, whose processes have ended. */
+typedef struct {
+    /** Reads the entry of a domain, with the errors of domain_entry_read(). */
+    gboolean (*check)(int dirfd, const char *uuid, GError **error);
+    /** Starts a process with the lock, which repairs the domain. */
+    gboolean (*repair)(int dirfd, const char *uuid, int lock, GError **error);
+} DomainRecovery;
+/**
+ * Starts the repair of a domain, or removes its files if it has no entry. Does nothing while
+ * another process holds the lock.
+ */
+gboolean domain_entry_recover(int dirfd, const char *uuid, const DomainRecovery *recovery,
+                              GError **error);
+
 /**
  * Acquires the lock of a domain. Returns its descriptor, which is inherited by child processes, or
  * -1 with BUSY if another process holds it. The lock is free when all processes with the descriptor

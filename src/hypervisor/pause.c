@@ -283,30 +283,19 @@ static gboolean entry_repair(int dirfd, const char *uuid, int lock, GError **err
                           (const int[]){dirfd, lock}, 2, error);
 }
 
-/*
- * Implements DomainRecoverFunc. Removes the files of a domain without an entry. Does nothing while
- * another process runs.
- */
-static gboolean pause_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
+static gboolean pause_entry_check(int dirfd, const char *uuid, GError **error)
 {
     g_auto(PauseEntry) entry = {0};
-    g_autoptr(GError) why = NULL;
-    g_auto(CstFd) lock = domain_entry_lock(dirfd, uuid, &why);
 
-    if (lock < 0 && cst_error_code(why) == CST_ERROR_BUSY)
-        return TRUE;
-    if (lock >= 0 && pause_entry_read(dirfd, uuid, &entry, &why))
-        return entry_repair(dirfd, uuid, lock, error);
-    if (lock >= 0 && cst_error_code(why) == CST_ERROR_NOT_FOUND) {
-        domain_entry_remove(dirfd, uuid);
-        g_clear_error(&why);
-    }
-    if (lock >= 0)
-        domain_entry_unlock(dirfd, uuid, g_steal_fd(&lock));
-    if (!why)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    return pause_entry_read(dirfd, uuid, &entry, error);
+}
+
+/* Implements DomainRecoverFunc. @data: unused. */
+static gboolean pause_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
+{
+    static const DomainRecovery recovery = {pause_entry_check, entry_repair};
+
+    return domain_entry_recover(dirfd, uuid, &recovery, error);
 }
 
 gboolean cst_hypervisor_pause_recover(const char *directory, GError **error)

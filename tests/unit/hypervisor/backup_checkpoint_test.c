@@ -117,7 +117,7 @@ static void assert_lost(const CstHypervisorBackup *backup, guint volume, const c
 
 /* --- new checkpoints -------------------------------------------------------------------------- */
 
-static void session_without_a_checkpoint_changes_none(void **unused)
+static void session_without_a_checkpoint_changes_no_checkpoint(void **unused)
 {
     CstHypervisorBackup *backup;
 
@@ -371,7 +371,7 @@ static void below_change(void)
     fake_write_file("below", "other content");
 }
 
-static void overlay_whose_backing_file_changed_has_another_identity(void **unused)
+static void overlay_of_a_changed_file_has_another_identity(void **unused)
 {
     write_overlay();
     assert_false(base_is_the_same(below_change));
@@ -490,7 +490,7 @@ int main(int argc, char **argv)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, backup_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(session_without_a_checkpoint_changes_none),
+        CASE(session_without_a_checkpoint_changes_no_checkpoint),
         CASE(new_checkpoint_stays_after_the_session),
         CASE(raw_disk_is_not_tracked),
         CASE(domain_of_raw_disks_gets_no_checkpoint),
@@ -506,7 +506,7 @@ int main(int argc, char **argv)
         CASE(libvirt_is_asked_once_for_a_base_of_several_disks),
         CASE(base_has_the_identity_of_the_checkpoint),
         CASE(checkpoint_that_was_made_again_has_another_identity),
-        CASE(overlay_whose_backing_file_changed_has_another_identity),
+        CASE(overlay_of_a_changed_file_has_another_identity),
         CASE(overlay_that_got_a_backing_file_has_another_identity),
         CASE(overlay_of_an_unchanged_file_has_the_same_identity),
         CASE(overlay_of_no_regular_file_is_not_tracked),

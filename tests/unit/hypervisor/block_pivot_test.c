@@ -60,7 +60,7 @@ static void pivot_that_libvirt_refuses_can_be_tried_again(void **unused)
     pivot_and_end(job);
 }
 
-static void pivot_whose_answer_is_lost_is_found(void **unused)
+static void pivot_without_an_answer_is_found(void **unused)
 {
     CstHypervisorJob *job;
 
@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, block_setup, block_teardown)
     const struct CMUnitTest tests[] = {
         CASE(pivot_that_libvirt_refuses_can_be_tried_again),
-        CASE(pivot_whose_answer_is_lost_is_found),
+        CASE(pivot_without_an_answer_is_found),
         CASE(pivot_that_was_not_received_can_be_tried_again),
         CASE(pivot_that_happens_late_is_found),
         CASE(pivot_that_hangs_after_its_effect_is_found),

@@ -72,7 +72,7 @@ static void begin_that_hangs_is_overtaken(void **unused)
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 1);
 }
 
-static void begin_whose_answer_is_lost_leaves_no_job(void **unused)
+static void begin_without_an_answer_leaves_no_job(void **unused)
 {
     fake_add("[calls]\nafter virDomainBlockCopy = once %s/lost lose socket\n", fake_dir);
     assert_block_refused(CST_ERROR_FAILED, "killed");
@@ -427,7 +427,7 @@ static void reconnection_that_hangs_is_overtaken(void **unused)
     await_block_closed();
 }
 
-static void rate_whose_answer_is_lost_keeps_the_job(void **unused)
+static void rate_without_an_answer_keeps_the_job(void **unused)
 {
     CstHypervisorJob *job;
     GError *error = NULL;
@@ -448,7 +448,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CASE(error_of_each_call_leaves_no_job),
         CASE(begin_that_hangs_is_overtaken),
-        CASE(begin_whose_answer_is_lost_leaves_no_job),
+        CASE(begin_without_an_answer_leaves_no_job),
         CASE(job_that_begins_late_is_aborted),
         CASE(job_of_a_disk_that_was_replaced_is_aborted),
         CASE(job_that_fails_at_once_is_reported),
@@ -468,7 +468,7 @@ int main(int argc, char **argv)
         CASE(end_of_a_job_without_a_connection_is_found),
         CASE(connection_that_does_not_come_back_ends_the_session),
         CASE(reconnection_that_hangs_is_overtaken),
-        CASE(rate_whose_answer_is_lost_keeps_the_job),
+        CASE(rate_without_an_answer_keeps_the_job),
     };
 
     cst_hypervisor_run_helper(argc, argv);
