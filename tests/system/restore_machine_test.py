@@ -205,7 +205,7 @@ class RestoreMachine(FakeDomains):
                           "--pool", "third")
         self.restored("--pool", "third", "--newname", "web2")
 
-    def test_dry_run_checks_and_changes_nothing(self):
+    def test_dry_run_checks_and_makes_no_change(self):
         before = self.volumes()
         out, _ = self.restored("--newname", "web2", "--define", "--dry-run")
         self.assertRegex(out, "Would restore vol web2-vda.qcow2 in pool p as disk vda\n"

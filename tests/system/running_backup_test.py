@@ -185,7 +185,7 @@ class BackupQcow2(running.Guest):
         data = json.loads(out)["format-specific"]["data"]
         return {bitmap["name"] for bitmap in data.get("bitmaps", [])}
 
-    def test_overlay_whose_base_was_replaced_is_read_whole(self):
+    def test_overlay_of_another_base_is_read_whole(self):
         if self.FORMAT == "raw":
             self.skipTest("QEMU records no changes of raw disks")
         base = os.path.join(self.pool, "base")

@@ -33,7 +33,7 @@ typedef struct FakeNbd {
     uint32_t minimum, maximum; /**< block sizes; 0: not sent */
     uint16_t flags;            /**< NBD_FLAG_… */
     gboolean no_status;        /**< has no context base:allocation */
-    const char *bitmap;        /**< the context in place of base:allocation; NULL: none */
+    const char *bitmap;        /**< the context in place of base:allocation; NULL: that */
     uint32_t refusal; /**< reply to the choice of the export, NBD_REP_ERR_…; 0: accepted */
     FakeStage stage, further; /**< of the first connection, and of later ones */
     uint64_t further_size;    /**< size for later connections; 0: @size */

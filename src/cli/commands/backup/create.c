@@ -99,28 +99,6 @@ static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, G
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
-/* Find the newest backup of the volume with a snapshot in @names. */
-static void backup_find_base(const BackupCreate *create, BackupSource *source, GPtrArray *names)
-{
-    const CstVolRef *ref = source->ref;
-
-    for (guint i = create->backups->len; i-- > 0 && !source->base;) {
-        const CstBackup *backup = create->backups->pdata[i];
-
-        for (guint j = 0; j < backup->volumes->len; j++) {
-            const CstBackupVolume *volume = backup->volumes->pdata[j];
-
-            if (strcmp(volume->pool, ref->pool) != 0 || strcmp(volume->name, ref->name) != 0 ||
-                strcmp(volume->identity, ref->key) != 0 || *volume->mark == '\0' ||
-                !g_ptr_array_find_with_equal_func(names, volume->snapshot, g_str_equal, NULL))
-                continue;
-            source->base = backup;
-            source->previous = volume;
-            source->old = volume->snapshot;
-        }
-    }
-}
-
 /*
  * Read the volume without a snapshot if it does not support snapshots, unless create->must is set.
  * For the disk of a machine, backup_machine_snapshots() decides. @why is the error of a call about
@@ -147,7 +125,9 @@ static gboolean backup_find_increment(const BackupCreate *create, BackupSource *
     *ret_names = backup_snapshots(create->ctl->conn, create->repo, source->ref, &why);
     if (!*ret_names)
         return go_without(create, source, why, error);
-    backup_find_base(create, source, *ret_names);
+    source->previous = backup_find_previous(create, source, *ret_names, &source->base);
+    if (source->previous)
+        source->old = source->previous->snapshot;
     if (!create->incremental)
         backup_read_whole(source, NULL);
     return TRUE;

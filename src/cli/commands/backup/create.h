@@ -85,6 +85,13 @@ gboolean backup_check_missing(const BackupCreate *create, const CstBackup *backu
 void backup_print_created(const BackupCreate *create, const CstBackup *backup);
 
 void backup_source_free(gpointer source);
+/**
+ * Returns the volume of the source in its newest backup with a snapshot in @names (char *), or with
+ * a checkpoint (@names NULL). Both results are borrowed. NULL: there is none, and *ret_backup is
+ * unchanged.
+ */
+const CstBackupVolume *backup_find_previous(const BackupCreate *create, const BackupSource *source,
+                                            GPtrArray *names, const CstBackup **ret_backup);
 /** Returns the source of a volume, borrowed; NULL: the backup has no such source. */
 BackupSource *backup_find_source(const BackupCreate *create, const char *pool, const char *name);
 /** Adds a volume unless it is a source already. Takes ownership of @ref; fails if it is NULL. */

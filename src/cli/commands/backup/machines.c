@@ -145,53 +145,36 @@ static gboolean is_not_running(const GError *why)
            g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT);
 }
 
-/*
- * Finds the newest backup of the volume with a checkpoint. Only libvirt knows whether the
- * checkpoint still exists. Returns the volume in that backup, borrowed; NULL: there is none.
- */
-static const CstBackupVolume *source_find_checkpoint(const BackupCreate *create,
-                                                     const BackupSource *source,
-                                                     const CstBackup **ret_backup)
+/* An earlier backup of a disk, whose state libvirt may know as a checkpoint. */
+typedef struct {
+    const CstBackup *backup;
+    const CstBackupVolume *volume; /* NULL: there is none */
+} DiskBase;
+
+/* Finds the bases of the disks. @names gets the name of each checkpoint, borrowed, or NULL. */
+static DiskBase *disks_find_bases(const BackupCreate *create, const GPtrArray *disks,
+                                  GPtrArray *names)
 {
-    const CstVolRef *ref = source->ref;
+    DiskBase *bases = g_new0(DiskBase, disks->len);
 
-    for (guint i = create->backups->len; i-- > 0;) {
-        const CstBackup *backup = create->backups->pdata[i];
-
-        for (guint j = 0; j < backup->volumes->len; j++) {
-            const CstBackupVolume *volume = backup->volumes->pdata[j];
-
-            if (strcmp(volume->pool, ref->pool) == 0 && strcmp(volume->name, ref->name) == 0 &&
-                strcmp(volume->identity, ref->key) == 0 && *volume->mark != '\0' &&
-                backup_volume_has_checkpoint(volume)) {
-                *ret_backup = backup;
-                return volume;
-            }
-        }
-    }
-    return NULL;
-}
-
-/* Adds the checkpoint of each disk (char *, borrowed; NULL: without one). */
-static void disks_find_checkpoints(const BackupCreate *create, const GPtrArray *disks,
-                                   GPtrArray *bases)
-{
     for (guint i = 0; i < disks->len; i++) {
-        const CstBackup *backup;
-        const CstBackupVolume *then = source_find_checkpoint(create, disks->pdata[i], &backup);
+        const CstBackupVolume *volume =
+            backup_find_previous(create, disks->pdata[i], NULL, &bases[i].backup);
 
-        g_ptr_array_add(bases, then ? then->snapshot + strlen(CST_CHECKPOINT_PREFIX) : NULL);
+        bases[i].volume = volume;
+        g_ptr_array_add(names, volume ? volume->snapshot + strlen(CST_CHECKPOINT_PREFIX) : NULL);
     }
+    return bases;
 }
 
-/* Makes the backups with these checkpoints the bases of the disks, in place of their snapshots. */
-static void disks_set_bases(const BackupCreate *create, const GPtrArray *disks)
+/* Replaces the bases of the disks, which may have been found by snapshots. */
+static void disks_set_bases(const GPtrArray *disks, const DiskBase *bases)
 {
     for (guint i = 0; i < disks->len; i++) {
         BackupSource *source = disks->pdata[i];
 
-        source->base = NULL;
-        source->previous = source_find_checkpoint(create, source, &source->base);
+        source->base = bases[i].backup;
+        source->previous = bases[i].volume;
     }
 }
 
@@ -201,18 +184,19 @@ static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gb
 {
     g_autofree char *name = g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL);
     CstLiveRequest request = {.snapshot = {.name = name}};
-    g_autoptr(GPtrArray) vols = backup_vols_of(disks), bases = g_ptr_array_new();
+    g_autoptr(GPtrArray) vols = backup_vols_of(disks), names = g_ptr_array_new();
+    g_autofree DiskBase *bases = NULL;
     g_auto(CstSnapshotSet) set = {0};
     g_autoptr(GError) why = NULL;
 
     if (create->incremental) {
-        disks_find_checkpoints(create, disks, bases);
+        bases = disks_find_bases(create, disks, names);
         request.checkpoint = create->snapshot;
-        request.bases = (const char *const *)bases->pdata;
+        request.bases = (const char *const *)names->pdata;
     }
     *ret_live = cst_conn_live_create(create->ctl->conn, vols, &request, NULL, &set, &why);
-    if (create->incremental && (*ret_live || cst_error_code(why) == CST_ERROR_DRY_RUN))
-        disks_set_bases(create, disks);
+    if (bases && (*ret_live || cst_error_code(why) == CST_ERROR_DRY_RUN))
+        disks_set_bases(disks, bases);
     if (*ret_live) {
         create->has_live = TRUE;
         backup_put_set(create, disks, TRUE, &set);

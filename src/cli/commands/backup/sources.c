@@ -7,6 +7,7 @@
 #include <base/error.h>
 
 #include "commands/xml.h"
+#include "snapshots.h"
 
 void backup_source_free(gpointer data)
 {
@@ -72,4 +73,31 @@ GPtrArray *backup_vols_of(const GPtrArray *members)
     for (guint i = 0; i < members->len; i++)
         g_ptr_array_add(vols, ((BackupSource *)members->pdata[i])->ref);
     return vols;
+}
+
+/* Whether the backup @volume is of the source, and its state is known by one of @names. */
+static gboolean source_has_previous(const BackupSource *source, const CstBackupVolume *volume,
+                                    GPtrArray *names)
+{
+    const CstVolRef *ref = source->ref;
+
+    return strcmp(volume->pool, ref->pool) == 0 && strcmp(volume->name, ref->name) == 0 &&
+           strcmp(volume->identity, ref->key) == 0 && *volume->mark != '\0' &&
+           (names ? g_ptr_array_find_with_equal_func(names, volume->snapshot, g_str_equal, NULL)
+                  : backup_volume_has_checkpoint(volume));
+}
+
+const CstBackupVolume *backup_find_previous(const BackupCreate *create, const BackupSource *source,
+                                            GPtrArray *names, const CstBackup **ret_backup)
+{
+    for (guint i = create->backups->len; i-- > 0;) {
+        const CstBackup *backup = create->backups->pdata[i];
+
+        for (guint j = 0; j < backup->volumes->len; j++)
+            if (source_has_previous(source, backup->volumes->pdata[j], names)) {
+                *ret_backup = backup;
+                return backup->volumes->pdata[j];
+            }
+    }
+    return NULL;
 }
