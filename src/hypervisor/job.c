@@ -38,6 +38,7 @@ struct CstHypervisorJob {
     char *name; /* of the domain; its UUID until the job has begun */
     char *target;
     gboolean pivots_allowed; /* the job has a destination */
+    uint64_t rate;           /* of the task, as it was sent last; bytes per second */
     GMutex changes;          /* one change of the rate, or one pivot, at a time */
     GMutex lock;             /* guards the members below */
     gboolean lost;           /* the connection to the keeper has ended */
@@ -246,6 +247,31 @@ static gboolean job_step(CstHypervisorJob *job, JobIsFunc is, guint before, CstT
     return found;
 }
 
+/* Sends a command. Returns the number of answers before. The caller holds @changes. */
+static guint job_send_change(CstHypervisorJob *job, BlockCommand command, uint64_t rate)
+{
+    guint before;
+
+    g_mutex_lock(&job->lock);
+    before = command == BLOCK_RATE ? job->rates : job->pivots;
+    block_command_send(job->fd, command, rate);
+    g_mutex_unlock(&job->lock);
+    return before;
+}
+
+/* Applies a change of the task's rate. Does not wait for libvirt. */
+static void job_follow_rate(CstHypervisorJob *job, CstTask *task)
+{
+    uint64_t rate = cst_task_rate(task);
+
+    if (rate == job->rate)
+        return;
+    job->rate = rate;
+    g_mutex_lock(&job->changes);
+    job_send_change(job, BLOCK_RATE, rate);
+    g_mutex_unlock(&job->changes);
+}
+
 /* Waits until @is holds. @limit_ms: 0: no limit. FALSE without an error: the limit has passed. */
 static gboolean job_await(CstHypervisorJob *job, JobIsFunc is, guint before, unsigned limit_ms,
                           CstTask *task, GError **error)
@@ -264,6 +290,8 @@ static gboolean job_await(CstHypervisorJob *job, JobIsFunc is, guint before, uns
         }
         if (limit_ms > 0 && g_get_monotonic_time() >= until)
             return FALSE;
+        if (task && job->begun > 0)
+            job_follow_rate(job, task);
         poll(&fd, 1, POLL_MS);
     }
     return TRUE;
@@ -388,6 +416,7 @@ static CstHypervisorJob *job_new(const CstHypervisorJobRequest *request, GError 
     job->uuid = g_strdup(cst_uuid_format(&uuid, text));
     job->name = request->name ? cst_text_escape(request->name) : g_strdup(job->uuid);
     job->directory = g_strdup(request->directory);
+    job->rate = request->rate;
     job->pivots_allowed = request->kind == CST_HYPERVISOR_JOB_COPY ||
                           (request->kind == CST_HYPERVISOR_JOB_COMMIT && !request->top);
     return job;
@@ -440,12 +469,7 @@ const char *cst_hypervisor_job_target(const CstHypervisorJob *job)
 
 gboolean cst_hypervisor_job_wait(CstHypervisorJob *job, CstTask *task, GError **error)
 {
-    gboolean ok;
-
-    cst_task_set_waiting(task, TRUE);
-    ok = job_await(job, job_is_waited, 0, 0, task, error);
-    cst_task_set_waiting(task, FALSE);
-    return ok;
+    return job_await(job, job_is_waited, 0, 0, task, error);
 }
 
 CstProgress cst_hypervisor_job_progress(CstHypervisorJob *job)
@@ -458,18 +482,6 @@ CstProgress cst_hypervisor_job_progress(CstHypervisorJob *job)
     progress = job->progress;
     g_mutex_unlock(&job->lock);
     return progress;
-}
-
-/* Sends a command. Returns the number of answers before. The caller holds @changes. */
-static guint job_send_change(CstHypervisorJob *job, BlockCommand command, uint64_t rate)
-{
-    guint before;
-
-    g_mutex_lock(&job->lock);
-    before = command == BLOCK_RATE ? job->rates : job->pivots;
-    block_command_send(job->fd, command, rate);
-    g_mutex_unlock(&job->lock);
-    return before;
 }
 
 gboolean cst_hypervisor_job_set_rate(CstHypervisorJob *job, uint64_t rate, GError **error)

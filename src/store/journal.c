@@ -292,6 +292,26 @@ GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
     return g_steal_pointer(&drafts);
 }
 
+gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
+                         const char *volume)
+{
+    GDir *dir = g_dir_open(journal->dir, 0, NULL);
+    gboolean found = FALSE;
+    const char *entry;
+
+    while (dir && !found && (entry = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
+        g_autoptr(GHashTable) fields =
+            g_str_has_suffix(entry, SUFFIX) ? intent_read_fields(path, NULL) : NULL;
+
+        found = fields && g_strcmp0(g_hash_table_lookup(fields, "operation"), operation) == 0 &&
+                g_strcmp0(g_hash_table_lookup(fields, "pool"), pool) == 0 &&
+                g_strcmp0(g_hash_table_lookup(fields, "volume"), volume) == 0;
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    return found;
+}
+
 /* --- replay ----------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -82,6 +82,11 @@ char *cst_paths_backup_dir(const CstPaths *paths)
     return paths_run_dir(paths, "backup");
 }
 
+char *cst_paths_block_job_dir(const CstPaths *paths)
+{
+    return paths_run_dir(paths, "block-job");
+}
+
 char *cst_paths_scratch_dir(const CstPaths *paths)
 {
     /* QEMU's user cannot search data_dir, whose mode is 0700. */

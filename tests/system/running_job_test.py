@@ -14,8 +14,9 @@ MIB = 1024 * 1024
 TOOL = os.path.join(space.BUILD, "tests/tools/cst-blockjob")
 
 
-@cases.long("hypervisor-block has the same calls with a fake libvirt")
-class RunningJob(running.Guest):
+class JobGuest(running.Guest):
+    """The images of a guest whose disks have block jobs. Has no tests."""
+
     # QEMU drops the guest's discards while a block job runs.
     CHECK = "check-kept"
 
@@ -36,24 +37,6 @@ class RunningJob(running.Guest):
         self.addCleanup(os.unlink, self.path("base"))
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.path("base"), "-F",
                         "qcow2", self.path("a")], check=True)
-
-    def begin(self, *words):
-        uuid = self.domain("domuuid", "web1").strip()
-        process = subprocess.Popen(
-            [TOOL, self.uri, uuid, self.entries, self.path("a"), *words], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=space.ENV)
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
-
-    def says(self, process, expected):
-        line = process.stdout.readline().strip()
-        self.assertEqual(expected, line, line or process.stderr.read())
-
-    def tell(self, process, word, expected):
-        process.stdin.write(word + "\n")
-        process.stdin.flush()
-        self.says(process, expected)
 
     def sources(self, *words):
         """The images of disk vda, from the top down."""
@@ -77,6 +60,27 @@ class RunningJob(running.Guest):
             subprocess.run(["qemu-img", "convert", "-f", image[1], "-O", "raw", self.path(image[0]),
                             copies[-1]], check=True)
         self.assertGreater(self.check_block_files(name, copies), 600)
+
+
+@cases.long("hypervisor-block has the same calls with a fake libvirt")
+class RunningJob(JobGuest):
+    def begin(self, *words):
+        uuid = self.domain("domuuid", "web1").strip()
+        process = subprocess.Popen(
+            [TOOL, self.uri, uuid, self.entries, self.path("a"), *words], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=space.ENV)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def says(self, process, expected):
+        line = process.stdout.readline().strip()
+        self.assertEqual(expected, line, line or process.stderr.read())
+
+    def tell(self, process, word, expected):
+        process.stdin.write(word + "\n")
+        process.stdin.flush()
+        self.says(process, expected)
 
     def test_copy_with_a_pivot_moves_the_disk_of_a_running_guest(self):
         self.boot()

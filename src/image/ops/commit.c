@@ -38,7 +38,8 @@ static void commit_clear(Commit *commit)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
 
-static gboolean commit_check(CstChain *chain, guint base, GError **error)
+/* Checks the formats and the snapshots of the images above the base. */
+static gboolean commit_check_above(CstChain *chain, guint base, GError **error)
 {
     if (base == 0 || base >= cst_chain_length(chain))
         return cst_fail(error, CST_ERROR_INVALID,
@@ -50,8 +51,12 @@ static gboolean commit_check(CstChain *chain, guint base, GError **error)
                             _("'%s' is of format '%s', which can't be committed; convert it"),
                             cst_chain_blob(chain, i)->name,
                             cst_image_format_name(cst_chain_info(chain, i)->format));
-    return cst_chain_check_snapshots(chain, base, error) &&
-           cst_chain_check_writable(chain, 0, error) &&
+    return cst_chain_check_snapshots(chain, base, error);
+}
+
+static gboolean commit_check(CstChain *chain, guint base, GError **error)
+{
+    return commit_check_above(chain, base, error) && cst_chain_check_writable(chain, 0, error) &&
            cst_chain_check_writable(chain, base, error) &&
            (!cst_image_format_minds_changes(cst_chain_info(chain, base - 1)->format) ||
             cst_chain_check_writable(chain, base - 1, error));
@@ -169,6 +174,26 @@ static gboolean push_with_child(const Commit *commit, CstTask *task, GError **er
     return cst_image_expect(commit->child, base, error) &&
            commit_grow_base(base, commit, task, error) && push_down(commit, task, error) &&
            cst_image_follow(commit->child, base, error);
+}
+
+gboolean cst_chain_check_commit(CstChain *chain, guint base, GError **error)
+{
+    if (!commit_check_above(chain, base, error))
+        return FALSE;
+    for (guint i = 0; i < base; i++)
+        if (cst_image_format_minds_changes(cst_chain_info(chain, i)->format))
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("'%s' is of format '%s', which records the state of its backing "
+                              "file; only this program can commit it, while no other program has "
+                              "it open"),
+                            cst_chain_blob(chain, i)->name,
+                            cst_image_format_name(cst_chain_info(chain, i)->format));
+    return TRUE;
+}
+
+gboolean cst_chain_empty_top(CstChain *chain, CstTask *task, GError **error)
+{
+    return cst_chain_check_writable(chain, 0, error) && commit_empty_top(chain, task, error);
 }
 
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,

@@ -387,16 +387,42 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
     return cst_hypervisor_backup_begin(hypervisor, &request, task, ret_result, error);
 }
 
+/* --- block jobs ------------------------------------------------------------------------------- */
+
+CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                    CstHypervisorJobRequest *request, GError **error)
+{
+    CstService *service = claim->pool->service;
+    CstHypervisor *hypervisor = domains_hypervisor(service, error);
+    g_autofree char *directory = cst_paths_block_job_dir(service->paths);
+    const CstHypervisorVolume volume = volume_domain_identity(claim);
+
+    request->uri = disk->uri;
+    request->uuid = disk->uuid;
+    request->name = disk->domain;
+    request->volume = &volume;
+    request->rate = cst_task_rate(claim->task);
+    request->directory = directory;
+    if (!hypervisor || !domains_make_parent(directory, error))
+        return NULL;
+    return cst_hypervisor_job_begin(hypervisor, request, claim->task, error);
+}
+
 /* --- recovery --------------------------------------------------------------------------------- */
 
 void domains_recover(CstService *service)
 {
     g_autofree char *pauses = cst_paths_pause_dir(service->paths);
+    g_autofree char *jobs = cst_paths_block_job_dir(service->paths);
     g_autofree char *scratch = cst_paths_scratch_dir(service->paths);
     g_autoptr(GError) why = NULL;
 
     if (!cst_hypervisor_pause_recover(pauses, &why))
         cst_log(CST_LOG_WARNING, _("cannot resume the domains of a dead process: %s"),
+                why->message);
+    g_clear_error(&why);
+    if (!cst_hypervisor_job_recover(jobs, &why))
+        cst_log(CST_LOG_WARNING, _("cannot end the block jobs of a dead process: %s"),
                 why->message);
     backups_recover(service->paths, scratch);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hypervisor/backup.h>
+#include <hypervisor/job.h>
 #include <model/domain.h>
 #include <service/snapshots.h>
 
@@ -64,7 +65,17 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
                                          const CstHypervisorVolume *volumes, guint count,
                                          const CstLiveRequest *checkpoints, CstTask *task,
                                          CstHypervisorPauseResult *ret_result, GError **error);
-/** Resumes and thaws the domains that a dead process has left suspended. Logs failures. */
+/**
+ * Begins a block job of @disk, which shows the claimed volume. Sets the domain, the volume, the
+ * rate and the directory of @request; they are valid during this call. The task of @claim may wait.
+ * Fails as cst_hypervisor_job_begin().
+ */
+CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                    CstHypervisorJobRequest *request, GError **error);
+/**
+ * Resumes and thaws the domains that a dead process has left suspended, and ends its backup and
+ * block jobs. Logs failures.
+ */
 void domains_recover(CstService *service);
 
 /**

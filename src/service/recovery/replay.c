@@ -25,6 +25,7 @@
 #include "volume/rename/move.h"
 #include "volume/rename/move_rename.h"
 #include "volume/rename/rename.h"
+#include "volume/running/commit.h"
 
 /* Minimal time for storage to answer. It is probed in another thread. */
 #define LEAST_WAIT_US (200 * G_TIME_SPAN_MILLISECOND)
@@ -87,6 +88,8 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
         return volume_move_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, VOLUME_MOVE_RENAME) == 0)
         return volume_move_rename_replay(service, state, replay_open_pool, record, error);
+    if (strcmp(record->operation, RUNNING_COMMIT) == 0)
+        return running_commit_replay(service, state, record, error);
     if (strcmp(record->operation, SNAPSHOT_SET) == 0)
         return snapshot_set_replay(state, record, error);
     return drop_recorded(state, record, error);
@@ -138,6 +141,11 @@ static gboolean replay_local(const CstIntentRecord *record, gpointer data, GErro
 
     if (!open_recorded(replay->service, record, &state, error))
         return FALSE;
+    /* libvirt is asked when the pools are active, because it names volumes by path. */
+    if (state && strcmp(record->operation, RUNNING_COMMIT) == 0) {
+        replay_postpone(replay->service, record);
+        return FALSE;
+    }
     /* Remote storage may be unresponsive for long. replay_pool() replays its records later. */
     if (!state || cst_pool_state_is_remote(state))
         return !state;

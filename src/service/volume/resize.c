@@ -22,7 +22,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "dependency/guard.h"
-#include "running.h"
+#include "running/grow.h"
 #include "volume/image/open.h"
 
 /*

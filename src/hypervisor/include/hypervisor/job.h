@@ -74,7 +74,8 @@ const char *cst_hypervisor_job_target(const CstHypervisorJob *job);
 
 /**
  * Waits until a pivot is possible (COPY, COMMIT of the top layer), or until the job is done. @task
- * gets the progress, and can cancel the wait; the job goes on then. NULL: cannot be cancelled.
+ * gets the progress, limits the rate, and can cancel the wait; the job goes on then. NULL: cannot
+ * be cancelled. Needs no look-up of libvirt, so @task does not count as waiting.
  *
  * Return: FALSE if the job has ended otherwise. FAILED: the job failed, for example because its
  * destination is full; another program has ended it; the connection to libvirt was lost for too

@@ -28,3 +28,17 @@ typedef enum {
  */
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
                           GError **error);
+
+/**
+ * Checks that the images above @base can be committed into it by another program, which has them
+ * open. Fails as cst_chain_commit(), except that no blob has to be writable. UNSUPPORTED also for a
+ * format that records the state of its backing image, because the other program does not know it.
+ */
+gboolean cst_chain_check_commit(CstChain *chain, guint base, GError **error);
+
+/**
+ * Empties the top image after another program has committed it, so that it has the content of its
+ * backing image. The blob of the top image must be writable and claimed with cst_image_hold(). A
+ * repetition is harmless. All changes are on the disk when the call returns.
+ */
+gboolean cst_chain_empty_top(CstChain *chain, CstTask *task, GError **error);

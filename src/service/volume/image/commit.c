@@ -3,6 +3,9 @@
  * Writes the data of a volume into one of its base images. The base changes, and the images between
  * become invalid. Therefore no image outside of this chain may depend on any of them.
  *
+ * If a running domain has the volume as its disk, QEMU copies the data, and the domain goes on with
+ * the base (volume/running/commit.c).
+ *
  * The chain is opened twice: first to find the depth of the base, then with the claims for that
  * depth. In between no claim is held, so the second opening checks the chain again. The
  * guest-visible content is the same at every point in time, and the commit may be repeated
@@ -23,6 +26,7 @@
 #include "dependency/dependents.h"
 #include "dependency/remembered.h"
 #include "image_chain.h"
+#include "volume/running/commit.h"
 
 /* Returns whether @name is the volume's name or path. */
 static gboolean image_link_is_named(const ImageLink *link, const char *name)
@@ -82,7 +86,7 @@ static gboolean commit_check_dependents(const ImageChain *chain, GError **error)
 static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, const char *base,
                               unsigned flags, CstTask *task, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE, .with_domain = TRUE};
     /*
      * An image is emptied only if it was committed into its direct backing file. Otherwise the data
      * of the images between would become visible.
@@ -100,9 +104,13 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
         return cst_fail(error, CST_ERROR_STATE,
                         _("the backing chain of volume '%s' changed during the operation"), name);
     if (!commit_check_dependents(&chain, error) ||
-        !image_chain_backing_not_kept(&chain, chain.base, error) ||
-        !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
-        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
+        !image_chain_backing_not_kept(&chain, chain.base, error))
+        return FALSE;
+    if (chain.disk)
+        return running_commit(&chain, flags, error);
+    if (!job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
+        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error) ||
+        !running_commit_settle(&image_chain_link(&chain, 0)->claim, error))
         return FALSE;
     CST_CRASH_POINT("vol.commit.opened");
     if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))

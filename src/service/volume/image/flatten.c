@@ -4,6 +4,8 @@
  * technology does it. Else the image engine copies the missing data into the image and removes the
  * reference.
  *
+ * QEMU copies the data of an image that a running domain has as its disk (a block pull of libvirt).
+ *
  * The content is the same at every point in time, and a repetition continues. Therefore the next
  * daemon resumes an interrupted flatten. A flatten by the technology takes several steps and has an
  * intent in the journal.
@@ -11,6 +13,9 @@
 #include <service/images.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
 #include <image/rebase.h>
 
 #include "core/claim.h"
@@ -18,6 +23,7 @@
 #include "core/job.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
+#include "volume/running/job.h"
 
 /*
  * Flattens a raw volume that is not a file by its pool's technology. *ret_handled is FALSE if the
@@ -48,9 +54,43 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     return done;
 }
 
+/* libvirt reports success by the definition of the domain, so the header is read, too. */
+static gboolean flatten_check_header(const ImageLink *link, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(link->volume->format, error);
+    g_auto(CstImageInfo) info = {0};
+
+    if (!format || !cst_image_inspect(link->blob, format, &info, error))
+        return FALSE;
+    return !info.backing ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("libvirt claims to have copied the data of volume '%s', but the image still "
+                      "refers to its backing file"),
+                    link->claim.name);
+}
+
+/* The definition of a transient domain need not change: the image keeps its name. */
+static gboolean flatten_in_domain(const ImageChain *chain, GError **error)
+{
+    CstHypervisorJobRequest request = {.kind = CST_HYPERVISOR_JOB_PULL, .transient = TRUE};
+    const ImageLink *link = image_chain_link(chain, 0);
+    CstHypervisorPivot pivot;
+    CstHypervisorJob *job;
+
+    if (chain->links->len == 1)
+        return TRUE;
+    if (!cst_may_change(error))
+        return FALSE;
+    job = running_job_start(&link->claim, chain->disk, &request, &pivot, error);
+    if (!job)
+        return FALSE;
+    cst_hypervisor_job_end(job);
+    return flatten_check_header(link, error);
+}
+
 static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE, .with_domain = TRUE};
     gboolean handled;
 
     if (!flatten_in_pool(pool, name, task, &handled, error))
@@ -61,7 +101,8 @@ static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, G
         !image_chain_backing_not_kept(&chain, 1, error))
         return FALSE;
     CST_CRASH_POINT("vol.flatten.opened");
-    if (!cst_chain_flatten(chain.chain, task, error))
+    if (chain.disk ? !flatten_in_domain(&chain, error)
+                   : !cst_chain_flatten(chain.chain, task, error))
         return FALSE;
     CST_CRASH_POINT("vol.flatten.flat");
     return TRUE;

@@ -26,6 +26,7 @@
 #include "image_outside.h"
 #include "image_record.h"
 #include "open.h"
+#include "volume/running/job.h"
 
 /*
  * Closes the file before the rescan, and rescans before the release, so that the next claim finds a
@@ -75,12 +76,34 @@ static gboolean image_chain_check_loop(const ImageChain *chain, CstPool *pool, c
     return TRUE;
 }
 
+/*
+ * Checks that no process has the image of a link that will be changed. With the domain of the chain
+ * it is opened for reading only (*writable).
+ */
+static gboolean image_link_check_users(ImageChain *chain, const VolumeClaim *claim,
+                                       gboolean *writable, GError **error)
+{
+    const VolumeClaim *top = &image_chain_link(chain, 0)->claim;
+
+    if (!*writable)
+        return TRUE;
+    if (!chain->with_domain)
+        return volume_not_held(claim, error);
+    if (claim == top && !running_job_find(claim, &chain->disk, error))
+        return FALSE;
+    *writable = chain->disk == NULL;
+    if (!chain->disk)
+        return claim == top ? volume_not_open(claim, error) : volume_not_held(claim, error);
+    return claim == top || running_job_check_base(top, claim, chain->disk, error);
+}
+
 /* Opens a claimed volume, after a check that no other use conflicts. */
-static gboolean image_link_open(ImageLink *link, gboolean writable, gboolean at_rest,
+static gboolean image_link_open(ImageChain *chain, ImageLink *link, gboolean writable,
                                 GError **error)
 {
     const VolumeClaim *claim = &link->claim;
     g_autoptr(CstVolume) listed = pool_volume_now(claim->pool, claim->state, claim->name, error);
+    gboolean at_rest = chain->at_rest && !writable;
 
     if (listed)
         link->volume = image_record_declared(claim->pool, claim->state, listed, error);
@@ -89,11 +112,11 @@ static gboolean image_link_open(ImageLink *link, gboolean writable, gboolean at_
     if (link->volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),
                         claim->name);
-    if (writable && !volume_not_held(claim, error))
+    if (!image_link_check_users(chain, claim, &writable, error))
         return FALSE;
     link->path = cst_pool_state_vol_path(claim->state, claim->name);
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
-    if (!link->blob || writable || !at_rest)
+    if (!link->blob || !at_rest)
         return link->blob != NULL;
     /* As in libvirt, a change of the volume during a copy is not an error. */
     if (!claim->pool->service->like_libvirt)
@@ -137,7 +160,7 @@ static const ImageLink *image_chain_add_link(ImageChain *chain, CstPool *pool, c
     link->claim.at_once = chain->at_once;
     link->claim.stream = chain->stream;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
-        !image_link_open(link, writable, chain->at_rest, error))
+        !image_link_open(chain, link, writable, error))
         return NULL;
     return link;
 }
@@ -406,4 +429,5 @@ void image_chain_close(ImageChain *chain)
     g_clear_pointer(&chain->chain, cst_chain_free);
     g_clear_pointer(&chain->links, g_ptr_array_unref);
     g_clear_pointer(&chain->preclaimed, g_ptr_array_unref);
+    g_clear_pointer(&chain->disk, cst_domain_disk_free);
 }

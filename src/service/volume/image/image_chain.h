@@ -3,6 +3,7 @@
 
 #include <image/chain.h>
 #include <image/hold.h>
+#include <model/domain.h>
 
 #include "core/claim.h"
 
@@ -27,11 +28,15 @@ struct ImageChain {
     gboolean at_once;          /* fail with BUSY instead of waiting for a claim */
     gboolean stream;           /* no operation waits for the end of this one (core/claim.h) */
     gboolean at_rest;          /* fail with BUSY if a process writes to an image that is read */
+    gboolean with_domain;      /* permit a running domain that has the images to change */
     const char *format;        /* of the volume itself; NULL: as in its record */
     GPtrArray *links;          /* of ImageLink *, from the volume down */
     GPtrArray *preclaimed;     /* of VolumeClaim *: see image_chain_open_pair() */
     const ImageChain *partner; /* the chain of the same operation that was opened before this one */
     CstChain *chain;
+    /* The disk of the running domain, with with_domain. The images to change are open for reading
+     * then, because QEMU changes them. NULL: they are open for writing. */
+    CstDomainDisk *disk;
 };
 
 /**

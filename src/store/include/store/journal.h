@@ -66,6 +66,10 @@ gboolean cst_intent_end_synced(CstIntent *intent, GError **error);
  */
 GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error);
 
+/** Whether there is a record of @operation on a volume, live or not. Reads all records. */
+gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
+                         const char *volume);
+
 /** Frees the intent and keeps its record for the next replay. NULL is accepted. */
 void cst_intent_keep(CstIntent *intent);
 

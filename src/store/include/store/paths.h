@@ -36,6 +36,8 @@ char *cst_paths_daemon_config(const CstPaths *paths);
 char *cst_paths_pause_dir(const CstPaths *paths);
 /** As cst_paths_pause_dir(), of the entries and sockets of backup jobs of running domains. */
 char *cst_paths_backup_dir(const CstPaths *paths);
+/** As cst_paths_pause_dir(), of the entries of block jobs of running domains. */
+char *cst_paths_block_job_dir(const CstPaths *paths);
 /**
  * Returns the directory of the blocks that guests overwrite during a backup job. QEMU's user needs
  * to search it and its parents. The caller frees it.

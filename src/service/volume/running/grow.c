@@ -12,7 +12,7 @@
  * claimed, and the helper compares the new size with the guest's disk. The volume's capacity is
  * read again afterwards.
  */
-#include "running.h"
+#include "grow.h"
 
 #include <inttypes.h>
 
@@ -30,87 +30,9 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/trust.h"
+#include "disk.h"
 
 #define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
-
-/* --- refusals --------------------------------------------------------------------------------- */
-
-/* Returns the reason and the next step, which the caller frees. @domain is a word of a shell. */
-static char *disk_unfit_text(CstDiskFitness fitness, const char *domain, const char *target)
-{
-    switch (fitness) {
-    case CST_DISK_STOPPED:
-        return g_strdup_printf(_("the domain is ending, or it is paused by an I/O error (virsh "
-                                 "domblkerror %s) or by another operation; resume it or stop it "
-                                 "first"),
-                               domain);
-    case CST_DISK_SHAREABLE:
-        return g_strdup_printf(_("the disk is shareable, and further guests would not see the new "
-                                 "size; shut the domain down first (virsh shutdown %s)"),
-                               domain);
-    case CST_DISK_READ_ONLY:
-        return g_strdup_printf(
-            _("the disk is read-only; shut the domain down first (virsh shutdown %s)"), domain);
-    case CST_DISK_ABOVE_VOLUME:
-        return g_strdup(_("the volume is a backing file of the disk; resize the volume on top"));
-    case CST_DISK_OTHER_FORMAT:
-        return g_strdup_printf(_("the domain uses the volume in another format; shut it down first "
-                                 "(virsh shutdown %s)"),
-                               domain);
-    case CST_DISK_DOMAIN_HAS_JOB:
-        return g_strdup_printf(_("the domain has a job (virsh domjobinfo %s); wait for its end, or "
-                                 "end it (virsh domjobabort %s)"),
-                               domain, domain);
-    case CST_DISK_HAS_BLOCK_JOB:
-        return g_strdup_printf(_("the disk has a block job; wait for its end, or end it (virsh "
-                                 "blockjob %s %s --abort)"),
-                               domain, target);
-    case CST_DISK_LARGER:
-        return g_strdup(_("the guest's disk is larger than that; request a larger size"));
-    case CST_DISK_INACTIVE: return g_strdup(_("the domain is not active any more"));
-    default: return g_strdup(_("the domain has another volume as this disk"));
-    }
-}
-
-/* Always returns FALSE. */
-static gboolean disk_refuse(const CstDomainDisk *disk, const char *volume, CstDiskFitness fitness,
-                            GError **error)
-{
-    g_autofree char *domain = cst_text_escape(disk->domain);
-    g_autofree char *target = cst_text_escape(disk->target);
-    g_autofree char *domain_word = g_shell_quote(domain);
-    g_autofree char *target_word = g_shell_quote(target);
-    g_autofree char *text = disk_unfit_text(fitness, domain_word, target_word);
-
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("cannot grow volume '%s', which domain '%s' has as disk '%s': %s"), volume,
-                    domain, target, text);
-}
-
-/* Decides by the answer to the first question, so that most refusals need no second one. */
-static CstDiskFitness disk_fitness(const CstDomainDisk *disk)
-{
-    if (disk->level > 0)
-        return CST_DISK_ABOVE_VOLUME;
-    if (disk->shareable)
-        return CST_DISK_SHAREABLE;
-    if (disk->reads_only)
-        return CST_DISK_READ_ONLY;
-    return disk->state == CST_DOMAIN_RUNNING || disk->state == CST_DOMAIN_PAUSED ? CST_DISK_FIT
-                                                                                 : CST_DISK_STOPPED;
-}
-
-static gboolean disks_refuse_several(const GPtrArray *disks, const char *volume, GError **error)
-{
-    const CstDomainDisk *first = disks->pdata[0], *second = disks->pdata[1];
-    g_autofree char *first_name = cst_text_escape(first->domain);
-    g_autofree char *second_name = cst_text_escape(second->domain);
-
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("cannot grow volume '%s', which is %u disks of running domains, such as '%s' "
-                      "and '%s'; shut the domains down first"),
-                    volume, disks->len, first_name, second_name);
-}
 
 /* --- the checks ------------------------------------------------------------------------------- */
 
@@ -134,7 +56,7 @@ static gboolean running_disk_check(const VolumeClaim *claim, const CstVolume *vo
     gboolean sent;
 
     /* A device in another format may grow in any state, so the helper reads the format first. */
-    *ret_fitness = volume->type == CST_VOL_FILE ? disk_fitness(found) : CST_DISK_FIT;
+    *ret_fitness = volume->type == CST_VOL_FILE ? running_disk_fitness(found) : CST_DISK_FIT;
     return *ret_fitness != CST_DISK_FIT ||
            volume_domain_resize(claim, found, &disk, ret_fitness, ret_guest, &sent, error);
 }
@@ -180,7 +102,7 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
     if (disks->len == 0 || volume->type == CST_VOL_NETWORK || (!larger && disks->len > 1))
         return TRUE;
     if (disks->len > 1)
-        return disks_refuse_several(disks, claim->name, error);
+        return running_disks_refuse(disks, claim->name, error);
     if (!running_disk_check(claim, volume, disks->pdata[0], capacity, &fitness, &guest, error)) {
         if (error && !g_error_matches(*error, CST_ERROR, CST_ERROR_CANCELLED))
             g_prefix_error(error,
@@ -194,7 +116,7 @@ gboolean running_disk_find(const VolumeClaim *claim, const CstVolume *volume, ui
         (!larger && (fitness != CST_DISK_FIT || guest >= capacity)))
         return TRUE;
     if (fitness != CST_DISK_FIT)
-        return disk_refuse(disks->pdata[0], claim->name, fitness, error);
+        return running_disk_refuse(disks->pdata[0], claim->name, fitness, error);
     if (volume->type == CST_VOL_FILE && !trust_check_header(volume, error))
         return FALSE;
     if (volume->type == CST_VOL_FILE && (flags & CST_VOL_RESIZE_ALLOCATE))
@@ -247,7 +169,7 @@ static GrowthResult running_disk_tell(const VolumeClaim *claim, const CstVolume 
     if (!volume_domain_resize(claim, found, &disk, &fitness, &guest, &sent, error))
         return sent ? GROWTH_UNKNOWN : GROWTH_NOT_SENT;
     if (fitness != CST_DISK_FIT) {
-        disk_refuse(found, claim->name, fitness, error);
+        running_disk_refuse(found, claim->name, fitness, error);
         return growth_result(fitness);
     }
     if (guest >= bytes)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypervisor/hypervisor.h>
+
+/*
+ * The disk of a running domain that shows a volume, and the reasons why it cannot be changed. All
+ * functions that return gboolean here return FALSE with BUSY.
+ */
+
+/**
+ * Decides by the first answer of libvirt, so that most refusals need no second question:
+ * CST_DISK_ABOVE_VOLUME, SHAREABLE, READ_ONLY, STOPPED or FIT.
+ */
+CstDiskFitness running_disk_fitness(const CstDomainDisk *disk);
+/** Names the domain, the disk, the reason and the next step. */
+gboolean running_disk_refuse(const CstDomainDisk *disk, const char *volume, CstDiskFitness fitness,
+                             GError **error);
+/** Names two of @disks, which are the CstDomainDisk * of a volume that several disks show. */
+gboolean running_disks_refuse(const GPtrArray *disks, const char *volume, GError **error);

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vol-flatten and vol-commit of volumes that a running guest has as its disks, with a stock
+libvirtd. The guest is that of running_real_test."""
+
+import json
+import os
+import signal
+import subprocess
+
+import running_job_test as jobs
+from harness import cases, space, wait
+
+MIB = 1024 * 1024
+
+
+@cases.long("running_change_test has the same calls with a fake libvirt")
+class RunningVolumes(jobs.JobGuest):
+    def setUp(self):
+        super().setUp()
+        self.entries = os.path.join(self.peer.root, "run/cistern/block-job")
+
+    def overlays(self, *names):
+        """Disk a becomes the last of a chain of overlays on "base"."""
+        self.make_overlay_of_a()
+        for name in names:
+            os.rename(self.path("a"), self.path(name))
+            self.addCleanup(os.unlink, self.path(name))
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.path(name), "-F",
+                            "qcow2", self.path("a")], check=True)
+        self.done("pool-refresh", "p")
+        for name in ("a", *reversed(names)):
+            self.done("vol-trust", name, "--pool", "p")
+
+    def backing(self, name):
+        info = subprocess.run(["qemu-img", "info", "-U", self.path(name)], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+        return [line.split(": ")[1].split(" (")[0] for line in info.splitlines()
+                if line.startswith("backing file:")]
+
+    def start(self, *words):
+        """Begins a command. The caller ends it."""
+        process = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, *words], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=space.ENV)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def block_job(self):
+        return self.domain("blockjob", "web1", "vda")
+
+    def test_flatten_makes_the_disk_of_a_running_guest_independent(self):
+        self.overlays("middle")
+        self.boot()
+        self.assertIn("holds all of its content", self.done("vol-flatten", "a", "--pool", "p"))
+        self.assertEqual([], self.backing("a"))
+        for words in ((), ("--inactive",)):
+            self.assertEqual([self.path("a")], self.sources(*words))
+        self.nothing_left()
+        self.goes_on()
+        self.done("vol-delete", "middle", "--pool", "p", "--yes", "--no-trash")
+        with open(self.path("middle"), "w", encoding="ascii"):
+            pass
+        self.images_are_clean("a")
+
+    def commit_goes_to_the_base(self, *words):
+        self.boot()
+        self.done("vol-commit", "a", *words, "--pool", "p", "--yes")
+        for options in ((), ("--inactive",)):
+            self.assertEqual([self.path("base")], self.sources(*options))
+        self.nothing_left()
+        self.goes_on()
+        # The volume has no data, and shows the base.
+        self.assertEqual([self.path("base")], self.backing("a"))
+        self.assertLess(os.stat(self.path("a")).st_blocks * 512, MIB)
+        self.images_are_clean("base")
+        subprocess.run(["qemu-img", "compare", "-q", self.path("a"), self.path("base")], check=True)
+
+    def test_commit_returns_the_running_guest_to_the_base(self):
+        self.overlays()
+        self.commit_goes_to_the_base()
+
+    def test_commit_passes_over_the_images_between(self):
+        self.overlays("middle")
+        self.commit_goes_to_the_base("--base", "base")
+
+    def boot_with_snapshot(self):
+        """Volume "top" becomes an overlay of disk a, in which the guest has written."""
+        self.boot()
+        self.domain("snapshot-create-as", "web1", "--disk-only", "--no-metadata", "--diskspec",
+                    f"vda,file={self.path('top')}", "--diskspec", "vdb,snapshot=no",
+                    "--diskspec", "vdc,snapshot=no")
+        self.addCleanup(os.unlink, self.path("top"))
+        self.done("pool-refresh", "p")
+        self.done("vol-trust", "top", "--pool", "p")
+
+    def begin_slowly(self, *words):
+        process = self.start(*words, "--pool", "p", "--rate-limit", "64K")
+        wait.until(lambda: "No current block job" not in self.block_job(), "the job runs")
+        return process
+
+    def test_cancelled_work_leaves_the_guest_on_its_volume(self):
+        self.boot_with_snapshot()
+        for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
+            with self.subTest(words=words):
+                process = self.begin_slowly(*words)
+                process.send_signal(signal.SIGINT)
+                self.assertNotEqual(0, process.wait())
+                wait.until(lambda: "No current block job" in self.block_job(), "the job has ended")
+                self.assertEqual([self.path("top"), self.path("a")], self.sources())
+                self.nothing_left()
+        self.goes_on()
+        self.images_are_clean("top")
+
+    def test_killed_daemon_finishes_the_flatten_after_its_restart(self):
+        self.boot_with_snapshot()
+        process = self.begin_slowly("vol-flatten", "top")
+        self.peer.process.send_signal(signal.SIGKILL)
+        self.peer.process.wait()
+        process.wait()
+        wait.until(lambda: "No current block job" in self.block_job(), "the job has ended")
+        self.peer.start()
+        job = json.loads(self.done("job-list", "--json"))["jobs"][0]["id"]
+        self.done("job-rate", str(job), "0")
+        wait.until(lambda: self.sources() == [self.path("top")], "the volume is independent",
+                   seen=lambda: self.cistern("job-list", "--all")[1])
+        self.nothing_left()
+        self.goes_on()
+        self.images_are_clean("top")
