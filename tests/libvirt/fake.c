@@ -26,6 +26,7 @@
  *     uuid = UUID            absent: that of "domain 1" ends with 809, of "domain 2" with 80a, …
  *     state = running        or: paused, ioerror, migrating, crashed, saved, off
  *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
+ *                            chain: those of "live"
  *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
  *     transient = yes        the domain has no persistent definition
@@ -474,10 +475,27 @@ static void fake_param_text(virDomainStatsRecordPtr record, guint number, const 
     fake_param(record, name, VIR_TYPED_PARAM_STRING)->value.s = g_strdup(text);
 }
 
+/* Returns the layers in the statistics, which the caller frees; NULL: not set. */
+static char *fake_blocks(virDomainPtr domain)
+{
+    g_autofree char *text = fake_text(domain, "blocks"), *live = fake_text(domain, "live");
+    g_autofree char *chain = live && g_strcmp0(text, "chain") == 0 ? live_get(live, "chain") : NULL;
+    g_auto(GStrv) layers = chain ? g_strsplit(chain, ";", -1) : NULL;
+    GString *blocks;
+
+    if (!layers)
+        return g_steal_pointer(&text);
+    blocks = g_string_new(NULL);
+    for (char **layer = layers; *layer; layer++)
+        if (**layer)
+            g_string_append_printf(blocks, "%svda:%s", blocks->len > 0 ? ";" : "", *layer);
+    return g_string_free(blocks, FALSE);
+}
+
 static virDomainStatsRecordPtr fake_record(virDomainPtr domain)
 {
     virDomainStatsRecordPtr record = g_new0(virDomainStatsRecord, 1);
-    g_autofree char *text = fake_text(domain, "blocks");
+    g_autofree char *text = fake_blocks(domain);
     g_autofree char *number = fake_text(domain, "count");
     g_auto(GStrv) blocks = g_strsplit(text ? text : "", ";", -1);
     guint count = g_strv_length(blocks);

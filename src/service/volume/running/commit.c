@@ -108,7 +108,7 @@ static gboolean overlay_empty(CstPoolState *state, const char *name, const char 
 
     if (!chain || !cst_chain_empty_top(chain, NULL, error))
         return FALSE;
-    CST_CRASH_POINT("vol.commit.emptied");
+    CST_CRASH_POINT("running.commit.emptied");
     if (!path)
         return TRUE;
     cst_chain_free(g_steal_pointer(&chain));
@@ -152,12 +152,12 @@ static gboolean running_commit_switch(const ImageChain *chain, CstHypervisorPivo
 
     if (!job)
         return FALSE;
-    CST_CRASH_POINT("vol.commit.ready");
+    CST_CRASH_POINT("running.commit.ready");
     ok = cst_hypervisor_job_pivot(job, &result, error);
     *ret_pivot = cst_hypervisor_job_end(job);
     if (ok)
         *ret_pivot = CST_HYPERVISOR_PIVOTED;
-    CST_CRASH_POINT("vol.commit.pivoted");
+    CST_CRASH_POINT("running.commit.pivoted");
     return ok;
 }
 
@@ -173,7 +173,7 @@ gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
     intent = running_commit_record(chain, error);
     if (!intent)
         return FALSE;
-    CST_CRASH_POINT("vol.commit.recorded");
+    CST_CRASH_POINT("running.commit.recorded");
     ok = running_commit_switch(chain, &pivot, &why);
     /* Another program may have pivoted although this operation failed. */
     if (pivot == CST_HYPERVISOR_PIVOTED) {

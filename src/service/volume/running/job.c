@@ -103,8 +103,8 @@ CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDis
 {
     CstHypervisorJob *job = volume_domain_job(claim, disk, request, error);
 
-    /* A process may go on with the job that has failed to begin. */
-    *ret_pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    /* A process that goes on after a failed begin aborts the job. */
+    *ret_pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!job || cst_hypervisor_job_wait(job, claim->task, error))
         return job;
     *ret_pivot = cst_hypervisor_job_end(job);

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vol-flatten and vol-commit of volumes that a running domain has as its disks, with a fake libvirt
+(tests/libvirt/fake_block.c). The fake changes the definitions of the domain, and no image."""
+
+import fcntl
+import os
+import subprocess
+import threading
+
+from domains_test import FakeDomains, WithoutDaemon
+from harness import peers, space
+from held_test import qemu_nbd
+
+MIB = 1024 * 1024
+
+
+class RunningDomain(FakeDomains):
+    """Volume "top" is an overlay of "middle", which is one of "base". Has no tests."""
+
+    def setUp(self):
+        super().setUp()
+        self.live = os.path.join(self.fake.dir, "live")
+        self.done("vol-create-as", "p", "base", "4M", "--format", "qcow2")
+        below = "base"
+        for name in ("middle", "top"):
+            self.done("vol-create-as", "p", name, "4M", "--format", "qcow2", "--backing-vol",
+                      self.at("p", below), "--backing-vol-format", "qcow2")
+            below = name
+        for number, name in enumerate(("base", "middle", "top")):
+            self.qemu_io(name, f"write -P {number + 1} {number * 64}k 64k")
+        self.addCleanup(self.no_job)
+
+    def qemu_io(self, name, command):
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, self.at("p", name)], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def no_job(self):
+        self.wait_until(lambda: not os.path.exists(self.entries()) or not os.listdir(self.entries()),
+                        "no entry of a block job is left")
+
+    def entries(self):
+        return os.path.join(self.peer.root, "run/cistern/block-job")
+
+    # --- the domain ---
+
+    def running(self, *names, lines=(), live=(), state="running", more="", **calls):
+        """Domain web1 with these layers of disk vda."""
+        paths = [self.at("p", name) for name in names or ("top", "middle", "base")]
+        chain = ";".join(paths)
+        with open(self.live, "w", encoding="utf-8") as out:
+            out.write("\n".join(["[live]", "state=running", "id=7", f"chain={chain}",
+                                 f"config={chain}", *live]) + "\n")
+        self.group = [line if not line.startswith("blocks") else "blocks = chain" for line in
+                      self.fake.domain(paths[0], state=state, more=more).split("\n")]
+        self.fake.set("\n".join([*self.group, f"live = {self.live}", *lines]), **calls)
+
+    def now(self, key):
+        with open(self.live, encoding="utf-8") as stream:
+            found = [line.split("=", 1)[1] for line in stream.read().splitlines()
+                     if line.startswith(key + "=")]
+        return found[0] if found else None
+
+    def change(self, **values):
+        """Sets values of the domain's state; None removes one."""
+        with open(self.live + ".lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with open(self.live, encoding="utf-8") as stream:
+                state = dict(line.split("=", 1) for line in stream.read().splitlines()[1:] if line)
+            state.update({key.replace("_", "-"): value for key, value in values.items()})
+            with open(self.live, "w", encoding="utf-8") as out:
+                out.write("\n".join(["[live]", *(f"{key}={value}" for key, value in state.items()
+                                                 if value is not None)]) + "\n")
+
+    def layers(self, key="chain"):
+        return [os.path.basename(path) for path in self.now(key).split(";")]
+
+    def work(self, *words):
+        """Begins a command. The caller awaits it."""
+        process = subprocess.Popen([space.CISTERN, *self.place(), *words], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=dict(space.ENV, **dict(self.fake.env)))
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def place(self):
+        return "-c", self.peer.uri
+
+    def job_runs(self):
+        self.wait_until(lambda: self.now("block-type"), "the block job runs")
+
+    # --- the images ---
+
+    def shows(self, name, *patterns):
+        """The volume has these patterns in its first ranges of 64 KiB."""
+        for number, pattern in enumerate(patterns):
+            self.qemu_io(name, f"read -P {pattern} {number * 64}k 64k")
+
+    def backing(self, name):
+        out = subprocess.run(["qemu-img", "info", self.at("p", name)], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+        return [os.path.basename(line.split(": ")[1].split(" (")[0]) for line in out.splitlines()
+                if line.startswith("backing file:")]
+
+    def kept(self, *words):
+        """The command is refused, and begins no job. Returns the message."""
+        self.fake.calls()
+        err = self.refused(*words, "--pool", "p")
+        self.assertEqual([], [call for call in self.fake.calls() if "BlockCommit" in call or
+                              "BlockRebase" in call or "BlockCopy" in call], err)
+        self.assertEqual([], self.intents())
+        return err
+
+    def intents(self):
+        folder = os.path.join(self.peer.root, "var/lib/cistern/journal")
+        return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+class RunningChange(RunningDomain):
+    """With a daemon."""
+
+    def test_flatten_is_a_pull_of_all_backing_files(self):
+        self.running()
+        process = self.work("vol-flatten", "top", "--pool", "p")
+        self.job_runs()
+        # QEMU writes to the image of the running domain.
+        subprocess.run(["qemu-img", "rebase", "-b", "", "-f", "qcow2", self.at("p", "top")],
+                       check=True)
+        self.change(chain=self.at("p", "top"), config=self.at("p", "top"), block_type=None,
+                    events="C")
+        self.assertEqual(0, process.wait(), process.stderr.read())
+        self.assertIn("rebase", self.fake.calls())
+        self.shows("top", 1, 2, 3)
+        self.done("vol-delete", "middle", "--pool", "p")
+
+    def test_flatten_reads_the_result_from_the_image(self):
+        self.running(live=["block-fate=done"])
+        self.assertIn("the image still refers to its backing file",
+                      self.refused("vol-flatten", "top", "--pool", "p"))
+
+    def test_flatten_of_an_independent_volume_begins_no_job(self):
+        self.running("v")
+        self.done("vol-flatten", "v", "--pool", "p")
+        self.assertNotIn("rebase", self.fake.calls())
+
+    def test_commit_empties_the_volume_after_the_pivot(self):
+        self.running(live=["block-fate=ready"])
+        self.done("vol-commit", "top", "--pool", "p", "--yes")
+        self.assertEqual((["middle", "base"], ["middle", "base"]),
+                         (self.layers(), self.layers("config")))
+        # The fake has copied no data, so the volume shows that of its base.
+        self.shows("top", 1, 2, 0)
+        self.assertEqual(["middle"], self.backing("top"))
+        self.assertEqual([], self.intents())
+
+    def test_commit_to_a_base_further_down_changes_the_reference(self):
+        self.running(live=["block-fate=ready"])
+        self.done("vol-commit", "top", "--base", "base", "--pool", "p", "--yes")
+        self.assertEqual(["base"], self.layers())
+        self.shows("top", 1, 0, 0)
+        self.assertEqual(["base"], self.backing("top"))
+        self.done("vol-delete", "middle", "--pool", "p")
+
+    def test_unfit_disks_are_refused_with_the_next_step(self):
+        for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
+            for line, more, text in (("job = yes", "", "it has a job"),
+                                     ("block-job = vda", "", "block job"),
+                                     ("", "<shareable/>", "the disk is shareable"),
+                                     ("", "<readonly/>", "the disk is read-only")):
+                with self.subTest(words=words, text=text):
+                    if more:
+                        self.running(lines=[line])
+                        self.change(chain=None, config=None)
+                        self.fake.set("\n".join([
+                            *self.fake.domain(self.at("p", "top"), more=more).split("\n"), line]))
+                    else:
+                        self.running(lines=[line])
+                    err = self.kept(*words)
+                    self.assertIn(text, err)
+                    self.assertIn("web1", err)
+
+    def test_backing_file_of_a_running_disk_is_refused(self):
+        self.running()
+        for words in (("vol-flatten", "middle"), ("vol-commit", "middle", "--yes")):
+            self.assertIn("name the volume on top", self.kept(*words))
+
+    def test_commit_refuses_a_base_that_another_program_uses(self):
+        self.running()
+        with qemu_nbd(self.at("p", "middle"), "qcow2") as pid:
+            err = self.kept("vol-commit", "top", "--yes")
+        self.assertIn(f"process {pid}", err)
+        self.shows("top", 1, 2, 3)
+
+    def test_commit_refuses_a_base_of_a_further_domain(self):
+        self.running()
+        xml = os.path.join(self.fake.dir, "two")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write(f"<domain><devices><disk><source file='{self.at('p', 'middle')}'/>"
+                      "<target dev='vdb'/></disk></devices></domain>")
+        self.fake.set("\n".join([*self.group, f"live = {self.live}"]),
+                      f"[domain 2]\nname = web2\nstate = running\n"
+                      f"blocks = vdb:{self.at('p', 'middle')}\nxml = {xml}")
+        self.assertIn("domain 'web2' has it for disk 'vdb'", self.kept("vol-commit", "top", "--yes"))
+
+    def test_commit_refuses_further_overlays_snapshots_and_keep(self):
+        self.running()
+        self.assertIn("leave out --keep", self.kept("vol-commit", "top", "--keep", "--yes"))
+        self.done("vol-create-as", "p", "more", "4M", "--format", "qcow2", "--backing-vol",
+                  self.at("p", "middle"), "--backing-vol-format", "qcow2")
+        self.assertIn("outside this chain", self.kept("vol-commit", "top", "--yes"))
+        self.done("vol-delete", "more", "--pool", "p")
+        subprocess.run(["qemu-img", "snapshot", "-c", "s", self.at("p", "top")], check=True)
+        self.assertIn("snapshot", self.kept("vol-commit", "top", "--yes"))
+
+    def test_dry_run_begins_no_job(self):
+        self.running()
+        for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
+            self.done(*words, "--dry-run", "--pool", "p")
+            self.assertNotIn("virDomainBlockCommit", self.fake.calls())
+        self.assertEqual(["top", "middle", "base"], self.layers())
+
+    def test_failed_and_refused_jobs_leave_the_volume(self):
+        for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
+            for live, calls in ((["block-fate=failed"], {}),
+                                ([], {"virDomainBlockCommit": "fail 1 0 internal error: broken",
+                                      "virDomainBlockRebase": "fail 1 0 internal error: broken"})):
+                with self.subTest(words=words, live=live):
+                    self.running(live=live, **calls)
+                    err = self.refused(*words, "--pool", "p")
+                    self.assertIn("web1", err)
+                    self.shows("top", 1, 2, 3)
+                    self.wait_until(lambda: not self.now("block-type"), "no job is left")
+                    self.no_job()
+
+    def test_pivot_that_libvirt_refuses_keeps_the_guest_on_its_volume(self):
+        self.running(live=["block-fate=ready"],
+                     **{"virDomainBlockJobAbort PIVOT": "fail 55 0 cannot pivot"})
+        err = self.refused("vol-commit", "top", "--pool", "p", "--yes")
+        self.assertIn("cannot pivot", err)
+        self.shows("top", 1, 2, 3)
+        self.assertEqual([], self.intents())
+        self.assertEqual(["top", "middle", "base"], self.layers())
+
+
+class KilledCommit(RunningDomain):
+    """The daemon is killed while libvirt switches the domain."""
+
+    def pivot_and_kill(self):
+        self.go = os.path.join(self.fake.dir, "go")
+        self.running(live=["block-fate=ready"],
+                     **{"virDomainBlockJobAbort PIVOT": f"wait {self.go}"})
+        process = self.work("vol-commit", "top", "--pool", "p", "--yes")
+        self.wait_until(lambda: "PIVOT" in self.fake.calls(), "libvirt is asked to pivot")
+        self.peer.process.kill()
+        self.peer.process.wait()
+        process.wait()
+        self.assertEqual(1, len(self.intents()))
+
+    def settle(self):
+        with open(self.go, "w", encoding="utf-8"):
+            pass
+        self.no_job()
+
+    def test_next_daemon_empties_the_volume_that_the_guest_has_left(self):
+        self.pivot_and_kill()
+        self.settle()
+        self.assertEqual(["middle", "base"], self.layers())
+        self.shows("top", 1, 2, 3)
+        self.peer.start()
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.shows("top", 1, 2, 0)
+
+    def test_domain_that_was_shut_off_decides_as_well(self):
+        self.pivot_and_kill()
+        self.settle()
+        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"))
+        self.peer.start()
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.shows("top", 1, 2, 0)
+
+    def test_volume_that_the_domain_still_has_keeps_its_data(self):
+        self.pivot_and_kill()
+        self.change(block_type=None, block_copy=None, block_ready=None)
+        self.settle()
+        self.assertEqual(["top", "middle", "base"], self.layers())
+        self.peer.start()
+        self.wait_until(lambda: not self.intents(), "the commit is dropped", seen=self.peer.log)
+        self.shows("top", 1, 2, 3)
+
+    def test_commit_is_refused_until_libvirt_has_answered(self):
+        self.pivot_and_kill()
+        self.settle()
+        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"),
+                      virConnectListAllDomains="fail 1 0 internal error: broken")
+        self.peer.start()
+        for words in (("vol-commit", "top", "--yes"),):
+            err = self.refused(*words, "--pool", "p")
+            self.assertIn("internal error: broken", err)
+        self.shows("top", 1, 2, 3)
+        self.shows("middle", 1, 2, 0)
+        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"))
+        self.restart()
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.shows("top", 1, 2, 0)
+
+
+class EmbeddedChange(WithoutDaemon, RunningChange):
+    """Without a daemon."""
+
+    def place(self):
+        return "--root", self.peer.root
