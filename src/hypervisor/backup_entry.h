@@ -5,21 +5,18 @@
 
 /** The entry of a backup session, by which another process can end it (domain_entry.h). */
 typedef struct {
-    char *uri, *uuid;
-    char *name;    /* of the domain */
-    int id;        /* of the domain; a domain that is started again has another one */
+    DomainEntry domain;
     char *session; /* names the directories of the session */
     char *directory, *scratch;
     uint64_t reserve;
-    gint64 late_until; /* libvirt may begin the job without an answer; monotonic microseconds */
-    gboolean ran;      /* the domain ran when the session began */
-    gboolean resume;   /* resume the domain if an I/O error has paused it */
+    gboolean ran;    /* the domain ran when the session began */
+    gboolean resume; /* resume the domain if an I/O error has paused it */
 } BackupEntry;
 
 void backup_entry_clear(BackupEntry *entry);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupEntry, backup_entry_clear)
 
-/** Replaces the entry of @entry->uuid. The caller holds the lock. */
+/** Replaces the entry of @entry->domain.uuid. The caller holds the lock. */
 gboolean backup_entry_write(int dirfd, const BackupEntry *entry, GError **error);
 /**
  * Reads an entry. Fails with NOT_FOUND if there is none, with DENIED if another user could have

@@ -62,7 +62,7 @@ typedef struct {
 static void keeper_init(Keeper *keeper)
 {
     keeper->caller = keeper->lock = keeper->scratch_fd = keeper->session_fd = -1;
-    keeper->entry.id = keeper->job.link.id = -1;
+    keeper->entry.domain.id = keeper->job.link.id = -1;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -129,10 +129,10 @@ static void keeper_adopt_exports(Keeper *keeper)
 /* Sets the facts about the domain in the answer and in the entry. */
 static void keeper_adopt_plan(Keeper *keeper)
 {
-    keeper->entry.id = keeper->job.link.id;
+    keeper->entry.domain.id = keeper->job.link.id;
     keeper->entry.ran = keeper->plan.ran;
-    g_free(keeper->entry.name);
-    keeper->entry.name = g_strdup(keeper->plan.name);
+    g_free(keeper->entry.domain.name);
+    keeper->entry.domain.name = g_strdup(keeper->plan.name);
     g_free(keeper->answer.name);
     keeper->answer.name = g_strdup(keeper->plan.name);
     keeper_adopt_exports(keeper);
@@ -169,10 +169,10 @@ static void keeper_remove_files(Keeper *keeper)
         backup_directory_remove(BACKUP_DIRECTORY_FD, keeper->entry.session);
         if (keeper->scratch_fd >= 0)
             backup_directory_remove(keeper->scratch_fd, keeper->entry.session);
-        domain_entry_remove(BACKUP_DIRECTORY_FD, keeper->entry.uuid);
+        domain_entry_remove(BACKUP_DIRECTORY_FD, keeper->entry.domain.uuid);
     }
     if (keeper->lock >= 0)
-        domain_entry_unlock(BACKUP_DIRECTORY_FD, keeper->entry.uuid, keeper->lock);
+        domain_entry_unlock(BACKUP_DIRECTORY_FD, keeper->entry.domain.uuid, keeper->lock);
     keeper->lock = -1;
 }
 
@@ -234,8 +234,8 @@ static void keeper_fill_entry(Keeper *keeper)
     const BackupRequest *request = &keeper->request;
     BackupEntry *entry = &keeper->entry;
 
-    entry->uri = g_strdup(request->domain.uri);
-    entry->uuid = g_strdup(request->domain.uuid);
+    entry->domain.uri = g_strdup(request->domain.uri);
+    entry->domain.uuid = g_strdup(request->domain.uuid);
     entry->session = g_strdup(request->session);
     entry->directory = g_strdup(request->directory);
     entry->scratch = g_strdup(request->scratch);
@@ -246,10 +246,11 @@ static void keeper_fill_entry(Keeper *keeper)
 static void keeper_prepare(Keeper *keeper, unsigned round)
 {
     keeper->socket = backup_socket_path(keeper->entry.directory, keeper->entry.session);
-    keeper->job.uuid = keeper->entry.uuid;
+    keeper->job.uuid = keeper->entry.domain.uuid;
     keeper->job.socket = keeper->socket;
-    keeper->job.link.id = keeper->entry.id;
-    backup_guard_init(keeper->limits, keeper->entry.uuid, keeper->lock, keeper->caller, round);
+    keeper->job.link.id = keeper->entry.domain.id;
+    backup_guard_init(keeper->limits, keeper->entry.domain.uuid, keeper->lock, keeper->caller,
+                      round);
 }
 
 /* An entry of processes that have ended is repaired, and the caller gets an answer. */
@@ -258,7 +259,7 @@ static gboolean keeper_check_entry(Keeper *keeper)
     g_auto(BackupEntry) left = {0};
     g_autoptr(GError) error = NULL;
 
-    if (backup_entry_read(BACKUP_DIRECTORY_FD, keeper->entry.uuid, &left, &error)) {
+    if (backup_entry_read(BACKUP_DIRECTORY_FD, keeper->entry.domain.uuid, &left, &error)) {
         keeper_fail(keeper, PAUSE_BACKED_UP, NULL);
         keeper_reply(keeper);
         backup_guard_repair();
@@ -270,7 +271,7 @@ static gboolean keeper_acquire_lock(Keeper *keeper)
 {
     g_autoptr(GError) error = NULL;
 
-    keeper->lock = domain_entry_lock(BACKUP_DIRECTORY_FD, keeper->entry.uuid, &error);
+    keeper->lock = domain_entry_lock(BACKUP_DIRECTORY_FD, keeper->entry.domain.uuid, &error);
     if (keeper->lock >= 0)
         return TRUE;
     if (cst_error_code(error) == CST_ERROR_BUSY)
@@ -284,7 +285,7 @@ static gboolean keeper_check_domain(Keeper *keeper)
     g_auto(PauseAnswer) step = {.id = -1};
     gboolean connected = keeper->job.link.conn != NULL;
 
-    if ((!connected && (!backup_job_connect(&keeper->job, keeper->entry.uri, &step) ||
+    if ((!connected && (!backup_job_connect(&keeper->job, keeper->entry.domain.uri, &step) ||
                         !backup_job_watch(&keeper->job, &step))) ||
         !backup_job_check(&keeper->job, &keeper->request, &keeper->plan, &step))
         return keeper_fail_step(keeper, &step);
@@ -339,7 +340,7 @@ static gboolean keeper_send_begin(Keeper *keeper)
     g_autoptr(GError) error = NULL;
     gboolean begun;
 
-    keeper->entry.late_until =
+    keeper->entry.domain.late_until =
         g_get_monotonic_time() + keeper->limits[BACKUP_LIMIT_LATE] * G_TIME_SPAN_MILLISECOND;
     if (!backup_entry_write(BACKUP_DIRECTORY_FD, &keeper->entry, &error))
         return keeper_fail_error(keeper, error);
@@ -348,7 +349,7 @@ static gboolean keeper_send_begin(Keeper *keeper)
     keeper_adopt_exports(keeper);
     if (step.outcome == PAUSE_LOST)
         return keeper_fail_step(keeper, &step);
-    keeper->entry.late_until = 0;
+    keeper->entry.domain.late_until = 0;
     backup_entry_write(BACKUP_DIRECTORY_FD, &keeper->entry, NULL);
     return begun || keeper_fail_step(keeper, &step);
 }
@@ -393,7 +394,7 @@ static gboolean keeper_add_events(Keeper *keeper)
 static gboolean keeper_find_job(Keeper *keeper, PauseAnswer *step)
 {
     gboolean connected =
-        keeper->lost_at == 0 || (backup_job_connect(&keeper->job, keeper->entry.uri, step) &&
+        keeper->lost_at == 0 || (backup_job_connect(&keeper->job, keeper->entry.domain.uri, step) &&
                                  backup_job_watch(&keeper->job, step));
 
     return connected && backup_job_look(&keeper->job, step);
@@ -509,12 +510,12 @@ static gboolean repair_end_job(Keeper *keeper)
 {
     g_auto(PauseAnswer) step = {.id = -1};
 
-    if (!backup_job_connect(&keeper->job, keeper->entry.uri, &step))
+    if (!backup_job_connect(&keeper->job, keeper->entry.domain.uri, &step))
         return step.outcome == PAUSE_ENDED;
     if (!keeper_end_job(keeper, &step))
         return FALSE;
     return step.outcome == PAUSE_ENDED || keeper->job.aborted ||
-           g_get_monotonic_time() >= keeper->entry.late_until;
+           g_get_monotonic_time() >= keeper->entry.domain.late_until;
 }
 
 /* Ends a session whose processes have ended. Another process may have done so. */
@@ -534,11 +535,11 @@ static void keeper_run_repair(Keeper *keeper, const char *uuid, unsigned round)
     }
     keeper->lock = BACKUP_LOCK_FD;
     keeper->has_entry = TRUE;
-    keeper->entry.late_until = MIN(keeper->entry.late_until, late_max);
+    keeper->entry.domain.late_until = MIN(keeper->entry.domain.late_until, late_max);
     keeper->scratch_fd = backup_scratch_open(keeper->entry.scratch, NULL);
     keeper_prepare(keeper, round);
     detached_rest(round, keeper->limits[BACKUP_LIMIT_RETRY], keeper->limits[BACKUP_LIMIT_RETRY_MAX],
-                  keeper->entry.late_until);
+                  keeper->entry.domain.late_until);
     backup_guard_set(keeper->limits[BACKUP_LIMIT_CLOSE]);
     if (!repair_end_job(keeper))
         backup_guard_repair();

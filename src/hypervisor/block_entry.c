@@ -6,19 +6,14 @@
  */
 #include "block_entry.h"
 
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define GROUP   "block-job"
-#define VERSION 1
+#define GROUP "block-job"
 
 void block_entry_clear(BlockEntry *entry)
 {
-    g_clear_pointer(&entry->uri, g_free);
-    g_clear_pointer(&entry->uuid, g_free);
-    g_clear_pointer(&entry->name, g_free);
+    domain_entry_clear(&entry->domain);
     g_clear_pointer(&entry->target, g_free);
     g_clear_pointer(&entry->destination, g_free);
     g_clear_pointer(&entry->top, g_free);
@@ -33,13 +28,8 @@ static void entry_set_text(GKeyFile *file, const char *key, const char *text)
 
 gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error)
 {
-    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GKeyFile) file = domain_entry_encode(&entry->domain, GROUP);
 
-    g_key_file_set_integer(file, GROUP, "version", VERSION);
-    g_key_file_set_string(file, GROUP, "uri", entry->uri);
-    g_key_file_set_string(file, GROUP, "uuid", entry->uuid);
-    g_key_file_set_string(file, GROUP, "name", entry->name ? entry->name : "");
-    g_key_file_set_integer(file, GROUP, "id", entry->id);
     g_key_file_set_string(file, GROUP, "target", entry->target);
     g_key_file_set_integer(file, GROUP, "kind", (int)entry->kind);
     g_key_file_set_boolean(file, GROUP, "active", entry->active);
@@ -47,22 +37,7 @@ gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error)
     entry_set_text(file, "top", entry->top);
     entry_set_text(file, "base", entry->base);
     g_key_file_set_boolean(file, GROUP, "switching", entry->switching);
-    g_key_file_set_int64(file, GROUP, "late-until", entry->late_until);
-    return domain_entry_write(dirfd, entry->uuid, file, error);
-}
-
-/* Returns FALSE if a required text is missing. */
-static gboolean block_entry_decode_texts(GKeyFile *file, const char *uuid, BlockEntry *ret_entry)
-{
-    ret_entry->uri = g_key_file_get_string(file, GROUP, "uri", NULL);
-    ret_entry->uuid = g_key_file_get_string(file, GROUP, "uuid", NULL);
-    ret_entry->name = g_key_file_get_string(file, GROUP, "name", NULL);
-    ret_entry->target = g_key_file_get_string(file, GROUP, "target", NULL);
-    ret_entry->destination = g_key_file_get_string(file, GROUP, "destination", NULL);
-    ret_entry->top = g_key_file_get_string(file, GROUP, "top", NULL);
-    ret_entry->base = g_key_file_get_string(file, GROUP, "base", NULL);
-    return ret_entry->uri && ret_entry->name && ret_entry->target &&
-           g_strcmp0(ret_entry->uuid, uuid) == 0;
+    return domain_entry_write(dirfd, entry->domain.uuid, file, error);
 }
 
 /* Whether the entry has the layers of its kind. */
@@ -77,38 +52,31 @@ static gboolean block_entry_has_layers(const BlockEntry *entry)
     }
 }
 
-static gboolean block_entry_decode(GKeyFile *file, const char *uuid, BlockEntry *ret_entry)
+static gboolean block_entry_decode(GKeyFile *file, BlockEntry *ret_entry)
 {
     g_autoptr(GError) error = NULL;
 
-    if (g_key_file_get_integer(file, GROUP, "version", NULL) != VERSION ||
-        !block_entry_decode_texts(file, uuid, ret_entry))
-        return FALSE;
-    ret_entry->id = g_key_file_get_integer(file, GROUP, "id", &error);
-    if (!error)
-        ret_entry->kind = (CstHypervisorJobKind)g_key_file_get_integer(file, GROUP, "kind", &error);
+    ret_entry->target = g_key_file_get_string(file, GROUP, "target", NULL);
+    ret_entry->destination = g_key_file_get_string(file, GROUP, "destination", NULL);
+    ret_entry->top = g_key_file_get_string(file, GROUP, "top", NULL);
+    ret_entry->base = g_key_file_get_string(file, GROUP, "base", NULL);
+    ret_entry->kind = (CstHypervisorJobKind)g_key_file_get_integer(file, GROUP, "kind", &error);
     if (!error)
         ret_entry->active = g_key_file_get_boolean(file, GROUP, "active", &error);
     if (!error)
         ret_entry->switching = g_key_file_get_boolean(file, GROUP, "switching", &error);
-    if (!error)
-        ret_entry->late_until = g_key_file_get_int64(file, GROUP, "late-until", &error);
-    return !error && ret_entry->id >= 0 && block_entry_has_layers(ret_entry);
+    return !error && ret_entry->target && block_entry_has_layers(ret_entry);
 }
 
 gboolean block_entry_read(int dirfd, const char *uuid, BlockEntry *ret_entry, GError **error)
 {
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(GError) why = NULL;
-    gboolean read = domain_entry_read(dirfd, uuid, file, &why);
+    g_autofree char *damaged = g_strdup_printf(
+        _("the entry of the block job of domain %s is damaged; end the job with virsh "
+          "blockjob, then remove the entry"),
+        uuid);
+    g_autoptr(GKeyFile) file =
+        domain_entry_read(dirfd, uuid, GROUP, damaged, &ret_entry->domain, error);
 
-    if (!read && cst_error_code(why) != CST_ERROR_CORRUPT) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    return (read && block_entry_decode(file, uuid, ret_entry)) ||
-           cst_fail(error, CST_ERROR_CORRUPT,
-                    _("the entry of the block job of domain %s is damaged; end the job with virsh "
-                      "blockjob, then remove the entry"),
-                    uuid);
+    return file && (block_entry_decode(file, ret_entry) ||
+                    cst_fail(error, CST_ERROR_CORRUPT, "%s", damaged));
 }

@@ -7,22 +7,19 @@
 
 /** The entry of a block job, by which another process can end it (domain_entry.h). */
 typedef struct {
-    char *uri, *uuid;
-    char *name;   /* of the domain */
-    int id;       /* of the domain; a domain that is started again has another one */
+    DomainEntry domain;
     char *target; /* of the disk */
     CstHypervisorJobKind kind;
     gboolean active;    /* COMMIT: of the top layer */
     char *destination;  /* path, to which a pivot switches; NULL: there is no pivot */
     char *top, *base;   /* paths of layers: COMMIT of another layer; PULL. NULL: no such layer */
     gboolean switching; /* a pivot was sent to libvirt, and its result is not known */
-    gint64 late_until;  /* libvirt may act without an answer; monotonic microseconds */
 } BlockEntry;
 
 void block_entry_clear(BlockEntry *entry);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BlockEntry, block_entry_clear)
 
-/** Replaces the entry of @entry->uuid. The caller holds the lock. */
+/** Replaces the entry of @entry->domain.uuid. The caller holds the lock. */
 gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error);
 /**
  * Reads an entry. Fails with NOT_FOUND if there is none, with DENIED if another user could have

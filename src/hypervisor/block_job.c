@@ -72,7 +72,7 @@ static void block_on_event(virConnectPtr conn, virDomainPtr domain, const char *
 
 gboolean block_job_connect(BlockJob *job, PauseAnswer *answer)
 {
-    return domain_link_open(&job->link, job->entry->uri, job->entry->uuid, answer) &&
+    return domain_link_open(&job->link, job->entry->domain.uri, job->entry->domain.uuid, answer) &&
            domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                 VIR_DOMAIN_EVENT_CALLBACK(block_on_lifecycle), job, answer) &&
            domain_link_register(&job->link, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
@@ -239,8 +239,8 @@ gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry 
     g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *disk;
 
-    entry->name = cst_text_escape(name);
-    entry->id = job->link.id;
+    entry->domain.name = cst_text_escape(name);
+    entry->domain.id = job->link.id;
     if (!block_check_domain(job, request, answer) ||
         !domain_read_def(job->link.domain, &def, answer))
         return FALSE;
@@ -265,8 +265,9 @@ gboolean block_job_verify(BlockJob *job, const CstHypervisorVolume *volume, Paus
     if (!domain_read_def(job->link.domain, &def, answer))
         return FALSE;
     top = chain_layer(def, job->entry->target, 0);
-    same = top && (top->path ? helper_path_is_volume(&helper, top->path)
-                             : helper_stats_show_volume(&helper, job->entry->uuid, top->target));
+    same = top &&
+           (top->path ? helper_path_is_volume(&helper, top->path)
+                      : helper_stats_show_volume(&helper, job->entry->domain.uuid, top->target));
     message = helper.message;
     return same || pause_answer_fail(answer, message ? PAUSE_FAILED : PAUSE_NO_DISK, message);
 }
@@ -307,7 +308,7 @@ static gboolean block_top_is_destination(BlockJob *job, const CstDomainLayer *to
 {
     Helper helper = {.conn = job->link.conn};
     g_autofree char *shown =
-        top->path ? NULL : helper_stats_path(&helper, job->entry->uuid, top->target);
+        top->path ? NULL : helper_stats_path(&helper, job->entry->domain.uuid, top->target);
 
     g_free(helper.message);
     return g_strcmp0(top->path ? top->path : shown, job->entry->destination) == 0;
@@ -356,7 +357,7 @@ gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
     gboolean found;
     int status;
 
-    if (!domain_link_find(&job->link, job->entry->uuid, answer))
+    if (!domain_link_find(&job->link, job->entry->domain.uuid, answer))
         return FALSE;
     status = virDomainGetBlockJobInfo(job->link.domain, job->entry->target, &info,
                                       VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES);

@@ -94,7 +94,7 @@ static gboolean block_keeper_acquire_lock(BlockKeeper *keeper)
     BlockSession *session = &keeper->session;
     g_autoptr(GError) error = NULL;
 
-    session->lock = domain_entry_lock(BLOCK_DIRECTORY_FD, session->entry.uuid, &error);
+    session->lock = domain_entry_lock(BLOCK_DIRECTORY_FD, session->entry.domain.uuid, &error);
     if (session->lock >= 0)
         return TRUE;
     if (cst_error_code(error) == CST_ERROR_BUSY)
@@ -109,7 +109,7 @@ static gboolean block_keeper_check_entry(BlockKeeper *keeper)
     g_auto(BlockEntry) left = {0};
     g_autoptr(GError) error = NULL;
 
-    if (block_entry_read(BLOCK_DIRECTORY_FD, session->entry.uuid, &left, &error)) {
+    if (block_entry_read(BLOCK_DIRECTORY_FD, session->entry.domain.uuid, &left, &error)) {
         block_session_fail(session, PAUSE_CHANGED, NULL);
         block_session_reply(session, BLOCK_BEGUN);
         backup_guard_repair();
@@ -128,7 +128,7 @@ static gboolean block_keeper_check_domain(BlockKeeper *keeper)
     ok = block_job_connect(&session->job, &step) &&
          block_job_check(&session->job, &keeper->request, &session->entry, &keeper->plan, &step);
     backup_guard_set(0);
-    session->answer.name = g_strdup(session->entry.name);
+    session->answer.name = g_strdup(session->entry.domain.name);
     session->answer.target = g_strdup(session->entry.target);
     return ok || block_keeper_fail_step(keeper, &step);
 }
@@ -140,14 +140,14 @@ static gboolean block_keeper_send_begin(BlockKeeper *keeper)
     g_auto(PauseAnswer) step = {.id = -1};
     gboolean begun;
 
-    session->entry.late_until = block_keeper_late(keeper);
+    session->entry.domain.late_until = block_keeper_late(keeper);
     if (!block_keeper_write_entry(keeper))
         return FALSE;
     keeper->sent = TRUE;
     begun = block_job_begin(&session->job, &keeper->plan, keeper->request.rate, &step);
     if (step.outcome == PAUSE_LOST)
         return block_keeper_fail_step(keeper, &step);
-    session->entry.late_until = 0;
+    session->entry.domain.late_until = 0;
     keeper->sent = begun;
     if (!begun)
         return block_keeper_fail_step(keeper, &step);
@@ -164,8 +164,8 @@ static gboolean block_keeper_begin(BlockKeeper *keeper)
 
     if (!block_keeper_receive_request(keeper))
         return FALSE;
-    session->entry.uri = g_strdup(keeper->request.domain.uri);
-    session->entry.uuid = g_strdup(keeper->request.domain.uuid);
+    session->entry.domain.uri = g_strdup(keeper->request.domain.uri);
+    session->entry.domain.uuid = g_strdup(keeper->request.domain.uuid);
     if (!block_keeper_acquire_lock(keeper))
         return FALSE;
     block_session_guard(session, 0);
@@ -208,7 +208,7 @@ static void block_keeper_adopt_end(BlockKeeper *keeper, const BlockView *view)
     g_auto(PauseAnswer) step = {.id = -1};
 
     keeper->sent = FALSE;
-    domain_entry_remove(BLOCK_DIRECTORY_FD, session->entry.uuid);
+    domain_entry_remove(BLOCK_DIRECTORY_FD, session->entry.domain.uuid);
     backup_guard_set(session->limits[BLOCK_LIMIT_LOOK]);
     block_session_adopt_pivot(session, view);
     backup_guard_set(0);
@@ -301,7 +301,7 @@ static void block_keeper_send_switch(BlockKeeper *keeper)
     backup_guard_set(0);
     block_keeper_fail_step(keeper, &step);
     if (step.outcome != PAUSE_LOST)
-        session->entry.late_until = 0;
+        session->entry.domain.late_until = 0;
     block_session_find_pivot(session, until, &view);
     if (session->answer.pivot == CST_HYPERVISOR_PIVOT_UNKNOWN)
         return;
@@ -327,7 +327,7 @@ static void block_keeper_switch_ready(BlockKeeper *keeper)
 
     session->answer.pivot = CST_HYPERVISOR_NOT_PIVOTED;
     session->entry.switching = TRUE;
-    session->entry.late_until = block_keeper_late(keeper);
+    session->entry.domain.late_until = block_keeper_late(keeper);
     if (block_keeper_write_entry(keeper)) {
         backup_guard_keep_caller(TRUE);
         block_keeper_send_switch(keeper);
@@ -339,7 +339,7 @@ static void block_keeper_switch_ready(BlockKeeper *keeper)
     if (keeper->uncertain && !keeper->over)
         backup_guard_repair();
     session->entry.switching = FALSE;
-    session->entry.late_until = 0;
+    session->entry.domain.late_until = 0;
     block_keeper_write_entry(keeper);
 }
 

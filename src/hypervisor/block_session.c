@@ -28,7 +28,7 @@
 void block_session_init(BlockSession *session)
 {
     session->caller = session->lock = -1;
-    session->entry.id = session->job.link.id = -1;
+    session->entry.domain.id = session->job.link.id = -1;
     session->job.entry = &session->entry;
     session->answer.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
@@ -48,7 +48,7 @@ void block_session_guard(BlockSession *session, unsigned round)
                                 HYPERVISOR_BLOCK,
                                 BLOCK_REPAIR,
                                 detached_limits_format(session->limits, BLOCK_LIMIT_LAST),
-                                session->entry.uuid,
+                                session->entry.domain.uuid,
                                 g_strdup_printf("%u", round + 1),
                                 NULL};
 
@@ -84,9 +84,9 @@ gboolean block_session_fail(BlockSession *session, PauseOutcome outcome, const c
 void block_session_remove(BlockSession *session)
 {
     if (session->has_entry)
-        domain_entry_remove(BLOCK_DIRECTORY_FD, session->entry.uuid);
+        domain_entry_remove(BLOCK_DIRECTORY_FD, session->entry.domain.uuid);
     if (session->lock >= 0)
-        domain_entry_unlock(BLOCK_DIRECTORY_FD, session->entry.uuid, session->lock);
+        domain_entry_unlock(BLOCK_DIRECTORY_FD, session->entry.domain.uuid, session->lock);
     session->lock = -1;
 }
 
@@ -160,7 +160,7 @@ void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *re
         g_auto(PauseAnswer) step = {.id = -1};
 
         if (session_look(session, ret_view, &step)) {
-            if (view_is_certain(ret_view, session->entry.late_until)) {
+            if (view_is_certain(ret_view, session->entry.domain.late_until)) {
                 backup_guard_set(session->limits[BLOCK_LIMIT_LOOK]);
                 block_session_adopt_pivot(session, ret_view);
                 backup_guard_set(0);
@@ -204,7 +204,7 @@ static gboolean block_repair_end(BlockSession *session)
     if (!block_job_end(&session->job, &view, &step))
         return FALSE;
     return step.outcome == PAUSE_ENDED || session->job.aborted ||
-           g_get_monotonic_time() >= session->entry.late_until;
+           g_get_monotonic_time() >= session->entry.domain.late_until;
 }
 
 /* Reads the entry. Another process may have ended the session. */
@@ -224,8 +224,8 @@ static gboolean block_repair_adopt(BlockSession *session, const char *uuid)
     }
     session->lock = BLOCK_LOCK_FD;
     session->has_entry = TRUE;
-    session->job.link.id = session->entry.id;
-    session->entry.late_until = MIN(session->entry.late_until, late_max);
+    session->job.link.id = session->entry.domain.id;
+    session->entry.domain.late_until = MIN(session->entry.domain.late_until, late_max);
     return TRUE;
 }
 
@@ -237,7 +237,7 @@ void block_repair_run(BlockSession *session, const char *uuid, unsigned round, g
         session->caller = BACKUP_GUARD_CALLER_FD;
     block_session_guard(session, round);
     detached_rest(round, session->limits[BLOCK_LIMIT_RETRY], session->limits[BLOCK_LIMIT_RETRY_MAX],
-                  session->entry.late_until);
+                  session->entry.domain.late_until);
     backup_guard_keep_caller(answers);
     if (session->entry.switching && !block_repair_pivot(session)) {
         backup_guard_keep_caller(FALSE);
@@ -246,7 +246,7 @@ void block_repair_run(BlockSession *session, const char *uuid, unsigned round, g
     backup_guard_keep_caller(FALSE);
     /* The job was begun long ago, and its pivot has a result. */
     if (session->entry.switching)
-        session->entry.late_until = 0;
+        session->entry.domain.late_until = 0;
     backup_guard_set(session->limits[BLOCK_LIMIT_CLOSE]);
     if (!block_repair_end(session))
         backup_guard_repair();

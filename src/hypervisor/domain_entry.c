@@ -30,6 +30,7 @@
 
 #include "connection.h"
 
+#define VERSION        1     /* of the keys */
 #define ENTRY_MAX      16384 /* bytes */
 #define NEW_SUFFIX     ".new"
 #define LOCK_SUFFIX    ".lock"
@@ -211,6 +212,26 @@ static gboolean entry_write_new(int dirfd, const char *name, const char *text, g
     return cst_pwrite_full(fd, text, len, 0, name, error);
 }
 
+void domain_entry_clear(DomainEntry *entry)
+{
+    g_clear_pointer(&entry->uri, g_free);
+    g_clear_pointer(&entry->uuid, g_free);
+    g_clear_pointer(&entry->name, g_free);
+}
+
+GKeyFile *domain_entry_encode(const DomainEntry *entry, const char *group)
+{
+    GKeyFile *file = g_key_file_new();
+
+    g_key_file_set_integer(file, group, "version", VERSION);
+    g_key_file_set_string(file, group, "uri", entry->uri);
+    g_key_file_set_string(file, group, "uuid", entry->uuid);
+    g_key_file_set_string(file, group, "name", entry->name ? entry->name : "");
+    g_key_file_set_integer(file, group, "id", entry->id);
+    g_key_file_set_int64(file, group, "late-until", entry->late_until);
+    return file;
+}
+
 gboolean domain_entry_write(int dirfd, const char *uuid, GKeyFile *file, GError **error)
 {
     g_autofree char *name = g_strconcat(uuid, NEW_SUFFIX, NULL);
@@ -224,7 +245,8 @@ gboolean domain_entry_write(int dirfd, const char *uuid, GKeyFile *file, GError 
     return TRUE;
 }
 
-gboolean domain_entry_read(int dirfd, const char *uuid, GKeyFile *file, GError **error)
+/* Fails with CORRUPT if the file is no key file. */
+static gboolean entry_load(int dirfd, const char *uuid, GKeyFile *file, GError **error)
 {
     g_auto(CstFd) fd = openat(dirfd, uuid, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     g_autofree char *text = NULL;
@@ -232,10 +254,43 @@ gboolean domain_entry_read(int dirfd, const char *uuid, GKeyFile *file, GError *
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open the entry of domain %s"), uuid);
-    if (!cst_file_read_open(fd, uuid, CST_FILE_PRIVATE, ENTRY_MAX, &text, &len, error))
+    return cst_file_read_open(fd, uuid, CST_FILE_PRIVATE, ENTRY_MAX, &text, &len, error) &&
+           (g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, NULL) ||
+            cst_fail(error, CST_ERROR_CORRUPT, "%s", uuid));
+}
+
+/* Returns FALSE if a key is missing, or has a value out of its range. */
+static gboolean entry_decode(GKeyFile *file, const char *group, const char *uuid,
+                             DomainEntry *ret_entry)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_key_file_get_integer(file, group, "version", NULL) != VERSION)
         return FALSE;
-    return g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, NULL) ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("the entry of domain %s is damaged"), uuid);
+    ret_entry->uri = g_key_file_get_string(file, group, "uri", NULL);
+    ret_entry->uuid = g_key_file_get_string(file, group, "uuid", NULL);
+    ret_entry->name = g_key_file_get_string(file, group, "name", NULL);
+    ret_entry->id = g_key_file_get_integer(file, group, "id", &error);
+    if (!error)
+        ret_entry->late_until = g_key_file_get_int64(file, group, "late-until", &error);
+    return !error && ret_entry->uri && g_strcmp0(ret_entry->uuid, uuid) == 0 && ret_entry->name &&
+           ret_entry->id >= 0;
+}
+
+GKeyFile *domain_entry_read(int dirfd, const char *uuid, const char *group, const char *damaged,
+                            DomainEntry *ret_entry, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) why = NULL;
+
+    if (!entry_load(dirfd, uuid, file, &why) && cst_error_code(why) != CST_ERROR_CORRUPT) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    if (!why && entry_decode(file, group, uuid, ret_entry))
+        return g_steal_pointer(&file);
+    cst_fail(error, CST_ERROR_CORRUPT, "%s", damaged);
+    return NULL;
 }
 
 void domain_entry_remove(int dirfd, const char *uuid)

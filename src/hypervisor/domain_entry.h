@@ -54,12 +54,26 @@ gboolean domain_entry_holds(int dirfd, const char *uuid, int lock_fd);
 /** Releases the lock for all processes that inherited it, removes its file and closes @lock_fd. */
 void domain_entry_unlock(int dirfd, const char *uuid, int lock_fd);
 
-/** Replaces the entry. The caller holds the lock. */
+/** The keys that each entry has. */
+typedef struct {
+    char *uri, *uuid;
+    char *name;        /* of the domain */
+    int id;            /* of the domain; a domain that is started again has another one */
+    gint64 late_until; /* libvirt may act without an answer; monotonic microseconds */
+} DomainEntry;
+
+void domain_entry_clear(DomainEntry *entry);
+
+/** Returns a key file with the keys of @entry in @group. The caller adds its own keys. */
+GKeyFile *domain_entry_encode(const DomainEntry *entry, const char *group);
+/** Replaces the entry of domain @uuid. The caller holds the lock. */
 gboolean domain_entry_write(int dirfd, const char *uuid, GKeyFile *file, GError **error);
 /**
- * Reads an entry to @file. Fails with NOT_FOUND if there is none, with DENIED if another user could
- * have written it, and with CORRUPT if it is not a key file.
+ * Reads an entry. *ret_entry gets the keys in @group, and the caller reads its own keys from the
+ * returned file. NULL: NOT_FOUND if there is no entry; DENIED if another user could have written
+ * it; CORRUPT with the message @damaged if it is no key file, or one of the keys is not valid.
  */
-gboolean domain_entry_read(int dirfd, const char *uuid, GKeyFile *file, GError **error);
+GKeyFile *domain_entry_read(int dirfd, const char *uuid, const char *group, const char *damaged,
+                            DomainEntry *ret_entry, GError **error);
 /** Removes the entry, if there is one. The caller holds the lock. */
 void domain_entry_remove(int dirfd, const char *uuid);

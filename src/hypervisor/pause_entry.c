@@ -11,8 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define GROUP   "pause"
-#define VERSION 1
+#define GROUP "pause"
 
 static const char *const step_words[PAUSE_ENTRY_LAST] = {
     [PAUSE_ENTRY_FREEZING] = "freezing",     [PAUSE_ENTRY_FROZEN] = "frozen",
@@ -22,32 +21,17 @@ static const char *const step_words[PAUSE_ENTRY_LAST] = {
 
 void pause_entry_clear(PauseEntry *entry)
 {
-    g_clear_pointer(&entry->uri, g_free);
-    g_clear_pointer(&entry->uuid, g_free);
-    g_clear_pointer(&entry->name, g_free);
-}
-
-static GKeyFile *pause_entry_encode(const PauseEntry *entry)
-{
-    GKeyFile *file = g_key_file_new();
-
-    g_key_file_set_integer(file, GROUP, "version", VERSION);
-    g_key_file_set_string(file, GROUP, "uri", entry->uri);
-    g_key_file_set_string(file, GROUP, "uuid", entry->uuid);
-    g_key_file_set_string(file, GROUP, "name", entry->name ? entry->name : "");
-    g_key_file_set_integer(file, GROUP, "id", entry->id);
-    g_key_file_set_string(file, GROUP, "step", step_words[entry->step]);
-    g_key_file_set_int64(file, GROUP, "late-until", entry->late_until);
-    g_key_file_set_boolean(file, GROUP, "suspended", entry->suspended);
-    g_key_file_set_boolean(file, GROUP, "thaw-owed", entry->thaw_owed);
-    return file;
+    domain_entry_clear(&entry->domain);
 }
 
 gboolean pause_entry_write(int dirfd, const PauseEntry *entry, GError **error)
 {
-    g_autoptr(GKeyFile) file = pause_entry_encode(entry);
+    g_autoptr(GKeyFile) file = domain_entry_encode(&entry->domain, GROUP);
 
-    return domain_entry_write(dirfd, entry->uuid, file, error);
+    g_key_file_set_string(file, GROUP, "step", step_words[entry->step]);
+    g_key_file_set_boolean(file, GROUP, "suspended", entry->suspended);
+    g_key_file_set_boolean(file, GROUP, "thaw-owed", entry->thaw_owed);
+    return domain_entry_write(dirfd, entry->domain.uuid, file, error);
 }
 
 /* Returns FALSE for an unknown word. */
@@ -61,43 +45,26 @@ static gboolean step_parse(const char *word, PauseEntryStep *ret_step)
     return FALSE;
 }
 
-/* Returns FALSE if a key is missing, or has a value out of its range. */
-static gboolean pause_entry_decode(GKeyFile *file, const char *uuid, PauseEntry *ret_entry)
+static gboolean pause_entry_decode(GKeyFile *file, PauseEntry *ret_entry)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *step = g_key_file_get_string(file, GROUP, "step", NULL);
 
-    if (g_key_file_get_integer(file, GROUP, "version", NULL) != VERSION)
-        return FALSE;
-    ret_entry->uri = g_key_file_get_string(file, GROUP, "uri", NULL);
-    ret_entry->uuid = g_key_file_get_string(file, GROUP, "uuid", NULL);
-    ret_entry->name = g_key_file_get_string(file, GROUP, "name", NULL);
-    if (!ret_entry->uri || g_strcmp0(ret_entry->uuid, uuid) != 0 || !ret_entry->name ||
-        !step_parse(step, &ret_entry->step))
-        return FALSE;
-    ret_entry->id = g_key_file_get_integer(file, GROUP, "id", &error);
-    if (!error)
-        ret_entry->late_until = g_key_file_get_int64(file, GROUP, "late-until", &error);
-    if (!error)
-        ret_entry->suspended = g_key_file_get_boolean(file, GROUP, "suspended", &error);
+    ret_entry->suspended = g_key_file_get_boolean(file, GROUP, "suspended", &error);
     if (!error)
         ret_entry->thaw_owed = g_key_file_get_boolean(file, GROUP, "thaw-owed", &error);
-    return !error && ret_entry->id >= 0;
+    return !error && step_parse(step, &ret_entry->step);
 }
 
 gboolean pause_entry_read(int dirfd, const char *uuid, PauseEntry *ret_entry, GError **error)
 {
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(GError) why = NULL;
-    gboolean read = domain_entry_read(dirfd, uuid, file, &why);
+    g_autofree char *damaged =
+        g_strdup_printf(_("the entry of paused domain %s is damaged; run virsh resume %s and virsh "
+                          "domfsthaw %s, then remove it"),
+                        uuid, uuid, uuid);
+    g_autoptr(GKeyFile) file =
+        domain_entry_read(dirfd, uuid, GROUP, damaged, &ret_entry->domain, error);
 
-    if (!read && cst_error_code(why) != CST_ERROR_CORRUPT) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    return (read && pause_entry_decode(file, uuid, ret_entry)) ||
-           cst_fail(error, CST_ERROR_CORRUPT,
-                    _("the entry of paused domain %s is damaged; run virsh resume %s and virsh "
-                      "domfsthaw %s, then remove it"),
-                    uuid, uuid, uuid);
+    return file && (pause_entry_decode(file, ret_entry) ||
+                    cst_fail(error, CST_ERROR_CORRUPT, "%s", damaged));
 }

@@ -19,11 +19,8 @@ typedef enum {
 } PauseEntryStep;
 
 typedef struct {
-    char *uri, *uuid;
-    char *name; /* of the domain */
-    int id;     /* of the domain; a domain that is started again has another one */
+    DomainEntry domain;
     PauseEntryStep step;
-    gint64 late_until;  /* libvirt may make a change without an answer; monotonic microseconds */
     gboolean suspended; /* this program has suspended the domain, or is about to */
     gboolean thaw_owed; /* a freeze was sent, or is about to be; no thaw has succeeded since */
 } PauseEntry;
@@ -31,7 +28,7 @@ typedef struct {
 void pause_entry_clear(PauseEntry *entry);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PauseEntry, pause_entry_clear)
 
-/** Replaces the entry of @entry->uuid. The caller holds the lock. */
+/** Replaces the entry of @entry->domain.uuid. The caller holds the lock. */
 gboolean pause_entry_write(int dirfd, const PauseEntry *entry, GError **error);
 /**
  * Reads an entry. Fails with NOT_FOUND if there is none, with DENIED if another user could have

@@ -79,7 +79,7 @@ static gboolean watchdog_owes(const Watchdog *watchdog)
  */
 static gboolean watchdog_may_be_late(const Watchdog *watchdog)
 {
-    return g_get_monotonic_time() < watchdog->entry.late_until;
+    return g_get_monotonic_time() < watchdog->entry.domain.late_until;
 }
 
 static gboolean watchdog_may_freeze_late(const Watchdog *watchdog)
@@ -100,16 +100,16 @@ static gboolean outcome_is_open(PauseOutcome outcome)
 static gboolean watchdog_change(Watchdog *watchdog, PauseEntryStep written, PauseStep step,
                                 PauseAnswer *ret_answer)
 {
-    watchdog->entry.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
+    watchdog->entry.domain.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
     if (!watchdog_announce(watchdog, written)) {
-        watchdog->entry.late_until = 0;
+        watchdog->entry.domain.late_until = 0;
         return FALSE;
     }
     pause_link_step(&watchdog->link, step, ret_answer);
     if (outcome_is_open(ret_answer->outcome))
-        watchdog->entry.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
+        watchdog->entry.domain.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
     else
-        watchdog->entry.late_until = 0;
+        watchdog->entry.domain.late_until = 0;
     return TRUE;
 }
 
@@ -242,7 +242,7 @@ static void watchdog_resume(Watchdog *watchdog, PauseAnswer *ret_step)
              (ret_step->outcome == PAUSE_INTERRUPTED && !watchdog_may_be_late(watchdog)))
         watchdog->entry.suspended = FALSE;
     if (ret_step->outcome == PAUSE_DONE) {
-        watchdog->entry.late_until = 0;
+        watchdog->entry.domain.late_until = 0;
         watchdog->answer.paused_us = ret_step->paused_us;
     }
 }
@@ -312,7 +312,7 @@ static gboolean watchdog_attach(Watchdog *watchdog)
 
     if (watchdog->link.worker >= 0)
         return TRUE;
-    if (!pause_link_start_worker(&watchdog->link, watchdog->entry.id))
+    if (!pause_link_start_worker(&watchdog->link, watchdog->entry.domain.id))
         return FALSE;
     pause_link_step(&watchdog->link, PAUSE_STEP_ATTACH, &step);
     if (step.outcome == PAUSE_DONE)
@@ -451,8 +451,8 @@ static gboolean watchdog_accept(Watchdog *watchdog)
         pause_answer_set(&watchdog->answer, PAUSE_FAILED, NULL);
         return FALSE;
     }
-    watchdog->entry.uri = g_strdup(watchdog->request.uri);
-    watchdog->entry.uuid = g_strdup(watchdog->request.uuid);
+    watchdog->entry.domain.uri = g_strdup(watchdog->request.uri);
+    watchdog->entry.domain.uuid = g_strdup(watchdog->request.uuid);
     watchdog->link.lock = domain_entry_lock(PAUSE_DIRECTORY_FD, watchdog->request.uuid, &error);
     if (watchdog->link.lock >= 0)
         return TRUE;
@@ -481,11 +481,12 @@ static gboolean watchdog_adopt_entry(Watchdog *watchdog)
         pause_answer_set(&watchdog->answer, PAUSE_FAILED, error->message);
         return FALSE;
     }
-    left.late_until = MIN(left.late_until, pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]));
+    left.domain.late_until =
+        MIN(left.domain.late_until, pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]));
     pause_entry_clear(&watchdog->entry);
     watchdog->entry = left;
     g_free(watchdog->request.uri);
-    watchdog->request.uri = g_strdup(left.uri);
+    watchdog->request.uri = g_strdup(left.domain.uri);
     pause_answer_set(&watchdog->answer, PAUSE_LOCKED, NULL);
     return FALSE;
 }
@@ -498,8 +499,8 @@ static gboolean watchdog_check(Watchdog *watchdog)
         return FALSE;
     }
     pause_link_step(&watchdog->link, PAUSE_STEP_CHECK, &watchdog->answer);
-    watchdog->entry.name = g_strdup(watchdog->answer.name);
-    watchdog->entry.id = watchdog->answer.id;
+    watchdog->entry.domain.name = g_strdup(watchdog->answer.name);
+    watchdog->entry.domain.id = watchdog->answer.id;
     return watchdog->answer.outcome == PAUSE_DONE;
 }
 
@@ -552,7 +553,7 @@ void pause_watchdog_main(int argc, char **argv)
 {
     Watchdog watchdog = {.link = {.caller = -1, .worker = -1, .lock = -1},
                          .answer = {.id = -1},
-                         .entry = {.id = -1}};
+                         .entry = {.domain = {.id = -1}}};
     gboolean repairs = argc == 5 && strcmp(argv[2], PAUSE_REPAIR) == 0;
     gboolean begins = argc == 4 && strcmp(argv[2], PAUSE_BEGIN) == 0;
 

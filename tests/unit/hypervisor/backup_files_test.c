@@ -23,15 +23,15 @@
 
 static BackupEntry entry_sample(void)
 {
-    return (BackupEntry){.uri = (char *)"qemu:///system?socket=/a%20b",
-                         .uuid = (char *)PAUSE_UUID,
-                         .name = (char *)" web;1\n[backup]\nid=9",
-                         .id = 7,
+    return (BackupEntry){.domain = {.uri = (char *)"qemu:///system?socket=/a%20b",
+                                    .uuid = (char *)PAUSE_UUID,
+                                    .name = (char *)" web;1\n[backup]\nid=9",
+                                    .id = 7,
+                                    .late_until = G_GINT64_CONSTANT(12345678901)},
                          .session = (char *)SESSION,
                          .directory = (char *)"/run/x",
                          .scratch = (char *)"/var/s\n x",
                          .reserve = G_MAXUINT64,
-                         .late_until = G_GINT64_CONSTANT(12345678901),
                          .ran = TRUE};
 }
 
@@ -59,13 +59,13 @@ static void entry_is_read_as_it_was_written(void **unused)
 
     assert_true(backup_entry_write(fd, &entry, NULL));
     assert_true(backup_entry_read(fd, PAUSE_UUID, &read, NULL));
-    assert_string_equal(read.uri, entry.uri);
-    assert_string_equal(read.name, entry.name);
+    assert_string_equal(read.domain.uri, entry.domain.uri);
+    assert_string_equal(read.domain.name, entry.domain.name);
     assert_string_equal(read.session, SESSION);
     assert_string_equal(read.directory, entry.directory);
     assert_string_equal(read.scratch, entry.scratch);
-    assert_true(read.id == 7 && read.reserve == G_MAXUINT64 && read.ran && !read.resume);
-    assert_true(read.late_until == entry.late_until);
+    assert_true(read.domain.id == 7 && read.reserve == G_MAXUINT64 && read.ran && !read.resume);
+    assert_true(read.domain.late_until == entry.domain.late_until);
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     domain_entry_remove(fd, PAUSE_UUID);

@@ -16,15 +16,15 @@
 
 static BlockEntry block_entry_sample(void)
 {
-    return (BlockEntry){.uri = (char *)"qemu:///system?socket=/a%20b",
-                        .uuid = (char *)PAUSE_UUID,
-                        .name = (char *)" web;1\n[block-job]\nid=9",
-                        .id = 7,
+    return (BlockEntry){.domain = {.uri = (char *)"qemu:///system?socket=/a%20b",
+                                   .uuid = (char *)PAUSE_UUID,
+                                   .name = (char *)" web;1\n[block-job]\nid=9",
+                                   .id = 7,
+                                   .late_until = G_GINT64_CONSTANT(12345678901)},
                         .target = (char *)"vda",
                         .kind = CST_HYPERVISOR_JOB_COPY,
                         .destination = (char *)"/a\nb=c",
-                        .switching = TRUE,
-                        .late_until = G_GINT64_CONSTANT(12345678901)};
+                        .switching = TRUE};
 }
 
 /* Returns the directory of the entries, which the test creates. */
@@ -51,12 +51,12 @@ static void block_entry_is_read_as_it_was_written(void **unused)
 
     assert_true(block_entry_write(fd, &entry, NULL));
     assert_true(block_entry_read(fd, PAUSE_UUID, &read, NULL));
-    assert_string_equal(read.uri, entry.uri);
-    assert_string_equal(read.name, entry.name);
+    assert_string_equal(read.domain.uri, entry.domain.uri);
+    assert_string_equal(read.domain.name, entry.domain.name);
     assert_string_equal(read.target, "vda");
     assert_string_equal(read.destination, entry.destination);
-    assert_true(!read.top && !read.base && read.id == 7 && read.switching && !read.active);
-    assert_true(read.late_until == entry.late_until);
+    assert_true(!read.top && !read.base && read.domain.id == 7 && read.switching && !read.active);
+    assert_true(read.domain.late_until == entry.domain.late_until);
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     entry.kind = CST_HYPERVISOR_JOB_COMMIT;

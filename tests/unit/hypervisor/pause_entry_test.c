@@ -48,12 +48,12 @@ static int directory_remove(void **unused)
 
 static PauseEntry entry_sample(void)
 {
-    return (PauseEntry){.uri = (char *)"qemu:///system?socket=/a%20b",
-                        .uuid = (char *)UUID,
-                        .name = (char *)" web;1\n[pause]\nid=9",
-                        .id = 7,
+    return (PauseEntry){.domain = {.uri = (char *)"qemu:///system?socket=/a%20b",
+                                   .uuid = (char *)UUID,
+                                   .name = (char *)" web;1\n[pause]\nid=9",
+                                   .id = 7,
+                                   .late_until = G_GINT64_CONSTANT(12345678901)},
                         .step = PAUSE_ENTRY_RESUMING,
-                        .late_until = G_GINT64_CONSTANT(12345678901),
                         .suspended = TRUE};
 }
 
@@ -67,11 +67,11 @@ static void entry_is_read_as_it_was_written(void **unused)
     assert_true(pause_entry_write(entries_fd, &entry, NULL));
     assert_true(pause_entry_write(entries_fd, &entry, NULL));
     assert_true(pause_entry_read(entries_fd, UUID, &read, NULL));
-    assert_string_equal(read.uri, entry.uri);
-    assert_string_equal(read.name, entry.name);
-    assert_int_equal(read.id, 7);
+    assert_string_equal(read.domain.uri, entry.domain.uri);
+    assert_string_equal(read.domain.name, entry.domain.name);
+    assert_int_equal(read.domain.id, 7);
     assert_int_equal(read.step, PAUSE_ENTRY_RESUMING);
-    assert_true(read.late_until == entry.late_until);
+    assert_true(read.domain.late_until == entry.domain.late_until);
     assert_true(read.suspended && !read.thaw_owed);
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
