@@ -149,16 +149,6 @@ gboolean backup_job_exists(void)
     return socket != NULL;
 }
 
-guint directory_count(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    guint count = 0;
-
-    while (dir && g_dir_read_name(dir))
-        count++;
-    return count;
-}
-
 void await_closed(void)
 {
     AWAIT_STATE(!backup_job_exists() && directory_count(backup_directory) == 0 &&

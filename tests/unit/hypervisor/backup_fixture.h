@@ -30,8 +30,6 @@ void assert_backup_ends(CstHypervisorBackup *backup, CstErrorCode code, const ch
 void backup_set_free(uint64_t bytes);
 /** Whether the domain has a backup job. */
 gboolean backup_job_exists(void);
-/** Returns the number of names in a directory. */
-guint directory_count(const char *path);
 /** Waits until there is no job, no file and no lock, and the domain is thawed. */
 void await_closed(void);
 /** Returns the process of the keeper; 0: there is none. */

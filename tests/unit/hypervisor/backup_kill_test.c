@@ -6,11 +6,8 @@
 #include "backup_fixture.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,8 +16,8 @@
 #include <base/error.h>
 
 #include "../await.h"
+#include "kill_fixture.h"
 
-/* The calls of a session in their order, each before and after its effect. */
 static const char *const calls[] = {
     "virConnectOpen",          "virDomainGetXMLDesc",     "virDomainFSFreeze",
     "after virDomainFSFreeze", "virDomainBackupBegin",    "after virDomainBackupBegin",
@@ -28,99 +25,63 @@ static const char *const calls[] = {
     "virDomainAbortJob",       "after virDomainAbortJob",
 };
 
-static gboolean file_exists(const char *name)
+static void backup_session_run(guint number)
 {
-    g_autofree char *path = fake_at(name);
-
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    cst_hypervisor_backup_end(backup_begin(NULL));
 }
 
-/* Runs a complete session in a new process. */
-static pid_t caller_start(void)
+static void backup_session_check(guint number, const char *victims)
 {
-    pid_t pid;
-
-    fake_write_file("fake", fake_state->str);
-    pid = fork();
-    if (pid == 0) {
-        CstHypervisorBackup *backup = backup_begin(NULL);
-
-        cst_hypervisor_backup_end(backup);
-        _exit(0);
-    }
-    return pid;
+    assert_true(cst_hypervisor_backup_recover(backup_directory, backup_scratch, NULL));
+    await_closed();
+    assert_true(live_is_now("running", 0));
 }
 
-/* Starts a session and waits until it is in a call, which returns when the file "go" exists. */
-static pid_t session_stop_in(const char *call)
+static pid_t backup_process_find(char victim)
 {
-    pid_t caller;
-
-    fake_add("[calls]\n%s = once %s/reached wait %s/go\n", call, fake_dir, fake_dir);
-    caller = caller_start();
-    AWAIT(file_exists("reached"));
-    return caller;
+    return find_keeper();
 }
 
 /* @victims: c: the caller, k: the keeper. */
-static void kill_at_each_call(const char *victims)
+static void kill_backup_processes(const char *victims)
 {
-    g_autofree char *begin = g_strdup(fake_state->str);
+    static const KillRun run = {calls, G_N_ELEMENTS(calls), backup_session_run, backup_process_find,
+                                backup_session_check};
 
-    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autofree char *go = fake_at("go"), *reached = fake_at("reached");
-        pid_t caller, keeper;
-
-        unlink(go);
-        unlink(reached);
-        g_string_assign(fake_state, begin);
-        caller = session_stop_in(calls[i]);
-        keeper = find_keeper();
-        if (strchr(victims, 'c'))
-            kill_process(caller);
-        if (strchr(victims, 'k') && keeper)
-            kill_process(keeper);
-        fake_write_file("go", "");
-        await_processes();
-        assert_true(cst_hypervisor_backup_recover(backup_directory, backup_scratch, NULL));
-        await_closed();
-        await_processes();
-        assert_true(live_is_now("running", 0));
-    }
+    kill_at_each_call(&run, victims);
 }
 
 static void caller_that_is_killed_leaves_no_job(void **unused)
 {
-    kill_at_each_call("c");
+    kill_backup_processes("c");
 }
 
 static void keeper_that_is_killed_leaves_no_job(void **unused)
 {
-    kill_at_each_call("k");
+    kill_backup_processes("k");
 }
 
 static void caller_and_keeper_that_are_killed_leave_no_job(void **unused)
 {
-    kill_at_each_call("ck");
+    kill_backup_processes("ck");
+}
+
+static void backup_session_hold(guint number)
+{
+    CstHypervisorBackup *backup = backup_begin(NULL);
+
+    if (backup && cst_hypervisor_backup_check(backup, NULL))
+        fake_write_file("begun", "");
+    while (TRUE)
+        pause();
 }
 
 /* No recovery is called: the keeper itself notices the end of its caller. */
 static void end_of_the_caller_ends_the_session_at_once(void **unused)
 {
-    g_autofree char *begun = fake_at("begun");
-    pid_t caller;
+    pid_t caller = session_start(backup_session_hold, 0);
 
-    fake_write_file("fake", fake_state->str);
-    caller = fork();
-    if (caller == 0) {
-        CstHypervisorBackup *backup = backup_begin(NULL);
-
-        if (backup && cst_hypervisor_backup_check(backup, NULL))
-            fake_write_file("begun", "");
-        while (TRUE)
-            pause();
-    }
-    AWAIT(file_exists("begun"));
+    AWAIT(fake_file_exists("begun"));
     assert_true(backup_job_exists());
     kill_process(caller);
     await_closed();
@@ -230,19 +191,12 @@ static void repair_is_repeated_until_libvirt_answers(void **unused)
     assert_int_equal(fake_calls("virDomainAbortJob"), 2);
 }
 
-/* A terminal and a service manager do not end it. It has no descriptor of its caller. */
+/* Its descriptors: 0 to 2, the directory, the socket, the lock, the scratch space, the session. */
 static void keeper_is_independent_of_its_caller(void **unused)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
     CstHypervisorBackup *backup = backup_begin_ok(CST_CONSISTENCY_FILESYSTEM, NULL);
-    pid_t keeper = find_keeper();
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", keeper);
 
-    assert_int_equal(getsid(keeper), keeper);
-    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
-        assert_int_equal(kill(keeper, numbers[i]), 0);
-    /* 0 to 2, the directory, the socket, the lock, the scratch space and the session. */
-    assert_int_equal(directory_count(path), 8);
+    assert_independent(find_keeper(), 8);
     assert_true(cst_hypervisor_backup_check(backup, NULL));
     cst_hypervisor_backup_end(backup);
     await_closed();

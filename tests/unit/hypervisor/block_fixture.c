@@ -205,30 +205,13 @@ void assert_config(const char *names)
     assert_layers("config", names);
 }
 
-static guint entries_count(void)
-{
-    g_autoptr(GDir) dir = g_dir_open(block_directory, 0, NULL);
-    guint count = 0;
-
-    while (dir && g_dir_read_name(dir))
-        count++;
-    return count;
-}
-
 void await_block_closed(void)
 {
-    AWAIT_STATE(!block_job_exists() && entries_count() == 0, "job %d, entries %u",
-                block_job_exists(), entries_count());
+    AWAIT_STATE(!block_job_exists() && directory_count(block_directory) == 0, "job %d, entries %u",
+                block_job_exists(), directory_count(block_directory));
 }
 
 pid_t find_block_keeper(void)
 {
     return find_child(getpid(), HYPERVISOR_BLOCK);
-}
-
-gboolean block_file_exists(const char *name)
-{
-    g_autofree char *path = fake_at(name);
-
-    return g_file_test(path, G_FILE_TEST_EXISTS);
 }

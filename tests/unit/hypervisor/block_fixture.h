@@ -51,5 +51,3 @@ void block_set_chain(const char *names);
 void await_block_closed(void);
 /** Returns the process of the keeper; 0: there is none. */
 pid_t find_block_keeper(void);
-/** Returns whether a file of the test exists. */
-gboolean block_file_exists(const char *name);

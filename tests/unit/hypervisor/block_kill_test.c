@@ -7,52 +7,47 @@
 
 #include <inttypes.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
 
 #include "../await.h"
+#include "kill_fixture.h"
 
 #define PIVOT "virDomainBlockJobAbort PIVOT"
 
-/* The calls of a session in their order, each before and after its effect. */
-static const struct {
-    const char *call;
-    gboolean pivots; /* the session has a pivot */
-} calls[] = {
-    {"virConnectOpen", TRUE},
-    {"virDomainGetXMLDesc", TRUE},
-    {"virDomainBlockCopy", TRUE},
-    {"after virDomainBlockCopy", TRUE},
-    {PIVOT, TRUE},
-    {"after " PIVOT, TRUE},
-    {"virDomainBlockJobAbort", FALSE},
-    {"after virDomainBlockJobAbort", FALSE},
+static const char *const calls[] = {
+    "virConnectOpen",
+    "virDomainGetXMLDesc",
+    "virDomainBlockCopy",
+    "after virDomainBlockCopy",
+    PIVOT,
+    "after " PIVOT,
+    "virDomainBlockJobAbort",
+    "after virDomainBlockJobAbort",
 };
 
-/* Runs a complete session in a new process. */
-static pid_t caller_start(gboolean pivots)
+/* Whether the session of a call has a pivot. */
+static gboolean call_has_pivot(guint number)
 {
-    pid_t pid;
+    return !g_str_has_suffix(calls[number], "virDomainBlockJobAbort");
+}
 
-    fake_write_file("fake", fake_state->str);
-    pid = fork();
-    if (pid == 0) {
-        CstHypervisorJob *job = block_begin(NULL);
-        CstHypervisorPivotResult result;
+/* Runs a complete session. */
+static void block_session_run(guint number)
+{
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
 
-        if (job && cst_hypervisor_job_wait(job, NULL, NULL) && pivots)
-            cst_hypervisor_job_pivot(job, &result, NULL);
-        cst_hypervisor_job_end(job);
-        _exit(0);
-    }
-    return pid;
+    block_set_chain("disk;middle;base");
+    job = block_begin(NULL);
+    if (job && cst_hypervisor_job_wait(job, NULL, NULL) && call_has_pivot(number))
+        cst_hypervisor_job_pivot(job, &result, NULL);
+    cst_hypervisor_job_end(job);
 }
 
 static gboolean chain_is(const char *key, const char *name)
@@ -65,10 +60,14 @@ static gboolean chain_is(const char *key, const char *name)
 }
 
 /* The job is aborted, or the guest uses the complete copy. */
-static void assert_consistent(const char *call, const char *victims)
+static void block_session_check(guint number, const char *victims)
 {
-    gboolean switched = chain_is("chain", "copy");
+    const char *call = calls[number];
+    gboolean switched;
 
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+    switched = chain_is("chain", "copy");
     assert_true(switched ? chain_is("config", "copy") : chain_is("config", "disk"));
     if (strcmp(call, "after " PIVOT) == 0)
         assert_true(switched);
@@ -78,50 +77,44 @@ static void assert_consistent(const char *call, const char *victims)
         assert_false(switched);
 }
 
-/* @victims: c: the caller, k: the keeper. */
-static void kill_at_each_call(const char *victims)
+static pid_t block_process_find(char victim)
 {
-    g_autofree char *begin = g_strdup(fake_state->str);
+    return find_block_keeper();
+}
+
+/* @victims: c: the caller, k: the keeper. */
+static void kill_block_processes(const char *victims)
+{
+    const KillRun run = {calls, G_N_ELEMENTS(calls), block_session_run, block_process_find,
+                         block_session_check};
 
     live_set(pause_live, "block-fate", "ready");
-    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autofree char *go = fake_at("go"), *reached = fake_at("reached");
-        pid_t caller, keeper;
-
-        unlink(go);
-        unlink(reached);
-        block_set_chain("disk;middle;base");
-        g_string_assign(fake_state, begin);
-        fake_add("[calls]\n%s = once %s wait %s\n", calls[i].call, reached, go);
-        caller = caller_start(calls[i].pivots);
-        AWAIT(block_file_exists("reached"));
-        keeper = find_block_keeper();
-        if (strchr(victims, 'c'))
-            kill_process(caller);
-        if (strchr(victims, 'k'))
-            kill_process(keeper);
-        fake_write_file("go", "");
-        await_processes();
-        assert_true(cst_hypervisor_job_recover(block_directory, NULL));
-        await_block_closed();
-        await_processes();
-        assert_consistent(calls[i].call, victims);
-    }
+    kill_at_each_call(&run, victims);
 }
 
 static void caller_that_is_killed_leaves_no_job(void **unused)
 {
-    kill_at_each_call("c");
+    kill_block_processes("c");
 }
 
 static void keeper_that_is_killed_leaves_no_job(void **unused)
 {
-    kill_at_each_call("k");
+    kill_block_processes("k");
 }
 
 static void caller_and_keeper_that_are_killed_leave_no_job(void **unused)
 {
-    kill_at_each_call("ck");
+    kill_block_processes("ck");
+}
+
+static void block_session_hold(guint number)
+{
+    CstHypervisorJob *job = block_begin(NULL);
+
+    if (job && cst_hypervisor_job_wait(job, NULL, NULL))
+        fake_write_file("begun", "");
+    while (TRUE)
+        pause();
 }
 
 /* No recovery is called: the keeper itself notices the end of its caller. */
@@ -130,17 +123,8 @@ static void end_of_the_caller_aborts_the_job_at_once(void **unused)
     pid_t caller;
 
     live_set(pause_live, "block-fate", "ready");
-    fake_write_file("fake", fake_state->str);
-    caller = fork();
-    if (caller == 0) {
-        CstHypervisorJob *job = block_begin(NULL);
-
-        if (job && cst_hypervisor_job_wait(job, NULL, NULL))
-            fake_write_file("begun", "");
-        while (TRUE)
-            pause();
-    }
-    AWAIT(block_file_exists("begun"));
+    caller = session_start(block_session_hold, 0);
+    AWAIT(fake_file_exists("begun"));
     assert_true(block_job_exists());
     kill_process(caller);
     await_block_closed();
@@ -333,29 +317,12 @@ static void repair_is_repeated_until_libvirt_answers(void **unused)
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 2);
 }
 
-static guint directory_size(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    guint count = 0;
-
-    while (dir && g_dir_read_name(dir))
-        count++;
-    return count;
-}
-
-/* A terminal and a service manager do not end it. It has no descriptor of its caller. */
+/* Its descriptors: 0 to 2, the directory, the socket and the lock, the last two twice. */
 static void keeper_of_a_job_is_independent_of_its_caller(void **unused)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
     CstHypervisorJob *job = block_begin_ready();
-    pid_t keeper = find_block_keeper();
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", keeper);
 
-    assert_int_equal(getsid(keeper), keeper);
-    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
-        assert_int_equal(kill(keeper, numbers[i]), 0);
-    /* 0 to 2, the directory, the socket and the lock, the last two twice. */
-    assert_int_equal(directory_size(path), 8);
+    assert_independent(find_block_keeper(), 8);
     block_pivot_ok(job);
     cst_hypervisor_job_end(job);
     await_block_closed();

@@ -258,7 +258,7 @@ static void entry_records_the_pivot_before_the_call(void **unused)
 
     assert_true(entry_has("switching=false"));
     block_pivot_ok(job);
-    assert_true(block_file_exists("recorded"));
+    assert_true(fake_file_exists("recorded"));
     end_with(job, CST_HYPERVISOR_PIVOTED);
 }
 

@@ -337,7 +337,7 @@ static CstHypervisorJob *job_lose_connection(void)
     job = block_begin_ok();
     assert_int_equal(unlink(up), 0);
     arm();
-    AWAIT(block_file_exists("armed"));
+    AWAIT(fake_file_exists("armed"));
     return job;
 }
 

@@ -32,6 +32,13 @@ void fake_write_file(const char *name, const char *text)
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
+gboolean fake_file_exists(const char *name)
+{
+    g_autofree char *path = fake_at(name);
+
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 int fake_setup(void **unused)
 {
     g_autofree char *path = NULL;

@@ -14,6 +14,8 @@ int fake_teardown(void **unused);
 /** Returns the path of a file in the directory. The caller frees it. */
 char *fake_at(const char *name);
 void fake_write_file(const char *name, const char *text);
+/** Whether a file of the test exists. */
+gboolean fake_file_exists(const char *name);
 /** Writes the document of a domain. "DIR" in @disks is the directory. */
 void fake_write_document(const char *name, const char *disks);
 /** Appends lines to the state of the fake. */

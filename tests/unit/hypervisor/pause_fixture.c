@@ -155,6 +155,16 @@ gboolean entry_exists(const char *suffix)
     return g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
+guint directory_count(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    guint count = 0;
+
+    while (dir && g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
 void await_undone(void)
 {
     AWAIT_STATE(live_is_now("running", 0) && !entry_exists("") && !entry_exists(".lock"),

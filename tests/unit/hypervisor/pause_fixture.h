@@ -38,6 +38,8 @@ void assert_pause_error(GError *error, CstErrorCode code, const char *text);
 gboolean live_is_now(const char *state, int frozen);
 /** Whether a file of the directory of entries exists. */
 gboolean entry_exists(const char *suffix);
+/** Returns the number of names in a directory. */
+guint directory_count(const char *path);
 /** Waits until the domain runs, is thawed, and its entry was removed. */
 void await_undone(void);
 /** Waits until the entry of the domain and its lock were removed. */

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,118 +19,74 @@
 
 #include "../../../src/hypervisor/pause_entry.h"
 #include "../await.h"
+#include "kill_fixture.h"
 
-/* The calls of a pause in their order, each before and after its effect. */
 static const char *const calls[] = {
     "virConnectOpen",          "virDomainGetXMLDesc", "virDomainGetTime",       "virDomainFSFreeze",
     "after virDomainFSFreeze", "virDomainSuspend",    "after virDomainSuspend", "virDomainResume",
     "after virDomainResume",   "virDomainFSThaw",     "after virDomainFSThaw",
 };
 
-static gboolean file_exists(const char *name)
+/* Runs a complete pause. */
+static void pause_session_run(guint number)
 {
-    g_autofree char *path = fake_at(name);
+    CstHypervisorPauseResult result;
+    CstHypervisorPause *pause = pause_begin(NULL);
 
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    if (pause && cst_hypervisor_pause_suspend(pause, NULL))
+        cst_hypervisor_pause_resume(pause, &result, NULL);
+    cst_hypervisor_pause_end(pause);
 }
 
-/* Runs a complete pause in a new process. Its status is 0 if the pause succeeds. */
-static pid_t caller_start(void)
+static void pause_session_check(guint number, const char *victims)
 {
-    pid_t pid;
-
-    fake_write_file("fake", fake_state->str);
-    pid = fork();
-    if (pid == 0) {
-        CstHypervisorPauseResult result;
-        CstHypervisorPause *pause = pause_begin(NULL);
-        gboolean ok = pause && cst_hypervisor_pause_suspend(pause, NULL) &&
-                      cst_hypervisor_pause_resume(pause, &result, NULL);
-
-        cst_hypervisor_pause_end(pause);
-        _exit(ok ? 0 : 1);
-    }
-    return pid;
+    if (strcmp(victims, "cwl") == 0)
+        assert_true(cst_hypervisor_pause_recover(pause_directory, NULL));
+    else
+        assert_true(live_is_now("running", 0) && !entry_exists(""));
+    /* A watchdog that was about to remove the lock may have left its file. */
+    if (strcmp(victims, "cw") == 0)
+        assert_true(cst_hypervisor_pause_recover(pause_directory, NULL));
+    await_undone();
 }
 
-typedef struct {
-    pid_t caller, watchdog, worker;
-} Processes;
-
-/* Starts a pause and waits until it is in a call, which returns when the file "go" exists. */
-static Processes pause_stop_in(const char *call)
+static pid_t pause_process_find(char victim)
 {
-    Processes found = {0};
-
-    fake_add("[calls]\n%s = once %s/reached wait %s/go\n", call, fake_dir, fake_dir);
-    found.caller = caller_start();
-    AWAIT(file_exists("reached"));
-    found.watchdog = find_watchdog();
-    found.worker = find_worker();
-    return found;
-}
-
-static void processes_kill(const Processes *processes, const char *victims)
-{
-    if (strchr(victims, 'c'))
-        kill_process(processes->caller);
-    if (strchr(victims, 'w'))
-        kill_process(processes->watchdog);
-    if (strchr(victims, 'l'))
-        kill_process(processes->worker);
+    return victim == 'w' ? find_watchdog() : find_worker();
 }
 
 /* @victims: c: the caller, w: the watchdog, l: the worker, which calls libvirt. */
-static void kill_at_each_call(const char *victims)
+static void kill_pause_processes(const char *victims)
 {
-    g_autofree char *begin = g_strdup(fake_state->str);
+    static const KillRun run = {calls, G_N_ELEMENTS(calls), pause_session_run, pause_process_find,
+                                pause_session_check};
 
-    for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autofree char *go = fake_at("go"), *reached = fake_at("reached");
-        Processes processes;
-
-        unlink(go);
-        unlink(reached);
-        g_string_assign(fake_state, begin);
-        processes = pause_stop_in(calls[i]);
-        processes_kill(&processes, victims);
-        fake_write_file("go", "");
-        await_processes();
-        if (strcmp(victims, "lwc") == 0)
-            assert_true(cst_hypervisor_pause_recover(pause_directory, NULL));
-        else
-            assert_true(live_is_now("running", 0) && !entry_exists(""));
-        /* A watchdog that was about to remove the lock may have left its file. */
-        if (strcmp(victims, "wc") == 0)
-            assert_true(cst_hypervisor_pause_recover(pause_directory, NULL));
-        await_undone();
-        await_processes();
-    }
+    kill_at_each_call(&run, victims);
 }
 
 static void caller_that_is_killed_leaves_a_running_domain(void **unused)
 {
-    kill_at_each_call("c");
+    kill_pause_processes("c");
 }
 
 static void worker_that_is_killed_is_replaced(void **unused)
 {
-    kill_at_each_call("l");
+    kill_pause_processes("l");
 }
 
 static void watchdog_that_is_killed_is_replaced_by_its_worker(void **unused)
 {
-    kill_at_each_call("w");
+    kill_pause_processes("w");
 }
 
 static void caller_and_watchdog_that_are_killed_leave_a_running_domain(void **unused)
 {
-    kill_at_each_call("wc");
+    kill_pause_processes("cw");
 }
 
 static void processes_that_are_all_killed_are_recovered(void **unused)
 {
-    kill_at_each_call("lwc");
+    kill_pause_processes("cwl");
 }
 
 /* The caller keeps the domain paused for its copies. */
@@ -160,25 +115,24 @@ static void each_process_that_is_killed_during_the_copies_is_noticed(void **unus
 /* The alarm of the worker ends its call. */
 static void watchdog_that_is_killed_while_a_call_hangs_is_replaced(void **unused)
 {
-    Processes processes;
-
     hypervisor_pause_limits[PAUSE_LIMIT_CALL] = 1000;
-    processes = pause_stop_in("after virDomainSuspend");
-    kill_process(processes.watchdog);
+    session_stop_in("after virDomainSuspend", pause_session_run, 0);
+    kill_process(find_watchdog());
     await_undone();
 }
 
 /* A second watchdog would resume the domain while the worker still calls libvirt. */
 static void worker_without_a_watchdog_keeps_the_lock(void **unused)
 {
-    Processes processes = pause_stop_in("after virDomainSuspend");
-    g_auto(CstFd) dirfd = domain_directory_open(pause_directory, 0, NULL);
+    g_auto(CstFd) dirfd = -1;
     GError *error = NULL;
 
-    kill_process(processes.watchdog);
+    session_stop_in("after virDomainSuspend", pause_session_run, 0);
+    dirfd = domain_directory_open(pause_directory, 0, NULL);
+    kill_process(find_watchdog());
     assert_int_equal(domain_entry_lock(dirfd, PAUSE_UUID, &error), -1);
     assert_pause_error(error, CST_ERROR_BUSY, PAUSE_UUID);
-    fake_write_file("go", "");
+    session_go_on();
     await_undone();
 }
 
