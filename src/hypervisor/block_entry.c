@@ -15,6 +15,7 @@ void block_entry_clear(BlockEntry *entry)
 {
     domain_entry_clear(&entry->domain);
     g_clear_pointer(&entry->target, g_free);
+    g_clear_pointer(&entry->source, g_free);
     g_clear_pointer(&entry->destination, g_free);
     g_clear_pointer(&entry->top, g_free);
     g_clear_pointer(&entry->base, g_free);
@@ -33,6 +34,7 @@ gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error)
     g_key_file_set_string(file, GROUP, "target", entry->target);
     g_key_file_set_integer(file, GROUP, "kind", (int)entry->kind);
     g_key_file_set_boolean(file, GROUP, "active", entry->active);
+    entry_set_text(file, "source", entry->source);
     entry_set_text(file, "destination", entry->destination);
     entry_set_text(file, "top", entry->top);
     entry_set_text(file, "base", entry->base);
@@ -43,6 +45,8 @@ gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error)
 /* Whether the entry has the layers of its kind. */
 static gboolean block_entry_has_layers(const BlockEntry *entry)
 {
+    if (entry->destination && !entry->source)
+        return FALSE;
     switch (entry->kind) {
     case CST_HYPERVISOR_JOB_COPY: return entry->destination != NULL;
     case CST_HYPERVISOR_JOB_PULL: return !entry->destination;
@@ -57,6 +61,7 @@ static gboolean block_entry_decode(GKeyFile *file, BlockEntry *ret_entry)
     g_autoptr(GError) error = NULL;
 
     ret_entry->target = g_key_file_get_string(file, GROUP, "target", NULL);
+    ret_entry->source = g_key_file_get_string(file, GROUP, "source", NULL);
     ret_entry->destination = g_key_file_get_string(file, GROUP, "destination", NULL);
     ret_entry->top = g_key_file_get_string(file, GROUP, "top", NULL);
     ret_entry->base = g_key_file_get_string(file, GROUP, "base", NULL);

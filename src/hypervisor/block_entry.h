@@ -11,6 +11,7 @@ typedef struct {
     char *target; /* of the disk */
     CstHypervisorJobKind kind;
     gboolean active;    /* COMMIT: of the top layer */
+    char *source;       /* path of the image that a pivot replaces */
     char *destination;  /* path, to which a pivot switches; NULL: there is no pivot */
     char *top, *base;   /* paths of layers: COMMIT of another layer; PULL. NULL: no such layer */
     gboolean switching; /* a pivot was sent to libvirt, and its result is not known */

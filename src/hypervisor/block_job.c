@@ -24,6 +24,7 @@
 #include <base/text.h>
 #include <model/domain_copy.h>
 
+#include "block_chain.h"
 #include "disk.h"
 #include "domain_check.h"
 
@@ -81,29 +82,14 @@ gboolean block_job_connect(BlockJob *job, PauseAnswer *answer)
 
 /* --- layers ----------------------------------------------------------------------------------- */
 
-/* Returns the layer of the disk at a level; NULL: the chain ends above. */
-static const CstDomainLayer *chain_layer(const CstDomainDef *def, const char *target, guint level)
+/* Sets the paths of layers that the document names by a pool and a volume. */
+static gboolean block_fill_paths(BlockJob *job, CstDomainDef *def, PauseAnswer *answer)
 {
-    for (guint i = 0; i < def->layers->len; i++) {
-        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+    Helper helper = {.conn = job->link.conn};
+    gboolean ok = helper_fill_paths(&helper, job->entry->domain.uuid, def);
 
-        /* The end of a chain is shown as an empty layer. */
-        if (g_strcmp0(layer->target, target) == 0 && layer->level == level)
-            return level == 0 || layer->path || layer->pool || layer->index ? layer : NULL;
-    }
-    return NULL;
-}
-
-/* Whether a layer of the disk at @level or below has the path. */
-static gboolean chain_has_path(const CstDomainDef *def, const char *target, guint level,
-                               const char *path)
-{
-    const CstDomainLayer *layer;
-
-    while ((layer = chain_layer(def, target, level++)))
-        if (g_strcmp0(layer->path, path) == 0)
-            return TRUE;
-    return FALSE;
+    g_free(helper.message);
+    return ok || pause_answer_fail_libvirt(answer);
 }
 
 /* Returns the layer of the disk that is the volume. Returns NULL with a failure. */
@@ -115,7 +101,7 @@ static const CstDomainLayer *chain_find_volume(const CstDomainDef *def, const ch
     const CstDomainLayer *layer;
     guint level = 1;
 
-    while ((layer = chain_layer(def, target, level++)))
+    while ((layer = block_chain_layer(def, target, level++)))
         if (helper_path_is_volume(&helper, layer->path))
             break;
     if (layer)
@@ -154,7 +140,7 @@ static gboolean plan_pull(BlockPlan *plan, const BlockRequest *request, const Cs
 {
     const CstDomainLayer *base;
 
-    if (!chain_layer(def, entry->target, 1))
+    if (!block_chain_layer(def, entry->target, 1))
         return pause_answer_fail(answer, PAUSE_NO_LAYER, NULL);
     if (!request->has_base)
         return TRUE;
@@ -172,13 +158,13 @@ static gboolean plan_commit(BlockPlan *plan, const BlockRequest *request, const 
                             BlockEntry *entry, PauseAnswer *answer)
 {
     const CstHypervisorVolume *volumes = request->domain.volumes;
-    const CstDomainLayer *top = chain_layer(def, entry->target, 0), *base;
+    const CstDomainLayer *top = block_chain_layer(def, entry->target, 0), *base;
 
     if (request->has_top)
         top = chain_find_volume(def, entry->target, &volumes[1], answer);
     if (!top)
         return FALSE;
-    base = chain_layer(def, entry->target, top->level + 1);
+    base = block_chain_layer(def, entry->target, top->level + 1);
     if (request->has_base) {
         base = chain_find_volume(def, entry->target, &volumes[1 + request->has_top], answer);
         if (!base)
@@ -242,13 +228,14 @@ gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry 
     entry->domain.name = cst_text_escape(name);
     entry->domain.id = job->link.id;
     if (!block_check_domain(job, request, answer) ||
-        !domain_read_def(job->link.domain, &def, answer))
+        !domain_read_def(job->link.domain, &def, answer) || !block_fill_paths(job, def, answer))
         return FALSE;
     disk = domain_check_volume(job->link.conn, job->link.domain, &request->domain.volumes[0], def,
                                answer);
     if (!disk || !domain_check_job(job->link.domain, answer))
         return FALSE;
     entry->target = g_strdup(disk->target);
+    entry->source = g_strdup(disk->path);
     if (disk->read_only)
         return pause_answer_fail(answer, PAUSE_FIXED, disk->target);
     return block_plan_layers(ret_plan, request, def, entry, answer);
@@ -264,7 +251,7 @@ gboolean block_job_verify(BlockJob *job, const CstHypervisorVolume *volume, Paus
 
     if (!domain_read_def(job->link.domain, &def, answer))
         return FALSE;
-    top = chain_layer(def, job->entry->target, 0);
+    top = block_chain_layer(def, job->entry->target, 0);
     same = top &&
            (top->path ? helper_path_is_volume(&helper, top->path)
                       : helper_stats_show_volume(&helper, job->entry->domain.uuid, top->target));
@@ -303,37 +290,27 @@ gboolean block_job_begin(BlockJob *job, const BlockPlan *plan, uint64_t rate, Pa
     return status >= 0 || pause_answer_fail_libvirt(answer);
 }
 
-/* Whether the top layer of the disk is the destination. A disk with type='volume' has no path. */
-static gboolean block_top_is_destination(BlockJob *job, const CstDomainLayer *top)
-{
-    Helper helper = {.conn = job->link.conn};
-    g_autofree char *shown =
-        top->path ? NULL : helper_stats_path(&helper, job->entry->domain.uuid, top->target);
-
-    g_free(helper.message);
-    return g_strcmp0(top->path ? top->path : shown, job->entry->destination) == 0;
-}
-
-/* Whether the disk has the layers that the job is for. */
-static gboolean block_is_complete(BlockJob *job, const CstDomainDef *def)
+/* Reads the result of a job that has ended from the layers of the disk. */
+static gboolean block_view_result(BlockJob *job, CstDomainDef *def, BlockView *view,
+                                  PauseAnswer *answer)
 {
     const BlockEntry *entry = job->entry;
-    const CstDomainLayer *top = chain_layer(def, entry->target, 0), *next;
 
-    if (!top)
+    if (!entry->destination) {
+        view->complete = block_chain_is_complete(def, entry);
+        return TRUE;
+    }
+    if (!block_fill_paths(job, def, answer))
         return FALSE;
-    if (entry->destination)
-        return block_top_is_destination(job, top);
-    if (entry->kind == CST_HYPERVISOR_JOB_COMMIT)
-        return !chain_has_path(def, entry->target, 1, entry->top);
-    next = chain_layer(def, entry->target, 1);
-    return entry->base ? next && g_strcmp0(next->path, entry->base) == 0 : !next;
+    view->pivot = block_chain_pivot(def, entry, 0);
+    view->complete = view->pivot == CST_HYPERVISOR_PIVOTED;
+    return TRUE;
 }
 
 /* @found: the disk has a job of the type. */
 static BlockPhase block_phase(const BlockEntry *entry, const CstDomainDef *def, gboolean found)
 {
-    const CstDomainLayer *top = chain_layer(def, entry->target, 0);
+    const CstDomainLayer *top = block_chain_layer(def, entry->target, 0);
 
     if (!entry->destination)
         return found ? BLOCK_PHASE_RUNS : BLOCK_PHASE_ABSENT;
@@ -367,8 +344,11 @@ gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
     if (!domain_read_def(job->link.domain, &def, answer))
         return FALSE;
     ret_view->phase = block_phase(job->entry, def, found);
-    ret_view->complete = block_is_complete(job, def);
-    if (status > 0 && ret_view->phase != BLOCK_PHASE_ABSENT) {
+    ret_view->complete = FALSE;
+    ret_view->pivot = CST_HYPERVISOR_NOT_PIVOTED;
+    if (ret_view->phase == BLOCK_PHASE_ABSENT)
+        return block_view_result(job, def, ret_view, answer);
+    if (status > 0) {
         ret_view->done = info.cur;
         ret_view->total = info.end;
     }
@@ -400,7 +380,7 @@ gboolean block_job_is_persistent(BlockJob *job)
     if (!entry->destination || !job->link.domain || virDomainIsPersistent(job->link.domain) != 1 ||
         !domain_read_persistent_def(job->link.domain, &def, &answer))
         return FALSE;
-    top = chain_layer(def, entry->target, 0);
+    top = block_chain_layer(def, entry->target, 0);
     if (!top)
         return FALSE;
     return top->path ? strcmp(top->path, entry->destination) == 0

@@ -49,8 +49,9 @@ typedef enum {
 
 typedef struct {
     BlockPhase phase;
-    uint64_t done, total; /* bytes */
-    gboolean complete;    /* the running domain has the layers that the job is for */
+    uint64_t done, total;     /* bytes */
+    gboolean complete;        /* the job has ended, and the disk has the layers of its success */
+    CstHypervisorPivot pivot; /* of a job that has ended; NOT_PIVOTED while it exists */
 } BlockView;
 
 /** Reads the state of the job. PAUSE_ENDED: the domain has ended, and the job with it. */

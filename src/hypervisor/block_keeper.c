@@ -303,7 +303,7 @@ static void block_keeper_send_switch(BlockKeeper *keeper)
     if (step.outcome != PAUSE_LOST)
         session->entry.domain.late_until = 0;
     block_session_find_pivot(session, until, &view);
-    if (session->answer.pivot == CST_HYPERVISOR_PIVOT_UNKNOWN)
+    if (session->answer.pivot == CST_HYPERVISOR_PIVOT_UNKNOWN && view.phase != BLOCK_PHASE_ABSENT)
         return;
     session->answer.state = BLOCK_RUNS;
     if (view.phase == BLOCK_PHASE_ABSENT)
@@ -312,7 +312,7 @@ static void block_keeper_send_switch(BlockKeeper *keeper)
         session->answer.state = BLOCK_READY;
 }
 
-/* Returns whether the domain has ended, or the guest uses the destination. */
+/* Returns whether the job has ended, or the domain. */
 static gboolean block_keeper_switch_is_over(const BlockKeeper *keeper)
 {
     const BlockAnswer *answer = &keeper->session.answer;

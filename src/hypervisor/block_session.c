@@ -129,11 +129,10 @@ static gboolean session_look(BlockSession *session, BlockView *ret_view, PauseAn
 void block_session_adopt_pivot(BlockSession *session, const BlockView *view)
 {
     BlockAnswer *answer = &session->answer;
-    gboolean switched = view->complete && session->entry.destination;
 
-    answer->live = switched;
-    answer->persistent = switched && block_job_is_persistent(&session->job);
-    answer->pivot = switched ? CST_HYPERVISOR_PIVOTED : CST_HYPERVISOR_NOT_PIVOTED;
+    answer->pivot = view->pivot;
+    answer->live = view->pivot == CST_HYPERVISOR_PIVOTED;
+    answer->persistent = answer->live && block_job_is_persistent(&session->job);
 }
 
 /* Whether the view shows the result. libvirt may pivot late while it shows a job that runs. */
@@ -156,6 +155,7 @@ static void session_find_pivot_of_ended(BlockSession *session)
 void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *ret_view)
 {
     session->answer.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    ret_view->phase = BLOCK_PHASE_RUNS;
     do {
         g_auto(PauseAnswer) step = {.id = -1};
 
@@ -178,7 +178,7 @@ void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *re
 
 /* --- repair ----------------------------------------------------------------------------------- */
 
-/* Returns FALSE if the result is not known. The job may then be pivoted later. */
+/* Returns FALSE if the job may be pivoted later. */
 static gboolean block_repair_pivot(BlockSession *session)
 {
     gint64 until =
@@ -190,7 +190,7 @@ static gboolean block_repair_pivot(BlockSession *session)
         block_session_fail(session, PAUSE_TIMEOUT, NULL);
     block_session_reply(session, BLOCK_SWITCHED);
     return session->answer.pivot != CST_HYPERVISOR_PIVOT_UNKNOWN ||
-           session->answer.outcome == PAUSE_ENDED;
+           view.phase == BLOCK_PHASE_ABSENT;
 }
 
 /* Returns FALSE if the job may exist, or may begin late. */

@@ -28,7 +28,8 @@ gboolean block_session_fail(BlockSession *session, PauseOutcome outcome, const c
 gboolean block_session_reconnect(BlockSession *session, PauseAnswer *step);
 /**
  * Reads the result of a pivot from the definitions of the domain, and sets it in the answer. It is
- * CST_HYPERVISOR_PIVOT_UNKNOWN if it is not certain at @until (monotonic microseconds).
+ * CST_HYPERVISOR_PIVOT_UNKNOWN if the job exists and may pivot at @until (monotonic microseconds),
+ * and if it has ended and the disk has neither image. *ret_view: the job.
  */
 void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *ret_view);
 /** Sets the pivot of the answer to a result of the view. The job of the view has ended. */

@@ -67,6 +67,56 @@ gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *
     return path && helper_path_is_volume(helper, path);
 }
 
+/*
+ * Returns the path of a layer in the record, borrowed, or NULL. The top layer of a disk precedes
+ * its other ones.
+ */
+static const char *record_layer_path(virDomainStatsRecordPtr record, const CstDomainLayer *layer)
+{
+    unsigned count = 0;
+
+    if (layer->level == 0)
+        return record_disk_path(record, layer->target);
+    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &count);
+    for (guint i = 0; i < count && i < CST_DOMAIN_LAYERS_MAX; i++) {
+        g_autofree char *key = g_strdup_printf("block.%u.backingIndex", i), *index = NULL;
+        unsigned number;
+
+        if (virTypedParamsGetUInt(record->params, record->nparams, key, &number) != 1)
+            continue;
+        index = g_strdup_printf("%u", number);
+        if (g_strcmp0(index, layer->index) == 0 &&
+            g_strcmp0(record_text(record, i, "name"), layer->target) == 0)
+            return record_text(record, i, "path");
+    }
+    return NULL;
+}
+
+gboolean helper_fill_paths(Helper *helper, const char *uuid, CstDomainDef *def)
+{
+    virDomainStatsRecordPtr *records = NULL, record = NULL;
+    int count;
+
+    for (guint i = 0; i < def->layers->len; i++) {
+        CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        if (layer->path || !layer->pool)
+            continue;
+        if (!records) {
+            count = virConnectGetAllDomainStats(helper->conn, VIR_DOMAIN_STATS_BLOCK, &records,
+                                                STATS_FLAGS |
+                                                    VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING);
+            if (count < 0)
+                return helper_fail_libvirt(helper);
+            record = helper_record_of(records, count, uuid);
+        }
+        layer->path = record ? g_strdup(record_layer_path(record, layer)) : NULL;
+    }
+    if (records)
+        virDomainStatsRecordListFree(records);
+    return TRUE;
+}
+
 gboolean helper_volume_is_below(Helper *helper, const CstDomainDef *def, const char *target)
 {
     for (guint i = 0; i < def->layers->len; i++) {

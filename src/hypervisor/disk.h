@@ -26,6 +26,11 @@ char *helper_stats_path(Helper *helper, const char *uuid, const char *target);
  * disk with type='volume' has no path in the document of its domain. May set a failure.
  */
 gboolean helper_stats_show_volume(Helper *helper, const char *uuid, const char *target);
+/**
+ * Sets the paths of all layers that the document names by a pool and a volume only. A layer that
+ * libvirt's statistics do not show keeps none. Returns FALSE after a failure.
+ */
+gboolean helper_fill_paths(Helper *helper, const char *uuid, CstDomainDef *def);
 /** Whether a layer below the top of disk @target is the volume. @target NULL: of any disk. */
 gboolean helper_volume_is_below(Helper *helper, const CstDomainDef *def, const char *target);
 /**

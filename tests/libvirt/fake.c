@@ -25,7 +25,8 @@
  *     name = web1            escapes as in all key files
  *     uuid = UUID            absent: that of "domain 1" ends with 809, of "domain 2" with 80a, …
  *     state = running        or: paused, ioerror, migrating, crashed, saved, off
- *     blocks = vda:/a;vda:/b the layers in the statistics; absent: no block.count
+ *     blocks = vda:/a;vda[2]:/b the layers in the statistics, [2]: backingIndex; absent: no
+ *                            block.count
  *                            chain: those of "live"
  *     count = 5              block.count, if it is not the number of layers
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
@@ -486,10 +487,29 @@ static char *fake_blocks(virDomainPtr domain)
     if (!layers)
         return g_steal_pointer(&text);
     blocks = g_string_new(NULL);
-    for (char **layer = layers; *layer; layer++)
-        if (**layer)
-            g_string_append_printf(blocks, "%svda:%s", blocks->len > 0 ? ";" : "", *layer);
+    for (guint i = 0; layers[i]; i++)
+        g_string_append_printf(blocks, i == 0 ? "vda:%2$s" : ";vda[%1$u]:%2$s", i + 1, layers[i]);
     return g_string_free(blocks, FALSE);
+}
+
+/* @block: "vda:/path"; a backing file: "vda[2]:/path". */
+static void fake_param_block(virDomainStatsRecordPtr record, guint number, char *block)
+{
+    char *path = strchr(block, ':'), *index;
+
+    if (path)
+        *path++ = '\0';
+    index = strchr(block, '[');
+    if (index) {
+        g_autofree char *name = g_strdup_printf("block.%u.backingIndex", number);
+
+        fake_param(record, name, VIR_TYPED_PARAM_UINT)->value.ui =
+            (unsigned)strtoul(index + 1, NULL, 10);
+        *index = '\0';
+    }
+    fake_param_text(record, number, "name", block);
+    if (path)
+        fake_param_text(record, number, "path", path);
 }
 
 static virDomainStatsRecordPtr fake_record(virDomainPtr domain)
@@ -501,19 +521,12 @@ static virDomainStatsRecordPtr fake_record(virDomainPtr domain)
     guint count = g_strv_length(blocks);
 
     record->dom = domain;
-    record->params = g_new0(virTypedParameter, 2 * count + 1);
+    record->params = g_new0(virTypedParameter, 3 * count + 1);
     if (text)
         fake_param(record, "block.count", VIR_TYPED_PARAM_UINT)->value.ui =
             number ? (unsigned)strtoul(number, NULL, 10) : count;
-    for (guint i = 0; i < count; i++) {
-        char *path = strchr(blocks[i], ':');
-
-        if (path)
-            *path++ = '\0';
-        fake_param_text(record, i, "name", blocks[i]);
-        if (path)
-            fake_param_text(record, i, "path", path);
-    }
+    for (guint i = 0; i < count; i++)
+        fake_param_block(record, i, blocks[i]);
     return record;
 }
 

@@ -26,7 +26,8 @@
  *     orphans = yes          a checkpoint was deleted without its bitmaps, although it has them
  *     refuses = checkpoint   a backup with a new checkpoint does not begin; or: changes. So with
  *                            the changes since a checkpoint
- *     chain = /top;/base     layers of disk vda; absent: the document of the domain has them
+ *     chain = /top;/base     layers of disk vda; absent: the document of the domain has them. "p/v"
+ *                            is volume v of pool p
  *     config = /top;/base    likewise in its persistent definition
  *     block-type = 2         of the block job of vda, as in libvirt; absent: there is none
  *     block-last = 2         likewise of the last one

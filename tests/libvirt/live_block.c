@@ -85,6 +85,21 @@ gboolean live_block_end(const char *path, const char *event)
     return TRUE;
 }
 
+/* @layer: a path, or "p/v". @index NULL: not shown. */
+static void source_append(GString *xml, const char *layer, const char *index)
+{
+    const char *volume = layer[0] == '/' ? NULL : strchr(layer, '/');
+
+    if (volume)
+        g_string_append_printf(xml, "<source pool='%.*s' volume='%s'", (int)(volume - layer), layer,
+                               volume + 1);
+    else
+        g_string_append_printf(xml, "<source file='%s'", layer);
+    if (index)
+        g_string_append_printf(xml, " index='%s'", index);
+    g_string_append(xml, "/>");
+}
+
 /* As in libvirt, an empty <backingStore> ends the chain. */
 char *live_block_document(const char *path, gboolean persistent)
 {
@@ -97,13 +112,14 @@ char *live_block_document(const char *path, gboolean persistent)
 
     if (!layers)
         return NULL;
-    g_string_append_printf(xml, "<source file='%s' index='1'/>", layers[0]);
+    source_append(xml, layers[0], "1");
     if (copy)
         g_string_append_printf(xml, "<mirror%s%s%s><source file='%s'/></mirror>",
                                ready ? " ready='" : "", ready ? ready : "", ready ? "'" : "", copy);
-    for (i = 1; layers[i]; i++)
-        g_string_append_printf(xml, "<backingStore index='%u'><source file='%s'/>", i + 1,
-                               layers[i]);
+    for (i = 1; layers[i]; i++) {
+        g_string_append_printf(xml, "<backingStore index='%u'>", i + 1);
+        source_append(xml, layers[i], NULL);
+    }
     g_string_append(xml, "<backingStore/>");
     while (--i > 0)
         g_string_append(xml, "</backingStore>");

@@ -23,6 +23,7 @@ static BlockEntry block_entry_sample(void)
                                    .late_until = G_GINT64_CONSTANT(12345678901)},
                         .target = (char *)"vda",
                         .kind = CST_HYPERVISOR_JOB_COPY,
+                        .source = (char *)"/s",
                         .destination = (char *)"/a\nb=c",
                         .switching = TRUE};
 }
@@ -54,6 +55,7 @@ static void block_entry_is_read_as_it_was_written(void **unused)
     assert_string_equal(read.domain.uri, entry.domain.uri);
     assert_string_equal(read.domain.name, entry.domain.name);
     assert_string_equal(read.target, "vda");
+    assert_string_equal(read.source, "/s");
     assert_string_equal(read.destination, entry.destination);
     assert_true(!read.top && !read.base && read.domain.id == 7 && read.switching && !read.active);
     assert_true(read.domain.late_until == entry.domain.late_until);
@@ -80,7 +82,8 @@ static void damaged_block_entry_is_refused_and_kept(void **unused)
         {"version=1", "version=2"},     {"id=7", "id=-1"},      {"kind=0", "kind=3"},
         {"kind=0", "kind=1"},           {"kind=0", "kind=-1"},  {"active=false", "active=x"},
         {"destination=", "elsewhere="}, {"switching=true", ""}, {"late-until=", "late="},
-        {"target=", "disk="},           {"uuid=c", "uuid=d"},   {"[block-job]", "block-job]"},
+        {"target=", "disk="},           {"source=", "from="},   {"uuid=c", "uuid=d"},
+        {"[block-job]", "block-job]"},
     };
     const BlockEntry entry = block_entry_sample();
     g_autofree char *path = block_entry_path(), *text = NULL;

@@ -250,6 +250,17 @@ static void recovery_waits_for_a_late_pivot(void **unused)
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
 }
 
+/* The job has ended, so a repair that goes on would find no other result. */
+static void recovery_of_a_pivot_without_a_result_ends(void **unused)
+{
+    session_abandon(block_begin_ready());
+    entry_set_switching(0);
+    live_block_end(pause_live, "F");
+    block_set_chain("elsewhere");
+    assert_true(cst_hypervisor_job_recover(block_directory, NULL));
+    await_block_closed();
+}
+
 static void recovery_keeps_the_job_of_another_program(void **unused)
 {
     session_abandon(block_begin_ready());
@@ -343,6 +354,7 @@ int main(int argc, char **argv)
         CASE(abandoned_pull_and_commit_are_aborted),
         CASE(recovery_does_not_abort_a_pivot),
         CASE(recovery_waits_for_a_late_pivot),
+        CASE(recovery_of_a_pivot_without_a_result_ends),
         CASE(recovery_keeps_the_job_of_another_program),
         CASE(recovery_of_a_domain_that_has_ended_removes_the_entry),
         CASE(recovery_after_the_end_of_a_job_keeps_a_later_one),

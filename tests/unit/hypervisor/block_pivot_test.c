@@ -38,9 +38,11 @@ static void pivot_and_end(CstHypervisorJob *job)
 /* Runs @func in another process while a pivot waits for the file "go". */
 static CstHypervisorJob *job_begin_waiting(void (*func)(void))
 {
+    guint before = fake_calls(PIVOT);
+
     fake_add("[calls]\n" PIVOT " = wait %s/go\n", fake_dir);
     if (fork() == 0) {
-        AWAIT(fake_calls(PIVOT) > 0);
+        AWAIT(fake_calls(PIVOT) > before);
         func();
         fake_write_file("go", "");
         _exit(0);
@@ -159,6 +161,95 @@ static void pivot_without_an_end_is_unknown(void **unused)
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
 }
 
+static const char *chain_after; /* as block_set_chain() */
+
+/* The job has ended, and other programs have changed the disk since. */
+static void chain_replace(void)
+{
+    live_block_end(pause_live, "F");
+    block_set_chain(chain_after);
+}
+
+/* Sends a pivot. The disk has other layers when it returns. Checks the result, and ends the job. */
+static void assert_pivot_of_chain(const char *chain, CstHypervisorPivot pivot)
+{
+    g_autofree char *begin = g_strdup(fake_state->str), *go = fake_at("go");
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
+
+    block_set_chain("disk;middle;base");
+    unlink(go);
+    chain_after = chain;
+    job = job_begin_waiting(chain_replace);
+    assert_int_equal(cst_hypervisor_job_pivot(job, &result, NULL), pivot == CST_HYPERVISOR_PIVOTED);
+    if (result.pivot != pivot)
+        fail_msg("the result of %s is %d", chain, result.pivot);
+    assert_int_equal(result.live, pivot == CST_HYPERVISOR_PIVOTED);
+    end_with(job, pivot);
+    assert_chain(chain);
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+    g_string_assign(fake_state, begin);
+}
+
+/* virsh snapshot-create-as --disk-only puts an overlay on the image of a disk. */
+static void overlay_of_another_program_does_not_hide_the_result(void **unused)
+{
+    assert_pivot_of_chain("copy", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_of_chain("overlay;copy", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_of_chain("second;overlay;copy;base", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_of_chain("overlay;disk;middle;base", CST_HYPERVISOR_NOT_PIVOTED);
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    assert_pivot_of_chain("overlay;middle;base", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_of_chain("overlay;disk;middle;base", CST_HYPERVISOR_NOT_PIVOTED);
+}
+
+/* No process goes on, because the job has ended. */
+static void disk_with_other_images_is_unknown(void **unused)
+{
+    assert_pivot_of_chain("elsewhere", CST_HYPERVISOR_PIVOT_UNKNOWN);
+    assert_pivot_of_chain("overlay;disk;copy", CST_HYPERVISOR_PIVOT_UNKNOWN);
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    assert_pivot_of_chain("elsewhere;base", CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+/* The image of the disk is volume v of pool p, and another program has put an overlay on it. */
+static void volume_gets_overlay(void)
+{
+    g_autofree char *chain = g_strdup_printf("%s/overlay;p/v;%s/middle", fake_dir, fake_dir);
+
+    live_block_end(pause_live, "F");
+    live_set(pause_live, "chain", chain);
+}
+
+/* The destination of the commit is below the volume. Its path is in libvirt's statistics only. */
+static void layer_without_a_path_does_not_hide_the_result(void **unused)
+{
+    static const struct {
+        const char *blocks;
+        CstHypervisorPivot pivot;
+    } cases[] = {
+        {"vda:DIR/disk;vda[2]:DIR/disk", CST_HYPERVISOR_NOT_PIVOTED},
+        {"vda:DIR/disk;vda[3]:DIR/disk", CST_HYPERVISOR_PIVOT_UNKNOWN},
+    };
+    g_autofree char *begin = g_strdup(fake_state->str), *go = fake_at("go");
+    g_autofree char *chain = g_strdup_printf("p/v;%s/middle", fake_dir);
+
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GString) blocks = g_string_new(cases[i].blocks);
+        CstHypervisorJob *job;
+
+        g_string_replace(blocks, "DIR", fake_dir, 0);
+        live_set(pause_live, "chain", chain);
+        unlink(go);
+        g_string_assign(fake_state, begin);
+        fake_add("[domain 1]\nblocks = %s\n", blocks->str);
+        job = job_begin_waiting(volume_gets_overlay);
+        assert_pivot_fails(job, cases[i].pivot, CST_ERROR_FAILED, "libvirt failed");
+        end_with(job, cases[i].pivot);
+    }
+}
+
 static void mirror_fails(void)
 {
     live_block_end(pause_live, "F");
@@ -273,6 +364,9 @@ int main(int argc, char **argv)
         CASE(pivot_that_hangs_after_its_effect_is_found),
         CASE(pivot_that_hangs_before_its_effect_is_aborted),
         CASE(pivot_without_an_end_is_unknown),
+        CASE(overlay_of_another_program_does_not_hide_the_result),
+        CASE(disk_with_other_images_is_unknown),
+        CASE(layer_without_a_path_does_not_hide_the_result),
         CASE(job_that_fails_in_the_pivot_is_reported),
         CASE(domain_that_ends_in_the_pivot_is_unknown),
         CASE(domain_that_ends_after_the_pivot_is_pivoted),
