@@ -369,22 +369,67 @@ gboolean block_job_switch(BlockJob *job, PauseAnswer *answer)
            pause_answer_fail_libvirt(answer);
 }
 
-/* After a commit libvirt may name the base by its pool and volume, as before the overlay. */
-gboolean block_job_is_persistent(BlockJob *job)
+/* Returns 1 or 0 as virDomainIsPersistent(); 0 also if there is no domain; -1: not known. */
+static int block_domain_is_persistent(BlockJob *job)
+{
+    g_auto(PauseAnswer) answer = {.id = -1};
+    int persistent;
+
+    if (!job->link.domain) {
+        domain_link_find(&job->link, job->entry->domain.uuid, &answer);
+        if (!job->link.domain)
+            return answer.outcome == PAUSE_ENDED ? 0 : -1;
+    }
+    persistent = virDomainIsPersistent(job->link.domain);
+    return persistent < 0 && libvirt_code() == VIR_ERR_NO_DOMAIN ? 0 : persistent;
+}
+
+/*
+ * The persistent definition has the image @path and no layers below it. Another program may have
+ * put it on one of the images. Then it is a layer of the running domain.
+ */
+static CstHypervisorPivot block_overlay_pivot(BlockJob *job, const char *path, PauseAnswer *answer)
+{
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *layer;
+    guint level = 0;
+
+    if (!domain_read_def(job->link.domain, &def, answer) || !block_fill_paths(job, def, answer))
+        return CST_HYPERVISOR_PIVOT_UNKNOWN;
+    while ((layer = block_chain_layer(def, job->entry->target, level)))
+        if (g_strcmp0(layer->path, path) == 0)
+            return block_chain_pivot(def, job->entry, level);
+        else
+            level++;
+    return CST_HYPERVISOR_PIVOT_UNKNOWN;
+}
+
+/*
+ * After a commit libvirt may name the base by its pool and volume, as before the overlay. It names
+ * the destination of a copy by its path.
+ */
+CstHypervisorPivot block_job_find_persistent(BlockJob *job)
 {
     const BlockEntry *entry = job->entry;
     g_auto(PauseAnswer) answer = {.id = -1};
     g_autoptr(CstDomainDef) def = NULL;
     const CstDomainLayer *top;
+    CstHypervisorPivot pivot;
+    int persistent = entry->destination ? block_domain_is_persistent(job) : 0;
 
-    if (!entry->destination || !job->link.domain || virDomainIsPersistent(job->link.domain) != 1 ||
-        !domain_read_persistent_def(job->link.domain, &def, &answer))
-        return FALSE;
+    if (persistent == 0)
+        return CST_HYPERVISOR_NOT_PIVOTED;
+    if (persistent < 0 || !domain_read_persistent_def(job->link.domain, &def, &answer))
+        return CST_HYPERVISOR_PIVOT_UNKNOWN;
     top = block_chain_layer(def, entry->target, 0);
     if (!top)
-        return FALSE;
-    return top->path ? strcmp(top->path, entry->destination) == 0
-                     : entry->kind == CST_HYPERVISOR_JOB_COMMIT && top->volume;
+        return CST_HYPERVISOR_NOT_PIVOTED;
+    if (!top->path)
+        return entry->kind == CST_HYPERVISOR_JOB_COMMIT && top->volume ? CST_HYPERVISOR_PIVOTED
+                                                                       : CST_HYPERVISOR_NOT_PIVOTED;
+    pivot = block_chain_pivot(def, entry, 0);
+    return pivot != CST_HYPERVISOR_PIVOT_UNKNOWN ? pivot
+                                                 : block_overlay_pivot(job, top->path, &answer);
 }
 
 /* The time limit of the process ends the loop. */

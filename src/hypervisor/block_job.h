@@ -59,8 +59,12 @@ gboolean block_job_look(BlockJob *job, BlockView *ret_view, PauseAnswer *answer)
 gboolean block_job_set_rate(BlockJob *job, uint64_t rate, PauseAnswer *answer);
 /** Switches the guest to the destination. */
 gboolean block_job_switch(BlockJob *job, PauseAnswer *answer);
-/** Returns whether the persistent definition names the destination; FALSE also after an error. */
-gboolean block_job_is_persistent(BlockJob *job);
+/**
+ * Returns the image that the persistent definition names, as the result of a pivot. NOT_PIVOTED:
+ * another image, or there is no such definition. UNKNOWN: it cannot be read, or its image is not a
+ * layer of the running domain.
+ */
+CstHypervisorPivot block_job_find_persistent(BlockJob *job);
 /**
  * Aborts the job and waits until it has ended. Succeeds if there is no such job. *ret_view: the
  * last look at it.

@@ -326,6 +326,7 @@ static void block_keeper_switch_ready(BlockKeeper *keeper)
     BlockSession *session = &keeper->session;
 
     session->answer.pivot = CST_HYPERVISOR_NOT_PIVOTED;
+    session->answer.persistent = session->answer.persistent_unknown = FALSE;
     session->entry.switching = TRUE;
     session->entry.domain.late_until = block_keeper_late(keeper);
     if (block_keeper_write_entry(keeper)) {
@@ -352,6 +353,7 @@ static void block_keeper_switch(BlockKeeper *keeper)
     } else {
         if (session->answer.state == BLOCK_RUNS || !session->entry.destination) {
             session->answer.pivot = CST_HYPERVISOR_NOT_PIVOTED;
+            session->answer.persistent_unknown = FALSE;
             block_session_fail(session, PAUSE_NOT_READY, NULL);
         }
         block_session_reply(session, BLOCK_SWITCHED);
@@ -439,8 +441,7 @@ static void block_keeper_conclude(BlockKeeper *keeper, const BlockView *view, Pa
     if (outcome != PAUSE_ENDED) {
         block_session_adopt_pivot(session, view);
     } else if (answer->pivot == CST_HYPERVISOR_PIVOT_UNKNOWN && !keeper->uncertain) {
-        answer->persistent = block_job_is_persistent(&session->job);
-        answer->pivot = answer->persistent ? CST_HYPERVISOR_PIVOTED : CST_HYPERVISOR_NOT_PIVOTED;
+        answer->pivot = block_session_adopt_persistent(session);
     }
 }
 

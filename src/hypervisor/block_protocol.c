@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #define REQUEST        "(" PAUSE_REQUEST "ubbbbsst)"
-#define ANSWER         "(uusssuttubb)"
+#define ANSWER         "(uusssuttubbb)"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
 #define VOLUMES_MAX    3
@@ -101,11 +101,12 @@ void block_answer_clear(BlockAnswer *answer)
 
 GBytes *block_answer_encode(const BlockAnswer *answer)
 {
-    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
-        ANSWER, (guint32)answer->type, (guint32)answer->outcome,
-        answer->message ? answer->message : "", answer->name ? answer->name : "",
-        answer->target ? answer->target : "", (guint32)answer->state, (guint64)answer->done,
-        (guint64)answer->total, (guint32)answer->pivot, answer->live, answer->persistent));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(
+        g_variant_new(ANSWER, (guint32)answer->type, (guint32)answer->outcome,
+                      answer->message ? answer->message : "", answer->name ? answer->name : "",
+                      answer->target ? answer->target : "", (guint32)answer->state,
+                      (guint64)answer->done, (guint64)answer->total, (guint32)answer->pivot,
+                      answer->live, answer->persistent, answer->persistent_unknown));
 
     return g_variant_get_data_as_bytes(variant);
 }
@@ -126,8 +127,9 @@ gboolean block_answer_decode(const void *data, size_t len, BlockAnswer *ret_answ
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(uu&s&s&suttubb)", &type, &outcome, &message, &name, &target, &state,
-                  &done, &total, &pivot, &ret_answer->live, &ret_answer->persistent);
+    g_variant_get(variant, "(uu&s&s&suttubbb)", &type, &outcome, &message, &name, &target, &state,
+                  &done, &total, &pivot, &ret_answer->live, &ret_answer->persistent,
+                  &ret_answer->persistent_unknown);
     ret_answer->type = (BlockMessage)type;
     ret_answer->outcome = (PauseOutcome)outcome;
     ret_answer->state = (BlockState)state;

@@ -103,7 +103,7 @@ typedef struct {
     BlockState state;
     uint64_t done, total; /* bytes */
     CstHypervisorPivot pivot;
-    gboolean live, persistent; /* as in CstHypervisorPivotResult */
+    gboolean live, persistent, persistent_unknown; /* as in CstHypervisorPivotResult */
 } BlockAnswer;
 
 void block_answer_clear(BlockAnswer *answer);

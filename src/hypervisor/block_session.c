@@ -31,6 +31,7 @@ void block_session_init(BlockSession *session)
     session->entry.domain.id = session->job.link.id = -1;
     session->job.entry = &session->entry;
     session->answer.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    session->answer.persistent_unknown = TRUE;
 }
 
 /* Returns a copy of the descriptor above those of a repair, or -1. */
@@ -41,8 +42,10 @@ static int descriptor_raise(int fd)
 
 void block_session_guard(BlockSession *session, unsigned round)
 {
-    const BlockAnswer answer = {
-        .type = BLOCK_OVER, .outcome = PAUSE_TIMEOUT, .pivot = CST_HYPERVISOR_PIVOT_UNKNOWN};
+    const BlockAnswer answer = {.type = BLOCK_OVER,
+                                .outcome = PAUSE_TIMEOUT,
+                                .pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
+                                .persistent_unknown = TRUE};
     g_autoptr(GBytes) packet = block_answer_encode(&answer);
     const char *const argv[] = {HYPERVISOR_PROGRAM,
                                 HYPERVISOR_BLOCK,
@@ -126,13 +129,25 @@ static gboolean session_look(BlockSession *session, BlockView *ret_view, PauseAn
 
 /* --- the result of a pivot -------------------------------------------------------------------- */
 
+CstHypervisorPivot block_session_adopt_persistent(BlockSession *session)
+{
+    CstHypervisorPivot found = block_job_find_persistent(&session->job);
+
+    session->answer.persistent = found == CST_HYPERVISOR_PIVOTED;
+    session->answer.persistent_unknown = found == CST_HYPERVISOR_PIVOT_UNKNOWN;
+    return found;
+}
+
+/* Without a pivot both definitions are unchanged. */
 void block_session_adopt_pivot(BlockSession *session, const BlockView *view)
 {
     BlockAnswer *answer = &session->answer;
 
     answer->pivot = view->pivot;
     answer->live = view->pivot == CST_HYPERVISOR_PIVOTED;
-    answer->persistent = answer->live && block_job_is_persistent(&session->job);
+    answer->persistent = answer->persistent_unknown = FALSE;
+    if (view->pivot != CST_HYPERVISOR_NOT_PIVOTED)
+        block_session_adopt_persistent(session);
 }
 
 /* Whether the view shows the result. libvirt may pivot late while it shows a job that runs. */
@@ -148,13 +163,15 @@ static void session_find_pivot_of_ended(BlockSession *session)
     BlockAnswer *answer = &session->answer;
 
     answer->live = FALSE;
-    answer->persistent = block_job_is_persistent(&session->job);
-    answer->pivot = answer->persistent ? CST_HYPERVISOR_PIVOTED : CST_HYPERVISOR_PIVOT_UNKNOWN;
+    answer->pivot = block_session_adopt_persistent(session);
+    if (answer->pivot != CST_HYPERVISOR_PIVOTED)
+        answer->pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
 
 void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *ret_view)
 {
     session->answer.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    session->answer.persistent_unknown = TRUE;
     ret_view->phase = BLOCK_PHASE_RUNS;
     do {
         g_auto(PauseAnswer) step = {.id = -1};

@@ -32,8 +32,11 @@ gboolean block_session_reconnect(BlockSession *session, PauseAnswer *step);
  * and if it has ended and the disk has neither image. *ret_view: the job.
  */
 void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *ret_view);
-/** Sets the pivot of the answer to a result of the view. The job of the view has ended. */
+/** Sets the pivot of the answer to that of the view. The job has ended, or it cannot pivot. */
 void block_session_adopt_pivot(BlockSession *session, const BlockView *view);
+
+/** Reads the persistent definition, and sets it in the answer. Returns its image as a pivot. */
+CstHypervisorPivot block_session_adopt_persistent(BlockSession *session);
 
 /** Removes the entry and the lock. */
 void block_session_remove(BlockSession *session);

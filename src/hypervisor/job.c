@@ -53,6 +53,9 @@ struct CstHypervisorJob {
     gboolean closed; /* the keeper has ended the job */
 };
 
+static const CstHypervisorPivotResult job_result_unknown = {.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
+                                                            .persistent_unknown = TRUE};
+
 /* --- recovery --------------------------------------------------------------------------------- */
 
 /* Starts a repair with the lock that is held. */
@@ -132,7 +135,10 @@ static void job_adopt_result(CstHypervisorJob *job, const BlockAnswer *answer)
 {
     if (answer->pivot != CST_HYPERVISOR_PIVOTED && job->result.pivot == CST_HYPERVISOR_PIVOTED)
         return;
-    job->result = (CstHypervisorPivotResult){answer->pivot, answer->live, answer->persistent};
+    job->result = (CstHypervisorPivotResult){.pivot = answer->pivot,
+                                             .live = answer->live,
+                                             .persistent = answer->persistent,
+                                             .persistent_unknown = answer->persistent_unknown};
 }
 
 /* The caller holds the lock. */
@@ -412,7 +418,7 @@ static CstHypervisorJob *job_new(const CstHypervisorJobRequest *request, GError 
     g_mutex_init(&job->lock);
     g_mutex_init(&job->changes);
     job->fd = -1;
-    job->result.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+    job->result = job_result_unknown;
     job->uuid = g_strdup(cst_uuid_format(&uuid, text));
     job->name = request->name ? cst_text_escape(request->name) : g_strdup(job->uuid);
     job->directory = g_strdup(request->directory);
@@ -532,7 +538,7 @@ static gboolean job_pivot(CstHypervisorJob *job, CstHypervisorPivotResult *ret_r
 
     g_mutex_lock(&job->lock);
     if (job->result.pivot != CST_HYPERVISOR_PIVOTED && !job->ended)
-        job->result.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
+        job->result = job_result_unknown;
     g_mutex_unlock(&job->lock);
     before = job_send_change(job, BLOCK_SWITCH, 0);
     ok = job_await_answer(job, job_has_pivot, before, limit_ms, NULL, error);

@@ -71,7 +71,8 @@ static gboolean job_execute(CstHypervisorJob *job, const char *word)
     } else if (strcmp(word, "pivot") == 0) {
         if (!cst_hypervisor_job_pivot(job, &result, &error))
             tool_fail(error);
-        printf("%s live %d persistent %d\n", pivots[result.pivot], result.live, result.persistent);
+        printf("%s live %d persistent %s\n", pivots[result.pivot], result.live,
+               result.persistent_unknown ? "unknown" : (result.persistent ? "1" : "0"));
         fflush(stdout);
     } else {
         say(pivots[cst_hypervisor_job_end(job)]);

@@ -218,12 +218,14 @@ static void block_answer_with_values_out_of_range_is_refused(void **unused)
         answer.state = i == 3 ? BLOCK_STATE_LAST : BLOCK_READY;
         answer.pivot = i == 4 ? CST_HYPERVISOR_PIVOT_LAST : CST_HYPERVISOR_PIVOTED;
         answer.message = i == 5 ? text : NULL;
+        answer.persistent_unknown = TRUE;
         packet = block_answer_encode(&answer);
         valid =
             block_answer_decode(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), &read);
         assert_int_equal(valid, i == 0);
         if (valid)
-            assert_true(read.done == 7 && read.total == G_MAXUINT64 && read.state == BLOCK_READY);
+            assert_true(read.done == 7 && read.total == G_MAXUINT64 && read.state == BLOCK_READY &&
+                        read.persistent_unknown && !read.persistent);
     }
 }
 

@@ -170,6 +170,7 @@ void block_pivot_ok(CstHypervisorJob *job)
     assert_int_equal(result.pivot, CST_HYPERVISOR_PIVOTED);
     assert_true(result.live);
     assert_true(result.persistent);
+    assert_false(result.persistent_unknown);
 }
 
 void assert_pivot_fails(CstHypervisorJob *job, CstHypervisorPivot pivot, CstErrorCode code,

@@ -161,13 +161,17 @@ static void pivot_without_an_end_is_unknown(void **unused)
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
 }
 
-static const char *chain_after; /* as block_set_chain() */
+static const char *chain_after, *config_after; /* as block_set_chain(); NULL: the same */
 
 /* The job has ended, and other programs have changed the disk since. */
 static void chain_replace(void)
 {
+    g_autofree char *config = config_after ? fake_at(config_after) : NULL;
+
     live_block_end(pause_live, "F");
     block_set_chain(chain_after);
+    if (config)
+        live_set(pause_live, "config", config);
 }
 
 /* Sends a pivot. The disk has other layers when it returns. Checks the result, and ends the job. */
@@ -185,6 +189,8 @@ static void assert_pivot_of_chain(const char *chain, CstHypervisorPivot pivot)
     if (result.pivot != pivot)
         fail_msg("the result of %s is %d", chain, result.pivot);
     assert_int_equal(result.live, pivot == CST_HYPERVISOR_PIVOTED);
+    assert_int_equal(result.persistent, pivot == CST_HYPERVISOR_PIVOTED);
+    assert_int_equal(result.persistent_unknown, pivot == CST_HYPERVISOR_PIVOT_UNKNOWN);
     end_with(job, pivot);
     assert_chain(chain);
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
@@ -312,7 +318,74 @@ static void persistent_definition_that_names_another_image_is_reported(void **un
     assert_int_equal(result.pivot, CST_HYPERVISOR_PIVOTED);
     assert_true(result.live);
     assert_false(result.persistent);
+    assert_false(result.persistent_unknown);
     end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+/* libvirt shows the overlay of another program without its backing file there. */
+static void persistent_definition_may_name_an_overlay(void **unused)
+{
+    static const struct {
+        const char *config;
+        gboolean persistent, unknown;
+    } cases[] = {
+        {"overlay", TRUE, FALSE},   {"copy", TRUE, FALSE},  {"disk", FALSE, FALSE},
+        {"elsewhere", FALSE, TRUE}, {"below", FALSE, TRUE},
+    };
+    g_autofree char *begin = g_strdup(fake_state->str), *go = fake_at("go");
+
+    chain_after = "overlay;copy;below";
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        CstHypervisorPivotResult result;
+        CstHypervisorJob *job;
+
+        block_set_chain("disk;middle;base");
+        unlink(go);
+        config_after = cases[i].config;
+        job = job_begin_waiting(chain_replace);
+        assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+        assert_int_equal(result.persistent, cases[i].persistent);
+        assert_int_equal(result.persistent_unknown, cases[i].unknown);
+        end_with(job, CST_HYPERVISOR_PIVOTED);
+        g_string_assign(fake_state, begin);
+    }
+    config_after = NULL;
+}
+
+/* Begins a copy. libvirt cannot read the persistent definition after that. */
+static CstHypervisorJob *job_begin_unreadable(void)
+{
+    g_autofree char *readable = fake_at("readable");
+    CstHypervisorJob *job;
+
+    fake_write_file("readable", "");
+    fake_add("[calls]\nvirDomainIsPersistent = unless %s fail 1 0 broken\n", readable);
+    job = block_begin_ready();
+    assert_int_equal(unlink(readable), 0);
+    return job;
+}
+
+static void persistent_definition_that_cannot_be_read_is_unknown(void **unused)
+{
+    CstHypervisorJob *job = job_begin_unreadable();
+    CstHypervisorPivotResult result;
+
+    assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+    assert_true(result.live && result.persistent_unknown);
+    assert_false(result.persistent);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+}
+
+/* Another program may have pivoted before the end. */
+static void image_of_a_domain_that_has_ended_may_be_unknown(void **unused)
+{
+    CstHypervisorJob *job = job_begin_unreadable();
+
+    live_block_end(pause_live, "F");
+    live_set_number(pause_live, "id", 8);
+    live_report(pause_live, "E");
+    assert_block_fails(job, CST_ERROR_NOT_FOUND, "it does not run any more");
+    end_with(job, CST_HYPERVISOR_PIVOT_UNKNOWN);
 }
 
 /* A commit restores the volume that the overlay had replaced. */
@@ -371,6 +444,9 @@ int main(int argc, char **argv)
         CASE(domain_that_ends_in_the_pivot_is_unknown),
         CASE(domain_that_ends_after_the_pivot_is_pivoted),
         CASE(persistent_definition_that_names_another_image_is_reported),
+        CASE(persistent_definition_may_name_an_overlay),
+        CASE(persistent_definition_that_cannot_be_read_is_unknown),
+        CASE(image_of_a_domain_that_has_ended_may_be_unknown),
         CASE(persistent_definition_may_name_the_base_by_its_volume),
         CASE(entry_records_the_pivot_before_the_call),
     };

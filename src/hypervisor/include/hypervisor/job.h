@@ -98,8 +98,11 @@ gboolean cst_hypervisor_job_set_rate(CstHypervisorJob *job, uint64_t rate, GErro
 
 typedef struct {
     CstHypervisorPivot pivot;
-    gboolean live;       /**< the definition of the running domain names the destination */
-    gboolean persistent; /**< its persistent definition does; FALSE if there is none */
+    gboolean live; /**< the definition of the running domain names the destination */
+    /** Its persistent definition does, or names an overlay on it. FALSE: it names another image, or
+     * there is none, unless @persistent_unknown. */
+    gboolean persistent;
+    gboolean persistent_unknown; /**< it cannot be read, or names an image of another chain */
 } CstHypervisorPivotResult;
 
 /**
