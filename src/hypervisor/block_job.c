@@ -18,9 +18,12 @@
  */
 #include "block_job.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include <base/file.h>
 #include <base/text.h>
 #include <model/domain_copy.h>
 
@@ -122,13 +125,46 @@ static char *layer_ref(const CstDomainLayer *layer, PauseAnswer *answer)
 
 /* --- check ------------------------------------------------------------------------------------ */
 
-static gboolean plan_copy(BlockPlan *plan, const BlockRequest *request, BlockEntry *entry,
-                          PauseAnswer *answer)
+/*
+ * Fails if a disk of the domain has the destination, as a layer or as the copy of another job. The
+ * copy would overwrite it.
+ */
+static gboolean block_check_destination(const char *path, const CstDomainDef *def,
+                                        PauseAnswer *answer)
+{
+    Helper helper = {.volume = {.has_file = TRUE}};
+    g_autofree char *message = NULL;
+    gboolean found = FALSE;
+    struct stat st;
+
+    if (!cst_node_stat(path, &st)) {
+        message = g_strdup_printf("%s: %s", path, g_strerror(errno));
+        return pause_answer_fail(answer, PAUSE_FAILED, message);
+    }
+    helper.volume.is_device = S_ISBLK(st.st_mode);
+    helper.volume.device = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+    helper.volume.inode = st.st_ino;
+    for (guint i = 0; i < def->layers->len && !found; i++) {
+        const CstDomainLayer *layer = g_ptr_array_index(def->layers, i);
+
+        found = helper_path_is_volume(&helper, layer->path) ||
+                helper_path_is_volume(&helper, layer->mirror_path);
+    }
+    message = helper.message;
+    if (message)
+        return pause_answer_fail(answer, PAUSE_FAILED, message);
+    return !found || pause_answer_fail(answer, PAUSE_OWN_IMAGE, path);
+}
+
+static gboolean plan_copy(BlockPlan *plan, const BlockRequest *request, const CstDomainDef *def,
+                          BlockEntry *entry, PauseAnswer *answer)
 {
     const CstDomainCopy copy = {
         .path = request->destination, .format = request->format, .is_device = request->is_device};
     g_autoptr(GError) error = NULL;
 
+    if (!block_check_destination(request->destination, def, answer))
+        return FALSE;
     entry->destination = g_strdup(request->destination);
     plan->document = cst_domain_copy_format(&copy, &error);
     return plan->document || pause_answer_fail(answer, PAUSE_FAILED, error->message);
@@ -212,7 +248,7 @@ static gboolean block_plan_layers(BlockPlan *plan, const BlockRequest *request,
 {
     entry->kind = request->kind;
     switch (request->kind) {
-    case CST_HYPERVISOR_JOB_COPY: return plan_copy(plan, request, entry, answer);
+    case CST_HYPERVISOR_JOB_COPY: return plan_copy(plan, request, def, entry, answer);
     case CST_HYPERVISOR_JOB_PULL: return plan_pull(plan, request, def, entry, answer);
     default: return plan_commit(plan, request, def, entry, answer);
     }

@@ -43,6 +43,8 @@ static const struct {
     [PAUSE_TRANSIENT] = {CST_ERROR_INVALID, N_("it is transient: its owner starts it again with "
                                                "the files of before")},
     [PAUSE_FIXED] = {CST_ERROR_INVALID, N_("its disk is read-only; shut the domain down first")},
+    [PAUSE_OWN_IMAGE] = {CST_ERROR_INVALID, N_("a disk of it has the destination already; choose "
+                                               "another one")},
     [PAUSE_NO_LAYER] = {CST_ERROR_NOT_FOUND, N_("the disk has no such backing file")},
     [PAUSE_CHANGED] = {CST_ERROR_BUSY, N_("another process has a block job of its disk, or ends an "
                                           "earlier one; try again later")},

@@ -129,6 +129,7 @@ typedef enum {
     PAUSE_SAVED,         /* the domain has a managed save */
     PAUSE_TRANSIENT,     /* the domain has no persistent definition */
     PAUSE_FIXED,         /* a disk of a block job is read-only */
+    PAUSE_OWN_IMAGE,     /* the destination of a block job is an image of the domain */
     PAUSE_NO_LAYER,      /* the disk has no such layer below its top */
     PAUSE_CHANGED,       /* another Cistern has a block job of the domain */
     PAUSE_JOB_ENDED,     /* another program has ended the block job */

@@ -2,6 +2,7 @@
 /* The begin, the pivot and the end of block jobs of the fake libvirt.so.0. */
 #include "block_fixture.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -384,6 +385,50 @@ static void images_that_are_no_layers_are_refused(void **unused)
     assert_int_equal(fake_calls("virDomainBlockRebase"), 0);
 }
 
+/* The file is compared, not its path. */
+static void destination_that_a_disk_has_is_refused(void **unused)
+{
+    static const struct {
+        const char *file, *disks;
+    } cases[] = {
+        {"disk", ""},
+        {"base", ""},
+        {"second", "<disk><source file='DIR/second'/><target dev='vdb'/></disk>"},
+        {"second", "<disk><source file='DIR/x'/><target dev='vdb'/>"
+                   "<backingStore><source file='DIR/second'/></backingStore></disk>"},
+        {"second", "<disk><source pool='p' volume='v'/><target dev='vdb'/></disk>"},
+        {"second", "<disk><source file='DIR/x'/><target dev='vdb'/>"
+                   "<mirror job='copy'><source file='DIR/second'/></mirror></disk>"},
+    };
+
+    live_set(pause_live, "chain", NULL);
+    fake_write_file("second", "");
+    fake_add("blocks = vda:%s/disk;vdb:%s/second\n", fake_dir, fake_dir);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *file = fake_at(cases[i].file), *link = fake_at("link");
+        g_autofree char *disks =
+            g_strconcat("<disk><source file='DIR/disk'/><target dev='vda'/>"
+                        "<backingStore><source file='DIR/base'/></backingStore></disk>",
+                        cases[i].disks, NULL);
+
+        fake_write_document("web1.xml", disks);
+        unlink(link);
+        assert_int_equal(
+            i % 2 == 0 ? symlink(file, link) : linkat(AT_FDCWD, file, AT_FDCWD, link, 0), 0);
+        block_request.destination = link;
+        assert_block_refused(CST_ERROR_INVALID, "a disk of it has the destination already");
+        await_block_closed();
+    }
+    assert_int_equal(fake_calls("virDomainBlockCopy"), 0);
+}
+
+static void destination_that_does_not_exist_is_refused(void **unused)
+{
+    block_request.destination = "/nonexistent/copy";
+    assert_block_refused(CST_ERROR_FAILED, "/nonexistent/copy: No such file");
+    await_block_closed();
+}
+
 static void request_without_its_images_is_invalid(void **unused)
 {
     block_request.base = &block_base;
@@ -432,6 +477,8 @@ int main(int argc, char **argv)
         CASE(job_of_another_program_is_busy_and_kept),
         CASE(second_session_of_a_domain_is_busy),
         CASE(images_that_are_no_layers_are_refused),
+        CASE(destination_that_a_disk_has_is_refused),
+        CASE(destination_that_does_not_exist_is_refused),
         CASE(request_without_its_images_is_invalid),
         CASE(directory_of_other_users_is_refused),
     };

@@ -60,10 +60,10 @@ typedef struct {
  * Return: NULL with BUSY if the domain or the disk has a job, if an I/O error has stopped the
  * domain, or if another session has the domain. If the processes of that session were killed, this
  * call starts their repair. NOT_FOUND if the domain does not run, or a volume is not a layer of its
- * disk. INVALID for a shareable or read-only disk, for a volume below the top of a disk, and for a
- * transient domain. TIMEOUT and FAILED as cst_hypervisor_find(). After TIMEOUT, FAILED and
- * CANCELLED a process may go on that aborts the job; the destination may be in use until its entry
- * is gone.
+ * disk. INVALID for a shareable or read-only disk, for a volume below the top of a disk, for a
+ * transient domain, and for a destination that a disk of the domain has already. TIMEOUT and FAILED
+ * as cst_hypervisor_find(). After TIMEOUT, FAILED and CANCELLED a process may go on that aborts the
+ * job; the destination may be in use until its entry is gone.
  */
 CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
                                            const CstHypervisorJobRequest *request, CstTask *task,
