@@ -48,6 +48,12 @@ static void guard_on_alarm(int number)
     backup_guard_repair();
 }
 
+void backup_guard_set_packet(GBytes *timeout)
+{
+    guard_packet_len = MIN(g_bytes_get_size(timeout), sizeof(guard_packet));
+    memcpy(guard_packet, g_bytes_get_data(timeout, NULL), guard_packet_len);
+}
+
 static void guard_start(const char *const *argv, GBytes *timeout, int lock, int caller)
 {
     const struct sigaction action = {.sa_handler = guard_on_alarm, .sa_flags = SA_RESTART};
@@ -56,8 +62,7 @@ static void guard_start(const char *const *argv, GBytes *timeout, int lock, int 
         guard_argv[i] = (char *)argv[i];
     guard_lock = lock;
     guard_caller = caller;
-    guard_packet_len = MIN(g_bytes_get_size(timeout), sizeof(guard_packet));
-    memcpy(guard_packet, g_bytes_get_data(timeout, NULL), guard_packet_len);
+    backup_guard_set_packet(timeout);
     sigaction(SIGALRM, &action, NULL);
 }
 

@@ -26,6 +26,8 @@ void backup_guard_init(const unsigned *limits, const char *uuid, int lock, int c
  */
 void backup_guard_init_program(const char *const *argv, GBytes *timeout, const char *answers,
                                int lock, int caller);
+/** Replaces the packet @timeout. No limit is set. */
+void backup_guard_set_packet(GBytes *timeout);
 /**
  * Whether a repair gets the socket of the caller and answers it. Then no TIMEOUT is reported. Only
  * after backup_guard_init_program().

@@ -9,6 +9,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "block_protocol.h"
+#include "connection.h"
+#include "detached.h"
+
 #define GROUP "block-job"
 
 void block_entry_clear(BlockEntry *entry)
@@ -84,4 +88,28 @@ gboolean block_entry_read(int dirfd, const char *uuid, BlockEntry *ret_entry, GE
 
     return file && (block_entry_decode(file, ret_entry) ||
                     cst_fail(error, CST_ERROR_CORRUPT, "%s", damaged));
+}
+
+/* Starts a repair with the lock that is held. */
+static gboolean block_entry_repair(int dirfd, const char *uuid, int lock, GError **error)
+{
+    g_autofree char *limits = detached_limits_format(hypervisor_block_limits, BLOCK_LIMIT_LAST);
+
+    return detached_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BLOCK, BLOCK_REPAIR,
+                                                limits, uuid, "0", NULL},
+                          (const int[]){dirfd, lock}, 2, error);
+}
+
+static gboolean block_entry_check(int dirfd, const char *uuid, GError **error)
+{
+    g_auto(BlockEntry) entry = {0};
+
+    return block_entry_read(dirfd, uuid, &entry, error);
+}
+
+gboolean block_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
+{
+    static const DomainRecovery recovery = {block_entry_check, block_entry_repair};
+
+    return domain_entry_recover(dirfd, uuid, &recovery, error);
 }

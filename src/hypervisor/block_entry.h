@@ -27,3 +27,8 @@ gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error);
  * written it, and with CORRUPT if it is damaged.
  */
 gboolean block_entry_read(int dirfd, const char *uuid, BlockEntry *ret_entry, GError **error);
+/**
+ * Starts the repair of an entry whose processes have ended. Implements DomainRecoverFunc. @data:
+ * unused.
+ */
+gboolean block_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error);

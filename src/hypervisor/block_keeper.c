@@ -133,6 +133,14 @@ static gboolean block_keeper_check_domain(BlockKeeper *keeper)
     return ok || block_keeper_fail_step(keeper, &step);
 }
 
+/* Whether the caller has neither ended nor ended the session. It sends no other packet before. */
+static gboolean block_keeper_caller_waits(const BlockKeeper *keeper)
+{
+    struct pollfd caller = {.fd = keeper->session.caller, .events = POLLIN};
+
+    return poll(&caller, 1, 0) == 0;
+}
+
 /* Begins the job. Until libvirt has answered, the job may begin late. */
 static gboolean block_keeper_send_begin(BlockKeeper *keeper)
 {
@@ -141,7 +149,7 @@ static gboolean block_keeper_send_begin(BlockKeeper *keeper)
     gboolean begun;
 
     session->entry.domain.late_until = block_keeper_late(keeper);
-    if (!block_keeper_write_entry(keeper))
+    if (!block_keeper_caller_waits(keeper) || !block_keeper_write_entry(keeper))
         return FALSE;
     keeper->sent = TRUE;
     begun = block_job_begin(&session->job, &keeper->plan, keeper->request.rate, &step);
@@ -156,12 +164,14 @@ static gboolean block_keeper_send_begin(BlockKeeper *keeper)
             block_keeper_fail_step(keeper, &step));
 }
 
-/* Sets the answer to the request. */
+/* Sets the answer to the request. Before the begin is sent, a failure proves that there is no job.
+ */
 static gboolean block_keeper_begin(BlockKeeper *keeper)
 {
     BlockSession *session = &keeper->session;
     gboolean ok;
 
+    session->answer.pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!block_keeper_receive_request(keeper))
         return FALSE;
     session->entry.domain.uri = g_strdup(keeper->request.domain.uri);
@@ -171,6 +181,7 @@ static gboolean block_keeper_begin(BlockKeeper *keeper)
     block_session_guard(session, 0);
     if (!block_keeper_check_entry(keeper) || !block_keeper_check_domain(keeper))
         return FALSE;
+    block_session_set_pivot(session, CST_HYPERVISOR_PIVOT_UNKNOWN);
     backup_guard_set(session->limits[BLOCK_LIMIT_BEGIN]);
     ok = block_keeper_send_begin(keeper);
     backup_guard_set(0);
@@ -440,6 +451,9 @@ static void block_keeper_conclude(BlockKeeper *keeper, const BlockView *view, Pa
 
     if (outcome != PAUSE_ENDED) {
         block_session_adopt_pivot(session, view);
+        /* libvirt has executed the abort, so that there was no pivot. */
+        if (session->job.aborted && answer->pivot == CST_HYPERVISOR_PIVOT_UNKNOWN)
+            block_session_set_pivot(session, CST_HYPERVISOR_NOT_PIVOTED);
     } else if (answer->pivot == CST_HYPERVISOR_PIVOT_UNKNOWN && !keeper->uncertain) {
         answer->pivot = block_session_adopt_persistent(session);
     }
@@ -468,6 +482,8 @@ static void block_keeper_run(BlockKeeper *keeper)
         block_session_reply(&keeper->session, BLOCK_BEGUN);
     if (begun)
         block_keeper_watch(keeper);
+    else if (!keeper->sent)
+        block_session_set_pivot(&keeper->session, CST_HYPERVISOR_NOT_PIVOTED);
     block_keeper_close(keeper);
     /* After a refusal the caller may request the next job at once. */
     block_session_reply(&keeper->session, begun ? BLOCK_CLOSED : BLOCK_BEGUN);

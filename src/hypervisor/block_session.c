@@ -40,13 +40,20 @@ static int descriptor_raise(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, BACKUP_GUARD_CALLER_FD + 1);
 }
 
-void block_session_guard(BlockSession *session, unsigned round)
+/* Returns the answer to the caller when a time limit passes. */
+static GBytes *session_encode_timeout(CstHypervisorPivot pivot)
 {
     const BlockAnswer answer = {.type = BLOCK_OVER,
                                 .outcome = PAUSE_TIMEOUT,
-                                .pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
-                                .persistent_unknown = TRUE};
-    g_autoptr(GBytes) packet = block_answer_encode(&answer);
+                                .pivot = pivot,
+                                .persistent_unknown = pivot == CST_HYPERVISOR_PIVOT_UNKNOWN};
+
+    return block_answer_encode(&answer);
+}
+
+void block_session_guard(BlockSession *session, unsigned round)
+{
+    g_autoptr(GBytes) packet = session_encode_timeout(session->answer.pivot);
     const char *const argv[] = {HYPERVISOR_PROGRAM,
                                 HYPERVISOR_BLOCK,
                                 BLOCK_REPAIR,
@@ -57,6 +64,15 @@ void block_session_guard(BlockSession *session, unsigned round)
 
     backup_guard_init_program(argv, packet, BLOCK_ANSWER, descriptor_raise(session->lock),
                               descriptor_raise(session->caller));
+}
+
+void block_session_set_pivot(BlockSession *session, CstHypervisorPivot pivot)
+{
+    g_autoptr(GBytes) packet = session_encode_timeout(pivot);
+
+    session->answer.pivot = pivot;
+    session->answer.persistent_unknown = pivot == CST_HYPERVISOR_PIVOT_UNKNOWN;
+    backup_guard_set_packet(packet);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */

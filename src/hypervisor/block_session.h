@@ -18,6 +18,8 @@ typedef struct {
 void block_session_init(BlockSession *session);
 /** Prepares the repair of this process (backup_guard.h). @round: repairs before this process. */
 void block_session_guard(BlockSession *session, unsigned round);
+/** Sets the pivot of the answer, and of the one that the caller gets when a time limit passes. */
+void block_session_set_pivot(BlockSession *session, CstHypervisorPivot pivot);
 
 /** Sends the answer with the type. Does nothing without a caller. */
 void block_session_reply(BlockSession *session, BlockMessage type);

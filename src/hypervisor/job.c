@@ -50,7 +50,8 @@ struct CstHypervisorJob {
     PauseOutcome outcome;       /* of the last answer to a change of the rate, or to a pivot */
     char *message;              /* its detail */
     CstHypervisorPivotResult result;
-    gboolean closed; /* the keeper has ended the job */
+    gboolean requested; /* the keeper may have begun a job */
+    gboolean closed;    /* the keeper has ended the job, or has begun none */
 };
 
 static const CstHypervisorPivotResult job_result_unknown = {.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
@@ -58,34 +59,9 @@ static const CstHypervisorPivotResult job_result_unknown = {.pivot = CST_HYPERVI
 
 /* --- recovery --------------------------------------------------------------------------------- */
 
-/* Starts a repair with the lock that is held. */
-static gboolean job_entry_repair(int dirfd, const char *uuid, int lock, GError **error)
-{
-    g_autofree char *limits = detached_limits_format(hypervisor_block_limits, BLOCK_LIMIT_LAST);
-
-    return detached_start((const char *const[]){HYPERVISOR_PROGRAM, HYPERVISOR_BLOCK, BLOCK_REPAIR,
-                                                limits, uuid, "0", NULL},
-                          (const int[]){dirfd, lock}, 2, error);
-}
-
-static gboolean job_entry_check(int dirfd, const char *uuid, GError **error)
-{
-    g_auto(BlockEntry) entry = {0};
-
-    return block_entry_read(dirfd, uuid, &entry, error);
-}
-
-/* Implements DomainRecoverFunc. @data: unused. */
-static gboolean job_entry_recover(int dirfd, const char *uuid, gpointer data, GError **error)
-{
-    static const DomainRecovery recovery = {job_entry_check, job_entry_repair};
-
-    return domain_entry_recover(dirfd, uuid, &recovery, error);
-}
-
 gboolean cst_hypervisor_job_recover(const char *directory, GError **error)
 {
-    return domain_directory_recover(directory, job_entry_recover, NULL, error);
+    return domain_directory_recover(directory, block_entry_recover, NULL, error);
 }
 
 /* Starts a repair of this session after the end of its keeper. */
@@ -94,7 +70,7 @@ static void job_recover(const CstHypervisorJob *job)
     g_autoptr(GError) error = NULL;
     g_auto(CstFd) dirfd = domain_directory_open(job->directory, 0, &error);
 
-    if (dirfd < 0 || !job_entry_recover(dirfd, job->uuid, NULL, &error))
+    if (dirfd < 0 || !block_entry_recover(dirfd, job->uuid, NULL, &error))
         cst_log(CST_LOG_WARNING, "cannot end the block job of domain '%s': %s", job->name,
                 error->message);
 }
@@ -141,6 +117,15 @@ static void job_adopt_result(CstHypervisorJob *job, const BlockAnswer *answer)
                                              .persistent_unknown = answer->persistent_unknown};
 }
 
+/* Whether the keeper has no job any more, or begins none. Only then its pivot is certain. */
+static gboolean answer_closes(const BlockAnswer *answer, gboolean begun)
+{
+    if (answer->type == BLOCK_BEGUN)
+        return answer->outcome != PAUSE_DONE;
+    return answer->type == BLOCK_CLOSED ||
+           (answer->type == BLOCK_OVER && !begun && answer->pivot == CST_HYPERVISOR_NOT_PIVOTED);
+}
+
 /* The caller holds the lock. */
 static void job_adopt_answer(CstHypervisorJob *job, BlockAnswer *answer)
 {
@@ -150,14 +135,15 @@ static void job_adopt_answer(CstHypervisorJob *job, BlockAnswer *answer)
     }
     job->state = answer->state;
     job->progress = (CstProgress){answer->done, answer->total};
+    job->closed = job->closed || answer_closes(answer, job->begun > 0);
     job->asked = job->asked && answer->type != BLOCK_STATUS;
     job->begun += answer->type == BLOCK_BEGUN;
     job->rates += answer->type == BLOCK_RATE_SET;
     job->pivots += answer->type == BLOCK_SWITCHED;
     if (answer->type == BLOCK_OVER)
         job_set_ended(job, answer->outcome, answer->message);
-    if (answer->type == BLOCK_SWITCHED || answer->type == BLOCK_CLOSED ||
-        answer->type == BLOCK_OVER || answer->state == BLOCK_DONE)
+    if (answer->type == BLOCK_SWITCHED || answer->type == BLOCK_OVER || job->closed ||
+        answer->state == BLOCK_DONE)
         job_adopt_result(job, answer);
     if (answer->type == BLOCK_BEGUN || answer->type == BLOCK_RATE_SET ||
         answer->type == BLOCK_SWITCHED) {
@@ -165,8 +151,6 @@ static void job_adopt_answer(CstHypervisorJob *job, BlockAnswer *answer)
         g_free(job->message);
         job->message = g_steal_pointer(&answer->message);
     }
-    job->closed = job->closed || answer->type == BLOCK_CLOSED ||
-                  (answer->type == BLOCK_BEGUN && answer->outcome != PAUSE_DONE);
 }
 
 /* Receives all packets that are there. The caller holds the lock. */
@@ -381,6 +365,7 @@ static gboolean job_request(CstHypervisorJob *job, CstHypervisor *hypervisor,
     if (len > PAUSE_PACKET_MAX)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("the request for a block job of domain '%s' is too long"), job->name);
+    job->requested = TRUE;
     send(job->fd, data, len, MSG_NOSIGNAL);
     if (!job_await_answer(job, job_is_begun, 0, limit_ms, task, error))
         return FALSE;
@@ -444,13 +429,15 @@ static gboolean job_begin(CstHypervisorJob *job, CstHypervisor *hypervisor,
     return ok;
 }
 
-CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
-                                           const CstHypervisorJobRequest *request, CstTask *task,
-                                           GError **error)
+CstHypervisorJob *cst_hypervisor_job_begin_full(CstHypervisor *hypervisor,
+                                                const CstHypervisorJobRequest *request,
+                                                CstTask *task, CstHypervisorPivot *ret_pivot,
+                                                GError **error)
 {
     CstHypervisorJob *job;
     gboolean ok;
 
+    *ret_pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!job_check_request(request, error))
         return NULL;
     job = job_new(request, error);
@@ -462,8 +449,17 @@ CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
     cst_task_set_waiting(task, FALSE);
     if (ok)
         return job;
-    cst_hypervisor_job_end(job);
+    *ret_pivot = cst_hypervisor_job_end(job);
     return NULL;
+}
+
+CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
+                                           const CstHypervisorJobRequest *request, CstTask *task,
+                                           GError **error)
+{
+    CstHypervisorPivot pivot;
+
+    return cst_hypervisor_job_begin_full(hypervisor, request, task, &pivot, error);
 }
 
 const char *cst_hypervisor_job_target(const CstHypervisorJob *job)
@@ -593,8 +589,8 @@ CstHypervisorPivot cst_hypervisor_job_end(CstHypervisorJob *job)
         block_command_send(job->fd, BLOCK_END, 0);
         job_await_closed(job);
     }
-    pivot = job->result.pivot;
-    if (!job->closed && pivot != CST_HYPERVISOR_PIVOTED)
+    pivot = job->requested ? job->result.pivot : CST_HYPERVISOR_NOT_PIVOTED;
+    if (job->requested && !job->closed && pivot != CST_HYPERVISOR_PIVOTED)
         pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
     cst_fd_clear(&job->fd);
     g_clear_error(&job->ended);

@@ -108,6 +108,14 @@ void block_request_kind(CstHypervisorJobKind kind)
     block_request.destination = block_request.destination_format = NULL;
 }
 
+CstHypervisorJob *block_begin_full(CstTask *task, CstHypervisorPivot *ret_pivot, GError **error)
+{
+    g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(pause_deadline_s);
+
+    fake_write_file("fake", fake_state->str);
+    return cst_hypervisor_job_begin_full(hypervisor, &block_request, task, ret_pivot, error);
+}
+
 CstHypervisorJob *block_begin(GError **error)
 {
     g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(pause_deadline_s);
@@ -135,12 +143,19 @@ CstHypervisorJob *block_begin_ready(void)
     return job;
 }
 
-void assert_block_refused(CstErrorCode code, const char *text)
+void assert_block_begin_fails(CstErrorCode code, const char *text, CstHypervisorPivot pivot)
 {
+    CstHypervisorPivot found = CST_HYPERVISOR_PIVOT_LAST;
     GError *error = NULL;
 
-    assert_null(block_begin(&error));
+    assert_null(block_begin_full(NULL, &found, &error));
     assert_pause_error(error, code, text);
+    assert_int_equal(found, pivot);
+}
+
+void assert_block_refused(CstErrorCode code, const char *text)
+{
+    assert_block_begin_fails(code, text, CST_HYPERVISOR_NOT_PIVOTED);
 }
 
 void block_wait_ok(CstHypervisorJob *job)

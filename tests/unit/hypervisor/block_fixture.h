@@ -23,13 +23,20 @@ int block_teardown(void **unused);
 /** Changes the request to a pull, or to a commit of the top layer. */
 void block_request_kind(CstHypervisorJobKind kind);
 
+/** Begins a job. *ret_pivot: after a failure. */
+CstHypervisorJob *block_begin_full(CstTask *task, CstHypervisorPivot *ret_pivot, GError **error);
 CstHypervisorJob *block_begin(GError **error);
 /** Begins a job, which must succeed. */
 CstHypervisorJob *block_begin_ok(void);
 /** Begins a copy or a commit of the top layer, which becomes ready. */
 CstHypervisorJob *block_begin_ready(void);
-/** Fails unless a new job fails with the code, and @text in its message. */
+/**
+ * Fails unless a new job fails with the code, and @text in its message. It is certain that there is
+ * no job.
+ */
 void assert_block_refused(CstErrorCode code, const char *text);
+/** Likewise, with a pivot of the failure. */
+void assert_block_begin_fails(CstErrorCode code, const char *text, CstHypervisorPivot pivot);
 void block_wait_ok(CstHypervisorJob *job);
 /** Waits until the wait fails. Fails unless it has the code, and @text in its message. */
 void assert_block_fails(CstHypervisorJob *job, CstErrorCode code, const char *text);

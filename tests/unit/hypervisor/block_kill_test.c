@@ -132,6 +132,38 @@ static void end_of_the_caller_aborts_the_job_at_once(void **unused)
     assert_chain("disk;middle;base");
 }
 
+/* The keeper was killed while it checked the domain, or while libvirt began the job. */
+static void begin_without_a_keeper_is_unknown(void **unused)
+{
+    static const char *const waits[] = {"virDomainGetJobInfo", "virDomainBlockCopy"};
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    for (guint i = 0; i < G_N_ELEMENTS(waits); i++) {
+        guint before = fake_calls(waits[i]);
+
+        g_string_assign(fake_state, begin);
+        fake_add("[calls]\n%s = wait %s/go%u\n", waits[i], fake_dir, i);
+        if (fork() == 0) {
+            AWAIT(fake_calls(waits[i]) > before);
+            kill_process(find_child(getppid(), HYPERVISOR_BLOCK));
+            _exit(0);
+        }
+        assert_block_begin_fails(CST_ERROR_FAILED, "was killed", CST_HYPERVISOR_PIVOT_UNKNOWN);
+        await_block_closed();
+        await_processes();
+    }
+}
+
+/* The job would be aborted at once. */
+static void keeper_without_its_caller_begins_no_job(void **unused)
+{
+    kill_process(session_stop_in("virDomainGetJobInfo", block_session_run, 0));
+    session_go_on();
+    await_processes();
+    await_block_closed();
+    assert_int_equal(fake_calls("virDomainBlockCopy"), 0);
+}
+
 /* The wait of the caller starts the recovery. */
 static void killed_keeper_is_noticed_by_the_wait(void **unused)
 {
@@ -347,6 +379,8 @@ int main(int argc, char **argv)
         CASE(keeper_that_is_killed_leaves_no_job),
         CASE(caller_and_keeper_that_are_killed_leave_no_job),
         CASE(end_of_the_caller_aborts_the_job_at_once),
+        CASE(begin_without_a_keeper_is_unknown),
+        CASE(keeper_without_its_caller_begins_no_job),
         CASE(killed_keeper_is_noticed_by_the_wait),
         CASE(killed_keeper_is_noticed_by_a_pivot),
         CASE(killed_keeper_is_noticed_by_the_end),

@@ -65,7 +65,8 @@ static void begin_that_hangs_is_overtaken(void **unused)
     for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
         g_string_assign(fake_state, begin);
         fake_add("[calls]\n%s = once %s/hang%u hang\n", calls[i], fake_dir, i);
-        assert_block_refused(CST_ERROR_TIMEOUT, "has ended: libvirt did not answer");
+        assert_block_begin_fails(CST_ERROR_TIMEOUT, "has ended: libvirt did not answer",
+                                 CST_HYPERVISOR_PIVOT_UNKNOWN);
         await_block_closed();
         await_processes();
     }
@@ -75,7 +76,7 @@ static void begin_that_hangs_is_overtaken(void **unused)
 static void begin_without_an_answer_leaves_no_job(void **unused)
 {
     fake_add("[calls]\nafter virDomainBlockCopy = once %s/lost lose socket\n", fake_dir);
-    assert_block_refused(CST_ERROR_FAILED, "killed");
+    assert_block_begin_fails(CST_ERROR_FAILED, "killed", CST_HYPERVISOR_PIVOT_UNKNOWN);
     await_block_closed();
     await_processes();
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 1);
@@ -87,7 +88,8 @@ static void job_that_begins_late_is_aborted(void **unused)
     hypervisor_block_limits[BLOCK_LIMIT_BEGIN] = 500;
     hypervisor_block_limits[BLOCK_LIMIT_LATE] = 100000;
     fake_add("[calls]\nvirDomainBlockCopy = once %s/hang hang\n", fake_dir);
-    assert_block_refused(CST_ERROR_TIMEOUT, "libvirt did not answer");
+    assert_block_begin_fails(CST_ERROR_TIMEOUT, "libvirt did not answer",
+                             CST_HYPERVISOR_PIVOT_UNKNOWN);
     AWAIT(fake_calls("virDomainGetBlockJobInfo") > 3);
     live_block_begin(pause_live, 2, block_request.destination, NULL, NULL);
     await_block_closed();
@@ -108,6 +110,72 @@ static void job_of_a_disk_that_was_replaced_is_aborted(void **unused)
     assert_block_refused(CST_ERROR_NOT_FOUND, "a volume is not a disk of it");
     await_block_closed();
     assert_int_equal(fake_calls("virDomainBlockJobAbort"), 1);
+}
+
+/* The event is the last change of the fake's call. */
+static gboolean job_is_ready(void)
+{
+    g_autofree char *events = live_get(pause_live, "events");
+
+    return g_strcmp0(events, "Y") == 0;
+}
+
+static void job_is_pivoted(void)
+{
+    AWAIT(job_is_ready());
+    live_block_end(pause_live, "C");
+    fake_write_file("go", "");
+}
+
+/* The caller must not remove its destination. */
+static void job_that_another_program_pivots_in_the_begin_is_reported(void **unused)
+{
+    live_set(pause_live, "block-fate", "ready");
+    fake_add("[calls]\nafter virDomainBlockCopy = wait %s/go\n", fake_dir);
+    elsewhere(job_is_pivoted);
+    assert_block_begin_fails(CST_ERROR_NOT_FOUND, "a volume is not a disk of it",
+                             CST_HYPERVISOR_PIVOTED);
+    await_block_closed();
+    assert_int_equal(fake_calls("virDomainBlockJobAbort"), 0);
+}
+
+/* The begin was not sent, so no process can begin it later. */
+static void check_that_hangs_has_begun_no_job(void **unused)
+{
+    hypervisor_block_limits[BLOCK_LIMIT_CHECK] = 500;
+    pause_deadline_s = 0;
+    fake_add("[calls]\nvirDomainGetJobInfo = once %s/hang hang\n", fake_dir);
+    assert_block_refused(CST_ERROR_TIMEOUT, "libvirt did not answer");
+    await_block_closed();
+    await_processes();
+    assert_int_equal(fake_calls("virDomainBlockCopy"), 0);
+}
+
+static gpointer begin_cancel(gpointer task)
+{
+    AWAIT(fake_calls("virDomainGetJobInfo") > 0);
+    cst_task_cancel(task);
+    return NULL;
+}
+
+/* The keeper is in a call of libvirt. It notices the end of its caller before it begins the job. */
+static void begin_that_is_cancelled_leaves_no_job(void **unused)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    GThread *thread = g_thread_new("cancel", begin_cancel, task);
+    CstHypervisorPivot pivot = CST_HYPERVISOR_PIVOT_LAST;
+    GError *error = NULL;
+
+    hypervisor_block_limits[BLOCK_LIMIT_END] = 10;
+    fake_add("[calls]\nvirDomainGetJobInfo = wait %s/go\n", fake_dir);
+    assert_null(block_begin_full(task, &pivot, &error));
+    assert_pause_error(error, CST_ERROR_CANCELLED, "");
+    assert_int_equal(pivot, CST_HYPERVISOR_PIVOT_UNKNOWN);
+    g_thread_join(thread);
+    fake_write_file("go", "");
+    await_processes();
+    await_block_closed();
+    assert_int_equal(fake_calls("virDomainBlockCopy"), 0);
 }
 
 /* --- the end of the job ----------------------------------------------------------------------- */
@@ -451,6 +519,9 @@ int main(int argc, char **argv)
         CASE(begin_without_an_answer_leaves_no_job),
         CASE(job_that_begins_late_is_aborted),
         CASE(job_of_a_disk_that_was_replaced_is_aborted),
+        CASE(job_that_another_program_pivots_in_the_begin_is_reported),
+        CASE(check_that_hangs_has_begun_no_job),
+        CASE(begin_that_is_cancelled_leaves_no_job),
         CASE(job_that_fails_at_once_is_reported),
         CASE(job_that_ends_is_reported),
         CASE(job_that_fails_after_it_was_ready_is_reported),
