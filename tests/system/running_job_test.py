@@ -164,6 +164,49 @@ class RunningJob(JobGuest):
         self.goes_on()
         self.images_are_clean("moved")
 
+    def test_overlay_of_another_program_on_the_copy_is_a_pivot(self):
+        self.boot()
+        self.make("moved", "-f", "qcow2")
+        job = self.begin("copy", self.path("moved"), "qcow2", "0")
+        self.says(job, "begun")
+        self.says(job, "waited")
+        keeper = self.keeper()
+        os.kill(keeper, signal.SIGSTOP)
+        self.addCleanup(os.unlink, self.path("overlay"))
+        self.domain("blockjob", "web1", "vda", "--pivot")
+        self.domain("snapshot-create-as", "web1", "--disk-only", "--no-metadata", "--diskspec",
+                    f"vda,file={self.path('overlay')}", "--diskspec", "vdb,snapshot=no",
+                    "--diskspec", "vdc,snapshot=no")
+        self.assertEqual([self.path("overlay"), self.path("moved")], self.sources())
+        self.assertEqual(self.path("overlay"), self.sources("--inactive")[0])
+        os.kill(keeper, signal.SIGCONT)
+        self.tell(job, "pivot", "pivoted live 1 persistent 1")
+        self.tell(job, "end", "pivoted")
+        self.nothing_left()
+        self.goes_on()
+        self.images_are_clean("overlay")
+
+    def test_persistent_definition_with_another_source_is_reported(self):
+        """libvirt compares it with the source of the running disk, and keeps it then."""
+        self.boot()
+        xml = self.domain("dumpxml", "--inactive", "web1")
+        file = os.path.join(self.peer.files, "other.xml")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(xml.replace("<disk type='file'", "<disk type='volume'", 1).replace(
+                f"<source file='{self.path('a')}'/>", "<source pool='p' volume='a'/>"))
+        self.domain("define", file)
+        self.make("moved", "-f", "qcow2")
+        job = self.begin("copy", self.path("moved"), "qcow2", "0")
+        self.says(job, "begun")
+        self.says(job, "waited")
+        self.tell(job, "pivot", "pivoted live 1 persistent 0")
+        self.tell(job, "end", "pivoted")
+        self.assertEqual([self.path("moved")], self.sources()[:1])
+        self.assertIn("<source pool='p' volume='a'/>", self.domain("dumpxml", "--inactive", "web1"))
+        self.nothing_left()
+        self.goes_on()
+        self.images_are_clean("moved")
+
     def test_killed_processes_leave_no_job(self):
         self.boot()
         for victim in ("caller", "keeper"):

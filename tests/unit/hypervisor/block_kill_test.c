@@ -37,17 +37,26 @@ static gboolean call_has_pivot(guint number)
     return !g_str_has_suffix(calls[number], "virDomainBlockJobAbort");
 }
 
-/* Runs a complete session. */
+/* The result of a session, as the caller has received it. */
+typedef struct {
+    CstHypervisorPivotResult result; /* of the pivot; pivot is LAST if there was none */
+    CstHypervisorPivot end;          /* of the end, or of a begin that has failed */
+} BlockReport;
+
+/* Runs a complete session, and writes its report to a file. */
 static void block_session_run(guint number)
 {
-    CstHypervisorPivotResult result;
+    BlockReport report = {.result.pivot = CST_HYPERVISOR_PIVOT_LAST};
+    g_autofree char *path = fake_at("report");
     CstHypervisorJob *job;
 
     block_set_chain("disk;middle;base");
-    job = block_begin(NULL);
+    job = block_begin_full(NULL, &report.end, NULL);
     if (job && cst_hypervisor_job_wait(job, NULL, NULL) && call_has_pivot(number))
-        cst_hypervisor_job_pivot(job, &result, NULL);
-    cst_hypervisor_job_end(job);
+        cst_hypervisor_job_pivot(job, &report.result, NULL);
+    if (job)
+        report.end = cst_hypervisor_job_end(job);
+    g_file_set_contents(path, (const char *)&report, sizeof(report), NULL);
 }
 
 static gboolean chain_is(const char *key, const char *name)
@@ -57,6 +66,30 @@ static gboolean chain_is(const char *key, const char *name)
     g_autofree char *top = g_path_get_basename(layers[0]);
 
     return strcmp(top, name) == 0;
+}
+
+/* A report that is not UNKNOWN is the truth, because the caller removes an image by it. */
+static void assert_report(const char *victims, gboolean switched)
+{
+    CstHypervisorPivot truth = switched ? CST_HYPERVISOR_PIVOTED : CST_HYPERVISOR_NOT_PIVOTED;
+    g_autofree char *path = fake_at("report"), *content = NULL;
+    BlockReport report;
+    gsize len = 0;
+
+    assert_true(g_file_get_contents(path, &content, &len, NULL));
+    assert_int_equal(len, sizeof(report));
+    memcpy(&report, content, sizeof(report));
+    unlink(path);
+    if (victims[0] == '\0' || report.end != CST_HYPERVISOR_PIVOT_UNKNOWN)
+        assert_int_equal(report.end, truth);
+    if (report.result.pivot == CST_HYPERVISOR_PIVOT_LAST)
+        return;
+    if (victims[0] == '\0' || report.result.pivot != CST_HYPERVISOR_PIVOT_UNKNOWN) {
+        assert_int_equal(report.result.pivot, truth);
+        assert_int_equal(report.result.live, switched);
+    }
+    if (!report.result.persistent_unknown)
+        assert_int_equal(report.result.persistent, chain_is("config", "copy"));
 }
 
 /* The job is aborted, or the guest uses the complete copy. */
@@ -75,6 +108,8 @@ static void block_session_check(guint number, const char *victims)
         assert_int_equal(switched, !strchr(victims, 'k'));
     if (!strstr(call, PIVOT) && strchr(victims, 'c'))
         assert_false(switched);
+    if (!strchr(victims, 'c'))
+        assert_report(victims, switched);
 }
 
 static pid_t block_process_find(char victim)
@@ -82,7 +117,7 @@ static pid_t block_process_find(char victim)
     return find_block_keeper();
 }
 
-/* @victims: c: the caller, k: the keeper. */
+/* @victims: c: the caller, k: the keeper. A caller that goes on has a report. */
 static void kill_block_processes(const char *victims)
 {
     const KillRun run = {calls, G_N_ELEMENTS(calls), block_session_run, block_process_find,
@@ -90,6 +125,11 @@ static void kill_block_processes(const char *victims)
 
     live_set(pause_live, "block-fate", "ready");
     kill_at_each_call(&run, victims);
+}
+
+static void session_that_goes_on_has_a_certain_report(void **unused)
+{
+    kill_block_processes("");
 }
 
 static void caller_that_is_killed_leaves_no_job(void **unused)
@@ -375,6 +415,7 @@ int main(int argc, char **argv)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, block_setup, block_teardown)
     const struct CMUnitTest tests[] = {
+        CASE(session_that_goes_on_has_a_certain_report),
         CASE(caller_that_is_killed_leaves_no_job),
         CASE(keeper_that_is_killed_leaves_no_job),
         CASE(caller_and_keeper_that_are_killed_leave_no_job),
