@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import unittest.mock
 
 import running_real_test as running
 from harness import cases, peers, space, wait
@@ -203,6 +204,31 @@ class RunningJob(JobGuest):
         self.tell(job, "end", "pivoted")
         self.assertEqual([self.path("moved")], self.sources()[:1])
         self.assertIn("<source pool='p' volume='a'/>", self.domain("dumpxml", "--inactive", "web1"))
+        self.nothing_left()
+        self.goes_on()
+        self.images_are_clean("moved")
+
+    def boot_with_volumes(self):
+        """The disks name volumes of libvirt's pool. Its definition shows no path of them."""
+        for words in (("pool-define-as", "p", "dir", "--target", self.pool), ("pool-start", "p")):
+            self.domain(*words)
+        self.addCleanup(self.domain, "pool-undefine", "p")
+        self.addCleanup(self.domain, "pool-destroy", "p")
+        disk = running.DISK.replace("'file'", "'volume'").replace(
+            "file='{path}'", "pool='p' volume='{letter}'")
+        with unittest.mock.patch.object(running, "DISK", disk):
+            self.boot()
+
+    def test_copy_with_a_pivot_of_a_disk_that_names_a_volume(self):
+        self.boot_with_volumes()
+        self.make("moved", "-f", "qcow2")
+        job = self.begin("copy", self.path("moved"), "qcow2", "0")
+        self.says(job, "begun")
+        self.says(job, "waited")
+        self.tell(job, "pivot", "pivoted live 1 persistent 1")
+        self.tell(job, "end", "pivoted")
+        for words in ((), ("--inactive",)):
+            self.assertEqual([self.path("moved")], self.sources(*words)[:1])
         self.nothing_left()
         self.goes_on()
         self.images_are_clean("moved")
