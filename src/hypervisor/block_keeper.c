@@ -164,8 +164,7 @@ static gboolean block_keeper_send_begin(BlockKeeper *keeper)
             block_keeper_fail_step(keeper, &step));
 }
 
-/* Sets the answer to the request. Before the begin is sent, a failure proves that there is no job.
- */
+/* Sets the answer to the request. A failure before the begin is sent leaves no job. */
 static gboolean block_keeper_begin(BlockKeeper *keeper)
 {
     BlockSession *session = &keeper->session;
