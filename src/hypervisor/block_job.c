@@ -166,6 +166,7 @@ static gboolean plan_copy(BlockPlan *plan, const BlockRequest *request, const Cs
     if (!block_check_destination(request->destination, def, answer))
         return FALSE;
     entry->destination = g_strdup(request->destination);
+    plan->shallow = request->shallow;
     plan->document = cst_domain_copy_format(&copy, &error);
     return plan->document || pause_answer_fail(answer, PAUSE_FAILED, error->message);
 }
@@ -301,10 +302,12 @@ static int block_begin_copy(BlockJob *job, const BlockPlan *plan, uint64_t rate)
 {
     virTypedParameter bandwidth = {
         .field = VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, .type = VIR_TYPED_PARAM_ULLONG, .value.ul = rate};
+    unsigned flags = VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB;
 
-    return virDomainBlockCopy(
-        job->link.domain, job->entry->target, plan->document, &bandwidth, rate > 0 ? 1 : 0,
-        VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB);
+    if (plan->shallow)
+        flags |= VIR_DOMAIN_BLOCK_COPY_SHALLOW;
+    return virDomainBlockCopy(job->link.domain, job->entry->target, plan->document, &bandwidth,
+                              rate > 0 ? 1 : 0, flags);
 }
 
 gboolean block_job_begin(BlockJob *job, const BlockPlan *plan, uint64_t rate, PauseAnswer *answer)

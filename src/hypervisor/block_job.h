@@ -24,6 +24,7 @@ typedef struct {
 /** The facts about a domain before its job. */
 typedef struct {
     char *document;           /* COPY: for virDomainBlockCopy() */
+    gboolean shallow;         /* COPY: of the top layer only */
     char *top_ref, *base_ref; /* "vda[3]", as libvirt names layers; NULL: not given */
 } BlockPlan;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define REQUEST        "(" PAUSE_REQUEST "ubbbbsst)"
+#define REQUEST        "(" PAUSE_REQUEST "ubbbbbsst)"
 #define ANSWER         "(uusssuttubbb)"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
@@ -62,10 +62,11 @@ void block_request_clear(BlockRequest *request)
 
 GBytes *block_request_encode(const BlockRequest *request)
 {
-    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
-        "(@" PAUSE_REQUEST "ubbbbsst)", pause_request_variant(&request->domain),
-        (guint32)request->kind, request->has_top, request->has_base, request->is_device,
-        request->transient, request->destination, request->format, (guint64)request->rate));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(
+        g_variant_new("(@" PAUSE_REQUEST "ubbbbbsst)", pause_request_variant(&request->domain),
+                      (guint32)request->kind, request->has_top, request->has_base,
+                      request->is_device, request->shallow, request->transient,
+                      request->destination, request->format, (guint64)request->rate));
 
     return g_variant_get_data_as_bytes(variant);
 }
@@ -79,9 +80,9 @@ gboolean block_request_decode(const void *data, size_t len, BlockRequest *ret_re
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbsst)", &domain, &kind, &ret_request->has_top,
-                  &ret_request->has_base, &ret_request->is_device, &ret_request->transient,
-                  &ret_request->destination, &ret_request->format, &rate);
+    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbbsst)", &domain, &kind, &ret_request->has_top,
+                  &ret_request->has_base, &ret_request->is_device, &ret_request->shallow,
+                  &ret_request->transient, &ret_request->destination, &ret_request->format, &rate);
     ret_request->kind = (CstHypervisorJobKind)kind;
     ret_request->rate = rate;
     return pause_request_from_variant(domain, &ret_request->domain) &&

@@ -67,7 +67,7 @@ typedef struct {
     PauseRequest domain; /* its volumes: that of the disk, the top, the base */
     CstHypervisorJobKind kind;
     gboolean has_top, has_base;
-    gboolean is_device, transient;
+    gboolean is_device, shallow, transient;
     char *destination, *format; /* "": none */
     uint64_t rate;
 } BlockRequest;

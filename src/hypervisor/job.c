@@ -339,6 +339,7 @@ static void job_fill_request(const CstHypervisorJob *job, const CstHypervisorJob
         .has_top = request->top != NULL,
         .has_base = request->base != NULL,
         .is_device = request->is_device,
+        .shallow = request->shallow,
         .transient = request->transient,
         .destination = (char *)(request->destination ? request->destination : ""),
         .format = (char *)(request->destination_format ? request->destination_format : ""),

@@ -40,8 +40,9 @@ static const struct {
     [PAUSE_ABORTED] = {CST_ERROR_FAILED, N_("another program has ended its backup job; try again")},
     [PAUSE_SAVED] = {CST_ERROR_BUSY, N_("it has a managed save, which names its disks; run virsh "
                                         "managedsave-remove")},
-    [PAUSE_TRANSIENT] = {CST_ERROR_INVALID, N_("it is transient: its owner starts it again with "
-                                               "the files of before")},
+    [PAUSE_TRANSIENT] = {CST_ERROR_INVALID, N_("it is transient, and its owner starts it again "
+                                               "with the files of before; say --yes to accept "
+                                               "that, or define it (virsh define)")},
     [PAUSE_FIXED] = {CST_ERROR_INVALID, N_("its disk is read-only; shut the domain down first")},
     [PAUSE_OWN_IMAGE] = {CST_ERROR_INVALID, N_("a disk of it has the destination already; choose "
                                                "another one")},

@@ -487,8 +487,9 @@ static char *fake_blocks(virDomainPtr domain)
     if (!layers)
         return g_steal_pointer(&text);
     blocks = g_string_new(NULL);
-    for (guint i = 0; layers[i]; i++)
-        g_string_append_printf(blocks, i == 0 ? "vda:%2$s" : ";vda[%1$u]:%2$s", i + 1, layers[i]);
+    g_string_append_printf(blocks, "vda:%s", layers[0] ? layers[0] : "");
+    for (guint i = 1; i < g_strv_length(layers); i++)
+        g_string_append_printf(blocks, ";vda[%u]:%s", i + 1, layers[i]);
     return g_string_free(blocks, FALSE);
 }
 

@@ -75,8 +75,11 @@ gboolean live_block_end(const char *path, const char *event)
     if (live_get_number(path, "block-type") == 0)
         return FALSE;
     if (strcmp(event, "C") == 0) {
+        g_autofree char *keeps = live_get(path, "keeps-config");
+
         chain_change(path, "chain");
-        chain_change(path, "config");
+        if (!keeps)
+            chain_change(path, "config");
     }
     live_set(path, "block-copy", NULL);
     live_set(path, "block-ready", NULL);

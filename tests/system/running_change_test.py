@@ -3,6 +3,7 @@
 (tests/libvirt/fake_block.c). The fake changes the definitions of the domain, and no image."""
 
 import fcntl
+import json
 import os
 import subprocess
 import threading
@@ -302,6 +303,151 @@ class KilledCommit(RunningDomain):
         self.restart()
         self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
         self.shows("top", 1, 2, 0)
+
+
+class RunningMove(RunningDomain):
+    """With a daemon. Pool "n" gets the volume."""
+
+    def setUp(self):
+        super().setUp()
+        self.done("pool-define-as", "n", "dir", "--target", self.at("n"))
+        self.done("pool-build", "n")
+        self.done("pool-start", "n")
+        self.addCleanup(self.leave)
+
+    def leave(self):
+        self.cistern("pool-destroy", "n")
+        self.cistern("pool-undefine", "n")
+
+    def names(self, pool):
+        return [row["name"] for row in
+                json.loads(self.done("vol-list", pool, "--json"))["volumes"]]
+
+    def move(self, *words):
+        return self.done("vol-move", "v", "--pool", "p", "--newpool", "n", *words)
+
+    def stays(self, *words):
+        """The move is refused or fails. The volume stays, and no other one. Returns the message."""
+        err = self.refused("vol-move", *(words or ("v",)), "--pool", "p", "--newpool", "n")
+        self.assertEqual("", " ".join(self.names("n")), err)
+        self.assertIn("v", self.names("p"))
+        self.assertEqual([], self.intents(), err)
+        self.assertEqual([self.at("p", (words or ("v",))[0])], self.now("chain").split(";")[:1])
+        return err
+
+    def document(self):
+        path = os.path.join(self.fake.dir, "copy-xml")
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+
+    def test_move_switches_the_domain_and_deletes_the_volume(self):
+        self.running("v", live=["block-fate=ready"],
+                     lines=[f"copy-xml = {os.path.join(self.fake.dir, 'copy-xml')}"])
+        out = self.move("--format", "raw")
+        self.assertIn("Domain web1 uses it as disk vda", out)
+        for key in ("chain", "config"):
+            self.assertEqual(self.at("n", "v"), self.now(key))
+        self.assertIn("type='raw'", self.document())
+        self.assertEqual(["v"], self.names("n"))
+        self.assertNotIn("v", self.names("p"))
+        self.assertEqual(4 * MIB, os.stat(self.at("n", "v")).st_size)
+        self.assertEqual([], self.intents())
+
+    def test_overlay_keeps_its_backing_file(self):
+        self.running(live=["block-fate=ready"])
+        self.done("vol-move", "top", "--pool", "p", "--newpool", "n", "--name", "moved")
+        self.assertIn("0x7", self.fake.calls())  # SHALLOW, REUSE_EXT, TRANSIENT_JOB
+        out = subprocess.run(["qemu-img", "info", self.at("n", "moved")], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+        self.assertIn(f"backing file: {self.at('p', 'middle')}", out)
+        self.assertIn("moved", self.done("vol-chain", "base", "--pool", "p"))
+
+    def test_transient_domain_moves_only_with_yes(self):
+        self.running("v", live=["block-fate=ready"], lines=["transient = yes"])
+        self.assertIn("say --yes", self.stays())
+        self.move("--yes")
+        self.assertEqual(self.at("n", "v"), self.now("chain"))
+
+    def test_volumes_with_snapshots_or_overlays_stay(self):
+        self.running("v", live=["block-fate=ready"])
+        subprocess.run(["qemu-img", "snapshot", "-c", "s", self.path], check=True)
+        self.assertIn("1 snapshots", self.stays())
+        self.running("middle", "base", live=["block-fate=ready"])
+        self.assertIn("top", self.stays("middle"))
+
+    def test_failed_jobs_leave_the_volume_and_no_copy(self):
+        for live, calls, text in (
+                (["block-fate=failed"], {}, "the block job failed"),
+                ([], {"virDomainBlockCopy": "fail 1 0 internal error: broken"}, "broken"),
+                (["block-fate=ready"], {"virDomainBlockJobAbort PIVOT": "fail 55 0 cannot pivot"},
+                 "cannot pivot")):
+            with self.subTest(text=text):
+                self.running("v", live=live, **calls)
+                self.assertIn(text, self.stays())
+                self.no_job()
+
+    def test_definition_that_still_names_the_volume_is_reported(self):
+        self.running("v", live=["block-fate=ready", "keeps-config=yes"])
+        err = self.refused("vol-move", "v", "--pool", "p", "--newpool", "n")
+        self.assertIn("correct it (virsh edit", err)
+        self.assertEqual(["v"], self.names("n"))
+
+    def test_dry_run_creates_no_volume(self):
+        self.running("v", live=["block-fate=ready"])
+        self.move("--dry-run")
+        self.assertEqual("", " ".join(self.names("n")))
+        self.assertNotIn("virDomainBlockCopy", self.fake.calls())
+
+    # --- kills ---
+
+    def kill_in_pivot(self):
+        self.go = os.path.join(self.fake.dir, "go")
+        self.running("v", live=["block-fate=ready"],
+                     **{"virDomainBlockJobAbort PIVOT": f"wait {self.go}"})
+        process = self.work("vol-move", "v", "--pool", "p", "--newpool", "n")
+        self.wait_until(lambda: "PIVOT" in self.fake.calls(), "libvirt is asked to pivot")
+        self.peer.process.kill()
+        self.peer.process.wait()
+        process.wait()
+        self.assertEqual(1, len(self.intents()))
+
+    def settle(self):
+        with open(self.go, "w", encoding="utf-8"):
+            pass
+        self.no_job()
+        self.peer.start()
+        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.peer.log)
+
+    def volumes(self):
+        return [os.path.exists(self.at(pool, "v")) for pool in ("p", "n")]
+
+    def test_next_daemon_deletes_the_volume_that_the_guest_has_left(self):
+        self.kill_in_pivot()
+        self.assertEqual([True, True], self.volumes())
+        self.settle()
+        self.assertEqual(self.at("n", "v"), self.now("chain"))
+        self.assertEqual([False, True], self.volumes())
+
+    def test_both_volumes_stay_if_the_pivot_is_not_certain(self):
+        self.kill_in_pivot()
+        self.change(block_type=None, block_copy=None, block_ready=None)
+        self.settle()
+        self.assertEqual([True, True], self.volumes())
+        self.assertIn("both stay", self.peer.log())
+
+    def test_next_daemon_deletes_the_incomplete_copy(self):
+        self.running("v")
+        process = self.work("vol-move", "v", "--pool", "p", "--newpool", "n")
+        self.job_runs()
+        self.peer.process.kill()
+        self.peer.process.wait()
+        process.wait()
+        self.assertEqual([True, True], self.volumes())
+        self.wait_until(lambda: not self.now("block-type"), "the keeper ends the job")
+        self.no_job()
+        self.peer.start()
+        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.peer.log)
+        self.assertEqual([True, False], self.volumes())
 
 
 class EmbeddedChange(WithoutDaemon, RunningChange):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""vol-flatten and vol-commit of volumes that a running guest has as its disks, with a stock
+"""vol-flatten, vol-commit and vol-move of volumes that a running guest has as its disks, with a stock
 libvirtd. The guest is that of running_real_test."""
 
 import json
@@ -126,3 +126,62 @@ class RunningVolumes(jobs.JobGuest):
         self.nothing_left()
         self.goes_on()
         self.images_are_clean("top")
+
+    # --- moves ---
+
+    def pool_n(self):
+        """Another pool on the file system of the build."""
+        folder = os.path.join(self.peer.files, "n")
+        self.done("pool-define-as", "n", "dir", "--target", folder)
+        self.done("pool-build", "n")
+        self.done("pool-start", "n")
+        self.addCleanup(self.leave_pool_n)
+
+    def leave_pool_n(self):
+        self.cistern("pool-destroy", "n")
+        self.cistern("pool-undefine", "n")
+        subprocess.run(["rm", "-r", os.path.join(self.peer.files, "n")], check=True)
+
+    def moved_path(self, name):
+        return os.path.join(self.peer.files, "n", name)
+
+    def check_moved(self, form):
+        """The guest goes on with the moved disk, which is of one point in time with the other one."""
+        for words in ((), ("--inactive",)):
+            self.assertEqual(self.moved_path("a"), self.sources(*words)[0])
+        self.nothing_left()
+        self.assertFalse(os.path.exists(self.path("a")))
+        self.goes_on()
+        self.domain("destroy", "web1")
+        copies = []
+        for name, path, kind in (("a", self.moved_path("a"), form), ("b", self.path("b"),
+                                                                     self.FORMAT)):
+            if kind == "qcow2":
+                subprocess.run(["qemu-img", "check", "-q", path], check=True)
+            copies.append(os.path.join(self.peer.files, f"copy-{name}"))
+            subprocess.run(["qemu-img", "convert", "-f", kind, "-O", "raw", path, copies[-1]],
+                           check=True)
+        self.assertGreater(self.check_block_files("moved", copies), 600)
+        with open(self.path("a"), "w", encoding="ascii"):
+            pass
+
+    def test_move_of_the_disk_of_a_running_guest(self):
+        self.pool_n()
+        self.boot()
+        self.assertIn("Domain web1 uses it as disk vda",
+                      self.done("vol-move", "a", "--pool", "p", "--newpool", "n"))
+        self.check_moved("qcow2")
+
+    def test_move_to_another_format(self):
+        self.pool_n()
+        self.boot()
+        self.done("vol-move", "a", "--pool", "p", "--newpool", "n", "--format", "raw")
+        self.check_moved("raw")
+
+    def test_moved_overlay_keeps_its_backing_file(self):
+        self.pool_n()
+        self.overlays()
+        self.boot()
+        self.done("vol-move", "a", "--pool", "p", "--newpool", "n")
+        self.assertEqual([self.moved_path("a"), self.path("base")], self.sources())
+        self.check_moved("qcow2")

@@ -390,7 +390,8 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
 /* --- block jobs ------------------------------------------------------------------------------- */
 
 CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDisk *disk,
-                                    CstHypervisorJobRequest *request, GError **error)
+                                    CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,
+                                    GError **error)
 {
     CstService *service = claim->pool->service;
     CstHypervisor *hypervisor = domains_hypervisor(service, error);
@@ -403,9 +404,10 @@ CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDis
     request->volume = &volume;
     request->rate = cst_task_rate(claim->task);
     request->directory = directory;
+    *ret_pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!hypervisor || !domains_make_parent(directory, error))
         return NULL;
-    return cst_hypervisor_job_begin(hypervisor, request, claim->task, error);
+    return cst_hypervisor_job_begin_full(hypervisor, request, claim->task, ret_pivot, error);
 }
 
 /* --- recovery --------------------------------------------------------------------------------- */

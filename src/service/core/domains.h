@@ -68,10 +68,11 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
 /**
  * Begins a block job of @disk, which shows the claimed volume. Sets the domain, the volume, the
  * rate and the directory of @request; they are valid during this call. The task of @claim may wait.
- * Fails as cst_hypervisor_job_begin().
+ * Fails as cst_hypervisor_job_begin_full().
  */
 CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDisk *disk,
-                                    CstHypervisorJobRequest *request, GError **error);
+                                    CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,
+                                    GError **error);
 /**
  * Resumes and thaws the domains that a dead process has left suspended, and ends its backup and
  * block jobs. Logs failures.

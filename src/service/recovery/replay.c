@@ -26,6 +26,7 @@
 #include "volume/rename/move_rename.h"
 #include "volume/rename/rename.h"
 #include "volume/running/commit.h"
+#include "volume/running/move.h"
 
 /* Minimal time for storage to answer. It is probed in another thread. */
 #define LEAST_WAIT_US (200 * G_TIME_SPAN_MILLISECOND)
@@ -90,6 +91,8 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
         return volume_move_rename_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, RUNNING_COMMIT) == 0)
         return running_commit_replay(service, state, record, error);
+    if (strcmp(record->operation, RUNNING_MOVE) == 0)
+        return running_move_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, SNAPSHOT_SET) == 0)
         return snapshot_set_replay(state, record, error);
     return drop_recorded(state, record, error);
@@ -142,7 +145,8 @@ static gboolean replay_local(const CstIntentRecord *record, gpointer data, GErro
     if (!open_recorded(replay->service, record, &state, error))
         return FALSE;
     /* libvirt is asked when the pools are active, because it names volumes by path. */
-    if (state && strcmp(record->operation, RUNNING_COMMIT) == 0) {
+    if (state && (strcmp(record->operation, RUNNING_COMMIT) == 0 ||
+                  strcmp(record->operation, RUNNING_MOVE) == 0)) {
         replay_postpone(replay->service, record);
         return FALSE;
     }

@@ -14,6 +14,12 @@
 GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol);
 
 /**
+ * Returns the disk of a running or paused domain whose image is @vol; NULL: there is none. The
+ * caller frees it.
+ */
+CstDomainDisk *cli_vol_running_disk(CliCtl *ctl, const CstVolRef *vol);
+
+/**
  * Adds to @vols the volumes of the disks of domain @name, as CstVolRef *. @name is a name or a UUID
  * of libvirt. Disks that the guest only reads are left out. A volume that @vols already has is not
  * added. *ret_domain, which may be NULL, is the domain with its definition. Fails with INVALID if a

@@ -7,9 +7,11 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/text.h>
 #include <base/url.h>
 
 #include "commands/check_report.h"
+#include "domains.h"
 #include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
@@ -126,7 +128,7 @@ const CliCommand cli_vol_flatten_command = {
     .name = "vol-flatten",
     .summary = N_("make a vol independent of its backing volumes"),
     .description = N_("Copy the content of the backing volumes into a volume. It is valid at every "
-                      "point in time."),
+                      "point in time. A running domain may have it as its disk."),
     .options = flatten_options,
     .handler = cmd_vol_flatten,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
@@ -155,12 +157,26 @@ static gboolean find_commit_base(CliCtl *ctl, const CstVolRef *vol, const char *
     return *ret_path != NULL;
 }
 
+/* Tells that the guest has left the volume. @disk: before the commit; NULL: no guest had it. */
+static void commit_show_domain(CliCtl *ctl, const CstDomainDisk *disk, const char *name)
+{
+    g_autofree char *domain = disk ? cst_text_escape(disk->domain) : NULL;
+    g_autofree char *target = disk ? cst_text_escape(disk->target) : NULL;
+
+    if (disk && !ctl->settings.dry_run)
+        cli_extra(ctl,
+                  _("Domain %s uses the backing volume as disk %s now; vol %s has no data of its "
+                    "own"),
+                  domain, target, name);
+}
+
 static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
     g_autofree char *path = NULL;
     const char *base = NULL;
+    g_autoptr(CstDomainDisk) disk = NULL;
     Work work = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !cli_args_string(args, "base", &base, error) ||
@@ -174,9 +190,12 @@ static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
                              name, base)
                : cli_confirm(ctl, error, _("Overwrite the backing volume of vol %s?"), name)))
         return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_vol_commit, &work, error),
-                       "volume", vol->name, _("Vol %s committed"), _("Failed to commit vol %s"),
-                       name);
+    disk = cli_vol_running_disk(ctl, vol);
+    if (!cli_run_task(ctl, _("Committing"), run_vol_commit, &work, error))
+        return cli_failed(ctl, _("Failed to commit vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s committed"), name);
+    commit_show_domain(ctl, disk, name);
+    return TRUE;
 }
 
 static const CliOption commit_options[] = {
@@ -192,7 +211,9 @@ static const CliOption commit_options[] = {
 const CliCommand cli_vol_commit_command = {
     .name = "vol-commit",
     .summary = N_("write a vol's content into its backing volume"),
-    .description = N_("Write the content of a volume into its backing volume."),
+    .description =
+        N_("Write the content of a volume into its backing volume. A running domain that "
+           "has the volume as its disk goes on with the backing volume."),
     .options = commit_options,
     .handler = cmd_vol_commit,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,

@@ -46,6 +46,7 @@ typedef struct {
      * parents. */
     const char *destination, *destination_format;
     gboolean is_device; /**< the destination is a block device */
+    gboolean shallow;   /**< COPY: only the top layer; the destination has its backing file */
     gboolean transient; /**< accept a domain without a persistent definition */
     uint64_t rate;      /**< bytes per second; 0: no limit */
     /** Of the entries: on a file system in memory, such as below /run. Created with mode 0700. Not

@@ -38,6 +38,12 @@ typedef enum {
     CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3 /**< the copy may have another sector size */
 } CstVolConvertFlags;
 
+/**
+ * With CST_VOL_CONVERT_OVERWRITE: also move the disk of a running domain without a persistent
+ * definition. Its owner starts it from the former volume again, which is gone then.
+ */
+#define CST_VOL_MOVE_TRANSIENT (1u << 8)
+
 /** Parameters of a conversion. Strings are borrowed. */
 typedef struct {
     const char *name;    /**< of the new volume */
@@ -157,7 +163,7 @@ typedef struct {
 typedef struct {
     const char *name;   /**< name in the destination pool; NULL: the same */
     const char *format; /**< NULL: the same, if the destination pool supports it */
-    unsigned flags;     /**< CST_VOL_CONVERT_OVERWRITE: onto a LUN, regardless of its content */
+    unsigned flags;     /**< CST_VOL_CONVERT_OVERWRITE, CST_VOL_MOVE_TRANSIENT */
 } CstVolMove;
 
 /** A process or mount that has a volume open. */

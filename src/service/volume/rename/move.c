@@ -56,6 +56,7 @@
 #include "volume/delete/trash.h"
 #include "volume/image/image_chain.h"
 #include "volume/protect.h"
+#include "volume/running/move.h"
 
 typedef struct {
     CstPool *pool, *to;
@@ -93,34 +94,6 @@ static const ImageLink *move_original(const Move *move)
 
 /* --- the copy --------------------------------------------------------------------------------- */
 
-/* Another name for the same format is not a change. */
-static gboolean move_keeps_format(const Move *move, const CstVolume *volume)
-{
-    return !move->how->format || cst_volume_same_format(move->how->format, volume->format);
-}
-
-/* A relative reference would identify another file from the other pool. */
-static gboolean check_reference(const Move *move, GError **error)
-{
-    const char *backing = cst_chain_info(move->chain.chain, 0)->backing;
-
-    if (!move->bytes || !backing || g_path_is_absolute(backing))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("volume '%s' names its backing file as '%s', which is another file from pool "
-                      "'%s'; let it refer to the path first (vol-rebase --unsafe), or make the "
-                      "volume independent (vol-flatten)"),
-                    move->name, backing, cst_pool_name(move->to));
-}
-
-static gboolean move_check_removable(const Move *move, GError **error)
-{
-    const VolumeClaim *claim = &move_original(move)->claim;
-
-    return volume_not_protected(move->pool, move->name, error) &&
-           cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error);
-}
-
 static gboolean open_original(Move *move, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(move->pool, error);
@@ -129,12 +102,14 @@ static gboolean open_original(Move *move, GError **error)
 
     if (!to_state)
         return FALSE;
-    move->same = move_keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
+    move->same = volume_move_keeps_format(move->how, volume) &&
+                 !(volume->extra && volume->extra->data_file) &&
                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
     move->bytes = move->same && volume->format && !cst_image_name_is_plain(volume->format);
     move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
     if (!image_chain_open(&move->chain, move->pool, move->name, error) ||
-        !move_check_removable(move, error) || !check_reference(move, error) ||
+        !volume_move_check(&move_original(move)->claim, error) ||
+        (move->bytes && !volume_move_check_reference(&move->chain, move->to, error)) ||
         !cst_chain_open_images(move->chain.chain, 0, NULL, error))
         return FALSE;
     move->stamp = cst_file_stamp(cst_blob_file_fd(move_original(move)->blob));
@@ -176,37 +151,13 @@ static gboolean check_history(const Move *move, GError **error)
     return to && volume_history_fits(&move->history, move->to, to, move->format, error);
 }
 
-/* Returns the requested format; else the original's format, if the pool supports it; else raw. */
-static const char *wanted_format(const Move *move)
-{
-    const char *format = move_original(move)->volume->format;
-
-    if (move->how->format)
-        return move->how->format;
-    return format && cst_pool_volume_format_ok(move->to->def->type, format) ? format : "raw";
-}
-
 static gboolean plan_definition(Move *move, GError **error)
 {
     const CstVolume *volume = move_original(move)->volume;
-    const CstVolumeExtra *extra = volume->extra;
-    CstVolDef *def = move->def = cst_vol_def_new();
-    const char *format = wanted_format(move);
+    const char *format;
 
-    def->name = g_strdup(move->how->name ? move->how->name : move->name);
-    def->type = cst_pool_new_volume_type(move->to->def->type);
-    def->capacity = volume->capacity;
-    if (!volume_copy_options(format, NULL, &move->format, &move->options, error))
-        return FALSE;
-    if (cst_pool_volume_format_ok(move->to->def->type, cst_image_format_name(move->format)))
-        def->format = g_strdup(cst_image_format_name(move->format));
-    else if (!cst_image_format_is_plain(move->format))
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("pools of type '%s' hold no volumes of format '%s'"),
-                        cst_pool_type_name(move->to->def->type), format);
-    if (move->bytes && extra && extra->backing_path)
-        def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
-    return TRUE;
+    move->def = volume_move_define(volume, move->to, move->how, move->bytes, &format, error);
+    return move->def && volume_copy_options(format, NULL, &move->format, &move->options, error);
 }
 
 static gboolean move_copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
@@ -523,21 +474,23 @@ static gboolean vol_move_run(CstPool *pool, const char *name, CstPool *to, const
                              CstTask *task, GError **error)
 {
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
-    gboolean renamed, linked;
+    gboolean moved, linked;
 
     if (pool == to)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("volume '%s' is in pool '%s' already; give it another name with "
                           "vol-rename"),
                         name, cst_pool_name(pool));
-    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE, "cisternVolMove", error) ||
+    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE | CST_VOL_MOVE_TRANSIENT,
+                         "cisternVolMove", error) ||
         (how->name && !cst_name_check(how->name, _("volume"), error)) ||
-        !volume_move_by_rename(pool, name, to, how, task, &renamed, error))
+        !running_move(pool, name, to, how, task, &moved, error) ||
+        (!moved && !volume_move_by_rename(pool, name, to, how, task, &moved, error)))
         return FALSE;
-    return renamed || (open_original(&move, error) && plan_definition(&move, error) &&
-                       check_history(&move, error) && check_room_of_dry_run(&move, error) &&
-                       move_link_target(&move, &linked, error) &&
-                       (linked || move_make_copy(&move, error)) && delete_original(&move, error));
+    return moved || (open_original(&move, error) && plan_definition(&move, error) &&
+                     check_history(&move, error) && check_room_of_dry_run(&move, error) &&
+                     move_link_target(&move, &linked, error) &&
+                     (linked || move_make_copy(&move, error)) && delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

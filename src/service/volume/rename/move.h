@@ -1,7 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <service/volumes.h>
+
 #include "rename.h"
+#include "volume/image/image_chain.h"
+
+/** Whether the copy has the format of the original. Another name for it is not a change. */
+gboolean volume_move_keeps_format(const CstVolMove *how, const CstVolume *volume);
+/** Checks that a claimed volume may be deleted by a move. BUSY with its dependents. */
+gboolean volume_move_check(const VolumeClaim *claim, GError **error);
+/** Checks that the reference of the first image to its backing file holds in pool @to, too. */
+gboolean volume_move_check_reference(const ImageChain *chain, CstPool *to, GError **error);
+/**
+ * Returns the definition of the copy in pool @to: the requested format; else that of the original,
+ * if the pool supports it; else raw. @with_backing: it refers to the backing file of the original.
+ * *ret_format is borrowed. The caller frees the result.
+ */
+CstVolDef *volume_move_define(const CstVolume *original, CstPool *to, const CstVolMove *how,
+                              gboolean with_backing, const char **ret_format, GError **error);
 
 /** The operation in the intent of a move. */
 #define VOLUME_MOVE "move"

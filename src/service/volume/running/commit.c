@@ -19,23 +19,21 @@
 #include "commit.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <base/text.h>
 #include <image/backing.h>
 #include <image/commit.h>
 #include <image/rebase.h>
-#include <service/domains.h>
 #include <service/images.h>
 
 #include "core/domains.h"
 #include "core/intent.h"
 #include "core/service.h"
+#include "definition.h"
 #include "job.h"
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -191,57 +189,12 @@ gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
 
 /* --- the replay ------------------------------------------------------------------------------- */
 
-typedef enum {
-    COMMIT_USES_VOLUME,
-    COMMIT_USES_BASE,
-    COMMIT_USES_OTHER /* the domain, or its disk, has changed since */
-} CommitUse;
-
-/* Fails with UNREACHABLE while a keeper or a repair works on the domain. */
-static gboolean block_job_has_ended(CstService *service, const char *uuid, GError **error)
+/* Whether the record names the volume of a pool. */
+static gboolean record_names(const CstIntentRecord *record, const char *pool_field,
+                             const char *volume_field, const char *pool, const char *volume)
 {
-    g_autofree char *directory = cst_paths_block_job_dir(service->paths);
-    g_autofree char *entry = g_build_filename(directory, uuid, NULL);
-
-    if (!cst_hypervisor_job_recover(directory, error))
-        return FALSE;
-    return access(entry, F_OK) != 0 ||
-           cst_fail(error, CST_ERROR_UNREACHABLE,
-                    _("the block job of domain '%s' has not ended yet"), uuid);
-}
-
-static gboolean drive_is_volume(const CstDomainDrive *drive, const char *pool, const char *volume)
-{
-    return g_strcmp0(drive->pool, pool) == 0 && g_strcmp0(drive->volume, volume) == 0;
-}
-
-/* Finds the image of the disk in the definition of the domain. */
-static gboolean commit_find_use(CstService *service, const CstIntentRecord *record,
-                                CommitUse *ret_use, GError **error)
-{
-    const char *(*field)(GHashTable *, gconstpointer) =
-        (const char *(*)(GHashTable *, gconstpointer))g_hash_table_lookup;
-    GHashTable *fields = record->fields;
-    g_autoptr(GPtrArray) domains =
-        cst_service_domains(service, field(fields, "domain"), NULL, error);
-
-    *ret_use = COMMIT_USES_OTHER;
-    if (!domains)
-        return FALSE;
-    for (guint i = 0; i < ((const CstDomain *)domains->pdata[0])->drives->len; i++) {
-        const CstDomainDrive *drive = ((const CstDomain *)domains->pdata[0])->drives->pdata[i];
-
-        if (g_strcmp0(drive->target, field(fields, "target")) != 0)
-            continue;
-        if (drive_is_volume(drive, field(fields, "base-pool"), field(fields, "base")))
-            *ret_use = COMMIT_USES_BASE;
-        else if (drive_is_volume(drive, field(fields, "pool"), field(fields, "volume")))
-            *ret_use = COMMIT_USES_VOLUME;
-        else if (!drive->pool)
-            return cst_fail(error, CST_ERROR_UNREACHABLE, "%s",
-                            drive->problem ? drive->problem : "?");
-    }
-    return TRUE;
+    return g_strcmp0(g_hash_table_lookup(record->fields, pool_field), pool) == 0 &&
+           g_strcmp0(g_hash_table_lookup(record->fields, volume_field), volume) == 0;
 }
 
 gboolean running_commit_replay(CstService *service, CstPoolState *state,
@@ -249,8 +202,8 @@ gboolean running_commit_replay(CstService *service, CstPoolState *state,
 {
     const char *name = g_hash_table_lookup(record->fields, "volume");
     const char *uuid = g_hash_table_lookup(record->fields, "domain");
+    g_autofree char *used_pool = NULL, *used = NULL;
     g_autoptr(CstVolume) volume = NULL;
-    CommitUse use;
 
     if (!name || !uuid)
         return TRUE;
@@ -260,12 +213,12 @@ gboolean running_commit_replay(CstService *service, CstPoolState *state,
     /* The volume was deleted. */
     if (!volume)
         return TRUE;
-    if (!block_job_has_ended(service, uuid, error) ||
-        !commit_find_use(service, record, &use, error))
+    if (!running_definition_read(service, uuid, g_hash_table_lookup(record->fields, "target"),
+                                 &used_pool, &used, error))
         return FALSE;
-    if (use == COMMIT_USES_VOLUME)
+    if (record_names(record, "pool", "volume", used_pool, used))
         return TRUE;
-    if (use == COMMIT_USES_OTHER) {
+    if (!record_names(record, "base-pool", "base", used_pool, used)) {
         cst_log(CST_LOG_WARNING,
                 "volume '%s' of pool '%s' was being committed when its process ended, and domain "
                 "%s has another disk now: it may have old data; compare it with its base",

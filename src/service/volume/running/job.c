@@ -101,10 +101,8 @@ CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDis
                                     CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,
                                     GError **error)
 {
-    CstHypervisorJob *job = volume_domain_job(claim, disk, request, error);
+    CstHypervisorJob *job = volume_domain_job(claim, disk, request, ret_pivot, error);
 
-    /* A process that goes on after a failed begin aborts the job. */
-    *ret_pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!job || cst_hypervisor_job_wait(job, claim->task, error))
         return job;
     *ret_pivot = cst_hypervisor_job_end(job);

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Moves the disk of a running domain to another pool.
+ *
+ *   create   a new volume in the other pool, with the size of the disk
+ *   record   a durable intent with the identities of both volumes
+ *   job      QEMU copies the disk, and sends further writes of the guest to both volumes
+ *   record   a second intent: from now on the guest may use the new volume
+ *   pivot    the guest goes on with the new volume, and its definitions name it
+ *   delete   the former volume
+ *
+ * An image that keeps its format and has a backing file becomes an image with the same backing
+ * file. Other copies have all data of the disk.
+ *
+ * After a kill the definition of the domain decides which volume is deleted (move_replay.c).
+ */
+#include "move.h"
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "core/domains.h"
+#include "core/events.h"
+#include "core/intent.h"
+#include "core/scan.h"
+#include "core/trust.h"
+#include "dependency/guard.h"
+#include "job.h"
+#include "volume/create/plan.h"
+#include "volume/create/transaction.h"
+#include "volume/declare.h"
+#include "volume/delete/delete.h"
+#include "volume/rename/move.h"
+
+/* libvirt closes the former image shortly after the pivot. */
+#define RELEASE_US (10 * G_TIME_SPAN_SECOND)
+#define POLL_US    (50 * G_TIME_SPAN_MILLISECOND)
+
+typedef struct {
+    CstPool *to;
+    const CstVolMove *how;
+    ImageChain chain; /* of the volume, with the domain */
+    VolumeTxn txn;    /* of the new volume; its claim is held until the end */
+    CstVolDef *def;   /* of the new volume */
+    VolumePlan plan;
+    gboolean with_backing;
+    CstIntent *intent;
+} RunningMove;
+
+static void running_move_clear(RunningMove *move)
+{
+    volume_txn_end(&move->txn);
+    image_chain_close(&move->chain);
+    g_clear_pointer(&move->def, cst_vol_def_free);
+    cst_intent_end(move->intent);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunningMove, running_move_clear)
+
+static ImageLink *moved_link(const RunningMove *move)
+{
+    return image_chain_link(&move->chain, 0);
+}
+
+/* --- checks ----------------------------------------------------------------------------------- */
+
+static gboolean move_check_snapshots(const RunningMove *move, GError **error)
+{
+    const ImageLink *link = moved_link(move);
+    g_autoptr(GPtrArray) snapshots = NULL;
+    guint count = cst_chain_info(move->chain.chain, 0)->snapshots;
+
+    if (cst_pool_state_has_snapshots(link->claim.state)) {
+        snapshots = cst_pool_state_snapshots(link->claim.state, link->claim.name, error);
+        if (!snapshots)
+            return FALSE;
+        count += snapshots->len;
+    }
+    return count == 0 ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' has %u snapshots, which cannot move while a domain runs; delete "
+                      "them (snap-delete), or shut the domain down first"),
+                    link->claim.name, count);
+}
+
+/* QEMU opens the new volume by its path. */
+static gboolean move_check_path(const RunningMove *move, GError **error)
+{
+    return move->def->type == CST_VOL_FILE || move->def->type == CST_VOL_BLOCK ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot move volume '%s' of a running domain to pool '%s', whose volumes are "
+                      "no files or devices of this host; shut the domain down first"),
+                    moved_link(move)->claim.name, cst_pool_name(move->to));
+}
+
+static gboolean move_plan_volume(RunningMove *move, GError **error)
+{
+    const CstVolume *volume = moved_link(move)->volume;
+    g_autoptr(CstPoolState) to = pool_state_get(move->to, error);
+    const char *format;
+
+    if (!to)
+        return FALSE;
+    move->with_backing = volume->extra && volume->extra->backing_path &&
+                         volume_move_keeps_format(move->how, volume) &&
+                         cst_pool_state_holds_images(moved_link(move)->claim.state) &&
+                         cst_pool_state_holds_images(to);
+    move->def = volume_move_define(volume, move->to, move->how, move->with_backing, &format, error);
+    if (!move->def || !move_check_path(move, error))
+        return FALSE;
+    return !cst_pool_type_info(move->to->def->type)->volume_formats ||
+           volume_plan(move->def, 0, &move->plan, error);
+}
+
+static gboolean running_move_check(RunningMove *move, GError **error)
+{
+    return volume_move_check(&moved_link(move)->claim, error) &&
+           move_check_snapshots(move, error) && move_plan_volume(move, error) &&
+           (!move->with_backing || volume_move_check_reference(&move->chain, move->to, error)) &&
+           cst_may_change(error);
+}
+
+/* --- the intent ------------------------------------------------------------------------------- */
+
+/* Replaces the intent. @copy: the identity of the new volume. */
+static gboolean running_move_record(RunningMove *move, const char *copy, gboolean switching,
+                                    GError **error)
+{
+    const ImageLink *link = moved_link(move);
+    g_autoptr(GHashTable) fields = intent_fields_new();
+    CstIntent *intent;
+
+    intent_put(fields, "volume", link->claim.name);
+    intent_put(fields, "to-pool", cst_pool_name(move->to));
+    intent_put(fields, "to", move->def->name);
+    intent_put(fields, "to-identity", copy);
+    intent_put(fields, "domain", move->chain.disk->uuid);
+    intent_put(fields, "target", move->chain.disk->target);
+    intent_put(fields, "switching", switching ? "yes" : NULL);
+    if (!intent_put_identity(fields, "identity", link->claim.state, link->volume, error))
+        return FALSE;
+    intent = intent_begin_durable(link->claim.pool, link->claim.state, RUNNING_MOVE, fields, error);
+    if (!intent)
+        return FALSE;
+    cst_intent_end(move->intent);
+    move->intent = intent;
+    return TRUE;
+}
+
+/* Returns the identity of the new volume, which the caller frees. */
+static char *move_copy_identity(const RunningMove *move, GError **error)
+{
+    const VolumeClaim *claim = &move->txn.claim;
+    g_autoptr(CstVolume) copy = NULL;
+
+    if (!cst_pool_state_scan_one(claim->state, claim->name, NULL, &copy, error))
+        return NULL;
+    if (!copy) {
+        cst_fail_no_volume(claim->name, error);
+        return NULL;
+    }
+    return cst_pool_state_vol_identity(claim->state, copy, error);
+}
+
+/* --- the new volume --------------------------------------------------------------------------- */
+
+/* Drops the new volume, which the guest does not use. */
+static void move_drop_copy(RunningMove *move)
+{
+    const VolumeClaim *claim = &move->txn.claim;
+    g_autoptr(CstVolume) copy = NULL;
+    g_autoptr(GError) why = NULL;
+
+    copy = pool_volume(claim->pool, claim->state, claim->name, &why);
+    if (copy && volume_not_open(claim, &why) &&
+        cst_pool_state_delete(claim->state, claim->name, 0, &why)) {
+        volume_is_gone(claim, copy);
+        return;
+    }
+    cst_log(CST_LOG_WARNING, "pool '%s': cannot delete the incomplete copy '%s' yet: %s",
+            cst_pool_name(claim->pool), claim->name, why->message);
+    cst_intent_keep(g_steal_pointer(&move->intent));
+    pool_recover_later(moved_link(move)->claim.pool, moved_link(move)->claim.state);
+}
+
+/*
+ * The identity of a file is known before it has its name. Another volume is recorded afterwards; a
+ * kill in between leaves an empty volume.
+ */
+static gboolean move_create_copy(RunningMove *move, GError **error)
+{
+    VolumeTxn *txn = &move->txn;
+    g_autofree char *identity = NULL;
+
+    if (!volume_txn_begin(txn, move->to, move->def, RUNNING_MOVE "-copy", error))
+        return FALSE;
+    if (move->plan.format && !txn->made &&
+        !cst_image_create(txn->draft.blob, move->plan.format, &move->plan.options, txn->claim.task,
+                          error))
+        return FALSE;
+    identity = txn->made ? NULL : cst_file_id_text(&txn->draft.id);
+    if (identity && *identity && !running_move_record(move, identity, FALSE, error))
+        return FALSE;
+    CST_CRASH_POINT("running.move.recorded");
+    if (!volume_txn_commit(txn, move->def, error))
+        return FALSE;
+    /* QEMU locks the file. */
+    g_clear_pointer(&txn->draft.blob, cst_blob_unref);
+    if (move->intent)
+        return TRUE;
+    g_free(identity);
+    identity = move_copy_identity(move, error);
+    return identity && running_move_record(move, identity, FALSE, error);
+}
+
+/* --- the job ---------------------------------------------------------------------------------- */
+
+static gboolean move_switch(RunningMove *move, CstHypervisorJob *job,
+                            CstHypervisorPivotResult *ret_result, GError **error)
+{
+    g_autofree char *identity = move_copy_identity(move, error);
+
+    *ret_result = (CstHypervisorPivotResult){.pivot = CST_HYPERVISOR_NOT_PIVOTED};
+    if (!identity || !running_move_record(move, identity, TRUE, error))
+        return FALSE;
+    CST_CRASH_POINT("running.move.ready");
+    return cst_hypervisor_job_pivot(job, ret_result, error);
+}
+
+/* Sets the result of the pivot in any case. */
+static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *ret_result,
+                                  GError **error)
+{
+    const VolumeClaim *copy = &move->txn.claim;
+    g_autofree char *path = cst_pool_state_vol_path(copy->state, copy->name);
+    CstHypervisorJobRequest request = {
+        .kind = CST_HYPERVISOR_JOB_COPY,
+        .destination = path,
+        .destination_format = move->plan.format ? cst_image_format_name(move->plan.format) : "raw",
+        .is_device = move->def->type == CST_VOL_BLOCK,
+        .shallow = move->with_backing,
+        .transient = (move->how->flags & CST_VOL_MOVE_TRANSIENT) != 0};
+    CstHypervisorPivot pivot;
+    CstHypervisorJob *job =
+        running_job_start(&moved_link(move)->claim, move->chain.disk, &request, &pivot, error);
+    gboolean ok;
+
+    *ret_result = (CstHypervisorPivotResult){.pivot = pivot};
+    if (!job)
+        return FALSE;
+    ok = move_switch(move, job, ret_result, error);
+    pivot = cst_hypervisor_job_end(job);
+    if (!ok)
+        ret_result->pivot = pivot;
+    CST_CRASH_POINT("running.move.pivoted");
+    return ok;
+}
+
+/* --- the former volume ------------------------------------------------------------------------ */
+
+static gboolean move_await_release(const VolumeClaim *claim, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + RELEASE_US;
+
+    while (g_get_monotonic_time() < end) {
+        if (volume_not_open(claim, NULL))
+            return TRUE;
+        g_usleep(POLL_US);
+    }
+    return volume_not_open(claim, error);
+}
+
+static gboolean move_delete_former(RunningMove *move, GError **error)
+{
+    ImageLink *link = moved_link(move);
+    g_autoptr(GError) why = NULL;
+
+    g_clear_pointer(&move->chain.chain, cst_chain_free);
+    g_clear_pointer(&link->blob, cst_blob_unref);
+    if (move_await_release(&link->claim, &why) &&
+        cst_pool_state_delete(link->claim.state, link->claim.name, 0, &why)) {
+        CST_CRASH_POINT("running.move.deleted");
+        volume_is_gone(&link->claim, link->volume);
+        return TRUE;
+    }
+    cst_intent_keep(g_steal_pointer(&move->intent));
+    return cst_fail(error, cst_error_code(why),
+                    _("the domain uses volume '%s' of pool '%s' now, but the former volume cannot "
+                      "be deleted: %s"),
+                    move->def->name, cst_pool_name(move->to), why->message);
+}
+
+/* The next start of the domain needs the new path. */
+static gboolean move_check_definition(const RunningMove *move,
+                                      const CstHypervisorPivotResult *result, GError **error)
+{
+    if (result->persistent ||
+        (!result->persistent_unknown && (move->how->flags & CST_VOL_MOVE_TRANSIENT)))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_FAILED,
+                    _("the domain uses volume '%s' of pool '%s' now, but its persistent definition "
+                      "may name another image as disk '%s'; correct it (virsh edit %s)"),
+                    move->def->name, cst_pool_name(move->to), move->chain.disk->target,
+                    move->chain.disk->uuid);
+}
+
+/* --- the move --------------------------------------------------------------------------------- */
+
+static gboolean running_move_run(RunningMove *move, GError **error)
+{
+    CstHypervisorPivotResult result = {.pivot = CST_HYPERVISOR_NOT_PIVOTED};
+    gboolean ok;
+
+    if (!running_move_check(move, error))
+        return FALSE;
+    move->txn =
+        (VolumeTxn){.claim.task = move->chain.task,
+                    .claim.after = image_chain_last_claim(&move->chain),
+                    .empty = !move->plan.format || cst_image_format_is_plain(move->plan.format)};
+    if (move->with_backing)
+        move->txn.declaration = trust_of_copy(move->def, moved_link(move)->volume);
+    if (!move_create_copy(move, error))
+        return FALSE;
+    ok = running_move_copy(move, &result, error);
+    if (result.pivot == CST_HYPERVISOR_PIVOTED) {
+        g_clear_error(error);
+        ok = move_delete_former(move, error) && move_check_definition(move, &result, error);
+    } else if (result.pivot == CST_HYPERVISOR_NOT_PIVOTED) {
+        move_drop_copy(move);
+    } else {
+        cst_intent_keep(g_steal_pointer(&move->intent));
+    }
+    return ok;
+}
+
+/* *ret_runs: a running domain has the volume as its disk. libvirt is asked before images open. */
+static gboolean move_find_domain(CstPool *pool, const char *name, CstTask *task, gboolean *ret_runs,
+                                 GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstDomainDisk) disk = NULL;
+
+    *ret_runs = FALSE;
+    if (!volume_claim_now(&claim, pool, name, CLAIM_READ, &volume, error))
+        return FALSE;
+    if (volume->type != CST_VOL_FILE && volume->type != CST_VOL_BLOCK)
+        return TRUE;
+    if (!running_job_find(&claim, &disk, error))
+        return FALSE;
+    *ret_runs = disk != NULL;
+    return TRUE;
+}
+
+gboolean running_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                      CstTask *task, gboolean *ret_done, GError **error)
+{
+    g_auto(RunningMove)
+        move = {.to = to,
+                .how = how,
+                .chain = {.task = task, .write = TRUE, .alone = TRUE, .with_domain = TRUE}};
+
+    if (!move_find_domain(pool, name, task, ret_done, error) || !*ret_done)
+        return !*ret_done;
+    if (!image_chain_open(&move.chain, pool, name, error))
+        return FALSE;
+    *ret_done = move.chain.disk != NULL;
+    return !*ret_done || running_move_run(&move, error);
+}
