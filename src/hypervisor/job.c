@@ -430,10 +430,9 @@ static gboolean job_begin(CstHypervisorJob *job, CstHypervisor *hypervisor,
     return ok;
 }
 
-CstHypervisorJob *cst_hypervisor_job_begin_full(CstHypervisor *hypervisor,
-                                                const CstHypervisorJobRequest *request,
-                                                CstTask *task, CstHypervisorPivot *ret_pivot,
-                                                GError **error)
+CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
+                                           const CstHypervisorJobRequest *request, CstTask *task,
+                                           CstHypervisorPivot *ret_pivot, GError **error)
 {
     CstHypervisorJob *job;
     gboolean ok;
@@ -452,15 +451,6 @@ CstHypervisorJob *cst_hypervisor_job_begin_full(CstHypervisor *hypervisor,
         return job;
     *ret_pivot = cst_hypervisor_job_end(job);
     return NULL;
-}
-
-CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
-                                           const CstHypervisorJobRequest *request, CstTask *task,
-                                           GError **error)
-{
-    CstHypervisorPivot pivot;
-
-    return cst_hypervisor_job_begin_full(hypervisor, request, task, &pivot, error);
 }
 
 const char *cst_hypervisor_job_target(const CstHypervisorJob *job)

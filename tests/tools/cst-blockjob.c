@@ -88,6 +88,7 @@ int main(int argc, char **argv)
     g_autoptr(CstHypervisor) hypervisor = NULL;
     g_autoptr(GError) error = NULL;
     g_auto(CstFd) fd = -1;
+    CstHypervisorPivot pivot;
     CstHypervisorJob *job;
     char line[64];
 
@@ -104,7 +105,7 @@ int main(int argc, char **argv)
     cst_hypervisor_volume_set_file(&volume, fd);
     request.volume = &volume;
     hypervisor = cst_hypervisor_new((const char *const[]){argv[1], NULL}, NULL, 10);
-    job = cst_hypervisor_job_begin(hypervisor, &request, NULL, &error);
+    job = cst_hypervisor_job_begin(hypervisor, &request, NULL, &pivot, &error);
     if (!job)
         tool_fail(error);
     say("begun");

@@ -407,7 +407,7 @@ CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDis
     *ret_pivot = CST_HYPERVISOR_NOT_PIVOTED;
     if (!hypervisor || !domains_make_parent(directory, error))
         return NULL;
-    return cst_hypervisor_job_begin_full(hypervisor, request, claim->task, ret_pivot, error);
+    return cst_hypervisor_job_begin(hypervisor, request, claim->task, ret_pivot, error);
 }
 
 /* --- recovery --------------------------------------------------------------------------------- */

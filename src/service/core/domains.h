@@ -68,7 +68,7 @@ CstHypervisorBackup *domain_backup_begin(CstService *service, const CstDomainDis
 /**
  * Begins a block job of @disk, which shows the claimed volume. Sets the domain, the volume, the
  * rate and the directory of @request; they are valid during this call. The task of @claim may wait.
- * Fails as cst_hypervisor_job_begin_full().
+ * Fails as cst_hypervisor_job_begin().
  */
 CstHypervisorJob *volume_domain_job(const VolumeClaim *claim, const CstDomainDisk *disk,
                                     CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,

@@ -113,15 +113,16 @@ CstHypervisorJob *block_begin_full(CstTask *task, CstHypervisorPivot *ret_pivot,
     g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(pause_deadline_s);
 
     fake_write_file("fake", fake_state->str);
-    return cst_hypervisor_job_begin_full(hypervisor, &block_request, task, ret_pivot, error);
+    return cst_hypervisor_job_begin(hypervisor, &block_request, task, ret_pivot, error);
 }
 
 CstHypervisorJob *block_begin(GError **error)
 {
     g_autoptr(CstHypervisor) hypervisor = fake_hypervisor(pause_deadline_s);
+    CstHypervisorPivot pivot;
 
     fake_write_file("fake", fake_state->str);
-    return cst_hypervisor_job_begin(hypervisor, &block_request, NULL, error);
+    return cst_hypervisor_job_begin(hypervisor, &block_request, NULL, &pivot, error);
 }
 
 CstHypervisorJob *block_begin_ok(void)

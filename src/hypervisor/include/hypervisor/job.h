@@ -63,17 +63,7 @@ typedef struct {
  * call starts their repair. NOT_FOUND if the domain does not run, or a volume is not a layer of its
  * disk. INVALID for a shareable or read-only disk, for a volume below the top of a disk, for a
  * transient domain, and for a destination that a disk of the domain has already. TIMEOUT and FAILED
- * as cst_hypervisor_find(). After TIMEOUT,
- * FAILED and CANCELLED a process may go on that aborts the job. cst_hypervisor_job_begin_full()
- * reports that.
- */
-CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
-                                           const CstHypervisorJobRequest *request, CstTask *task,
-                                           GError **error);
-
-/**
- * As cst_hypervisor_job_begin(). After a failure *ret_pivot decides about the destination of a
- * COPY:
+ * as cst_hypervisor_find(). CANCELLED. *ret_pivot decides about the destination of a COPY then:
  *
  *     NOT_PIVOTED   this call has begun no job, or its job has ended. The caller may remove it
  *     PIVOTED       another program has pivoted the job. The guest uses the destination
@@ -82,10 +72,9 @@ CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
  *
  * Failures before libvirt was asked for the job, and refusals by libvirt, are NOT_PIVOTED.
  */
-CstHypervisorJob *cst_hypervisor_job_begin_full(CstHypervisor *hypervisor,
-                                                const CstHypervisorJobRequest *request,
-                                                CstTask *task, CstHypervisorPivot *ret_pivot,
-                                                GError **error);
+CstHypervisorJob *cst_hypervisor_job_begin(CstHypervisor *hypervisor,
+                                           const CstHypervisorJobRequest *request, CstTask *task,
+                                           CstHypervisorPivot *ret_pivot, GError **error);
 
 /** Returns the disk of the job, borrowed: "vda". */
 const char *cst_hypervisor_job_target(const CstHypervisorJob *job);

@@ -26,7 +26,7 @@ gboolean running_job_check_base(const VolumeClaim *top, const VolumeClaim *base,
  * done. The task of @claim gets the progress, limits the rate and cancels the job. The domain and
  * the volume of @request are set here. The caller ends the job.
  *
- * Return: NULL if the job has failed. *ret_pivot is the result of cst_hypervisor_job_begin_full()
+ * Return: NULL if the job has failed. *ret_pivot is the result of cst_hypervisor_job_begin()
  * or cst_hypervisor_job_end() then. Errors as these, and as cst_hypervisor_job_wait().
  */
 CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDisk *disk,
