@@ -56,6 +56,16 @@ class Moving(WithDaemon):
         self.assertNotIn("disk", self.ok("vol-list", "p"))
         self.is_refused("q/disk", "--newpool", "p", "--format", "vdi", text="\n  then")
 
+    def test_other_format_in_the_same_pool(self):
+        for words in ((), ("--name", "other"), ("--format", "raw"), ("--name", "disk", "--format",
+                                                                     "raw"),
+                      ("--name", "other", "--format", "qcow2")):
+            self.is_refused("disk", "--pool", "p", "--newpool", "p", *words,
+                            text="with --format and --name", code=2)
+        self.move("disk", "--pool", "p", "--newpool", "p", "--name", "disk.raw", "--format", "raw")
+        self.assertEqual((["disk.raw"], []), self.names())
+        self.io(self.at("p", "disk.raw"), "read -P 5 1M 3M", "read -P 7 20M 100k", fmt="raw")
+
     def elsewhere(self):
         """A pool on a file system of its own."""
         where = os.path.join(self.peer.files, "elsewhere")

@@ -362,6 +362,13 @@ class RunningMove(RunningDomain):
         self.assertIn(f"backing file: {self.at('p', 'middle')}", out)
         self.assertIn("moved", self.done("vol-chain", "base", "--pool", "p"))
 
+    def test_other_format_in_the_same_pool(self):
+        self.running("v", live=["block-fate=ready"])
+        self.done("vol-move", "v", "--pool", "p", "--newpool", "p", "--name", "v.raw", "--format",
+                  "raw")
+        self.assertEqual(self.at("p", "v.raw"), self.now("chain"))
+        self.assertNotIn("v", self.names("p"))
+
     def test_transient_domain_moves_only_with_yes(self):
         self.running("v", live=["block-fate=ready"], lines=["transient = yes"])
         self.assertIn("say --yes", self.stays())

@@ -87,13 +87,15 @@ static const CliOption move_options[] = {
 
 const CliCommand cli_vol_move_command = {
     .name = "vol-move",
-    .summary = N_("move a vol to another pool"),
-    .description = N_("Copy a vol into another pool of any type, and delete it when the copy is "
-                      "complete and on disk. After an interruption or a kill, the complete vol is "
-                      "in one of the pools. An image that keeps its format is copied as it is; "
-                      "else snapshots are copied if both pools support them. The command refuses, "
-                      "with a list, a vol with overlays or with snapshots that cannot be copied. A "
-                      "running domain goes on with the copy, and its definitions name it."),
+    .summary = N_("move a vol to another pool, or to another format"),
+    .description =
+        N_("Copy a vol into another pool of any type, and delete it when the copy is "
+           "complete and on disk. After an interruption or a kill, the complete vol is "
+           "in one of the pools. An image that keeps its format is copied as it is; "
+           "else snapshots are copied if both pools support them. The command refuses, "
+           "with a list, a vol with overlays or with snapshots that cannot be copied. A "
+           "running domain goes on with the copy, and its definitions name it. Within its "
+           "pool a vol can get another format, with another name."),
     .options = move_options,
     .handler = cmd_move,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

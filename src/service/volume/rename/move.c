@@ -49,7 +49,6 @@
 #include "move_rename.h"
 #include "move_replay.h"
 #include "volume/create/history.h"
-#include "volume/create/plan.h"
 #include "volume/create/transaction.h"
 #include "volume/declare.h"
 #include "volume/delete/delete.h"
@@ -153,11 +152,9 @@ static gboolean check_history(const Move *move, GError **error)
 
 static gboolean plan_definition(Move *move, GError **error)
 {
-    const CstVolume *volume = move_original(move)->volume;
-    const char *format;
-
-    move->def = volume_move_define(volume, move->to, move->how, move->bytes, &format, error);
-    return move->def && volume_copy_options(format, NULL, &move->format, &move->options, error);
+    move->def = volume_move_define(move_original(move)->volume, move->to, move->how, move->bytes,
+                                   &move->format, &move->options, error);
+    return move->def != NULL;
 }
 
 static gboolean move_copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
@@ -476,16 +473,12 @@ static gboolean vol_move_run(CstPool *pool, const char *name, CstPool *to, const
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
     gboolean moved, linked;
 
-    if (pool == to)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("volume '%s' is in pool '%s' already; give it another name with "
-                          "vol-rename"),
-                        name, cst_pool_name(pool));
     if (!cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE | CST_VOL_MOVE_TRANSIENT,
                          "cisternVolMove", error) ||
         (how->name && !cst_name_check(how->name, _("volume"), error)) ||
+        !volume_move_check_place(pool, name, to, how, error) ||
         !running_move(pool, name, to, how, task, &moved, error) ||
-        (!moved && !volume_move_by_rename(pool, name, to, how, task, &moved, error)))
+        (!moved && pool != to && !volume_move_by_rename(pool, name, to, how, task, &moved, error)))
         return FALSE;
     return moved || (open_original(&move, error) && plan_definition(&move, error) &&
                      check_history(&move, error) && check_room_of_dry_run(&move, error) &&

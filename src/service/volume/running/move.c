@@ -99,7 +99,8 @@ static gboolean move_plan_volume(RunningMove *move, GError **error)
 {
     const CstVolume *volume = moved_link(move)->volume;
     g_autoptr(CstPoolState) to = pool_state_get(move->to, error);
-    const char *format;
+    g_auto(CstImageOptions) options = {0};
+    const CstImageFormat *format;
 
     if (!to)
         return FALSE;
@@ -107,7 +108,8 @@ static gboolean move_plan_volume(RunningMove *move, GError **error)
                          volume_move_keeps_format(move->how, volume) &&
                          cst_pool_state_holds_images(moved_link(move)->claim.state) &&
                          cst_pool_state_holds_images(to);
-    move->def = volume_move_define(volume, move->to, move->how, move->with_backing, &format, error);
+    move->def = volume_move_define(volume, move->to, move->how, move->with_backing, &format,
+                                   &options, error);
     if (!move->def || !move_check_path(move, error))
         return FALSE;
     return !cst_pool_type_info(move->to->def->type)->volume_formats ||
