@@ -292,24 +292,41 @@ GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
     return g_steal_pointer(&drafts);
 }
 
-gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
-                         const char *volume)
+/* *ret_found: the record @entry is of this operation on this volume. A record may end meanwhile. */
+static gboolean journal_match(const CstJournal *journal, const char *entry, const char *operation,
+                              const char *pool, const char *volume, gboolean *ret_found,
+                              GError **error)
 {
-    GDir *dir = g_dir_open(journal->dir, 0, NULL);
-    gboolean found = FALSE;
-    const char *entry;
+    g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GHashTable) fields = intent_read_fields(path, &why);
 
-    while (dir && !found && (entry = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
-        g_autoptr(GHashTable) fields =
-            g_str_has_suffix(entry, SUFFIX) ? intent_read_fields(path, NULL) : NULL;
+    *ret_found = fields && g_strcmp0(g_hash_table_lookup(fields, "operation"), operation) == 0 &&
+                 g_strcmp0(g_hash_table_lookup(fields, "pool"), pool) == 0 &&
+                 g_strcmp0(g_hash_table_lookup(fields, VOLUME), volume) == 0;
+    if (fields || g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
 
-        found = fields && g_strcmp0(g_hash_table_lookup(fields, "operation"), operation) == 0 &&
-                g_strcmp0(g_hash_table_lookup(fields, "pool"), pool) == 0 &&
-                g_strcmp0(g_hash_table_lookup(fields, "volume"), volume) == 0;
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    return found;
+gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
+                         const char *volume, gboolean *ret_found, GError **error)
+{
+    DIR *dir = opendir(journal->dir);
+    const struct dirent *entry;
+    gboolean ok = TRUE;
+
+    *ret_found = FALSE;
+    if (!dir)
+        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
+    while (ok && !*ret_found && (errno = 0, entry = readdir(dir)))
+        if (g_str_has_suffix(entry->d_name, SUFFIX))
+            ok = journal_match(journal, entry->d_name, operation, pool, volume, ret_found, error);
+    if (ok && !*ret_found && errno != 0)
+        ok = cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
+    closedir(dir);
+    return ok;
 }
 
 /* --- replay ----------------------------------------------------------------------------------- */

@@ -108,13 +108,15 @@ char *live_block_document(const char *path, gboolean persistent)
 {
     g_autofree char *chain = live_get(path, persistent ? "config" : "chain"),
                     *copy = persistent ? NULL : live_get(path, "block-copy"),
-                    *ready = live_get(path, "block-ready");
+                    *ready = live_get(path, "block-ready"), *format = live_get(path, "format");
     g_auto(GStrv) layers = chain ? g_strsplit(chain, ";", -1) : NULL;
     g_autoptr(GString) xml = g_string_new("<domain><devices><disk><target dev='vda'/>");
     guint i;
 
     if (!layers)
         return NULL;
+    if (format)
+        g_string_append_printf(xml, "<driver type='%s'/>", format);
     source_append(xml, layers[0], "1");
     if (copy)
         g_string_append_printf(xml, "<mirror%s%s%s><source file='%s'/></mirror>",

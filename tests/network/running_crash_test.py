@@ -39,7 +39,8 @@ class RunningCrash(WithoutDaemon, RunningDomain):
 
     def test_commit_killed_at_each_step(self):
         for point, layers, pattern in (("recorded", TOP, 3), ("ready", TOP, 3),
-                                       ("pivoted", MIDDLE, 0), ("emptied", MIDDLE, 0)):
+                                       ("pivoted", MIDDLE, 0), ("referred", MIDDLE, 0),
+                                       ("emptied", MIDDLE, 0)):
             with self.subTest(point=point):
                 self.qemu_io("top", "write -P 3 128k 64k")
                 self.running(live=["block-fate=ready"])
@@ -49,9 +50,9 @@ class RunningCrash(WithoutDaemon, RunningDomain):
                 self.shows("top", 1, 2, pattern)
                 self.assertEqual(["middle"], self.backing("top"))
 
-    def test_commit_past_a_layer_killed_before_its_reference_changes(self):
+    def test_commit_past_a_layer_killed_before_it_is_empty(self):
         self.running(live=["block-fate=ready"])
-        self.kill_at("running.commit.emptied", "vol-commit", "top", "--base", "base", "--pool", "p",
+        self.kill_at("running.commit.referred", "vol-commit", "top", "--base", "base", "--pool", "p",
                      "--yes")
         self.settle()
         self.assertEqual(["base"], self.backing("top"))

@@ -6,10 +6,9 @@ import fcntl
 import json
 import os
 import subprocess
-import threading
 
 from domains_test import FakeDomains, WithoutDaemon
-from harness import peers, space
+from harness import space
 from held_test import qemu_nbd
 
 MIB = 1024 * 1024
@@ -50,10 +49,11 @@ class RunningDomain(FakeDomains):
         chain = ";".join(paths)
         with open(self.live, "w", encoding="utf-8") as out:
             out.write("\n".join(["[live]", "state=running", "id=7", f"chain={chain}",
-                                 f"config={chain}", *live]) + "\n")
+                                 f"config={chain}", "format=qcow2", *live]) + "\n")
         self.group = [line if not line.startswith("blocks") else "blocks = chain" for line in
                       self.fake.domain(paths[0], state=state, more=more).split("\n")]
-        self.fake.set("\n".join([*self.group, f"live = {self.live}", *lines]), **calls)
+        self.group += [f"live = {self.live}", f"capacity = {4 * MIB}"]
+        self.fake.set("\n".join([*self.group, *lines]), **calls)
 
     def now(self, key):
         with open(self.live, encoding="utf-8") as stream:
@@ -164,18 +164,17 @@ class RunningChange(RunningDomain):
 
     def test_unfit_disks_are_refused_with_the_next_step(self):
         for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
-            for line, more, text in (("job = yes", "", "it has a job"),
+            for line, more, text in (("job = yes", "", "the domain has a job"),
+                                     ("", "<driver type='raw'/>", "in another format"),
+                                     ("capacity = 8388608", "", "is larger than volume 'top'"),
                                      ("block-job = vda", "", "block job"),
                                      ("", "<shareable/>", "the disk is shareable"),
                                      ("", "<readonly/>", "the disk is read-only")):
                 with self.subTest(words=words, text=text):
+                    self.running(lines=[line])
                     if more:
-                        self.running(lines=[line])
                         self.change(chain=None, config=None)
-                        self.fake.set("\n".join([
-                            *self.fake.domain(self.at("p", "top"), more=more).split("\n"), line]))
-                    else:
-                        self.running(lines=[line])
+                        self.fake.set(self.fake.domain(self.at("p", "top"), more=more))
                     err = self.kept(*words)
                     self.assertIn(text, err)
                     self.assertIn("web1", err)
@@ -198,7 +197,7 @@ class RunningChange(RunningDomain):
         with open(xml, "w", encoding="utf-8") as out:
             out.write(f"<domain><devices><disk><source file='{self.at('p', 'middle')}'/>"
                       "<target dev='vdb'/></disk></devices></domain>")
-        self.fake.set("\n".join([*self.group, f"live = {self.live}"]),
+        self.fake.set("\n".join(self.group),
                       f"[domain 2]\nname = web2\nstate = running\n"
                       f"blocks = vdb:{self.at('p', 'middle')}\nxml = {xml}")
         self.assertIn("domain 'web2' has it for disk 'vdb'", self.kept("vol-commit", "top", "--yes"))
@@ -274,35 +273,62 @@ class KilledCommit(RunningDomain):
     def test_domain_that_was_shut_off_decides_as_well(self):
         self.pivot_and_kill()
         self.settle()
-        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"))
+        self.fake.set("\n".join(self.group).replace("state = running", "state = off"))
         self.peer.start()
         self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
         self.shows("top", 1, 2, 0)
 
-    def test_volume_that_the_domain_still_has_keeps_its_data(self):
-        self.pivot_and_kill()
-        self.change(block_type=None, block_copy=None, block_ready=None)
-        self.settle()
-        self.assertEqual(["top", "middle", "base"], self.layers())
+    def test_volume_of_a_job_without_a_pivot_keeps_its_data(self):
+        self.running()
+        process = self.work("vol-commit", "top", "--pool", "p", "--yes")
+        self.job_runs()
+        self.peer.process.kill()
+        self.peer.process.wait()
+        process.wait()
+        self.wait_until(lambda: not self.now("block-type"), "the keeper ends the job")
+        self.no_job()
         self.peer.start()
         self.wait_until(lambda: not self.intents(), "the commit is dropped", seen=self.peer.log)
         self.shows("top", 1, 2, 3)
 
-    def test_commit_is_refused_until_libvirt_has_answered(self):
+    def test_volume_with_a_recorded_commit_is_kept_apart_until_libvirt_has_answered(self):
         self.pivot_and_kill()
         self.settle()
-        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"),
-                      virConnectListAllDomains="fail 1 0 internal error: broken")
+        chain = self.now("chain")
+        # The image of the disk is in no pool at first.
+        self.change(chain="/nowhere/image", config="/nowhere/image")
         self.peer.start()
-        for words in (("vol-commit", "top", "--yes"),):
-            err = self.refused(*words, "--pool", "p")
-            self.assertIn("internal error: broken", err)
-        self.shows("top", 1, 2, 3)
+        self.wait_until(lambda: "'/nowhere/image' is no volume" in self.peer.log(),
+                        "libvirt is asked", seen=self.peer.log)
+        self.assertIn("may have old data", self.refused("vol-rename", "top", "other", "--pool", "p"))
+        self.done("vol-create-as", "p", "child", "4M", "--format", "qcow2", "--backing-vol",
+                  self.at("p", "top"), "--backing-vol-format", "qcow2")
+        for words in (("top",), ("child", "--base", "middle")):
+            with self.subTest(words=words):
+                self.assertIn("volume 'top' may have old data",
+                              self.refused("vol-commit", *words, "--pool", "p", "--yes"))
         self.shows("middle", 1, 2, 0)
-        self.fake.set("\n".join([*self.group, f"live = {self.live}"]).replace("running", "off"))
-        self.restart()
+        self.done("vol-delete", "child", "--pool", "p")
+        # The daemon asks again by itself.
+        self.change(chain=chain, config=chain)
         self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
         self.shows("top", 1, 2, 0)
+
+    def test_volume_stays_undecided_if_its_domain_names_it_after_the_pivot_began(self):
+        """A power cut may lose the new definition, although the guest has written to the base."""
+        self.pivot_and_kill()
+        self.settle()
+        self.running()
+        self.peer.start()
+        self.wait_until(lambda: "it is not known whether volume 'top'" in self.peer.log(),
+                        "the commit is undecided", seen=self.peer.log)
+        self.shows("top", 1, 2, 3)
+        self.assertIn("may have old data", self.refused("vol-commit", "top", "--pool", "p", "--yes"))
+        self.assertEqual(1, len(self.intents()))
+        self.fake.set()
+        self.done("vol-delete", "top", "--pool", "p")
+        self.restart()
+        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.peer.log)
 
 
 class RunningMove(RunningDomain):
@@ -378,9 +404,39 @@ class RunningMove(RunningDomain):
     def test_volumes_with_snapshots_or_overlays_stay(self):
         self.running("v", live=["block-fate=ready"])
         subprocess.run(["qemu-img", "snapshot", "-c", "s", self.path], check=True)
-        self.assertIn("1 snapshots", self.stays())
+        self.assertIn("has 1 snapshots", self.stays())
         self.running("middle", "base", live=["block-fate=ready"])
         self.assertIn("top", self.stays("middle"))
+
+    def test_encrypted_volumes_stay(self):
+        key = self.file("key", b"secret")
+        self.done("vol-delete", "v", "--pool", "p")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "--object",
+                        f"secret,id=s,file={key}", "-o", "encrypt.format=luks,encrypt.key-secret=s",
+                        self.path, "4M"], check=True)
+        self.done("pool-refresh", "p")
+        self.running("v", live=["block-fate=ready"])
+        self.assertIn("it is encrypted", self.stays())
+
+    def test_pool_that_other_users_can_write_to_gets_no_disk(self):
+        os.chmod(self.at("n"), 0o777)
+        self.running("v", live=["block-fate=ready"])
+        self.assertIn("other users can write to its directory", self.stays())
+        self.assertNotIn("virDomainBlockCopy", self.fake.calls())
+
+    def test_copy_that_another_program_replaces_is_not_used(self):
+        self.running("v")
+        process = self.work("vol-move", "v", "--pool", "p", "--newpool", "n")
+        self.job_runs()
+        with open(self.at("n", "other"), "wb") as out:
+            out.write(b"other")
+        os.rename(self.at("n", "other"), self.at("n", "v"))
+        self.change(block_ready="yes", events="Y")
+        self.assertNotEqual(0, process.wait())
+        self.assertIn("another program has replaced volume 'v'", process.stderr.read())
+        self.assertEqual(self.at("p", "v"), self.now("chain"))
+        with open(self.at("n", "v"), "rb") as stream:
+            self.assertEqual(b"other", stream.read())
 
     def test_failed_jobs_leave_the_volume_and_no_copy(self):
         for live, calls, text in (
@@ -426,11 +482,13 @@ class RunningMove(RunningDomain):
         self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.peer.log)
 
     def volumes(self):
-        return [os.path.exists(self.at(pool, "v")) for pool in ("p", "n")]
+        """Where volume v is, as the lists and the directories have it."""
+        listed = ["v" in self.names(pool) for pool in ("p", "n")]
+        self.assertEqual([os.path.exists(self.at(pool, "v")) for pool in ("p", "n")], listed)
+        return listed
 
     def test_next_daemon_deletes_the_volume_that_the_guest_has_left(self):
         self.kill_in_pivot()
-        self.assertEqual([True, True], self.volumes())
         self.settle()
         self.assertEqual(self.at("n", "v"), self.now("chain"))
         self.assertEqual([False, True], self.volumes())
@@ -449,7 +507,6 @@ class RunningMove(RunningDomain):
         self.peer.process.kill()
         self.peer.process.wait()
         process.wait()
-        self.assertEqual([True, True], self.volumes())
         self.wait_until(lambda: not self.now("block-type"), "the keeper ends the job")
         self.no_job()
         self.peer.start()

@@ -207,6 +207,14 @@ void pool_recover(CstPool *pool, CstPoolState *state)
         pool->service->hooks->recover(pool, state);
 }
 
+void pool_recover_local_later(CstPool *pool, CstPoolState *state)
+{
+    g_mutex_lock(&pool->lock);
+    pool->recovers_late = TRUE;
+    g_mutex_unlock(&pool->lock);
+    pool_recover_later(pool, state);
+}
+
 void pool_recover_later(CstPool *pool, CstPoolState *state)
 {
     if (!pool_recovers_late(pool, state))

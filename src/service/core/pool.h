@@ -142,6 +142,8 @@ gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state);
  * (recovers_late). Acquires the pool's lock.
  */
 gboolean pool_recovers_late(CstPool *pool, CstPoolState *state);
+/** Like pool_recover_later(), also for local storage. For intents that do not wait for storage. */
+void pool_recover_local_later(CstPool *pool, CstPoolState *state);
 /**
  * Drops or completes the work of dead processes on storage that is recovered late. Call it when the
  * pool's storage has answered. Runs once; if recovery is incomplete, the pool needs recovery again.

@@ -6,7 +6,8 @@
  * because it finds the traces itself (drop_drafts). Both are idempotent, so a crash during the
  * replay is harmless.
  *
- * Local storage is recovered while the service loads, before any other use of it. Remote storage
+ * Local storage is recovered while the service loads, before any other use of it. Block jobs of
+ * running domains are not, because libvirt is asked about them. Remote storage
  * may be unresponsive for long, so its intents are kept until it answers: the start of the pool, or
  * a successful scan, replays them. Local storage that does not answer while the service loads
  * (cst_pool_state_await()) is treated like remote storage (CstPool.recovers_late).
@@ -90,9 +91,9 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
     if (strcmp(record->operation, VOLUME_MOVE_RENAME) == 0)
         return volume_move_rename_replay(service, state, replay_open_pool, record, error);
     if (strcmp(record->operation, RUNNING_COMMIT) == 0)
-        return running_commit_replay(service, state, record, error);
+        return running_commit_replay(service, record, error);
     if (strcmp(record->operation, RUNNING_MOVE) == 0)
-        return running_move_replay(service, state, replay_open_pool, record, error);
+        return running_move_replay(service, record, error);
     if (strcmp(record->operation, SNAPSHOT_SET) == 0)
         return snapshot_set_replay(state, record, error);
     return drop_recorded(state, record, error);
@@ -187,7 +188,8 @@ static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GErr
     /* Recover the storage that the pool had at that time, because it may have been redefined. */
     if (!then || recover_recorded(replay->pool->service, then, record, error))
         return TRUE;
-    replay->kept = TRUE;
+    /* An undecided record waits for a user (running/commit.c). */
+    replay->kept = replay->kept || !error || !g_error_matches(*error, CST_ERROR, CST_ERROR_STATE);
     return FALSE;
 }
 

@@ -18,6 +18,19 @@
 #include "output/text.h"
 #include "output/view.h"
 
+char *cli_holders_writers(const GPtrArray *holders)
+{
+    GString *who = g_string_new(NULL);
+
+    for (guint i = 0; holders && i < holders->len; i++) {
+        const CstVolHolder *holder = g_ptr_array_index(holders, i);
+
+        if (!holder->reads_only)
+            g_string_append_printf(who, "%s%s", who->len > 0 ? ", " : "", holder->what);
+    }
+    return g_string_free(who, FALSE);
+}
+
 static gboolean works_on(const CstJobInfo *job, const char *pool, const char *volume)
 {
     return g_strcmp0(job->pool, pool) == 0 && g_strcmp0(job->volume, volume) == 0;

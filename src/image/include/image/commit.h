@@ -29,6 +29,8 @@ typedef enum {
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
                           GError **error);
 
+/* --- not in the library: a commit by another program ------------------------------------------ */
+
 /**
  * Checks that the images above @base can be committed into it by another program, which has them
  * open. Fails as cst_chain_commit(), except that no blob has to be writable. UNSUPPORTED also for a

@@ -106,12 +106,14 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
     if (!commit_check_dependents(&chain, error) ||
         !image_chain_backing_not_kept(&chain, chain.base, error))
         return FALSE;
+    for (guint i = 0; i < chain.base; i++)
+        if (!running_commit_is_settled(&image_chain_link(&chain, i)->claim, error))
+            return FALSE;
+    if (!job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
+        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
+        return FALSE;
     if (chain.disk)
         return running_commit(&chain, flags, error);
-    if (!job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
-        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error) ||
-        !running_commit_settle(&image_chain_link(&chain, 0)->claim, error))
-        return FALSE;
     CST_CRASH_POINT("vol.commit.opened");
     if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))
         return FALSE;

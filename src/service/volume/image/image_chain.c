@@ -80,16 +80,17 @@ static gboolean image_chain_check_loop(const ImageChain *chain, CstPool *pool, c
  * Checks that no process has the image of a link that will be changed. With the domain of the chain
  * it is opened for reading only (*writable).
  */
-static gboolean image_link_check_users(ImageChain *chain, const VolumeClaim *claim,
-                                       gboolean *writable, GError **error)
+static gboolean image_link_check_users(ImageChain *chain, const ImageLink *link, gboolean *writable,
+                                       GError **error)
 {
+    const VolumeClaim *claim = &link->claim;
     const VolumeClaim *top = &image_chain_link(chain, 0)->claim;
 
     if (!*writable)
         return TRUE;
     if (!chain->with_domain)
         return volume_not_held(claim, error);
-    if (claim == top && !running_job_find(claim, &chain->disk, error))
+    if (claim == top && !running_job_find(claim, link->volume, &chain->disk, error))
         return FALSE;
     *writable = chain->disk == NULL;
     if (!chain->disk)
@@ -112,7 +113,7 @@ static gboolean image_link_open(ImageChain *chain, ImageLink *link, gboolean wri
     if (link->volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),
                         claim->name);
-    if (!image_link_check_users(chain, claim, &writable, error))
+    if (!image_link_check_users(chain, link, &writable, error))
         return FALSE;
     link->path = cst_pool_state_vol_path(claim->state, claim->name);
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);

@@ -10,6 +10,7 @@
 #include "move.h"
 #include "volume/create/plan.h"
 #include "volume/protect.h"
+#include "volume/running/commit.h"
 
 gboolean volume_move_keeps_format(const CstVolMove *how, const CstVolume *volume)
 {
@@ -38,6 +39,7 @@ gboolean volume_move_check_place(CstPool *pool, const char *name, CstPool *to,
 gboolean volume_move_check(const VolumeClaim *claim, GError **error)
 {
     return volume_not_protected(claim->pool, claim->name, error) &&
+           running_commit_is_settled(claim, error) &&
            cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error);
 }
 

@@ -4,13 +4,12 @@
  *
  * The overlays are claimed first, then the volume, then the new name. A durable intent records the
  * change. Without overlays, the storage changes by the backend's rename only. With overlays:
- *
  * - vol_link gives the volume the new name in addition to the old one.
  * - One write for each overlay changes the reference in its header.
  * - vol_rename removes the old name. The records follow.
  *
  * So each reference leads to the volume at all times. A failure undoes the steps. After a crash,
- * the replay completes the rename if the new name exists. Otherwise the storage is unchanged.
+ * the replay completes the rename if the new name exists.
  */
 #include "rename.h"
 
@@ -38,6 +37,7 @@
 #include "dependency/guard.h"
 #include "dependency/remembered.h"
 #include "relink.h"
+#include "volume/running/commit.h"
 
 #define OVERLAYS_MAX 1000 /* per rename: each overlay is claimed, and recorded in the intent */
 
@@ -229,7 +229,7 @@ static gboolean rename_prepare(Rename *rename, GError **error)
         return FALSE;
     CST_TEST_POINT("vol.rename.planned");
     return claim_both(rename, state, error) && volume_not_held(&rename->claim, error) &&
-           check_same_overlays(rename, error) &&
+           running_commit_is_settled(&rename->claim, error) && check_same_overlays(rename, error) &&
            volume_not_remembered(&rename->claim, REMEMBERED_OTHER_PATHS, error) &&
            kept_read(rename->pool, rename->claim.state, rename->volume, &rename->kept, error);
 }

@@ -5,6 +5,7 @@
  *   check    formats, snapshots, users of the base
  *   record   a durable intent
  *   job      QEMU copies the data, and the guest goes on with the volume
+ *   record   a second intent: from now on the guest may use the base
  *   pivot    the guest goes on with the base
  *   empty    the volume gets a reference to the base, and no data of its own
  *
@@ -13,8 +14,16 @@
  * volume is emptied at once. It has the content of the base then, and a domain that still names the
  * volume starts with the right content.
  *
- * After a kill the definition of the domain decides (running_commit_replay()). Until it is known, a
- * commit of the volume is refused.
+ * After a kill the definition of the domain decides:
+ *
+ *   the domain uses             before the pivot      since the pivot began
+ *   the base                    the volume is emptied                the same
+ *   the volume                  the intent ends       undecided
+ *   another image, or none      undecided             undecided
+ *
+ * A power cut during the pivot may leave a definition that names the volume, although the guest has
+ * written to the base. An undecided intent stays until the volume is deleted or flattened. A
+ * commit, a rename and a move of a volume with an intent are refused.
  */
 #include "commit.h"
 
@@ -35,6 +44,7 @@
 #include "core/service.h"
 #include "definition.h"
 #include "job.h"
+#include "volume/declare.h"
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
@@ -73,13 +83,19 @@ static gboolean running_commit_check(const ImageChain *chain, unsigned flags, GE
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-/* Returns the intent, or NULL with an error. "path" is set if the reference has to change. */
-static CstIntent *running_commit_record(const ImageChain *chain, GError **error)
+/*
+ * Replaces *intent. "path" is set if the reference has to change. @switching: the pivot begins. On
+ * failure the intent stays.
+ */
+static gboolean running_commit_record(const ImageChain *chain, gboolean switching,
+                                      CstIntent **intent, GError **error)
 {
     const ImageLink *link = image_chain_link(chain, 0);
     const ImageLink *base = image_chain_link(chain, chain->base);
     g_autoptr(GHashTable) fields = intent_fields_new();
+    CstIntent *begun;
 
+    intent_put(fields, "switching", switching ? "yes" : NULL);
     intent_put(fields, "volume", link->claim.name);
     intent_put(fields, "format", link->volume->format);
     intent_put(fields, "base-pool", cst_pool_name(base->claim.pool));
@@ -89,32 +105,54 @@ static CstIntent *running_commit_record(const ImageChain *chain, GError **error)
     intent_put(fields, "domain", chain->disk->uuid);
     intent_put(fields, "target", chain->disk->target);
     if (!intent_put_identity(fields, "identity", link->claim.state, link->volume, error))
-        return NULL;
-    return intent_begin_durable(link->claim.pool, link->claim.state, RUNNING_COMMIT, fields, error);
+        return FALSE;
+    begun =
+        intent_begin_durable(link->claim.pool, link->claim.state, RUNNING_COMMIT, fields, error);
+    if (!begun)
+        return FALSE;
+    cst_intent_end(*intent);
+    *intent = begun;
+    return TRUE;
 }
 
 /* --- the volume after the pivot --------------------------------------------------------------- */
 
-/* Empties the image. @path: the reference that it gets; NULL: it keeps its reference. */
-static gboolean overlay_empty(CstPoolState *state, const char *name, const char *format,
-                              const char *path, const char *path_format, GError **error)
+/* Sets the reference of the image. It has all data of the images between. */
+static gboolean overlay_refer(CstBlob *blob, const CstImageFormat *format, const char *path,
+                              const char *path_format, GError **error)
 {
-    const CstImageFormat *found = cst_image_format_find(format, error);
     const CstImageRebase how = {.backing = path, .backing_format = path_format, .unsafe = TRUE};
-    g_autoptr(CstBlob) blob = found ? cst_pool_state_vol_open(state, name, TRUE, error) : NULL;
-    g_autoptr(CstChain) chain = blob ? cst_chain_look(blob, found, NULL, error) : NULL;
+    g_autoptr(CstChain) chain = cst_chain_look(blob, format, NULL, error);
 
-    if (!chain || !cst_chain_empty_top(chain, NULL, error))
-        return FALSE;
-    CST_CRASH_POINT("running.commit.emptied");
-    if (!path)
-        return TRUE;
-    cst_chain_free(g_steal_pointer(&chain));
-    chain = cst_chain_look(blob, found, NULL, error);
     return chain && cst_chain_rebase(chain, &how, NULL, error);
 }
 
-/* The guest has left the volume, so this process opens it for writing. */
+/*
+ * Empties the image, which the guest has left. @path: the reference that it gets before; NULL: it
+ * keeps its reference. QEMU may still close it.
+ */
+static gboolean overlay_empty(const VolumeClaim *claim, const char *format, const char *path,
+                              const char *path_format, GError **error)
+{
+    const CstImageFormat *found = cst_image_format_find(format, error);
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstChain) chain = NULL;
+
+    if (!found || !running_job_await_release(claim, error))
+        return FALSE;
+    blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
+    if (!blob || (path && !overlay_refer(blob, found, path, path_format, error)))
+        return FALSE;
+    if (path)
+        trust_note_backing(claim, path, path_format);
+    CST_CRASH_POINT("running.commit.referred");
+    chain = cst_chain_look(blob, found, NULL, error);
+    if (!chain || !cst_chain_empty_top(chain, NULL, error))
+        return FALSE;
+    CST_CRASH_POINT("running.commit.emptied");
+    return TRUE;
+}
+
 static gboolean running_commit_empty(ImageChain *chain, GError **error)
 {
     ImageLink *link = image_chain_link(chain, 0);
@@ -123,20 +161,20 @@ static gboolean running_commit_empty(ImageChain *chain, GError **error)
 
     g_clear_pointer(&chain->chain, cst_chain_free);
     g_clear_pointer(&link->blob, cst_blob_unref);
-    if (overlay_empty(link->claim.state, link->claim.name, link->volume->format,
-                      chain->base > 1 ? base->path : NULL, base->volume->format, &why))
+    if (overlay_empty(&link->claim, link->volume->format, chain->base > 1 ? base->path : NULL,
+                      base->volume->format, &why))
         return TRUE;
     return cst_fail(error, cst_error_code(why),
-                    _("the domain uses volume '%s' now, but volume '%s' has old data: %s; delete "
-                      "it (vol-delete)"),
+                    _("the domain uses volume '%s' now, but volume '%s' still has its old data: "
+                      "%s; cisternd tries again, or delete that volume (vol-delete)"),
                     base->claim.name, link->claim.name, why->message);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
 /* Sets the result of the pivot in any case. */
-static gboolean running_commit_switch(const ImageChain *chain, CstHypervisorPivot *ret_pivot,
-                                      GError **error)
+static gboolean running_commit_switch(const ImageChain *chain, CstIntent **intent,
+                                      CstHypervisorPivot *ret_pivot, GError **error)
 {
     const ImageLink *link = image_chain_link(chain, 0);
     const ImageLink *base = image_chain_link(chain, chain->base);
@@ -151,7 +189,8 @@ static gboolean running_commit_switch(const ImageChain *chain, CstHypervisorPivo
     if (!job)
         return FALSE;
     CST_CRASH_POINT("running.commit.ready");
-    ok = cst_hypervisor_job_pivot(job, &result, error);
+    ok = running_commit_record(chain, TRUE, intent, error) &&
+         cst_hypervisor_job_pivot(job, &result, error);
     *ret_pivot = cst_hypervisor_job_end(job);
     if (ok)
         *ret_pivot = CST_HYPERVISOR_PIVOTED;
@@ -163,25 +202,26 @@ gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
 {
     CstHypervisorPivot pivot = CST_HYPERVISOR_NOT_PIVOTED;
     g_autoptr(GError) why = NULL;
-    CstIntent *intent;
+    const VolumeClaim *claim = &image_chain_link(chain, 0)->claim;
+    CstIntent *intent = NULL;
     gboolean ok;
 
-    if (!running_commit_check(chain, flags, error) || !cst_may_change(error))
-        return FALSE;
-    intent = running_commit_record(chain, error);
-    if (!intent)
+    if (!running_commit_check(chain, flags, error) || !cst_may_change(error) ||
+        !running_commit_record(chain, FALSE, &intent, error))
         return FALSE;
     CST_CRASH_POINT("running.commit.recorded");
-    ok = running_commit_switch(chain, &pivot, &why);
+    ok = running_commit_switch(chain, &intent, &pivot, &why);
     /* Another program may have pivoted although this operation failed. */
     if (pivot == CST_HYPERVISOR_PIVOTED) {
         g_clear_error(&why);
         ok = running_commit_empty(chain, &why);
     }
-    if (ok || pivot == CST_HYPERVISOR_NOT_PIVOTED)
+    if (ok || pivot == CST_HYPERVISOR_NOT_PIVOTED) {
         cst_intent_end(intent);
-    else
+    } else {
         cst_intent_keep(intent);
+        pool_recover_local_later(claim->pool, claim->state);
+    }
     if (!ok)
         g_propagate_error(error, g_steal_pointer(&why));
     return ok;
@@ -189,81 +229,58 @@ gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
 
 /* --- the replay ------------------------------------------------------------------------------- */
 
-/* Whether the record names the volume of a pool. */
-static gboolean record_names(const CstIntentRecord *record, const char *pool_field,
-                             const char *volume_field, const char *pool, const char *volume)
+/* Fails with STATE, unless the volume shows no base any more. */
+static gboolean commit_is_undecided(const VolumeClaim *claim, const CstVolume *volume,
+                                    GError **error)
 {
-    return g_strcmp0(g_hash_table_lookup(record->fields, pool_field), pool) == 0 &&
-           g_strcmp0(g_hash_table_lookup(record->fields, volume_field), volume) == 0;
+    if (!volume->extra || !volume->extra->backing_path)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("it is not known whether volume '%s' of pool '%s' has old data, because its "
+                      "commit was interrupted; compare it with its base (vol-compare), and delete "
+                      "it (vol-delete) or make it independent (vol-flatten)"),
+                    claim->name, cst_pool_name(claim->pool));
 }
 
-gboolean running_commit_replay(CstService *service, CstPoolState *state,
-                               const CstIntentRecord *record, GError **error)
+gboolean running_commit_replay(CstService *service, const CstIntentRecord *record, GError **error)
 {
-    const char *name = g_hash_table_lookup(record->fields, "volume");
-    const char *uuid = g_hash_table_lookup(record->fields, "domain");
-    g_autofree char *used_pool = NULL, *used = NULL;
+    g_auto(VolumeClaim) claim = {0};
     g_autoptr(CstVolume) volume = NULL;
+    g_autofree char *pool = NULL, *used = NULL;
 
-    if (!name || !uuid)
-        return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &volume, error) ||
-        !intent_keep_if_same(record->fields, "identity", state, &volume, error))
+    if (!running_record_claim(service, record, "pool", "volume", "identity", &claim, &volume,
+                              error))
         return FALSE;
     /* The volume was deleted. */
     if (!volume)
         return TRUE;
-    if (!running_definition_read(service, uuid, g_hash_table_lookup(record->fields, "target"),
-                                 &used_pool, &used, error))
+    if (!running_definition_read(service, record, &pool, &used, error))
         return FALSE;
-    if (record_names(record, "pool", "volume", used_pool, used))
+    if (running_record_names(record, "pool", "volume", pool, used) &&
+        !g_hash_table_contains(record->fields, "switching"))
         return TRUE;
-    if (!record_names(record, "base-pool", "base", used_pool, used)) {
-        cst_log(CST_LOG_WARNING,
-                "volume '%s' of pool '%s' was being committed when its process ended, and domain "
-                "%s has another disk now: it may have old data; compare it with its base",
-                name, state->def->name, uuid);
-        return TRUE;
-    }
-    cst_log(CST_LOG_INFO, "volume '%s' was committed to its base: it is emptied", name);
-    return overlay_empty(state, name, g_hash_table_lookup(record->fields, "format"),
-                         g_hash_table_lookup(record->fields, "path"),
-                         g_hash_table_lookup(record->fields, "base-format"), error);
+    if (!running_record_names(record, "base-pool", "base", pool, used))
+        return commit_is_undecided(&claim, volume, error);
+    cst_log(CST_LOG_INFO, "volume '%s' was committed to its base: it is emptied", claim.name);
+    if (!overlay_empty(&claim, g_hash_table_lookup(record->fields, "format"),
+                       g_hash_table_lookup(record->fields, "path"),
+                       g_hash_table_lookup(record->fields, "base-format"), error))
+        return FALSE;
+    volume_rescan(&claim);
+    return TRUE;
 }
 
-typedef struct {
-    const VolumeClaim *claim;
-    GError *why; /* why an intent of the volume is kept; NULL: not known */
-} CommitSettlement;
-
-/* Implements CstReplayFunc for the intents of one volume. */
-static gboolean replay_of_volume(const CstIntentRecord *record, gpointer data, GError **error)
+gboolean running_commit_is_settled(const VolumeClaim *claim, GError **error)
 {
-    CommitSettlement *settlement = data;
-    const VolumeClaim *claim = settlement->claim;
+    gboolean found;
 
-    if (strcmp(record->operation, RUNNING_COMMIT) != 0 ||
-        g_strcmp0(g_hash_table_lookup(record->fields, "volume"), claim->name) != 0)
+    if (!cst_journal_has(claim->pool->service->journal, RUNNING_COMMIT, claim->pool->name,
+                         claim->name, &found, error))
         return FALSE;
-    g_clear_error(&settlement->why);
-    return running_commit_replay(claim->pool->service, claim->state, record, &settlement->why);
-}
-
-gboolean running_commit_settle(const VolumeClaim *claim, GError **error)
-{
-    CstJournal *journal = claim->pool->service->journal;
-    CommitSettlement settlement = {.claim = claim};
-    g_autoptr(GError) why = NULL;
-
-    if (!cst_journal_has(journal, RUNNING_COMMIT, claim->pool->name, claim->name))
-        return TRUE;
-    cst_journal_replay_kept(journal, claim->pool->name, replay_of_volume, &settlement);
-    why = settlement.why;
-    /* Another thread or process may be replaying the record at present. */
-    if (!cst_journal_has(journal, RUNNING_COMMIT, claim->pool->name, claim->name))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_BUSY,
+    return !found ||
+           cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' may have old data, because an earlier commit did not learn "
-                      "which image its domain uses: %s; try again when libvirt answers"),
-                    claim->name, why ? why->message : _("its recovery is running"));
+                      "which image its domain uses; try again when libvirt answers, or delete the "
+                      "volume (vol-delete)"),
+                    claim->name);
 }

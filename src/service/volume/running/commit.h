@@ -15,20 +15,19 @@
  * were checked. @flags as for cst_vol_commit().
  *
  * Errors as running_job_start() and cst_hypervisor_job_pivot(). If it is not known which image the
- * domain uses, or the volume could not be emptied, the next replay of the journal completes it.
+ * domain uses, or the volume could not be emptied, a replay of the journal completes it.
  */
 gboolean running_commit(ImageChain *chain, unsigned flags, GError **error);
 
 /**
- * Completes an earlier running_commit() of the volume, whose process has died or did not get
- * libvirt's answer. BUSY if that is not possible yet: a commit without a domain would write old
- * data to the base.
+ * Checks that no interrupted running_commit() of a claimed volume is recorded. BUSY: the volume may
+ * have old data. A commit without a domain would write them to the base, and another name would
+ * hide the record.
  */
-gboolean running_commit_settle(const VolumeClaim *claim, GError **error);
+gboolean running_commit_is_settled(const VolumeClaim *claim, GError **error);
 
 /**
  * Completes an interrupted running_commit(): the definition of the domain decides whether it uses
- * the base. FALSE with UNREACHABLE if the block job has not ended. Errors of libvirt are returned.
+ * the base. FALSE if it has to be retried, and with STATE if only a user can decide.
  */
-gboolean running_commit_replay(CstService *service, CstPoolState *state,
-                               const CstIntentRecord *record, GError **error);
+gboolean running_commit_replay(CstService *service, const CstIntentRecord *record, GError **error);

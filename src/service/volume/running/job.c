@@ -13,9 +13,18 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/text.h>
+#include <base/units.h>
+#include <image/image.h>
 
 #include "core/domains.h"
+#include "dependency/guard.h"
 #include "disk.h"
+
+/* libvirt closes an image shortly after the domain has left it. */
+#define RELEASE_US (10 * G_TIME_SPAN_SECOND)
+#define POLL_US    (50 * G_TIME_SPAN_MILLISECOND)
+
+#define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
 
 /* A disk of another pool with the same names may be another volume. QEMU's locks protect it. */
 static void disks_remove_by_name(GPtrArray *disks)
@@ -25,7 +34,38 @@ static void disks_remove_by_name(GPtrArray *disks)
             g_ptr_array_remove_index(disks, i - 1);
 }
 
-gboolean running_job_find(const VolumeClaim *claim, CstDomainDisk **ret_disk, GError **error)
+/* Asks libvirt whether the disk has the format and the size of the volume, and no job. */
+static gboolean job_check_disk(const VolumeClaim *claim, const CstVolume *volume,
+                               const CstDomainDisk *found, CstDiskFitness *ret_fitness,
+                               GError **error)
+{
+    gboolean plain = !volume->format || cst_image_name_is_plain(volume->format);
+    CstHypervisorDisk disk = {.format = plain ? "raw" : volume->format,
+                              .bytes = cst_round_up(volume->capacity, SECTOR),
+                              .is_empty = volume->capacity == 0};
+    gboolean sent;
+    uint64_t guest;
+
+    *ret_fitness = running_disk_fitness(found);
+    if (*ret_fitness != CST_DISK_FIT)
+        return TRUE;
+    return volume_domain_resize(claim, found, &disk, ret_fitness, &guest, &sent, error);
+}
+
+/* Always returns FALSE. */
+static gboolean job_refuse_larger(const CstDomainDisk *disk, const char *volume, GError **error)
+{
+    g_autofree char *domain = cst_text_escape(disk->domain);
+    g_autofree char *target = cst_text_escape(disk->target);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("disk '%s' of domain '%s' is larger than volume '%s'; refresh the pool "
+                      "(pool-refresh), and try again"),
+                    target, domain, volume);
+}
+
+gboolean running_job_find(const VolumeClaim *claim, const CstVolume *volume,
+                          CstDomainDisk **ret_disk, GError **error)
 {
     g_autoptr(GPtrArray) disks = NULL;
     CstDiskFitness fitness;
@@ -38,8 +78,14 @@ gboolean running_job_find(const VolumeClaim *claim, CstDomainDisk **ret_disk, GE
         return TRUE;
     if (disks->len > 1)
         return running_disks_refuse(disks, claim->name, error);
-    fitness = running_disk_fitness(disks->pdata[0]);
-    if (fitness != CST_DISK_FIT)
+    if (!job_check_disk(claim, volume, disks->pdata[0], &fitness, error))
+        return FALSE;
+    /* The domain has ended, or has another volume by now. */
+    if (fitness == CST_DISK_GONE || fitness == CST_DISK_INACTIVE)
+        return TRUE;
+    if (fitness == CST_DISK_LARGER)
+        return job_refuse_larger(disks->pdata[0], claim->name, error);
+    if (fitness != CST_DISK_FIT && fitness != CST_DISK_NO_SIZE)
         return running_disk_refuse(disks->pdata[0], claim->name, fitness, error);
     *ret_disk = g_ptr_array_steal_index(disks, 0);
     return TRUE;
@@ -93,6 +139,20 @@ gboolean running_job_check_base(const VolumeClaim *top, const VolumeClaim *base,
                             base->name, domain, target);
     }
     return TRUE;
+}
+
+/* --- release ---------------------------------------------------------------------------------- */
+
+gboolean running_job_await_release(const VolumeClaim *claim, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + RELEASE_US;
+
+    while (g_get_monotonic_time() < end) {
+        if (volume_not_open(claim, NULL))
+            return TRUE;
+        g_usleep(POLL_US);
+    }
+    return volume_not_open(claim, error);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */

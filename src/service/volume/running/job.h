@@ -8,11 +8,13 @@
 
 /**
  * Checks that a block job can change a claimed volume: no domain with a managed save has it, and it
- * is at most one disk of a running domain, on top of the disk's backing files. *ret_disk is that
+ * is at most one disk of a running domain, on top of the disk's backing files, with the format and
+ * not more than the capacity of @volume. *ret_disk is that
  * disk; NULL: no running domain has the volume. The caller frees it. BUSY names the domain, the
  * reason and the next step. Fails also if libvirt runs and does not answer.
  */
-gboolean running_job_find(const VolumeClaim *claim, CstDomainDisk **ret_disk, GError **error);
+gboolean running_job_find(const VolumeClaim *claim, const CstVolume *volume,
+                          CstDomainDisk **ret_disk, GError **error);
 
 /**
  * Checks that only the domain of @disk has the claimed volume @base, which is a backing file of
@@ -20,6 +22,12 @@ gboolean running_job_find(const VolumeClaim *claim, CstDomainDisk **ret_disk, GE
  */
 gboolean running_job_check_base(const VolumeClaim *top, const VolumeClaim *base,
                                 const CstDomainDisk *disk, GError **error);
+
+/**
+ * Waits until no process has a claimed volume open, which a domain has just left. BUSY names the
+ * process after 10 s.
+ */
+gboolean running_job_await_release(const VolumeClaim *claim, GError **error);
 
 /**
  * Begins a block job of @disk, which shows the claimed volume, and waits until it can pivot or is

@@ -16,16 +16,21 @@
  */
 #include "move.h"
 
+#include <string.h>
+
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/text.h>
+#include <blob/steps.h>
 
 #include "core/domains.h"
 #include "core/events.h"
 #include "core/intent.h"
 #include "core/scan.h"
+#include "core/space.h"
 #include "core/trust.h"
 #include "dependency/guard.h"
 #include "job.h"
@@ -35,10 +40,6 @@
 #include "volume/delete/delete.h"
 #include "volume/rename/move.h"
 
-/* libvirt closes the former image shortly after the pivot. */
-#define RELEASE_US (10 * G_TIME_SPAN_SECOND)
-#define POLL_US    (50 * G_TIME_SPAN_MILLISECOND)
-
 typedef struct {
     CstPool *to;
     const CstVolMove *how;
@@ -47,6 +48,8 @@ typedef struct {
     CstVolDef *def;   /* of the new volume */
     VolumePlan plan;
     gboolean with_backing;
+    gboolean transient; /* the domain has no persistent definition */
+    char *identity;     /* of the new volume; NULL: it does not exist yet */
     CstIntent *intent;
 } RunningMove;
 
@@ -55,6 +58,7 @@ static void running_move_clear(RunningMove *move)
     volume_txn_end(&move->txn);
     image_chain_close(&move->chain);
     g_clear_pointer(&move->def, cst_vol_def_free);
+    g_clear_pointer(&move->identity, g_free);
     cst_intent_end(move->intent);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunningMove, running_move_clear)
@@ -85,6 +89,19 @@ static gboolean move_check_snapshots(const RunningMove *move, GError **error)
                     link->claim.name, count);
 }
 
+/* libvirt would create the copy without encryption. */
+static gboolean move_check_encryption(const RunningMove *move, GError **error)
+{
+    const ImageLink *link = moved_link(move);
+
+    if (!cst_chain_info(move->chain.chain, 0)->encryption)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot move volume '%s' of a running domain, because it is encrypted; shut "
+                      "the domain down first"),
+                    link->claim.name);
+}
+
 /* QEMU opens the new volume by its path. */
 static gboolean move_check_path(const RunningMove *move, GError **error)
 {
@@ -110,7 +127,13 @@ static gboolean move_plan_volume(RunningMove *move, GError **error)
                          cst_pool_state_holds_images(to);
     move->def = volume_move_define(volume, move->to, move->how, move->with_backing, &format,
                                    &options, error);
-    if (!move->def || !move_check_path(move, error))
+    if (!move->def || !move_check_path(move, error) ||
+        !cst_pool_state_volume_name_check(to, move->def->name, error) ||
+        !pool_check_free(move->to, to, move->def->name, error) ||
+        !pool_check_room(
+            move->to, to, move->def->name,
+            &(SpaceCopy){.whole = TRUE, .capacity = MIN(volume->allocation, volume->capacity)},
+            move->chain.task, error))
         return FALSE;
     return !cst_pool_type_info(move->to->def->type)->volume_formats ||
            volume_plan(move->def, 0, &move->plan, error);
@@ -119,16 +142,16 @@ static gboolean move_plan_volume(RunningMove *move, GError **error)
 static gboolean running_move_check(RunningMove *move, GError **error)
 {
     return volume_move_check(&moved_link(move)->claim, error) &&
-           move_check_snapshots(move, error) && move_plan_volume(move, error) &&
+           move_check_snapshots(move, error) && move_check_encryption(move, error) &&
+           move_plan_volume(move, error) &&
            (!move->with_backing || volume_move_check_reference(&move->chain, move->to, error)) &&
            cst_may_change(error);
 }
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-/* Replaces the intent. @copy: the identity of the new volume. */
-static gboolean running_move_record(RunningMove *move, const char *copy, gboolean switching,
-                                    GError **error)
+/* Replaces the intent. @switching: the pivot begins. On failure the intent stays. */
+static gboolean running_move_record(RunningMove *move, gboolean switching, GError **error)
 {
     const ImageLink *link = moved_link(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
@@ -137,7 +160,7 @@ static gboolean running_move_record(RunningMove *move, const char *copy, gboolea
     intent_put(fields, "volume", link->claim.name);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
     intent_put(fields, "to", move->def->name);
-    intent_put(fields, "to-identity", copy);
+    intent_put(fields, "to-identity", move->identity);
     intent_put(fields, "domain", move->chain.disk->uuid);
     intent_put(fields, "target", move->chain.disk->target);
     intent_put(fields, "switching", switching ? "yes" : NULL);
@@ -151,8 +174,16 @@ static gboolean running_move_record(RunningMove *move, const char *copy, gboolea
     return TRUE;
 }
 
-/* Returns the identity of the new volume, which the caller frees. */
-static char *move_copy_identity(const RunningMove *move, GError **error)
+static void move_leave_to_replay(RunningMove *move)
+{
+    const VolumeClaim *claim = &moved_link(move)->claim;
+
+    cst_intent_keep(g_steal_pointer(&move->intent));
+    pool_recover_local_later(claim->pool, claim->state);
+}
+
+/* Returns the record of the new volume. Fails if another program has replaced it. */
+static CstVolume *move_find_copy(const RunningMove *move, char **ret_identity, GError **error)
 {
     const VolumeClaim *claim = &move->txn.claim;
     g_autoptr(CstVolume) copy = NULL;
@@ -163,28 +194,69 @@ static char *move_copy_identity(const RunningMove *move, GError **error)
         cst_fail_no_volume(claim->name, error);
         return NULL;
     }
-    return cst_pool_state_vol_identity(claim->state, copy, error);
+    *ret_identity = cst_pool_state_vol_identity(claim->state, copy, error);
+    if (*ret_identity && (!move->identity || strcmp(*ret_identity, move->identity) == 0))
+        return g_steal_pointer(&copy);
+    if (*ret_identity)
+        cst_fail(error, CST_ERROR_BUSY, _("another program has replaced volume '%s' of pool '%s'"),
+                 claim->name, cst_pool_name(claim->pool));
+    return NULL;
+}
+
+/* QEMU opens the new volume by its path. So no other user may be able to replace it. */
+static gboolean move_check_copy(RunningMove *move, GError **error)
+{
+    g_autofree char *identity = NULL;
+    g_autoptr(CstVolume) copy = move_find_copy(move, &identity, error);
+
+    if (!copy)
+        return FALSE;
+    if (!move->identity)
+        move->identity = g_steal_pointer(&identity);
+    return !(copy->flags & CST_VOLUME_SHARED) ||
+           cst_fail(error, CST_ERROR_DENIED,
+                    _("cannot move a volume of a running domain to pool '%s', because other users "
+                      "can write to its directory; shut the domain down first"),
+                    cst_pool_name(move->to));
 }
 
 /* --- the new volume --------------------------------------------------------------------------- */
 
-/* Drops the new volume, which the guest does not use. */
+/* Drops the new volume, which the guest does not use. A replay tries again after a failure. */
 static void move_drop_copy(RunningMove *move)
 {
     const VolumeClaim *claim = &move->txn.claim;
     g_autoptr(CstVolume) copy = NULL;
+    g_autofree char *identity = NULL;
     g_autoptr(GError) why = NULL;
 
-    copy = pool_volume(claim->pool, claim->state, claim->name, &why);
-    if (copy && volume_not_open(claim, &why) &&
+    if (!move->identity)
+        return;
+    copy = move_find_copy(move, &identity, &why);
+    if (copy && running_job_await_release(claim, &why) &&
         cst_pool_state_delete(claim->state, claim->name, 0, &why)) {
         volume_is_gone(claim, copy);
         return;
     }
     cst_log(CST_LOG_WARNING, "pool '%s': cannot delete the incomplete copy '%s' yet: %s",
             cst_pool_name(claim->pool), claim->name, why->message);
-    cst_intent_keep(g_steal_pointer(&move->intent));
-    pool_recover_later(moved_link(move)->claim.pool, moved_link(move)->claim.state);
+    move_leave_to_replay(move);
+}
+
+/* A device may be larger than the disk. The guest must not see data of a deleted volume there. */
+static gboolean move_clear_rest(const RunningMove *move, GError **error)
+{
+    const VolumeClaim *claim = &move->txn.claim;
+    uint64_t capacity = move->def->capacity, size;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (move->def->type != CST_VOL_BLOCK)
+        return TRUE;
+    blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
+    return blob && cst_blob_get_size(blob, &size, error) &&
+           (size <= capacity || cst_blob_zero_steps(blob, capacity, size - capacity,
+                                                    CST_ZERO_MAY_UNMAP, claim->task, error)) &&
+           cst_blob_flush(blob, error);
 }
 
 /*
@@ -203,18 +275,19 @@ static gboolean move_create_copy(RunningMove *move, GError **error)
                           error))
         return FALSE;
     identity = txn->made ? NULL : cst_file_id_text(&txn->draft.id);
-    if (identity && *identity && !running_move_record(move, identity, FALSE, error))
-        return FALSE;
+    if (identity && *identity) {
+        move->identity = g_steal_pointer(&identity);
+        if (!running_move_record(move, FALSE, error))
+            return FALSE;
+    }
     CST_CRASH_POINT("running.move.recorded");
     if (!volume_txn_commit(txn, move->def, error))
         return FALSE;
     /* QEMU locks the file. */
     g_clear_pointer(&txn->draft.blob, cst_blob_unref);
-    if (move->intent)
-        return TRUE;
-    g_free(identity);
-    identity = move_copy_identity(move, error);
-    return identity && running_move_record(move, identity, FALSE, error);
+    return move_check_copy(move, error) &&
+           (move->intent || running_move_record(move, FALSE, error)) &&
+           move_clear_rest(move, error);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
@@ -222,13 +295,33 @@ static gboolean move_create_copy(RunningMove *move, GError **error)
 static gboolean move_switch(RunningMove *move, CstHypervisorJob *job,
                             CstHypervisorPivotResult *ret_result, GError **error)
 {
-    g_autofree char *identity = move_copy_identity(move, error);
-
     *ret_result = (CstHypervisorPivotResult){.pivot = CST_HYPERVISOR_NOT_PIVOTED};
-    if (!identity || !running_move_record(move, identity, TRUE, error))
+    if (!move_check_copy(move, error) || !running_move_record(move, TRUE, error))
         return FALSE;
     CST_CRASH_POINT("running.move.ready");
     return cst_hypervisor_job_pivot(job, ret_result, error);
+}
+
+/*
+ * With the flag for transient domains, a domain that has a persistent definition must still get it
+ * right. So the first attempt does not accept a transient domain.
+ */
+static CstHypervisorJob *move_start_job(RunningMove *move, CstHypervisorJobRequest *request,
+                                        CstHypervisorPivot *ret_pivot, GError **error)
+{
+    const VolumeClaim *claim = &moved_link(move)->claim;
+    g_autoptr(GError) why = NULL;
+    CstHypervisorJob *job = running_job_start(claim, move->chain.disk, request, ret_pivot, &why);
+
+    if (!job && (move->how->flags & CST_VOL_MOVE_TRANSIENT) &&
+        g_error_matches(why, CST_ERROR, CST_ERROR_INVALID)) {
+        g_clear_error(&why);
+        request->transient = move->transient = TRUE;
+        job = running_job_start(claim, move->chain.disk, request, ret_pivot, &why);
+    }
+    if (!job)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return job;
 }
 
 /* Sets the result of the pivot in any case. */
@@ -242,11 +335,9 @@ static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *r
         .destination = path,
         .destination_format = move->plan.format ? cst_image_format_name(move->plan.format) : "raw",
         .is_device = move->def->type == CST_VOL_BLOCK,
-        .shallow = move->with_backing,
-        .transient = (move->how->flags & CST_VOL_MOVE_TRANSIENT) != 0};
+        .shallow = move->with_backing};
     CstHypervisorPivot pivot;
-    CstHypervisorJob *job =
-        running_job_start(&moved_link(move)->claim, move->chain.disk, &request, &pivot, error);
+    CstHypervisorJob *job = move_start_job(move, &request, &pivot, error);
     gboolean ok;
 
     *ret_result = (CstHypervisorPivotResult){.pivot = pivot};
@@ -262,18 +353,6 @@ static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *r
 
 /* --- the former volume ------------------------------------------------------------------------ */
 
-static gboolean move_await_release(const VolumeClaim *claim, GError **error)
-{
-    gint64 end = g_get_monotonic_time() + RELEASE_US;
-
-    while (g_get_monotonic_time() < end) {
-        if (volume_not_open(claim, NULL))
-            return TRUE;
-        g_usleep(POLL_US);
-    }
-    return volume_not_open(claim, error);
-}
-
 static gboolean move_delete_former(RunningMove *move, GError **error)
 {
     ImageLink *link = moved_link(move);
@@ -281,13 +360,13 @@ static gboolean move_delete_former(RunningMove *move, GError **error)
 
     g_clear_pointer(&move->chain.chain, cst_chain_free);
     g_clear_pointer(&link->blob, cst_blob_unref);
-    if (move_await_release(&link->claim, &why) &&
+    if (running_job_await_release(&link->claim, &why) &&
         cst_pool_state_delete(link->claim.state, link->claim.name, 0, &why)) {
         CST_CRASH_POINT("running.move.deleted");
         volume_is_gone(&link->claim, link->volume);
         return TRUE;
     }
-    cst_intent_keep(g_steal_pointer(&move->intent));
+    move_leave_to_replay(move);
     return cst_fail(error, cst_error_code(why),
                     _("the domain uses volume '%s' of pool '%s' now, but the former volume cannot "
                       "be deleted: %s"),
@@ -298,14 +377,16 @@ static gboolean move_delete_former(RunningMove *move, GError **error)
 static gboolean move_check_definition(const RunningMove *move,
                                       const CstHypervisorPivotResult *result, GError **error)
 {
-    if (result->persistent ||
-        (!result->persistent_unknown && (move->how->flags & CST_VOL_MOVE_TRANSIENT)))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_FAILED,
-                    _("the domain uses volume '%s' of pool '%s' now, but its persistent definition "
-                      "may name another image as disk '%s'; correct it (virsh edit %s)"),
-                    move->def->name, cst_pool_name(move->to), move->chain.disk->target,
-                    move->chain.disk->uuid);
+    g_autofree char *domain = cst_text_escape(move->chain.disk->domain);
+    g_autofree char *target = cst_text_escape(move->chain.disk->target);
+    g_autofree char *word = g_shell_quote(domain);
+
+    return result->persistent || move->transient ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("domain '%s' uses volume '%s' of pool '%s' now, but its persistent "
+                      "definition may name another image as disk '%s'; correct it (virsh edit "
+                      "%s)"),
+                    domain, move->def->name, cst_pool_name(move->to), target, word);
 }
 
 /* --- the move --------------------------------------------------------------------------------- */
@@ -323,16 +404,18 @@ static gboolean running_move_run(RunningMove *move, GError **error)
                     .empty = !move->plan.format || cst_image_format_is_plain(move->plan.format)};
     if (move->with_backing)
         move->txn.declaration = trust_of_copy(move->def, moved_link(move)->volume);
-    if (!move_create_copy(move, error))
-        return FALSE;
-    ok = running_move_copy(move, &result, error);
+    ok = move_create_copy(move, error) && running_move_copy(move, &result, error);
     if (result.pivot == CST_HYPERVISOR_PIVOTED) {
         g_clear_error(error);
         ok = move_delete_former(move, error) && move_check_definition(move, &result, error);
     } else if (result.pivot == CST_HYPERVISOR_NOT_PIVOTED) {
         move_drop_copy(move);
     } else {
-        cst_intent_keep(g_steal_pointer(&move->intent));
+        g_prefix_error(error,
+                       _("it is not known whether the domain uses volume '%s' of pool '%s'; both "
+                         "volumes stay, and cisternd deletes the other one when libvirt answers: "),
+                       move->def->name, cst_pool_name(move->to));
+        move_leave_to_replay(move);
     }
     return ok;
 }
@@ -350,7 +433,7 @@ static gboolean move_find_domain(CstPool *pool, const char *name, CstTask *task,
         return FALSE;
     if (volume->type != CST_VOL_FILE && volume->type != CST_VOL_BLOCK)
         return TRUE;
-    if (!running_job_find(&claim, &disk, error))
+    if (!running_job_find(&claim, volume, &disk, error))
         return FALSE;
     *ret_runs = disk != NULL;
     return TRUE;

@@ -3,7 +3,7 @@
 
 #include <service/volumes.h>
 
-#include "volume/rename/rename.h"
+#include <store/journal.h>
 
 /** Operation of the intent in the journal. */
 #define RUNNING_MOVE "move-running"
@@ -24,5 +24,4 @@ gboolean running_move(CstPool *pool, const char *name, CstPool *to, const CstVol
  * Completes or drops an interrupted running_move(): the definition of the domain decides which of
  * both volumes is deleted. If that is not certain, both stay. FALSE if it has to be retried.
  */
-gboolean running_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
-                             const CstIntentRecord *record, GError **error);
+gboolean running_move_replay(CstService *service, const CstIntentRecord *record, GError **error);

@@ -14,77 +14,53 @@
 #include "move.h"
 
 #include <base/error.h>
-#include <base/i18n.h>
 #include <base/log.h>
 
-#include "core/intent.h"
 #include "definition.h"
+#include "dependency/guard.h"
+#include "volume/delete/delete.h"
+#include "volume/protect.h"
 
-/* Deletes the volume, unless a process has it open: then it has to be retried. */
-static gboolean replay_delete(CstPoolState *state, const char *name, GError **error)
+/* Deletes a claimed volume, as a user could. */
+static gboolean replay_delete(const VolumeClaim *claim, const CstVolume *volume, GError **error)
 {
-    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(state, name, error);
-    g_autofree char *who = NULL;
-
-    if (!holders)
+    if (!volume_not_protected(claim->pool, claim->name, error) || !volume_not_held(claim, error) ||
+        !volume_not_needed(claim, error) ||
+        !cst_pool_state_delete(claim->state, claim->name, 0, error))
         return FALSE;
-    if (holders->len > 0) {
-        who = cst_holders_describe(holders);
-        return cst_fail(error, CST_ERROR_UNREACHABLE, _("volume '%s' is open: %s"), name, who);
-    }
-    return cst_pool_state_delete(state, name, 0, error);
-}
-
-static gboolean record_is(const CstIntentRecord *record, const char *pool_field,
-                          const char *volume_field, const char *pool, const char *volume)
-{
-    return g_strcmp0(g_hash_table_lookup(record->fields, pool_field), pool) == 0 &&
-           g_strcmp0(g_hash_table_lookup(record->fields, volume_field), volume) == 0;
-}
-
-/* @there: of the pool of the new volume. */
-static gboolean replay_decide(CstService *service, CstPoolState *state, CstPoolState *there,
-                              const CstIntentRecord *record, GError **error)
-{
-    const char *name = g_hash_table_lookup(record->fields, "volume");
-    const char *to = g_hash_table_lookup(record->fields, "to");
-    const char *domain = g_hash_table_lookup(record->fields, "domain");
-    g_autofree char *used_pool = NULL, *used = NULL;
-
-    if (!running_definition_read(service, domain, g_hash_table_lookup(record->fields, "target"),
-                                 &used_pool, &used, error))
-        return FALSE;
-    if (record_is(record, "to-pool", "to", used_pool, used))
-        return replay_delete(state, name, error);
-    if (record_is(record, "pool", "volume", used_pool, used) &&
-        !g_hash_table_contains(record->fields, "switching"))
-        return replay_delete(there, to, error);
-    cst_log(CST_LOG_WARNING,
-            "the process that moved volume '%s' of pool '%s' to '%s' of pool '%s' has died, and it "
-            "is not certain which of both domain %s wrote last: both stay; compare them "
-            "(vol-compare), and delete the one that is out of date (vol-delete)",
-            name, state->def->name, to, there->def->name, domain);
+    volume_is_gone(claim, volume);
     return TRUE;
 }
 
-gboolean running_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
-                             const CstIntentRecord *record, GError **error)
+gboolean running_move_replay(CstService *service, const CstIntentRecord *record, GError **error)
 {
-    const char *name = g_hash_table_lookup(record->fields, "volume");
-    const char *to_pool = g_hash_table_lookup(record->fields, "to-pool");
-    const char *to = g_hash_table_lookup(record->fields, "to");
-    g_autoptr(CstPoolState) there = NULL;
+    g_auto(VolumeClaim) former_claim = {0}, copy_claim = {0};
     g_autoptr(CstVolume) former = NULL, copy = NULL;
+    g_autofree char *pool = NULL, *used = NULL;
 
-    if (!name || !to_pool || !to || !g_hash_table_contains(record->fields, "domain"))
-        return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &former, error) ||
-        !intent_keep_if_same(record->fields, "identity", state, &former, error))
+    if (!running_record_claim(service, record, "pool", "volume", "identity", &former_claim, &former,
+                              error))
         return FALSE;
-    there = open_pool(service, to_pool, error);
-    if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error) ||
-        !intent_keep_if_same(record->fields, "to-identity", there, &copy, error))
+    copy_claim.after = former ? &former_claim : NULL;
+    if (!running_record_claim(service, record, "to-pool", "to", "to-identity", &copy_claim, &copy,
+                              error))
         return FALSE;
     /* One of both was deleted already, or has never had its name. */
-    return !former || !copy || replay_decide(service, state, there, record, error);
+    if (!former || !copy)
+        return TRUE;
+    if (!running_definition_read(service, record, &pool, &used, error))
+        return FALSE;
+    if (running_record_names(record, "to-pool", "to", pool, used))
+        return replay_delete(&former_claim, former, error);
+    if (running_record_names(record, "pool", "volume", pool, used) &&
+        !g_hash_table_contains(record->fields, "switching"))
+        return replay_delete(&copy_claim, copy, error);
+    cst_log(CST_LOG_WARNING,
+            "the process that moved volume '%s' of pool '%s' to '%s' of pool '%s' has died, and it "
+            "is not certain which of them domain %s wrote last: both stay; compare them "
+            "(vol-compare), and delete the one that is out of date (vol-delete)",
+            former_claim.name, cst_pool_name(former_claim.pool), copy_claim.name,
+            cst_pool_name(copy_claim.pool),
+            (const char *)g_hash_table_lookup(record->fields, "domain"));
+    return TRUE;
 }

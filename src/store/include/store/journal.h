@@ -66,9 +66,12 @@ gboolean cst_intent_end_synced(CstIntent *intent, GError **error);
  */
 GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error);
 
-/** Whether there is a record of @operation on a volume, live or not. Reads all records. */
+/**
+ * *ret_found: there is a record of @operation on a volume, live or not. Reads all records. Fails if
+ * one cannot be read.
+ */
 gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
-                         const char *volume);
+                         const char *volume, gboolean *ret_found, GError **error);
 
 /** Frees the intent and keeps its record for the next replay. NULL is accepted. */
 void cst_intent_keep(CstIntent *intent);
