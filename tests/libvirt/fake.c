@@ -38,6 +38,7 @@
  *     capacity = BYTES       of the guest's disk; absent: that of FILE
  *     keeps-size = yes       virDomainBlockResize() has no effect
  *     backup-xml = FILE      gets the document of virDomainBackupBegin()
+ *     backup-nbd = FILE      raw content that a backup job serves
  *     live = FILE            state that all processes share, for a pause (live.h)
  *
  * A call with "hang" does not return. Without FAKE_LIBVIRT no libvirt runs (ECONNREFUSED).

@@ -2,7 +2,8 @@
 /*
  * The part of the fake libvirt.so.0 that backs up domains. "live" of a domain (live.h) has the job.
  * A backup creates the socket (a file) and the scratch files that its document names. "backup-xml"
- * of the domain names a file that gets the document.
+ * of the domain names a file that gets the document. With "backup-nbd", qemu-nbd serves that file
+ * as the content of the first disk.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -42,8 +43,28 @@ static int backup_fail(const char *message)
     return -1;
 }
 
-static int backup_start(const char *live, const char *xml)
+/* Serves @disk at the socket. live_end_backup() ends the server. */
+static gboolean backup_serve(const char *live, const char *disk, const char *socket,
+                             const char *export)
 {
+    g_autofree char *pid_file = g_strconcat(live, ".pid", NULL), *pid = NULL;
+    const char *argv[] = {"qemu-nbd", "--fork",     "--persistent", "--shared=16", "--read-only",
+                          "-f",       "raw",        "-x",           export,        "-k",
+                          socket,     "--pid-file", pid_file,       disk,          NULL};
+    int status = -1;
+
+    if (!g_spawn_sync(NULL, (char **)argv, NULL,
+                      G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                      NULL, NULL, NULL, NULL, &status, NULL) ||
+        status != 0 || !g_file_get_contents(pid_file, &pid, NULL, NULL))
+        return FALSE;
+    live_set(live, "server", g_strstrip(pid));
+    return TRUE;
+}
+
+static int backup_start(const char *live, const char *disk, const char *xml)
+{
+    g_auto(GStrv) exports = document_values(xml, "exportname");
     g_auto(GStrv) sockets = document_values(xml, "socket"), files = document_values(xml, "file");
     g_autofree char *list = g_strjoinv(";", files);
     g_autofree char *present = live_get(live, "backup");
@@ -53,7 +74,8 @@ static int backup_start(const char *live, const char *xml)
     for (char **file = files; *file; file++)
         if (!file_make(*file))
             return backup_fail("Failed to create the scratch file");
-    if (!sockets[0] || !file_make(sockets[0]))
+    if (!sockets[0] ||
+        (disk ? !backup_serve(live, disk, sockets[0], exports[0]) : !file_make(sockets[0])))
         return backup_fail("Failed to bind socket");
     live_set(live, "scratch", list);
     live_set(live, "backup", sockets[0]);
@@ -64,12 +86,13 @@ int virDomainBackupBegin(virDomainPtr domain, const char *xml, const char *check
                          unsigned int flags)
 {
     g_autofree char *live = fake_text(domain, "live"), *copy = fake_text(domain, "backup-xml");
+    g_autofree char *disk = fake_text(domain, "backup-nbd");
 
     if (!fake_enter(__func__))
         return -1;
     if (flags || (copy && !g_file_set_contents(copy, xml, -1, NULL)))
         abort();
-    if (!fake_checkpoint_begin(live, xml, checkpoint) || backup_start(live, xml) < 0)
+    if (!fake_checkpoint_begin(live, xml, checkpoint) || backup_start(live, disk, xml) < 0)
         return -1;
     fake_checkpoint_add(live, checkpoint);
     fake_leave(__func__);

@@ -3,6 +3,7 @@
 #include "live.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -132,7 +133,11 @@ gboolean live_end_backup(const char *path)
     Live live = live_open(path);
     gboolean on = g_key_file_remove_key(live.file, GROUP, "backup", NULL);
     g_auto(GStrv) scratch = g_key_file_get_string_list(live.file, GROUP, "scratch", NULL, NULL);
+    int server = g_key_file_get_integer(live.file, GROUP, "server", NULL);
 
+    if (on && server > 0)
+        kill(server, SIGKILL);
+    g_key_file_remove_key(live.file, GROUP, "server", NULL);
     for (char **file = scratch; on && file && *file; file++)
         unlink(*file);
     if (on)

@@ -19,6 +19,7 @@
  *                            Y: the block job is ready; C: it is completed; F: failed; X: aborted
  *     backup = /socket       the socket of the running backup job; absent: there is none
  *     scratch = /a;/b        its scratch files
+ *     server = 123           the process that serves its content
  *     checkpoints = A;B      names of the checkpoints
  *     broken = A/vda;B/vdb   checkpoints whose bitmap of a disk is lost
  *     made = 3               number of checkpoints that were made; also the time of a new one

@@ -14,7 +14,6 @@
 #include <base/i18n.h>
 #include <base/url.h>
 
-#include "sheet.h"
 #include "text.h"
 
 double cli_seconds(const CliCtl *ctl)
@@ -40,9 +39,21 @@ void cli_print_size_line(CliCtl *ctl, uint64_t bytes)
     cli_extra(ctl, "\n");
 }
 
+/* Prints @facts and @count facts @more as one object. */
+static void done_print_json(CliCtl *ctl, const CliFact *facts, guint n_facts, const CliFact *more,
+                            guint count)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(CliFact));
+
+    g_array_append_vals(all, facts, n_facts);
+    if (count > 0)
+        g_array_append_vals(all, more, count);
+    cli_sheet_print_json(ctl, ctl->out, (const CliFact *)(void *)all->data, all->len);
+}
+
 /* @sized: the result includes @bytes and the time. */
 static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message,
-                       gboolean sized, uint64_t bytes)
+                       gboolean sized, uint64_t bytes, const CliFact *more, guint count)
 {
     const CliFact facts[] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
@@ -56,7 +67,7 @@ static void print_done(CliCtl *ctl, const char *key, const char *value, const ch
     if (ctl->plan)
         return;
     if (!ctl->one_of_several)
-        cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
+        done_print_json(ctl, facts, G_N_ELEMENTS(facts), more, count);
     cli_extra_lines(ctl, message);
     cli_extra(ctl, "\n");
     if (sized)
@@ -71,7 +82,7 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
     va_start(args, format);
     message = cli_format(ctl, format, args);
     va_end(args);
-    print_done(ctl, key, value, message, FALSE, 0);
+    print_done(ctl, key, value, message, FALSE, 0, NULL, 0);
 }
 
 void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
@@ -83,7 +94,19 @@ void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t by
     va_start(args, format);
     message = cli_format(ctl, format, args);
     va_end(args);
-    print_done(ctl, key, value, message, TRUE, bytes);
+    print_done(ctl, key, value, message, TRUE, bytes, NULL, 0);
+}
+
+void cli_done_with(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
+                   const CliFact *more, guint count, const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    message = cli_format(ctl, format, args);
+    va_end(args);
+    print_done(ctl, key, value, message, TRUE, bytes, more, count);
 }
 
 gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
@@ -97,7 +120,7 @@ gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *valu
     va_end(args);
     if (!ok)
         return cli_failed(ctl, "%s", message);
-    print_done(ctl, key, value, message, FALSE, 0);
+    print_done(ctl, key, value, message, FALSE, 0, NULL, 0);
     return TRUE;
 }
 

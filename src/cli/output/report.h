@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ctl.h"
+#include "sheet.h"
 
 /* The output at the end of a command, as text or, with --json, as one object. */
 
@@ -21,6 +22,9 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
  */
 void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
                     const char *format, ...) G_GNUC_PRINTF(5, 6);
+/** Like cli_done_sized(). JSON also has the @count facts @more. */
+void cli_done_with(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
+                   const CliFact *more, guint count, const char *format, ...) G_GNUC_PRINTF(7, 8);
 /** Return: TRUE if cli_done_sized() shows sizes, so that the caller must determine them. */
 gboolean cli_shows_sizes(const CliCtl *ctl);
 /** Returns the seconds since the command began. */

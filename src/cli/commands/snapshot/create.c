@@ -10,6 +10,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/consistency.h"
 #include "commands/volume/domains.h"
 #include "commands/volume/options.h"
 #include "output/progress.h"
@@ -36,18 +37,6 @@ static void snap_create_clear(SnapCreate *create)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapCreate, snap_create_clear)
 
 /* --- the request ------------------------------------------------------------------------------ */
-
-static gboolean consistency_read(const CliArgs *args, CstConsistency *ret_minimum, GError **error)
-{
-    const char *word = NULL;
-
-    if (!cli_args_string(args, "consistency", &word, error))
-        return FALSE;
-    return !word || strcmp(word, "best") == 0 || cst_consistency_parse(word, ret_minimum) ||
-           cst_fail(error, CST_ERROR_USAGE,
-                    _("--consistency '%s' is not crash, filesystem, application, offline or best"),
-                    word);
-}
 
 /* Parses "500ms" or "2s". */
 static gboolean pause_parse(const char *word, uint32_t *ret_ms)
@@ -122,7 +111,7 @@ static gboolean request_read(CliCtl *ctl, const CliArgs *args, CstSnapshotReques
     const char *limit = NULL;
 
     return cli_args_string(args, "name", &request->name, error) &&
-           consistency_read(args, &request->minimum, error) &&
+           cli_consistency_read(args, &request->minimum, error) &&
            pause_read(args, &request->max_pause_ms, error) &&
            cli_args_string(args, "size", &limit, error) &&
            (!limit || cli_vol_size(ctl, limit, &request->limit, error));
@@ -130,16 +119,12 @@ static gboolean request_read(CliCtl *ctl, const CliArgs *args, CstSnapshotReques
 
 /* --- the result ------------------------------------------------------------------------------- */
 
-/* Prints the consistency, unless no process had the volumes open. */
-static void consistency_print(CliCtl *ctl, const CstSnapshotSet *set)
+/* Prints the consistency and the length of the pause, unless no process had the volumes open. */
+static void snap_print_pause(CliCtl *ctl, const CstSnapshotSet *set)
 {
-    if (ctl->settings.json || set->consistency == CST_CONSISTENCY_OFFLINE ||
-        set->consistency == CST_CONSISTENCY_UNKNOWN)
+    if (set->consistency == CST_CONSISTENCY_OFFLINE || set->consistency == CST_CONSISTENCY_UNKNOWN)
         return;
-    cli_extra(ctl, _("Consistency: %s"), cst_consistency_word(set->consistency));
-    if (set->reason)
-        cli_extra(ctl, " (%s)", set->reason);
-    cli_extra(ctl, "\n");
+    cli_consistency_print(ctl, set->consistency, set->reason);
     if (set->domain && set->paused_us > 0)
         cli_extra(ctl, _("Domain %s was suspended for %.0f ms\n"), set->domain,
                   (double)set->paused_us / MS);
@@ -183,7 +168,7 @@ static void snap_create_report(CliCtl *ctl, const SnapCreate *create)
         return;
     cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     cli_extra(ctl, "%s\n", message);
-    consistency_print(ctl, set);
+    snap_print_pause(ctl, set);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -211,13 +196,6 @@ static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **e
     return TRUE;
 }
 
-static void complete_consistency(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_ptr_array_add(words, g_strdup("best"));
-    for (int i = CST_CONSISTENCY_CRASH; i < CST_CONSISTENCY_LAST; i++)
-        g_ptr_array_add(words, g_strdup(cst_consistency_word(i)));
-}
-
 static const CliOption create_options[] = {
     {.name = "vol",
      .kind = CLI_OPT_STRING,
@@ -238,11 +216,7 @@ static const CliOption create_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("instead of a vol: all disks of this domain of libvirt, at one point in time"),
      .complete = cli_complete_domains},
-    {.name = "consistency",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED | CLI_OPT_HELP_LISTS,
-     .help = N_("fail if it would be worse: %s"),
-     .complete = complete_consistency},
+    CLI_CONSISTENCY,
     CLI_NAMED("max-pause", N_("longest pause of a running guest, at most 5s (default: 1s)")),
     {0},
 };

@@ -22,8 +22,10 @@
 #include <base/spool.h>
 #include <image/convert.h>
 
+#include "commands/consistency.h"
 #include "commands/image/image.h"
 #include "commands/room.h"
+#include "commands/volume/live_copy.h"
 #include "commands/volume/options.h"
 #include "image_writer.h"
 #include "output/confirm.h"
@@ -42,6 +44,7 @@ typedef struct {
     const char *name; /* as in the command line */
     const char *path;
     CstVolSend what;
+    CliLiveCopy live;             /* the point in time of the content */
     const CstImageFormat *format; /* NULL: an OVA */
     CstImageOptions options;
     unsigned flags;      /* CstConvertFlags */
@@ -62,6 +65,7 @@ typedef struct {
 
 static void export_clear(Export *export)
 {
+    cli_live_copy_clear(&export->live);
     g_clear_pointer(&export->vol, cst_vol_ref_free);
     cst_image_options_clear(&export->options);
     if (export->to_stdout && export->to)
@@ -152,6 +156,8 @@ static gboolean export_read_arguments(CliCtl *ctl, const CliArgs *args, Export *
     if (export->what.snapshot &&
         !cli_vol_check_snapshot(ctl, export->vol, export->what.snapshot, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export->name);
+    if (!cli_live_copy_read(ctl, args, export->vol, export->name, &export->live, error))
+        return FALSE;
     export->conn = ctl->conn;
     export->dry_run = ctl->settings.dry_run;
     export->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
@@ -251,14 +257,18 @@ static gboolean export_give_content(CstPieceFunc piece, gpointer piece_data, gpo
 {
     const Export *export = data;
     const CstConnSink sink = {.piece = piece, .data = piece_data};
+    CstVolSend what = export->what;
     gboolean sent;
 
+    /* An estimate suffices. The copy itself reads a live snapshot. */
+    if (export->live.disk)
+        what.flags |= CST_VOL_STREAM_FORCE_SHARE;
     /*
      * In a dry run, the server sends no content. Counting zeroes needs it, so clear the mode for
      * this call.
      */
     sent = cst_conn_set_dry_run(export->conn, FALSE, error) &&
-           cst_conn_vol_send(export->conn, export->vol, &export->what, &sink, NULL, error);
+           cst_conn_vol_send(export->conn, export->vol, &what, &sink, NULL, error);
     return cst_conn_set_dry_run(export->conn, export->dry_run, sent ? error : NULL) && sent;
 }
 
@@ -422,11 +432,35 @@ static gboolean export_commit_target(const CliCtl *ctl, Export *export, GError *
     return cli_image_target_commit(&export->target, error) && write_checksum(export, error);
 }
 
+/* Reads the content at one point in time, and gives the target its name. */
+static gboolean export_transfer(CliCtl *ctl, Export *export, GError **error)
+{
+    gboolean plain = export->to_stdout && !export->to && !ctl->settings.dry_run;
+    gboolean done;
+
+    if (!cli_live_copy_begin(&export->live, error))
+        return FALSE;
+    cli_live_copy_put(&export->live, &export->what);
+    done = cli_run_task(ctl, _("Exporting"), plain ? run_send : run_export, export, error);
+    return cli_live_copy_end(&export->live, done, error) &&
+           export_commit_target(ctl, export, error);
+}
+
+static void export_report(CliCtl *ctl, const Export *export)
+{
+    CliFact facts[CLI_LIVE_COPY_FACTS];
+    guint count = cli_live_copy_facts(&export->live, facts);
+
+    if (!ctl->out_is_data)
+        cli_done_with(ctl, "file", export->path, cli_vol_made_size(ctl, export->vol), facts, count,
+                      _("Vol %s exported to %s"), export->name, export->path);
+    cli_live_copy_print(&export->live);
+}
+
 static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Export) export = {0};
-    g_autofree char *writers = NULL;
-    gboolean help, plain;
+    gboolean help;
     unsigned sector_size;
 
     if (!export_read_arguments(ctl, args, &export, &help, error))
@@ -435,22 +469,17 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
         return TRUE;
     cli_plan(ctl, _("Would export vol %s to %s, format %s"), export.name, export.path,
              export.format ? cst_image_format_name(export.format) : "ova");
-    writers = cli_vol_writers(ctl, export.vol);
     if (!keep_sector_size(ctl, args, &export, &sector_size, error) ||
         !open_target(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
     if (!cli_job_begin(ctl, "export", export.vol->pool, export.vol->name, error))
         return FALSE;
-    plain = export.to_stdout && !export.to && !ctl->settings.dry_run;
-    if (!cli_run_task(ctl, _("Exporting"), plain ? run_send : run_export, &export, error) ||
-        !export_commit_target(ctl, &export, error))
+    if (!export_transfer(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
-    cli_vol_warn_of(ctl, export.name, writers);
+    cli_live_copy_warn(&export.live);
     if (sector_size != CST_SECTOR_SIZE)
         cli_warn_of_sector_size(ctl, export.name, sector_size);
-    if (!ctl->out_is_data)
-        cli_done_sized(ctl, "file", export.path, cli_vol_made_size(ctl, export.vol),
-                       _("Vol %s exported to %s"), export.name, export.path);
+    export_report(ctl, &export);
     return TRUE;
 }
 
@@ -477,6 +506,7 @@ static const CliOption export_options[] = {
      .help = N_("write the SHA-256 into this file")},
     RATE_LIMIT,
     FORCE_SHARE,
+    CLI_CONSISTENCY,
     CLI_DETACH,
     {0},
 };

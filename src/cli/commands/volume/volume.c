@@ -38,19 +38,11 @@ const char *cli_vol_type_word(int type)
 
 char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol)
 {
-    GString *who = g_string_new(NULL);
     g_autoptr(GPtrArray) holders = NULL;
 
-    if (ctl->settings.quiet || cli_args_has(ctl->current, "force-share"))
-        return g_string_free(who, FALSE);
-    holders = cst_conn_vol_holders(ctl->conn, vol, NULL);
-    for (guint i = 0; holders && i < holders->len; i++) {
-        const CstVolHolder *holder = g_ptr_array_index(holders, i);
-
-        if (!holder->reads_only)
-            g_string_append_printf(who, "%s%s", who->len > 0 ? ", " : "", holder->what);
-    }
-    return g_string_free(who, FALSE);
+    if (!ctl->settings.quiet && !cli_args_has(ctl->current, "force-share"))
+        holders = cst_conn_vol_holders(ctl->conn, vol, NULL);
+    return cli_holders_writers(holders);
 }
 
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers)

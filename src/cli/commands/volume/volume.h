@@ -67,6 +67,11 @@ CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text,
  */
 unsigned cli_vol_sector_size(CliCtl *ctl, const CstVolRef *vol);
 /**
+ * Returns the programs of @holders (of CstVolHolder *; NULL: not known) that may write to the
+ * volume, for a message; "": none. The caller frees it.
+ */
+char *cli_holders_writers(const GPtrArray *holders);
+/**
  * Returns the programs that may be writing to @vol, for a warning after the copy. Returns "" if no
  * program writes, if the server cannot report it, or if --force-share disables the warning. The
  * caller frees it.

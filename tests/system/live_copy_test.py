@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Copies of a disk of a running domain, with a fake libvirt: its backup job (tests/libvirt/
+fake_backup.c) serves the content of one point in time, which differs from that of the volume."""
+
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+
+from domains_test import FakeDomains, WithoutDaemon
+from harness import space
+from held_test import qemu_io
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+THEN = random.Random(1).randbytes(SIZE)
+
+FREEZE, BEGIN, THAW, ABORT = (f"virDomain{name}"
+                              for name in ("FSFreeze", "BackupBegin", "FSThaw", "AbortJob"))
+CONNECTED = ("<channel><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/>"
+             "</channel>")
+
+
+def each(test):
+    """A test for each volume of the verb."""
+
+    @functools.wraps(test)
+    def run(self):
+        for volume in self.VOLUMES:
+            with self.subTest(volume=volume):
+                try:
+                    test(self, volume)
+                finally:
+                    if os.path.lexists(self.result(volume)):
+                        self.forget_copy(volume)
+
+    return run
+
+
+class LiveCopies(FakeDomains):
+    """Volumes "raw" and "img" (qcow2) of pool "p". Has no tests itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.live = os.path.join(self.fake.dir, "live")
+        self.then = os.path.join(self.fake.dir, "then")
+        with open(self.then, "wb") as out:
+            out.write(THEN)
+        for name, form in (("raw", "raw"), ("img", "qcow2")):
+            self.done("vol-create-as", "p", name, "4M", "--format", form)
+            self.qemu_io(form, "write -P 9 0 4M", self.at("p", name))
+        self.copy = os.path.join(self.peer.files, "copy")
+
+    def qemu_io(self, form, command, path):
+        subprocess.run(["qemu-io", "-f", form, "-c", command, path], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def form(self, volume):
+        return {"raw": "raw", "img": "qcow2"}[volume]
+
+    def domain(self, volume, form=None, agent=True, more="", lines=(), **calls):
+        """Domain "web1" runs with the volume as disk vda, with two file systems."""
+        xml = os.path.join(self.fake.dir, "xml1")
+        path = self.at("p", volume)
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write(f"<domain><devices>{CONNECTED if agent else ''}"
+                      f"<disk><driver name='qemu' type='{form or self.form(volume)}'/>"
+                      f"<source file='{path}'/><target dev='vda'/>{more}</disk></devices></domain>")
+        with open(self.live, "w", encoding="utf-8") as out:
+            out.write("[live]\nstate=running\nid=7\nfilesystems=2\nfrozen=0\n")
+        self.fake.set("\n".join([f"[domain 1]\nname = web1\nstate = running\nblocks = vda:{path}\n"
+                                 f"xml = {xml}\nlive = {self.live}\nbackup-nbd = {self.then}",
+                                 *lines]), **calls)
+        self.fake.calls()
+
+    def held(self, volume):
+        return qemu_io(self.at("p", volume), self.form(volume))
+
+    def now(self, key):
+        with open(self.live, encoding="utf-8") as stream:
+            found = [line.split("=", 1)[1] for line in stream.read().splitlines()
+                     if line.startswith(key + "=")]
+        return found[0] if found else None
+
+    def changes(self):
+        """The calls that change the domain, in order."""
+        return [call for call in self.fake.calls() if call in (FREEZE, BEGIN, THAW, ABORT)]
+
+    def nothing_left(self):
+        """No job, no frozen file system, no entry and no scratch file is left."""
+        self.wait_until(lambda: (self.now("backup"), self.now("frozen")) == (None, "0"),
+                        "the job has ended")
+        for folder in ("run/cistern/backup", "run/cistern/pause", "var/lib/cistern-scratch"):
+            path = os.path.join(self.peer.root, folder)
+            self.wait_until(lambda path=path: not os.path.exists(path) or not os.listdir(path),
+                            f"{folder} is empty")
+
+    def content(self, path, form):  # pylint: disable=arguments-differ
+        """The guest-visible content of an image."""
+        raw = os.path.join(self.fake.dir, "content")
+        subprocess.run(["qemu-img", "convert", "-U", "-f", form, "-O", "raw", path, raw],
+                       check=True)
+        with open(raw, "rb") as stream:
+            return stream.read()
+
+
+class Verb(LiveCopies):
+    """The tests of all verbs. A subclass has the verb."""
+
+    VOLUMES = ("raw", "img")
+    FORMAT = None  # of the copy; None: that of the volume
+    DRAFTS = True  # a target has its name when it is complete
+    WARNS = True  # of a process of no domain that writes to a raw volume
+
+    def words(self, volume):
+        raise NotImplementedError
+
+    def result(self, volume):
+        """The path of the copy."""
+        raise NotImplementedError
+
+    def command(self, volume, *words):
+        return self.cistern(*self.words(volume), *words)
+
+    def made(self, volume, *words):
+        """Makes the copy. Returns stdout and stderr."""
+        with self.held(volume):
+            status, out, err = self.command(volume, *words)
+        self.assertEqual(0, status, err)
+        self.nothing_left()
+        return out, err
+
+    def copy_content(self, volume):
+        return self.content(self.result(volume), self.FORMAT or self.form(volume))
+
+    def forget_copy(self, volume):
+        os.unlink(self.result(volume))
+
+    def not_made(self, volume, *words, held=True):
+        """The command fails, and leaves no target. Returns its status and stderr."""
+        with self.held(volume):
+            status, out, err = self.command(volume, *words)
+        self.assertNotEqual(0, status, out)
+        self.assertFalse(os.path.lexists(self.result(volume)))
+        self.nothing_left()
+        return status, err
+
+    @each
+    def test_copy_has_the_content_at_the_begin_of_the_job(self, volume):
+        self.domain(volume)
+        out, err = self.made(volume)
+        self.assertEqual("", err)
+        self.assertIn("Consistency: filesystem\n", out)
+        self.assertEqual([FREEZE, BEGIN, THAW, ABORT], self.changes())
+        self.assertTrue(self.copy_content(volume) == THEN)
+
+    @each
+    def test_json_has_the_level(self, volume):
+        self.domain(volume)
+        made = json.loads(self.made(volume, "--json")[0])
+        self.assertEqual(("filesystem", "web1", "vda"),
+                         (made["consistency"], made["domain"], made["disk"]))
+        self.assertGreaterEqual(made["frozen_ms"], 0)
+        self.assertNotIn("reason", made)
+
+    @each
+    def test_domain_without_an_agent_has_the_level_crash(self, volume):
+        self.domain(volume, agent=False)
+        out, err = self.made(volume)
+        self.assertEqual("", err)
+        self.assertIn("Consistency: crash (the domain has no channel for a guest agent)\n", out)
+        self.assertTrue(self.copy_content(volume) == THEN)
+        self.forget_copy(volume)
+        out, _ = self.made(volume, "--consistency", "crash")
+        self.assertIn("Consistency: crash (", out)
+
+    @each
+    def test_level_that_is_not_reached_leaves_no_target(self, volume):
+        self.domain(volume, agent=False)
+        status, err = self.not_made(volume, "--consistency", "filesystem")
+        self.assertEqual(5, status)
+        self.assertIn("the consistency was 'crash', not 'filesystem': the domain has no channel "
+                      "for a guest agent", err)
+
+    @each
+    def test_job_of_the_domain_is_a_reason(self, volume):
+        self.domain(volume, lines=("job = yes",))
+        if volume == "raw":
+            _, err = self.made(volume)
+            self.assertRegex(err, "^warning: vol 'raw' is open for writing: process [0-9]+ "
+                             r"\(qemu-io\); the copy may be inconsistent, because libvirt "
+                             "cannot keep the content for it: disk 'vda' of domain 'web1': .*"
+                             "job")
+            self.assertTrue(self.copy_content(volume) == bytes([9]) * SIZE)
+            self.forget_copy(volume)
+        else:
+            status, err = self.not_made(volume)
+            self.assertEqual(5, status)
+            self.assertRegex(err, r"volume 'img' is open for writing in process [0-9]+ "
+                             r"\(qemu-io\): a copy would mix content(.|\n)*; libvirt cannot "
+                             "keep the content for the copy: disk 'vda' of domain 'web1': .*"
+                             "job")
+        self.assertNotIn(BEGIN, self.changes())
+        _, err = self.not_made(volume, "--consistency", "crash")
+        self.assertRegex(err, f"a copy of vol '(p/)?{volume}' would have consistency 'unknown',"
+                         " not 'crash': disk 'vda' of domain 'web1': .*job")
+
+    @each
+    def test_disk_that_libvirt_cannot_keep_is_a_reason(self, volume):
+        for case, text in (({"more": "<shareable/>"}, "shareable"),
+                           ({"form": "vmdk"}, "uses the volume in format 'vmdk'"),
+                           ({"more": "<encryption format='luks'/>"}, "decrypts the disk"),
+                           ({BEGIN: "fail 1 0 no room for you"}, "no room for you"),
+                           ({"virConnectOpen": "fail 1 0 polkit"}, "polkit")):
+            with self.subTest(case=case):
+                self.domain(volume, **case)
+                if volume == "raw":
+                    _, err = self.made(volume)
+                    self.assertTrue(self.copy_content(volume) == bytes([9]) * SIZE)
+                    self.forget_copy(volume)
+                else:
+                    _, err = self.not_made(volume)
+                self.assertRegex(err, f"(?s){text}")
+
+    @each
+    def test_volume_of_no_domain_is_as_without_libvirt(self, volume):
+        self.fake.set()
+        with self.held(volume):
+            status, _, err = self.command(volume)
+        if volume == "raw":
+            self.assertEqual(0, status, err)
+            self.assertRegex(err, r"the copy may be inconsistent\n$" if self.WARNS else "^$")
+        else:
+            self.assertEqual(5, status)
+            self.assertIn("stop the writer first, or say --force-share", err)
+            self.assertNotIn("libvirt cannot", err)
+
+    @each
+    def test_forced_copy_begins_no_job(self, volume):
+        self.domain(volume)
+        out, err = self.made(volume, "--force-share")
+        self.assertNotIn("Consistency", out + err)
+        self.assertEqual([], self.fake.calls())
+        self.assertTrue(self.copy_content(volume) == bytes([9]) * SIZE)
+
+    @each
+    def test_volume_at_rest_asks_libvirt_only_for_a_level(self, volume):
+        self.domain(volume)
+        status, out, err = self.command(volume)
+        self.assertEqual((0, ""), (status, err))
+        self.assertNotIn("Consistency", out)
+        self.assertEqual([], self.fake.calls())
+        self.forget_copy(volume)
+        status, _, err = self.command(volume, "--consistency", "offline")
+        self.assertIn("domain 'web1' runs with it as a disk", err)
+        self.fake.set()
+        status, _, err = self.command(volume, "--consistency", "offline")
+        self.assertEqual((0, ""), (status, err))
+
+    @each
+    def test_dry_run_begins_no_job(self, volume):
+        self.domain(volume)
+        with self.held(volume):
+            status, out, err = self.command(volume, "--dry-run")
+        self.assertEqual((0, ""), (status, err))
+        self.assertIn("Would ", out)
+        self.assertFalse(os.path.lexists(self.result(volume)))
+        self.assertEqual([], self.changes())
+
+    def started(self, volume, *words):
+        """A slow copy."""
+        argv = [*self.argv(), *self.words(volume), "--rate-limit", "512k", *words]
+        client = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env={**space.ENV, **dict(self.fake.env)})
+        self.addCleanup(client.wait)
+        return client
+
+    def begun(self, volume):
+        """A slow copy that has read a part of the content."""
+        client = self.started(volume)
+        self.wait_until(lambda: self.bytes_read() > MIB or client.poll() is not None,
+                        "the content is read")
+        self.assertIsNone(client.poll())
+        return client
+
+    def bytes_read(self):
+        """The bytes that the server of the content has read."""
+        try:
+            with open(f"/proc/{self.now('server')}/io", encoding="ascii") as stream:
+                return int(stream.readline().split()[1])
+        except FileNotFoundError:
+            return 0
+
+    def argv(self):
+        return [space.CISTERN, "-c", self.peer.uri]
+
+    @each
+    def test_copy_that_ends_early_leaves_no_job_and_no_target(self, volume):
+        for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                self.domain(volume)
+                with self.held(volume):
+                    client = self.begun(volume)
+                    client.send_signal(number)
+                    client.communicate()
+                    self.assertNotEqual(0, client.returncode)
+                    self.nothing_left()
+                if number != signal.SIGKILL or self.DRAFTS:
+                    self.assert_no_target(volume)
+                elif os.path.lexists(self.result(volume)):
+                    self.forget_copy(volume)
+
+    @each
+    def test_cancel_while_the_job_begins_is_not_lost(self, volume):
+        self.domain(volume)
+        with self.held(volume):
+            client = self.started(volume)
+            self.wait_until(lambda: self.now("server"), "the job begins")
+            client.send_signal(signal.SIGTERM)
+            client.communicate()
+            self.assertNotEqual(0, client.returncode)
+            self.nothing_left()
+        self.assert_no_target(volume)
+
+    def assert_no_target(self, volume):
+        self.wait_until(lambda: not os.path.lexists(self.result(volume)), "no target is left")
+
+    @each
+    def test_job_that_ends_early_fails_the_copy(self, volume):
+        self.domain(volume)
+        with self.held(volume):
+            client = self.begun(volume)
+            self.end_domain()
+            _, err = client.communicate()
+        self.assertNotEqual(0, client.returncode)
+        self.assertIn("domain", err)
+        self.assert_no_target(volume)
+
+    def end_domain(self):
+        """The domain ends, with its QEMU."""
+        os.kill(int(self.now("server")), signal.SIGKILL)
+        with open(self.live, encoding="utf-8") as stream:
+            text = stream.read()
+        with open(self.live + ".new", "w", encoding="utf-8") as out:
+            out.write(text.replace("state=running", "state=off") + "events=E\n")
+        os.rename(self.live + ".new", self.live)
+
+
+class Export(Verb):
+    """vol-export, with a daemon."""
+
+    FORMAT = "qcow2"
+
+    def words(self, volume):
+        return ["vol-export", volume, self.result(volume), "--pool", "p"]
+
+    def result(self, volume):
+        return self.copy + ".qcow2"
+
+    @each
+    def test_stdout_has_the_content_and_stderr_the_level(self, volume):
+        self.domain(volume)
+        with self.held(volume):
+            done = subprocess.run([*self.argv(), "vol-export", volume, "-", "--pool", "p"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True,
+                                  env={**space.ENV, **dict(self.fake.env)})
+        self.assertTrue(done.stdout == THEN)
+        self.assertEqual(b"Consistency: filesystem\n", done.stderr)
+        self.nothing_left()
+
+
+class EmbeddedExport(WithoutDaemon, Export):
+    """Without a daemon."""
+
+
+del Verb
