@@ -99,7 +99,8 @@ static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset
 
 typedef struct {
     CstFdSink sink;
-    CstTask *task; /* gets the total of the content; may be NULL */
+    CstTask *task;          /* gets the total of the content; may be NULL */
+    const CstVolSend *what; /* the part of the content */
 } Receiver;
 
 static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
@@ -155,14 +156,18 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
 
 static gboolean begin_receiving(uint64_t capacity, gpointer data, GError **error)
 {
-    cst_task_set_total(((Receiver *)data)->task, capacity);
+    const Receiver *receiver = data;
+    uint64_t rest = capacity - MIN(capacity, receiver->what->offset),
+             length = receiver->what->length;
+
+    cst_task_set_total(receiver->task, length ? MIN(length, rest) : rest);
     return TRUE;
 }
 
 gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
                               CstTask *task, GError **error)
 {
-    Receiver receiver = {.task = task};
+    Receiver receiver = {.task = task, .what = what};
     const CstConnSink sink = {begin_receiving, receive_piece, &receiver};
 
     return cst_fd_sink_init(&receiver.sink, fd, task, error) &&

@@ -375,4 +375,54 @@ class EmbeddedExport(WithoutDaemon, Export):
     """Without a daemon."""
 
 
+class Download(Verb):
+    """vol-download of a raw volume, with a daemon."""
+
+    VOLUMES, FORMAT, DRAFTS = ("raw",), "raw", False
+
+    def words(self, volume):
+        return ["vol-download", volume, self.copy, "--pool", "p"]
+
+    def result(self, volume):
+        return self.copy
+
+    def test_part_of_the_content(self):
+        self.domain("raw")
+        self.made("raw", "--offset", "1000", "--length", "2000000")
+        with open(self.copy, "rb") as stream:
+            self.assertTrue(stream.read() == THEN[1000:2001000])
+
+    def test_existing_file_is_kept_if_the_level_is_not_reached(self):
+        self.domain("raw", agent=False)
+        with open(self.copy, "wb") as out:
+            out.write(b"kept")
+        with self.held("raw"):
+            status, _, err = self.command("raw", "--consistency", "filesystem", "--yes")
+        self.assertEqual(5, status, err)
+        with open(self.copy, "rb") as stream:
+            self.assertEqual(b"kept", stream.read())
+
+    def test_image_is_refused_and_the_next_step_is_an_export(self):
+        self.domain("img")
+        status, err = self.not_made("img")
+        self.assertEqual(5, status)
+        self.assertIn("a copy would mix content", err)
+        self.assertIn("disk 'vda' of domain 'web1': a download has the stored bytes of the image, "
+                      "and libvirt has only its content; vol-export makes an image of it", err)
+        self.assertEqual([], self.changes())
+
+    def test_stdout_has_the_content_and_stderr_the_level(self):
+        self.domain("raw")
+        with self.held("raw"):
+            done = subprocess.run([*self.argv(), "vol-download", "raw", "-", "--pool", "p"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True,
+                                  env={**space.ENV, **dict(self.fake.env)})
+        self.assertTrue(done.stdout == THEN)
+        self.assertEqual(b"Consistency: filesystem\n", done.stderr)
+
+
+class EmbeddedDownload(WithoutDaemon, Download):
+    """Without a daemon."""
+
+
 del Verb

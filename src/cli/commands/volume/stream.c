@@ -19,7 +19,9 @@
 #include <base/input.h>
 #include <base/place.h>
 
+#include "commands/consistency.h"
 #include "commands/xml.h"
+#include "live_copy.h"
 #include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
@@ -36,6 +38,7 @@ typedef struct {
     gboolean await; /**< wait for the data of a FIFO before the first read */
     uint64_t offset, length;
     unsigned flags;
+    CliLiveCopy live;      /**< the point in time of a download */
     CstVolDeclare content; /**< declaration of the uploaded content */
     char *backing_path;    /**< owned */
     CstProgress progress;  /**< progress at the end; determines the failed step */
@@ -88,17 +91,20 @@ static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transf
     return transfer->vol && cli_args_string(args, "file", &transfer->file, error);
 }
 
+#define TRANSFER_FACTS 4
+
 /** For a finished transfer, virsh prints no text. Print only JSON. */
 static void print_transfer_json(CliCtl *ctl, const Transfer *transfer)
 {
-    const CliFact facts[] = {
+    CliFact facts[TRANSFER_FACTS + CLI_LIVE_COPY_FACTS] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
         cli_fact_text("volume", NULL, transfer->vol->name),
         cli_fact_text("file", NULL, transfer->file),
         cli_fact_number("bytes", NULL, TRUE, transfer->progress.done),
     };
+    guint live = cli_live_copy_facts(&transfer->live, facts + TRANSFER_FACTS);
 
-    cli_sheet_print_json(ctl, ctl->out_is_data ? ctl->err : ctl->out, facts, G_N_ELEMENTS(facts));
+    cli_sheet_print_json(ctl, ctl->out_is_data ? ctl->err : ctl->out, facts, TRANSFER_FACTS + live);
 }
 
 /*
@@ -267,9 +273,15 @@ const CliCommand cli_vol_upload_command = {
 static gboolean run_download(CstTask *task, gpointer data, GError **error)
 {
     Transfer *transfer = data;
+    const CstVolSend what = {.snapshot = transfer->live.snapshot,
+                             .offset = transfer->offset,
+                             .length = transfer->length};
+    /* The stored bytes of a raw volume are its content. */
     gboolean ok =
-        cst_conn_vol_download(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
-                              transfer->length, transfer->flags, task, error);
+        what.snapshot
+            ? cst_conn_vol_send_to(transfer->conn, transfer->vol, &what, transfer->fd, task, error)
+            : cst_conn_vol_download(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
+                                    transfer->length, transfer->flags, task, error);
 
     transfer->progress = cst_task_progress(task);
     return ok;
@@ -301,20 +313,25 @@ static gboolean confirm_output(CliCtl *ctl, const char *file, const struct stat 
 }
 
 /*
- * Open the file, ask for confirmation, and truncate it. Return: the descriptor; -1 with @error set.
+ * Open the file, ask for confirmation, begin the live copy, and truncate the file. Return: the
+ * descriptor; -1 with @error set.
  */
-static int open_output(CliCtl *ctl, const Transfer *transfer, Output *output, GError **error)
+static int open_output(CliCtl *ctl, Transfer *transfer, Output *output, GError **error)
 {
     g_auto(CstFd) fd = cst_place_open_output(&output->place, cli_vol_copy_mode(ctl, transfer->vol),
                                              &output->created, error);
 
     if (fd < 0)
         return -1;
-    if (fstat(fd, &output->st) < 0 ||
-        (S_ISREG(output->st.st_mode) && !output->created &&
-         (!confirm_output(ctl, transfer->file, &output->st, error) || ftruncate(fd, 0) < 0))) {
-        if (!*error)
-            cst_fail_errno(error, errno, _("cannot create '%s'"), transfer->file);
+    if (fstat(fd, &output->st) < 0) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), transfer->file);
+        return -1;
+    }
+    if ((!output->created && !confirm_output(ctl, transfer->file, &output->st, error)) ||
+        !cli_live_copy_begin(&transfer->live, error))
+        return -1;
+    if (S_ISREG(output->st.st_mode) && !output->created && ftruncate(fd, 0) < 0) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), transfer->file);
         return -1;
     }
     return g_steal_fd(&fd);
@@ -336,9 +353,9 @@ static int check_output(CliCtl *ctl, const Transfer *transfer, const Output *out
 static gboolean receive_vol_content(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     int fd = transfer->fd;
-    g_autofree char *writers = cli_vol_writers(ctl, transfer->vol);
     gboolean ok = cli_run_task(ctl, _("Downloading"), run_download, transfer, error);
 
+    ok = cli_live_copy_end(&transfer->live, ok, error);
     /* Some file systems report a full disk only here. */
     if (close(fd) < 0 && ok)
         return cst_fail_errno(error, errno, _("cannot close file %s"), transfer->file);
@@ -347,7 +364,7 @@ static gboolean receive_vol_content(CliCtl *ctl, Transfer *transfer, GError **er
                           transfer->progress.done ? _("cannot receive data from volume %s")
                                                   : _("cannot download from volume %s"),
                           transfer->name);
-    cli_vol_warn_of(ctl, transfer->name, writers);
+    cli_live_copy_warn(&transfer->live);
     return TRUE;
 }
 
@@ -378,7 +395,9 @@ static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error
         check_unused(ctl, transfer->file, &output.place, error)) {
         transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
                                              : open_output(ctl, transfer, &output, error);
-        ok = transfer->fd >= 0 && receive_vol_content(ctl, transfer, error);
+        ok = transfer->fd >= 0 &&
+             (!ctl->settings.dry_run || cli_live_copy_begin(&transfer->live, error)) &&
+             receive_vol_content(ctl, transfer, error);
         if (!ok && output.created)
             cst_place_remove(&output.place, &output.st);
     }
@@ -394,20 +413,45 @@ static gboolean download_vol(CliCtl *ctl, Transfer *transfer, GError **error)
     cli_plan(ctl, _("Would download vol %s to %s"), transfer->name, transfer->file);
     if (standard) {
         transfer->fd = open_download_stdout(ctl, error);
-        if (transfer->fd < 0 || !receive_vol_content(ctl, transfer, error))
+        if (transfer->fd < 0 || !cli_live_copy_begin(&transfer->live, error) ||
+            !receive_vol_content(ctl, transfer, error))
             return FALSE;
     } else if (!download_to_file(ctl, transfer, error)) {
         return FALSE;
     }
     print_transfer_json(ctl, transfer);
+    cli_live_copy_print(&transfer->live);
+    return TRUE;
+}
+
+/* libvirt keeps the content that the guest sees, and a download has the stored bytes. */
+static gboolean download_read_live(CliCtl *ctl, const CliArgs *args, Transfer *transfer,
+                                   GError **error)
+{
+    CliLiveCopy *live = &transfer->live;
+    GError *why = NULL;
+
+    if (!cli_live_copy_read(ctl, args, transfer->vol, transfer->name, live, error))
+        return FALSE;
+    if (!live->disk || cli_live_copy_is_plain(live))
+        return TRUE;
+    cst_fail(
+        &why, CST_ERROR_UNSUPPORTED,
+        _("disk '%s' of domain '%s': a download has the stored bytes of the image, and libvirt "
+          "has only its content; vol-export makes an image of it"),
+        live->disk->target, live->disk->domain);
+    cli_live_copy_give_up(live, why);
     return TRUE;
 }
 
 static gboolean cmd_download(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Transfer transfer;
-    gboolean ok = read_transfer(ctl, args, &transfer, error) && download_vol(ctl, &transfer, error);
+    gboolean ok = read_transfer(ctl, args, &transfer, error) &&
+                  download_read_live(ctl, args, &transfer, error) &&
+                  download_vol(ctl, &transfer, error);
 
+    cli_live_copy_clear(&transfer.live);
     cst_vol_ref_free(transfer.vol);
     return ok;
 }
@@ -420,6 +464,7 @@ static const CliOption download_options[] = {
     CLI_NUMBER("length", N_("amount of data to download")),
     SPARSE,
     FORCE_SHARE,
+    CLI_CONSISTENCY,
     RATE_LIMIT,
     {0},
 };
