@@ -6,11 +6,12 @@ import functools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 
 from domains_test import FakeDomains, WithoutDaemon
-from harness import space
+from harness import peers, space
 from held_test import qemu_io
 
 MIB = 1 << 20
@@ -423,6 +424,79 @@ class Download(Verb):
 
 class EmbeddedDownload(WithoutDaemon, Download):
     """Without a daemon."""
+
+
+class Copy(Verb):
+    """vol-copy to another daemon, with a daemon."""
+
+    WARNS = False
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.far = peers.Cisternd(name="far")
+        cls.far.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.far.stop()
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        self.there = os.path.join(self.far.dir, "p")
+        shutil.rmtree(self.there, ignore_errors=True)
+        os.makedirs(self.there)
+        for words in (("pool-define-as", "p", "dir", "--target", self.there), ("pool-start", "p")):
+            self.assertEqual(0, peers.run([space.CISTERN, "-c", self.far.uri, *words])[0])
+        self.addCleanup(self.leave_far)
+
+    def leave_far(self):
+        for words in ("pool-destroy", "pool-undefine"):
+            peers.run([space.CISTERN, "-c", self.far.uri, words, "p"])
+
+    def words(self, volume):
+        return ["vol-copy", volume, "--pool", "p", "--to", self.far.uri]
+
+    def result(self, volume):
+        return os.path.join(self.there, volume)
+
+    def forget_copy(self, volume):
+        done = peers.run([space.CISTERN, "-c", self.far.uri, "vol-delete", volume, "--pool", "p",
+                          "--yes", "--no-trash"])
+        self.assertEqual(0, done[0], done)
+
+    def started(self, volume, *words):
+        """A slow copy from the beginning."""
+        peers.run([space.CISTERN, "-c", self.far.uri, "vol-delete", volume + ".partial", "--pool",
+                   "p", "--yes", "--no-trash"])
+        return super().started(volume, *words)
+
+    @each
+    def test_interrupted_copy_goes_on_with_the_content_of_a_new_job(self, volume):
+        self.domain(volume)
+        with self.held(volume):
+            client = self.begun(volume)
+            self.wait_until(lambda: os.path.exists(self.result(volume) + ".partial"), "it is made")
+            client.send_signal(signal.SIGKILL)
+            client.communicate()
+        self.nothing_left()
+        self.domain(volume)
+        self.made(volume)
+        self.assertFalse(os.path.exists(self.result(volume) + ".partial"))
+        self.assertTrue(self.copy_content(volume) == THEN)
+
+    @each
+    def test_copy_is_updated(self, volume):
+        self.assertEqual(0, self.command(volume)[0])
+        self.domain(volume)
+        out, _ = self.made(volume, "--update", "--yes")
+        self.assertIn("Consistency: filesystem\n", out)
+        self.assertTrue(self.copy_content(volume) == THEN)
+
+
+class EmbeddedCopy(WithoutDaemon, Copy):
+    """Without a daemon here."""
 
 
 del Verb

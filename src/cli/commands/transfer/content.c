@@ -294,11 +294,11 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
 
 /*
  * Query the changes since the snapshot. With --force-share and without --snapshot, a program may
- * write to the volume, so the changes cannot be determined.
+ * write to the volume, so the changes cannot be determined. A live snapshot has no record of them.
  */
 static gboolean copy_query_changes(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)
 {
-    if (copy->what.flags && !copy->what.snapshot)
+    if ((copy->what.flags && !copy->what.snapshot) || copy->live.snapshot)
         return TRUE;
     return cli_changed_ask(copy->conn, copy->vol, copy->since, copy->what.snapshot, CHUNK,
                            copy->capacity, task, ret, error);

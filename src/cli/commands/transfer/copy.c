@@ -24,6 +24,7 @@
 #include <base/i18n.h>
 #include <model/pool_type.h>
 
+#include "commands/consistency.h"
 #include "commands/volume/options.h"
 #include "commands/xml.h"
 #include "output/confirm.h"
@@ -36,6 +37,7 @@
 
 static void copy_clear(Copy *copy)
 {
+    cli_live_copy_clear(&copy->live);
     cst_conn_receive_free(copy->receive);
     g_clear_pointer(&copy->there, cst_vol_ref_free);
     g_clear_pointer(&copy->pool, cst_pool_ref_free);
@@ -155,7 +157,8 @@ static gboolean open_copy_source(Copy *copy, const CliArgs *args, GError **error
         return FALSE;
     copy->capacity = info.capacity;
     copy->allocation = info.allocation;
-    return check_original_deletable(copy, error);
+    return check_original_deletable(copy, error) &&
+           cli_live_copy_read(copy->ctl, args, copy->vol, copy->name, &copy->live, error);
 }
 
 /* --- destination ------------------------------------------------------------------------------ */
@@ -349,7 +352,8 @@ static gboolean patch_copy(Copy *copy, GError **error)
         return FALSE;
     if (!copy->fresh && !copy_is_update(copy) && !copy->ctl->settings.quiet)
         cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
-    return copy_content(copy, error) && name_copy(copy, error);
+    return cli_live_copy_end(&copy->live, copy_content(copy, error), error) &&
+           name_copy(copy, error);
 }
 
 static gboolean copy_transfer_vol(Copy *copy, GError **error)
@@ -358,8 +362,11 @@ static gboolean copy_transfer_vol(Copy *copy, GError **error)
         !cli_confirm(copy->ctl, error, _("Overwrite the content of '%s' at '%s'?"), copy->new_name,
                      copy->to))
         return FALSE;
-    return cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) &&
-           fetch_source_image(copy, error) &&
+    if (!cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) ||
+        !cli_live_copy_begin(&copy->live, error))
+        return FALSE;
+    cli_live_copy_put(&copy->live, &copy->what);
+    return fetch_source_image(copy, error) &&
            (is_patched(copy) ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
@@ -397,6 +404,19 @@ static gboolean copy_prepare(Copy *copy, const CliArgs *args, GError **error)
            (is_patched(copy) || copy_check_peer(copy, error));
 }
 
+static void copy_report(CliCtl *ctl, const Copy *copy)
+{
+    CliFact facts[CLI_LIVE_COPY_FACTS];
+    guint count = cli_live_copy_facts(&copy->live, facts);
+
+    if (copy->live.why)
+        cli_live_copy_warn(&copy->live);
+    cli_done_with(ctl, "volume", copy->new_name, copy->capacity, facts, count,
+                  copy->moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy->name,
+                  copy->to);
+    cli_live_copy_print(&copy->live);
+}
+
 static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Copy) copy = {.ctl = ctl};
@@ -408,9 +428,7 @@ static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
                    ? cli_failed(ctl, _("Failed to copy vol %s to '%s'"), copy.name, copy.to)
                    : FALSE;
     }
-    cli_done_sized(ctl, "volume", copy.new_name, copy.capacity,
-                   copy.moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy.name,
-                   copy.to);
+    copy_report(ctl, &copy);
     return TRUE;
 }
 
@@ -434,6 +452,7 @@ static const CliOption copy_options[] = {
     CLI_SWITCH("move", N_("delete the vol here once the copy is proven")),
     RATE_LIMIT,
     FORCE_SHARE,
+    CLI_CONSISTENCY,
     CLI_DETACH,
     {0},
 };

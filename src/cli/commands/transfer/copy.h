@@ -5,6 +5,7 @@
 
 #include "chunks.h"
 #include "commands/changed.h"
+#include "commands/volume/live_copy.h"
 #include "transfer.h"
 #include "volume_content.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     char *new_pool; /* NULL: the pool has the same name */
     gboolean update, moves;
     CstVolSend what;
+    CliLiveCopy live;              /* the point in time of the content */
     uint64_t capacity, allocation; /* of the volume */
 
     CstPoolRef *pool; /* at the destination, as all fields below */

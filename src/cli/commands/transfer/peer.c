@@ -361,7 +361,8 @@ static gboolean make_and_verify(Peer *peer, GError **error)
         made = (!peer->format || cli_run_task(ctl, _("Converting"), run_make_image, peer, error)) &&
                make_vol(peer, error) &&
                cli_run_task(ctl, _("Copying"), run_peer_upload, peer, error);
-    return made && cli_run_task(ctl, _("Verifying"), run_verify_copy, peer, error);
+    made = made && cli_run_task(ctl, _("Verifying"), run_verify_copy, peer, error);
+    return cli_live_copy_end(&peer->copy->live, made, error);
 }
 
 static void hint_at_rest(const Copy *copy)
