@@ -253,11 +253,16 @@ static gboolean api_vol_create_from(CstApiCall *call, const void *data, void *re
     const wire_vol_create_from_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
     g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
+    unsigned flags = args->flags & ~(unsigned)CST_VOL_CREATE_LIVE;
     g_autofree char *name = NULL;
 
-    return source &&
-           cst_vol_create_from(pool, args->xml, source, args->source.name, args->flags, call->task,
-                               &name, error) &&
+    if (!source)
+        return FALSE;
+    return (args->flags & CST_VOL_CREATE_LIVE
+                ? cst_vol_create_from_live(pool, args->xml, source, args->source.name,
+                                           call->session->live, flags, call->task, &name, error)
+                : cst_vol_create_from(pool, args->xml, source, args->source.name, flags, call->task,
+                                      &name, error)) &&
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
 }
 

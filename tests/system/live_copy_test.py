@@ -426,6 +426,72 @@ class EmbeddedDownload(WithoutDaemon, Download):
     """Without a daemon."""
 
 
+class Clone(Verb):
+    """vol-clone, with a daemon."""
+
+    def words(self, volume):
+        return ["vol-clone", volume, "copy", "--pool", "p"]
+
+    def result(self, volume):
+        return self.at("p", "copy")
+
+    def forget_copy(self, volume):
+        self.done("vol-delete", "copy", "--pool", "p", "--yes", "--no-trash")
+
+    def test_clone_has_the_format_of_the_volume_and_no_backing_file(self):
+        base = self.at("p", "base")
+        os.rename(self.at("p", "img"), base)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2",
+                        self.at("p", "img")], check=True)
+        self.done("pool-refresh", "p")
+        self.domain("img")
+        self.made("img")
+        info = json.loads(subprocess.run(["qemu-img", "info", "--output=json", self.result("img")],
+                                         stdout=subprocess.PIPE, check=True).stdout)
+        self.assertEqual(("qcow2", None), (info["format"], info.get("backing-filename")))
+        subprocess.run(["qemu-img", "check", "-q", self.result("img")], check=True)
+        self.assertTrue(self.copy_content("img") == THEN)
+
+    def test_many_clones_have_one_point_in_time(self):
+        for json_option in ((), ("--json",)):
+            self.domain("img")
+            with self.held("img"):
+                out = self.done("vol-clone", "img", "many%d", "--pool", "p", "--count", "2",
+                                *json_option)
+            self.assertEqual([FREEZE, BEGIN, THAW, ABORT], self.changes())
+            self.nothing_left()
+            if json_option:
+                made = json.loads(out)
+                self.assertEqual(("filesystem", 2), (made["consistency"], len(made["volumes"])))
+            else:
+                self.assertIn("Consistency: filesystem\n", out)
+            for name in ("many1", "many2"):
+                self.assertTrue(self.content(self.at("p", name), "qcow2") == THEN)
+                self.done("vol-delete", name, "--pool", "p", "--yes", "--no-trash")
+
+    def test_clone_that_shares_content_begins_no_job(self):
+        self.domain("img")
+        _, err = self.not_made("img", "--linked")
+        self.assertNotIn("libvirt cannot keep", err)
+        _, err = self.not_made("img", "--reflink")
+        self.assertIn("a reflink copy shares the stored bytes", err)
+        self.assertEqual([], self.changes())
+
+    def test_stock_client_is_refused_as_before(self):
+        self.domain("img")
+        with self.held("img"):
+            status, _, err = self.virsh("vol-clone", "img", "copy", "--pool", "p")
+        self.assertNotEqual(0, status)
+        self.assertIn("a copy would mix content", err)
+        self.assertNotIn(BEGIN, self.changes())
+
+
+class EmbeddedClone(WithoutDaemon, Clone):
+    """Without a daemon."""
+
+    test_stock_client_is_refused_as_before = None
+
+
 class Copy(Verb):
     """vol-copy to another daemon, with a daemon."""
 

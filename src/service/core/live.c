@@ -99,6 +99,21 @@ void live_set_unref(LiveSet *set)
     g_free(set);
 }
 
+/* Finds the volume in the set. */
+static gboolean live_set_has(const LiveSet *set, const char *pool, const char *volume,
+                             guint *ret_index)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        const LiveMember *member = &g_array_index(set->members, LiveMember, i);
+
+        if (strcmp(member->pool, pool) == 0 && strcmp(member->volume, volume) == 0) {
+            *ret_index = i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 LiveSet *live_set_find(CstService *service, const char *pool, const char *volume, const char *name,
                        guint *ret_index)
 {
@@ -108,16 +123,8 @@ LiveSet *live_set_find(CstService *service, const char *pool, const char *volume
     for (guint i = 0; !found && i < service->live_sets->len; i++) {
         LiveSet *set = service->live_sets->pdata[i];
 
-        if (strcmp(set->name, name) != 0)
-            continue;
-        for (guint j = 0; !found && j < set->members->len; j++) {
-            const LiveMember *member = &g_array_index(set->members, LiveMember, j);
-
-            if (strcmp(member->pool, pool) == 0 && strcmp(member->volume, volume) == 0) {
-                found = live_set_ref(set);
-                *ret_index = j;
-            }
-        }
+        if (strcmp(set->name, name) == 0 && live_set_has(set, pool, volume, ret_index))
+            found = live_set_ref(set);
     }
     g_mutex_unlock(&service->tables);
     return found;
@@ -221,6 +228,19 @@ static void live_forget(CstService *service, LiveSet *set)
     g_mutex_lock(&service->tables);
     g_ptr_array_remove(service->live_sets, set);
     g_mutex_unlock(&service->tables);
+}
+
+LiveSet *live_snapshots_find(CstLiveSnapshots *live, const char *pool, const char *volume,
+                             guint *ret_index)
+{
+    LiveSet *found = NULL;
+
+    g_mutex_lock(&live->lock);
+    for (guint i = 0; !found && i < live->sets->len; i++)
+        if (live_set_has(live->sets->pdata[i], pool, volume, ret_index))
+            found = live_set_ref(live->sets->pdata[i]);
+    g_mutex_unlock(&live->lock);
+    return found;
 }
 
 static gpointer live_end_thread(gpointer data)

@@ -454,6 +454,14 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
     return fake_changed(error);
 }
 
+gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *source_pool,
+                                  const char *source, CstLiveSnapshots *live, unsigned flags,
+                                  CstTask *task, char **ret_name, GError **error)
+{
+    *ret_name = vol_name(0);
+    return fake_changed(error);
+}
+
 gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                         GError **error)
 {

@@ -8,9 +8,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/consistency.h"
 #include "commands/xml.h"
+#include "live_copy.h"
 #include "options.h"
 #include "output/report.h"
+#include "output/sheet.h"
 #include "output/table.h"
 #include "output/text.h"
 #include "volume.h"
@@ -104,6 +107,7 @@ typedef struct {
     const CstVolRef *source;
     const CstPoolRef *pool; /* of the source */
     const char *xml;        /* of the source */
+    CliLiveCopy *live;      /* the point in time of all clones */
 } Cloning;
 
 /* Return: the new volume, or NULL with an error. */
@@ -111,9 +115,28 @@ static CstVolRef *clone_as(const Cloning *cloning, const char *name, GError **er
 {
     g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
 
-    return xml ? cli_vol_make(cloning->ctl, cloning->args, cloning->pool, cloning->source, xml,
-                              _("Cloning"), error)
+    return xml ? cli_vol_make_live(cloning->ctl, cloning->args, cloning->pool, cloning->live, xml,
+                                   _("Cloning"), error)
                : NULL;
+}
+
+/* Deletes a clone that does not have the requested consistency. Takes ownership of it. */
+static void clone_drop(const Cloning *cloning, CstVolRef *vol)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_conn_vol_delete(cloning->ctl->conn, vol, CST_VOL_DELETE_AT_ONCE, NULL, &why))
+        cli_warn(cloning->ctl, _("warning: cannot delete vol '%s': %s\n"), vol->name, why->message);
+    cst_vol_ref_free(vol);
+}
+
+static gboolean clone_print_xml(const Cloning *cloning, const char *name, GError **error)
+{
+    g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
+
+    if (xml)
+        cli_document(cloning->ctl, "xml", xml);
+    return xml != NULL;
 }
 
 static gboolean clone_vol(const Cloning *cloning, const char *name, GError **error)
@@ -121,20 +144,22 @@ static gboolean clone_vol(const Cloning *cloning, const char *name, GError **err
     const CstVolRef *source = cloning->source;
     CliCtl *ctl = cloning->ctl;
     g_autoptr(CstVolRef) vol = NULL;
+    CliFact facts[CLI_LIVE_COPY_FACTS];
+    guint count;
 
-    if (cli_args_has(cloning->args, "print-xml")) {
-        g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
-
-        if (xml)
-            cli_document(ctl, "xml", xml);
-        return xml != NULL;
-    }
     cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, source->pool, name);
-    vol = clone_as(cloning, name, error);
-    if (!vol)
+    if (cli_live_copy_begin(cloning->live, error))
+        vol = clone_as(cloning, name, error);
+    if (!cli_live_copy_end(cloning->live, vol != NULL, error)) {
+        if (vol)
+            clone_drop(cloning, g_steal_pointer(&vol));
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
-    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
-                   _("Vol %s cloned from %s"), vol->name, source->name);
+    }
+    cli_live_copy_warn(cloning->live);
+    count = cli_live_copy_facts(cloning->live, facts);
+    cli_done_with(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol), facts, count,
+                  _("Vol %s cloned from %s"), vol->name, source->name);
+    cli_live_copy_print(cloning->live);
     return TRUE;
 }
 
@@ -143,48 +168,86 @@ static const CliColumn columns[] = {
     {"", "name", CLI_CELL_TEXT, NULL, 0},
 };
 
-/* Stop at the first failure, because the next clone would most likely fail for the same reason. */
-static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GError **error)
+/*
+ * Makes the clones, and adds them to @made. Stops at the first failure, because the next clone
+ * would most likely fail for the same reason.
+ */
+static gboolean clone_make_many(const Cloning *cloning, const GPtrArray *names, GPtrArray *made,
+                                GError **error)
 {
-    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
-    const CstVolRef *source = cloning->source;
     CliCtl *ctl = cloning->ctl;
-    g_autofree char *problem = NULL;
-    GError *why = NULL;
-    guint made = 0;
 
-    cli_plan(ctl, _("Would clone vol %s of pool %s as %s to %s (%u vols)"), source->name,
-             source->pool, (const char *)names->pdata[0],
-             (const char *)names->pdata[names->len - 1], names->len);
-    while (made < names->len) {
-        g_autoptr(CstVolRef) vol = clone_as(cloning, g_ptr_array_index(names, made), &why);
+    for (guint i = 0; i < names->len; i++) {
+        GError *why = NULL;
+        CstVolRef *vol = clone_as(cloning, g_ptr_array_index(names, i), &why);
 
         /* A dry run checks each clone. */
         if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
             g_clear_error(&why);
-            made++;
             continue;
         }
-        if (!vol)
-            break;
-        made++;
-        cli_table_add_text(table, vol->pool);
-        cli_table_add_text(table, vol->name);
-        cli_extra(ctl, _("Vol %s cloned from %s"), vol->name, source->name);
+        if (!vol) {
+            g_propagate_error(error, why);
+            return FALSE;
+        }
+        g_ptr_array_add(made, vol);
+        cli_live_copy_warn(cloning->live);
+        cli_extra(ctl, _("Vol %s cloned from %s"), vol->name, cloning->source->name);
         cli_extra(ctl, "\n");
     }
-    if (ctl->settings.json && !ctl->settings.dry_run)
-        cli_table_print(ctl, table, "volumes");
+    return TRUE;
+}
+
+static void clone_print_many(const Cloning *cloning, const GPtrArray *made)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    CliFact facts[CLI_LIVE_COPY_FACTS];
+    guint count = cli_live_copy_facts(cloning->live, facts);
+    CliCtl *ctl = cloning->ctl;
+    CliSheet sheet;
+
+    for (guint i = 0; i < made->len; i++) {
+        const CstVolRef *vol = made->pdata[i];
+
+        cli_table_add_text(table, vol->pool);
+        cli_table_add_text(table, vol->name);
+    }
+    if (ctl->settings.json && !ctl->settings.dry_run) {
+        cli_sheet_begin(&sheet, ctl);
+        cli_sheet_add_table(&sheet, "volumes", table);
+        cli_sheet_add(&sheet, facts, count);
+        cli_sheet_end(&sheet);
+    }
+    cli_live_copy_print(cloning->live);
+}
+
+static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GError **error)
+{
+    g_autoptr(GPtrArray) made = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
+    const CstVolRef *source = cloning->source;
+    CliCtl *ctl = cloning->ctl;
+    g_autofree char *problem = NULL;
+    GError *why = NULL;
+    gboolean done;
+
+    cli_plan(ctl, _("Would clone vol %s of pool %s as %s to %s (%u vols)"), source->name,
+             source->pool, (const char *)names->pdata[0],
+             (const char *)names->pdata[names->len - 1], names->len);
+    done = cli_live_copy_begin(cloning->live, &why) && clone_make_many(cloning, names, made, &why);
+    if (!cli_live_copy_end(cloning->live, done, &why) && done)
+        while (made->len > 0)
+            clone_drop(cloning, g_ptr_array_steal_index(made, made->len - 1));
+    clone_print_many(cloning, made);
     if (!why)
         return TRUE;
-    if (made == 0) {
+    if (made->len == 0) {
         g_propagate_error(error, why);
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
     }
     problem = cst_error_text(why);
     g_error_free(why);
     cst_fail(error, CST_ERROR_PARTIAL, "%s", problem);
-    return cli_failed(ctl, _("Only %u of %u vols were cloned from %s"), made, names->len,
+    return cli_failed(ctl, _("Only %u of %u vols were cloned from %s"), made->len, names->len,
                       source->name);
 }
 
@@ -200,6 +263,26 @@ static gboolean check_clone_options(const CliArgs *args, gboolean many, GError *
     return TRUE;
 }
 
+/* A copy that shares the source's content cannot have that of a live snapshot. */
+static gboolean clone_read_live(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
+                                CliLiveCopy *live, GError **error)
+{
+    GError *why = NULL;
+
+    if (!cli_args_exclusive(args, "consistency", "linked", error) ||
+        !cli_args_exclusive(args, "consistency", "reflink", error) ||
+        !cli_live_copy_read(ctl, args, source, source->name, live, error))
+        return FALSE;
+    if (live->disk && cli_args_has(args, "reflink"))
+        cst_fail(&why, CST_ERROR_UNSUPPORTED,
+                 _("disk '%s' of domain '%s': a reflink copy shares the stored bytes; clone "
+                   "without --reflink"),
+                 live->disk->target, live->disk->domain);
+    if (why || cli_args_has(args, "linked"))
+        cli_live_copy_give_up(live, why);
+    return TRUE;
+}
+
 static gboolean cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
@@ -207,7 +290,8 @@ static gboolean cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(GPtrArray) names = NULL;
     g_autofree char *xml = NULL;
     gboolean many = FALSE;
-    Cloning cloning = {ctl, args, source, NULL, NULL};
+    g_auto(CliLiveCopy) live = {0};
+    Cloning cloning = {ctl, args, source, NULL, NULL, &live};
 
     if (!source)
         return FALSE;
@@ -219,6 +303,10 @@ static gboolean cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     cloning.xml = xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
     if (!xml)
+        return FALSE;
+    if (cli_args_has(args, "print-xml"))
+        return clone_print_xml(&cloning, g_ptr_array_index(names, 0), error);
+    if (!clone_read_live(ctl, args, source, &live, error))
         return FALSE;
     return many ? clone_many(&cloning, names, error)
                 : clone_vol(&cloning, g_ptr_array_index(names, 0), error);
@@ -248,6 +336,7 @@ static const CliOption clone_options[] = {
      .help = N_("the first of these numbers (1)")},
     NEW_NAME("name", CLI_OPT_NAMED, NULL, N_("the same as newname")),
     FORCE_SHARE,
+    CLI_CONSISTENCY,
     OVERWRITE,
     RATE_LIMIT,
     DETACH,

@@ -13,6 +13,7 @@
 
 #include "commands/pool/pool.h"
 #include "commands/xml.h"
+#include "live_copy.h"
 #include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -100,6 +101,21 @@ CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool
     if (source)
         cli_vol_warn_of(ctl, source->name, writers);
     return creation.vol;
+}
+
+CstVolRef *cli_vol_make_live(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                             const CliLiveCopy *live, const char *xml, const char *label,
+                             GError **error)
+{
+    Creation creation = {ctl->conn, pool, live->vol, xml, 0, NULL};
+
+    if (!cli_vol_create_flags(args, &creation.flags, error))
+        return NULL;
+    if (live->snapshot)
+        creation.flags |= CST_VOL_CREATE_LIVE;
+    else if (live->is_planned)
+        creation.flags |= CST_VOL_CREATE_FORCE_SHARE;
+    return cli_run_task(ctl, label, run_vol_creation, &creation, error) ? creation.vol : NULL;
 }
 
 uint64_t cli_vol_made_size(CliCtl *ctl, const CstVolRef *vol)

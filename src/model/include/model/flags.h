@@ -66,7 +66,8 @@ typedef enum {
     CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< reserve no space, regardless of <allocation> */
     CST_VOL_CREATE_FORCE_SHARE = 1 << 19,     /**< copy a source that is open for writing */
     CST_VOL_CREATE_OVERWRITE = 1 << 20,       /**< copy onto a LUN, regardless of its content */
-    CST_VOL_CREATE_LINKED = 1 << 21           /**< a clone that is based on its source */
+    CST_VOL_CREATE_LINKED = 1 << 21,          /**< a clone that is based on its source */
+    CST_VOL_CREATE_LIVE = 1 << 22 /**< copy the connection's live snapshot of the source */
 } CstVolCreateFlags;
 
 #define CST_VOL_CREATE_PREALLOC_FLAGS                                    \

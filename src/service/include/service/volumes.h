@@ -5,6 +5,7 @@
 #include <model/image_report.h>
 #include <model/listing.h>
 #include <model/vol_def.h>
+#include <service/live.h>
 #include <service/pools.h>
 
 /**
@@ -73,6 +74,14 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
 gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
                              const char *source, unsigned flags, CstTask *task, char **ret_name,
                              GError **error);
+/**
+ * Like cst_vol_create_from(), with the content of a live snapshot of @source, which is one of
+ * @live. The new volume has no backing file. Fails with NOT_FOUND if there is no such snapshot, and
+ * with INVALID for a linked clone. The end of the snapshot does not end the copy.
+ */
+gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *source_pool,
+                                  const char *source, CstLiveSnapshots *live, unsigned flags,
+                                  CstTask *task, char **ret_name, GError **error);
 /**
  * Renames a volume, with its snapshots, its declarations and its protection. The references of its
  * overlays are changed to the new name. Errors: BUSY with the list of overlays that cannot be

@@ -5,6 +5,9 @@
  * new image is filled with the guest-visible content of the source's whole chain, and has no
  * backing file.
  *
+ * The content of a running guest's disk may be read from a live snapshot instead (core/live.c).
+ * Then the image is always a new one without a backing file.
+ *
  * The source is claimed for reading until the end. The clone is a transaction (transaction.c): it
  * appears complete, or not at all. A byte copy has at most the declarations of its source. A linked
  * clone stores no data of its own: it is an overlay, or shares content by the pool's technology.
@@ -71,7 +74,7 @@ static gboolean bytes_will_do(const VolumeClone *clone)
     const char *backing = extra ? extra->backing_path : NULL;
 
     /* Two volumes with the same data file would overwrite each other's data. */
-    if (extra && extra->data_file)
+    if (clone->live || (extra && extra->data_file))
         return FALSE;
     if (!clone_format_fits(def->format, clone->source->format) || (extra && extra->problem) ||
         (clone->snapshot && !clone->in_pool && volume_keeps_snapshots(clone->source)))
@@ -255,6 +258,43 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 }
 
 /*
+ * Opens the guest-visible content of the source. *ret_stored is set to that of a live snapshot,
+ * which the caller unrefs. Else @chain has it. Return: the content, borrowed; NULL with an error.
+ */
+static CstBlob *clone_open_content(const VolumeClone *clone, ImageChain *chain,
+                                   CstBlob **ret_stored, GError **error)
+{
+    uint64_t size;
+
+    if (!clone->live)
+        return image_chain_open(chain, clone->from->pool, clone->source->name, error)
+                   ? image_chain_guest(chain, clone->snapshot, error)
+                   : NULL;
+    *ret_stored = live_set_open(clone->live, clone->live_index, error);
+    if (!*ret_stored || !cst_blob_get_size(*ret_stored, &size, error)) {
+        live_set_explain(clone->live, error);
+        return NULL;
+    }
+    if (size == clone->source->capacity)
+        return *ret_stored;
+    cst_fail(error, CST_ERROR_BUSY,
+             _("volume '%s' changed its size during the operation; try again"),
+             clone->source->name);
+    return NULL;
+}
+
+/* Checks after the last read that the content has one point in time. @ok: result of the copy. */
+static gboolean clone_check_moment(const VolumeClone *clone, const ImageChain *chain, gboolean ok,
+                                   GError **error)
+{
+    if (!clone->live)
+        return ok && image_chain_is_as_before(chain, error);
+    if (!ok)
+        live_set_explain(clone->live, error);
+    return ok && live_set_check(clone->live, error);
+}
+
+/*
  * Fills a new image with the guest-visible content of the source. The format must be creatable. The
  * claims follow the order of VolumeClaim: the source's chain from the top down, then the new name.
  */
@@ -268,6 +308,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     g_auto(VolumeTxn) txn = {.claim.task = clone->task,
                              .copies = TRUE,
                              .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
+    g_autoptr(CstBlob) stored = NULL;
     CstBlob *from;
 
     if (clone->flags & CST_VOL_CREATE_REFLINK)
@@ -275,17 +316,17 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
                         _("a reflink copy keeps the format and shape of volume '%s'; clone it "
                           "without --reflink"),
                         clone->source->name);
-    if (!volume_plan(clone->def, clone->flags, &clone->plan, error) ||
-        !image_chain_open(&source, clone->from->pool, clone->source->name, error))
-        return FALSE;
-    from = image_chain_guest(&source, clone->snapshot, error);
+    from = volume_plan(clone->def, clone->flags, &clone->plan, error)
+               ? clone_open_content(clone, &source, &stored, error)
+               : NULL;
     if (!from)
         return FALSE;
     txn.copy = (SpaceCopy){.from = from, .whole = image_takes_all_space(&clone->plan.options)};
-    txn.claim.after = image_chain_last_claim(&source);
+    txn.claim.after = clone->live ? clone->from : image_chain_last_claim(&source);
     return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
-           clone_copy_content(from, &txn.draft, clone, error) &&
-           image_chain_is_as_before(&source, error) && volume_txn_commit(&txn, clone->def, error);
+           clone_check_moment(clone, &source, clone_copy_content(from, &txn.draft, clone, error),
+                              error) &&
+           volume_txn_commit(&txn, clone->def, error);
 }
 
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)
@@ -375,16 +416,16 @@ static void fit_to_source(CstVolDef *def, const CstVolume *source)
 }
 
 static gboolean clone_create_volume(CstPool *pool, const char *xml, CstPool *source_pool,
-                                    const char *source, unsigned flags, Job *job, CstTask *task,
+                                    const char *source, VolumeClone *clone, Job *job,
                                     char **ret_name, GError **error)
 {
+    unsigned flags = clone->flags;
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(CstVolume) image = NULL; /* declared content of the device, for pools of images */
-    g_auto(VolumeClaim) source_claim = {.task = task};
+    g_auto(VolumeClaim) source_claim = {.task = clone->task};
     g_autoptr(GError) bad_xml = NULL;
-    VolumeClone clone = {.flags = flags, .task = task};
 
     if (!cst_flags_check(flags,
                          CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK |
@@ -416,14 +457,14 @@ static gboolean clone_create_volume(CstPool *pool, const char *xml, CstPool *sou
         if (!image)
             return FALSE;
     }
-    clone.source = image ? image : volume;
-    if (!trust_check_header(clone.source, error))
+    clone->source = image ? image : volume;
+    if (!trust_check_header(clone->source, error))
         return FALSE;
-    fit_to_source(def, clone.source);
-    clone.def = def;
-    clone.from = &source_claim;
-    if (!(flags & CST_VOL_CREATE_LINKED ? volume_link(pool, &clone, error)
-                                        : volume_clone(pool, &clone, error)))
+    fit_to_source(def, clone->source);
+    clone->def = def;
+    clone->from = &source_claim;
+    if (!(flags & CST_VOL_CREATE_LINKED ? volume_link(pool, clone, error)
+                                        : volume_clone(pool, clone, error)))
         return FALSE;
     *ret_name = g_steal_pointer(&def->name);
     return TRUE;
@@ -434,10 +475,36 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              GError **error)
 {
     g_auto(Job) job = {0};
+    VolumeClone clone = {.flags = flags};
 
     job_begin(&job, pool, "clone", NULL, &task);
+    clone.task = task;
     return job_end(
-        &job,
-        clone_create_volume(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
+        &job, clone_create_volume(pool, xml, source_pool, source, &clone, &job, ret_name, error),
+        error);
+}
+
+gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *source_pool,
+                                  const char *source, CstLiveSnapshots *live, unsigned flags,
+                                  CstTask *task, char **ret_name, GError **error)
+{
+    g_auto(Job) job = {0};
+    VolumeClone clone = {.flags = flags};
+    g_autoptr(LiveSet) set =
+        live_snapshots_find(live, source_pool->name, source, &clone.live_index);
+
+    if (!set)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("this connection has no live snapshot of volume '%s'"), source);
+    if (flags & CST_VOL_CREATE_LINKED)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a linked clone of volume '%s' cannot have the content of a live "
+                          "snapshot"),
+                        source);
+    clone.live = set;
+    job_begin(&job, pool, "clone", NULL, &task);
+    clone.task = task;
+    return job_end(
+        &job, clone_create_volume(pool, xml, source_pool, source, &clone, &job, ret_name, error),
         error);
 }

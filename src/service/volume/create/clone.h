@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/claim.h"
+#include "core/live.h"
 #include "plan.h"
 
 /**
@@ -15,6 +16,8 @@ typedef struct {
     const CstVolume *source;
     const char *snapshot; /* of the source; NULL: its current content */
     gboolean in_pool;     /* the pool keeps @snapshot, as a file in the format of the source */
+    const LiveSet *live;  /* its content is copied; NULL: that of @source or @snapshot */
+    guint live_index;     /* of the source in @live */
     unsigned flags;       /* CstVolCreateFlags */
     CstTask *task;
 } VolumeClone;
