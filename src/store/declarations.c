@@ -26,6 +26,7 @@ CstDeclarations *cst_declarations_new(const CstPaths *paths)
     declarations->dir = g_strdup(paths->data_dir);
     declarations->path = g_build_filename(paths->data_dir, "declarations.db", NULL);
     g_mutex_init(&declarations->lock);
+    db_forgotten_init(declarations);
     return declarations;
 }
 
@@ -33,7 +34,9 @@ void cst_declarations_free(CstDeclarations *declarations)
 {
     if (!declarations)
         return;
+    db_forgotten_flush(declarations, NULL);
     db_close(declarations);
+    db_forgotten_clear(declarations);
     g_mutex_clear(&declarations->lock);
     g_free(declarations->path);
     g_free(declarations->dir);
@@ -145,8 +148,10 @@ static gboolean declarations_find_file(CstDeclarations *declarations, const CstD
 {
     gboolean moved = FALSE;
     sqlite3_stmt *statement;
-    int result = find_row(declarations, file, by_name, &statement, &moved);
+    int result;
 
+    db_forgotten_before_find(declarations, &file->id, by_name);
+    result = find_row(declarations, file, by_name, &statement, &moved);
     *ret_declaration = NULL;
     if (result == SQLITE_ROW)
         *ret_declaration = moved ? read_moved_row(statement) : read_row(statement);
@@ -280,6 +285,8 @@ static gboolean find_bulk(CstDeclarations *declarations, CstDeclaredLookup *look
     BulkLookup bulk;
     gboolean done;
 
+    for (guint i = 0; i < count; i++)
+        db_forgotten_before_find(declarations, &lookups[i].file.id, lookups[i].by_name);
     bulk_init(&bulk, lookups, count);
     done = scan_rows(declarations, lookups->file.dir, &bulk, error);
     for (guint i = 0; done && i < bulk.remaining->len; i++)
@@ -363,8 +370,8 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
         return FALSE;
     if (durable)
         set_durable(declarations, TRUE);
-    done = db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
-           db_end_transaction(declarations, set_row(declarations, file, declaration, error), error);
+    done = db_begin(declarations, error) &&
+           db_commit(declarations, set_row(declarations, file, declaration, error), error);
     if (durable)
         set_durable(declarations, FALSE);
     return done;
@@ -391,7 +398,7 @@ static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord 
     sqlite3_stmt *statement = db_use(declarations, SQL_ADD);
     gboolean done = TRUE;
 
-    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
+    if (!db_begin(declarations, error))
         return FALSE;
     for (guint i = 0; done && i < count; i++) {
         bind_declaration(statement, records[i].declaration);
@@ -400,7 +407,7 @@ static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord 
             db_run(declarations, statement, error) &&
             (sqlite3_changes(declarations->db) > 0 || set_seen(declarations, &records[i], error));
     }
-    return db_end_transaction(declarations, done, error);
+    return db_commit(declarations, done, error);
 }
 
 gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
@@ -509,11 +516,11 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
         return db_fail(declarations, error);
     if (changes->len == 0)
         return TRUE;
-    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
+    if (!db_begin(declarations, error))
         return FALSE;
     for (guint i = 0; done && i < changes->len; i++)
         done = apply_change(declarations, dir, g_ptr_array_index(changes, i), error);
-    return db_end_transaction(declarations, done, error);
+    return db_commit(declarations, done, error);
 }
 
 /* --- policies --------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ struct CstDeclarations {
     GMutex lock; /* guards the members below and the use of the connection */
     sqlite3 *db; /* NULL: not open yet */
     sqlite3_stmt *statements[SQL_N_STATEMENTS];
+    GHashTable *forgotten; /* records of deleted files; see declarations_forget.c */
 };
 
 /** Opens the database unless it is open; creates it when it does not exist. */
@@ -67,3 +68,15 @@ gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError *
  * committed.
  */
 gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError **error);
+
+/** Makes and frees the group of records of deleted files (declarations_forget.c). */
+void db_forgotten_init(CstDeclarations *declarations);
+void db_forgotten_clear(CstDeclarations *declarations);
+/** Begins a transaction that changes records, and removes the group in it. */
+gboolean db_begin(CstDeclarations *declarations, GError **error);
+/** Like db_end_transaction(), for a transaction of db_begin(). */
+gboolean db_commit(CstDeclarations *declarations, gboolean done, GError **error);
+/** Removes the group in a transaction of its own. Does nothing if the group is empty. */
+gboolean db_forgotten_flush(CstDeclarations *declarations, GError **error);
+/** Removes the group if the look-up of @id could find one of its records. Failures are logged. */
+void db_forgotten_before_find(CstDeclarations *declarations, const CstFileId *id, gboolean by_name);

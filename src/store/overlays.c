@@ -125,12 +125,11 @@ gboolean cst_overlays_change(CstDeclarations *declarations, const GPtrArray *rem
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     gboolean done = TRUE;
 
-    if (!db_open(declarations, error) ||
-        !db_run(declarations, db_use(declarations, SQL_BEGIN), error))
+    if (!db_open(declarations, error) || !db_begin(declarations, error))
         return FALSE;
     for (guint i = 0; done && i < removed->len; i++)
         done = remove_overlay(declarations, g_ptr_array_index(removed, i), error);
     for (guint i = 0; done && i < added->len; i++)
         done = add_overlay(declarations, g_ptr_array_index(added, i), error);
-    return db_end_transaction(declarations, done, error);
+    return db_commit(declarations, done, error);
 }

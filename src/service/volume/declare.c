@@ -239,13 +239,30 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
     volume = rescan_as_new(claim);
 }
 
+/*
+ * In a directory that other users can write, a later file of the name inherits a record, also in
+ * another process. Such a record is removed at once. A hidden name of the trash is not used again.
+ */
+static gboolean record_may_wait(const VolumeClaim *claim, const CstVolume *volume)
+{
+    const CstFileId id = cst_volume_file_id(volume);
+
+    return id.inode && id.btime_ns &&
+           (!(volume->flags & CST_VOLUME_SHARED) || cst_name_is_trash(claim->name));
+}
+
 /* The sweep drops a record that could not be removed (core/trust_sweep.c). */
 void trust_forget(const VolumeClaim *claim, const CstVolume *volume)
 {
+    const CstDeclaredFile file = trust_file(claim->state, claim->name, cst_volume_file_id(volume));
+
     trust_device_declare(claim->pool, claim->state, volume, NULL, NULL);
-    if (trust_applies(claim->state))
-        cst_declarations_remove(declare_declarations(claim->pool), claim->state->def->target_path,
-                                claim->name, NULL);
+    if (!trust_applies(claim->state))
+        return;
+    if (record_may_wait(claim, volume))
+        cst_declarations_forget(declare_declarations(claim->pool), &file, NULL);
+    else
+        cst_declarations_remove(declare_declarations(claim->pool), file.dir, file.name, NULL);
 }
 
 /* --- declarations by the administrator -------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -12,6 +13,7 @@
 #include <base/error.h>
 #include <pool/backend.h>
 #include <service/trash.h>
+#include <store/declarations.h>
 #include <store/trash.h>
 
 #include "fixture.h"
@@ -76,6 +78,19 @@ int __wrap_fsync(int fd)
     if (path && strstr(path, "/trash/") && !step_may_proceed('R'))
         return -1;
     return __real_fsync(fd);
+}
+
+static guint single_transactions; /* of declarations */
+
+gboolean __real_cst_declarations_remove(CstDeclarations *all, const char *dir, const char *name,
+                                        GError **error);
+gboolean __wrap_cst_declarations_remove(CstDeclarations *all, const char *dir, const char *name,
+                                        GError **error);
+gboolean __wrap_cst_declarations_remove(CstDeclarations *all, const char *dir, const char *name,
+                                        GError **error)
+{
+    single_transactions++;
+    return __real_cst_declarations_remove(all, dir, name, error);
 }
 
 static int set_up(void **state)
@@ -268,6 +283,21 @@ static void cancelled_task_stops_between_two_groups(void **state)
     assert_int_equal(count_volumes_with_record(), 44);
 }
 
+/* Also where other users can write: a volume in the trash has a name that is not used again. */
+static void declarations_of_a_group_have_no_transactions_of_their_own(void **state)
+{
+    g_autofree char *dir = g_build_filename(fixture->images, "p", NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(chmod(dir, 0777), 0);
+    make_deleted(3);
+    single_transactions = 0;
+    assert_int_equal(empty_recorded(NULL, &error), 3);
+    assert_no_error(error);
+    assert_int_equal(single_transactions, 0);
+    g_string_free(g_steal_pointer(&steps), TRUE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +311,8 @@ int main(void)
             lasting_failure_is_reported_with_the_number_of_removed_volumes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(volume_that_cannot_be_removed_stays_with_its_record, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(declarations_of_a_group_have_no_transactions_of_their_own,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_task_stops_between_two_groups, set_up, tear_down),
     };
 

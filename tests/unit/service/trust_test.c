@@ -13,6 +13,7 @@
 #include <base/units.h>
 #include <service/images.h>
 #include <service/trust.h>
+#include <store/declarations.h>
 
 #include "fixture.h"
 
@@ -283,6 +284,50 @@ static void problem_of_a_base_is_reported(void **state)
     assert_problems(pool, "theirs", undeclared);
 }
 
+/* Reads the record of a name in pool "p" like another process. The caller frees it. */
+static CstDeclaration *declaration_of_name(Fixture *f, const char *name)
+{
+    g_autofree char *dir = path_of(f, "p", NULL);
+    const CstDeclaredFile file = {.dir = dir, .name = name};
+    CstDeclarations *other = cst_declarations_new(f->paths);
+    CstDeclaration *found;
+
+    assert_true(cst_declarations_find(other, &file, TRUE, &found, NULL));
+    cst_declarations_free(other);
+    return found;
+}
+
+/* Another user's file of the name would inherit the record. */
+static void record_is_removed_with_its_volume_where_other_users_can_write(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(CstDeclaration) before = NULL, after = NULL;
+
+    set_mode(f, "p", 0777);
+    fixture_create(pool, "v", "raw", "");
+    before = declaration_of_name(f, "v");
+    assert_non_null(before);
+    assert_true(cst_vol_delete(pool, "v", 0, NULL, NULL));
+    after = declaration_of_name(f, "v");
+    assert_null(after);
+}
+
+/* The next volume of the name has its own record. */
+static void record_of_a_deleted_volume_does_not_remove_the_next_one(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(CstDeclaration) next = NULL;
+
+    fixture_create(pool, "v", "raw", "");
+    assert_true(cst_vol_delete(pool, "v", 0, NULL, NULL));
+    fixture_create(pool, "v", "raw", "");
+    fixture_create(pool, "w", "raw", "");
+    next = declaration_of_name(f, "v");
+    assert_non_null(next);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -291,6 +336,8 @@ int main(void)
         TEST(empty_file_may_get_any_format),
         TEST(reference_outside_the_pools_is_judged_by_its_location),
         TEST(missing_format_is_taken_from_the_base),
+        TEST(record_is_removed_with_its_volume_where_other_users_can_write),
+        TEST(record_of_a_deleted_volume_does_not_remove_the_next_one),
         TEST(problem_of_a_base_is_reported),
     };
 

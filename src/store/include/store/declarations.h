@@ -79,6 +79,14 @@ gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDecla
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,
                                  GError **error);
 
+/**
+ * Removes the record of @file, which has an identity and is deleted. The record is removed at the
+ * latest before the next look-up that could find it, and when @declarations is freed. A group of
+ * records has one transaction. If the process is killed before, the record stays for the sweep.
+ */
+gboolean cst_declarations_forget(CstDeclarations *declarations, const CstDeclaredFile *file,
+                                 GError **error);
+
 /** Whether the file of a record exists. */
 typedef enum {
     CST_DECLARED_MISSING,
