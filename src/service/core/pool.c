@@ -66,6 +66,8 @@ void cst_pool_unref(CstPool *pool)
     volume_table_free(pool->volumes);
     volume_table_free(pool->moving);
     trash_totals_unref(pool->trash_totals);
+    g_clear_pointer(&pool->trash_names, g_ptr_array_unref);
+    g_free(pool->trash_names_stamp);
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);

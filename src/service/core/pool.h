@@ -74,7 +74,11 @@ struct CstPool {
     GHashTable *touched;   /* names changed during the running scan; NULL without a scan */
     GPtrArray *name_scans; /* of NameScan * (owned by the scanning threads): scans of one name */
     gint64 scanned_at;     /* monotonic */
-    TrashTotals *trash_totals; /* NULL: not counted */
+    TrashTotals *trash_totals;     /* NULL: not counted */
+    GPtrArray *trash_names;        /* for the pages of lists (trash_names.c); NULL: not listed */
+    char *trash_names_stamp;       /* NULL: a list that begins reads the names again */
+    guint64 trash_names_turn;      /* number of the last reader of the names */
+    guint64 trash_names_kept_turn; /* number of the reader of trash_names */
     gint64 swept_at; /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */

@@ -31,6 +31,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/trash_names.h"
 #include "dependency/guard.h"
 #include "remove.h"
 #include "volume/declare.h"
@@ -221,20 +222,35 @@ static gboolean trash_row_add(CstPool *pool, CstPoolState *state, const char *hi
     return TRUE;
 }
 
+/* Returns the index of the first name after @after, which may be NULL. */
+static guint trash_page_first(const GPtrArray *names, const char *after)
+{
+    guint first = 0, end = after ? names->len : 0;
+
+    while (first < end) {
+        guint middle = first + (end - first) / 2;
+
+        if (strcmp(names->pdata[middle], after) <= 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
 /* The names are sorted. Therefore a volume is on one page only, also while other volumes change. */
 GPtrArray *cst_pool_trash_page(CstPool *pool, const char *after, guint limit, char **ret_next,
                                GError **error)
 {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
-    g_autoptr(GPtrArray) names = cst_trash_names(pool->service->paths, &pool->uuid, error);
+    g_autoptr(GPtrArray) names = trash_names_get(pool, after != NULL, error);
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
-    guint first = 0, end;
+    guint first, end;
 
     *ret_next = NULL;
     if (!names)
         return NULL;
-    while (after && first < names->len && strcmp(names->pdata[first], after) <= 0)
-        first++;
+    first = trash_page_first(names, after);
     end = first + MIN(limit, names->len - first);
     for (guint i = first; i < end; i++)
         if (!trash_row_add(pool, state, names->pdata[i], rows, error))
