@@ -209,6 +209,16 @@ static CstPoolState *mpath_open(const CstPoolDef *def, GError **error)
     return NULL;
 }
 
+/* A map without a working path has that problem, and is not read. */
+static gboolean mpath_touch(const CstPoolDef *def, GError **error)
+{
+    g_autoptr(GPtrArray) maps = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
+
+    if (mpath_find(NULL, maps, NULL))
+        cst_attached_touch(maps);
+    return TRUE;
+}
+
 /* The pool is always active, because the maps do not depend on its start. */
 static gboolean mpath_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
@@ -231,4 +241,5 @@ const CstBackend cst_mpath_backend = {
     .health = mpath_health,
     .watch_open = cst_attached_watch_open,
     .watch_read = cst_attached_watch_read,
+    .touch = mpath_touch,
 };

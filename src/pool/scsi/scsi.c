@@ -187,6 +187,20 @@ static gboolean scsi_expect(CstPoolState *state, const char *recorded, gboolean 
     return TRUE;
 }
 
+/* --- probe ------------------------------------------------------------------------------------ */
+
+/* A host that is missing is reported by the scan. */
+static gboolean scsi_touch(const CstPoolDef *def, GError **error)
+{
+    g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
+    unsigned host;
+
+    if (scsi_host_find(&def->source.adapter, def->name, &host, NULL))
+        cst_luns_find(host, "/dev", luns);
+    cst_attached_touch(luns);
+    return TRUE;
+}
+
 const CstBackend cst_scsi_backend = {
     .type = CST_POOL_SCSI,
     .open = scsi_open,
@@ -206,4 +220,5 @@ const CstBackend cst_scsi_backend = {
     .vol_holders = cst_attached_vol_holders,
     .watch_open = cst_attached_watch_open,
     .watch_read = cst_attached_watch_read,
+    .touch = scsi_touch,
 };

@@ -14,8 +14,11 @@
 #include <sys/sysmacros.h>
 
 #include <base/error.h>
+#include <base/liveness.h>
 #include <base/units.h>
+#include <pool/backend.h>
 
+#include "await.h"
 #include "fake_sysfs.h"
 #include "mpath/mpath.h"
 
@@ -34,6 +37,9 @@ typedef struct {
 static Table tables[3]; /* by minor number; type NULL: the device does not exist */
 static int dm_errno;
 static gboolean unended; /* the text of the answer is not terminated */
+/* The test changes the tables. A probe finds no map in them until the test has set this; atomic. */
+static gint probes_find_maps;
+static GThread *tester;
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -42,6 +48,10 @@ int ioctl(int fd, unsigned long request, ...)
     const Table *table;
     va_list args;
 
+    if (g_thread_self() != tester && !g_atomic_int_get(&probes_find_maps)) {
+        errno = ENXIO;
+        return -1;
+    }
     va_start(args, request);
     answer = va_arg(args, struct dm_ioctl *);
     va_end(args);
@@ -84,6 +94,7 @@ static void put_device(unsigned minor_number, const char *name, const char *uuid
 static int set_up(void **state)
 {
     fake_sysfs_set_up(state);
+    tester = g_thread_self();
     dm_errno = 0;
     unended = FALSE;
     kernel_put("/dev/mapper/control", "");
@@ -331,9 +342,45 @@ static void test_line_that_ends_early_is_refused_at_each_length(void **state)
     }
 }
 
+/* --- maps that hang --------------------------------------------------------------------------- */
+
+static int tear_down(void **state)
+{
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    g_atomic_int_set(&probes_find_maps, FALSE);
+    return fake_sysfs_tear_down(state);
+}
+
+static void calls_fail_while_each_map_hangs(void **state)
+{
+    const struct CstLivenessTimes before = cst_liveness_times;
+    g_autoptr(CstPoolState) pool = NULL;
+    g_autofree char *refused = NULL;
+
+    cst_liveness_times = (struct CstLivenessTimes){.patience = 1000, .period = 1000};
+    pool = fake_pool(definition);
+    g_atomic_pointer_set(&kernel_hanging, "/dev/dm-1");
+    g_atomic_int_set(&probes_find_maps, TRUE);
+    AWAIT(!cst_pool_state_answers(pool, NULL));
+    refused = fake_scan(pool);
+    assert_non_null(strstr(refused, "has not answered"));
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    AWAIT(cst_pool_state_answers(pool, NULL));
+    cst_liveness_times = before;
+}
+
+static void map_without_a_path_is_not_probed(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_pool(definition);
+
+    tables[1].status = "2 1 queue_if_no_path 0 1 1 E 0 1 2 8:32 F 3 0 1";
+    g_atomic_pointer_set(&kernel_hanging, "/dev/dm-1");
+    assert_true(pool->backend->touch(pool->def, NULL));
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_sysfs_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_maps_are_volumes),
         TEST(test_volume_shows_its_paths),
@@ -344,6 +391,8 @@ int main(void)
         TEST(test_answer_without_an_end),
         TEST(test_lost_path_is_a_loss_of_safety),
         TEST(test_health_that_cannot_be_asked_for),
+        TEST(calls_fail_while_each_map_hangs),
+        TEST(map_without_a_path_is_not_probed),
         cmocka_unit_test(test_status_lines),
         cmocka_unit_test(test_garbage_is_refused),
         cmocka_unit_test(test_line_that_ends_early_is_refused_at_each_length),

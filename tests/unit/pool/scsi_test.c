@@ -13,7 +13,12 @@
 #include <base/error.h>
 #include <base/units.h>
 
+#include <base/liveness.h>
+#include <pool/backend.h>
+
+#include "await.h"
 #include "fake_sysfs.h"
+#include "points.h"
 
 #define PLACE "/sys/devices/pci0000:00/0000:00:1f.2/ata3"
 #define OTHER "/sys/devices/pci0000:00/0000:05:00.0"
@@ -423,9 +428,101 @@ static void test_another_adapter_of_the_number_is_refused(void **state)
     assert_false(active);
 }
 
+/* --- LUNs that hang --------------------------------------------------------------------------- */
+
+static const char of_one_lun[] =
+    "<pool type='scsi'><name>p</name><source><adapter type='scsi_host' name='host20'/></source>"
+    "<target><path>/dev</path></target></pool>";
+
+/* Released LUNs end the reads of earlier tests. */
+static int tear_down(void **state)
+{
+    points_clear();
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    return fake_sysfs_tear_down(state);
+}
+
+static gboolean touch(CstPoolState *pool)
+{
+    return pool->backend->touch(pool->def, NULL);
+}
+
+static gpointer touch_thread(gpointer pool)
+{
+    return GINT_TO_POINTER(touch(pool));
+}
+
+static void calls_fail_while_each_lun_hangs(void **state)
+{
+    const struct CstLivenessTimes before = cst_liveness_times;
+    g_autoptr(CstPoolState) pool = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *refused = NULL, *found = NULL;
+
+    cst_liveness_times = (struct CstLivenessTimes){.patience = 1000, .period = 1000};
+    pool = fake_pool(of_one_lun);
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdd");
+    AWAIT(!cst_pool_state_answers(pool, NULL));
+    refused = fake_scan(pool);
+    assert_non_null(strstr(refused, "has not answered"));
+    assert_false(cst_pool_state_answers(pool, &error));
+    assert_int_equal(cst_error_code(error), CST_ERROR_UNREACHABLE);
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    AWAIT(cst_pool_state_answers(pool, NULL));
+    cst_liveness_times = before;
+    found = fake_scan(pool);
+    assert_string_equal(found, "unit:0:0:0");
+}
+
+static void probe_waits_for_the_only_lun(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_pool(of_one_lun);
+    GThread *thread;
+
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdd");
+    point_watch("device.touch.wait");
+    thread = g_thread_new("touch", touch_thread, pool);
+    AWAIT(point_passed("device.touch.wait") > 0);
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+}
+
+/* The hanging LUN is read by one thread, however long it hangs. */
+static void one_lun_that_answers_is_enough(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_pool(by_name);
+
+    point_watch("device.touch.begin");
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdc");
+    assert_true(touch(pool));
+    assert_int_equal(point_passed("device.touch.begin"), 2);
+    assert_true(touch(pool));
+    assert_int_equal(point_passed("device.touch.begin"), 3);
+}
+
+static void lun_with_a_problem_is_not_probed(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_pool(of_one_lun);
+
+    kernel_put("/sys/bus/scsi/devices/20:0:0:0/state", "offline\n");
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdd");
+    assert_true(touch(pool));
+}
+
+static void failed_lun_and_missing_host_are_answers(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_pool(of_one_lun);
+
+    kernel_open_errno = EIO;
+    assert_true(touch(pool));
+    kernel_open_errno = 0;
+    kernel_drop("/sys/class/scsi_host/host20");
+    assert_true(touch(pool));
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_sysfs_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_disks_are_volumes_in_order),
         TEST(test_volume_has_a_name_that_lasts),
@@ -452,6 +549,11 @@ int main(void)
         TEST(test_refresh_finds_an_added_device),
         TEST(test_failed_rescan_of_the_kernel_is_reported),
         TEST(test_another_adapter_of_the_number_is_refused),
+        TEST(calls_fail_while_each_lun_hangs),
+        TEST(probe_waits_for_the_only_lun),
+        TEST(one_lun_that_answers_is_enough),
+        TEST(lun_with_a_problem_is_not_probed),
+        TEST(failed_lun_and_missing_host_are_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

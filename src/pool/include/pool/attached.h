@@ -67,6 +67,13 @@ int cst_attached_watch_open(CstPoolState *state, GError **error);
 void cst_attached_watch_read(CstPoolState *state, int fd,
                              void (*changed)(const char *name, gpointer data), gpointer data);
 
+/**
+ * Reads from each of @devices (of CstAttached *) that has no problem, and returns when the first
+ * read has ended, also with an error. Returns at once if all have problems. Otherwise hangs until
+ * the kernel ends a read (CstBackend.touch).
+ */
+void cst_attached_touch(const GPtrArray *devices);
+
 /* --- LUNs of a SCSI host (lun.c) -------------------------------------------------------------- */
 
 /**
