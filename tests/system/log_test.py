@@ -89,14 +89,14 @@ class Requests(WithDaemon):
     def test_a_snapshot(self):
         self.ok("vol-create-as", "p", "v", "1M", "--format", "qcow2")
         self.assertEqual(0, self.cistern("snap-create", "v", "first", "--pool", "p")[0])
-        self.assert_said([self.begin("cisternVolSnapshotCreate") + r"'p' 'v' '.*/p/v' 'first'",
+        self.assert_said([self.begin("cisternVolSnapshotCreateSet") + r"'p' 'v' '.*/p/v' 'first'",
                           r"job \(snapshot of volume 'v' in pool 'p'\) begins",
                           r"job \(snapshot of volume 'v' in pool 'p'\) ended after N ms",
-                          r"cisternVolSnapshotCreate ended after N ms"],
-                         self.followed("cisternVolSnapshotCreate"))
+                          r"cisternVolSnapshotCreateSet ended after N ms"],
+                         self.followed("cisternVolSnapshotCreateSet"))
         self.assertIn("qcow2.snapshots->create 'v': N us, done",
                       [re.sub(r"\d+ us", "N us", text)
-                       for text in self.all_of("cisternVolSnapshotCreate")])
+                       for text in self.all_of("cisternVolSnapshotCreateSet")])
 
     def test_a_failure(self):
         self.assertNotEqual(0, self.virsh("vol-create-as", "p", "a/b", "1M")[0])
