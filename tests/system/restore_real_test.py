@@ -45,7 +45,9 @@ class RestoreRealMachine(running.Guest):
         self.assertRegex(err, "has domain 'web1' already")
 
         status, out, err = self.restore("--newname", "web2", "--define")
-        self.assertEqual((0, ""), (status, err))
+        self.assertEqual(0, status, err)
+        self.assertEqual([f"Vol web2-vd{name} restored in pool p" for name in "abc"],
+                         err.splitlines())
         self.assertIn("Domain web2 defined", out)
         found = self.check_block_files("restored", [self.raw_volume(name) for name in "ab"])
         self.assertGreaterEqual(found, before)
