@@ -207,7 +207,8 @@ static void unfit_disk_leaves_the_device_as_it_is(void **unused)
 
         first = unfit[i];
         assert_false(grow(&error));
-        assert_non_null(strstr(error->message, "cannot change volume 'v', which domain 'web1' has"));
+        assert_non_null(
+            strstr(error->message, "cannot change volume 'v', which domain 'web1' has"));
         assert_error(&error, CST_ERROR_BUSY);
         assert_int_equal(device_bytes(), SMALL);
     }

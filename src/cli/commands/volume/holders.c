@@ -31,6 +31,15 @@ char *cli_holders_writers(const GPtrArray *holders)
     return g_string_free(who, FALSE);
 }
 
+char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autoptr(GPtrArray) holders = NULL;
+
+    if (!ctl->settings.quiet && !cli_args_has(ctl->current, "force-share"))
+        holders = cst_conn_vol_holders(ctl->conn, vol, NULL);
+    return cli_holders_writers(holders);
+}
+
 static gboolean works_on(const CstJobInfo *job, const char *pool, const char *volume)
 {
     return g_strcmp0(job->pool, pool) == 0 && g_strcmp0(job->volume, volume) == 0;

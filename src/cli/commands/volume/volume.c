@@ -36,15 +36,6 @@ const char *cli_vol_type_word(int type)
     return type >= 0 && type < (int)G_N_ELEMENTS(words) ? words[type] : N_("unknown");
 }
 
-char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol)
-{
-    g_autoptr(GPtrArray) holders = NULL;
-
-    if (!ctl->settings.quiet && !cli_args_has(ctl->current, "force-share"))
-        holders = cst_conn_vol_holders(ctl->conn, vol, NULL);
-    return cli_holders_writers(holders);
-}
-
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers)
 {
     if (!*writers)
