@@ -248,15 +248,40 @@ static GHashTable *intent_read_fields(const char *path, GError **error)
     return fields;
 }
 
-/* --- drafts ----------------------------------------------------------------------------------- */
+/* --- all records ------------------------------------------------------------------------------ */
+
+/* Is called for each record. @entry: the name of its file. FALSE with @error ends the walk. */
+typedef gboolean (*JournalRecordFunc)(const CstJournal *journal, const char *entry, gpointer data,
+                                      GError **error);
+
+/* A missing directory has no records. Returns FALSE with @error if it cannot be read. */
+static gboolean journal_walk(const CstJournal *journal, JournalRecordFunc func, gpointer data,
+                             GError **error)
+{
+    DIR *dir = opendir(journal->dir);
+    const struct dirent *entry;
+    gboolean goes_on = TRUE;
+
+    if (!dir)
+        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
+    while (goes_on && (errno = 0, entry = readdir(dir)))
+        if (g_str_has_suffix(entry->d_name, SUFFIX))
+            goes_on = func(journal, entry->d_name, data, error);
+    if (goes_on && errno != 0)
+        goes_on = cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
+    closedir(dir);
+    return goes_on;
+}
 
 /*
- * Adds the draft of the record @entry. A record that cannot be read, or is damaged, may belong to a
- * draft with any name. A record that has ended since has no draft.
+ * Implements JournalRecordFunc: adds the draft of a record to the table @data. A record that cannot
+ * be read, or is damaged, may belong to a draft with any name. A record that has ended since has no
+ * draft.
  */
-static void journal_add_draft(GHashTable *drafts, const char *dir, const char *entry)
+static gboolean journal_add_draft(const CstJournal *journal, const char *entry, gpointer data,
+                                  GError **error)
 {
-    g_autofree char *path = g_build_filename(dir, entry, NULL);
+    g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
     g_autofree char *token = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
     g_autoptr(GError) why = NULL;
     g_autoptr(GHashTable) fields = intent_read_fields(path, &why);
@@ -265,67 +290,52 @@ static void journal_add_draft(GHashTable *drafts, const char *dir, const char *e
 
     if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
         (known && !g_hash_table_contains(fields, DRAFT)))
-        return;
-    g_hash_table_replace(drafts, g_steal_pointer(&token), g_strdup(volume ? volume : ""));
+        return TRUE;
+    g_hash_table_replace(data, g_steal_pointer(&token), g_strdup(volume ? volume : ""));
+    return TRUE;
 }
 
 GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
 {
     g_autoptr(GHashTable) drafts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    DIR *dir = opendir(journal->dir);
-    const struct dirent *entry;
 
-    if (!dir && errno == ENOENT)
-        return g_steal_pointer(&drafts);
-    if (!dir) {
-        cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
-        return NULL;
-    }
-    while ((errno = 0, entry = readdir(dir)))
-        if (g_str_has_suffix(entry->d_name, SUFFIX))
-            journal_add_draft(drafts, journal->dir, entry->d_name);
-    if (errno != 0) {
-        cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
-        g_clear_pointer(&drafts, g_hash_table_unref);
-    }
-    closedir(dir);
-    return g_steal_pointer(&drafts);
+    return journal_walk(journal, journal_add_draft, drafts, error) ? g_steal_pointer(&drafts)
+                                                                   : NULL;
 }
 
-/* *ret_found: the record @entry is of this operation on this volume. A record may end meanwhile. */
-static gboolean journal_match(const CstJournal *journal, const char *entry, const char *operation,
-                              const char *pool, const char *volume, gboolean *ret_found,
+typedef struct {
+    const char *operation, *pool, *volume;
+    gboolean found;
+} JournalSearch;
+
+/* Implements JournalRecordFunc. A record may end meanwhile. */
+static gboolean journal_match(const CstJournal *journal, const char *entry, gpointer data,
                               GError **error)
 {
+    JournalSearch *search = data;
     g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
     g_autoptr(GError) why = NULL;
     g_autoptr(GHashTable) fields = intent_read_fields(path, &why);
 
-    *ret_found = fields && g_strcmp0(g_hash_table_lookup(fields, "operation"), operation) == 0 &&
-                 g_strcmp0(g_hash_table_lookup(fields, "pool"), pool) == 0 &&
-                 g_strcmp0(g_hash_table_lookup(fields, VOLUME), volume) == 0;
-    if (fields || g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+    if (!fields && g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
         return TRUE;
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    if (!fields) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    search->found |= g_strcmp0(g_hash_table_lookup(fields, "operation"), search->operation) == 0 &&
+                     g_strcmp0(g_hash_table_lookup(fields, "pool"), search->pool) == 0 &&
+                     g_strcmp0(g_hash_table_lookup(fields, VOLUME), search->volume) == 0;
+    return TRUE;
 }
 
 gboolean cst_journal_has(const CstJournal *journal, const char *operation, const char *pool,
                          const char *volume, gboolean *ret_found, GError **error)
 {
-    DIR *dir = opendir(journal->dir);
-    const struct dirent *entry;
-    gboolean ok = TRUE;
+    JournalSearch search = {.operation = operation, .pool = pool, .volume = volume};
+    gboolean ok = journal_walk(journal, journal_match, &search, error);
 
-    *ret_found = FALSE;
-    if (!dir)
-        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
-    while (ok && !*ret_found && (errno = 0, entry = readdir(dir)))
-        if (g_str_has_suffix(entry->d_name, SUFFIX))
-            ok = journal_match(journal, entry->d_name, operation, pool, volume, ret_found, error);
-    if (ok && !*ret_found && errno != 0)
-        ok = cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
-    closedir(dir);
+    *ret_found = search.found;
     return ok;
 }
 
