@@ -27,17 +27,22 @@ GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol)
     return g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
 }
 
+CstDomainDisk *cli_disks_steal_running(GPtrArray *disks)
+{
+    for (guint i = 0; i < disks->len; i++) {
+        const CstDomainDisk *disk = disks->pdata[i];
+
+        if (disk->state < CST_DOMAIN_ENDING && disk->level == 0 && !disk->reads_only)
+            return g_ptr_array_steal_index(disks, i);
+    }
+    return NULL;
+}
+
 CstDomainDisk *cli_vol_running_disk(CliCtl *ctl, const CstVolRef *vol)
 {
     g_autoptr(GPtrArray) disks = cli_vol_domains(ctl, vol);
 
-    for (guint i = 0; i < disks->len; i++) {
-        const CstDomainDisk *disk = disks->pdata[i];
-
-        if (disk->state < CST_DOMAIN_ENDING && disk->level == 0)
-            return g_ptr_array_steal_index(disks, i);
-    }
-    return NULL;
+    return cli_disks_steal_running(disks);
 }
 
 /* --- the disks of a domain -------------------------------------------------------------------- */

@@ -14,9 +14,12 @@
 GPtrArray *cli_vol_domains(CliCtl *ctl, const CstVolRef *vol);
 
 /**
- * Returns the disk of a running or paused domain whose image is @vol; NULL: there is none. The
- * caller frees it.
+ * Removes the disk of a running or paused domain that has the volume as its image and may write to
+ * it from @disks (CstDomainDisk *), and returns it. The caller frees it. NULL: @disks has no such
+ * disk.
  */
+CstDomainDisk *cli_disks_steal_running(GPtrArray *disks);
+/** Likewise for the disks that show @vol. Warns as cli_vol_domains(). */
 CstDomainDisk *cli_vol_running_disk(CliCtl *ctl, const CstVolRef *vol);
 
 /**

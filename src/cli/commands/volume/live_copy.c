@@ -27,6 +27,7 @@
 #include "commands/changed.h"
 #include "commands/consistency.h"
 #include "commands/xml.h"
+#include "domains.h"
 #include "output/progress.h"
 #include "output/text.h"
 
@@ -111,18 +112,8 @@ static gboolean live_copy_find_disk(const CliLiveCopy *copy, CstDomainDisk **ret
 {
     g_autoptr(GPtrArray) disks = cst_conn_vol_domains(copy->ctl->conn, copy->vol, error);
 
-    *ret_disk = NULL;
-    if (!disks)
-        return FALSE;
-    for (guint i = 0; i < disks->len; i++) {
-        const CstDomainDisk *disk = disks->pdata[i];
-
-        if (disk->state < CST_DOMAIN_ENDING && disk->level == 0 && !disk->reads_only) {
-            *ret_disk = g_ptr_array_steal_index(disks, i);
-            return TRUE;
-        }
-    }
-    return TRUE;
+    *ret_disk = disks ? cli_disks_steal_running(disks) : NULL;
+    return disks != NULL;
 }
 
 /* --- the options and the writers -------------------------------------------------------------- */
@@ -253,7 +244,7 @@ static void live_copy_end_job(CliLiveCopy *copy)
                  why->message);
 }
 
-/* Makes the live snapshot, or sets the reason why there is none. */
+/* Makes the live snapshot, or sets the reason why it is not possible. */
 static gboolean live_copy_try(CliLiveCopy *copy, GError **error)
 {
     GError *why = NULL;

@@ -22,12 +22,12 @@ typedef struct {
     CstConsistency minimum; /**< of --consistency */
     gboolean is_forced;     /**< --force-share: the volume itself is read in any case */
     gboolean knows_writers; /**< the server has reported @writers */
-    char *writers;          /**< programs that may write to the volume; "": none is known */
+    char *writers;          /**< programs that may write to the volume; "": no program is known */
     CstDomainDisk *disk;    /**< a live snapshot is possible; NULL: it is not */
     char *format;           /**< of the volume, if a live snapshot is possible */
-    GError *why;            /**< why there is none although a domain runs; NULL: no reason */
+    GError *why; /**< why no live snapshot is possible although a domain runs; NULL: no reason */
 
-    char *snapshot;      /**< name of the live snapshot; NULL: there is none */
+    char *snapshot;      /**< name of the live snapshot; NULL: it does not exist */
     gboolean is_planned; /**< a dry run would make a live snapshot */
     CstSnapshotSet set;  /**< its consistency, also after its end */
 } CliLiveCopy;
