@@ -97,6 +97,18 @@ CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *
     return intent;
 }
 
+gboolean intent_replace_durable(CstIntent **intent, CstPool *pool, CstPoolState *state,
+                                const char *operation, GHashTable *fields, GError **error)
+{
+    CstIntent *next = intent_begin_durable(pool, state, operation, fields, error);
+
+    if (!next)
+        return FALSE;
+    cst_intent_end(*intent);
+    *intent = next;
+    return TRUE;
+}
+
 CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error)
 {
     return intent_begin(claim->pool, claim->state, operation, claim->name, NULL, error);

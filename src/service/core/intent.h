@@ -45,6 +45,12 @@ gboolean intent_keep_if_same(GHashTable *fields, const char *name, CstPoolState 
 CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
                                 GHashTable *fields, GError **error);
 /**
+ * Records the next step of a change, as intent_begin_durable(), and then ends *intent (NULL: there
+ * is no earlier step). *intent is unchanged after a failure.
+ */
+gboolean intent_replace_durable(CstIntent **intent, CstPool *pool, CstPoolState *state,
+                                const char *operation, GHashTable *fields, GError **error);
+/**
  * Records that the pool's technology changes a claimed volume in more than one step. After a crash
  * the backend drops or completes the change (drop_drafts).
  */

@@ -16,10 +16,10 @@
  *
  * After a kill the definition of the domain decides:
  *
- *   the domain uses             before the pivot      since the pivot began
- *   the base                    the volume is emptied                the same
- *   the volume                  the intent ends       undecided
- *   another image, or none      undecided             undecided
+ *   the domain uses    before the pivot         since the pivot began
+ *   the base           the volume is emptied    the volume is emptied
+ *   the volume         the intent ends          undecided
+ *   another image      undecided                undecided
  *
  * A power cut during the pivot may leave a definition that names the volume, although the guest has
  * written to the base. An undecided intent stays until the volume is deleted or flattened. A
@@ -93,7 +93,6 @@ static gboolean running_commit_record(const ImageChain *chain, gboolean switchin
     const ImageLink *link = image_chain_link(chain, 0);
     const ImageLink *base = image_chain_link(chain, chain->base);
     g_autoptr(GHashTable) fields = intent_fields_new();
-    CstIntent *begun;
 
     intent_put(fields, "switching", switching ? "yes" : NULL);
     intent_put(fields, "volume", link->claim.name);
@@ -104,15 +103,9 @@ static gboolean running_commit_record(const ImageChain *chain, gboolean switchin
     intent_put(fields, "path", chain->base > 1 ? base->path : NULL);
     intent_put(fields, "domain", chain->disk->uuid);
     intent_put(fields, "target", chain->disk->target);
-    if (!intent_put_identity(fields, "identity", link->claim.state, link->volume, error))
-        return FALSE;
-    begun =
-        intent_begin_durable(link->claim.pool, link->claim.state, RUNNING_COMMIT, fields, error);
-    if (!begun)
-        return FALSE;
-    cst_intent_end(*intent);
-    *intent = begun;
-    return TRUE;
+    return intent_put_identity(fields, "identity", link->claim.state, link->volume, error) &&
+           intent_replace_durable(intent, link->claim.pool, link->claim.state, RUNNING_COMMIT,
+                                  fields, error);
 }
 
 /* --- the volume after the pivot --------------------------------------------------------------- */

@@ -4,6 +4,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/text.h>
+#include <base/units.h>
+#include <image/image.h>
+
+#define SECTOR 512 /* bytes */
 
 CstDiskFitness running_disk_fitness(const CstDomainDisk *disk)
 {
@@ -15,6 +19,19 @@ CstDiskFitness running_disk_fitness(const CstDomainDisk *disk)
         return CST_DISK_READ_ONLY;
     return disk->state == CST_DOMAIN_RUNNING || disk->state == CST_DOMAIN_PAUSED ? CST_DISK_FIT
                                                                                  : CST_DISK_STOPPED;
+}
+
+uint64_t running_disk_bytes(uint64_t capacity)
+{
+    return cst_round_up(capacity, SECTOR);
+}
+
+CstHypervisorDisk running_disk_question(const CstVolume *volume, const char *format, uint64_t bytes)
+{
+    gboolean plain = !format || cst_image_name_is_plain(format);
+
+    return (CstHypervisorDisk){
+        .format = plain ? "raw" : format, .bytes = bytes, .is_empty = volume->capacity == 0};
 }
 
 /* Returns the reason and the next step, which the caller frees. @domain is a word of a shell. */

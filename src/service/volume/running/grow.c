@@ -32,19 +32,12 @@
 #include "core/trust.h"
 #include "disk.h"
 
-#define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
-
 /* --- the checks ------------------------------------------------------------------------------- */
 
-static CstHypervisorDisk disk_question(const CstVolume *volume, uint64_t bytes, gboolean change)
+/* The technology of the pool grows a device, and not an image in it. */
+static const char *grown_format(const CstVolume *volume)
 {
-    gboolean plain =
-        volume->type != CST_VOL_FILE || !volume->format || cst_image_name_is_plain(volume->format);
-
-    return (CstHypervisorDisk){.format = plain ? "raw" : volume->format,
-                               .bytes = bytes,
-                               .is_empty = volume->capacity == 0,
-                               .change = change};
+    return volume->type == CST_VOL_FILE ? volume->format : NULL;
 }
 
 /* The device may be larger than @capacity afterwards, so the check compares a lower bound. */
@@ -52,7 +45,8 @@ static gboolean running_disk_check(const VolumeClaim *claim, const CstVolume *vo
                                    const CstDomainDisk *found, uint64_t capacity,
                                    CstDiskFitness *ret_fitness, uint64_t *ret_guest, GError **error)
 {
-    CstHypervisorDisk disk = disk_question(volume, cst_round_up(capacity, SECTOR), FALSE);
+    CstHypervisorDisk disk =
+        running_disk_question(volume, grown_format(volume), running_disk_bytes(capacity));
     gboolean sent;
 
     /* A device in another format may grow in any state, so the helper reads the format first. */
@@ -161,11 +155,12 @@ static GrowthResult growth_result(CstDiskFitness fitness)
 static GrowthResult running_disk_tell(const VolumeClaim *claim, const CstVolume *volume,
                                       const CstDomainDisk *found, uint64_t bytes, GError **error)
 {
-    CstHypervisorDisk disk = disk_question(volume, bytes, TRUE);
+    CstHypervisorDisk disk = running_disk_question(volume, grown_format(volume), bytes);
     CstDiskFitness fitness;
     gboolean sent = FALSE;
     uint64_t guest = 0;
 
+    disk.change = TRUE;
     if (!volume_domain_resize(claim, found, &disk, &fitness, &guest, &sent, error))
         return sent ? GROWTH_UNKNOWN : GROWTH_NOT_SENT;
     if (fitness != CST_DISK_FIT) {
@@ -200,7 +195,7 @@ static gboolean volume_verify_capacity(const VolumeClaim *claim, uint64_t bytes,
 static gboolean running_file_grow(const VolumeClaim *claim, const CstVolume *volume,
                                   const CstDomainDisk *found, uint64_t capacity, GError **error)
 {
-    uint64_t bytes = cst_round_up(capacity, SECTOR);
+    uint64_t bytes = running_disk_bytes(capacity);
     g_autofree char *command = resize_command(claim, bytes);
     g_autoptr(GError) why = NULL;
     GrowthResult result;

@@ -13,8 +13,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/text.h>
-#include <base/units.h>
-#include <image/image.h>
 
 #include "core/domains.h"
 #include "dependency/guard.h"
@@ -23,8 +21,6 @@
 /* libvirt closes an image shortly after the domain has left it. */
 #define RELEASE_US (10 * G_TIME_SPAN_SECOND)
 #define POLL_US    (50 * G_TIME_SPAN_MILLISECOND)
-
-#define SECTOR 512 /* bytes; QEMU rounds the size of a disk up to it */
 
 /* A disk of another pool with the same names may be another volume. QEMU's locks protect it. */
 static void disks_remove_by_name(GPtrArray *disks)
@@ -39,10 +35,8 @@ static gboolean job_check_disk(const VolumeClaim *claim, const CstVolume *volume
                                const CstDomainDisk *found, CstDiskFitness *ret_fitness,
                                GError **error)
 {
-    gboolean plain = !volume->format || cst_image_name_is_plain(volume->format);
-    CstHypervisorDisk disk = {.format = plain ? "raw" : volume->format,
-                              .bytes = cst_round_up(volume->capacity, SECTOR),
-                              .is_empty = volume->capacity == 0};
+    CstHypervisorDisk disk =
+        running_disk_question(volume, volume->format, running_disk_bytes(volume->capacity));
     gboolean sent;
     uint64_t guest;
 

@@ -49,7 +49,8 @@ typedef struct {
     VolumePlan plan;
     gboolean with_backing;
     gboolean transient; /* the domain has no persistent definition */
-    char *identity;     /* of the new volume; NULL: it does not exist yet */
+    char *identity;     /* of the new volume; NULL: not known */
+    gboolean created;   /* the new volume has its name */
     CstIntent *intent;
 } RunningMove;
 
@@ -155,7 +156,6 @@ static gboolean running_move_record(RunningMove *move, gboolean switching, GErro
 {
     const ImageLink *link = moved_link(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
-    CstIntent *intent;
 
     intent_put(fields, "volume", link->claim.name);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
@@ -164,17 +164,12 @@ static gboolean running_move_record(RunningMove *move, gboolean switching, GErro
     intent_put(fields, "domain", move->chain.disk->uuid);
     intent_put(fields, "target", move->chain.disk->target);
     intent_put(fields, "switching", switching ? "yes" : NULL);
-    if (!intent_put_identity(fields, "identity", link->claim.state, link->volume, error))
-        return FALSE;
-    intent = intent_begin_durable(link->claim.pool, link->claim.state, RUNNING_MOVE, fields, error);
-    if (!intent)
-        return FALSE;
-    cst_intent_end(move->intent);
-    move->intent = intent;
-    return TRUE;
+    return intent_put_identity(fields, "identity", link->claim.state, link->volume, error) &&
+           intent_replace_durable(&move->intent, link->claim.pool, link->claim.state, RUNNING_MOVE,
+                                  fields, error);
 }
 
-static void move_leave_to_replay(RunningMove *move)
+static void running_move_leave(RunningMove *move)
 {
     const VolumeClaim *claim = &moved_link(move)->claim;
 
@@ -230,7 +225,7 @@ static void move_drop_copy(RunningMove *move)
     g_autofree char *identity = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!move->identity)
+    if (!move->created)
         return;
     copy = move_find_copy(move, &identity, &why);
     if (copy && running_job_await_release(claim, &why) &&
@@ -240,7 +235,7 @@ static void move_drop_copy(RunningMove *move)
     }
     cst_log(CST_LOG_WARNING, "pool '%s': cannot delete the incomplete copy '%s' yet: %s",
             cst_pool_name(claim->pool), claim->name, why->message);
-    move_leave_to_replay(move);
+    running_move_leave(move);
 }
 
 /* A device may be larger than the disk. The guest must not see data of a deleted volume there. */
@@ -281,7 +276,8 @@ static gboolean move_create_copy(RunningMove *move, GError **error)
             return FALSE;
     }
     CST_CRASH_POINT("running.move.recorded");
-    if (!volume_txn_commit(txn, move->def, error))
+    move->created = volume_txn_commit(txn, move->def, error);
+    if (!move->created)
         return FALSE;
     /* QEMU locks the file. */
     g_clear_pointer(&txn->draft.blob, cst_blob_unref);
@@ -366,7 +362,7 @@ static gboolean move_delete_former(RunningMove *move, GError **error)
         volume_is_gone(&link->claim, link->volume);
         return TRUE;
     }
-    move_leave_to_replay(move);
+    running_move_leave(move);
     return cst_fail(error, cst_error_code(why),
                     _("the domain uses volume '%s' of pool '%s' now, but the former volume cannot "
                       "be deleted: %s"),
@@ -415,7 +411,7 @@ static gboolean running_move_run(RunningMove *move, GError **error)
                        _("it is not known whether the domain uses volume '%s' of pool '%s'; both "
                          "volumes stay, and cisternd deletes the other one when libvirt answers: "),
                        move->def->name, cst_pool_name(move->to));
-        move_leave_to_replay(move);
+        running_move_leave(move);
     }
     return ok;
 }

@@ -5,7 +5,7 @@
  *   the domain uses             before the pivot                 since the pivot began
  *   the new volume              the former volume is deleted     the same
  *   the former volume           the new volume is deleted        both stay
- *   another volume, or none     both stay                        both stay
+ *   another volume              both stay                        both stay
  *
  * A power cut during the pivot may leave a definition that names the former volume, although the
  * guest has written to the new one. So both stay then. A volume that a process has open is never
@@ -45,7 +45,7 @@ gboolean running_move_replay(CstService *service, const CstIntentRecord *record,
     if (!running_record_claim(service, record, "to-pool", "to", "to-identity", &copy_claim, &copy,
                               error))
         return FALSE;
-    /* One of both was deleted already, or has never had its name. */
+    /* A volume was deleted already, or has never had its name. */
     if (!former || !copy)
         return TRUE;
     if (!running_definition_read(service, record, &pool, &used, error))
