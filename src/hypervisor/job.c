@@ -51,7 +51,7 @@ struct CstHypervisorJob {
     char *message;              /* its detail */
     CstHypervisorPivotResult result;
     gboolean requested; /* the keeper may have begun a job */
-    gboolean closed;    /* the keeper has ended the job, or has begun none */
+    gboolean closed;    /* the keeper has ended the job, or has not begun it */
 };
 
 static const CstHypervisorPivotResult job_result_unknown = {.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
