@@ -27,6 +27,7 @@
 #include "commands/changed.h"
 #include "commands/consistency.h"
 #include "commands/xml.h"
+#include "core/interrupt.h"
 #include "domains.h"
 #include "output/progress.h"
 #include "output/text.h"
@@ -37,6 +38,8 @@ void cli_live_copy_clear(CliLiveCopy *copy)
 {
     if (copy->vol)
         cli_live_copy_end(copy, FALSE, NULL);
+    if (copy->keeps_signal)
+        cli_interrupt_end();
     g_clear_pointer(&copy->writers, g_free);
     g_clear_pointer(&copy->disk, cst_domain_disk_free);
     g_clear_pointer(&copy->format, g_free);
@@ -193,13 +196,7 @@ static gboolean run_live_create(CstTask *task, gpointer data, GError **error)
     g_autoptr(GPtrArray) vols = g_ptr_array_new();
 
     g_ptr_array_add(vols, (gpointer)copy->vol);
-    if (!cst_conn_live_create(copy->ctl->conn, vols, &request, task, &copy->set, error))
-        return FALSE;
-    /* The job may have begun although the user has cancelled the task. */
-    if (!task || cst_task_check(task, error))
-        return TRUE;
-    cst_conn_live_end(copy->ctl->conn, copy->snapshot, NULL);
-    return FALSE;
+    return cst_conn_live_create(copy->ctl->conn, vols, &request, task, &copy->set, error);
 }
 
 /* With --detach, only the copy itself goes on without this process. */
@@ -324,6 +321,9 @@ static gboolean live_copy_check_rest(CliLiveCopy *copy, GError **error)
 
 gboolean cli_live_copy_begin(CliLiveCopy *copy, GError **error)
 {
+    /* The copy has several tasks. A signal that comes while one ends cancels the next one. */
+    cli_interrupt_begin();
+    copy->keeps_signal = TRUE;
     return (!copy->disk || live_copy_try(copy, error)) && live_copy_check_rest(copy, error);
 }
 

@@ -27,9 +27,10 @@ typedef struct {
     char *format;           /**< of the volume, if a live snapshot is possible */
     GError *why; /**< why no live snapshot is possible although a domain runs; NULL: no reason */
 
-    char *snapshot;      /**< name of the live snapshot; NULL: it does not exist */
-    gboolean is_planned; /**< a dry run would make a live snapshot */
-    CstSnapshotSet set;  /**< its consistency, also after its end */
+    char *snapshot;        /**< name of the live snapshot; NULL: it does not exist */
+    gboolean is_planned;   /**< a dry run would make a live snapshot */
+    gboolean keeps_signal; /**< since the begin, a signal cancels each further task */
+    CstSnapshotSet set;    /**< its consistency, also after its end */
 } CliLiveCopy;
 
 /**
