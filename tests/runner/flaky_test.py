@@ -176,6 +176,23 @@ class Runner(unittest.TestCase):
         self.assertEqual("4 passed, 1 failed", said.splitlines()[-1], said)
         self.assertIn("more than 3 flaky tests", said)
 
+    def test_failed_cases_of_one_machine_are_one_flaky_test(self):
+        steps = [self.runner.Failure(f"iscsi: step {number}") for number in range(18)]
+        played = []
+
+        def second_run(failure):
+            played.extend(self.runner.WORDS["lab"](failure.name))
+            return True, ""
+
+        def add():
+            count = self.runner.Count()
+            count.add(passed=1, failed=19, failures=self.runner.join_by_topic(
+                [*steps, self.runner.Failure("zfs: a pool, once started, stays")]))
+            self.runner.finish("lab", count, second_run)
+        said = self.play(add)
+        self.assertEqual("20 passed, 0 failed", said.splitlines()[-1], said)
+        self.assertEqual(["iscsi", "zfs/once started"], played)
+
     def test_tests_of_the_list_run_again(self):
         self.play_python(FAILS_ONCE.format(folder=self.folder, reason="x"))
         self.runner.TOTAL = self.runner.Count()
