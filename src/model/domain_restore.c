@@ -24,6 +24,7 @@ void cst_domain_definition_clear(CstDomainDefinition *definition)
     g_clear_pointer(&definition->document, g_free);
     g_clear_pointer(&definition->name, g_free);
     g_clear_pointer(&definition->uuid, g_free);
+    g_clear_pointer(&definition->display, g_free);
 }
 
 gboolean cst_domain_check_name(const char *name, GError **error)
@@ -170,6 +171,24 @@ static gboolean restore_check_disks(const CstDomainRestore *restore, const CstDo
                     restore->n_disks);
 }
 
+/* A memory device such as an NVDIMM has a file of its own, which no backup contains. */
+static gboolean restore_check_memory(xmlNode *root, GError **error)
+{
+    for (xmlNode *memory = cst_xml_find(root, "devices/memory"); memory;
+         memory = cst_xml_next(memory)) {
+        g_autofree char *path = cst_xml_text(memory, "source/path");
+        g_autofree char *shown = path ? cst_text_escape(path) : NULL;
+
+        if (path)
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("the domain has memory in file '%s', which two domains cannot share; "
+                              "leave out --newname, or restore the volumes (--all) and define the "
+                              "domain by hand"),
+                            shown);
+    }
+    return TRUE;
+}
+
 /* --- disks ------------------------------------------------------------------------------------ */
 
 /* Inserts an element before @next, or at the end of @parent. */
@@ -298,6 +317,20 @@ static void vsock_renew(xmlNode *vsock)
     node_set_attr(cid, "auto", "yes");
 }
 
+/* The state of an emulated TPM is in a file that libvirt names after the domain. */
+static void tpm_renew(xmlNode *tpm)
+{
+    xmlNode *backend = cst_xml_find(tpm, "backend");
+
+    if (backend && node_has_attr(backend, "type", "emulator"))
+        node_remove_all(backend, "source");
+}
+
+static void pstore_renew(xmlNode *pstore)
+{
+    node_remove_all(pstore, "path");
+}
+
 static void device_renew(xmlNode *device)
 {
     static const struct {
@@ -306,7 +339,7 @@ static void device_renew(xmlNode *device)
     } kinds[] = {
         {"interface", interface_renew}, {"graphics", graphics_renew}, {"channel", chardev_renew},
         {"console", chardev_renew},     {"parallel", chardev_renew},  {"serial", chardev_renew},
-        {"vsock", vsock_renew},
+        {"vsock", vsock_renew},         {"tpm", tpm_renew},           {"pstore", pstore_renew},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
@@ -357,12 +390,57 @@ static void domain_renew(xmlNode *root, const char *name)
 
     node_set_text(cst_xml_find(root, "name"), name);
     node_remove_all(root, "uuid");
+    node_remove_all(root, "hwuuid");
     nvram_renew(root);
     sysinfo_renew(root);
     seclabels_renew(root);
     for (xmlNode *device = devices ? element_from(devices->children) : NULL; device;
          device = element_from(device->next))
         device_renew(device);
+}
+
+/* --- facts for the administrator -------------------------------------------------------------- */
+
+/* Returns the address of a display, or NULL: it is the one of libvirt's setting, or a socket. */
+static char *graphics_address(xmlNode *graphics)
+{
+    xmlNode *listen = cst_xml_find(graphics, "listen");
+    g_autofree char *type = listen ? cst_xml_attr(listen, "type") : NULL;
+
+    if (g_strcmp0(type, "address") == 0)
+        return cst_xml_attr(listen, "address");
+    if (g_strcmp0(type, "network") == 0)
+        return cst_xml_attr(listen, "network");
+    return listen ? NULL : cst_xml_attr(graphics, "listen");
+}
+
+static gboolean address_is_loopback(const char *address)
+{
+    return g_str_has_prefix(address, "127.") || strcmp(address, "::1") == 0 ||
+           strcmp(address, "localhost") == 0;
+}
+
+/* Returns the address of the first display that other hosts can reach, or NULL. */
+static char *domain_find_display(xmlNode *root)
+{
+    for (xmlNode *graphics = cst_xml_find(root, "devices/graphics"); graphics;
+         graphics = cst_xml_next(graphics)) {
+        g_autofree char *address = graphics_address(graphics);
+
+        if ((node_has_attr(graphics, "type", "vnc") || node_has_attr(graphics, "type", "spice")) &&
+            address && !address_is_loopback(address))
+            return g_steal_pointer(&address);
+    }
+    return NULL;
+}
+
+/* The element <qemu:commandline> has a namespace of its own. */
+static gboolean domain_has_arguments(xmlNode *root)
+{
+    for (xmlNode *child = element_from(root->children); child; child = element_from(child->next))
+        if (child->ns && strcmp((const char *)child->name, "commandline") == 0)
+            return TRUE;
+    return FALSE;
 }
 
 /* --- the document ----------------------------------------------------------------------------- */
@@ -419,6 +497,8 @@ gboolean cst_domain_restore(const char *xml, const CstDomainRestore *restore,
     root = xmlDocGetRootElement(doc);
     if (!cst_xml_find(root, "name"))
         return cst_fail(error, CST_ERROR_XML, _("the definition of the domain has no name"));
+    if (restore->name && !restore_check_memory(root, error))
+        return FALSE;
     restore_rewrite_disks(restore, root);
     domain_remove_runtime(root);
     if (restore->name)
@@ -426,6 +506,8 @@ gboolean cst_domain_restore(const char *xml, const CstDomainRestore *restore,
     definition.document = document_write(doc, error);
     definition.name = cst_xml_text(root, "name");
     definition.uuid = cst_xml_text(root, "uuid");
+    definition.has_arguments = domain_has_arguments(root);
+    definition.display = domain_find_display(root);
     if (!definition.document)
         return FALSE;
     if (!definition.name)

@@ -342,10 +342,89 @@ static void graphics_socket_without_listen_is_kept(void **unused)
     assert_has(&definition, "<graphics type=\"vnc\" socket=\"/run/a.sock\"/>");
 }
 
+static void files_of_the_old_domain_are_removed_from_a_new_one(void **unused)
+{
+    static const char xml[] =
+        "<domain type='kvm'><name>web</name><hwuuid>" UUID "</hwuuid><devices>" VDA
+        "<tpm model='tpm-crb'><backend type='emulator' version='2.0'>"
+        "<source type='file' path='/tpm'/></backend></tpm>"
+        "<tpm model='tpm-tis'><backend type='passthrough'><device "
+        "path='/dev/tpm0'/></backend></tpm>"
+        "<pstore backend='acpi-erst'><path>/pstore</path><size>1</size></pstore>"
+        "</devices></domain>";
+    g_auto(CstDomainDefinition) same = rewrite(xml, NULL);
+    g_auto(CstDomainDefinition) renamed = rewrite(xml, "web2");
+
+    assert_has(&same, "<hwuuid>");
+    assert_has(&same, "/tpm\"");
+    assert_has(&same, "/pstore<");
+    assert_lacks(&renamed, "<hwuuid>");
+    assert_lacks(&renamed, "/tpm\"");
+    assert_lacks(&renamed, "/pstore<");
+    assert_has(&renamed, "/dev/tpm0");
+}
+
+static void file_of_memory_is_not_shared_by_two_domains(void **unused)
+{
+    static const char xml[] =
+        "<domain type='kvm'><name>web</name><devices>" VDA "<memory model='dimm'><target/></memory>"
+        "<memory model='nvdimm'><source><path>/nvdimm</path></source></memory></devices></domain>";
+    const CstDomainRestore restore = {.name = "web2", .disks = &new_vda, .n_disks = 1};
+    g_auto(CstDomainDefinition) same = rewrite(xml, NULL);
+
+    assert_has(&same, "/nvdimm");
+    assert_refused(xml, &restore, CST_ERROR_UNSUPPORTED, "'/nvdimm'");
+}
+
+static void display_for_other_hosts_is_reported(void **unused)
+{
+    static const struct {
+        const char *graphics;
+        const char *display;
+    } rows[] = {
+        {"<graphics type='vnc' port='-1' listen='0.0.0.0'/>", "0.0.0.0"},
+        {"<graphics type='vnc'/><graphics type='spice'><listen type='address' address='::'/>"
+         "</graphics>",
+         "::"},
+        {"<graphics type='vnc'><listen type='network' network='net'/></graphics>", "net"},
+        {"<graphics type='vnc'><listen type='address' address='127.0.0.1'/></graphics>", NULL},
+        {"<graphics type='vnc' listen='0.0.0.0'><listen type='socket'/></graphics>", NULL},
+        {"<graphics type='vnc'><listen type='address'/></graphics>", NULL},
+        {"<graphics type='sdl' listen='0.0.0.0'/>", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml = g_strdup_printf("<domain type='kvm'><name>web</name><devices>" VDA
+                                               "%s</devices></domain>",
+                                               rows[i].graphics);
+        g_auto(CstDomainDefinition) definition = rewrite(xml, "web2");
+
+        if (g_strcmp0(definition.display, rows[i].display) != 0)
+            fail_msg("%s has the display %s", rows[i].graphics, definition.display);
+        assert_false(definition.has_arguments);
+    }
+}
+
+static void arguments_of_qemu_are_reported(void **unused)
+{
+    g_auto(CstDomainDefinition) definition =
+        rewrite("<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+                "<name>web</name><devices>" VDA "</devices>"
+                "<qemu:commandline><qemu:arg value='-s'/></qemu:commandline></domain>",
+                NULL);
+
+    assert_true(definition.has_arguments);
+    assert_has(&definition, "<qemu:arg value=\"-s\"/>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(disk_has_the_new_file_and_its_format),
+        cmocka_unit_test(files_of_the_old_domain_are_removed_from_a_new_one),
+        cmocka_unit_test(file_of_memory_is_not_shared_by_two_domains),
+        cmocka_unit_test(display_for_other_hosts_is_reported),
+        cmocka_unit_test(arguments_of_qemu_are_reported),
         cmocka_unit_test(disk_of_a_device_has_type_block),
         cmocka_unit_test(elements_of_the_old_source_are_removed),
         cmocka_unit_test(disk_on_the_network_and_without_a_source_gets_the_file),

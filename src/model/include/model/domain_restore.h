@@ -23,7 +23,10 @@ typedef struct {
 typedef struct {
     char *document;
     char *name;
-    char *uuid; /**< NULL: libvirt makes one */
+    char *uuid;             /**< NULL: libvirt makes one */
+    gboolean has_arguments; /**< <qemu:commandline>, which is kept */
+    char *display; /**< address of a VNC or SPICE display that is no loopback one; NULL: there is
+                      none. A definition that was read without privileges has no password of it. */
 } CstDomainDefinition;
 
 void cst_domain_definition_clear(CstDomainDefinition *definition);
@@ -37,13 +40,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDomainDefinition, cst_domain_definition_clea
  * an earlier state.
  *
  * With restore->name the result can run next to the old domain: its UUID, MAC addresses, names of
- * network devices, fixed ports of displays, socket paths, NVRAM file, vsock address and dynamic
- * labels are removed, so that libvirt makes new ones.
+ * network devices, fixed ports of displays, socket paths, NVRAM file, vsock address, files of a TPM
+ * and of a pstore, hardware UUID and dynamic labels are removed, so that libvirt makes new ones.
  *
  * The caller clears *ret_definition. Fails with the errors of the XML reader; XML if the domain or
  * a disk has no name; INVALID if two disks have one target, or a name or a path cannot be used;
  * NOT_FOUND if restore->disks lacks a disk or has an unknown one; UNSUPPORTED if a disk is
- * encrypted or a slice of its image, because the guest sees other bytes than those of the volume.
+ * encrypted or a slice of its image, because the guest sees other bytes than those of the volume,
+ * and with restore->name if a memory device has a file, because two guests would write to it.
  */
 gboolean cst_domain_restore(const char *xml, const CstDomainRestore *restore,
                             CstDomainDefinition *ret_definition, GError **error);
