@@ -299,6 +299,7 @@ static gboolean api_pool_room(CstApiCall *call, const void *args, void *data, GE
         return FALSE;
     ret->known = found.known;
     ret->bytes = found.bytes;
+    ret->device = found.device;
     return TRUE;
 }
 

@@ -241,6 +241,7 @@ gboolean cst_conn_pool_room(CstConn *conn, const CstPoolRef *pool, CstRoom *ret_
         return FALSE;
     ret_room->known = ret.known != 0;
     ret_room->bytes = ret.bytes;
+    ret_room->device = ret.device;
     return TRUE;
 }
 

@@ -184,6 +184,49 @@ class RestoreMachine(FakeDomains):
         self.not_restored("Failed to restore vol data in pool small", "--pool", "small")
         self.assertEqual([], os.listdir(small))
 
+    def test_disks_that_fit_one_by_one_and_not_together_are_refused_before_the_first_volume(self):
+        """So is --all of a backup, also if two pools share the file system."""
+        with open(self.at("p", "data"), "r+b") as disk:
+            disk.write(random.Random(2).randbytes(900 << 10))
+        self.fake.set(self.group)
+        self.done("backup-create", self.repository, "--machine", "web")
+        small = self.at("small")
+        os.mkdir(small)
+        space.mount(small, "-t", "tmpfs", "-o", "size=1M", "none")
+        self.addCleanup(space.umount, small)
+        self.start_pool("small")
+        self.not_restored("cannot restore 2 volumes to the file system of pool 'small'",
+                          "--pool", "small")
+        self.assertEqual([], os.listdir(small))
+        status, _, err = self.root_command("backup-restore", self.repository, "latest", "--all",
+                                           "--pool", "small")
+        self.assertNotEqual(0, status)
+        self.assertIn("cannot restore 2 volumes to the file system of pool 'small'", err)
+        self.assertEqual([], os.listdir(small))
+        # The volume that exists already needs no space.
+        self.done("backup-restore", self.repository, "latest", "p/data", "--pool", "small")
+        self.assertEqual(["data"], os.listdir(small))
+        with open(os.path.join(small, "data"), "wb"):
+            pass
+        status, _, err = self.root_command("backup-restore", self.repository, "latest", "--all",
+                                           "--pool", "small")
+        self.assertNotIn("cannot restore 2 volumes", err)
+        self.assertEqual(8, status, err)
+        self.assertEqual(["data", "web.qcow2"], sorted(os.listdir(small)))
+
+    def test_parts_that_a_backup_cannot_restore_are_named(self):
+        with open(self.xml, encoding="utf-8") as stream:
+            document = stream.read()
+        with open(self.xml, "w", encoding="utf-8") as out:
+            out.write(document.replace("</devices>", "<graphics type='vnc' listen='0.0.0.0'/></devices>"
+                                       "<q:commandline xmlns:q='http://libvirt.org/schemas/domain/"
+                                       "qemu/1.0'><q:arg value='-s'/></q:commandline>"))
+        self.fake.set(self.group)
+        self.done("backup-create", self.repository, "--machine", "web")
+        _, err = self.restored("--newname", "web2")
+        self.assertIn("warning: the display of the domain listens on '0.0.0.0'", err)
+        self.assertIn("warning: the definition has <qemu:commandline>", err)
+
     def test_latest_is_the_newest_backup_with_the_machine(self):
         self.done("backup-create", self.repository, "p/v")
         out, _ = self.restored("--newname", "web2")

@@ -60,6 +60,19 @@ typedef struct {
 CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume,
                        const CliRestore *how, GError **error);
 
+/** A volume of a backup, and the pool of the new volume. Both are borrowed. */
+typedef struct {
+    const CstBackupVolume *volume;
+    const CstPoolRef *pool;
+} CliRestorePlace;
+
+/**
+ * Fails with NO_SPACE if the file system of a pool certainly cannot hold all volumes that are to be
+ * restored to it. Reads their contents only if the result depends on zeroes.
+ */
+gboolean cli_restore_check_room(CliCtl *ctl, CstRepo *repo, const CliRestorePlace *places,
+                                guint n_places, GError **error);
+
 /** Passes @size bytes of a blob to @give, in order. Holes are passed as holes. */
 gboolean cli_backup_give(CstBlob *blob, uint64_t size, CstPieceFunc give, gpointer data,
                          GError **error);

@@ -91,6 +91,36 @@ static GPtrArray *all_volumes(const CliArgs *args, const CstBackup *backup, GErr
     return g_steal_pointer(&volumes);
 }
 
+/* Returns the pool of a new volume that does not exist yet, or NULL. */
+static CstPoolRef *restore_pool(CliCtl *ctl, const CliArgs *args, const CstBackupVolume *volume)
+{
+    g_autoptr(CstPoolRef) pool = cli_args_has(args, "pool")
+                                     ? cli_pool(ctl, args, "pool", NULL, NULL)
+                                     : cst_conn_pool_by_name(ctl->conn, volume->pool, NULL);
+    g_autoptr(CstVolRef) existing =
+        pool ? cst_conn_vol_by_name(ctl->conn, pool, volume->name, NULL) : NULL;
+
+    return existing ? NULL : g_steal_pointer(&pool);
+}
+
+/* A volume that exists, or whose pool is missing, fails at its turn and needs no space. */
+static gboolean restore_volumes_fit(CliCtl *ctl, const GPtrArray *volumes,
+                                    const RestoreWords *words, GError **error)
+{
+    g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
+    g_autofree CliRestorePlace *places = g_new0(CliRestorePlace, volumes->len + 1);
+
+    for (guint i = 0; i < volumes->len; i++) {
+        CstPoolRef *pool = restore_pool(ctl, words->args, volumes->pdata[i]);
+
+        if (!pool)
+            continue;
+        places[pools->len] = (CliRestorePlace){volumes->pdata[i], pool};
+        g_ptr_array_add(pools, pool);
+    }
+    return cli_restore_check_room(ctl, words->repo, places, pools->len, error);
+}
+
 static gboolean restore_volumes(CliCtl *ctl, const GPtrArray *volumes, RestoreWords *words,
                                 GError **error)
 {
@@ -104,6 +134,8 @@ static gboolean restore_volumes(CliCtl *ctl, const GPtrArray *volumes, RestoreWo
                                ((const CstBackupVolume *)volumes->pdata[i])->name);
     if (cli_args_has(words->args, "detach"))
         return cst_fail(error, CST_ERROR_USAGE, "%s", _("--detach goes with one at a time"));
+    if (!cli_conn(ctl, error) || !restore_volumes_fit(ctl, volumes, words, error))
+        return FALSE;
     words->job_runs = cli_job_begin(ctl, "backup-restore", first->pool, names->str, error);
     return words->job_runs && cli_each(ctl, &restore_each, volumes, words, error);
 }

@@ -22,39 +22,14 @@
 
 #include "commands/xml.h"
 #include "output/report.h"
-#include "output/sheet.h"
 #include "output/text.h"
+#include "restore_report.h"
 #include "seen.h"
 
 #define RAW_FORMAT    "raw" /* of a volume without a format */
 #define EXTENSION_MAX 8     /* characters of a file name's extension */
 #define PLACEHOLDER   "/"   /* the path of a volume in the check of the definition */
 #define LATEST_BACKUP "latest"
-
-/* A disk with its volume. */
-typedef struct {
-    const CstBackupVolume *volume;
-    char *target;
-    CstPoolRef *pool; /* of the new volume */
-    CstPoolType pool_type;
-    char *name; /* of the new volume */
-    CstVolRef *made;
-    char *path, *format; /* of the new volume */
-    gboolean is_device;
-    GError *failure;
-} MachineDisk;
-
-typedef struct {
-    CliCtl *ctl;
-    const CliArgs *args;
-    const CstBackup *backup;
-    const CstBackupMachine *machine;
-    CstRepo *repo;
-    const char *new_name; /* NULL: the domain keeps its name */
-    const char *format;   /* of the new volumes; NULL: that of the backup */
-    gboolean defines;
-    GPtrArray *disks; /* of MachineDisk * */
-} MachineRestore;
 
 static void machine_disk_free(gpointer data)
 {
@@ -338,6 +313,18 @@ static gboolean machine_check_domain(const MachineRestore *restore,
     return cli_failed(restore->ctl, _("Failed to define domain %s"), definition->name);
 }
 
+static gboolean machine_check_room(const MachineRestore *restore, GError **error)
+{
+    g_autofree CliRestorePlace *places = g_new0(CliRestorePlace, restore->disks->len + 1);
+
+    for (guint i = 0; i < restore->disks->len; i++) {
+        const MachineDisk *disk = restore->disks->pdata[i];
+
+        places[i] = (CliRestorePlace){disk->volume, disk->pool};
+    }
+    return cli_restore_check_room(restore->ctl, restore->repo, places, restore->disks->len, error);
+}
+
 static gboolean machine_check(const MachineRestore *restore, GError **error)
 {
     g_auto(CstDomainDefinition) definition = {0};
@@ -347,26 +334,8 @@ static gboolean machine_check(const MachineRestore *restore, GError **error)
     for (guint i = 0; i < restore->disks->len; i++)
         if (!machine_disk_is_free(restore, i, error))
             return FALSE;
-    return machine_check_domain(restore, &definition, error) && machine_try_disks(restore, error);
-}
-
-static void machine_plan(const MachineRestore *restore)
-{
-    const char *name = restore->new_name ? restore->new_name : restore->machine->name;
-    g_autoptr(GString) plan = g_string_new(NULL);
-
-    for (guint i = 0; i < restore->disks->len; i++) {
-        const MachineDisk *disk = restore->disks->pdata[i];
-
-        g_string_append_printf(plan, _("Would restore vol %s in pool %s as disk %s"), disk->name,
-                               disk->pool->name, disk->target);
-        g_string_append_c(plan, '\n');
-    }
-    g_string_append_printf(plan,
-                           restore->defines ? _("Would define domain %s")
-                                            : _("Would print the definition of domain %s"),
-                           name);
-    cli_plan_lines(restore->ctl, plan->str);
+    return machine_check_domain(restore, &definition, error) && machine_try_disks(restore, error) &&
+           machine_check_room(restore, error);
 }
 
 /* --- the restore ------------------------------------------------------------------------------ */
@@ -464,54 +433,6 @@ static gboolean machine_fail_disks(const MachineRestore *restore, guint failed, 
 
 /* --- output ----------------------------------------------------------------------------------- */
 
-static void machine_add_disk_item(CliSheet *sheet, const MachineDisk *disk)
-{
-    g_autofree char *problem = disk->failure ? cst_error_text(disk->failure) : NULL;
-    const CliFact facts[] = {
-        cli_fact_text("pool", NULL, disk->pool->name),
-        cli_fact_text("volume", NULL, disk->name),
-        cli_fact_text("target", NULL, disk->target),
-        cli_fact_text("path", NULL, disk->path),
-        cli_fact_bool("done", NULL, TRUE, disk->made != NULL),
-        cli_fact_nullable("problem", NULL, problem),
-    };
-
-    cli_sheet_begin_object(sheet, NULL, NULL);
-    cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
-    cli_sheet_end_object(sheet);
-}
-
-/* @definition NULL: a volume failed. */
-static void machine_print_json(const MachineRestore *restore, const CstDomainDefinition *definition,
-                               gboolean defined)
-{
-    g_auto(CliSheet) sheet = {0};
-    const CliFact facts[] = {
-        cli_fact_text("command", NULL, restore->ctl->current->command->name),
-        cli_fact_text("domain", NULL, definition ? definition->name : NULL),
-        cli_fact_bool("defined", NULL, TRUE, defined),
-        cli_fact_text("definition", NULL, definition ? definition->document : NULL),
-        cli_fact_real("seconds", cli_seconds(restore->ctl)),
-    };
-
-    if (!restore->ctl->settings.json)
-        return;
-    cli_sheet_begin(&sheet, restore->ctl);
-    cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
-    cli_sheet_begin_list(&sheet, "volumes", NULL, "");
-    for (guint i = 0; i < restore->disks->len; i++)
-        machine_add_disk_item(&sheet, restore->disks->pdata[i]);
-    cli_sheet_end_list(&sheet);
-    cli_sheet_end(&sheet);
-}
-
-static void machine_print_definition(const MachineRestore *restore,
-                                     const CstDomainDefinition *definition)
-{
-    if (!restore->ctl->settings.json)
-        cli_document(restore->ctl, "definition", definition->document);
-}
-
 /* Defines the domain. The definition is printed if libvirt refuses it. */
 static gboolean machine_define(const MachineRestore *restore, const CstDomainDefinition *definition,
                                GError **error)
@@ -539,6 +460,7 @@ static gboolean machine_finish(const MachineRestore *restore, GError **error)
 
     if (!machine_rewrite(restore, FALSE, &definition, error))
         return FALSE;
+    machine_warn_parts(restore, &definition);
     if (restore->defines)
         return machine_define(restore, &definition, error);
     machine_print_json(restore, &definition, FALSE);
@@ -558,7 +480,7 @@ static gboolean machine_run(MachineRestore *restore, GError **error)
     if (!machine_add_disks(restore, error) || !machine_check(restore, error))
         return FALSE;
     if (restore->ctl->settings.dry_run) {
-        machine_plan(restore);
+        machine_print_plan(restore);
         return TRUE;
     }
     first = restore->disks->pdata[0];
