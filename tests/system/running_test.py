@@ -270,6 +270,27 @@ class Running(FakeDomains):
         self.done("backup-create", repository, "x/raw", "--snapshot")
         self.assertEqual({"raw": ("filesystem", None)}, self.volumes(repository))
 
+    def test_backup_with_a_worse_consistency_than_the_minimum_is_not_made(self):
+        self.domain("raw", "img")
+        repository = self.repository()
+        self.done("backup-create", repository, "--machine", "web1", "--consistency", "filesystem")
+        for words in (("--machine", "web1"), ("x/raw", "--snapshot")):
+            with self.subTest(words=words):
+                with open(self.live, "a", encoding="utf-8") as out:
+                    out.write("agent=hung\n")
+                self.assertIn("consistency", self.refused("backup-create", repository, *words,
+                                                          "--consistency", "filesystem"))
+                self.wake_agent()
+        self.fake.set()
+        self.restart()
+        with open(self.at("x", "more"), "r+b"):
+            err = self.refused("backup-create", repository, "x/more", "--consistency", "crash")
+            self.assertIn("the consistency of vol 'more' would be unknown instead of crash", err)
+        self.assertEqual(1, len(json.loads(self.done("backup-list", repository,
+                                                     "--json"))["backups"]))
+        self.done("backup-create", repository, "x/more", "--consistency", "offline")
+        self.assertEqual({"more": ("offline", None)}, self.volumes(repository))
+
     def test_dry_run_of_a_backup_of_a_machine_does_not_suspend_it(self):
         self.domain("raw", "img")
         repository = self.repository()

@@ -335,8 +335,9 @@ static gboolean source_check_domains(BackupCreate *create, const BackupSource *s
 }
 
 /*
- * Sets the consistency of the disk of a machine, which is read itself. Fails with BUSY if a running
- * domain can write to it. The saved memory of a domain may have changes that the disk lacks.
+ * Sets the consistency of a volume that is read itself: the disk of a machine, or with a minimum
+ * each volume. Fails with BUSY if a running domain can write to it. The saved memory of a domain
+ * may have changes that the disk lacks.
  */
 static gboolean source_set_rest(BackupCreate *create, BackupSource *source, GError **error)
 {
@@ -347,8 +348,11 @@ static gboolean source_set_rest(BackupCreate *create, BackupSource *source, GErr
     source->consistency = CST_CONSISTENCY_UNKNOWN;
     if (create->flags & CST_VOL_STREAM_FORCE_SHARE)
         return TRUE;
-    if (!source->machine)
-        return source_check_domains(create, source, error);
+    if (!source->machine && !source_check_domains(create, source, error))
+        return FALSE;
+    /* The search for processes is for the minimum, and too slow for each volume of a pool. */
+    if (!source->machine && create->minimum == CST_CONSISTENCY_UNKNOWN)
+        return TRUE;
     domain = source_find_domain(create, source, &state, &known);
     if (state < CST_DOMAIN_SAVED)
         return cst_fail(error, CST_ERROR_BUSY,
@@ -363,6 +367,19 @@ static gboolean source_set_rest(BackupCreate *create, BackupSource *source, GErr
         source->consistency = CST_CONSISTENCY_OFFLINE;
     }
     return TRUE;
+}
+
+/* Fails with STATE if a volume that is read itself has a worse consistency than the minimum. */
+static gboolean source_check_minimum(const BackupCreate *create, const BackupSource *source,
+                                     GError **error)
+{
+    return source->snapshot || source->consistency >= create->minimum ||
+           cst_fail(error, CST_ERROR_STATE,
+                    _("the consistency of vol '%s' would be %s instead of %s, because it is read "
+                      "without a snapshot while a program may write to it; use --snapshot, or "
+                      "back up the domain with --machine"),
+                    source->ref->name, cst_consistency_word(source->consistency),
+                    cst_consistency_word(create->minimum));
 }
 
 /* Fails if the volume, which was at rest before it was read, may have been written meanwhile. */
@@ -387,7 +404,8 @@ gboolean backup_content(BackupCreate *create, CstTask *task, GError **error)
     BackupSource *source = create->current;
     gboolean done = FALSE;
 
-    if (!source->snapshot && !source_set_rest(create, source, error))
+    if (!source->snapshot &&
+        (!source_set_rest(create, source, error) || !source_check_minimum(create, source, error)))
         return FALSE;
     if (create->incremental && source->snapshot && !backup_snapshot_identify(create, error))
         return FALSE;

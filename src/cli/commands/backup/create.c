@@ -18,6 +18,7 @@
 
 #include <base/error.h>
 
+#include "commands/consistency.h"
 #include "commands/pool/pool.h"
 #include "commands/volume/domains.h"
 #include "commands/volume/volume.h"
@@ -440,6 +441,8 @@ static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **err
                       cli_args_has(args, "all-machines");
     create.must = create.together || cli_args_has(args, "snapshot");
     create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
+    if (!cli_consistency_read(args, &create.minimum, error))
+        return FALSE;
     create.repo = cli_repo(ctl, args, error);
     if (!create.repo || !check_rollback(&create, args, error) ||
         !backup_find_sources(&create, args, error))
@@ -485,6 +488,7 @@ static const CliOption create_options[] = {
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
     CLI_SWITCH("together", N_("make all snapshots before anything is read, in one step where the "
                               "storage can")),
+    CLI_CONSISTENCY,
     CLI_SWITCH("incremental", N_("read only the changes since the previous backup; its snapshots "
                                  "stay until the next one")),
     {.name = "force-share",

@@ -64,6 +64,7 @@ typedef struct {
     const GError
         *refusal;   /**< why the sources of @group are left out; borrowed; NULL: they are not */
     unsigned flags; /**< CstVolStreamFlags for reading */
+    CstConsistency minimum; /**< a volume with a worse one is left out; UNKNOWN: no minimum */
 } BackupCreate;
 
 /** A step of the backup for one volume. */

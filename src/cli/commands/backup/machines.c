@@ -183,7 +183,7 @@ static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gb
                                 GError **error)
 {
     g_autofree char *name = g_strconcat(CST_LIVE_PREFIX, create->snapshot, NULL);
-    CstLiveRequest request = {.snapshot = {.name = name}};
+    CstLiveRequest request = {.snapshot = {.name = name, .minimum = create->minimum}};
     g_autoptr(GPtrArray) vols = backup_vols_of(disks), names = g_ptr_array_new();
     g_autofree DiskBase *bases = NULL;
     g_auto(CstSnapshotSet) set = {0};
@@ -208,6 +208,16 @@ static gboolean disks_make_live(BackupCreate *create, const GPtrArray *disks, gb
 }
 
 /*
+ * Whether the pools have snapshots and cannot make these ones now, because the domain cannot be
+ * suspended or the consistency would be worse than the minimum.
+ */
+static gboolean snapshots_are_refused(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) ||
+           g_error_matches(why, CST_ERROR, CST_ERROR_STATE);
+}
+
+/*
  * Makes the snapshots of all disks. A live snapshot is made if the pools cannot keep one. If no
  * running domain has them, they are read themselves.
  */
@@ -221,8 +231,7 @@ static gboolean disks_make_snapshots(BackupCreate *create, const GPtrArray *disk
     if (live || backup_make_snapshot_set(create, disks, &why))
         return TRUE;
     none = backup_no_snapshots(why);
-    if ((none || g_error_matches(why, CST_ERROR, CST_ERROR_BUSY)) &&
-        !disks_make_live(create, disks, &live, error))
+    if ((none || snapshots_are_refused(why)) && !disks_make_live(create, disks, &live, error))
         return FALSE;
     if (!live && !none) {
         g_propagate_error(error, g_steal_pointer(&why));

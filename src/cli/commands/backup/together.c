@@ -33,7 +33,7 @@ void backup_put_set(BackupCreate *create, const GPtrArray *members, gboolean liv
 
 gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members, GError **error)
 {
-    const CstSnapshotRequest request = {.name = create->snapshot};
+    const CstSnapshotRequest request = {.name = create->snapshot, .minimum = create->minimum};
     g_autoptr(GPtrArray) vols = backup_vols_of(members);
     g_auto(CstSnapshotSet) set = {0};
 
