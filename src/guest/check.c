@@ -157,6 +157,8 @@ static void check_guest_part(CstGuestDisk *disk, CstGuestPart *part, CstTask *ta
     if (copy && part_replay_journal(copy, checker, part, task, &settled, error) &&
         run_for(copy, checker->check, task, part, &result, error))
         guest_checker_judge(checker, &result, settled, part);
+    if (checker->replay && part->verdict == CST_GUEST_SOUND)
+        part->journal = settled ? CST_GUEST_JOURNAL_REPLAYED : CST_GUEST_JOURNAL_EMPTY;
 }
 
 GPtrArray *cst_guest_disk_check(CstGuestDisk *disk, CstTask *task, GError **error)

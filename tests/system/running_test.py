@@ -270,6 +270,32 @@ class Running(FakeDomains):
         self.done("backup-create", repository, "x/raw", "--snapshot")
         self.assertEqual({"raw": ("filesystem", None)}, self.volumes(repository))
 
+    def test_proof_checks_the_consistency_that_a_backup_has_recorded(self):
+        """The fake agent reports frozen file systems, also while the journal has changes."""
+        disk, blocks = self.at("x", "ext4"), self.file("blocks", b"\0" * 1024)
+        self.done("vol-create-as", "x", "ext4", "8M", "--format", "raw")
+        subprocess.run(["mkfs.ext4", "-q", "-b", "1024", disk], check=True)
+        self.domain("ext4")
+        repository = self.repository()
+        for journal, result, status in (("", "sound", 0), (f"jo\njw -b 5000 {blocks}\njc\n",
+                                                           "damaged", 7)):
+            with self.subTest(result=result):
+                subprocess.run(["debugfs", "-w", "-f", "-", disk], input=journal, text=True,
+                               check=True, capture_output=True)
+                self.done("backup-create", repository, "x/ext4", "--snapshot", "--consistency",
+                          "filesystem")
+                ended, out, err = self.cistern("backup-prove", repository, "latest", "--json",
+                                               "--quiet")
+                self.assertEqual(status, ended, err)
+                self.assertEqual({"file system": "sound", "consistency": result},
+                                 {row["check"]: row["result"] for row in json.loads(out)["checks"]
+                                  if row["check"] != "content"})
+        self.fake.set()
+        self.done("backup-create", repository, "x/ext4")
+        rows = json.loads(self.done("backup-prove", repository, "latest", "--json",
+                                    "--quiet"))["checks"]
+        self.assertEqual(["content", "file system"], [row["check"] for row in rows])
+
     def test_backup_with_a_worse_consistency_than_the_minimum_is_not_made(self):
         self.domain("raw", "img")
         repository = self.repository()

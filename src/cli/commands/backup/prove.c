@@ -21,6 +21,7 @@
 #include <base/spool.h>
 #include <base/units.h>
 #include <guest/guest.h>
+#include <model/consistency.h>
 
 #include "commands/pool/pool.h"
 #include "output/progress.h"
@@ -248,6 +249,37 @@ static gboolean run_disk_check(CstTask *task, gpointer data, GError **error)
     return prove->parts != NULL;
 }
 
+/*
+ * Adds a row for a volume whose file systems were frozen, as its backup has recorded. A frozen ext3
+ * or ext4 has an empty journal. XFS and NTFS do not show whether they were frozen.
+ */
+static void verification_judge_consistency(Prove *prove)
+{
+    const CstGuestPart *judged = NULL;
+    CstConsistency recorded;
+
+    if (!cst_consistency_parse(prove->volume->consistency, &recorded) ||
+        (recorded != CST_CONSISTENCY_FILESYSTEM && recorded != CST_CONSISTENCY_APPLICATION))
+        return;
+    for (guint i = 0; i < prove->parts->len; i++) {
+        const CstGuestPart *part = prove->parts->pdata[i];
+
+        if (!judged || part->journal > judged->journal)
+            judged = part;
+    }
+    if (!judged || judged->journal == CST_GUEST_JOURNAL_UNKNOWN)
+        verification_add_row(prove, N_("consistency"), NULL, CST_GUEST_UNKNOWN,
+                             _("no file system shows whether it was frozen"), NULL);
+    else if (judged->journal == CST_GUEST_JOURNAL_EMPTY)
+        verification_add_row(prove, N_("consistency"), NULL, CST_GUEST_SOUND,
+                             _("the file systems were frozen"), NULL);
+    else
+        verification_add_row(prove, N_("consistency"), judged, CST_GUEST_DAMAGED,
+                             _("the backup has recorded frozen file systems, and this one was in "
+                               "use; its content is that of a crash"),
+                             NULL);
+}
+
 static gboolean verify_file_systems(Prove *prove, GError **error)
 {
     if (!cli_run_task(prove->scratch.ctl, _("Checking file systems"), run_disk_check, prove, error))
@@ -257,6 +289,7 @@ static gboolean verify_file_systems(Prove *prove, GError **error)
 
         verification_add_row(prove, N_("file system"), part, part->verdict, part->detail, NULL);
     }
+    verification_judge_consistency(prove);
     return TRUE;
 }
 

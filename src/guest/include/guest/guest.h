@@ -29,11 +29,19 @@ typedef enum {
     CST_GUEST_UNPROVEN /**< the check failed on this host: a tool is missing or was killed */
 } CstGuestVerdict;
 
+/** The journal of a file system before the check. */
+typedef enum {
+    CST_GUEST_JOURNAL_UNKNOWN, /**< there is none, or the checker does not report its state */
+    CST_GUEST_JOURNAL_EMPTY,
+    CST_GUEST_JOURNAL_REPLAYED /**< it had changes, as after a crash of the guest */
+} CstGuestJournal;
+
 /** A partition, or a whole disk without partitions. */
 typedef struct {
     guint number; /**< from 1; 0: the disk */
     uint64_t offset, length;
     char *type; /**< blkid's type: "ext4", "LVM2_member"; NULL: unknown */
+    CstGuestJournal journal;
     CstGuestVerdict verdict;
     char *detail; /**< a translated, printable text; NULL: not set */
 } CstGuestPart;
