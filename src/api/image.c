@@ -204,11 +204,16 @@ static gboolean api_vol_convert(CstApiCall *call, const void *data, void *ret, G
 {
     const wire_vol_convert_args *args = data;
     const CstVolConvert how = {args->name, args->format, cst_api_opt_text(args->options),
-                               args->flags};
+                               args->flags & ~(unsigned)CST_VOL_CONVERT_LIVE};
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
     g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
 
-    return source && cst_vol_convert(pool, source, args->source.name, &how, call->task, error) &&
+    if (!source)
+        return FALSE;
+    return (args->flags & CST_VOL_CONVERT_LIVE
+                ? cst_vol_convert_live(pool, source, args->source.name, &how, call->session->live,
+                                       call->task, error)
+                : cst_vol_convert(pool, source, args->source.name, &how, call->task, error)) &&
            cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 

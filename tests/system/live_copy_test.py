@@ -492,6 +492,40 @@ class EmbeddedClone(WithoutDaemon, Clone):
     test_stock_client_is_refused_as_before = None
 
 
+class Convert(Verb):
+    """vol-convert to the other format, with a daemon."""
+
+    def words(self, volume):
+        return ["vol-convert", volume, "copy", "--pool", "p", "--format", self.other(volume)]
+
+    def other(self, volume):
+        return {"raw": "qcow2", "img": "raw"}[volume]
+
+    def result(self, volume):
+        return self.at("p", "copy")
+
+    def copy_content(self, volume):
+        return self.content(self.result(volume), self.other(volume))
+
+    def forget_copy(self, volume):
+        self.done("vol-delete", "copy", "--pool", "p", "--yes", "--no-trash")
+
+    def test_options_of_the_format_hold_for_a_live_copy(self):
+        self.domain("img")
+        with self.held("img"):
+            self.done("vol-convert", "img", "copy", "--pool", "p", "--format", "qcow2",
+                      "--compress", "--options", "cluster_size=4k")
+        self.nothing_left()
+        info = json.loads(subprocess.run(["qemu-img", "info", "--output=json", self.result("img")],
+                                         stdout=subprocess.PIPE, check=True).stdout)
+        self.assertEqual(4096, info["cluster-size"])
+        self.assertTrue(self.content(self.result("img"), "qcow2") == THEN)
+
+
+class EmbeddedConvert(WithoutDaemon, Convert):
+    """Without a daemon."""
+
+
 class Copy(Verb):
     """vol-copy to another daemon, with a daemon."""
 

@@ -230,16 +230,19 @@ static void live_forget(CstService *service, LiveSet *set)
     g_mutex_unlock(&service->tables);
 }
 
-LiveSet *live_snapshots_find(CstLiveSnapshots *live, const char *pool, const char *volume,
-                             guint *ret_index)
+LiveSet *live_snapshots_find(CstLiveSnapshots *live, const CstPool *pool, const char *volume,
+                             guint *ret_index, GError **error)
 {
     LiveSet *found = NULL;
 
     g_mutex_lock(&live->lock);
     for (guint i = 0; !found && i < live->sets->len; i++)
-        if (live_set_has(live->sets->pdata[i], pool, volume, ret_index))
+        if (live_set_has(live->sets->pdata[i], pool->name, volume, ret_index))
             found = live_set_ref(live->sets->pdata[i]);
     g_mutex_unlock(&live->lock);
+    if (!found)
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("this connection has no live snapshot of volume '%s'"), volume);
     return found;
 }
 

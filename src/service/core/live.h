@@ -13,9 +13,9 @@ typedef struct LiveSet LiveSet;
  */
 LiveSet *live_set_find(CstService *service, const char *pool, const char *volume, const char *name,
                        guint *ret_index);
-/** Likewise among the live snapshots of one connection, with any name. */
-LiveSet *live_snapshots_find(CstLiveSnapshots *live, const char *pool, const char *volume,
-                             guint *ret_index);
+/** Likewise among the live snapshots of one connection, with any name. NULL: NOT_FOUND. */
+LiveSet *live_snapshots_find(CstLiveSnapshots *live, const CstPool *pool, const char *volume,
+                             guint *ret_index, GError **error);
 LiveSet *live_set_ref(LiveSet *set);
 /** Waits for up to five seconds if it is the last reference. NULL is accepted. */
 void live_set_unref(LiveSet *set);

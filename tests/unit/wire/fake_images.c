@@ -176,6 +176,13 @@ gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source
     return fake_changed(error);
 }
 
+gboolean cst_vol_convert_live(CstPool *pool, CstPool *source_pool, const char *source,
+                              const CstVolConvert *how, CstLiveSnapshots *live, CstTask *task,
+                              GError **error)
+{
+    return fake_changed(error);
+}
+
 gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how, CstTask *task,
                         GError **error)
 {

@@ -120,16 +120,6 @@ static CstVolRef *clone_as(const Cloning *cloning, const char *name, GError **er
                : NULL;
 }
 
-/* Deletes a clone that does not have the requested consistency. Takes ownership of it. */
-static void clone_drop(const Cloning *cloning, CstVolRef *vol)
-{
-    g_autoptr(GError) why = NULL;
-
-    if (!cst_conn_vol_delete(cloning->ctl->conn, vol, CST_VOL_DELETE_AT_ONCE, NULL, &why))
-        cli_warn(cloning->ctl, _("warning: cannot delete vol '%s': %s\n"), vol->name, why->message);
-    cst_vol_ref_free(vol);
-}
-
 static gboolean clone_print_xml(const Cloning *cloning, const char *name, GError **error)
 {
     g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
@@ -152,7 +142,7 @@ static gboolean clone_vol(const Cloning *cloning, const char *name, GError **err
         vol = clone_as(cloning, name, error);
     if (!cli_live_copy_end(cloning->live, vol != NULL, error)) {
         if (vol)
-            clone_drop(cloning, g_steal_pointer(&vol));
+            cli_live_copy_drop(cloning->live, g_steal_pointer(&vol));
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
     }
     cli_live_copy_warn(cloning->live);
@@ -236,7 +226,7 @@ static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GErro
     done = cli_live_copy_begin(cloning->live, &why) && clone_make_many(cloning, names, made, &why);
     if (!cli_live_copy_end(cloning->live, done, &why) && done)
         while (made->len > 0)
-            clone_drop(cloning, g_ptr_array_steal_index(made, made->len - 1));
+            cli_live_copy_drop(cloning->live, g_ptr_array_steal_index(made, made->len - 1));
     clone_print_many(cloning, made);
     if (!why)
         return TRUE;

@@ -8,8 +8,10 @@
 
 #include <base/error.h>
 
+#include "commands/consistency.h"
 #include "commands/image/twin.h"
 #include "commands/view_report.h"
+#include "live_copy.h"
 #include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -33,14 +35,32 @@ static gboolean run_convert(CstTask *task, gpointer data, GError **error)
     return conversion->vol != NULL;
 }
 
+/* Reads the live snapshot, if there is one. Returns the new volume. */
+static CstVolRef *convert_from(Conversion *conversion, const CstVolConvert *how, CliLiveCopy *live,
+                               GError **error)
+{
+    if (!cli_live_copy_begin(live, error))
+        return NULL;
+    conversion->how = *how;
+    if (live->snapshot)
+        conversion->how.flags |= CST_VOL_CONVERT_LIVE;
+    else if (live->is_planned)
+        conversion->how.flags |= CST_VOL_CONVERT_FORCE_SHARE;
+    return cli_run_task(live->ctl, _("Converting"), run_convert, conversion, error)
+               ? conversion->vol
+               : NULL;
+}
+
 static gboolean convert_vol(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", &name, error);
     g_auto(CliNewVol) place = {0};
     g_autoptr(CstVolRef) vol = NULL;
-    g_autofree char *writers = NULL;
+    g_auto(CliLiveCopy) live = {0};
     Conversion conversion = {.conn = ctl->conn, .source = source};
+    CliFact facts[CLI_LIVE_COPY_FACTS];
+    guint count;
 
     if (!source || !cli_vol_new(ctl, args, "newname", "newpool", &place, error))
         return FALSE;
@@ -49,16 +69,21 @@ static gboolean convert_vol(CliCtl *ctl, const CliArgs *args, CstVolConvert *how
     if (!place.pool)
         return FALSE;
     how->name = place.name;
-    conversion.pool = place.pool;
-    conversion.how = *how;
+    if (!cli_live_copy_read(ctl, args, source, source->name, &live, error))
+        return FALSE;
     cli_plan(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name, how->format);
-    writers = cli_vol_writers(ctl, source);
-    if (!cli_run_task(ctl, _("Converting"), run_convert, &conversion, error))
+    conversion.pool = place.pool;
+    vol = convert_from(&conversion, how, &live, error);
+    if (!cli_live_copy_end(&live, vol != NULL, error)) {
+        if (vol)
+            cli_live_copy_drop(&live, g_steal_pointer(&vol));
         return cli_failed(ctl, _("Failed to convert vol %s"), name);
-    vol = conversion.vol;
-    cli_vol_warn_of(ctl, name, writers);
-    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
-                   _("Vol %s converted to vol %s"), name, vol->name);
+    }
+    cli_live_copy_warn(&live);
+    count = cli_live_copy_facts(&live, facts);
+    cli_done_with(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol), facts, count,
+                  _("Vol %s converted to vol %s"), name, vol->name);
+    cli_live_copy_print(&live);
     return TRUE;
 }
 
@@ -92,6 +117,7 @@ static const CliOption convert_options[] = {
     CLI_COMPRESS,
     CLI_DROP_SECTOR_SIZE,
     FORCE_SHARE,
+    CLI_CONSISTENCY,
     OVERWRITE,
     RATE_LIMIT,
     DETACH,
@@ -101,8 +127,9 @@ static const CliOption convert_options[] = {
 const CliCommand cli_vol_convert_command = {
     .name = "vol-convert",
     .summary = N_("copy a vol into a new one of another format"),
-    .description =
-        N_("The copy is a volume of its own, with all that the guest sees of the first one."),
+    .description = N_(
+        "The copy is a volume of its own, with all that the guest sees of the first one. The disk "
+        "of a running domain is read at one point in time, by a backup job of libvirt."),
     .options = convert_options,
     .handler = cmd_vol_convert,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

@@ -351,6 +351,15 @@ gboolean cli_live_copy_end(CliLiveCopy *copy, gboolean ok, GError **error)
 
 /* --- the result ------------------------------------------------------------------------------- */
 
+void cli_live_copy_drop(const CliLiveCopy *copy, CstVolRef *made)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_conn_vol_delete(copy->ctl->conn, made, CST_VOL_DELETE_AT_ONCE, NULL, &why))
+        cli_warn(copy->ctl, _("warning: cannot delete vol '%s': %s\n"), made->name, why->message);
+    cst_vol_ref_free(made);
+}
+
 void cli_live_copy_warn(const CliLiveCopy *copy)
 {
     if (copy->set.consistency || copy->is_planned || copy->ctl->settings.quiet || !*copy->writers)

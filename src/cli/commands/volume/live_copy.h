@@ -62,6 +62,8 @@ void cli_live_copy_put(const CliLiveCopy *copy, CstVolSend *what);
  * was no live snapshot. Return: FALSE with *error set.
  */
 gboolean cli_live_copy_end(CliLiveCopy *copy, gboolean ok, GError **error);
+/** Deletes a copy that does not have the requested consistency. Takes ownership of it. */
+void cli_live_copy_drop(const CliLiveCopy *copy, CstVolRef *made);
 /**
  * Creates a volume in @pool with the content of the live snapshot, or of the volume itself. Like
  * cli_vol_make(), without its warning. Defined in create.c.

@@ -33,9 +33,10 @@ typedef enum { CST_VOL_COMMIT_KEEP = 1 << 0 } CstVolCommitFlags;
 
 typedef enum {
     CST_VOL_CONVERT_COMPRESS = 1 << 0,
-    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1,     /**< also copy a source that is open for writing */
-    CST_VOL_CONVERT_OVERWRITE = 1 << 2,       /**< copy onto a LUN, regardless of its content */
-    CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3 /**< the copy may have another sector size */
+    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1,      /**< also copy a source that is open for writing */
+    CST_VOL_CONVERT_OVERWRITE = 1 << 2,        /**< copy onto a LUN, regardless of its content */
+    CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3, /**< the copy may have another sector size */
+    CST_VOL_CONVERT_LIVE = 1 << 4 /**< copy the connection's live snapshot of the source */
 } CstVolConvertFlags;
 
 /**

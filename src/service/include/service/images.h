@@ -4,6 +4,7 @@
 #include <base/task.h>
 #include <model/domain.h>
 #include <model/image_report.h>
+#include <service/live.h>
 #include <service/pools.h>
 
 /**
@@ -49,6 +50,13 @@ gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64
  */
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error);
+/**
+ * Likewise with the content of the live snapshot of @source in @live. Fails with NOT_FOUND if there
+ * is none.
+ */
+gboolean cst_vol_convert_live(CstPool *pool, CstPool *source_pool, const char *source,
+                              const CstVolConvert *how, CstLiveSnapshots *live, CstTask *task,
+                              GError **error);
 
 /**
  * Changes the backing file of the volume. The guest-visible content stays the same at every point

@@ -23,6 +23,7 @@
 #include <image/snapshot.h>
 #include <service/volumes.h>
 
+#include "copy_source.h"
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
@@ -33,7 +34,6 @@
 #include "plan.h"
 #include "transaction.h"
 #include "volume/declare.h"
-#include "volume/image/image_chain.h"
 #include "volume/image/image_record.h"
 
 #define LINKED_FORMAT "qcow2" /* of overlays: the best supported format of QEMU and other tools */
@@ -257,41 +257,25 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
            clone_copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
-/*
- * Opens the guest-visible content of the source. *ret_stored is set to that of a live snapshot,
- * which the caller unrefs. Else @chain has it. Return: the content, borrowed; NULL with an error.
- */
-static CstBlob *clone_open_content(const VolumeClone *clone, ImageChain *chain,
-                                   CstBlob **ret_stored, GError **error)
+/* Opens the guest-visible content of the source. A guest's disk may have grown since the claim. */
+static CstBlob *clone_open_content(const VolumeClone *clone, CopySource *source, GError **error)
 {
+    CstBlob *content =
+        copy_source_open(source, clone->from->pool, clone->source->name, clone->snapshot, error);
     uint64_t size;
 
-    if (!clone->live)
-        return image_chain_open(chain, clone->from->pool, clone->source->name, error)
-                   ? image_chain_guest(chain, clone->snapshot, error)
-                   : NULL;
-    *ret_stored = live_set_open(clone->live, clone->live_index, error);
-    if (!*ret_stored || !cst_blob_get_size(*ret_stored, &size, error)) {
+    if (!content || !clone->live)
+        return content;
+    if (!cst_blob_get_size(content, &size, error)) {
         live_set_explain(clone->live, error);
         return NULL;
     }
     if (size == clone->source->capacity)
-        return *ret_stored;
+        return content;
     cst_fail(error, CST_ERROR_BUSY,
              _("volume '%s' changed its size during the operation; try again"),
              clone->source->name);
     return NULL;
-}
-
-/* Checks after the last read that the content has one point in time. @ok: result of the copy. */
-static gboolean clone_check_moment(const VolumeClone *clone, const ImageChain *chain, gboolean ok,
-                                   GError **error)
-{
-    if (!clone->live)
-        return ok && image_chain_is_as_before(chain, error);
-    if (!ok)
-        live_set_explain(clone->live, error);
-    return ok && live_set_check(clone->live, error);
 }
 
 /*
@@ -300,15 +284,16 @@ static gboolean clone_check_moment(const VolumeClone *clone, const ImageChain *c
  */
 static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
 {
-    g_auto(ImageChain) source = {
-        .task = clone->task,
-        .after = clone->from,
-        .at_rest = !(clone->flags & CST_VOL_CREATE_FORCE_SHARE),
+    g_auto(CopySource) source = {
+        .chain = {.task = clone->task,
+                  .after = clone->from,
+                  .at_rest = !(clone->flags & CST_VOL_CREATE_FORCE_SHARE)},
+        .live = clone->live,
+        .live_index = clone->live_index,
     };
     g_auto(VolumeTxn) txn = {.claim.task = clone->task,
                              .copies = TRUE,
                              .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
-    g_autoptr(CstBlob) stored = NULL;
     CstBlob *from;
 
     if (clone->flags & CST_VOL_CREATE_REFLINK)
@@ -317,15 +302,14 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
                           "without --reflink"),
                         clone->source->name);
     from = volume_plan(clone->def, clone->flags, &clone->plan, error)
-               ? clone_open_content(clone, &source, &stored, error)
+               ? clone_open_content(clone, &source, error)
                : NULL;
     if (!from)
         return FALSE;
     txn.copy = (SpaceCopy){.from = from, .whole = image_takes_all_space(&clone->plan.options)};
-    txn.claim.after = clone->live ? clone->from : image_chain_last_claim(&source);
+    txn.claim.after = clone->live ? clone->from : image_chain_last_claim(&source.chain);
     return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
-           clone_check_moment(clone, &source, clone_copy_content(from, &txn.draft, clone, error),
-                              error) &&
+           copy_source_end(&source, clone_copy_content(from, &txn.draft, clone, error), error) &&
            volume_txn_commit(&txn, clone->def, error);
 }
 
@@ -491,11 +475,10 @@ gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *sourc
     g_auto(Job) job = {0};
     VolumeClone clone = {.flags = flags};
     g_autoptr(LiveSet) set =
-        live_snapshots_find(live, source_pool->name, source, &clone.live_index);
+        live_snapshots_find(live, source_pool, source, &clone.live_index, error);
 
     if (!set)
-        return cst_fail(error, CST_ERROR_NOT_FOUND,
-                        _("this connection has no live snapshot of volume '%s'"), source);
+        return FALSE;
     if (flags & CST_VOL_CREATE_LINKED)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a linked clone of volume '%s' cannot have the content of a live "

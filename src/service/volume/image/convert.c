@@ -3,6 +3,8 @@
  * Creates a volume with the guest-visible content of another one, in any format that can be
  * created. The source's whole chain is read, so the new volume has no backing file.
  *
+ * The content of a running guest's disk may be read from a live snapshot instead (core/live.c).
+ *
  * The chain is claimed for reading until the end. The new volume is a transaction (transaction.c):
  * it appears complete, or not at all.
  */
@@ -19,7 +21,7 @@
 
 #include "core/job.h"
 #include "core/pool.h"
-#include "image_chain.h"
+#include "volume/create/copy_source.h"
 #include "volume/create/plan.h"
 #include "volume/create/transaction.h"
 
@@ -28,6 +30,9 @@ typedef struct {
     const CstImageFormat *format;
     CstImageOptions options;
     CstVolDef *def; /* of the new volume */
+    const LiveSet
+        *live; /* read its snapshot instead of the volume; borrowed; NULL: read the volume */
+    guint live_index;
     CstTask *task;
 } Conversion;
 
@@ -81,12 +86,27 @@ static gboolean conversion_write_image(CstBlob *guest, const VolumeTxn *txn, Con
                              &conversion->options.create, flags, conversion->task, error);
 }
 
-static gboolean conversion_run(CstPool *pool, CstPool *source_pool, const char *source,
+/*
+ * Claims the volume whose live snapshot is read, so that it keeps its name. Otherwise its chain is
+ * claimed when it is opened.
+ */
+static gboolean conversion_claim_live(const Conversion *conversion, VolumeClaim *claim,
+                                      CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    return !conversion->live || volume_claim_now(claim, pool, name, CLAIM_READ, &volume, error);
+}
+
+static gboolean conversion_run(CstPool *pool, CstPool *source_pool, const char *source_name,
                                Conversion *conversion, GError **error)
 {
-    g_auto(ImageChain) chain = {
-        .task = conversion->task,
-        .at_rest = !(conversion->how->flags & CST_VOL_CONVERT_FORCE_SHARE),
+    g_auto(VolumeClaim) claim = {.task = conversion->task};
+    g_auto(CopySource) source = {
+        .chain = {.task = conversion->task,
+                  .at_rest = !(conversion->how->flags & CST_VOL_CONVERT_FORCE_SHARE)},
+        .live = conversion->live,
+        .live_index = conversion->live_index,
     };
     g_auto(VolumeTxn) txn = {
         .claim.task = conversion->task,
@@ -99,25 +119,28 @@ static gboolean conversion_run(CstPool *pool, CstPool *source_pool, const char *
     CstBlob *guest;
 
     def->name = g_strdup(conversion->how->name);
-    if (!conversion_set_format(pool, conversion, error) ||
-        !image_chain_open(&chain, source_pool, source, error))
+    guest = conversion_set_format(pool, conversion, error) &&
+                    conversion_claim_live(conversion, &claim, source_pool, source_name, error)
+                ? copy_source_open(&source, source_pool, source_name, NULL, error)
+                : NULL;
+    if (!guest)
         return FALSE;
-    guest = image_chain_guest(&chain, NULL, error);
-    txn.claim.after = image_chain_last_claim(&chain);
+    txn.claim.after = conversion->live ? &claim : image_chain_last_claim(&source.chain);
     /* The result of the compression is not known in advance. */
     if (!(conversion->how->flags & CST_VOL_CONVERT_COMPRESS))
         txn.copy =
             (SpaceCopy){.from = guest, .whole = image_takes_all_space(&conversion->options.create)};
-    return guest && cst_blob_get_size(guest, &def->capacity, error) &&
+    return cst_blob_get_size(guest, &def->capacity, error) &&
            volume_txn_begin(&txn, pool, def, "convert", error) &&
-           conversion_write_image(guest, &txn, conversion, error) &&
-           image_chain_is_as_before(&chain, error) && volume_txn_commit(&txn, def, error);
+           copy_source_end(&source, conversion_write_image(guest, &txn, conversion, error),
+                           error) &&
+           volume_txn_commit(&txn, def, error);
 }
 
 static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *source,
-                               const CstVolConvert *how, CstTask *task, GError **error)
+                               Conversion *conversion, GError **error)
 {
-    g_auto(Conversion) conversion = {.how = how, .task = task};
+    const CstVolConvert *how = conversion->how;
     g_autoptr(CstPoolState) state = NULL;
 
     if (!cst_flags_check(how->flags,
@@ -128,16 +151,35 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
         return FALSE;
     state = pool_state_get(pool, error);
     return state &&
-           volume_copy_options(how->format, how->options, &conversion.format, &conversion.options,
+           volume_copy_options(how->format, how->options, &conversion->format, &conversion->options,
                                error) &&
-           conversion_run(pool, source_pool, source, &conversion, error);
+           conversion_run(pool, source_pool, source, conversion, error);
 }
 
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error)
 {
+    g_auto(Conversion) conversion = {.how = how};
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "convert", how->name, &task);
-    return job_end(&job, convert_volume(pool, source_pool, source, how, task, error), error);
+    conversion.task = task;
+    return job_end(&job, convert_volume(pool, source_pool, source, &conversion, error), error);
+}
+
+gboolean cst_vol_convert_live(CstPool *pool, CstPool *source_pool, const char *source,
+                              const CstVolConvert *how, CstLiveSnapshots *live, CstTask *task,
+                              GError **error)
+{
+    g_auto(Conversion) conversion = {.how = how};
+    g_auto(Job) job = {0};
+    g_autoptr(LiveSet) set =
+        live_snapshots_find(live, source_pool, source, &conversion.live_index, error);
+
+    if (!set)
+        return FALSE;
+    conversion.live = set;
+    job_begin(&job, pool, "convert", how->name, &task);
+    conversion.task = task;
+    return job_end(&job, convert_volume(pool, source_pool, source, &conversion, error), error);
 }
