@@ -64,7 +64,7 @@ static double now(void)
 static int write_blocks(int count, char **paths)
 {
     uint64_t places = 0, bytes, *block;
-    double said = now();
+    double said = now(), slowest = 0;
     int disks[8];
 
     if (count > 8 || posix_memalign((void **)&block, BLOCK, BLOCK))
@@ -79,7 +79,10 @@ static int write_blocks(int count, char **paths)
             places = places_of(bytes);
     }
     for (uint64_t n = 1;; n++) {
+        double began;
+
         fill(block, n, places);
+        began = now();
         for (int i = 0; i < count; i++)
             while (pwrite(disks[i], block, BLOCK,
                           (off_t)(place_of(n, places) * CLUSTER + BLOCK * (n % SLOTS))) != BLOCK) {
@@ -87,6 +90,8 @@ static int write_blocks(int count, char **paths)
                 /* paced: a failed write is repeated once in a second */
                 sleep(1);
             }
+        if (now() - began > slowest)
+            slowest = now() - began;
         for (int i = 0; i < count && n > places / 2; i++) {
             uint64_t range[2] = {place_of(n - places / 2, places) * CLUSTER, CLUSTER};
 
@@ -95,7 +100,9 @@ static int write_blocks(int count, char **paths)
         }
         if (now() - said >= 0.5) {
             said = now();
-            printf("WRITER block %" PRIu64 " of %" PRIu64 "\n", n, places);
+            printf("WRITER block %" PRIu64 " of %" PRIu64 ", slowest %.0f us\n", n, places,
+                   slowest * 1e6);
+            slowest = 0;
         }
     }
 }
