@@ -36,7 +36,7 @@ ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt 
 test="$test nbdkit"
 # What image-bench sends, and in which order, shows in its system calls only.
 test="$test strace"
-bench="$test zstd restic borgbackup"
+bench="$test zstd restic borgbackup virtnbdbackup"
 fuzz="clang libclang-rt-14-dev"
 tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
 # gcc, make and binutils build ZFS's modules for the machine's kernel.

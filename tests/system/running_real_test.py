@@ -45,27 +45,35 @@ class Guest(cases.Patient):
     """A guest that writes to the volumes of pool "p". Has no tests."""
 
     FORMAT, CACHE = "qcow2", "none"
+    SIZE = 64 * MIB  # of each disk
 
     @classmethod
     def setUpClass(cls):
         if not peers.Libvirtd.available() or not os.path.exists("/usr/bin/qemu-system-x86_64"):
             raise unittest.SkipTest("needs libvirtd, QEMU and a mount namespace of its own")
         cls.guest = guest_folder()
-        cls.libvirt = peers.Libvirtd()
-        cls.addClassCleanup(cls.libvirt.stop)
-        cls.libvirt.wipe()
-        conf = os.path.join(cls.libvirt.root, "etc/libvirt/qemu.conf")
-        os.makedirs(os.path.dirname(conf), exist_ok=True)
-        with open(conf, "w", encoding="ascii") as out:
-            out.write(modular.QEMU_CONF)
-        cls.uri = f"qemu+unix:///system?socket={cls.libvirt.sock}"
-        cls.peer = peers.Cisternd(config=f"[service]\nhypervisor = {cls.uri}\n")
+        cls.peer = peers.Cisternd()
         cls.addClassCleanup(cls.peer.stop)
+        cls.libvirt = cls.make_libvirt()
+        cls.addClassCleanup(cls.libvirt.stop)
+        cls.uri = f"qemu+unix:///system?socket={cls.libvirt.sock}"
+        cls.peer.config = f"[service]\nhypervisor = {cls.uri}\n"
         cls.peer.fresh()
         cls.pool = os.path.join(cls.peer.dir, "p")
         cls.make_pool()
         cls.libvirt.start()
         cls.log = os.path.join(cls.peer.files, "guest.log")
+
+    @classmethod
+    def make_libvirt(cls):
+        """The daemon of the guest. It is started when the pool is mounted."""
+        libvirt = peers.Libvirtd()
+        libvirt.wipe()
+        conf = os.path.join(libvirt.root, "etc/libvirt/qemu.conf")
+        os.makedirs(os.path.dirname(conf), exist_ok=True)
+        with open(conf, "w", encoding="ascii") as out:
+            out.write(modular.QEMU_CONF)
+        return libvirt
 
     @classmethod
     def make_pool(cls):
@@ -83,14 +91,18 @@ class Guest(cases.Patient):
         self.addCleanup(self.clear)
         for name in DISKS:
             raw = os.path.join(self.peer.files, "raw")
-            with open(raw, "wb") as out:
-                out.truncate(64 * MIB)
-            if name == "c":
-                subprocess.run(["mkfs.ext4", "-q", raw], check=True)
+            self.make_disk(name, raw)
             subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", self.FORMAT, raw,
                             os.path.join(self.pool, name)], check=True)
             os.unlink(raw)
         self.done("pool-refresh", "p")
+
+    def make_disk(self, name, path):
+        """The first content of a disk, as a raw file."""
+        with open(path, "wb") as out:
+            out.truncate(self.SIZE)
+        if name == "c":
+            subprocess.run(["mkfs.ext4", "-q", path], check=True)
 
     def clear(self):
         peers.run(["virsh", "-c", self.uri, "destroy", "web1"])
