@@ -15,7 +15,7 @@
 #include <model/domain.h>
 #include <model/xml_write.h>
 
-#include "xml_read.h"
+#include "domain_edit.h"
 
 #define USER_ALIAS "ua-" /* libvirt keeps only such an alias of a definition */
 
@@ -36,72 +36,6 @@ gboolean cst_domain_check_name(const char *name, GError **error)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' cannot be the name of a domain; use a name without '/'"), plain);
     return cst_xml_check_text(name, error);
-}
-
-/* --- changes of the tree ---------------------------------------------------------------------- */
-
-static gboolean node_is_blank(const xmlNode *node)
-{
-    return node->type == XML_TEXT_NODE && node->content &&
-           strspn((const char *)node->content, " \t\r\n") == strlen((const char *)node->content);
-}
-
-/* Removes an element and the white space before it. NULL is accepted. */
-static void node_remove(xmlNode *node)
-{
-    xmlNode *blank = node && node->prev && node_is_blank(node->prev) ? node->prev : NULL;
-
-    if (blank) {
-        xmlUnlinkNode(blank);
-        xmlFreeNode(blank);
-    }
-    if (node) {
-        xmlUnlinkNode(node);
-        xmlFreeNode(node);
-    }
-}
-
-/* Removes all elements @path of @node. */
-static void node_remove_all(xmlNode *node, const char *path)
-{
-    xmlNode *found;
-
-    while ((found = cst_xml_find(node, path)))
-        node_remove(found);
-}
-
-static void node_set_attr(xmlNode *node, const char *attr, const char *value)
-{
-    xmlSetProp(node, BAD_CAST attr, BAD_CAST value);
-}
-
-static void node_unset_attr(xmlNode *node, const char *attr)
-{
-    if (node)
-        xmlUnsetProp(node, BAD_CAST attr);
-}
-
-static gboolean node_has_attr(xmlNode *node, const char *attr, const char *value)
-{
-    g_autofree char *found = cst_xml_attr(node, attr);
-
-    return g_strcmp0(found, value) == 0;
-}
-
-/* Sets the text of an element. An '&' in it begins no entity. */
-static void node_set_text(xmlNode *node, const char *text)
-{
-    xmlNodeSetContent(node, NULL);
-    if (text)
-        xmlNodeAddContent(node, BAD_CAST text);
-}
-
-/* Returns the first element child of @node, or the next one after it. NULL: there is none. */
-static xmlNode *element_from(xmlNode *node)
-{
-    while (node && node->type != XML_ELEMENT_NODE)
-        node = node->next;
-    return node;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -190,26 +124,6 @@ static gboolean restore_check_memory(xmlNode *root, GError **error)
 }
 
 /* --- disks ------------------------------------------------------------------------------------ */
-
-/* Inserts an element before @next, or at the end of @parent. */
-static xmlNode *node_insert(xmlNode *parent, xmlNode *next, const char *name)
-{
-    xmlNode *node = xmlNewNode(NULL, BAD_CAST name);
-
-    return next ? xmlAddPrevSibling(next, node) : xmlAddChild(parent, node);
-}
-
-/* An option of the old format, such as a cache of metadata, may not exist in the new one. */
-static void disk_set_driver(xmlNode *disk, const char *format)
-{
-    xmlNode *driver = cst_xml_find(disk, "driver");
-
-    if (!driver)
-        driver = node_insert(disk, element_from(disk->children), "driver");
-    if (!node_has_attr(driver, "type", format))
-        node_remove_all(driver, "metadata_cache");
-    node_set_attr(driver, "type", format);
-}
 
 /* A disk with device='lun' passes SCSI commands through, which a file cannot answer. */
 static void disk_set_type(xmlNode *disk, gboolean is_device)
