@@ -381,8 +381,8 @@ static void image_of_a_domain_that_has_ended_may_be_unknown(void **unused)
 {
     CstHypervisorJob *job = job_begin_unreadable();
 
-    live_block_end(pause_live, "F");
     live_set_number(pause_live, "id", 8);
+    live_block_end(pause_live, "F");
     live_report(pause_live, "E");
     assert_block_fails(job, CST_ERROR_NOT_FOUND, "it does not run any more");
     end_with(job, CST_HYPERVISOR_PIVOT_UNKNOWN);
