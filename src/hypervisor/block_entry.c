@@ -23,6 +23,11 @@ void block_entry_clear(BlockEntry *entry)
     g_clear_pointer(&entry->destination, g_free);
     g_clear_pointer(&entry->top, g_free);
     g_clear_pointer(&entry->base, g_free);
+    g_clear_pointer(&entry->pool, g_free);
+    g_clear_pointer(&entry->pool_volume, g_free);
+    g_clear_pointer(&entry->old_pool, g_free);
+    g_clear_pointer(&entry->old_volume, g_free);
+    g_clear_pointer(&entry->format, g_free);
 }
 
 static void entry_set_text(GKeyFile *file, const char *key, const char *text)
@@ -42,6 +47,12 @@ gboolean block_entry_write(int dirfd, const BlockEntry *entry, GError **error)
     entry_set_text(file, "destination", entry->destination);
     entry_set_text(file, "top", entry->top);
     entry_set_text(file, "base", entry->base);
+    entry_set_text(file, "pool", entry->pool);
+    entry_set_text(file, "pool-volume", entry->pool_volume);
+    entry_set_text(file, "old-pool", entry->old_pool);
+    entry_set_text(file, "old-volume", entry->old_volume);
+    entry_set_text(file, "format", entry->format);
+    g_key_file_set_boolean(file, GROUP, "naming", entry->naming);
     g_key_file_set_boolean(file, GROUP, "switching", entry->switching);
     return domain_entry_write(dirfd, entry->domain.uuid, file, error);
 }
@@ -60,6 +71,15 @@ static gboolean block_entry_has_layers(const BlockEntry *entry)
     }
 }
 
+/* Whether the entry has all names, or none of them. */
+static gboolean block_entry_has_names(const BlockEntry *entry)
+{
+    if (!entry->pool)
+        return !entry->pool_volume && !entry->old_pool && !entry->old_volume && !entry->format;
+    return entry->kind == CST_HYPERVISOR_JOB_COPY && entry->pool_volume && entry->old_pool &&
+           entry->old_volume && entry->format;
+}
+
 static gboolean block_entry_decode(GKeyFile *file, BlockEntry *ret_entry)
 {
     g_autoptr(GError) error = NULL;
@@ -69,12 +89,20 @@ static gboolean block_entry_decode(GKeyFile *file, BlockEntry *ret_entry)
     ret_entry->destination = g_key_file_get_string(file, GROUP, "destination", NULL);
     ret_entry->top = g_key_file_get_string(file, GROUP, "top", NULL);
     ret_entry->base = g_key_file_get_string(file, GROUP, "base", NULL);
+    ret_entry->pool = g_key_file_get_string(file, GROUP, "pool", NULL);
+    ret_entry->pool_volume = g_key_file_get_string(file, GROUP, "pool-volume", NULL);
+    ret_entry->old_pool = g_key_file_get_string(file, GROUP, "old-pool", NULL);
+    ret_entry->old_volume = g_key_file_get_string(file, GROUP, "old-volume", NULL);
+    ret_entry->format = g_key_file_get_string(file, GROUP, "format", NULL);
     ret_entry->kind = (CstHypervisorJobKind)g_key_file_get_integer(file, GROUP, "kind", &error);
     if (!error)
         ret_entry->active = g_key_file_get_boolean(file, GROUP, "active", &error);
     if (!error)
+        ret_entry->naming = g_key_file_get_boolean(file, GROUP, "naming", &error);
+    if (!error)
         ret_entry->switching = g_key_file_get_boolean(file, GROUP, "switching", &error);
-    return !error && ret_entry->target && block_entry_has_layers(ret_entry);
+    return !error && ret_entry->target && block_entry_has_layers(ret_entry) &&
+           block_entry_has_names(ret_entry);
 }
 
 gboolean block_entry_read(int dirfd, const char *uuid, BlockEntry *ret_entry, GError **error)

@@ -10,10 +10,14 @@ typedef struct {
     DomainEntry domain;
     char *target; /* of the disk */
     CstHypervisorJobKind kind;
-    gboolean active;    /* COMMIT: of the top layer */
-    char *source;       /* path of the image that a pivot replaces */
-    char *destination;  /* path, to which a pivot switches; NULL: there is no pivot */
-    char *top, *base;   /* paths of layers: COMMIT of another layer; PULL. NULL: no such layer */
+    gboolean active;   /* COMMIT: of the top layer */
+    char *source;      /* path of the image that a pivot replaces */
+    char *destination; /* path, to which a pivot switches; NULL: there is no pivot */
+    char *top, *base;  /* paths of layers: COMMIT of another layer; PULL. NULL: no such layer */
+    /* COPY: names that the persistent definition gets in the place of the old ones, and the format
+     * of the destination. NULL: it names no volume. */
+    char *pool, *pool_volume, *old_pool, *old_volume, *format;
+    gboolean naming;    /* a change of the persistent definition was sent to libvirt */
     gboolean switching; /* a pivot was sent to libvirt, and its result is not known */
 } BlockEntry;
 

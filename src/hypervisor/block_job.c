@@ -28,6 +28,7 @@
 #include <model/domain_copy.h>
 
 #include "block_chain.h"
+#include "block_name.h"
 #include "disk.h"
 #include "domain_check.h"
 
@@ -275,7 +276,8 @@ gboolean block_job_check(BlockJob *job, const BlockRequest *request, BlockEntry 
     entry->source = g_strdup(disk->path);
     if (disk->read_only)
         return pause_answer_fail(answer, PAUSE_FIXED, disk->target);
-    return block_plan_layers(ret_plan, request, def, entry, answer);
+    return block_plan_layers(ret_plan, request, def, entry, answer) &&
+           block_name_plan(job, request, entry, answer);
 }
 
 gboolean block_job_verify(BlockJob *job, const CstHypervisorVolume *volume, PauseAnswer *answer)
@@ -447,7 +449,7 @@ static CstHypervisorPivot block_overlay_pivot(BlockJob *job, const char *path, P
  * After a commit libvirt may name the base by its pool and volume, as before the overlay. It names
  * the destination of a copy by its path.
  */
-CstHypervisorPivot block_job_find_persistent(BlockJob *job)
+CstHypervisorPivot block_job_find_persistent(BlockJob *job, gboolean *ret_named)
 {
     const BlockEntry *entry = job->entry;
     g_auto(PauseAnswer) answer = {.id = -1};
@@ -456,6 +458,7 @@ CstHypervisorPivot block_job_find_persistent(BlockJob *job)
     CstHypervisorPivot pivot;
     int persistent = entry->destination ? block_domain_is_persistent(job) : 0;
 
+    *ret_named = FALSE;
     if (persistent == 0)
         return CST_HYPERVISOR_NOT_PIVOTED;
     if (persistent < 0 || !domain_read_persistent_def(job->link.domain, &def, &answer))
@@ -463,6 +466,9 @@ CstHypervisorPivot block_job_find_persistent(BlockJob *job)
     top = block_chain_layer(def, entry->target, 0);
     if (!top)
         return CST_HYPERVISOR_NOT_PIVOTED;
+    *ret_named = block_name_is_set(entry, top);
+    if (*ret_named)
+        return CST_HYPERVISOR_PIVOTED;
     if (!top->path)
         return entry->kind == CST_HYPERVISOR_JOB_COMMIT && top->volume ? CST_HYPERVISOR_PIVOTED
                                                                        : CST_HYPERVISOR_NOT_PIVOTED;

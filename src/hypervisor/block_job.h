@@ -63,9 +63,9 @@ gboolean block_job_switch(BlockJob *job, PauseAnswer *answer);
 /**
  * Returns the image that the persistent definition names, as the result of a pivot. NOT_PIVOTED:
  * another image, or there is no such definition. UNKNOWN: it cannot be read, or its image is not a
- * layer of the running domain.
+ * layer of the running domain. *ret_named: it names the destination by its pool and volume.
  */
-CstHypervisorPivot block_job_find_persistent(BlockJob *job);
+CstHypervisorPivot block_job_find_persistent(BlockJob *job, gboolean *ret_named);
 /**
  * Aborts the job and waits until it has ended. Succeeds if there is no such job. *ret_view: the
  * last look at it.

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define REQUEST        "(" PAUSE_REQUEST "ubbbbbsst)"
-#define ANSWER         "(uusssuttubbb)"
+#define REQUEST        "(" PAUSE_REQUEST "ubbbbbsssssst)"
+#define ANSWER         "(uusssuttubbbbus)"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
 #define VOLUMES_MAX    3
@@ -58,15 +58,19 @@ void block_request_clear(BlockRequest *request)
     pause_request_clear(&request->domain);
     g_clear_pointer(&request->destination, g_free);
     g_clear_pointer(&request->format, g_free);
+    g_clear_pointer(&request->pool, g_free);
+    g_clear_pointer(&request->pool_volume, g_free);
+    g_clear_pointer(&request->old_pool, g_free);
+    g_clear_pointer(&request->old_volume, g_free);
 }
 
 GBytes *block_request_encode(const BlockRequest *request)
 {
-    g_autoptr(GVariant) variant = g_variant_ref_sink(
-        g_variant_new("(@" PAUSE_REQUEST "ubbbbbsst)", pause_request_variant(&request->domain),
-                      (guint32)request->kind, request->has_top, request->has_base,
-                      request->is_device, request->shallow, request->transient,
-                      request->destination, request->format, (guint64)request->rate));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
+        "(@" PAUSE_REQUEST "ubbbbbsssssst)", pause_request_variant(&request->domain),
+        (guint32)request->kind, request->has_top, request->has_base, request->is_device,
+        request->shallow, request->transient, request->destination, request->format, request->pool,
+        request->pool_volume, request->old_pool, request->old_volume, (guint64)request->rate));
 
     return g_variant_get_data_as_bytes(variant);
 }
@@ -80,9 +84,11 @@ gboolean block_request_decode(const void *data, size_t len, BlockRequest *ret_re
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbbsst)", &domain, &kind, &ret_request->has_top,
-                  &ret_request->has_base, &ret_request->is_device, &ret_request->shallow,
-                  &ret_request->transient, &ret_request->destination, &ret_request->format, &rate);
+    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbbsssssst)", &domain, &kind,
+                  &ret_request->has_top, &ret_request->has_base, &ret_request->is_device,
+                  &ret_request->shallow, &ret_request->transient, &ret_request->destination,
+                  &ret_request->format, &ret_request->pool, &ret_request->pool_volume,
+                  &ret_request->old_pool, &ret_request->old_volume, &rate);
     ret_request->kind = (CstHypervisorJobKind)kind;
     ret_request->rate = rate;
     return pause_request_from_variant(domain, &ret_request->domain) &&
@@ -98,16 +104,18 @@ void block_answer_clear(BlockAnswer *answer)
     g_clear_pointer(&answer->message, g_free);
     g_clear_pointer(&answer->name, g_free);
     g_clear_pointer(&answer->target, g_free);
+    g_clear_pointer(&answer->naming_message, g_free);
 }
 
 GBytes *block_answer_encode(const BlockAnswer *answer)
 {
-    g_autoptr(GVariant) variant = g_variant_ref_sink(
-        g_variant_new(ANSWER, (guint32)answer->type, (guint32)answer->outcome,
-                      answer->message ? answer->message : "", answer->name ? answer->name : "",
-                      answer->target ? answer->target : "", (guint32)answer->state,
-                      (guint64)answer->done, (guint64)answer->total, (guint32)answer->pivot,
-                      answer->live, answer->persistent, answer->persistent_unknown));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
+        ANSWER, (guint32)answer->type, (guint32)answer->outcome,
+        answer->message ? answer->message : "", answer->name ? answer->name : "",
+        answer->target ? answer->target : "", (guint32)answer->state, (guint64)answer->done,
+        (guint64)answer->total, (guint32)answer->pivot, answer->live, answer->persistent,
+        answer->persistent_unknown, answer->named, (guint32)answer->naming,
+        answer->naming_message ? answer->naming_message : ""));
 
     return g_variant_get_data_as_bytes(variant);
 }
@@ -121,25 +129,28 @@ static char *block_text_adopt(const char *text, gboolean *valid)
 gboolean block_answer_decode(const void *data, size_t len, BlockAnswer *ret_answer)
 {
     g_autoptr(GVariant) variant = pause_packet_parse(ANSWER, data, len);
-    const char *message, *name, *target;
-    guint32 type, outcome, state, pivot;
+    const char *message, *name, *target, *naming_message;
+    guint32 type, outcome, state, pivot, naming;
     guint64 done, total;
     gboolean valid = TRUE;
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(uu&s&s&suttubbb)", &type, &outcome, &message, &name, &target, &state,
-                  &done, &total, &pivot, &ret_answer->live, &ret_answer->persistent,
-                  &ret_answer->persistent_unknown);
+    g_variant_get(variant, "(uu&s&s&suttubbbbu&s)", &type, &outcome, &message, &name, &target,
+                  &state, &done, &total, &pivot, &ret_answer->live, &ret_answer->persistent,
+                  &ret_answer->persistent_unknown, &ret_answer->named, &naming, &naming_message);
     ret_answer->type = (BlockMessage)type;
     ret_answer->outcome = (PauseOutcome)outcome;
     ret_answer->state = (BlockState)state;
     ret_answer->pivot = (CstHypervisorPivot)pivot;
+    ret_answer->naming = (PauseOutcome)naming;
     ret_answer->done = done;
     ret_answer->total = total;
     ret_answer->message = block_text_adopt(message, &valid);
     ret_answer->name = block_text_adopt(name, &valid);
     ret_answer->target = block_text_adopt(target, &valid);
+    ret_answer->naming_message = block_text_adopt(naming_message, &valid);
     return valid && type < BLOCK_MESSAGE_LAST && outcome < PAUSE_OUTCOME_LAST &&
-           state < BLOCK_STATE_LAST && pivot < CST_HYPERVISOR_PIVOT_LAST;
+           state < BLOCK_STATE_LAST && pivot < CST_HYPERVISOR_PIVOT_LAST &&
+           naming < PAUSE_OUTCOME_LAST;
 }

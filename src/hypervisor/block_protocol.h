@@ -68,7 +68,9 @@ typedef struct {
     CstHypervisorJobKind kind;
     gboolean has_top, has_base;
     gboolean is_device, shallow, transient;
-    char *destination, *format; /* "": none */
+    char *destination, *format;  /* "": none */
+    char *pool, *pool_volume;    /* names of the destination; "": not given */
+    char *old_pool, *old_volume; /* likewise of the volume of the disk */
     uint64_t rate;
 } BlockRequest;
 
@@ -104,6 +106,9 @@ typedef struct {
     uint64_t done, total; /* bytes */
     CstHypervisorPivot pivot;
     gboolean live, persistent, persistent_unknown; /* as in CstHypervisorPivotResult */
+    gboolean named;                                /* likewise */
+    PauseOutcome naming;                           /* of the attempt, if @named is not set */
+    char *naming_message;                          /* detail of @naming, or NULL */
 } BlockAnswer;
 
 void block_answer_clear(BlockAnswer *answer);

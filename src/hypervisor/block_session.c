@@ -20,6 +20,7 @@
 #include <base/error.h>
 
 #include "backup_guard.h"
+#include "block_name.h"
 #include "connection.h"
 #include "detached.h"
 
@@ -145,12 +146,53 @@ static gboolean session_look(BlockSession *session, BlockView *ret_view, PauseAn
 
 /* --- the result of a pivot -------------------------------------------------------------------- */
 
+/* Sets the outcome of the attempt in the answer. */
+static void session_set_naming(BlockSession *session, PauseOutcome outcome, const char *message)
+{
+    session->answer.naming = outcome;
+    g_free(session->answer.naming_message);
+    session->answer.naming_message = g_strdup(message);
+}
+
+/*
+ * There is one attempt only, because the call may hang. During a pivot the entry shows it to the
+ * repair. An entry that was removed is not written again.
+ */
+static void session_name_copy(BlockSession *session)
+{
+    g_auto(PauseAnswer) step = {.id = -1}, again = {.id = -1};
+    g_autoptr(GError) error = NULL;
+
+    session->entry.naming = TRUE;
+    if (session->entry.switching &&
+        !block_entry_write(BLOCK_DIRECTORY_FD, &session->entry, &error)) {
+        session_set_naming(session, PAUSE_FAILED, error->message);
+        return;
+    }
+    block_name_set(&session->job, &step);
+    if (step.outcome == PAUSE_LOST)
+        block_job_connect(&session->job, &again);
+    session_set_naming(session, step.outcome, step.message);
+}
+
 CstHypervisorPivot block_session_adopt_persistent(BlockSession *session)
 {
-    CstHypervisorPivot found = block_job_find_persistent(&session->job);
+    const BlockEntry *entry = &session->entry;
+    BlockAnswer *answer = &session->answer;
+    CstHypervisorPivot found = block_job_find_persistent(&session->job, &answer->named), again;
 
-    session->answer.persistent = found == CST_HYPERVISOR_PIVOTED;
-    session->answer.persistent_unknown = found == CST_HYPERVISOR_PIVOT_UNKNOWN;
+    if (entry->pool && !entry->naming && !answer->named &&
+        (found == CST_HYPERVISOR_PIVOTED || answer->pivot == CST_HYPERVISOR_PIVOTED)) {
+        session_name_copy(session);
+        again = block_job_find_persistent(&session->job, &answer->named);
+        /* The path and the volume are both the copy. So a second read that fails is no loss. */
+        if (again == CST_HYPERVISOR_PIVOT_UNKNOWN && found == CST_HYPERVISOR_PIVOTED)
+            answer->named = answer->naming == PAUSE_DONE;
+        else
+            found = again;
+    }
+    answer->persistent = found == CST_HYPERVISOR_PIVOTED;
+    answer->persistent_unknown = found == CST_HYPERVISOR_PIVOT_UNKNOWN;
     return found;
 }
 
@@ -179,7 +221,9 @@ static void session_find_pivot_of_ended(BlockSession *session)
     BlockAnswer *answer = &session->answer;
 
     answer->live = FALSE;
+    backup_guard_set(session->limits[BLOCK_LIMIT_LOOK]);
     answer->pivot = block_session_adopt_persistent(session);
+    backup_guard_set(0);
     if (answer->pivot != CST_HYPERVISOR_PIVOTED)
         answer->pivot = CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
@@ -257,6 +301,9 @@ static gboolean block_repair_adopt(BlockSession *session, const char *uuid)
     }
     session->lock = BLOCK_LOCK_FD;
     session->has_entry = TRUE;
+    /* The process before this one has not returned from the attempt. */
+    if (session->entry.naming)
+        session_set_naming(session, PAUSE_TIMEOUT, NULL);
     session->job.link.id = session->entry.domain.id;
     session->entry.domain.late_until = MIN(session->entry.domain.late_until, late_max);
     return TRUE;

@@ -37,7 +37,10 @@ void block_session_find_pivot(BlockSession *session, gint64 until, BlockView *re
 /** Sets the pivot of the answer to that of the view. The job has ended, or it cannot pivot. */
 void block_session_adopt_pivot(BlockSession *session, const BlockView *view);
 
-/** Reads the persistent definition, and sets it in the answer. Returns its image as a pivot. */
+/**
+ * Reads the persistent definition, and sets it in the answer. After a pivot it is changed first, if
+ * the entry has names. Returns its image as a pivot.
+ */
 CstHypervisorPivot block_session_adopt_persistent(BlockSession *session);
 
 /** Removes the entry and the lock. */

@@ -50,8 +50,9 @@ struct CstHypervisorJob {
     PauseOutcome outcome;       /* of the last answer to a change of the rate, or to a pivot */
     char *message;              /* its detail */
     CstHypervisorPivotResult result;
-    gboolean requested; /* the keeper may have begun a job */
-    gboolean closed;    /* the keeper has ended the job, or has not begun it */
+    char *naming_reason; /* text of @result, set once */
+    gboolean requested;  /* the keeper may have begun a job */
+    gboolean closed;     /* the keeper has ended the job, or has not begun it */
 };
 
 static const CstHypervisorPivotResult job_result_unknown = {.pivot = CST_HYPERVISOR_PIVOT_UNKNOWN,
@@ -111,10 +112,14 @@ static void job_adopt_result(CstHypervisorJob *job, const BlockAnswer *answer)
 {
     if (answer->pivot != CST_HYPERVISOR_PIVOTED && job->result.pivot == CST_HYPERVISOR_PIVOTED)
         return;
+    if (answer->naming != PAUSE_DONE && !job->naming_reason)
+        job->naming_reason = pause_outcome_text(answer->naming, answer->naming_message);
     job->result = (CstHypervisorPivotResult){.pivot = answer->pivot,
                                              .live = answer->live,
                                              .persistent = answer->persistent,
-                                             .persistent_unknown = answer->persistent_unknown};
+                                             .persistent_unknown = answer->persistent_unknown,
+                                             .named = answer->named,
+                                             .reason = answer->named ? NULL : job->naming_reason};
 }
 
 /* Whether the keeper has no job any more, or begins none. Only then its pivot is certain. */
@@ -343,6 +348,10 @@ static void job_fill_request(const CstHypervisorJob *job, const CstHypervisorJob
         .transient = request->transient,
         .destination = (char *)(request->destination ? request->destination : ""),
         .format = (char *)(request->destination_format ? request->destination_format : ""),
+        .pool = (char *)(request->pool ? request->pool : ""),
+        .pool_volume = (char *)(request->pool_volume ? request->pool_volume : ""),
+        .old_pool = (char *)(request->volume->pool ? request->volume->pool : ""),
+        .old_volume = (char *)(request->volume->volume ? request->volume->volume : ""),
         .rate = request->rate};
 }
 
@@ -590,6 +599,7 @@ CstHypervisorPivot cst_hypervisor_job_end(CstHypervisorJob *job)
     g_free(job->name);
     g_free(job->target);
     g_free(job->message);
+    g_free(job->naming_reason);
     g_free(job->uuid);
     g_free(job->directory);
     g_free(job);

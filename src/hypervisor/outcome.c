@@ -44,6 +44,10 @@ static const struct {
                                                "with the files of before; say --yes to accept "
                                                "that, or define it (virsh define)")},
     [PAUSE_FIXED] = {CST_ERROR_INVALID, N_("its disk is read-only; shut the domain down first")},
+    [PAUSE_TRANSLATED] = {CST_ERROR_UNSUPPORTED,
+                          N_("its disk is encrypted or a slice of its image")},
+    [PAUSE_OTHER_IMAGE] = {CST_ERROR_FAILED, N_("another program has changed its persistent "
+                                                "definition")},
     [PAUSE_OWN_IMAGE] = {CST_ERROR_INVALID, N_("a disk of it has the destination already; choose "
                                                "another one")},
     [PAUSE_NO_LAYER] = {CST_ERROR_NOT_FOUND, N_("the disk has no such backing file")},

@@ -32,6 +32,7 @@
  *     xml = FILE             the document of the domain; of its managed save: saved-xml
  *     transient = yes        the domain has no persistent definition
  *     copy-xml = FILE        gets the document of virDomainBlockCopy()
+ *     device-xml = FILE      gets the document of virDomainUpdateDeviceFlags()
  *     job = yes              the domain has a job
  *     block-job = vda        the disk has a block job
  *     disk = FILE            virDomainBlockResize() truncates FILE, also to a smaller size

@@ -141,6 +141,38 @@ int virDomainBlockJobSetSpeed(virDomainPtr domain, const char *disk, unsigned lo
     return fake_result(__func__);
 }
 
+/* --- the persistent definition ---------------------------------------------------------------- */
+
+/* Returns the value of an attribute in a document of libxml2. The caller frees it. */
+static char *attr_value(const char *xml, const char *name)
+{
+    g_autofree char *text = g_strdup_printf(" %s=\"", name);
+    const char *begin = strstr(xml, text);
+
+    begin = begin ? begin + strlen(text) : "";
+    return g_strndup(begin, strcspn(begin, "\""));
+}
+
+/* The disk must name a volume. "config" keeps no layers below it. */
+int virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
+{
+    g_autofree char *live = fake_text(domain, "live"), *document = fake_text(domain, "device-xml"),
+                    *type = attr_value(xml, "type"), *target = attr_value(xml, "dev"),
+                    *pool = attr_value(xml, "pool"), *volume = attr_value(xml, "volume"),
+                    *layer = g_strdup_printf("%s/%s", pool, volume);
+
+    if (!fake_enter(__func__))
+        return -1;
+    block_log("update %s 0x%x", target, flags);
+    if (document && !g_file_set_contents(document, xml, -1, NULL))
+        abort();
+    if (!g_str_has_prefix(xml, "<disk ") || strcmp(type, "volume") != 0 ||
+        strcmp(target, "vda") != 0 || flags != VIR_DOMAIN_AFFECT_CONFIG)
+        return block_fail("the device is not a disk that names a volume");
+    live_set(live, "config", layer);
+    return fake_result(__func__);
+}
+
 int virDomainIsPersistent(virDomainPtr domain)
 {
     g_autofree char *transient = fake_text(domain, "transient");

@@ -38,7 +38,7 @@
  *     block-cur = 5          its bytes; block-end: of all
  *     block-rate = 0         its limit
  *     block-fate = ready     a job is ready (done, failed) before the call that begins it returns
- *     format = qcow2         of disk vda; absent: the document has no driver
+ *                            It changes "config" only if both have the same top layer
  *     keeps-config = yes     a block job leaves the persistent definition as it is
  *     silent = yes           there are no events
  *     timeout = 5            virDomainAgentSetResponseTimeout()

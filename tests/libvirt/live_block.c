@@ -70,15 +70,26 @@ static void chain_change(const char *path, const char *key)
         live_set(path, key, after);
 }
 
+/* Returns whether both definitions have the same top layer. */
+static gboolean config_has_top(const char *path)
+{
+    g_autofree char *chain = live_get(path, "chain"), *config = live_get(path, "config");
+    g_auto(GStrv) layers = g_strsplit(chain ? chain : "", ";", 2),
+                  persistent = g_strsplit(config ? config : "", ";", 2);
+
+    return g_strcmp0(layers[0], persistent[0]) == 0;
+}
+
 gboolean live_block_end(const char *path, const char *event)
 {
     if (live_get_number(path, "block-type") == 0)
         return FALSE;
     if (strcmp(event, "C") == 0) {
         g_autofree char *keeps = live_get(path, "keeps-config");
+        gboolean changes = !keeps && config_has_top(path);
 
         chain_change(path, "chain");
-        if (!keeps)
+        if (changes)
             chain_change(path, "config");
     }
     live_set(path, "block-copy", NULL);
@@ -108,15 +119,15 @@ char *live_block_document(const char *path, gboolean persistent)
 {
     g_autofree char *chain = live_get(path, persistent ? "config" : "chain"),
                     *copy = persistent ? NULL : live_get(path, "block-copy"),
-                    *ready = live_get(path, "block-ready"), *format = live_get(path, "format");
+                    *ready = live_get(path, "block-ready");
     g_auto(GStrv) layers = chain ? g_strsplit(chain, ";", -1) : NULL;
-    g_autoptr(GString) xml = g_string_new("<domain><devices><disk><target dev='vda'/>");
+    g_autoptr(GString) xml = g_string_new("<domain><devices>");
     guint i;
 
     if (!layers)
         return NULL;
-    if (format)
-        g_string_append_printf(xml, "<driver type='%s'/>", format);
+    g_string_append_printf(xml, "<disk type='%s'><driver type='qcow2'/><target dev='vda'/>",
+                           layers[0] && layers[0][0] != '/' ? "volume" : "file");
     source_append(xml, layers[0], "1");
     if (copy)
         g_string_append_printf(xml, "<mirror%s%s%s><source file='%s'/></mirror>",

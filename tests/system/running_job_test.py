@@ -63,12 +63,42 @@ class JobGuest(running.Guest):
         self.assertGreater(self.check_block_files(name, copies), 600)
 
 
+    def libvirt_pool(self, name, path):
+        """A pool of libvirt's own storage driver."""
+        for words in (("pool-define-as", name, "dir", "--target", path), ("pool-start", name)):
+            self.domain(*words)
+        self.addCleanup(self.domain, "pool-undefine", name)
+        self.addCleanup(self.domain, "pool-destroy", name)
+
+    def boot_with_volumes(self):
+        """The disks name volumes of libvirt's pool. Its definition shows no path of them."""
+        self.libvirt_pool("p", self.pool)
+        disk = running.DISK.replace("'file'", "'volume'").replace(
+            "file='{path}'", "pool='p' volume='{letter}'")
+        with unittest.mock.patch.object(running, "DISK", disk):
+            self.boot()
+
+    def definition(self):
+        return self.domain("dumpxml", "--inactive", "web1")
+
+    def starts_again(self, pool, volume):
+        """The domain starts with the volume that its persistent definition names."""
+        self.domain("destroy", "web1")
+        self.domain("pool-refresh", pool)
+        self.domain("start", "web1")
+        self.assertIn(f"<source pool='{pool}' volume='{volume}' index=",
+                      self.domain("dumpxml", "web1"))
+        wait.until(lambda: self.newest_block() > 600, "the guest has written 600 blocks",
+                   seen=self.console)
+        self.goes_on()
+
+
 @cases.long("hypervisor-block has the same calls with a fake libvirt")
 class RunningJob(JobGuest):
-    def begin(self, *words):
+    def begin(self, *words, image="a"):
         uuid = self.domain("domuuid", "web1").strip()
         process = subprocess.Popen(
-            [TOOL, self.uri, uuid, self.entries, self.path("a"), *words], text=True,
+            [TOOL, self.uri, uuid, self.entries, self.path(image), *words], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=space.ENV)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
@@ -208,17 +238,6 @@ class RunningJob(JobGuest):
         self.goes_on()
         self.images_are_clean("moved")
 
-    def boot_with_volumes(self):
-        """The disks name volumes of libvirt's pool. Its definition shows no path of them."""
-        for words in (("pool-define-as", "p", "dir", "--target", self.pool), ("pool-start", "p")):
-            self.domain(*words)
-        self.addCleanup(self.domain, "pool-undefine", "p")
-        self.addCleanup(self.domain, "pool-destroy", "p")
-        disk = running.DISK.replace("'file'", "'volume'").replace(
-            "file='{path}'", "pool='p' volume='{letter}'")
-        with unittest.mock.patch.object(running, "DISK", disk):
-            self.boot()
-
     def test_copy_with_a_pivot_of_a_disk_that_names_a_volume(self):
         self.boot_with_volumes()
         self.make("moved", "-f", "qcow2")
@@ -232,6 +251,25 @@ class RunningJob(JobGuest):
         self.nothing_left()
         self.goes_on()
         self.images_are_clean("moved")
+
+    def test_copies_of_a_volume_are_named_in_the_persistent_definition(self):
+        self.boot_with_volumes()
+        before = self.definition()
+        for old, new, form in (("a", "first", "qcow2"), ("first", "second", "raw")):
+            self.make(new, "-f", form)
+            job = self.begin("copy", self.path(new), form, "0", old, new, image=old)
+            self.says(job, "begun")
+            self.says(job, "waited")
+            self.tell(job, "pivot", "pivoted live 1 persistent 1 named")
+            self.tell(job, "end", "pivoted")
+            self.nothing_left()
+            self.assertEqual([self.path(new)], self.sources())
+            # All other settings stay.
+            self.assertEqual(before.replace("volume='a'", f"volume='{new}'").replace(
+                "type='qcow2'", f"type='{form}'", 1), self.definition())
+        self.goes_on()
+        self.starts_again("p", "second")
+        self.images_are_clean("second", "raw")
 
     def test_killed_processes_leave_no_job(self):
         self.boot()

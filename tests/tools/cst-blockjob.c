@@ -3,13 +3,15 @@
  * Runs a block job of a running domain, for tests with a stock libvirtd:
  *
  *     cst-blockjob URI UUID DIRECTORY IMAGE copy DESTINATION FORMAT RATE
+ *     cst-blockjob URI UUID DIRECTORY IMAGE copy DESTINATION FORMAT RATE VOLUME NEWVOLUME
  *     cst-blockjob URI UUID DIRECTORY IMAGE pull RATE
  *     cst-blockjob URI UUID DIRECTORY IMAGE commit RATE
  *     cst-blockjob - - DIRECTORY - recover
  *
- * IMAGE is the top layer of the disk. Prints "begun" and then "waited". Then it executes the words
- * of its standard input, one per line: "pivot", "end", "rate BYTES". It prints the result of each,
- * and fails with the message of an error.
+ * IMAGE is the top layer of the disk. With VOLUME, it is this volume of pool "p", and DESTINATION
+ * is NEWVOLUME of that pool. Prints "begun" and then "waited". Then it executes the words of its
+ * standard input, one per line: "pivot", "end", "rate BYTES". It prints the result of each, and
+ * fails with the message of an error.
  */
 #include <hypervisor/job.h>
 
@@ -43,18 +45,21 @@ static void say(const char *text)
 
 static void request_parse(int argc, char **argv, CstHypervisorJobRequest *ret_request)
 {
-    gboolean copies = argc == 9 && strcmp(argv[5], "copy") == 0;
+    gboolean named = argc == 11;
+    gboolean copies = (named || argc == 9) && strcmp(argv[5], "copy") == 0;
 
     if (!copies && argc != 7)
         tool_fail(NULL);
     *ret_request = (CstHypervisorJobRequest){.uri = argv[1], .uuid = argv[2], .directory = argv[3]};
-    ret_request->rate = g_ascii_strtoull(argv[argc - 1], NULL, 10);
+    ret_request->rate = g_ascii_strtoull(argv[copies ? 8 : 6], NULL, 10);
     ret_request->kind =
         strcmp(argv[5], "pull") == 0 ? CST_HYPERVISOR_JOB_PULL : CST_HYPERVISOR_JOB_COMMIT;
     if (copies) {
         ret_request->kind = CST_HYPERVISOR_JOB_COPY;
         ret_request->destination = argv[6];
         ret_request->destination_format = argv[7];
+        ret_request->pool = named ? "p" : NULL;
+        ret_request->pool_volume = named ? argv[10] : NULL;
     }
 }
 
@@ -71,8 +76,9 @@ static gboolean job_execute(CstHypervisorJob *job, const char *word)
     } else if (strcmp(word, "pivot") == 0) {
         if (!cst_hypervisor_job_pivot(job, &result, &error))
             tool_fail(error);
-        printf("%s live %d persistent %s\n", pivots[result.pivot], result.live,
-               result.persistent_unknown ? "unknown" : (result.persistent ? "1" : "0"));
+        printf("%s live %d persistent %s%s\n", pivots[result.pivot], result.live,
+               result.persistent_unknown ? "unknown" : (result.persistent ? "1" : "0"),
+               result.named ? " named" : (result.reason ? result.reason : ""));
         fflush(stdout);
     } else {
         say(pivots[cst_hypervisor_job_end(job)]);
@@ -101,6 +107,8 @@ int main(int argc, char **argv)
     if (argc < 7)
         tool_fail(NULL);
     request_parse(argc, argv, &request);
+    if (argc == 11)
+        volume.volume = argv[9];
     fd = open(argv[4], O_RDONLY | O_CLOEXEC);
     cst_hypervisor_volume_set_file(&volume, fd);
     request.volume = &volume;

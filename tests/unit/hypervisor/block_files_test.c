@@ -25,6 +25,11 @@ static BlockEntry block_entry_sample(void)
                         .kind = CST_HYPERVISOR_JOB_COPY,
                         .source = (char *)"/s",
                         .destination = (char *)"/a\nb=c",
+                        .pool = (char *)"n",
+                        .pool_volume = (char *)"copy;=\n",
+                        .old_pool = (char *)"p",
+                        .old_volume = (char *)"v",
+                        .format = (char *)"raw",
                         .switching = TRUE};
 }
 
@@ -57,18 +62,27 @@ static void block_entry_is_read_as_it_was_written(void **unused)
     assert_string_equal(read.target, "vda");
     assert_string_equal(read.source, "/s");
     assert_string_equal(read.destination, entry.destination);
+    assert_string_equal(read.pool, "n");
+    assert_string_equal(read.pool_volume, entry.pool_volume);
+    assert_string_equal(read.old_pool, "p");
+    assert_string_equal(read.old_volume, "v");
+    assert_string_equal(read.format, "raw");
+    assert_false(read.naming);
     assert_true(!read.top && !read.base && read.domain.id == 7 && read.switching && !read.active);
     assert_true(read.domain.late_until == entry.domain.late_until);
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     entry.kind = CST_HYPERVISOR_JOB_COMMIT;
     entry.destination = NULL;
+    entry.pool = entry.pool_volume = entry.old_pool = entry.old_volume = entry.format = NULL;
+    entry.naming = TRUE;
     entry.top = (char *)"/top";
     entry.base = (char *)"/base";
     assert_true(block_entry_write(fd, &entry, NULL));
     assert_true(block_entry_read(fd, PAUSE_UUID, &commit, NULL));
     assert_int_equal(commit.kind, CST_HYPERVISOR_JOB_COMMIT);
     assert_string_equal(commit.top, "/top");
+    assert_true(commit.naming && !commit.pool);
     assert_string_equal(commit.base, "/base");
     domain_entry_remove(fd, PAUSE_UUID);
 }
@@ -79,11 +93,16 @@ static void damaged_block_entry_is_refused_and_kept(void **unused)
     static const struct {
         const char *from, *to;
     } cases[] = {
-        {"version=1", "version=2"},     {"id=7", "id=-1"},      {"kind=0", "kind=3"},
-        {"kind=0", "kind=1"},           {"kind=0", "kind=-1"},  {"active=false", "active=x"},
-        {"destination=", "elsewhere="}, {"switching=true", ""}, {"late-until=", "late="},
-        {"target=", "disk="},           {"source=", "from="},   {"uuid=c", "uuid=d"},
-        {"[block-job]", "block-job]"},
+        {"version=1", "version=2"},     {"id=7", "id=-1"},
+        {"kind=0", "kind=3"},           {"kind=0", "kind=1"},
+        {"kind=0", "kind=-1"},          {"active=false", "active=x"},
+        {"destination=", "elsewhere="}, {"switching=true", ""},
+        {"late-until=", "late="},       {"target=", "disk="},
+        {"source=", "from="},           {"uuid=c", "uuid=d"},
+        {"[block-job]", "block-job]"},  {"\npool=", "\nx="},
+        {"pool-volume=", "x="},         {"old-pool=", "x="},
+        {"old-volume=", "x="},          {"format=", "x="},
+        {"naming=false", ""},
     };
     const BlockEntry entry = block_entry_sample();
     g_autofree char *path = block_entry_path(), *text = NULL;
@@ -157,6 +176,10 @@ static BlockRequest block_request_sample(CstHypervisorVolume *volumes)
                           .transient = TRUE,
                           .destination = (char *)"/d",
                           .format = (char *)"qcow2",
+                          .pool = (char *)"n",
+                          .pool_volume = (char *)"copy",
+                          .old_pool = (char *)"p",
+                          .old_volume = (char *)"v",
                           .rate = 5};
 }
 
@@ -172,6 +195,10 @@ static void block_request_is_decoded_as_it_was_encoded(void **unused)
     assert_string_equal(read.domain.uuid, PAUSE_UUID);
     assert_string_equal(read.destination, "/d");
     assert_string_equal(read.format, "qcow2");
+    assert_string_equal(read.pool, "n");
+    assert_string_equal(read.pool_volume, "copy");
+    assert_string_equal(read.old_pool, "p");
+    assert_string_equal(read.old_volume, "v");
     assert_true(read.kind == request.kind && read.has_base && !read.has_top && read.transient &&
                 !read.is_device && read.rate == 5);
     assert_true(read.domain.volumes[1].inode == block_base.inode);
@@ -207,7 +234,7 @@ static void block_answer_with_values_out_of_range_is_refused(void **unused)
 {
     g_autofree char *text = g_strnfill(4097, 'x');
 
-    for (guint i = 0; i < 6; i++) {
+    for (guint i = 0; i < 8; i++) {
         BlockAnswer answer = {.type = BLOCK_STATUS, .done = 7, .total = G_MAXUINT64};
         g_autoptr(GBytes) packet = NULL;
         g_auto(BlockAnswer) read = {0};
@@ -218,11 +245,16 @@ static void block_answer_with_values_out_of_range_is_refused(void **unused)
         answer.state = i == 3 ? BLOCK_STATE_LAST : BLOCK_READY;
         answer.pivot = i == 4 ? CST_HYPERVISOR_PIVOT_LAST : CST_HYPERVISOR_PIVOTED;
         answer.message = i == 5 ? text : NULL;
-        answer.persistent_unknown = TRUE;
+        answer.naming = i == 6 ? PAUSE_OUTCOME_LAST : PAUSE_LOST;
+        answer.naming_message = i == 7 ? text : (char *)"lost";
+        answer.persistent_unknown = answer.named = TRUE;
         packet = block_answer_encode(&answer);
         valid =
             block_answer_decode(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), &read);
         assert_int_equal(valid, i == 0);
+        if (valid)
+            assert_true(read.named && read.naming == PAUSE_LOST &&
+                        strcmp(read.naming_message, "lost") == 0);
         if (valid)
             assert_true(read.done == 7 && read.total == G_MAXUINT64 && read.state == BLOCK_READY &&
                         read.persistent_unknown && !read.persistent);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kill -9 of the processes of a block job, at each call that they make. In the end there is no job,
- * no entry and no process, and both definitions of the domain name the same images.
+ * no entry and no process, and both definitions of the domain name the same images. The persistent
+ * one has the copy as a volume, or by its path if the process of the change was killed.
  */
 #include "block_fixture.h"
 
@@ -18,7 +19,8 @@
 #include "../await.h"
 #include "kill_fixture.h"
 
-#define PIVOT "virDomainBlockJobAbort PIVOT"
+#define PIVOT  "virDomainBlockJobAbort PIVOT"
+#define UPDATE "virDomainUpdateDeviceFlags"
 
 static const char *const calls[] = {
     "virConnectOpen",
@@ -27,6 +29,8 @@ static const char *const calls[] = {
     "after virDomainBlockCopy",
     PIVOT,
     "after " PIVOT,
+    UPDATE,
+    "after " UPDATE,
     "virDomainBlockJobAbort",
     "after virDomainBlockJobAbort",
 };
@@ -43,6 +47,21 @@ typedef struct {
     CstHypervisorPivot end;          /* of the end, or of a begin that has failed */
 } BlockReport;
 
+/* Both definitions name volume v of pool p. */
+static void block_session_set_names(void)
+{
+    static CstHypervisorVolume volume;
+
+    volume = *block_request.volume;
+    volume.pool = "p";
+    volume.volume = "v";
+    block_request.volume = &volume;
+    block_request.pool = "n";
+    block_request.pool_volume = "copy";
+    live_set(pause_live, "chain", "p/v");
+    live_set(pause_live, "config", "p/v");
+}
+
 /* Runs a complete session, and writes its report to a file. */
 static void block_session_run(guint number)
 {
@@ -50,7 +69,7 @@ static void block_session_run(guint number)
     g_autofree char *path = fake_at("report");
     CstHypervisorJob *job;
 
-    block_set_chain("disk;middle;base");
+    block_session_set_names();
     job = block_begin_full(NULL, &report.end, NULL);
     if (job && cst_hypervisor_job_wait(job, NULL, NULL) && call_has_pivot(number))
         cst_hypervisor_job_pivot(job, &report.result, NULL);
@@ -66,6 +85,13 @@ static gboolean chain_is(const char *key, const char *name)
     g_autofree char *top = g_path_get_basename(layers[0]);
 
     return strcmp(top, name) == 0;
+}
+
+static gboolean config_is(const char *expected)
+{
+    g_autofree char *found = live_get(pause_live, "config");
+
+    return strcmp(found, expected) == 0;
 }
 
 /* A report that is not UNKNOWN is the truth, because the caller removes an image by it. */
@@ -88,6 +114,10 @@ static void assert_report(const char *victims, gboolean switched)
         assert_int_equal(report.result.pivot, truth);
         assert_int_equal(report.result.live, switched);
     }
+    if (victims[0] == '\0')
+        assert_true(report.result.named);
+    if (report.result.named)
+        assert_true(config_is("n/copy"));
     if (!report.result.persistent_unknown)
         assert_int_equal(report.result.persistent, chain_is("config", "copy"));
 }
@@ -101,12 +131,14 @@ static void block_session_check(guint number, const char *victims)
     assert_true(cst_hypervisor_job_recover(block_directory, NULL));
     await_block_closed();
     switched = chain_is("chain", "copy");
-    assert_true(switched ? chain_is("config", "copy") : chain_is("config", "disk"));
-    if (strcmp(call, "after " PIVOT) == 0)
+    assert_true(switched ? chain_is("config", "copy") : config_is("p/v"));
+    if (strstr(call, "after " UPDATE))
+        assert_true(config_is("n/copy"));
+    if (strcmp(call, "after " PIVOT) == 0 || strstr(call, UPDATE))
         assert_true(switched);
     if (strcmp(call, PIVOT) == 0)
         assert_int_equal(switched, !strchr(victims, 'k'));
-    if (!strstr(call, PIVOT) && strchr(victims, 'c'))
+    if (!strstr(call, PIVOT) && !strstr(call, UPDATE) && strchr(victims, 'c'))
         assert_false(switched);
     if (!strchr(victims, 'c'))
         assert_report(victims, switched);

@@ -45,6 +45,9 @@ typedef struct {
      * @destination_format with the size of the disk. QEMU's user must be able to search its
      * parents. */
     const char *destination, *destination_format;
+    /** COPY: pool and name of the destination. If the persistent definition names @volume by its
+     * pool and name, it gets these in their place after the pivot. NULL: it names the path. */
+    const char *pool, *pool_volume;
     gboolean is_device; /**< the destination is a block device */
     gboolean shallow;   /**< COPY: only the top layer; the destination has its backing file */
     gboolean transient; /**< accept a domain without a persistent definition */
@@ -110,6 +113,11 @@ typedef struct {
      * there is none, unless @persistent_unknown. */
     gboolean persistent;
     gboolean persistent_unknown; /**< it cannot be read, or names an image of another chain */
+    /** It names the destination by the pool and the name of the request. FALSE: by its path. */
+    gboolean named;
+    /** Why it could not be changed so; NULL: it was, or it named no volume before. Borrowed from
+     * the job. */
+    const char *reason;
 } CstHypervisorPivotResult;
 
 /**

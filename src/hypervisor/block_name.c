@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The name of a copy in the persistent definition (see the header).
+ *
+ *   check    virDomainGetXMLDesc(INACTIVE). The disk has type='volume' and names the volume of
+ *            before, so libvirt and the service know this pool by the same name
+ *   pivot    libvirt replaces the source by the path of the copy. It keeps a definition whose
+ *            source is not that of the running disk. After an earlier copy the running disk has a
+ *            path, and the definition a volume
+ *   set      virDomainGetXMLDesc(), virDomainGetXMLDesc(INACTIVE), then
+ *            virDomainUpdateDeviceFlags(CONFIG) with the whole <disk>
+ *
+ * libvirt replaces the whole <disk>. A change of the same disk by another program between the last
+ * two calls is lost.
+ */
+#include "block_name.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <model/domain_copy.h>
+
+#include "block_chain.h"
+#include "domain_check.h"
+#include "helper.h"
+
+static gboolean layer_has_names(const CstDomainLayer *layer, const char *pool, const char *volume)
+{
+    return g_strcmp0(layer->pool, pool) == 0 && g_strcmp0(layer->volume, volume) == 0;
+}
+
+/* Whether the request has both names, and they differ from the volume of before. */
+static gboolean request_has_names(const BlockRequest *request)
+{
+    return *request->pool && *request->pool_volume && *request->old_pool && *request->old_volume &&
+           (strcmp(request->pool, request->old_pool) != 0 ||
+            strcmp(request->pool_volume, request->old_volume) != 0);
+}
+
+gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
+                         PauseAnswer *answer)
+{
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *top;
+    int persistent;
+
+    if (entry->kind != CST_HYPERVISOR_JOB_COPY || !request_has_names(request))
+        return TRUE;
+    persistent = virDomainIsPersistent(job->link.domain);
+    if (persistent < 0)
+        return pause_answer_fail_libvirt(answer);
+    if (!persistent)
+        return TRUE;
+    if (!domain_read_persistent_def(job->link.domain, &def, answer))
+        return FALSE;
+    top = block_chain_layer(def, entry->target, 0);
+    if (!top || !layer_has_names(top, request->old_pool, request->old_volume))
+        return TRUE;
+    entry->pool = g_strdup(request->pool);
+    entry->pool_volume = g_strdup(request->pool_volume);
+    entry->old_pool = g_strdup(request->old_pool);
+    entry->old_volume = g_strdup(request->old_volume);
+    entry->format = g_strdup(request->format);
+    return TRUE;
+}
+
+gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top)
+{
+    return entry->pool && layer_has_names(top, entry->pool, entry->pool_volume);
+}
+
+/* *ret_top: the running disk has the copy, and no overlay of another program on it. */
+static gboolean copy_is_top(BlockJob *job, gboolean *ret_top, PauseAnswer *answer)
+{
+    g_autoptr(CstDomainDef) def = NULL;
+    const CstDomainLayer *top;
+
+    if (!domain_read_def(job->link.domain, &def, answer))
+        return FALSE;
+    top = block_chain_layer(def, job->entry->target, 0);
+    *ret_top = top && g_strcmp0(top->path, job->entry->destination) == 0;
+    return TRUE;
+}
+
+/* Sets the outcome of a <disk> that cannot be changed. */
+static void answer_fail_rename(PauseAnswer *answer, const GError *error)
+{
+    switch (cst_error_code(error)) {
+    case CST_ERROR_NOT_FOUND: pause_answer_fail(answer, PAUSE_OTHER_IMAGE, NULL); break;
+    case CST_ERROR_UNSUPPORTED: pause_answer_fail(answer, PAUSE_TRANSLATED, NULL); break;
+    default: pause_answer_fail(answer, PAUSE_FAILED, error->message); break;
+    }
+}
+
+/* Returns the changed <disk> of the persistent definition, which the caller frees. */
+static char *renamed_disk_read(BlockJob *job, gboolean is_top, PauseAnswer *answer)
+{
+    const BlockEntry *entry = job->entry;
+    const CstDomainDiskName name = {.target = entry->target,
+                                    .pool = entry->pool,
+                                    .volume = entry->pool_volume,
+                                    .path = entry->destination,
+                                    .format = entry->format,
+                                    .old_pool = is_top ? entry->old_pool : NULL,
+                                    .old_volume = is_top ? entry->old_volume : NULL};
+    char *xml = virDomainGetXMLDesc(job->link.domain, VIR_DOMAIN_XML_INACTIVE), *disk;
+    g_autoptr(GError) error = NULL;
+
+    if (!xml) {
+        pause_answer_fail_libvirt(answer);
+        return NULL;
+    }
+    disk = cst_domain_disk_rename(xml, &name, &error);
+    free(xml); /* NOLINT: libvirt allocates it with malloc() */
+    if (!disk)
+        answer_fail_rename(answer, error);
+    return disk;
+}
+
+gboolean block_name_set(BlockJob *job, PauseAnswer *answer)
+{
+    g_autofree char *disk = NULL;
+    gboolean is_top;
+
+    if (!copy_is_top(job, &is_top, answer))
+        return FALSE;
+    disk = renamed_disk_read(job, is_top, answer);
+    return disk &&
+           (virDomainUpdateDeviceFlags(job->link.domain, disk, VIR_DOMAIN_AFFECT_CONFIG) >= 0 ||
+            pause_answer_fail_libvirt(answer));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "block_job.h"
+
+/**
+ * The name of a copy in the persistent definition of the domain. libvirt's pivot writes the path of
+ * the copy there, also for a disk with type='volume'. All functions call libvirt and may hang.
+ */
+
+/**
+ * Sets the names of @entry if the persistent definition has the disk as the volume of before, by
+ * its pool and name. Each failure sets the answer.
+ */
+gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
+                         PauseAnswer *answer);
+/** Whether the top layer of the persistent definition names the copy by its pool and volume. */
+gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top);
+/**
+ * Changes the persistent definition after a pivot, so that it names the copy by its pool and
+ * volume. PAUSE_OTHER_IMAGE: another program has changed it.
+ */
+gboolean block_name_set(BlockJob *job, PauseAnswer *answer);
