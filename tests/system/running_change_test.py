@@ -30,9 +30,9 @@ class RunningDomain(FakeDomains):
             self.qemu_io(name, f"write -P {number + 1} {number * 64}k 64k")
         self.addCleanup(self.no_job)
 
-    def qemu_io(self, name, command):
-        subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, self.at("p", name)], check=True,
-                       stdout=subprocess.DEVNULL)
+    def qemu_io(self, name, command, *words):
+        subprocess.run(["qemu-io", "-f", "qcow2", *words, "-c", command, self.at("p", name)],
+                       check=True, stdout=subprocess.DEVNULL)
 
     def no_job(self):
         self.wait_until(lambda: not os.path.exists(self.entries()) or not os.listdir(self.entries()),
@@ -49,7 +49,7 @@ class RunningDomain(FakeDomains):
         chain = ";".join(paths)
         with open(self.live, "w", encoding="utf-8") as out:
             out.write("\n".join(["[live]", "state=running", "id=7", f"chain={chain}",
-                                 f"config={chain}", "format=qcow2", *live]) + "\n")
+                                 f"config={chain}", *live]) + "\n")
         self.group = [line if not line.startswith("blocks") else "blocks = chain" for line in
                       self.fake.domain(paths[0], state=state, more=more).split("\n")]
         self.group += [f"live = {self.live}", f"capacity = {4 * MIB}"]
@@ -95,7 +95,7 @@ class RunningDomain(FakeDomains):
     def shows(self, name, *patterns):
         """The volume has these patterns in its first ranges of 64 KiB."""
         for number, pattern in enumerate(patterns):
-            self.qemu_io(name, f"read -P {pattern} {number * 64}k 64k")
+            self.qemu_io(name, f"read -P {pattern} {number * 64}k 64k", "-r")
 
     def backing(self, name):
         out = subprocess.run(["qemu-img", "info", self.at("p", name)], check=True, text=True,
@@ -454,6 +454,36 @@ class RunningMove(RunningDomain):
         err = self.refused("vol-move", "v", "--pool", "p", "--newpool", "n")
         self.assertIn("correct it (virsh edit", err)
         self.assertEqual(["v"], self.names("n"))
+
+    def running_volume(self, **calls):
+        """Both definitions of domain web1 name volume v by type='volume'."""
+        self.running("v", live=["block-fate=ready"])
+        self.change(chain="p/v", config="p/v")
+        self.fake.set("\n".join([*self.fake.domain(self.at("p", "v")).split("\n"),
+                                 f"live = {self.live}", f"capacity = {4 * MIB}"]), **calls)
+
+    def test_definition_of_a_volume_names_the_new_one(self):
+        self.running_volume()
+        self.move("--format", "raw")
+        self.assertEqual((self.at("n", "v"), "n/v"), (self.now("chain"), self.now("config")))
+        self.assertEqual([], self.intents())
+
+    def test_second_move_before_a_restart_of_the_domain_is_named_as_well(self):
+        self.running("v", live=["block-fate=ready"])
+        self.change(config="p/v")
+        self.move()
+        self.assertEqual((self.at("n", "v"), "n/v"), (self.now("chain"), self.now("config")))
+        self.done("vol-move", "v", "--pool", "n", "--newpool", "p", "--name", "w")
+        self.assertEqual((self.at("p", "w"), "p/w"), (self.now("chain"), self.now("config")))
+
+    def test_definition_that_libvirt_does_not_change_is_reported_in_the_log(self):
+        self.running_volume(virDomainUpdateDeviceFlags="fail 1 0 internal error: broken")
+        self.move()
+        for key in ("chain", "config"):
+            self.assertEqual(self.at("n", "v"), self.now(key))
+        self.wait_until(lambda: "internal error: broken; see the source of the disk there (virsh "
+                        "edit" in self.peer.log(), "the log has a warning", seen=self.peer.log)
+        self.assertEqual([], self.intents())
 
     def test_dry_run_creates_no_volume(self):
         self.running("v", live=["block-fate=ready"])

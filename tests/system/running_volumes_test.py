@@ -172,6 +172,26 @@ class RunningVolumes(jobs.JobGuest):
                       self.done("vol-move", "a", "--pool", "p", "--newpool", "n"))
         self.check_moved("qcow2")
 
+    def test_moves_are_named_in_the_persistent_definition(self):
+        self.pool_n()
+        self.boot_with_volumes()
+        self.libvirt_pool("n", os.path.join(self.peer.files, "n"))
+        before = self.definition()
+        for pool, name, form, words in (
+                ("n", "a", "raw", ("a", "--pool", "p", "--newpool", "n", "--format", "raw")),
+                ("p", "back", "qcow2", ("a", "--pool", "n", "--newpool", "p", "--name", "back",
+                                        "--format", "qcow2"))):
+            self.done("vol-move", *words)
+            self.assertEqual(before.replace("pool='p' volume='a'", f"pool='{pool}' volume='{name}'")
+                             .replace("type='qcow2'", f"type='{form}'", 1), self.definition())
+        self.addCleanup(os.unlink, self.path("back"))
+        self.nothing_left()
+        self.goes_on()
+        self.starts_again("p", "back")
+        self.images_are_clean("back")
+        with open(self.path("a"), "w", encoding="ascii"):
+            pass
+
     def test_move_to_another_format(self):
         self.pool_n()
         self.boot()

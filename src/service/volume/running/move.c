@@ -320,6 +320,19 @@ static CstHypervisorJob *move_start_job(RunningMove *move, CstHypervisorJobReque
     return job;
 }
 
+/* A definition with the path of the new volume works, so the move has not failed. */
+static void move_report_name(const RunningMove *move, const CstHypervisorPivotResult *result)
+{
+    const CstDomainDisk *disk = move->chain.disk;
+
+    if (result->reason)
+        cst_log(CST_LOG_WARNING,
+                _("cannot name volume '%s' of pool '%s' as disk '%s' in the persistent definition "
+                  "of domain %s: %s; see the source of the disk there (virsh edit %s)"),
+                move->def->name, cst_pool_name(move->to), disk->target, disk->uuid, result->reason,
+                disk->uuid);
+}
+
 /* Sets the result of the pivot in any case. */
 static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *ret_result,
                                   GError **error)
@@ -330,6 +343,8 @@ static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *r
         .kind = CST_HYPERVISOR_JOB_COPY,
         .destination = path,
         .destination_format = move->plan.format ? cst_image_format_name(move->plan.format) : "raw",
+        .pool = cst_pool_name(move->to),
+        .pool_volume = copy->name,
         .is_device = move->def->type == CST_VOL_BLOCK,
         .shallow = move->with_backing};
     CstHypervisorPivot pivot;
@@ -340,6 +355,8 @@ static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *r
     if (!job)
         return FALSE;
     ok = move_switch(move, job, ret_result, error);
+    if (ok)
+        move_report_name(move, ret_result);
     pivot = cst_hypervisor_job_end(job);
     if (!ok)
         ret_result->pivot = pivot;
