@@ -9,7 +9,6 @@
 #define ANSWER         "(uusssuttubbbbus)"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
-#define VOLUMES_MAX    3
 
 unsigned hypervisor_block_limits[BLOCK_LIMIT_LAST] = {
     [BLOCK_LIMIT_CHECK] = 10 * MS,     [BLOCK_LIMIT_BEGIN] = 40 * MS,
@@ -64,6 +63,36 @@ void block_request_clear(BlockRequest *request)
     g_clear_pointer(&request->old_volume, g_free);
 }
 
+void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
+                       CstHypervisorVolume *volumes, BlockRequest *ret_request)
+{
+    guint count = 0;
+
+    volumes[count++] = *request->volume;
+    if (request->top)
+        volumes[count++] = *request->top;
+    if (request->base)
+        volumes[count++] = *request->base;
+    *ret_request = (BlockRequest){
+        .domain = {.uri = (char *)request->uri,
+                   .uuid = (char *)uuid,
+                   .volumes = volumes,
+                   .n_volumes = count},
+        .kind = request->kind,
+        .has_top = request->top != NULL,
+        .has_base = request->base != NULL,
+        .is_device = request->is_device,
+        .shallow = request->shallow,
+        .transient = request->transient,
+        .destination = (char *)(request->destination ? request->destination : ""),
+        .format = (char *)(request->destination_format ? request->destination_format : ""),
+        .pool = (char *)(request->pool ? request->pool : ""),
+        .pool_volume = (char *)(request->pool_volume ? request->pool_volume : ""),
+        .old_pool = (char *)(request->volume->pool ? request->volume->pool : ""),
+        .old_volume = (char *)(request->volume->volume ? request->volume->volume : ""),
+        .rate = request->rate};
+}
+
 GBytes *block_request_encode(const BlockRequest *request)
 {
     g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
@@ -94,7 +123,8 @@ gboolean block_request_decode(const void *data, size_t len, BlockRequest *ret_re
     return pause_request_from_variant(domain, &ret_request->domain) &&
            ret_request->domain.n_volumes ==
                1U + (guint)ret_request->has_top + (guint)ret_request->has_base &&
-           ret_request->domain.n_volumes <= VOLUMES_MAX && kind < CST_HYPERVISOR_JOB_KIND_LAST;
+           ret_request->domain.n_volumes <= BLOCK_VOLUMES_MAX &&
+           kind < CST_HYPERVISOR_JOB_KIND_LAST;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */

@@ -28,6 +28,8 @@
 #define BLOCK_SOCKET_FD    4 /* mode "begin": the caller's socket */
 #define BLOCK_LOCK_FD      4 /* other modes: the lock of the entry */
 
+#define BLOCK_VOLUMES_MAX 3 /* of a request: that of the disk, the top, the base */
+
 /** Limits in milliseconds. */
 typedef enum {
     BLOCK_LIMIT_CHECK,  /* connection and checks, with the deadline of a question added */
@@ -75,6 +77,12 @@ typedef struct {
 } BlockRequest;
 
 void block_request_clear(BlockRequest *request);
+/**
+ * Sets the request to domain @uuid. Borrows all texts and @volumes, which has room for
+ * BLOCK_VOLUMES_MAX.
+ */
+void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
+                       CstHypervisorVolume *volumes, BlockRequest *ret_request);
 GBytes *block_request_encode(const BlockRequest *request);
 /** Returns FALSE if the packet is malformed. *ret_request is cleared by the caller in any case. */
 gboolean block_request_decode(const void *data, size_t len, BlockRequest *ret_request);

@@ -324,37 +324,6 @@ static int job_start_keeper(CstHypervisor *hypervisor, int dirfd, GError **error
         error);
 }
 
-/* @volumes: room for three. */
-static void job_fill_request(const CstHypervisorJob *job, const CstHypervisorJobRequest *request,
-                             CstHypervisorVolume *volumes, BlockRequest *ret_sent)
-{
-    guint count = 0;
-
-    volumes[count++] = *request->volume;
-    if (request->top)
-        volumes[count++] = *request->top;
-    if (request->base)
-        volumes[count++] = *request->base;
-    *ret_sent = (BlockRequest){
-        .domain = {.uri = (char *)request->uri,
-                   .uuid = job->uuid,
-                   .volumes = volumes,
-                   .n_volumes = count},
-        .kind = request->kind,
-        .has_top = request->top != NULL,
-        .has_base = request->base != NULL,
-        .is_device = request->is_device,
-        .shallow = request->shallow,
-        .transient = request->transient,
-        .destination = (char *)(request->destination ? request->destination : ""),
-        .format = (char *)(request->destination_format ? request->destination_format : ""),
-        .pool = (char *)(request->pool ? request->pool : ""),
-        .pool_volume = (char *)(request->pool_volume ? request->pool_volume : ""),
-        .old_pool = (char *)(request->volume->pool ? request->volume->pool : ""),
-        .old_volume = (char *)(request->volume->volume ? request->volume->volume : ""),
-        .rate = request->rate};
-}
-
 /* Sends the request and receives the answer. */
 static gboolean job_request(CstHypervisorJob *job, CstHypervisor *hypervisor,
                             const CstHypervisorJobRequest *request, CstTask *task, GError **error)
@@ -362,14 +331,14 @@ static gboolean job_request(CstHypervisorJob *job, CstHypervisor *hypervisor,
     unsigned limit_ms = hypervisor_block_limits[BLOCK_LIMIT_CHECK] +
                         hypervisor_block_limits[BLOCK_LIMIT_BEGIN] + ANSWER_MS +
                         hypervisor_deadline(hypervisor) * 1000;
-    CstHypervisorVolume volumes[3];
+    CstHypervisorVolume volumes[BLOCK_VOLUMES_MAX];
     g_autoptr(GBytes) packet = NULL;
     g_autofree char *reason = NULL;
     BlockRequest sent;
     gsize len;
     gconstpointer data;
 
-    job_fill_request(job, request, volumes, &sent);
+    block_request_set(request, job->uuid, volumes, &sent);
     packet = block_request_encode(&sent);
     data = g_bytes_get_data(packet, &len);
     if (len > PAUSE_PACKET_MAX)
