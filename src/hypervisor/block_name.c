@@ -7,6 +7,9 @@
  *   pivot    libvirt replaces the source by the path of the copy. It keeps a definition whose
  *            source is not that of the running disk. After an earlier copy the running disk has a
  *            path, and the definition a volume
+ *   look up  virStoragePoolLookupByName(), virStorageVolLookupByName() and virStorageVolGetPath().
+ *            libvirt makes the same calls at the next start, which fails if they do. The volumes of
+ *            its own storage driver are those of its last refresh
  *   set      virDomainGetXMLDesc(), virDomainGetXMLDesc(INACTIVE), then
  *            virDomainUpdateDeviceFlags(CONFIG) with the whole <disk>
  *
@@ -17,8 +20,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <model/domain_copy.h>
 
 #include "block_chain.h"
@@ -68,6 +73,53 @@ gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry 
 gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top)
 {
     return entry->pool && layer_has_names(top, entry->pool, entry->pool_volume);
+}
+
+/* Whether both paths lead to one file or one device. */
+static gboolean path_is_copy(const char *path, const char *copy)
+{
+    struct stat found, own;
+
+    if (!cst_node_stat(path, &found) || !cst_node_stat(copy, &own))
+        return FALSE;
+    if (S_ISBLK(own.st_mode))
+        return S_ISBLK(found.st_mode) && found.st_rdev == own.st_rdev;
+    return found.st_dev == own.st_dev && found.st_ino == own.st_ino;
+}
+
+/* Sets the outcome of a failed look-up. Always returns FALSE. */
+static gboolean answer_fail_lookup(PauseAnswer *answer)
+{
+    virErrorPtr failure = virGetLastError();
+
+    switch (libvirt_code()) {
+    case VIR_ERR_NO_STORAGE_POOL:
+    case VIR_ERR_NO_STORAGE_VOL:
+    case VIR_ERR_NO_SUPPORT: return pause_answer_fail(answer, PAUSE_NO_VOLUME, failure->message);
+    default: return pause_answer_fail_libvirt(answer);
+    }
+}
+
+/* Fails unless libvirt has the copy as the volume that the definition would name. */
+static gboolean copy_check_volume(const BlockJob *job, PauseAnswer *answer)
+{
+    const BlockEntry *entry = job->entry;
+    virStoragePoolPtr pool = virStoragePoolLookupByName(job->link.conn, entry->pool);
+    virStorageVolPtr volume = pool ? virStorageVolLookupByName(pool, entry->pool_volume) : NULL;
+    char *path = volume ? virStorageVolGetPath(volume) : NULL;
+    gboolean ok;
+
+    if (!path)
+        ok = answer_fail_lookup(answer);
+    else
+        ok = path_is_copy(path, entry->destination) ||
+             pause_answer_fail(answer, PAUSE_NO_VOLUME, path);
+    free(path); /* NOLINT: libvirt allocates it with malloc() */
+    if (volume)
+        virStorageVolFree(volume);
+    if (pool)
+        virStoragePoolFree(pool);
+    return ok;
 }
 
 /* *ret_top: the running disk has the copy, and no overlay of another program on it. */
@@ -123,7 +175,7 @@ gboolean block_name_set(BlockJob *job, PauseAnswer *answer)
     g_autofree char *disk = NULL;
     gboolean is_top;
 
-    if (!copy_is_top(job, &is_top, answer))
+    if (!copy_check_volume(job, answer) || !copy_is_top(job, &is_top, answer))
         return FALSE;
     disk = renamed_disk_read(job, is_top, answer);
     return disk &&

@@ -18,6 +18,7 @@ gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry 
 gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top);
 /**
  * Changes the persistent definition after a pivot, so that it names the copy by its pool and
- * volume. PAUSE_OTHER_IMAGE: another program has changed it.
+ * volume. PAUSE_OTHER_IMAGE: another program has changed it. PAUSE_NO_VOLUME: libvirt does not know
+ * the copy by these names, so the domain could not start.
  */
 gboolean block_name_set(BlockJob *job, PauseAnswer *answer);

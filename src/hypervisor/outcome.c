@@ -48,6 +48,8 @@ static const struct {
                           N_("its disk is encrypted or a slice of its image")},
     [PAUSE_OTHER_IMAGE] = {CST_ERROR_FAILED, N_("another program has changed its persistent "
                                                 "definition")},
+    [PAUSE_NO_VOLUME] = {CST_ERROR_NOT_FOUND, N_("libvirt does not know the volume by its pool and "
+                                                 "name")},
     [PAUSE_OWN_IMAGE] = {CST_ERROR_INVALID, N_("a disk of it has the destination already; choose "
                                                "another one")},
     [PAUSE_NO_LAYER] = {CST_ERROR_NOT_FOUND, N_("the disk has no such backing file")},

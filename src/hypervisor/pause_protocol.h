@@ -131,6 +131,7 @@ typedef enum {
     PAUSE_FIXED,         /* a disk of a block job is read-only */
     PAUSE_TRANSLATED,    /* the disk is encrypted, or a slice of its image */
     PAUSE_OTHER_IMAGE,   /* the persistent definition of the domain names another image */
+    PAUSE_NO_VOLUME,     /* libvirt does not know the copy by its pool and name */
     PAUSE_OWN_IMAGE,     /* the destination of a block job is an image of the domain */
     PAUSE_NO_LAYER,      /* the disk has no such layer below its top */
     PAUSE_CHANGED,       /* another Cistern has a block job of the domain */

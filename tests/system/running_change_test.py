@@ -455,12 +455,16 @@ class RunningMove(RunningDomain):
         self.assertIn("correct it (virsh edit", err)
         self.assertEqual(["v"], self.names("n"))
 
-    def running_volume(self, **calls):
-        """Both definitions of domain web1 name volume v by type='volume'."""
+    def running_volume(self, pools=("p", "n"), **calls):
+        """Both definitions of domain web1 name volume v by type='volume'. libvirt knows the pools."""
         self.running("v", live=["block-fate=ready"])
         self.change(chain="p/v", config="p/v")
         self.fake.set("\n".join([*self.fake.domain(self.at("p", "v")).split("\n"),
-                                 f"live = {self.live}", f"capacity = {4 * MIB}"]), **calls)
+                                 f"live = {self.live}", f"capacity = {4 * MIB}"]),
+                      *self.libvirt_pools(*pools), **calls)
+
+    def libvirt_pools(self, *names):
+        return [f"[pool {name}]\ndirectory = {self.at(name, '')}" for name in names]
 
     def test_definition_of_a_volume_names_the_new_one(self):
         self.running_volume()
@@ -469,21 +473,29 @@ class RunningMove(RunningDomain):
         self.assertEqual([], self.intents())
 
     def test_second_move_before_a_restart_of_the_domain_is_named_as_well(self):
-        self.running("v", live=["block-fate=ready"])
+        self.running("v", live=["block-fate=ready"], lines=self.libvirt_pools("p", "n"))
         self.change(config="p/v")
         self.move()
         self.assertEqual((self.at("n", "v"), "n/v"), (self.now("chain"), self.now("config")))
         self.done("vol-move", "v", "--pool", "n", "--newpool", "p", "--name", "w")
         self.assertEqual((self.at("p", "w"), "p/w"), (self.now("chain"), self.now("config")))
 
-    def test_definition_that_libvirt_does_not_change_is_reported_in_the_log(self):
-        self.running_volume(virDomainUpdateDeviceFlags="fail 1 0 internal error: broken")
+    def path_is_reported(self, reason):
         self.move()
         for key in ("chain", "config"):
             self.assertEqual(self.at("n", "v"), self.now(key))
-        self.wait_until(lambda: "internal error: broken; see the source of the disk there (virsh "
-                        "edit" in self.peer.log(), "the log has a warning", seen=self.peer.log)
+        self.wait_until(lambda: f"{reason}; see the source of the disk there (virsh edit" in
+                        self.peer.log(), "the log has a warning", seen=self.peer.log)
         self.assertEqual([], self.intents())
+
+    def test_definition_that_libvirt_does_not_change_is_reported_in_the_log(self):
+        self.running_volume(virDomainUpdateDeviceFlags="fail 1 0 internal error: broken")
+        self.path_is_reported("internal error: broken")
+
+    def test_definition_keeps_the_path_of_a_volume_that_libvirt_does_not_know(self):
+        self.running_volume(pools=("p",))
+        self.path_is_reported("Storage pool not found")
+        self.assertNotIn("virDomainUpdateDeviceFlags", self.fake.calls())
 
     def test_dry_run_creates_no_volume(self):
         self.running("v", live=["block-fate=ready"])

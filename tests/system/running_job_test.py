@@ -81,13 +81,11 @@ class JobGuest(running.Guest):
     def definition(self):
         return self.domain("dumpxml", "--inactive", "web1")
 
-    def starts_again(self, pool, volume):
-        """The domain starts with the volume that its persistent definition names."""
+    def starts_again(self, source):
+        """The domain starts with the image that its persistent definition names."""
         self.domain("destroy", "web1")
-        self.domain("pool-refresh", pool)
         self.domain("start", "web1")
-        self.assertIn(f"<source pool='{pool}' volume='{volume}' index=",
-                      self.domain("dumpxml", "web1"))
+        self.assertIn(f"<source {source} index=", self.domain("dumpxml", "web1"))
         wait.until(lambda: self.newest_block() > 600, "the guest has written 600 blocks",
                    seen=self.console)
         self.goes_on()
@@ -257,6 +255,7 @@ class RunningJob(JobGuest):
         before = self.definition()
         for old, new, form in (("a", "first", "qcow2"), ("first", "second", "raw")):
             self.make(new, "-f", form)
+            self.domain("pool-refresh", "p")
             job = self.begin("copy", self.path(new), form, "0", old, new, image=old)
             self.says(job, "begun")
             self.says(job, "waited")
@@ -268,7 +267,7 @@ class RunningJob(JobGuest):
             self.assertEqual(before.replace("volume='a'", f"volume='{new}'").replace(
                 "type='qcow2'", f"type='{form}'", 1), self.definition())
         self.goes_on()
-        self.starts_again("p", "second")
+        self.starts_again("pool='p' volume='second'")
         self.images_are_clean("second", "raw")
 
     def test_killed_processes_leave_no_job(self):

@@ -31,7 +31,7 @@ static int block_name_setup(void **unused)
 
     block_setup(unused);
     document = fake_at("device.xml");
-    fake_add("device-xml = %s\n", document);
+    fake_add("[pool n]\ndirectory = %s\n[domain 1]\ndevice-xml = %s\n", fake_dir, document);
     old_volume = *block_request.volume;
     old_volume.pool = "p";
     old_volume.volume = "v";
@@ -294,6 +294,80 @@ static void definition_that_cannot_be_read_again_is_that_of_the_answer(void **un
     assert_definition("n/copy");
 }
 
+/* --- volumes that libvirt does not know ------------------------------------------------------- */
+
+/* The next start of the domain would fail. */
+static void assert_path_stays(const char *reason)
+{
+    set_definitions("p/v", "p/v");
+    pivot_and_check(block_begin_ready(), TRUE, FALSE, reason);
+    assert_definition("/copy");
+    assert_int_equal(fake_calls(UPDATE), 0);
+}
+
+static void volume_of_an_unknown_pool_keeps_its_path(void **unused)
+{
+    block_request.pool = "m";
+    assert_path_stays("does not know the volume by its pool and name: Storage pool not found");
+}
+
+/* libvirt's own storage driver has not refreshed the pool. */
+static void volume_that_is_unknown_in_its_pool_keeps_its_path(void **unused)
+{
+    block_request.pool_volume = "new";
+    assert_path_stays("does not know the volume by its pool and name: Storage volume not found");
+}
+
+/* libvirt has another pool of this name. */
+static void volume_with_another_path_keeps_its_path(void **unused)
+{
+    g_autofree char *disk = fake_at("disk");
+
+    fake_add("[pool n]\npath = %s\n", disk);
+    assert_path_stays("does not know the volume by its pool and name: /");
+    fake_add("path = %s/missing\n", fake_dir);
+    assert_path_stays("does not know the volume by its pool and name: /");
+}
+
+/* Two paths of one file. */
+static void volume_with_a_path_through_a_link_is_named(void **unused)
+{
+    g_autofree char *copy = fake_at("copy"), *link = fake_at("link");
+
+    assert_int_equal(symlink(copy, link), 0);
+    fake_add("[pool n]\npath = %s\n", link);
+    pivot_and_check(block_begin_ready(), TRUE, TRUE, NULL);
+    assert_definition("n/copy");
+}
+
+static const char *const lookups[] = {"virStoragePoolLookupByName", "virStorageVolLookupByName",
+                                      "virStorageVolGetPath"};
+
+static void assert_lookups_fail(const char *action, const char *reason)
+{
+    g_autofree char *begin = g_strdup(fake_state->str);
+
+    for (guint i = 0; i < G_N_ELEMENTS(lookups); i++) {
+        fake_add("[calls]\n%s = %s\n", lookups[i], action);
+        assert_path_stays(reason);
+        g_string_assign(fake_state, begin);
+    }
+}
+
+static void look_up_that_fails_leaves_the_path(void **unused)
+{
+    assert_lookups_fail("fail 3 0 not supported", "does not know the volume by its pool and name: "
+                                                  "not supported");
+    assert_lookups_fail("fail 55 0 storage pool 'n' is not active", "is not active");
+    assert_lookups_fail("lose client socket is closed", "the connection to libvirt was lost");
+}
+
+static void look_up_that_hangs_leaves_the_path(void **unused)
+{
+    hypervisor_block_limits[BLOCK_LIMIT_LOOK] = 3000;
+    assert_lookups_fail("hang", "libvirt did not answer");
+}
+
 /* --- repairs ---------------------------------------------------------------------------------- */
 
 static void repair_that_answers_names_the_copy(void **unused)
@@ -342,6 +416,12 @@ int main(int argc, char **argv)
         CASE(update_that_hangs_is_reported),
         CASE(update_without_an_answer_is_found),
         CASE(definition_that_cannot_be_read_again_is_that_of_the_answer),
+        CASE(volume_of_an_unknown_pool_keeps_its_path),
+        CASE(volume_that_is_unknown_in_its_pool_keeps_its_path),
+        CASE(volume_with_another_path_keeps_its_path),
+        CASE(volume_with_a_path_through_a_link_is_named),
+        CASE(look_up_that_fails_leaves_the_path),
+        CASE(look_up_that_hangs_leaves_the_path),
         CASE(repair_that_answers_names_the_copy),
         CASE(repair_of_a_killed_keeper_names_the_copy),
     };

@@ -291,11 +291,17 @@ static gboolean move_create_copy(RunningMove *move, GError **error)
 static gboolean move_switch(RunningMove *move, CstHypervisorJob *job,
                             CstHypervisorPivotResult *ret_result, GError **error)
 {
+    gboolean ok;
+
     *ret_result = (CstHypervisorPivotResult){.pivot = CST_HYPERVISOR_NOT_PIVOTED};
     if (!move_check_copy(move, error) || !running_move_record(move, TRUE, error))
         return FALSE;
     CST_CRASH_POINT("running.move.ready");
-    return cst_hypervisor_job_pivot(job, ret_result, error);
+    /* libvirt may need this worker: it looks up the new volume. */
+    cst_task_set_waiting(move->chain.task, TRUE);
+    ok = cst_hypervisor_job_pivot(job, ret_result, error);
+    cst_task_set_waiting(move->chain.task, FALSE);
+    return ok;
 }
 
 /*
