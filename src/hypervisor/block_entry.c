@@ -76,8 +76,8 @@ static gboolean block_entry_has_names(const BlockEntry *entry)
 {
     if (!entry->pool)
         return !entry->pool_volume && !entry->old_pool && !entry->old_volume && !entry->format;
-    return entry->kind == CST_HYPERVISOR_JOB_COPY && entry->pool_volume && entry->old_pool &&
-           entry->old_volume && entry->format;
+    return entry->destination && entry->pool_volume && entry->old_pool && entry->old_volume &&
+           (entry->format != NULL) == (entry->kind == CST_HYPERVISOR_JOB_COPY);
 }
 
 static gboolean block_entry_decode(GKeyFile *file, BlockEntry *ret_entry)

@@ -15,7 +15,8 @@ typedef struct {
     char *destination; /* path, to which a pivot switches; NULL: there is no pivot */
     char *top, *base;  /* paths of layers: COMMIT of another layer; PULL. NULL: no such layer */
     /* COPY: names that the persistent definition gets in the place of the old ones, and the format
-     * of the destination. NULL: it names no volume. */
+     * of the destination. NULL: it names no volume. COMMIT: names of the base and of the volume
+     * above it. NULL: not known. */
     char *pool, *pool_volume, *old_pool, *old_volume, *format;
     gboolean naming;    /* a change of the persistent definition was sent to libvirt */
     gboolean switching; /* a pivot was sent to libvirt, and its result is not known */

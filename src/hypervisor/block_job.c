@@ -445,10 +445,6 @@ static CstHypervisorPivot block_overlay_pivot(BlockJob *job, const char *path, P
     return CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
 
-/*
- * After a commit libvirt may name the base by its pool and volume, as before the overlay. It names
- * the destination of a copy by its path.
- */
 CstHypervisorPivot block_job_find_persistent(BlockJob *job, gboolean *ret_named)
 {
     const BlockEntry *entry = job->entry;
@@ -470,8 +466,7 @@ CstHypervisorPivot block_job_find_persistent(BlockJob *job, gboolean *ret_named)
     if (*ret_named)
         return CST_HYPERVISOR_PIVOTED;
     if (!top->path)
-        return entry->kind == CST_HYPERVISOR_JOB_COMMIT && top->volume ? CST_HYPERVISOR_PIVOTED
-                                                                       : CST_HYPERVISOR_NOT_PIVOTED;
+        return block_name_pivot(entry, top);
     pivot = block_chain_pivot(def, entry, 0);
     return pivot != CST_HYPERVISOR_PIVOT_UNKNOWN ? pivot
                                                  : block_overlay_pivot(job, top->path, &answer);

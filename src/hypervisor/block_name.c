@@ -43,6 +43,14 @@ static gboolean request_has_names(const BlockRequest *request)
             strcmp(request->pool_volume, request->old_volume) != 0);
 }
 
+static void entry_set_names(BlockEntry *entry, const BlockRequest *request)
+{
+    entry->pool = g_strdup(request->pool);
+    entry->pool_volume = g_strdup(request->pool_volume);
+    entry->old_pool = g_strdup(request->old_pool);
+    entry->old_volume = g_strdup(request->old_volume);
+}
+
 gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
                          PauseAnswer *answer)
 {
@@ -50,8 +58,12 @@ gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry 
     const CstDomainLayer *top;
     int persistent;
 
-    if (entry->kind != CST_HYPERVISOR_JOB_COPY || !request_has_names(request))
+    if (!entry->destination || !request_has_names(request))
         return TRUE;
+    if (entry->kind == CST_HYPERVISOR_JOB_COMMIT) {
+        entry_set_names(entry, request);
+        return TRUE;
+    }
     persistent = virDomainIsPersistent(job->link.domain);
     if (persistent < 0)
         return pause_answer_fail_libvirt(answer);
@@ -62,10 +74,7 @@ gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry 
     top = block_chain_layer(def, entry->target, 0);
     if (!top || !layer_has_names(top, request->old_pool, request->old_volume))
         return TRUE;
-    entry->pool = g_strdup(request->pool);
-    entry->pool_volume = g_strdup(request->pool_volume);
-    entry->old_pool = g_strdup(request->old_pool);
-    entry->old_volume = g_strdup(request->old_volume);
+    entry_set_names(entry, request);
     entry->format = g_strdup(request->format);
     return TRUE;
 }
@@ -73,6 +82,17 @@ gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry 
 gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top)
 {
     return entry->pool && layer_has_names(top, entry->pool, entry->pool_volume);
+}
+
+CstHypervisorPivot block_name_pivot(const BlockEntry *entry, const CstDomainLayer *top)
+{
+    if (block_name_is_set(entry, top))
+        return CST_HYPERVISOR_PIVOTED;
+    if (entry->kind != CST_HYPERVISOR_JOB_COMMIT || !top->volume)
+        return CST_HYPERVISOR_NOT_PIVOTED;
+    return entry->pool && layer_has_names(top, entry->old_pool, entry->old_volume)
+               ? CST_HYPERVISOR_NOT_PIVOTED
+               : CST_HYPERVISOR_PIVOT_UNKNOWN;
 }
 
 /* Whether both paths lead to one file or one device. */

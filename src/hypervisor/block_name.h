@@ -9,13 +9,19 @@
  */
 
 /**
- * Sets the names of @entry if the persistent definition has the disk as the volume of before, by
- * its pool and name. Each failure sets the answer.
+ * Sets the names of @entry. COPY: only if the persistent definition has the disk as the volume of
+ * before, by its pool and name. Each failure sets the answer.
  */
 gboolean block_name_plan(BlockJob *job, const BlockRequest *request, BlockEntry *entry,
                          PauseAnswer *answer);
-/** Whether the top layer of the persistent definition names the copy by its pool and volume. */
+/** Whether the top layer of the persistent definition names the destination by pool and volume. */
 gboolean block_name_is_set(const BlockEntry *entry, const CstDomainLayer *top);
+/**
+ * Returns the image of a persistent definition whose top layer has no path, by its names. After a
+ * commit libvirt may name the base as a volume, as before the overlay. It names the destination of
+ * a copy by its path.
+ */
+CstHypervisorPivot block_name_pivot(const BlockEntry *entry, const CstDomainLayer *top);
 /**
  * Changes the persistent definition after a pivot, so that it names the copy by its pool and
  * volume. PAUSE_OTHER_IMAGE: another program has changed it. PAUSE_NO_VOLUME: libvirt does not know

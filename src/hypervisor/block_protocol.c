@@ -63,9 +63,15 @@ void block_request_clear(BlockRequest *request)
     g_clear_pointer(&request->old_volume, g_free);
 }
 
+static char *request_text(const char *text)
+{
+    return (char *)(text ? text : "");
+}
+
 void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
                        CstHypervisorVolume *volumes, BlockRequest *ret_request)
 {
+    gboolean has_base = request->kind == CST_HYPERVISOR_JOB_COMMIT && request->base;
     guint count = 0;
 
     volumes[count++] = *request->volume;
@@ -84,12 +90,12 @@ void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
         .is_device = request->is_device,
         .shallow = request->shallow,
         .transient = request->transient,
-        .destination = (char *)(request->destination ? request->destination : ""),
-        .format = (char *)(request->destination_format ? request->destination_format : ""),
-        .pool = (char *)(request->pool ? request->pool : ""),
-        .pool_volume = (char *)(request->pool_volume ? request->pool_volume : ""),
-        .old_pool = (char *)(request->volume->pool ? request->volume->pool : ""),
-        .old_volume = (char *)(request->volume->volume ? request->volume->volume : ""),
+        .destination = request_text(request->destination),
+        .format = request_text(request->destination_format),
+        .pool = request_text(has_base ? request->base->pool : request->pool),
+        .pool_volume = request_text(has_base ? request->base->volume : request->pool_volume),
+        .old_pool = request_text(request->volume->pool),
+        .old_volume = request_text(request->volume->volume),
         .rate = request->rate};
 }
 

@@ -71,7 +71,7 @@ typedef struct {
     gboolean has_top, has_base;
     gboolean is_device, shallow, transient;
     char *destination, *format;  /* "": none */
-    char *pool, *pool_volume;    /* names of the destination; "": not given */
+    char *pool, *pool_volume;    /* names of the destination, or of the base; "": not given */
     char *old_pool, *old_volume; /* likewise of the volume of the disk */
     uint64_t rate;
 } BlockRequest;

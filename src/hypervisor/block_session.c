@@ -181,7 +181,7 @@ CstHypervisorPivot block_session_adopt_persistent(BlockSession *session)
     BlockAnswer *answer = &session->answer;
     CstHypervisorPivot found = block_job_find_persistent(&session->job, &answer->named), again;
 
-    if (entry->pool && !entry->naming && !answer->named &&
+    if (entry->kind == CST_HYPERVISOR_JOB_COPY && entry->pool && !entry->naming && !answer->named &&
         (found == CST_HYPERVISOR_PIVOTED || answer->pivot == CST_HYPERVISOR_PIVOTED)) {
         session_name_copy(session);
         again = block_job_find_persistent(&session->job, &answer->named);

@@ -52,7 +52,7 @@ static void block_entry_is_read_as_it_was_written(void **unused)
     BlockEntry entry = block_entry_sample();
     g_autofree char *path = block_entry_path();
     g_auto(CstFd) fd = block_entries_open();
-    g_auto(BlockEntry) read = {0}, commit = {0};
+    g_auto(BlockEntry) read = {0}, commit = {0}, named = {0};
     GStatBuf st;
 
     assert_true(block_entry_write(fd, &entry, NULL));
@@ -73,6 +73,15 @@ static void block_entry_is_read_as_it_was_written(void **unused)
     assert_int_equal(g_stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     entry.kind = CST_HYPERVISOR_JOB_COMMIT;
+    entry.active = TRUE;
+    assert_true(block_entry_write(fd, &entry, NULL));
+    assert_false(block_entry_read(fd, PAUSE_UUID, &named, NULL)); /* a commit has no format */
+    entry.format = NULL;
+    assert_true(block_entry_write(fd, &entry, NULL));
+    block_entry_clear(&named);
+    assert_true(block_entry_read(fd, PAUSE_UUID, &named, NULL));
+    assert_string_equal(named.old_volume, "v");
+    entry.active = FALSE;
     entry.destination = NULL;
     entry.pool = entry.pool_volume = entry.old_pool = entry.old_volume = entry.format = NULL;
     entry.naming = TRUE;

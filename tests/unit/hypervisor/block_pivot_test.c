@@ -388,17 +388,106 @@ static void image_of_a_domain_that_has_ended_may_be_unknown(void **unused)
     end_with(job, CST_HYPERVISOR_PIVOT_UNKNOWN);
 }
 
-/* A commit restores the volume that the overlay had replaced. */
-static void persistent_definition_may_name_the_base_by_its_volume(void **unused)
+/* The volume "p/v" is committed to "p/base". @config: of the persistent definition. */
+static void set_named_commit(const char *config)
+{
+    static CstHypervisorVolume volume;
+
+    volume = pause_request.volumes[0];
+    volume.pool = block_base.pool = "p";
+    volume.volume = "v";
+    block_base.volume = "base";
+    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    block_request.volume = &volume;
+    block_request.base = &block_base;
+    block_set_chain("disk;middle;base");
+    live_set(pause_live, "config", config);
+    live_set_number(pause_live, "id", 7);
+}
+
+static void assert_pivot_with_config(const char *config, CstHypervisorPivot persistent)
+{
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
+
+    set_named_commit(config);
+    job = block_begin_ready();
+    assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+    assert_int_equal(result.persistent, persistent == CST_HYPERVISOR_PIVOTED);
+    assert_int_equal(result.persistent_unknown, persistent == CST_HYPERVISOR_PIVOT_UNKNOWN);
+    assert_null(result.reason);
+    end_with(job, CST_HYPERVISOR_PIVOTED);
+    assert_int_equal(fake_calls("virDomainUpdateDeviceFlags"), 0);
+}
+
+/* libvirt keeps a definition whose source is not that of the running disk. */
+static void volume_in_the_definition_after_a_commit_is_compared(void **unused)
+{
+    assert_pivot_with_config("p/base", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_with_config("p/v", CST_HYPERVISOR_NOT_PIVOTED);
+    assert_pivot_with_config("q/base", CST_HYPERVISOR_PIVOT_UNKNOWN);
+    assert_pivot_with_config("p/other", CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+/* The job has failed, and the domain has ended. Only the persistent definition is left. */
+static void assert_pivot_of_ended(const char *config, CstHypervisorPivot pivot)
 {
     CstHypervisorJob *job;
 
-    fake_write_document("web1.xml", "<disk type='volume'><source pool='p' volume='v'/>"
-                                    "<target dev='vda'/></disk>");
-    live_set(pause_live, "config", NULL);
-    block_request_kind(CST_HYPERVISOR_JOB_COMMIT);
+    set_named_commit(config);
+    job = block_begin_ok();
+    live_set_number(pause_live, "id", 8);
+    live_block_end(pause_live, "F");
+    live_report(pause_live, "E");
+    assert_block_fails(job, CST_ERROR_NOT_FOUND, "it does not run any more");
+    end_with(job, pivot);
+}
+
+static void volume_in_the_definition_of_an_ended_domain_is_compared(void **unused)
+{
+    assert_pivot_of_ended("p/base", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_of_ended("p/v", CST_HYPERVISOR_NOT_PIVOTED);
+    assert_pivot_of_ended("p/other", CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+static void domain_ends(void)
+{
+    live_set_number(pause_live, "id", 8);
+    live_block_end(pause_live, "F");
+}
+
+/* The guest may have used the base since the pivot began. */
+static void assert_pivot_in_ended(const char *config, CstHypervisorPivot pivot)
+{
+    g_autofree char *go = fake_at("go");
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
+
+    unlink(go);
+    set_named_commit(config);
+    job = job_begin_waiting(domain_ends);
+    cst_hypervisor_job_pivot(job, &result, NULL);
+    assert_int_equal(result.pivot, pivot);
+    end_with(job, pivot);
+}
+
+static void volume_in_the_definition_of_a_domain_that_ends_in_the_pivot_is_compared(void **unused)
+{
+    assert_pivot_in_ended("p/base", CST_HYPERVISOR_PIVOTED);
+    assert_pivot_in_ended("p/v", CST_HYPERVISOR_PIVOT_UNKNOWN);
+    assert_pivot_in_ended("p/other", CST_HYPERVISOR_PIVOT_UNKNOWN);
+}
+
+static void volume_in_the_definition_is_unknown_if_the_request_names_none(void **unused)
+{
+    CstHypervisorPivotResult result;
+    CstHypervisorJob *job;
+
+    set_named_commit("p/base");
+    block_base.volume = NULL;
     job = block_begin_ready();
-    block_pivot_ok(job);
+    assert_true(cst_hypervisor_job_pivot(job, &result, NULL));
+    assert_true(!result.persistent && result.persistent_unknown && !result.named);
     end_with(job, CST_HYPERVISOR_PIVOTED);
 }
 
@@ -447,7 +536,10 @@ int main(int argc, char **argv)
         CASE(persistent_definition_may_name_an_overlay),
         CASE(persistent_definition_that_cannot_be_read_is_unknown),
         CASE(image_of_a_domain_that_has_ended_may_be_unknown),
-        CASE(persistent_definition_may_name_the_base_by_its_volume),
+        CASE(volume_in_the_definition_after_a_commit_is_compared),
+        CASE(volume_in_the_definition_of_an_ended_domain_is_compared),
+        CASE(volume_in_the_definition_of_a_domain_that_ends_in_the_pivot_is_compared),
+        CASE(volume_in_the_definition_is_unknown_if_the_request_names_none),
         CASE(entry_records_the_pivot_before_the_call),
     };
 

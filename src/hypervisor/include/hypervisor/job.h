@@ -38,8 +38,9 @@ typedef struct {
     const CstHypervisorVolume *volume; /**< the top layer of the disk */
     /** COMMIT: the image that is committed; NULL: the top layer. Its file remains. */
     const CstHypervisorVolume *top;
-    /** COMMIT: the image that gets the data; NULL: the one directly below @top. PULL: the backing
-     * file that remains; NULL: none. */
+    /** COMMIT: the image that gets the data; NULL: the one directly below @top. Its pool and volume
+     * and those of @volume decide whether the persistent definition names the base. PULL: the
+     * backing file that remains; NULL: none. */
     const CstHypervisorVolume *base;
     /** COPY: absolute path of the destination. The caller has created it as an image of
      * @destination_format with the size of the disk. QEMU's user must be able to search its
@@ -113,7 +114,7 @@ typedef struct {
      * there is none, unless @persistent_unknown. */
     gboolean persistent;
     gboolean persistent_unknown; /**< it cannot be read, or names an image of another chain */
-    /** It names the destination by the pool and the name of the request. FALSE: by its path. */
+    /** It names the destination by its pool and its name. FALSE: by its path. */
     gboolean named;
     /** Why it could not be changed so; NULL: it was, or it named no volume before. Borrowed from
      * the job. */
