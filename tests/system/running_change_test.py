@@ -162,6 +162,23 @@ class RunningChange(RunningDomain):
         self.assertEqual(["base"], self.backing("top"))
         self.done("vol-delete", "middle", "--pool", "p")
 
+    def test_definition_that_still_names_the_committed_volume_is_reported(self):
+        paths = [self.at("p", name) for name in ("top", "middle", "base")]
+        for config, lines, right in ((";".join(paths), [], False), ("p/top", [], False),
+                                     ("p/other", [], False), ("p/middle", [], True),
+                                     (";".join(paths), ["transient = yes"], True)):
+            with self.subTest(config=config, lines=lines):
+                self.running(live=["block-fate=ready", "keeps-config=yes"], lines=lines)
+                self.change(config=config)
+                words = ("vol-commit", "top", "--pool", "p", "--yes")
+                if right:
+                    self.done(*words)
+                else:
+                    self.assertIn("may still name volume 'top', which was emptied, as disk 'vda'; "
+                                  "correct it (virsh edit 'web1')", self.refused(*words))
+                self.shows("top", 1, 2, 0)
+                self.assertEqual([], self.intents())
+
     def test_unfit_disks_are_refused_with_the_next_step(self):
         for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
             for line, more, text in (("job = yes", "", "the domain has a job"),

@@ -34,6 +34,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/text.h>
 #include <image/backing.h>
 #include <image/commit.h>
 #include <image/rebase.h>
@@ -165,35 +166,56 @@ static gboolean running_commit_empty(ImageChain *chain, GError **error)
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
-/* Sets the result of the pivot in any case. */
+/*
+ * Sets the result of the pivot in any case. A transient domain has no persistent definition that
+ * could be wrong.
+ */
 static gboolean running_commit_switch(const ImageChain *chain, CstIntent **intent,
-                                      CstHypervisorPivot *ret_pivot, GError **error)
+                                      CstHypervisorPivotResult *ret_result, GError **error)
 {
     const ImageLink *link = image_chain_link(chain, 0);
     const ImageLink *base = image_chain_link(chain, chain->base);
     const CstHypervisorVolume base_volume = volume_domain_identity(&base->claim);
     CstHypervisorJobRequest request = {
         .kind = CST_HYPERVISOR_JOB_COMMIT, .base = &base_volume, .transient = TRUE};
-    CstHypervisorJob *job =
-        running_job_start(&link->claim, chain->disk, &request, ret_pivot, error);
-    CstHypervisorPivotResult result;
+    CstHypervisorPivot pivot;
+    CstHypervisorJob *job = running_job_start(&link->claim, chain->disk, &request, &pivot, error);
     gboolean ok;
 
+    *ret_result = (CstHypervisorPivotResult){.pivot = pivot, .persistent = request.transient};
     if (!job)
         return FALSE;
     CST_CRASH_POINT("running.commit.ready");
     ok = running_commit_record(chain, TRUE, intent, error) &&
-         cst_hypervisor_job_pivot(job, &result, error);
-    *ret_pivot = cst_hypervisor_job_end(job);
-    if (ok)
-        *ret_pivot = CST_HYPERVISOR_PIVOTED;
+         cst_hypervisor_job_pivot(job, ret_result, error);
+    pivot = cst_hypervisor_job_end(job);
+    if (!ok)
+        ret_result->pivot = pivot;
+    ret_result->persistent = ret_result->persistent || request.transient;
     CST_CRASH_POINT("running.commit.pivoted");
     return ok;
 }
 
+/* A domain that still names the volume starts with the right content, but not from the base. */
+static gboolean commit_check_definition(const ImageChain *chain,
+                                        const CstHypervisorPivotResult *result, GError **error)
+{
+    const ImageLink *base = image_chain_link(chain, chain->base);
+    g_autofree char *domain = cst_text_escape(chain->disk->domain);
+    g_autofree char *target = cst_text_escape(chain->disk->target);
+    g_autofree char *word = g_shell_quote(domain);
+
+    return result->persistent ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("domain '%s' uses volume '%s' now, but its persistent definition may still "
+                      "name volume '%s', which was emptied, as disk '%s'; correct it (virsh edit "
+                      "%s)"),
+                    domain, base->claim.name, image_chain_link(chain, 0)->claim.name, target, word);
+}
+
 gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
 {
-    CstHypervisorPivot pivot = CST_HYPERVISOR_NOT_PIVOTED;
+    CstHypervisorPivotResult result;
     g_autoptr(GError) why = NULL;
     const VolumeClaim *claim = &image_chain_link(chain, 0)->claim;
     CstIntent *intent = NULL;
@@ -203,21 +225,22 @@ gboolean running_commit(ImageChain *chain, unsigned flags, GError **error)
         !running_commit_record(chain, FALSE, &intent, error))
         return FALSE;
     CST_CRASH_POINT("running.commit.recorded");
-    ok = running_commit_switch(chain, &intent, &pivot, &why);
+    ok = running_commit_switch(chain, &intent, &result, &why);
     /* Another program may have pivoted although this operation failed. */
-    if (pivot == CST_HYPERVISOR_PIVOTED) {
+    if (result.pivot == CST_HYPERVISOR_PIVOTED) {
         g_clear_error(&why);
         ok = running_commit_empty(chain, &why);
     }
-    if (ok || pivot == CST_HYPERVISOR_NOT_PIVOTED) {
+    if (ok || result.pivot == CST_HYPERVISOR_NOT_PIVOTED) {
         cst_intent_end(intent);
     } else {
         cst_intent_keep(intent);
         pool_recover_local_later(claim->pool, claim->state);
     }
-    if (!ok)
-        g_propagate_error(error, g_steal_pointer(&why));
-    return ok;
+    if (ok)
+        return commit_check_definition(chain, &result, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 /* --- the replay ------------------------------------------------------------------------------- */

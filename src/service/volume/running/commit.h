@@ -15,7 +15,9 @@
  * were checked. @flags as for cst_vol_commit().
  *
  * Errors as running_job_start() and cst_hypervisor_job_pivot(). If it is not known which image the
- * domain uses, or the volume could not be emptied, a replay of the journal completes it.
+ * domain uses, or the volume could not be emptied, a replay of the journal completes it. FAILED
+ * also if the commit is complete, and the persistent definition of the domain does not name the
+ * base.
  */
 gboolean running_commit(ImageChain *chain, unsigned flags, GError **error);
 

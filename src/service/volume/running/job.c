@@ -151,9 +151,9 @@ gboolean running_job_await_release(const VolumeClaim *claim, GError **error)
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
-CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDisk *disk,
-                                    CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,
-                                    GError **error)
+static CstHypervisorJob *job_start_once(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                        CstHypervisorJobRequest *request,
+                                        CstHypervisorPivot *ret_pivot, GError **error)
 {
     CstHypervisorJob *job = volume_domain_job(claim, disk, request, ret_pivot, error);
 
@@ -161,4 +161,28 @@ CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDis
         return job;
     *ret_pivot = cst_hypervisor_job_end(job);
     return NULL;
+}
+
+/*
+ * A domain that has a persistent definition must still get it right. So the first attempt does not
+ * accept a transient domain.
+ */
+CstHypervisorJob *running_job_start(const VolumeClaim *claim, const CstDomainDisk *disk,
+                                    CstHypervisorJobRequest *request, CstHypervisorPivot *ret_pivot,
+                                    GError **error)
+{
+    gboolean may_be_transient = request->transient;
+    g_autoptr(GError) why = NULL;
+    CstHypervisorJob *job;
+
+    request->transient = FALSE;
+    job = job_start_once(claim, disk, request, ret_pivot, &why);
+    if (!job && may_be_transient && g_error_matches(why, CST_ERROR, CST_ERROR_INVALID)) {
+        g_clear_error(&why);
+        request->transient = TRUE;
+        job = job_start_once(claim, disk, request, ret_pivot, &why);
+    }
+    if (!job)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return job;
 }

@@ -32,7 +32,8 @@ gboolean running_job_await_release(const VolumeClaim *claim, GError **error);
 /**
  * Begins a block job of @disk, which shows the claimed volume, and waits until it can pivot or is
  * done. The task of @claim gets the progress, limits the rate and cancels the job. The domain and
- * the volume of @request are set here. The caller ends the job.
+ * the volume of @request are set here, and request->transient stays set only if the domain has no
+ * persistent definition. The caller ends the job.
  *
  * Return: NULL if the job has failed. *ret_pivot is the result of cst_hypervisor_job_begin()
  * or cst_hypervisor_job_end() then. Errors as these, and as cst_hypervisor_job_wait().

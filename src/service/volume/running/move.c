@@ -304,28 +304,6 @@ static gboolean move_switch(RunningMove *move, CstHypervisorJob *job,
     return ok;
 }
 
-/*
- * With the flag for transient domains, a domain that has a persistent definition must still get it
- * right. So the first attempt does not accept a transient domain.
- */
-static CstHypervisorJob *move_start_job(RunningMove *move, CstHypervisorJobRequest *request,
-                                        CstHypervisorPivot *ret_pivot, GError **error)
-{
-    const VolumeClaim *claim = &moved_link(move)->claim;
-    g_autoptr(GError) why = NULL;
-    CstHypervisorJob *job = running_job_start(claim, move->chain.disk, request, ret_pivot, &why);
-
-    if (!job && (move->how->flags & CST_VOL_MOVE_TRANSIENT) &&
-        g_error_matches(why, CST_ERROR, CST_ERROR_INVALID)) {
-        g_clear_error(&why);
-        request->transient = move->transient = TRUE;
-        job = running_job_start(claim, move->chain.disk, request, ret_pivot, &why);
-    }
-    if (!job)
-        g_propagate_error(error, g_steal_pointer(&why));
-    return job;
-}
-
 /* A definition with the path of the new volume works, so the move has not failed. */
 static void move_report_name(const RunningMove *move, const CstHypervisorPivotResult *result)
 {
@@ -352,11 +330,14 @@ static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *r
         .pool = cst_pool_name(move->to),
         .pool_volume = copy->name,
         .is_device = move->def->type == CST_VOL_BLOCK,
-        .shallow = move->with_backing};
+        .shallow = move->with_backing,
+        .transient = (move->how->flags & CST_VOL_MOVE_TRANSIENT) != 0};
     CstHypervisorPivot pivot;
-    CstHypervisorJob *job = move_start_job(move, &request, &pivot, error);
+    CstHypervisorJob *job =
+        running_job_start(&moved_link(move)->claim, move->chain.disk, &request, &pivot, error);
     gboolean ok;
 
+    move->transient = request.transient;
     *ret_result = (CstHypervisorPivotResult){.pivot = pivot};
     if (!job)
         return FALSE;
