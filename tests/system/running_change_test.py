@@ -472,6 +472,14 @@ class RunningMove(RunningDomain):
         self.assertIn("correct it (virsh edit", err)
         self.assertEqual(["v"], self.names("n"))
 
+    def test_move_to_a_pool_that_cannot_create_volumes_is_refused(self):
+        self.done("pool-create-as", "m", "mpath", "--target", "/dev/mapper")
+        self.addCleanup(self.cistern, "pool-destroy", "m")
+        self.running("v", live=["block-fate=ready"])
+        for words in ((), ("--overwrite",)):
+            err = self.kept("vol-move", "v", "--newpool", "m", "--name", "lun", *words)
+            self.assertIn("cannot create volumes", err)
+
     def running_volume(self, pools=("p", "n"), **calls):
         """Both definitions of domain web1 name volume v by type='volume'. libvirt knows the pools."""
         self.running("v", live=["block-fate=ready"])

@@ -113,6 +113,17 @@ static gboolean move_check_path(const RunningMove *move, GError **error)
                     moved_link(move)->claim.name, cst_pool_name(move->to));
 }
 
+/* An existing volume cannot be dropped after a failure of the job. */
+static gboolean move_check_create(const RunningMove *move, CstPoolState *to, GError **error)
+{
+    return cst_pool_state_check_create(to, NULL) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot move volume '%s' of a running domain to pool '%s', which cannot "
+                      "create volumes; --overwrite needs a volume that is not in use, so shut the "
+                      "domain down first"),
+                    moved_link(move)->claim.name, cst_pool_name(move->to));
+}
+
 static gboolean move_plan_volume(RunningMove *move, GError **error)
 {
     const CstVolume *volume = moved_link(move)->volume;
@@ -128,7 +139,7 @@ static gboolean move_plan_volume(RunningMove *move, GError **error)
                          cst_pool_state_holds_images(to);
     move->def = volume_move_define(volume, move->to, move->how, move->with_backing, &format,
                                    &options, error);
-    if (!move->def || !move_check_path(move, error) ||
+    if (!move->def || !move_check_path(move, error) || !move_check_create(move, to, error) ||
         !cst_pool_state_volume_name_check(to, move->def->name, error) ||
         !pool_check_free(move->to, to, move->def->name, error) ||
         !pool_check_room(
