@@ -2,6 +2,7 @@
 """vol-flatten and vol-commit of volumes that a running domain has as its disks, with a fake libvirt
 (tests/libvirt/fake_block.c). The fake changes the definitions of the domain, and no image."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -468,9 +469,37 @@ class RunningMove(RunningDomain):
 
     def test_definition_that_still_names_the_volume_is_reported(self):
         self.running("v", live=["block-fate=ready", "keeps-config=yes"])
-        err = self.refused("vol-move", "v", "--pool", "p", "--newpool", "n")
+        with self.refreshed("p", "n"):
+            err = self.refused("vol-move", "v", "--pool", "p", "--newpool", "n")
         self.assertIn("correct it (virsh edit", err)
         self.assertEqual(["v"], self.names("n"))
+
+    @contextlib.contextmanager
+    def refreshed(self, *pools):
+        """A client gets the event "refresh" of these pools. The pools "begin" and "end" are fences."""
+        events = os.path.join(self.fake.dir, "events")
+        for name in ("begin", "end"):
+            os.makedirs(self.at(name))
+            self.done("pool-create-as", name, "dir", "--target", self.at(name))
+            self.addCleanup(self.cistern, "pool-destroy", name)
+
+        def reported():
+            with open(events, encoding="utf-8") as stream:
+                return {line.split()[-1] for line in stream.read().splitlines()}
+
+        def fence(name):
+            self.done("pool-refresh", name)
+            return name in reported()
+
+        with open(events, "w", encoding="utf-8") as out, subprocess.Popen(
+                ["stdbuf", "-oL", "virsh", "-c", self.peer.uri, "pool-event", "--event", "refresh",
+                 "--loop"], stdin=subprocess.DEVNULL, stdout=out, env=space.ENV) as virsh:
+            self.addCleanup(virsh.kill)
+            self.wait_until(lambda: fence("begin"), "the client has registered", seen=reported)
+            yield
+            self.wait_until(lambda: fence("end"), "the client has all events", seen=reported)
+            virsh.terminate()
+        self.assertLessEqual(set(pools), reported())
 
     def test_move_to_a_pool_that_cannot_create_volumes_is_refused(self):
         self.done("pool-create-as", "m", "mpath", "--target", "/dev/mapper")

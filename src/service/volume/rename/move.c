@@ -467,18 +467,22 @@ static gboolean check_room_of_dry_run(Move *move, GError **error)
                                       &(SpaceCopy){.from = counted}, move->task, error);
 }
 
+/* *ret_switched: a running domain may use the new volume, also after a failure. */
 static gboolean vol_move_run(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
-                             CstTask *task, GError **error)
+                             CstTask *task, gboolean *ret_switched, GError **error)
 {
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
     gboolean moved, linked;
 
+    *ret_switched = FALSE;
     if (!cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE | CST_VOL_MOVE_TRANSIENT,
                          "cisternVolMove", error) ||
         (how->name && !cst_name_check(how->name, _("volume"), error)) ||
         !volume_move_check_place(pool, name, to, how, error) ||
-        !running_move(pool, name, to, how, task, &moved, error) ||
-        (!moved && pool != to && !volume_move_by_rename(pool, name, to, how, task, &moved, error)))
+        !running_move(pool, name, to, how, task, ret_switched, error))
+        return FALSE;
+    moved = *ret_switched;
+    if (!moved && pool != to && !volume_move_by_rename(pool, name, to, how, task, &moved, error))
         return FALSE;
     return moved || (open_original(&move, error) && plan_definition(&move, error) &&
                      check_history(&move, error) && check_room_of_dry_run(&move, error) &&
@@ -490,11 +494,11 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
                       CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
-    gboolean done;
+    gboolean done, switched;
 
     job_begin(&job, pool, "move", name, &task);
-    done = vol_move_run(pool, name, to, how, task, error);
-    if (done) {
+    done = vol_move_run(pool, name, to, how, task, &switched, error);
+    if (done || switched) {
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
         event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);
     }

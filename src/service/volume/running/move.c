@@ -402,11 +402,13 @@ static gboolean move_check_definition(const RunningMove *move,
 
 /* --- the move --------------------------------------------------------------------------------- */
 
-static gboolean running_move_run(RunningMove *move, GError **error)
+/* *ret_changed: the domain may use the new volume, also after a failure. */
+static gboolean running_move_run(RunningMove *move, gboolean *ret_changed, GError **error)
 {
     CstHypervisorPivotResult result = {.pivot = CST_HYPERVISOR_NOT_PIVOTED};
     gboolean ok;
 
+    *ret_changed = FALSE;
     if (!running_move_check(move, error))
         return FALSE;
     move->txn =
@@ -416,6 +418,7 @@ static gboolean running_move_run(RunningMove *move, GError **error)
     if (move->with_backing)
         move->txn.declaration = trust_of_copy(move->def, moved_link(move)->volume);
     ok = move_create_copy(move, error) && running_move_copy(move, &result, error);
+    *ret_changed = result.pivot != CST_HYPERVISOR_NOT_PIVOTED;
     if (result.pivot == CST_HYPERVISOR_PIVOTED) {
         g_clear_error(error);
         ok = move_delete_former(move, error) && move_check_definition(move, &result, error);
@@ -457,11 +460,13 @@ gboolean running_move(CstPool *pool, const char *name, CstPool *to, const CstVol
         move = {.to = to,
                 .how = how,
                 .chain = {.task = task, .write = TRUE, .alone = TRUE, .with_domain = TRUE}};
+    gboolean runs;
 
-    if (!move_find_domain(pool, name, task, ret_done, error) || !*ret_done)
-        return !*ret_done;
-    if (!image_chain_open(&move.chain, pool, name, error))
+    *ret_done = FALSE;
+    if (!move_find_domain(pool, name, task, &runs, error))
         return FALSE;
-    *ret_done = move.chain.disk != NULL;
-    return !*ret_done || running_move_run(&move, error);
+    if (!runs)
+        return TRUE;
+    return image_chain_open(&move.chain, pool, name, error) &&
+           (!move.chain.disk || running_move_run(&move, ret_done, error));
 }

@@ -11,7 +11,7 @@
 /**
  * Moves the volume to @to, if a running domain has it as its disk: a block job copies it to a new
  * volume, and switches the domain to that. *ret_done FALSE: no running domain has it, and no change
- * was made.
+ * was made. After a failure: no running domain uses the new volume.
  *
  * Errors as running_job_start() and cst_hypervisor_job_pivot(). INVALID for a transient domain
  * without CST_VOL_MOVE_TRANSIENT. BUSY if the volume has snapshots, which would not move. If it is
