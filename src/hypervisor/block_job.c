@@ -164,7 +164,8 @@ static gboolean plan_copy(BlockPlan *plan, const BlockRequest *request, const Cs
         .path = request->destination, .format = request->format, .is_device = request->is_device};
     g_autoptr(GError) error = NULL;
 
-    if (!block_check_destination(request->destination, def, answer))
+    /* A dry run has created no destination. */
+    if (!request->dry_run && !block_check_destination(request->destination, def, answer))
         return FALSE;
     entry->destination = g_strdup(request->destination);
     plan->shallow = request->shallow;

@@ -180,6 +180,8 @@ static gboolean block_keeper_begin(BlockKeeper *keeper)
     block_session_guard(session, 0);
     if (!block_keeper_check_entry(keeper) || !block_keeper_check_domain(keeper))
         return FALSE;
+    if (keeper->request.dry_run)
+        return block_session_fail(session, PAUSE_CHECKED, NULL);
     block_session_set_pivot(session, CST_HYPERVISOR_PIVOT_UNKNOWN);
     backup_guard_set(session->limits[BLOCK_LIMIT_BEGIN]);
     ok = block_keeper_send_begin(keeper);

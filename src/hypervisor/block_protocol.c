@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define REQUEST        "(" PAUSE_REQUEST "ubbbbbsssssst)"
+#include <base/dry_run.h>
+
+#define REQUEST        "(" PAUSE_REQUEST "ubbbbbbsssssst)"
 #define ANSWER         "(uusssuttubbbbus)"
 #define TEXT_MAX_BYTES 4096 /* of a text in an answer */
 #define MS             1000
@@ -90,6 +92,7 @@ void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
         .is_device = request->is_device,
         .shallow = request->shallow,
         .transient = request->transient,
+        .dry_run = cst_dry_run(),
         .destination = request_text(request->destination),
         .format = request_text(request->destination_format),
         .pool = request_text(has_base ? request->base->pool : request->pool),
@@ -101,11 +104,12 @@ void block_request_set(const CstHypervisorJobRequest *request, const char *uuid,
 
 GBytes *block_request_encode(const BlockRequest *request)
 {
-    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
-        "(@" PAUSE_REQUEST "ubbbbbsssssst)", pause_request_variant(&request->domain),
-        (guint32)request->kind, request->has_top, request->has_base, request->is_device,
-        request->shallow, request->transient, request->destination, request->format, request->pool,
-        request->pool_volume, request->old_pool, request->old_volume, (guint64)request->rate));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(
+        g_variant_new("(@" PAUSE_REQUEST "ubbbbbbsssssst)", pause_request_variant(&request->domain),
+                      (guint32)request->kind, request->has_top, request->has_base,
+                      request->is_device, request->shallow, request->transient, request->dry_run,
+                      request->destination, request->format, request->pool, request->pool_volume,
+                      request->old_pool, request->old_volume, (guint64)request->rate));
 
     return g_variant_get_data_as_bytes(variant);
 }
@@ -119,11 +123,12 @@ gboolean block_request_decode(const void *data, size_t len, BlockRequest *ret_re
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbbsssssst)", &domain, &kind,
+    g_variant_get(variant, "(@" PAUSE_REQUEST "ubbbbbbsssssst)", &domain, &kind,
                   &ret_request->has_top, &ret_request->has_base, &ret_request->is_device,
-                  &ret_request->shallow, &ret_request->transient, &ret_request->destination,
-                  &ret_request->format, &ret_request->pool, &ret_request->pool_volume,
-                  &ret_request->old_pool, &ret_request->old_volume, &rate);
+                  &ret_request->shallow, &ret_request->transient, &ret_request->dry_run,
+                  &ret_request->destination, &ret_request->format, &ret_request->pool,
+                  &ret_request->pool_volume, &ret_request->old_pool, &ret_request->old_volume,
+                  &rate);
     ret_request->kind = (CstHypervisorJobKind)kind;
     ret_request->rate = rate;
     return pause_request_from_variant(domain, &ret_request->domain) &&

@@ -70,6 +70,7 @@ typedef struct {
     CstHypervisorJobKind kind;
     gboolean has_top, has_base;
     gboolean is_device, shallow, transient;
+    gboolean dry_run;            /* only check; the answer has PAUSE_CHECKED */
     char *destination, *format;  /* "": none */
     char *pool, *pool_volume;    /* names of the destination, or of the base; "": not given */
     char *old_pool, *old_volume; /* likewise of the volume of the disk */

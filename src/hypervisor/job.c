@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -350,6 +351,8 @@ static gboolean job_request(CstHypervisorJob *job, CstHypervisor *hypervisor,
         return FALSE;
     if (job->outcome == PAUSE_DONE)
         return TRUE;
+    if (job->outcome == PAUSE_CHECKED)
+        return cst_may_change(error);
     reason = pause_outcome_text(job->outcome, job->message);
     return cst_fail(error, pause_outcome_code(job->outcome),
                     _("cannot begin a block job of domain '%s': %s"), job->name, reason);

@@ -60,6 +60,7 @@ static const struct {
     [PAUSE_JOB_FAILED] = {CST_ERROR_FAILED, N_("the block job failed; check the size and the free "
                                                "space of its destination")},
     [PAUSE_NOT_READY] = {CST_ERROR_INVALID, N_("the copy is not complete yet; wait for it first")},
+    [PAUSE_CHECKED] = {CST_ERROR_DRY_RUN, N_("the dry run has ended before the block job")},
     [PAUSE_REFUSED] = {CST_ERROR_FAILED, N_("libvirt failed")},
     [PAUSE_FAILED] = {CST_ERROR_FAILED, N_("libvirt failed")},
 };

@@ -138,6 +138,7 @@ typedef enum {
     PAUSE_JOB_ENDED,     /* another program has ended the block job */
     PAUSE_JOB_FAILED,    /* the block job */
     PAUSE_NOT_READY,     /* the block job */
+    PAUSE_CHECKED,       /* a dry run, which ends before the begin */
     PAUSE_REFUSED,       /* the agent has answered with an error */
     PAUSE_FAILED,        /* libvirt has reported another error */
     PAUSE_OUTCOME_LAST

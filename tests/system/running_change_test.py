@@ -556,6 +556,31 @@ class RunningMove(RunningDomain):
         self.move("--dry-run")
         self.assertEqual("", " ".join(self.names("n")))
         self.assertNotIn("virDomainBlockCopy", self.fake.calls())
+        self.assertEqual([], self.intents())
+
+    def test_dry_run_is_refused_as_the_move(self):
+        for lines, text in ((["transient = yes"], "say --yes"), (["job = yes"], "has a job")):
+            with self.subTest(text=text):
+                self.running("v", live=["block-fate=ready"], lines=lines)
+                for words in ((), ("--dry-run",)):
+                    err = self.kept("vol-move", "v", "--newpool", "n", *words)
+                    self.assertIn(text, err)
+        self.running("v", live=["block-fate=ready"], lines=["transient = yes"])
+        self.move("--dry-run", "--yes")
+        self.no_job()
+        self.assertEqual(self.at("p", "v"), self.now("chain"))
+
+    def test_dry_run_finds_a_pool_that_is_too_small(self):
+        where = self.at("small")
+        space.tmpfs(where, "1M")
+        self.addCleanup(space.unmount, where)
+        self.done("pool-create-as", "small", "dir", "--target", where)
+        self.addCleanup(self.cistern, "pool-destroy", "small")
+        self.qemu_io("v", "write -P 1 0 3M")
+        self.done("pool-refresh", "p")
+        self.running("v", live=["block-fate=ready"])
+        for words in ((), ("--dry-run",)):
+            self.assertIn("the pool has 1.00 MiB available", self.kept("vol-move", "v", "--newpool", "small", *words))
 
     # --- kills ---
 

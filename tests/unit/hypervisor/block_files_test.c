@@ -183,6 +183,7 @@ static BlockRequest block_request_sample(CstHypervisorVolume *volumes)
                           .kind = CST_HYPERVISOR_JOB_COMMIT,
                           .has_base = TRUE,
                           .transient = TRUE,
+                          .dry_run = TRUE,
                           .destination = (char *)"/d",
                           .format = (char *)"qcow2",
                           .pool = (char *)"n",
@@ -209,7 +210,7 @@ static void block_request_is_decoded_as_it_was_encoded(void **unused)
     assert_string_equal(read.old_pool, "p");
     assert_string_equal(read.old_volume, "v");
     assert_true(read.kind == request.kind && read.has_base && !read.has_top && read.transient &&
-                !read.is_device && read.rate == 5);
+                read.dry_run && !read.is_device && read.rate == 5);
     assert_true(read.domain.volumes[1].inode == block_base.inode);
     block_request_clear(&read);
     for (gsize cut = 0; cut < len; cut++) {

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include <base/dry_run.h>
 #include <glib/gstdio.h>
 
 #include "../await.h"
@@ -429,6 +431,19 @@ static void destination_that_does_not_exist_is_refused(void **unused)
     await_block_closed();
 }
 
+/* The destination need not exist. */
+static void dry_run_makes_the_checks_and_begins_no_job(void **unused)
+{
+    block_request.destination = "/nonexistent/copy";
+    cst_dry_run_set(TRUE);
+    assert_block_refused(CST_ERROR_DRY_RUN, "");
+    fake_add("transient = yes\n");
+    assert_block_refused(CST_ERROR_INVALID, "it is transient");
+    cst_dry_run_set(FALSE);
+    assert_int_equal(fake_calls("virDomainBlockCopy"), 0);
+    await_block_closed();
+}
+
 static void request_without_its_images_is_invalid(void **unused)
 {
     block_request.base = &block_base;
@@ -479,6 +494,7 @@ int main(int argc, char **argv)
         CASE(images_that_are_no_layers_are_refused),
         CASE(destination_that_a_disk_has_is_refused),
         CASE(destination_that_does_not_exist_is_refused),
+        CASE(dry_run_makes_the_checks_and_begins_no_job),
         CASE(request_without_its_images_is_invalid),
         CASE(directory_of_other_users_is_refused),
     };

@@ -60,7 +60,8 @@ typedef struct {
 
 /**
  * Checks the domain and begins the job. @task may be NULL and waits, as in cst_hypervisor_find().
- * The caller holds no lock that a look-up of pools and volumes needs.
+ * The caller holds no lock that a look-up of pools and volumes needs. A dry run (base/dry_run.h)
+ * makes the same checks, without those of the destination, which need not exist.
  *
  * Return: NULL with BUSY if the domain or the disk has a job, if an I/O error has stopped the
  * domain, or if another session has the domain. If the processes of that session were killed, this

@@ -156,8 +156,7 @@ static gboolean running_move_check(RunningMove *move, GError **error)
     return volume_move_check(&moved_link(move)->claim, error) &&
            move_check_snapshots(move, error) && move_check_encryption(move, error) &&
            move_plan_volume(move, error) &&
-           (!move->with_backing || volume_move_check_reference(&move->chain, move->to, error)) &&
-           cst_may_change(error);
+           (!move->with_backing || volume_move_check_reference(&move->chain, move->to, error));
 }
 
 /* --- the intent ------------------------------------------------------------------------------- */
@@ -328,21 +327,51 @@ static void move_report_name(const RunningMove *move, const CstHypervisorPivotRe
                 disk->uuid);
 }
 
+/* @path: of the new volume, borrowed. */
+static CstHypervisorJobRequest move_job_request(const RunningMove *move, const char *path)
+{
+    return (CstHypervisorJobRequest){
+        .kind = CST_HYPERVISOR_JOB_COPY,
+        .destination = path,
+        .destination_format = move->plan.format ? cst_image_format_name(move->plan.format) : "raw",
+        .pool = cst_pool_name(move->to),
+        .pool_volume = move->def->name,
+        .is_device = move->def->type == CST_VOL_BLOCK,
+        .shallow = move->with_backing,
+        .transient = (move->how->flags & CST_VOL_MOVE_TRANSIENT) != 0};
+}
+
+/* A dry run ends when the volume would be created. So its checks of the domain precede that. */
+static gboolean move_check_job_of_dry_run(const RunningMove *move, GError **error)
+{
+    g_autoptr(CstPoolState) to = NULL;
+    g_autofree char *path = NULL;
+    g_autoptr(GError) why = NULL;
+    CstHypervisorJobRequest request;
+    CstHypervisorPivot pivot;
+
+    if (!cst_dry_run())
+        return TRUE;
+    to = pool_state_get(move->to, error);
+    if (!to)
+        return FALSE;
+    path = cst_pool_state_vol_path(to, move->def->name);
+    request = move_job_request(move, path);
+    cst_hypervisor_job_end(
+        running_job_start(&moved_link(move)->claim, move->chain.disk, &request, &pivot, &why));
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 /* Sets the result of the pivot in any case. */
 static gboolean running_move_copy(RunningMove *move, CstHypervisorPivotResult *ret_result,
                                   GError **error)
 {
     const VolumeClaim *copy = &move->txn.claim;
     g_autofree char *path = cst_pool_state_vol_path(copy->state, copy->name);
-    CstHypervisorJobRequest request = {
-        .kind = CST_HYPERVISOR_JOB_COPY,
-        .destination = path,
-        .destination_format = move->plan.format ? cst_image_format_name(move->plan.format) : "raw",
-        .pool = cst_pool_name(move->to),
-        .pool_volume = copy->name,
-        .is_device = move->def->type == CST_VOL_BLOCK,
-        .shallow = move->with_backing,
-        .transient = (move->how->flags & CST_VOL_MOVE_TRANSIENT) != 0};
+    CstHypervisorJobRequest request = move_job_request(move, path);
     CstHypervisorPivot pivot;
     CstHypervisorJob *job =
         running_job_start(&moved_link(move)->claim, move->chain.disk, &request, &pivot, error);
@@ -409,7 +438,7 @@ static gboolean running_move_run(RunningMove *move, gboolean *ret_changed, GErro
     gboolean ok;
 
     *ret_changed = FALSE;
-    if (!running_move_check(move, error))
+    if (!running_move_check(move, error) || !move_check_job_of_dry_run(move, error))
         return FALSE;
     move->txn =
         (VolumeTxn){.claim.task = move->chain.task,
