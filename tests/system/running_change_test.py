@@ -582,6 +582,22 @@ class RunningMove(RunningDomain):
         for words in ((), ("--dry-run",)):
             self.assertIn("the pool has 1.00 MiB available", self.kept("vol-move", "v", "--newpool", "small", *words))
 
+    def json(self, *words):
+        told = json.loads(self.done(*words, "--json"))
+        return told["domain"], told["disk"]
+
+    def test_json_has_the_domain_and_its_disk(self):
+        self.running(live=["block-fate=ready"])
+        self.assertEqual(("web1", "vda"),
+                         self.json("vol-commit", "top", "--pool", "p", "--yes"))
+        self.running("v", live=["block-fate=ready"])
+        self.assertEqual(("web1", "vda"), self.json("vol-flatten", "v", "--pool", "p"))
+        self.assertEqual(("web1", "vda"),
+                         self.json("vol-move", "v", "--pool", "p", "--newpool", "n"))
+        self.fake.set()
+        self.assertNotIn("domain", json.loads(self.done("vol-flatten", "top", "--pool", "p",
+                                                        "--json")))
+
     # --- kills ---
 
     def kill_in_pivot(self):

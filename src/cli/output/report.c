@@ -109,6 +109,18 @@ void cli_done_with(CliCtl *ctl, const char *key, const char *value, uint64_t byt
     print_done(ctl, key, value, message, TRUE, bytes, more, count);
 }
 
+void cli_done_facts(CliCtl *ctl, const char *key, const char *value, const CliFact *more,
+                    guint count, const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    message = cli_format(ctl, format, args);
+    va_end(args);
+    print_done(ctl, key, value, message, FALSE, 0, more, count);
+}
+
 gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
                      const char *failed, ...)
 {

@@ -25,6 +25,9 @@ void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t by
 /** Like cli_done_sized(). JSON also has the @count facts @more. */
 void cli_done_with(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
                    const CliFact *more, guint count, const char *format, ...) G_GNUC_PRINTF(7, 8);
+/** Like cli_done(). JSON also has the @count facts @more. */
+void cli_done_facts(CliCtl *ctl, const char *key, const char *value, const CliFact *more,
+                    guint count, const char *format, ...) G_GNUC_PRINTF(6, 7);
 /** Return: TRUE if cli_done_sized() shows sizes, so that the caller must determine them. */
 gboolean cli_shows_sizes(const CliCtl *ctl);
 /** Returns the seconds since the command began. */

@@ -45,6 +45,15 @@ CstDomainDisk *cli_vol_running_disk(CliCtl *ctl, const CstVolRef *vol)
     return cli_disks_steal_running(disks);
 }
 
+guint cli_domain_facts(const CstDomainDisk *disk, CliFact ret_facts[CLI_DOMAIN_FACTS])
+{
+    if (!disk)
+        return 0;
+    ret_facts[0] = cli_fact_text("domain", NULL, disk->domain);
+    ret_facts[1] = cli_fact_text("disk", NULL, disk->target);
+    return CLI_DOMAIN_FACTS;
+}
+
 /* --- the disks of a domain -------------------------------------------------------------------- */
 
 static gboolean vols_have(const GPtrArray *vols, const CstVolRef *vol)

@@ -22,6 +22,13 @@ CstDomainDisk *cli_disks_steal_running(GPtrArray *disks);
 /** Likewise for the disks that show @vol. Warns as cli_vol_domains(). */
 CstDomainDisk *cli_vol_running_disk(CliCtl *ctl, const CstVolRef *vol);
 
+#define CLI_DOMAIN_FACTS 2
+/**
+ * Sets the facts "domain" and "disk" of the JSON of work on the disk of a running domain, and
+ * returns their number. Their texts are borrowed from @disk. NULL: no facts.
+ */
+guint cli_domain_facts(const CstDomainDisk *disk, CliFact ret_facts[CLI_DOMAIN_FACTS]);
+
 /**
  * Adds to @vols the volumes of the disks of domain @name, as CstVolRef *. @name is a name or a UUID
  * of libvirt. Disks that the guest only reads are left out. A volume that @vols already has is not

@@ -105,11 +105,15 @@ static gboolean flatten_one(CliCtl *ctl, gconstpointer thing, gpointer data, GEr
 {
     const CliVolArg *arg = thing;
     Work work = {.conn = ctl->conn, .vol = arg->vol};
+    g_autoptr(CstDomainDisk) disk = ctl->settings.json ? cli_vol_running_disk(ctl, arg->vol) : NULL;
+    CliFact facts[CLI_DOMAIN_FACTS];
 
     cli_plan(ctl, _("Would flatten vol %s"), arg->typed);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_vol_flatten, &work, error),
-                       "volume", arg->vol->name, _("Vol %s holds all of its content"),
-                       _("Failed to flatten vol %s"), arg->typed);
+    if (!cli_run_task(ctl, _("Flattening"), run_vol_flatten, &work, error))
+        return cli_failed(ctl, _("Failed to flatten vol %s"), arg->typed);
+    cli_done_facts(ctl, "volume", arg->vol->name, facts, cli_domain_facts(disk, facts),
+                   _("Vol %s holds all of its content"), arg->typed);
+    return TRUE;
 }
 
 static const CliEach flatten_each = {
@@ -177,6 +181,7 @@ static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autofree char *path = NULL;
     const char *base = NULL;
     g_autoptr(CstDomainDisk) disk = NULL;
+    CliFact facts[CLI_DOMAIN_FACTS];
     Work work = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !cli_args_string(args, "base", &base, error) ||
@@ -193,7 +198,8 @@ static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     disk = cli_vol_running_disk(ctl, vol);
     if (!cli_run_task(ctl, _("Committing"), run_vol_commit, &work, error))
         return cli_failed(ctl, _("Failed to commit vol %s"), name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s committed"), name);
+    cli_done_facts(ctl, "volume", vol->name, facts, cli_domain_facts(disk, facts),
+                   _("Vol %s committed"), name);
     commit_show_domain(ctl, disk, name);
     return TRUE;
 }

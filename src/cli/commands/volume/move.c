@@ -39,6 +39,7 @@ gboolean cli_vol_move(CliCtl *ctl, const CstVolRef *vol, const char *typed, cons
     g_autoptr(CstDomainDisk) disk = cli_vol_running_disk(ctl, vol);
     Moving moving = {ctl->conn, vol, pool, *how};
     uint64_t size = cli_vol_made_size(ctl, vol);
+    CliFact facts[CLI_DOMAIN_FACTS];
 
     if (disk && ctl->settings.yes)
         moving.how.flags |= CST_VOL_MOVE_TRANSIENT;
@@ -46,8 +47,8 @@ gboolean cli_vol_move(CliCtl *ctl, const CstVolRef *vol, const char *typed, cons
     cli_plan(ctl, _("Would move vol %s to pool %s"), typed, pool->name);
     if (!cli_run_task(ctl, _("Moving"), run_move, &moving, error))
         return cli_failed(ctl, _("Failed to move vol %s to pool %s"), typed, pool->name);
-    cli_done_sized(ctl, "volume", how->name ? how->name : vol->name, size,
-                   _("Vol %s moved to pool %s"), typed, pool->name);
+    cli_done_with(ctl, "volume", how->name ? how->name : vol->name, size, facts,
+                  cli_domain_facts(disk, facts), _("Vol %s moved to pool %s"), typed, pool->name);
     move_show_domain(ctl, disk);
     return TRUE;
 }
