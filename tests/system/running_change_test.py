@@ -343,10 +343,33 @@ class KilledCommit(RunningDomain):
         self.shows("top", 1, 2, 3)
         self.assertIn("may have old data", self.refused("vol-commit", "top", "--pool", "p", "--yes"))
         self.assertEqual(1, len(self.intents()))
-        self.fake.set()
+        # A domain that is shut off has the base.
+        xml = os.path.join(self.fake.dir, "two")
+        with open(xml, "w", encoding="utf-8") as out:
+            out.write(f"<domain><devices><disk><source file='{self.at('p', 'middle')}'/>"
+                      "<target dev='vdb'/></disk></devices></domain>")
+        self.fake.set(f"[domain 2]\nname = web2\nstate = off\nxml = {xml}")
+        self.restart()
+        self.wait_until(lambda: self.peer.log().count("it is not known whether volume 'top'") == 2,
+                        "the commit is undecided", seen=self.peer.log)
+        self.assertEqual(1, len(self.intents()))
         self.done("vol-delete", "top", "--pool", "p")
         self.restart()
         self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.peer.log)
+
+    def test_commit_of_an_undefined_domain_ends_if_its_images_are_not_in_use(self):
+        self.pivot_and_kill()
+        self.settle()
+        self.fake.set()
+        with qemu_nbd(self.at("p", "middle"), "qcow2"):
+            self.peer.start()
+            self.wait_until(lambda: "it is not known whether volume 'top'" in self.peer.log(),
+                            "the commit is undecided", seen=self.peer.log)
+        self.assertEqual(1, len(self.intents()))
+        self.restart()
+        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.peer.log)
+        self.assertIn("is not defined any more", self.peer.log())
+        self.shows("top", 1, 2, 3)
 
 
 class RunningMove(RunningDomain):
@@ -629,6 +652,21 @@ class RunningMove(RunningDomain):
         self.settle()
         self.assertEqual(self.at("n", "v"), self.now("chain"))
         self.assertEqual([False, True], self.volumes())
+        self.assertNotIn("persistent definition", self.peer.log())
+
+    def next_daemon_reports_the_definition(self, config):
+        self.kill_in_pivot()
+        self.change(keeps_config="yes", config=config)
+        self.settle()
+        self.assertEqual([False, True], self.volumes())
+        self.assertIn("persistent definition names volume 'v' of pool 'p', which was deleted, as "
+                      "disk 'vda'; correct it (virsh edit", self.peer.log())
+
+    def test_next_daemon_reports_a_definition_that_has_the_path_of_the_deleted_volume(self):
+        self.next_daemon_reports_the_definition(self.at("p", "v"))
+
+    def test_next_daemon_reports_a_definition_that_names_the_deleted_volume(self):
+        self.next_daemon_reports_the_definition("p/v")
 
     def test_both_volumes_stay_if_the_pivot_is_not_certain(self):
         self.kill_in_pivot()

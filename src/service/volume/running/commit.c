@@ -20,6 +20,8 @@
  *   the base           the volume is emptied    the volume is emptied
  *   the volume         the intent ends          undecided
  *   another image      undecided                undecided
+ *   undefined          the intent ends          the intent ends if no domain and no process has the
+ *                                               volume or the base; else undecided
  *
  * A power cut during the pivot may leave a definition that names the volume, although the guest has
  * written to the base. An undecided intent stays until the volume is deleted or flattened. A
@@ -258,11 +260,29 @@ static gboolean commit_is_undecided(const VolumeClaim *claim, const CstVolume *v
                     claim->name, cst_pool_name(claim->pool));
 }
 
+/* Before the pivot the guest had the volume. Later it is not known which image is up to date. */
+static gboolean commit_replay_undefined(CstService *service, const CstIntentRecord *record,
+                                        const VolumeClaim *claim, const CstVolume *volume,
+                                        GError **error)
+{
+    if (!g_hash_table_contains(record->fields, "switching"))
+        return TRUE;
+    if (!running_record_is_unused(service, record, claim, NULL))
+        return commit_is_undecided(claim, volume, error);
+    cst_log(CST_LOG_WARNING,
+            "domain %s is not defined any more, and it is not known whether it used volume '%s' of "
+            "pool '%s' or its base last; compare both (vol-compare), and delete the volume "
+            "(vol-delete) if it is out of date",
+            (const char *)g_hash_table_lookup(record->fields, "domain"), claim->name,
+            cst_pool_name(claim->pool));
+    return TRUE;
+}
+
 gboolean running_commit_replay(CstService *service, const CstIntentRecord *record, GError **error)
 {
     g_auto(VolumeClaim) claim = {0};
     g_autoptr(CstVolume) volume = NULL;
-    g_autofree char *pool = NULL, *used = NULL;
+    g_auto(RunningDefinition) definition = {0};
 
     if (!running_record_claim(service, record, "pool", "volume", "identity", &claim, &volume,
                               error))
@@ -270,12 +290,14 @@ gboolean running_commit_replay(CstService *service, const CstIntentRecord *recor
     /* The volume was deleted. */
     if (!volume)
         return TRUE;
-    if (!running_definition_read(service, record, &pool, &used, error))
+    if (!running_definition_read(service, record, &definition, error))
         return FALSE;
-    if (running_record_names(record, "pool", "volume", pool, used) &&
+    if (!definition.is_defined)
+        return commit_replay_undefined(service, record, &claim, volume, error);
+    if (running_definition_names(&definition, record, "pool", "volume") &&
         !g_hash_table_contains(record->fields, "switching"))
         return TRUE;
-    if (!running_record_names(record, "base-pool", "base", pool, used))
+    if (!running_definition_names(&definition, record, "base-pool", "base"))
         return commit_is_undecided(&claim, volume, error);
     cst_log(CST_LOG_INFO, "volume '%s' was committed to its base: it is emptied", claim.name);
     if (!overlay_empty(&claim, g_hash_table_lookup(record->fields, "format"),

@@ -32,11 +32,28 @@ static gboolean replay_delete(const VolumeClaim *claim, const CstVolume *volume,
     return TRUE;
 }
 
+/* The next start of the domain needs the new volume. */
+static void replay_report_definition(const RunningDefinition *definition,
+                                     const CstIntentRecord *record, const VolumeClaim *former,
+                                     const VolumeClaim *copy)
+{
+    const char *domain = g_hash_table_lookup(record->fields, "domain");
+
+    if (running_definition_keeps(definition, record, former))
+        cst_log(CST_LOG_WARNING,
+                "domain %s uses volume '%s' of pool '%s' now, but its persistent definition names "
+                "volume '%s' of pool '%s', which was deleted, as disk '%s'; correct it (virsh edit "
+                "%s)",
+                domain, copy->name, cst_pool_name(copy->pool), former->name,
+                cst_pool_name(former->pool),
+                (const char *)g_hash_table_lookup(record->fields, "target"), domain);
+}
+
 gboolean running_move_replay(CstService *service, const CstIntentRecord *record, GError **error)
 {
     g_auto(VolumeClaim) former_claim = {0}, copy_claim = {0};
     g_autoptr(CstVolume) former = NULL, copy = NULL;
-    g_autofree char *pool = NULL, *used = NULL;
+    g_auto(RunningDefinition) definition = {0};
 
     if (!running_record_claim(service, record, "pool", "volume", "identity", &former_claim, &former,
                               error))
@@ -48,11 +65,15 @@ gboolean running_move_replay(CstService *service, const CstIntentRecord *record,
     /* A volume was deleted already, or has never had its name. */
     if (!former || !copy)
         return TRUE;
-    if (!running_definition_read(service, record, &pool, &used, error))
+    if (!running_definition_read(service, record, &definition, error))
         return FALSE;
-    if (running_record_names(record, "to-pool", "to", pool, used))
-        return replay_delete(&former_claim, former, error);
-    if (running_record_names(record, "pool", "volume", pool, used) &&
+    if (running_definition_names(&definition, record, "to-pool", "to")) {
+        if (!replay_delete(&former_claim, former, error))
+            return FALSE;
+        replay_report_definition(&definition, record, &former_claim, &copy_claim);
+        return TRUE;
+    }
+    if (running_definition_names(&definition, record, "pool", "volume") &&
         !g_hash_table_contains(record->fields, "switching"))
         return replay_delete(&copy_claim, copy, error);
     cst_log(CST_LOG_WARNING,
