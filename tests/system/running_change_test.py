@@ -371,6 +371,17 @@ class KilledCommit(RunningDomain):
         self.assertIn("is not defined any more", self.peer.log())
         self.shows("top", 1, 2, 3)
 
+    def test_resumed_commit_of_an_undefined_domain_writes_no_old_data_to_the_base(self):
+        self.pivot_and_kill()
+        self.settle()
+        self.fake.set()
+        self.peer.start()
+        self.wait_until(lambda: not self.intents() and "going on with commit of 'top': " in
+                        self.peer.log(), "the job and the record have ended", seen=self.peer.log)
+        self.assertEqual("", self.done("job-list", "-H").strip())
+        self.shows("top", 1, 2, 3)
+        self.shows("middle", 1, 2, 0)
+
 
 class RunningMove(RunningDomain):
     """With a daemon. Pool "n" gets the volume."""

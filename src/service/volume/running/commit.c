@@ -260,6 +260,19 @@ static gboolean commit_is_undecided(const VolumeClaim *claim, const CstVolume *v
                     claim->name, cst_pool_name(claim->pool));
 }
 
+/*
+ * Sets the times of the volume's file. A job that is resumed must not commit old data to the base,
+ * and refuses a volume that has changed (job_left_alone()).
+ */
+static gboolean commit_touch(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
+    uint8_t byte;
+
+    return blob && cst_blob_pread(blob, &byte, 1, 0, error) &&
+           cst_blob_pwrite(blob, &byte, 1, 0, error) && cst_blob_flush(blob, error);
+}
+
 /* Before the pivot the guest had the volume. Later it is not known which image is up to date. */
 static gboolean commit_replay_undefined(CstService *service, const CstIntentRecord *record,
                                         const VolumeClaim *claim, const CstVolume *volume,
@@ -269,6 +282,8 @@ static gboolean commit_replay_undefined(CstService *service, const CstIntentReco
         return TRUE;
     if (!running_record_is_unused(service, record, claim, NULL))
         return commit_is_undecided(claim, volume, error);
+    if (!commit_touch(claim, error))
+        return FALSE;
     cst_log(CST_LOG_WARNING,
             "domain %s is not defined any more, and it is not known whether it used volume '%s' of "
             "pool '%s' or its base last; compare both (vol-compare), and delete the volume "
