@@ -12,12 +12,15 @@ static const struct {
     [PAUSE_NO_DISK] = {CST_ERROR_NOT_FOUND, N_("a volume is not a disk of it")},
     [PAUSE_BELOW_TOP] = {CST_ERROR_INVALID, N_("a volume is a backing file of a disk; name the "
                                                "volume of the disk itself")},
-    [PAUSE_SHAREABLE] = {CST_ERROR_INVALID, N_("other domains may write to its shareable disk")},
+    [PAUSE_SHAREABLE] = {CST_ERROR_INVALID, N_("shut it down first, because other domains may "
+                                               "write to its shareable disk")},
     [PAUSE_HAS_JOB] = {CST_ERROR_BUSY, N_("it has a job (virsh domjobinfo); try again later")},
     [PAUSE_HAS_BLOCK_JOB] = {CST_ERROR_BUSY, N_("a disk has a block job (virsh blockjob); try "
                                                 "again later")},
-    [PAUSE_IO_ERROR] = {CST_ERROR_BUSY, N_("an I/O error has paused it (virsh domblkerror)")},
-    [PAUSE_STOPPED] = {CST_ERROR_BUSY, N_("another program has stopped it, or it is ending")},
+    [PAUSE_IO_ERROR] = {CST_ERROR_BUSY, N_("an I/O error has paused it (virsh domblkerror); resume "
+                                           "it or stop it first")},
+    [PAUSE_STOPPED] = {CST_ERROR_BUSY, N_("another program has stopped it, or it is ending; try "
+                                          "again when it runs")},
     [PAUSE_LOCKED] = {CST_ERROR_BUSY, N_("another process pauses it, or undoes an earlier pause; "
                                          "try again later")},
     [PAUSE_FROZEN] = {CST_ERROR_BUSY, N_("another program has frozen its file systems; try again "

@@ -263,7 +263,7 @@ class Running(FakeDomains):
         repository = self.repository()
         for words in ((), ("--dry-run",)):
             with self.subTest(words=words):
-                self.assertIn("domain 'web1' runs with vol 'raw' as a disk",
+                self.assertIn("domain 'web1' runs with vol 'raw' as disk 'vd0'",
                               self.refused("backup-create", repository, "x/raw", *words))
         self.done("backup-create", repository, "x/raw", "--force-share")
         self.done("backup-create", repository, "x/more")

@@ -183,7 +183,8 @@ class Domains(OnCisternd):
             with self.subTest(command=command):
                 status, _, err = self.cistern(*command.split(), "--pool", "p")
                 self.assertEqual(5, status, err)
-                self.assertIn(holder, err)
+                # The storage cannot keep the snapshot, whichever process has the image open.
+                self.assertIn("domain 'd' (running" if "create" in command else holder, err)
         self.assertEqual(before, self.content())
         self.storage("vol-info", "v", "--pool", "p")
         self.domain("destroy", "d")

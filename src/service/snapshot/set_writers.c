@@ -142,14 +142,17 @@ static gboolean member_needs_pause(const SnapshotMember *member)
 static gboolean member_refuse_torn(const SnapshotMember *member, const char *writers,
                                    const GError *why, GError **error)
 {
-    return why ? cst_fail(error, cst_error_code(why),
-                          _("volume '%s' is open for writing: %s; cannot suspend its domain for a "
-                            "snapshot: %s"),
-                          member->target.volume->name, writers, why->message)
-               : cst_fail(error, CST_ERROR_BUSY,
-                          _("volume '%s' is open for writing: %s; a snapshot would mix content of "
-                            "different points in time; stop the writer first"),
-                          member->target.volume->name, writers);
+    if (why)
+        return cst_fail(error, cst_error_code(why),
+                        _("volume '%s' is open for writing: %s; cannot suspend its domain for a "
+                          "snapshot: %s"),
+                        member->target.volume->name, writers, why->message);
+    cst_fail(error, CST_ERROR_BUSY,
+             _("volume '%s' is open for writing: %s; a snapshot would mix content of different "
+               "points in time; stop the writer first"),
+             member->target.volume->name, writers);
+    volume_explain_domains(&member->target.claim, error);
+    return FALSE;
 }
 
 static gboolean member_find_writers(SnapshotMember *member, GError **error)
@@ -237,8 +240,6 @@ static gboolean member_select_provider(SnapshotMember *member, const char *name,
     CstPoolState *state = member->target.claim.state;
     gboolean can =
         member->target.volume->type == CST_VOL_BLOCK && cst_pool_state_has_snapshots(state);
-    g_autofree char *domain = NULL, *users = NULL;
-    g_autoptr(GPtrArray) holders = NULL;
 
     if (member->disks->len == 0 || member->provider == &snapshot_pool_provider)
         return TRUE;
@@ -254,17 +255,12 @@ static gboolean member_select_provider(SnapshotMember *member, const char *name,
         member->provider = &snapshot_pool_provider;
         return cst_pool_state_name_check(state, name, _("snapshot"), error);
     }
-    holders = cst_pool_state_vol_holders(state, member->target.volume->name, error);
-    if (!holders)
-        return FALSE;
-    domain = cst_text_escape(((const CstDomainDisk *)member->disks->pdata[0])->domain);
-    users = cst_holders_describe(holders);
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is in use by domain '%s' (%s), so the image cannot keep a new "
-                      "snapshot, and the storage of the pool cannot keep it (XFS with reflink and "
-                      "Btrfs can); shut the domain down first"),
-                    member->target.volume->name, domain,
-                    *users ? users : cst_domain_state_word(CST_DOMAIN_RUNNING));
+    cst_fail(error, CST_ERROR_BUSY,
+             _("the image of volume '%s' cannot keep a new snapshot while a domain runs, and the "
+               "storage of the pool cannot keep it (XFS with reflink and Btrfs can)"),
+             member->target.volume->name);
+    volume_explain_domains(&member->target.claim, error);
+    return FALSE;
 }
 
 /* Without a pause, the consistency is known before the snapshots are made. */

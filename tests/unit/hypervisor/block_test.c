@@ -309,7 +309,8 @@ static void domain_that_may_have_no_block_job_is_refused(void **unused)
         CstErrorCode code;
         const char *text;
     } cases[] = {
-        {"ioerror", "", NULL, CST_ERROR_BUSY, "an I/O error has paused it"},
+        {"ioerror", "", NULL, CST_ERROR_BUSY,
+         "an I/O error has paused it (virsh domblkerror); resume it"},
         {"off", "", NULL, CST_ERROR_NOT_FOUND, "it does not run any more"},
         {"running", "job = yes\n", NULL, CST_ERROR_BUSY, "it has a job"},
         {"running", "block-job = vda\n", NULL, CST_ERROR_BUSY, "a disk has a block job"},

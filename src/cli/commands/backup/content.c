@@ -299,16 +299,17 @@ static gboolean source_has_writer(const BackupCreate *create, const BackupSource
     return !holders;
 }
 
-static gboolean domain_writes_vol(const CstDomain *domain, const CstVolRef *ref)
+/* Returns the disk of a domain that can write to the volume now, borrowed; NULL: no disk can. */
+static const CstDomainDrive *domain_find_writer(const CstDomain *domain, const CstVolRef *ref)
 {
     for (guint i = 0; domain->state < CST_DOMAIN_SAVED && i < domain->drives->len; i++) {
         const CstDomainDrive *drive = domain->drives->pdata[i];
 
         if (!drive->reads_only && g_strcmp0(drive->pool, ref->pool) == 0 &&
             g_strcmp0(drive->volume, ref->name) == 0)
-            return TRUE;
+            return drive;
     }
-    return FALSE;
+    return NULL;
 }
 
 /*
@@ -324,12 +325,13 @@ static gboolean source_check_domains(BackupCreate *create, const BackupSource *s
         create->domains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_free);
     for (guint i = 0; i < create->domains->len; i++) {
         const CstDomain *domain = create->domains->pdata[i];
+        const CstDomainDrive *drive = domain_find_writer(domain, source->ref);
 
-        if (domain_writes_vol(domain, source->ref))
+        if (drive)
             return cst_fail(error, CST_ERROR_BUSY,
-                            _("domain '%s' runs with vol '%s' as a disk; back up the domain "
-                              "(--machine), or say --force-share"),
-                            domain->name, source->ref->name);
+                            _("domain '%s' runs with vol '%s' as disk '%s'; back up the "
+                              "domain (--machine), or say --force-share"),
+                            domain->name, source->ref->name, drive->target ? drive->target : "-");
     }
     return TRUE;
 }

@@ -83,11 +83,14 @@ static gboolean move_check_snapshots(const RunningMove *move, GError **error)
             return FALSE;
         count += snapshots->len;
     }
-    return count == 0 ||
-           cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' has %u snapshots, which cannot move while a domain runs; delete "
-                      "them (snap-delete), or shut the domain down first"),
-                    link->claim.name, count);
+    if (count == 0)
+        return TRUE;
+    cst_fail(error, CST_ERROR_BUSY,
+             _("volume '%s' has %u snapshots, which cannot move while a domain runs; delete them "
+               "(snap-delete), or shut the domain down first"),
+             link->claim.name, count);
+    volume_explain_domains(&link->claim, error);
+    return FALSE;
 }
 
 /* libvirt would create the copy without encryption. */
@@ -97,10 +100,12 @@ static gboolean move_check_encryption(const RunningMove *move, GError **error)
 
     if (!cst_chain_info(move->chain.chain, 0)->encryption)
         return TRUE;
-    return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("cannot move volume '%s' of a running domain, because it is encrypted; shut "
-                      "the domain down first"),
-                    link->claim.name);
+    cst_fail(error, CST_ERROR_UNSUPPORTED,
+             _("cannot move volume '%s' of a running domain, because it is encrypted; shut the "
+               "domain down first"),
+             link->claim.name);
+    volume_explain_domains(&link->claim, error);
+    return FALSE;
 }
 
 /* QEMU opens the new volume by its path. */
