@@ -301,6 +301,15 @@ static gboolean api_vol_resize(CstApiCall *call, const void *data, void *ret, GE
            cst_vol_resize(pool, args->vol.name, args->capacity, args->flags, call->task, error);
 }
 
+static gboolean api_vol_resize_qmp(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_resize_qmp_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_resize_qmp(pool, args->vol.name, args->capacity, args->flags,
+                                      args->socket, call->task, error);
+}
+
 #define ROW(number, run, needs, ...) CST_REMOTE_PROCEDURE(number, run, needs, STORAGE, __VA_ARGS__)
 
 static gboolean api_vol_protect(CstApiCall *call, const void *data, void *ret, GError **error)
@@ -364,6 +373,8 @@ const CstProcedure cst_api_volume_procedures[] = {
     CST_OWN_PROCEDURE(VOL_RENAME, LONG, WRITE, "cisternVolRename", vol_rename_args, void,
                       api_vol_rename),
     CST_OWN_PROCEDURE(VOL_MOVE, LONG, WRITE, "cisternVolMove", vol_move_args, void, api_vol_move),
+    CST_OWN_PROCEDURE(VOL_RESIZE_QMP, LONG, WRITE, "cisternVolResizeQmp", vol_resize_qmp_args, void,
+                      api_vol_resize_qmp),
     CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
                       list_page),
     ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,

@@ -175,3 +175,11 @@ gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capac
 
     return cst_conn_call(conn, WIRE_PROC_STORAGE_VOL_RESIZE, &args, NULL, task, error);
 }
+
+gboolean cst_conn_vol_resize_qmp(CstConn *conn, const CstVolRef *vol, uint64_t capacity,
+                                 unsigned flags, const char *socket, CstTask *task, GError **error)
+{
+    wire_vol_resize_qmp_args args = {cst_vol_arg(vol), capacity, flags, (char *)socket};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_RESIZE_QMP, &args, NULL, task, error);
+}

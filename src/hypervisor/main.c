@@ -10,6 +10,8 @@
 #include "block_protocol.h"
 #include "helper.h"
 #include "pause_watchdog.h"
+#include "qmp_helper.h"
+#include "qmp_protocol.h"
 
 static gboolean main_has_helper; /* set before threads start */
 
@@ -29,4 +31,6 @@ void cst_hypervisor_run_helper(int argc, char **argv)
         backup_keeper_main(argc, argv);
     if (argc >= 2 && strcmp(argv[1], HYPERVISOR_BLOCK) == 0)
         block_keeper_main(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], HYPERVISOR_QMP) == 0)
+        qmp_helper_main(argc, argv);
 }

@@ -23,6 +23,7 @@
 #include "core/service.h"
 #include "dependency/guard.h"
 #include "running/grow.h"
+#include "running/qmp.h"
 #include "volume/image/open.h"
 
 /*
@@ -122,6 +123,25 @@ static gboolean check_capacity_is_present(const VolumeClaim *claim, const CstVol
                     claim->name, now->capacity);
 }
 
+/* Claims the volume and computes its new capacity, after the checks that each resize needs. */
+static gboolean resize_claim(VolumeClaim *claim, CstPool *pool, const char *name, uint64_t capacity,
+                             unsigned flags, CstVolume **ret_volume, uint64_t *ret_target,
+                             GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!volume_claim_now(claim, pool, name, CLAIM_WRITE, &volume, error))
+        return FALSE;
+    if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim->state))
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("storage pool does not support changing of volume capacity"));
+    if (!resize_target(volume, capacity, flags, ret_target, error) ||
+        !check_resize(claim, volume, *ret_target, flags, error))
+        return FALSE;
+    *ret_volume = g_steal_pointer(&volume);
+    return TRUE;
+}
+
 static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                               CstTask *task, GError **error)
 {
@@ -134,15 +154,10 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     if (!cst_flags_check(flags,
                          CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA | CST_VOL_RESIZE_SHRINK,
                          "storageVolResize", error) ||
-        !volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
+        !resize_claim(&claim, pool, name, capacity, flags, &volume, &target, error))
         return FALSE;
-    if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
-        return cst_fail(error, CST_ERROR_NO_SUPPORT,
-                        _("storage pool does not support changing of volume capacity"));
     /* Growing adds zeroes after the old end. Overlays read zeroes in this range anyway. */
-    if (!resize_target(volume, capacity, flags, &target, error) ||
-        !check_resize(&claim, volume, target, flags, error) ||
-        !(target < volume->capacity
+    if (!(target < volume->capacity
               ? volume_not_shown(&claim, error)
               : running_disk_find(&claim, volume, target, flags, &disk, error)) ||
         (disk && !check_capacity_is_present(&claim, volume, error)))
@@ -151,7 +166,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
                 : vol_resize_image(&claim, volume, target, flags, task, error);
     volume_rescan(&claim);
     if (!done && !disk && error && g_error_matches(*error, CST_ERROR, CST_ERROR_BUSY))
-        volume_explain_domains(&claim, error);
+        running_qmp_explain(&claim, error);
     return done;
 }
 
@@ -162,4 +177,31 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 
     job_begin(&job, pool, "resize", name, &task);
     return job_end(&job, resize_volume(pool, name, capacity, flags, task, error), error);
+}
+
+static gboolean resize_volume_qmp(CstPool *pool, const char *name, uint64_t capacity,
+                                  unsigned flags, const char *socket, CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+    uint64_t target = 0;
+    gboolean done;
+
+    if (!cst_flags_check(flags, CST_VOL_RESIZE_DELTA, "cisternVolResizeQmp", error) ||
+        !running_qmp_check_caller(task, error) ||
+        !resize_claim(&claim, pool, name, capacity, flags, &volume, &target, error))
+        return FALSE;
+    done = running_qmp_grow(&claim, volume, socket, target, error);
+    volume_rescan(&claim);
+    return done;
+}
+
+gboolean cst_vol_resize_qmp(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                            const char *socket, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "resize", name, &task);
+    return job_end(&job, resize_volume_qmp(pool, name, capacity, flags, socket, task, error),
+                   error);
 }

@@ -354,6 +354,14 @@ gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capac
     return change(error);
 }
 
+gboolean cst_conn_vol_resize_qmp(CstConn *conn, const CstVolRef *vol, uint64_t capacity,
+                                 unsigned flags, const char *socket, CstTask *task, GError **error)
+{
+    if (!g_path_is_absolute(socket))
+        return cst_fail(error, CST_ERROR_INVALID, "the path of the socket is relative");
+    return cst_conn_vol_resize(conn, vol, capacity, flags, task, error);
+}
+
 static void remember_transfer(uint64_t offset, uint64_t length, unsigned flags)
 {
     fake_vols.last_offset = offset;

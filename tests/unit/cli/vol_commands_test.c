@@ -356,6 +356,9 @@ static void resize_by_and_to(void **state)
     assert_int_equal(fake_vols.last_flags, CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA);
     says(state, "vol-resize Beta -1M images", CST_EXIT_USAGE, "\n",
          "error: negative size requires --shrink\n");
+    says(state, "vol-resize Beta 3M images --qmp monitor", CST_EXIT_OK,
+         "Size of volume 'Beta' successfully changed to 3M\n\n", "");
+    assert_int_equal(fake_vols.last_size, 3 * CST_MIB);
 }
 
 static void resize_by_a_size_with_a_plus(void **state)

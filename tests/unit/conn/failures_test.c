@@ -174,6 +174,7 @@ static CstSecretBytes value;
     X(vol_delete, cst_conn_vol_delete(conn, &vol, 0, NULL, error))                               \
     X(vol_wipe, cst_conn_vol_wipe(conn, &vol, 0, NULL, error))                                   \
     X(vol_resize, cst_conn_vol_resize(conn, &vol, 1, 0, NULL, error))                            \
+    X(vol_resize_qmp, cst_conn_vol_resize_qmp(conn, &vol, 1, 0, "/s", NULL, error))              \
     X(vol_move, cst_conn_vol_move(conn, &vol, &pool, &(CstVolMove){0}, NULL, error))             \
     X(vol_upload, cst_conn_vol_upload(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))          \
     X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))      \

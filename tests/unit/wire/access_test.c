@@ -160,6 +160,7 @@ static const Row own[] = {
     {WIRE_CISTERN_SNAPSHOT_CREATE_SET, "cisternVolSnapshotCreateSet"},
     {WIRE_CISTERN_LIVE_CREATE, "cisternLiveCreate"},
     {WIRE_CISTERN_LIVE_END, "cisternLiveEnd"},
+    {WIRE_CISTERN_VOL_RESIZE_QMP, "cisternVolResizeQmp"},
     {WIRE_CISTERN_SNAPSHOT_REVERT, "cisternVolSnapshotRevert"},
     {WIRE_CISTERN_SNAPSHOT_DELETE, "cisternVolSnapshotDelete"},
     {WIRE_CISTERN_SNAPSHOT_RENAME, "cisternVolSnapshotRename"},

@@ -492,3 +492,9 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 {
     return fake_changed(error);
 }
+
+gboolean cst_vol_resize_qmp(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                            const char *socket, CstTask *task, GError **error)
+{
+    return fake_changed(error);
+}

@@ -66,6 +66,7 @@ static const struct {
     OWN(VOL, VOL_MAP),
     OWN(VOL, VOL_BITMAP),
     OWN(VOL, VOL_SERVE),
+    OWN(VOL, VOL_RESIZE_QMP),
     OWN(VOL, VOL_PROTECT),
     OWN(POOL, POOL_PROTECTED),
     OWN(VOL, VOL_RENAME),

@@ -25,7 +25,14 @@ typedef struct {
     const CstVolRef *vol;
     uint64_t capacity;
     unsigned what; /**< flags, or the wipe algorithm */
+    char *qmp;     /**< socket of a monitor of QEMU, owned; NULL: none */
 } Change;
+
+static void change_clear(Change *change)
+{
+    g_free(change->qmp);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
 
 static gboolean run_wipe(CstTask *task, gpointer data, GError **error)
 {
@@ -121,10 +128,15 @@ static gboolean read_sign(const char **text, unsigned *flags, GError **error)
 static gboolean read_resize(CliCtl *ctl, const CliArgs *args, Change *change, const char **ret_text,
                             GError **error)
 {
-    const char *text;
+    const char *text, *qmp;
 
-    if (!cli_args_string(args, "capacity", &text, error))
+    if (!cli_args_exclusive(args, "qmp", "shrink", error) ||
+        !cli_args_exclusive(args, "qmp", "allocate", error) ||
+        !cli_args_string(args, "capacity", &text, error) ||
+        !cli_args_string(args, "qmp", &qmp, error))
         return FALSE;
+    /* The daemon has another working directory. */
+    change->qmp = qmp ? g_canonicalize_filename(qmp, NULL) : NULL;
     while (g_ascii_isspace(*text))
         text++;
     if (cli_args_has(args, "allocate"))
@@ -143,6 +155,9 @@ static gboolean run_resize(CstTask *task, gpointer data, GError **error)
 {
     const Change *change = data;
 
+    if (change->qmp)
+        return cst_conn_vol_resize_qmp(change->conn, change->vol, change->capacity, change->what,
+                                       change->qmp, task, error);
     return cst_conn_vol_resize(change->conn, change->vol, change->capacity, change->what, task,
                                error);
 }
@@ -160,7 +175,7 @@ static void hint_at_delta(CliCtl *ctl, const char *size, const GError *why)
 static gboolean cmd_vol_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
-    Change change = {.conn = ctl->conn, .vol = vol};
+    g_auto(Change) change = {.conn = ctl->conn, .vol = vol};
     const char *size = "";
     gboolean delta;
 
@@ -196,6 +211,10 @@ static const CliOption resize_options[] = {
     CLI_SWITCH("allocate", N_("allocate the new capacity, rather than leaving it sparse")),
     CLI_SWITCH("delta", N_("use capacity as a delta to current size, rather than the new size")),
     CLI_SWITCH("shrink", N_("allow the resize to shrink the volume")),
+    {.name = "qmp",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("QMP socket of the QEMU that has it open, if libvirt does not manage it")},
     RATE_LIMIT,
     DETACH,
     {0},

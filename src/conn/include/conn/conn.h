@@ -269,6 +269,12 @@ gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorit
 gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
                              CstTask *task, GError **error);
 /**
+ * Grows a volume, and the disk of the QEMU whose QMP monitor is at @socket, an absolute path.
+ * DENIED unless the caller is the user of the server. NO_SUPPORT by a stock server.
+ */
+gboolean cst_conn_vol_resize_qmp(CstConn *conn, const CstVolRef *vol, uint64_t capacity,
+                                 unsigned flags, const char *socket, CstTask *task, GError **error);
+/**
  * Writes the content of @fd, a pipe or a file from its start on, into the volume at @offset.
  * @length is the most that the server accepts; 0: no limit. @flags: CstVolStreamFlags; with SPARSE,
  * holes of a file are sent as holes. @fd remains open.

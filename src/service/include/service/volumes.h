@@ -124,6 +124,13 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
  */
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                         CstTask *task, GError **error);
+/**
+ * Grows the volume and the disk of the QEMU whose QMP monitor is at the absolute path @socket. Only
+ * this QEMU may have the volume open. @flags: CST_VOL_RESIZE_DELTA. DENIED unless the caller is the
+ * user of this process, because it opens the socket. Else the errors of cst_qmp_resize().
+ */
+gboolean cst_vol_resize_qmp(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                            const char *socket, CstTask *task, GError **error);
 
 /* --- streams --------------------------------------------------------------------------------- */
 
