@@ -2,9 +2,9 @@
 /*
  * Removes damaged files, under the exclusive lock. Every chunk is read. A pack with a damaged chunk
  * or table is replaced: its sound chunks are copied into a new pack, then the old pack is removed.
- * Manifests keep the names of the lost chunks. Chunks are named by their content, so the next
- * backup of a volume that still has a lost chunk stores it again. Then every backup with that chunk
- * is complete again.
+ * A damaged chunk is lost unless another pack has a sound copy of it. Manifests keep the names of
+ * the lost chunks. Chunks are named by their content, so the next backup of a volume that still has
+ * a lost chunk stores it again. Then every backup with that chunk is complete again.
  *
  * As in a prune, new packs and an index of all packs are published before a pack is removed. Thus a
  * sound chunk is always in a durable pack, and an interrupted repair can be repeated.
@@ -122,6 +122,54 @@ static gboolean check_chunks(Repair *repair, GError **error)
     return TRUE;
 }
 
+/* Uses the sound copies that pack @pack has of damaged chunks in the place of these chunks. */
+static gboolean use_copies_of_pack(Repair *repair, guint pack, GError **error)
+{
+    RepoIndex *index = &repair->repo->index;
+    const IndexPack *holder = repo_index_pack_at(index, pack);
+    g_auto(PackReader) reader = {.fd = -1};
+    g_autofree ChunkEntry *table = NULL;
+    GError *why = NULL;
+    char id[REPO_ID_TEXT];
+    uint32_t count;
+    uint64_t size;
+
+    table = pack_table(repair->repo, repo_id_format(holder->id, id), &count, &size, &why);
+    if (!table || !pack_reader_open(&reader, repair->repo, holder->id, &why)) {
+        if (cst_error_code(why) != CST_ERROR_NOT_FOUND)
+            return is_damage(&why, error);
+        g_clear_error(&why);
+        return TRUE;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const IndexEntry *known = repo_index_find(index, table[i].hash, table[i].kind);
+        ptrdiff_t place = known ? known - index->entries : 0;
+
+        if (!known || !repair->bad[place])
+            continue;
+        if (!cst_task_check(repair->task, error))
+            return FALSE;
+        if (pack_reader_chunk(&reader, repair->repo, &table[i], repair->content, &why)) {
+            index->entries[place] = (IndexEntry){.chunk = table[i], .pack = pack};
+            repair->bad[place] = 0;
+        } else if (!is_damage(&why, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* Backups that run at the same time may store a chunk twice. The index knows one of the copies. */
+static gboolean find_second_copies(Repair *repair, GError **error)
+{
+    const RepoIndex *index = &repair->repo->index;
+
+    for (guint i = 0; repair->report->chunks > 0 && i < index->packs->len; i++)
+        if (repo_index_pack_at(index, i)->present && !use_copies_of_pack(repair, i, error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean find_damage(Repair *repair, GError **error)
 {
     CstRepo *repo = repair->repo;
@@ -140,7 +188,7 @@ static gboolean find_damage(Repair *repair, GError **error)
     for (guint i = 0; i < repo->index.packs->len; i++)
         if (!check_table(repair, i, error))
             return FALSE;
-    return check_chunks(repair, error);
+    return check_chunks(repair, error) && find_second_copies(repair, error);
 }
 
 /* --- ranges that backups have lost ------------------------------------------------------------ */

@@ -35,8 +35,8 @@ static Content *make(Scratch *s)
     return content;
 }
 
-/* Flips a byte of the third chunk of "a". */
-static void damage_chunk(Scratch *s, const Content *content)
+/* Flips a byte of the chunk with this content, in the pack that the index knows. */
+static void damage_content(Scratch *s, const uint8_t *chunk)
 {
     g_autoptr(CstRepo) repo = scratch_open(s);
     g_autofree char *path = NULL;
@@ -46,8 +46,7 @@ static void damage_chunk(Scratch *s, const Content *content)
     int fd;
 
     assert_true(repo_index_load(repo, NULL, NULL));
-    assert_true(repo_chunk_name(&repo->keys, CHUNK_DATA, content->a + 2 * SCRATCH_CHUNK,
-                                SCRATCH_CHUNK, hash, NULL));
+    assert_true(repo_chunk_name(&repo->keys, CHUNK_DATA, chunk, SCRATCH_CHUNK, hash, NULL));
     entry = repo_index_find(&repo->index, hash, CHUNK_DATA);
     assert_non_null(entry);
     path = g_build_filename(s->path, "packs",
@@ -58,6 +57,12 @@ static void damage_chunk(Scratch *s, const Content *content)
     byte ^= 1;
     assert_int_equal(pwrite(fd, &byte, 1, entry->chunk.offset + 9), 1);
     close(fd);
+}
+
+/* Flips a byte of the third chunk of "a". */
+static void damage_chunk(Scratch *s, const Content *content)
+{
+    damage_content(s, content->a + 2 * SCRATCH_CHUNK);
 }
 
 static void repair(Scratch *s, gboolean only_plan, CstRepairReport *report)
@@ -113,6 +118,63 @@ static void damaged_chunk_is_dropped_reported_and_healed(void **state)
     assert_int_equal(again.chunks, 0);
     assert_int_equal(again.packs, 0);
     assert_third_chunk_is_lost(&again, content);
+    assert_heals(s, content);
+}
+
+/*
+ * Two backups at the same time store "a" twice: in its own pack, and in that of "b". One chunk of
+ * "b" is damaged, too, so that both packs are replaced.
+ */
+static void damaged_chunk_with_a_sound_copy_is_not_lost(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = g_new0(Content, 1);
+    const CstBackupHow how = {.host = "h"};
+    CstRepo *repos[2];
+    CstBackupWriter *writers[2];
+    g_autofree uint8_t *lost = g_malloc(2 * SCRATCH_CHUNK);
+    g_auto(CstRepairReport) report = {0};
+    const CstRepairLoss *loss;
+
+    scratch_fill(content->a, SIZE, 1);
+    memcpy(content->b, content->a, SIZE);
+    scratch_fill(content->b + 5 * SCRATCH_CHUNK, SCRATCH_CHUNK, 2);
+    scratch_init(s, TRUE);
+    for (guint i = 0; i < 2; i++) {
+        repos[i] = scratch_open(s);
+        writers[i] = cst_writer_new(repos[i], &how, NULL);
+        assert_non_null(writers[i]);
+    }
+    for (guint i = 0; i < 2; i++) {
+        CstBackupVolume volume = scratch_volume(i ? "b" : "a", SIZE);
+        g_autoptr(CstBlob) blob = cst_blob_memory_new(i ? content->b : content->a, SIZE);
+
+        assert_true(cst_writer_blob(writers[i], &volume, blob, NULL, NULL, NULL, NULL));
+        assert_true(cst_writer_commit(writers[i], i ? content->id_b : content->id_a, NULL));
+        cst_writer_free(writers[i]);
+        cst_repo_close(repos[i]);
+    }
+    damage_chunk(s, content);
+    damage_content(s, content->b + 5 * SCRATCH_CHUNK);
+    damage_content(s, content->a + 5 * SCRATCH_CHUNK);
+    repair(s, FALSE, &report);
+    assert_int_equal(report.packs, 2);
+    assert_int_equal(report.chunks, 3);
+    assert_int_equal(report.losses->len, 2);
+    for (guint i = 0; i < 2; i++) {
+        loss = report.losses->pdata[i];
+        assert_int_equal(loss->offset, 5 * SCRATCH_CHUNK);
+        assert_int_equal(loss->length, SCRATCH_CHUNK);
+    }
+    /* A backup of the lost chunks alone makes both backups whole again. */
+    memcpy(lost, content->a + 5 * SCRATCH_CHUNK, SCRATCH_CHUNK);
+    memcpy(lost + SCRATCH_CHUNK, content->b + 5 * SCRATCH_CHUNK, SCRATCH_CHUNK);
+    {
+        g_autoptr(CstRepo) repo = scratch_open(s);
+        char id[CST_BACKUP_ID_TEXT];
+
+        scratch_backup(repo, "c", lost, 2 * SCRATCH_CHUNK, id);
+    }
     assert_heals(s, content);
 }
 
@@ -254,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(damaged_chunk_is_dropped_reported_and_healed),
+        scratch_test(damaged_chunk_with_a_sound_copy_is_not_lost),
         scratch_test(damaged_table_costs_its_pack_alone),
         scratch_test(damaged_manifest_is_removed),
         scratch_test(killed_repair_loses_no_chunk_and_can_be_repeated),
