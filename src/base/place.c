@@ -32,6 +32,8 @@ typedef struct {
     guint links;
     gboolean follow; /* follow a link as the last component */
     gboolean make;   /* create missing directories */
+    mode_t mode;     /* of a new directory that is the last component */
+    mode_t parents;  /* of the other new directories */
 } Walk;
 
 gboolean cst_stat_is_same(const struct stat *a, const struct stat *b)
@@ -70,7 +72,8 @@ static gboolean enter_directory(Walk *walk, int fd, GError **error)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
     place->trusted = is_trusted(place, &st);
     place->closed = place->trusted && !(st.st_mode & (S_IWGRP | S_IWOTH));
-    place->shared = (st.st_mode & S_ISVTX) && (st.st_mode & (S_IWGRP | S_IWOTH));
+    place->shared =
+        (st.st_mode & (S_IWGRP | S_IWOTH)) && ((st.st_mode & S_ISVTX) || !place->trusted);
     place->owner = st.st_uid;
     return TRUE;
 }
@@ -130,11 +133,14 @@ static gboolean follow_link(Walk *walk, int fd, const char *name, const struct s
 }
 
 /*
- * Records the directory @name if another user can exchange it, because its parent is not trusted.
+ * Records the component @name, which @st describes, if another user can exchange it: its parent is
+ * not trusted, or is sticky and another user owns the component.
  */
-static void note_exchangeable(CstPlace *place, const char *name)
+static void note_exchangeable(CstPlace *place, const char *name, const struct stat *st)
 {
-    if (!place->trusted && !place->exchanged)
+    gboolean fixed = place->trusted && (!place->shared || is_trusted_owner(place, st->st_uid));
+
+    if (!fixed && !place->exchanged)
         place->exchanged = g_strdup(name);
 }
 
@@ -146,7 +152,8 @@ static gboolean make_directory(const Walk *walk, const char *name, GError **erro
 
     if (!cst_may_change(error))
         return FALSE;
-    if (mkdirat(place->dir, name, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(place->dir, name, is_last(walk) ? walk->mode : walk->parents) < 0 &&
+        errno != EEXIST)
         return cst_fail_errno(error, errno, _("cannot create a directory of '%s'"), place->path);
     CST_TEST_POINT("place.parent.made");
     dir = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -177,9 +184,9 @@ static gboolean walk_into(Walk *walk, const char *name, GError **error)
     }
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
+    note_exchangeable(place, name, &st);
     if (S_ISLNK(st.st_mode) && !is_on_proc(fd))
         return follow_link(walk, fd, name, &st, error);
-    note_exchangeable(place, name);
     return enter_directory(
         walk,
         openat(place->dir, name,
@@ -261,9 +268,43 @@ gboolean cst_place_init_for(CstPlace *ret_place, const char *path, uid_t user, g
 
 gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **error)
 {
-    Walk walk = {.follow = TRUE, .make = TRUE};
+    Walk walk = {.follow = TRUE, .make = TRUE, .mode = 0700, .parents = 0700};
 
     return init_by_walk(ret_place, path, geteuid(), &walk, error);
+}
+
+/* Enters each component of the remaining path. */
+static gboolean walk_to_directory(Walk *walk, GError **error)
+{
+    int start = open(walk->left[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char *name;
+
+    if (!enter_directory(walk, start, error))
+        return FALSE;
+    while ((name = next_component(walk))) {
+        gboolean entered = walk_into(walk, name, error);
+
+        g_free(name);
+        if (!entered)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+int cst_place_walk(const char *path, const mode_t *make, char **ret_exchanged, GError **error)
+{
+    g_auto(CstPlace) place = {.dir = -1, .path = g_strdup(path), .user = geteuid()};
+    Walk walk = {.place = &place, .left = g_strdup(path), .make = make != NULL, .parents = 0755};
+    gboolean reached;
+
+    walk.mode = make ? *make : 0;
+    reached = walk_to_directory(&walk, error);
+    g_free(walk.left);
+    if (!reached)
+        return -1;
+    if (ret_exchanged)
+        *ret_exchanged = g_steal_pointer(&place.exchanged);
+    return g_steal_fd(&place.dir);
 }
 
 gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, const char *name,

@@ -26,6 +26,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/place.h>
 
 /*
  * Flags of all opens. STRICT: the kernel follows no links and does not leave the directory. SAFELY:
@@ -65,162 +66,34 @@ gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **er
 
 /* --- a path whose parts may belong to other users --------------------------------------------- */
 
-/* A walk along a path: the directory that it has reached, and the rest of the path. */
-typedef struct {
-    const char *path; /* the whole path, for messages */
-    CstFd at;         /* O_PATH */
-    char *rest;
-    guint links;
-    gboolean fixed; /* no other user may be able to replace a part */
-} Walk;
-
-static void walk_clear(Walk *walk)
+/* Opens the directory @fd (O_PATH) again, because such descriptors cannot be listed or synced. */
+static gboolean handle_reopen(CstDirHandle *dir, int fd, const char *path, GError **error)
 {
-    cst_fd_clear(&walk->at);
-    g_clear_pointer(&walk->rest, g_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
-
-/* Adopts @fd as the reached directory. FALSE and errno if @fd is negative. */
-static gboolean walk_to(Walk *walk, int fd)
-{
-    if (fd < 0)
-        return FALSE;
-    cst_fd_clear(&walk->at);
-    walk->at = fd;
-    return TRUE;
-}
-
-/*
- * Continues the walk at the target of the link @fd. The link's content replaces its part of the
- * path. Fails with DENIED unless root or this user owns the link and only they can create entries
- * in its directory.
- */
-static gboolean walk_follow_link(Walk *walk, const char *part, int fd, const struct stat *link,
-                                 GError **error)
-{
-    char target[PATH_MAX];
-    ssize_t len = readlinkat(fd, "", target, sizeof(target) - 1);
-    g_autofree char *rest = walk->rest;
-    struct stat above;
-
-    walk->rest = NULL;
-    if (len < 0 || fstat(walk->at, &above) < 0)
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-    if (!cst_owner_is_us(link->st_uid) || !cst_only_we_write(&above))
-        return cst_fail(error, CST_ERROR_DENIED,
-                        _("'%s' in the path '%s' is a symbolic link that users other than root can "
-                          "have made; use the path that it leads to, if that is intended"),
-                        part, walk->path);
-    if (++walk->links > LINKS_MAX)
-        return cst_fail_errno(error, ELOOP, _("cannot open directory '%s'"), walk->path);
-    target[len] = '\0';
-    walk->rest = g_strconcat(target, "/", rest, NULL);
-    return target[0] != '/' || walk_to(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) ||
-           cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-}
-
-/* Removes the next part from the rest of the path and returns it. NULL: the path is complete. */
-static char *next_part(Walk *walk)
-{
-    const char *begin = walk->rest + strspn(walk->rest, "/");
-    size_t len = strcspn(begin, "/");
-    char *part = len ? g_strndup(begin, len) : NULL;
-    char *rest = g_strdup(begin + len + strspn(begin + len, "/"));
-
-    g_free(walk->rest);
-    walk->rest = rest;
-    return part;
-}
-
-/*
- * Fails with DENIED if another user could replace @part, which @st describes. This is the case if
- * another user may write to the parent directory, unless the directory is sticky.
- */
-static gboolean walk_check_fixed(const Walk *walk, const char *part, const struct stat *st,
-                                 GError **error)
-{
-    struct stat above;
-
-    if (fstat(walk->at, &above) < 0)
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-    if (cst_only_we_write(&above) ||
-        (cst_owner_is_us(above.st_uid) && above.st_mode & S_ISVTX && cst_owner_is_us(st->st_uid)))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_DENIED,
-                    _("cannot mount on '%s', because users other than root can replace the "
-                      "directory '%s' in that path; use a path that only root can change"),
-                    walk->path, part);
-}
-
-/*
- * Descends into one part. The kernel never follows a link here, because O_PATH with O_NOFOLLOW
- * opens the link itself.
- */
-static gboolean walk_part(Walk *walk, const char *part, GError **error)
-{
-    g_auto(CstFd) fd = openat(walk->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-    if (walk->fixed && !walk_check_fixed(walk, part, &st, error))
-        return FALSE;
-    if (S_ISLNK(st.st_mode))
-        return walk_follow_link(walk, part, fd, &st, error);
-    if (!S_ISDIR(st.st_mode))
-        return cst_fail_errno(error, ENOTDIR, _("cannot open directory '%s'"), walk->path);
-    return walk_to(walk, g_steal_fd(&fd));
-}
-
-/* Creates @part in the reached directory unless it exists, and syncs its name. */
-static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GError **error)
-{
-    g_auto(CstFd) fd = -1;
-
-    if (mkdirat(walk->at, part, mode) < 0)
-        return errno == EEXIST ||
-               cst_fail_errno(error, errno, _("cannot create directory '%s'"), walk->path);
-    fd = openat(walk->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot sync directory '%s'"), walk->path);
-    return cst_dir_sync(fd, walk->path, error);
-}
-
-/* Opens the last directory again, because O_PATH descriptors cannot be listed or synced. */
-static gboolean walk_whole_path(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
-                                GError **error)
-{
-    char *part;
-
-    if (!walk_to(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)))
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
-    while ((part = next_part(walk))) {
-        g_autofree char *name = part;
-
-        if (make && !make_part(walk, name, *walk->rest ? 0755 : mode, error))
-            return FALSE;
-        if (!walk_part(walk, name, error))
-            return FALSE;
-    }
-    return handle_init(ret_handle, openat(walk->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                       walk->path) ||
-           cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    return handle_init(dir, openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), path) ||
+           cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
 }
 
 gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
                                  CstDirHandle *ret_handle, GError **error)
 {
-    g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path)};
+    g_auto(CstFd) fd = cst_place_walk(path, make ? &mode : NULL, NULL, error);
 
-    return walk_whole_path(&walk, make, mode, ret_handle, error);
+    return fd >= 0 && handle_reopen(ret_handle, fd, path, error);
 }
 
 gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GError **error)
 {
-    g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path), .fixed = TRUE};
+    g_autofree char *exchanged = NULL;
+    g_auto(CstFd) fd = cst_place_walk(path, NULL, &exchanged, error);
 
-    return walk_whole_path(&walk, FALSE, 0, ret_handle, error);
+    if (fd < 0)
+        return FALSE;
+    if (exchanged)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot mount on '%s', because users other than root can replace the "
+                          "directory '%s' in that path; use a path that only root can change"),
+                        path, exchanged);
+    return handle_reopen(ret_handle, fd, path, error);
 }
 
 /* Returns the path of the directory @fd without symbolic links, or NULL if it is unknown. */

@@ -24,9 +24,9 @@
 gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **error);
 
 /**
- * Opens the directory at @path for a caller that will change its owner or remove it. Follows a
- * symbolic link in any part of the path only if root or this user owns it and it lies in a private
- * directory. Otherwise fails with DENIED, and the message names the link.
+ * Opens the directory at @path for a caller that will change its owner or remove it. Walks the path
+ * by cst_place_walk(): a symbolic link that another user can change fails with DENIED, and the
+ * message names the link.
  *
  * With @make, creates missing directories: the last one with @mode, its parents with 0755.
  */

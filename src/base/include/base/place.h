@@ -26,7 +26,8 @@ typedef struct {
     char *name;       /**< the last component, after links were followed */
     gboolean trusted; /**< the directory is trusted */
     gboolean closed;  /**< trusted, and no other user can create entries in the directory */
-    gboolean shared;  /**< the directory is sticky, and several users create entries (/tmp) */
+    gboolean shared;  /**< users other than its owner can create entries (/tmp, the directory of a
+                         group) */
     uid_t owner;      /**< of the directory */
     uid_t user;       /**< an additional user with trusted directories and links */
     char *exchanged;  /**< a directory of the path that another user can exchange; NULL: no such
@@ -58,6 +59,13 @@ gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error);
  */
 gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **error);
 /**
+ * Opens the directory @path by the same walk, with O_PATH. @make: creates missing directories, the
+ * last one with mode *@make and its parents with 0755; NULL: creates no directory. Each is synced
+ * before the next one is created. *ret_exchanged: a component of the path that another user can
+ * exchange; NULL: there is none. The caller frees it. Returns -1 with @error.
+ */
+int cst_place_walk(const char *path, const mode_t *make, char **ret_exchanged, GError **error);
+/**
  * Opens the directory of @name, a relative path, beneath the directory of @above. Follows no link.
  * @path is for messages. Returns FALSE with errno set. Clear *ret_place in any case.
  */
@@ -78,7 +86,8 @@ int cst_place_open(const CstPlace *place, int flags);
 /**
  * Fails with DENIED if another user can have made the name of the open file @st as a hard link:
  * other users can create entries in the directory, and the name does not lead to the file any more
- * or is not its only one. In a directory that is not sticky, its owner may have several names.
+ * or is not its only one. A file of the directory's owner may have several names if only the owner
+ * can create entries.
  */
 gboolean cst_place_check_links(const CstPlace *place, const struct stat *st, GError **error);
 /**
