@@ -166,9 +166,16 @@ gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *
 {
     if (!before->counted || !now->counted)
         return FALSE;
-    return before->size != now->size || before->mtime_s != now->mtime_s ||
-           before->mtime_ns != now->mtime_ns || before->ctime_s != now->ctime_s ||
-           before->ctime_ns != now->ctime_ns;
+    if (before->size != now->size || before->mtime_s != now->mtime_s ||
+        before->mtime_ns != now->mtime_ns)
+        return TRUE;
+    return !before->only_content &&
+           (before->ctime_s != now->ctime_s || before->ctime_ns != now->ctime_ns);
+}
+
+void cst_file_stamp_only_content(CstFileStamp *stamp)
+{
+    stamp->only_content = TRUE;
 }
 
 char *cst_file_stamp_format(const CstFileStamp *stamp)

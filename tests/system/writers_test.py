@@ -79,6 +79,23 @@ class Writers(WithDaemon):
                 self.assertEqual(["v"], self.entries("p"))
             self.ok("vol-delete", "v", "--pool", "p")
 
+    def test_image_with_writer_is_not_changed(self):
+        path = self.make("qcow2")
+        self.ok("vol-create-as", "p", "base", "4M", "--format", "qcow2")
+        self.ok("vol-create-as", "p", "over", "4M", "--format", "qcow2", "--backing-vol", "v",
+                "--backing-vol-format", "qcow2")
+        self.assertEqual(0, self.cistern("snap-create", "v", "s1", "--pool", "p")[0])
+        with writer(path) as pid:
+            before = self.content(path)
+            for command in ("snap-create v s2 --pool p", "snap-delete v s1 --pool p --yes",
+                            "snap-rename v s1 s3 --pool p", "snap-revert v s1 --pool p --yes",
+                            "vol-bitmap v b --add --pool p", "vol-sparsify v --pool p",
+                            "vol-check v --repair all --pool p", "vol-commit over --pool p --yes",
+                            "vol-rebase v --backing-vol base --pool p"):
+                with self.subTest(command=command):
+                    self.assert_busy(command, pid)
+                    self.assertEqual(before, self.content(path))
+
     def test_image_with_writer_is_not_copied_without_force_share(self):
         path = self.make("qcow2")
         with writer(path) as pid:
@@ -92,8 +109,10 @@ class Writers(WithDaemon):
                     os.unlink(self.at("copy"))
 
     def test_raw_volume_with_writer_is_copied_with_a_warning(self):
+        repo = os.path.join(self.peer.files, "repo")
+        self.assertEqual(0, self.cistern("backup-init", repo, "--no-encryption")[0])
         with writer(self.make()) as pid:
-            for command in ("vol-clone v copy --pool p",
+            for command in ("vol-clone v copy --pool p", f"backup-create {repo} v --pool p",
                             f"vol-download v {self.at('copy')} --pool p"):
                 status, _, err = self.cistern(*command.split())
                 self.assertEqual(0, status, err)
@@ -281,7 +300,8 @@ class Meanwhile(WithDaemon):
                          "<target><format type='qcow2'/></target></volume>")
         for words in (("vol-create-from", "p", document, "v", "--inputpool", "p"),
                       ("vol-convert", "v", "x", "--pool", "p", "--format", "qcow2"),
-                      ("vol-export", "v", out, "--pool", "p")):
+                      ("vol-export", "v", out, "--pool", "p"),
+                      ("vol-download", "v", out, "--pool", "p")):
             with self.subTest(words=words):
                 status, err = self.change_when(self.copies, self.at("p", "v"), *words)
                 self.assertEqual(5, status, err)

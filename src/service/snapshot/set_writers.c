@@ -165,8 +165,7 @@ static gboolean member_find_writers(SnapshotMember *member, GError **error)
     writers = snapshot_member_writers(member, error);
     if (!writers)
         return FALSE;
-    if (*writers && member_needs_pause(member) &&
-        (member->provider == &snapshot_pool_provider || member->disks->len > 0))
+    if (*writers && member_needs_pause(member))
         return member_refuse_torn(member, writers, why, error);
     if (why)
         member_set_consistency(member, CST_CONSISTENCY_CRASH, g_strdup(why->message));

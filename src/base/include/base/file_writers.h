@@ -54,7 +54,8 @@ char *cst_file_writer_describe(int fd);
 typedef struct {
     uint64_t size;
     int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
-    gboolean counted; /**< FALSE: the state is unknown, and no comparison reports a change */
+    gboolean counted;      /**< FALSE: the state is unknown, and no comparison reports a change */
+    gboolean only_content; /**< the ctime is not compared */
 } CstFileStamp;
 
 /**
@@ -65,6 +66,12 @@ CstFileStamp cst_file_stamp(int fd);
 
 /** Whether the content may have changed from @before to @now. */
 gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *now);
+
+/**
+ * Makes comparisons with the later state ignore a rename, a deletion, and a change of the owner and
+ * the mode, which change the ctime. A program that restores the mtime is not noticed then.
+ */
+void cst_file_stamp_only_content(CstFileStamp *stamp);
 
 /** Formats @stamp for a record. The caller frees it. Returns NULL if the state is unknown. */
 char *cst_file_stamp_format(const CstFileStamp *stamp);

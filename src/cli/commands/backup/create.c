@@ -206,10 +206,14 @@ static gboolean run_content(CstTask *task, gpointer data, GError **error)
 static gboolean read_source(BackupCreate *create, BackupSource *source, GError **error)
 {
     g_autofree char *label = g_strdup_printf(_("Backing up %s"), source->ref->name);
+    g_autofree char *writers = source->snapshot ? NULL : cli_vol_writers(create->ctl, source->ref);
 
     create->current = source;
-    return cli_run_task(create->ctl, label, run_content, create, error) ||
-           cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
+    if (!cli_run_task(create->ctl, label, run_content, create, error))
+        return cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
+    if (writers)
+        cli_vol_warn_of(create->ctl, source->ref->name, writers);
+    return TRUE;
 }
 
 /* --- dry run ---------------------------------------------------------------------------------- */

@@ -10,9 +10,11 @@
 #include <base/i18n.h>
 #include <base/units.h>
 #include <blob/digests.h>
+#include <image/hold.h>
 
 #include "core/claim.h"
 #include "core/scan.h"
+#include "core/service.h"
 #include "dependency/guard.h"
 #include "stream.h"
 #include "view.h"
@@ -23,6 +25,7 @@ struct CstDownload {
     VolumeClaim claim; /* of a download; else the view has its own claims */
     VolumeView view;
     CstBlob *blob;
+    CstFileStamp stamp; /* of the file of a download at rest */
     uint64_t offset;
     uint64_t end;
     gboolean sparse;
@@ -62,10 +65,17 @@ static gboolean open_download(CstDownload *download, CstPool *pool, const char *
     /* Use the record in the table. The file is opened now, in its present state. */
     volume = pool_volume(pool, claim->state, name, error);
     download->blob = volume ? cst_pool_state_vol_open(claim->state, name, FALSE, error) : NULL;
-    return download->blob &&
-           ((flags & CST_VOL_STREAM_FORCE_SHARE) ||
-            volume_not_written(claim, volume, download->blob, error)) &&
-           download_set_range(download, offset, length, error);
+    if (!download->blob)
+        return FALSE;
+    if (!(flags & CST_VOL_STREAM_FORCE_SHARE)) {
+        if (!volume_not_written(claim, volume, download->blob, error))
+            return FALSE;
+        if (!pool->service->like_libvirt)
+            download->stamp = cst_image_stamp(download->blob);
+        /* The volume can be renamed or deleted during the download. */
+        cst_file_stamp_only_content(&download->stamp);
+    }
+    return download_set_range(download, offset, length, error);
 }
 
 static CstDownload *download_begin(CstPool *pool, const char *operation, const char *name,
@@ -202,6 +212,14 @@ static gboolean download_read_piece(CstDownload *download, void *buf, size_t siz
     return TRUE;
 }
 
+/* Fails with BUSY if another program has written to the source since it was opened at rest. */
+static gboolean download_is_as_before(const CstDownload *download, GError **error)
+{
+    return volume_view_check(&download->view, error) &&
+           (download->view.blob ||
+            cst_image_is_as_before(download->blob, &download->stamp, download->blob->name, error));
+}
+
 /* The job ends with the content, although the client may close the stream later. */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
@@ -217,7 +235,7 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     }
     if (!download->job.entry)
         return TRUE;
-    return job_end(&download->job, volume_view_check(&download->view, error), error);
+    return job_end(&download->job, download_is_as_before(download, error), error);
 }
 
 void cst_download_ends(CstDownload *download)

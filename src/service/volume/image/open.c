@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <image/hold.h>
 
 #include "core/claim.h"
 #include "core/pool.h"
@@ -109,9 +110,14 @@ CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigne
     const CstImageOpen how = {.flags = flags, .files = &files};
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstImage) image = NULL;
 
     if (!format || !trust_check_header(volume, error))
         return NULL;
     blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
-    return blob ? cst_image_open_as(blob, format, &how, error) : NULL;
+    image = blob ? cst_image_open_as(blob, format, &how, error) : NULL;
+    /* A writer without QEMU's locks also keeps tables of the image in memory. */
+    if (!image || (writable && !cst_image_refuse_writer(blob, error)))
+        return NULL;
+    return g_steal_pointer(&image);
 }

@@ -13,7 +13,8 @@
 CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume);
 /**
  * Opens a claimed volume's image without its backing chain. @claim must outlive the image. With
- * CST_IMAGE_WRITE it fails with BUSY, naming the holder, if another process has it open.
+ * CST_IMAGE_WRITE it fails with BUSY, naming the holder, if another process has it open with QEMU's
+ * locks, or for writing without them.
  */
 CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error);
