@@ -2,7 +2,10 @@
 """Files that root's commands make in the directory of another user, who exchanges names meanwhile.
 The attacker is a process of that user. Nothing of root's changes, and nothing of it is read."""
 
+import hashlib
+import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -31,6 +34,37 @@ EXCHANGE = textwrap.dedent("""
                 moved += 1
                 print("exchanged", flush=True)
 """)
+
+
+REPORTS = {
+    "vol-import": "{source} w --pool p --source-format raw",
+    "vol-copy": "v --pool p --to storage:///embed?root={at}/far",
+    "vol-export": "v {at}/out --pool p --format raw", "backup-create": "{repo} p/v",
+    "backup-restore": "{repo} latest p/v --newname w", "backup-check": "{repo}",
+    "backup-prove": "{repo} latest", "backup-prune": "{repo}", "backup-repair": "{repo}"}
+# By command and option: a command line that writes the file, socket or directory {f}.
+WRITERS = {
+    ("vol-export", "target"): "vol-export v {f} --pool p --format raw",
+    ("vol-export", "checksum-file"): "vol-export v {at}/out --pool p --format raw --checksum-file {f}",
+    ("vol-download", "file"): "vol-download v {f} --pool p",
+    ("vol-serve", "socket"): "vol-serve v --pool p --socket {f} --detach",
+    ("backup-mount", "socket"): "backup-mount {repo} latest --socket {f} --detach",
+    ("backup-prove", "scratch"): "backup-prove {repo} latest --scratch {f}",
+    ("vol-import", "spool-dir"): "vol-import {source} w --pool p --source-format raw --spool-dir {f}",
+    ("backup-init", "repo"): "backup-init {f} --no-encryption",
+    ("image-create", "file"): "image-create -f raw {f} 1M",
+    ("image-convert", "target"): "image-convert -f raw -O raw {source} {f}",
+    ("image-dd", "operand"): "image-dd -f raw -O raw if={source} of={f}",
+    ("image-resize", "file"): "image-resize -f raw {f} 1M",
+    ("image-bench", "file"): "image-bench -w -f raw {f}",
+    **{(command, "report"): f"{command} {rest} --detach --report {{f}}"
+       for command, rest in REPORTS.items()},
+}
+# Options with a file that is read (tests/system/inputs_test.py), and those of a pool's definition.
+READ = {"file", "source", "keyring", "ca-file", "tls-psk", "tls-certificates", "firmware",
+        "key-file", "data-file", "source-path", "source-dev", "root"}
+READ_IN = {("vol-import", "checksum-file"), ("pool-define-as", "target"),
+           ("pool-create-as", "target")}
 
 
 def as_tenant(*argv, **options):
@@ -65,7 +99,8 @@ class Outputs(WithDaemon):
         for name in sorted(os.listdir(self.outside)):
             st = os.lstat(os.path.join(self.outside, name))
             with open(os.path.join(self.outside, name), "rb") as stream:
-                found[name] = (st.st_mode, st.st_uid, st.st_gid, stream.read())
+                found[name] = (st.st_mode, st.st_uid, st.st_gid,
+                               hashlib.sha256(stream.read()).hexdigest())
         return found
 
     def tearDown(self):
@@ -145,6 +180,70 @@ class Outputs(WithDaemon):
         os.rmdir(os.path.join(self.outside, "repo"))
         repo = self.link("repo", os.path.join(self.outside, "repo"))
         self.refuses("backup-init", repo, "--no-encryption", text=hint)
+
+    def test_each_option_that_names_an_output_is_attacked(self):
+        groups = json.loads(self.cistern("help", "--json")[1])["groups"]
+        found = {(command["name"], option["name"]) for group in groups
+                 for command in group["commands"] for option in command["options"] if option["file"]}
+        self.assertEqual(set(), {pair for pair in found - READ_IN - set(WRITERS)
+                                 if pair[1] not in READ})
+
+    def test_planted_link_leads_no_command_out_of_the_directory(self):
+        """To root's file, to a name that root's directory does not have, and to that directory."""
+        repo = self.at("repo")
+        self.done("backup-init", repo, "--no-encryption")
+        self.done("backup-create", repo, "p/v")
+        for (command, option), line in WRITERS.items():
+            for target in (self.victim, os.path.join(self.outside, "new"), self.outside):
+                with self.subTest(command=command, option=option, target=target):
+                    link = self.link("planted", target)
+                    words = line.format(f=link, at=self.at(), repo=repo, source=self.source).split()
+                    self.cistern("--yes", *words)
+                    self.end_jobs()
+                    os.unlink(link)
+                    self.assertEqual(self.before, self.picture())
+
+    def end_jobs(self):
+        for job in json.loads(self.cistern("--json", "job-list")[1])["jobs"]:
+            self.cistern("job-cancel", str(job["id"]))
+        self.wait_until(lambda: not json.loads(self.cistern("--json", "job-list")[1])["jobs"],
+                        "all jobs have ended")
+
+    def exchange(self, folder):
+        """The tenant puts a link to root's directory in place of FOLDER."""
+        with as_tenant("/usr/bin/python3", "-c",
+                       "import os, sys; os.rename(sys.argv[1], sys.argv[1] + '-moved');"
+                       "os.symlink(sys.argv[2], sys.argv[1])", folder, self.outside) as attacker:
+            self.assertEqual(0, attacker.wait())
+
+    def folder(self):
+        path = os.path.join(self.home, "folder")
+        os.mkdir(path)
+        os.chown(path, TENANT, TENANT)
+        return path
+
+    def test_socket_of_an_exchanged_directory_is_not_removed_at_its_new_place(self):
+        """The name of the socket is that of root's file in the directory that replaces its own."""
+        folder = self.folder()
+        path = os.path.join(folder, "web.img")
+        server = self.background([space.CISTERN, "-c", self.peer.uri, "vol-serve", "v", "--pool",
+                                  "p", "--socket", path])
+        self.wait_until(lambda: os.path.exists(path), "the socket is there")
+        self.exchange(folder)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=wait.LIMIT_S)
+        self.assertEqual([], os.listdir(folder + "-moved"))
+
+    def test_interrupted_download_removes_nothing_in_an_exchanged_directory(self):
+        folder = self.folder()
+        download = self.background([space.CISTERN, "-c", self.peer.uri, "vol-download", "v",
+                                    os.path.join(folder, "web.img"), "--pool", "p", "--rate-limit",
+                                    "1M"])
+        self.wait_until(lambda: os.listdir(folder), "the download has begun")
+        self.exchange(folder)
+        download.send_signal(signal.SIGTERM)
+        download.communicate(timeout=wait.LIMIT_S)
+        self.assertNotEqual(0, download.returncode)
 
     def test_a_set_user_id_file_that_is_replaced_keeps_no_such_bits(self):
         target = os.path.join(self.home, "web.img")
