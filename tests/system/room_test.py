@@ -184,6 +184,25 @@ class Room(WithDaemon):
                     self.ok("pool-refresh", "small")
             self.ok("vol-delete", "s", "--pool", "p")
 
+    def test_compressed_image_that_can_not_fit_is_refused(self):
+        """Deflate shrinks nothing to less than a thousandth."""
+        tiny = os.path.join(self.peer.files, "tiny")
+        os.makedirs(tiny)
+        space.tmpfs(tiny, "64k")
+        self.addCleanup(space.unmount, tiny)
+        path, target = self.file("x.raw", b"x" * (128 * MIB)), os.path.join(tiny, "x")
+        self.assertEqual(0, self.cistern("vol-import", path, "x", "--pool", "p",
+                                         "--source-format", "raw")[0])
+        for words in (("vol-export", "x", target + ".qcow2", "--pool", "p", "--compress"),
+                      ("vol-export", "x", target + ".ova", "--pool", "p"),
+                      ("image-convert", "-f", "raw", "-O", "qcow2", "--compress", path, target)):
+            for dry in ((), ("--dry-run",)):
+                with self.subTest(words=words, dry=dry):
+                    code, out, err = self.cistern(*words, *dry)
+                    self.assertEqual(1, code, out + err)
+                    self.assertRegex(err, r"it needs 127\.\d\d KiB and its file system has 64\.00 KiB")
+                    self.assertEqual([], os.listdir(tiny))
+
     def test_compressed_image_fits_where_its_content_does_not(self):
         path = self.file("text.raw", b"the same line again\n" * (32 * MIB // 20))
         code, _, err = self.cistern("image-convert", "-f", "raw", "-O", "qcow2", "--compress", path,

@@ -9,14 +9,18 @@
 
 #include <base/error.h>
 #include <base/place.h>
+#include <base/units.h>
 
 static gboolean copy_fits(const CstRoom *room, const CliRoomCopy *copy, gboolean *ret_fits,
                           GError **error)
 {
-    CstRoomCount count = {.left = room->bytes, .task = copy->task};
+    const uint64_t most = room->bytes > UINT64_MAX / MAX(copy->shrink, 1)
+                              ? UINT64_MAX
+                              : room->bytes * MAX(copy->shrink, 1);
+    CstRoomCount count = {.left = most, .task = copy->task};
     g_autoptr(GError) why = NULL;
 
-    *ret_fits = !room->known || copy->data <= room->bytes;
+    *ret_fits = !room->known || copy->data <= most;
     if (*ret_fits || !copy->give)
         return TRUE;
     *ret_fits = copy->give(cst_room_count_piece, &count, copy->user, &why);
@@ -54,5 +58,6 @@ gboolean cli_room_check_file(const CliRoomCopy *copy, GError **error)
     gboolean fits;
 
     return copy_fits(&room, copy, &fits, error) &&
-           (fits || cst_room_fail_file(copy->name, copy->data, room.bytes, error));
+           (fits || cst_room_fail_file(copy->name, cst_div_up(copy->data, MAX(copy->shrink, 1)),
+                                       room.bytes, error));
 }

@@ -10,10 +10,14 @@
 typedef gboolean (*CliGiveFunc)(CstPieceFunc piece, gpointer piece_data, gpointer data,
                                 GError **error);
 
+/** Deflate stores a byte for each 1032 bytes of content at least, because a match has 258 bytes. */
+#define CLI_DEFLATE_SHRINK 1032u
+
 /** A planned copy. */
 typedef struct {
     const char *name; /**< name of the volume, or path of the file */
     uint64_t data;    /**< number of bytes that are not known to be zero */
+    guint shrink;     /**< bytes of content that a byte of the copy can hold; 0: one */
     CliGiveFunc give; /**< reads the content to count zeroes; NULL: each byte needs space */
     gpointer user;    /**< argument of give */
     CstTask *task;    /**< for cancellation; may be NULL */

@@ -326,9 +326,8 @@ static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversio
 
     if ((conversion->options.create.backing &&
          !convert_open_backing(ctl, args, conversion, error)) ||
-        (!(conversion->flags & CST_CONVERT_COMPRESS) &&
-         !cli_image_check_room(conversion->path, conversion->from, &conversion->options.create,
-                               whole, error)) ||
+        !cli_image_check_room(conversion->path, conversion->from, &conversion->options.create,
+                              whole, (conversion->flags & CST_CONVERT_COMPRESS) != 0, error) ||
         !cli_image_target_open(ctl, conversion->path, &conversion->target, error))
         return FALSE;
     for (guint i = 0; i < conversion->chains->len; i++)

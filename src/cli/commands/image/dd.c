@@ -136,7 +136,7 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     cli_plan(ctl, _("Would convert image %s to %s, format %s"), copying.input, copying.output,
              cst_image_format_name(copying.format));
-    if (!cli_image_check_room(copying.output, copying.stretch, &(CstImageCreate){0}, FALSE,
+    if (!cli_image_check_room(copying.output, copying.stretch, &(CstImageCreate){0}, FALSE, FALSE,
                               error) ||
         !cli_image_target_open(ctl, copying.output, &copying.target, error))
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);

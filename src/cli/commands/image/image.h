@@ -94,11 +94,11 @@ typedef struct {
 /**
  * Fails with NO_SPACE if an image at @path certainly does not fit into its file system. The image
  * is a copy of @from with the options @create. May read @from. Call it before
- * cli_image_target_open(), so that no file was created. Copies that are compressed or have a
- * backing image are not checked.
+ * cli_image_target_open(), so that no file was created. @packed: the copy is compressed, so only a
+ * lower bound of its size is checked. A copy with a backing image is not checked.
  */
 gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCreate *create,
-                              gboolean whole, GError **error);
+                              gboolean whole, gboolean packed, GError **error);
 /**
  * Opens the draft of an image at @path, or the block device. In a dry run the draft is in memory.
  * Asks before existing data is overwritten (cli_confirm()). The caller clears *ret_target in any

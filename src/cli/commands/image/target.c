@@ -28,6 +28,7 @@
 #include <base/i18n.h>
 #include <base/place.h>
 #include <base/test_point.h>
+#include <base/units.h>
 #include <blob/dry.h>
 #include <blob/room.h>
 #include <image/hold.h>
@@ -187,19 +188,25 @@ static gboolean target_find_place(CliImageTarget *target, GError **error)
 }
 
 gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCreate *create,
-                              gboolean whole, GError **error)
+                              gboolean whole, gboolean packed, GError **error)
 {
+    const unsigned shrink = packed ? CLI_DEFLATE_SHRINK : 1;
     const gboolean all = whole || create->preallocation == CST_PREALLOC_FALLOC ||
                          create->preallocation == CST_PREALLOC_FULL;
     CstRoom room;
     uint64_t needed;
 
     /* A data file may be in another file system. */
-    if (create->backing || create->data_file)
+    if (create->backing || create->data_file ||
+        (packed && g_strcmp0(create->compression, "zstd") == 0))
         return TRUE;
     room = cli_room_of_path(path);
-    return cst_room_check_copy(&room, from, all, NULL, &needed, error) &&
-           (needed == 0 || cst_room_fail_file(path, needed, room.bytes, error));
+    if (room.bytes > UINT64_MAX / shrink)
+        return TRUE;
+    room.bytes *= shrink;
+    return cst_room_check_copy(&room, from, all && !packed, NULL, &needed, error) &&
+           (needed == 0 ||
+            cst_room_fail_file(path, cst_div_up(needed, shrink), room.bytes / shrink, error));
 }
 
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,

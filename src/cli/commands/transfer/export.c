@@ -284,16 +284,22 @@ static uint64_t content_size(const Export *export, uint64_t capacity)
     return MIN(measure.required, capacity);
 }
 
-/* Skip the check with compression, because the compressed size is unknown. */
+/*
+ * The compressed size is not known before the copy, but it has a lower bound for deflate. Zstandard
+ * has none that would help.
+ */
 static gboolean export_check_room(const Export *export, GError **error)
 {
     CstImageCreate create = export->options.create;
     CliRoomCopy copy = {.name = export->path, .user = (gpointer) export};
     CstVolInfo info;
 
-    if (export->to_stdout || !export->format || export->flags & CST_CONVERT_COMPRESS ||
-        create.data_file || !cli_room_of_path(export->path).known)
+    if (export->to_stdout || create.data_file || g_strcmp0(create.compression, "zstd") == 0 ||
+        !cli_room_of_path(export->path).known)
         return TRUE;
+    /* An OVA has no format of its own. Its disk is compressed. */
+    if (!export->format || export->flags & CST_CONVERT_COMPRESS)
+        copy.shrink = CLI_DEFLATE_SHRINK;
     if (!cst_conn_vol_info(export->conn, export->vol, FALSE, &info, error))
         return FALSE;
     copy.data = info.capacity;
