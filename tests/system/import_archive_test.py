@@ -5,6 +5,7 @@ import ctypes
 import io
 import lzma
 import os
+import struct
 import subprocess
 import sys
 import tarfile
@@ -170,6 +171,9 @@ class NoDisks(Importing):
         lz4 = subprocess.run(["lz4", "-q", "-c"], input=content, stdout=subprocess.PIPE, check=True).stdout
         dmg = bytes(4096) + b"koly" + bytes(508)
         cloop = b"#!/bin/sh\n#V2.0 Format\n".ljust(128, b"\0") + (512).to_bytes(4, "big") + bytes(4 + 64)
+        bochs = (b"Bochs Virtual HD Image".ljust(32, b"\0") + b"Redolog".ljust(16, b"\0") +
+                 b"Growing".ljust(16, b"\0") + struct.pack("<II", 0x20000, 512) +
+                 struct.pack("<IIIIQ", 64, 512, 65536, 0, MIB)).ljust(512, b"\0") + bytes(MIB)
         for name, data, kind in (
                 ("a.img", lz4, "lz4"), ("b.img", lzma.compress(content, lzma.FORMAT_ALONE), "lzma"),
                 ("c.qcow2", b"<!DOCTYPE html>\n<html></html>", "an HTML page"),
@@ -177,7 +181,7 @@ class NoDisks(Importing):
                 ("e.raw", b"words " * MIB, "text"), ("f.raw", "größe".encode() * MIB, "text"),
                 ("g.raw", "words".encode("utf-16"), "text"), ("h.dmg", dmg, "dmg"), ("i.img", cloop, "cloop"),
                 ("j.vmdk", b"\xbe\xba\xfe\xca" + bytes(508), "seSparse"),
-                ("k.raw", b"w", "text")):
+                ("k.raw", b"w", "text"), ("l.img", bochs, "bochs")):
             with self.subTest(name):
                 path = self.file(name, data)
                 self.refused(path, text=f"is no disk image: its content is {kind};")
