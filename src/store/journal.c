@@ -38,7 +38,11 @@
 #define DRAFT        "draft"  /* field: the token of a draft */
 #define VOLUME       "volume" /* field: the future name of the volume */
 #define SUFFIX       ".intent"
-#define RECORD_LIMIT (1u << 20) /* bytes; a longer record is neither written nor read */
+/*
+ * Bytes; a longer record is neither written nor read. The rename of a base with 10,000 overlays
+ * takes up to 2.7 KiB for each one.
+ */
+#define RECORD_LIMIT (32u << 20)
 
 struct CstJournal {
     char *dir;

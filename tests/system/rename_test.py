@@ -5,6 +5,7 @@ others, or nothing is changed and the refusal says why. QEMU's tools see the sam
 import json
 import os
 import signal
+import struct
 import subprocess
 import threading
 
@@ -85,6 +86,31 @@ class Rename(WithDaemon):
             self.assertIn("<backingStore>", xml)
         self.assertIn("top", self.cistern("vol-chain", "golden", "--pool", "p")[1])
         self.fails("vol-delete", "golden", "--pool", "p", text="q/far")
+
+    def test_at_most_10_000_overlays_follow(self):
+        """The overlays are copies. The pool's directory is root's, so they need no declaration."""
+        self.tool("qemu-img", "create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "first",
+                  cwd=self.at("p"))
+        with open(self.at("p", "first"), "rb") as stream:
+            image = stream.read()
+        for number in range(10000):
+            with open(self.at("p", f"over{number}"), "wb") as out:
+                for cluster in range(0, len(image), 65536):  # each has a table, or no data
+                    out.seek(cluster)
+                    out.write(image[cluster:cluster + 4096])
+                out.truncate(len(image))
+        self.ok("pool-refresh", "p")
+        err = self.rename("base", "golden", "--pool", "p", code=1)
+        self.assertIn("'base' is the base of 10001 volumes; at most 10000", err)
+        for number in range(1001, 10000):
+            os.unlink(self.at("p", f"over{number}"))
+        self.ok("pool-refresh", "p")
+        self.rename("base", "golden", "--pool", "p")
+        for number in range(1001):
+            with open(self.at("p", f"over{number}"), "rb") as stream:
+                head = stream.read(4096)
+            start, length = struct.unpack(">QI", head[8:20])
+            self.assertEqual(b"golden", head[start:start + length])
 
     def test_an_overlay_in_use_keeps_it(self):
         self.overlay("p", "near", "base")

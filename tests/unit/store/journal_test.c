@@ -15,6 +15,9 @@
 #include <base/error.h>
 #include <store/journal.h>
 
+/* The usual length of the record of a rename of a base with 10,000 overlays. */
+#define LARGE (4 << 20)
+
 typedef struct {
     char *root;
     CstPaths *paths;
@@ -245,16 +248,16 @@ static void durable_record_is_complete_or_absent(void **state)
     g_autoptr(GError) error = NULL;
 
     g_hash_table_insert(fields, (gpointer) "to", g_strdup("a\nb;c "));
-    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(1 << 19, 'x'));
+    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(LARGE, 'x'));
     cst_intent_keep(cst_journal_begin_durable(f->journal, "rename", fields, &error));
     assert_null(error);
     assert_int_equal(count_records(f), 1);
     cst_journal_replay(f->journal, take_fields, &seen);
     assert_non_null(seen);
     assert_string_equal(g_hash_table_lookup(seen, "to"), "a\nb;c ");
-    assert_int_equal(strlen(g_hash_table_lookup(seen, "large")), 1 << 19);
+    assert_int_equal(strlen(g_hash_table_lookup(seen, "large")), LARGE);
     assert_int_equal(count_records(f), 0);
-    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(1 << 20, 'x'));
+    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(32 << 20, 'x'));
     assert_null(cst_journal_begin_durable(f->journal, "rename", fields, &error));
     assert_int_equal(cst_error_code(error), CST_ERROR_LIMIT);
     assert_int_equal(count_records(f), 0);
@@ -272,7 +275,7 @@ static void only_records_are_replayed(void **state)
     g_autofree char *rubbish = in_journal(f, "b.intent");
     g_autofree char *other = in_journal(f, "c.txt");
     g_autofree char *link = in_journal(f, "d.intent");
-    g_autofree char *huge = g_strnfill((1 << 20) + 1, 'x');
+    g_autofree char *huge = g_strnfill((32 << 20) + 1, 'x');
     g_autofree char *large = in_journal(f, "e.intent");
 
     cst_intent_end(begin(f, "p", "a"));

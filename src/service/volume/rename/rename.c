@@ -39,7 +39,7 @@
 #include "relink.h"
 #include "volume/running/commit.h"
 
-#define OVERLAYS_MAX 1000 /* per rename: each overlay is claimed, and recorded in the intent */
+#define OVERLAYS_MAX 10000 /* per rename: each overlay is claimed, and recorded in the intent */
 
 /* --- data ------------------------------------------------------------------------------------- */
 
@@ -313,19 +313,19 @@ static void rename_undo_overlays(Rename *rename)
 
 static gboolean relink_all(Rename *rename, GError **error)
 {
-    CstService *service = rename->pool->service;
-
+    cst_task_set_total(rename->task, rename->overlays->len);
     for (guint i = 0; i < rename->overlays->len; i++) {
         Overlay *overlay = g_ptr_array_index(rename->overlays, i);
 
         /* An error may follow the write of the header. rename_undo_overlays() checks the header. */
         overlay->done = TRUE;
         if (!cst_task_check(rename->task, error) ||
-            !relink_overlay(service, overlay->claim.state, overlay->claim.name, &overlay->link,
-                            error))
+            !relink_overlay(rename->pool->service, overlay->claim.state, overlay->claim.name,
+                            &overlay->link, error))
             return FALSE;
         CST_CRASH_POINT("vol.rename.relinked");
         volume_rescan(&overlay->claim);
+        cst_task_skip(rename->task, 1);
     }
     return TRUE;
 }
