@@ -34,10 +34,10 @@
 #include <base/log.h>
 #include <base/uuid.h>
 
-#define GROUP        "intent"
-#define DRAFT        "draft"  /* field: the token of a draft */
-#define VOLUME       "volume" /* field: the future name of the volume */
-#define SUFFIX       ".intent"
+#define GROUP  "intent"
+#define DRAFT  "draft"  /* field: the token of a draft */
+#define VOLUME "volume" /* field: the future name of the volume */
+#define SUFFIX ".intent"
 /*
  * Bytes; a longer record is neither written nor read. The rename of a base with 10,000 overlays
  * takes up to 2.7 KiB for each one.

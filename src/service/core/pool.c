@@ -82,7 +82,8 @@ void cst_pool_unref(CstPool *pool)
     g_mutex_clear(&pool->lock);
     g_cond_clear(&pool->cond);
     g_free(pool->problem);
-    g_free(pool->storage_path);
+    g_free(pool->storage_paths);
+    g_clear_pointer(&pool->storage, g_array_unref);
     g_free(pool->name);
     g_free(pool);
 }

@@ -53,10 +53,11 @@ struct CstPool {
     gboolean recovers_late;  /* local storage that did not answer the load: treated as remote */
     gboolean retried;        /* an autostart task retries the start */
     char *problem;
-    char *storage_path; /* the path from which storage was read (pool/conflict.c); NULL: not read */
-    CstStorageId storage;
-    StorageIndex *storage_index;          /* a reference */
-    char *definition_key, *directory_key; /* of storage_index.c, guarded by the index's lock */
+    char *storage_paths; /* the text of the paths from which storage was read (storage_index.h);
+                            NULL: not read */
+    GArray *storage;     /* of CstStorageId: the directory, or each device; NULL: not read */
+    StorageIndex *storage_index; /* a reference */
+    GPtrArray *storage_keys;     /* of storage_index.c, guarded by the index's lock */
     CstPoolUsage usage;
     CstHealthLevel health;    /* health level at the last query */
     guint limited_spaces;     /* thin pools and other stores that may fill up, at the last check */

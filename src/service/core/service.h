@@ -63,6 +63,7 @@ struct CstService {
     GRecMutex definitions;
     guint definitions_depth;
     gint64 load_until;  /* monotonic: limit for a load that waits for storage to answer */
+    gint64 devices_at;  /* monotonic: last reading of the identities of all devices */
     char *loaded_stamp; /* embedded: stamp of the directories at their last reading */
 
     /* Held while the secrets' directory is read or changed (secret/sync.c). */

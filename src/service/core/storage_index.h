@@ -24,10 +24,15 @@ void storage_index_update(CstPool *pool);
 void storage_index_remove(CstPool *pool);
 
 /**
- * Returns the names of all pools that may have the same storage as @def, sorted, without
- * duplicates. The caller frees them and compares each of these pools. @id: identity of the
- * directory of @def; zero: not known. @active: inactive pools with an unread directory are left
- * out.
+ * Returns the text of the paths in @def whose identities decide a conflict: its directory or its
+ * devices, one a line. The caller frees it. NULL: no such paths.
  */
-GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const CstStorageId *id,
+char *storage_index_paths(const CstPoolDef *def);
+/**
+ * Returns the names of all pools that may have the same storage as @def, sorted, without
+ * duplicates. The caller frees them and compares each of these pools. @ids: of CstStorageId, the
+ * identities of the paths of @def; zero: not known. @active: inactive pools with an unread
+ * directory are left out.
+ */
+GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const GArray *ids,
                               gboolean active);

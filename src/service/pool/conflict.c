@@ -5,10 +5,11 @@
  * path resolves now: directories by device and inode, block devices by their number. A path that
  * does not exist is compared by its normalised text.
  *
- * The identity of a pool's directory is read once and cached in the pool (CstPool.storage), so that
+ * The identities of a pool's directory or devices are cached in the pool (CstPool.storage), so that
  * a start among thousands of pools reads one directory. A match with a cached identity is confirmed
- * by reading it again, because file systems reuse inode numbers. An index (core/storage_index.h)
- * finds the pools to compare with.
+ * by reading it again, because file systems reuse inode numbers. The path of a device may lead to
+ * another device later. Therefore a check reads the devices of all pools again if they were read
+ * more than a second ago. An index (core/storage_index.h) finds the pools to compare with.
  *
  * The callers hold the lock of the definitions, so this code must not wait for a server. A path is
  * resolved from the kernel's dentry cache, and with storage I/O only on local file systems. Host
@@ -25,6 +26,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <pool/mounts.h>
 
 #include "core/definitions.h"
@@ -32,6 +34,9 @@
 #include "core/registry.h"
 #include "core/service.h"
 #include "core/storage_index.h"
+
+/* Maximal age of the identities of devices. */
+#define DEVICES_MAX_AGE_US G_TIME_SPAN_SECOND
 
 /* --- identities ------------------------------------------------------------------------------- */
 
@@ -73,34 +78,38 @@ static guint id_hash(gconstpointer id)
     return (guint)(storage->device * 31 + storage->inode);
 }
 
-static gboolean same_directory(const CstPoolDef *a, const CstPoolDef *b, const GPtrArray *mounts)
-{
-    CstStorageId one, two;
-
-    storage_identify(a->target_path, mounts, &one);
-    storage_identify(b->target_path, mounts, &two);
-    return id_equal(&one, &two);
-}
-
 /*
- * Resolves each device once, because a document of 1 MiB may contain tens of thousands of devices.
+ * Reads the identities of the paths of @def that decide a conflict, in their order. A document of 1
+ * MiB may contain tens of thousands of devices.
  */
-static gboolean sources_share_device(const CstPoolSource *a, const CstPoolSource *b,
-                                     const GPtrArray *mounts)
+static GArray *storage_read(const CstPoolDef *def, const GPtrArray *mounts)
 {
-    g_autoptr(GHashTable) ids = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
+    GArray *ids = g_array_new(FALSE, TRUE, sizeof(CstStorageId));
     CstStorageId id;
 
-    for (guint i = 0; i < a->devices->len; i++) {
-        storage_identify(((CstPoolDevice *)g_ptr_array_index(a->devices, i))->path, mounts, &id);
-        if (id.device)
-            g_hash_table_add(ids, g_memdup2(&id, sizeof(id)));
+    if (cst_pool_def_conflict(def) == CST_CONFLICT_TARGET) {
+        storage_identify(def->target_path, mounts, &id);
+        g_array_append_val(ids, id);
     }
-    for (guint i = 0; i < b->devices->len; i++) {
-        storage_identify(((CstPoolDevice *)g_ptr_array_index(b->devices, i))->path, mounts, &id);
-        if (id.device && g_hash_table_contains(ids, &id))
+    for (guint i = 0;
+         cst_pool_def_conflict(def) == CST_CONFLICT_DEVICE && i < def->source.devices->len; i++) {
+        storage_identify(((CstPoolDevice *)g_ptr_array_index(def->source.devices, i))->path, mounts,
+                         &id);
+        g_array_append_val(ids, id);
+    }
+    return ids;
+}
+
+static gboolean storage_shared(const GArray *a, const GArray *b)
+{
+    g_autoptr(GHashTable) ids = g_hash_table_new(id_hash, id_equal);
+
+    for (guint i = 0; i < a->len; i++)
+        if (g_array_index(a, CstStorageId, i).device)
+            g_hash_table_add(ids, &g_array_index(a, CstStorageId, i));
+    for (guint i = 0; i < b->len; i++)
+        if (g_hash_table_contains(ids, &g_array_index(b, CstStorageId, i)))
             return TRUE;
-    }
     return FALSE;
 }
 
@@ -117,11 +126,11 @@ static gboolean same_clean_path(const char *left, const char *right)
     return strcmp(one, two) == 0;
 }
 
-/* The definition to check, and the identity of its directory. */
+/* The definition to check, and the identities of its directory or devices. */
 typedef struct {
     const CstPoolDef *def;
     GPtrArray *mounts;
-    CstStorageId id; /* of its directory, if pools of its type conflict by directory */
+    GArray *ids;     /* of storage_read() */
     gboolean active; /* compare only with active pools */
 } Check;
 
@@ -134,7 +143,6 @@ static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef
 {
     const CstPoolDef *other = pool->def;
     CstConflict conflict = cst_pool_def_conflict(check->def);
-    gboolean kept;
 
     *ret_def = NULL;
     if (check->active && !pool->active && !pool->starting)
@@ -148,31 +156,41 @@ static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef
     if (conflict != CST_CONFLICT_TARGET || other->type != check->def->type || !other->target_path ||
         !check->def->target_path)
         return FALSE;
-    kept = g_strcmp0(pool->storage_path, other->target_path) == 0;
-    if (!kept || id_equal(&pool->storage, &check->id))
+    if (g_strcmp0(pool->storage_paths, other->target_path) != 0 ||
+        storage_shared(pool->storage, check->ids))
         *ret_def = cst_pool_def_copy(other);
     return same_clean_path(other->target_path, check->def->target_path);
 }
 
-static void keep_identity(CstPool *pool, const char *path, const CstStorageId *id)
+/* Caches the identities of the paths of @def in the pool. */
+static void storage_keep(CstPool *pool, const CstPoolDef *def, GArray *ids)
 {
+    g_autofree char *paths = storage_index_paths(def);
+
     g_mutex_lock(&pool->lock);
-    g_free(pool->storage_path);
-    pool->storage_path = g_strdup(path);
-    pool->storage = *id;
-    storage_index_update(pool);
+    if (!pool->storage || g_strcmp0(pool->storage_paths, paths) != 0 ||
+        pool->storage->len != ids->len ||
+        memcmp(pool->storage->data, ids->data, ids->len * sizeof(CstStorageId)) != 0) {
+        g_free(pool->storage_paths);
+        pool->storage_paths = g_steal_pointer(&paths);
+        g_clear_pointer(&pool->storage, g_array_unref);
+        pool->storage = g_array_ref(ids);
+        storage_index_update(pool);
+    }
     g_mutex_unlock(&pool->lock);
 }
 
+/* A match is confirmed by reading both sides again. */
 static gboolean same_by_identity(const Check *check, CstPool *pool, const CstPoolDef *other)
 {
-    CstStorageId id;
+    g_autoptr(GArray) theirs = storage_read(other, check->mounts);
+    g_autoptr(GArray) ours = NULL;
 
-    if (cst_pool_def_conflict(other) == CST_CONFLICT_DEVICE)
-        return sources_share_device(&other->source, &check->def->source, check->mounts);
-    storage_identify(other->target_path, check->mounts, &id);
-    keep_identity(pool, other->target_path, &id);
-    return id_equal(&id, &check->id) && same_directory(other, check->def, check->mounts);
+    storage_keep(pool, other, theirs);
+    if (!storage_shared(theirs, check->ids))
+        return FALSE;
+    ours = storage_read(check->def, check->mounts);
+    return storage_shared(theirs, ours);
 }
 
 static gboolean has_same_storage(const Check *check, CstPool *pool)
@@ -180,6 +198,7 @@ static gboolean has_same_storage(const Check *check, CstPool *pool)
     g_autoptr(CstPoolDef) other = NULL;
     gboolean same;
 
+    CST_TEST_POINT("pool.conflict.compare");
     g_mutex_lock(&pool->lock);
     same = same_by_text(check, pool, &other);
     g_mutex_unlock(&pool->lock);
@@ -187,20 +206,45 @@ static gboolean has_same_storage(const Check *check, CstPool *pool)
 }
 
 /*
- * Reads the identity of the directory. Caches it in the pool that @def defines, if there is one.
+ * Caches the identities of @check in the pool that its definition defines, if there is one. A
+ * directory that does not exist yet is read again by a later check.
  */
-static void check_identify(Check *check, CstService *service)
+static void check_keep(const Check *check, CstService *service)
 {
     g_autoptr(CstPool) pool = NULL;
 
-    if (cst_pool_def_conflict(check->def) != CST_CONFLICT_TARGET)
-        return;
-    storage_identify(check->def->target_path, check->mounts, &check->id);
-    if (!check->id.device)
+    if (check->ids->len == 0 || (cst_pool_def_conflict(check->def) == CST_CONFLICT_TARGET &&
+                                 !g_array_index(check->ids, CstStorageId, 0).device))
         return;
     pool = cst_service_pool_by_uuid(service, &check->def->uuid, NULL);
     if (pool)
-        keep_identity(pool, check->def->target_path, &check->id);
+        storage_keep(pool, check->def, check->ids);
+}
+
+/* Requires the turn of definitions, which guards devices_at. */
+static void devices_read_again(CstService *service, const GPtrArray *mounts)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    gint64 now = g_get_monotonic_time();
+
+    if (service->devices_at && now - service->devices_at < DEVICES_MAX_AGE_US)
+        return;
+    service->devices_at = now;
+    pools = cst_service_pools(service, 0, NULL);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        g_autoptr(CstPoolDef) def = NULL;
+        g_autoptr(GArray) ids = NULL;
+
+        g_mutex_lock(&pool->lock);
+        if (cst_pool_def_conflict(pool->def) == CST_CONFLICT_DEVICE)
+            def = cst_pool_def_copy(pool->def);
+        g_mutex_unlock(&pool->lock);
+        if (!def)
+            continue;
+        ids = storage_read(def, mounts);
+        storage_keep(pool, def, ids);
+    }
 }
 
 gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean active,
@@ -208,13 +252,17 @@ gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean
 {
     g_autoptr(GPtrArray) mounts = NULL;
     g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GArray) ids = NULL;
     Check check = {.def = def, .active = active};
 
     if (!definitions_sync(service, error))
         return FALSE;
     check.mounts = mounts = cst_mounts_read();
-    check_identify(&check, service);
-    names = storage_index_find(service->storage_index, def, &check.id, active);
+    check.ids = ids = storage_read(def, mounts);
+    if (cst_pool_def_conflict(def) == CST_CONFLICT_DEVICE)
+        devices_read_again(service, mounts);
+    check_keep(&check, service);
+    names = storage_index_find(service->storage_index, def, ids, active);
     for (guint i = 0; i < names->len; i++) {
         g_autoptr(CstPool) pool = registry_find(service, g_ptr_array_index(names, i));
 

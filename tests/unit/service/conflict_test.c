@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pools that reach the same directory by different paths. */
+/* Pools that reach the same directory or device by different paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,9 @@
 #include <base/error.h>
 #include <service/pools.h>
 
+#include "core/service.h"
 #include "fixture.h"
+#include "points.h"
 
 /* A directory pool @name on @path below the fixture's directory. */
 static char *xml_on(Fixture *f, const char *name, const char *path)
@@ -203,6 +205,108 @@ static void same_source_of_each_kind_is_refused(void **state)
     }
 }
 
+/* --- devices ---------------------------------------------------------------------------------- */
+
+/* Returns the XML of a pool of @type on file @device in the fixture's directory. */
+static char *xml_on_device(Fixture *f, const char *type, const char *name, const char *device)
+{
+    g_autofree char *source = g_strdup_printf("<device path='%s/%s'/>", f->images, device);
+
+    return xml_of(type, name, source);
+}
+
+static CstPool *define_on_device(Fixture *f, const char *name, const char *device)
+{
+    g_autofree char *xml = xml_on_device(f, "fs", name, device);
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_define(f->service, xml, 0, &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+static void make_device(Fixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->images, name, NULL);
+
+    assert_int_equal(g_mkdir_with_parents(f->images, 0755), 0);
+    assert_true(g_file_set_contents(path, "", 0, NULL));
+}
+
+static void link_to_device(Fixture *f, const char *link, const char *device)
+{
+    g_autofree char *path = g_build_filename(f->images, link, NULL);
+
+    unlink(path);
+    assert_int_equal(symlink(device, path), 0);
+}
+
+static void device_by_another_path_is_refused(void **state)
+{
+    static const char *const types[] = {"fs", "disk"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) one = NULL;
+
+    make_device(f, "a");
+    make_device(f, "b");
+    link_to_device(f, "link", "a");
+    one = define_on_device(f, "one", "a");
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        g_autofree char *xml = xml_on_device(f, types[i], "two", "link");
+
+        assert_conflict(f, xml);
+    }
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        g_autofree char *xml = xml_on_device(f, types[i], "two", "link");
+
+        assert_conflict(f, xml);
+    }
+}
+
+static void path_that_leads_to_another_device_is_read_again(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = xml_on_device(f, "fs", "two", "b");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) one = NULL;
+    g_autoptr(CstPool) two = NULL;
+
+    make_device(f, "a");
+    make_device(f, "b");
+    link_to_device(f, "link", "a");
+    one = define_on_device(f, "one", "link");
+    two = define_on_device(f, "two", "b");
+    cst_pool_undefine(two, NULL, &error);
+    assert_no_error(error);
+    link_to_device(f, "link", "b");
+    f->service->devices_at -= 2 * G_TIME_SPAN_SECOND;
+    assert_conflict(f, xml);
+}
+
+static void pool_is_not_compared_with_pools_on_other_devices(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *again = xml_on_device(f, "fs", "again", "last");
+    g_autoptr(CstPool) last = NULL;
+
+    for (guint i = 0; i < 20; i++) {
+        g_autofree char *name = g_strdup_printf("p%u", i);
+        g_autoptr(CstPool) pool = NULL;
+
+        make_device(f, name);
+        pool = define_on_device(f, name, name);
+    }
+    make_device(f, "last");
+    f->service->devices_at = 0;
+    point_watch("pool.conflict.compare");
+    last = define_on_device(f, "last", "last");
+    assert_int_equal(point_passed("pool.conflict.compare"), 0);
+    assert_conflict(f, again);
+    assert_int_equal(point_passed("pool.conflict.compare"), 1);
+    points_clear();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -214,6 +318,9 @@ int main(void)
         TEST(adopted_pool_with_an_unread_directory_conflicts),
         TEST(redefined_pool_conflicts_after_the_release_of_the_old_pool),
         TEST(same_source_of_each_kind_is_refused),
+        TEST(device_by_another_path_is_refused),
+        TEST(path_that_leads_to_another_device_is_read_again),
+        TEST(pool_is_not_compared_with_pools_on_other_devices),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
