@@ -17,6 +17,14 @@ CstDeclaration *cst_declaration_new(const char *format, gboolean restricted)
     return declaration;
 }
 
+CstDeclaration *cst_declaration_unread(const char *failure)
+{
+    CstDeclaration *declaration = cst_declaration_new(NULL, TRUE);
+
+    declaration->failure = g_strdup(failure);
+    return declaration;
+}
+
 CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration)
 {
     CstDeclaration *copy = cst_declaration_new(declaration->format, declaration->restricted);
@@ -24,6 +32,7 @@ CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration)
     cst_declaration_set_backing(copy, declaration->backing, declaration->backing_format);
     copy->data_file = g_strdup(declaration->data_file);
     copy->seen_format = g_strdup(declaration->seen_format);
+    copy->failure = g_strdup(declaration->failure);
     return copy;
 }
 
@@ -36,6 +45,7 @@ void cst_declaration_free(CstDeclaration *declaration)
     g_free(declaration->backing_format);
     g_free(declaration->data_file);
     g_free(declaration->seen_format);
+    g_free(declaration->failure);
     g_free(declaration);
 }
 

@@ -4,6 +4,7 @@
  * (docs/security-model.md). The backend fills in a record, which is immutable after that. Only the
  * reference count changes; it is atomic.
  */
+#include <base/i18n.h>
 #include <pool/volume.h>
 
 #include <string.h>
@@ -112,6 +113,17 @@ static uint8_t flags_of_declaration(const CstVolume *volume, const CstDeclaratio
 }
 
 /*
+ * A record with a problem is always made anew, so the next scan reads the declaration again. Only
+ * references depend on declarations.
+ */
+static void note_failure(CstVolumeExtra *extra, const CstDeclaration *declaration)
+{
+    if (declaration->failure && !extra->problem && (extra->backing_path || extra->data_file))
+        extra->problem =
+            g_strdup_printf(_("its declaration cannot be read: %s"), declaration->failure);
+}
+
+/*
  * A declaration of a backing file is valid only together with its format, because the same file
  * read in another format is another disk.
  */
@@ -123,6 +135,8 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
         volume->flags |= flags_of_declaration(volume, declaration);
     if (!extra)
         return;
+    if (declaration)
+        note_failure(extra, declaration);
     extra->backing_trust =
         trust_in(volume, declaration,
                  declaration && declaration->backing && extra->backing_path &&

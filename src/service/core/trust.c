@@ -68,8 +68,11 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
     }
     if (!cst_declarations_find_many(service->declarations, lookups, count, &error))
         cst_log(CST_LOG_WARNING, "volumes in '%s': %s", state->def->target_path, error->message);
-    for (guint i = 0; i < count; i++)
-        ret_declarations[i] = error ? cst_declaration_new(NULL, TRUE) : lookups[i].declaration;
+    for (guint i = 0; i < count; i++) {
+        if (error)
+            lookups[i].declaration = cst_declaration_unread(error->message);
+        ret_declarations[i] = lookups[i].declaration;
+    }
 }
 
 /* --- files created by other tools ------------------------------------------------------------- */
@@ -158,6 +161,10 @@ static gboolean trust_fail_undeclared(const CstVolume *volume, const char *refer
 {
     g_autofree char *shown = cst_reference_shown(reference);
 
+    if (cst_volume_problem(volume))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("volume '%s' names the file '%s', which is not followed: %s"),
+                        volume->name, shown, cst_volume_problem(volume));
     if (volume->type != CST_VOL_FILE)
         return cst_fail(
             error, CST_ERROR_DENIED,

@@ -37,7 +37,14 @@ typedef enum {
 typedef struct {
     CstPool *pool; /* borrowed; NULL: the directory is in no pool */
     OverlayState state;
+    char *problem; /* of an active pool that could not be scanned; NULL: no such pool */
 } OverlayPlace;
+
+static void overlay_place_clear(OverlayPlace *place)
+{
+    g_clear_pointer(&place->problem, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(OverlayPlace, overlay_place_clear)
 
 /* Returns the state of an overlay in a valid table. Requires the pool's lock. */
 static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay)
@@ -71,10 +78,13 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *o
 
         g_mutex_lock(&pool->lock);
         if (g_strcmp0(pool->def->target_path, overlay->dir) == 0) {
-            if (pool->active && pool->scanned && !pool->inaccessible)
+            if (pool->active && pool->scanned && !pool->inaccessible) {
+                overlay_place_clear(&place);
                 place = (OverlayPlace){.pool = pool, .state = state_in_table(pool, overlay)};
-            else if (!place.pool)
+            } else if (!place.pool) {
                 place.pool = pool;
+                place.problem = pool->active ? g_strdup(pool->problem) : NULL;
+            }
         }
         g_mutex_unlock(&pool->lock);
     }
@@ -98,6 +108,10 @@ static void append_line(GString *lines, const OverlayPlace *place, const CstOver
     if (!place->pool)
         g_string_append_printf(lines, _("\n  '%s' in '%s', of which no pool is defined"),
                                overlay->volume, overlay->dir);
+    else if (place->problem)
+        g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which cannot be read: %s"),
+                               overlay->volume, overlay->dir, cst_pool_name(place->pool),
+                               place->problem);
     else if (place->state == OVERLAY_UNSEEN)
         g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which is not active"),
                                overlay->volume, overlay->dir, cst_pool_name(place->pool));
@@ -136,7 +150,7 @@ static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
 
     for (guint i = 0; i < overlays->len; i++) {
         const CstOverlay *overlay = g_ptr_array_index(overlays, i);
-        const OverlayPlace place = place_of_overlay(pools, overlay);
+        g_auto(OverlayPlace) place = place_of_overlay(pools, overlay);
 
         if (is_itself(claim, overlay) || !overlay_is_counted(&place, overlay, own_path, which) ||
             overlay_file_is_gone(&place, mounts, overlay))

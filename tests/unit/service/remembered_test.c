@@ -121,6 +121,28 @@ static void overlay_that_names_its_base_through_a_link_keeps_it(void **state)
     assert_base_is_kept(bases, "which is not active");
 }
 
+static void overlay_of_a_pool_that_cannot_be_read_keeps_its_base(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *link = g_build_filename(f->images, "link", NULL);
+    g_autofree char *path = g_build_filename(link, "base", NULL);
+    g_autofree char *dir = g_build_filename(f->images, "over", NULL);
+    g_autofree char *away = g_build_filename(f->images, "away", NULL);
+    g_autoptr(CstPool) bases = fixture_pool(f, "bases");
+    g_autoptr(CstPool) over = fixture_pool(f, "over");
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(symlink("bases", link), 0);
+    fixture_create(bases, "base", "raw", "");
+    fixture_write_qcow(f, "over", "top", path);
+    cst_pool_refresh(over, 0, NULL, &error);
+    assert_no_error(error);
+    assert_int_equal(rename(dir, away), 0);
+    assert_false(cst_pool_refresh(over, 0, NULL, NULL));
+    assert_base_is_kept(bases, "pool 'over', which cannot be read: ");
+    assert_int_equal(rename(away, dir), 0);
+}
+
 static void overlay_missing_at_the_next_scan_frees_its_base(void **state)
 {
     Fixture *f = *state;
@@ -194,6 +216,7 @@ int main(void)
         TEST(overlay_of_a_stopped_pool_keeps_its_base),
         TEST(overlay_of_an_undefined_pool_keeps_its_base_after_a_restart),
         TEST(overlay_that_names_its_base_through_a_link_keeps_it),
+        TEST(overlay_of_a_pool_that_cannot_be_read_keeps_its_base),
         TEST(overlay_missing_at_the_next_scan_frees_its_base),
         TEST(overlay_that_was_deleted_frees_its_base),
         TEST(overlay_that_was_renamed_is_remembered_by_its_new_name),

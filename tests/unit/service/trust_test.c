@@ -100,6 +100,43 @@ static void assert_format(CstPool *pool, const char *name, const char *format)
     fail_msg("no '%s'", name);
 }
 
+/* --- failed look-ups -------------------------------------------------------------------------- */
+
+static gboolean look_up_fails;
+
+gboolean __real_cst_declarations_find_many(CstDeclarations *declarations,
+                                           CstDeclaredLookup *lookups, guint count, GError **error);
+gboolean __wrap_cst_declarations_find_many(CstDeclarations *declarations,
+                                           CstDeclaredLookup *lookups, guint count, GError **error);
+
+gboolean __wrap_cst_declarations_find_many(CstDeclarations *declarations,
+                                           CstDeclaredLookup *lookups, guint count, GError **error)
+{
+    if (look_up_fails)
+        return cst_fail(error, CST_ERROR_IO, "%s", "the disk of the records fails");
+    return __real_cst_declarations_find_many(declarations, lookups, count, error);
+}
+
+static void reference_is_followed_again_after_a_failed_look_up(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *base = path_of(f, "p", "base");
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "base", "raw", "");
+    create_overlay(pool, "over", base, "raw");
+    assert_followed(pool, "over", 0, 2);
+    look_up_fails = TRUE;
+    write_copy(f, "over", "over", TRUE);
+    refresh(pool);
+    assert_null(cst_vol_map(pool, "over", 0, 0, NULL, &error));
+    assert_non_null(strstr(error->message, "the disk of the records fails"));
+    look_up_fails = FALSE;
+    refresh(pool);
+    assert_followed(pool, "over", 0, 2);
+}
+
 /* --- recorded trust --------------------------------------------------------------------------- */
 
 /* Content that other users could write stays untrusted after they lose write access. */
@@ -339,6 +376,7 @@ int main(void)
         TEST(record_is_removed_with_its_volume_where_other_users_can_write),
         TEST(record_of_a_deleted_volume_does_not_remove_the_next_one),
         TEST(problem_of_a_base_is_reported),
+        TEST(reference_is_followed_again_after_a_failed_look_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,10 +23,13 @@ typedef struct {
      * It counts only if no format is declared and the content has no image header.
      */
     char *seen_format;
+    char *failure; /**< why the record could not be read; NULL: it was read, or there is none */
 } CstDeclaration;
 
 /** Makes a declaration without references. @format may be NULL. */
 CstDeclaration *cst_declaration_new(const char *format, gboolean restricted);
+/** Makes the declaration of a volume whose record could not be read: no reference is followed. */
+CstDeclaration *cst_declaration_unread(const char *failure);
 /** A deep copy, owned by the caller. */
 CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration);
 /** NULL is accepted. */
