@@ -16,6 +16,8 @@
  */
 #include "scan.h"
 
+#include <malloc.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -34,6 +36,9 @@
 
 /* Maximal age of sizes in a list with details. Older sizes are scanned again. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
+
+/* A scan that finds that many volumes more than the table has returns its working memory. */
+#define TRIM_FROM 4096
 
 /* Interval at which a wait checks that the storage still answers. */
 #define LOOK_US (100 * G_TIME_SPAN_MILLISECOND)
@@ -141,6 +146,7 @@ static void outdate_name_scans(CstPool *pool)
 static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *found)
 {
     VolumeTable *old = found;
+    guint size = found ? volume_table_size(found) : 0;
 
     g_mutex_lock(&pool->lock);
     if (found && pool_state_is_current(pool, state)) {
@@ -156,9 +162,16 @@ static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *foun
     pool->scanning = FALSE;
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
+    if (!old)
+        return;
     /* Free the records without the lock, because they may be thousands. */
-    if (old)
+    if (size >= volume_table_size(old) + TRIM_FROM) {
         volume_table_free(old);
+        malloc_trim(0);
+        CST_TEST_POINT("pool.scan.trimmed");
+    } else {
+        volume_table_free(old);
+    }
 }
 
 /*

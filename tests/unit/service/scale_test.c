@@ -16,7 +16,8 @@
 #include "fixture.h"
 #include "points.h"
 
-#define STORM 200 /* files that appear at once */
+#define STORM 200  /* files that appear at once */
+#define GROWN 4200 /* more than TRIM_FROM of core/scan.c */
 
 static guint count_volumes(CstPool *pool)
 {
@@ -63,6 +64,45 @@ static void only_the_first_page_of_a_listing_scans(void **state)
     points_clear();
 }
 
+/* --- memory of a scan ------------------------------------------------------------------------- */
+
+static void refresh_pool(CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_pool_refresh(pool, 0, NULL, &error);
+    assert_no_error(error);
+}
+
+/* The monitor must not read the new files in parts. It is released before a check may fail. */
+static void scan_returns_its_memory_when_the_pool_has_grown(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = NULL;
+    guint empty, grown, same;
+
+    point_hold("monitor.thread.poll");
+    pool = fixture_pool(f, "p");
+    point_await("monitor.thread.poll", 1);
+    point_watch("pool.scan.trimmed");
+    refresh_pool(pool);
+    empty = point_passed("pool.scan.trimmed");
+    for (guint i = 0; i < GROWN; i++) {
+        g_autofree char *name = g_strdup_printf("v%u", i);
+
+        fixture_write(f, "p", name, "");
+    }
+    refresh_pool(pool);
+    grown = point_passed("pool.scan.trimmed");
+    refresh_pool(pool);
+    same = point_passed("pool.scan.trimmed");
+    point_release("monitor.thread.poll");
+    assert_int_equal(empty, 0);
+    assert_int_equal(grown, 1);
+    assert_int_equal(same, 1);
+    points_clear();
+}
+
 /* --- the monitor ------------------------------------------------------------------------------ */
 
 /*
@@ -101,6 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_the_first_page_of_a_listing_scans, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(scan_returns_its_memory_when_the_pool_has_grown,
+                                        fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(many_new_files_are_read_by_one_scan, fixture_setup,
                                         fixture_teardown),
     };
