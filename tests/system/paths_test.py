@@ -544,6 +544,10 @@ class Mounts(WithDaemon):
         token = "11111111-2222-3333-4444-555555555555"
         draft = self.at("m", f".cistern-{token}.part")
         self.peer.stop()
+        # Without an identity the replay accepts the directory below, and drops the file there.
+        uuid = self.embedded("pool-uuid", "m")[1].strip()
+        self.assertTrue(os.path.exists(os.path.join(self.peer.root, "var/lib/cistern/pools",
+                                                    uuid + ".identity")), self.peer.log())
         shutil.copy(self.at("m", "v"), draft)
         self.unmount()
         below = self.at("m", f".cistern-{token}.part")

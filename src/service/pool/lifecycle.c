@@ -142,6 +142,11 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     g_autofree char *identity = cst_pool_state_identity(state, &why);
     gboolean done;
 
+    /* Without an identity, the replay would drop files below a file system that is unmounted. */
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
     if (why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
     if (!definitions_enter(pool->service, error))
