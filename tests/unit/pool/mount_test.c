@@ -100,7 +100,7 @@ static void another_mount_at_the_target_is_left_alone(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
     g_autofree char *table = g_strdup_printf("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-                                             "70 1 0:50 / %s/m rw - nfs4 srv:/other rw\n",
+                                             "999999970 1 0:50 / %s/m rw - nfs4 srv:/other rw\n",
                                              root);
 
     put("mountinfo", table);
@@ -114,7 +114,7 @@ static void another_mount_at_the_target_is_left_alone(void **unused)
 static void failed_start_keeps_an_existing_mount(void **unused)
 {
     CstPoolState *pool = open_pool(NFS, "", NULL);
-    g_autofree char *table = g_strdup_printf("70 1 0:50 / %s/m rw - nfs4 srv:/x rw\n", root);
+    g_autofree char *table = g_strdup_printf("999999970 1 0:50 / %s/m rw - nfs4 srv:/x rw\n", root);
 
     put("mountinfo", table);
     assert_started(pool);
@@ -343,7 +343,7 @@ static void failing_storage_is_reported(void **unused)
 
 static void directory_with_another_mount_is_kept(void **unused)
 {
-    g_autofree char *row = g_strdup_printf("70 1 0:50 / %s/m rw - nfs other:/y rw\n", root);
+    g_autofree char *row = g_strdup_printf("999999970 1 0:50 / %s/m rw - nfs other:/y rw\n", root);
     g_autofree char *folder = at("m");
     CstPoolState *pool = open_pool(NFS, "", NULL);
     g_autoptr(GError) error = NULL;

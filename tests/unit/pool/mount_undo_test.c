@@ -65,7 +65,8 @@ static char *umounts(const char *how, const char *then)
 
 static void mount_another(gpointer unused)
 {
-    g_autofree char *row = g_strdup_printf("71 1 0:51 / %s/m rw - nfs srv:/other rw\n", root);
+    g_autofree char *row =
+        g_strdup_printf("999999971 1 0:51 / %s/m rw - nfs srv:/other rw\n", root);
 
     put("mountinfo", row);
 }
@@ -171,7 +172,7 @@ static void time_out_is_followed_by_force(void **state)
 static void mount_in_use_is_refused_with_its_users(void **state)
 {
     g_autofree char *once = umounts("", NULL);
-    g_autofree char *table = g_strdup_printf("70 1 0:50 / %s/m rw - nfs srv:/x rw\n"
+    g_autofree char *table = g_strdup_printf("999999970 1 0:50 / %s/m rw - nfs srv:/x rw\n"
                                              "72 70 0:52 / %s/m/below rw - tmpfs none rw\n",
                                              root, root);
 
