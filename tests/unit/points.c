@@ -45,8 +45,11 @@ static void pass_point(const char *name)
     }
     point->passed++;
     g_cond_broadcast(&points_changed);
-    while (points && (point = g_hash_table_lookup(points, name)) && point->held)
+    while (point && point->held) {
         g_cond_wait(&points_changed, &points_lock);
+        /* The test may have removed the point, or all points, meanwhile. */
+        point = points ? g_hash_table_lookup(points, name) : NULL;
+    }
     act = point ? point->act : NULL;
     data = point ? point->data : NULL;
     if (point && !point->always)
