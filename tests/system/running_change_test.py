@@ -20,6 +20,8 @@ class RunningDomain(FakeDomains):
 
     def setUp(self):
         super().setUp()
+        with contextlib.suppress(FileNotFoundError):  # without a daemon
+            self.log_begin = len(self.peer.log())
         self.live = os.path.join(self.fake.dir, "live")
         self.done("vol-create-as", "p", "base", "4M", "--format", "qcow2")
         below = "base"
@@ -30,6 +32,10 @@ class RunningDomain(FakeDomains):
         for number, name in enumerate(("base", "middle", "top")):
             self.qemu_io(name, f"write -P {number + 1} {number * 64}k 64k")
         self.addCleanup(self.no_job)
+
+    def logged(self):
+        """The log of the daemons of this test."""
+        return self.peer.log()[self.log_begin:]
 
     def qemu_io(self, name, command, *words):
         subprocess.run(["qemu-io", "-f", "qcow2", *words, "-c", command, self.at("p", name)],
@@ -285,7 +291,7 @@ class KilledCommit(RunningDomain):
         self.assertEqual(["middle", "base"], self.layers())
         self.shows("top", 1, 2, 3)
         self.peer.start()
-        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.logged)
         self.shows("top", 1, 2, 0)
 
     def test_domain_that_was_shut_off_decides_as_well(self):
@@ -293,7 +299,7 @@ class KilledCommit(RunningDomain):
         self.settle()
         self.fake.set("\n".join(self.group).replace("state = running", "state = off"))
         self.peer.start()
-        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.logged)
         self.shows("top", 1, 2, 0)
 
     def test_volume_of_a_job_without_a_pivot_keeps_its_data(self):
@@ -306,7 +312,7 @@ class KilledCommit(RunningDomain):
         self.wait_until(lambda: not self.now("block-type"), "the keeper ends the job")
         self.no_job()
         self.peer.start()
-        self.wait_until(lambda: not self.intents(), "the commit is dropped", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the commit is dropped", seen=self.logged)
         self.shows("top", 1, 2, 3)
 
     def test_volume_with_a_recorded_commit_is_kept_apart_until_libvirt_has_answered(self):
@@ -316,8 +322,8 @@ class KilledCommit(RunningDomain):
         # The image of the disk is in no pool at first.
         self.change(chain="/nowhere/image", config="/nowhere/image")
         self.peer.start()
-        self.wait_until(lambda: "'/nowhere/image' is no volume" in self.peer.log(),
-                        "libvirt is asked", seen=self.peer.log)
+        self.wait_until(lambda: "'/nowhere/image' is no volume" in self.logged(),
+                        "libvirt is asked", seen=self.logged)
         self.assertIn("may have old data", self.refused("vol-rename", "top", "other", "--pool", "p"))
         self.done("vol-create-as", "p", "child", "4M", "--format", "qcow2", "--backing-vol",
                   self.at("p", "top"), "--backing-vol-format", "qcow2")
@@ -329,7 +335,7 @@ class KilledCommit(RunningDomain):
         self.done("vol-delete", "child", "--pool", "p")
         # The daemon asks again by itself.
         self.change(chain=chain, config=chain)
-        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the commit is complete", seen=self.logged)
         self.shows("top", 1, 2, 0)
 
     def test_volume_stays_undecided_if_its_domain_names_it_after_the_pivot_began(self):
@@ -338,8 +344,8 @@ class KilledCommit(RunningDomain):
         self.settle()
         self.running()
         self.peer.start()
-        self.wait_until(lambda: "it is not known whether volume 'top'" in self.peer.log(),
-                        "the commit is undecided", seen=self.peer.log)
+        self.wait_until(lambda: "it is not known whether volume 'top'" in self.logged(),
+                        "the commit is undecided", seen=self.logged)
         self.shows("top", 1, 2, 3)
         self.assertIn("may have old data", self.refused("vol-commit", "top", "--pool", "p", "--yes"))
         self.assertEqual(1, len(self.intents()))
@@ -350,12 +356,12 @@ class KilledCommit(RunningDomain):
                       "<target dev='vdb'/></disk></devices></domain>")
         self.fake.set(f"[domain 2]\nname = web2\nstate = off\nxml = {xml}")
         self.restart()
-        self.wait_until(lambda: self.peer.log().count("it is not known whether volume 'top'") == 2,
-                        "the commit is undecided", seen=self.peer.log)
+        self.wait_until(lambda: self.logged().count("it is not known whether volume 'top'") == 2,
+                        "the commit is undecided", seen=self.logged)
         self.assertEqual(1, len(self.intents()))
         self.done("vol-delete", "top", "--pool", "p")
         self.restart()
-        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.logged)
 
     def test_commit_of_an_undefined_domain_ends_if_its_images_are_not_in_use(self):
         self.pivot_and_kill()
@@ -363,12 +369,12 @@ class KilledCommit(RunningDomain):
         self.fake.set()
         with qemu_nbd(self.at("p", "middle"), "qcow2"):
             self.peer.start()
-            self.wait_until(lambda: "it is not known whether volume 'top'" in self.peer.log(),
-                            "the commit is undecided", seen=self.peer.log)
+            self.wait_until(lambda: "it is not known whether volume 'top'" in self.logged(),
+                            "the commit is undecided", seen=self.logged)
         self.assertEqual(1, len(self.intents()))
         self.restart()
-        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.peer.log)
-        self.assertIn("is not defined any more", self.peer.log())
+        self.wait_until(lambda: not self.intents(), "the record has ended", seen=self.logged)
+        self.assertIn("is not defined any more", self.logged())
         self.shows("top", 1, 2, 3)
 
     def test_resumed_commit_of_an_undefined_domain_writes_no_old_data_to_the_base(self):
@@ -377,7 +383,7 @@ class KilledCommit(RunningDomain):
         self.fake.set()
         self.peer.start()
         self.wait_until(lambda: not self.intents() and "going on with commit of 'top': " in
-                        self.peer.log(), "the job and the record have ended", seen=self.peer.log)
+                        self.logged(), "the job and the record have ended", seen=self.logged)
         self.assertEqual("", self.done("job-list", "-H").strip())
         self.shows("top", 1, 2, 3)
         self.shows("middle", 1, 2, 0)
@@ -573,7 +579,7 @@ class RunningMove(RunningDomain):
         for key in ("chain", "config"):
             self.assertEqual(self.at("n", "v"), self.now(key))
         self.wait_until(lambda: f"{reason}; see the source of the disk there (virsh edit" in
-                        self.peer.log(), "the log has a warning", seen=self.peer.log)
+                        self.logged(), "the log has a warning", seen=self.logged)
         self.assertEqual([], self.intents())
 
     def test_definition_that_libvirt_does_not_change_is_reported_in_the_log(self):
@@ -650,7 +656,7 @@ class RunningMove(RunningDomain):
             pass
         self.no_job()
         self.peer.start()
-        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.logged)
 
     def volumes(self):
         """Where volume v is, as the lists and the directories have it."""
@@ -663,7 +669,7 @@ class RunningMove(RunningDomain):
         self.settle()
         self.assertEqual(self.at("n", "v"), self.now("chain"))
         self.assertEqual([False, True], self.volumes())
-        self.assertNotIn("persistent definition", self.peer.log())
+        self.assertNotIn("persistent definition", self.logged())
 
     def next_daemon_reports_the_definition(self, config):
         self.kill_in_pivot()
@@ -671,7 +677,7 @@ class RunningMove(RunningDomain):
         self.settle()
         self.assertEqual([False, True], self.volumes())
         self.assertIn("persistent definition names volume 'v' of pool 'p', which was deleted, as "
-                      "disk 'vda'; correct it (virsh edit", self.peer.log())
+                      "disk 'vda'; correct it (virsh edit", self.logged())
 
     def test_next_daemon_reports_a_definition_that_has_the_path_of_the_deleted_volume(self):
         self.next_daemon_reports_the_definition(self.at("p", "v"))
@@ -684,7 +690,7 @@ class RunningMove(RunningDomain):
         self.change(block_type=None, block_copy=None, block_ready=None)
         self.settle()
         self.assertEqual([True, True], self.volumes())
-        self.assertIn("both stay", self.peer.log())
+        self.assertIn("both stay", self.logged())
 
     def test_next_daemon_deletes_the_incomplete_copy(self):
         self.running("v")
@@ -696,7 +702,7 @@ class RunningMove(RunningDomain):
         self.wait_until(lambda: not self.now("block-type"), "the keeper ends the job")
         self.no_job()
         self.peer.start()
-        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.peer.log)
+        self.wait_until(lambda: not self.intents(), "the move is settled", seen=self.logged)
         self.assertEqual([True, False], self.volumes())
 
 
