@@ -333,12 +333,12 @@ class Inputs(unittest.TestCase):
 
 
 # Directories, outputs, images that a command changes, and options that READERS have once. By option:
-# the commands.
+# the commands. The process at a monitor's socket is verified (qmp_test.py).
 OTHER = {
     "source-path": "pool-create-as pool-define-as", "source-dev": "pool-create-as pool-define-as",
     "target": "pool-create-as pool-define-as vol-export", "spool-dir": "vol-import",
     "scratch": "backup-prove", "file": "vol-download", "checksum-file": "vol-export",
-    "socket": "vol-serve backup-mount",
+    "socket": "vol-serve backup-mount", "qmp": "vol-resize",
     "report": "vol-import vol-copy vol-export backup-create backup-restore backup-check backup-prove "
               "backup-prune backup-repair",
     "key-file": "backup-init backup-create backup-info backup-restore backup-mount backup-check "

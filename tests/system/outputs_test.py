@@ -60,9 +60,10 @@ WRITERS = {
     **{(command, "report"): f"{command} {rest} --detach --report {{f}}"
        for command, rest in REPORTS.items()},
 }
-# Options with a file that is read (tests/system/inputs_test.py), and those of a pool's definition.
+# Options with a file or socket that is read (tests/system/inputs_test.py), and those of a pool's
+# definition.
 READ = {"file", "source", "keyring", "ca-file", "tls-psk", "tls-certificates", "firmware",
-        "key-file", "data-file", "source-path", "source-dev", "root"}
+        "key-file", "data-file", "source-path", "source-dev", "root", "qmp"}
 READ_IN = {("vol-import", "checksum-file"), ("pool-define-as", "target"),
            ("pool-create-as", "target")}
 
