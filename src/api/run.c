@@ -13,27 +13,8 @@
 #include "api_private.h"
 
 #define TEXT_MAX 200 /* bytes shown of one string */
-#define NO_TEXT  (-1)
 
 /* --- arguments ------------------------------------------------------------------------------- */
-
-/*
- * An XDR stream that encodes no bytes and lists the strings that it receives, so that no procedure
- * needs its own log function. XDR encodes a string as its length, its bytes and padding. An empty
- * string has no bytes and is not listed. A UUID is 16 bytes without a length.
- */
-typedef struct {
-    GString *texts;
-    long length; /* the last number, if no bytes followed it yet; else NO_TEXT */
-} Listing;
-
-static bool_t see_number(XDR *xdr, const long *number)
-{
-    Listing *listing = xdr->x_private;
-
-    listing->length = *number;
-    return TRUE;
-}
 
 static void add_text(GString *texts, const char *text, u_int len)
 {
@@ -44,26 +25,21 @@ static void add_text(GString *texts, const char *text, u_int len)
                                len > TEXT_MAX ? "..." : "");
 }
 
-static bool_t see_bytes(XDR *xdr, const char *bytes, u_int len)
+/*
+ * Lists the strings that a generated function encodes, so that no procedure needs its own log
+ * function. An empty string is not listed. A UUID is 16 bytes without their number.
+ */
+static void see_bytes(const void *bytes, u_int len, gboolean counted, gpointer data)
 {
-    Listing *listing = xdr->x_private;
     char text[CST_UUID_TEXT_LEN];
     CstUuid uuid;
 
-    if (listing->length == (long)len) {
-        add_text(listing->texts, bytes, len);
+    if (counted) {
+        add_text(data, bytes, len);
     } else if (len == sizeof(uuid.bytes)) {
         memcpy(uuid.bytes, bytes, len);
-        g_string_append_printf(listing->texts, " %s", cst_uuid_format(&uuid, text));
+        g_string_append_printf(data, " %s", cst_uuid_format(&uuid, text));
     }
-    listing->length = NO_TEXT;
-    return TRUE;
-}
-
-/* Returns NULL, so that the XDR functions call x_putlong for each number. */
-static int32_t *no_buffer(XDR *xdr, u_int len)
-{
-    return NULL;
 }
 
 /*
@@ -72,16 +48,14 @@ static int32_t *no_buffer(XDR *xdr, u_int len)
  */
 static char *list_texts(const CstProcedure *procedure, const void *args)
 {
-    static const struct xdr_ops ops = {
-        .x_putlong = see_number, .x_putbytes = see_bytes, .x_inline = no_buffer};
-    Listing listing = {.texts = g_string_new(NULL), .length = NO_TEXT};
-    XDR xdr = {.x_op = XDR_ENCODE, .x_ops = &ops, .x_private = &listing};
+    GString *texts = g_string_new(NULL);
+    XDR xdr = {.x_op = XDR_ENCODE, .see = see_bytes, .data = texts};
 
     if (procedure->wipe_args)
-        g_string_append(listing.texts, " (not shown)");
+        g_string_append(texts, " (not shown)");
     else
         procedure->args_func(&xdr, (void *)args);
-    return g_string_free(listing.texts, FALSE);
+    return g_string_free(texts, FALSE);
 }
 
 /* --- the log --------------------------------------------------------------------------------- */

@@ -62,17 +62,13 @@ gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t fu
                                  GError **error)
 {
     XDR xdr;
-    gboolean ok;
 
     if (len < CST_WIRE_HEADER_LEN || len > CST_WIRE_PACKET_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("Unable to decode message payload"));
-    if (!cst_library_load(&cst_tirpc_library, error))
-        return FALSE;
-    xdrmem_create(&xdr, (char *)packet + CST_WIRE_HEADER_LEN, (u_int)(len - CST_WIRE_HEADER_LEN),
-                  XDR_DECODE);
-    ok = func(&xdr, ret_args, 0);
-    xdr_destroy(&xdr);
-    if (!ok)
+    xdr = (XDR){.x_op = XDR_DECODE,
+                .at = (uint8_t *)packet + CST_WIRE_HEADER_LEN,
+                .end = (uint8_t *)packet + len};
+    if (!func(&xdr, ret_args))
         return cst_fail(error, CST_ERROR_RPC, _("Unable to decode message payload"));
     return TRUE;
 }
@@ -92,20 +88,15 @@ gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t
         cst_wire_append_raw(buf, header, NULL, 0);
         return TRUE;
     }
-    if (!cst_library_load(&cst_tirpc_library, error))
-        return FALSE;
     for (;;) {
-        XDR xdr;
-        gboolean ok;
-        u_int used;
+        XDR xdr = {.x_op = XDR_ENCODE};
 
         g_byte_array_set_size(buf, start + CST_WIRE_HEADER_LEN + room);
-        xdrmem_create(&xdr, (char *)buf->data + start + CST_WIRE_HEADER_LEN, (u_int)room,
-                      XDR_ENCODE);
-        ok = func(&xdr, (void *)args, 0);
-        used = xdr_getpos(&xdr);
-        xdr_destroy(&xdr);
-        if (ok) {
+        xdr.at = buf->data + start + CST_WIRE_HEADER_LEN;
+        xdr.end = xdr.at + room;
+        if (func(&xdr, (void *)args)) {
+            size_t used = (size_t)(xdr.at - buf->data) - start - CST_WIRE_HEADER_LEN;
+
             g_byte_array_set_size(buf, start + CST_WIRE_HEADER_LEN + used);
             cst_wire_header_write(buf->data + start, header, used);
             return TRUE;

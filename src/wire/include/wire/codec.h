@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
-#include <tirpc_library.h>
+#include <wire/xdr.h>
 
 #include <cistern_remote.h>
 
