@@ -142,7 +142,8 @@ static gboolean child_spawn(Running *run, GError **error)
                                       .err = err,
                                       .fds = run->child->fds,
                                       .n_fds = run->child->n_fds,
-                                      .confine = run->child->confine});
+                                      .confine = run->child->confine,
+                                      .ends_with = run->child->ends_with_us ? getpid() : 0});
     if (run->pid < 0)
         return fail_to_run(program, CST_ERROR_NOT_FOUND, error);
     run->out = g_string_new(NULL);

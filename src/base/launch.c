@@ -19,6 +19,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -61,6 +62,10 @@ static void child_exec(const Launch *how, const int *high, const char *program, 
     setpgid(0, 0);
     umask(077);
     if (!take_descriptors(how, high))
+        return;
+    /* The caller may have ended before the request. */
+    if (how->ends_with &&
+        (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != how->ends_with))
         return;
     if (how->confine)
         cst_confine_enter(how->confine, program, parent);

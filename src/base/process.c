@@ -12,9 +12,11 @@
 #include <base/process.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <base/file.h>
 #include <base/i18n.h>
 
 /* The directory in which libvirt's QEMU driver keeps DOMAIN.pid for each running domain. */
@@ -42,6 +44,28 @@ char *cst_process_command(int64_t pid)
     char *command = NULL;
 
     return g_file_get_contents(path, &command, NULL, NULL) ? command_clean(command) : NULL;
+}
+
+uint64_t cst_process_start(int64_t pid, char *ret_state)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/stat", pid);
+    g_autofree char *text = pid > 0 ? cst_kernel_read(path) : NULL;
+    unsigned long long start = 0;
+    const char *rest;
+    char state = '\0';
+
+    if (!text)
+        return 0;
+    /* The second field is a command name with arbitrary characters, so parse after its last ")". */
+    rest = strrchr(text, ')');
+    if (!rest || sscanf(rest,
+                        ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                        "%*d %*d %*d %llu",
+                        &state, &start) != 2)
+        return 0;
+    if (ret_state)
+        *ret_state = state;
+    return start;
 }
 
 int64_t cst_process_parent(int64_t pid)

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
+
+#define SETTINGS_MAX 65536 /* bytes of a file */
 
 typedef struct {
     CstSettingFunc set;
@@ -75,4 +78,23 @@ gboolean cst_settings_read(const char *text, size_t len, CstSettingFunc set, gpo
         ok = read_line(&reader, g_strchomp(*line), error);
     g_free(reader.group);
     return ok;
+}
+
+gboolean cst_settings_read_file(const char *path, gboolean required, CstSettingFunc set,
+                                gpointer data, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *text = NULL;
+    size_t len;
+
+    if (!cst_file_read(path, SETTINGS_MAX, &text, &len, &why)) {
+        if (!required && g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (cst_settings_read(text, len, set, data, error))
+        return TRUE;
+    g_prefix_error(error, "%s: ", path);
+    return FALSE;
 }

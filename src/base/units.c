@@ -146,3 +146,25 @@ double cst_units_pretty(uint64_t bytes, const char **ret_unit)
     *ret_unit = units[unit];
     return value;
 }
+
+gboolean cst_units_parse_seconds(const char *text, uint64_t *ret_seconds)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'\0', 1},    {'s', 1},         {'m', 60},         {'h', 3600},
+                 {'d', 86400}, {'w', 7 * 86400}, {'y', 365 * 86400}};
+    uint64_t count;
+    char *end;
+
+    if (!g_ascii_isdigit(*text))
+        return FALSE;
+    errno = 0;
+    count = g_ascii_strtoull(text, &end, 10);
+    for (guint i = 0; !errno && i < G_N_ELEMENTS(units); i++)
+        if (*end == units[i].unit && (!*end || !end[1]) && count <= G_MAXINT64 / units[i].seconds) {
+            *ret_seconds = count * units[i].seconds;
+            return TRUE;
+        }
+    return FALSE;
+}

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include <base/i18n.h>
+#include <base/json.h>
 
 #include "bytes.h"
 #include "format.h"
-#include "json.h"
 #include "luksheader.h"
 
 #define V1_LEN   592u

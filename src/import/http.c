@@ -14,10 +14,10 @@
 #include <base/i18n.h>
 #include <base/url.h>
 
-#include "curl.h"
 #include "http_reply.h"
 #include "name.h"
 #include "redirect.h"
+#include <base/curl.h>
 
 #define REDIRECTS   5L
 #define CONNECT_MAX 20L          /* seconds */
@@ -31,7 +31,7 @@
 
 struct ImportHttp {
     const ImportContext *context;
-    const ImportCurl *curl;
+    const CstCurl *curl;
     CURL *handle; /* keeps the connection */
     GMutex lock;  /* held by a request */
     char *url, *name;
@@ -419,7 +419,7 @@ void import_http_free(ImportHttp *http)
 
 ImportHttp *import_http_open(const ImportContext *context, const char *url, GError **error)
 {
-    const ImportCurl *curl = import_curl(error);
+    const CstCurl *curl = cst_curl(error);
     g_autofree char *scheme = g_uri_parse_scheme(url), *name = cst_url_shown(url);
     g_autoptr(ImportHttp) http = NULL;
     Request request = {.first = TRUE, .end = BEGINNING, .sink = http_discard_body};

@@ -86,7 +86,7 @@ static int on_request(void *data, char *remote, char *local, int port, int local
     return CURL_PREREQFUNC_OK;
 }
 
-void import_redirect_watch(ImportRedirect *redirect, const ImportCurl *curl, CURL *handle)
+void import_redirect_watch(ImportRedirect *redirect, const CstCurl *curl, CURL *handle)
 {
     redirect->from_public = redirect->named_public;
     redirect->begun = FALSE;
@@ -97,7 +97,7 @@ void import_redirect_watch(ImportRedirect *redirect, const ImportCurl *curl, CUR
     curl->curl_easy_setopt(handle, CURLOPT_PREREQDATA, redirect);
 }
 
-gboolean import_redirect_check(const ImportRedirect *redirect, const ImportCurl *curl, CURL *handle,
+gboolean import_redirect_check(const ImportRedirect *redirect, const CstCurl *curl, CURL *handle,
                                const char *name, GError **error)
 {
     g_autofree char *shown = NULL;

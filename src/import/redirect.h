@@ -5,7 +5,7 @@
 
 #include <base/error.h>
 
-#include "curl.h"
+#include <base/curl.h>
 
 /**
  * Prevents a public server from redirecting a request to an address of the host or its network,
@@ -28,10 +28,10 @@ typedef struct {
 /**
  * Begins a request: libcurl will check each address with @redirect, which must outlive the request.
  */
-void import_redirect_watch(ImportRedirect *redirect, const ImportCurl *curl, CURL *handle);
+void import_redirect_watch(ImportRedirect *redirect, const CstCurl *curl, CURL *handle);
 /**
  * Fails with DENIED if an address was refused in the failed request. @name is the shown form of its
  * URL.
  */
-gboolean import_redirect_check(const ImportRedirect *redirect, const ImportCurl *curl, CURL *handle,
+gboolean import_redirect_check(const ImportRedirect *redirect, const CstCurl *curl, CURL *handle,
                                const char *name, GError **error);

@@ -169,6 +169,50 @@ gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_s
     return TRUE;
 }
 
+gboolean cli_parse_time(const char *text, int64_t *ret_time)
+{
+    g_autoptr(GTimeZone) zone = g_time_zone_new_local();
+    g_autofree char *full = strlen(text) == strlen("2026-12-01")
+                                ? g_strconcat(text, "T00:00:00", NULL)
+                                : g_strdup(text);
+    g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(full, zone);
+
+    if (time)
+        *ret_time = g_date_time_to_unix(time);
+    return time != NULL;
+}
+
+gboolean cli_args_time(const CliArgs *args, const char *name, int64_t *ret_time, GError **error)
+{
+    const char *text = NULL;
+
+    if (!cli_args_string(args, name, &text, error))
+        return FALSE;
+    return !text || cli_parse_time(text, ret_time) ||
+           cst_fail(error, CST_ERROR_USAGE,
+                    _("--%s '%s' is no time, such as 2026-12-01 or 2026-12-01T12:00:00"), name,
+                    text);
+}
+
+gboolean cli_args_since(const CliArgs *args, const char *name, int64_t *ret_time, GError **error)
+{
+    const char *text = NULL;
+    uint64_t ago;
+
+    if (!cli_args_string(args, name, &text, error))
+        return FALSE;
+    /* A number without a unit may be meant as days. */
+    if (text && *text && !g_ascii_isdigit(text[strlen(text) - 1]) &&
+        cst_units_parse_seconds(text, &ago) && ago > 0 && ago <= CLI_SINCE_MAX_S) {
+        *ret_time = MAX(g_get_real_time() / G_USEC_PER_SEC - (int64_t)ago, 0);
+        return TRUE;
+    }
+    return !text || cli_parse_time(text, ret_time) ||
+           cst_fail(error, CST_ERROR_USAGE,
+                    _("--%s '%s' is no time and no duration, such as 2026-12-01, 2h or 30d"), name,
+                    text);
+}
+
 gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error)
 {
     const CliArg *item = args_find_item(args, "timeout");

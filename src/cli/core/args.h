@@ -52,6 +52,22 @@ gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_valu
 gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
                        uint64_t *ret_value, GError **error);
 /**
+ * Parses a time in local time, "2026-12-01" or "2026-12-01T12:00:00", or with a zone, into seconds
+ * since 1970. Returns FALSE for other texts.
+ */
+gboolean cli_parse_time(const char *text, int64_t *ret_time);
+/**
+ * Gets a time in local time, "2026-12-01" or "2026-12-01T12:00:00", in seconds since 1970. Leaves
+ * *ret_time unchanged when the option was not given. Fails with USAGE for an invalid value.
+ */
+gboolean cli_args_time(const CliArgs *args, const char *name, int64_t *ret_time, GError **error);
+/** Maximum duration of cli_args_since(), in seconds. */
+#define CLI_SINCE_MAX_S (100 * UINT64_C(365) * 86400)
+/**
+ * Gets a time as cli_args_time() does, or a duration before now, such as "2h", "30d", "4w" or "2y".
+ */
+gboolean cli_args_since(const CliArgs *args, const char *name, int64_t *ret_time, GError **error);
+/**
  * Gets --timeout, which is in seconds, in milliseconds. Leaves *ret_ms unchanged when the option
  * was not given. Fails with USAGE for 0.
  */

@@ -5,7 +5,6 @@
  */
 #include "filter.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,44 +65,17 @@ gboolean cli_column_unknown(const CliColumn *columns, guint n_columns, const cha
 /* --- values ----------------------------------------------------------------------------------- */
 
 /* "90", "90s", "15m", "12h", "7d". */
-gboolean cli_read_seconds(const char *text, uint64_t *ret_seconds)
-{
-    static const struct {
-        char unit;
-        uint64_t seconds;
-    } units[] = {{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    uint64_t count;
-    char *end;
-
-    if (!g_ascii_isdigit(*text))
-        return FALSE;
-    errno = 0;
-    count = g_ascii_strtoull(text, &end, 10);
-    for (guint i = 0; !errno && i < G_N_ELEMENTS(units); i++)
-        if (*end == units[i].unit && (!*end || !end[1]) && count <= G_MAXINT64 / units[i].seconds) {
-            *ret_seconds = count * units[i].seconds;
-            return TRUE;
-        }
-    return FALSE;
-}
-
+/* Parses a time, or a duration before now ("-7d"). */
 static gboolean read_time(const char *text, uint64_t *ret_seconds)
 {
-    int64_t now = g_get_real_time() / G_USEC_PER_SEC;
-    g_autoptr(GTimeZone) here = g_time_zone_new_local();
-    g_autoptr(GDateTime) time = NULL;
-    g_autofree char *full = NULL;
+    int64_t time;
     uint64_t ago;
 
-    if (*text == '-' && cli_read_seconds(text + 1, &ago)) {
-        *ret_seconds = (uint64_t)MAX(now - (int64_t)ago, 0);
-        return TRUE;
-    }
-    full = strlen(text) == strlen("2026-11-21") ? g_strconcat(text, "T00:00:00", NULL) : NULL;
-    time = g_date_time_new_from_iso8601(full ? full : text, here);
-    if (!time || g_date_time_to_unix(time) < 0)
+    if (*text == '-' && cst_units_parse_seconds(text + 1, &ago))
+        time = MAX(g_get_real_time() / G_USEC_PER_SEC - (int64_t)ago, 0);
+    else if (!cli_parse_time(text, &time) || time < 0)
         return FALSE;
-    *ret_seconds = (uint64_t)g_date_time_to_unix(time);
+    *ret_seconds = (uint64_t)time;
     return TRUE;
 }
 
@@ -130,7 +102,7 @@ static gboolean filter_read_number(CliCellKind kind, const char *text, uint64_t 
     switch (kind) {
     case CLI_CELL_BOOL: return read_bool(text, ret_number);
     case CLI_CELL_SIZE: return cst_units_parse(text, 1, ret_number, NULL);
-    case CLI_CELL_DURATION: return cli_read_seconds(text, ret_number);
+    case CLI_CELL_DURATION: return cst_units_parse_seconds(text, ret_number);
     case CLI_CELL_TIME: return read_time(text, ret_number);
     case CLI_CELL_PERCENT: return read_percent(text, ret_number);
     default: return g_ascii_string_to_unsigned(text, 10, 0, UINT64_MAX, ret_number, NULL);

@@ -22,12 +22,6 @@
  */
 typedef struct CliFilter CliFilter;
 
-/**
- * Parses a duration, "90", "15m", "2h" or "7d", in seconds. Return: FALSE if @text is not a
- * duration.
- */
-gboolean cli_read_seconds(const char *text, uint64_t *ret_seconds);
-
 /** Returns the index of the column @key, or -1. '-' and '_' are equivalent. */
 int cli_column_find(const CliColumn *columns, guint n_columns, const char *key);
 /** Fails with USAGE. The message lists the existing columns. */

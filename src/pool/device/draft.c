@@ -6,38 +6,18 @@
  */
 #include <pool/device.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <base/file.h>
+#include <base/process.h>
 #include <base/uuid.h>
 
 #define DRAFT_SUFFIX ".part"
 #define OLD_SUFFIX   ".old"
 #define HEX_LEN      32
-
-/*
- * Returns the start time of a process in the kernel's ticks since boot, or 0 if it does not exist.
- */
-static unsigned long long start_of(int pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-    g_autofree char *text = cst_kernel_read(path);
-    unsigned long long start = 0;
-    const char *rest;
-
-    if (!text)
-        return 0;
-    /* The second field is a command name with arbitrary characters, so parse after its last ")". */
-    rest = strrchr(text, ')');
-    if (!rest || sscanf(rest,
-                        ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                        "%*d %*d %*d %llu",
-                        &start) != 1)
-        return 0;
-    return start;
-}
 
 /* Stores the first characters of this boot's id, which distinguish the pids of different boots. */
 static void boot_mark(char mark[5])
@@ -70,8 +50,8 @@ char *cst_draft_name(const char *token)
     char boot[5];
 
     boot_mark(boot);
-    return g_strdup_printf(CST_HIDDEN_PREFIX "%s.%s_%d_%llu" DRAFT_SUFFIX, hex, boot, getpid(),
-                           start_of(getpid()));
+    return g_strdup_printf(CST_HIDDEN_PREFIX "%s.%s_%d_%" PRIu64 DRAFT_SUFFIX, hex, boot, getpid(),
+                           cst_process_start(getpid(), NULL));
 }
 
 /* The name contains the draft's process, so both volumes are recovered together. */
@@ -135,5 +115,5 @@ gboolean cst_draft_maker_lives(const char *name)
                &start) != 3)
         return FALSE;
     boot_mark(now);
-    return strcmp(boot, now) == 0 && start != 0 && start_of(pid) == start;
+    return strcmp(boot, now) == 0 && start != 0 && cst_process_start(pid, NULL) == start;
 }

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/place.h>
@@ -27,8 +26,7 @@
 #include "scan.h"
 #include "service.h"
 
-#define CONFIG_MAX    65536 /* bytes */
-#define NAMED_DISKS   5     /* in a message */
+#define NAMED_DISKS   5 /* in a message */
 #define SETTING_GROUP "service"
 
 /* --- the settings ----------------------------------------------------------------------------- */
@@ -67,20 +65,8 @@ static gboolean domain_settings_read(const CstPaths *paths, DomainSettings *ret_
                                      GError **error)
 {
     g_autofree char *path = cst_paths_daemon_config(paths);
-    g_autofree char *text = NULL;
-    g_autoptr(GError) why = NULL;
-    size_t len;
 
-    if (!cst_file_read(path, CONFIG_MAX, &text, &len, &why)) {
-        if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
-            return TRUE;
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    if (cst_settings_read(text, len, domain_settings_set, ret_settings, error))
-        return TRUE;
-    g_prefix_error(error, "%s: ", path);
-    return FALSE;
+    return cst_settings_read_file(path, FALSE, domain_settings_set, ret_settings, error);
 }
 
 /* @uris NULL: the default. */

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "curl.h"
+#include <base/curl.h>
 
 #define PIECE 16384
 
 FakeServer fake_server;
 
-const ImportCurl *__wrap_import_curl(GError **error);
+const CstCurl *__wrap_cst_curl(GError **error);
 gint64 __real_g_get_monotonic_time(void);
 gint64 __wrap_g_get_monotonic_time(void);
 void __wrap_g_usleep(gulong us);
@@ -221,9 +221,9 @@ static void fake_free_all(struct curl_slist *list)
     }
 }
 
-const ImportCurl *__wrap_import_curl(GError **error)
+const CstCurl *__wrap_cst_curl(GError **error)
 {
-    static const ImportCurl table = {
+    static const CstCurl table = {
         .curl_easy_init = fake_init,
         .curl_easy_setopt = fake_setopt,
         .curl_easy_perform = fake_perform,

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /**
- * An HTTP server that replaces libcurl: the linker redirects import_curl() to it (see
+ * An HTTP server that replaces libcurl: the linker redirects cst_curl() to it (see
  * meson.build). It has one file, whose bytes depend on their offset and on the file's version. A
  * test scripts its answers.
  *

@@ -49,7 +49,7 @@ static CURLcode give_url(CURL *curl, CURLINFO info, ...)
     return CURLE_OK;
 }
 
-static const ImportCurl table = {.curl_easy_setopt = note_option, .curl_easy_getinfo = give_url};
+static const CstCurl table = {.curl_easy_setopt = note_option, .curl_easy_getinfo = give_url};
 
 static gboolean connect_to(const char *text, unsigned port)
 {

@@ -45,6 +45,7 @@ typedef struct {
     guint n_fds;                  /**< length of @fds */
     const CstConfine *confine;    /**< its rights, with only PATH and LC_ALL set; NULL: ours */
     const char *search_path;      /**< its PATH, not used to find argv[0]; NULL: ours */
+    gboolean ends_with_us;        /**< gets SIGTERM when the calling thread or process is killed */
     const CstChildStream *stream; /**< consumes stdout, which is then not kept; NULL: keep stdout */
 } CstChild;
 

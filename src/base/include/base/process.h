@@ -12,6 +12,13 @@
  */
 char *cst_process_command(int64_t pid);
 
+/**
+ * Returns the start time of process @pid in the kernel's ticks since boot; 0 if it does not exist.
+ * A pid is used again, but not with the same start time. *ret_state (may be NULL): the state of
+ * proc_pid_stat(5), such as 'Z'.
+ */
+uint64_t cst_process_start(int64_t pid, char *ret_state);
+
 /** Returns the pid of the parent of process @pid; 0 if the process or its parent does not exist. */
 int64_t cst_process_parent(int64_t pid);
 

@@ -17,3 +17,10 @@ typedef gboolean (*CstSettingFunc)(const char *group, const char *key, const cha
  */
 gboolean cst_settings_read(const char *text, size_t len, CstSettingFunc set, gpointer data,
                            GError **error);
+
+/**
+ * Reads the settings file @path, at most 64 KiB, as cst_settings_read() does. An error begins with
+ * the path. A missing file has no settings; if @required, it is an error.
+ */
+gboolean cst_settings_read_file(const char *path, gboolean required, CstSettingFunc set,
+                                gpointer data, GError **error);

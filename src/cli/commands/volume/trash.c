@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <conn/trash.h>
 
 #include "options.h"
@@ -254,7 +255,7 @@ static gboolean read_empty(const CliArgs *args, Emptying *emptying, GError **err
     if (!cli_args_string(args, "vol", &emptying->which, error) ||
         !cli_args_string(args, "older-than", &age, error))
         return FALSE;
-    return !age || cli_read_seconds(age, &emptying->older_than) ||
+    return !age || cst_units_parse_seconds(age, &emptying->older_than) ||
            cst_fail(error, CST_ERROR_USAGE,
                     _("--older-than '%s' is no duration; give a number followed by s, m, h or d"),
                     age);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "json.h"
+#include <base/json.h>
 
 #include <string.h>
 
 /*
- * A minimal JSON parser for the values of a LUKS2 header. It does not interpret numbers, and keeps
- * escapes unchanged, because the needed values have no escapes. json-glib is not used for two
- * reasons. It recurses as deep as the text of an untrusted image nests, and the library of the
- * engine would depend on it.
+ * A minimal JSON parser for the values of a LUKS2 header and for QEMU's "json:{…}", whose strings
+ * may have single quotes. It does not interpret numbers, and keeps escapes unchanged, because the
+ * needed values have no escapes. json-glib is not used for two reasons. It recurses as deep as the
+ * text of an untrusted image nests, and the library of the engine would depend on it.
  */
 #define MAX_DEPTH 16
 #define MAX_PATH  256 /* longer paths are incomplete; no needed value has one */
@@ -40,11 +40,15 @@ static gboolean json_accept(Walk *walk, char wanted)
 static char *take_string(Walk *walk)
 {
     const char *start;
+    char quote = '"';
 
-    if (!json_accept(walk, '"'))
-        return NULL;
+    if (!json_accept(walk, quote)) {
+        quote = '\'';
+        if (!json_accept(walk, quote))
+            return NULL;
+    }
     start = walk->at;
-    while (*walk->at && *walk->at != '"')
+    while (*walk->at && *walk->at != quote)
         walk->at += walk->at[0] == '\\' && walk->at[1] ? 2 : 1;
     return *walk->at ? g_strndup(start, (gsize)(walk->at++ - start)) : NULL;
 }
@@ -103,7 +107,7 @@ static gboolean walk_value(Walk *walk)
     gboolean ok;
 
     skip_space(walk);
-    if (*walk->at == '"') {
+    if (*walk->at == '"' || *walk->at == '\'') {
         g_autofree char *text = take_string(walk);
 
         if (text)

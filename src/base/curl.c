@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libcurl: the variant with GnuTLS, which the rest of the program also uses, or any other. */
-#include "curl.h"
+#include <base/curl.h>
 
 #include <base/error.h>
 #include <base/foreign.h>
@@ -8,7 +8,7 @@
 
 /* Written once, by curl_load_library(); read-only afterwards. */
 static struct {
-    ImportCurl table;
+    CstCurl table;
     CstForeign libraries;
 } loaded;
 
@@ -26,14 +26,14 @@ static gpointer curl_load_library(gpointer data)
     if (loaded.libraries.problem)
         return NULL;
 #define FIND(function) loaded.table.function = cst_foreign_find(&loaded.libraries, #function);
-    IMPORT_CURL_FUNCTIONS(FIND)
+    CST_CURL_FUNCTIONS(FIND)
 #undef FIND
     if (!loaded.libraries.problem)
         loaded.table.curl_global_init(CURL_GLOBAL_ALL);
     return NULL;
 }
 
-const ImportCurl *import_curl(GError **error)
+const CstCurl *cst_curl(GError **error)
 {
     static GOnce once = G_ONCE_INIT;
 
