@@ -27,8 +27,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define OPEN_TRIES   500 /* with 1 ms between them */
-#define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
+#define OPEN_TRIES 500 /* with 1 ms between them */
+/* A lock that is held for microseconds is acquired soon, one that is held for long costs little. */
+#define LOCK_FIRST_LOOK_US 100
+#define LOCK_LOOK_US       ((gulong)(20 * G_TIME_SPAN_MILLISECOND))
 
 void cst_fd_clear(CstFd *fd)
 {
@@ -404,6 +406,7 @@ gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, c
 gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *busy, GError **error)
 {
     gint64 end = g_get_monotonic_time() + wait_us;
+    gulong look_us = LOCK_FIRST_LOOK_US;
 
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
@@ -411,7 +414,8 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
         if (g_get_monotonic_time() > end)
             return cst_fail(error, CST_ERROR_BUSY, "%s", busy);
         CST_TEST_POINT("file.flock.wait");
-        g_usleep(LOCK_LOOK_US);
+        g_usleep(look_us);
+        look_us = MIN(2 * look_us, LOCK_LOOK_US);
     }
     return TRUE;
 }

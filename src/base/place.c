@@ -60,21 +60,28 @@ static gboolean is_trusted(const CstPlace *place, const struct stat *dir)
            ((dir->st_mode & S_ISVTX) || !(dir->st_mode & (own ? S_IWOTH : S_IWGRP | S_IWOTH)));
 }
 
-/* Makes @fd the current directory. Takes ownership of @fd. */
+/* Makes @fd, a directory with the attributes @st, the current one. Takes ownership of @fd. */
+static void set_directory(CstPlace *place, int fd, const struct stat *st)
+{
+    cst_fd_clear(&place->dir);
+    place->dir = fd;
+    place->trusted = is_trusted(place, st);
+    place->closed = place->trusted && !(st->st_mode & (S_IWGRP | S_IWOTH));
+    place->shared =
+        (st->st_mode & (S_IWGRP | S_IWOTH)) && ((st->st_mode & S_ISVTX) || !place->trusted);
+    place->owner = st->st_uid;
+}
+
+/* Makes @fd the current directory. Takes ownership of @fd, which may be -1 with errno set. */
 static gboolean enter_directory(Walk *walk, int fd, GError **error)
 {
     CstPlace *place = walk->place;
+    g_auto(CstFd) dir = fd;
     struct stat st;
 
-    cst_fd_clear(&place->dir);
-    place->dir = fd;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (dir < 0 || fstat(dir, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
-    place->trusted = is_trusted(place, &st);
-    place->closed = place->trusted && !(st.st_mode & (S_IWGRP | S_IWOTH));
-    place->shared =
-        (st.st_mode & (S_IWGRP | S_IWOTH)) && ((st.st_mode & S_ISVTX) || !place->trusted);
-    place->owner = st.st_uid;
+    set_directory(place, g_steal_fd(&dir), &st);
     return TRUE;
 }
 
@@ -162,26 +169,27 @@ static gboolean make_directory(const Walk *walk, const char *name, GError **erro
     return cst_dir_sync(dir, place->path, error);
 }
 
-/* Enters the directory @name, or continues with the text of the link @name. */
-static gboolean walk_into(Walk *walk, const char *name, GError **error)
+/*
+ * Opens the directory @name, and creates a missing one if the walk permits it. Triggers an
+ * automount. Returns -1 on failure, with @error set if the creation failed, or else with errno.
+ */
+static int open_directory(const Walk *walk, const char *name, GError **error)
+{
+    const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int dir = walk->place->dir, fd = openat(dir, name, flags);
+
+    if (fd < 0 && errno == ENOENT && walk->make && make_directory(walk, name, error))
+        fd = openat(dir, name, flags);
+    return fd;
+}
+
+/* Continues with the text of the link @name, or follows a link of /proc. */
+static gboolean walk_into_link(Walk *walk, const char *name, GError **error)
 {
     CstPlace *place = walk->place;
-    g_auto(CstFd) fd = -1;
+    g_auto(CstFd) fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
-    if (strcmp(name, ".") == 0)
-        return TRUE;
-    if (strcmp(name, "..") == 0 && !place->trusted)
-        return cst_fail(error, CST_ERROR_DENIED,
-                        _("cannot use '%s': another user can move the directory that '..' leads "
-                          "out of; name the directory itself"),
-                        place->path);
-    fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT && walk->make) {
-        if (!make_directory(walk, name, error))
-            return FALSE;
-        fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    }
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
     note_exchangeable(place, name, &st);
@@ -192,6 +200,35 @@ static gboolean walk_into(Walk *walk, const char *name, GError **error)
         openat(place->dir, name,
                O_PATH | O_DIRECTORY | O_CLOEXEC | (S_ISLNK(st.st_mode) ? 0 : O_NOFOLLOW)),
         error);
+}
+
+/* Enters the directory @name, or continues with the text of the link @name. */
+static gboolean walk_into(Walk *walk, const char *name, GError **error)
+{
+    CstPlace *place = walk->place;
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    if (strcmp(name, ".") == 0)
+        return TRUE;
+    if (strcmp(name, "..") == 0 && !place->trusted)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot use '%s': another user can move the directory that '..' leads "
+                          "out of; name the directory itself"),
+                        place->path);
+    fd = open_directory(walk, name, &why);
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return walk_into_link(walk, name, error);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
+    note_exchangeable(place, name, &st);
+    set_directory(place, g_steal_fd(&fd), &st);
+    return TRUE;
 }
 
 /* Handles the last component. Clears *ret_done only if it is a link that was followed. */
@@ -232,24 +269,30 @@ static gboolean walk_path(Walk *walk, GError **error)
     return TRUE;
 }
 
+/* Makes the directory usable for fsync(). Without read permission it stays an O_PATH descriptor. */
+static void reopen_readable(CstPlace *place)
+{
+    int readable = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (readable < 0)
+        return;
+    cst_fd_clear(&place->dir);
+    place->dir = readable;
+}
+
 /* Opens the place with the options in @walk. */
 static gboolean init_by_walk(CstPlace *ret_place, const char *path, uid_t user, Walk *walk,
                              GError **error)
 {
     gboolean ok;
-    int readable;
 
     walk->place = ret_place;
     walk->left = g_strdup(path);
     *ret_place = (CstPlace){.dir = -1, .path = g_strdup(path), .user = user};
     ok = walk_path(walk, error);
     g_free(walk->left);
-    /* For fsync(). A directory without read permission stays an O_PATH descriptor. */
-    readable = ok ? openat(ret_place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (readable >= 0) {
-        cst_fd_clear(&ret_place->dir);
-        ret_place->dir = readable;
-    }
+    if (ok)
+        reopen_readable(ret_place);
     return ok;
 }
 
@@ -315,10 +358,18 @@ gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, cons
 
     *ret_place = (CstPlace){
         .dir = -1, .path = g_strdup(path), .name = g_path_get_basename(name), .user = above->user};
-    return enter_directory(&walk,
-                           cst_openat2(above->dir, parent, O_PATH | O_DIRECTORY, 0,
-                                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
-                           NULL);
+    if (!enter_directory(&walk,
+                         cst_openat2(above->dir, parent, O_PATH | O_DIRECTORY, 0,
+                                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
+                         NULL))
+        return FALSE;
+    reopen_readable(ret_place);
+    return TRUE;
+}
+
+gboolean cst_place_is_secure(const CstPlace *place)
+{
+    return place->trusted && !place->exchanged;
 }
 
 void cst_place_clear(CstPlace *place)
@@ -403,6 +454,11 @@ static gboolean refuse_output(const CstPlace *place, const struct stat *st, GErr
 {
     if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode))
         return FALSE;
+    if (S_ISFIFO(st->st_mode) && !place->magic && !is_trusted_owner(place, st->st_uid))
+        return !cst_fail(error, CST_ERROR_DENIED,
+                         _("cannot write '%s': it is a FIFO of user %u, who could block the "
+                           "command; remove it first"),
+                         place->path, (unsigned)st->st_uid);
     if (!cst_place_may_give(place, st))
         return !cst_fail(error, CST_ERROR_DENIED,
                          _("cannot write '%s': it belongs to user %u, and its directory does not; "
@@ -441,7 +497,15 @@ int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_crea
         cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
         return -1;
     }
-    return refuse_output(place, &st, error) ? -1 : g_steal_fd(&fd);
+    if (refuse_output(place, &st, error))
+        return -1;
+    /* The kernel keeps these bits when root writes, so the content would become a program. */
+    if (S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) &&
+        fchmod(fd, st.st_mode & 0777) < 0) {
+        cst_fail_errno(error, errno, _("cannot write '%s'"), place->path);
+        return -1;
+    }
+    return g_steal_fd(&fd);
 }
 
 gboolean cst_place_is(const CstPlace *place, const struct stat *st)
@@ -500,8 +564,7 @@ static char *user_dir(const char *above, const char *parent, const char *name)
         if (!cst_place_init(&place, inside, NULL))
             return NULL;
     }
-    return place.trusted && !place.exchanged && place.owner == geteuid() ? g_steal_pointer(&dir)
-                                                                         : NULL;
+    return cst_place_is_secure(&place) && place.owner == geteuid() ? g_steal_pointer(&dir) : NULL;
 }
 
 char *cst_place_cache_dir(const char *name)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Spools (see the header), with O_TMPFILE. On a file system without it the name is removed at once.
+ * The directory is opened once, so that another user cannot exchange it between the two steps.
  */
 #include <base/spool.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <base/file.h>
 #include <base/units.h>
 
+#define TRIES   100
 #define RESERVE (64 * CST_MIB)
 
 const char *cst_spool_dir(const char *given)
@@ -21,18 +23,35 @@ const char *cst_spool_dir(const char *given)
     return dir && *dir ? dir : "/var/tmp";
 }
 
-int cst_spool_open(const char *dir)
+/*
+ * Creates a file in the open directory @dir and removes its name, for a file system without
+ * O_TMPFILE, such as NFS.
+ */
+static int spool_open_unlinked(int dir)
 {
-    g_autofree char *path = NULL;
-    int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        g_autofree char *name =
+            g_strdup_printf(".cistern-%08x%08x", g_random_int(), g_random_int());
+        int fd = openat(dir, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 
-    /* A file system without O_TMPFILE, such as NFS. */
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-        path = g_build_filename(dir, ".cistern-XXXXXX", NULL);
-        fd = mkostemp(path, O_CLOEXEC);
         if (fd >= 0)
-            unlink(path);
+            unlinkat(dir, name, 0);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
     }
+    return -1;
+}
+
+int cst_spool_open(const char *path)
+{
+    g_auto(CstFd) dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+
+    if (dir < 0)
+        return -1;
+    fd = openat(dir, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+        fd = spool_open_unlinked(dir);
     return fd;
 }
 

@@ -8,13 +8,15 @@
  * sync of KEY.part, every SYNC bytes and at the end of an attempt. Later bytes are requested again.
  * If KEY.info is missing or has another version, the download starts at the beginning.
  *
- * The directory must belong to this user alone, because its files become disks. A lock (flock(2))
- * on KEY.part is held while it is used. Files are removed with the lock held. Therefore a process
- * that acquires the lock checks that the name still refers to its file. Each download removes other
- * downloads that were not used for KEEP_S.
+ * The directory must belong to this user alone, because its files become disks. It is opened once,
+ * and each file is reached through its descriptor, because another user may own a directory above
+ * it. A lock (flock(2)) on KEY.part is held while it is used. Files are removed with the lock held.
+ * Therefore a process that acquires the lock checks that the name still refers to its file. Each
+ * download removes other downloads that were not used for KEEP_S.
  */
 #include "download.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,6 +27,8 @@
 
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
+#include <base/spool.h>
 #include <base/test_point.h>
 #include <base/units.h>
 
@@ -40,7 +44,8 @@
 struct ImportDownload {
     const ImportContext *context;
     ImportHttp *http; /* borrowed */
-    char *dir, *part, *info;
+    char *dir;        /* for messages */
+    CstPlace part, info;
     CstFd fd;
     CstBlob *blob;
     uint64_t done;    /* bytes in the file */
@@ -56,84 +61,108 @@ static gboolean download_fail_errno(const char *path, GError **error)
 
 /* --- the directory ---------------------------------------------------------------------------- */
 
-static gboolean download_make_dir(ImportDownload *download, GError **error)
+/* Returns the directory: below the user's option, else in the user's cache, else in TMPDIR. */
+static char *download_dir_path(const char *spool_dir)
 {
-    const char *spool_dir = download->context->how->spool_dir;
     g_autofree char *own = g_strdup_printf("cistern-%u", (unsigned)geteuid());
+    char *cache = spool_dir ? NULL : cst_place_cache_dir("downloads");
+
+    return cache ? cache : g_build_filename(cst_spool_dir(spool_dir), own, NULL);
+}
+
+/* Opens the directory for both names and creates it if it is missing. */
+static gboolean download_open_dir(ImportDownload *download, const char *key, GError **error)
+{
+    g_autofree char *info = g_strconcat(key, INFO, NULL), *info_path = NULL, *part_path = NULL;
     struct stat st;
 
-    download->dir = spool_dir
-                        ? g_build_filename(spool_dir, own, NULL)
-                        : g_build_filename(g_get_user_cache_dir(), "cistern", "downloads", NULL);
-    if (!cst_dir_ensure(download->dir, 0700, error))
+    download->dir = download_dir_path(download->context->how->spool_dir);
+    part_path = g_strconcat(download->dir, "/", key, PART, NULL);
+    info_path = g_strconcat(download->dir, "/", info, NULL);
+    if (!cst_place_init_making(&download->part, part_path, error))
         return FALSE;
-    if (lstat(download->dir, &st) < 0)
+    if (!cst_place_init_beneath(&download->info, &download->part, info, info_path) ||
+        fstat(download->part.dir, &st) < 0)
         return download_fail_errno(download->dir, error);
-    return (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 0077)) ||
+    return (st.st_uid == geteuid() && !(st.st_mode & 0077)) ||
            cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' is not a private directory of yours; remove it, or name a directory "
                       "for the download with --spool-dir"),
                     download->dir);
 }
 
-static gboolean path_is_open_file(const char *path, int fd)
+static gboolean name_is_open_file(const CstPlace *place, int fd)
 {
-    struct stat named, opened;
+    struct stat opened;
 
-    return lstat(path, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
+    return fstat(fd, &opened) == 0 && cst_place_is(place, &opened);
 }
 
-/* Removes @part and its info file, unless it is in use or was written recently. */
-static void drop_old(const char *part)
+static void download_unlink(const CstPlace *part, const CstPlace *info)
 {
-    g_auto(CstFd) fd = open(part, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    g_autofree char *base = g_strndup(part, strlen(part) - strlen(PART));
-    g_autofree char *info = g_strconcat(base, INFO, NULL);
+    unlinkat(info->dir, info->name, 0);
+    unlinkat(part->dir, part->name, 0);
+}
+
+/* Removes the part @name and its info file, unless it is in use or was written recently. */
+static void drop_old(const ImportDownload *download, const char *name)
+{
+    g_autofree char *key = g_strndup(name, strlen(name) - strlen(PART));
+    g_autofree char *info_name = g_strconcat(key, INFO, NULL);
+    g_auto(CstPlace) part = CST_PLACE_INIT, info = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_mtime > g_get_real_time() / G_USEC_PER_SEC - KEEP_S ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0 || !path_is_open_file(part, fd))
+    if (!cst_place_init_beneath(&part, &download->part, name, name) ||
+        !cst_place_init_beneath(&info, &download->part, info_name, info_name))
         return;
-    unlink(info);
-    unlink(part);
+    fd = cst_place_open(&part, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_mtime > g_get_real_time() / G_USEC_PER_SEC - KEEP_S ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || !name_is_open_file(&part, fd))
+        return;
+    download_unlink(&part, &info);
 }
 
-static void drop_all_old(const char *dir)
+static void drop_all_old(const ImportDownload *download)
 {
-    g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
-    const char *name;
+    int fd = openat(download->part.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
 
-    while (entries && (name = g_dir_read_name(entries))) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-
-        if (g_str_has_suffix(name, PART))
-            drop_old(path);
+    if (!entries) {
+        cst_fd_clear(&fd);
+        return;
     }
+    while ((entry = readdir(entries))) {
+        if (g_str_has_suffix(entry->d_name, PART))
+            drop_old(download, entry->d_name);
+    }
+    closedir(entries);
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
 
 static gboolean download_open_part(ImportDownload *download, gboolean *ret_busy, GError **error)
 {
+    const CstPlace *part = &download->part;
     struct stat st;
 
     do {
         cst_fd_clear(&download->fd);
-        download->fd =
-            open(download->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        download->fd = openat(part->dir, part->name,
+                              O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (download->fd < 0)
-            return download_fail_errno(download->part, error);
+            return download_fail_errno(part->path, error);
         CST_TEST_POINT("download.part.opened");
         *ret_busy = flock(download->fd, LOCK_EX | LOCK_NB) < 0;
         if (*ret_busy)
             return FALSE;
-    } while (!path_is_open_file(download->part, download->fd));
+    } while (!name_is_open_file(part, download->fd));
     if (fstat(download->fd, &st) < 0)
-        return download_fail_errno(download->part, error);
+        return download_fail_errno(part->path, error);
     return (S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) ||
            cst_fail(error, CST_ERROR_DENIED,
-                    _("'%s' is not the file of an earlier download; remove it"), download->part);
+                    _("'%s' is not the file of an earlier download; remove it"), part->path);
 }
 
 /* Syncs the file and records its length, so that a power failure does not lose it. */
@@ -144,13 +173,13 @@ static gboolean download_save_state(ImportDownload *download, GError **error)
     gsize len;
 
     if (fdatasync(download->fd) < 0)
-        return download_fail_errno(download->part, error);
+        return download_fail_errno(download->part.path, error);
     download->synced = download->done;
     g_key_file_set_string(file, GROUP, "version", import_http_validator(download->http));
     g_key_file_set_uint64(file, GROUP, "size", import_http_size(download->http));
     g_key_file_set_uint64(file, GROUP, "done", download->synced);
     text = g_key_file_to_data(file, &len, NULL);
-    return cst_file_replace(download->info, text, len, 0600, error);
+    return cst_place_replace(&download->info, text, len, 0600, TRUE, error);
 }
 
 /* Returns how many bytes an earlier download of the same version has left, or 0. */
@@ -159,10 +188,13 @@ static uint64_t download_resume_offset(const ImportDownload *download)
     uint64_t size = import_http_size(download->http), done;
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = NULL, *version = NULL;
+    g_auto(CstFd) fd = cst_place_open(&download->info, O_RDONLY | O_NONBLOCK);
     struct stat st;
     size_t len;
 
-    if (!cst_file_read(download->info, INFO_MAX, &text, &len, NULL) ||
+    if (fd < 0 ||
+        !cst_file_read_open(fd, download->info.path, CST_FILE_PRIVATE, INFO_MAX, &text, &len,
+                            NULL) ||
         !g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, NULL) ||
         fstat(download->fd, &st) < 0)
         return 0;
@@ -182,7 +214,7 @@ static gboolean download_write_bytes(const void *buf, size_t len, gpointer data,
 
     if (!import_spool_check_on(download->fd, download->dir, download->done, &download->checked,
                                error) ||
-        !cst_pwrite_full(download->fd, buf, len, download->done, download->part, error))
+        !cst_pwrite_full(download->fd, buf, len, download->done, download->part.path, error))
         return FALSE;
     download->done += len;
     cst_task_advance(download->context->task, len);
@@ -195,7 +227,7 @@ static gboolean get_rest(ImportDownload *download, GError **error)
     gboolean got;
 
     if (ftruncate(download->fd, (off_t)download->done) < 0)
-        return download_fail_errno(download->part, error);
+        return download_fail_errno(download->part.path, error);
     if (download->done == size)
         return TRUE;
     if (!import_spool_check(download->fd, download->dir, size - download->done, error))
@@ -212,11 +244,9 @@ static gboolean download_prepare(ImportDownload *download, gboolean *ret_busy, G
         g_compute_checksum_for_string(G_CHECKSUM_SHA256, import_http_url(download->http), -1);
     const char *name = import_http_name(download->http);
 
-    if (!download_make_dir(download, error))
+    if (!download_open_dir(download, key, error))
         return FALSE;
-    download->part = g_strconcat(download->dir, "/", key, PART, NULL);
-    download->info = g_strconcat(download->dir, "/", key, INFO, NULL);
-    drop_all_old(download->dir);
+    drop_all_old(download);
     if (!download_open_part(download, ret_busy, error))
         return FALSE;
     download->done = download->synced = download_resume_offset(download);
@@ -241,12 +271,13 @@ ImportDownload *import_download(const ImportContext *context, ImportHttp *http, 
     download->context = context;
     download->http = http;
     download->fd = -1;
+    download->part = download->info = (CstPlace)CST_PLACE_INIT;
     if (!download_prepare(download, ret_busy, error) || !get_rest(download, error))
         return NULL;
     /* Both descriptors share the lock. */
     fd = fcntl(download->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0) {
-        download_fail_errno(download->part, error);
+        download_fail_errno(download->part.path, error);
         return NULL;
     }
     download->blob = cst_blob_file_new(fd, import_http_name(http), FALSE, error);
@@ -262,8 +293,7 @@ void import_download_forget(ImportDownload *download)
 {
     if (!download)
         return;
-    unlink(download->info);
-    unlink(download->part);
+    download_unlink(&download->part, &download->info);
 }
 
 void import_download_free(ImportDownload *download)
@@ -273,8 +303,8 @@ void import_download_free(ImportDownload *download)
     if (download->blob)
         cst_blob_unref(download->blob);
     cst_fd_clear(&download->fd);
+    cst_place_clear(&download->part);
+    cst_place_clear(&download->info);
     g_free(download->dir);
-    g_free(download->part);
-    g_free(download->info);
     g_free(download);
 }

@@ -8,8 +8,12 @@
  * cancelled, recovery's threads end, and then pools and tables are freed. Calls of clients have
  * ended before.
  */
+#include <string.h>
+#include <unistd.h>
+
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/place.h>
 
 #include "core/definitions.h"
 #include "core/domains.h"
@@ -65,6 +69,48 @@ static void open_declarations(CstService *service)
                 error->message);
 }
 
+/*
+ * Fails if another user can create or exchange entries in @directory, or in its nearest existing
+ * parent.
+ */
+static gboolean root_check_directory(const char *root, const char *directory, GError **error)
+{
+    g_autofree char *path = g_strdup(directory);
+
+    for (;;) {
+        g_autofree char *entry = g_build_filename(path, "x", NULL), *parent = NULL;
+        g_auto(CstPlace) place = CST_PLACE_INIT;
+        g_autoptr(GError) why = NULL;
+
+        if (cst_place_init(&place, entry, &why))
+            return cst_place_is_secure(&place) ||
+                   cst_fail(error, CST_ERROR_DENIED,
+                            _("cannot use root '%s': another user can exchange the files in '%s'; "
+                              "name a root below directories of your own"),
+                            root, path);
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) || strcmp(path, "/") == 0) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        parent = g_path_get_dirname(path);
+        g_free(path);
+        path = g_steal_pointer(&parent);
+    }
+}
+
+/* The definitions, states and secrets below --root become commands and paths of this process. */
+static gboolean service_check_root(const CstPaths *paths, GError **error)
+{
+    const char *const directories[] = {paths->pool_dir,       paths->autostart_dir,
+                                       paths->pool_run_dir,   paths->secret_dir,
+                                       paths->secret_run_dir, paths->data_dir};
+
+    for (size_t i = 0; paths->root && i < G_N_ELEMENTS(directories); i++)
+        if (!root_check_directory(paths->root, directories[i], error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean service_load_all(CstService *service, GError **error)
 {
     if (service->mode == CST_SERVICE_DAEMON) {
@@ -107,7 +153,9 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->driver_lock = cst_driver_lock_new(paths, CST_DRIVER_STORAGE);
     service->secret_lock = cst_driver_lock_new(paths, CST_DRIVER_SECRET);
     init_tables(service);
-    if (!service_load_all(service, error)) {
+    /* Again, because another user may have created a directory that was missing. */
+    if (!service_check_root(paths, error) || !service_load_all(service, error) ||
+        !service_check_root(paths, error)) {
         cst_service_free(service);
         return NULL;
     }

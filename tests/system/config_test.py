@@ -83,6 +83,21 @@ class Whose(Patient):
         write(self.own, "[defaults]", "pool = mine")
         self.assertIsNone(self.default_pool())
 
+    def test_link_in_another_users_home_is_not_followed(self):
+        """It leads to a directory of root's, whose file would pass as root's own settings."""
+        link, elsewhere = os.path.dirname(self.own), space.path("config-elsewhere")
+        os.makedirs(elsewhere)
+        write(os.path.join(elsewhere, "client.conf"), "[defaults]", "pool = mine")
+        os.rmdir(link)
+        os.symlink(elsewhere, link)
+        self.addCleanup(os.chown, self.home, 0, 0)
+        self.addCleanup(os.unlink, link)
+        self.assertEqual("mine", self.default_pool()[0])
+        os.lchown(link, 65534, 65534)
+        os.chown(self.home, 65534, 65534)
+        self.assertEqual((0, ""), self.run_it("pool-list")[::2])
+        self.assertIsNone(self.default_pool())
+
     def test_another_users_file_is_refused(self):
         write(self.own, "[defaults]", "pool = mine")
         os.chown(self.own, 65534, 65534)

@@ -427,6 +427,39 @@ class Servers(WithServer):
         self.refused(*words, text="not a private directory of yours")
         os.unlink(place)
 
+    def test_exchanged_spool_directory_leads_to_no_other_directory(self):
+        """The owner of the spool directory replaces the private one in it by a link."""
+        private, victim = os.path.join(self.spool, f"cistern-{os.geteuid()}"), self.at("victim")
+        os.mkdir(victim, 0o700)
+
+        def strike(child):
+            os.rename(private, private + ".moved")
+            os.symlink(victim, private)
+            child.send_signal(signal.SIGINT)
+
+        words = self.big()
+        self.stopped(words, strike)
+        self.assertEqual([], os.listdir(victim))
+        os.unlink(private)
+        os.rename(private + ".moved", private)
+        self.gone_on_with(words, 36 * MIB)
+
+    def test_cache_in_the_home_of_another_user_is_not_used(self):
+        """HOME is the directory of another user, and a link is its cache."""
+        home, victim, temporary = self.at("home"), self.at("victim"), self.at("temporary")
+        for path in (home, victim, temporary):
+            os.mkdir(path, 0o700)
+        os.symlink(victim, os.path.join(home, ".cache"))
+        os.lchown(home, 12345, 12345)
+        os.lchown(os.path.join(home, ".cache"), 12345, 12345)
+        words = self.big()
+        done = subprocess.run([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p", *words],
+                              env=dict(space.ENV, HOME=home, XDG_CACHE_HOME="", TMPDIR=temporary),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn(temporary, done.stderr.decode())
+        self.assertEqual([], os.listdir(victim))
+
     def test_old_parts_are_removed(self):
         words = self.big()
         self.stopped(words, lambda child: child.kill())

@@ -5,6 +5,7 @@ The attacker is a process of that user. Nothing of root's changes, and nothing o
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -12,7 +13,7 @@ import subprocess
 import textwrap
 import unittest
 
-from harness import space, wait
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 TENANT = 12345
@@ -48,14 +49,14 @@ WRITERS = {
     ("vol-export", "checksum-file"): "vol-export v {at}/out --pool p --format raw --checksum-file {f}",
     ("vol-download", "file"): "vol-download v {f} --pool p",
     ("vol-serve", "socket"): "vol-serve v --pool p --socket {f} --detach",
-    ("backup-mount", "socket"): "backup-mount {repo} latest --socket {f} --detach",
+    ("backup-mount", "socket"): "backup-mount {repo} latest --socket {f}",
     ("backup-prove", "scratch"): "backup-prove {repo} latest --scratch {f}",
     ("vol-import", "spool-dir"): "vol-import {source} w --pool p --source-format raw --spool-dir {f}",
     ("backup-init", "repo"): "backup-init {f} --no-encryption",
     ("image-create", "file"): "image-create -f raw {f} 1M",
     ("image-convert", "target"): "image-convert -f raw -O raw {source} {f}",
     ("image-dd", "operand"): "image-dd -f raw -O raw if={source} of={f}",
-    ("image-resize", "file"): "image-resize -f raw {f} 1M",
+    ("image-resize", "file"): "image-resize -f raw {f} 16M",
     ("image-bench", "file"): "image-bench -w -f raw {f}",
     **{(command, "report"): f"{command} {rest} --detach --report {{f}}"
        for command, rest in REPORTS.items()},
@@ -194,6 +195,7 @@ class Outputs(WithDaemon):
         repo = self.at("repo")
         self.done("backup-init", repo, "--no-encryption")
         self.done("backup-create", repo, "p/v")
+        self.make_destination()
         for (command, option), line in WRITERS.items():
             for target in (self.victim, os.path.join(self.outside, "new"), self.outside):
                 with self.subTest(command=command, option=option, target=target):
@@ -203,6 +205,41 @@ class Outputs(WithDaemon):
                     self.end_jobs()
                     os.unlink(link)
                     self.assertEqual(self.before, self.picture())
+
+    def test_directory_that_the_tenant_can_exchange_is_named(self):
+        """Below the tenant's home. A spool and a scratch disk have no names there."""
+        repo = self.at("repo")
+        self.done("backup-init", repo, "--no-encryption")
+        self.done("backup-create", repo, "p/v")
+        self.make_destination()
+        for number, ((command, option), line) in enumerate(WRITERS.items()):
+            if option in ("spool-dir", "scratch"):
+                continue
+            with self.subTest(command=command, option=option):
+                folder = self.folder(f"folder{number}")
+                path = os.path.join(folder, "web.img")
+                if command in ("image-resize", "image-bench"):
+                    shutil.copy(self.source, path)
+                words = line.format(f=path, at=self.at(), repo=repo, source=self.source).split()
+                err = self.warning(path, "--yes", *words) if command == "backup-mount" else \
+                    self.cistern("--yes", *words)[2]
+                self.end_jobs()
+                self.assertIn(f"can exchange the directory 'folder{number}'", err)
+
+    def make_destination(self):
+        """A pool for vol-copy, and a schedule."""
+        self.cistern("schedule-create", "s", "--every", "daily", "--do", "check", "p")
+        status, _, err = peers.run([space.CISTERN, "-c", f"storage:///embed?root={self.at('far')}",
+                                    "pool-create-as", "p", "dir", "--target", self.at("far-p"),
+                                    "--build"])
+        self.assertEqual(0, status, err)
+
+    def warning(self, path, *words):
+        """Ends the command when it serves at PATH. Returns its messages."""
+        server = self.background([space.CISTERN, "-c", self.peer.uri, *words])
+        self.wait_until(lambda: os.path.exists(path), "the socket exists")
+        server.send_signal(signal.SIGTERM)
+        return server.communicate(timeout=wait.LIMIT_S)[1]
 
     def end_jobs(self):
         for job in json.loads(self.cistern("--json", "job-list")[1])["jobs"]:
@@ -217,8 +254,8 @@ class Outputs(WithDaemon):
                        "os.symlink(sys.argv[2], sys.argv[1])", folder, self.outside) as attacker:
             self.assertEqual(0, attacker.wait())
 
-    def folder(self):
-        path = os.path.join(self.home, "folder")
+    def folder(self, name="folder"):
+        path = os.path.join(self.home, name)
         os.mkdir(path)
         os.chown(path, TENANT, TENANT)
         return path
@@ -273,17 +310,61 @@ class Outputs(WithDaemon):
             maker.wait()
         self.refuses("vol-download", "v", target, "--pool", "p", text=f"belongs to user {TENANT}")
 
-    def test_a_fifo_laid_into_a_common_directory_gets_no_content(self):
-        common = self.at("common")
-        os.mkdir(common)
-        os.chmod(common, 0o1777)
-        fifo = os.path.join(common, "web.img")
+    def refuses_fifo_of_the_tenant(self, folder):
+        fifo = os.path.join(folder, "web.img")
         with as_tenant("mkfifo", fifo) as maker:
             maker.wait()
         for words in (["vol-download", "v", fifo, "--pool", "p"],
                       ["vol-export", "v", self.at("out"), "--pool", "p", "--format", "raw",
                        "--detach", "--report", fifo]):
-            self.refuses(*words, text=f"belongs to user {TENANT}")
+            self.refuses(*words, text=f"it is a FIFO of user {TENANT}")
+
+    def test_a_fifo_laid_into_a_common_directory_gets_no_content(self):
+        common = self.at("common")
+        os.mkdir(common)
+        os.chmod(common, 0o1777)
+        self.refuses_fifo_of_the_tenant(common)
+
+    def test_fifo_of_the_tenant_blocks_no_command(self):
+        """Its owner would decide when the command ends."""
+        self.refuses_fifo_of_the_tenant(self.home)
+
+    def test_download_makes_no_program_of_another_user(self):
+        target = os.path.join(self.home, "web.img")
+        with open(target, "wb"):
+            pass
+        os.chown(target, TENANT, TENANT)
+        os.chmod(target, 0o6755)
+        self.done("vol-download", "v", target, "--pool", "p")
+        self.assertEqual(0o755, stat.S_IMODE(os.stat(target).st_mode))
+
+    def test_root_of_the_tenant_is_refused(self):
+        """Its definitions name paths and programs that root would use."""
+        root = self.at("root")
+        for directory in (".", "etc", "etc/libvirt/storage", "run/libvirt", "var/lib/cistern"):
+            with self.subTest(directory=directory):
+                for made in ("etc/libvirt/storage", "run/libvirt", "var/lib/cistern"):
+                    os.makedirs(os.path.join(root, made))
+                os.chown(os.path.join(root, directory), TENANT, TENANT)
+                status, out, err = peers.run(
+                    [space.CISTERN, "-c", f"storage:///embed?root={root}", "pool-list", "--all"])
+                self.assertEqual((4, ""), (status, out), err)
+                self.assertIn("another user can exchange the files in", err)
+                shutil.rmtree(root)
+        missing = os.path.join(self.home, "missing")
+        status, _, err = peers.run([space.CISTERN, "-c", f"storage:///embed?root={missing}",
+                                    "pool-define-as", "p", "dir", "--target", "/nowhere"])
+        self.assertEqual(4, status, err)
+        self.assertFalse(os.path.exists(missing))
+
+    def test_editor_gets_no_file_in_the_directory_of_another_user(self):
+        """sudo may keep TMPDIR. Its owner could replace the file while the editor has it open."""
+        named = self.at("named")
+        env = {"TMPDIR": self.home, "EDITOR": f"sh -c 'echo \"$0\" >{named}'", "VISUAL": ""}
+        status, _, err = self.cistern("pool-edit", "p", env=env.items())
+        self.assertEqual(0, status, err)
+        with open(named, encoding="utf-8") as stream:
+            self.assertEqual("/tmp", os.path.dirname(stream.read()))
 
     def test_a_file_of_a_hypervisor_in_a_directory_of_root_keeps_its_owner(self):
         target = self.at("web.img")

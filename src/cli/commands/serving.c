@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/i18n.h>
 #include <base/url.h>
 
+#include "output/report.h"
 #include "output/text.h"
 
 void cli_serving_clear(CliServing *serving)
@@ -80,9 +82,24 @@ char *cli_serving_uri(const CliServing *serving)
                                     six ? "]" : "", serving->how.port);
 }
 
-gboolean cli_serving_read(CliServing *serving, const CliArgs *args, GError **error)
+/* A server without TLS accepts only addresses of the loopback interface (docs/nbd.md). */
+static void warn_of_clients(CliCtl *ctl, const CliServing *serving)
 {
-    return read_tls(serving, args, error) && read_serving_place(serving, args, error);
+    if (serving->socket)
+        cli_warn_of_path(ctl, serving->socket);
+    else if (!serving->psk_file && !serving->certificates && !ctl->settings.quiet)
+        cli_warn(ctl,
+                 _("warning: every user of this host can connect to port %u, because the server "
+                   "has no TLS; use --socket, --tls-psk or --tls-certificates\n"),
+                 serving->how.port);
+}
+
+gboolean cli_serving_read(CliCtl *ctl, CliServing *serving, const CliArgs *args, GError **error)
+{
+    if (!read_tls(serving, args, error) || !read_serving_place(serving, args, error))
+        return FALSE;
+    warn_of_clients(ctl, serving);
+    return TRUE;
 }
 
 void cli_serving_say(CliCtl *ctl, const char *name, const char *uri)

@@ -15,8 +15,11 @@ typedef struct {
 void cli_serving_clear(CliServing *serving);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliServing, cli_serving_clear)
 
-/** Parses the options. Fails with USAGE. */
-gboolean cli_serving_read(CliServing *serving, const CliArgs *args, GError **error);
+/**
+ * Parses the options. Fails with USAGE. Warns of a socket that another user can exchange, and of a
+ * port without TLS.
+ */
+gboolean cli_serving_read(CliCtl *ctl, CliServing *serving, const CliArgs *args, GError **error);
 /** Returns the URI for QEMU, qemu-img and nbdcopy. The caller frees it. */
 char *cli_serving_uri(const CliServing *serving);
 /**

@@ -6,11 +6,11 @@
  */
 #include "config.h"
 
-#include <sys/stat.h>
-
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/input.h>
+#include <base/place.h>
 #include <base/settings.h>
 #include <model/pool_type.h>
 
@@ -161,7 +161,7 @@ static gboolean config_load_file(Loading *loading, gboolean required, GError **e
     g_autofree char *text = NULL;
     size_t len = 0;
 
-    if (!cst_file_read_trusted(loading->path, CONFIG_MAX, &text, &len, &why)) {
+    if (!cst_input_read(loading->path, CST_FILE_TRUSTED, CONFIG_MAX, &text, &len, &why)) {
         if (!required && g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
@@ -173,13 +173,16 @@ static gboolean config_load_file(Loading *loading, gboolean required, GError **e
     return FALSE;
 }
 
-/* Return: TRUE if the directory belongs to this user. HOME may name another user's directory. */
-static gboolean is_our_home(const char *path)
+/*
+ * Return: TRUE if the directory of @path belongs to this user, and no other user can exchange a
+ * directory on the way. HOME may name another user's directory, whose links lead anywhere.
+ */
+static gboolean is_in_our_home(const char *path)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
-    struct stat st;
+    g_auto(CstPlace) place = CST_PLACE_INIT;
 
-    return stat(dir, &st) == 0 && st.st_uid == geteuid();
+    return cst_place_init(&place, path, NULL) && cst_place_is_secure(&place) &&
+           place.owner == geteuid();
 }
 
 static gboolean load_all(const CliGroup *groups, CliConfig *config, GError **error)
@@ -194,7 +197,7 @@ static gboolean load_all(const CliGroup *groups, CliConfig *config, GError **err
         return FALSE;
     loading.path = named ? named : own;
     loading.is_own = TRUE;
-    return (!named && !is_our_home(own)) || config_load_file(&loading, named != NULL, error);
+    return (!named && !is_in_our_home(own)) || config_load_file(&loading, named != NULL, error);
 }
 
 gboolean cli_config_load(const CliGroup *groups, CliConfig *ret_config, GError **error)

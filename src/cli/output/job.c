@@ -26,6 +26,7 @@
 #include <conn/client_jobs.h>
 
 #include "core/background.h"
+#include "report.h"
 
 #define STEP_US  (200 * G_TIME_SPAN_MILLISECOND) /* between two progress reports */
 #define BEGIN_US (200 * G_TIME_SPAN_MILLISECOND) /* work shorter than this is not listed */
@@ -303,7 +304,7 @@ gboolean cli_job_check(const CliArgs *args, GError **error)
 }
 
 /* A file is replaced by the report. For a FIFO, open() waits for its reader. */
-static gboolean open_report(const CliCtl *ctl, CliJob *job, GError **error)
+static gboolean open_report(CliCtl *ctl, CliJob *job, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     gboolean created;
@@ -316,6 +317,7 @@ static gboolean open_report(const CliCtl *ctl, CliJob *job, GError **error)
         return TRUE;
     if (!cst_place_init(&place, path, error))
         return FALSE;
+    cli_warn_of_exchange(ctl, &place);
     job->report = cst_place_open_output(&place, 0600, &created, error);
     if (job->report < 0)
         return FALSE;

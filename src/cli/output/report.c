@@ -12,9 +12,27 @@
 
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/url.h>
 
 #include "text.h"
+
+void cli_warn_of_exchange(CliCtl *ctl, const CstPlace *place)
+{
+    if (place->exchanged && !ctl->settings.quiet)
+        cli_warn(ctl,
+                 _("warning: another user can exchange the directory '%s' of '%s'; look where the "
+                   "file is afterwards\n"),
+                 place->exchanged, place->path);
+}
+
+void cli_warn_of_path(CliCtl *ctl, const char *path)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    if (cst_place_init(&place, path, NULL))
+        cli_warn_of_exchange(ctl, &place);
+}
 
 double cli_seconds(const CliCtl *ctl)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/place.h>
+
 #include "core/ctl.h"
 #include "sheet.h"
 
@@ -47,6 +49,14 @@ void cli_value(CliCtl *ctl, const char *key, const char *value);
  * escaped only on a terminal.
  */
 void cli_document(CliCtl *ctl, const char *key, const char *text);
+
+/**
+ * Warns if another user can exchange a directory on the way to @place, which the command creates or
+ * changes. The file, socket or directory may then be elsewhere.
+ */
+void cli_warn_of_exchange(CliCtl *ctl, const CstPlace *place);
+/** As cli_warn_of_exchange(), for a @path whose place a lower layer opens. */
+void cli_warn_of_path(CliCtl *ctl, const char *path);
 
 /**
  * Reports @error on stderr with headline and hint, as text or as JSON, then clears both. Flushes

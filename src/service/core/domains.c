@@ -322,7 +322,7 @@ static gboolean scratch_make(const CstService *service, const char *directory, G
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), parent);
     if (!cst_place_init(&place, directory, error))
         return FALSE;
-    if (!place.trusted || place.exchanged)
+    if (!cst_place_is_secure(&place))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("another user can exchange the scratch directory '%s'; name one below "
                           "directories of root"),

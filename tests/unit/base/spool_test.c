@@ -21,10 +21,10 @@
 
 static int tmpfile_errno; /* 0: the call is made */
 
-int __real_open64(const char *path, int flags, ...);
-int __wrap_open64(const char *path, int flags, ...);
+int __real_openat64(int dirfd, const char *path, int flags, ...);
+int __wrap_openat64(int dirfd, const char *path, int flags, ...);
 
-int __wrap_open64(const char *path, int flags, ...)
+int __wrap_openat64(int dirfd, const char *path, int flags, ...)
 {
     mode_t mode = 0;
     va_list arguments;
@@ -37,7 +37,7 @@ int __wrap_open64(const char *path, int flags, ...)
         errno = tmpfile_errno;
         return -1;
     }
-    return __real_open64(path, flags, mode);
+    return __real_openat64(dirfd, path, flags, mode);
 }
 
 static fsblkcnt_t free_blocks;

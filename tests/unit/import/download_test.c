@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include <base/file.h>
+#include <base/place.h>
 
 #include "download.h"
 #include "fake_curl.h"
@@ -30,10 +31,10 @@
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset);
 int __wrap_fdatasync(int fd);
-gboolean __real_cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
-                                 GError **error);
-gboolean __wrap_cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
-                                 GError **error);
+gboolean __real_cst_place_replace(const CstPlace *place, const void *data, size_t len, mode_t mode,
+                                  gboolean replace, GError **error);
+gboolean __wrap_cst_place_replace(const CstPlace *place, const void *data, size_t len, mode_t mode,
+                                  gboolean replace, GError **error);
 
 static gint64 writes_left; /* number before one fails; -1: no write fails */
 static gboolean syncs_fail;
@@ -66,8 +67,8 @@ int __wrap_fdatasync(int fd)
 }
 
 /* Verifies that the recorded bytes are on the disk. */
-gboolean __wrap_cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
-                                 GError **error)
+gboolean __wrap_cst_place_replace(const CstPlace *place, const void *data, size_t len, mode_t mode,
+                                  gboolean replace, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
 
@@ -75,7 +76,7 @@ gboolean __wrap_cst_file_replace(const char *path, const void *data, size_t len,
     saved = g_key_file_get_uint64(file, "download", "done", NULL);
     assert_true(saved <= on_disk);
     saves++;
-    return __real_cst_file_replace(path, data, len, mode, error);
+    return __real_cst_place_replace(place, data, len, mode, replace, error);
 }
 
 /* --- the fixture ------------------------------------------------------------------------------ */

@@ -71,6 +71,11 @@ int cst_place_walk(const char *path, const mode_t *make, char **ret_exchanged, G
  */
 gboolean cst_place_init_beneath(CstPlace *ret_place, const CstPlace *above, const char *name,
                                 const char *path);
+/**
+ * Whether no other user can create or exchange entries in the directory (but see @shared), or
+ * exchange a directory of its path.
+ */
+gboolean cst_place_is_secure(const CstPlace *place);
 /** Closes the directory and frees the strings. */
 void cst_place_clear(CstPlace *place);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstPlace, cst_place_clear)
@@ -109,8 +114,9 @@ int cst_place_create(const CstPlace *place, mode_t mode);
 gboolean cst_place_may_give(const CstPlace *place, const struct stat *st);
 /**
  * Opens the name for writing. Creates a file with @mode less the umask (*ret_created), or opens the
- * existing file without truncating it. Waits for the reader of a FIFO. Fails with DENIED if the
- * owner of the file or FIFO may not get content (cst_place_may_give()), and for a file with several
+ * existing file without truncating it. Removes the set-user-ID and set-group-ID bits of a file.
+ * Waits for the reader of a FIFO. Fails with DENIED if the owner of the file may not get content
+ * (cst_place_may_give()), for a FIFO of a user that is not trusted, and for a file with several
  * names in a directory that is not trusted. Returns -1 with @error.
  */
 int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_created,

@@ -11,8 +11,8 @@
 
 /** Returns the directory @given, or the default one (NULL): TMPDIR, else /var/tmp. */
 const char *cst_spool_dir(const char *given);
-/** Creates a spool in @dir, mode 0600. Returns -1 with errno set. */
-int cst_spool_open(const char *dir);
+/** Creates a spool in the directory @path, mode 0600. Returns -1 with errno set. */
+int cst_spool_open(const char *path);
 /**
  * Returns in *ret_room the bytes that the file system of @fd has for spools. Some free space is
  * reserved, because other programs use the file system too. Returns FALSE with errno set.

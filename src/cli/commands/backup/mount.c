@@ -51,7 +51,7 @@ static gboolean cmd_mount(CliCtl *ctl, const CliArgs *args, GError **error)
     const CstBackupVolume *volume;
     Mount mount;
 
-    if (!cli_repo_check_words(args, error) || !cli_serving_read(&place, args, error))
+    if (!cli_repo_check_words(args, error) || !cli_serving_read(ctl, &place, args, error))
         return FALSE;
     backup = cli_repo_backup(ctl, args, &repo, error);
     volume = backup ? cli_backup_volume(args, backup, error) : NULL;

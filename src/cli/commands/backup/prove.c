@@ -361,7 +361,7 @@ static gboolean check_firmware(const char *path, GError **error)
         return FALSE;
     if (!cst_place_stat(&place, &st))
         return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
-    if (place.trusted && !place.exchanged && (place.closed || cst_owner_is_us(st.st_uid)))
+    if (cst_place_is_secure(&place) && (place.closed || cst_owner_is_us(st.st_uid)))
         return TRUE;
     return cst_fail(error, CST_ERROR_DENIED,
                     _("cannot use the firmware '%s': another user can exchange it; copy it to a "

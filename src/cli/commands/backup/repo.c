@@ -174,6 +174,7 @@ static gboolean cmd_init(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     how.secret = given ? &secret : NULL;
     how.chunk = (uint32_t)chunk;
+    cli_warn_of_path(ctl, path);
     cli_plan(ctl, _("Would make a repository in %s"), path);
     return cli_outcome(ctl, cst_repo_init(path, &how, error), "path", path,
                        _("Repository made in %s"), _("Failed to make a repository in %s"), path);

@@ -36,6 +36,7 @@
 #include "commands/room.h"
 #include "core/interrupt.h"
 #include "output/confirm.h"
+#include "output/report.h"
 #include "output/text.h"
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -166,15 +167,6 @@ static gboolean open_device(CliImageTarget *target, GError **error)
            cst_image_refuse_writer(target->blob, error);
 }
 
-static void warn_of_path(CliCtl *ctl, const CliImageTarget *target)
-{
-    if (target->place.exchanged && !ctl->settings.quiet)
-        cli_warn(ctl,
-                 _("warning: another user can exchange the directory '%s' of '%s'; look where the "
-                   "file is afterwards\n"),
-                 target->place.exchanged, target->path);
-}
-
 static gboolean target_find_place(CliImageTarget *target, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -226,7 +218,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
     if (!target_find_place(target, error) || !cst_name_check(target->place.name, _("image"), error))
         return FALSE;
     target->name = target->place.name;
-    warn_of_path(ctl, target);
+    cli_warn_of_exchange(ctl, &target->place);
     if (!check_existing(ctl, target, &device, error))
         return FALSE;
     if (device)

@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 
 #include "commands/xml.h"
 #include "output/confirm.h"
@@ -28,10 +29,23 @@ static const char *editor_command(void)
     return editor && *editor ? editor : "vi";
 }
 
+/**
+ * Return: a directory in which no other user can exchange the file while the editor has it. TMPDIR
+ * may be the directory of another user, if sudo keeps it.
+ */
+static const char *temporary_dir(void)
+{
+    g_autofree char *file = g_build_filename(g_get_tmp_dir(), "x", NULL);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    return cst_place_init(&place, file, NULL) && cst_place_is_secure(&place) ? g_get_tmp_dir()
+                                                                             : "/tmp";
+}
+
 /** Write a temporary file with mode 0600. It ends in .xml for the editor's syntax highlighting. */
 static char *write_temporary(const char *xml, GError **error)
 {
-    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "cistern-XXXXXX.xml", NULL);
+    g_autofree char *path = g_build_filename(temporary_dir(), "cistern-XXXXXX.xml", NULL);
     int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
     gboolean ok;
 

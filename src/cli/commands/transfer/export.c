@@ -247,6 +247,7 @@ static gboolean confirm_checksum(CliCtl *ctl, Export *export, GError **error)
     if (!cst_place_init_for(&export->checksum_place, export->checksum_path, geteuid(), FALSE,
                             error))
         return FALSE;
+    cli_warn_of_exchange(ctl, &export->checksum_place);
     export->checksum_replaces = cst_place_stat(&export->checksum_place, &st);
     return !export->checksum_replaces || export->target.replace ||
            cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), export->checksum_path);

@@ -62,7 +62,7 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
 
     vol = cli_vol(ctl, args, "pool", &name, error);
     if (!vol || !cli_args_string(args, "snapshot", &place.how.snapshot, error) ||
-        !cli_serving_read(&place, args, error))
+        !cli_serving_read(ctl, &place, args, error))
         return FALSE;
     serving.conn = ctl->conn;
     serving.vol = vol;

@@ -25,6 +25,7 @@
 #include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
+#include "output/report.h"
 #include "output/sheet.h"
 #include "volume.h"
 
@@ -392,7 +393,9 @@ static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error
     gboolean ok = FALSE;
 
     if (file_place_init(&output.place, transfer->file, complaint, error) &&
-        check_unused(ctl, transfer->file, &output.place, error)) {
+        check_unused(ctl, transfer->file, &output.place, error) &&
+        download_check_room(transfer, &output.place, error)) {
+        cli_warn_of_exchange(ctl, &output.place);
         transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
                                              : open_output(ctl, transfer, &output, error);
         ok = transfer->fd >= 0 &&
