@@ -15,6 +15,9 @@
  */
 #define ALLOWED_IN_PATH "/!*'():@&=+$,;"
 
+#define WORD_ENDS   " \t\n\"'" /* of a URL in a line */
+#define SCHEME_ENDS ":;/\\"    /* of the scheme in a mistyped URL */
+
 char *cst_url_escape_path(const char *path)
 {
     return g_uri_escape_string(path, ALLOWED_IN_PATH, FALSE);
@@ -102,11 +105,32 @@ gboolean cst_reference_is_below(const char *reference)
     return *reference != '\0';
 }
 
+/*
+ * Returns the length of the scheme of a mistyped URL with a user, such as "http:/user:password@h"
+ * or "https//user@h"; 0 for any other text.
+ */
+static size_t mistyped_scheme(const char *text)
+{
+    static const char *const schemes[] = {"https", "http", "ftps", "ftp", "nbds", "nbd"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+
+        if (g_ascii_strncasecmp(text, schemes[i], len) == 0 && text[len] &&
+            strchr(SCHEME_ENDS, text[len]) && strchr(text + len, '@'))
+            return len;
+    }
+    return 0;
+}
+
 char *cst_url_shown(const char *text)
 {
     const char *path = path_of_url(text);
     g_autoptr(GUri) uri = path ? g_uri_parse(text, G_URI_FLAGS_ENCODED, NULL) : NULL;
+    size_t scheme = path ? 0 : mistyped_scheme(text);
 
+    if (scheme > 0)
+        return g_strdup_printf("%.*s%c…", (int)scheme, text, text[scheme]);
     if (!path)
         return g_strdup(text);
     if (uri)
@@ -236,6 +260,18 @@ static void mask_user(char *authority, const char *end, gboolean connection)
         memset(authority, '*', len);
 }
 
+/* Masks the user of each word that is a mistyped URL. */
+static void mask_mistyped(char *text)
+{
+    for (char *word = text; *word; word++) {
+        size_t scheme = word == text || !is_scheme(word[-1]) ? mistyped_scheme(word) : 0;
+        char *user = word + scheme + strspn(word + scheme, SCHEME_ENDS);
+
+        if (scheme > 0)
+            mask_user(user, user + strcspn(user, WORD_ENDS), FALSE);
+    }
+}
+
 void cst_url_mask(char *text)
 {
     for (char *url = strstr(text, "://"); url; url = strstr(url, "://")) {
@@ -246,11 +282,12 @@ void cst_url_mask(char *text)
         if (url - text < 4 || !is_scheme(url[-4]))
             continue;
         connection = is_connection(text, url - strlen("://"));
-        end = url + strcspn(url, " \t\n\"'");
-        query = url + strcspn(url, "?# \t\n\"'");
+        end = url + strcspn(url, WORD_ENDS);
+        query = url + strcspn(url, "?#" WORD_ENDS);
         if (!connection)
             memset(query, '*', (size_t)(end - query));
         mask_user(url, query, connection);
         url = end;
     }
+    mask_mistyped(text);
 }

@@ -63,8 +63,11 @@ static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
 
         cst_options_add(&def->options, "undeclared-backing", shown);
     }
-    if (extra->data_file && extra->data_trust == CST_TRUST_NONE)
-        cst_options_add(&def->options, "undeclared-data-file", extra->data_file);
+    if (extra->data_file && extra->data_trust == CST_TRUST_NONE) {
+        g_autofree char *shown = cst_reference_shown(extra->data_file);
+
+        cst_options_add(&def->options, "undeclared-data-file", shown);
+    }
 }
 
 /* Copies all members except extents, which are immutable and shared. */

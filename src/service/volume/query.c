@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <base/flags.h>
+#include <base/url.h>
 #include <image/image.h>
 
 #include "core/draft.h"
@@ -173,15 +174,18 @@ char *cst_vol_known_key(CstPool *pool, const char *name)
 
 /*
  * Sets the format of a backing file from the volume at its path, if the image does not record it.
- * qcow version 1 never does.
+ * qcow version 1 never does. Removes secrets from a URL, because any user of the host can read the
+ * document.
  */
 static void describe_backing(CstService *service, CstBackingDef *backing)
 {
-    const char *known = backing->format ? NULL : volume_format_at(service, backing->path);
+    g_autofree char *path = backing->path;
+    const char *known = backing->format ? NULL : volume_format_at(service, path);
     const CstImageFormat *format = known ? cst_image_format_find(known, NULL) : NULL;
 
     if (format)
         backing->format = g_strdup(cst_image_format_xml_name(format));
+    backing->path = cst_reference_shown(path);
 }
 
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)

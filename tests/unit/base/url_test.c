@@ -91,6 +91,11 @@ static void url_is_shown_without_its_secrets(void **state)
         {"http://me:pw@host:8080/a%20b.img?token=s#t", "http://host:8080/a%20b.img"},
         {"nbd://u@host/x", "nbd://host/x"},
         {"http://me:pw@host:port/x", "http://…"},
+        {"http:/me:pw@host/x", "http:…"},
+        {"HTTPS//me:pw@host", "HTTPS/…"},
+        {"https:me:pw@host/x", "https:…"},
+        {"http/a", "http/a"},
+        {"httpd:me@host", "httpd:me@host"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -152,7 +157,9 @@ static void url_mask_hides_secrets_in_a_line(void **state)
         {"--checksum-url=HTTPS://u:p/w@h/SUMS", "--checksum-url=HTTPS://*****@h/SUMS"},
         {"http://host/x", "http://host/x"},
         {"http://", "http://"},
-        {"http:/me:pw@host", "http:/me:pw@host"},
+        {"http:/me:pw@host", "http:/*****@host"},
+        {"--source=https//me:p=w@host x@y", "--source=https//******@host x@y"},
+        {"'nbd:u@h' http/a", "'nbd:*@h' http/a"},
         {"qemu+ssh://root@host/system?keyfile=k", "qemu+ssh://root@host/system?keyfile=k"},
         {"storage+ssh://root:pw/x@host/system", "storage+ssh://*********@host/system"},
         {"'nbd://u:pw@host/x?socket=/s'", "'nbd://****@host/x**********'"},
@@ -163,7 +170,7 @@ static void url_mask_hides_secrets_in_a_line(void **state)
         {"stor://u@h?q", "stor://*@h**"},
         {"a://b:c@d ://e:f@g", "a://***@d ://e:f@g"},
         {"a:b@c?d", "a:b@c?d"},
-        {"http:http://u@h", "http:http://*@h"},
+        {"http:http://u@h", "http:********@h"},
         {"", ""},
     };
 
