@@ -2,7 +2,7 @@
 /*
  * Recognises sources that are not a disk. A raw disk has no magic number, so any unknown file would
  * become one: an archive, an error page of a server, an image of another program. Such a file has a
- * magic number or is text. A boot sector is never text, because it contains zero bytes.
+ * magic number or is text. A boot sector is never text, because it begins with code.
  */
 #include "kind.h"
 
@@ -12,7 +12,9 @@
 #include <base/i18n.h>
 #include <image/image.h>
 
-#define TEXT_HEAD 4096u /* bytes: number of leading characters that are checked */
+#define TEXT_HEAD      4096u /* bytes: number of leading characters that are checked */
+#define TEXT_START     64u   /* of these, without a control character in a text */
+#define CONTROLS_RATIO 128u  /* characters of a text for each control character in it */
 
 typedef struct {
     const char *kind; /* for messages */
@@ -36,6 +38,26 @@ static const KindMark marks[] = {
     MARK("cabinet", "MSCF\0\0\0\0", N_("unpack it first")),
     MARK("WIM", "MSWIM\0\0\0", N_("unpack it first")),
     MARK("EWF", "EVF\x09\x0d\x0a\xff\0", N_("convert it with 'ewfexport' first")),
+    MARK("lrzip", "LRZI", N_("decompress it with 'lrzip -d' first")),
+    MARK("partclone", "partclone-image", N_("restore it with 'partclone.restore' first")),
+    MARK("ntfsclone", "\0ntfsclone-image", N_("restore it with 'ntfsclone --restore-image' first")),
+    MARK("fsarchiver", "FsArCh_", N_("restore it with 'fsarchiver restfs' first")),
+    MARK("VMA", "VMA\0", N_("unpack it with 'vma extract' first")),
+    MARK("deb or ar", "!<arch>\n", N_("unpack it first")),
+    MARK("cpio", "070701", N_("unpack it first")),
+    MARK("cpio", "070702", N_("unpack it first")),
+    MARK("cpio", "070707", N_("unpack it first")),
+    MARK("bochs", "Bochs Virtual HD Image", N_("convert it with 'qemu-img convert' first")),
+    MARK("cloop", "#!/bin/sh\n#V2.0 Format", N_("convert it with 'qemu-img convert' first")),
+    MARK("RPM", "\xed\xab\xee\xdb", N_("unpack it first")),
+    MARK("PDF", "%PDF-", N_("look at it, and get the image itself")),
+    MARK("PNG", "\x89PNG\r\n\x1a\n", N_("look at it, and get the image itself")),
+    MARK("JPEG", "\xff\xd8\xff", N_("look at it, and get the image itself")),
+    MARK("ELF",
+         "\x7f"
+         "ELF",
+         N_("look at it, and get the image itself")),
+    MARK("SQLite", "SQLite format 3\0", N_("look at it, and get the image itself")),
     MARK("seSparse", "\xbe\xba\xfe\xca\0\0\0\0", N_("convert it with 'qemu-img convert' first")),
 };
 
@@ -62,11 +84,28 @@ static gboolean is_lzma(const uint8_t *head, size_t len)
     return dictionary == 1 || dictionary == 3;
 }
 
+/*
+ * Recognises the binary format of cpio in both byte orders. Two bytes are its magic number, so the
+ * name of the first file has to end where the header says.
+ */
+static gboolean is_binary_cpio(const uint8_t *head, size_t len)
+{
+    const gboolean big = len > 26 && head[0] == 0x71 && head[1] == 0xc7;
+    size_t name;
+
+    if (len <= 26 || (!big && (head[0] != 0xc7 || head[1] != 0x71)))
+        return FALSE;
+    name = big ? cst_be16(head + 20) : cst_le16(head + 20);
+    return name > 1 && name <= len - 26 && memchr(head + 26, '\0', name) == head + 26 + name - 1;
+}
+
 static gboolean check_marks(const uint8_t *head, size_t len, const char *name, GError **error)
 {
     if (is_lzma(head, len))
         return refuse_kind(name, "lzma", _("decompress it with 'xz --format=lzma -d' first"),
                            error);
+    if (is_binary_cpio(head, len))
+        return refuse_kind(name, "cpio", _("unpack it first"), error);
     for (size_t i = 0; i < G_N_ELEMENTS(marks); i++)
         if (len >= marks[i].len && memcmp(head, marks[i].mark, marks[i].len) == 0)
             return refuse_kind(name, marks[i].kind, _(marks[i].instead), error);
@@ -91,18 +130,72 @@ static gboolean check_formats(CstBlob *blob, const char *name, GError **error)
     return TRUE;
 }
 
+/*
+ * Whether the head is text of characters of @width bytes (2: UTF-16, 4: UTF-32) without accents.
+ * All bytes but the last one (@big) or the first one are zero in each character. A sector of a disk
+ * with some text in it has zeroes elsewhere.
+ */
+static gboolean is_wide_text(const uint8_t *head, size_t len, size_t width, gboolean big)
+{
+    const size_t at = big ? width - 1 : 0;
+    size_t count = len / width;
+
+    for (size_t i = 0; i < count * width; i++) {
+        const uint8_t c = head[i];
+
+        if (i % width != at ? c != 0 : (c < ' ' || c >= 0x7f) && (!c || !strchr("\t\n\r", c)))
+            return FALSE;
+    }
+    return count > 0 && len % width == 0;
+}
+
+/* Text in UTF-16 or UTF-32, in either byte order. A mark of the byte order is not needed. */
+static gboolean head_is_wide_text(const uint8_t *head, size_t len)
+{
+    static const struct {
+        const char *mark;
+        size_t width;
+        gboolean big;
+    } kinds[] = {{"\xff\xfe\0\0", 4, FALSE},
+                 {"\0\0\xfe\xff", 4, TRUE},
+                 {"\xff\xfe", 2, FALSE},
+                 {"\xfe\xff", 2, TRUE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        const size_t width = kinds[i].width;
+        const gboolean marked = len > width && memcmp(head, kinds[i].mark, width) == 0;
+
+        if (is_wide_text(head + (marked ? width : 0), len - (marked ? width : 0), width,
+                         kinds[i].big))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * Text in any encoding, such as Latin-1, in which a few control characters may be. The start of a
+ * boot sector is code. Erased or formatted sectors have bytes that are not ASCII.
+ */
 static gboolean head_is_text(const uint8_t *head, size_t len)
 {
+    size_t controls = 0, ascii = 0;
     const char *end;
 
+    if (head_is_wide_text(head, len))
+        return TRUE;
     if (len >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0))
         return len >= 4 && (head[2] == 0) != (head[3] == 0);
-    for (size_t i = 0; i < len; i++)
-        if ((head[i] < ' ' && !memchr("\t\n\f\r\x1b", head[i], 5)) || head[i] == 0x7f)
+    for (size_t i = 0; i < len; i++) {
+        ascii += head[i] < 0x80;
+        if ((head[i] >= ' ' && head[i] != 0x7f) || memchr("\t\n\f\r\x1b", head[i], 5))
+            continue;
+        if (i < TEXT_START || ++controls > len / CONTROLS_RATIO)
             return FALSE;
-    /* The last character may be truncated. */
-    return len > 0 && (g_utf8_validate((const char *)head, (gssize)len, &end) ||
-                       (len == TEXT_HEAD && (const char *)head + len - end < 4));
+    }
+    /* The last character of UTF-8 may be truncated. */
+    return len > 0 &&
+           (ascii >= len / 4 * 3 || g_utf8_validate((const char *)head, (gssize)len, &end) ||
+            (len == TEXT_HEAD && (const char *)head + len - end < 4));
 }
 
 static gboolean check_text(const uint8_t *head, size_t len, const char *name, GError **error)
@@ -111,7 +204,10 @@ static gboolean check_text(const uint8_t *head, size_t len, const char *name, GE
 
     if (!head_is_text(head, len))
         return TRUE;
-    text = g_strndup((const char *)head, len);
+    text = g_malloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        text[i] = head[i] ? (char)head[i] : ' ';
+    text[len] = '\0';
     lower = g_ascii_strdown(text, -1);
     if (g_str_has_prefix(text, "version https://git-lfs.github.com/"))
         return refuse_kind(name, _("a Git LFS pointer"), _("get the file with 'git lfs pull'"),

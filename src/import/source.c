@@ -460,6 +460,7 @@ gboolean import_source_unpack(ImportSource *source, const ImportContext *context
     if (reader)
         reader = source_unpack_reader(context, g_steal_pointer(&reader), &unpacks, error);
     blob = reader ? import_spool(context, reader, error) : NULL;
+    CST_TEST_POINT("import_source.extracted");
     if (!blob || !import_source_is_unchanged(source, error)) {
         if (blob)
             cst_blob_unref(blob);

@@ -181,7 +181,25 @@ class NoDisks(Importing):
                 ("e.raw", b"words " * MIB, "text"), ("f.raw", "größe".encode() * MIB, "text"),
                 ("g.raw", "words".encode("utf-16"), "text"), ("h.dmg", dmg, "dmg"), ("i.img", cloop, "cloop"),
                 ("j.vmdk", b"\xbe\xba\xfe\xca" + bytes(508), "seSparse"),
-                ("k.raw", b"w", "text"), ("l.img", bochs, "bochs")):
+                ("k.raw", b"w", "text"), ("l.img", bochs, "bochs"),
+                ("m.qcow2", b"<html><body>Gr\xf6\xdfe: 0</body></html>" * 200, "an HTML page"),
+                ("n.raw", b"<html><head><title>Not found, or moved to another place</title>" * 80 +
+                 b"\0", "an HTML page"),
+                ("o.raw", b'{"error": "' + b"x" * 100 + b'\0"}' + b" " * 4000, "text"),
+                ("p.img", b"%PDF-1.4\n" + bytes(5000), "PDF"),
+                ("q.img", b"\x7fELF\2\1" + bytes(5000), "ELF"),
+                ("r.img", b"\x89PNG\r\n\x1a\n" + bytes(5000), "PNG"),
+                ("s.img", b"!<arch>\ndebian-binary" + bytes(5000), "deb or ar"),
+                ("t.img", b"\xed\xab\xee\xdb" + bytes(5000), "RPM"),
+                ("u.img", b"LRZI" + bytes(5000), "lrzip"),
+                *((f"cpio{number}.img", magic + bytes(5000), "cpio")
+                  for number, magic in enumerate((b"070701", b"070702", b"070707", CPIO, SWAPPED_CPIO))),
+                *((f"{code}.raw", "words".encode(code), "text")
+                  for code in ("utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")),
+                ("long.raw", "words\r\n".encode("utf-16-le") * 10000, "text"),
+                ("bad.img", bochs[:64] + bytes(448) + bytes(MIB), "bochs"),
+                ("bad2.img", cloop[:128] + (3).to_bytes(4, "big") + os.urandom(MIB), "cloop"),
+                ("v.img", b"partclone-image" + bytes(5000), "partclone")):
             with self.subTest(name):
                 path = self.file(name, data)
                 self.refused(path, text=f"is no disk image: its content is {kind};")
@@ -190,6 +208,11 @@ class NoDisks(Importing):
 
     def test_disk_that_begins_with_a_word_is_a_disk(self):
         self.made(self.file("a.raw", b"words" + bytes(MIB)))
+        self.made(self.file("b.raw", b"words " * 20 + bytes(64) + b"words " * 100000))
+        self.made(self.file("w.raw", "words".encode("utf-16-le") + bytes(MIB)))
+        self.made(self.file("c.raw", b"\xc7\x71" + bytes(MIB)))
+        for number, byte in enumerate((b"\xff", b"\xf6", b"\xa5")):
+            self.made(self.file(f"erased{number}.raw", byte * MIB))
 
 
 def number(value):

@@ -18,6 +18,8 @@
 #include <base/error.h>
 #include <import/import.h>
 
+#include "archive.h"
+
 typedef struct {
     char *dir, *path;
     GByteArray *sent; /* holes as zeroes */
@@ -155,6 +157,22 @@ static void file_that_changes_while_it_is_unpacked_is_refused(void **state)
     assert_true(cst_import_send(import, 0, take, world, NULL));
     assert_int_equal(world->sent->len, 7);
     assert_memory_equal(world->sent->data, "content", 7);
+}
+
+static void archive_that_changes_while_it_is_unpacked_is_refused(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    g_autoptr(GByteArray) packed = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+
+    archive_add(packed, '0', "disk", "content", 7);
+    archive_end(packed);
+    save_bytes(world, packed);
+    point_run("import_source.extracted", change_file, world);
+    assert_null(cst_import_open(&how, NULL, &error));
+    assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    points_clear();
 }
 
 static char *checksum_of(const GByteArray *bytes)
@@ -319,6 +337,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_runs_in_order, make, drop),
         cmocka_unit_test_setup_teardown(test_a_file_that_changes_while_it_is_sent, make, drop),
+        cmocka_unit_test_setup_teardown(archive_that_changes_while_it_is_unpacked_is_refused, make,
+                                        drop),
         cmocka_unit_test_setup_teardown(file_that_changes_while_it_is_unpacked_is_refused, make,
                                         drop),
         cmocka_unit_test_setup_teardown(checksum_is_that_of_the_whole_compressed_file, make, drop),
