@@ -15,9 +15,11 @@
 #include "chain.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/url.h>
 
 #include "format.h"
@@ -34,8 +36,13 @@ typedef struct {
 struct CstChain {
     CstChainFiles files;
     GPtrArray *links; /**< of Link; top first */
+    GMutex lock; /**< protects parts and written, because each view opens the parts of its images */
+    GPtrArray *parts; /**< of CstBlob: opened parts and data files, each file once */
+    GArray *written;  /**< struct stat: parts that were opened for writing */
     CstImage *image;  /**< the top image, until guest is created from it */
     CstBlob *guest;
+    CstChainCheck check; /**< NULL: the files are not checked */
+    gpointer check_data;
 };
 
 static void link_free(gpointer data)
@@ -47,10 +54,41 @@ static void link_free(gpointer data)
     g_free(link);
 }
 
-static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
+/*
+ * Adds the file to the chain's files. Several views open it several times. Only the identity of a
+ * file that is open for writing is kept, because the descriptor would keep it open.
+ */
+static void part_remember(CstChain *chain, CstBlob *part)
 {
-    Link *link = data;
+    gboolean known = FALSE;
+    struct stat st;
 
+    g_mutex_lock(&chain->lock);
+    for (guint i = 0; i < chain->parts->len && !known; i++)
+        known = cst_blob_is_same_file(g_ptr_array_index(chain->parts, i), part);
+    if (!known)
+        g_ptr_array_add(chain->parts, cst_blob_ref(part));
+    if (part->writable && fstat(cst_blob_file_fd(part), &st) == 0)
+        g_array_append_val(chain->written, st);
+    g_mutex_unlock(&chain->lock);
+}
+
+gboolean cst_chain_writes(CstChain *chain, CstBlob *blob)
+{
+    gboolean writes = blob->writable;
+    struct stat st;
+
+    if (writes || fstat(cst_blob_file_fd(blob), &st) < 0)
+        return writes;
+    g_mutex_lock(&chain->lock);
+    for (guint i = 0; i < chain->written->len && !writes; i++)
+        writes = cst_stat_is_same(&g_array_index(chain->written, struct stat, i), &st);
+    g_mutex_unlock(&chain->lock);
+    return writes;
+}
+
+static CstBlob *link_open_part(Link *link, const char *name, gboolean writable, GError **error)
+{
     const CstChainFiles *files = &link->chain->files;
 
     /* Extents of a VMDK are its parts. A qcow2 image can name any other file as its data. */
@@ -65,6 +103,16 @@ static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GE
         return NULL;
     }
     return files->open_part(link->blob, name, writable, files->data, error);
+}
+
+static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    Link *link = data;
+    CstBlob *part = link_open_part(link, name, writable, error);
+
+    if (part)
+        part_remember(link->chain, part);
+    return part;
 }
 
 static CstBlob *part_create(const char *name, gpointer data, GError **error)
@@ -253,6 +301,9 @@ CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstC
     if (files)
         chain->files = *files;
     chain->links = g_ptr_array_new_with_free_func(link_free);
+    chain->parts = g_ptr_array_new_with_free_func((GDestroyNotify)cst_blob_unref);
+    chain->written = g_array_new(FALSE, FALSE, sizeof(struct stat));
+    g_mutex_init(&chain->lock);
     top = add_link(chain, cst_blob_ref(blob), format, error);
     if (!top)
         return NULL;
@@ -279,6 +330,9 @@ void cst_chain_free(CstChain *chain)
     if (chain->guest)
         cst_blob_unref(chain->guest);
     g_ptr_array_unref(chain->links);
+    g_ptr_array_unref(chain->parts);
+    g_array_unref(chain->written);
+    g_mutex_clear(&chain->lock);
     g_free(chain);
 }
 
@@ -294,6 +348,19 @@ CstBlob *cst_chain_guest(CstChain *chain)
     return chain->guest;
 }
 
+GPtrArray *cst_chain_files(CstChain *chain)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_blob_unref);
+
+    for (guint i = 0; i < chain->links->len; i++)
+        g_ptr_array_add(files, cst_blob_ref(cst_chain_blob(chain, i)));
+    g_mutex_lock(&chain->lock);
+    for (guint i = 0; i < chain->parts->len; i++)
+        g_ptr_array_add(files, cst_blob_ref(g_ptr_array_index(chain->parts, i)));
+    g_mutex_unlock(&chain->lock);
+    return files;
+}
+
 guint cst_chain_length(const CstChain *chain)
 {
     return chain->links->len;
@@ -307,4 +374,15 @@ CstBlob *cst_chain_blob(const CstChain *chain, guint index)
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index)
 {
     return &((const Link *)g_ptr_array_index(chain->links, index))->info;
+}
+
+void cst_chain_set_check(CstChain *chain, CstChainCheck check, gpointer data)
+{
+    chain->check = check;
+    chain->check_data = data;
+}
+
+gboolean cst_chain_run_check(const CstChain *chain, GError **error)
+{
+    return !chain->check || chain->check(chain->check_data, error);
 }

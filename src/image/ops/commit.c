@@ -204,7 +204,8 @@ gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *
     if (!commit_check(chain, base, error) || !open_all(chain, base, &commit, task, error))
         return FALSE;
     cst_task_add_total(task, commit.size);
-    if (!cst_may_change(error) || !push_with_child(&commit, task, error))
+    if (!cst_may_change(error) || !push_with_child(&commit, task, error) ||
+        !cst_chain_run_check(chain, error))
         return FALSE;
     if (base > 1 || (flags & CST_COMMIT_KEEP))
         return TRUE;

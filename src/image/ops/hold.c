@@ -224,6 +224,28 @@ gboolean cst_image_refuse_writer(CstBlob *blob, GError **error)
                     blob->name, who);
 }
 
+gboolean cst_image_check_unused(CstBlob *blob, GError **error)
+{
+    return cst_image_hold(blob, error) && cst_image_refuse_writer(blob, error);
+}
+
+gboolean cst_image_check_path_unused(const char *path, GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_blob_file_open(path, FALSE, error);
+
+    return blob && cst_image_check_unused(blob, error);
+}
+
+CstBlob *cst_image_open_unused(const char *path, GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cst_image_check_path_unused(path, error))
+        return NULL;
+    blob = cst_blob_file_open(path, TRUE, error);
+    return blob && cst_image_hold(blob, error) ? g_steal_pointer(&blob) : NULL;
+}
+
 CstFileStamp cst_image_stamp(CstBlob *blob)
 {
     return cst_image_is_written(blob, NULL) ? (CstFileStamp){0}

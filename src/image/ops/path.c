@@ -120,22 +120,42 @@ static int part_open(const CstPlace *image, const char *name, const char *full, 
     return cst_place_check_links(&part, &st, error) ? g_steal_fd(&fd) : -1;
 }
 
-/** Opens or creates @name in the image's own directory. Refuses links that lead out of it. */
+/*
+ * Fails if a machine or another program writes to the part. Its description is closed again, so
+ * that its locks do not refuse the description for writing.
+ */
+static gboolean part_check_unused(const CstPlace *image, const char *name, const char *full,
+                                  GError **error)
+{
+    int fd = part_open(image, name, full, O_RDONLY | O_NOCTTY | O_NONBLOCK, error);
+    g_autoptr(CstBlob) blob = fd < 0 ? NULL : cst_blob_file_new(fd, full, FALSE, error);
+
+    return blob && cst_image_check_unused(blob, error);
+}
+
+/*
+ * Opens or creates @name in the image's own directory. Refuses links that lead out of it. An
+ * existing part that is opened for writing is claimed.
+ */
 static CstBlob *open_by_relative_name(CstBlob *owner, const char *name, int flags,
                                       gboolean writable, GError **error)
 {
     g_autofree char *dir = g_path_get_dirname(owner->name);
     g_autofree char *full = g_build_filename(dir, name, NULL);
     g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(CstBlob) blob = NULL;
     int fd;
 
     flags |= O_NOCTTY | O_NONBLOCK;
     if (!cst_name_check(name, _("part of an image"), error) ||
         !cst_place_init_for(&place, full, geteuid(), FALSE, error))
         return NULL;
+    if (writable && !(flags & O_CREAT) && !part_check_unused(&place, name, full, error))
+        return NULL;
     fd = flags & O_CREAT ? cst_open_beneath(place.dir, name, flags, 0666, error)
                          : part_open(&place, name, full, flags, error);
-    return fd < 0 ? NULL : cst_blob_file_new(fd, full, writable, error);
+    blob = fd < 0 ? NULL : cst_blob_file_new(fd, full, writable, error);
+    return blob && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
 }
 
 static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
@@ -164,12 +184,12 @@ static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean
     *ret_same = stat(path, &st) == 0 && cst_stat_is_same(&st, file);
     if (!*ret_same)
         return NULL;
-    blob = cst_blob_file_open(path, writable, error);
+    blob = writable ? cst_image_open_unused(path, error) : cst_blob_file_open(path, FALSE, error);
     if (!blob)
         return NULL;
     /* names may change concurrently, so compare the opened file */
     *ret_same = fstat(cst_blob_file_fd(blob), &st) == 0 && cst_stat_is_same(&st, file);
-    return *ret_same && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
+    return *ret_same ? g_steal_pointer(&blob) : NULL;
 }
 
 CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const *consented,
@@ -239,10 +259,11 @@ CstChain *cst_path_open(const char *path, const CstImageFormat *format, unsigned
 {
     const CstChainFiles files = cst_path_files(path_flags);
     gboolean writable = (open_flags & CST_IMAGE_WRITE) != 0;
-    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, error);
+    g_autoptr(CstBlob) blob =
+        writable ? cst_image_open_unused(path, error) : cst_blob_file_open(path, FALSE, error);
     g_autoptr(CstChain) chain = NULL;
 
-    if (!blob || (writable && !cst_image_hold(blob, error)))
+    if (!blob)
         return NULL;
     chain = cst_chain_open(blob, format, open_flags, &files, error);
     if (!chain || (!(path_flags & CST_PATH_FOLLOW) && !check_stands_alone(chain, error)))

@@ -96,7 +96,8 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     guest = cst_image_guest_blob(image);
     if (!how->unsafe && !cst_may_change(error))
         return FALSE;
-    if ((!how->unsafe && !keep_content(guest, how->guest, task, &why)) ||
+    if ((!how->unsafe &&
+         (!keep_content(guest, how->guest, task, &why) || !cst_chain_run_check(chain, &why))) ||
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, &why)) {
         g_clear_pointer(&guest, cst_blob_unref);

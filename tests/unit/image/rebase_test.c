@@ -533,6 +533,44 @@ static void test_unsupported_rebase_is_refused(void **state)
     world_clear(&world);
 }
 
+static gboolean fail_check(gpointer data, GError **error)
+{
+    ++*(int *)data;
+    return cst_fail(error, CST_ERROR_BUSY, "the base has changed");
+}
+
+/* The top image keeps its content, which is shown over its former base. */
+static void test_failed_check_keeps_reference_and_content(void **state)
+{
+    for (int work = 0; work < 3; work++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstChain) chain = NULL;
+        g_autoptr(CstBlob) base = cst_blob_sparse_new(SIZE);
+        CstImageRebase how = {0};
+        int calls = 0;
+        World world;
+
+        world_init(&world, &variants[0], 7, TRUE);
+        if (work == 1)
+            how = (CstImageRebase){.backing = "new", .backing_format = "raw", .guest = world.new};
+        chain = look(&world, world.top);
+        assert_true(cst_blob_copy(world.old, 0, base, 0, SIZE, 0, NULL, NULL));
+        cst_chain_set_check(chain, fail_check, &calls);
+        if (work < 2) {
+            assert_false(cst_chain_rebase(chain, &how, NULL, &error));
+        } else {
+            assert_false(cst_chain_commit(chain, 1, 0, NULL, &error));
+            cst_blob_unref(world.old);
+            world.old = cst_blob_ref(base);
+        }
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+        assert_int_equal(calls, 1);
+        expect_backing(world.top, "old");
+        expect_content(&world, world.top);
+        world_clear(&world);
+    }
+}
+
 static int setup(void **state)
 {
     memset(long_name, 'n', sizeof(long_name) - 1);
@@ -554,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_zeroes_are_given_back),
         cmocka_unit_test(test_a_damaged_image_is_not_trimmed),
         cmocka_unit_test(test_unsupported_rebase_is_refused),
+        cmocka_unit_test(test_failed_check_keeps_reference_and_content),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -83,7 +83,17 @@ CstBlob *cst_chain_blob(const CstChain *chain, guint index);
 /** Returns the header information of image @index; borrowed. */
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);
 
-/* --- not in the library: several views of one chain ------------------------------------------- */
+/* --- not in the library: several views of one chain, its files, and a check ------------------- */
+
+/** Returns FALSE with @error set if the copied content cannot be used. */
+typedef gboolean (*CstChainCheck)(gpointer data, GError **error);
+/**
+ * Sets a check of the files that are read. cst_chain_rebase(), cst_chain_flatten() and
+ * cst_chain_commit() call it after the content was copied, and before a reference changes or the
+ * top image is emptied. If the check fails, the reference or the content of the top image stays,
+ * and the operation fails with its error.
+ */
+void cst_chain_set_check(CstChain *chain, CstChainCheck check, gpointer data);
 
 /**
  * Opens another guest's view of the whole chain for reading, at snapshot @snapshot of the top image
@@ -91,3 +101,11 @@ const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);
  * dropped before the chain is freed.
  */
 CstBlob *cst_chain_view(CstChain *chain, const char *snapshot, GError **error);
+/**
+ * Returns the files of the chain (CstBlob): the file of each image in their order, then each part
+ * and data file that an image has opened. The caller frees the array. May be called from any
+ * thread.
+ */
+GPtrArray *cst_chain_files(CstChain *chain);
+/** Whether the chain has opened the file for writing, as an image or as a part. Any thread. */
+gboolean cst_chain_writes(CstChain *chain, CstBlob *blob);

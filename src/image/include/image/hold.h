@@ -64,6 +64,16 @@ GArray *cst_image_users(CstBlob *blob, const CstFileUsers *users, gboolean *ret_
  * error names the process. Complements cst_image_hold() before a file is changed or replaced.
  */
 gboolean cst_image_refuse_writer(CstBlob *blob, GError **error);
+/**
+ * As cst_image_hold() and cst_image_refuse_writer(), for a file that is opened for writing next. A
+ * writer without a name in /proc, such as a loop device, is found only before that, because the
+ * kernel's count of writers then includes this process. @blob is open for reading only.
+ */
+gboolean cst_image_check_unused(CstBlob *blob, GError **error);
+/** As cst_image_check_unused(), for the file at @path. */
+gboolean cst_image_check_path_unused(const char *path, GError **error);
+/** Opens the unused file at @path for writing, and claims it as cst_image_hold(). */
+CstBlob *cst_image_open_unused(const char *path, GError **error);
 
 /**
  * Takes the stamp of a source before it is copied. If another program can write to the source

@@ -115,6 +115,7 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
     if (chain.disk)
         return running_commit(&chain, flags, error);
     CST_CRASH_POINT("vol.commit.opened");
+    cst_chain_set_check(chain.chain, image_chain_check, &chain);
     if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))
         return FALSE;
     CST_CRASH_POINT("vol.commit.committed");

@@ -101,6 +101,7 @@ static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, G
         !image_chain_backing_not_kept(&chain, 1, error))
         return FALSE;
     CST_CRASH_POINT("vol.flatten.opened");
+    cst_chain_set_check(chain.chain, image_chain_check, &chain);
     if (chain.disk ? !flatten_in_domain(&chain, error)
                    : !cst_chain_flatten(chain.chain, task, error))
         return FALSE;

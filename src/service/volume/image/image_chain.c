@@ -265,14 +265,42 @@ static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
     return cst_image_format_find(last->volume->format, NULL);
 }
 
+static void image_part_free(gpointer data)
+{
+    ImagePart *part = data;
+
+    cst_blob_unref(part->blob);
+    g_free(part);
+}
+
+/* Fails if a process writes to the data file, which was opened for reading. */
+static gboolean image_part_check_at_rest(ImageChain *chain, const ImageLink *link, CstBlob *blob,
+                                         GError **error)
+{
+    ImagePart *part;
+
+    if (!chain->at_rest)
+        return TRUE;
+    part = g_new0(ImagePart, 1);
+    part->blob = cst_blob_ref(blob);
+    /* As in libvirt, a change of the volume during a copy is not an error. */
+    if (!link->claim.pool->service->like_libvirt)
+        part->stamp = cst_image_stamp(blob);
+    if (!chain->parts)
+        chain->parts = g_ptr_array_new_with_free_func(image_part_free);
+    g_ptr_array_add(chain->parts, part);
+    return volume_not_written(&link->claim, link->volume, blob, error);
+}
+
 /* Implements CstChainFiles.open_part: opens a further data file of an image in the chain. */
 static CstBlob *image_chain_open_part(CstBlob *owner, const char *name, gboolean writable,
                                       gpointer data, GError **error)
 {
-    const ImageChain *chain = data;
+    ImageChain *chain = data;
 
     for (guint i = 0; i < chain->links->len; i++) {
         ImageLink *link = image_chain_link(chain, i);
+        g_autoptr(CstBlob) blob = NULL;
         CstImageFiles files;
 
         if (link->blob != owner)
@@ -287,7 +315,10 @@ static CstBlob *image_chain_open_part(CstBlob *owner, const char *name, gboolean
             return NULL;
         }
         files = volume_part_files(&link->claim, link->volume);
-        return files.open(name, writable, files.data, error);
+        blob = files.open(name, writable, files.data, error);
+        if (!blob || (!writable && !image_part_check_at_rest(chain, link, blob, error)))
+            return NULL;
+        return g_steal_pointer(&blob);
     }
     g_assert_not_reached();
 }
@@ -422,12 +453,24 @@ gboolean image_chain_is_as_before(const ImageChain *chain, GError **error)
         if (!cst_image_is_as_before(link->blob, &link->stamp, link->path, error))
             return FALSE;
     }
+    for (guint i = 0; chain->parts && i < chain->parts->len; i++) {
+        const ImagePart *part = g_ptr_array_index(chain->parts, i);
+
+        if (!cst_image_is_as_before(part->blob, &part->stamp, part->blob->name, error))
+            return FALSE;
+    }
     return TRUE;
+}
+
+gboolean image_chain_check(gpointer data, GError **error)
+{
+    return image_chain_is_as_before(data, error);
 }
 
 void image_chain_close(ImageChain *chain)
 {
     g_clear_pointer(&chain->chain, cst_chain_free);
+    g_clear_pointer(&chain->parts, g_ptr_array_unref);
     g_clear_pointer(&chain->links, g_ptr_array_unref);
     g_clear_pointer(&chain->preclaimed, g_ptr_array_unref);
     g_clear_pointer(&chain->disk, cst_domain_disk_free);

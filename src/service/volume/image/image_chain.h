@@ -16,6 +16,12 @@ typedef struct {
     CstFileStamp stamp; /* at the opening; valid if the file was opened for reading at rest */
 } ImageLink;
 
+/** A data file of an image that is read at rest. */
+typedef struct {
+    CstBlob *blob;
+    CstFileStamp stamp; /* at the opening */
+} ImagePart;
+
 /** A volume's image with its backing chain. */
 typedef struct ImageChain ImageChain;
 
@@ -31,6 +37,7 @@ struct ImageChain {
     gboolean with_domain;      /* permit a running domain that has the images to change */
     const char *format;        /* of the volume itself; NULL: as in its record */
     GPtrArray *links;          /* of ImageLink *, from the volume down */
+    GPtrArray *parts;          /* of ImagePart *: with at_rest; NULL: no part was opened */
     GPtrArray *preclaimed;     /* of VolumeClaim *: see image_chain_open_pair() */
     const ImageChain *partner; /* the chain of the same operation that was opened before this one */
     CstChain *chain;
@@ -83,3 +90,5 @@ const VolumeClaim *image_chain_last_claim(const ImageChain *chain);
  * For chains that were opened at rest. Call it after all data were read.
  */
 gboolean image_chain_is_as_before(const ImageChain *chain, GError **error);
+/** Calls image_chain_is_as_before() for the ImageChain @data. For cst_chain_set_check(). */
+gboolean image_chain_check(gpointer data, GError **error);

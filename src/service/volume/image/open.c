@@ -73,6 +73,23 @@ static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
 }
 
 /*
+ * Opens the volume's storage. Fails if another program writes to it and @writable. The kernel is
+ * asked before the storage is opened for writing (image/hold.h).
+ */
+static CstBlob *volume_open_unused(CstPoolState *state, const char *name, gboolean writable,
+                                   GError **error)
+{
+    if (writable) {
+        /* Its locks end with the block, because they would refuse the storage for writing. */
+        g_autoptr(CstBlob) asked = cst_pool_state_vol_open(state, name, FALSE, error);
+
+        if (!asked || !cst_image_check_unused(asked, error))
+            return NULL;
+    }
+    return cst_pool_state_vol_open(state, name, writable, error);
+}
+
+/*
  * Implements CstImageFiles.open: opens a data file of the image, if it is declared and a volume of
  * the same pool.
  */
@@ -90,9 +107,8 @@ static CstBlob *claim_open_part(const char *reference, gboolean writable, gpoint
                  claim->name, reference, claim->pool->name);
         return NULL;
     }
-    return claim_part(claim, name, error)
-               ? cst_pool_state_vol_open(claim->state, name, writable, error)
-               : NULL;
+    return claim_part(claim, name, error) ? volume_open_unused(claim->state, name, writable, error)
+                                          : NULL;
 }
 
 CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume)
@@ -114,7 +130,10 @@ CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigne
 
     if (!format || !trust_check_header(volume, error))
         return NULL;
-    blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
+    /* A device of the kernel may use plain bytes while they grow, because they have no tables. */
+    blob = cst_image_name_is_plain(volume->format)
+               ? cst_pool_state_vol_open(claim->state, volume->name, writable, error)
+               : volume_open_unused(claim->state, volume->name, writable, error);
     image = blob ? cst_image_open_as(blob, format, &how, error) : NULL;
     /* A writer without QEMU's locks also keeps tables of the image in memory. */
     if (!image || (writable && !cst_image_refuse_writer(blob, error)))

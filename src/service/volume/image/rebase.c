@@ -165,6 +165,14 @@ static void vol_rebase_clear(Rebase *rebase)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, vol_rebase_clear)
 
+/* The check of a rebase that reads two chains. @data is an array of both. */
+static gboolean rebase_check_chains(gpointer data, GError **error)
+{
+    ImageChain *const *chains = data;
+
+    return image_chain_is_as_before(chains[0], error) && image_chain_is_as_before(chains[1], error);
+}
+
 /* Uses the base's own format. CONFIG if the caller has specified another one. */
 static gboolean take_format(Rebase *rebase, GError **error)
 {
@@ -235,8 +243,10 @@ static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError *
     g_auto(ImageChain)
         chain = {.task = rebase->task, .write = TRUE, .alone = how->unsafe, .at_rest = TRUE};
 
-    return image_chain_open(&chain, rebase->pool, rebase->name, error) &&
-           rebase_change_image(&chain, how, rebase->task, error);
+    if (!image_chain_open(&chain, rebase->pool, rebase->name, error))
+        return FALSE;
+    cst_chain_set_check(chain.chain, image_chain_check, &chain);
+    return rebase_change_image(&chain, how, rebase->task, error);
 }
 
 /*
@@ -249,11 +259,13 @@ static gboolean rebase_upon(const Rebase *rebase, CstImageRebase *how, GError **
     g_auto(ImageChain) chain = {.task = rebase->task, .write = TRUE, .at_rest = TRUE};
     g_auto(ImageChain)
         below = {.task = rebase->task, .format = how->backing_format, .at_rest = TRUE};
+    ImageChain *const chains[] = {&chain, &below};
 
     if (!image_chain_open_pair(&chain, rebase->pool, rebase->name, &below, rebase->base_pool,
                                rebase->base, error))
         return FALSE;
     how->guest = image_chain_guest(&below, NULL, error);
+    cst_chain_set_check(chain.chain, rebase_check_chains, (gpointer)chains);
     return how->guest && rebase_change_image(&chain, how, rebase->task, error);
 }
 

@@ -105,7 +105,8 @@ static gboolean open_original(Move *move, GError **error)
                  !(volume->extra && volume->extra->data_file) &&
                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
     move->bytes = move->same && volume->format && !cst_image_name_is_plain(volume->format);
-    move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
+    move->chain =
+        (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes, .at_rest = TRUE};
     if (!image_chain_open(&move->chain, move->pool, move->name, error) ||
         !volume_move_check(&move_original(move)->claim, error) ||
         (move->bytes && !volume_move_check_reference(&move->chain, move->to, error)) ||
@@ -116,14 +117,17 @@ static gboolean open_original(Move *move, GError **error)
 }
 
 /*
- * Fails with BUSY if another program has written to the original since the copy began, or has it
- * open for writing. Locks exclude only QEMU and this program. Checks only files: the open count of
- * a device and the locks of an object include this move itself.
+ * Fails with BUSY if another program has written to the original, or to another file of its chain,
+ * since the copy began, or has the original open for writing. Locks exclude only QEMU and this
+ * program. Checks only files: the open count of a device and the locks of an object include this
+ * move itself.
  */
 static gboolean check_unwritten(const Move *move, GError **error)
 {
     const CstFileStamp now = cst_file_stamp(cst_blob_file_fd(move_original(move)->blob));
 
+    if (!image_chain_is_as_before(&move->chain, error))
+        return FALSE;
     if (!now.counted)
         return TRUE;
     if (cst_file_stamp_differs(&move->stamp, &now))
