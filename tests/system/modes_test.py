@@ -100,6 +100,61 @@ class Modes(WithDaemon):
         self.assertEqual({0o600}, {self.mode("out", name) for name in os.listdir(self.at("out"))})
         self.assertEqual(2, len(os.listdir(self.at("out"))))
 
+    def test_copy_in_another_group_is_not_for_that_group(self):
+        """A directory with set-group-ID gives its group to new files."""
+        where = self.at("out")
+        os.chown(where, -1, 12345)
+        os.chmod(where, 0o2775)
+        self.ok("vol-create-as", "p", "v", "1M")
+        for mode, wanted in ((0o640, 0o600), (0o644, 0o644), (0o660, 0o600), (0o604, 0o600)):
+            source = self.image("src", mode)
+            os.chmod(self.at("p", "v"), mode)
+            self.ok("pool-refresh", "p")
+            for name, command in (
+                    ("c", f"image-convert -f raw {source} {where}/c"),
+                    ("d", f"image-dd -f raw if={source} of={where}/d"),
+                    ("f.vmdk", f"image-convert -f raw {source} {where}/f.vmdk -O vmdk -o "
+                               "subformat=monolithicFlat"),
+                    ("e", f"vol-export v {where}/e --pool p"),
+                    ("l", f"vol-download v {where}/l --pool p")):
+                with self.subTest(mode=oct(mode), name=name), Watcher(where) as seen:
+                    status, _, err = self.cistern(*command.split(), "--yes")
+                    self.assertEqual((0, wanted), (status, self.mode("out", name)), err)
+                    self.assertEqual(12345, os.stat(os.path.join(where, name)).st_gid)
+                self.assertEqual(set(), {other for other in seen if other & ~wanted})
+            for name in os.listdir(where):
+                self.assertEqual(wanted, self.mode("out", name), name)
+                os.unlink(os.path.join(where, name))
+
+    def test_source_of_another_group_gives_its_group_no_copy(self):
+        source = self.image("src", 0o640)
+        os.chown(source, -1, 12345)
+        self.convert(source, self.at("out", "new"))
+        self.assertEqual(0o600, self.mode("out", "new"))
+        os.chown(source, -1, os.getegid())
+        self.convert(source, self.at("out", "new2"))
+        self.assertEqual(0o640, self.mode("out", "new2"))
+
+    def test_data_file_elsewhere_is_private_from_its_creation(self):
+        os.makedirs(self.at("data"))
+        source, data = self.image("src", 0o600, 8 * MIB), self.at("data", "d.raw")
+        with Watcher(self.at("data")) as seen:
+            self.convert(source, self.at("out", "new"), "-O", "qcow2", "-o", f"data_file={data}")
+            self.assertEqual(0o600, self.mode("data", "d.raw"))
+        self.assertEqual(set(), {mode for mode in seen if mode & 0o077})
+
+    def test_export_is_as_private_as_the_backing_volumes(self):
+        self.ok("vol-create-as", "p", "base", "1M", "--format", "qcow2")
+        self.ok("vol-create-as", "p", "top", "1M", "--format", "qcow2", "--backing-vol", "base",
+                "--backing-vol-format", "qcow2")
+        os.chmod(self.at("p", "top"), 0o644)
+        for mode in (0o600, 0o644):
+            os.chmod(self.at("p", "base"), mode)
+            self.ok("pool-refresh", "p")
+            target = self.at("out", f"e{mode:o}")
+            status, _, err = self.cistern("vol-export", "top", target, "--pool", "p")
+            self.assertEqual((0, mode), (status, os.stat(target).st_mode & 0o777), err)
+
     def test_a_target_that_is_there_keeps_its_mode(self):
         source = self.image("src", 0o600)
         for mode in (0o600, 0o664):

@@ -195,15 +195,36 @@ gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GE
     return TRUE;
 }
 
-mode_t cli_image_copy_mode(const CstChain *source)
+/* Limit @access to the users with access to all files of @source. */
+static void restrict_access(CstAccess *access, CstChain *source)
 {
-    mode_t mode = 0666;
+    g_autoptr(GPtrArray) files = cst_chain_files(source);
     struct stat st;
 
-    for (guint i = 0; i < cst_chain_length(source); i++)
-        if (fstat(cst_blob_file_fd(cst_chain_blob(source, i)), &st) == 0)
-            mode &= st.st_mode;
-    return mode;
+    for (guint i = 0; i < files->len; i++)
+        if (fstat(cst_blob_file_fd(g_ptr_array_index(files, i)), &st) == 0)
+            cst_access_restrict(access, st.st_mode, st.st_gid);
+}
+
+/* Return: TRUE if @blob is one of cst_chain_files() from @first on. */
+static gboolean chain_has_file(CstChain *chain, guint first, CstBlob *blob)
+{
+    g_autoptr(GPtrArray) files = cst_chain_files(chain);
+
+    for (guint i = first; i < files->len; i++)
+        if (cst_blob_is_same_file(blob, g_ptr_array_index(files, i)))
+            return TRUE;
+    return FALSE;
+}
+
+gboolean cli_image_target_restrict(CliImageTarget *target, CstChain *source, GError **error)
+{
+    restrict_access(&target->access, source);
+    return !target->old || !chain_has_file(source, 1, target->old) ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("'%s' holds content of '%s', which would be lost; give another "
+                      "target"),
+                    target->path, cst_chain_blob(source, 0)->name);
 }
 
 /** Concatenate the sources. Each but the last is padded to a multiple of a sector. */
@@ -331,7 +352,9 @@ static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversio
         !cli_image_target_open(ctl, conversion->path, &conversion->target, error))
         return FALSE;
     for (guint i = 0; i < conversion->chains->len; i++)
-        conversion->target.most &= cli_image_copy_mode(g_ptr_array_index(conversion->chains, i));
+        if (!cli_image_target_restrict(&conversion->target,
+                                       g_ptr_array_index(conversion->chains, i), error))
+            return FALSE;
     return TRUE;
 }
 

@@ -140,8 +140,8 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
                               error) ||
         !cli_image_target_open(ctl, copying.output, &copying.target, error))
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);
-    copying.target.most &= cli_image_copy_mode(copying.source);
-    if (!cli_run_task(ctl, _("Copying"), run_copy, &copying, error) ||
+    if (!cli_image_target_restrict(&copying.target, copying.source, error) ||
+        !cli_run_task(ctl, _("Copying"), run_copy, &copying, error) ||
         !cli_image_is_as_before(copying.source, stamps, error) ||
         !cli_image_target_commit(&copying.target, error))
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);

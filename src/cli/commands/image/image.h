@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <base/access.h>
 #include <base/place.h>
 #include <image/chain.h>
 #include <image/hold.h>
@@ -86,7 +87,7 @@ typedef struct {
     CstBlob *blob;
     CstBlob *data;       /**< data file in another directory; NULL: not used */
     CstPlace data_place; /**< directory and name of that data file */
-    mode_t most;         /**< permitted mode bits of a new file, in addition to the umask */
+    CstAccess access;    /**< users that may access a new file, in addition to the umask */
     gboolean unsafe;     /**< do not sync files and directories */
     gboolean guarded;    /**< interrupts are deferred until the draft is removed */
 } CliImageTarget;
@@ -168,9 +169,10 @@ GArray *cli_image_stamps(const CliArgs *args, const CstChain *source);
 gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error);
 
 /**
- * Returns the mode for a copy, so that only users with access to all files of @source may read it.
+ * Limits the mode of the target, so that only users with access to all files of @source may read
+ * the copy. Fails with INVALID if the target would replace a part or a backing file of @source.
  */
-mode_t cli_image_copy_mode(const CstChain *source);
+gboolean cli_image_target_restrict(CliImageTarget *target, CstChain *source, GError **error);
 
 /**
  * Returns the callbacks with which an image opens other files. --backing-chain permits backing

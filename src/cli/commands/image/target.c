@@ -72,7 +72,7 @@ static void warn_of_owner(CliCtl *ctl, CliImageTarget *target)
 {
     if (keeps_owner(target))
         return;
-    target->most = 0600;
+    target->access.mode = 0600;
     if (!ctl->settings.quiet)
         cli_warn(ctl,
                  _("warning: '%s' belongs to user %u, and its directory does not; the new file is "
@@ -213,7 +213,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
         .data_place = CST_PLACE_INIT,
         .parts = g_ptr_array_new_with_free_func(g_free),
         .draft = -1,
-        .most = 0666,
+        .access.mode = 0666,
     };
     if (!target_find_place(target, error) || !cst_name_check(target->place.name, _("image"), error))
         return FALSE;
@@ -250,7 +250,8 @@ static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GErro
     }
     if (!cst_may_change(error) || !cst_place_init(&target->data_place, path, error))
         return NULL;
-    fd = cst_place_create(&target->data_place, 0666);
+    fd = cst_place_create(&target->data_place,
+                          cst_access_mode_at(&target->access, &target->data_place));
     if (fd < 0 && errno == EEXIST)
         cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), path);
     else if (fd < 0)
@@ -306,20 +307,25 @@ CstImageFiles cli_image_target_files(CliImageTarget *target)
 /* --- commit ----------------------------------------------------------------------------------- */
 
 /*
- * Apply @most to the mode, which the umask has set. Until then, no other user can enter the draft
+ * Apply @access to the mode, which the umask has set. Until then, no other user can enter the draft
  * directory.
  */
-static gboolean limit_mode(int fd, const char *path, mode_t most, GError **error)
+static gboolean limit_mode(int fd, const char *path, const CstAccess *access, GError **error)
 {
+    mode_t mode = access->mode;
     struct stat st;
 
-    return (fstat(fd, &st) == 0 && fchmod(fd, st.st_mode & most & 0777) == 0) ||
-           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), path, most);
+    if (fstat(fd, &st) == 0) {
+        mode = st.st_mode & cst_access_mode(access, st.st_gid);
+        if (fchmod(fd, mode) == 0)
+            return TRUE;
+    }
+    return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), path, mode);
 }
 
 static gboolean sync_elsewhere(const CliImageTarget *target, GError **error)
 {
-    return limit_mode(cst_blob_file_fd(target->data), target->data->name, target->most, error) &&
+    return limit_mode(cst_blob_file_fd(target->data), target->data->name, &target->access, error) &&
            cst_blob_flush(target->data, error) &&
            (target->unsafe || cst_place_sync(&target->data_place, error));
 }
@@ -357,7 +363,7 @@ static gboolean move_part(const CliImageTarget *target, const char *name, struct
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
-    if (!limit_mode(fd, path, target->most, error))
+    if (!limit_mode(fd, path, &target->access, error))
         return FALSE;
     if (target->old)
         keep_mode(target, fd);

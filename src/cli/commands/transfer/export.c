@@ -320,7 +320,7 @@ static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
         !confirm_checksum(ctl, export, error))
         return FALSE;
     export->to = export->target.blob;
-    export->target.most &= cli_vol_copy_mode(ctl, export->vol);
+    cli_vol_restrict_access(ctl, export->vol, TRUE, &export->target.access);
     if (export->target.dir)
         export->flags |= CST_CONVERT_TARGET_ZERO;
     else if (!ctl->settings.dry_run && !export_check_device(export, error))

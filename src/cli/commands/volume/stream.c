@@ -319,9 +319,12 @@ static gboolean confirm_output(CliCtl *ctl, const char *file, const struct stat 
  */
 static int open_output(CliCtl *ctl, Transfer *transfer, Output *output, GError **error)
 {
-    g_auto(CstFd) fd = cst_place_open_output(&output->place, cli_vol_copy_mode(ctl, transfer->vol),
-                                             &output->created, error);
+    CstAccess access = {.mode = 0666};
+    g_auto(CstFd) fd = -1;
 
+    cli_vol_restrict_access(ctl, transfer->vol, FALSE, &access);
+    fd = cst_place_open_output(&output->place, cst_access_mode_at(&access, &output->place),
+                               &output->created, error);
     if (fd < 0)
         return -1;
     if (fstat(fd, &output->st) < 0) {

@@ -22,6 +22,8 @@
 #include "output/each.h"
 #include "output/text.h"
 
+#define BACKING_MAX 256 /* volumes of a chain, as in image/chain.h */
+
 /* Indexed by CstWipeAlgorithm. */
 static const char *const wipe_algorithms[] = {"zero",    "nnsa",     "dod",       "bsi",
                                               "gutmann", "schneier", "pfitzner7", "pfitzner33",
@@ -556,12 +558,27 @@ void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *w
         g_ptr_array_add(words, g_strdup(*name));
 }
 
-mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol)
+void cli_vol_restrict_access(CliCtl *ctl, const CstVolRef *vol, gboolean chain, CstAccess *access)
 {
     g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
-    g_autofree char *mode = xml ? cli_xml_text(xml, "/volume/target/permissions/mode") : NULL;
 
-    return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
+    for (guint i = 0; xml && i < BACKING_MAX; i++) {
+        g_autofree char *mode = cli_xml_text(xml, "/volume/target/permissions/mode");
+        g_autofree char *group = cli_xml_text(xml, "/volume/target/permissions/group");
+        g_autofree char *backing = cli_xml_text(xml, "/volume/backingStore/path");
+        g_autoptr(CstVolRef) base = NULL;
+
+        if (!mode || !group)
+            break;
+        cst_access_restrict(access, (mode_t)g_ascii_strtoull(mode, NULL, 8),
+                            (gid_t)g_ascii_strtoull(group, NULL, 10));
+        if (!backing || !chain)
+            return;
+        base = cst_conn_vol_by_path(ctl->conn, backing, NULL);
+        g_free(xml);
+        xml = base ? cst_conn_vol_xml(ctl->conn, base, 0, NULL) : NULL;
+    }
+    access->mode &= 0600;
 }
 
 gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *name, GError **error)

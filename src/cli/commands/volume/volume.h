@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <base/access.h>
+
 #include "core/ctl.h"
 
 /**
@@ -81,10 +83,11 @@ char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
 
 /**
- * Returns the mode of a file that @vol is copied into. A user with read access to the volume may
- * read the file. If the volume's mode is unknown, only the owner may read it.
+ * Restricts @access, for a file that @vol is copied into, to the users with read access to the
+ * volume. @chain: and to its backing volumes, because the copy has their content. If the
+ * permissions of one of them are unknown, only the owner of the file may read it.
  */
-mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol);
+void cli_vol_restrict_access(CliCtl *ctl, const CstVolRef *vol, gboolean chain, CstAccess *access);
 
 /** Returns "file", …, "unknown"; static, untranslated. */
 const char *cli_vol_type_word(int type);
