@@ -5,6 +5,8 @@ replaces the file, copies of images are refused, and the holder is named."""
 import contextlib
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 
@@ -33,6 +35,16 @@ def writer(path, way="open"):
             yield process.pid
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def writer_in_kernel(path):
+    """The descriptor for writing is in the queue of a socket, so that no process has it."""
+    here, there = socket.socketpair()
+    with here, there:
+        with open(path, "rb+") as file:
+            socket.send_fds(here, [b"x"], [file.fileno()])
+        yield
 
 
 class Writers(WithDaemon):
@@ -118,6 +130,13 @@ class Writers(WithDaemon):
                 self.assertEqual(0, status, err)
                 self.assertIn(f"process {pid} (", err)
                 self.assertIn("the copy may be inconsistent", err)
+            far = f"storage:///embed?root={self.at('far')}"
+            status, _, err = peers.run([space.CISTERN, "-c", far, "pool-create-as", "p", "dir",
+                                        "--target", self.at("far-p"), "--build"])
+            self.assertEqual(0, status, err)
+            status, _, err = self.cistern("vol-copy", "v", "--pool", "p", "--to", far)
+            self.assertEqual(0, status, err)
+            self.assertIn(f"'v' is open for writing: process {pid} (", err)
 
     def test_export_does_not_replace_a_file_with_writer(self):
         self.make()
@@ -134,6 +153,223 @@ class Writers(WithDaemon):
         with writer(path) as pid:
             self.assert_busy(f"image-resize {path} 8M", pid)
             self.assert_busy(f"image-convert {path} {self.at('copy')} -O raw", pid)
+
+
+    def image(self, name, form, *options):
+        path = self.at(name)
+        peers.run(["qemu-img", "create", "-q", "-f", form, *options, path, "4M"])
+        return path
+
+    def assert_image_stays(self, path, who, *commands):
+        before = self.content(path)
+        for command in commands:
+            with self.subTest(command=command):
+                status, out, err = self.cistern(*command.split())
+                self.assertEqual(5, status, out + err)
+                self.assertIn(who, err)
+                self.assertEqual(before, self.content(path))
+
+    def test_image_is_not_changed_when_a_program_writes_to_its_part(self):
+        flat = self.image("flat.vmdk", "vmdk", "-o", "subformat=monolithicFlat")
+        data = self.image("data.qcow2", "qcow2", "-o", f"data_file={self.at('data.raw')}")
+        for path, part, options in ((flat, self.at("flat-flat.vmdk"), ""),
+                                    (data, self.at("data.raw"), f" --data-file {self.at('data.raw')}")):
+            with writer(part) as pid:
+                self.assert_image_stays(path, f"process {pid} (", f"image-resize {path} 8M{options}")
+        status, _, err = self.cistern("image-resize", data, "8M", "--data-file", self.at("data.raw"))
+        self.assertEqual((0, ""), (status, err))
+
+    def test_part_of_another_image_is_not_replaced(self):
+        """The user agrees to replace the image, whose own parts are replaced with it."""
+        source, target = self.image("source", "raw"), self.image("a.vmdk", "vmdk")
+        other = self.at("a-flat.vmdk")
+        with open(other, "wb") as out:
+            out.write(b"x" * 4096)
+        words = ("image-convert", "-f", "raw", source, target, "-O", "vmdk", "-o",
+                 "subformat=monolithicFlat", "--yes")
+        before = self.content(target)
+        status, _, err = self.cistern(*words)
+        self.assertNotEqual(0, status)
+        self.assertIn("a-flat.vmdk': it exists, and is no part of", err)
+        self.assertEqual((before, b"x" * 4096), (self.content(target), self.content(other)))
+        os.unlink(other)
+        for _ in range(2):
+            status, _, err = self.cistern(*words)
+            self.assertEqual((0, ""), (status, err))
+        with writer(other) as pid:
+            status, _, err = self.cistern(*words)
+            self.assertEqual(5, status, err)
+            self.assertIn(f"process {pid} (", err)
+        self.assertEqual(bytes(4 * MIB), self.content(other))
+
+    def test_writer_that_only_the_kernel_knows_is_found(self):
+        """A loop device, and a descriptor that no process has received yet."""
+        path = self.image("image", "qcow2")
+        self.ok("vol-create-as", "p", "v", "4M", "--format", "qcow2")
+        with writer_in_kernel(path):
+            self.assert_image_stays(path, "is open for writing in", f"image-resize {path} 8M",
+                                    f"image-check {path} --repair all")
+        with writer_in_kernel(self.at("p", "v")):
+            self.assert_image_stays(self.at("p", "v"), "'v'", "vol-check v --repair all --pool p",
+                                    "snap-create v s --pool p")
+        loop = subprocess.run(["losetup", "--find", "--show", path], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+        try:
+            self.assert_image_stays(path, "is open for writing in", f"image-resize {path} 8M")
+        finally:
+            subprocess.run(["losetup", "--detach", loop], check=True)
+
+    def test_image_between_with_writer_is_not_committed(self):
+        base = self.image("base", "qcow2")
+        middle = self.image("middle", "qcow2", "-b", base, "-F", "qcow2")
+        top = self.image("top", "qcow2", "-b", middle, "-F", "qcow2")
+        with writer(middle) as pid:
+            self.assert_image_stays(base, f"'{middle}' is open for writing in process {pid} (",
+                                    f"image-commit {top} -b {base} --backing-chain --yes")
+
+    def test_data_file_of_base_with_writer_is_not_copied_into_an_overlay(self):
+        data = self.at("base.raw")
+        base = self.image("base", "qcow2", "-o", f"data_file={data}")
+        top = self.image("top", "qcow2", "-b", base, "-F", "qcow2")
+        words = f"--backing-chain --data-file {data}"
+        with writer(data) as pid:
+            self.assert_image_stays(base, f"'{data}' is open for writing in process {pid} (",
+                                    f"image-flatten {top} {words}")
+            self.assertIn("backing file: ", self.cistern("image-info", top)[1])
+        self.assertEqual(0, self.cistern(*f"image-flatten {top} {words}".split())[0])
+
+    def test_base_with_writer_is_not_copied_into_its_overlay(self):
+        base, other = self.image("base", "qcow2"), self.image("other", "qcow2")
+        top = self.image("top", "qcow2", "-b", base, "-F", "qcow2")
+        with writer(base) as pid:
+            self.assert_image_stays(
+                top, f"process {pid} (", f"image-flatten {top} --backing-chain",
+                f"image-rebase {top} -b {other} -F qcow2 --backing-chain")
+            self.assert_image_stays(top, f"'{base}' is being written by process {pid} (",
+                                    f"image-convert {top} {self.at('copy')} -O raw --backing-chain")
+        with writer(other) as pid:
+            self.assert_image_stays(top, f"process {pid} (",
+                                    f"image-rebase {top} -b {other} -F qcow2 --backing-chain")
+
+
+class PartsOfImages(WithDaemon):
+    """A VMDK whose content is in an extent file, and a qcow2 image with a data file."""
+
+    def setUp(self):
+        super().setUp()
+        self.vmdk, self.extent = self.at("d.vmdk"), self.at("d-f001.vmdk")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", "-o",
+                        "subformat=twoGbMaxExtentFlat", self.vmdk, "4M"], check=True)
+
+    def convert(self, source, target, *words):
+        return self.cistern("image-convert", source, target, "-O", "raw", "--yes", *words)
+
+    def test_part_that_is_written_is_not_copied(self):
+        top, data = self.at("top"), self.at("top.data")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={data}", top,
+                        "4M"], check=True)
+        copy = self.at("copy")
+        for image, part, words in ((self.vmdk, self.extent, []), (top, data, ["--data-file", data])):
+            with self.subTest(image=image), writer(part) as pid:
+                status, out, err = self.convert(image, copy, *words)
+                self.assertEqual(5, status, out + err)
+                self.assertIn(f"{os.path.basename(part)}' is being written by process {pid} (", err)
+                self.assertFalse(os.path.exists(copy))
+                status, out, err = self.convert(image, copy, "--force-share", *words)
+                self.assertEqual((0, ""), (status, err))
+                os.unlink(copy)
+
+    def test_reader_is_warned_of_a_part_that_is_written(self):
+        with writer(self.extent) as pid:
+            status, _, err = self.cistern("image-map", self.vmdk)
+            self.assertEqual(0, status, err)
+            self.assertIn(f"{self.extent}' is being written by process {pid} (", err)
+        self.assertEqual("", self.cistern("image-map", self.vmdk)[2])
+
+    def test_check_asks_about_parts(self):
+        data, beside = self.at("data.qcow2"), self.at("d.raw")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={beside}", data,
+                        "4M"], check=True)
+        own = self.at("own.qcow2")
+        shutil.copyfile(data, own)
+        subprocess.run(["qemu-img", "amend", "-o", "data_file=d.raw", own], cwd=self.at(), check=True)
+        for image, part, words in ((self.vmdk, self.extent, []), (own, beside, []),
+                                   (data, beside, ["--data-file", beside])):
+            with self.subTest(image=image), writer(part) as pid:
+                status, out, err = self.cistern("image-check", image, *words)
+                self.assertEqual(0, status, out + err)
+                self.assertIn(f"{part}' is being written by process {pid} (", err)
+                status, out, err = self.cistern("image-check", image, "--repair", "all", *words)
+                self.assertEqual(5, status, out + err)
+                self.assertIn(f"process {pid} (", err)
+            for more in ([], ["--repair", "all"]):
+                self.assertEqual("", self.cistern("image-check", image, *words, *more)[2])
+
+    def test_copy_is_as_private_as_the_parts(self):
+        os.chmod(self.extent, 0o600)
+        self.assertEqual(0, self.convert(self.vmdk, self.at("copy"))[0])
+        self.assertEqual(0o600, os.stat(self.at("copy")).st_mode & 0o777)
+
+    def test_copy_does_not_replace_a_part_or_a_base_of_its_source(self):
+        base, top = self.at("base"), self.at("top")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", base, "4M"], check=True)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", top],
+                       check=True)
+        for source, target, words in ((self.vmdk, self.extent, []), (top, base, ["--backing-chain"])):
+            before = self.content(target)
+            for command in (["image-convert", source, target, "-O", "raw", *words],
+                            ["image-dd", f"if={source}", f"of={target}", *words]):
+                with self.subTest(command=command):
+                    status, out, err = self.cistern(*command, "--yes")
+                    self.assertNotEqual(0, status, out)
+                    self.assertIn("give another target", err)
+                    self.assertEqual(before, self.content(target))
+
+    def content(self, path):
+        with open(path, "rb") as stream:
+            return stream.read()
+
+
+class PartsOfVolumes(WithDaemon):
+    """An image volume whose data are in another volume of its pool."""
+
+    def test_volume_whose_data_are_written_is_not_copied(self):
+        data = self.at("p", "v.data")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={data}",
+                        self.at("p", "v"), "4M"], check=True)
+        self.ok("pool-refresh", "p")
+        self.assertEqual(0, self.cistern("vol-trust", "v", "--pool", "p")[0])
+        commands = ["vol-convert v w --pool p --format raw",
+                    f"vol-export v {self.at('w')} --pool p --format raw"]
+        for command in commands:
+            with self.subTest(command=command):
+                with writer(data) as pid:
+                    status, out, err = self.cistern(*command.split())
+                    self.assertEqual(5, status, out + err)
+                    self.assertIn(f"process {pid} (", err)
+                    self.assertEqual(["v", "v.data"], sorted(os.listdir(self.at("p"))))
+                status, out, err = self.cistern(*command.split())
+                self.assertEqual(0, status, out + err)
+                self.cistern("vol-delete", "w", "--pool", "p", "--yes")
+
+
+    def test_overlay_on_data_that_are_written_is_not_moved(self):
+        data = self.at("p", "v.data")
+        for words in (("-o", f"data_file={data}", self.at("p", "v"), "4M"),
+                      ("-b", self.at("p", "v"), "-F", "qcow2", self.at("p", "over"))):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *words], check=True)
+        self.ok("pool-refresh", "p")
+        for name in ("v", "over"):
+            self.assertEqual(0, self.cistern("vol-trust", name, "--pool", "p")[0])
+        command = "vol-move p/over --newpool p --format raw --name moved"
+        for path in (data, self.at("p", "v")):
+            with self.subTest(path=path), writer(path) as pid:
+                status, out, err = self.cistern(*command.split())
+                self.assertEqual(5, status, out + err)
+                self.assertIn(f"process {pid} (", err)
+                self.assertEqual(["over", "v", "v.data"], sorted(os.listdir(self.at("p"))))
+        self.assertEqual(0, self.cistern(*command.split())[0])
+        self.assertEqual(["moved", "v", "v.data"], sorted(os.listdir(self.at("p"))))
 
 
 class MovingBesideWriter(WithDaemon):
@@ -309,6 +545,17 @@ class Meanwhile(WithDaemon):
                 self.assertEqual(["v"], os.listdir(self.at("p")))
                 self.assertFalse(os.path.exists(out))
 
+    def test_upload_of_file_that_is_written_to_fails(self):
+        source = os.path.join(self.peer.files, "in")
+        for words in ((), ("--force-share",)):
+            with open(source, "wb") as stream:
+                stream.write(os.urandom(8 * MIB))
+            with self.subTest(words=words):
+                status, err = self.change_when(self.copies, source, "vol-upload", "v", source,
+                                               "--pool", "p", "--yes", *words)
+                self.assertEqual(0 if words else 5, status, err)
+                self.assertIn("" if words else f"another program has written to '{source}'", err)
+
     def test_clone_of_bytes_that_are_written_to_is_refused(self):
         """It is copied by runs of 8 MiB, two at a time."""
         self.write(self.at("p", "v"), os.urandom(64 * MIB), 0)
@@ -318,6 +565,18 @@ class Meanwhile(WithDaemon):
         self.assertEqual(5, status, err)
         self.assertIn("another program has written to 'v'", err)
         self.assertEqual(["v"], os.listdir(self.at("p")))
+
+    def test_base_that_is_written_to_stays_the_base(self):
+        """The reference of an overlay changes only if its bases were at rest during the copy."""
+        self.ok("vol-create-as", "p", "over", "8M", "--format", "qcow2", "--backing-vol", "v",
+                "--backing-vol-format", "raw")
+        status, err = self.change_when(self.copies, self.at("p", "v"), "vol-flatten", "over",
+                                       "--pool", "p")
+        self.assertEqual(5, status, err)
+        self.assertIn("another program has written to", err)
+        self.assertEqual(self.at("p", "v"), self.ok(
+            "vol-dumpxml", "over", "--pool", "p", "--xpath",
+            "/volume/backingStore/path/text()").strip())
 
     def test_copy_with_force_share_is_made_although_the_volume_is_written_to(self):
         status, err = self.change_when(self.copies, self.at("p", "v"), "vol-convert", "v", "x",

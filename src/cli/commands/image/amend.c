@@ -77,7 +77,7 @@ static gboolean may_shrink(CliCtl *ctl, const CliArgs *args, const Amending *ame
 
 static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     const CstImageFormat *format = NULL;
     g_auto(Amending) amending = {0};
     g_autoptr(CstBlob) blob = NULL;

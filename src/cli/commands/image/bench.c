@@ -222,7 +222,7 @@ static void bench_print_report(CliCtl *ctl, const Bench *bench)
 static CstChain *bench_open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench,
                                   GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
 

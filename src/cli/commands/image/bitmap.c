@@ -92,7 +92,7 @@ static gboolean bitmap_open_source(CliCtl *ctl, const CliArgs *args, CstImage **
 static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char *path,
                         GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     g_autoptr(CstChain) chain = cli_image_open_changing(ctl, args, &files, error);
 
     if (!chain || !bitmap_open_source(ctl, args, &work->source, error))

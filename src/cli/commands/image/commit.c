@@ -24,6 +24,7 @@
 typedef struct {
     CliCtl *ctl;
     CstChain *chain;
+    GArray *stamps; /**< of the files of the chain before the copy */
     guint base;     /**< index in the chain */
     guint opened;   /**< backing files opened so far */
     gboolean minds; /**< the image above the base must record the change */
@@ -33,8 +34,21 @@ typedef struct {
 static void image_commit_clear(Commit *commit)
 {
     cst_chain_free(commit->chain);
+    g_clear_pointer(&commit->stamps, g_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, image_commit_clear)
+
+/*
+ * The check of the chain: its files were not changed while their content was copied, and no program
+ * writes to one. Parts are opened by the copy, so they are checked here.
+ */
+static gboolean commit_check_files(gpointer data, GError **error)
+{
+    const Commit *commit = data;
+
+    return cli_image_check_layers(commit->chain, 1, error) &&
+           cli_image_is_as_before(commit->chain, commit->stamps, error);
+}
 
 static gboolean run_image_commit(CstTask *task, gpointer data, GError **error)
 {
@@ -72,7 +86,7 @@ static CstBlob *commit_open_data(CstBlob *owner, const char *name, gboolean writ
 {
     Commit *commit = data;
 
-    return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
+    return cli_image_open_data(owner, name, writable, commit->ctl, error);
 }
 
 static gboolean commit_read_chain(Commit *commit, CstBlob *blob, const CstImageFormat *format,
@@ -128,9 +142,13 @@ static gboolean commit_open_images(const CliArgs *args, Commit *commit, const ch
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = cli_image_changing(commit->ctl, args, &format, error);
 
-    return blob && cli_image_may_follow(args, blob, format, error) &&
-           commit_read_chain(commit, blob, format, error) &&
-           commit_find_base(commit, base, error) && commit_read_chain(commit, blob, format, error);
+    if (!blob || !cli_image_may_follow(args, blob, format, error) ||
+        !commit_read_chain(commit, blob, format, error) || !commit_find_base(commit, base, error) ||
+        !commit_read_chain(commit, blob, format, error))
+        return FALSE;
+    commit->stamps = cli_image_stamps(args, commit->chain);
+    cst_chain_set_check(commit->chain, commit_check_files, commit);
+    return cli_image_check_layers(commit->chain, 1, error);
 }
 
 /** Confirm the commit. After a commit to a deeper base, the images above it are invalid. */

@@ -150,43 +150,57 @@ static gboolean convert_read_arguments(CliCtl *ctl, const CliArgs *args, Convers
 
 /* --- sources --------------------------------------------------------------------------------- */
 
+CstBlob *cli_image_written_file(CstChain *chain, guint first, char **ret_who)
+{
+    g_autoptr(GPtrArray) files = cst_chain_files(chain);
+
+    for (guint i = first; i < files->len; i++) {
+        CstBlob *blob = g_ptr_array_index(files, i);
+
+        if (!cst_chain_writes(chain, blob) && cst_image_is_written(blob, ret_who))
+            return cst_blob_ref(blob);
+    }
+    return NULL;
+}
+
 /**
  * Fail with BUSY if a program writes to the source, because a copy takes too long for a mere
  * warning.
  */
-gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error)
+gboolean cli_image_check_at_rest(const CliArgs *args, CstChain *source, GError **error)
 {
-    for (guint i = 0; i < cst_chain_length(source) && !cli_args_has(args, "force-share"); i++) {
-        CstBlob *blob = cst_chain_blob(source, i);
-        g_autofree char *who = NULL;
+    g_autofree char *who = NULL;
+    g_autoptr(CstBlob) blob =
+        cli_args_has(args, "force-share") ? NULL : cli_image_written_file(source, 0, &who);
 
-        if (cst_image_is_written(blob, &who))
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("'%s' is being written by %s; stop it before the image is copied, or "
-                              "say --force-share"),
-                            blob->name, who);
-    }
-    return TRUE;
+    return !blob || cst_fail(error, CST_ERROR_BUSY,
+                             _("'%s' is being written by %s; stop it before the image is copied, "
+                               "or say --force-share"),
+                             blob->name, who);
 }
 
-GArray *cli_image_stamps(const CliArgs *args, const CstChain *source)
+GArray *cli_image_stamps(const CliArgs *args, CstChain *source)
 {
     GArray *stamps = g_array_new(FALSE, FALSE, sizeof(CstFileStamp));
+    g_autoptr(GPtrArray) files = cst_chain_files(source);
 
-    for (guint i = 0; i < cst_chain_length(source); i++) {
-        const CstFileStamp stamp = cli_args_has(args, "force-share")
+    for (guint i = 0; i < files->len; i++) {
+        CstBlob *blob = g_ptr_array_index(files, i);
+        const CstFileStamp stamp = blob->writable || cli_args_has(args, "force-share")
                                        ? (CstFileStamp){0}
-                                       : cst_image_stamp(cst_chain_blob(source, i));
+                                       : cst_image_stamp(blob);
 
         g_array_append_val(stamps, stamp);
     }
     return stamps;
 }
 
-gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error)
+gboolean cli_image_is_as_before(CstChain *source, const GArray *stamps, GError **error)
 {
+    g_autoptr(GPtrArray) files = cst_chain_files(source);
+
     for (guint i = 0; i < stamps->len; i++) {
-        CstBlob *blob = cst_chain_blob(source, i);
+        CstBlob *blob = g_ptr_array_index(files, i);
 
         if (!cst_image_is_as_before(blob, &g_array_index(stamps, CstFileStamp, i), blob->name,
                                     error))
@@ -280,7 +294,7 @@ static gboolean convert_open_backing(CliCtl *ctl, const CliArgs *args, Conversio
                                      GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     const CstImageFormat *format = cst_image_format_find(create->backing_format, error);
     g_autofree char *path = cst_path_named(conversion->path, create->backing);
     g_autoptr(CstBlob) blob = NULL;
@@ -300,27 +314,15 @@ static gboolean convert_open_backing(CliCtl *ctl, const CliArgs *args, Conversio
     return TRUE;
 }
 
-static gboolean blobs_are_same_file(CstBlob *a, CstBlob *b)
-{
-    struct stat one, other;
-
-    return fstat(cst_blob_file_fd(a), &one) == 0 && fstat(cst_blob_file_fd(b), &other) == 0 &&
-           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
 /** Fail with INVALID if the target is one of the source files. */
 static gboolean check_apart(const Conversion *conversion, CstBlob *target, GError **error)
 {
-    for (guint i = 0; i < conversion->chains->len; i++) {
-        const CstChain *chain = g_ptr_array_index(conversion->chains, i);
-
-        for (guint k = 0; k < cst_chain_length(chain); k++)
-            if (blobs_are_same_file(target, cst_chain_blob(chain, k)))
-                return cst_fail(
-                    error, CST_ERROR_INVALID,
-                    _("'%s' is read and can't be written to at the same time; give another target"),
-                    target->name);
-    }
+    for (guint i = 0; i < conversion->chains->len; i++)
+        if (chain_has_file(g_ptr_array_index(conversion->chains, i), 0, target))
+            return cst_fail(
+                error, CST_ERROR_INVALID,
+                _("'%s' is read and can't be written to at the same time; give another target"),
+                target->name);
     return TRUE;
 }
 
@@ -328,7 +330,7 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 static gboolean convert_open_existing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
                                       GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     g_autoptr(CstBlob) blob = cli_image_blob(ctl, conversion->path, TRUE, error);
 
     if (!blob || !check_apart(conversion, blob, error) ||

@@ -103,7 +103,7 @@ static void image_creation_clear(Creation *creation)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, image_creation_clear)
 
 /** Check that the backing file exists, and get its size. Its own backing file is not opened. */
-static gboolean creation_check_backing(Creation *creation, GError **error)
+static gboolean creation_check_backing(CliCtl *ctl, Creation *creation, GError **error)
 {
     CstImageCreate *create = &creation->options.create;
     const CstChainFiles files = cst_path_files(0);
@@ -117,7 +117,7 @@ static gboolean creation_check_backing(Creation *creation, GError **error)
     if (!cli_backing_format_given(create->backing_format, "backing-format", error))
         return FALSE;
     format = cst_image_format_find(create->backing_format, error);
-    blob = format ? cst_blob_file_open(path, FALSE, error) : NULL;
+    blob = format ? cli_image_blob(ctl, path, FALSE, error) : NULL;
     creation->backing = blob ? cst_chain_open(blob, format, 0, &files, error) : NULL;
     if (!creation->backing)
         return FALSE;
@@ -128,7 +128,8 @@ static gboolean creation_check_backing(Creation *creation, GError **error)
     return TRUE;
 }
 
-static gboolean create_read_arguments(const CliArgs *args, Creation *creation, GError **error)
+static gboolean create_read_arguments(CliCtl *ctl, const CliArgs *args, Creation *creation,
+                                      GError **error)
 {
     CstImageCreate *create = &creation->options.create;
     const char *backing = NULL, *backing_format = NULL;
@@ -152,7 +153,7 @@ static gboolean create_read_arguments(const CliArgs *args, Creation *creation, G
     if (create->backing_format && !cst_image_format_find(create->backing_format, error))
         return FALSE;
     if (create->backing && !cli_args_has(args, "unsafe") &&
-        !creation_check_backing(creation, error))
+        !creation_check_backing(ctl, creation, error))
         return FALSE;
     return creation->options.has_size ||
            cst_fail(error, CST_ERROR_USAGE, "%s",
@@ -188,7 +189,7 @@ static gboolean cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **erro
     if (!creation.path)
         return cst_fail(error, CST_ERROR_USAGE, _("command '%s' requires <%s> option"),
                         args->command->name, "file");
-    if (!create_read_arguments(args, &creation, error))
+    if (!create_read_arguments(ctl, args, &creation, error))
         return FALSE;
     size = cli_image_size_text(ctl, creation.options.create.capacity);
     cli_plan(ctl, _("Would create image %s of format %s, %s"), creation.path,

@@ -18,6 +18,7 @@
 #include <base/url.h>
 #include <image/hold.h>
 
+#include "output/report.h"
 #include "output/text.h"
 
 static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
@@ -35,14 +36,18 @@ static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
 
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error)
 {
-    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, error);
+    g_autoptr(CstBlob) blob =
+        writable ? cst_image_open_unused(path, error) : cst_blob_file_open(path, FALSE, error);
 
-    if (!blob ||
-        (writable && (!cst_image_hold(blob, error) || !cst_image_refuse_writer(blob, error))))
+    if (!blob)
         return NULL;
-    if (!writable)
+    if (!writable) {
         warn_of_writer(ctl, blob);
-    return g_steal_pointer(&blob);
+        return g_steal_pointer(&blob);
+    }
+    cli_warn_of_path(ctl, path);
+    /* A writer may have opened the file since the check. */
+    return cst_image_refuse_writer(blob, error) ? g_steal_pointer(&blob) : NULL;
 }
 
 gboolean cli_backing_format_given(const char *format, const char *option, GError **error)
@@ -174,10 +179,18 @@ static gboolean deny_data(CstBlob *blob, const char *name, GError **error)
                     blob->name, shown);
 }
 
-CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
-                             GError **error)
+/* Warns if another program writes to @blob, which is read. Returns @blob; NULL: it is not open. */
+static CstBlob *file_opened(CliCtl *ctl, CstBlob *blob, gboolean writable)
 {
-    const CliArgs *args = data;
+    if (blob && !writable)
+        warn_of_writer(ctl, blob);
+    return blob;
+}
+
+static CstBlob *data_open(CliCtl *ctl, CstBlob *owner, const char *name, gboolean writable,
+                          GError **error)
+{
+    const CliArgs *args = ctl->current;
     const CstImageFiles beside = cst_path_parts(owner);
     g_auto(GStrv) consented = NULL;
     const char *text = NULL;
@@ -194,13 +207,36 @@ CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable
     return NULL;
 }
 
-CstChainFiles cli_image_files(const CliArgs *args)
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                             GError **error)
 {
-    CstChainFiles files = cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    return file_opened(data, data_open(data, owner, name, writable, error), writable);
+}
 
-    files.open_data = cli_image_open_data;
-    files.data = (gpointer)args;
-    return files;
+static CstBlob *image_open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    const CstChainFiles files = cst_path_files(CST_PATH_FOLLOW);
+
+    return file_opened(data, files.open_backing(owner, name, files.data, error), FALSE);
+}
+
+static CstBlob *image_open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                                GError **error)
+{
+    const CstChainFiles files = cst_path_files(0);
+
+    return file_opened(data, files.open_part(owner, name, writable, files.data, error), writable);
+}
+
+CstChainFiles cli_image_files(CliCtl *ctl)
+{
+    return (CstChainFiles){
+        .open_backing = cli_args_has(ctl->current, "backing-chain") ? image_open_backing : NULL,
+        .open_part = image_open_part,
+        .open_data = cli_image_open_data,
+        .create_part = cst_path_files(0).create_part,
+        .data = ctl,
+    };
 }
 
 static gboolean check_data(const CliArgs *args, CstBlob *blob, const CstImageInfo *info,
@@ -213,11 +249,10 @@ static gboolean check_data(const CliArgs *args, CstBlob *blob, const CstImageInf
 static CstBlob *image_part_open(const char *name, gboolean writable, gpointer data, GError **error)
 {
     CliImageParts *parts = data;
-    const CstImageFiles beside = cst_path_parts(parts->blob);
 
-    return cli_args_has(parts->args, "data-file")
-               ? cli_image_open_data(parts->blob, name, writable, (gpointer)parts->args, error)
-               : beside.open(name, writable, beside.data, error);
+    return cli_args_has(parts->ctl->current, "data-file")
+               ? cli_image_open_data(parts->blob, name, writable, parts->ctl, error)
+               : image_open_part(parts->blob, name, writable, parts->ctl, error);
 }
 
 gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
@@ -227,7 +262,19 @@ gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
 
     *ret_files = (CstImageFiles){.open = image_part_open, .data = parts};
     return cst_image_inspect(parts->blob, format, &info, error) &&
-           check_data(parts->args, parts->blob, &info, error);
+           check_data(parts->ctl->current, parts->blob, &info, error);
+}
+
+static CstBlob *own_part_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    const CliImageParts *parts = data;
+
+    return image_open_part(parts->blob, name, writable, parts->ctl, error);
+}
+
+CstImageFiles cli_image_own_parts(CliImageParts *parts)
+{
+    return (CstImageFiles){.open = own_part_open, .data = parts};
 }
 
 static gboolean check_image_standalone(const CliArgs *args, CstBlob *blob,
@@ -246,10 +293,11 @@ static gboolean check_image_standalone(const CliArgs *args, CstBlob *blob,
     return check_data(args, blob, &info, error);
 }
 
-static CstChain *open_source_chain(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
-                                   const char *snapshot, GError **error)
+static CstChain *open_source_chain(CliCtl *ctl, const CliArgs *args, CstBlob *blob,
+                                   const CstImageFormat *format, const char *snapshot,
+                                   GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     g_autoptr(CstChain) chain = NULL;
 
     if (!cli_image_may_follow(args, blob, format, error))
@@ -281,7 +329,7 @@ CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *pa
     const CstImageFormat *found = NULL;
     g_autoptr(CstBlob) blob = cli_image_open(ctl, args, path, format, FALSE, &found, error);
 
-    return blob ? open_source_chain(args, blob, found, snapshot, error) : NULL;
+    return blob ? open_source_chain(ctl, args, blob, found, snapshot, error) : NULL;
 }
 
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

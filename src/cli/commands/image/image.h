@@ -156,17 +156,29 @@ CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *pa
                                 const char *format, const char *snapshot, GError **error);
 
 /**
- * Fails with BUSY if another program writes to an image of @source, unless --force-share was given.
+ * Return: the first of cst_chain_files() from @first on that another program writes to; the caller
+ * unrefs it. NULL if there is none. *ret_who describes the program, and the caller frees it.
  */
-gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
+CstBlob *cli_image_written_file(CstChain *chain, guint first, char **ret_who);
+/**
+ * Fails with BUSY if another program writes to a file of @source, unless --force-share was given.
+ */
+gboolean cli_image_check_at_rest(const CliArgs *args, CstChain *source, GError **error);
 
 /**
- * Returns the stamps of the files of @source before a copy (CstFileStamp). The array is empty with
- * --force-share. Free it with g_array_unref().
+ * Fails with BUSY if another program writes to one of cst_chain_files() from @first on, whose
+ * content is copied into another image.
  */
-GArray *cli_image_stamps(const CliArgs *args, const CstChain *source);
+gboolean cli_image_check_layers(CstChain *chain, guint first, GError **error);
+
+/**
+ * Returns the stamps of the files of @source before a copy (CstFileStamp). With --force-share, and
+ * for a file that this command writes to, the stamp equals each other stamp. Free the array with
+ * g_array_unref().
+ */
+GArray *cli_image_stamps(const CliArgs *args, CstChain *source);
 /** Fails with BUSY if one of the files was modified since the stamps were read. */
-gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error);
+gboolean cli_image_is_as_before(CstChain *source, const GArray *stamps, GError **error);
 
 /**
  * Limits the mode of the target, so that only users with access to all files of @source may read
@@ -176,16 +188,16 @@ gboolean cli_image_target_restrict(CliImageTarget *target, CstChain *source, GEr
 
 /**
  * Returns the callbacks with which an image opens other files. --backing-chain permits backing
- * files, and a data file next to the image. --data-file permits a data file in any place. Borrows
- * @args.
+ * files, and a data file next to the image. --data-file permits a data file in any place. A file
+ * that is opened for reading and that another program writes to causes a warning. Borrows @ctl.
  */
-CstChainFiles cli_image_files(const CliArgs *args);
-/** The data file callback of cli_image_files(). @args is a CliArgs. */
-CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer args,
+CstChainFiles cli_image_files(CliCtl *ctl);
+/** The data file callback of cli_image_files(). @ctl is a CliCtl. */
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer ctl,
                              GError **error);
 /** An image that is opened for writing, without backing files. */
 typedef struct {
-    const CliArgs *args;
+    CliCtl *ctl;
     CstBlob *blob;
 } CliImageParts;
 
@@ -196,6 +208,12 @@ typedef struct {
  */
 gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
                          CstImageFiles *ret_files, GError **error);
+
+/**
+ * Returns the callbacks for the parts next to the image. A part that another program writes to
+ * causes a warning if it is read, and BUSY if it is opened for writing. Borrows @parts.
+ */
+CstImageFiles cli_image_own_parts(CliImageParts *parts);
 
 /** Fails with DENIED if the image refers to another file and --backing-chain was not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

@@ -45,7 +45,7 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 
 static gboolean cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     const char *path = NULL;
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;

@@ -22,6 +22,7 @@
 typedef struct {
     CstChain *chain; /**< the image with its current backing files */
     CstChain *below; /**< the new backing chain; NULL: no backing file, or not opened */
+    GArray *stamps, *below_stamps; /**< of the files of both chains before the copy */
     CstImageRebase how;
 } Rebase;
 
@@ -29,8 +30,23 @@ static void image_rebase_clear(Rebase *rebase)
 {
     cst_chain_free(rebase->chain);
     cst_chain_free(rebase->below);
+    g_clear_pointer(&rebase->stamps, g_array_unref);
+    g_clear_pointer(&rebase->below_stamps, g_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, image_rebase_clear)
+
+/*
+ * The check of the chain: its files were not changed while their content was copied, and no program
+ * writes to one. Parts of the old backing files are opened by the copy, so they are checked here.
+ */
+static gboolean rebase_check_files(gpointer data, GError **error)
+{
+    const Rebase *rebase = data;
+
+    return cli_image_check_layers(rebase->chain, 1, error) &&
+           cli_image_is_as_before(rebase->chain, rebase->stamps, error) &&
+           (!rebase->below || cli_image_is_as_before(rebase->below, rebase->below_stamps, error));
+}
 
 static gboolean run_image_rebase(CstTask *task, gpointer data, GError **error)
 {
@@ -46,11 +62,22 @@ static gboolean run_image_flatten(CstTask *task, gpointer data, GError **error)
     return cst_chain_flatten(rebase->chain, task, error);
 }
 
+gboolean cli_image_check_layers(CstChain *chain, guint first, GError **error)
+{
+    g_autofree char *who = NULL;
+    g_autoptr(CstBlob) blob = cli_image_written_file(chain, first, &who);
+
+    return !blob || cst_fail(error, CST_ERROR_BUSY,
+                             _("'%s' is open for writing in %s; stop it before its content is "
+                               "copied into another image"),
+                             blob->name, who);
+}
+
 /** Open the image for writing. With @follow, also open its backing files. */
 static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Rebase *rebase,
                            GError **error)
 {
-    CstChainFiles files = cli_image_files(args);
+    CstChainFiles files = cli_image_files(ctl);
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = cli_image_changing(ctl, args, &format, error);
 
@@ -59,30 +86,29 @@ static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Re
     if (!follow)
         files.open_backing = NULL;
     rebase->chain = cst_chain_look(blob, format, &files, error);
-    return rebase->chain != NULL;
+    if (!rebase->chain)
+        return FALSE;
+    rebase->stamps = cli_image_stamps(args, rebase->chain);
+    cst_chain_set_check(rebase->chain, rebase_check_files, rebase);
+    return cli_image_check_layers(rebase->chain, 1, error);
 }
 
 /** Fail if the image is in its new backing chain, because it could never be opened again. */
 static gboolean rebase_check_no_loop(const Rebase *rebase, GError **error)
 {
     CstBlob *top = cst_chain_blob(rebase->chain, 0);
-    struct stat own, other;
 
-    for (guint i = 0; i < cst_chain_length(rebase->below); i++) {
-        CstBlob *blob = cst_chain_blob(rebase->below, i);
-
-        if (fstat(cst_blob_file_fd(top), &own) == 0 && fstat(cst_blob_file_fd(blob), &other) == 0 &&
-            own.st_dev == other.st_dev && own.st_ino == other.st_ino)
+    for (guint i = 0; i < cst_chain_length(rebase->below); i++)
+        if (cst_blob_is_same_file(top, cst_chain_blob(rebase->below, i)))
             return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be based on itself"),
                             top->name);
-    }
     return TRUE;
 }
 
 /** Open the backing file relative to the image's directory, as readers of the reference will do. */
 static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     const CstImageFormat *format = cst_image_format_find(rebase->how.backing_format, error);
     g_autofree char *path =
         cst_path_named(cst_chain_blob(rebase->chain, 0)->name, rebase->how.backing);
@@ -99,6 +125,9 @@ static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GEr
         return FALSE;
     rebase->below = cst_chain_open(blob, format, 0, &files, error);
     if (!rebase->below || !rebase_check_no_loop(rebase, error))
+        return FALSE;
+    rebase->below_stamps = cli_image_stamps(args, rebase->below);
+    if (!cli_image_check_layers(rebase->below, 0, error))
         return FALSE;
     rebase->how.guest = cst_chain_guest(rebase->below);
     return TRUE;

@@ -70,7 +70,7 @@ static gboolean resize_read_arguments(const CliArgs *args, uint64_t old, Resizin
 
 static gboolean cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     g_autoptr(CstChain) chain = NULL;
     Resizing resizing = {0};
     g_autofree char *size = NULL;

@@ -108,7 +108,7 @@ static gboolean find_action(const CliArgs *args, const Action **ret_action, GErr
 static gboolean change_image_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
                                       const char *path, GError **error)
 {
-    const CstChainFiles files = cli_image_files(args);
+    const CstChainFiles files = cli_image_files(ctl);
     Change change = {.action = action};
     g_autoptr(CstChain) chain = NULL;
 

@@ -15,7 +15,7 @@
 #include "output/text.h"
 
 typedef struct {
-    const CliArgs *args;
+    CliCtl *ctl;
     CstBlob *blob;
     const CstImageFormat *format;
     uint64_t given_back;
@@ -24,7 +24,7 @@ typedef struct {
 static gboolean run_image_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Sparsify *sparsify = data;
-    CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
+    CliImageParts parts = {.ctl = sparsify->ctl, .blob = sparsify->blob};
     CstImageFiles files;
 
     return cli_image_parts(&parts, sparsify->format, &files, error) &&
@@ -49,7 +49,7 @@ static gboolean cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **er
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
-    Sparsify sparsify = {.args = args};
+    Sparsify sparsify = {.ctl = ctl};
 
     if (!cli_args_string(args, "file", &path, error))
         return FALSE;

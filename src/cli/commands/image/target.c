@@ -32,6 +32,7 @@
 #include <blob/dry.h>
 #include <blob/room.h>
 #include <image/hold.h>
+#include <image/path.h>
 
 #include "commands/room.h"
 #include "core/interrupt.h"
@@ -52,8 +53,7 @@ static gboolean claim_old(CliImageTarget *target, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
     target->old = cst_blob_file_new(fd, target->path, FALSE, error);
-    if (!target->old || !cst_image_hold(target->old, error) ||
-        !cst_image_refuse_writer(target->old, error))
+    if (!target->old || !cst_image_check_unused(target->old, error))
         return FALSE;
     return fstat(cst_blob_file_fd(target->old), &target->old_st) == 0 ||
            cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
@@ -268,13 +268,63 @@ static gboolean may_have_parts(const CliImageTarget *target, const char *name, G
                                            _("'%s' can't have the part '%s'"), target->path, name));
 }
 
+/* The search for a part in the image that is replaced. */
+typedef struct {
+    CstImageFiles files;
+    const char *name;
+    gboolean found;
+} PartSearch;
+
+static CstBlob *part_search_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    PartSearch *search = data;
+
+    search->found = search->found || strcmp(name, search->name) == 0;
+    return search->files.open(name, writable, search->files.data, error);
+}
+
+/* Return: TRUE if the image that the user agreed to replace has the part @name. */
+static gboolean old_has_part(const CliImageTarget *target, const char *name)
+{
+    PartSearch search = {.files = cst_path_parts(target->old), .name = name};
+    const CstImageFiles files = {.open = part_search_open, .data = &search};
+    const CstImageOpen how = {.files = &files};
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(CstImage) image = NULL;
+
+    if (!cst_image_inspect(target->old, NULL, &info, NULL) || !info.format)
+        return FALSE;
+    image = cst_image_open_as(target->old, info.format, &how, NULL);
+    return search.found;
+}
+
+/*
+ * Fail if the part @name would replace a file of another image, or a file that a program uses. The
+ * user agreed to replace the image, which includes only the image's own parts.
+ */
+static gboolean may_replace_part(const CliImageTarget *target, const char *name, GError **error)
+{
+    g_autofree char *path = path_beside(target, name);
+    struct stat st;
+
+    if (!target->old || fstatat(target->place.dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return TRUE;
+    if (!old_has_part(target, name))
+        return cst_fail(error, CST_ERROR_EXISTS,
+                        _("cannot create '%s': it exists, and is no part of '%s'; remove it, or "
+                          "choose another name for the image"),
+                        path, target->path);
+    return cst_image_check_path_unused(path, error);
+}
+
 static CstBlob *target_create_part(const char *name, gpointer data, GError **error)
 {
     CliImageTarget *target = data;
 
     if (strchr(name, '/'))
         return create_elsewhere(target, name, error);
-    if (!cst_may_change(error) || !may_have_parts(target, name, error))
+    if (!cst_may_change(error) || !may_have_parts(target, name, error) ||
+        !may_replace_part(target, name, error))
         return NULL;
     return create_in_draft(target, name, error);
 }

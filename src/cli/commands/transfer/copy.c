@@ -409,8 +409,7 @@ static void copy_report(CliCtl *ctl, const Copy *copy)
     CliFact facts[CLI_LIVE_COPY_FACTS];
     guint count = cli_live_copy_facts(&copy->live, facts);
 
-    if (copy->live.why)
-        cli_live_copy_warn(&copy->live);
+    cli_live_copy_warn(&copy->live);
     cli_done_with(ctl, "volume", copy->new_name, copy->capacity, facts, count,
                   copy->moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy->name,
                   copy->to);

@@ -140,7 +140,7 @@ static gboolean clone_vol(const Cloning *cloning, const char *name, GError **err
     cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, source->pool, name);
     if (cli_live_copy_begin(cloning->live, error))
         vol = clone_as(cloning, name, error);
-    if (!cli_live_copy_end(cloning->live, vol != NULL, error)) {
+    if (!cli_live_copy_end(cloning->live, vol != NULL, error) || !vol) {
         if (vol)
             cli_live_copy_drop(cloning->live, g_steal_pointer(&vol));
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);

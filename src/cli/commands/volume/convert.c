@@ -74,7 +74,7 @@ static gboolean convert_vol(CliCtl *ctl, const CliArgs *args, CstVolConvert *how
     cli_plan(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name, how->format);
     conversion.pool = place.pool;
     vol = convert_from(&conversion, how, &live, error);
-    if (!cli_live_copy_end(&live, vol != NULL, error)) {
+    if (!cli_live_copy_end(&live, vol != NULL, error) || !vol) {
         if (vol)
             cli_live_copy_drop(&live, g_steal_pointer(&vol));
         return cli_failed(ctl, _("Failed to convert vol %s"), name);
