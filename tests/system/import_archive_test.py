@@ -164,6 +164,36 @@ class Sectors(WithCommands):
         self.cistern_ok("vol-export", "v.vhdx", "--pool", "p", out + ".vhdx")
         self.assertIn("sector size: 4096", self.cistern_ok("image-info", out + ".vhdx"))
 
+    def test_part_join_and_overlay_of_4096_byte_sectors(self):
+        image, out = self.at("p", "v.vhdx"), os.path.join(self.peer.files, "out")
+        self.cistern_ok("image-create", "-f", "vhdx", "-o", "logical_sector_size=4096", image, "8M")
+        self.ok("pool-refresh", "p")
+        for words in (("image-dd", f"if={image}", f"of={out}"),
+                      ("image-convert", image, image, out)):
+            status, _, err = self.cistern(*words)
+            self.assertEqual(1, status, err)
+            self.assertIn("sectors have 4096 bytes", err)
+            self.assertFalse(os.path.exists(out))
+            _, _, err = self.cistern(*words, "--drop-sector-size")
+            self.assertIn("the sectors of '%s' have 4096 bytes" % image, err)
+            os.unlink(out)
+            self.cistern_ok(*words, "-O", "vhdx", "--yes")
+            self.assertIn("sector size: 4096", self.cistern_ok("image-info", out))
+            os.unlink(out)
+        repo = os.path.join(self.peer.files, "repo")
+        self.cistern_ok("backup-init", repo, "--no-encryption")
+        for words, name in ((("image-create", "-f", "qcow2", "-b", image, "-F", "vhdx", out), image),
+                            (("vol-create-as", "p", "over", "8M", "--format", "qcow2", "--backing-vol", "v.vhdx",
+                              "--backing-vol-format", "vhdx"), "v.vhdx"),
+                            (("backup-create", repo, "p/v.vhdx"), "v.vhdx")):
+            status, _, err = self.cistern(*words)
+            self.assertEqual(0, status, err)
+            self.assertIn(f"the sectors of '{name}' have 4096 bytes, which the new image does not record", err)
+
+
+CPIO = b"\xc7\x71".ljust(20, b"\0") + struct.pack("<HI", 5, 0) + b"name\0"
+SWAPPED_CPIO = b"\x71\xc7".ljust(20, b"\0") + struct.pack(">HI", 5, 0) + b"name\0"
+
 
 class NoDisks(Importing):
     def test_source_that_is_no_disk_is_refused_by_name(self):

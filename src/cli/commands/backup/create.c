@@ -19,6 +19,7 @@
 #include <base/error.h>
 
 #include "commands/consistency.h"
+#include "commands/image/twin.h"
 #include "commands/pool/pool.h"
 #include "commands/volume/domains.h"
 #include "commands/volume/volume.h"
@@ -208,11 +209,16 @@ static gboolean read_source(BackupCreate *create, BackupSource *source, GError *
     g_autofree char *label = g_strdup_printf(_("Backing up %s"), source->ref->name);
     g_autofree char *writers = source->snapshot ? NULL : cli_vol_writers(create->ctl, source->ref);
 
+    unsigned sector_size;
+
     create->current = source;
     if (!cli_run_task(create->ctl, label, run_content, create, error))
         return cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
     if (writers)
         cli_vol_warn_of(create->ctl, source->ref->name, writers);
+    sector_size = cli_vol_sector_size(create->ctl, source->ref);
+    if (sector_size != CLI_SECTOR_SIZE)
+        cli_warn_of_sector_size(create->ctl, source->ref->name, sector_size);
     return TRUE;
 }
 

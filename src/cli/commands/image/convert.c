@@ -262,6 +262,18 @@ static gboolean join_sources(Conversion *conversion, GError **error)
     return TRUE;
 }
 
+/*
+ * With one source, the engine applies the rule for the sector size. It does not know the sectors of
+ * several sources, so it is applied to each of them.
+ */
+static gboolean convert_keep_sector_size(const CliArgs *args, Conversion *conversion,
+                                         CstChain *chain, GError **error)
+{
+    return conversion->paths->len == 1 ||
+           cli_image_keep_sector_size(args, chain, conversion->format, &conversion->options.create,
+                                      error);
+}
+
 static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
                              GError **error)
 {
@@ -279,7 +291,8 @@ static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conve
             return FALSE;
         g_ptr_array_add(conversion->chains, chain);
         g_ptr_array_add(conversion->stamps, cli_image_stamps(args, chain));
-        if (!cli_image_check_at_rest(args, chain, error))
+        if (!cli_image_check_at_rest(args, chain, error) ||
+            !convert_keep_sector_size(args, conversion, chain, error))
             return FALSE;
     }
     return join_sources(conversion, error);
@@ -392,17 +405,6 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
                                task, error);
 }
 
-/*
- * Warn if the copy does not record the source's sector size, which --drop-sector-size has allowed.
- */
-static void warn_of_sector_size(CliCtl *ctl, const Conversion *conversion)
-{
-    unsigned size = cst_guest_sector_size(conversion->from);
-
-    if (size != CST_SECTOR_SIZE && !cst_image_format_has_sector_size(conversion->format))
-        cli_warn_of_sector_size(ctl, conversion->names, size);
-}
-
 static gboolean sources_are_as_before(const Conversion *conversion, GError **error)
 {
     for (guint i = 0; i < conversion->chains->len; i++)
@@ -431,9 +433,11 @@ static gboolean cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **err
         !sources_are_as_before(&conversion, error) ||
         (!there && !cli_image_target_commit(&conversion.target, error)))
         return cli_failed(ctl, _("Failed to convert image %s"), conversion.names);
-    warn_of_sector_size(ctl, &conversion);
-    cli_done(ctl, "image", conversion.path, _("Image %s converted to %s"), conversion.names,
-             conversion.path);
+    for (guint i = 0; i < conversion.chains->len; i++)
+        cli_image_warn_of_sector_size(ctl, g_ptr_array_index(conversion.chains, i),
+                                      conversion.format);
+    cli_done_sized(ctl, "image", conversion.path, cli_image_made_size(conversion.from),
+                   _("Image %s converted to %s"), conversion.names, conversion.path);
     return TRUE;
 }
 

@@ -125,6 +125,7 @@ static gboolean creation_check_backing(CliCtl *ctl, Creation *creation, GError *
         create->capacity = cst_image_capacity(cst_chain_image(creation->backing));
     creation->options.has_size = TRUE;
     create->backing_guest = cst_chain_guest(creation->backing);
+    cli_image_warn_of_sector_size(ctl, creation->backing, creation->format);
     return TRUE;
 }
 
@@ -198,7 +199,8 @@ static gboolean cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **erro
         !cli_run_task(ctl, _("Creating"), run_image_creation, &creation, error) ||
         !cli_image_target_commit(&creation.target, error))
         return cli_failed(ctl, _("Failed to create image %s"), creation.path);
-    cli_done(ctl, "image", creation.path, _("Image %s created"), creation.path);
+    cli_done_sized(ctl, "image", creation.path, creation.options.create.capacity,
+                   _("Image %s created"), creation.path);
     return TRUE;
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     const CstImageFormat *format;
     CstChain *source;
     CstBlob *stretch;
+    CstImageCreate create;
     CliImageTarget target;
 } Copying;
 
@@ -115,9 +116,10 @@ static gboolean run_copy(CstTask *task, gpointer data, GError **error)
     Copying *copying = data;
     CstBlob *draft = copying->target.blob;
     const CstImageFiles files = cst_path_parts(draft);
-    const CstImageCreate create = {.files = &files, .file_name = copying->target.name};
 
-    return cst_image_convert(copying->stretch, draft, copying->format, &create,
+    copying->create.files = &files;
+    copying->create.file_name = copying->target.name;
+    return cst_image_convert(copying->stretch, draft, copying->format, &copying->create,
                              copying->target.dir ? CST_CONVERT_TARGET_ZERO : 0, task, error);
 }
 
@@ -132,6 +134,7 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
     copying.source = cli_image_source_path(ctl, args, copying.input, "source-format", NULL, error);
     stamps = copying.source ? cli_image_stamps(args, copying.source) : NULL;
     if (!stamps || !cli_image_check_at_rest(args, copying.source, error) ||
+        !cli_image_keep_sector_size(args, copying.source, copying.format, &copying.create, error) ||
         !dd_restrict_source(&copying, error))
         return FALSE;
     cli_plan(ctl, _("Would convert image %s to %s, format %s"), copying.input, copying.output,
@@ -145,8 +148,9 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_image_is_as_before(copying.source, stamps, error) ||
         !cli_image_target_commit(&copying.target, error))
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);
-    cli_done(ctl, "image", copying.output, _("Image %s converted to %s"), copying.input,
-             copying.output);
+    cli_image_warn_of_sector_size(ctl, copying.source, copying.format);
+    cli_done_sized(ctl, "image", copying.output, cli_image_made_size(copying.stretch),
+                   _("Image %s converted to %s"), copying.input, copying.output);
     return TRUE;
 }
 
@@ -157,6 +161,7 @@ static const CliOption dd_options[] = {
      .help = N_("if=FILE, of=FILE, bs=SIZE, count=BLOCKS and skip=BLOCKS, as of dd(1)")},
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
+    CLI_DROP_SECTOR_SIZE,
     RATE_LIMIT,
     FOLLOW,
     DATA_FILE,

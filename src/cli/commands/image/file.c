@@ -16,6 +16,7 @@
 #include <base/place.h>
 #include <base/units.h>
 #include <base/url.h>
+#include <image/convert.h>
 #include <image/hold.h>
 
 #include "output/report.h"
@@ -129,10 +130,29 @@ CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, cons
 
 void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size)
 {
-    cli_warn(ctl,
-             _("warning: the sectors of '%s' have %u bytes, which the copy does not record; its "
-               "guest needs <blockio logical_block_size='%u'/> in the <disk> element\n"),
-             name, size, size);
+    cli_warn(
+        ctl,
+        _("warning: the sectors of '%s' have %u bytes, which the new image does not "
+          "record; its guest needs <blockio logical_block_size='%u'/> in the <disk> element\n"),
+        name, size, size);
+}
+
+gboolean cli_image_keep_sector_size(const CliArgs *args, CstChain *source,
+                                    const CstImageFormat *format, CstImageCreate *create,
+                                    GError **error)
+{
+    const unsigned flags =
+        cli_args_has(args, "drop-sector-size") ? CST_CONVERT_DROP_SECTOR_SIZE : 0;
+
+    return cst_image_keep_sector_size(cst_chain_guest(source), format, create, flags, error);
+}
+
+void cli_image_warn_of_sector_size(CliCtl *ctl, CstChain *source, const CstImageFormat *format)
+{
+    const unsigned size = cst_guest_sector_size(cst_chain_guest(source));
+
+    if (size != CST_SECTOR_SIZE && !cst_image_format_has_sector_size(format))
+        cli_warn_of_sector_size(ctl, cst_chain_blob(source, 0)->name, size);
 }
 
 /* --- sizes and formats ----------------------------------------------------------------------- */
@@ -146,6 +166,13 @@ char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes)
         return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
     /* Use three digits, but avoid 1e+03. */
     return g_strdup_printf(value < 999.5 ? "%.3g %s" : "%.0f %s", value, unit);
+}
+
+uint64_t cli_image_made_size(CstBlob *guest)
+{
+    uint64_t size;
+
+    return cst_blob_get_size(guest, &size, NULL) ? size : CLI_BYTES_UNKNOWN;
 }
 
 void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words)

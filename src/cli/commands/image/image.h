@@ -44,10 +44,20 @@ gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **err
 gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
                                  GError **error);
 
-/** Warns that a copy of @name does not record its sector size, which is @size bytes. */
-void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size);
+/**
+ * Applies cst_image_keep_sector_size() to a copy of @source, or of a part of it. --drop-sector-size
+ * allows a copy that does not record the sector size.
+ */
+gboolean cli_image_keep_sector_size(const CliArgs *args, CstChain *source,
+                                    const CstImageFormat *format, CstImageCreate *create,
+                                    GError **error);
+/** Calls cli_warn_of_sector_size() if @format does not record the sector size of @source. */
+void cli_image_warn_of_sector_size(CliCtl *ctl, CstChain *source, const CstImageFormat *format);
 /** Returns "1.5 GiB" in the style of qemu-img, or digits with --bytes. The caller frees it. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
+
+/** Returns the size of @guest for cli_done_sized(), or CLI_BYTES_UNKNOWN. */
+uint64_t cli_image_made_size(CstBlob *guest);
 
 /** Format-specific information about an image. Each list may be NULL. */
 typedef struct {

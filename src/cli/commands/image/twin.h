@@ -18,6 +18,9 @@
 gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *name,
                                const char **ret_text, gboolean *ret_help, GError **error);
 
+/** Warns that a copy of @name does not record its sector size, which is @size bytes. */
+void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size);
+
 /** Names of formats, for completion. */
 /**
  * CliCompleters. Append the formats in which a volume or an image can be created, or all known

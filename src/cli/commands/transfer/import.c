@@ -21,6 +21,7 @@
 #include "commands/image/twin.h"
 #include "commands/room.h"
 #include "commands/volume/options.h"
+#include "commands/xml.h"
 #include "far_volume.h"
 #include "output/job.h"
 #include "output/progress.h"
@@ -333,6 +334,23 @@ static void print_many(const Importing *importing)
         cli_table_print(ctl, table, "volumes");
 }
 
+/* Reports the volume with its format, which the user may not have given. */
+static void print_one(const Importing *importing)
+{
+    const CstVolRef *vol = importing->vols->pdata[0];
+    CliCtl *ctl = importing->ctl;
+    g_autofree char *xml = cli_shows_sizes(ctl) ? cst_conn_vol_xml(ctl->conn, vol, 0, NULL) : NULL;
+    g_autofree char *format = xml ? cli_xml_text(xml, "/volume/target/format/@type") : NULL;
+    const CliFact fact = cli_fact_text("format", NULL, format);
+
+    cli_done_with(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol), &fact, 1,
+                  _("Vol %s imported from %s"), vol->name, importing->shown);
+    if (format && !ctl->settings.json) {
+        cli_extra(ctl, _("file format: %s"), format);
+        cli_extra(ctl, "\n");
+    }
+}
+
 /* Return: the default name of the volume. The caller frees it. */
 static char *source_name(const Importing *importing)
 {
@@ -349,7 +367,6 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     g_auto(CliNewVol) place = {0};
     g_autofree char *name = NULL, *shown = NULL;
     const CstPoolRef *pool;
-    const CstVolRef *vol;
 
     if (!cli_vol_new(ctl, args, "newname", "pool", &place, error) ||
         !read_import_options(ctl, args, &importing, error))
@@ -367,12 +384,10 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_run_task(ctl, _("Importing"), importing.from ? run_import_volume : run_import,
                       &importing, error))
         return cli_failed(ctl, _("Failed to import %s"), shown);
-    vol = vols->pdata[0];
     if (vols->len > 1)
         print_many(&importing);
     else
-        cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
-                       _("Vol %s imported from %s"), vol->name, shown);
+        print_one(&importing);
     return TRUE;
 }
 

@@ -11,6 +11,7 @@
 #include <base/units.h>
 #include <model/pool_type.h>
 
+#include "commands/image/twin.h"
 #include "commands/pool/pool.h"
 #include "commands/xml.h"
 #include "live_copy.h"
@@ -226,6 +227,16 @@ const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *n
     return cli_vol_default_format(ctl, pool);
 }
 
+/* Warn if @vol does not have the sector size of its backing volume at @path. */
+static void warn_of_backing_sectors(CliCtl *ctl, const CstVolRef *vol, const char *path)
+{
+    g_autoptr(CstVolRef) base = cst_conn_vol_by_path(ctl->conn, path, NULL);
+    const unsigned size = base ? cli_vol_sector_size(ctl, base) : CLI_SECTOR_SIZE;
+
+    if (size != CLI_SECTOR_SIZE && size != cli_vol_sector_size(ctl, vol))
+        cli_warn_of_sector_size(ctl, base->name, size);
+}
+
 /** Parse all options except the name. *ret_backing is the word for the backing volume. */
 static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
                           const char **ret_backing, GError **error)
@@ -289,6 +300,8 @@ static gboolean cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **err
     cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol), _("Vol %s created"),
                    spec.name);
     cli_vol_note_bytes(ctl, capacity);
+    if (path)
+        warn_of_backing_sectors(ctl, vol, path);
     return TRUE;
 }
 
