@@ -63,6 +63,17 @@ static gboolean repo_lock_parse(const char *text, CstRepoLock *ret_lock)
     return TRUE;
 }
 
+/* A lock whose owner is unknown. It is valid until a user removes it. */
+static CstRepoLock *unknown_lock(const char *name)
+{
+    CstRepoLock *lock = g_new0(CstRepoLock, 1);
+
+    lock->id = g_strdup(name);
+    lock->host = g_strdup("?");
+    lock->exclusive = TRUE;
+    return lock;
+}
+
 /* Returns NULL without an error if the lock was removed. */
 static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
 {
@@ -75,6 +86,9 @@ static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
     ssize_t got;
 
     if (fd < 0) {
+        /* A FIFO, a link or a directory. An error here would also refuse its removal. */
+        if (cst_error_code(why) == CST_ERROR_CORRUPT)
+            return unknown_lock(name);
         if (cst_error_code(why) != CST_ERROR_NOT_FOUND)
             g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
@@ -84,9 +98,8 @@ static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
     lock = g_new0(CstRepoLock, 1);
     lock->id = g_strdup(name);
     if (!repo_lock_parse(text, lock)) {
-        /* The owner is unknown: the lock is valid until a user removes it. */
-        lock->host = g_strdup("?");
-        lock->exclusive = TRUE;
+        cst_repo_lock_free(lock);
+        return unknown_lock(name);
     }
     lock->dead = strcmp(lock->host, here) == 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
     return lock;
@@ -170,6 +183,11 @@ static gboolean repo_lock_fail_busy(const CstRepoLock *lock, const CstRepo *repo
     g_autofree char *when = since ? g_date_time_format(since, "%F %T") : g_strdup("?");
     g_auto(GStrv) host = g_strsplit(lock->host, " ", 2);
 
+    if (lock->pid == 0)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("repository '%s' has a lock 'locks/%s' that cannot be read; if no other "
+                          "process uses the repository, 'backup-unlock --all' removes it"),
+                        repo->folders.path, lock->id);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("repository '%s' is %s by process %" PRId64 " of host '%s' since "
                       "%s; if that is gone for sure, backup-unlock removes its lock"),

@@ -61,14 +61,23 @@ void cst_repair_report_clear(CstRepairReport *report)
 
 /* --- finding damage --------------------------------------------------------------------------- */
 
-/* Returns TRUE and frees *@why if it reports damage. Otherwise moves it to @error. */
+/*
+ * Returns TRUE and frees *@why if it reports wrong content. Otherwise moves it to @error. A file
+ * that cannot be opened or read may be sound: the process has too many open files, or a server does
+ * not answer. Its removal would lose it.
+ */
 static gboolean is_damage(GError **why, GError **error)
 {
-    if (repo_is_damage(*why)) {
-        g_clear_error(why);
+    g_autoptr(GError) found = g_steal_pointer(why);
+
+    if (cst_error_code(found) == CST_ERROR_CORRUPT)
         return TRUE;
-    }
-    g_propagate_error(error, g_steal_pointer(why));
+    if (cst_error_code(found) == CST_ERROR_IO)
+        return cst_fail(error, CST_ERROR_IO,
+                        _("%s; the repair made no change, because the file may be sound: repeat "
+                          "the command, or remove the file to give it up"),
+                        found->message);
+    g_propagate_error(error, g_steal_pointer(&found));
     return FALSE;
 }
 
@@ -82,6 +91,11 @@ static gboolean check_table(Repair *repair, guint pack, GError **error)
     uint32_t count;
 
     table = pack_table(repair->repo, repo_id_format(known->id, id), &count, &size, &why);
+    if (table && !known->present)
+        return cst_fail(error, CST_ERROR_IO,
+                        _("pack '%s' could not be read at first, so the repair made no change: "
+                          "repeat the command"),
+                        id);
     if (table || cst_error_code(why) == CST_ERROR_NOT_FOUND) {
         g_clear_error(&why);
         return TRUE;

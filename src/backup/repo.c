@@ -375,7 +375,11 @@ CstBackup *cst_repo_backup(CstRepo *repo, const char *prefix, GError **error)
         return NULL;
     for (guint i = 0; i < damaged->len; i++)
         cst_log(CST_LOG_WARNING, "%s", (const char *)damaged->pdata[i]);
-    if (found == 0)
+    if (found == 0 && damaged->len > 0)
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("repository '%s' has no backup '%s' that can be read: %s"), repo->folders.path,
+                 prefix, (const char *)damaged->pdata[0]);
+    else if (found == 0)
         cst_fail(error, CST_ERROR_NOT_FOUND, _("repository '%s' has no backup '%s'"),
                  repo->folders.path, prefix);
     if (found > 1)

@@ -288,10 +288,49 @@ static void garbage_is_survived(void **state)
     }
 }
 
+/* A volume with one full list of chunks. The first chunk has data. */
+static void backup_full_list(CstRepo *repo, char *ret_id)
+{
+    const CstBackupHow how = {.host = "host"};
+    uint64_t size = (uint64_t)REPO_LIST_IDS * SCRATCH_CHUNK;
+    const CstBackupVolume volume = scratch_volume("v", size);
+    g_autoptr(CstBackupWriter) writer = cst_writer_new(repo, &how, NULL);
+    g_autofree uint8_t *chunk = g_malloc(SCRATCH_CHUNK);
+
+    scratch_fill(chunk, SCRATCH_CHUNK, 1);
+    assert_true(cst_writer_volume(writer, &volume, NULL, NULL));
+    assert_true(cst_writer_data(writer, chunk, SCRATCH_CHUNK, NULL));
+    assert_true(cst_writer_hole(writer, size - SCRATCH_CHUNK, NULL));
+    assert_true(cst_writer_volume_end(writer, NULL));
+    assert_true(cst_writer_commit(writer, ret_id, NULL));
+}
+
+/* The check reads a list once, also if several backups have it. */
+static void lost_chunk_is_found_in_each_backup_with_the_same_list(void **state)
+{
+    const CstRepoCheck how = {.read_data = TRUE};
+    Scratch *s = *state;
+    g_auto(CstRepoReport) report = {0};
+    char ids[2][CST_BACKUP_ID_TEXT];
+    g_autoptr(CstRepo) repo = NULL;
+
+    scratch_init(s, FALSE);
+    repo = scratch_open(s);
+    for (int i = 0; i < 2; i++)
+        backup_full_list(repo, ids[i]);
+    scratch_run("for pack in '%s'/packs/*; do printf damage |"
+                " dd of=\"$pack\" bs=1 seek=%u conv=notrunc status=none; done",
+                s->path, REPO_FILE_HEAD + 100);
+    assert_true(cst_repo_check(repo, &how, NULL, &report, NULL));
+    for (int i = 0; i < 2; i++)
+        assert_true(g_hash_table_contains(report.broken, ids[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(every_flipped_bit_is_found),
+        scratch_test(lost_chunk_is_found_in_each_backup_with_the_same_list),
         scratch_test(every_truncation_is_found),
         scratch_test(prune_of_a_damaged_repository_loses_no_readable_chunk),
         scratch_test(missing_pack_is_named),

@@ -108,26 +108,54 @@ static void lock_of_a_killed_process_does_not_block(void **state)
     scratch_run("test -z \"$(ls '%s/locks')\"", s->path);
 }
 
-/* This host cannot detect whether a process of another machine is alive. */
-static void foreign_lock_is_kept_until_a_forced_unlock(void **state)
+/* Only a forced unlock removes the lock, which forbids a prune. @text is in the refusal. */
+static void assert_lock_is_kept(CstRepo *repo, const char *text)
 {
-    Scratch *s = *state;
-    static const char *const texts[] = {"1\nshared\n1\n1700000000\nelsewhere abc\n", "garbage", ""};
     CstPruneReport report;
     GError *error = NULL;
     guint count;
 
+    assert_false(cst_repo_prune(repo, FALSE, NULL, &report, &error));
+    assert_non_null(strstr(error->message, text));
+    assert_error(error, CST_ERROR_BUSY);
+    assert_true(cst_repo_unlock(repo, FALSE, &count, NULL));
+    assert_int_equal(count, 0);
+    assert_true(cst_repo_unlock(repo, TRUE, &count, NULL));
+    assert_int_equal(count, 1);
+    scratch_prune(repo);
+}
+
+/* This host cannot detect whether a process of another machine is alive. */
+static void foreign_lock_is_kept_until_a_forced_unlock(void **state)
+{
+    Scratch *s = *state;
+    static const struct {
+        const char *content, *refusal;
+    } rows[] = {
+        {"1\nshared\n1\n1700000000\nelsewhere abc\n", "by process 1 of host 'elsewhere'"},
+        {"garbage", "that cannot be read"},
+        {"", "that cannot be read"},
+    };
+
     scratch_init(s, TRUE);
     g_autoptr(CstRepo) repo = scratch_open(s);
-    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-        put_lock(s, texts[i]);
-        assert_false(cst_repo_prune(repo, FALSE, NULL, &report, &error));
-        assert_error(error, CST_ERROR_BUSY);
-        assert_true(cst_repo_unlock(repo, FALSE, &count, NULL));
-        assert_int_equal(count, 0);
-        assert_true(cst_repo_unlock(repo, TRUE, &count, NULL));
-        assert_int_equal(count, 1);
-        scratch_prune(repo);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        put_lock(s, rows[i].content);
+        assert_lock_is_kept(repo, rows[i].refusal);
+    }
+}
+
+/* A user who can write to "locks" could otherwise keep all backups from being made. */
+static void lock_that_is_no_file_can_be_removed(void **state)
+{
+    Scratch *s = *state;
+    static const char *const makers[] = {"mkfifo", "ln -s /etc/passwd", "cp /etc/passwd"};
+
+    scratch_init(s, TRUE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
+        scratch_run("%s '%s/locks/00112233445566778899aabbccddeeff'", makers[i], s->path);
+        assert_lock_is_kept(repo, "that cannot be read; if no other process");
     }
 }
 
@@ -152,6 +180,7 @@ int main(void)
         scratch_test(second_user_is_refused_during_a_prune),
         scratch_test(lock_of_a_killed_process_does_not_block),
         scratch_test(foreign_lock_is_kept_until_a_forced_unlock),
+        scratch_test(lock_that_is_no_file_can_be_removed),
         scratch_test(the_living_keep_their_locks),
     };
 

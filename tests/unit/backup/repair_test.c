@@ -5,6 +5,7 @@
  */
 #include "scratch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <points.h>
 #include <sys/wait.h>
@@ -218,6 +219,72 @@ static void damaged_manifest_is_removed(void **state)
     scratch_assert_holds(repo, content->id_a, "a", content->a, SIZE);
 }
 
+/* Counts down to the call that fails with EIO. 0: no call fails. */
+static guint failing_call;
+
+static gboolean call_fails(void)
+{
+    if (failing_call == 0 || --failing_call > 0)
+        return FALSE;
+    errno = EIO;
+    return TRUE;
+}
+
+int __real_openat64(int dirfd, const char *path, int flags, ...);
+int __wrap_openat64(int dirfd, const char *path, int flags, ...);
+ssize_t __real_pread64(int fd, void *data, size_t len, off64_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t len, off64_t offset);
+
+int __wrap_openat64(int dirfd, const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list args;
+
+    va_start(args, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(args, mode_t);
+    va_end(args);
+    return call_fails() ? -1 : __real_openat64(dirfd, path, flags, mode);
+}
+
+ssize_t __wrap_pread64(int fd, void *data, size_t len, off64_t offset)
+{
+    return call_fails() ? -1 : __real_pread64(fd, data, len, offset);
+}
+
+/* The repository is sound. An open or a read that fails is not damage. */
+static void file_that_cannot_be_read_is_not_removed(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = make(s);
+    gboolean met = TRUE;
+    guint nth;
+
+    for (nth = 1; met; nth++) {
+        g_auto(CstRepairReport) report = {0};
+        g_autoptr(GError) error = NULL;
+        {
+            g_autoptr(CstRepo) repo = scratch_open(s);
+
+            failing_call = nth;
+            cst_repo_repair(repo, FALSE, NULL, &report, &error);
+            met = failing_call == 0;
+            failing_call = 0;
+        }
+        if (!error) {
+            assert_int_equal(report.chunks + report.packs, 0);
+            assert_int_equal(report.manifests->len + report.losses->len, 0);
+        }
+        {
+            g_autoptr(CstRepo) repo = scratch_open(s);
+
+            scratch_assert_holds(repo, content->id_a, "a", content->a, SIZE);
+            scratch_assert_holds(repo, content->id_b, "b", content->b, SIZE);
+        }
+    }
+    assert_in_range(nth, 20, 500);
+}
+
 static void die(gpointer data)
 {
     _exit(0);
@@ -319,6 +386,7 @@ int main(void)
         scratch_test(damaged_chunk_with_a_sound_copy_is_not_lost),
         scratch_test(damaged_table_costs_its_pack_alone),
         scratch_test(damaged_manifest_is_removed),
+        scratch_test(file_that_cannot_be_read_is_not_removed),
         scratch_test(killed_repair_loses_no_chunk_and_can_be_repeated),
         scratch_test(repair_that_fails_at_any_change_loses_no_chunk_and_can_be_repeated),
     };

@@ -377,7 +377,7 @@ gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
 typedef struct {
     char *id;
     char *host;
-    int64_t pid;
+    int64_t pid;        /**< 0: the lock cannot be read, and its owner is unknown */
     int64_t since;      /**< seconds since 1970 */
     gboolean exclusive; /**< held to delete (prune or repair) */
     gboolean dead;      /**< its process ran on this host and has ended */
