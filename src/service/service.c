@@ -48,10 +48,9 @@ static void init_tables(CstService *service)
                                              (GDestroyNotify)cst_secret_file_free);
 }
 
-static void service_load_files(CstService *service)
+static gboolean service_load_files(CstService *service, GError **error)
 {
-    pools_load(service);
-    secrets_load(service);
+    return pools_load(service, error) && secrets_load(service, error);
 }
 
 /*
@@ -115,9 +114,9 @@ static gboolean service_load_all(CstService *service, GError **error)
 {
     if (service->mode == CST_SERVICE_DAEMON) {
         open_declarations(service);
-        if (!cst_driver_lock_acquire(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
+        if (!cst_driver_lock_acquire(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error) ||
+            !service_load_files(service, error))
             return FALSE;
-        service_load_files(service);
     } else if (!definitions_enter(service, error)) {
         return FALSE;
     }

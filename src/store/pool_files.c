@@ -129,12 +129,13 @@ CstPoolDef *cst_pool_file_read(const char *path, GError **error)
     return g_steal_pointer(&((CstPoolFile *)g_ptr_array_index(files, 0))->def);
 }
 
-static GPtrArray *load_directory(const char *dir, ParseFunc parse)
+static GPtrArray *load_directory(const char *dir, ParseFunc parse, GError **error)
 {
-    Loading loading = {g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free), parse};
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free);
+    Loading loading = {files, parse};
 
-    store_xml_load(dir, "pool", pool_file_load, &loading);
-    return loading.files;
+    return store_xml_load(dir, "pool", pool_file_load, &loading, error) ? g_steal_pointer(&files)
+                                                                        : NULL;
 }
 
 /* Whether the path has no entry. A dangling symbolic link is an entry. */
@@ -164,11 +165,13 @@ static void drop_stale_links(const CstPaths *paths)
     g_dir_close(dir);
 }
 
-GPtrArray *cst_pool_files_load(const CstPaths *paths)
+GPtrArray *cst_pool_files_load(const CstPaths *paths, GError **error)
 {
-    GPtrArray *files = load_directory(paths->pool_dir, parse_definition);
+    GPtrArray *files = load_directory(paths->pool_dir, parse_definition, error);
     g_autofree char *identities = identities_dir(paths);
 
+    if (!files)
+        return NULL;
     for (guint i = 0; i < files->len; i++) {
         CstPoolFile *file = g_ptr_array_index(files, i);
 
@@ -184,7 +187,8 @@ GPtrArray *cst_pool_states_load(const CstPaths *paths)
 {
     /* The caller holds the driver lock, so no other process is writing there. */
     cst_file_drop_temporaries(paths->pool_run_dir);
-    return load_directory(paths->pool_run_dir, cst_pool_state_parse);
+    drop_stale_marks(paths);
+    return load_directory(paths->pool_run_dir, cst_pool_state_parse, error);
 }
 
 gboolean cst_pool_file_save(const CstPaths *paths, const CstPoolDef *def, GError **error)
@@ -278,14 +282,18 @@ gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, cons
     return cst_file_replace(path, identity, strlen(identity), 0600, error);
 }
 
-char *cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid)
+gboolean cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid, char **ret_identity,
+                                GError **error)
 {
     g_autofree char *path = identity_path(paths, uuid);
-    char *identity = NULL;
+    g_autoptr(GError) why = NULL;
 
-    if (!cst_file_read(path, 4096, &identity, NULL, NULL))
-        return NULL;
-    return identity;
+    *ret_identity = NULL;
+    if (cst_file_read(path, 4096, ret_identity, NULL, &why) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean cst_pool_identity_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)

@@ -121,12 +121,15 @@ void cst_secret_files_drop_leftovers(const CstPaths *paths)
         cst_file_remove(g_ptr_array_index(found, i), NULL);
 }
 
-GPtrArray *cst_secret_files_load(const CstPaths *paths)
+GPtrArray *cst_secret_files_load(const CstPaths *paths, GError **error)
 {
-    Loading loading = {paths, g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free)};
+    g_autoptr(GPtrArray) files =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free);
+    Loading loading = {paths, files};
 
-    store_xml_load(paths->secret_dir, "secret", secret_file_load, &loading);
-    return loading.files;
+    return store_xml_load(paths->secret_dir, "secret", secret_file_load, &loading, error)
+               ? g_steal_pointer(&files)
+               : NULL;
 }
 
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error)

@@ -10,7 +10,9 @@
 typedef gboolean (*StoreXmlFunc)(const char *path, const char *stem, gpointer data, GError **error);
 
 /**
- * Calls @load for each .xml file in @dir. If the directory does not exist, makes no call. A failure
- * is logged with @kind ("pool") as prefix, and the file is skipped.
+ * Calls @load for each .xml file in @dir. If the directory does not exist, makes no call. A damaged
+ * file is logged with @kind ("pool") as prefix, and skipped. Returns FALSE with IO or DENIED if the
+ * directory or a file exists and cannot be read.
  */
-void store_xml_load(const char *dir, const char *kind, StoreXmlFunc load, gpointer data);
+gboolean store_xml_load(const char *dir, const char *kind, StoreXmlFunc load, gpointer data,
+                        GError **error);

@@ -43,15 +43,17 @@ static char *directories_stamp(const CstService *service)
 /*
  * The stamp is read before the files, so that a change in between is read twice instead of never.
  */
-static void reload_if_changed(CstService *service)
+static gboolean reload_if_changed(CstService *service, GError **error)
 {
     g_autofree char *stamp = directories_stamp(service);
 
     if (g_strcmp0(stamp, service->loaded_stamp) == 0)
-        return;
-    service->hooks->load(service);
+        return TRUE;
+    if (!service->hooks->load(service, error))
+        return FALSE;
     g_free(service->loaded_stamp);
     service->loaded_stamp = g_steal_pointer(&stamp);
+    return TRUE;
 }
 
 /*
@@ -66,7 +68,11 @@ gboolean definitions_enter(CstService *service, GError **error)
             g_rec_mutex_unlock(&service->definitions);
             return FALSE;
         }
-        reload_if_changed(service);
+        if (!reload_if_changed(service, error)) {
+            cst_driver_lock_release(service->driver_lock);
+            g_rec_mutex_unlock(&service->definitions);
+            return FALSE;
+        }
     }
     service->definitions_depth++;
     return TRUE;

@@ -25,7 +25,7 @@ typedef struct {
     /**
      * Reads the files below etc and run, which may have changed. Called inside definitions_enter().
      */
-    void (*load)(CstService *service);
+    gboolean (*load)(CstService *service, GError **error);
     /** The pool is about to start: makes sure that the values of its secrets are current. */
     void (*before_start)(CstPool *pool, CstTask *task);
     /** The pool has become active: starts watching its storage. */

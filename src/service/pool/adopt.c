@@ -21,17 +21,14 @@
  * A pool that was started by libvirt, or by an older version of this program, has no recorded
  * identity.
  */
-static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **error)
+static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, const char *recorded,
+                                  GError **error)
 {
-    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+    g_autofree char *identity =
+        recorded || cst_pool_state_is_remote(state) ? NULL : cst_pool_state_identity(state, NULL);
 
-    if (!recorded && !cst_pool_state_is_remote(state)) {
-        g_autofree char *identity = cst_pool_state_identity(state, NULL);
-
-        pool_record_identity(pool, identity);
-        recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
-    }
-    return cst_pool_state_expect(state, recorded, FALSE, error);
+    pool_record_identity(pool, identity);
+    return cst_pool_state_expect(state, recorded ? recorded : identity, FALSE, error);
 }
 
 /* Returns a description of missing storage, which the caller frees. */
@@ -51,11 +48,9 @@ static char *describe_missing(CstPool *pool, CstPoolState *state)
  * Activates the pool without storage access. The pool has @problem (NULL: no problem) and is
  * recovered late.
  */
-static gboolean adopt_unseen(CstPool *pool, CstPoolState *state, const char *problem,
-                             GError **error)
+static gboolean adopt_unseen(CstPool *pool, CstPoolState *state, const char *recorded,
+                             const char *problem, GError **error)
 {
-    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
-
     if (!cst_pool_state_expect(state, recorded, FALSE, error))
         return FALSE;
     g_mutex_lock(&pool->lock);
@@ -66,11 +61,13 @@ static gboolean adopt_unseen(CstPool *pool, CstPoolState *state, const char *pro
     return TRUE;
 }
 
-static gboolean adopt_answering(CstPool *pool, CstPoolState *state, GError **error)
+static gboolean adopt_answering(CstPool *pool, CstPoolState *state, const char *recorded,
+                                GError **error)
 {
     gboolean active = FALSE;
 
-    if (!expect_as_adopted(pool, state, error) || !cst_pool_state_check(state, &active, error))
+    if (!expect_as_adopted(pool, state, recorded, error) ||
+        !cst_pool_state_check(state, &active, error))
         return FALSE;
     /* The pool stays active without its storage, and has a problem text. */
     pool_set_active(pool, state);
@@ -82,26 +79,42 @@ static gboolean adopt_answering(CstPool *pool, CstPoolState *state, GError **err
     return TRUE;
 }
 
-static gboolean adopt_state(CstPool *pool, CstPoolState *state, GError **error)
+static gboolean adopt_state(CstPool *pool, CstPoolState *state, const char *recorded,
+                            GError **error)
 {
     g_autoptr(GError) silent = NULL;
 
     if (cst_pool_state_is_remote(state))
-        return adopt_answering(pool, state, error);
+        return adopt_answering(pool, state, recorded, error);
     if (pool->service->mode == CST_SERVICE_EMBEDDED)
-        return cst_pool_state_check_may_hang(state) ? adopt_unseen(pool, state, NULL, error)
-                                                    : adopt_answering(pool, state, error);
+        return cst_pool_state_check_may_hang(state)
+                   ? adopt_unseen(pool, state, recorded, NULL, error)
+                   : adopt_answering(pool, state, recorded, error);
     if (cst_pool_state_await(state, pool->service->load_until, &silent))
-        return adopt_answering(pool, state, error);
+        return adopt_answering(pool, state, recorded, error);
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, silent->message);
-    return adopt_unseen(pool, state, silent->message, error);
+    return adopt_unseen(pool, state, recorded, silent->message, error);
+}
+
+/* Storage that cannot be read now may be in use, so the pool stays active with a problem. */
+static gboolean adopt_or_keep(CstPool *pool, CstPoolState *state, const char *recorded,
+                              GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (adopt_state(pool, state, recorded, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_IO))
+        return adopt_unseen(pool, state, recorded, why->message, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 /*
  * If the storage cannot be opened or its identity differs from the record, the state file is
  * removed and the pool is inactive.
  */
-gboolean pool_adopt(CstPool *pool, CstPoolState *state, GError **error)
+gboolean pool_adopt(CstPool *pool, CstPoolState *state, const char *recorded, GError **error)
 {
     g_autoptr(CstPoolState) opened = state ? NULL : pool_state_open(pool, error);
 

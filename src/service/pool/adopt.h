@@ -9,4 +9,4 @@
  * missing, or that does not answer a daemon before service->load_until, becomes a problem of the
  * active pool. Returns FALSE if the pool is not active; its state file is removed then.
  */
-gboolean pool_adopt(CstPool *pool, CstPoolState *state, GError **error);
+gboolean pool_adopt(CstPool *pool, CstPoolState *state, const char *recorded, GError **error);

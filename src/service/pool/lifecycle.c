@@ -53,9 +53,10 @@ static gboolean check_storage_free(CstPool *pool, GError **error)
 gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
                               gboolean starting, GError **error)
 {
-    g_autofree char *recorded = cst_pool_identity_load(service->paths, uuid);
+    g_autofree char *recorded = NULL;
 
-    return cst_pool_state_expect(state, recorded, starting, error);
+    return cst_pool_identity_load(service->paths, uuid, &recorded, error) &&
+           cst_pool_state_expect(state, recorded, starting, error);
 }
 
 void pool_record_identity(CstPool *pool, const char *identity)

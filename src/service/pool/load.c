@@ -99,11 +99,33 @@ static gboolean pool_load_state(CstPool *pool, CstPoolFile *file)
     return TRUE;
 }
 
-/* Adopts @pools, which have state files. All probes are started before the first wait. */
-static void adopt_all(CstService *service, GPtrArray *pools)
+/*
+ * Reads the recorded identities of @pools before a pool is adopted, because storage without a
+ * record would be accepted unseen. The elements are NULL without a record.
+ */
+static GPtrArray *load_identities(CstService *service, GPtrArray *pools, GError **error)
 {
+    g_autoptr(GPtrArray) identities = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < pools->len; i++) {
+        const CstPool *pool = g_ptr_array_index(pools, i);
+        char *identity;
+
+        if (!cst_pool_identity_load(service->paths, &pool->uuid, &identity, error))
+            return NULL;
+        g_ptr_array_add(identities, identity);
+    }
+    return g_steal_pointer(&identities);
+}
+
+/* Adopts @pools, which have state files. All probes are started before the first wait. */
+static gboolean adopt_all(CstService *service, GPtrArray *pools, GError **error)
+{
+    g_autoptr(GPtrArray) identities = load_identities(service, pools, error);
     g_autoptr(GPtrArray) states = g_ptr_array_new();
 
+    if (!identities)
+        return FALSE;
     for (guint i = 0; i < pools->len; i++) {
         CstPoolState *state = pool_state_open(g_ptr_array_index(pools, i), NULL);
 
@@ -116,12 +138,12 @@ static void adopt_all(CstService *service, GPtrArray *pools)
     for (guint i = 0; i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
         g_autoptr(CstPoolState) state = g_ptr_array_index(states, i);
-        g_autoptr(GError) error = NULL;
+        g_autoptr(GError) why = NULL;
 
-        if (!pool_adopt(pool, state, &error))
-            cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name,
-                    error->message);
+        if (!pool_adopt(pool, state, g_ptr_array_index(identities, i), &why))
+            cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name, why->message);
     }
+    return TRUE;
 }
 
 /* Removes the pools that have no file any more. @seen: the names of the pools with files. */
@@ -159,15 +181,17 @@ static void pool_apply_missing_files(CstPool *pool, gboolean has_definition, gbo
 }
 
 /* @pools owns the references from find_or_add(). A pool with both files is in it twice. */
-void pools_load(CstService *service)
+gboolean pools_load(CstService *service, GError **error)
 {
-    g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths);
-    g_autoptr(GPtrArray) states = cst_pool_states_load(service->paths);
+    g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths, error);
+    g_autoptr(GPtrArray) states = files ? cst_pool_states_load(service->paths, error) : NULL;
     g_autoptr(GHashTable) defined = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) active = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     g_autoptr(GPtrArray) adopted = g_ptr_array_new();
 
+    if (!states)
+        return FALSE;
     for (guint i = 0; i < files->len; i++) {
         CstPoolFile *file = g_ptr_array_index(files, i);
         CstPool *pool = find_or_add(service, file->def);
@@ -185,7 +209,8 @@ void pools_load(CstService *service)
             g_ptr_array_add(adopted, pool);
         g_ptr_array_add(pools, pool);
     }
-    adopt_all(service, adopted);
+    if (!adopt_all(service, adopted, error))
+        return FALSE;
     for (guint i = 0; i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
 
@@ -196,4 +221,5 @@ void pools_load(CstService *service)
         g_hash_table_add(active, g_strdup(pool->name));
     }
     pools_remove_missing(service, active);
+    return TRUE;
 }

@@ -5,6 +5,7 @@
 
 /**
  * Reads all definition and state files of pools and updates the tables. Called inside
- * definitions_enter(), or while the service is created. Unreadable files are logged and skipped.
+ * definitions_enter(), or while the service is created. Damaged files are logged and skipped. Fails
+ * if a file exists and cannot be read.
  */
-void pools_load(CstService *service);
+gboolean pools_load(CstService *service, GError **error);

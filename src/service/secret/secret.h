@@ -22,9 +22,12 @@ gboolean secrets_sync(CstService *service, GError **error);
  * Like secrets_sync(), for callers that may hold locks: only in a daemon, and without waiting for a
  * change of definitions.
  */
-void secrets_refresh(CstService *service);
-/** Reads the secrets' files and updates the table. Ephemeral secrets stay. */
-void secrets_load(CstService *service);
+gboolean secrets_refresh(CstService *service, GError **error);
+/**
+ * Reads the secrets' files and updates the table. Ephemeral secrets stay. On failure the table is
+ * unchanged.
+ */
+gboolean secrets_load(CstService *service, GError **error);
 
 /** Creates the key of a daemon that has to seal all values. Logs a failure. */
 void secret_key_at_start(CstService *service);

@@ -58,7 +58,7 @@ static void drop_leftovers(CstService *service)
     release_lock(service);
 }
 
-void secrets_load(CstService *service)
+gboolean secrets_load(CstService *service, GError **error)
 {
     g_autoptr(GPtrArray) files = NULL;
     gpointer *items;
@@ -67,7 +67,11 @@ void secrets_load(CstService *service)
     g_rec_mutex_lock(&service->secret_files);
     drop_leftovers(service);
     /* Read them without the tables' lock, which must not be held during I/O. */
-    files = cst_secret_files_load(service->paths);
+    files = cst_secret_files_load(service->paths, error);
+    if (!files) {
+        g_rec_mutex_unlock(&service->secret_files);
+        return FALSE;
+    }
     g_mutex_lock(&service->tables);
     /* Ephemeral secrets have no file. They live as long as the process. */
     items = g_hash_table_get_keys_as_array(service->secrets, NULL);
@@ -87,29 +91,38 @@ void secrets_load(CstService *service)
     g_free(items);
     g_mutex_unlock(&service->tables);
     g_rec_mutex_unlock(&service->secret_files);
+    return TRUE;
 }
 
 /* During a change of this process (secret_depth) the table is newer than the files. */
-void secrets_refresh(CstService *service)
+gboolean secrets_refresh(CstService *service, GError **error)
 {
+    gboolean loaded = TRUE;
+
     if (service->mode == CST_SERVICE_EMBEDDED || g_atomic_int_get(&service->secrets_held))
-        return;
+        return TRUE;
     g_rec_mutex_lock(&service->secret_files);
     if (service->secret_depth == 0) {
         /* The program that held the lock may have ended. */
         if (service->manages_secrets && !cst_dry_run())
             secrets_acquire_lock(service, NULL);
-        secrets_load(service);
+        loaded = secrets_load(service, error);
     }
     g_rec_mutex_unlock(&service->secret_files);
+    return loaded;
 }
 
 gboolean secrets_sync(CstService *service, GError **error)
 {
-    if (!definitions_sync(service, error))
-        return FALSE;
-    secrets_refresh(service);
-    return TRUE;
+    return definitions_sync(service, error) && secrets_refresh(service, error);
+}
+
+void secrets_leave(CstService *service)
+{
+    service->secret_depth--;
+    release_lock(service);
+    g_rec_mutex_unlock(&service->secret_files);
+    definitions_leave(service);
 }
 
 /*
@@ -131,17 +144,10 @@ gboolean secrets_enter(CstService *service, GError **error)
         definitions_leave(service);
         return FALSE;
     }
-    if (!was_held)
-        secrets_load(service);
-    return TRUE;
-}
-
-void secrets_leave(CstService *service)
-{
-    service->secret_depth--;
-    release_lock(service);
-    g_rec_mutex_unlock(&service->secret_files);
-    definitions_leave(service);
+    if (was_held || secrets_load(service, error))
+        return TRUE;
+    secrets_leave(service);
+    return FALSE;
 }
 
 gboolean secret_refuse_rotating(const CstService *service, const CstUuid *uuid, GError **error)
@@ -160,9 +166,7 @@ gboolean cst_service_manage_secrets(CstService *service, GError **error)
     g_rec_mutex_lock(&service->secret_files);
     /* Set this even if the lock cannot be acquired: secrets_refresh() retries. */
     service->manages_secrets = TRUE;
-    taken = secrets_acquire_lock(service, error);
-    if (taken)
-        secrets_load(service);
+    taken = secrets_acquire_lock(service, error) && secrets_load(service, error);
     g_rec_mutex_unlock(&service->secret_files);
     return taken;
 }

@@ -110,7 +110,8 @@ gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointe
     g_auto(Found) it = {0};
     gboolean done;
 
-    secrets_refresh(service);
+    if (!secrets_refresh(service, error))
+        return FALSE;
     g_mutex_lock(&service->tables);
     done = found_copy(secret_find_auth(service, auth, error), &it, error);
     g_mutex_unlock(&service->tables);

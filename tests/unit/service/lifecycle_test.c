@@ -134,6 +134,15 @@ static void append_file(GString *text, const char *dir, const char *name)
     g_string_append_printf(text, "%s: %s", file, content);
 }
 
+/* Returns the recorded identity, NULL: no record. The caller frees it. */
+static char *identity_of(const CstPaths *paths, const CstUuid *uuid)
+{
+    char *identity;
+
+    assert_true(cst_pool_identity_load(paths, uuid, &identity, NULL));
+    return identity;
+}
+
 /* Returns the files, the pool's record, its table and its storage as text. */
 static char *describe(Fixture *f, CstPool *pool)
 {
@@ -141,7 +150,7 @@ static char *describe(Fixture *f, CstPool *pool)
     g_autofree char *live = cst_pool_get_xml(pool, 0, NULL);
     g_autofree char *next = cst_pool_get_xml(pool, CST_STORAGE_XML_INACTIVE, NULL);
     g_autofree char *problem = cst_pool_get_problem(pool);
-    g_autofree char *identity = cst_pool_identity_load(f->paths, &pool->uuid);
+    g_autofree char *identity = identity_of(f->paths, &pool->uuid);
     g_autoptr(GPtrArray) sorted = pool_table_sorted(pool);
     GString *text = g_string_new(NULL);
     CstPoolInfo info;
@@ -414,7 +423,7 @@ static void failed_undefine_leaves_the_pool_as_it_was(void **state)
     assert_int_equal(f->service->definitions_depth, 0);
     assert_true(cst_pool_undefine(pool, NULL, NULL));
     assert_null(registry_find(f->service, "p"));
-    assert_null(cst_pool_identity_load(f->paths, &pool->uuid));
+    assert_null(identity_of(f->paths, &pool->uuid));
 }
 
 /* The link exists before the pool is shown as autostarted. */

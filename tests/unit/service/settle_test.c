@@ -319,6 +319,22 @@ static void volume_is_scanned_again_when_it_is_listed(void **state)
 
 /* --- pools that cannot be adopted ------------------------------------------------------------- */
 
+/* Its storage may be in use, so a pool that cannot be read stays active, with a problem. */
+static void pool_with_unreadable_storage_stays_active(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+    g_autoptr(GError) error = NULL;
+
+    g_clear_pointer(&pool, cst_pool_unref);
+    cst_memory_fault_as("check", 1, CST_ERROR_IO);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_memory_struck());
+    pool = cst_service_pool_by_name(f->service, "p", &error);
+    assert_no_error(error);
+    assert_true(cst_pool_is_active(pool));
+}
+
 /* A transient pool exists only by its state on the host. A persistent pool becomes inactive. */
 static void pool_that_fails_its_check_is_not_active(void **state)
 {
@@ -328,7 +344,7 @@ static void pool_that_fails_its_check_is_not_active(void **state)
     g_autoptr(GError) error = NULL;
 
     g_clear_pointer(&pool, cst_pool_unref);
-    cst_memory_fault("check", 1);
+    cst_memory_fault_as("check", 1, CST_ERROR_MISMATCH);
     fixture_restart(f, CST_SERVICE_DAEMON);
     assert_true(cst_memory_struck());
     assert_null(cst_service_pool_by_name(f->service, "p", &error));
@@ -337,7 +353,7 @@ static void pool_that_fails_its_check_is_not_active(void **state)
     assert_no_error(error);
     assert_true(cst_pool_start(pool, 0, NULL, &error));
     g_clear_pointer(&pool, cst_pool_unref);
-    cst_memory_fault("check", 1);
+    cst_memory_fault_as("check", 1, CST_ERROR_MISMATCH);
     fixture_restart(f, CST_SERVICE_DAEMON);
     assert_true(cst_memory_struck());
     pool = cst_service_pool_by_name(f->service, "p", &error);
@@ -378,6 +394,7 @@ int main(void)
         TEST(it_is_undone_where_it_was_begun),
         TEST(intent_names_its_operation_and_volume),
         TEST(volume_is_scanned_again_when_it_is_listed),
+        TEST(pool_with_unreadable_storage_stays_active),
         TEST(pool_that_fails_its_check_is_not_active),
     };
 

@@ -57,11 +57,11 @@ static void a_definition_is_kept_until_it_is_removed(void **state)
     assert_true(cst_pool_file_save(s->paths, def, NULL));
     assert_int_equal(scratch_mode(dir, "."), 0700);
     check_file(dir, "p.xml", "pool-edit p");
-    loaded = only_one(cst_pool_files_load(s->paths), FALSE);
+    loaded = only_one(cst_pool_files_load(s->paths, NULL), FALSE);
     assert_string_equal(loaded->name, "p");
     assert_true(cst_uuid_equal(&loaded->uuid, &def->uuid));
     assert_true(cst_pool_file_remove(s->paths, "p", NULL));
-    none = cst_pool_files_load(s->paths);
+    none = cst_pool_files_load(s->paths, NULL);
     assert_int_equal(none->len, 0);
 }
 
@@ -75,11 +75,11 @@ static void a_state_is_kept_in_the_run_directory(void **state)
     assert_true(cst_pool_state_save(s->paths, def, NULL));
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, "."), 0755);
     check_file(s->paths->pool_run_dir, "p.xml", "pool-edit p");
-    loaded = only_one(cst_pool_states_load(s->paths), FALSE);
+    loaded = only_one(cst_pool_states_load(s->paths, NULL), FALSE);
     assert_string_equal(loaded->name, "p");
     assert_int_equal(scratch_mode(s->paths->pool_dir, "p.xml"), -1);
     assert_true(cst_pool_state_remove(s->paths, "p", NULL));
-    none = cst_pool_states_load(s->paths);
+    none = cst_pool_states_load(s->paths, NULL);
     assert_int_equal(none->len, 0);
 }
 
@@ -97,11 +97,11 @@ static void autostart_is_libvirts_link(void **state)
     target = g_file_read_link(link, NULL);
     assert_string_equal(target, definition);
     assert_int_equal(scratch_mode(s->paths->autostart_dir, "."), 0700);
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), TRUE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), TRUE));
     for (int i = 0; i < 2; i++)
         assert_true(cst_pool_file_set_autostart(s->paths, "p", FALSE, NULL));
     assert_int_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), FALSE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), FALSE));
 }
 
 static void a_relative_link_starts_a_pool_and_one_elsewhere_does_not(void **state)
@@ -113,10 +113,10 @@ static void a_relative_link_starts_a_pool_and_one_elsewhere_does_not(void **stat
     assert_true(cst_pool_file_save(s->paths, def, NULL));
     assert_int_equal(g_mkdir_with_parents(s->paths->autostart_dir, 0700), 0);
     assert_int_equal(symlink("../p.xml", link), 0);
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), TRUE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), TRUE));
     assert_int_equal(unlink(link), 0);
     assert_int_equal(symlink("../q.xml", link), 0);
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), FALSE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), FALSE));
     assert_int_not_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
 }
 
@@ -130,7 +130,7 @@ static void autostart_link_is_removed_with_its_definition(void **state)
     assert_true(cst_pool_file_save(s->paths, def, NULL));
     assert_true(cst_pool_file_set_autostart(s->paths, "p", TRUE, NULL));
     assert_int_equal(symlink(gone, stale), 0);
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), TRUE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), TRUE));
     assert_int_equal(scratch_mode(s->paths->autostart_dir, "gone.xml"), -1);
     assert_int_not_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
     assert_true(cst_pool_file_remove(s->paths, "p", NULL));
@@ -182,7 +182,7 @@ static char *target_of(const char *path)
 /* The pool p is loaded, and no other, but for q; only q is to be started. */
 static void assert_loads_q_for_autostart(Scratch *s)
 {
-    g_autoptr(GPtrArray) files = cst_pool_files_load(s->paths);
+    g_autoptr(GPtrArray) files = cst_pool_files_load(s->paths, NULL);
 
     assert_int_equal(files->len, 2);
     for (guint i = 0; i < files->len; i++) {
@@ -250,10 +250,10 @@ static void a_definition_that_is_out_of_reach_keeps_its_autostart(void **state)
     assert_int_equal(g_mkdir_with_parents(s->paths->pool_dir, 0700), 0);
     assert_true(cst_pool_file_set_autostart(s->paths, "p", TRUE, NULL));
     assert_int_equal(symlink("../../../elsewhere/p.xml", definition), 0);
-    none = cst_pool_files_load(s->paths);
+    none = cst_pool_files_load(s->paths, NULL);
     assert_int_equal(none->len, 0);
     scratch_put(elsewhere, "p.xml", POOL("p"));
-    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), TRUE));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths, NULL), TRUE));
 }
 
 static void a_dry_run_leaves_autostart_alone(void **state)
@@ -296,6 +296,15 @@ static void one_definition_is_read_with_the_same_checks(void **state)
     scratch_failed(read_one(s, "none.xml", &error) != NULL, &error, CST_ERROR_NOT_FOUND);
 }
 
+/* Returns the recorded identity, NULL: no record. The caller frees it. */
+static char *identity_of(const CstPaths *paths, const CstUuid *uuid)
+{
+    char *identity;
+
+    assert_true(cst_pool_identity_load(paths, uuid, &identity, NULL));
+    return identity;
+}
+
 static void an_identity_is_kept_by_uuid(void **state)
 {
     Scratch *s = *state;
@@ -303,15 +312,15 @@ static void an_identity_is_kept_by_uuid(void **state)
     g_autofree char *dir = g_build_filename(s->paths->data_dir, "pools", NULL);
     g_autofree char *identity = NULL;
 
-    assert_null(cst_pool_identity_load(s->paths, &def->uuid));
+    assert_null(identity_of(s->paths, &def->uuid));
     assert_true(cst_pool_identity_remove(s->paths, &def->uuid, NULL));
     assert_true(cst_pool_identity_save(s->paths, &def->uuid, "what it was", NULL));
     assert_int_equal(scratch_mode(dir, "."), 0700);
     assert_int_equal(scratch_mode(dir, UUID ".identity"), 0600);
-    identity = cst_pool_identity_load(s->paths, &def->uuid);
+    identity = identity_of(s->paths, &def->uuid);
     assert_string_equal(identity, "what it was");
     assert_true(cst_pool_identity_remove(s->paths, &def->uuid, NULL));
-    assert_null(cst_pool_identity_load(s->paths, &def->uuid));
+    assert_null(identity_of(s->paths, &def->uuid));
 }
 
 static void file_that_cannot_be_written_is_reported(void **state)
@@ -344,6 +353,7 @@ static void directory_with_the_name_of_a_pool_file_is_reported(void **state)
     const char *const dirs[] = {s->paths->pool_dir, s->paths->pool_run_dir, s->paths->autostart_dir,
                                 pools};
     g_autoptr(CstPoolDef) def = parse(POOL("p"));
+    g_autofree char *identity = NULL;
     g_autoptr(GError) error = NULL;
 
     for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
@@ -359,7 +369,8 @@ static void directory_with_the_name_of_a_pool_file_is_reported(void **state)
     scratch_failed(cst_pool_file_set_autostart(s->paths, "p", FALSE, &error), &error, CST_ERROR_IO);
     scratch_failed(cst_pool_identity_save(s->paths, &def->uuid, "", &error), &error, CST_ERROR_IO);
     scratch_failed(cst_pool_identity_remove(s->paths, &def->uuid, &error), &error, CST_ERROR_IO);
-    assert_null(cst_pool_identity_load(s->paths, &def->uuid));
+    scratch_failed(cst_pool_identity_load(s->paths, &def->uuid, &identity, &error), &error,
+                   CST_ERROR_INVALID);
 }
 
 int main(void)

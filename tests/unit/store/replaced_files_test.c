@@ -247,7 +247,7 @@ static void link_that_cannot_be_removed_is_logged_and_removed_by_the_next_load(v
     assert_true(g_str_has_prefix(logged->str, "cannot remove '"));
     g_string_free(g_steal_pointer(&logged), TRUE);
     assert_int_not_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
-    files = cst_pool_files_load(s->paths);
+    files = cst_pool_files_load(s->paths, NULL);
     assert_int_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
 }
 
@@ -304,11 +304,11 @@ static void load_removes_temporary_files(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
         scratch_put(dirs[i], "p.xml.0123abcd.new", "half");
-    files = cst_pool_files_load(s->paths);
+    files = cst_pool_files_load(s->paths, NULL);
     assert_int_equal(scratch_mode(dirs[0], "p.xml.0123abcd.new"), -1);
     assert_int_equal(scratch_mode(dirs[1], "p.xml.0123abcd.new"), -1);
     assert_int_not_equal(scratch_mode(dirs[2], "p.xml.0123abcd.new"), -1);
-    states = cst_pool_states_load(s->paths);
+    states = cst_pool_states_load(s->paths, NULL);
     assert_int_equal(scratch_mode(dirs[2], "p.xml.0123abcd.new"), -1);
 }
 

@@ -41,7 +41,7 @@ static void a_secret_and_its_value_are_kept_for_their_owner(void **state)
     assert_true(cst_secret_file_save(s->paths, def, NULL));
     assert_int_equal(scratch_mode(dir, "."), 0700);
     assert_int_equal(scratch_mode(dir, UUID ".xml"), 0600);
-    bare = cst_secret_files_load(s->paths);
+    bare = cst_secret_files_load(s->paths, NULL);
     assert_int_equal(bare->len, 1);
     file = g_ptr_array_index(bare, 0);
     assert_string_equal(file->def->usage_id, "t");
@@ -98,7 +98,7 @@ static void unreadable_secret_is_skipped_and_kept(void **state)
     scratch_put(dir, OTHER ".xml", document);
     scratch_put(dir, "bad.xml", "<secret");
     scratch_put(dir, "misnamed.xml", SECRET(UUID));
-    files = cst_secret_files_load(s->paths);
+    files = cst_secret_files_load(s->paths, NULL);
     assert_int_equal(files->len, 0);
     assert_int_not_equal(scratch_mode(dir, UUID ".base64"), -1);
     assert_int_not_equal(scratch_mode(dir, "misnamed.xml"), -1);
@@ -114,7 +114,7 @@ static void the_longest_value_can_be_read_back(void **state)
 
     assert_true(cst_secret_file_save(s->paths, def, NULL));
     assert_true(save_value(s, def, value, CST_SECRET_VALUE_MAX, NULL));
-    files = cst_secret_files_load(s->paths);
+    files = cst_secret_files_load(s->paths, NULL);
     assert_int_equal(files->len, 1);
     assert_true(cst_secret_value_load(s->paths, &def->uuid, &found, NULL));
     assert_int_equal(found.len, CST_SECRET_VALUE_MAX);

@@ -59,8 +59,8 @@ static gboolean is_there(const char *dir, const char *name)
 static void test_no_directory(void **state)
 {
     Fixture *f = *state;
-    g_autoptr(GPtrArray) pools = cst_pool_files_load(f->paths);
-    g_autoptr(GPtrArray) secrets = cst_secret_files_load(f->paths);
+    g_autoptr(GPtrArray) pools = cst_pool_files_load(f->paths, NULL);
+    g_autoptr(GPtrArray) secrets = cst_secret_files_load(f->paths, NULL);
 
     assert_int_equal(pools->len, 0);
     assert_int_equal(secrets->len, 0);
@@ -81,7 +81,7 @@ static void test_pools_that_cannot_be_read_are_left_out(void **state)
     put(dir, "bad.xml", "<pool");
     put(dir, "good.xml.new", POOL("good"));
     put(dir, "good.xml.0123abcd.new", POOL("good"));
-    pools = cst_pool_files_load(f->paths);
+    pools = cst_pool_files_load(f->paths, NULL);
     assert_int_equal(pools->len, 1);
     assert_string_equal(((CstPoolFile *)g_ptr_array_index(pools, 0))->def->name, "good");
     assert_true(is_there(dir, "bad.xml") && is_there(dir, "other.xml"));
@@ -105,7 +105,7 @@ static void test_leftovers_of_secrets_are_removed_on_request(void **state)
     put(dir, GONE ".base64", "SGVsbG8=");
     put(dir, KEPT ".base64.0123abcd.new", "SGVs");
     put(dir, "other.xml", SECRET(GONE));
-    secrets = cst_secret_files_load(f->paths);
+    secrets = cst_secret_files_load(f->paths, NULL);
     assert_int_equal(secrets->len, 1);
     file = g_ptr_array_index(secrets, 0);
     assert_true(cst_secret_value_load(f->paths, &file->def->uuid, &value, NULL));
@@ -120,10 +120,39 @@ static void test_leftovers_of_secrets_are_removed_on_request(void **state)
     assert_false(is_there(dir, GONE ".base64"));
 }
 
+/* A loop of symbolic links exists and cannot be opened (ELOOP). */
+static void put_loop(const char *dir, const char *name)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+
+    assert_int_equal(g_mkdir_with_parents(dir, 0700), 0);
+    assert_int_equal(symlink(name, path), 0);
+}
+
+static void test_file_that_exists_and_cannot_be_opened_fails_the_load(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    put_loop(f->paths->pool_dir, "p.xml");
+    put_loop(f->paths->pool_run_dir, "q.xml");
+    put_loop(f->paths->secret_dir, KEPT ".xml");
+    assert_null(cst_pool_files_load(f->paths, &error));
+    assert_non_null(strstr(error->message, "p.xml"));
+    g_clear_error(&error);
+    assert_null(cst_pool_states_load(f->paths, &error));
+    assert_non_null(strstr(error->message, "q.xml"));
+    g_clear_error(&error);
+    assert_null(cst_secret_files_load(f->paths, &error));
+    assert_non_null(strstr(error->message, KEPT ".xml"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_that_exists_and_cannot_be_opened_fails_the_load,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_pools_that_cannot_be_read_are_left_out, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_leftovers_of_secrets_are_removed_on_request, setup,

@@ -20,18 +20,18 @@ typedef struct {
 void cst_pool_file_free(CstPoolFile *file);
 
 /**
- * Loads all definitions. Elements CstPoolFile *, freed with the array. Skips and logs files that
- * cannot be read, and never removes them. Removes autostart links without a definition, and
- * temporary files that a crash left.
+ * Loads all definitions. Elements CstPoolFile *, freed with the array. Skips and logs damaged
+ * files, and never removes them. NULL with IO or DENIED if a file exists and cannot be read.
+ * Removes autostart links without a definition, and temporary files that a crash left.
  */
-GPtrArray *cst_pool_files_load(const CstPaths *paths);
+GPtrArray *cst_pool_files_load(const CstPaths *paths, GError **error);
 /**
  * Loads the definition at @path with the checks of cst_pool_files_load(). Fails if that function
  * would skip the file, with the same reason. Changes no file.
  */
 CstPoolDef *cst_pool_file_read(const char *path, GError **error);
 /** Loads the state of all active pools, as cst_pool_files_load() does; autostart is FALSE. */
-GPtrArray *cst_pool_states_load(const CstPaths *paths);
+GPtrArray *cst_pool_states_load(const CstPaths *paths, GError **error);
 
 /** Writes a definition. Creates the directory if it is missing. */
 gboolean cst_pool_file_save(const CstPaths *paths, const CstPoolDef *def, GError **error);
@@ -52,7 +52,8 @@ gboolean cst_pool_state_remove(const CstPaths *paths, const char *name, GError *
  */
 gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, const char *identity,
                                 GError **error);
-/** Reads the identity. Returns NULL if it does not exist. The caller frees it. */
-char *cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid);
+/** Reads the identity. *ret_identity is NULL if it does not exist. The caller frees it. */
+gboolean cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid, char **ret_identity,
+                                GError **error);
 /** Removes the identity. Succeeds if it does not exist. */
 gboolean cst_pool_identity_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);

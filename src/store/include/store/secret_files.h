@@ -23,9 +23,10 @@ void cst_secret_file_free(CstSecretFile *file);
 
 /**
  * Loads all secrets, without their values. Elements CstSecretFile *, freed with the array. Skips
- * and logs files that cannot be read, and secrets with a value file that is too large.
+ * and logs damaged files, and secrets with a value file that is too large. NULL with IO or DENIED
+ * if a file exists and cannot be read.
  */
-GPtrArray *cst_secret_files_load(const CstPaths *paths);
+GPtrArray *cst_secret_files_load(const CstPaths *paths, GError **error);
 /**
  * Whether leftovers exist: value files that no function reads (without a definition, or sealed with
  * a plain file as well), or temporary files. A change was then interrupted or is in progress.
