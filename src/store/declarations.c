@@ -23,8 +23,7 @@ CstDeclarations *cst_declarations_new(const CstPaths *paths)
 {
     CstDeclarations *declarations = g_new0(CstDeclarations, 1);
 
-    declarations->dir = g_strdup(paths->data_dir);
-    declarations->path = g_build_filename(paths->data_dir, "declarations.db", NULL);
+    db_init(declarations, paths);
     g_mutex_init(&declarations->lock);
     db_forgotten_init(declarations);
     return declarations;
@@ -38,8 +37,7 @@ void cst_declarations_free(CstDeclarations *declarations)
     db_close(declarations);
     db_forgotten_clear(declarations);
     g_mutex_clear(&declarations->lock);
-    g_free(declarations->path);
-    g_free(declarations->dir);
+    database_clear(&declarations->database);
     g_free(declarations);
 }
 
@@ -50,21 +48,16 @@ gboolean cst_declarations_open(CstDeclarations *declarations, GError **error)
     return db_open(declarations, error);
 }
 
-static char *column_text(sqlite3_stmt *statement, int index)
-{
-    return g_strdup((const char *)sqlite3_column_text(statement, index));
-}
-
 static CstDeclaration *read_row(sqlite3_stmt *statement)
 {
     CstDeclaration *declaration = g_new0(CstDeclaration, 1);
 
-    declaration->format = column_text(statement, 0);
+    declaration->format = database_column_text(statement, 0);
     declaration->restricted = sqlite3_column_int(statement, 1) != 0;
-    declaration->backing = column_text(statement, 2);
-    declaration->backing_format = column_text(statement, 3);
-    declaration->data_file = column_text(statement, 4);
-    declaration->seen_format = column_text(statement, 5);
+    declaration->backing = database_column_text(statement, 2);
+    declaration->backing_format = database_column_text(statement, 3);
+    declaration->data_file = database_column_text(statement, 4);
+    declaration->seen_format = database_column_text(statement, 5);
     return declaration;
 }
 
@@ -98,15 +91,15 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     *ret_statement = statement;
     if (has_identity(file)) {
         db_bind_id(statement, 1, &file->id);
-        db_bind_text(statement, 3, file->dir);
-        db_bind_text(statement, 4, file->name);
+        database_bind_text(statement, 3, file->dir);
+        database_bind_text(statement, 4, file->name);
         result = sqlite3_step(statement);
     }
     if (result != SQLITE_DONE)
         return result;
     *ret_statement = statement = db_use(declarations, SQL_FIND_NAME);
-    db_bind_text(statement, 1, file->dir);
-    db_bind_text(statement, 2, file->name);
+    database_bind_text(statement, 1, file->dir);
+    database_bind_text(statement, 2, file->name);
     result = sqlite3_step(statement);
     *ret_moved = result == SQLITE_ROW && !row_matches(statement, &file->id);
     return *ret_moved && !by_name ? SQLITE_DONE : result;
@@ -120,8 +113,8 @@ static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *fil
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
 
-    db_bind_text(statement, 1, file->dir);
-    db_bind_text(statement, 2, file->name);
+    database_bind_text(statement, 1, file->dir);
+    database_bind_text(statement, 2, file->name);
     db_bind_id(statement, 3, &file->id);
     db_run(declarations, statement, NULL);
 }
@@ -265,7 +258,7 @@ static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLo
 
     if (!db_run(declarations, db_use(declarations, SQL_BEGIN_READ), error))
         return FALSE;
-    db_bind_text(rows_of_dir, 1, dir);
+    database_bind_text(rows_of_dir, 1, dir);
     done =
         each_row(declarations, rows_of_dir, bulk, match_dir_row, error) &&
         each_row(declarations, db_use(declarations, SQL_FIND_FILES), bulk, match_file_row, error);
@@ -316,18 +309,18 @@ gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLo
 
 static void bind_declaration(sqlite3_stmt *statement, const CstDeclaration *declaration)
 {
-    db_bind_text(statement, 5, declaration->format);
+    database_bind_text(statement, 5, declaration->format);
     sqlite3_bind_int(statement, 6, declaration->restricted);
-    db_bind_text(statement, 7, declaration->backing);
-    db_bind_text(statement, 8, declaration->backing_format);
-    db_bind_text(statement, 9, declaration->data_file);
-    db_bind_text(statement, 10, declaration->seen_format);
+    database_bind_text(statement, 7, declaration->backing);
+    database_bind_text(statement, 8, declaration->backing_format);
+    database_bind_text(statement, 9, declaration->data_file);
+    database_bind_text(statement, 10, declaration->seen_format);
 }
 
 static void bind_file(sqlite3_stmt *statement, const CstDeclaredFile *file)
 {
-    db_bind_text(statement, 1, file->dir);
-    db_bind_text(statement, 2, file->name);
+    database_bind_text(statement, 1, file->dir);
+    database_bind_text(statement, 2, file->name);
     db_bind_id(statement, 3, &file->id);
 }
 
@@ -355,7 +348,7 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
  */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
-    sqlite3_exec(declarations->db,
+    sqlite3_exec(declarations->database.db,
                  durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL,
                  NULL);
 }
@@ -403,9 +396,9 @@ static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord 
     for (guint i = 0; done && i < count; i++) {
         bind_declaration(statement, records[i].declaration);
         bind_file(statement, &records[i].file);
-        done =
-            db_run(declarations, statement, error) &&
-            (sqlite3_changes(declarations->db) > 0 || set_seen(declarations, &records[i], error));
+        done = db_run(declarations, statement, error) &&
+               (sqlite3_changes(declarations->database.db) > 0 ||
+                set_seen(declarations, &records[i], error));
     }
     return db_commit(declarations, done, error);
 }
@@ -427,8 +420,8 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
     if (!db_open(declarations, error))
         return FALSE;
     statement = db_use(declarations, SQL_REMOVE);
-    db_bind_text(statement, 1, dir);
-    db_bind_text(statement, 2, name);
+    database_bind_text(statement, 1, dir);
+    database_bind_text(statement, 2, name);
     return db_run(declarations, statement, error);
 }
 
@@ -480,8 +473,8 @@ static gboolean apply_change(CstDeclarations *declarations, const char *dir, con
 {
     sqlite3_stmt *statement = db_use(declarations, change->drop ? SQL_DROP : SQL_SET_MISSING);
 
-    db_bind_text(statement, 1, dir);
-    db_bind_text(statement, 2, change->name);
+    database_bind_text(statement, 1, dir);
+    database_bind_text(statement, 2, change->name);
     db_bind_id(statement, 3, &change->id);
     if (!change->drop)
         sqlite3_bind_int64(statement, 5, change->missing);
@@ -504,7 +497,7 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
      * record that they change in between is left unchanged (SAME_ROW).
      */
     row = db_use(declarations, SQL_LIST);
-    db_bind_text(row, 1, dir);
+    database_bind_text(row, 1, dir);
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
         Change *change = plan_change(row, sweep);
 
@@ -536,7 +529,7 @@ gboolean cst_declarations_follow(CstDeclarations *declarations, const char *dir,
     if (!db_open(declarations, error))
         return FALSE;
     statement = db_use(declarations, SQL_FIND_POLICY);
-    db_bind_text(statement, 1, dir);
+    database_bind_text(statement, 1, dir);
     result = sqlite3_step(statement);
     done = result == SQLITE_ROW || result == SQLITE_DONE || db_fail(declarations, error);
     if (done && (result == SQLITE_DONE ||
@@ -557,8 +550,8 @@ gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *
         return FALSE;
     set_durable(declarations, TRUE);
     statement = db_use(declarations, SQL_SET_POLICY);
-    db_bind_text(statement, 1, dir);
-    db_bind_text(statement, 2, cst_follow_name(follow));
+    database_bind_text(statement, 1, dir);
+    database_bind_text(statement, 2, cst_follow_name(follow));
     done = db_run(declarations, statement, error);
     set_durable(declarations, FALSE);
     return done;

@@ -3,21 +3,12 @@
  * The SQLite database of declarations: one row per file in "declarations", one per directory in
  * "policies", one per reference of an image to another file in "overlays" (overlays.c).
  *
- * In WAL mode a killed process loses no committed change, readers do not wait for writers, and a
- * commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
- * when the database is opened, and used under CstDeclarations.lock.
+ * A commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
+ * on first use, and used under CstDeclarations.lock.
  */
 #include "declarations_db.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-#include <base/error.h>
-#include <base/file.h>
-#include <base/i18n.h>
 #include <base/test_point.h>
-
-#define BUSY_TIMEOUT_MS 5000 /* maximum wait for other processes */
 
 /*
  * SQLite has signed integers only. Inodes are cast, because only their equality matters. Times are
@@ -38,6 +29,12 @@ static const char schema[] =
     "  PRIMARY KEY (dir, volume, path)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS overlays_by_path ON overlays (path);"
     "CREATE INDEX IF NOT EXISTS overlays_by_base ON overlays (inode, btime);";
+
+/*
+ * In "user_version" of a database that has this schema. A later change of the schema needs the next
+ * number. 0: a new database, or one of a version that did not set it.
+ */
+#define SCHEMA_VERSION "1"
 
 /* Selects the record that was read, not a record that has replaced it since. */
 #define SAME_ROW        " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
@@ -94,60 +91,21 @@ static const char *const texts[SQL_N_STATEMENTS] = {
         "SELECT " OVERLAY_COLUMNS " FROM overlays WHERE dir = ?1 AND volume = ?2",
 };
 
-void db_close(CstDeclarations *declarations)
+static void db_finalize(CstDeclarations *declarations)
 {
     for (int i = 0; i < SQL_N_STATEMENTS; i++)
         g_clear_pointer(&declarations->statements[i], sqlite3_finalize);
-    g_clear_pointer(&declarations->db, sqlite3_close);
 }
 
-/* Returns the errno of the last failed call on the file that @op finds; 0: no call has failed. */
-static int db_file_errno(sqlite3 *db, int op)
+void db_close(CstDeclarations *declarations)
 {
-    sqlite3_file *file = NULL;
-    int err = 0;
-
-    if (sqlite3_file_control(db, NULL, op, &file) == SQLITE_OK && file && file->pMethods)
-        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &err);
-    return err;
-}
-
-/*
- * Returns the errno of the failed system call; 0: SQLite failed for another reason. SQLite's own
- * messages for it are only "disk I/O error" and "unable to open database file". A failed commit
- * records the errno of its call only in the log file.
- */
-static int failed_call_errno(sqlite3 *db)
-{
-    int result = db ? sqlite3_errcode(db) & 0xff : SQLITE_OK;
-    int err = db ? sqlite3_system_errno(db) : 0;
-
-    if (result == SQLITE_IOERR && err == 0)
-        err = db_file_errno(db, SQLITE_FCNTL_JOURNAL_POINTER);
-    if (result == SQLITE_FULL)
-        return err == EDQUOT ? EDQUOT : ENOSPC;
-    return result == SQLITE_IOERR || result == SQLITE_CANTOPEN ? err : 0;
+    db_finalize(declarations);
+    database_close(&declarations->database);
 }
 
 gboolean db_fail(const CstDeclarations *declarations, GError **error)
 {
-    int err = failed_call_errno(declarations->db);
-
-    if (err == ENOSPC || err == EDQUOT)
-        return cst_fail_errno(error, err, _("cannot write '%s'"), declarations->path);
-    return cst_fail(error, CST_ERROR_IO, _("cannot use '%s': %s"), declarations->path,
-                    err                ? g_strerror(err)
-                    : declarations->db ? sqlite3_errmsg(declarations->db)
-                                       : sqlite3_errstr(SQLITE_NOMEM));
-}
-
-static gboolean prepare_all(CstDeclarations *declarations)
-{
-    for (int i = 0; i < SQL_N_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(declarations->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &declarations->statements[i], NULL) != SQLITE_OK)
-            return FALSE;
-    return TRUE;
+    return database_fail(&declarations->database, error);
 }
 
 /* Adds a column to a database that was created without it. */
@@ -163,7 +121,7 @@ static int add_column(sqlite3 *db, const char *look, const char *add)
     return sqlite3_exec(db, look, NULL, NULL, NULL);
 }
 
-static int db_upgrade_schema(sqlite3 *db)
+static int db_add_columns(sqlite3 *db)
 {
     int result = add_column(db, "SELECT missing FROM declarations LIMIT 0",
                             "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT "
@@ -174,95 +132,63 @@ static int db_upgrade_schema(sqlite3 *db)
                                : result;
 }
 
-/*
- * SQLite's own mutex is off, because our lock guards the connection. The page cache is small,
- * because it is kept between calls. Pages that a transaction changes are not spilled to the disk
- * before its end. The first scan of a large pool adds records in random order, and would otherwise
- * write and read each page many times.
- */
-static int db_try_open(CstDeclarations *declarations)
+static int prepare_statement(CstDeclarations *declarations, int which)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                                   "PRAGMA cache_size = -128; PRAGMA cache_spill = OFF;";
-    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
+    return sqlite3_prepare_v3(declarations->database.db, texts[which], -1,
+                              SQLITE_PREPARE_PERSISTENT, &declarations->statements[which], NULL);
+}
 
-    if (result == SQLITE_OK)
-        result = sqlite3_busy_timeout(declarations->db, BUSY_TIMEOUT_MS);
-    if (result == SQLITE_OK)
-        result = sqlite3_exec(declarations->db, settings, NULL, NULL, NULL);
-    if (result == SQLITE_OK)
-        result = sqlite3_exec(declarations->db, schema, NULL, NULL, NULL);
-    if (result == SQLITE_OK)
-        result = db_upgrade_schema(declarations->db);
+/* Whether each statement suits the tables, which another program may have created. */
+static int db_verify_schema(CstDeclarations *declarations)
+{
+    int result = SQLITE_OK;
+
+    for (int i = 0; result == SQLITE_OK && i < SQL_N_STATEMENTS; i++)
+        result = prepare_statement(declarations, i);
     return result;
 }
 
-/*
- * Whether SQLite has hidden a failed open for writing, for example because of a lack of
- * descriptors. SQLite then opens the file for reading, so that the connection is read-only, or a
- * new file is not found. The directory of the files exists.
- */
-static gboolean db_open_is_hidden(const CstDeclarations *declarations, int result)
+/* Implements Database.upgrade. */
+static int db_upgrade(gpointer data)
 {
-    sqlite3 *db = declarations->db;
+    CstDeclarations *declarations = data;
+    int result = db_add_columns(declarations->database.db);
 
-    if (!db)
-        return FALSE;
-    if (sqlite3_db_readonly(db, "main") == 1)
-        return access(declarations->path, W_OK) == 0;
-    return (result & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(db) == ENOENT;
+    if (result == SQLITE_OK)
+        result = db_verify_schema(declarations);
+    db_finalize(declarations);
+    return result;
 }
 
-static int db_open_once(CstDeclarations *declarations)
+void db_init(CstDeclarations *declarations, const CstPaths *paths)
 {
-    int result = db_try_open(declarations);
-
-    if (!db_open_is_hidden(declarations, result))
-        return result;
-    db_close(declarations);
-    return db_try_open(declarations);
+    declarations->database = (Database){
+        .dir = g_strdup(paths->data_dir),
+        .path = g_build_filename(paths->data_dir, "declarations.db", NULL),
+        .schema = schema,
+        .version = SCHEMA_VERSION,
+        .upgrade = db_upgrade,
+        .upgrade_data = declarations,
+    };
 }
 
-/*
- * Repeats the open, because SQLite's busy timeout does not cover the switch to WAL mode. Two
- * processes that create the database at the same time collide in it.
- */
 gboolean db_open(CstDeclarations *declarations, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + BUSY_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
-    int result;
-
-    if (declarations->db)
-        return TRUE;
-    if (!cst_library_load(&cst_sqlite_library, error))
-        return FALSE;
-    if (!cst_dir_ensure(declarations->dir, 0700, error))
-        return FALSE;
-    while ((result = db_open_once(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
-        db_close(declarations);
-        CST_TEST_POINT("declarations.open.wait");
-        g_usleep(5 * G_TIME_SPAN_MILLISECOND);
-    }
-    if (result == SQLITE_OK && prepare_all(declarations))
-        return TRUE;
-    db_fail(declarations, error);
-    db_close(declarations);
-    return FALSE;
+    return database_open(&declarations->database, error);
 }
 
 sqlite3_stmt *db_use(CstDeclarations *declarations, SqlStatement which)
 {
-    sqlite3_stmt *statement = declarations->statements[which];
+    sqlite3_stmt **statement = &declarations->statements[which];
 
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return statement;
-}
-
-void db_bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-    sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+    if (!*statement) {
+        /* After a failure each use of NULL fails, and the database keeps the reason. */
+        prepare_statement(declarations, which);
+        return *statement;
+    }
+    sqlite3_reset(*statement);
+    sqlite3_clear_bindings(*statement);
+    return *statement;
 }
 
 void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id)
@@ -271,12 +197,9 @@ void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id)
     sqlite3_bind_int64(statement, index + 1, id->btime_ns);
 }
 
-gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error)
+gboolean db_run(const CstDeclarations *declarations, sqlite3_stmt *statement, GError **error)
 {
-    int result = sqlite3_step(statement);
-
-    sqlite3_reset(statement);
-    return result == SQLITE_DONE || db_fail(declarations, error);
+    return database_run(&declarations->database, statement, error);
 }
 
 gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError **error)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <sqlite_library.h>
-
 #include <store/declarations.h>
+
+#include "database.h"
 
 /**
  * The SQLite side of declarations: opening, the schema, and statements that are prepared once. Call
@@ -40,14 +40,14 @@ typedef enum {
 } SqlStatement;
 
 struct CstDeclarations {
-    char *path;  /* of the database */
-    char *dir;   /* directory of the database; created on first use */
-    GMutex lock; /* guards the members below and the use of the connection */
-    sqlite3 *db; /* NULL: not open yet */
+    Database database;
+    GMutex lock; /* guards the members below and the use of the database */
     sqlite3_stmt *statements[SQL_N_STATEMENTS];
     GHashTable *forgotten; /* records of deleted files; see declarations_forget.c */
 };
 
+/** Sets the path and the schema of the database. */
+void db_init(CstDeclarations *declarations, const CstPaths *paths);
 /** Opens the database unless it is open; creates it when it does not exist. */
 gboolean db_open(CstDeclarations *declarations, GError **error);
 /** Finalizes the statements and closes the database. No effect if it is not open. */
@@ -55,14 +55,15 @@ void db_close(CstDeclarations *declarations);
 /** Sets @error (IO, or NO_SPACE) from SQLite's last failure. Always returns FALSE. */
 gboolean db_fail(const CstDeclarations *declarations, GError **error);
 
-/** Returns a statement of the open database, reset and with all bindings cleared. */
+/**
+ * Returns a statement of the open database, reset and with all bindings cleared. Returns NULL if it
+ * cannot be prepared; its use then fails, and db_fail() has the reason.
+ */
 sqlite3_stmt *db_use(CstDeclarations *declarations, SqlStatement which);
-/** Binds @text, which must live until the statement is used again; NULL binds SQL's NULL. */
-void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 /** Binds the inode to @index and the birth time to @index + 1. */
 void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id);
 /** Runs a statement that returns no rows. */
-gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error);
+gboolean db_run(const CstDeclarations *declarations, sqlite3_stmt *statement, GError **error);
 /**
  * Commits the open transaction if @done, otherwise rolls it back. Returns TRUE only if it was
  * committed.

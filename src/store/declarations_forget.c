@@ -51,8 +51,8 @@ static gboolean forgotten_remove(CstDeclarations *declarations, const Forgotten 
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_DROP);
 
-    db_bind_text(statement, 1, record->dir);
-    db_bind_text(statement, 2, record->name);
+    database_bind_text(statement, 1, record->dir);
+    database_bind_text(statement, 2, record->name);
     db_bind_id(statement, 3, &record->id);
     return db_run(declarations, statement, error);
 }

@@ -64,7 +64,7 @@ GPtrArray *cst_overlays_of_dir(CstDeclarations *declarations, const char *dir, G
     if (!db_open(declarations, error))
         return NULL;
     statement = db_use(declarations, SQL_OVERLAYS_OF_DIR);
-    db_bind_text(statement, 1, dir);
+    database_bind_text(statement, 1, dir);
     return collect_overlays(declarations, statement, error);
 }
 
@@ -77,8 +77,8 @@ GPtrArray *cst_overlays_of_volume(CstDeclarations *declarations, const char *dir
     if (!db_open(declarations, error))
         return NULL;
     statement = db_use(declarations, SQL_OVERLAYS_OF_VOLUME);
-    db_bind_text(statement, 1, dir);
-    db_bind_text(statement, 2, volume);
+    database_bind_text(statement, 1, dir);
+    database_bind_text(statement, 2, volume);
     return collect_overlays(declarations, statement, error);
 }
 
@@ -91,7 +91,7 @@ GPtrArray *cst_overlays_on(CstDeclarations *declarations, const char *path, cons
     if (!db_open(declarations, error))
         return NULL;
     statement = db_use(declarations, SQL_OVERLAYS_ON);
-    db_bind_text(statement, 1, path);
+    database_bind_text(statement, 1, path);
     db_bind_id(statement, 2, base);
     return collect_overlays(declarations, statement, error);
 }
@@ -101,9 +101,9 @@ static gboolean remove_overlay(CstDeclarations *declarations, const CstOverlay *
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_REMOVE_OVERLAY);
 
-    db_bind_text(statement, 1, overlay->dir);
-    db_bind_text(statement, 2, overlay->volume);
-    db_bind_text(statement, 3, overlay->path);
+    database_bind_text(statement, 1, overlay->dir);
+    database_bind_text(statement, 2, overlay->volume);
+    database_bind_text(statement, 3, overlay->path);
     return db_run(declarations, statement, error);
 }
 
@@ -112,9 +112,9 @@ static gboolean add_overlay(CstDeclarations *declarations, const CstOverlay *ove
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_ADD_OVERLAY);
 
-    db_bind_text(statement, 1, overlay->dir);
-    db_bind_text(statement, 2, overlay->volume);
-    db_bind_text(statement, 3, overlay->path);
+    database_bind_text(statement, 1, overlay->dir);
+    database_bind_text(statement, 2, overlay->volume);
+    database_bind_text(statement, 3, overlay->path);
     db_bind_id(statement, 4, &overlay->base);
     return db_run(declarations, statement, error);
 }

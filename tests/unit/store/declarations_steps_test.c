@@ -338,7 +338,7 @@ static void database_in_the_making_is_waited_for(void **state)
     g_mkdir_with_parents(root->paths->data_dir, 0700);
     assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
     assert_int_equal(SQLITE_OK, sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL));
-    point_run("declarations.open.wait", commit_and_free, db);
+    point_run("database.open.wait", commit_and_free, db);
     set(root, file("/p", "a", 7, 5), "raw", FALSE);
     points_clear();
     sqlite3_close(db);

@@ -437,6 +437,46 @@ static void test_foreign_tables_are_an_error(void **state)
     assert_int_equal(open_descriptors(root), 0);
 }
 
+/* Return: the number of indexes of the paths of overlays. */
+static int count_indexes(sqlite3 *db)
+{
+    sqlite3_stmt *query;
+    int count;
+
+    assert_int_equal(SQLITE_OK,
+                     sqlite3_prepare_v2(db,
+                                        "SELECT count(*) FROM sqlite_schema WHERE type = 'index'"
+                                        " AND name = 'overlays_by_path'",
+                                        -1, &query, NULL));
+    assert_int_equal(SQLITE_ROW, sqlite3_step(query));
+    count = sqlite3_column_int(query, 0);
+    sqlite3_finalize(query);
+    return count;
+}
+
+static void test_the_schema_is_created_once(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    sqlite3 *db;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(count_indexes(db), 1);
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, "DROP INDEX overlays_by_path", NULL, NULL, NULL));
+    cst_declarations_free(root->store);
+    root->store = cst_declarations_new(root->paths);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    assert_int_equal(count_indexes(db), 0);
+    /* A database of an earlier version has no number. */
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version = 0", NULL, NULL, NULL));
+    cst_declarations_free(root->store);
+    root->store = cst_declarations_new(root->paths);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    assert_int_equal(count_indexes(db), 1);
+    sqlite3_close(db);
+}
+
 static void test_a_directory_that_cannot_be_made_is_an_error(void **state)
 {
     Root *root = *state;
@@ -479,6 +519,7 @@ int main(void)
         TEST(test_only_durable_records_are_synced),
         TEST(test_damaged_tables_are_an_error),
         TEST(test_foreign_tables_are_an_error),
+        TEST(test_the_schema_is_created_once),
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
         TEST(test_record_of_a_file_missing_for_long_is_dropped),
         TEST(test_record_of_a_file_that_came_back_is_kept),
