@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Definitions, autostart links, states and identities of pools.
+ * Definitions, autostart links, states and identities of pools, and marks of pools that were never
+ * read.
  *
  * Every file is replaced whole (cst_file_replace: temporary file, fsync, rename, fsync of the
  * directory). So a crash leaves the old content or the new one, and perhaps a temporary file, which
@@ -29,6 +30,7 @@
 
 #define FILE_LIMIT (1u << 20) /* bytes; a longer file is not read */
 #define SUFFIX     ".xml"
+#define UNREAD     ".unread"
 
 void cst_pool_file_free(CstPoolFile *file)
 {
@@ -49,6 +51,12 @@ static char *autostart_path(const CstPaths *paths, const char *name)
 static char *state_path(const CstPaths *paths, const char *name)
 {
     return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
+}
+
+/* libvirt has no such file. It is next to the state, because it is meaningless without one. */
+static char *unread_path(const CstPaths *paths, const char *name)
+{
+    return g_strconcat(paths->pool_run_dir, "/", name, UNREAD, NULL);
 }
 
 /* libvirt has no such file. It is in the data directory, because it must survive a reboot. */
@@ -183,7 +191,30 @@ GPtrArray *cst_pool_files_load(const CstPaths *paths, GError **error)
     return files;
 }
 
-GPtrArray *cst_pool_states_load(const CstPaths *paths)
+/* Removes the marks without a state, which an interrupted start left. */
+static void drop_stale_marks(const CstPaths *paths)
+{
+    GDir *dir = g_dir_open(paths->pool_run_dir, 0, NULL);
+    const char *entry;
+
+    if (!dir)
+        return;
+    while ((entry = g_dir_read_name(dir))) {
+        g_autofree char *mark = g_build_filename(paths->pool_run_dir, entry, NULL);
+        g_autofree char *name = g_strdup(entry);
+        g_autofree char *state = NULL;
+
+        if (!g_str_has_suffix(entry, UNREAD))
+            continue;
+        name[strlen(name) - strlen(UNREAD)] = '\0';
+        state = state_path(paths, name);
+        if (path_is_gone(state))
+            cst_file_remove(mark, NULL);
+    }
+    g_dir_close(dir);
+}
+
+GPtrArray *cst_pool_states_load(const CstPaths *paths, GError **error)
 {
     /* The caller holds the driver lock, so no other process is writing there. */
     cst_file_drop_temporaries(paths->pool_run_dir);
@@ -269,6 +300,29 @@ gboolean cst_pool_state_remove(const CstPaths *paths, const char *name, GError *
     g_autofree char *path = state_path(paths, name);
 
     return cst_file_remove(path, error);
+}
+
+gboolean cst_pool_unread_save(const CstPaths *paths, const char *name, GError **error)
+{
+    g_autofree char *path = unread_path(paths, name);
+
+    return cst_dir_ensure(paths->pool_run_dir, 0755, error) &&
+           cst_file_replace(path, "", 0, 0600, error);
+}
+
+/* Any entry counts, also one that cannot be read. */
+gboolean cst_pool_is_unread(const CstPaths *paths, const char *name)
+{
+    g_autofree char *path = unread_path(paths, name);
+
+    return !path_is_gone(path);
+}
+
+gboolean cst_pool_unread_remove(const CstPaths *paths, const char *name, GError **error)
+{
+    g_autofree char *path = unread_path(paths, name);
+
+    return path_is_gone(path) || cst_file_remove(path, error);
 }
 
 gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, const char *identity,

@@ -117,6 +117,8 @@ class Restarts(WithServer):
 
     def restart_hanging(self, signum):
         call = self.hanging_call()
+        # The kernel drops a request of a killed thread that the server has not received.
+        self.wait_until(lambda: self.server.unanswered, "the server has the request")
         old = self.leave(signum)
         before = self.socket_inode()
         self.peer.start()

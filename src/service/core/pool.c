@@ -84,6 +84,7 @@ void cst_pool_unref(CstPool *pool)
     g_free(pool->problem);
     g_free(pool->storage_paths);
     g_clear_pointer(&pool->storage, g_array_unref);
+    cst_task_unref(pool->reader);
     g_free(pool->name);
     g_free(pool);
 }

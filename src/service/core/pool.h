@@ -72,9 +72,13 @@ struct CstPool {
     GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
-    GHashTable *touched;   /* names changed during the running scan; NULL without a scan */
-    GPtrArray *name_scans; /* of NameScan * (owned by the scanning threads): scans of one name */
-    gint64 scanned_at;     /* monotonic */
+    gboolean reading;         /* a start has activated the pool and runs its first scan */
+    gboolean reading_aborted; /* a stop has cancelled that scan */
+    gboolean unread;          /* no scan has ended since the start (reading.h) */
+    CstTask *reader;          /* task of the first scan; a reference; NULL: not reading */
+    GHashTable *touched;      /* names changed during the running scan; NULL without a scan */
+    GPtrArray *name_scans;    /* of NameScan * (owned by the scanning threads): scans of one name */
+    gint64 scanned_at;        /* monotonic */
     TrashTotals *trash_totals;     /* NULL: not counted */
     GPtrArray *trash_names;        /* for the pages of lists (trash_names.c); NULL: not listed */
     char *trash_names_stamp;       /* NULL: a list that begins reads the names again */

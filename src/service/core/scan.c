@@ -18,11 +18,13 @@
 
 #include <malloc.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/log_context.h>
 #include <base/test_point.h>
+#include <store/pool_files.h>
 
 #include "draft.h"
 #include "health.h"
@@ -226,6 +228,21 @@ static void pin_found(CstPool *pool, const CstPoolState *state, VolumeTable *fou
     trust_pin(pool, state, (CstVolume *const *)volumes, count);
 }
 
+/* The references of all images are recorded (core/reading.h). */
+static void scan_end_unread(CstPool *pool, const CstPoolState *state)
+{
+    gboolean was_unread = FALSE;
+
+    g_mutex_lock(&pool->lock);
+    if (pool_state_is_current(pool, state)) {
+        was_unread = pool->unread;
+        pool->unread = FALSE;
+    }
+    g_mutex_unlock(&pool->lock);
+    if (was_unread && !cst_dry_run())
+        cst_pool_unread_remove(pool->service->paths, pool->name, NULL);
+}
+
 /*
  * Failures of pins and declarations do not fail a scan. They are logged, and the volumes stay
  * restricted.
@@ -246,6 +263,7 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
         CST_TEST_POINT("pool.scan.scanned");
         scan_end(pool, state, context.found);
         overlays_after_scan(pool, state, overlays);
+        scan_end_unread(pool, state);
         return pool_usage_update(pool, state, error);
     }
     volume_table_free(context.found);
@@ -318,16 +336,16 @@ static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 }
 
 /*
- * Waits while another thread does the pool's first scan. @task may be NULL. Requires the lock.
- * Errors: UNREACHABLE when the scan blocks on its storage, BUSY when the maximal wait of @task is
- * over.
+ * Waits while another thread does the pool's first scan, or has announced it (reading.h). @task may
+ * be NULL. Requires the lock. Errors: UNREACHABLE when the scan blocks on its storage, BUSY when
+ * the maximal wait of @task is over.
  */
 static gboolean wait_for_first_scan(CstPool *pool, CstPoolState *state, CstTask *task,
                                     GError **error)
 {
     gint64 since = 0;
 
-    while (pool->scanning && !pool->scanned) {
+    while ((pool->scanning || pool->reading) && !pool->scanned) {
         g_autoptr(GError) why = NULL;
 
         CST_TEST_POINT("pool.first_scan.wait");

@@ -65,7 +65,7 @@ void pool_table_clear(CstPool *pool)
     g_mutex_lock(&pool->lock);
     old = pool->volumes;
     pool->volumes = volume_table_new();
-    pool->scanned = FALSE;
+    pool->scanned = pool->unread = FALSE;
     g_hash_table_remove_all(pool->stale);
     pool_table_unsort(pool);
     g_mutex_unlock(&pool->lock);

@@ -22,6 +22,7 @@
 #include "chain.h"
 #include "core/claim.h"
 #include "core/pool.h"
+#include "core/reading.h"
 #include "core/scan.h"
 #include "core/table.h"
 #include "problem.h"
@@ -245,22 +246,24 @@ static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, G
 /* --- tables of the pools ---------------------------------------------------------------------- */
 
 /*
- * Returns whether the pool's table may contain references to backing files. Images are stored in
+ * *ret_may: whether the pool's table may contain references to backing files. Images are stored in
  * pools of files, which are scanned if they are not known yet. @all: also count volumes that share
- * content with their origin without depending on it (thin snapshots).
+ * content with their origin without depending on it (thin snapshots). Fails while the references of
+ * the pool's images are unknown (pool_scan_for_overlays()).
  */
-static gboolean may_hold_overlays(CstPool *pool, gboolean all)
+static gboolean may_hold_overlays(CstPool *pool, gboolean all, gboolean *ret_may, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
 
-    if (!state || !cst_pool_state_holds_images(state))
-        return state && all;
-    return pool_scan_if_new(pool, state, NULL);
+    if (state && cst_pool_state_holds_images(state))
+        return pool_scan_for_overlays(pool, state, ret_may, error);
+    *ret_may = state && all;
+    return TRUE;
 }
 
 /*
  * Begins a tree over all active pools whose images reference files. Skips pools that cannot be
- * scanned.
+ * read any more, because their references are recorded.
  */
 static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
 {
@@ -275,28 +278,39 @@ static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, 
     tree->pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     for (guint i = 0; i < pools->len; i++) {
         CstPool *other = g_ptr_array_index(pools, i);
+        gboolean may;
 
-        if (may_hold_overlays(other, all) && pool_table_has_overlays(other))
+        if (!may_hold_overlays(other, all, &may, error))
+            return FALSE;
+        if (may && pool_table_has_overlays(other))
             g_ptr_array_add(tree->pools, cst_pool_ref(other));
     }
     return TRUE;
 }
 
 /*
- * Returns whether no image references the volume at @path, which is the usual case. Costs one
- * lookup in each pool's index. Returns FALSE if the technology has to be queried as well.
+ * *ret_none: no image references the volume at @path, which is the usual case. Costs one lookup in
+ * each pool's index. FALSE if the technology has to be queried as well.
  */
-static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
+static gboolean has_no_overlays(const VolumeClaim *claim, const char *path, gboolean *ret_none,
+                                GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
 
+    *ret_none = FALSE;
     if (!cst_pool_state_holds_images(claim->state))
-        return FALSE;
-    pools = cst_service_pools(claim->pool->service, CST_LIST_POOLS_ACTIVE, NULL);
-    for (guint i = 0; pools && i < pools->len; i++)
-        if (may_hold_overlays(g_ptr_array_index(pools, i), FALSE) &&
-            pool_table_has_overlay(g_ptr_array_index(pools, i), path))
+        return TRUE;
+    pools = cst_service_pools(claim->pool->service, CST_LIST_POOLS_ACTIVE, error);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        gboolean may;
+
+        if (!may_hold_overlays(pool, FALSE, &may, error))
             return FALSE;
+        if (may && pool_table_has_overlay(pool, path))
+            return TRUE;
+    }
+    *ret_none = pools != NULL;
     return pools != NULL;
 }
 
@@ -322,8 +336,11 @@ GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint mo
 {
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
     g_auto(Tree) tree = {0};
+    gboolean none;
 
-    if (has_no_overlays(claim, path))
+    if (!has_no_overlays(claim, path, &none, error))
+        return NULL;
+    if (none)
         return g_ptr_array_new();
     if (!tree_begin(&tree, claim->pool, FALSE, most, error))
         return NULL;
@@ -351,19 +368,24 @@ static int by_pool_and_name(gconstpointer a, gconstpointer b)
     return pools ? pools : strcmp((*left)->volume->name, (*right)->volume->name);
 }
 
-GPtrArray *volume_overlays(CstService *service, const char *path, GError **error)
+GPtrArray *volume_overlays(CstPool *own, const char *path, GError **error)
 {
-    g_autoptr(GPtrArray) pools = cst_service_pools(service, CST_LIST_POOLS_ACTIVE, error);
-    GPtrArray *overlays;
+    g_autoptr(GPtrArray) pools = cst_service_pools(own->service, CST_LIST_POOLS_ACTIVE, error);
+    g_autoptr(CstPoolState) state = pools ? pool_state_get(own, error) : NULL;
+    g_autoptr(GPtrArray) overlays = NULL;
 
-    if (!pools)
+    /* The search skips pools that cannot be read. */
+    if (!state || !pool_scan_if_new(own, state, error))
         return NULL;
     overlays = g_ptr_array_new_with_free_func((GDestroyNotify)volume_overlay_free);
     for (guint i = 0; i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
         g_autoptr(GPtrArray) volumes = g_ptr_array_new();
+        gboolean may;
 
-        if (may_hold_overlays(pool, FALSE))
+        if (!may_hold_overlays(pool, FALSE, &may, error))
+            return NULL;
+        if (may)
             pool_table_based_on(pool, path, volumes);
         for (guint j = 0; j < volumes->len; j++) {
             VolumeOverlay *overlay = g_new0(VolumeOverlay, 1);
@@ -374,7 +396,7 @@ GPtrArray *volume_overlays(CstService *service, const char *path, GError **error
         }
     }
     g_ptr_array_sort(overlays, by_pool_and_name);
-    return overlays;
+    return g_steal_pointer(&overlays);
 }
 
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error)

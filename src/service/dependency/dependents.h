@@ -26,9 +26,10 @@ typedef struct {
 void volume_overlay_free(VolumeOverlay *overlay);
 /**
  * Returns the volumes of active pools whose images have a declared reference to the file or device
- * at @path, as VolumeOverlay *, ordered by pool and name.
+ * at @path, as VolumeOverlay *, ordered by pool and name. NULL with an error if the pool @own of
+ * that file cannot be read.
  */
-GPtrArray *volume_overlays(CstService *service, const char *path, GError **error);
+GPtrArray *volume_overlays(CstPool *own, const char *path, GError **error);
 
 /** Counts the direct dependents of a claimed volume, by image or by technology. */
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error);

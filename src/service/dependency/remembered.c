@@ -37,7 +37,7 @@ typedef enum {
 typedef struct {
     CstPool *pool; /* borrowed; NULL: the directory is in no pool */
     OverlayState state;
-    char *problem; /* of an active pool that could not be scanned; NULL: no such pool */
+    char *problem; /* of an active pool that could not be scanned, or of an unreadable overlay */
 } OverlayPlace;
 
 static void overlay_place_clear(OverlayPlace *place)
@@ -46,15 +46,21 @@ static void overlay_place_clear(OverlayPlace *place)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(OverlayPlace, overlay_place_clear)
 
-/* Returns the state of an overlay in a valid table. Requires the pool's lock. */
-static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay)
+/*
+ * Returns the state of an overlay in a valid table. *ret_problem: why its header is unreadable;
+ * NULL: unknown. Requires the pool's lock.
+ */
+static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay, char **ret_problem)
 {
     g_autoptr(CstVolume) volume = pool_table_find(pool, overlay->volume);
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 
+    if (volume && volume_references_unknown(volume)) {
+        *ret_problem = g_strdup(volume->extra->problem);
+        return OVERLAY_UNREADABLE;
+    }
     if (g_hash_table_contains(pool->stale, overlay->volume) ||
-        volume_table_get(pool->moving, overlay->volume) ||
-        (volume && volume_references_unknown(volume)))
+        volume_table_get(pool->moving, overlay->volume))
         return OVERLAY_UNREADABLE;
     if (!volume)
         return OVERLAY_OUTDATED;
@@ -80,7 +86,8 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *o
         if (g_strcmp0(pool->def->target_path, overlay->dir) == 0) {
             if (pool->active && pool->scanned && !pool->inaccessible) {
                 overlay_place_clear(&place);
-                place = (OverlayPlace){.pool = pool, .state = state_in_table(pool, overlay)};
+                place.pool = pool;
+                place.state = state_in_table(pool, overlay, &place.problem);
             } else if (!place.pool) {
                 place.pool = pool;
                 place.problem = pool->active ? g_strdup(pool->problem) : NULL;
@@ -108,6 +115,10 @@ static void append_line(GString *lines, const OverlayPlace *place, const CstOver
     if (!place->pool)
         g_string_append_printf(lines, _("\n  '%s' in '%s', of which no pool is defined"),
                                overlay->volume, overlay->dir);
+    else if (place->problem && place->state == OVERLAY_UNREADABLE)
+        g_string_append_printf(
+            lines, _("\n  '%s' in '%s', pool '%s', whose header is unreadable: %s"),
+            overlay->volume, overlay->dir, cst_pool_name(place->pool), place->problem);
     else if (place->problem)
         g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which cannot be read: %s"),
                                overlay->volume, overlay->dir, cst_pool_name(place->pool),

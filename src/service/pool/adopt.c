@@ -13,6 +13,7 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
+#include "core/reading.h"
 #include "core/registry.h"
 #include "core/service.h"
 #include "lifecycle.h"
@@ -120,9 +121,14 @@ gboolean pool_adopt(CstPool *pool, CstPoolState *state, const char *recorded, GE
 
     if (!state)
         state = opened;
-    if (state && adopt_state(pool, state, error))
+    g_mutex_lock(&pool->lock);
+    pool->unread = cst_pool_is_unread(pool->service->paths, pool->name);
+    g_mutex_unlock(&pool->lock);
+    if (state && adopt_or_keep(pool, state, recorded, error))
         return TRUE;
+    pool_forget_reading(pool);
     cst_pool_state_remove(pool->service->paths, pool->name, NULL);
+    cst_pool_unread_remove(pool->service->paths, pool->name, NULL);
     registry_forget_transient(pool);
     return FALSE;
 }

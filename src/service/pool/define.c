@@ -230,7 +230,10 @@ static gboolean start_created(CstPool *pool, CstPoolDef **def, unsigned flags, C
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "start", NULL, &task);
-    return job_end(&job, change_and_start(pool, def, flags, task, error), error);
+    if (!change_and_start(pool, def, flags, task, error))
+        return job_end(&job, FALSE, error);
+    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
+    return job_end(&job, pool_read_started(pool, task, error), error);
 }
 
 CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned flags,
@@ -253,7 +256,6 @@ CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned 
     definitions_leave(service);
     if (!pool || !start_created(pool, &new_def, flags, task, error))
         return NULL;
-    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
     return g_steal_pointer(&pool);
 }
 

@@ -30,6 +30,7 @@
 #include "core/events.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/reading.h"
 #include "core/registry.h"
 #include "core/scan.h"
 #include "core/service.h"
@@ -79,7 +80,8 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
      */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
-        pool_scan(pool, state, task, error))
+        (pool_is_read_late(pool, state) ? pool_usage_update(pool, state, error)
+                                        : pool_scan(pool, state, task, error)))
         return TRUE;
     cst_pool_state_stop(state, NULL);
     return FALSE;
@@ -129,6 +131,7 @@ void pool_set_inactive(CstPool *pool)
     forget_storage(pool);
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
+    pool_forget_reading(pool);
     pool_table_clear(pool);
     cst_pool_state_unref(state);
 }
@@ -152,7 +155,9 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
     if (!definitions_enter(pool->service, error))
         return FALSE;
-    done = cst_pool_state_save(pool->service->paths, pool->def, error);
+    done = (!pool_is_read_late(pool, state) ||
+            cst_pool_unread_save(pool->service->paths, pool->name, error)) &&
+           cst_pool_state_save(pool->service->paths, pool->def, error);
     if (done)
         pool_record_identity(pool, identity);
     definitions_leave(pool->service);
@@ -204,6 +209,7 @@ static gboolean start_and_save(CstPool *pool, CstPoolState *state, CstTask *task
         return FALSE;
     if (save_state(pool, state, error))
         return TRUE;
+    cst_pool_unread_remove(pool->service->paths, pool->name, NULL);
     cst_pool_state_stop(state, NULL);
     return FALSE;
 }
@@ -225,9 +231,9 @@ static gboolean set_starting_checked(CstPool *pool, GError **error)
 }
 
 /*
- * Steps: open the state, start and scan the storage, write the state file, activate the pool. Hooks
- * are last, because they require an active pool. A definition that arrives during the start is kept
- * for the next one.
+ * Steps: open the state, start the storage, scan it unless pool_read_started() does, write the
+ * state file, activate the pool. Hooks are last, because they require an active pool. A definition
+ * that arrives during the start is kept for the next one.
  */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
@@ -244,6 +250,8 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
         pool_abandon_start(pool);
         return FALSE;
     }
+    if (pool_is_read_late(pool, state))
+        pool_announce_reading(pool, task);
     pool_set_active(pool, state);
     renew_since(pool, state, epoch);
     pool_recover(pool, state);
@@ -264,32 +272,6 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
-/* An active pool must not be built. pool_start_changing() then fails with STATE. */
-static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
-{
-    gboolean done;
-
-    if (!pool_create_flags_check(flags, "storagePoolCreate", error) ||
-        !pool_change_begin(pool, task, error))
-        return FALSE;
-    done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
-    done = done && pool_start_changing(pool, task, error);
-    pool_change_end(pool);
-    if (done) {
-        cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
-        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
-    }
-    return done;
-}
-
-gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
-{
-    g_auto(Job) job = {0};
-
-    job_begin(&job, pool, "start", NULL, &task);
-    return job_end(&job, start_pool(pool, flags, task, error), error);
-}
-
 /* --- stop ------------------------------------------------------------------------------------- */
 
 static gboolean remove_state(CstPool *pool, GError **error)
@@ -299,6 +281,9 @@ static gboolean remove_state(CstPool *pool, GError **error)
     if (!definitions_enter(pool->service, error))
         return FALSE;
     done = cst_pool_state_remove(pool->service->paths, pool->name, error);
+    /* The next load removes a remaining mark. */
+    if (done)
+        cst_pool_unread_remove(pool->service->paths, pool->name, NULL);
     definitions_leave(pool->service);
     return done;
 }
@@ -314,11 +299,14 @@ static void roll_back_stop(CstPool *pool, CstPoolState *state)
 }
 
 /* The storage is stopped first. If that fails, the pool stays active. */
-static gboolean stop_changing(CstPool *pool, GError **error)
+static gboolean stop_changing(CstPool *pool, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
 
-    if (!state || !cst_pool_state_stop(state, error))
+    if (!state)
+        return FALSE;
+    pool_abort_reading(pool, state, task);
+    if (!cst_pool_state_stop(state, error))
         return FALSE;
     if (!remove_state(pool, error)) {
         roll_back_stop(pool, state);
@@ -355,7 +343,69 @@ gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "stop", NULL, &task);
-    return job_end(&job, stop_pool(pool, task, error), error);
+    return job_end(&job, stop_pool(pool, NULL, task, error), error);
+}
+
+/* --- start and first scan --------------------------------------------------------------------- */
+
+/*
+ * libvirt's start fails if the pool cannot be read. Another client may be using the pool already;
+ * the pool then stays active, with the error as its problem.
+ */
+static void stop_unread(CstPool *pool, CstPoolState *state, CstTask *task, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    CST_TEST_POINT("pool.read.failed");
+    if (stop_pool(pool, state, task, &error))
+        return;
+    cst_log(CST_LOG_WARNING, "pool '%s' could not be read, and stays active: %s", pool->name,
+            error->message);
+    pool_set_problem_of(pool, state, why->message, TRUE);
+}
+
+gboolean pool_read_started(CstPool *pool, CstTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_to_read(pool, task);
+    g_autoptr(GError) why = NULL;
+    gboolean aborted;
+
+    if (!state || (pool_read(pool, state, task, &aborted, &why) && !aborted))
+        return TRUE;
+    if (aborted)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("storage pool '%s' was stopped before it had been read"), pool->name);
+    /* The next daemon adopts the pool, which may be in use, and reads it. */
+    if (!jobs_are_stopping(pool->service->jobs))
+        stop_unread(pool, state, task, why);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* An active pool must not be built. pool_start_changing() then fails with STATE. */
+static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    gboolean done;
+
+    if (!pool_create_flags_check(flags, "storagePoolCreate", error) ||
+        !pool_change_begin(pool, task, error))
+        return FALSE;
+    done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
+    done = done && pool_start_changing(pool, task, error);
+    pool_change_end(pool);
+    if (!done)
+        return FALSE;
+    cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
+    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
+    return pool_read_started(pool, task, error);
+}
+
+gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "start", NULL, &task);
+    return job_end(&job, start_pool(pool, flags, task, error), error);
 }
 
 /* --- build, delete ---------------------------------------------------------------------------- */

@@ -9,6 +9,11 @@
  */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error);
 /**
+ * Runs the first scan of a pool that pool_start_changing() has started with @task, unless the start
+ * has scanned it. Call it after the change of the pool. If the scan fails, the pool is stopped.
+ */
+gboolean pool_read_started(CstPool *pool, CstTask *task, GError **error);
+/**
  * Marks an inactive pool as starting. The caller has begun a change of the pool. @def (consumed) is
  * in force until the pool is inactive again; NULL: the pool's own definition. pool_start_changing()
  * calls this itself and ends the state. A caller that fails before pool_start_changing() calls

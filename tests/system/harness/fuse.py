@@ -10,6 +10,7 @@ import threading
 ENOENT, ENOSYS = 2, 38
 LOOKUP, FORGET, GETATTR, STATFS, INIT, OPENDIR, READDIR = 1, 2, 3, 17, 26, 27, 28
 RELEASEDIR, ACCESS, INTERRUPT, BATCH_FORGET = 29, 34, 36, 42
+PARALLEL_DIROPS = 1 << 18  # a listing without an answer does not hold up look-ups
 UNANSWERED = (FORGET, INTERRUPT, BATCH_FORGET)
 ROOT_MODE = 0o40755
 
@@ -26,7 +27,7 @@ class Server:
     """What is mounted at WHERE as SOURCE ("host:/vol"), of type fuse.glusterfs."""
 
     ANSWERS = {
-        INIT: struct.pack("<IIIIHHIIHHI7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 0, 0, 0, *[0] * 7),
+        INIT: struct.pack("<IIIIHHIIHHI7I", 7, 31, 65536, PARALLEL_DIROPS, 12, 9, 65536, 1, 0, 0, 0, *[0] * 7),
         STATFS: struct.pack("<QQQQQIIII6I", 1 << 20, 1 << 19, 1 << 19, 100, 50, 4096, 255, 4096, 0,
                             *[0] * 6),
         OPENDIR: struct.pack("<QII", 1, 0, 0), READDIR: b"", RELEASEDIR: b"", ACCESS: b"",
@@ -48,14 +49,18 @@ class Server:
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
-    def _answer(self, request):
-        _length, operation, unique = struct.unpack_from("<IIQ", request)
-        if operation in UNANSWERED:
-            return
+    def _receive(self, request):
+        operation = struct.unpack_from("<IIQ", request)[1]
         with self.lock:
             if operation in self.held:
                 self.unanswered.append(request)
                 return
+        self._answer(request)
+
+    def _answer(self, request):
+        _length, operation, unique = struct.unpack_from("<IIQ", request)
+        if operation in UNANSWERED:
+            return
         error, data = 0, self.ANSWERS.get(operation, b"")
         if operation == GETATTR:
             data = _attributes()
@@ -71,7 +76,7 @@ class Server:
             if not select.select([self.device], [], [], 0.1)[0] or not self.hears.is_set():
                 continue
             try:
-                self._answer(os.read(self.device, 1 << 18))
+                self._receive(os.read(self.device, 1 << 18))
             except BlockingIOError:
                 pass
             except OSError:  # it is no longer mounted
@@ -90,6 +95,13 @@ class Server:
         """
         with self.lock:
             self.held = set(operations or [*self.ANSWERS, LOOKUP, GETATTR])
+
+    def pass_on(self):
+        """Answers the requests that wait. Later ones are still held."""
+        with self.lock:
+            requests, self.unanswered = self.unanswered, []
+        for request in requests:
+            self._answer(request)
 
     def release(self):
         with self.lock:

@@ -173,7 +173,7 @@ static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolSta
 /* Checks that the overlays of the volume are still the claimed ones. */
 static gboolean check_same_overlays(const Rename *rename, GError **error)
 {
-    g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
+    g_autoptr(GPtrArray) found = volume_overlays(rename->pool, rename->path, error);
     gboolean same = found && found->len == rename->overlays->len;
 
     for (guint i = 0; same && i < found->len; i++) {
@@ -195,7 +195,7 @@ static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **err
     rename->overlays = g_ptr_array_new_with_free_func((GDestroyNotify)overlay_free);
     rename->path = cst_pool_state_vol_path(state, rename->name);
     rename->volume = pool_volume_now(rename->pool, state, rename->name, error);
-    found = rename->volume ? volume_overlays(rename->pool->service, rename->path, error) : NULL;
+    found = rename->volume ? volume_overlays(rename->pool, rename->path, error) : NULL;
     return found && plan_overlays(rename, found, state, error);
 }
 
@@ -333,7 +333,7 @@ static gboolean relink_all(Rename *rename, GError **error)
 /* Fails if an overlay created since the check references the old name. */
 static gboolean rename_check_overlays(const Rename *rename, GError **error)
 {
-    g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
+    g_autoptr(GPtrArray) found = volume_overlays(rename->pool, rename->path, error);
 
     if (!found || found->len == 0)
         return found != NULL;

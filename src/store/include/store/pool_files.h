@@ -46,6 +46,16 @@ gboolean cst_pool_state_save(const CstPaths *paths, const CstPoolDef *def, GErro
 gboolean cst_pool_state_remove(const CstPaths *paths, const char *name, GError **error);
 
 /**
+ * Marks a pool whose state is about to be written before its first scan has ended. Until the mark
+ * is removed, the recorded references of the pool's images may be incomplete.
+ */
+gboolean cst_pool_unread_save(const CstPaths *paths, const char *name, GError **error);
+/** Returns whether the pool has the mark. */
+gboolean cst_pool_is_unread(const CstPaths *paths, const char *name);
+/** Removes the mark. Succeeds if the pool has no mark. */
+gboolean cst_pool_unread_remove(const CstPaths *paths, const char *name, GError **error);
+
+/**
  * Writes the identity of a pool's storage at the start of the pool, so that another file system (or
  * no file system) at the same path is detected. @identity is a line of text in the backend's own
  * format. Kept by uuid in the data directory; survives reboots.
