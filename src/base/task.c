@@ -2,7 +2,8 @@
 /*
  * Progress, cancellation and rate of an operation (see the header). The fields that several threads
  * use are atomic, so that reading is cheap and cancelling is safe in a signal handler. The rate
- * needs a lock, because since and base have to change together. The lock also guards on_stuck.
+ * needs a lock, because since and base have to change together. The lock also guards on_stuck and
+ * on_copy.
  *
  * cst_task_check() sleeps to keep the rate: since the time "since", at most rate bytes per second
  * may be moved in addition to "base". Slow work may catch up for at most CATCH_UP_US, so that a
@@ -27,6 +28,7 @@ struct CstTask {
     atomic_bool abandoned; /* cancelled because its client has disconnected */
     atomic_bool detached;
     atomic_bool waiting;
+    atomic_bool stuck; /* storage that the work uses did not answer */
     void (*on_wait)(gboolean waiting, gpointer data); /* may be NULL */
     gpointer on_wait_data;
     _Atomic gint64 max_wait;
@@ -43,6 +45,8 @@ struct CstTask {
     GMutex lock;                                        /* guards the fields below */
     void (*on_stuck)(const GError *why, gpointer data); /* may be NULL */
     gpointer on_stuck_data;
+    gboolean (*on_copy)(gpointer data, GError **error); /* may be NULL */
+    gpointer on_copy_data;
     gint64 since; /* monotonic; "base" bytes had been moved at that time */
     uint64_t base;
 };
@@ -153,10 +157,45 @@ void cst_task_tell_stuck(CstTask *task, const GError *why)
 {
     if (!task)
         return;
+    task->stuck = TRUE;
     g_mutex_lock(&task->lock);
     if (task->on_stuck)
         task->on_stuck(why, task->on_stuck_data);
     g_mutex_unlock(&task->lock);
+}
+
+gboolean cst_task_was_stuck(CstTask *task)
+{
+    return task && task->stuck;
+}
+
+gboolean cst_task_on_copy(CstTask *task, gboolean (*func)(gpointer data, GError **error),
+                          gpointer data)
+{
+    gboolean set;
+
+    g_mutex_lock(&task->lock);
+    set = !func || !task->on_copy;
+    if (set) {
+        task->on_copy = func;
+        task->on_copy_data = data;
+    }
+    g_mutex_unlock(&task->lock);
+    return set;
+}
+
+gboolean cst_task_begin_copy(CstTask *task, GError **error)
+{
+    gboolean (*func)(gpointer data, GError * *error) = NULL;
+    gpointer data = NULL;
+
+    if (task) {
+        g_mutex_lock(&task->lock);
+        func = task->on_copy;
+        data = task->on_copy_data;
+        g_mutex_unlock(&task->lock);
+    }
+    return !func || func(data, error);
 }
 
 void cst_task_set_max_wait(CstTask *task, gint64 us)

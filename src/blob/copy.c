@@ -215,7 +215,7 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
         CstExtent piece = {run->offset + done, MIN(COPY_RUN, run->length - done), run->flags};
         g_autoptr(GError) why = NULL;
 
-        if (!cst_task_check(copy->task, error))
+        if (!cst_task_begin_copy(copy->task, error) || !cst_task_check(copy->task, error))
             return FALSE;
         if (copy_in_kernel(copy, &piece, &why)) {
             cst_task_advance(copy->task, piece.length);
@@ -428,7 +428,9 @@ static gboolean copy_all(Copy *copy, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!grow_destination(copy, error))
+    /* Extents that may be shared run by run need no turn, and no wait for one. */
+    if (!grow_destination(copy, error) ||
+        (copy->share_unit == 0 && !cst_task_begin_copy(copy->task, error)))
         return FALSE;
     g_mutex_init(&copy->lock);
     cst_threads_run(copy_worker, copy, copy->length <= PARALLEL_ABOVE ? 1 : COPY_THREADS);

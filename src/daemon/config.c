@@ -99,6 +99,11 @@ static gboolean set_max_wait(const char *value, DaemonConfig *config, GError **e
     return TRUE;
 }
 
+static gboolean set_copies(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 1024, &config->copies, error);
+}
+
 static gboolean set_max_user_memory(const char *value, DaemonConfig *config, GError **error)
 {
     return parse_count(value, 1048576, &config->max_user_memory, error);
@@ -219,6 +224,7 @@ static const struct {
     {"limits", "max_clients", set_max_clients},
     {"limits", "max_requests", set_max_requests},
     {"limits", "workers", set_workers},
+    {"limits", "copies", set_copies},
     {"limits", "max_wait", set_max_wait},
     {"limits", "max_user_memory", set_max_user_memory},
     {"service", "compatibility", set_compatibility},
@@ -311,6 +317,7 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"max_clients", used->max_clients != read->max_clients},
         {"max_requests", used->max_requests != read->max_requests},
         {"workers", used->workers != read->workers},
+        {"copies", used->copies != read->copies},
         {"max_wait", used->has_max_wait != read->has_max_wait || used->max_wait != read->max_wait},
         {"max_user_memory", used->max_user_memory != read->max_user_memory},
         {"hypervisor",

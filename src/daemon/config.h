@@ -21,6 +21,7 @@ typedef struct {
     guint max_clients;      /**< [limits]; 0: the built-in default */
     guint max_requests;     /**< [limits] calls in flight of one client; 0: the built-in default */
     guint workers;          /**< [limits]; 0: the built-in default */
+    guint copies;           /**< [limits] jobs that copy into one pool; 0: the built-in default */
     gboolean has_max_wait;  /**< [limits] max_wait is set: @max_wait is valid */
     guint max_wait;         /**< seconds that a call waits for another operation; 0: no limit */
     guint max_user_memory;  /**< [limits] MiB held for an untrusted user; 0: the built-in default */

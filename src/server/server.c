@@ -22,7 +22,7 @@ void cst_wire_options_init(CstWireOptions *ret_options)
         .io_threads = 1,
         /* workers, max_clients and the keepalive numbers are libvirtd's defaults. */
         .workers = 20,
-        .max_threads = 500,
+        .max_threads = 1200, /* also of a thousand copies that wait for their turn */
         .max_user_threads = 40,
         .max_wait_seconds = 60,
         .stream_workers = 16,

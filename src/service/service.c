@@ -15,6 +15,7 @@
 #include <base/log.h>
 #include <base/place.h>
 
+#include "core/copy_turn.h"
 #include "core/definitions.h"
 #include "core/domains.h"
 #include "core/intent.h"
@@ -141,6 +142,7 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->paths = cst_paths_copy(paths);
     service->mode = mode;
     service->hooks = &hooks;
+    service->copies = COPY_TURNS_DEFAULT;
     service->recovery = recovery_new();
     service->pool_host = (CstPoolHost){.secret = secret_for_pool,
                                        .declared = trust_declared,
@@ -164,6 +166,11 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt)
 {
     service->like_libvirt = like_libvirt;
+}
+
+void cst_service_set_copies(CstService *service, guint copies)
+{
+    service->copies = copies;
 }
 
 void cst_service_start(CstService *service)

@@ -168,7 +168,7 @@ static gboolean write_ranges(CstBlob *from, CstBlob *guest, CstBlob *below, cons
         .task = task,
     };
 
-    return cst_workers_run(&difference_ops, &diff, task, error);
+    return cst_task_begin_copy(task, error) && cst_workers_run(&difference_ops, &diff, task, error);
 }
 
 gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,

@@ -130,5 +130,5 @@ gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *ta
     pack.capacity = cst_image_capacity(dst);
     pack.unit = cst_image_compression_unit(dst);
     g_return_val_if_fail(pack.unit > 0 && pack.size <= pack.capacity, FALSE);
-    return cst_workers_run(&pack_ops, &pack, task, error);
+    return cst_task_begin_copy(task, error) && cst_workers_run(&pack_ops, &pack, task, error);
 }

@@ -41,6 +41,9 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     pool->drafts =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pool_draft_free);
+    pool->copies = g_ptr_array_new();
+    g_queue_init(&pool->copy_queue);
+    pool->copy_users = g_hash_table_new(NULL, NULL);
     pool->orphans = g_ptr_array_new();
     pool->name_scans = g_ptr_array_new();
     pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -71,6 +74,8 @@ void cst_pool_unref(CstPool *pool)
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);
+    g_ptr_array_unref(pool->copies);
+    g_hash_table_unref(pool->copy_users);
     g_ptr_array_unref(pool->orphans);
     g_ptr_array_unref(pool->name_scans);
     g_hash_table_unref(pool->deferred);

@@ -87,13 +87,17 @@ struct CstPool {
     gint64 swept_at; /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */
-    GPtrArray *orphans; /* of VolumeHolder *: streams that read deleted files */
-    GHashTable *deferred; /* claimed names reported as changed, rescanned at the release */
-    GHashTable *stale;    /* names changed by this service that could not be rescanned */
-    guint claimed;        /* total number of claims */
-    gboolean changing;    /* the pool is being changed: new claims wait or are refused */
-    gint draining;        /* atomic: the change still waits for older claims */
-    CstTask *changer;     /* task of the change; a reference; NULL: no change, or unknown */
+    GPtrArray *copies;  /* of CopyTurn * (owned by their jobs): granted turns (copy_turn.h) */
+    GQueue copy_queue;  /* of CopyTurn *: jobs that wait for a turn, oldest first */
+    GHashTable *copy_users; /* uid to the number of its last turn, while jobs copy */
+    gsize copy_number;      /* of the last turn */
+    GPtrArray *orphans;     /* of VolumeHolder *: streams that read deleted files */
+    GHashTable *deferred;   /* claimed names reported as changed, rescanned at the release */
+    GHashTable *stale;      /* names changed by this service that could not be rescanned */
+    guint claimed;          /* total number of claims */
+    gboolean changing;      /* the pool is being changed: new claims wait or are refused */
+    gint draining;          /* atomic: the change still waits for older claims */
+    CstTask *changer;       /* task of the change; a reference; NULL: no change, or unknown */
 };
 
 /** A running scan of one name (scan.c). */

@@ -45,6 +45,7 @@ struct CstService {
     CstServiceMode mode;
     const ServiceHooks *hooks;
     Recovery *recovery;        /* state of the hooks */
+    guint copies;              /* jobs that copy into one pool at a time (copy_turn.h) */
     gboolean like_libvirt;     /* set before the start; see cst_service_set_like_libvirt() */
     CstHypervisor *hypervisor; /* NULL: not needed yet; guarded by tables until it is set */
     char *scratch;             /* of backup jobs; is set with @hypervisor; NULL: the default */

@@ -13,6 +13,7 @@
 #include <base/test_point.h>
 
 #include "core/claim.h"
+#include "core/copy_turn.h"
 #include "core/job.h"
 #include "provider.h"
 #include "volume/create/clone.h"
@@ -99,7 +100,9 @@ gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *n
                                 const char *new_volume, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
 
     job_begin(&job, pool, "clone", new_volume, &task);
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, clone_snapshot(pool, volume, name, new_volume, task, error), error);
 }

@@ -262,6 +262,48 @@ static void sharing_shares_all_when_it_is_supported(void **state)
     assert_int_equal(kernel_copies, 0);
 }
 
+static gboolean refuse_copy(gpointer data, GError **error)
+{
+    return cst_fail(error, CST_ERROR_BUSY, "no turn");
+}
+
+/* The task gets no turn to copy. */
+static gboolean copy_without_turn(GError **error)
+{
+    g_autoptr(CstBlob) src = blob_new("src"), dst = blob_new("dst");
+    g_autoptr(CstTask) task = cst_task_new();
+
+    assert_true(cst_task_on_copy(task, refuse_copy, NULL));
+    return cst_blob_copy(src, 0, dst, 0, SIZE, 0, task, error);
+}
+
+static void sharing_needs_no_turn(void **state)
+{
+    unit = UNIT;
+    share_answer = answer_yes;
+    assert_true(copy_without_turn(NULL));
+    assert_int_equal(count_covered('S'), RUNS);
+}
+
+static void copy_needs_a_turn(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    kernel_answer = answer_yes;
+    assert_false(copy_without_turn(&error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+    assert_int_equal(kernel_copies + writes, 0);
+}
+
+static void copy_after_refused_sharing_needs_a_turn(void **state)
+{
+    unit = UNIT;
+    share_answer = answer_first_only;
+    assert_false(copy_without_turn(NULL));
+    assert_int_equal(count_covered('S'), 1);
+    assert_int_equal(kernel_copies + writes, 0);
+}
+
 static void await_write(gpointer data)
 {
     wait_until_at_least(&writes, 1, "writes");
@@ -382,6 +424,9 @@ int main(void)
         copy_test(kernel_copy_is_used_until_it_is_unsupported),
         copy_test(kernel_copy_copies_all_when_it_is_supported),
         copy_test(sharing_shares_all_when_it_is_supported),
+        copy_test(sharing_needs_no_turn),
+        copy_test(copy_needs_a_turn),
+        copy_test(copy_after_refused_sharing_needs_a_turn),
         copy_test(sharing_stays_disabled_after_a_concurrent_success),
         copy_test(kernel_copy_stays_disabled_after_a_concurrent_attempt),
         copy_test(rest_of_a_run_that_is_no_whole_unit_is_copied),

@@ -114,6 +114,7 @@ static void mistakes_name_the_file_and_the_setting(void **state)
         {"[limits]\nmax_requests=65537\n", "[limits] max_requests: '65537' is not a number"},
         {"[limits]\nworkers=-1\n", "[limits] workers: '-1' is not a number from 1 to 1024"},
         {"[limits]\nworkers=1025\n", "[limits] workers: '1025' is not a number from 1 to 1024"},
+        {"[limits]\ncopies=0\n", "[limits] copies: '0' is not a number from 1 to 1024"},
         {"[limits]\nmax_wait=-1\n", "[limits] max_wait: '-1' is not a number from 0 to 86400"},
         {"[limits]\nmax_wait=86401\n", "[limits] max_wait: '86401' is not a number"},
         {"[limits]\nmax_user_memory=0\n", "[limits] max_user_memory: '0' is not a number from 1"},
@@ -150,7 +151,7 @@ static void numbers_are_accepted_up_to_their_bounds(void **state)
 
     assert_true(load("[access]\nsocket_mode=0777\nsocket_ro_mode=0\n"
                      "[limits]\nmax_clients=1\nmax_requests=1\nworkers=1\nmax_wait=0\n"
-                     "max_user_memory=1\n",
+                     "max_user_memory=1\ncopies=1\n",
                      &config, NULL));
     assert_int_equal(config.mode, 0777);
     assert_int_equal(config.mode_ro, 0);
@@ -158,14 +159,16 @@ static void numbers_are_accepted_up_to_their_bounds(void **state)
     assert_int_equal(config.max_requests, 1);
     assert_int_equal(config.workers, 1);
     assert_int_equal(config.max_user_memory, 1);
+    assert_int_equal(config.copies, 1);
     assert_true(load("[limits]\nmax_clients=1000000\nmax_requests=65536\nworkers=1024\n"
-                     "max_wait=86400\nmax_user_memory=1048576\n",
+                     "max_wait=86400\nmax_user_memory=1048576\ncopies=1024\n",
                      &config, NULL));
     assert_int_equal(config.max_clients, 1000000);
     assert_int_equal(config.max_requests, 65536);
     assert_int_equal(config.workers, 1024);
     assert_int_equal(config.max_wait, 86400);
     assert_int_equal(config.max_user_memory, 1048576);
+    assert_int_equal(config.copies, 1024);
 }
 
 static void words_are_accepted_with_and_without_quotes(void **state)

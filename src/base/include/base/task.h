@@ -80,6 +80,20 @@ gboolean cst_task_waiting(CstTask *task);
 void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer data), gpointer data);
 
 /**
+ * Sets a function that cst_task_begin_copy() calls with @data, so that the owner of the work can
+ * limit the number of copies; NULL: no function. Any thread calls @func, also several threads at a
+ * time. Returns FALSE and changes nothing if the task has a function and @func is not NULL.
+ */
+gboolean cst_task_on_copy(CstTask *task, gboolean (*func)(gpointer data, GError **error),
+                          gpointer data);
+/**
+ * Waits until the work may move content. Call it before the first byte is read, and before memory
+ * for the content is allocated. Later calls of the same work return at once. CANCELLED if the task
+ * is cancelled during the wait. Returns TRUE for NULL.
+ */
+gboolean cst_task_begin_copy(CstTask *task, GError **error);
+
+/**
  * Sets a function that is called in another thread when storage that the work uses does not answer,
  * so that the work may last without limit (base/liveness.h). Waits while the function is being
  * called. @func may only acquire locks that are held briefly; NULL: no function.
@@ -88,6 +102,8 @@ void cst_task_on_stuck(CstTask *task, void (*func)(const GError *why, gpointer d
                        gpointer data);
 /** Calls the function of cst_task_on_stuck(). @task may be NULL. */
 void cst_task_tell_stuck(CstTask *task, const GError *why);
+/** Whether cst_task_tell_stuck() was called for the task. */
+gboolean cst_task_was_stuck(CstTask *task);
 
 /**
  * Sets the longest single wait for another operation, in microseconds; 0, the default: no limit.

@@ -37,6 +37,12 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 
 /**
+ * Sets the number of jobs that copy content into one pool at a time, at least 1; the default is 16.
+ * Further jobs wait. Call it before cst_service_start().
+ */
+void cst_service_set_copies(CstService *service, guint copies);
+
+/**
  * Sets the connections to libvirt on this host (hypervisor/hypervisor.h). An empty list: libvirt is
  * not used. NULL: the default. @scratch: absolute path of the directory for the scratch files of
  * backup jobs; NULL: cst_paths_scratch_dir(). Call it before cst_service_start(). An embedded

@@ -25,6 +25,7 @@
 
 #include "copy_source.h"
 #include "core/claim.h"
+#include "core/copy_turn.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/service.h"
@@ -459,10 +460,12 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
     VolumeClone clone = {.flags = flags};
 
     job_begin(&job, pool, "clone", NULL, &task);
     clone.task = task;
+    copy_turn_offer(&turn, pool, task);
     return job_end(
         &job, clone_create_volume(pool, xml, source_pool, source, &clone, &job, ret_name, error),
         error);
@@ -473,6 +476,7 @@ gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *sourc
                                   CstTask *task, char **ret_name, GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
     VolumeClone clone = {.flags = flags};
     g_autoptr(LiveSet) set =
         live_snapshots_find(live, source_pool, source, &clone.live_index, error);
@@ -487,6 +491,7 @@ gboolean cst_vol_create_from_live(CstPool *pool, const char *xml, CstPool *sourc
     clone.live = set;
     job_begin(&job, pool, "clone", NULL, &task);
     clone.task = task;
+    copy_turn_offer(&turn, pool, task);
     return job_end(
         &job, clone_create_volume(pool, xml, source_pool, source, &clone, &job, ret_name, error),
         error);

@@ -22,6 +22,7 @@
 #include <base/test_point.h>
 #include <image/commit.h>
 
+#include "core/copy_turn.h"
 #include "core/job.h"
 #include "dependency/dependents.h"
 #include "dependency/remembered.h"
@@ -126,8 +127,10 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
                         CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
 
     job_begin(&job, pool, "commit", name, &task);
     job_may_resume(&job, pool, "%u %s", flags, base ? base : "");
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
 }

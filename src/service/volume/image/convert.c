@@ -19,6 +19,7 @@
 #include <image/convert.h>
 #include <image/options.h>
 
+#include "core/copy_turn.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "volume/create/copy_source.h"
@@ -161,9 +162,11 @@ gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source
 {
     g_auto(Conversion) conversion = {.how = how};
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
 
     job_begin(&job, pool, "convert", how->name, &task);
     conversion.task = task;
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, convert_volume(pool, source_pool, source, &conversion, error), error);
 }
 
@@ -173,6 +176,7 @@ gboolean cst_vol_convert_live(CstPool *pool, CstPool *source_pool, const char *s
 {
     g_auto(Conversion) conversion = {.how = how};
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
     g_autoptr(LiveSet) set =
         live_snapshots_find(live, source_pool, source, &conversion.live_index, error);
 
@@ -181,5 +185,6 @@ gboolean cst_vol_convert_live(CstPool *pool, CstPool *source_pool, const char *s
     conversion.live = set;
     job_begin(&job, pool, "convert", how->name, &task);
     conversion.task = task;
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, convert_volume(pool, source_pool, source, &conversion, error), error);
 }

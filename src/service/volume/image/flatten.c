@@ -19,6 +19,7 @@
 #include <image/rebase.h>
 
 #include "core/claim.h"
+#include "core/copy_turn.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "dependency/guard.h"
@@ -112,8 +113,10 @@ static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, G
 gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
 
     job_begin(&job, pool, "flatten", name, &task);
     job_may_resume(&job, pool, "-");
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, flatten_volume(pool, name, task, error), error);
 }

@@ -19,6 +19,7 @@
 #include <base/i18n.h>
 #include <image/rebase.h>
 
+#include "core/copy_turn.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/scan.h"
@@ -294,7 +295,9 @@ gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how
                         GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
 
     job_begin(&job, pool, "rebase", name, &task);
+    copy_turn_offer(&turn, pool, task);
     return job_end(&job, rebase_volume(pool, name, how, task, error), error);
 }

@@ -38,6 +38,7 @@
 #include <store/declarations.h>
 
 #include "core/claim.h"
+#include "core/copy_turn.h"
 #include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
@@ -498,9 +499,11 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
                       CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
     gboolean done, switched;
 
     job_begin(&job, pool, "move", name, &task);
+    copy_turn_offer(&turn, to, task);
     done = vol_move_run(pool, name, to, how, task, &switched, error);
     if (done || switched) {
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
