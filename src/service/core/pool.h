@@ -80,6 +80,7 @@ struct CstPool {
     GPtrArray *name_scans;    /* of NameScan * (owned by the scanning threads): scans of one name */
     gint64 scanned_at;        /* monotonic */
     TrashTotals *trash_totals;     /* NULL: not counted */
+    guint64 trash_totals_forgets;  /* number of calls of trash_totals_forget() */
     GPtrArray *trash_names;        /* for the pages of lists (trash_names.c); NULL: not listed */
     char *trash_names_stamp;       /* NULL: a list that begins reads the names again */
     guint64 trash_names_turn;      /* number of the last reader of the names */

@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 
+#include <base/test_point.h>
 #include <base/text.h>
 #include <model/pool_def.h>
 
@@ -253,8 +254,10 @@ GPtrArray *storage_index_find(StorageIndex *index, const CstPoolDef *def, const 
     GHashTableIter iter;
     gpointer name;
 
-    for (guint i = 0; i < keys->len; i++)
+    for (guint i = 0; i < keys->len; i++) {
+        CST_TEST_POINT("storage_index.key");
         bucket_collect(index, g_ptr_array_index(keys, i), names);
+    }
     g_hash_table_iter_init(&iter, names);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
         g_hash_table_iter_steal(&iter);

@@ -12,7 +12,8 @@
  *
  * The table is immutable and shared by reference. pool->lock guards the reference, and is not held
  * while the storage is accessed. Of two concurrent queries the later one sets the table. Both
- * tables were valid, and their stamps show later changes.
+ * tables were valid, and their stamps show later changes. A query drops its table if the totals
+ * were forgotten meanwhile, because it may have copied from the former table.
  */
 #include "trash_totals.h"
 
@@ -26,23 +27,28 @@
 #include "service.h"
 #include "trash_table.h"
 
-static TrashTotals *trash_totals_get(CstPool *pool)
+static TrashTotals *trash_totals_get(CstPool *pool, guint64 *ret_forgets)
 {
     TrashTotals *totals;
 
     g_mutex_lock(&pool->lock);
     totals = pool->trash_totals ? trash_totals_ref(pool->trash_totals) : NULL;
+    *ret_forgets = pool->trash_totals_forgets;
     g_mutex_unlock(&pool->lock);
     return totals;
 }
 
-/* Consumes @totals. Drops it if the pool was stopped since @state was acquired. NULL: forgets. */
-static void trash_totals_set(CstPool *pool, const CstPoolState *state, TrashTotals *totals)
+/*
+ * Consumes @totals. Drops it if the pool was stopped since @state was acquired, or the totals were
+ * forgotten since @forgets was read.
+ */
+static void trash_totals_set(CstPool *pool, const CstPoolState *state, guint64 forgets,
+                             TrashTotals *totals)
 {
     TrashTotals *old = totals;
 
     g_mutex_lock(&pool->lock);
-    if (!totals || pool_state_is_current(pool, state)) {
+    if (pool_state_is_current(pool, state) && pool->trash_totals_forgets == forgets) {
         old = pool->trash_totals;
         pool->trash_totals = totals;
     }
@@ -52,7 +58,13 @@ static void trash_totals_set(CstPool *pool, const CstPoolState *state, TrashTota
 
 void trash_totals_forget(CstPool *pool)
 {
-    trash_totals_set(pool, NULL, NULL);
+    TrashTotals *old;
+
+    g_mutex_lock(&pool->lock);
+    old = g_steal_pointer(&pool->trash_totals);
+    pool->trash_totals_forgets++;
+    g_mutex_unlock(&pool->lock);
+    trash_totals_unref(old);
 }
 
 /* Examines a volume that @totals does not have. A record that cannot be read does not count. */
@@ -122,7 +134,8 @@ gboolean cst_pool_trash_totals(CstPool *pool, CstTask *task, CstTrashTotals *ret
                                GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
-    g_autoptr(TrashTotals) totals = trash_totals_get(pool);
+    guint64 forgets;
+    g_autoptr(TrashTotals) totals = trash_totals_get(pool, &forgets);
     g_autofree char *stamp = NULL;
     gboolean settled;
 
@@ -136,7 +149,7 @@ gboolean cst_pool_trash_totals(CstPool *pool, CstTask *task, CstTrashTotals *ret
             return FALSE;
         trash_totals_unref(totals);
         totals = counted;
-        trash_totals_set(pool, state, trash_totals_ref(totals));
+        trash_totals_set(pool, state, forgets, trash_totals_ref(totals));
     }
     *ret_totals = (CstTrashTotals){.volumes = g_hash_table_size(totals->allocations),
                                    .has_size = TRUE,

@@ -247,6 +247,46 @@ static void devices_read_again(CstService *service, const GPtrArray *mounts)
     }
 }
 
+/*
+ * Returns TRUE if the pool is active and has the directory of identity @target. Pools of two types
+ * may have one target: a directory pool uses the directory on which another pool is mounted. One of
+ * the two must be a directory pool, because pools of devices share /dev.
+ */
+static gboolean has_same_target(const Check *check, CstPool *pool, const CstStorageId *target)
+{
+    const gboolean directory = cst_pool_def_conflict(check->def) == CST_CONFLICT_TARGET;
+    g_autofree char *path = NULL;
+    CstStorageId id;
+
+    g_mutex_lock(&pool->lock);
+    if ((pool->active || pool->starting) && pool->def->type != check->def->type &&
+        (directory || cst_pool_def_conflict(pool->def) == CST_CONFLICT_TARGET))
+        path = g_strdup(pool->def->target_path);
+    g_mutex_unlock(&pool->lock);
+    storage_identify(path, check->mounts, &id);
+    return id_equal(&id, target);
+}
+
+static gboolean check_targets(CstService *service, const Check *check, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    CstStorageId target;
+
+    storage_identify(check->def->target_path, check->mounts, &target);
+    if (!target.device || service->like_libvirt)
+        return TRUE;
+    pools = cst_service_pools(service, 0, NULL);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+
+        if (!cst_uuid_equal(&pool->uuid, &check->def->uuid) &&
+            has_same_target(check, pool, &target))
+            return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
+                            pool->name);
+    }
+    return TRUE;
+}
+
 gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean active,
                             GError **error)
 {
@@ -270,5 +310,5 @@ gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean
             return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
                             pool->name);
     }
-    return TRUE;
+    return check_targets(service, &check, error);
 }

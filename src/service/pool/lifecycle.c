@@ -318,13 +318,18 @@ static gboolean stop_changing(CstPool *pool, CstTask *task, GError **error)
     return TRUE;
 }
 
-static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
+/* @only: the state to stop; NULL: the current one. Does nothing if the pool has another state. */
+static gboolean stop_pool(CstPool *pool, const CstPoolState *only, CstTask *task, GError **error)
 {
     gboolean done;
 
     if (!pool_change_begin(pool, task, error))
         return FALSE;
-    done = stop_changing(pool, error);
+    if (only && pool->state != only) {
+        pool_change_end(pool);
+        return TRUE;
+    }
+    done = stop_changing(pool, task, error);
     /* Remove it before the next change, which may start a new pool of this name. */
     if (done) {
         CST_TEST_POINT("pool.stop.inactive");
@@ -535,16 +540,18 @@ gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **
 
 /* --- refresh ---------------------------------------------------------------------------------- */
 
-/* libvirt stops a pool if its refresh fails. */
-static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
+/* libvirt stops a pool if its refresh fails. A pool that was started again stays active. */
+static void stop_unrefreshed(CstPool *pool, const CstPoolState *state, CstTask *task,
+                             const GError *why)
 {
     g_autoptr(GError) error = NULL;
 
+    CST_TEST_POINT("pool.refresh.failed");
     if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED) ||
         g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
         return;
     cst_log(CST_LOG_WARNING, "pool '%s': %s; it is stopped", pool->name, why->message);
-    if (!stop_pool(pool, task, &error))
+    if (!stop_pool(pool, state, task, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
@@ -564,7 +571,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
         return FALSE;
     if (!cst_pool_state_rescan_bus(state, task, &why) || !pool_rescan(pool, state, task, &why)) {
         if (pool->service->like_libvirt)
-            stop_unrefreshed(pool, task, why);
+            stop_unrefreshed(pool, state, task, why);
         g_propagate_error(error, why);
         return FALSE;
     }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -12,7 +13,9 @@
 #include <base/error.h>
 #include <service/pools.h>
 
+#include "core/pool.h"
 #include "core/service.h"
+#include "core/storage_index.h"
 #include "fixture.h"
 #include "points.h"
 
@@ -41,6 +44,31 @@ static void same_directory_by_another_path_is_refused(void **state)
         assert_null(cst_service_pool_create(f->service, xml, 0, NULL, &error));
         assert_error(&error, CST_ERROR_EXISTS);
     }
+}
+
+/* A mount of the second pool would cover the directory of the first one. */
+static void directory_of_active_pool_is_no_target_of_another_type(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) one = fixture_pool(f, "one"), mounted = NULL;
+    g_autofree char *link = g_build_filename(f->images, "link", NULL);
+    g_autofree char *xml = g_strdup_printf("<pool type='fs'><name>two</name><source><device "
+                                           "path='/nonexistent'/></source><target><path>%s</path>"
+                                           "</target></pool>",
+                                           link);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(symlink("one", link), 0);
+    assert_null(cst_service_pool_define(f->service, xml, 0, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    cst_pool_stop(one, NULL, &error);
+    assert_no_error(error);
+    mounted = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    assert_true(cst_pool_start(one, 0, NULL, &error));
+    assert_false(cst_pool_start(mounted, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    cst_pool_stop(one, NULL, &error);
 }
 
 static void absent_directory_is_compared_by_its_normalised_path(void **state)
@@ -137,6 +165,61 @@ static void adopted_pool_with_an_unread_directory_conflicts(void **state)
     assert_no_error(error);
     assert_false(cst_pool_start(two, 0, NULL, &error));
     assert_error(&error, CST_ERROR_EXISTS);
+}
+
+/* A search for conflicts reads the directory of @pool before it looks at bucket @before. */
+static struct {
+    CstPool *pool;
+    char *path;
+    guint before, searched;
+} reading;
+
+/* Stores the identity of the pool's directory like another search that has read it. */
+static void read_directory(gpointer unused)
+{
+    CstStorageId id = {0};
+    struct stat st;
+
+    if (reading.searched++ != reading.before)
+        return;
+    assert_int_equal(stat(reading.path, &st), 0);
+    id = (CstStorageId){.device = st.st_dev, .inode = st.st_ino};
+    g_mutex_lock(&reading.pool->lock);
+    reading.pool->storage_paths = g_strdup(reading.path);
+    reading.pool->storage = g_array_new(FALSE, TRUE, sizeof(CstStorageId));
+    g_array_append_val(reading.pool->storage, id);
+    storage_index_update(reading.pool);
+    g_mutex_unlock(&reading.pool->lock);
+}
+
+/* The read moves the pool from a bucket that is searched to another one. */
+static void pool_that_is_read_during_the_search_conflicts(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *link = g_build_filename(f->images, "link", NULL);
+    g_autoptr(GError) error = NULL;
+    CstPool *one = fixture_pool(f, "one"), *two = define_on(f, "two", "link");
+
+    assert_int_equal(symlink("one", link), 0);
+    reading.path = g_build_filename(f->images, "one", NULL);
+    for (guint before = 0; before < 3; before++) {
+        cst_pool_unref(one);
+        cst_pool_unref(two);
+        fixture_restart(f, CST_SERVICE_DAEMON);
+        reading.pool = one = cst_service_pool_by_name(f->service, "one", NULL);
+        two = cst_service_pool_by_name(f->service, "two", NULL);
+        assert_null(one->storage);
+        reading.before = before;
+        reading.searched = 0;
+        point_run_always("storage_index.key", read_directory, NULL);
+        assert_false(cst_pool_start(two, 0, NULL, &error));
+        points_clear();
+        assert_error(&error, CST_ERROR_EXISTS);
+        assert_true(reading.searched > before);
+    }
+    cst_pool_unref(one);
+    cst_pool_unref(two);
+    g_free(reading.path);
 }
 
 /* The end of the removed pool must not remove the entry of the pool that has its name now. */
@@ -312,10 +395,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(same_directory_by_another_path_is_refused),
+        TEST(directory_of_active_pool_is_no_target_of_another_type),
         TEST(absent_directory_is_compared_by_its_normalised_path),
         TEST(second_of_two_definitions_does_not_start_or_build),
         TEST(stopped_pool_conflicts_by_its_new_definition),
         TEST(adopted_pool_with_an_unread_directory_conflicts),
+        TEST(pool_that_is_read_during_the_search_conflicts),
         TEST(redefined_pool_conflicts_after_the_release_of_the_old_pool),
         TEST(same_source_of_each_kind_is_refused),
         TEST(device_by_another_path_is_refused),

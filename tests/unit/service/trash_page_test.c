@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
+#include <glib/gstdio.h>
+
 #include <base/error.h>
 #include <pool/backend.h>
+#include <service/pools.h>
 #include <service/trash.h>
 #include <store/trash.h>
 
@@ -182,6 +185,52 @@ static void older_names_do_not_replace_newer_ones(void **state)
     assert_string_equal(later->str, "abcz");
 }
 
+/* --- totals ----------------------------------------------------------------------------------- */
+
+static guint totals_of_trash(void)
+{
+    CstTrashTotals totals;
+
+    assert_true(cst_pool_trash_totals(p, NULL, &totals, NULL));
+    return totals.volumes;
+}
+
+/* Another program removes the deleted volume, and a client refreshes the pool. */
+static void remove_and_refresh(gpointer letter)
+{
+    g_autofree char *hidden = hidden_name(*(const char *)letter);
+    g_autofree char *path = g_build_filename(fixture->images, "p", hidden, NULL);
+
+    assert_int_equal(g_unlink(path), 0);
+    assert_true(cst_pool_refresh(p, 0, NULL, NULL));
+}
+
+/* The query copies the allocations of the former query. */
+static void refresh_during_a_query_outdates_its_totals(void **state)
+{
+    add_deleted("ab");
+    assert_list("ab", 5);
+    assert_int_equal(totals_of_trash(), 2);
+    point_run("trash.totals.listed", remove_and_refresh, (gpointer) "a");
+    totals_of_trash();
+    assert_int_equal(totals_of_trash(), 1);
+}
+
+/* A deletion writes the record before the volume has its hidden name. */
+static void record_without_a_volume_is_examined_by_each_query(void **state)
+{
+    g_autofree char *hidden = hidden_name('a');
+    g_autofree char *path = g_build_filename(fixture->images, "p", hidden, NULL);
+
+    add_deleted("a");
+    assert_list("a", 5);
+    assert_int_equal(g_unlink(path), 0);
+    set_time_of_records(1);
+    assert_int_equal(totals_of_trash(), 0);
+    fixture_write(fixture, "p", hidden, "content");
+    assert_int_equal(totals_of_trash(), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -191,6 +240,8 @@ int main(void)
         TEST(next_list_finds_a_change_at_the_time_of_the_last_one),
         TEST(list_continues_while_records_change),
         TEST(list_continues_without_kept_names),
+        TEST(refresh_during_a_query_outdates_its_totals),
+        TEST(record_without_a_volume_is_examined_by_each_query),
         TEST(older_names_do_not_replace_newer_ones),
     };
 
