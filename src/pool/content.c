@@ -148,17 +148,18 @@ static void volume_set_image_info(const CstFiles *files, CstVolume *volume,
     extra->backing_format = g_strdup(info->backing_format);
     extra->data_file = g_strdup(info->data_file);
     extra->encryption = g_strdup(info->encryption);
-    extra->compat = g_strdup(info->compat);
+    extra->compat = g_intern_string(info->compat);
     extra->problem = g_strdup(info->problem);
     extra->cluster_size = info->compat ? info->cluster_size : 0; /* libvirt: of qcow2 only */
     extra->snapshots = info->snapshots;
-    extra->lazy_refcounts = info->lazy_refcounts;
-    extra->extended_l2 = info->extended_l2;
+    extra->lazy_refcounts = info->lazy_refcounts != 0;
+    extra->extended_l2 = info->extended_l2 != 0;
     if (info->sector_size > CST_SECTOR_SIZE) {
         g_autofree char *size = g_strdup_printf("%u", info->sector_size);
 
         cst_options_add(&extra->options, "sector-size", size);
     }
+    cst_volume_share_extra(volume);
 }
 
 /*

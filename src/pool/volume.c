@@ -11,6 +11,8 @@
 
 #include <image/image.h>
 
+#define SHARED_MAX 64 /* shared extra parts */
+
 /*
  * The name is part of the allocation to save memory, because tables have tens of thousands of
  * volumes.
@@ -40,7 +42,6 @@ static void extra_free(CstVolumeExtra *extra)
     g_free(extra->backing_format);
     g_free(extra->data_file);
     g_free(extra->encryption);
-    g_free(extra->compat);
     g_free(extra->problem);
     g_clear_pointer(&extra->extents, g_ptr_array_unref);
     g_clear_pointer(&extra->options, g_ptr_array_unref);
@@ -51,7 +52,8 @@ void cst_volume_unref(CstVolume *volume)
 {
     if (!volume || !g_atomic_int_dec_and_test(&volume->refs))
         return;
-    extra_free(volume->extra);
+    if (!volume->shares_extra)
+        extra_free(volume->extra);
     g_free(volume);
 }
 
@@ -59,7 +61,51 @@ CstVolumeExtra *cst_volume_extra(CstVolume *volume)
 {
     if (!volume->extra)
         volume->extra = g_new0(CstVolumeExtra, 1);
+    else if (volume->shares_extra)
+        volume->extra = g_memdup2(volume->extra, sizeof(*volume->extra));
+    volume->shares_extra = FALSE;
     return volume->extra;
+}
+
+/* Returns the shared part of these properties, which is never freed. */
+static CstVolumeExtra *shared_extra(const CstVolumeExtra *like)
+{
+    static GMutex lock;
+    static GPtrArray *parts; /* so few that a search is cheap */
+    CstVolumeExtra *found = NULL;
+
+    g_mutex_lock(&lock);
+    if (!parts)
+        parts = g_ptr_array_new();
+    for (guint i = 0; !found && i < parts->len; i++) {
+        CstVolumeExtra *part = g_ptr_array_index(parts, i);
+
+        if (part->compat == like->compat && part->cluster_size == like->cluster_size &&
+            part->lazy_refcounts == like->lazy_refcounts && part->extended_l2 == like->extended_l2)
+            found = part;
+    }
+    if (!found && parts->len < SHARED_MAX) {
+        found = g_memdup2(like, sizeof(*like));
+        g_ptr_array_add(parts, found);
+    }
+    g_mutex_unlock(&lock);
+    return found;
+}
+
+void cst_volume_share_extra(CstVolume *volume)
+{
+    CstVolumeExtra *extra = volume->extra, *shared;
+
+    if (!extra || volume->shares_extra || extra->key || extra->backing_path ||
+        extra->backing_format || extra->data_file || extra->content || extra->mark ||
+        extra->encryption || extra->problem || extra->snapshots || extra->extents || extra->options)
+        return;
+    shared = shared_extra(extra);
+    if (!shared)
+        return;
+    extra_free(extra);
+    volume->extra = shared;
+    volume->shares_extra = TRUE;
 }
 
 gboolean cst_volume_same_format(const char *a, const char *b)
@@ -133,7 +179,8 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
 
     if (declaration)
         volume->flags |= flags_of_declaration(volume, declaration);
-    if (!extra)
+    /* A shared part has no references. */
+    if (!extra || volume->shares_extra)
         return;
     if (declaration)
         note_failure(extra, declaration);

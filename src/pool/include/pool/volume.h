@@ -42,17 +42,17 @@ typedef struct {
     const char *mark;     /**< the technology's mark of the volume, of the type's volume_marks;
                                static; NULL: unmarked */
     char *encryption;     /**< "luks", …; NULL: not encrypted */
-    char *compat;         /**< qcow2: "1.1"; NULL: not applicable */
+    const char *compat;   /**< qcow2: "1.1"; interned; NULL: not applicable */
     char *problem;        /**< why the volume cannot be used; NULL: it can */
     uint64_t cluster_size;
-    uint32_t snapshots;    /**< number of snapshots in the image's header */
-    uint8_t backing_trust; /**< CstTrust */
-    uint8_t data_trust;    /**< of data_file, and of the extents of an image of several files */
-    gboolean lazy_refcounts;
-    gboolean extended_l2;
-    GPtrArray *extents; /**< of CstVolExtent: its location on devices; NULL: unknown */
-    GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: no
-                             options */
+    uint32_t snapshots;     /**< number of snapshots in the image's header */
+    uint8_t backing_trust;  /**< CstTrust */
+    uint8_t data_trust;     /**< of data_file, and of the extents of an image of several files */
+    uint8_t lazy_refcounts; /**< gboolean */
+    uint8_t extended_l2;    /**< gboolean */
+    GPtrArray *extents;     /**< of CstVolExtent: its location on devices; NULL: unknown */
+    GPtrArray *options;     /**< of CstPoolOption, in the type's namespace for volumes; NULL: no
+                                 options */
 } CstVolumeExtra;
 
 typedef enum {
@@ -65,8 +65,9 @@ typedef enum {
 
 typedef struct {
     gint refs;
-    uint8_t type;  /**< CstVolType */
-    uint8_t flags; /**< CstVolumeFlags */
+    uint8_t type;         /**< CstVolType */
+    uint8_t flags;        /**< CstVolumeFlags */
+    uint8_t shares_extra; /**< gboolean: other records have the same @extra */
     uint32_t mode;
     uint32_t uid;
     uint32_t gid;
@@ -93,6 +94,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolume, cst_volume_unref)
  * Returns the extra part, created on first use. Call it only while the record is being filled in.
  */
 CstVolumeExtra *cst_volume_extra(CstVolume *volume);
+
+/**
+ * Shares the extra part with other records of images that have the same properties, if it is the
+ * part of an image without references, snapshots and problems. Most images of a pool are such, and
+ * the part would take half of their memory. Call it when the part has its properties.
+ * cst_volume_extra() then makes a part of the record's own again.
+ */
+void cst_volume_share_extra(CstVolume *volume);
 
 /** Returns the identity of the file of a record; zero if the volume is not a file. */
 CstFileId cst_volume_file_id(const CstVolume *volume);
