@@ -169,11 +169,15 @@ gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean 
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
     if (!handle_init(ret_handle,
                      cst_openat2(in->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT), path)) {
-        if (errno == ENOENT && !make)
+        int err = errno;
+
+        if (err == ENOENT && !make)
             return TRUE;
-        if (errno == ELOOP || errno == ENOTDIR)
+        if (made)
+            unlinkat(in->fd, name, AT_REMOVEDIR);
+        if (err == ELOOP || err == ENOTDIR)
             return not_ours(path, error);
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+        return cst_fail_errno(error, err, _("cannot open directory '%s'"), path);
     }
     if (ret_handle->st.st_uid == geteuid() && cst_only_we_write(&ret_handle->st))
         return TRUE;

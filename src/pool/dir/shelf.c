@@ -19,6 +19,7 @@
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 /* The removal of another volume's last snapshot may remove the upper directory. */
 #define MAKE_TRIES 8
@@ -134,8 +135,12 @@ void cst_dir_unmark_snapshots(const CstDirHandle *target, const char *draft, con
 {
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
-    if (snapshot_dir_try_open(target, volume, FALSE, &shelf, NULL) && shelf.volume.fd >= 0)
-        cst_entry_remove(&shelf.volume, draft, FALSE);
+    if (snapshot_dir_try_open(target, volume, FALSE, &shelf, NULL) && shelf.volume.fd >= 0 &&
+        !cst_entry_remove(&shelf.volume, draft, FALSE) && errno != ENOENT)
+        cst_log(CST_LOG_WARNING,
+                "volume '%s': cannot remove '%s' from the directory of its snapshots: %s; the next "
+                "start of the pool removes it",
+                volume, draft, g_strerror(errno));
 }
 
 /* Removes the mark last, because only the mark identifies the remaining snapshots after a crash. */

@@ -104,6 +104,7 @@ static gboolean dir_snapshot_list(CstPoolState *state, const char *volume, GPtrA
     g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
     const struct dirent *entry;
     DIR *dir;
+    int err;
 
     if (!cst_dir_target_open(state, &target, error) ||
         !cst_dir_shelf_open(state, &target, volume, FALSE, &shelf, error))
@@ -113,18 +114,20 @@ static gboolean dir_snapshot_list(CstPoolState *state, const char *volume, GPtrA
     dir = cst_handle_list(&shelf.volume);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot list the snapshots of volume '%s'"), volume);
-    while ((entry = readdir(dir))) {
+    for (errno = 0; (entry = readdir(dir)); errno = 0) {
         Found found;
 
         if (!cst_dir_name_hidden(entry->d_name) &&
             snapshot_file_describe(&shelf.volume, entry->d_name, &found))
             g_array_append_val(all, found);
     }
+    err = errno;
     closedir(dir);
     g_array_sort(all, compare_age);
     for (guint i = 0; i < all->len; i++)
         g_ptr_array_add(snapshots, g_array_index(all, Found, i).snapshot);
-    return TRUE;
+    return !err ||
+           cst_fail_errno(error, err, _("cannot list the snapshots of volume '%s'"), volume);
 }
 
 static gboolean dir_snapshot_volumes(CstPoolState *state, GHashTable *names, GError **error)
@@ -133,6 +136,7 @@ static gboolean dir_snapshot_volumes(CstPoolState *state, GHashTable *names, GEr
     g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
     const struct dirent *entry;
     DIR *dir;
+    int err;
 
     if (!cst_dir_target_open(state, &target, error) ||
         !cst_handle_open_own(&target, CST_SNAPSHOT_DIR, FALSE, &all, error))
@@ -142,10 +146,11 @@ static gboolean dir_snapshot_volumes(CstPoolState *state, GHashTable *names, GEr
     dir = cst_handle_list(&all);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot read dir '%s'"), all.path);
-    while ((entry = readdir(dir)))
+    for (errno = 0; (entry = readdir(dir)); errno = 0)
         g_hash_table_add(names, g_strdup(entry->d_name));
+    err = errno;
     closedir(dir);
-    return TRUE;
+    return !err || cst_fail_errno(error, err, _("cannot read dir '%s'"), all.path);
 }
 
 /* --- revert ----------------------------------------------------------------------------------- */
@@ -266,6 +271,12 @@ static CstBlob *dir_snapshot_open(CstPoolState *state, const char *volume, const
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, FALSE, error);
 }
 
+/* Whether a file could not be made for a reason that is independent of the file system. */
+static gboolean snapshot_probe_failed(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == EIO;
+}
+
 static gboolean dir_snapshot_can_make(CstPoolState *state, gboolean *ret_can, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -274,7 +285,11 @@ static gboolean dir_snapshot_can_make(CstPoolState *state, gboolean *ret_can, GE
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
     from = cst_handle_create_nameless(&target);
-    to = cst_handle_create_nameless(&target);
+    if (from >= 0)
+        to = cst_handle_create_nameless(&target);
+    if (to < 0 && snapshot_probe_failed(errno))
+        return cst_fail_errno(error, errno, _("cannot create a file in '%s'"),
+                              state->def->target_path);
     *ret_can = from >= 0 && to >= 0 && ioctl(to, FICLONE, from) == 0;
     return TRUE;
 }

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -507,6 +508,38 @@ static void commit_is_refused_while_snapshots_of_a_former_volume_exist(void **un
     assert_string_equal(after, before);
 }
 
+/* --- a directory that cannot be read to its end ----------------------------------------------- */
+
+static gboolean reads_fail;
+
+struct dirent *__real_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir);
+
+struct dirent *__wrap_readdir64(DIR *dir)
+{
+    if (!reads_fail)
+        return __real_readdir64(dir);
+    errno = EIO;
+    return NULL;
+}
+
+/* A short list would let a deletion pass that leaves the snapshots without their volume. */
+static void list_of_snapshots_that_is_read_in_part_fails(void **unused)
+{
+    g_autoptr(GError) no_list = NULL, no_volumes = NULL;
+    g_autoptr(GHashTable) volumes = NULL;
+    g_autoptr(GPtrArray) list = NULL;
+
+    fill(TRUE);
+    reads_fail = TRUE;
+    list = cst_pool_state_snapshots(pool, "disk", &no_list);
+    cst_pool_state_snapshot_volumes(pool, &volumes, &no_volumes);
+    reads_fail = FALSE;
+    assert_null(list);
+    assert_int_equal(cst_error_code(no_list), CST_ERROR_IO);
+    assert_int_equal(cst_error_code(no_volumes), CST_ERROR_IO);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -517,6 +550,7 @@ int main(void)
         TEST(revert_is_denied_when_a_name_becomes_another_file),
         TEST(revert_keeps_the_mode_without_set_id_bits),
         TEST(snapshot_directory_removed_during_creation_is_created_again),
+        TEST(list_of_snapshots_that_is_read_in_part_fails),
         TEST(abandon_succeeds_when_another_process_drops_the_draft_first),
         TEST(commit_is_refused_while_snapshots_of_a_former_volume_exist),
     };

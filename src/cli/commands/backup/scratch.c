@@ -76,11 +76,28 @@ gboolean cli_scratch_drop_stale(const CliScratch *scratch, GError **error)
     return TRUE;
 }
 
+/* Drops the volume of a failed restoration, which may be complete although its last call failed. */
+static void drop_unfinished(const CliScratch *scratch, const char *name)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(CstVolRef) vol = cst_conn_vol_by_name(scratch->ctl->conn, scratch->pool, name, &why);
+
+    if (vol)
+        cli_scratch_drop(scratch, vol);
+    else if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        cli_warn(scratch->ctl, _("warning: scratch vol '%s' may be left: %s\n"), name,
+                 why->message);
+}
+
 CstVolRef *cli_scratch_restore(const CliScratch *scratch, const CstBackupVolume *volume,
                                const char *format, GError **error)
 {
     g_autofree char *name = scratch_new_name(scratch->repo, error);
     const CliRestore how = {.pool = scratch->pool, .name = name, .format = format};
 
-    return name ? cli_restore(scratch->ctl, scratch->repo, volume, &how, error) : NULL;
+    CstVolRef *vol = name ? cli_restore(scratch->ctl, scratch->repo, volume, &how, error) : NULL;
+
+    if (name && !vol)
+        drop_unfinished(scratch, name);
+    return vol;
 }

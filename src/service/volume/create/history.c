@@ -497,6 +497,18 @@ static gboolean history_has_name(char *const *words, const char *name)
     return g_strv_contains((const char *const *)words, word);
 }
 
+gboolean volume_history_is_whole(CstPoolState *state, const char *name, const char *names)
+{
+    g_auto(GStrv) words = g_strsplit(names, ",", -1);
+    g_autoptr(GPtrArray) present =
+        cst_pool_state_has_snapshots(state) ? cst_pool_state_snapshots(state, name, NULL) : NULL;
+    guint found = 0;
+
+    for (guint i = 0; present && i < present->len; i++)
+        found += history_has_name(words, ((const CstSnapshot *)present->pdata[i])->name);
+    return found == g_strv_length(words);
+}
+
 gboolean volume_history_remove(CstPoolState *state, const char *name, const char *names,
                                CstTask *task, GError **error)
 {
@@ -511,8 +523,8 @@ gboolean volume_history_remove(CstPoolState *state, const char *name, const char
 
         if (!history_has_name(words, snapshot->name))
             return cst_fail(error, CST_ERROR_STATE,
-                            _("snapshot '%s' of volume '%s' was created in the meantime"), name,
-                            snapshot->name);
+                            _("snapshot '%s' of volume '%s' was created in the meantime"),
+                            snapshot->name, name);
     }
     for (guint i = present ? present->len : 0; i-- > 0;) {
         const CstSnapshot *snapshot = g_ptr_array_index(present, i);

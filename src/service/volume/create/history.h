@@ -51,6 +51,11 @@ gboolean volume_history_write(const VolumeHistory *history, VolumeTxn *txn,
  */
 char *volume_history_names(const VolumeHistory *history);
 /**
+ * Returns whether volume @name still has each snapshot in @names, the result of
+ * volume_history_names(). FALSE if its snapshots cannot be listed.
+ */
+gboolean volume_history_is_whole(CstPoolState *state, const char *name, const char *names);
+/**
  * Removes the snapshots that the pool of @state keeps of volume @name, newest first. @names: the
  * result of volume_history_names(). Fails with STATE, without any change, if the volume has a
  * snapshot that is not in @names.

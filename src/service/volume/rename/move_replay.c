@@ -41,6 +41,9 @@ gboolean move_delete_by_name(CstPoolState *state, const char *name, const char *
         CST_CRASH_POINT("vol.move.aside");
         if (replay_delete_original(state, aside, snapshots, task, error))
             return TRUE;
+        /* With only some of its snapshots it stays hidden, and the replay deletes the rest. */
+        if (!volume_history_is_whole(state, aside, snapshots))
+            return FALSE;
     }
     /* A failed rename may have happened. */
     cst_pool_state_rename(state, aside, name, NULL);
