@@ -261,6 +261,11 @@ gboolean cst_blob_pad_image(CstBlob *blob, GError **error)
     return size % unit == 0 || cst_blob_resize(blob, size + unit - size % unit, error);
 }
 
+int cst_blob_node_fd(CstBlob *blob)
+{
+    return blob->ops->node_fd ? blob->ops->node_fd(blob) : -1;
+}
+
 /* Uses errno instead of an error, like fcntl(2), because a held lock is a normal answer. */
 int cst_blob_lock(CstBlob *blob, int command, struct flock *lock)
 {

@@ -194,6 +194,13 @@ static int dry_lock(CstBlob *blob, int command, struct flock *lock)
     return -1;
 }
 
+static int dry_node_fd(CstBlob *blob)
+{
+    CstBlob *below = ((DryBlob *)blob)->below;
+
+    return below ? cst_blob_node_fd(below) : -1;
+}
+
 static const CstBlobOps dry_ops = {
     .kind = "dry run",
     .pread = dry_pread,
@@ -205,6 +212,7 @@ static const CstBlobOps dry_ops = {
     .allocate = dry_allocate,
     .resize = dry_resize,
     .lock = dry_lock,
+    .node_fd = dry_node_fd,
 };
 
 CstBlob *cst_blob_dry_new(CstBlob *below, const char *name)

@@ -394,6 +394,11 @@ static int file_lock(CstBlob *blob, int command, struct flock *lock)
     return fcntl(((CstFileBlob *)blob)->fd, command, lock);
 }
 
+static int file_node_fd(CstBlob *blob)
+{
+    return ((CstFileBlob *)blob)->fd;
+}
+
 static const CstBlobOps file_ops = {
     .kind = "file",
     .pread = file_pread,
@@ -409,6 +414,7 @@ static const CstBlobOps file_ops = {
     .copy_range = file_copy_range,
     .share_unit = file_share_unit,
     .lock = file_lock,
+    .node_fd = file_node_fd,
 };
 
 /* Returns the file system's block size, the alignment of FICLONERANGE; 0 for devices. */
@@ -507,4 +513,12 @@ int cst_blob_file_fd(CstBlob *blob)
     if (below)
         blob = below;
     return blob->ops == &file_ops ? ((CstFileBlob *)blob)->fd : -1;
+}
+
+gboolean cst_blob_is_same_file(CstBlob *a, CstBlob *b)
+{
+    struct stat one, other;
+
+    return fstat(cst_blob_file_fd(a), &one) == 0 && fstat(cst_blob_file_fd(b), &other) == 0 &&
+           cst_stat_is_same(&one, &other);
 }

@@ -89,6 +89,12 @@ static gboolean lv_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GEr
     return cst_blob_allocate(LV_BLOB(blob)->inner, offset, length, error);
 }
 
+/* A guest is found by the device of its disk. */
+static int lv_node_fd(CstBlob *blob)
+{
+    return cst_blob_node_fd(LV_BLOB(blob)->inner);
+}
+
 static const CstBlobOps lv_ops = {
     .kind = "lv",
     .pread = lv_pread,
@@ -100,6 +106,7 @@ static const CstBlobOps lv_ops = {
     .zero = lv_zero,
     .discard = lv_discard,
     .allocate = lv_allocate,
+    .node_fd = lv_node_fd,
 };
 
 CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
@@ -115,12 +122,6 @@ CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean 
     blob->inner = inner;
     blob->state = LOGICAL(cst_pool_state_ref(&state->head));
     return &blob->head;
-}
-
-/* For the owner and mode of the node, which only this folder sets. */
-int logical_blob_fd(CstBlob *blob)
-{
-    return cst_blob_file_fd(LV_BLOB(blob)->inner);
 }
 
 /* An active LV has a node, so a missing node is an error here. */

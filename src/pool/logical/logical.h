@@ -263,8 +263,6 @@ CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable,
  */
 CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
                           GError **error);
-/** Returns the descriptor of a blob of logical_open_lv(); it still belongs to the blob. */
-int logical_blob_fd(CstBlob *blob);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 

@@ -222,7 +222,7 @@ static gboolean lv_open_draft(LogicalState *state, const NewLv *lv, CstVolDraft 
 
     if (!blob)
         return FALSE;
-    if (fchmod(logical_blob_fd(blob), 0600) < 0)
+    if (fchmod(cst_blob_node_fd(blob), 0600) < 0)
         return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv->lv, 0600);
     draft->blob = g_steal_pointer(&blob);
     draft->name = lv->tag ? g_strdup(lv->lv) : NULL;
@@ -245,7 +245,7 @@ static void lv_set_owner(LogicalState *state, CstBlob *blob, const CstVolDef *de
 {
     g_autoptr(GError) why = NULL;
 
-    if (!cst_device_settle_owner(logical_blob_fd(blob), def, &why))
+    if (!cst_device_settle_owner(cst_blob_node_fd(blob), def, &why))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
 }
 

@@ -149,8 +149,8 @@ static CstHypervisorVolume volume_identity(CstPool *pool, CstPoolState *state, c
     CstHypervisorVolume volume = {.pool = pool->name, .volume = name};
     g_autoptr(CstBlob) blob = cst_pool_state_vol_open(state, name, FALSE, NULL);
 
-    if (blob && cst_blob_file_fd(blob) >= 0)
-        cst_hypervisor_volume_set_file(&volume, cst_blob_file_fd(blob));
+    if (blob && cst_blob_node_fd(blob) >= 0)
+        cst_hypervisor_volume_set_file(&volume, cst_blob_node_fd(blob));
     return volume;
 }
 

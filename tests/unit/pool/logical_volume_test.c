@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <pool/pool.h>
 
 #include "fake_guest.h"
@@ -433,6 +434,24 @@ static void sparse_snapshot_is_not_wiped(void **unused)
     assert_code(error, CST_ERROR_INVALID);
 }
 
+/* A guest is found by the device of its disk (service/core/domains.c). */
+static void blob_of_a_volume_has_its_device(void **unused)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+    struct stat device, opened;
+
+    fake_add_disk(FALSE);
+    fake_write("disk", "content");
+    blob = cst_pool_state_vol_open(fake_state, "disk", FALSE, NULL);
+    path = logical_device((LogicalState *)fake_state, "disk");
+    assert_int_equal(cst_blob_file_fd(blob), -1);
+    assert_int_equal(fstat(cst_blob_node_fd(blob), &opened), 0);
+    assert_true(cst_node_stat(path, &device));
+    assert_int_equal(opened.st_ino, device.st_ino);
+    assert_int_equal(opened.st_dev, device.st_dev);
+}
+
 /* --- location --------------------------------------------------------------------------------- */
 
 /* Returns "path start end" of each extent of "r", in extents of LVM. */
@@ -568,6 +587,7 @@ int main(void)
         TEST(a_snapshot_of_a_thin_volume_is_thin),
         TEST(a_volume_is_resized_by_whole_extents),
         TEST(sparse_snapshot_is_not_wiped),
+        TEST(blob_of_a_volume_has_its_device),
         TEST(a_volume_lies_where_its_parts_lie),
         TEST(a_volume_has_the_owners_it_was_asked_for),
         TEST(a_volume_has_the_mode_it_was_asked_for),

@@ -137,6 +137,12 @@ typedef struct {
     int (*lock)(CstBlob *blob, int command, struct flock *lock);
 
     /**
+     * Return the descriptor of the file or device by which other programs know the blob's content;
+     * -1: unknown. NULL: no file or device of this host has the content.
+     */
+    int (*node_fd)(CstBlob *blob);
+
+    /**
      * Other programs that open images on such blobs (QEMU with a library of the storage) can read
      * only sizes that are a multiple of this. Bytes; 0: any size is valid.
      */
@@ -273,7 +279,15 @@ int cst_blob_file_fd(CstBlob *blob);
  */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);
 
-/* --- not in the library: calls of pools, copying and wiping ----------------------------------- */
+/* --- not in the library: identity, calls of pools, copying and wiping ------------------------- */
+
+/** Return: TRUE if both blobs are files (cst_blob_file_fd()), and the same one. */
+gboolean cst_blob_is_same_file(CstBlob *a, CstBlob *b);
+/**
+ * Return the descriptor of the file or device by which other programs know the blob's content,
+ * owned by the blob; else -1. Use it to identify the blob. Reads and writes go through the blob.
+ */
+int cst_blob_node_fd(CstBlob *blob);
 
 /**
  * Refuse calls on @blob while its storage does not answer. @liveness NULL: the storage never hangs.
