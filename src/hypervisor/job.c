@@ -31,7 +31,7 @@
 #include "outcome.h"
 
 #define ANSWER_MS 10000 /* more than the limit of the keeper */
-#define POLL_MS   100   /* between two questions for the progress */
+#define POLL_MS   100   /* from one question for the progress to the next */
 
 struct CstHypervisorJob {
     int fd; /* to the keeper */
@@ -47,6 +47,7 @@ struct CstHypervisorJob {
     BlockState state;
     CstProgress progress;
     gboolean asked;             /* a question has no answer yet */
+    gint64 asked_at;            /* monotonic time of the last question, in microseconds */
     guint begun, rates, pivots; /* answers that were received */
     PauseOutcome outcome;       /* of the last answer to a change of the rate, or to a pivot */
     char *message;              /* its detail */
@@ -176,11 +177,20 @@ static void job_receive(CstHypervisorJob *job)
     }
 }
 
-/* Asks for the progress, if no question is open. The caller holds the lock. */
+/*
+ * Asks for the progress, if no question is open and the last one is POLL_MS old. An answer wakes
+ * the caller at once, so a question without this interval would occupy a processor. The caller
+ * holds the lock.
+ */
 static void job_ask(CstHypervisorJob *job)
 {
-    if (!job->asked && !job->lost && job->begun > 0)
-        job->asked = block_command_send(job->fd, BLOCK_ASK, 0);
+    gint64 now = g_get_monotonic_time();
+
+    if (job->asked || job->lost || job->begun == 0 ||
+        now - job->asked_at < POLL_MS * G_TIME_SPAN_MILLISECOND)
+        return;
+    job->asked = block_command_send(job->fd, BLOCK_ASK, 0);
+    job->asked_at = now;
 }
 
 /* Fails if the session has ended. The caller holds the lock. */

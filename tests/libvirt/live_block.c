@@ -14,12 +14,13 @@ gboolean live_block_begin(const char *path, int type, const char *copy, const ch
 
     if (live_get_number(path, "block-type") > 0)
         return FALSE;
-    live_set_number(path, "block-type", type);
     live_set_number(path, "block-last", type);
     live_set(path, "block-copy", copy);
     live_set(path, "block-top", top);
     live_set(path, "block-base", base);
     live_set(path, "block-ready", NULL);
+    /* The last step: a test that sees the type may change each key. */
+    live_set_number(path, "block-type", type);
     if (g_strcmp0(fate, "ready") == 0)
         live_block_ready(path);
     if (g_strcmp0(fate, "done") == 0)

@@ -19,6 +19,7 @@
 #include "../await.h"
 #include "kill_fixture.h"
 
+#define COPY   "virDomainBlockCopy"
 #define PIVOT  "virDomainBlockJobAbort PIVOT"
 #define LOOKUP "virStorageVolLookupByName"
 #define UPDATE "virDomainUpdateDeviceFlags"
@@ -26,8 +27,8 @@
 static const char *const calls[] = {
     "virConnectOpen",
     "virDomainGetXMLDesc",
-    "virDomainBlockCopy",
-    "after virDomainBlockCopy",
+    COPY,
+    "after " COPY,
     PIVOT,
     "after " PIVOT,
     LOOKUP,

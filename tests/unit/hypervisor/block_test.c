@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -244,6 +245,42 @@ static void wait_reports_the_progress_to_its_task(void **unused)
     assert_true(cst_hypervisor_job_wait(job, task, NULL));
     g_thread_join(other);
     end_unpivoted(job);
+}
+
+typedef struct {
+    CstHypervisorJob *job;
+    CstTask *task;
+    long switches; /* voluntary context switches of the wait */
+} Wait;
+
+static gpointer job_wait_counted(gpointer data)
+{
+    Wait *wait = data;
+    struct rusage before, after;
+
+    getrusage(RUSAGE_THREAD, &before);
+    AWAIT(cst_hypervisor_job_wait(wait->job, wait->task, NULL));
+    getrusage(RUSAGE_THREAD, &after);
+    wait->switches = after.ru_nvcsw - before.ru_nvcsw;
+    return NULL;
+}
+
+/* A wait without pauses between its questions has ten thousand switches in a second. */
+static void wait_pauses_between_its_questions(void **unused)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    Wait wait = {.job = block_begin_ok(), .task = task};
+    GThread *thread = g_thread_new("wait", job_wait_counted, &wait);
+
+    live_set_number(pause_live, "block-end", 10);
+    for (guint done = 1; done <= 5; done++) {
+        live_set_number(pause_live, "block-cur", (int)done);
+        AWAIT(cst_task_progress(task).done == done);
+    }
+    live_block_ready(pause_live);
+    g_thread_join(thread);
+    assert_true(wait.switches < 2000);
+    end_unpivoted(wait.job);
 }
 
 static void wait_that_is_cancelled_keeps_the_job(void **unused)
@@ -486,6 +523,7 @@ int main(int argc, char **argv)
         CASE(transient_domain_is_pivoted_in_its_running_definition),
         CASE(progress_grows_with_the_writes_of_the_guest),
         CASE(wait_reports_the_progress_to_its_task),
+        CASE(wait_pauses_between_its_questions),
         CASE(wait_that_is_cancelled_keeps_the_job),
         CASE(rate_is_changed_while_the_job_runs),
         CASE(rate_that_libvirt_refuses_keeps_the_job),
