@@ -119,7 +119,7 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* Calls ops->SLOT(state, …, error) for a draft, checked and traced. */
+/* Calls ops->SLOT(state, …, error) for a draft or a plan, checked and traced. */
 #define SNAPSHOT_DRAFT_CALL(state, slot, error, ...)                                        \
     ({                                                                                      \
         CstCall call_ = pool_call_begin(state, "snapshots." #slot, NULL);                   \
@@ -187,6 +187,16 @@ void cst_pool_state_snapshot_draft_end(CstPoolState *state, CstSnapshotDraft *dr
 
 /* --- several volumes -------------------------------------------------------------------------- */
 
+/* Checks in a dry run that no volume has snapshot @name. Fails with DRY_RUN then. */
+static gboolean snapshots_may_change(CstPoolState *state, const char *const *volumes,
+                                     const char *name, GError **error)
+{
+    for (; cst_dry_run() && *volumes; volumes++)
+        if (!snapshot_check_name(state, *volumes, name, FALSE, error))
+            return FALSE;
+    return cst_may_change(error);
+}
+
 gboolean cst_pool_state_can_snapshot_many(CstPoolState *state)
 {
     return state->backend->snapshots && state->backend->snapshots->create_many;
@@ -200,17 +210,77 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
     gboolean done;
     CstCall call;
 
-    if (!ops)
-        return FALSE;
-    for (const char *const *volume = volumes; cst_dry_run() && *volume; volume++)
-        if (!snapshot_check_name(state, *volume, name, FALSE, error))
-            return FALSE;
-    if (!cst_may_change(error))
+    if (!ops || !snapshots_may_change(state, volumes, name, error))
         return FALSE;
     call = pool_call_begin(state, "snapshots.create_many", volumes[0]);
     done = cst_call_enter(&call, pool_liveness(state)) &&
            ops->create_many(state, volumes, name, how, task, &call.why);
     return cst_call_end(&call, done, error);
+}
+
+gboolean cst_pool_state_can_plan_snapshots(CstPoolState *state)
+{
+    return state->backend->snapshots && state->backend->snapshots->plan_begin;
+}
+
+CstSnapshotPlan *cst_pool_state_snapshot_plan_begin(CstPoolState *state, const char *const *volumes,
+                                                    const char *name, const CstSnapshotCreate *how,
+                                                    GError **error)
+{
+    const CstSnapshotBackend *ops = snapshots_of(state, error);
+    CstSnapshotPlan *plan = NULL;
+    gboolean begun;
+    CstCall call;
+
+    if (!ops)
+        return NULL;
+    if (!ops->plan_begin) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("storage pools of type '%s' do not prepare snapshots"),
+                 cst_pool_type_name(state->backend->type));
+        return NULL;
+    }
+    if (!snapshots_may_change(state, volumes, name, error))
+        return NULL;
+    call = pool_call_begin(state, "snapshots.plan_begin", volumes[0]);
+    begun = cst_call_enter(&call, pool_liveness(state)) &&
+            ops->plan_begin(state, volumes, name, how, &plan, &call.why);
+    if (begun && !plan)
+        cst_call_broken(&call, "returned no plan", error);
+    else if (!cst_call_end(&call, begun, error))
+        cst_pool_state_snapshot_plan_end(state, g_steal_pointer(&plan));
+    return plan;
+}
+
+gboolean cst_pool_state_snapshot_plan_rehearse(CstPoolState *state, CstSnapshotPlan *plan,
+                                               CstTask *task, uint64_t *ret_us, GError **error)
+{
+    *ret_us = 0;
+    return SNAPSHOT_DRAFT_CALL(state, plan_rehearse, error, plan, task, ret_us);
+}
+
+gboolean cst_pool_state_snapshot_plan_make(CstPoolState *state, CstSnapshotPlan *plan,
+                                           CstTask *task, GError **error)
+{
+    return SNAPSHOT_DRAFT_CALL(state, plan_make, error, plan, task);
+}
+
+gboolean cst_pool_state_snapshot_plan_commit(CstPoolState *state, CstSnapshotPlan *plan,
+                                             guint index, const CstSnapshotCreate *how,
+                                             GError **error)
+{
+    return SNAPSHOT_DRAFT_CALL(state, plan_commit, error, plan, index, how);
+}
+
+/* Also called while the storage does not answer, because the plan must be freed. */
+void cst_pool_state_snapshot_plan_end(CstPoolState *state, CstSnapshotPlan *plan)
+{
+    CstCall call = pool_call_begin(state, "snapshots.plan_end", NULL);
+
+    if (!plan)
+        return;
+    state->backend->snapshots->plan_end(state, plan);
+    cst_call_trace(&call, TRUE);
 }
 
 /* --- the other changes ------------------------------------------------------------------------ */

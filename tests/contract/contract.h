@@ -61,7 +61,8 @@ typedef enum {
     GROUND_MOVES_DEPENDENTS = 1 << 25, /**< nor are its snapshots, and its clones stay */
     GROUND_ONE_STEP = 1 << 26,         /**< snapshots of several volumes are made in one step */
     GROUND_ALONE = 1 << 27,            /**< the program knows no other technology */
-    GROUND_DRAFTS = 1 << 28            /**< snapshots can be created in two steps */
+    GROUND_DRAFTS = 1 << 28,           /**< snapshots can be created in two steps */
+    GROUND_PLANS = 1 << 29             /**< snapshots can be prepared for a pause */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -210,5 +211,5 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    drafted_tests[], moved_tests[], history_tests[], renamed_tests[], trashed_tests[],
-    served_tests[], fixed_tests[], verb_tests[], random_tests[];
+    drafted_tests[], planned_tests[], moved_tests[], history_tests[], renamed_tests[],
+    trashed_tests[], served_tests[], fixed_tests[], verb_tests[], random_tests[];

@@ -112,8 +112,8 @@ static void let_go(const char *pool, const char *volume)
 const Ground logical_ground = {.name = "logical",
                                .format = "raw",
                                .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES |
-                                        GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_MAKER_LIVES |
-                                        GROUND_RENAMES | GROUND_TRASH,
+                                        GROUND_SNAPSHOTS | GROUND_PLANS | GROUND_REVERTS_ANY |
+                                        GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH,
                                .pool_xml = thick_xml,
                                LOGICAL_CALLS};
 
@@ -121,7 +121,7 @@ const Ground logical_thin_ground = {
     .name = "logical-thin",
     .format = "raw",
     .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES | GROUND_SNAPSHOTS |
-             GROUND_REVERTS_ANY | GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH |
-             GROUND_GROWS_ZERO | GROUND_TELLS,
+             GROUND_PLANS | GROUND_REVERTS_ANY | GROUND_MAKER_LIVES | GROUND_RENAMES |
+             GROUND_TRASH | GROUND_GROWS_ZERO | GROUND_TELLS,
     .pool_xml = thin_xml,
     LOGICAL_CALLS};

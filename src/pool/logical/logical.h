@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <pool/device.h>
+#include <pool/rehearsal.h>
 #include <pool/report_cache.h>
 
 #include "lvm.h"
@@ -25,6 +26,7 @@
  *     lv.c  thin.c  blob.c  swap.c  draft.c    checked changes of one LV; thin pools; its content;
  *                                              drafts
  *     lookup.c  metadata.c                     snapshots; reading a thin pool's metadata
+ *     snapshot_lv.c  snapshot_plan.c           the LV of a snapshot; snapshots of running guests
  *     scan.c  volume.c                         records; new volumes
  *     changed.c                                the changes since a snapshot
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
@@ -37,7 +39,7 @@
  * names (pool/device.h) are for other drafts, for volumes that another LV replaces (the tag "was"
  * has their name), for volumes in the trash (CST_TRASH_PREFIX), and for
  *
- *     .cistern-HEX.snap         a snapshot; tags "of", "snap", "at", "consistency" (snapshot.c)
+ *     .cistern-HEX.snap         a snapshot; tags "of", "snap", "at", "consistency" (snapshot_lv.c)
  *
  * A thin pool has the tag "delta" while its metadata is read (metadata.c).
  */
@@ -67,6 +69,7 @@ typedef struct {
     char *uuid;     /**< of the expected group; NULL: any group of the name */
     LogicalOptions options;
     LogicalCache cache;
+    CstRehearsal snapshot_rehearsals[2]; /**< of lvcreate for classic and for thin snapshots */
 } LogicalState;
 
 #define LOGICAL(state) ((LogicalState *)(state))
@@ -209,10 +212,11 @@ gboolean logical_is_thin_pool(const LvmVolume *lv);
 char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
                                GError **error);
 /**
- * Creates a thin snapshot of LV @source with the name @lv and @tags (NULL-terminated; may be NULL).
+ * Creates LV @lv as a writable thin snapshot of LV @source, with @tags (NULL-terminated; may be
+ * NULL).
  */
-gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
-                               gboolean writable, char *const *tags, GError **error);
+gboolean logical_thin_clone(LogicalState *state, const char *source, const char *lv,
+                            char *const *tags, GError **error);
 /**
  * Runs @argv (lvcreate) for a thin volume in the thin pool @in, or in the thin pool of volume @in.
  * The error explains a full pool.
@@ -224,6 +228,8 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
  * damaged, the new error says so and names the remedy.
  */
 void logical_explain_full(LogicalState *state, const char *lv, GError **why);
+/** Like logical_explain_full(), for an lvcreate of a thin snapshot of @lv that LVM refused. */
+void logical_explain_refused(LogicalState *state, const char *lv, GError **why);
 
 /** CstBackend.thin and space_usage. */
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
@@ -321,13 +327,58 @@ gboolean logical_look_up(CstPoolState *state, const char *volume, const char *na
 gboolean logical_find_snapshot(CstPoolState *state, const char *volume, const char *name,
                                gboolean now, LogicalLookup *found, GError **error);
 /**
- * Like logical_find_snapshot(), in @group, whose reference it consumes. If @group is NULL, @error
- * is already set.
+ * Like logical_look_up() and logical_find_snapshot(), in @group, whose reference they consume. If
+ * @group is NULL, @error is already set.
  */
+gboolean logical_look_up_in(LvmGroup *group, const char *volume, const char *name,
+                            LogicalLookup *found, GError **error);
 gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
                                   LogicalLookup *found, GError **error);
 /** Returns the volume's snapshot @name in the same report; NULL if it does not exist. */
 const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *name);
+
+/* --- snapshot_lv.c ---------------------------------------------------------------------------- */
+
+/** Tag of the record of a snapshot's consistency. */
+#define LOGICAL_RECORD_TAG "consistency"
+
+/**
+ * Fails with EXISTS if the volume has snapshot @name, UNSUPPORTED if LVM has no snapshots of it.
+ */
+gboolean logical_snapshot_check(const LogicalLookup *found, const char *volume, const char *name,
+                                GError **error);
+/**
+ * Returns the tags of a snapshot of the volume with @id. @record: of its consistency; NULL: no
+ * record. The caller frees them.
+ */
+char **logical_snapshot_tags(const char *id, const char *name, int64_t taken_us,
+                             const char *record);
+/**
+ * Returns the bytes for the changes of a snapshot: the size of @how (may be NULL), or that of the
+ * pool's options. 0: the volume is thin.
+ */
+uint64_t logical_snapshot_room(const LogicalState *state, const CstSnapshotCreate *how,
+                               const LvmVolume *volume);
+/**
+ * Returns the command that creates snapshot @lv of @volume. @active FALSE: a thin one is created
+ * without a device. The caller frees it.
+ */
+char **logical_snapshot_argv(const LogicalState *state, const char *volume, const char *lv,
+                             uint64_t room, gboolean active, char *const *tags);
+
+/* --- snapshot_plan.c -------------------------------------------------------------------------- */
+
+/** CstSnapshotBackend.plan_begin and so on. */
+gboolean logical_plan_begin(CstPoolState *state, const char *const *volumes, const char *name,
+                            const CstSnapshotCreate *how, CstSnapshotPlan **ret_plan,
+                            GError **error);
+gboolean logical_plan_rehearse(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                               uint64_t *ret_us, GError **error);
+gboolean logical_plan_make(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                           GError **error);
+gboolean logical_plan_commit(CstPoolState *state, CstSnapshotPlan *plan, guint index,
+                             const CstSnapshotCreate *how, GError **error);
+void logical_plan_end(CstPoolState *state, CstSnapshotPlan *plan);
 
 /* --- metadata.c ------------------------------------------------------------------------------- */
 

@@ -41,14 +41,21 @@ const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *
     return last;
 }
 
-gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
-                                  LogicalLookup *found, GError **error)
+gboolean logical_look_up_in(LvmGroup *group, const char *volume, const char *name,
+                            LogicalLookup *found, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = lookup_find_volume(group, volume, found, error);
 
-    if (!snapshots)
+    if (snapshots)
+        found->snapshot = logical_snapshot_named(found, name);
+    return snapshots != NULL;
+}
+
+gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
+                                  LogicalLookup *found, GError **error)
+{
+    if (!logical_look_up_in(group, volume, name, found, error))
         return FALSE;
-    found->snapshot = logical_snapshot_named(found, name);
     return found->snapshot || cst_fail_no_snapshot(volume, name, error);
 }
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A snapshot is an LV with a hidden name. All its properties are in its tags: "of" (the volume's
- * id), "snap" (its name), "at" (its time), and "consistency" (the record of its consistency, if it
- * has one). LVM does not copy tags to an LV that is made from another LV. A thin snapshot has no
- * size. A classic snapshot has a size, and is lost if more of the volume is overwritten than fits.
+ * Lists and changes snapshots; snapshot_lv.c describes their LVs.
  *
  * A revert keeps the snapshot. A thin revert makes a writable thin snapshot of the snapshot, which
  * gets the volume's name (swap.c). A classic revert merges the snapshot, which consumes it, and
@@ -12,25 +9,10 @@
  */
 #include "logical.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/uuid.h>
-
-/* Tag of the record of a snapshot's consistency. */
-#define RECORD_TAG "consistency"
-
-/* Fails with EXISTS if a snapshot has that name. */
-static gboolean lv_refuse_snapshot_name(CstPoolState *state, const char *volume, const char *name,
-                                        LogicalLookup *found, GError **error)
-{
-    if (!logical_look_up(state, volume, name, FALSE, found, error))
-        return FALSE;
-    return !found->snapshot || cst_fail_snapshot_exists(volume, name, error);
-}
 
 /* --- list ------------------------------------------------------------------------------------- */
 
@@ -45,7 +27,7 @@ static CstSnapshot *lv_snapshot_describe(const LvmGroup *group, const LvmVolume 
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
     char *name = logical_tag_value(lv, "snap");
-    g_autofree char *record = logical_tag_value(lv, RECORD_TAG);
+    g_autofree char *record = logical_tag_value(lv, LOGICAL_RECORD_TAG);
 
     snapshot->name = name ? name : g_strdup(lv->name);
     snapshot->created = logical_snapshot_taken_us(lv) / G_USEC_PER_SEC;
@@ -80,53 +62,6 @@ static gboolean lv_list_snapshots(CstPoolState *state, const char *volume, GPtrA
 
 /* --- create ----------------------------------------------------------------------------------- */
 
-/* @record: of the consistency; NULL: no record. */
-static char **make_tags(const char *id, const char *name, int64_t taken_us, const char *record)
-{
-    g_autoptr(GStrvBuilder) tags = g_strv_builder_new();
-    g_autofree char *time = g_strdup_printf("%" PRId64 ".%06" PRId64, taken_us / G_USEC_PER_SEC,
-                                            taken_us % G_USEC_PER_SEC);
-    g_autofree char *of = logical_tag("of", id);
-    g_autofree char *snap = logical_tag("snap", name);
-    g_autofree char *when = logical_tag("at", time);
-    g_autofree char *consistency = record ? logical_tag(RECORD_TAG, record) : NULL;
-
-    g_strv_builder_add_many(tags, of, snap, when, consistency, NULL);
-    return g_strv_builder_end(tags);
-}
-
-/*
- * Returns the bytes for changes: the requested size, or the size or percentage of the pool's
- * options.
- */
-static uint64_t room_for(const LogicalState *state, const CstSnapshotCreate *how, uint64_t capacity)
-{
-    if (how && (how->limit || how->room))
-        return how->limit ? how->limit : how->room;
-    if (state->options.snapshot_bytes)
-        return state->options.snapshot_bytes;
-    return MAX(capacity / 100 * state->options.snapshot_percent, 1);
-}
-
-static gboolean make_classic(LogicalState *state, const char *volume, const char *lv, uint64_t room,
-                             char *const *tags, GError **error)
-{
-    g_autofree char *target = logical_target(state, volume);
-    g_autofree char *size = lvm_size("-L", room);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *const head[] = {"lvcreate", "-y", "-s", size, "-n", lv, "--permission", "r"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(head); i++)
-        g_ptr_array_add(argv, (gpointer)head[i]);
-    for (; *tags; tags++) {
-        g_ptr_array_add(argv, (gpointer) "--addtag");
-        g_ptr_array_add(argv, *tags);
-    }
-    g_ptr_array_add(argv, target);
-    g_ptr_array_add(argv, NULL);
-    return logical_changev(state, (const char *const *)argv->pdata, NULL, error);
-}
-
 /*
  * Checks whether the LV was created, even if the tool failed, because it may have failed after the
  * creation. @why: the tool's error; NULL: it reported success.
@@ -155,30 +90,24 @@ static gboolean lv_create_snapshot(CstPoolState *state, const char *volume, cons
 {
     LogicalState *logical = LOGICAL(state);
     g_auto(LogicalLookup) found = {0};
-    g_auto(GStrv) tags = NULL;
+    g_auto(GStrv) tags = NULL, argv = NULL;
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
     g_autofree char *record =
         how ? cst_consistency_record(how->consistency, how->consistency_reason) : NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!lv_refuse_snapshot_name(state, volume, name, &found, error))
+    if (!logical_look_up(state, volume, name, FALSE, &found, error) ||
+        !logical_snapshot_check(&found, volume, name, error))
         return FALSE;
-    if (lvm_is_cow(found.volume))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of such "
-                          "volumes only if they are thin"),
-                        volume);
-    /*
-     * LVM sets the tags in the same change of the metadata as it creates the LV, so that no crash
-     * leaves a snapshot without its name.
-     */
-    tags =
-        make_tags(found.id, name, how && how->taken_us ? how->taken_us : g_get_real_time(), record);
+    tags = logical_snapshot_tags(found.id, name,
+                                 how && how->taken_us ? how->taken_us : g_get_real_time(), record);
+    argv = logical_snapshot_argv(logical, volume, lv,
+                                 logical_snapshot_room(logical, how, found.volume), TRUE, tags);
     CST_CRASH_POINT("logical.snapshot.before");
     if (lvm_is_thin(found.volume))
-        logical_thin_snapshot(logical, volume, lv, FALSE, tags, &why);
+        logical_thin_create(logical, volume, (const char *const *)argv, &why);
     else
-        make_classic(logical, volume, lv, room_for(logical, how, found.volume->size), tags, &why);
+        logical_changev(logical, (const char *const *)argv, NULL, &why);
     CST_CRASH_POINT("logical.snapshot.made");
     return lv_check_created(logical, lv, &why, error);
 }
@@ -197,7 +126,7 @@ static gboolean revert_thin(CstPoolState *state, const LogicalLookup *found, GEr
 
     cst_uuid_generate(&uuid);
     draft = cst_draft_name(cst_uuid_format(&uuid, token));
-    done = logical_thin_snapshot(logical, found->snapshot->name, draft, TRUE, tags, error);
+    done = logical_thin_clone(logical, found->snapshot->name, draft, tags, error);
     CST_CRASH_POINT("logical.revert.drafted");
     g_free(tags[0]);
     /* The tag "id" of the draft keeps the other snapshots assigned to the volume. */
@@ -243,8 +172,11 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
 {
     const LvmVolume *snapshot = found->snapshot;
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
-    g_autofree char *record = logical_tag_value(snapshot, RECORD_TAG);
-    g_auto(GStrv) tags = make_tags(found->id, name, logical_snapshot_taken_us(snapshot), record);
+    g_autofree char *record = logical_tag_value(snapshot, LOGICAL_RECORD_TAG);
+    g_auto(GStrv) tags =
+        logical_snapshot_tags(found->id, name, logical_snapshot_taken_us(snapshot), record);
+    g_auto(GStrv) argv =
+        logical_snapshot_argv(state, found->volume->name, lv, snapshot->size, TRUE, tags);
     g_autoptr(GError) why = NULL;
 
     if (lvm_is_lost(snapshot))
@@ -258,7 +190,7 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
         !merge_classic(state, snapshot->name, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
-    make_classic(state, found->volume->name, lv, snapshot->size, tags, &why);
+    logical_changev(state, (const char *const *)argv, NULL, &why);
     if (lv_check_created(state, lv, &why, error))
         return TRUE;
     g_prefix_error(error, _("volume '%s' was reverted, but snapshot '%s' could not be kept: "),
@@ -300,8 +232,10 @@ static gboolean lv_rename_snapshot(CstPoolState *state, const char *volume, cons
     g_autofree char *is = logical_tag("snap", new_name);
 
     if (!logical_find_snapshot(state, volume, name, FALSE, &found, error) ||
-        !lv_refuse_snapshot_name(state, volume, new_name, &taken, error))
+        !logical_look_up(state, volume, new_name, FALSE, &taken, error))
         return FALSE;
+    if (taken.snapshot)
+        return cst_fail_snapshot_exists(volume, new_name, error);
     target = logical_target(logical, found.snapshot->name);
     return logical_change(logical, NULL, error, "lvchange", "--deltag", was, "--addtag", is, target,
                           NULL);
@@ -331,5 +265,10 @@ const CstSnapshotBackend logical_snapshots = {
     .remove = lv_remove_snapshot,
     .rename = lv_rename_snapshot,
     .open = lv_open_snapshot,
+    .plan_begin = logical_plan_begin,
+    .plan_rehearse = logical_plan_rehearse,
+    .plan_make = logical_plan_make,
+    .plan_commit = logical_plan_commit,
+    .plan_end = logical_plan_end,
     .changed = logical_snapshot_changed,
 };

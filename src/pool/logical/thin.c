@@ -200,6 +200,11 @@ void logical_explain_full(LogicalState *state, const char *lv, GError **why)
     thin_explain_error(state, lv, FALSE, why);
 }
 
+void logical_explain_refused(LogicalState *state, const char *lv, GError **why)
+{
+    thin_explain_error(state, lv, g_error_matches(*why, CST_ERROR, CST_ERROR_NO_SPACE), why);
+}
+
 gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
                              GError **error)
 {
@@ -207,19 +212,18 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
 
     if (logical_changev(state, argv, NULL, &why))
         return TRUE;
-    thin_explain_error(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
+    logical_explain_refused(state, in, &why);
     g_propagate_error(error, why);
     return FALSE;
 }
 
-gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
-                               gboolean writable, char *const *tags, GError **error)
+gboolean logical_thin_clone(LogicalState *state, const char *source, const char *lv,
+                            char *const *tags, GError **error)
 {
     g_autofree char *target = logical_target(state, source);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *const head[] = {
-        "lvcreate", "-y", "-s", "--setactivationskip", "n", "--permission", writable ? "rw" : "r",
-        "-n",       lv};
+    const char *const head[] = {"lvcreate", "-y", "-s", "--setactivationskip", "n", "--permission",
+                                "rw",       "-n", lv};
 
     for (size_t i = 0; i < G_N_ELEMENTS(head); i++)
         g_ptr_array_add(argv, (gpointer)head[i]);

@@ -177,7 +177,7 @@ static gboolean lv_make_snapshot(LogicalState *state, const LvmGroup *group, con
                         _("the backing store '%s' is no volume of volume group '%s'"),
                         def->backing->path, group->name);
     if (lvm_is_thin(origin) && asks_thin(state, def, TRUE))
-        return logical_thin_snapshot(state, origin_name, lv->lv, TRUE, tags, error);
+        return logical_thin_clone(state, origin_name, lv->lv, tags, error);
     return logical_changev(state, (const char *const *)argv->pdata, NULL, error);
 }
 
@@ -378,7 +378,7 @@ static gboolean clone_thin(LogicalState *state, const LvmVolume *from, const New
     g_autofree char *size = lvm_size("-L", lv->def->capacity);
     GError *why = NULL;
 
-    if (!logical_thin_snapshot(state, from->name, lv->lv, TRUE, tags, &why))
+    if (!logical_thin_clone(state, from->name, lv->lv, tags, &why))
         return lv_fail_create(lv->def, why, error);
     return lv->def->capacity <= from->size ||
            logical_change(state, NULL, error, "lvextend", size, target, NULL);

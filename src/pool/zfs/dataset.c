@@ -249,6 +249,7 @@ const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrA
 static GPtrArray *zfs_list_run_snapshots(const char *dataset, const char *types, gboolean all,
                                          GError **error)
 {
+    static const char properties[] = ZFS_SNAPSHOT_FIELDS;
     const char *const argv[] = {"zfs",
                                 "list",
                                 "-H",
@@ -256,7 +257,7 @@ static GPtrArray *zfs_list_run_snapshots(const char *dataset, const char *types,
                                 "-t",
                                 types,
                                 "-o",
-                                ZFS_SNAPSHOT_FIELDS,
+                                properties,
                                 "-s",
                                 "createtxg",
                                 all ? "-r" : "-d1",

@@ -82,49 +82,21 @@ static gboolean check_done(CstPoolState *state, const char *volume, const char *
     return FALSE;
 }
 
-/*
- * Runs, for one snapshot or several:
- *
- *     zfs snapshot -o cistern:consistency=RECORD DATASET@NAME…
- *
- * ZFS creates the snapshots of one command in one transaction group, completely or not at all.
- */
-static gboolean zfs_snapshot_run(const ZfsState *state, const GPtrArray *wanted,
-                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
-{
-    g_autofree char *record =
-        how ? cst_consistency_record(how->consistency, how->consistency_reason) : NULL;
-    g_autofree char *property = g_strdup_printf(ZFS_CONSISTENCY "=%s", record ? record : "");
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-
-    g_ptr_array_add(argv, (gpointer) "zfs");
-    g_ptr_array_add(argv, (gpointer) "snapshot");
-    if (record) {
-        g_ptr_array_add(argv, (gpointer) "-o");
-        g_ptr_array_add(argv, property);
-    }
-    for (guint i = 0; i < wanted->len; i++)
-        g_ptr_array_add(argv, g_ptr_array_index(wanted, i));
-    g_ptr_array_add(argv, NULL);
-    return zfs_change_vector(state, argv, task, error);
-}
-
 static gboolean zfs_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                     const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_free);
     g_auto(ZfsLookup) found = {0};
+    g_autofree char *record = zfs_snapshot_record(how);
     g_autoptr(GError) why = NULL;
 
-    if (how && how->limit)
-        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
-                        _("snapshots of ZFS have no size of their own"));
-    if (!zfs_snapshot_name_check(name, error) || !zfs_look_up(state, volume, name, &found, error) ||
+    if (!zfs_snapshot_check_how(how, error) || !zfs_snapshot_name_check(name, error) ||
+        !zfs_look_up(state, volume, name, &found, error) ||
         !zfs_refuse_snapshot_name(&found, volume, error))
         return FALSE;
     g_ptr_array_add(wanted, zfs_snapshot_of(found.volume, name));
     CST_CRASH_POINT("zfs.snapshot.before");
-    zfs_snapshot_run(ZFS(state), wanted, how, task, &why);
+    zfs_snapshots_make(ZFS(state), wanted, record, task, &why);
     CST_CRASH_POINT("zfs.snapshot.made");
     return check_done(state, volume, name, TRUE, &why, error);
 }
@@ -185,6 +157,7 @@ static gboolean zfs_snapshots_create(CstPoolState *state, const char *const *vol
                                      GError **error)
 {
     g_autoptr(GPtrArray) wanted = zfs_snapshot_full_names(ZFS(state), volumes, name);
+    g_autofree char *record = zfs_snapshot_record(how);
     g_autoptr(GError) why = NULL;
     guint count, first;
 
@@ -192,7 +165,7 @@ static gboolean zfs_snapshots_create(CstPoolState *state, const char *const *vol
         !check_all_free(state, volumes, name, wanted, error))
         return FALSE;
     CST_CRASH_POINT("zfs.snapshots.before");
-    zfs_snapshot_run(ZFS(state), wanted, how, task, &why);
+    zfs_snapshots_make(ZFS(state), wanted, record, task, &why);
     CST_CRASH_POINT("zfs.snapshots.made");
     if (!zfs_count_existing(ZFS(state), wanted, &count, &first, error))
         return FALSE;
@@ -437,6 +410,11 @@ const CstSnapshotBackend zfs_snapshots = {
     .list = zfs_snapshot_list,
     .create = zfs_snapshot_create,
     .create_many = zfs_snapshots_create,
+    .plan_begin = zfs_plan_begin,
+    .plan_rehearse = zfs_plan_rehearse,
+    .plan_make = zfs_plan_make,
+    .plan_commit = zfs_plan_commit,
+    .plan_end = zfs_plan_end,
     .revert_loses = revert_loses,
     .revert = zfs_snapshot_revert,
     .remove = zfs_snapshot_remove,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pool/device.h>
+#include <pool/rehearsal.h>
 #include <pool/report_cache.h>
 
 #include "report.h"
@@ -22,6 +23,7 @@
  *                                             the output of "zfs send"
  *     volume.c  change.c                      new volumes; delete and resize
  *     clone.c  flatten.c  changed.c           shared content; changes since a snapshot
+ *     snapshot_plan.c                         snapshots of running guests
  *     snapshot.c                              snapshots
  *     lifecycle.c  watch.c                    the other callbacks
  *     zfs.c                                   the table
@@ -66,6 +68,7 @@ typedef struct {
     CstUuid key;       /**< the secret with the dataset's key */
     GPtrArray *common; /**< of CstPoolOption: properties of new volumes; NULL: no properties */
     ZfsCache *cache;
+    CstRehearsal snapshot_rehearsal; /**< of "zfs snapshot" */
 } ZfsState;
 
 #define ZFS(state) ((ZfsState *)(state))
@@ -438,6 +441,26 @@ gboolean zfs_snapshot_changed(CstPoolState *state, const char *volume, const cha
                               GError **error);
 
 extern const CstSnapshotBackend zfs_snapshots;
+
+/* --- snapshot_plan.c -------------------------------------------------------------------------- */
+
+/** Fails with ARGUMENT_UNSUPPORTED if @how (may be NULL) has a size. */
+gboolean zfs_snapshot_check_how(const CstSnapshotCreate *how, GError **error);
+/** Returns the record of the consistency of @how (may be NULL); NULL: no record. */
+char *zfs_snapshot_record(const CstSnapshotCreate *how);
+/** Creates the snapshots @wanted, full names, completely or not at all. @record may be NULL. */
+gboolean zfs_snapshots_make(const ZfsState *state, const GPtrArray *wanted, const char *record,
+                            CstTask *task, GError **error);
+
+/** CstSnapshotBackend.plan_begin and so on. */
+gboolean zfs_plan_begin(CstPoolState *state, const char *const *volumes, const char *name,
+                        const CstSnapshotCreate *how, CstSnapshotPlan **ret_plan, GError **error);
+gboolean zfs_plan_rehearse(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                           uint64_t *ret_us, GError **error);
+gboolean zfs_plan_make(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task, GError **error);
+gboolean zfs_plan_commit(CstPoolState *state, CstSnapshotPlan *plan, guint index,
+                         const CstSnapshotCreate *how, GError **error);
+void zfs_plan_end(CstPoolState *state, CstSnapshotPlan *plan);
 
 /* --- lifecycle.c, watch.c --------------------------------------------------------------------- */
 

@@ -32,9 +32,6 @@
 /* Maximal number of waits for operations of other threads or processes on the volumes. */
 #define WAITS_MAX 20
 
-/* Reason in the record of a snapshot that is made during a pause. Not translated. */
-#define PAUSE_RECORD "made before the pause of the domain was verified"
-
 /* Releases the claims in reverse order. */
 static void release_all(SnapshotSet *set)
 {
@@ -167,7 +164,8 @@ static gboolean can_be_one_step(const SnapshotSet *set)
         return FALSE;
     for (guint i = 0; i < set->members->len; i++)
         if (snapshot_set_member(set, i)->provider != &snapshot_pool_provider ||
-            snapshot_set_member(set, i)->target.claim.state != state)
+            snapshot_set_member(set, i)->target.claim.state != state ||
+            snapshot_set_member(set, i)->tried)
             return FALSE;
     return TRUE;
 }
@@ -185,7 +183,7 @@ static void member_record(const SnapshotSet *set, const SnapshotMember *member,
     if (consistency >= how->consistency)
         return;
     how->consistency = consistency;
-    how->consistency_reason = unverified ? PAUSE_RECORD : member->reason;
+    how->consistency_reason = unverified ? SNAPSHOT_PAUSE_RECORD : member->reason;
 }
 
 static gboolean make_in_one_step(SnapshotSet *set, GError **error)
@@ -249,7 +247,7 @@ static gboolean make_in_turn(SnapshotSet *set, gboolean at_rest, GError **error)
     return TRUE;
 }
 
-/* Creates the snapshots of all members without a draft that are not made before. */
+/* Creates the snapshots of all members without a draft or a plan that are not made before. */
 static gboolean snapshot_set_create(SnapshotSet *set, GError **error)
 {
     return can_be_one_step(set) ? make_in_one_step(set, error) : make_in_turn(set, FALSE, error);
@@ -422,16 +420,16 @@ static gboolean snapshot_set_make_of_domain(SnapshotSet *set, CstHypervisorPause
 {
     g_autoptr(GError) why = NULL;
 
-    if (!can_be_one_step(set) && !make_in_turn(set, TRUE, error))
+    if (!make_in_turn(set, TRUE, error))
         return FALSE;
-    if (snapshot_set_prepare_drafts(set, &why))
+    if (snapshot_set_prepare(set, &why))
         return snapshot_set_create_paused(set, pause, snapshot_set_create, error);
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) ||
         !snapshot_set_leave_running(set, why->message)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    snapshot_set_end_drafts(set);
+    snapshot_set_end_preparation(set);
     return snapshot_set_create(set, error);
 }
 
@@ -463,7 +461,7 @@ static gboolean snapshot_set_make_recorded(SnapshotSet *set, GError **error)
         (pause && !cst_may_change(error)) || !snapshot_set_record(set, error))
         return FALSE;
     done = pause ? snapshot_set_make_of_domain(set, pause, error) : snapshot_set_create(set, error);
-    snapshot_set_end_drafts(set);
+    snapshot_set_end_preparation(set);
     if (!done || !snapshot_set_check_rest(set, error)) {
         snapshot_set_undo(set);
         return FALSE;

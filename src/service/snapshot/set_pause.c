@@ -6,11 +6,14 @@
  *   2. A draft of each file: a copy that shares the extents of the file. Drafts are torn, because
  *      the guest writes meanwhile. They are updated until an update is quick. The last one predicts
  *      the time for which the guest will stand, because both share the same number of new extents.
+ *      A plan of the devices of each pool: the pool's technology reads its reports, rehearses its
+ *      commands, and predicts their time.
  *   3. cst_hypervisor_pause_suspend(): freezes the file systems and suspends the domain. QEMU
  *      flushes its caches and tables to the files.
- *   4. The last update of each draft. Devices get their snapshots by the pool's technology.
+ *   4. The last update of each draft. The commands of each plan create the snapshots of devices.
  *   5. cst_hypervisor_pause_resume(): resumes and thaws the domain, and verifies that it stood.
- *   6. Each draft is synced and becomes the snapshot.
+ *   6. Each draft is synced and becomes the snapshot. Each planned snapshot is verified, and gets
+ *      the consistency that the pause had.
  *
  * A failure or a kill before step 6 leaves drafts, which are removed by their end or by the
  * recovery of the pool, and snapshots of devices, which the intent of the set names. The watchdog
@@ -65,7 +68,7 @@ static gboolean domain_can_reach(const SnapshotSet *set, GError **error)
                        error);
 }
 
-/* --- drafts ----------------------------------------------------------------------------------- */
+/* --- drafts and plans ------------------------------------------------------------------------- */
 
 static gboolean snapshot_set_begin_drafts(SnapshotSet *set, GError **error)
 {
@@ -86,6 +89,95 @@ static gboolean snapshot_set_begin_drafts(SnapshotSet *set, GError **error)
     return TRUE;
 }
 
+/*
+ * Plans the snapshots of the members from @first on that are in its pool. The snapshot of a volume
+ * at rest is made before the pause.
+ */
+static gboolean snapshot_set_begin_plan(SnapshotSet *set, guint first, GError **error)
+{
+    CstPoolState *state = snapshot_set_member(set, first)->target.claim.state;
+    const CstSnapshotCreate how = {.limit = set->request->limit,
+                                   .consistency = CST_CONSISTENCY_CRASH,
+                                   .consistency_reason = SNAPSHOT_PAUSE_RECORD};
+    g_autoptr(GPtrArray) names = g_ptr_array_new(), members = g_ptr_array_new();
+    CstSnapshotPlan *plan;
+
+    for (guint i = first; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+
+        if (member->target.claim.state == state && member->disks->len > 0 &&
+            member->provider == &snapshot_pool_provider) {
+            g_ptr_array_add(names, member->target.claim.name);
+            g_ptr_array_add(members, member);
+        }
+    }
+    if (names->len == 0)
+        return TRUE;
+    g_ptr_array_add(names, NULL);
+    plan = cst_pool_state_snapshot_plan_begin(state, (const char *const *)names->pdata,
+                                              set->request->name, &how, error);
+    for (guint i = 0; plan && i < members->len; i++) {
+        SnapshotMember *member = g_ptr_array_index(members, i);
+
+        member->plan = plan;
+        member->planned = i;
+    }
+    return plan != NULL;
+}
+
+static gboolean snapshot_set_begin_plans(SnapshotSet *set, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        const SnapshotMember *member = snapshot_set_member(set, i);
+        CstPoolState *state = member->target.claim.state;
+        gboolean first = i == 0 || snapshot_set_member(set, i - 1)->target.claim.state != state;
+
+        if (first && cst_pool_state_can_plan_snapshots(state) &&
+            !snapshot_set_begin_plan(set, i, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Rehearses all plans, and adds the time that plan_make will need to *took_us. */
+static gboolean snapshot_set_rehearse(SnapshotSet *set, uint64_t *took_us, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+        uint64_t us = 0;
+
+        if (member->plan && member->planned == 0 &&
+            !cst_pool_state_snapshot_plan_rehearse(member->target.claim.state, member->plan,
+                                                   set->task, &us, error))
+            return FALSE;
+        *took_us += us;
+    }
+    return TRUE;
+}
+
+/* Makes the planned snapshots. EXISTS means that no snapshot of the plan was made. */
+static gboolean snapshot_set_make_planned(SnapshotSet *set, GError **error)
+{
+    gboolean made = TRUE;
+
+    for (guint i = 0; made && i < set->members->len; i++) {
+        SnapshotMember *owner = snapshot_set_member(set, i);
+        g_autoptr(GError) why = NULL;
+
+        if (!owner->plan || owner->planned != 0)
+            continue;
+        made = cst_pool_state_snapshot_plan_make(owner->target.claim.state, owner->plan, set->task,
+                                                 &why);
+        for (guint j = i; j < set->members->len; j++)
+            if (snapshot_set_member(set, j)->plan == owner->plan)
+                snapshot_set_member(set, j)->tried =
+                    made || !g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
+        if (!made)
+            g_propagate_error(error, g_steal_pointer(&why));
+    }
+    return made;
+}
+
 /* Updates all drafts. *ret_us: how long it took, in microseconds. */
 static gboolean snapshot_set_update_drafts(SnapshotSet *set, uint64_t *ret_us, GError **error)
 {
@@ -103,8 +195,8 @@ static gboolean snapshot_set_update_drafts(SnapshotSet *set, uint64_t *ret_us, G
 }
 
 /*
- * Updates the drafts until a further update would not be much quicker. Fails with BUSY if the guest
- * would stand for longer than permitted.
+ * Updates the drafts until a further update would not be much quicker, and rehearses the plans.
+ * Fails with BUSY if the guest would stand for longer than permitted.
  */
 static gboolean snapshot_set_catch_up(SnapshotSet *set, GError **error)
 {
@@ -119,6 +211,8 @@ static gboolean snapshot_set_catch_up(SnapshotSet *set, GError **error)
             break;
         last = took;
     }
+    if (!snapshot_set_rehearse(set, &took, error))
+        return FALSE;
     if (took <= limit)
         return TRUE;
     reason = g_strdup_printf(_("its guest would stand for about %" PRIu64
@@ -151,13 +245,36 @@ static gboolean snapshot_set_commit_drafts(SnapshotSet *set, GError **error)
     return TRUE;
 }
 
-void snapshot_set_end_drafts(SnapshotSet *set)
+/* Verifies the planned snapshots, and records their consistency. */
+static gboolean snapshot_set_commit_plans(SnapshotSet *set, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        SnapshotMember *member = snapshot_set_member(set, i);
+        const CstSnapshotCreate how = {.consistency = member->consistency,
+                                       .consistency_reason = member->reason};
+        g_autoptr(GError) why = NULL;
+
+        if (!member->plan ||
+            cst_pool_state_snapshot_plan_commit(member->target.claim.state, member->plan,
+                                                member->planned, &how, &why))
+            continue;
+        member->tried = !g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void snapshot_set_end_preparation(SnapshotSet *set)
 {
     for (guint i = 0; i < set->members->len; i++) {
         SnapshotMember *member = snapshot_set_member(set, i);
 
         cst_pool_state_snapshot_draft_end(member->target.claim.state, member->draft);
+        if (member->planned == 0)
+            cst_pool_state_snapshot_plan_end(member->target.claim.state, member->plan);
         member->draft = NULL;
+        member->plan = NULL;
     }
 }
 
@@ -238,7 +355,8 @@ static gboolean snapshot_set_create_suspended(SnapshotSet *set, CstHypervisorPau
     if (!cst_hypervisor_pause_suspend(pause, error))
         return FALSE;
     CST_CRASH_POINT("vol.snapshots.suspended");
-    done = snapshot_set_update_drafts(set, &took, &why) && create(set, &why);
+    done = snapshot_set_update_drafts(set, &took, &why) && snapshot_set_make_planned(set, &why) &&
+           create(set, &why);
     if (!cst_hypervisor_pause_resume(pause, &result, done ? error : NULL) || !done) {
         g_free(result.reason);
         if (!done)
@@ -263,9 +381,10 @@ CstHypervisorPause *snapshot_set_begin_pause(SnapshotSet *set, GError **error)
                                error);
 }
 
-gboolean snapshot_set_prepare_drafts(SnapshotSet *set, GError **error)
+gboolean snapshot_set_prepare(SnapshotSet *set, GError **error)
 {
-    return snapshot_set_begin_drafts(set, error) && snapshot_set_catch_up(set, error);
+    return snapshot_set_begin_drafts(set, error) && snapshot_set_begin_plans(set, error) &&
+           snapshot_set_catch_up(set, error);
 }
 
 gboolean snapshot_set_create_paused(SnapshotSet *set, CstHypervisorPause *pause,
@@ -273,5 +392,5 @@ gboolean snapshot_set_create_paused(SnapshotSet *set, CstHypervisorPause *pause,
                                     GError **error)
 {
     return snapshot_set_create_suspended(set, pause, create, error) &&
-           snapshot_set_commit_drafts(set, error);
+           snapshot_set_commit_drafts(set, error) && snapshot_set_commit_plans(set, error);
 }

@@ -16,8 +16,13 @@ typedef struct {
     CstConsistency consistency; /**< of a snapshot that is made now, without a pause */
     char *reason;               /**< why it is not better; NULL: no reason */
     CstSnapshotDraft *draft;    /**< made while the guest still runs; NULL: no draft */
+    CstSnapshotPlan *plan;      /**< of all such members of the pool; NULL: no plan */
+    guint planned;              /**< index of the volume in the plan; 0: it owns the plan */
     gboolean tried;             /**< the snapshot exists, or may exist */
 } SnapshotMember;
+
+/** Reason in the record of a snapshot that is made during a pause. Not translated. */
+#define SNAPSHOT_PAUSE_RECORD "made before the pause of the domain was verified"
 
 /** Snapshots that one call creates. */
 typedef struct {
@@ -61,16 +66,17 @@ gboolean snapshot_set_leave_running(SnapshotSet *set, const char *reason);
  */
 CstHypervisorPause *snapshot_set_begin_pause(SnapshotSet *set, GError **error);
 /**
- * Makes the drafts while the domain runs. Fails with BUSY if the last copy would take longer than
- * the request permits.
+ * Makes the drafts and the plans while the domain runs. Fails with BUSY if the domain would stand
+ * for longer than the request permits.
  */
-gboolean snapshot_set_prepare_drafts(SnapshotSet *set, GError **error);
-/** Ends all drafts, and removes the copies that are no snapshots. */
-void snapshot_set_end_drafts(SnapshotSet *set);
+gboolean snapshot_set_prepare(SnapshotSet *set, GError **error);
+/** Ends all drafts and plans, and removes the copies that are no snapshots. */
+void snapshot_set_end_preparation(SnapshotSet *set);
 /**
- * Suspends the domain, calls @create for the snapshots without a draft, and resumes the domain.
- * Afterwards makes the drafts snapshots. Sets consistency, reason, domain and times of set->result.
- * On failure the caller removes the snapshots of the members with tried set.
+ * Suspends the domain, calls @create for the snapshots without preparation, and resumes the domain.
+ * Afterwards makes the drafts snapshots, and verifies the planned ones. Sets consistency, reason,
+ * domain and times of set->result. On failure the caller removes the snapshots of the members with
+ * tried set.
  */
 gboolean snapshot_set_create_paused(SnapshotSet *set, CstHypervisorPause *pause,
                                     gboolean (*create)(SnapshotSet *set, GError **error),

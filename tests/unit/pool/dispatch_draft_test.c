@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The dispatcher of snapshots that are created in two steps, or of several volumes. */
+/* The dispatcher of snapshots that are created in steps, or of several volumes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 
 #include "await.h"
 #include "odd_backend.h"
+#include "points.h"
 
 /* Replaces the registry. */
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
@@ -28,6 +29,8 @@ gboolean cst_backend_exists(CstPoolType type)
 
 static CstPoolState *pool;
 static CstSnapshotDraft *draft; /* open while the callbacks fail */
+static CstSnapshotPlan *plan;   /* the same */
+static const char *const plan_names[] = {"v", "w", NULL};
 
 static int set_up(void **unused)
 {
@@ -39,6 +42,8 @@ static int set_up(void **unused)
     pool = cst_pool_state_open(def, NULL, NULL);
     draft = cst_pool_state_snapshot_draft_begin(pool, "v", "s", NULL);
     assert_non_null(draft);
+    plan = cst_pool_state_snapshot_plan_begin(pool, plan_names, "s", &(CstSnapshotCreate){0}, NULL);
+    assert_non_null(plan);
     odd_drafts_ended = 0;
     return 0;
 }
@@ -48,6 +53,10 @@ static int set_up_impatient(void **unused)
 {
     set_up(unused);
     cst_liveness_times.patience = 100 * G_TIME_SPAN_MILLISECOND;
+    /* A probe that began before has the former patience. Wait for its end. */
+    point_watch("liveness.period.wait");
+    point_await("liveness.period.wait", 1);
+    points_clear();
     return 0;
 }
 
@@ -56,6 +65,7 @@ static int tear_down(void **unused)
     cst_dry_run_set(FALSE);
     cst_liveness_times.patience = G_TIME_SPAN_DAY;
     cst_pool_state_snapshot_draft_end(pool, draft);
+    cst_pool_state_snapshot_plan_end(pool, plan);
     cst_pool_state_unref(pool);
     return 0;
 }
@@ -80,11 +90,35 @@ static gboolean call_commit(GError **error)
     return cst_pool_state_snapshot_draft_commit(pool, draft, &(CstSnapshotCreate){0}, error);
 }
 
+static gboolean call_plan(GError **error)
+{
+    CstSnapshotPlan *made =
+        cst_pool_state_snapshot_plan_begin(pool, plan_names, "s", &(CstSnapshotCreate){0}, error);
+
+    cst_pool_state_snapshot_plan_end(pool, made);
+    return made != NULL;
+}
+
+static gboolean call_rehearse(GError **error)
+{
+    uint64_t us;
+
+    return cst_pool_state_snapshot_plan_rehearse(pool, plan, NULL, &us, error);
+}
+
+static gboolean call_make(GError **error)
+{
+    return cst_pool_state_snapshot_plan_make(pool, plan, NULL, error);
+}
+
+static gboolean call_plan_commit(GError **error)
+{
+    return cst_pool_state_snapshot_plan_commit(pool, plan, 0, &(CstSnapshotCreate){0}, error);
+}
+
 static gboolean call_create_many(GError **error)
 {
-    static const char *const names[] = {"v", "w", NULL};
-
-    return cst_pool_state_snapshot_create_many(pool, names, "s", &(CstSnapshotCreate){0}, NULL,
+    return cst_pool_state_snapshot_create_many(pool, plan_names, "s", &(CstSnapshotCreate){0}, NULL,
                                                error);
 }
 
@@ -92,6 +126,10 @@ static const OddCall calls[] = {
     {"snapshots.draft_begin", call_begin, "v"},
     {"snapshots.draft_update", call_update, NULL},
     {"snapshots.draft_commit", call_commit, NULL},
+    {"snapshots.plan_begin", call_plan, "v"},
+    {"snapshots.plan_rehearse", call_rehearse, NULL},
+    {"snapshots.plan_make", call_make, NULL},
+    {"snapshots.plan_commit", call_plan_commit, NULL},
     {"snapshots.create_many", call_create_many, "v"},
 };
 
@@ -121,6 +159,9 @@ static void backend_that_breaks_its_contract_is_named(void **unused)
     odd_gives_draft = FALSE;
     assert_false(call_begin(&error));
     odd_assert_broken(&dispatcher, error, "snapshots.draft_begin", "returned no draft");
+    g_clear_error(&error);
+    assert_false(call_plan(&error));
+    odd_assert_broken(&dispatcher, error, "snapshots.plan_begin", "returned no plan");
 }
 
 static void draft_of_a_broken_begin_is_ended(void **unused)
@@ -128,11 +169,15 @@ static void draft_of_a_broken_begin_is_ended(void **unused)
     odd_how = ODD_BOTH;
     assert_false(call_begin(NULL));
     assert_int_equal(odd_drafts_ended, 1);
+    assert_false(call_plan(NULL));
+    assert_int_equal(odd_drafts_ended, 2);
     odd_how = ODD_RIGHT;
     assert_true(call_begin(NULL));
-    assert_int_equal(odd_drafts_ended, 2);
+    assert_true(call_plan(NULL));
+    assert_int_equal(odd_drafts_ended, 4);
     cst_pool_state_snapshot_draft_end(pool, NULL);
-    assert_int_equal(odd_drafts_ended, 2);
+    cst_pool_state_snapshot_plan_end(pool, NULL);
+    assert_int_equal(odd_drafts_ended, 4);
 }
 
 static void calls_are_logged_when_debug_is_on(void **unused)
@@ -160,10 +205,13 @@ static void pool_without_drafts_reports_it(void **unused)
     assert_true(cst_pool_state_can_draft_snapshot(pool));
     odd_backend.snapshots = &without;
     assert_false(cst_pool_state_can_draft_snapshot(pool));
+    assert_false(cst_pool_state_can_plan_snapshots(pool));
     assert_refused(call_begin(&error), CST_ERROR_UNSUPPORTED, "in two steps", &error);
+    assert_refused(call_plan(&error), CST_ERROR_UNSUPPORTED, "do not prepare", &error);
     odd_backend.snapshots = NULL;
     assert_false(cst_pool_state_can_draft_snapshot(pool));
     assert_refused(call_begin(&error), CST_ERROR_NO_SUPPORT, "no snapshots of its own", &error);
+    assert_refused(call_plan(&error), CST_ERROR_NO_SUPPORT, "no snapshots of its own", &error);
     odd_backend.snapshots = &odd_snapshots;
 }
 
@@ -185,9 +233,11 @@ static void dry_run_checks_the_name_and_begins_no_draft(void **unused)
 
     cst_dry_run_set(TRUE);
     assert_refused(call_begin(&error), CST_ERROR_DRY_RUN, "", &error);
+    assert_refused(call_plan(&error), CST_ERROR_DRY_RUN, "", &error);
     odd_snapshots.list = list_one;
     odd_how = ODD_SAYS_WHY;
     assert_refused(call_begin(&error), CST_ERROR_EXISTS, "has a snapshot 's' already", &error);
+    assert_refused(call_plan(&error), CST_ERROR_EXISTS, "has a snapshot 's' already", &error);
     odd_snapshots.list = list;
 }
 
@@ -202,7 +252,8 @@ static void no_draft_is_changed_while_the_storage_hangs(void **unused)
         assert_refused(calls[i].call(&error), CST_ERROR_UNREACHABLE, "has not answered", &error);
     }
     cst_pool_state_snapshot_draft_end(pool, g_steal_pointer(&draft));
-    assert_int_equal(odd_drafts_ended, 1);
+    cst_pool_state_snapshot_plan_end(pool, g_steal_pointer(&plan));
+    assert_int_equal(odd_drafts_ended, 2);
     g_atomic_int_set(&odd_hangs, FALSE);
 }
 

@@ -128,8 +128,8 @@ static const FakeTools tools = {
     .tools = (const char *[]){"lvm", "pvs", "lvcreate", "lvremove", "lvrename", "lvextend",
                               "lvreduce", "lvchange", "vgchange", "lvconvert", "vgcreate",
                               "vgremove", "pvremove", "thin_delta", NULL},
-    .folders =
-        (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", "dev/mapper", NULL},
+    .folders = (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", "dev/mapper",
+                                "inactive", "uuid", NULL},
     .remover = "lvremove"};
 
 int fake_set_up(void **unused)

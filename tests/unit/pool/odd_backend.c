@@ -151,6 +151,7 @@ static gboolean fake_resize(CstPoolState *state, const char *name, uint64_t capa
 static gboolean fake_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
+    draft->blob = odd_gives_blob ? cst_blob_memory_new(NULL, 1) : NULL;
     return odd_act(error);
 }
 
@@ -221,7 +222,7 @@ static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, cons
     return fake_vol_open(state, name, FALSE, error);
 }
 
-static char fake_draft; /* its address is the draft */
+static char fake_draft; /* its address is the draft, and the plan */
 
 static gboolean fake_draft_begin(CstPoolState *state, const char *volume, const char *name,
                                  CstSnapshotDraft **ret_draft, GError **error)
@@ -247,6 +248,37 @@ static void fake_draft_end(CstPoolState *state, CstSnapshotDraft *draft)
     odd_drafts_ended++;
 }
 
+static gboolean fake_plan_begin(CstPoolState *state, const char *const *volumes, const char *name,
+                                const CstSnapshotCreate *how, CstSnapshotPlan **ret_plan,
+                                GError **error)
+{
+    *ret_plan = odd_gives_draft ? (CstSnapshotPlan *)&fake_draft : NULL;
+    return odd_act(error);
+}
+
+static gboolean fake_plan_rehearse(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                                   uint64_t *ret_us, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_plan_make(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                               GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_plan_commit(CstPoolState *state, CstSnapshotPlan *plan, guint index,
+                                 const CstSnapshotCreate *how, GError **error)
+{
+    return odd_act(error);
+}
+
+static void fake_plan_end(CstPoolState *state, CstSnapshotPlan *plan)
+{
+    fake_draft_end(state, (CstSnapshotDraft *)plan);
+}
+
 static gboolean fake_create_many(CstPoolState *state, const char *const *volumes, const char *name,
                                  const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
@@ -267,6 +299,11 @@ CstSnapshotBackend odd_snapshots = {
     .draft_update = fake_draft_update,
     .draft_commit = fake_draft_commit,
     .draft_end = fake_draft_end,
+    .plan_begin = fake_plan_begin,
+    .plan_rehearse = fake_plan_rehearse,
+    .plan_make = fake_plan_make,
+    .plan_commit = fake_plan_commit,
+    .plan_end = fake_plan_end,
     .create_many = fake_create_many,
     .revert = fake_snapshot_revert,
     .remove = fake_snapshot_task,

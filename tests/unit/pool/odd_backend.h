@@ -13,5 +13,5 @@ extern guint odd_closed;         /**< closed states */
 extern const char *odd_found;    /**< name of the volume that scan_one returns; NULL: not found */
 extern gint odd_hangs;           /**< touch hangs; atomic */
 extern gboolean odd_gives_blob;  /**< vol_reserve returns a writable draft */
-extern gboolean odd_gives_draft; /**< draft_begin returns a draft */
+extern gboolean odd_gives_draft; /**< draft_begin returns a draft, and plan_begin a plan */
 extern guint odd_drafts_ended;   /**< calls of draft_end */

@@ -298,10 +298,12 @@ static void grow(gpointer unused)
 static void a_report_from_before_a_change_is_not_kept(void **unused)
 {
     g_autoptr(CstBlob) blob = NULL;
+    uint64_t kept;
 
     point_run("zfs.report.read", grow, NULL);
     assert_int_equal(capacity_of("disk"), 8 * MIB);
     points_clear();
+    assert_null(zfs_cache_shown(ZFS(fake_state)->cache, "tank/disk", &kept));
     fake_put("log", "");
     assert_int_equal(capacity_of("disk"), 16 * MIB);
     fake_assert_calls("zfs-list ");

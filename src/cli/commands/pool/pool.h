@@ -62,6 +62,24 @@ gboolean cli_pool_check_type(const CliArgs *args, GError **error);
  */
 gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);
 
+/**
+ * Returns the days until the first space of the pool is full. FALSE if that is unknown, also by an
+ * older server.
+ */
+gboolean cli_pool_days_until_full(CliCtl *ctl, const CstPoolRef *pool, uint64_t *ret_days);
+
+/**
+ * Returns the inactive definition of a pool, because it may have been edited since the start of the
+ * pool. The caller frees it.
+ */
+CstPoolDef *cli_pool_definition(CliCtl *ctl, const CstPoolRef *pool, GError **error);
+/**
+ * Defines a persistent pool with a changed setting of Cistern. Returns the definition that the
+ * server has now, because another server may drop the setting. STATE: the pool is transient.
+ */
+CstPoolDef *cli_pool_define_setting(CliCtl *ctl, const CstPoolRef *pool, const CstPoolDef *def,
+                                    GError **error);
+
 /** Returns all pools that match @filter (CstPoolRef *), sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
 /** Returns the pool of --pool, else all active pools, as cli_pool_collect() does. */
@@ -93,6 +111,9 @@ extern const CliCommand cli_pool_edit_command;
 extern const CliCommand cli_pool_info_command;
 extern const CliCommand cli_pool_list_command;
 extern const CliCommand cli_pool_refresh_command;
+extern const CliCommand cli_pool_thresholds_command;
 extern const CliCommand cli_pool_trash_command;
 extern const CliCommand cli_pool_trust_command;
+extern const CliCommand cli_pool_usage_command;
+extern const CliCommand cli_pool_usage_sample_command;
 extern const CliCommand cli_pool_event_command;

@@ -259,6 +259,24 @@ gboolean cst_pool_state_snapshot_draft_commit(CstPoolState *state, CstSnapshotDr
                                               const CstSnapshotCreate *how, GError **error);
 /** NULL: no-op. */
 void cst_pool_state_snapshot_draft_end(CstPoolState *state, CstSnapshotDraft *draft);
+/**
+ * Whether snapshots can be prepared before a guest is suspended (CstSnapshotBackend.plan_begin).
+ * The calls below are those of the backend. All volumes are claimed for them.
+ */
+gboolean cst_pool_state_can_plan_snapshots(CstPoolState *state);
+/** Returns NULL with an error. Free the plan with cst_pool_state_snapshot_plan_end(). */
+CstSnapshotPlan *cst_pool_state_snapshot_plan_begin(CstPoolState *state, const char *const *volumes,
+                                                    const char *name, const CstSnapshotCreate *how,
+                                                    GError **error);
+gboolean cst_pool_state_snapshot_plan_rehearse(CstPoolState *state, CstSnapshotPlan *plan,
+                                               CstTask *task, uint64_t *ret_us, GError **error);
+gboolean cst_pool_state_snapshot_plan_make(CstPoolState *state, CstSnapshotPlan *plan,
+                                           CstTask *task, GError **error);
+gboolean cst_pool_state_snapshot_plan_commit(CstPoolState *state, CstSnapshotPlan *plan,
+                                             guint index, const CstSnapshotCreate *how,
+                                             GError **error);
+/** NULL: no-op. */
+void cst_pool_state_snapshot_plan_end(CstPoolState *state, CstSnapshotPlan *plan);
 /** Lists the names of the snapshots that a revert to @name would remove; empty if it keeps all. */
 GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
                                                 const char *name, GError **error);

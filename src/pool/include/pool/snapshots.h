@@ -38,6 +38,9 @@ typedef struct {
 /** A snapshot in preparation; see CstSnapshotBackend.draft_begin. The backend defines it. */
 typedef struct CstSnapshotDraft CstSnapshotDraft;
 
+/** Prepared snapshots; see CstSnapshotBackend.plan_begin. The backend defines it. */
+typedef struct CstSnapshotPlan CstSnapshotPlan;
+
 /**
  * Snapshots made by the pool's technology. For each change the core has claimed the volume for
  * writing and has checked the names. For revert and delete it has also checked that the volume is
@@ -66,7 +69,7 @@ typedef struct {
      * A snapshot in two steps, so that a guest stands for a short time only. draft_begin copies the
      * volume while a guest writes to it. The copy becomes useful by draft_update, which is called
      * again until it is quick, and at last while the guest stands. draft_commit makes it the
-     * snapshot, atomically and durably, as create. NULL: create is called while the guest stands.
+     * snapshot, atomically and durably, as create. NULL: not supported.
      *
      * EXISTS if snapshot @name exists. The draft of a dead process is removed like a draft of
      * create.
@@ -83,6 +86,37 @@ typedef struct {
                              const CstSnapshotCreate *how, GError **error);
     /** Frees the draft, and removes its copy unless it was committed. */
     void (*draft_end)(CstPoolState *state, CstSnapshotDraft *draft);
+    /**
+     * Prepares snapshot @name of each of @volumes (NULL-terminated), so that a guest stands only
+     * while plan_make runs. Makes the checks of create, and changes nothing. @how: limit, room and
+     * the consistency to record at first. If plan_begin and draft_begin are NULL, create is called
+     * while the guest stands.
+     */
+    gboolean (*plan_begin)(CstPoolState *state, const char *const *volumes, const char *name,
+                           const CstSnapshotCreate *how, CstSnapshotPlan **ret_plan,
+                           GError **error);
+    /**
+     * Does the work of plan_make without its effect. Fails if plan_make would fail. *ret_us: for
+     * how long plan_make will run, in microseconds, as far as that is known.
+     */
+    gboolean (*plan_rehearse)(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                              uint64_t *ret_us, GError **error);
+    /**
+     * Creates the snapshots by at most one command of the technology for each volume. Reads no
+     * report. On failure each snapshot may exist, except after EXISTS.
+     */
+    gboolean (*plan_make)(CstPoolState *state, CstSnapshotPlan *plan, CstTask *task,
+                          GError **error);
+    /**
+     * Verifies, after plan_make, that the snapshot of the volume @index of plan_begin exists and is
+     * that of this volume. A wrong one that cannot be found by its name is removed. Then makes the
+     * snapshot usable, and records the consistency of @how. EXISTS if another program has created a
+     * snapshot of that name. After other failures the caller removes the snapshot by its name.
+     */
+    gboolean (*plan_commit)(CstPoolState *state, CstSnapshotPlan *plan, guint index,
+                            const CstSnapshotCreate *how, GError **error);
+    /** Frees the plan. The snapshots stay. */
+    void (*plan_end)(CstPoolState *state, CstSnapshotPlan *plan);
     /**
      * Creates snapshot @name of each of @volumes (NULL-terminated, at least two) atomically, at one
      * point in time. If a snapshot contains a write, the snapshots contain all earlier writes to

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * A simulated domain "web1", which has each volume as a disk. It logs its pause among the calls of
+ * the simulated tools (fake_tools.h). Each pause is good, with consistent file systems.
+ */
+
+extern void (*paused_hook)(void); /**< called when the domain stands; NULL: no function */
+extern guint paused_count;        /**< pauses since paused_reset() */
+
+void paused_reset(void);
+/** Returns the calls of tools between the suspension and the resumption. The caller frees them. */
+char *paused_log(void);
