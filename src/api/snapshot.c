@@ -95,22 +95,40 @@ static void snapshot_set_fill(wire_snapshot_set_ret *ret, CstSnapshotSet *set)
     ret->frozen_us = set->frozen_us;
 }
 
-static gboolean api_snapshot_create_set(CstApiCall *call, const void *data, void *result,
-                                        GError **error)
+/* @qmp: the socket of the monitor of a QEMU; NULL: libvirt manages the machines. */
+static gboolean snapshot_set_make(CstApiCall *call, const wire_snapshot_set_args *args,
+                                  const char *name, const char *qmp, wire_snapshot_set_ret *ret,
+                                  GError **error)
 {
-    const wire_snapshot_set_args *args = data;
     g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
     g_autoptr(GArray) volumes = g_array_new(FALSE, FALSE, sizeof(CstSnapshotVolume));
     g_auto(CstSnapshotSet) set = {0};
     CstSnapshotRequest request;
 
-    if (!snapshot_set_read_request(args, "cisternVolSnapshotCreateSet", &request, error) ||
-        !snapshot_set_find_pools(call, args, pools, volumes, error) ||
+    if (!snapshot_set_read_request(args, name, &request, error))
+        return FALSE;
+    request.qmp = qmp;
+    if (!snapshot_set_find_pools(call, args, pools, volumes, error) ||
         !cst_vol_snapshot_create_set((const CstSnapshotVolume *)(void *)volumes->data, volumes->len,
                                      &request, call->task, &set, error))
         return FALSE;
-    snapshot_set_fill(result, &set);
+    snapshot_set_fill(ret, &set);
     return TRUE;
+}
+
+static gboolean api_snapshot_create_set(CstApiCall *call, const void *data, void *ret,
+                                        GError **error)
+{
+    return snapshot_set_make(call, data, "cisternVolSnapshotCreateSet", NULL, ret, error);
+}
+
+static gboolean api_snapshot_create_qmp(CstApiCall *call, const void *data, void *ret,
+                                        GError **error)
+{
+    const wire_snapshot_qmp_args *args = data;
+
+    return snapshot_set_make(call, &args->snapshots, "cisternVolSnapshotCreateQmp", args->socket,
+                             ret, error);
 }
 
 /* Reads the checkpoints of the request. @bases borrows their names; NULL: no changes are wanted. */
@@ -286,6 +304,8 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, api_snapshot_create),
     ROW(CREATE_SET, WRITE, "cisternVolSnapshotCreateSet", snapshot_set_args, snapshot_set_ret,
         api_snapshot_create_set),
+    ROW(CREATE_QMP, WRITE, "cisternVolSnapshotCreateQmp", snapshot_qmp_args, snapshot_set_ret,
+        api_snapshot_create_qmp),
     ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret,
         api_snapshot_revert_losses),
     ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, api_snapshot_revert),

@@ -103,10 +103,15 @@ gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
                                       const CstSnapshotRequest *request, CstTask *task,
                                       CstSnapshotSet *ret_set, GError **error)
 {
-    wire_snapshot_set_args args = snapshot_set_arg(vols, request);
-    g_autofree wire_vol *volumes = args.volumes.volumes_val;
+    wire_snapshot_qmp_args args = {.snapshots = snapshot_set_arg(vols, request),
+                                   .socket = (char *)request->qmp};
+    g_autofree wire_vol *volumes = args.snapshots.volumes.volumes_val;
 
-    return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args, task, ret_set, error);
+    if (request->qmp)
+        return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_QMP, &args, task, ret_set,
+                                 error);
+    return snapshot_call_set(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args.snapshots, task, ret_set,
+                             error);
 }
 
 gboolean cst_conn_live_create(CstConn *conn, const GPtrArray *vols, const CstLiveRequest *request,

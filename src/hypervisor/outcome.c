@@ -70,6 +70,7 @@ static const struct {
 
 static const char *const gaps[PAUSE_GAP_LAST] = {
     [PAUSE_GAP_NOT_REQUESTED] = N_("a freeze of the file systems was not requested"),
+    [PAUSE_GAP_MONITOR] = N_("a monitor of QEMU cannot freeze the file systems"),
     [PAUSE_GAP_STOOD] = N_("the domain was paused before"),
     [PAUSE_GAP_NO_AGENT] = N_("the domain has no channel for a guest agent"),
     [PAUSE_GAP_DISCONNECTED] = N_("the guest agent is not connected"),

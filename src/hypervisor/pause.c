@@ -25,33 +25,55 @@
 #include "outcome.h"
 #include "pause_entry.h"
 #include "pause_protocol.h"
+#include "qmp_outcome.h"
+#include "qmp_uri.h"
 
 #define ANSWER_MS 60000 /* with the deadline of a question more than all limits of a command */
 #define END_MS    1000
 
 struct CstHypervisorPause {
-    int fd;     /* to the watchdog; -1: an error has ended the pause */
-    char *name; /* of the domain; its UUID until the domain is known */
+    int fd;        /* to the watchdog; -1: an error has ended the pause */
+    char *subject; /* of messages: "domain 'NAME'", or a process */
+    char *socket;  /* of the monitor; NULL: a domain of libvirt */
     gboolean keep_running;
     gboolean suspended; /* the next call is to resume */
     unsigned answer_ms; /* limit of an answer of the watchdog */
 };
 
+static void pause_set_domain(CstHypervisorPause *pause, const char *name)
+{
+    g_free(pause->subject);
+    pause->subject = g_strdup_printf(_("domain '%s'"), name);
+}
+
+/* A worker that was killed has reported no failure of the monitor. */
+static QmpOutcome answer_monitor(const PauseAnswer *answer)
+{
+    if (answer->monitor != QMP_DONE)
+        return answer->monitor;
+    switch (answer->outcome) {
+    case PAUSE_TIMEOUT: return QMP_SILENT;
+    case PAUSE_LOST: return QMP_LOST;
+    case PAUSE_UNVERIFIED: return QMP_UNVERIFIED;
+    default: return QMP_DONE;
+    }
+}
+
 /* Always returns FALSE. */
 static gboolean answer_report(const CstHypervisorPause *pause, const PauseAnswer *answer,
                               GError **error)
 {
-    g_autofree char *reason = pause_outcome_text(answer->outcome, answer->message);
+    QmpOutcome monitor = pause->socket ? answer_monitor(answer) : QMP_DONE;
+    CstErrorCode code = monitor ? qmp_outcome_code(monitor) : pause_outcome_code(answer->outcome);
+    g_autofree char *reason = monitor ? qmp_outcome_text(pause->socket, monitor, answer->message)
+                                      : pause_outcome_text(answer->outcome, answer->message);
 
     if (pause->keep_running)
-        return cst_fail(error, pause_outcome_code(answer->outcome),
-                        _("cannot back up domain '%s': %s"), pause->name, reason);
+        return cst_fail(error, code, _("cannot back up %s: %s"), pause->subject, reason);
     if (pause->suspended)
-        return cst_fail(error, pause_outcome_code(answer->outcome),
-                        _("domain '%s' did not stay paused, or that is not known: %s"), pause->name,
-                        reason);
-    return cst_fail(error, pause_outcome_code(answer->outcome), _("cannot pause domain '%s': %s"),
-                    pause->name, reason);
+        return cst_fail(error, code, _("%s did not stay paused, or that is not known: %s"),
+                        pause->subject, reason);
+    return cst_fail(error, code, _("cannot pause %s: %s"), pause->subject, reason);
 }
 
 /* --- the watchdog ----------------------------------------------------------------------------- */
@@ -80,7 +102,7 @@ static gboolean pause_await(const CstHypervisorPause *pause, CstTask *task, unsi
         return TRUE;
     if (!why)
         return cst_fail(error, CST_ERROR_TIMEOUT,
-                        _("the watchdog of domain '%s' did not answer within %u s"), pause->name,
+                        _("the watchdog of %s did not answer within %u s"), pause->subject,
                         limit_ms / 1000);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -97,11 +119,10 @@ static gboolean pause_receive(const CstHypervisorPause *pause, CstTask *task,
         return FALSE;
     len = pause_packet_receive(pause->fd, packet);
     if (len == 0)
-        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of domain '%s' has ended"),
-                        pause->name);
+        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of %s has ended"), pause->subject);
     return pause_answer_decode(packet, len, ret_answer) ||
-           cst_fail(error, CST_ERROR_FAILED,
-                    _("the watchdog of domain '%s' sent a malformed answer"), pause->name);
+           cst_fail(error, CST_ERROR_FAILED, _("the watchdog of %s sent a malformed answer"),
+                    pause->subject);
 }
 
 /* Sends a command and receives its answer. After a failure the watchdog undoes the pause. */
@@ -140,10 +161,10 @@ static gboolean pause_check_request(const CstHypervisorPauseRequest *request, Cs
 
 /* Sends the request and receives the result of the checks. */
 static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPauseRequest *request,
-                              CstTask *task, GError **error)
+                              const char *uuid, CstTask *task, GError **error)
 {
     const PauseRequest sent = {.uri = (char *)request->uri,
-                               .uuid = pause->name,
+                               .uuid = (char *)uuid,
                                .freeze = request->freeze,
                                .keep_running = request->keep_running,
                                .volumes = (CstHypervisorVolume *)request->volumes,
@@ -154,24 +175,18 @@ static gboolean pause_request(CstHypervisorPause *pause, const CstHypervisorPaus
     gconstpointer data = g_bytes_get_data(packet, &len);
 
     if (len > PAUSE_PACKET_MAX || send(pause->fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
-        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of domain '%s' has ended"),
-                        pause->name);
-    if (request->name) {
-        g_free(pause->name);
-        pause->name = cst_text_escape(request->name);
-    }
+        return cst_fail(error, CST_ERROR_FAILED, _("the watchdog of %s has ended"), pause->subject);
     if (!pause_receive(pause, task, &answer, error))
         return FALSE;
-    if (answer.name) {
-        g_free(pause->name);
-        pause->name = g_strdup(answer.name);
-    }
+    if (answer.name)
+        pause_set_domain(pause, answer.name);
     return answer.outcome == PAUSE_DONE || answer_report(pause, &answer, error);
 }
 
 /* Only one helper process asks libvirt at a time (hypervisor.c). */
 static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor,
-                            const CstHypervisorPauseRequest *request, CstTask *task, GError **error)
+                            const CstHypervisorPauseRequest *request, const char *uuid,
+                            CstTask *task, GError **error)
 {
     g_auto(CstFd) dirfd = domain_directory_open(request->directory, 0700, error);
     gboolean ok;
@@ -179,7 +194,7 @@ static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor
     if (dirfd < 0 || !hypervisor_begin(hypervisor, request->uri, task, error))
         return FALSE;
     pause->fd = watchdog_begin(hypervisor, dirfd, error);
-    ok = pause->fd >= 0 && pause_request(pause, request, task, error);
+    ok = pause->fd >= 0 && pause_request(pause, request, uuid, task, error);
     hypervisor_end(hypervisor, request->uri, NULL);
     return ok;
 }
@@ -187,8 +202,24 @@ static gboolean pause_start(CstHypervisorPause *pause, CstHypervisor *hypervisor
 static void pause_free(CstHypervisorPause *pause)
 {
     cst_fd_clear(&pause->fd);
-    g_free(pause->name);
+    g_free(pause->subject);
+    g_free(pause->socket);
     g_free(pause);
+}
+
+/* @uuid: of the domain, which names it if the request has no name. */
+static void pause_set_subject(CstHypervisorPause *pause, const CstHypervisorPauseRequest *request,
+                              const char *uuid)
+{
+    g_autofree char *name = cst_text_escape(request->name ? request->name : uuid);
+    g_auto(QmpUri) uri = {0};
+
+    if (qmp_uri_parse(request->uri, &uri)) {
+        pause->socket = g_steal_pointer(&uri.socket);
+        pause->subject = g_steal_pointer(&name);
+    } else {
+        pause_set_domain(pause, name);
+    }
 }
 
 CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
@@ -206,10 +237,10 @@ CstHypervisorPause *cst_hypervisor_pause_begin(CstHypervisor *hypervisor,
     pause->fd = -1;
     pause->keep_running = request->keep_running;
     pause->answer_ms = ANSWER_MS + hypervisor_deadline(hypervisor) * 1000;
-    pause->name = g_strdup(cst_uuid_format(&uuid, text));
+    pause_set_subject(pause, request, cst_uuid_format(&uuid, text));
     /* libvirt may need this worker: it looks up the volumes of a domain that it starts. */
     cst_task_set_waiting(task, TRUE);
-    ok = pause_start(pause, hypervisor, request, task, error);
+    ok = pause_start(pause, hypervisor, request, text, task, error);
     cst_task_set_waiting(task, FALSE);
     if (ok)
         return pause;
@@ -222,10 +253,9 @@ static gboolean pause_expect(const CstHypervisorPause *pause, gboolean suspended
 {
     if (pause->suspended != suspended)
         return cst_fail(error, CST_ERROR_INTERNAL,
-                        _("the calls for the pause of domain '%s' are in a wrong order"),
-                        pause->name);
-    return pause->fd >= 0 || cst_fail(error, CST_ERROR_FAILED,
-                                      _("the watchdog of domain '%s' has ended"), pause->name);
+                        _("the calls for the pause of %s are in a wrong order"), pause->subject);
+    return pause->fd >= 0 ||
+           cst_fail(error, CST_ERROR_FAILED, _("the watchdog of %s has ended"), pause->subject);
 }
 
 gboolean cst_hypervisor_pause_suspend(CstHypervisorPause *pause, GError **error)
@@ -265,8 +295,8 @@ void cst_hypervisor_pause_end(CstHypervisorPause *pause)
     if (pause->fd >= 0) {
         pause_byte_send(pause->fd, PAUSE_END);
         if (!pause_await(pause, NULL, END_MS, &error))
-            cst_log(CST_LOG_WARNING,
-                    "domain '%s' is not resumed and thawed yet; its watchdog goes on", pause->name);
+            cst_log(CST_LOG_WARNING, "%s is not resumed and thawed yet; its watchdog goes on",
+                    pause->subject);
     }
     pause_free(pause);
 }

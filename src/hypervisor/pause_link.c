@@ -18,15 +18,6 @@
 
 #define QUIT_MS 1000
 
-/* The limit of each step. */
-static const PauseLimit step_limits[PAUSE_STEP_LAST] = {
-    [PAUSE_STEP_CHECK] = PAUSE_LIMIT_CHECK,   [PAUSE_STEP_ATTACH] = PAUSE_LIMIT_ATTACH,
-    [PAUSE_STEP_PING] = PAUSE_LIMIT_AGENT,    [PAUSE_STEP_FREEZE] = PAUSE_LIMIT_AGENT,
-    [PAUSE_STEP_SUSPEND] = PAUSE_LIMIT_CALL,  [PAUSE_STEP_HOLDS] = PAUSE_LIMIT_CALL,
-    [PAUSE_STEP_RESUME] = PAUSE_LIMIT_RESUME, [PAUSE_STEP_VERIFY] = PAUSE_LIMIT_CALL,
-    [PAUSE_STEP_THAW] = PAUSE_LIMIT_THAW,
-};
-
 gint64 pause_time_in(unsigned ms)
 {
     return g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
@@ -127,7 +118,8 @@ void pause_link_step(PauseLink *link, PauseStep step, PauseAnswer *ret_answer)
         pause_link_kill_worker(link);
         return;
     }
-    in_time = poll_until(fds, G_N_ELEMENTS(fds), pause_time_in(link->limits[step_limits[step]]));
+    in_time =
+        poll_until(fds, G_N_ELEMENTS(fds), pause_time_in(link->limits[pause_step_limits[step]]));
     if (fds[0].revents & POLLIN)
         len = pause_packet_receive(link->worker, link->packet);
     pause_answer_clear(ret_answer);

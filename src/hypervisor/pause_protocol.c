@@ -11,7 +11,7 @@
 #include "detached.h"
 
 #define REQUEST_VOLUMES "a(btt)"
-#define ANSWER          "(ussiubusuutt)"
+#define ANSWER          "(uussiubusuutt)"
 #define TEXT_MAX_BYTES  4096 /* of a text in an answer */
 #define MS              1000
 
@@ -29,6 +29,14 @@ unsigned hypervisor_pause_limits[PAUSE_LIMIT_LAST] = {
     [PAUSE_LIMIT_LATE] = CST_HYPERVISOR_LATE_S * MS,
     [PAUSE_LIMIT_RETRY] = 1 * MS,
     [PAUSE_LIMIT_RETRY_MAX] = 30 * MS,
+};
+
+const PauseLimit pause_step_limits[PAUSE_STEP_LAST] = {
+    [PAUSE_STEP_CHECK] = PAUSE_LIMIT_CHECK,   [PAUSE_STEP_ATTACH] = PAUSE_LIMIT_ATTACH,
+    [PAUSE_STEP_PING] = PAUSE_LIMIT_AGENT,    [PAUSE_STEP_FREEZE] = PAUSE_LIMIT_AGENT,
+    [PAUSE_STEP_SUSPEND] = PAUSE_LIMIT_CALL,  [PAUSE_STEP_HOLDS] = PAUSE_LIMIT_CALL,
+    [PAUSE_STEP_RESUME] = PAUSE_LIMIT_RESUME, [PAUSE_STEP_VERIFY] = PAUSE_LIMIT_CALL,
+    [PAUSE_STEP_THAW] = PAUSE_LIMIT_THAW,
 };
 
 char *pause_limits_format(const unsigned limits[PAUSE_LIMIT_LAST])
@@ -133,6 +141,7 @@ void pause_answer_set(PauseAnswer *answer, PauseOutcome outcome, const char *mes
     char *copy = g_strdup(message);
 
     answer->outcome = outcome;
+    answer->monitor = QMP_DONE;
     g_free(answer->message);
     answer->message = copy;
 }
@@ -151,10 +160,11 @@ gboolean pause_answer_send(int fd, const PauseAnswer *answer)
     const char *message = answer->message ? answer->message : "";
     const char *name = answer->name ? answer->name : "";
     const char *gap_message = answer->gap_message ? answer->gap_message : "";
-    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_new(
-        ANSWER, (guint32)answer->outcome, message, name, answer->id, (guint32)answer->agent,
-        answer->stood, (guint32)answer->gap, gap_message, (guint32)answer->frozen,
-        (guint32)answer->thawed, (guint64)answer->paused_us, (guint64)answer->frozen_us));
+    g_autoptr(GVariant) variant = g_variant_ref_sink(
+        g_variant_new(ANSWER, (guint32)answer->outcome, (guint32)answer->monitor, message, name,
+                      answer->id, (guint32)answer->agent, answer->stood, (guint32)answer->gap,
+                      gap_message, (guint32)answer->frozen, (guint32)answer->thawed,
+                      (guint64)answer->paused_us, (guint64)answer->frozen_us));
     size_t len = g_variant_get_size(variant);
 
     return send(fd, g_variant_get_data(variant), len, MSG_NOSIGNAL) == (ssize_t)len;
@@ -169,16 +179,18 @@ static char *answer_take_text(const char *text, gboolean *valid)
 gboolean pause_answer_decode(const void *data, size_t len, PauseAnswer *ret_answer)
 {
     g_autoptr(GVariant) variant = pause_packet_parse(ANSWER, data, len);
-    guint32 outcome, agent, gap, frozen, thawed;
+    guint32 outcome, monitor, agent, gap, frozen, thawed;
     const char *message, *name, *gap_message;
     guint64 paused_us, frozen_us;
     gboolean valid = TRUE;
 
     if (!variant)
         return FALSE;
-    g_variant_get(variant, "(u&s&siubu&suutt)", &outcome, &message, &name, &ret_answer->id, &agent,
-                  &ret_answer->stood, &gap, &gap_message, &frozen, &thawed, &paused_us, &frozen_us);
+    g_variant_get(variant, "(uu&s&siubu&suutt)", &outcome, &monitor, &message, &name,
+                  &ret_answer->id, &agent, &ret_answer->stood, &gap, &gap_message, &frozen, &thawed,
+                  &paused_us, &frozen_us);
     ret_answer->outcome = (PauseOutcome)outcome;
+    ret_answer->monitor = (QmpOutcome)monitor;
     ret_answer->agent = (CstDomainAgent)agent;
     ret_answer->gap = (PauseGap)gap;
     ret_answer->frozen = frozen;
@@ -188,8 +200,9 @@ gboolean pause_answer_decode(const void *data, size_t len, PauseAnswer *ret_answ
     ret_answer->message = answer_take_text(message, &valid);
     ret_answer->name = answer_take_text(name, &valid);
     ret_answer->gap_message = answer_take_text(gap_message, &valid);
-    return valid && outcome < PAUSE_OUTCOME_LAST && agent < CST_DOMAIN_AGENT_LAST &&
-           gap < PAUSE_GAP_LAST && paused_us <= G_MAXINT64 && frozen_us <= G_MAXINT64;
+    return valid && outcome < PAUSE_OUTCOME_LAST && monitor < QMP_OUTCOME_LAST &&
+           agent < CST_DOMAIN_AGENT_LAST && gap < PAUSE_GAP_LAST && paused_us <= G_MAXINT64 &&
+           frozen_us <= G_MAXINT64;
 }
 
 /* --- packets ---------------------------------------------------------------------------------- */

@@ -5,6 +5,8 @@
 
 #include <hypervisor/hypervisor.h>
 
+#include "qmp_protocol.h"
+
 /**
  * The messages of a pause (hypervisor/pause.h), each in one packet of a SOCK_SEQPACKET socket:
  *
@@ -103,6 +105,9 @@ typedef enum {
     PAUSE_STEP_LAST
 } PauseStep;
 
+/** The limit of each step, after which the watchdog kills the worker. */
+extern const PauseLimit pause_step_limits[PAUSE_STEP_LAST];
+
 typedef enum {
     PAUSE_DONE,
     PAUSE_ENDED,         /* the domain does not run, or was started again */
@@ -148,6 +153,7 @@ typedef enum {
 typedef enum {
     PAUSE_GAP_NONE,
     PAUSE_GAP_NOT_REQUESTED, /* of a freeze */
+    PAUSE_GAP_MONITOR,       /* it cannot freeze file systems */
     PAUSE_GAP_STOOD,         /* the domain was paused before */
     PAUSE_GAP_NO_AGENT,
     PAUSE_GAP_DISCONNECTED, /* the agent */
@@ -164,9 +170,10 @@ typedef enum {
 /** Each member is set by the steps that know it. */
 typedef struct {
     PauseOutcome outcome;
-    char *message; /* detail of the outcome, or NULL */
-    char *name;    /* of the domain; NULL: not known */
-    gint32 id;     /* of the domain; -1: not known */
+    QmpOutcome monitor; /* the failure of a monitor that is the reason; QMP_DONE: another one */
+    char *message;      /* detail of the outcome, or NULL */
+    char *name;         /* of the domain; NULL: not known */
+    gint32 id;          /* of the domain; -1: not known */
     CstDomainAgent agent;
     gboolean stood; /* an administrator had paused the domain before */
     PauseGap gap;
@@ -177,7 +184,7 @@ typedef struct {
 
 void pause_answer_clear(PauseAnswer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PauseAnswer, pause_answer_clear)
-/** Sets the outcome and a copy of @message, which may be NULL. */
+/** Sets the outcome and a copy of @message, which may be NULL. No monitor is the reason. */
 void pause_answer_set(PauseAnswer *answer, PauseOutcome outcome, const char *message);
 /** Sets the gap and a copy of @message, which may be NULL. */
 void pause_answer_set_gap(PauseAnswer *answer, PauseGap gap, const char *message);

@@ -31,6 +31,8 @@
 #include "detached.h"
 #include "pause_entry.h"
 #include "pause_link.h"
+#include "pause_steps.h"
+#include "qmp_uri.h"
 
 #define START_MS       10000 /* for the request of the caller */
 #define LATE_RETRY_MAX 2000  /* ms between two repairs, while libvirt may make a late change */
@@ -100,16 +102,17 @@ static gboolean outcome_is_open(PauseOutcome outcome)
 static gboolean watchdog_change(Watchdog *watchdog, PauseEntryStep written, PauseStep step,
                                 PauseAnswer *ret_answer)
 {
-    watchdog->entry.domain.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
+    gboolean late = pause_steps_of(watchdog->request.uri)->may_be_late;
+    gint64 *until = &watchdog->entry.domain.late_until;
+    unsigned limit = watchdog->link.limits[PAUSE_LIMIT_LATE];
+
+    *until = late ? pause_time_in(limit) : 0;
     if (!watchdog_announce(watchdog, written)) {
-        watchdog->entry.domain.late_until = 0;
+        *until = 0;
         return FALSE;
     }
     pause_link_step(&watchdog->link, step, ret_answer);
-    if (outcome_is_open(ret_answer->outcome))
-        watchdog->entry.domain.late_until = pause_time_in(watchdog->link.limits[PAUSE_LIMIT_LATE]);
-    else
-        watchdog->entry.domain.late_until = 0;
+    *until = late && outcome_is_open(ret_answer->outcome) ? pause_time_in(limit) : 0;
     return TRUE;
 }
 
@@ -119,6 +122,7 @@ static gboolean watchdog_change(Watchdog *watchdog, PauseEntryStep written, Paus
 static gboolean watchdog_adopt(Watchdog *watchdog, const PauseAnswer *step)
 {
     pause_answer_set(&watchdog->answer, step->outcome, step->message);
+    watchdog->answer.monitor = step->monitor;
     return step->outcome == PAUSE_DONE;
 }
 
@@ -127,6 +131,8 @@ static PauseGap watchdog_known_gap(const Watchdog *watchdog)
 {
     if (watchdog->answer.stood)
         return PAUSE_GAP_STOOD;
+    if (qmp_uri_matches(watchdog->request.uri))
+        return PAUSE_GAP_MONITOR;
     if (!watchdog->request.freeze)
         return PAUSE_GAP_NOT_REQUESTED;
     if (watchdog->answer.agent == CST_DOMAIN_AGENT_NONE)

@@ -1,54 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs the helper process for a QMP monitor, and reports its answer (see the header). */
+/*
+ * Runs the helper process for a QMP monitor, and reports its answer. Describes a QEMU as the domain
+ * that a pause suspends (see the header).
+ */
 #include <hypervisor/qmp.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/child.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/process.h>
 #include <base/text.h>
 
 #include "connection.h"
-#include "qmp_protocol.h"
+#include "qmp_outcome.h"
+#include "qmp_uri.h"
 
 /* The commands of a helper have a limit each. */
 #define COMMANDS 8
-
-static const struct {
-    CstErrorCode code;
-    const char *reason;
-} qmp_outcomes[QMP_OUTCOME_LAST] = {
-    [QMP_NO_LIBRARY] = {CST_ERROR_FAILED, N_("a library is missing")},
-    [QMP_NO_SOCKET] = {CST_ERROR_NOT_FOUND, N_("there is no such socket")},
-    [QMP_DENIED] = {CST_ERROR_DENIED, N_("permission denied")},
-    [QMP_UNCONNECTED] = {CST_ERROR_FAILED, N_("cannot connect")},
-    [QMP_OTHER_PROCESS] = {CST_ERROR_BUSY, N_("the monitor belongs to another process than the "
-                                              "one that has the volume open; name the monitor of "
-                                              "that QEMU")},
-    [QMP_SILENT] = {CST_ERROR_TIMEOUT, N_("the monitor does not answer; a monitor serves one "
-                                          "client, so end the other one")},
-    [QMP_CLOSED] = {CST_ERROR_FAILED, N_("the monitor closed the connection; try again")},
-    [QMP_MALFORMED] = {CST_ERROR_FAILED, N_("the answer is no QMP; name a monitor in the mode "
-                                            "control (-qmp unix:PATH,server=on,wait=off)")},
-    [QMP_TOO_LONG] = {CST_ERROR_LIMIT, N_("a line of the answer is too long")},
-    [QMP_REFUSED] = {CST_ERROR_FAILED, N_("QEMU refused")},
-    [QMP_NO_DISK] = {CST_ERROR_NOT_FOUND, N_("no disk of QEMU shows the volume by its path; shut "
-                                             "the machine down first")},
-    [QMP_BELOW_TOP] = {CST_ERROR_INVALID, N_("the volume is a backing file of a disk; name the "
-                                             "volume on top")},
-    [QMP_SEVERAL_DISKS] = {CST_ERROR_BUSY, N_("several disks show the volume; shut the machine "
-                                              "down first")},
-    [QMP_READ_ONLY] = {CST_ERROR_INVALID, N_("the disk is read-only; shut the machine down first")},
-    [QMP_OTHER_FORMAT] = {CST_ERROR_INVALID, N_("QEMU uses the volume in another format; shut the "
-                                                "machine down first")},
-    [QMP_HAS_JOB] = {CST_ERROR_BUSY, N_("QEMU has a block job; wait for its end, or end it "
-                                        "(block-job-cancel)")},
-    [QMP_STOPPED] = {CST_ERROR_BUSY, N_("the guest does not run; resume it (cont), or shut the "
-                                        "machine down first")},
-    [QMP_LARGER] = {CST_ERROR_INVALID, N_("the guest's disk is larger than that; request a larger "
-                                          "size")},
-};
 
 static GBytes *qmp_question_encode(const CstHypervisorVolume *volume, const CstQmpDisk *disk)
 {
@@ -59,13 +30,11 @@ static GBytes *qmp_question_encode(const CstHypervisorVolume *volume, const CstQ
     return g_variant_get_data_as_bytes(question);
 }
 
-static gboolean qmp_fail(const CstQmpDisk *disk, CstErrorCode code, const char *reason,
-                         const char *detail, GError **error)
+static gboolean qmp_fail_unreadable(const CstQmpDisk *disk, GError **error)
 {
-    g_autofree char *socket = cst_text_escape(disk->socket);
+    g_autofree char *text = qmp_reason_text(disk->socket, _("its answer cannot be read"), NULL);
 
-    return *detail ? cst_fail(error, code, _("the monitor at '%s': %s: %s"), socket, reason, detail)
-                   : cst_fail(error, code, _("the monitor at '%s': %s"), socket, reason);
+    return cst_fail(error, CST_ERROR_FAILED, "%s", text);
 }
 
 /* Implements CstChildTake: keeps the answer, up to its maximal length. */
@@ -88,32 +57,33 @@ static gboolean qmp_answer_read(const CstQmpDisk *disk, GByteArray *packet, int 
     g_autoptr(GBytes) bytes = g_bytes_new(packet->data, packet->len);
     g_autoptr(GVariant) answer =
         g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE(QMP_ANSWER), bytes, FALSE));
+    g_autofree char *text = NULL;
     const char *detail;
     guint64 capacity;
     guint32 outcome;
 
     if (status != 0 || !g_variant_is_normal_form(answer))
-        return qmp_fail(disk, CST_ERROR_FAILED, _("its answer cannot be read"), "", error);
+        return qmp_fail_unreadable(disk, error);
     g_variant_get(answer, "(u&sbt)", &outcome, &detail, ret_sent, &capacity);
     if (outcome >= QMP_OUTCOME_LAST)
-        return qmp_fail(disk, CST_ERROR_FAILED, _("its answer cannot be read"), "", error);
-    if (outcome != QMP_DONE)
-        return qmp_fail(disk, qmp_outcomes[outcome].code, _(qmp_outcomes[outcome].reason), detail,
-                        error);
+        return qmp_fail_unreadable(disk, error);
+    if (outcome != QMP_DONE) {
+        text = qmp_outcome_text(disk->socket, (QmpOutcome)outcome, detail);
+        return cst_fail(error, qmp_outcome_code((QmpOutcome)outcome), "%s", text);
+    }
     *ret_capacity = capacity;
     return TRUE;
 }
 
-static gboolean qmp_check_question(const CstQmpDisk *disk, GError **error)
+static gboolean qmp_check_socket(const char *socket, GError **error)
 {
-    g_autofree char *socket = cst_text_escape(disk->socket);
+    g_autofree char *plain = cst_text_escape(socket);
 
-    if (*disk->socket != '/' || strlen(disk->socket) > CST_QMP_SOCKET_MAX ||
-        !g_utf8_validate(disk->socket, -1, NULL))
+    if (*socket != '/' || strlen(socket) > CST_QMP_SOCKET_MAX || !g_utf8_validate(socket, -1, NULL))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' cannot be the socket of a monitor: name an absolute path of at "
                           "most %d bytes"),
-                        socket, CST_QMP_SOCKET_MAX);
+                        plain, CST_QMP_SOCKET_MAX);
     return hypervisor_check_helper(error);
 }
 
@@ -131,7 +101,7 @@ gboolean cst_qmp_resize(const CstHypervisorVolume *volume, const CstQmpDisk *dis
     gboolean ran;
 
     *ret_sent = FALSE;
-    if (!qmp_check_question(disk, error))
+    if (!qmp_check_socket(disk->socket, error))
         return FALSE;
     input = qmp_question_encode(volume, disk);
     child.input = g_bytes_get_data(input, &child.input_len);
@@ -141,4 +111,22 @@ gboolean cst_qmp_resize(const CstHypervisorVolume *volume, const CstQmpDisk *dis
     ran = cst_child_run(&child, disk->change ? NULL : task, &result, error);
     cst_task_set_waiting(task, FALSE);
     return ran && qmp_answer_read(disk, packet, result.status, ret_capacity, ret_sent, error);
+}
+
+CstDomainDisk *cst_qmp_domain_disk(const char *socket, int64_t pid, GError **error)
+{
+    const QmpUri uri = {.socket = (char *)socket, .pid = pid, .start = qmp_process_start(pid)};
+    CstDomainDisk *disk;
+
+    if (!qmp_check_socket(socket, error))
+        return NULL;
+    if (uri.start == 0) {
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("process %" PRId64 " has ended"), pid);
+        return NULL;
+    }
+    disk = g_new0(CstDomainDisk, 1);
+    disk->domain = cst_process_describe(pid);
+    disk->uri = qmp_uri_format(&uri);
+    disk->uuid = qmp_uri_uuid(&uri);
+    return disk;
 }

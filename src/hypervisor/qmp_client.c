@@ -38,6 +38,12 @@ gboolean qmp_client_fail(QmpClient *client, QmpOutcome outcome, const char *deta
     return FALSE;
 }
 
+void qmp_client_forget_failure(QmpClient *client)
+{
+    client->outcome = QMP_DONE;
+    g_clear_pointer(&client->detail, g_free);
+}
+
 void qmp_client_clear(QmpClient *client)
 {
     if (client->fd >= 0)
@@ -124,33 +130,50 @@ static gboolean client_receive(QmpClient *client, gint64 until)
     return qmp_client_fail(client, QMP_CLOSED, NULL);
 }
 
-/* Returns the next line as an object, borrowed until the next line. NULL with a failure. */
-static JsonObject *client_read_line(QmpClient *client, gint64 until)
+/* Returns the end of the first line, borrowed; NULL: it is incomplete, or a failure was set. */
+static const guint8 *client_find_line(QmpClient *client)
 {
-    const guint8 *end = NULL;
-    guint scanned = 0;
-    JsonNode *root;
-    gboolean ok;
+    const guint8 *end =
+        client->in->len > 0 ? memchr(client->in->data, '\n', client->in->len) : NULL;
 
-    while (!(end = client->in->len > scanned
-                       ? memchr(client->in->data + scanned, '\n', client->in->len - scanned)
-                       : NULL)) {
-        scanned = client->in->len;
-        if (scanned > LINE_MAX_BYTES) {
-            qmp_client_fail(client, QMP_TOO_LONG, NULL);
-            return NULL;
-        }
-        if (!client_receive(client, until))
-            return NULL;
-    }
-    ok = json_parser_load_from_data(client->parser, (const char *)client->in->data,
-                                    end - client->in->data, NULL);
+    if (!end && client->in->len > LINE_MAX_BYTES)
+        qmp_client_fail(client, QMP_TOO_LONG, NULL);
+    return end;
+}
+
+/* Parses the line up to @end. The object is borrowed until the next line. NULL with a failure. */
+static JsonObject *client_parse_line(QmpClient *client, const guint8 *end)
+{
+    gboolean ok = json_parser_load_from_data(client->parser, (const char *)client->in->data,
+                                             end - client->in->data, NULL);
+    JsonNode *root = ok ? json_parser_get_root(client->parser) : NULL;
+
     g_byte_array_remove_range(client->in, 0, (guint)(end - client->in->data) + 1);
-    root = ok ? json_parser_get_root(client->parser) : NULL;
     if (root && JSON_NODE_HOLDS_OBJECT(root))
         return json_node_get_object(root);
     qmp_client_fail(client, QMP_MALFORMED, NULL);
     return NULL;
+}
+
+/* Returns the next line as an object, borrowed until the next line. NULL with a failure. */
+static JsonObject *client_read_line(QmpClient *client, gint64 until)
+{
+    const guint8 *end;
+
+    while (!(end = client_find_line(client)))
+        if (client->outcome != QMP_DONE || !client_receive(client, until))
+            return NULL;
+    return client_parse_line(client, end);
+}
+
+/* Returns FALSE if the object, which may be NULL, is no event. */
+static gboolean client_count_event(QmpClient *client, JsonObject *object)
+{
+    const char *event = qmp_text_member(object, "event");
+
+    client->stops += g_strcmp0(event, "STOP") == 0;
+    client->resumptions += g_strcmp0(event, "RESUME") == 0;
+    return event != NULL;
 }
 
 static gboolean client_send(QmpClient *client, const char *text, gint64 until)
@@ -172,15 +195,17 @@ static gboolean client_send(QmpClient *client, const char *text, gint64 until)
     return TRUE;
 }
 
-static gint64 reply_until(void)
+static gint64 reply_until(const QmpClient *client)
 {
-    return g_get_monotonic_time() + CST_QMP_REPLY_S * G_TIME_SPAN_SECOND;
+    gint64 until = g_get_monotonic_time() + CST_QMP_REPLY_S * G_TIME_SPAN_SECOND;
+
+    return client->until ? MIN(until, client->until) : until;
 }
 
 JsonNode *qmp_client_command(QmpClient *client, const char *command)
 {
     g_autofree char *line = g_strconcat(command, "\n", NULL);
-    gint64 until = reply_until();
+    gint64 until = reply_until(client);
 
     if (!client_send(client, line, until))
         return NULL;
@@ -193,13 +218,25 @@ JsonNode *qmp_client_command(QmpClient *client, const char *command)
             return result;
         if (failure)
             qmp_client_fail(client, QMP_REFUSED, qmp_text_member(failure, "desc"));
-        else if (reply && !qmp_text_member(reply, "event"))
+        else if (reply && !client_count_event(client, reply))
             qmp_client_fail(client, QMP_MALFORMED, NULL);
         if (client->outcome != QMP_DONE)
             return NULL;
     }
     qmp_client_fail(client, QMP_MALFORMED, NULL);
     return NULL;
+}
+
+gboolean qmp_client_receive_events(QmpClient *client)
+{
+    const guint8 *end;
+
+    if (!client_receive(client, reply_until(client)))
+        return FALSE;
+    while ((end = client_find_line(client)))
+        if (!client_count_event(client, client_parse_line(client, end)))
+            return qmp_client_fail(client, QMP_MALFORMED, NULL);
+    return client->outcome == QMP_DONE;
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -247,7 +284,7 @@ gboolean qmp_client_connect(QmpClient *client, const char *socket, int64_t pid)
     client->parser = json_parser_new_immutable();
     if (!client_open(client, socket) || !client_check_process(client, pid))
         return FALSE;
-    greeting = client_read_line(client, reply_until());
+    greeting = client_read_line(client, reply_until(client));
     if (!greeting)
         return FALSE;
     if (!qmp_object_member(greeting, "QMP"))

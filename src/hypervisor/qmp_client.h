@@ -16,10 +16,15 @@ typedef struct {
     JsonParser *parser;
     QmpOutcome outcome; /**< QMP_DONE: no failure yet */
     char *detail;       /**< of a failure, or NULL */
+    gint64 until;       /**< the last time of a reply, monotonic microseconds; 0: no such time */
+    guint stops;        /**< events STOP since the connection */
+    guint resumptions;  /**< likewise, events RESUME */
 } QmpClient;
 
 /** Sets the failure of the client. @detail may be NULL. Always returns FALSE. */
 gboolean qmp_client_fail(QmpClient *client, QmpOutcome outcome, const char *detail);
+/** Forgets a failure that does not concern the connection. */
+void qmp_client_forget_failure(QmpClient *client);
 void qmp_client_clear(QmpClient *client);
 
 /**
@@ -29,10 +34,15 @@ void qmp_client_clear(QmpClient *client);
 gboolean qmp_client_connect(QmpClient *client, const char *socket, int64_t pid);
 /**
  * Sends a command, a JSON object in one line without its end, and waits for the reply. Events are
- * skipped. Returns the value of "return", borrowed until the next command; NULL with a failure of
+ * counted. Returns the value of "return", borrowed until the next command; NULL with a failure of
  * the client.
  */
 JsonNode *qmp_client_command(QmpClient *client, const char *command);
+/**
+ * Counts the events that have arrived. Call it when the socket is readable. Returns FALSE with a
+ * failure of the client: the monitor has closed the connection, or sends other messages.
+ */
+gboolean qmp_client_receive_events(QmpClient *client);
 
 /** Returns a member of the object in @node, borrowed. NULL: no object, no member, other type. */
 JsonObject *qmp_object_member(JsonObject *object, const char *name);

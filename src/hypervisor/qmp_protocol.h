@@ -37,5 +37,8 @@ typedef enum {
     QMP_HAS_JOB,
     QMP_STOPPED, /* the detail is the state of the guest */
     QMP_LARGER,
+    QMP_MIGRATES,   /* the detail is the state of the migration */
+    QMP_UNVERIFIED, /* no event RESUME */
+    QMP_LOST,       /* the process that talks to the monitor has ended */
     QMP_OUTCOME_LAST
 } QmpOutcome;

@@ -338,7 +338,7 @@ OTHER = {
     "source-path": "pool-create-as pool-define-as", "source-dev": "pool-create-as pool-define-as",
     "target": "pool-create-as pool-define-as vol-export", "spool-dir": "vol-import",
     "scratch": "backup-prove", "file": "vol-download", "checksum-file": "vol-export",
-    "socket": "vol-serve backup-mount", "qmp": "vol-resize",
+    "socket": "vol-serve backup-mount", "qmp": "vol-resize snap-create backup-create",
     "report": "vol-import vol-copy vol-export backup-create backup-restore backup-check backup-prove "
               "backup-prune backup-repair",
     "key-file": "backup-init backup-create backup-info backup-restore backup-mount backup-check "

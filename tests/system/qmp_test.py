@@ -45,12 +45,15 @@ class Monitor:
             for line in lines:
                 command = json.loads(line)
                 self.asked.append(command)
-                reply = self.replies.get(command["execute"])
+                reply = self.reply(command["execute"])
                 if reply is None:
                     return
                 if not isinstance(reply, str):
                     reply = json.dumps({"return": reply}) + "\n"
                 client.sendall(reply.encode())
+
+    def reply(self, command):
+        return self.replies.get(command)
 
     def names(self):
         return [command["execute"] for command in self.asked]
@@ -108,17 +111,21 @@ class QmpMachine(FakeDomains):
                                             "node-name": "disk", "image": {"virtual-size": size},
                                             **more}}]
 
-    def guest_size(self):
-        """The size of the disk of the machine, as its QEMU reports it."""
+    def ask(self, command):
+        """The reply of the machine's QEMU."""
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(self.socket)
             with client.makefile("rw") as lines:
                 lines.readline()
-                for command in ("qmp_capabilities", "query-block"):
-                    lines.write(json.dumps({"execute": command}) + "\n")
+                for name in ("qmp_capabilities", command):
+                    lines.write(json.dumps({"execute": name}) + "\n")
                     lines.flush()
                     reply = json.loads(lines.readline())
-        return reply["return"][0]["inserted"]["image"]["virtual-size"]
+        return reply["return"]
+
+    def guest_size(self):
+        """The size of the disk of the machine, as its QEMU reports it."""
+        return self.ask("query-block")[0]["inserted"]["image"]["virtual-size"]
 
     def grow(self, *words, name="v"):
         return self.done("vol-resize", name, *words, "--pool", "p", "--qmp", self.socket)

@@ -187,6 +187,13 @@ class Guest(cases.Patient):
         return self.check_block_files(snapshot, [self.raw_copy(name, snapshot)
                                                  for name in ("a", "b")])
 
+    def check_newer_blocks(self, snapshot, before, newest):
+        """As check_blocks(); at least block @before, and later than @newest."""
+        found = self.check_blocks(snapshot)
+        self.assertGreaterEqual(found, before)
+        self.assertGreater(found, newest)
+        return found
+
     CHECK = "check"
 
     def check_block_files(self, snapshot, copies):
@@ -228,10 +235,7 @@ class RunningQcow2(Guest):
                 self.assertEqual(("filesystem", True, "web1"), (
                     made["consistency"], made["one_moment"], made["domain"]), made)
                 self.assertGreater(made["frozen_ms"], 0)
-                found = self.check_blocks(f"s{number}")
-                self.assertGreaterEqual(found, before)
-                self.assertGreater(found, newest)
-                newest = found
+                newest = self.check_newer_blocks(f"s{number}", before, newest)
                 self.check_files(f"s{number}", clean=True)
                 self.assertEqual("filesystem", self.snapshots("c")[f"s{number}"]["consistency"])
                 self.goes_on()

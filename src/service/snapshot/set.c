@@ -28,6 +28,8 @@
 #include "core/scan.h"
 #include "provider.h"
 #include "set_private.h"
+#include "volume/running/qmp.h"
+#include "volume/tags.h"
 
 /* Maximal number of waits for operations of other threads or processes on the volumes. */
 #define WAITS_MAX 20
@@ -499,7 +501,8 @@ static gboolean snapshot_set_make(const CstSnapshotVolume *volumes, guint count,
     g_auto(SnapshotSet) set = {.request = request, .task = task, .result = ret_set};
     gboolean done;
 
-    if (!set_begin(&set, volumes, count, error) || !claim_all(&set, error) ||
+    if ((request->qmp && !running_qmp_check_caller(task, error)) ||
+        !set_begin(&set, volumes, count, error) || !claim_all(&set, error) ||
         !snapshot_set_find_writers(&set, error))
         return FALSE;
     if (!set.disk && (count == 1 || can_be_one_step(&set)))

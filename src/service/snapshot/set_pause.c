@@ -41,6 +41,9 @@ static gboolean domain_fail(const SnapshotSet *set, CstErrorCode code, const cha
 {
     g_autofree char *domain = cst_text_escape(set->disk->domain);
 
+    if (set->request->qmp)
+        return cst_fail(error, code, _("cannot make a snapshot of the disks of %s: %s"), domain,
+                        reason);
     return cst_fail(error, code, _("cannot make a snapshot of the disks of domain '%s': %s"),
                     domain, reason);
 }
@@ -59,6 +62,11 @@ static gboolean domain_can_reach(const SnapshotSet *set, GError **error)
         return domain_fail(set, CST_ERROR_STATE,
                            _("a guest agent does not report whether applications have written "
                              "their data; request consistency 'filesystem'"),
+                           error);
+    if (minimum == CST_CONSISTENCY_FILESYSTEM && set->request->qmp)
+        return domain_fail(set, CST_ERROR_STATE,
+                           _("a monitor of QEMU cannot freeze the file systems; request "
+                             "consistency 'crash'"),
                            error);
     if (minimum != CST_CONSISTENCY_FILESYSTEM || set->disk->agent == CST_DOMAIN_AGENT_CONNECTED)
         return TRUE;
@@ -304,7 +312,7 @@ static void snapshot_set_put_result(SnapshotSet *set, CstHypervisorPauseResult *
     CstSnapshotSet *result = set->result;
 
     result->one_step = TRUE;
-    result->domain = g_strdup(set->disk->domain);
+    result->domain = set->request->qmp ? NULL : g_strdup(set->disk->domain);
     result->paused_us = pause->paused_us;
     result->frozen_us = pause->frozen_us;
     result->consistency = pause->consistency;

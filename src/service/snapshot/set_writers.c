@@ -13,20 +13,25 @@
  *   a process without a domain, or       raw: crash. Other formats are refused, because their
  *   libvirt does not answer              tables are in the memory of the process
  *   disks of several running domains     the same
+ *   the QEMU at the monitor of the       the guest is suspended. Any other writer is refused
+ *   request
  *
  * QEMU keeps the tables of a qcow2 image in memory, so the image cannot keep a snapshot of a
  * running domain. The pool keeps it instead, as a copy of the whole file, if it can share extents.
  */
 #include "set_private.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/text.h>
+#include <hypervisor/qmp.h>
 #include <image/image.h>
 
 #include "core/domains.h"
+#include "volume/running/qmp.h"
 
 /* Sets the consistency of @member, unless it is worse already. Consumes @reason. */
 static void member_set_consistency(SnapshotMember *member, CstConsistency consistency, char *reason)
@@ -151,7 +156,7 @@ static gboolean member_refuse_torn(const SnapshotMember *member, const char *wri
              _("volume '%s' is open for writing: %s; a snapshot would mix content of different "
                "points in time; stop the writer first"),
              member->target.volume->name, writers);
-    volume_explain_domains(&member->target.claim, error);
+    running_qmp_explain(&member->target.claim, error);
     return FALSE;
 }
 
@@ -174,6 +179,47 @@ static gboolean member_find_writers(SnapshotMember *member, GError **error)
             member, CST_CONSISTENCY_CRASH,
             g_strdup_printf(_("a process that was not suspended has it open: %s"), writers));
     member_set_consistency(member, CST_CONSISTENCY_OFFLINE, NULL);
+    return TRUE;
+}
+
+/* --- a QEMU without libvirt ------------------------------------------------------------------- */
+
+/* *pid: of the QEMU that has the earlier members open; 0: this member is the first one. */
+static gboolean member_find_qemu(SnapshotMember *member, const char *socket, int64_t *pid,
+                                 GError **error)
+{
+    CstDomainDisk *disk;
+    int64_t found;
+
+    if (!running_qmp_find_process(&member->target.claim, &found, error))
+        return FALSE;
+    if (*pid > 0 && found != *pid)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("process %" PRId64 " has volume '%s' open, and process %" PRId64
+                          " another one; name the volumes of one QEMU"),
+                        found, member->target.volume->name, *pid);
+    if (!volume_domain_identity(&member->target.claim).has_file)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' is no file and no device of this host, so the disk of QEMU "
+                          "cannot be found; shut the machine down first"),
+                        member->target.volume->name);
+    *pid = found;
+    disk = cst_qmp_domain_disk(socket, found, error);
+    if (!disk)
+        return FALSE;
+    member->disks = g_ptr_array_new_with_free_func((GDestroyNotify)cst_domain_disk_free);
+    g_ptr_array_add(member->disks, disk);
+    member_set_consistency(member, CST_CONSISTENCY_OFFLINE, NULL);
+    return TRUE;
+}
+
+static gboolean snapshot_set_find_qemu(SnapshotSet *set, GError **error)
+{
+    int64_t pid = 0;
+
+    for (guint i = 0; i < set->members->len; i++)
+        if (!member_find_qemu(snapshot_set_member(set, i), set->request->qmp, &pid, error))
+            return FALSE;
     return TRUE;
 }
 
@@ -203,7 +249,7 @@ static const CstDomainDisk *snapshot_set_find_domain(SnapshotSet *set)
 
 gboolean snapshot_set_leave_running(SnapshotSet *set, const char *reason)
 {
-    if (set->request->minimum > CST_CONSISTENCY_CRASH)
+    if (set->request->minimum > CST_CONSISTENCY_CRASH || set->request->qmp)
         return FALSE;
     for (guint i = 0; i < set->members->len; i++)
         if (snapshot_set_member(set, i)->disks->len > 0 &&
@@ -282,7 +328,9 @@ gboolean snapshot_set_find_writers(SnapshotSet *set, GError **error)
 {
     const CstDomainDisk *other;
 
-    for (guint i = 0; i < set->members->len; i++)
+    if (set->request->qmp && !snapshot_set_find_qemu(set, error))
+        return FALSE;
+    for (guint i = 0; !set->request->qmp && i < set->members->len; i++)
         if (!member_find_writers(snapshot_set_member(set, i), error))
             return FALSE;
     other = snapshot_set_find_domain(set);

@@ -74,6 +74,13 @@ gboolean cst_conn_snapshot_create_set(CstConn *conn, const GPtrArray *vols,
     for (guint i = 0; i < vols->len; i++)
         if (find(vols->pdata[i], request->name, NULL))
             return cst_fail(error, CST_ERROR_EXISTS, "there is one already");
+    if (request->qmp) {
+        if (!g_path_is_absolute(request->qmp))
+            return cst_fail(error, CST_ERROR_INVALID, "the path of the socket is relative");
+        ret_set->consistency = CST_CONSISTENCY_CRASH;
+        ret_set->paused_us = request->max_pause_ms > 0 ? 20000 : 0;
+        return TRUE;
+    }
     if (request->max_pause_ms > 0) {
         ret_set->consistency = CST_CONSISTENCY_CRASH;
         ret_set->reason = g_strdup("no guest agent");

@@ -86,6 +86,14 @@ static void test_create_shows_consistency_and_pause(void **state)
          "Consistency: crash (no guest agent)\n"
          "Domain web was suspended for 35 ms\n\n",
          "");
+    says(state, "snap-create disk new --pool images --qmp monitor --max-pause 500ms", CST_EXIT_OK,
+         "Snapshot new of vol disk created\nConsistency: crash\n"
+         "The guest was suspended for 20 ms\n\n",
+         "");
+    says(state, "snap-create disk new --pool images --qmp monitor", CST_EXIT_OK,
+         "Snapshot new of vol disk created\nConsistency: crash\n"
+         "The guest was paused already, and stays paused\n\n",
+         "");
     session_run(session, "snap-create disk new --pool images --max-pause 2s --json");
     assert_string_equal(session->out,
                         "{\"schema\":1,\"command\":\"snap-create\",\"snapshot\":\"new\","

@@ -119,6 +119,7 @@ static union {
 } result;
 static GPtrArray names;
 static const CstSnapshotRequest snapshot_request = {.name = "n"};
+static const CstSnapshotRequest qmp_request = {.name = "n", .qmp = "/s"};
 static CstSecretBytes value;
 
 #define CALL(what, expression)                  \
@@ -210,6 +211,8 @@ static CstSecretBytes value;
     X(live_end, cst_conn_live_end(conn, name, error))                                            \
     X(snapshot_set,                                                                              \
       cst_conn_snapshot_create_set(conn, &names, &snapshot_request, NULL, &result.set, error))   \
+    X(snapshot_qmp,                                                                              \
+      cst_conn_snapshot_create_set(conn, &names, &qmp_request, NULL, &result.set, error))        \
     X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \
     X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))            \
     X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \

@@ -21,6 +21,7 @@
 #include "commands/consistency.h"
 #include "commands/image/twin.h"
 #include "commands/pool/pool.h"
+#include "commands/qmp.h"
 #include "commands/volume/domains.h"
 #include "commands/volume/volume.h"
 #include "commands/xml.h"
@@ -40,6 +41,7 @@ static void create_clear(BackupCreate *create)
     g_clear_pointer(&create->domains, g_ptr_array_unref);
     g_clear_pointer(&create->backups, g_ptr_array_unref);
     g_free(create->snapshot);
+    g_free(create->qmp);
     cst_repo_close(create->repo);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupCreate, create_clear)
@@ -89,6 +91,9 @@ static gboolean backup_find_sources(BackupCreate *create, const CliArgs *args, G
         return create->sources->len > 0 ||
                cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("no disk of a domain of libvirt can be backed up"));
+    if (create->qmp)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--qmp needs the names of the vols that the QEMU has open"));
     if (!cli_args_has(args, "pool"))
         return cst_fail(error, CST_ERROR_USAGE,
                         _("name the vols, a pool with --pool, or machines with --machine"));
@@ -177,6 +182,8 @@ static gboolean make_snapshots(BackupCreate *create, GError **error)
         create->began_us = g_get_monotonic_time();
     if (create->group)
         return backup_machine_snapshots(create, create->group, error);
+    if (create->qmp)
+        return backup_snapshots_of_qemu(create, error);
     return create->together ? backup_snapshots_together(create, error)
                             : backup_each(create, backup_make_snapshot, error);
 }
@@ -440,18 +447,29 @@ static gboolean check_rollback(const BackupCreate *create, const CliArgs *args, 
     return FALSE;
 }
 
+static gboolean backup_read_options(BackupCreate *create, const CliArgs *args, GError **error)
+{
+    static const char *const others[] = {"machine", "all-machines", "incremental", "force-share"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+        if (!cli_args_exclusive(args, "qmp", others[i], error))
+            return FALSE;
+    create->incremental = cli_args_has(args, "incremental");
+    create->together = cli_args_has(args, "together") || cli_args_has(args, "machine") ||
+                       cli_args_has(args, "all-machines") || cli_args_has(args, "qmp");
+    create->must = create->together || cli_args_has(args, "snapshot");
+    create->flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
+    return cli_consistency_read(args, &create->minimum, error) &&
+           cli_qmp_read(args, &create->qmp, error);
+}
+
 static gboolean cmd_backup_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(BackupCreate) create = {.ctl = ctl};
     g_autoptr(CstBackup) backup = NULL;
     char id[CST_BACKUP_ID_TEXT];
 
-    create.incremental = cli_args_has(args, "incremental");
-    create.together = cli_args_has(args, "together") || cli_args_has(args, "machine") ||
-                      cli_args_has(args, "all-machines");
-    create.must = create.together || cli_args_has(args, "snapshot");
-    create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
-    if (!cli_consistency_read(args, &create.minimum, error))
+    if (!backup_read_options(&create, args, error))
         return FALSE;
     create.repo = cli_repo(ctl, args, error);
     if (!create.repo || !check_rollback(&create, args, error) ||
@@ -495,6 +513,7 @@ static const CliOption create_options[] = {
      .complete = cli_complete_domains,
      .complete_by_list = TRUE},
     CLI_SWITCH("all-machines", N_("all disks of all domains of libvirt")),
+    CLI_QMP(N_("QMP socket of the QEMU that has the vols open, if libvirt does not manage it")),
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
     CLI_SWITCH("together", N_("make all snapshots before anything is read, in one step where the "
                               "storage can")),

@@ -52,6 +52,8 @@ typedef struct {
     gboolean named;       /**< the command line names each volume */
     gboolean checking;    /**< checks before the command detaches; no data is stored */
     char *snapshot;       /**< name of the new snapshots; NULL: no snapshots */
+    char *qmp; /**< socket of the monitor of the QEMU that has the volumes open; NULL: without --qmp
+                */
     BackupSource *current;
     gboolean grouped;     /**< backup_each() passes only the sources of @group */
     BackupMachine *group; /**< NULL: volumes that are no disks of a machine */
@@ -105,6 +107,10 @@ gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *
 gboolean backup_add_machines(BackupCreate *create, const CliArgs *args, GError **error);
 void backup_machine_free(gpointer machine);
 
+/**
+ * Makes the snapshots of all sources while the QEMU at the monitor ->qmp stands, or of no source.
+ */
+gboolean backup_snapshots_of_qemu(BackupCreate *create, GError **error);
 /** Returns the references of @members (of BackupSource *), borrowed. The caller frees the array. */
 GPtrArray *backup_vols_of(const GPtrArray *members);
 /** Makes a snapshot of all @members or of no member, and sets their snapshot and consistency. */

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/i18n.h>
 
+#include "commands/xml.h"
 #include "snapshots.h"
 
 void backup_put_set(BackupCreate *create, const GPtrArray *members, gboolean live,
@@ -33,7 +35,8 @@ void backup_put_set(BackupCreate *create, const GPtrArray *members, gboolean liv
 
 gboolean backup_make_snapshot_set(BackupCreate *create, const GPtrArray *members, GError **error)
 {
-    const CstSnapshotRequest request = {.name = create->snapshot, .minimum = create->minimum};
+    const CstSnapshotRequest request = {
+        .name = create->snapshot, .minimum = create->minimum, .qmp = create->qmp};
     g_autoptr(GPtrArray) vols = backup_vols_of(members);
     g_auto(CstSnapshotSet) set = {0};
 
@@ -128,6 +131,20 @@ gboolean backup_snapshots_together(BackupCreate *create, GError **error)
             !leave_out_refusing(create, why, error))
             return FALSE;
     }
+}
+
+gboolean backup_snapshots_of_qemu(BackupCreate *create, GError **error)
+{
+    for (guint i = 0; i < create->sources->len; i++) {
+        const BackupSource *source = create->sources->pdata[i];
+
+        if (cli_xml_has(source->xml, "/volume/backingStore/path[. != '']"))
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("vol '%s' has a backing file, whose data its snapshot does not have; "
+                              "shut the machine down first, then leave out --qmp"),
+                            source->ref->name);
+    }
+    return backup_make_snapshot_set(create, create->sources, error);
 }
 
 void backup_put_moment(BackupCreate *create)

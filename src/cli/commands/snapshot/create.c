@@ -11,6 +11,7 @@
 #include <base/i18n.h>
 
 #include "commands/consistency.h"
+#include "commands/qmp.h"
 #include "commands/volume/domains.h"
 #include "commands/volume/options.h"
 #include "output/progress.h"
@@ -25,6 +26,7 @@ typedef struct {
     CstConn *conn;
     const char *machine; /* whose disks the volumes are; NULL: the command line names them */
     GPtrArray *vols;     /* of CstVolRef *, owned */
+    char *qmp;           /* socket of the monitor of a QEMU, owned; NULL: without --qmp */
     CstSnapshotRequest request;
     CstSnapshotSet set;
 } SnapCreate;
@@ -33,6 +35,7 @@ static void snap_create_clear(SnapCreate *create)
 {
     g_clear_pointer(&create->vols, g_ptr_array_unref);
     cst_snapshot_set_clear(&create->set);
+    g_free(create->qmp);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapCreate, snap_create_clear)
 
@@ -75,7 +78,8 @@ static gboolean vols_read_first(CliCtl *ctl, const CliArgs *args, SnapCreate *cr
     CstVolRef *vol;
 
     if (!cli_args_string(args, "machine", &create->machine, error) ||
-        !cli_args_exclusive(args, "vol", "machine", error))
+        !cli_args_exclusive(args, "vol", "machine", error) ||
+        !cli_args_exclusive(args, "qmp", "machine", error))
         return FALSE;
     if (create->machine)
         return cli_domain_vols(ctl, create->machine, create->vols, NULL, error);
@@ -119,8 +123,11 @@ static gboolean request_read(CliCtl *ctl, const CliArgs *args, CstSnapshotReques
 
 /* --- the result ------------------------------------------------------------------------------- */
 
-/* Prints the consistency and the length of the pause, unless no process had the volumes open. */
-static void snap_print_pause(CliCtl *ctl, const CstSnapshotSet *set)
+/*
+ * Prints the consistency and the length of the pause, unless no process had the volumes open. @qmp:
+ * a QEMU without a domain was suspended.
+ */
+static void snap_print_pause(CliCtl *ctl, const CstSnapshotSet *set, gboolean qmp)
 {
     if (set->consistency == CST_CONSISTENCY_OFFLINE || set->consistency == CST_CONSISTENCY_UNKNOWN)
         return;
@@ -130,6 +137,10 @@ static void snap_print_pause(CliCtl *ctl, const CstSnapshotSet *set)
                   (double)set->paused_us / MS);
     else if (set->domain)
         cli_extra(ctl, _("Domain %s was paused already, and stays paused\n"), set->domain);
+    else if (qmp && set->paused_us > 0)
+        cli_extra(ctl, _("The guest was suspended for %.0f ms\n"), (double)set->paused_us / MS);
+    else if (qmp)
+        cli_extra(ctl, _("The guest was paused already, and stays paused\n"));
 }
 
 /* Returns the object of a sentence: "vol a", "2 vols" or "domain web (2 vols)". */
@@ -151,7 +162,7 @@ static void snap_create_report(CliCtl *ctl, const SnapCreate *create)
     const char *name = create->request.name;
     g_autofree char *vols = vols_text(create);
     g_autofree char *message = g_strdup_printf(_("Snapshot %s of %s created"), name, vols);
-    const gboolean paused = set->domain != NULL;
+    const gboolean paused = set->domain != NULL || create->qmp;
     const CliFact facts[] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
         cli_fact_text("snapshot", NULL, name),
@@ -168,7 +179,7 @@ static void snap_create_report(CliCtl *ctl, const SnapCreate *create)
         return;
     cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     cli_extra(ctl, "%s\n", message);
-    snap_print_pause(ctl, set);
+    snap_print_pause(ctl, set, create->qmp != NULL);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -186,8 +197,10 @@ static gboolean cmd_snapshot_create(CliCtl *ctl, const CliArgs *args, GError **e
     g_auto(SnapCreate) create = {0};
     g_autofree char *vols = NULL;
 
-    if (!request_read(ctl, args, &create.request, error) || !vols_read(ctl, args, &create, error))
+    if (!request_read(ctl, args, &create.request, error) ||
+        !cli_qmp_read(args, &create.qmp, error) || !vols_read(ctl, args, &create, error))
         return FALSE;
+    create.request.qmp = create.qmp;
     vols = vols_text(&create);
     cli_plan(ctl, _("Would take snapshot %s of %s"), create.request.name, vols);
     if (!cli_run_task(ctl, _("Taking snapshot"), run_snapshot_create, &create, error))
@@ -216,6 +229,7 @@ static const CliOption create_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("instead of a vol: all disks of this domain of libvirt, at one point in time"),
      .complete = cli_complete_domains},
+    CLI_QMP(N_("QMP socket of the QEMU that has the vols open, if libvirt does not manage it")),
     CLI_CONSISTENCY,
     CLI_NAMED("max-pause", N_("longest pause of a running guest, at most 5s (default: 1s)")),
     {0},

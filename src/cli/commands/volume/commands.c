@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #include "commands/commands.h"
+#include "commands/qmp.h"
 #include "commands/transfer/transfer.h"
 #include "commands/xml.h"
 #include "domains.h"
@@ -128,15 +129,13 @@ static gboolean read_sign(const char **text, unsigned *flags, GError **error)
 static gboolean read_resize(CliCtl *ctl, const CliArgs *args, Change *change, const char **ret_text,
                             GError **error)
 {
-    const char *text, *qmp;
+    const char *text;
 
     if (!cli_args_exclusive(args, "qmp", "shrink", error) ||
         !cli_args_exclusive(args, "qmp", "allocate", error) ||
         !cli_args_string(args, "capacity", &text, error) ||
-        !cli_args_string(args, "qmp", &qmp, error))
+        !cli_qmp_read(args, &change->qmp, error))
         return FALSE;
-    /* The daemon has another working directory. */
-    change->qmp = qmp ? g_canonicalize_filename(qmp, NULL) : NULL;
     while (g_ascii_isspace(*text))
         text++;
     if (cli_args_has(args, "allocate"))
@@ -211,10 +210,7 @@ static const CliOption resize_options[] = {
     CLI_SWITCH("allocate", N_("allocate the new capacity, rather than leaving it sparse")),
     CLI_SWITCH("delta", N_("use capacity as a delta to current size, rather than the new size")),
     CLI_SWITCH("shrink", N_("allow the resize to shrink the volume")),
-    {.name = "qmp",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
-     .help = N_("QMP socket of the QEMU that has it open, if libvirt does not manage it")},
+    CLI_QMP(N_("QMP socket of the QEMU that has it open, if libvirt does not manage it")),
     RATE_LIMIT,
     DETACH,
     {0},

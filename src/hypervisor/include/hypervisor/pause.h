@@ -9,7 +9,7 @@
  *
  * Three processes take part, so that the domain never stays paused or frozen because of Cistern:
  *
- *   caller --- watchdog --- worker --- libvirt
+ *   caller --- watchdog --- worker --- libvirt, or the monitor of a QEMU
  *
  * The watchdog is this program (/proc/self/exe) in a session of its own. It calls no function of
  * libvirt, so it cannot hang. Before each step of the worker it writes the step to an entry in the
@@ -28,8 +28,9 @@ typedef struct CstHypervisorPause CstHypervisorPause;
 
 /** All members are borrowed. */
 typedef struct {
-    const char *uri, *uuid; /**< of the domain, as cst_hypervisor_find() returned them */
-    const char *name;       /**< of the domain, for messages; NULL: its UUID */
+    /** Of the domain, as cst_hypervisor_find() or cst_qmp_domain_disk() returned them. */
+    const char *uri, *uuid;
+    const char *name; /**< of the domain, for messages; NULL: its UUID */
     /** Each one must have a file, and be the top layer of a disk of the domain. */
     const CstHypervisorVolume *volumes;
     guint n_volumes; /**< at least 1 */

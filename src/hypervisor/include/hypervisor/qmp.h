@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hypervisor/hypervisor.h>
+#include <model/domain.h>
 
 /**
  * A QEMU that libvirt does not manage, by the Unix socket of its QMP monitor. A helper process
@@ -39,3 +40,14 @@ typedef struct {
  */
 gboolean cst_qmp_resize(const CstHypervisorVolume *volume, const CstQmpDisk *disk, CstTask *task,
                         uint64_t *ret_capacity, gboolean *ret_sent, GError **error);
+
+/**
+ * Returns process @pid, a QEMU whose monitor is at @socket, in the place of a running domain: the
+ * URI and the UUID are accepted by cst_hypervisor_pause_begin(), and the name describes the
+ * process. Checks neither the process nor the socket; the begin of the pause does. Free it with
+ * cst_domain_disk_free().
+ *
+ * Return: NULL with INVALID if @socket cannot be that of a monitor, and with NOT_FOUND if the
+ * process has ended.
+ */
+CstDomainDisk *cst_qmp_domain_disk(const char *socket, int64_t pid, GError **error);

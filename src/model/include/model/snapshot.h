@@ -50,6 +50,8 @@ typedef struct {
     uint64_t limit;         /**< of one volume: bytes reserved for changes; 0: the default */
     CstConsistency minimum; /**< fail if it is worse; UNKNOWN: any */
     uint32_t max_pause_ms;  /**< for which a running domain may be suspended; 0: the default */
+    const char *qmp; /**< socket of the monitor of the QEMU that has all volumes open; borrowed;
+                          NULL: libvirt manages the machines */
 } CstSnapshotRequest;
 
 /** Parameters of new live snapshots. All texts are borrowed. */

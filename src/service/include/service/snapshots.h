@@ -74,6 +74,9 @@ typedef struct {
  * After a failure or a crash either all snapshots exist or no snapshot. A crash at the very end,
  * with volumes of several pools, may leave the snapshots of some pools.
  *
+ * With request->qmp, the QEMU at that monitor must be the only process that has the volumes open.
+ * It is suspended in the same way, without a freeze. The caller must be the user of this process.
+ *
  * Errors: EXISTS when a volume has a snapshot of that name; INVALID when the set is empty or names
  * a volume twice; BUSY when an image is being written and cannot be copied: the domain cannot be
  * suspended, several domains would have to be, or the pause would take longer than

@@ -80,12 +80,14 @@ static gboolean qmp_check_domains(const VolumeClaim *claim, GError **error)
     return TRUE;
 }
 
-/* Finds the only process that has the volume open. */
-static gboolean qmp_find_process(const VolumeClaim *claim, int64_t *ret_pid, GError **error)
+gboolean running_qmp_find_process(const VolumeClaim *claim, int64_t *ret_pid, GError **error)
 {
-    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    g_autoptr(GPtrArray) holders = NULL;
 
     *ret_pid = 0;
+    if (!qmp_check_domains(claim, error))
+        return FALSE;
+    holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
     for (guint i = 0; holders && i < holders->len; i++) {
         const CstHolder *holder = holders->pdata[i];
 
@@ -182,7 +184,7 @@ gboolean running_qmp_grow(const VolumeClaim *claim, const CstVolume *volume, con
     uint64_t bytes = running_disk_bytes(capacity), guest = 0;
     CstQmpDisk disk = {.socket = socket};
 
-    if (!qmp_check_domains(claim, error) || !qmp_find_process(claim, &disk.pid, error) ||
+    if (!running_qmp_find_process(claim, &disk.pid, error) ||
         (volume->type == CST_VOL_FILE && !trust_check_header(volume, error)) ||
         !qmp_resize_disk(claim, volume, &disk, bytes, FALSE, &guest, error) ||
         !cst_may_change(error))

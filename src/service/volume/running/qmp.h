@@ -16,6 +16,12 @@ gboolean running_qmp_check_caller(CstTask *task, GError **error);
 void running_qmp_explain(const VolumeClaim *claim, GError **error);
 
 /**
+ * Finds the only process that has a claimed volume open. Return: FALSE with BUSY if there are
+ * several, or if a domain of libvirt has the volume; INVALID if there is no process.
+ */
+gboolean running_qmp_find_process(const VolumeClaim *claim, int64_t *ret_pid, GError **error);
+
+/**
  * Grows a claimed volume, and the disk of the QEMU whose monitor is at @socket, to @capacity bytes,
  * which are not less than the volume has. Only that QEMU may have the volume open, and no domain
  * of libvirt may have it. BUSY names the process or the domain. Else as cst_qmp_resize().
