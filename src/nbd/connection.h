@@ -5,6 +5,7 @@
 
 #include "budget.h"
 #include "proto.h"
+#include "status.h"
 #include "tls.h"
 
 /** A client: the negotiated state, and sending and receiving. */
@@ -22,6 +23,7 @@ typedef struct {
     const CstNbdExport *export; /* borrowed */
     uint64_t size;
     NbdBudget *budget; /* the server's; borrowed */
+    NbdStatus *status; /* as @budget; NULL: other programs may change the blob */
     /**
      * Makes the client a proven one. Returns FALSE if there is no place for it; the connection then
      * ends. NULL: clients are not counted.

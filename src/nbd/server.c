@@ -46,7 +46,8 @@ typedef struct {
 struct CstNbdServer {
     CstNbdExport export; /* owns its members */
     uint64_t size;
-    NbdBudget budget;  /* for the requests in flight of the clients */
+    NbdBudget budget; /* for the requests in flight of the clients */
+    NbdStatus status;
     CstNbdTls *tls;    /* NULL: TLS is not used */
     GArray *listeners; /* of Listener */
     GMutex lock;
@@ -105,6 +106,7 @@ CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error)
     g_mutex_init(&server->lock);
     g_cond_init(&server->cond);
     nbd_budget_init(&server->budget);
+    nbd_status_init(&server->status);
     return server;
 }
 
@@ -122,6 +124,7 @@ void cst_nbd_server_free(CstNbdServer *server)
     g_mutex_clear(&server->lock);
     g_cond_clear(&server->cond);
     nbd_budget_clear(&server->budget);
+    nbd_status_clear(&server->status);
     g_free(server);
 }
 
@@ -412,6 +415,7 @@ static gpointer serve_client(gpointer data)
                                 .export = &server->export,
                                 .size = server->size,
                                 .budget = &server->budget,
+                                .status = server->export.exclusive ? &server->status : NULL,
                                 .prove = client_prove,
                                 .client = client};
 

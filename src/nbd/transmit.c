@@ -23,12 +23,11 @@
 
 #include "connection.h"
 
-#define WORKERS     8
-#define HOLE_MIN    4096         /* smaller holes of a read are sent as data */
-#define EXTENTS_MAX (64U * 1024) /* of one block status reply: 512 KiB */
-#define SHORT_MAX   (16U << 10)  /* bytes of a read or a write served without a worker */
-#define QUICK_US    50           /* a read from an SSD takes longer */
-#define SLOW_SPELL  1024
+#define WORKERS    8
+#define HOLE_MIN   4096        /* smaller holes of a read are sent as data */
+#define SHORT_MAX  (16U << 10) /* bytes of a read or a write served without a worker */
+#define QUICK_US   50          /* a read from an SSD takes longer */
+#define SLOW_SPELL 1024
 
 typedef struct {
     NbdConnection *connection;
@@ -239,64 +238,6 @@ static void serve_read(const Request *request)
 
 /* --- block status ----------------------------------------------------------------------------- */
 
-static uint32_t state_of(const CstExtent *extent)
-{
-    return (extent->flags & CST_EXTENT_HOLE ? NBD_STATE_HOLE : 0) |
-           (extent->flags & CST_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
-}
-
-/*
- * Appends a run, or extends the last one, because adjacent runs of one state are one run for the
- * client.
- */
-static void add_run(GByteArray *runs, uint32_t length, uint32_t state)
-{
-    uint8_t run[8];
-
-    if (runs->len > 4 && nbd_get32(runs->data + runs->len - 4) == state) {
-        uint8_t *last = runs->data + runs->len - 8;
-
-        nbd_put32(last, nbd_get32(last) + length);
-        return;
-    }
-    nbd_put32(nbd_put32(run, length), state);
-    g_byte_array_append(runs, run, sizeof(run));
-}
-
-/*
- * Returns whether the one requested run is complete, because a further run follows it. Removes the
- * further run.
- */
-static gboolean has_one(const Request *request, GByteArray *runs)
-{
-    if (!(request->flags & NBD_CMD_FLAG_REQ_ONE) || runs->len <= 4 + 8)
-        return FALSE;
-    g_byte_array_set_size(runs, 4 + 8);
-    return TRUE;
-}
-
-static gboolean add_allocation(const Request *request, GByteArray *runs, GError **error)
-{
-    CstBlob *blob = request->flight->connection->export->blob;
-    uint64_t offset = request->from, end = request->from + request->len;
-
-    /*
-     * Merged runs count as well, because each needs a query. The client requests the remaining
-     * range again.
-     */
-    for (guint i = 0; offset < end && i < EXTENTS_MAX; i++) {
-        CstExtent extent;
-
-        if (!cst_blob_extent(blob, offset, end - offset, &extent, error))
-            return FALSE;
-        add_run(runs, (uint32_t)extent.length, state_of(&extent));
-        if (has_one(request, runs))
-            break;
-        offset += extent.length;
-    }
-    return TRUE;
-}
-
 /* Returns the index of the first range that ends after @offset, or the number of ranges. */
 static guint first_behind(const GArray *ranges, uint64_t offset)
 {
@@ -318,14 +259,15 @@ static void add_dirty(const Request *request, const GArray *ranges, GByteArray *
 {
     uint64_t offset = request->from, end = request->from + request->len;
 
-    for (guint i = first_behind(ranges, offset); offset < end && runs->len < EXTENTS_MAX * 8;) {
+    for (guint i = first_behind(ranges, offset);
+         offset < end && runs->len < NBD_RUNS_MAX * NBD_RUN_LEN;) {
         const CstRange *range = i < ranges->len ? &g_array_index(ranges, CstRange, i) : NULL;
         gboolean dirty = range && range->offset <= offset;
         uint64_t stop = dirty ? range->offset + range->length : range ? range->offset : end;
 
         stop = MIN(stop, end);
-        add_run(runs, (uint32_t)(stop - offset), dirty ? NBD_STATE_DIRTY : 0);
-        if (has_one(request, runs))
+        nbd_run_add(runs, (uint32_t)(stop - offset), dirty ? NBD_STATE_DIRTY : 0);
+        if ((request->flags & NBD_CMD_FLAG_REQ_ONE) && nbd_runs_cut(runs))
             break;
         i += dirty;
         offset = stop;
@@ -347,7 +289,9 @@ static void serve_block_status(const Request *request)
             continue;
         nbd_put32(head, nbd_context_id(i));
         g_byte_array_append(runs, head, 4);
-        if (i == 0 && !add_allocation(request, runs, &error)) {
+        if (i == 0 && !nbd_status_add(connection->status, connection->export->blob, request->from,
+                                      request->from + request->len,
+                                      request->flags & NBD_CMD_FLAG_REQ_ONE, runs, &error)) {
             send_error(request, error_number(error), error->message);
             return;
         }
@@ -374,9 +318,13 @@ static unsigned zero_flags(const Request *request)
 static void serve_change(const Request *request)
 {
     CstBlob *blob = request->flight->connection->export->blob;
+    NbdStatus *changed =
+        request->type == NBD_CMD_FLUSH ? NULL : request->flight->connection->status;
     g_autoptr(GError) error = NULL;
     gboolean done;
 
+    if (changed)
+        nbd_status_changed(changed);
     switch (request->type) {
     case NBD_CMD_WRITE:
         done = cst_blob_pwrite(blob, request->data, request->len, request->from, &error);
@@ -387,6 +335,8 @@ static void serve_change(const Request *request)
         break;
     default: done = TRUE; break;
     }
+    if (changed)
+        nbd_status_changed(changed);
     if (done && (request->type == NBD_CMD_FLUSH || (request->flags & NBD_CMD_FLAG_FUA)))
         done = cst_blob_flush(blob, &error);
     send_outcome(request, done, error);
@@ -468,7 +418,7 @@ static uint64_t request_cost(const Request *request)
     case NBD_CMD_READ:
     case NBD_CMD_WRITE: return MIN(request->len, NBD_PAYLOAD_MAX);
     /* The array of runs may be twice as large, because it doubles when it grows. */
-    case NBD_CMD_BLOCK_STATUS: return MIN(request->len, EXTENTS_MAX) * UINT64_C(16);
+    case NBD_CMD_BLOCK_STATUS: return MIN(request->len, NBD_RUNS_MAX) * UINT64_C(16);
     default: return 0;
     }
 }

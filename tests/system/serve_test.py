@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import unittest
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -281,6 +282,32 @@ class Serving(WithDaemon):
                          [(MIB, 0), (6 * MIB, 3), (MIB, 0)])
         self.end(child)
 
+    def map(self):
+        """[offset, length, is zero] of each run of block status."""
+        status, out, err = peers.run(["nbdinfo", "--map", "--json", self.uri])
+        self.assertEqual((0, ""), (status, err))
+        return [[run["offset"], run["length"], bool(run["type"] & 2)] for run in json.loads(out)]
+
+    def test_the_map_of_an_image_shows_the_writes_of_clients(self):
+        self.ok("vol-create-as", "p", "disk", "1M", "--format", "qcow2")
+        self.serve("disk")
+        empty, written = [[0, MIB, True]], [[0, 65536, False], [65536, MIB - 65536, True]]
+        for _ in range(2):
+            self.assertEqual(empty, self.map())
+            self.assertEqual(empty, self.map())
+            self.io(self.uri, "write 0 64k")
+            self.assertEqual(written, self.map())
+            self.assertEqual(written, self.map())
+            self.io(self.uri, "write -z -u 0 64k")
+
+    def test_the_map_of_a_raw_volume_shows_writes_of_other_programs(self):
+        self.ok("vol-create-as", "p", "disk", "1M", "--allocation", "0")
+        self.serve("disk", "--read-only")
+        self.assertEqual([[0, MIB, True]], self.map())
+        with open(self.at("p", "disk"), "r+b") as disk:
+            disk.write(b"x" * 65536)
+        self.assertEqual([[0, 65536, False], [65536, MIB - 65536, True]], self.map())
+
     def test_a_machines_disk_is_read_only_when_told(self):
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
         machine = subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "disk")],
@@ -394,3 +421,24 @@ class Serving(WithDaemon):
         if status == 0:
             with open(self.at("p", "copy"), "rb") as stream:
                 self.assertNotIn(b"ssss", stream.read())
+
+
+@unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+class OtherUser(WithDaemon):
+    """A user who may change volumes has the daemon read no key."""
+
+    CONFIG = "[access]\ngroup = nogroup\n"
+
+    def test_other_user_names_no_keys(self):
+        self.ok("vol-create-as", "p", "a", "1M")
+        keys = self.file("keys.psk", "web:00112233445566778899aabbccddeeff\n")
+        os.chmod(keys, 0o600)
+        program, env = space.as_other_user()
+        words = ["-c", self.peer.uri, "vol-serve", "a", "--pool", "p", "--listen",
+                 "127.0.0.1:10809"]
+        for option in ("--tls-psk", "--tls-certificates"):
+            status, _out, err = peers.run(
+                ["setpriv", "--reuid", str(TENANT), "--regid", "nogroup", "--clear-groups", program,
+                 *words, option, keys], env=env.items())
+            self.assertEqual(4, status, err)
+            self.assertIn("can name keys for TLS", err)

@@ -23,6 +23,7 @@ typedef struct {
     CstNbdExport export;
     NbdConnection connection;
     NbdBudget budget;
+    NbdStatus status;
     GThread *thread;
     int fd; /* the client's end */
 } Session;
@@ -46,10 +47,12 @@ static int session_begin(void **state)
     session->export =
         (CstNbdExport){.name = "disk", .blob = &session->recorder->base, .writable = TRUE};
     nbd_budget_init(&session->budget);
+    nbd_status_init(&session->status);
     session->connection = (NbdConnection){.fd = pair[1],
                                           .export = &session->export,
                                           .size = RECORDER_SIZE,
-                                          .budget = &session->budget};
+                                          .budget = &session->budget,
+                                          .status = &session->status};
     session->fd = pair[0];
     nbd_client_init(session->fd);
     session->thread = g_thread_new("transmit", transmit, &session->connection);
@@ -67,6 +70,7 @@ static int session_end(void **state)
         g_thread_join(session->thread);
     assert_int_equal(session->budget.common, 0);
     nbd_budget_clear(&session->budget);
+    nbd_status_clear(&session->status);
     recorder_free(session->recorder);
     g_free(session);
     return 0;
@@ -317,6 +321,41 @@ static void reply_that_cannot_be_sent_ends_the_connection(void **state)
     g_thread_join(g_steal_pointer(&session->thread));
 }
 
+/* --- block status ----------------------------------------------------------------------------- */
+
+static void learn_runs(Session *session)
+{
+    g_autoptr(GByteArray) runs = g_byte_array_new();
+
+    assert_true(nbd_status_add(&session->status, session->export.blob, 0, MIB, FALSE, runs, NULL));
+    assert_int_equal(session->status.runs->len, 1);
+}
+
+/* Runs of before the change are wrong at its end, and runs of during the change may be. */
+static void change_forgets_the_known_runs_at_its_begin_and_end(void **state)
+{
+    Session *session = *state;
+
+    for (guint i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree uint8_t *data = g_malloc0(512);
+
+        learn_runs(session);
+        recorder_hold(session->recorder);
+        nbd_client_ask(session->fd, changes[i].type, 0, 77, 0, 512,
+                       changes[i].type == NBD_CMD_WRITE ? data : NULL);
+        recorder_await(session->recorder, i + 1);
+        assert_int_equal(session->status.runs->len, 0);
+        learn_runs(session);
+        recorder_let_all(session->recorder);
+        assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
+        assert_int_equal(session->status.runs->len, 0);
+    }
+    learn_runs(session);
+    assert_int_equal(ask(session, NBD_CMD_READ, 0, 512), 0);
+    assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), 0);
+    assert_int_equal(session->status.runs->len, 1);
+}
+
 int main(void)
 {
 #define SESSION_TEST(name) cmocka_unit_test_setup_teardown(name, session_begin, session_end)
@@ -333,6 +372,7 @@ int main(void)
         SESSION_TEST(each_request_gives_its_place_back),
         SESSION_TEST(requests_in_flight_end_before_the_connection),
         SESSION_TEST(reply_that_cannot_be_sent_ends_the_connection),
+        SESSION_TEST(change_forgets_the_known_runs_at_its_begin_and_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

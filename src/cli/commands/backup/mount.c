@@ -30,7 +30,7 @@ static void mount_report_serving(CliCtl *ctl, gpointer data)
 static gboolean run_backup_mount(CstTask *task, gpointer data, GError **error)
 {
     const Mount *mount = data;
-    const CstNbdExport export = {.name = mount->name, .blob = mount->blob};
+    const CstNbdExport export = {.name = mount->name, .blob = mount->blob, .exclusive = TRUE};
     const CstNbdPlace place = {.socket = mount->how->socket,
                                .owner = geteuid(),
                                .host = mount->how->host,

@@ -32,6 +32,7 @@ typedef struct {
     const char *description; /**< NULL: not set */
     CstBlob *blob;
     gboolean writable;
+    gboolean exclusive; /**< only this server changes the blob; keeps its block status */
     GPtrArray *bitmaps; /**< of CstNbdBitmap *, CST_NBD_BITMAPS_MAX at most; NULL: no bitmaps */
 } CstNbdExport;
 

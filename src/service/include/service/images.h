@@ -127,7 +127,8 @@ GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error);
  * Exports the guest-visible content of the volume, or of a snapshot of it, over NBD. Runs until
  * @task is cancelled; cancellation is the only successful end. A writable volume is claimed and
  * locked as by a machine, so that other users fail with BUSY at once. The socket belongs to the
- * owner of the task: only that user and root can connect.
+ * owner of the task: only that user and root can connect. DENIED if the owner is not the user of
+ * this process and names keys for TLS.
  */
 gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, CstTask *task,
                        GError **error);

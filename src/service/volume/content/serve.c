@@ -8,6 +8,8 @@
  */
 #include <service/images.h>
 
+#include <unistd.h>
+
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -20,8 +22,15 @@
 static gboolean serve_view(const char *name, const CstVolServe *how, const VolumeView *view,
                            CstTask *task, GError **error)
 {
-    const CstNbdExport export = {
-        .name = name, .blob = view->blob, .writable = view->writable, .bitmaps = view->bitmaps};
+    /*
+     * A program that ignores the locks of an image could change a raw volume unnoticed. It would
+     * damage an image with tables anyway, because the tables are in memory.
+     */
+    const CstNbdExport export = {.name = name,
+                                 .blob = view->blob,
+                                 .writable = view->writable,
+                                 .exclusive = view->has_tables && !view->force_share,
+                                 .bitmaps = view->bitmaps};
     CstNbdPlace place = {.socket = how->socket,
                          .host = how->host,
                          .port = how->port,
@@ -50,6 +59,19 @@ static gboolean serve_check_args(const CstVolServe *how, GError **error)
            cst_fail(error, CST_ERROR_INVALID, _("the address has no port"));
 }
 
+/* The keys are read with the rights of this process, and not with those of the caller. */
+static gboolean serve_check_keys(const CstVolServe *how, CstTask *task, GError **error)
+{
+    uid_t uid;
+    pid_t pid;
+
+    cst_task_owner(task, &uid, &pid);
+    return (!how->psk_file && !how->certificates) || uid == geteuid() ||
+           cst_fail(error, CST_ERROR_DENIED,
+                    _("only user %u, as which this service runs, can name keys for TLS"),
+                    (unsigned)geteuid());
+}
+
 /* Written data are flushed before the end of the export is reported. */
 static gboolean vol_serve_view(CstPool *pool, const char *name, const CstVolServe *how,
                                const Job *job, CstTask *task, GError **error)
@@ -61,8 +83,8 @@ static gboolean vol_serve_view(CstPool *pool, const char *name, const CstVolServ
                                .ask_bitmaps = TRUE};
     gboolean done;
 
-    if (!serve_check_args(how, error) || !volume_view_open(&view, pool, name, error) ||
-        (how->read_only && !cst_may_change(error)))
+    if (!serve_check_args(how, error) || !serve_check_keys(how, task, error) ||
+        !volume_view_open(&view, pool, name, error) || (how->read_only && !cst_may_change(error)))
         return FALSE;
     job_list_now(job);
     done = serve_view(name, how, &view, task, error);

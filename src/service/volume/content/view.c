@@ -89,6 +89,7 @@ static gboolean view_open_image(VolumeView *view, CstPool *pool, const char *nam
     if (view->ask_bitmaps && !view->snapshot)
         read_bitmaps(view, cst_chain_image(view->chain.chain));
     view->blob = cst_chain_guest(view->chain.chain);
+    view->has_tables = !cst_image_name_is_plain(image_chain_link(&view->chain, 0)->volume->format);
     return TRUE;
 }
 

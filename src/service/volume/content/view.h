@@ -19,7 +19,8 @@ typedef struct {
     gboolean force_share; /* permit reading while another process writes */
     gboolean ask_bitmaps; /* set @bitmaps */
 
-    CstBlob *blob; /* the guest-visible content; borrowed; NULL: not open */
+    CstBlob *blob;       /* the guest-visible content; borrowed; NULL: not open */
+    gboolean has_tables; /* the image has tables, which stay in memory while it is open */
 
     /*
      * The image's dirty bitmaps that do not change while it is open (CstNbdBitmap *). NULL: not
