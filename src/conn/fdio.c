@@ -2,12 +2,15 @@
 /*
  * The caller's side of uploads and downloads, for both transports: a descriptor as a sequence of
  * data and holes. Files are read and written with positional calls. The descriptor's own offset is
- * used only by lseek(), to find holes, and as the position at which a sink begins. Pipes have
- * neither positions nor holes.
+ * used only by lseek(), to find holes, and as the position at which a sink begins. A sink that ends
+ * sets it to its end, because the shell may pass the descriptor on to the next command. Pipes have
+ * neither positions nor holes. A file that is open for appending (">>") is written like a pipe,
+ * because the kernel ignores the offset of each pwrite().
  */
 #include "fdio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,7 +123,8 @@ gboolean cst_fd_sink_init(CstFdSink *sink, int fd, CstTask *task, GError **error
     if (fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot write the output"));
     *sink = (CstFdSink){.fd = fd, .task = task};
-    sink->positional = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+    sink->positional =
+        (S_ISREG(st.st_mode) && !(fcntl(fd, F_GETFL) & O_APPEND)) || S_ISBLK(st.st_mode);
     if (!sink->positional)
         return TRUE;
     pos = lseek(fd, 0, SEEK_CUR);
@@ -183,10 +187,9 @@ gboolean cst_fd_sink_finish(CstFdSink *sink, GError **error)
 {
     struct stat st;
 
-    if (!sink->skip_holes)
-        return TRUE;
-    if (fstat(sink->fd, &st) < 0 ||
-        ((uint64_t)st.st_size < sink->pos && ftruncate(sink->fd, sink->pos) < 0))
+    if (sink->skip_holes && (fstat(sink->fd, &st) < 0 || ((uint64_t)st.st_size < sink->pos &&
+                                                          ftruncate(sink->fd, sink->pos) < 0)))
         return cst_fail_errno(error, errno, _("cannot write the output"));
-    return TRUE;
+    return !sink->positional || lseek(sink->fd, sink->pos, SEEK_SET) >= 0 ||
+           cst_fail_errno(error, errno, _("cannot write the output"));
 }

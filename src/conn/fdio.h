@@ -38,7 +38,7 @@ gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer da
 /** The destination of a download: the caller's descriptor, to which data and holes are written. */
 typedef struct {
     int fd;              /**< borrowed */
-    gboolean positional; /**< a file or a block device, written from its current position on */
+    gboolean positional; /**< a file that is not open for appending, or a block device */
     gboolean skip_holes; /**< the file ends at the position, so holes need no zeroes */
     uint64_t pos;
     CstTask *task; /**< borrowed; its cancellation ends a write that a signal interrupts */
@@ -50,5 +50,8 @@ gboolean cst_fd_sink_init(CstFdSink *sink, int fd, CstTask *task, GError **error
 gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError **error);
 /** Skips a hole, or writes its zeroes until the task is cancelled. */
 gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, GError **error);
-/** Sets the size of a file that ends in a hole. Call it after the last piece. */
+/**
+ * Sets the size of a file that ends in a hole, and moves the descriptor's offset to the end of the
+ * content. Call it after the last piece.
+ */
 gboolean cst_fd_sink_finish(CstFdSink *sink, GError **error);

@@ -153,8 +153,19 @@ class Room(WithDaemon):
         target = os.path.join(self.small, "x")
         self.into_file("vol-export", "data", target, "--pool", "p")
         self.into_file("vol-export", "data", target + ".qcow2", "--pool", "p")
+        self.into_file("vol-download", "data", target, "--pool", "p")
+        self.into_file("vol-download", "data", target, "--pool", "p", "--sparse")
         self.into_file("image-convert", "-f", "raw", "-O", "qcow2", self.data, target)
         self.into_file("image-dd", "-f", "raw", f"if={self.data}", f"of={target}")
+
+    def test_download_of_a_part_or_of_a_sparse_volume_fits(self):
+        target = os.path.join(self.small, "x")
+        self.ok("vol-create-as", "p", "holes", "64M", "--allocation", "0")
+        for words in (["data", target, "--offset", str(16 * MIB)], ["data", target, "--length", "4096"],
+                      ["holes", target, "--sparse"]):
+            code, out, err = self.cistern("vol-download", *words, "--pool", "p")
+            self.assertEqual(0, code, out + err)
+            os.unlink(target)
 
     def test_whole_image_of_sparse_source_is_refused(self):
         self.is_refused("image-convert", "-f", "raw", "-S", "0", self.sparse("s.raw", False),

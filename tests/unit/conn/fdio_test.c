@@ -164,6 +164,36 @@ static void old_bytes_of_the_output_do_not_shine_through_holes(void **state)
     assert_same(in, out);
 }
 
+/* The shell opens a file so for ">>". The kernel ignores the offset of pwrite() then. */
+static void holes_of_an_appended_copy_keep_their_places(void **state)
+{
+    g_auto(CstFd) in = scratch_file();
+    g_auto(CstFd) out = scratch_file();
+
+    assert_int_equal(ftruncate(in, MIB + 3), 0);
+    put(in, "x", MIB);
+    assert_int_equal(fcntl(out, F_SETFL, O_APPEND), 0);
+    assert_true(copy(in, out, TRUE) > 0);
+    assert_same(in, out);
+}
+
+/* The shell passes one descriptor to all commands of a group in braces. */
+static void second_copy_to_a_descriptor_follows_the_first(void **state)
+{
+    g_auto(CstFd) in = scratch_file();
+    g_auto(CstFd) twice = scratch_file();
+    g_auto(CstFd) out = scratch_file();
+
+    assert_int_equal(ftruncate(in, MIB), 0);
+    put(in, "x", 5);
+    assert_int_equal(ftruncate(twice, 2 * MIB), 0);
+    put(twice, "x", 5);
+    put(twice, "x", MIB + 5);
+    assert_true(copy(in, out, TRUE) > 0);
+    assert_true(copy(in, out, TRUE) > 0);
+    assert_same(twice, out);
+}
+
 static void hole_beyond_any_file_is_refused(void **state)
 {
     g_auto(CstFd) out = scratch_file();
@@ -243,6 +273,8 @@ int main(void)
         cmocka_unit_test(pipe_gets_zeroes_for_holes),
         cmocka_unit_test(pipe_is_read_to_its_end),
         cmocka_unit_test(old_bytes_of_the_output_do_not_shine_through_holes),
+        cmocka_unit_test(holes_of_an_appended_copy_keep_their_places),
+        cmocka_unit_test(second_copy_to_a_descriptor_follows_the_first),
         cmocka_unit_test(hole_beyond_any_file_is_refused),
         cmocka_unit_test(cancelled_task_ends_a_long_hole),
         cmocka_unit_test(full_output_is_reported),

@@ -20,6 +20,7 @@
 #include <base/place.h>
 
 #include "commands/consistency.h"
+#include "commands/room.h"
 #include "commands/xml.h"
 #include "live_copy.h"
 #include "options.h"
@@ -169,6 +170,19 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
+/* Fail with BUSY if the file was written to since @before, because the volume has a mixture. */
+static gboolean upload_is_as_before(const Transfer *transfer, const CstFileStamp *before,
+                                    GError **error)
+{
+    const CstFileStamp now = cst_file_stamp(transfer->fd);
+
+    return !cst_file_stamp_differs(before, &now) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("another program has written to '%s' while it was copied; stop it and "
+                      "repeat the copy, or say --force-share"),
+                    transfer->file);
+}
+
 static int open_upload_input(const char *file, gboolean *ret_await, const char *complaint,
                              GError **error)
 {
@@ -187,9 +201,12 @@ static gboolean upload_vol(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
     g_auto(CstFd) fd = open_upload_input(transfer->file, &transfer->await, complaint, error);
+    CstFileStamp before = {0};
 
     if (fd < 0)
         return FALSE;
+    if (!cli_args_has(ctl->current, "force-share"))
+        before = cst_file_stamp(fd);
     if (!refuse_writer(ctl->current, transfer->file, fd, error))
         return FALSE;
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
@@ -197,7 +214,8 @@ static gboolean upload_vol(CliCtl *ctl, Transfer *transfer, GError **error)
         return FALSE;
     transfer->fd = fd;
     transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* for the file only */
-    if (!cli_run_task(ctl, _("Uploading"), run_vol_upload, transfer, error))
+    if (!cli_run_task(ctl, _("Uploading"), run_vol_upload, transfer, error) ||
+        !upload_is_as_before(transfer, &before, error))
         return cli_failed(ctl,
                           transfer->progress.done ? _("cannot send data to volume %s")
                                                   : _("cannot upload to volume %s"),
@@ -387,6 +405,27 @@ static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *plac
         return TRUE;
     fd = cst_place_open(place, O_RDONLY | O_NONBLOCK);
     return fd < 0 || refuse_writer(ctl->current, file, fd, error);
+}
+
+/*
+ * Fail with NO_SPACE if the download certainly does not fit. The space of a file that will be
+ * overwritten is not known, because its blocks may be shared.
+ */
+static gboolean download_check_room(const Transfer *transfer, const CstPlace *place, GError **error)
+{
+    gboolean sparse = (transfer->flags & CST_VOL_STREAM_SPARSE) != 0;
+    CliRoomCopy copy = {.name = transfer->file};
+    CstVolInfo info;
+    struct stat st;
+
+    /* The download itself reports a volume that cannot be queried. */
+    if (transfer->live.snapshot || (cst_place_stat(place, &st) && st.st_size > 0) ||
+        !cst_conn_vol_info(transfer->conn, transfer->vol, !sparse, &info, NULL))
+        return TRUE;
+    copy.data = info.allocation - MIN(transfer->offset, info.allocation);
+    if (transfer->length > 0)
+        copy.data = MIN(copy.data, transfer->length);
+    return cli_room_check_file(&copy, error);
 }
 
 static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error)
