@@ -81,12 +81,15 @@ class Escapes(unittest.TestCase):
         self.assertEqual(["v"], os.listdir(self.at("p")))
 
     def test_csv_cells_that_begin_a_formula_are_text(self):
-        for name in ("=1+1", "+x", "-y", "@z"):
+        for name in ("=1+1", "+x", "-y", "@z", "\uff1d1", "a;b"):
             self.run_in("vol-create-as", "--pool", "p", "--name=" + name, "--capacity", "1M")
         out, _ = self.run_in("vol-list", "p", "--format", "csv", "--columns", "name,capacity")
         rows = list(csv.reader(io.StringIO(out.decode())))[1:]
         self.assertEqual([["'+x", "1048576"], ["'-y", "1048576"], ["'=1+1", "1048576"],
-                          ["'@z", "1048576"]], sorted(rows))
+                          ["'@z", "1048576"], ["'\uff1d1", "1048576"], ["a;b", "1048576"]],
+                         sorted(rows))
+        # A spreadsheet may separate cells at a semicolon.
+        self.assertIn(b'"a;b",1048576', out)
 
     def test_names_in_documents_are_nothing_but_names(self):
         evil = "x<y>&'\"</name><target><permissions><mode>0666</mode></permissions></target>"

@@ -111,7 +111,7 @@ static gboolean filter_read_number(CliCellKind kind, const char *text, uint64_t 
 
 static gboolean cell_kind_is_text(CliCellKind kind)
 {
-    return kind == CLI_CELL_TEXT || kind == CLI_CELL_WORD;
+    return kind == CLI_CELL_TEXT || kind == CLI_CELL_WORD || kind == CLI_CELL_LIST;
 }
 
 /*
@@ -150,6 +150,10 @@ static gboolean filter_set_value(const Parser *parser, CliFilter *test, const ch
     if (test->absent)
         return test->op == OP_EQ || test->op == OP_NE ||
                cst_fail(error, CST_ERROR_USAGE, _("'-' stands for no value: use it with = or !="));
+    if (test->column->kind == CLI_CELL_LIST && !matches && test->op != OP_EQ && test->op != OP_NE)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("column '%s' is a list: test its words with =, !=, ~ or !~"),
+                        test->column->key);
     if (cell_kind_is_text(test->column->kind)) {
         test->text = g_strdup(value);
         return TRUE;
@@ -375,6 +379,18 @@ unsigned cli_filter_needs(const CliFilter *filter)
            cli_filter_needs(filter->right);
 }
 
+/* Whether a word of the list equals, or matches, the value. */
+static gboolean list_has(const CliFilter *test, const CliCell *cell)
+{
+    g_auto(GStrv) words = g_strsplit(cell->text, " ", -1);
+
+    for (char **word = words; *word; word++)
+        if (test->regex ? g_regex_match(test->regex, *word, 0, NULL)
+                        : g_str_equal(*word, test->text))
+            return TRUE;
+    return FALSE;
+}
+
 /* @number is the right side for columns that are not texts. */
 static int compare_cell(const CliFilter *test, const CliCell *cell, uint64_t number)
 {
@@ -395,6 +411,8 @@ static gboolean test_cell(const CliFilter *test, const CliCell *cell, const CliC
         return test->op == OP_NE;
     if (test->absent || !cell->present)
         return test->op == OP_EQ ? same : test->op == OP_NE && !same;
+    if (test->column->kind == CLI_CELL_LIST)
+        return list_has(test, cell) == (test->op == OP_EQ || test->op == OP_MATCH);
     if (test->regex)
         return g_regex_match(test->regex, cell->text, 0, NULL) == (test->op == OP_MATCH);
     order = compare_cell(test, cell, compared ? compared->number : test->number);

@@ -66,11 +66,21 @@ static const char *table_intern_text(CliTable *table, const char *text)
                : g_string_chunk_insert(table->texts, text);
 }
 
-void cli_table_add_text(CliTable *table, const char *text)
+static void table_add_copied(CliTable *table, CliCellKind kind, const char *text)
 {
     add_cell(
-        table, CLI_CELL_TEXT,
+        table, kind,
         &(Cell){.present = text != NULL, .text = text ? table_intern_text(table, text) : NULL});
+}
+
+void cli_table_add_text(CliTable *table, const char *text)
+{
+    table_add_copied(table, CLI_CELL_TEXT, text);
+}
+
+void cli_table_add_list(CliTable *table, const char *words)
+{
+    table_add_copied(table, CLI_CELL_LIST, words);
 }
 
 void cli_table_add_word(CliTable *table, const char *word)
@@ -149,6 +159,7 @@ CliCell cli_table_cell(const CliTable *table, guint row, guint column)
     const Cell *cell = &g_array_index(table->cells, Cell, row * table->n_columns + column);
 
     switch (table->columns[column].kind) {
+    case CLI_CELL_LIST:
     case CLI_CELL_TEXT: return (CliCell){cell->present, cell->text, 0};
     case CLI_CELL_WORD: return (CliCell){cell->present, cell->word, 0};
     default: return (CliCell){cell->present, NULL, cell->number};

@@ -10,11 +10,12 @@
  * blank, the name, padding to the widest cell plus three, and a line of dashes below the titles.
  */
 typedef enum {
-    CLI_CELL_TEXT,     /**< printed unchanged */
-    CLI_CELL_WORD,     /**< a fixed word: translated on screen, never in JSON */
-    CLI_CELL_BOOL,     /**< yes/no */
-    CLI_CELL_SIZE,     /**< bytes: "1.00 GiB" or, with --bytes, digits */
-    CLI_CELL_NUMBER,   /**< plain digits */
+    CLI_CELL_TEXT,   /**< printed unchanged */
+    CLI_CELL_WORD,   /**< a fixed word: translated on screen, never in JSON */
+    CLI_CELL_LIST,   /**< words with blanks between them; JSON: a list. A filter tests the words */
+    CLI_CELL_BOOL,   /**< yes/no */
+    CLI_CELL_SIZE,   /**< bytes: "1.00 GiB" or, with --bytes, digits */
+    CLI_CELL_NUMBER, /**< plain digits */
     CLI_CELL_DURATION, /**< seconds: "1:02:03" */
     CLI_CELL_TIME,     /**< seconds since 1970: "2026-11-21 03:44:39+0100"; JSON: ISO 8601, UTC */
     CLI_CELL_PERCENT   /**< hundredths of a percent: "12.34%" */
@@ -50,6 +51,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)
  */
 void cli_table_add_text(CliTable *table, const char *text);
 void cli_table_add_word(CliTable *table, const char *word);
+/** @words: separated by blanks; NULL: an absent value, which is an empty list in JSON. */
+void cli_table_add_list(CliTable *table, const char *words);
 void cli_table_add_bool(CliTable *table, gboolean value);
 void cli_table_add_size(CliTable *table, uint64_t bytes);
 void cli_table_add_number(CliTable *table, uint64_t value);
@@ -78,7 +81,7 @@ void cli_table_add_level(CliTable *table, guint level);
 /** The value of a cell. The kind of its column determines the valid member. */
 typedef struct {
     gboolean present;
-    const char *text; /**< TEXT, WORD */
+    const char *text; /**< TEXT, WORD, LIST */
     uint64_t number;  /**< all other kinds; BOOL: 0 or 1 */
 } CliCell;
 

@@ -9,16 +9,31 @@
 #define DEPTH_MAX 1000  /* valid trees are much less deep */
 #define FLUSH_AT  32768 /* flush the text of rows at this size, in bytes */
 
+static void add_json_list(CliJson *json, const char *key, const Cell *cell)
+{
+    g_auto(GStrv) words = g_strsplit(cell->present ? cell->text : "", " ", -1);
+
+    cli_json_open(json, key, '[');
+    for (char **word = words; *word; word++)
+        cli_json_add_string(json, NULL, *word);
+    cli_json_close(json, ']');
+}
+
 /* @key NULL: the value without a name. */
 static void add_json_cell(CliJson *json, const char *key, const CliColumn *column, const Cell *cell)
 {
     g_autofree char *text = NULL;
 
+    if (column->kind == CLI_CELL_LIST) {
+        add_json_list(json, key, cell);
+        return;
+    }
     if (!cell->present) {
         cli_json_add_string(json, key, NULL);
         return;
     }
     switch (column->kind) {
+    case CLI_CELL_LIST: break;
     case CLI_CELL_TEXT: cli_json_add_string(json, key, cell->text); break;
     case CLI_CELL_WORD: cli_json_add_string(json, key, cell->word); break;
     case CLI_CELL_BOOL: cli_json_add_bool(json, key, cell->number != 0); break;

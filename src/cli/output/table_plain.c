@@ -13,6 +13,7 @@ static char *plain_text(const CliColumn *column, const Cell *cell)
     if (!cell->present)
         return NULL;
     switch (column->kind) {
+    case CLI_CELL_LIST:
     case CLI_CELL_TEXT: return g_strdup(cell->text);
     case CLI_CELL_WORD: return g_strdup(cell->word);
     case CLI_CELL_BOOL: return g_strdup(cell->number ? "yes" : "no");
@@ -63,18 +64,32 @@ void cli_table_print_parsable(CliCtl *ctl, const CliTable *table)
 }
 
 /*
- * Prefix an apostrophe to a cell that starts with one of these characters. A spreadsheet would
- * treat the cell as a formula, even if it is quoted.
+ * Return: TRUE if a spreadsheet would treat the cell as a formula, even if it is quoted. Some
+ * programs also accept the full-width forms of the signs.
+ */
+static gboolean is_formula(const char *value)
+{
+    static const char *const wide[] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(wide); i++)
+        if (g_str_has_prefix(value, wide[i]))
+            return TRUE;
+    return *value && strchr("=+-@\t\r", *value) != NULL;
+}
+
+/*
+ * Prefix an apostrophe to a formula. Quote a semicolon as well, because in many countries a
+ * spreadsheet separates cells at it.
  */
 static void print_quoted(FILE *out, const char *value)
 {
-    const char *mark = value && *value && strchr("=+-@\t\r", *value) ? "'" : "";
+    const char *mark = value && is_formula(value) ? "'" : "";
     g_autofree char *shown = value ? cst_text_escape_lines(value) : NULL;
     const char *text = shown;
 
     if (!text)
         return;
-    if (*text && !strpbrk(text, ",\"\n")) {
+    if (*text && !strpbrk(text, ",;\"\n")) {
         fprintf(out, "%s%s", mark, text);
         return;
     }

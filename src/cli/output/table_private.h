@@ -8,7 +8,7 @@
 typedef struct {
     gboolean present;
     union {
-        const char *text; /**< CLI_CELL_TEXT: in CliTable.texts */
+        const char *text; /**< CLI_CELL_TEXT, CLI_CELL_LIST: in CliTable.texts */
         const char *word; /**< CLI_CELL_WORD */
         uint64_t number;  /**< all other kinds */
     };

@@ -193,7 +193,7 @@ typedef struct {
 
 static int compare_values(CliCellKind kind, const CliCell *a, const CliCell *b)
 {
-    if (kind != CLI_CELL_TEXT && kind != CLI_CELL_WORD)
+    if (kind != CLI_CELL_TEXT && kind != CLI_CELL_WORD && kind != CLI_CELL_LIST)
         return a->number < b->number ? -1 : a->number > b->number;
     return g_ascii_strcasecmp(a->text, b->text);
 }

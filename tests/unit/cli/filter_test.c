@@ -23,6 +23,7 @@ static const CliColumn columns[] = {
     {"Full", "full", CLI_CELL_PERCENT, NULL, CLI_COLUMN_NEEDS << 2},
     {"Limit", "limit", CLI_CELL_SIZE, NULL, CLI_COLUMN_NEEDS << 3},
     {"Place", "place", CLI_CELL_TEXT, NULL, 0},
+    {"Words", "words", CLI_CELL_LIST, NULL, 0},
 };
 
 /* Row 0 has all values, row 1 only a name and a limit. */
@@ -40,6 +41,7 @@ static CliTable *make_table(void)
     cli_table_add_percent(table, 1, 3);
     cli_table_add_size(table, 12 * CST_GIB);
     cli_table_add_text(table, "name");
+    cli_table_add_list(table, "gold nightly");
     cli_table_add_text(table, "b");
     cli_table_add_word(table, NULL);
     cli_table_add_known_bool(table, FALSE, TRUE);
@@ -50,6 +52,7 @@ static CliTable *make_table(void)
     cli_table_add_percent(table, 1, 0);
     cli_table_add_size(table, 10 * CST_GIB);
     cli_table_add_text(table, "b");
+    cli_table_add_list(table, NULL);
     return table;
 }
 
@@ -145,6 +148,22 @@ static void columns_of_one_kind_compare_with_each_other(void **state)
     refuses("size > name", "'name' is no value of column 'size'");
 }
 
+static void list_is_tested_word_by_word(void **state)
+{
+    finds("words = nightly", "10");
+    finds("words = gold", "10");
+    finds("words = night", "00");
+    finds("words = 'gold nightly'", "00");
+    finds("words != gold", "01");
+    finds("words != silver", "11");
+    finds("words ~ ^night", "10");
+    finds("words ~ 'd n'", "00");
+    finds("words !~ ^night", "00");
+    finds("words !~ ^silver", "10");
+    finds("words = -", "01");
+    refuses("words > gold", "list");
+}
+
 static void rows_without_a_value(void **state)
 {
     finds("state=-", "01");
@@ -185,7 +204,7 @@ static void invalid_filter_is_refused_with_the_position(void **state)
     refuses("size<-", "'-' stands for no value");
     refuses("count=-1", "'-1' is no value of column 'count'");
     refuses("used_up=maybe", "'maybe' is no value");
-    refuses("left=5y", "'5y' is no value");
+    refuses("left=5q", "'5q' is no value");
     refuses("left=99999999999999999999", "is no value");
     refuses("left=9223372036854775807d", "is no value");
     refuses("made=yesterday", "'yesterday' is no value");
@@ -227,6 +246,7 @@ int main(void)
         cmocka_unit_test(values_are_their_columns),
         cmocka_unit_test(operators_compare),
         cmocka_unit_test(columns_of_one_kind_compare_with_each_other),
+        cmocka_unit_test(list_is_tested_word_by_word),
         cmocka_unit_test(rows_without_a_value),
         cmocka_unit_test(conditions_are_joined),
         cmocka_unit_test(invalid_filter_is_refused_with_the_position),

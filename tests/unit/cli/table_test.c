@@ -115,6 +115,25 @@ static void json_has_every_column_and_types(void **state)
           "\"capacity\":null}]}\n");
 }
 
+static void as_yaml(CliCtl *ctl, const CliTable *table)
+{
+    cli_table_print_yaml(ctl, table, "rows");
+}
+
+static void list_is_words_in_text_and_a_list_in_json(void **state)
+{
+    static const CliColumn one[] = {{"Words", "words", CLI_CELL_LIST, "-", 0}};
+    g_autoptr(CliTable) table = cli_table_new(one, G_N_ELEMENTS(one));
+
+    cli_table_add_list(table, "a b");
+    cli_table_add_list(table, NULL);
+    check(table, (CliSettings){0}, as_table, " Words\n--------\n a b\n -\n");
+    check(table, (CliSettings){.json = TRUE}, as_table,
+          "{\"schema\":1,\"rows\":[{\"words\":[\"a\",\"b\"]},{\"words\":[]}]}\n");
+    check(table, (CliSettings){0}, as_yaml,
+          "schema: 1\nrows:\n- words: [\"a\",\"b\"]\n- words: []\n");
+}
+
 static void json_escapes_special_bytes_of_names(void **state)
 {
     static const CliColumn one[] = {{.title = "Name", .key = "name", .kind = CLI_CELL_TEXT}};
@@ -281,6 +300,7 @@ int main(void)
         cmocka_unit_test(quiet_drops_the_header_and_its_width),
         cmocka_unit_test(bytes_prints_plain_sizes),
         cmocka_unit_test(json_has_every_column_and_types),
+        cmocka_unit_test(list_is_words_in_text_and_a_list_in_json),
         cmocka_unit_test(json_escapes_special_bytes_of_names),
         cmocka_unit_test(json_escapes_each_control_character),
         cmocka_unit_test(json_has_no_number_above_its_largest),
