@@ -17,6 +17,7 @@
 #include "commands/check_report.h"
 #include "options.h"
 #include "output/progress.h"
+#include "qemu_json.h"
 
 /** A check, or a repair and the check after it. */
 typedef struct {
@@ -102,10 +103,14 @@ static gboolean cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
     g_autoptr(CstFindings) findings = cst_findings_new();
-    Check check = {.findings = findings};
-    unsigned repair = 0;
+    const CstImageFormat *format = NULL;
+    const char *path = NULL;
+    CstImageCheck result;
+    unsigned repair = 0, flags;
+    gboolean qemu_json;
 
-    if (!cli_args_string(args, "file", &path, error) || !cli_check_repair(args, &repair, error))
+    if (!cli_args_string(args, "file", &path, error) || !cli_check_repair(args, &repair, error) ||
+        !cli_image_output(ctl, args, &qemu_json, error))
         return FALSE;
     check.flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
                   : repair                ? CST_CHECK_REPAIR_LEAKS

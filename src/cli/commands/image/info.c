@@ -7,8 +7,6 @@
 #include "image.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -16,86 +14,13 @@
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
+#include "description.h"
 #include "options.h"
 #include "output/json.h"
 #include "output/sheet.h"
 #include "output/table.h"
 #include "output/text.h"
-
-/** The data about one image. */
-typedef struct {
-    const char *path;
-    CstImageInfo info;
-    uint64_t disk_size;   /**< allocated bytes of the file */
-    char *full_backing;   /**< resolved path of the backing file; NULL: no backing file */
-    GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: no snapshots, or unreadable */
-    GPtrArray *bitmaps;   /**< of CstImageBitmap; NULL: no bitmaps, or unreadable */
-    GPtrArray *parts;     /**< of CstImagePart; NULL: no parts, or unreadable */
-    CstImageLuks luks;
-} Shown;
-
-static void shown_clear(Shown *shown)
-{
-    cst_image_info_clear(&shown->info);
-    g_free(shown->full_backing);
-    g_clear_pointer(&shown->snapshots, g_ptr_array_unref);
-    g_clear_pointer(&shown->bitmaps, g_ptr_array_unref);
-    g_clear_pointer(&shown->parts, g_ptr_array_unref);
-    cst_image_luks_clear(&shown->luks);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shown, shown_clear)
-
-/* --- reading --------------------------------------------------------------------------------- */
-
-/* Read lists of unbounded length. Scans of a pool do not read them. */
-static void read_lists(Shown *shown, CstBlob *blob)
-{
-    const CstImageInfo *info = &shown->info;
-    CstImage *image = NULL;
-
-    shown->parts = cst_image_inspect_parts(blob, info->format, NULL);
-    if (info->encryption)
-        cst_image_inspect_luks(blob, info->format, &shown->luks, NULL);
-    if (info->corrupt || (info->snapshots == 0 && info->bitmaps == 0))
-        return;
-    image = cst_image_open(blob, info->format, CST_IMAGE_NO_DATA, NULL, NULL);
-    if (image && info->snapshots)
-        shown->snapshots = cst_image_snapshot_list(image, NULL);
-    if (image && info->bitmaps)
-        shown->bitmaps = cst_image_bitmap_list(image, NULL);
-    cst_image_free(image);
-}
-
-/* Make the paths of parts relative to the working directory. */
-static void name_parts(Shown *shown)
-{
-    for (guint i = 0; shown->parts && i < shown->parts->len; i++) {
-        CstImagePart *part = g_ptr_array_index(shown->parts, i);
-        char *path = part->file ? cst_path_named(shown->path, part->file) : g_strdup(shown->path);
-
-        if (!path)
-            continue;
-        g_free(part->file);
-        part->file = path;
-    }
-}
-
-static gboolean shown_read_image(CstBlob *blob, const CstImageFormat *format, Shown *shown,
-                                 GError **error)
-{
-    struct stat st;
-
-    shown->path = blob->name;
-    if (!cst_image_inspect(blob, format, &shown->info, error))
-        return FALSE;
-    if (fstat(cst_blob_file_fd(blob), &st) == 0)
-        shown->disk_size = (uint64_t)st.st_blocks * 512;
-    if (shown->info.backing)
-        shown->full_backing = cst_path_named(shown->path, shown->info.backing);
-    read_lists(shown, blob);
-    name_parts(shown);
-    return TRUE;
-}
+#include "qemu_json.h"
 
 /* --- output ---------------------------------------------------------------------------------- */
 
@@ -135,7 +60,7 @@ CliTable *cli_image_snapshot_table(const GPtrArray *snapshots)
     return table;
 }
 
-static void add_facts(CliSheet *sheet, const Shown *shown)
+static void add_facts(CliSheet *sheet, const CliImageDescription *shown)
 {
     const CstImageInfo *info = &shown->info;
     g_autofree char *backing = info->backing ? cst_reference_shown(info->backing) : NULL;
@@ -175,7 +100,7 @@ static void add_facts(CliSheet *sheet, const Shown *shown)
     cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
 }
 
-static void add_image(CliSheet *sheet, const Shown *shown)
+static void add_image(CliSheet *sheet, const CliImageDescription *shown)
 {
     const CliImageSpecific specific = {&shown->info, shown->bitmaps, shown->parts, &shown->luks};
 
@@ -196,6 +121,7 @@ typedef struct {
     CliCtl *ctl;
     CliSheet sheet;
     const CstImageFormat *format; /**< format from the command line; NULL: detect it */
+    CliQdict *list;               /**< of --output=json; NULL: another output */
     guint shown, failed;
     GError *last; /**< the last failure */
 } Run;
@@ -212,17 +138,25 @@ static void end_image(Run *run)
     cli_sheet_end_object(&run->sheet);
 }
 
-static gboolean show_image(Run *run, CstBlob *blob, const CstImageFormat *format, GError **error)
+static void print_image(Run *run, const CliImageDescription *shown)
 {
-    g_auto(Shown) shown = {0};
-
-    if (!shown_read_image(blob, format, &shown, error))
-        return FALSE;
     if (run->shown > 0)
         cli_print(run->ctl, "\n");
     begin_image(run);
-    add_image(&run->sheet, &shown);
+    add_image(&run->sheet, shown);
     end_image(run);
+}
+
+static gboolean show_image(Run *run, CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    g_auto(CliImageDescription) shown = {0};
+
+    if (!cli_image_describe(blob, format, &shown, error))
+        return FALSE;
+    if (run->list)
+        cli_qdict_add(run->list, NULL, cli_image_description_dict(&shown));
+    else
+        print_image(run, &shown);
     run->shown++;
     if (shown.info.corrupt)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), shown.path,
@@ -301,13 +235,30 @@ static gboolean info_run_finish(Run *run, guint total, GError **error)
                     total);
 }
 
+/* Shows the images as qemu-img: one image as an object, several or a chain as a list. */
+static gboolean show_qemu_json(Run *run, const GPtrArray *paths, gboolean chain, GError **error)
+{
+    g_autoptr(CliQdict) list = run->list = cli_qlist_new();
+
+    show_images(run, paths, chain);
+    if (chain || paths->len > 1)
+        cli_qemu_json_print(run->ctl->out, list);
+    else if (run->shown)
+        cli_qemu_json_print(run->ctl->out, cli_qlist_first(list));
+    return info_run_finish(run, paths->len, error);
+}
+
 static gboolean cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) paths = cli_args_rest(args);
     Run run = {.ctl = ctl};
+    gboolean qemu_json;
 
-    if (!cli_image_format_arg(args, "format", &run.format, error))
+    if (!cli_image_format_arg(args, "format", &run.format, error) ||
+        !cli_image_output(ctl, args, &qemu_json, error))
         return FALSE;
+    if (qemu_json)
+        return show_qemu_json(&run, paths, cli_args_has(args, "backing-chain"), error);
     cli_sheet_begin(&run.sheet, ctl);
     cli_sheet_begin_list(&run.sheet, "images", NULL, "");
     show_images(&run, paths, cli_args_has(args, "backing-chain"));
@@ -326,6 +277,7 @@ static const CliOption info_options[] = {
      .help = N_("image files or block devices")},
     SOURCE_FORMAT,
     FOLLOW,
+    OUTPUT,
     FORCE_SHARE,
     {0},
 };

@@ -7,31 +7,25 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <image/map.h>
 
 #include "commands/view_report.h"
 #include "options.h"
 #include "output/progress.h"
+#include "qemu_json.h"
 
+/** A walk over the runs of a range of an image. */
 typedef struct {
     CstChain *chain;
-    CliTable *table;
     uint64_t start, length; /**< requested range of the guest-visible content */
+    CliImageRunFunc func;
+    gpointer data;
 } Mapping;
 
-static void mapping_clear(Mapping *mapping)
-{
-    cst_chain_free(mapping->chain);
-    cli_table_free(mapping->table);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mapping, mapping_clear)
-
-static gboolean mapping_add_run(const CstMapRun *run, gpointer data, GError **error)
+static gboolean mapping_pass_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Mapping *mapping = data;
-    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
 
-    cli_map_add(mapping->table, &row, cst_chain_blob(mapping->chain, run->depth)->name);
+    mapping->func(run, cst_chain_blob(mapping->chain, run->depth), mapping->data);
     return TRUE;
 }
 
@@ -39,30 +33,58 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 {
     Mapping *mapping = data;
 
-    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, mapping_add_run,
+    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, mapping_pass_run,
                                mapping, task, error);
 }
 
-static gboolean cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
+gboolean cli_image_map_file(CliCtl *ctl, const CliArgs *args, CliImageRunFunc func, gpointer data,
+                            GError **error)
 {
     const CstChainFiles files = cli_image_files(ctl);
     const char *path = NULL;
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
-    g_auto(Mapping) mapping = {.length = UINT64_MAX};
+    g_autoptr(CstChain) chain = NULL;
+    Mapping mapping = {.length = UINT64_MAX, .func = func, .data = data};
 
     if (!cli_args_string(args, "file", &path, error) ||
         !cli_args_size(args, "start-offset", 1, &mapping.start, error) ||
         !cli_args_size(args, "max-length", 1, &mapping.length, error))
         return FALSE;
     blob = cli_image_open(ctl, args, path, "format", FALSE, &format, error);
-    mapping.chain = blob ? cst_chain_look(blob, format, &files, error) : NULL;
-    if (!mapping.chain)
+    mapping.chain = chain = blob ? cst_chain_look(blob, format, &files, error) : NULL;
+    return chain && cli_run_task(ctl, _("Mapping"), run_mapping, &mapping, error);
+}
+
+static void map_add_run(const CstMapRun *run, CstBlob *file, gpointer data)
+{
+    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
+
+    cli_map_add(data, &row, file->name);
+}
+
+static void map_add_qemu_json(const CstMapRun *run, CstBlob *file, gpointer data)
+{
+    cli_qemu_json_map_add(data, run);
+}
+
+static gboolean cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CliTable) table = cli_map_table();
+    CliQemuJsonMap map = {.stream = ctl->out};
+    gboolean qemu_json;
+
+    if (!cli_image_output(ctl, args, &qemu_json, error))
         return FALSE;
-    mapping.table = cli_map_table();
-    if (!cli_run_task(ctl, _("Mapping"), run_mapping, &mapping, error))
+    if (qemu_json) {
+        if (!cli_image_map_file(ctl, args, map_add_qemu_json, &map, error))
+            return FALSE;
+        cli_qemu_json_map_end(&map);
+        return TRUE;
+    }
+    if (!cli_image_map_file(ctl, args, map_add_run, table, error))
         return FALSE;
-    cli_table_print(ctl, mapping.table, "map");
+    cli_table_print(ctl, table, "map");
     return TRUE;
 }
 
@@ -81,6 +103,7 @@ static const CliOption map_options[] = {
      .help = N_("bytes to look at; default: up to the end")},
     FOLLOW,
     DATA_FILE,
+    OUTPUT,
     FORCE_SHARE,
     {0},
 };

@@ -7,11 +7,11 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <image/measure.h>
 
 #include "commands/view_report.h"
 #include "options.h"
 #include "output/progress.h"
+#include "qemu_json.h"
 
 typedef struct {
     const CstImageFormat *format;
@@ -60,29 +60,53 @@ static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subje
     return measuring->source != NULL;
 }
 
-gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error)
+gboolean cli_image_measure_file(CliCtl *ctl, const CliArgs *args, const char *subject,
+                                CstImageMeasure *ret_measure, gboolean *ret_help, GError **error)
 {
     g_auto(Measuring) measuring = {0};
-    CstMeasureReport report;
-    gboolean help;
 
     if (!cli_image_format_arg(args, "target-format", &measuring.format, error) ||
-        !cli_image_options(ctl, args, measuring.format, &measuring.options, &help, error))
+        !cli_image_options(ctl, args, measuring.format, &measuring.options, ret_help, error))
         return FALSE;
-    if (help)
+    if (*ret_help)
         return TRUE;
     if (!read_subject(ctl, args, subject, &measuring, error) ||
         !cli_run_task(ctl, _("Measuring"), run_measuring, &measuring, error))
         return FALSE;
-    report = (CstMeasureReport){measuring.measure.required, measuring.measure.fully_allocated,
-                                measuring.measure.has_bitmaps, measuring.measure.bitmaps};
+    *ret_measure = measuring.measure;
+    return TRUE;
+}
+
+gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error)
+{
+    CstImageMeasure measure;
+    CstMeasureReport report;
+    gboolean help;
+
+    if (!cli_image_measure_file(ctl, args, subject, &measure, &help, error))
+        return FALSE;
+    if (help)
+        return TRUE;
+    report = (CstMeasureReport){measure.required, measure.fully_allocated, measure.has_bitmaps,
+                                measure.bitmaps};
     cli_measure_print(ctl, &report);
     return TRUE;
 }
 
 static gboolean cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return cli_image_measure(ctl, args, "file", error);
+    CstImageMeasure measure;
+    gboolean qemu_json, help;
+
+    if (!cli_image_output(ctl, args, &qemu_json, error))
+        return FALSE;
+    if (!qemu_json)
+        return cli_image_measure(ctl, args, "file", error);
+    if (!cli_image_measure_file(ctl, args, "file", &measure, &help, error))
+        return FALSE;
+    if (!help)
+        cli_qemu_json_measure(ctl->out, &measure);
+    return TRUE;
 }
 
 static const CliOption measure_options[] = {
@@ -94,6 +118,7 @@ static const CliOption measure_options[] = {
     FROM_SNAPSHOT,
     FOLLOW,
     DATA_FILE,
+    OUTPUT,
     FORCE_SHARE,
     {0},
 };

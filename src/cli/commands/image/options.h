@@ -50,6 +50,11 @@
         .name = "cache", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 't',      \
         .help = N_("writeback: on the disk at the end, the default; unsafe: it may be lost") \
     }
+#define OUTPUT                                                            \
+    {                                                                     \
+        .name = "output", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, \
+        .help = N_("human, the default; json: the JSON of qemu-img")      \
+    }
 #define SNAPSHOT_NAME(option, short_name, text)                                               \
     {                                                                                         \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = short_name, \

@@ -19,6 +19,8 @@ typedef struct {
     uint64_t clock;       /**< nanoseconds that the guest had run */
     uint64_t state_size;  /**< bytes of the machine's state; 0: no state */
     uint64_t capacity;    /**< bytes the guest saw */
+    gboolean has_icount;  /**< icount is recorded */
+    uint64_t icount;      /**< instructions that the guest had run, for QEMU's record and replay */
 } CstImageSnapshot;
 
 /** Returns whether images of @format can hold snapshots. */

@@ -73,6 +73,7 @@ GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error)
         to->clock = from->clock;
         to->state_size = from->state_size;
         to->capacity = from->disk_size;
+        to->has_icount = qcow2_snapshot_icount(from, &to->icount);
         g_ptr_array_add(list, to);
     }
     return list;
@@ -246,6 +247,9 @@ static void snapshot_append(Job *job, const char *name)
         .seconds = (uint32_t)(now / G_USEC_PER_SEC),
         .nanoseconds = (uint32_t)(now % G_USEC_PER_SEC) * 1000,
         .disk_size = header->size,
+        /* As in qemu-img: both sizes, and a count of zero instructions. */
+        .extra = g_malloc0(QCOW2_SNAPSHOT_EXTRA),
+        .extra_size = QCOW2_SNAPSHOT_EXTRA,
         .id = new_id(job->snapshots),
         .name = g_strdup(name),
     };

@@ -21,6 +21,13 @@
 #define FIXED      40       /* bytes of an entry before its extra data */
 #define READ_AHEAD 0x10000u /* bytes read at a time */
 
+gboolean qcow2_snapshot_icount(const Qcow2Snapshot *snapshot, uint64_t *ret_icount)
+{
+    *ret_icount =
+        snapshot->extra_size >= QCOW2_SNAPSHOT_EXTRA ? cst_be64(snapshot->extra + 16) : UINT64_MAX;
+    return *ret_icount != UINT64_MAX;
+}
+
 void qcow2_snapshot_clear(Qcow2Snapshot *snapshot)
 {
     g_free(snapshot->extra);

@@ -6,6 +6,7 @@
 /** The snapshot table (qcow2, "Snapshots"): contiguous entries of variable length. */
 
 #define QCOW2_MAX_SNAPSHOT_EXTRA 1024u
+#define QCOW2_SNAPSHOT_EXTRA     24u /**< two sizes and the count of instructions */
 /** Limits of a list: snapshots, and bytes of their table. They are low because a read-only client
  * can request a list. */
 #define QCOW2_LIST_SNAPSHOTS     4096u
@@ -25,6 +26,9 @@ typedef struct {
     char *id;
     char *name;
 } Qcow2Snapshot;
+
+/** Gets the number of instructions that the guest had run. Returns FALSE if it is not recorded. */
+gboolean qcow2_snapshot_icount(const Qcow2Snapshot *snapshot, uint64_t *ret_icount);
 
 /** Frees the members of @snapshot and zeroes it. */
 void qcow2_snapshot_clear(Qcow2Snapshot *snapshot);
