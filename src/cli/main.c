@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The entry point: parses the program's own options, then runs one command line, a script or the
- * shell. The locale is set first, because all later messages are translated. With --json, all
- * messages are in the locale C, also messages about wrong options. The exit status is that of the
- * last command. If only writing to stdout fails, the exit status is CST_EXIT_FAILED.
+ * shell. Under the name cistern-qemu-img the program has another command line (src/cli/qemu_img).
+ * The locale is set first, because all later messages are translated. With --json, all messages are
+ * in the locale C, also messages about wrong options. The exit status is that of the last command.
+ * If only writing to stdout fails, the exit status is CST_EXIT_FAILED.
  */
 #include <locale.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include "groups.h"
 #include "output/report.h"
 #include "output/width.h"
+#include "qemu_img/qemu_img.h"
 #include "shell/help.h"
 #include "shell/run.h"
 #include "shell/shell.h"
@@ -203,5 +205,6 @@ static int cli_main(int argc, char **argv)
 int main(int argc, char **argv)
 {
     cst_conn_run_helper(argc, argv);
-    return cli_main(argc, argv);
+    return argc > 0 && cli_qemu_img_is_name(argv[0]) ? cli_qemu_img_main(argc, argv)
+                                                     : cli_main(argc, argv);
 }

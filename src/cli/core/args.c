@@ -12,6 +12,23 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+static void arg_clear(gpointer data)
+{
+    CliArg *arg = data;
+
+    g_free(arg->value);
+}
+
+CliArgs *cli_args_new(const CliCommand *command)
+{
+    CliArgs *args = g_new0(CliArgs, 1);
+
+    args->command = command;
+    args->items = g_array_new(FALSE, FALSE, sizeof(CliArg));
+    g_array_set_clear_func(args->items, arg_clear);
+    return args;
+}
+
 void cli_args_free(CliArgs *args)
 {
     if (!args)

@@ -20,6 +20,8 @@ struct CliArgs {
     GArray *items;     /**< of CliArg, in the order of the command line */
 };
 
+/** Returns a command line of @command without options; owned by the caller. */
+CliArgs *cli_args_new(const CliCommand *command);
 /** Frees the arguments with their values. NULL is accepted. */
 void cli_args_free(CliArgs *args);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)

@@ -64,6 +64,8 @@ struct CliCtl {
     const char *typed;       /**< while completing: the typed part of the word; else NULL */
     gboolean out_is_data;    /**< stdout carries data, so no text is printed there */
     gboolean silent;         /**< print no text after the command's output, not even on failure */
+    /** Shows the progress of a task instead of the usual display; NULL: the usual display. */
+    void (*show_progress)(CliCtl *ctl, CstProgress progress);
 };
 
 /**

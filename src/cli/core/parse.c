@@ -33,22 +33,12 @@ static const CliOption help_option = {
     .letter = 'h',
 };
 
-static void arg_clear(gpointer data)
-{
-    CliArg *arg = data;
-
-    g_free(arg->value);
-}
-
 /** @name: the name or alias in the command line. */
-static CliArgs *args_new(const CliCommand *command, const char *name)
+static CliArgs *args_new_named(const CliCommand *command, const char *name)
 {
-    CliArgs *args = g_new0(CliArgs, 1);
+    CliArgs *args = cli_args_new(command);
 
-    args->command = command;
     args->by_alias = g_strcmp0(command->alias, name) == 0;
-    args->items = g_array_new(FALSE, FALSE, sizeof(CliArg));
-    g_array_set_clear_func(args->items, arg_clear);
     return args;
 }
 
@@ -348,7 +338,7 @@ static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **err
 static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
     const CliCommand *help = cli_command_with(groups, CLI_CMD_HELP);
-    CliArgs *args = args_new(help, help->name);
+    CliArgs *args = args_new_named(help, help->name);
     CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
 
     g_array_append_val(args->items, arg);
@@ -391,7 +381,7 @@ static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const
         fail_command(groups, words, error);
         return NULL;
     }
-    args = args_new(command, words[0]);
+    args = args_new_named(command, words[0]);
     parser.args = args;
     for (const char *const *word = words + used; *word; word++)
         if (!parse_command_word(&parser, word, error)) {
@@ -460,7 +450,7 @@ CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
     command = command_from_words(groups, words, &used);
     if (!command)
         return NULL;
-    parser.args = args_new(command, words[0]);
+    parser.args = args_new_named(command, words[0]);
     for (const char *const *word = words + used; *word; word++)
         parse_command_word(&parser, word, NULL);
     *ret_pending = parser.pending;

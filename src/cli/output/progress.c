@@ -15,7 +15,6 @@
  */
 #include "core/ctl.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
@@ -127,15 +126,6 @@ char *cli_progress_text(const char *label, CstProgress progress, const CliProgre
     return g_strdup_printf("%s%s", label, tail->str);
 }
 
-static int terminal_columns(int fd)
-{
-    struct winsize size;
-
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 80;
-}
-
 static CliFact number_or_null(const char *key, gboolean is_known, uint64_t number)
 {
     return is_known ? cli_fact_number(key, NULL, TRUE, number) : cli_fact_nullable(key, NULL, NULL);
@@ -170,7 +160,7 @@ static void progress_show_line(View *view)
     }
     label = cst_text_escape(view->label);
     text = cli_progress_text(label, progress, &figures,
-                             view->bar ? terminal_columns(fileno(view->ctl->err)) : G_MAXINT);
+                             view->bar ? cli_terminal_columns(view->ctl->err) : G_MAXINT);
     fprintf(view->ctl->err, view->bar ? "\r%s\033[K" : "%s\n", text);
     view->drawn = view->bar;
 }
@@ -210,6 +200,8 @@ static void progress_watch_work(View *view, Work *work)
     while (!work->finished) {
         gint64 now = g_get_monotonic_time();
 
+        if (view->ctl->show_progress)
+            view->ctl->show_progress(view->ctl, cst_task_progress(work->task));
         if (!silent && now - view->started >= QUIET_US && now - view->shown >= view->interval)
             progress_show_line(view);
         if (work->ready && !announced && cst_task_progress(work->task).total > 0) {

@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <wchar.h>
 
 #include <base/text.h>
@@ -62,4 +63,13 @@ char *cli_text_pad(const char *text, size_t columns)
     size_t width = cli_text_width(text);
 
     return g_strdup_printf("%s%*s", text, width < columns ? (int)(columns - width) : 0, "");
+}
+
+int cli_terminal_columns(FILE *stream)
+{
+    struct winsize size;
+
+    if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
 }

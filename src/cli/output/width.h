@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdio.h>
 
 /**
  * Returns the number of bytes of the first character of @text, in the locale's encoding.
@@ -18,6 +19,9 @@ size_t cli_text_plain(const char *text);
 
 /** Returns the width of @text in columns. Unprintable characters count one column for each byte. */
 size_t cli_text_width(const char *text);
+
+/** Returns the width of the terminal that @stream writes to; 80 if it is not a terminal. */
+int cli_terminal_columns(FILE *stream);
 
 /** Returns @text padded with blanks to @columns. The caller frees it. */
 char *cli_text_pad(const char *text, size_t columns);

@@ -130,6 +130,7 @@ gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference
         return FALSE;
     ret_difference->same = compare.first == G_MAXUINT64;
     ret_difference->offset = ret_difference->same ? 0 : compare.first;
+    ret_difference->common = MIN(compare.sides[0].size, compare.sides[1].size);
     ret_difference->sizes_same = compare.sides[0].size == compare.sides[1].size;
     return TRUE;
 }

@@ -19,7 +19,8 @@ OPTION = r"--([a-z][a-z0-9-]*)"
 LABELS = {"cistern backup 1 data", "cistern backup 1 lists", "cistern backup 1 files",
           "cistern vol-create-as web 10G"}
 # Options of other programs that a page names alone.
-FOREIGN = {"docs/secrets.md": {"with-key"}, "docs/testing.md": {"longest"}}
+FOREIGN = {"docs/man/cistern-qemu-img.1.scd": {"image-opts", "object"},
+           "docs/secrets.md": {"with-key"}, "docs/testing.md": {"longest"}}
 
 
 def text_of(page):

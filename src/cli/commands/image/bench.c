@@ -202,22 +202,6 @@ static gboolean check_numbers(const CliArgs *args, Bench *bench, GError **error)
     return TRUE;
 }
 
-static void bench_print_report(CliCtl *ctl, const Bench *bench)
-{
-    double seconds = MAX(bench->seconds, 1e-6);
-    const CliFact facts[] = {
-        cli_fact_number("requests", NULL, TRUE, bench->count),
-        cli_fact_number("buffer_size", NULL, TRUE, bench->buffer_size),
-        cli_fact_number("depth", NULL, TRUE, bench->depth),
-        cli_fact_real("seconds", bench->seconds),
-    };
-
-    cli_print(ctl, _("Run completed in %.3f seconds: %.0f requests, %.1f MiB per second\n"),
-              bench->seconds, (double)bench->count / seconds,
-              (double)(bench->count * bench->buffer_size) / (double)CST_MIB / seconds);
-    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
-}
-
 /** Open the image, for writing with --write. */
 static CstChain *bench_open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench,
                                   GError **error)
@@ -237,13 +221,25 @@ static CstChain *bench_open_image(CliCtl *ctl, const CliArgs *args, const Bench 
     return cst_chain_open(blob, format, CST_IMAGE_WRITE, &files, error);
 }
 
-static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
+static CliImageBench bench_report(const Bench *bench)
+{
+    return (CliImageBench){.write = bench->write,
+                           .depth = bench->depth,
+                           .count = bench->count,
+                           .buffer_size = bench->buffer_size,
+                           .start = bench->start,
+                           .step = bench->step,
+                           .seconds = bench->seconds};
+}
+
+gboolean cli_image_bench_file(CliCtl *ctl, const CliArgs *args, CliImageBenchFunc begins,
+                              CliImageBench *ret_report, GError **error)
 {
     g_autoptr(CstChain) chain = NULL;
-    const char *path = NULL;
+    CliImageBench report;
     Bench bench;
 
-    if (!cli_args_string(args, "file", &path, error) || !read_numbers(args, &bench, error))
+    if (!read_numbers(args, &bench, error))
         return FALSE;
     chain = bench_open_image(ctl, args, &bench, error);
     if (!chain)
@@ -251,16 +247,51 @@ static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
     bench.guest = cst_chain_guest(chain);
     if (!check_numbers(args, &bench, error))
         return FALSE;
-    cli_print(ctl,
-              bench.write ? _("Sending %u write requests, %u bytes each, %u in parallel\n")
-                          : _("Sending %u read requests, %u bytes each, %u in parallel\n"),
-              (unsigned)bench.count, (unsigned)bench.buffer_size, bench.depth);
-    if (bench.write)
-        cli_plan(ctl, _("Would overwrite the content of image %s"), path);
+    report = bench_report(&bench);
+    begins(ctl, &report);
     if (!cli_run_task(ctl, _("Measuring"), run_bench, &bench, error) ||
         (bench.write && !cst_blob_flush(bench.guest, error)))
-        return cli_failed(ctl, _("Failed to measure image %s"), path);
-    bench_print_report(ctl, &bench);
+        return cli_failed(ctl, _("Failed to measure image %s"), bench.guest->name);
+    *ret_report = bench_report(&bench);
+    return TRUE;
+}
+
+static void bench_print_start(CliCtl *ctl, const CliImageBench *bench)
+{
+    cli_print(ctl,
+              bench->write ? _("Sending %u write requests, %u bytes each, %u in parallel\n")
+                           : _("Sending %u read requests, %u bytes each, %u in parallel\n"),
+              (unsigned)bench->count, (unsigned)bench->buffer_size, bench->depth);
+}
+
+static void bench_print_report(CliCtl *ctl, const CliImageBench *bench)
+{
+    double seconds = MAX(bench->seconds, 1e-6);
+    const CliFact facts[] = {
+        cli_fact_number("requests", NULL, TRUE, bench->count),
+        cli_fact_number("buffer_size", NULL, TRUE, bench->buffer_size),
+        cli_fact_number("depth", NULL, TRUE, bench->depth),
+        cli_fact_real("seconds", bench->seconds),
+    };
+
+    cli_print(ctl, _("Run completed in %.3f seconds: %.0f requests, %.1f MiB per second\n"),
+              bench->seconds, (double)bench->count / seconds,
+              (double)(bench->count * bench->buffer_size) / (double)CST_MIB / seconds);
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+}
+
+static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *path = NULL;
+    CliImageBench report;
+
+    if (!cli_args_string(args, "file", &path, error))
+        return FALSE;
+    if (cli_args_has(args, "write"))
+        cli_plan(ctl, _("Would overwrite the content of image %s"), path);
+    if (!cli_image_bench_file(ctl, args, bench_print_start, &report, error))
+        return FALSE;
+    bench_print_report(ctl, &report);
     return TRUE;
 }
 

@@ -93,15 +93,13 @@ static void print_image_check(CliCtl *ctl, const char *path, const CstImageForma
     g_auto(CliSheet) sheet = {0};
 
     cli_sheet_begin(&sheet, ctl);
-    cli_check_add(&sheet, check->blob->name, cst_image_format_name(check->format), rows,
-                  G_N_ELEMENTS(rows), check->findings, NULL);
+    cli_check_add(&sheet, path, cst_image_format_name(format), rows, G_N_ELEMENTS(rows), findings,
+                  NULL);
     cli_sheet_end(&sheet);
 }
 
 static gboolean cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_autoptr(CstBlob) blob = NULL;
-    const char *path = NULL;
     g_autoptr(CstFindings) findings = cst_findings_new();
     const CstImageFormat *format = NULL;
     const char *path = NULL;
@@ -112,17 +110,18 @@ static gboolean cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error
     if (!cli_args_string(args, "file", &path, error) || !cli_check_repair(args, &repair, error) ||
         !cli_image_output(ctl, args, &qemu_json, error))
         return FALSE;
-    check.flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
-                  : repair                ? CST_CHECK_REPAIR_LEAKS
-                                          : 0;
-    if (check.flags)
+    flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
+            : repair                ? CST_CHECK_REPAIR_LEAKS
+                                    : 0;
+    if (flags)
         cli_plan(ctl, _("Would check and repair image %s"), path);
-    check.blob = blob =
-        cli_image_open(ctl, args, path, "format", check.flags != 0, &check.format, error);
-    if (!blob || !cli_run_task(ctl, _("Checking"), run_image_check, &check, error))
+    if (!cli_image_check_file(ctl, args, flags, findings, &format, &result, error))
         return FALSE;
-    print_image_check(ctl, &check);
-    return cli_check_judge(blob->name, check.result.errors, check.result.leaks, error);
+    if (qemu_json)
+        cli_qemu_json_check(ctl->out, path, format, &result);
+    else
+        print_image_check(ctl, path, format, &result, findings);
+    return cli_check_judge(path, result.errors, result.leaks, error);
 }
 
 static const CliOption check_options[] = {
@@ -133,6 +132,8 @@ static const CliOption check_options[] = {
      .flags = CLI_OPT_NAMED,
      .letter = 'r',
      .help = N_("leaks: give lost space back; all: repair errors, too")},
+    DATA_FILE,
+    OUTPUT,
     FORCE_SHARE,
     {0},
 };

@@ -6,7 +6,6 @@
 #include "image.h"
 
 #include <base/i18n.h>
-#include <image/compare.h>
 
 #include "commands/view_report.h"
 #include "options.h"
@@ -14,7 +13,7 @@
 
 typedef struct {
     CstChain *a, *b;
-    CstCompareReport report;
+    CstDifference difference;
 } Comparison;
 
 static void comparison_clear(Comparison *comparison)
@@ -28,24 +27,33 @@ static gboolean run_comparison(CstTask *task, gpointer data, GError **error)
 {
     Comparison *comparison = data;
 
-    CstDifference difference;
-
-    if (!cst_image_compare(cst_chain_guest(comparison->a), cst_chain_guest(comparison->b),
-                           &difference, task, error))
-        return FALSE;
-    comparison->report = (CstCompareReport){
-        .same = difference.same, .sizes_same = difference.sizes_same, .offset = difference.offset};
-    return TRUE;
+    return cst_image_compare(cst_chain_guest(comparison->a), cst_chain_guest(comparison->b),
+                             &comparison->difference, task, error);
 }
 
-static gboolean cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+gboolean cli_image_compare_files(CliCtl *ctl, const CliArgs *args, CstDifference *ret_difference,
+                                 GError **error)
 {
     g_auto(Comparison) comparison = {0};
 
     comparison.a = cli_image_source(ctl, args, "a", "a-format", error);
     comparison.b = comparison.a ? cli_image_source(ctl, args, "b", "b-format", error) : NULL;
-    return comparison.b && cli_run_task(ctl, _("Comparing"), run_comparison, &comparison, error) &&
-           cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
+    if (!comparison.b || !cli_run_task(ctl, _("Comparing"), run_comparison, &comparison, error))
+        return FALSE;
+    *ret_difference = comparison.difference;
+    return TRUE;
+}
+
+static gboolean cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstDifference difference;
+    CstCompareReport report;
+
+    if (!cli_image_compare_files(ctl, args, &difference, error))
+        return FALSE;
+    report = (CstCompareReport){
+        .same = difference.same, .sizes_same = difference.sizes_same, .offset = difference.offset};
+    return cli_compare_judge(ctl, &report, cli_args_has(args, "strict"), error);
 }
 
 static const CliOption compare_options[] = {

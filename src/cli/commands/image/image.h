@@ -6,8 +6,11 @@
 #include <base/access.h>
 #include <base/place.h>
 #include <image/chain.h>
+#include <image/compare.h>
 #include <image/hold.h>
 #include <image/luks.h>
+#include <image/map.h>
+#include <image/measure.h>
 #include <image/options.h>
 #include <image/path.h>
 
@@ -238,6 +241,43 @@ CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageForm
 /** Opens the image in that file. @files has the callbacks for other files. */
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
                                   GError **error);
+
+/* --- commands without their output; cistern-qemu-img prints it in its own form ---------------- */
+
+/**
+ * Checks the image in option "file" with @flags (CstCheckFlags), as cst_image_check_list().
+ */
+gboolean cli_image_check_file(CliCtl *ctl, const CliArgs *args, unsigned flags,
+                              CstFindings *findings, const CstImageFormat **ret_format,
+                              CstImageCheck *ret_result, GError **error);
+/** Receives a run of the map. @file is the image that has it. Called in another thread. */
+typedef void (*CliImageRunFunc)(const CstMapRun *run, CstBlob *file, gpointer data);
+/** Calls @func for the runs of the image in option "file". */
+gboolean cli_image_map_file(CliCtl *ctl, const CliArgs *args, CliImageRunFunc func, gpointer data,
+                            GError **error);
+/**
+ * Measures a copy of the image in option @subject, or an empty image. If -o requests help, prints
+ * it and sets *ret_help.
+ */
+gboolean cli_image_measure_file(CliCtl *ctl, const CliArgs *args, const char *subject,
+                                CstImageMeasure *ret_measure, gboolean *ret_help, GError **error);
+/** Compares the images in the options "a" and "b". */
+gboolean cli_image_compare_files(CliCtl *ctl, const CliArgs *args, CstDifference *ret_difference,
+                                 GError **error);
+
+/** The parameters and the result of image-bench. */
+typedef struct {
+    gboolean write;
+    unsigned depth;                    /**< requests at a time */
+    uint64_t count;                    /**< requests */
+    uint64_t buffer_size, start, step; /**< bytes */
+    double seconds;                    /**< duration; 0 before the run */
+} CliImageBench;
+/** Called directly before the first request. */
+typedef void (*CliImageBenchFunc)(CliCtl *ctl, const CliImageBench *bench);
+/** Measures the image in option "file". */
+gboolean cli_image_bench_file(CliCtl *ctl, const CliArgs *args, CliImageBenchFunc begins,
+                              CliImageBench *ret_report, GError **error);
 
 /* The rows of commands. Each is defined in the file of its handler. */
 extern const CliCommand cli_image_info_command;

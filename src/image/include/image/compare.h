@@ -8,6 +8,7 @@ typedef struct {
     gboolean same;       /**< all bytes are equal, and the rest of the longer one is zero */
     uint64_t offset;     /**< offset of the first difference, unless same */
     gboolean sizes_same; /**< both have the same length */
+    uint64_t common;     /**< length of the shorter one in bytes */
 } CstDifference;
 
 /**
