@@ -68,16 +68,18 @@ static void the_newest_of_each_period_stays(void **state)
     g_autoptr(GPtrArray) backups = calendar();
 
     assert_kept(backups, (CstKeep){0}, "");
-    assert_kept(backups, (CstKeep){.last = 2}, "5 last; 6 last");
-    assert_kept(backups, (CstKeep){.last = 100},
+    assert_kept(backups, (CstKeep){.retention.last = 2}, "5 last; 6 last");
+    assert_kept(backups, (CstKeep){.retention.last = 100},
                 "0 last; 1 last; 2 last; 3 last; 4 last; 5 last; 6 last");
-    assert_kept(backups, (CstKeep){.hourly = 4}, "3 hourly; 4 hourly; 5 hourly; 6 hourly");
-    assert_kept(backups, (CstKeep){.daily = 3}, "4 daily; 5 daily; 6 daily");
-    assert_kept(backups, (CstKeep){.weekly = 3}, "4 weekly; 5 weekly; 6 weekly");
-    assert_kept(backups, (CstKeep){.weekly = 9}, "4 weekly; 5 weekly; 6 weekly");
-    assert_kept(backups, (CstKeep){.monthly = 2}, "5 monthly; 6 monthly");
-    assert_kept(backups, (CstKeep){.yearly = 2}, "1 yearly; 6 yearly");
-    assert_kept(backups, (CstKeep){.last = 1, .daily = 2, .yearly = 9},
+    assert_kept(backups, (CstKeep){.retention.hourly = 4},
+                "3 hourly; 4 hourly; 5 hourly; 6 hourly");
+    assert_kept(backups, (CstKeep){.retention.daily = 3}, "4 daily; 5 daily; 6 daily");
+    assert_kept(backups, (CstKeep){.retention.weekly = 3}, "4 weekly; 5 weekly; 6 weekly");
+    assert_kept(backups, (CstKeep){.retention.weekly = 9}, "4 weekly; 5 weekly; 6 weekly");
+    assert_kept(backups, (CstKeep){.retention.monthly = 2}, "5 monthly; 6 monthly");
+    assert_kept(backups, (CstKeep){.retention.yearly = 2}, "1 yearly; 6 yearly");
+    assert_kept(backups,
+                (CstKeep){.retention.last = 1, .retention.daily = 2, .retention.yearly = 9},
                 "1 yearly; 5 daily; 6 last, daily, yearly");
 }
 
@@ -94,7 +96,7 @@ static void groups_are_counted_by_themselves(void **state)
     g_free(elsewhere->host);
     elsewhere->host = g_strdup("other");
     g_ptr_array_add(backups, elsewhere);
-    assert_kept(backups, (CstKeep){.last = 1}, "1 last; 2 last; 3 last");
+    assert_kept(backups, (CstKeep){.retention.last = 1}, "1 last; 2 last; 3 last");
     group = cst_backup_group(backups->pdata[0]);
     assert_string_equal(group, "h\np/a");
 }
@@ -108,7 +110,7 @@ static void tags_keep(void **state)
     g_ptr_array_add(backups, make("2025-01-02T10:00:00Z", "a", "silver"));
     g_ptr_array_add(backups, make("2025-01-03T10:00:00Z", "a", NULL));
     assert_kept(backups, (CstKeep){.tags = tags}, "0 tag gold");
-    assert_kept(backups, (CstKeep){.tags = tags, .last = 1}, "0 tag gold; 2 last");
+    assert_kept(backups, (CstKeep){.tags = tags, .retention.last = 1}, "0 tag gold; 2 last");
 }
 
 int main(void)

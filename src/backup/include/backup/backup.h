@@ -6,6 +6,7 @@
 #include <base/secret_bytes.h>
 #include <base/task.h>
 #include <blob/blob.h>
+#include <schedule/retention.h>
 
 /**
  * Repositories of backups. A repository is a directory (docs/backup.md describes its files). It
@@ -308,12 +309,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstRepoReport, cst_repo_report_clear)
 gboolean cst_repo_check(CstRepo *repo, const CstRepoCheck *how, CstTask *task,
                         CstRepoReport *ret_report, GError **error);
 
-/**
- * Number of backups to keep of each kind, for each set of volumes. All 0 and no tags: keep no
- * backup.
- */
+/** The backups to keep of each set of volumes. No rule and no tags: keep no backup. */
 typedef struct {
-    unsigned last, hourly, daily, weekly, monthly, yearly;
+    CstRetention retention;
     const char *const *tags; /**< keep backups with one of them; NULL: no tags */
 } CstKeep;
 

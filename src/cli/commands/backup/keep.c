@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 
+#include "commands/keep.h"
 #include "output/confirm.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -21,12 +22,7 @@ static gboolean read_keep(const CliArgs *args, CstKeep *keep, GStrv *ret_tags, G
 {
     const char *tags;
 
-    if (!cli_args_uint(args, "keep-last", &keep->last, error) ||
-        !cli_args_uint(args, "keep-hourly", &keep->hourly, error) ||
-        !cli_args_uint(args, "keep-daily", &keep->daily, error) ||
-        !cli_args_uint(args, "keep-weekly", &keep->weekly, error) ||
-        !cli_args_uint(args, "keep-monthly", &keep->monthly, error) ||
-        !cli_args_uint(args, "keep-yearly", &keep->yearly, error) ||
+    if (!cli_keep_read(args, &keep->retention, error) ||
         !cli_args_string(args, "keep-tag", &tags, error))
         return FALSE;
     *ret_tags = tags ? g_strsplit(tags, ",", -1) : NULL;
@@ -36,8 +32,7 @@ static gboolean read_keep(const CliArgs *args, CstKeep *keep, GStrv *ret_tags, G
 
 static gboolean keeps_anything(const CstKeep *keep)
 {
-    return keep->last || keep->hourly || keep->daily || keep->weekly || keep->monthly ||
-           keep->yearly || keep->tags;
+    return !cst_retention_is_empty(&keep->retention) || keep->tags;
 }
 
 /*
@@ -141,16 +136,9 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-#define KEEP(option, text) CLI_NAMED(option, text)
-
 static const CliOption forget_options[] = {
     REPO,
-    KEEP("keep-last", N_("keep the newest so many")),
-    KEEP("keep-hourly", N_("keep the newest of each of the last so many hours that have one")),
-    KEEP("keep-daily", N_("the same of days")),
-    KEEP("keep-weekly", N_("the same of weeks")),
-    KEEP("keep-monthly", N_("the same of months")),
-    KEEP("keep-yearly", N_("the same of years")),
+    CLI_KEEP_OPTIONS,
     {.name = "keep-tag",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
