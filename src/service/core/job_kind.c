@@ -75,6 +75,7 @@ static const struct {
     {"backup-check", NOTHING_CHANGED},
     {"backup-prove", NOTHING_LEFT},
     {"backup-prune", PRUNED},
+    {"schedule", N_("its copies so far are kept; the next run goes on")},
 };
 
 const char *job_kind_of_client(const char *word)

@@ -16,6 +16,7 @@
 
 #include <store/declarations.h>
 #include <store/protected.h>
+#include <store/schedules.h>
 
 #include "core/intent.h"
 #include "core/overlays.h"
@@ -118,11 +119,27 @@ gboolean kept_move_device(CstService *service, CstPoolState *from, const char *n
                                kept->declaration ? kept->declaration->format : NULL, error);
 }
 
+void kept_move_copies(CstService *service, const char *pool, const char *name, const char *new_pool,
+                      const char *new_name)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_schedules_rename_volume(service->paths, pool, name, new_pool, new_name, &error))
+        cst_log(CST_LOG_WARNING, "schedules will not remove their snapshots of volume '%s': %s",
+                new_name, error->message);
+}
+
+gboolean kept_begin_move(CstPool *pool, const char *new_name, GError **error)
+{
+    return cst_dry_run() || volume_tags_forget_name(pool->service, &pool->uuid, new_name, error);
+}
+
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error)
 {
     const CstUuid *uuid = &state->def->uuid;
 
+    kept_move_copies(service, state->def->name, name, state->def->name, volume->name);
     if (!cst_protected_set(service->paths, uuid, volume->name, kept->is_protected, error) ||
         !cst_protected_set(service->paths, uuid, name, FALSE, error) ||
         !move_trashed(service->paths, uuid, name, kept->trashed, error))

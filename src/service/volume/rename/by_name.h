@@ -32,6 +32,13 @@ gboolean kept_move_device(CstService *service, CstPoolState *from, const char *n
                           CstPoolState *state, const CstVolume *volume, const KeptByName *kept,
                           GError **error);
 
+/**
+ * Tells schedules that a volume with their snapshots has a new name or pool. A failure is logged:
+ * the snapshots stay then.
+ */
+void kept_move_copies(CstService *service, const char *pool, const char *name, const char *new_pool,
+                      const char *new_name);
+
 /** Save the data to the fields of an intent, and load them. */
 void kept_save(const KeptByName *kept, GHashTable *fields);
 void kept_load(GHashTable *fields, KeptByName *ret_kept);
