@@ -255,6 +255,27 @@ static void put_machines(GByteArray *body, const CstBackup *backup)
     }
 }
 
+/*
+ * Appends the tags and the note of each volume. A manifest without any of them ends before, so that
+ * older versions can read it.
+ */
+static void put_tags(GByteArray *body, const CstBackup *backup)
+{
+    gboolean present = FALSE;
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        present |= (volume->tags && *volume->tags) || (volume->note && *volume->note);
+    }
+    for (guint i = 0; present && i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        manifest_put_text(body, volume->tags);
+        manifest_put_text(body, volume->note);
+    }
+}
+
 GByteArray *repo_manifest_format(const CstBackup *backup)
 {
     GByteArray *body = g_byte_array_new();
@@ -290,6 +311,7 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
     if (backup->number > 0) {
         put_order(body, backup);
         put_machines(body, backup);
+        put_tags(body, backup);
     }
     return body;
 }
@@ -354,6 +376,8 @@ static void volume_free(gpointer data)
     g_free(volume->consistency);
     g_free(volume->reason);
     g_free(volume->target);
+    g_free(volume->tags);
+    g_free(volume->note);
     g_free(volume->lists);
     g_free(volume);
 }
@@ -474,6 +498,18 @@ static void manifest_read_machines(Reading *reading, CstBackup *backup)
     }
 }
 
+static void manifest_read_tags(Reading *reading, CstBackup *backup)
+{
+    gboolean present = !reading->bad && reading->left > 0;
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        volume->tags = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
+        volume->note = present ? manifest_read_text(reading, REPO_NAME_MAX) : g_strdup("");
+    }
+}
+
 CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, const char *name,
                                GError **error)
 {
@@ -495,6 +531,7 @@ CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, 
         manifest_read_volume(&reading, chunk, backup);
     manifest_read_order(&reading, backup);
     manifest_read_machines(&reading, backup);
+    manifest_read_tags(&reading, backup);
     if (reading.bad || reading.left > 0 || backup->volumes->len == 0) {
         cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no description of a backup"), name);
         return NULL;

@@ -138,10 +138,10 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
 /* A manifest with other bytes could not be parsed, and would make the repository unusable. */
 static gboolean texts_are_utf8(const CstBackupVolume *volume)
 {
-    const char *const texts[] = {volume->pool,     volume->name,     volume->format,
-                                 volume->xml,      volume->snapshot, volume->mark,
-                                 volume->identity, volume->base,     volume->consistency,
-                                 volume->reason,   volume->target};
+    const char *const texts[] = {
+        volume->pool,   volume->name,     volume->format, volume->xml,         volume->snapshot,
+        volume->mark,   volume->identity, volume->base,   volume->consistency, volume->reason,
+        volume->target, volume->tags,     volume->note};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         if (texts[i] && !g_utf8_validate(texts[i], -1, NULL))
@@ -173,6 +173,12 @@ gboolean cst_writer_machine(CstBackupWriter *writer, const CstBackupMachine *mac
     return TRUE;
 }
 
+/* A text that the manifest cannot hold is left out. */
+static char *writer_text_dup(const char *text)
+{
+    return backup_text_dup(text && strlen(text) <= REPO_NAME_MAX ? text : NULL);
+}
+
 gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volume,
                            const CstBackupVolume *previous, GError **error)
 {
@@ -198,10 +204,11 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->identity = backup_text_dup(volume->identity);
     writer->volume->base = backup_text_dup(volume->base);
     writer->volume->consistency = backup_text_dup(volume->consistency);
-    writer->volume->reason = backup_text_dup(
-        volume->reason && strlen(volume->reason) <= REPO_NAME_MAX ? volume->reason : NULL);
+    writer->volume->reason = writer_text_dup(volume->reason);
     writer->volume->machine = volume->machine;
     writer->volume->target = backup_text_dup(volume->target);
+    writer->volume->tags = writer_text_dup(volume->tags);
+    writer->volume->note = writer_text_dup(volume->note);
     writer->volume->size = volume->size;
     writer->position = 0;
     g_byte_array_set_size(writer->lists, 0);

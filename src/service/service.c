@@ -224,6 +224,7 @@ void cst_service_free(CstService *service)
     domains_free(service);
     cst_journal_free(service->journal);
     cst_declarations_free(service->declarations);
+    cst_tag_store_free(service->tags);
     cst_paths_free(service->paths);
     g_free(service->loaded_stamp);
     g_mutex_clear(&service->tables);

@@ -9,7 +9,7 @@ verbs that tests/crash does not play. ELSEWHERE has a reason for each verb witho
 import os
 
 from harness import space
-from harness.operations import DEFINED, EMBED, OPERATIONS, OVERLAY, WORK, Operation
+from harness.operations import DEFINED, EMBED, OPERATIONS, OVERLAY, TAGGED, TAGS, WORK, Operation
 
 # Records and caches of the user, which are restored with the other files.
 USER = os.path.join(WORK, "user")
@@ -93,6 +93,7 @@ CRASH = ("create-raw", "create-qcow2", "create-overlay", "clone-qcow2", "create-
          "pool-delete", "secret-define", "secret-set", "secret-undefine", "secret-seal",
          "snap-create", "snap-revert", "snap-delete", "snap-rename", "snap-clone",
          "move-with-snapshots", "delete-with-snapshots", "trash-with-snapshots",
+         "tag", "rename-tagged", "move-tagged", "snap-rename-tagged",
          "secret-unseal", "secret-rotate", "secret-rotate-sealed", "wipe-slow")
 
 PLAYED = [one for one in OPERATIONS if one.name in CRASH] + MORE

@@ -147,6 +147,7 @@ PLANTS = [
     Plant("relinked", "rename-base", r"^pool/(over|above)$"),
     Plant("declaration", "vol-trust-revoke", r"declarations\.db"),
     Plant("policy", "pool-trust", r"declarations\.db"),
+    Plant("tag", "tag", r"tags\.db"),
     Plant("job-number", "wipe-slow", r"jobs/next$"),
     Plant("image-content", "image-convert", r"^pool/\.cistern-\w*/"),
     Plant("image-renamed-first", "image-convert", r"^pool/\.cistern-\w*/", late=True),

@@ -54,6 +54,7 @@ static const struct {
     {"serve", WRITTEN_TILL},
     {"protect", NOTHING_CHANGED},
     {"unprotect", NOTHING_CHANGED},
+    {"tag", NOTHING_CHANGED},
     {"rotate: save", STILL_LOGS_IN},
     {"rotate: change", STILL_LOGS_IN},
     {"rotate: prove", STILL_LOGS_IN},

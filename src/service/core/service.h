@@ -7,6 +7,7 @@
 #include <store/driver_lock.h>
 #include <store/journal.h>
 #include <store/secret_files.h>
+#include <store/tags.h>
 
 #include "job.h"
 
@@ -51,6 +52,7 @@ struct CstService {
     char *scratch;             /* of backup jobs; is set with @hypervisor; NULL: the default */
     CstJournal *journal;
     CstDeclarations *declarations;
+    CstTagStore *tags;
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;

@@ -10,6 +10,7 @@
 #include "provider.h"
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -18,7 +19,9 @@
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/live.h"
+#include "core/service.h"
 #include "dependency/guard.h"
+#include "volume/tags.h"
 
 /* --- the calls -------------------------------------------------------------------------------- */
 
@@ -179,7 +182,13 @@ static gboolean snapshot_change_revert(const SnapshotProvider *provider, Snapsho
                                     ? agreed_loss(provider, target, change, error)
                                     : NULL;
 
-    return lost && provider->revert(target, change->name, lost, task, error);
+    if (!lost || !provider->revert(target, change->name, lost, task, error))
+        return FALSE;
+    for (guint i = 0; i < lost->len; i++)
+        volume_tags_forget(target->claim.pool, target->claim.name, g_ptr_array_index(lost, i));
+    event_record_volume(target->claim.pool, CST_EVENT_VOLUME_REVERTED, target->claim.name,
+                        change->name);
+    return TRUE;
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,
@@ -198,8 +207,13 @@ gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *
 static gboolean snapshot_change_delete(const SnapshotProvider *provider, SnapshotTarget *target,
                                        const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return (provider == &snapshot_pool_provider || volume_not_held(&target->claim, error)) &&
-           provider->remove(target, change->name, task, error);
+    if ((provider != &snapshot_pool_provider && !volume_not_held(&target->claim, error)) ||
+        !provider->remove(target, change->name, task, error))
+        return FALSE;
+    volume_tags_forget(target->claim.pool, target->claim.name, change->name);
+    event_record_volume(target->claim.pool, CST_EVENT_SNAPSHOT_DELETED, target->claim.name,
+                        change->name);
+    return TRUE;
 }
 
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
@@ -208,6 +222,27 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
     const SnapshotChange change = {"delete", snapshot_change_delete, .name = name};
 
     return snapshot_change_run(pool, volume, &change, task, error);
+}
+
+/*
+ * The snapshot has its tags under both names during the rename, so that a kill does not lose them.
+ * A record without a snapshot has no meaning.
+ */
+static gboolean snapshot_rename_with_tags(const SnapshotProvider *provider, SnapshotTarget *target,
+                                          const SnapshotChange *change, GError **error)
+{
+    const VolumeClaim *claim = &target->claim;
+    const CstTagKey from = {claim->pool->uuid, claim->name, change->name};
+    const CstTagKey to = {claim->pool->uuid, claim->name, change->new_name};
+
+    if (!cst_dry_run() && !cst_tag_store_copy(claim->pool->service->tags, &from, &to, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.snapshot.tagged");
+    if (!provider->rename(target, change->name, change->new_name, error))
+        return FALSE;
+    volume_tags_forget(claim->pool, claim->name, change->name);
+    event_record_snapshot_rename(claim->pool, claim->name, change->name, change->new_name);
+    return TRUE;
 }
 
 static gboolean snapshot_change_rename(const SnapshotProvider *provider, SnapshotTarget *target,
@@ -221,7 +256,7 @@ static gboolean snapshot_change_rename(const SnapshotProvider *provider, Snapsho
                 cst_text_name_check(name, _("snapshot"), error)))
         return FALSE;
     return snapshot_check_name_free(target, name, error) &&
-           provider->rename(target, change->name, name, error);
+           snapshot_rename_with_tags(provider, target, change, error);
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Protection of volumes against deletion (store/protected.h). The mark is keyed by pool and name.
- * It does not apply to a new volume of the same name.
+ * It does not apply to a new volume of the same name; neither do
+ * tags (tags.h).
  */
 #include "protect.h"
 
@@ -15,6 +16,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "tags.h"
 
 gboolean volume_not_protected(CstPool *pool, const char *name, GError **error)
 {
@@ -32,6 +34,7 @@ void volume_is_new(CstPool *pool, const char *name)
 
     if (!cst_protected_set(pool->service->paths, &pool->uuid, name, FALSE, &error))
         cst_log(CST_LOG_WARNING, "volume '%s' may still be protected: %s", name, error->message);
+    volume_tags_forget(pool, name, NULL);
 }
 
 static gboolean vol_claim_and_protect(CstPool *pool, const char *name, gboolean on, CstTask *task,

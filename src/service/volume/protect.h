@@ -6,7 +6,7 @@
 /** Fails with STATE if the volume is protected against deletion. Requires its claim. */
 gboolean volume_not_protected(CstPool *pool, const char *name, GError **error);
 /**
- * Removes the protection that a former volume of this name may have had. Call it after the creation
- * of a volume.
+ * Removes the protection and the tags that a former volume of this name may have had. Call it after
+ * the creation of a volume.
  */
 void volume_is_new(CstPool *pool, const char *name);

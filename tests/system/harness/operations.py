@@ -63,6 +63,8 @@ KEEPING = ["pool-define {f}/kept.xml", "pool-build n", "pool-start n", "vol-crea
 KEPT = KEEPING + ["vol-delete v --pool n"]
 KEPT_TWO = KEPT + ["vol-create-as n w 1M", "vol-delete w --pool n"]
 IN_TRASH = "trash-list --pool n --columns name --parsable"
+TAGGED = ["vol-tag cow gold --pool p", "vol-note cow text --pool p"]
+TAGS = "vol-list p --columns name,tags,note --parsable"
 SECRET = ["secret-define {f}/secret.xml"]
 VALUED = SECRET + [f"secret-set-value {UUID} --file {{f}}/value"]
 SEALED = VALUED + [f"secret-seal {UUID}"]
@@ -181,6 +183,16 @@ OPERATIONS = [
     Operation("autostart-off", "pool-autostart n --disable", AUTOSTARTED),
     Operation("protect", "vol-protect cow --pool p"),
     Operation("unprotect", "vol-unprotect cow --pool p", ["vol-protect cow --pool p"]),
+    Operation("tag", "vol-tag cow silver --remove gold --pool p", TAGGED, shows=TAGS),
+    Operation("rename-tagged", "vol-rename cow other --pool p", TAGGED, shows=TAGS),
+    Operation("move-tagged", "vol-move cow --pool p --newpool n", TAGGED + STARTED,
+              shows="vol-list --columns pool,name,tags,note --filter tags=gold --parsable"),
+    Operation("trash-restore-tagged", "trash-restore v --pool n",
+              KEEPING + ["vol-tag v gold --pool n", "vol-delete v --pool n"],
+              shows="vol-list n --columns name,tags --parsable"),
+    Operation("snap-rename-tagged", "snap-rename cow one s --pool p",
+              SHOTS_INSIDE + ["vol-tag cow gold --snapshot one --pool p"], content="images",
+              shows="snap-list cow --pool p --columns name,tags --parsable"),
     Operation("build", "pool-build n", DEFINED),
     Operation("start", "pool-start n", DEFINED + ["pool-build n"]),
     Operation("create-transient", "pool-create {f}/pool.xml --build", partway=True),

@@ -84,6 +84,8 @@ typedef struct {
     char *reason;      /**< why the consistency is not better; "": not recorded */
     uint32_t machine;  /**< place in CstBackup.machines plus one; 0: not the disk of a machine */
     char *target;      /**< of the disk of the machine: "vda"; "": not the disk of a machine */
+    char *tags;        /**< of the volume, with blanks between them; "": no tag */
+    char *note;        /**< of the volume; "": no note */
     uint64_t size;     /**< guest-visible size in bytes */
     uint64_t read;     /**< bytes that were read for this backup */
     uint64_t taken;    /**< bytes of data adopted from the previous backup */

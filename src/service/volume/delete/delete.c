@@ -26,6 +26,7 @@
 #include "trash.h"
 #include "volume/declare.h"
 #include "volume/protect.h"
+#include "volume/tags.h"
 
 /*
  * Returns whether the volume is a file. A deleted file can still be read through an open
@@ -84,6 +85,7 @@ static gboolean remove_at_once(VolumeClaim *claim, const CstVolume *volume, unsi
 void volume_is_gone(const VolumeClaim *claim, const CstVolume *volume)
 {
     trust_forget(claim, volume);
+    volume_tags_forget(claim->pool, claim->name, NULL);
     volume_orphan_readers(claim);
     overlays_note(claim->pool, claim->state, volume, NULL);
     pool_table_remove(claim->pool, claim->name);

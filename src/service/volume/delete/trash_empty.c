@@ -35,6 +35,7 @@
 #include "remove.h"
 #include "trash.h"
 #include "volume/declare.h"
+#include "volume/tags.h"
 
 /* Volumes of a group. The claims are held until the end of the group. */
 #define GROUP_MAX 256
@@ -122,6 +123,7 @@ static void group_remove_volumes(Emptying *emptying, Removal *group, guint count
         if (group[i].error || !group[i].volume)
             continue;
         trust_forget(&group[i].claim, group[i].volume);
+        volume_tags_forget(emptying->pool, group[i].claim.name, NULL);
         emptying->count++;
         emptying->bytes += group[i].volume->allocation;
     }

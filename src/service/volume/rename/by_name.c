@@ -2,8 +2,8 @@
 /*
  * Data about a volume that the service keeps by name: the protection against deletion
  * (store/protected.h), the declaration of its content (core/trust.h, core/trust_device.h), and its
- * record in the trash (store/trash.h). When a volume is renamed, these data move to the new name.
- * The next volume with its former name has no such data.
+ * record in the trash (store/trash.h), and its tags (store/tags.h). When a volume is renamed, these
+ * data move to the new name. The next volume with its former name has no such data.
  *
  * A file's declaration is also found by the file's identity, so it is in force at any time. If the
  * identity is unknown, the volume is restricted until the move is complete, and never trusted more
@@ -14,6 +14,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/dry_run.h>
+#include <base/log.h>
 #include <store/declarations.h>
 #include <store/protected.h>
 #include <store/schedules.h>
@@ -23,6 +25,7 @@
 #include "core/service.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
+#include "volume/tags.h"
 
 #define PROTECTED      "protected"
 #define KEY            "key"
@@ -142,7 +145,8 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
     kept_move_copies(service, state->def->name, name, state->def->name, volume->name);
     if (!cst_protected_set(service->paths, uuid, volume->name, kept->is_protected, error) ||
         !cst_protected_set(service->paths, uuid, name, FALSE, error) ||
-        !move_trashed(service->paths, uuid, name, kept->trashed, error))
+        !move_trashed(service->paths, uuid, name, kept->trashed, error) ||
+        !volume_tags_move(service, uuid, name, uuid, volume->name, error))
         return FALSE;
     if (trust_device_applies(state, volume))
         return kept_move_device(service, state, name, state, volume, kept, error);

@@ -21,6 +21,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(KeptByName, kept_clear)
 /** Reads the data of @volume. */
 gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                    KeptByName *ret_kept, GError **error);
+/**
+ * Removes the tags that a former volume of @new_name has left. Call it before the rename, because
+ * kept_move() cannot distinguish them from those of the renamed volume.
+ */
+gboolean kept_begin_move(CstPool *pool, const char *new_name, GError **error);
 /** Moves the data from @name to @volume, under its present name. Durable on return; idempotent. */
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error);

@@ -57,6 +57,7 @@
 #include "volume/image/image_chain.h"
 #include "volume/protect.h"
 #include "volume/running/move.h"
+#include "volume/tags.h"
 
 typedef struct {
     CstPool *pool, *to;
@@ -416,6 +417,16 @@ static gboolean delete_original(Move *move, GError **error)
     return TRUE;
 }
 
+/* A replay gives the copy its tags, too, before it deletes the original (move_replay.c). */
+static gboolean move_copy_tags(const Move *move, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    return volume_tags_copy(move->pool->service, &move->pool->uuid, move->name, &move->to->uuid,
+                            move->def->name, &why) ||
+           fail_half(move, why, error);
+}
+
 /* Returns a new reference to the content of the copy, for the check of its size. */
 static CstBlob *open_counted(Move *move, GError **error)
 {
@@ -489,10 +500,11 @@ static gboolean vol_move_run(CstPool *pool, const char *name, CstPool *to, const
     moved = *ret_switched;
     if (!moved && pool != to && !volume_move_by_rename(pool, name, to, how, task, &moved, error))
         return FALSE;
-    return moved || (open_original(&move, error) && plan_definition(&move, error) &&
-                     check_history(&move, error) && check_room_of_dry_run(&move, error) &&
-                     move_link_target(&move, &linked, error) &&
-                     (linked || move_make_copy(&move, error)) && delete_original(&move, error));
+    return moved ||
+           (open_original(&move, error) && plan_definition(&move, error) &&
+            check_history(&move, error) && check_room_of_dry_run(&move, error) &&
+            move_link_target(&move, &linked, error) && (linked || move_make_copy(&move, error)) &&
+            move_copy_tags(&move, error) && delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

@@ -24,6 +24,7 @@
 #include "core/table.h"
 #include "dependency/guard.h"
 #include "volume/protect.h"
+#include "volume/tags.h"
 
 typedef struct {
     CstPool *pool, *to;
@@ -149,16 +150,18 @@ static gboolean move_rename_storage(MoveRename *move, gboolean *ret_done, GError
     return FALSE;
 }
 
-/* Moves the declaration of its content. */
-static gboolean move_rename_move_device(CstService *service, CstPoolState *from, const char *name,
-                                        CstPoolState *to, const char *new_name,
-                                        const KeptByName *kept, GError **error)
+/* Moves the tags, and the declaration of its content. */
+static gboolean move_rename_move_kept(CstService *service, CstPoolState *from, const char *name,
+                                      CstPoolState *to, const char *new_name,
+                                      const KeptByName *kept, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
 
     if (!cst_pool_state_scan_one(to, new_name, NULL, &volume, error))
         return FALSE;
-    return !volume || kept_move_device(service, from, name, to, volume, kept, error);
+    return !volume ||
+           (volume_tags_move(service, &from->def->uuid, name, &to->def->uuid, new_name, error) &&
+            kept_move_device(service, from, name, to, volume, kept, error));
 }
 
 static gboolean move_rename_run_steps(MoveRename *move, gboolean *ret_done, GError **error)
@@ -176,8 +179,8 @@ static gboolean move_rename_run_steps(MoveRename *move, gboolean *ret_done, GErr
     CST_CRASH_POINT("vol.move.rename.renamed");
     /* The volume has its new name. From here on the operation must not fail. */
     volume_is_new(move->to, move->new_name);
-    if (!move_rename_move_device(move->pool->service, move->claim.state, move->name,
-                                 move->new_claim.state, move->new_name, &move->kept, &why))
+    if (!move_rename_move_kept(move->pool->service, move->claim.state, move->name,
+                               move->new_claim.state, move->new_name, &move->kept, &why))
         move_rename_leave_to_replay(move, why);
     CST_CRASH_POINT("vol.move.rename.settled");
     children = cst_pool_state_vol_children(move->new_claim.state, move->new_name, NULL);
@@ -242,5 +245,5 @@ gboolean volume_move_rename_replay(CstService *service, CstPoolState *state,
         return TRUE;
     kept_load(record->fields, &kept);
     there = open_pool(service, to_pool, error);
-    return there && move_rename_move_device(service, state, name, there, new_name, &kept, error);
+    return there && move_rename_move_kept(service, state, name, there, new_name, &kept, error);
 }

@@ -15,8 +15,10 @@
 #include <base/log.h>
 
 #include "core/intent.h"
+#include "core/service.h"
 #include "move.h"
 #include "volume/create/history.h"
+#include "volume/tags.h"
 
 /*
  * Deletes the original under its unique temporary name. Fails if it has snapshots that were not
@@ -135,7 +137,7 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
     const char *aside = g_hash_table_lookup(record->fields, "aside");
     g_autoptr(CstPoolState) there = NULL;
     g_autoptr(CstVolume) mine = NULL, moved = NULL, copy = NULL;
-    gboolean same;
+    gboolean same, taken;
 
     if (!name || !to_pool || !to)
         return TRUE;
@@ -145,16 +147,19 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
     if (moved) {
         if (!is_as_copied(state, record, aside, TRUE, &same, error))
             return FALSE;
+        /* The copy got the tags before the original got its temporary name. */
         if (same)
-            return delete_moved(state, record, name, mine != NULL, error);
+            return delete_moved(state, record, name, mine != NULL, error) &&
+                   (mine || volume_tags_forget_name(service, &state->def->uuid, name, error));
         keep_both(state, record, aside, mine != NULL);
         return TRUE;
     }
+    taken = mine != NULL;
     if (!intent_keep_if_same(record->fields, "identity", state, &mine, error))
         return FALSE;
     /* The original is already deleted, or another volume has its name. */
     if (!mine)
-        return TRUE;
+        return taken || volume_tags_forget_name(service, &state->def->uuid, name, error);
     there = open_pool(service, to_pool, error);
     if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error) ||
         !intent_keep_if_same(record->fields, "to-identity", there, &copy, error))
@@ -169,5 +174,7 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
     }
     cst_log(CST_LOG_INFO, "volume '%s' was moved to '%s' of pool '%s': the original goes", name, to,
             to_pool);
-    return delete_moved(state, record, name, FALSE, error);
+    return volume_tags_copy(service, &state->def->uuid, name, &there->def->uuid, to, error) &&
+           delete_moved(state, record, name, FALSE, error) &&
+           volume_tags_forget_name(service, &state->def->uuid, name, error);
 }

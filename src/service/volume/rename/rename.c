@@ -447,7 +447,7 @@ static gboolean rename_run_steps(Rename *rename, GError **error)
     if (!rename_record_intent(rename, error))
         return FALSE;
     CST_CRASH_POINT("vol.rename.recorded");
-    if (!record_trashed(rename, error) ||
+    if (!kept_begin_move(rename->pool, rename->new_name, error) || !record_trashed(rename, error) ||
         !(rename->overlays->len > 0 ? change_with_overlays : change_alone)(rename, error))
         return FALSE;
     CST_CRASH_POINT("vol.rename.renamed");

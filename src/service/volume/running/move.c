@@ -39,6 +39,7 @@
 #include "volume/declare.h"
 #include "volume/delete/delete.h"
 #include "volume/rename/move.h"
+#include "volume/tags.h"
 
 typedef struct {
     CstPool *to;
@@ -269,6 +270,14 @@ static gboolean move_clear_rest(const RunningMove *move, GError **error)
            cst_blob_flush(blob, error);
 }
 
+static gboolean move_copy_running_tags(const RunningMove *move, GError **error)
+{
+    const VolumeClaim *claim = &moved_link(move)->claim;
+
+    return volume_tags_copy(move->to->service, &claim->pool->uuid, claim->name, &move->to->uuid,
+                            move->def->name, error);
+}
+
 /*
  * The identity of a file is known before it has its name. Another volume is recorded afterwards; a
  * kill in between leaves an empty volume.
@@ -292,7 +301,7 @@ static gboolean move_create_copy(RunningMove *move, GError **error)
     }
     CST_CRASH_POINT("running.move.recorded");
     move->created = volume_txn_commit(txn, move->def, error);
-    if (!move->created)
+    if (!move->created || !move_copy_running_tags(move, error))
         return FALSE;
     /* QEMU locks the file. */
     g_clear_pointer(&txn->draft.blob, cst_blob_unref);
