@@ -44,6 +44,7 @@ LINES = {
     "vol-rebase": "{v} --pool p --backing-vol {v}", "vol-sparsify": "{v} --pool p",
     "vol-rename": "{v} {v} --pool p",
     "vol-protect": "{v} --pool p", "vol-unprotect": "{v} --pool p",
+    "vol-tag": "{v} gold --pool p", "vol-note": "{v} text --pool p",
     "snap-list": "{v} --pool p", "snap-info": "{v} {s} --pool p", "snap-create": "{v} new --pool p",
     "snap-clone": "{v} {s} fromsnap --pool p", "snap-rename": "{v} new newer --pool p",
     "snap-revert": "{v} {s} --pool p", "snap-delete": "{v} {s} --pool p",

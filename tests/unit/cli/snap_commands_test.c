@@ -39,7 +39,7 @@ static void test_info(void **state)
                         "\"limit\":1048576,\"used_percent\":0.39,\"kept_by\":\"logical\","
                         "\"state\":\"good\",\"consistency\":\"filesystem\","
                         "\"machine_state\":null,\"problem\":null,"
-                        "\"consistency_reason\":\"no VSS\"}}\n");
+                        "\"consistency_reason\":\"no VSS\",\"tags\":[],\"note\":null}}\n");
     says(state, "snap-info disk nobody --pool images", CST_EXIT_NOT_FOUND, "\n",
          "error: Failed to get snapshot nobody of vol disk\n"
          "error: volume 'disk' has no snapshot 'nobody'\n");

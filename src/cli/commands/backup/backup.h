@@ -54,6 +54,7 @@ typedef struct {
     const CstPoolRef *pool;
     const char *name;
     const char *format; /**< NULL: that of the backup, or raw if the pool does not support it */
+    gboolean tags;      /**< the volume gets its tags and its note */
 } CliRestore;
 
 /** Restores a volume of a backup into a new volume. The caller frees the reference. */

@@ -67,6 +67,8 @@ static gboolean begin_volume(BackupCreate *create, uint64_t capacity, GError **e
                                     .reason = source->reason,
                                     .machine = source->machine ? source->machine->number : 0,
                                     .target = source->machine ? source_target(source) : NULL,
+                                    .tags = source->tags,
+                                    .note = source->note,
                                     .size = capacity};
 
     return cst_writer_volume(create->writer, &volume, source->previous, error);

@@ -18,6 +18,8 @@ typedef struct {
     CstVolRef *ref;
     char *xml;
     char *format;
+    char *tags; /**< with blanks between them; NULL: no tag */
+    char *note; /**< NULL: no note */
 
     /** New snapshot, which is read, with CST_LIVE_PREFIX if it is a live one; NULL: the volume. */
     char *snapshot;

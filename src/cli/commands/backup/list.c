@@ -154,6 +154,8 @@ static const CliColumn volume_columns[] = {
     {N_("Reason"), "reason", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
     {N_("Domain"), "domain", CLI_CELL_TEXT, "-", 0},
     {N_("Snapshot"), "snapshot", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Tags"), "tags", CLI_CELL_LIST, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Note"), "note", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
 };
 
 /* Return: an abbreviated id, or the complete one for JSON; NULL: no id. */
@@ -192,6 +194,8 @@ CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup)
         cli_table_add_text(table, *volume->reason ? volume->reason : NULL);
         cli_table_add_text(table, machine_name(backup, volume));
         cli_table_add_text(table, *volume->snapshot ? volume->snapshot : NULL);
+        cli_table_add_list(table, *volume->tags ? volume->tags : NULL);
+        cli_table_add_text(table, *volume->note ? volume->note : NULL);
     }
     return table;
 }

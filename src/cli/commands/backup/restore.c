@@ -26,7 +26,7 @@ static gboolean restore_volume(CliCtl *ctl, gconstpointer thing, gpointer data, 
 {
     const RestoreWords *words = data;
     const CstBackupVolume *volume = thing;
-    CliRestore how = {.name = volume->name, .format = words->format};
+    CliRestore how = {.name = volume->name, .format = words->format, .tags = TRUE};
     g_autoptr(CstVolRef) made = NULL;
     g_auto(CliNewVol) place = {0};
 

@@ -240,7 +240,8 @@ static gboolean machine_disk_is_free(const MachineRestore *restore, guint index,
 static CstVolRef *machine_disk_restore(const MachineRestore *restore, const MachineDisk *disk,
                                        GError **error)
 {
-    const CliRestore how = {.pool = disk->pool, .name = disk->name, .format = restore->format};
+    const CliRestore how = {
+        .pool = disk->pool, .name = disk->name, .format = restore->format, .tags = TRUE};
 
     return cli_restore(restore->ctl, restore->repo, disk->volume, &how, error);
 }

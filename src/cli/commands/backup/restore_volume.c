@@ -5,12 +5,14 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <blob/room.h>
+#include <conn/tags.h>
 #include <model/pool_type.h>
 #include <model/xml_write.h>
 
 #include "commands/room.h"
 #include "commands/xml.h"
 #include "output/progress.h"
+#include "output/text.h"
 
 #define PIECE (1u << 20)
 
@@ -133,6 +135,26 @@ static gboolean run_backup_restore(CstTask *task, gpointer data, GError **error)
     return restore->made != NULL;
 }
 
+/*
+ * The restored content matters more than the tags, so a failure is a warning. A repository may come
+ * from another host, and the server checks its tags.
+ */
+static void restore_set_tags(const Restore *restore)
+{
+    const CstBackupVolume *volume = restore->volume;
+    g_auto(GStrv) tags = g_strsplit(*volume->tags ? volume->tags : "", " ", -1);
+    const CstTagChange change = {.clear = TRUE,
+                                 .add = (const char *const *)tags,
+                                 .sets_note = *volume->note != '\0',
+                                 .note = *volume->note ? volume->note : NULL};
+    g_autoptr(GError) error = NULL;
+
+    if ((*volume->tags || *volume->note) &&
+        !cst_conn_vol_tag(restore->ctl->conn, restore->made, NULL, &change, NULL, &error))
+        cli_warn(restore->ctl, _("warning: the tags of volume '%s' are not restored: %s\n"),
+                 restore->made->name, error->message);
+}
+
 CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume,
                        const CliRestore *how, GError **error)
 {
@@ -141,5 +163,7 @@ CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume
                     cli_run_task(ctl, _("Restoring"), run_backup_restore, &restore, error);
 
     g_free(restore.xml);
+    if (done && how->tags)
+        restore_set_tags(&restore);
     return done ? restore.made : NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <conn/tags.h>
 
 #include "commands/xml.h"
 #include "snapshots.h"
@@ -16,6 +17,8 @@ void backup_source_free(gpointer data)
     cst_vol_ref_free(source->ref);
     g_free(source->xml);
     g_free(source->format);
+    g_free(source->tags);
+    g_free(source->note);
     g_free(source->snapshot);
     g_free(source->mark);
     g_free(source->whole);
@@ -33,6 +36,24 @@ BackupSource *backup_find_source(const BackupCreate *create, const char *pool, c
             return source;
     }
     return NULL;
+}
+
+/* Reads the tags and the note. A server without tags gives no tags. */
+static gboolean source_read_tags(BackupSource *source, CstConn *conn, GError **error)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+    const CstTagged *tagged;
+    gboolean has = FALSE;
+
+    if (!cst_conn_has_tags(conn, &has, error))
+        return FALSE;
+    if (!has)
+        return TRUE;
+    rows = cst_conn_vol_tagged(conn, source->ref, error);
+    tagged = rows ? cst_conn_tagged_find(rows, NULL) : NULL;
+    source->tags = cst_tagged_text(tagged);
+    source->note = tagged ? g_strdup(tagged->note) : NULL;
+    return rows != NULL;
 }
 
 gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *machine,
@@ -58,7 +79,7 @@ gboolean backup_add_source(BackupCreate *create, CstVolRef *ref, BackupMachine *
     source->machine = machine;
     source->xml = cst_conn_vol_xml(create->ctl->conn, ref, 0, error);
     source->format = source->xml ? cli_xml_text(source->xml, "/volume/target/format/@type") : NULL;
-    if (!source->xml) {
+    if (!source->xml || !source_read_tags(source, create->ctl->conn, error)) {
         backup_source_free(source);
         return FALSE;
     }

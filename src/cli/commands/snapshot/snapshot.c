@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <conn/tags.h>
 
 #include "commands/commands.h"
 #include "commands/volume/options.h"
@@ -21,14 +22,8 @@
 
 #define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
 
-static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, NULL);
-    g_autoptr(GPtrArray) snapshots = vol ? cst_conn_snapshot_list(ctl->conn, vol, NULL) : NULL;
-
-    for (guint i = 0; snapshots && i < snapshots->len; i++)
-        g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
-}
+/* Queries the tags. */
+#define NEEDS_TAGS CLI_COLUMN_NEEDS
 
 static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
@@ -43,10 +38,16 @@ static const CliColumn columns[] = {
     {N_("Machine state"), "machine_state", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Reason"), "consistency_reason", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Tags"), "tags", CLI_CELL_LIST, NULL, NEEDS_TAGS | CLI_COLUMN_ON_REQUEST},
+    {N_("Note"), "note", CLI_CELL_TEXT, NULL, NEEDS_TAGS | CLI_COLUMN_ON_REQUEST},
 };
 
-static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
+/* @rows: of cst_conn_vol_tagged(); NULL: not queried. */
+static void add_snapshot(CliTable *table, const CstSnapshot *snapshot, const GPtrArray *rows)
 {
+    const CstTagged *tagged = rows ? cst_conn_tagged_find(rows, snapshot->name) : NULL;
+    g_autofree char *tags = cst_tagged_text(tagged);
+
     cli_table_add_text(table, snapshot->name);
     cli_table_add_time(table, snapshot->created);
     cli_table_add_size(table, snapshot->capacity);
@@ -63,6 +64,8 @@ static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
     cli_table_add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
     cli_table_add_text(table, snapshot->problem);
     cli_table_add_text(table, snapshot->consistency_reason);
+    cli_table_add_list(table, tags);
+    cli_table_add_text(table, tagged ? tagged->note : NULL);
 }
 
 static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
@@ -75,7 +78,7 @@ static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
 static gboolean cmd_snapshot_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
-    g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(GPtrArray) snapshots = NULL, tagged = NULL;
     g_autoptr(CstVolRef) vol = NULL;
     g_auto(CliView) view = {0};
 
@@ -87,8 +90,12 @@ static gboolean cmd_snapshot_list(CliCtl *ctl, const CliArgs *args, GError **err
     snapshots = cst_conn_snapshot_list(ctl->conn, vol, error);
     if (!snapshots)
         return cli_failed(ctl, _("Failed to list the snapshots of vol %s"), vol->name);
+    if (view.needs & NEEDS_TAGS)
+        tagged = cst_conn_vol_tagged(ctl->conn, vol, error);
+    if ((view.needs & NEEDS_TAGS) && !tagged)
+        return cli_failed(ctl, _("Failed to list the snapshots of vol %s"), vol->name);
     for (guint i = 0; i < snapshots->len; i++)
-        add_snapshot(table, snapshots->pdata[i]);
+        add_snapshot(table, snapshots->pdata[i], tagged);
     cli_view_print(ctl, &view, table, "snapshots");
     for (guint i = 0; i < snapshots->len; i++)
         warn_of_problem(ctl, snapshots->pdata[i]);
@@ -127,7 +134,7 @@ static gboolean cmd_snapshot_info(CliCtl *ctl, const CliArgs *args, GError **err
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
-    g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(GPtrArray) snapshots = NULL, tagged = NULL;
     const CstSnapshot *snapshot;
     const char *name;
 
@@ -137,7 +144,9 @@ static gboolean cmd_snapshot_info(CliCtl *ctl, const CliArgs *args, GError **err
     snapshot = snapshots ? find_listed_snapshot(snapshots, vol, name, error) : NULL;
     if (!snapshot)
         return cli_failed(ctl, _("Failed to get snapshot %s of vol %s"), name, vol->name);
-    add_snapshot(table, snapshot);
+    /* A server without tags shows no tags. */
+    tagged = cst_conn_vol_tagged(ctl->conn, vol, NULL);
+    add_snapshot(table, snapshot, tagged);
     cli_table_print_listing(ctl, table, "snapshot", 15);
     warn_of_problem(ctl, snapshot);
     return TRUE;

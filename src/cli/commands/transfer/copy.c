@@ -22,6 +22,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <conn/tags.h>
 #include <model/pool_type.h>
 
 #include "commands/consistency.h"
@@ -356,6 +357,43 @@ static gboolean patch_copy(Copy *copy, GError **error)
            name_copy(copy, error);
 }
 
+/* The copy keeps tags of its own. */
+static gboolean copy_set_tags(const Copy *copy, const CstTagged *tagged, GError **error)
+{
+    g_autoptr(CstVolRef) made = NULL;
+    const CstTagChange change = {.add = (const char *const *)tagged->tags,
+                                 .sets_note = tagged->note != NULL,
+                                 .note = tagged->note};
+
+    return find_destination_vol(copy, copy->new_name, &made, error) &&
+           (!made || cst_conn_vol_tag(copy->far, made, NULL, &change, NULL, error));
+}
+
+/*
+ * Give the complete copy the tags and the note. A destination without tags is a reason for a
+ * warning, and for a move to keep the original.
+ */
+static gboolean copy_tags(const Copy *copy, GError **error)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+    g_autoptr(GError) why = NULL;
+    const CstTagged *tagged = NULL;
+    gboolean has = FALSE;
+
+    if (!cst_conn_has_tags(copy->conn, &has, error))
+        return FALSE;
+    rows = has ? cst_conn_vol_tagged(copy->conn, copy->vol, &why) : NULL;
+    tagged = rows ? cst_conn_tagged_find(rows, NULL) : NULL;
+    if (tagged && !copy_set_tags(copy, tagged, &why) && !copy->moves &&
+        g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT)) {
+        cli_warn(copy->ctl, _("warning: '%s' keeps no tags; the copy has none\n"), copy->to);
+        return TRUE;
+    }
+    return !why || cst_fail(error, cst_error_code(why),
+                            _("the copy '%s' at '%s' is complete, but its tags can't be set: %s"),
+                            copy->new_name, copy->to, why->message);
+}
+
 static gboolean copy_transfer_vol(Copy *copy, GError **error)
 {
     if (copy_is_update(copy) &&
@@ -368,6 +406,7 @@ static gboolean copy_transfer_vol(Copy *copy, GError **error)
     cli_live_copy_put(&copy->live, &copy->what);
     return fetch_source_image(copy, error) &&
            (is_patched(copy) ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
+           copy_tags(copy, error) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }

@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <conn/tags.h>
 
 #include "commands/commands.h"
 #include "commands/qmp.h"
@@ -421,6 +422,32 @@ static void add_problems(CliSheet *sheet, const GPtrArray *problems)
     }
 }
 
+/*
+ * Add the tags and the note. virsh has no such lines, so text has them only for a volume with tags.
+ * A server without tags, and a failure, give no facts.
+ */
+static void add_tags_of_vol(CliSheet *sheet, const CstVolRef *vol)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_tagged(sheet->ctl->conn, vol, NULL);
+    const CstTagged *tagged = rows ? cst_conn_tagged_find(rows, NULL) : NULL;
+    g_autofree char *text = cst_tagged_text(tagged);
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+    if (!rows)
+        return;
+    for (char **tag = tagged ? tagged->tags : NULL; tag && *tag; tag++)
+        g_ptr_array_add(words, *tag);
+    cli_sheet_add_words(sheet, "tags", words);
+    {
+        const CliFact facts[] = {
+            cli_fact_text(NULL, N_("Tags:"), text),
+            cli_fact_nullable("note", N_("Note:"), tagged ? tagged->note : NULL),
+        };
+
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+    }
+}
+
 /* Show the facts about a volume. As in virsh, the name is printed even if the query fails. */
 static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, GError **error)
 {
@@ -455,6 +482,7 @@ static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, G
         add_both_sizes(sheet, vol, &info);
     add_sector_size(sheet, vol);
     add_problems(sheet, problems);
+    add_tags_of_vol(sheet, vol);
     cli_vol_domains_add(sheet, vol);
     return TRUE;
 }
@@ -507,6 +535,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_map_command,
     &cli_vol_measure_command,
     &cli_vol_move_command,
+    &cli_vol_note_command,
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
     &cli_migrate_check_command,
@@ -514,6 +543,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_export_command,
     &cli_vol_rename_command,
     &cli_vol_serve_command,
+    &cli_vol_tag_command,
     &cli_trash_empty_command,
     &cli_trash_list_command,
     &cli_trash_restore_command,

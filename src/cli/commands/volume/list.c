@@ -8,6 +8,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/url.h>
+#include <conn/tags.h>
 
 #include "commands/pool/pool.h"
 #include "holders.h"
@@ -23,7 +24,8 @@ enum {
     NEEDS_BACKING = CLI_COLUMN_NEEDS << 1,
     NEEDS_SNAPSHOTS = CLI_COLUMN_NEEDS << 2,
     NEEDS_HOLDERS = CLI_COLUMN_NEEDS << 3,
-    NEEDS_PROTECTED = CLI_COLUMN_NEEDS << 4
+    NEEDS_PROTECTED = CLI_COLUMN_NEEDS << 4,
+    NEEDS_TAGS = CLI_COLUMN_NEEDS << 5
 };
 
 #define DETAILS_JSON (NEEDS_DETAILS | CLI_COLUMN_JSON_ONLY)
@@ -45,6 +47,8 @@ static const CliColumn columns[] = {
     {N_("Snapshots"), "snapshots", CLI_CELL_NUMBER, "-", NEEDS_SNAPSHOTS | CLI_COLUMN_ON_REQUEST},
     {N_("Holder"), "holder", CLI_CELL_TEXT, "-", NEEDS_HOLDERS | CLI_COLUMN_ON_REQUEST},
     {N_("Protected"), "protected", CLI_CELL_BOOL, "-", NEEDS_PROTECTED | CLI_COLUMN_ON_REQUEST},
+    {N_("Tags"), "tags", CLI_CELL_LIST, "-", NEEDS_TAGS | CLI_COLUMN_ON_REQUEST},
+    {N_("Note"), "note", CLI_CELL_TEXT, "-", NEEDS_TAGS | CLI_COLUMN_ON_REQUEST},
 };
 
 #define SHORT_COLUMNS "name,path,key"
@@ -85,6 +89,7 @@ typedef struct {
     GPtrArray *rows;            /* of CstVolRow */
     GPtrArray *more;            /* of CstVolMore, one for each row; NULL: not queried */
     GHashTable *protected_ones; /* names; NULL: not queried */
+    GHashTable *tagged;         /* names to CstTagged; NULL: not queried */
 } PoolVolumes;
 
 static void pool_volumes_clear(PoolVolumes *volumes)
@@ -92,6 +97,7 @@ static void pool_volumes_clear(PoolVolumes *volumes)
     g_clear_pointer(&volumes->rows, g_ptr_array_unref);
     g_clear_pointer(&volumes->more, g_ptr_array_unref);
     g_clear_pointer(&volumes->protected_ones, g_hash_table_unref);
+    g_clear_pointer(&volumes->tagged, g_hash_table_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolVolumes, pool_volumes_clear)
 
@@ -111,6 +117,15 @@ static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
     cli_table_add_text(table, row->problem);
     /* The space that the volume needs when it is full. */
     cli_table_add_known_size(table, known, MAX(info->capacity, info->allocation));
+}
+
+static void add_tags(CliTable *table, const PoolVolumes *volumes, const char *name)
+{
+    const CstTagged *tagged = volumes->tagged ? g_hash_table_lookup(volumes->tagged, name) : NULL;
+    g_autofree char *tags = cst_tagged_text(tagged);
+
+    cli_table_add_list(table, tags);
+    cli_table_add_text(table, tagged ? tagged->note : NULL);
 }
 
 static void vol_row_add(const Listing *listing, const PoolVolumes *volumes, guint i)
@@ -136,6 +151,7 @@ static void vol_row_add(const Listing *listing, const PoolVolumes *volumes, guin
     cli_table_add_known_bool(table, volumes->protected_ones != NULL,
                              volumes->protected_ones &&
                                  g_hash_table_contains(volumes->protected_ones, row->name));
+    add_tags(table, volumes, row->name);
 }
 
 static unsigned wants_of(const CliView *view)
@@ -174,7 +190,11 @@ static gboolean listing_query_pool(const Listing *listing, PoolVolumes *volumes,
         return FALSE;
     if (needs & NEEDS_PROTECTED)
         volumes->protected_ones = cst_conn_pool_protected(conn, volumes->pool, error);
-    return !(needs & NEEDS_PROTECTED) || volumes->protected_ones;
+    if ((needs & NEEDS_PROTECTED) && !volumes->protected_ones)
+        return FALSE;
+    if (needs & NEEDS_TAGS)
+        volumes->tagged = cst_conn_pool_tagged(conn, volumes->pool, error);
+    return !(needs & NEEDS_TAGS) || volumes->tagged;
 }
 
 /* Add the pool's volumes. *ret_rows receives the rows, for warnings after the table. */
