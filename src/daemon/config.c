@@ -240,9 +240,16 @@ static const struct {
 static gboolean daemon_config_apply(const char *group, const char *key, const char *value,
                                     unsigned line, gpointer data, GError **error)
 {
+    DaemonConfig *config = data;
+
+    if (cst_notify_is_rule(group)) {
+        if (!config->notify)
+            config->notify = cst_notify_rules_new();
+        return cst_notify_rules_set(config->notify, group, key, value, error);
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
         if (g_str_equal(group, settings[i].group) && g_str_equal(key, settings[i].key))
-            return settings[i].set(value, data, error);
+            return settings[i].set(value, config, error);
     return cst_fail(error, CST_ERROR_CONFIG, "%s", _("there is no such setting"));
 }
 
@@ -280,6 +287,7 @@ void daemon_config_clear(DaemonConfig *config)
 {
     g_clear_pointer(&config->hypervisor, g_strfreev);
     g_clear_pointer(&config->backup_scratch, g_free);
+    g_clear_pointer(&config->notify, cst_notify_rules_free);
 }
 
 void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
@@ -302,6 +310,14 @@ void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
 static gboolean uris_differ(const char *const *used, const char *const *read)
 {
     return used && read ? !g_strv_equal(used, read) : used != read;
+}
+
+static gboolean rules_differ(const CstNotifyRules *used, const CstNotifyRules *read)
+{
+    g_autofree char *used_text = cst_notify_rules_text(used);
+    g_autofree char *read_text = cst_notify_rules_text(read);
+
+    return strcmp(used_text, read_text) != 0;
 }
 
 char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
@@ -327,6 +343,7 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"serve", used->leave_secrets != read->leave_secrets},
         {"seal_secrets", used->secrets.seal != read->secrets.seal},
         {"secret_max_age", used->secrets.max_age_days != read->secrets.max_age_days},
+        {"notify", rules_differ(used->notify, read->notify)},
     };
     g_autoptr(GString) names = g_string_new(NULL);
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <base/log.h>
+#include <notify/notify.h>
 #include <server/server.h>
 #include <service/secrets.h>
 #include <store/paths.h>
@@ -31,6 +32,8 @@ typedef struct {
     gboolean like_libvirt;   /**< [service] compatibility is "libvirt" */
     GStrv hypervisor;        /**< [service] hypervisor: URIs of libvirt; NULL: the default */
     char *backup_scratch;    /**< [service] backup_scratch: a directory; NULL: the default */
+    guint audit_mib;         /**< [audit] max_size, in MiB; 0: the default */
+    CstNotifyRules *notify;  /**< [notify NAME]; NULL: no rule */
     CstLogLevel log_level;   /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
 

@@ -33,6 +33,8 @@
 #include <base/log.h>
 #include <base/secret_bytes.h>
 #include <server/server.h>
+#include <service/audit.h>
+#include <service/events.h>
 #include <service/secrets.h>
 #include <service/service.h>
 #include <store/driver_lock.h>
@@ -280,10 +282,11 @@ static void log_sockets(GPtrArray *sockets)
 static gboolean daemon_run_service(const CstPaths *paths, const char *config_path,
                                    const Options *options, GError **error)
 {
+    g_auto(DaemonConfig) config = {0};
+    /* Freed before the configuration, which it borrows. */
     g_autoptr(CstService) service = NULL;
     g_autoptr(CstWireServer) server = NULL;
     g_autoptr(GPtrArray) sockets = NULL;
-    g_auto(DaemonConfig) config = {0};
     sigset_t signals;
 
     if (!daemon_config_load(config_path, options->config != NULL, &config, error))
@@ -302,6 +305,11 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
         return FALSE;
     /* Set these before pools start, because the first refresh depends on them. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
+    if (config.copies)
+        cst_service_set_copies(service, config.copies);
+    if (config.audit_mib)
+        cst_service_set_audit_limit(service, config.audit_mib);
+    cst_service_set_notify(service, config.notify);
     cst_service_set_hypervisor(service, (const char *const *)config.hypervisor,
                                config.backup_scratch);
     cst_service_set_secret_policy(service, &config.secrets);

@@ -23,6 +23,7 @@
 #include "core/service.h"
 #include "core/storage_index.h"
 #include "core/trust.h"
+#include "event/notify.h"
 #include "pool/load.h"
 #include "recovery/recovery.h"
 #include "recovery/replay.h"
@@ -150,7 +151,10 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
                                        .data = service};
     service->journal = cst_journal_new(paths);
     service->declarations = cst_declarations_new(paths);
-    service->jobs = jobs_new(service->paths, mode == CST_SERVICE_DAEMON);
+    service->tags = cst_tag_store_new(paths);
+    service->events = event_log_new(
+        service->paths, mode == CST_SERVICE_DAEMON ? CST_EVENT_NO_USER : (uint32_t)getuid());
+    service->jobs = jobs_new(service->paths, service->events, mode == CST_SERVICE_DAEMON);
     service->driver_lock = cst_driver_lock_new(paths, CST_DRIVER_STORAGE);
     service->secret_lock = cst_driver_lock_new(paths, CST_DRIVER_SECRET);
     init_tables(service);
@@ -179,6 +183,7 @@ void cst_service_start(CstService *service)
     recovery_start(service);
     service->secret_watch = secret_watch_start(service);
     service->secret_settler = secret_settler_start(service);
+    service->notifier = notifier_start(service);
 }
 
 void cst_service_stop(CstService *service)
@@ -210,6 +215,7 @@ void cst_service_free(CstService *service)
     if (!service)
         return;
     jobs_stop(service->jobs);
+    notifier_stop(service->notifier);
     secret_watch_stop(service->secret_watch);
     secret_settler_stop(service->secret_settler);
     recovery_free(service->recovery);
@@ -221,6 +227,7 @@ void cst_service_free(CstService *service)
     cst_driver_lock_free(service->secret_lock);
     cst_driver_lock_free(service->driver_lock);
     jobs_free(service->jobs);
+    event_log_free(service->events);
     domains_free(service);
     cst_journal_free(service->journal);
     cst_declarations_free(service->declarations);

@@ -5,12 +5,30 @@
  */
 #include "health.h"
 
+#include <base/i18n.h>
 #include <base/log.h>
+
+#include "service.h"
+
+static void health_record(CstPool *pool, const CstPoolHealth *health)
+{
+    EventLog *events = pool->service->events;
+    g_autofree char *message =
+        g_strdup_printf(_("pool '%s': its storage is %s"), pool->name, health->state);
+
+    if (health->level == CST_HEALTH_GOOD) {
+        cst_log(CST_LOG_INFO, "%s", message);
+        event_log_add_end(events, CST_EVENT_POOL_DEGRADED, "pool", pool->name, message);
+    } else {
+        cst_log(CST_LOG_WARNING, "%s", message);
+        event_log_add(events, CST_EVENT_POOL_DEGRADED, "pool", pool->name, message);
+    }
+}
 
 gboolean pool_check_health(CstPool *pool, CstPoolState *state)
 {
     g_auto(CstPoolHealth) health = {0};
-    gboolean changed;
+    gboolean changed, record;
 
     /*
      * Storage without a health report is not an error here. Callers that need the report query it
@@ -22,9 +40,11 @@ gboolean pool_check_health(CstPool *pool, CstPoolState *state)
     changed = pool_state_is_current(pool, state) && pool->health != health.level;
     if (changed)
         pool->health = health.level;
+    record = changed || (pool_state_is_current(pool, state) && !pool->health_recorded &&
+                         pool->service->mode == CST_SERVICE_DAEMON);
+    pool->health_recorded = pool->health_recorded || record;
     g_mutex_unlock(&pool->lock);
-    if (changed)
-        cst_log(health.level == CST_HEALTH_GOOD ? CST_LOG_INFO : CST_LOG_WARNING,
-                "pool '%s': its storage is %s", pool->name, health.state);
+    if (record)
+        health_record(pool, &health);
     return changed;
 }

@@ -104,11 +104,12 @@ static gpointer jobs_publish_thread(gpointer data)
 
 /* --- all jobs --------------------------------------------------------------------------------- */
 
-Jobs *jobs_new(const CstPaths *paths, gboolean daemon)
+Jobs *jobs_new(const CstPaths *paths, EventLog *events, gboolean daemon)
 {
     Jobs *jobs = g_new0(Jobs, 1);
 
     jobs->paths = (CstPaths *)paths;
+    jobs->events = events;
     jobs->daemon = daemon;
     g_mutex_init(&jobs->lock);
     g_cond_init(&jobs->cond);
@@ -155,6 +156,11 @@ void jobs_stop(Jobs *jobs)
     while (g_hash_table_iter_next(&iter, &entry, NULL))
         cst_task_cancel(((JobEntry *)entry)->task);
     g_mutex_unlock(&jobs->lock);
+}
+
+gboolean jobs_are_stopping(Jobs *jobs)
+{
+    return g_atomic_int_get(&jobs->stopping);
 }
 
 static void jobs_add_entry(Jobs *jobs, JobEntry *entry)

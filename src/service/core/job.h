@@ -7,14 +7,19 @@
 #include <service/jobs.h>
 #include <service/pools.h>
 
+#include "event_log.h"
+
 typedef struct CstJobFile CstJobFile;
 
 /** The jobs of this process, and the thread that writes the files of long-running jobs. */
 typedef struct Jobs Jobs;
 typedef struct JobEntry JobEntry;
 
-/** @paths is borrowed. @daemon: the next daemon may resume jobs (job_may_resume()). */
-Jobs *jobs_new(const CstPaths *paths, gboolean daemon);
+/**
+ * @paths and @events are borrowed. @events records the ends of listed jobs. @daemon: the next
+ * daemon may resume jobs (job_may_resume()).
+ */
+Jobs *jobs_new(const CstPaths *paths, EventLog *events, gboolean daemon);
 /** Joins the publishing thread and frees @jobs. All jobs must have ended. NULL is accepted. */
 void jobs_free(Jobs *jobs);
 /**
@@ -23,6 +28,8 @@ void jobs_free(Jobs *jobs);
  * from any thread.
  */
 void jobs_stop(Jobs *jobs);
+/** Returns whether jobs_stop() has been called. */
+gboolean jobs_are_stopping(Jobs *jobs);
 
 /**
  * An operation as a job:

@@ -5,6 +5,8 @@
  */
 #include "job_entry.h"
 
+#include <inttypes.h>
+
 #include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -213,6 +215,26 @@ static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
            g_atomic_int_get(&entry->jobs->stopping);
 }
 
+/*
+ * Records the end of a listed job. The runs of schedules have events of their own. A job of an
+ * embedded command has the uid of the command.
+ */
+static void job_entry_record(const JobEntry *entry, const CstJobInfo *info, CstEventKind kind)
+{
+    g_autofree char *object =
+        info->volume ? g_strdup_printf("%s/%s", info->pool, info->volume) : g_strdup(info->pool);
+    g_autofree char *message = NULL;
+
+    if (g_str_equal(info->kind, "schedule"))
+        return;
+    message = info->error ? g_strdup_printf(_("job %" PRIu64 " (%s): %s"), info->id, info->kind,
+                                            info->error)
+                          : g_strdup_printf(_("job %" PRIu64 " (%s) is %s"), info->id, info->kind,
+                                            cst_job_state_word(info->state));
+    event_log_add_by(entry->jobs->events, kind, info->volume ? "volume" : "pool", object, info->uid,
+                     message);
+}
+
 /* Ends the file, or suspends it for the next daemon to resume. Requires the entry's lock. */
 static void report_interruption(JobEntry *entry, CstJobInfo *info)
 {
@@ -229,6 +251,7 @@ static void report_interruption(JobEntry *entry, CstJobInfo *info)
         cst_job_file_suspend(g_steal_pointer(&entry->file), info);
     else
         cst_job_file_end(g_steal_pointer(&entry->file), info);
+    job_entry_record(entry, info, CST_EVENT_JOB_INTERRUPTED);
 }
 
 /* Writes the result of a published job to its file. Requires the entry's lock. */
@@ -259,6 +282,10 @@ static void job_entry_write_end(JobEntry *entry, gboolean ok, const GError *why)
         info.error_word = (char *)cst_error_info(code)->word;
     }
     cst_job_file_end(g_steal_pointer(&entry->file), &info);
+    job_entry_record(entry, &info,
+                     info.state == CST_JOB_DONE     ? CST_EVENT_JOB_DONE
+                     : info.state == CST_JOB_FAILED ? CST_EVENT_JOB_FAILED
+                                                    : CST_EVENT_JOB_CANCELLED);
 }
 
 void job_entry_end(JobEntry *entry, gboolean ok, const GError *why)

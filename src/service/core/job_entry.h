@@ -11,7 +11,8 @@
 /** A job of this process, and the state shared by all jobs. Only for job.c. */
 
 struct Jobs {
-    CstPaths *paths; /* borrowed */
+    CstPaths *paths;  /* borrowed */
+    EventLog *events; /* borrowed */
     gboolean daemon;
     gint stopping; /* atomic */
     GMutex lock;   /* guards the members below; held only briefly */

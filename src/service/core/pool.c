@@ -150,15 +150,52 @@ gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state)
     return state == pool->state || state == pool->next_state;
 }
 
-void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
+/* Records that an active pool has become inaccessible, or accessible again. */
+static void pool_record_access(CstPool *pool, const char *problem, gboolean inaccessible)
 {
-    char *text = g_strdup(problem);
+    g_autofree char *message =
+        inaccessible ? g_strdup_printf(_("pool '%s' is inaccessible: %s"), pool->name, problem)
+                     : g_strdup_printf(_("pool '%s' is accessible"), pool->name);
+
+    if (inaccessible)
+        event_log_add(pool->service->events, CST_EVENT_POOL_INACCESSIBLE, "pool", pool->name,
+                      message);
+    else
+        event_log_add_end(pool->service->events, CST_EVENT_POOL_INACCESSIBLE, "pool", pool->name,
+                          message);
+}
+
+/* @state NULL: whatever the state of the pool is. */
+static void pool_replace_problem(CstPool *pool, const CstPoolState *state, const char *problem,
+                                 gboolean inaccessible)
+{
+    gboolean changed = FALSE;
 
     g_mutex_lock(&pool->lock);
-    g_free(pool->problem);
-    pool->problem = text;
-    pool->inaccessible = inaccessible;
+    if (!state || pool_state_is_current(pool, state)) {
+        char *text = g_strdup(problem);
+
+        g_free(pool->problem);
+        pool->problem = text;
+        changed = pool->inaccessible != inaccessible ||
+                  (!pool->access_recorded && pool->service->mode == CST_SERVICE_DAEMON);
+        pool->inaccessible = inaccessible;
+        pool->access_recorded = TRUE;
+    }
     g_mutex_unlock(&pool->lock);
+    if (changed)
+        pool_record_access(pool, problem, inaccessible);
+}
+
+void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
+{
+    pool_replace_problem(pool, NULL, problem, inaccessible);
+}
+
+void pool_set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
+                         gboolean inaccessible)
+{
+    pool_replace_problem(pool, state, problem, inaccessible);
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */

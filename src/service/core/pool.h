@@ -46,8 +46,10 @@ struct CstPool {
     gboolean persistent;
     gboolean autostart;
     gboolean active;
-    gboolean starting;       /* the state is reported as "building" */
-    gboolean inaccessible;   /* active, and its storage is missing or damaged */
+    gboolean starting;     /* the state is reported as "building" */
+    gboolean inaccessible; /* active, and its storage is missing or damaged */
+    /* The log of events knows @inaccessible and @health, since this start of the pool. */
+    gboolean access_recorded, health_recorded;
     gboolean removed;        /* no longer in the service's tables */
     gboolean needs_recovery; /* remote storage: traces of dead processes are not recovered yet */
     gboolean recovers_late;  /* local storage that did not answer the load: treated as remote */
@@ -175,3 +177,6 @@ void pool_recover_later(CstPool *pool, CstPoolState *state);
  * storage is not available.
  */
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);
+/** Like pool_set_problem(), but does nothing once the pool was stopped. */
+void pool_set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
+                         gboolean inaccessible);

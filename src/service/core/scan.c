@@ -271,26 +271,13 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
     return FALSE;
 }
 
-/* Like pool_set_problem(), but does nothing once the pool was stopped. */
-static void set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
-                           gboolean inaccessible)
-{
-    g_mutex_lock(&pool->lock);
-    if (pool_state_is_current(pool, state)) {
-        g_free(pool->problem);
-        pool->problem = g_strdup(problem);
-        pool->inaccessible = inaccessible;
-    }
-    g_mutex_unlock(&pool->lock);
-}
-
 /* A scan of failing storage may succeed from caches. cst_pool_state_works() bypasses them. */
 static void note_success(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GError) why = NULL;
     gboolean works = cst_pool_state_works(state, &why);
 
-    set_problem_of(pool, state, works ? NULL : why->message, !works);
+    pool_set_problem_of(pool, state, works ? NULL : why->message, !works);
 }
 
 /* A cancelled scan gives no information about the storage, so the pool keeps its problem. */
@@ -304,7 +291,7 @@ gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError *
         return TRUE;
     }
     if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
-        set_problem_of(pool, state, local->message, TRUE);
+        pool_set_problem_of(pool, state, local->message, TRUE);
         pool_recover_later(pool, state);
     }
     g_propagate_error(error, local);

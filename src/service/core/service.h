@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <notify/notify.h>
 #include <service/secrets.h>
 #include <service/service.h>
 #include <store/declarations.h>
@@ -9,6 +10,7 @@
 #include <store/secret_files.h>
 #include <store/tags.h>
 
+#include "event_log.h"
 #include "job.h"
 
 typedef struct CstHypervisor CstHypervisor;
@@ -17,6 +19,7 @@ typedef struct Rebasing Rebasing;
 typedef struct SecretWatch SecretWatch;
 typedef struct SecretSettler SecretSettler;
 typedef struct StorageIndex StorageIndex;
+typedef struct Notifier Notifier;
 
 /**
  * Functions by which the use cases call the recovery module above them. Set by cst_service_new().
@@ -56,8 +59,13 @@ struct CstService {
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
-    gint client_jobs;      /* atomic: number of jobs that clients do */
-    CstPoolHost pool_host; /* functions of the service that backends call */
+    EventLog *events;             /* the log of events */
+    const CstNotifyRules *notify; /* borrowed; NULL: no rules; set before the start */
+    Notifier *notifier;           /* NULL: not needed */
+    CstAudit *audit;              /* atomic; NULL: no change was recorded yet; is set once */
+    guint audit_mib;              /* set before the start; 0: not set */
+    gint client_jobs;             /* atomic: number of jobs that clients do */
+    CstPoolHost pool_host;        /* functions of the service that backends call */
 
     /*
      * Held during a whole change of the files below etc and run, so that such changes are

@@ -94,7 +94,7 @@ void pool_set_active(CstPool *pool, CstPoolState *state)
     pool->next_state = NULL;
     pool->active = TRUE;
     pool->starting = FALSE;
-    pool->inaccessible = FALSE;
+    pool->inaccessible = pool->access_recorded = pool->health_recorded = FALSE;
     storage_index_update(pool);
     g_clear_pointer(&pool->problem, g_free);
     g_cond_broadcast(&pool->cond);

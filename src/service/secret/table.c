@@ -34,7 +34,12 @@ void secret_emit(CstService *service, const CstSecretRow *row, CstEventType type
                       .uuid = row->uuid,
                       .usage_type = row->usage,
                       .usage_id = row->usage_id};
+    char uuid[CST_UUID_TEXT_LEN];
 
+    cst_uuid_format(&row->uuid, uuid);
+    if (type == CST_EVENT_SECRET_VALUE)
+        event_log_add_end(service->events, CST_EVENT_SECRET_DUE, "secret", uuid,
+                          _("the secret has a new value"));
     event_emit(service, &event);
 }
 

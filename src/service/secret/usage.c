@@ -241,11 +241,12 @@ static void usage_warn_old_value(const CstService *service, const CstSecretUse *
     gint64 days = (g_get_real_time() / G_USEC_PER_SEC - use->changed) / DAY;
     char uuid[CST_UUID_TEXT_LEN];
     g_autofree char *users = users_text(use);
+    g_autofree char *message = g_strdup_printf(
+        _("secret %s has had the same value for %d days; secret_max_age is %u (used by: %s)"),
+        cst_uuid_format(&use->uuid, uuid), (int)days, service->secret_policy.max_age_days, users);
 
-    cst_log(CST_LOG_WARNING,
-            _("secret %s has had the same value for %d days; secret_max_age is %u (used by: %s)"),
-            cst_uuid_format(&use->uuid, uuid), (int)days, service->secret_policy.max_age_days,
-            users);
+    cst_log(CST_LOG_WARNING, "%s", message);
+    event_log_add(service->events, CST_EVENT_SECRET_DUE, "secret", uuid, message);
 }
 
 /*

@@ -23,6 +23,7 @@
 #include <base/text.h>
 #include <image/snapshot.h>
 
+#include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/scan.h"
@@ -511,8 +512,15 @@ static gboolean snapshot_set_make(const CstSnapshotVolume *volumes, guint count,
         done = snapshot_set_make_recorded(&set, error);
     if (done && !set.disk)
         snapshot_set_put_consistency(&set);
-    for (guint i = 0; i < set.members->len; i++)
-        volume_rescan(&snapshot_set_member(&set, i)->target.claim);
+    for (guint i = 0; i < set.members->len; i++) {
+        const VolumeClaim *claim = &snapshot_set_member(&set, i)->target.claim;
+
+        volume_rescan(claim);
+        if (!done)
+            continue;
+        volume_tags_forget(claim->pool, claim->name, request->name);
+        event_record_volume(claim->pool, CST_EVENT_SNAPSHOT_CREATED, claim->name, request->name);
+    }
     return done;
 }
 

@@ -16,6 +16,7 @@
 #include <base/i18n.h>
 #include <base/text.h>
 
+#include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/live.h"

@@ -17,6 +17,7 @@
 
 #include "core/claim.h"
 #include "core/domains.h"
+#include "core/events.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/scan.h"
@@ -165,6 +166,8 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     done = disk ? running_disk_grow(&claim, volume, disk, target, error)
                 : vol_resize_image(&claim, volume, target, flags, task, error);
     volume_rescan(&claim);
+    if (done)
+        event_record_volume(pool, CST_EVENT_VOLUME_RESIZED, name, NULL);
     if (!done && !disk && error && g_error_matches(*error, CST_ERROR, CST_ERROR_BUSY))
         running_qmp_explain(&claim, error);
     return done;
@@ -193,6 +196,8 @@ static gboolean resize_volume_qmp(CstPool *pool, const char *name, uint64_t capa
         return FALSE;
     done = running_qmp_grow(&claim, volume, socket, target, error);
     volume_rescan(&claim);
+    if (done)
+        event_record_volume(pool, CST_EVENT_VOLUME_RESIZED, name, NULL);
     return done;
 }
 

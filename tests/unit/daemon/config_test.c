@@ -315,6 +315,7 @@ static void changes_that_need_a_restart_are_reported(void **state)
         {"[secrets]\nserve = no\n", "serve"},
         {"[service]\nhypervisor = lxc:///\n", "hypervisor"},
         {"[service]\nbackup_scratch = /srv\n", "backup_scratch"},
+        {"[notify x]\nevents = all\nmail = root\n", "notify"},
         {"[log]\nlevel = debug\n", NULL},
     };
     DaemonConfig used;

@@ -25,6 +25,7 @@
 
 #include "core/claim.h"
 #include "core/draft.h"
+#include "core/events.h"
 #include "core/intent.h"
 #include "core/pool.h"
 #include "core/scan.h"
@@ -232,6 +233,8 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     if (!txn->fills)
         forget_former(pool, txn->claim.state, def->name);
     volume_draft_hide(pool, def->name);
+    if (!txn->fills)
+        event_record_volume(pool, CST_EVENT_VOLUME_CREATED, def->name, NULL);
     return TRUE;
 }
 

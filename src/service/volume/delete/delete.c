@@ -16,6 +16,7 @@
 #include <service/volumes.h>
 
 #include "core/claim.h"
+#include "core/events.h"
 #include "core/job.h"
 #include "core/overlays.h"
 #include "core/pool.h"
@@ -115,6 +116,7 @@ static gboolean vol_claim_and_delete(CstPool *pool, const char *name, unsigned f
         return FALSE;
     }
     volume_is_gone(&claim, volume);
+    event_record_volume(pool, CST_EVENT_VOLUME_DELETED, name, NULL);
     return TRUE;
 }
 

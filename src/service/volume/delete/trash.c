@@ -333,7 +333,9 @@ gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *ne
     job_begin(&job, pool, "trash-restore", new_name ? new_name : which, &task);
     done = restore_found(pool, which, new_name, task, ret_name, error);
     /* libvirt has no event for this. Clients reload the list of volumes after this event. */
-    if (done)
+    if (done) {
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+        event_record_volume(pool, CST_EVENT_VOLUME_CREATED, *ret_name, NULL);
+    }
     return job_end(&job, done, error);
 }

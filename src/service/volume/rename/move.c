@@ -37,6 +37,7 @@
 #include <service/volumes.h>
 #include <store/declarations.h>
 
+#include "by_name.h"
 #include "core/claim.h"
 #include "core/copy_turn.h"
 #include "core/events.h"
@@ -518,8 +519,10 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
     copy_turn_offer(&turn, to, task);
     done = vol_move_run(pool, name, to, how, task, &switched, error);
     if (done || switched) {
-        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
-        event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);
+        const char *new_name = how->name ? how->name : name;
+
+        kept_move_copies(pool->service, pool->name, name, to->name, new_name);
+        event_emit_rename(pool, name, to, new_name);
     }
     return job_end(&job, done, error);
 }

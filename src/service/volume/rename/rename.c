@@ -507,9 +507,8 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
 
     job_begin(&job, pool, "rename", name, &task);
     done = vol_rename_run(pool, name, new_name, task, error);
-    /* libvirt has no event for renames. Clients reload the list of volumes after this event. */
     if (done)
-        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+        event_emit_rename(pool, name, pool, new_name);
     return job_end(&job, done, error);
 }
 

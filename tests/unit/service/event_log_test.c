@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The writer of the log of events, and the senders of notification rules. */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <service/events.h>
+
+#include "await.h"
+#include "core/service.h"
+#include "event/notify.h"
+#include "points.h"
+
+static void add_second(gpointer log)
+{
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "second", "m");
+}
+
+/* Returns the objects of all events, separated by blanks. */
+static char *recorded(Fixture *f)
+{
+    const CstEventQuery query = {.max = 100};
+    int64_t last;
+    g_autoptr(GPtrArray) rows = cst_service_events(f->service, &query, &last, NULL);
+    GString *text = g_string_new(NULL);
+
+    assert_non_null(rows);
+    for (guint i = 0; i < rows->len; i++)
+        g_string_append_printf(text, "%s%s", i ? " " : "",
+                               ((const CstEventRecord *)rows->pdata[i])->object);
+    return g_string_free(text, FALSE);
+}
+
+static void event_that_comes_during_a_write_is_written(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *text = NULL;
+
+    point_run("event_log.write", add_second, log);
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "first", "m");
+    event_log_free(log);
+    text = recorded(f);
+    assert_string_equal(text, "first second");
+    points_clear();
+}
+
+static gpointer run_free(gpointer log)
+{
+    event_log_free(log);
+    return NULL;
+}
+
+static void end_of_the_log_waits_for_the_write(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *before = NULL, *after = NULL;
+    GThread *thread;
+
+    point_hold("event_log.write");
+    point_watch("event_log.free.wait");
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "first", "m");
+    thread = g_thread_new("free", run_free, log);
+    point_await("event_log.free.wait", 1);
+    before = recorded(f);
+    assert_string_equal(before, "");
+    point_release("event_log.write");
+    g_thread_join(thread);
+    after = recorded(f);
+    assert_string_equal(after, "first");
+    points_clear();
+}
+
+static void failed_write_loses_its_events_only(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *path = g_build_filename(f->paths->data_dir, "events.db", NULL);
+    g_autofree char *text = NULL;
+
+    assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "lost", "m");
+    event_log_free(log);
+    assert_int_equal(rmdir(path), 0);
+    log = event_log_new(f->paths, 7);
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "kept", "m");
+    event_log_free(log);
+    text = recorded(f);
+    assert_string_equal(text, "kept");
+}
+
+static void events_beyond_the_bound_are_counted(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    const CstEventQuery query = {.kind = "events-lost", .max = 100};
+    g_autoptr(GPtrArray) rows = NULL;
+    int64_t last;
+
+    point_hold("event_log.write");
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "p", "m");
+    point_await("event_log.write", 1);
+    for (int i = 0; i < 10007; i++)
+        event_log_add(log, CST_EVENT_JOB_DONE, "pool", "p", "m");
+    point_release("event_log.write");
+    event_log_free(log);
+    rows = cst_service_events(f->service, &query, &last, NULL);
+    assert_int_equal(rows->len, 1);
+    assert_true(g_str_has_prefix(((const CstEventRecord *)rows->pdata[0])->message, "7 events"));
+    points_clear();
+}
+
+static void write_count(gpointer count)
+{
+    g_atomic_int_inc((gint *)count);
+}
+
+static void notes_of_a_moment_are_one_write(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *text = NULL;
+    gint writes = 0;
+
+    event_log_set_written(log, write_count, &writes);
+    point_watch("event_log.gather");
+    event_log_add(log, CST_EVENT_VOLUME_CREATED, "volume", "first", "m");
+    point_await("event_log.gather", 1);
+    event_log_add(log, CST_EVENT_VOLUME_DELETED, "volume", "second", "m");
+    event_log_free(log);
+    text = recorded(f);
+    assert_string_equal(text, "first second");
+    assert_int_equal(writes, 1);
+    points_clear();
+}
+
+static void warning_is_written_at_once(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    gint writes = 0;
+
+    event_log_set_written(log, write_count, &writes);
+    point_watch("event_log.gather");
+    event_log_add(log, CST_EVENT_POOL_WARN, "pool", "p", "m");
+    AWAIT(g_atomic_int_get(&writes) == 1);
+    assert_int_equal(point_passed("event_log.gather"), 0);
+    event_log_add(log, CST_EVENT_POOL_STARTED, "pool", "p", "m");
+    point_await("event_log.gather", 1);
+    event_log_free(log);
+    points_clear();
+}
+
+/* --- senders ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    Fixture *f;
+    CstNotifyRules *rules;
+    Notifier *notifier;
+    char *program, *out;
+} Sending;
+
+/* Starts a rule whose program appends its messages to a file. */
+static Sending *sending_begin(Fixture *f)
+{
+    Sending *sending = g_new0(Sending, 1);
+    g_autofree char *script = NULL;
+
+    sending->f = f;
+    sending->program = g_build_filename(f->root, "hook", NULL);
+    sending->out = g_build_filename(f->root, "out", NULL);
+    script = g_strdup_printf("#!/bin/sh\ncat >>%s\necho >>%s\n", sending->out, sending->out);
+    assert_true(g_file_set_contents(sending->program, script, -1, NULL));
+    assert_int_equal(chmod(sending->program, 0700), 0);
+    sending->rules = cst_notify_rules_new();
+    assert_true(cst_notify_rules_set(sending->rules, "notify r", "events", "job-done", NULL));
+    assert_true(
+        cst_notify_rules_set(sending->rules, "notify r", "program", sending->program, NULL));
+    assert_true(cst_notify_rules_set(sending->rules, "notify r", "interval", "0s", NULL));
+    assert_true(cst_notify_rules_check(sending->rules, NULL));
+    cst_service_set_notify(f->service, sending->rules);
+    /* A new rule begins with the events after its first look. */
+    point_watch("notify.wait");
+    sending->notifier = notifier_start(f->service);
+    point_await("notify.wait", 1);
+    return sending;
+}
+
+static void sending_end(Sending *sending)
+{
+    notifier_stop(sending->notifier);
+    cst_service_set_notify(sending->f->service, NULL);
+    cst_notify_rules_free(sending->rules);
+    g_free(sending->program);
+    g_free(sending->out);
+    g_free(sending);
+}
+
+static char *sending_read(const Sending *sending)
+{
+    char *text = NULL;
+
+    return g_file_get_contents(sending->out, &text, NULL, NULL) ? text : g_strdup("");
+}
+
+static guint times_sent(const Sending *sending, const char *object)
+{
+    g_autofree char *text = sending_read(sending);
+    g_autofree char *member = g_strdup_printf("\"object\":\"%s\"", object);
+    guint count = 0;
+
+    for (const char *p = text; (p = strstr(p, member)); p++)
+        count++;
+    return count;
+}
+
+static void sending_await(const Sending *sending, const char *object)
+{
+    AWAIT(times_sent(sending, object) > 0);
+}
+
+static void add_second_event(gpointer service)
+{
+    add_second(((CstService *)service)->events);
+}
+
+static void event_that_comes_after_a_message_is_sent_by_the_next_one(void **state)
+{
+    Fixture *f = *state;
+    Sending *sending;
+
+    point_run("notify.sent", add_second_event, f->service);
+    sending = sending_begin(f);
+    event_log_add(f->service->events, CST_EVENT_JOB_DONE, "pool", "first", "m");
+    sending_await(sending, "first");
+    sending_await(sending, "second");
+    assert_int_equal(times_sent(sending, "first"), 1);
+    sending_end(sending);
+    points_clear();
+}
+
+static void stopped_sender_continues_after_its_last_message(void **state)
+{
+    Fixture *f = *state;
+    Sending *sending;
+
+    /* A message whose send is cancelled may be sent again. */
+    point_watch("notify.sent");
+    sending = sending_begin(f);
+    event_log_add(f->service->events, CST_EVENT_JOB_DONE, "pool", "first", "m");
+    point_await("notify.sent", 1);
+    sending_end(sending);
+    add_second(f->service->events);
+    sending = sending_begin(f);
+    sending_await(sending, "second");
+    assert_int_equal(times_sent(sending, "first"), 1);
+    sending_end(sending);
+    points_clear();
+}
+
+static void sender_that_waits_is_stopped(void **state)
+{
+    Sending *sending = sending_begin(*state);
+
+    sending_end(sending);
+    points_clear();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(event_that_comes_during_a_write_is_written),
+        TEST(end_of_the_log_waits_for_the_write),
+        TEST(failed_write_loses_its_events_only),
+        TEST(events_beyond_the_bound_are_counted),
+        TEST(notes_of_a_moment_are_one_write),
+        TEST(warning_is_written_at_once),
+        TEST(event_that_comes_after_a_message_is_sent_by_the_next_one),
+        TEST(stopped_sender_continues_after_its_last_message),
+        TEST(sender_that_waits_is_stopped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
