@@ -42,6 +42,7 @@
 
 #include "config.h"
 #include "notify.h"
+#include "schedules.h"
 #include "sockets.h"
 #include "takeover.h"
 
@@ -317,11 +318,16 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
     cst_service_start(service);
     server = daemon_start_server(service, paths, &config, sockets, error);
     if (server) {
+        DaemonSchedules *schedules = daemon_schedules_start(service, paths);
+        DaemonUsage *usage = daemon_usage_start(service);
+
         log_sockets(sockets);
         daemon_notify("READY=1");
         wait_for_end(&signals, config_path, options, &config);
         daemon_notify("STOPPING=1");
         end_in_time(paths);
+        daemon_schedules_stop(schedules);
+        daemon_usage_stop(usage);
         cst_service_stop(service);
     }
     /*

@@ -31,7 +31,12 @@ LEAK = ("!python3 -c \"import os; f = open('{image}', 'r+b'); n = os.fstat(f.fil
         "f.seek(0x20000 + 2 * -(-n // 65536)); f.write(b'\\0\\1')\"")
 IMAGES = ["image-convert {p}/cow {w}/image -f qcow2 -O qcow2"]
 OVER_IMAGE = IMAGES + ["image-create {w}/over --format qcow2 -b {w}/image -F qcow2"]
+SCHEDULE = ["schedule-create nightly --every daily --do snapshot --keep-last 2 p"]
 SHOT_IMAGE = IMAGES + ["image-snapshot {w}/image -f qcow2 --create s"]
+# The database has times and a random UUID: the output is compared.
+MUTE = "doctor --mute chain-loop --until 2035-01-01T00:00:00Z"
+MUTES = "doctor --mutes --json"
+SCHEDULES = "schedule-list --columns name,action,every,paused --parsable"
 
 MORE = [
     Operation("define-as", "pool-define-as n dir --target {w}/n"),
@@ -80,6 +85,19 @@ MORE = [
     Operation("image-flatten", "image-flatten {w}/over -f qcow2 --backing-chain", OVER_IMAGE,
               content="images"),
     Operation("image-sparsify", "image-sparsify {w}/image -f qcow2", IMAGES, content="images"),
+    Operation("schedule-create-first", SCHEDULE[0], shows=SCHEDULES),
+    Operation("schedule-create", "schedule-create weekly --every weekly --do check p", SCHEDULE,
+              shows=SCHEDULES),
+    Operation("schedule-edit", "schedule-edit nightly --every 02:00", SCHEDULE, shows=SCHEDULES),
+    Operation("schedule-pause", "schedule-pause nightly", SCHEDULE, shows=SCHEDULES),
+    Operation("schedule-resume", "schedule-resume nightly",
+              [*SCHEDULE, "schedule-pause nightly"], shows=SCHEDULES),
+    Operation("schedule-delete", "schedule-delete nightly --yes", SCHEDULE, shows=SCHEDULES),
+    Operation("tag-first", TAGGED[0], shows=TAGS),
+    Operation("note", "vol-note cow text --pool p", TAGGED, shows=TAGS),
+    Operation("doctor-first", "doctor --mute chain-loop --until 2035-01-01T00:00:00Z", shows=MUTES),
+    Operation("doctor", "doctor --mute chain-loop:p/v --until 2035-01-01T00:00:00Z", [MUTE], shows=MUTES),
+    Operation("doctor-unmute", "doctor --unmute chain-loop", [MUTE], shows=MUTES),
     Operation("image-bitmap", "image-bitmap {w}/image b -f qcow2 --add", IMAGES, content="images"),
 ]
 
@@ -103,6 +121,8 @@ ELSEWHERE = {
     "vol-serve": "lasts until it is ended: tests/unit/nbd",
     "job-cancel": "needs a job of a daemon: tests/unit/store/job_steps_test.c",
     "job-rate": "needs a job of a daemon: tests/unit/store/job_steps_test.c",
+    "pool-usage-sample": "its history has the time: tests/unit/store/usage_test.c",
+    "schedule-run": "names its snapshots by the time: tests/system/schedules_test.py",
 }
 
 # Operations that make a pool "n" whose UUID is random.
@@ -118,7 +138,9 @@ RESUMED = {"vol-copy": ["far/pool/raw.partial"]}
 ENVIRONMENTS = {"pool-edit": {"VISUAL": "sed -i s,/work/n<,/work/m<,"}}
 
 # By operation and kind of call: a failure that leaves what the suite refuses, and the reason.
-EXEMPT = {}
+JOURNAL = "SQLite deletes the journal of a new database, and the reason of its failure with it"
+EXEMPT = {(name, kind): JOURNAL for name in ("schedule-create-first", "tag-first", "doctor-first")
+          for kind in ("sync", "write")}
 
 
 def verb_of(operation):

@@ -40,6 +40,7 @@ CASES = {
     "trash-empty": "trash-empty --pool kept",
     "backup-forget": "backup-forget {at}/repo latest",
     "backup-unlock": "backup-unlock {at}/repo --all",
+    "schedule-delete": "schedule-delete nightly",
 }
 # Pools of directories refuse to be overwritten: these ask, and fail afterwards.
 REFUSED = {
@@ -79,6 +80,7 @@ MISSING = {
     "trash-empty": "trash-empty nosuch --pool kept",
     "backup-forget": "backup-forget {at}/repo nosuch",
     "backup-unlock": "backup-unlock {at}/nosuch --all",
+    "schedule-delete": "schedule-delete nosuch",
 }
 # The same commands where they destroy nothing.
 HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
@@ -87,7 +89,7 @@ HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
             "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
             "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
 # virsh has none of these.
-OURS = ("image-", "snap-", "backup-", "trash-", "vol-commit", "vol-copy", "vol-export")
+OURS = ("image-", "snap-", "backup-", "trash-", "schedule-", "vol-commit", "vol-copy", "vol-export")
 
 
 class Confirm(WithDaemon):
@@ -116,6 +118,7 @@ class Confirm(WithDaemon):
             stream.write(f"<pool type='dir'><name>new</name><target><path>{self.at('new')}</path>"
                          "</target></pool>")
         self.make_repository(self.at("repo"))
+        self.cistern("schedule-create", "nightly", "--every", "daily", "--do", "check", "p")
 
     def make_repository(self, where):
         """With a backup, and with the lock of another host."""
@@ -136,7 +139,8 @@ class Confirm(WithDaemon):
 
     def state(self):
         """Everything that a command here could destroy."""
-        found = {"secrets": self.virsh("secret-list")[1]}
+        found = {"secrets": self.virsh("secret-list")[1],
+                 "schedules": self.cistern("schedule-list", "--columns", "name")[1]}
         for top, dirs, files in os.walk(self.at()):
             found.update({os.path.join(top, name): None for name in dirs})
             for name in files:

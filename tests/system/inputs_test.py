@@ -340,10 +340,11 @@ OTHER = {
     "scratch": "backup-prove", "file": "vol-download", "checksum-file": "vol-export",
     "socket": "vol-serve backup-mount", "qmp": "vol-resize snap-create backup-create",
     "report": "vol-import vol-copy vol-export backup-create backup-restore backup-check backup-prove "
-              "backup-prune backup-repair",
+              "backup-prune backup-repair schedule-run",
     "key-file": "backup-init backup-create backup-info backup-restore backup-mount backup-check "
-                "backup-prove backup-forget backup-prune backup-repair backup-unlock",
-    "data-file": "image-compare image-map image-measure image-resize image-amend image-snapshot "
+                "backup-prove backup-forget backup-prune backup-repair backup-unlock "
+                "schedule-create schedule-edit",
+    "data-file": "image-check image-compare image-map image-measure image-resize image-amend image-snapshot "
                  "image-commit image-rebase image-flatten image-sparsify image-bitmap image-dd "
                  "image-bench",
 }

@@ -42,7 +42,8 @@ REPORTS = {
     "vol-copy": "v --pool p --to storage:///embed?root={at}/far",
     "vol-export": "v {at}/out --pool p --format raw", "backup-create": "{repo} p/v",
     "backup-restore": "{repo} latest p/v --newname w", "backup-check": "{repo}",
-    "backup-prove": "{repo} latest", "backup-prune": "{repo}", "backup-repair": "{repo}"}
+    "backup-prove": "{repo} latest", "backup-prune": "{repo}", "backup-repair": "{repo}",
+    "schedule-run": "s"}
 # By command and option: a command line that writes the file, socket or directory {f}.
 WRITERS = {
     ("vol-export", "target"): "vol-export v {f} --pool p --format raw",

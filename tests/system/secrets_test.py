@@ -171,11 +171,15 @@ class Units(unittest.TestCase):
         units = os.path.join(space.TOP, "packaging/systemd")
         place = space.path("units")
         shutil.copytree(units, place)
-        with open(os.path.join(place, "cisternd.service.in"), encoding="utf-8") as stream:
-            text = stream.read().replace("@bindir@/cisternd", space.CISTERND)
-        with open(os.path.join(place, "cisternd.service"), "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.unlink(os.path.join(place, "cisternd.service.in"))
+        for name in os.listdir(place):
+            if not name.endswith(".in"):
+                continue
+            path = os.path.join(place, name)
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read().replace("@bindir@/cisternd", space.CISTERND)
+            with open(path.removesuffix(".in"), "w", encoding="utf-8") as stream:
+                stream.write(text.replace("@bindir@/cistern", space.CISTERN))
+            os.unlink(path)
         self.assertEqual((0, "", ""), peers.run(
             ["systemd-analyze", "verify", "--man=no",
              *(os.path.join(place, name) for name in sorted(os.listdir(place)))],

@@ -37,7 +37,7 @@ static void add_switch(GPtrArray *argv, const char *option, gboolean given)
         g_ptr_array_add(argv, g_strdup_printf("--%s", option));
 }
 
-static void add_settings(GPtrArray *argv, const CliCtl *ctl)
+void cli_settings_add(GPtrArray *argv, const CliCtl *ctl)
 {
     const CliSettings *settings = &ctl->settings;
 
@@ -60,7 +60,7 @@ static GPtrArray *make_argv(const CliCtl *ctl, const CliArgs *args)
 
     g_ptr_array_add(argv, g_strdup(PROGRAM));
     g_ptr_array_add(argv, g_strdup("cistern"));
-    add_settings(argv, ctl);
+    cli_settings_add(argv, ctl);
     g_ptr_array_add(argv, g_strdup(args->command->name));
     for (guint i = 0; i < args->items->len; i++) {
         const CliArg *item = &g_array_index(args->items, CliArg, i);

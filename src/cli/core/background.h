@@ -31,3 +31,6 @@ int cli_background_take(void);
  * descriptor @report (-1: /dev/null).
  */
 void cli_background_leave(int background, int report, uint64_t job);
+
+/** Appends the options of the program that this run has, as owned texts, to a command line. */
+void cli_settings_add(GPtrArray *argv, const CliCtl *ctl);

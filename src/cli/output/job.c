@@ -53,6 +53,9 @@ struct CliJob {
     GMutex lock; /* guards the fields below */
     GCond changed;
     gboolean over;
+    gboolean at_once; /* the job is to be listed without a delay */
+    gboolean tried_once;
+    uint64_t number;    /* after the first attempt; 0: not listed */
     gint64 entered;     /* monotonic time when the task became the current one */
     CstTask *task;      /* NULL: between two tasks */
     CstProgress before; /* total of ended tasks */
@@ -225,15 +228,24 @@ static gpointer job_reporter_thread(gpointer data)
 
     g_mutex_lock(&job->lock);
     while (!job->over) {
-        g_cond_wait_until(&job->changed, &job->lock, g_get_monotonic_time() + STEP_US);
+        gboolean at_once;
+
+        if (!job->at_once || job->tried_once)
+            g_cond_wait_until(&job->changed, &job->lock, g_get_monotonic_time() + STEP_US);
         if (job->over)
             break;
+        at_once = job->at_once && !job->tried_once;
         g_mutex_unlock(&job->lock);
         if (job->id)
             job_report_progress(job);
-        else if (job_is_due(job))
+        else if (at_once || job_is_due(job))
             try_list(job);
         g_mutex_lock(&job->lock);
+        if (at_once || job->was_listed) {
+            job->tried_once = TRUE;
+            job->number = job->id;
+            g_cond_broadcast(&job->changed);
+        }
     }
     g_mutex_unlock(&job->lock);
     return NULL;
@@ -348,6 +360,23 @@ gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const ch
     job->thread = g_thread_new("job", job_reporter_thread, job);
     ctl->job = g_steal_pointer(&job);
     return TRUE;
+}
+
+uint64_t cli_job_list_now(CliCtl *ctl)
+{
+    CliJob *job = ctl->job;
+    uint64_t number;
+
+    if (!job)
+        return 0;
+    g_mutex_lock(&job->lock);
+    job->at_once = TRUE;
+    g_cond_broadcast(&job->changed);
+    while (!job->tried_once)
+        g_cond_wait(&job->changed, &job->lock);
+    number = job->number;
+    g_mutex_unlock(&job->lock);
+    return number;
 }
 
 gboolean cli_job_end(CliCtl *ctl, gboolean ok, GError **error)

@@ -25,6 +25,10 @@ gboolean cli_job_check(const CliArgs *args, GError **error);
 gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const char *volume,
                        GError **error);
 /**
+ * Lists the job now, and returns its number; 0 if the service cannot list it, or without a job.
+ */
+uint64_t cli_job_list_now(CliCtl *ctl);
+/**
  * Ends the job, if one was begun, at the end of the command. Called by shell/run.c. Returns @ok, or
  * FALSE with *error replaced if the command should have detached and could not.
  */

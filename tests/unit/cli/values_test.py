@@ -15,7 +15,7 @@ UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
 GOOD = {"pool": "p", "vol": "a", "other": "a", "snapshot": "one", "name": "one", "secret": UUID,
         "capacity": "1M", "type": "dir", "target-format": "qcow2", "format": "qcow2",
         "source": "image", "a": "image", "b": "image", "operand": "if=image", "options": "size=1M",
-        "size": "1M", "job": "1"}
+        "size": "1M", "job": "1", "every": "daily", "do": "check", "on": "p"}
 # What it takes beside the required options to get as far as the one in question.
 MORE = {"secret-event": "--event lifecycle", "pool-event": "--event lifecycle",
         "vol-bitmap": "--add --merge x --source-vol a",

@@ -41,34 +41,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapCreate, snap_create_clear)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-/* Parses "500ms" or "2s". */
-static gboolean pause_parse(const char *word, uint32_t *ret_ms)
-{
-    guint64 number;
-    char *unit;
-
-    if (!g_ascii_isdigit(*word))
-        return FALSE;
-    number = g_ascii_strtoull(word, &unit, 10);
-    if (number == 0 || number > CST_SNAPSHOT_PAUSE_MAX_MS)
-        return FALSE;
-    if (strcmp(unit, "s") == 0)
-        number *= 1000;
-    else if (strcmp(unit, "ms") != 0)
-        return FALSE;
-    *ret_ms = (uint32_t)number;
-    return number <= CST_SNAPSHOT_PAUSE_MAX_MS;
-}
-
 static gboolean pause_read(const CliArgs *args, uint32_t *ret_ms, GError **error)
 {
     const char *word = NULL;
 
     if (!cli_args_string(args, "max-pause", &word, error))
         return FALSE;
-    return !word || pause_parse(word, ret_ms) ||
-           cst_fail(error, CST_ERROR_USAGE,
-                    _("--max-pause '%s' is not a time from 1ms to 5s, such as 500ms or 2s"), word);
+    return !word || cli_pause_parse(word, ret_ms, error);
 }
 
 /* Adds the volume of the command line, or the disks of the machine. */
@@ -231,7 +210,7 @@ static const CliOption create_options[] = {
      .complete = cli_complete_domains},
     CLI_QMP(N_("QMP socket of the QEMU that has the vols open, if libvirt does not manage it")),
     CLI_CONSISTENCY,
-    CLI_NAMED("max-pause", N_("longest pause of a running guest, at most 5s (default: 1s)")),
+    CLI_MAX_PAUSE,
     {0},
 };
 

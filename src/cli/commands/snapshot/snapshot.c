@@ -20,7 +20,7 @@
 #include "output/view.h"
 #include "snapshot.h"
 
-#define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
+#define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = cli_complete_vol_snapshots)
 
 /* Queries the tags. */
 #define NEEDS_TAGS CLI_COLUMN_NEEDS
@@ -371,7 +371,8 @@ static gboolean cmd_snapshot_delete(CliCtl *ctl, const CliArgs *args, GError **e
 }
 
 static const CliOption delete_options[] = {
-    VOL, NAME, POOL, DETACH, CLI_FURTHER(N_("more of its snapshots"), complete_snapshots), {0},
+    VOL, NAME, POOL, DETACH, CLI_FURTHER(N_("more of its snapshots"), cli_complete_vol_snapshots),
+    {0},
 };
 
 static const CliCommand delete_command = {

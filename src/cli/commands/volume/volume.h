@@ -49,6 +49,8 @@ GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError 
 /** CliEach.name of a CliVolArg. */
 void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name);
 
+/** Completes the snapshots of <vol>. */
+void cli_complete_vol_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 /**
  * Fails with NOT_FOUND if @vol has no snapshot @name, so that the command fails before it asks a
  * question. Succeeds if the server cannot list snapshots.
