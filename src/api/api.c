@@ -12,8 +12,10 @@
 static const CstProcedure *const tables[] = {
     cst_api_pool_procedures,     cst_api_volume_procedures, cst_api_image_procedures,
     cst_api_snapshot_procedures, cst_api_stream_procedures, cst_api_job_procedures,
-    cst_api_secret_procedures,   cst_api_host_procedures,   cst_api_trash_procedures,
-    cst_api_domain_procedures,   cst_api_empty_procedures,  NULL,
+    cst_api_schedule_procedures, cst_api_tag_procedures,    cst_api_event_procedures,
+    cst_api_audit_procedures,    cst_api_secret_procedures, cst_api_host_procedures,
+    cst_api_trash_procedures,    cst_api_domain_procedures, cst_api_empty_procedures,
+    cst_api_usage_procedures,    cst_api_doctor_procedures, NULL,
 };
 
 void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table)
@@ -24,6 +26,8 @@ void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table
 
         g_assert(row->number >= 0 && row->number <= (own ? WIRE_CISTERN_LAST : WIRE_PROC_LAST));
         g_assert(!*slot);
+        /* The record of a change is written to a file, and INLINE must not do that. */
+        g_assert(row->run != CST_RUN_INLINE || row->needs != CST_NEEDS_WRITE || row->reads);
         g_assert(MAX(row->args_size, row->ret_size) <= CST_API_STRUCT_MAX);
         *slot = row;
     }

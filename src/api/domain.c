@@ -85,8 +85,8 @@ static gboolean api_domain_list(CstApiCall *call, const void *args, void *ret_da
 
 const CstProcedure cst_api_domain_procedures[] = {
     CST_OWN_PROCEDURE(VOL_DOMAINS, LONG, WRITE, "cisternVolDomains", vol_args, domains_ret,
-                      api_vol_domains),
+                      api_vol_domains, .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(DOMAIN_LIST, LONG, WRITE, "cisternDomainList", domain_list_args,
-                      domain_list_ret, api_domain_list),
+                      domain_list_ret, api_domain_list, .reads = cst_api_only_reads),
     {0},
 };

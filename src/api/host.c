@@ -203,7 +203,7 @@ const CstProcedure cst_api_host_procedures[] = {
     HOST(CONNECT_GET_CPU_MODEL_NAMES, INLINE, READ, "virConnectGetCPUModelNames", cpu_models_args,
          cpu_models_ret, api_call_unsupported),
     HOST(CONNECT_GET_DOMAIN_CAPABILITIES, INLINE, WRITE, "virConnectGetDomainCapabilities",
-         domain_caps_args, text, api_call_unsupported),
+         domain_caps_args, text, api_call_unsupported, .reads = cst_api_only_reads),
     CONN(CONNECT_GET_TYPE, INLINE, "virConnectGetType", void, text, get_type),
     CONN(CONNECT_GET_URI, INLINE, "virConnectGetURI", void, text, get_uri),
     CONN(CONNECT_GET_VERSION, INLINE, "virConnectGetVersion", void, hyper, get_version),

@@ -363,17 +363,38 @@ static gboolean api_vol_bitmap(CstApiCall *call, const void *data, void *ret, GE
                           args->source ? args->source->name : NULL, call->task, error);
 }
 
+/* --- calls that change nothing, for the audit trail ------------------------------------------- */
+
+/* The flags are the repairs. */
+static gboolean check_only_reads(const void *args)
+{
+    return ((const wire_vol_flags_args *)args)->flags == 0;
+}
+
+static gboolean serve_only_reads(const void *data)
+{
+    const wire_vol_serve_args *args = data;
+
+    return args->snapshot || (args->flags & WIRE_SERVE_READ_ONLY) != 0;
+}
+
+/* Without a policy the call returns the pool's one. */
+static gboolean follow_only_reads(const void *args)
+{
+    return !((const wire_pool_follow_args *)args)->follow;
+}
+
 const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, api_vol_chain),
     CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
-                      api_vol_holders),
+                      api_vol_holders, .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(VOL_HOLDERS_PAGE, LONG, WRITE, "cisternVolHoldersPage", vol_names_args,
-                      vol_holders_page_ret, api_vol_holders_page),
+                      vol_holders_page_ret, api_vol_holders_page, .reads = cst_api_only_reads),
     /* VOL_CHECK reports numbers only, for clients that do not know VOL_CHECK_LIST. */
     CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret,
-                      api_vol_check),
+                      api_vol_check, .reads = check_only_reads),
     CST_OWN_PROCEDURE(VOL_CHECK_LIST, LONG, WRITE, "cisternVolCheck", vol_flags_args,
-                      check_list_ret, api_vol_check_list),
+                      check_list_ret, api_vol_check_list, .reads = check_only_reads),
     CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void,
                       api_vol_flatten),
     CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void,
@@ -381,7 +402,7 @@ const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size,
                       api_vol_sparsify),
     CST_OWN_PROCEDURE(VOL_SERVE, LONG, WRITE, "cisternVolServe", vol_serve_args, void,
-                      api_vol_serve),
+                      api_vol_serve, .reads = serve_only_reads),
     CST_OWN_PROCEDURE(VOL_CONVERT, LONG, WRITE, "cisternVolConvert", vol_convert_args, vol_args,
                       api_vol_convert),
     CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void,
@@ -391,12 +412,13 @@ const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_PROBLEMS, LONG, READ, "cisternVolProblems", vol_args, vol_problems_ret,
                       api_vol_problems),
     CST_OWN_PROCEDURE(POOL_FOLLOW, LONG, WRITE, "cisternPoolFollow", pool_follow_args,
-                      pool_follow_ret, api_pool_follow),
+                      pool_follow_ret, api_pool_follow, .reads = follow_only_reads),
     CST_OWN_PROCEDURE(VOL_COMPARE, LONG, WRITE, "cisternVolCompare", vol_pair_args, compare_ret,
-                      api_vol_compare),
+                      api_vol_compare, .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(VOL_MEASURE, LONG, WRITE, "cisternVolMeasure", vol_measure_args, measure_ret,
-                      api_vol_measure),
-    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, api_vol_map),
+                      api_vol_measure, .reads = cst_api_only_reads),
+    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, api_vol_map,
+                      .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(VOL_BITMAP, LONG, WRITE, "cisternVolBitmap", vol_bitmap_args, void,
                       api_vol_bitmap),
     {0},

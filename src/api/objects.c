@@ -3,13 +3,14 @@
  * Conversion between the protocol's structs and the service's objects. A pool is found by its UUID,
  * so that a pool that was undefined and redefined under the same name is not mistaken for the old
  * one. A volume's struct has only its pool's name. Each lookup also sets the pool and the volume of
- * the call in the log's context.
+ * the call in the log's context and in its audit record.
  */
 #include <string.h>
 
 #include <base/log_context.h>
 
 #include "api_private.h"
+#include "audit.h"
 
 CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error)
 {
@@ -22,6 +23,7 @@ CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error
     found = cst_service_pool_by_uuid(service, &uuid, &reason);
     if (found) {
         cst_log_set_pool(cst_pool_name(found));
+        api_audit_set_pool(found);
         return found;
     }
     /* Like libvirt's message, with the UUID and the name. */
@@ -35,9 +37,14 @@ CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error
 
 CstPool *cst_api_vol_pool(CstService *service, const wire_vol *vol, GError **error)
 {
+    CstPool *found;
+
     cst_log_set_pool(vol->pool);
     cst_log_set_volume(vol->name);
-    return cst_service_pool_by_name(service, vol->pool, error);
+    found = cst_service_pool_by_name(service, vol->pool, error);
+    if (found)
+        api_audit_set_pool(found);
+    return found;
 }
 
 void cst_api_fill_pool(wire_pool *ret, CstPool *pool)

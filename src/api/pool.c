@@ -342,7 +342,7 @@ const CstProcedure cst_api_pool_procedures[] = {
     ROW(CONNECT_LIST_ALL_STORAGE_POOLS, INLINE, READ, "virConnectListAllStoragePools",
         list_all_args, pools_ret, list_all_pools),
     ROW(CONNECT_FIND_STORAGE_POOL_SOURCES, LONG, WRITE, "virConnectFindStoragePoolSources",
-        find_sources_args, text, api_find_pool_sources),
+        find_sources_args, text, api_find_pool_sources, .reads = cst_api_only_reads),
     ROW(CONNECT_GET_STORAGE_POOL_CAPABILITIES, QUICK, READ, "virConnectGetStoragePoolCapabilities",
         flags_args, text, api_pool_capabilities),
     ROW(STORAGE_POOL_CREATE_XML, LONG, WRITE, "virStoragePoolCreateXML", text_flags_args, pool_args,

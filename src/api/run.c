@@ -3,6 +3,9 @@
  * Runs procedures. At level debug the log shows the begin of each call with the strings in its
  * arguments, and its end. Arguments that contain a secret are not shown. Of an XML document only
  * the size is shown, because the document may contain confidential data.
+ *
+ * Every call that changes something gives a record of the audit trail here, so that no procedure
+ * can be without one (audit.c).
  */
 #include <string.h>
 
@@ -11,6 +14,7 @@
 #include <base/log_context.h>
 
 #include "api_private.h"
+#include "audit.h"
 
 #define TEXT_MAX 200 /* bytes shown of one string */
 
@@ -89,17 +93,22 @@ static void api_log_call_end(const CstApiCall *call, gint64 began, const GError 
 
 gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **error)
 {
+    gboolean logged = cst_log_enabled(CST_LOG_DEBUG);
+    ApiAudit *audit = api_audit_begin(call, args);
     g_autoptr(GError) local = NULL;
     gboolean ok;
     gint64 began;
 
     /* Pool lookups take microseconds, so skip the log's work unless the level is debug. */
-    if (!cst_log_enabled(CST_LOG_DEBUG))
+    if (!logged && !audit)
         return call->procedure->handler(call, args, ret, error);
     began = g_get_monotonic_time();
-    api_log_call_begin(call, args);
+    if (logged)
+        api_log_call_begin(call, args);
     ok = call->procedure->handler(call, args, ret, &local);
-    api_log_call_end(call, began, local);
+    if (logged)
+        api_log_call_end(call, began, local);
+    api_audit_end(audit, call, ret, local);
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return ok;

@@ -322,7 +322,7 @@ const CstProcedure cst_api_secret_procedures[] = {
         api_secret_set_value, .wipe_args = wipe_new_value),
     /* WRITE, as in libvirt, because a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
-        api_secret_get_value, .wipe_ret = wipe_value),
+        api_secret_get_value, .wipe_ret = wipe_value, .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(SECRET_ROTATE, LONG, WRITE, "cisternSecretRotate", secret_rotate_args,
                       secret_rotate_ret, api_secret_rotate, .wipe_args = wipe_rotation),
     CST_OWN_PROCEDURE(SECRET_SEAL, LONG, WRITE, "cisternSecretSeal", secret_seal_args,

@@ -318,6 +318,6 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     CST_OWN_PROCEDURE(VOL_PROPERTIES_PAGE, LONG, READ, "cisternVolPropertiesPage",
                       vol_properties_args, vol_properties_page_ret, api_vol_properties_page),
     CST_OWN_PROCEDURE(VOL_CHANGED, LONG, WRITE, "cisternVolChanged", vol_changed_args,
-                      vol_changed_ret, api_vol_changed),
+                      vol_changed_ret, api_vol_changed, .reads = cst_api_only_reads),
     {0},
 };

@@ -19,8 +19,7 @@
 #include <base/i18n.h>
 #include <base/settings.h>
 #include <hypervisor/hypervisor.h>
-
-#define CONFIG_MAX 65536 /* bytes */
+#include <service/audit.h>
 
 /* --- settings -------------------------------------------------------------------------------- */
 
@@ -195,6 +194,11 @@ static gboolean set_secret_max_age(const char *value, DaemonConfig *config, GErr
     return parse_count(value, 36500, &config->secrets.max_age_days, error);
 }
 
+static gboolean set_audit_max_size(const char *value, DaemonConfig *config, GError **error)
+{
+    return cst_audit_parse_limit(value, &config->audit_mib, error);
+}
+
 static gboolean config_set_log_level(const char *value, DaemonConfig *config, GError **error)
 {
     static const struct {
@@ -234,6 +238,7 @@ static const struct {
     {"service", "backup_scratch", set_backup_scratch},
     {"secrets", "seal_secrets", set_seal_secrets},
     {"secrets", "secret_max_age", set_secret_max_age},
+    {"audit", "max_size", set_audit_max_size},
     {"log", "level", config_set_log_level},
 };
 
@@ -340,6 +345,7 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
          uris_differ((const char *const *)used->hypervisor, (const char *const *)read->hypervisor)},
         {"backup_scratch", g_strcmp0(used->backup_scratch, read->backup_scratch) != 0},
         {"core_dumps", used->core_dumps != read->core_dumps},
+        {"max_size", used->audit_mib != read->audit_mib},
         {"serve", used->leave_secrets != read->leave_secrets},
         {"seal_secrets", used->secrets.seal != read->secrets.seal},
         {"secret_max_age", used->secrets.max_age_days != read->secrets.max_age_days},

@@ -527,6 +527,7 @@ void client_unref(Client *client)
         return;
     if (client->user)
         user_put(client->loop->server, client->user);
+    cst_api_identity_unref(client->identity);
     g_free(client->session.uri);
     cst_client_jobs_free(client->session.jobs);
     cst_live_snapshots_free(client->session.live);

@@ -74,6 +74,7 @@ struct Client {
     gboolean read_only;
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the client has presented; "": it
                                                has presented no token */
+    CstApiIdentity *identity;             /**< declared by the client; NULL: no identity */
     CstApiSession session;
 
     GByteArray *in; /**< bytes that are read but not yet handled; NULL: empty. See "reading" in

@@ -144,6 +144,7 @@ static void call_free(Call *call)
         g_byte_array_unref(call->reply);
     g_clear_error(&call->why_stuck);
     cst_task_unref(call->api.task);
+    cst_api_identity_unref(call->api.identity);
     client_unref(call->client);
     g_free(call);
 }
@@ -390,6 +391,7 @@ static void call_submit(const Call *from, size_t size)
 
     call->message.func = call_done;
     call->size = size;
+    cst_api_identity_ref(call->api.identity);
     call->item.lane = &client->lanes[class];
     call->item.cost = call_cost(call);
     if (class == WORK_LONG)
@@ -477,6 +479,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
     call.api.session = &client->session;
     call.api.procedure = procedure;
     call.header = reply_to(header);
+    call.api.identity = client->identity;
     call.dry_run = client->dry_run;
     memcpy(call.api.token, client->token, sizeof(call.api.token));
     /* As in libvirt, arguments are decoded before a read-only connection is refused. */

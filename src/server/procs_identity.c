@@ -3,9 +3,9 @@
  * CONNECT_SET_IDENTITY: a daemon of libvirt (virtqemud) declares the identity of the user for whom
  * it calls from now on. A new identity replaces the previous one.
  *
- * Only the system token of the identity is used here, because the rights of a connection depend on
- * its socket and on the connected user. The token proves that the client is a daemon of this host,
- * and not any other program of root. Only such a client gets the value of a private secret.
+ * The rights of a connection depend on its socket and on the connected user, not on the identity.
+ * Its names are for the audit trail. Its system token proves that the client is a daemon of this
+ * host, and not any other program of root. Only such a client gets the value of a private secret.
  */
 #include <string.h>
 
@@ -45,24 +45,48 @@ static gboolean check_param(const wire_identity_args *args, guint index, GError 
                     param->field);
 }
 
+/* Stores a parameter that the audit trail shows. The type was checked. */
+static void identity_set(CstApiIdentity *identity, const wire_param *param)
+{
+    if (g_str_equal(param->field, "user-name")) {
+        identity->user = g_strdup(param->value.wire_param_value_u.s);
+    } else if (g_str_equal(param->field, "sasl-user-name")) {
+        identity->sasl = g_strdup(param->value.wire_param_value_u.s);
+    } else if (g_str_equal(param->field, "x509-distinguished-name")) {
+        identity->tls = g_strdup(param->value.wire_param_value_u.s);
+    } else if (g_str_equal(param->field, "unix-user-id")) {
+        identity->has_uid = TRUE;
+        identity->uid = param->value.wire_param_value_u.ul;
+    } else if (g_str_equal(param->field, "process-id")) {
+        identity->has_pid = TRUE;
+        identity->pid = param->value.wire_param_value_u.l;
+    }
+}
+
 static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_identity_args *args = data;
     Client *client = client_of(call);
+    CstApiIdentity *identity;
     const char *token = "";
 
     if (!client->trusted)
         return cst_fail(error, CST_ERROR_AUTH, _("only root may act for another user"));
     if (!cst_flags_check(args->flags, 0, "virConnectSetIdentity", error))
         return FALSE;
+    for (guint i = 0; i < args->params.params_len; i++)
+        if (!check_param(args, i, error))
+            return FALSE;
+    identity = cst_api_identity_new();
     for (guint i = 0; i < args->params.params_len; i++) {
         const wire_param *param = &args->params.params_val[i];
 
-        if (!check_param(args, i, error))
-            return FALSE;
+        identity_set(identity, param);
         if (g_str_equal(param->field, TOKEN))
             token = param->value.wire_param_value_u.s;
     }
+    cst_api_identity_unref(client->identity);
+    client->identity = identity;
     /* A token of another length cannot be the system token. */
     if (g_strlcpy(client->token, token, sizeof(client->token)) >= sizeof(client->token))
         client->token[0] = '\0';

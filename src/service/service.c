@@ -229,6 +229,7 @@ void cst_service_free(CstService *service)
     jobs_free(service->jobs);
     event_log_free(service->events);
     domains_free(service);
+    cst_audit_free(service->audit);
     cst_journal_free(service->journal);
     cst_declarations_free(service->declarations);
     cst_tag_store_free(service->tags);

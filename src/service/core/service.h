@@ -4,6 +4,7 @@
 #include <notify/notify.h>
 #include <service/secrets.h>
 #include <service/service.h>
+#include <store/audit.h>
 #include <store/declarations.h>
 #include <store/driver_lock.h>
 #include <store/journal.h>

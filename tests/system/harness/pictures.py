@@ -12,7 +12,9 @@ from .peers import run
 
 # Not state: sockets, the locks, and what only tells who runs or ran.
 IGNORED = re.compile(r"(far/)?root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
-                     r"|(far/)?root/var/lib/cistern/(lock$|jobs(/|$))")
+                     r"|(far/)?root/var/lib/cistern/(lock$|(jobs|audit)(/|$)|events\.db)"
+                     # The database is opened by commands about tags only (Operation.shows).
+                     r"|(far/)?root/var/lib/cistern/tags\.db-(wal|shm)$")
 
 # What tells deleted volumes apart that had one name.
 TRASH_ID = re.compile(r"(\.cistern-trash-[^/]*-)[0-9a-f]{12}")

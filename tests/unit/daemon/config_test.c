@@ -37,7 +37,8 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_null(config.hypervisor);
     assert_int_equal(config.secrets.seal, CST_SEAL_AUTO);
     assert_int_equal(config.secrets.max_age_days, 0);
-    assert_false(daemon_config_load(path, TRUE, &config, &error));
+    assert_int_equal(config.audit_mib, 0);
+    assert_false(daemon_config_load(NULL, path, TRUE, &config, &error));
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
 }
 
@@ -51,8 +52,10 @@ static void every_setting_is_read(void **state)
                      "[service]\ncompatibility = \"libvirt\"\ncore_dumps = yes\n"
                      "hypervisor = qemu:///system lxc:///\nbackup_scratch = \"/srv/a b\"\n"
                      "[secrets]\nserve = no\nseal_secrets = no\nsecret_max_age = 90\n"
+                     "[audit]\nmax_size = 7\n"
                      "[log]\nlevel = debug\n",
                      &config, NULL));
+    assert_int_equal(config.audit_mib, 7);
     assert_true(config.like_libvirt);
     assert_true(config.core_dumps);
     assert_true(config.leave_secrets);
@@ -94,6 +97,7 @@ static void mistakes_name_the_file_and_the_setting(void **state)
          "[secrets] seal_secrets: 'maybe' is not one of auto, yes, no"},
         {"[secrets]\nserve=maybe\n", "[secrets] serve: 'maybe' is not one of no, yes"},
         {"[secrets]\nsecret_max_age=0\n", "[secrets] secret_max_age: '0' is not a number from 1"},
+        {"[audit]\nmax_size=0\n", "[audit] max_size: '0' is not a number from 1 to 1000"},
         {"[service]\ncore_dumps=\"\n", "[service] core_dumps: '\"' is not one of no, yes"},
         {"[service]\nhypervisor = qemu+ssh://host/system\n",
          "[service] hypervisor: 'qemu+ssh://host/system' is not a URI of libvirt on this host"},

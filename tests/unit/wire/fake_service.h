@@ -10,6 +10,7 @@
 #include <service/secrets.h>
 #include <service/service.h>
 #include <service/volumes.h>
+#include <store/audit.h>
 
 /**
  * A service in memory with the real interface: two pools ("images" with volumes, "empty"), one
@@ -47,6 +48,7 @@ typedef struct {
     guint finished, abandoned; /**< uploads that ended, by finish or without */
     char token[64];            /**< that the last call for a secret's value came with */
     gboolean cancelled;        /**< a wipe saw its cancel */
+    CstAudit *audit;           /**< borrowed; NULL: changes are not recorded */
     uint64_t rate;             /**< of the last wipe, at its beginning */
 } FakeState;
 

@@ -13,6 +13,8 @@ struct CstUpload {
     CstTask *task; /* borrowed; the stream keeps it */
     uint64_t at;
     gboolean finished;
+    CstUploadEnd on_end; /* NULL: not set, or called */
+    gpointer on_end_data;
 };
 
 struct CstDownload {
@@ -97,12 +99,28 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
     return ok;
 }
 
+void cst_upload_on_end(CstUpload *upload, CstUploadEnd func, gpointer data)
+{
+    upload->on_end = func;
+    upload->on_end_data = data;
+}
+
+/* Only the end of an upload is reported, not a failed write. */
+static void upload_report(CstUpload *upload, const GError *error)
+{
+    CstUploadEnd func = g_steal_pointer(&upload->on_end);
+
+    if (func)
+        func(error, upload->on_end_data);
+}
+
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
     fake_count(&fake.finishing, 1);
     fake_wait_while(&fake.hold_finish);
     fake_count(&fake.finishing, -1);
     upload->finished = TRUE;
+    upload_report(upload, NULL);
     fake_count(&fake.finished, 1);
     return TRUE;
 }
@@ -119,8 +137,13 @@ gboolean cst_upload_cancelled(const CstUpload *upload)
 
 void cst_upload_free(CstUpload *upload)
 {
-    if (!upload->finished)
+    if (!upload->finished) {
+        g_autoptr(GError) error = NULL;
+
+        cst_fail(&error, CST_ERROR_CANCELLED, "not finished");
+        upload_report(upload, error);
         fake_count(&fake.abandoned, 1);
+    }
     fake_count(&fake.streams_open, -1);
     g_free(upload);
 }

@@ -31,6 +31,23 @@ typedef struct {
     CstLiveSnapshots *live; /**< live snapshots of the client */
 } CstApiSession;
 
+/** The user for whom a daemon of libvirt calls, as it has declared. Unset strings are NULL. */
+typedef struct {
+    char *user; /**< "user-name" */
+    char *sasl; /**< "sasl-user-name" */
+    char *tls;  /**< "x509-distinguished-name" */
+    gboolean has_uid, has_pid;
+    uint64_t uid;
+    int64_t pid;
+} CstApiIdentity;
+
+/** Returns a new identity without members, with one reference. */
+CstApiIdentity *cst_api_identity_new(void);
+/** Acquires a reference. From any thread. NULL is accepted. */
+CstApiIdentity *cst_api_identity_ref(CstApiIdentity *identity);
+/** Releases a reference. From any thread. NULL is accepted. */
+void cst_api_identity_unref(CstApiIdentity *identity);
+
 typedef struct CstProcedure CstProcedure;
 
 /** A call. */
@@ -41,10 +58,11 @@ typedef struct {
     CstTask *task;                        /**< of CST_RUN_LONG, otherwise NULL; borrowed */
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has presented; "": it
                                                has presented no token */
-    gboolean embedded;                    /**< the caller is in this process; there is no client */
-    CstUpload *upload;                    /**< opened by the procedure; the caller owns it */
-    CstDownload *download;                /**< the same; only one of @upload and @download is set */
-    gboolean sparse;                      /**< of the upload or download: holes are sent as holes */
+    CstApiIdentity *identity; /**< declared by the caller; NULL: no identity; borrowed */
+    gboolean embedded;        /**< the caller is in this process; there is no client */
+    CstUpload *upload;        /**< opened by the procedure; the caller owns it */
+    CstDownload *download;    /**< the same; only one of @upload and @download is set */
+    gboolean sparse;          /**< of the upload or download: holes are sent as holes */
 } CstApiCall;
 
 /**
@@ -88,7 +106,10 @@ struct CstProcedure {
     xdrproc_t ret_func;
     size_t ret_size;
     CstHandler handler;
-    CstFromMemory from_memory;     /**< for CST_RUN_LONG only; NULL: the handler always runs */
+    CstFromMemory from_memory; /**< for CST_RUN_LONG only; NULL: the handler always runs */
+    gboolean (*reads)(const void *args); /**< whether a call with @args changes nothing, so that
+                                              the audit trail has no record of it; NULL: each
+                                              WRITE procedure changes something */
     void (*wipe_args)(void *args); /**< overwrites secrets in the arguments; NULL: they contain
                                         no secrets */
     void (*wipe_ret)(void *ret);   /**< overwrites secrets in the result; NULL: it contains no
@@ -134,6 +155,9 @@ typedef struct {
     const CstProcedure *own[WIRE_CISTERN_LAST + 1];
 } CstProcedureIndex;
 
+/** For CstProcedure.reads: the procedure never changes anything. */
+gboolean cst_api_only_reads(const void *args);
+
 /** Fills *@ret_index with all procedures of this module. */
 void cst_procedure_index_init(CstProcedureIndex *ret_index);
 /**
@@ -148,7 +172,8 @@ const CstProcedure *cst_procedure_index_find(const CstProcedureIndex *index, uin
 const CstProcedure *cst_api_find(uint32_t program, int number);
 
 /**
- * Runs the handler of @call's procedure; see CstHandler. At level debug the log shows the call,
+ * Runs the handler of @call's procedure; see CstHandler. A call that changes something gives a
+ * record of the audit trail, except in a dry run. At level debug the log shows the call,
  * under the thread's context (base/log_context.h).
  */
 gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **error);

@@ -188,6 +188,13 @@ gboolean cst_upload_cancelled(const CstUpload *upload);
  * wait for the claim. Does not block. Allowed during another call except these two.
  */
 void cst_upload_ends(CstUpload *upload);
+/** Receives the end of an upload. @error: NULL if it was finished. */
+typedef void (*CstUploadEnd)(const GError *error, gpointer data);
+/**
+ * Calls @func once: at the first failed call, at the end of cst_upload_finish(), or in
+ * cst_upload_free() with CANCELLED if the upload was not finished. In the thread of that call.
+ */
+void cst_upload_on_end(CstUpload *upload, CstUploadEnd func, gpointer data);
 /**
  * Frees the upload, releases the volume and emits REFRESH. Without cst_upload_finish() before it
  * the job has failed: written bytes stay, as in libvirt; a new volume is removed. NULL is accepted.

@@ -50,22 +50,58 @@ CstUpload *upload_opened(CstUpload *upload, gboolean ok, GError **error)
     return NULL;
 }
 
+void cst_upload_on_end(CstUpload *upload, CstUploadEnd func, gpointer data)
+{
+    upload->on_end = func;
+    upload->on_end_data = data;
+}
+
+/* Reports the end of the upload once. @error: NULL if it was finished. */
+static void upload_report_end(CstUpload *upload, const GError *error)
+{
+    CstUploadEnd func = g_steal_pointer(&upload->on_end);
+
+    if (func)
+        func(error, upload->on_end_data);
+}
+
+/* Ends the job after a failed step. Returns @ok, and passes @why on to @error. */
+static gboolean upload_step(CstUpload *upload, gboolean ok, GError *why, GError **error)
+{
+    if (ok)
+        return TRUE;
+    stream_step(&upload->job, FALSE, &why);
+    upload_report_end(upload, why);
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
 gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
 {
-    return stream_step(&upload->job, upload->class->write(upload, data, len, error), error);
+    GError *why = NULL;
+    gboolean ok = upload->class->write(upload, data, len, &why);
+
+    return upload_step(upload, ok, why, error);
 }
 
 gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
 {
-    return stream_step(&upload->job, upload->class->hole(upload, length, error), error);
+    GError *why = NULL;
+    gboolean ok = upload->class->hole(upload, length, &why);
+
+    return upload_step(upload, ok, why, error);
 }
 
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
-    gboolean done = upload->class->finish(upload, error);
+    GError *why = NULL;
+    gboolean done = upload->class->finish(upload, &why);
 
     if (upload->job.entry)
-        job_end(&upload->job, done, error);
+        job_end(&upload->job, done, &why);
+    upload_report_end(upload, why);
+    if (why)
+        g_propagate_error(error, why);
     return done;
 }
 
@@ -85,6 +121,12 @@ void cst_upload_free(CstUpload *upload)
     if (!upload)
         return;
     upload->class->close(upload);
+    if (upload->on_end) {
+        g_autoptr(GError) why = NULL;
+
+        cst_fail(&why, CST_ERROR_CANCELLED, "%s", _("the sender went away before the end"));
+        upload_report_end(upload, why);
+    }
     stream_job_end(&upload->job, _("the sender went away before the end"));
     event_emit_pool(upload->pool, CST_EVENT_POOL_REFRESH, 0);
     cst_pool_unref(upload->pool);

@@ -25,6 +25,8 @@ struct CstUpload {
     CstPool *pool; /* a reference; emits an event after the upload */
     Job job;
     CstTask *task; /* the job's task; a reference, because the job drops its own when it ends */
+    CstUploadEnd on_end; /* NULL: not set, or already called */
+    gpointer on_end_data;
 };
 
 /**
