@@ -45,6 +45,7 @@
 #include "schedules.h"
 #include "sockets.h"
 #include "takeover.h"
+#include "usage.h"
 
 /*
  * After this time the process exits even if threads still run. Storage is then in the state of a

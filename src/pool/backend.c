@@ -150,7 +150,8 @@ void cst_space_usage_free(CstSpaceUsage *space)
     g_free(space);
 }
 
-void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
+CstSpaceUsage *cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost,
+                                   const char *format, ...)
 {
     CstSpaceUsage *space = g_new0(CstSpaceUsage, 1);
     va_list args;
@@ -161,4 +162,5 @@ void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, cons
     space->hundredths = hundredths;
     space->lost = lost;
     g_ptr_array_add(usage, space);
+    return space;
 }

@@ -274,12 +274,20 @@ gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
 
 static void add_pool_usage(const LvmVolume *lv, GPtrArray *usage)
 {
-    if (lv->data != LVM_PERCENT_UNKNOWN)
-        cst_space_usage_add(usage, (guint)lv->data, FALSE, _("the data of thin pool '%s'"),
-                            lv->name);
-    if (lv->metadata != LVM_PERCENT_UNKNOWN)
-        cst_space_usage_add(usage, (guint)lv->metadata, FALSE, _("the metadata of thin pool '%s'"),
-                            lv->name);
+    CstSpaceUsage *space;
+
+    if (lv->data != LVM_PERCENT_UNKNOWN) {
+        space = cst_space_usage_add(usage, (guint)lv->data, FALSE, _("the data of thin pool '%s'"),
+                                    lv->name);
+        space->kind = CST_SPACE_DATA;
+        space->size = lv->size;
+    }
+    if (lv->metadata != LVM_PERCENT_UNKNOWN) {
+        space = cst_space_usage_add(usage, (guint)lv->metadata, FALSE,
+                                    _("the metadata of thin pool '%s'"), lv->name);
+        space->kind = CST_SPACE_METADATA;
+        space->size = lv->metadata_size;
+    }
 }
 
 /* Returns the volume of our snapshot @lv; NULL if it does not exist. */

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <base/error.h>
+#include <model/usage.h>
 #include <pool/fullness.h>
 #include <pool/pool.h>
 #include <service/pools.h>
@@ -16,6 +17,12 @@ typedef struct {
     dev_t device;
     ino_t inode;
 } CstStorageId;
+
+/** The thin pool whose data is the fullest, and the one whose metadata is. Size 0: no thin pool is
+ * known. */
+typedef struct {
+    uint64_t data_size, data_used, metadata_size, metadata_used;
+} PoolThinUsage;
 
 /** The totals of a pool's trash (trash_table.h). */
 typedef struct TrashTotals TrashTotals;
@@ -61,8 +68,11 @@ struct CstPool {
     StorageIndex *storage_index; /* a reference */
     GPtrArray *storage_keys;     /* of storage_index.c, guarded by the index's lock */
     CstPoolUsage usage;
-    CstHealthLevel health;    /* health level at the last query */
-    guint limited_spaces;     /* thin pools and other stores that may fill up, at the last check */
+    CstHealthLevel health; /* health level at the last query */
+    guint limited_spaces;  /* thin pools and other stores that may fill up, at the last check */
+    PoolThinUsage thin;    /* at the last check */
+    CstUsageLevel levels[CST_USAGE_SPACE_LAST]; /* at the last sample, against the thresholds */
+    gboolean levels_recorded; /* the log of events knows the levels of this process */
     CstFullness *fullness;    /* the warnings logged about them; NULL: no warnings */
     CstPoolState *state;      /* non-NULL while active */
     CstPoolState *next_state; /* borrowed: state of a start in progress; NULL: no start */

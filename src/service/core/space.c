@@ -14,6 +14,44 @@
 #include "pool.h"
 #include "service.h"
 
+/* Returns the fullest thin pools of @spaces. */
+static PoolThinUsage thin_usage(const GPtrArray *spaces)
+{
+    guint data = 0, metadata = 0;
+    PoolThinUsage thin = {0};
+
+    for (guint i = 0; i < spaces->len; i++) {
+        const CstSpaceUsage *space = g_ptr_array_index(spaces, i);
+        uint64_t used = space->size / 10000 * space->hundredths +
+                        space->size % 10000 * space->hundredths / 10000;
+
+        if (space->kind == CST_SPACE_DATA && (!thin.data_size || space->hundredths > data)) {
+            data = space->hundredths;
+            thin.data_size = space->size;
+            thin.data_used = used;
+        }
+        if (space->kind == CST_SPACE_METADATA &&
+            (!thin.metadata_size || space->hundredths > metadata)) {
+            metadata = space->hundredths;
+            thin.metadata_size = space->size;
+            thin.metadata_used = used;
+        }
+    }
+    return thin;
+}
+
+void pool_read_thin(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GPtrArray) spaces = cst_pool_state_space_usage(state, NULL);
+
+    if (!spaces)
+        return;
+    g_mutex_lock(&pool->lock);
+    if (pool_state_is_current(pool, state))
+        pool->thin = thin_usage(spaces);
+    g_mutex_unlock(&pool->lock);
+}
+
 void pool_check_space(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GPtrArray) spaces = NULL;
@@ -33,6 +71,7 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
     current = pool_state_is_current(pool, state);
     if (current) {
         pool->limited_spaces = spaces->len;
+        pool->thin = thin_usage(spaces);
         if (!pool->fullness)
             pool->fullness = cst_fullness_new();
         warnings = cst_fullness_warnings(pool->fullness, spaces);

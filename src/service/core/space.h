@@ -10,6 +10,11 @@
  * storage I/O.
  */
 void pool_check_space(CstPool *pool, CstPoolState *state);
+/**
+ * Queries the space of thin pools and records it (pool->thin). A failure keeps the last values. For
+ * an embedded process; in a daemon pool_check_space() records it. Does storage I/O.
+ */
+void pool_read_thin(CstPool *pool, CstPoolState *state);
 /** Returns whether the last check found space that may fill up. */
 gboolean pool_has_limited_space(CstPool *pool);
 

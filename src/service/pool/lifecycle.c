@@ -112,6 +112,7 @@ static void forget_storage(CstPool *pool)
     pool->usage = CST_POOL_USAGE_UNKNOWN;
     pool->health = CST_HEALTH_UNKNOWN;
     pool->limited_spaces = 0;
+    pool->thin = (PoolThinUsage){0};
     if (pool->new_def) {
         cst_pool_def_free(pool->def);
         pool->def = g_steal_pointer(&pool->new_def);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <conn/usage.h>
 
 #include "side.h"
 
@@ -391,6 +392,44 @@ static void play_jobs(Side *side)
     outcome(side, "slow nobody's job", cst_conn_job_set_limit(side->conn, 7, 1, &side->error));
 }
 
+/* --- the history of use ----------------------------------------------------------------------- */
+
+static void note_usage(Side *side, const CstPoolRef *pool, unsigned step)
+{
+    g_autoptr(GArray) points = cst_conn_pool_usage(side->conn, pool, step, 0, &side->error);
+    const CstUsagePoint *point =
+        points && points->len > 0 ? &g_array_index(points, CstUsagePoint, 0) : NULL;
+
+    outcome(side, "usage", points != NULL);
+    note(side, "%u points, provisioned %d, sizes %d", points ? points->len : 99,
+         point && point->provisioned == 1048576,
+         point && point->capacity > 0 && point->allocation > 0 && point->time % step == 0);
+}
+
+static void play_usage(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = cst_conn_vol_create(
+        side->conn, pool, "<volume><name>v</name><capacity>1048576</capacity></volume>", 0, NULL,
+        &side->error);
+    CstPoolRef nobody = {.name = (char *)"nobody"};
+    CstForecast spaces[CST_USAGE_SPACE_LAST] = {0};
+    guint count = 99;
+
+    outcome(side, "volume", vol != NULL);
+    note_usage(side, pool, CST_USAGE_DAILY);
+    outcome(side, "sample", cst_conn_pool_usage_sample(side->conn, &count, &side->error));
+    note(side, "%u samples", count);
+    note_usage(side, pool, CST_USAGE_FINE);
+    note_usage(side, pool, CST_USAGE_DAILY);
+    note_usage(side, pool, 7);
+    note_usage(side, &nobody, CST_USAGE_DAILY);
+    outcome(side, "forecast", cst_conn_pool_usage_forecast(side->conn, pool, spaces, &side->error));
+    note(side, "states %d %d %d", (int)spaces[0].state, (int)spaces[1].state, (int)spaces[2].state);
+    outcome(side, "forecast of nobody",
+            cst_conn_pool_usage_forecast(side->conn, &nobody, spaces, &side->error));
+}
+
 /* --- secrets ---------------------------------------------------------------------------------- */
 
 static void rotate(Side *side, const char *what, const CstConnSecret *secret, const char *base64,
@@ -527,6 +566,15 @@ static void jobs_behave_the_same(void **state)
     compare(play_jobs, must);
 }
 
+static void history_of_use_is_the_same(void **state)
+{
+    const char *const must[] = {
+        "0 points",     "1 samples", "1 points, provisioned 1, sizes 1", "no step of 7 seconds",
+        "states 1 6 6", NULL};
+
+    compare(play_usage, must);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,7 +582,7 @@ int main(void)
         cmocka_unit_test(content_is_the_same),       cmocka_unit_test(rebasing_is_the_same),
         cmocka_unit_test(comparing_is_the_same),     cmocka_unit_test(maps_are_the_same),
         cmocka_unit_test(bitmaps_are_the_same),      cmocka_unit_test(jobs_behave_the_same),
-        cmocka_unit_test(rotations_behave_the_same),
+        cmocka_unit_test(rotations_behave_the_same), cmocka_unit_test(history_of_use_is_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <conn/domains.h>
 #include <conn/secrets.h>
 #include <conn/trash.h>
+#include <conn/usage.h>
 
 #include "transport.h"
 
@@ -116,6 +117,7 @@ static union {
     CstVolDigests digests;
     CstVolChanged changed;
     CstSnapshotSet set;
+    CstForecast spaces[CST_USAGE_SPACE_LAST];
 } result;
 static GPtrArray names;
 static const CstSnapshotRequest snapshot_request = {.name = "n"};
@@ -155,6 +157,9 @@ static CstSecretBytes value;
     X(pool_info, cst_conn_pool_info(conn, &pool, &result.pool, error))                           \
     X(pool_thin, cst_conn_pool_thin(conn, &pool, error))                                         \
     X(pool_health, cst_conn_pool_health(conn, &pool, &result.health, error))                     \
+    X(pool_usage, cst_conn_pool_usage(conn, &pool, CST_USAGE_DAILY, 0, error))                   \
+    X(pool_usage_forecast, cst_conn_pool_usage_forecast(conn, &pool, result.spaces, error))      \
+    X(pool_usage_sample, cst_conn_pool_usage_sample(conn, &result.count, error))                 \
     X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \
     X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))        \
     X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))               \

@@ -390,6 +390,7 @@ static void stores_that_may_run_full_are_reported(void **unused)
         "the data of thin pool 'tp' 5000",
     };
     g_autoptr(GPtrArray) usage = NULL;
+    const CstSpaceUsage *data;
 
     fake_add("disk", 8 * MIB, "owi-a-s---", "", "");
     fake_add(".cistern-1.snap", 4 * MIB, "sri-I-s---", "disk",
@@ -408,6 +409,10 @@ static void stores_that_may_run_full_are_reported(void **unused)
 
         assert_string_equal(text, expected[i]);
     }
+    data = g_ptr_array_index(usage, usage->len - 1);
+    assert_int_equal(data->kind, CST_SPACE_DATA);
+    assert_int_equal(data->size, 64 * MIB);
+    assert_int_equal(((CstSpaceUsage *)g_ptr_array_index(usage, 0))->kind, CST_SPACE_OTHER);
 }
 
 /*

@@ -17,6 +17,8 @@
 /* These read the daemon's own files, /proc and /sys, or build a document from memory. */
 static const char *const quick[] = {
     "cisternPoolProtected",
+    "cisternPoolUsage",
+    "cisternPoolUsageForecast",
     "cisternClientJobBegin",
     "cisternClientJobEnd",
     "cisternJobCancel",

@@ -147,6 +147,12 @@ typedef struct {
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
 
+typedef enum {
+    CST_SPACE_OTHER,
+    CST_SPACE_DATA,    /**< the data of a thin pool */
+    CST_SPACE_METADATA /**< the metadata of a thin pool */
+} CstSpaceKind;
+
 /**
  * Usage of a preallocated space that may run out while guests write: the data or the metadata of a
  * thin pool, the space of a classic snapshot.
@@ -155,13 +161,18 @@ typedef struct {
     char *what;       /**< name for a log message: "the data of thin pool 'x'"; unique in a pool */
     guint hundredths; /**< used hundredths of a percent: 0 to 10000 */
     gboolean lost;    /**< the space ran out, and its content is lost */
+    CstSpaceKind kind;
+    uint64_t size; /**< bytes; 0: not reported */
 } CstSpaceUsage;
 
 /** Frees an entry and its text. */
 void cst_space_usage_free(CstSpaceUsage *usage);
-/** Appends an entry to @usage, an array that frees its elements (cst_space_usage_free). */
-void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
+/**
+ * Appends an entry to @usage, an array that frees its elements (cst_space_usage_free). Returns the
+ * entry, borrowed, of the kind OTHER without a size.
+ */
+CstSpaceUsage *cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost,
+                                   const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 struct CstBackend {
     CstPoolType type;

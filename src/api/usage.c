@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures for the history of the use of pools. The queries access its database only, so they are
+ * QUICK, and answer while storage hangs. POOL_USAGE_SAMPLE is LONG, because it may query storage.
+ */
+#include <service/usage.h>
+
+#include "api_private.h"
+
+static gboolean api_pool_usage(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_pool_usage_args *args = data;
+    wire_pool_usage_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autoptr(GArray) points = pool ? cst_pool_usage(pool, args->step, args->since, error) : NULL;
+
+    if (!points || !cst_api_check_max((int)MIN(points->len, G_MAXINT), WIRE_PAGE_MAX, "points",
+                                      "WIRE_PAGE_MAX", error))
+        return FALSE;
+    ret->points.points_val = g_new0(wire_usage_point, points->len + 1);
+    for (guint i = 0; i < points->len; i++) {
+        const CstUsagePoint *point = &g_array_index(points, CstUsagePoint, i);
+
+        ret->points.points_val[ret->points.points_len++] = (wire_usage_point){
+            .time = point->time,
+            .capacity = point->capacity,
+            .allocation = point->allocation,
+            .peak = point->peak,
+            .available = point->available,
+            .provisioned = point->provisioned,
+            .data_size = point->data_size,
+            .data_used = point->data_used,
+            .metadata_size = point->metadata_size,
+            .metadata_used = point->metadata_used,
+        };
+    }
+    return TRUE;
+}
+
+static gboolean api_pool_usage_forecast(CstApiCall *call, const void *data, void *ret_data,
+                                        GError **error)
+{
+    wire_pool_usage_forecast_ret *ret = ret_data;
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)data)->pool, error);
+    CstUsageForecast forecast;
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(ret->spaces) == CST_USAGE_SPACE_LAST);
+    if (!pool || !cst_pool_usage_forecast(pool, &forecast, error))
+        return FALSE;
+    for (guint i = 0; i < CST_USAGE_SPACE_LAST; i++) {
+        const CstForecast *space = &forecast.spaces[i];
+
+        ret->spaces[i] = (wire_forecast){
+            .state = space->state,
+            .days = space->days,
+            .earliest = space->earliest,
+            .latest = space->latest,
+            .growth = space->growth,
+        };
+    }
+    return TRUE;
+}
+
+static gboolean api_pool_usage_sample(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    return cst_service_usage_sample(call->service, call->task,
+                                    &((wire_pool_usage_sample_ret *)ret)->count, error);
+}
+
+/* A sample changes no storage and no definition, and a timer takes one every five minutes. */
+const CstProcedure cst_api_usage_procedures[] = {
+    CST_OWN_PROCEDURE(POOL_USAGE, QUICK, READ, "cisternPoolUsage", pool_usage_args, pool_usage_ret,
+                      api_pool_usage),
+    CST_OWN_PROCEDURE(POOL_USAGE_FORECAST, QUICK, READ, "cisternPoolUsageForecast", pool_args,
+                      pool_usage_forecast_ret, api_pool_usage_forecast),
+    CST_OWN_PROCEDURE(POOL_USAGE_SAMPLE, LONG, WRITE, "cisternPoolUsageSample", void,
+                      pool_usage_sample_ret, api_pool_usage_sample, .reads = cst_api_only_reads),
+    {0},
+};

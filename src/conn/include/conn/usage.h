@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <conn/conn.h>
+#include <model/usage.h>
+#include <schedule/forecast.h>
+
+/** The history of the use of pools. All calls fail with NO_SUPPORT by a stock server. */
+
+/**
+ * Returns the history of a pool from @since (seconds since 1970) on: CstUsagePoint in ascending
+ * order. @step: CST_USAGE_FINE, _HOURLY or _DAILY. The caller drops the array. INVALID, NO_POOL.
+ */
+GArray *cst_conn_pool_usage(CstConn *conn, const CstPoolRef *pool, unsigned step, int64_t since,
+                            GError **error);
+/** Returns the forecasts of a pool by CstUsageSpace. NO_POOL. */
+gboolean cst_conn_pool_usage_forecast(CstConn *conn, const CstPoolRef *pool,
+                                      CstForecast ret_spaces[CST_USAGE_SPACE_LAST], GError **error);
+/** Adds a sample of each active pool that is due. *ret_count: pools with a new sample. */
+gboolean cst_conn_pool_usage_sample(CstConn *conn, guint *ret_count, GError **error);
