@@ -17,7 +17,8 @@ gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray 
                            GError **error);
 
 /** An element in Cistern's namespace that pools of all types may have. It is not an option list. */
-#define CST_TRASH_ELEMENT "trash"
+#define CST_TRASH_ELEMENT      "trash"
+#define CST_THRESHOLDS_ELEMENT "thresholds"
 
 /** Returns the namespace that the document must declare: @ns, or NULL if there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);

@@ -165,6 +165,17 @@ static void format_trash(CstXmlWriter *xml, uint32_t days)
         cst_xml_empty(xml, "cistern:" CST_TRASH_ELEMENT, "days", text, NULL);
 }
 
+static void format_thresholds(CstXmlWriter *xml, const CstThresholds *thresholds)
+{
+    g_autofree char *warn = g_strdup_printf("%u", thresholds->warn);
+    g_autofree char *critical = g_strdup_printf("%u", thresholds->critical);
+
+    if (thresholds->warn || thresholds->critical)
+        cst_xml_empty(xml, "cistern:" CST_THRESHOLDS_ELEMENT, "warn",
+                      thresholds->warn ? warn : NULL, "critical",
+                      thresholds->critical ? critical : NULL, NULL);
+}
+
 static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
@@ -177,7 +188,8 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     /* Declared only if used, so that documents without options are identical to libvirt's. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
-    declares_ours = def->trash_days && !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
+    declares_ours = (def->trash_days || def->thresholds.warn || def->thresholds.critical) &&
+                    !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, "xmlns:cistern",
                  declares_ours ? CST_XML_NAMESPACE : NULL, NULL);
     format_head(xml, def);
@@ -193,6 +205,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     format_refresh(xml, def->refresh_alloc);
     cst_options_format(xml, ns, def->options);
     format_trash(xml, def->trash_days);
+    format_thresholds(xml, &def->thresholds);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

@@ -172,6 +172,43 @@ static gboolean parse_live(xmlNode *node, CstPoolDef *def, GError **error)
            parse_size(node, "available", &def->available, error);
 }
 
+static gboolean is_own_element(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && node->ns &&
+           strcmp((const char *)node->ns->href, CST_XML_NAMESPACE) == 0 &&
+           strcmp((const char *)node->name, name) == 0;
+}
+
+/* Parses a percentage. An absent attribute is 0: not set. */
+static gboolean parse_threshold(xmlNode *node, const char *name, uint8_t *ret_percent,
+                                GError **error)
+{
+    g_autofree char *text = cst_xml_attr(node, name);
+    guint64 percent = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 1, 100, &percent, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the threshold '%s' of a pool wants a percentage from 1 to 100"), name);
+    *ret_percent = (uint8_t)percent;
+    return TRUE;
+}
+
+/* Parses <cistern:thresholds warn='80' critical='90'/>. The last element counts. */
+static gboolean parse_thresholds(xmlNode *node, CstThresholds *thresholds, GError **error)
+{
+    for (xmlNode *child = node->children; child; child = child->next) {
+        if (!is_own_element(child, CST_THRESHOLDS_ELEMENT))
+            continue;
+        if (!parse_threshold(child, "warn", &thresholds->warn, error) ||
+            !parse_threshold(child, "critical", &thresholds->critical, error))
+            return FALSE;
+        if (thresholds->critical && thresholds->warn > thresholds->critical)
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("the threshold 'warn' of a pool must not be above 'critical'"));
+    }
+    return TRUE;
+}
+
 /*
  * Parses <cistern:trash days='7'/>: the days for which deleted volumes are kept. The last element
  * counts, as with options.
@@ -182,9 +219,7 @@ static gboolean parse_trash(xmlNode *node, CstPoolDef *def, GError **error)
         g_autofree char *text = NULL;
         guint64 days;
 
-        if (child->type != XML_ELEMENT_NODE || !child->ns ||
-            strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) != 0 ||
-            strcmp((const char *)child->name, CST_TRASH_ELEMENT) != 0)
+        if (!is_own_element(child, CST_TRASH_ELEMENT))
             continue;
         text = cst_xml_attr(child, "days");
         if (!text || !g_ascii_string_to_unsigned(text, 10, 0, CST_TRASH_DAYS_MAX, &days, NULL))
@@ -212,7 +247,7 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
         return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
     if (!parse_refresh(node, def, error) ||
         !cst_options_parse(node, info->options, &def->options, error) ||
-        !parse_trash(node, def, error))
+        !parse_trash(node, def, error) || !parse_thresholds(node, &def->thresholds, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

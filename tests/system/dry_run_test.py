@@ -134,6 +134,8 @@ CASES = {
     "vol-trust": (["vol-trust v --pool p", "vol-trust q --pool p"],
                   ["vol-trust none --pool p", "vol-trust dir --pool p",
                    "vol-trust v --pool p --format nothing"]),
+    "pool-thresholds": (["pool-thresholds p --warn 80", "pool-thresholds p --critical off"],
+                        ["pool-thresholds none --warn 80", "pool-thresholds p --warn x"]),
     "pool-trash": (["pool-trash p --days 7", "pool-trash p --days off"],
                    ["pool-trash none --days 7", "pool-trash p --days x", "pool-trash kept --days off"]),
     "pool-trust": (["pool-trust p --follow pools"],
@@ -263,7 +265,10 @@ CASES = {
                       "image-bitmap {at}/data b -f raw --add"]),
 }
 # An editor's work, what takes a server, and what lasts until it is ended; tried by tests of their own.
-ELSEWHERE = {"pool-edit", "secret-rotate", "vol-copy", "vol-move", "vol-serve"}
+ELSEWHERE = {"pool-edit", "secret-rotate", "vol-copy", "vol-move", "vol-serve", "schedule-create",
+             "schedule-delete", "schedule-edit", "schedule-pause", "schedule-resume", "schedule-run",
+             "pool-usage-sample",
+             "doctor"}
 
 
 class DryRun(WithDaemon):

@@ -292,6 +292,65 @@ static void copy_is_independent_of_its_original(void **state)
     cst_pool_def_free(copy);
 }
 
+static void thresholds_survive_a_round_trip_and_a_copy(void **state)
+{
+    g_autoptr(CstPoolDef) def = parse(DIR_POOL("a", "/a"));
+    g_autoptr(CstPoolDef) copy = NULL, again = NULL;
+    g_autofree char *none = format(def);
+    g_autofree char *text = NULL;
+
+    assert_null(strstr(none, "cistern"));
+    def->thresholds = (CstThresholds){80, 95};
+    copy = cst_pool_def_copy(def);
+    text = format(copy);
+    again = parse(text);
+    assert_int_equal(again->thresholds.warn, 80);
+    assert_int_equal(again->thresholds.critical, 95);
+}
+
+static void wrong_thresholds_are_refused(void **state)
+{
+    static const char *const wrong[] = {"warn='0'",  "warn='101'",  "critical='x'",
+                                        "warn='-1'", "critical=''", "warn='9' critical='8'"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *xml =
+            g_strdup_printf("<pool type='dir' xmlns:c='" CST_XML_NAMESPACE "'><name>a</name>"
+                            "<target><path>/a</path></target><c:thresholds %s/></pool>",
+                            wrong[i]);
+        g_autoptr(GError) error = NULL;
+
+        assert_null(cst_pool_def_parse(xml, 0, &error));
+        assert_int_equal(cst_error_code(error), CST_ERROR_CONFIG);
+    }
+}
+
+static void level_is_that_of_the_highest_threshold_reached(void **state)
+{
+    static const struct {
+        CstThresholds thresholds;
+        uint64_t used;
+        CstUsageLevel level;
+    } rows[] = {
+        {{0, 0}, 100, CST_USAGE_OK},        {{80, 90}, 79, CST_USAGE_OK},
+        {{80, 90}, 80, CST_USAGE_WARN},     {{80, 90}, 90, CST_USAGE_CRITICAL},
+        {{0, 90}, 89, CST_USAGE_OK},        {{80, 0}, 100, CST_USAGE_WARN},
+        {{80, 80}, 80, CST_USAGE_CRITICAL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const CstUsagePoint point = {.allocation = rows[i].used, .available = 100 - rows[i].used};
+        const CstUsagePoint thin = {.data_size = 1000, .data_used = 10 * rows[i].used};
+
+        assert_int_equal(cst_usage_level(&rows[i].thresholds, &point, CST_USAGE_SPACE),
+                         rows[i].level);
+        assert_int_equal(cst_usage_level(&rows[i].thresholds, &thin, CST_USAGE_DATA),
+                         rows[i].level);
+        assert_int_equal(cst_usage_level(&rows[i].thresholds, &thin, CST_USAGE_METADATA),
+                         CST_USAGE_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +366,9 @@ int main(void)
         cmocka_unit_test(odd_characters_survive_a_round_trip),
         cmocka_unit_test(pools_on_the_same_storage_are_detected),
         cmocka_unit_test(copy_is_independent_of_its_original),
+        cmocka_unit_test(thresholds_survive_a_round_trip_and_a_copy),
+        cmocka_unit_test(wrong_thresholds_are_refused),
+        cmocka_unit_test(level_is_that_of_the_highest_threshold_reached),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,8 @@ enum {
     NEEDS_HEALTH = CLI_COLUMN_NEEDS << 2,
     NEEDS_TYPE = CLI_COLUMN_NEEDS << 3,
     NEEDS_COUNT = CLI_COLUMN_NEEDS << 4,
-    NEEDS_VOLUMES = CLI_COLUMN_NEEDS << 5
+    NEEDS_VOLUMES = CLI_COLUMN_NEEDS << 5,
+    NEEDS_FORECAST = CLI_COLUMN_NEEDS << 6
 };
 
 static const CliColumn columns[] = {
@@ -118,6 +119,8 @@ static const CliColumn columns[] = {
     {N_("Type"), "type", CLI_CELL_TEXT, "-", NEEDS_TYPE | CLI_COLUMN_ON_REQUEST},
     {N_("Volumes"), "volumes", CLI_CELL_NUMBER, "-", NEEDS_COUNT | CLI_COLUMN_ON_REQUEST},
     {N_("Provisioned"), "provisioned", CLI_CELL_SIZE, "-", NEEDS_VOLUMES | CLI_COLUMN_ON_REQUEST},
+    {N_("Days until full"), "days_until_full", CLI_CELL_NUMBER, "-",
+     NEEDS_FORECAST | CLI_COLUMN_ON_REQUEST},
 };
 
 #define SHORT_COLUMNS  "name,uuid,state,autostart"
@@ -190,7 +193,7 @@ static gboolean sum_volumes(CliCtl *ctl, const CstPoolRef *pool, uint64_t *ret_b
 
 static void add_on_request(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, unsigned needs)
 {
-    uint64_t provisioned = 0;
+    uint64_t provisioned = 0, days = 0;
     guint volumes = 0;
     gboolean known;
 
@@ -199,6 +202,8 @@ static void add_on_request(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
     cli_table_add_known_number(table, known, volumes);
     known = (needs & NEEDS_VOLUMES) && sum_volumes(ctl, pool, &provisioned);
     cli_table_add_known_size(table, known, provisioned);
+    known = (needs & NEEDS_FORECAST) && cli_pool_days_until_full(ctl, pool, &days);
+    cli_table_add_known_number(table, known, days);
 }
 
 /*

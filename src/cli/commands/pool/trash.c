@@ -33,14 +33,6 @@ static gboolean read_days(const char *word, uint32_t *ret_days, GError **error)
     return TRUE;
 }
 
-/* Read the inactive definition, because it may have been edited since the start of the pool. */
-static CstPoolDef *read_definition(CliCtl *ctl, const CstPoolRef *pool, GError **error)
-{
-    g_autofree char *xml = cst_conn_pool_xml(ctl->conn, pool, CST_STORAGE_XML_INACTIVE, error);
-
-    return xml ? cst_pool_def_parse(xml, 0, error) : NULL;
-}
-
 static void print_days(CliCtl *ctl, const char *pool, uint32_t days)
 {
     const CliFact facts[] = {
@@ -55,30 +47,13 @@ static void print_days(CliCtl *ctl, const char *pool, uint32_t days)
         cli_print(ctl, "%s\n", OFF);
 }
 
-/* Refuse a transient pool, because defining it would make it persistent. */
-static gboolean check_persistent(CliCtl *ctl, const CstPoolRef *pool, GError **error)
-{
-    gboolean persistent;
-
-    if (!cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, error))
-        return FALSE;
-    return persistent || cst_fail(error, CST_ERROR_STATE,
-                                  _("pool '%s' has no definition to keep the setting; pool-define "
-                                    "makes it persistent"),
-                                  pool->name);
-}
-
 static gboolean define_days(CliCtl *ctl, const CstPoolRef *pool, CstPoolDef *def, uint32_t days,
                             GError **error)
 {
     g_autoptr(CstPoolDef) kept = NULL;
-    g_autoptr(CstPoolRef) defined = NULL;
-    g_autofree char *xml = NULL;
 
     def->trash_days = days;
-    xml = cst_pool_def_format(def, error);
-    defined = xml ? cst_conn_pool_define(ctl->conn, xml, 0, error) : NULL;
-    kept = defined ? read_definition(ctl, pool, error) : NULL;
+    kept = cli_pool_define_setting(ctl, pool, def, error);
     if (!kept)
         return FALSE;
     return kept->trash_days == days ||
@@ -93,7 +68,7 @@ static gboolean set_days(CliCtl *ctl, const CstPoolRef *pool, CstPoolDef *def, u
         cli_plan(ctl, _("Would keep deleted vols of pool %s for %u days"), pool->name, days);
     else
         cli_plan(ctl, _("Would not keep deleted vols of pool %s"), pool->name);
-    if (!check_persistent(ctl, pool, error) || !define_days(ctl, pool, def, days, error))
+    if (!define_days(ctl, pool, def, days, error))
         return cli_failed(ctl, _("Failed to set the trash of pool %s"), pool->name);
     if (days > 0)
         cli_done(ctl, "pool", pool->name,
@@ -115,7 +90,7 @@ static gboolean cmd_trash(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!pool || !cli_args_string(args, "days", &word, error) ||
         (word && !read_days(word, &days, error)))
         return FALSE;
-    def = read_definition(ctl, pool, error);
+    def = cli_pool_definition(ctl, pool, error);
     if (!def)
         return FALSE;
     if (word)

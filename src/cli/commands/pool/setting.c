@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Settings of Cistern that are elements of a pool's definition. A command redefines the pool with a
+ * changed element. The service applies it at once, even if the pool is active.
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "pool.h"
+
+CstPoolDef *cli_pool_definition(CliCtl *ctl, const CstPoolRef *pool, GError **error)
+{
+    g_autofree char *xml = cst_conn_pool_xml(ctl->conn, pool, CST_STORAGE_XML_INACTIVE, error);
+
+    return xml ? cst_pool_def_parse(xml, 0, error) : NULL;
+}
+
+/* Refuses a transient pool, because defining it would make it persistent. */
+static gboolean check_persistent(CliCtl *ctl, const CstPoolRef *pool, GError **error)
+{
+    gboolean persistent;
+
+    if (!cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, error))
+        return FALSE;
+    return persistent || cst_fail(error, CST_ERROR_STATE,
+                                  _("pool '%s' has no definition to keep the setting; pool-define "
+                                    "makes it persistent"),
+                                  pool->name);
+}
+
+CstPoolDef *cli_pool_define_setting(CliCtl *ctl, const CstPoolRef *pool, const CstPoolDef *def,
+                                    GError **error)
+{
+    g_autoptr(CstPoolRef) defined = NULL;
+    g_autofree char *xml = NULL;
+
+    if (!check_persistent(ctl, pool, error))
+        return NULL;
+    xml = cst_pool_def_format(def, error);
+    defined = xml ? cst_conn_pool_define(ctl->conn, xml, 0, error) : NULL;
+    return defined ? cli_pool_definition(ctl, pool, error) : NULL;
+}
