@@ -24,6 +24,7 @@ extern const CstProcedure cst_api_secret_procedures[];
 extern const CstProcedure cst_api_tag_procedures[];
 extern const CstProcedure cst_api_host_procedures[];
 extern const CstProcedure cst_api_domain_procedures[];
+extern const CstProcedure cst_api_doctor_procedures[];
 extern const CstProcedure cst_api_empty_procedures[];
 
 /* objects.c: conversion between the protocol's structs and the service's objects */

@@ -127,8 +127,9 @@ static void odd_headers_are_answered_in_libvirts_words(void **state)
                    "Cannot find program 536903815 version 1");
     assert_refused(&probe, (CstWireHeader){WIRE_REMOTE_PROGRAM, 1, 3, WIRE_CALL, 5, 2},
                    "Unexpected message status 2");
-    assert_refused(&probe, (CstWireHeader){WIRE_CISTERN_PROGRAM, 1, 77, WIRE_CALL, 6, 0},
-                   "unknown procedure: 77");
+    assert_refused(&probe,
+                   (CstWireHeader){WIRE_CISTERN_PROGRAM, 1, WIRE_CISTERN_LAST + 1, WIRE_CALL, 6, 0},
+                   "unknown procedure: 100");
     probe_close(&probe);
 }
 
