@@ -19,6 +19,10 @@ static const CliGroup groups[] = {
     {N_("Job"), "job", cli_job_commands},
     {N_("Snapshot"), "snapshot", cli_snap_commands},
     {N_("Backup"), "backup", cli_backup_commands},
+    {N_("Schedule"), "schedule", cli_schedule_commands},
+    {N_("Diagnosis"), "diagnosis", cli_doctor_commands},
+    {N_("Event"), "event", cli_event_commands},
+    {N_("Audit"), "audit", cli_audit_commands},
     {N_("Disk Image"), "image", cli_image_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},
     /* All commands of this group are hidden. */

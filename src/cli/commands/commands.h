@@ -14,4 +14,8 @@ extern const CliCommand *const cli_vol_commands[];
 extern const CliCommand *const cli_job_commands[];
 extern const CliCommand *const cli_snap_commands[];
 extern const CliCommand *const cli_backup_commands[];
+extern const CliCommand *const cli_schedule_commands[];
+extern const CliCommand *const cli_audit_commands[];
+extern const CliCommand *const cli_event_commands[];
+extern const CliCommand *const cli_doctor_commands[];
 extern const CliCommand *const cli_image_commands[];
