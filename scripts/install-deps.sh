@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usage: install-deps.sh SET…   (build, demo, test, virtqemud, ecosystem, bench, fuzz, tsan, lint, lab, ceph, gluster,
-#        tck, deb, mutation)
+#        tck, deb, rpm, mutation)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -14,7 +14,7 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 # come and go; uuid-dev: random uuids and their text; libvirt-dev: the module for libvirtd; libnbd-dev: exports
 # of NBD servers; ccache: the builds of the tests, and those in other checkouts, compile no source again.
 build="gcc libc6-dev ccache meson ninja-build pkg-config python3 gettext rpcsvc-proto
-    libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
+    libglib2.0-dev libxml2-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libgnutls28-dev libzstd-dev liblzma-dev libbz2-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
     libcurl4-gnutls-dev librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev libvirt-dev libnbd-dev"
 demo="grub-rescue-pc"
@@ -22,13 +22,13 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvi
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
-    systemd python3-seccomp lvm2 thin-provisioning-tools parted fdisk zsh fish
+    systemd tzdata faketime python3-seccomp lvm2 thin-provisioning-tools parted fdisk zsh fish
     tgt libiscsi-bin qemu-block-extra libvirt-daemon-driver-storage-iscsi-direct
     libnbd-bin python3-libnbd gnutls-bin openssl zstd lz4 libarchive13 gpg gpgv gpg-agent dosfstools ntfs-3g ovmf"
 # For scripts/libvirt-daemons, and what they run.
 virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
     libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev
-    libdevmapper-dev libattr1-dev libacl1-dev libnuma-dev python3-docutils"
+    libdevmapper-dev libtirpc-dev libattr1-dev libacl1-dev libnuma-dev python3-docutils"
 ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt php-cli php8.2-libvirt-php
     virt-manager xvfb imagemagick dbus-daemon at-spi2-core gir1.2-atspi-2.0 cockpit-ws cockpit-bridge
     cockpit-machines chromium python3-websocket"
@@ -46,7 +46,9 @@ gluster="glusterfs-server glusterfs-client libgfapi0 libvirt-daemon-driver-stora
 tck="libsys-virt-perl libyaml-perl libwww-perl libio-interface-perl libio-string-perl libnetaddr-ip-perl
     libnet-openssh-perl libsub-uplevel-perl libtest-exception-perl libxml-twig-perl libxml-writer-perl
     libxml-xpath-perl qemu-utils"
-deb="dpkg-dev debhelper dh-apparmor lintian mmdebstrap apparmor"
+# apt-utils and gpg make the apt repository.
+deb="dpkg-dev debhelper dh-apparmor lintian mmdebstrap apparmor apt-utils gpg gpg-agent"
+rpm="rpm rpm2cpio rpmlint checkpolicy semodule-utils make"
 # libclang reads the code to be mutated; in bubblewrap the mutants can do no harm.
 mutation="gcc git meson ninja-build python3-clang-14 bubblewrap"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
@@ -77,6 +79,7 @@ for set in "$@"; do
     gluster) wanted="$wanted $gluster" ;;
     tck) wanted="$wanted $tck" ;;
     deb) wanted="$wanted $deb" ;;
+    rpm) wanted="$wanted $rpm" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;
     esac
 done

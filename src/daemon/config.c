@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
 #include <base/settings.h>
 #include <hypervisor/hypervisor.h>
@@ -260,21 +259,15 @@ static gboolean daemon_config_apply(const char *group, const char *key, const ch
 
 /* --- the file -------------------------------------------------------------------------------- */
 
-gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
-                            GError **error)
+gboolean daemon_config_load(const char *packaged, const char *path, gboolean required,
+                            DaemonConfig *ret_config, GError **error)
 {
     DaemonConfig config = {.mode_ro = 0777, .log_level = CST_LOG_WARNING};
-    g_autoptr(GError) reason = NULL;
-    g_autofree char *text = NULL;
-    size_t len = 0;
 
-    if (!cst_file_read(path, CONFIG_MAX, &text, &len, &reason) &&
-        (required || !g_error_matches(reason, CST_ERROR, CST_ERROR_NOT_FOUND))) {
-        g_propagate_error(error, g_steal_pointer(&reason));
-        return FALSE;
-    }
-    if (text && !cst_settings_read(text, len, daemon_config_apply, &config, error)) {
-        g_prefix_error(error, "%s: ", path);
+    if ((packaged &&
+         !cst_settings_read_file(packaged, FALSE, daemon_config_apply, &config, error)) ||
+        !cst_settings_read_file(path, required, daemon_config_apply, &config, error) ||
+        (config.notify && !cst_notify_rules_check(config.notify, error))) {
         daemon_config_clear(&config);
         return FALSE;
     }

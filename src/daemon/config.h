@@ -38,12 +38,13 @@ typedef struct {
 } DaemonConfig;
 
 /**
- * Reads @path into *@ret_config. A missing file means the defaults, unless @required. Fails with
- * CONFIG for a wrong value, and for an unknown group or key, so that a misspelt key is reported.
- * The message names file, group and key.
+ * Reads @packaged, the settings of installed packages, and then @path into *@ret_config. A setting
+ * of @path overrides the packaged one. @packaged may be NULL. A missing file means the defaults; if
+ * @required, a missing @path is an error. Fails with CONFIG for a wrong value, and for an unknown
+ * group or key, so that a misspelt key is reported. The message names file, group and key.
  */
-gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
-                            GError **error);
+gboolean daemon_config_load(const char *packaged, const char *path, gboolean required,
+                            DaemonConfig *ret_config, GError **error);
 
 /** Frees the members of @config. */
 void daemon_config_clear(DaemonConfig *config);

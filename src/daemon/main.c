@@ -56,6 +56,7 @@
 typedef struct {
     char *root;
     char *config;
+    char *packaged; /* file of packaged settings; NULL: for the daemon of a user */
     gboolean verbose, debug, version, check_takeover;
 } Options;
 
@@ -63,6 +64,7 @@ static void options_clear(Options *options)
 {
     g_free(options->root);
     g_free(options->config);
+    g_free(options->packaged);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
@@ -141,7 +143,7 @@ static void daemon_reload_config(const char *path, const Options *options, const
     g_autofree char *changes = NULL;
     g_auto(DaemonConfig) config = {0};
 
-    if (!daemon_config_load(path, options->config != NULL, &config, &error)) {
+    if (!daemon_config_load(options->packaged, path, options->config != NULL, &config, &error)) {
         cst_log(CST_LOG_ERROR, _("the configuration is not read again: %s"), error->message);
         return;
     }
@@ -291,7 +293,8 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
     g_autoptr(GPtrArray) sockets = NULL;
     sigset_t signals;
 
-    if (!daemon_config_load(config_path, options->config != NULL, &config, error))
+    if (!daemon_config_load(options->packaged, config_path, options->config != NULL, &config,
+                            error))
         return FALSE;
     daemon_set_log_level(options, &config);
     if (config.core_dumps)
@@ -375,10 +378,12 @@ int main(int argc, char **argv)
     }
     paths = cst_paths_new(options.root);
     config_path = options.config ? g_strdup(options.config) : cst_paths_daemon_config(paths);
+    options.packaged = cst_paths_packaged_config(paths);
     if (options.check_takeover) {
         g_auto(DaemonConfig) config = {0};
 
-        if (!daemon_config_load(config_path, options.config != NULL, &config, &error))
+        if (!daemon_config_load(options.packaged, config_path, options.config != NULL, &config,
+                                &error))
             return daemon_report_failure(error);
         return daemon_check_takeover(paths, &config, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
     }

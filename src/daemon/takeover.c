@@ -2,9 +2,9 @@
 /*
  * cisternd --check-takeover. It reports the process that manages the storage of this host and the
  * listeners at cisternd's sockets. It also reports the enabled units that would restart libvirt's
- * daemons, and the definitions that would be lost. It reads only the files below the root, and
- * connects to the sockets. It does not query the service manager, so that the check works in a
- * chroot, with --root and before systemd runs.
+ * daemons, the storage driver of libvirtd, and the definitions that would be lost. It reads only
+ * the files below the root, and connects to the sockets. It does not query the service manager, so
+ * that the check works in a chroot, with --root and before systemd runs.
  *
  * A line begins with "ok", "note" or "problem". A note does not prevent the start. A problem means
  * that the daemon would not start, would be stopped by another program, or would lack an existing
@@ -25,12 +25,16 @@
 #include <store/driver_lock.h>
 #include <store/secret_values.h>
 
+#include "libvirt_driver.h"
+
 typedef struct {
     const CstPaths *paths;
     const DaemonConfig *config;
     const char *root; /* "/" without --root */
     FILE *out;
     guint problems;
+    char *driver;              /* libvirt's storage driver; NULL: not installed */
+    gboolean asks_us;          /* that driver is Cistern's */
     gboolean reported_secrets; /* check_secret_driver() has reported its problem */
 } Check;
 
@@ -114,7 +118,7 @@ static void check_socket(Check *check, const char *path, gboolean ours)
         takeover_report_line(check, "problem",
                              _("a program listens at '%s' and is too busy to answer; stop it"),
                              path);
-    else if (pid > 0)
+    else if (pid > 0 && !check->asks_us)
         takeover_report_line(
             check, "note",
             _("process %d (%s) listens at '%s': clients of qemu:///system find no pools there "
@@ -141,36 +145,14 @@ static void check_sockets(Check *check)
 /* --- enabled units ---------------------------------------------------------------------------- */
 
 /*
- * Returns whether libvirt's driver @kind is installed ("storage", "secret"). Without the storage
- * driver libvirtd runs guests but manages no storage, so there is no conflict. The directory below
- * usr/lib depends on the architecture.
- */
-static gboolean has_libvirt_driver(const Check *check, const char *kind)
-{
-    g_autofree char *file = g_strdup_printf("libvirt/connection-driver/libvirt_driver_%s.so", kind);
-    g_autofree char *base = g_build_filename(check->root, "usr/lib", NULL);
-    GDir *dir = g_dir_open(base, 0, NULL);
-    const char *name;
-    gboolean found = FALSE;
-
-    while (dir && !found && (name = g_dir_read_name(dir))) {
-        g_autofree char *module = g_build_filename(base, name, file, NULL);
-
-        found = access(module, F_OK) == 0;
-    }
-    if (dir)
-        g_dir_close(dir);
-    return found;
-}
-
-/*
  * libvirtd refuses to start while another process holds the lock of the secrets. Reports that once,
  * however many units of libvirtd are enabled.
  */
 static void check_secret_driver(Check *check)
 {
-    if (check->config->leave_secrets || check->reported_secrets ||
-        !has_libvirt_driver(check, "secret"))
+    g_autofree char *driver = libvirt_driver_find(check->root, "secret");
+
+    if (check->config->leave_secrets || check->reported_secrets || !driver)
         return;
     check->reported_secrets = TRUE;
     takeover_report_line(check, "problem",
@@ -187,7 +169,9 @@ static void check_unit(Check *check, const char *target, const char *unit)
         return;
     if (libvirtd)
         check_secret_driver(check);
-    if (libvirtd && !has_libvirt_driver(check, "storage"))
+    if (libvirtd && check->asks_us)
+        return;
+    if (libvirtd && !check->driver)
         takeover_report_line(
             check, "note", _("%s is enabled; libvirtd has no storage driver, so that is no matter"),
             unit);
@@ -224,6 +208,26 @@ static void check_units(Check *check)
     if (check->problems == before)
         takeover_report_line(check, "ok",
                              _("no unit of libvirt's is enabled that would take the storage back"));
+}
+
+/* --- libvirt's driver ------------------------------------------------------------------------- */
+
+/* Reports whether libvirtd asks cisternd, and the dangers to that. */
+static void check_driver(Check *check)
+{
+    g_autofree char *diversion = NULL;
+    g_autofree char *version = NULL;
+
+    if (!check->asks_us)
+        return;
+    takeover_report_line(check, "ok", _("libvirtd asks cisternd: '%s' is Cistern's driver"),
+                         check->driver);
+    diversion = libvirt_driver_diversion_problem(check->root, check->driver);
+    version = libvirt_driver_version_problem(check->root, check->driver);
+    if (diversion)
+        takeover_report_line(check, "problem", "%s", diversion);
+    if (version)
+        takeover_report_line(check, "problem", "%s", version);
 }
 
 /* --- definitions ------------------------------------------------------------------------------ */
@@ -271,12 +275,16 @@ gboolean daemon_check_takeover(const CstPaths *paths, const DaemonConfig *config
     Check check = {
         .paths = paths, .config = config, .root = paths->root ? paths->root : "/", .out = out};
 
+    check.driver = paths->session ? NULL : libvirt_driver_find(check.root, "storage");
+    check.asks_us = check.driver && libvirt_driver_is_ours(check.root, check.driver);
     check_lock(&check);
     check_sockets(&check);
     if (!paths->session)
         check_units(&check);
+    check_driver(&check);
     check_definitions(&check);
     check_secrets(&check);
+    g_free(check.driver);
     if (check.problems == 0)
         fprintf(out, "%s\n", _("No obstacle was found."));
     else

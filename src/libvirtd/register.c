@@ -23,8 +23,8 @@
 #include "symbols.h"
 #include "volume.h"
 
-#define NEWEST_TESTED \
-    9000000UL /* as virGetVersion(): major * 1,000,000 + minor * 1,000 + release */
+/* As virGetVersion(): major * 1,000,000 + minor * 1,000 + release. meson.build has the number. */
+#define NEWEST_TESTED ((unsigned long)CST_LIBVIRT_TESTED)
 #define ANY_VERSION   "/etc/cistern/libvirt-any"
 #define LIBVIRTD_CONF "/etc/libvirt/libvirtd.conf"
 

@@ -64,6 +64,13 @@ char *cst_paths_daemon_config(const CstPaths *paths)
     return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
 }
 
+char *cst_paths_packaged_config(const CstPaths *paths)
+{
+    if (paths->session)
+        return NULL;
+    return g_build_filename(paths->root ? paths->root : "/", "usr/lib/cistern/cisternd.conf", NULL);
+}
+
 /* Returns a directory of Cistern below /run, which the caller frees. */
 static char *paths_run_dir(const CstPaths *paths, const char *name)
 {

@@ -17,7 +17,7 @@ static char *path;
 static gboolean load(const char *text, DaemonConfig *ret, GError **error)
 {
     assert_true(g_file_set_contents(path, text, -1, NULL));
-    return daemon_config_load(path, TRUE, ret, error);
+    return daemon_config_load(NULL, path, TRUE, ret, error);
 }
 
 static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **state)
@@ -26,7 +26,7 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     DaemonConfig config;
 
     unlink(path);
-    assert_true(daemon_config_load(path, FALSE, &config, NULL));
+    assert_true(daemon_config_load(NULL, path, FALSE, &config, NULL));
     assert_int_equal(config.mode, 0700);
     assert_int_equal(config.mode_ro, 0777);
     assert_int_equal(config.log_level, CST_LOG_WARNING);
@@ -40,6 +40,27 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_int_equal(config.audit_mib, 0);
     assert_false(daemon_config_load(NULL, path, TRUE, &config, &error));
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
+}
+
+static void packaged_settings_hold_until_the_file_has_the_same_setting(void **state)
+{
+    g_autofree char *packaged = g_strconcat(path, ".packaged", NULL);
+    g_auto(DaemonConfig) alone = {0}, overridden = {0}, none = {0};
+    g_autoptr(GError) error = NULL;
+
+    assert_true(g_file_set_contents(packaged, "[secrets]\nserve = no\n", -1, NULL));
+    assert_true(g_file_set_contents(path, "[limits]\nworkers = 3\n", -1, NULL));
+    assert_true(daemon_config_load(packaged, path, TRUE, &alone, NULL));
+    assert_true(alone.leave_secrets);
+    assert_int_equal(alone.workers, 3);
+    assert_true(g_file_set_contents(path, "[secrets]\nserve = yes\n", -1, NULL));
+    assert_true(daemon_config_load(packaged, path, TRUE, &overridden, NULL));
+    assert_false(overridden.leave_secrets);
+    assert_true(g_file_set_contents(packaged, "[secrets]\nserve = maybe\n", -1, NULL));
+    assert_false(daemon_config_load(packaged, path, TRUE, &none, &error));
+    assert_non_null(strstr(error->message, packaged));
+    unlink(packaged);
+    assert_true(daemon_config_load(packaged, path, TRUE, &none, NULL));
 }
 
 static void every_setting_is_read(void **state)
@@ -234,7 +255,7 @@ static void a_file_that_is_no_configuration_is_refused(void **state)
     assert_true(load(huge, &config, &error));
     unlink(path);
     assert_int_equal(mkdir(path, 0755), 0); /* a directory, so the file is not treated as missing */
-    assert_false(daemon_config_load(path, FALSE, &config, &error));
+    assert_false(daemon_config_load(NULL, path, FALSE, &config, &error));
     assert_int_not_equal(error->code, CST_ERROR_NOT_FOUND);
     rmdir(path);
 }
@@ -245,15 +266,20 @@ static void configuration_is_below_the_root(void **state)
     g_autofree char *below = cst_paths_daemon_config(paths);
     g_autofree char *session =
         g_build_filename(g_get_user_config_dir(), "cistern/cisternd.conf", NULL);
-    g_autofree char *without_root = NULL, *of_session = NULL;
+    g_autofree char *packaged = cst_paths_packaged_config(paths);
+    g_autofree char *without_root = NULL, *of_session = NULL, *packaged_without_root = NULL;
 
     assert_string_equal(below, "/some/root/etc/cistern/cisternd.conf");
+    assert_string_equal(packaged, "/some/root/usr/lib/cistern/cisternd.conf");
     g_clear_pointer(&paths->root, g_free);
     without_root = cst_paths_daemon_config(paths);
     assert_string_equal(without_root, "/etc/cistern/cisternd.conf");
+    packaged_without_root = cst_paths_packaged_config(paths);
+    assert_string_equal(packaged_without_root, "/usr/lib/cistern/cisternd.conf");
     paths->session = TRUE;
     of_session = cst_paths_daemon_config(paths);
     assert_string_equal(of_session, session);
+    assert_null(cst_paths_packaged_config(paths));
 }
 
 static void limits_that_are_given_replace_the_servers(void **state)
@@ -362,6 +388,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_file_means_the_defaults_unless_it_was_asked_for),
+        cmocka_unit_test(packaged_settings_hold_until_the_file_has_the_same_setting),
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(a_mode_that_is_given_wins_over_the_groups),
         cmocka_unit_test(mistakes_name_the_file_and_the_setting),

@@ -439,6 +439,74 @@ static void enabled_libvirtd_with_secrets_is_a_problem_unless_serve_is_no(void *
     assert_says(paths, TRUE, without);
 }
 
+#define LIBVIRT    "usr/lib/any-triplet/libvirt.so.0.%u.0"
+#define ASKS       "ok      libvirtd asks cisternd: 'ROOT/" DRIVER "' is Cistern's driver\n"
+#define DIVERSIONS "/" DRIVER "\n/" DRIVER ".libvirt\ncistern-libvirt\n"
+
+/* Cistern's driver as its package installs it: a link with an absolute target. */
+static void install_module(const CstPaths *paths)
+{
+    g_autofree char *link = g_build_filename(paths->root, DRIVER, NULL);
+
+    put(paths, DRIVER, "");
+    remove_file(paths, DRIVER);
+    put(paths, "usr/lib/cistern/module.so", "ELF libvirt_driver_storage of Cistern: %s");
+    assert_int_equal(symlink("/usr/lib/cistern/module.so", link), 0);
+    put(paths, "var/lib/dpkg/status", "");
+    put(paths, "var/lib/dpkg/diversions", "/a\n/b\nother\n" DIVERSIONS);
+}
+
+static void enabled_libvirtd_with_the_module_is_no_problem(void **state)
+{
+    const CstPaths *paths = *state;
+    g_autofree char *libvirt = g_build_filename(paths->run_dir, "libvirt-sock", NULL);
+    int fd = listen_at(libvirt, 8);
+
+    install_module(paths);
+    enable(paths, "sockets.target.wants", "libvirtd.socket");
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS ASKS NO_POOLS CLEAR);
+    close(fd);
+}
+
+static void module_without_a_diversion_is_a_problem_where_dpkg_is_used(void **state)
+{
+    const CstPaths *paths = *state;
+
+    install_module(paths);
+    put(paths, "var/lib/dpkg/diversions", "/a\n/" DRIVER "\nother\n");
+    assert_says(paths, FALSE,
+                NO_LOCK FREE FREE_RO NO_UNITS ASKS
+                "problem dpkg has no diversion of '/" DRIVER
+                "': an upgrade of libvirt replaces Cistern's driver; dpkg-divert --local "
+                "--no-rename --divert /" DRIVER ".libvirt --add /" DRIVER "\n" NO_POOLS
+                "1 problems stand in the way.\n");
+    remove_file(paths, "var/lib/dpkg/status");
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS ASKS NO_POOLS CLEAR);
+}
+
+static void module_in_a_newer_libvirt_is_a_problem_unless_it_is_allowed(void **state)
+{
+    const CstPaths *paths = *state;
+    const guint tested = CST_LIBVIRT_TESTED;
+    g_autofree char *known = g_strdup_printf(LIBVIRT, tested / 1000);
+    g_autofree char *newer = g_strdup_printf(LIBVIRT, tested / 1000 + 1);
+    g_autofree char *wanted = g_strdup_printf(
+        NO_LOCK FREE FREE_RO NO_UNITS ASKS
+        "problem libvirt %u.%u.0 is newer than %u.%u.0, the newest tested version: libvirtd would "
+        "start without storage, and end running guests that use volumes; create "
+        "'/etc/cistern/libvirt-any' to use it all the same\n" NO_POOLS
+        "1 problems stand in the way.\n",
+        tested / 1000000, tested / 1000 % 1000 + 1, tested / 1000000, tested / 1000 % 1000);
+
+    install_module(paths);
+    put(paths, known, "");
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS ASKS NO_POOLS CLEAR);
+    put(paths, newer, "");
+    assert_says(paths, FALSE, wanted);
+    put(paths, "etc/cistern/libvirt-any", "");
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS ASKS NO_POOLS CLEAR);
+}
+
 static void other_files_and_units_are_no_matter(void **state)
 {
     const CstPaths *paths = *state;
@@ -490,6 +558,9 @@ int main(void)
         ROOT_TEST(a_name_too_long_for_a_socket_is_nobodys),
         ROOT_TEST(enabled_units_of_libvirt_are_problems),
         ROOT_TEST(enabled_libvirtd_with_secrets_is_a_problem_unless_serve_is_no),
+        ROOT_TEST(enabled_libvirtd_with_the_module_is_no_problem),
+        ROOT_TEST(module_without_a_diversion_is_a_problem_where_dpkg_is_used),
+        ROOT_TEST(module_in_a_newer_libvirt_is_a_problem_unless_it_is_allowed),
         ROOT_TEST(other_files_and_units_are_no_matter),
         ROOT_TEST(unreadable_definitions_are_problems),
     };

@@ -29,6 +29,12 @@ typedef struct {
 CstPaths *cst_paths_new(const char *root);
 /** Returns the path of cisternd's configuration. The caller frees it. */
 char *cst_paths_daemon_config(const CstPaths *paths);
+
+/**
+ * Returns the settings file of installed packages, whose settings the administrator's file
+ * overrides. NULL for the daemon of a user. The caller frees the path.
+ */
+char *cst_paths_packaged_config(const CstPaths *paths);
 /**
  * Returns the directory of the entries of suspended domains, which the caller frees. It is below
  * /run, because a domain does not survive a restart of the host.
