@@ -10,6 +10,8 @@ LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
 SEQUENCES ?= 2000
 MUTATION_ARGS ?=
+# Debian's packages have other names than the BuildRequires of the spec file.
+RPM_ARGS ?= $(if $(shell command -v dpkg-query),--nodeps)
 # Extra options for meson setup, for example MESON_ARGS=-Dbuildtype=release
 MESON_ARGS ?=
 
@@ -28,7 +30,7 @@ endef
 .DEFAULT_GOAL := build
 .PHONY: help build build-tests build-asan build-crash build-fuzz demo lab test test-all test-again test-unit test-system test-tsan \
 	test-crash test-faults test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
-	fuzz mutation lint format install uninstall clean deb
+	fuzz mutation lint format install uninstall clean deb repository rpm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -160,8 +162,15 @@ deb: ## build the Debian packages into build/deb/, and look at them with lintian
 	@$(DEPS) build deb
 	@JOBS=$(JOBS) scripts/deb $(BUILD)/deb
 
-test-deb: ## packages in a Debian made anew: dependencies from the archive, a program with the library
-	@$(DEPS) build deb
+repository: deb ## a signed apt repository in build/deb/repository; REPOSITORY_KEY and REPOSITORY_URL: scripts/repository
+	@scripts/repository $(BUILD)/deb $(BUILD)/deb/repository
+
+rpm: ## build the RPM packages into build/rpm/
+	@$(DEPS) build rpm
+	@JOBS=$(JOBS) scripts/rpm $(BUILD)/rpm $(RPM_ARGS)
+
+test-deb: ## packages in Debian 12 and 13 made anew: dependencies from the archive, RPM, a program with the library
+	@$(DEPS) build deb rpm
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) tests/deb/run long
 
 clean: ## remove the build directories
