@@ -16,11 +16,18 @@ import subprocess
 MOST = 3
 # More failures than these in one suite have one cause, and no second run shows it.
 SECOND_RUNS = 8
+REASON_LINES = 12
 CRASH = re.compile(
     r"(?:Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error: "
     r"|exception: (?:Segmentation|Aborted|Illegal|Bus|Floating)|Segmentation fault"
     r"|core dumped|stack smashing|a sanitizer's report|free\(\): |malloc\(\): |munmap_chunk"
     r"|(?:status|with|!=|returned) -(?:4|6|7|8|11)\b")
+# A failed assertion leaves the function, so that the memory of the test is not freed.
+LEFT = re.compile(r"^(?:not ok |\[  FAILED  \])", re.M)
+LEAKS = re.compile(r"ERROR: LeakSanitizer: detected memory leaks"
+                   r"|SUMMARY: AddressSanitizer: \d+ byte\(s\) leaked")
+# LeakSanitizer reads the stacks of all threads, and fails itself when one of them ends meanwhile.
+TRACER = re.compile(r"LeakSanitizer has encountered a fatal error|LeakSanitizer does not work under")
 # A test ends itself by SIGABRT when a wait is over (tests/unit/await.h, points.c): no crash.
 GAVE_UP = re.compile(r"not so after \d+ s: |test point '")
 KERNEL = re.compile(r"cistern\S*(?:\[\d+\])?: segfault at |trap .* in cistern| in cisternd?\[")
@@ -40,10 +47,17 @@ class Failure:
         return f"{self.label}: {self.name}"
 
     def crashed(self):
-        output = self.output
+        output = TRACER.sub("", self.output)
         if GAVE_UP.search(output):
             output = output.replace("status -6", "")
+        if LEFT.search(output):
+            output = LEAKS.sub("", output)
         return CRASH.search(output) is not None
+
+    def reason(self):
+        """The end of the output of the failed run, where most tests say how they failed."""
+        lines = [line for line in self.output[-8000:].splitlines() if line.strip()]
+        return lines[-REASON_LINES:]
 
 
 class Flaky:

@@ -61,6 +61,9 @@ def load_runner(build):
 
 class Runner(unittest.TestCase):
     def setUp(self):
+        # The variables of the run that plays this test.
+        for name in ("TEST_ORDER", "TEST_UNTIL"):
+            os.environ.pop(name, None)
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
         os.makedirs(os.path.join(self.folder, "suite"))
         os.symlink(os.path.join(TOP, "tests/system/run"), os.path.join(self.folder, "suite/run"))
@@ -106,6 +109,7 @@ class Runner(unittest.TestCase):
         self.assertIn("flaky (both outputs are in", said)
         name = "planted_test.Planted.test_planted"
         self.assertIn(f"  planted: {name}", said)
+        self.assertRegex(said.split("flaky (both")[1], r"\| .*a moment too late")
         stored = self.stored()
         self.assertEqual(f"planted\t{name}\n", stored.pop("list"))
         self.assertEqual(["failed", "passed"], sorted(path.split(".")[-1] for path in stored))
@@ -145,6 +149,17 @@ class Runner(unittest.TestCase):
                 self.assertEqual("1 passed, 1 failed", said.splitlines()[-1], said)
                 self.assertNotIn("second run", said)
 
+    def test_leaks_after_a_failed_assertion_and_failures_of_the_checker_are_forgiven(self):
+        leaks = ("ERROR: LeakSanitizer: detected memory leaks\n"
+                 "SUMMARY: AddressSanitizer: 120 byte(s) leaked in 3 allocation(s).\n")
+        use = "ERROR: AddressSanitizer: heap-use-after-free\n"
+        for output, crashed in ((f"not ok 4 - x\n{leaks}", False), (f"ok 4 - x\n{leaks}", True),
+                                (f"not ok 4 - x\n{use}{leaks}", True),
+                                ("Tracer caught signal 11: addr=0x5b0 pc=0x7f sp=0x7f\n"
+                                 "==1==LeakSanitizer has encountered a fatal error.\n"
+                                 "==1==HINT: LeakSanitizer does not work under ptrace\n", False)):
+            self.assertEqual(crashed, self.runner.Failure("x", output).crashed(), output)
+
     def test_flaky_program_passes_with_all_its_cases(self):
         said = self.play_program("true")
         self.assertEqual("2 passed, 0 failed", said.splitlines()[-1], said)
@@ -164,6 +179,18 @@ class Runner(unittest.TestCase):
                             ("[1.0] worker[7]: segfault at 0 ip 0 sp 0 error 4 in cisternd[1+2]", True),
                             ("[1.0] python3[7]: segfault at 0 ip 0 sp 0 in libc.so.6[1+2]", False)):
             self.assertEqual(found, bool(self.runner.flaky.KERNEL.search(line)), line)
+
+    def test_runs_with_other_words_play_tests_in_another_order(self):
+        names = [f"test{number}" for number in range(20)]
+        self.addCleanup(os.environ.pop, "TEST_ORDER", None)
+        self.assertEqual(names, self.runner.until.shuffled(names))
+        orders = []
+        for word in ("one", "two", "one"):
+            os.environ["TEST_ORDER"] = word
+            orders.append(self.runner.until.shuffled(names))
+            self.assertEqual(names, sorted(orders[-1], key=names.index))
+        self.assertEqual(orders[0], orders[2])
+        self.assertNotEqual(orders[0], orders[1])
 
     def test_four_flaky_tests_fail_the_run(self):
         failures = [self.runner.Failure(f"test{number}") for number in range(4)]
