@@ -148,7 +148,7 @@ static void check_guest_part(CstGuestDisk *disk, CstGuestPart *part, CstTask *ta
     const GuestChecker *checker;
     g_autoptr(CstGuestDisk) copy = NULL;
     g_auto(CstChildResult) result = {0};
-    gboolean settled;
+    gboolean settled = FALSE;
 
     if (!part_find_type(disk, part, task, error))
         return;

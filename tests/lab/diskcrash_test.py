@@ -150,6 +150,7 @@ def what_has_the_number_of_a_moved_partition_by_then_stays():
     pool_of_files()
     killed("vol.move.copied", "vol-move", f"{NAME}5", "--pool", "d", "--newpool", "images")
     run("sfdisk", "-q", "--no-reread", "--no-tell-kernel", "--delete", DISK, "5")
+    settle()  # udev has the partitions open after a change of the table
     run("partx", "-d", DISK)
     run("partx", "-u", DISK)
     settle()

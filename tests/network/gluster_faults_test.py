@@ -10,7 +10,7 @@ import threading
 
 from gluster_test import OnGluster
 from harness import gluster, peers, space
-from harness.onserver import MIB, Beside, noise
+from harness.onserver import MIB, Beside, noise, write_all
 
 # Exit statuses of our command line.
 FAILED, UNREACHABLE = 1, 6
@@ -98,11 +98,11 @@ class Faults(Beside, OnGluster):
         payload = noise(64 * MIB, 3)
         with self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
-                stream.write(payload[:32 * MIB])
+                write_all(stream, payload[:32 * MIB])
                 self.wait_until(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB,
                                 "4 MiB are on the brick")
                 strike()
-                stream.write(payload[32 * MIB:])
+                write_all(stream, payload[32 * MIB:])
             err = uploading.communicate(timeout=300)[1]
         self.assertEqual(1, uploading.returncode)
         return payload, err

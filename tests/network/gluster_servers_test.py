@@ -8,7 +8,7 @@ import signal
 
 from gluster_test import OnGluster
 from harness import gluster, peers
-from harness.onserver import MIB, Beside, noise
+from harness.onserver import MIB, Beside, noise, write_all
 
 HOSTS = """<pool type='gluster'><name>{name}</name><source>{hosts}<dir path='/'/><name>pair</name></source>
 <options xmlns='urn:cistern:storage:1.0'><option name='timeout' value='{timeout}'/></options></pool>"""
@@ -80,11 +80,11 @@ class Servers(Beside, OnGluster):
         held = os.path.join(self.pair.bricks[1], "a")
         with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
-                stream.write(payload[:32 * MIB])
+                write_all(stream, payload[:32 * MIB])
                 self.wait_until(lambda: os.stat(held).st_blocks * 512 > 4 * MIB,
                                 "4 MiB are on the brick")
                 self.away(number)
-                stream.write(payload[32 * MIB:])
+                write_all(stream, payload[32 * MIB:])
             self.assertEqual("", uploading.communicate(timeout=120)[1].strip())
         self.assertEqual(0, uploading.returncode)
         self.assertTrue(self.pair.held(1, "a") == payload)

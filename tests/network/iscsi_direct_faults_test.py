@@ -10,7 +10,7 @@ import struct
 import threading
 
 from harness import peers, space, tgt
-from harness.onserver import MIB, Beside, noise
+from harness.onserver import MIB, Beside, noise, write_all
 from hostile import CAPACITY16, INQUIRY, LUNS, READ16, WRITE16, Hostile, luns, sense
 from iscsi_direct_test import OnTarget
 
@@ -56,10 +56,10 @@ class Faults(Beside, OnTarget):
         """Uploads 48 MiB, and strikes after a third; returns what virsh ended with."""
         with self.beside(), self.transfer("vol-upload", "unit:0:0:1") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
-                stream.write(noise(16 * MIB))
+                write_all(stream, noise(16 * MIB))
                 self.wait_until(lambda: self.allocated() > 4 * MIB, "4 MiB are in the unit")
                 strike()
-                stream.write(noise(32 * MIB, 2))
+                write_all(stream, noise(32 * MIB, 2))
             err = uploading.communicate(timeout=120)[1]
         return uploading.returncode, err
 

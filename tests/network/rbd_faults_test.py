@@ -6,7 +6,7 @@ import contextlib
 import threading
 
 from harness import ceph, peers
-from harness.onserver import MIB, Beside, noise
+from harness.onserver import MIB, Beside, noise, write_all
 from rbd_test import OnCeph
 
 # Exit statuses of our command line.
@@ -78,12 +78,12 @@ class Faults(Beside, OnCeph):
         payload = noise(64 * MIB, 6)
         with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
-                stream.write(payload[:32 * MIB])
+                write_all(stream, payload[:32 * MIB])
                 self.wait_until(lambda: "rbd_data." in self.ceph.run("rados", "-p", "libvirt",
                                                                     "ls"),
                                 "data objects are written")
                 self.ceph.freeze()
-                stream.write(payload[32 * MIB:])
+                write_all(stream, payload[32 * MIB:])
             err = uploading.communicate(timeout=300)[1]
         self.assertEqual(1, uploading.returncode)
         self.assertIn("did not answer", err)

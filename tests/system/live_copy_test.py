@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 
-from domains_test import FakeDomains, WithoutDaemon
+from domains_test import FakeDomains, WithoutDaemon, edit_live, replace_file
 from harness import peers, space
 from held_test import qemu_io
 
@@ -65,12 +65,11 @@ class LiveCopies(FakeDomains):
         """Domain "web1" runs with the volume as disk vda, with two file systems."""
         xml = os.path.join(self.fake.dir, "xml1")
         path = self.at("p", volume)
-        with open(xml, "w", encoding="utf-8") as out:
-            out.write(f"<domain><devices>{CONNECTED if agent else ''}"
-                      f"<disk><driver name='qemu' type='{form or self.form(volume)}'/>"
-                      f"<source file='{path}'/><target dev='vda'/>{more}</disk></devices></domain>")
-        with open(self.live, "w", encoding="utf-8") as out:
-            out.write("[live]\nstate=running\nid=7\nfilesystems=2\nfrozen=0\n")
+        replace_file(xml, f"<domain><devices>{CONNECTED if agent else ''}"
+                          f"<disk><driver name='qemu' type='{form or self.form(volume)}'/>"
+                          f"<source file='{path}'/><target dev='vda'/>{more}</disk></devices>"
+                          "</domain>")
+        edit_live(self.live, lambda _: "[live]\nstate=running\nid=7\nfilesystems=2\nfrozen=0\n")
         self.fake.set("\n".join([f"[domain 1]\nname = web1\nstate = running\nblocks = vda:{path}\n"
                                  f"xml = {xml}\nlive = {self.live}\nbackup-nbd = {self.then}",
                                  *lines]), **calls)
@@ -342,11 +341,8 @@ class Verb(LiveCopies):
     def end_domain(self):
         """The domain ends, with its QEMU."""
         os.kill(int(self.now("server")), signal.SIGKILL)
-        with open(self.live, encoding="utf-8") as stream:
-            text = stream.read()
-        with open(self.live + ".new", "w", encoding="utf-8") as out:
-            out.write(text.replace("state=running", "state=off") + "events=E\n")
-        os.rename(self.live + ".new", self.live)
+        edit_live(self.live,
+                  lambda text: text.replace("state=running", "state=off") + "events=E\n")
 
 
 class Export(Verb):
@@ -528,8 +524,6 @@ class EmbeddedConvert(WithoutDaemon, Convert):
 
 class Copy(Verb):
     """vol-copy to another daemon, with a daemon."""
-
-    WARNS = False
 
     @classmethod
     def setUpClass(cls):

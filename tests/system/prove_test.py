@@ -661,13 +661,14 @@ class Boots(Proofs):
         self.assertEqual(0, self.prove("disk", "--boot")[0])
 
     def machines(self):
-        """QEMUs that run on a scratch disk."""
+        """The QEMUs that have a scratch disk of this test open. Other modules run QEMU, too."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                with open(f"/proc/{pid}/cmdline", "rb") as stream:
-                    if b"org.qemu.guest_agent.0" in stream.read():
-                        found.append(int(pid))
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("qemu-system") and \
+                        any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith(self.peer.files)
+                            for fd in os.listdir(f"/proc/{pid}/fd")):
+                    found.append(int(pid))
             except OSError:
                 pass
         return found

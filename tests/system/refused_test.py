@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 
-from domains_test import FakeDomains, WithoutDaemon
+from domains_test import FakeDomains, WithoutDaemon, edit_live
 from held_test import qemu_system
 
 MIB = 1024 * 1024
@@ -84,8 +84,7 @@ class Refused(FakeDomains):
     def domain(self, *lines, state="running", more=""):
         """Domain web1 with disk vda. @more is XML in the disk."""
         live = os.path.join(self.fake.dir, "live")
-        with open(live, "w", encoding="utf-8") as out:
-            out.write(f"[live]\nstate={state}\nid=7\n")
+        edit_live(live, lambda _: f"[live]\nstate={state}\nid=7\n")
         self.fake.set("\n".join([self.fake.domain(self.path, state=state, more=DRIVER + more),
                                  f"live = {live}", f"capacity = {4 * MIB}", *lines]))
 

@@ -3,12 +3,11 @@
 (tests/libvirt/fake_block.c). The fake changes the definitions of the domain, and no image."""
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
 
-from domains_test import FakeDomains, WithoutDaemon
+from domains_test import FakeDomains, WithoutDaemon, edit_live
 from harness import space
 from held_test import qemu_nbd
 
@@ -54,9 +53,9 @@ class RunningDomain(FakeDomains):
         """Domain web1 with these layers of disk vda."""
         paths = [self.at("p", name) for name in names or ("top", "middle", "base")]
         chain = ";".join(paths)
-        with open(self.live, "w", encoding="utf-8") as out:
-            out.write("\n".join(["[live]", "state=running", "id=7", f"chain={chain}",
-                                 f"config={chain}", *live]) + "\n")
+        edit_live(self.live, lambda _: "\n".join(["[live]", "state=running", "id=7",
+                                                  f"chain={chain}", f"config={chain}",
+                                                  *live]) + "\n")
         self.group = [line if not line.startswith("blocks") else "blocks = chain" for line in
                       self.fake.domain(paths[0], state=state, more=more).split("\n")]
         self.group += [f"live = {self.live}", f"capacity = {4 * MIB}"]
@@ -70,14 +69,13 @@ class RunningDomain(FakeDomains):
 
     def change(self, **values):
         """Sets values of the domain's state; None removes one."""
-        with open(self.live + ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with open(self.live, encoding="utf-8") as stream:
-                state = dict(line.split("=", 1) for line in stream.read().splitlines()[1:] if line)
+        def edit(text):
+            state = dict(line.split("=", 1) for line in text.splitlines()[1:] if line)
             state.update({key.replace("_", "-"): value for key, value in values.items()})
-            with open(self.live, "w", encoding="utf-8") as out:
-                out.write("\n".join(["[live]", *(f"{key}={value}" for key, value in state.items()
-                                                 if value is not None)]) + "\n")
+            return "\n".join(["[live]", *(f"{key}={value}" for key, value in state.items()
+                                          if value is not None)]) + "\n"
+
+        edit_live(self.live, edit)
 
     def layers(self, key="chain"):
         return [os.path.basename(path) for path in self.now(key).split(";")]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import unittest
 
-from domains_test import FakeDomains, WithoutDaemon
+from domains_test import FakeDomains, WithoutDaemon, edit_live, replace_file
 from harness import space
 
 MIB = 1024 * 1024
@@ -47,12 +47,10 @@ class Running(FakeDomains):
         disks = "".join(f"<disk><source file='{self.at('x', volume)}'/><target dev='vd{i}'/>{more}"
                         "</disk>" for i, volume in enumerate(volumes))
         blocks = ";".join(f"vd{i}:{self.at('x', volume)}" for i, volume in enumerate(volumes))
-        with open(xml, "w", encoding="utf-8") as out:
-            out.write("<domain><devices><channel><target type='virtio' "
-                      "name='org.qemu.guest_agent.0' state='connected'/></channel>"
-                      f"{disks}</devices></domain>")
-        with open(self.live, "w", encoding="utf-8") as out:
-            out.write("[live]\nstate=running\nid=7\nfilesystems=2\nfrozen=0\n")
+        replace_file(xml, "<domain><devices><channel><target type='virtio' "
+                          "name='org.qemu.guest_agent.0' state='connected'/></channel>"
+                          f"{disks}</devices></domain>")
+        edit_live(self.live, lambda _: "[live]\nstate=running\nid=7\nfilesystems=2\nfrozen=0\n")
         group = (f"[domain {number}]\nname = {name}\nstate = running\nblocks = {blocks}\n"
                  f"xml = {xml}\nsaved-xml = {xml}\nlive = {self.live}")
         self.fake.set("\n".join([group, *lines]), **calls)
@@ -67,11 +65,12 @@ class Running(FakeDomains):
 
     def wake_agent(self):
         """The agent answers again. The watchdog of an earlier pause has nothing more to undo."""
-        with open(self.live, encoding="utf-8") as stream:
-            text = stream.read()
-        with open(self.live, "w", encoding="utf-8") as out:
-            out.write(text.replace("agent=hung", "agent=ok"))
+        edit_live(self.live, lambda text: text.replace("agent=hung", "agent=ok"))
         self.no_pause()
+
+    def stop_agent(self):
+        """The agent no longer answers."""
+        edit_live(self.live, lambda text: text + "agent=hung\n")
 
     def no_pause(self):
         """The watchdogs have ended."""
@@ -302,8 +301,7 @@ class Running(FakeDomains):
         self.done("backup-create", repository, "--machine", "web1", "--consistency", "filesystem")
         for words in (("--machine", "web1"), ("x/raw", "--snapshot")):
             with self.subTest(words=words):
-                with open(self.live, "a", encoding="utf-8") as out:
-                    out.write("agent=hung\n")
+                self.stop_agent()
                 self.assertIn("consistency", self.refused("backup-create", repository, *words,
                                                           "--consistency", "filesystem"))
                 self.wake_agent()
@@ -350,15 +348,13 @@ class Running(FakeDomains):
 
     def test_hung_agent_lowers_the_consistency(self):
         self.domain("raw")
-        with open(self.live, "a", encoding="utf-8") as out:
-            out.write("agent=hung\n")
+        self.stop_agent()
         made = self.create("raw", "s")
         self.assertEqual("crash", made["consistency"])
         self.assertIn("agent", made["reason"])
         self.assertEqual("SR", self.now("events"))
         self.wake_agent()
-        with open(self.live, "a", encoding="utf-8") as out:
-            out.write("agent=hung\n")
+        self.stop_agent()
         self.assertIn("agent", self.kept("raw", "t", "--consistency", "filesystem"))
         self.wake_agent()
 

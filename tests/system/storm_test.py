@@ -45,7 +45,8 @@ REFUSALS = (
     (2, CANNOT_BE),
 )
 # Of a daemon that goes away in the middle, or is not there.
-LOST = ("connect", "Connection", "the daemon", "end of file", "no server listens")
+LOST = ("connect", "Connection", "the daemon", "end of file", "no server listens",
+        "cancelled by request")  # a daemon that ends cancels its calls
 
 
 def uniform(data):

@@ -164,9 +164,16 @@ class Pair:
         self.servers[which].signal("glusterd", signal.SIGCONT)
         self.signal(which, signal.SIGCONT)
         subprocess.run([SCRIPT, "serve", self.servers[which].dir], check=True, timeout=120)
-        self.servers[0].tool("volume", "start", self.VOLUME, "force", check=False)
-        # The servers refuse the command while they do not know each other again.
-        self.wait(lambda: self.tool("status", check=False).count(" Y ") >= 4)
+
+        def is_complete():
+            if self.tool("status", check=False).count(" Y ") >= 4:
+                return True
+            # The servers refuse the command until they know each other again. A glusterd that has
+            # just begun may ignore the command, too.
+            self.tool("start", "force", check=False)
+            return False
+
+        self.wait(is_complete)
 
     def held(self, which, name):
         """What one server has of a file."""

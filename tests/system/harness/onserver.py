@@ -21,6 +21,13 @@ def noise(size, seed=1):
     return (block * (size // len(block) + 1))[:size]
 
 
+def write_all(stream, data):
+    """Writes DATA to a raw stream. One write to a pipe may end early when a signal arrives."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view):]
+
+
 class OnServer(Patient):
     """One daemon for the class, as self.peer; POOL is the pool that is meant when none is named."""
 

@@ -72,8 +72,13 @@ def threads(pid):
 
 
 def until_delivered(pid, signum):
-    """Waits until process PID has no pending signal SIGNUM: its handler has begun, or it has ended."""
+    """
+    Waits until process PID has no pending signal SIGNUM: its handler has begun, or it has ended. A
+    process that has ended and was not waited for yet keeps its pending signals.
+    """
     def is_pending():
+        if process_state(pid) in "XZ":
+            return False
         try:
             with open(f"/proc/{pid}/status", encoding="utf-8") as stream:
                 masks = [line.split()[1] for line in stream if line.startswith(("SigPnd", "ShdPnd"))]

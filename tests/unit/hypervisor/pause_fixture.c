@@ -6,12 +6,14 @@
 #include "pause_fixture.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -225,15 +227,12 @@ pid_t find_worker(void)
 
 void kill_process(pid_t pid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", pid);
-    g_autofree char *text = NULL;
+    struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
 
-    assert_true(pid > 1);
+    assert_true(pid > 1 && end.fd >= 0);
     assert_int_equal(kill(pid, SIGKILL), 0);
-    /* A process without memory has closed its descriptors, or is about to. */
-    do {
-        waitpid(pid, NULL, WNOHANG);
-        g_clear_pointer(&text, g_free);
-        await_pause();
-    } while (g_file_get_contents(path, &text, NULL, NULL) && text[0]);
+    /* A process that has ended has closed its sockets. One without a command line may not have. */
+    AWAIT(poll(&end, 1, 0) > 0);
+    close(end.fd);
+    waitpid(pid, NULL, WNOHANG);
 }

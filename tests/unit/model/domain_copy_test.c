@@ -181,7 +181,8 @@ static void disk_with_another_image_is_not_renamed(void **unused)
         "<source file='/n/copy'/></backingStore></disk>",
         "<disk type='volume'><source pool='p' volume='v2'/><target dev='vda'/></disk>",
         "<disk type='volume'><source pool='q' volume='v'/><target dev='vda'/></disk>",
-        "<disk type='network'><source protocol='rbd' name='/n/copy'/><target dev='vda'/></disk>",
+        "<disk type='network'><source protocol='rbd' name='/n/copy'/>"
+        "<target dev='vda'/></disk>",
     };
     CstDomainDiskName name = disk_name_sample();
 

@@ -306,8 +306,9 @@ static void new_domain_shares_no_identity_with_the_old_one(void **unused)
 
 static void same_domain_keeps_its_identity(void **unused)
 {
+    static const char uuid[] = "<uuid>" UUID "</uuid>";
     static const char *const kept[] = {
-        "<name>web</name>",   "<uuid>" UUID "</uuid>",
+        "<name>web</name>",   uuid,
         "52:54:00:00:00:01",  "web-eth0",
         "interfaceid",        "5901",
         "/run/web.sock",      "address=\"3\"",
