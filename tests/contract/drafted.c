@@ -37,7 +37,8 @@ static void assert_record(CstPoolState *state, const char *volume, const char *n
         if (strcmp(((const CstSnapshot *)list->pdata[i])->name, name) == 0)
             found = list->pdata[i];
     assert_non_null(found);
-    if (found->consistency != consistency || g_strcmp0(found->consistency_reason, reason) != 0)
+    if (found &&
+        (found->consistency != consistency || g_strcmp0(found->consistency_reason, reason) != 0))
         fail_msg("'%s' of '%s': %d '%s' instead of %d '%s'", name, volume, found->consistency,
                  found->consistency_reason, consistency, reason);
 }

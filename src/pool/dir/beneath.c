@@ -27,6 +27,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/place.h>
+#include <base/test_point.h>
 
 /*
  * Flags of all opens. STRICT: the kernel follows no links and does not leave the directory. SAFELY:
@@ -294,6 +295,7 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
 
     if (!dir_check_entry(dir, name, &link, error))
         return -1;
+    CST_TEST_POINT("dir.entry.checked");
     /* A trusted link may lead out of the directory. */
     fd = cst_openat2(dir->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
     if (fd < 0 || !cst_fd_stat(fd, ret_st)) {

@@ -246,6 +246,7 @@ void dir_notify_read(int fd, void (*changed)(const char *name, gpointer data), g
         watcher->anything = FALSE;
     }
     g_mutex_unlock(&lock);
+    CST_TEST_POINT("dir.notify.collected");
     if (anything)
         changed(NULL, data);
     if (!names)

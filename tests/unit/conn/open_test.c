@@ -124,6 +124,45 @@ static void a_root_with_a_daemon_is_the_daemons(void **state)
     assert_fails("storage:///nonsense", &here, CST_ERROR_INTERNAL, "nonsense");
 }
 
+/* --- a daemon that is starting ---------------------------------------------------------------- */
+
+static struct {
+    const Place
+        *place; /* its daemon has the driver lock, and no socket yet; NULL: no such daemon */
+    guint asked;
+} starting;
+
+gboolean __wrap_cst_driver_lock_is_of_daemon(const CstPaths *paths);
+
+static void move_socket(const Place *place, const char *from, const char *to)
+{
+    g_autofree char *old = g_build_filename(place->side.root, "run/libvirt", from, NULL);
+    g_autofree char *new = g_build_filename(place->side.root, "run/libvirt", to, NULL);
+
+    assert_int_equal(rename(old, new), 0);
+}
+
+/* The socket appears after the second question. */
+gboolean __wrap_cst_driver_lock_is_of_daemon(const CstPaths *paths)
+{
+    if (starting.place && ++starting.asked == 2)
+        move_socket(starting.place, "later", "virtstoraged-sock");
+    return starting.place != NULL;
+}
+
+/* Runs before a test with an embedded service: the process then no longer asks for the lock. */
+static void command_waits_for_a_daemon_that_is_starting(void **state)
+{
+    const Place *place = *state;
+    const CstConnOptions options = {.root = place->side.root};
+
+    move_socket(place, "virtstoraged-sock", "later");
+    starting.place = place;
+    assert_opens(NULL, &options, FALSE, "storage:///system");
+    starting.place = NULL;
+    assert_int_equal(starting.asked, 2);
+}
+
 static void without_a_daemon_this_process_does_the_work(void **state)
 {
     const Place *place = *state;
@@ -423,6 +462,7 @@ int main(int argc, char **argv)
 {
 #define PLACE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        PLACE_TEST(command_waits_for_a_daemon_that_is_starting),
         PLACE_TEST(a_root_with_a_daemon_is_the_daemons),
         PLACE_TEST(without_a_daemon_this_process_does_the_work),
         PLACE_TEST(a_server_that_refuses_is_not_passed_over),

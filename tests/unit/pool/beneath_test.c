@@ -16,6 +16,7 @@
 #include <dir/beneath.h>
 #include <dir/dir.h>
 
+#include "points.h"
 #include "tree.h"
 
 /*
@@ -191,6 +192,27 @@ static void a_file_that_becomes_a_link_is_never_followed(void **state)
     g_atomic_int_set(&swapper.stop, 1);
     g_thread_join(thread);
     assert_true(opened > 0 && refused > 0);
+}
+
+static void put_victim(gpointer unused)
+{
+    g_autofree char *victim = at("outside/victim");
+    g_autofree char *entry = at("shared/file");
+
+    assert_int_equal(unlink(entry), 0);
+    assert_int_equal(link(victim, entry), 0);
+}
+
+/* The check of the name is over. The opened file is checked, too. */
+static void a_file_that_becomes_a_hard_link_is_not_opened(void **state)
+{
+    g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
+
+    put("shared/file", "x");
+    open_handle("shared", &shared);
+    point_run("dir.entry.checked", put_victim, NULL);
+    assert_refused(&shared, "file", O_RDWR, CST_ERROR_DENIED);
+    points_clear();
 }
 
 static void a_directory_that_becomes_a_link_is_never_followed(void **state)
@@ -555,6 +577,7 @@ int main(void)
         TEST(only_files_of_one_name_in_a_shared_directory),
         TEST(link_of_the_owner_in_our_directory_is_followed),
         TEST(a_file_that_becomes_a_link_is_never_followed),
+        TEST(a_file_that_becomes_a_hard_link_is_not_opened),
         TEST(a_directory_that_becomes_a_link_is_never_followed),
         TEST(planted_directory_is_not_accepted_as_ours),
         TEST(directory_that_cannot_be_created_is_reported),

@@ -72,6 +72,21 @@ static void signatures_are_known(void **state)
     assert_non_null(strstr(error->message, "cannot open device '/dev/none'"));
 }
 
+static char *flushed; /* content of the device at the last flush; NULL: no flush */
+
+gboolean __wrap_cst_blob_flush(CstBlob *blob, GError **error);
+gboolean __real_cst_blob_flush(CstBlob *blob, GError **error);
+
+gboolean __wrap_cst_blob_flush(CstBlob *blob, GError **error)
+{
+    g_autofree char *path = kernel_file("/dev/disk");
+
+    g_clear_pointer(&flushed, g_free);
+    assert_true(g_file_get_contents(path, &flushed, NULL, NULL));
+    return __real_cst_blob_flush(blob, error);
+}
+
+/* The result is durable, so a power cut does not bring an old signature back. */
 static void clearing_overwrites_both_ends(void **state)
 {
     static const size_t sizes[] = {1, 512 * KIB, KIB * KIB, KIB * KIB + 1, 3 * KIB * KIB + 5};
@@ -86,6 +101,9 @@ static void clearing_overwrites_both_ends(void **state)
         assert_true(cst_device_clear("/dev/disk", NULL));
         assert_true(g_file_get_contents(path, &now, &len, NULL));
         assert_int_equal(len, size);
+        assert_non_null(flushed);
+        assert_memory_equal(flushed, now, size);
+        g_clear_pointer(&flushed, g_free);
         for (size_t at = 0; at < size; at++)
             if ((now[at] == 'x') != (at >= end && at < size - end))
                 fail_msg("%zu: byte %zu", size, at);

@@ -170,6 +170,25 @@ static void hidden_names_are_not_reported(void **state)
     assert_false(has_name(watched, ".cistern-1.part"));
 }
 
+/* The other watcher of the directory has the name, so the thread has reported it to both. */
+static void add_b(gpointer other)
+{
+    put("dir/b", "");
+    AWAIT(has_name(other, "b"));
+}
+
+static void name_added_during_a_read_is_reported_by_the_next_read(void **state)
+{
+    g_autoptr(Watched) watched = watch_dir("dir");
+    g_autoptr(Watched) other = watch_dir("dir");
+
+    put("dir/a", "");
+    AWAIT(has_name(other, "a"));
+    point_run("dir.notify.collected", add_b, other);
+    assert_true(has_name(watched, "a"));
+    assert_true(has_name(watched, "b"));
+}
+
 static guint queue_length(void)
 {
     g_autofree char *text = NULL;
@@ -215,6 +234,7 @@ int main(void)
         TEST(directory_that_is_watched_again_is_reported_again),
         TEST(deleted_directory_is_reported_without_a_name),
         TEST(hidden_names_are_not_reported),
+        TEST(name_added_during_a_read_is_reported_by_the_next_read),
         TEST(overflow_of_the_queue_reports_every_directory),
     };
 

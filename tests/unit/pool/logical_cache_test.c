@@ -110,6 +110,57 @@ static void running_report_serves_all_waiting_callers(void **unused)
     }
 }
 
+/* The report agrees with the last event, and the LV may be another one. */
+static void volume_removed_and_created_during_a_report_outdates_it(void **unused)
+{
+    GThread *looker;
+
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("first", 4 * MIB, "-wi-a-----", "", "");
+    point_hold("logical.report.read");
+    looker = g_thread_new("look", look_once, NULL);
+    point_await("logical.report.read", 1);
+    logical_cache_node_changed(LOGICAL(fake_state), "first", FALSE);
+    logical_cache_node_changed(LOGICAL(fake_state), "first", TRUE);
+    point_release("logical.report.read");
+    g_thread_join(looker);
+    points_clear();
+    fake_assert_calls("lvm ");
+    look_once(NULL);
+    fake_assert_calls("lvm ");
+}
+
+static gpointer read_in_vain(gpointer unused)
+{
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(fake_state), NULL, NULL);
+
+    assert_null(group);
+    return NULL;
+}
+
+/* The last report is older than the change, and no newer report takes its place. */
+static void change_during_a_failed_report_outdates_the_last_report(void **unused)
+{
+    GThread *reader;
+
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("first", 4 * MIB, "-wi-a-----", "", "");
+    assert_true(fake_is_seen("first"));
+    fake_assert_calls("lvm ");
+    fake_fault(1, "fail");
+    point_hold("logical.report.read");
+    reader = g_thread_new("read", read_in_vain, NULL);
+    point_await("logical.report.read", 1);
+    logical_cache_node_changed(LOGICAL(fake_state), "new", TRUE);
+    point_release("logical.report.read");
+    g_thread_join(reader);
+    points_clear();
+    assert_true(fake_fault_end());
+    fake_assert_calls("lvm ");
+    assert_true(fake_is_seen("first"));
+    fake_assert_calls("lvm ");
+}
+
 static gpointer rename_a_snapshot(gpointer unused)
 {
     g_autoptr(GError) error = NULL;
@@ -150,6 +201,8 @@ int main(void)
         TEST(a_change_asks_lvm_no_more_than_it_must),
         TEST(a_node_is_news_when_the_report_does_not_know_it),
         TEST(running_report_serves_all_waiting_callers),
+        TEST(volume_removed_and_created_during_a_report_outdates_it),
+        TEST(change_during_a_failed_report_outdates_the_last_report),
         TEST(a_report_from_before_a_changes_end_is_outdated),
     };
 

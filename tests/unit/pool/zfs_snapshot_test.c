@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -11,6 +12,7 @@
 
 #include "fake_guest.h"
 #include "fake_zfs.h"
+#include "points.h"
 
 #define DEAD_DRAFT ".cistern-0123456789abcdef0123456789abcdef.0000_1_1.part"
 
@@ -409,6 +411,35 @@ static void snapshot_that_cannot_be_opened_leaves_no_clone(void **unused)
     }
 }
 
+static void drop_hidden_devices(gpointer unused)
+{
+    g_autofree char *folder = fake_path("dev/zvol/tank");
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (g_str_has_prefix(name, ".cistern-"))
+            assert_int_equal(unlink(path), 0);
+    }
+}
+
+/* The clone would keep the snapshot from being removed until the next start. */
+static void snapshot_whose_device_does_not_come_leaves_no_clone(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("s", NULL));
+    zfs_host.node_us = 1;
+    point_run("zfs.view.made", drop_hidden_devices, NULL);
+    assert_null(cst_pool_state_snapshot_open(fake_state, "disk", "s", &error));
+    points_clear();
+    assert_non_null(error);
+    assert_int_equal(fake_count(), 2);
+}
+
 int main(void)
 {
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
@@ -429,6 +460,7 @@ int main(void)
         FAKE_TEST(revert_of_an_open_volume_is_refused),
         FAKE_TEST(a_snapshot_with_a_clone_stays),
         FAKE_TEST(a_snapshot_is_read_by_a_hidden_clone),
+        FAKE_TEST(snapshot_whose_device_does_not_come_leaves_no_clone),
         FAKE_TEST(snapshot_that_cannot_be_opened_leaves_no_clone),
     };
 

@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <service/takeover.h>
 #include <store/driver_lock.h>
+#include <store/pool_files.h>
 
 #include "await.h"
 
@@ -108,6 +109,22 @@ static void operation_in_the_wrong_state_is_refused(void **state)
     assert_error(&error, CST_ERROR_STATE);
     assert_true(cst_pool_delete(pool, 0, NULL, NULL));
     assert_true(cst_pool_undefine(pool, NULL, NULL));
+}
+
+/* A pool that is defined with the same UUID may be on other storage. */
+static void undefined_pool_leaves_no_identity_of_its_storage(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    const CstUuid uuid = *cst_pool_uuid(pool);
+    g_autofree char *recorded = NULL, *left = NULL;
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_identity_load(f->paths, &uuid, &recorded, NULL));
+    assert_non_null(recorded);
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+    assert_true(cst_pool_identity_load(f->paths, &uuid, &left, NULL));
+    assert_null(left);
 }
 
 static void delete_removes_only_an_empty_directory(void **state)
@@ -549,6 +566,7 @@ int main(void)
         CASE(transient_pool_is_removed_when_it_stops),
         CASE(names_and_uuids_belong_to_one_pool),
         CASE(operation_in_the_wrong_state_is_refused),
+        CASE(undefined_pool_leaves_no_identity_of_its_storage),
         CASE(delete_removes_only_an_empty_directory),
         CASE(a_vanished_directory_is_a_problem_not_an_empty_pool),
         CASE(autostart_starts_at_boot_and_retries),

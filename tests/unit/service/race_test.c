@@ -316,7 +316,7 @@ static gpointer snapshot_both(gpointer unused)
     return error;
 }
 
-static gpointer copy_slowly(gpointer task)
+static gpointer copy_b(gpointer task)
 {
     const CstVolConvert how = {.name = "copy", .format = "vdi"};
 
@@ -336,16 +336,16 @@ static void a_set_holds_no_volume_while_it_waits_for_another(void **state)
     fixture_create(p, "a", "qcow2", "");
     fixture_write(fixture, "p", "plain", content);
     assert_true(cst_vol_convert(p, p, "plain", &to_qcow2, NULL, NULL));
-    cst_task_set_rate(copying, 1000);
     cst_task_set_max_wait(at_once, 1);
-    point_watch("vol.create.reserved");
+    point_hold("vol.create.reserved");
     point_hold("vol.snapshots.wait");
-    copy = g_thread_new("copy", copy_slowly, copying);
+    copy = g_thread_new("copy", copy_b, copying);
     point_await("vol.create.reserved", 1);
     set = g_thread_new("set", snapshot_both, NULL);
     point_await("vol.snapshots.wait", 1);
     assert_true(cst_vol_resize(p, "a", 2 << 20, 0, at_once, NULL));
     cst_task_cancel(copying);
+    point_release("vol.create.reserved");
     g_thread_join(copy);
     point_release("vol.snapshots.wait");
     error = g_thread_join(set);

@@ -101,8 +101,8 @@ static void job_is_not_resumed_in_another_pool(void **state)
     assert_string_equal(content, "precious");
 }
 
-/* Leaves the state of a daemon that was stopped ten seconds ago during a wipe of "disk". */
-static uint64_t leave_old_wipe(Fixture *f)
+/* Leaves the state of a daemon that was stopped at @ended during a wipe of "disk". */
+static uint64_t leave_wipe(Fixture *f, gint64 ended)
 {
     g_autoptr(CstPool) pool = make_disk(f);
     char uuid[CST_UUID_TEXT_LEN];
@@ -113,8 +113,8 @@ static uint64_t leave_old_wipe(Fixture *f)
                             .pool = (char *)"p",
                             .volume = (char *)"disk",
                             .resume = resume,
-                            .started = g_get_real_time() - 20 * G_USEC_PER_SEC,
-                            .ended = g_get_real_time() - 10 * G_USEC_PER_SEC};
+                            .started = ended - 10 * G_USEC_PER_SEC,
+                            .ended = ended};
     uint64_t id;
     CstJobFile *file = cst_job_file_publish(f->paths, &job, &id, NULL);
 
@@ -129,7 +129,7 @@ static uint64_t leave_old_wipe(Fixture *f)
 static void job_is_not_resumed_on_another_file(void **state)
 {
     Fixture *f = *state;
-    uint64_t id = leave_old_wipe(f);
+    uint64_t id = leave_wipe(f, g_get_real_time() - 10 * G_USEC_PER_SEC);
     g_autofree char *disk = g_build_filename(f->images, "p", "disk", NULL);
     g_autofree char *spare = g_build_filename(f->images, "p", "spare", NULL);
     const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
@@ -140,6 +140,37 @@ static void job_is_not_resumed_on_another_file(void **state)
     assert_int_equal(rename(spare, disk), 0);
     fixture_restart(f, CST_SERVICE_DAEMON);
     assert_failed(f, id, "state");
+    assert_true(g_file_get_contents(disk, &content, NULL, NULL));
+    assert_string_equal(content, "precious");
+}
+
+/*
+ * The file changes after the daemon has started, and the job has not begun. The recorded end is
+ * later, because the clock was set back. The clock of files may be some milliseconds late, so the
+ * time of the change is set.
+ */
+static void job_is_not_resumed_on_a_file_written_before_its_turn(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = leave_wipe(f, g_get_real_time() + G_TIME_SPAN_HOUR);
+    g_autofree char *disk = g_build_filename(f->images, "p", "disk", NULL);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    g_autoptr(CstPool) pool = find_pool(f);
+    g_autofree char *content = NULL;
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    g_clear_pointer(&pool, cst_pool_unref);
+    point_hold("resume.pool.wait");
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    point_await("resume.pool.wait", 1);
+    times[1].tv_sec = g_get_real_time() / G_USEC_PER_SEC + 60;
+    fixture_write(f, "p", "disk", "precious");
+    assert_int_equal(utimensat(AT_FDCWD, disk, times, 0), 0);
+    pool = find_pool(f);
+    assert_true(cst_pool_start(pool, 0, NULL, NULL));
+    point_release("resume.pool.wait");
+    assert_failed(f, id, "state");
+    points_clear();
     assert_true(g_file_get_contents(disk, &content, NULL, NULL));
     assert_string_equal(content, "precious");
 }
@@ -332,6 +363,7 @@ int main(void)
         TEST(job_of_a_missing_pool_fails),
         TEST(job_is_not_resumed_in_another_pool),
         TEST(job_is_not_resumed_on_another_file),
+        TEST(job_is_not_resumed_on_a_file_written_before_its_turn),
         TEST(a_job_waits_until_its_pool_is_active),
         TEST(a_job_that_waits_for_its_pool_can_be_cancelled),
         TEST(a_job_fails_when_its_pool_is_undefined_while_it_waits),

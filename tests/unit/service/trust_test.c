@@ -15,7 +15,9 @@
 #include <service/trust.h>
 #include <store/declarations.h>
 
+#include "core/pool.h"
 #include "fixture.h"
+#include "points.h"
 
 /* Creates an overlay of @base, which is raw, in any pool. */
 static void create_overlay(CstPool *pool, const char *name, const char *base, const char *format)
@@ -365,6 +367,148 @@ static void record_of_a_deleted_volume_does_not_remove_the_next_one(void **state
     assert_non_null(next);
 }
 
+/* --- records of missing files ----------------------------------------------------------------- */
+
+static const CstDeclarationSweep *service_sweep; /* of the sweep in progress */
+static int presence_of_v;                        /* its answer for volume "v"; -1: not asked */
+
+gboolean __real_cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
+                                       const CstDeclarationSweep *sweep, GError **error);
+gboolean __wrap_cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
+                                       const CstDeclarationSweep *sweep, GError **error);
+
+static CstDeclaredPresence note_presence(const char *name, const CstFileId *id, gpointer data)
+{
+    CstDeclaredPresence presence = service_sweep->look(name, id, data);
+
+    if (strcmp(name, "v") == 0)
+        presence_of_v = presence;
+    return presence;
+}
+
+gboolean __wrap_cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
+                                       const CstDeclarationSweep *sweep, GError **error)
+{
+    CstDeclarationSweep noted = *sweep;
+
+    service_sweep = sweep;
+    noted.look = note_presence;
+    return __real_cst_declarations_sweep(declarations, dir, &noted, error);
+}
+
+/* Scans the pool. Returns the presence of "v". The interval between sweeps counts as over. */
+static int presence_in_scan(CstPool *pool)
+{
+    presence_of_v = -1;
+    pool->swept_at = 0;
+    refresh(pool);
+    return presence_of_v;
+}
+
+static void move_path(Fixture *f, const char *from, const char *to)
+{
+    g_autofree char *old = g_build_filename(f->images, from, NULL);
+    g_autofree char *new = g_build_filename(f->images, to, NULL);
+
+    assert_int_equal(rename(old, new), 0);
+}
+
+static void record_of_a_file_without_a_pool_counts_as_missing(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+
+    fixture_create(pool, "v", "raw", "");
+    assert_int_equal(presence_in_scan(pool), CST_DECLARED_PRESENT);
+    move_path(f, "p/v", "away");
+    assert_int_equal(presence_in_scan(pool), CST_DECLARED_MISSING);
+    presence_of_v = -1;
+    refresh(pool);
+    assert_int_equal(presence_of_v, -1);
+}
+
+static void record_of_a_file_in_another_pool_is_kept(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+
+    fixture_create(pool, "v", "raw", "");
+    move_path(f, "p/v", "q/w");
+    refresh(other);
+    assert_int_equal(presence_in_scan(pool), CST_DECLARED_PRESENT);
+}
+
+/* An unknown presence does not begin the week of grace. The next scan asks again. */
+static void assert_unknown_in_each_scan(CstPool *pool)
+{
+    assert_int_equal(presence_in_scan(pool), CST_DECLARED_UNKNOWN);
+    presence_of_v = -1;
+    refresh(pool);
+    assert_int_equal(presence_of_v, CST_DECLARED_UNKNOWN);
+}
+
+static void record_is_kept_while_another_pool_is_stopped_or_inaccessible(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+
+    fixture_create(pool, "v", "raw", "");
+    move_path(f, "q", "away");
+    assert_false(cst_pool_refresh(other, 0, NULL, NULL));
+    move_path(f, "p/v", "away/w");
+    assert_unknown_in_each_scan(pool);
+    move_path(f, "away", "q");
+    refresh(other);
+    assert_int_equal(presence_in_scan(pool), CST_DECLARED_PRESENT);
+    assert_true(cst_pool_stop(other, NULL, NULL));
+    assert_unknown_in_each_scan(pool);
+}
+
+/* --- a power cut ------------------------------------------------------------------------------ */
+
+static guint restrictions, durable_restrictions; /* recorded ones */
+
+gboolean __wrap_cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
+                                     const CstDeclaration *declaration, gboolean durable,
+                                     GError **error);
+gboolean __real_cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
+                                     const CstDeclaration *declaration, gboolean durable,
+                                     GError **error);
+
+gboolean __wrap_cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
+                                     const CstDeclaration *declaration, gboolean durable,
+                                     GError **error)
+{
+    gboolean done = __real_cst_declarations_set(declarations, file, declaration, durable, error);
+
+    restrictions += done && declaration->restricted;
+    durable_restrictions += done && declaration->restricted && durable;
+    return done;
+}
+
+static void assert_restricted_durably(gpointer unused)
+{
+    assert_int_equal(restrictions, 1);
+    assert_int_equal(durable_restrictions, 1);
+}
+
+/* A power cut that keeps the bytes of a client keeps the restriction, too. */
+static void restriction_is_durable_before_the_first_byte_of_a_client(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autoptr(CstUpload) upload = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "v", "qcow2", "");
+    restrictions = durable_restrictions = 0;
+    upload = cst_vol_upload(pool, "v", 0, 0, 0, NULL, &error);
+    assert_no_error(error);
+    point_run("vol.upload.restricted", assert_restricted_durably, NULL);
+    assert_true(cst_upload_write(upload, "QFI\xfb", 4, NULL));
+    points_clear();
+    g_clear_pointer(&upload, cst_upload_free);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -376,7 +520,11 @@ int main(void)
         TEST(record_is_removed_with_its_volume_where_other_users_can_write),
         TEST(record_of_a_deleted_volume_does_not_remove_the_next_one),
         TEST(problem_of_a_base_is_reported),
+        TEST(record_of_a_file_without_a_pool_counts_as_missing),
+        TEST(record_of_a_file_in_another_pool_is_kept),
+        TEST(record_is_kept_while_another_pool_is_stopped_or_inaccessible),
         TEST(reference_is_followed_again_after_a_failed_look_up),
+        TEST(restriction_is_durable_before_the_first_byte_of_a_client),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

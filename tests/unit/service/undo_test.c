@@ -7,10 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <pool/holders.h>
 #include <pool/memory.h>
 #include <pool/registry.h>
 #include <service/images.h>
@@ -22,6 +24,7 @@
 /* --- storage that times out ------------------------------------------------------------------- */
 
 static CstBackend backend;
+static gboolean opened;    /* another program has the volumes of "p" open */
 static guint late_renames; /* calls until the one that times out; 0: no timeout */
 static gboolean late_delete, late_move;
 static const CstErrorCode *refused_move; /* error of a move by a rename before its work; NULL:
@@ -99,7 +102,7 @@ static int set_up(void **state)
     backend.vol_rename = rename_late;
     backend.vol_delete = delete_late;
     late_renames = 0;
-    late_delete = late_move = FALSE;
+    late_delete = late_move = opened = FALSE;
     refused_move = NULL;
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
@@ -189,6 +192,44 @@ static void a_rename_that_was_late_is_completed_by_the_next_start(void **state)
     assert_true(cst_vol_rename(p, "x", "v", NULL, NULL));
 }
 
+/* --- pools ------------------------------------------------------------------------------------ */
+
+static char *identity_of_silent_storage(CstPoolState *state, GError **error)
+{
+    cst_fail(error, CST_ERROR_UNREACHABLE, "the storage does not answer");
+    return NULL;
+}
+
+/* Without a recorded identity, a later start would accept any storage at that place. */
+static void pool_without_an_identity_does_not_start(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_stop(q, NULL, NULL));
+    backend.identity = identity_of_silent_storage;
+    assert_false(cst_pool_start(q, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_UNREACHABLE);
+    assert_false(cst_pool_is_active(q));
+    backend.identity = NULL;
+    cst_pool_start(q, 0, NULL, &error);
+    assert_no_error(error);
+}
+
+/* --- programs that open a volume -------------------------------------------------------------- */
+
+static gboolean holders_of_p(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error)
+{
+    if (opened && strcmp(state->def->name, "p") == 0)
+        cst_holders_add(holders, getpid(), "a guest");
+    return TRUE;
+}
+
+static void open_volumes(gpointer unused)
+{
+    opened = TRUE;
+}
+
 /* --- sets of snapshots ------------------------------------------------------------------------ */
 
 static gboolean snapshot_both(GError **error)
@@ -253,6 +294,21 @@ static void snapshot_of_another_program_is_not_removed_by_an_undo(void **state)
     assert_intents(0);
 }
 
+/* The snapshot may have half of a write, so it is not reported as one of a volume at rest. */
+static void snapshot_of_a_volume_opened_during_it_is_removed(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    backend.vol_holders = holders_of_p;
+    point_run("vol.snapshots.one", open_volumes, NULL);
+    assert_false(cst_vol_snapshot_create(p, "v", "s", 0, NULL, &error));
+    points_clear();
+    assert_non_null(strstr(error->message, "was opened for writing during the snapshot: a guest"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_stored("p", "v w");
+    assert_intents(0);
+}
+
 /* --- moves by a copy -------------------------------------------------------------------------- */
 
 static gboolean move(const char *name, GError **error)
@@ -272,6 +328,23 @@ static void assert_half_moved(GError **error)
     assert_non_null(strstr((*error)->message, "is complete, but the original can't be deleted"));
     assert_error(error, CST_ERROR_IO);
     assert_stored("q", "moved moved@s");
+}
+
+/* The program may write to the original, so the original is not deleted. */
+static void original_opened_after_its_copy_is_kept(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    snapshot_v();
+    backend.vol_holders = holders_of_p;
+    point_run("vol.move.copied", open_volumes, NULL);
+    assert_false(move("v", &error));
+    points_clear();
+    assert_non_null(strstr(error->message, "is complete, but the original can't be deleted"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_stored("p", "v v@s w");
+    assert_stored("q", "moved moved@s");
+    assert_intents(0);
 }
 
 static void an_original_gets_its_name_back_after_a_late_rename(void **state)
@@ -463,6 +536,9 @@ int main(void)
         TEST(a_rename_that_was_late_is_completed_by_the_next_start),
         TEST(snapshots_that_stay_are_removed_by_the_next_start),
         TEST(snapshot_of_another_program_is_not_removed_by_an_undo),
+        TEST(pool_without_an_identity_does_not_start),
+        TEST(snapshot_of_a_volume_opened_during_it_is_removed),
+        TEST(original_opened_after_its_copy_is_kept),
         TEST(an_original_gets_its_name_back_after_a_late_rename),
         TEST(an_original_with_a_hidden_name_is_deleted_by_the_next_start),
         TEST(original_that_is_missing_after_a_failed_removal_counts_as_moved),

@@ -360,6 +360,23 @@ static void connection_that_cannot_be_watched_is_not_counted(void **state)
     watch_end(&watch);
 }
 
+/* The user has its only connection already. */
+static void connection_above_the_limit_of_its_user_is_not_counted(void **state)
+{
+    Bench *bench = *state;
+    Watch watch;
+    Probe probe;
+
+    bench->options.max_user_clients = 1;
+    bench_restart(bench);
+    watch = watch_begin_stranger(bench);
+    probe = probe_connect_as(bench, PROBE_STRANGER, NULL, 0, TRUE);
+    probe_assert_dropped(&probe);
+    probe_close(&probe);
+    watch_await_settled(&watch, "connection above the limit");
+    watch_end(&watch);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -375,6 +392,7 @@ int main(void)
         BENCH_TEST(packets_after_the_end_of_a_stream_are_ignored),
         BENCH_TEST(stream_is_marked_as_ending_before_its_storage_has_finished),
         BENCH_TEST(connection_that_cannot_be_watched_is_not_counted),
+        BENCH_TEST(connection_above_the_limit_of_its_user_is_not_counted),
         BENCH_TEST(stream_that_opens_after_its_client_has_left_is_closed),
     };
 

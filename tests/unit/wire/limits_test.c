@@ -184,6 +184,23 @@ static void a_limit_ends_with_its_call_that_is_refused(void **state)
     probe_close(&probe);
 }
 
+/* A look-up of a known volume is answered without a task. */
+static void a_limit_ends_with_its_call_that_is_answered_from_memory(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_args args = {.vol = probe_vol("vol00000")};
+    wire_text path = {0};
+
+    limit_next_call(&probe, 65536);
+    probe_call(&probe, WIRE_PROC_STORAGE_VOL_GET_PATH, XDR_OF(vol_args), &args, XDR_OF(text),
+               &path);
+    assert_string_equal(path.value, "/images/vol00000");
+    xdr_free(XDR_OF(text), (char *)&path);
+    wipe(&probe);
+    assert_int_equal(fake.rate, 0);
+    probe_close(&probe);
+}
+
 /* A call could end before its limit arrives, if the limit came later. */
 static void limit_is_set_before_its_call_starts(void **state)
 {
@@ -521,6 +538,7 @@ int main(void)
         BENCH_TEST(long_call_reports_progress_and_can_be_canceled),
         BENCH_TEST(limit_is_set_before_its_call_starts),
         BENCH_TEST(a_limit_ends_with_its_call_that_is_refused),
+        BENCH_TEST(a_limit_ends_with_its_call_that_is_answered_from_memory),
         BENCH_TEST(waiting_calls_do_not_delay_other_clients),
         BENCH_TEST(running_calls_leave_a_turn_for_the_first_call_of_another_client),
         BENCH_TEST(known_volumes_are_found_without_a_worker),
