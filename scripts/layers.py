@@ -17,28 +17,30 @@ import subprocess
 MAY_INCLUDE = {
     "base": set(),
     "model": {"base"},
+    "schedule": {"base"},
+    "notify": {"model", "base"},
     "hypervisor": {"model", "base"},
     "blob": {"base"},
-    "backup": {"blob", "base"},
+    "backup": {"schedule", "blob", "base"},
     "guest": {"blob", "base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
     "import": {"image", "blob", "model", "base"},
     "pool": {"image", "blob", "model", "base"},
-    "store": {"model", "base"},
-    "service": {"pool", "nbd", "image", "blob", "hypervisor", "store", "model", "base"},
+    "store": {"schedule", "model", "base"},
+    "service": {"pool", "nbd", "image", "blob", "hypervisor", "store", "notify", "schedule", "model", "base"},
     "wire": {"base"},
-    "api": {"wire", "service", "store", "model", "base"},
-    "server": {"api", "wire", "service", "store", "model", "base"},
-    "conn": {"api", "wire", "service", "store", "model", "base"},
-    "daemon": {"server", "wire", "service", "hypervisor", "store", "model", "base"},
-    "cli": {"conn", "store", "model", "base"},
+    "api": {"wire", "service", "store", "notify", "schedule", "model", "base"},
+    "server": {"api", "wire", "service", "store", "notify", "schedule", "model", "base"},
+    "conn": {"api", "wire", "service", "store", "notify", "schedule", "model", "base"},
+    "daemon": {"server", "wire", "service", "hypervisor", "store", "notify", "schedule", "model", "base"},
+    "cli": {"conn", "store", "schedule", "model", "base"},
     # inside libvirt's daemon, whose process has no code of Cistern but this module
     "libvirtd": set(),
     # the commands over image files and those that carry volumes in and out, and those over backups:
     # libraries of their own
-    "cli-image": {"cli", "conn", "import", "image", "blob", "store", "model", "base"},
-    "cli-backup": {"cli", "conn", "backup", "guest", "nbd", "blob", "store", "model", "base"},
+    "cli-image": {"cli", "conn", "import", "image", "blob", "store", "schedule", "model", "base"},
+    "cli-backup": {"cli", "conn", "backup", "guest", "nbd", "blob", "store", "schedule", "model", "base"},
 }
 
 # Modules whose sub-folders have an order: whom each may include and call. What lies in the module's
@@ -51,19 +53,24 @@ FOLDERS = {
         "snapshot": {"volume", "dependency", "core"},
         "pool": {"core"},
         "secret": {"core"},
+        "schedule": {"core"},
+        "event": {"core"},
         "recovery": {"pool", "snapshot", "volume", "core"},
+        "doctor": {"secret", "pool", "snapshot", "volume", "dependency", "core"},
     },
     "cli": {
         "core": set(),
         "output": {"core"},
         "commands": {"output", "core"},
+        "qemu_img": {"commands", "output", "core"},
         "shell": {"commands", "output", "core"},
     },
 }
 
 
-CLI_LIBRARIES = {"image": "cli-image", "transfer": "cli-image", "backup": "cli-backup"}
-CLI_OWN = re.compile("/cli/commands/(image|transfer|backup)/")
+CLI_LIBRARIES = {"image": "cli-image", "transfer": "cli-image", "qemu_img": "cli-image",
+                 "backup": "cli-backup"}
+CLI_OWN = re.compile("/cli/(?:commands/)?(image|transfer|backup|qemu_img)/")
 
 
 def may_use(rows, folder, other):

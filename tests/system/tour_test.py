@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The commands in README.md's tour and in docs/coming-from-libvirt.md print the output given there."""
+"""The commands in README.md's tour and in three pages of docs/ print the output given there."""
 
 import importlib.util
 import os
@@ -11,6 +11,11 @@ from harness import peers, space
 
 README = os.path.join(space.TOP, "README.md")
 COMING = os.path.join(space.TOP, "docs/coming-from-libvirt.md")
+EVENTS = os.path.join(space.TOP, "docs/events.md")
+AUDIT = os.path.join(space.TOP, "docs/audit.md")
+SCHEDULES = os.path.join(space.TOP, "docs/schedules.md")
+CAPACITY = os.path.join(space.TOP, "docs/capacity.md")
+DOCTOR = os.path.join(space.TOP, "docs/doctor.md")
 
 
 def load_tour():
@@ -37,7 +42,7 @@ class Tour(unittest.TestCase):
     def setUp(self):
         space.tmpfs("/srv", "64M")
         self.addCleanup(space.unmount, "/srv")
-        uri = f"storage:///embed?root={space.path('tour-root')}"
+        uri = f"storage:///embed?root={space.path(self.id())}"
         for name, value in {**space.ENV, "CISTERN_URI": uri}.items():
             before = os.environ.get(name)
             os.environ[name] = value
@@ -72,3 +77,18 @@ class Tour(unittest.TestCase):
         subprocess.run(["mount", "-o", "loop", image, "/srv/images"], check=True)
         self.addCleanup(subprocess.run, ["umount", "-q", "/srv/images"], check=False)
         self.assertGreater(self.play(COMING, "# "), 15)
+
+    def test_commands_about_the_audit_trail_print_the_output_of_the_page(self):
+        self.assertGreater(self.play(AUDIT, "# "), 6)
+
+    def test_commands_about_schedules_print_the_output_of_the_page(self):
+        self.assertGreater(self.play(SCHEDULES, "# "), 6)
+
+    def test_commands_about_events_print_the_output_of_the_page(self):
+        self.assertGreaterEqual(self.play(EVENTS, "# "), 2)
+
+    def test_commands_about_capacity_print_the_output_of_the_page(self):
+        self.assertGreater(self.play(CAPACITY, "# "), 4)
+
+    def test_commands_about_the_doctor_print_the_output_of_the_page(self):
+        self.assertGreater(self.play(DOCTOR, "# "), 6)
