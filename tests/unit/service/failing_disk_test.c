@@ -48,9 +48,18 @@ static struct {
 static void disk_fail(const char *path, unsigned faults, guint after)
 {
     g_mutex_lock(&disk.lock);
+    disk.write_errno = 0;
     disk.path = g_strdup(path);
     disk.faults = faults;
     disk.after = after;
+    g_mutex_unlock(&disk.lock);
+}
+
+static void disk_fail_writes(const char *path, int code)
+{
+    disk_fail(path, NO_WRITES, 0);
+    g_mutex_lock(&disk.lock);
+    disk.write_errno = code;
     g_mutex_unlock(&disk.lock);
 }
 
@@ -61,8 +70,11 @@ static void disk_repair(void)
     g_mutex_unlock(&disk.lock);
 }
 
-/* Returns whether a call on @fd fails now because of @faults. Preserves errno. */
-static gboolean fails(int fd, unsigned faults, gboolean itself)
+/*
+ * Returns whether a call on @fd fails now because of @faults. Then errno is @code. Otherwise it is
+ * unchanged. The log of events calls it in another thread.
+ */
+static gboolean fails(int fd, unsigned faults, gboolean itself, int code)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
     int saved = errno;
@@ -75,6 +87,8 @@ static gboolean fails(int fd, unsigned faults, gboolean itself)
         failed = path &&
                  (itself ? strcmp(path, disk.path) == 0 : g_str_has_prefix(path, disk.path)) &&
                  (disk.after == 0 || disk.after-- == 0);
+        if (failed)
+            saved = faults & NO_WRITES && disk.write_errno ? disk.write_errno : code;
     }
     g_mutex_unlock(&disk.lock);
     errno = saved;
@@ -86,29 +100,22 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
     struct stat st;
     gboolean grows = fstat(fd, &st) == 0 && offset + (off_t)len > st.st_size;
 
-    if (fails(fd, NO_WRITES | (grows ? NO_GROWTH : 0), FALSE)) {
-        errno = disk.write_errno ? disk.write_errno : ENOSPC;
+    if (fails(fd, NO_WRITES | (grows ? NO_GROWTH : 0), FALSE, ENOSPC))
         return -1;
-    }
     return syscall(SYS_pwrite64, fd, buf, len, offset);
 }
 
 int fallocate64(int fd, int mode, off_t offset, off_t len)
 {
-    if (mode == 0 && fails(fd, NO_ALLOCATION, FALSE)) {
-        errno = ENOSPC;
+    if (mode == 0 && fails(fd, NO_ALLOCATION, FALSE, ENOSPC))
         return -1;
-    }
     return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
 
 /* The tests need no durable data. */
 int fsync(int fd)
 {
-    if (!fails(fd, NO_DIR_SYNC, TRUE))
-        return 0;
-    errno = EIO;
-    return -1;
+    return fails(fd, NO_DIR_SYNC, TRUE, EIO) ? -1 : 0;
 }
 
 /* --- helpers ---------------------------------------------------------------------------------- */
@@ -222,10 +229,8 @@ static void test_declaration_over_quota_is_refused_with_the_reason(void **state)
     g_autoptr(GError) error = NULL;
 
     create_overlay(f, pool);
-    disk_fail(f->paths->data_dir, NO_WRITES, 0);
-    disk.write_errno = EDQUOT;
+    disk_fail_writes(f->paths->data_dir, EDQUOT);
     assert_false(cst_vol_declare(pool, "over", &other, NULL, &error));
-    disk.write_errno = 0;
     disk_repair();
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
     assert_says(error, "declarations.db");

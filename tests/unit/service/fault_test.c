@@ -69,6 +69,29 @@ static gboolean enter(int fd, gboolean writes, int code)
     return !fails;
 }
 
+/* Lets call @nth on the files of @dir fail. The log of events writes in another thread. */
+static void storage_watch(const char *dir, guint nth)
+{
+    g_mutex_lock(&storage.lock);
+    g_hash_table_remove_all(storage.unsynced);
+    storage.calls_left = nth;
+    storage.lost = FALSE;
+    storage.dir = dir;
+    g_mutex_unlock(&storage.lock);
+}
+
+/* Returns TRUE if the call existed, and failed. */
+static gboolean storage_end(void)
+{
+    gboolean struck;
+
+    g_mutex_lock(&storage.lock);
+    storage.dir = NULL;
+    struck = storage.calls_left == 0;
+    g_mutex_unlock(&storage.lock);
+    return struck;
+}
+
 /* Replacements of libc functions. The tests need no durable data. */
 
 ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
@@ -343,13 +366,9 @@ static gboolean play(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
     g_autoptr(GError) error = NULL;
     gboolean done;
 
-    g_hash_table_remove_all(storage.unsynced);
-    storage.calls_left = nth;
-    storage.lost = FALSE;
-    storage.dir = dir;
+    storage_watch(dir, nth);
     done = calls[i].call(&error);
-    storage.dir = NULL;
-    *ret_struck = storage.calls_left == 0;
+    *ret_struck = storage_end();
     if (done && storage.lost)
         fail_msg("%s of %s succeeds in spite of failure %u", calls[i].name, format, nth);
     if (!done && !*ret_struck)
@@ -443,13 +462,9 @@ static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
     g_autoptr(GError) error = NULL;
     gboolean done;
 
-    g_hash_table_remove_all(storage.unsynced);
-    storage.calls_left = nth;
-    storage.lost = FALSE;
-    storage.dir = dir;
+    storage_watch(dir, nth);
     done = overwriting[i].call(&error);
-    storage.dir = NULL;
-    *ret_struck = storage.calls_left == 0;
+    *ret_struck = storage_end();
     if (done && *ret_struck)
         fail_msg("%s succeeds in spite of failure %u", overwriting[i].name, nth);
     if (!done && !*ret_struck)
