@@ -372,6 +372,37 @@ class Actions(Schedules):
         self.cistern("schedule-run", "proof")
         self.assertIn(self.history("proof")[0]["result"], ("done", "failed"))
 
+    def test_backup_of_a_killed_run_is_kept_by_the_rules_of_the_schedule(self):
+        self.good("vol-create-as", "p", "b", "4M", "--format", "raw")
+        with open(self.at("p", "b"), "r+b") as disk:
+            disk.write(os.urandom(4 << 20))
+        self.good("backup-create", self.repo, "p/a", "--tag", "schedule-s")
+        (by_hand,) = self.backups()
+        self.create(do="backup", on=("p/b",),
+                    options=("--repo", self.repo, "--keep-last", "1", "--rate-limit", "1K"))
+        run = self.background([space.CISTERN, "-c", self.peer.uri, "schedule-run", "s"])
+
+        def jobs():
+            return [row["id"] for row in self.rows("job-list", "jobs")
+                    if row["operation"] == "backup-create"]
+
+        self.wait_until(jobs, "the backup is under way", self.history)
+        os.kill(run.pid, signal.SIGSTOP)
+        self.good("job-rate", str(jobs()[0]), "0")
+        self.wait_until(lambda: len(self.backups()) == 2, "the backup is made", self.history)
+        (of_killed,) = set(self.backups()) - {by_hand}
+        run.kill()
+        run.wait()
+        self.wait_until(lambda: self.history()[0]["result"] == "interrupted",
+                        "the killed run is interrupted", self.history)
+        self.good("schedule-edit", "s", "--rate-limit", "1G")
+        status, _out, err = self.at_time("2027-03-01 10:00:01", "schedule-run", "s")
+        self.assertEqual((0, ""), (status, err))
+        self.assertEqual((2, 1), (self.history()[0]["made"], self.history()[0]["removed"]))
+        self.assertEqual(2, len(self.backups()))
+        self.assertIn(by_hand, self.backups())
+        self.assertNotIn(of_killed, self.backups())
+
     def test_check_fails_with_the_name_of_the_damaged_image(self):
         self.create(do="check")
         self.good("schedule-run", "s")

@@ -79,7 +79,19 @@ static gboolean backup_add_objects(ScheduleWork *work, GPtrArray *words, GError 
     return groups != NULL;
 }
 
-static gboolean backup_record(ScheduleWork *work, const char *id, GError **error)
+/*
+ * Returns the tag that connects a backup with a run: "schedule-UUID:PLANNED". A run that was killed
+ * could not record its backup. The caller frees it.
+ */
+static char *run_tag(const ScheduleWork *work, int64_t planned)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+
+    return g_strdup_printf("schedule-%s:%" PRId64, cst_uuid_format(&work->schedule->uuid, uuid),
+                           planned);
+}
+
+static gboolean backup_record(ScheduleWork *work, const char *id, int64_t planned, GError **error)
 {
     g_autoptr(GPtrArray) copies =
         g_ptr_array_new_with_free_func((GDestroyNotify)cst_schedule_copy_free);
@@ -90,29 +102,87 @@ static gboolean backup_record(ScheduleWork *work, const char *id, GError **error
         .pool = g_strdup(""),
         .volume = g_strdup(""),
         .name = g_strdup(id),
-        .time = work->run.planned,
-        .created = work->run.planned,
+        .time = planned,
+        .created = planned,
     };
     g_ptr_array_add(copies, copy);
     work->run.made++;
     return cst_conn_schedule_set_copies(work->ctl->conn, work->schedule->name, copies, error);
 }
 
-gboolean schedule_run_backup(ScheduleWork *work, GError **error)
+static gboolean backup_is_recorded(const ScheduleWork *work, const GPtrArray *copies,
+                                   const char *id)
+{
+    const char *repo = cst_schedule_option(work->schedule, "repo");
+
+    for (guint i = 0; i < copies->len; i++) {
+        const CstScheduleCopy *copy = copies->pdata[i];
+
+        if (strcmp(copy->place, repo) == 0 && strcmp(copy->name, id) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Finds the time in the tags of a backup, which have commas. FALSE: the schedule did not make it. */
+static gboolean tags_find_run(const ScheduleWork *work, const char *tags, int64_t *ret_planned)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *start =
+        g_strconcat("schedule-", cst_uuid_format(&work->schedule->uuid, uuid), ":", NULL);
+    g_auto(GStrv) each = g_strsplit(tags, ",", -1);
+
+    for (char **tag = each; *tag; tag++)
+        if (g_str_has_prefix(*tag, start))
+            return g_ascii_string_to_signed(*tag + strlen(start), 10, 0, G_MAXINT64, ret_planned,
+                                            NULL);
+    return FALSE;
+}
+
+/*
+ * Records the backups of runs that were killed before they recorded them. *ret_made: one of them is
+ * of this run's time, so the run has nothing more to make.
+ */
+static gboolean backups_adopt(ScheduleWork *work, gboolean *ret_made, GError **error)
+{
+    static const char *const members[] = {"id", "tags", NULL};
+    g_autoptr(GPtrArray) words = repo_words(work, "backup-list");
+    g_autoptr(GPtrArray) copies =
+        cst_conn_schedule_copies(work->ctl->conn, work->schedule->name, error);
+    g_autoptr(GPtrArray) backups =
+        copies ? schedule_program_list(work->ctl, words, "backups", members, error) : NULL;
+
+    for (guint i = 0; backups && i < backups->len; i++) {
+        char **backup = backups->pdata[i];
+        int64_t planned;
+
+        if (!tags_find_run(work, backup[1], &planned) ||
+            backup_is_recorded(work, copies, backup[0]))
+            continue;
+        if (!backup_record(work, backup[0], planned, error))
+            return FALSE;
+        *ret_made |= planned == work->run.planned;
+    }
+    return backups != NULL;
+}
+
+static gboolean backup_create(ScheduleWork *work, GError **error)
 {
     static const char *const options[] = {"consistency", "rate-limit", NULL};
     g_autoptr(GPtrArray) words = repo_words(work, "backup-create");
+    g_autofree char *tag = run_tag(work, work->run.planned);
     g_autofree char *id = NULL;
     g_autoptr(GError) why = NULL;
     gboolean done;
 
     words_add_options(work, words, options);
     schedule_words_add(words, "--incremental");
-    schedule_words_add(words, "--tag=schedule-%s", work->schedule->name);
+    schedule_words_add(words, "--tag=schedule-%s,%s", work->schedule->name, tag);
     if (!backup_add_objects(work, words, error))
         return FALSE;
     done = schedule_program(work->ctl, words, "backup", &id, &why);
-    if (id && !work->ctl->settings.dry_run && !backup_record(work, id, error))
+    if (id && !work->ctl->settings.dry_run &&
+        !backup_record(work, id, work->run.planned, error))
         return FALSE;
     /* A backup without some of the volumes exists, and is counted. */
     if (done || g_error_matches(why, CST_ERROR, CST_ERROR_PARTIAL))
@@ -121,6 +191,19 @@ gboolean schedule_run_backup(ScheduleWork *work, GError **error)
         schedule_add_failure(work, cst_schedule_option(work->schedule, "repo"),
                              g_steal_pointer(&why));
     return TRUE;
+}
+
+gboolean schedule_run_backup(ScheduleWork *work, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean made = FALSE;
+
+    if (work->ctl->settings.dry_run || backups_adopt(work, &made, &why)) {
+        work->done += made;
+        return made || backup_create(work, error);
+    }
+    return schedule_fail_object(work, cst_schedule_option(work->schedule, "repo"),
+                                g_steal_pointer(&why), error);
 }
 
 /* Returns the copies that no rule keeps, borrowed from @copies. The caller drops the array. */

@@ -82,12 +82,15 @@ static gboolean program_fail(const GPtrArray *words, const CstChildResult *resul
                     message ? message : _("it ended without a message"));
 }
 
-gboolean schedule_program(CliCtl *ctl, const GPtrArray *words, const char *member, char **ret_text,
-                          GError **error)
+/*
+ * Runs the command and waits for its end. FALSE: it did not run. The caller clears *ret_result after
+ * TRUE, also if the command failed.
+ */
+static gboolean program_run(CliCtl *ctl, const GPtrArray *words, CstChildResult *ret_result,
+                            GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     ProgramTask program = {.argv = argv};
-    gboolean ok;
 
     if (!cst_library_load(&cst_json_glib_library, error))
         return FALSE;
@@ -104,11 +107,65 @@ gboolean schedule_program(CliCtl *ctl, const GPtrArray *words, const char *membe
     g_ptr_array_add(argv, NULL);
     if (!cli_run_task(ctl, words->pdata[0], run_program, &program, error))
         return FALSE;
+    *ret_result = program.result;
+    return TRUE;
+}
+
+gboolean schedule_program(CliCtl *ctl, const GPtrArray *words, const char *member, char **ret_text,
+                          GError **error)
+{
+    CstChildResult result = {0};
+    gboolean ok;
+
+    if (!program_run(ctl, words, &result, error))
+        return FALSE;
     if (member && ret_text)
-        *ret_text = last_text(program.result.out, NULL, member);
-    ok = program.result.status == 0 || program_fail(words, &program.result, error);
-    cst_child_result_clear(&program.result);
+        *ret_text = last_text(result.out, NULL, member);
+    ok = result.status == 0 || program_fail(words, &result, error);
+    cst_child_result_clear(&result);
     return ok;
+}
+
+static GStrv object_texts(JsonObject *object, const char *const *members)
+{
+    g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
+
+    for (guint i = 0; members[i]; i++) {
+        g_autofree char *text = object_text(object, members[i]);
+
+        g_strv_builder_add(texts, text ? text : "");
+    }
+    return g_strv_builder_end(texts);
+}
+
+GPtrArray *schedule_program_list(CliCtl *ctl, const GPtrArray *words, const char *list,
+                                 const char *const *members, GError **error)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+    g_autoptr(ProgramParser) parser = NULL;
+    CstChildResult result = {0};
+    JsonObject *object;
+    JsonNode *node;
+    JsonArray *array;
+    gboolean ok;
+
+    if (!program_run(ctl, words, &result, error))
+        return NULL;
+    parser = json_parser_new_immutable();
+    object = line_object(parser, result.out);
+    node = object ? json_object_get_member(object, list) : NULL;
+    array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        node = json_array_get_element(array, i);
+        if (JSON_NODE_HOLDS_OBJECT(node))
+            g_ptr_array_add(rows, object_texts(json_node_get_object(node), members));
+    }
+    ok = result.status == 0 ? array || cst_fail(error, CST_ERROR_FAILED,
+                                                _("%s: its output has no list '%s'"),
+                                                (const char *)words->pdata[0], list)
+                            : program_fail(words, &result, error);
+    cst_child_result_clear(&result);
+    return ok ? g_steal_pointer(&rows) : NULL;
 }
 
 void schedule_words_add(GPtrArray *words, const char *format, ...)

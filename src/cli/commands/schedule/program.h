@@ -12,5 +12,13 @@
 gboolean schedule_program(CliCtl *ctl, const GPtrArray *words, const char *member, char **ret_text,
                           GError **error);
 
+/**
+ * Runs a command in the same way. It prints an object whose member @list is an array of objects.
+ * Returns an array with a GStrv for each: the texts of its @members, "" for a missing one. The
+ * caller drops the array.
+ */
+GPtrArray *schedule_program_list(CliCtl *ctl, const GPtrArray *words, const char *list,
+                                 const char *const *members, GError **error);
+
 /** Appends a formatted word. */
 void schedule_words_add(GPtrArray *words, const char *format, ...) G_GNUC_PRINTF(2, 3);
