@@ -6,7 +6,7 @@
  * the former handlers.
  *
  * State is static, because handlers have no context. It belongs to the thread that calls begin and
- * end.
+ * end. The kernel may deliver a signal to another thread, which passes it on.
  */
 #include "interrupt.h"
 
@@ -21,6 +21,7 @@
 static volatile sig_atomic_t interrupted; /* number of the signal; 0: not interrupted */
 static CstTask *volatile task_to_cancel;
 static unsigned begun; /* nesting depth */
+static pthread_t owner; /* the thread that calls begin; set before a handler is installed */
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction old_int;
 static struct sigaction old_term;
@@ -30,6 +31,10 @@ static void on_signal(int number)
 {
     int saved = errno;
 
+    if (!pthread_equal(pthread_self(), owner)) {
+        pthread_kill(owner, number);
+        return;
+    }
     if (interrupted) {
         signal(number, SIG_DFL);
         raise(number);
@@ -58,6 +63,7 @@ void cli_interrupt_begin(void)
         return;
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         wake_pipe[0] = -1;
+    owner = pthread_self();
     interrupted = 0;
     /* The raise() in the handler must take effect while the handler runs. */
     action.sa_flags |= SA_NODEFER;

@@ -97,7 +97,8 @@ static gboolean work(CstTask *task, gpointer data, GError **error)
     if (job->interrupt) {
         if (job->shown >= 0)
             await_content(job->shown);
-        kill(getpid(), SIGINT);
+        /* The kernel may choose any thread, and this one has no handler's state. */
+        pthread_kill(pthread_self(), SIGINT);
     }
     while (job->until_cancelled) {
         if (!cst_task_check(task, error))
