@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Procedures for schedules. They access the database of schedules only; the program that executes a
- * run is a client. So they are QUICK, and answer while storage hangs. SCHEDULE_SET is LONG, because
- * its task tells the user.
+ * run is a client. So they are QUICK, and answer while storage hangs.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -142,7 +141,7 @@ static gboolean api_schedule_set(CstApiCall *call, const void *data, void *ret, 
     const wire_schedule_set_args *args = data;
     g_autoptr(CstSchedule) schedule = schedule_read(&args->schedule);
 
-    if (!cst_service_schedule_set(call->service, schedule, call->task, error))
+    if (!cst_service_schedule_set(call->service, schedule, error))
         return FALSE;
     api_audit_set_schedule(&schedule->uuid);
     return TRUE;
@@ -266,7 +265,7 @@ static gboolean api_schedule_copies_forget(CstApiCall *call, const void *data, v
 const CstProcedure cst_api_schedule_procedures[] = {
     CST_OWN_PROCEDURE(SCHEDULE_LIST, QUICK, READ, "cisternScheduleList", schedule_list_args,
                       schedule_list_ret, api_schedule_list),
-    CST_OWN_PROCEDURE(SCHEDULE_SET, LONG, WRITE, "cisternScheduleSet", schedule_set_args, void,
+    CST_OWN_PROCEDURE(SCHEDULE_SET, QUICK, WRITE, "cisternScheduleSet", schedule_set_args, void,
                       api_schedule_set),
     CST_OWN_PROCEDURE(SCHEDULE_DELETE, QUICK, WRITE, "cisternScheduleDelete", schedule_args, void,
                       api_schedule_delete),

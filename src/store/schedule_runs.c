@@ -179,7 +179,8 @@ gboolean cst_schedules_end(CstSchedules *schedules, const CstScheduleRun *run, G
     g_autoptr(DatabaseStatement) statement = database_prepare(
         &schedules->database,
         "UPDATE runs SET ended = ?2, state = ?3, made = ?4, removed = ?5, consistency = ?6,"
-        " message = ?7 WHERE id = ?1 AND state = ?8",
+        " message = ?7 WHERE id = ?1 AND state = ?8"
+        " AND schedule = (SELECT uuid FROM schedules WHERE name = ?9)",
         error);
 
     if (!statement)
@@ -192,11 +193,12 @@ gboolean cst_schedules_end(CstSchedules *schedules, const CstScheduleRun *run, G
     sqlite3_bind_int64(statement, 6, run->consistency);
     database_bind_text(statement, 7, run->message);
     sqlite3_bind_int(statement, 8, CST_SCHEDULE_RUNNING);
+    database_bind_text(statement, 9, run->schedule);
     if (!database_run(&schedules->database, statement, error))
         return FALSE;
     return sqlite3_changes(schedules->database.db) > 0 ||
-           cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no run %" PRId64 " under way"),
-                    run->id);
+           cst_fail(error, CST_ERROR_NOT_FOUND,
+                    _("schedule '%s' has no run %" PRId64 " under way"), run->schedule, run->id);
 }
 
 static gboolean mark_in_transaction(gpointer schedules, gpointer data, GError **error)
@@ -318,15 +320,24 @@ typedef struct {
     const GPtrArray *copies;
 } SetCopies;
 
-/* An id of 0 is replaced by the next free one. */
+static gboolean set_copy_fail(const char *name, int64_t id, GError **error)
+{
+    return id == 0 ? cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no schedule '%s'"), name)
+                   : cst_fail(error, CST_ERROR_NOT_FOUND,
+                              _("schedule '%s' has no copy %" PRId64), name, id);
+}
+
+/* An id of 0 is replaced by the next free one. The id of another schedule's copy is no such copy. */
 static gboolean set_copies_in_transaction(gpointer owner, gpointer data, GError **error)
 {
     CstSchedules *schedules = owner;
     const SetCopies *set = data;
     g_autoptr(DatabaseStatement) statement = database_prepare(
         &schedules->database,
-        "INSERT OR REPLACE INTO copies (id, schedule, place, pool, volume, name, time, created)"
-        " SELECT nullif(?2, 0), uuid, ?3, ?4, ?5, ?6, ?7, ?8 FROM schedules WHERE name = ?1",
+        "INSERT INTO copies (id, schedule, place, pool, volume, name, time, created)"
+        " SELECT nullif(?2, 0), uuid, ?3, ?4, ?5, ?6, ?7, ?8 FROM schedules WHERE name = ?1"
+        " ON CONFLICT (id) DO UPDATE SET place = ?3, pool = ?4, volume = ?5, name = ?6, time = ?7,"
+        " created = ?8 WHERE schedule = excluded.schedule",
         error);
 
     for (guint i = 0; statement && i < set->copies->len; i++) {
@@ -343,8 +354,9 @@ static gboolean set_copies_in_transaction(gpointer owner, gpointer data, GError 
         if (!database_run(&schedules->database, statement, error))
             return FALSE;
         if (sqlite3_changes(schedules->database.db) == 0)
-            return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no schedule '%s'"), set->name);
-        copy->id = sqlite3_last_insert_rowid(schedules->database.db);
+            return set_copy_fail(set->name, copy->id, error);
+        if (copy->id == 0)
+            copy->id = sqlite3_last_insert_rowid(schedules->database.db);
     }
     return statement != NULL;
 }

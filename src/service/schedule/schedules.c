@@ -10,6 +10,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log_context.h>
 #include <service/jobs.h>
 #include <store/schedules.h>
 
@@ -156,37 +157,51 @@ GPtrArray *cst_service_schedules(CstService *service, const char *name, GError *
     return g_steal_pointer(&rows);
 }
 
-/*
- * Runs have the rights of this process. So another user who may change the storage can define no
- * schedule that leaves the pools, and cannot change such a schedule.
- */
-static gboolean owner_check(CstSchedules *schedules, const CstSchedule *schedule, CstTask *task,
-                            GError **error)
+static gboolean caller_is_owner(void)
 {
-    g_autoptr(GPtrArray) rows = NULL;
-    gboolean outside = cst_schedule_goes_outside(schedule);
-    uid_t uid;
-    pid_t pid;
+    const CstLogContext *context = cst_log_context();
 
-    cst_task_owner(task, &uid, &pid);
-    if (uid == geteuid())
-        return TRUE;
-    rows = cst_schedules_list(schedules, error);
-    if (!rows)
-        return FALSE;
-    for (guint i = 0; i < rows->len && !outside; i++) {
-        const CstSchedule *old = rows->pdata[i];
-
-        outside = cst_uuid_equal(&old->uuid, &schedule->uuid) && cst_schedule_goes_outside(old);
-    }
-    return !outside || cst_fail(error, CST_ERROR_DENIED,
-                                _("schedule '%s' has a repository or another host, so only user %u "
-                                  "may define it"),
-                                schedule->name, (unsigned)geteuid());
+    return !context || context->connection == 0 || context->uid == geteuid();
 }
 
-gboolean cst_service_schedule_set(CstService *service, CstSchedule *schedule, CstTask *task,
-                                  GError **error)
+/*
+ * Runs have the rights of this process, and believe the records of the schedule. So another user who
+ * may change the storage can neither define nor change a schedule that leaves the pools.
+ */
+static gboolean owner_check(const CstSchedule *schedule, GError **error)
+{
+    return caller_is_owner() || !cst_schedule_goes_outside(schedule) ||
+           cst_fail(error, CST_ERROR_DENIED,
+                    _("schedule '%s' has a repository or another host, so only user %u may define, "
+                      "change or run it"),
+                    schedule->name, (unsigned)geteuid());
+}
+
+/* Checks the stored schedule with the identity of @schedule. */
+static gboolean former_owner_check(CstSchedules *schedules, const CstSchedule *schedule,
+                                   GError **error)
+{
+    g_autoptr(GPtrArray) rows = cst_schedules_list(schedules, error);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstSchedule *old = rows->pdata[i];
+
+        if (cst_uuid_equal(&old->uuid, &schedule->uuid) && !owner_check(old, error))
+            return FALSE;
+    }
+    return rows != NULL;
+}
+
+/* Opens the database to change the records of the schedule @name. NULL: it may not. */
+static CstSchedules *schedules_open_for(CstService *service, const char *name, GError **error)
+{
+    g_autoptr(CstSchedules) schedules = schedules_open(service, error);
+    g_autoptr(CstSchedule) schedule = schedules ? schedules_find(schedules, name, error) : NULL;
+
+    return schedule && owner_check(schedule, error) ? g_steal_pointer(&schedules) : NULL;
+}
+
+gboolean cst_service_schedule_set(CstService *service, CstSchedule *schedule, GError **error)
 {
     g_autoptr(CstSchedules) schedules = NULL;
     gboolean is_new = cst_uuid_is_zero(&schedule->uuid);
@@ -194,7 +209,8 @@ gboolean cst_service_schedule_set(CstService *service, CstSchedule *schedule, Cs
     if (!cst_schedule_check(schedule, error))
         return FALSE;
     schedules = schedules_open(service, error);
-    if (!schedules || !owner_check(schedules, schedule, task, error) || !cst_may_change(error))
+    if (!schedules || !owner_check(schedule, error) ||
+        !former_owner_check(schedules, schedule, error) || !cst_may_change(error))
         return FALSE;
     schedule->created = schedule->handled = g_get_real_time() / G_USEC_PER_SEC;
     if (!is_new)
@@ -212,7 +228,8 @@ gboolean cst_service_schedule_delete(CstService *service, const char *name, GErr
     if (!schedules_open_existing(service, &schedules, error))
         return FALSE;
     schedule = schedules_find(schedules, name, error);
-    if (!schedule || !cst_may_change(error) || !cst_schedules_remove(schedules, name, error))
+    if (!schedule || !owner_check(schedule, error) || !cst_may_change(error) ||
+        !cst_schedules_remove(schedules, name, error))
         return FALSE;
     message = g_strdup_printf(_("schedule '%s' was deleted"), name);
     states_record_ends(service, name, message);
@@ -240,7 +257,7 @@ GPtrArray *cst_service_schedule_history(CstService *service, const char *name, i
 gboolean cst_service_schedule_begin(CstService *service, CstScheduleRun *run, int64_t handled,
                                     GError **error)
 {
-    g_autoptr(CstSchedules) schedules = schedules_open(service, error);
+    g_autoptr(CstSchedules) schedules = schedules_open_for(service, run->schedule, error);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     const CstScheduleJobs jobs = {job_runs, service, names};
 
@@ -257,7 +274,7 @@ gboolean cst_service_schedule_end(CstService *service, const CstScheduleRun *run
 
     if (!cst_schedule_state_is_end((int)run->state))
         return cst_fail(error, CST_ERROR_INVALID, "%s", _("a run ends in another state"));
-    schedules = schedules_open(service, error);
+    schedules = schedules_open_for(service, run->schedule, error);
     if (!schedules || !cst_schedules_end(schedules, run, error))
         return FALSE;
     schedule = cst_schedules_find(schedules, run->schedule, NULL);
@@ -280,9 +297,38 @@ GPtrArray *cst_service_schedule_copies(CstService *service, const char *name, in
 gboolean cst_service_schedule_set_copies(CstService *service, const char *name,
                                          const GPtrArray *copies, GError **error)
 {
-    g_autoptr(CstSchedules) schedules = schedules_open(service, error);
+    g_autoptr(CstSchedules) schedules = schedules_open_for(service, name, error);
 
     return schedules && cst_schedules_set_copies(schedules, name, copies, error);
+}
+
+static gboolean copies_have(const GPtrArray *copies, const int64_t *ids, guint count)
+{
+    for (guint i = 0; i < copies->len; i++)
+        for (guint j = 0; j < count; j++)
+            if (((const CstScheduleCopy *)copies->pdata[i])->id == ids[j])
+                return TRUE;
+    return FALSE;
+}
+
+/* Checks the schedules that have made the copies. */
+static gboolean copies_owner_check(CstSchedules *schedules, const int64_t *ids, guint count,
+                                   GError **error)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+
+    if (caller_is_owner())
+        return TRUE;
+    rows = cst_schedules_list(schedules, error);
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstSchedule *schedule = rows->pdata[i];
+        g_autoptr(GPtrArray) copies =
+            cst_schedules_copies(schedules, schedule->name, 0, G_MAXINT, error);
+
+        if (!copies || (copies_have(copies, ids, count) && !owner_check(schedule, error)))
+            return FALSE;
+    }
+    return rows != NULL;
 }
 
 gboolean cst_service_schedule_forget_copies(CstService *service, const int64_t *ids, guint count,
@@ -290,7 +336,8 @@ gboolean cst_service_schedule_forget_copies(CstService *service, const int64_t *
 {
     g_autoptr(CstSchedules) schedules = schedules_open(service, error);
 
-    return schedules && cst_schedules_forget_copies(schedules, ids, count, error);
+    return schedules && copies_owner_check(schedules, ids, count, error) &&
+           cst_schedules_forget_copies(schedules, ids, count, error);
 }
 
 gboolean cst_service_schedule_check_backups(CstService *service, int64_t now, GError **error)

@@ -36,6 +36,7 @@ static const char *const quick[] = {
     "cisternScheduleEnd",
     "cisternScheduleHistory",
     "cisternScheduleList",
+    "cisternScheduleSet",
     "cisternTagList",
     "virConnectGetCapabilities",
     "virConnectGetStoragePoolCapabilities",

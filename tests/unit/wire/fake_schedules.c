@@ -10,8 +10,7 @@ GPtrArray *cst_service_schedules(CstService *self, const char *name, GError **er
     return g_ptr_array_new_with_free_func((GDestroyNotify)cst_schedule_free);
 }
 
-gboolean cst_service_schedule_set(CstService *self, CstSchedule *schedule, CstTask *task,
-                                  GError **error)
+gboolean cst_service_schedule_set(CstService *self, CstSchedule *schedule, GError **error)
 {
     fake.mutations++;
     return TRUE;

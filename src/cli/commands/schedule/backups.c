@@ -239,6 +239,7 @@ static gboolean backup_forget(ScheduleWork *work, const CstScheduleCopy *copy, G
     g_autoptr(GError) why = NULL;
 
     schedule_words_add(words, "--yes");
+    schedule_words_add(words, "--");
     schedule_words_add(words, "%s", copy->name);
     if (schedule_program(work->ctl, words, NULL, NULL, &why))
         work->run.removed++;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <base/task.h>
 #include <schedule/run.h>
 #include <schedule/schedule.h>
 #include <service/service.h>
@@ -10,6 +9,10 @@
  * Schedules of the host, and the records of their runs (store/schedules.h). The commands of the
  * command line execute the runs (schedule-run); the daemon starts it at the due times. All calls
  * access the database only. Any thread.
+ *
+ * Runs have the rights of this process. So all calls that change a schedule which goes outside of
+ * the pools (cst_schedule_goes_outside()), or its records, fail with DENIED for a client of another
+ * user (base/log_context.h).
  */
 
 /**
@@ -19,12 +22,9 @@
 GPtrArray *cst_service_schedules(CstService *service, const char *name, GError **error);
 /**
  * Stores a definition. With a zero UUID the schedule is new: it gets a UUID, and elapses from now
- * on. Otherwise the schedule with the UUID is changed. INVALID, EXISTS, NOT_FOUND, LIMIT. DENIED if
- * the owner of @task is not the user of this process, and the schedule goes outside of the pools
- * (cst_schedule_goes_outside()).
+ * on. Otherwise the schedule with the UUID is changed. INVALID, EXISTS, NOT_FOUND, LIMIT.
  */
-gboolean cst_service_schedule_set(CstService *service, CstSchedule *schedule, CstTask *task,
-                                  GError **error);
+gboolean cst_service_schedule_set(CstService *service, CstSchedule *schedule, GError **error);
 /** Removes a schedule and its history. Its snapshots and backups stay. NOT_FOUND, BUSY. */
 gboolean cst_service_schedule_delete(CstService *service, const char *name, GError **error);
 

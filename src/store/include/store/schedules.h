@@ -91,8 +91,8 @@ GPtrArray *cst_schedules_history(CstSchedules *schedules, const char *name, int6
 GPtrArray *cst_schedules_copies(CstSchedules *schedules, const char *name, int64_t after, guint max,
                                 GError **error);
 /**
- * Stores the copies of schedule @name, all or no copy. A copy with an id replaces the record with
- * this id. Sets the id of new ones.
+ * Stores the copies of schedule @name, all or no copy. A copy with an id replaces the record of the
+ * schedule with this id, NOT_FOUND without one. Sets the id of new ones.
  */
 gboolean cst_schedules_set_copies(CstSchedules *schedules, const char *name,
                                   const GPtrArray *copies, GError **error);
