@@ -20,7 +20,7 @@
 #include <store/schedules.h>
 
 #define LOOK_S     5
-#define RETRY_S    60  /* after a database that could not be read */
+#define RETRY_S    60  /* after a database that could not be read, or a run that did not begin */
 #define RUNS_MAX   8   /* at a time; further ones wait */
 #define ZONE_S     60  /* between two calculations: the zone of the host may change */
 #define BACKUPS_S  600 /* between two checks of the age of backups */
@@ -39,6 +39,7 @@ struct DaemonSchedules {
 
     /* Of the thread: */
     char *seen;              /* cst_schedules_stamp() at the last look; NULL: before the first */
+    GHashTable *attempts;    /* name of a schedule to its last Attempt */
     int64_t next;            /* when the next schedule is due, or CST_CALENDAR_NEVER */
     int64_t backups_checked; /* time of the last check of the age of backups */
 };
@@ -103,8 +104,11 @@ static gpointer run_main(gpointer data)
     return NULL;
 }
 
-/* Starts the process of a run unless one is under way. The end of a run causes the next look. */
-static void schedules_start_run(DaemonSchedules *schedules, const char *name)
+/*
+ * Starts the process of a run unless one is under way. The end of a run causes the next look.
+ * Returns FALSE if it is under way, or has to wait for another one.
+ */
+static gboolean schedules_start_run(DaemonSchedules *schedules, const char *name)
 {
     Run *run;
     GThread *thread;
@@ -113,19 +117,20 @@ static void schedules_start_run(DaemonSchedules *schedules, const char *name)
     if (schedules->stop || g_hash_table_contains(schedules->running, name) ||
         g_hash_table_size(schedules->running) >= RUNS_MAX) {
         g_mutex_unlock(&schedules->lock);
-        return;
+        return FALSE;
     }
     run = g_new0(Run, 1);
     *run = (Run){schedules, g_strdup(name), cst_task_new()};
     g_hash_table_insert(schedules->running, g_strdup(name), run->task);
     g_mutex_unlock(&schedules->lock);
     thread = g_thread_try_new("schedule", run_main, run, NULL);
-    if (thread) {
+    if (thread)
         g_thread_unref(thread);
-        return;
+    else {
+        cst_log(CST_LOG_WARNING, _("schedule '%s': cannot create a thread"), name);
+        run_end(run);
     }
-    cst_log(CST_LOG_WARNING, _("schedule '%s': cannot create a thread"), name);
-    run_end(run);
+    return TRUE;
 }
 
 /* --- the clock -------------------------------------------------------------------------------- */
@@ -147,10 +152,44 @@ static void schedules_check_backups(DaemonSchedules *schedules, int64_t now)
         cst_log(CST_LOG_WARNING, _("the age of backups is unknown: %s"), error->message);
 }
 
+/*
+ * A run that does not begin leaves its time due: another run is under way, the disk is full, or the
+ * program is missing. The same time is not tried again before the delay has passed.
+ */
+typedef struct {
+    int64_t due;
+    gint64 began; /* monotonic time */
+} Attempt;
+
+/*
+ * Starts the run of time @due. Keeps its attempt in @attempts. Returns the seconds until the next
+ * attempt; 0: it was started, or is under way.
+ */
+static int64_t schedules_attempt(DaemonSchedules *schedules, const char *name, int64_t due,
+                                 GHashTable *attempts)
+{
+    const Attempt *last = g_hash_table_lookup(schedules->attempts, name);
+    Attempt *attempt = g_new0(Attempt, 1);
+    gint64 now = g_get_monotonic_time();
+    gint64 wait = last && last->due == due ? last->began + RETRY_S * G_USEC_PER_SEC - now : 0;
+
+    *attempt = last ? *last : (Attempt){0};
+    if (wait <= 0 && schedules_start_run(schedules, name))
+        *attempt = (Attempt){due, now};
+    g_hash_table_insert(attempts, g_strdup(name), attempt);
+    return wait > 0 ? wait / G_USEC_PER_SEC + 1 : 0;
+}
+
+static GHashTable *attempts_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
 /* Starts the runs that are due, and sets the next time. */
 static void schedules_run_due(DaemonSchedules *schedules)
 {
     int64_t now = seconds_now();
+    g_autoptr(GHashTable) attempts = attempts_new();
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) rows = cst_service_schedules(schedules->service, NULL, &error);
 
@@ -162,14 +201,18 @@ static void schedules_run_due(DaemonSchedules *schedules)
     }
     for (guint i = 0; rows && i < rows->len; i++) {
         const CstSchedule *schedule = rows->pdata[i];
-        int64_t next, due = cst_schedule_due(schedule, now, NULL, &next);
+        int64_t next, wait = 0, due = cst_schedule_due(schedule, now, NULL, &next);
 
         if (due != CST_CALENDAR_NEVER)
-            schedules_start_run(schedules, schedule->name);
+            wait = schedules_attempt(schedules, schedule->name, due, attempts);
+        if (wait > 0)
+            next = next == CST_CALENDAR_NEVER ? now + wait : MIN(next, now + wait);
         if (next != CST_CALENDAR_NEVER &&
             (schedules->next == CST_CALENDAR_NEVER || next < schedules->next))
             schedules->next = MIN(next, now + ZONE_S);
     }
+    g_hash_table_unref(schedules->attempts);
+    schedules->attempts = g_steal_pointer(&attempts);
     schedules_check_backups(schedules, now);
 }
 
@@ -242,6 +285,7 @@ DaemonSchedules *daemon_schedules_start(CstService *service, const CstPaths *pat
     schedules->program = find_program();
     schedules->next = CST_CALENDAR_NEVER;
     schedules->running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    schedules->attempts = attempts_new();
     g_mutex_init(&schedules->lock);
     g_cond_init(&schedules->changed);
     schedules->thread = g_thread_try_new("schedules", schedules_main, schedules, NULL);
@@ -269,6 +313,7 @@ void daemon_schedules_stop(DaemonSchedules *schedules)
     if (schedules->thread)
         g_thread_join(schedules->thread);
     g_hash_table_unref(schedules->running);
+    g_hash_table_unref(schedules->attempts);
     g_mutex_clear(&schedules->lock);
     g_cond_clear(&schedules->changed);
     cst_paths_free(schedules->paths);

@@ -218,8 +218,10 @@ static gboolean start_due(CliCtl *ctl, GError **error)
     for (guint i = 0; schedules && i < schedules->len; i++) {
         const CstSchedule *schedule = schedules->pdata[i];
 
-        if (cst_schedule_due(schedule, now, NULL, NULL) != CST_CALENDAR_NEVER &&
-            !start_run(ctl, schedule->name, error))
+        if (cst_schedule_due(schedule, now, NULL, NULL) == CST_CALENDAR_NEVER)
+            continue;
+        cli_plan(ctl, _("Would run schedule %s"), schedule->name);
+        if (!ctl->settings.dry_run && !start_run(ctl, schedule->name, error))
             return FALSE;
     }
     return schedules != NULL;
