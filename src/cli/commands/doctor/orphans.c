@@ -12,6 +12,7 @@
 #include <base/i18n.h>
 #include <conn/domains.h>
 #include <conn/schedules.h>
+#include <conn/tags.h>
 #include <schedule/selector.h>
 
 #include "doctor.h"
@@ -70,7 +71,40 @@ static gboolean machines_add(DoctorWork *work, References *references)
     return TRUE;
 }
 
-/* A schedule of backups refers to all that it selects, and any other one to single volumes. */
+static gboolean tag_add(DoctorWork *work, const char *tag, References *references)
+{
+    g_autoptr(GPtrArray) vols = cst_conn_tag_matches(work->ctl->conn, tag, NULL);
+
+    for (guint i = 0; vols && i < vols->len; i++) {
+        const CstVolRef *vol = vols->pdata[i];
+
+        references_add_name(references, vol->pool, vol->name);
+    }
+    return vols != NULL;
+}
+
+/*
+ * Adds the selectors of a schedule. One of backups refers to all that it selects, and any other one
+ * to single volumes.
+ */
+static gboolean selectors_add(DoctorWork *work, const CstSchedule *schedule, References *references)
+{
+    gboolean backs_up = schedule->action == CST_SCHEDULE_BACKUP;
+
+    for (char **on = schedule->on; *on; on++) {
+        g_autoptr(CstSelector) selector = cst_selector_parse(*on, NULL);
+
+        if (!selector)
+            continue;
+        if (selector->kind == CST_SELECT_TAG && backs_up &&
+            !tag_add(work, selector->pattern, references))
+            return FALSE;
+        if (selector->kind == CST_SELECT_VOLUME || (selector->kind == CST_SELECT_POOL && backs_up))
+            g_ptr_array_add(references->selectors, g_steal_pointer(&selector));
+    }
+    return TRUE;
+}
+
 static gboolean schedules_add(DoctorWork *work, References *references)
 {
     g_autoptr(GPtrArray) schedules = cst_conn_schedules(work->ctl->conn, NULL, NULL);
@@ -87,16 +121,8 @@ static gboolean schedules_add(DoctorWork *work, References *references)
 
             references_add_name(references, copy->pool, copy->volume);
         }
-        for (char **on = schedule->on; *on; on++) {
-            CstSelector *selector = cst_selector_parse(*on, NULL);
-
-            if (selector &&
-                (selector->kind == CST_SELECT_VOLUME ||
-                 (selector->kind == CST_SELECT_POOL && schedule->action == CST_SCHEDULE_BACKUP)))
-                g_ptr_array_add(references->selectors, selector);
-            else
-                cst_selector_free(selector);
-        }
+        if (!selectors_add(work, schedule, references))
+            return FALSE;
     }
     return schedules != NULL;
 }

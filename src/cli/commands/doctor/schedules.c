@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <conn/schedules.h>
+#include <conn/tags.h>
 #include <schedule/calendar.h>
 #include <schedule/selector.h>
 
@@ -135,6 +136,10 @@ static gboolean selector_matches(DoctorWork *work, const CstSelector *selector)
 
     if (selector->kind == CST_SELECT_MACHINE)
         return TRUE;
+    if (selector->kind == CST_SELECT_TAG) {
+        rows = cst_conn_tag_matches(work->ctl->conn, selector->pattern, NULL);
+        return !rows || rows->len > 0;
+    }
     pool = cst_conn_pool_by_name(work->ctl->conn, selector->pool, &why);
     if (!pool)
         return !g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL);
