@@ -16,7 +16,9 @@
  * is moved between a disk and files is so with a directory's backend, as it is.
  */
 
-static GHashTable *given; /* "pool/volume" -> the partition's name */
+/* "pool/volume" -> the partition's name. The monitor scans pools in threads of its own. */
+static GMutex given_lock;
+static GHashTable *given;
 static char *disks[2], *images[2];
 static CstBackend named; /* the backend with that layer */
 
@@ -31,13 +33,14 @@ static char *key_of(const char *pool, const char *volume)
 static char *partition_of(const char *pool, const char *volume)
 {
     g_autofree char *key = key_of(pool, volume);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&given_lock);
     const char *name = g_hash_table_lookup(given, key);
 
     return g_strdup(name ? name : volume);
 }
 
-/* Returns the name that the tests use for a partition; NULL: no name. */
-static char *volume_of(const char *pool, const char *partition)
+/* Like volume_of(), with the lock held. */
+static char *locked_volume_of(const char *pool, const char *partition)
 {
     g_autofree char *prefix = key_of(pool, "");
     GHashTableIter iter;
@@ -50,10 +53,19 @@ static char *volume_of(const char *pool, const char *partition)
     return NULL;
 }
 
+/* Returns the name that the tests use for a partition; NULL: no name. */
+static char *volume_of(const char *pool, const char *partition)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&given_lock);
+
+    return locked_volume_of(pool, partition);
+}
+
 /* A former partition with this name no longer exists. */
 static void give(const char *pool, const char *volume, const char *partition)
 {
-    g_autofree char *old = volume_of(pool, partition);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&given_lock);
+    g_autofree char *old = locked_volume_of(pool, partition);
     g_autofree char *key = old ? key_of(pool, old) : NULL;
 
     if (key)
@@ -285,7 +297,9 @@ static void clean(const char *pool)
 {
     g_strfreev(
         site_shell("partx -d \"$1\" 2>/dev/null; wipefs -aqf \"$1\"", disks[disk_of(pool)], ""));
+    g_mutex_lock(&given_lock);
     g_hash_table_remove_all(given);
+    g_mutex_unlock(&given_lock);
 }
 
 static void tear_down(void)
