@@ -22,7 +22,7 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvi
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
-    systemd tzdata faketime python3-seccomp lvm2 thin-provisioning-tools parted fdisk zsh fish
+    systemd tzdata faketime acl python3-seccomp lvm2 thin-provisioning-tools parted fdisk zsh fish
     tgt libiscsi-bin qemu-block-extra libvirt-daemon-driver-storage-iscsi-direct
     libnbd-bin python3-libnbd gnutls-bin openssl zstd lz4 libarchive13 gpg gpgv gpg-agent dosfstools ntfs-3g ovmf"
 # For scripts/libvirt-daemons, and what they run.
