@@ -12,7 +12,7 @@
 #include <service/usage.h>
 
 #define FIRST_S 10  /* after the start, so that the first scans of pools are over */
-#define SLEEP_S 150 /* a clock that was set counts within this time */
+#define SLEEP_S 60  /* a clock that was set counts within this time */
 
 struct DaemonUsage {
     CstService *service;
