@@ -121,7 +121,9 @@ class Machines(FakeDomains, Doctor):
         self.done("vol-protect", "p/v")
         self.assertEqual([], self.orphans())
         self.done("vol-unprotect", "p/v")
-        for words in (("snapshot", "p/v"), ("snapshot", "p/*"), ("backup", "--repo", "/r", "p")):
+        self.done("vol-tag", "p/v", "nightly")
+        for words in (("snapshot", "p/v"), ("snapshot", "p/*"), ("backup", "--repo", "/r", "p"),
+                      ("backup", "--repo", "/r", "tag:nightly")):
             self.done("schedule-create", "s", "--every", "daily", "--do", *words)
             self.assertEqual([], self.orphans(), words)
             self.done("schedule-delete", "s", "--yes")
@@ -163,8 +165,9 @@ class Schedules(Doctor):
         """The command with a clock that is some days ahead."""
         if not self.ahead:
             return super().cistern(*words, **options)
-        when = datetime.datetime.now() + datetime.timedelta(days=self.ahead)
-        env = {**space.ENV, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        when = (datetime.datetime.now(datetime.timezone.utc) +
+                datetime.timedelta(days=self.ahead))
+        env = {**space.ENV, "TZ": "UTC", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         return peers.run(["faketime", "-f", f"@{when:%Y-%m-%d %H:%M:%S}", space.CISTERN, "-c",
                           self.peer.uri, *words], env=env)
 
@@ -208,15 +211,20 @@ class Schedules(Doctor):
         self.create_other("p/nosuch*")
         self.found("schedule-matches-nothing", "t", "warning")
         self.done("schedule-delete", "t", "--yes")
+        self.create_other("tag:nosuch")
+        self.found("schedule-matches-nothing", "t", "warning")
+        self.done("vol-tag", "p/v", "nosuch")
+        self.silent("schedule-matches-nothing")
+        self.done("schedule-delete", "t", "--yes")
 
     def create_other(self, selector):
-        self.done("schedule-create", "t", "--every", "daily", "--do", "check", selector)
+        self.done("schedule-create", "t", "--every", "*-02-29 03:00", "--do", "check", selector)
 
     def test_backups_that_are_old_or_unproven(self):
         repo = self.at("repo")
         self.done("backup-init", repo, "--no-encryption")
-        self.create("--repo", repo, "p", do="backup", every="hourly")
-        self.ahead = 2 / 24  # one run is missing
+        self.create("--repo", repo, "p", do="backup")
+        self.ahead = 1  # one run is missing
         self.silent("backup-too-old")
         self.ahead = 4
         finding = self.found("backup-too-old", "s", "warning")

@@ -449,8 +449,9 @@ class Pools(Doctor):
         self.peer.stop()
         os.rmdir(self.at("p"))
         self.peer.start()
-        self.wait_until(lambda: self.found("pool-not-started", "p")["severity"] == "error",
-                        "the start has failed")
+        self.wait_until(lambda: ("pool-not-started", "error") in
+                        [(row["id"], row["severity"]) for row in self.findings()],
+                        "the start has failed", self.findings)
         os.mkdir(self.at("p"))
         self.wait_until(lambda: "pool-not-started" not in self.ids(), "a retry has started it")
 

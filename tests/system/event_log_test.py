@@ -56,6 +56,11 @@ class Events(WithDaemon):
         self.wait_until(is_there, f"an event {kind}", self.events)
         return found[-1]
 
+    def without_jobs(self, *words, **options):
+        """On a slow machine an operation of a pool is listed as a job, whose end is an event."""
+        return [event for event in self.events(*words, **options)
+                if not event["event"].startswith("job-")]
+
 
 class Log(Events):
     def test_changes_of_a_pool_are_events_with_their_user(self):
@@ -64,7 +69,7 @@ class Log(Events):
         for command in ("start", "destroy", "undefine"):
             self.ok(f"pool-{command}", "q")
         self.wait_for_event("pool-undefined")
-        events = self.events("--object", "q")
+        events = self.without_jobs("--object", "q")
         self.assertEqual(["pool-defined", "pool-started", "pool-stopped", "pool-undefined"],
                          [event["event"] for event in events])
         for event in events:
@@ -84,8 +89,7 @@ class Log(Events):
             self.good(*words)
         self.cistern("vol-delete", "p/w", "--yes")  # fails, because it does not exist
         self.wait_for_event("volume-deleted")
-        events = [event for event in self.events() if event["type"] == "volume" and
-                  not event["event"].startswith("job-")]
+        events = [event for event in self.without_jobs() if event["type"] == "volume"]
         self.assertEqual([("volume-created", "p/v"), ("volume-resized", "p/v"),
                           ("snapshot-created", "p/v"), ("snapshot-renamed", "p/v"),
                           ("volume-reverted", "p/v"), ("snapshot-deleted", "p/v"),
@@ -98,7 +102,8 @@ class Log(Events):
 
     def test_run_that_fails_is_an_error_until_a_run_succeeds(self):
         self.good("vol-create-as", "p", "raw", "1M")
-        self.good("schedule-create", "s", "--every", "daily", "--do", "snapshot", "p/none*")
+        self.good("schedule-create", "s", "--every", "*-02-29 03:00", "--do", "snapshot",
+                  "p/none*")
         self.assertNotEqual(0, self.cistern("schedule-run", "s")[0])
         event = self.wait_for_event("run-failed", "--severity", "error")
         self.assertEqual(("schedule", "s", "error"),
@@ -146,7 +151,7 @@ class Log(Events):
         self.addCleanup(self.peer.fresh)
         status, _out, err = peers.run([space.CISTERN, "-c", embedded, "pool-destroy", "p"])
         self.assertEqual(0, status, err)
-        event = self.events(uri=embedded)[-1]
+        event = self.without_jobs(uri=embedded)[-1]
         self.assertEqual(("pool-stopped", "p", "root"),
                          tuple(event[key] for key in ("event", "object", "user")))
 
@@ -235,7 +240,8 @@ class Notifications(Events):
     def messages(out):
         try:
             with open(out, encoding="utf-8") as stream:
-                return [json.loads(line) for line in stream if line.strip()]
+                # The program has written a message when it ends its line.
+                return [json.loads(line) for line in stream if line.strip() and line[-1] == "\n"]
         except FileNotFoundError:
             return []
 

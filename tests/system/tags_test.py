@@ -240,8 +240,8 @@ class Selectors(Tags):
         self.good("vol-tag", "p/c", "weekly")
         os.unlink(self.at("q", "gone"))
         self.good("pool-refresh", "q")
-        self.good("schedule-create", "s", "--every", "daily", "--do", "snapshot", "tag:nightly",
-                  "tag:nosuch")
+        self.good("schedule-create", "s", "--every", "*-02-29 03:00", "--do", "snapshot",
+                  "tag:nightly", "tag:nosuch")
         self.addCleanup(self.good, "schedule-delete", "s", "--yes")
         self.good("schedule-run", "s")
         for vol, count in (("p/a", 1), ("q/b", 1), ("p/c", 0)):
@@ -254,7 +254,8 @@ class Selectors(Tags):
     def test_schedule_of_a_tag_without_volumes_fails(self):
         self.bad(2, "tag:-x", "schedule-create", "s", "--every", "daily", "--do", "snapshot",
                  "tag:-x")
-        self.good("schedule-create", "s", "--every", "daily", "--do", "snapshot", "tag:nosuch")
+        self.good("schedule-create", "s", "--every", "*-02-29 03:00", "--do", "snapshot",
+                  "tag:nosuch")
         self.addCleanup(self.good, "schedule-delete", "s", "--yes")
         self.bad(3, "selects no volumes at present", "schedule-run", "s")
         self.assertEqual("failed", self.history()[0]["result"])

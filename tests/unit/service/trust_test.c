@@ -413,11 +413,20 @@ static void move_path(Fixture *f, const char *from, const char *to)
     assert_int_equal(rename(old, new), 0);
 }
 
+/* Without a monitor, which would scan the pools in a thread of its own. */
+static void make_two_pools(Fixture *f, CstPool **ret_pool, CstPool **ret_other)
+{
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    *ret_pool = fixture_pool(f, "p");
+    *ret_other = fixture_pool(f, "q");
+}
+
 static void record_of_a_file_without_a_pool_counts_as_missing(void **state)
 {
     Fixture *f = *state;
-    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autoptr(CstPool) pool = NULL, other = NULL;
 
+    make_two_pools(f, &pool, &other);
     fixture_create(pool, "v", "raw", "");
     assert_int_equal(presence_in_scan(pool), CST_DECLARED_PRESENT);
     move_path(f, "p/v", "away");
@@ -430,8 +439,9 @@ static void record_of_a_file_without_a_pool_counts_as_missing(void **state)
 static void record_of_a_file_in_another_pool_is_kept(void **state)
 {
     Fixture *f = *state;
-    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autoptr(CstPool) pool = NULL, other = NULL;
 
+    make_two_pools(f, &pool, &other);
     fixture_create(pool, "v", "raw", "");
     move_path(f, "p/v", "q/w");
     refresh(other);
@@ -450,8 +460,9 @@ static void assert_unknown_in_each_scan(CstPool *pool)
 static void record_is_kept_while_another_pool_is_stopped_or_inaccessible(void **state)
 {
     Fixture *f = *state;
-    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autoptr(CstPool) pool = NULL, other = NULL;
 
+    make_two_pools(f, &pool, &other);
     fixture_create(pool, "v", "raw", "");
     move_path(f, "q", "away");
     assert_false(cst_pool_refresh(other, 0, NULL, NULL));
