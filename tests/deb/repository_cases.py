@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The signed apt repository of `make repository`: apt installs from it, and refuses changed files."""
 
+import contextlib
 import glob
 import os
 import shutil
+import subprocess
+import tempfile
 
 from clean_root import BUILD, OUT, TOP, Root, run
 from packages import DEPENDENCIES, package
@@ -17,6 +20,17 @@ Components: main
 Signed-By: /usr/share/keyrings/cistern.gpg
 """
 INSTALL = "apt-get install -qq -y --no-install-recommends cistern cisternd"
+
+
+@contextlib.contextmanager
+def fake_program(name, script):
+    """A folder for PATH in which the program @name runs @script."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(path, 0o755)
+        yield folder
 
 
 class Repository:
@@ -68,6 +82,32 @@ class Repository:
         assert {"InRelease", "Release", "Release.gpg", "main"} == set(os.listdir(suite))
         assert not glob.glob(self.made + ".[no]*")
 
+    def run_after_a_killed_one_restores_the_repository_and_makes_a_key(self):
+        """The kills are between the two renames, and while the key is made."""
+        script = os.path.join(TOP, "scripts/repository")
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith("REPOSITORY_")}
+        killed = self.made + "-killed"
+        shutil.copytree(self.made, killed + ".old")
+        os.mkdir(killed + ".key.new", 0o700)
+        # A run that fails before its renames, too.
+        with fake_program("apt-ftparchive", "exit 1") as folder:
+            failed = dict(environment, PATH=f"{folder}:{environment['PATH']}")
+            done = subprocess.run([script, OUT, killed], env=failed, check=False, capture_output=True)
+            assert done.returncode != 0
+        with open(os.path.join(killed, "cistern.gpg"), "rb") as now, \
+                open(os.path.join(self.made, "cistern.gpg"), "rb") as former:
+            assert now.read() == former.read(), "the former repository is lost"
+        assert not os.path.exists(killed + ".key.new")
+        run(script, OUT, killed, env=environment)
+        assert not glob.glob(killed + ".[no]*")
+        # A folder without a key, as an earlier version has left it.
+        shutil.rmtree(killed + ".key")
+        os.mkdir(killed + ".key", 0o700)
+        done = subprocess.run([script, OUT, killed], env=environment, check=False, text=True,
+                              capture_output=True)
+        assert done.returncode == 1 and "cannot find a secret key" in done.stderr, done.stderr
+
     def changed_release_file_is_refused(self):
         root = self.root
         root.unpack(RELEASE, DEPENDENCIES[RELEASE])
@@ -114,6 +154,7 @@ class Repository:
 
     def cases(self):
         return [self.one_command_makes_a_repository_that_replaces_the_last_one,
+                self.run_after_a_killed_one_restores_the_repository_and_makes_a_key,
                 self.changed_release_file_is_refused, self.repository_of_another_key_is_refused,
                 self.changed_index_is_refused, self.changed_package_is_refused,
                 self.packages_are_installed_by_their_names]
