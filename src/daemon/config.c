@@ -266,8 +266,12 @@ gboolean daemon_config_load(const char *packaged, const char *path, gboolean req
 
     if ((packaged &&
          !cst_settings_read_file(packaged, FALSE, daemon_config_apply, &config, error)) ||
-        !cst_settings_read_file(path, required, daemon_config_apply, &config, error) ||
-        (config.notify && !cst_notify_rules_check(config.notify, error))) {
+        !cst_settings_read_file(path, required, daemon_config_apply, &config, error)) {
+        daemon_config_clear(&config);
+        return FALSE;
+    }
+    if (config.notify && !cst_notify_rules_check(config.notify, error)) {
+        g_prefix_error(error, "%s: ", path);
         daemon_config_clear(&config);
         return FALSE;
     }

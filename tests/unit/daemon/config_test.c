@@ -42,6 +42,16 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
 }
 
+static void incomplete_rule_is_reported_with_its_file(void **state)
+{
+    g_auto(DaemonConfig) config = {0};
+    g_autoptr(GError) error = NULL;
+
+    assert_false(load("[notify x]\nevents = all\n", &config, &error));
+    assert_true(g_str_has_prefix(error->message, path));
+    assert_non_null(strstr(error->message, "notify x"));
+}
+
 static void packaged_settings_hold_until_the_file_has_the_same_setting(void **state)
 {
     g_autofree char *packaged = g_strconcat(path, ".packaged", NULL);
@@ -389,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_file_means_the_defaults_unless_it_was_asked_for),
         cmocka_unit_test(packaged_settings_hold_until_the_file_has_the_same_setting),
+        cmocka_unit_test(incomplete_rule_is_reported_with_its_file),
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(a_mode_that_is_given_wins_over_the_groups),
         cmocka_unit_test(mistakes_name_the_file_and_the_setting),
