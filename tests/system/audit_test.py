@@ -141,6 +141,12 @@ class Records(WithTrail):
         self.assertEqual(0, self.cistern("snap-create", "renamed", "before", "--pool", "p")[0])
         self.assertEqual(1, len(self.records("--object", "before")))
 
+    def test_record_of_a_mute_names_its_check_and_object(self):
+        status, _, err = self.cistern("doctor", "--mute", "size-unaligned:p/a", "--until", "1d")
+        self.assertEqual(0, status, err)
+        self.assertEqual("check=size-unaligned of=p/a", self.one("cisternDoctorMute")["names"])
+        self.assertEqual(1, len(self.records("--object", "size-unaligned")))
+
     def test_embedded_commands_continue_the_chain_of_the_daemon(self):
         self.ok("vol-create-as p v 4M")
         self.peer.stop()

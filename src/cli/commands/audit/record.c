@@ -107,8 +107,8 @@ static void objects_read(AuditRecord *record, JsonObject *root)
 
 static void detail_read(AuditRecord *record, JsonObject *root)
 {
-    static const char *const keys[] = {"source_pool", "source",   "snapshot", "bitmap",
-                                       "trash",       "new_pool", "new_name"};
+    static const char *const keys[] = {"source_pool", "source",   "snapshot", "bitmap", "trash",
+                                       "new_pool",    "new_name", "check",    "of",     "rule"};
     g_autoptr(GString) text = g_string_new(NULL);
 
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
