@@ -167,6 +167,17 @@ class Room(WithDaemon):
             self.assertEqual(0, code, out + err)
             os.unlink(target)
 
+    def test_sparse_download_of_an_empty_part_fits(self):
+        path = self.sparse("s.raw", False)
+        with open(path, "ab") as out:
+            out.write(os.urandom(32 * MIB))
+        self.assertEqual(0, self.cistern("vol-import", path, "s", "--pool", "p")[0])
+        target = os.path.join(self.small, "x")
+        code, out, err = self.cistern("vol-download", "s", target, "--pool", "p", "--sparse",
+                                      "--length", str(64 * MIB))
+        self.assertEqual(0, code, out + err)
+        self.assertEqual(64 * MIB, os.path.getsize(target))
+
     def test_whole_image_of_sparse_source_is_refused(self):
         self.is_refused("image-convert", "-f", "raw", "-S", "0", self.sparse("s.raw", False),
                         os.path.join(self.small, "x"), text=r"it needs 64\.00 MiB")

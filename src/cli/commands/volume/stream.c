@@ -409,7 +409,8 @@ static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *plac
 
 /*
  * Fail with NO_SPACE if the download certainly does not fit. The space of a file that will be
- * overwritten is not known, because its blocks may be shared.
+ * overwritten is not known, because its blocks may be shared. The data in a part of a volume are
+ * not known either, so a sparse download of a part is not checked.
  */
 static gboolean download_check_room(const Transfer *transfer, const CstPlace *place, GError **error)
 {
@@ -419,7 +420,8 @@ static gboolean download_check_room(const Transfer *transfer, const CstPlace *pl
     struct stat st;
 
     /* The download itself reports a volume that cannot be queried. */
-    if (transfer->live.snapshot || (cst_place_stat(place, &st) && st.st_size > 0) ||
+    if (transfer->live.snapshot || (sparse && transfer->length > 0) ||
+        (cst_place_stat(place, &st) && st.st_size > 0) ||
         !cst_conn_vol_info(transfer->conn, transfer->vol, !sparse, &info, NULL))
         return TRUE;
     copy.data = info.allocation - MIN(transfer->offset, info.allocation);
