@@ -88,6 +88,15 @@ class Definitions(Schedules):
         self.create()
         self.bad(5, "exists already", *create, "check", "p")
         self.bad(3, "no schedule 'x'", "schedule-info", "x")
+        self.bad(2, "'consistancy'; it takes boot, consistency", "schedule-edit", "s", "--unset",
+                 "min-free,consistancy")
+
+    def test_rules_of_retention_can_be_unset(self):
+        self.create(options=("--keep-daily", "7", "--keep-weekly", "4", "--keep-min", "2"))
+        self.good("schedule-edit", "s", "--unset", "keep-daily,keep-min")
+        info = json.loads(self.good("schedule-info", "s", "--json"))
+        self.assertEqual((None, 4, None),
+                         tuple(info.get(key) for key in ("keep_daily", "keep_weekly", "keep_min")))
 
     def test_value_of_an_option_is_no_option_of_a_command(self):
         create = ("schedule-create", "s", "--every", "daily", "--do")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* schedule-create, -edit, -pause, -resume and -delete. */
+#include <stddef.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -107,6 +108,47 @@ static gboolean read_options(const CliArgs *args, CstSchedule *schedule, GError 
     return TRUE;
 }
 
+/* The rules of retention, which are no options of the definition. 0: no such rule. */
+static const struct {
+    const char *name;
+    size_t at; /* of the number in the definition */
+} keep_rules[] = {
+    {"keep-last", offsetof(CstSchedule, keep.last)},
+    {"keep-hourly", offsetof(CstSchedule, keep.hourly)},
+    {"keep-daily", offsetof(CstSchedule, keep.daily)},
+    {"keep-weekly", offsetof(CstSchedule, keep.weekly)},
+    {"keep-monthly", offsetof(CstSchedule, keep.monthly)},
+    {"keep-yearly", offsetof(CstSchedule, keep.yearly)},
+    {"keep-min", offsetof(CstSchedule, keep_min)},
+};
+
+static gboolean fail_unset(const char *name, GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (const CstScheduleOption *option = cst_schedule_options(); option->name; option++)
+        g_string_append_printf(names, "%s, ", option->name);
+    for (guint i = 0; i < G_N_ELEMENTS(keep_rules); i++)
+        g_string_append_printf(names, "%s%s", i ? ", " : "", keep_rules[i].name);
+    return cst_fail(error, CST_ERROR_USAGE, _("--unset does not know '%s'; it takes %s"), name,
+                    names->str);
+}
+
+static gboolean unset_name(CstSchedule *schedule, const char *name, GError **error)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(keep_rules); i++)
+        if (strcmp(keep_rules[i].name, name) == 0) {
+            *(uint32_t *)(void *)((char *)schedule + keep_rules[i].at) = 0;
+            return TRUE;
+        }
+    for (const CstScheduleOption *option = cst_schedule_options(); option->name; option++)
+        if (strcmp(option->name, name) == 0) {
+            cst_schedule_set_option(schedule, name, NULL);
+            return TRUE;
+        }
+    return fail_unset(name, error);
+}
+
 static gboolean read_unset(const CliArgs *args, CstSchedule *schedule, GError **error)
 {
     g_auto(GStrv) names = NULL;
@@ -116,7 +158,8 @@ static gboolean read_unset(const CliArgs *args, CstSchedule *schedule, GError **
         return FALSE;
     names = g_strsplit(list ? list : "", ",", -1);
     for (char **name = names; *name; name++)
-        cst_schedule_set_option(schedule, *name, NULL);
+        if (!unset_name(schedule, *name, error))
+            return FALSE;
     return TRUE;
 }
 
