@@ -199,6 +199,27 @@ class Log(Events):
         follower.communicate(timeout=60)
         self.assertEqual(0, follower.returncode)
 
+    def test_follow_prints_new_events_of_a_clock_that_is_behind(self):
+        follower = self.background([space.CISTERN, "-c", self.peer.uri, "events", "--follow",
+                                    "--json"])
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend([follower.stdout.readline()]))
+        reader.start()
+
+        def has_line():
+            with contextlib.closing(sqlite3.connect(
+                    os.path.join(self.peer.root, "var/lib/cistern/events.db"))) as base, base:
+                base.execute("INSERT INTO events (time, kind, severity, over, type, object, uid,"
+                             " message) SELECT time - 3600000000, kind, severity, over, type,"
+                             " 'behind', uid, message FROM events WHERE id = ?", (self.mark,))
+            reader.join(1)
+            return bool(lines)
+
+        self.wait_until(has_line, "an event of the follower", self.events)
+        self.assertEqual("behind", json.loads(lines[0])["object"])
+        follower.send_signal(2)
+        follower.communicate(timeout=60)
+
     def test_mistakes_are_usage_errors(self):
         for words, text in ((("--kind", "x"), "unknown kind"), (("--since", "soon"), "no time"),
                             (("--severity", "high"), "not one of")):

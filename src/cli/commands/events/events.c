@@ -100,7 +100,10 @@ static void event_print(CliCtl *ctl, const CstEventRecord *event)
     fflush(ctl->out);
 }
 
-/* Prints events as they come, until a signal. */
+/*
+ * Prints the events that @query selects, then new events as they come, until a signal. New events
+ * are found by their ids, because the clock of the server may differ from the clock of this host.
+ */
 static gboolean events_follow(CliCtl *ctl, CstEventQuery *query, GError **error)
 {
     struct pollfd wake = {.events = POLLIN};
@@ -119,6 +122,10 @@ static gboolean events_follow(CliCtl *ctl, CstEventQuery *query, GError **error)
             query->after = event->id;
             event_print(ctl, event);
         }
+        /* The server has read the last id before the events. */
+        if (ok && events->len < query->max)
+            query->after = MAX(query->after, last);
+        query->since = 0;
         ok = ok && !ferror(ctl->out);
         if (ok)
             poll(&wake, wake.fd >= 0 ? 1 : 0, FOLLOW_MS);
@@ -187,9 +194,9 @@ static gboolean cmd_events(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error))
         return FALSE;
     if (cli_args_has(args, "follow")) {
-        /* Without --since only new events. */
+        /* Without --since no event of the log is printed. */
         if (!cli_args_has(args, "since"))
-            query.since = g_get_real_time();
+            query.since = G_MAXINT64;
         return events_follow(ctl, &query, error) ||
                cli_failed(ctl, "%s", _("Failed to follow events"));
     }
