@@ -249,6 +249,14 @@ convert --bitmaps -O qcow2 deep.qcow2 some.raw y
 convert --bitmaps -O qcow2 broken.qcow2 y
 convert --salvage -C some.raw y
 convert some.raw some.raw
+convert file:some.qcow2 some.qcow2
+convert some.qcow2 file:some.qcow2
+convert -l s1 -O raw file:deep.qcow2 deep.qcow2
+convert -l s1 -O raw json:{"file.filename":"deep.qcow2"} deep.qcow2
+convert -l s1 -O raw --image-opts driver=qcow2,file.filename=deep.qcow2 deep.qcow2
+convert -n -O qcow2 file:some.qcow2 some.qcow2
+convert -n -O qcow2 some.qcow2 file:some.qcow2
+convert -n --target-image-opts some.raw driver=raw,file.filename=some.raw
 snapshot -c x some.raw
 snapshot -d nope deep.qcow2
 snapshot -a nope deep.qcow2
@@ -260,9 +268,24 @@ compare some.raw
 """.strip().splitlines()]
 
 
+def contents():
+    found = {}
+    for name in os.listdir("."):
+        if os.path.isfile(name):
+            with open(name, "rb") as image:
+                found[name] = image.read()
+    return found
+
+
 @case()
-def mistakes_are_answered_alike():
+def mistakes_are_answered_alike_and_change_no_image():
     images()
+    before = contents()
+    for args in MISTAKES:
+        answer(OURS, ".", args)
+    # qemu-img itself changes an image with bitmaps when it opens it.
+    changed = [name for name, content in contents().items() if before.get(name, content) != content]
+    equal("changed images", changed, [])
     for args in MISTAKES:
         same_answer(*args)
     same_answer()

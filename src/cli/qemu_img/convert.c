@@ -90,24 +90,32 @@ static gboolean set_sources(const CliQemuLine *line, CliQemuRun *run)
     return TRUE;
 }
 
-/* Return: TRUE if the target is one of the source files, which qemu-img has locked. */
-static gboolean is_a_source(const CliQemuLine *line)
+/*
+ * Return: TRUE if the file @path of the target is one of the source files, which qemu-img has
+ * locked. set_sources() has parsed the sources before.
+ */
+static gboolean is_a_source(const CliQemuLine *line, const char *path)
 {
-    struct stat target, source;
+    struct stat target, st;
 
-    if (stat(line->words[line->count - 1], &target) < 0)
+    if (stat(path, &target) < 0)
         return FALSE;
-    for (int i = 0; i < line->count - 1; i++)
-        if (stat(line->words[i], &source) == 0 && cst_stat_is_same(&target, &source))
+    for (int i = 0; i < line->count - 1; i++) {
+        g_auto(CliQemuFile) source = {0};
+
+        if (cli_qemu_file_parse(line->words[i], NULL, cli_qemu_has(line, QEMU_IMAGE_OPTS),
+                                &source) &&
+            stat(source.path, &st) == 0 && cst_stat_is_same(&target, &st))
             return TRUE;
+    }
     return FALSE;
 }
 
-/* Prints the message about a target that is also read. */
-static gboolean fail_locked(const CliQemuLine *line, const char *format)
+/* Prints the message about a target that is also read. @path: its file. */
+static gboolean fail_locked(const CliQemuLine *line, const char *format, const char *path)
 {
     const char *target = line->words[line->count - 1];
-    g_autofree char *hint = g_strdup_printf("Is another process using the image [%s]?", target);
+    g_autofree char *hint = g_strdup_printf("Is another process using the image [%s]?", path);
 
     if (cli_qemu_has(line, 'n'))
         cli_qemu_error("Could not open '%s': Failed to get \"write\" lock", target);
@@ -156,8 +164,11 @@ static gboolean set_existing(const CliQemuLine *line, const char *format, CliQem
 
     if (!cli_qemu_file_parse(line->words[line->count - 1],
                              cli_qemu_has(line, QEMU_TARGET_IMAGE_OPTS) ? NULL : format,
-                             cli_qemu_has(line, QEMU_TARGET_IMAGE_OPTS), &file) ||
-        !cli_qemu_file_check(&file, CLI_QEMU_WRITE, NULL))
+                             cli_qemu_has(line, QEMU_TARGET_IMAGE_OPTS), &file))
+        return FALSE;
+    if (is_a_source(line, file.path))
+        return fail_locked(line, format, file.path);
+    if (!cli_qemu_file_check(&file, CLI_QEMU_WRITE, NULL))
         return FALSE;
     cli_qemu_run_set(run, "no-create", NULL);
     cli_qemu_run_set_file(run, "target", "target-format", &file);
@@ -167,15 +178,16 @@ static gboolean set_existing(const CliQemuLine *line, const char *format, CliQem
 static gboolean set_target(const CliQemuLine *line, CliQemuRun *run)
 {
     const char *format = cli_qemu_value(line, 'O');
+    const char *path = cli_qemu_path(line->words[line->count - 1]);
 
     format = format ? format : "raw";
-    if (!cli_qemu_has(line, 'n') && !set_creation(line, format, run))
-        return FALSE;
-    if (is_a_source(line))
-        return fail_locked(line, format);
     if (cli_qemu_has(line, 'n'))
         return set_existing(line, format, run);
-    cli_qemu_run_set(run, "target", cli_qemu_path(line->words[line->count - 1]));
+    if (!set_creation(line, format, run))
+        return FALSE;
+    if (is_a_source(line, path))
+        return fail_locked(line, format, path);
+    cli_qemu_run_set(run, "target", path);
     cli_qemu_run_set(run, "target-format", format);
     return TRUE;
 }
