@@ -257,6 +257,19 @@ convert -l s1 -O raw --image-opts driver=qcow2,file.filename=deep.qcow2 deep.qco
 convert -n -O qcow2 file:some.qcow2 some.qcow2
 convert -n -O qcow2 some.qcow2 file:some.qcow2
 convert -n --target-image-opts some.raw driver=raw,file.filename=some.raw
+convert -n --target-image-opts some.raw driver=qcow2,file.filename=some.qcow2,read-only=on
+resize --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on 9M
+resize --image-opts driver=qcow2,file.filename=some.qcow2,file.read-only=yes 9M
+resize --image-opts driver=qcow2,file.filename=some.qcow2,read-only=foo 9M
+resize json:{"driver":"qcow2","read-only":true,"file":{"driver":"file","filename":"some.qcow2"}} 9M
+check -r all --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on
+commit --image-opts driver=qcow2,file.filename=over.qcow2,read-only=on
+rebase -u -b some.qcow2 -F qcow2 --image-opts driver=qcow2,file.filename=over.qcow2,read-only=on
+amend -o compat=0.10 --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on
+bitmap --add --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on b
+snapshot -c x --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on
+info --image-opts driver=qcow2,file.filename=some.qcow2,read-only=on
+info --image-opts driver=qcow2,file.filename=some.qcow2,read-only=foo
 snapshot -c x some.raw
 snapshot -d nope deep.qcow2
 snapshot -a nope deep.qcow2

@@ -157,6 +157,8 @@ static char *image_problem(CliQemuFile *file, const char *path, const char *form
     if (format && !*ret_format)
         return g_strdup_printf("Unknown driver '%s'", format);
     problem = file_problem(path, (flags & CLI_QEMU_WRITE) != 0);
+    if (!problem && (flags & CLI_QEMU_WRITE) && file->read_only)
+        problem = g_strdup("Block node is read-only");
     if (!problem)
         problem = lock_problem(path, flags);
     if (problem)

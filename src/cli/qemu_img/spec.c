@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The options of a block device in QEMU's two notations. Both become pairs of a dotted name and a
- * value. The driver of the format and the one of the protocol, the file, and the external data file
- * have an effect. Options that only tune QEMU's access are accepted without an effect.
+ * value. The driver of the format and the one of the protocol, the file, the external data file,
+ * and "read-only" have an effect. Options that only tune QEMU's access are accepted without an
+ * effect.
  */
 #include "spec.h"
 
@@ -37,8 +38,7 @@ typedef struct {
 } Spec;
 
 /* Options that change how QEMU accesses a file, but not its content. */
-static const char *const without_effect[] = {"read-only",
-                                             "auto-read-only",
+static const char *const without_effect[] = {"auto-read-only",
                                              "force-share",
                                              "node-name",
                                              "discard",
@@ -74,6 +74,21 @@ static gboolean has_no_effect(const char *name)
     return g_strv_contains(without_effect, first);
 }
 
+/* The image is read-only if it is so itself or its file is. */
+static void spec_set_read_only(Spec *spec, const char *value)
+{
+    static const char *const on[] = {"on", "yes", "true", "y", NULL};
+    static const char *const off[] = {"off", "no", "false", "n", NULL};
+
+    if (g_strv_contains(on, value))
+        spec->file->read_only = TRUE;
+    else if (!spec->failed && !g_strv_contains(off, value)) {
+        spec->failed = TRUE;
+        cli_qemu_error("Could not open '%s': Parameter 'read-only' expects 'on' or 'off'",
+                       spec->text);
+    }
+}
+
 static void spec_set(const char *name, const char *value, gpointer data)
 {
     Spec *spec = data;
@@ -86,6 +101,8 @@ static void spec_set(const char *name, const char *value, gpointer data)
     } else if (strcmp(name, "file.filename") == 0 || strcmp(name, "filename") == 0 ||
                strcmp(name, "file") == 0) {
         replace_text(&file->path, g_str_has_prefix(value, "file:") ? value + 5 : value);
+    } else if (strcmp(name, "read-only") == 0 || strcmp(name, "file.read-only") == 0) {
+        spec_set_read_only(spec, value);
     } else if (strcmp(name, "data-file.filename") == 0) {
         cli_qemu_file_add_data(file, value);
     } else if (!spec->failed && strcmp(name, "data-file.driver") != 0 &&

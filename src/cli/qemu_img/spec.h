@@ -5,9 +5,10 @@
 
 /** An image that a command line names by a path, by --image-opts or by "json:{…}". */
 typedef struct {
-    const char *name; /**< as it was given, for messages; borrowed */
-    char *path;       /**< of the local file */
-    char *format;     /**< given format; NULL: it is detected */
+    const char *name;   /**< as it was given, for messages; borrowed */
+    char *path;         /**< of the local file */
+    char *format;       /**< given format; NULL: it is detected */
+    gboolean read_only; /**< by the option "read-only": a command must not change the image */
     /** External data files that may be opened: one that was named, and those that lie next to the
      * images. NULL until there is one. */
     GPtrArray *data_files;
