@@ -180,6 +180,25 @@ static void each_change_gives_one_record_and_each_query_none(void **state)
     assert_true(queries > 100);
 }
 
+/* Runs @row with arguments that are zero bytes, except a list of objects, which has one element. */
+static void run_row_with_object(const CstProcedure *row)
+{
+    wire_vol volume = {.pool = (char *)"p", .name = (char *)"v", .key = (char *)""};
+    wire_uuid_args secret = {{1}};
+    const wire_snapshot_set_args set = {.volumes = {1, &volume}};
+    const wire_secret_seal_args seal = {.secrets = {1, &secret}};
+
+    /* The arguments of some procedures begin with those of a snapshot set. */
+    if (row->args_func == (xdrproc_t)xdr_wire_snapshot_set_args ||
+        row->args_func == (xdrproc_t)xdr_wire_snapshot_qmp_args ||
+        row->args_func == (xdrproc_t)xdr_wire_live_create_args)
+        run_row(row, &set, sizeof(set));
+    else if (row->args_func == (xdrproc_t)xdr_wire_secret_seal_args)
+        run_row(row, &seal, sizeof(seal));
+    else
+        run_row(row, NULL, 0);
+}
+
 static void each_record_names_its_object(void **state)
 {
     for (size_t i = 0; i < ROWS; i++) {
@@ -193,14 +212,9 @@ static void each_record_names_its_object(void **state)
             is_in(reading, G_N_ELEMENTS(reading), row->name) || reads_with_zeros(row))
             continue;
         handler_works = FALSE;
-        run_row(row, NULL, 0);
+        run_row_with_object(row);
         records = new_records(f, &count);
-        /* Zero bytes are a list without volumes or secrets. */
-        has_object = strstr(records, "\"objects\":[") != NULL ||
-                     row->args_func == (xdrproc_t)xdr_wire_snapshot_set_args ||
-                     row->args_func == (xdrproc_t)xdr_wire_snapshot_qmp_args ||
-                     row->args_func == (xdrproc_t)xdr_wire_live_create_args ||
-                     row->args_func == (xdrproc_t)xdr_wire_secret_seal_args;
+        has_object = strstr(records, "\"objects\":[") != NULL;
         if (has_object == is_in(nameless, G_N_ELEMENTS(nameless), row->name))
             fail_msg("%s: %s", row->name, records);
     }
@@ -286,7 +300,7 @@ static void long_names_are_cut(void **state)
     records = new_records(*state, &count);
     assert_int_equal(count, 1);
     assert_true(strlen(records) < 32768);
-    assert_non_null(strstr(records, "\"further_objects\":3"));
+    assert_non_null(strstr(records, "\"further_objects\":32,"));
 }
 
 static void further_objects_are_counted(void **state)
