@@ -152,10 +152,16 @@ static AuditObject *object_add(ApiAudit *audit, const char *type)
     return &g_array_index(audit->objects, AuditObject, audit->objects->len - 1);
 }
 
+/*
+ * Returns the first object if it has the type @type, else a new object. NULL: the record has no
+ * room for it.
+ */
 static AuditObject *object_first(ApiAudit *audit, const char *type)
 {
-    return audit->objects->len > 0 ? &g_array_index(audit->objects, AuditObject, 0)
-                                   : object_add(audit, type);
+    AuditObject *first =
+        audit->objects->len > 0 ? &g_array_index(audit->objects, AuditObject, 0) : NULL;
+
+    return first && g_str_equal(first->type, type) ? first : object_add(audit, type);
 }
 
 static void object_set_uuid(AuditObject *object, const void *uuid)
@@ -267,8 +273,11 @@ static void objects_read_result(ApiAudit *audit, const CstProcedure *procedure, 
 {
     if (procedure->ret_func == (xdrproc_t)xdr_wire_vol_args) {
         const wire_vol *vol = &((const wire_vol_args *)ret)->vol;
+        /* The arguments of some calls have a pool: trash-restore returns a volume of it. */
         AuditObject *object = object_first(audit, "volume");
 
+        if (!object)
+            return;
         object_set_text(&object->pool, vol->pool);
         object_set_text(&object->name, vol->name);
         object_set_text(&object->key, vol->key);
@@ -276,6 +285,8 @@ static void objects_read_result(ApiAudit *audit, const CstProcedure *procedure, 
         const wire_pool *pool = &((const wire_pool_args *)ret)->pool;
         AuditObject *object = object_first(audit, "pool");
 
+        if (!object)
+            return;
         object_set_text(&object->name, pool->name);
         object_set_uuid(object, pool->uuid);
     } else if (procedure->ret_func == (xdrproc_t)xdr_wire_secret_args) {
@@ -286,13 +297,16 @@ static void objects_read_result(ApiAudit *audit, const CstProcedure *procedure, 
     }
 }
 
-/* A call that failed to make a volume: the log's context has the name if its job has begun. */
+/*
+ * A call that failed to make a volume: the log's context has the name if its job has begun. Before,
+ * the context may have the name of the source.
+ */
 static void objects_name_new(ApiAudit *audit)
 {
     const CstLogContext *context = cst_log_context();
     AuditObject *object = object_first(audit, "volume");
 
-    if (!object->name && context && *context->volume)
+    if (object && !object->name && context && context->in_job && *context->volume)
         object->name = g_strdup(context->volume);
 }
 

@@ -51,3 +51,9 @@ void cst_log_set_volume(const char *volume)
     if (current)
         g_strlcpy(current->volume, volume ? volume : "", sizeof(current->volume));
 }
+
+void cst_log_set_in_job(void)
+{
+    if (current)
+        current->in_job = TRUE;
+}

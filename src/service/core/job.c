@@ -222,6 +222,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
 {
     cst_log_set_pool(pool->name);
     cst_log_set_volume(volume);
+    cst_log_set_in_job();
     job_begin_entry(job, pool->service, kind, pool->name, volume, task);
 }
 

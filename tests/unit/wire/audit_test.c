@@ -107,18 +107,27 @@ static char *new_records(Fixture *f, guint *ret_count)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* Runs @row with arguments that are zero bytes, except the first @len ones, which are @args. */
-static gboolean run_row(const CstProcedure *row, const void *args, size_t len)
+/*
+ * Runs @row with @handler and arguments that are zero bytes, except the first @len ones, which are
+ * @args.
+ */
+static gboolean run_handler(const CstProcedure *row, CstHandler handler, const void *args,
+                            size_t len)
 {
     uint64_t zeros[CST_API_STRUCT_MAX / sizeof(uint64_t)] = {0};
     uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)] = {0};
     CstProcedure copy = *row;
     CstApiCall call = {.service = fake_service(), .procedure = &copy};
 
-    copy.handler = handler_run;
+    copy.handler = handler;
     if (len > 0)
         memcpy(zeros, args, len);
     return cst_api_run(&call, zeros, ret, NULL);
+}
+
+static gboolean run_row(const CstProcedure *row, const void *args, size_t len)
+{
+    return run_handler(row, handler_run, args, len);
 }
 
 static gboolean is_in(const char *const *list, size_t count, const char *name)
@@ -320,6 +329,71 @@ static void further_objects_are_counted(void **state)
     assert_non_null(strstr(records, "\"further_objects\":24,"));
 }
 
+static gboolean handler_restore(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    ((wire_vol_args *)ret)->vol =
+        (wire_vol){.pool = (char *)"p", .name = (char *)"v", .key = (char *)"/p/v"};
+    return TRUE;
+}
+
+static void restored_volume_is_an_object_after_its_pool(void **state)
+{
+    const wire_trash_restore_args args = {.pool = {.name = (char *)"p"}, .which = (char *)"w"};
+    g_autofree char *records = NULL;
+    const char *objects;
+    guint count;
+
+    run_handler(cst_api_find(WIRE_CISTERN_PROGRAM, WIRE_CISTERN_TRASH_RESTORE), handler_restore,
+                &args, sizeof(args));
+    records = new_records(*state, &count);
+    assert_int_equal(count, 1);
+    objects = strstr(records, "\"objects\":[");
+    assert_non_null(objects);
+    assert_true(g_str_has_prefix(objects, "\"objects\":[{\"type\":\"pool\",\"uuid\":"));
+    assert_non_null(strstr(objects, "\"name\":\"p\"},{\"type\":\"volume\",\"pool\":\"p\","
+                                    "\"name\":\"v\",\"key\":\"/p/v\"}]"));
+}
+
+/* Finds the source, as the handlers of create-from and convert do. */
+static gboolean handler_fail_before_job(CstApiCall *call, const void *args, void *ret,
+                                        GError **error)
+{
+    cst_log_set_volume("source");
+    return cst_fail(error, CST_ERROR_NO_POOL, "the source has no pool");
+}
+
+static gboolean handler_fail_in_job(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    cst_log_set_volume("target");
+    cst_log_set_in_job();
+    return cst_fail(error, CST_ERROR_NO_SPACE, "the copy does not fit");
+}
+
+static void failed_copy_is_recorded_with_the_name_of_its_target_only(void **state)
+{
+    const wire_vol_create_from_args args = {
+        .pool = {.name = (char *)"p"}, .source = {.pool = (char *)"p", .name = (char *)"source"}};
+    const CstProcedure *row =
+        cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_CREATE_XML_FROM);
+
+    for (int in_job = 0; in_job < 2; in_job++) {
+        CstLogContext context;
+        g_autofree char *records = NULL;
+        guint count;
+
+        cst_log_context_init(&context);
+        cst_log_push(&context);
+        run_handler(row, in_job ? handler_fail_in_job : handler_fail_before_job, &args,
+                    sizeof(args));
+        cst_log_pop(&context);
+        records = new_records(*state, &count);
+        assert_int_equal(count, 1);
+        assert_non_null(strstr(records, "\"source\":\"source\""));
+        assert_null(strstr(records, "\"name\":\"source\""));
+        assert_int_equal(strstr(records, "\"name\":\"target\"") != NULL, in_job);
+    }
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -332,6 +406,8 @@ int main(void)
         CASE(records_have_the_client_and_the_declared_identity),
         CASE(long_names_are_cut),
         CASE(further_objects_are_counted),
+        CASE(restored_volume_is_an_object_after_its_pool),
+        CASE(failed_copy_is_recorded_with_the_name_of_its_target_only),
     };
 
     cst_log_init();

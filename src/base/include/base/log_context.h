@@ -26,6 +26,7 @@ struct CstLogContext {
     uid_t uid;       /**< uid of the client */
     const char *procedure;        /**< static; NULL: unknown */
     CstTask *task;                /**< the source of the job's number; NULL: no task */
+    gboolean in_job;              /**< the work of a job has begun; @volume is that of the job */
     CstLogContext *outer;         /**< while pushed: the thread's previous context */
     char pool[CST_LOG_NAME_SIZE]; /**< pool and volume; "": not set */
     char volume[CST_LOG_NAME_SIZE];
@@ -60,3 +61,5 @@ void cst_log_context_clear(CstLogContext *context);
 void cst_log_set_pool(const char *pool);
 /** Sets the volume, as cst_log_set_pool() sets the pool. */
 void cst_log_set_volume(const char *volume);
+/** Records in this thread's context that a job has begun. No effect without a context. */
+void cst_log_set_in_job(void);
