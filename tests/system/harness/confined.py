@@ -4,11 +4,11 @@
 
 usage: confined.py UNIT COMMAND [ARGUMENT]…
 
-What it applies: CapabilityBoundingSet=, NoNewPrivileges=, UMask=, LimitCORE=,
+What it applies: CapabilityBoundingSet=, NoNewPrivileges=, UMask=, LimitCORE=, RestrictNamespaces=,
 RestrictAddressFamilies= and SystemCallFilter= (the sets are expanded by systemd-analyze). It is
-stricter than the unit in one way: a system call or a family of addresses that is not on the list ends
-the process instead of failing, so that nothing is missing unnoticed. REFUSED has the calls whose
-refusal is expected and harmless; they fail with the error that the unit says.
+stricter than the unit in one way: a system call, a namespace or a family of addresses that is not on
+the list ends the process instead of failing, so that nothing is missing unnoticed. REFUSED has the
+calls whose refusal is expected and harmless; they fail with the error that the unit says.
 """
 
 import ctypes
@@ -23,6 +23,9 @@ import sys
 # GLib gives a thread pool's new threads the scheduling of the first, and accepts EPERM; LVM asks for a
 # higher priority while devices are suspended, and goes on without.
 REFUSED = ("sched_setattr", "setpriority")
+# The flags of clone(2).
+NAMESPACES = {"mnt": 0x00020000, "cgroup": 0x02000000, "uts": 0x04000000, "ipc": 0x08000000,
+              "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000}
 CAPABILITIES = "/usr/include/linux/capability.h"
 PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
 
@@ -66,13 +69,26 @@ def allowed_calls(values):
     return calls
 
 
+def forbidden_namespaces(values):
+    words = " ".join(values).split()
+    if words in (["yes"], ["no"]):
+        return sum(NAMESPACES.values()) if words == ["yes"] else 0
+    return sum(flag for name, flag in NAMESPACES.items() if name not in words)
+
+
 def filter_calls(unit):
     import seccomp  # pylint: disable=import-outside-toplevel,import-error
 
     calls = allowed_calls(unit["SystemCallFilter"]) | {"execve", "exit", "exit_group"}
     families = " ".join(unit["RestrictAddressFamilies"]).split()
     program = seccomp.SyscallFilter(seccomp.KILL_PROCESS)
-    for name in sorted(calls - {"socket"}):
+    forbidden = forbidden_namespaces(unit["RestrictNamespaces"])
+    # As systemd does: a filter cannot read the flags of clone3(), and glibc can do without it.
+    program.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
+    for name in sorted({"clone", "unshare"} & calls):
+        program.add_rule(seccomp.ALLOW, name,
+                         seccomp.Arg(0, seccomp.MASKED_EQ, forbidden, 0))
+    for name in sorted(calls - {"socket", "clone", "clone3", "unshare", "setns"}):
         try:
             program.add_rule(seccomp.ALLOW, name)
         except (RuntimeError, OSError):
