@@ -16,6 +16,14 @@ from packages import DEPENDENCIES, OLD_VERSION, older, package
 
 INSTALLED = ("cisternd", "cistern-libvirt")
 LIBVIRT = ",libvirt-daemon-system,libvirt-daemon-driver-qemu,qemu-system-x86"
+DROP_IN = "lib/systemd/system/libvirtd.service.d/cistern.conf"
+# Kills the script that stops units, after the stop.
+KILLING_SYSTEMCTL = """#!/bin/sh
+/usr/bin/systemctl "$@"
+status=$?
+[ "$1" != stop ] || kill -9 $PPID
+exit $status
+"""
 DRIVER = "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_storage.so"
 OURS = "/usr/lib/cistern/libvirt_driver_storage.so"
 UNITS = "libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service"
@@ -146,11 +154,13 @@ class Host:
         assert not os.path.islink(self.driver())
         assert digest(self.driver()) == self.stock
         assert not self.root.has(DRIVER + ".libvirt")
+        assert not os.path.lexists(self.root.at(DROP_IN)), "libvirtd still wants cisternd"
         assert "cistern" not in self.root.do("dpkg-divert --list")
 
     def assert_driver_is_ours(self):
         assert os.readlink(self.driver()) == OURS
         assert digest(self.driver() + ".libvirt") == self.stock, "libvirt's driver is not kept"
+        assert "libvirt-wait" in self.root.do(f"cat /{DROP_IN}")
 
     # --- cases, in this order
 
@@ -278,6 +288,20 @@ class Host:
         assert self.storage_holder() == "cisternd"
         root.do("[ ! -e /run/cistern-libvirt.units ]")
 
+    def killed_removal_can_be_repeated(self):
+        root = self.root
+        root.write("root/killing/systemctl", KILLING_SYSTEMCTL, 0o755)
+        for _ in range(2):
+            status, said = root.do("PATH=/root/killing:$PATH /usr/lib/cistern/libvirt-switch give-back",
+                                   check=False)
+            assert status != 0, said
+            assert "libvirtd.service" in self.session_file("run/cistern-libvirt.units")
+        root.do("DPKG_MAINTSCRIPT_PACKAGE=cistern-libvirt /usr/lib/cistern/libvirt-switch take-over")
+        self.assert_driver_is_ours()
+        self.assert_guest_lives()
+        assert self.storage_holder() == "cisternd"
+        root.do("[ ! -e /run/cistern-libvirt.units ]")
+
     def removal_restores_the_driver_of_libvirt(self):
         root = self.root
         mark = len(self.actions())
@@ -325,6 +349,7 @@ class Host:
                 self.check_reports_no_obstacle_with_the_module,
                 self.upgrade_restarts_cisternd_before_libvirtd, *network,
                 self.aborted_removal_returns_to_cisternd,
+                self.killed_removal_can_be_repeated,
                 self.removal_restores_the_driver_of_libvirt, self.removal_of_cisternd_stops_it,
                 self.purge_leaves_only_the_files_of_libvirt]
 
