@@ -330,9 +330,21 @@ class Host:
         self.assert_guest_lives()
         assert self.storage_holder() == "libvirtd"
 
+    def removal_of_cistern_stops_its_timers(self):
+        root = self.root
+        root.install([package("cistern")])
+        root.do("systemctl start cistern-schedules.timer")
+        mark = len(self.actions())
+        root.install([package("cistern")])
+        assert self.actions_since(mark) == ["stop cistern-schedules.timer",
+                                            "start cistern-schedules.timer"], self.actions_since(mark)
+        mark = len(self.actions())
+        root.do("dpkg --remove cistern")
+        assert self.actions_since(mark) == ["stop cistern-schedules.timer"], self.actions_since(mark)
+
     def purge_leaves_only_the_files_of_libvirt(self):
         root = self.root
-        root.do("dpkg --purge cistern-libvirt cisternd")
+        root.do("dpkg --purge cistern-libvirt cisternd cistern")
         left = root.do("find / -xdev -name '*cistern*' -not -path '/proc/*' -not -path '/root/*'"
                        " -not -path '/var/log/*' -not -path '/usr/share/doc/*'")
         assert not left.strip(), left
@@ -351,6 +363,7 @@ class Host:
                 self.aborted_removal_returns_to_cisternd,
                 self.killed_removal_can_be_repeated,
                 self.removal_restores_the_driver_of_libvirt, self.removal_of_cisternd_stops_it,
+                self.removal_of_cistern_stops_its_timers,
                 self.purge_leaves_only_the_files_of_libvirt]
 
 

@@ -102,8 +102,8 @@ class Rpm:
         self.install("--install")
         assert "cistern:" in root.do("getent group cistern")
         assert root.read("root/semodule") == f"-i /{POLICY}\n"
-        assert root.do("find /etc/systemd -name 'cisternd*'") == ""
-        root.do(f"systemctl enable --now {UNITS}")
+        assert root.do("find /etc/systemd -name 'cistern*'") == ""
+        root.do(f"systemctl enable --now {UNITS} cistern-schedules.timer")
         root.do("cistern -c storage:///system pool-define-as images dir --target /srv/images"
                 " && cistern -c storage:///system pool-build images"
                 " && cistern -c storage:///system pool-start images"
@@ -122,7 +122,7 @@ class Rpm:
         self.rpm("--erase", "--force-debian", *NAMES)
         assert self.root.read("root/semodule").splitlines()[-1] == "-r cistern"
         assert not os.path.exists(self.root.session_path("run/standin/cisternd.service.pid"))
-        assert self.root.do("find /etc/systemd -name 'cisternd*'") == ""
+        assert self.root.do("find /etc/systemd -name 'cistern*'") == ""
         for path in ("usr/bin/cistern", "usr/bin/cisternd", "usr/lib/systemd/system/cisternd.service"):
             assert not self.root.has(path), path
         for path in (CONFFILE + ".rpmsave", "etc/libvirt/storage/images.xml", "srv/images/disk"):
