@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The functions that query and pause a domain are wrapped with --wrap. */
+/* The functions that query and pause a domain, and the clock, are wrapped with --wrap. */
 #include "paused.h"
 
 #include <setjmp.h>
@@ -17,11 +17,29 @@
 
 void (*paused_hook)(void);
 guint paused_count;
+gint64 paused_clock_step_us;
+static GThread *test_thread;
 
 void paused_reset(void)
 {
     paused_hook = NULL;
     paused_count = 0;
+    paused_clock_step_us = 0;
+    test_thread = g_thread_self();
+}
+
+gint64 __real_g_get_monotonic_time(void);
+gint64 __wrap_g_get_monotonic_time(void);
+
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    static gint64 now;
+
+    if (g_thread_self() != test_thread)
+        return __real_g_get_monotonic_time();
+    if (paused_clock_step_us == 0)
+        return now = __real_g_get_monotonic_time();
+    return now += paused_clock_step_us;
 }
 
 GPtrArray *__wrap_volume_domains(CstPool *of, CstPoolState *state, const char *name, CstTask *task,

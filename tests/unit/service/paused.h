@@ -11,6 +11,13 @@
 extern void (*paused_hook)(void); /**< called when the domain stands; NULL: no function */
 extern guint paused_count;        /**< pauses since paused_reset() */
 
+/**
+ * Each look of the test's thread at the clock advances it by this; 0: it is the real one. So the
+ * load of the machine does not decide how long a rehearsal takes. Other threads have the real one.
+ */
+extern gint64 paused_clock_step_us;
+
+/** Call it in the test's thread. The clock is the real one. */
 void paused_reset(void);
 /** Returns the calls of tools between the suspension and the resumption. The caller frees them. */
 char *paused_log(void);

@@ -19,26 +19,6 @@
 
 static Fixture *fixture;
 static CstPool *pool;
-static GThread *test_thread; /* the other threads of the service have the real clock */
-static gint64 clock_step_us; /* each look at the clock advances it; 0: it is the real one */
-
-/* --- the clock -------------------------------------------------------------------------------- */
-
-gint64 __real_g_get_monotonic_time(void);
-gint64 __wrap_g_get_monotonic_time(void);
-
-gint64 __wrap_g_get_monotonic_time(void)
-{
-    static gint64 now;
-
-    if (g_thread_self() != test_thread)
-        return __real_g_get_monotonic_time();
-    if (clock_step_us == 0)
-        return now = __real_g_get_monotonic_time();
-    return now += clock_step_us;
-}
-
-/* --- the tests -------------------------------------------------------------------------------- */
 
 /* The domain has two disks: a classic volume and a thin one. */
 static int set_up(void **state)
@@ -47,8 +27,6 @@ static int set_up(void **state)
 
     assert_int_equal(fake_set_up(state), 0);
     paused_reset();
-    test_thread = g_thread_self();
-    clock_step_us = 0;
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
     fake_add("thick", 8 * MIB, "-wi-a-----", "", "");
     fake_add("thin", 8 * MIB, "Vwi-a-tz--", "", "");
@@ -63,6 +41,7 @@ static int set_up(void **state)
     assert_no_error(error);
     cst_pool_start(pool, 0, NULL, &error);
     assert_no_error(error);
+    paused_clock_step_us = 1000;
     return 0;
 }
 
@@ -239,7 +218,7 @@ static void pause_that_would_be_too_long_does_not_begin(void **unused)
 
 static void time_gets_slow(void)
 {
-    clock_step_us = 40000;
+    paused_clock_step_us = 40000;
 }
 
 static void lvcreate_that_took_long_predicts_the_next_pause(void **unused)
@@ -249,11 +228,10 @@ static void lvcreate_that_took_long_predicts_the_next_pause(void **unused)
     g_auto(CstSnapshotSet) set = {0};
     g_autoptr(GError) error = NULL;
 
-    clock_step_us = 1000;
     paused_hook = time_gets_slow;
     take(&frozen, &set, &error);
     assert_no_error(error);
-    clock_step_us = 1000;
+    paused_clock_step_us = 1000;
     frozen.name = "u";
     assert_refused(&frozen, CST_ERROR_BUSY, "its guest would stand for about");
     assert_int_equal(paused_count, 1);

@@ -39,6 +39,7 @@ static int set_up(void **state)
     assert_no_error(error);
     cst_pool_start(pool, 0, NULL, &error);
     assert_no_error(error);
+    paused_clock_step_us = 1000;
     return 0;
 }
 
