@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <service/images.h>
 
+#include "await.h"
 #include "core/copy_turn.h"
 #include "core/service.h"
 #include "points.h"
@@ -54,17 +55,26 @@ static void copier_hold(Copier *copier, CstPool *pool)
     assert_true(cst_task_begin_copy(copier->task, NULL));
 }
 
+static guint queue_length(CstPool *pool)
+{
+    guint length;
+
+    g_mutex_lock(&pool->lock);
+    length = pool->copy_queue.length;
+    g_mutex_unlock(&pool->lock);
+    return length;
+}
+
 /* Starts a job that has to wait. */
 static void copier_wait(Copier *copier, CstPool *pool, uid_t uid, guint *order)
 {
-    guint queued = pool->copy_queue.length;
+    guint queued = queue_length(pool);
 
     copier_init(copier, pool, uid);
     copier->order = order;
     copier->thread = g_thread_new("copy", copy_thread, copier);
     point_await("copy_turn.wait", queued + 1);
-    while (g_atomic_int_get((gint *)&pool->copy_queue.length) == (gint)queued)
-        g_thread_yield();
+    AWAIT(queue_length(pool) == queued + 1);
 }
 
 static void copier_end(Copier *copier)
@@ -116,7 +126,7 @@ static void cancelled_job_leaves_the_queue(void **state)
     assert_false(second.begun);
     assert_false(cst_task_waiting(second.task));
     assert_error(&second.error, CST_ERROR_CANCELLED);
-    assert_int_equal(pool->copy_queue.length, 0);
+    assert_int_equal(queue_length(pool), 0);
     copier_end(&second);
     copier_end(&first);
     points_clear();
