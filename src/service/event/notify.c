@@ -27,7 +27,7 @@
 #define GATHER_MS   500   /* events that come together are sent together */
 #define BATCH_MAX   200   /* events of a look */
 #define RETRY_MAX_S 600   /* between two attempts */
-#define GIVE_UP_S   86400 /* age of a message that is not tried again */
+#define GIVE_UP_S   86400 /* age of an event that is not sent any more */
 
 struct Notifier {
     CstService *service;
@@ -58,13 +58,18 @@ static gint64 seconds_ago(uint64_t seconds)
     return g_get_real_time() - (gint64)seconds * G_USEC_PER_SEC;
 }
 
-/* Adds the events that the rule has to send to @send, borrowed from @rows. */
+/*
+ * Adds the events that the rule has to send to @send, borrowed from @rows. *ret_old: the number of
+ * events that it would have to send and that are too old.
+ */
 static gboolean sender_choose(const Sender *sender, CstEvents *events, const GPtrArray *rows,
-                              GPtrArray *send, GError **error)
+                              GPtrArray *send, guint *ret_old, GError **error)
 {
     const CstNotifyRule *rule = sender->rule;
+    gint64 give_up = seconds_ago(GIVE_UP_S);
     g_autoptr(GHashTable) chosen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
+    *ret_old = 0;
     for (guint i = 0; i < rows->len; i++) {
         CstEventRecord *event = rows->pdata[i];
         g_autofree char *key = g_strjoin("\n", event->kind, event->type, event->object, NULL);
@@ -78,6 +83,10 @@ static gboolean sender_choose(const Sender *sender, CstEvents *events, const GPt
             return FALSE;
         if (!wanted)
             continue;
+        if (event->time < give_up) {
+            (*ret_old)++;
+            continue;
+        }
         g_ptr_array_add(send, event);
         if (event->over)
             g_hash_table_remove(chosen, key);
@@ -85,13 +94,6 @@ static gboolean sender_choose(const Sender *sender, CstEvents *events, const GPt
             g_hash_table_add(chosen, g_steal_pointer(&key));
     }
     return TRUE;
-}
-
-static gboolean batch_is_too_old(const GPtrArray *send)
-{
-    const CstEventRecord *oldest = send->pdata[0];
-
-    return oldest->time < seconds_ago(GIVE_UP_S);
 }
 
 /* Records and logs the first failure of a message, and sets the time of the next attempt. */
@@ -129,6 +131,7 @@ static gboolean sender_send(Sender *sender, CstEvents *events, gboolean *ret_mor
     const CstNotifyRule *rule = sender->rule;
     CstEventQuery query = {.max = BATCH_MAX};
     g_autoptr(GPtrArray) rows = NULL, send = g_ptr_array_new();
+    guint old;
     int64_t last;
 
     *ret_more = FALSE;
@@ -137,19 +140,17 @@ static gboolean sender_send(Sender *sender, CstEvents *events, gboolean *ret_mor
     rows = cst_events_list(events, &query, error);
     if (!rows || rows->len == 0)
         return rows != NULL;
-    if (!sender_choose(sender, events, rows, send, error))
+    if (!sender_choose(sender, events, rows, send, &old, error))
         return FALSE;
     last = ((const CstEventRecord *)rows->pdata[rows->len - 1])->id;
-    if (send->len > 0 && !batch_is_too_old(send)) {
+    if (send->len > 0) {
         if (!cst_notify_send(rule, send, sender->task, error))
             return FALSE;
         CST_TEST_POINT("notify.sent");
         sender_succeeded(sender);
-    } else if (send->len > 0) {
-        cst_log(CST_LOG_WARNING, _("rule '%s': %u events are too old to be sent"), rule->name,
-                send->len);
-        g_ptr_array_set_size(send, 0);
     }
+    if (old > 0)
+        cst_log(CST_LOG_WARNING, _("rule '%s': %u events are too old to be sent"), rule->name, old);
     *ret_more = rows->len == BATCH_MAX;
     return cst_events_rule_handled(events, rule->name, last, send, seconds_ago(rule->repeat_s),
                                    error);

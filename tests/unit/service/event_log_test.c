@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <service/events.h>
+#include <store/events.h>
 
 #include "await.h"
 #include "core/service.h"
@@ -294,6 +295,40 @@ static void stopped_sender_continues_after_its_last_message(void **state)
     points_clear();
 }
 
+/* Adds an event about @object at @time, for the log. */
+static void add_record(GPtrArray *records, const char *object, gint64 time)
+{
+    CstEventRecord *event = g_new0(CstEventRecord, 1);
+
+    event->time = time;
+    event->kind = g_strdup("job-done");
+    event->type = g_strdup("pool");
+    event->object = g_strdup(object);
+    event->message = g_strdup("m");
+    g_ptr_array_add(records, event);
+}
+
+/* The target of the rule has not accepted messages for longer than a day. */
+static void event_that_is_too_old_holds_no_other_event_back(void **state)
+{
+    Fixture *f = *state;
+    gint64 now = g_get_real_time();
+    g_autoptr(CstEvents) events = cst_events_open(f->paths, NULL);
+    g_autoptr(GPtrArray) records =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_event_record_free);
+    Sending *sending = sending_begin(f);
+
+    add_record(records, "old", now - 25 * G_TIME_SPAN_HOUR);
+    add_record(records, "new", now - 23 * G_TIME_SPAN_HOUR);
+    assert_true(cst_events_add(events, records, NULL));
+    add_second(f->service->events);
+    sending_await(sending, "second");
+    assert_int_equal(times_sent(sending, "new"), 1);
+    assert_int_equal(times_sent(sending, "old"), 0);
+    sending_end(sending);
+    points_clear();
+}
+
 static void sender_that_waits_is_stopped(void **state)
 {
     Sending *sending = sending_begin(*state);
@@ -314,6 +349,7 @@ int main(void)
         TEST(warning_is_written_at_once),
         TEST(event_that_comes_after_a_message_is_sent_by_the_next_one),
         TEST(stopped_sender_continues_after_its_last_message),
+        TEST(event_that_is_too_old_holds_no_other_event_back),
         TEST(sender_that_waits_is_stopped),
     };
 
