@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The writer of the log of events. Events wait in a queue with a bound. A failed write is logged
- * once until a write succeeds, and its events are lost: the operation that they report is done.
+ * once until a write succeeds. Its events stay in the queue, and the thread tries again after a
+ * time. The file system may be full, and the events may report that. At the end of the log the
+ * thread tries once more.
  *
  * A write takes as long as the creation of a volume. So notes are gathered for a moment and written
  * together. Warnings and errors are written at once.
@@ -17,6 +19,7 @@
 
 #define QUEUE_MAX 10000
 #define GATHER_MS 100
+#define RETRY_S   5
 
 struct EventLog {
     const CstPaths *paths;
@@ -145,6 +148,59 @@ static void event_log_gather(EventLog *log)
     log->is_urgent = FALSE;
 }
 
+/* Puts the events of a failed write before the later ones. Requires the lock. Consumes @events. */
+static void queue_prepend(EventLog *log, GPtrArray *events)
+{
+    g_ptr_array_extend_and_steal(events, g_steal_pointer(&log->queue));
+    log->queue = events;
+    if (events->len > QUEUE_MAX) {
+        log->lost += events->len - QUEUE_MAX;
+        g_ptr_array_set_size(events, QUEUE_MAX);
+    }
+}
+
+/* Writes the queue. Returns FALSE if that fails. Requires the lock, which it releases meanwhile. */
+static gboolean queue_flush(EventLog *log)
+{
+    GPtrArray *events = g_steal_pointer(&log->queue);
+    guint lost = log->lost;
+    g_autoptr(GError) error = NULL;
+    gboolean ok;
+
+    log->queue = queue_new();
+    log->lost = 0;
+    g_mutex_unlock(&log->lock);
+    if (lost > 0)
+        queue_add_lost(events, lost);
+    CST_TEST_POINT("event_log.write");
+    ok = queue_write(log, events, &error);
+    event_log_report(log, ok, error);
+    g_mutex_lock(&log->lock);
+    if (ok) {
+        g_ptr_array_unref(events);
+        return TRUE;
+    }
+    /* The next write reports the sum. */
+    if (lost > 0)
+        g_ptr_array_set_size(events, (gint)events->len - 1);
+    log->lost += lost;
+    queue_prepend(log, events);
+    return FALSE;
+}
+
+/* Waits until the next attempt to write. Returns FALSE at the end of the log. Requires the lock. */
+static gboolean event_log_wait_for_retry(EventLog *log)
+{
+    gint64 until = g_get_monotonic_time() + RETRY_S * G_TIME_SPAN_SECOND;
+
+    if (log->is_ending)
+        return FALSE;
+    CST_TEST_POINT("event_log.retry");
+    while (!log->is_ending && g_cond_wait_until(&log->urgent, &log->lock, until))
+        ;
+    return TRUE;
+}
+
 /* The lock is the last access to the log, which may be freed after it. */
 static gpointer event_log_write(gpointer data)
 {
@@ -152,21 +208,9 @@ static gpointer event_log_write(gpointer data)
 
     g_mutex_lock(&log->lock);
     while (log->queue->len > 0) {
-        g_autoptr(GPtrArray) queue = NULL;
-        g_autoptr(GError) error = NULL;
-        gboolean ok;
-
         event_log_gather(log);
-        queue = g_steal_pointer(&log->queue);
-        log->queue = queue_new();
-        if (log->lost > 0)
-            queue_add_lost(queue, log->lost);
-        log->lost = 0;
-        g_mutex_unlock(&log->lock);
-        CST_TEST_POINT("event_log.write");
-        ok = queue_write(log, queue, &error);
-        event_log_report(log, ok, error);
-        g_mutex_lock(&log->lock);
+        if (!queue_flush(log) && !event_log_wait_for_retry(log))
+            break;
     }
     log->is_writing = FALSE;
     g_cond_broadcast(&log->idle);

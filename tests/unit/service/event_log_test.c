@@ -50,6 +50,11 @@ static void add_second(gpointer log)
     event_log_add(log, CST_EVENT_JOB_DONE, "pool", "second", "m");
 }
 
+static void write_count(gpointer count)
+{
+    g_atomic_int_inc((gint *)count);
+}
+
 /* Returns the objects of all events, separated by blanks. */
 static char *recorded(Fixture *f)
 {
@@ -106,14 +111,71 @@ static void end_of_the_log_waits_for_the_write(void **state)
     points_clear();
 }
 
-static void failed_write_loses_its_events_only(void **state)
+/* A directory in the place of the database. */
+static char *database_block(Fixture *f)
+{
+    char *path = g_build_filename(f->paths->data_dir, "events.db", NULL);
+
+    assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
+    return path;
+}
+
+static void events_of_a_failed_write_are_written_later(void **state)
 {
     Fixture *f = *state;
     EventLog *log = event_log_new(f->paths, 7);
-    g_autofree char *path = g_build_filename(f->paths->data_dir, "events.db", NULL);
+    g_autofree char *path = database_block(f);
+    g_autofree char *text = NULL;
+    gint writes = 0;
+
+    event_log_set_written(log, write_count, &writes);
+    set_waits(WAITS_END_AT_ONCE);
+    point_watch("event_log.retry");
+    event_log_add(log, CST_EVENT_POOL_WARN, "pool", "first", "m");
+    point_await("event_log.retry", 1);
+    add_second(log);
+    point_await("event_log.retry", 3);
+    assert_int_equal(rmdir(path), 0);
+    AWAIT(g_atomic_int_get(&writes) == 1);
+    set_waits(WAITS_AS_USUAL);
+    event_log_free(log);
+    text = recorded(f);
+    assert_string_equal(text, "first second");
+    points_clear();
+}
+
+static void events_of_failed_writes_are_bounded(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *path = database_block(f);
+    const CstEventQuery query = {.kind = "events-lost", .max = 100};
+    g_autoptr(GPtrArray) rows = NULL;
+    int64_t last;
+
+    point_hold("event_log.write");
+    point_watch("event_log.retry");
+    event_log_add(log, CST_EVENT_JOB_DONE, "pool", "p", "m");
+    point_await("event_log.write", 1);
+    for (int i = 0; i < 10007; i++)
+        event_log_add(log, CST_EVENT_JOB_DONE, "pool", "p", "m");
+    point_release("event_log.write");
+    point_await("event_log.retry", 1);
+    assert_int_equal(rmdir(path), 0);
+    event_log_free(log);
+    rows = cst_service_events(f->service, &query, &last, NULL);
+    assert_int_equal(rows->len, 1);
+    assert_true(g_str_has_prefix(((const CstEventRecord *)rows->pdata[0])->message, "8 events"));
+    points_clear();
+}
+
+static void failed_write_at_the_end_loses_its_events_only(void **state)
+{
+    Fixture *f = *state;
+    EventLog *log = event_log_new(f->paths, 7);
+    g_autofree char *path = database_block(f);
     g_autofree char *text = NULL;
 
-    assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
     event_log_add(log, CST_EVENT_JOB_DONE, "pool", "lost", "m");
     event_log_free(log);
     assert_int_equal(rmdir(path), 0);
@@ -143,11 +205,6 @@ static void events_beyond_the_bound_are_counted(void **state)
     assert_int_equal(rows->len, 1);
     assert_true(g_str_has_prefix(((const CstEventRecord *)rows->pdata[0])->message, "7 events"));
     points_clear();
-}
-
-static void write_count(gpointer count)
-{
-    g_atomic_int_inc((gint *)count);
 }
 
 static void notes_of_a_moment_are_one_write(void **state)
@@ -343,7 +400,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(event_that_comes_during_a_write_is_written),
         TEST(end_of_the_log_waits_for_the_write),
-        TEST(failed_write_loses_its_events_only),
+        TEST(events_of_a_failed_write_are_written_later),
+        TEST(events_of_failed_writes_are_bounded),
+        TEST(failed_write_at_the_end_loses_its_events_only),
         TEST(events_beyond_the_bound_are_counted),
         TEST(notes_of_a_moment_are_one_write),
         TEST(warning_is_written_at_once),
