@@ -142,22 +142,25 @@ static void sample_compare(CstPool *pool, const CstUsagePoint *sample)
         }
 }
 
-/* Adds a sample if one is due. Storage that fails causes a gap in the history, and no error. */
+/*
+ * Adds a sample if one is due. Storage that fails causes a gap in the history, and no error.
+ * Thresholds are compared also if the history cannot be written, for example because the file
+ * system is full. @store NULL: it cannot be opened.
+ */
 static gboolean pool_sample(CstPool *pool, CstUsageStore *store, guint *count, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
     int64_t now = usage_time();
     CstUsagePoint sample;
-    gboolean due;
+    gboolean usable, due;
 
     if (!state)
         return TRUE;
-    if (!cst_usage_store_is_due(store, &pool->uuid, now, &due, error))
-        return FALSE;
-    if (!due || !sample_refresh(pool, state, NULL) || !sample_read(pool, now, &sample))
-        return TRUE;
+    usable = store && cst_usage_store_is_due(store, &pool->uuid, now, &due, error);
+    if ((usable && !due) || !sample_refresh(pool, state, NULL) || !sample_read(pool, now, &sample))
+        return usable;
     sample_compare(pool, &sample);
-    if (!cst_usage_store_add(store, &pool->uuid, &sample, error))
+    if (!usable || !cst_usage_store_add(store, &pool->uuid, &sample, error))
         return FALSE;
     (*count)++;
     return TRUE;
@@ -174,9 +177,7 @@ gboolean cst_service_usage_sample(CstService *service, CstTask *task, guint *ret
     if (!pools || !cst_may_change(error))
         return FALSE;
     /* A host without active pools gets no database. */
-    store = pools->len > 0 ? cst_usage_store_open(service->paths, error) : NULL;
-    if (pools->len > 0 && !store)
-        return FALSE;
+    store = pools->len > 0 ? cst_usage_store_open(service->paths, &first) : NULL;
     for (guint i = 0; i < pools->len; i++) {
         if (task && !cst_task_check(task, error))
             return FALSE;

@@ -11,13 +11,19 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <model/pool_type.h>
 #include <pool/pool.h>
+#include <service/events.h>
 #include <service/images.h>
 #include <service/snapshots.h>
+#include <service/usage.h>
+
+#include "await.h"
 
 /* --- storage used by the test only ------------------------------------------------------------ */
 
-static GThread *asking; /* the only thread whose calls are answered, so that no other scan helps */
+static gboolean is_full; /* the storage has no space left */
+static GThread *asking;  /* the only thread whose calls are answered, so that no other scan helps */
 
 gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 
@@ -45,7 +51,7 @@ gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usag
     if (g_thread_self() != asking)
         return cst_fail(error, CST_ERROR_BUSY, "only the test asks");
     ret_usage->capacity = CST_GIB;
-    ret_usage->allocation = written_to(state->def->target_path);
+    ret_usage->allocation = is_full ? CST_GIB : written_to(state->def->target_path);
     ret_usage->available = ret_usage->capacity - ret_usage->allocation;
     return TRUE;
 }
@@ -143,11 +149,48 @@ static void a_pool_has_the_sizes_that_its_storage_has(void **state)
     }
 }
 
+/* --- samples ---------------------------------------------------------------------------------- */
+
+static guint events_of(Fixture *f, const char *kind)
+{
+    const CstEventQuery query = {.kind = kind, .max = 10};
+    int64_t last;
+    g_autoptr(GPtrArray) rows = cst_service_events(f->service, &query, &last, NULL);
+
+    assert_non_null(rows);
+    return rows->len;
+}
+
+static void full_pool_is_an_event_if_its_history_cannot_be_written(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *path = g_build_filename(f->paths->data_dir, "usage.db", NULL);
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='dir' xmlns:cistern='" CST_XML_NAMESPACE "'><name>p</name><target>"
+        "<path>%s/p</path></target><cistern:thresholds warn='80' critical='90'/></pool>",
+        f->images);
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GError) error = NULL;
+
+    asking = g_thread_self();
+    pool = cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, &error);
+    assert_no_error(error);
+    assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
+    assert_int_equal(events_of(f, "pool-critical"), 0);
+    is_full = TRUE;
+    assert_false(cst_service_usage_sample(f->service, NULL, NULL, &error));
+    is_full = FALSE;
+    assert_non_null(error);
+    AWAIT(events_of(f, "pool-critical") == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_pool_has_the_sizes_that_its_storage_has, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(full_pool_is_an_event_if_its_history_cannot_be_written,
+                                        fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
