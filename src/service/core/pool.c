@@ -150,7 +150,10 @@ gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state)
     return state == pool->state || state == pool->next_state;
 }
 
-/* Records that an active pool has become inaccessible, or accessible again. */
+/*
+ * Records that an active pool has become inaccessible, or accessible again. Requires the lock, so
+ * that the events have the order of the states.
+ */
 static void pool_record_access(CstPool *pool, const char *problem, gboolean inaccessible)
 {
     g_autofree char *message =
@@ -169,11 +172,10 @@ static void pool_record_access(CstPool *pool, const char *problem, gboolean inac
 static void pool_replace_problem(CstPool *pool, const CstPoolState *state, const char *problem,
                                  gboolean inaccessible)
 {
-    gboolean changed = FALSE;
-
     g_mutex_lock(&pool->lock);
     if (!state || pool_state_is_current(pool, state)) {
         char *text = g_strdup(problem);
+        gboolean changed;
 
         g_free(pool->problem);
         pool->problem = text;
@@ -181,10 +183,10 @@ static void pool_replace_problem(CstPool *pool, const CstPoolState *state, const
                   (!pool->access_recorded && pool->service->mode == CST_SERVICE_DAEMON);
         pool->inaccessible = inaccessible;
         pool->access_recorded = TRUE;
+        if (changed)
+            pool_record_access(pool, problem, inaccessible);
     }
     g_mutex_unlock(&pool->lock);
-    if (changed)
-        pool_record_access(pool, problem, inaccessible);
 }
 
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)

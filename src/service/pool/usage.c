@@ -89,7 +89,10 @@ static char *space_text(const CstPool *pool, const CstUsagePoint *sample, int sp
                            _(cst_usage_level_word((int)level)));
 }
 
-/* Adds the worst level of a pool to the log of events. A lower level ends the higher one. */
+/*
+ * Adds the worst level of a pool to the log of events. A lower level ends the higher one. Requires
+ * the pool's lock, so that the events have the order of the levels.
+ */
 static void level_record(CstPool *pool, const CstUsagePoint *sample, const CstUsageLevel *levels)
 {
     static const CstEventKind kinds[CST_USAGE_LEVEL_LAST] = {
@@ -131,9 +134,9 @@ static void sample_compare(CstPool *pool, const CstUsagePoint *sample)
         changed = changed || levels[space] != pool->levels[space];
         pool->levels[space] = levels[space];
     }
-    g_mutex_unlock(&pool->lock);
     if (changed)
         level_record(pool, sample, levels);
+    g_mutex_unlock(&pool->lock);
     for (int space = 0; space < CST_USAGE_SPACE_LAST; space++)
         if (risen[space] && pool->service->mode == CST_SERVICE_DAEMON) {
             g_autofree char *text = space_text(pool, sample, space, levels[space]);
