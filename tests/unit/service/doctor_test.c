@@ -33,11 +33,14 @@ static struct {
     const char *threshold;
     gint scan_fails;
     gint may_hang;
-    GMutex *held; /* the check of the health waits for it */
-    gint64 later; /* added to the clock */
-    gint64 delay; /* the check of the health adds it to the clock */
-    gint inside;  /* threads in the check of the health */
+    GMutex *held;      /* the check of the health waits for it */
+    gint64 later;      /* added to the clock */
+    gint64 held_clock; /* time of the test's thread; 0: the clock runs */
+    gint64 delay;      /* the check of the health adds it to the clock */
+    gint inside;       /* threads in the check of the health */
 } simulated;
+
+static GThread *test_thread;
 
 gboolean __wrap_cst_pool_state_has_health(CstPoolState *state);
 gboolean __wrap_cst_pool_state_health(CstPoolState *state, gboolean details,
@@ -126,7 +129,11 @@ gboolean __wrap_cst_pool_state_may_hang(CstPoolState *state)
 
 gint64 __wrap_g_get_monotonic_time(void)
 {
-    return __real_g_get_monotonic_time() + __atomic_load_n(&simulated.later, __ATOMIC_SEQ_CST);
+    gint64 now = simulated.held_clock && g_thread_self() == test_thread
+                     ? simulated.held_clock
+                     : __real_g_get_monotonic_time();
+
+    return now + __atomic_load_n(&simulated.later, __ATOMIC_SEQ_CST);
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -134,6 +141,7 @@ gint64 __wrap_g_get_monotonic_time(void)
 static int simulation_setup(void **state)
 {
     memset(&simulated, 0, sizeof(simulated));
+    test_thread = g_thread_self();
     g_atomic_pointer_set(&simulated.process, "dmeventd");
     g_atomic_pointer_set(&simulated.threshold, "80");
     return fixture_setup(state);
@@ -235,6 +243,7 @@ static void page_that_takes_too_long_names_the_first_volume_without_checks(void 
 
     fixture_create(pool, "v", "raw", "");
     g_atomic_int_set(&simulated.health, CST_HEALTH_GOOD);
+    simulated.held_clock = __real_g_get_monotonic_time();
     assert_silent(f, "doctor-incomplete");
     __atomic_store_n(&simulated.delay, 5 * G_TIME_SPAN_SECOND, __ATOMIC_SEQ_CST);
     assert_found(f, "doctor-incomplete", CST_SEVERITY_WARNING, "'v'");
