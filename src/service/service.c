@@ -22,6 +22,7 @@
 #include "core/job.h"
 #include "core/service.h"
 #include "core/storage_index.h"
+#include "core/threads.h"
 #include "core/trust.h"
 #include "event/notify.h"
 #include "pool/load.h"
@@ -40,6 +41,8 @@ static void init_tables(CstService *service)
     g_rec_mutex_init(&service->definitions);
     g_rec_mutex_init(&service->secret_files);
     g_mutex_init(&service->tables);
+    g_mutex_init(&service->threads_lock);
+    g_cond_init(&service->threads_idle);
     service->rebases = g_ptr_array_new();
     service->live_sets = g_ptr_array_new();
     service->pools_by_name =
@@ -128,13 +131,16 @@ static gboolean service_load_all(CstService *service, GError **error)
     return TRUE;
 }
 
+static void service_free_now(CstService *service);
+
 static const ServiceHooks hooks = {.load = service_load_files,
                                    .before_start = secret_before_start,
                                    .pool_started = recovery_pool_started,
                                    .pool_stopped = recovery_pool_stopped,
                                    .recover = replay_pool,
                                    .refreshed = trash_expire,
-                                   .retry = recovery_retry};
+                                   .retry = recovery_retry,
+                                   .unused = service_free_now};
 
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error)
 {
@@ -210,11 +216,8 @@ static void drop_pools(CstService *service)
     storage_index_unref(service->storage_index);
 }
 
-void cst_service_free(CstService *service)
+static void service_free_now(CstService *service)
 {
-    if (!service)
-        return;
-    jobs_stop(service->jobs);
     notifier_stop(service->notifier);
     secret_watch_stop(service->secret_watch);
     secret_settler_stop(service->secret_settler);
@@ -238,5 +241,19 @@ void cst_service_free(CstService *service)
     g_mutex_clear(&service->tables);
     g_rec_mutex_clear(&service->secret_files);
     g_rec_mutex_clear(&service->definitions);
+    g_mutex_clear(&service->threads_lock);
+    g_cond_clear(&service->threads_idle);
     g_free(service);
+}
+
+/* A thread that was left behind uses the service until its storage answers (core/threads.h). */
+void cst_service_free(CstService *service)
+{
+    if (!service)
+        return;
+    jobs_stop(service->jobs);
+    if (service_threads_end(service))
+        service_free_now(service);
+    else
+        event_log_flush(service->events);
 }

@@ -58,10 +58,8 @@ EventLog *event_log_new(const CstPaths *paths, uint32_t user)
     return log;
 }
 
-void event_log_free(EventLog *log)
+void event_log_flush(EventLog *log)
 {
-    if (!log)
-        return;
     g_mutex_lock(&log->lock);
     log->is_ending = TRUE;
     g_cond_signal(&log->urgent);
@@ -70,6 +68,13 @@ void event_log_free(EventLog *log)
         g_cond_wait(&log->idle, &log->lock);
     }
     g_mutex_unlock(&log->lock);
+}
+
+void event_log_free(EventLog *log)
+{
+    if (!log)
+        return;
+    event_log_flush(log);
     g_ptr_array_unref(log->queue);
     g_mutex_clear(&log->lock);
     g_mutex_clear(&log->calls);

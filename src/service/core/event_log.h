@@ -15,6 +15,8 @@ typedef void (*EventLogWritten)(gpointer data);
 
 /** @paths is borrowed. @user: the uid of events without a client, or CST_EVENT_NO_USER. */
 EventLog *event_log_new(const CstPaths *paths, uint32_t user);
+/** Writes the events that wait. Further ones are still written. */
+void event_log_flush(EventLog *log);
 /** Writes the events that wait, and frees the log. NULL is accepted. */
 void event_log_free(EventLog *log);
 /** Sets the function that a write calls; NULL: no function. A call of the former one has ended. */

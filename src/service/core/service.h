@@ -43,6 +43,8 @@ typedef struct {
     void (*refreshed)(CstPool *pool, CstPoolState *state);
     /** The pool's storage does not answer, or recovery is incomplete: retries later. */
     void (*retry)(CstPool *pool);
+    /** The last thread that used the service has ended: frees the service. */
+    void (*unused)(CstService *service);
 } ServiceHooks;
 
 struct CstService {
@@ -89,6 +91,11 @@ struct CstService {
     gint secrets_held;             /* atomic: secret_lock is held permanently, no reread needed */
 
     StorageIndex *storage_index; /* of the pools; has its own lock */
+
+    GMutex threads_lock;    /* guards the members below (threads.h) */
+    GCond threads_idle;     /* @threads has become 0 */
+    guint threads;          /* that callers may have left behind */
+    gboolean threads_frees; /* the last of them frees the service */
 
     /* Guards the members below. Held only briefly, and never during I/O. */
     GMutex tables;

@@ -20,6 +20,7 @@
 
 #include "core/scan.h"
 #include "core/table.h"
+#include "core/threads.h"
 
 #include "access.h"
 #include "condition.h"
@@ -91,8 +92,9 @@ static void volumes_check(DoctorRun *run, const char *after, char **ret_next)
 
 /*
  * The checks of a pool's storage. If the storage may hang, they run in a thread of their own, and
- * the caller leaves it behind after DOCTOR_PAGE_US. The thread stays until the kernel releases it.
- * The monitor of the storage then lets no further thread begin.
+ * the caller leaves it behind after DOCTOR_PAGE_US. The thread stays until the kernel releases it,
+ * and the service exists as long as the thread (core/threads.h). The monitor of the storage then
+ * lets no further thread begin.
  */
 typedef struct {
     gint refs;
@@ -213,8 +215,10 @@ static gboolean storage_run(DoctorRun *run, const CstDoctorQuery *query, GPtrArr
         done = storage_finish(work, ret_findings, ret_next, error);
     } else {
         g_atomic_int_inc(&work->refs);
-        g_thread_unref(g_thread_new("doctor", storage_thread, work));
-        if (storage_await(work)) {
+        if (!service_thread_start(run->service, "doctor", storage_thread, work, &work->why)) {
+            storage_work_unref(work);
+            done = storage_finish(work, ret_findings, ret_next, error);
+        } else if (storage_await(work)) {
             done = storage_finish(work, ret_findings, ret_next, error);
         } else {
             *ret_findings = cst_doctor_findings_new();

@@ -38,6 +38,7 @@ static struct {
     gint64 held_clock; /* time of the test's thread; 0: the clock runs */
     gint64 delay;      /* the check of the health adds it to the clock */
     gint inside;       /* threads in the check of the health */
+    gint no_threads;
 } simulated;
 
 static GThread *test_thread;
@@ -56,6 +57,8 @@ gboolean __wrap_pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **er
 gboolean __wrap_cst_pool_state_may_hang(CstPoolState *state);
 gint64 __real_g_get_monotonic_time(void);
 gint64 __wrap_g_get_monotonic_time(void);
+GThread *__real_g_thread_try_new(const char *name, GThreadFunc run, gpointer data, GError **error);
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc run, gpointer data, GError **error);
 
 gboolean __wrap_cst_pool_state_has_health(CstPoolState *state)
 {
@@ -134,6 +137,14 @@ gint64 __wrap_g_get_monotonic_time(void)
                      : __real_g_get_monotonic_time();
 
     return now + __atomic_load_n(&simulated.later, __ATOMIC_SEQ_CST);
+}
+
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc run, gpointer data, GError **error)
+{
+    if (!g_atomic_int_get(&simulated.no_threads))
+        return __real_g_thread_try_new(name, run, data, error);
+    g_set_error(error, G_THREAD_ERROR, G_THREAD_ERROR_AGAIN, "too many threads");
+    return NULL;
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -254,29 +265,102 @@ static void hanging_check_await(gpointer data)
     AWAIT(g_atomic_int_get(&simulated.inside) > 0);
 }
 
-/* The thread that was left behind ends when its storage answers again. */
+/* Makes the check of the pool's health hang, and leaves its thread behind. */
+static void check_hang(Fixture *f, GMutex *held)
+{
+    g_mutex_init(held);
+    g_mutex_lock(held);
+    g_atomic_int_set(&simulated.health, CST_HEALTH_DEGRADED);
+    g_atomic_int_set(&simulated.may_hang, TRUE);
+    g_atomic_pointer_set(&simulated.held, held);
+    point_run_always("doctor.storage.wait", hanging_check_await, NULL);
+    /* GLib waits by the real clock, on which the end of the page has passed then. */
+    __atomic_store_n(&simulated.later, -10 * G_TIME_SPAN_SECOND, __ATOMIC_SEQ_CST);
+    assert_found(f, "pool-not-answering", CST_SEVERITY_ERROR, "'p'");
+}
+
+static void check_release(GMutex *held)
+{
+    g_atomic_pointer_set(&simulated.held, NULL);
+    g_mutex_unlock(held);
+}
+
 static void storage_that_hangs_is_left_behind(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
     GMutex held;
 
-    g_mutex_init(&held);
-    g_mutex_lock(&held);
     g_atomic_int_set(&simulated.health, CST_HEALTH_DEGRADED);
     g_atomic_int_set(&simulated.may_hang, TRUE);
+    /* The wait for storage that answers has no end. */
+    __atomic_store_n(&simulated.later, G_TIME_SPAN_DAY, __ATOMIC_SEQ_CST);
     assert_found(f, "pool-degraded", CST_SEVERITY_WARNING, "DEGRADED");
-    g_atomic_pointer_set(&simulated.held, &held);
-    point_run_always("doctor.storage.wait", hanging_check_await, NULL);
-    /* GLib waits by the real clock, on which the end of the page has passed then. */
-    __atomic_store_n(&simulated.later, -10 * G_TIME_SPAN_SECOND, __ATOMIC_SEQ_CST);
-    assert_found(f, "pool-not-answering", CST_SEVERITY_ERROR, "'p'");
+    check_hang(f, &held);
     assert_silent(f, "pool-degraded");
-    g_atomic_pointer_set(&simulated.held, NULL);
-    g_mutex_unlock(&held);
+    check_release(&held);
     AWAIT(g_atomic_int_get(&simulated.inside) == 0);
     g_mutex_clear(&held);
     points_clear();
+}
+
+static gpointer end_service(gpointer data)
+{
+    Fixture *f = data;
+
+    g_clear_pointer(&f->service, cst_service_free);
+    return NULL;
+}
+
+static void end_of_the_daemon_waits_for_checks_that_were_left_behind(void **state)
+{
+    Fixture *f = *state;
+    CstPool *pool = fixture_pool(f, "p");
+    GThread *thread;
+    GMutex held;
+
+    cst_pool_unref(pool);
+    point_watch("service.threads.wait");
+    check_hang(f, &held);
+    thread = g_thread_new("end", end_service, f);
+    point_await("service.threads.wait", 1);
+    assert_true(g_atomic_int_get(&simulated.inside) > 0);
+    check_release(&held);
+    g_thread_join(thread);
+    assert_int_equal(g_atomic_int_get(&simulated.inside), 0);
+    g_mutex_clear(&held);
+    points_clear();
+}
+
+static void check_that_was_left_behind_frees_the_service_of_a_command(void **state)
+{
+    Fixture *f = *state;
+    CstPool *pool;
+    GMutex held;
+
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    pool = fixture_pool(f, "p");
+    cst_pool_unref(pool);
+    point_watch("service.threads.freed");
+    check_hang(f, &held);
+    end_service(f);
+    assert_true(g_atomic_int_get(&simulated.inside) > 0);
+    assert_int_equal(point_passed("service.threads.freed"), 0);
+    check_release(&held);
+    point_await("service.threads.freed", 1);
+    g_mutex_clear(&held);
+    points_clear();
+}
+
+static void check_that_gets_no_thread_is_a_finding(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    g_atomic_int_set(&simulated.may_hang, TRUE);
+    g_atomic_int_set(&simulated.no_threads, TRUE);
+    assert_found(f, "check-failed", CST_SEVERITY_WARNING, "cannot create a thread");
+    g_atomic_int_set(&simulated.no_threads, FALSE);
 }
 
 int main(void)
@@ -294,6 +378,12 @@ int main(void)
             page_that_takes_too_long_names_the_first_volume_without_checks, simulation_setup,
             fixture_teardown),
         cmocka_unit_test_setup_teardown(storage_that_hangs_is_left_behind, simulation_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(end_of_the_daemon_waits_for_checks_that_were_left_behind,
+                                        simulation_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(check_that_was_left_behind_frees_the_service_of_a_command,
+                                        simulation_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(check_that_gets_no_thread_is_a_finding, simulation_setup,
                                         fixture_teardown),
     };
 
