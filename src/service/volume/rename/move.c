@@ -414,6 +414,9 @@ static gboolean delete_original(Move *move, GError **error)
         !deletion_failed(move, why, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.deleted");
+    /* While the intent exists, so that a replay does it after a kill. */
+    kept_move_copies(move->pool->service, move->pool->name, move->name, move->to->name,
+                     move->def->name);
     volume_is_gone(&link->claim, link->volume);
     return TRUE;
 }
@@ -521,7 +524,8 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
     if (done || switched) {
         const char *new_name = how->name ? how->name : name;
 
-        kept_move_copies(pool->service, pool->name, name, to->name, new_name);
+        if (switched)
+            kept_move_copies(pool->service, pool->name, name, to->name, new_name);
         event_emit_rename(pool, name, to, new_name);
     }
     return job_end(&job, done, error);

@@ -150,7 +150,7 @@ static gboolean move_rename_storage(MoveRename *move, gboolean *ret_done, GError
     return FALSE;
 }
 
-/* Moves the tags, and the declaration of its content. */
+/* Moves the tags, the schedules' records of its snapshots, and the declaration of its content. */
 static gboolean move_rename_move_kept(CstService *service, CstPoolState *from, const char *name,
                                       CstPoolState *to, const char *new_name,
                                       const KeptByName *kept, GError **error)
@@ -159,9 +159,11 @@ static gboolean move_rename_move_kept(CstService *service, CstPoolState *from, c
 
     if (!cst_pool_state_scan_one(to, new_name, NULL, &volume, error))
         return FALSE;
-    return !volume ||
-           (volume_tags_move(service, &from->def->uuid, name, &to->def->uuid, new_name, error) &&
-            kept_move_device(service, from, name, to, volume, kept, error));
+    if (!volume)
+        return TRUE;
+    kept_move_copies(service, from->def->name, name, to->def->name, new_name);
+    return volume_tags_move(service, &from->def->uuid, name, &to->def->uuid, new_name, error) &&
+           kept_move_device(service, from, name, to, volume, kept, error);
 }
 
 static gboolean move_rename_run_steps(MoveRename *move, gboolean *ret_done, GError **error)

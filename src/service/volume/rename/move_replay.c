@@ -14,6 +14,7 @@
 #include <base/file_writers.h>
 #include <base/log.h>
 
+#include "by_name.h"
 #include "core/intent.h"
 #include "core/service.h"
 #include "move.h"
@@ -128,6 +129,18 @@ static void keep_both(CstPoolState *state, const CstIntentRecord *record, const 
         present, state->def->name, to, to_pool);
 }
 
+/* The original has no name any more: moves the records of its snapshots, and forgets its tags. */
+static gboolean forget_original(CstService *service, CstPoolState *state,
+                                const CstIntentRecord *record, GError **error)
+{
+    const char *name = g_hash_table_lookup(record->fields, "volume");
+
+    kept_move_copies(service, state->def->name, name,
+                     g_hash_table_lookup(record->fields, "to-pool"),
+                     g_hash_table_lookup(record->fields, "to"));
+    return volume_tags_forget_name(service, &state->def->uuid, name, error);
+}
+
 gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
                             const CstIntentRecord *record, GError **error)
 {
@@ -150,7 +163,7 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
         /* The copy got the tags before the original got its temporary name. */
         if (same)
             return delete_moved(state, record, name, mine != NULL, error) &&
-                   (mine || volume_tags_forget_name(service, &state->def->uuid, name, error));
+                   (mine || forget_original(service, state, record, error));
         keep_both(state, record, aside, mine != NULL);
         return TRUE;
     }
@@ -159,7 +172,7 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
         return FALSE;
     /* The original is already deleted, or another volume has its name. */
     if (!mine)
-        return taken || volume_tags_forget_name(service, &state->def->uuid, name, error);
+        return taken || forget_original(service, state, record, error);
     there = open_pool(service, to_pool, error);
     if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error) ||
         !intent_keep_if_same(record->fields, "to-identity", there, &copy, error))
@@ -176,5 +189,5 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
             to_pool);
     return volume_tags_copy(service, &state->def->uuid, name, &there->def->uuid, to, error) &&
            delete_moved(state, record, name, FALSE, error) &&
-           volume_tags_forget_name(service, &state->def->uuid, name, error);
+           forget_original(service, state, record, error);
 }
