@@ -3,20 +3,25 @@
  * Reads and verifies the audit trail (audit_files.h).
  *
  * A verification reads all files without the lock, so that it delays no change. Records that are
- * appended during it belong to no problem: the chain is compared with "head" as read before.
+ * appended during it belong to no problem: the chain is compared with "head" as read before. A line
+ * after the place in "head" that is not ended is being written, or its writer was killed. The next
+ * writer ends it. If the oldest file is removed meanwhile, the verification begins again.
  */
 #include <store/audit.h>
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "audit_files.h"
 
 #define PAGE_BYTES     ((size_t)2 << 20) /* of the lines that one call returns */
 #define POSITION_SHIFT 36                /* a position is the number of the file and an offset */
+#define ROTATIONS_MAX  10                /* verifications that begin again, at most */
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -125,12 +130,21 @@ static void check_link(TrailCheck *check, const AuditLine *line)
                                            line->seq, state->last));
 }
 
+/* Returns whether @line begins after the last record that "head" names. */
+static gboolean line_is_after_head(const AuditHead *head, const AuditLine *line)
+{
+    return head && (line->file > head->file ||
+                    (line->file == head->file && line->end - line->len >= head->size));
+}
+
 /* Implements AuditVisit. */
 static gboolean check_line(const AuditLine *line, gpointer data)
 {
     TrailCheck *check = data;
     CstAuditState *state = check->state;
 
+    if (!line->valid && !line->ended && line_is_after_head(check->head, line))
+        return TRUE;
     if (!line->valid) {
         g_checksum_update(check->broken, (const guchar *)line->text,
                           (gssize)(line->len + (line->ended ? 1 : 0)));
@@ -183,10 +197,10 @@ static gboolean head_is_hash(const char *head)
     return strlen(head) == CST_AUDIT_HASH && strspn(head, "0123456789abcdef") == CST_AUDIT_HASH;
 }
 
-gboolean cst_audit_verify(const CstPaths *paths, const char *head, CstTask *task,
-                          CstAuditState *ret_state, GError **error)
+/* *ret_rotated: the oldest file was removed during the verification. */
+static gboolean trail_verify(const char *dir, const char *head, CstTask *task,
+                             CstAuditState *ret_state, gboolean *ret_rotated, GError **error)
 {
-    g_autofree char *dir = audit_directory(paths);
     g_auto(CstAuditState) state = {.problems = g_ptr_array_new_with_free_func(g_free)};
     g_autoptr(GChecksum) broken = g_checksum_new(G_CHECKSUM_SHA256);
     AuditHead place;
@@ -196,21 +210,39 @@ gboolean cst_audit_verify(const CstPaths *paths, const char *head, CstTask *task
                         .head = audit_head_read(dir, &place) ? &place : NULL,
                         .oldest = 1,
                         .broken = broken};
-    g_autoptr(GArray) files = NULL;
+    g_autoptr(GArray) files = audit_files_list(dir);
+    g_autofree char *first =
+        files->len > 0 ? audit_file_path(dir, g_array_index(files, uint64_t, 0)) : NULL;
 
-    if (head && !head_is_hash(head))
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' is no hash of a record: it has 64 hexadecimal digits"), head);
-    files = audit_files_list(dir);
+    CST_TEST_POINT("audit.verify.listed");
     for (guint i = 0; i < files->len; i++)
         if (!audit_file_scan(dir, g_array_index(files, uint64_t, i), 0, check_line, &check,
                              error) ||
             !cst_task_check(task, error))
             return FALSE;
     check_ends(&check);
+    *ret_rotated = first && access(first, F_OK) < 0;
     *ret_state = state;
     state = (CstAuditState){0};
     return TRUE;
+}
+
+gboolean cst_audit_verify(const CstPaths *paths, const char *head, CstTask *task,
+                          CstAuditState *ret_state, GError **error)
+{
+    g_autofree char *dir = audit_directory(paths);
+    guint rotations = 0;
+    gboolean rotated;
+
+    if (head && !head_is_hash(head))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is no hash of a record: it has 64 hexadecimal digits"), head);
+    while (trail_verify(dir, head, task, ret_state, &rotated, error)) {
+        if (!rotated || ret_state->problems->len == 0 || rotations++ == ROTATIONS_MAX)
+            return TRUE;
+        cst_audit_state_clear(ret_state);
+    }
+    return FALSE;
 }
 
 void cst_audit_state_clear(CstAuditState *state)
