@@ -142,12 +142,16 @@ static gboolean event_add(CstEvents *events, const CstEventRecord *event, GError
     return event_insert(events, event, error);
 }
 
-/* Drops events that are too old or too many. */
+/*
+ * Drops events that are too old or too many. A write drops at most an hour of old events, so that
+ * some writes under a clock that is years ahead do not empty the log.
+ */
 static gboolean events_trim(CstEvents *events, GError **error)
 {
     g_autoptr(DatabaseStatement) statement =
         database_prepare(&events->database,
-                         "DELETE FROM events WHERE time < ?1"
+                         "DELETE FROM events"
+                         " WHERE time < min(?1, (SELECT min(time) FROM events) + ?3)"
                          " OR id <= (SELECT max(id) FROM events) - ?2",
                          error);
 
@@ -155,6 +159,7 @@ static gboolean events_trim(CstEvents *events, GError **error)
         return FALSE;
     sqlite3_bind_int64(statement, 1, g_get_real_time() - CST_EVENTS_DAYS * DAY_US);
     sqlite3_bind_int64(statement, 2, CST_EVENTS_MAX);
+    sqlite3_bind_int64(statement, 3, G_TIME_SPAN_HOUR);
     return database_run(&events->database, statement, error);
 }
 

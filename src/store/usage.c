@@ -201,7 +201,11 @@ static gboolean point_add(CstUsageStore *store, int64_t number, unsigned step,
     return usage_run(store, sql, numbers, G_N_ELEMENTS(numbers), error);
 }
 
-/* Removes the points above the limit, and those in the future if they are the minority. */
+/*
+ * Removes the points in the future if they are the minority, and the points above the limit. The
+ * limit counts the points in the future and the other ones separately. So points of a clock that
+ * was ahead for a long time do not displace new ones, until the new ones are the majority.
+ */
 static gboolean points_remove_old(CstUsageStore *store, int64_t number, unsigned step,
                                   unsigned kept, int64_t now, GError **error)
 {
@@ -209,12 +213,17 @@ static gboolean points_remove_old(CstUsageStore *store, int64_t number, unsigned
 
     return usage_run(store,
                      "DELETE FROM points WHERE pool = ?1 AND step = ?2 AND time > ?3 AND"
-                     " (SELECT 2 * sum(time > ?3) < count(*) FROM points"
+                     " (SELECT 2 * sum(time > ?3) <= count(*) FROM points"
                      "  WHERE pool = ?1 AND step = ?2)",
                      numbers, 3, error) &&
            usage_run(store,
                      "DELETE FROM points WHERE pool = ?1 AND step = ?2 AND time <="
-                     " (SELECT time FROM points WHERE pool = ?1 AND step = ?2 AND ?3 = ?3"
+                     " (SELECT time FROM points WHERE pool = ?1 AND step = ?2 AND time <= ?3"
+                     "  ORDER BY time DESC LIMIT 1 OFFSET ?4)",
+                     numbers, 4, error) &&
+           usage_run(store,
+                     "DELETE FROM points WHERE pool = ?1 AND step = ?2 AND time > ?3 AND time <="
+                     " (SELECT time FROM points WHERE pool = ?1 AND step = ?2 AND time > ?3"
                      "  ORDER BY time DESC LIMIT 1 OFFSET ?4)",
                      numbers, 4, error);
 }

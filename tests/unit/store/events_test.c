@@ -11,6 +11,16 @@
 
 #define SECOND G_USEC_PER_SEC
 
+static gint64 clock_ahead; /* is added to the time of the host */
+
+gint64 __real_g_get_real_time(void);
+gint64 __wrap_g_get_real_time(void);
+
+gint64 __wrap_g_get_real_time(void)
+{
+    return __real_g_get_real_time() + clock_ahead;
+}
+
 typedef struct {
     char *root;
     CstPaths *paths;
@@ -135,6 +145,37 @@ static void old_events_are_dropped_and_their_ids_are_not_used_again(void **state
     event_add(fixture, "job-done", "p", 0, FALSE);
     assert_true(cst_events_last(fixture->events, &later, NULL));
     assert_true(later > last);
+}
+
+/* A host starts with a clock that is a year ahead. */
+static void clock_that_is_ahead_does_not_empty_the_log(void **state)
+{
+    Fixture *fixture = *state;
+    const gint64 day = 86400;
+
+    for (gint64 i = 20; i >= 0; i--)
+        event_add(fixture, "job-done", "p", i * day, FALSE);
+    clock_ahead = 365 * G_TIME_SPAN_DAY;
+    for (guint i = 0; i < 3; i++)
+        event_add(fixture, "job-done", "q", 0, FALSE);
+    clock_ahead = 0;
+    assert_int_equal(events_count(fixture), 21);
+}
+
+/* Writes that were made in different hours need as many writes to be dropped. */
+static void events_of_different_days_are_dropped_one_after_the_other(void **state)
+{
+    Fixture *fixture = *state;
+    const gint64 day = 86400;
+
+    clock_ahead = -20 * G_TIME_SPAN_DAY;
+    for (gint64 i = 4; i >= 0; i--)
+        event_add(fixture, "job-done", "p", i * day, FALSE);
+    clock_ahead = 20 * G_TIME_SPAN_DAY;
+    for (guint i = 0; i < 5; i++)
+        event_add(fixture, "job-done", "p", 0, FALSE);
+    clock_ahead = 0;
+    assert_int_equal(events_count(fixture), 5);
 }
 
 static void the_number_of_events_is_bounded(void **state)
@@ -293,6 +334,8 @@ int main(void)
         TEST(a_state_that_lasts_is_recorded_once_until_it_is_over),
         TEST(each_failure_of_a_kind_that_repeats_is_recorded),
         TEST(old_events_are_dropped_and_their_ids_are_not_used_again),
+        TEST(clock_that_is_ahead_does_not_empty_the_log),
+        TEST(events_of_different_days_are_dropped_one_after_the_other),
         TEST(the_number_of_events_is_bounded),
         TEST(a_query_selects_by_each_member),
         TEST(a_new_rule_begins_after_the_newest_event),

@@ -176,6 +176,23 @@ static void test_clock_that_was_ahead_leaves_no_future_points(void **state)
     assert_int_equal(count_of(store, CST_USAGE_FINE, INT64_MAX), 11);
 }
 
+/* The points of the future are as many as the history keeps. */
+static void test_clock_that_was_ahead_for_long_hides_no_new_points(void **state)
+{
+    g_autoptr(CstUsageStore) store = store_open(*state);
+    int64_t ahead = START + 366 * (int64_t)CST_USAGE_DAILY;
+    const int kept = CST_USAGE_FINE_KEPT;
+
+    for (int i = 0; i < kept + 5; i++)
+        sample_add(store, &pool_a, ahead + 300 * i, 900);
+    for (int i = 0; i < kept + 5; i++) {
+        sample_add(store, &pool_a, START + 300 * i, 100);
+        assert_int_equal(count_of(store, CST_USAGE_FINE, START + 300 * i), MIN(i + 1, kept));
+        assert_int_equal(count_of(store, CST_USAGE_FINE, INT64_MAX),
+                         i + 1 < kept ? kept + i + 1 : kept);
+    }
+}
+
 static void test_clock_that_is_behind_removes_no_history(void **state)
 {
     g_autoptr(CstUsageStore) store = store_open(*state);
@@ -272,6 +289,7 @@ int main(void)
         scratch_test(test_second_sample_in_five_minutes_is_not_due),
         scratch_test(test_history_is_bounded_in_points_and_bytes),
         scratch_test(test_clock_that_was_ahead_leaves_no_future_points),
+        scratch_test(test_clock_that_was_ahead_for_long_hides_no_new_points),
         scratch_test(test_clock_that_is_behind_removes_no_history),
         scratch_test(test_number_of_pools_is_bounded),
         scratch_test(test_committed_samples_survive_a_kill),
