@@ -228,10 +228,14 @@ static void pin_found(CstPool *pool, const CstPoolState *state, VolumeTable *fou
     trust_pin(pool, state, (CstVolume *const *)volumes, count);
 }
 
-/* The references of all images are recorded (core/reading.h). */
+/*
+ * The references of all images are recorded (core/reading.h). A stop and a start since the scan
+ * have written a new mark, under the lock of the definitions. This mark stays.
+ */
 static void scan_end_unread(CstPool *pool, const CstPoolState *state)
 {
-    gboolean was_unread = FALSE;
+    CstService *service = pool->service;
+    gboolean was_unread = FALSE, current;
 
     g_mutex_lock(&pool->lock);
     if (pool_state_is_current(pool, state)) {
@@ -239,8 +243,16 @@ static void scan_end_unread(CstPool *pool, const CstPoolState *state)
         pool->unread = FALSE;
     }
     g_mutex_unlock(&pool->lock);
-    if (was_unread && !cst_dry_run())
-        cst_pool_unread_remove(pool->service->paths, pool->name, NULL);
+    if (!was_unread || cst_dry_run())
+        return;
+    CST_TEST_POINT("pool.scan.read");
+    g_rec_mutex_lock(&service->definitions);
+    g_mutex_lock(&pool->lock);
+    current = pool_state_is_current(pool, state);
+    g_mutex_unlock(&pool->lock);
+    if (current)
+        cst_pool_unread_remove(service->paths, pool->name, NULL);
+    g_rec_mutex_unlock(&service->definitions);
 }
 
 /*

@@ -22,6 +22,7 @@
 
 #include "core/claim.h"
 #include "core/pool.h"
+#include "core/scan.h"
 #include "core/service.h"
 #include "points.h"
 
@@ -109,6 +110,50 @@ static void brief_end(Brief *brief)
 {
     cst_log_pop(&brief->log);
     cst_task_unref(brief->task);
+}
+
+/* --- the mark of an unread pool --------------------------------------------------------------- */
+
+typedef struct {
+    CstPool *pool;
+    CstPoolState *state;
+} Rescan;
+
+static gpointer rescan_thread(gpointer data)
+{
+    Rescan *rescan = data;
+
+    assert_true(pool_scan(rescan->pool, rescan->state, NULL, NULL));
+    return NULL;
+}
+
+/* The scan of a client has read the pool, and has not removed the mark yet. */
+static void mark_of_the_next_start_outlives_a_scan_of_the_previous_one(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(CstPoolState) state_of_first = NULL;
+    Start first = {0}, second = {0};
+    Rescan rescan = {.pool = pool};
+    GThread *thread;
+
+    stop_pool(pool);
+    start_held_at(&first, pool, "pool.read.begins");
+    rescan.state = state_of_first = pool_state_get(pool, NULL);
+    point_hold("pool.scan.read");
+    thread = g_thread_new("rescan", rescan_thread, &rescan);
+    point_await("pool.scan.read", 1);
+    point_release("pool.read.begins");
+    start_join(&first);
+    assert_true(first.done);
+    stop_pool(pool);
+    start_held_at(&second, pool, "pool.read.begins");
+    assert_true(cst_pool_is_unread(f->paths, "p"));
+    point_release("pool.scan.read");
+    g_thread_join(thread);
+    assert_true(cst_pool_is_unread(f->paths, "p"));
+    start_ends_well_at(&second, "pool.read.begins");
+    assert_false(cst_pool_is_unread(f->paths, "p"));
 }
 
 /* --- use during the scan ---------------------------------------------------------------------- */
@@ -516,6 +561,7 @@ static void mark_of_an_inactive_pool_is_removed_by_a_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(mark_of_the_next_start_outlives_a_scan_of_the_previous_one),
         TEST(single_volumes_are_usable_during_the_first_scan),
         TEST(counts_wait_for_the_announced_scan),
         TEST(base_is_kept_while_the_pool_of_its_overlay_is_read),
