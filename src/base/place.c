@@ -499,9 +499,12 @@ int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_crea
     }
     if (refuse_output(place, &st, error))
         return -1;
-    /* The kernel keeps these bits when root writes, so the content would become a program. */
+    /*
+     * The kernel keeps these bits when root writes, so the content would become a program. It drops
+     * them when another user than the owner writes, who may not change the mode.
+     */
     if (S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) &&
-        fchmod(fd, st.st_mode & 0777) < 0) {
+        (geteuid() == 0 || st.st_uid == geteuid()) && fchmod(fd, st.st_mode & 0777) < 0) {
         cst_fail_errno(error, errno, _("cannot write '%s'"), place->path);
         return -1;
     }
