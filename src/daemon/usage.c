@@ -11,8 +11,8 @@
 #include <base/task.h>
 #include <service/usage.h>
 
-#define FIRST_S 10  /* after the start, so that the first scans of pools are over */
-#define SLEEP_S 60  /* a clock that was set counts within this time */
+#define FIRST_S 10 /* after the start, so that the first scans of pools are over */
+#define SLEEP_S 60 /* a clock that was set counts within this time */
 
 struct DaemonUsage {
     CstService *service;

@@ -197,8 +197,8 @@ gboolean cst_schedules_end(CstSchedules *schedules, const CstScheduleRun *run, G
     if (!database_run(&schedules->database, statement, error))
         return FALSE;
     return sqlite3_changes(schedules->database.db) > 0 ||
-           cst_fail(error, CST_ERROR_NOT_FOUND,
-                    _("schedule '%s' has no run %" PRId64 " under way"), run->schedule, run->id);
+           cst_fail(error, CST_ERROR_NOT_FOUND, _("schedule '%s' has no run %" PRId64 " under way"),
+                    run->schedule, run->id);
 }
 
 static gboolean mark_in_transaction(gpointer schedules, gpointer data, GError **error)
@@ -323,11 +323,12 @@ typedef struct {
 static gboolean set_copy_fail(const char *name, int64_t id, GError **error)
 {
     return id == 0 ? cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no schedule '%s'"), name)
-                   : cst_fail(error, CST_ERROR_NOT_FOUND,
-                              _("schedule '%s' has no copy %" PRId64), name, id);
+                   : cst_fail(error, CST_ERROR_NOT_FOUND, _("schedule '%s' has no copy %" PRId64),
+                              name, id);
 }
 
-/* An id of 0 is replaced by the next free one. The id of another schedule's copy is no such copy. */
+/* An id of 0 is replaced by the next free one. The id of another schedule's copy is no such copy.
+ */
 static gboolean set_copies_in_transaction(gpointer owner, gpointer data, GError **error)
 {
     CstSchedules *schedules = owner;

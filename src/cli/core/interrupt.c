@@ -20,7 +20,7 @@
 /* A signal handler has access to static variables only. */
 static volatile sig_atomic_t interrupted; /* number of the signal; 0: not interrupted */
 static CstTask *volatile task_to_cancel;
-static unsigned begun; /* nesting depth */
+static unsigned begun;  /* nesting depth */
 static pthread_t owner; /* the thread that calls begin; set before a handler is installed */
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction old_int;

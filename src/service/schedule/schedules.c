@@ -165,8 +165,8 @@ static gboolean caller_is_owner(void)
 }
 
 /*
- * Runs have the rights of this process, and believe the records of the schedule. So another user who
- * may change the storage can neither define nor change a schedule that leaves the pools.
+ * Runs have the rights of this process, and believe the records of the schedule. So another user
+ * who may change the storage can neither define nor change a schedule that leaves the pools.
  */
 static gboolean owner_check(const CstSchedule *schedule, GError **error)
 {

@@ -58,8 +58,7 @@ static gboolean copy_set(Fixture *f, const char *name, const char *copy_name, in
 
 static void assert_copy_is(Fixture *f, const char *name, const char *copy_name)
 {
-    g_autoptr(GPtrArray) copies =
-        cst_service_schedule_copies(f->service, name, 0, G_MAXINT, NULL);
+    g_autoptr(GPtrArray) copies = cst_service_schedule_copies(f->service, name, 0, G_MAXINT, NULL);
 
     assert_int_equal(copies->len, 1);
     assert_string_equal(((CstScheduleCopy *)copies->pdata[0])->name, copy_name);
@@ -158,9 +157,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             other_user_changes_no_record_of_a_schedule_with_a_repository, fixture_setup,
             fixture_teardown),
-        cmocka_unit_test_setup_teardown(
-            other_user_changes_the_records_of_a_schedule_of_snapshots, fixture_setup,
-            fixture_teardown),
+        cmocka_unit_test_setup_teardown(other_user_changes_the_records_of_a_schedule_of_snapshots,
+                                        fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(records_of_another_schedule_do_not_change, fixture_setup,
                                         fixture_teardown),
     };

@@ -124,7 +124,8 @@ static gboolean backup_is_recorded(const ScheduleWork *work, const GPtrArray *co
     return FALSE;
 }
 
-/* Finds the time in the tags of a backup, which have commas. FALSE: the schedule did not make it. */
+/* Finds the time in the tags of a backup, which have commas. FALSE: the schedule did not make it.
+ */
 static gboolean tags_find_run(const ScheduleWork *work, const char *tags, int64_t *ret_planned)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -181,8 +182,7 @@ static gboolean backup_create(ScheduleWork *work, GError **error)
     if (!backup_add_objects(work, words, error))
         return FALSE;
     done = schedule_program(work->ctl, words, "backup", &id, &why);
-    if (id && !work->ctl->settings.dry_run &&
-        !backup_record(work, id, work->run.planned, error))
+    if (id && !work->ctl->settings.dry_run && !backup_record(work, id, work->run.planned, error))
         return FALSE;
     /* A backup without some of the volumes exists, and is counted. */
     if (done || g_error_matches(why, CST_ERROR, CST_ERROR_PARTIAL))

@@ -83,8 +83,8 @@ static gboolean program_fail(const GPtrArray *words, const CstChildResult *resul
 }
 
 /*
- * Runs the command and waits for its end. FALSE: it did not run. The caller clears *ret_result after
- * TRUE, also if the command failed.
+ * Runs the command and waits for its end. FALSE: it did not run. The caller clears *ret_result
+ * after TRUE, also if the command failed.
  */
 static gboolean program_run(CliCtl *ctl, const GPtrArray *words, CstChildResult *ret_result,
                             GError **error)
@@ -160,10 +160,10 @@ GPtrArray *schedule_program_list(CliCtl *ctl, const GPtrArray *words, const char
         if (JSON_NODE_HOLDS_OBJECT(node))
             g_ptr_array_add(rows, object_texts(json_node_get_object(node), members));
     }
-    ok = result.status == 0 ? array || cst_fail(error, CST_ERROR_FAILED,
-                                                _("%s: its output has no list '%s'"),
-                                                (const char *)words->pdata[0], list)
-                            : program_fail(words, &result, error);
+    ok = result.status == 0
+             ? array || cst_fail(error, CST_ERROR_FAILED, _("%s: its output has no list '%s'"),
+                                 (const char *)words->pdata[0], list)
+             : program_fail(words, &result, error);
     cst_child_result_clear(&result);
     return ok ? g_steal_pointer(&rows) : NULL;
 }
