@@ -39,7 +39,8 @@ gboolean cst_dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **er
         return FALSE;
     if (fstatvfs(target.fd, &fs) < 0)
         return cst_fail_errno(error, errno, _("cannot statvfs path '%s'"), target.path);
-    ret_usage->mode = target.st.st_mode & 07777;
+    /* Permission bits only, as in libvirt, because a definition has no other bits. */
+    ret_usage->mode = target.st.st_mode & 0777;
     ret_usage->uid = target.st.st_uid;
     ret_usage->gid = target.st.st_gid;
     ret_usage->capacity = (uint64_t)fs.f_frsize * fs.f_blocks;

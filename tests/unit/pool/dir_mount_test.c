@@ -162,6 +162,31 @@ static void owner_of_the_directory_is_queried_once(void **state)
     cst_dir_backend.close(pool);
 }
 
+/* The definition shows this mode. A document with other bits could not be parsed again. */
+static void mode_of_a_sticky_directory_has_permission_bits_only(void **state)
+{
+    static const mode_t modes[] = {01777, 02775, 04755, 0700};
+    g_autofree char *own = at("own");
+    CstPoolState *pool = open_pool();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_autoptr(CstPoolDef) def = cst_pool_def_copy(pool->def);
+        CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+        g_autoptr(CstPoolDef) again = NULL;
+        g_autofree char *xml = NULL;
+
+        assert_int_equal(chmod(own, modes[i]), 0);
+        assert_true(cst_dir_backend.usage(pool, &usage, NULL));
+        assert_int_equal(usage.mode, modes[i] & 0777);
+        def->target_perms.mode = usage.mode;
+        xml = cst_pool_def_format(def, NULL);
+        again = cst_pool_def_parse(xml, 0, NULL);
+        assert_non_null(again);
+        assert_int_equal(again->target_perms.mode, usage.mode);
+    }
+    cst_dir_backend.close(pool);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -169,6 +194,7 @@ int main(void)
         TEST(path_is_fixed_if_only_trusted_users_can_exchange_its_parts),
         TEST(the_real_path_has_no_links),
         TEST(owner_of_the_directory_is_queried_once),
+        TEST(mode_of_a_sticky_directory_has_permission_bits_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
