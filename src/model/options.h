@@ -19,6 +19,7 @@ gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray 
 /** An element in Cistern's namespace that pools of all types may have. It is not an option list. */
 #define CST_TRASH_ELEMENT      "trash"
 #define CST_THRESHOLDS_ELEMENT "thresholds"
+#define CST_LIMITS_ELEMENT     "limits"
 
 /** Returns the namespace that the document must declare: @ns, or NULL if there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);

@@ -5,6 +5,8 @@
  * edit definition files. A format or type without a name is an error (INVALID), because a file
  * without it could not be parsed again.
  */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -176,6 +178,19 @@ static void format_thresholds(CstXmlWriter *xml, const CstThresholds *thresholds
                       thresholds->critical ? critical : NULL, NULL);
 }
 
+static void format_limits(CstXmlWriter *xml, const CstPoolLimits *limits)
+{
+    g_autofree char *overcommit = cst_overcommit_format(limits->overcommit);
+    g_autofree char *quota = g_strdup_printf("%" PRIu64, limits->quota);
+    g_autofree char *volumes = g_strdup_printf("%u", limits->volumes);
+
+    if (cst_limits_are_set(limits))
+        cst_xml_empty(xml, "cistern:" CST_LIMITS_ELEMENT, "overcommit",
+                      limits->overcommit ? overcommit : NULL, "quota", limits->quota ? quota : NULL,
+                      "unit", limits->quota ? "bytes" : NULL, "volumes",
+                      limits->volumes ? volumes : NULL, NULL);
+}
+
 static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
@@ -188,7 +203,8 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     /* Declared only if used, so that documents without options are identical to libvirt's. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
-    declares_ours = (def->trash_days || def->thresholds.warn || def->thresholds.critical) &&
+    declares_ours = (def->trash_days || def->thresholds.warn || def->thresholds.critical ||
+                     cst_limits_are_set(&def->limits)) &&
                     !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, "xmlns:cistern",
                  declares_ours ? CST_XML_NAMESPACE : NULL, NULL);
@@ -206,6 +222,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     cst_options_format(xml, ns, def->options);
     format_trash(xml, def->trash_days);
     format_thresholds(xml, &def->thresholds);
+    format_limits(xml, &def->limits);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

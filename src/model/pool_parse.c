@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <base/url.h>
 
 #include "adapter.h"
@@ -209,6 +210,50 @@ static gboolean parse_thresholds(xmlNode *node, CstThresholds *thresholds, GErro
     return TRUE;
 }
 
+/* Parses the attributes quota and unit. An absent quota is 0: no limit. */
+static gboolean parse_quota(xmlNode *node, uint64_t *ret_bytes, GError **error)
+{
+    g_autofree char *text = cst_xml_attr(node, "quota");
+    g_autofree char *unit = cst_xml_attr(node, "unit");
+    guint64 bytes = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT64, &bytes, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the limit 'quota' of a pool wants a size above 0, not '%s'"), text);
+    *ret_bytes = bytes;
+    return cst_units_scale(ret_bytes, unit, 1, G_MAXINT64, error);
+}
+
+/*
+ * Parses <cistern:limits overcommit='1.5' quota='10' unit='GiB' volumes='1000'/>. The last element
+ * counts.
+ */
+static gboolean parse_limits(xmlNode *node, CstPoolLimits *limits, GError **error)
+{
+    for (xmlNode *child = node->children; child; child = child->next) {
+        g_autofree char *overcommit = NULL;
+        g_autofree char *volumes = NULL;
+        g_autoptr(GError) why = NULL;
+        guint64 number = 0;
+
+        if (!is_own_element(child, CST_LIMITS_ELEMENT))
+            continue;
+        *limits = (CstPoolLimits){0};
+        overcommit = cst_xml_attr(child, "overcommit");
+        volumes = cst_xml_attr(child, "volumes");
+        if (overcommit && !cst_overcommit_parse(overcommit, &limits->overcommit, &why))
+            return cst_fail(error, CST_ERROR_CONFIG, "%s", why->message);
+        if (volumes && !g_ascii_string_to_unsigned(volumes, 10, 1, G_MAXUINT32, &number, NULL))
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("the limit 'volumes' of a pool wants a number above 0, not '%s'"),
+                            volumes);
+        limits->volumes = (uint32_t)number;
+        if (!parse_quota(child, &limits->quota, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /*
  * Parses <cistern:trash days='7'/>: the days for which deleted volumes are kept. The last element
  * counts, as with options.
@@ -247,7 +292,8 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
         return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
     if (!parse_refresh(node, def, error) ||
         !cst_options_parse(node, info->options, &def->options, error) ||
-        !parse_trash(node, def, error) || !parse_thresholds(node, &def->thresholds, error))
+        !parse_trash(node, def, error) || !parse_thresholds(node, &def->thresholds, error) ||
+        !parse_limits(node, &def->limits, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

@@ -325,6 +325,97 @@ static void wrong_thresholds_are_refused(void **state)
     }
 }
 
+static void limits_survive_a_round_trip_and_a_copy(void **state)
+{
+    static const struct {
+        const char *xml;
+        CstPoolLimits limits;
+    } rows[] = {
+        {"", {0}},
+        {"<c:limits/>", {0}},
+        {"<c:limits overcommit='1' quota='10' unit='GiB' volumes='1000'/>",
+         {1000, 1000, UINT64_C(10) << 30}},
+        {"<c:limits overcommit='1.5'/>", {1500, 0, 0}},
+        {"<c:limits quota='4096'/>", {0, 0, 4096}},
+        {"<c:limits volumes='3'/>", {0, 3, 0}},
+        {"<c:limits volumes='3' quota='1'/><c:limits overcommit='0.125'/>", {125, 0, 0}},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml =
+            g_strdup_printf("<pool type='dir' xmlns:c='" CST_XML_NAMESPACE "'><name>a</name>"
+                            "<target><path>/a</path></target>%s</pool>",
+                            rows[i].xml);
+        g_autoptr(CstPoolDef) def = parse(xml);
+        g_autoptr(CstPoolDef) copy = cst_pool_def_copy(def);
+        g_autofree char *text = format(copy);
+        g_autoptr(CstPoolDef) again = parse(text);
+
+        assert_int_equal(again->limits.overcommit, rows[i].limits.overcommit);
+        assert_int_equal(again->limits.volumes, rows[i].limits.volumes);
+        assert_int_equal(again->limits.quota, rows[i].limits.quota);
+        assert_int_equal(strstr(text, "cistern") != NULL, cst_limits_are_set(&rows[i].limits));
+    }
+}
+
+static void wrong_limits_are_refused(void **state)
+{
+    static const char *const wrong[] = {"overcommit='0'",
+                                        "overcommit='-1'",
+                                        "overcommit='1.'",
+                                        "overcommit='.5'",
+                                        "overcommit='1001'",
+                                        "overcommit='1e3'",
+                                        "overcommit=''",
+                                        "overcommit='1.0001'",
+                                        "volumes='0'",
+                                        "volumes='-1'",
+                                        "volumes='x'",
+                                        "volumes='4294967296'",
+                                        "quota='0'",
+                                        "quota='1G'",
+                                        "quota='1' unit='x'",
+                                        "quota='9223372036854775808'",
+                                        "quota='9007199254740992' unit='KiB'"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *xml =
+            g_strdup_printf("<pool type='dir' xmlns:c='" CST_XML_NAMESPACE "'><name>a</name>"
+                            "<target><path>/a</path></target><c:limits %s/></pool>",
+                            wrong[i]);
+        g_autoptr(GError) error = NULL;
+
+        if (cst_pool_def_parse(xml, 0, &error))
+            fail_msg("%s is accepted", wrong[i]);
+    }
+}
+
+static void factor_has_the_decimals_it_needs(void **state)
+{
+    static const char *const texts[] = {"1", "1.5", "0.001", "1000", "10", "2.25", "100.125"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        uint32_t factor = 0;
+        g_autofree char *text = NULL;
+
+        assert_true(cst_overcommit_parse(texts[i], &factor, NULL));
+        text = cst_overcommit_format(factor);
+        assert_string_equal(text, texts[i]);
+    }
+}
+
+static void smaller_limit_counts(void **state)
+{
+    const CstPoolLimits both = {.overcommit = 1500, .quota = 1000}, none = {.volumes = 1};
+
+    assert_true(cst_limits_bytes(&none, 100) == UINT64_MAX);
+    assert_int_equal(cst_limits_bytes(&both, 100), 150);
+    assert_int_equal(cst_limits_bytes(&both, 1000), 1000);
+    assert_int_equal(cst_limits_bytes(&both, 0), 1000);
+    assert_int_equal(cst_limits_bytes(&both, UINT64_MAX), 1000);
+    assert_true(cst_limits_overcommit_bytes(&both, UINT64_MAX) == UINT64_MAX);
+}
+
 static void level_is_that_of_the_highest_threshold_reached(void **state)
 {
     static const struct {
@@ -368,6 +459,10 @@ int main(void)
         cmocka_unit_test(copy_is_independent_of_its_original),
         cmocka_unit_test(thresholds_survive_a_round_trip_and_a_copy),
         cmocka_unit_test(wrong_thresholds_are_refused),
+        cmocka_unit_test(limits_survive_a_round_trip_and_a_copy),
+        cmocka_unit_test(wrong_limits_are_refused),
+        cmocka_unit_test(factor_has_the_decimals_it_needs),
+        cmocka_unit_test(smaller_limit_counts),
         cmocka_unit_test(level_is_that_of_the_highest_threshold_reached),
     };
 

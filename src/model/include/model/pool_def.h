@@ -8,6 +8,7 @@
 #include <base/uuid.h>
 #include <model/limits.h>
 #include <model/pool_type.h>
+#include <model/promise.h>
 #include <model/usage.h>
 
 /**
@@ -120,6 +121,7 @@ typedef struct {
     GPtrArray *options;  /**< of CstPoolOption, in the namespace of the type; NULL: no options */
     uint32_t trash_days; /**< ours: days for which deleted volumes are kept; 0: no trash */
     CstThresholds thresholds; /**< ours */
+    CstPoolLimits limits;     /**< ours */
 } CstPoolDef;
 
 /** The maximum of trash_days: a hundred years. */
